@@ -1,0 +1,174 @@
+//! Points, boxes and lines on Earth, in WGS 84 degrees.
+
+use std::fmt;
+
+/// Mean Earth radius in metres (IUGG).
+pub const EARTH_RADIUS_M: f64 = 6_371_008.8;
+
+/// A point on Earth: finite, latitude in [-90, 90], longitude in [-180, 180].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LatLng {
+    lat: f64,
+    lng: f64,
+}
+
+/// Why two numbers are no point on Earth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotOnEarth {
+    /// Latitude is not a number in [-90, 90].
+    Latitude,
+    /// Longitude is not a number in [-180, 180].
+    Longitude,
+}
+
+impl fmt::Display for NotOnEarth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Latitude => "latitude must be a number from -90 to 90",
+            Self::Longitude => "longitude must be a number from -180 to 180",
+        })
+    }
+}
+
+impl std::error::Error for NotOnEarth {}
+
+impl LatLng {
+    /// The only way in: a `LatLng` is always a point on Earth.
+    pub fn new(lat: f64, lng: f64) -> Result<Self, NotOnEarth> {
+        if !(-90.0..=90.0).contains(&lat) {
+            return Err(NotOnEarth::Latitude);
+        }
+        if !(-180.0..=180.0).contains(&lng) {
+            return Err(NotOnEarth::Longitude);
+        }
+        Ok(Self { lat, lng })
+    }
+
+    /// Degrees north.
+    pub fn lat(self) -> f64 {
+        self.lat
+    }
+
+    /// Degrees east.
+    pub fn lng(self) -> f64 {
+        self.lng
+    }
+
+    /// Great-circle distance in metres (haversine).
+    pub fn distance_m(self, other: Self) -> f64 {
+        let (lat1, lat2) = (self.lat.to_radians(), other.lat.to_radians());
+        let half_lat = (lat2 - lat1) / 2.0;
+        let half_lng = (other.lng - self.lng).to_radians() / 2.0;
+        let a = half_lat.sin().powi(2) + lat1.cos() * lat2.cos() * half_lng.sin().powi(2);
+        2.0 * EARTH_RADIUS_M * a.sqrt().min(1.0).asin()
+    }
+
+    /// Initial bearing towards `other` in degrees clockwise from north, in [0, 360).
+    pub fn bearing_deg(self, other: Self) -> f64 {
+        let (lat1, lat2) = (self.lat.to_radians(), other.lat.to_radians());
+        let d_lng = (other.lng - self.lng).to_radians();
+        let y = d_lng.sin() * lat2.cos();
+        let x = lat1.cos() * lat2.sin() - lat1.sin() * lat2.cos() * d_lng.cos();
+        y.atan2(x).to_degrees().rem_euclid(360.0)
+    }
+
+    /// The point `t` of the way to `other`, on the straight line in degrees; good for street lengths.
+    pub fn lerp(self, other: Self, t: f64) -> Self {
+        let t = t.clamp(0.0, 1.0);
+        Self { lat: self.lat + (other.lat - self.lat) * t, lng: self.lng + (other.lng - self.lng) * t }
+    }
+}
+
+/// A box on Earth, edges included; `south <= north` and `west <= east`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bounds {
+    south_west: LatLng,
+    north_east: LatLng,
+}
+
+impl Bounds {
+    /// `None` when the corners are the wrong way round.
+    pub fn new(south_west: LatLng, north_east: LatLng) -> Option<Self> {
+        (south_west.lat <= north_east.lat && south_west.lng <= north_east.lng)
+            .then_some(Self { south_west, north_east })
+    }
+
+    /// The smallest box around the points; `None` without any.
+    pub fn around(points: impl IntoIterator<Item = LatLng>) -> Option<Self> {
+        points.into_iter().fold(None, |bounds, p| match bounds {
+            None => Some(Self { south_west: p, north_east: p }),
+            Some(Self { south_west: sw, north_east: ne }) => Some(Self {
+                south_west: LatLng { lat: sw.lat.min(p.lat), lng: sw.lng.min(p.lng) },
+                north_east: LatLng { lat: ne.lat.max(p.lat), lng: ne.lng.max(p.lng) },
+            }),
+        })
+    }
+
+    /// The corner with the least latitude and longitude.
+    pub fn south_west(self) -> LatLng {
+        self.south_west
+    }
+
+    /// The corner with the greatest latitude and longitude.
+    pub fn north_east(self) -> LatLng {
+        self.north_east
+    }
+
+    /// Whether `point` is inside or on the edge.
+    pub fn contains(self, point: LatLng) -> bool {
+        (self.south_west.lat..=self.north_east.lat).contains(&point.lat)
+            && (self.south_west.lng..=self.north_east.lng).contains(&point.lng)
+    }
+
+    /// The middle.
+    pub fn center(self) -> LatLng {
+        self.south_west.lerp(self.north_east, 0.5)
+    }
+}
+
+/// Length of a line in metres.
+pub fn length_m(line: &[LatLng]) -> f64 {
+    line.windows(2).map(|pair| pair[0].distance_m(pair[1])).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(lat: f64, lng: f64) -> LatLng {
+        LatLng::new(lat, lng).expect("on Earth")
+    }
+
+    #[test]
+    fn only_points_on_earth_are_points() {
+        assert_eq!(LatLng::new(f64::NAN, 0.0), Err(NotOnEarth::Latitude));
+        assert_eq!(LatLng::new(90.1, 0.0), Err(NotOnEarth::Latitude));
+        assert_eq!(LatLng::new(0.0, f64::INFINITY), Err(NotOnEarth::Longitude));
+        assert_eq!(LatLng::new(0.0, -180.5), Err(NotOnEarth::Longitude));
+        assert!(LatLng::new(-90.0, 180.0).is_ok());
+    }
+
+    #[test]
+    fn a_minute_of_latitude_is_a_nautical_mile() {
+        let d = p(60.0, 25.0).distance_m(p(60.0 + 1.0 / 60.0, 25.0));
+        assert!((d - 1853.0).abs() < 1.0, "{d}");
+    }
+
+    #[test]
+    fn bearings_go_clockwise_from_north() {
+        let here = p(60.0, 25.0);
+        for (there, expected) in
+            [(p(60.1, 25.0), 0.0), (p(60.0, 25.01), 90.0), (p(59.9, 25.0), 180.0), (p(60.0, 24.99), 270.0)]
+        {
+            let got = here.bearing_deg(there);
+            assert!((got - expected).abs() < 0.1, "{got} for {expected}");
+        }
+    }
+
+    #[test]
+    fn bounds_keep_their_order() {
+        assert!(Bounds::new(p(1.0, 1.0), p(0.0, 2.0)).is_none());
+        let b = Bounds::around([p(60.0, 25.0), p(60.2, 24.8)]).expect("two points");
+        assert!(b.contains(p(60.1, 24.9)) && b.contains(p(60.0, 24.8)) && !b.contains(p(60.3, 24.9)));
+    }
+}

@@ -1,0 +1,20 @@
+//! The `rides.v1` contract, for the server and for the page.
+//!
+//! [`v1`] is generated from `rides/v1/*.proto`: messages, clients and servers. Beside it stands the geometry
+//! that both ends must agree on to the bit: [`geo`] (points, boxes and lines in degrees), [`tiles`] (the
+//! Web-Mercator cells of fleet frames) and [`ids`]. [`convert`] is the way between the two.
+
+pub mod convert;
+pub mod geo;
+pub mod ids;
+pub mod tiles;
+
+/// Generated from `rides/v1/*.proto`; the comments there are the documentation.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+#[allow(clippy::semicolon_if_nothing_returned, clippy::needless_pass_by_value, clippy::uninlined_format_args)]
+pub mod v1 {
+    tonic::include_proto!("rides.v1");
+}
+
+/// The encoded `FileDescriptorSet` of the contract, comments left out, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rides.bin"));

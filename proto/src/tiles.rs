@@ -1,0 +1,178 @@
+//! The grid of fleet frames: Web-Mercator, in fixed point.
+//!
+//! The world is a square of 2²⁹ units a side, x from 180° W eastwards, y from 85.05° N southwards, as in
+//! slippy-map tiles. The upper 15 bits of a coordinate are the tile at zoom 15 (a [`Cell`], 1.2 km at the
+//! equator, 611 m in Helsinki), the lower 14 the place inside it. Formulas: OpenStreetMap wiki, "Slippy map
+//! tilenames".
+
+use std::f64::consts::PI;
+
+use crate::geo::{Bounds, LatLng};
+
+/// Zoom of the cells.
+pub const CELL_ZOOM: u32 = 15;
+/// Cells along one side of the world.
+pub const CELLS_PER_SIDE: u32 = 1 << CELL_ZOOM;
+/// Bits of the place inside a cell.
+pub const OFFSET_BITS: u32 = 14;
+/// Units along one side of a cell.
+pub const CELL_SIDE: u32 = 1 << OFFSET_BITS;
+/// Units along one side of the world.
+pub const WORLD_SIDE: u32 = 1 << (CELL_ZOOM + OFFSET_BITS);
+
+/// A place in the world square, `x` eastwards and `y` southwards, both below [`WORLD_SIDE`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct WorldPoint {
+    /// Units from 180° W.
+    pub x: u32,
+    /// Units from the northern edge.
+    pub y: u32,
+}
+
+/// Mercator coordinates in [0, 1], `x` eastwards and `y` southwards; latitudes past 85.05° fall on the edge.
+pub fn unit_mercator(point: LatLng) -> (f64, f64) {
+    let x = (point.lng() + 180.0) / 360.0;
+    let y = (1.0 - point.lat().to_radians().tan().asinh() / PI) / 2.0;
+    (x.clamp(0.0, 1.0), y.clamp(0.0, 1.0))
+}
+
+/// The way back from [`unit_mercator`].
+pub fn from_unit_mercator(x: f64, y: f64) -> LatLng {
+    let lng = x.clamp(0.0, 1.0) * 360.0 - 180.0;
+    let lat = (PI * (1.0 - 2.0 * y.clamp(0.0, 1.0))).sinh().atan().to_degrees();
+    LatLng::new(lat, lng).expect("the unit square maps to points on Earth")
+}
+
+impl WorldPoint {
+    /// The unit that holds `point`.
+    pub fn of(point: LatLng) -> Self {
+        let (x, y) = unit_mercator(point);
+        let unit = |v: f64| ((v * f64::from(WORLD_SIDE)) as u32).min(WORLD_SIDE - 1);
+        Self { x: unit(x), y: unit(y) }
+    }
+
+    /// The middle of the unit.
+    pub fn lat_lng(self) -> LatLng {
+        let unit = |v: u32| (f64::from(v) + 0.5) / f64::from(WORLD_SIDE);
+        from_unit_mercator(unit(self.x), unit(self.y))
+    }
+}
+
+/// A slippy-map tile at zoom [`CELL_ZOOM`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Cell(u32);
+
+impl Cell {
+    /// The cell that holds `point`.
+    pub fn of(point: WorldPoint) -> Self {
+        Self::at(point.x >> OFFSET_BITS, point.y >> OFFSET_BITS)
+    }
+
+    fn at(x: u32, y: u32) -> Self {
+        Self(x * CELLS_PER_SIDE + y)
+    }
+
+    /// From the number on the wire; `None` when no cell has it.
+    pub fn new(number: u32) -> Option<Self> {
+        (number < CELLS_PER_SIDE * CELLS_PER_SIDE).then_some(Self(number))
+    }
+
+    /// The number on the wire: `x * 32768 + y`.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Column, counted from 180° W.
+    pub fn x(self) -> u32 {
+        self.0 / CELLS_PER_SIDE
+    }
+
+    /// Row, counted from the north.
+    pub fn y(self) -> u32 {
+        self.0 % CELLS_PER_SIDE
+    }
+
+    /// Where `point`, which is in this cell, lies from its centre: (east, south), from -8192 to 8191.
+    pub fn offset(self, point: WorldPoint) -> (i32, i32) {
+        let half = (CELL_SIDE / 2) as i32;
+        let inside = |v: u32| (v & (CELL_SIDE - 1)) as i32 - half;
+        (inside(point.x), inside(point.y))
+    }
+
+    /// The way back from [`Cell::offset`]; offsets outside the cell are moved onto its edge.
+    pub fn point(self, dx: i32, dy: i32) -> WorldPoint {
+        let half = (CELL_SIDE / 2) as i32;
+        let inside = |d: i32| (d.clamp(-half, half - 1) + half) as u32;
+        WorldPoint { x: self.x() * CELL_SIDE + inside(dx), y: self.y() * CELL_SIDE + inside(dy) }
+    }
+
+    /// How many cells touch `bounds`.
+    pub fn count_in(bounds: Bounds) -> u64 {
+        let (nw, se) = corners(bounds);
+        u64::from(se.x() - nw.x() + 1) * u64::from(se.y() - nw.y() + 1)
+    }
+
+    /// The cells that touch `bounds`, column by column. Ask [`Cell::count_in`] first: it may be a billion.
+    pub fn all_in(bounds: Bounds) -> impl Iterator<Item = Self> {
+        let (nw, se) = corners(bounds);
+        (nw.x()..=se.x()).flat_map(move |x| (nw.y()..=se.y()).map(move |y| Self::at(x, y)))
+    }
+}
+
+/// The north-western and south-eastern cells of a box.
+fn corners(bounds: Bounds) -> (Cell, Cell) {
+    let (sw, ne) = (WorldPoint::of(bounds.south_west()), WorldPoint::of(bounds.north_east()));
+    (Cell::of(WorldPoint { x: sw.x, y: ne.y }), Cell::of(WorldPoint { x: ne.x, y: sw.y }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn helsinki() -> LatLng {
+        LatLng::new(60.1699, 24.9384).expect("on Earth")
+    }
+
+    #[test]
+    fn helsinki_is_in_the_tile_that_everyone_says() {
+        let cell = Cell::of(WorldPoint::of(helsinki()));
+        assert_eq!((cell.x(), cell.y()), (18653, 9484));
+        assert_eq!(Cell::new(cell.number()), Some(cell));
+    }
+
+    #[test]
+    fn a_box_is_covered_by_the_cells_of_its_corners() {
+        let ne = LatLng::new(60.1799, 24.9584).expect("on Earth");
+        let bounds = Bounds::new(helsinki(), ne).expect("right way round");
+        let cells: Vec<_> = Cell::all_in(bounds).collect();
+        assert_eq!(cells.len() as u64, Cell::count_in(bounds));
+        assert!(cells.contains(&Cell::of(WorldPoint::of(helsinki()))));
+        assert!(cells.contains(&Cell::of(WorldPoint::of(ne))));
+    }
+
+    #[test]
+    fn no_cell_is_past_the_last() {
+        assert_eq!(Cell::new(CELLS_PER_SIDE * CELLS_PER_SIDE), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_point_comes_back_from_its_cell(lat in -85.0..85.0f64, lng in -180.0..180.0f64) {
+            let here = LatLng::new(lat, lng).expect("on Earth");
+            let point = WorldPoint::of(here);
+            let cell = Cell::of(point);
+            let (dx, dy) = cell.offset(point);
+            prop_assert!((-8192..=8191).contains(&dx) && (-8192..=8191).contains(&dy));
+            prop_assert_eq!(cell.point(dx, dy), point);
+            prop_assert!(point.lat_lng().distance_m(here) < 0.08);
+        }
+
+        #[test]
+        fn every_point_on_earth_has_a_cell(lat in -90.0..=90.0f64, lng in -180.0..=180.0f64) {
+            let point = WorldPoint::of(LatLng::new(lat, lng).expect("on Earth"));
+            prop_assert!(point.x < WORLD_SIDE && point.y < WORLD_SIDE);
+        }
+    }
+}

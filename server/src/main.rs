@@ -1,0 +1,2 @@
+//! rides-server.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The Rides page.
+fn main() {}
