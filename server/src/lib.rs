@@ -1,1 +1,12 @@
-//! The Rides server.
+//! The Rides server. `ARCHITECTURE.md` at the root says how the parts fit.
+
+pub mod city;
+pub mod dispatch;
+pub mod edge;
+pub mod fanout;
+pub mod fleet;
+pub mod positions;
+pub mod rides;
+pub mod services;
+pub mod sessions;
+pub mod sim;

@@ -1,0 +1,231 @@
+//! Rides, in the server's own words.
+
+use std::time::{Duration, SystemTime};
+
+use rides_proto::{
+    geo::LatLng,
+    ids::{CarId, RideId},
+};
+
+/// Regular or pool.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum RideType {
+    /// A car to oneself.
+    #[default]
+    Regular,
+    /// Cheaper; the driver may take others along.
+    Pool,
+}
+
+/// Where a ride is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RideState {
+    /// Waits for a car.
+    Requested,
+    /// A car was asked.
+    Offered,
+    /// A car is on its way.
+    Assigned,
+    /// The car waits at the pickup.
+    Arrived,
+    /// Passengers are in.
+    OnTrip,
+    /// Done.
+    Completed,
+    /// Called off before the trip.
+    Cancelled,
+    /// No car took it in time.
+    Expired,
+}
+
+impl RideState {
+    /// Whether nothing can happen to the ride any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled | Self::Expired)
+    }
+}
+
+/// Who acts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Actor {
+    /// Who booked it.
+    Rider,
+    /// Who drives it.
+    Driver,
+    /// Who runs the fleet.
+    Dispatcher,
+}
+
+/// An amount in euro cents. Never negative.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Cents(pub u32);
+
+/// A place with the name of its street, which may be empty.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Stop {
+    /// Where.
+    pub at: LatLng,
+    /// The street's name.
+    pub name: String,
+}
+
+/// A car and who drives it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Crew {
+    /// The car.
+    pub car: CarId,
+    /// Its driver.
+    pub driver: String,
+}
+
+/// How far and how long a trip is, and what it costs.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Figures {
+    /// In metres.
+    pub distance_m: u32,
+    /// Pickup to drop-off.
+    pub duration: Duration,
+    /// Quoted before, to be paid after the trip.
+    pub fare: Cents,
+}
+
+/// What a rider asks for, priced and routed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Booking {
+    /// May be empty.
+    pub rider: String,
+    /// May be empty.
+    pub passengers: Vec<String>,
+    /// Regular or pool.
+    pub kind: RideType,
+    /// From.
+    pub pickup: Stop,
+    /// To. `None` for a ride off the street, whose end nobody knows.
+    pub dropoff: Option<Stop>,
+    /// As planned.
+    pub plan: Figures,
+    /// Pickup to drop-off, as planned.
+    pub route: Vec<LatLng>,
+}
+
+/// A ride as of its last event.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ride {
+    /// Which ride.
+    pub id: RideId,
+    /// Number of its last event, from 1.
+    pub version: u64,
+    /// Where it is in its life.
+    pub state: RideState,
+    /// What was asked for.
+    pub booking: Booking,
+    /// The car that has it, or is offered it.
+    pub crew: Option<Crew>,
+    /// Cars that declined, let the offer lapse, or gave it back: not asked again.
+    pub passed_over: Vec<CarId>,
+    /// The plan; from [`RideState::Completed`] on, as driven.
+    pub figures: Figures,
+    /// When it was booked.
+    pub requested_at: SystemTime,
+    /// When the trip began.
+    pub started_at: Option<SystemTime>,
+    /// When its last event happened.
+    pub updated_at: SystemTime,
+    /// When the offer that is out lapses.
+    pub offer_expires_at: Option<SystemTime>,
+    /// Who called it off and why.
+    pub cancelled: Option<(Actor, String)>,
+}
+
+/// One thing that happened to a ride.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RideEvent {
+    /// Which ride.
+    pub ride: RideId,
+    /// From 1 without gaps.
+    pub version: u64,
+    /// When.
+    pub time: SystemTime,
+    /// What.
+    pub what: Happening,
+}
+
+/// Why an offer came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OfferEnd {
+    /// The driver said no.
+    Declined,
+    /// The driver said nothing.
+    TimedOut,
+    /// The car's connection ended.
+    CarLost,
+}
+
+/// What can happen to a ride. Journalled, so variants and fields are for ever.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Happening {
+    /// Booked. Always version 1.
+    Requested(Box<Booking>),
+    /// A car was asked.
+    Offered {
+        /// Which.
+        crew: Crew,
+        /// Its way to the pickup.
+        pickup_eta: Duration,
+        /// When the offer lapses.
+        expires_at: SystemTime,
+    },
+    /// The asked car will not come.
+    OfferEnded {
+        /// Which.
+        car: CarId,
+        /// Why not.
+        why: OfferEnd,
+    },
+    /// The asked car comes.
+    Assigned(Crew),
+    /// It will not come after all; the ride waits again.
+    Unassigned {
+        /// Which.
+        car: CarId,
+        /// For people.
+        reason: String,
+    },
+    /// The car is at the pickup.
+    Arrived,
+    /// Passengers are in.
+    Started,
+    /// Passengers were taken off the street. Always version 1.
+    PickedUpOffStreet {
+        /// What is known of it.
+        booking: Box<Booking>,
+        /// Who drives.
+        crew: Crew,
+    },
+    /// The trip is over.
+    Completed {
+        /// As driven.
+        figures: Figures,
+        /// Where.
+        at: LatLng,
+    },
+    /// Called off.
+    Cancelled {
+        /// By whom.
+        by: Actor,
+        /// For people.
+        reason: String,
+    },
+    /// No car took it in time.
+    Expired,
+}
+
+/// A ride and everything that happened to it, oldest first. Shared with watchers as one value, so that what
+/// was and what comes can have no gap between them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RideLog {
+    /// As of the last event.
+    pub ride: Ride,
+    /// From version 1; never empty.
+    pub events: Vec<std::sync::Arc<RideEvent>>,
+}

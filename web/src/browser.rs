@@ -1,0 +1,1 @@
+//! The one shared door to the browser: clocks, frames, timers, visibility.

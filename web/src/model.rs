@@ -1,0 +1,371 @@
+//! What the page knows, in its own words. Generated messages stop at `store`.
+
+use std::sync::Arc;
+
+use rides_proto::{
+    geo::{Bounds, LatLng},
+    ids::{CarNumber, RideId},
+};
+
+/// A point in time: milliseconds on the browser's monotonic clock (`performance.now()`).
+pub type Millis = f64;
+
+/// The city to draw. Grows while it loads; `complete` says when it is all there.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CityMap {
+    /// For people: "Helsinki".
+    pub name: String,
+    /// What the map covers.
+    pub bounds: Bounds,
+    /// "© OpenStreetMap contributors".
+    pub attribution: String,
+    /// Changes when the map does.
+    pub version: String,
+    /// Streets, widest class first.
+    pub streets: Vec<Street>,
+    /// Buildings, water, parks, squares.
+    pub areas: Vec<Area>,
+    /// Train, tram and subway tracks.
+    pub rails: Vec<Rail>,
+    /// Whether everything has arrived.
+    pub complete: bool,
+}
+
+/// How important a street is, widest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum StreetClass {
+    /// Motorways and trunk roads.
+    Motorway,
+    /// Primary.
+    Primary,
+    /// Secondary.
+    Secondary,
+    /// Tertiary.
+    Tertiary,
+    /// Residential and unclassified.
+    Residential,
+    /// Yards, alleys and parking aisles.
+    Service,
+    /// Not for cars.
+    Footway,
+}
+
+/// A street, or a piece of one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Street {
+    /// How important.
+    pub class: StreetClass,
+    /// May be empty.
+    pub name: String,
+    /// At least two points.
+    pub line: Vec<LatLng>,
+    /// Cars follow `line` only forwards.
+    pub one_way: bool,
+}
+
+/// What an area is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AreaKind {
+    /// A building.
+    Building,
+    /// Sea, lake, river.
+    Water,
+    /// Park, garden, grass.
+    Park,
+    /// Square or pedestrian area.
+    Square,
+}
+
+/// A polygon with holes, filled by the even-odd rule.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Area {
+    /// What it is.
+    pub kind: AreaKind,
+    /// Closed without repeating the first point.
+    pub rings: Vec<Vec<LatLng>>,
+    /// May be empty.
+    pub name: String,
+    /// Of a building; 0: unknown.
+    pub height_m: u32,
+}
+
+/// What runs on a track.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RailKind {
+    /// Trains.
+    Train,
+    /// Trams.
+    Tram,
+    /// The metro.
+    Subway,
+}
+
+/// A track.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Rail {
+    /// What runs on it.
+    pub kind: RailKind,
+    /// At least two points.
+    pub line: Vec<LatLng>,
+}
+
+/// What a car is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CarState {
+    /// Free.
+    Free,
+    /// Has an offer to answer.
+    Offered,
+    /// On the way to a pickup.
+    ToPickup,
+    /// Waiting at the pickup.
+    AtPickup,
+    /// Passengers aboard.
+    OnTrip,
+    /// Takes no rides.
+    OffDuty,
+}
+
+/// How a car moves between two updates, for the painter to interpolate: at `from` until `from_at`, at `to`
+/// from `to_at` on, on a straight line between. Places are unit-Mercator (`tiles::unit_mercator`).
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct CarGlide {
+    /// Its number in fleet frames.
+    pub number: CarNumber,
+    /// Where it was drawn when the newest update came.
+    pub from: (f64, f64),
+    /// Where the newest update says it is.
+    pub to: (f64, f64),
+    /// Heading at `from`, in turns clockwise from north.
+    pub from_turn: f32,
+    /// Heading at `to`, in turns; within half a turn of `from_turn`, so that mixing takes the short way.
+    pub to_turn: f32,
+    /// When the glide begins.
+    pub from_at: Millis,
+    /// When the glide ends.
+    pub to_at: Millis,
+    /// What it is doing.
+    pub state: CarState,
+}
+
+/// The kind of ride.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum RideType {
+    /// A car to oneself.
+    #[default]
+    Regular,
+    /// Shared and cheaper.
+    Pool,
+}
+
+/// Where a ride is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RideState {
+    /// Looking for a car.
+    Requested,
+    /// Offered to a car.
+    Offered,
+    /// A car is on its way.
+    Assigned,
+    /// The car waits at the pickup.
+    Arrived,
+    /// Under way.
+    OnTrip,
+    /// Over and done.
+    Completed,
+    /// Called off.
+    Cancelled,
+    /// No car took it.
+    Expired,
+}
+
+impl RideState {
+    /// Whether nothing more will happen.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled | Self::Expired)
+    }
+
+    /// Whether it can still be cancelled.
+    pub fn can_cancel(self) -> bool {
+        matches!(self, Self::Requested | Self::Offered | Self::Assigned | Self::Arrived)
+    }
+}
+
+/// An exact amount.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Money {
+    /// ISO 4217.
+    pub currency: String,
+    /// Cents, for EUR.
+    pub minor_units: i64,
+}
+
+/// A point with the name of its street.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Place {
+    /// May be empty.
+    pub name: String,
+    /// Where.
+    pub at: LatLng,
+}
+
+/// A ride as of its newest event.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ride {
+    /// Its id.
+    pub id: RideId,
+    /// Number of the newest event.
+    pub version: u64,
+    /// Where it is in its life.
+    pub state: RideState,
+    /// Regular or pool.
+    pub kind: RideType,
+    /// Who asked for it; may be empty.
+    pub rider_id: String,
+    /// From.
+    pub pickup: Option<Place>,
+    /// To. Unknown for rides off the street.
+    pub dropoff: Option<Place>,
+    /// The car that has it or is offered it.
+    pub car_id: Option<i64>,
+    /// Its driver; may be empty.
+    pub driver_id: String,
+    /// Quoted, and once completed, to be paid.
+    pub fare: Money,
+    /// Of the trip.
+    pub distance_m: u32,
+    /// Of the trip, in seconds.
+    pub duration_s: u32,
+    /// Pickup to drop-off. Empty in lists.
+    pub route: Vec<LatLng>,
+    /// Unix milliseconds.
+    pub requested_at: i64,
+    /// Unix milliseconds.
+    pub updated_at: i64,
+    /// Why it was cancelled; may be empty.
+    pub cancel_reason: String,
+}
+
+/// One line of a ride's timeline.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TimelineEntry {
+    /// Event number, from 1 without gaps.
+    pub version: u64,
+    /// Unix milliseconds.
+    pub at: i64,
+    /// For people, in one short line: "Offered to car 17".
+    pub text: String,
+    /// The ride's state after it.
+    pub state: RideState,
+}
+
+/// How far the car is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Progress {
+    /// Its number in fleet frames.
+    pub car: CarNumber,
+    /// Where it is.
+    pub at: LatLng,
+    /// Seconds to the pickup, or on the trip to the drop-off.
+    pub eta_s: u32,
+    /// Metres left.
+    pub remaining_m: u32,
+    /// The way it is expected to take.
+    pub route: Arc<Vec<LatLng>>,
+}
+
+/// The ride that the person follows.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FollowedRide {
+    /// As of its newest event.
+    pub ride: Ride,
+    /// Every event, in order.
+    pub timeline: Vec<TimelineEntry>,
+    /// While a car is under way.
+    pub progress: Option<Progress>,
+    /// After a reconnect: "resumed at version N, missed M".
+    pub resumed: Option<Resumed>,
+}
+
+/// What a reconnect brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Resumed {
+    /// The version it went on from.
+    pub at_version: u64,
+    /// Events between that and the head when the stream opened: all of them were then sent.
+    pub caught_up: u64,
+    /// False: the server could not resume, and the whole ride came again.
+    pub exact: bool,
+}
+
+/// What a ride would cost.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Quote {
+    /// To pay.
+    pub fare: Money,
+    /// Seconds until a car is at the pickup; `None`: no car is free.
+    pub pickup_eta_s: Option<u32>,
+    /// Seconds of trip.
+    pub trip_s: u32,
+    /// Metres of trip.
+    pub trip_m: u32,
+    /// The way.
+    pub route: Vec<LatLng>,
+    /// Snapped to the street.
+    pub pickup: Place,
+    /// Snapped to the street.
+    pub dropoff: Place,
+}
+
+/// The state of the page's connection, as the status pill tells it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Connection {
+    /// No frame has come yet on the newest attempt.
+    Connecting,
+    /// Frames come; the newest came at `last_frame_at`.
+    Live {
+        /// When the newest frame (or heartbeat) came.
+        last_frame_at: Millis,
+    },
+    /// The last attempt failed; the next comes at `retry_at`.
+    Waiting {
+        /// When the next attempt is made.
+        retry_at: Millis,
+        /// Failed attempts so far, at least 1.
+        attempt: u32,
+    },
+    /// The browser says there is no network.
+    Offline,
+    /// The server said that it is going away; the page resumes as soon as it is back.
+    Draining {
+        /// When the next attempt is made.
+        retry_at: Millis,
+    },
+}
+
+/// A failed call, for people and for the form.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// One sentence.
+    pub text: String,
+    /// gRPC status code.
+    pub code: i32,
+    /// Machine-readable reason from ErrorInfo; may be empty.
+    pub reason: String,
+    /// The field it is about ("pickup", "dropoff"), from BadRequest; may be empty.
+    pub field: String,
+}
+
+/// Something asked of the server: idle, asked, answered or failed.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub enum Remote<T> {
+    /// Nothing was asked.
+    #[default]
+    Idle,
+    /// The answer is on its way.
+    Loading,
+    /// Here it is.
+    Ready(T),
+    /// It failed.
+    Failed(Failure),
+}

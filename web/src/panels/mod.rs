@@ -1,0 +1,8 @@
+//! Being written.
+use leptos::prelude::*;
+
+/// The page.
+#[component]
+pub fn App() -> impl IntoView {
+    view! { <p>"Rides"</p> }
+}

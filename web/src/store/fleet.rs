@@ -1,0 +1,5 @@
+//! Where the cars are. Being written.
+
+/// Where the cars are.
+#[derive(Default)]
+pub struct FleetModel;
