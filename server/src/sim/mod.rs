@@ -1,1 +1,86 @@
-//! Being written.
+//! The simulated fleet and its riders: gRPC clients of the public port, like any other.
+//!
+//! Nothing here touches the server's state. `motion` and `driver` are pure and decide what a car does;
+//! `cars` and `riders` carry that over the wire.
+
+mod cars;
+mod driver;
+mod motion;
+mod riders;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::city::City;
+
+/// Cars, and riders, on one connection: well under the streams that servers commonly allow on one.
+const CLIENTS_PER_CONNECTION: u32 = 100;
+
+/// What to simulate.
+#[derive(Clone, Debug)]
+pub struct SimOptions {
+    /// How many cars drive.
+    pub cars: u32,
+    /// The id of the first car; the others count up from it.
+    pub first_car: i64,
+    /// New bookings a minute, on average.
+    pub riders_per_minute: f64,
+    /// How much faster than life everything happens.
+    pub speed: f64,
+    /// The same seed makes the same decisions.
+    pub seed: u64,
+}
+
+/// Why a simulation could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// The address is no URL of a server.
+    #[error("{url} is not the address of a server: {why}")]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        why: tonic::transport::Error,
+    },
+}
+
+/// Simulates until `shutdown`, then signs every car off. A server that is away is tried again for as long
+/// as it takes.
+pub async fn run(
+    url: &str,
+    options: &SimOptions,
+    city: &Arc<City>,
+    shutdown: CancellationToken,
+) -> Result<(), SimError> {
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .map_err(|why| SimError::Url { url: url.to_owned(), why })?
+        .connect_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true);
+
+    let connections = || -> Vec<Channel> {
+        let count = options.cars / CLIENTS_PER_CONNECTION + 1;
+        (0..count).map(|_| endpoint.connect_lazy()).collect()
+    };
+    let mut tasks = JoinSet::new();
+    let for_cars = connections();
+    for (index, channel) in (0..options.cars).zip(for_cars.iter().cycle()) {
+        tasks.spawn(cars::drive(index, channel.clone(), options.clone(), city.clone(), shutdown.clone()));
+    }
+    tasks.spawn(riders::book(connections(), options.clone(), city.clone(), shutdown));
+    while let Some(done) = tasks.join_next().await {
+        if let Err(error) = done {
+            tracing::error!(%error, "a simulated client stopped");
+        }
+    }
+    Ok(())
+}
+
+/// How long to wait before attempt number `attempt` (from 1) to reach a server: 0.25 s doubling to 8 s.
+fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(250) * 2u32.pow(attempt.saturating_sub(1).min(5))
+}

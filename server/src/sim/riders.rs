@@ -1,0 +1,139 @@
+//! Simulated riders: they book, watch their ride to its end, and sometimes change their minds.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
+use rides_proto::v1::{self, rides_client::RidesClient};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status, transport::Channel};
+
+use super::{SimOptions, backoff};
+use crate::city::City;
+
+/// Shorter rides are walked.
+const SHORTEST_M: f64 = 350.0;
+/// How likely a rider is to cancel, if they have to wait.
+const CANCELS: f64 = 0.05;
+/// And how likely to share.
+const SHARES: f64 = 0.25;
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Who rides: the commonest first names in Finland.
+const NAMES: [&str; 24] = [
+    "Aino", "Eino", "Helmi", "Väinö", "Lilja", "Onni", "Venla", "Leo", "Eevi", "Oliver", "Sofia", "Elias",
+    "Olivia", "Toivo", "Linnea", "Noel", "Ellen", "Hugo", "Saga", "Oiva", "Alma", "Vilho", "Hilla", "Nooa",
+];
+
+/// Books rides at random moments until `shutdown`: as a Poisson process, with a minute's worth at once in
+/// the beginning, so that the board is alive from the first look.
+pub(super) async fn book(
+    connections: Vec<Channel>,
+    options: SimOptions,
+    city: Arc<City>,
+    shutdown: CancellationToken,
+) {
+    if options.riders_per_minute <= 0.0 {
+        return;
+    }
+    let mut rng = SmallRng::seed_from_u64(options.seed);
+    let mut riders = JoinSet::new();
+    let mut connections = connections.into_iter().cycle();
+    let per_second = options.riders_per_minute / 60.0 * options.speed;
+    let mut at_once = (options.riders_per_minute.ceil() as u32).min(options.cars / 3);
+    loop {
+        let gap = if at_once > 0 { 0.25 } else { -(1.0 - rng.random::<f64>()).ln() / per_second };
+        at_once = at_once.saturating_sub(1);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs_f64(gap)) => {}
+            () = shutdown.cancelled() => return,
+        }
+        while riders.try_join_next().is_some() {}
+        // Nobody books when every car has somebody waiting already.
+        if riders.len() < options.cars as usize
+            && let Some(channel) = connections.next()
+        {
+            let rider = Rider { client: RidesClient::new(channel), speed: options.speed };
+            riders.spawn(rider.ride(wish(&city, &mut rng), rng.random()));
+        }
+    }
+}
+
+fn wish(city: &City, rng: &mut SmallRng) -> v1::BookRequest {
+    let pickup = city.random_place(rng).at;
+    // Bounded: on a map smaller than the shortest ride, any two places will do.
+    let dropoff = (0..20)
+        .map(|_| city.random_place(rng).at)
+        .find(|at| at.distance_m(pickup) >= SHORTEST_M)
+        .unwrap_or_else(|| city.random_place(rng).at);
+    let kind = if rng.random_bool(SHARES) { v1::RideType::Pool } else { v1::RideType::Regular };
+    v1::BookRequest {
+        request_id: uuid::Uuid::new_v4().to_string(),
+        pickup: Some(pickup.into()),
+        dropoff: Some(dropoff.into()),
+        r#type: kind.into(),
+        rider_id: NAMES.choose(rng).copied().unwrap_or_default().to_owned(),
+        passenger_ids: Vec::new(),
+    }
+}
+
+struct Rider {
+    client: RidesClient<Channel>,
+    speed: f64,
+}
+
+impl Rider {
+    async fn ride(mut self, wish: v1::BookRequest, whim: u64) {
+        if let Err(status) = self.ride_to_the_end(wish, SmallRng::seed_from_u64(whim)).await {
+            tracing::debug!(%status, "a simulated rider gave up");
+        }
+    }
+
+    async fn ride_to_the_end(&mut self, wish: v1::BookRequest, mut rng: SmallRng) -> Result<(), Status> {
+        let ride_id = self.book(wish).await?;
+        let watch = v1::WatchRequest { ride_id: ride_id.clone(), ..Default::default() };
+        let mut events = self.client.watch(watch).await?.into_inner();
+        let patience = Duration::from_secs_f64(rng.random_range(5.0..60.0) / self.speed);
+        let changes_mind = rng.random_bool(CANCELS);
+        let give_up = tokio::time::sleep(patience);
+        tokio::pin!(give_up);
+        let mut cancelled = false;
+        loop {
+            tokio::select! {
+                message = events.message() => if message?.is_none() { return Ok(()) },
+                () = &mut give_up, if changes_mind && !cancelled => {
+                    cancelled = true;
+                    self.cancel(&ride_id).await;
+                }
+            }
+        }
+    }
+
+    /// Books, trying again while the server is away: the request id makes that safe.
+    async fn book(&mut self, wish: v1::BookRequest) -> Result<String, Status> {
+        let mut attempt = 0;
+        loop {
+            let mut request = Request::new(wish.clone());
+            request.set_timeout(DEADLINE);
+            match self.client.book(request).await {
+                Ok(answer) => return Ok(answer.into_inner().ride.unwrap_or_default().ride_id),
+                Err(status) if status.code() == tonic::Code::Unavailable && attempt < 6 => {
+                    attempt += 1;
+                    tokio::time::sleep(backoff(attempt)).await;
+                }
+                Err(status) => return Err(status),
+            }
+        }
+    }
+
+    async fn cancel(&mut self, ride_id: &str) {
+        let request = v1::CancelRequest {
+            ride_id: ride_id.to_owned(),
+            by: v1::Actor::Rider.into(),
+            reason: "changed my mind".to_owned(),
+        };
+        // Too late when the trip has begun: then the rider simply rides.
+        if let Err(status) = self.client.cancel(request).await {
+            tracing::debug!(%status, ride_id, "could not cancel");
+        }
+    }
+}
