@@ -9,9 +9,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let package = root.join("rides/v1");
     println!("cargo::rerun-if-changed={}", package.display());
 
-    let mut files = fs::read_dir(&package)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>, std::io::Error>>()?;
+    let mut files =
+        fs::read_dir(&package)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()?;
     files.retain(|path| path.extension().is_some_and(|ext| ext == "proto"));
     files.sort();
 
