@@ -73,7 +73,6 @@ pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
 }
 
 /// The panic itself is on stderr already, where it belongs.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     Status::internal("the server failed while handling this call").into_http::<Body>()
 }

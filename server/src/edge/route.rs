@@ -86,9 +86,15 @@ fn destination(request: &Request) -> Destination {
 
 /// `/package.Service/Method`: nothing of the page has a path like it.
 fn is_call_path(path: &str) -> bool {
-    let mut segments = path.split('/').skip(1);
-    let service = segments.next().is_some_and(|service| service.contains('.'));
-    service && segments.next().is_some_and(|method| !method.is_empty()) && segments.next().is_none()
+    let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
+        return false;
+    };
+    service.contains('.') && service.split('.').all(is_identifier) && is_identifier(method)
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The request as the gRPC-Web layer knows it: that one compares content types to the letter.

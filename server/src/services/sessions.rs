@@ -86,7 +86,6 @@ fn invalid(field: &str, description: impl Into<String>) -> Status {
     )
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unauthenticated(why: Unauthenticated) -> Status {
     Status::unauthenticated(why.to_string())
 }

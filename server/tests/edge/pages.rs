@@ -29,7 +29,7 @@ async fn every_path_of_the_page_is_the_page() {
     let dir = built_page();
     let server = server().with_page(dir.path()).run().await;
     for mut http in server.both().await {
-        for path in ["/", "/index.html", "/rides/7", "/rides?id=7", "/a.b/c"] {
+        for path in ["/", "/index.html", "/rides/7", "/rides?id=7", "/a/b/c"] {
             let answer = navigate(&mut http, path).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}");
             assert!(answer.text().contains("<title>Rides"), "{path}");
