@@ -1,6 +1,9 @@
 //! What the server tells whoever runs it: logs on stderr, and figures for Prometheus.
 
-use std::{io, sync::LazyLock};
+use std::{
+    io::{self, IsTerminal as _},
+    sync::LazyLock,
+};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -10,6 +13,7 @@ pub fn log(filter: &str) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .try_init()
         .map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }

@@ -2,10 +2,10 @@
 //!
 //! A request passes, from the outside in:
 //!
-//! 1. [`accept`]: the connection, its limits and its end;
-//! 2. [`origins`]: pages of other origins are turned away, or given CORS headers if allowed;
-//! 3. [`route`]: calls go to the gRPC stack, all else to probes and [`pages`];
-//! 4. for calls: gRPC-Web framing, [`metrics`], panics, [`calls`] (deadlines and drain), the service.
+//! 1. `accept`: the connection, its limits and its end;
+//! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
+//! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
+//! 4. for calls: gRPC-Web framing, `metrics`, panics, `calls` (deadlines and drain), the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
 //! reaches the client in the framing the client speaks.

@@ -110,6 +110,12 @@ fn normalised(mut request: Request, framing: Framing) -> Request {
 
 #[cfg(test)]
 mod tests {
+    use std::{convert::Infallible, future::pending};
+
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     fn destination_of(method: &str, path: &str, content_type: &str, version: Version) -> Destination {
@@ -148,5 +154,12 @@ mod tests {
         {
             assert_eq!(destination_of("GET", path, "", Version::HTTP_11), Destination::Elsewhere, "{path}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_browsers_request_that_never_comes_is_given_up() {
+        let never = stream::once(pending::<Result<Bytes, Infallible>>());
+        let request = normalised(Request::new(Body::from_stream(never)), Framing::Web);
+        assert!(request.into_body().frame().await.unwrap().is_err());
     }
 }

@@ -10,7 +10,7 @@ use tonic_health::pb::{
 };
 use tonic_types::StatusExt as _;
 
-use super::services::{self, Never};
+use super::services::{self, Gate, Never};
 use crate::harness::{SOON, http::Http, port_with, server, web};
 
 /// Far less than the drain timeout: what is told to end does so.
@@ -97,9 +97,34 @@ async fn neither_a_handler_nor_a_client_that_is_stuck_can_hold_it() {
 
 #[tokio::test]
 async fn a_call_in_progress_may_finish() {
-    let server = server().draining_for(SOON).run().await;
-    let mut http = Http::h1(server.addr).await;
-    assert_eq!(http.get("/readyz").await.text(), "ready\n");
+    let gate = Gate::default();
+    let server = port_with(gate.router(), Limits::default()).await;
+    let calls = server.both().await.map(|mut http| {
+        tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await })
+    });
+    for _ in &calls {
+        timeout(SOON, gate.begun.notified()).await.unwrap();
+    }
+
     server.stop();
-    assert!(server.stopped().await < AT_ONCE, "an idle connection holds nothing");
+    // Until nobody can connect any more, the server has not noticed.
+    while TcpStream::connect(server.addr).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    gate.open.notify_waiters();
+    for call in calls {
+        assert_eq!(call.await.unwrap().status.message(), "passed");
+    }
+    assert!(server.stopped().await < AT_ONCE);
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_holds_nothing() {
+    let server = server().draining_for(SOON).run().await;
+    let mut connections = server.both().await;
+    for http in &mut connections {
+        assert_eq!(http.get("/readyz").await.text(), "ready\n");
+    }
+    server.stop();
+    assert!(server.stopped().await < AT_ONCE);
 }

@@ -43,6 +43,26 @@ impl Drop for NotifyOnDrop {
     }
 }
 
+/// A handler that answers when it is let.
+#[derive(Clone, Default)]
+pub(super) struct Gate {
+    pub(super) begun: Arc<Notify>,
+    pub(super) open: Arc<Notify>,
+}
+
+impl Gate {
+    pub(super) fn router(&self) -> Router {
+        let gate = self.clone();
+        Router::new().route("/test.Gate/Pass", post(move || gate.clone().pass()))
+    }
+
+    async fn pass(self) -> Response {
+        self.begun.notify_one();
+        self.open.notified().await;
+        tonic::Status::ok("passed").into_http::<Body>()
+    }
+}
+
 /// A stream that always has more.
 pub(super) fn flood() -> Router {
     let flood = || async {

@@ -29,7 +29,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// A server as it starts by default, but for a free port and no cars.
 pub(crate) fn server() -> Server {
-    Server { config: Cli::parse_from(["rides-server", "--listen=127.0.0.1:0", "--cars=0"]).serve }
+    Server { config: Cli::parse_from(["rides-server", "--listen=127.0.0.1:0"]).serve }.with_cars(0)
 }
 
 /// A server that is not started yet.
@@ -38,6 +38,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    pub(crate) fn with_cars(mut self, cars: u32) -> Self {
+        self.config.sim.cars = cars;
+        self
+    }
+
     pub(crate) fn with_page(mut self, dir: &Path) -> Self {
         self.config.page = Some(dir.to_owned());
         self
