@@ -1,6 +1,8 @@
 //! The Rides server. `ARCHITECTURE.md` at the root says how the parts fit.
 
+pub mod app;
 pub mod city;
+pub mod config;
 pub mod dispatch;
 pub mod edge;
 pub mod fanout;
@@ -9,4 +11,6 @@ pub mod positions;
 pub mod rides;
 pub mod services;
 pub mod sessions;
+pub mod signals;
 pub mod sim;
+pub mod telemetry;

@@ -1,1 +1,78 @@
-//! Being written.
+//! The port: one listener for the page, gRPC-Web, gRPC and probes.
+//!
+//! A request passes, from the outside in:
+//!
+//! 1. `accept`: the connection, its limits and its end;
+//! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
+//! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
+//! 4. for calls: gRPC-Web framing, `metrics`, panics, `calls` (deadlines and drain), the service.
+//!
+//! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
+//! reaches the client in the framing the client speaks.
+
+mod accept;
+mod calls;
+mod content_type;
+mod contract;
+mod csp;
+mod deadline;
+mod ending;
+mod health;
+mod metrics;
+mod origins;
+mod pages;
+mod patience;
+mod route;
+
+use std::{any::Any, path::PathBuf, sync::Arc};
+
+use axum::{Router, body::Body, middleware, response::Response};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic_web::GrpcWebLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use self::{
+    accept::{Limits, serve},
+    contract::Contract,
+    health::Health,
+};
+
+/// What the port needs to know besides the services.
+pub struct Options {
+    /// Where the built page is, if it is built.
+    pub page: PathBuf,
+    /// Origins whose pages may call this server, beside its own. See [`tower_http::csrf`] for their form.
+    pub allow_origins: Vec<String>,
+    /// Answers the probes.
+    pub health: Health,
+    /// What is served, to name calls in the figures.
+    pub contract: Arc<Contract>,
+    /// What `/metrics` shows.
+    pub figures: PrometheusHandle,
+    /// Cancelled when the server is to end: streams end then, with UNAVAILABLE.
+    pub shutdown: CancellationToken,
+}
+
+/// Everything on the port, around the gRPC `services`.
+///
+/// Fails if an allowed origin is not one.
+pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
+    let calls = services
+        .layer(middleware::from_fn_with_state(options.shutdown, calls::bound))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(options.contract, metrics::count))
+        .layer(GrpcWebLayer::new());
+
+    let port = health::router(options.health, options.figures)
+        .merge(pages::router(options.page))
+        .layer(middleware::from_fn_with_state(calls, route::divert));
+
+    origins::guard(port, &options.allow_origins)
+}
+
+/// The panic itself is on stderr already, where it belongs.
+fn panicked(_panic: Box<dyn Any + Send>) -> Response {
+    Status::internal("the server failed while handling this call").into_http::<Body>()
+}

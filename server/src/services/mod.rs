@@ -1,1 +1,3 @@
-//! Being written.
+//! The RPCs: thin handlers that decode, hand over, and encode.
+
+pub mod sessions;

@@ -1,0 +1,247 @@
+//! The command line: every flag, its environment variable, its default and what values it takes.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use http::Uri;
+use tower_http::csrf::CsrfLayer;
+use tracing_subscriber::EnvFilter;
+
+/// A live ride-hailing board over gRPC and gRPC-Web, on one port.
+///
+/// Serves when no subcommand is named.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "rides-server", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: Config,
+
+    /// What to log to stderr: a level, or directives like `rides_server=debug,info`.
+    #[arg(long, env = "RIDES_LOG", default_value = "info", value_name = "FILTER", value_parser = log_filter, global = true)]
+    pub log: String,
+}
+
+/// What the program can do besides serving.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Drive a simulated fleet, and book its rides, on a server elsewhere.
+    Sim(SimConfig),
+}
+
+/// How to serve. Immutable once parsed.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where to listen. Port 0 picks a free one.
+    #[arg(long, env = "RIDES_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+
+    /// The built page [default: dist].
+    #[arg(long, env = "RIDES_PAGE", value_name = "DIR")]
+    pub page: Option<PathBuf>,
+
+    /// The city, as an OpenStreetMap extract [default: central Helsinki, built in].
+    #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
+    pub map: Option<PathBuf>,
+
+    /// How often viewers hear of moving cars, 0.5 to 30 times a second.
+    #[arg(long, env = "RIDES_TICK", default_value = "10", value_name = "HZ", value_parser = tick_hz)]
+    pub tick: f64,
+
+    /// The simulated fleet.
+    #[command(flatten)]
+    pub sim: SimOptions,
+
+    /// How long calls in progress may take to end at shutdown, in seconds up to 600.
+    #[arg(long, env = "RIDES_DRAIN_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = drain_timeout)]
+    pub drain_timeout: Duration,
+
+    /// Connections at a time. More wait until one ends.
+    #[arg(long, env = "RIDES_MAX_CONNECTIONS", default_value = "10000", value_name = "N", value_parser = max_connections)]
+    pub max_connections: usize,
+
+    /// Calls at a time on one HTTP/2 connection.
+    #[arg(long, env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = max_streams)]
+    pub max_streams: u32,
+
+    /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
+    #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    pub allow_origin: Vec<String>,
+}
+
+/// A simulated fleet on a server elsewhere.
+#[derive(Args, Clone, Debug)]
+pub struct SimConfig {
+    /// The server, like http://rides.example:8080.
+    #[arg(long, env = "RIDES_CONNECT", value_name = "URL", value_parser = server_url)]
+    pub connect: Uri,
+
+    /// The city to drive in, which must be the server's [default: central Helsinki, built in].
+    #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
+    pub map: Option<PathBuf>,
+
+    /// The fleet.
+    #[command(flatten)]
+    pub sim: SimOptions,
+}
+
+/// The simulated fleet and its riders.
+#[derive(Args, Clone, Copy, PartialEq, Debug)]
+pub struct SimOptions {
+    /// Simulated cars, up to 100000. 0: no simulation.
+    #[arg(long, env = "RIDES_CARS", default_value = "120", value_name = "N", value_parser = cars)]
+    pub cars: u32,
+
+    /// Rides that simulated riders book.
+    #[arg(long, env = "RIDES_RIDERS_PER_MINUTE", default_value = "12", value_name = "N", value_parser = riders_per_minute)]
+    pub riders_per_minute: f64,
+
+    /// How much faster than life simulated cars move, 0.1 to 20.
+    #[arg(long, env = "RIDES_SIM_SPEED", default_value = "1", value_name = "X", value_parser = sim_speed)]
+    pub sim_speed: f64,
+
+    /// Makes the simulation repeatable: the same number, the same cars and riders.
+    #[arg(long, env = "RIDES_SEED", default_value = "1", value_name = "N")]
+    pub seed: u64,
+}
+
+fn tick_hz(text: &str) -> Result<f64, String> {
+    number(text, 0.5..=30.0)
+}
+
+fn sim_speed(text: &str) -> Result<f64, String> {
+    number(text, 0.1..=20.0)
+}
+
+fn riders_per_minute(text: &str) -> Result<f64, String> {
+    number(text, 0.0..=100_000.0)
+}
+
+fn drain_timeout(text: &str) -> Result<Duration, String> {
+    number(text, 0.0..=600.0).map(Duration::from_secs_f64)
+}
+
+fn cars(text: &str) -> Result<u32, String> {
+    whole(text, 0..=100_000)
+}
+
+fn max_streams(text: &str) -> Result<u32, String> {
+    whole(text, 1..=100_000)
+}
+
+fn max_connections(text: &str) -> Result<usize, String> {
+    whole(text, 1..=1_000_000).map(|n| n as usize)
+}
+
+/// NaN lies in no range, and the ranges are finite, so infinities are out too.
+fn number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("must be a number from {} to {}", range.start(), range.end()))
+}
+
+fn whole(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    CsrfLayer::new().add_trusted_origin(text).map(|_layer| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn server_url(text: &str) -> Result<Uri, String> {
+    text.parse::<Uri>()
+        .ok()
+        .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some())
+        .ok_or_else(|| "must be a URL like http://127.0.0.1:8080".to_owned())
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_filter| text.to_owned()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["rides-server"], args].concat())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_help_and_a_variable_of_its_name() {
+        let mut root = Cli::command();
+        root.build();
+        let options =
+            root.get_arguments().chain(root.get_subcommands().flat_map(clap::Command::get_arguments));
+        for option in options.filter(|option| !["help", "version"].contains(&option.get_id().as_str())) {
+            let name = option.get_id().as_str();
+            if !option.is_positional() {
+                assert!(option.get_help().is_some(), "{name} has no help");
+                let variable = option.get_env().map(|env| env.to_string_lossy().into_owned());
+                assert_eq!(variable, Some(format!("RIDES_{}", name.to_uppercase())));
+            }
+        }
+    }
+
+    #[test]
+    fn serving_needs_no_flags() {
+        let cli = parse(&[]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.serve.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(cli.serve.drain_timeout, Duration::from_secs(10));
+        assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 12.0, sim_speed: 1.0, seed: 1 });
+    }
+
+    #[test]
+    fn the_simulator_needs_a_server() {
+        assert!(parse(&["sim"]).is_err());
+        assert!(parse(&["sim", "--connect", "elsewhere"]).is_err());
+        let cli = parse(&["sim", "--connect", "http://127.0.0.1:9", "--cars", "3"]).unwrap();
+        let Some(Command::Sim(sim)) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(sim.sim.cars, 3);
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_the_range() {
+        for (flag, value, range) in [
+            ("--tick", "0.4", "0.5 to 30"),
+            ("--tick", "31", "0.5 to 30"),
+            ("--tick", "NaN", "0.5 to 30"),
+            ("--cars", "100001", "0 to 100000"),
+            ("--cars", "-1", "0 to 100000"),
+            ("--sim-speed", "inf", "0.1 to 20"),
+            ("--sim-speed", "0", "0.1 to 20"),
+            ("--riders-per-minute", "inf", "0 to 100000"),
+            ("--riders-per-minute", "-1", "0 to 100000"),
+            ("--drain-timeout", "601", "0 to 600"),
+            ("--max-streams", "0", "1 to 100000"),
+        ] {
+            let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(range), "{flag} {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn origins_are_origins() {
+        assert!(parse(&["--allow-origin", "https://rides.example"]).is_ok());
+        for bad in ["rides.example", "https://rides.example/page", "*"] {
+            assert_eq!(parse(&["--allow-origin", bad]).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Which protocol a call speaks, by its content type.
+
+use http::HeaderValue;
+
+/// How messages and the final status travel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Framing {
+    /// gRPC: needs HTTP/2, the status comes in HTTP trailers.
+    Native,
+    /// gRPC-Web: any HTTP, the status is the last frame of the body.
+    Web,
+    /// gRPC-Web in base64.
+    WebText,
+}
+
+/// What a content type says of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum CallType {
+    /// Messages are protobuf.
+    Proto(Framing),
+    /// Messages are in something this server does not speak, such as JSON.
+    OtherCodec(Framing),
+}
+
+impl Framing {
+    /// The content type in the one spelling that the layers below know.
+    pub(super) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Native => "application/grpc",
+            Self::Web => "application/grpc-web+proto",
+            Self::WebText => "application/grpc-web-text+proto",
+        })
+    }
+}
+
+impl CallType {
+    /// `None` if it is not a call. Parameters and case do not matter.
+    pub(super) fn parse(content_type: &HeaderValue) -> Option<Self> {
+        let essence = content_type.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+        let (protocol, codec) = essence.split_once('+').unwrap_or((&essence, "proto"));
+        let framing = match protocol {
+            "application/grpc" => Framing::Native,
+            "application/grpc-web" => Framing::Web,
+            "application/grpc-web-text" => Framing::WebText,
+            _ => return None,
+        };
+        Some(if codec == "proto" { Self::Proto(framing) } else { Self::OtherCodec(framing) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &'static str) -> Option<CallType> {
+        CallType::parse(&HeaderValue::from_static(text))
+    }
+
+    #[test]
+    fn calls_are_known_in_every_spelling() {
+        for (text, framing) in [
+            ("application/grpc", Framing::Native),
+            ("application/grpc+proto", Framing::Native),
+            ("application/grpc-web", Framing::Web),
+            ("application/grpc-web+proto; charset=utf-8", Framing::Web),
+            ("Application/GRPC-Web+Proto ;a=b;c=d", Framing::Web),
+            ("application/grpc-web-text+proto", Framing::WebText),
+        ] {
+            assert_eq!(parse(text), Some(CallType::Proto(framing)), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_codecs_are_calls_we_cannot_read() {
+        assert_eq!(parse("application/grpc+json"), Some(CallType::OtherCodec(Framing::Native)));
+        assert_eq!(parse("application/grpc-web+"), Some(CallType::OtherCodec(Framing::Web)));
+    }
+
+    #[test]
+    fn anything_else_is_no_call() {
+        for text in ["", "text/plain", "application/json", "application/grpcfoo", "application/grpc-web-foo"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

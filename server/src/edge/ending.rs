@@ -1,0 +1,155 @@
+//! A response body that can be ended from outside, with a status of its own.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+use tonic::Status;
+
+/// What may still go out once the end has come, if it is there already: a message and the trailers after it.
+/// So a unary answer that is made is not lost, and a stream that always has more ends too.
+const LAST_FRAMES: u8 = 2;
+
+type End = Pin<Box<dyn Future<Output = Status> + Send>>;
+
+/// Passes a gRPC response body through until it ends, or until `end` gives the status to end it with.
+///
+/// Then the inner body is dropped, and with it the handler's stream.
+pub(super) struct Ending(State);
+
+enum State {
+    Open { body: Body, end: End },
+    Last { body: Body, status: Status, left: u8 },
+    Done,
+}
+
+impl Ending {
+    pub(super) fn new(body: Body, end: impl Future<Output = Status> + Send + 'static) -> Self {
+        Self(State::Open { body, end: Box::pin(end) })
+    }
+}
+
+impl http_body::Body for Ending {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match &mut self.0 {
+            State::Open { body, end } => {
+                let Poll::Ready(status) = end.as_mut().poll(cx) else {
+                    return Pin::new(body).poll_frame(cx);
+                };
+                let body = std::mem::take(body);
+                self.0 = State::Last { body, status, left: LAST_FRAMES };
+                self.poll_frame(cx)
+            }
+            State::Last { body, status, left } => {
+                if *left > 0
+                    && let Poll::Ready(last) = Pin::new(body).poll_frame(cx)
+                {
+                    *left -= 1;
+                    if !last.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_data)) {
+                        self.0 = State::Done;
+                    }
+                    return Poll::Ready(last);
+                }
+                let trailers = trailers(status);
+                self.0 = State::Done;
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            State::Done => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            State::Open { body, .. } | State::Last { body, .. } => body.is_end_stream(),
+            State::Done => true,
+        }
+    }
+}
+
+fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if let Err(unsendable) = status.add_header(&mut trailers) {
+        tracing::error!(%unsendable, "a status that no header can carry");
+    }
+    trailers
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use tokio::sync::oneshot;
+    use tonic::Code;
+
+    use super::*;
+
+    fn message() -> Result<Frame<Bytes>, axum::Error> {
+        Ok(Frame::data(Bytes::from_static(b"message")))
+    }
+
+    fn ok() -> Result<Frame<Bytes>, axum::Error> {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        Ok(Frame::trailers(trailers))
+    }
+
+    async fn now() -> Status {
+        Status::unavailable("the end")
+    }
+
+    async fn outcome(body: Ending) -> (usize, i32) {
+        let collected = body.collect().await.unwrap();
+        let code = collected.trailers().unwrap()["grpc-status"].to_str().unwrap().parse().unwrap();
+        (collected.to_bytes().len() / b"message".len(), code)
+    }
+
+    #[tokio::test]
+    async fn without_an_end_all_goes_through() {
+        let body = Body::new(StreamBody::new(stream::iter([message(), message(), ok()])));
+        assert_eq!(outcome(Ending::new(body, std::future::pending())).await, (2, Code::Ok as i32));
+    }
+
+    #[tokio::test]
+    async fn a_quiet_stream_ends_when_told_and_is_dropped() {
+        let (held, mut dropped) = oneshot::channel::<()>();
+        let quiet = Body::new(StreamBody::new(stream::once(async move {
+            let _held = held;
+            std::future::pending::<Result<Frame<Bytes>, axum::Error>>().await
+        })));
+        let (end, told) = oneshot::channel();
+        let mut body = Ending::new(quiet, async { told.await.unwrap() });
+
+        let next = tokio::spawn(async move {
+            let frame = body.frame().await.unwrap().unwrap();
+            assert!(body.frame().await.is_none());
+            frame.into_trailers().unwrap()
+        });
+        end.send(Status::deadline_exceeded("late")).unwrap();
+        assert_eq!(next.await.unwrap()["grpc-status"], "4");
+        assert!(dropped.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_made_is_not_lost() {
+        let body = Body::new(StreamBody::new(stream::iter([message(), ok()])));
+        assert_eq!(outcome(Ending::new(body, now())).await, (1, Code::Ok as i32));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_always_has_more_ends_too() {
+        let body = Body::new(StreamBody::new(stream::repeat_with(message)));
+        let expected = (usize::from(LAST_FRAMES), Code::Unavailable as i32);
+        assert_eq!(outcome(Ending::new(body, now())).await, expected);
+    }
+}

@@ -1,0 +1,202 @@
+//! Tokens: JWTs signed with EdDSA, and with nothing else.
+
+use std::time::{Duration, SystemTime};
+
+use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use serde::{Deserialize, Serialize};
+
+use super::{Role, Session, Unauthenticated, unix_seconds};
+
+const ISSUER: &str = "rides";
+
+/// What signs and verifies tokens. A server that starts anew has new ones, and its old tokens mean nothing.
+pub struct Keys {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    validation: Validation,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    role: RoleClaim,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    name: String,
+    iat: u64,
+    exp: u64,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RoleClaim {
+    Rider,
+    Driver,
+    Dispatcher,
+}
+
+impl Keys {
+    /// New ones, from the system's randomness.
+    ///
+    /// # Panics
+    /// If the system has none.
+    pub fn generate() -> Self {
+        Self::from_secret(&rand::random())
+    }
+
+    fn from_secret(secret: &[u8; 32]) -> Self {
+        let key = SigningKey::from_bytes(secret);
+        let der = key.to_pkcs8_der().expect("an Ed25519 key always has a PKCS #8 form");
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["iss", "sub", "exp"]);
+        // `verify` does it, against the clock it is given and without leeway.
+        validation.validate_exp = false;
+        Self {
+            signing: EncodingKey::from_ed_der(der.as_bytes()),
+            verifying: DecodingKey::from_ed_der(key.verifying_key().as_bytes()),
+            validation,
+        }
+    }
+
+    /// The token that says `session`.
+    pub(super) fn sign(&self, session: &Session, now: SystemTime) -> String {
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            sub: session.subject.clone(),
+            role: session.role.into(),
+            name: session.name.clone(),
+            iat: unix_seconds(now),
+            exp: unix_seconds(session.expires_at),
+        };
+        encode(&Header::new(Algorithm::EdDSA), &claims, &self.signing)
+            .expect("signing fails only with a key of another kind")
+    }
+
+    /// What `token` says, if it is ours and not over.
+    pub(super) fn verify(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
+        let token = decode::<Claims>(token, &self.verifying, &self.validation)
+            .map_err(|_which_check| Unauthenticated::Invalid)?;
+        // Critical extensions are to be refused by whoever does not know them, and we know none.
+        if token.header.crit.is_some() {
+            return Err(Unauthenticated::Invalid);
+        }
+        let claims = token.claims;
+        let expires_at = SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_secs(claims.exp))
+            .ok_or(Unauthenticated::Invalid)?;
+        if expires_at <= now {
+            return Err(Unauthenticated::Expired);
+        }
+        Ok(Session { subject: claims.sub, role: claims.role.into(), name: claims.name, expires_at })
+    }
+}
+
+impl From<Role> for RoleClaim {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Rider => Self::Rider,
+            Role::Driver => Self::Driver,
+            Role::Dispatcher => Self::Dispatcher,
+        }
+    }
+}
+
+impl From<RoleClaim> for Role {
+    fn from(role: RoleClaim) -> Self {
+        match role {
+            RoleClaim::Rider => Self::Rider,
+            RoleClaim::Driver => Self::Driver,
+            RoleClaim::Dispatcher => Self::Dispatcher,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn session() -> Session {
+        Session {
+            subject: "somebody".to_owned(),
+            role: Role::Dispatcher,
+            name: "Aino Ä".to_owned(),
+            expires_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
+        }
+    }
+
+    fn verify(keys: &Keys, token: &str) -> Result<Session, Unauthenticated> {
+        keys.verify(token, SystemTime::now())
+    }
+
+    #[test]
+    fn what_is_signed_verifies_and_only_with_the_same_keys() {
+        let keys = Keys::generate();
+        let token = keys.sign(&session(), SystemTime::now());
+        assert_eq!(verify(&keys, &token), Ok(session()));
+        assert_eq!(verify(&Keys::generate(), &token), Err(Unauthenticated::Invalid));
+    }
+
+    #[test]
+    fn every_change_of_a_character_is_noticed() {
+        let keys = Keys::generate();
+        let token = keys.sign(&session(), SystemTime::now());
+        for at in 0..token.len() {
+            let other = if &token[at..=at] == "A" { "g" } else { "A" };
+            let changed = [&token[..at], other, &token[at + 1..]].concat();
+            assert_eq!(verify(&keys, &changed), Err(Unauthenticated::Invalid), "at {at}");
+        }
+    }
+
+    #[test]
+    fn no_other_algorithm_passes() {
+        let keys = Keys::from_secret(&[7; 32]);
+        let claims = keys.sign(&session(), SystemTime::now()).split('.').nth(1).unwrap().to_owned();
+
+        let none = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        assert_eq!(verify(&keys, &format!("{none}.{claims}.")), Err(Unauthenticated::Invalid));
+
+        // The public key, which everyone may know, as the secret of a symmetric algorithm.
+        let public = SigningKey::from_bytes(&[7; 32]).verifying_key();
+        let forged = encode(
+            &Header::new(Algorithm::HS256),
+            &claims_of(ISSUER),
+            &EncodingKey::from_secret(public.as_bytes()),
+        );
+        assert_eq!(verify(&keys, &forged.unwrap()), Err(Unauthenticated::Invalid));
+    }
+
+    #[test]
+    fn unknown_critical_extensions_and_other_issuers_are_refused() {
+        let keys = Keys::generate();
+        let mut header = Header::new(Algorithm::EdDSA);
+        let sign = |header: &Header, claims: &Claims| encode(header, claims, &keys.signing).unwrap();
+        assert!(verify(&keys, &sign(&header, &claims_of(ISSUER))).is_ok());
+        assert_eq!(verify(&keys, &sign(&header, &claims_of("else"))), Err(Unauthenticated::Invalid));
+        header.crit = Some(vec!["b64".to_owned()]);
+        assert_eq!(verify(&keys, &sign(&header, &claims_of(ISSUER))), Err(Unauthenticated::Invalid));
+    }
+
+    fn claims_of(iss: &str) -> Claims {
+        Claims {
+            iss: iss.to_owned(),
+            sub: "somebody".to_owned(),
+            role: RoleClaim::Dispatcher,
+            name: String::new(),
+            iat: 0,
+            exp: 4_000_000_000,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_it(token in r"[A-Za-z0-9_.\-]{0,80}|.{0,40}") {
+            let keys = Keys::from_secret(&[1; 32]);
+            prop_assert_eq!(verify(&keys, &token), Err(Unauthenticated::Invalid));
+        }
+    }
+}

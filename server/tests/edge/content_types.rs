@@ -1,0 +1,136 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use rides_proto::v1::{SignInRequest, SignInResponse, WhoAmIRequest, sessions_client::SessionsClient};
+use rides_server::edge::Limits;
+use tonic::Code;
+
+use super::services;
+use crate::harness::{port_with, server, web};
+
+const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
+
+fn post(path: &str, content_type: Option<&str>) -> Request<Bytes> {
+    let mut request = Request::post(path);
+    if let Some(content_type) = content_type {
+        request = request.header("content-type", content_type);
+    }
+    request.body(web::frame(&SignInRequest::default())).unwrap()
+}
+
+#[tokio::test]
+async fn calls_work_in_both_protocols() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        let reply = web::ask(&mut http, web::call(SIGN_IN, &SignInRequest::default())).await;
+        assert!(!reply.message::<SignInResponse>().token.is_empty());
+    }
+    let mut native = SessionsClient::new(server.channel().await);
+    assert!(!native.sign_in(SignInRequest::default()).await.unwrap().into_inner().token.is_empty());
+}
+
+#[tokio::test]
+async fn parameters_and_case_of_a_content_type_do_not_matter() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        for spelling in [
+            "application/grpc-web",
+            "application/grpc-web+proto; charset=utf-8",
+            "Application/gRPC-Web+PROTO",
+        ] {
+            let reply = web::ask(&mut http, post(SIGN_IN, Some(spelling))).await;
+            assert_eq!(reply.status.code(), Code::Ok, "{spelling}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_refused_and_not_executed() {
+    let executed = Arc::new(AtomicUsize::new(0));
+    let server = port_with(services::counting(executed.clone()), Limits::default()).await;
+    for mut http in server.both().await {
+        for content_type in [Some("image/jpeg"), Some("text/plain"), Some("application/json"), Some(""), None]
+        {
+            let answer = http.send(post(SIGN_IN, content_type)).await;
+            assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
+        }
+        for method in ["GET", "DELETE", "PUT", "OPTIONS"] {
+            for content_type in ["text/plain", "application/grpc", "application/grpc-web"] {
+                let request = Request::builder().method(method).uri(SIGN_IN);
+                let answer = http.send(request.header("content-type", content_type).body("").unwrap()).await;
+                assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {content_type}");
+                assert_eq!(answer.header("allow"), "POST");
+            }
+        }
+        for codec in ["application/grpc-web+json", "application/grpc+foo"] {
+            let answer = http.send(post(SIGN_IN, Some(codec))).await;
+            assert_eq!(answer.status, StatusCode::OK);
+            assert_eq!(answer.header("grpc-status"), "12", "{codec}");
+        }
+    }
+    assert_eq!(executed.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn native_grpc_needs_http2() {
+    let server = server().run().await;
+    let [mut h1, mut h2] = server.both().await;
+    let answer = h1.send(post(SIGN_IN, Some("application/grpc"))).await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert!(answer.text().contains("HTTP/2"));
+    assert_eq!(h2.send(post(SIGN_IN, Some("application/grpc"))).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_nobody_serves_is_unimplemented_in_the_callers_framing() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        for path in ["/rides.v1.Nonsense/Go", "/rides.v1.Sessions/Nonsense", "/anything"] {
+            let reply = web::ask(&mut http, web::call(path, &())).await;
+            assert_eq!(reply.status.code(), Code::Unimplemented, "{path}");
+        }
+    }
+    let [_, mut h2] = server.both().await;
+    let answer = h2.send(post("/rides.v1.Nonsense/Go", Some("application/grpc"))).await;
+    assert_eq!(answer.header("content-type"), "application/grpc");
+    assert_eq!(answer.header("grpc-status"), "12");
+}
+
+#[tokio::test]
+async fn an_error_before_any_message_comes_in_the_headers_alone() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        let answer = http.send(web::call("/rides.v1.Sessions/WhoAmI", &WhoAmIRequest {})).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header("grpc-status"), "16");
+        assert!(answer.body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_in_the_callers_framing() {
+    let server = port_with(services::panicking(), Limits::default()).await;
+    for mut http in server.both().await {
+        let reply = web::ask(&mut http, web::call("/test.Panic/Now", &())).await;
+        assert_eq!(reply.status.code(), Code::Internal);
+    }
+}
+
+#[tokio::test]
+async fn text_calls_are_answered_in_text_when_asked() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        let request = Request::post(SIGN_IN)
+            .header("content-type", "application/grpc-web-text")
+            .header("accept", "application/grpc-web-text")
+            .body("AAAAAAA=")
+            .unwrap();
+        let answer = http.send(request).await;
+        assert_eq!(answer.header("content-type"), "application/grpc-web-text+proto");
+        assert!(answer.text().starts_with("AAAA"));
+    }
+}

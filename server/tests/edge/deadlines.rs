@@ -1,0 +1,78 @@
+use bytes::Bytes;
+use http::{HeaderValue, Request};
+use rides_server::edge::Limits;
+use tokio::time::timeout;
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use super::services::Never;
+use crate::harness::{SOON, port_with, server, web};
+
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+fn within(timeout: &str, mut request: Request<Bytes>) -> Request<Bytes> {
+    request.headers_mut().insert("grpc-timeout", HeaderValue::from_str(timeout).unwrap());
+    request
+}
+
+fn watch_health() -> Request<Bytes> {
+    web::call(WATCH, &HealthCheckRequest::default())
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_is_dropped() {
+    let never = Never::default();
+    let server = port_with(never.router(), Limits::default()).await;
+    for mut http in server.both().await {
+        let reply = web::ask(&mut http, within("100m", web::call("/test.Never/Answer", &()))).await;
+        assert_eq!(reply.status.code(), Code::DeadlineExceeded);
+        timeout(SOON, never.dropped.notified()).await.expect("the handler runs on");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_its_deadline_after_what_it_had_to_say() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        let reply = web::ask(&mut http, within("250m", watch_health())).await;
+        assert_eq!(reply.messages.len(), 1);
+        assert_eq!(reply.status.code(), Code::DeadlineExceeded);
+    }
+}
+
+#[tokio::test]
+async fn native_clients_hear_it_too() {
+    let server = server().run().await;
+    let mut health = HealthClient::new(server.channel().await);
+    let mut request = tonic::Request::new(HealthCheckRequest::default());
+    // By hand: tonic's own client would give up by itself.
+    request.metadata_mut().insert("grpc-timeout", "250m".parse().unwrap());
+    let mut stream = health.watch(request).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn no_time_at_all_is_exceeded_at_once() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        let reply = web::ask(&mut http, within("0S", watch_health())).await;
+        assert_eq!((reply.messages.len(), reply.status.code()), (0, Code::DeadlineExceeded));
+    }
+}
+
+#[tokio::test]
+async fn malformed_timeouts_are_invalid_and_huge_ones_are_not() {
+    let server = server().run().await;
+    let check = || web::call("/grpc.health.v1.Health/Check", &HealthCheckRequest::default());
+    for mut http in server.both().await {
+        for malformed in ["-5S", "5X", "+5S", "123456789S", "", "S", "1.5S"] {
+            let reply = web::ask(&mut http, within(malformed, check())).await;
+            assert_eq!(reply.status.code(), Code::InvalidArgument, "{malformed}");
+        }
+        for huge in ["99999999H", "99999999S", "00000009M"] {
+            let reply = web::ask(&mut http, within(huge, check())).await;
+            assert_eq!(reply.status.code(), Code::Ok, "{huge}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use http::StatusCode;
+use prost::Message as _;
+use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
+    health_client::HealthClient,
+};
+use tonic_reflection::pb::{
+    v1::{
+        ServerReflectionRequest, ServerReflectionResponse, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    },
+    v1alpha,
+};
+
+use crate::harness::{server, web};
+
+const SERVICES: [&str; 5] = ["", "rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions"];
+
+fn list_services() -> ServerReflectionRequest {
+    ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    }
+}
+
+fn assert_lists_rides(response: ServerReflectionResponse) {
+    let Some(MessageResponse::ListServicesResponse(list)) = response.message_response else {
+        panic!("{response:?}")
+    };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    assert!(names.contains(&"rides.v1.Rides".to_owned()), "{names:?}");
+    assert!(names.contains(&"grpc.health.v1.Health".to_owned()), "{names:?}");
+}
+
+#[tokio::test]
+async fn health_is_told_per_service_over_both_protocols() {
+    let server = server().run().await;
+    let mut native = HealthClient::new(server.channel().await);
+    let [mut h1, mut h2] = server.both().await;
+    for service in SERVICES {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let response = native.check(request.clone()).await.unwrap().into_inner();
+        assert_eq!(response.status(), ServingStatus::Serving, "{service}");
+        for http in [&mut h1, &mut h2] {
+            let reply = web::ask(http, web::call("/grpc.health.v1.Health/Check", &request)).await;
+            assert_eq!(reply.message::<HealthCheckResponse>().status(), ServingStatus::Serving, "{service}");
+        }
+    }
+    let nobody = HealthCheckRequest { service: "rides.v1.Nobody".to_owned() };
+    assert_eq!(native.check(nobody).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn reflection_lists_the_contract_over_both_protocols() {
+    let server = server().run().await;
+    let mut native = ServerReflectionClient::new(server.channel().await);
+    let requests = tokio_stream::once(list_services());
+    let mut responses = native.server_reflection_info(requests).await.unwrap().into_inner();
+    assert_lists_rides(responses.message().await.unwrap().unwrap());
+
+    for mut http in server.both().await {
+        let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+        let reply = web::ask(&mut http, web::call(path, &list_services())).await;
+        assert_lists_rides(reply.message());
+    }
+}
+
+#[tokio::test]
+async fn older_tools_find_the_older_reflection() {
+    let server = server().run().await;
+    let [mut http, _] = server.both().await;
+    let path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+    // The two versions have the same messages.
+    let request =
+        v1alpha::ServerReflectionRequest::decode(list_services().encode_to_vec().as_slice()).unwrap();
+    assert_lists_rides(web::ask(&mut http, web::call(path, &request)).await.message());
+}
+
+#[tokio::test]
+async fn probes_answer_over_plain_http() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        assert_eq!(http.get("/healthz").await.status, StatusCode::OK);
+        assert_eq!(http.get("/readyz").await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn figures_count_calls_by_method_and_final_status() {
+    let server = server().run().await;
+    let [mut http, mut watching] = server.both().await;
+    let unknown = HealthCheckRequest { service: "rides.v1.Nobody".to_owned() };
+    web::ask(&mut http, web::call("/grpc.health.v1.Health/Check", &unknown)).await;
+    web::ask(&mut http, web::call("/no.Such/Method", &())).await;
+    let watch = web::call("/grpc.health.v1.Health/Watch", &HealthCheckRequest::default());
+    let _open = web::open(&mut watching, watch).await;
+
+    let answer = http.get("/metrics").await;
+    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
+    for figure in [
+        "rides_rpcs_total{method=\"grpc.health.v1.Health/Check\",code=\"NotFound\"} ",
+        "rides_rpcs_total{method=\"unknown\",code=\"Unimplemented\"} ",
+        "rides_open_rpcs{method=\"grpc.health.v1.Health/Watch\"} ",
+        "rides_open_connections ",
+    ] {
+        assert!(figure_of(answer.text(), figure) >= 1.0, "{figure} in\n{}", answer.text());
+    }
+}
+
+fn figure_of(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(0.0, |value| value.parse().unwrap())
+}

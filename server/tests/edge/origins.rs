@@ -1,0 +1,99 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use rides_server::edge::Limits;
+
+use super::services;
+use crate::harness::{port_with, server, web};
+
+const WHO_AM_I: &str = "/rides.v1.Sessions/WhoAmI";
+const FRIEND: &str = "https://friend.example";
+
+fn call_from(headers: &[(&'static str, &str)]) -> Request<Bytes> {
+    let mut request = web::call(WHO_AM_I, &());
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    request
+}
+
+#[tokio::test]
+async fn calls_of_foreign_pages_are_not_executed() {
+    let executed = Arc::new(AtomicUsize::new(0));
+    let server = port_with(services::counting(executed.clone()), Limits::default()).await;
+    for mut http in server.both().await {
+        for foreign in [
+            &[("origin", "http://evil.example")][..],
+            &[("origin", "null")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site"), ("origin", "http://127.0.0.1:1")],
+        ] {
+            let answer = http.send(call_from(foreign)).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{foreign:?}");
+        }
+    }
+    assert_eq!(executed.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn its_own_page_and_programs_may_call() {
+    let server = server().run().await;
+    let own = format!("http://{}", server.addr);
+    for mut http in server.both().await {
+        for headers in [
+            &[("origin", own.as_str())][..],
+            &[("origin", own.as_str()), ("sec-fetch-site", "same-origin")],
+            // `trunk serve` passes the page's origin on, and a host of its own.
+            &[("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")],
+            &[],
+        ] {
+            let answer = http.send(call_from(headers)).await;
+            assert_eq!(answer.header("grpc-status"), "16", "{headers:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_from_elsewhere_opens_the_page() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        let request = Request::get("/").header("sec-fetch-site", "cross-site").header("accept", "text/html");
+        assert_ne!(http.send(request.body("").unwrap()).await.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn an_allowed_origin_can_call_and_read_every_error() {
+    let server = server().allowing(FRIEND).run().await;
+    for mut http in server.both().await {
+        let preflight = Request::options(WHO_AM_I)
+            .header("origin", FRIEND)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type,x-grpc-web,grpc-timeout,authorization");
+        let answer = http.send(preflight.body("").unwrap()).await;
+        assert_eq!(answer.header("access-control-allow-origin"), FRIEND);
+        assert!(answer.header("access-control-allow-headers").contains("grpc-timeout"));
+
+        let mut unacceptable = call_from(&[("origin", FRIEND), ("content-type", "text/plain")]);
+        unacceptable.headers_mut().insert("sec-fetch-site", "cross-site".parse().unwrap());
+        for (request, status) in [
+            (call_from(&[("origin", FRIEND), ("sec-fetch-site", "cross-site")]), StatusCode::OK),
+            (call_from(&[("origin", FRIEND), ("grpc-timeout", "0S")]), StatusCode::OK),
+            (unacceptable, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ] {
+            let answer = http.send(request).await;
+            assert_eq!(answer.status, status);
+            assert_eq!(answer.header("access-control-allow-origin"), FRIEND);
+            assert!(answer.header("access-control-expose-headers").contains("grpc-status"));
+        }
+
+        let stranger = http.send(call_from(&[("origin", "https://stranger.example")])).await;
+        assert_eq!(stranger.status, StatusCode::FORBIDDEN);
+        assert_eq!(stranger.header("access-control-allow-origin"), "");
+    }
+}

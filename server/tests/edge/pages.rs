@@ -1,0 +1,112 @@
+use std::fs;
+
+use http::{Request, StatusCode};
+use tempfile::TempDir;
+
+use crate::harness::{http::Answer, http::Http, server};
+
+const HASHED: &str = "rides-web-3c1e5a7f9b2d4680";
+
+/// A page as Trunk builds it.
+fn built_page() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| fs::write(dir.path().join(name), content).unwrap();
+    write("index.html", "<title>Rides</title><script type=module>alert(1)</script>");
+    write(&format!("{HASHED}.js"), "export default 1");
+    write(&format!("{HASHED}_bg.wasm"), "plain");
+    write(&format!("{HASHED}_bg.wasm.br"), "in brotli");
+    write(&format!("{HASHED}_bg.wasm.gz"), "in gzip");
+    write("icon.svg", "<svg/>");
+    dir
+}
+
+async fn navigate(http: &mut Http, path: &str) -> Answer {
+    http.send(Request::get(path).header("accept", "text/html,*/*;q=0.8").body("").unwrap()).await
+}
+
+#[tokio::test]
+async fn every_path_of_the_page_is_the_page() {
+    let dir = built_page();
+    let server = server().with_page(dir.path()).run().await;
+    for mut http in server.both().await {
+        for path in ["/", "/index.html", "/rides/7", "/rides?id=7", "/a/b/c"] {
+            let answer = navigate(&mut http, path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}");
+            assert!(answer.text().contains("<title>Rides"), "{path}");
+            assert_eq!(answer.header("content-type"), "text/html", "{path}");
+            assert_eq!(answer.header("cache-control"), "no-cache");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let dir = built_page();
+    let server = server().with_page(dir.path()).run().await;
+    for mut http in server.both().await {
+        for path in ["/nothing.js", "/rides/nothing.css", &format!("/{HASHED}0.js"), "/../Cargo.toml"] {
+            let answer = navigate(&mut http, path).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(answer.header("cache-control"), "no-cache", "{path}");
+        }
+        let data = Request::get("/rides/7").header("accept", "application/json").body("").unwrap();
+        assert_eq!(http.send(data).await.status, StatusCode::NOT_FOUND);
+        let form = Request::post("/").header("content-type", "text/plain").body("a=b").unwrap();
+        assert_eq!(http.send(form).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
+
+#[tokio::test]
+async fn files_come_compressed_typed_and_cached() {
+    let dir = built_page();
+    let server = server().with_page(dir.path()).run().await;
+    for mut http in server.both().await {
+        for (accepted, content) in [("gzip, br", "in brotli"), ("gzip", "in gzip"), ("identity", "plain")] {
+            let request = Request::get(format!("/{HASHED}_bg.wasm")).header("accept-encoding", accepted);
+            let answer = http.send(request.body("").unwrap()).await;
+            assert_eq!(answer.text(), content);
+            assert_eq!(answer.header("content-type"), "application/wasm");
+            assert!(answer.header("cache-control").contains("immutable"));
+        }
+        let script = http.get(&format!("/{HASHED}.js")).await;
+        assert_eq!(script.header("content-type"), "text/javascript");
+        assert_eq!(http.get("/icon.svg").await.header("cache-control"), "no-cache");
+    }
+}
+
+#[tokio::test]
+async fn the_page_may_do_what_it_needs_and_no_more() {
+    let dir = built_page();
+    let server = server().with_page(dir.path()).run().await;
+    for mut http in server.both().await {
+        let answer = navigate(&mut http, "/").await;
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-"));
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_rebuilt_is_served_with_its_new_hashes() {
+    let dir = built_page();
+    let server = server().with_page(dir.path()).run().await;
+    let [mut http, _] = server.both().await;
+    let before = navigate(&mut http, "/").await;
+    fs::write(dir.path().join("index.html"), "<script>alert(2)</script>").unwrap();
+    let after = navigate(&mut http, "/").await;
+    assert_ne!(before.header("content-security-policy"), after.header("content-security-policy"));
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_built_says_how_to_build_it() {
+    let dir = built_page();
+    let server = server().with_page(dir.path()).run().await;
+    fs::remove_file(dir.path().join("index.html")).unwrap();
+    for mut http in server.both().await {
+        let answer = navigate(&mut http, "/").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert!(answer.text().contains("cargo xtask run"));
+    }
+}

@@ -1,0 +1,123 @@
+//! A server to test, and clients for it: `server().with_cars(3).run().await`.
+
+pub(crate) mod http;
+pub(crate) mod web;
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use clap::Parser as _;
+use rides_server::{
+    app::App,
+    config::{Cli, Config},
+    edge::{self, Contract, Health, Limits},
+    telemetry,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use self::http::Http;
+
+/// Longer than anything here takes; shorter than anyone's patience.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// A server as it starts by default, but for a free port and no cars.
+pub(crate) fn server() -> Server {
+    Server { config: Cli::parse_from(["rides-server", "--listen=127.0.0.1:0"]).serve }.with_cars(0)
+}
+
+/// A server that is not started yet.
+pub(crate) struct Server {
+    config: Config,
+}
+
+impl Server {
+    pub(crate) fn with_cars(mut self, cars: u32) -> Self {
+        self.config.sim.cars = cars;
+        self
+    }
+
+    pub(crate) fn with_page(mut self, dir: &Path) -> Self {
+        self.config.page = Some(dir.to_owned());
+        self
+    }
+
+    pub(crate) fn allowing(mut self, origin: &str) -> Self {
+        self.config.allow_origin.push(origin.to_owned());
+        self
+    }
+
+    pub(crate) fn draining_for(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = timeout;
+        self
+    }
+
+    pub(crate) async fn run(self) -> Running {
+        let app = App::build(self.config).await.unwrap();
+        let (addr, stop) = (app.addr(), CancellationToken::new());
+        let ended = tokio::spawn(app.run(stop.clone().cancelled_owned()));
+        Running { addr, stop, ended }
+    }
+}
+
+/// The port alone, on `limits`, in front of `services` that only a test would have.
+pub(crate) async fn port_with(services: Router, limits: Limits) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let contract = Arc::new(Contract::new(&[]).unwrap());
+    let (health, _service) = Health::new(contract.clone()).await;
+    let options = edge::Options {
+        page: "/nonexistent".into(),
+        allow_origins: Vec::new(),
+        health,
+        contract,
+        figures: telemetry::metrics(),
+        shutdown: stop.clone(),
+    };
+    let port = edge::router(services, options).unwrap();
+    let ended = tokio::spawn(edge::serve(listener, port, limits, stop.clone()));
+    Running { addr, stop, ended }
+}
+
+/// A server that runs until this is dropped.
+pub(crate) struct Running {
+    pub(crate) addr: SocketAddr,
+    stop: CancellationToken,
+    ended: JoinHandle<()>,
+}
+
+impl Running {
+    /// A native gRPC client's connection.
+    pub(crate) async fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.addr)).unwrap().connect().await.unwrap()
+    }
+
+    /// One connection of each HTTP version, to say the same thing over both.
+    pub(crate) async fn both(&self) -> [Http; 2] {
+        [Http::h1(self.addr).await, Http::h2(self.addr).await]
+    }
+
+    /// Begins to stop it, as a signal would.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has stopped, and says how long that took.
+    pub(crate) async fn stopped(mut self) -> Duration {
+        let since = Instant::now();
+        tokio::time::timeout(SOON, &mut self.ended).await.expect("the server does not stop").unwrap();
+        since.elapsed()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

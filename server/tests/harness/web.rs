@@ -1,0 +1,129 @@
+//! gRPC-Web by hand: frames in, frames out, nothing forgiven.
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use prost::Message;
+use tonic::{Code, Status};
+
+use super::http::Http;
+
+pub(crate) const PROTO: &str = "application/grpc-web+proto";
+const PREFIX: usize = 5;
+const TRAILERS: u8 = 0x80;
+
+/// `message` in its frame.
+pub(crate) fn frame(message: &impl Message) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_u8(0);
+    frame.put_u32(message.encoded_len().try_into().unwrap());
+    message.encode(&mut frame).unwrap();
+    frame.freeze()
+}
+
+/// A call with `message`, as a page makes it.
+pub(crate) fn call(path: &str, message: &impl Message) -> Request<Bytes> {
+    Request::post(path).header("content-type", PROTO).header("x-grpc-web", "1").body(frame(message)).unwrap()
+}
+
+/// Makes a call and reads its answer to the end.
+pub(crate) async fn ask(http: &mut Http, request: Request<Bytes>) -> Reply {
+    let mut stream = open(http, request).await;
+    let mut messages = Vec::new();
+    while let Some(message) = stream.next().await {
+        messages.push(message);
+    }
+    Reply { messages, status: stream.status() }
+}
+
+/// Makes a call whose answer is read as it comes.
+pub(crate) async fn open(http: &mut Http, request: Request<Bytes>) -> Stream {
+    Stream::new(http.open(request).await)
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) messages: Vec<Bytes>,
+    pub(crate) status: Status,
+}
+
+impl Reply {
+    /// The answer of a unary call that succeeded.
+    pub(crate) fn message<M: Message + Default>(&self) -> M {
+        assert_eq!(self.status.code(), Code::Ok, "{:?}", self.status);
+        assert_eq!(self.messages.len(), 1);
+        M::decode(self.messages[0].clone()).unwrap()
+    }
+}
+
+/// An answer in progress.
+pub(crate) struct Stream {
+    headers: HeaderMap,
+    body: Incoming,
+    buffer: BytesMut,
+    trailers: Option<HeaderMap>,
+}
+
+impl Stream {
+    fn new(response: Response<Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        assert_eq!(parts.status, StatusCode::OK);
+        assert_eq!(parts.headers["content-type"], PROTO);
+        Self { headers: parts.headers, body, buffer: BytesMut::new(), trailers: None }
+    }
+
+    /// The next message; `None` at the end, which must be a proper one.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some((flag, payload)) = self.take_frame() {
+                assert!(self.trailers.is_none(), "something follows the trailers");
+                match flag {
+                    0 => return Some(payload),
+                    TRAILERS => self.trailers = Some(parse_trailers(&payload)),
+                    other => panic!("a frame with flag {other:#x}"),
+                }
+                continue;
+            }
+            match self.body.frame().await {
+                Some(frame) => {
+                    let data = frame.unwrap().into_data();
+                    self.buffer.extend_from_slice(&data.expect("HTTP trailers, which no page can read"));
+                }
+                None => {
+                    assert!(self.buffer.is_empty(), "the body ends within a frame");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// How the call ended, once it did: in the last frame of the body, or in the headers if there were no frames.
+    pub(crate) fn status(&self) -> Status {
+        let from = self.trailers.as_ref().unwrap_or(&self.headers);
+        Status::from_header_map(from).expect("no status")
+    }
+
+    fn take_frame(&mut self) -> Option<(u8, Bytes)> {
+        let mut prefix = self.buffer.get(..PREFIX)?;
+        let (flag, length) = (prefix.get_u8(), prefix.get_u32() as usize);
+        if self.buffer.len() < PREFIX + length {
+            return None;
+        }
+        self.buffer.advance(PREFIX);
+        Some((flag, self.buffer.split_to(length).freeze()))
+    }
+}
+
+fn parse_trailers(block: &[u8]) -> HeaderMap {
+    let block = std::str::from_utf8(block).unwrap();
+    let lines = block.strip_suffix("\r\n").expect("the last line is not ended").split("\r\n");
+    lines
+        .map(|line| {
+            let (name, value) = line.split_once(':').expect("a line without a colon");
+            assert_eq!(name, name.to_ascii_lowercase());
+            (name.parse::<HeaderName>().unwrap(), value.trim().parse::<HeaderValue>().unwrap())
+        })
+        .collect()
+}
