@@ -1,1 +1,3 @@
-//! Being written.
+//! Thin handlers: decode, handle, encode.
+
+pub mod city;
