@@ -327,7 +327,7 @@ fn a_relation_with_a_member_of_no_known_kind_is_damage() {
     let group = [&[0x22, relation.len() as u8], relation.as_slice()].concat();
     let block =
         [&[0x0a, strings.len() as u8], strings.as_slice(), &[0x12, group.len() as u8], &*group].concat();
-    let file = pack(&[("OSMHeader".into(), vec![]), ("OSMData".into(), block)]);
+    let file = pack(&[unpack(HELSINKI).swap_remove(0), ("OSMData".into(), block)]);
     assert!(matches!(problem(&file), Problem::Damaged(_)));
 }
 
