@@ -1,0 +1,376 @@
+//! What the page draws, from what OpenStreetMap says: everything inside the map's bounds, the most visible first.
+
+use std::collections::HashMap;
+
+use rides_proto::geo::{Bounds, LatLng, length_m};
+use sha2::{Digest, Sha256};
+
+use super::{
+    clip::{Half, line_inside, ring_inside},
+    coast::sea,
+    osm::{Multipolygon, Osm, OsmWay, Tags},
+    rings::join,
+    tags::{Direction, car_class, direction, is_hidden, may_drive},
+};
+
+/// Most points in one street, track or area; longer ones are cut.
+pub const MAX_POINTS: usize = 4_000;
+
+/// The geometry of a city.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct MapData {
+    /// Widest class first.
+    pub streets: Vec<Street>,
+    /// Water, then parks, squares and buildings, of each the largest first.
+    pub areas: Vec<Area>,
+    /// Train tracks, then subway and tram.
+    pub rails: Vec<Rail>,
+}
+
+/// How important a street is, widest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum StreetClass {
+    /// Motorways and trunk roads.
+    Motorway,
+    /// Primary.
+    Primary,
+    /// Secondary.
+    Secondary,
+    /// Tertiary.
+    Tertiary,
+    /// Residential and unclassified.
+    Residential,
+    /// Yards, alleys and parking aisles, and streets closed to the public.
+    Service,
+    /// Not for cars.
+    Footway,
+}
+
+/// A street, or a piece of one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Street {
+    /// How important.
+    pub class: StreetClass,
+    /// May be empty. At most 255 characters, as everywhere here.
+    pub name: String,
+    /// From 2 to [`MAX_POINTS`] points.
+    pub line: Vec<LatLng>,
+    /// Cars follow `line` only forwards.
+    pub one_way: bool,
+}
+
+/// What an area is, bottom-most first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum AreaKind {
+    /// Sea, lake, river.
+    Water,
+    /// Park, garden, grass, wood.
+    Park,
+    /// Square or pedestrian area.
+    Square,
+    /// A building.
+    Building,
+}
+
+/// A polygon with holes, filled by the even-odd rule.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Area {
+    /// What it is.
+    pub kind: AreaKind,
+    /// May be empty.
+    pub name: String,
+    /// Closed without repeating the first point; each of three points and more, all together at most
+    /// [`MAX_POINTS`].
+    pub rings: Vec<Vec<LatLng>>,
+    /// Of a building, in metres. 0: unknown.
+    pub height_m: u32,
+}
+
+/// What runs on a track.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RailKind {
+    /// Trains.
+    Train,
+    /// Subway.
+    Subway,
+    /// Trams.
+    Tram,
+}
+
+/// A track, or a piece of one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Rail {
+    /// What runs on it.
+    pub kind: RailKind,
+    /// From 2 to [`MAX_POINTS`] points.
+    pub line: Vec<LatLng>,
+}
+
+impl MapData {
+    pub(super) fn new(osm: &Osm, bounds: Bounds) -> Self {
+        let mut map = Self::default();
+        for way in &osm.ways {
+            map.add_way(osm, way, bounds);
+        }
+        let ways: HashMap<i64, &OsmWay> = osm.ways.iter().map(|way| (way.id, way)).collect();
+        for multipolygon in &osm.multipolygons {
+            map.add_multipolygon(osm, multipolygon, &ways, bounds);
+        }
+        map.add_area(AreaKind::Water, &Tags::default(), sea(shores(osm), bounds));
+        map.sort();
+        map
+    }
+
+    /// A fingerprint of all there is to draw.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |kind: u8, numbers: [u32; 2], name: &str, lines: &[Vec<LatLng>]| {
+            hash.update([kind]);
+            for number in numbers.into_iter().chain([name.len() as u32, lines.len() as u32]) {
+                hash.update(number.to_le_bytes());
+            }
+            hash.update(name);
+            for line in lines {
+                hash.update((line.len() as u32).to_le_bytes());
+                line.iter().flat_map(|p| [p.lat(), p.lng()]).for_each(|v| hash.update(v.to_le_bytes()));
+            }
+        };
+        for Street { class, name, line, one_way } in &self.streets {
+            add(b's', [*class as u32, u32::from(*one_way)], name, std::slice::from_ref(line));
+        }
+        for Area { kind, name, rings, height_m } in &self.areas {
+            add(b'a', [*kind as u32, *height_m], name, rings);
+        }
+        for Rail { kind, line } in &self.rails {
+            add(b'r', [*kind as u32, 0], "", std::slice::from_ref(line));
+        }
+        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn add_way(&mut self, osm: &Osm, way: &OsmWay, bounds: Bounds) {
+        let is_ring = way.nodes.len() > 3 && way.nodes.first() == way.nodes.last();
+        if let Some(kind) = area_kind(&way.tags).filter(|_| is_ring) {
+            // Nodes that an extract left out lie beyond its edge: without them the ring is cut there.
+            let ring = osm.known(&way.nodes[1..]);
+            self.add_area(kind, &way.tags, vec![ring_inside(ring, bounds)]);
+        } else if let Some(class) = street_class(&way.tags) {
+            for line in cut(osm, way, bounds) {
+                self.streets.push(street(class, &way.tags, line));
+            }
+        } else if let Some(kind) = rail_kind(&way.tags) {
+            self.rails.extend(cut(osm, way, bounds).into_iter().map(|line| Rail { kind, line }));
+        }
+    }
+
+    fn add_multipolygon(
+        &mut self,
+        osm: &Osm,
+        area: &Multipolygon,
+        ways: &HashMap<i64, &OsmWay>,
+        bounds: Bounds,
+    ) {
+        let Some(kind) = multipolygon_kind(&area.tags) else { return };
+        let rings = |ids: &[i64]| -> Vec<_> {
+            let lines = ids.iter().filter_map(|id| Some(ways.get(id)?.nodes.clone())).collect();
+            let rings = join(lines, true).into_iter().map(|ring| ring_inside(osm.known(&ring[1..]), bounds));
+            rings.filter(|ring| !ring.is_empty()).collect()
+        };
+        let outer = rings(&area.outer);
+        if !outer.is_empty() {
+            self.add_area(kind, &area.tags, [outer, rings(&area.inner)].concat());
+        }
+    }
+
+    fn add_area(&mut self, kind: AreaKind, tags: &Tags, mut rings: Vec<Vec<LatLng>>) {
+        rings.retain(|ring| ring.len() >= 3);
+        let name = tags.get("name").unwrap_or_default();
+        let height_m = if kind == AreaKind::Building { height_m(tags) } else { 0 };
+        for rings in small_enough(rings, 0) {
+            self.areas.push(Area { kind, name: name.into(), rings, height_m });
+        }
+    }
+
+    fn sort(&mut self) {
+        let descending = |a: f64, b: f64| b.total_cmp(&a);
+        self.streets
+            .sort_by(|a, b| a.class.cmp(&b.class).then(descending(length_m(&a.line), length_m(&b.line))));
+        self.areas.sort_by(|a, b| a.kind.cmp(&b.kind).then(descending(size(&a.rings), size(&b.rings))));
+        self.rails.sort_by_key(|rail| rail.kind);
+    }
+}
+
+/// The coastline, joined as far as it is in the file.
+fn shores(osm: &Osm) -> Vec<Vec<LatLng>> {
+    let coast = osm.ways.iter().filter(|way| way.tags.is("natural", &["coastline"]));
+    let shores = join(coast.map(|way| way.nodes.clone()).collect(), false);
+    shores.iter().flat_map(|shore| osm.pieces(shore)).collect()
+}
+
+/// The parts of a way that are on the map, each short enough.
+fn cut(osm: &Osm, way: &OsmWay, bounds: Bounds) -> Vec<Vec<LatLng>> {
+    let lines = osm.pieces(&way.nodes).flat_map(|piece| line_inside(piece, bounds));
+    lines.flat_map(|line| overlapping_chunks(&line)).collect()
+}
+
+/// Pieces of at most [`MAX_POINTS`], each beginning where the one before it ended.
+fn overlapping_chunks(line: &[LatLng]) -> Vec<Vec<LatLng>> {
+    let starts = (0..line.len().saturating_sub(1)).step_by(MAX_POINTS - 1);
+    starts.map(|start| line[start..line.len().min(start + MAX_POINTS)].to_vec()).collect()
+}
+
+/// Halves a polygon across its longer side until every part has at most [`MAX_POINTS`]. One that will not get
+/// smaller, its points being all in one place, is left out.
+fn small_enough(rings: Vec<Vec<LatLng>>, halvings: u32) -> Vec<Vec<Vec<LatLng>>> {
+    let Some(bounds) = Bounds::around(rings.iter().flatten().copied()) else { return vec![] };
+    if rings.iter().map(Vec::len).sum::<usize>() <= MAX_POINTS {
+        return vec![rings];
+    }
+    if halvings == 16 {
+        return vec![];
+    }
+    let (sw, ne, center) = (bounds.south_west(), bounds.north_east(), bounds.center());
+    let halves = if ne.lat() - sw.lat() > ne.lng() - sw.lng() {
+        [Half::North(center.lat()), Half::South(center.lat())]
+    } else {
+        [Half::East(center.lng()), Half::West(center.lng())]
+    };
+    let part =
+        |half: &Half| rings.iter().map(|ring| half.clip_ring(ring)).filter(|ring| !ring.is_empty()).collect();
+    halves.iter().flat_map(|half| small_enough(part(half), halvings + 1)).collect()
+}
+
+/// The area of the box around a polygon, in square degrees: good enough to tell large from small.
+fn size(rings: &[Vec<LatLng>]) -> f64 {
+    Bounds::around(rings.iter().flatten().copied()).map_or(0.0, |bounds| {
+        let (sw, ne) = (bounds.south_west(), bounds.north_east());
+        (ne.lat() - sw.lat()) * (ne.lng() - sw.lng())
+    })
+}
+
+fn street(class: StreetClass, tags: &Tags, mut line: Vec<LatLng>) -> Street {
+    let direction = if class == StreetClass::Footway { Direction::Both } else { direction(tags) };
+    if direction == Direction::Backward {
+        line.reverse();
+    }
+    let name = tags.get("name").unwrap_or_default().into();
+    Street { class, name, line, one_way: direction != Direction::Both }
+}
+
+fn street_class(tags: &Tags) -> Option<StreetClass> {
+    let on_foot = ["footway", "pedestrian", "path", "steps", "cycleway", "track", "bridleway"];
+    let class = match car_class(tags) {
+        Some(class) if may_drive(tags) => class,
+        Some(_) => StreetClass::Service,
+        None if tags.is("highway", &on_foot) => StreetClass::Footway,
+        None => return None,
+    };
+    let is_out_of_sight = class >= StreetClass::Service && is_hidden(tags);
+    Some(class).filter(|_| !is_out_of_sight && !tags.is("area", &["yes"]))
+}
+
+fn rail_kind(tags: &Tags) -> Option<RailKind> {
+    match tags.get("railway")? {
+        "rail" | "light_rail" | "narrow_gauge" => Some(RailKind::Train),
+        "tram" => Some(RailKind::Tram),
+        "subway" => Some(RailKind::Subway),
+        _ => None,
+    }
+}
+
+/// What a closed way is when it is an area.
+fn area_kind(tags: &Tags) -> Option<AreaKind> {
+    let is_loop = tags.has("highway") && !tags.is("area", &["yes"]) && !tags.is("place", &["square"]);
+    if is_loop { None } else { multipolygon_kind(tags) }
+}
+
+fn multipolygon_kind(tags: &Tags) -> Option<AreaKind> {
+    let park =
+        ["park", "garden", "pitch", "playground", "golf_course", "dog_park", "nature_reserve", "common"];
+    let green = ["grass", "forest", "meadow", "village_green", "recreation_ground", "cemetery", "flowerbed"];
+    if tags.has("building") {
+        (!tags.is("location", &["underground"])).then_some(AreaKind::Building)
+    } else if tags.is("natural", &["water", "bay"])
+        || tags.is("waterway", &["riverbank", "dock"])
+        || tags.is("landuse", &["basin", "reservoir", "pond"])
+    {
+        Some(AreaKind::Water)
+    } else if tags.is("leisure", &park)
+        || tags.is("landuse", &green)
+        || tags.is("natural", &["wood", "scrub", "grassland", "heath"])
+    {
+        Some(AreaKind::Park)
+    } else if tags.is("place", &["square"]) || tags.is("highway", &["pedestrian", "footway"]) {
+        (!is_hidden(tags)).then_some(AreaKind::Square)
+    } else {
+        None
+    }
+}
+
+/// Of a building, in metres: as tagged, else three a level; 0 when neither is there.
+fn height_m(tags: &Tags) -> u32 {
+    let number = |key: &str| tags.get(key)?.trim_end_matches('m').trim().parse::<f64>().ok();
+    let metres = number("height").or_else(|| Some(number("building:levels")? * 3.0));
+    // A cast of a float saturates; NaN becomes 0.
+    metres.map_or(0, |metres| (metres.round() as u32).min(1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::city::clip::tests::p;
+
+    fn tags(text: &str) -> Tags {
+        text.split_whitespace().filter_map(|tag| tag.split_once('=')).collect()
+    }
+
+    #[test]
+    fn heights_come_from_the_tag_or_the_levels() {
+        for (text, expected) in [
+            ("building=yes", 0),
+            ("height=12.4", 12),
+            ("height=12m building:levels=9", 12),
+            ("building:levels=6", 18),
+            ("height=tall building:levels=2", 6),
+            ("height=-5", 0),
+            ("height=NaN", 0),
+            ("height=1e30", 1_000),
+        ] {
+            assert_eq!(height_m(&tags(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_loop_street_is_no_square() {
+        assert_eq!(area_kind(&tags("highway=pedestrian")), None);
+        assert_eq!(area_kind(&tags("highway=pedestrian area=yes")), Some(AreaKind::Square));
+        assert_eq!(area_kind(&tags("building=no landuse=grass")), Some(AreaKind::Park));
+    }
+
+    #[test]
+    fn long_lines_are_cut_and_still_hang_together() {
+        let line: Vec<_> = (0..10_000).map(|i| p(0.0, f64::from(i) / 1e4)).collect();
+        let chunks = overlapping_chunks(&line);
+        assert!(chunks.iter().all(|chunk| (2..=MAX_POINTS).contains(&chunk.len())));
+        assert!(chunks.windows(2).all(|pair| pair[0].last() == pair[1].first()));
+        assert_eq!(chunks.iter().map(|chunk| chunk.len() - 1).sum::<usize>(), line.len() - 1);
+    }
+
+    #[test]
+    fn a_huge_polygon_is_cut_into_parts_that_cover_it() {
+        let turn = |i: u32| f64::from(i) / 20_000.0 * std::f64::consts::TAU;
+        let circle: Vec<_> = (0..20_000).map(|i| p(turn(i).sin(), turn(i).cos())).collect();
+        let parts = small_enough(vec![circle], 0);
+        assert!(parts.iter().all(|rings| rings.iter().map(Vec::len).sum::<usize>() <= MAX_POINTS));
+        let area = |ring: &Vec<LatLng>| {
+            let next = ring.iter().cycle().skip(1);
+            ring.iter().zip(next).map(|(a, b)| a.lng() * b.lat() - b.lng() * a.lat()).sum::<f64>().abs() / 2.0
+        };
+        let total: f64 = parts.iter().flatten().map(area).sum();
+        assert!((total - std::f64::consts::PI).abs() < 1e-3, "{total}");
+    }
+
+    #[test]
+    fn a_polygon_of_one_point_a_thousand_times_over_is_left_out() {
+        assert!(small_enough(vec![vec![p(1.0, 1.0); 9_000]], 0).is_empty());
+    }
+}

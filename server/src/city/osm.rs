@@ -1,0 +1,196 @@
+//! OpenStreetMap PBF → plain nodes, ways and relations. Nothing is interpreted here.
+//!
+//! Format: OpenStreetMap wiki, "PBF Format". A file is a row of blobs, each behind a small header with its size.
+
+use std::{
+    collections::HashMap,
+    io::{Cursor, SeekFrom},
+    panic,
+};
+
+use osmpbf::{
+    BlobDecode, BlobReader, BlobType, Element, HeaderBBox, HeaderBlock, PrimitiveBlock, RelMemberType,
+    Relation,
+};
+use rides_proto::geo::{Bounds, LatLng};
+
+use super::error::Problem;
+
+/// OpenStreetMap's own limit on the length of a value, in characters.
+const MAX_VALUE_CHARS: usize = 255;
+
+/// What a file holds.
+#[derive(Default)]
+pub(super) struct Osm {
+    /// The box the file says it covers.
+    pub(super) bounds: Option<Bounds>,
+    /// By id. Those that are not on Earth are left out.
+    pub(super) nodes: HashMap<i64, LatLng>,
+    pub(super) ways: Vec<OsmWay>,
+    /// Areas made of several ways: relations of type multipolygon.
+    pub(super) multipolygons: Vec<Multipolygon>,
+}
+
+/// A line, or the ring around an area.
+pub(super) struct OsmWay {
+    pub(super) id: i64,
+    pub(super) tags: Tags,
+    /// Ids; in an extract some may be missing from the file.
+    pub(super) nodes: Vec<i64>,
+}
+
+/// An area whose rings are made of several ways.
+pub(super) struct Multipolygon {
+    pub(super) tags: Tags,
+    /// Ids of the ways around it, and of those around its holes.
+    pub(super) outer: Vec<i64>,
+    pub(super) inner: Vec<i64>,
+}
+
+/// Keys and values, a handful.
+#[derive(Default, Clone, Debug)]
+pub(super) struct Tags(Vec<(Box<str>, Box<str>)>);
+
+impl Tags {
+    /// The value of `key`.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| **k == *key).map(|(_, v)| &**v)
+    }
+
+    /// Whether `key` is there with one of `values`.
+    pub(super) fn is(&self, key: &str, values: &[&str]) -> bool {
+        self.get(key).is_some_and(|value| values.contains(&value))
+    }
+
+    /// Whether `key` is there and not "no".
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| value != "no")
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Tags {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(tags: I) -> Self {
+        Self(tags.into_iter().map(|(key, value)| (key.into(), shortened(value).into())).collect())
+    }
+}
+
+fn shortened(value: &str) -> &str {
+    value.char_indices().nth(MAX_VALUE_CHARS).map_or(value, |(end, _)| &value[..end])
+}
+
+impl Osm {
+    /// Reads a whole file. Any bytes give an answer.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        check_framing(bytes)?;
+        // osmpbf panics on some damage that passes a blob's checksum: a relation member of unknown kind and,
+        // where overflow is checked, sums of coordinates past 64 bits.
+        panic::catch_unwind(|| read_blobs(bytes))
+            .unwrap_or_else(|_| Err(Problem::Damaged("a block holds impossible numbers".into())))
+    }
+
+    /// The points of a line of node ids, in pieces of two and more: cut where a node is not in the file.
+    pub(super) fn pieces<'a>(&'a self, ids: &'a [i64]) -> impl Iterator<Item = Vec<LatLng>> + 'a {
+        ids.split(|id| !self.nodes.contains_key(id))
+            .filter(|piece| piece.len() >= 2)
+            .map(|piece| self.known(piece))
+    }
+
+    /// The points of a line of node ids, without those that are not in the file.
+    pub(super) fn known(&self, ids: &[i64]) -> Vec<LatLng> {
+        ids.iter().filter_map(|id| self.nodes.get(id).copied()).collect()
+    }
+}
+
+/// Walks over the blobs without decoding them: the reader itself takes a file that ends early for a whole one.
+fn check_framing(bytes: &[u8]) -> Result<(), Problem> {
+    if bytes.is_empty() {
+        return Err(Problem::Empty);
+    }
+    let mut blobs = BlobReader::new_seekable(Cursor::new(bytes))?;
+    let mut end = 0;
+    while let Some(blob) = blobs.next_header_skip_blob() {
+        let (header, _) = blob.map_err(|e| if end == 0 { Problem::NotPbf } else { e.into() })?;
+        if end == 0 && header.blob_type() != BlobType::OsmHeader {
+            return Err(Problem::NotPbf);
+        }
+        let next = blobs.seek_raw(SeekFrom::Current(0))?;
+        if next <= end {
+            return Err(Problem::Damaged(format!("the block at byte {end} has a negative size")));
+        }
+        end = next;
+    }
+    match bytes.len() as u64 {
+        _ if end == 0 => Err(Problem::NotPbf),
+        actual if actual == end => Ok(()),
+        actual => Err(Problem::Truncated { expected: end.max(actual + 1), actual }),
+    }
+}
+
+fn read_blobs(bytes: &[u8]) -> Result<Osm, Problem> {
+    let mut osm = Osm::default();
+    for blob in BlobReader::new(Cursor::new(bytes)) {
+        match blob?.decode()? {
+            BlobDecode::OsmHeader(header) => osm.read_header(&header)?,
+            BlobDecode::OsmData(block) => osm.read_block(&block),
+            BlobDecode::Unknown(_) => {}
+        }
+    }
+    Ok(osm)
+}
+
+impl Osm {
+    fn read_header(&mut self, header: &HeaderBlock) -> Result<(), Problem> {
+        let known = ["OsmSchema-V0.6", "DenseNodes"];
+        if let Some(feature) = header.required_features().iter().find(|f| !known.contains(&f.as_str())) {
+            return Err(Problem::Unsupported(feature.clone()));
+        }
+        self.bounds = header.bbox().and_then(|bbox| bounds(&bbox));
+        Ok(())
+    }
+
+    fn read_block(&mut self, block: &PrimitiveBlock) {
+        for element in block.elements() {
+            match element {
+                Element::DenseNode(node) => self.add_node(node.id(), node.lat(), node.lon()),
+                Element::Node(node) => self.add_node(node.id(), node.lat(), node.lon()),
+                Element::Way(way) => self.ways.push(OsmWay {
+                    id: way.id(),
+                    tags: way.tags().collect(),
+                    nodes: way.refs().collect(),
+                }),
+                Element::Relation(relation) => self.multipolygons.extend(multipolygon(&relation)),
+            }
+        }
+    }
+
+    fn add_node(&mut self, id: i64, lat: f64, lng: f64) {
+        if let Ok(at) = LatLng::new(lat, lng) {
+            self.nodes.insert(id, at);
+        }
+    }
+}
+
+fn multipolygon(relation: &Relation<'_>) -> Option<Multipolygon> {
+    let tags: Tags = relation.tags().collect();
+    if !tags.is("type", &["multipolygon"]) {
+        return None;
+    }
+    let (mut outer, mut inner) = (vec![], vec![]);
+    for member in relation.members().filter(|member| member.member_type == RelMemberType::Way) {
+        let is_hole = member.role().is_ok_and(|role| role == "inner");
+        if is_hole { &mut inner } else { &mut outer }.push(member.member_id);
+    }
+    Some(Multipolygon { tags, outer, inner })
+}
+
+fn bounds(bbox: &HeaderBBox) -> Option<Bounds> {
+    let south_west = LatLng::new(bbox.bottom, bbox.left).ok()?;
+    let north_east = LatLng::new(bbox.top, bbox.right).ok()?;
+    Bounds::new(south_west, north_east)
+}
+
+impl From<osmpbf::Error> for Problem {
+    fn from(error: osmpbf::Error) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}

@@ -1,0 +1,99 @@
+//! The way from one place on a street to another: both lie somewhere along a segment, and one-ways hold.
+
+use std::time::Duration;
+
+use fast_paths::ShortestPath;
+use rides_proto::geo::{LatLng, length_m};
+
+use super::{
+    roads::{Roads, Segment},
+    router::{Router, Terminal},
+    snap::Snapped,
+};
+
+/// A way by car.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Route {
+    /// From start to end, at least one point.
+    pub line: Vec<LatLng>,
+    /// When each point of `line` is reached, in seconds from the start, never decreasing.
+    pub at_s: Vec<f64>,
+    /// Metres.
+    pub distance_m: f64,
+    /// From start to end.
+    pub duration: Duration,
+}
+
+/// How the fastest way goes.
+enum Course {
+    /// Along the one segment both places are on, in so many milliseconds.
+    Along(usize),
+    /// Over nodes; the first takes so many milliseconds to come to.
+    Over(ShortestPath, usize),
+}
+
+impl Course {
+    fn millis(&self) -> usize {
+        match self {
+            Self::Along(millis) => *millis,
+            Self::Over(path, _) => path.get_weight(),
+        }
+    }
+}
+
+/// How long the fastest way takes; `None` when there is none.
+pub(super) fn drive_time(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Option<Duration> {
+    Some(Duration::from_millis(course(roads, router, from, to)?.millis() as u64))
+}
+
+/// The fastest way; `None` when there is none.
+pub(super) fn route(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Option<Route> {
+    let course = course(roads, router, from, to)?;
+    let mut steps = vec![(from.at, 0)];
+    if let Course::Over(path, first_millis) = &course {
+        let nodes = path.get_nodes();
+        let times = router.times(nodes).map(|millis| first_millis + millis);
+        steps.extend(nodes.iter().map(|node| roads.nodes[*node]).zip(times));
+    }
+    steps.push((to.at, course.millis()));
+    steps.dedup_by_key(|(at, _)| *at);
+
+    let (line, millis): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
+    Some(Route {
+        at_s: millis.into_iter().map(|millis| millis as f64 / 1000.0).collect(),
+        distance_m: length_m(&line),
+        duration: Duration::from_millis(course.millis() as u64),
+        line,
+    })
+}
+
+fn course(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Option<Course> {
+    // A place of another city may be on a segment that is not in this one.
+    let (first, last) = (roads.segments.get(from.segment)?, roads.segments.get(to.segment)?);
+    let starts = ways_out(first, from.part);
+    let over = router.fastest(starts.clone(), ways_in(last, to.part)).map(|path| {
+        let first_millis = starts.iter().find(|(node, _)| *node == path.get_source()).map_or(0, |s| s.1);
+        Course::Over(path, first_millis)
+    });
+    let can_go_along = from.segment == to.segment && (first.two_way || from.part <= to.part);
+    let along = can_go_along.then(|| Course::Along(first.part_millis((to.part - from.part).abs())));
+    along.into_iter().chain(over).min_by_key(Course::millis)
+}
+
+/// The nodes a car at a part of a segment can drive to. At the very beginning of a one-way it is at a node.
+fn ways_out(segment: &Segment, part: f64) -> Vec<Terminal> {
+    let mut ways = vec![(segment.to as usize, segment.part_millis(1.0 - part))];
+    if segment.two_way || part == 0.0 {
+        ways.push((segment.from as usize, segment.part_millis(part)));
+    }
+    ways
+}
+
+/// The nodes from which a car can drive to a part of a segment.
+fn ways_in(segment: &Segment, part: f64) -> Vec<Terminal> {
+    let mut ways = vec![(segment.from as usize, segment.part_millis(part))];
+    if segment.two_way || part == 1.0 {
+        ways.push((segment.to as usize, segment.part_millis(1.0 - part)));
+    }
+    ways
+}

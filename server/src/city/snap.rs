@@ -1,0 +1,108 @@
+//! The nearest street to a point.
+
+use rides_proto::geo::{Bounds, EARTH_RADIUS_M, LatLng};
+use rstar::{
+    RTree,
+    primitives::{GeomWithData, Line},
+};
+
+use super::roads::Roads;
+
+/// A point moved to the nearest drivable street.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Snapped {
+    /// On the street.
+    pub at: LatLng,
+    /// How far that is from the point asked for, in metres.
+    pub off_m: f64,
+    /// The street's name; may be empty.
+    pub street: String,
+    /// Index into the segments of the roads.
+    pub(super) segment: usize,
+    /// How far along the segment, from 0 to 1.
+    pub(super) part: f64,
+}
+
+impl Snapped {
+    /// The place a part of the way along a segment, asked for from `point`.
+    pub(super) fn on(roads: &Roads, segment: usize, part: f64, point: Option<LatLng>) -> Self {
+        let s = &roads.segments[segment];
+        let at = roads.point(s, part);
+        let off_m = point.map_or(0.0, |point| point.distance_m(at));
+        Self { at, off_m, street: roads.names[s.name as usize].clone(), segment, part }
+    }
+}
+
+/// Metres east and north of the city's centre, true near it.
+#[derive(Clone, Copy)]
+struct Plane {
+    center: LatLng,
+    /// Metres in a degree of longitude and of latitude.
+    scale: [f64; 2],
+}
+
+impl Plane {
+    fn around(center: LatLng) -> Self {
+        let degree = EARTH_RADIUS_M.to_radians();
+        Self { center, scale: [degree * center.lat().to_radians().cos(), degree] }
+    }
+
+    fn place(&self, point: LatLng) -> [f64; 2] {
+        let from_center = [point.lng() - self.center.lng(), point.lat() - self.center.lat()];
+        [from_center[0] * self.scale[0], from_center[1] * self.scale[1]]
+    }
+}
+
+/// All segments of the roads, by where they are.
+pub(super) struct SegmentIndex {
+    plane: Plane,
+    tree: RTree<GeomWithData<Line<[f64; 2]>, usize>>,
+}
+
+impl SegmentIndex {
+    pub(super) fn new(roads: &Roads, bounds: Bounds) -> Self {
+        let plane = Plane::around(bounds.center());
+        let place = |node: u32| plane.place(roads.nodes[node as usize]);
+        let lines = roads.segments.iter().map(|s| Line::new(place(s.from), place(s.to)));
+        let tree = RTree::bulk_load(lines.zip(0..).map(|(line, i)| GeomWithData::new(line, i)).collect());
+        Self { plane, tree }
+    }
+
+    /// The nearest segment and how far along it, from 0 to 1. `None` only without any segments.
+    pub(super) fn nearest(&self, point: LatLng) -> Option<(usize, f64)> {
+        let point = self.plane.place(point);
+        let found = self.tree.nearest_neighbor(&point)?;
+        Some((found.data, part_along(found.geom(), point)))
+    }
+}
+
+/// Where on `line` its nearest point to `point` is, from 0 to 1.
+fn part_along(line: &Line<[f64; 2]>, point: [f64; 2]) -> f64 {
+    let way = [line.to[0] - line.from[0], line.to[1] - line.from[1]];
+    let off = [point[0] - line.from[0], point[1] - line.from[1]];
+    let part = (off[0] * way[0] + off[1] * way[1]) / (way[0] * way[0] + way[1] * way[1]);
+    // A segment too short for its square: any end will do.
+    if part.is_finite() { part.clamp(0.0, 1.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_beside_a_line_lands_on_its_foot_and_never_past_the_ends() {
+        let line = Line::new([0.0, 0.0], [10.0, 0.0]);
+        for (point, expected) in [([3.0, 5.0], 0.3), ([-3.0, 5.0], 0.0), ([12.0, -1.0], 1.0)] {
+            assert!((part_along(&line, point) - expected).abs() < 1e-12, "{point:?}");
+        }
+        assert_eq!(part_along(&Line::new([1.0, 1.0], [1.0, 1.0]), [0.0, 0.0]), 0.0);
+    }
+
+    #[test]
+    fn the_plane_measures_in_metres() {
+        let center = LatLng::new(60.17, 24.94).expect("on Earth");
+        let there = LatLng::new(60.175, 24.95).expect("on Earth");
+        let [east, north] = Plane::around(center).place(there);
+        assert!((east.hypot(north) - center.distance_m(there)).abs() < 0.5);
+    }
+}
