@@ -1,17 +1,33 @@
 //! Rides and cars for tests.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use proptest::prelude::*;
+use rand::{SeedableRng as _, rngs::SmallRng};
 use rides_proto::{geo::LatLng, ids::CarId};
+
+use crate::city::City;
 
 use super::{
     machine::Command,
     model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
 };
+
+/// The city that comes with the program, made once for all tests.
+pub(crate) fn city() -> Arc<City> {
+    static CITY: OnceLock<Arc<City>> = OnceLock::new();
+    Arc::clone(CITY.get_or_init(|| Arc::new(City::embedded())))
+}
+
+/// Places on streets of [`city`], always the same ones.
+pub(crate) fn on_streets(n: usize) -> Vec<LatLng> {
+    let mut rng = SmallRng::seed_from_u64(7);
+    let city = city();
+    (0..n).map(|_| city.random_place(&mut rng).at).collect()
+}
 
 /// A place in Helsinki, `n` times 0.001 degrees north of the railway station.
 pub(crate) fn place(n: u8) -> LatLng {

@@ -4,13 +4,14 @@ use tokio::{sync::watch, time::Instant};
 
 use super::*;
 use crate::{
+    dispatch::{candidates, take_up},
     fleet::{CarLink, FleetOptions, Order},
     positions::{CarState, FleetTick},
     rides::{
         RideLog,
         journal::{MemoryJournal, RequestKey},
         model::{Actor, Figures, Ride},
-        testing::{booking, car, crew, place},
+        testing::{booking, car, city, crew, on_streets, place},
     },
 };
 
@@ -28,14 +29,27 @@ async fn office() -> Office {
     let (fleet, _) = Fleet::spawn(FleetOptions::default(), ticks, gone);
     let journal = Arc::new(MemoryJournal::new());
     let (rides, _) = Rides::spawn(journal, opened).await.expect("a journal in memory can be read");
-    let city = Arc::new(City::embedded());
-    spawn(city, fleet.clone(), rides.clone(), opened_rides, gone_cars, DispatchOptions::default());
+    spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, DispatchOptions::default());
     Office { rides, fleet, _ticks }
 }
 
 impl Office {
-    async fn car(&self, n: u8, place_n: u8) -> CarLink {
-        self.fleet.sign_on(crew(n), Some(place(place_n))).await.expect("open")
+    /// Car `n`, at a place of its own.
+    async fn car(&self, n: u8) -> CarLink {
+        let at = on_streets(usize::from(n)).pop();
+        self.fleet.sign_on(crew(n), at).await.expect("open")
+    }
+
+    /// This many cars, with their numbers, the one that would be asked first at the front.
+    async fn cars(&self, count: u8) -> Vec<(u8, CarLink)> {
+        let mut cars = Vec::new();
+        for n in 1..=count {
+            cars.push((n, self.car(n).await));
+        }
+        let (city, pickup) = (city(), booking("ada").pickup.at);
+        let order = candidates(&city, &self.fleet, &city.snap(pickup), &[]).await.expect("open");
+        cars.sort_by_key(|(n, _)| order.iter().position(|candidate| candidate.crew == crew(*n)));
+        cars
     }
 
     async fn book(&self, key: &str) -> RideId {
@@ -76,56 +90,58 @@ async fn assigned(link: &mut CarLink) -> Ride {
 #[tokio::test(start_paused = true)]
 async fn a_ride_goes_to_the_nearest_car_and_through_its_life() {
     let office = office().await;
-    let (mut near, _far) = (office.car(1, 1).await, office.car(2, 4).await);
+    let mut cars = office.cars(2).await;
+    let (n, near) = &mut cars[0];
+    let n = *n;
     let id = office.book("k").await;
-    assert_eq!(offered(&mut near).await, id);
-    assert_eq!(office.state_of(1).await, Some(CarState::Offered));
+    assert_eq!(offered(near).await, id);
+    assert_eq!(office.state_of(n).await, Some(CarState::Offered));
 
-    office.command(&id, Command::Accept { car: car(1) }).await;
-    assert_eq!(assigned(&mut near).await.state, RideState::Assigned);
-    assert_eq!(office.state_of(1).await, Some(CarState::ToPickup));
+    office.command(&id, Command::Accept { car: car(n) }).await;
+    assert_eq!(assigned(near).await.state, RideState::Assigned);
+    assert_eq!(office.state_of(n).await, Some(CarState::ToPickup));
 
     let figures = Figures::default();
     for (command, state, doing) in [
-        (Command::Arrive { car: car(1) }, RideState::Arrived, CarState::AtPickup),
-        (Command::PickUp { car: car(1) }, RideState::OnTrip, CarState::OnTrip),
+        (Command::Arrive { car: car(n) }, RideState::Arrived, CarState::AtPickup),
+        (Command::PickUp { car: car(n) }, RideState::OnTrip, CarState::OnTrip),
         (Command::DropOff { car: None, figures, at: place(5) }, RideState::Completed, CarState::Free),
     ] {
         office.command(&id, command).await;
         let order = near.orders.recv().await;
         assert!(matches!(&order, Some(Order::Update(ride)) if ride.state == state), "{order:?}");
-        assert_eq!(office.state_of(1).await, Some(doing));
+        assert_eq!(office.state_of(n).await, Some(doing));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_decline_and_a_silence_go_to_the_next_car() {
     let office = office().await;
-    let mut cars = [office.car(1, 1).await, office.car(2, 2).await, office.car(3, 3).await];
+    let mut cars = office.cars(3).await;
+    let [(a, first), (b, second), (c, third)] = &mut cars[..] else { panic!("three cars") };
     let start = Instant::now();
     let id = office.book("k").await;
-    offered(&mut cars[0]).await;
-    office.command(&id, Command::Decline { car: car(1) }).await;
+    offered(first).await;
+    office.command(&id, Command::Decline { car: car(*a) }).await;
 
-    offered(&mut cars[1]).await;
+    offered(second).await;
     assert!(start.elapsed() < Duration::from_secs(1), "a decline is not waited out");
-    let withdrawn = cars[1].orders.recv().await;
+    let withdrawn = second.orders.recv().await;
     assert!(matches!(withdrawn, Some(Order::OfferWithdrawn { .. })), "{withdrawn:?}");
     assert!(start.elapsed() >= Duration::from_secs(9));
 
-    offered(&mut cars[2]).await;
-    office.command(&id, Command::Accept { car: car(3) }).await;
-    assigned(&mut cars[2]).await;
-    assert_eq!(
-        (office.state_of(1).await, office.state_of(2).await),
-        (Some(CarState::Free), Some(CarState::Free))
-    );
+    offered(third).await;
+    office.command(&id, Command::Accept { car: car(*c) }).await;
+    assigned(third).await;
+    for n in [*a, *b] {
+        assert_eq!(office.state_of(n).await, Some(CarState::Free));
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_rides_do_not_share_a_car() {
     let office = office().await;
-    let (mut one, mut two) = (office.car(1, 1).await, office.car(2, 2).await);
+    let (mut one, mut two) = (office.car(1).await, office.car(2).await);
     let (a, b) = tokio::join!(office.book("a"), office.book("b"));
     let (x, y) = (offered(&mut one).await, offered(&mut two).await);
     assert!((x == a && y == b) || (x == b && y == a), "one each");
@@ -137,7 +153,7 @@ async fn a_ride_waits_for_a_car_and_expires_without_one() {
     let start = Instant::now();
     let (first, second) = (office.book("first").await, office.book("second").await);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let mut late = office.car(1, 1).await;
+    let mut late = office.car(1).await;
     let served = offered(&mut late).await;
     office.command(&served, Command::Accept { car: car(1) }).await;
 
@@ -150,7 +166,7 @@ async fn a_ride_waits_for_a_car_and_expires_without_one() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_ride_frees_its_car() {
     let office = office().await;
-    let mut link = office.car(1, 1).await;
+    let mut link = office.car(1).await;
     let id = office.book("k").await;
     offered(&mut link).await;
     office.command(&id, Command::Accept { car: car(1) }).await;
@@ -165,19 +181,20 @@ async fn a_cancelled_ride_frees_its_car() {
 #[tokio::test(start_paused = true)]
 async fn a_ride_whose_car_goes_away_goes_to_another() {
     let office = office().await;
-    let (mut near, mut far) = (office.car(1, 1).await, office.car(2, 4).await);
+    let mut cars = office.cars(2).await;
+    let [(n, near), (_, far)] = &mut cars[..] else { panic!("two cars") };
     let id = office.book("k").await;
-    offered(&mut near).await;
-    office.command(&id, Command::Accept { car: car(1) }).await;
-    assigned(&mut near).await;
-    office.fleet.link_lost(car(1), near.link).await.expect("open");
-    assert_eq!(offered(&mut far).await, id);
+    offered(near).await;
+    office.command(&id, Command::Accept { car: car(*n) }).await;
+    assigned(near).await;
+    office.fleet.link_lost(car(*n), near.link).await.expect("open");
+    assert_eq!(offered(far).await, id);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_trip_goes_on_without_its_cars_connection() {
     let office = office().await;
-    let mut link = office.car(1, 1).await;
+    let mut link = office.car(1).await;
     let id = office.book("k").await;
     offered(&mut link).await;
     for command in
@@ -194,19 +211,19 @@ async fn a_trip_goes_on_without_its_cars_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_car_that_comes_back_hears_of_its_ride() {
     let office = office().await;
-    let mut link = office.car(1, 1).await;
+    let mut link = office.car(1).await;
     let id = office.book("k").await;
     offered(&mut link).await;
-    let mut again = office.car(1, 1).await;
-    super::super::take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    let mut again = office.car(1).await;
+    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
     assert_eq!(offered(&mut again).await, id);
 
     office.command(&id, Command::Accept { car: car(1) }).await;
     assigned(&mut again).await;
     office.fleet.link_lost(car(1), again.link).await.expect("open");
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let mut back = office.car(1, 1).await;
-    super::super::take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    let mut back = office.car(1).await;
+    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
     assert_eq!(assigned(&mut back).await.id, id);
     assert_eq!(office.state_of(1).await, Some(CarState::ToPickup));
 }
@@ -228,8 +245,7 @@ async fn after_a_restart_a_car_that_does_not_come_back_loses_its_ride() {
     let (gone, gone_cars) = mpsc::channel(64);
     let (fleet, _) = Fleet::spawn(FleetOptions::default(), ticks, gone);
     let (rides, _) = Rides::spawn(journal, opened).await.expect("readable");
-    let city = Arc::new(City::embedded());
-    spawn(city, fleet.clone(), rides.clone(), opened_rides, gone_cars, DispatchOptions::default());
+    spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, DispatchOptions::default());
     let mut feed = rides.log(&id).await.expect("kept");
     feed.wait_for(|log| log.ride.state == RideState::Requested).await.expect("the ride waits again");
 }
