@@ -78,7 +78,7 @@ fn is_rest_of(known: &[LatLng], route: &[LatLng]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rides::testing::place;
+    use crate::rides::testing::{city, on_streets, place};
 
     #[test]
     fn a_route_is_new_when_the_car_left_the_one_before() {
@@ -90,5 +90,19 @@ mod tests {
         assert!(is_rest_of(&known, &[here, place(3)]));
         assert!(!is_rest_of(&known, &[here, place(7), place(3)]));
         assert!(!is_rest_of(&known, &[here, place(2)]), "another end");
+    }
+    #[test]
+    fn a_car_that_keeps_to_its_way_has_no_new_one() {
+        let (city, ends) = (city(), on_streets(2));
+        let to = city.snap(ends[1]);
+        let known = city.route(&city.snap(ends[0]), &to).expect("connected").line;
+        let steps: Vec<_> = known.windows(2).map(|pair| pair[0].lerp(pair[1], 0.5)).collect();
+        let kept = steps
+            .iter()
+            .filter(|at| {
+                city.route(&city.snap(**at), &to).is_some_and(|route| is_rest_of(&known, &route.line))
+            })
+            .count();
+        assert!(kept * 10 >= steps.len() * 9, "{kept} of {}", steps.len());
     }
 }

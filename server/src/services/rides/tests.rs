@@ -5,7 +5,7 @@ use rides_proto::{
     geo::LatLng,
     v1::{rides_server::Rides as _, watch_response::Message},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -33,8 +33,7 @@ async fn board() -> Board {
     let (fleet, _) = Fleet::spawn(FleetOptions::default(), ticks, gone);
     let (rides, _) = Rides::spawn(Arc::new(MemoryJournal::new()), opened).await.expect("readable");
     let options = DispatchOptions::default();
-    let _: JoinHandle<()> =
-        dispatch::spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, options);
+    dispatch::spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, options);
     Board { service: RidesService::new(city(), fleet, rides), _ticks }
 }
 
