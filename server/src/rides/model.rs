@@ -1,6 +1,9 @@
 //! Rides, in the server's own words.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rides_proto::{
     geo::LatLng,
@@ -79,7 +82,7 @@ pub struct Crew {
 }
 
 /// How far and how long a trip is, and what it costs.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Figures {
     /// In metres.
     pub distance_m: u32,
@@ -118,10 +121,10 @@ pub struct Ride {
     /// Where it is in its life.
     pub state: RideState,
     /// What was asked for.
-    pub booking: Booking,
-    /// The car that has it, or is offered it.
+    pub booking: Arc<Booking>,
+    /// The car that has it, or is offered it; after [`RideState::Completed`], the one that drove.
     pub crew: Option<Crew>,
-    /// Cars that declined, let the offer lapse, or gave it back: not asked again.
+    /// Cars that did not take the offer, or gave the ride back: not asked again.
     pub passed_over: Vec<CarId>,
     /// The plan; from [`RideState::Completed`] on, as driven.
     pub figures: Figures,
@@ -131,10 +134,26 @@ pub struct Ride {
     pub started_at: Option<SystemTime>,
     /// When its last event happened.
     pub updated_at: SystemTime,
-    /// When the offer that is out lapses.
-    pub offer_expires_at: Option<SystemTime>,
+    /// The offer that is out.
+    pub offer: Option<OpenOffer>,
     /// Who called it off and why.
     pub cancelled: Option<(Actor, String)>,
+}
+
+impl Ride {
+    /// The car that is bound by this ride now: it has it, or has to answer its offer.
+    pub fn held_by(&self) -> Option<CarId> {
+        self.crew.as_ref().filter(|_| !self.state.is_over()).map(|crew| crew.car)
+    }
+}
+
+/// An offer that waits for its driver's answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenOffer {
+    /// The car's way to the pickup, as of the offer.
+    pub pickup_eta: Duration,
+    /// When it lapses.
+    pub expires_at: SystemTime,
 }
 
 /// One thing that happened to a ride.
@@ -161,19 +180,26 @@ pub enum OfferEnd {
     CarLost,
 }
 
+/// Why a ride lost its car before the trip.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Loss {
+    /// The driver gave it back, and said why; may be empty.
+    GaveBack(String),
+    /// The car went away, and may have the ride again should it return.
+    CarLost,
+}
+
 /// What can happen to a ride. Journalled, so variants and fields are for ever.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Happening {
     /// Booked. Always version 1.
-    Requested(Box<Booking>),
+    Requested(Arc<Booking>),
     /// A car was asked.
     Offered {
         /// Which.
         crew: Crew,
-        /// Its way to the pickup.
-        pickup_eta: Duration,
-        /// When the offer lapses.
-        expires_at: SystemTime,
+        /// On what terms.
+        offer: OpenOffer,
     },
     /// The asked car will not come.
     OfferEnded {
@@ -188,8 +214,8 @@ pub enum Happening {
     Unassigned {
         /// Which.
         car: CarId,
-        /// For people.
-        reason: String,
+        /// Why not.
+        why: Loss,
     },
     /// The car is at the pickup.
     Arrived,
@@ -198,9 +224,11 @@ pub enum Happening {
     /// Passengers were taken off the street. Always version 1.
     PickedUpOffStreet {
         /// What is known of it.
-        booking: Box<Booking>,
+        booking: Arc<Booking>,
         /// Who drives.
         crew: Crew,
+        /// When the trip began, by the driver's clock.
+        since: SystemTime,
     },
     /// The trip is over.
     Completed {
@@ -218,14 +246,4 @@ pub enum Happening {
     },
     /// No car took it in time.
     Expired,
-}
-
-/// A ride and everything that happened to it, oldest first. Shared with watchers as one value, so that what
-/// was and what comes can have no gap between them.
-#[derive(Clone, PartialEq, Debug)]
-pub struct RideLog {
-    /// As of the last event.
-    pub ride: Ride,
-    /// From version 1; never empty.
-    pub events: Vec<std::sync::Arc<RideEvent>>,
 }

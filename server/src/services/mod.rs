@@ -1,4 +1,16 @@
-//! The RPCs: thin handlers that decode, hand over, and encode.
+//! The RPCs: decode, hand over, encode. What is decided here is only what a field may hold.
 
 pub mod city;
+pub mod convert;
+pub mod drive;
+pub mod fields;
+pub mod fleet;
+mod plan;
+mod progress;
+pub mod rides;
 pub mod sessions;
+pub mod status;
+mod track;
+pub mod trip;
+mod watch_fleet;
+mod watch_ride;

@@ -1,0 +1,92 @@
+//! Gives each opened ride its shepherd, and lets cars go that went away.
+
+use std::{sync::Arc, time::Duration};
+
+use rides_proto::ids::{CarId, RideId};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
+
+use super::{
+    DispatchOptions,
+    shepherd::{self, Tools},
+};
+use crate::{
+    city::City,
+    fleet::Fleet,
+    rides::{
+        RideError, Rides,
+        machine::Command,
+        model::{OfferEnd, RideState},
+    },
+};
+
+/// How long to wait before trying again what the journal did not take.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Starts dispatch. It ends when both `opened` and `gone` are closed and no ride is open.
+pub fn spawn(
+    city: Arc<City>,
+    fleet: Fleet,
+    rides: Rides,
+    opened: mpsc::Receiver<RideId>,
+    gone: mpsc::Receiver<CarId>,
+    options: DispatchOptions,
+) -> JoinHandle<()> {
+    tokio::spawn(run(Tools { city, fleet, rides, options }, opened, gone))
+}
+
+/// Waits for nothing but its inputs, because the rides and the fleet wait for it: all that asks them
+/// something back is a task of its own.
+async fn run(tools: Tools, mut opened: mpsc::Receiver<RideId>, mut gone: mpsc::Receiver<CarId>) {
+    let mut herd = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(ride) = opened.recv() => { herd.spawn(look_after(tools.clone(), ride)); }
+            Some(car) = gone.recv() => { herd.spawn(let_go(tools.rides.clone(), car)); }
+            Some(ended) = herd.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a shepherd died");
+                }
+            }
+            else => return,
+        }
+    }
+}
+
+/// A new shepherd takes over from one that failed.
+async fn look_after(tools: Tools, ride: RideId) {
+    loop {
+        match shepherd::follow(tools.clone(), ride.clone()).await {
+            Ok(()) | Err(RideError::Closed) => return,
+            Err(error) => tracing::warn!(%ride, %error, "trying again to look after a ride"),
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// Takes the ride, or the offer of it, from a car that went away. Passengers stay in: a trip goes on.
+async fn let_go(rides: Rides, car: CarId) {
+    loop {
+        match try_let_go(&rides, car).await {
+            Ok(()) | Err(RideError::Refused(_) | RideError::Closed) => return,
+            Err(error) => tracing::warn!(%car, %error, "trying again to free the ride of a lost car"),
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+async fn try_let_go(rides: &Rides, car: CarId) -> Result<(), RideError> {
+    let Some(ride) = rides.ride_of(car).await? else { return Ok(()) };
+    let command = match ride.state {
+        RideState::Offered => Command::EndOffer { car, why: OfferEnd::CarLost },
+        RideState::OnTrip => return Ok(()),
+        _ => Command::Unassign { car },
+    };
+    rides.command(&ride.id, command).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+use std::time::SystemTime;
+
+use tokio::{sync::watch, time::Instant};
+
+use super::*;
+use crate::{
+    dispatch::{candidates, take_up},
+    fleet::{CarLink, FleetOptions, Order},
+    positions::{CarState, FleetTick},
+    rides::{
+        RideLog,
+        journal::{MemoryJournal, RequestKey},
+        model::{Actor, Figures, Ride},
+        testing::{booking, car, city, crew, on_streets, place},
+    },
+};
+
+/// A whole back office on stopped time.
+struct Office {
+    rides: Rides,
+    fleet: Fleet,
+    _ticks: mpsc::Receiver<FleetTick>,
+}
+
+async fn office() -> Office {
+    let (ticks, _ticks) = mpsc::channel(4);
+    let (opened, opened_rides) = mpsc::channel(64);
+    let (gone, gone_cars) = mpsc::channel(64);
+    let (fleet, _) = Fleet::spawn(FleetOptions::default(), ticks, gone);
+    let journal = Arc::new(MemoryJournal::new());
+    let (rides, _) = Rides::spawn(journal, opened).await.expect("a journal in memory can be read");
+    spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, DispatchOptions::default());
+    Office { rides, fleet, _ticks }
+}
+
+impl Office {
+    /// Car `n`, at a place of its own.
+    async fn car(&self, n: u8) -> CarLink {
+        let at = on_streets(usize::from(n)).pop();
+        self.fleet.sign_on(crew(n), at).await.expect("open")
+    }
+
+    /// This many cars, with their numbers, the one that would be asked first at the front.
+    async fn cars(&self, count: u8) -> Vec<(u8, CarLink)> {
+        let mut cars = Vec::new();
+        for n in 1..=count {
+            cars.push((n, self.car(n).await));
+        }
+        let (city, pickup) = (city(), booking("ada").pickup.at);
+        let order = candidates(&city, &self.fleet, &city.snap(pickup), &[]).await.expect("open");
+        cars.sort_by_key(|(n, _)| order.iter().position(|candidate| candidate.crew == crew(*n)));
+        cars
+    }
+
+    async fn book(&self, key: &str) -> RideId {
+        let key = RequestKey { id: key.into(), fingerprint: vec![] };
+        self.rides.book(key, booking("ada")).await.expect("booked").id
+    }
+
+    async fn until(&self, ride: &RideId, state: RideState) -> Ride {
+        let mut feed: watch::Receiver<Arc<RideLog>> = self.rides.log(ride).await.expect("booked");
+        let log = feed.wait_for(|log| log.ride.state == state).await.expect("it gets there");
+        log.ride.clone()
+    }
+
+    async fn command(&self, ride: &RideId, command: Command) {
+        self.rides.command(ride, command).await.expect("allowed");
+    }
+
+    async fn state_of(&self, n: u8) -> Option<CarState> {
+        self.fleet.car(car(n)).await.expect("open").map(|view| view.state)
+    }
+}
+
+/// The ride offered; any other order is a failure.
+async fn offered(link: &mut CarLink) -> RideId {
+    match link.orders.recv().await {
+        Some(Order::Offer(offer)) => offer.ride.id,
+        other => panic!("expected an offer: {other:?}"),
+    }
+}
+
+async fn assigned(link: &mut CarLink) -> Ride {
+    match link.orders.recv().await {
+        Some(Order::Assignment(ride)) => ride,
+        other => panic!("expected an assignment: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ride_goes_to_the_nearest_car_and_through_its_life() {
+    let office = office().await;
+    let mut cars = office.cars(2).await;
+    let (n, near) = &mut cars[0];
+    let n = *n;
+    let id = office.book("k").await;
+    assert_eq!(offered(near).await, id);
+    assert_eq!(office.state_of(n).await, Some(CarState::Offered));
+
+    office.command(&id, Command::Accept { car: car(n) }).await;
+    assert_eq!(assigned(near).await.state, RideState::Assigned);
+    assert_eq!(office.state_of(n).await, Some(CarState::ToPickup));
+
+    let figures = Figures::default();
+    for (command, state, doing) in [
+        (Command::Arrive { car: car(n) }, RideState::Arrived, CarState::AtPickup),
+        (Command::PickUp { car: car(n) }, RideState::OnTrip, CarState::OnTrip),
+        (Command::DropOff { car: None, figures, at: place(5) }, RideState::Completed, CarState::Free),
+    ] {
+        office.command(&id, command).await;
+        let order = near.orders.recv().await;
+        assert!(matches!(&order, Some(Order::Update(ride)) if ride.state == state), "{order:?}");
+        assert_eq!(office.state_of(n).await, Some(doing));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decline_and_a_silence_go_to_the_next_car() {
+    let office = office().await;
+    let mut cars = office.cars(3).await;
+    let [(a, first), (b, second), (c, third)] = &mut cars[..] else { panic!("three cars") };
+    let start = Instant::now();
+    let id = office.book("k").await;
+    offered(first).await;
+    office.command(&id, Command::Decline { car: car(*a) }).await;
+
+    offered(second).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "a decline is not waited out");
+    let withdrawn = second.orders.recv().await;
+    assert!(matches!(withdrawn, Some(Order::OfferWithdrawn { .. })), "{withdrawn:?}");
+    assert!(start.elapsed() >= Duration::from_secs(9));
+
+    offered(third).await;
+    office.command(&id, Command::Accept { car: car(*c) }).await;
+    assigned(third).await;
+    for n in [*a, *b] {
+        assert_eq!(office.state_of(n).await, Some(CarState::Free));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_rides_do_not_share_a_car() {
+    let office = office().await;
+    let (mut one, mut two) = (office.car(1).await, office.car(2).await);
+    let (a, b) = tokio::join!(office.book("a"), office.book("b"));
+    let (x, y) = (offered(&mut one).await, offered(&mut two).await);
+    assert!((x == a && y == b) || (x == b && y == a), "one each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ride_waits_for_a_car_and_expires_without_one() {
+    let office = office().await;
+    let start = Instant::now();
+    let (first, second) = (office.book("first").await, office.book("second").await);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut late = office.car(1).await;
+    let served = offered(&mut late).await;
+    office.command(&served, Command::Accept { car: car(1) }).await;
+
+    let other = if served == first { second } else { first };
+    office.until(&other, RideState::Expired).await;
+    let waited = start.elapsed().as_secs();
+    assert!((179..185).contains(&waited), "{waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_ride_frees_its_car() {
+    let office = office().await;
+    let mut link = office.car(1).await;
+    let id = office.book("k").await;
+    offered(&mut link).await;
+    office.command(&id, Command::Accept { car: car(1) }).await;
+    assigned(&mut link).await;
+    office.command(&id, Command::Cancel { by: Actor::Rider, reason: "a tram".into() }).await;
+    let order = link.orders.recv().await;
+    assert!(matches!(&order, Some(Order::RideWithdrawn { reason, .. }) if reason == "a tram"), "{order:?}");
+    let next = office.book("next").await;
+    assert_eq!(offered(&mut link).await, next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ride_whose_car_goes_away_goes_to_another() {
+    let office = office().await;
+    let mut cars = office.cars(2).await;
+    let [(n, near), (_, far)] = &mut cars[..] else { panic!("two cars") };
+    let id = office.book("k").await;
+    offered(near).await;
+    office.command(&id, Command::Accept { car: car(*n) }).await;
+    assigned(near).await;
+    office.fleet.link_lost(car(*n), near.link).await.expect("open");
+    assert_eq!(offered(far).await, id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trip_goes_on_without_its_cars_connection() {
+    let office = office().await;
+    let mut link = office.car(1).await;
+    let id = office.book("k").await;
+    offered(&mut link).await;
+    for command in
+        [Command::Accept { car: car(1) }, Command::Arrive { car: car(1) }, Command::PickUp { car: car(1) }]
+    {
+        office.command(&id, command).await;
+    }
+    office.until(&id, RideState::OnTrip).await;
+    office.fleet.sign_off(car(1), link.link).await.expect("open");
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(office.rides.get(&id).await.map(|ride| ride.state), Ok(RideState::OnTrip));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_car_that_comes_back_hears_of_its_ride() {
+    let office = office().await;
+    let mut link = office.car(1).await;
+    let id = office.book("k").await;
+    offered(&mut link).await;
+    let mut again = office.car(1).await;
+    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    assert_eq!(offered(&mut again).await, id);
+
+    office.command(&id, Command::Accept { car: car(1) }).await;
+    assigned(&mut again).await;
+    office.fleet.link_lost(car(1), again.link).await.expect("open");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut back = office.car(1).await;
+    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    assert_eq!(assigned(&mut back).await.id, id);
+    assert_eq!(office.state_of(1).await, Some(CarState::ToPickup));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_car_that_does_not_come_back_loses_its_ride() {
+    let journal = Arc::new(MemoryJournal::new());
+    let (opened, _unheard) = mpsc::channel(64);
+    let (rides, _) = Rides::spawn(journal.clone(), opened).await.expect("readable");
+    let key = RequestKey { id: "k".into(), fingerprint: vec![] };
+    let id = rides.book(key, booking("ada")).await.expect("booked").id;
+    let expires_at = SystemTime::now() + Duration::from_secs(10);
+    let offer = crate::rides::model::OpenOffer { pickup_eta: Duration::ZERO, expires_at };
+    rides.command(&id, Command::Offer { crew: crew(1), offer }).await.expect("free");
+    rides.command(&id, Command::Accept { car: car(1) }).await.expect("offered");
+
+    let (ticks, _ticks) = mpsc::channel(4);
+    let (opened, opened_rides) = mpsc::channel(64);
+    let (gone, gone_cars) = mpsc::channel(64);
+    let (fleet, _) = Fleet::spawn(FleetOptions::default(), ticks, gone);
+    let (rides, _) = Rides::spawn(journal, opened).await.expect("readable");
+    spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, DispatchOptions::default());
+    let mut feed = rides.log(&id).await.expect("kept");
+    feed.wait_for(|log| log.ride.state == RideState::Requested).await.expect("the ride waits again");
+}

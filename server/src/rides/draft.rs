@@ -1,0 +1,128 @@
+//! A batch of decisions on top of the board, before the journal has them. Pure.
+//!
+//! Each command sees what the ones before it in the batch decided; the board itself stays as it is until the
+//! journal has the batch, so that a failed append leaves nothing to undo.
+
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use rides_proto::ids::{CarId, RideId};
+
+use super::{
+    RideError, RideLog,
+    board::{Board, Changes},
+    journal::{Entry, RequestKey},
+    machine::{self, Command, Decision, Refusal},
+    model::{Happening, Ride, RideEvent},
+};
+
+pub(super) struct Draft<'a> {
+    board: &'a Board,
+    changes: Changes,
+    requests: HashMap<String, (RideId, Vec<u8>)>,
+    entries: Vec<Entry>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn on(board: &'a Board) -> Self {
+        Self { board, changes: Changes::default(), requests: HashMap::new(), entries: Vec::new() }
+    }
+
+    /// The ride as the batch leaves it so far; `None` unless it is on the board or opened by the batch.
+    pub(super) fn ride(&self, id: &RideId) -> Option<Arc<RideLog>> {
+        self.changes.rides.get(id).cloned().or_else(|| self.board.ride(id))
+    }
+
+    /// The ride that a request in this batch opened, and that request's fingerprint.
+    pub(super) fn by_request(&self, id: &str) -> Option<&(RideId, Vec<u8>)> {
+        self.requests.get(id)
+    }
+
+    /// Opens a ride under a new id, with a command that does so.
+    pub(super) fn open(
+        &mut self,
+        id: RideId,
+        command: &Command,
+        request: Option<RequestKey>,
+        now: SystemTime,
+    ) -> Result<Ride, RideError> {
+        let Decision::Happens(what) = machine::decide(None, command, now)? else {
+            return Err(Refusal::NoSuchRide.into());
+        };
+        self.add(id, None, what, request, now)
+    }
+
+    /// Decides one command on a ride.
+    pub(super) fn decide(
+        &mut self,
+        log: &RideLog,
+        command: &Command,
+        now: SystemTime,
+    ) -> Result<Ride, RideError> {
+        match machine::decide(Some(&log.ride), command, now)? {
+            Decision::Already => Ok(log.ride.clone()),
+            Decision::Happens(what) => self.add(log.ride.id.clone(), Some(log), what, None, now),
+        }
+    }
+
+    /// What to append, and what to change on the board once that is done.
+    pub(super) fn finish(self) -> (Vec<Entry>, Changes) {
+        (self.entries, self.changes)
+    }
+
+    fn add(
+        &mut self,
+        id: RideId,
+        log: Option<&RideLog>,
+        what: Happening,
+        request: Option<RequestKey>,
+        now: SystemTime,
+    ) -> Result<Ride, RideError> {
+        self.check_car_is_free(&id, &what)?;
+        let before = log.map(|log| &log.ride);
+        let version = before.map_or(0, |ride| ride.version) + 1;
+        let event = Arc::new(RideEvent { ride: id.clone(), version, time: now, what });
+        let after = RideLog::followed_by(log, Arc::clone(&event))?;
+        let ride = after.ride.clone();
+
+        self.rebind(before.and_then(Ride::held_by), ride.held_by(), &id);
+        if let Some(RequestKey { id: request, fingerprint }) = request.clone() {
+            self.requests.insert(request, (id.clone(), fingerprint));
+        }
+        self.entries.push(Entry { event, request });
+        self.changes.rides.insert(id, Arc::new(after));
+        Ok(ride)
+    }
+
+    /// One ride a car: the one rule that a ride by itself cannot know.
+    fn check_car_is_free(&self, id: &RideId, what: &Happening) -> Result<(), Refusal> {
+        let (Happening::Offered { crew, .. } | Happening::PickedUpOffStreet { crew, .. }) = what else {
+            return Ok(());
+        };
+        match self.ride_of(crew.car) {
+            Some(other) if other != id => Err(Refusal::CarBusy),
+            _ => Ok(()),
+        }
+    }
+
+    fn ride_of(&self, car: CarId) -> Option<&RideId> {
+        match self.changes.cars.get(&car) {
+            Some(changed) => changed.as_ref(),
+            None => self.board.ride_of(car),
+        }
+    }
+
+    fn rebind(&mut self, before: Option<CarId>, after: Option<CarId>, id: &RideId) {
+        if before == after {
+            return;
+        }
+        if let Some(car) = before {
+            self.changes.cars.insert(car, None);
+        }
+        if let Some(car) = after {
+            self.changes.cars.insert(car, Some(id.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

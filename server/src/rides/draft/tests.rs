@@ -1,0 +1,107 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rides::testing::{any_command, booking, car, crew, noon, offer};
+
+fn id(n: usize) -> RideId {
+    RideId::new(format!("ride-{n}"))
+}
+
+fn book() -> Command {
+    Command::Book(Arc::new(booking("ada")))
+}
+
+/// Decides a batch and commits it, as after a journal that took it.
+fn commit(board: &mut Board, batch: &[(usize, Command)]) -> Vec<Result<Ride, RideError>> {
+    let mut draft = Draft::on(board);
+    let outcomes = batch
+        .iter()
+        .map(|(n, command)| match draft.ride(&id(*n)) {
+            Some(log) => draft.decide(&log, command, noon()),
+            None => draft.open(id(*n), command, None, noon()),
+        })
+        .collect();
+    let (_, changes) = draft.finish();
+    board.commit(changes);
+    outcomes
+}
+
+#[test]
+fn a_batch_sees_itself_and_the_board_does_not_until_it_is_committed() {
+    let mut board = Board::default();
+    let offered = Command::Offer { crew: crew(1), offer: offer(noon()) };
+    let batch = [(0, book()), (1, book()), (0, offered.clone()), (1, offered)];
+    {
+        let mut draft = Draft::on(&board);
+        draft.open(id(0), &book(), None, noon()).expect("new");
+        assert!(draft.ride(&id(0)).is_some() && board.ride(&id(0)).is_none());
+    }
+    let outcomes = commit(&mut board, &batch);
+    assert_eq!(outcomes[2].as_ref().map(Ride::held_by), Ok(Some(car(1))));
+    assert_eq!(outcomes[3], Err(RideError::Refused(Refusal::CarBusy)));
+    assert_eq!(board.ride_of(car(1)), Some(&id(0)));
+}
+
+#[test]
+fn a_car_that_is_let_go_is_free_for_another_ride_in_the_same_batch() {
+    let mut board = Board::default();
+    let offered = Command::Offer { crew: crew(1), offer: offer(noon()) };
+    commit(&mut board, &[(0, book()), (1, book()), (0, offered.clone())]);
+    let outcomes = commit(&mut board, &[(0, Command::Decline { car: car(1) }), (1, offered)]);
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(board.ride_of(car(1)), Some(&id(1)));
+}
+
+#[test]
+fn a_ride_that_is_over_leaves_the_board_after_its_watchers_saw_it() {
+    let mut board = Board::default();
+    commit(&mut board, &[(0, book())]);
+    let mut feed = board.watch(&id(0)).expect("on the board");
+    let cancel = Command::Cancel { by: crate::rides::model::Actor::Rider, reason: String::new() };
+    commit(&mut board, &[(0, cancel)]);
+    assert!(board.ride(&id(0)).is_none());
+    assert!(feed.has_changed().is_err(), "the feed is closed");
+    assert!(feed.borrow_and_update().ride.state.is_over());
+}
+
+proptest! {
+    #[test]
+    fn one_ride_a_car_and_one_car_a_ride(
+        commands in prop::collection::vec((0..4usize, any_command()), 1..120),
+        batch in 1..20usize,
+    ) {
+        let mut board = Board::default();
+        for batch in commands.chunks(batch) {
+            commit(&mut board, batch);
+            let held: Vec<_> = (0..4)
+                .filter_map(|n| Some((board.ride(&id(n))?.ride.held_by()?, id(n))))
+                .collect();
+            for n in 1..=3 {
+                let of_car: Vec<_> = held.iter().filter(|(c, _)| *c == car(n)).map(|(_, ride)| ride).collect();
+                prop_assert_eq!(of_car, board.ride_of(car(n)).into_iter().collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn the_entries_of_a_batch_replay_to_what_it_changes(
+        commands in prop::collection::vec((0..3usize, any_command()), 1..60),
+    ) {
+        let board = Board::default();
+        let mut draft = Draft::on(&board);
+        for (n, command) in &commands {
+            let now = noon() + Duration::from_secs(1);
+            let _ = match draft.ride(&id(*n)) {
+                Some(log) => draft.decide(&log, command, now),
+                None => draft.open(id(*n), command, None, now),
+            };
+        }
+        let (entries, changes) = draft.finish();
+        for (ride, log) in changes.rides {
+            let events = entries.iter().map(|entry| &entry.event).filter(|event| event.ride == ride);
+            prop_assert_eq!(RideLog::replay(events.cloned().collect()), Ok(Some((*log).clone())));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A journal that lasts as long as the process.
+
+use std::{
+    collections::HashMap,
+    future,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use rides_proto::ids::RideId;
+use uuid::Uuid;
+
+use super::{Answer, Entry, Filter, Journal, JournalError, Placed, RequestKey};
+use crate::rides::RideLog;
+
+/// Keeps every ride in memory. Each new one is a new epoch.
+pub struct MemoryJournal {
+    epoch: String,
+    kept: RwLock<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    rides: HashMap<RideId, Arc<RideLog>>,
+    /// In the order they were opened: a ride's place is its index.
+    order: Vec<RideId>,
+    requests: HashMap<String, (RideId, Vec<u8>)>,
+}
+
+impl MemoryJournal {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { epoch: Uuid::new_v4().to_string(), kept: RwLock::default() }
+    }
+
+    /// Nothing is left half done under this lock, so a panic elsewhere does not spoil what it guards.
+    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryJournal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Kept {
+    /// The rides that `batch` touches, as it leaves them.
+    fn with(&self, batch: &[Entry]) -> Result<HashMap<RideId, Arc<RideLog>>, JournalError> {
+        let mut touched: HashMap<RideId, Arc<RideLog>> = HashMap::new();
+        for Entry { event, .. } in batch {
+            let log = touched.get(&event.ride).or_else(|| self.rides.get(&event.ride));
+            let log = RideLog::followed_by(log.map(Arc::as_ref), Arc::clone(event))
+                .map_err(|misfit| JournalError::Misfit { ride: event.ride.clone(), misfit })?;
+            touched.insert(event.ride.clone(), Arc::new(log));
+        }
+        Ok(touched)
+    }
+
+    fn append(&mut self, batch: &[Entry]) -> Result<(), JournalError> {
+        let touched = self.with(batch)?;
+        for Entry { event, request } in batch {
+            if event.version == 1 {
+                self.order.push(event.ride.clone());
+            }
+            if let Some(RequestKey { id, fingerprint }) = request {
+                self.requests.insert(id.clone(), (event.ride.clone(), fingerprint.clone()));
+            }
+        }
+        self.rides.extend(touched);
+        Ok(())
+    }
+
+    fn page(&self, filter: &Filter, below: Option<u64>, limit: usize) -> Vec<Placed> {
+        let end = below.map_or(usize::MAX, |place| usize::try_from(place).unwrap_or(usize::MAX));
+        let older = self.order[..end.min(self.order.len())].iter().enumerate().rev();
+        older
+            .filter_map(|(place, id)| Some((place, &self.rides.get(id)?.ride)))
+            .filter(|(_, ride)| filter.matches(ride))
+            .take(limit)
+            .map(|(place, ride)| Placed { place: place as u64, ride: ride.clone() })
+            .collect()
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
+        let appended = self.kept.write().unwrap_or_else(PoisonError::into_inner).append(batch);
+        ready(appended)
+    }
+
+    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
+        ready(Ok(self.kept().rides.get(ride).cloned()))
+    }
+
+    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
+        let kept = self.kept();
+        let logs = kept.order.iter().filter_map(|id| kept.rides.get(id));
+        ready(Ok(logs.filter(|log| !log.ride.state.is_over()).cloned().collect()))
+    }
+
+    fn by_request<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(RideId, Vec<u8>)>> {
+        ready(Ok(self.kept().requests.get(id).cloned()))
+    }
+
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
+        ready(Ok(self.kept().page(filter, below, limit)))
+    }
+}
+
+fn ready<'a, T: Send + 'a>(answer: Result<T, JournalError>) -> Answer<'a, T> {
+    Box::pin(future::ready(answer))
+}

@@ -1,0 +1,213 @@
+use std::{sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use rides_proto::ids::RideId;
+
+use super::*;
+use crate::rides::{
+    RideLog,
+    testing::{any_command, booking, car, crew, noon, offer, place},
+};
+
+const FIGURES: Figures =
+    Figures { distance_m: 700, duration: Duration::from_secs(100), fare: crate::rides::model::Cents(800) };
+
+/// Applies a command as the task does, and says what came of it.
+fn apply(log: &mut Option<RideLog>, command: &Command) -> Result<Decision, Refusal> {
+    let ride = log.as_ref().map(|log| &log.ride);
+    let decision = decide(ride, command, noon())?;
+    if let Decision::Happens(what) = decision.clone() {
+        let version = ride.map_or(0, |ride| ride.version) + 1;
+        let event = RideEvent { ride: RideId::new("r"), version, time: noon(), what };
+        let next = RideLog::followed_by(log.as_ref(), Arc::new(event)).expect("a decision fits its ride");
+        *log = Some(next);
+    }
+    Ok(decision)
+}
+
+/// A ride in each state, held by car 1 where a car holds it; car 9 has declined it before.
+fn ride_in(state: Option<RideState>) -> Option<RideLog> {
+    let mut log = None;
+    let offer = offer(noon());
+    let cancel = Command::Cancel { by: Actor::Rider, reason: String::new() };
+    let path: [Command; 7] = [
+        Command::Book(Arc::new(booking("ada"))),
+        Command::Offer { crew: crew(9), offer },
+        Command::Decline { car: car(9) },
+        Command::Offer { crew: crew(1), offer },
+        Command::Accept { car: car(1) },
+        Command::Arrive { car: car(1) },
+        Command::PickUp { car: car(1) },
+    ];
+    let drop_off = Command::DropOff { car: None, figures: FIGURES, at: place(5) };
+    let (steps, last) = match state {
+        None => (0, None),
+        Some(RideState::Requested) => (3, None),
+        Some(RideState::Offered) => (4, None),
+        Some(RideState::Assigned) => (5, None),
+        Some(RideState::Arrived) => (6, None),
+        Some(RideState::OnTrip) => (7, None),
+        Some(RideState::Completed) => (7, Some(drop_off)),
+        Some(RideState::Cancelled) => (5, Some(cancel)),
+        Some(RideState::Expired) => (3, Some(Command::Expire)),
+    };
+    for command in path[..steps].iter().chain(&last) {
+        let came = apply(&mut log, command);
+        assert!(matches!(came, Ok(Decision::Happens(_))), "{command:?}: {came:?}");
+    }
+    assert_eq!(log.as_ref().map(|log| log.ride.state), state);
+    log
+}
+
+/// How the tables below write what came of a command.
+fn sign(came: &Result<Decision, Refusal>) -> char {
+    match came {
+        Ok(Decision::Happens(_)) => '+',
+        Ok(Decision::Already) => '=',
+        Err(Refusal::WrongState(_)) => 'w',
+        Err(Refusal::NotYours) => 'n',
+        Err(Refusal::PassedOver) => 'p',
+        Err(Refusal::NoSuchRide) => '?',
+        Err(other) => panic!("not without a clock or another ride: {other:?}"),
+    }
+}
+
+const STATES: [Option<RideState>; 9] = [
+    None,
+    Some(RideState::Requested),
+    Some(RideState::Offered),
+    Some(RideState::Assigned),
+    Some(RideState::Arrived),
+    Some(RideState::OnTrip),
+    Some(RideState::Completed),
+    Some(RideState::Cancelled),
+    Some(RideState::Expired),
+];
+
+#[test]
+fn every_command_in_every_state() {
+    let offer_to = |n| Command::Offer { crew: crew(n), offer: offer(noon()) };
+    let drop_off = |car| Command::DropOff { car, figures: FIGURES, at: place(5) };
+    // Columns: not opened, Requested, Offered, Assigned, Arrived, OnTrip, Completed, Cancelled, Expired.
+    // Car 1 holds the ride, car 2 has nothing to do with it, car 9 has declined it.
+    let table = [
+        (Command::Book(Arc::new(booking("bob"))), "+wwwwwwww"),
+        (
+            Command::StartOffStreet { booking: Arc::new(booking("")), crew: crew(2), since: noon() },
+            "+wwwwwwww",
+        ),
+        (offer_to(1), "?+=wwwwww"),
+        (offer_to(2), "?+wwwwwww"),
+        (offer_to(9), "?pwwwwwww"),
+        (Command::EndOffer { car: car(1), why: OfferEnd::TimedOut }, "?w+wwwwww"),
+        (Command::EndOffer { car: car(2), why: OfferEnd::CarLost }, "?wnnnnwww"),
+        (Command::EndOffer { car: car(9), why: OfferEnd::TimedOut }, "?========"),
+        (Command::Accept { car: car(1) }, "?w+===www"),
+        (Command::Accept { car: car(2) }, "?wnnnnwww"),
+        (Command::Decline { car: car(1) }, "?w+wwwwww"),
+        (Command::Decline { car: car(2) }, "?wnnnnwww"),
+        (Command::Decline { car: car(9) }, "?========"),
+        (Command::Arrive { car: car(1) }, "?ww+==www"),
+        (Command::Arrive { car: car(2) }, "?wnnnnwww"),
+        (Command::PickUp { car: car(1) }, "?www+=www"),
+        (Command::PickUp { car: car(2) }, "?wnnnnwww"),
+        (drop_off(None), "?wwww+=ww"),
+        (drop_off(Some(car(1))), "?wwww+=ww"),
+        (drop_off(Some(car(2))), "?wwwwnnww"),
+        (Command::GiveBack { car: car(1), reason: String::new() }, "?ww++wwww"),
+        (Command::GiveBack { car: car(2), reason: String::new() }, "?wnnnnwww"),
+        (Command::Unassign { car: car(1) }, "?ww++wwww"),
+        (Command::Unassign { car: car(2) }, "?wnnnnwww"),
+        (Command::Cancel { by: Actor::Driver, reason: String::new() }, "?++++ww=w"),
+        (Command::Expire, "?+wwwwww="),
+    ];
+    for (command, expected) in table {
+        let came: String = STATES.iter().map(|state| sign(&apply(&mut ride_in(*state), &command))).collect();
+        assert_eq!(came, expected, "{command:?}");
+    }
+}
+
+#[test]
+fn an_answer_after_the_offer_lapsed_is_refused() {
+    let log = ride_in(Some(RideState::Offered)).expect("opened");
+    let late = noon() + Duration::from_secs(11);
+    assert_eq!(decide(Some(&log.ride), &Command::Accept { car: car(1) }, late), Err(Refusal::OfferLapsed));
+}
+
+#[test]
+fn a_lost_car_may_have_the_ride_again_and_one_that_gave_it_back_may_not() {
+    let again = Command::Offer { crew: crew(1), offer: offer(noon()) };
+    let mut lost = ride_in(Some(RideState::Assigned));
+    apply(&mut lost, &Command::Unassign { car: car(1) }).expect("assigned");
+    assert_eq!(sign(&apply(&mut lost, &again)), '+');
+
+    let mut given_back = ride_in(Some(RideState::Arrived));
+    apply(&mut given_back, &Command::GiveBack { car: car(1), reason: "flat tyre".into() }).expect("arrived");
+    assert_eq!(sign(&apply(&mut given_back, &again)), 'p');
+}
+
+#[test]
+fn a_completed_ride_has_the_figures_as_driven() {
+    let log = ride_in(Some(RideState::Completed)).expect("opened");
+    assert_eq!((log.ride.figures, log.ride.booking.plan), (FIGURES, booking("ada").plan));
+    assert_eq!(log.ride.held_by(), None);
+}
+
+#[test]
+fn an_event_that_does_not_follow_is_a_misfit() {
+    let log = ride_in(Some(RideState::Offered)).expect("opened");
+    let event = |version, what| RideEvent { ride: RideId::new("r"), version, time: noon(), what };
+    for (ride, event) in [
+        (Some(log.ride.clone()), event(6, Happening::Arrived)),
+        (Some(log.ride.clone()), event(4, Happening::Arrived)),
+        (Some(log.ride.clone()), event(5, Happening::Requested(Arc::new(booking("bob"))))),
+        (Some(Ride { id: RideId::new("other"), ..log.ride }), event(5, Happening::Arrived)),
+        (None, event(1, Happening::Arrived)),
+    ] {
+        let found = event.version;
+        let at = ride.as_ref().map_or(0, |ride| ride.version);
+        assert_eq!(evolve(ride, &event), Err(Misfit { at, found }));
+    }
+}
+
+#[test]
+fn a_drivers_clock_makes_no_trip_negative_or_endless() {
+    let ride = ride_in(Some(RideState::OnTrip)).expect("opened").ride;
+    let (second, now) = (Duration::from_secs(1), noon() + Duration::from_secs(60));
+    assert_eq!(trip_time(&ride, noon() + second, now), second);
+    assert_eq!(trip_time(&ride, noon() - second, now), Duration::ZERO);
+    assert_eq!(trip_time(&ride, now + second, now), Duration::from_secs(60));
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_a_ride_keeps_its_rules(commands in prop::collection::vec(any_command(), 1..60)) {
+        let mut log = None;
+        for command in &commands {
+            let before = log.clone();
+            let came = apply(&mut log, command);
+            let happened = matches!(came, Ok(Decision::Happens(_)));
+            prop_assert_eq!(happened, log != before, "only what happens changes a ride");
+
+            let Some(RideLog { ride, events }) = &log else { continue };
+            prop_assert!(events.iter().map(|event| event.version).eq(1..=ride.version), "no gap in versions");
+            if let Some(RideLog { ride: before, .. }) = before {
+                prop_assert!(!(before.state.is_over() && happened), "over is over");
+                let held = before.held_by().zip(ride.held_by());
+                prop_assert!(held.is_none_or(|(a, b)| a == b), "no ride goes from car to car in one step");
+            }
+            let needs_car = matches!(
+                ride.state,
+                RideState::Offered | RideState::Assigned | RideState::Arrived | RideState::OnTrip
+            );
+            prop_assert_eq!(ride.held_by().is_some(), needs_car);
+            prop_assert_eq!(ride.offer.is_some(), ride.state == RideState::Offered);
+            prop_assert!(ride.held_by().is_none_or(|car| !ride.passed_over.contains(&car)));
+            if happened {
+                prop_assert!(decide(Some(ride), command, noon()) != came, "nothing happens twice");
+            }
+        }
+        let events = log.as_ref().map(|log| log.events.clone()).unwrap_or_default();
+        prop_assert_eq!(RideLog::replay(events), Ok(log));
+    }
+}

@@ -1,0 +1,181 @@
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use super::*;
+use crate::rides::{
+    Rides,
+    journal::{Answer, Entry, Filter, MemoryJournal, Placed},
+    list::ListQuery,
+    machine::Refusal,
+    model::{Actor, RideState},
+    testing::{booking, car, crew, noon, offer},
+};
+
+async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
+    let (opened, hears) = mpsc::channel(64);
+    let (rides, _task) = Rides::spawn(journal, opened).await.expect("a journal in memory can be read");
+    (rides, hears)
+}
+
+fn key(id: &str, contents: u8) -> RequestKey {
+    RequestKey { id: id.into(), fingerprint: vec![contents] }
+}
+
+fn cancel() -> Command {
+    Command::Cancel { by: Actor::Rider, reason: "found a tram".into() }
+}
+
+fn offer_to(n: u8) -> Command {
+    let expires_at = SystemTime::now() + Duration::from_secs(10);
+    Command::Offer { crew: crew(n), offer: crate::rides::model::OpenOffer { expires_at, ..offer(noon()) } }
+}
+
+#[tokio::test]
+async fn the_same_request_is_the_same_ride_even_when_it_is_over() {
+    let (rides, mut opened) = rides(Arc::new(MemoryJournal::new())).await;
+    let again = || rides.book(key("k", 1), booking("ada"));
+    let (a, b) = tokio::join!(again(), again());
+    let ride = a.expect("booked");
+    assert_eq!(b, Ok(ride.clone()));
+    assert_eq!(opened.recv().await, Some(ride.id.clone()));
+
+    let cancelled = rides.command(&ride.id, cancel()).await.expect("not begun");
+    assert_eq!(again().await, Ok(cancelled));
+    assert_eq!(rides.book(key("k", 2), booking("bob")).await, Err(RideError::KeyReused));
+    assert!(opened.try_recv().is_err(), "one ride was opened");
+}
+
+#[tokio::test]
+async fn a_closed_ride_is_read_from_the_journal_and_repeats_are_no_errors() {
+    let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
+    let id = rides.book(key("k", 1), booking("ada")).await.expect("booked").id;
+    let cancelled = rides.command(&id, cancel()).await.expect("not begun");
+    assert_eq!(rides.command(&id, cancel()).await, Ok(cancelled.clone()));
+    assert_eq!(rides.get(&id).await, Ok(cancelled));
+    let refused = RideError::Refused(Refusal::WrongState(RideState::Cancelled));
+    assert_eq!(rides.command(&id, Command::Expire).await, Err(refused));
+    let nobodys = RideId::new("nobody's");
+    assert_eq!(rides.get(&nobodys).await, Err(RideError::NotFound));
+    assert_eq!(rides.command(&nobodys, cancel()).await, Err(RideError::NotFound));
+}
+
+#[tokio::test]
+async fn a_watcher_sees_every_event_and_then_the_end() {
+    let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
+    let id = rides.book(key("k", 1), booking("ada")).await.expect("booked").id;
+    let mut feed = rides.log(&id).await.expect("open");
+    rides.command(&id, offer_to(1)).await.expect("free");
+    rides.command(&id, Command::Accept { car: car(1) }).await.expect("offered");
+    assert_eq!(rides.ride_of(car(1)).await.expect("open").map(|ride| ride.id), Some(id.clone()));
+    rides.command(&id, cancel()).await.expect("not begun");
+
+    assert!(feed.changed().await.is_ok());
+    assert_eq!(feed.borrow_and_update().events.len(), 4);
+    assert!(feed.changed().await.is_err(), "nothing comes after the end");
+    assert_eq!(rides.ride_of(car(1)).await, Ok(None));
+    assert_eq!(rides.log(&id).await.expect("kept").borrow().events.len(), 4);
+}
+
+#[tokio::test]
+async fn a_car_has_one_ride() {
+    let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
+    let first = rides.start_off_street(crew(1), booking(""), noon()).await.expect("free");
+    assert_eq!(first.state, RideState::OnTrip);
+    let busy = Err(RideError::Refused(Refusal::CarBusy));
+    assert_eq!(rides.start_off_street(crew(1), booking(""), noon()).await, busy);
+    let id = rides.book(key("k", 1), booking("ada")).await.expect("booked").id;
+    assert_eq!(rides.command(&id, offer_to(1)).await, busy);
+}
+
+#[tokio::test]
+async fn pages_stay_as_they_are_while_rides_are_booked() {
+    let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
+    let mut booked = Vec::new();
+    for n in 0..5 {
+        booked.push(rides.book(key(&n.to_string(), 1), booking("ada")).await.expect("booked").id);
+    }
+    rides.book(key("bob", 1), booking("bob")).await.expect("booked");
+
+    let filter = Filter { rider: Some("ada".into()), ..Filter::default() };
+    let mut query = ListQuery { page_size: 2, page_token: String::new(), filter };
+    let mut seen = Vec::new();
+    loop {
+        let page = rides.list(&query).await.expect("our own token");
+        seen.extend(page.rides.into_iter().map(|ride| ride.id));
+        rides.book(key(&format!("later {}", seen.len()), 1), booking("ada")).await.expect("booked");
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        query.page_token = page.next_page_token;
+    }
+    booked.reverse();
+    assert_eq!(seen, booked);
+}
+
+#[tokio::test]
+async fn rides_that_are_not_over_are_taken_up_again() {
+    let journal = Arc::new(MemoryJournal::new());
+    let (open, over) = {
+        let (rides, _opened) = rides(journal.clone()).await;
+        let open = rides.book(key("open", 1), booking("ada")).await.expect("booked").id;
+        let over = rides.book(key("over", 1), booking("ada")).await.expect("booked").id;
+        rides.command(&over, cancel()).await.expect("not begun");
+        rides.command(&open, offer_to(1)).await.expect("free");
+        (open, over)
+    };
+    let (rides, mut opened) = rides(journal).await;
+    assert_eq!(opened.recv().await, Some(open.clone()));
+    assert_eq!(rides.ride_of(car(1)).await.expect("open").map(|ride| ride.id), Some(open));
+    assert_eq!(rides.get(&over).await.map(|ride| ride.state), Ok(RideState::Cancelled));
+    assert!(opened.try_recv().is_err());
+}
+
+/// A journal that can be told to fail.
+struct Failing {
+    inner: MemoryJournal,
+    fails: AtomicBool,
+}
+
+impl Journal for Failing {
+    fn epoch(&self) -> &str {
+        self.inner.epoch()
+    }
+    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(JournalError::Unavailable("disk full".into())) });
+        }
+        self.inner.append(batch)
+    }
+    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
+        self.inner.ride(ride)
+    }
+    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
+        self.inner.unfinished()
+    }
+    fn by_request<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(RideId, Vec<u8>)>> {
+        self.inner.by_request(id)
+    }
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
+        self.inner.page(filter, below, limit)
+    }
+}
+
+#[tokio::test]
+async fn what_the_journal_did_not_take_did_not_happen() {
+    let journal = Arc::new(Failing { inner: MemoryJournal::new(), fails: AtomicBool::new(false) });
+    let (rides, _opened) = rides(journal.clone()).await;
+    let ride = rides.book(key("k", 1), booking("ada")).await.expect("booked");
+    let feed = rides.log(&ride.id).await.expect("open");
+
+    journal.fails.store(true, Ordering::Relaxed);
+    let failed = rides.command(&ride.id, offer_to(1)).await;
+    assert!(matches!(failed, Err(RideError::Journal(_))), "{failed:?}");
+    assert_eq!(rides.get(&ride.id).await, Ok(ride.clone()));
+    assert_eq!(rides.ride_of(car(1)).await, Ok(None));
+    assert_eq!(feed.has_changed().ok(), Some(false));
+
+    journal.fails.store(false, Ordering::Relaxed);
+    assert_eq!(rides.command(&ride.id, offer_to(1)).await.map(|ride| ride.version), Ok(2));
+}

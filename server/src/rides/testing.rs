@@ -1,0 +1,91 @@
+//! Rides and cars for tests.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use proptest::prelude::*;
+use rand::{SeedableRng as _, rngs::SmallRng};
+use rides_proto::{geo::LatLng, ids::CarId};
+
+use crate::city::City;
+
+use super::{
+    machine::Command,
+    model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
+};
+
+/// The city that comes with the program, made once for all tests.
+pub(crate) fn city() -> Arc<City> {
+    static CITY: OnceLock<Arc<City>> = OnceLock::new();
+    Arc::clone(CITY.get_or_init(|| Arc::new(City::embedded())))
+}
+
+/// Places on streets of [`city`], always the same ones.
+pub(crate) fn on_streets(n: usize) -> Vec<LatLng> {
+    let mut rng = SmallRng::seed_from_u64(7);
+    let city = city();
+    (0..n).map(|_| city.random_place(&mut rng).at).collect()
+}
+
+/// A place in Helsinki, `n` times 0.001 degrees north of the railway station.
+pub(crate) fn place(n: u8) -> LatLng {
+    LatLng::new(60.1710 + f64::from(n) / 1000.0, 24.9410).expect("on Earth")
+}
+
+pub(crate) fn car(n: u8) -> CarId {
+    CarId::new(i64::from(n)).expect("positive")
+}
+
+pub(crate) fn crew(n: u8) -> Crew {
+    Crew { car: car(n), driver: format!("driver-{n}") }
+}
+
+pub(crate) fn booking(rider: &str) -> Booking {
+    let stop = |n| Stop { at: place(n), name: format!("Street {n}") };
+    Booking {
+        rider: rider.into(),
+        passengers: vec![],
+        kind: Default::default(),
+        pickup: stop(0),
+        dropoff: Some(stop(5)),
+        plan: Figures { distance_m: 600, duration: Duration::from_secs(90), fare: Cents(700) },
+        route: vec![place(0), place(5)],
+    }
+}
+
+/// When everything happens in pure tests.
+pub(crate) fn noon() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+pub(crate) fn offer(now: SystemTime) -> OpenOffer {
+    OpenOffer { pickup_eta: Duration::from_secs(60), expires_at: now + Duration::from_secs(10) }
+}
+
+/// Any command by one of three cars, at noon.
+pub(crate) fn any_command() -> impl Strategy<Value = Command> {
+    let car = (1..=3u8).prop_map(car);
+    let crew = (1..=3u8).prop_map(crew);
+    let why = prop_oneof![Just(OfferEnd::TimedOut), Just(OfferEnd::CarLost)];
+    let figures = Figures { distance_m: 700, duration: Duration::from_secs(100), fare: Cents(800) };
+    prop_oneof![
+        Just(Command::Book(Arc::new(booking("ada")))),
+        crew.clone().prop_map(|crew| {
+            let booking = Arc::new(booking(""));
+            Command::StartOffStreet { booking, crew, since: noon() }
+        }),
+        crew.prop_map(|crew| Command::Offer { crew, offer: offer(noon()) }),
+        (car.clone(), why).prop_map(|(car, why)| Command::EndOffer { car, why }),
+        car.clone().prop_map(|car| Command::Accept { car }),
+        car.clone().prop_map(|car| Command::Decline { car }),
+        car.clone().prop_map(|car| Command::Arrive { car }),
+        car.clone().prop_map(|car| Command::PickUp { car }),
+        prop::option::of(car.clone()).prop_map(move |car| Command::DropOff { car, figures, at: place(5) }),
+        car.clone().prop_map(|car| Command::GiveBack { car, reason: "flat tyre".into() }),
+        car.prop_map(|car| Command::Unassign { car }),
+        Just(Command::Cancel { by: Actor::Rider, reason: "found a tram".into() }),
+        Just(Command::Expire),
+    ]
+}

@@ -1,0 +1,158 @@
+//! From the server's own words to the generated messages.
+
+use std::time::Duration;
+
+use rides_proto::{convert::pack_path, v1};
+
+use crate::rides::{
+    fare::CURRENCY,
+    machine,
+    model::{Actor, Cents, Figures, Happening, Loss, OfferEnd, Ride, RideEvent, RideState, RideType, Stop},
+};
+
+/// A duration on the wire; one too long for it is the longest.
+pub fn duration(duration: Duration) -> prost_types::Duration {
+    let longest = prost_types::Duration { seconds: i64::MAX, nanos: 999_999_999 };
+    prost_types::Duration::try_from(duration).unwrap_or(longest)
+}
+
+/// An amount.
+pub fn money(amount: Cents) -> v1::Money {
+    v1::Money { currency: CURRENCY.into(), minor_units: amount.0.into() }
+}
+
+/// Regular or pool.
+pub fn ride_type(kind: RideType) -> v1::RideType {
+    match kind {
+        RideType::Regular => v1::RideType::Regular,
+        RideType::Pool => v1::RideType::Pool,
+    }
+}
+
+/// Where a ride is in its life.
+pub fn ride_state(state: RideState) -> v1::RideState {
+    match state {
+        RideState::Requested => v1::RideState::Requested,
+        RideState::Offered => v1::RideState::Offered,
+        RideState::Assigned => v1::RideState::Assigned,
+        RideState::Arrived => v1::RideState::Arrived,
+        RideState::OnTrip => v1::RideState::OnTrip,
+        RideState::Completed => v1::RideState::Completed,
+        RideState::Cancelled => v1::RideState::Cancelled,
+        RideState::Expired => v1::RideState::Expired,
+    }
+}
+
+/// Who acts.
+pub fn actor(actor: Actor) -> v1::Actor {
+    match actor {
+        Actor::Rider => v1::Actor::Rider,
+        Actor::Driver => v1::Actor::Driver,
+        Actor::Dispatcher => v1::Actor::Dispatcher,
+    }
+}
+
+/// Why an offer came to nothing.
+pub fn offer_end(why: OfferEnd) -> v1::OfferEnd {
+    match why {
+        OfferEnd::Declined => v1::OfferEnd::Declined,
+        OfferEnd::TimedOut => v1::OfferEnd::TimedOut,
+        OfferEnd::CarLost => v1::OfferEnd::CarLost,
+    }
+}
+
+/// A ride with its route; see [`listed`] for one without.
+pub fn ride(ride: &Ride) -> v1::Ride {
+    let route = Some(&ride.booking.route).filter(|route| !route.is_empty());
+    v1::Ride { route: route.map(|route| pack_path(route)), ..listed(ride) }
+}
+
+/// A ride as a list shows it.
+pub fn listed(ride: &Ride) -> v1::Ride {
+    let booking = &ride.booking;
+    let (car_id, driver_id) =
+        ride.crew.as_ref().map_or_else(Default::default, |crew| (crew.car.get(), crew.driver.clone()));
+    let name = |stop: &Stop| stop.name.clone();
+    let (cancelled_by, cancel_reason) = match &ride.cancelled {
+        Some((by, reason)) => (actor(*by), reason.clone()),
+        None => Default::default(),
+    };
+    v1::Ride {
+        ride_id: ride.id.to_string(),
+        version: ride.version,
+        state: ride_state(ride.state).into(),
+        r#type: ride_type(booking.kind).into(),
+        rider_id: booking.rider.clone(),
+        passenger_ids: booking.passengers.clone(),
+        pickup: Some(booking.pickup.at.into()),
+        dropoff: booking.dropoff.as_ref().map(|stop| stop.at.into()),
+        pickup_name: name(&booking.pickup),
+        dropoff_name: booking.dropoff.as_ref().map(name).unwrap_or_default(),
+        car_id,
+        driver_id,
+        fare: Some(money(ride.figures.fare)),
+        distance_m: ride.figures.distance_m,
+        duration: Some(duration(ride.figures.duration)),
+        route: None,
+        requested_at: Some(ride.requested_at.into()),
+        updated_at: Some(ride.updated_at.into()),
+        cancelled_by: cancelled_by.into(),
+        cancel_reason,
+    }
+}
+
+/// One thing that happened to a ride.
+pub fn ride_event(event: &RideEvent) -> v1::RideEvent {
+    v1::RideEvent {
+        ride_id: event.ride.to_string(),
+        version: event.version,
+        time: Some(event.time.into()),
+        event: Some(happening(event)),
+    }
+}
+
+fn happening(event: &RideEvent) -> v1::ride_event::Event {
+    use v1::ride_event::Event;
+    match &event.what {
+        Happening::Requested(_) => Event::Requested(v1::Requested { ride: opened(event) }),
+        Happening::Offered { crew, offer } => Event::Offered(v1::Offered {
+            car_id: crew.car.get(),
+            driver_id: crew.driver.clone(),
+            pickup_eta: Some(duration(offer.pickup_eta)),
+            expires_at: Some(offer.expires_at.into()),
+        }),
+        Happening::OfferEnded { car, why } => {
+            Event::OfferEnded(v1::OfferEnded { car_id: car.get(), why: offer_end(*why).into() })
+        }
+        Happening::Assigned(crew) => {
+            Event::Assigned(v1::Assigned { car_id: crew.car.get(), driver_id: crew.driver.clone() })
+        }
+        Happening::Unassigned { car, why } => {
+            let reason = match why {
+                Loss::GaveBack(reason) => reason.clone(),
+                Loss::CarLost => "the connection to the car was lost".to_owned(),
+            };
+            Event::Unassigned(v1::Unassigned { car_id: car.get(), reason })
+        }
+        Happening::Arrived => Event::Arrived(v1::Arrived {}),
+        Happening::Started => Event::Started(v1::Started { ride: None }),
+        Happening::PickedUpOffStreet { .. } => Event::Started(v1::Started { ride: opened(event) }),
+        Happening::Completed { figures: Figures { distance_m, duration: took, fare }, at } => {
+            Event::Completed(v1::Completed {
+                distance_m: *distance_m,
+                duration: Some(duration(*took)),
+                fare: Some(money(*fare)),
+                location: Some((*at).into()),
+            })
+        }
+        Happening::Cancelled { by, reason } => {
+            Event::Cancelled(v1::Cancelled { by: actor(*by).into(), reason: reason.clone() })
+        }
+        Happening::Expired => Event::Expired(v1::Expired {}),
+    }
+}
+
+/// The ride as its first event opened it.
+fn opened(event: &RideEvent) -> Option<v1::Ride> {
+    machine::evolve(None, event).ok().as_ref().map(ride)
+}

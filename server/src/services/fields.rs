@@ -1,0 +1,186 @@
+//! What each field of a request may hold.
+
+use std::time::{Duration, SystemTime};
+
+use prost_types::Timestamp;
+use rides_proto::{geo::LatLng, ids::CarId, v1};
+
+use tonic::Status;
+
+use super::status;
+use crate::rides::model::{Actor, RideState, RideType};
+
+/// Most characters of a name or an id that a client makes up.
+pub const MAX_NAME: usize = 64;
+/// Most characters of a reason.
+pub const MAX_REASON: usize = 200;
+/// Most passengers of one ride.
+pub const MAX_PASSENGERS: usize = 16;
+
+/// A clock that is off by more is not believed.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A point on Earth; it must be there.
+pub fn location(field: &str, location: Option<v1::Location>) -> Result<LatLng, Status> {
+    optional_location(field, location)?
+        .ok_or_else(|| status::invalid_because(field, "MISSING", "must be set"))
+}
+
+/// A point on Earth, or none.
+pub fn optional_location(field: &str, location: Option<v1::Location>) -> Result<Option<LatLng>, Status> {
+    location.map(LatLng::try_from).transpose().map_err(|why| status::not_on_earth(field, why))
+}
+
+/// A car's id.
+pub fn car(field: &str, id: i64) -> Result<CarId, Status> {
+    CarId::new(id).ok_or_else(|| status::invalid_because(field, "NOT_POSITIVE", "must be positive"))
+}
+
+/// At most `max` characters; may be empty.
+pub fn text(field: &str, text: String, max: usize) -> Result<String, Status> {
+    // No text has more characters than bytes, and most are short.
+    if text.len() > max && text.chars().count() > max {
+        return Err(status::invalid_because(
+            field,
+            "TOO_LONG",
+            format!("must have at most {max} characters"),
+        ));
+    }
+    Ok(text)
+}
+
+/// At least one and at most `max` characters.
+pub fn name(field: &str, name: String, max: usize) -> Result<String, Status> {
+    if name.is_empty() {
+        return Err(status::invalid_because(field, "MISSING", "must not be empty"));
+    }
+    text(field, name, max)
+}
+
+/// At most [`MAX_PASSENGERS`] ids of at most [`MAX_NAME`] characters.
+pub fn passengers(field: &str, ids: Vec<String>) -> Result<Vec<String>, Status> {
+    if ids.len() > MAX_PASSENGERS {
+        let text = format!("must have at most {MAX_PASSENGERS} entries");
+        return Err(status::invalid_because(field, "TOO_MANY", text));
+    }
+    ids.into_iter().enumerate().map(|(i, id)| text(&format!("{field}[{i}]"), id, MAX_NAME)).collect()
+}
+
+/// A time by someone's clock. Absent, in the future or more than a day ago: now.
+pub fn time(field: &str, time: Option<Timestamp>, now: SystemTime) -> Result<SystemTime, Status> {
+    let Some(time) = time else { return Ok(now) };
+    let malformed = || status::invalid_because(field, "BAD_TIME", "must be a time in the years 1 to 9999");
+    let well_formed = (-62_135_596_800..=253_402_300_799).contains(&time.seconds)
+        && (0..1_000_000_000).contains(&time.nanos);
+    if !well_formed {
+        return Err(malformed());
+    }
+    let time = SystemTime::try_from(time).map_err(|_| malformed())?;
+    let plausible = now.duration_since(time).is_ok_and(|ago| ago <= DAY);
+    Ok(if plausible { time } else { now })
+}
+
+/// Regular or pool.
+pub fn ride_type(field: &str, value: i32) -> Result<RideType, Status> {
+    match v1::RideType::try_from(value) {
+        Ok(v1::RideType::Regular) => Ok(RideType::Regular),
+        Ok(v1::RideType::Pool) => Ok(RideType::Pool),
+        Err(_) => Err(unknown(field)),
+    }
+}
+
+/// Who acts; unspecified: the rider.
+pub fn actor(field: &str, value: i32) -> Result<Actor, Status> {
+    match v1::Actor::try_from(value) {
+        Ok(v1::Actor::Unspecified | v1::Actor::Rider) => Ok(Actor::Rider),
+        Ok(v1::Actor::Driver) => Ok(Actor::Driver),
+        Ok(v1::Actor::Dispatcher) => Ok(Actor::Dispatcher),
+        Err(_) => Err(unknown(field)),
+    }
+}
+
+/// States to look for, each once.
+pub fn states(field: &str, values: &[i32]) -> Result<Vec<RideState>, Status> {
+    let mut states = values.iter().map(|value| state(field, *value)).collect::<Result<Vec<_>, _>>()?;
+    states.sort_unstable();
+    states.dedup();
+    Ok(states)
+}
+
+fn state(field: &str, value: i32) -> Result<RideState, Status> {
+    match v1::RideState::try_from(value) {
+        Ok(v1::RideState::Requested) => Ok(RideState::Requested),
+        Ok(v1::RideState::Offered) => Ok(RideState::Offered),
+        Ok(v1::RideState::Assigned) => Ok(RideState::Assigned),
+        Ok(v1::RideState::Arrived) => Ok(RideState::Arrived),
+        Ok(v1::RideState::OnTrip) => Ok(RideState::OnTrip),
+        Ok(v1::RideState::Completed) => Ok(RideState::Completed),
+        Ok(v1::RideState::Cancelled) => Ok(RideState::Cancelled),
+        Ok(v1::RideState::Expired) => Ok(RideState::Expired),
+        Ok(v1::RideState::Unspecified) | Err(_) => Err(unknown(field)),
+    }
+}
+
+fn unknown(field: &str) -> Status {
+    status::invalid_because(field, "UNKNOWN_VALUE", "is not one of the values of its enum")
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+    use crate::rides::testing::noon;
+
+    /// A result with the status reduced to its reason.
+    fn reason<T>(result: Result<T, Status>) -> Result<T, String> {
+        result.map_err(|status| status.get_error_details().error_info().expect("always there").reason.clone())
+    }
+
+    #[test]
+    fn a_point_must_be_there_and_on_earth() {
+        let at = |lat, lng| reason(location("at", Some(v1::Location { lat, lng })));
+        assert_eq!(at(60.0, 25.0).map(LatLng::lat), Ok(60.0));
+        for (lat, lng) in [(f64::NAN, 0.0), (f64::INFINITY, 0.0), (0.0, 181.0), (-90.5, 0.0)] {
+            assert_eq!(at(lat, lng), Err("NOT_ON_EARTH".into()));
+        }
+        assert_eq!(reason(location("at", None)), Err("MISSING".into()));
+        assert_eq!(reason(optional_location("at", None)), Ok(None));
+    }
+
+    #[test]
+    fn length_is_counted_in_characters() {
+        assert_eq!(reason(name("driver_id", "ä".repeat(64), 64)), Ok("ä".repeat(64)));
+        assert_eq!(reason(name("driver_id", "ä".repeat(65), 64)), Err("TOO_LONG".into()));
+        assert_eq!(reason(name("driver_id", String::new(), 64)), Err("MISSING".into()));
+        let status = passengers("passenger_ids", vec![String::new(), "x".repeat(65)]).expect_err("too long");
+        assert!(status.message().starts_with("passenger_ids[1]:"), "{status}");
+        assert_eq!(reason(passengers("passenger_ids", vec![String::new(); 17])), Err("TOO_MANY".into()));
+    }
+
+    #[test]
+    fn a_clock_is_believed_within_a_day() {
+        let now = noon();
+        let at = |seconds: i64, nanos| reason(time("time", Some(Timestamp { seconds, nanos }), now));
+        let noon = 1_800_000_000;
+        assert_eq!(at(noon - 60, 0), Ok(now - Duration::from_secs(60)));
+        for other in [noon + 5, noon - 100_000, 0, -62_135_596_800] {
+            assert_eq!(at(other, 0), Ok(now), "{other}");
+        }
+        assert_eq!(reason(time("time", None, now)), Ok(now));
+        for (seconds, nanos) in [(i64::MAX, 0), (i64::MIN, 0), (noon, -1), (noon, 1_000_000_000)] {
+            assert_eq!(at(seconds, nanos), Err("BAD_TIME".into()));
+        }
+    }
+
+    #[test]
+    fn values_that_no_enum_has_are_refused() {
+        let unknown = || "UNKNOWN_VALUE".to_owned();
+        assert_eq!(reason(ride_type("type", 1)), Ok(RideType::Pool));
+        assert_eq!(reason(ride_type("type", 2)), Err(unknown()));
+        assert_eq!(reason(actor("by", 0)), Ok(Actor::Rider));
+        assert_eq!(reason(actor("by", -1)), Err(unknown()));
+        assert_eq!(reason(states("states", &[5, 1, 5])), Ok(vec![RideState::Requested, RideState::OnTrip]));
+        assert_eq!(reason(states("states", &[0])), Err(unknown()));
+    }
+}

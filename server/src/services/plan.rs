@@ -1,0 +1,59 @@
+//! A trip before it is made: on which streets, how long, for how much.
+
+use rides_proto::geo::LatLng;
+use tonic::Status;
+
+use super::status;
+use crate::{
+    city::{City, Snapped},
+    rides::{
+        fare::fare,
+        model::{Figures, RideType, Stop},
+    },
+};
+
+/// How far from any street a rider may stand.
+const MAX_OFF_STREET_M: f64 = 250.0;
+/// Two places nearer than this are one.
+const SAME_PLACE_M: f64 = 1.0;
+
+pub(super) struct Plan {
+    /// Where the car stops for the rider.
+    pub(super) pickup: Snapped,
+    pub(super) dropoff: Snapped,
+    pub(super) figures: Figures,
+    pub(super) route: Vec<LatLng>,
+}
+
+/// Plans a trip between the streets nearest to two points.
+pub(super) fn plan(city: &City, pickup: LatLng, dropoff: LatLng, kind: RideType) -> Result<Plan, Status> {
+    let pickup = on_map(city, "pickup", pickup)?;
+    let dropoff = on_map(city, "dropoff", dropoff)?;
+    if pickup.at.distance_m(dropoff.at) < SAME_PLACE_M {
+        return Err(status::invalid_because(
+            "dropoff",
+            "SAME_PLACE",
+            "is the same place on the street as the pickup",
+        ));
+    }
+    let route = city.route(&pickup, &dropoff).ok_or_else(|| {
+        status::invalid_because("dropoff", "NO_ROUTE", "cannot be reached by car from the pickup")
+    })?;
+    let distance_m = route.distance_m.round() as u32;
+    let figures =
+        Figures { distance_m, duration: route.duration, fare: fare(distance_m, route.duration, kind) };
+    Ok(Plan { pickup, dropoff, figures, route: route.line })
+}
+
+pub(super) fn stop(snapped: Snapped) -> Stop {
+    Stop { at: snapped.at, name: snapped.street }
+}
+
+fn on_map(city: &City, field: &str, point: LatLng) -> Result<Snapped, Status> {
+    let snapped = city.snap(point);
+    if snapped.off_m > MAX_OFF_STREET_M {
+        let text = format!("is further than {MAX_OFF_STREET_M} m from any street of the map");
+        return Err(status::invalid_because(field, "OFF_MAP", text));
+    }
+    Ok(snapped)
+}

@@ -1,0 +1,216 @@
+//! The `Rides` service.
+
+use std::{pin::Pin, sync::Arc, time::SystemTime};
+
+use futures_util::Stream;
+use prost::Message as _;
+use rides_proto::{ids::RideId, v1};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    convert::{self, duration, money},
+    fields::{self, MAX_NAME, MAX_REASON},
+    plan::{self, plan},
+    progress::Tracker,
+    status,
+    track::track,
+    trip::end_trip,
+    watch_ride::{Start, Viewer},
+};
+use crate::{
+    city::City,
+    dispatch,
+    fleet::{Fleet, Report},
+    positions::CarState,
+    rides::{
+        Rides,
+        fare::fare,
+        journal::{Filter, RequestKey},
+        list::ListQuery,
+        machine::Command,
+        model::{Booking, Crew, Figures, RideType, Stop},
+    },
+};
+
+/// Most bytes of a `request_id`.
+const MAX_REQUEST_ID: usize = 64;
+const DEFAULT_PAGE_SIZE: u32 = 50;
+const MAX_PAGE_SIZE: u32 = 200;
+
+/// Answers the RPCs of `rides.v1.Rides`.
+pub struct RidesService {
+    city: Arc<City>,
+    fleet: Fleet,
+    rides: Rides,
+}
+
+impl RidesService {
+    /// A service on these handles.
+    pub fn new(city: Arc<City>, fleet: Fleet, rides: Rides) -> Self {
+        Self { city, fleet, rides }
+    }
+}
+
+#[tonic::async_trait]
+impl v1::rides_server::Rides for RidesService {
+    async fn start(&self, request: Request<v1::StartRequest>) -> Result<Response<v1::StartResponse>, Status> {
+        let request = request.into_inner();
+        let now = SystemTime::now();
+        let crew = Crew {
+            car: fields::car("car_id", request.car_id)?,
+            driver: fields::name("driver_id", request.driver_id, MAX_NAME)?,
+        };
+        let car = crew.car;
+        let at = fields::location("location", request.location)?;
+        let time = fields::time("time", request.time, now)?;
+        let kind = fields::ride_type("type", request.r#type)?;
+        let passengers = fields::passengers("passenger_ids", request.passenger_ids)?;
+
+        let ride = self.rides.start_off_street(crew, off_street(at, kind, passengers), time).await?;
+        self.fleet.report(vec![Report { car, at, heading_deg: None, time }]).await?;
+        // Here and not in dispatch: positions that follow this answer must find the meter running.
+        self.fleet.set_state(car, CarState::OnTrip).await?;
+        Ok(Response::new(v1::StartResponse { id: ride.id.to_string() }))
+    }
+
+    async fn end(&self, request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
+        let request = request.into_inner();
+        let at = fields::optional_location("location", request.location)?;
+        let time = fields::time("time", request.time, SystemTime::now())?;
+        let id = RideId::new(request.ride_id);
+        let ride = end_trip(&self.rides, &self.fleet, &id, None, at, time).await?;
+        let Figures { distance_m, duration: took, fare } = ride.figures;
+        Ok(Response::new(v1::EndResponse {
+            distance_m,
+            duration: Some(duration(took)),
+            fare: Some(money(fare)),
+            ride: Some(convert::ride(&ride)),
+        }))
+    }
+
+    async fn track(
+        &self,
+        request: Request<Streaming<v1::TrackRequest>>,
+    ) -> Result<Response<v1::TrackResponse>, Status> {
+        let count = track(&self.fleet, request.into_inner()).await?;
+        Ok(Response::new(v1::TrackResponse { count }))
+    }
+
+    async fn quote(&self, request: Request<v1::QuoteRequest>) -> Result<Response<v1::QuoteResponse>, Status> {
+        let request = request.into_inner();
+        let pickup = fields::location("pickup", request.pickup)?;
+        let dropoff = fields::location("dropoff", request.dropoff)?;
+        let kind = fields::ride_type("type", request.r#type)?;
+
+        let plan = plan(&self.city, pickup, dropoff, kind)?;
+        let nearest = dispatch::candidates(&self.city, &self.fleet, &plan.pickup, &[]).await?;
+        Ok(Response::new(v1::QuoteResponse {
+            fare: Some(money(plan.figures.fare)),
+            pickup_eta: nearest.first().map(|candidate| duration(candidate.pickup_eta)),
+            trip_duration: Some(duration(plan.figures.duration)),
+            trip_distance_m: plan.figures.distance_m,
+            route: Some(rides_proto::convert::pack_path(&plan.route)),
+            pickup: Some(plan.pickup.at.into()),
+            dropoff: Some(plan.dropoff.at.into()),
+            pickup_name: plan.pickup.street,
+            dropoff_name: plan.dropoff.street,
+        }))
+    }
+
+    async fn book(&self, request: Request<v1::BookRequest>) -> Result<Response<v1::BookResponse>, Status> {
+        let mut request = request.into_inner();
+        let id = std::mem::take(&mut request.request_id);
+        if id.is_empty() || id.len() > MAX_REQUEST_ID {
+            let text = format!("must have from 1 to {MAX_REQUEST_ID} bytes");
+            return Err(status::invalid_because("request_id", "BAD_LENGTH", text));
+        }
+        let key = RequestKey { id, fingerprint: request.encode_to_vec() };
+        let pickup = fields::location("pickup", request.pickup)?;
+        let dropoff = fields::location("dropoff", request.dropoff)?;
+        let kind = fields::ride_type("type", request.r#type)?;
+        let rider = fields::text("rider_id", request.rider_id, MAX_NAME)?;
+        let passengers = fields::passengers("passenger_ids", request.passenger_ids)?;
+
+        let plan = plan(&self.city, pickup, dropoff, kind)?;
+        let booking = Booking {
+            rider,
+            passengers,
+            kind,
+            pickup: plan::stop(plan.pickup),
+            dropoff: Some(plan::stop(plan.dropoff)),
+            plan: plan.figures,
+            route: plan.route,
+        };
+        let ride = self.rides.book(key, booking).await?;
+        Ok(Response::new(v1::BookResponse { ride: Some(convert::ride(&ride)) }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::CancelRequest>,
+    ) -> Result<Response<v1::CancelResponse>, Status> {
+        let request = request.into_inner();
+        let by = fields::actor("by", request.by)?;
+        let reason = fields::text("reason", request.reason, MAX_REASON)?;
+        let ride = self.rides.command(&RideId::new(request.ride_id), Command::Cancel { by, reason }).await?;
+        Ok(Response::new(v1::CancelResponse { ride: Some(convert::ride(&ride)) }))
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
+        let ride = self.rides.get(&RideId::new(request.into_inner().ride_id)).await?;
+        Ok(Response::new(v1::GetResponse { ride: Some(convert::ride(&ride)) }))
+    }
+
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        let request = request.into_inner();
+        let page_size = match request.page_size {
+            0 => DEFAULT_PAGE_SIZE,
+            size @ 1..=MAX_PAGE_SIZE => size,
+            _ => {
+                let text = format!("must be at most {MAX_PAGE_SIZE}");
+                return Err(status::invalid_because("page_size", "TOO_MANY", text));
+            }
+        };
+        let rider = fields::text("rider_id", request.rider_id, MAX_NAME)?;
+        let filter = Filter {
+            rider: Some(rider).filter(|rider| !rider.is_empty()),
+            states: fields::states("states", &request.states)?,
+        };
+        let query = ListQuery { page_size: page_size as usize, page_token: request.page_token, filter };
+        let page = self.rides.list(&query).await?;
+        Ok(Response::new(v1::ListResponse {
+            rides: page.rides.iter().map(convert::listed).collect(),
+            next_page_token: page.next_page_token,
+        }))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let request = request.into_inner();
+        let epoch = self.rides.epoch();
+        let feed = self.rides.log(&RideId::new(request.ride_id.as_str())).await?;
+        let head = feed.borrow().ride.version;
+        let start = Start::new(&request, epoch, head)?;
+        let tracker = Tracker::new(Arc::clone(&self.city), self.fleet.clone());
+        let viewer = Viewer::new(feed, tracker, epoch, head, start);
+        Ok(Response::new(Box::pin(viewer.into_stream())))
+    }
+}
+
+/// What is known of a ride whose passengers just got in: it costs at least the least.
+fn off_street(at: rides_proto::geo::LatLng, kind: RideType, passengers: Vec<String>) -> Booking {
+    let plan = Figures { fare: fare(0, std::time::Duration::ZERO, kind), ..Figures::default() };
+    Booking {
+        rider: String::new(),
+        passengers,
+        kind,
+        pickup: Stop { at, name: String::new() },
+        dropoff: None,
+        plan,
+        route: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

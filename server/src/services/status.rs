@@ -1,0 +1,121 @@
+//! The one place where errors of the domain become gRPC statuses.
+
+use std::{collections::HashMap, time::Duration};
+
+use rides_proto::geo::NotOnEarth;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{
+    fleet,
+    rides::{RideError, journal::JournalError, machine::Refusal},
+};
+
+/// The `ErrorInfo.domain` of every reason given here.
+pub const DOMAIN: &str = "rides.v1";
+
+/// When trying again makes sense after UNAVAILABLE.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// INVALID_ARGUMENT: what `field`, a path in the request, holds is not allowed.
+pub fn invalid(field: impl Into<String>, text: impl Into<String>) -> Status {
+    invalid_because(field, "INVALID_FIELD", text)
+}
+
+/// INVALID_ARGUMENT with a reason of its own.
+pub fn invalid_because(field: impl Into<String>, reason: &str, text: impl Into<String>) -> Status {
+    let (field, text) = (field.into(), text.into());
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    let message = format!("{field}: {text}");
+    details.add_bad_request_violation(field, text);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// INVALID_ARGUMENT: a point that is none.
+pub fn not_on_earth(field: impl Into<String>, why: NotOnEarth) -> Status {
+    invalid_because(field, "NOT_ON_EARTH", why.to_string())
+}
+
+/// An error with a machine-readable reason. UNAVAILABLE says when to try again.
+pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    if code == Code::Unavailable {
+        details.set_retry_info(Some(RETRY_AFTER));
+    }
+    Status::with_error_details(code, text, details)
+}
+
+/// UNAVAILABLE: a task that the call needs has ended.
+pub fn going_down() -> Status {
+    with_reason(Code::Unavailable, "GOING_DOWN", "the server is going down; try again in a moment")
+}
+
+impl From<RideError> for Status {
+    fn from(error: RideError) -> Self {
+        let text = error.to_string();
+        match error {
+            RideError::NotFound => with_reason(Code::NotFound, Refusal::NoSuchRide.reason(), text),
+            RideError::Refused(refusal) => with_reason(Code::FailedPrecondition, refusal.reason(), text),
+            RideError::KeyReused => invalid_because("request_id", "KEY_REUSED", text),
+            RideError::BadPageToken(_) => invalid_because("page_token", "BAD_PAGE_TOKEN", text),
+            RideError::Closed => going_down(),
+            RideError::Journal(JournalError::Unavailable(_)) => {
+                with_reason(Code::Unavailable, "JOURNAL_UNAVAILABLE", "rides cannot be kept right now")
+            }
+            RideError::Journal(JournalError::Misfit { .. }) | RideError::Broken(_) => {
+                tracing::error!(%error, "a ride's events do not fit together");
+                with_reason(Code::Internal, "BROKEN_RIDE", "the ride's history does not fit together")
+            }
+        }
+    }
+}
+
+impl From<fleet::Closed> for Status {
+    fn from(_: fleet::Closed) -> Self {
+        going_down()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rides::model::RideState;
+
+    #[test]
+    fn a_bad_field_is_named_in_text_and_in_details() {
+        let status = not_on_earth("pickup", NotOnEarth::Latitude);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "pickup: latitude must be a number from -90 to 90");
+        let details = status.get_error_details();
+        assert_eq!(details.bad_request().map(|bad| bad.field_violations[0].field.as_str()), Some("pickup"));
+        let info = details.error_info().expect("always there");
+        assert_eq!((info.domain.as_str(), info.reason.as_str()), ("rides.v1", "NOT_ON_EARTH"));
+        assert!(details.retry_info().is_none(), "the same would fail again");
+    }
+
+    #[test]
+    fn every_ride_error_has_its_code_and_reason() {
+        let journal = JournalError::Unavailable("disk /dev/sda1 is full".into());
+        for (error, code, reason) in [
+            (RideError::NotFound, Code::NotFound, "NO_SUCH_RIDE"),
+            (RideError::Refused(Refusal::CarBusy), Code::FailedPrecondition, "CAR_BUSY"),
+            (
+                RideError::Refused(Refusal::WrongState(RideState::OnTrip)),
+                Code::FailedPrecondition,
+                "WRONG_STATE",
+            ),
+            (RideError::KeyReused, Code::InvalidArgument, "KEY_REUSED"),
+            (RideError::Journal(journal), Code::Unavailable, "JOURNAL_UNAVAILABLE"),
+            (RideError::Closed, Code::Unavailable, "GOING_DOWN"),
+        ] {
+            let status = Status::from(error);
+            let details = status.get_error_details();
+            assert_eq!(
+                (status.code(), details.error_info().map(|info| info.reason.as_str())),
+                (code, Some(reason))
+            );
+            assert_eq!(details.retry_info().is_some(), code == Code::Unavailable);
+            assert!(!status.message().contains("/dev"), "no inner matters on the wire");
+        }
+    }
+}

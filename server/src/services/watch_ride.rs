@@ -1,0 +1,152 @@
+//! `Rides.Watch`: one ride as a stream that can be resumed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{Stream, stream};
+use rides_proto::v1::{
+    self,
+    watch_response::{Message, Opened},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{
+    convert::ride_event,
+    progress::{self, Tracker},
+    status,
+};
+use crate::rides::{RideError, RideLog};
+
+/// Between two looks at where the car is.
+const PROGRESS: Duration = Duration::from_secs(1);
+/// Longest silence.
+const HEARTBEAT: Duration = Duration::from_secs(4);
+
+/// Where a watch starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Start {
+    /// Whether it goes on where an earlier one ended.
+    resumed: bool,
+    /// The last event that is not sent.
+    after: u64,
+}
+
+impl Start {
+    /// A cursor counts when it is of our epoch and not from the future; else the whole ride follows.
+    pub(super) fn new(request: &v1::WatchRequest, epoch: &str, head: u64) -> Result<Self, Status> {
+        if !request.epoch.is_empty() && Uuid::try_parse(&request.epoch).is_err() {
+            return Err(status::invalid_because(
+                "epoch",
+                "BAD_EPOCH",
+                "is not an epoch that any server gives out",
+            ));
+        }
+        let resumed = request.epoch == epoch && request.after_version <= head;
+        Ok(Self { resumed, after: if resumed { request.after_version } else { 0 } })
+    }
+}
+
+/// What one viewer has seen of one ride. Pulled, so that a slow viewer costs no queue: events wait in the log,
+/// and progress is of the moment in which it is asked for.
+pub(super) struct Viewer {
+    feed: watch::Receiver<Arc<RideLog>>,
+    tracker: Tracker,
+    opened: Option<Opened>,
+    /// The last version sent.
+    seen: u64,
+    next_progress: Instant,
+    next_heartbeat: Instant,
+}
+
+impl Viewer {
+    pub(super) fn new(
+        feed: watch::Receiver<Arc<RideLog>>,
+        tracker: Tracker,
+        epoch: &str,
+        head: u64,
+        start: Start,
+    ) -> Self {
+        let opened = Opened { epoch: epoch.to_owned(), resumed: start.resumed, head_version: head };
+        let now = Instant::now();
+        Self {
+            feed,
+            tracker,
+            opened: Some(opened),
+            seen: start.after,
+            next_progress: now,
+            next_heartbeat: now + HEARTBEAT,
+        }
+    }
+
+    /// The stream of everything this viewer is to see. Ends with OK after the last event of a ride.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<v1::WatchResponse, Status>> + Send {
+        stream::try_unfold(self, |mut viewer| async move {
+            let Some(message) = viewer.next().await? else { return Ok(None) };
+            viewer.next_heartbeat = Instant::now() + HEARTBEAT;
+            Ok(Some((v1::WatchResponse { message: Some(message) }, viewer)))
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<Message>, Status> {
+        if let Some(opened) = self.opened.take() {
+            return Ok(Some(Message::Opened(opened)));
+        }
+        loop {
+            let log = Arc::clone(&self.feed.borrow_and_update());
+            if let Some(event) = log.after(self.seen).first() {
+                self.seen = event.version;
+                return Ok(Some(Message::Event(ride_event(event))));
+            }
+            if log.ride.state.is_over() {
+                return Ok(None);
+            }
+            tokio::select! {
+                changed = self.feed.changed() => changed.map_err(|_| RideError::Closed)?,
+                () = sleep_until(self.next_progress), if progress::is_under_way(&log.ride) => {
+                    self.next_progress = Instant::now() + PROGRESS;
+                    if let Some(progress) = self.tracker.progress(&log.ride).await? {
+                        return Ok(Some(Message::Progress(progress)));
+                    }
+                }
+                () = sleep_until(self.next_heartbeat) => {
+                    let time = Some(SystemTime::now().into());
+                    return Ok(Some(Message::Heartbeat(v1::Heartbeat { time })));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_counts_in_its_own_epoch_only() {
+        let (ours, other) = ("0b8f1a52-6f3c-4d2e-9f55-0a3a1f0c7e11", "6c1e2c5a-94cf-4f0e-8a3c-5b1f1f3b2d22");
+        let start = |epoch: &str, after_version| {
+            let request = v1::WatchRequest { ride_id: "r".into(), epoch: epoch.into(), after_version };
+            Start::new(&request, ours, 5).map_err(|status| status.code())
+        };
+        let whole = Ok(Start { resumed: false, after: 0 });
+        for (epoch, after, expected) in [
+            ("", 0, whole),
+            ("", 3, whole),
+            (ours, 0, Ok(Start { resumed: true, after: 0 })),
+            (ours, 5, Ok(Start { resumed: true, after: 5 })),
+            (ours, 6, whole),
+            (ours, u64::MAX, whole),
+            (other, 3, whole),
+            ("yesterday", 3, Err(tonic::Code::InvalidArgument)),
+        ] {
+            assert_eq!(start(epoch, after), expected, "{epoch} {after}");
+        }
+    }
+}
