@@ -167,5 +167,4 @@ impl FleetState {
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
 mod tests;

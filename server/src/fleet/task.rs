@@ -186,5 +186,4 @@ fn now() -> std::time::Instant {
 }
 
 #[cfg(test)]
-#[path = "task_tests.rs"]
 mod tests;
