@@ -110,7 +110,7 @@ impl Viewer {
                 );
             }
             Seen::Tick(tick) => {
-                slices.extend(Cell::all_in(self.viewport).filter_map(|cell| board.lacking(cell, Some(tick))))
+                slices.extend(Cell::all_in(self.viewport).filter_map(|cell| board.lacking(cell, Some(tick))));
             }
         }
         Frame(slices)
