@@ -1,0 +1,189 @@
+//! The one task that owns the fleet.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::SystemTime,
+};
+
+use rides_proto::{geo::LatLng, ids::CarId};
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{CarLink, CarView, FleetOptions, FreeCar, LinkId, OUTBOX, Order, Report, state::FleetState};
+use crate::{
+    positions::{CarState, FleetTick},
+    rides::model::Crew,
+};
+
+/// Everything the fleet can be told or asked.
+#[derive(Debug)]
+pub(super) enum Input {
+    SignOn { crew: Crew, at: Option<LatLng>, reply: oneshot::Sender<CarLink> },
+    SignOff { car: CarId, link: LinkId },
+    LinkLost { car: CarId, link: LinkId },
+    Report(Vec<Report>),
+    SetDuty { car: CarId, link: LinkId, on_duty: bool },
+    SetState { car: CarId, state: CarState },
+    Send { car: CarId, order: Box<Order>, reply: oneshot::Sender<bool> },
+    NearestFree { at: LatLng, limit: usize, reply: oneshot::Sender<Vec<FreeCar>> },
+    Car { car: CarId, reply: oneshot::Sender<Option<CarView>> },
+}
+
+/// Runs until every handle is dropped.
+pub(super) async fn run(
+    options: FleetOptions,
+    mut inbox: mpsc::Receiver<Input>,
+    ticks: mpsc::Sender<FleetTick>,
+    gone: mpsc::Sender<CarId>,
+) {
+    let mut owner = Owner {
+        state: FleetState::new(options.grace),
+        outboxes: HashMap::new(),
+        tick: 0,
+        ticks,
+        gone,
+        still_to_tell: VecDeque::new(),
+    };
+    let mut timer = interval(options.tick);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            // First the timer: a flood of positions must not hold up the ticks.
+            biased;
+            _ = timer.tick() => owner.on_tick(),
+            input = inbox.recv() => match input {
+                Some(input) => owner.on_input(input),
+                None => return,
+            },
+        }
+    }
+}
+
+struct Owner {
+    state: FleetState,
+    /// The way to each connected car.
+    outboxes: HashMap<CarId, mpsc::Sender<Order>>,
+    tick: u64,
+    ticks: mpsc::Sender<FleetTick>,
+    gone: mpsc::Sender<CarId>,
+    /// Cars that are gone, where `gone` had no room.
+    still_to_tell: VecDeque<CarId>,
+}
+
+impl Owner {
+    // Whoever asked may have left without waiting: replies that reach nobody are dropped.
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::SignOn { crew, at, reply } => drop(reply.send(self.sign_on(crew, at))),
+            Input::SignOff { car, link } => {
+                if self.state.is_current(car, link) {
+                    self.outboxes.remove(&car);
+                    self.state.remove(car);
+                    self.still_to_tell.push_back(car);
+                    self.tell_gone();
+                }
+            }
+            Input::LinkLost { car, link } => {
+                if self.state.is_current(car, link) {
+                    self.disconnect(car);
+                }
+            }
+            Input::Report(reports) => self.report(&reports),
+            Input::SetDuty { car, link, on_duty } => {
+                if self.state.is_current(car, link) {
+                    self.state.set_duty(car, on_duty);
+                }
+            }
+            Input::SetState { car, state } => self.state.set_state(car, state),
+            Input::Send { car, order, reply } => drop(reply.send(self.send(car, *order))),
+            Input::NearestFree { at, limit, reply } => drop(reply.send(self.state.nearest_free(at, limit))),
+            Input::Car { car, reply } => drop(reply.send(self.state.car(car))),
+        }
+    }
+
+    fn on_tick(&mut self) {
+        self.tick += 1;
+        self.disconnect_abandoned();
+        let given_up = self.state.give_up_absent(now());
+        self.still_to_tell.extend(given_up);
+        self.tell_gone();
+        match self.ticks.try_reserve() {
+            Ok(room) => {
+                let cells = self.state.take_changes();
+                room.send(FleetTick { tick: self.tick, time: SystemTime::now(), cells });
+            }
+            // The next tick will tell of this one's changes too.
+            Err(TrySendError::Full(())) => {}
+            // Nobody listens any more; what nobody hears need not be kept.
+            Err(TrySendError::Closed(())) => drop(self.state.take_changes()),
+        }
+    }
+
+    fn sign_on(&mut self, crew: Crew, at: Option<LatLng>) -> CarLink {
+        let car = crew.car;
+        let (number, link) = self.state.sign_on(crew);
+        if let Some(at) = at {
+            self.report(&[Report { car, at, heading_deg: None, time: SystemTime::now() }]);
+        }
+        let (outbox, orders) = mpsc::channel(OUTBOX);
+        if let Some(older) = self.outboxes.insert(car, outbox) {
+            // Where it does not fit, the end of the channel says enough.
+            let _ = older.try_send(Order::Superseded);
+        }
+        CarLink { number, link, orders }
+    }
+
+    fn report(&mut self, reports: &[Report]) {
+        let (instant, clock) = (now(), SystemTime::now());
+        for report in reports {
+            // A car whose clock is ahead must not shut out its own later reports.
+            let report = Report { time: report.time.min(clock), ..*report };
+            self.state.report(&report, instant);
+        }
+    }
+
+    fn send(&mut self, car: CarId, order: Order) -> bool {
+        let Some(outbox) = self.outboxes.get(&car) else { return false };
+        let sent = outbox.try_send(order).is_ok();
+        if !sent {
+            self.disconnect(car);
+        }
+        sent
+    }
+
+    fn disconnect(&mut self, car: CarId) {
+        self.outboxes.remove(&car);
+        self.state.disconnect(car, now());
+    }
+
+    /// A stream whose end was not reported, because its task was dropped, shows in its closed outbox.
+    fn disconnect_abandoned(&mut self) {
+        let abandoned: Vec<_> =
+            self.outboxes.iter().filter(|(_, outbox)| outbox.is_closed()).map(|(car, _)| *car).collect();
+        for car in abandoned {
+            self.disconnect(car);
+        }
+    }
+
+    fn tell_gone(&mut self) {
+        while let Some(car) = self.still_to_tell.pop_front() {
+            if let Err(TrySendError::Full(car)) = self.gone.try_send(car) {
+                self.still_to_tell.push_front(car);
+                return;
+            }
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    // Tokio's clock, which tests can stop.
+    Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests;

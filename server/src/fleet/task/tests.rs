@@ -1,0 +1,147 @@
+//! The owner through its handle, on a stopped clock.
+
+use std::time::Duration;
+
+use rides_proto::ids::{CarNumber, RideId};
+
+use super::*;
+use crate::fleet::{Fleet, OUTBOX};
+
+struct Bench {
+    fleet: Fleet,
+    ticks: mpsc::Receiver<FleetTick>,
+    gone: mpsc::Receiver<CarId>,
+}
+
+fn bench() -> Bench {
+    let (tick_sender, ticks) = mpsc::channel(4);
+    let (gone_sender, gone) = mpsc::channel(1);
+    let (fleet, _) = Fleet::spawn(FleetOptions::default(), tick_sender, gone_sender);
+    Bench { fleet, ticks, gone }
+}
+
+fn crew(n: i64) -> Crew {
+    Crew { car: id(n), driver: "Aino".into() }
+}
+
+fn id(n: i64) -> CarId {
+    CarId::new(n).expect("positive")
+}
+
+fn here() -> LatLng {
+    LatLng::new(60.17, 24.94).expect("on Earth")
+}
+
+fn report(n: i64, lat: f64) -> Report {
+    let at = LatLng::new(lat, 24.94).expect("on Earth");
+    Report { car: id(n), at, heading_deg: None, time: SystemTime::now() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_tells_what_changed_since_the_one_before() {
+    let mut bench = bench();
+    let link = bench.fleet.sign_on(crew(1), Some(here())).await.expect("open");
+    let mut tick = bench.ticks.recv().await.expect("open");
+    while tick.cells.is_empty() {
+        tick = bench.ticks.recv().await.expect("open");
+    }
+    assert_eq!(tick.cells[0].changed[0].number, link.number);
+    let next = bench.ticks.recv().await.expect("open");
+    assert_eq!((next.tick, next.cells), (tick.tick + 1, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_takes_ticks_changes_add_up() {
+    let mut bench = bench();
+    for n in 1..=20 {
+        bench.fleet.report(vec![report(n, 60.17)]).await.expect("open");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    // Four ticks waited in the channel; the next one holds everything since.
+    let mut numbers: Vec<CarNumber> = Vec::new();
+    let mut taken = 0;
+    while numbers.len() < 20 {
+        let tick = bench.ticks.recv().await.expect("open");
+        numbers.extend(tick.cells.iter().flat_map(|cell| cell.changed.iter().map(|dot| dot.number)));
+        taken += 1;
+    }
+    numbers.sort();
+    assert_eq!(numbers, (1..=20).map(CarNumber).collect::<Vec<_>>());
+    assert!(taken <= 6, "{taken} ticks for what five can say");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_connection_is_the_car() {
+    let bench = bench();
+    let mut old = bench.fleet.sign_on(crew(1), None).await.expect("open");
+    let mut new = bench.fleet.sign_on(crew(1), None).await.expect("open");
+    assert_eq!(old.number, new.number);
+    assert_eq!(old.orders.recv().await, Some(Order::Superseded));
+    assert_eq!(old.orders.recv().await, None);
+    // What the older one still says does not count.
+    bench.fleet.sign_off(id(1), old.link).await.expect("open");
+    bench.fleet.link_lost(id(1), old.link).await.expect("open");
+    let withdrawn = Order::OfferWithdrawn { ride: RideId::new("r"), reason: String::new() };
+    assert_eq!(bench.fleet.send(id(1), withdrawn.clone()).await, Ok(true));
+    assert_eq!(new.orders.recv().await, Some(withdrawn));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_who_takes_no_orders_is_cut() {
+    let bench = bench();
+    let mut link = bench.fleet.sign_on(crew(1), None).await.expect("open");
+    let order = Order::OfferWithdrawn { ride: RideId::new("r"), reason: String::new() };
+    for _ in 0..OUTBOX {
+        assert_eq!(bench.fleet.send(id(1), order.clone()).await, Ok(true));
+    }
+    assert_eq!(bench.fleet.send(id(1), order.clone()).await, Ok(false));
+    assert!(!bench.fleet.car(id(1)).await.expect("open").expect("in its grace time").connected);
+    let mut taken = 0;
+    while link.orders.recv().await.is_some() {
+        taken += 1;
+    }
+    assert_eq!(taken, OUTBOX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_sign_off_and_those_who_do_not_come_back_are_gone() {
+    let mut bench = bench();
+    let started = Instant::now();
+    for n in 1..=3 {
+        let link = bench.fleet.sign_on(crew(n), Some(here())).await.expect("open");
+        match n {
+            1 => bench.fleet.sign_off(id(1), link.link).await.expect("open"),
+            2 => bench.fleet.link_lost(id(2), link.link).await.expect("open"),
+            // Dropped without a word.
+            _ => drop(link),
+        }
+    }
+    // Nobody need read ticks for it, and a full channel of one loses nobody.
+    assert_eq!(bench.gone.recv().await, Some(id(1)));
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    let mut lost = [bench.gone.recv().await, bench.gone.recv().await];
+    lost.sort();
+    assert_eq!(lost, [Some(id(2)), Some(id(3))]);
+    assert!(started.elapsed() >= Duration::from_secs(15), "{:?}", started.elapsed());
+    assert_eq!(bench.fleet.car(id(2)).await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_does_not_freeze_its_car() {
+    let bench = bench();
+    let ahead = SystemTime::now() + Duration::from_secs(3600);
+    bench.fleet.report(vec![Report { time: ahead, ..report(1, 60.1) }]).await.expect("open");
+    assert!(bench.fleet.car(id(1)).await.expect("open").is_some(), "applied before the next is made");
+    bench.fleet.report(vec![report(1, 60.2)]).await.expect("open");
+    let car = bench.fleet.car(id(1)).await.expect("open").expect("on the map");
+    assert_eq!(car.at.map(LatLng::lat), Some(60.2));
+}
+
+#[tokio::test]
+async fn the_task_ends_with_its_last_handle() {
+    let (ticks, _keep) = mpsc::channel(1);
+    let (gone, _keep_too) = mpsc::channel(1);
+    let (fleet, task) = Fleet::spawn(FleetOptions::default(), ticks, gone);
+    drop(fleet);
+    task.await.expect("ended without a panic");
+}

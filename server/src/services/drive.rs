@@ -1,0 +1,191 @@
+//! `Fleet.Drive`: one car's working day.
+//!
+//! What the driver says becomes reports to the fleet and commands to the rides; what comes of it reaches the
+//! driver as orders, the same way as everything else that happens to its ride. Only refusals are answered
+//! here.
+
+mod down;
+mod said;
+
+use std::{
+    ops::ControlFlow,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::future::{Ready, ready};
+use rides_proto::{
+    ids::{CarId, RideId},
+    v1::{DriveRequest, DriveResponse},
+};
+use tokio::time::{sleep_until, timeout};
+use tonic::{Code, Request, Response, Status, Streaming, server::StreamingService};
+
+use self::{
+    down::{Down, Responses},
+    said::{Deed, Said, SignOn},
+};
+use super::{status, trip};
+use crate::{
+    dispatch,
+    fleet::{CarLink, Fleet, LinkId, Report},
+    rides::{RideError, Rides, machine::Command},
+};
+
+/// A stream that says nothing for this long is no driver.
+const SIGN_ON_WITHIN: Duration = Duration::from_secs(10);
+/// A driver to whom nothing was said for this long gets a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(4);
+
+/// The handler of `Fleet.Drive`.
+#[derive(Clone)]
+pub struct Drive {
+    fleet: Fleet,
+    rides: Rides,
+}
+
+impl StreamingService<DriveRequest> for Drive {
+    type Response = DriveResponse;
+    type ResponseStream = Responses;
+    type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    /// Answers at once, before the driver has said anything: many clients send only when they have headers.
+    fn call(&mut self, request: Request<Streaming<DriveRequest>>) -> Self::Future {
+        let (mut down, responses) = Down::open();
+        let drive = self.clone();
+        tokio::spawn(async move {
+            let ending = drive.run(request.into_inner(), &mut down).await;
+            down.end(ending);
+        });
+        ready(Ok(Response::new(responses)))
+    }
+}
+
+/// One driver, signed on.
+struct Shift {
+    car: CarId,
+    link: LinkId,
+    fleet: Fleet,
+    rides: Rides,
+}
+
+impl Drive {
+    /// A handler that tells `fleet` where cars are, and `rides` what drivers do.
+    pub fn new(fleet: Fleet, rides: Rides) -> Self {
+        Self { fleet, rides }
+    }
+
+    /// The whole stream. `Ok`: the driver signed off.
+    async fn run(self, mut up: Streaming<DriveRequest>, down: &mut Down) -> Result<(), Status> {
+        let SignOn { crew, at } = first(&mut up).await?;
+        let car = crew.car;
+        let link = self.fleet.sign_on(crew, at).await?;
+        let shift = Shift { car, link: link.link, fleet: self.fleet, rides: self.rides };
+        let ending = shift.work(link, &mut up, down).await;
+        match ending {
+            Ok(()) => shift.fleet.sign_off(car, shift.link).await?,
+            Err(_) => shift.fleet.link_lost(car, shift.link).await?,
+        }
+        ending
+    }
+}
+
+impl Shift {
+    /// From sign-on to the end of the stream.
+    async fn work(
+        &self,
+        CarLink { number, mut orders, .. }: CarLink,
+        up: &mut Streaming<DriveRequest>,
+        down: &mut Down,
+    ) -> Result<(), Status> {
+        down.signed_on(number.0)?;
+        dispatch::take_up(&self.rides, &self.fleet, self.car).await?;
+        loop {
+            let heartbeat_at = down.last_sent() + HEARTBEAT;
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => down.order(order)?,
+                    None => return Err(down::not_reading()),
+                },
+                message = up.message() => match message.map_err(unreadable)? {
+                    Some(message) => {
+                        let said = Said::read(message, SystemTime::now())?;
+                        if self.apply(said, down).await?.is_break() {
+                            return Ok(());
+                        }
+                    }
+                    None => return Err(Status::cancelled("the stream ended without sign_off")),
+                },
+                () = down.closed() => return Err(Status::cancelled("the driver is gone")),
+                () = sleep_until(heartbeat_at) => down.heartbeat()?,
+            }
+        }
+    }
+
+    /// Does what the driver says; answers only what cannot be done. Breaks off when the driver signs off.
+    async fn apply(&self, said: Said, down: &mut Down) -> Result<ControlFlow<()>, Status> {
+        match said {
+            Said::Position { at, heading_deg, time } => {
+                self.fleet.report(vec![Report { car: self.car, at, heading_deg, time }]).await?;
+            }
+            Said::Duty(on_duty) => self.fleet.set_duty(self.car, self.link, on_duty).await?,
+            Said::Of(ride, deed) => match self.command(&ride, deed).await {
+                Ok(()) => {}
+                Err(RideError::Closed) => return Err(status::going_down()),
+                Err(refused) => down.refused(ride.as_str(), &refused.into())?,
+            },
+            Said::SignOn(_) => down.refused("", &signed_on_already())?,
+            Said::SignOff => return Ok(ControlFlow::Break(())),
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    async fn command(&self, ride: &RideId, deed: Deed) -> Result<(), RideError> {
+        let car = self.car;
+        let command = match deed {
+            Deed::Accept => Command::Accept { car },
+            Deed::Decline => Command::Decline { car },
+            Deed::Arrive => Command::Arrive { car },
+            Deed::PickUp => Command::PickUp { car },
+            Deed::GiveBack { reason } => Command::GiveBack { car, reason },
+            Deed::DropOff => {
+                let now = SystemTime::now();
+                trip::end_trip(&self.rides, &self.fleet, ride, Some(car), None, now).await?;
+                return Ok(());
+            }
+        };
+        self.rides.command(ride, command).await?;
+        Ok(())
+    }
+}
+
+/// The first message, which must be SignOn.
+async fn first(up: &mut Streaming<DriveRequest>) -> Result<SignOn, Status> {
+    let Ok(message) = timeout(SIGN_ON_WITHIN, up.message()).await else {
+        return Err(not_signed_on());
+    };
+    let message = message.map_err(unreadable)?.ok_or_else(not_signed_on)?;
+    match Said::read(message, SystemTime::now())? {
+        Said::SignOn(sign_on) => Ok(sign_on),
+        _ => Err(not_signed_on()),
+    }
+}
+
+/// What cannot be decoded is the sender's fault; tonic calls it INTERNAL.
+fn unreadable(status: Status) -> Status {
+    match status.code() {
+        Code::Internal => Status::invalid_argument(status.message()),
+        _ => status,
+    }
+}
+
+fn not_signed_on() -> Status {
+    status::with_reason(Code::FailedPrecondition, "NOT_SIGNED_ON", "the first message must be sign_on")
+}
+
+fn signed_on_already() -> Status {
+    let message = "this stream has signed on already";
+    status::with_reason(Code::FailedPrecondition, "ALREADY_SIGNED_ON", message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! The way down to a driver: a short queue, with a place kept for the last word.
+
+use std::time::SystemTime;
+
+use rides_proto::v1::{
+    self, DriveResponse,
+    drive_response::{self as down, Message},
+};
+use tokio::{
+    sync::mpsc::{self, OwnedPermit, error::TrySendError},
+    time::Instant,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::{
+    fleet::{OUTBOX, Offer, Order},
+    services::{convert, status},
+};
+
+pub(super) type Responses = ReceiverStream<Result<DriveResponse, Status>>;
+
+pub(super) struct Down {
+    queue: mpsc::Sender<Result<DriveResponse, Status>>,
+    /// The status must find room even when the driver reads nothing.
+    last_word: OwnedPermit<Result<DriveResponse, Status>>,
+    last_sent: Instant,
+}
+
+impl Down {
+    pub(super) fn open() -> (Self, Responses) {
+        let (queue, responses) = mpsc::channel(OUTBOX + 1);
+        let last_word = queue.clone().try_reserve_owned().expect("a new channel has room");
+        (Self { queue, last_word, last_sent: Instant::now() }, ReceiverStream::new(responses))
+    }
+
+    /// Ends the stream; what is queued still goes out before.
+    pub(super) fn end(self, ending: Result<(), Status>) {
+        if let Err(status) = ending {
+            self.last_word.send(Err(status));
+        }
+    }
+
+    /// Once the driver's connection is gone.
+    pub(super) async fn closed(&self) {
+        self.queue.closed().await;
+    }
+
+    pub(super) fn last_sent(&self) -> Instant {
+        self.last_sent
+    }
+
+    pub(super) fn signed_on(&mut self, car_number: u32) -> Result<(), Status> {
+        self.send(Message::SignedOn(down::SignedOn { car_number }))
+    }
+
+    /// Tells the driver; [`Order::Superseded`] is a status and not a message.
+    pub(super) fn order(&mut self, order: Order) -> Result<(), Status> {
+        let message = match order {
+            Order::Offer(offer) => Message::Offer(wire_offer(&offer)),
+            Order::OfferWithdrawn { ride, reason } => {
+                Message::OfferWithdrawn(down::OfferWithdrawn { ride_id: ride.to_string(), reason })
+            }
+            Order::Assignment(ride) => {
+                Message::Assignment(down::Assignment { ride: Some(convert::ride(&ride)) })
+            }
+            Order::RideWithdrawn { ride, reason } => {
+                Message::RideWithdrawn(down::RideWithdrawn { ride_id: ride.to_string(), reason })
+            }
+            Order::Update(ride) => Message::Update(down::RideUpdate { ride: Some(convert::ride(&ride)) }),
+            Order::Superseded => return Err(signed_on_elsewhere()),
+        };
+        self.send(message)
+    }
+
+    /// Answers a message that could not be applied.
+    pub(super) fn refused(&mut self, ride_id: &str, why: &Status) -> Result<(), Status> {
+        self.send(Message::Refused(down::Refused {
+            ride_id: ride_id.to_owned(),
+            code: why.code().into(),
+            reason: why.get_details_error_info().map(|info| info.reason).unwrap_or_default(),
+            message: why.message().to_owned(),
+        }))
+    }
+
+    pub(super) fn heartbeat(&mut self) -> Result<(), Status> {
+        self.send(Message::Heartbeat(v1::Heartbeat { time: Some(SystemTime::now().into()) }))
+    }
+
+    /// Never waits: a driver who does not read is cut, not queued for.
+    fn send(&mut self, message: Message) -> Result<(), Status> {
+        self.last_sent = Instant::now();
+        let response = DriveResponse { message: Some(message) };
+        self.queue.try_send(Ok(response)).map_err(|unsent| match unsent {
+            TrySendError::Full(_) => not_reading(),
+            TrySendError::Closed(_) => Status::cancelled("the driver is gone"),
+        })
+    }
+}
+
+/// The end of a driver who lets messages pile up.
+pub(super) fn not_reading() -> Status {
+    Status::resource_exhausted(format!("{OUTBOX} messages were waiting to be read"))
+}
+
+fn signed_on_elsewhere() -> Status {
+    let message = "the car has signed on with a newer connection";
+    status::with_reason(Code::Aborted, "SIGNED_ON_ELSEWHERE", message)
+}
+
+fn wire_offer(Offer { ride, pickup_eta, expires_at }: &Offer) -> down::Offer {
+    let booking = &ride.booking;
+    let dropoff = booking.dropoff.as_ref();
+    down::Offer {
+        ride_id: ride.id.as_str().to_owned(),
+        pickup: Some(booking.pickup.at.into()),
+        dropoff: dropoff.map(|stop| stop.at.into()),
+        pickup_name: booking.pickup.name.clone(),
+        dropoff_name: dropoff.map(|stop| stop.name.clone()).unwrap_or_default(),
+        r#type: convert::ride_type(booking.kind).into(),
+        fare: Some(convert::money(ride.figures.fare)),
+        pickup_eta: Some(convert::duration(*pickup_eta)),
+        expires_at: Some((*expires_at).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_reads_nothing_is_told_so_at_last() {
+        let (mut down, mut responses) = Down::open();
+        let ending = loop {
+            if let Err(status) = down.heartbeat() {
+                break status;
+            }
+        };
+        down.end(Err(ending));
+        for _ in 0..OUTBOX {
+            assert!(responses.next().await.is_some_and(|response| response.is_ok()));
+        }
+        let last = responses.next().await.expect("the last word").expect_err("a status");
+        assert_eq!(last.code(), Code::ResourceExhausted);
+        assert!(responses.next().await.is_none());
+    }
+}

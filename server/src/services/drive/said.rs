@@ -1,0 +1,164 @@
+//! What a driver says, checked. Pure.
+
+use std::time::SystemTime;
+
+use rides_proto::{
+    geo::LatLng,
+    ids::RideId,
+    v1::{
+        DriveRequest,
+        drive_request::{self as up, Message},
+    },
+};
+use tonic::Status;
+
+use crate::{
+    rides::model::Crew,
+    services::{
+        fields::{self, MAX_NAME, MAX_REASON},
+        status,
+    },
+};
+
+/// Most characters of a ride's id: far more than any that was given out.
+const MAX_RIDE_ID: usize = 128;
+
+/// One well-formed message.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Said {
+    SignOn(SignOn),
+    Position { at: LatLng, heading_deg: Option<f64>, time: SystemTime },
+    Of(RideId, Deed),
+    Duty(bool),
+    SignOff,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct SignOn {
+    pub(super) crew: Crew,
+    pub(super) at: Option<LatLng>,
+}
+
+/// What a driver does about a ride.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Deed {
+    Accept,
+    Decline,
+    Arrive,
+    PickUp,
+    DropOff,
+    GiveBack { reason: String },
+}
+
+impl Said {
+    /// What a message says at `now`; INVALID_ARGUMENT that names the bad field.
+    pub(super) fn read(request: DriveRequest, now: SystemTime) -> Result<Self, Status> {
+        let unknown = || status::invalid("message", "must be one that this server knows");
+        match request.message.ok_or_else(unknown)? {
+            Message::SignOn(m) => sign_on(m),
+            Message::Position(m) => position(m, now),
+            Message::Accept(m) => of("accept", m.ride_id, Deed::Accept),
+            Message::Decline(m) => of("decline", m.ride_id, Deed::Decline),
+            Message::Arrive(m) => of("arrive", m.ride_id, Deed::Arrive),
+            Message::PickUp(m) => of("pick_up", m.ride_id, Deed::PickUp),
+            Message::DropOff(m) => of("drop_off", m.ride_id, Deed::DropOff),
+            Message::GiveBack(m) => {
+                let reason = fields::text("give_back.reason", m.reason, MAX_REASON)?;
+                of("give_back", m.ride_id, Deed::GiveBack { reason })
+            }
+            Message::SetDuty(m) => Ok(Self::Duty(m.on_duty)),
+            Message::SignOff(_) => Ok(Self::SignOff),
+        }
+    }
+}
+
+fn sign_on(sign_on: up::SignOn) -> Result<Said, Status> {
+    let car = fields::car("sign_on.car_id", sign_on.car_id)?;
+    let driver = fields::name("sign_on.driver_id", sign_on.driver_id, MAX_NAME)?;
+    let at = fields::optional_location("sign_on.location", sign_on.location)?;
+    Ok(Said::SignOn(SignOn { crew: Crew { car, driver }, at }))
+}
+
+fn position(position: up::Position, now: SystemTime) -> Result<Said, Status> {
+    let at = fields::location("position.location", position.location)?;
+    if position.heading_deg.is_some_and(|deg| !deg.is_finite()) {
+        return Err(status::invalid("position.heading_deg", "must be a number"));
+    }
+    if position.speed_mps.is_some_and(|speed| !(speed.is_finite() && speed >= 0.0)) {
+        return Err(status::invalid("position.speed_mps", "must be a number and not negative"));
+    }
+    let time = fields::time("position.time", position.time, now)?;
+    Ok(Said::Position { at, heading_deg: position.heading_deg, time })
+}
+
+fn of(message: &str, ride_id: String, deed: Deed) -> Result<Said, Status> {
+    let id = fields::name(&format!("{message}.ride_id"), ride_id, MAX_RIDE_ID)?;
+    Ok(Said::Of(RideId::new(id), deed))
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::{ids::CarId, v1};
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    fn say(message: Message) -> Result<Said, Status> {
+        Said::read(DriveRequest { message: Some(message) }, SystemTime::now())
+    }
+
+    fn helsinki() -> Option<v1::Location> {
+        Some(v1::Location { lat: 60.17, lng: 24.94 })
+    }
+
+    #[test]
+    fn every_bad_field_is_named() {
+        let sign_on = || up::SignOn { car_id: 1, driver_id: "Aino".into(), location: None };
+        let position = || up::Position { location: helsinki(), ..Default::default() };
+        let nowhere = Some(v1::Location { lat: f64::NAN, lng: 0.0 });
+        let cases = [
+            (Message::SignOn(up::SignOn { car_id: 0, ..sign_on() }), "sign_on.car_id"),
+            (Message::SignOn(up::SignOn { driver_id: String::new(), ..sign_on() }), "sign_on.driver_id"),
+            (Message::SignOn(up::SignOn { driver_id: "å".repeat(65), ..sign_on() }), "sign_on.driver_id"),
+            (Message::SignOn(up::SignOn { location: nowhere, ..sign_on() }), "sign_on.location"),
+            (Message::Position(up::Position::default()), "position.location"),
+            (Message::Position(up::Position { location: nowhere, ..position() }), "position.location"),
+            (
+                Message::Position(up::Position { heading_deg: Some(f64::NAN), ..position() }),
+                "position.heading_deg",
+            ),
+            (Message::Position(up::Position { speed_mps: Some(-1.0), ..position() }), "position.speed_mps"),
+            (
+                Message::Position(up::Position {
+                    time: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
+                    ..position()
+                }),
+                "position.time",
+            ),
+            (Message::Accept(up::AcceptOffer::default()), "accept.ride_id"),
+            (Message::Arrive(up::Arrive { ride_id: "r".repeat(129) }), "arrive.ride_id"),
+            (
+                Message::GiveBack(up::GiveBack { ride_id: "r".into(), reason: "å".repeat(201) }),
+                "give_back.reason",
+            ),
+        ];
+        for (message, field) in cases {
+            let status = say(message).expect_err(field);
+            assert_eq!(status.code(), tonic::Code::InvalidArgument);
+            let bad = status.get_details_bad_request().expect("details");
+            assert_eq!(bad.field_violations[0].field, field);
+        }
+        assert!(Said::read(DriveRequest { message: None }, SystemTime::now()).is_err());
+    }
+
+    #[test]
+    fn limits_count_characters() {
+        let driver_id = "å".repeat(64);
+        let sign_on = up::SignOn { car_id: 7, driver_id: driver_id.clone(), location: helsinki() };
+        let Said::SignOn(said) = say(Message::SignOn(sign_on)).expect("well formed") else {
+            panic!("something else was said");
+        };
+        assert_eq!(said.crew, Crew { car: CarId::new(7).expect("positive"), driver: driver_id });
+        assert!(said.at.is_some());
+    }
+}

@@ -1,0 +1,249 @@
+//! Drivers over a real socket, with the generated client.
+
+use rides_proto::v1::{
+    self, Location,
+    drive_request::{self as up, Message as Up},
+    drive_response::{self as down, Message},
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic_types::StatusExt as _;
+
+use super::*;
+use crate::{
+    fleet::{CarView, Offer, Order},
+    rides::{
+        journal::RequestKey,
+        model::{OpenOffer, RideState},
+        testing::{booking, car, crew},
+    },
+    services::fleet::tests::{Bench, bench},
+};
+
+/// A driver's end of a stream.
+struct Driver {
+    up: mpsc::Sender<DriveRequest>,
+    down: Streaming<DriveResponse>,
+}
+
+impl Driver {
+    async fn connect(bench: &Bench) -> Self {
+        let (up, requests) = mpsc::channel(64);
+        let requests = ReceiverStream::new(requests);
+        let down = bench.client.clone().drive(requests).await.expect("opened").into_inner();
+        Self { up, down }
+    }
+
+    /// Connected, and signed on as a car at the railway station.
+    async fn on_shift(bench: &Bench, n: u8) -> Self {
+        let mut driver = Self::connect(bench).await;
+        driver.say(sign_on(n)).await;
+        assert!(matches!(driver.hear().await, Message::SignedOn(_)));
+        driver
+    }
+
+    async fn say(&self, message: Up) {
+        self.up.send(DriveRequest { message: Some(message) }).await.expect("the stream is open");
+    }
+
+    async fn hear(&mut self) -> Message {
+        let response = self.down.message().await.expect("live").expect("not over");
+        response.message.expect("one that is known")
+    }
+
+    async fn end(&mut self) -> Result<(), Status> {
+        while self.down.message().await?.is_some() {}
+        Ok(())
+    }
+}
+
+fn station() -> Option<Location> {
+    Some(Location { lat: 60.171, lng: 24.941 })
+}
+
+fn sign_on(n: u8) -> Up {
+    let crew = crew(n);
+    Up::SignOn(up::SignOn { car_id: crew.car.get(), driver_id: crew.driver, location: station() })
+}
+
+/// The car as soon as it is as wanted.
+async fn car_when(bench: &Bench, n: u8, wanted: impl Fn(&CarView) -> bool) -> CarView {
+    loop {
+        if let Some(view) = bench.fleet.car(car(n)).await.expect("open").filter(&wanted) {
+            return view;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// Books a ride and offers it to a car, as dispatch would.
+async fn offered_ride(bench: &Bench, n: u8) -> RideId {
+    let request = RequestKey { id: "r".into(), fingerprint: vec![] };
+    let ride = bench.rides.book(request, booking("ada")).await.expect("booked").id;
+    let expires_at = SystemTime::now() + Duration::from_secs(60);
+    let offer = OpenOffer { pickup_eta: Duration::from_secs(90), expires_at };
+    bench.rides.command(&ride, Command::Offer { crew: crew(n), offer }).await.expect("offered");
+    ride
+}
+
+#[tokio::test]
+async fn a_day_from_sign_on_to_sign_off() {
+    let mut bench = bench().await;
+    let mut driver = Driver::on_shift(&bench, 1).await;
+    let position = up::Position { location: Some(Location { lat: 60.2, lng: 24.9 }), ..Default::default() };
+    driver.say(Up::Position(position)).await;
+    let view = car_when(&bench, 1, |car| car.at.is_some_and(|at| at.lat() == 60.2)).await;
+    assert!(view.connected && view.crew == Some(crew(1)));
+    driver.say(Up::SetDuty(up::SetDuty { on_duty: false })).await;
+    car_when(&bench, 1, |car| car.state == crate::positions::CarState::OffDuty).await;
+    driver.say(Up::SignOff(up::SignOff {})).await;
+    driver.end().await.expect("ended with OK");
+    assert_eq!(bench.gone.recv().await, Some(car(1)));
+    assert_eq!(bench.fleet.car(car(1)).await, Ok(None));
+}
+
+#[tokio::test]
+async fn who_does_not_sign_on_first_is_sent_away() {
+    let bench = bench().await;
+    let mut driver = Driver::connect(&bench).await;
+    driver.say(Up::SetDuty(up::SetDuty { on_duty: true })).await;
+    let status = driver.end().await.expect_err("not signed on");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "NOT_SIGNED_ON"));
+}
+
+#[tokio::test]
+async fn the_newest_connection_is_the_car() {
+    let bench = bench().await;
+    let mut old = Driver::on_shift(&bench, 1).await;
+    let mut new = Driver::on_shift(&bench, 1).await;
+    let status = old.end().await.expect_err("superseded");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "SIGNED_ON_ELSEWHERE"));
+    let withdrawn = Order::OfferWithdrawn { ride: RideId::new("r"), reason: "late".into() };
+    assert_eq!(bench.fleet.send(car(1), withdrawn).await, Ok(true));
+    let expected = down::OfferWithdrawn { ride_id: "r".into(), reason: "late".into() };
+    assert_eq!(new.hear().await, Message::OfferWithdrawn(expected));
+}
+
+#[tokio::test]
+async fn a_lost_connection_leaves_the_car_on_the_map() {
+    let bench = bench().await;
+    // One that breaks, one that is half closed without a word.
+    drop(Driver::on_shift(&bench, 1).await);
+    let Driver { up, mut down } = Driver::on_shift(&bench, 2).await;
+    drop(up);
+    assert_eq!(down.message().await.expect_err("no sign-off").code(), Code::Cancelled);
+    for n in 1..=2 {
+        let view = car_when(&bench, n, |car| !car.connected).await;
+        assert!(view.at.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_applied_is_refused_and_the_stream_goes_on() {
+    let bench = bench().await;
+    let mut driver = Driver::on_shift(&bench, 1).await;
+    driver.say(Up::Accept(up::AcceptOffer { ride_id: "nowhere".into() })).await;
+    let Message::Refused(refused) = driver.hear().await else { panic!("not refused") };
+    assert_eq!((refused.ride_id.as_str(), refused.reason.as_str()), ("nowhere", "NO_SUCH_RIDE"));
+    assert_eq!(refused.code, Code::NotFound as i32);
+
+    driver.say(sign_on(1)).await;
+    let Message::Refused(refused) = driver.hear().await else { panic!("not refused") };
+    assert_eq!(refused.reason, "ALREADY_SIGNED_ON");
+
+    let ride = offered_ride(&bench, 1).await.to_string();
+    driver.say(Up::Arrive(up::Arrive { ride_id: ride })).await;
+    let Message::Refused(refused) = driver.hear().await else { panic!("not refused") };
+    assert_eq!((refused.code, refused.reason.as_str()), (Code::FailedPrecondition as i32, "WRONG_STATE"));
+}
+
+#[tokio::test]
+async fn a_malformed_message_ends_the_stream() {
+    let bench = bench().await;
+    let mut driver = Driver::on_shift(&bench, 1).await;
+    driver.say(Up::Position(up::Position::default())).await;
+    let status = driver.end().await.expect_err("malformed");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let bad = status.get_details_bad_request().expect("details");
+    assert_eq!(bad.field_violations[0].field, "position.location");
+    car_when(&bench, 1, |car| !car.connected).await;
+}
+
+#[tokio::test]
+async fn a_driver_takes_a_ride_to_its_end() {
+    let bench = bench().await;
+    let driver = Driver::on_shift(&bench, 1).await;
+    let ride = offered_ride(&bench, 1).await;
+    let mut log = bench.rides.log(&ride).await.expect("booked");
+    let ride_id = ride.to_string();
+    let steps = [
+        (Up::Accept(up::AcceptOffer { ride_id: ride_id.clone() }), RideState::Assigned),
+        (Up::Arrive(up::Arrive { ride_id: ride_id.clone() }), RideState::Arrived),
+        (Up::PickUp(up::PickUp { ride_id: ride_id.clone() }), RideState::OnTrip),
+        (Up::DropOff(up::DropOff { ride_id }), RideState::Completed),
+    ];
+    for (step, state) in steps {
+        driver.say(step).await;
+        let log = log.wait_for(|log| log.ride.state >= state).await.expect("not closed before");
+        assert_eq!(log.ride.state, state);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_hears_of_its_ride_again() {
+    let bench = bench().await;
+    drop(Driver::on_shift(&bench, 1).await);
+    let ride = offered_ride(&bench, 1).await;
+    bench.rides.command(&ride, Command::Accept { car: car(1) }).await.expect("accepted");
+    let mut driver = Driver::on_shift(&bench, 1).await;
+    let Message::Assignment(down::Assignment { ride: Some(assigned) }) = driver.hear().await else {
+        panic!("no assignment")
+    };
+    assert_eq!(assigned.ride_id, ride.as_str());
+}
+
+#[tokio::test]
+async fn an_offer_says_all_a_driver_needs() {
+    let bench = bench().await;
+    let mut driver = Driver::on_shift(&bench, 1).await;
+    let ride = offered_ride(&bench, 1).await;
+    let ride = bench.rides.get(&ride).await.expect("booked");
+    let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let offer = Offer { ride, pickup_eta: Duration::from_secs(90), expires_at };
+    assert_eq!(bench.fleet.send(car(1), Order::Offer(offer)).await, Ok(true));
+    let Message::Offer(offer) = driver.hear().await else { panic!("no offer") };
+    assert_eq!((offer.pickup_name.as_str(), offer.dropoff_name.as_str()), ("Street 0", "Street 5"));
+    assert_eq!(offer.fare, Some(v1::Money { currency: "EUR".into(), minor_units: 700 }));
+    assert_eq!(offer.pickup_eta.map(|eta| eta.seconds), Some(90));
+    assert_eq!(offer.expires_at.map(|at| at.seconds), Some(1_800_000_000));
+    assert!(offer.pickup.is_some() && offer.dropoff.is_some());
+}
+
+#[tokio::test]
+async fn a_silent_line_beats() {
+    let bench = bench().await;
+    let mut driver = Driver::on_shift(&bench, 1).await;
+    let Message::Heartbeat(beat) = driver.hear().await else { panic!("something else was heard") };
+    assert!(beat.time.is_some());
+}
+
+#[tokio::test]
+async fn a_driver_who_does_not_read_is_cut() {
+    let bench = bench().await;
+    let mut driver = Driver::on_shift(&bench, 1).await;
+    // Larger than all buffers on the way together, before the count of messages is.
+    let order = Order::OfferWithdrawn { ride: RideId::new("r"), reason: "x".repeat(100_000) };
+    let mut sent = 0;
+    while bench.fleet.send(car(1), order.clone()).await == Ok(true) {
+        sent += 1;
+        assert!(sent < 1_000, "nobody cuts it");
+        tokio::task::yield_now().await;
+    }
+    let status = driver.end().await.expect_err("cut");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(!bench.fleet.car(car(1)).await.expect("open").expect("in its grace time").connected);
+}

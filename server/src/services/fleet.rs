@@ -1,0 +1,87 @@
+//! `rides.v1.Fleet` as one service.
+//!
+//! Written out instead of generated because Watch does not encode messages: its frames are bytes already,
+//! shared by all viewers, and the generated server knows only one codec for both RPCs.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http_body::Body;
+use rides_proto::v1::fleet_server::SERVICE_NAME;
+use tonic::{
+    Status,
+    server::{Grpc, NamedService},
+};
+use tonic_prost::ProstCodec;
+use tower::{BoxError, Service};
+
+use super::{
+    drive::Drive,
+    watch_fleet::{FrameCodec, WatchFleet},
+};
+use crate::{fanout::Fanout, fleet::Fleet, rides::Rides};
+
+const WATCH: &str = "/rides.v1.Fleet/Watch";
+const DRIVE: &str = "/rides.v1.Fleet/Drive";
+
+/// Room for 4,096 cursors of 18 bytes at most.
+const MAX_WATCH_REQUEST: usize = 96 * 1024;
+/// No message of a driver is near as long as this.
+const MAX_DRIVE_REQUEST: usize = 8 * 1024;
+
+/// Serves the whole of `rides.v1.Fleet`; add it to the routes like a generated server.
+#[derive(Clone)]
+pub struct FleetService {
+    watch: WatchFleet,
+    drive: Drive,
+}
+
+impl FleetService {
+    /// A service over the parts that do the work.
+    pub fn new(fleet: Fleet, fanout: Fanout, rides: Rides) -> Self {
+        Self { watch: WatchFleet::new(fanout), drive: Drive::new(fleet, rides) }
+    }
+}
+
+impl NamedService for FleetService {
+    const NAME: &'static str = SERVICE_NAME;
+}
+
+impl<B> Service<http::Request<B>> for FleetService
+where
+    B: Body + Send + 'static,
+    B::Error: Into<BoxError> + Send + 'static,
+{
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let Self { watch, drive } = self.clone();
+        async move {
+            Ok(match request.uri().path() {
+                WATCH => {
+                    let mut grpc = Grpc::new(FrameCodec).max_decoding_message_size(MAX_WATCH_REQUEST);
+                    grpc.server_streaming(watch, request).await
+                }
+                DRIVE => {
+                    let codec = ProstCodec::default();
+                    let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_DRIVE_REQUEST);
+                    grpc.streaming(drive, request).await
+                }
+                _ => Status::unimplemented("rides.v1.Fleet has no such method").into_http(),
+            })
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;
