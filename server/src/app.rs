@@ -1,19 +1,30 @@
 //! The only place that wires: what the flags say, made into a server.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use axum::Router;
-use rides_proto::v1::sessions_server::SessionsServer;
-use tokio::net::TcpListener;
+use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
+use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
+    city::City,
     config::Config,
+    dispatch::{self, DispatchOptions},
     edge::{self, Contract, Health, Limits},
-    services::sessions::SessionsService,
+    fanout::Fanout,
+    fleet::{Fleet, FleetOptions},
+    rides::{Rides, journal::MemoryJournal},
+    services::{city::CityService, fleet::FleetService, rides::RidesService, sessions::SessionsService},
     sessions::{Keys, Sessions},
+    sim::{self, SimOptions},
     telemetry,
 };
 
@@ -21,6 +32,10 @@ use crate::{
 const BUILT_PAGE: &str = "dist";
 /// The largest request message. The contract has none that comes near.
 const LARGEST_REQUEST: usize = 64 * 1024;
+/// Ticks that may wait for the fan-out before the fleet adds changes up instead.
+const TICKS: usize = 4;
+/// Opened rides, and cars that went away, that may wait for dispatch.
+const NEWS: usize = 256;
 
 /// A server that listens and has not begun to answer.
 pub struct App {
@@ -30,16 +45,30 @@ pub struct App {
     limits: Limits,
     health: Health,
     shutdown: CancellationToken,
+    city: Arc<City>,
+    simulation: SimOptions,
 }
 
 impl App {
     /// Opens everything there is to open, and wires it.
     ///
-    /// Fails with one line for whoever started it: the port is taken, the page is not where it was said to be.
+    /// Fails with one line for whoever started it: the port is taken, the map is no map, the page is not where
+    /// it was said to be.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let page = page(config.page)?;
+        let city = city(config.map).await?;
         let (listener, addr) = listen(config.listen).await?;
         let shutdown = CancellationToken::new();
+
+        let tick = Duration::from_secs_f64(1.0 / config.tick);
+        let (ticks, every_tick) = mpsc::channel(TICKS);
+        let (gone, cars_gone) = mpsc::channel(NEWS);
+        let (opened, rides_opened) = mpsc::channel(NEWS);
+        let (fleet, _) = Fleet::spawn(FleetOptions { tick, ..FleetOptions::default() }, ticks, gone);
+        let (fanout, _) = Fanout::spawn(every_tick, tick);
+        let (rides, _) = Rides::spawn(Arc::new(MemoryJournal::new()), opened).await?;
+        let patience = DispatchOptions::default();
+        dispatch::spawn(city.clone(), fleet.clone(), rides.clone(), rides_opened, cars_gone, patience);
 
         let contract = Arc::new(Contract::new(&[
             rides_proto::FILE_DESCRIPTOR_SET,
@@ -53,7 +82,13 @@ impl App {
         let sessions_service =
             SessionsServer::new(SessionsService::new(sessions)).max_decoding_message_size(LARGEST_REQUEST);
 
+        let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone());
         let services = Routes::new(sessions_service)
+            .add_service(RidesServer::new(rides_service).max_decoding_message_size(LARGEST_REQUEST))
+            .add_service(FleetService::new(fleet, fanout, rides))
+            .add_service(
+                CityServer::new(CityService::new(city.clone())).max_decoding_message_size(LARGEST_REQUEST),
+            )
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
@@ -76,7 +111,8 @@ impl App {
             drain: config.drain_timeout,
             ..Limits::default()
         };
-        Ok(Self { listener, addr, port, limits, health, shutdown })
+        let simulation = config.sim.fleet(1);
+        Ok(Self { listener, addr, port, limits, health, shutdown, city, simulation })
     }
 
     /// Where it listens, with the port that was picked.
@@ -86,7 +122,7 @@ impl App {
 
     /// Serves until `stop`, then tells clients, lets calls end within the drain timeout, and returns.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, port, limits, health, shutdown, .. } = self;
+        let Self { listener, addr, port, limits, health, shutdown, city, simulation } = self;
         health.set_serving(true).await;
         let serving = edge::serve(listener, port, limits, shutdown.clone());
         let stopping = async {
@@ -94,7 +130,31 @@ impl App {
             health.set_serving(false).await;
             shutdown.cancel();
         };
-        tokio::join!(serving, stopping);
+        let simulating = simulate(addr, &simulation, &city, shutdown.clone());
+        tokio::join!(serving, stopping, simulating);
+    }
+}
+
+/// The city to drive in: the file's, or the one that comes with the program.
+pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
+    let load = move || map.map_or_else(|| Ok(City::embedded()), City::load);
+    let city = spawn_blocking(load).await.context("the map could not be read")??;
+    Ok(Arc::new(city))
+}
+
+/// Drives the simulated fleet over the public port, like fleets from elsewhere.
+async fn simulate(addr: SocketAddr, fleet: &SimOptions, city: &Arc<City>, shutdown: CancellationToken) {
+    if fleet.cars == 0 {
+        return;
+    }
+    let port = addr.port();
+    let url = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => format!("http://127.0.0.1:{port}"),
+        IpAddr::V6(ip) if ip.is_unspecified() => format!("http://[::1]:{port}"),
+        _ => format!("http://{addr}"),
+    };
+    if let Err(error) = sim::run(&url, fleet, city, shutdown).await {
+        tracing::error!(%error, "no simulation");
     }
 }
 

@@ -7,6 +7,8 @@ use http::Uri;
 use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
 
+use crate::sim;
+
 /// A live ride-hailing board over gRPC and gRPC-Web, on one port.
 ///
 /// Serves when no subcommand is named.
@@ -49,7 +51,7 @@ pub struct Config {
     pub map: Option<PathBuf>,
 
     /// How often viewers hear of moving cars, 0.5 to 30 times a second.
-    #[arg(long, env = "RIDES_TICK", default_value = "10", value_name = "HZ", value_parser = tick_hz)]
+    #[arg(long, env = "RIDES_TICK", default_value = "4", value_name = "HZ", value_parser = tick_hz)]
     pub tick: f64,
 
     /// The simulated fleet.
@@ -84,6 +86,10 @@ pub struct SimConfig {
     #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
     pub map: Option<PathBuf>,
 
+    /// The id of the first car. The server's own simulation counts from 1, and no two cars can be one.
+    #[arg(long, env = "RIDES_FIRST_CAR", default_value = "1000001", value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+    pub first_car: i64,
+
     /// The fleet.
     #[command(flatten)]
     pub sim: SimOptions,
@@ -107,6 +113,14 @@ pub struct SimOptions {
     /// Makes the simulation repeatable: the same number, the same cars and riders.
     #[arg(long, env = "RIDES_SEED", default_value = "1", value_name = "N")]
     pub seed: u64,
+}
+
+impl SimOptions {
+    /// The same for the simulator, with cars numbered from `first_car`.
+    pub fn fleet(self, first_car: i64) -> sim::SimOptions {
+        let Self { cars, riders_per_minute, sim_speed: speed, seed } = self;
+        sim::SimOptions { cars, first_car, riders_per_minute, speed, seed }
+    }
 }
 
 fn tick_hz(text: &str) -> Result<f64, String> {
@@ -205,6 +219,7 @@ mod tests {
         assert_eq!(cli.serve.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(cli.serve.drain_timeout, Duration::from_secs(10));
         assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 12.0, sim_speed: 1.0, seed: 1 });
+        assert_eq!(cli.serve.tick, 4.0);
     }
 
     #[test]

@@ -8,11 +8,12 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser as _;
 use rides_server::{
-    app::App,
-    config::{Cli, Command, Config},
+    app::{self, App},
+    config::{Cli, Command, Config, SimConfig},
     signals::Stop,
-    telemetry,
+    sim, telemetry,
 };
+use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -29,7 +30,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     telemetry::log(&cli.log)?;
     match cli.command {
         None => serve(cli.serve).await,
-        Some(Command::Sim(_)) => anyhow::bail!("this build has no simulator"),
+        Some(Command::Sim(config)) => simulate(config).await,
     }
 }
 
@@ -39,6 +40,20 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     announce(&app).context("cannot write to stdout")?;
     app.run(stop.first()).await;
     Ok(())
+}
+
+async fn simulate(config: SimConfig) -> anyhow::Result<()> {
+    let stop = Stop::listen().context("cannot listen for signals")?;
+    let city = app::city(config.map).await?;
+    let shutdown = CancellationToken::new();
+    let url = config.connect.to_string();
+    let fleet = config.sim.fleet(config.first_car);
+    let stopping = async {
+        stop.first().await;
+        shutdown.cancel();
+    };
+    let (simulated, ()) = tokio::join!(sim::run(&url, &fleet, &city, shutdown.clone()), stopping);
+    Ok(simulated?)
 }
 
 /// The one line on stdout: from here on, connections are answered.

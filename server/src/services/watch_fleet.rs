@@ -26,13 +26,13 @@ const YIELD_AT: usize = 1;
 
 /// The handler of `Fleet.Watch`.
 #[derive(Clone, Debug)]
-pub struct WatchFleet {
+pub(super) struct WatchFleet {
     fanout: Fanout,
 }
 
 impl WatchFleet {
     /// A handler that shows what `fanout` has.
-    pub fn new(fanout: Fanout) -> Self {
+    pub(super) fn new(fanout: Fanout) -> Self {
         Self { fanout }
     }
 
@@ -78,11 +78,11 @@ fn cursors(cursors: &[v1::CellCursor]) -> Result<HashMap<Cell, u64>, Status> {
 
 /// Reads requests as prost does, and writes frames as they are.
 #[derive(Clone, Copy, Debug)]
-pub struct FrameCodec;
+pub(super) struct FrameCodec;
 
 /// Strings the slices of a frame together, which makes them one protobuf message.
 #[derive(Clone, Copy, Debug)]
-pub struct FrameEncoder;
+pub(super) struct FrameEncoder;
 
 impl Codec for FrameCodec {
     type Encode = Frame;
