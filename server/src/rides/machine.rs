@@ -137,6 +137,11 @@ impl Refusal {
     }
 }
 
+/// Where a car has an offer to answer.
+const ASKED: &[RideState] = &[RideState::Offered];
+/// Where a car has the ride and not yet the passengers.
+const COMING: &[RideState] = &[RideState::Assigned, RideState::Arrived];
+
 /// What comes of `command`, given the ride as it is (`None`: not opened yet) and the time.
 ///
 /// That a car has one ride at a time is not known here: see [`Refusal::CarBusy`].
@@ -162,11 +167,9 @@ fn decide_open(ride: &Ride, command: Command, now: SystemTime) -> Result<Decisio
             RideState::Offered if ride.held_by() == Some(crew.car) => Ok(Decision::Already),
             _ => wrong_state,
         },
-        Command::EndOffer { car, why } => {
-            leave(ride, car, &[RideState::Offered], || Happening::OfferEnded { car, why })
-        }
+        Command::EndOffer { car, why } => leave(ride, car, ASKED, || Happening::OfferEnded { car, why }),
         Command::Decline { car } => {
-            leave(ride, car, &[RideState::Offered], || Happening::OfferEnded { car, why: OfferEnd::Declined })
+            leave(ride, car, ASKED, || Happening::OfferEnded { car, why: OfferEnd::Declined })
         }
 
         Command::Accept { car }
@@ -189,14 +192,12 @@ fn decide_open(ride: &Ride, command: Command, now: SystemTime) -> Result<Decisio
         },
 
         Command::GiveBack { car, reason } => {
-            leave(ride, car, &[RideState::Assigned, RideState::Arrived], || Happening::Unassigned {
-                car,
-                why: Loss::GaveBack(reason),
-            })
+            let why = Loss::GaveBack(reason);
+            leave(ride, car, COMING, || Happening::Unassigned { car, why })
         }
-        Command::Unassign { car } => leave(ride, car, &[RideState::Assigned, RideState::Arrived], || {
-            Happening::Unassigned { car, why: Loss::CarLost }
-        }),
+        Command::Unassign { car } => {
+            leave(ride, car, COMING, || Happening::Unassigned { car, why: Loss::CarLost })
+        }
 
         Command::Cancel { by, reason } => match ride.state {
             RideState::Cancelled => Ok(Decision::Already),
