@@ -8,9 +8,9 @@ use rides_proto::{
     convert::pack_path,
     v1::{self, city_server},
 };
-use tonic::{Code, Request, Response, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic::{Request, Response, Status};
 
+use super::status::invalid;
 use crate::city::{self, AreaKind, City, MapData, RailKind, StreetClass};
 
 /// Most bytes in one message of the map.
@@ -73,24 +73,17 @@ impl city_server::City for CityService {
     ) -> Result<Response<v1::FindPlacesResponse>, Status> {
         let v1::FindPlacesRequest { query, limit } = request.into_inner();
         if query.chars().count() > MAX_QUERY {
-            return Err(bad_field("query", format!("must not be longer than {MAX_QUERY} characters")));
+            return Err(invalid("query", format!("must not be longer than {MAX_QUERY} characters")));
         }
         let limit = match limit {
             0 => DEFAULT_PLACES,
             1..=MAX_PLACES => limit,
-            _ => return Err(bad_field("limit", format!("must not exceed {MAX_PLACES}"))),
+            _ => return Err(invalid("limit", format!("must not exceed {MAX_PLACES}"))),
         };
         let places = self.city.find_places(&query, limit as usize).into_iter();
         let places = places.map(|place| v1::Place { name: place.name, location: Some(place.at.into()) });
         Ok(Response::new(v1::FindPlacesResponse { places: places.collect() }))
     }
-}
-
-/// INVALID_ARGUMENT with the field at fault.
-fn bad_field(field: &str, problem: String) -> Status {
-    let message = format!("{field} {problem}");
-    let details = ErrorDetails::with_bad_request_violation(field, problem);
-    Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
 /// One thing to draw.
@@ -199,6 +192,9 @@ fn rail(rail: &city::Rail) -> v1::Rail {
 mod tests {
     use futures_util::TryStreamExt as _;
     use rides_proto::{convert::unpack_path, geo::LatLng, v1::city_server::City as _};
+
+    use tonic::Code;
+    use tonic_types::StatusExt as _;
 
     use super::*;
 

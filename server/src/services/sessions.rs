@@ -4,8 +4,8 @@ use std::{sync::Arc, time::SystemTime};
 
 use rides_proto::v1::{self, sessions_server};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
-use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::status::invalid;
 use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, bearer};
 
 /// In characters.
@@ -75,15 +75,6 @@ fn guest_role(role: i32) -> Result<Role, Status> {
         )),
         Err(_unknown) => Err(invalid("role", "is not a role of this contract")),
     }
-}
-
-fn invalid(field: &str, description: impl Into<String>) -> Status {
-    let description = description.into();
-    Status::with_error_details(
-        tonic::Code::InvalidArgument,
-        format!("{field} {description}"),
-        ErrorDetails::with_bad_request_violation(field, description),
-    )
 }
 
 fn unauthenticated(why: Unauthenticated) -> Status {
