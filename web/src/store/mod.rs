@@ -11,6 +11,7 @@ use rides_proto::{
 use crate::model::{CityMap, Connection, Failure, FollowedRide, Place, Quote, Remote, Ride, RideType};
 
 mod fleet;
+mod pace;
 
 pub use fleet::FleetModel;
 
