@@ -12,7 +12,10 @@ use futures_util::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::connection::{Event, Machine, SILENCE, Step};
+use super::{
+    clock::Clock,
+    connection::{Event, Machine, SILENCE, Step},
+};
 use crate::model::{Connection, Millis};
 
 /// Waiting signals before new ones are dropped; they come at the pace of people.
@@ -58,18 +61,6 @@ pub trait Watched {
 
     /// A stream ended, with OK or not. False: there is nothing more to watch, and so no need to retry.
     fn ended(&mut self, end: &Result<(), Status>) -> bool;
-}
-
-/// Time and chance.
-pub trait Clock {
-    /// The monotonic clock.
-    fn now(&self) -> Millis;
-    /// The wall clock, which runs on while the system sleeps. Unix milliseconds.
-    fn wall(&self) -> f64;
-    /// A number in [0, 1).
-    fn chance(&self) -> f64;
-    /// Waits.
-    fn sleep(&self, millis: Millis) -> impl Future<Output = ()>;
 }
 
 /// A stream from before it is open to its end.
@@ -193,26 +184,9 @@ mod tests {
     use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
     use futures_util::{SinkExt as _, future::join, stream};
-    use tokio::time::{Instant, advance, sleep};
+    use tokio::time::{advance, sleep};
 
-    use super::*;
-
-    struct TestClock(Instant);
-
-    impl Clock for TestClock {
-        fn now(&self) -> Millis {
-            self.0.elapsed().as_secs_f64() * 1e3
-        }
-        fn wall(&self) -> f64 {
-            self.now()
-        }
-        fn chance(&self) -> f64 {
-            0.5
-        }
-        async fn sleep(&self, millis: Millis) {
-            sleep(Duration::from_secs_f64(millis.max(0.0) / 1e3)).await;
-        }
-    }
+    use super::{super::clock::TestClock, *};
 
     /// Streams of a script, one an attempt, and a diary of what happened to them.
     #[derive(Clone, Default)]
@@ -233,7 +207,7 @@ mod tests {
 
         async fn run(&self, script: impl AsyncFnOnce(mpsc::Sender<Signal>)) -> Vec<String> {
             let (sender, signals) = mpsc::channel(SIGNALS);
-            join(keep_open(self.clone(), TestClock(Instant::now()), true, signals), script(sender)).await;
+            join(keep_open(self.clone(), TestClock::new(), true, signals), script(sender)).await;
             self.diary.take()
         }
     }

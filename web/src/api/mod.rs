@@ -1,14 +1,16 @@
 //! gRPC-Web in the page: the transport over `fetch`, the tap on it, and live connections.
 //!
 //! [`frames`] (bytes to frames) → [`body`] (frames to what tonic reads) → [`transport`] (a `tower::Service`
-//! under generated clients). [`connection`] (pure) → [`live`] (the task around it) keeps a stream open. Only
-//! [`fetch`] needs a browser.
+//! under generated clients). [`connection`] (pure) → [`live`] (the task around it) keeps a stream open, and
+//! [`call`] is for single answers. Only [`fetch`] and the clock need a browser.
 
 use rides_proto::v1::{city_client::CityClient, fleet_client::FleetClient, rides_client::RidesClient};
 
 use crate::browser;
 
 pub mod body;
+pub mod call;
+pub mod clock;
 pub mod connection;
 pub mod fetch;
 pub mod frames;

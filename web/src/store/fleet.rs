@@ -108,9 +108,9 @@ impl FleetModel {
         &self.epoch
     }
 
-    /// What is known already, for the next stream: cells and their newest ticks.
-    pub fn cursors(&self) -> impl Iterator<Item = (Cell, u64)> {
-        self.cells.iter().map(|(cell, tick)| (*cell, *tick))
+    /// What is known already of `viewport`, for the next stream: cells and their newest ticks.
+    pub fn cursors_in(&self, viewport: Bounds) -> impl Iterator<Item = (Cell, u64)> {
+        Cell::all_in(viewport).filter_map(|cell| self.cells.get(&cell).map(|tick| (cell, *tick)))
     }
 
     /// Forgets what lies outside the cells of `viewport`: no stream speaks of it any more.

@@ -37,6 +37,17 @@ fn first(epoch: &str, cells: Vec<CellUpdate>) -> FleetFrame {
     FleetFrame { epoch: Some(epoch.to_owned()), tick_interval: Some(250.0), ..frame(cells) }
 }
 
+/// Every cell that the tests use, and then some.
+fn everywhere() -> Bounds {
+    let corner =
+        |x: u32, y: u32| WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y: ROW * CELL_SIDE + y }.lat_lng();
+    Bounds::around([corner(10, 10), corner(COLUMNS * CELL_SIDE, 2 * CELL_SIDE)]).expect("two points")
+}
+
+fn cursors(fleet: &FleetModel) -> Vec<(Cell, u64)> {
+    fleet.cursors_in(everywhere()).collect()
+}
+
 /// Where every car is going, by number.
 fn places(fleet: &FleetModel) -> BTreeMap<u32, (f64, f64)> {
     fleet.glides().map(|glide| (glide.number.0, glide.to)).collect()
@@ -102,7 +113,7 @@ fn another_epoch_starts_from_nothing() {
     fleet.apply(&first("a", vec![update(0, 900, true, &[report(1, 10)], &[])]), 0.0);
     fleet.apply(&first("b", vec![update(0, 1, true, &[report(2, 20)], &[])]), 250.0);
     expect(&fleet, &[(2, 20)]);
-    assert_eq!(fleet.cursors().collect::<Vec<_>>(), [(cell(0), 1)]);
+    assert_eq!(cursors(&fleet), [(cell(0), 1)]);
     assert_eq!(fleet.epoch(), "b");
 }
 
@@ -117,7 +128,7 @@ fn what_leaves_the_viewport_is_forgotten() {
     };
     fleet.keep_within(Bounds::around([corner(10, 10), corner(CELL_SIDE + 10, 20)]).expect("two points"));
     expect(&fleet, &[(1, 10)]);
-    assert_eq!(fleet.cursors().map(|(cell, _)| cell).collect::<Vec<_>>(), [cell(0)]);
+    assert_eq!(cursors(&fleet), [(cell(0), 1)]);
 }
 
 #[test]
@@ -125,7 +136,7 @@ fn a_delta_without_its_base_is_no_cursor() {
     let mut fleet = FleetModel::default();
     fleet.apply(&first("a", vec![update(0, 3, false, &[report(1, 10)], &[])]), 0.0);
     expect(&fleet, &[(1, 10)]);
-    assert_eq!(fleet.cursors().count(), 0);
+    assert_eq!(cursors(&fleet), []);
 }
 
 #[test]
@@ -173,11 +184,21 @@ fn a_car_turns_the_short_way() {
     assert!((glide.to_turn - glide.from_turn - 0.2).abs() < 1e-5, "{glide:?}");
 }
 
-/// One tick of the reference: cars that move, appear (or are put somewhere else) and vanish, and the cells
-/// that are sent whole.
-fn tick() -> impl Strategy<Value = (Vec<(u32, Option<u32>)>, [bool; COLUMNS as usize], bool)> {
+/// One tick of the reference.
+#[derive(Clone, Debug)]
+struct Tick {
+    /// Cars that move or appear, or (`None`) vanish.
+    changes: Vec<(u32, Option<u32>)>,
+    /// The cells that are sent whole.
+    snapshots: [bool; COLUMNS as usize],
+    /// The cells come in reverse order.
+    turned: bool,
+}
+
+fn tick() -> impl Strategy<Value = Tick> {
     let change = (0u32..8, prop::option::weighted(0.8, 0..COLUMNS * CELL_SIDE));
     (prop::collection::vec(change, 0..6), any::<[bool; COLUMNS as usize]>(), any::<bool>())
+        .prop_map(|(changes, snapshots, turned)| Tick { changes, snapshots, turned })
 }
 
 proptest! {
@@ -190,7 +211,7 @@ proptest! {
         let empty = (0..COLUMNS).map(|column| update(column, 0, true, &[], &[])).collect();
         fleet.apply(&first("a", empty), 0.0);
 
-        for (n, (changes, snapshots, turned)) in ticks.into_iter().enumerate() {
+        for (n, Tick { changes, snapshots, turned }) in ticks.into_iter().enumerate() {
             let (tick, before) = (n as u64 + 1, truth.clone());
             for (number, x) in changes {
                 match x {
