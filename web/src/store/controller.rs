@@ -5,8 +5,6 @@ use std::{
     rc::Rc,
 };
 
-use futures_channel::mpsc;
-use futures_util::future::{AbortHandle, abortable};
 use leptos::prelude::*;
 use rides_proto::{
     geo::{Bounds, LatLng},
@@ -20,17 +18,18 @@ use super::{
     Command, Store, Update, city,
     decode::{self, Partly},
     follow::Following,
+    running::{Latest, Signals},
     watch::{FleetWatch, RideWatch, same_cells, watchable},
 };
 use crate::{
     api::{
         Api, call,
         clock::BrowserClock,
-        live::{SIGNALS, Signal, keep_open},
+        live::{Signal, keep_open},
         tap::Tap,
     },
     browser::{self, Shelf},
-    model::{Connection, Failure, Millis, Remote, RideType},
+    model::{Connection, Failure, FollowedRide, Millis, Remote, RideType},
 };
 
 /// Where the followed ride's id stays over a reload.
@@ -178,8 +177,10 @@ impl Controller {
         let ride = answer.map_err(|status| decode::failure(&status))?.ride.unwrap_or_default();
         let ride = decode::ride(ride)?;
         let id = ride.id.clone();
-        self.store.apply(Update::Ride(ride));
-        self.store.apply(Update::Followed(None));
+        self.store.apply(Update::Ride(ride.clone()));
+        // Shown at once; the ride's own events take over from here.
+        let followed = FollowedRide { ride, timeline: Vec::new(), progress: None, resumed: None };
+        self.store.apply(Update::Followed(Some(followed)));
         self.follow(id);
         Ok(())
     }
@@ -329,52 +330,6 @@ impl Controller {
     fn signal_all(&self, signal: Signal) {
         self.fleet.send(signal);
         self.followed.send(signal);
-    }
-}
-
-/// The way to a live stream. Closing it, or opening another, ends the stream.
-#[derive(Default)]
-struct Signals(RefCell<Option<mpsc::Sender<Signal>>>);
-
-impl Signals {
-    fn open(&self) -> mpsc::Receiver<Signal> {
-        let (sender, receiver) = mpsc::channel(SIGNALS);
-        self.0.replace(Some(sender));
-        receiver
-    }
-
-    fn close(&self) {
-        self.0.take();
-    }
-
-    fn send(&self, signal: Signal) {
-        if let Some(sender) = &mut *self.0.borrow_mut() {
-            // A stream with so many signals unread has stopped reading them for good.
-            let _ = sender.try_send(signal);
-        }
-    }
-}
-
-/// Runs one task at a time: a new one drops the old, and with it the old one's call.
-#[derive(Default)]
-struct Latest(RefCell<Option<AbortHandle>>);
-
-impl Latest {
-    fn run(&self, task: impl Future<Output = ()> + 'static) {
-        let (task, handle) = abortable(task);
-        if let Some(old) = self.0.replace(Some(handle)) {
-            old.abort();
-        }
-        spawn_local(async move {
-            // Being replaced is no error.
-            let _ = task.await;
-        });
-    }
-
-    fn stop(&self) {
-        if let Some(old) = self.0.take() {
-            old.abort();
-        }
     }
 }
 

@@ -18,6 +18,7 @@ mod decode;
 mod fleet;
 mod follow;
 mod pace;
+mod running;
 mod watch;
 
 pub use controller::Commands;
