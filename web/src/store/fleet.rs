@@ -1,5 +1,242 @@
-//! Where the cars are. Being written.
+//! Where the cars are: fleet frames in, glides to draw out. Positions are never signals.
 
-/// Where the cars are.
+use std::collections::{HashMap, HashSet};
+
+use rides_proto::{
+    geo::{Bounds, EARTH_RADIUS_M},
+    ids::CarNumber,
+    tiles::{Cell, WORLD_SIDE, WorldPoint},
+};
+
+use super::pace::Pace;
+use crate::model::{CarGlide, CarState, Millis};
+
+/// A car that moved further than this between two reports is put there at once, in metres.
+const JUMP_M: f64 = 300.0;
+/// A car that was silent for longer stood still: that says nothing about how often it reports.
+const STOOD_STILL: Millis = 1_500.0;
+
+/// One message of a fleet stream.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct FleetFrame {
+    /// When it was taken, by the server's clock, in Unix milliseconds.
+    pub time: f64,
+    /// In the first message of a stream.
+    pub epoch: Option<String>,
+    /// Likewise.
+    pub tick_interval: Option<Millis>,
+    /// What changed.
+    pub cells: Vec<CellUpdate>,
+}
+
+/// The cars of one cell that changed, or all of them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CellUpdate {
+    /// Where.
+    pub cell: Cell,
+    /// The tick it belongs to.
+    pub tick: u64,
+    /// All cars of the cell are listed.
+    pub snapshot: bool,
+    /// In no order.
+    pub cars: Vec<CarReport>,
+    /// Cars that are not in the cell any more.
+    pub left: Vec<CarNumber>,
+}
+
+/// One car in a frame.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct CarReport {
+    /// Its number.
+    pub number: CarNumber,
+    /// Where it is.
+    pub at: WorldPoint,
+    /// Direction of travel, in turns clockwise from north.
+    pub turn: f32,
+    /// What it is doing.
+    pub state: CarState,
+}
+
+/// The cars of the cells that are watched.
 #[derive(Default)]
-pub struct FleetModel;
+pub struct FleetModel {
+    cars: HashMap<CarNumber, Car>,
+    /// The newest tick of each cell whose cars are all known.
+    cells: HashMap<Cell, u64>,
+    epoch: String,
+    pace: Pace,
+    revision: u64,
+}
+
+struct Car {
+    cell: Cell,
+    /// Of its newest report.
+    tick: u64,
+    /// Ticks between its reports, smoothed.
+    gap: f64,
+    glide: CarGlide,
+}
+
+impl FleetModel {
+    /// How every car moves, in no order.
+    pub fn glides(&self) -> impl Iterator<Item = CarGlide> {
+        self.cars.values().map(|car| car.glide)
+    }
+
+    /// How one car moves.
+    pub fn glide(&self, number: CarNumber) -> Option<CarGlide> {
+        self.cars.get(&number).map(|car| car.glide)
+    }
+
+    /// Changes whenever a car does.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How many cars there are.
+    pub fn len(&self) -> usize {
+        self.cars.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.cars.is_empty()
+    }
+
+    /// What ticks and numbers belong to; empty before the first frame.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// What is known already of `viewport`, for the next stream: cells and their newest ticks.
+    pub fn cursors_in(&self, viewport: Bounds) -> impl Iterator<Item = (Cell, u64)> {
+        Cell::all_in(viewport).filter_map(|cell| self.cells.get(&cell).map(|tick| (cell, *tick)))
+    }
+
+    /// Forgets what lies outside the cells of `viewport`: no stream speaks of it any more.
+    pub fn keep_within(&mut self, viewport: Bounds) {
+        let kept: HashSet<Cell> = Cell::all_in(viewport).collect();
+        self.cells.retain(|cell, _| kept.contains(cell));
+        let before = self.cars.len();
+        self.cars.retain(|_, car| kept.contains(&car.cell));
+        self.revision += u64::from(self.cars.len() != before);
+    }
+
+    /// Applies a message that came at `now`.
+    ///
+    /// Messages of two streams may mix while one replaces the other: what a cell knows already is passed over.
+    pub fn apply(&mut self, frame: &FleetFrame, now: Millis) {
+        if let Some(epoch) = frame.epoch.as_ref().filter(|epoch| **epoch != self.epoch) {
+            *self = Self { epoch: epoch.clone(), revision: self.revision + 1, ..Self::default() };
+        }
+        if let Some(interval) = frame.tick_interval {
+            self.pace.set_interval(interval);
+        }
+        self.pace.arrived(frame.time, now);
+
+        // A cell may come in several pieces: what is new is decided before any of them is applied.
+        let is_news =
+            |update: &&CellUpdate| self.cells.get(&update.cell).is_none_or(|tick| *tick < update.tick);
+        let news: Vec<&CellUpdate> = frame.cells.iter().filter(is_news).collect();
+        // Cars first, absences after: one that went to a neighbouring cell is in it before it leaves the old.
+        for update in &news {
+            for report in &update.cars {
+                self.report(update, report, frame.time, now);
+            }
+        }
+        self.remove_absent(&news);
+        for update in &news {
+            // A delta without a base does not make a cell known: the next stream must send all of it.
+            if update.snapshot || self.cells.contains_key(&update.cell) {
+                self.cells.insert(update.cell, update.tick);
+            }
+        }
+        self.revision += u64::from(!news.is_empty());
+    }
+
+    fn report(&mut self, update: &CellUpdate, report: &CarReport, time: f64, now: Millis) {
+        let Some(car) = self.cars.get_mut(&report.number) else {
+            let car = Car { cell: update.cell, tick: update.tick, gap: 1.0, glide: standing(report, now) };
+            self.cars.insert(report.number, car);
+            return;
+        };
+        let Some(gap) = update.tick.checked_sub(car.tick) else { return };
+        if gap > 0 && self.pace.ticks(gap) < STOOD_STILL {
+            car.gap += (gap as f64 - car.gap) / 4.0;
+        }
+        (car.cell, car.tick) = (update.cell, update.tick);
+        car.glide = onwards(&car.glide, report, now, self.pace.due(time, car.gap, now));
+    }
+
+    fn remove_absent(&mut self, news: &[&CellUpdate]) {
+        for update in news {
+            for number in &update.left {
+                if self.cars.get(number).is_some_and(|car| car.cell == update.cell && car.tick <= update.tick)
+                {
+                    self.cars.remove(number);
+                }
+            }
+        }
+        let snapshots: HashMap<Cell, u64> =
+            news.iter().filter(|update| update.snapshot).map(|update| (update.cell, update.tick)).collect();
+        if !snapshots.is_empty() {
+            // Whoever is listed has the snapshot's tick by now.
+            self.cars.retain(|_, car| snapshots.get(&car.cell).is_none_or(|tick| car.tick >= *tick));
+        }
+    }
+}
+
+fn unit(point: WorldPoint) -> (f64, f64) {
+    let unit = |v: u32| (f64::from(v) + 0.5) / f64::from(WORLD_SIDE);
+    (unit(point.x), unit(point.y))
+}
+
+fn standing(report: &CarReport, now: Millis) -> CarGlide {
+    let at = unit(report.at);
+    CarGlide {
+        number: report.number,
+        from: at,
+        to: at,
+        from_turn: report.turn,
+        to_turn: report.turn,
+        from_at: now,
+        to_at: now,
+        state: report.state,
+    }
+}
+
+/// The glide from where the car is drawn now to where it is reported.
+fn onwards(glide: &CarGlide, report: &CarReport, now: Millis, due: Millis) -> CarGlide {
+    let (from, from_turn) = drawn(glide, now);
+    let to = unit(report.at);
+    if distance_m(from, to) > JUMP_M {
+        return standing(report, now);
+    }
+    let from_turn = from_turn.rem_euclid(1.0);
+    let to_turn = from_turn + short_way(report.turn - from_turn);
+    CarGlide { from, to, from_turn, to_turn, from_at: now, to_at: due, state: report.state, ..*glide }
+}
+
+/// Where and how turned the car is drawn.
+fn drawn(glide: &CarGlide, now: Millis) -> ((f64, f64), f32) {
+    let length = glide.to_at - glide.from_at;
+    let t = if length > 0.0 { ((now - glide.from_at) / length).clamp(0.0, 1.0) } else { 1.0 };
+    let mix = |from: f64, to: f64| from + (to - from) * t;
+    let at = (mix(glide.from.0, glide.to.0), mix(glide.from.1, glide.to.1));
+    (at, glide.from_turn + (glide.to_turn - glide.from_turn) * t as f32)
+}
+
+/// The same turn, in [-0.5, 0.5).
+fn short_way(turn: f32) -> f32 {
+    (turn + 0.5).rem_euclid(1.0) - 0.5
+}
+
+/// Metres between two places of the unit square that are near each other.
+fn distance_m(a: (f64, f64), b: (f64, f64)) -> f64 {
+    use std::f64::consts::{PI, TAU};
+    let side = TAU * EARTH_RADIUS_M / (PI * (1.0 - 2.0 * a.1)).cosh();
+    (b.0 - a.0).hypot(b.1 - a.1) * side
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,17 +2,36 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use leptos::prelude::*;
+use leptos::prelude::{Update as _, *};
 use rides_proto::{
     geo::{Bounds, LatLng},
     ids::RideId,
 };
 
-use crate::model::{CityMap, Connection, Failure, FollowedRide, Place, Quote, Remote, Ride, RideType};
+use crate::model::{
+    CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideType,
+};
 
+mod city;
+mod controller;
+mod decode;
 mod fleet;
+mod follow;
+mod pace;
+mod running;
+mod watch;
 
-pub use fleet::FleetModel;
+pub use controller::Commands;
+pub use fleet::{CarReport, CellUpdate, FleetFrame, FleetModel};
+
+/// The least time between two counts of the cars in view.
+const COUNT_EVERY: Millis = 1_000.0;
+
+/// Starts everything that fills the store. Once, inside the page's root component.
+pub fn start() -> (Store, Commands) {
+    let store = Store::new();
+    (store, Commands::start(store))
+}
 
 /// What the panels and the map read. Cheap to copy. Signals hold what changes at the pace of people;
 /// positions are never signals and live in [`FleetModel`].
@@ -36,6 +55,138 @@ pub struct Store {
     pub cars_in_view: ReadSignal<usize>,
     /// Where the cars are.
     pub fleet: StoredValue<Rc<RefCell<FleetModel>>, LocalStorage>,
+    write: Writers,
+}
+
+/// The other ends of the store's signals.
+#[derive(Clone, Copy)]
+struct Writers {
+    city: WriteSignal<Option<Arc<CityMap>>>,
+    connection: WriteSignal<Connection>,
+    rides: WriteSignal<Vec<Ride>>,
+    followed: WriteSignal<Option<FollowedRide>>,
+    quote: WriteSignal<Remote<Quote>>,
+    action: WriteSignal<Remote<()>>,
+    places: WriteSignal<Remote<Vec<Place>>>,
+    cars_in_view: WriteSignal<usize>,
+    counted_at: StoredValue<Millis>,
+}
+
+/// Every change there is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Update {
+    /// More of the city, or another one.
+    City(Arc<CityMap>),
+    /// The fleet stream's connection.
+    Connection(Connection),
+    /// A message of the fleet stream.
+    Fleet {
+        /// What it says.
+        frame: FleetFrame,
+        /// When it came.
+        now: Millis,
+    },
+    /// From here on the fleet stream speaks of these cells only.
+    Viewport(Bounds),
+    /// The newest rides, newest first.
+    Rides(Vec<Ride>),
+    /// One ride, as of its newest event.
+    Ride(Ride),
+    /// The ride the person follows, or none.
+    Followed(Option<FollowedRide>),
+    /// A fare.
+    Quote(Remote<Quote>),
+    /// A booking or a cancellation.
+    Action(Remote<()>),
+    /// What a street search found.
+    Places(Remote<Vec<Place>>),
+}
+
+impl Store {
+    /// An empty store that nothing fills yet.
+    pub fn new() -> Self {
+        let (city, set_city) = signal(None);
+        let (connection, set_connection) = signal(Connection::Connecting);
+        let (rides, set_rides) = signal(Vec::new());
+        let (followed, set_followed) = signal(None);
+        let (quote, set_quote) = signal(Remote::Idle);
+        let (action, set_action) = signal(Remote::Idle);
+        let (places, set_places) = signal(Remote::Idle);
+        let (cars_in_view, set_cars_in_view) = signal(0);
+        let write = Writers {
+            city: set_city,
+            connection: set_connection,
+            rides: set_rides,
+            followed: set_followed,
+            quote: set_quote,
+            action: set_action,
+            places: set_places,
+            cars_in_view: set_cars_in_view,
+            counted_at: StoredValue::new(f64::NEG_INFINITY),
+        };
+        let fleet = StoredValue::new_local(Rc::default());
+        Self { city, connection, rides, followed, quote, action, places, cars_in_view, fleet, write }
+    }
+
+    /// The one way to change what the page knows.
+    pub fn apply(&self, update: Update) {
+        match update {
+            Update::City(city) => self.write.city.set(Some(city)),
+            Update::Connection(connection) => set_if_new(self.connection, self.write.connection, connection),
+            Update::Fleet { frame, now } => {
+                let cars = self.fleet.with_value(|fleet| {
+                    fleet.borrow_mut().apply(&frame, now);
+                    fleet.borrow().len()
+                });
+                if now - self.write.counted_at.get_value() >= COUNT_EVERY {
+                    self.write.counted_at.set_value(now);
+                    set_if_new(self.cars_in_view, self.write.cars_in_view, cars);
+                }
+            }
+            Update::Viewport(bounds) => self.fleet.with_value(|fleet| fleet.borrow_mut().keep_within(bounds)),
+            Update::Rides(newest) => {
+                let rides = self.rides.with_untracked(|known| merge_page(known, newest));
+                set_if_new(self.rides, self.write.rides, rides);
+            }
+            Update::Ride(ride) => self.write.rides.update(|rides| merge_ride(rides, ride)),
+            Update::Followed(followed) => self.write.followed.set(followed),
+            Update::Quote(quote) => self.write.quote.set(quote),
+            Update::Action(action) => self.write.action.set(action),
+            Update::Places(places) => self.write.places.set(places),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn set_if_new<T: PartialEq + Send + Sync + 'static>(read: ReadSignal<T>, write: WriteSignal<T>, value: T) {
+    if read.with_untracked(|old| *old != value) {
+        write.set(value);
+    }
+}
+
+/// The newest page of rides, where a ride that is known from later events stays as it is.
+fn merge_page(known: &[Ride], newest: Vec<Ride>) -> Vec<Ride> {
+    let newer = |ride: Ride| match known.iter().find(|other| other.id == ride.id) {
+        Some(other) if other.version > ride.version => other.clone(),
+        _ => ride,
+    };
+    newest.into_iter().map(newer).collect()
+}
+
+/// Puts a ride in its place, or first.
+fn merge_ride(rides: &mut Vec<Ride>, ride: Ride) {
+    // As in lists: a hundred routes would be megabytes.
+    let ride = Ride { route: Vec::new(), ..ride };
+    match rides.iter_mut().find(|other| other.id == ride.id) {
+        Some(other) if other.version <= ride.version => *other = ride,
+        Some(_) => {}
+        None => rides.insert(0, ride),
+    }
 }
 
 /// What a person can ask for. Panels and the map send these; the answers come back through the store.
@@ -75,4 +226,68 @@ pub enum Command {
     Reconnect,
     /// Clear the failure shown of the last action.
     Dismiss(Failure),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Money, RideState};
+
+    fn ride(id: &str, version: u64) -> Ride {
+        Ride {
+            id: RideId::new(id),
+            version,
+            state: RideState::Requested,
+            kind: RideType::Regular,
+            rider_id: String::new(),
+            pickup: None,
+            dropoff: None,
+            car_id: None,
+            driver_id: String::new(),
+            fare: Money::default(),
+            distance_m: 0,
+            duration_s: 0,
+            route: Vec::new(),
+            requested_at: 0,
+            updated_at: 0,
+            cancel_reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_old_list_does_not_undo_newer_events() {
+        let owner = Owner::new();
+        owner.set();
+        let store = Store::new();
+        store.apply(Update::Rides(vec![ride("b", 1), ride("a", 1)]));
+        store.apply(Update::Ride(ride("a", 4)));
+        store.apply(Update::Ride(ride("c", 1)));
+        store.apply(Update::Rides(vec![ride("c", 2), ride("b", 1), ride("a", 3)]));
+        store.apply(Update::Ride(ride("a", 2)));
+        assert_eq!(store.rides.get_untracked(), [ride("c", 2), ride("b", 1), ride("a", 4)]);
+    }
+
+    #[test]
+    fn cars_are_counted_at_most_once_a_second() {
+        let owner = Owner::new();
+        owner.set();
+        let store = Store::new();
+        let cell = rides_proto::tiles::Cell::new(7).expect("on Earth");
+        let frame = |tick, count| {
+            let cars = (0..count).map(|number| CarReport {
+                number: rides_proto::ids::CarNumber(number),
+                at: cell.point(0, 0),
+                turn: 0.0,
+                state: crate::model::CarState::Free,
+            });
+            let update = CellUpdate { cell, tick, snapshot: true, cars: cars.collect(), left: Vec::new() };
+            FleetFrame { cells: vec![update], ..FleetFrame::default() }
+        };
+        let mut counts = Vec::new();
+        for (now, cars) in [(0.0, 3), (500.0, 5), (999.0, 6), (1_000.0, 7)] {
+            store.apply(Update::Fleet { frame: frame(now as u64 + 1, cars), now });
+            counts.push(store.cars_in_view.get_untracked());
+        }
+        assert_eq!(counts, [3, 3, 3, 7]);
+    }
 }

@@ -1,0 +1,145 @@
+//! The browser's `fetch`: all of the transport that only runs in one.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{
+    Stream, StreamExt as _,
+    stream::{self, LocalBoxStream},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use js_sys::{Array, Reflect, Uint8Array};
+use send_wrapper::SendWrapper;
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    AbortController, Headers, ReadableStreamDefaultReader, RequestCache, RequestInit, RequestRedirect,
+};
+
+use super::transport::{Chunks, Fetch};
+
+/// Requests of the page, to where it came from.
+#[derive(Clone, Copy)]
+pub struct BrowserFetch;
+
+impl Fetch for BrowserFetch {
+    type Chunks = BrowserChunks;
+
+    async fn fetch(&self, request: Request<Bytes>) -> Result<Response<BrowserChunks>, String> {
+        fetch(request).await.map_err(|error| format!("the server cannot be reached ({})", describe(&error)))
+    }
+}
+
+async fn fetch(request: Request<Bytes>) -> Result<Response<BrowserChunks>, JsValue> {
+    let abort = AbortOnDrop::new()?;
+    let (head, body) = request.into_parts();
+
+    let headers = Headers::new()?;
+    for (name, value) in &head.headers {
+        headers.append(name.as_str(), &String::from_utf8_lossy(value.as_bytes()))?;
+    }
+    let init = RequestInit::new();
+    init.set_method(head.method.as_str());
+    init.set_headers_headers(&headers);
+    init.set_body(&Uint8Array::from(&body[..]));
+    init.set_cache(RequestCache::NoStore);
+    init.set_redirect(RequestRedirect::Error);
+    init.set_signal(Some(&abort.controller.signal()));
+
+    let window = web_sys::window().ok_or("there is no window")?;
+    let fetched = window.fetch_with_str_and_init(&head.uri.to_string(), &init);
+    let fetched: web_sys::Response = JsFuture::from(fetched).await?.dyn_into()?;
+
+    let mut response = Response::new(());
+    *response.status_mut() = fetched.status().try_into().map_err(|_| "not an HTTP status")?;
+    *response.headers_mut() = read_headers(&fetched.headers());
+    let reader = match fetched.body() {
+        Some(body) => Some(body.get_reader().dyn_into()?),
+        None => None,
+    };
+    Ok(response.map(|()| BrowserChunks {
+        chunks: SendWrapper::new(read_chunks(reader).boxed_local()),
+        abort: SendWrapper::new(abort),
+    }))
+}
+
+fn read_headers(headers: &Headers) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for entry in headers.entries().into_iter().flatten() {
+        let entry: Array = entry.unchecked_into();
+        let name = entry.get(0).as_string().and_then(|name| HeaderName::try_from(name).ok());
+        let value = entry.get(1).as_string().and_then(|value| HeaderValue::try_from(value).ok());
+        if let (Some(name), Some(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+fn read_chunks(reader: Option<ReadableStreamDefaultReader>) -> impl Stream<Item = Result<Bytes, String>> {
+    stream::unfold(reader, async |reader| {
+        let reader = reader?;
+        match read_chunk(&reader).await {
+            Ok(Some(chunk)) => Some((Ok(chunk), Some(reader))),
+            Ok(None) => None,
+            Err(error) => Some((Err(format!("the connection broke ({})", describe(&error))), None)),
+        }
+    })
+}
+
+async fn read_chunk(reader: &ReadableStreamDefaultReader) -> Result<Option<Bytes>, JsValue> {
+    let read = JsFuture::from(reader.read()).await?;
+    if Reflect::get(&read, &"done".into())?.is_truthy() {
+        return Ok(None);
+    }
+    let chunk: Uint8Array = Reflect::get(&read, &"value".into())?.dyn_into()?;
+    Ok(Some(chunk.to_vec().into()))
+}
+
+/// The body of a fetched response. JavaScript's handles stay on the page's one thread; tonic asks for `Send`.
+pub struct BrowserChunks {
+    chunks: SendWrapper<LocalBoxStream<'static, Result<Bytes, String>>>,
+    abort: SendWrapper<AbortOnDrop>,
+}
+
+impl Stream for BrowserChunks {
+    type Item = Result<Bytes, String>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.chunks.poll_next_unpin(cx)
+    }
+}
+
+impl Chunks for BrowserChunks {
+    fn complete(&mut self) {
+        self.abort.armed = false;
+    }
+}
+
+/// Without it some browsers keep the stream open after everyone has forgotten it.
+struct AbortOnDrop {
+    controller: AbortController,
+    armed: bool,
+}
+
+impl AbortOnDrop {
+    fn new() -> Result<Self, JsValue> {
+        Ok(Self { controller: AbortController::new()?, armed: true })
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if self.armed {
+            self.controller.abort();
+        }
+    }
+}
+
+fn describe(error: &JsValue) -> String {
+    let message = Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
+    message.or_else(|| error.as_string()).unwrap_or_else(|| "no reason given".to_owned())
+}

@@ -1,0 +1,321 @@
+//! Keeps a stream open: the task around [`super::connection`].
+//!
+//! A stream that is to be replaced (another viewport) stays until its successor has answered, so that nothing
+//! on the screen stops in between.
+
+use std::{future::pending, pin::pin};
+
+use futures_channel::mpsc;
+use futures_util::{
+    FutureExt as _, StreamExt as _, TryFutureExt as _, select_biased, stream::LocalBoxStream,
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::{
+    clock::Clock,
+    connection::{Event, Machine, SILENCE, Step},
+};
+use crate::model::{Connection, Millis};
+
+/// Waiting signals before new ones are dropped; they come at the pace of people.
+pub const SIGNALS: usize = 32;
+/// A clock that ran on by this much more than the other means that the system slept.
+const SLEPT: f64 = 5_000.0;
+
+/// What the rest of the page can tell a live stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// Someone looks at the page again.
+    Wake,
+    /// The browser sees a network.
+    Online,
+    /// The browser sees none.
+    Offline,
+    /// The person asks for an attempt now.
+    Reconnect,
+    /// What is watched has changed: open anew, and drop the old stream when the new one has answered.
+    Reopen,
+}
+
+/// An attempt that first makes the call and then yields what the call answers with.
+pub fn attempt<F: 'static>(
+    call: impl Future<Output = Result<tonic::Response<tonic::Streaming<F>>, Status>> + 'static,
+) -> Attempt<F> {
+    call.map_ok(tonic::Response::into_inner).try_flatten_stream().boxed_local()
+}
+
+/// What is watched, and what becomes of it.
+pub trait Watched {
+    /// One message.
+    type Frame;
+
+    /// Opens a stream from where the last one ended. Dropping it gives the call up.
+    fn open(&mut self) -> Attempt<Self::Frame>;
+
+    /// A message came. `first`: it is the first of its stream, and the stream before is gone.
+    fn frame(&mut self, frame: Self::Frame, first: bool);
+
+    /// The state of the connection, after every change.
+    fn connection(&mut self, connection: Connection);
+
+    /// A stream ended, with OK or not. False: there is nothing more to watch, and so no need to retry.
+    fn ended(&mut self, end: &Result<(), Status>) -> bool;
+}
+
+/// A stream from before it is open to its end.
+pub type Attempt<F> = LocalBoxStream<'static, Result<F, Status>>;
+
+/// A stream that is to replace another.
+struct Successor<F> {
+    stream: Attempt<F>,
+    give_up_at: Millis,
+}
+
+enum Input<F> {
+    Signal(Option<Signal>),
+    /// From the stream in use.
+    Current(Option<Result<F, Status>>),
+    /// From its successor.
+    Successor(Option<Result<F, Status>>),
+    Tick,
+}
+
+/// Watches until there is nothing more to watch, or nobody is left to send a signal.
+pub async fn keep_open<W: Watched>(
+    mut watched: W,
+    clock: impl Clock,
+    online: bool,
+    mut signals: mpsc::Receiver<Signal>,
+) {
+    let mut machine = Machine::new(clock.now(), online);
+    let mut current = Some(watched.open());
+    let mut fresh = true;
+    let mut successor: Option<Successor<W::Frame>> = None;
+    let mut drift = clock.wall() - clock.now();
+    loop {
+        watched.connection(machine.connection());
+        let wake_at =
+            machine.deadline().min(successor.as_ref().map_or(f64::INFINITY, |next| next.give_up_at));
+        let input =
+            next_input(&mut signals, &mut current, &mut successor, clock.sleep(wake_at - clock.now())).await;
+
+        let now = clock.now();
+        let slept = clock.wall() - now - drift > SLEPT;
+        drift = clock.wall() - now;
+        let event = match input {
+            Input::Signal(None) => return,
+            Input::Signal(Some(Signal::Reopen)) => {
+                if fresh && current.is_some() {
+                    current = Some(watched.open());
+                } else if current.is_some() {
+                    successor = Some(Successor { stream: watched.open(), give_up_at: now + SILENCE });
+                }
+                continue;
+            }
+            Input::Current(Some(Ok(frame))) => {
+                watched.frame(frame, std::mem::take(&mut fresh));
+                Event::Frame
+            }
+            Input::Successor(Some(Ok(frame))) => {
+                current = successor.take().map(|next| next.stream);
+                watched.frame(frame, true);
+                Event::Frame
+            }
+            Input::Current(end) | Input::Successor(end) => {
+                let end = end.map_or(Ok(()), |end| end.map(drop));
+                if !watched.ended(&end) {
+                    return;
+                }
+                Event::Failed { drain_for: end.err().and_then(|status| drain_for(&status)) }
+            }
+            Input::Tick if successor.as_ref().is_some_and(|next| now >= next.give_up_at) => {
+                Event::Failed { drain_for: None }
+            }
+            _ if slept => Event::Slept,
+            Input::Tick => Event::Tick,
+            Input::Signal(Some(Signal::Wake)) => Event::Wake,
+            Input::Signal(Some(Signal::Online)) => Event::Online,
+            Input::Signal(Some(Signal::Offline)) => Event::Offline,
+            Input::Signal(Some(Signal::Reconnect)) => Event::Reconnect,
+        };
+        match machine.on(event, now, clock.chance()) {
+            Step::Stay => {}
+            Step::Open => (current, fresh, successor) = (Some(watched.open()), true, None),
+            Step::Close => (current, successor) = (None, None),
+        }
+    }
+}
+
+async fn next_input<F>(
+    signals: &mut mpsc::Receiver<Signal>,
+    current: &mut Option<Attempt<F>>,
+    successor: &mut Option<Successor<F>>,
+    timer: impl Future<Output = ()>,
+) -> Input<F> {
+    let current = async {
+        match current {
+            Some(stream) => stream.next().await,
+            None => pending().await,
+        }
+    };
+    let successor = async {
+        match successor {
+            Some(next) => next.stream.next().await,
+            None => pending().await,
+        }
+    };
+    select_biased! {
+        signal = signals.next() => Input::Signal(signal),
+        item = pin!(successor.fuse()) => Input::Successor(item),
+        item = pin!(current.fuse()) => Input::Current(item),
+        () = pin!(timer.fuse()) => Input::Tick,
+    }
+}
+
+/// How long a server that is going away wants to be left alone, in milliseconds.
+fn drain_for(status: &Status) -> Option<Millis> {
+    let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    delay.filter(|_| status.code() == Code::Unavailable).map(|delay| delay.as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
+
+    use futures_util::{SinkExt as _, future::join, stream};
+    use tokio::time::{advance, sleep};
+
+    use super::{super::clock::TestClock, *};
+
+    /// Streams of a script, one an attempt, and a diary of what happened to them.
+    #[derive(Clone, Default)]
+    struct Scripted {
+        attempts: Rc<RefCell<VecDeque<Attempt<u32>>>>,
+        diary: Rc<RefCell<Vec<String>>>,
+    }
+
+    impl Scripted {
+        fn new(attempts: impl IntoIterator<Item = Attempt<u32>>) -> Self {
+            let attempts = Rc::new(RefCell::new(attempts.into_iter().collect()));
+            Self { attempts, ..Self::default() }
+        }
+
+        fn note(&self, text: impl Into<String>) {
+            self.diary.borrow_mut().push(text.into());
+        }
+
+        async fn run(&self, script: impl AsyncFnOnce(mpsc::Sender<Signal>)) -> Vec<String> {
+            let (sender, signals) = mpsc::channel(SIGNALS);
+            join(keep_open(self.clone(), TestClock::new(), true, signals), script(sender)).await;
+            self.diary.take()
+        }
+    }
+
+    impl Watched for Scripted {
+        type Frame = u32;
+
+        fn open(&mut self) -> Attempt<u32> {
+            self.note("open");
+            let dropped = OnDrop(self.clone());
+            let attempt =
+                self.attempts.borrow_mut().pop_front().unwrap_or_else(|| stream::pending().boxed_local());
+            attempt.inspect(move |_| _ = &dropped).boxed_local()
+        }
+
+        fn frame(&mut self, frame: u32, first: bool) {
+            self.note(format!("{frame}{}", if first { " first" } else { "" }));
+        }
+
+        fn connection(&mut self, connection: Connection) {
+            if let Connection::Waiting { .. } | Connection::Draining { .. } = connection {
+                self.note(format!("{connection:?}"));
+            }
+        }
+
+        fn ended(&mut self, end: &Result<(), Status>) -> bool {
+            self.note(end.as_ref().map_or_else(|status| status.code().to_string(), |()| "OK".to_owned()));
+            end.is_err()
+        }
+    }
+
+    struct OnDrop(Scripted);
+
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            self.0.note("dropped");
+        }
+    }
+
+    fn then_silent(frames: &[u32]) -> Attempt<u32> {
+        stream::iter(frames.to_vec()).map(Ok).chain(stream::pending()).boxed_local()
+    }
+
+    fn failing(status: Status) -> Attempt<u32> {
+        stream::iter([Err(status)]).boxed_local()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_old_stream_stays_until_the_new_one_has_answered() {
+        let slow = stream::once(sleep(Duration::from_secs(1))).map(|()| Ok(2)).chain(then_silent(&[]));
+        let scripted = Scripted::new([then_silent(&[1]), slow.boxed_local()]);
+        let diary = scripted
+            .run(async |mut sender| {
+                sleep(Duration::from_millis(10)).await;
+                sender.send(Signal::Reopen).await.expect("alive");
+                sleep(Duration::from_millis(500)).await;
+                assert!(!scripted.diary.borrow().contains(&"dropped".to_owned()));
+                sleep(Duration::from_secs(1)).await;
+            })
+            .await;
+        assert_eq!(diary, ["open", "1 first", "open", "dropped", "2 first", "dropped"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_a_stream_and_a_new_one_is_opened() {
+        let scripted = Scripted::new([then_silent(&[1]), then_silent(&[2])]);
+        let diary = scripted.run(async |_sender| sleep(Duration::from_millis(10_300)).await).await;
+        let waiting = "Waiting { retry_at: 10125.0, attempt: 1 }";
+        assert_eq!(diary, ["open", "1 first", "dropped", waiting, "open", "2 first", "dropped"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_successor_that_says_nothing_is_given_up_with_its_predecessor() {
+        let beating = stream::iter(0..).then(async |n| {
+            sleep(Duration::from_secs(4)).await;
+            Ok(n)
+        });
+        let scripted = Scripted::new([beating.boxed_local(), then_silent(&[]), then_silent(&[7])]);
+        let diary = scripted
+            .run(async |mut sender| {
+                sleep(Duration::from_secs(5)).await;
+                sender.send(Signal::Reopen).await.expect("alive");
+                sleep(Duration::from_secs(11)).await;
+            })
+            .await;
+        assert_eq!(diary[..4], ["open", "0 first", "open", "1"]);
+        assert!(diary.contains(&"7 first".to_owned()), "{diary:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_is_final_ends_the_watching() {
+        let scripted = Scripted::new([stream::iter([Ok(1), Ok(2)]).boxed_local()]);
+        let diary = scripted.run(async |_sender| ()).await;
+        assert_eq!(diary, ["open", "1 first", "2", "OK", "dropped"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_draining_server_is_left_alone_for_as_long_as_it_says() {
+        let details = tonic_types::ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
+        let status = Status::with_error_details(Code::Unavailable, "draining", details);
+        let scripted = Scripted::new([failing(status), then_silent(&[1])]);
+        let diary = scripted
+            .run(async |_sender| {
+                advance(Duration::from_secs(1)).await;
+                sleep(Duration::from_secs(2)).await;
+            })
+            .await;
+        let draining = "Draining { retry_at: 2125.0 }";
+        assert!(diary.contains(&draining.to_owned()) && diary.contains(&"1 first".to_owned()), "{diary:?}");
+    }
+}

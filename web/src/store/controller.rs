@@ -1,0 +1,370 @@
+//! Commands of a person to calls of the server; what comes back goes into the store.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use leptos::prelude::*;
+use rides_proto::{
+    geo::{Bounds, LatLng},
+    ids::RideId,
+    v1,
+};
+use tonic::Code;
+use wasm_bindgen_futures::spawn_local;
+
+use super::{
+    Command, Store, Update, city,
+    decode::{self, Partly},
+    follow::Following,
+    running::{Latest, Signals},
+    watch::{FleetWatch, RideWatch, same_cells, watchable},
+};
+use crate::{
+    api::{
+        Api, call,
+        clock::BrowserClock,
+        live::{Signal, keep_open},
+        tap::Tap,
+    },
+    browser::{self, Shelf},
+    model::{Connection, Failure, FollowedRide, Millis, Remote, RideType},
+};
+
+/// Where the followed ride's id stays over a reload.
+const FOLLOWED: &str = "rides.followed";
+/// Where the rider's own id stays.
+const RIDER: &str = "rides.rider";
+/// Between two looks at the newest rides.
+const LIST_EVERY: Millis = 5_000.0;
+/// How many of them.
+const LIST_SIZE: u32 = 50;
+/// A person types on for about this long.
+const TYPING: Millis = 120.0;
+
+/// Takes what people ask for. Cheap to copy.
+#[derive(Clone, Copy)]
+pub struct Commands(StoredValue<Rc<Controller>, LocalStorage>);
+
+impl Commands {
+    pub(super) fn start(store: Store) -> Self {
+        Self(StoredValue::new_local(Controller::start(store)))
+    }
+
+    /// Sets about it. The answer comes through the store.
+    pub fn send(self, command: Command) {
+        let controller = self.0.get_value();
+        controller.handle(command);
+    }
+
+    /// What passed over the wire.
+    pub fn tap(self) -> Tap {
+        self.0.with_value(|controller| controller.api.tap().clone())
+    }
+}
+
+struct Controller {
+    api: Api,
+    store: Store,
+    rider_id: String,
+    /// What the map shows, cut to what may be watched.
+    viewport: Rc<Cell<Bounds>>,
+    fleet: Signals,
+    followed: Signals,
+    quote: Latest,
+    places: Latest,
+    city: Latest,
+    city_streams: Rc<Cell<bool>>,
+    /// The booking whose outcome is not known, and its key: the same booking again is the same ride.
+    unsettled: RefCell<Option<(Booking, String)>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Booking {
+    pickup: LatLng,
+    dropoff: LatLng,
+    kind: RideType,
+}
+
+impl Controller {
+    fn start(store: Store) -> Rc<Self> {
+        let controller = Rc::new(Self {
+            api: Api::new(),
+            store,
+            rider_id: own_id(),
+            viewport: Rc::new(Cell::new(nowhere())),
+            fleet: Signals::default(),
+            followed: Signals::default(),
+            quote: Latest::default(),
+            places: Latest::default(),
+            city: Latest::default(),
+            city_streams: Rc::default(),
+            unsettled: RefCell::default(),
+        });
+        controller.watch_fleet();
+        controller.load_city();
+        controller.listen();
+        spawn_local(controller.clone().keep_listing());
+        if let Some(id) = Shelf::Session.get(FOLLOWED) {
+            controller.follow(RideId::new(id));
+        }
+        controller
+    }
+
+    fn handle(self: Rc<Self>, command: Command) {
+        match command {
+            Command::Quote { pickup, dropoff, kind } => self.ask_quote(Booking { pickup, dropoff, kind }),
+            Command::ClearQuote => {
+                self.quote.stop();
+                self.store.apply(Update::Quote(Remote::Idle));
+            }
+            Command::Book { pickup, dropoff, kind } => {
+                self.act(async move |this| this.book(Booking { pickup, dropoff, kind }).await);
+            }
+            Command::Cancel(ride) => self.act(async move |this| this.cancel(&ride).await),
+            Command::Follow(ride) => {
+                self.store.apply(Update::Followed(None));
+                self.follow(ride);
+            }
+            Command::Unfollow => self.unfollow(),
+            Command::FindPlaces(query) => self.find_places(&query),
+            Command::Look(bounds) => {
+                let bounds = watchable(bounds);
+                if !same_cells(self.viewport.replace(bounds), bounds) {
+                    self.fleet.send(Signal::Reopen);
+                }
+            }
+            Command::Reconnect => self.signal_all(Signal::Reconnect),
+            Command::Dismiss(failure) => {
+                if self.store.action.get_untracked() == Remote::Failed(failure) {
+                    self.store.apply(Update::Action(Remote::Idle));
+                }
+            }
+        }
+    }
+
+    /// Books or cancels, one at a time: a second press while the first is under way does nothing.
+    fn act(self: Rc<Self>, action: impl AsyncFnOnce(&Rc<Self>) -> Result<(), Failure> + 'static) {
+        if self.store.action.get_untracked() == Remote::Loading {
+            return;
+        }
+        self.store.apply(Update::Action(Remote::Loading));
+        spawn_local(async move {
+            let outcome = action(&self).await.map_or_else(Remote::Failed, Remote::Ready);
+            self.store.apply(Update::Action(outcome));
+        });
+    }
+
+    async fn book(self: &Rc<Self>, booking: Booking) -> Result<(), Failure> {
+        let request = v1::BookRequest {
+            request_id: self.key_of(booking),
+            pickup: Some(booking.pickup.into()),
+            dropoff: Some(booking.dropoff.into()),
+            r#type: wire_type(booking.kind).into(),
+            rider_id: self.rider_id.clone(),
+            passenger_ids: Vec::new(),
+        };
+        let clock = BrowserClock;
+        let answer = call::retrying(&clock, async || {
+            call::unary(&clock, self.api.rides().book(call::request(request.clone()))).await
+        });
+        let answer = answer.await;
+        let unknown = matches!(&answer, Err(status) if outcome_is_unknown(status.code()));
+        if !unknown {
+            self.unsettled.take();
+        }
+        let ride = answer.map_err(|status| decode::failure(&status))?.ride.unwrap_or_default();
+        let ride = decode::ride(ride)?;
+        let id = ride.id.clone();
+        self.store.apply(Update::Ride(ride.clone()));
+        // Shown at once; the ride's own events take over from here.
+        let followed = FollowedRide { ride, timeline: Vec::new(), progress: None, resumed: None };
+        self.store.apply(Update::Followed(Some(followed)));
+        self.follow(id);
+        Ok(())
+    }
+
+    /// The key of a booking: the old one if it is the booking whose outcome is unknown, else a new one.
+    fn key_of(&self, booking: Booking) -> String {
+        let mut unsettled = self.unsettled.borrow_mut();
+        let old = unsettled.take().filter(|(other, _)| *other == booking);
+        unsettled.insert(old.unwrap_or_else(|| (booking, browser::random_uuid()))).1.clone()
+    }
+
+    async fn cancel(&self, ride: &RideId) -> Result<(), Failure> {
+        let request = v1::CancelRequest {
+            ride_id: ride.as_str().to_owned(),
+            by: v1::Actor::Rider.into(),
+            reason: String::new(),
+        };
+        let clock = BrowserClock;
+        let answer = call::retrying(&clock, async || {
+            call::unary(&clock, self.api.rides().cancel(call::request(request.clone()))).await
+        });
+        let ride = answer.await.map_err(|status| decode::failure(&status))?.ride.unwrap_or_default();
+        self.store.apply(Update::Ride(decode::ride(ride)?));
+        Ok(())
+    }
+
+    fn ask_quote(self: &Rc<Self>, booking: Booking) {
+        self.store.apply(Update::Quote(Remote::Loading));
+        let this = self.clone();
+        self.quote.run(async move {
+            let request = v1::QuoteRequest {
+                pickup: Some(booking.pickup.into()),
+                dropoff: Some(booking.dropoff.into()),
+                r#type: wire_type(booking.kind).into(),
+            };
+            let answer = call::unary(&BrowserClock, this.api.rides().quote(call::request(request))).await;
+            let quote = answer
+                .map_err(|status| decode::failure(&status))
+                .and_then(|quote| decode::quote(quote).map_err(Failure::from));
+            this.store.apply(Update::Quote(quote.map_or_else(Remote::Failed, Remote::Ready)));
+        });
+    }
+
+    fn find_places(self: &Rc<Self>, query: &str) {
+        let query = query.trim().to_owned();
+        if query.is_empty() {
+            self.places.stop();
+            self.store.apply(Update::Places(Remote::Idle));
+            return;
+        }
+        self.store.apply(Update::Places(Remote::Loading));
+        let this = self.clone();
+        self.places.run(async move {
+            browser::sleep(TYPING).await;
+            let request = call::request(v1::FindPlacesRequest { query, limit: 0 });
+            let answer = call::unary(&BrowserClock, this.api.city().find_places(request)).await;
+            let places = answer.map(|found| good_part(decode::places(found.places)));
+            let places = places.map_err(|status| decode::failure(&status));
+            this.store.apply(Update::Places(places.map_or_else(Remote::Failed, Remote::Ready)));
+        });
+    }
+
+    fn follow(self: &Rc<Self>, ride: RideId) {
+        Shelf::Session.set(FOLLOWED, ride.as_str());
+        let this = self.clone();
+        let watch = RideWatch {
+            api: self.api.clone(),
+            store: self.store,
+            ride,
+            following: Following::default(),
+            on_refused: Box::new(move |status| {
+                this.unfollow();
+                this.store.apply(Update::Action(Remote::Failed(decode::failure(status))));
+            }),
+        };
+        let signals = self.followed.open();
+        spawn_local(keep_open(watch, BrowserClock, browser::is_online(), signals));
+    }
+
+    fn unfollow(&self) {
+        Shelf::Session.remove(FOLLOWED);
+        self.followed.close();
+        self.store.apply(Update::Followed(None));
+    }
+
+    fn watch_fleet(self: &Rc<Self>) {
+        let this = self.clone();
+        let watch = FleetWatch {
+            api: self.api.clone(),
+            store: self.store,
+            viewport: self.viewport.clone(),
+            opened_for: self.viewport.get(),
+            live: false,
+            on_live: Box::new(move || {
+                // Perhaps it is another server, with another city.
+                if !this.city_streams.get() {
+                    this.load_city();
+                }
+                let this = this.clone();
+                spawn_local(async move { this.list().await });
+            }),
+        };
+        spawn_local(keep_open(watch, BrowserClock, browser::is_online(), self.fleet.open()));
+    }
+
+    fn load_city(&self) {
+        self.city.run(city::load(self.api.clone(), self.store, self.city_streams.clone()));
+    }
+
+    /// Looks at the newest rides every now and then, for as long as someone is there to see them.
+    async fn keep_listing(self: Rc<Self>) {
+        loop {
+            browser::sleep(LIST_EVERY).await;
+            let live = matches!(self.store.connection.get_untracked(), Connection::Live { .. });
+            if live && browser::is_visible() {
+                self.list().await;
+            }
+        }
+    }
+
+    /// A failure shows in the connection, and the next look is not far.
+    async fn list(&self) {
+        let request = call::request(v1::ListRequest { page_size: LIST_SIZE, ..Default::default() });
+        if let Ok(list) = call::unary(&BrowserClock, self.api.rides().list(request)).await {
+            self.store.apply(Update::Rides(good_part(decode::rides(list.rides))));
+        }
+    }
+
+    fn listen(self: &Rc<Self>) {
+        for (event, signal) in [
+            ("online", Signal::Online),
+            ("offline", Signal::Offline),
+            ("focus", Signal::Wake),
+            ("pageshow", Signal::Wake),
+        ] {
+            let this = self.clone();
+            browser::on_window(event, move || this.signal_all(signal));
+        }
+        let this = self.clone();
+        browser::on_visibility(move || {
+            if browser::is_visible() {
+                this.signal_all(Signal::Wake);
+            }
+        });
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        self.fleet.send(signal);
+        self.followed.send(signal);
+    }
+}
+
+/// What could be read; what could not is said on the console.
+fn good_part<T>((good, wrong): Partly<T>) -> T {
+    if let Some(why) = wrong {
+        browser::warn_once(&why.to_string());
+    }
+    good
+}
+
+fn wire_type(kind: RideType) -> v1::RideType {
+    match kind {
+        RideType::Regular => v1::RideType::Regular,
+        RideType::Pool => v1::RideType::Pool,
+    }
+}
+
+/// Whether a call that failed so may have taken effect.
+fn outcome_is_unknown(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled)
+}
+
+/// Who books from this browser.
+fn own_id() -> String {
+    Shelf::Local.get(RIDER).unwrap_or_else(|| {
+        let id = browser::random_uuid();
+        Shelf::Local.set(RIDER, &id);
+        id
+    })
+}
+
+/// Until the map says what it shows, the fleet stream watches a cell in the ocean: it is the page's pulse, and
+/// must tell whether there is a server even when there is no map yet.
+fn nowhere() -> Bounds {
+    let point = LatLng::new(0.0, 0.0).expect("the Gulf of Guinea is on Earth");
+    Bounds::around([point]).expect("one point makes a box")
+}

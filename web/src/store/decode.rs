@@ -1,0 +1,344 @@
+//! Generated messages to the page's own words. Malformed input is an error here and a car, a street or a ride
+//! less on the screen; never a panic.
+
+use rides_proto::{
+    convert::unpack_path,
+    geo::{Bounds, LatLng},
+    ids::{CarNumber, RideId},
+    tiles::Cell,
+    v1,
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::fleet::{CarReport, CellUpdate, FleetFrame};
+use crate::model::{
+    Area, AreaKind, CarState, Failure, Money, Place, Quote, Rail, RailKind, Ride, RideState, RideType,
+    Street, StreetClass,
+};
+
+/// What was wrong with a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the server sent {0}")]
+pub(super) struct Malformed(&'static str);
+
+impl Malformed {
+    /// Features of a map whose first message never came.
+    pub(super) const MAP_WITHOUT_BEGINNING: Self = Self("a map without its beginning");
+    /// Events of a ride whose first event never came.
+    pub(super) const RIDE_WITHOUT_BEGINNING: Self = Self("a ride without its beginning");
+}
+
+type Decoded<T> = Result<T, Malformed>;
+
+/// What could be read, and what was wrong with the rest, if anything was.
+pub(super) type Partly<T> = (T, Option<Malformed>);
+
+/// Reads what can be read.
+fn keep_good<T>(items: impl IntoIterator<Item = Decoded<T>>) -> Partly<Vec<T>> {
+    let mut wrong = None;
+    let good = items.into_iter().filter_map(|item| item.map_err(|why| wrong = Some(why)).ok()).collect();
+    (good, wrong)
+}
+
+pub(super) fn fleet_frame(message: v1::WatchFleetResponse) -> Partly<FleetFrame> {
+    let (cells, wrong) = keep_good(message.cells.iter().map(cell_update));
+    let frame = FleetFrame {
+        time: unix_millis(message.time.as_ref()) as f64,
+        epoch: Some(message.epoch).filter(|epoch| !epoch.is_empty()),
+        tick_interval: message.tick_interval.as_ref().map(|interval| seconds(interval) * 1e3),
+        cells,
+    };
+    (frame, wrong)
+}
+
+fn cell_update(frame: &v1::CellFrame) -> Decoded<CellUpdate> {
+    let cell = Cell::new(frame.cell).ok_or(Malformed("a cell that is not on Earth"))?;
+    let count = frame.cars.len();
+    let columns = [frame.dx.len(), frame.dy.len(), frame.headings.len(), frame.states.len()];
+    if columns != [count; 4] {
+        return Err(Malformed("a cell whose columns differ in length"));
+    }
+    let cars = (0..count).map(|i| CarReport {
+        number: CarNumber(frame.cars[i]),
+        at: cell.point(frame.dx[i], frame.dy[i]),
+        turn: (frame.headings[i] % 128) as f32 / 128.0,
+        state: car_state(frame.states[i]),
+    });
+    let left = frame.left.iter().copied().map(CarNumber).collect();
+    Ok(CellUpdate { cell, tick: frame.tick, snapshot: frame.snapshot, cars: cars.collect(), left })
+}
+
+/// A state of a newer server is drawn as a car that takes no rides.
+fn car_state(state: i32) -> CarState {
+    match v1::CarState::try_from(state) {
+        Ok(v1::CarState::Free) => CarState::Free,
+        Ok(v1::CarState::Offered) => CarState::Offered,
+        Ok(v1::CarState::ToPickup) => CarState::ToPickup,
+        Ok(v1::CarState::AtPickup) => CarState::AtPickup,
+        Ok(v1::CarState::OnTrip) => CarState::OnTrip,
+        Ok(v1::CarState::OffDuty | v1::CarState::Unspecified) | Err(_) => CarState::OffDuty,
+    }
+}
+
+pub(super) fn streets(streets: Vec<v1::Street>) -> Partly<Vec<Street>> {
+    keep_good(streets.into_iter().map(|street| {
+        Ok(Street {
+            class: street_class(street.class()),
+            line: line(street.path.as_ref(), 2)?,
+            name: street.name,
+            one_way: street.one_way,
+        })
+    }))
+}
+
+fn street_class(class: v1::StreetClass) -> StreetClass {
+    match class {
+        v1::StreetClass::Motorway => StreetClass::Motorway,
+        v1::StreetClass::Primary => StreetClass::Primary,
+        v1::StreetClass::Secondary => StreetClass::Secondary,
+        v1::StreetClass::Tertiary => StreetClass::Tertiary,
+        v1::StreetClass::Residential => StreetClass::Residential,
+        v1::StreetClass::Service | v1::StreetClass::Unspecified => StreetClass::Service,
+        v1::StreetClass::Footway => StreetClass::Footway,
+    }
+}
+
+pub(super) fn areas(areas: Vec<v1::Area>) -> Partly<Vec<Area>> {
+    keep_good(areas.into_iter().map(|area| {
+        let kind = match area.kind() {
+            v1::AreaKind::Building => AreaKind::Building,
+            v1::AreaKind::Water => AreaKind::Water,
+            v1::AreaKind::Park => AreaKind::Park,
+            v1::AreaKind::Square => AreaKind::Square,
+            v1::AreaKind::Unspecified => return Err(Malformed("an area of unknown kind")),
+        };
+        let rings = area.rings.iter().map(|ring| line(Some(ring), 3)).collect::<Decoded<Vec<_>>>()?;
+        Ok(Area { kind, rings, name: area.name, height_m: area.height_m })
+    }))
+}
+
+pub(super) fn rails(rails: Vec<v1::Rail>) -> Partly<Vec<Rail>> {
+    keep_good(rails.into_iter().map(|rail| {
+        let kind = match rail.kind() {
+            v1::RailKind::Train => RailKind::Train,
+            v1::RailKind::Tram => RailKind::Tram,
+            v1::RailKind::Subway => RailKind::Subway,
+            v1::RailKind::Unspecified => return Err(Malformed("a rail of unknown kind")),
+        };
+        Ok(Rail { kind, line: line(rail.path.as_ref(), 2)? })
+    }))
+}
+
+pub(super) fn bounds(bounds: Option<v1::Bounds>) -> Decoded<Bounds> {
+    bounds.and_then(|bounds| bounds.try_into().ok()).ok_or(Malformed("a box that is none"))
+}
+
+/// A line of at least so many points.
+fn line(path: Option<&v1::Path>, at_least: usize) -> Decoded<Vec<LatLng>> {
+    let line = path.and_then(unpack_path).filter(|line| line.len() >= at_least);
+    line.ok_or(Malformed("a line that is none"))
+}
+
+/// A way that may be absent.
+pub(super) fn route(path: Option<&v1::Path>) -> Decoded<Vec<LatLng>> {
+    path.map_or(Ok(Vec::new()), |path| unpack_path(path).ok_or(Malformed("a route that is no line")))
+}
+
+pub(super) fn point(location: Option<v1::Location>) -> Decoded<LatLng> {
+    location.and_then(|location| location.try_into().ok()).ok_or(Malformed("a place that is not on Earth"))
+}
+
+pub(super) fn place(name: String, location: Option<v1::Location>) -> Decoded<Place> {
+    Ok(Place { name, at: point(location)? })
+}
+
+pub(super) fn places(places: Vec<v1::Place>) -> Partly<Vec<Place>> {
+    keep_good(places.into_iter().map(|found| place(found.name, found.location)))
+}
+
+pub(super) fn ride(ride: v1::Ride) -> Decoded<Ride> {
+    let place_of = |name, at: Option<v1::Location>| at.map(|at| place(name, Some(at))).transpose();
+    Ok(Ride {
+        state: ride_state(ride.state())?,
+        kind: match ride.r#type() {
+            v1::RideType::Regular => RideType::Regular,
+            v1::RideType::Pool => RideType::Pool,
+        },
+        id: RideId::new(ride.ride_id),
+        version: ride.version,
+        rider_id: ride.rider_id,
+        pickup: place_of(ride.pickup_name, ride.pickup)?,
+        dropoff: place_of(ride.dropoff_name, ride.dropoff)?,
+        car_id: Some(ride.car_id).filter(|id| *id != 0),
+        driver_id: ride.driver_id,
+        fare: money(ride.fare),
+        distance_m: ride.distance_m,
+        duration_s: whole_seconds(ride.duration.as_ref()),
+        route: route(ride.route.as_ref())?,
+        requested_at: unix_millis(ride.requested_at.as_ref()),
+        updated_at: unix_millis(ride.updated_at.as_ref()),
+        cancel_reason: ride.cancel_reason,
+    })
+}
+
+pub(super) fn rides(rides: Vec<v1::Ride>) -> Partly<Vec<Ride>> {
+    keep_good(rides.into_iter().map(ride))
+}
+
+fn ride_state(state: v1::RideState) -> Decoded<RideState> {
+    Ok(match state {
+        v1::RideState::Requested => RideState::Requested,
+        v1::RideState::Offered => RideState::Offered,
+        v1::RideState::Assigned => RideState::Assigned,
+        v1::RideState::Arrived => RideState::Arrived,
+        v1::RideState::OnTrip => RideState::OnTrip,
+        v1::RideState::Completed => RideState::Completed,
+        v1::RideState::Cancelled => RideState::Cancelled,
+        v1::RideState::Expired => RideState::Expired,
+        v1::RideState::Unspecified => return Err(Malformed("a ride in an unknown state")),
+    })
+}
+
+pub(super) fn quote(quote: v1::QuoteResponse) -> Decoded<Quote> {
+    Ok(Quote {
+        fare: money(quote.fare),
+        pickup_eta_s: quote.pickup_eta.as_ref().map(|eta| whole_seconds(Some(eta))),
+        trip_s: whole_seconds(quote.trip_duration.as_ref()),
+        trip_m: quote.trip_distance_m,
+        route: route(quote.route.as_ref())?,
+        pickup: place(quote.pickup_name, quote.pickup)?,
+        dropoff: place(quote.dropoff_name, quote.dropoff)?,
+    })
+}
+
+pub(super) fn money(money: Option<v1::Money>) -> Money {
+    money.map_or_else(Money::default, |money| Money {
+        currency: money.currency,
+        minor_units: money.minor_units,
+    })
+}
+
+/// Rounded to the nearest; a negative duration is 0.
+pub(super) fn whole_seconds(duration: Option<&prost_types::Duration>) -> u32 {
+    duration.map_or(0, |duration| seconds(duration).round() as u32)
+}
+
+fn seconds(duration: &prost_types::Duration) -> f64 {
+    duration.seconds as f64 + f64::from(duration.nanos) / 1e9
+}
+
+pub(super) fn unix_millis(time: Option<&prost_types::Timestamp>) -> i64 {
+    time.map_or(0, |time| time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000))
+}
+
+/// A failed call for people and for the form.
+pub(super) fn failure(status: &Status) -> Failure {
+    let violation = status.get_details_bad_request().and_then(|mut bad| bad.field_violations.pop());
+    let text = match (status.code(), status.message()) {
+        (Code::DeadlineExceeded, _) => "The server took too long to answer.",
+        (Code::Unavailable, "") => "The server cannot be reached.",
+        (_, "") => "The server refused without saying why.",
+        (_, text) => text,
+    };
+    Failure {
+        text: text.to_owned(),
+        code: status.code().into(),
+        reason: status.get_details_error_info().map(|info| info.reason).unwrap_or_default(),
+        field: violation.map(|violation| violation.field).unwrap_or_default(),
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(malformed: Malformed) -> Self {
+        Self {
+            text: malformed.to_string(),
+            code: Code::Internal.into(),
+            reason: String::new(),
+            field: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+    use prost::Message as _;
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    fn cell_frame() -> v1::CellFrame {
+        v1::CellFrame {
+            cell: 18653 * 32768 + 9484,
+            tick: 3,
+            cars: vec![7],
+            dx: vec![1],
+            dy: vec![-2],
+            headings: vec![32],
+            states: vec![v1::CarState::OnTrip.into()],
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn columns_become_cars() {
+        let update = cell_update(&cell_frame()).expect("well formed");
+        let cell = Cell::new(18653 * 32768 + 9484).expect("on Earth");
+        let car =
+            CarReport { number: CarNumber(7), at: cell.point(1, -2), turn: 0.25, state: CarState::OnTrip };
+        assert_eq!(update.cars, [car]);
+    }
+
+    #[test]
+    fn a_bad_cell_costs_that_cell_only() {
+        let message = v1::WatchFleetResponse {
+            cells: vec![v1::CellFrame { dy: vec![], ..cell_frame() }, cell_frame()],
+            ..Default::default()
+        };
+        let (frame, wrong) = fleet_frame(message);
+        assert_eq!((frame.cells.len(), wrong.is_some()), (1, true));
+    }
+
+    #[test]
+    fn details_name_the_field_and_the_reason() {
+        let mut details = ErrorDetails::with_bad_request_violation("pickup", "250 m from any street");
+        details.set_error_info("OFF_MAP", "rides.v1", HashMap::new());
+        let status = Status::with_error_details(Code::InvalidArgument, "Too far from a street.", details);
+        let expected = Failure {
+            text: "Too far from a street.".to_owned(),
+            code: 3,
+            reason: "OFF_MAP".to_owned(),
+            field: "pickup".to_owned(),
+        };
+        assert_eq!(failure(&status), expected);
+        let garbled = Status::with_details(Code::Aborted, "", vec![0xff, 0xff].into());
+        assert_eq!(failure(&garbled).code, 10);
+    }
+
+    #[test]
+    fn a_ride_without_a_state_is_none() {
+        assert!(ride(v1::Ride::default()).is_err());
+        let off_earth = v1::Location { lat: f64::NAN, lng: 0.0 };
+        let state = v1::RideState::Requested.into();
+        assert!(ride(v1::Ride { state, pickup: Some(off_earth), ..Default::default() }).is_err());
+        assert!(ride(v1::Ride { state, ..Default::default() }).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(message) = v1::WatchFleetResponse::decode(&bytes[..]) {
+                fleet_frame(message);
+            }
+            if let Ok(message) = v1::GetMapResponse::decode(&bytes[..]) {
+                _ = (streets(message.streets), areas(message.areas), rails(message.rails));
+            }
+            if let Ok(message) = v1::Ride::decode(&bytes[..]) {
+                _ = ride(message);
+            }
+        }
+    }
+}

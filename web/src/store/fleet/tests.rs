@@ -1,0 +1,242 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use rides_proto::{geo::LatLng, tiles::CELL_SIDE};
+
+use super::*;
+
+/// Columns of cells that the tests' cars drive in, in one row through Helsinki.
+const COLUMNS: u32 = 4;
+const ROW: u32 = 9484;
+const FIRST_COLUMN: u32 = 18653;
+
+fn cell(column: u32) -> Cell {
+    Cell::of(WorldPoint { x: (FIRST_COLUMN + column) * CELL_SIDE, y: ROW * CELL_SIDE })
+}
+
+/// A place in the row, `x` units from its western end.
+fn place(x: u32) -> WorldPoint {
+    WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y: ROW * CELL_SIDE + 100 }
+}
+
+fn report(number: u32, x: u32) -> CarReport {
+    CarReport { number: CarNumber(number), at: place(x), turn: 0.25, state: CarState::Free }
+}
+
+fn update(column: u32, tick: u64, snapshot: bool, cars: &[CarReport], left: &[u32]) -> CellUpdate {
+    let left = left.iter().copied().map(CarNumber).collect();
+    CellUpdate { cell: cell(column), tick, snapshot, cars: cars.to_vec(), left }
+}
+
+fn frame(cells: Vec<CellUpdate>) -> FleetFrame {
+    let tick = cells.iter().map(|cell| cell.tick).max().unwrap_or_default();
+    FleetFrame { time: tick as f64 * 250.0, cells, ..FleetFrame::default() }
+}
+
+fn first(epoch: &str, cells: Vec<CellUpdate>) -> FleetFrame {
+    FleetFrame { epoch: Some(epoch.to_owned()), tick_interval: Some(250.0), ..frame(cells) }
+}
+
+/// Every cell that the tests use, and then some.
+fn everywhere() -> Bounds {
+    let corner =
+        |x: u32, y: u32| WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y: ROW * CELL_SIDE + y }.lat_lng();
+    Bounds::around([corner(10, 10), corner(COLUMNS * CELL_SIDE, 2 * CELL_SIDE)]).expect("two points")
+}
+
+fn cursors(fleet: &FleetModel) -> Vec<(Cell, u64)> {
+    fleet.cursors_in(everywhere()).collect()
+}
+
+/// Where every car is going, by number.
+fn places(fleet: &FleetModel) -> BTreeMap<u32, (f64, f64)> {
+    fleet.glides().map(|glide| (glide.number.0, glide.to)).collect()
+}
+
+fn expect(fleet: &FleetModel, cars: &[(u32, u32)]) {
+    assert_eq!(places(fleet), cars.iter().map(|(number, x)| (*number, unit(place(*x)))).collect());
+}
+
+#[test]
+fn a_car_that_goes_to_a_neighbour_stays_whatever_comes_first() {
+    for turned in [false, true] {
+        let mut fleet = FleetModel::default();
+        fleet.apply(
+            &first("a", vec![update(0, 1, true, &[report(7, 100)], &[]), update(1, 1, true, &[], &[])]),
+            0.0,
+        );
+        let mut cells =
+            vec![update(0, 2, false, &[], &[7]), update(1, 2, false, &[report(7, CELL_SIDE)], &[])];
+        if turned {
+            cells.reverse();
+        }
+        fleet.apply(&frame(cells), 250.0);
+        expect(&fleet, &[(7, CELL_SIDE)]);
+    }
+}
+
+#[test]
+fn a_snapshot_takes_away_who_is_not_in_it() {
+    let mut fleet = FleetModel::default();
+    let both = [report(1, 10), report(2, 20)];
+    fleet.apply(
+        &first("a", vec![update(0, 1, true, &both, &[]), update(1, 1, true, &[report(3, CELL_SIDE)], &[])]),
+        0.0,
+    );
+    fleet.apply(&frame(vec![update(0, 2, true, &both[..1], &[])]), 250.0);
+    expect(&fleet, &[(1, 10), (3, CELL_SIDE)]);
+}
+
+#[test]
+fn a_snapshot_may_come_in_pieces() {
+    let mut fleet = FleetModel::default();
+    let pieces = vec![update(0, 1, true, &[report(1, 10)], &[]), update(0, 1, true, &[report(2, 20)], &[])];
+    fleet.apply(&first("a", pieces), 0.0);
+    expect(&fleet, &[(1, 10), (2, 20)]);
+}
+
+#[test]
+fn what_is_known_already_changes_nothing() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&first("a", vec![update(0, 5, true, &[report(1, 10)], &[])]), 0.0);
+    fleet.apply(&frame(vec![update(0, 6, false, &[report(1, 20)], &[])]), 250.0);
+    let revision = fleet.revision();
+    fleet.apply(&first("a", vec![update(0, 5, true, &[report(1, 10), report(9, 9)], &[])]), 260.0);
+    fleet.apply(&frame(vec![update(0, 6, false, &[report(1, 10)], &[1])]), 270.0);
+    expect(&fleet, &[(1, 20)]);
+    assert_eq!(fleet.revision(), revision);
+}
+
+#[test]
+fn another_epoch_starts_from_nothing() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&first("a", vec![update(0, 900, true, &[report(1, 10)], &[])]), 0.0);
+    fleet.apply(&first("b", vec![update(0, 1, true, &[report(2, 20)], &[])]), 250.0);
+    expect(&fleet, &[(2, 20)]);
+    assert_eq!(cursors(&fleet), [(cell(0), 1)]);
+    assert_eq!(fleet.epoch(), "b");
+}
+
+#[test]
+fn what_leaves_the_viewport_is_forgotten() {
+    let mut fleet = FleetModel::default();
+    let cells =
+        vec![update(0, 1, true, &[report(1, 10)], &[]), update(3, 1, true, &[report(2, 3 * CELL_SIDE)], &[])];
+    fleet.apply(&first("a", cells), 0.0);
+    let corner = |x: u32, y: u32| -> LatLng {
+        WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y: ROW * CELL_SIDE + y }.lat_lng()
+    };
+    fleet.keep_within(Bounds::around([corner(10, 10), corner(CELL_SIDE + 10, 20)]).expect("two points"));
+    expect(&fleet, &[(1, 10)]);
+    assert_eq!(cursors(&fleet), [(cell(0), 1)]);
+}
+
+#[test]
+fn a_delta_without_its_base_is_no_cursor() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&first("a", vec![update(0, 3, false, &[report(1, 10)], &[])]), 0.0);
+    expect(&fleet, &[(1, 10)]);
+    assert_eq!(cursors(&fleet), []);
+}
+
+#[test]
+fn a_steady_car_is_drawn_at_a_steady_speed_and_never_stops() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&first("a", vec![update(0, 0, true, &[report(1, 0)], &[])]), 0.0);
+    let (mut last, mut steps) = (None, Vec::new());
+    for millis in 1..=5_000u32 {
+        // Reports come every 250 ms, and up to 60 ms late.
+        let tick = u64::from(millis / 250);
+        if millis.is_multiple_of(250) {
+            let late = f64::from(millis) + [0.0, 35.0, 10.0, 60.0][tick as usize % 4];
+            fleet.apply(&frame(vec![update(0, tick, false, &[report(1, millis / 4)], &[])]), late);
+        }
+        let glide = fleet.glide(CarNumber(1)).expect("still there");
+        if millis % 10 == 0 && f64::from(millis) >= glide.from_at {
+            let (x, _) = drawn(&glide, f64::from(millis)).0;
+            let x = x * f64::from(WORLD_SIDE);
+            if let Some((then, before)) = last.replace((millis, x)) {
+                steps.push((x - before) / f64::from(millis - then));
+            }
+        }
+    }
+    let settled = &steps[steps.len() / 3..];
+    let (least, most) = settled.iter().fold((f64::MAX, 0f64), |(a, b), step| (a.min(*step), b.max(*step)));
+    assert!(least > 0.15 && most < 0.4, "from {least} to {most} units a millisecond instead of 0.25");
+}
+
+#[test]
+fn a_jump_is_no_glide() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&first("a", vec![update(0, 1, true, &[report(1, 0)], &[])]), 0.0);
+    fleet.apply(&frame(vec![update(0, 2, false, &[report(1, 9_000)], &[])]), 250.0);
+    let glide = fleet.glide(CarNumber(1)).expect("there");
+    assert_eq!((glide.from, glide.to_at), (glide.to, 250.0));
+}
+
+#[test]
+fn a_car_turns_the_short_way() {
+    let mut fleet = FleetModel::default();
+    let turned = |turn| CarReport { turn, ..report(1, 0) };
+    fleet.apply(&first("a", vec![update(0, 1, true, &[turned(0.9)], &[])]), 0.0);
+    fleet.apply(&frame(vec![update(0, 2, false, &[turned(0.1)], &[])]), 250.0);
+    let glide = fleet.glide(CarNumber(1)).expect("there");
+    assert!((glide.to_turn - glide.from_turn - 0.2).abs() < 1e-5, "{glide:?}");
+}
+
+/// One tick of the reference.
+#[derive(Clone, Debug)]
+struct Tick {
+    /// Cars that move or appear, or (`None`) vanish.
+    changes: Vec<(u32, Option<u32>)>,
+    /// The cells that are sent whole.
+    snapshots: [bool; COLUMNS as usize],
+    /// The cells come in reverse order.
+    turned: bool,
+}
+
+fn tick() -> impl Strategy<Value = Tick> {
+    let change = (0u32..8, prop::option::weighted(0.8, 0..COLUMNS * CELL_SIDE));
+    (prop::collection::vec(change, 0..6), any::<[bool; COLUMNS as usize]>(), any::<bool>())
+        .prop_map(|(changes, snapshots, turned)| Tick { changes, snapshots, turned })
+}
+
+proptest! {
+    /// Against a plain map of cars: deltas and snapshots in any order, each message twice.
+    #[test]
+    fn the_cars_are_those_of_the_server(ticks in prop::collection::vec(tick(), 1..30)) {
+        let column = |x: &u32| x / CELL_SIDE;
+        let mut truth = BTreeMap::<u32, u32>::new();
+        let mut fleet = FleetModel::default();
+        let empty = (0..COLUMNS).map(|column| update(column, 0, true, &[], &[])).collect();
+        fleet.apply(&first("a", empty), 0.0);
+
+        for (n, Tick { changes, snapshots, turned }) in ticks.into_iter().enumerate() {
+            let (tick, before) = (n as u64 + 1, truth.clone());
+            for (number, x) in changes {
+                match x {
+                    Some(x) => _ = truth.insert(number, x),
+                    None => _ = truth.remove(&number),
+                }
+            }
+            let mut cells: Vec<_> = (0..COLUMNS).map(|here| {
+                let snapshot = snapshots[here as usize];
+                let cars: Vec<_> = truth.iter()
+                    .filter(|(number, x)| column(x) == here && (snapshot || before.get(number) != Some(x)))
+                    .map(|(number, x)| report(*number, *x)).collect();
+                let left: Vec<_> = before.iter()
+                    .filter(|(number, x)| column(x) == here && truth.get(number).map(column) != Some(here))
+                    .map(|(number, _)| *number).collect();
+                update(here, tick, snapshot, &cars, if snapshot { &[] } else { &left })
+            }).collect();
+            if turned {
+                cells.reverse();
+            }
+            for _ in 0..2 {
+                fleet.apply(&frame(cells.clone()), tick as f64 * 250.0);
+            }
+            let expected: BTreeMap<_, _> = truth.iter().map(|(number, x)| (*number, unit(place(*x)))).collect();
+            prop_assert_eq!(places(&fleet), expected);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The ride a person follows: its events, folded into what the panels show. Pure.
+
+use std::sync::Arc;
+
+use rides_proto::{ids::CarNumber, v1};
+
+use super::decode::{self, Malformed};
+use crate::model::{FollowedRide, Money, Progress, Resumed, Ride, RideState, TimelineEntry};
+
+/// What a `Rides.Watch` stream has told so far, over all its reconnects.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Following {
+    /// Of the journal; empty before the first answer.
+    epoch: String,
+    /// Number of the newest event.
+    version: u64,
+    /// After the first event.
+    followed: Option<FollowedRide>,
+}
+
+impl Following {
+    /// Where the next stream goes on: (epoch, after_version).
+    pub(super) fn cursor(&self) -> (String, u64) {
+        (self.epoch.clone(), self.version)
+    }
+
+    /// What the panels show.
+    pub(super) fn followed(&self) -> Option<&FollowedRide> {
+        self.followed.as_ref()
+    }
+
+    /// Whether nothing more will happen.
+    pub(super) fn is_over(&self) -> bool {
+        self.followed.as_ref().is_some_and(|followed| followed.ride.state.is_over())
+    }
+
+    /// Takes in one message. True: an event changed the ride.
+    pub(super) fn apply(&mut self, message: v1::WatchResponse) -> Result<bool, Malformed> {
+        use v1::watch_response::Message;
+        match message.message {
+            Some(Message::Opened(opened)) => self.open(opened),
+            Some(Message::Event(event)) => return self.event(event),
+            Some(Message::Progress(progress)) => self.progress(&progress)?,
+            Some(Message::Heartbeat(_)) | None => {}
+        }
+        Ok(false)
+    }
+
+    fn open(&mut self, opened: v1::watch_response::Opened) {
+        let went_on = self.version > 0;
+        let exact = opened.resumed && opened.epoch == self.epoch;
+        let caught_up = opened.head_version.saturating_sub(if exact { self.version } else { 0 });
+        let resumed = went_on.then_some(Resumed { at_version: self.version, caught_up, exact });
+        self.epoch = opened.epoch;
+        if !exact {
+            // The whole ride comes again. What is on the screen stays until its first event is here.
+            self.version = 0;
+        }
+        if let Some(followed) = &mut self.followed {
+            followed.resumed = resumed;
+        }
+    }
+
+    fn event(&mut self, event: v1::RideEvent) -> Result<bool, Malformed> {
+        if event.version <= self.version {
+            return Ok(false);
+        }
+        let (version, at) = (event.version, decode::unix_millis(event.time.as_ref()));
+        let Some(happened) = event.event else {
+            // An event of a newer server: the ride goes on, and we cannot say how.
+            self.version = version;
+            return Ok(false);
+        };
+        let first = self.version == 0;
+        let before = self.followed.as_ref().filter(|_| !first).map(|followed| &followed.ride);
+        let text = describe(before, &happened);
+        let mut ride = evolve(before, happened)?;
+        (ride.version, ride.updated_at) = (version, at);
+
+        let entry = TimelineEntry { version, at, text, state: ride.state };
+        let old = self.followed.take();
+        let resumed = old.as_ref().and_then(|old| old.resumed);
+        let (mut timeline, progress) =
+            old.filter(|_| !first).map(|old| (old.timeline, old.progress)).unwrap_or_default();
+        timeline.push(entry);
+        let progress = progress.and_then(|progress| progress_in(ride.state, progress));
+        self.followed = Some(FollowedRide { ride, timeline, progress, resumed });
+        self.version = version;
+        Ok(true)
+    }
+
+    fn progress(&mut self, progress: &v1::Progress) -> Result<(), Malformed> {
+        let at = decode::point(progress.car)?;
+        let Some(followed) = &mut self.followed else { return Ok(()) };
+        // A route is sent when it changes.
+        let route = match (&progress.route, &followed.progress) {
+            (None, Some(old)) => old.route.clone(),
+            (route, _) => Arc::new(decode::route(route.as_ref())?),
+        };
+        followed.progress = Some(Progress {
+            car: CarNumber(progress.car_number),
+            at,
+            eta_s: decode::whole_seconds(progress.eta.as_ref()),
+            remaining_m: progress.remaining_m,
+            route,
+        });
+        Ok(())
+    }
+}
+
+/// What is left of a progress once the ride is in `state`: at the pickup the car is known and its way is over.
+fn progress_in(state: RideState, progress: Progress) -> Option<Progress> {
+    match state {
+        RideState::Assigned | RideState::OnTrip => Some(progress),
+        RideState::Arrived => Some(Progress { eta_s: 0, remaining_m: 0, route: Arc::default(), ..progress }),
+        _ => None,
+    }
+}
+
+/// The ride after an event. Which events are possible is the server's business.
+fn evolve(before: Option<&Ride>, event: v1::ride_event::Event) -> Result<Ride, Malformed> {
+    use v1::ride_event::Event;
+    let whole = match event {
+        Event::Requested(v1::Requested { ride: Some(ref ride) })
+        | Event::Started(v1::Started { ride: Some(ref ride) }) => Some(decode::ride(ride.clone())?),
+        _ => None,
+    };
+    let mut ride = whole.or_else(|| before.cloned()).ok_or(Malformed::RIDE_WITHOUT_BEGINNING)?;
+    let no_car = |ride: &mut Ride| {
+        ride.car_id = None;
+        ride.driver_id.clear();
+    };
+    ride.state = match event {
+        Event::Requested(_) => RideState::Requested,
+        Event::Offered(offer) => {
+            (ride.car_id, ride.driver_id) = (Some(offer.car_id), offer.driver_id);
+            RideState::Offered
+        }
+        Event::OfferEnded(_) | Event::Unassigned(_) => {
+            no_car(&mut ride);
+            RideState::Requested
+        }
+        Event::Assigned(assigned) => {
+            (ride.car_id, ride.driver_id) = (Some(assigned.car_id), assigned.driver_id);
+            RideState::Assigned
+        }
+        Event::Arrived(_) => RideState::Arrived,
+        Event::Started(_) => RideState::OnTrip,
+        Event::Completed(done) => {
+            (ride.distance_m, ride.duration_s) =
+                (done.distance_m, decode::whole_seconds(done.duration.as_ref()));
+            ride.fare = decode::money(done.fare);
+            RideState::Completed
+        }
+        Event::Cancelled(cancelled) => {
+            ride.cancel_reason = cancelled.reason;
+            RideState::Cancelled
+        }
+        Event::Expired(_) => RideState::Expired,
+    };
+    Ok(ride)
+}
+
+/// One short line for people.
+fn describe(before: Option<&Ride>, event: &v1::ride_event::Event) -> String {
+    use v1::ride_event::Event;
+    match event {
+        Event::Requested(_) => "Requested".to_owned(),
+        Event::Offered(offer) => match decode::whole_seconds(offer.pickup_eta.as_ref()).div_ceil(60) {
+            0 => format!("Offered to car {}", offer.car_id),
+            minutes => format!("Offered to car {}, {minutes} min away", offer.car_id),
+        },
+        Event::OfferEnded(ended) => match ended.why() {
+            v1::OfferEnd::Declined => format!("Car {} declined", ended.car_id),
+            v1::OfferEnd::TimedOut => format!("Car {} did not answer", ended.car_id),
+            v1::OfferEnd::CarLost => format!("Car {} was lost", ended.car_id),
+            v1::OfferEnd::Unspecified => format!("The offer to car {} ended", ended.car_id),
+        },
+        Event::Assigned(assigned) => format!("Car {} is on its way", assigned.car_id),
+        Event::Unassigned(lost) => with_reason(format!("Car {} is not coming", lost.car_id), &lost.reason),
+        Event::Arrived(_) => match before.and_then(|ride| ride.car_id) {
+            Some(car) => format!("Car {car} is at the pickup"),
+            None => "The car is at the pickup".to_owned(),
+        },
+        Event::Started(v1::Started { ride: Some(_) }) => "Picked up off the street".to_owned(),
+        Event::Started(_) => "On the trip".to_owned(),
+        Event::Completed(done) => format!("Completed: {}", amount(&decode::money(done.fare.clone()))),
+        Event::Cancelled(cancelled) => {
+            let by = match cancelled.by() {
+                v1::Actor::Rider => "Cancelled by the rider",
+                v1::Actor::Driver => "Cancelled by the driver",
+                v1::Actor::Dispatcher => "Cancelled by the dispatcher",
+                v1::Actor::Unspecified => "Cancelled",
+            };
+            with_reason(by.to_owned(), &cancelled.reason)
+        }
+        Event::Expired(_) => "No car took it in time".to_owned(),
+    }
+}
+
+fn with_reason(text: String, reason: &str) -> String {
+    if reason.is_empty() { text } else { format!("{text}: {reason}") }
+}
+
+/// "12.40 EUR". Every currency the server quotes in has two decimals.
+fn amount(money: &Money) -> String {
+    let sign = if money.minor_units < 0 { "-" } else { "" };
+    let minor = money.minor_units.unsigned_abs();
+    format!("{sign}{}.{:02} {}", minor / 100, minor % 100, money.currency)
+}
+
+#[cfg(test)]
+mod tests {
+    use v1::{
+        ride_event::Event,
+        watch_response::{Message, Opened},
+    };
+
+    use super::*;
+
+    fn opened(epoch: &str, resumed: bool, head_version: u64) -> v1::WatchResponse {
+        let opened = Opened { epoch: epoch.to_owned(), resumed, head_version };
+        v1::WatchResponse { message: Some(Message::Opened(opened)) }
+    }
+
+    fn event(version: u64, event: Event) -> v1::WatchResponse {
+        let event = v1::RideEvent { version, event: Some(event), ..Default::default() };
+        v1::WatchResponse { message: Some(Message::Event(event)) }
+    }
+
+    fn progress(eta: i64, route: Option<v1::Path>) -> v1::WatchResponse {
+        let progress = v1::Progress {
+            car: Some(v1::Location { lat: 60.0, lng: 25.0 }),
+            car_number: 4,
+            eta: Some(prost_types::Duration { seconds: eta, nanos: 0 }),
+            remaining_m: 100,
+            route,
+        };
+        v1::WatchResponse { message: Some(Message::Progress(progress)) }
+    }
+
+    fn requested() -> Event {
+        let ride = v1::Ride {
+            ride_id: "r1".to_owned(),
+            version: 1,
+            state: v1::RideState::Requested.into(),
+            ..Default::default()
+        };
+        Event::Requested(v1::Requested { ride: Some(ride) })
+    }
+
+    fn offered() -> Event {
+        let pickup_eta = Some(prost_types::Duration { seconds: 130, nanos: 0 });
+        Event::Offered(v1::Offered { car_id: 17, driver_id: "d".to_owned(), pickup_eta, expires_at: None })
+    }
+
+    fn assigned() -> Event {
+        Event::Assigned(v1::Assigned { car_id: 17, driver_id: "d".to_owned() })
+    }
+
+    fn following(messages: impl IntoIterator<Item = v1::WatchResponse>) -> Following {
+        let mut following = Following::default();
+        for message in messages {
+            following.apply(message).expect("well formed");
+        }
+        following
+    }
+
+    fn ride(following: &Following) -> &Ride {
+        &following.followed().expect("an event came").ride
+    }
+
+    #[test]
+    fn events_become_a_ride_and_a_timeline() {
+        let fare = Some(v1::Money { currency: "EUR".to_owned(), minor_units: 1205 });
+        let done = v1::Completed { distance_m: 900, duration: None, fare, location: None };
+        let following = following([
+            opened("e", false, 0),
+            event(1, requested()),
+            event(2, offered()),
+            event(3, assigned()),
+            event(4, Event::Arrived(v1::Arrived {})),
+            event(5, Event::Started(v1::Started { ride: None })),
+            event(6, Event::Completed(done)),
+        ]);
+        let ride = ride(&following);
+        assert_eq!((ride.state, ride.version, ride.car_id), (RideState::Completed, 6, Some(17)));
+        assert_eq!((ride.distance_m, ride.fare.minor_units), (900, 1205));
+        assert!(following.is_over());
+        let lines: Vec<_> =
+            following.followed().expect("followed").timeline.iter().map(|entry| &*entry.text).collect();
+        assert_eq!(
+            lines,
+            [
+                "Requested",
+                "Offered to car 17, 3 min away",
+                "Car 17 is on its way",
+                "Car 17 is at the pickup",
+                "On the trip",
+                "Completed: 12.05 EUR",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_event_counts_once() {
+        let following = following([
+            event(1, requested()),
+            event(2, offered()),
+            event(2, offered()),
+            event(1, requested()),
+        ]);
+        assert_eq!(following.followed().expect("followed").timeline.len(), 2);
+        assert_eq!(ride(&following).state, RideState::Offered);
+        assert_eq!(following.cursor().1, 2);
+    }
+
+    #[test]
+    fn a_resume_says_what_it_caught_up_with() {
+        let mut following = following([opened("e", false, 1), event(1, requested())]);
+        assert_eq!(following.followed().expect("followed").resumed, None);
+        following.apply(opened("e", true, 3)).expect("well formed");
+        let resumed = following.followed().expect("followed").resumed;
+        assert_eq!(resumed, Some(Resumed { at_version: 1, caught_up: 2, exact: true }));
+        following.apply(event(2, offered())).expect("well formed");
+        assert_eq!(following.followed().expect("followed").resumed, resumed);
+    }
+
+    #[test]
+    fn another_epoch_tells_the_ride_anew() {
+        let mut following = following([opened("e", false, 2), event(1, requested()), event(2, offered())]);
+        following.apply(opened("f", false, 1)).expect("well formed");
+        assert_eq!(
+            ride(&following).state,
+            RideState::Offered,
+            "the old stays on the screen until the new is here"
+        );
+        following.apply(event(1, requested())).expect("well formed");
+        let followed = following.followed().expect("followed");
+        assert_eq!((followed.timeline.len(), ride(&following).state), (1, RideState::Requested));
+        assert_eq!(followed.resumed, Some(Resumed { at_version: 2, caught_up: 1, exact: false }));
+        assert_eq!(following.cursor(), ("f".to_owned(), 1));
+    }
+
+    #[test]
+    fn progress_keeps_its_route_and_goes_with_the_car() {
+        let path = v1::Path { microdegrees: vec![60_000_000, 25_000_000, 10, 10] };
+        let mut following = following([
+            event(1, requested()),
+            event(2, assigned()),
+            progress(60, Some(path)),
+            progress(59, None),
+        ]);
+        let shown = following.followed().and_then(|followed| followed.progress.clone()).expect("under way");
+        assert_eq!((shown.eta_s, shown.route.len(), shown.car), (59, 2, CarNumber(4)));
+
+        following.apply(event(3, Event::Unassigned(v1::Unassigned::default()))).expect("well formed");
+        assert_eq!(following.followed().and_then(|followed| followed.progress.clone()), None);
+        assert_eq!(ride(&following).car_id, None);
+    }
+
+    #[test]
+    fn a_ride_without_its_beginning_is_refused() {
+        assert!(Following::default().apply(event(2, offered())).is_err());
+        assert!(
+            Following::default().apply(event(1, Event::Requested(v1::Requested { ride: None }))).is_err()
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! When to draw what: the server's clock on the page's, and how long a glide lasts.
+//!
+//! Cars are drawn a little in the past, by about the time between two reports of the same car and the jitter
+//! of the network, so that the next report is there before the glide to the last one ends: no car stops
+//! between ticks.
+
+use crate::model::Millis;
+
+/// How much of a late or early frame moves the estimate of the clocks' difference.
+const OFFSET_GAIN: f64 = 0.1;
+/// Likewise for jitter.
+const JITTER_GAIN: f64 = 0.125;
+/// A frame that is off by more than this is a new start (sleep, a hidden tab, another clock) and no jitter.
+const RESTART: Millis = 2_000.0;
+/// The least that is added for jitter, and the most.
+const MARGIN: (Millis, Millis) = (20.0, 400.0);
+/// Until the server says so.
+const USUAL_INTERVAL: Millis = 250.0;
+
+/// The pace of a fleet stream.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Pace {
+    interval: Millis,
+    /// The page's clock less the server's, when frames are neither early nor late.
+    offset: Option<f64>,
+    jitter: Millis,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { interval: USUAL_INTERVAL, offset: None, jitter: 0.0 }
+    }
+}
+
+impl Pace {
+    /// The server said how long its ticks are.
+    pub(super) fn set_interval(&mut self, interval: Millis) {
+        if (1.0..=10_000.0).contains(&interval) {
+            self.interval = interval;
+        }
+    }
+
+    /// A frame taken at `server_time` (Unix milliseconds) came at `now`.
+    pub(super) fn arrived(&mut self, server_time: f64, now: Millis) {
+        let sample = now - server_time;
+        let late = self.offset.map(|offset| sample - offset).filter(|late| late.abs() < RESTART);
+        match (&mut self.offset, late) {
+            (Some(offset), Some(late)) => {
+                *offset += late * OFFSET_GAIN;
+                self.jitter += (late.abs() - self.jitter) * JITTER_GAIN;
+            }
+            (offset, _) => *offset = Some(sample),
+        }
+    }
+
+    /// When a car whose reports come every `gap` ticks should be where a frame of `server_time` says.
+    pub(super) fn due(&self, server_time: f64, gap: f64, now: Millis) -> Millis {
+        let margin = (2.0 * self.jitter).clamp(MARGIN.0, MARGIN.1);
+        let taken = self.offset.map_or(now, |offset| server_time + offset);
+        // A frame that comes late is caught up with in no less than half an interval.
+        (taken + gap * self.interval + margin).max(now + self.interval / 2.0)
+    }
+
+    /// Milliseconds of so many ticks.
+    pub(super) fn ticks(&self, count: u64) -> Millis {
+        count as f64 * self.interval
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steady_frames_are_due_one_interval_and_a_margin_later() {
+        let mut pace = Pace::default();
+        pace.set_interval(200.0);
+        for n in 0..10 {
+            pace.arrived(1_000_000.0 + 200.0 * f64::from(n), 50.0 + 200.0 * f64::from(n));
+        }
+        let due = pace.due(1_001_800.0, 1.0, 1_850.0);
+        assert!((due - (1_850.0 + 200.0 + MARGIN.0)).abs() < 1e-6, "{due}");
+    }
+
+    #[test]
+    fn a_late_frame_is_due_no_later_for_it() {
+        let mut pace = Pace::default();
+        for n in 0..20 {
+            pace.arrived(250.0 * f64::from(n), 250.0 * f64::from(n));
+        }
+        let on_time = pace.due(5_000.0, 1.0, 5_000.0);
+        pace.arrived(5_000.0, 5_100.0);
+        let late = pace.due(5_000.0, 1.0, 5_100.0);
+        assert!(late - on_time < 40.0, "{late} after {on_time}");
+    }
+
+    #[test]
+    fn jitter_widens_the_margin_up_to_a_limit() {
+        let mut pace = Pace::default();
+        for n in 0..50 {
+            let wobble = if n % 2 == 0 { 0.0 } else { 120.0 };
+            pace.arrived(250.0 * f64::from(n), 250.0 * f64::from(n) + wobble);
+        }
+        let margin = pace.due(0.0, 0.0, -1e9) - pace.offset.expect("frames came");
+        assert!((80.0..=MARGIN.1).contains(&margin), "{margin}");
+    }
+
+    #[test]
+    fn a_pause_is_no_jitter() {
+        let mut pace = Pace::default();
+        pace.arrived(0.0, 0.0);
+        pace.arrived(250.0, 400_250.0);
+        assert_eq!((pace.jitter, pace.offset), (0.0, Some(400_000.0)));
+    }
+}

@@ -1,0 +1,183 @@
+//! What the page watches: the cars in the viewport, and the ride a person follows.
+
+use std::{cell::Cell, rc::Rc};
+
+use leptos::prelude::*;
+use rides_proto::{
+    geo::Bounds,
+    ids::RideId,
+    tiles::{self, WorldPoint},
+    v1,
+};
+use tonic::{Code, Status};
+
+use super::{Store, Update, decode, follow::Following};
+use crate::{
+    api::{
+        Api,
+        live::{self, Attempt, Watched},
+    },
+    browser,
+    model::Connection,
+};
+
+/// The most cells that a viewport may cover.
+const MAX_CELLS: u64 = 4096;
+
+/// The cars in the viewport.
+pub(super) struct FleetWatch {
+    pub(super) api: Api,
+    pub(super) store: Store,
+    /// What the map shows, as of the newest [`live::Signal::Reopen`].
+    pub(super) viewport: Rc<Cell<Bounds>>,
+    /// What the newest stream was opened for.
+    pub(super) opened_for: Bounds,
+    /// Called whenever the connection turns live.
+    pub(super) on_live: Box<dyn Fn()>,
+    pub(super) live: bool,
+}
+
+impl Watched for FleetWatch {
+    type Frame = v1::WatchFleetResponse;
+
+    fn open(&mut self) -> Attempt<Self::Frame> {
+        self.opened_for = self.viewport.get();
+        let (epoch, cursors) = self.store.fleet.with_value(|fleet| {
+            let fleet = fleet.borrow();
+            let seen = fleet.cursors_in(self.opened_for);
+            let cursors: Vec<_> =
+                seen.map(|(cell, tick)| v1::CellCursor { cell: cell.number(), tick }).collect();
+            (fleet.epoch().to_owned(), cursors)
+        });
+        let request = v1::WatchFleetRequest { viewport: Some(self.opened_for.into()), cursors, epoch };
+        let mut client = self.api.fleet();
+        live::attempt(async move { client.watch(request).await })
+    }
+
+    fn frame(&mut self, message: v1::WatchFleetResponse, first: bool) {
+        let (frame, wrong) = decode::fleet_frame(message);
+        if let Some(why) = wrong {
+            browser::warn_once(&why.to_string());
+        }
+        self.store.apply(Update::Fleet { frame, now: browser::now() });
+        if first {
+            self.store.apply(Update::Viewport(self.opened_for));
+        }
+    }
+
+    fn connection(&mut self, connection: Connection) {
+        self.store.apply(Update::Connection(connection));
+        let live = matches!(connection, Connection::Live { .. });
+        if live && !std::mem::replace(&mut self.live, live) {
+            (self.on_live)();
+        }
+        self.live = live;
+    }
+
+    fn ended(&mut self, _: &Result<(), Status>) -> bool {
+        true
+    }
+}
+
+/// A viewport that the server accepts: at most so many cells, around the same centre.
+pub(super) fn watchable(mut viewport: Bounds) -> Bounds {
+    let center = viewport.center();
+    while tiles::Cell::count_in(viewport) > MAX_CELLS {
+        let closer = |corner: rides_proto::geo::LatLng| corner.lerp(center, 0.2);
+        let corners = [closer(viewport.south_west()), closer(viewport.north_east())];
+        let Some(smaller) = Bounds::around(corners) else { break };
+        viewport = smaller;
+    }
+    viewport
+}
+
+/// Whether the same cells are in both.
+pub(super) fn same_cells(a: Bounds, b: Bounds) -> bool {
+    let corners = |bounds: Bounds| {
+        [bounds.south_west(), bounds.north_east()].map(|at| tiles::Cell::of(WorldPoint::of(at)))
+    };
+    corners(a) == corners(b)
+}
+
+/// The ride a person follows.
+pub(super) struct RideWatch {
+    pub(super) api: Api,
+    pub(super) store: Store,
+    pub(super) ride: RideId,
+    pub(super) following: Following,
+    /// Called when there is no such ride to follow.
+    pub(super) on_refused: Box<dyn Fn(&Status)>,
+}
+
+impl Watched for RideWatch {
+    type Frame = v1::WatchResponse;
+
+    fn open(&mut self) -> Attempt<Self::Frame> {
+        let (epoch, after_version) = self.following.cursor();
+        let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
+        let mut client = self.api.rides();
+        live::attempt(async move { client.watch(request).await })
+    }
+
+    fn frame(&mut self, message: v1::WatchResponse, _: bool) {
+        let changed = self.following.apply(message).unwrap_or_else(|why| {
+            browser::warn_once(&why.to_string());
+            false
+        });
+        let Some(followed) = self.following.followed() else { return };
+        if changed {
+            self.store.apply(Update::Ride(followed.ride.clone()));
+        }
+        if self.store.followed.with_untracked(|shown| shown.as_ref() != Some(followed)) {
+            self.store.apply(Update::Followed(Some(followed.clone())));
+        }
+    }
+
+    /// The page has one pulse, the fleet's.
+    fn connection(&mut self, _: Connection) {}
+
+    fn ended(&mut self, end: &Result<(), Status>) -> bool {
+        match end {
+            Ok(()) => !self.following.is_over(),
+            Err(status) if is_final(status.code()) => {
+                (self.on_refused)(status);
+                false
+            }
+            Err(_) => true,
+        }
+    }
+}
+
+/// Asking again would bring the same answer.
+fn is_final(code: Code) -> bool {
+    matches!(code, Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated)
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::geo::LatLng;
+
+    use super::*;
+
+    fn p(lat: f64, lng: f64) -> LatLng {
+        LatLng::new(lat, lng).expect("on Earth")
+    }
+
+    #[test]
+    fn the_whole_world_is_cut_down_around_its_centre() {
+        let world = Bounds::new(p(-80.0, -180.0), p(85.0, 180.0)).expect("right way round");
+        let watched = watchable(world);
+        assert!(tiles::Cell::count_in(watched) <= MAX_CELLS);
+        assert!(watched.contains(world.center()));
+        let helsinki = Bounds::new(p(60.16, 24.92), p(60.18, 24.96)).expect("right way round");
+        assert_eq!(watchable(helsinki), helsinki);
+    }
+
+    #[test]
+    fn a_small_pan_needs_no_new_stream() {
+        let here = Bounds::new(p(60.16, 24.92), p(60.18, 24.96)).expect("right way round");
+        let near = Bounds::new(p(60.1601, 24.9201), p(60.1801, 24.9601)).expect("right way round");
+        let far = Bounds::new(p(60.17, 24.94), p(60.19, 24.98)).expect("right way round");
+        assert!(same_cells(here, near) && !same_cells(here, far));
+    }
+}

@@ -1,0 +1,108 @@
+//! The transport over the browser's own `fetch`, streams and abort signals. Runs in a real browser:
+//! `wasm-bindgen-test-runner` serves the page.
+#![cfg(target_arch = "wasm32")]
+
+use js_sys::{Function, Reflect, Uint8Array};
+use rides_proto::v1::{GetRequest, WatchRequest, rides_client::RidesClient};
+use rides_web::{
+    api::{fetch::BrowserFetch, tap::Tap, transport::Transport},
+    browser,
+};
+use tonic::Code;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+fn client() -> RidesClient<Transport<BrowserFetch>> {
+    RidesClient::new(Transport::new(BrowserFetch, Tap::new(browser::now)))
+}
+
+/// A heartbeat of Watch, and an OK.
+const HEARTBEAT: &[u8] = b"\0\0\0\0\x02\x22\0";
+const OK: &[u8] = b"\x80\0\0\0\x0fgrpc-status:0\r\n";
+
+/// Puts a `fetch` in place that answers with `bytes`, one a read, and then closes or stays open. It leaves
+/// the request's abort signal in `window.signal`.
+fn answer(bytes: &[u8], closes: bool) {
+    let fetch = Function::new_with_args(
+        "bytes, closes",
+        r#"
+        window.realFetch ??= window.fetch;
+        window.fetch = async (url, init) => {
+            window.signal = init.signal;
+            let at = 0;
+            const body = new ReadableStream({
+                pull(controller) {
+                    if (at < bytes.length) controller.enqueue(bytes.slice(at, ++at));
+                    else if (closes) controller.close();
+                    else return new Promise(() => {});
+                },
+            });
+            return new Response(body, { headers: { "content-type": "application/grpc-web+proto" } });
+        };
+        "#,
+    );
+    fetch.call2(&JsValue::NULL, &Uint8Array::from(bytes), &closes.into()).expect("runs");
+}
+
+fn real_fetch() {
+    Function::new_no_args("window.fetch = window.realFetch ?? window.fetch")
+        .call0(&JsValue::NULL)
+        .expect("runs");
+}
+
+fn aborted() -> bool {
+    let window = web_sys::window().expect("a window");
+    let signal = Reflect::get(&window, &"signal".into()).expect("a call was made");
+    Reflect::get(&signal, &"aborted".into()).expect("an abort signal").is_truthy()
+}
+
+#[wasm_bindgen_test]
+async fn a_stream_is_read_to_its_status_and_not_aborted() {
+    answer(&[HEARTBEAT, HEARTBEAT, OK].concat(), false);
+    let mut stream = client().watch(WatchRequest::default()).await.expect("opened").into_inner();
+    let mut count = 0;
+    while stream.message().await.expect("sound").is_some() {
+        count += 1;
+    }
+    drop(stream);
+    assert_eq!((count, aborted()), (2, false));
+    real_fetch();
+}
+
+#[wasm_bindgen_test]
+async fn a_dropped_stream_is_aborted() {
+    answer(HEARTBEAT, false);
+    let mut stream = client().watch(WatchRequest::default()).await.expect("opened").into_inner();
+    assert!(stream.message().await.expect("sound").is_some());
+    assert!(!aborted());
+    drop(stream);
+    assert!(aborted());
+    real_fetch();
+}
+
+#[wasm_bindgen_test]
+async fn a_body_that_ends_early_is_unavailable() {
+    answer(&HEARTBEAT[..3], true);
+    let mut stream = client().watch(WatchRequest::default()).await.expect("opened").into_inner();
+    assert_eq!(stream.message().await.expect_err("cut short").code(), Code::Unavailable);
+    real_fetch();
+}
+
+/// The runner's own server knows nothing of gRPC.
+#[wasm_bindgen_test]
+async fn a_server_without_grpc_is_an_error_by_the_table() {
+    let status = client().get(GetRequest::default()).await.expect_err("no such page");
+    assert!([Code::Unimplemented, Code::Unknown].contains(&status.code()), "{status:?}");
+    assert!(status.message().contains("HTTP"), "{status:?}");
+}
+
+#[wasm_bindgen_test]
+async fn nobody_there_is_unavailable() {
+    let transport = Transport::new(BrowserFetch, Tap::new(browser::now));
+    // Browsers refuse port 1 themselves.
+    let mut client = RidesClient::with_origin(transport, "http://127.0.0.1:1".parse().expect("a URI"));
+    let status = client.get(GetRequest::default()).await.expect_err("nobody there");
+    assert_eq!(status.code(), Code::Unavailable);
+}
