@@ -10,8 +10,10 @@ use rides_proto::{
 
 use crate::model::{CityMap, Connection, Failure, FollowedRide, Place, Quote, Remote, Ride, RideType};
 
+mod demo;
 mod fleet;
 
+pub use demo::{Commands, start};
 pub use fleet::FleetModel;
 
 /// What the panels and the map read. Cheap to copy. Signals hold what changes at the pace of people;
