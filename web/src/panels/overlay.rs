@@ -77,3 +77,63 @@ fn ready<T>(remote: &Remote<T>) -> Option<&T> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::ids::{CarNumber, RideId};
+
+    use super::*;
+    use crate::model::{Money, Progress, Ride, RideState, RideType};
+
+    fn place(lat: f64) -> Place {
+        Place { name: String::new(), at: LatLng::new(lat, 24.9).expect("on Earth") }
+    }
+
+    #[test]
+    fn a_draft_shows_its_pins_before_there_is_a_quote() {
+        let draft = Draft { pickup: Some(place(60.1)), ..Draft::default() };
+        let shown = of_draft(&draft, None);
+        assert_eq!((shown.pickup, shown.dropoff), (Some(place(60.1).at), None));
+        assert!(shown.route.is_empty() && shown.followed.is_none());
+    }
+
+    #[test]
+    fn a_followed_ride_shows_its_car_and_both_ways() {
+        let followed = followed();
+        let shown = of_ride(&followed);
+        assert_eq!(shown.followed, Some(CarNumber(17)));
+        assert_eq!((shown.route.len(), shown.way_to_car.len()), (2, 1));
+    }
+
+    #[test]
+    fn both_ends_are_in_sight_though_the_route_stops_short_of_them() {
+        let followed = followed();
+        let sight = Bounds::around(sights(&followed)).expect("a route");
+        assert!(sight.contains(place(60.1).at) && sight.contains(place(60.4).at));
+    }
+
+    fn followed() -> FollowedRide {
+        let ride = Ride {
+            id: RideId::new("r"),
+            version: 3,
+            state: RideState::Assigned,
+            kind: RideType::Regular,
+            rider_id: String::new(),
+            pickup: Some(place(60.1)),
+            dropoff: Some(place(60.4)),
+            car_id: Some(17),
+            driver_id: String::new(),
+            fare: Money::default(),
+            distance_m: 0,
+            duration_s: 0,
+            route: vec![place(60.2).at, place(60.3).at],
+            requested_at: 0,
+            updated_at: 0,
+            cancel_reason: String::new(),
+        };
+        let route = Arc::new(vec![place(60.0).at]);
+        let progress =
+            Progress { car: CarNumber(17), at: place(60.0).at, eta_s: 60, remaining_m: 500, route };
+        FollowedRide { ride, timeline: vec![], progress: Some(progress), resumed: None }
+    }
+}

@@ -7,7 +7,18 @@ use crate::{
     model::{Quote, Remote},
 };
 
-use super::ui::Ui;
+use super::{draft::Draft, ui::Ui};
+
+/// What to do next, while there is nothing to quote.
+fn hint(draft: &Draft) -> &'static str {
+    match (&draft.pickup, &draft.dropoff) {
+        (None, None) => {
+            "Search for a street, or click the map: first where you are, then where you are going."
+        }
+        (Some(_), _) => "Now where you are going: search, or click the map.",
+        (None, Some(_)) => "Now where you are: search, or click the map.",
+    }
+}
 
 #[component]
 pub(super) fn QuoteCard(ui: Ui) -> impl IntoView {
@@ -15,9 +26,7 @@ pub(super) fn QuoteCard(ui: Ui) -> impl IntoView {
         <div class="quote" data-testid="quote" aria-live="polite">
             {move || match ui.store.quote.get() {
                 Remote::Idle => view! {
-                    <p class="muted hint">
-                        "Search for a street, or click the map: first where you are, then where you are going."
-                    </p>
+                    <p class="muted hint">{move || ui.draft.with(hint)}</p>
                 }.into_any(),
                 Remote::Loading => view! {
                     <div class="skeleton" role="img" aria-label="Asking for the fare"></div>

@@ -20,10 +20,12 @@ use super::{
 #[component]
 pub(super) fn RidePanel(ui: Ui) -> impl IntoView {
     // Each part is drawn anew only when its own part of the ride changes.
-    let ride = part(ui, |followed| followed.ride.clone());
+    let ride = part(ui, |followed| Some(followed.ride.clone()));
     let progress = part(ui, |followed| followed.progress.clone());
-    let timeline = part(ui, |followed| followed.timeline.clone());
     let resumed = part(ui, |followed| followed.resumed);
+    let timeline = Memo::new(move |_| {
+        ui.store.followed.with(|followed| followed.as_ref().map(|f| f.timeline.clone()).unwrap_or_default())
+    });
     let state = Memo::new(move |_| ride.with(|ride| ride.as_ref().map(|ride| ride.state)));
     let slug = move || state.get().map(words::slug);
     view! {
@@ -39,27 +41,27 @@ pub(super) fn RidePanel(ui: Ui) -> impl IntoView {
             <h2 id="ride-title">
                 {move || ride.with(|ride| ride.as_ref().map(words::headline))}
             </h2>
-            <Eta ui=ui state=state progress=Memo::new(move |_| progress.get().flatten()) />
-            <Steps timeline=Memo::new(move |_| timeline.get().unwrap_or_default()) />
+            <Eta ui=ui state=state progress=progress />
+            <Steps timeline=timeline />
             {move || ride.get().map(|ride| match ride.state {
                 RideState::Completed => view! { <Receipt ride=ride /> }.into_any(),
                 _ => view! { <Facts ride=ride /> }.into_any(),
             })}
             <Actions ui=ui ride=ride />
-            <Timeline timeline=Memo::new(move |_| timeline.get().unwrap_or_default()) />
-            {move || resumed.get().flatten().map(|resumed| view! {
+            <Timeline timeline=timeline />
+            {move || resumed.get().map(|resumed| view! {
                 <p class="muted resumed">{resumed_words(resumed)}</p>
             })}
         </section>
     }
 }
 
-/// A part of the followed ride; `None` once it is followed no more.
-fn part<T>(ui: Ui, read: fn(&FollowedRide) -> T) -> Memo<Option<T>>
+/// A part of the followed ride; `None` also once no ride is followed.
+fn part<T>(ui: Ui, read: fn(&FollowedRide) -> Option<T>) -> Memo<Option<T>>
 where
     T: PartialEq + Send + Sync + 'static,
 {
-    Memo::new(move |_| ui.store.followed.with(|followed| followed.as_ref().map(read)))
+    Memo::new(move |_| ui.store.followed.with(|followed| followed.as_ref().and_then(read)))
 }
 
 /// Counts down between reports, so that a car in a tunnel still comes closer.
