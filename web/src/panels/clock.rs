@@ -26,7 +26,7 @@ impl Clock {
         set_interval(move || set_now.set(browser::now()), TICK);
         let unix = Memo::new(move |_| {
             now.track();
-            browser::unix_now() / 1000 * 1000
+            browser::unix_now() as i64 / 1000 * 1000
         });
         Self { now, unix }
     }

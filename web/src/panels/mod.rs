@@ -6,7 +6,10 @@
 
 use leptos::prelude::*;
 
-use crate::{map::MapView, store};
+use crate::{
+    map::{MapView, Padding},
+    store,
+};
 
 mod about;
 mod booking;
@@ -22,6 +25,7 @@ mod quote;
 mod receipt;
 mod ride;
 mod rides;
+mod room;
 mod sheet;
 mod steps;
 mod streets;
@@ -34,19 +38,22 @@ mod words;
 pub fn App() -> impl IntoView {
     let (store, commands) = store::start();
     let ui = ui::Ui::new(store, commands);
+    let (padding, set_padding) = signal(Padding::default());
     view! {
         <MapView
             store=store
             commands=commands
             overlay=overlay::overlay(ui)
             on_pick=Callback::new(move |at| ui.pick(at))
-            move_to=overlay::moves(ui)
+            move_to=overlay::moves(ui, padding)
+            padding=padding
         />
         <div class="board">
             <header class="top">
                 <about::About />
                 <connection::ConnectionPill ui=ui />
             </header>
+            <room::Room padding=set_padding />
             <sheet::Sheet ui=ui />
             <footer class="bottom">
                 <legend::Legend ui=ui />

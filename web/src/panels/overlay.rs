@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use rides_proto::geo::{Bounds, LatLng};
 
 use crate::{
-    map::{Move, Overlay, Target},
+    map::{Move, Overlay, Padding, Target},
     model::{FollowedRide, Place, Quote, Remote},
 };
 
@@ -23,19 +23,37 @@ pub(super) fn overlay(ui: Ui) -> Signal<Overlay> {
     .into()
 }
 
-/// Shows all of a route whenever there is a new one to see, or when a person asks to see it again.
-pub(super) fn moves(ui: Ui) -> Signal<Option<Move>> {
+/// What the map was last asked to show.
+#[derive(Clone, PartialEq)]
+enum Sight {
+    Nothing,
+    Quote(Bounds),
+    /// Again when the person asks for it, and when panels leave it more or less room.
+    Ride(Bounds, u32, Padding),
+}
+
+/// Shows all of a route whenever there is a new one to see.
+pub(super) fn moves(ui: Ui, padding: ReadSignal<Padding>) -> Signal<Option<Move>> {
     let sight = Memo::new(move |_| {
-        let bounds = ui.store.followed.with(|followed| match followed {
-            Some(followed) => Bounds::around(sights(followed)),
-            None => ui.store.quote.with(|quote| Bounds::around(ready(quote)?.route.iter().copied())),
-        })?;
-        Some((bounds, ui.looks.get()))
+        let ride = ui.store.followed.with(|followed| followed.as_ref().map(|f| Bounds::around(sights(f))));
+        match ride {
+            Some(Some(bounds)) => Sight::Ride(bounds, ui.looks.get(), padding.get()),
+            Some(None) => Sight::Nothing,
+            None => ui.store.quote.with(|quote| {
+                ready(quote)
+                    .and_then(|quote| Bounds::around(quote.route.iter().copied()))
+                    .map_or(Sight::Nothing, Sight::Quote)
+            }),
+        }
     });
     Memo::new(move |last: Option<&Option<Move>>| {
         let last = last.copied().flatten();
-        let Some((bounds, _)) = sight.get() else { return last };
-        Some(Move { seq: last.map_or(1, |last| last.seq + 1), target: Target::Fit(bounds) })
+        match sight.get() {
+            Sight::Nothing => last,
+            Sight::Quote(bounds) | Sight::Ride(bounds, ..) => {
+                Some(Move { seq: last.map_or(1, |last| last.seq + 1), target: Target::Fit(bounds) })
+            }
+        }
     })
     .into()
 }
