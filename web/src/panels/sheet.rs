@@ -1,6 +1,6 @@
 //! The panels side by side on wide screens, and in one bottom sheet with tabs on phones.
 
-use leptos::prelude::*;
+use leptos::{html::Div, prelude::*};
 
 use super::{
     booking::Booking,
@@ -14,6 +14,18 @@ use super::{
 pub(super) fn Sheet(ui: Ui) -> impl IntoView {
     let folded = RwSignal::new(false);
     let following = Memo::new(move |_| ui.store.followed.with(Option::is_some));
+    let panel = NodeRef::<Div>::new();
+    // The button that was pressed goes away with its panel: the keyboard goes on from the new one.
+    Effect::new(move |before: Option<bool>| {
+        let now = following.get();
+        if before.is_some_and(|before| before != now)
+            && let Some(panel) = panel.get_untracked()
+        {
+            // Fails for elements without focus only, and this one has it by its tabindex.
+            let _ = panel.focus();
+        }
+        now
+    });
     let tab = move |tab: Tab, name: &'static str, panel: &'static str| {
         view! {
             <button
@@ -53,7 +65,7 @@ pub(super) fn Sheet(ui: Ui) -> impl IntoView {
                     <Chevron />
                 </button>
             </div>
-            <div class="panel glass" id="panel-ride">
+            <div class="panel glass" id="panel-ride" tabindex="-1" node_ref=panel>
                 {move || {
                     if following.get() {
                         view! { <RidePanel ui=ui /> }.into_any()
