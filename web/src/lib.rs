@@ -2,12 +2,16 @@
 
 pub mod api;
 pub mod browser;
+pub mod format;
 pub mod map;
 pub mod model;
 pub mod panels;
 pub mod store;
 
-/// Puts the page into the document's body.
+/// Puts the page into the document's body, in the place of the static first paint of `index.html`.
 pub fn mount() {
     leptos::mount::mount_to_body(panels::App);
+    if let Some(first_paint) = leptos::prelude::document().get_element_by_id("first-paint") {
+        first_paint.remove();
+    }
 }

@@ -1,8 +1,65 @@
-//! Being written.
+//! What a person reads and presses. One panel a file: a `Memo` in, a `Command` out.
+//!
+//! Panels own nothing but what is half typed. The ride being put together is a [`draft::Draft`], everything
+//! else is read from the store; what the map shows on top of the city is derived from both in [`overlay`].
+#![allow(unreachable_pub, reason = "the component macro makes props structs pub whatever the component is")]
+
 use leptos::prelude::*;
+
+use crate::{
+    map::{MapView, Padding},
+    store,
+};
+
+mod about;
+mod booking;
+mod clock;
+mod connection;
+mod draft;
+mod icons;
+mod legend;
+mod no_server;
+mod overlay;
+mod place_field;
+mod quote;
+mod receipt;
+mod ride;
+mod rides;
+mod room;
+mod sheet;
+mod steps;
+mod streets;
+mod timeline;
+mod ui;
+mod words;
 
 /// The page.
 #[component]
 pub fn App() -> impl IntoView {
-    view! { <p>"Rides"</p> }
+    let (store, commands) = store::start();
+    let ui = ui::Ui::new(store, commands);
+    let (padding, set_padding) = signal(Padding::default());
+    view! {
+        <MapView
+            store=store
+            commands=commands
+            overlay=overlay::overlay(ui)
+            on_pick=Callback::new(move |at| ui.pick(at))
+            move_to=overlay::moves(ui, padding)
+            padding=padding
+        />
+        <div class="board">
+            <header class="top">
+                <about::About />
+                <connection::ConnectionPill ui=ui />
+            </header>
+            <room::Room padding=set_padding />
+            <sheet::Sheet ui=ui />
+            <footer class="bottom">
+                <legend::Legend ui=ui />
+                <legend::Attribution store=store />
+            </footer>
+        </div>
+        <no_server::NoServer ui=ui />
+    }
 }

@@ -1,0 +1,39 @@
+//! The page's clocks, as signals. Whoever reads them must hold a memo between, so that nothing is drawn anew
+//! when the words stay the same.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+
+use crate::{browser, model::Millis};
+
+/// Four ticks a second: enough for a truthful age, too few to matter.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What time it is.
+#[derive(Clone, Copy)]
+pub(super) struct Clock {
+    /// On the monotonic clock, four times a second.
+    pub(super) now: ReadSignal<Millis>,
+    /// Unix milliseconds, once a second.
+    pub(super) unix: Memo<i64>,
+}
+
+impl Clock {
+    /// Ticks for as long as the page lives.
+    pub(super) fn start() -> Self {
+        let (now, set_now) = signal(browser::now());
+        set_interval(move || set_now.set(browser::now()), TICK);
+        let unix = Memo::new(move |_| {
+            now.track();
+            browser::unix_now() as i64 / 1000 * 1000
+        });
+        Self { now, unix }
+    }
+}
+
+/// The browser's time zone at that moment, in minutes east of UTC.
+pub(super) fn minutes_east(unix_ms: i64) -> i32 {
+    let date = js_sys::Date::new(&(unix_ms as f64).into());
+    -date.get_timezone_offset() as i32
+}

@@ -1,0 +1,100 @@
+//! The ride that is being put together. Pure.
+
+use rides_proto::geo::LatLng;
+
+use crate::model::{Place, RideType};
+
+/// One end of a ride.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// Where it begins.
+    Pickup,
+    /// Where it ends.
+    Dropoff,
+}
+
+impl End {
+    pub(super) const BOTH: [Self; 2] = [Self::Pickup, Self::Dropoff];
+
+    /// As fields and failures call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pickup => "pickup",
+            Self::Dropoff => "dropoff",
+        }
+    }
+}
+
+/// What to book.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Draft {
+    pub(super) pickup: Option<Place>,
+    pub(super) dropoff: Option<Place>,
+    pub(super) kind: RideType,
+}
+
+impl Draft {
+    pub(super) fn place(&self, end: End) -> Option<&Place> {
+        match end {
+            End::Pickup => self.pickup.as_ref(),
+            End::Dropoff => self.dropoff.as_ref(),
+        }
+    }
+
+    pub(super) fn set(&mut self, end: End, place: Option<Place>) {
+        match end {
+            End::Pickup => self.pickup = place,
+            End::Dropoff => self.dropoff = place,
+        }
+    }
+
+    /// A point from the map: the first is the pickup, every later one the drop-off.
+    pub(super) fn pick(&mut self, place: Place) {
+        let end = if self.pickup.is_none() { End::Pickup } else { End::Dropoff };
+        self.set(end, Some(place));
+    }
+
+    pub(super) fn swap(&mut self) {
+        std::mem::swap(&mut self.pickup, &mut self.dropoff);
+    }
+
+    /// From and to, once both are there.
+    pub(super) fn points(&self) -> Option<(LatLng, LatLng)> {
+        Some((self.pickup.as_ref()?.at, self.dropoff.as_ref()?.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(lat: f64) -> Place {
+        Place { name: String::new(), at: LatLng::new(lat, 24.9).expect("on Earth") }
+    }
+
+    #[test]
+    fn clicks_set_the_pickup_then_the_dropoff_then_move_it() {
+        let mut draft = Draft::default();
+        draft.pick(place(60.1));
+        assert_eq!((draft.place(End::Pickup), draft.points()), (Some(&place(60.1)), None));
+        draft.pick(place(60.2));
+        draft.pick(place(60.3));
+        assert_eq!(draft.points(), Some((place(60.1).at, place(60.3).at)));
+    }
+
+    #[test]
+    fn a_cleared_pickup_is_what_the_next_click_sets() {
+        let mut draft = Draft { dropoff: Some(place(60.2)), ..Draft::default() };
+        draft.pick(place(60.1));
+        assert_eq!(draft.points(), Some((place(60.1).at, place(60.2).at)));
+    }
+
+    #[test]
+    fn swapping_twice_changes_nothing() {
+        let mut draft = Draft { pickup: Some(place(60.1)), ..Draft::default() };
+        draft.swap();
+        assert_eq!((draft.pickup.clone(), draft.dropoff.clone()), (None, Some(place(60.1))));
+        draft.swap();
+        assert_eq!(draft.pickup, Some(place(60.1)));
+    }
+}

@@ -1,0 +1,78 @@
+//! The message for someone who opened the page before starting a server.
+
+use leptos::prelude::*;
+
+use crate::{format, model::Connection, store::Command};
+
+use super::ui::Ui;
+
+/// How the very first connection went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum First {
+    /// Not known yet.
+    Open,
+    /// It failed, and none came after it.
+    Failed,
+    /// There was one. Later losses are the pill's to tell.
+    Made,
+}
+
+impl First {
+    fn after(self, connection: Connection) -> Self {
+        match (self, connection) {
+            (Self::Made, _) | (_, Connection::Live { .. }) => Self::Made,
+            (_, Connection::Waiting { .. }) => Self::Failed,
+            (first, _) => first,
+        }
+    }
+}
+
+/// Goes away by itself with the first frame.
+#[component]
+pub(super) fn NoServer(ui: Ui) -> impl IntoView {
+    let first = Memo::new(move |last: Option<&First>| {
+        last.copied().unwrap_or(First::Open).after(ui.store.connection.get())
+    });
+    let next = Memo::new(move |_| match ui.store.connection.get() {
+        Connection::Waiting { retry_at, .. } => match format::seconds_until(retry_at, ui.clock.now.get()) {
+            0 => "Trying…".to_owned(),
+            seconds => format!("Next try in {seconds} s"),
+        },
+        Connection::Offline => "The browser says there is no network".to_owned(),
+        _ => "Trying…".to_owned(),
+    });
+    view! {
+        <Show when=move || first.get() == First::Failed>
+            <div class="no-server" data-testid="no-server">
+                <section class="card glass" aria-labelledby="no-server-title">
+                    <h2 id="no-server-title" role="alert">"No server yet"</h2>
+                    <p>"Start one in a terminal, at the root of the project:"</p>
+                    <pre><code>"cargo run -p rides-server"</code></pre>
+                    <p class="muted">"This page goes live by itself as soon as it is there."</p>
+                    <div class="no-server-actions">
+                        <button class="button primary" on:click=move |_| ui.commands.send(Command::Reconnect)>
+                            "Try now"
+                        </button>
+                        <span class="muted figures">{next}</span>
+                    </div>
+                </section>
+            </div>
+        </Show>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_first_connection_counts() {
+        let waiting = Connection::Waiting { retry_at: 0.0, attempt: 1 };
+        let live = Connection::Live { last_frame_at: 0.0 };
+        let run = |all: &[Connection]| all.iter().fold(First::Open, |first, now| first.after(*now));
+        assert_eq!(run(&[Connection::Connecting]), First::Open);
+        assert_eq!(run(&[Connection::Connecting, waiting, Connection::Connecting]), First::Failed);
+        assert_eq!(run(&[waiting, live]), First::Made);
+        assert_eq!(run(&[live, waiting]), First::Made);
+    }
+}

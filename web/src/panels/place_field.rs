@@ -1,0 +1,214 @@
+//! One end of the ride: a text field that suggests streets (an ARIA combobox with a list).
+
+use std::time::Duration;
+
+use leptos::{ev, prelude::*};
+
+use crate::{
+    format,
+    model::{Place, Remote},
+    store::Command,
+};
+
+use super::{draft::End, icons::Cross, ui::Ui, words};
+
+/// Typing this long without a pause sends no search.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What stands under the field while a person types.
+#[derive(Clone, PartialEq, Debug)]
+enum Suggestions {
+    Closed,
+    Found(Vec<Place>),
+    Nothing,
+    Failed(String),
+}
+
+impl Suggestions {
+    /// While the next answer is on its way, the one before it stays.
+    fn after(self, answer: Remote<Vec<Place>>) -> Self {
+        match answer {
+            Remote::Idle => Self::Closed,
+            Remote::Loading => self,
+            Remote::Ready(places) if places.is_empty() => Self::Nothing,
+            Remote::Ready(places) => Self::Found(places),
+            Remote::Failed(failure) => Self::Failed(format::failure(&failure)),
+        }
+    }
+
+    fn places(&self) -> &[Place] {
+        match self {
+            Self::Found(places) => places,
+            _ => &[],
+        }
+    }
+}
+
+#[component]
+pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
+    let (label, placeholder) = match end {
+        End::Pickup => ("Pickup", "Where from?"),
+        End::Dropoff => ("Drop-off", "Where to?"),
+    };
+    let name = end.name();
+    let (list_id, error_id) = (format!("{name}-list"), format!("{name}-error"));
+    let option_id = move |index: usize| format!("{name}-option-{index}");
+
+    // What is being typed, until a place is chosen or the field is left.
+    let typed = RwSignal::new(None::<String>);
+    // Whether the answer in the store is to this field's search.
+    let asked = RwSignal::new(false);
+    let highlighted = RwSignal::new(None::<usize>);
+
+    let chosen = Memo::new(move |_| ui.draft.with(|draft| draft.place(end).map(words::place)));
+    let text = Memo::new(move |_| typed.get().or_else(|| chosen.get()).unwrap_or_default());
+    let failure = Memo::new(move |_| ui.failure_at(end).as_ref().map(format::failure));
+    let suggestions = Memo::new(move |last: Option<&Suggestions>| match asked.get() {
+        true => last.cloned().unwrap_or(Suggestions::Closed).after(ui.store.places.get()),
+        false => Suggestions::Closed,
+    });
+    let is_open = Memo::new(move |_| suggestions.with(|s| *s != Suggestions::Closed));
+
+    let close = move || {
+        typed.set(None);
+        asked.set(false);
+        highlighted.set(None);
+    };
+    let choose = move |place: Place| {
+        ui.change_draft(|draft| draft.set(end, Some(place)));
+        close();
+    };
+    let mut search = leptos::leptos_dom::helpers::debounce(PAUSE, move |query: String| {
+        // The field may have been left in the meantime.
+        if typed.get_untracked().as_deref() == Some(query.as_str()) {
+            ui.commands.send(Command::FindPlaces(query.trim().to_owned()));
+            asked.set(true);
+        }
+    });
+    let on_input = move |event: ev::Event| {
+        let query = event_target_value(&event);
+        highlighted.set(None);
+        typed.set(Some(query.clone()));
+        if query.trim().is_empty() {
+            asked.set(false);
+            ui.change_draft(|draft| draft.set(end, None));
+        } else {
+            search(query);
+        }
+    };
+    let on_keydown = move |event: ev::KeyboardEvent| {
+        let count = suggestions.with_untracked(|s| s.places().len());
+        let step = |by: usize| {
+            event.prevent_default();
+            highlighted
+                .update(|at| *at = (count > 0).then(|| at.map_or(by / 2, |at| at + by) % count.max(1)));
+        };
+        match event.key().as_str() {
+            "ArrowDown" => step(1),
+            "ArrowUp" => step(count.saturating_sub(1)),
+            "Escape" => close(),
+            "Enter" => {
+                let index = highlighted.get_untracked().unwrap_or(0);
+                if let Some(place) = suggestions.with_untracked(|s| s.places().get(index).cloned()) {
+                    event.prevent_default();
+                    choose(place);
+                }
+            }
+            _ => {}
+        }
+    };
+    let option = move |(index, place): (usize, Place)| {
+        let words = words::place(&place);
+        view! {
+            <li
+                id=option_id(index)
+                role="option"
+                aria-selected=move || if highlighted.get() == Some(index) { "true" } else { "false" }
+                // Keeps the focus, and with it the list, until the click has come.
+                on:pointerdown=|event| event.prevent_default()
+                on:click=move |_| choose(place.clone())
+            >
+                {words}
+            </li>
+        }
+    };
+
+    view! {
+        <div class="field" data-end=name>
+            <label for=name>{label}</label>
+            <div class="field-line">
+                <input
+                    id=name
+                    data-testid=name
+                    type="text"
+                    role="combobox"
+                    placeholder=placeholder
+                    autocomplete="off"
+                    autocapitalize="off"
+                    spellcheck="false"
+                    enterkeyhint="search"
+                    maxlength="100"
+                    aria-autocomplete="list"
+                    aria-controls=list_id.clone()
+                    aria-expanded=move || if is_open.get() { "true" } else { "false" }
+                    aria-activedescendant=move || highlighted.get().map(option_id)
+                    aria-invalid=move || if failure.with(Option::is_some) { "true" } else { "false" }
+                    aria-describedby=error_id.clone()
+                    prop:value=text
+                    on:input=on_input
+                    on:keydown=on_keydown
+                    on:blur=move |_| close()
+                />
+                <Show when=move || text.with(|text| !text.is_empty())>
+                    <button
+                        class="icon-button clear"
+                        aria-label=format!("Clear the {}", label.to_lowercase())
+                        on:click=move |_| {
+                            close();
+                            ui.change_draft(|draft| draft.set(end, None));
+                        }
+                    >
+                        <Cross />
+                    </button>
+                </Show>
+            </div>
+            <ul class="suggestions" id=list_id role="listbox" aria-label=format!("Streets for the {}", label.to_lowercase())>
+                {move || suggestions.with(|s| s.places().to_vec()).into_iter().enumerate().map(option).collect_view()}
+            </ul>
+            {move || suggestions.with(|s| match s {
+                Suggestions::Nothing => Some("No street of that name here.".to_owned()),
+                Suggestions::Failed(words) => Some(words.clone()),
+                _ => None,
+            }).map(|words| view! { <p class="muted field-note">{words}</p> })}
+            <p class="error" id=error_id role="alert">{failure}</p>
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::geo::LatLng;
+
+    use super::*;
+    use crate::model::Failure;
+
+    fn found() -> Suggestions {
+        let at = LatLng::new(60.17, 24.94).expect("on Earth");
+        Suggestions::Closed.after(Remote::Ready(vec![Place { name: "Annankatu".into(), at }]))
+    }
+
+    #[test]
+    fn suggestions_stay_while_the_next_are_on_their_way() {
+        assert_eq!(found().places().len(), 1);
+        assert_eq!(found().after(Remote::Loading), found());
+        assert_eq!(Suggestions::Closed.after(Remote::Loading), Suggestions::Closed);
+    }
+
+    #[test]
+    fn nothing_found_and_a_failed_search_are_told_apart() {
+        assert_eq!(found().after(Remote::Ready(vec![])), Suggestions::Nothing);
+        let failure =
+            Failure { text: "Too long.".into(), code: 3, reason: String::new(), field: "query".into() };
+        assert_eq!(found().after(Remote::Failed(failure)), Suggestions::Failed("Too long.".into()));
+    }
+}

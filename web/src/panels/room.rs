@@ -1,0 +1,29 @@
+//! The part of the map that no panel covers. The style sheets decide where that is: an empty element fills it,
+//! and what it leaves on each side is what the map keeps clear of.
+
+use leptos::{html::Div, prelude::*};
+
+use crate::{browser::SizeWatch, map::Padding};
+
+/// Reports what lies around the room whenever its size changes.
+#[component]
+pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
+    let room = NodeRef::<Div>::new();
+    let watch = StoredValue::new_local(None::<SizeWatch>);
+    Effect::new(move |_| {
+        let Some(room) = room.get() else { return };
+        let Some(board) = room.parent_element() else { return };
+        let measured = room.clone();
+        watch.set_value(SizeWatch::start(&room, move |_| {
+            let (room, board) = (measured.get_bounding_client_rect(), board.get_bounding_client_rect());
+            padding.set(Padding {
+                top: room.top() - board.top(),
+                right: board.right() - room.right(),
+                bottom: board.bottom() - room.bottom(),
+                left: room.left() - board.left(),
+            });
+        }));
+    });
+    on_cleanup(move || watch.set_value(None));
+    view! { <div class="room" node_ref=room aria-hidden="true"></div> }
+}

@@ -1,0 +1,82 @@
+//! The panels side by side on wide screens, and in one bottom sheet with tabs on phones.
+
+use leptos::{html::Div, prelude::*};
+
+use super::{
+    booking::Booking,
+    icons::Chevron,
+    ride::RidePanel,
+    rides::RidesPanel,
+    ui::{Tab, Ui},
+};
+
+#[component]
+pub(super) fn Sheet(ui: Ui) -> impl IntoView {
+    let folded = RwSignal::new(false);
+    let following = Memo::new(move |_| ui.store.followed.with(Option::is_some));
+    let panel = NodeRef::<Div>::new();
+    // The button that was pressed goes away with its panel: the keyboard goes on from the new one.
+    Effect::new(move |before: Option<bool>| {
+        let now = following.get();
+        if before.is_some_and(|before| before != now)
+            && let Some(panel) = panel.get_untracked()
+        {
+            // Fails for elements without focus only, and this one has it by its tabindex.
+            let _ = panel.focus();
+        }
+        now
+    });
+    let tab = move |tab: Tab, name: &'static str, panel: &'static str| {
+        view! {
+            <button
+                class="tab"
+                role="tab"
+                aria-controls=panel
+                aria-selected=move || if ui.tab.get() == tab { "true" } else { "false" }
+                on:click=move |_| {
+                    ui.tab.set(tab);
+                    folded.set(false);
+                }
+            >
+                {name}
+            </button>
+        }
+    };
+    view! {
+        <main
+            class="sheet"
+            data-tab=move || match ui.tab.get() {
+                Tab::Ride => "ride",
+                Tab::Rides => "rides",
+            }
+            data-folded=move || folded.get().then_some("")
+        >
+            <div class="tabs">
+                <div class="tablist" role="tablist" aria-label="Panels">
+                    {tab(Tab::Ride, "Your ride", "panel-ride")}
+                    {tab(Tab::Rides, "All rides", "panel-rides")}
+                </div>
+                <button
+                    class="icon-button fold"
+                    aria-label="Fold the panel away"
+                    aria-pressed=move || if folded.get() { "true" } else { "false" }
+                    on:click=move |_| folded.update(|folded| *folded = !*folded)
+                >
+                    <Chevron />
+                </button>
+            </div>
+            <div class="panel glass" id="panel-ride" tabindex="-1" node_ref=panel>
+                {move || {
+                    if following.get() {
+                        view! { <RidePanel ui=ui /> }.into_any()
+                    } else {
+                        view! { <Booking ui=ui /> }.into_any()
+                    }
+                }}
+            </div>
+            <div class="panel glass" id="panel-rides">
+                <RidesPanel ui=ui />
+            </div>
+        </main>
+    }
+}

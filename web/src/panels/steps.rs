@@ -1,0 +1,78 @@
+//! A ride's life as a line with stops.
+
+use leptos::prelude::*;
+
+use crate::model::{RideState, TimelineEntry};
+
+const STOPS: [&str; 5] = ["Booked", "Car found", "At pickup", "On trip", "There"];
+
+/// The last stop that was reached; `None` where the state is not on the line.
+fn stop(state: RideState) -> Option<usize> {
+    match state {
+        RideState::Requested | RideState::Offered => Some(0),
+        RideState::Assigned => Some(1),
+        RideState::Arrived => Some(2),
+        RideState::OnTrip => Some(3),
+        RideState::Completed => Some(4),
+        RideState::Cancelled | RideState::Expired => None,
+    }
+}
+
+/// Where a ride with this history stands; one that was called off stands where it was then.
+fn reached(timeline: &[TimelineEntry]) -> usize {
+    timeline.iter().rev().find_map(|entry| stop(entry.state)).unwrap_or(0)
+}
+
+#[component]
+pub(super) fn Steps(timeline: Memo<Vec<TimelineEntry>>) -> impl IntoView {
+    let reached = Memo::new(move |_| timeline.with(|timeline| reached(timeline)));
+    let share = move || format!("{}", reached.get() as f64 / (STOPS.len() - 1) as f64);
+    view! {
+        <ol class="steps" aria-label="Progress" style:--reached=share>
+            {STOPS
+                .into_iter()
+                .enumerate()
+                .map(|(index, name)| {
+                    view! {
+                        <li
+                            data-done=move || (index <= reached.get()).then_some("")
+                            aria-current=move || (index == reached.get()).then_some("step")
+                        >
+                            {name}
+                        </li>
+                    }
+                })
+                .collect_view()}
+        </ol>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(states: &[RideState]) -> Vec<TimelineEntry> {
+        let entry = |(index, state): (usize, &RideState)| TimelineEntry {
+            version: index as u64 + 1,
+            at: 0,
+            text: String::new(),
+            state: *state,
+        };
+        states.iter().enumerate().map(entry).collect()
+    }
+
+    #[test]
+    fn a_ride_stands_at_its_newest_stop() {
+        use RideState::{Assigned, Cancelled, Completed, Expired, Offered, Requested};
+        for (states, at) in [
+            (&[][..], 0),
+            (&[Requested, Offered, Assigned][..], 1),
+            (&[Requested, Offered, Assigned, Requested][..], 0),
+            (&[Requested, Offered, Assigned, Cancelled][..], 1),
+            (&[Requested, Expired][..], 0),
+            (&[Completed][..], 4),
+        ] {
+            assert_eq!(reached(&history(states)), at, "{states:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What the panels share, and the few things a person can do in more than one of them.
+
+use leptos::prelude::*;
+use rides_proto::{geo::LatLng, ids::RideId};
+
+use crate::{
+    model::{Failure, Place, Remote},
+    store::{Command, Commands, Store},
+};
+
+use super::{
+    clock::Clock,
+    draft::{Draft, End},
+    streets,
+};
+
+/// Which panel a phone shows; wide screens show both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tab {
+    /// Booking, or the followed ride.
+    Ride,
+    /// The list.
+    Rides,
+}
+
+/// Handed to every panel.
+#[derive(Clone, Copy)]
+pub(super) struct Ui {
+    pub(super) store: Store,
+    pub(super) commands: Commands,
+    pub(super) clock: Clock,
+    /// Changes only through [`Ui::change_draft`].
+    pub(super) draft: ReadSignal<Draft>,
+    set_draft: WriteSignal<Draft>,
+    pub(super) tab: RwSignal<Tab>,
+    /// Counts the times a person asked to see a ride; each moves the map.
+    pub(super) looks: RwSignal<u32>,
+}
+
+impl Ui {
+    pub(super) fn new(store: Store, commands: Commands) -> Self {
+        let (draft, set_draft) = signal(Draft::default());
+        Self {
+            store,
+            commands,
+            clock: Clock::start(),
+            draft,
+            set_draft,
+            tab: RwSignal::new(Tab::Ride),
+            looks: RwSignal::new(0),
+        }
+    }
+
+    /// The one way to change the draft: a complete one is quoted at once, and what was shown of the one
+    /// before it goes away.
+    pub(super) fn change_draft(self, change: impl FnOnce(&mut Draft)) {
+        let before = self.draft.get_untracked();
+        self.set_draft.update(change);
+        let draft = self.draft.get_untracked();
+        if draft == before {
+            return;
+        }
+        self.dismiss();
+        self.quote();
+    }
+
+    /// Asks for the draft's fare.
+    pub(super) fn quote(self) {
+        let Draft { kind, .. } = self.draft.get_untracked();
+        self.commands.send(match self.draft.with_untracked(Draft::points) {
+            Some((pickup, dropoff)) => Command::Quote { pickup, dropoff, kind },
+            None => Command::ClearQuote,
+        });
+    }
+
+    /// A click on the map. While a ride is followed it means nothing.
+    pub(super) fn pick(self, at: LatLng) {
+        if self.store.followed.with_untracked(Option::is_some) {
+            return;
+        }
+        let name = self.store.city.with_untracked(|city| {
+            city.as_ref().and_then(|city| streets::nearest(&city.streets, at)).unwrap_or_default().to_owned()
+        });
+        self.change_draft(|draft| draft.pick(Place { name, at }));
+        self.tab.set(Tab::Ride);
+    }
+
+    /// Books the draft.
+    pub(super) fn book(self) {
+        let kind = self.draft.with_untracked(|draft| draft.kind);
+        if let Some((pickup, dropoff)) = self.draft.with_untracked(Draft::points) {
+            self.commands.send(Command::Book { pickup, dropoff, kind });
+        }
+    }
+
+    /// Asks again for what failed: the booking, or else the quote.
+    pub(super) fn retry(self) {
+        if self.store.action.with_untracked(|action| failed(action).is_some()) {
+            self.book();
+        } else {
+            self.quote();
+        }
+    }
+
+    /// Follows a ride and shows it.
+    pub(super) fn follow(self, ride: RideId) {
+        self.dismiss();
+        self.commands.send(Command::Follow(ride));
+        self.looks.update(|looks| *looks += 1);
+        self.tab.set(Tab::Ride);
+    }
+
+    /// Leaves the followed ride for a new draft.
+    pub(super) fn start_over(self) {
+        self.dismiss();
+        self.commands.send(Command::Unfollow);
+        self.change_draft(|draft| *draft = Draft { kind: draft.kind, ..Draft::default() });
+    }
+
+    /// What is wrong with one end of the draft.
+    pub(super) fn failure_at(self, end: End) -> Option<Failure> {
+        self.failures().into_iter().find(|failure| failure.field == end.name())
+    }
+
+    /// What is wrong with the draft, but with neither of its ends.
+    pub(super) fn failure_elsewhere(self) -> Option<Failure> {
+        self.failures().into_iter().find(|failure| End::BOTH.iter().all(|end| failure.field != end.name()))
+    }
+
+    /// What went wrong with the newest Book or Cancel.
+    pub(super) fn action_failure(self) -> Option<Failure> {
+        self.store.action.with(|action| failed(action).cloned())
+    }
+
+    fn failures(self) -> Vec<Failure> {
+        let quote = self.store.quote.with(|quote| failed(quote).cloned());
+        self.action_failure().into_iter().chain(quote).collect()
+    }
+
+    fn dismiss(self) {
+        if let Some(failure) = self.store.action.with_untracked(|action| failed(action).cloned()) {
+            self.commands.send(Command::Dismiss(failure));
+        }
+    }
+}
+
+fn failed<T>(remote: &Remote<T>) -> Option<&Failure> {
+    match remote {
+        Remote::Failed(failure) => Some(failure),
+        _ => None,
+    }
+}

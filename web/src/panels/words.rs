@@ -1,0 +1,78 @@
+//! What states are called: for people, and (slugs) for styles and tests.
+
+use crate::{
+    format,
+    model::{CarState, Place, Ride, RideState, RideType},
+};
+
+/// The state, for `data-state`.
+pub(super) fn slug(state: RideState) -> &'static str {
+    match state {
+        RideState::Requested => "requested",
+        RideState::Offered => "offered",
+        RideState::Assigned => "assigned",
+        RideState::Arrived => "arrived",
+        RideState::OnTrip => "on-trip",
+        RideState::Completed => "completed",
+        RideState::Cancelled => "cancelled",
+        RideState::Expired => "expired",
+    }
+}
+
+/// The state in a word or two.
+pub(super) fn state(state: RideState) -> &'static str {
+    match state {
+        RideState::Requested => "Requested",
+        RideState::Offered => "Offered",
+        RideState::Assigned => "Assigned",
+        RideState::Arrived => "Arrived",
+        RideState::OnTrip => "On trip",
+        RideState::Completed => "Completed",
+        RideState::Cancelled => "Cancelled",
+        RideState::Expired => "Expired",
+    }
+}
+
+/// What the state means for the one who rides.
+pub(super) fn headline(ride: &Ride) -> &'static str {
+    match ride.state {
+        RideState::Requested => "Looking for a car",
+        RideState::Offered => "Asking a driver",
+        RideState::Assigned => "Your car is on its way",
+        RideState::Arrived => "Your car is here",
+        RideState::OnTrip => "Enjoy the ride",
+        RideState::Completed => "You have arrived",
+        RideState::Cancelled => "This ride was cancelled",
+        RideState::Expired => "No car could take it",
+    }
+}
+
+/// The kind of ride.
+pub(super) fn kind(kind: RideType) -> &'static str {
+    match kind {
+        RideType::Regular => "Regular",
+        RideType::Pool => "Pool",
+    }
+}
+
+/// A place by its street, or by its coordinates where no street is near.
+pub(super) fn place(place: &Place) -> String {
+    if place.name.is_empty() { format::coordinates(place.at) } else { place.name.clone() }
+}
+
+/// A place that may be unknown, as with rides off the street.
+pub(super) fn place_or(known: Option<&Place>, otherwise: &str) -> String {
+    known.map_or_else(|| otherwise.to_owned(), place)
+}
+
+/// What a car is doing: its slug and its name.
+pub(super) fn car_state(state: CarState) -> (&'static str, &'static str) {
+    match state {
+        CarState::Free => ("free", "Free"),
+        CarState::Offered => ("offered", "Offered"),
+        CarState::ToPickup => ("to-pickup", "To pickup"),
+        CarState::AtPickup => ("at-pickup", "At pickup"),
+        CarState::OnTrip => ("on-trip", "On trip"),
+        CarState::OffDuty => ("off-duty", "Off duty"),
+    }
+}
