@@ -76,3 +76,14 @@ pub enum Command {
     /// Clear the failure shown of the last action.
     Dismiss(Failure),
 }
+
+/// Stand-in.
+#[derive(Clone, Copy)]
+pub struct Commands(pub Callback<Command>);
+
+impl Commands {
+    /// Sends.
+    pub fn send(&self, command: Command) {
+        self.0.run(command);
+    }
+}
