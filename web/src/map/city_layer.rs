@@ -1,0 +1,252 @@
+//! The city on the GPU: land, water, streets, rails, houses and names, back to front.
+
+use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlTexture};
+
+use super::{
+    gl::{Geometry, GlError, Program, new_texture},
+    painter::{GlyphInstance, Look},
+    palette::{self, Rgb, Stroke},
+    scene::{Batch, GroundPos, Segment},
+    webgl::set_look,
+};
+use crate::model::{RailKind, StreetClass};
+
+const STREETS: [StreetClass; 7] = [
+    StreetClass::Motorway,
+    StreetClass::Primary,
+    StreetClass::Secondary,
+    StreetClass::Tertiary,
+    StreetClass::Residential,
+    StreetClass::Service,
+    StreetClass::Footway,
+];
+const RAILS: [RailKind; 3] = [RailKind::Train, RailKind::Tram, RailKind::Subway];
+/// From this scale on, px a metre, windows are large enough to be seen, and from twice that fully.
+const WINDOWS_FROM: f32 = 1.1;
+
+/// A part of the city on the GPU.
+struct GpuBatch {
+    parks: Geometry,
+    water: Geometry,
+    squares: Geometry,
+    buildings: Geometry,
+    shores: Geometry,
+    streets: Geometry,
+    rails: Geometry,
+    roof_edges: Geometry,
+}
+
+impl GpuBatch {
+    fn new(gl: &Gl, batch: &Batch) -> Result<Self, GlError> {
+        let flat = |mesh: &super::scene::Mesh<GroundPos>| Geometry::mesh(gl, &[2], &mesh.vertices, &mesh.indices);
+        let lines = |segments: &[Segment]| {
+            let mut geometry = Geometry::instances(gl, &[4, 3])?;
+            geometry.upload(segments);
+            Ok::<_, GlError>(geometry)
+        };
+        Ok(Self {
+            parks: flat(&batch.parks)?,
+            water: flat(&batch.water)?,
+            squares: flat(&batch.squares)?,
+            buildings: Geometry::mesh(gl, &[3, 3], &batch.buildings.vertices, &batch.buildings.indices)?,
+            shores: lines(&batch.shores)?,
+            streets: lines(&batch.streets)?,
+            rails: lines(&batch.rails)?,
+            roof_edges: lines(&batch.roof_edges)?,
+        })
+    }
+}
+
+/// Everything that moves only with the camera.
+pub(super) struct CityLayer {
+    gl: Gl,
+    fill: Program,
+    line: Program,
+    building: Program,
+    shadow: Program,
+    night: Program,
+    name: Program,
+    batches: Vec<GpuBatch>,
+    names: Geometry,
+    atlas: WebGlTexture,
+    extent: (GroundPos, GroundPos),
+}
+
+impl CityLayer {
+    pub(super) fn new(gl: &Gl) -> Result<Self, GlError> {
+        let program = |vertex, fragment| Program::new(gl, vertex, fragment);
+        let fill_fragment = include_str!("shaders/fill.frag.glsl");
+        let building_vertex = include_str!("shaders/building.vert.glsl");
+        Ok(Self {
+            fill: program(include_str!("shaders/fill.vert.glsl"), fill_fragment)?,
+            line: program(include_str!("shaders/line.vert.glsl"), include_str!("shaders/line.frag.glsl"))?,
+            building: program(building_vertex, include_str!("shaders/building.frag.glsl"))?,
+            shadow: program(building_vertex, fill_fragment)?,
+            night: program(include_str!("shaders/screen.vert.glsl"), include_str!("shaders/night.frag.glsl"))?,
+            name: program(include_str!("shaders/name.vert.glsl"), include_str!("shaders/name.frag.glsl"))?,
+            batches: Vec::new(),
+            names: Geometry::instances(gl, &[2, 2, 2, 4, 3])?,
+            atlas: new_texture(gl)?,
+            extent: ([0.0; 2], [0.0; 2]),
+            gl: gl.clone(),
+        })
+    }
+
+    pub(super) fn clear(&mut self, extent: (GroundPos, GroundPos)) {
+        self.batches.clear();
+        self.extent = extent;
+    }
+
+    pub(super) fn add(&mut self, batch: &Batch) {
+        // It fails only when the context is lost, and then the browser says so by an event.
+        if let Ok(batch) = GpuBatch::new(&self.gl, batch) {
+            self.batches.push(batch);
+        }
+    }
+
+    pub(super) fn set_atlas(&self, letters: &HtmlCanvasElement) {
+        self.gl.bind_texture(Gl::TEXTURE_2D, Some(&self.atlas));
+        // Coverage is what counts, and that is in the colours only when they are premultiplied.
+        self.gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 1);
+        // An upload that fails leaves no letters to see, and nothing else amiss.
+        let _ = self.gl.tex_image_2d_with_u32_and_u32_and_html_canvas_element(
+            Gl::TEXTURE_2D,
+            0,
+            Gl::RGBA8 as i32,
+            Gl::RGBA,
+            Gl::UNSIGNED_BYTE,
+            letters,
+        );
+    }
+
+    pub(super) fn set_names(&mut self, glyphs: &[GlyphInstance]) {
+        self.names.upload(glyphs);
+    }
+
+    /// Paints all of it into the framebuffer that is bound.
+    pub(super) fn paint(&self, look: &Look) {
+        let gl = &self.gl;
+        let [r, g, b] = palette::LAND;
+        gl.clear_color(r, g, b, 1.0);
+        gl.clear_depth(1.0);
+        gl.clear_stencil(0);
+        gl.depth_mask(true);
+        gl.clear(Gl::COLOR_BUFFER_BIT | Gl::DEPTH_BUFFER_BIT | Gl::STENCIL_BUFFER_BIT);
+        gl.disable(Gl::DEPTH_TEST);
+        gl.enable(Gl::BLEND);
+        gl.blend_func(Gl::ONE, Gl::ONE_MINUS_SRC_ALPHA);
+        self.paint_areas(look);
+        self.paint_streets(look);
+        self.paint_rails(look);
+        self.paint_shadows(look);
+        self.paint_buildings(look);
+        self.paint_night(look);
+        self.paint_names(look);
+    }
+
+    fn paint_areas(&self, look: &Look) {
+        let fill = |color: Rgb, part: fn(&GpuBatch) -> &Geometry| {
+            self.fill.bind().set("u_color", &opaque(color));
+            set_look(&self.fill, look);
+            self.batches.iter().for_each(|batch| part(batch).draw());
+        };
+        fill(palette::PARK, |batch| &batch.parks);
+        fill(palette::WATER, |batch| &batch.water);
+        // Light along the water, on both sides of its edge.
+        self.gl.blend_equation(Gl::MAX);
+        let soft = (7.0 * look.px_per_m).clamp(5.0, 18.0);
+        self.strokes(look, &[(palette::SHORE, 1.0)], soft);
+        self.line.set("u_soft", &[soft]);
+        self.batches.iter().for_each(|batch| batch.shores.draw());
+        self.gl.blend_equation(Gl::FUNC_ADD);
+        fill(palette::SQUARE, |batch| &batch.squares);
+    }
+
+    /// The most important streets came first, so batches are painted from the last to the first.
+    fn paint_streets(&self, look: &Look) {
+        let half = |stroke: Stroke| stroke.width_px(look.px_per_m) / 2.0;
+        let rim = (0.9 * look.px_per_m).clamp(0.7, 2.0);
+        let casing = STREETS.map(|class| match class {
+            StreetClass::Footway => (palette::CASING, 0.0),
+            _ => (palette::CASING, half(palette::street(class)) + rim),
+        });
+        let body = STREETS.map(palette::street).map(|stroke| (stroke.color, half(stroke)));
+        for strokes in [casing, body] {
+            self.strokes(look, &strokes, 0.0);
+            self.batches.iter().rev().for_each(|batch| batch.streets.draw());
+        }
+    }
+
+    fn paint_rails(&self, look: &Look) {
+        for part in [palette::ties, palette::rail] {
+            let strokes = RAILS.map(part);
+            let dashes = strokes.map(|stroke| stroke.dash_px);
+            let strokes = strokes.map(|stroke| (stroke.color, stroke.width_px(look.px_per_m) / 2.0));
+            self.strokes(look, &strokes, 0.0);
+            self.line.set_vec2s("u_dashes", &dashes);
+            self.batches.iter().for_each(|batch| batch.rails.draw());
+        }
+    }
+
+    /// The stencil keeps shadows that overlap from being darker there.
+    fn paint_shadows(&self, look: &Look) {
+        let gl = &self.gl;
+        gl.enable(Gl::STENCIL_TEST);
+        gl.stencil_func(Gl::EQUAL, 0, 0xff);
+        gl.stencil_op(Gl::KEEP, Gl::KEEP, Gl::INCR);
+        self.shadow.bind().set("u_color", &[0.0, 0.0, 0.0, 0.42]).set("u_shadow", &[1.0]);
+        set_look(&self.shadow, look);
+        self.batches.iter().for_each(|batch| batch.buildings.draw());
+        gl.disable(Gl::STENCIL_TEST);
+    }
+
+    fn paint_buildings(&self, look: &Look) {
+        let gl = &self.gl;
+        gl.enable(Gl::DEPTH_TEST);
+        gl.depth_func(Gl::LEQUAL);
+        let windows = ((look.px_per_m - WINDOWS_FROM) / WINDOWS_FROM).clamp(0.0, 1.0) * 0.75;
+        self.building
+            .bind()
+            .set("u_shadow", &[0.0])
+            .set("u_roof", &palette::ROOF)
+            .set("u_window", &palette::WINDOW)
+            .set("u_windows", &[windows]);
+        set_look(&self.building, look);
+        self.batches.iter().for_each(|batch| batch.buildings.draw());
+        let half = (0.35 * look.px_per_m).clamp(0.35, 0.8);
+        self.strokes(look, &[(palette::ROOF_EDGE, half)], 0.0);
+        self.batches.iter().for_each(|batch| batch.roof_edges.draw());
+        gl.disable(Gl::DEPTH_TEST);
+    }
+
+    fn paint_night(&self, look: &Look) {
+        let ([west, north], [east, south]) = self.extent;
+        self.night.bind().set("u_extent", &[west, north, east, south]).set("u_beyond", &palette::BEYOND);
+        set_look(&self.night, look);
+        self.gl.draw_arrays(Gl::TRIANGLES, 0, 3);
+    }
+
+    fn paint_names(&self, look: &Look) {
+        self.gl.bind_texture(Gl::TEXTURE_2D, Some(&self.atlas));
+        self.name.bind().set("u_halo", &palette::HALO);
+        set_look(&self.name, look);
+        self.names.draw();
+    }
+
+    /// Binds the line program for strokes of these colours and half widths in pixels, solid ones.
+    fn strokes(&self, look: &Look, strokes: &[(Rgb, f32)], pad: f32) {
+        let packed: Vec<[f32; 4]> = strokes.iter().map(|([r, g, b], half)| [*r, *g, *b, *half]).collect();
+        self.line
+            .bind()
+            .set_vec4s("u_strokes", &packed)
+            .set_vec2s("u_dashes", &[[0.0; 2]; 8])
+            .set("u_pad", &[pad])
+            .set("u_soft", &[0.0])
+            .set("u_alpha", &[1.0]);
+        set_look(&self.line, look);
+    }
+}
+
+fn opaque([r, g, b]: Rgb) -> [f32; 4] {
+    [r, g, b, 1.0]
+}

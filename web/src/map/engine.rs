@@ -1,0 +1,385 @@
+//! The map between its inputs (city, cars, ride, hands) and its painter: decides what to paint, and when
+//! nothing is to be painted.
+
+use std::sync::Arc;
+
+use rides_proto::{
+    geo::{Bounds, LatLng},
+    tiles::unit_mercator,
+};
+
+use super::{
+    camera::{Camera, Padding, ScreenPos, View},
+    cars::CarInstances,
+    gesture::{Gestures, Intent, Pointer},
+    glyphs,
+    labels::{self, Glyphs},
+    motion::Motion,
+    names::{Name, names_of},
+    overlay::{Move, Overlay, OverlayShapes, Target},
+    painter::{Frame, Look, Painter},
+    scene::{Ground, SceneBuilder},
+};
+use crate::{
+    model::{CityMap, Millis},
+    store::FleetModel,
+};
+
+/// Points of the city that are prepared in one frame: about a millisecond of work.
+const POINTS_A_FRAME: usize = 8_000;
+/// The camera rests when it has not moved for so long, ms.
+const REST_MS: f64 = 150.0;
+/// Cars are watched this far beyond the screen's edge, as a share of its size.
+const LOOK_MARGIN: f64 = 0.1;
+/// Around a box that is fitted, px.
+const FIT_MARGIN_PX: f64 = 56.0;
+/// Zoom at which a single point is shown.
+const STREET_ZOOM: f64 = 17.0;
+/// An arrow key throws the map this fast, px/ms; it comes to rest after 120 px.
+const KEY_THROW: f64 = 0.54;
+/// Everything that pulses or flows comes round in this many seconds.
+const PHASE_S: f64 = 3600.0;
+
+/// A person's hand on the map.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Hand {
+    /// A pointer went down.
+    Down(Pointer),
+    /// … moved.
+    Moved(Pointer),
+    /// … went up.
+    Up(Pointer),
+    /// … was taken away by the browser.
+    Cancelled(i32),
+    /// A wheel turned: zoom levels, about a point, with easing.
+    Wheel(ScreenPos, f64),
+    /// A trackpad was pinched: zoom levels, about a point, at once.
+    TrackpadPinch(ScreenPos, f64),
+    /// An arrow key: which way to look, -1 to 1 each.
+    Arrow(f64, f64),
+    /// Plus or minus: zoom levels, about the middle.
+    Key(f64),
+    /// The whole city.
+    Home,
+    /// Pick the middle of the map.
+    Enter,
+}
+
+/// What came of a frame, for the rest of the page.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(super) struct Outcome {
+    /// A point was clicked.
+    pub(super) picked: Option<LatLng>,
+    /// The camera came to rest here.
+    pub(super) look: Option<Bounds>,
+}
+
+/// The city being drawn.
+struct City {
+    map: Arc<CityMap>,
+    builder: SceneBuilder,
+    camera: Camera,
+    names: Vec<Name>,
+    named: bool,
+}
+
+/// The map.
+pub(super) struct Engine<P> {
+    painter: Option<P>,
+    city: Option<City>,
+    viewport: (f64, f64),
+    dpr: f64,
+    padding: Padding,
+    calm: bool,
+    motion: Motion,
+    gestures: Gestures,
+    glyphs: Glyphs,
+    overlay: Overlay,
+    shapes: OverlayShapes,
+    cars: CarInstances,
+    fleet_revision: Option<u64>,
+    painted: Option<Look>,
+    dirty: bool,
+    moved_at: Option<Millis>,
+    wanted: Option<Move>,
+}
+
+impl<P: Painter> Engine<P> {
+    /// Without a painter, a city or a size yet. `calm`: no motion for its own sake.
+    pub(super) fn new(calm: bool) -> Self {
+        Self {
+            painter: None,
+            city: None,
+            viewport: (1.0, 1.0),
+            dpr: 1.0,
+            padding: Padding::default(),
+            calm,
+            motion: Motion::default(),
+            gestures: Gestures::default(),
+            glyphs: Glyphs::new(),
+            overlay: Overlay::default(),
+            shapes: OverlayShapes::default(),
+            cars: CarInstances::default(),
+            fleet_revision: None,
+            painted: None,
+            dirty: true,
+            moved_at: None,
+            wanted: None,
+        }
+    }
+
+    /// A new painter, which knows nothing; or none, while the browser has taken the context away.
+    pub(super) fn set_painter(&mut self, painter: Option<P>) {
+        self.painter = painter;
+        self.fleet_revision = None;
+        self.dirty = true;
+        if let Some(city) = &mut self.city {
+            city.restart(self.painter.as_mut());
+        }
+        self.upload_overlay();
+    }
+
+    /// The map's size in CSS pixels, and device pixels for each.
+    pub(super) fn set_size(&mut self, viewport: (f64, f64), dpr: f64, now: Millis) {
+        (self.viewport, self.dpr) = (viewport, dpr);
+        self.dirty = true;
+        if let Some(city) = &mut self.city {
+            city.camera.resize(viewport);
+            self.moved_at = Some(now);
+        }
+    }
+
+    /// What panels cover.
+    pub(super) fn set_padding(&mut self, padding: Padding) {
+        self.padding = padding;
+    }
+
+    /// The city, perhaps with more of it than before. Says where to look at first.
+    pub(super) fn set_map(&mut self, map: &Arc<CityMap>) -> Option<Bounds> {
+        self.dirty = true;
+        if let Some(city) = self.city.as_mut().filter(|city| city.is_earlier(map)) {
+            city.map = map.clone();
+            return None;
+        }
+        let mut city = City {
+            map: map.clone(),
+            builder: SceneBuilder::new(map.bounds),
+            camera: Camera::new(map.bounds, self.viewport, self.padding),
+            names: Vec::new(),
+            named: false,
+        };
+        city.restart(self.painter.as_mut());
+        let look = city.camera.visible(LOOK_MARGIN);
+        self.city = Some(city);
+        self.motion = Motion::Rest;
+        self.fleet_revision = None;
+        self.upload_overlay();
+        if let Some(wanted) = self.wanted.take() {
+            self.go(wanted, 0.0);
+            self.finish_motion();
+        }
+        Some(look)
+    }
+
+    /// What the ride shows.
+    pub(super) fn set_overlay(&mut self, overlay: Overlay) {
+        if self.overlay.followed != overlay.followed {
+            self.fleet_revision = None;
+        }
+        self.overlay = overlay;
+        self.upload_overlay();
+    }
+
+    /// Moves the camera. Before there is a city, the newest request is kept for when there is one.
+    pub(super) fn go(&mut self, to: Move, now: Millis) {
+        let Some(city) = &self.city else {
+            self.wanted = Some(to);
+            return;
+        };
+        let view = match to.target {
+            Target::Fit(bounds) => city.camera.fit(bounds, self.padding.and(FIT_MARGIN_PX)),
+            Target::To(point) => {
+                View { center: unit_mercator(point), zoom: city.camera.view().zoom.max(STREET_ZOOM) }
+            }
+            Target::Home => city.camera.home(self.padding),
+        };
+        self.motion = Motion::fly(&city.camera, view, now);
+        if self.calm {
+            self.finish_motion();
+        }
+        self.moved_at = Some(now);
+    }
+
+    /// A hand on the map. Says what was picked.
+    pub(super) fn hand(&mut self, hand: Hand, now: Millis) -> Option<LatLng> {
+        if hand == Hand::Home {
+            self.go(Move { seq: 0, target: Target::Home }, now);
+            return None;
+        }
+        let camera = &mut self.city.as_mut()?.camera;
+        let middle = (self.viewport.0 / 2.0, self.viewport.1 / 2.0);
+        let intent = match hand {
+            Hand::Down(pointer) => {
+                self.motion = Motion::Rest;
+                self.gestures.down(pointer)
+            }
+            Hand::Moved(pointer) => self.gestures.moved(pointer),
+            Hand::Up(pointer) => self.gestures.up(pointer),
+            Hand::Cancelled(id) => {
+                self.gestures.cancel(id);
+                None
+            }
+            Hand::Wheel(about, levels) => {
+                self.motion = self.motion.zoom_by(camera, about, levels, now);
+                None
+            }
+            Hand::TrackpadPinch(about, levels) => {
+                self.motion = Motion::Rest;
+                Some(Intent::Pinch { pan: (0.0, 0.0), about, levels })
+            }
+            Hand::Arrow(x, y) => {
+                self.motion = Motion::Throw { velocity: (-x * KEY_THROW, -y * KEY_THROW), at: now };
+                None
+            }
+            Hand::Key(levels) => {
+                self.motion = self.motion.zoom_by(camera, middle, levels, now);
+                None
+            }
+            Hand::Enter => Some(Intent::Click(middle)),
+            Hand::Home => None,
+        };
+        let picked = intent.and_then(|intent| self.obey(intent, now));
+        if self.calm {
+            self.finish_motion();
+        }
+        self.moved_at = Some(now);
+        picked
+    }
+
+    /// Whether the map is held.
+    pub(super) fn is_dragging(&self) -> bool {
+        self.gestures.is_dragging()
+    }
+
+    /// One frame: moves what moves, prepares a little more of the city, and paints if anything changed.
+    pub(super) fn frame(&mut self, fleet: &FleetModel, now: Millis) -> Outcome {
+        let picked = self.gestures.poll(now).and_then(|intent| self.obey(intent, now));
+        let Some(city) = &mut self.city else { return Outcome::default() };
+        if self.motion.advance(&mut city.camera, now) {
+            self.moved_at = Some(now);
+        }
+        let look = match self.moved_at {
+            Some(at) if now - at >= REST_MS && !self.gestures.is_dragging() => {
+                self.moved_at = None;
+                Some(city.camera.visible(LOOK_MARGIN))
+            }
+            _ => None,
+        };
+        self.paint(fleet, now);
+        Outcome { picked, look }
+    }
+
+    fn paint(&mut self, fleet: &FleetModel, now: Millis) {
+        let (Some(city), Some(painter)) = (&mut self.city, &mut self.painter) else { return };
+        let ground = city.builder.ground();
+        if let Some(batch) = city.builder.advance(&city.map, POINTS_A_FRAME) {
+            painter.add(&batch);
+            self.dirty = true;
+        }
+        let look = city.look(self.viewport, self.dpr);
+        let moved = self.painted != Some(look);
+        if city.name_streets(self.dpr, painter, &mut self.glyphs) || (moved && city.named) {
+            painter.set_names(&labels::layout(&city.names, &self.glyphs, &look));
+            self.dirty = true;
+        }
+        if self.fleet_revision != Some(fleet.revision()) {
+            self.fleet_revision = Some(fleet.revision());
+            self.cars = CarInstances::of(fleet.glides(), self.overlay.followed, &ground, now);
+            painter.set_cars(&self.cars);
+            self.dirty = true;
+        }
+        let alive = !self.calm && (self.shapes.is_alive() || self.overlay.followed.is_some());
+        // A trail fades for a while after its car has come to rest.
+        let gliding = now < self.cars.still_from + 1000.0;
+        if self.dirty || moved || alive || gliding {
+            let phase = if self.calm { 0.2 } else { (now / 1000.0) % PHASE_S };
+            let cars_now = ((now - self.cars.base) / 1000.0) as f32;
+            painter.paint(&Frame { look, cars_now, phase: phase as f32 });
+            self.painted = Some(look);
+            self.dirty = false;
+        }
+    }
+
+    fn obey(&mut self, intent: Intent, now: Millis) -> Option<LatLng> {
+        let camera = &mut self.city.as_mut()?.camera;
+        match intent {
+            Intent::Pan(by) => camera.pan(by),
+            Intent::Pinch { pan, about, levels } => {
+                camera.pan(pan);
+                camera.zoom_about(about, camera.view().zoom + levels);
+            }
+            Intent::Throw(velocity) => self.motion = Motion::Throw { velocity, at: now },
+            Intent::DoubleClick(about) => self.motion = self.motion.zoom_by(camera, about, 1.0, now),
+            Intent::Click(at) => return Some(camera.lat_lng_from_screen(at)),
+        }
+        None
+    }
+
+    fn finish_motion(&mut self) {
+        if let Some(city) = &mut self.city {
+            self.motion.finish(&mut city.camera);
+        }
+    }
+
+    fn upload_overlay(&mut self) {
+        if let (Some(city), Some(painter)) = (&self.city, &mut self.painter) {
+            self.shapes = OverlayShapes::of(&self.overlay, &city.builder.ground());
+            painter.set_overlay(&self.shapes);
+        }
+        self.dirty = true;
+    }
+}
+
+impl City {
+    /// Whether `map` is this city with more of it.
+    fn is_earlier(&self, map: &CityMap) -> bool {
+        self.map.version == map.version
+            && self.map.bounds == map.bounds
+            && self.map.areas.len() <= map.areas.len()
+            && self.map.streets.len() <= map.streets.len()
+            && self.map.rails.len() <= map.rails.len()
+    }
+
+    /// Begins to draw it anew.
+    fn restart(&mut self, painter: Option<&mut impl Painter>) {
+        self.builder = SceneBuilder::new(self.map.bounds);
+        self.named = false;
+        if let Some(painter) = painter {
+            painter.start(self.builder.extent());
+        }
+    }
+
+    /// Finds the names once the city is complete. True when there are new ones.
+    fn name_streets(&mut self, dpr: f64, painter: &mut impl Painter, glyphs: &mut Glyphs) -> bool {
+        if self.named || !self.map.complete {
+            return false;
+        }
+        self.named = true;
+        self.names = names_of(&self.map, &self.builder.ground());
+        if let Some((atlas, drawn)) = glyphs::draw(&self.names, dpr) {
+            painter.set_atlas(&atlas);
+            *glyphs = drawn;
+        }
+        true
+    }
+
+    fn look(&self, viewport: (f64, f64), dpr: f64) -> Look {
+        let ground: Ground = self.builder.ground();
+        Look {
+            center: ground.ground_from_world(self.camera.view().center),
+            px_per_m: (self.camera.px_per_world() / ground.m_per_world()) as f32,
+            viewport: [viewport.0 as f32, viewport.1 as f32],
+            dpr: dpr as f32,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The few WebGL2 things that the painter is made of: programs, geometry and render targets.
+
+use bytemuck::Pod;
+use wasm_bindgen::JsValue;
+use web_sys::{
+    WebGl2RenderingContext as Gl, WebGlBuffer, WebGlFramebuffer, WebGlProgram, WebGlRenderbuffer, WebGlShader,
+    WebGlTexture, WebGlUniformLocation, WebGlVertexArrayObject,
+};
+
+/// Why the map cannot be painted.
+#[derive(Debug, thiserror::Error)]
+pub enum GlError {
+    /// The browser has no WebGL2.
+    #[error("this browser has no WebGL2")]
+    Unsupported,
+    /// The context is lost, or the driver refuses.
+    #[error("the graphics driver refused: {0}")]
+    Refused(String),
+}
+
+impl From<JsValue> for GlError {
+    fn from(error: JsValue) -> Self {
+        Self::Refused(format!("{error:?}"))
+    }
+}
+
+fn gone<T>(made: Option<T>) -> Result<T, GlError> {
+    made.ok_or_else(|| GlError::Refused("the context is lost".into()))
+}
+
+/// A linked program and where its uniforms are.
+pub(super) struct Program {
+    gl: Gl,
+    program: WebGlProgram,
+    uniforms: Vec<(String, WebGlUniformLocation)>,
+}
+
+impl Program {
+    pub(super) fn new(gl: &Gl, vertex: &str, fragment: &str) -> Result<Self, GlError> {
+        let program = gone(gl.create_program())?;
+        for (kind, body) in [(Gl::VERTEX_SHADER, vertex), (Gl::FRAGMENT_SHADER, fragment)] {
+            gl.attach_shader(&program, &compile(gl, kind, body)?);
+        }
+        gl.link_program(&program);
+        if !gl.get_program_parameter(&program, Gl::LINK_STATUS).is_truthy() {
+            return Err(GlError::Refused(gl.get_program_info_log(&program).unwrap_or_default()));
+        }
+        let count = gl.get_program_parameter(&program, Gl::ACTIVE_UNIFORMS).as_f64().unwrap_or(0.0);
+        let uniforms = (0..count as u32)
+            .filter_map(|i| {
+                let name = gl.get_active_uniform(&program, i)?.name();
+                let at = gl.get_uniform_location(&program, &name)?;
+                // Arrays are listed as "name[0]".
+                Some((name.trim_end_matches("[0]").to_owned(), at))
+            })
+            .collect();
+        Ok(Self { gl: gl.clone(), program, uniforms })
+    }
+
+    pub(super) fn bind(&self) -> &Self {
+        self.gl.use_program(Some(&self.program));
+        self
+    }
+
+    /// Sets a uniform of the bound program by the number of floats: 1 to 4. One that the program does not use
+    /// is skipped.
+    pub(super) fn set(&self, name: &str, value: &[f32]) -> &Self {
+        let at = self.at(name);
+        match *value {
+            [x] => self.gl.uniform1f(at, x),
+            [x, y] => self.gl.uniform2f(at, x, y),
+            [x, y, z] => self.gl.uniform3f(at, x, y, z),
+            [x, y, z, w] => self.gl.uniform4f(at, x, y, z, w),
+            _ => debug_assert!(false, "{name} has {} floats", value.len()),
+        }
+        self
+    }
+
+    pub(super) fn set_vec4s(&self, name: &str, values: &[[f32; 4]]) -> &Self {
+        self.gl.uniform4fv_with_f32_array(self.at(name), values.as_flattened());
+        self
+    }
+
+    pub(super) fn set_vec2s(&self, name: &str, values: &[[f32; 2]]) -> &Self {
+        self.gl.uniform2fv_with_f32_array(self.at(name), values.as_flattened());
+        self
+    }
+
+    fn at(&self, name: &str) -> Option<&WebGlUniformLocation> {
+        self.uniforms.iter().find(|(known, _)| known == name).map(|(_, at)| at)
+    }
+}
+
+fn compile(gl: &Gl, kind: u32, body: &str) -> Result<WebGlShader, GlError> {
+    let shader = gone(gl.create_shader(kind))?;
+    gl.shader_source(&shader, &format!("{}{body}", include_str!("shaders/view.glsl")));
+    gl.compile_shader(&shader);
+    if gl.get_shader_parameter(&shader, Gl::COMPILE_STATUS).is_truthy() {
+        return Ok(shader);
+    }
+    Err(GlError::Refused(gl.get_shader_info_log(&shader).unwrap_or_default()))
+}
+
+/// Vertices or instances on the GPU. Freed when dropped.
+pub(super) struct Geometry {
+    gl: Gl,
+    array: WebGlVertexArrayObject,
+    data: WebGlBuffer,
+    indices: Option<WebGlBuffer>,
+    count: i32,
+}
+
+impl Geometry {
+    /// Instances of a quad. `floats`: how many of them each attribute has, in the order of the locations.
+    pub(super) fn instances(gl: &Gl, floats: &[i32]) -> Result<Self, GlError> {
+        Self::new(gl, floats, 1)
+    }
+
+    /// Indexed triangles.
+    pub(super) fn mesh<V: Pod>(
+        gl: &Gl,
+        floats: &[i32],
+        vertices: &[V],
+        indices: &[u32],
+    ) -> Result<Self, GlError> {
+        let mut mesh = Self::new(gl, floats, 0)?;
+        gl.buffer_data_with_u8_array(Gl::ARRAY_BUFFER, bytemuck::cast_slice(vertices), Gl::STATIC_DRAW);
+        gl.bind_vertex_array(Some(&mesh.array));
+        let buffer = gone(gl.create_buffer())?;
+        gl.bind_buffer(Gl::ELEMENT_ARRAY_BUFFER, Some(&buffer));
+        gl.buffer_data_with_u8_array(
+            Gl::ELEMENT_ARRAY_BUFFER,
+            bytemuck::cast_slice(indices),
+            Gl::STATIC_DRAW,
+        );
+        gl.bind_vertex_array(None);
+        mesh.indices = Some(buffer);
+        mesh.count = indices.len() as i32;
+        Ok(mesh)
+    }
+
+    fn new(gl: &Gl, floats: &[i32], divisor: u32) -> Result<Self, GlError> {
+        let (array, data) = (gone(gl.create_vertex_array())?, gone(gl.create_buffer())?);
+        gl.bind_vertex_array(Some(&array));
+        gl.bind_buffer(Gl::ARRAY_BUFFER, Some(&data));
+        let stride = floats.iter().sum::<i32>() * 4;
+        let mut offset = 0;
+        for (location, size) in (0..).zip(floats) {
+            gl.enable_vertex_attrib_array(location);
+            gl.vertex_attrib_pointer_with_i32(location, *size, Gl::FLOAT, false, stride, offset);
+            gl.vertex_attrib_divisor(location, divisor);
+            offset += size * 4;
+        }
+        gl.bind_vertex_array(None);
+        Ok(Self { gl: gl.clone(), array, data, indices: None, count: 0 })
+    }
+
+    /// Replaces all instances.
+    pub(super) fn upload<V: Pod>(&mut self, instances: &[V]) {
+        self.gl.bind_buffer(Gl::ARRAY_BUFFER, Some(&self.data));
+        let bytes = bytemuck::cast_slice(instances);
+        self.gl.buffer_data_with_u8_array(Gl::ARRAY_BUFFER, bytes, Gl::DYNAMIC_DRAW);
+        self.count = instances.len() as i32;
+    }
+
+    pub(super) fn draw(&self) {
+        if self.count == 0 {
+            return;
+        }
+        self.gl.bind_vertex_array(Some(&self.array));
+        if self.indices.is_some() {
+            self.gl.draw_elements_with_i32(Gl::TRIANGLES, self.count, Gl::UNSIGNED_INT, 0);
+        } else {
+            self.gl.draw_arrays_instanced(Gl::TRIANGLE_STRIP, 0, 4, self.count);
+        }
+        self.gl.bind_vertex_array(None);
+    }
+}
+
+impl Drop for Geometry {
+    fn drop(&mut self) {
+        self.gl.delete_vertex_array(Some(&self.array));
+        self.gl.delete_buffer(Some(&self.data));
+        self.gl.delete_buffer(self.indices.as_ref());
+    }
+}
+
+/// A picture that is painted once and shown many times: antialiased while painted, then a plain texture.
+pub(super) struct Canvas {
+    gl: Gl,
+    size: (i32, i32),
+    smooth: WebGlFramebuffer,
+    color: WebGlRenderbuffer,
+    depth: WebGlRenderbuffer,
+    plain: WebGlFramebuffer,
+    texture: WebGlTexture,
+}
+
+impl Canvas {
+    pub(super) fn new(gl: &Gl, size: (i32, i32)) -> Result<Self, GlError> {
+        let samples = gl.get_parameter(Gl::MAX_SAMPLES)?.as_f64().unwrap_or(0.0).min(4.0) as i32;
+        let renderbuffer = |format, attachment| -> Result<WebGlRenderbuffer, GlError> {
+            let buffer = gone(gl.create_renderbuffer())?;
+            gl.bind_renderbuffer(Gl::RENDERBUFFER, Some(&buffer));
+            gl.renderbuffer_storage_multisample(Gl::RENDERBUFFER, samples, format, size.0, size.1);
+            gl.framebuffer_renderbuffer(Gl::FRAMEBUFFER, attachment, Gl::RENDERBUFFER, Some(&buffer));
+            Ok(buffer)
+        };
+        let smooth = gone(gl.create_framebuffer())?;
+        gl.bind_framebuffer(Gl::FRAMEBUFFER, Some(&smooth));
+        let color = renderbuffer(Gl::RGBA8, Gl::COLOR_ATTACHMENT0)?;
+        let depth = renderbuffer(Gl::DEPTH24_STENCIL8, Gl::DEPTH_STENCIL_ATTACHMENT)?;
+
+        let plain = gone(gl.create_framebuffer())?;
+        let texture = new_texture(gl)?;
+        gl.tex_storage_2d(Gl::TEXTURE_2D, 1, Gl::RGBA8, size.0, size.1);
+        gl.bind_framebuffer(Gl::FRAMEBUFFER, Some(&plain));
+        let texture_ref = Some(&texture);
+        gl.framebuffer_texture_2d(Gl::FRAMEBUFFER, Gl::COLOR_ATTACHMENT0, Gl::TEXTURE_2D, texture_ref, 0);
+        gl.bind_framebuffer(Gl::FRAMEBUFFER, None);
+        Ok(Self { gl: gl.clone(), size, smooth, color, depth, plain, texture })
+    }
+
+    pub(super) fn size(&self) -> (i32, i32) {
+        self.size
+    }
+
+    /// What is drawn from here on goes into the picture.
+    pub(super) fn begin(&self) {
+        self.gl.bind_framebuffer(Gl::FRAMEBUFFER, Some(&self.smooth));
+    }
+
+    /// The picture is complete.
+    pub(super) fn end(&self) {
+        let (w, h) = self.size;
+        self.gl.bind_framebuffer(Gl::READ_FRAMEBUFFER, Some(&self.smooth));
+        self.gl.bind_framebuffer(Gl::DRAW_FRAMEBUFFER, Some(&self.plain));
+        self.gl.blit_framebuffer(0, 0, w, h, 0, 0, w, h, Gl::COLOR_BUFFER_BIT, Gl::NEAREST);
+        self.gl.bind_framebuffer(Gl::FRAMEBUFFER, None);
+    }
+
+    pub(super) fn texture(&self) -> &WebGlTexture {
+        &self.texture
+    }
+}
+
+impl Drop for Canvas {
+    fn drop(&mut self) {
+        self.gl.delete_framebuffer(Some(&self.smooth));
+        self.gl.delete_framebuffer(Some(&self.plain));
+        self.gl.delete_renderbuffer(Some(&self.color));
+        self.gl.delete_renderbuffer(Some(&self.depth));
+        self.gl.delete_texture(Some(&self.texture));
+    }
+}
+
+/// A texture, bound, with linear filtering and no repeat.
+pub(super) fn new_texture(gl: &Gl) -> Result<WebGlTexture, GlError> {
+    let texture = gone(gl.create_texture())?;
+    gl.bind_texture(Gl::TEXTURE_2D, Some(&texture));
+    for (parameter, value) in [
+        (Gl::TEXTURE_MIN_FILTER, Gl::LINEAR),
+        (Gl::TEXTURE_MAG_FILTER, Gl::LINEAR),
+        (Gl::TEXTURE_WRAP_S, Gl::CLAMP_TO_EDGE),
+        (Gl::TEXTURE_WRAP_T, Gl::CLAMP_TO_EDGE),
+    ] {
+        gl.tex_parameteri(Gl::TEXTURE_2D, parameter, value as i32);
+    }
+    Ok(texture)
+}

@@ -1,0 +1,181 @@
+//! How the camera moves by itself: flights, wheel easing and the throw of a drag.
+
+use super::camera::{Camera, ScreenPos, View};
+use crate::model::Millis;
+
+/// How long a flight takes, ms.
+const FLIGHT_MS: f64 = 650.0;
+/// A throw loses this share of its speed every millisecond.
+const FRICTION: f64 = 0.0045;
+/// Slower than this, px/ms, a throw is over.
+const STILL: f64 = 0.02;
+/// A zoom closes this share of what is left every millisecond.
+const ZOOM_RATE: f64 = 0.014;
+
+/// A movement of the camera under way.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub enum Motion {
+    /// None.
+    #[default]
+    Rest,
+    /// To a view, with easing.
+    Flight {
+        /// Where it began.
+        from: View,
+        /// Where it ends.
+        to: View,
+        /// When it began.
+        started: Millis,
+    },
+    /// On after a drag, ever slower.
+    Throw {
+        /// Pixels per millisecond.
+        velocity: (f64, f64),
+        /// When the camera was last moved.
+        at: Millis,
+    },
+    /// Towards a zoom, about a point that stays in place.
+    Zoom {
+        /// What stays.
+        about: ScreenPos,
+        /// Where it ends.
+        zoom: f64,
+        /// When the camera was last moved.
+        at: Millis,
+    },
+}
+
+impl Motion {
+    /// A flight from where the camera is.
+    pub fn fly(camera: &Camera, to: View, now: Millis) -> Self {
+        Self::Flight { from: camera.view(), to, started: now }
+    }
+
+    /// A zoom by `levels` more, on top of one that is under way.
+    pub fn zoom_by(self, camera: &Camera, about: ScreenPos, levels: f64, now: Millis) -> Self {
+        let from = match self {
+            Self::Zoom { zoom, .. } => zoom,
+            _ => camera.view().zoom,
+        };
+        Self::Zoom { about, zoom: from + levels, at: now }
+    }
+
+    /// Moves the camera to where it is to be `now`, and says whether it goes on.
+    pub fn advance(&mut self, camera: &mut Camera, now: Millis) -> bool {
+        match *self {
+            Self::Rest => return false,
+            Self::Flight { from, to, started } => {
+                let t = ((now - started) / FLIGHT_MS).clamp(0.0, 1.0);
+                camera.look(between(from, to, ease_in_out(t)));
+                if t >= 1.0 {
+                    *self = Self::Rest;
+                }
+            }
+            Self::Throw { velocity, at } => {
+                let dt = (now - at).max(0.0);
+                let kept = (-FRICTION * dt).exp();
+                // The distance is the integral of a speed that decays exponentially.
+                let reach = (1.0 - kept) / FRICTION;
+                camera.pan((velocity.0 * reach, velocity.1 * reach));
+                let velocity = (velocity.0 * kept, velocity.1 * kept);
+                let moving = velocity.0.hypot(velocity.1) > STILL;
+                *self = if moving { Self::Throw { velocity, at: now } } else { Self::Rest };
+            }
+            Self::Zoom { about, zoom, at } => {
+                let left = (zoom - camera.view().zoom) * (-ZOOM_RATE * (now - at).max(0.0)).exp();
+                camera.zoom_about(about, zoom - left);
+                // A camera at its limit does not follow: then there is nothing left to do either.
+                let done = left.abs() < 0.003 || (camera.view().zoom - (zoom - left)).abs() > 1e-9;
+                *self = if done { Self::Rest } else { Self::Zoom { about, zoom, at: now } };
+            }
+        }
+        true
+    }
+
+    /// Moves the camera to the end at once, for people who asked for less motion.
+    pub fn finish(&mut self, camera: &mut Camera) {
+        match *self {
+            Self::Rest | Self::Throw { .. } => {}
+            Self::Flight { to, .. } => camera.look(to),
+            Self::Zoom { about, zoom, .. } => camera.zoom_about(about, zoom),
+        }
+        *self = Self::Rest;
+    }
+}
+
+/// The view `t` of the way: the zoom evenly, and the centre at the pace at which the scale changes, so that the
+/// two belong together on the screen.
+fn between(from: View, to: View, t: f64) -> View {
+    let zoom = from.zoom + (to.zoom - from.zoom) * t;
+    let (s0, s1, s) = ((-from.zoom).exp2(), (-to.zoom).exp2(), (-zoom).exp2());
+    let share = if (s1 - s0).abs() < 1e-3 * s0 { t } else { (s - s0) / (s1 - s0) };
+    let center = (
+        from.center.0 + (to.center.0 - from.center.0) * share,
+        from.center.1 + (to.center.1 - from.center.1) * share,
+    );
+    View { center, zoom }
+}
+
+fn ease_in_out(t: f64) -> f64 {
+    if t < 0.5 { 4.0 * t.powi(3) } else { 1.0 - (2.0 - 2.0 * t).powi(3) / 2.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::geo::{Bounds, LatLng};
+
+    use super::*;
+    use crate::map::camera::Padding;
+
+    fn camera() -> Camera {
+        let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
+        let city = Bounds::new(corner(60.15, 24.90), corner(60.19, 24.98)).expect("right way round");
+        Camera::new(city, (1440.0, 900.0), Padding::default())
+    }
+
+    fn run(mut motion: Motion, camera: &mut Camera) -> usize {
+        let frames = (1..1000).take_while(|i| motion.advance(camera, f64::from(*i) * 16.0)).count();
+        assert_eq!(motion, Motion::Rest);
+        frames
+    }
+
+    #[test]
+    fn a_flight_ends_where_it_should() {
+        let mut camera = camera();
+        let start = camera.view();
+        let to = View { center: (start.center.0 + 1e-5, start.center.1 - 1e-5), zoom: 17.0 };
+        let frames = run(Motion::fly(&camera, to, 0.0), &mut camera);
+        assert_eq!(camera.view(), to);
+        assert!((38..45).contains(&frames), "{frames}");
+    }
+
+    #[test]
+    fn a_throw_slows_down_whatever_the_frame_rate() {
+        let reach = |step: f64| {
+            let mut camera = camera();
+            camera.zoom_about((720.0, 450.0), 18.0);
+            let held = camera.world_from_screen((0.0, 0.0));
+            let mut motion = Motion::Throw { velocity: (1.0, 0.0), at: 0.0 };
+            let mut now = 0.0;
+            while motion.advance(&mut camera, now) {
+                now += step;
+            }
+            camera.screen_from_world(held).0
+        };
+        assert!((reach(16.0) - reach(7.0)).abs() < 5.0);
+        assert!(reach(16.0) > 150.0);
+    }
+
+    #[test]
+    fn zooms_add_up_and_stop_at_the_limit() {
+        let mut camera = camera();
+        let start = camera.view().zoom;
+        let motion = Motion::Rest.zoom_by(&camera, (10.0, 10.0), 1.0, 0.0);
+        let motion = motion.zoom_by(&camera, (10.0, 10.0), 0.5, 1.0);
+        run(motion, &mut camera);
+        assert!((camera.view().zoom - start - 1.5).abs() < 0.01);
+        let motion = Motion::Rest.zoom_by(&camera, (10.0, 10.0), 40.0, 0.0);
+        run(motion, &mut camera);
+        assert_eq!(camera.view().zoom, 20.0);
+    }
+}

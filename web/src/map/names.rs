@@ -1,0 +1,191 @@
+//! What has a name on the map, and along which line it is written. Pure.
+
+use std::collections::BTreeMap;
+
+use rides_proto::geo::LatLng;
+
+use super::{
+    palette::{self, Rgb},
+    scene::{Ground, GroundPos},
+};
+use crate::model::{Area, AreaKind, CityMap, Street, StreetClass};
+
+/// A name and where it may be written.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Name {
+    /// In capitals.
+    pub text: Vec<char>,
+    /// Where.
+    pub place: NamePlace,
+    /// Letters' size, pixels.
+    pub size_px: f32,
+    /// Colour.
+    pub color: Rgb,
+}
+
+/// Where a name is written.
+#[derive(Clone, PartialEq, Debug)]
+pub enum NamePlace {
+    /// Along a street.
+    Along(Vec<GroundPos>),
+    /// Level, in the middle of an area.
+    Across {
+        /// The middle.
+        center: GroundPos,
+        /// Half the area's width, metres.
+        half_m: f32,
+    },
+}
+
+/// All names of a city, the most important first.
+pub fn names_of(map: &CityMap, ground: &Ground) -> Vec<Name> {
+    let mut by_name: BTreeMap<&str, Vec<&Street>> = BTreeMap::new();
+    for street in map.streets.iter().filter(|s| !s.name.is_empty()) {
+        by_name.entry(&street.name).or_default().push(street);
+    }
+    let mut names: Vec<(f32, Name)> = Vec::new();
+    for (name, streets) in by_name {
+        let class = streets.iter().map(|s| s.class).min().unwrap_or(StreetClass::Footway);
+        for line in join_lines(streets.iter().map(|s| s.line.clone()).collect()) {
+            let line: Vec<_> = line.iter().map(|p| ground.ground_from_lat_lng(*p)).collect();
+            let rank = class as u8 as f32 - length_m(&line) / 10_000.0;
+            names.push((rank, street_name(name, class, line)));
+        }
+    }
+    names.extend(map.areas.iter().filter_map(|area| area_name(area, ground)));
+    names.sort_by(|a, b| a.0.total_cmp(&b.0));
+    names.into_iter().map(|(_, name)| name).collect()
+}
+
+fn street_name(name: &str, class: StreetClass, line: Vec<GroundPos>) -> Name {
+    let (size_px, light) = match class {
+        StreetClass::Motorway | StreetClass::Primary => (12.5, 1.0),
+        StreetClass::Secondary => (12.0, 0.95),
+        StreetClass::Tertiary => (11.5, 0.88),
+        StreetClass::Residential => (10.5, 0.78),
+        StreetClass::Service | StreetClass::Footway => (9.5, 0.6),
+    };
+    let color = palette::STREET_NAME.map(|c| c * light);
+    Name { text: capitals(name), place: NamePlace::Along(line), size_px, color }
+}
+
+fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Name)> {
+    let color = match area.kind {
+        AreaKind::Park => palette::PARK_NAME,
+        AreaKind::Water => palette::WATER_NAME,
+        AreaKind::Square => palette::SQUARE_NAME,
+        AreaKind::Building => return None,
+    };
+    if area.name.is_empty() {
+        return None;
+    }
+    let points: Vec<_> = area.rings.first()?.iter().map(|p| ground.ground_from_lat_lng(*p)).collect();
+    let over = |axis: usize| {
+        let values = points.iter().map(|p| p[axis]);
+        (values.clone().fold(f32::MAX, f32::min), values.fold(f32::MIN, f32::max))
+    };
+    let ((west, east), (north, south)) = (over(0), over(1));
+    let place = NamePlace::Across {
+        center: [(west + east) / 2.0, (north + south) / 2.0],
+        half_m: (east - west) / 2.0,
+    };
+    // Large parks before side streets, small ones after them.
+    let rank = 4.0 - ((east - west) * (south - north)).sqrt() / 100.0;
+    Some((rank, Name { text: capitals(&area.name), place, size_px: 10.5, color }))
+}
+
+fn capitals(name: &str) -> Vec<char> {
+    name.chars().flat_map(char::to_uppercase).collect()
+}
+
+/// Metres of a line.
+pub(super) fn length_m(line: &[GroundPos]) -> f32 {
+    line.windows(2).map(|pair| (pair[1][0] - pair[0][0]).hypot(pair[1][1] - pair[0][1])).sum()
+}
+
+/// Joins pieces that meet end to end into lines as long as they get.
+fn join_lines(mut pieces: Vec<Vec<LatLng>>) -> Vec<Vec<LatLng>> {
+    pieces.retain(|piece| piece.len() >= 2);
+    let mut lines = Vec::new();
+    while let Some(mut line) = pieces.pop() {
+        while let Some(index) = pieces.iter().position(|piece| touches(&line, piece)) {
+            join(&mut line, pieces.swap_remove(index));
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn touches(line: &[LatLng], piece: &[LatLng]) -> bool {
+    let ends = |of: &[LatLng]| [of.first().copied(), of.last().copied()];
+    ends(line).iter().any(|end| ends(piece).contains(end))
+}
+
+/// Puts `piece`, one end of which is an end of `line`, onto it.
+fn join(line: &mut Vec<LatLng>, mut piece: Vec<LatLng>) {
+    if line.first() == piece.first() || line.first() == piece.last() {
+        line.reverse();
+    }
+    if line.last() != piece.first() {
+        piece.reverse();
+    }
+    line.extend(piece.into_iter().skip(1));
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::geo::Bounds;
+
+    use super::*;
+
+    fn p(lat: f64, lng: f64) -> LatLng {
+        LatLng::new(lat, lng).expect("on Earth")
+    }
+
+    fn street(name: &str, class: StreetClass, line: Vec<LatLng>) -> Street {
+        Street { class, name: name.into(), line, one_way: false }
+    }
+
+    #[test]
+    fn pieces_of_a_street_are_one_line_whatever_their_direction() {
+        let (a, b, c, d) = (p(60.0, 25.0), p(60.0, 25.01), p(60.0, 25.02), p(60.0, 25.03));
+        for pieces in [
+            vec![vec![a, b], vec![b, c], vec![c, d]],
+            vec![vec![b, a], vec![b, c], vec![d, c]],
+            vec![vec![c, d], vec![b, a], vec![c, b]],
+        ] {
+            let lines = join_lines(pieces);
+            assert_eq!(lines.len(), 1);
+            assert!(lines[0] == [a, b, c, d] || lines[0] == [d, c, b, a], "{:?}", lines[0]);
+        }
+        assert_eq!(join_lines(vec![vec![a, b], vec![c, d]]).len(), 2);
+    }
+
+    #[test]
+    fn important_streets_come_first_and_names_are_in_capitals() {
+        let bounds = Bounds::around([p(60.0, 25.0), p(60.1, 25.1)]).expect("two points");
+        let area = |kind, name: &str| Area {
+            kind,
+            rings: vec![vec![p(60.0, 25.0), p(60.0, 25.001), p(60.001, 25.001)]],
+            name: name.into(),
+            height_m: 0,
+        };
+        let map = CityMap {
+            name: "Test".into(),
+            bounds,
+            attribution: String::new(),
+            version: String::new(),
+            streets: vec![
+                street("Pikkukuja", StreetClass::Service, vec![p(60.0, 25.0), p(60.0, 25.01)]),
+                street("Mäkikatu", StreetClass::Primary, vec![p(60.0, 25.0), p(60.0, 25.01)]),
+                street("", StreetClass::Primary, vec![p(60.0, 25.0), p(60.0, 25.02)]),
+            ],
+            areas: vec![area(AreaKind::Building, "House"), area(AreaKind::Park, "Puisto")],
+            rails: vec![],
+            complete: true,
+        };
+        let names = names_of(&map, &Ground::of(bounds));
+        let texts: Vec<String> = names.iter().map(|n| n.text.iter().collect()).collect();
+        assert_eq!(texts, ["MÄKIKATU", "PUISTO", "PIKKUKUJA"]);
+    }
+}

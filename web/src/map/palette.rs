@@ -1,0 +1,122 @@
+//! A Nordic city at night: the only place that knows colours, and widths by class.
+
+use crate::model::{CarState, RailKind, StreetClass};
+
+/// Linear-free sRGB, 0 to 1.
+pub type Rgb = [f32; 3];
+
+const fn rgb(hex: u32) -> Rgb {
+    [channel(hex >> 16), channel(hex >> 8), channel(hex)]
+}
+
+const fn channel(byte: u32) -> f32 {
+    (byte & 0xff) as f32 / 255.0
+}
+
+/// Land.
+pub const LAND: Rgb = rgb(0x0b1020);
+/// Beyond the edge of the map.
+pub const BEYOND: Rgb = rgb(0x060914);
+/// Sea, lakes.
+pub const WATER: Rgb = rgb(0x0d2238);
+/// The soft line along the water.
+pub const SHORE: Rgb = rgb(0x1d4468);
+/// Parks.
+pub const PARK: Rgb = rgb(0x0f2620);
+/// Squares.
+pub const SQUARE: Rgb = rgb(0x121a30);
+/// Roofs.
+pub const ROOF: Rgb = rgb(0x171f38);
+/// Around roofs.
+pub const ROOF_EDGE: Rgb = rgb(0x27314f);
+/// Lit windows.
+pub const WINDOW: Rgb = rgb(0xffc774);
+/// Around streets.
+pub const CASING: Rgb = rgb(0x080c19);
+/// Street names.
+pub const STREET_NAME: Rgb = rgb(0x9aa7cf);
+/// Names of parks.
+pub const PARK_NAME: Rgb = rgb(0x5fa38c);
+/// Names of waters.
+pub const WATER_NAME: Rgb = rgb(0x5f93c4);
+/// Names of squares.
+pub const SQUARE_NAME: Rgb = rgb(0x8f93c4);
+/// Behind names.
+pub const HALO: Rgb = rgb(0x090d1b);
+/// The route at the pickup, and the pickup's pin.
+pub const PICKUP: Rgb = rgb(0x5ef2c2);
+/// The route at the drop-off, and the drop-off's pin.
+pub const DROPOFF: Rgb = rgb(0x8ab4ff);
+/// The way of the car that comes.
+pub const WAY_TO_CAR: Rgb = rgb(0xff9f5a);
+
+/// The light of a car.
+pub const fn car(state: CarState) -> Rgb {
+    match state {
+        CarState::Free => rgb(0x5ef2c2),
+        CarState::Offered => rgb(0xffd166),
+        CarState::ToPickup => rgb(0xff9f5a),
+        CarState::AtPickup => rgb(0xff6b8b),
+        CarState::OnTrip => rgb(0x7aa8ff),
+        CarState::OffDuty => rgb(0x66708f),
+    }
+}
+
+/// How a line is drawn.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Stroke {
+    /// Colour.
+    pub color: Rgb,
+    /// Width on the ground, metres.
+    pub width_m: f32,
+    /// Never thinner than this, pixels.
+    pub min_px: f32,
+    /// Dashes in pixels: length, and length with the gap; zeros: solid.
+    pub dash_px: [f32; 2],
+}
+
+impl Stroke {
+    /// Width in pixels at a scale.
+    pub fn width_px(&self, px_per_m: f32) -> f32 {
+        (self.width_m * px_per_m).max(self.min_px)
+    }
+}
+
+const fn solid(color: Rgb, width_m: f32, min_px: f32) -> Stroke {
+    Stroke { color, width_m, min_px, dash_px: [0.0, 0.0] }
+}
+
+/// How a street is drawn.
+pub const fn street(class: StreetClass) -> Stroke {
+    match class {
+        StreetClass::Motorway => solid(rgb(0x566092), 15.0, 3.2),
+        StreetClass::Primary => solid(rgb(0x4a5680), 11.0, 2.8),
+        StreetClass::Secondary => solid(rgb(0x414c74), 9.5, 2.2),
+        StreetClass::Tertiary => solid(rgb(0x374265), 8.5, 1.8),
+        StreetClass::Residential => solid(rgb(0x2c3656), 7.0, 1.3),
+        StreetClass::Service => solid(rgb(0x222b46), 3.6, 0.7),
+        StreetClass::Footway => solid(rgb(0x1d263f), 1.3, 0.5),
+    }
+}
+
+/// The rail itself.
+pub const fn rail(kind: RailKind) -> Stroke {
+    match kind {
+        RailKind::Train => solid(rgb(0x39456a), 0.7, 0.9),
+        RailKind::Tram => solid(rgb(0x4d5a86), 0.35, 0.6),
+        RailKind::Subway => Stroke { dash_px: [6.0, 10.0], ..solid(rgb(0x39456a), 0.7, 0.9) },
+    }
+}
+
+/// The ties under a rail; a width of 0 is none.
+pub const fn ties(kind: RailKind) -> Stroke {
+    match kind {
+        RailKind::Train => Stroke { dash_px: [1.2, 6.0], ..solid(rgb(0x2c3656), 2.6, 3.0) },
+        RailKind::Tram | RailKind::Subway => solid(LAND, 0.0, 0.0),
+    }
+}
+
+/// Half of a car's length in pixels: as on the ground when that is large enough to see.
+pub fn car_half_px(px_per_m: f32) -> f32 {
+    (6.6 + 1.7 * px_per_m.log2()).clamp(4.2, 9.0).max(2.6 * px_per_m)
+}

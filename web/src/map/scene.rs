@@ -1,0 +1,341 @@
+//! From the city to vertices: what the painter keeps on the GPU. Pure.
+//!
+//! *Ground* is metres from the middle of the city, x eastwards and y southwards, stretched as Mercator
+//! stretches: small numbers, so that an f32 is exact to less than a millimetre.
+
+use std::f64::consts::TAU;
+
+use bytemuck::{Pod, Zeroable};
+use earcut::Earcut;
+use rides_proto::{
+    geo::{Bounds, LatLng},
+    tiles::unit_mercator,
+};
+
+use super::camera::WorldPos;
+use crate::model::{Area, AreaKind, CityMap, Rail, RailKind, Street, StreetClass};
+
+/// WGS 84 equatorial radius, the one that Web-Mercator uses.
+const MERCATOR_RADIUS_M: f64 = 6_378_137.0;
+/// Height of a building that does not say, metres.
+const USUAL_HEIGHT_M: f32 = 17.0;
+/// Nothing is drawn higher than this, so that a tower does not cover its neighbourhood.
+const MAX_HEIGHT_M: f32 = 60.0;
+/// A ring's edge this close to the map's edge, metres, is where the map was cut and no shore.
+const CUT_M: f32 = 3.0;
+
+/// A place on the ground, metres.
+pub type GroundPos = [f32; 2];
+
+/// The way between the world and the ground.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Ground {
+    origin: WorldPos,
+    m_per_world: f64,
+}
+
+impl Ground {
+    /// The ground of a city.
+    pub fn of(city: Bounds) -> Self {
+        let middle = city.center();
+        let m_per_world = TAU * MERCATOR_RADIUS_M * middle.lat().to_radians().cos();
+        Self { origin: unit_mercator(middle), m_per_world }
+    }
+
+    /// Metres across the whole world, at the city's latitude.
+    pub fn m_per_world(&self) -> f64 {
+        self.m_per_world
+    }
+
+    /// Where on the ground a place in the world is.
+    pub fn ground_from_world(&self, (x, y): WorldPos) -> GroundPos {
+        let metres = |world: f64, origin: f64| ((world - origin) * self.m_per_world) as f32;
+        [metres(x, self.origin.0), metres(y, self.origin.1)]
+    }
+
+    /// Where on the ground a point on Earth is.
+    pub fn ground_from_lat_lng(&self, point: LatLng) -> GroundPos {
+        self.ground_from_world(unit_mercator(point))
+    }
+}
+
+/// A piece of a line; the painter gives it width, round ends and dashes.
+#[derive(Clone, Copy, PartialEq, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Segment {
+    /// On the ground.
+    pub from: GroundPos,
+    /// On the ground.
+    pub to: GroundPos,
+    /// Metres of the line before `from`.
+    pub along: f32,
+    /// Height above the ground, metres.
+    pub height: f32,
+    /// Which of the strokes it is drawn with: a [`StreetClass`] or [`RailKind`] as a number.
+    pub style: f32,
+}
+
+/// A corner of a wall or roof.
+#[derive(Clone, Copy, PartialEq, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Corner {
+    /// On the ground.
+    pub at: GroundPos,
+    /// Above the ground, metres.
+    pub height: f32,
+    /// 0 dark to 1 lit.
+    pub light: f32,
+    /// Metres along the wall; negative: a roof.
+    pub along: f32,
+    /// Differs from building to building, 0 to 1.
+    pub seed: f32,
+}
+
+/// Triangles.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Mesh<V> {
+    /// Corners.
+    pub vertices: Vec<V>,
+    /// Three a triangle.
+    pub indices: Vec<u32>,
+}
+
+impl<V> Default for Mesh<V> {
+    fn default() -> Self {
+        Self { vertices: Vec::new(), indices: Vec::new() }
+    }
+}
+
+/// A part of the city, ready to be uploaded.
+#[derive(Default, Debug)]
+pub struct Batch {
+    /// Flat.
+    pub parks: Mesh<GroundPos>,
+    /// Flat, above parks: a pond is in a park.
+    pub water: Mesh<GroundPos>,
+    /// Flat.
+    pub squares: Mesh<GroundPos>,
+    /// Where water meets land.
+    pub shores: Vec<Segment>,
+    /// The least important class first.
+    pub streets: Vec<Segment>,
+    /// Tracks.
+    pub rails: Vec<Segment>,
+    /// Walls and roofs.
+    pub buildings: Mesh<Corner>,
+    /// Around roofs.
+    pub roof_edges: Vec<Segment>,
+}
+
+/// Turns a city that is still growing into batches, a bounded piece at a time.
+pub struct SceneBuilder {
+    ground: Ground,
+    min: GroundPos,
+    max: GroundPos,
+    areas: usize,
+    streets: usize,
+    rails: usize,
+    earcut: Earcut<f32>,
+}
+
+impl SceneBuilder {
+    /// For a city of this extent.
+    pub fn new(city: Bounds) -> Self {
+        let ground = Ground::of(city);
+        let [west, south] = ground.ground_from_lat_lng(city.south_west());
+        let [east, north] = ground.ground_from_lat_lng(city.north_east());
+        Self {
+            ground,
+            min: [west, north],
+            max: [east, south],
+            areas: 0,
+            streets: 0,
+            rails: 0,
+            earcut: Earcut::new(),
+        }
+    }
+
+    /// The ground that batches stand on.
+    pub fn ground(&self) -> Ground {
+        self.ground
+    }
+
+    /// The city's box on the ground: north-western and south-eastern corner.
+    pub fn extent(&self) -> (GroundPos, GroundPos) {
+        (self.min, self.max)
+    }
+
+    /// What has come since the last call, about `budget` points of it at most. `None`: nothing new.
+    pub fn advance(&mut self, map: &CityMap, budget: usize) -> Option<Batch> {
+        let mut batch = Batch::default();
+        let mut left = budget;
+        let first_areas = take(&map.areas, &mut self.areas, &mut left, |a| a.rings.iter().map(Vec::len).sum());
+        let streets = take(&map.streets, &mut self.streets, &mut left, |s| s.line.len());
+        let rails = take(&map.rails, &mut self.rails, &mut left, |r| r.line.len());
+        if first_areas.is_empty() && streets.is_empty() && rails.is_empty() {
+            return None;
+        }
+        for area in first_areas {
+            self.add_area(&mut batch, area);
+        }
+        for street in streets {
+            self.add_street(&mut batch, street);
+        }
+        // Important streets are painted last, over the others.
+        batch.streets.sort_by(|a, b| b.style.total_cmp(&a.style));
+        for rail in rails {
+            self.add_rail(&mut batch, rail);
+        }
+        Some(batch)
+    }
+
+    fn add_street(&self, batch: &mut Batch, street: &Street) {
+        self.add_line(&mut batch.streets, &street.line, street_style(street.class));
+    }
+
+    fn add_rail(&self, batch: &mut Batch, rail: &Rail) {
+        self.add_line(&mut batch.rails, &rail.line, rail_style(rail.kind));
+    }
+
+    fn add_line(&self, segments: &mut Vec<Segment>, line: &[LatLng], style: f32) {
+        let points: Vec<_> = line.iter().map(|p| self.ground.ground_from_lat_lng(*p)).collect();
+        segments.extend(line_segments(&points, 0.0, style));
+    }
+
+    fn add_area(&mut self, batch: &mut Batch, area: &Area) {
+        let rings: Vec<Vec<GroundPos>> = area
+            .rings
+            .iter()
+            .filter(|ring| ring.len() >= 3)
+            .map(|ring| ring.iter().map(|p| self.ground.ground_from_lat_lng(*p)).collect())
+            .collect();
+        if rings.is_empty() {
+            return;
+        }
+        match area.kind {
+            AreaKind::Park => fill(&mut self.earcut, &rings, &mut batch.parks, |at| at),
+            AreaKind::Square => fill(&mut self.earcut, &rings, &mut batch.squares, |at| at),
+            AreaKind::Water => {
+                fill(&mut self.earcut, &rings, &mut batch.water, |at| at);
+                self.add_shore(batch, &rings);
+            }
+            AreaKind::Building => self.add_building(batch, &rings, area.height_m),
+        }
+    }
+
+    fn add_shore(&self, batch: &mut Batch, rings: &[Vec<GroundPos>]) {
+        let on_edge = |at: GroundPos, axis: usize| {
+            (at[axis] - self.min[axis]).abs() < CUT_M || (at[axis] - self.max[axis]).abs() < CUT_M
+        };
+        let is_cut = |s: &Segment| (0..2).any(|axis| on_edge(s.from, axis) && on_edge(s.to, axis));
+        for ring in rings {
+            batch.shores.extend(ring_segments(ring, 0.0).filter(|s| !is_cut(s)));
+        }
+    }
+
+    fn add_building(&mut self, batch: &mut Batch, rings: &[Vec<GroundPos>], height_m: u32) {
+        let height = match height_m {
+            0 => USUAL_HEIGHT_M,
+            known => (known as f32).min(MAX_HEIGHT_M),
+        };
+        let [x, y] = rings[0][0];
+        let seed = (x * 12.9898 + y * 78.233).sin().mul_add(43_758.547, 0.0).fract().abs();
+        let roof = |at| Corner { at, height, light: 1.0, along: -1.0, seed };
+        fill(&mut self.earcut, rings, &mut batch.buildings, roof);
+        for ring in rings {
+            for wall in ring_segments(ring, height) {
+                add_wall(&mut batch.buildings, &wall, seed);
+                batch.roof_edges.push(wall);
+            }
+        }
+    }
+}
+
+/// The number that stands for a class in [`Segment::style`].
+pub fn street_style(class: StreetClass) -> f32 {
+    f32::from(class as u8)
+}
+
+/// The number that stands for a kind of rail in [`Segment::style`].
+pub fn rail_style(kind: RailKind) -> f32 {
+    f32::from(kind as u8)
+}
+
+/// A line as segments.
+pub fn line_segments(points: &[GroundPos], height: f32, style: f32) -> impl Iterator<Item = Segment> + '_ {
+    let mut along = 0.0;
+    points.windows(2).map(move |pair| {
+        let segment = Segment { from: pair[0], to: pair[1], along, height, style };
+        along += length(&segment);
+        segment
+    })
+}
+
+fn ring_segments(ring: &[GroundPos], height: f32) -> impl Iterator<Item = Segment> + '_ {
+    let mut along = 0.0;
+    ring.iter().zip(ring.iter().cycle().skip(1)).map(move |(from, to)| {
+        let segment = Segment { from: *from, to: *to, along, height, style: 0.0 };
+        along += length(&segment);
+        segment
+    })
+}
+
+fn length(segment: &Segment) -> f32 {
+    (segment.to[0] - segment.from[0]).hypot(segment.to[1] - segment.from[1])
+}
+
+/// Moves `cursor` over the items that fit the budget; one item always fits when anything is left.
+fn take<'a, T>(
+    items: &'a [T],
+    cursor: &mut usize,
+    budget: &mut usize,
+    cost: impl Fn(&T) -> usize,
+) -> &'a [T] {
+    let start = (*cursor).min(items.len());
+    let mut end = start;
+    while end < items.len() && *budget > 0 {
+        *budget = budget.saturating_sub(cost(&items[end]));
+        end += 1;
+    }
+    *cursor = end;
+    &items[start..end]
+}
+
+/// Triangulates a polygon into a mesh; the first ring is the outer one.
+fn fill<V>(
+    earcut: &mut Earcut<f32>,
+    rings: &[Vec<GroundPos>],
+    mesh: &mut Mesh<V>,
+    vertex: impl Fn(GroundPos) -> V,
+) {
+    let mut holes: Vec<u32> = Vec::new();
+    let mut count = 0u32;
+    for ring in rings {
+        if count > 0 {
+            holes.push(count);
+        }
+        count += ring.len() as u32;
+    }
+    let mut triangles: Vec<u32> = Vec::new();
+    earcut.earcut(rings.iter().flatten().copied(), &holes, &mut triangles);
+    let base = mesh.vertices.len() as u32;
+    mesh.indices.extend(triangles.iter().map(|i| i + base));
+    mesh.vertices.extend(rings.iter().flatten().map(|at| vertex(*at)));
+}
+
+/// Two triangles from the ground to the roof. Light comes from the north-west, and walls are lit by how much
+/// they face it; both windings are taken for lit, since rings may run either way.
+fn add_wall(mesh: &mut Mesh<Corner>, wall: &Segment, seed: f32) {
+    let size = length(wall).max(1e-3);
+    let (dx, dy) = ((wall.to[0] - wall.from[0]) / size, (wall.to[1] - wall.from[1]) / size);
+    let light = 0.35 + 0.4 * (dx * 0.8 - dy * 0.6).abs();
+    let base = mesh.vertices.len() as u32;
+    let corner = |at, height, along| Corner { at, height, light, along, seed };
+    mesh.vertices.extend([
+        corner(wall.from, 0.0, wall.along),
+        corner(wall.to, 0.0, wall.along + size),
+        corner(wall.from, wall.height, wall.along),
+        corner(wall.to, wall.height, wall.along + size),
+    ]);
+    mesh.indices.extend([0, 1, 2, 2, 1, 3].map(|i| base + i));
+}

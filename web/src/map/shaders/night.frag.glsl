@@ -1,0 +1,26 @@
+// The night around the city: the map dissolves at its edge, and the corners of the screen are darker.
+in vec2 v_at;
+
+uniform vec4 u_extent; // north-western and south-eastern corner on the ground (m)
+uniform vec3 u_beyond;
+out vec4 o_color;
+
+float noise(vec2 p) {
+    return fract(52.9829189 * fract(dot(p, vec2(0.06711056, 0.00583715))));
+}
+
+void main() {
+    vec2 px = (vec2(v_at.x, 1.0 - v_at.y) - 0.5) * u_viewport;
+    vec2 at = px / u_px_per_m + u_center;
+    vec2 middle = (u_extent.xy + u_extent.zw) * 0.5, half_size = (u_extent.zw - u_extent.xy) * 0.5;
+    // Distance to a box with round corners; the fade is as wide as a street block.
+    float fade = min(70.0, min(half_size.x, half_size.y) * 0.25);
+    vec2 q = abs(at - middle) - half_size + fade;
+    float outside = length(max(q, 0.0)) + min(max(q.x, q.y), 0.0);
+    float fog = smoothstep(0.0, fade, outside);
+    float vignette = smoothstep(0.35, 1.05, length(px / u_viewport)) * 0.5;
+    // A little noise hides the bands that dark gradients have in eight bits.
+    float dither = (noise(gl_FragCoord.xy) - 0.5) / 128.0;
+    o_color = vec4(u_beyond, clamp(fog + (1.0 - fog) * vignette + dither, 0.0, 1.0));
+    o_color.rgb *= o_color.a;
+}

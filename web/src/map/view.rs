@@ -1,0 +1,236 @@
+//! The component: signals and events in, commands and picks out.
+//!
+//! A frame loop asks the [`Engine`] before every repaint; it paints only when something changed or moves, and a
+//! browser does not ask for repaints of a hidden tab.
+
+use std::{cell::RefCell, rc::Rc};
+
+use leptos::{
+    ev::{KeyboardEvent, PointerEvent, WheelEvent},
+    html,
+    prelude::*,
+};
+use rides_proto::geo::LatLng;
+use web_sys::{HtmlCanvasElement, HtmlElement};
+
+use super::{
+    camera::{Padding, ScreenPos},
+    engine::{Engine, Hand},
+    gesture::Pointer,
+    overlay::{Move, Overlay},
+    webgl::WebGlPainter,
+};
+use crate::{
+    browser::{self, FrameLoop, SizeWatch},
+    store::{Command, Commands, Store},
+};
+
+/// More device pixels than this a CSS pixel cost time and are not seen.
+const MAX_DPR: f64 = 2.5;
+/// Pixels of a wheel for one zoom level.
+const WHEEL_PX: f64 = 240.0;
+/// Pixels that a line of a wheel stands for, in browsers that count lines.
+const LINE_PX: f64 = 32.0;
+/// Pixels of a trackpad pinch for one zoom level.
+const PINCH_PX: f64 = 90.0;
+
+type Shared = Rc<RefCell<Engine<WebGlPainter>>>;
+
+/// The map, as large as its parent.
+///
+/// `overlay` is what a ride adds, `on_pick` is told of every point that is clicked (or chosen with Enter: the
+/// middle), `move_to` asks for camera moves, and `padding` says what panels cover. It sends `Command::Look`
+/// when the camera rests.
+#[component]
+pub fn MapView(
+    store: Store,
+    commands: Commands,
+    overlay: Signal<Overlay>,
+    on_pick: Callback<LatLng>,
+    move_to: Signal<Option<Move>>,
+    #[prop(optional, into)] padding: Signal<Padding>,
+) -> impl IntoView {
+    let engine: StoredValue<Shared, LocalStorage> =
+        StoredValue::new_local(Rc::new(RefCell::new(Engine::new(browser::prefers_reduced_motion()))));
+    let frame = NodeRef::<html::Div>::new();
+    let canvas = NodeRef::<html::Canvas>::new();
+    let failure = RwSignal::new(None::<String>);
+    let dragging = RwSignal::new(false);
+
+    let attach = move |canvas: &HtmlCanvasElement| match WebGlPainter::new(canvas) {
+        Ok(painter) => {
+            engine.get_value().borrow_mut().set_painter(Some(painter));
+            failure.set(None);
+        }
+        Err(error) => failure.set(Some(error.to_string())),
+    };
+    let lost = move |event: web_sys::Event| {
+        // Without this the browser never gives the context back.
+        event.prevent_default();
+        engine.get_value().borrow_mut().set_painter(None);
+    };
+    let restored = move |_: web_sys::Event| {
+        if let Some(canvas) = canvas.get_untracked() {
+            attach(&canvas);
+        }
+    };
+
+    Effect::new(move |_| engine.get_value().borrow_mut().set_padding(padding.get()));
+    Effect::new(move |_| {
+        let look = store.city.with(|city| engine.get_value().borrow_mut().set_map(city.as_ref()?));
+        if let Some(bounds) = look {
+            commands.send(Command::Look(bounds));
+        }
+    });
+    Effect::new(move |_| engine.get_value().borrow_mut().set_overlay(overlay.get()));
+    Effect::new(move |_| {
+        if let Some(to) = move_to.get() {
+            engine.get_value().borrow_mut().go(to, browser::now());
+        }
+    });
+
+    let running = StoredValue::new_local(None::<(FrameLoop, Option<SizeWatch>)>);
+    Effect::new(move |_| {
+        let (Some(frame), Some(canvas)) = (frame.get(), canvas.get()) else { return };
+        attach(&canvas);
+        let shared = engine.get_value();
+        let sized = shared.clone();
+        let watch = SizeWatch::start(&frame, move |size| {
+            let dpr = browser::device_pixel_ratio().min(MAX_DPR);
+            canvas.set_width((size.0 * dpr).round() as u32);
+            canvas.set_height((size.1 * dpr).round() as u32);
+            sized.borrow_mut().set_size(size, dpr, browser::now());
+        });
+        let frames = FrameLoop::start(move |now| {
+            let outcome = store.fleet.with_value(|fleet| shared.borrow_mut().frame(&fleet.borrow(), now));
+            if let Some(bounds) = outcome.look {
+                commands.send(Command::Look(bounds));
+            }
+            if let Some(at) = outcome.picked {
+                on_pick.run(at);
+            }
+        });
+        running.set_value(Some((frames, watch)));
+    });
+    on_cleanup(move || running.set_value(None));
+
+    let act = move |hand: Hand| {
+        let shared = engine.get_value();
+        let picked = shared.borrow_mut().hand(hand, browser::now());
+        let held = shared.borrow().is_dragging();
+        if dragging.get_untracked() != held {
+            dragging.set(held);
+        }
+        if let Some(at) = picked {
+            on_pick.run(at);
+        }
+    };
+    let pointer = move |event: &PointerEvent| {
+        let at = position(frame.get_untracked().as_deref(), event);
+        Pointer { id: event.pointer_id(), at, time: event.time_stamp() }
+    };
+    let down = move |event: PointerEvent| {
+        if event.button() != 0 {
+            return;
+        }
+        if let Some(frame) = frame.get_untracked() {
+            // A pointer that tests made up cannot be captured, and need not be.
+            let _ = frame.set_pointer_capture(event.pointer_id());
+        }
+        act(Hand::Down(pointer(&event)));
+    };
+    let wheel = move |event: WheelEvent| {
+        event.prevent_default();
+        let px = match event.delta_mode() {
+            WheelEvent::DOM_DELTA_LINE => event.delta_y() * LINE_PX,
+            _ => event.delta_y(),
+        };
+        let at = position(frame.get_untracked().as_deref(), &event);
+        // Browsers tell of a pinch on a trackpad as a wheel with the control key.
+        act(if event.ctrl_key() {
+            Hand::TrackpadPinch(at, -px / PINCH_PX)
+        } else {
+            Hand::Wheel(at, (-px / WHEEL_PX).clamp(-1.0, 1.0))
+        });
+    };
+    let key = move |event: KeyboardEvent| {
+        if let Some(hand) = hand_of_key(&event) {
+            event.prevent_default();
+            act(hand);
+        }
+    };
+    let label = move || {
+        let city = store.city.with(|city| city.as_ref().map(|city| city.name.clone()));
+        format!(
+            "Map of {}. Arrow keys move, plus and minus zoom, 0 shows the whole city, Enter picks the middle.",
+            city.as_deref().unwrap_or("the city")
+        )
+    };
+
+    view! {
+        <div
+            node_ref=frame
+            class="map"
+            data-testid="map"
+            role="application"
+            aria-roledescription="map"
+            aria-label=label
+            tabindex="0"
+            style:position="absolute"
+            style:inset="0"
+            style:overflow="hidden"
+            style:touch-action="none"
+            style:user-select="none"
+            style:cursor=move || if dragging.get() { "grabbing" } else { "crosshair" }
+            on:pointerdown=down
+            on:pointermove=move |event| act(Hand::Moved(pointer(&event)))
+            on:pointerup=move |event| act(Hand::Up(pointer(&event)))
+            on:pointercancel=move |event| act(Hand::Cancelled(event.pointer_id()))
+            on:wheel=wheel
+            on:keydown=key
+        >
+            <canvas
+                node_ref=canvas
+                aria-hidden="true"
+                style:display="block"
+                style:width="100%"
+                style:height="100%"
+                on:webglcontextlost=lost
+                on:webglcontextrestored=restored
+            ></canvas>
+            {move || {
+                failure.get().map(|why| {
+                    view! {
+                        <p class="map-failure" role="alert">
+                            {format!("The map cannot be drawn: {why}. Everything else works; pick places by \
+                                      searching for their street.")}
+                        </p>
+                    }
+                })
+            }}
+        </div>
+    }
+}
+
+fn position(frame: Option<&HtmlElement>, event: &web_sys::MouseEvent) -> ScreenPos {
+    let corner = frame.map(|frame| frame.get_bounding_client_rect());
+    let (left, top) = corner.map_or((0.0, 0.0), |corner| (corner.left(), corner.top()));
+    (f64::from(event.client_x()) - left, f64::from(event.client_y()) - top)
+}
+
+fn hand_of_key(event: &KeyboardEvent) -> Option<Hand> {
+    if event.ctrl_key() || event.meta_key() || event.alt_key() {
+        return None;
+    }
+    Some(match event.key().as_str() {
+        "ArrowLeft" => Hand::Arrow(-1.0, 0.0),
+        "ArrowRight" => Hand::Arrow(1.0, 0.0),
+        "ArrowUp" => Hand::Arrow(0.0, -1.0),
+        "ArrowDown" => Hand::Arrow(0.0, 1.0),
+        "+" | "=" => Hand::Key(1.0),
+        "-" | "_" => Hand::Key(-1.0),
+        "0" | "Home" => Hand::Home,
+        "Enter" => Hand::Enter,
+        _ => return None,
+    })
+}

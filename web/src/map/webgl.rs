@@ -1,0 +1,189 @@
+//! The painter on WebGL2.
+//!
+//! The city and its names change only with the camera: they are painted into a picture, and a frame is that
+//! picture with the route, the cars and the pins on top.
+
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlContextAttributes};
+
+use super::{
+    cars::CarInstances,
+    city_layer::CityLayer,
+    gl::{Canvas, Geometry, GlError, Program},
+    overlay::OverlayShapes,
+    painter::{Frame, GlyphInstance, Look, Painter},
+    palette,
+    scene::{Batch, GroundPos},
+};
+
+/// Half of the route's width, pixels.
+const ROUTE_HALF_PX: f32 = 2.6;
+/// How far the route's glow reaches, pixels.
+const ROUTE_GLOW_PX: f32 = 16.0;
+
+/// Paints on a canvas.
+pub struct WebGlPainter {
+    gl: Gl,
+    city: CityLayer,
+    picture: Option<Canvas>,
+    pictured: Option<Look>,
+    copy: Program,
+    lines: Program,
+    car: Program,
+    pin: Program,
+    cars: Geometry,
+    pins: Geometry,
+    route: Geometry,
+    way: Geometry,
+    route_m: f32,
+}
+
+impl WebGlPainter {
+    /// A painter for `canvas`, with nothing on it yet.
+    pub fn new(canvas: &HtmlCanvasElement) -> Result<Self, GlError> {
+        let attributes = WebGlContextAttributes::new();
+        attributes.set_alpha(false);
+        attributes.set_antialias(false);
+        attributes.set_depth(false);
+        let context = canvas.get_context_with_context_options("webgl2", &attributes)?;
+        let gl: Gl = context.ok_or(GlError::Unsupported)?.unchecked_into();
+        let program = |vertex, fragment| Program::new(&gl, vertex, fragment);
+        let line_vertex = include_str!("shaders/line.vert.glsl");
+        Ok(Self {
+            city: CityLayer::new(&gl)?,
+            picture: None,
+            pictured: None,
+            copy: program(include_str!("shaders/screen.vert.glsl"), include_str!("shaders/copy.frag.glsl"))?,
+            lines: program(line_vertex, include_str!("shaders/route.frag.glsl"))?,
+            car: program(include_str!("shaders/car.vert.glsl"), include_str!("shaders/car.frag.glsl"))?,
+            pin: program(include_str!("shaders/pin.vert.glsl"), include_str!("shaders/pin.frag.glsl"))?,
+            cars: Geometry::instances(&gl, &[4, 4, 4])?,
+            pins: Geometry::instances(&gl, &[2, 4])?,
+            route: Geometry::instances(&gl, &[4, 3])?,
+            way: Geometry::instances(&gl, &[4, 3])?,
+            route_m: 0.0,
+            gl,
+        })
+    }
+
+    /// Paints the city into the picture when it is not there as it is looked at.
+    fn picture_city(&mut self, look: &Look, size: (i32, i32)) -> Result<(), GlError> {
+        let fits = self.picture.as_ref().is_some_and(|picture| picture.size() == size);
+        if fits && self.pictured == Some(*look) {
+            return Ok(());
+        }
+        if !fits {
+            self.picture = None;
+        }
+        let picture = match self.picture.take() {
+            Some(picture) => picture,
+            None => Canvas::new(&self.gl, size)?,
+        };
+        picture.begin();
+        self.city.paint(look);
+        picture.end();
+        self.picture = Some(picture);
+        self.pictured = Some(*look);
+        Ok(())
+    }
+
+    fn paint_ways(&self, frame: &Frame) {
+        self.gl.blend_equation(Gl::MAX);
+        self.lines.bind();
+        set_look(&self.lines, &frame.look);
+        self.lines.set("u_pad", &[ROUTE_GLOW_PX]).set("u_phase", &[frame.phase]);
+        let stroke = |[r, g, b]: palette::Rgb, half: f32| [[r, g, b, half]];
+        self.lines
+            .set_vec4s("u_strokes", &stroke(palette::WAY_TO_CAR, ROUTE_HALF_PX * 0.7))
+            .set("u_end_color", &palette::WAY_TO_CAR)
+            .set("u_strength", &[0.62]);
+        self.way.draw();
+        self.lines
+            .set_vec4s("u_strokes", &stroke(palette::PICKUP, ROUTE_HALF_PX))
+            .set("u_end_color", &palette::DROPOFF)
+            .set("u_total", &[self.route_m * frame.look.px_per_m])
+            .set("u_strength", &[1.0]);
+        self.route.draw();
+        self.gl.blend_equation(Gl::FUNC_ADD);
+    }
+
+    fn paint_cars(&self, frame: &Frame) {
+        self.car.bind();
+        set_look(&self.car, &frame.look);
+        self.car
+            .set("u_now", &[frame.cars_now])
+            .set("u_phase", &[frame.phase])
+            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m)]);
+        self.cars.draw();
+    }
+
+    fn paint_pins(&self, frame: &Frame) {
+        self.pin.bind();
+        set_look(&self.pin, &frame.look);
+        self.pin.set("u_phase", &[frame.phase]);
+        self.pins.draw();
+    }
+}
+
+impl Painter for WebGlPainter {
+    fn start(&mut self, extent: (GroundPos, GroundPos)) {
+        self.city.clear(extent);
+        self.pictured = None;
+    }
+
+    fn add(&mut self, batch: &Batch) {
+        self.city.add(batch);
+        self.pictured = None;
+    }
+
+    fn set_atlas(&mut self, letters: &HtmlCanvasElement) {
+        self.city.set_atlas(letters);
+    }
+
+    fn set_names(&mut self, glyphs: &[GlyphInstance]) {
+        self.city.set_names(glyphs);
+        self.pictured = None;
+    }
+
+    fn set_cars(&mut self, cars: &CarInstances) {
+        self.cars.upload(&cars.cars);
+    }
+
+    fn set_overlay(&mut self, shapes: &OverlayShapes) {
+        self.route.upload(&shapes.route);
+        self.way.upload(&shapes.way_to_car);
+        self.pins.upload(&shapes.pins);
+        self.route_m = shapes.route_m;
+    }
+
+    fn paint(&mut self, frame: &Frame) {
+        let size = frame.look.viewport.map(|px| (px * frame.look.dpr).round().max(1.0) as i32);
+        self.gl.viewport(0, 0, size[0], size[1]);
+        // It fails only when the context is lost, and then the browser says so by an event.
+        if self.picture_city(&frame.look, (size[0], size[1])).is_err() {
+            return;
+        }
+        let Some(picture) = &self.picture else { return };
+        self.gl.disable(Gl::BLEND);
+        self.copy.bind();
+        self.gl.bind_texture(Gl::TEXTURE_2D, Some(picture.texture()));
+        self.gl.draw_arrays(Gl::TRIANGLES, 0, 3);
+        self.gl.enable(Gl::BLEND);
+        self.gl.blend_func(Gl::ONE, Gl::ONE_MINUS_SRC_ALPHA);
+        self.paint_ways(frame);
+        self.paint_cars(frame);
+        self.paint_pins(frame);
+    }
+}
+
+/// What `view.glsl` wants to know.
+pub(super) fn set_look(program: &Program, look: &Look) {
+    let [w, h] = look.viewport;
+    program
+        .set("u_center", &look.center)
+        .set("u_viewport", &look.viewport)
+        .set("u_px_per_m", &[look.px_per_m])
+        .set("u_dpr", &[look.dpr])
+        // The eye is as high as the screen is large: a house leans by the same share on every screen.
+        .set("u_eye_m", &[(1.5 * w.max(h).max(500.0) / look.px_per_m).max(150.0)]);
+}
