@@ -22,7 +22,7 @@ void main() {
     float aa = 0.6 / u_dpr;
     float core = 1.0 - smoothstep(-aa, aa, body);
     float rim = (1.0 - smoothstep(-aa, aa, body - 1.3)) * (1.0 - core);
-    float near = 1.0 - smoothstep(0.5, 1.0, length(v_at) / (v_size * 3.2));
+    float near = 1.0 - smoothstep(0.5, 1.0, length(v_at) / (v_size * 2.8));
     float glow = exp(-max(body, 0.0) / (v_size * 0.75)) * 0.55 * near;
 
     float back = -v_at.y / max(v_trail, 1.0);
