@@ -161,6 +161,11 @@ impl Geometry {
         self.count = (items.len() * QUAD.len()) as i32;
     }
 
+    /// How many quads are drawn.
+    pub(super) fn len(&self) -> usize {
+        self.count as usize / QUAD.len()
+    }
+
     fn upload_vertices<V: Pod>(&self, vertices: &[V], usage: u32) {
         self.gl.bind_buffer(Gl::ARRAY_BUFFER, Some(&self.data));
         self.gl.buffer_data_with_u8_array(Gl::ARRAY_BUFFER, bytemuck::cast_slice(vertices), usage);

@@ -122,12 +122,15 @@ impl WebGlPainter {
     }
 
     fn paint_cars(&self, frame: &Frame) {
+        // Where cars are many their lights would add up to white: each is smaller and dimmer then.
+        let crowd = 500.0 / self.cars.len().max(500) as f32;
         self.car.bind();
         set_look(&self.car, &frame.look);
         self.car
             .set("u_now", &[frame.cars_now])
             .set("u_phase", &[frame.phase])
-            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m)]);
+            .set("u_light", &[crowd])
+            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m) * crowd.powf(0.15)]);
         self.cars.draw();
     }
 

@@ -5,6 +5,7 @@ flat in float v_trail;
 flat in float v_followed;
 
 uniform float u_phase; // s
+uniform float u_light; // of glow and trail, 0 to 1
 out vec4 o_color;
 
 // A capsule with two radii, from the origin upwards (Inigo Quilez, "2D distance functions").
@@ -43,6 +44,6 @@ void main() {
         ring += (1.0 - smoothstep(0.8, 2.2, abs(r - v_size * mix(1.9, 4.3, pulse)))) * (1.0 - pulse) * 0.8;
     }
     // Premultiplied: the body covers, and light without alpha is added to what is below.
-    vec3 light = v_color * max(glow, max(trail, ring)) * (1.0 - core);
+    vec3 light = v_color * max(max(glow, trail) * u_light, ring) * (1.0 - core);
     o_color = vec4(paint * core + light * (1.0 - rim * 0.7), core + rim * 0.7);
 }
