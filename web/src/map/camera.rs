@@ -21,6 +21,8 @@ const MAX_ZOOM: f64 = 20.0;
 const ZOOM_OUT_MARGIN: f64 = 0.4;
 /// How far the centre may leave the city, as a share of what is visible.
 const PAN_MARGIN: f64 = 0.3;
+/// 0: at first all of the city is seen; 1: it fills the screen.
+const HOME_FILL: f64 = 0.8;
 
 /// Pixels along the map's edges that panels cover, so that a fitted box is not hidden by them.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -161,12 +163,14 @@ impl Camera {
         self.view_of(min, max, padding, f64::min)
     }
 
-    /// The whole city, large: on a screen of another shape than the city's, half way between showing all of
-    /// it and filling the screen.
+    /// The whole city, large: on a screen of another shape than the city's, most of the way from showing all of
+    /// it to filling what panels leave free.
     pub fn home(&self, padding: Padding) -> View {
-        let whole = self.view_of(self.city_min, self.city_max, padding, f64::min);
-        let filled = self.view_of(self.city_min, self.city_max, Padding::default(), f64::max);
-        View { zoom: whole.zoom + (filled.zoom - whole.zoom).max(0.0) * 0.5, ..whole }
+        let zoom_of =
+            |choose: fn(f64, f64) -> f64| self.view_of(self.city_min, self.city_max, padding, choose).zoom;
+        let (whole, filled) = (zoom_of(f64::min), zoom_of(f64::max));
+        let zoom = whole + (filled - whole) * HOME_FILL;
+        View { zoom, center: centered(self.city_min, self.city_max, padding, zoom) }
     }
 
     /// What the map shows, grown on every side by `margin` of its size.
@@ -191,17 +195,20 @@ impl Camera {
         let room_y = room(self.viewport.1, padding.top + padding.bottom);
         let zoom = |px: f64, span: f64| (px / span.max(1e-9) / WORLD_PX).log2();
         let zoom = choose(zoom(room_x, max.0 - min.0), zoom(room_y, max.1 - min.1)).min(MAX_ZOOM - 1.5);
-        let scale = px_per_world(zoom);
-        let (x, y) = middle(min, max);
-        let center =
-            (x + (padding.right - padding.left) / 2.0 / scale, y + (padding.bottom - padding.top) / 2.0 / scale);
-        View { center, zoom }
+        View { zoom, center: centered(min, max, padding, zoom) }
     }
 
     fn min_zoom(&self) -> f64 {
         let whole = self.view_of(self.city_min, self.city_max, Padding::default(), f64::min);
         whole.zoom - ZOOM_OUT_MARGIN
     }
+}
+
+/// The centre that puts the middle of a box into the middle of what panels leave free.
+fn centered(min: WorldPos, max: WorldPos, padding: Padding, zoom: f64) -> WorldPos {
+    let scale = px_per_world(zoom);
+    let (x, y) = middle(min, max);
+    (x + (padding.right - padding.left) / 2.0 / scale, y + (padding.bottom - padding.top) / 2.0 / scale)
 }
 
 fn px_per_world(zoom: f64) -> f64 {

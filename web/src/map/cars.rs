@@ -98,7 +98,8 @@ mod tests {
             to_at: a_day + 400.0,
             state: CarState::Free,
         };
-        let instances = CarInstances::of([1, 2, 3].map(glide).into_iter(), Some(CarNumber(1)), &ground, a_day);
+        let instances =
+            CarInstances::of([1, 2, 3].map(glide).into_iter(), Some(CarNumber(1)), &ground, a_day);
         let followed: Vec<_> = instances.cars.iter().map(|car| car.followed).collect();
         assert_eq!(followed, [0.0, 0.0, 1.0]);
         assert_eq!(instances.still_from, a_day + 400.0);

@@ -6,7 +6,7 @@ use super::{
     gl::{Geometry, GlError, Program, new_texture},
     painter::{GlyphInstance, Look},
     palette::{self, Rgb, Stroke},
-    scene::{Batch, GroundPos, Segment},
+    scene::{Batch, GroundPos, Mesh, Segment},
     webgl::set_look,
 };
 use crate::model::{RailKind, StreetClass};
@@ -24,6 +24,9 @@ const RAILS: [RailKind; 3] = [RailKind::Train, RailKind::Tram, RailKind::Subway]
 /// From this scale on, px a metre, windows are large enough to be seen, and from twice that fully.
 const WINDOWS_FROM: f32 = 1.1;
 
+/// From this scale on, px a metre, ties are drawn under rails.
+const TIES_FROM: f32 = 1.2;
+
 /// A part of the city on the GPU.
 struct GpuBatch {
     parks: Geometry,
@@ -38,17 +41,23 @@ struct GpuBatch {
 
 impl GpuBatch {
     fn new(gl: &Gl, batch: &Batch) -> Result<Self, GlError> {
-        let flat = |mesh: &super::scene::Mesh<GroundPos>| Geometry::mesh(gl, &[2], &mesh.vertices, &mesh.indices);
+        let flat = |mesh: &Mesh<GroundPos>| {
+            let mut geometry = Geometry::new(gl, &[2])?;
+            geometry.upload_mesh(&mesh.vertices, &mesh.indices);
+            Ok::<_, GlError>(geometry)
+        };
+        let mut buildings = Geometry::new(gl, &[3, 3])?;
+        buildings.upload_mesh(&batch.buildings.vertices, &batch.buildings.indices);
         let lines = |segments: &[Segment]| {
-            let mut geometry = Geometry::instances(gl, &[4, 3])?;
-            geometry.upload(segments);
+            let mut geometry = Geometry::new(gl, &[4, 3])?;
+            geometry.upload_quads(segments);
             Ok::<_, GlError>(geometry)
         };
         Ok(Self {
             parks: flat(&batch.parks)?,
             water: flat(&batch.water)?,
             squares: flat(&batch.squares)?,
-            buildings: Geometry::mesh(gl, &[3, 3], &batch.buildings.vertices, &batch.buildings.indices)?,
+            buildings,
             shores: lines(&batch.shores)?,
             streets: lines(&batch.streets)?,
             rails: lines(&batch.rails)?,
@@ -82,10 +91,13 @@ impl CityLayer {
             line: program(include_str!("shaders/line.vert.glsl"), include_str!("shaders/line.frag.glsl"))?,
             building: program(building_vertex, include_str!("shaders/building.frag.glsl"))?,
             shadow: program(building_vertex, fill_fragment)?,
-            night: program(include_str!("shaders/screen.vert.glsl"), include_str!("shaders/night.frag.glsl"))?,
+            night: program(
+                include_str!("shaders/screen.vert.glsl"),
+                include_str!("shaders/night.frag.glsl"),
+            )?,
             name: program(include_str!("shaders/name.vert.glsl"), include_str!("shaders/name.frag.glsl"))?,
             batches: Vec::new(),
-            names: Geometry::instances(gl, &[2, 2, 2, 4, 3])?,
+            names: Geometry::new(gl, &[2, 2, 2, 4, 3])?,
             atlas: new_texture(gl)?,
             extent: ([0.0; 2], [0.0; 2]),
             gl: gl.clone(),
@@ -120,7 +132,7 @@ impl CityLayer {
     }
 
     pub(super) fn set_names(&mut self, glyphs: &[GlyphInstance]) {
-        self.names.upload(glyphs);
+        self.names.upload_quads(glyphs);
     }
 
     /// Paints all of it into the framebuffer that is bound.
@@ -170,7 +182,9 @@ impl CityLayer {
             StreetClass::Footway => (palette::CASING, 0.0),
             _ => (palette::CASING, half(palette::street(class)) + rim),
         });
-        let body = STREETS.map(palette::street).map(|stroke| (stroke.color, half(stroke)));
+        // From close by streets are wide, and the same colour would glare.
+        let light = 1.0 - 0.34 * ((look.px_per_m - 1.0) / 3.0).clamp(0.0, 1.0);
+        let body = STREETS.map(palette::street).map(|stroke| (stroke.color.map(|c| c * light), half(stroke)));
         for strokes in [casing, body] {
             self.strokes(look, &strokes, 0.0);
             self.batches.iter().rev().for_each(|batch| batch.streets.draw());
@@ -178,7 +192,12 @@ impl CityLayer {
     }
 
     fn paint_rails(&self, look: &Look) {
-        for part in [palette::ties, palette::rail] {
+        // From far away ties would be a flicker.
+        let parts: &[fn(RailKind) -> Stroke] = match look.px_per_m < TIES_FROM {
+            true => &[palette::rail],
+            false => &[palette::ties, palette::rail],
+        };
+        for part in parts {
             let strokes = RAILS.map(part);
             let dashes = strokes.map(|stroke| stroke.dash_px);
             let strokes = strokes.map(|stroke| (stroke.color, stroke.width_px(look.px_per_m) / 2.0));
@@ -213,7 +232,7 @@ impl CityLayer {
             .set("u_windows", &[windows]);
         set_look(&self.building, look);
         self.batches.iter().for_each(|batch| batch.buildings.draw());
-        let half = (0.35 * look.px_per_m).clamp(0.35, 0.8);
+        let half = (0.35 * look.px_per_m).clamp(0.4, 1.0);
         self.strokes(look, &[(palette::ROOF_EDGE, half)], 0.0);
         self.batches.iter().for_each(|batch| batch.roof_edges.draw());
         gl.disable(Gl::DEPTH_TEST);

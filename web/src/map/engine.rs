@@ -101,6 +101,7 @@ pub(super) struct Engine<P> {
     painted: Option<Look>,
     dirty: bool,
     moved_at: Option<Millis>,
+    looked: Option<Bounds>,
     wanted: Option<Move>,
 }
 
@@ -124,6 +125,7 @@ impl<P: Painter> Engine<P> {
             painted: None,
             dirty: true,
             moved_at: None,
+            looked: None,
             wanted: None,
         }
     }
@@ -171,6 +173,7 @@ impl<P: Painter> Engine<P> {
         city.restart(self.painter.as_mut());
         let look = city.camera.visible(LOOK_MARGIN);
         self.city = Some(city);
+        self.looked = Some(look);
         self.motion = Motion::Rest;
         self.fleet_revision = None;
         self.upload_overlay();
@@ -271,10 +274,14 @@ impl<P: Painter> Engine<P> {
         let look = match self.moved_at {
             Some(at) if now - at >= REST_MS && !self.gestures.is_dragging() => {
                 self.moved_at = None;
-                Some(city.camera.visible(LOOK_MARGIN))
+                // What was coarse while it moved is painted once more.
+                self.dirty = true;
+                let bounds = Some(city.camera.visible(LOOK_MARGIN));
+                if self.looked == bounds { None } else { bounds }
             }
             _ => None,
         };
+        self.looked = look.or(self.looked);
         self.paint(fleet, now);
         Outcome { picked, look }
     }
@@ -304,7 +311,8 @@ impl<P: Painter> Engine<P> {
         if self.dirty || moved || alive || gliding {
             let phase = if self.calm { 0.2 } else { (now / 1000.0) % PHASE_S };
             let cars_now = ((now - self.cars.base) / 1000.0) as f32;
-            painter.paint(&Frame { look, cars_now, phase: phase as f32 });
+            let moving = self.moved_at.is_some();
+            painter.paint(&Frame { look, cars_now, phase: phase as f32, moving });
             self.painted = Some(look);
             self.dirty = false;
         }
@@ -381,5 +389,143 @@ impl City {
             viewport: [viewport.0 as f32, viewport.1 as f32],
             dpr: dpr as f32,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, rc::Rc};
+
+    use web_sys::HtmlCanvasElement;
+
+    use super::*;
+    use crate::{
+        map::{cars::CarInstances, painter::GlyphInstance, scene::Batch, scene::GroundPos},
+        model::{Street, StreetClass},
+    };
+
+    /// Counts what it is asked for.
+    #[derive(Clone, Default)]
+    struct Counter {
+        batches: Rc<Cell<usize>>,
+        frames: Rc<Cell<usize>>,
+    }
+
+    impl Painter for Counter {
+        fn start(&mut self, _: (GroundPos, GroundPos)) {
+            self.batches.set(0);
+        }
+        fn add(&mut self, _: &Batch) {
+            self.batches.set(self.batches.get() + 1);
+        }
+        fn set_atlas(&mut self, _: &HtmlCanvasElement) {}
+        fn set_names(&mut self, _: &[GlyphInstance]) {}
+        fn set_cars(&mut self, _: &CarInstances) {}
+        fn set_overlay(&mut self, _: &OverlayShapes) {}
+        fn paint(&mut self, _: &Frame) {
+            self.frames.set(self.frames.get() + 1);
+        }
+    }
+
+    fn p(lat: f64, lng: f64) -> LatLng {
+        LatLng::new(lat, lng).expect("on Earth")
+    }
+
+    fn city() -> Arc<CityMap> {
+        let line = vec![p(60.16, 24.93), p(60.17, 24.94)];
+        Arc::new(CityMap {
+            name: String::new(),
+            bounds: Bounds::around([p(60.15, 24.90), p(60.19, 24.98)]).expect("two points"),
+            attribution: String::new(),
+            version: "1".into(),
+            streets: vec![Street { class: StreetClass::Primary, name: String::new(), line, one_way: false }],
+            areas: vec![],
+            rails: vec![],
+            complete: false,
+        })
+    }
+
+    fn engine() -> (Engine<Counter>, Counter) {
+        let counter = Counter::default();
+        let mut engine = Engine::new(false);
+        engine.set_size((800.0, 600.0), 1.0, 0.0);
+        engine.set_painter(Some(counter.clone()));
+        (engine, counter)
+    }
+
+    fn click(engine: &mut Engine<Counter>, at: ScreenPos, time: Millis) {
+        let pointer = Pointer { id: 1, at, time };
+        assert_eq!(engine.hand(Hand::Down(pointer), time), None);
+        assert_eq!(engine.hand(Hand::Up(pointer), time), None);
+    }
+
+    #[test]
+    fn nothing_is_painted_when_nothing_changes() {
+        let (mut engine, counter) = engine();
+        let fleet = FleetModel::default();
+        engine.frame(&fleet, 0.0);
+        assert_eq!(counter.frames.get(), 0, "there is no city yet");
+        assert!(engine.set_map(&city()).is_some(), "the first look");
+        for now in 1..=200 {
+            engine.frame(&fleet, f64::from(now) * 16.0);
+        }
+        let painted = counter.frames.get();
+        engine.frame(&fleet, 5000.0);
+        assert_eq!(counter.frames.get(), painted);
+        engine.hand(Hand::Arrow(1.0, 0.0), 5000.0);
+        engine.frame(&fleet, 5016.0);
+        assert_eq!(counter.frames.get(), painted + 1);
+    }
+
+    #[test]
+    fn the_page_hears_once_where_the_camera_came_to_rest() {
+        let (mut engine, _) = engine();
+        let fleet = FleetModel::default();
+        engine.set_map(&city());
+        click(&mut engine, (10.0, 10.0), 0.0);
+        engine.hand(Hand::Key(1.0), 0.0);
+        let looks: Vec<_> =
+            (0..200).filter_map(|i| Some((i, engine.frame(&fleet, f64::from(i) * 16.0).look?))).collect();
+        let [(at, bounds)] = looks.as_slice() else { panic!("{looks:?}") };
+        assert!(*at > 10, "not while it moves");
+        assert!(bounds.contains(city().bounds.center()));
+        click(&mut engine, (10.0, 10.0), 4000.0);
+        assert_eq!(engine.frame(&fleet, 4500.0).look, None, "a click moves nothing");
+    }
+
+    #[test]
+    fn a_click_picks_the_point_under_it() {
+        let (mut engine, _) = engine();
+        engine.set_map(&city());
+        click(&mut engine, (400.0, 300.0), 0.0);
+        let picked = engine.frame(&FleetModel::default(), 300.0).picked.expect("a click");
+        assert!(picked.distance_m(city().bounds.center()) < 20.0);
+        assert_eq!(engine.frame(&FleetModel::default(), 900.0).picked, None);
+    }
+
+    #[test]
+    fn a_context_that_comes_back_gets_the_whole_city_again() {
+        let (mut engine, first) = engine();
+        let fleet = FleetModel::default();
+        engine.set_map(&city());
+        engine.frame(&fleet, 0.0);
+        engine.set_painter(None);
+        engine.frame(&fleet, 16.0);
+        let second = Counter::default();
+        engine.set_painter(Some(second.clone()));
+        engine.frame(&fleet, 32.0);
+        assert_eq!((first.batches.get(), second.batches.get()), (1, 1));
+        assert_eq!(second.frames.get(), 1);
+    }
+
+    #[test]
+    fn a_move_asked_for_before_the_city_came_is_made_then() {
+        let (mut engine, _) = engine();
+        let fleet = FleetModel::default();
+        engine.go(Move { seq: 1, target: Target::To(p(60.18, 24.97)) }, 0.0);
+        engine.set_map(&city());
+        click(&mut engine, (400.0, 300.0), 0.0);
+        let picked = engine.frame(&fleet, 300.0).picked.expect("a click");
+        assert!(picked.distance_m(p(60.18, 24.97)) < 5.0);
     }
 }

@@ -3,9 +3,12 @@
 use bytemuck::Pod;
 use wasm_bindgen::JsValue;
 use web_sys::{
-    WebGl2RenderingContext as Gl, WebGlBuffer, WebGlFramebuffer, WebGlProgram, WebGlRenderbuffer, WebGlShader,
-    WebGlTexture, WebGlUniformLocation, WebGlVertexArrayObject,
+    WebGl2RenderingContext as Gl, WebGlBuffer, WebGlFramebuffer, WebGlProgram, WebGlRenderbuffer,
+    WebGlShader, WebGlTexture, WebGlUniformLocation, WebGlVertexArrayObject,
 };
+
+/// From the extension `WEBGL_debug_renderer_info`.
+const UNMASKED_RENDERER_WEBGL: u32 = 0x9246;
 
 /// Why the map cannot be painted.
 #[derive(Debug, thiserror::Error)]
@@ -101,66 +104,79 @@ fn compile(gl: &Gl, kind: u32, body: &str) -> Result<WebGlShader, GlError> {
     Err(GlError::Refused(gl.get_shader_info_log(&shader).unwrap_or_default()))
 }
 
-/// Vertices or instances on the GPU. Freed when dropped.
+/// Two triangles of a quad whose corners are numbered in rows.
+const QUAD: [u32; 6] = [0, 1, 2, 2, 1, 3];
+
+/// Indexed triangles on the GPU. Freed when dropped.
+///
+/// There are no instanced draws: a quad repeats its data at each corner, and its shader tells the corners apart
+/// by `gl_VertexID & 3`. Drivers are slow at instances of four vertices, and software ones hopeless.
 pub(super) struct Geometry {
     gl: Gl,
     array: WebGlVertexArrayObject,
     data: WebGlBuffer,
-    indices: Option<WebGlBuffer>,
+    indices: WebGlBuffer,
     count: i32,
+    /// Quads that `indices` is long enough for.
+    quads: usize,
 }
 
 impl Geometry {
-    /// Instances of a quad. `floats`: how many of them each attribute has, in the order of the locations.
-    pub(super) fn instances(gl: &Gl, floats: &[i32]) -> Result<Self, GlError> {
-        Self::new(gl, floats, 1)
-    }
-
-    /// Indexed triangles.
-    pub(super) fn mesh<V: Pod>(
-        gl: &Gl,
-        floats: &[i32],
-        vertices: &[V],
-        indices: &[u32],
-    ) -> Result<Self, GlError> {
-        let mut mesh = Self::new(gl, floats, 0)?;
-        gl.buffer_data_with_u8_array(Gl::ARRAY_BUFFER, bytemuck::cast_slice(vertices), Gl::STATIC_DRAW);
-        gl.bind_vertex_array(Some(&mesh.array));
-        let buffer = gone(gl.create_buffer())?;
-        gl.bind_buffer(Gl::ELEMENT_ARRAY_BUFFER, Some(&buffer));
-        gl.buffer_data_with_u8_array(
-            Gl::ELEMENT_ARRAY_BUFFER,
-            bytemuck::cast_slice(indices),
-            Gl::STATIC_DRAW,
-        );
-        gl.bind_vertex_array(None);
-        mesh.indices = Some(buffer);
-        mesh.count = indices.len() as i32;
-        Ok(mesh)
-    }
-
-    fn new(gl: &Gl, floats: &[i32], divisor: u32) -> Result<Self, GlError> {
+    /// Without anything. `floats`: how many of them each attribute has, in the order of the locations.
+    pub(super) fn new(gl: &Gl, floats: &[i32]) -> Result<Self, GlError> {
         let (array, data) = (gone(gl.create_vertex_array())?, gone(gl.create_buffer())?);
+        let indices = gone(gl.create_buffer())?;
         gl.bind_vertex_array(Some(&array));
         gl.bind_buffer(Gl::ARRAY_BUFFER, Some(&data));
+        gl.bind_buffer(Gl::ELEMENT_ARRAY_BUFFER, Some(&indices));
         let stride = floats.iter().sum::<i32>() * 4;
         let mut offset = 0;
         for (location, size) in (0..).zip(floats) {
             gl.enable_vertex_attrib_array(location);
             gl.vertex_attrib_pointer_with_i32(location, *size, Gl::FLOAT, false, stride, offset);
-            gl.vertex_attrib_divisor(location, divisor);
             offset += size * 4;
         }
         gl.bind_vertex_array(None);
-        Ok(Self { gl: gl.clone(), array, data, indices: None, count: 0 })
+        Ok(Self { gl: gl.clone(), array, data, indices, count: 0, quads: 0 })
     }
 
-    /// Replaces all instances.
-    pub(super) fn upload<V: Pod>(&mut self, instances: &[V]) {
+    /// Replaces everything by triangles.
+    pub(super) fn upload_mesh<V: Pod>(&mut self, vertices: &[V], indices: &[u32]) {
+        self.upload_vertices(vertices, Gl::STATIC_DRAW);
+        self.upload_indices(indices);
+        self.count = indices.len() as i32;
+        self.quads = 0;
+    }
+
+    /// Replaces everything by a quad for every item.
+    pub(super) fn upload_quads<V: Pod>(&mut self, items: &[V]) {
+        let corners: Vec<V> = items.iter().flat_map(|item| [*item; 4]).collect();
+        self.upload_vertices(&corners, Gl::DYNAMIC_DRAW);
+        if self.quads < items.len() {
+            self.quads = items.len().next_power_of_two();
+            let indices: Vec<u32> =
+                (0..self.quads as u32).flat_map(|quad| QUAD.map(|corner| quad * 4 + corner)).collect();
+            self.upload_indices(&indices);
+        }
+        self.count = (items.len() * QUAD.len()) as i32;
+    }
+
+    /// How many quads are drawn.
+    pub(super) fn len(&self) -> usize {
+        self.count as usize / QUAD.len()
+    }
+
+    fn upload_vertices<V: Pod>(&self, vertices: &[V], usage: u32) {
         self.gl.bind_buffer(Gl::ARRAY_BUFFER, Some(&self.data));
-        let bytes = bytemuck::cast_slice(instances);
-        self.gl.buffer_data_with_u8_array(Gl::ARRAY_BUFFER, bytes, Gl::DYNAMIC_DRAW);
-        self.count = instances.len() as i32;
+        self.gl.buffer_data_with_u8_array(Gl::ARRAY_BUFFER, bytemuck::cast_slice(vertices), usage);
+    }
+
+    fn upload_indices(&self, indices: &[u32]) {
+        // The binding of indices belongs to the vertex array.
+        self.gl.bind_vertex_array(Some(&self.array));
+        let bytes = bytemuck::cast_slice(indices);
+        self.gl.buffer_data_with_u8_array(Gl::ELEMENT_ARRAY_BUFFER, bytes, Gl::STATIC_DRAW);
+        self.gl.bind_vertex_array(None);
     }
 
     pub(super) fn draw(&self) {
@@ -168,11 +184,7 @@ impl Geometry {
             return;
         }
         self.gl.bind_vertex_array(Some(&self.array));
-        if self.indices.is_some() {
-            self.gl.draw_elements_with_i32(Gl::TRIANGLES, self.count, Gl::UNSIGNED_INT, 0);
-        } else {
-            self.gl.draw_arrays_instanced(Gl::TRIANGLE_STRIP, 0, 4, self.count);
-        }
+        self.gl.draw_elements_with_i32(Gl::TRIANGLES, self.count, Gl::UNSIGNED_INT, 0);
         self.gl.bind_vertex_array(None);
     }
 }
@@ -181,7 +193,7 @@ impl Drop for Geometry {
     fn drop(&mut self) {
         self.gl.delete_vertex_array(Some(&self.array));
         self.gl.delete_buffer(Some(&self.data));
-        self.gl.delete_buffer(self.indices.as_ref());
+        self.gl.delete_buffer(Some(&self.indices));
     }
 }
 
@@ -197,8 +209,10 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    pub(super) fn new(gl: &Gl, size: (i32, i32)) -> Result<Self, GlError> {
-        let samples = gl.get_parameter(Gl::MAX_SAMPLES)?.as_f64().unwrap_or(0.0).min(4.0) as i32;
+    /// `samples`: of antialiasing, if the device has as many; 0: none.
+    pub(super) fn new(gl: &Gl, size: (i32, i32), samples: i32) -> Result<Self, GlError> {
+        let most = gl.get_parameter(Gl::MAX_SAMPLES)?.as_f64().unwrap_or(0.0) as i32;
+        let samples = samples.min(most);
         let renderbuffer = |format, attachment| -> Result<WebGlRenderbuffer, GlError> {
             let buffer = gone(gl.create_renderbuffer())?;
             gl.bind_renderbuffer(Gl::RENDERBUFFER, Some(&buffer));
@@ -252,6 +266,15 @@ impl Drop for Canvas {
         self.gl.delete_renderbuffer(Some(&self.depth));
         self.gl.delete_texture(Some(&self.texture));
     }
+}
+
+/// Whether the browser paints without a graphics card.
+pub(super) fn is_software(gl: &Gl) -> bool {
+    // Browsers that keep the name of the card to themselves are taken to have one.
+    let Ok(Some(_)) = gl.get_extension("WEBGL_debug_renderer_info") else { return false };
+    let name = gl.get_parameter(UNMASKED_RENDERER_WEBGL).ok().and_then(|name| name.as_string());
+    let name = name.unwrap_or_default().to_ascii_lowercase();
+    ["swiftshader", "llvmpipe", "softpipe", "software"].iter().any(|known| name.contains(known))
 }
 
 /// A texture, bound, with linear filtering and no repeat.

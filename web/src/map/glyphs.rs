@@ -12,7 +12,7 @@ use super::{
 use crate::browser;
 
 /// Size that letters are drawn at, CSS pixels; on the map they are at most this large.
-const SIZE_PX: f64 = 13.0;
+const SIZE_PX: f64 = 12.0;
 /// Room around a letter for its halo, CSS pixels.
 const HALO_PX: f64 = 2.5;
 /// Widest atlas, device pixels: every WebGL2 device has textures of that size.
@@ -24,7 +24,7 @@ pub fn draw(names: &[Name], dpr: f64) -> Option<(HtmlCanvasElement, Glyphs)> {
     let letters: BTreeSet<char> = names.iter().flat_map(|name| name.text.iter().copied()).collect();
     let canvas: HtmlCanvasElement = browser::document().create_element("canvas").ok()?.unchecked_into();
     let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.unchecked_into();
-    let font = format!("600 {}px {FONT}", SIZE_PX * dpr);
+    let font = format!("500 {}px {FONT}", SIZE_PX * dpr);
     context.set_font(&font);
 
     let cell_h = ((SIZE_PX * 1.4 + 2.0 * HALO_PX) * dpr).ceil();

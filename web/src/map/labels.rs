@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Between letters, as a share of their size.
-const SPACING: f32 = 0.09;
+const SPACING: f32 = 0.13;
 /// The same name again after about so many pixels of street.
 const REPEAT_PX: f32 = 620.0;
 /// Two letters that follow each other turn by no more than this, radians.
@@ -109,7 +109,13 @@ fn write(
             }
         }
         let half = glyph.half.map(|share| share * name.size_px);
-        placed.push(GlyphInstance { at: line.at(middle), along, half, atlas: glyph.atlas, color: name.color });
+        placed.push(GlyphInstance {
+            at: line.at(middle),
+            along,
+            half,
+            atlas: glyph.atlas,
+            color: name.color,
+        });
     }
     let boxes = || placed.iter().map(|letter| (letter.at, name.size_px * 0.55));
     if boxes().any(|(at, radius)| taken.is_taken(at, radius)) {
@@ -212,12 +218,7 @@ mod tests {
     }
 
     fn along(text: &str, line: Vec<GroundPos>) -> Name {
-        Name {
-            text: text.chars().collect(),
-            place: NamePlace::Along(line),
-            size_px: 12.0,
-            color: [1.0; 3],
-        }
+        Name { text: text.chars().collect(), place: NamePlace::Along(line), size_px: 12.0, color: [1.0; 3] }
     }
 
     #[test]

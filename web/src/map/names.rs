@@ -59,11 +59,11 @@ pub fn names_of(map: &CityMap, ground: &Ground) -> Vec<Name> {
 
 fn street_name(name: &str, class: StreetClass, line: Vec<GroundPos>) -> Name {
     let (size_px, light) = match class {
-        StreetClass::Motorway | StreetClass::Primary => (12.5, 1.0),
-        StreetClass::Secondary => (12.0, 0.95),
-        StreetClass::Tertiary => (11.5, 0.88),
-        StreetClass::Residential => (10.5, 0.78),
-        StreetClass::Service | StreetClass::Footway => (9.5, 0.6),
+        StreetClass::Motorway | StreetClass::Primary => (11.5, 1.0),
+        StreetClass::Secondary => (11.0, 0.95),
+        StreetClass::Tertiary => (10.5, 0.88),
+        StreetClass::Residential => (10.0, 0.8),
+        StreetClass::Service | StreetClass::Footway => (9.0, 0.62),
     };
     let color = palette::STREET_NAME.map(|c| c * light);
     Name { text: capitals(name), place: NamePlace::Along(line), size_px, color }
@@ -91,7 +91,7 @@ fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Name)> {
     };
     // Large parks before side streets, small ones after them.
     let rank = 4.0 - ((east - west) * (south - north)).sqrt() / 100.0;
-    Some((rank, Name { text: capitals(&area.name), place, size_px: 10.5, color }))
+    Some((rank, Name { text: capitals(&area.name), place, size_px: 10.0, color }))
 }
 
 fn capitals(name: &str) -> Vec<char> {

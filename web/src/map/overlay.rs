@@ -84,9 +84,8 @@ impl OverlayShapes {
             at.map(|at| Pin { at: ground.ground_from_lat_lng(at), color, shape })
         };
         let route = line(&overlay.route);
-        let route_m = route.last().map_or(0.0, |s| {
-            s.along + (s.to[0] - s.from[0]).hypot(s.to[1] - s.from[1])
-        });
+        let route_m =
+            route.last().map_or(0.0, |s| s.along + (s.to[0] - s.from[0]).hypot(s.to[1] - s.from[1]));
         let pins = [pin(overlay.pickup, palette::PICKUP, 0.0), pin(overlay.dropoff, palette::DROPOFF, 1.0)];
         let mut pins: Vec<Pin> = pins.into_iter().flatten().collect();
         pins.sort_by(|a, b| a.at[1].total_cmp(&b.at[1]));

@@ -47,6 +47,8 @@ pub struct Frame {
     pub cars_now: f32,
     /// Seconds, for whatever pulses and flows; stands still when people asked for less motion.
     pub phase: f32,
+    /// The camera is on its way: a painter that is slow may be coarse.
+    pub moving: bool,
 }
 
 /// Keeps geometry and puts frames on the screen.

@@ -34,7 +34,7 @@ pub const WINDOW: Rgb = rgb(0xffc774);
 /// Around streets.
 pub const CASING: Rgb = rgb(0x080c19);
 /// Street names.
-pub const STREET_NAME: Rgb = rgb(0x9aa7cf);
+pub const STREET_NAME: Rgb = rgb(0x8d9ac4);
 /// Names of parks.
 pub const PARK_NAME: Rgb = rgb(0x5fa38c);
 /// Names of waters.
@@ -90,10 +90,10 @@ const fn solid(color: Rgb, width_m: f32, min_px: f32) -> Stroke {
 pub const fn street(class: StreetClass) -> Stroke {
     match class {
         StreetClass::Motorway => solid(rgb(0x566092), 15.0, 3.2),
-        StreetClass::Primary => solid(rgb(0x4a5680), 11.0, 2.8),
-        StreetClass::Secondary => solid(rgb(0x414c74), 9.5, 2.2),
-        StreetClass::Tertiary => solid(rgb(0x374265), 8.5, 1.8),
-        StreetClass::Residential => solid(rgb(0x2c3656), 7.0, 1.3),
+        StreetClass::Primary => solid(rgb(0x4a5680), 9.5, 2.6),
+        StreetClass::Secondary => solid(rgb(0x414c74), 8.5, 2.2),
+        StreetClass::Tertiary => solid(rgb(0x374265), 7.5, 1.8),
+        StreetClass::Residential => solid(rgb(0x2c3656), 6.5, 1.3),
         StreetClass::Service => solid(rgb(0x222b46), 3.6, 0.7),
         StreetClass::Footway => solid(rgb(0x1d263f), 1.3, 0.5),
     }

@@ -169,7 +169,8 @@ impl SceneBuilder {
     pub fn advance(&mut self, map: &CityMap, budget: usize) -> Option<Batch> {
         let mut batch = Batch::default();
         let mut left = budget;
-        let first_areas = take(&map.areas, &mut self.areas, &mut left, |a| a.rings.iter().map(Vec::len).sum());
+        let first_areas =
+            take(&map.areas, &mut self.areas, &mut left, |a| a.rings.iter().map(Vec::len).sum());
         let streets = take(&map.streets, &mut self.streets, &mut left, |s| s.line.len());
         let rails = take(&map.rails, &mut self.rails, &mut left, |r| r.line.len());
         if first_areas.is_empty() && streets.is_empty() && rails.is_empty() {
@@ -239,7 +240,7 @@ impl SceneBuilder {
             known => (known as f32).min(MAX_HEIGHT_M),
         };
         let [x, y] = rings[0][0];
-        let seed = (x * 12.9898 + y * 78.233).sin().mul_add(43_758.547, 0.0).fract().abs();
+        let seed = ((x * 12.9898 + y * 78.233).sin() * 43_758.547).fract().abs();
         let roof = |at| Corner { at, height, light: 1.0, along: -1.0, seed };
         fill(&mut self.earcut, rings, &mut batch.buildings, roof);
         for ring in rings {
@@ -328,7 +329,7 @@ fn fill<V>(
 fn add_wall(mesh: &mut Mesh<Corner>, wall: &Segment, seed: f32) {
     let size = length(wall).max(1e-3);
     let (dx, dy) = ((wall.to[0] - wall.from[0]) / size, (wall.to[1] - wall.from[1]) / size);
-    let light = 0.35 + 0.4 * (dx * 0.8 - dy * 0.6).abs();
+    let light = 0.4 + 0.6 * (dx * 0.8 - dy * 0.6).abs();
     let base = mesh.vertices.len() as u32;
     let corner = |at, height, along| Corner { at, height, light, along, seed };
     mesh.vertices.extend([
@@ -338,4 +339,146 @@ fn add_wall(mesh: &mut Mesh<Corner>, wall: &Segment, seed: f32) {
         corner(wall.to, wall.height, wall.along + size),
     ]);
     mesh.indices.extend([0, 1, 2, 2, 1, 3].map(|i| base + i));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn p(lat: f64, lng: f64) -> LatLng {
+        LatLng::new(lat, lng).expect("on Earth")
+    }
+
+    fn city() -> Bounds {
+        Bounds::around([p(60.15, 24.90), p(60.19, 24.98)]).expect("two points")
+    }
+
+    fn area(kind: AreaKind, rings: Vec<Vec<LatLng>>) -> Area {
+        Area { kind, rings, name: String::new(), height_m: 0 }
+    }
+
+    fn map(areas: Vec<Area>) -> CityMap {
+        let line = vec![p(60.16, 24.93), p(60.17, 24.94), p(60.17, 24.95)];
+        let street = |class| Street { class, name: String::new(), line: line.clone(), one_way: false };
+        CityMap {
+            name: String::new(),
+            bounds: city(),
+            attribution: String::new(),
+            version: String::new(),
+            streets: vec![street(StreetClass::Primary), street(StreetClass::Footway)],
+            areas,
+            rails: vec![Rail { kind: RailKind::Tram, line }],
+            complete: true,
+        }
+    }
+
+    fn square(south: f64, west: f64, side: f64) -> Vec<LatLng> {
+        let (north, east) = (south + side, west + side);
+        vec![p(south, west), p(south, east), p(north, east), p(north, west)]
+    }
+
+    /// Area of the triangles of a flat mesh.
+    fn mesh_m2(mesh: &Mesh<GroundPos>) -> f64 {
+        let corner = |i: u32| mesh.vertices[i as usize].map(f64::from);
+        let triangles = mesh.indices.as_chunks::<3>().0;
+        triangles.iter().map(|[a, b, c]| ring_m2(&[corner(*a), corner(*b), corner(*c)])).sum()
+    }
+
+    /// Area of a ring, by the shoelace formula.
+    fn ring_m2(ring: &[[f64; 2]]) -> f64 {
+        let next = ring.iter().cycle().skip(1);
+        ring.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f64>().abs() / 2.0
+    }
+
+    #[test]
+    fn a_hole_is_not_filled() {
+        let rings = vec![square(60.16, 24.93, 0.01), square(60.163, 24.933, 0.004)];
+        let ground = Ground::of(city());
+        let expected: Vec<f64> = rings
+            .iter()
+            .map(|ring| {
+                ring.iter().map(|at| ground.ground_from_lat_lng(*at).map(f64::from)).collect::<Vec<_>>()
+            })
+            .map(|ring| ring_m2(&ring))
+            .collect();
+        let batch = SceneBuilder::new(city()).advance(&map(vec![area(AreaKind::Park, rings)]), 1000);
+        let parks = batch.expect("there is a park").parks;
+        assert_eq!(parks.indices.len(), 8 * 3);
+        let difference = (mesh_m2(&parks) - (expected[0] - expected[1])).abs();
+        assert!(difference < expected[0] * 1e-4, "{difference} m²");
+    }
+
+    #[test]
+    fn a_house_has_a_roof_and_a_wall_on_every_side() {
+        let areas = vec![area(AreaKind::Building, vec![square(60.17, 24.94, 0.001)])];
+        let batch = SceneBuilder::new(city()).advance(&map(areas), 1000).expect("there is a house");
+        assert_eq!(batch.buildings.indices.len(), (2 + 4 * 2) * 3);
+        assert_eq!(batch.roof_edges.len(), 4);
+        assert!(batch.buildings.vertices.iter().all(|v| v.height == 0.0 || v.height == USUAL_HEIGHT_M));
+    }
+
+    #[test]
+    fn where_the_map_was_cut_there_is_no_shore() {
+        let areas = vec![area(AreaKind::Water, vec![square(60.15, 24.90, 0.01)])];
+        let batch = SceneBuilder::new(city()).advance(&map(areas), 1000).expect("there is water");
+        assert_eq!(batch.shores.len(), 2, "the southern and western edges are the map's");
+    }
+
+    #[test]
+    fn a_growing_city_is_taken_in_bounded_pieces_and_nothing_twice() {
+        let mut builder = SceneBuilder::new(city());
+        let mut whole =
+            map((0..10).map(|_| area(AreaKind::Park, vec![square(60.17, 24.94, 0.001)])).collect());
+        let later = whole.areas.split_off(6);
+        let mut parks = 0;
+        let mut streets = 0;
+        while let Some(batch) = builder.advance(&whole, 8) {
+            assert!(batch.parks.vertices.len() <= 8);
+            (parks, streets) = (parks + batch.parks.vertices.len(), streets + batch.streets.len());
+        }
+        assert_eq!((parks, streets), (6 * 4, 2 * 2));
+        whole.areas.extend(later);
+        let rest = builder.advance(&whole, 1000).expect("the city grew");
+        assert_eq!((rest.parks.vertices.len(), rest.streets.len()), (4 * 4, 0));
+        assert!(builder.advance(&whole, 1000).is_none());
+    }
+
+    #[test]
+    fn the_important_street_is_painted_last() {
+        let batch = SceneBuilder::new(city()).advance(&map(vec![]), 1000).expect("there are streets");
+        assert_eq!(batch.streets.first().map(|s| s.style), Some(street_style(StreetClass::Footway)));
+        assert_eq!(batch.streets.last().map(|s| s.style), Some(street_style(StreetClass::Primary)));
+    }
+
+    #[test]
+    fn broken_rings_are_left_out() {
+        let at = p(60.17, 24.94);
+        let rings = [vec![], vec![vec![]], vec![vec![at, at]], vec![vec![at, at, at]]];
+        for kind in [AreaKind::Building, AreaKind::Water] {
+            let areas = rings.iter().map(|rings| area(kind, rings.clone())).collect();
+            let batch = SceneBuilder::new(city()).advance(&map(areas), 1000).expect("there are streets");
+            let corners = &batch.buildings.vertices;
+            assert!(corners.iter().all(|v| v.light.is_finite() && v.seed.is_finite() && v.along.is_finite()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn triangles_cover_a_star_exactly(radii in prop::collection::vec(0.001..0.01f64, 3..40)) {
+            let turn = |i: usize| TAU * i as f64 / radii.len() as f64;
+            let star: Vec<_> = radii
+                .iter()
+                .enumerate()
+                .map(|(i, r)| p(60.17 + r * turn(i).sin(), 24.94 + r * turn(i).cos()))
+                .collect();
+            let ground = Ground::of(city());
+            let ring: Vec<_> = star.iter().map(|at| ground.ground_from_lat_lng(*at).map(f64::from)).collect();
+            let batch = SceneBuilder::new(city()).advance(&map(vec![area(AreaKind::Park, vec![star])]), 1000);
+            let parks = batch.expect("there is a park").parks;
+            prop_assert!(parks.vertices.iter().flatten().all(|v| v.is_finite()));
+            prop_assert!((mesh_m2(&parks) - ring_m2(&ring)).abs() < ring_m2(&ring) * 1e-3 + 1.0);
+        }
+    }
 }

@@ -36,19 +36,22 @@ const PINCH_PX: f64 = 90.0;
 
 type Shared = Rc<RefCell<Engine<WebGlPainter>>>;
 
-/// The map, as large as its parent.
-///
-/// `overlay` is what a ride adds, `on_pick` is told of every point that is clicked (or chosen with Enter: the
-/// middle), `move_to` asks for camera moves, and `padding` says what panels cover. It sends `Command::Look`
-/// when the camera rests.
+/// The map, as large as its parent. It sends `Command::Look` at first and whenever the camera comes to rest.
 #[component]
 pub fn MapView(
+    /// Where the city and the cars are.
     store: Store,
+    /// Where to say what is looked at.
     commands: Commands,
+    /// What a ride adds to the map.
     overlay: Signal<Overlay>,
+    /// Told of every point that is clicked, or chosen with Enter: the middle of the map.
     on_pick: Callback<LatLng>,
+    /// Asks for moves of the camera.
     move_to: Signal<Option<Move>>,
-    #[prop(optional, into)] padding: Signal<Padding>,
+    /// What panels cover.
+    #[prop(optional, into)]
+    padding: Signal<Padding>,
 ) -> impl IntoView {
     let engine: StoredValue<Shared, LocalStorage> =
         StoredValue::new_local(Rc::new(RefCell::new(Engine::new(browser::prefers_reduced_motion()))));

@@ -9,24 +9,34 @@ use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlContextAttri
 use super::{
     cars::CarInstances,
     city_layer::CityLayer,
-    gl::{Canvas, Geometry, GlError, Program},
+    gl::{Canvas, Geometry, GlError, Program, is_software},
     overlay::OverlayShapes,
     painter::{Frame, GlyphInstance, Look, Painter},
     palette,
     scene::{Batch, GroundPos},
 };
 
+/// Of antialiasing.
+const SAMPLES: i32 = 4;
 /// Half of the route's width, pixels.
 const ROUTE_HALF_PX: f32 = 2.6;
 /// How far the route's glow reaches, pixels.
 const ROUTE_GLOW_PX: f32 = 16.0;
 
+/// The city as it was painted last.
+struct Picture {
+    canvas: Canvas,
+    samples: i32,
+    /// `None`: not as the city is now.
+    look: Option<Look>,
+}
+
 /// Paints on a canvas.
 pub struct WebGlPainter {
     gl: Gl,
     city: CityLayer,
-    picture: Option<Canvas>,
-    pictured: Option<Look>,
+    picture: Option<Picture>,
+    is_software: bool,
     copy: Program,
     lines: Program,
     car: Program,
@@ -52,39 +62,43 @@ impl WebGlPainter {
         Ok(Self {
             city: CityLayer::new(&gl)?,
             picture: None,
-            pictured: None,
+            is_software: is_software(&gl),
             copy: program(include_str!("shaders/screen.vert.glsl"), include_str!("shaders/copy.frag.glsl"))?,
             lines: program(line_vertex, include_str!("shaders/route.frag.glsl"))?,
             car: program(include_str!("shaders/car.vert.glsl"), include_str!("shaders/car.frag.glsl"))?,
             pin: program(include_str!("shaders/pin.vert.glsl"), include_str!("shaders/pin.frag.glsl"))?,
-            cars: Geometry::instances(&gl, &[4, 4, 4])?,
-            pins: Geometry::instances(&gl, &[2, 4])?,
-            route: Geometry::instances(&gl, &[4, 3])?,
-            way: Geometry::instances(&gl, &[4, 3])?,
+            cars: Geometry::new(&gl, &[4, 4, 4])?,
+            pins: Geometry::new(&gl, &[2, 4])?,
+            route: Geometry::new(&gl, &[4, 3])?,
+            way: Geometry::new(&gl, &[4, 3])?,
             route_m: 0.0,
             gl,
         })
     }
 
-    /// Paints the city into the picture when it is not there as it is looked at.
-    fn picture_city(&mut self, look: &Look, size: (i32, i32)) -> Result<(), GlError> {
-        let fits = self.picture.as_ref().is_some_and(|picture| picture.size() == size);
-        if fits && self.pictured == Some(*look) {
-            return Ok(());
-        }
-        if !fits {
-            self.picture = None;
-        }
-        let picture = match self.picture.take() {
-            Some(picture) => picture,
-            None => Canvas::new(&self.gl, size)?,
+    /// Paints the city into the picture when it is not there as it is looked at. Smooth edges are four times the
+    /// work: without a graphics card there are none while the camera moves.
+    fn picture_city(&mut self, frame: &Frame, size: (i32, i32)) -> Result<(), GlError> {
+        let samples = if self.is_software && frame.moving { 0 } else { SAMPLES };
+        let mut picture = match self.picture.take() {
+            Some(picture) if picture.canvas.size() == size && picture.samples == samples => picture,
+            _ => Picture { canvas: Canvas::new(&self.gl, size, samples)?, samples, look: None },
         };
-        picture.begin();
-        self.city.paint(look);
-        picture.end();
+        if picture.look != Some(frame.look) {
+            picture.canvas.begin();
+            self.city.paint(&frame.look);
+            picture.canvas.end();
+            picture.look = Some(frame.look);
+        }
         self.picture = Some(picture);
-        self.pictured = Some(*look);
         Ok(())
+    }
+
+    /// The city changed: what was painted of it is not as it is now.
+    fn forget_picture(&mut self) {
+        if let Some(picture) = &mut self.picture {
+            picture.look = None;
+        }
     }
 
     fn paint_ways(&self, frame: &Frame) {
@@ -108,12 +122,15 @@ impl WebGlPainter {
     }
 
     fn paint_cars(&self, frame: &Frame) {
+        // Where cars are many their lights would add up to white: each is smaller and dimmer then.
+        let crowd = 500.0 / self.cars.len().max(500) as f32;
         self.car.bind();
         set_look(&self.car, &frame.look);
         self.car
             .set("u_now", &[frame.cars_now])
             .set("u_phase", &[frame.phase])
-            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m)]);
+            .set("u_light", &[crowd])
+            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m) * crowd.powf(0.15)]);
         self.cars.draw();
     }
 
@@ -128,12 +145,12 @@ impl WebGlPainter {
 impl Painter for WebGlPainter {
     fn start(&mut self, extent: (GroundPos, GroundPos)) {
         self.city.clear(extent);
-        self.pictured = None;
+        self.forget_picture();
     }
 
     fn add(&mut self, batch: &Batch) {
         self.city.add(batch);
-        self.pictured = None;
+        self.forget_picture();
     }
 
     fn set_atlas(&mut self, letters: &HtmlCanvasElement) {
@@ -142,17 +159,17 @@ impl Painter for WebGlPainter {
 
     fn set_names(&mut self, glyphs: &[GlyphInstance]) {
         self.city.set_names(glyphs);
-        self.pictured = None;
+        self.forget_picture();
     }
 
     fn set_cars(&mut self, cars: &CarInstances) {
-        self.cars.upload(&cars.cars);
+        self.cars.upload_quads(&cars.cars);
     }
 
     fn set_overlay(&mut self, shapes: &OverlayShapes) {
-        self.route.upload(&shapes.route);
-        self.way.upload(&shapes.way_to_car);
-        self.pins.upload(&shapes.pins);
+        self.route.upload_quads(&shapes.route);
+        self.way.upload_quads(&shapes.way_to_car);
+        self.pins.upload_quads(&shapes.pins);
         self.route_m = shapes.route_m;
     }
 
@@ -160,13 +177,13 @@ impl Painter for WebGlPainter {
         let size = frame.look.viewport.map(|px| (px * frame.look.dpr).round().max(1.0) as i32);
         self.gl.viewport(0, 0, size[0], size[1]);
         // It fails only when the context is lost, and then the browser says so by an event.
-        if self.picture_city(&frame.look, (size[0], size[1])).is_err() {
+        if self.picture_city(frame, (size[0], size[1])).is_err() {
             return;
         }
         let Some(picture) = &self.picture else { return };
         self.gl.disable(Gl::BLEND);
         self.copy.bind();
-        self.gl.bind_texture(Gl::TEXTURE_2D, Some(picture.texture()));
+        self.gl.bind_texture(Gl::TEXTURE_2D, Some(picture.canvas.texture()));
         self.gl.draw_arrays(Gl::TRIANGLES, 0, 3);
         self.gl.enable(Gl::BLEND);
         self.gl.blend_func(Gl::ONE, Gl::ONE_MINUS_SRC_ALPHA);
@@ -185,5 +202,5 @@ pub(super) fn set_look(program: &Program, look: &Look) {
         .set("u_px_per_m", &[look.px_per_m])
         .set("u_dpr", &[look.dpr])
         // The eye is as high as the screen is large: a house leans by the same share on every screen.
-        .set("u_eye_m", &[(1.5 * w.max(h).max(500.0) / look.px_per_m).max(150.0)]);
+        .set("u_eye_m", &[(0.85 * w.max(h).max(800.0) / look.px_per_m).max(150.0)]);
 }

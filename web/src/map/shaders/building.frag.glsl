@@ -18,11 +18,11 @@ void main() {
         o_color = vec4(u_roof * (0.94 + 0.12 * seed), 1.0);
         return;
     }
-    vec3 color = u_roof * v_more.x * mix(0.75, 1.05, clamp(v_height / 25.0, 0.0, 1.0));
-    // Windows: 3 m wide and a storey of 3.3 m high, one in six lit.
+    vec3 color = u_roof * v_more.x * mix(0.7, 1.35, clamp(v_height / 25.0, 0.0, 1.0));
+    // Windows: 3 m wide and a storey of 3.3 m high, one in four lit.
     vec2 grid = vec2(v_more.y / 3.0, v_height / 3.3);
     vec2 cell = floor(grid), inside = fract(grid);
     float pane = step(0.3, inside.x) * step(inside.x, 0.72) * step(0.3, inside.y) * step(inside.y, 0.75);
-    float lit = step(0.83, hash(cell + seed * 91.7)) * (0.35 + 0.65 * hash(cell.yx + seed * 17.3));
+    float lit = step(0.76, hash(cell + seed * 91.7)) * (0.35 + 0.65 * hash(cell.yx + seed * 17.3));
     o_color = vec4(mix(color, u_window, pane * lit * u_windows), 1.0);
 }

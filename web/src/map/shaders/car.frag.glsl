@@ -5,6 +5,7 @@ flat in float v_trail;
 flat in float v_followed;
 
 uniform float u_phase; // s
+uniform float u_light; // of glow and trail, 0 to 1
 out vec4 o_color;
 
 // A capsule with two radii, from the origin upwards (Inigo Quilez, "2D distance functions").
@@ -22,7 +23,7 @@ void main() {
     float aa = 0.6 / u_dpr;
     float core = 1.0 - smoothstep(-aa, aa, body);
     float rim = (1.0 - smoothstep(-aa, aa, body - 1.3)) * (1.0 - core);
-    float near = 1.0 - smoothstep(0.5, 1.0, length(v_at) / (v_size * 3.2));
+    float near = 1.0 - smoothstep(0.5, 1.0, length(v_at) / (v_size * 2.8));
     float glow = exp(-max(body, 0.0) / (v_size * 0.75)) * 0.55 * near;
 
     float back = -v_at.y / max(v_trail, 1.0);
@@ -43,6 +44,6 @@ void main() {
         ring += (1.0 - smoothstep(0.8, 2.2, abs(r - v_size * mix(1.9, 4.3, pulse)))) * (1.0 - pulse) * 0.8;
     }
     // Premultiplied: the body covers, and light without alpha is added to what is below.
-    vec3 light = v_color * max(glow, max(trail, ring)) * (1.0 - core);
+    vec3 light = v_color * max(max(glow, trail) * u_light, ring) * (1.0 - core);
     o_color = vec4(paint * core + light * (1.0 - rim * 0.7), core + rim * 0.7);
 }

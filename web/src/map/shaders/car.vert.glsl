@@ -22,8 +22,8 @@ void main() {
     v_color = a_light.rgb;
     v_followed = a_light.a;
     v_size = u_size_px * (1.0 + 0.45 * v_followed);
-    v_trail = min(speed * 2.2 * u_px_per_m, 14.0 * v_size) * moving;
-    float reach = v_size * (v_followed > 0.5 ? 4.6 : 3.2);
+    v_trail = min(speed * 3.2 * u_px_per_m, 14.0 * v_size) * moving;
+    float reach = v_size * (v_followed > 0.5 ? 4.6 : 2.8);
     v_at.x = (gl_VertexID & 1) == 0 ? -reach : reach;
     v_at.y = (gl_VertexID & 2) == 0 ? -max(reach, v_trail + v_size) : reach;
     vec2 px = px_from_ground(mix(a_path.xy, a_path.zw, t), 0.0) + right * v_at.x + forward * v_at.y;

@@ -1,5 +1,5 @@
-// One instance is one piece of a line; its quad reaches past both ends for round caps, and round caps on
-// every piece make round joins.
+// One quad is one piece of a line; it reaches past both ends for round caps, and round caps on every piece
+// make round joins.
 layout(location = 0) in vec4 a_ends;
 layout(location = 1) in vec3 a_more; // along (m), height (m), style
 

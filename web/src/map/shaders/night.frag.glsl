@@ -21,6 +21,9 @@ void main() {
     float vignette = smoothstep(0.35, 1.05, length(px / u_viewport)) * 0.5;
     // A little noise hides the bands that dark gradients have in eight bits.
     float dither = (noise(gl_FragCoord.xy) - 0.5) / 128.0;
-    o_color = vec4(u_beyond, clamp(fog + (1.0 - fog) * vignette + dither, 0.0, 1.0));
-    o_color.rgb *= o_color.a;
+    // Past the edge, a field of faint points, one a hundred metres, that fades with the distance.
+    vec2 cell = (fract(at / 100.0 + 0.5) - 0.5) * 100.0 * u_px_per_m;
+    float point = (1.0 - smoothstep(0.5, 1.5, length(cell))) * fog * exp(-max(outside - fade, 0.0) / 350.0);
+    float cover = clamp(fog + (1.0 - fog) * vignette + dither, 0.0, 1.0);
+    o_color = vec4(u_beyond * cover + vec3(0.15, 0.21, 0.36) * point, cover);
 }
