@@ -60,6 +60,11 @@ impl Step {
         }
     }
 
+    /// Whether it runs tests, or is one check.
+    pub(super) fn has_tests(self) -> bool {
+        matches!(self, Step::Unit | Step::PageTests | Step::E2e)
+    }
+
     /// What must be installed for it.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
@@ -151,6 +156,8 @@ fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
     let mut test = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
     test.args(HOST).args(["--test", "board", "--", "--ignored", "--nocapture", "--test-threads=1"]);
     test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dist());
+    // A failure tells its story in words; a stack trace of the test runner would bury it.
+    test.env("RUST_LIB_BACKTRACE", "0");
     test.env("CHROME", browser.chrome).env("CHROMEDRIVER", browser.driver);
     if release {
         test.env("RIDES_E2E_FIRST_FRAME_MS", "1000");
