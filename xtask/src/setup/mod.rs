@@ -52,6 +52,9 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
         eprintln!("  {:<28} {}", need.name(), style(need.about()).dim());
     }
     for need in missing {
+        if need.is_met() {
+            continue; // It came with one before it.
+        }
         need.install().with_context(|| format!("{} could not be installed", need.name()))?;
         if !need.is_met() {
             bail!("{} was installed, but is not found or does not work", need.name());
