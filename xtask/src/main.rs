@@ -1,1 +1,44 @@
-fn main() {}
+//! The two commands of the README: `cargo xtask run` and `cargo xtask test`.
+#![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
+
+mod page;
+mod progress;
+mod run;
+mod setup;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Builds, runs and tests Rides, and installs what that needs.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+enum Task {
+    /// Installs what is missing, builds the page and the server (release), and starts them.
+    Run {
+        /// Flags for rides-server, after `--`: `cargo xtask run -- --cars 500`.
+        #[arg(last = true, value_name = "SERVER FLAGS")]
+        server_flags: Vec<String>,
+    },
+    /// Installs what tests need and runs all of them, or the steps named.
+    Test {
+        /// Only these steps, in the order of the full run.
+        steps: Vec<test::Step>,
+        /// Let the end-to-end test drive a release build of the server, and hold it to its promised times.
+        #[arg(long)]
+        release: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Run { server_flags } => run::run(&server_flags),
+        Task::Test { steps, release } => test::run(&steps, release),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{} {error:#}", console::style("error:").red().bold());
+        ExitCode::FAILURE
+    })
+}

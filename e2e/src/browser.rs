@@ -1,0 +1,167 @@
+//! A real Chromium, through its driver.
+
+use std::{env, path::PathBuf, process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use fantoccini::{Client, ClientBuilder, wd::WebDriverCompatibleCommand};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// No screen, no user, no calls home; WebGL2 in software.
+const FLAGS: [&str; 13] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+];
+
+/// A browser with one window. Close it with [`Browser::close`]: a driver that is merely killed leaves it behind.
+pub struct Browser {
+    /// The WebDriver session.
+    pub client: Client,
+    driver: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts the driver that CHROMEDRIVER names (else the one on PATH), and with it the browser that CHROME names
+    /// (else the driver's choice).
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub async fn start() -> Result<Self> {
+        let program =
+            env::var_os("CHROMEDRIVER").map_or_else(|| PathBuf::from("chromedriver"), PathBuf::from);
+        let mut command = Command::new(&program);
+        command
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let mut driver = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let output = driver.stdout.take().context("no pipe")?;
+        let port = timeout(START_WITHIN, port_said(output)).await.context("the driver says no port")??;
+
+        let profile = tempfile::tempdir()?;
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        if let Value::Object(capabilities) = capabilities(&profile) {
+            builder.capabilities(capabilities);
+        }
+        let client = builder.connect(&format!("http://127.0.0.1:{port}")).await.context("no browser")?;
+        Ok(Self { client, driver, _profile: profile })
+    }
+
+    /// Makes the window's inside exactly this large, in CSS pixels.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await?;
+        Ok(())
+    }
+
+    /// A command of the DevTools protocol.
+    async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
+        let body = json!({ "cmd": command, "params": parameters });
+        let done = self.client.issue_cmd(Vendor { path: "goog/cdp/execute", body }).await;
+        done.with_context(|| format!("{command} failed"))
+    }
+
+    /// What has gone to the console as an error since the last call: the page's own words, exceptions, and requests
+    /// that failed.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub async fn console_errors(&self) -> Result<Vec<ConsoleError>> {
+        let body = json!({ "type": "browser" });
+        let entries =
+            self.client.issue_cmd(Vendor { path: "se/log", body }).await.context("no console log")?;
+        let severe = |entry: &&Value| entry["level"] == "SEVERE";
+        let error = |entry: &Value| ConsoleError {
+            from_network: entry["source"] == "network",
+            text: entry["message"].as_str().unwrap_or_default().to_owned(),
+        };
+        Ok(entries.as_array().into_iter().flatten().filter(severe).map(error).collect())
+    }
+
+    /// Ends the browser and its driver.
+    ///
+    /// # Errors
+    /// When the browser does not answer any more.
+    pub async fn close(mut self) -> Result<()> {
+        let closed = self.client.close().await;
+        self.driver.kill().await.context("cannot end the driver")?;
+        closed.context("cannot close the browser")
+    }
+}
+
+/// One error in the console.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsoleError {
+    /// The browser's own note that a request failed, which no page can prevent.
+    pub from_network: bool,
+    /// Where it is from and what it says.
+    pub text: String,
+}
+
+fn capabilities(profile: &TempDir) -> Value {
+    let mut arguments: Vec<String> = FLAGS.map(str::to_owned).to_vec();
+    arguments.push(format!("--user-data-dir={}", profile.path().display()));
+    let mut chrome = json!({ "args": arguments });
+    if let Ok(binary) = env::var("CHROME") {
+        chrome["binary"] = binary.into();
+    }
+    json!({ "browserName": "chrome", "goog:chromeOptions": chrome, "goog:loggingPrefs": { "browser": "ALL" } })
+}
+
+/// The port that a driver started with `--port=0` has taken. Goes on reading its output in the background.
+async fn port_said(output: ChildStdout) -> Result<u16> {
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await? {
+        let port = line
+            .strip_suffix('.')
+            .and_then(|line| line.rsplit_once("on port "))
+            .map(|(_, port)| port.parse());
+        if let Some(Ok(port)) = port {
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok(port);
+        }
+    }
+    Err(anyhow!("the driver ended at its start"))
+}
+
+/// A command that only Chromium's driver knows.
+#[derive(Debug)]
+struct Vendor {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Vendor {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.body.to_string()))
+    }
+}

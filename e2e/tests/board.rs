@@ -1,0 +1,164 @@
+//! What the page promises, in a real browser, against a real server.
+//!
+//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+#![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
+
+use std::{env, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use fantoccini::{Locator, key::Key};
+use rides_e2e::{
+    page::{Page, SOON},
+    pixels,
+    server::PageOnly,
+    stage::Stage,
+    wait,
+};
+
+/// A ride across the centre takes about this long at ten times the speed of life, with time to spare.
+const A_RIDE: Duration = Duration::from_secs(240);
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn the_page_loads_and_its_cars_move() -> Result<()> {
+    Stage::live("cars-move", async |stage| {
+        let first_frame = stage.page.mark("first-frame").await?;
+        println!("first frame {first_frame:.0} ms after navigation");
+        if let Ok(limit) = env::var("RIDES_E2E_FIRST_FRAME_MS") {
+            let limit: f64 = limit.parse().context("RIDES_E2E_FIRST_FRAME_MS is not a number")?;
+            ensure!(first_frame <= limit, "the first frame came after {first_frame:.0} ms");
+        }
+
+        let map = stage.page.element("map").await?;
+        let before = map.screenshot().await?;
+        // A few cars' worth: they move by many of their own lengths in this time.
+        wait::until("200 pixels of the map to change", SOON, async || {
+            let after = map.screenshot().await?;
+            Ok((pixels::differing(&before, &after)? > 200).then_some(()))
+        })
+        .await?;
+        stage.screenshot("wide").await?;
+        stage.page.browser.resize(390, 844).await?;
+        stage.page.is_live().await?;
+        stage.screenshot("phone").await
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_ride_is_booked_by_street_and_followed_to_its_end() -> Result<()> {
+    Stage::live("ride", async |stage| {
+        let page = &stage.page;
+        page.choose_street("pickup", "Mannerheimintie").await?;
+        page.choose_street("dropoff", "Tehtaankatu").await?;
+        page.says("€").await.context("no fare is quoted")?;
+        page.element("quote").await?;
+        stage.screenshot("quoted").await?;
+        page.press("book").await?;
+
+        page.reaches("ride-state", &["assigned", "arrived", "on-trip"], A_RIDE).await?;
+        stage.screenshot("assigned").await?;
+        page.reaches("ride-state", &["on-trip"], A_RIDE).await?;
+        stage.screenshot("on-trip").await?;
+        page.reaches("ride-state", &["completed"], A_RIDE).await?;
+        let receipt = page.element("receipt").await?.text().await?;
+        ensure!(receipt.contains('€'), "no fare on the receipt: {receipt}");
+        stage.screenshot("completed").await
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_ride_is_booked_on_the_map_and_cancelled() -> Result<()> {
+    Stage::live("cancel", async |stage| {
+        let page = &stage.page;
+        page.click_map(0.55, 0.45).await?;
+        page.click_map(0.7, 0.6).await?;
+        page.press("book").await?;
+        page.press("cancel").await?;
+        page.reaches("ride-state", &["cancelled"], SOON).await?;
+        let listed = page.element("rides").await?.text().await?.to_lowercase();
+        ensure!(listed.contains("cancelled"), "the list of rides does not say so: {listed}");
+        stage.screenshot("cancelled").await
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn bad_input_is_told_at_the_field() -> Result<()> {
+    Stage::live("bad-input", async |stage| {
+        let page = &stage.page;
+        page.type_into("pickup", "no such street, surely").await?;
+        page.says("No street of that name").await?;
+        page.type_into("pickup", &Key::Escape.to_string()).await?;
+
+        // Far out at sea, where no street is.
+        page.choose_street("pickup", "Mannerheimintie").await?;
+        zoom_out(page, 12).await?;
+        page.click_map(0.6, 0.97).await?;
+        let invalid = "[data-testid=dropoff][aria-invalid=true]";
+        page.browser
+            .client
+            .wait()
+            .at_most(SOON)
+            .for_element(Locator::Css(invalid))
+            .await
+            .context("no error")?;
+        let error = page.browser.client.find(Locator::Css("#dropoff-error")).await?.text().await?;
+        ensure!(!error.trim().is_empty(), "the field is marked, but does not say why");
+        println!("at the field: {error}");
+        stage.screenshot("at-the-field").await
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn the_page_is_live_again_after_the_server_was_killed() -> Result<()> {
+    Stage::live("restart", async |stage| {
+        stage.page.script("window.sameDocument = true").await?;
+        let address = stage.kill_server().await?;
+        stage.page.reaches("connection", &["reconnecting", "connecting"], SOON).await?;
+        stage.screenshot("gone").await?;
+
+        stage.start_server(address).await?;
+        stage.page.is_live().await?;
+        ensure!(
+            stage.page.script("return window.sameDocument === true").await?.as_bool() == Some(true),
+            "it was reloaded"
+        );
+        stage.screenshot("back").await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_without_a_server_says_so_and_goes_live_by_itself() -> Result<()> {
+    Stage::run("no-server", async |stage| {
+        let alone = PageOnly::start().await?;
+        let address = alone.address();
+        stage.page.open(&format!("http://{address}/")).await?;
+        stage.page.says("No server yet").await?;
+        stage.page.says("cargo run -p rides-server").await?;
+        stage.screenshot("alone").await?;
+
+        alone.stop().await?;
+        stage.start_server(address).await?;
+        stage.page.is_live().await?;
+        stage.screenshot("live").await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// Zooms the map out with the keyboard.
+async fn zoom_out(page: &Page, steps: usize) -> Result<()> {
+    page.script("document.querySelector('[data-testid=map] [tabindex], [data-testid=map]').focus()").await?;
+    let focused = page.browser.client.active_element().await?;
+    focused.send_keys(&"-".repeat(steps)).await.context("the map takes no keys")
+}

@@ -1,0 +1,69 @@
+//! Long work in the terminal: one line that moves while it runs, and everything it said if it fails.
+
+use std::{
+    io::{BufRead, BufReader, IsTerminal},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use console::style;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::shell;
+
+/// Runs a command behind a spinner that shows its last line and how long it takes.
+///
+/// # Errors
+/// When the command cannot be started or fails; what it said is printed then.
+pub(crate) fn spin(label: &str, about: &str, mut command: Command) -> Result<()> {
+    let started = Instant::now();
+    let bar = spinner(label, about);
+    let output = shell::merge_output(&mut command).context("no pipe")?;
+    let words = shell::words(&command);
+    let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
+    drop(command);
+
+    let mut said = Vec::new();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = String::from_utf8_lossy(&line.context("reading its output")?).into_owned();
+        let shown = console::strip_ansi_codes(&line).trim().to_owned();
+        if !shown.is_empty() {
+            bar.set_message(shown);
+        }
+        said.push(line);
+    }
+    let status = child.wait().context("waiting for it")?;
+    bar.finish_and_clear();
+    if !status.success() {
+        eprintln!("{}", said.join("\n"));
+        bail!("{label}: `{words}` failed ({status})");
+    }
+    done(label, started.elapsed());
+    Ok(())
+}
+
+fn spinner(label: &str, about: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        eprintln!("{label} ({about})…");
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_prefix(format!("{label} ({about})"));
+    let template = "{spinner:.cyan} {prefix:.bold} {elapsed} {wide_msg:.dim}";
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Says that something is done, when it took long enough to be worth a line.
+fn done(label: &str, took: Duration) {
+    if took > Duration::from_secs(2) {
+        eprintln!(
+            "{} {label} {}",
+            style("✓").green(),
+            style(format!("in {:.0} s", took.as_secs_f64())).dim()
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! `cargo xtask run`: from a clone to a live city in the browser.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, IsTerminal},
+    process::{Child, ChildStdout, ExitCode, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use console::style;
+
+use crate::{page, progress, setup, shell};
+
+/// How long the server may take until it answers, map and router included.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// What happens while the server runs.
+enum Event {
+    /// It said where it listens.
+    Address(String),
+    /// It closed its output: it has ended, or is about to.
+    Ended,
+    /// Ctrl-C, or a request to terminate.
+    Stop,
+}
+
+/// Installs, builds, starts the server with the flags given, and stays until it ends.
+///
+/// # Errors
+/// When something cannot be installed or built, or the server ends before it is ready.
+pub(crate) fn run(server_flags: &[String]) -> Result<ExitCode> {
+    setup::ensure(&setup::PAGE)?;
+    page::build()?;
+    let build = shell::cargo(&["build", "--release", "--locked", "--package", "rides-server"]);
+    progress::spin("Building the server", "about 4 minutes the first time", build)?;
+
+    let (events, happened) = mpsc::channel();
+    let mut server = Server::start(server_flags, &events)?;
+    ctrlc::set_handler(move || {
+        // The receiver lives as long as the program has something to stop.
+        let _ = events.send(Event::Stop);
+    })
+    .context("cannot listen for Ctrl-C")?;
+
+    match server.wait_until_ready(&happened)? {
+        Some(address) => {
+            eprintln!("\n  {}  {}\n", style("Rides is live:").bold(), style(&address).cyan().underlined());
+            eprintln!("  {}\n", style("Ctrl-C ends it.").dim());
+            if has_screen() {
+                let _ = open::that_detached(&address); // A browser is a kindness: the address is printed above.
+            }
+            server.stay(&happened)
+        }
+        None => server.stop(&happened),
+    }
+}
+
+/// The running server.
+struct Server {
+    child: Child,
+}
+
+impl Server {
+    fn start(flags: &[String], events: &Sender<Event>) -> Result<Self> {
+        let program =
+            shell::build_dir("release")?.join("rides-server").with_extension(env::consts::EXE_EXTENSION);
+        let mut command = shell::command(program);
+        // By the environment, so that a `--page` among the flags still counts.
+        command.env("RIDES_PAGE", page::dist()).args(flags).stdout(Stdio::piped());
+        own_process_group(&mut command);
+        let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
+        if let Some(output) = child.stdout.take() {
+            let events = events.clone();
+            thread::spawn(move || relay(output, &events));
+        }
+        Ok(Self { child })
+    }
+
+    /// The address, once `/readyz` says yes; `None` when asked to stop before.
+    fn wait_until_ready(&mut self, happened: &Receiver<Event>) -> Result<Option<String>> {
+        let deadline = Instant::now() + READY_WITHIN;
+        let mut address = None;
+        while Instant::now() < deadline {
+            match happened.recv_timeout(Duration::from_millis(50)) {
+                Ok(Event::Address(said)) => address = Some(said),
+                Ok(Event::Stop) => return Ok(None),
+                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
+                    bail!("the server ended before it was ready ({})", self.child.wait()?);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(address) = address.as_deref().filter(|address| is_ready(address)) {
+                return Ok(Some(address.to_owned()));
+            }
+        }
+        self.child.kill().context("cannot end the server")?;
+        bail!("the server was not ready within {} s", READY_WITHIN.as_secs())
+    }
+
+    /// Stays until the server ends by itself, or we are asked to stop.
+    fn stay(mut self, happened: &Receiver<Event>) -> Result<ExitCode> {
+        while let Ok(event) = happened.recv() {
+            match event {
+                Event::Stop => return self.stop(happened),
+                Event::Ended => break,
+                Event::Address(_) => {}
+            }
+        }
+        Ok(exit_code(self.child.wait()?))
+    }
+
+    /// Asks the server to finish, and waits while it does. Asked once more, ends it at once.
+    fn stop(mut self, happened: &Receiver<Event>) -> Result<ExitCode> {
+        ask_to_end(&self.child);
+        while let Ok(event) = happened.recv() {
+            match event {
+                Event::Stop => self.child.kill().context("cannot end the server")?,
+                Event::Ended => break,
+                Event::Address(_) => {}
+            }
+        }
+        Ok(exit_code(self.child.wait()?))
+    }
+}
+
+/// Passes the server's output on, and reports the address in it.
+fn relay(output: ChildStdout, events: &Sender<Event>) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        println!("{line}");
+        if let Some(address) = address_in(&line)
+            && events.send(Event::Address(address)).is_err()
+        {
+            return;
+        }
+    }
+    // Nobody listens any more when xtask itself is at its end.
+    let _ = events.send(Event::Ended);
+}
+
+/// The first `http://…` of a line, as a browser on this machine can reach it.
+fn address_in(line: &str) -> Option<String> {
+    let from = ["http://", "https://"].iter().find_map(|scheme| line.find(scheme))?;
+    let address = line[from..].split(|end: char| end.is_whitespace() || end == '"').next()?;
+    let everywhere = |host: &str| address.contains(&format!("//{host}:"));
+    Some(match ["0.0.0.0", "[::]"].into_iter().find(|host| everywhere(host)) {
+        Some(host) => address.replacen(host, "localhost", 1),
+        None => address.to_owned(),
+    })
+}
+
+fn is_ready(address: &str) -> bool {
+    if !address.starts_with("http://") {
+        return true; // We carry no TLS: the server's own word must do.
+    }
+    let url = format!("{}/readyz", address.trim_end_matches('/'));
+    let get = ureq::get(url).config().timeout_global(Some(Duration::from_secs(2))).build();
+    get.call().is_ok()
+}
+
+/// Whether someone is likely to look at a browser on this machine.
+fn has_screen() -> bool {
+    let set = |variable: &str| env::var_os(variable).is_some_and(|value| !value.is_empty());
+    let display = cfg!(any(target_os = "macos", windows)) || set("DISPLAY") || set("WAYLAND_DISPLAY");
+    display && std::io::stderr().is_terminal() && !set("CI") && !set("SSH_CONNECTION")
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    match status.code() {
+        Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        None => ExitCode::FAILURE, // Ended by a signal.
+    }
+}
+
+/// Ctrl-C in the terminal is for xtask, which passes it on once: a server in the same group would get it twice.
+#[cfg(unix)]
+fn own_process_group(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    command.process_group(0);
+}
+
+/// Windows sends Ctrl-C to all programs of a console.
+#[cfg(not(unix))]
+fn own_process_group(_: &mut std::process::Command) {}
+
+#[cfg(unix)]
+fn ask_to_end(child: &Child) {
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+    let Ok(id) = i32::try_from(child.id()) else { return };
+    // It fails when the server has ended already, which is what we want.
+    let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+}
+
+#[cfg(not(unix))]
+fn ask_to_end(_: &Child) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_what_the_server_says() {
+        let found = |line| address_in(line).unwrap_or_default();
+        assert_eq!(found("ready on http://127.0.0.1:8080"), "http://127.0.0.1:8080");
+        assert_eq!(found("Rides: https://localhost:1/ (1 city)"), "https://localhost:1/");
+        assert_eq!(found("http://0.0.0.0:80"), "http://localhost:80");
+        assert_eq!(found("http://[::]:80"), "http://localhost:80");
+        assert_eq!(address_in("starting"), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! The browser that tests drive: the user's own, or Debian's Chromium.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, bail};
+
+use super::debian;
+use crate::shell;
+
+const BROWSERS: [&str; 5] =
+    ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"];
+
+/// Where installers put it when it is not on PATH.
+const USUAL_PLACES: [&str; 4] = [
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+    r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
+];
+
+/// For a browser without a screen, a user of its own, or a word to anyone; with WebGL2 in software.
+const FLAGS: [&str; 8] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+];
+
+/// A Chrome and the driver that speaks WebDriver for it.
+pub(crate) struct Browser {
+    /// Chromium or Chrome.
+    pub(crate) chrome: PathBuf,
+    /// chromedriver, of the same major version.
+    pub(crate) driver: PathBuf,
+}
+
+impl Browser {
+    /// Finds both: what CHROME and CHROMEDRIVER name, else what is installed.
+    pub(crate) fn find() -> Option<Self> {
+        Some(Self { chrome: chrome()?, driver: driver()? })
+    }
+
+    /// What wasm-bindgen's test runner is to ask of the driver, as JSON.
+    pub(crate) fn capabilities(&self) -> String {
+        serde_json::json!({ "goog:chromeOptions": { "binary": self.chrome, "args": FLAGS } }).to_string()
+    }
+}
+
+fn chrome() -> Option<PathBuf> {
+    named_by("CHROME")
+        .or_else(|| BROWSERS.iter().find_map(|name| shell::find(name)))
+        .or_else(|| USUAL_PLACES.iter().map(PathBuf::from).find(|place| place.exists()))
+}
+
+fn driver() -> Option<PathBuf> {
+    let in_dir = |dir: PathBuf| dir.join("chromedriver").with_extension(env::consts::EXE_EXTENSION);
+    named_by("CHROMEDRIVER")
+        .or_else(|| shell::find("chromedriver"))
+        .or_else(|| named_by("CHROMEWEBDRIVER").map(in_dir).filter(|path| path.exists()))
+}
+
+/// The path in an environment variable, if something is there.
+fn named_by(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from).filter(|path| Path::exists(path))
+}
+
+/// Installs Debian's packages; elsewhere, says what to do.
+pub(super) fn install() -> Result<()> {
+    if debian::is_here() {
+        return debian::install_packages(
+            &["chromium", "chromium-driver", "fonts-dejavu-core"],
+            "about 1 minute",
+        );
+    }
+    let found = |path: Option<PathBuf>| path.map_or("not found".into(), |path| path.display().to_string());
+    bail!(
+        "the browser tests need Chrome or Chromium and a chromedriver of the same version, on PATH or named by \
+         CHROME and CHROMEDRIVER.\n  browser: {}\n  driver:  {}",
+        found(chrome()),
+        found(driver())
+    );
+}

@@ -1,0 +1,177 @@
+//! What must be on the machine: each need says whether it is met, and installs itself when it is not.
+
+mod browser;
+mod debian;
+mod toolchain;
+mod versions;
+
+use anyhow::{Context, Result, bail};
+use console::style;
+
+use crate::{progress, shell};
+
+pub(crate) use browser::Browser;
+pub(crate) use toolchain::{WASM, for_page};
+
+/// The Trunk that xtask installs; any other from 0.21 on is left as it is.
+const TRUNK: &str = "0.21.14";
+
+/// Something that builds or tests need.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A toolchain with the standard library for wasm32.
+    Wasm,
+    /// Builds the page.
+    Trunk,
+    /// Joins wasm and JavaScript; exactly the version of the crate in Cargo.lock.
+    WasmBindgen,
+    /// Makes the page smaller; exactly the version in Trunk.toml.
+    WasmOpt,
+    /// rustfmt, and Clippy for the host.
+    Linters,
+    /// Clippy in the toolchain that builds the page.
+    PageLinter,
+    /// Chromium or Chrome, with its WebDriver.
+    Browser,
+}
+
+/// What building the page takes.
+pub(crate) const PAGE: [Need; 4] = [Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt];
+
+/// Installs what is missing of `needs`, after saying so.
+///
+/// # Errors
+/// When something cannot be installed; the message says what to do by hand.
+pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
+    let missing: Vec<Need> = needs.iter().copied().filter(|need| !need.is_met()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("{}", style("Missing on this machine, to be installed once:").bold());
+    for need in &missing {
+        eprintln!("  {:<28} {}", need.name(), style(need.about()).dim());
+    }
+    for need in missing {
+        if need.is_met() {
+            continue; // It came with one before it.
+        }
+        need.install().with_context(|| format!("{} could not be installed", need.name()))?;
+        if !need.is_met() {
+            bail!("{} was installed, but is not found or does not work", need.name());
+        }
+    }
+    Ok(())
+}
+
+impl Need {
+    fn is_met(self) -> bool {
+        match self {
+            Need::Wasm => for_page().is_some(),
+            Need::Trunk => version_of("trunk").is_some_and(|found| versions::at_least(&found, TRUNK_OLDEST)),
+            Need::WasmBindgen => {
+                let wanted = versions::wasm_bindgen().ok();
+                wanted.is_some() && version_of("wasm-bindgen") == wanted && has("wasm-bindgen-test-runner")
+            }
+            // The page can do without, and without npm it is Trunk that looks for it.
+            Need::WasmOpt => has_wasm_opt() || !has("npm"),
+            Need::Linters => {
+                works(shell::cargo(&["fmt", "--version"])) && works(shell::cargo(&["clippy", "--version"]))
+            }
+            Need::PageLinter => for_page().is_some_and(|page| works(page.cargo(&["clippy", "--version"]))),
+            Need::Browser => Browser::find().is_some(),
+        }
+    }
+
+    fn install(self) -> Result<()> {
+        match self {
+            Need::Wasm => toolchain::install(),
+            Need::Trunk => cargo_install("trunk", TRUNK, self.about(), &[]),
+            Need::WasmBindgen => install_wasm_bindgen(self.about()),
+            Need::WasmOpt => install_wasm_opt(self.about()),
+            Need::Linters => toolchain::add_components(&["rustfmt", "clippy"]),
+            Need::PageLinter => toolchain::add_page_linter(),
+            Need::Browser => browser::install(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Need::Wasm => "the wasm32 target",
+            Need::Trunk => "Trunk",
+            Need::WasmBindgen => "wasm-bindgen",
+            Need::WasmOpt => "wasm-opt",
+            Need::Linters => "rustfmt and Clippy",
+            Need::PageLinter => "Clippy for the page",
+            Need::Browser => "Chromium and its driver",
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Need::Wasm => "seconds; minutes where it must be built",
+            Need::Trunk => "about 4 minutes",
+            Need::WasmBindgen => "about 2 minutes",
+            Need::WasmOpt | Need::Linters | Need::PageLinter => "seconds",
+            Need::Browser => "about 1 minute",
+        }
+    }
+}
+
+/// The oldest Trunk that understands Trunk.toml and index.html.
+const TRUNK_OLDEST: (u32, u32) = (0, 21);
+
+/// Whether the wasm-opt that Trunk.toml asks for is there.
+pub(crate) fn has_wasm_opt() -> bool {
+    let Ok(wanted) = versions::wasm_opt() else { return false };
+    version_of("wasm-opt").is_some_and(|found| found == wanted)
+}
+
+fn has(program: &str) -> bool {
+    shell::find(program).is_some()
+}
+
+fn works(command: std::process::Command) -> bool {
+    shell::output(command).is_some()
+}
+
+/// The number that `program --version` says.
+fn version_of(program: &str) -> Option<String> {
+    let path = shell::find(program)?;
+    let mut ask = shell::command(path);
+    ask.arg("--version");
+    versions::number_in(&shell::output(ask)?)
+}
+
+/// Into the cargo home, so that `trunk serve` and friends work afterwards without xtask.
+fn cargo_install(package: &str, version: &str, about: &str, more: &[&str]) -> Result<()> {
+    let mut install = shell::cargo(&["install", package, "--version", version, "--locked"]);
+    // Tools that run for seconds need no minutes of link-time optimisation.
+    install
+        .args(more)
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    progress::spin(&format!("Installing {package} {version}"), about, install)
+}
+
+/// Never in the place of another version that the user has: then beside it, under `target/tools`.
+fn install_wasm_bindgen(about: &str) -> Result<()> {
+    let version = versions::wasm_bindgen()?;
+    if !has("wasm-bindgen") {
+        return cargo_install("wasm-bindgen-cli", &version, about, &[]);
+    }
+    let tools = shell::tools_dir();
+    cargo_install("wasm-bindgen-cli", &version, about, &["--force", "--root", &tools.to_string_lossy()])
+}
+
+/// The npm package carries the same program as the project's releases.
+fn install_wasm_opt(about: &str) -> Result<()> {
+    let version = versions::wasm_opt()?;
+    let mut install = shell::command("npm");
+    install.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]);
+    install.arg(shell::tools_dir()).arg(format!("binaryen@{version}"));
+    let installed = progress::spin(&format!("Installing wasm-opt {version}"), about, install);
+    if installed.is_err() {
+        eprintln!("{} no wasm-opt {version} from npm; Trunk will look for it", style("warning:").yellow());
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask test`: every check there is, in the order of what fails soonest.
+
+mod size;
+mod steps;
+mod tally;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use console::style;
+
+pub(crate) use steps::Step;
+
+use crate::setup;
+use tally::Tally;
+
+/// How a step went.
+struct Outcome {
+    step: Step,
+    tally: Tally,
+    took: Duration,
+}
+
+/// Runs the steps named, or all, until one fails. What it prints last is `N passed, N failed`, where a step that
+/// has no tests of its own (fmt, clippy, …) counts as one.
+///
+/// # Errors
+/// When what the steps need cannot be installed.
+pub(crate) fn run(chosen: &[Step], release: bool) -> Result<ExitCode> {
+    let steps: Vec<Step> = Step::value_variants()
+        .iter()
+        .copied()
+        .filter(|step| chosen.is_empty() || chosen.contains(step))
+        .collect();
+    let mut needs = Vec::new();
+    for need in steps.iter().flat_map(|step| step.needs()) {
+        if !needs.contains(need) {
+            needs.push(*need);
+        }
+    }
+    setup::ensure(&needs)?;
+
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for step in steps {
+        println!("\n{}", style(format!("━━ {}: {}", step.name(), step.about())).bold());
+        let outcome = attempt(step, release);
+        let failed = outcome.tally.failed > 0;
+        outcomes.push(outcome);
+        if failed {
+            break;
+        }
+    }
+    Ok(report(&outcomes))
+}
+
+fn attempt(step: Step, release: bool) -> Outcome {
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    let done = step.run(release, &mut tally).and_then(|()| {
+        ensure!(tally.passed > 0 || !step.has_tests(), "not one test was run");
+        Ok(())
+    });
+    match done {
+        Ok(()) if !step.has_tests() => tally.passed = 1,
+        Ok(()) => {}
+        Err(error) => {
+            println!("{} {error:#}", style("error:").red().bold());
+            // One that no test reported, such as code that does not compile.
+            tally.failed = tally.failed.max(1);
+        }
+    }
+    Outcome { step, tally, took: started.elapsed() }
+}
+
+fn report(outcomes: &[Outcome]) -> ExitCode {
+    println!("\n{:<14}{:>8}{:>8}{:>8}{:>9}", "step", "passed", "failed", "ignored", "time");
+    let mut total = Tally::default();
+    for Outcome { step, tally, took } in outcomes {
+        let Tally { passed, failed, ignored } = tally;
+        println!("{:<14}{passed:>8}{failed:>8}{ignored:>8}{:>7.0} s", step.name(), took.as_secs_f64());
+        total.add(tally);
+    }
+    println!("\n{} passed, {} failed", total.passed, total.failed);
+    if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,26 @@
+//! What a first load weighs.
+
+use anyhow::{Result, ensure};
+
+use crate::page;
+
+/// The most a first load may weigh (wasm, JavaScript, CSS and HTML, brotli), in bytes.
+const LIMIT: u64 = 200_000;
+
+/// Prints the weights, and holds their sum to the limit.
+///
+/// # Errors
+/// When the page is not built, or too heavy.
+pub(super) fn check() -> Result<()> {
+    let weights = page::first_load()?;
+    println!("{:<46}{:>10}{:>10}", "first load", "plain", "brotli");
+    for page::Weight { name, plain, brotli } in &weights {
+        println!("{name:<46}{plain:>10}{brotli:>10}");
+    }
+    let sum = |of: fn(&page::Weight) -> u64| weights.iter().map(of).sum::<u64>();
+    let total = sum(|weight| weight.brotli);
+    println!("{:<46}{:>10}{total:>10}", "", sum(|weight| weight.plain));
+    ensure!(!weights.is_empty(), "dist/ holds no page");
+    ensure!(total <= LIMIT, "the first load is {total} bytes with brotli; at most {LIMIT} are allowed");
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The steps of `cargo xtask test`.
+
+use std::{env, fs, process::Command};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+
+use super::{size, tally::Tally};
+use crate::{
+    page,
+    setup::{self, Browser, Need, WASM},
+    shell,
+};
+
+/// One step. All of them run in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Step {
+    /// rustfmt.
+    Fmt,
+    /// What the lock file may not hold.
+    Deps,
+    /// Clippy on the host.
+    Lint,
+    /// Clippy on what goes into the page.
+    LintPage,
+    /// Unit, integration and documentation tests.
+    Unit,
+    /// The page's tests in wasm.
+    PageTests,
+    /// The page's release build and its weight.
+    Page,
+    /// End to end.
+    E2e,
+}
+
+/// The same packages in every build of the host, so that each dependency is built once, with the same features.
+/// Without xtask: Windows cannot replace a program that runs.
+const HOST: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
+/// Libraries that may not come in: what they bring has to be installed on the machine first.
+const UNWANTED: [&str; 4] = ["openssl", "native-tls", "protoc", "protobuf-src"];
+
+impl Step {
+    /// Its name on the command line.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What it looks at.
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Step::Fmt => "formatting",
+            Step::Deps => "no openssl and no protoc in the lock file",
+            Step::Lint => "Clippy, all targets",
+            Step::LintPage => "Clippy, the page in wasm",
+            Step::Unit => "unit, integration and documentation tests",
+            Step::PageTests => "the page's tests, in wasm, in a browser",
+            Step::Page => "the page's release build and its weight",
+            Step::E2e => "the page and the server, end to end, in a browser",
+        }
+    }
+
+    /// Whether it runs tests, or is one check.
+    pub(super) fn has_tests(self) -> bool {
+        matches!(self, Step::Unit | Step::PageTests | Step::E2e)
+    }
+
+    /// What must be installed for it.
+    pub(super) fn needs(self) -> &'static [Need] {
+        match self {
+            Step::Deps | Step::Unit => &[],
+            Step::Fmt | Step::Lint => &[Need::Linters],
+            Step::LintPage => &[Need::Wasm, Need::PageLinter],
+            Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
+            Step::Page => &setup::PAGE,
+            Step::E2e => &[Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt, Need::Browser],
+        }
+    }
+
+    /// Runs it and counts its tests.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(super) fn run(self, release: bool, tally: &mut Tally) -> Result<()> {
+        match self {
+            Step::Fmt => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
+            Step::Deps => no_unwanted_dependencies(),
+            Step::Lint => shell::run(shell::cargo(&[
+                "clippy",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ])),
+            Step::LintPage => lint_page(),
+            Step::Unit => unit_tests(tally),
+            Step::PageTests => page_tests(tally),
+            Step::Page => page::build().and_then(|()| size::check()),
+            Step::E2e => end_to_end(release, tally),
+        }
+    }
+}
+
+fn no_unwanted_dependencies() -> Result<()> {
+    let tree =
+        shell::cargo(&["tree", "--locked", "--workspace", "--target=all", "--prefix=none", "--format={p}"]);
+    let tree =
+        shell::output(tree).context("`cargo tree` failed: does Cargo.lock fit the Cargo.toml files?")?;
+    let unwanted = |package: &&str| UNWANTED.iter().any(|name| package.starts_with(name));
+    let found: Vec<&str> = tree.lines().filter(unwanted).collect();
+    ensure!(found.is_empty(), "unwanted dependencies: {}", found.join(", "));
+    println!("none of {} among {} lines", UNWANTED.join(", "), tree.lines().count());
+    Ok(())
+}
+
+fn lint_page() -> Result<()> {
+    let toolchain = setup::for_page().context("no toolchain builds the page")?;
+    let mut clippy =
+        toolchain.cargo(&["clippy", "--locked", "--package", "rides-web", "--package", "rides-proto"]);
+    clippy.args(["--target", WASM, "--", "-D", "warnings"]);
+    shell::run(clippy)
+}
+
+fn unit_tests(tally: &mut Tally) -> Result<()> {
+    let mut host = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
+    host.args(HOST);
+    // Both are run, so that the count is of all.
+    let host = tally.count(host);
+    host.and(tally.count(shell::cargo(&["test", "--locked", "--package", "xtask"])))
+}
+
+fn page_tests(tally: &mut Tally) -> Result<()> {
+    let toolchain = setup::for_page().context("no toolchain builds the page")?;
+    let browser = Browser::find().context("no browser")?;
+    let runner = shell::find("wasm-bindgen-test-runner").context("no wasm-bindgen-test-runner")?;
+    let capabilities = shell::tools_dir().join("webdriver.json");
+    fs::create_dir_all(shell::tools_dir())?;
+    fs::write(&capabilities, browser.capabilities())?;
+
+    let mut test =
+        toolchain.cargo(&["test", "--locked", "--package", "rides-web", "--target", WASM, "--test", "*"]);
+    test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
+    test.env("CHROMEDRIVER", browser.driver).env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", capabilities);
+    tally.count(test)
+}
+
+fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
+    page::build()?;
+    let browser = Browser::find().context("no browser")?;
+    let profile = if release { "release" } else { "debug" };
+    shell::run(server_build(release))?;
+    let server = shell::build_dir(profile)?.join("rides-server").with_extension(env::consts::EXE_EXTENSION);
+
+    let mut test = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
+    test.args(HOST).args(["--test", "board", "--", "--ignored", "--nocapture", "--test-threads=1"]);
+    test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dist());
+    // A failure tells its story in words; a stack trace of the test runner would bury it.
+    test.env("RUST_LIB_BACKTRACE", "0");
+    test.env("CHROME", browser.chrome).env("CHROMEDRIVER", browser.driver);
+    if release {
+        test.env("RIDES_E2E_FIRST_FRAME_MS", "1000");
+    }
+    tally.count(test)
+}
+
+/// The server that unit tests have built already, or the release build.
+fn server_build(release: bool) -> Command {
+    if release {
+        return shell::cargo(&["build", "--locked", "--release", "--package", "rides-server"]);
+    }
+    let mut build = shell::cargo(&["build", "--locked", "--all-targets"]);
+    build.args(HOST);
+    build
+}

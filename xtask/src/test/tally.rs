@@ -1,0 +1,93 @@
+//! Counting tests by what test runners print: `cargo test` and wasm-bindgen's runner say it in the same words.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+/// How many tests did what.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Tally {
+    /// Ran and held.
+    pub(super) passed: u64,
+    /// Ran and did not.
+    pub(super) failed: u64,
+    /// Did not run.
+    pub(super) ignored: u64,
+}
+
+impl Tally {
+    /// Adds another.
+    pub(super) fn add(&mut self, other: &Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+
+    /// Runs a command that runs tests, passing its output on, and adds what it reports.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails.
+    pub(super) fn count(&mut self, mut command: Command) -> Result<()> {
+        command.stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
+        let output = child.stdout.take().context("no pipe")?;
+        for line in BufReader::new(output).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            println!("{line}");
+            if let Some(summary) = summary(&line) {
+                self.add(&summary);
+            }
+        }
+        let status = child.wait()?;
+        if !status.success() {
+            bail!("`{}` failed ({status})", shell::words(&command));
+        }
+        Ok(())
+    }
+}
+
+/// Reads `test result: ok. 12 passed; 0 failed; 3 ignored; …`.
+fn summary(line: &str) -> Option<Tally> {
+    let line = console::strip_ansi_codes(line);
+    let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
+    let count = |what: &str| {
+        let mut counts = counts.split("; ").filter_map(|count| count.split_once(' '));
+        counts.find(|(_, name)| *name == what)?.0.parse().ok()
+    };
+    Some(Tally { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_are_read() {
+        let line = "test result: FAILED. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.1s";
+        assert_eq!(summary(line), Some(Tally { passed: 12, failed: 1, ignored: 3 }));
+        let line = "\u{1b}[1mtest result: ok. 2 passed; 0 failed; 0 ignored; 0 filtered out\u{1b}[0m";
+        assert_eq!(summary(line), Some(Tally { passed: 2, failed: 0, ignored: 0 }));
+    }
+
+    #[test]
+    fn other_lines_are_not() {
+        assert_eq!(summary("test a::b ... ok"), None);
+        assert_eq!(summary("test result: ok. many passed"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_runner_that_fails_is_an_error_and_is_counted() {
+        let mut runner = Command::new("sh");
+        runner
+            .args(["-c", "echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured'; exit 101"]);
+        let mut tally = Tally::default();
+        assert!(tally.count(runner).is_err());
+        assert_eq!(tally, Tally { passed: 1, failed: 2, ignored: 0 });
+    }
+}
