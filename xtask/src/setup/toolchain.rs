@@ -60,7 +60,7 @@ impl PageToolchain {
 /// Adds the target the usual way; where the download site is out of reach, Debian's packages serve.
 pub(super) fn install() -> Result<()> {
     let mut add = shell::command("rustup");
-    add.args(["target", "add", WASM]).env("RUST_BACKTRACE", "0");
+    add.args(["target", "add", WASM]);
     let Err(error) = progress::spin("Adding the wasm32 target", "seconds", add) else { return Ok(()) };
     if !debian::is_here() {
         return Err(error.context(format!(
