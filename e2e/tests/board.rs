@@ -51,7 +51,7 @@ async fn a_ride_is_booked_by_street_and_followed_to_its_end() -> Result<()> {
     Stage::live("ride", async |stage| {
         let page = &stage.page;
         page.choose_street("pickup", "Mannerheimintie").await?;
-        page.choose_street("dropoff", "Tehtaankatu").await?;
+        page.choose_street("dropoff", "Snellmaninkatu").await?;
         page.says("€").await.context("no fare is quoted")?;
         page.element("quote").await?;
         stage.screenshot("quoted").await?;
