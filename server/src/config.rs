@@ -103,7 +103,7 @@ pub struct SimOptions {
     pub cars: u32,
 
     /// Rides that simulated riders book.
-    #[arg(long, env = "RIDES_RIDERS_PER_MINUTE", default_value = "12", value_name = "N", value_parser = riders_per_minute)]
+    #[arg(long, env = "RIDES_RIDERS_PER_MINUTE", default_value = "20", value_name = "N", value_parser = riders_per_minute)]
     pub riders_per_minute: f64,
 
     /// How much faster than life simulated cars move, 0.1 to 20.
@@ -218,7 +218,7 @@ mod tests {
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(cli.serve.drain_timeout, Duration::from_secs(10));
-        assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 12.0, sim_speed: 1.0, seed: 1 });
+        assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 20.0, sim_speed: 1.0, seed: 1 });
         assert_eq!(cli.serve.tick, 4.0);
     }
 

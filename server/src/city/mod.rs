@@ -8,6 +8,7 @@ mod error;
 mod map;
 mod osm;
 mod places;
+mod quiet;
 mod rings;
 mod roads;
 mod route;
