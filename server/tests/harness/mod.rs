@@ -3,6 +3,7 @@
 pub(crate) mod car;
 pub(crate) mod http;
 pub(crate) mod places;
+pub(crate) mod process;
 pub(crate) mod rider;
 pub(crate) mod web;
 pub(crate) mod wire;
@@ -42,19 +43,6 @@ pub(crate) fn server() -> Server {
 /// The answer of `future`, which must not take long.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, future).await.unwrap_or_else(|_| panic!("{what}: it takes too long"))
-}
-
-/// Asks `question` until it has an answer, which must not take long.
-pub(crate) async fn eventually<T>(what: &str, mut question: impl AsyncFnMut() -> Option<T>) -> T {
-    soon(what, async {
-        loop {
-            if let Some(answer) = question().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
 }
 
 /// A server that is not started yet.

@@ -1,10 +1,9 @@
 //! A rider, over either wire: `rider.books("key").await`.
 
-use rides_proto::v1::{self, RideEvent, RideState, watch_response::Message};
+use rides_proto::v1::{self, RideEvent, watch_response::Message};
 use tonic::Status;
 
 use super::{
-    eventually,
     places::place,
     wire::{Messages, Wire},
 };
@@ -77,13 +76,6 @@ impl Rider {
             Some(Message::Opened(opened)) => Ok(Followed { opened, messages }),
             other => panic!("opened comes first: {other:?}"),
         }
-    }
-
-    /// Waits until the ride is in `state`.
-    pub(crate) async fn sees(&self, ride_id: &str, state: RideState) -> v1::Ride {
-        let what = format!("the ride is never {}", state.as_str_name());
-        eventually(&what, async || Some(self.get(ride_id).await.unwrap()).filter(|r| r.state() == state))
-            .await
     }
 }
 
