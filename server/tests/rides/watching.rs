@@ -27,17 +27,17 @@ async fn a_watch_resumes_after_its_cursor_and_only_in_its_epoch() {
 
         let another = "6c1e2c5a-94cf-4f0e-8a3c-5b1f1f3b2d22";
         for (epoch, after, resumed, versions) in [
-            (epoch.as_str(), 0, true, 1..=6),
-            (&epoch, 4, true, 5..=6),
-            (&epoch, 6, true, 7..=6),
-            (&epoch, 7, false, 1..=6),
-            (&epoch, u64::MAX, false, 1..=6),
-            (another, 4, false, 1..=6),
-            ("", 4, false, 1..=6),
+            (epoch.as_str(), 0, true, &[1, 2, 3, 4, 5, 6][..]),
+            (&epoch, 4, true, &[5, 6]),
+            (&epoch, 6, true, &[]),
+            (&epoch, 7, false, &[1, 2, 3, 4, 5, 6]),
+            (&epoch, u64::MAX, false, &[1, 2, 3, 4, 5, 6]),
+            (another, 4, false, &[1, 2, 3, 4, 5, 6]),
+            ("", 4, false, &[1, 2, 3, 4, 5, 6]),
         ] {
             let watch = rider.resumes(&ride, epoch, after).await.unwrap();
             assert_eq!((watch.opened.resumed, watch.opened.head_version), (resumed, 6), "{epoch} {after}");
-            assert_eq!(watch.versions().await, versions.collect::<Vec<_>>(), "{epoch} {after}");
+            assert_eq!(watch.versions().await, versions, "{epoch} {after}");
         }
         let garbage = rider.resumes(&ride, "yesterday", 4).await.map(|_| ());
         assert_refused(garbage, Code::InvalidArgument, "BAD_EPOCH", "epoch");

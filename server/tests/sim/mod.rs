@@ -6,6 +6,7 @@ use rides_proto::{
     geo::LatLng,
     v1::{self, RideState},
 };
+use rides_server::fleet::FleetOptions;
 use tokio::{
     process::Child,
     time::{Instant, timeout},
@@ -117,7 +118,9 @@ async fn a_simulator_elsewhere_survives_its_server() {
     until_cars(&mut viewer, 5).await;
     assert!(viewer.cars.values().all(|dot| off_street_m(dot) < 5.0));
 
+    let since = Instant::now();
     assert!(end(&mut sim, "TERM").await.success());
     until_cars(&mut viewer, 0).await;
+    assert!(since.elapsed() < FleetOptions::default().grace, "they were lost, and did not sign off");
     assert!(end(&mut second, "TERM").await.success());
 }
