@@ -143,8 +143,5 @@ async fn a_hundred_cars_on_one_server_each_have_a_number_of_their_own() {
     numbers.dedup();
     assert_eq!(numbers.len(), 100);
     let [wire, _] = server.wires().await;
-    let mut viewer = Viewer::of(&wire, helsinki()).await;
-    while viewer.cars.len() < 100 {
-        viewer.next().await;
-    }
+    Viewer::of(&wire, helsinki()).await.until_cars(100).await;
 }

@@ -69,6 +69,16 @@ impl Viewer {
         viewer
     }
 
+    /// Applies frames until this many cars are there.
+    pub(crate) async fn until_cars(&mut self, count: usize) {
+        let frames = async {
+            while self.cars.len() != count {
+                self.next().await;
+            }
+        };
+        soon("all cars", frames).await;
+    }
+
     /// Applies the next frame.
     pub(crate) async fn next(&mut self) {
         let frame = self.frames.expect().await;

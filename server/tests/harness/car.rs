@@ -62,13 +62,16 @@ impl Car {
 
     /// The next message but heartbeats.
     pub(crate) async fn hears(&mut self) -> Down {
-        loop {
-            let response = soon("news for the driver", self.down.message()).await.unwrap();
-            match response.expect("the stream is over").message.expect("never empty") {
-                Down::Heartbeat(_) => {}
-                message => return message,
+        let message = async {
+            loop {
+                let response = self.down.message().await.unwrap().expect("the stream is over");
+                match response.message.expect("never empty") {
+                    Down::Heartbeat(_) => {}
+                    message => return message,
+                }
             }
-        }
+        };
+        soon("news for the driver", message).await
     }
 
     /// How the stream ends.

@@ -5,6 +5,7 @@ use tonic::Status;
 
 use super::{
     places::place,
+    soon,
     wire::{Messages, Wire},
 };
 
@@ -94,13 +95,16 @@ impl Followed {
 
     /// The next event, past progress and heartbeats.
     pub(crate) async fn event(&mut self) -> Option<RideEvent> {
-        loop {
-            match self.next().await? {
-                Message::Event(event) => return Some(event),
-                Message::Progress(_) | Message::Heartbeat(_) => {}
-                Message::Opened(_) => panic!("opened twice"),
+        let event = async {
+            loop {
+                match self.next().await? {
+                    Message::Event(event) => return Some(event),
+                    Message::Progress(_) | Message::Heartbeat(_) => {}
+                    Message::Opened(_) => panic!("opened twice"),
+                }
             }
-        }
+        };
+        soon("the next event", event).await
     }
 
     /// All events up to the end of the stream, which must be a good one.

@@ -4,7 +4,7 @@ use crate::harness::{
     car::car,
     places::{distance_m, place},
     rider::{Rider, booking},
-    server,
+    server, soon,
 };
 
 #[tokio::test]
@@ -75,12 +75,15 @@ async fn the_rider_sees_the_car_come_nearer() {
         assert_eq!((far.car, far.car_number), (Some(place(3)), car.number));
         assert!(far.route.is_some_and(|route| route.microdegrees.len() >= 4), "the way comes first");
         car.reports(place(1)).await;
-        let near = loop {
-            let progress = progress().await;
-            if progress.car == Some(place(1)) {
-                break progress;
+        let near = soon("the car at the pickup", async {
+            loop {
+                let progress = progress().await;
+                if progress.car == Some(place(1)) {
+                    return progress;
+                }
             }
-        };
+        })
+        .await;
         assert!(
             near.remaining_m < 5 && far.remaining_m > 100,
             "{} m, then {} m",

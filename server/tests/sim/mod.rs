@@ -18,7 +18,7 @@ use crate::{
         places::{CITY, distance_m},
         process::{address, end, process},
         rider::Rider,
-        server, soon,
+        server,
         wire::Wire,
     },
 };
@@ -30,15 +30,6 @@ const A_RIDE: Duration = Duration::from_secs(90);
 
 async fn whole_city(wire: &Wire) -> Viewer {
     Viewer::of(wire, CITY.bounds().into()).await
-}
-
-async fn until_cars(viewer: &mut Viewer, count: usize) {
-    let frames = async {
-        while viewer.cars.len() != count {
-            viewer.next().await;
-        }
-    };
-    soon("all cars", frames).await;
 }
 
 fn off_street_m(dot: &Dot) -> f64 {
@@ -71,7 +62,7 @@ async fn cars_keep_to_the_streets_at_speeds_one_believes() {
     let server = server().with_cars(20).with_riders(60.0, SPEED).run().await;
     let [wire, _] = server.wires().await;
     let mut viewer = whole_city(&wire).await;
-    until_cars(&mut viewer, 20).await;
+    viewer.until_cars(20).await;
 
     let mut fastest: BTreeMap<u32, f64> = BTreeMap::new();
     for _ in 0..4 {
@@ -109,18 +100,18 @@ async fn a_simulator_elsewhere_survives_its_server() {
     let url = format!("http://{addr}");
     let mut sim = process(&["sim", "--connect", &url, "--cars=5", "--riders-per-minute=0"]);
     let mut sim = sim.stderr(Stdio::null()).spawn().unwrap();
-    until_cars(&mut watching(addr).await, 5).await;
+    watching(addr).await.until_cars(5).await;
 
     first.kill().await.unwrap();
     let mut second = serve(&addr.to_string());
     assert_eq!(address(&mut second).await, addr);
     let mut viewer = watching(addr).await;
-    until_cars(&mut viewer, 5).await;
+    viewer.until_cars(5).await;
     assert!(viewer.cars.values().all(|dot| off_street_m(dot) < 5.0));
 
     let since = Instant::now();
     assert!(end(&mut sim, "TERM").await.success());
-    until_cars(&mut viewer, 0).await;
+    viewer.until_cars(0).await;
     assert!(since.elapsed() < FleetOptions::default().grace, "they were lost, and did not sign off");
     assert!(end(&mut second, "TERM").await.success());
 }
