@@ -7,7 +7,7 @@ use http::Uri;
 use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
 
-use crate::sim;
+use crate::{dispatch::DispatchOptions, fleet::FleetOptions, sim};
 
 /// A live ride-hailing board over gRPC and gRPC-Web, on one port.
 ///
@@ -73,6 +73,14 @@ pub struct Config {
     /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub allow_origin: Vec<String>,
+
+    /// How patient dispatch is. No flag: drivers' apps and riders count on it.
+    #[arg(skip)]
+    pub dispatch: DispatchOptions,
+
+    /// How long a car whose stream broke is waited for. No flag: the contract says it.
+    #[arg(skip = FleetOptions::default().grace)]
+    pub grace: Duration,
 }
 
 /// A simulated fleet on a server elsewhere.
