@@ -37,12 +37,20 @@ async fn it_ends_in_good_order_when_told() {
 async fn what_it_cannot_do_it_says_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("--listen={}", taken.local_addr().unwrap());
-    for (flag, says) in [("--page=/nonexistent", "/nonexistent"), (listen.as_str(), "cannot listen on")] {
+    let empty = tempfile::Builder::new().suffix(".osm.pbf").tempfile().unwrap();
+    let map = format!("--map={}", empty.path().display());
+    for (flag, says) in [
+        ("--page=/nonexistent", "/nonexistent"),
+        (listen.as_str(), "cannot listen on"),
+        ("--map=/nonexistent.osm.pbf", "the map cannot be read: "),
+        (map.as_str(), "the map is empty"),
+    ] {
         let output = timeout(SOON, program(&[flag]).output()).await.unwrap().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{flag}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
-        assert!(stderr.starts_with("rides-server: ") && stderr.contains(says), "{stderr}");
+        assert!(stderr.starts_with("rides-server: "), "{stderr}");
+        assert_eq!(stderr.matches(says).count(), 1, "said once: {stderr}");
     }
 }
 
