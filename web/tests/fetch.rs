@@ -2,20 +2,33 @@
 //! `wasm-bindgen-test-runner` serves the page.
 #![cfg(target_arch = "wasm32")]
 
+use futures_util::{TryStreamExt as _, stream::LocalBoxStream};
 use js_sys::{Function, Reflect, Uint8Array};
-use rides_proto::v1::{GetRequest, WatchRequest, rides_client::RidesClient};
+use rides_proto::v1::{ListRequest, ListResponse, WatchRequest, WatchResponse};
 use rides_web::{
-    api::{fetch::BrowserFetch, tap::Tap, transport::Transport},
+    api::{
+        call::DEADLINE,
+        fetch::BrowserFetch,
+        methods::{LIST, WATCH_RIDE},
+        tap::Tap,
+        transport::Transport,
+    },
     browser,
 };
-use tonic::Code;
+use tonic::{Code, Status};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-fn client() -> RidesClient<Transport<BrowserFetch>> {
-    RidesClient::new(Transport::new(BrowserFetch, Tap::new(browser::now)))
+fn watch() -> LocalBoxStream<'static, Result<WatchResponse, Status>> {
+    let transport = Transport::new(BrowserFetch::default(), Tap::new(browser::now));
+    transport.stream(WATCH_RIDE, &WatchRequest::default())
+}
+
+async fn list(origin: &'static str) -> Result<ListResponse, Status> {
+    let transport = Transport::new(BrowserFetch { origin }, Tap::new(browser::now));
+    transport.unary(LIST, &ListRequest::default(), DEADLINE).await
 }
 
 /// A heartbeat of Watch, and an OK.
@@ -61,9 +74,9 @@ fn aborted() -> bool {
 #[wasm_bindgen_test]
 async fn a_stream_is_read_to_its_status_and_not_aborted() {
     answer(&[HEARTBEAT, HEARTBEAT, OK].concat(), false);
-    let mut stream = client().watch(WatchRequest::default()).await.expect("opened").into_inner();
+    let mut stream = watch();
     let mut count = 0;
-    while stream.message().await.expect("sound").is_some() {
+    while stream.try_next().await.expect("sound").is_some() {
         count += 1;
     }
     drop(stream);
@@ -74,8 +87,8 @@ async fn a_stream_is_read_to_its_status_and_not_aborted() {
 #[wasm_bindgen_test]
 async fn a_dropped_stream_is_aborted() {
     answer(HEARTBEAT, false);
-    let mut stream = client().watch(WatchRequest::default()).await.expect("opened").into_inner();
-    assert!(stream.message().await.expect("sound").is_some());
+    let mut stream = watch();
+    assert!(stream.try_next().await.expect("sound").is_some());
     assert!(!aborted());
     drop(stream);
     assert!(aborted());
@@ -85,24 +98,22 @@ async fn a_dropped_stream_is_aborted() {
 #[wasm_bindgen_test]
 async fn a_body_that_ends_early_is_unavailable() {
     answer(&HEARTBEAT[..3], true);
-    let mut stream = client().watch(WatchRequest::default()).await.expect("opened").into_inner();
-    assert_eq!(stream.message().await.expect_err("cut short").code(), Code::Unavailable);
+    let mut stream = watch();
+    assert_eq!(stream.try_next().await.expect_err("cut short").code(), Code::Unavailable);
     real_fetch();
 }
 
 /// The runner's own server knows nothing of gRPC.
 #[wasm_bindgen_test]
 async fn a_server_without_grpc_is_an_error_by_the_table() {
-    let status = client().get(GetRequest::default()).await.expect_err("no such page");
+    let status = list("").await.expect_err("no such page");
     assert!([Code::Unimplemented, Code::Unknown].contains(&status.code()), "{status:?}");
     assert!(status.message().contains("HTTP"), "{status:?}");
 }
 
 #[wasm_bindgen_test]
 async fn nobody_there_is_unavailable() {
-    let transport = Transport::new(BrowserFetch, Tap::new(browser::now));
     // Browsers refuse port 1 themselves.
-    let mut client = RidesClient::with_origin(transport, "http://127.0.0.1:1".parse().expect("a URI"));
-    let status = client.get(GetRequest::default()).await.expect_err("nobody there");
+    let status = list("http://127.0.0.1:1").await.expect_err("nobody there");
     assert_eq!(status.code(), Code::Unavailable);
 }

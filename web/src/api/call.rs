@@ -3,7 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Status};
 
 use super::{clock::Clock, connection::backoff};
 use crate::model::Millis;
@@ -15,19 +15,12 @@ const GRACE: Millis = 500.0;
 /// Attempts after the first.
 pub const RETRIES: u32 = 3;
 
-/// A request with the deadline in its metadata.
-pub fn request<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(DEADLINE);
-    request
-}
-
 /// The answer, or DEADLINE_EXCEEDED when the server does not keep to the deadline either.
 pub async fn unary<T>(
     clock: &impl Clock,
-    call: impl Future<Output = Result<Response<T>, Status>>,
+    call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
-    within(clock, DEADLINE.as_secs_f64() * 1e3 + GRACE, call).await.map(Response::into_inner)
+    within(clock, DEADLINE.as_secs_f64() * 1e3 + GRACE, call).await
 }
 
 /// Gives `step` so many milliseconds. What is not done by then is dropped.
@@ -69,13 +62,6 @@ mod tests {
         let clock = TestClock::new();
         let status = unary::<()>(&clock, pending()).await.expect_err("late");
         assert_eq!((status.code(), clock.now()), (Code::DeadlineExceeded, 10_500.0));
-    }
-
-    #[test]
-    fn the_server_is_told_the_deadline() {
-        let request = request(());
-        let timeout = request.metadata().get("grpc-timeout").expect("set").to_str().expect("ASCII");
-        assert_eq!(timeout, "10000000u");
     }
 
     #[tokio::test(start_paused = true)]

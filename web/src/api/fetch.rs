@@ -10,73 +10,72 @@ use futures_util::{
     Stream, StreamExt as _,
     stream::{self, LocalBoxStream},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use js_sys::{Array, Reflect, Uint8Array};
-use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     AbortController, Headers, ReadableStreamDefaultReader, RequestCache, RequestInit, RequestRedirect,
 };
 
-use super::transport::{Chunks, Fetch};
+use super::{
+    status::Metadata,
+    transport::{Chunks, Fetch, Request, Response},
+};
 
-/// Requests of the page, to where it came from.
-#[derive(Clone, Copy)]
-pub struct BrowserFetch;
+/// Requests of the page.
+#[derive(Clone, Copy, Default)]
+pub struct BrowserFetch {
+    /// "http://…"; empty: where the page came from.
+    pub origin: &'static str,
+}
 
 impl Fetch for BrowserFetch {
     type Chunks = BrowserChunks;
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<Response<BrowserChunks>, String> {
-        fetch(request).await.map_err(|error| format!("the server cannot be reached ({})", describe(&error)))
+    async fn fetch(&self, request: Request) -> Result<Response<BrowserChunks>, String> {
+        let request = fetch(self.origin, request);
+        request.await.map_err(|error| format!("the server cannot be reached ({})", describe(&error)))
     }
 }
 
-async fn fetch(request: Request<Bytes>) -> Result<Response<BrowserChunks>, JsValue> {
+async fn fetch(origin: &str, request: Request) -> Result<Response<BrowserChunks>, JsValue> {
     let abort = AbortOnDrop::new()?;
-    let (head, body) = request.into_parts();
-
     let headers = Headers::new()?;
-    for (name, value) in &head.headers {
-        headers.append(name.as_str(), &String::from_utf8_lossy(value.as_bytes()))?;
+    for (name, value) in &request.headers {
+        headers.append(name, value)?;
     }
     let init = RequestInit::new();
-    init.set_method(head.method.as_str());
+    init.set_method("POST");
     init.set_headers_headers(&headers);
-    init.set_body(&Uint8Array::from(&body[..]));
+    init.set_body(&Uint8Array::from(&request.body[..]));
     init.set_cache(RequestCache::NoStore);
     init.set_redirect(RequestRedirect::Error);
     init.set_signal(Some(&abort.controller.signal()));
 
     let window = web_sys::window().ok_or("there is no window")?;
-    let fetched = window.fetch_with_str_and_init(&head.uri.to_string(), &init);
+    let fetched = window.fetch_with_str_and_init(&format!("{origin}{}", request.path), &init);
     let fetched: web_sys::Response = JsFuture::from(fetched).await?.dyn_into()?;
 
-    let mut response = Response::new(());
-    *response.status_mut() = fetched.status().try_into().map_err(|_| "not an HTTP status")?;
-    *response.headers_mut() = read_headers(&fetched.headers());
     let reader = match fetched.body() {
         Some(body) => Some(body.get_reader().dyn_into()?),
         None => None,
     };
-    Ok(response.map(|()| BrowserChunks {
-        chunks: SendWrapper::new(read_chunks(reader).boxed_local()),
-        abort: SendWrapper::new(abort),
-    }))
+    Ok(Response {
+        status: fetched.status(),
+        headers: read_headers(&fetched.headers()),
+        chunks: BrowserChunks { chunks: read_chunks(reader).boxed_local(), abort },
+    })
 }
 
-fn read_headers(headers: &Headers) -> HeaderMap {
-    let mut map = HeaderMap::new();
+fn read_headers(headers: &Headers) -> Metadata {
+    let mut metadata = Metadata::default();
     for entry in headers.entries().into_iter().flatten() {
         let entry: Array = entry.unchecked_into();
-        let name = entry.get(0).as_string().and_then(|name| HeaderName::try_from(name).ok());
-        let value = entry.get(1).as_string().and_then(|value| HeaderValue::try_from(value).ok());
-        if let (Some(name), Some(value)) = (name, value) {
-            map.append(name, value);
+        if let (Some(name), Some(value)) = (entry.get(0).as_string(), entry.get(1).as_string()) {
+            metadata.append(&name, &value);
         }
     }
-    map
+    metadata
 }
 
 fn read_chunks(reader: Option<ReadableStreamDefaultReader>) -> impl Stream<Item = Result<Bytes, String>> {
@@ -99,10 +98,10 @@ async fn read_chunk(reader: &ReadableStreamDefaultReader) -> Result<Option<Bytes
     Ok(Some(chunk.to_vec().into()))
 }
 
-/// The body of a fetched response. JavaScript's handles stay on the page's one thread; tonic asks for `Send`.
+/// The body of a fetched response.
 pub struct BrowserChunks {
-    chunks: SendWrapper<LocalBoxStream<'static, Result<Bytes, String>>>,
-    abort: SendWrapper<AbortOnDrop>,
+    chunks: LocalBoxStream<'static, Result<Bytes, String>>,
+    abort: AbortOnDrop,
 }
 
 impl Stream for BrowserChunks {

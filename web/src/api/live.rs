@@ -6,15 +6,13 @@
 use std::{future::pending, pin::pin};
 
 use futures_channel::mpsc;
-use futures_util::{
-    FutureExt as _, StreamExt as _, TryFutureExt as _, select_biased, stream::LocalBoxStream,
-};
-use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, select_biased, stream::LocalBoxStream};
+use tonic::Status;
 
 use super::{
     clock::Clock,
     connection::{Event, Machine, SILENCE, Step},
+    status::drain_for,
 };
 use crate::model::{Connection, Millis};
 
@@ -36,13 +34,6 @@ pub enum Signal {
     Reconnect,
     /// What is watched has changed: open anew, and drop the old stream when the new one has answered.
     Reopen,
-}
-
-/// An attempt that first makes the call and then yields what the call answers with.
-pub fn attempt<F: 'static>(
-    call: impl Future<Output = Result<tonic::Response<tonic::Streaming<F>>, Status>> + 'static,
-) -> Attempt<F> {
-    call.map_ok(tonic::Response::into_inner).try_flatten_stream().boxed_local()
 }
 
 /// What is watched, and what becomes of it.
@@ -173,18 +164,14 @@ async fn next_input<F>(
     }
 }
 
-/// How long a server that is going away wants to be left alone, in milliseconds.
-fn drain_for(status: &Status) -> Option<Millis> {
-    let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
-    delay.filter(|_| status.code() == Code::Unavailable).map(|delay| delay.as_secs_f64() * 1e3)
-}
-
 #[cfg(test)]
 mod tests {
     use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
     use futures_util::{SinkExt as _, future::join, stream};
     use tokio::time::{advance, sleep};
+    use tonic::Code;
+    use tonic_types::StatusExt as _;
 
     use super::{super::clock::TestClock, *};
 

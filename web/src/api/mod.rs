@@ -1,40 +1,43 @@
 //! gRPC-Web in the page: the transport over `fetch`, the tap on it, and live connections.
 //!
-//! [`frames`] (bytes to frames) → [`body`] (frames to what tonic reads) → [`transport`] (a `tower::Service`
-//! under generated clients). [`connection`] (pure) → [`live`] (the task around it) keeps a stream open, and
-//! [`call`] is for single answers. Only [`fetch`] and the clock need a browser.
+//! [`frames`] (bytes to frames) → [`messages`] (frames to messages and a status) → [`transport`] (calls, typed
+//! by [`methods`]). [`connection`] (pure) → [`live`] (the task around it) keeps a stream open, and [`call`] is
+//! for single answers. Only [`fetch`] and the clock need a browser.
 
-use rides_proto::v1::{city_client::CityClient, fleet_client::FleetClient, rides_client::RidesClient};
+use bytes::Bytes;
+use futures_util::stream::LocalBoxStream;
+use prost::Message;
+use tonic::Status;
 
+use self::{clock::BrowserClock, methods::Method};
 use crate::browser;
 
-pub mod body;
 pub mod call;
 pub mod clock;
 pub mod connection;
 pub mod fetch;
 pub mod frames;
 pub mod live;
+pub mod messages;
+pub mod methods;
+pub mod status;
 pub mod tap;
 pub mod transport;
 
 #[cfg(test)]
 mod tests;
 
-/// The transport of the page's clients.
-pub type PageTransport = transport::Transport<fetch::BrowserFetch>;
-
-/// Clients of the server that the page came from. Cheap to clone; clones share the tap.
+/// Calls of the server that the page came from. Cheap to clone; clones share the tap.
 #[derive(Clone)]
 pub struct Api {
-    transport: PageTransport,
+    transport: transport::Transport<fetch::BrowserFetch>,
 }
 
 impl Api {
-    /// Clients with a tap of their own.
+    /// Calls with a tap of their own.
     pub fn new() -> Self {
         let tap = tap::Tap::new(browser::now);
-        Self { transport: transport::Transport::new(fetch::BrowserFetch, tap) }
+        Self { transport: transport::Transport::new(fetch::BrowserFetch::default(), tap) }
     }
 
     /// What the calls sent and received.
@@ -42,19 +45,38 @@ impl Api {
         self.transport.tap()
     }
 
-    /// `rides.v1.Rides`.
-    pub fn rides(&self) -> RidesClient<PageTransport> {
-        RidesClient::new(self.transport.clone())
+    /// The answer within [`call::DEADLINE`], or DEADLINE_EXCEEDED.
+    pub async fn ask<Q: Message, A: Message + Default>(
+        &self,
+        method: Method<Q, A>,
+        request: &Q,
+    ) -> Result<A, Status> {
+        transport::decode(self.answer(method.path(), request.encode_to_vec()).await?)
     }
 
-    /// `rides.v1.Fleet`.
-    pub fn fleet(&self) -> FleetClient<PageTransport> {
-        FleetClient::new(self.transport.clone())
+    /// The same, tried again while the server cannot be reached. Only for calls that are safe to repeat.
+    pub async fn ask_again<Q: Message, A: Message + Default>(
+        &self,
+        method: Method<Q, A>,
+        request: &Q,
+    ) -> Result<A, Status> {
+        let message = request.encode_to_vec();
+        let answer =
+            call::retrying(&BrowserClock, async || self.answer(method.path(), message.clone()).await);
+        transport::decode(answer.await?)
     }
 
-    /// `rides.v1.City`.
-    pub fn city(&self) -> CityClient<PageTransport> {
-        CityClient::new(self.transport.clone())
+    /// The answers, from before the call is made to its end; an error is the last item.
+    pub fn open<Q: Message, A: Message + Default + 'static>(
+        &self,
+        method: Method<Q, A>,
+        request: &Q,
+    ) -> LocalBoxStream<'static, Result<A, Status>> {
+        self.transport.stream(method, request)
+    }
+
+    async fn answer(&self, path: &'static str, message: Vec<u8>) -> Result<Bytes, Status> {
+        call::unary(&BrowserClock, self.transport.answer(path, message, call::DEADLINE)).await
     }
 }
 

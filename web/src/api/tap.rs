@@ -7,6 +7,7 @@ use std::{
 
 use tonic::{Code, Status};
 
+use super::status::Metadata;
 use crate::model::Millis;
 
 /// Calls kept; the oldest go first.
@@ -71,6 +72,8 @@ pub struct CallEnd {
     pub code: Code,
     /// Its text; may be empty.
     pub message: String,
+    /// What came with it from the server.
+    pub trailers: Metadata,
 }
 
 /// A bounded record of the newest calls. Clones share it.
@@ -155,12 +158,13 @@ impl TappedCall {
     }
 
     /// The call ended. Only the first end counts.
-    pub(crate) fn end(&self, status: &Status) {
+    pub(crate) fn end(&self, status: &Status, trailers: Metadata) {
         self.record(|call, at| {
             call.end.get_or_insert_with(|| CallEnd {
                 at,
                 code: status.code(),
                 message: status.message().to_owned(),
+                trailers,
             });
         });
     }
@@ -180,7 +184,7 @@ impl TappedCall {
 
 impl Drop for TappedCall {
     fn drop(&mut self) {
-        self.end(&Status::cancelled("given up by the page"));
+        self.end(&Status::cancelled("given up by the page"), Metadata::default());
     }
 }
 
@@ -199,7 +203,7 @@ mod tests {
         call.frame(Direction::Out, 10);
         call.frame(Direction::In, 20);
         call.frame(Direction::In, 30);
-        call.end(&Status::new(Code::Ok, ""));
+        call.end(&Status::new(Code::Ok, ""), Metadata::default());
         drop(call);
 
         let [record] = &tap.calls()[..] else { panic!("one call") };
@@ -207,7 +211,8 @@ mod tests {
             (record.sent, record.received),
             (Totals { frames: 1, bytes: 10 }, Totals { frames: 2, bytes: 50 })
         );
-        assert_eq!(record.end, Some(CallEnd { at: 7.0, code: Code::Ok, message: String::new() }));
+        let trailers = Metadata::default();
+        assert_eq!(record.end, Some(CallEnd { at: 7.0, code: Code::Ok, message: String::new(), trailers }));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The whole client stack, from scripted bytes to a generated client, on the host.
+//! The whole client stack, from scripted bytes to messages, on the host.
 
 use std::{
     collections::VecDeque,
@@ -11,18 +11,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::Stream;
-use http::{Request, Response};
+use futures_util::{Stream, TryStreamExt as _};
 use proptest::prelude::*;
 use prost::Message as _;
-use rides_proto::v1::{
-    GetRequest, GetResponse, Ride, WatchRequest, WatchResponse, rides_client::RidesClient,
-};
+use rides_proto::v1::{ListRequest, ListResponse, Ride, WatchRequest, WatchResponse};
 use tonic::{Code, Status};
 
 use super::{
+    call::DEADLINE,
+    methods::{LIST, WATCH_RIDE},
+    status::Metadata,
     tap::{Direction, Tap},
-    transport::{Chunks, Fetch, Transport},
+    transport::{Chunks, Fetch, Request, Response, Transport},
 };
 
 /// A server that always answers the same.
@@ -40,21 +40,21 @@ struct Script {
 impl Fetch for Script {
     type Chunks = ScriptChunks;
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<Response<ScriptChunks>, String> {
-        assert_eq!(request.headers()["content-type"], "application/grpc-web+proto");
+    async fn fetch(&self, request: Request) -> Result<Response<ScriptChunks>, String> {
+        assert!(request.headers.contains(&("content-type", "application/grpc-web+proto".to_owned())));
         if self.unreachable {
             return Err("nobody there".to_owned());
         }
-        let mut response = Response::builder().status(self.http_status);
+        let mut headers = Metadata::default();
         for (name, value) in &self.headers {
-            response = response.header(*name, *value);
+            headers.append(name, value);
         }
         let chunks = ScriptChunks {
             chunks: self.chunks.clone().into(),
             stalls: self.stalls,
             given_up: Some(self.given_up.clone()),
         };
-        response.body(chunks).map_err(|error| error.to_string())
+        Ok(Response { status: self.http_status, headers, chunks })
     }
 }
 
@@ -114,28 +114,28 @@ impl Script {
         self
     }
 
-    fn client(&self) -> RidesClient<Transport<Self>> {
-        RidesClient::new(Transport::new(self.clone(), Tap::new(|| 0.0)))
+    fn transport(&self) -> Transport<Self> {
+        Transport::new(self.clone(), Tap::new(|| 0.0))
     }
 
-    /// A unary call: the answer's ride id, or the status.
-    async fn get(&self) -> Result<String, Status> {
-        let answer = self.client().get(GetRequest::default()).await?;
-        Ok(answer.into_inner().ride.unwrap_or_default().ride_id)
+    /// A unary call: the answer's only ride, or the status.
+    async fn list(&self) -> Result<String, Status> {
+        let mut answer = self.transport().unary(LIST, &ListRequest::default(), DEADLINE).await?;
+        Ok(answer.rides.remove(0).ride_id)
     }
 
     /// A stream, read to its end: how many messages, and how it ended.
     async fn watch(&self) -> (usize, Result<(), Status>) {
-        let mut stream = match self.client().watch(WatchRequest::default()).await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) => return (0, Err(status)),
-        };
+        let mut stream = self.transport().stream(WATCH_RIDE, &WatchRequest::default());
         let mut count = 0;
         loop {
-            match stream.message().await {
+            match stream.try_next().await {
                 Ok(Some(_)) => count += 1,
                 Ok(None) => return (count, Ok(())),
-                Err(status) => return (count, Err(status)),
+                Err(status) => {
+                    assert!(matches!(stream.try_next().await, Ok(None)), "an error is the end");
+                    return (count, Err(status));
+                }
             }
         }
     }
@@ -147,7 +147,7 @@ fn frame(flag: u8, content: &[u8]) -> Vec<u8> {
 
 fn ride(id: &str) -> Vec<u8> {
     let ride = Ride { ride_id: id.to_owned(), ..Default::default() };
-    frame(0, &GetResponse { ride: Some(ride) }.encode_to_vec())
+    frame(0, &ListResponse { rides: vec![ride], ..Default::default() }.encode_to_vec())
 }
 
 fn event() -> Vec<u8> {
@@ -180,7 +180,7 @@ async fn a_trailer_frame_split_at_every_byte_keeps_its_status() {
 #[tokio::test]
 async fn trailers_glued_to_the_last_message_are_read() {
     let script = Script::grpc_web([[ride("r1"), trailers("grpc-status: 0\r\n")].concat()]);
-    assert_eq!(script.get().await.expect("OK"), "r1");
+    assert_eq!(script.list().await.expect("OK"), "r1");
     let script = Script::grpc_web([[event(), event(), trailers(NOT_FOUND)].concat()]);
     assert!(matches!(script.watch().await, (2, Err(status)) if status.code() == Code::NotFound));
 }
@@ -189,13 +189,13 @@ async fn trailers_glued_to_the_last_message_are_read() {
 async fn a_status_in_the_headers_ends_the_call() {
     let headers = [("grpc-status", "5"), ("grpc-message", "no%20such%20ride")];
     let script = Script::grpc_web([]).with_headers(&headers);
-    let status = script.get().await.expect_err("NOT_FOUND");
+    let status = script.list().await.expect_err("NOT_FOUND");
     assert_eq!((status.code(), status.message()), (Code::NotFound, "no such ride"));
     assert!(matches!(script.watch().await, (0, Err(status)) if status.code() == Code::NotFound));
 
     // As tonic answers a deadline: neither the right framing nor the right content type.
     let script = Script { headers: vec![("content-type", "application/grpc")], ..Script::grpc_web([]) };
-    let status = script.with_headers(&[("grpc-status", "4")]).get().await.expect_err("late");
+    let status = script.with_headers(&[("grpc-status", "4")]).list().await.expect_err("late");
     assert_eq!(status.code(), Code::DeadlineExceeded);
 
     let script = Script::grpc_web([]).with_headers(&[("grpc-status", "0")]);
@@ -233,7 +233,7 @@ async fn a_body_cut_short_at_any_byte_is_unavailable() {
     }
     let whole = [ride("r1"), trailers("grpc-status:0\r\n")].concat();
     for cut in 0..whole.len() {
-        let status = Script::grpc_web([whole[..cut].to_vec()]).get().await.expect_err("cut short");
+        let status = Script::grpc_web([whole[..cut].to_vec()]).list().await.expect_err("cut short");
         assert_eq!(status.code(), Code::Unavailable, "cut {cut}");
     }
 }
@@ -254,18 +254,18 @@ async fn http_errors_become_grpc_codes() {
         (200, Code::Unknown),
     ];
     for (http, code) in table {
-        let status = Script::http(http, "text/html").get().await.expect_err("an error");
+        let status = Script::http(http, "text/html").list().await.expect_err("an error");
         assert_eq!(status.code(), code, "HTTP {http}");
     }
     // A gRPC server behind a broken proxy: the framing is right, and the status is missing.
     let script = Script { http_status: 403, ..Script::grpc_web([]) };
-    assert_eq!(script.get().await.expect_err("an error").code(), Code::PermissionDenied);
+    assert_eq!(script.list().await.expect_err("an error").code(), Code::PermissionDenied);
 }
 
 #[tokio::test]
 async fn nobody_there_is_unavailable() {
     let script = Script { unreachable: true, ..Script::grpc_web([]) };
-    let status = script.get().await.expect_err("unreachable");
+    let status = script.list().await.expect_err("unreachable");
     assert_eq!((status.code(), status.message()), (Code::Unavailable, "nobody there"));
 }
 
@@ -273,7 +273,7 @@ async fn nobody_there_is_unavailable() {
 async fn a_length_of_four_gigabytes_is_an_error() {
     for flag in [0, 0x80] {
         let script = Script::grpc_web([vec![flag, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]]);
-        assert_eq!(script.get().await.expect_err("too long").code(), Code::ResourceExhausted);
+        assert_eq!(script.list().await.expect_err("too long").code(), Code::ResourceExhausted);
     }
 }
 
@@ -289,9 +289,8 @@ async fn the_status_does_not_wait_for_the_body_to_close() {
 async fn a_dropped_stream_gives_its_request_up() {
     let mut script = Script::grpc_web([event()]);
     script.stalls = true;
-    let mut client = script.client();
-    let mut stream = client.watch(WatchRequest::default()).await.expect("opened").into_inner();
-    assert!(stream.message().await.expect("a heartbeat").is_some());
+    let mut stream = script.transport().stream(WATCH_RIDE, &WatchRequest::default());
+    assert!(stream.try_next().await.expect("a heartbeat").is_some());
     assert!(!script.given_up.load(Ordering::Relaxed));
     drop(stream);
     assert!(script.given_up.load(Ordering::Relaxed));
@@ -299,22 +298,31 @@ async fn a_dropped_stream_gives_its_request_up() {
 
 #[tokio::test]
 async fn repeated_metadata_is_kept() {
-    let end = trailers("grpc-status:9\r\nx-tag:a\r\nx-tag:b\r\n");
-    let status = Script::grpc_web([end]).get().await.expect_err("FAILED_PRECONDITION");
-    let tags: Vec<_> = status.metadata().get_all("x-tag").iter().collect();
-    assert_eq!(tags, ["a", "b"]);
+    let script = Script::grpc_web([trailers("grpc-status:9\r\nx-tag:a\r\nx-tag:b\r\n")]);
+    let transport = script.transport();
+    let status = transport.unary(LIST, &ListRequest::default(), DEADLINE).await.expect_err("a status");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    let end = transport.tap().calls().remove(0).end.expect("it ended");
+    assert_eq!(end.trailers.get_all("x-tag").collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn an_ok_without_an_answer_is_an_error() {
+    let script = Script::grpc_web([trailers("grpc-status:0\r\n")]);
+    assert_eq!(script.list().await.expect_err("no answer").code(), Code::Internal);
+    let garbled = Script::grpc_web([[frame(0, &[0xff]), trailers("grpc-status:0\r\n")].concat()]);
+    assert_eq!(garbled.list().await.expect_err("no message").code(), Code::Internal);
 }
 
 #[tokio::test]
 async fn the_tap_sees_what_passed() {
     let script = Script::grpc_web([[ride("r1"), trailers("grpc-status:0\r\n")].concat()]);
-    let tap = Tap::new(|| 3.0);
-    let mut client = RidesClient::new(Transport::new(script, tap.clone()));
-    let request = GetRequest { ride_id: "r1".to_owned() };
-    client.get(request.clone()).await.expect("OK");
+    let transport = script.transport();
+    let request = ListRequest { page_size: 7, ..Default::default() };
+    transport.unary(LIST, &request, DEADLINE).await.expect("OK");
 
-    let [call] = &tap.calls()[..] else { panic!("one call") };
-    assert_eq!(&*call.method, "rides.v1.Rides/Get");
+    let [call] = &transport.tap().calls()[..] else { panic!("one call") };
+    assert_eq!(&*call.method, "rides.v1.Rides/List");
     let sizes: Vec<_> = call.frames.iter().map(|frame| (frame.direction, frame.bytes as usize)).collect();
     assert_eq!(sizes, [(Direction::Out, request.encoded_len()), (Direction::In, ride("r1").len() - 5)]);
     assert_eq!(call.end.as_ref().map(|end| end.code), Some(Code::Ok));

@@ -1,37 +1,46 @@
-//! gRPC-Web for tonic's generated clients, over anything that can fetch.
+//! gRPC-Web over anything that can fetch: unary and server-streaming calls, one message out.
 //!
-//! It takes the place of `tonic_web::GrpcWebClientLayer`: that one needs a body whose frames are sound before
-//! it can be trusted with them (a repeated trailer keeps its last value only, a cut body is DATA_LOSS or
-//! nothing, a length near 2³² overflows on wasm32), and once they are there is nothing left for it to do.
+//! Calls are typed by their [`Method`] at the surface; below it there are bytes, so that the page carries this
+//! code once and not once for every RPC (tonic's own client would be a third of the page).
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::Stream;
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, HeaderName},
-};
-use http_body_util::BodyExt as _;
+use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::LocalBoxStream};
+use prost::Message;
 use tonic::{Code, Status};
 
 use super::{
-    body::ResponseBody,
-    tap::{Direction, Tap, TappedCall},
+    messages::Messages,
+    methods::Method,
+    status::Metadata,
+    tap::{Direction, Tap},
 };
 
 const GRPC_WEB: &str = "application/grpc-web";
-const GRPC_WEB_PROTO: HeaderValue = HeaderValue::from_static("application/grpc-web+proto");
-/// The headers that end a call.
-pub(super) const STATUS_HEADERS: [HeaderName; 3] = [
-    HeaderName::from_static("grpc-status"),
-    HeaderName::from_static("grpc-message"),
-    HeaderName::from_static("grpc-status-details-bin"),
-];
+const GRPC_WEB_PROTO: &str = "application/grpc-web+proto";
+
+/// An HTTP request: a POST.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// From the root: "/rides.v1.Rides/Book".
+    pub path: String,
+    /// Names and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// All of it: a browser cannot send a body while it reads the response.
+    pub body: Vec<u8>,
+}
+
+/// An HTTP response.
+#[derive(Clone, Debug)]
+pub struct Response<C> {
+    /// Of HTTP.
+    pub status: u16,
+    /// All that the browser shows.
+    pub headers: Metadata,
+    /// The body.
+    pub chunks: C,
+}
 
 /// Something that makes HTTP requests: the browser, or a script in a test.
 ///
@@ -40,18 +49,17 @@ pub trait Fetch: Clone + 'static {
     /// The body of a response as it arrives.
     type Chunks: Chunks;
 
-    /// Sends a request; its path is relative to the page. Fails, with a text for people, only when there is
-    /// no HTTP response.
-    fn fetch(&self, request: Request<Bytes>) -> impl Future<Output = Result<Response<Self::Chunks>, String>>;
+    /// Sends a request. Fails, with a text for people, only when there is no HTTP response.
+    fn fetch(&self, request: Request) -> impl Future<Output = Result<Response<Self::Chunks>, String>>;
 }
 
 /// The body of a response, in the pieces the network makes of it. An error is a text for people.
-pub trait Chunks: Stream<Item = Result<Bytes, String>> + Unpin + Send + 'static {
+pub trait Chunks: Stream<Item = Result<Bytes, String>> + Unpin + 'static {
     /// Nothing more is needed and the server is done: dropping the chunks must not cut the connection.
     fn complete(&mut self);
 }
 
-/// A [`tower::Service`] for generated clients: unary and server-streaming calls, one message out.
+/// Makes calls.
 #[derive(Clone)]
 pub struct Transport<F> {
     fetch: F,
@@ -68,105 +76,121 @@ impl<F: Fetch> Transport<F> {
     pub fn tap(&self) -> &Tap {
         &self.tap
     }
-}
 
-impl<F: Fetch> tower::Service<Request<tonic::body::Body>> for Transport<F> {
-    type Response = Response<ResponseBody<F::Chunks>>;
-    type Error = Status;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>>>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
+    /// The one answer to `request`. The server is told the deadline; keeping to it is for the caller.
+    pub async fn unary<Q: Message, A: Message + Default>(
+        &self,
+        method: Method<Q, A>,
+        request: &Q,
+        deadline: Duration,
+    ) -> Result<A, Status> {
+        decode(self.answer(method.path(), request.encode_to_vec(), deadline).await?)
     }
 
-    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        let fetch = self.fetch.clone();
-        let call = self.tap.begin(request.uri().path().trim_start_matches('/'));
-        Box::pin(async move {
-            match exchange(fetch, request, &call).await {
-                Ok((head, answer)) => Ok(Response::from_parts(head, answer.into_body(call))),
-                Err(status) => {
-                    call.end(&status);
-                    Err(status)
-                }
-            }
-        })
+    /// The answers to `request`, from before the call is made to its end; an error is the last item.
+    pub fn stream<Q: Message, A: Message + Default + 'static>(
+        &self,
+        method: Method<Q, A>,
+        request: &Q,
+    ) -> LocalBoxStream<'static, Result<A, Status>> {
+        let answers = self.answers(method.path(), request.encode_to_vec());
+        answers.map(|message| decode(message?)).boxed_local()
     }
-}
 
-/// What a response promises: its chunks, and how the call ends if they do not say.
-struct Answer<C> {
-    chunks: Option<C>,
-    without_status: Result<HeaderMap, Status>,
-}
-
-impl<C: Chunks> Answer<C> {
-    fn into_body(self, call: TappedCall) -> ResponseBody<C> {
-        ResponseBody::new(self.chunks, self.without_status, call)
-    }
-}
-
-async fn exchange<F: Fetch>(
-    fetch: F,
-    request: Request<tonic::body::Body>,
-    call: &TappedCall,
-) -> Result<(http::response::Parts, Answer<F::Chunks>), Status> {
-    let (mut head, body) = request.into_parts();
-    // A browser cannot send a request body while it reads the response: all of it is put together first.
-    let body = body.collect().await?.to_bytes();
-    call.frame(Direction::Out, body.len().saturating_sub(5) as u32);
-    for unwanted in ["te", "user-agent"] {
-        head.headers.remove(unwanted);
-    }
-    head.headers.insert(CONTENT_TYPE, GRPC_WEB_PROTO);
-    head.headers.insert(ACCEPT, GRPC_WEB_PROTO);
-    head.headers.insert("x-grpc-web", HeaderValue::from_static("1"));
-
-    let response = fetch.fetch(Request::from_parts(head, body)).await.map_err(Status::unavailable)?;
-    let (mut head, chunks) = response.into_parts();
-    let answer = read_head(&mut head, chunks)?;
-    Ok((head, answer))
-}
-
-/// Decides what a response is before any of its body is read.
-///
-/// A status in the headers ("trailers-only") moves out of them: if the body brings one too, that one counts.
-fn read_head<C: Chunks>(head: &mut http::response::Parts, mut chunks: C) -> Result<Answer<C>, Status> {
-    let trailers = take_status(&mut head.headers);
-    let framed = head.headers.get(CONTENT_TYPE).is_some_and(is_grpc_web);
-    let without_status = match trailers {
-        Some(trailers) => Ok(trailers),
-        None if head.status == StatusCode::OK && framed => {
-            Err(Status::unavailable("the connection broke before the answer was complete"))
+    /// As [`Self::unary`], encoded.
+    pub async fn answer(
+        &self,
+        path: &'static str,
+        message: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Bytes, Status> {
+        let mut messages = self.clone().call(path, message, Some(deadline)).await?;
+        let mut answer = None;
+        while let Some(message) = messages.next().await {
+            answer = Some(message?);
         }
-        None => Err(status_of_http(head.status)),
-    };
-    if framed {
-        return Ok(Answer { chunks: Some(chunks), without_status });
+        answer.ok_or_else(|| Status::internal("the server answered OK and nothing else"))
     }
-    let trailers = without_status?;
-    chunks.complete();
-    Ok(Answer { chunks: None, without_status: Ok(trailers) })
+
+    /// As [`Self::stream`], encoded.
+    pub fn answers(
+        &self,
+        path: &'static str,
+        message: Vec<u8>,
+    ) -> LocalBoxStream<'static, Result<Bytes, Status>> {
+        self.clone().call(path, message, None).try_flatten_stream().boxed_local()
+    }
+
+    async fn call(
+        self,
+        path: &'static str,
+        message: Vec<u8>,
+        deadline: Option<Duration>,
+    ) -> Result<Messages<F::Chunks>, Status> {
+        let call = self.tap.begin(path.trim_start_matches('/'));
+        call.frame(Direction::Out, message.len() as u32);
+        let request = self.fetch.fetch(request(path, &message, deadline)).map_err(Status::unavailable);
+        match request.await.and_then(read_head) {
+            Ok((chunks, without_status)) => Ok(Messages::new(chunks, without_status, call)),
+            Err(status) => {
+                call.end(&status, Metadata::default());
+                Err(status)
+            }
+        }
+    }
 }
 
-fn take_status(headers: &mut HeaderMap) -> Option<HeaderMap> {
-    let taken: HeaderMap = STATUS_HEADERS
-        .into_iter()
-        .filter_map(|name| headers.remove(&name).map(|value| (name, value)))
-        .collect();
-    taken.contains_key(&STATUS_HEADERS[0]).then_some(taken)
+/// An answer, or INTERNAL for what cannot be read as one.
+pub fn decode<A: Message + Default>(message: Bytes) -> Result<A, Status> {
+    A::decode(message).map_err(|error| Status::internal(error.to_string()))
+}
+
+fn request(path: &str, message: &[u8], deadline: Option<Duration>) -> Request {
+    let mut headers = vec![
+        ("content-type", GRPC_WEB_PROTO.to_owned()),
+        ("accept", GRPC_WEB_PROTO.to_owned()),
+        ("x-grpc-web", "1".to_owned()),
+    ];
+    if let Some(deadline) = deadline {
+        headers.push(("grpc-timeout", format!("{}m", deadline.as_millis() as u32)));
+    }
+    let mut body = vec![0];
+    body.extend((message.len() as u32).to_be_bytes());
+    body.extend(message);
+    Request { path: path.to_owned(), headers, body }
+}
+
+/// Decides what a response is before any of its body is read: what there is to read, and how the call ends if
+/// that does not say.
+///
+/// A status in the headers ("trailers-only") counts only if the body does not bring one too.
+fn read_head<C: Chunks>(response: Response<C>) -> Result<(Option<C>, Status), Status> {
+    let Response { status, headers, mut chunks } = response;
+    let framed = headers.get("content-type").is_some_and(is_grpc_web);
+    match headers.status() {
+        Some(end) if framed => Ok((Some(chunks), end)),
+        Some(end) => {
+            chunks.complete();
+            Ok((None, end))
+        }
+        None if status == 200 && framed => {
+            let cut = Status::unavailable("the connection broke before the answer was complete");
+            Ok((Some(chunks), cut))
+        }
+        None if framed => Ok((Some(chunks), status_of_http(status))),
+        None => Err(status_of_http(status)),
+    }
 }
 
 /// Binary framing, with or without a message format or parameters; not the base64 one.
-fn is_grpc_web(content_type: &HeaderValue) -> bool {
-    let Ok(text) = content_type.to_str() else { return false };
-    let text = text.to_ascii_lowercase();
+fn is_grpc_web(content_type: &str) -> bool {
+    let text = content_type.to_ascii_lowercase();
     text.strip_prefix(GRPC_WEB).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';', ' ']))
 }
 
 /// grpc/grpc, `doc/http-grpc-status-mapping.md`: for answers of proxies that know nothing of gRPC.
-fn status_of_http(status: StatusCode) -> Status {
-    let code = match status.as_u16() {
+fn status_of_http(status: u16) -> Status {
+    let code = match status {
         400 => Code::Internal,
         401 => Code::Unauthenticated,
         403 => Code::PermissionDenied,
@@ -174,5 +198,21 @@ fn status_of_http(status: StatusCode) -> Status {
         429 | 502 | 503 | 504 => Code::Unavailable,
         _ => Code::Unknown,
     };
-    Status::new(code, format!("the server answered with HTTP {} and no gRPC status", status.as_u16()))
+    Status::new(code, format!("the server answered with HTTP {status} and no gRPC status"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_told_the_deadline() {
+        let deadline = |given| {
+            let request = request("/a/b", b"xy", given);
+            assert_eq!(request.body, b"\0\0\0\0\x02xy");
+            request.headers.into_iter().find(|(name, _)| *name == "grpc-timeout").map(|(_, value)| value)
+        };
+        assert_eq!(deadline(Some(Duration::from_secs(10))).as_deref(), Some("10000m"));
+        assert_eq!(deadline(None), None);
+    }
 }

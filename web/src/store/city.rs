@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
+use futures_util::TryStreamExt as _;
 use leptos::prelude::GetUntracked as _;
 use rides_proto::v1;
 use tonic::Status;
@@ -15,6 +16,7 @@ use crate::{
         Api, call,
         clock::{BrowserClock, Clock as _},
         connection::{FIRST_BACKOFF, SILENCE, backoff},
+        methods::GET_MAP,
     },
     browser,
     model::CityMap,
@@ -42,10 +44,10 @@ async fn load_once(api: &Api, store: Store) -> Result<(), Status> {
     let whole = store.city.get_untracked().filter(|city| city.complete);
     let have_version = whole.map(|city| city.version.clone()).unwrap_or_default();
     let request = v1::GetMapRequest { have_version: have_version.clone() };
-    let mut stream = call::within(&clock, SILENCE, api.city().get_map(request)).await?.into_inner();
+    let mut stream = api.open(GET_MAP, &request);
 
     let mut growing = Growing::default();
-    while let Some(message) = call::within(&clock, SILENCE, stream.message()).await? {
+    while let Some(message) = call::within(&clock, SILENCE, stream.try_next()).await? {
         if message.info.as_ref().is_some_and(|info| !have_version.is_empty() && info.version == have_version)
         {
             return Ok(());

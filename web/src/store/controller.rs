@@ -23,9 +23,10 @@ use super::{
 };
 use crate::{
     api::{
-        Api, call,
+        Api,
         clock::BrowserClock,
         live::{Signal, keep_open},
+        methods::{BOOK, CANCEL, FIND_PLACES, LIST, QUOTE},
         tap::Tap,
     },
     browser::{self, Shelf},
@@ -165,11 +166,7 @@ impl Controller {
             rider_id: self.rider_id.clone(),
             passenger_ids: Vec::new(),
         };
-        let clock = BrowserClock;
-        let answer = call::retrying(&clock, async || {
-            call::unary(&clock, self.api.rides().book(call::request(request.clone()))).await
-        });
-        let answer = answer.await;
+        let answer = self.api.ask_again(BOOK, &request).await;
         let unknown = matches!(&answer, Err(status) if outcome_is_unknown(status.code()));
         if !unknown {
             self.unsettled.take();
@@ -198,11 +195,8 @@ impl Controller {
             by: v1::Actor::Rider.into(),
             reason: String::new(),
         };
-        let clock = BrowserClock;
-        let answer = call::retrying(&clock, async || {
-            call::unary(&clock, self.api.rides().cancel(call::request(request.clone()))).await
-        });
-        let ride = answer.await.map_err(|status| decode::failure(&status))?.ride.unwrap_or_default();
+        let answer = self.api.ask_again(CANCEL, &request).await;
+        let ride = answer.map_err(|status| decode::failure(&status))?.ride.unwrap_or_default();
         self.store.apply(Update::Ride(decode::ride(ride)?));
         Ok(())
     }
@@ -216,7 +210,7 @@ impl Controller {
                 dropoff: Some(booking.dropoff.into()),
                 r#type: wire_type(booking.kind).into(),
             };
-            let answer = call::unary(&BrowserClock, this.api.rides().quote(call::request(request))).await;
+            let answer = this.api.ask(QUOTE, &request).await;
             let quote = answer
                 .map_err(|status| decode::failure(&status))
                 .and_then(|quote| decode::quote(quote).map_err(Failure::from));
@@ -235,8 +229,7 @@ impl Controller {
         let this = self.clone();
         self.places.run(async move {
             browser::sleep(TYPING).await;
-            let request = call::request(v1::FindPlacesRequest { query, limit: 0 });
-            let answer = call::unary(&BrowserClock, this.api.city().find_places(request)).await;
+            let answer = this.api.ask(FIND_PLACES, &v1::FindPlacesRequest { query, limit: 0 }).await;
             let places = answer.map(|found| good_part(decode::places(found.places)));
             let places = places.map_err(|status| decode::failure(&status));
             this.store.apply(Update::Places(places.map_or_else(Remote::Failed, Remote::Ready)));
@@ -303,8 +296,8 @@ impl Controller {
 
     /// A failure shows in the connection, and the next look is not far.
     async fn list(&self) {
-        let request = call::request(v1::ListRequest { page_size: LIST_SIZE, ..Default::default() });
-        if let Ok(list) = call::unary(&BrowserClock, self.api.rides().list(request)).await {
+        let request = v1::ListRequest { page_size: LIST_SIZE, ..Default::default() };
+        if let Ok(list) = self.api.ask(LIST, &request).await {
             self.store.apply(Update::Rides(good_part(decode::rides(list.rides))));
         }
     }

@@ -9,9 +9,9 @@ use rides_proto::{
     v1,
 };
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
 
 use super::fleet::{CarReport, CellUpdate, FleetFrame};
+use crate::api::status::{reason, wrong_field};
 use crate::model::{
     Area, AreaKind, CarState, Failure, Money, Place, Quote, Rail, RailKind, Ride, RideState, RideType,
     Street, StreetClass,
@@ -234,7 +234,6 @@ pub(super) fn unix_millis(time: Option<&prost_types::Timestamp>) -> i64 {
 
 /// A failed call for people and for the form.
 pub(super) fn failure(status: &Status) -> Failure {
-    let violation = status.get_details_bad_request().and_then(|mut bad| bad.field_violations.pop());
     let text = match (status.code(), status.message()) {
         (Code::DeadlineExceeded, _) => "The server took too long to answer.",
         (Code::Unavailable, "") => "The server cannot be reached.",
@@ -244,8 +243,8 @@ pub(super) fn failure(status: &Status) -> Failure {
     Failure {
         text: text.to_owned(),
         code: status.code().into(),
-        reason: status.get_details_error_info().map(|info| info.reason).unwrap_or_default(),
-        field: violation.map(|violation| violation.field).unwrap_or_default(),
+        reason: reason(status).unwrap_or_default(),
+        field: wrong_field(status).unwrap_or_default(),
     }
 }
 
@@ -266,7 +265,7 @@ mod tests {
 
     use proptest::prelude::*;
     use prost::Message as _;
-    use tonic_types::ErrorDetails;
+    use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
 

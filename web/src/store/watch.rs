@@ -15,7 +15,8 @@ use super::{Store, Update, decode, follow::Following};
 use crate::{
     api::{
         Api,
-        live::{self, Attempt, Watched},
+        live::{Attempt, Watched},
+        methods::{WATCH_FLEET, WATCH_RIDE},
     },
     browser,
     model::Connection,
@@ -28,7 +29,7 @@ const MAX_CELLS: u64 = 4096;
 pub(super) struct FleetWatch {
     pub(super) api: Api,
     pub(super) store: Store,
-    /// What the map shows, as of the newest [`live::Signal::Reopen`].
+    /// What the map shows, as of the newest [`Signal::Reopen`](crate::api::live::Signal::Reopen).
     pub(super) viewport: Rc<Cell<Bounds>>,
     /// What the newest stream was opened for.
     pub(super) opened_for: Bounds,
@@ -50,8 +51,7 @@ impl Watched for FleetWatch {
             (fleet.epoch().to_owned(), cursors)
         });
         let request = v1::WatchFleetRequest { viewport: Some(self.opened_for.into()), cursors, epoch };
-        let mut client = self.api.fleet();
-        live::attempt(async move { client.watch(request).await })
+        self.api.open(WATCH_FLEET, &request)
     }
 
     fn frame(&mut self, message: v1::WatchFleetResponse, first: bool) {
@@ -115,8 +115,7 @@ impl Watched for RideWatch {
     fn open(&mut self) -> Attempt<Self::Frame> {
         let (epoch, after_version) = self.following.cursor();
         let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
-        let mut client = self.api.rides();
-        live::attempt(async move { client.watch(request).await })
+        self.api.open(WATCH_RIDE, &request)
     }
 
     fn frame(&mut self, message: v1::WatchResponse, _: bool) {

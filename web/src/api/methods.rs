@@ -1,0 +1,85 @@
+//! The RPCs that the page calls, and what goes over them.
+
+use std::marker::PhantomData;
+
+use rides_proto::v1;
+
+/// An RPC that takes `Q` and answers with `A`, once or many times.
+pub struct Method<Q, A> {
+    path: &'static str,
+    types: PhantomData<fn(Q) -> A>,
+}
+
+impl<Q, A> Method<Q, A> {
+    /// `path`: "/package.Service/Method".
+    pub const fn new(path: &'static str) -> Self {
+        Self { path, types: PhantomData }
+    }
+
+    /// Where to call it.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+}
+
+/// `rides.v1.Rides.Quote`
+pub const QUOTE: Method<v1::QuoteRequest, v1::QuoteResponse> = Method::new("/rides.v1.Rides/Quote");
+/// `rides.v1.Rides.Book`
+pub const BOOK: Method<v1::BookRequest, v1::BookResponse> = Method::new("/rides.v1.Rides/Book");
+/// `rides.v1.Rides.Cancel`
+pub const CANCEL: Method<v1::CancelRequest, v1::CancelResponse> = Method::new("/rides.v1.Rides/Cancel");
+/// `rides.v1.Rides.List`
+pub const LIST: Method<v1::ListRequest, v1::ListResponse> = Method::new("/rides.v1.Rides/List");
+/// `rides.v1.Rides.Watch`, a stream
+pub const WATCH_RIDE: Method<v1::WatchRequest, v1::WatchResponse> = Method::new("/rides.v1.Rides/Watch");
+/// `rides.v1.Fleet.Watch`, a stream
+pub const WATCH_FLEET: Method<v1::WatchFleetRequest, v1::WatchFleetResponse> =
+    Method::new("/rides.v1.Fleet/Watch");
+/// `rides.v1.City.GetMap`, a stream
+pub const GET_MAP: Method<v1::GetMapRequest, v1::GetMapResponse> = Method::new("/rides.v1.City/GetMap");
+/// `rides.v1.City.FindPlaces`
+pub const FIND_PLACES: Method<v1::FindPlacesRequest, v1::FindPlacesResponse> =
+    Method::new("/rides.v1.City/FindPlaces");
+
+#[cfg(test)]
+mod tests {
+    use std::any::type_name;
+
+    use prost::Message as _;
+
+    use super::*;
+
+    /// The descriptor's words for a method: its types and whether it answers with a stream.
+    fn contract(path: &str) -> (String, String, bool) {
+        let files =
+            prost_types::FileDescriptorSet::decode(rides_proto::FILE_DESCRIPTOR_SET).expect("decodes");
+        let (service, name) = path.trim_start_matches('/').rsplit_once('/').expect("a path");
+        let services = files.file.iter().flat_map(|file| {
+            file.service
+                .iter()
+                .map(move |service| (format!("{}.{}", file.package(), service.name()), service))
+        });
+        let (_, service) = services.into_iter().find(|(full, _)| full == service).expect("such a service");
+        let method = service.method.iter().find(|method| method.name() == name).expect("such a method");
+        assert!(!method.client_streaming());
+        (method.input_type().to_owned(), method.output_type().to_owned(), method.server_streaming())
+    }
+
+    fn agrees<Q, A>(method: &Method<Q, A>, streams: bool) {
+        let wire = |rust: &str| format!(".rides.v1.{}", rust.rsplit("::").next().expect("a name"));
+        let ours = (wire(type_name::<Q>()), wire(type_name::<A>()), streams);
+        assert_eq!(contract(method.path()), ours, "{}", method.path());
+    }
+
+    #[test]
+    fn they_are_those_of_the_contract() {
+        agrees(&QUOTE, false);
+        agrees(&BOOK, false);
+        agrees(&CANCEL, false);
+        agrees(&LIST, false);
+        agrees(&WATCH_RIDE, true);
+        agrees(&WATCH_FLEET, true);
+        agrees(&GET_MAP, true);
+        agrees(&FIND_PLACES, false);
+    }
+}

@@ -1,0 +1,141 @@
+//! How calls end: trailers to a status, and a status to the details that google.rpc puts into it.
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::pb;
+
+use crate::model::Millis;
+
+const STATUS: &str = "grpc-status";
+const MESSAGE: &str = "grpc-message";
+const DETAILS: &str = "grpc-status-details-bin";
+
+/// Senders may leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Headers or trailers: names in lower case and their values, in the order they came in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata(Vec<(String, String)>);
+
+impl Metadata {
+    /// Adds a value. Every value of a repeated name is kept.
+    pub fn append(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_ascii_lowercase(), value.to_owned()));
+    }
+
+    /// The first value of `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| &**value)
+    }
+
+    /// Every value of `name`.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| &**value)
+    }
+
+    /// How the call ended; `None` when this does not say.
+    pub fn status(&self) -> Option<Status> {
+        let code = Code::from_bytes(self.get(STATUS)?.as_bytes());
+        let message = self.get(MESSAGE).map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
+        // Details that cannot be read must not hide the status.
+        let details = self.get(DETAILS).and_then(|text| BASE64.decode(text).ok());
+        Some(Status::with_details(
+            code,
+            message.unwrap_or_default(),
+            details.map_or_else(Bytes::new, Bytes::from),
+        ))
+    }
+}
+
+/// Why, for machines: [`pb::ErrorInfo`]'s reason, such as "OFF_MAP".
+pub fn reason(status: &Status) -> Option<String> {
+    detail(status, "ErrorInfo").map(|info: pb::ErrorInfo| info.reason)
+}
+
+/// The field of the request that is wrong: the last one of [`pb::BadRequest`].
+pub fn wrong_field(status: &Status) -> Option<String> {
+    let mut bad: pb::BadRequest = detail(status, "BadRequest")?;
+    bad.field_violations.pop().map(|violation| violation.field)
+}
+
+/// How long a server that is going away wants to be left alone.
+pub fn drain_for(status: &Status) -> Option<Millis> {
+    if status.code() != Code::Unavailable {
+        return None;
+    }
+    let delay = detail::<pb::RetryInfo>(status, "RetryInfo")?.retry_delay?;
+    Some(delay.seconds as f64 * 1e3 + f64::from(delay.nanos) / 1e6)
+}
+
+/// The first detail of the kind google.rpc calls `name`.
+fn detail<M: Message + Default>(status: &Status, name: &str) -> Option<M> {
+    let mut details = pb::Status::decode(status.details()).ok()?.details.into_iter();
+    let any =
+        details.find(|any| any.type_url.strip_prefix("type.googleapis.com/google.rpc.") == Some(name))?;
+    M::decode(&any.value[..]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    use super::*;
+
+    fn metadata(entries: &[(&str, &str)]) -> Metadata {
+        let mut metadata = Metadata::default();
+        for (name, value) in entries {
+            metadata.append(name, value);
+        }
+        metadata
+    }
+
+    #[test]
+    fn a_status_reads_as_tonic_wrote_it() {
+        let mut details = ErrorDetails::with_bad_request_violation("pickup", "250 m from any street");
+        details.set_error_info("OFF_MAP", "rides.v1", []);
+        let sent = Status::with_error_details(Code::InvalidArgument, "100 % föul", details);
+        let written = sent.clone().into_http::<()>();
+        let mut trailers = Metadata::default();
+        for (name, value) in written.headers() {
+            trailers.append(name.as_str(), value.to_str().expect("ASCII"));
+        }
+        let status = trailers.status().expect("it says so");
+        assert_eq!((status.code(), status.message()), (sent.code(), sent.message()));
+        assert_eq!(status.details(), sent.details());
+        assert_eq!(
+            (reason(&status).as_deref(), wrong_field(&status).as_deref()),
+            (Some("OFF_MAP"), Some("pickup"))
+        );
+        assert_eq!(drain_for(&status), None);
+    }
+
+    #[test]
+    fn odd_trailers_still_say_how_it_ended() {
+        assert_eq!(metadata(&[("grpc-message", "x")]).status().map(|status| status.code()), None);
+        let strange = metadata(&[("GRPC-Status", "99"), (DETAILS, "~"), (MESSAGE, "%")]);
+        let status = strange.status().expect("it says so");
+        assert_eq!((status.code(), status.message(), status.details()), (Code::Unknown, "%", &[][..]));
+        let padded = metadata(&[(STATUS, "5"), (DETAILS, "CAU=")]).status().expect("it says so");
+        let bare = metadata(&[(STATUS, "5"), (DETAILS, "CAU")]).status().expect("it says so");
+        assert_eq!((padded.details(), bare.details()), (&[8, 5][..], &[8, 5][..]));
+    }
+
+    #[test]
+    fn only_an_unavailable_server_drains() {
+        let wait = || ErrorDetails::with_retry_info(Some(Duration::from_millis(1_500)));
+        let told = |code| drain_for(&Status::with_error_details(code, "", wait()));
+        assert_eq!((told(Code::Unavailable), told(Code::ResourceExhausted)), (Some(1_500.0), None));
+        assert_eq!(drain_for(&Status::with_details(Code::Unavailable, "", vec![0xff].into())), None);
+    }
+}
