@@ -12,14 +12,13 @@ use super::{
     icons::Swap,
     place_field::PlaceField,
     quote::QuoteCard,
-    ui::Ui,
+    ui::{Ui, press, yes_no},
     words,
 };
 
 #[component]
 pub(super) fn Booking(ui: Ui) -> impl IntoView {
-    let can_swap =
-        Memo::new(move |_| ui.draft.with(|draft| draft.pickup.is_some() || draft.dropoff.is_some()));
+    let is_empty = move || ui.draft.with(|draft| draft.pickup.is_none() && draft.dropoff.is_none());
     view! {
         <section class="card booking" aria-labelledby="booking-title">
             <h2 id="booking-title">"Book a ride"</h2>
@@ -29,24 +28,23 @@ pub(super) fn Booking(ui: Ui) -> impl IntoView {
                 <button
                     class="icon-button swap"
                     aria-label="Swap pickup and drop-off"
-                    disabled=move || !can_swap.get()
-                    on:click=move |_| ui.change_draft(Draft::swap)
+                    disabled=is_empty
+                    on:click=press(move || ui.change_draft(Draft::swap))
                 >
                     <Swap />
                 </button>
             </div>
             <div class="kinds" role="radiogroup" aria-label="Kind of ride">
-                <Kind ui=ui kind=RideType::Regular about="A car to yourself" />
-                <Kind ui=ui kind=RideType::Pool about="Shared, cheaper" />
+                {kind_option(ui, RideType::Regular, "A car to yourself")}
+                {kind_option(ui, RideType::Pool, "Shared, cheaper")}
             </div>
             <QuoteCard ui=ui />
-            <BookButton ui=ui />
+            <div class="book">{move || book(ui)}</div>
         </section>
     }
 }
 
-#[component]
-fn Kind(ui: Ui, kind: RideType, about: &'static str) -> impl IntoView {
+fn kind_option(ui: Ui, kind: RideType, about: &'static str) -> impl IntoView {
     view! {
         <label class="kind">
             <input
@@ -82,41 +80,34 @@ impl Button {
     }
 }
 
-#[component]
-fn BookButton(ui: Ui) -> impl IntoView {
-    let button = Memo::new(move |_| {
-        ui.store.quote.with(|quote| ui.store.action.with(|action| Button::of(quote, action)))
+fn book(ui: Ui) -> impl IntoView {
+    let button = ui.store.quote.with(|quote| ui.store.action.with(|action| Button::of(quote, action)));
+    let failure = ui.failure_elsewhere().map(|failure| {
+        view! {
+            <p class="error" role="alert">
+                {format::failure(&failure)}
+                " "
+                <button class="link" on:click=press(move || ui.retry())>"Try again"</button>
+            </p>
+        }
     });
-    let failure = Memo::new(move |_| ui.failure_elsewhere());
+    let is_busy = button == Button::Busy;
+    let (is_ready, words) = match button {
+        Button::NotYet => (false, "Book".to_owned()),
+        Button::Book(fare) => (true, format!("Book for {fare}")),
+        Button::Busy => (false, "Booking…".to_owned()),
+    };
     view! {
-        <div class="book">
-            <button
-                class="button primary wide"
-                data-testid="book"
-                disabled=move || !matches!(button.get(), Button::Book(_))
-                aria-busy=move || if button.get() == Button::Busy { "true" } else { "false" }
-                on:click=move |_| ui.book()
-            >
-                {move || match button.get() {
-                    Button::NotYet => "Book".to_owned(),
-                    Button::Book(fare) => format!("Book for {fare}"),
-                    Button::Busy => "Booking…".to_owned(),
-                }}
-            </button>
-            {move || {
-                failure
-                    .get()
-                    .map(|failure| {
-                        view! {
-                            <p class="error" role="alert">
-                                {format::failure(&failure)}
-                                " "
-                                <button class="link" on:click=move |_| ui.retry()>"Try again"</button>
-                            </p>
-                        }
-                    })
-            }}
-        </div>
+        <button
+            class="button primary wide"
+            data-testid="book"
+            disabled=!is_ready
+            aria-busy=yes_no(is_busy)
+            on:click=press(move || ui.book())
+        >
+            {words}
+        </button>
+        {failure}
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     store::Command,
 };
 
-use super::ui::Ui;
+use super::ui::{Ui, press};
 
 /// A live stream sends something every 4 s: older than this, it is not live, whatever the socket says.
 const STALE_AFTER: Millis = 5_000.0;
@@ -56,24 +56,27 @@ fn counting(word: &str, retry_at: Millis, now: Millis) -> String {
 }
 
 /// Sampled with the clock and not with each frame: the age is what it is at that moment, and a fleet of
-/// thousands costs the page four memo runs a second.
+/// thousands costs the page four looks a second.
 #[component]
 pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
-    let pill = Memo::new(move |_| Pill::of(ui.store.connection.get_untracked(), ui.clock.now.get()));
-    let state = Memo::new(move |_| pill.with(|pill| pill.state));
-    let word = Memo::new(move |_| pill.with(|pill| pill.word));
-    let can_retry = Memo::new(move |_| pill.with(|pill| pill.can_retry));
-    view! {
-        <div class="pill glass" data-testid="connection" data-state=state role="group" aria-label="Connection">
-            <span class="dot" aria-hidden="true"></span>
-            <span class="pill-text">{move || pill.with(|pill| pill.text.clone())}</span>
-            <Show when=move || can_retry.get()>
-                <button class="pill-retry" on:click=move |_| ui.commands.send(Command::Reconnect)>
+    move || {
+        let Pill { state, word, text, can_retry } =
+            Pill::of(ui.store.connection.get_untracked(), ui.clock.now.get());
+        let retry = can_retry.then(|| {
+            view! {
+                <button class="pill-retry" on:click=press(move || ui.commands.send(Command::Reconnect))>
                     "Try now"
                 </button>
-            </Show>
-        </div>
-        <p class="visually-hidden" role="status">{word}</p>
+            }
+        });
+        view! {
+            <div class="pill glass" data-testid="connection" data-state=state role="group" aria-label="Connection">
+                <span class="dot" aria-hidden="true"></span>
+                <span class="pill-text">{text}</span>
+                {retry}
+            </div>
+            <p class="visually-hidden" role="status">{word}</p>
+        }
     }
 }
 

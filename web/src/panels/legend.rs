@@ -28,40 +28,41 @@ fn tally(states: impl Iterator<Item = CarState>) -> [usize; STATES.len()] {
 /// Counted once a second.
 #[component]
 pub(super) fn Legend(ui: Ui) -> impl IntoView {
-    let counts = Memo::new(move |_| {
-        ui.clock.unix.track();
-        ui.store.fleet.with_value(|fleet| tally(fleet.borrow().glides().map(|glide| glide.state)))
-    });
-    let row = move |index: usize, state: CarState| {
+    let row = |(state, count): (CarState, usize)| {
         let (slug, name) = words::car_state(state);
         view! {
             <li data-car=slug>
                 <span class="dot" aria-hidden="true"></span>
                 <span class="legend-name">{name}</span>
-                <span class="figures">{move || counts.with(|counts| counts[index])}</span>
+                <span class="figures">{count.to_string()}</span>
             </li>
         }
     };
-    view! {
-        <section class="legend glass" aria-label="Cars">
-            <p class="legend-total">
-                <span class="figures">{ui.store.cars_in_view}</span>
-                " cars in view"
-            </p>
-            <ul>{STATES.into_iter().enumerate().map(|(index, state)| row(index, state)).collect_view()}</ul>
-        </section>
+    move || {
+        ui.clock.unix.track();
+        let counts =
+            ui.store.fleet.with_value(|fleet| tally(fleet.borrow().glides().map(|glide| glide.state)));
+        view! {
+            <section class="legend glass" aria-label="Cars">
+                <p class="legend-total">
+                    <span class="figures">{ui.store.cars_in_view.get().to_string()}</span>
+                    " cars in view"
+                </p>
+                <ul>{STATES.into_iter().zip(counts).map(row).collect_view()}</ul>
+            </section>
+        }
     }
 }
 
 /// Whose map it is; the licence asks for it to be seen at all times.
 #[component]
 pub(super) fn Attribution(store: Store) -> impl IntoView {
-    let text = Memo::new(move |_| {
+    let text = move || {
         store.city.with(|city| match city {
             Some(city) if !city.attribution.is_empty() => city.attribution.clone(),
             _ => "© OpenStreetMap contributors".to_owned(),
         })
-    });
+    };
     view! {
         <a
             class="attribution"

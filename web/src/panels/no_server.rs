@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::{format, model::Connection, store::Command};
 
-use super::ui::Ui;
+use super::ui::{Ui, press};
 
 /// How the very first connection went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,31 +33,36 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
     let first = Memo::new(move |last: Option<&First>| {
         last.copied().unwrap_or(First::Open).after(ui.store.connection.get())
     });
-    let next = Memo::new(move |_| match ui.store.connection.get() {
+    let next = move || match ui.store.connection.get() {
         Connection::Waiting { retry_at, .. } => match format::seconds_until(retry_at, ui.clock.now.get()) {
             0 => "Trying…".to_owned(),
             seconds => format!("Next try in {seconds} s"),
         },
         Connection::Offline => "The browser says there is no network".to_owned(),
         _ => "Trying…".to_owned(),
-    });
-    view! {
-        <Show when=move || first.get() == First::Failed>
-            <div class="no-server" data-testid="no-server">
-                <section class="card glass" aria-labelledby="no-server-title">
-                    <h2 id="no-server-title" role="alert">"No server yet"</h2>
-                    <p>"Start one in a terminal, at the root of the project:"</p>
-                    <pre><code>"cargo run -p rides-server"</code></pre>
-                    <p class="muted">"This page goes live by itself as soon as it is there."</p>
-                    <div class="no-server-actions">
-                        <button class="button primary" on:click=move |_| ui.commands.send(Command::Reconnect)>
-                            "Try now"
-                        </button>
-                        <span class="muted figures">{next}</span>
-                    </div>
-                </section>
-            </div>
-        </Show>
+    };
+    move || {
+        (first.get() == First::Failed).then(|| {
+            view! {
+                <div class="no-server" data-testid="no-server">
+                    <section class="card glass" aria-labelledby="no-server-title">
+                        <h2 id="no-server-title" role="alert">"No server yet"</h2>
+                        <p>"Start one in a terminal, at the root of the project:"</p>
+                        <pre><code>"cargo run -p rides-server"</code></pre>
+                        <p class="muted">"This page goes live by itself as soon as it is there."</p>
+                        <div class="no-server-actions">
+                            <button
+                                class="button primary"
+                                on:click=press(move || ui.commands.send(Command::Reconnect))
+                            >
+                                "Try now"
+                            </button>
+                            <span class="muted figures">{next}</span>
+                        </div>
+                    </section>
+                </div>
+            }
+        })
     }
 }
 

@@ -10,7 +10,12 @@ use crate::{
     store::Command,
 };
 
-use super::{draft::End, icons::Cross, ui::Ui, words};
+use super::{
+    draft::End,
+    icons::Cross,
+    ui::{Ui, press, yes_no},
+    words,
+};
 
 /// Typing this long without a pause sends no search.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -46,9 +51,9 @@ impl Suggestions {
 
 #[component]
 pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
-    let (label, placeholder) = match end {
-        End::Pickup => ("Pickup", "Where from?"),
-        End::Dropoff => ("Drop-off", "Where to?"),
+    let (label, placeholder, clear_label, list_label) = match end {
+        End::Pickup => ("Pickup", "Where from?", "Clear the pickup", "Streets for the pickup"),
+        End::Dropoff => ("Drop-off", "Where to?", "Clear the drop-off", "Streets for the drop-off"),
     };
     let name = end.name();
     let (list_id, error_id) = (format!("{name}-list"), format!("{name}-error"));
@@ -60,14 +65,15 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
     let asked = RwSignal::new(false);
     let highlighted = RwSignal::new(None::<usize>);
 
-    let chosen = Memo::new(move |_| ui.draft.with(|draft| draft.place(end).map(words::place)));
-    let text = Memo::new(move |_| typed.get().or_else(|| chosen.get()).unwrap_or_default());
-    let failure = Memo::new(move |_| ui.failure_at(end).as_ref().map(format::failure));
+    let text = move || {
+        let chosen = || ui.draft.with(|draft| draft.place(end).map(words::place));
+        typed.get().or_else(chosen).unwrap_or_default()
+    };
+    let failure = move || ui.failure_at(end).as_ref().map(format::failure);
     let suggestions = Memo::new(move |last: Option<&Suggestions>| match asked.get() {
         true => last.cloned().unwrap_or(Suggestions::Closed).after(ui.store.places.get()),
         false => Suggestions::Closed,
     });
-    let is_open = Memo::new(move |_| suggestions.with(|s| *s != Suggestions::Closed));
 
     let close = move || {
         typed.set(None);
@@ -117,20 +123,45 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
             _ => {}
         }
     };
-    let option = move |(index, place): (usize, Place)| {
+    let option = move |(index, place): (usize, Place), highlighted: Option<usize>| {
         let words = words::place(&place);
         view! {
             <li
                 id=option_id(index)
                 role="option"
-                aria-selected=move || if highlighted.get() == Some(index) { "true" } else { "false" }
+                aria-selected=yes_no(highlighted == Some(index))
                 // Keeps the focus, and with it the list, until the click has come.
                 on:pointerdown=|event| event.prevent_default()
-                on:click=move |_| choose(place.clone())
+                on:click=press(move || choose(place.clone()))
             >
                 {words}
             </li>
         }
+    };
+    let options = move || {
+        let (places, highlighted) = (suggestions.with(|s| s.places().to_vec()), highlighted.get());
+        places.into_iter().enumerate().map(|place| option(place, highlighted)).collect_view()
+    };
+    let note = move || {
+        let words = suggestions.with(|s| match s {
+            Suggestions::Nothing => Some("No street of that name here.".to_owned()),
+            Suggestions::Failed(words) => Some(words.clone()),
+            _ => None,
+        });
+        words.map(|words| view! { <p class="muted field-note">{words}</p> })
+    };
+    let clear = move || {
+        (!text().is_empty()).then(|| {
+            let clear = move || {
+                close();
+                ui.change_draft(|draft| draft.set(end, None));
+            };
+            view! {
+                <button class="icon-button clear" aria-label=clear_label on:click=press(clear)>
+                    <Cross />
+                </button>
+            }
+        })
     };
 
     view! {
@@ -150,36 +181,21 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
                     maxlength="100"
                     aria-autocomplete="list"
                     aria-controls=list_id.clone()
-                    aria-expanded=move || if is_open.get() { "true" } else { "false" }
+                    aria-expanded=move || yes_no(suggestions.with(|s| *s != Suggestions::Closed))
                     aria-activedescendant=move || highlighted.get().map(option_id)
-                    aria-invalid=move || if failure.with(Option::is_some) { "true" } else { "false" }
+                    aria-invalid=move || yes_no(failure().is_some())
                     aria-describedby=error_id.clone()
                     prop:value=text
                     on:input=on_input
                     on:keydown=on_keydown
                     on:blur=move |_| close()
                 />
-                <Show when=move || text.with(|text| !text.is_empty())>
-                    <button
-                        class="icon-button clear"
-                        aria-label=format!("Clear the {}", label.to_lowercase())
-                        on:click=move |_| {
-                            close();
-                            ui.change_draft(|draft| draft.set(end, None));
-                        }
-                    >
-                        <Cross />
-                    </button>
-                </Show>
+                {clear}
             </div>
-            <ul class="suggestions" id=list_id role="listbox" aria-label=format!("Streets for the {}", label.to_lowercase())>
-                {move || suggestions.with(|s| s.places().to_vec()).into_iter().enumerate().map(option).collect_view()}
+            <ul class="suggestions" id=list_id role="listbox" aria-label=list_label>
+                {options}
             </ul>
-            {move || suggestions.with(|s| match s {
-                Suggestions::Nothing => Some("No street of that name here.".to_owned()),
-                Suggestions::Failed(words) => Some(words.clone()),
-                _ => None,
-            }).map(|words| view! { <p class="muted field-note">{words}</p> })}
+            {note}
             <p class="error" id=error_id role="alert">{failure}</p>
         </div>
     }

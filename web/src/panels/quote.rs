@@ -22,44 +22,43 @@ fn hint(draft: &Draft) -> &'static str {
 
 #[component]
 pub(super) fn QuoteCard(ui: Ui) -> impl IntoView {
-    view! {
-        <div class="quote" data-testid="quote" aria-live="polite">
-            {move || match ui.store.quote.get() {
-                Remote::Idle => view! {
-                    <p class="muted hint">{move || ui.draft.with(hint)}</p>
-                }.into_any(),
-                Remote::Loading => view! {
+    let content = move || {
+        let (mut hinted, mut asking, mut figured) = (None, None, None);
+        match ui.store.quote.get() {
+            Remote::Idle => hinted = Some(view! { <p class="muted hint">{ui.draft.with(hint)}</p> }),
+            Remote::Loading => {
+                asking = Some(view! {
                     <div class="skeleton" role="img" aria-label="Asking for the fare"></div>
-                }.into_any(),
-                Remote::Ready(quote) => view! { <Figures quote=quote /> }.into_any(),
-                Remote::Failed(_) => ().into_any(),
-            }}
-        </div>
-    }
+                });
+            }
+            Remote::Ready(quote) => figured = Some(figures(&quote)),
+            Remote::Failed(_) => {}
+        }
+        (hinted, asking, figured)
+    };
+    view! { <div class="quote" data-testid="quote" aria-live="polite">{content}</div> }
 }
 
-#[component]
-fn Figures(quote: Quote) -> impl IntoView {
+fn figures(quote: &Quote) -> impl IntoView + use<> {
     let wait = quote.pickup_eta_s.map(format::duration);
-    let no_car = wait.is_none();
+    let no_car = wait.is_none().then(|| {
+        view! { <p class="muted">"No car is free right now. Book, and the first that is will be asked."</p> }
+    });
+    let fact = |name, value: String, class| {
+        view! {
+            <div>
+                <dt>{name}</dt>
+                <dd class=class>{value}</dd>
+            </div>
+        }
+    };
     view! {
         <p class="fare figures">{format::money(&quote.fare)}</p>
         <dl class="facts">
-            <div>
-                <dt>"Pickup in"</dt>
-                <dd class="figures accent">{wait.unwrap_or_else(|| "—".to_owned())}</dd>
-            </div>
-            <div>
-                <dt>"Trip"</dt>
-                <dd class="figures">{format::duration(quote.trip_s)}</dd>
-            </div>
-            <div>
-                <dt>"Distance"</dt>
-                <dd class="figures">{format::distance(quote.trip_m)}</dd>
-            </div>
+            {fact("Pickup in", wait.unwrap_or_else(|| "—".to_owned()), "figures accent")}
+            {fact("Trip", format::duration(quote.trip_s), "figures")}
+            {fact("Distance", format::distance(quote.trip_m), "figures")}
         </dl>
-        <Show when=move || no_car>
-            <p class="muted">"No car is free right now. Book, and the first that is will be asked."</p>
-        </Show>
+        {no_car}
     }
 }

@@ -6,8 +6,7 @@ use crate::{format, model::Ride};
 
 use super::words;
 
-#[component]
-pub(super) fn Receipt(ride: Ride) -> impl IntoView {
+pub(super) fn receipt(ride: &Ride) -> impl IntoView + use<> {
     let Ride { kind, pickup, dropoff, car_id, driver_id, fare, distance_m, duration_s, .. } = ride;
     let line = |name: &'static str, value: String| {
         view! {
@@ -20,13 +19,13 @@ pub(super) fn Receipt(ride: Ride) -> impl IntoView {
     let car = car_id.map(|car| line("Car", format!("{car} · {driver_id}")));
     view! {
         <div class="receipt" data-testid="receipt">
-            <p class="fare figures">{format::money(&fare)}</p>
+            <p class="fare figures">{format::money(fare)}</p>
             <dl>
                 {line("From", words::place_or(pickup.as_ref(), "off the street"))}
                 {line("To", words::place_or(dropoff.as_ref(), "not on the map"))}
-                {line("Driven", format::distance(distance_m))}
-                {line("Took", format::duration(duration_s))}
-                {line("Kind", words::kind(kind).to_owned())} {car}
+                {line("Driven", format::distance(*distance_m))}
+                {line("Took", format::duration(*duration_s))}
+                {line("Kind", words::kind(*kind).to_owned())} {car}
             </dl>
         </div>
     }

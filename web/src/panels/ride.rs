@@ -10,95 +10,72 @@ use crate::{
 
 use super::{
     icons::{Back, Car},
-    receipt::Receipt,
-    steps::Steps,
-    timeline::Timeline,
-    ui::Ui,
+    receipt::receipt,
+    steps::steps,
+    timeline::timeline,
+    ui::{Ui, press, yes_no},
     words,
 };
 
 #[component]
 pub(super) fn RidePanel(ui: Ui) -> impl IntoView {
-    // Each part is drawn anew only when its own part of the ride changes.
-    let ride = part(ui, |followed| Some(followed.ride.clone()));
-    let progress = part(ui, |followed| followed.progress.clone());
-    let resumed = part(ui, |followed| followed.resumed);
-    let timeline = Memo::new(move |_| {
-        ui.store.followed.with(|followed| followed.as_ref().map(|f| f.timeline.clone()).unwrap_or_default())
+    // Counts down between reports, so that a car in a tunnel still comes closer.
+    let due = Memo::new(move |_| {
+        let eta_s = ui.store.followed.with(|followed| Some(followed.as_ref()?.progress.as_ref()?.eta_s))?;
+        Some(ui.clock.now.get_untracked() + f64::from(eta_s) * 1000.0)
     });
-    let state = Memo::new(move |_| ride.with(|ride| ride.as_ref().map(|ride| ride.state)));
-    let slug = move || state.get().map(words::slug);
+    let left = Memo::new(move |_| due.get().map(|due| format::seconds_until(due, ui.clock.now.get())));
     view! {
-        <section class="card ride" data-state=slug aria-labelledby="ride-title">
-            <div class="ride-top">
-                <button class="icon-button" aria-label="Back to booking" on:click=move |_| ui.start_over()>
-                    <Back />
-                </button>
-                <p class="chip" data-testid="ride-state" data-state=slug role="status">
-                    {move || state.get().map(words::state)}
-                </p>
-            </div>
-            <h2 id="ride-title">
-                {move || ride.with(|ride| ride.as_ref().map(words::headline))}
-            </h2>
-            <Eta ui=ui state=state progress=progress />
-            <Steps timeline=timeline />
-            {move || ride.get().map(|ride| match ride.state {
-                RideState::Completed => view! { <Receipt ride=ride /> }.into_any(),
-                _ => view! { <Facts ride=ride /> }.into_any(),
-            })}
-            <Actions ui=ui ride=ride />
-            <Timeline timeline=timeline />
-            {move || resumed.get().map(|resumed| view! {
-                <p class="muted resumed">{resumed_words(resumed)}</p>
+        <section class="card ride" data-state=move || state(ui).map(words::slug) aria-labelledby="ride-title">
+            {move || ui.store.followed.with(|followed| {
+                followed.as_ref().map(|followed| content(ui, followed, left.get()))
             })}
         </section>
     }
 }
 
-/// A part of the followed ride; `None` also once no ride is followed.
-fn part<T>(ui: Ui, read: fn(&FollowedRide) -> Option<T>) -> Memo<Option<T>>
-where
-    T: PartialEq + Send + Sync + 'static,
-{
-    Memo::new(move |_| ui.store.followed.with(|followed| followed.as_ref().and_then(read)))
+fn state(ui: Ui) -> Option<RideState> {
+    ui.store.followed.with(|followed| followed.as_ref().map(|followed| followed.ride.state))
 }
 
-/// Counts down between reports, so that a car in a tunnel still comes closer.
-#[component]
-fn Eta(ui: Ui, state: Memo<Option<RideState>>, progress: Memo<Option<Progress>>) -> impl IntoView {
-    let due = Memo::new(move |_| {
-        let eta_s = progress.with(|progress| progress.as_ref().map(|progress| progress.eta_s))?;
-        Some(ui.clock.now.get_untracked() + f64::from(eta_s) * 1000.0)
-    });
-    let left = Memo::new(move |_| {
-        let due = due.get()?;
-        Some(format::countdown(format::seconds_until(due, ui.clock.now.get())))
-    });
-    let way = move || {
-        let goal = match state.get()? {
-            RideState::Assigned => "until pickup",
-            RideState::OnTrip => "until you are there",
-            _ => return None,
-        };
-        let metres = progress.with(|progress| progress.as_ref().map(|progress| progress.remaining_m))?;
-        Some(format!("{goal} · {}", format::distance(metres)))
-    };
-    let is_shown = Memo::new(move |_| {
-        left.with(Option::is_some) && matches!(state.get(), Some(RideState::Assigned | RideState::OnTrip))
-    });
+fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>) -> impl IntoView + use<> {
+    let FollowedRide { ride, timeline: entries, progress, resumed } = followed;
+    let is_done = ride.state == RideState::Completed;
     view! {
-        <Show when=move || is_shown.get()>
-            <p class="eta">
-                <span class="eta-figure figures" role="timer">{left}</span>
-                <span class="muted figures">{way}</span>
+        <div class="ride-top">
+            <button class="icon-button" aria-label="Back to booking" on:click=press(move || ui.start_over())>
+                <Back />
+            </button>
+            <p class="chip" data-testid="ride-state" data-state=words::slug(ride.state) role="status">
+                {words::state(ride.state)}
             </p>
-        </Show>
+        </div>
+        <h2 id="ride-title">{words::headline(ride)}</h2>
+        {progress.as_ref().zip(left_s).and_then(|(progress, left_s)| eta(ride.state, progress, left_s))}
+        {steps(entries)}
+        {is_done.then(|| receipt(ride))}
+        {(!is_done).then(|| facts(ride))}
+        {actions(ui, ride)}
+        {timeline(entries)}
+        {resumed.map(|resumed| view! { <p class="muted resumed">{resumed_words(resumed)}</p> })}
     }
 }
 
-#[component]
-fn Facts(ride: Ride) -> impl IntoView {
+fn eta(state: RideState, progress: &Progress, left_s: u32) -> Option<impl IntoView + use<>> {
+    let goal = match state {
+        RideState::Assigned => "until pickup",
+        RideState::OnTrip => "until you are there",
+        _ => return None,
+    };
+    Some(view! {
+        <p class="eta">
+            <span class="eta-figure figures" role="timer">{format::countdown(left_s)}</span>
+            <span class="muted figures">{format!("{goal} · {}", format::distance(progress.remaining_m))}</span>
+        </p>
+    })
+}
+
+fn facts(ride: &Ride) -> impl IntoView + use<> {
     let car = ride.car_id.map(|car| {
         view! {
             <p class="car">
@@ -110,6 +87,9 @@ fn Facts(ride: Ride) -> impl IntoView {
     });
     let reason = (!ride.cancel_reason.is_empty())
         .then(|| view! { <p class="muted">{format!("Reason: {}", ride.cancel_reason)}</p> });
+    let kind = words::kind(ride.kind);
+    let trip =
+        format!("{kind} · {} · {}", format::distance(ride.distance_m), format::duration(ride.duration_s));
     view! {
         {car}
         <dl class="way">
@@ -124,51 +104,43 @@ fn Facts(ride: Ride) -> impl IntoView {
         </dl>
         <p class="summary figures">
             <b>{format::money(&ride.fare)}</b>
-            <span class="muted">
-                {format!(
-                    "{} · {} · {}",
-                    words::kind(ride.kind),
-                    format::distance(ride.distance_m),
-                    format::duration(ride.duration_s),
-                )}
-            </span>
+            <span class="muted">{trip}</span>
         </p>
         {reason}
     }
 }
 
-#[component]
-fn Actions(ui: Ui, ride: Memo<Option<Ride>>) -> impl IntoView {
-    let cancellable = Memo::new(move |_| {
-        ride.with(|ride| ride.as_ref().filter(|ride| ride.state.can_cancel()).map(|ride| ride.id.clone()))
+fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
+    let is_busy = ui.store.action.with(|action| *action == Remote::Loading);
+    let failure = ui.action_failure().as_ref().map(format::failure);
+    let cancel = ride.state.can_cancel().then(|| {
+        let id = ride.id.clone();
+        view! {
+            <button
+                class="button quiet wide"
+                data-testid="cancel"
+                disabled=is_busy
+                aria-busy=yes_no(is_busy)
+                on:click=press(move || ui.commands.send(Command::Cancel(id.clone())))
+            >
+                {if is_busy { "Cancelling…" } else { "Cancel the ride" }}
+            </button>
+        }
     });
-    let is_over =
-        Memo::new(move |_| ride.with(|ride| ride.as_ref().is_some_and(|ride| ride.state.is_over())));
-    let is_busy = Memo::new(move |_| ui.store.action.with(|action| *action == Remote::Loading));
-    let failure = Memo::new(move |_| ui.action_failure().as_ref().map(format::failure));
+    let again = ride.state.is_over().then(|| {
+        view! {
+            <button
+                class="button primary wide"
+                data-testid="book-another"
+                on:click=press(move || ui.start_over())
+            >
+                "Book another"
+            </button>
+        }
+    });
     view! {
         <div class="actions">
-            <Show when=move || cancellable.with(Option::is_some)>
-                <button
-                    class="button quiet wide"
-                    data-testid="cancel"
-                    disabled=is_busy
-                    aria-busy=move || if is_busy.get() { "true" } else { "false" }
-                    on:click=move |_| {
-                        if let Some(ride) = cancellable.get_untracked() {
-                            ui.commands.send(Command::Cancel(ride));
-                        }
-                    }
-                >
-                    {move || if is_busy.get() { "Cancelling…" } else { "Cancel the ride" }}
-                </button>
-            </Show>
-            <Show when=move || is_over.get()>
-                <button class="button primary wide" data-testid="book-another" on:click=move |_| ui.start_over()>
-                    "Book another"
-                </button>
-            </Show>
-            <p class="error" role="alert">{failure}</p>
+            {cancel} {again} <p class="error" role="alert">{failure}</p>
         </div>
     }
 }

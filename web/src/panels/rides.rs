@@ -4,58 +4,62 @@ use leptos::prelude::*;
 
 use crate::{format, model::Ride};
 
-use super::{icons::Chevron, ui::Ui, words};
+use super::{
+    icons::Chevron,
+    ui::{Ui, press, yes_no},
+    words,
+};
 
 #[component]
 pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
     let open = RwSignal::new(true);
-    let count = Memo::new(move |_| ui.store.rides.with(Vec::len));
-    let under_way = Memo::new(move |_| {
-        ui.store.rides.with(|rides| rides.iter().filter(|ride| !ride.state.is_over()).count())
-    });
+    let rows = move || {
+        let followed = ui.store.followed.with(|followed| followed.as_ref().map(|f| f.ride.id.clone()));
+        let now = ui.clock.unix.get();
+        ui.store.rides.with(|rides| {
+            let row = |ride| row(ui, ride, followed.as_ref() == Some(&ride.id), now);
+            rides.iter().map(row).collect_view()
+        })
+    };
+    let none = move || {
+        ui.store.rides.with(Vec::is_empty).then(|| {
+            view! {
+                <p class="muted rides-none">"None yet. The next one booked, here or anywhere, shows up here."</p>
+            }
+        })
+    };
+    let under_way = move || {
+        let count = ui.store.rides.with(|rides| rides.iter().filter(|ride| !ride.state.is_over()).count());
+        format!("{count} under way")
+    };
     view! {
         <section class="card rides" data-testid="rides" data-open=move || open.get().then_some("") aria-labelledby="rides-title">
             <button
                 class="rides-head"
-                aria-expanded=move || if open.get() { "true" } else { "false" }
+                aria-expanded=move || yes_no(open.get())
                 aria-controls="rides-list"
-                on:click=move |_| open.update(|open| *open = !*open)
+                on:click=press(move || open.update(|open| *open = !*open))
             >
                 <h2 id="rides-title">"Rides"</h2>
-                <span class="muted figures">{move || format!("{} under way", under_way.get())}</span>
+                <span class="muted figures">{under_way}</span>
                 <Chevron />
             </button>
-            <ul class="rides-list" id="rides-list">
-                <For
-                    each=move || ui.store.rides.get()
-                    key=|ride| (ride.id.clone(), ride.version, ride.state)
-                    children=move |ride| view! { <Row ui=ui ride=ride /> }
-                />
-            </ul>
-            <Show when=move || count.get() == 0>
-                <p class="muted rides-none">"None yet. The next one booked, here or anywhere, shows up here."</p>
-            </Show>
+            <ul class="rides-list" id="rides-list">{rows}</ul>
+            {none}
         </section>
     }
 }
 
-#[component]
-fn Row(ui: Ui, ride: Ride) -> impl IntoView {
-    let Ride { id, state, requested_at, .. } = ride.clone();
-    let followed = {
-        let id = id.clone();
-        Memo::new(move |_| {
-            ui.store.followed.with(|followed| followed.as_ref().is_some_and(|f| f.ride.id == id))
-        })
-    };
-    let when = Memo::new(move |_| format::ago(requested_at, ui.clock.unix.get()));
+fn row(ui: Ui, ride: &Ride, followed: bool, now: i64) -> impl IntoView + use<> {
+    let id = ride.id.clone();
+    let state = format!("{} · {}", words::state(ride.state), format::ago(ride.requested_at, now));
     view! {
         <li>
             <button
                 class="row"
-                data-state=words::slug(state)
-                aria-current=move || followed.get().then_some("true")
-                on:click=move |_| ui.follow(id.clone())
+                data-state=words::slug(ride.state)
+                aria-current=followed.then_some("true")
+                on:click=press(move || ui.follow(id.clone()))
             >
                 <span class="dot" aria-hidden="true"></span>
                 <span class="row-from">{words::place_or(ride.pickup.as_ref(), "Off the street")}</span>
@@ -64,7 +68,7 @@ fn Row(ui: Ui, ride: Ride) -> impl IntoView {
                     <span class="muted">"→ "</span>
                     {words::place_or(ride.dropoff.as_ref(), "…")}
                 </span>
-                <span class="row-state figures">{words::state(state)} " · " {when}</span>
+                <span class="row-state figures">{state}</span>
             </button>
         </li>
     }

@@ -7,7 +7,7 @@ use super::{
     icons::Chevron,
     ride::RidePanel,
     rides::RidesPanel,
-    ui::{Tab, Ui},
+    ui::{Tab, Ui, press, yes_no},
 };
 
 #[component]
@@ -32,11 +32,11 @@ pub(super) fn Sheet(ui: Ui) -> impl IntoView {
                 class="tab"
                 role="tab"
                 aria-controls=panel
-                aria-selected=move || if ui.tab.get() == tab { "true" } else { "false" }
-                on:click=move |_| {
+                aria-selected=move || yes_no(ui.tab.get() == tab)
+                on:click=press(move || {
                     ui.tab.set(tab);
                     folded.set(false);
-                }
+                })
             >
                 {name}
             </button>
@@ -59,8 +59,8 @@ pub(super) fn Sheet(ui: Ui) -> impl IntoView {
                 <button
                     class="icon-button fold"
                     aria-label="Fold the panel away"
-                    aria-pressed=move || if folded.get() { "true" } else { "false" }
-                    on:click=move |_| folded.update(|folded| *folded = !*folded)
+                    aria-pressed=move || yes_no(folded.get())
+                    on:click=press(move || folded.update(|folded| *folded = !*folded))
                 >
                     <Chevron />
                 </button>

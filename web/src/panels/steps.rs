@@ -23,26 +23,21 @@ fn reached(timeline: &[TimelineEntry]) -> usize {
     timeline.iter().rev().find_map(|entry| stop(entry.state)).unwrap_or(0)
 }
 
-#[component]
-pub(super) fn Steps(timeline: Memo<Vec<TimelineEntry>>) -> impl IntoView {
-    let reached = Memo::new(move |_| timeline.with(|timeline| reached(timeline)));
-    let share = move || format!("{}", reached.get() as f64 / (STOPS.len() - 1) as f64);
+pub(super) fn steps(timeline: &[TimelineEntry]) -> impl IntoView + use<> {
+    let reached = reached(timeline);
+    let stop = move |(index, name)| {
+        view! {
+            <li
+                data-done=(index <= reached).then_some("")
+                aria-current=(index == reached).then_some("step")
+            >
+                {name}
+            </li>
+        }
+    };
     view! {
-        <ol class="steps" aria-label="Progress" style:--reached=share>
-            {STOPS
-                .into_iter()
-                .enumerate()
-                .map(|(index, name)| {
-                    view! {
-                        <li
-                            data-done=move || (index <= reached.get()).then_some("")
-                            aria-current=move || (index == reached.get()).then_some("step")
-                        >
-                            {name}
-                        </li>
-                    }
-                })
-                .collect_view()}
+        <ol class="steps" aria-label="Progress" style:--reached=reached.to_string()>
+            {STOPS.into_iter().enumerate().map(stop).collect_view()}
         </ol>
     }
 }

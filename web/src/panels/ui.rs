@@ -1,6 +1,6 @@
 //! What the panels share, and the few things a person can do in more than one of them.
 
-use leptos::prelude::*;
+use leptos::{ev::MouseEvent, prelude::*};
 use rides_proto::{geo::LatLng, ids::RideId};
 
 use crate::{
@@ -142,6 +142,16 @@ impl Ui {
             self.commands.send(Command::Dismiss(failure));
         }
     }
+}
+
+/// What a button does. Boxed, because every type of handler is code of its own in the page.
+pub(super) fn press(act: impl Fn() + 'static) -> Box<dyn FnMut(MouseEvent)> {
+    Box::new(move |_| act())
+}
+
+/// For attributes that say whether something is so.
+pub(super) fn yes_no(is_so: bool) -> &'static str {
+    if is_so { "true" } else { "false" }
 }
 
 fn failed<T>(remote: &Remote<T>) -> Option<&Failure> {
