@@ -181,7 +181,7 @@ fn origin(text: &str) -> Result<String, String> {
 fn server_url(text: &str) -> Result<Uri, String> {
     text.parse::<Uri>()
         .ok()
-        .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some())
+        .filter(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some())
         .ok_or_else(|| "must be a URL like http://127.0.0.1:8080".to_owned())
 }
 

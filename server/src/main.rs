@@ -2,7 +2,8 @@
 
 use std::{
     io::{self, Write as _},
-    process::ExitCode,
+    pin::pin,
+    process::{self, ExitCode},
 };
 
 use anyhow::Context as _;
@@ -36,24 +37,35 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = Stop::listen().context("cannot listen for signals")?;
-    let app = App::build(config).await?;
+    let mut stopped = pin!(stop.first());
+    let app = unless_stopped(App::build(config), stopped.as_mut()).await?;
     announce(&app).context("cannot write to stdout")?;
-    app.run(stop.first()).await;
+    app.run(stopped).await;
     Ok(())
 }
 
 async fn simulate(config: SimConfig) -> anyhow::Result<()> {
     let stop = Stop::listen().context("cannot listen for signals")?;
-    let city = app::city(config.map).await?;
+    let mut stopped = pin!(stop.first());
+    let city = unless_stopped(app::city(config.map), stopped.as_mut()).await?;
     let shutdown = CancellationToken::new();
     let url = config.connect.to_string();
     let fleet = config.sim.fleet(config.first_car);
     let stopping = async {
-        stop.first().await;
+        stopped.await;
         shutdown.cancel();
     };
     let (simulated, ()) = tokio::join!(sim::run(&url, &fleet, &city, shutdown.clone()), stopping);
     Ok(simulated?)
+}
+
+/// What loads before there is anything to end in good order. It has threads that nothing can cancel, so a
+/// signal ends the process.
+async fn unless_stopped<T>(loading: impl Future<Output = T>, stopped: impl Future<Output = ()>) -> T {
+    tokio::select! {
+        loaded = loading => loaded,
+        () = stopped => process::exit(0),
+    }
 }
 
 /// The one line on stdout: from here on, connections are answered.

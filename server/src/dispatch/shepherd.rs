@@ -106,6 +106,9 @@ impl Shepherd {
         let pickup = self.tools.city.snap(log.ride.booking.pickup.at);
         let give_up = instant(waiting_since(log) + self.tools.options.give_up);
         loop {
+            if Instant::now() >= give_up {
+                return void(self.tools.rides.command(&log.ride.id, Command::Expire).await);
+            }
             let Tools { city, fleet, options, .. } = &self.tools;
             for candidate in candidates(city, fleet, &pickup, &log.ride.passed_over).await? {
                 if self.ask(&log.ride.id, candidate).await? {
@@ -114,9 +117,6 @@ impl Shepherd {
             }
             if !self.nothing_until(give_up.min(Instant::now() + options.retry)).await? {
                 return Ok(());
-            }
-            if Instant::now() >= give_up {
-                return void(self.tools.rides.command(&log.ride.id, Command::Expire).await);
             }
         }
     }

@@ -55,6 +55,10 @@ pub(super) async fn drive(
             }
             Err(status) => {
                 attempt = if signed_on { 1 } else { attempt + 1 };
+                // One car speaks for all: they share the server.
+                if index == 0 && attempt == 1 {
+                    tracing::warn!(%status, "no stream to the server; trying until there is one");
+                }
                 tracing::debug!(car = car.id, attempt, %status, "stream lost");
                 tokio::select! {
                     () = tokio::time::sleep(backoff(attempt)) => {}

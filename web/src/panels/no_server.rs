@@ -21,7 +21,9 @@ impl First {
     fn after(self, connection: Connection) -> Self {
         match (self, connection) {
             (Self::Made, _) | (_, Connection::Live { .. }) => Self::Made,
-            (_, Connection::Waiting { .. }) => Self::Failed,
+            (_, Connection::Waiting { .. } | Connection::Offline | Connection::Draining { .. }) => {
+                Self::Failed
+            }
             (first, _) => first,
         }
     }
