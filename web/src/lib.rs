@@ -5,6 +5,7 @@ pub mod browser;
 pub mod format;
 pub mod map;
 pub mod model;
+pub mod order;
 pub mod panels;
 pub mod store;
 

@@ -12,13 +12,12 @@ use rides_proto::{
     v1,
 };
 use tonic::Code;
-use wasm_bindgen_futures::spawn_local;
 
 use super::{
     Command, Store, Update, city,
     decode::{self, Partly},
     follow::Following,
-    running::{Latest, Signals},
+    running::{Latest, Signals, spawn},
     watch::{FleetWatch, RideWatch, same_cells, watchable},
 };
 use crate::{
@@ -106,7 +105,7 @@ impl Controller {
         controller.watch_fleet();
         controller.load_city();
         controller.listen();
-        spawn_local(controller.clone().keep_listing());
+        spawn(controller.clone().keep_listing());
         if let Some(id) = Shelf::Session.get(FOLLOWED) {
             controller.follow(RideId::new(id));
         }
@@ -151,7 +150,7 @@ impl Controller {
             return;
         }
         self.store.apply(Update::Action(Remote::Loading));
-        spawn_local(async move {
+        spawn(async move {
             let outcome = action(&self).await.map_or_else(Remote::Failed, Remote::Ready);
             self.store.apply(Update::Action(outcome));
         });
@@ -250,7 +249,7 @@ impl Controller {
             }),
         };
         let signals = self.followed.open();
-        spawn_local(keep_open(watch, BrowserClock, browser::is_online(), signals));
+        spawn(keep_open(watch, BrowserClock, browser::is_online(), signals));
     }
 
     fn unfollow(&self) {
@@ -273,10 +272,10 @@ impl Controller {
                     this.load_city();
                 }
                 let this = this.clone();
-                spawn_local(async move { this.list().await });
+                spawn(async move { this.list().await });
             }),
         };
-        spawn_local(keep_open(watch, BrowserClock, browser::is_online(), self.fleet.open()));
+        spawn(keep_open(watch, BrowserClock, browser::is_online(), self.fleet.open()));
     }
 
     fn load_city(&self) {

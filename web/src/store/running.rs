@@ -3,10 +3,19 @@
 use std::cell::RefCell;
 
 use futures_channel::mpsc;
-use futures_util::future::{AbortHandle, abortable};
+use futures_util::{
+    FutureExt as _,
+    future::{AbortHandle, LocalBoxFuture, abortable},
+};
 use wasm_bindgen_futures::spawn_local;
 
 use crate::api::live::{SIGNALS, Signal};
+
+/// Runs `task` to its end. Boxed, because every type that is spawned is code of its own in the page.
+pub(super) fn spawn(task: impl Future<Output = ()> + 'static) {
+    let task: LocalBoxFuture<'static, ()> = task.boxed_local();
+    spawn_local(task);
+}
 
 /// The way to a live stream. Closing it, or opening another, ends the stream.
 #[derive(Default)]
@@ -37,14 +46,12 @@ pub(super) struct Latest(RefCell<Option<AbortHandle>>);
 
 impl Latest {
     pub(super) fn run(&self, task: impl Future<Output = ()> + 'static) {
-        let (task, handle) = abortable(task);
+        let (task, handle) = abortable(task.boxed_local());
         if let Some(old) = self.0.replace(Some(handle)) {
             old.abort();
         }
-        spawn_local(async move {
-            // Being replaced is no error.
-            let _ = task.await;
-        });
+        // Being replaced is no error.
+        spawn(task.map(drop));
     }
 
     pub(super) fn stop(&self) {
