@@ -51,7 +51,7 @@ async fn a_ride_is_booked_by_street_and_followed_to_its_end() -> Result<()> {
     Stage::live("ride", async |stage| {
         let page = &stage.page;
         page.choose_street("pickup", "Mannerheimintie").await?;
-        page.choose_street("dropoff", "Tehtaankatu").await?;
+        page.choose_street("dropoff", "Snellmaninkatu").await?;
         page.says("€").await.context("no fare is quoted")?;
         page.element("quote").await?;
         stage.screenshot("quoted").await?;
@@ -95,10 +95,10 @@ async fn bad_input_is_told_at_the_field() -> Result<()> {
         page.says("No street of that name").await?;
         page.type_into("pickup", &Key::Escape.to_string()).await?;
 
-        // Far out at sea, where no street is.
+        // Far from any street: beside the city, where no panel is.
         page.choose_street("pickup", "Mannerheimintie").await?;
         zoom_out(page, 12).await?;
-        page.click_map(0.6, 0.97).await?;
+        page.click_map(0.9, 0.85).await?;
         let invalid = "[data-testid=dropoff][aria-invalid=true]";
         page.browser
             .client

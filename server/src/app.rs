@@ -17,7 +17,7 @@ use tonic::service::Routes;
 use crate::{
     city::City,
     config::Config,
-    dispatch::{self, DispatchOptions},
+    dispatch,
     edge::{self, Contract, Health, Limits},
     fanout::Fanout,
     fleet::{Fleet, FleetOptions},
@@ -64,11 +64,10 @@ impl App {
         let (ticks, every_tick) = mpsc::channel(TICKS);
         let (gone, cars_gone) = mpsc::channel(NEWS);
         let (opened, rides_opened) = mpsc::channel(NEWS);
-        let (fleet, _) = Fleet::spawn(FleetOptions { tick, ..FleetOptions::default() }, ticks, gone);
+        let (fleet, _) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
         let (fanout, _) = Fanout::spawn(every_tick, tick);
         let (rides, _) = Rides::spawn(Arc::new(MemoryJournal::new()), opened).await?;
-        let patience = DispatchOptions::default();
-        dispatch::spawn(city.clone(), fleet.clone(), rides.clone(), rides_opened, cars_gone, patience);
+        dispatch::spawn(city.clone(), fleet.clone(), rides.clone(), rides_opened, cars_gone, config.dispatch);
 
         let contract = Arc::new(Contract::new(&[
             rides_proto::FILE_DESCRIPTOR_SET,

@@ -7,7 +7,7 @@ use http::Uri;
 use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
 
-use crate::sim;
+use crate::{dispatch::DispatchOptions, fleet::FleetOptions, sim};
 
 /// A live ride-hailing board over gRPC and gRPC-Web, on one port.
 ///
@@ -73,6 +73,14 @@ pub struct Config {
     /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub allow_origin: Vec<String>,
+
+    /// How patient dispatch is. No flag: drivers' apps and riders count on it.
+    #[arg(skip)]
+    pub dispatch: DispatchOptions,
+
+    /// How long a car whose stream broke is waited for. No flag: the contract says it.
+    #[arg(skip = FleetOptions::default().grace)]
+    pub grace: Duration,
 }
 
 /// A simulated fleet on a server elsewhere.
@@ -103,7 +111,7 @@ pub struct SimOptions {
     pub cars: u32,
 
     /// Rides that simulated riders book.
-    #[arg(long, env = "RIDES_RIDERS_PER_MINUTE", default_value = "12", value_name = "N", value_parser = riders_per_minute)]
+    #[arg(long, env = "RIDES_RIDERS_PER_MINUTE", default_value = "20", value_name = "N", value_parser = riders_per_minute)]
     pub riders_per_minute: f64,
 
     /// How much faster than life simulated cars move, 0.1 to 20.
@@ -218,7 +226,7 @@ mod tests {
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(cli.serve.drain_timeout, Duration::from_secs(10));
-        assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 12.0, sim_speed: 1.0, seed: 1 });
+        assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 20.0, sim_speed: 1.0, seed: 1 });
         assert_eq!(cli.serve.tick, 4.0);
     }
 

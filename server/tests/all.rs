@@ -1,7 +1,11 @@
 //! Tests over real sockets: each starts a server of its own on a free port.
 #![allow(clippy::unwrap_used, reason = "a helper that cannot do its part has failed the test")]
 
+mod city;
 mod edge;
+mod fleet;
 mod harness;
 mod program;
+mod rides;
 mod sessions;
+mod sim;

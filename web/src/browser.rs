@@ -22,6 +22,14 @@ pub fn now() -> Millis {
     window().performance().map_or_else(js_sys::Date::now, |performance| performance.now())
 }
 
+/// Notes this moment under `name` in the browser's own record of the page, for developer tools and tests.
+pub fn mark(name: &str) {
+    if let Some(performance) = window().performance() {
+        // Fails only for names that the browser keeps for itself.
+        let _ = performance.mark(name);
+    }
+}
+
 /// The wall clock, in Unix milliseconds.
 pub fn unix_now() -> f64 {
     js_sys::Date::now()

@@ -19,6 +19,8 @@ use crate::shell;
 pub(crate) fn spin(label: &str, about: &str, mut command: Command) -> Result<()> {
     let started = Instant::now();
     let bar = spinner(label, about);
+    // The tools' own stack traces would bury what they say.
+    command.env("RUST_BACKTRACE", "0");
     let output = shell::merge_output(&mut command).context("no pipe")?;
     let words = shell::words(&command);
     let mut child = command.spawn().with_context(|| shell::not_started(&command))?;

@@ -8,8 +8,7 @@ use std::io;
 pub struct CityError {
     /// The file, or the name the map was given.
     pub map: String,
-    /// What is wrong.
-    #[source]
+    /// What is wrong. Part of this error's own text, hence not its source.
     pub problem: Problem,
 }
 

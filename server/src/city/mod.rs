@@ -8,6 +8,7 @@ mod error;
 mod map;
 mod osm;
 mod places;
+mod quiet;
 mod rings;
 mod roads;
 mod route;
@@ -125,7 +126,11 @@ impl City {
     pub fn snap(&self, point: LatLng) -> Snapped {
         // There is always a nearest one: a city has at least one segment.
         let (segment, part) = self.segments.nearest(point).unwrap_or((0, 0.0));
-        Snapped::on(&self.roads, segment, part, Some(point))
+        let mut snapped = Snapped::on(&self.roads, segment, part, Some(point));
+        if snapped.street.is_empty() {
+            snapped.street = self.segments.name_near(&self.roads, snapped.at);
+        }
+        snapped
     }
 
     /// The fastest way; `None` when there is none, as between places of different cities.

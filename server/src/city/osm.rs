@@ -5,7 +5,6 @@
 use std::{
     collections::HashMap,
     io::{Cursor, SeekFrom},
-    panic,
 };
 
 use osmpbf::{
@@ -14,7 +13,7 @@ use osmpbf::{
 };
 use rides_proto::geo::{Bounds, LatLng};
 
-use super::error::Problem;
+use super::{error::Problem, quiet::quietly};
 
 /// OpenStreetMap's own limit on the length of a value, in characters.
 const MAX_VALUE_CHARS: usize = 255;
@@ -84,7 +83,7 @@ impl Osm {
         check_framing(bytes)?;
         // osmpbf panics on some damage that passes a blob's checksum: a relation member of unknown kind and,
         // where overflow is checked, sums of coordinates past 64 bits.
-        panic::catch_unwind(|| read_blobs(bytes))
+        quietly(|| read_blobs(bytes))
             .unwrap_or_else(|_| Err(Problem::Damaged("a block holds impossible numbers".into())))
     }
 

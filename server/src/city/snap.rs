@@ -8,6 +8,9 @@ use rstar::{
 
 use super::roads::Roads;
 
+/// A yard or a lane without a name goes by that of a street this near, in metres.
+const NAMED_WITHIN_M: f64 = 80.0;
+
 /// A point moved to the nearest drivable street.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Snapped {
@@ -15,7 +18,7 @@ pub struct Snapped {
     pub at: LatLng,
     /// How far that is from the point asked for, in metres.
     pub off_m: f64,
-    /// The street's name; may be empty.
+    /// The street's name, or that of the nearest street with one; empty when there is none near.
     pub street: String,
     /// Index into the segments of the roads.
     pub(super) segment: usize,
@@ -73,6 +76,17 @@ impl SegmentIndex {
         let point = self.plane.place(point);
         let found = self.tree.nearest_neighbor(&point)?;
         Some((found.data, part_along(found.geom(), point)))
+    }
+
+    /// The name of the nearest street that has one; empty when none is near.
+    pub(super) fn name_near(&self, roads: &Roads, point: LatLng) -> String {
+        let nearest = self.tree.nearest_neighbor_iter_with_distance_2(&self.plane.place(point));
+        nearest
+            .take_while(|(_, distance_2)| *distance_2 <= NAMED_WITHIN_M * NAMED_WITHIN_M)
+            .map(|(found, _)| &roads.names[roads.segments[found.data].name as usize])
+            .find(|name| !name.is_empty())
+            .cloned()
+            .unwrap_or_default()
     }
 }
 

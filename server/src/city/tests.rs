@@ -154,6 +154,18 @@ fn random_places_are_on_streets_and_spread_by_length() {
 }
 
 #[test]
+fn a_lane_without_a_name_goes_by_the_street_it_is_near() {
+    let lane = CITY.roads.segments.iter().find(|s| {
+        let middle = CITY.roads.point(s, 0.5);
+        CITY.roads.names[s.name as usize].is_empty()
+            && !CITY.segments.name_near(&CITY.roads, middle).is_empty()
+    });
+    let middle = CITY.roads.point(lane.expect("Helsinki has lanes"), 0.5);
+    assert!(!CITY.snap(middle).street.is_empty());
+    assert_eq!(CITY.segments.name_near(&CITY.roads, p(0.0, 0.0)), "");
+}
+
+#[test]
 fn a_one_way_is_not_driven_backwards() {
     let one_ways = CITY.roads.segments.iter().enumerate().filter(|(_, s)| !s.two_way && s.length_m > 20.0);
     for (i, segment) in one_ways {

@@ -38,7 +38,7 @@ pub(super) struct Tools {
 /// Looks after one ride until it is over.
 pub(super) async fn follow(tools: Tools, id: RideId) -> Result<(), RideError> {
     let feed = tools.rides.log(&id).await?;
-    let told = feed.borrow().ride.clone();
+    let told = told_already(&feed.borrow())?;
     Shepherd { tools, feed, told }.run().await
 }
 
@@ -152,6 +152,15 @@ impl Shepherd {
             Ok(changed) => changed.map(|()| false).map_err(|_| RideError::Closed),
             Err(_) => Ok(true),
         }
+    }
+}
+
+/// The ride as cars know it when it gets a shepherd: as it is, unless it began off the street and ended before
+/// the shepherd came. Then its car has heard nothing of the end, and must be let go.
+fn told_already(log: &RideLog) -> Result<Ride, machine::Misfit> {
+    match &log.events[..] {
+        [first, _end] if log.ride.state.is_over() => machine::evolve(None, first),
+        _ => Ok(log.ride.clone()),
     }
 }
 

@@ -79,6 +79,11 @@ impl Car {
         self.at = Some((at, WorldPoint::of(at)));
     }
 
+    /// Takes the next report whatever its time: a new connection may come with another clock.
+    pub(super) fn forget_clock(&mut self) {
+        self.reported = SystemTime::UNIX_EPOCH;
+    }
+
     /// Gives it something to do; a trip starts the meter at zero.
     pub(super) fn set_job(&mut self, job: CarState) {
         self.job = job;

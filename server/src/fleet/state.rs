@@ -57,6 +57,7 @@ impl FleetState {
             car.link = Some(link);
             car.on_duty = true;
             car.away_since = None;
+            car.forget_clock();
             car.number
         });
         (number.expect("it has just appeared"), link)

@@ -8,7 +8,7 @@ use futures_util::{
     future::{Ready, ready},
     stream::{self, BoxStream},
 };
-use rides_proto::{geo::Bounds, tiles::Cell, v1};
+use rides_proto::{convert::BadBounds, geo::Bounds, tiles::Cell, v1};
 use tonic::{
     Request, Response, Status,
     codec::{BufferSettings, Codec, EncodeBuf, Encoder},
@@ -38,8 +38,10 @@ impl WatchFleet {
 
     fn open(&self, request: &v1::WatchFleetRequest) -> Result<Viewer, Status> {
         let viewport = request.viewport.ok_or_else(|| status::invalid("viewport", "must be set"))?;
-        let viewport =
-            Bounds::try_from(viewport).map_err(|bad| status::invalid("viewport", bad.to_string()))?;
+        let viewport = Bounds::try_from(viewport).map_err(|bad| match bad {
+            BadBounds::Corner(why) => status::not_on_earth("viewport", why),
+            BadBounds::InsideOut => status::invalid("viewport", bad.to_string()),
+        })?;
         let cursors = cursors(&request.cursors)?;
         self.fanout
             .watch(viewport, cursors, &request.epoch)

@@ -10,11 +10,11 @@ use rides_proto::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status, Streaming, transport::Channel};
 
 use super::{
     SimOptions, backoff,
@@ -24,6 +24,8 @@ use crate::city::City;
 
 /// Positions go out this often.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// How long a car that signs off waits for the server to hear it.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Drives car number `index` until `shutdown`.
 pub(super) async fn drive(
@@ -115,11 +117,21 @@ impl Car {
                     None => return Err(Status::unavailable("the server ended the stream")),
                 },
                 () = shutdown.cancelled() => {
-                    return say(&to_server, up::Message::SignOff(up::SignOff {})).await;
+                    say(&to_server, up::Message::SignOff(up::SignOff {})).await?;
+                    return heard_out(&mut answers).await;
                 }
             }
         }
     }
+}
+
+/// Waits until the server has ended the stream, which it does when it has read the sign-off.
+async fn heard_out(answers: &mut Streaming<DriveResponse>) -> Result<(), Status> {
+    let end = async {
+        while answers.message().await?.is_some() {}
+        Ok(())
+    };
+    timeout(GOODBYE, end).await.unwrap_or(Ok(()))
 }
 
 async fn say(to_server: &mpsc::Sender<DriveRequest>, message: up::Message) -> Result<(), Status> {

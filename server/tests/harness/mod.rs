@@ -1,7 +1,12 @@
 //! A server to test, and clients for it: `server().with_cars(3).run().await`.
 
+pub(crate) mod car;
 pub(crate) mod http;
+pub(crate) mod places;
+pub(crate) mod process;
+pub(crate) mod rider;
 pub(crate) mod web;
+pub(crate) mod wire;
 
 use std::{
     net::SocketAddr,
@@ -22,14 +27,22 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use self::http::Http;
+use self::{http::Http, wire::Wire};
 
 /// Longer than anything here takes; shorter than anyone's patience.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A server as it starts by default, but for a free port and no cars.
 pub(crate) fn server() -> Server {
-    Server { config: Cli::parse_from(["rides-server", "--listen=127.0.0.1:0"]).serve }.with_cars(0)
+    let mut config = Cli::parse_from(["rides-server", "--listen=127.0.0.1:0"]).serve;
+    // No test waits two seconds for nothing.
+    config.dispatch.retry = Duration::from_millis(100);
+    Server { config }.with_cars(0)
+}
+
+/// The answer of `future`, which must not take long.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, future).await.unwrap_or_else(|_| panic!("{what}: it takes too long"))
 }
 
 /// A server that is not started yet.
@@ -40,6 +53,31 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn with_cars(mut self, cars: u32) -> Self {
         self.config.sim.cars = cars;
+        self
+    }
+
+    /// Simulated riders, and how much faster than life all of it goes.
+    pub(crate) fn with_riders(mut self, per_minute: f64, speed: f64) -> Self {
+        self.config.sim.riders_per_minute = per_minute;
+        self.config.sim.sim_speed = speed;
+        self
+    }
+
+    /// How long a driver may think about an offer.
+    pub(crate) fn offering_for(mut self, timeout: Duration) -> Self {
+        self.config.dispatch.offer_timeout = timeout;
+        self
+    }
+
+    /// How long a ride waits for a car.
+    pub(crate) fn giving_up_after(mut self, timeout: Duration) -> Self {
+        self.config.dispatch.give_up = timeout;
+        self
+    }
+
+    /// How long a car whose stream broke is waited for.
+    pub(crate) fn waiting_for_lost_cars(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
         self
     }
 
@@ -96,6 +134,11 @@ impl Running {
     /// A native gRPC client's connection.
     pub(crate) async fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.addr)).unwrap().connect().await.unwrap()
+    }
+
+    /// Both ways to call it: as programs do, and as pages do.
+    pub(crate) async fn wires(&self) -> [Wire; 2] {
+        [Wire::Native(self.channel().await), Wire::Web(self.addr)]
     }
 
     /// One connection of each HTTP version, to say the same thing over both.

@@ -1,36 +1,25 @@
 //! The program as whoever starts it sees it: what it prints, and how it ends.
 
-use std::{net::TcpListener, process::Stdio};
+use std::net::TcpListener;
 
 use http::StatusCode;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-    time::timeout,
+use tokio::{process::Command, time::timeout};
+
+use crate::harness::{
+    SOON,
+    http::Http,
+    process::{address, end, first_line, process},
 };
 
-use crate::harness::{SOON, http::Http};
-
+/// Serving, without cars.
 fn program(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rides-server"));
-    command.args(["--cars=0"]).args(args);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command
-}
-
-async fn first_line(child: &mut Child) -> String {
-    let stdout = child.stdout.as_mut().unwrap();
-    let mut line = String::new();
-    timeout(SOON, BufReader::new(stdout).read_line(&mut line)).await.expect("it says nothing").unwrap();
-    line
+    process(&[&["--cars=0"], args].concat())
 }
 
 #[tokio::test]
 async fn it_says_where_it_is_and_is_there() {
     let mut child = program(&["--listen=127.0.0.1:0"]).spawn().unwrap();
-    let line = first_line(&mut child).await;
-    let addr = line.trim_end().strip_prefix("rides-server listening on http://").expect(&line);
-    let mut http = Http::h1(addr.parse().unwrap()).await;
+    let mut http = Http::h1(address(&mut child).await).await;
     assert_eq!(http.get("/readyz").await.status, StatusCode::OK);
 }
 
@@ -40,10 +29,7 @@ async fn it_ends_in_good_order_when_told() {
     for signal in ["INT", "TERM"] {
         let mut child = program(&["--listen=127.0.0.1:0"]).spawn().unwrap();
         first_line(&mut child).await;
-        let pid = child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap().success());
-        let status = timeout(SOON, child.wait()).await.expect("it does not end").unwrap();
-        assert_eq!(status.code(), Some(0), "{signal}");
+        assert_eq!(end(&mut child, signal).await.code(), Some(0), "{signal}");
     }
 }
 
@@ -51,12 +37,20 @@ async fn it_ends_in_good_order_when_told() {
 async fn what_it_cannot_do_it_says_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("--listen={}", taken.local_addr().unwrap());
-    for (flag, says) in [("--page=/nonexistent", "/nonexistent"), (listen.as_str(), "cannot listen on")] {
+    let empty = tempfile::Builder::new().suffix(".osm.pbf").tempfile().unwrap();
+    let map = format!("--map={}", empty.path().display());
+    for (flag, says) in [
+        ("--page=/nonexistent", "/nonexistent"),
+        (listen.as_str(), "cannot listen on"),
+        ("--map=/nonexistent.osm.pbf", "the map cannot be read: "),
+        (map.as_str(), "the map is empty"),
+    ] {
         let output = timeout(SOON, program(&[flag]).output()).await.unwrap().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{flag}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
-        assert!(stderr.starts_with("rides-server: ") && stderr.contains(says), "{stderr}");
+        assert!(stderr.starts_with("rides-server: "), "{stderr}");
+        assert_eq!(stderr.matches(says).count(), 1, "said once: {stderr}");
     }
 }
 

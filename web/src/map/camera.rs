@@ -164,10 +164,13 @@ impl Camera {
     }
 
     /// The whole city, large: on a screen of another shape than the city's, most of the way from showing all of
-    /// it to filling what panels leave free.
+    /// it to filling the screen. Panels at the sides are glass with the city behind them; its middle is in what
+    /// they leave free.
     pub fn home(&self, padding: Padding) -> View {
-        let zoom_of =
-            |choose: fn(f64, f64) -> f64| self.view_of(self.city_min, self.city_max, padding, choose).zoom;
+        let behind_panels = Padding { left: 0.0, right: 0.0, ..padding };
+        let zoom_of = |choose: fn(f64, f64) -> f64| {
+            self.view_of(self.city_min, self.city_max, behind_panels, choose).zoom
+        };
         let (whole, filled) = (zoom_of(f64::min), zoom_of(f64::max));
         let zoom = whole + (filled - whole) * HOME_FILL;
         View { zoom, center: centered(self.city_min, self.city_max, padding, zoom) }

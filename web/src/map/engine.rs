@@ -318,6 +318,11 @@ impl<P: Painter> Engine<P> {
         }
     }
 
+    /// Whether the city and cars in it are on the screen.
+    pub(super) fn is_showing(&self) -> bool {
+        self.painted.is_some() && !self.cars.cars.is_empty()
+    }
+
     fn obey(&mut self, intent: Intent, now: Millis) -> Option<LatLng> {
         let camera = &mut self.city.as_mut()?.camera;
         match intent {

@@ -104,8 +104,13 @@ pub fn MapView(
             canvas.set_height((size.1 * dpr).round() as u32);
             sized.borrow_mut().set_size(size, dpr, browser::now());
         });
+        let mut shown = false;
         let frames = FrameLoop::start(move |now| {
             let outcome = store.fleet.with_value(|fleet| shared.borrow_mut().frame(&fleet.borrow(), now));
+            if !shown && shared.borrow().is_showing() {
+                shown = true;
+                browser::mark("first-frame");
+            }
             if let Some(bounds) = outcome.look {
                 commands.send(Command::Look(bounds));
             }

@@ -249,3 +249,24 @@ async fn after_a_restart_a_car_that_does_not_come_back_loses_its_ride() {
     let mut feed = rides.log(&id).await.expect("kept");
     feed.wait_for(|log| log.ride.state == RideState::Requested).await.expect("the ride waits again");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ride_that_is_over_before_anyone_looks_after_it_lets_its_car_go() {
+    let (ticks, _ticks) = mpsc::channel(4);
+    let (opened, opened_rides) = mpsc::channel(64);
+    let (gone, gone_cars) = mpsc::channel(64);
+    let (fleet, _) = Fleet::spawn(FleetOptions::default(), ticks, gone);
+    let (rides, _) = Rides::spawn(Arc::new(MemoryJournal::new()), opened).await.expect("readable");
+    let office = Office { rides, fleet, _ticks };
+    let mut link = office.car(1).await;
+    let ride = office.rides.start_off_street(crew(1), booking(""), SystemTime::now()).await.expect("free").id;
+    office.fleet.set_state(car(1), CarState::OnTrip).await.expect("open");
+    let end = Command::DropOff { car: None, figures: Figures::default(), at: place(5) };
+    office.command(&ride, end).await;
+
+    let (fleet, rides) = (office.fleet.clone(), office.rides.clone());
+    spawn(city(), fleet, rides, opened_rides, gone_cars, DispatchOptions::default());
+    let heard = tokio::time::timeout(Duration::from_secs(1), link.orders.recv()).await;
+    assert!(matches!(heard, Ok(Some(Order::Update(over))) if over.state == RideState::Completed));
+    assert_eq!(office.state_of(1).await, Some(CarState::Free));
+}

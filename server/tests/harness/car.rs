@@ -1,0 +1,173 @@
+//! A car driven by hand: `car(7).at(place(1)).signs_on(&server).await`.
+
+use rides_proto::v1::{
+    self, DriveRequest, DriveResponse, Location, RideState,
+    drive_request::{self as up, Message as Up},
+    drive_response::{Message as Down, Offer, Refused},
+    fleet_client::FleetClient,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::{Running, soon};
+
+/// A car that is not signed on yet.
+pub(crate) fn car(id: i64) -> Parked {
+    Parked { id, at: None }
+}
+
+pub(crate) struct Parked {
+    id: i64,
+    at: Option<Location>,
+}
+
+impl Parked {
+    pub(crate) fn at(self, at: Location) -> Self {
+        Self { at: Some(at), ..self }
+    }
+
+    pub(crate) async fn signs_on(self, server: &Running) -> Car {
+        let mut car = Car::connects(server).await;
+        let driver_id = format!("driver-{}", self.id);
+        car.says(Up::SignOn(up::SignOn { car_id: self.id, driver_id, location: self.at })).await;
+        match car.hears().await {
+            Down::SignedOn(signed_on) => car.number = signed_on.car_number,
+            other => panic!("signed_on comes first: {other:?}"),
+        }
+        car
+    }
+}
+
+/// A driver's end of a `Fleet.Drive` stream. Dropping it loses the connection.
+pub(crate) struct Car {
+    /// In fleet frames.
+    pub(crate) number: u32,
+    up: mpsc::Sender<DriveRequest>,
+    down: Streaming<DriveResponse>,
+}
+
+impl Car {
+    /// Opens the stream and says nothing yet.
+    pub(crate) async fn connects(server: &Running) -> Self {
+        let (up, requests) = mpsc::channel(64);
+        let mut client = FleetClient::new(server.channel().await);
+        let down = soon("headers", client.drive(ReceiverStream::new(requests))).await.unwrap().into_inner();
+        Self { number: 0, up, down }
+    }
+
+    pub(crate) async fn says(&self, message: Up) {
+        self.up.send(DriveRequest { message: Some(message) }).await.expect("the stream is over");
+    }
+
+    /// The next message but heartbeats.
+    pub(crate) async fn hears(&mut self) -> Down {
+        let message = async {
+            loop {
+                let response = self.down.message().await.unwrap().expect("the stream is over");
+                match response.message.expect("never empty") {
+                    Down::Heartbeat(_) => {}
+                    message => return message,
+                }
+            }
+        };
+        soon("news for the driver", message).await
+    }
+
+    /// How the stream ends.
+    pub(crate) async fn ends(mut self) -> Result<(), Status> {
+        let end = async {
+            while self.down.message().await?.is_some() {}
+            Ok(())
+        };
+        soon("the end of the stream", end).await
+    }
+
+    pub(crate) async fn is_offered(&mut self, ride_id: &str) -> Offer {
+        match self.hears().await {
+            Down::Offer(offer) if offer.ride_id == ride_id => offer,
+            other => panic!("not offered: {other:?}"),
+        }
+    }
+
+    /// Hears that the offer, or the ride, is gone, and why.
+    pub(crate) async fn loses(&mut self, ride_id: &str) -> String {
+        let (id, reason) = match self.hears().await {
+            Down::OfferWithdrawn(offer) => (offer.ride_id, offer.reason),
+            Down::RideWithdrawn(ride) => (ride.ride_id, ride.reason),
+            other => panic!("nothing withdrawn: {other:?}"),
+        };
+        assert_eq!(id, ride_id);
+        reason
+    }
+
+    /// Hears that the ride is the car's.
+    pub(crate) async fn is_assigned(&mut self, ride_id: &str) -> v1::Ride {
+        match self.hears().await {
+            Down::Assignment(assignment) => assignment.ride.filter(|ride| ride.ride_id == ride_id).unwrap(),
+            other => panic!("not assigned: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn is_refused(&mut self) -> Refused {
+        match self.hears().await {
+            Down::Refused(refused) => refused,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn declines(&self, ride_id: &str) {
+        self.says(Up::Decline(up::DeclineOffer { ride_id: ride_id.into() })).await;
+    }
+
+    pub(crate) async fn says_accept(&self, ride_id: &str) {
+        self.says(Up::Accept(up::AcceptOffer { ride_id: ride_id.into() })).await;
+    }
+
+    pub(crate) async fn accepts(&mut self, ride_id: &str) {
+        self.says_accept(ride_id).await;
+        assert_eq!(self.is_assigned(ride_id).await.state(), RideState::Assigned);
+    }
+
+    /// Takes the offer of the ride, which comes first.
+    pub(crate) async fn takes(&mut self, ride_id: &str) {
+        self.is_offered(ride_id).await;
+        self.accepts(ride_id).await;
+    }
+
+    pub(crate) async fn arrives(&mut self, ride_id: &str) {
+        self.says(Up::Arrive(up::Arrive { ride_id: ride_id.into() })).await;
+        self.hears_of(RideState::Arrived).await;
+    }
+
+    pub(crate) async fn picks_up(&mut self, ride_id: &str) {
+        self.says(Up::PickUp(up::PickUp { ride_id: ride_id.into() })).await;
+        self.hears_of(RideState::OnTrip).await;
+    }
+
+    pub(crate) async fn drops_off(&mut self, ride_id: &str) {
+        self.says(Up::DropOff(up::DropOff { ride_id: ride_id.into() })).await;
+        self.hears_of(RideState::Completed).await;
+    }
+
+    pub(crate) async fn gives_back(&self, ride_id: &str) {
+        let reason = "a flat tyre".into();
+        self.says(Up::GiveBack(up::GiveBack { ride_id: ride_id.into(), reason })).await;
+    }
+
+    pub(crate) async fn reports(&self, at: Location) {
+        self.says(Up::Position(up::Position { location: Some(at), ..Default::default() })).await;
+    }
+
+    pub(crate) async fn signs_off(self) {
+        self.says(Up::SignOff(up::SignOff {})).await;
+        self.ends().await.unwrap();
+    }
+
+    async fn hears_of(&mut self, state: RideState) {
+        match self.hears().await {
+            Down::Update(update) => assert_eq!(update.ride.map(|ride| ride.state()), Some(state)),
+            other => panic!("no update: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The program as a process of its own.
+
+use std::{
+    net::SocketAddr,
+    process::{ExitStatus, Stdio},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use super::soon;
+
+/// The program with these arguments, not started yet. It ends when it is dropped.
+pub(crate) fn process(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rides-server"));
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+pub(crate) async fn first_line(child: &mut Child) -> String {
+    let stdout = child.stdout.as_mut().unwrap();
+    let mut line = String::new();
+    soon("what it says first", BufReader::new(stdout).read_line(&mut line)).await.unwrap();
+    line
+}
+
+/// Where a server that was just started listens.
+pub(crate) async fn address(child: &mut Child) -> SocketAddr {
+    let line = first_line(child).await;
+    line.trim_end().strip_prefix("rides-server listening on http://").expect(&line).parse().unwrap()
+}
+
+/// Sends a signal, and waits for the end that follows.
+#[cfg(unix)]
+pub(crate) async fn end(child: &mut Child, signal: &str) -> ExitStatus {
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap().success());
+    soon("its end", child.wait()).await.unwrap()
+}

@@ -1,0 +1,123 @@
+//! A rider, over either wire: `rider.books("key").await`.
+
+use rides_proto::v1::{self, RideEvent, watch_response::Message};
+use tonic::Status;
+
+use super::{
+    places::place,
+    soon,
+    wire::{Messages, Wire},
+};
+
+/// Calls `rides.v1.Rides` as a rider does.
+#[derive(Clone, Debug)]
+pub(crate) struct Rider(pub(crate) Wire);
+
+/// A booking that is fine, under `request_id`.
+pub(crate) fn booking(request_id: &str) -> v1::BookRequest {
+    v1::BookRequest {
+        request_id: request_id.into(),
+        pickup: Some(place(1)),
+        dropoff: Some(place(2)),
+        rider_id: "ada".into(),
+        ..Default::default()
+    }
+}
+
+impl Rider {
+    pub(crate) async fn quote(&self, request: v1::QuoteRequest) -> Result<v1::QuoteResponse, Status> {
+        self.0.ask("/rides.v1.Rides/Quote", request).await
+    }
+
+    pub(crate) async fn book(&self, request: v1::BookRequest) -> Result<v1::Ride, Status> {
+        let answer: v1::BookResponse = self.0.ask("/rides.v1.Rides/Book", request).await?;
+        Ok(answer.ride.unwrap())
+    }
+
+    /// Books a ride from place 1 to place 2.
+    pub(crate) async fn books(&self, request_id: &str) -> v1::Ride {
+        self.book(booking(request_id)).await.unwrap()
+    }
+
+    pub(crate) async fn cancel(&self, ride_id: &str) -> Result<v1::Ride, Status> {
+        let request = v1::CancelRequest { ride_id: ride_id.into(), by: 0, reason: "a tram came".into() };
+        let answer: v1::CancelResponse = self.0.ask("/rides.v1.Rides/Cancel", request).await?;
+        Ok(answer.ride.unwrap())
+    }
+
+    pub(crate) async fn get(&self, ride_id: &str) -> Result<v1::Ride, Status> {
+        let request = v1::GetRequest { ride_id: ride_id.into() };
+        let answer: v1::GetResponse = self.0.ask("/rides.v1.Rides/Get", request).await?;
+        Ok(answer.ride.unwrap())
+    }
+
+    pub(crate) async fn list(&self, request: v1::ListRequest) -> Result<v1::ListResponse, Status> {
+        self.0.ask("/rides.v1.Rides/List", request).await
+    }
+
+    pub(crate) async fn start(&self, request: v1::StartRequest) -> Result<String, Status> {
+        let answer: v1::StartResponse = self.0.ask("/rides.v1.Rides/Start", request).await?;
+        Ok(answer.id)
+    }
+
+    pub(crate) async fn end(&self, request: v1::EndRequest) -> Result<v1::EndResponse, Status> {
+        self.0.ask("/rides.v1.Rides/End", request).await
+    }
+
+    /// Follows a ride from its first event on.
+    pub(crate) async fn watches(&self, ride_id: &str) -> Followed {
+        self.resumes(ride_id, "", 0).await.unwrap()
+    }
+
+    /// Follows a ride from a cursor on.
+    pub(crate) async fn resumes(&self, ride_id: &str, epoch: &str, after: u64) -> Result<Followed, Status> {
+        let request = v1::WatchRequest { ride_id: ride_id.into(), epoch: epoch.into(), after_version: after };
+        let mut messages: Messages<v1::WatchResponse> = self.0.open("/rides.v1.Rides/Watch", request).await?;
+        match messages.next().await.expect("it ends before it begins")?.message {
+            Some(Message::Opened(opened)) => Ok(Followed { opened, messages }),
+            other => panic!("opened comes first: {other:?}"),
+        }
+    }
+}
+
+/// A ride as its watcher sees it.
+pub(crate) struct Followed {
+    pub(crate) opened: v1::watch_response::Opened,
+    messages: Messages<v1::WatchResponse>,
+}
+
+impl Followed {
+    /// The next message.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        let message = self.messages.next().await?.unwrap().message;
+        Some(message.expect("never empty"))
+    }
+
+    /// The next event, past progress and heartbeats.
+    pub(crate) async fn event(&mut self) -> Option<RideEvent> {
+        let event = async {
+            loop {
+                match self.next().await? {
+                    Message::Event(event) => return Some(event),
+                    Message::Progress(_) | Message::Heartbeat(_) => {}
+                    Message::Opened(_) => panic!("opened twice"),
+                }
+            }
+        };
+        soon("the next event", event).await
+    }
+
+    /// All events up to the end of the stream, which must be a good one.
+    pub(crate) async fn events(mut self) -> Vec<RideEvent> {
+        let mut events = Vec::new();
+        while let Some(event) = self.event().await {
+            events.push(event);
+        }
+        events
+    }
+
+    /// The versions of all events up to the end of the stream.
+    pub(crate) async fn versions(self) -> Vec<u64> {
+        self.events().await.iter().map(|event| event.version).collect()
+    }
+}

@@ -1,0 +1,111 @@
+//! The same call over either wire: as a program makes it, and as a page does.
+
+use std::{fmt, marker::PhantomData, net::SocketAddr};
+
+use http::uri::PathAndQuery;
+use prost::Message;
+use tonic::{Code, Request, Status, Streaming, client::Grpc, transport::Channel};
+use tonic_prost::ProstCodec;
+use tonic_types::StatusExt as _;
+
+use super::{http::Http, soon, web};
+
+/// A way to call the server.
+#[derive(Clone)]
+pub(crate) enum Wire {
+    /// gRPC over HTTP/2.
+    Native(Channel),
+    /// gRPC-Web by hand, over HTTP/1.1: a connection a call.
+    Web(SocketAddr),
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native(_) => "gRPC",
+            Self::Web(_) => "gRPC-Web",
+        })
+    }
+}
+
+impl Wire {
+    /// A unary call.
+    pub(crate) async fn ask<Q, A>(&self, path: &'static str, question: Q) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut answers = self.open(path, question).await?;
+        let answer = answers.next().await.expect("no answer and no status")?;
+        assert!(answers.next().await.is_none(), "{path} answers twice");
+        Ok(answer)
+    }
+
+    /// A call whose answers come as a stream. Over gRPC-Web an early refusal shows in the first message only.
+    pub(crate) async fn open<Q, A>(&self, path: &'static str, question: Q) -> Result<Messages<A>, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        match self {
+            Self::Native(channel) => {
+                let mut grpc = Grpc::new(channel.clone());
+                soon(path, grpc.ready()).await.unwrap();
+                let codec = ProstCodec::<Q, A>::default();
+                let path = PathAndQuery::from_static(path);
+                let call = grpc.server_streaming(Request::new(question), path, codec);
+                Ok(Messages::Native(soon("headers", call).await?.into_inner()))
+            }
+            Self::Web(addr) => {
+                let mut http = Http::h1(*addr).await;
+                let stream = soon(path, web::open(&mut http, web::call(path, &question))).await;
+                Ok(Messages::Web { stream, _http: http, answer: PhantomData })
+            }
+        }
+    }
+}
+
+/// The answers of a call, as they come.
+pub(crate) enum Messages<A> {
+    Native(Streaming<A>),
+    Web { stream: web::Stream, _http: Http, answer: PhantomData<A> },
+}
+
+impl<A: Message + Default + 'static> Messages<A> {
+    /// The next answer; `None` when the call has ended with OK.
+    pub(crate) async fn next(&mut self) -> Option<Result<A, Status>> {
+        match self {
+            Self::Native(stream) => soon("the next message", stream.message()).await.transpose(),
+            Self::Web { stream, .. } => match soon("the next message", stream.next()).await {
+                Some(message) => Some(Ok(A::decode(message).unwrap())),
+                None => Some(stream.status()).filter(|status| status.code() != Code::Ok).map(Err),
+            },
+        }
+    }
+
+    /// The next answer, of a call that has not ended.
+    pub(crate) async fn expect(&mut self) -> A {
+        self.next().await.expect("the call has ended").unwrap()
+    }
+}
+
+/// What an error says to machines: its code, the reason in `ErrorInfo`, and the first field in `BadRequest`.
+pub(crate) fn details(status: &Status) -> (Code, String, String) {
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+    let field = details.bad_request().map(|bad| bad.field_violations[0].field.clone()).unwrap_or_default();
+    (status.code(), reason, field)
+}
+
+/// Asserts that a call was refused, and what the refusal says to machines.
+#[track_caller]
+pub(crate) fn assert_refused<A: fmt::Debug>(
+    outcome: Result<A, Status>,
+    code: Code,
+    reason: &str,
+    field: &str,
+) {
+    let status = outcome.expect_err("it should have been refused");
+    assert_eq!(details(&status), (code, reason.to_owned(), field.to_owned()), "{}", status.message());
+    assert!(!status.message().is_empty());
+}

@@ -1,0 +1,9 @@
+//! Rides from booking to fare, with riders on both wires and cars driven by hand.
+
+mod booking;
+mod cancelling;
+mod life;
+mod listing;
+mod offers;
+mod street;
+mod watching;

@@ -1,0 +1,117 @@
+//! The simulated fleet, as anyone sees it who watches the server.
+
+use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration};
+
+use rides_proto::{
+    geo::LatLng,
+    v1::{self, RideState},
+};
+use rides_server::fleet::FleetOptions;
+use tokio::{
+    process::Child,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    fleet::viewer::{Dot, Viewer},
+    harness::{
+        places::{CITY, distance_m},
+        process::{address, end, process},
+        rider::Rider,
+        server,
+        wire::Wire,
+    },
+};
+
+/// How much faster than life.
+const SPEED: f64 = 10.0;
+/// A ride takes minutes; at ten times the speed, on a busy machine, not longer than this.
+const A_RIDE: Duration = Duration::from_secs(90);
+
+async fn whole_city(wire: &Wire) -> Viewer {
+    Viewer::of(wire, CITY.bounds().into()).await
+}
+
+fn off_street_m(dot: &Dot) -> f64 {
+    CITY.snap(LatLng::try_from(dot.at).unwrap()).off_m
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rides_are_booked_driven_and_paid() {
+    let server = server().with_cars(20).with_riders(60.0, SPEED).run().await;
+    let rider = Rider(Wire::Web(server.addr));
+    let completed = v1::ListRequest { states: vec![RideState::Completed.into()], ..Default::default() };
+    let ride = async {
+        loop {
+            if let [ride, ..] = &rider.list(completed.clone()).await.unwrap().rides[..] {
+                return ride.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let ride = timeout(A_RIDE, ride).await.expect("no ride is completed");
+    assert!(ride.distance_m > 100 && ride.fare.as_ref().is_some_and(|fare| fare.minor_units > 0), "{ride:?}");
+    let story = rider.watches(&ride.ride_id).await.versions().await;
+    assert_eq!(story, (1..=ride.version).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cars_keep_to_the_streets_at_speeds_one_believes() {
+    /// Frames come and go late on a busy machine: speeds are of moves over as long as this.
+    const STRETCH: Duration = Duration::from_secs(2);
+    let server = server().with_cars(20).with_riders(60.0, SPEED).run().await;
+    let [wire, _] = server.wires().await;
+    let mut viewer = whole_city(&wire).await;
+    viewer.until_cars(20).await;
+
+    let mut fastest: BTreeMap<u32, f64> = BTreeMap::new();
+    for _ in 0..4 {
+        let (before, since) = (viewer.cars.clone(), Instant::now());
+        while since.elapsed() < STRETCH {
+            viewer.next().await;
+            for (number, dot) in &viewer.cars {
+                assert!(off_street_m(dot) < 5.0, "car {number} is {} m off any street", off_street_m(dot));
+            }
+        }
+        for (number, dot) in &viewer.cars {
+            let speed = distance_m(before[number].at, dot.at) / since.elapsed().as_secs_f64() / SPEED;
+            let fastest = fastest.entry(*number).or_default();
+            *fastest = fastest.max(speed);
+        }
+    }
+    assert!(fastest.values().all(|speed| *speed < 30.0), "m/s: {fastest:?}");
+    assert!(fastest.values().filter(|speed| **speed > 1.0).count() >= 15, "m/s: {fastest:?}");
+}
+
+fn serve(at: &str) -> Child {
+    let mut serve = process(&["--cars=0", &format!("--listen={at}")]);
+    serve.stderr(Stdio::null()).spawn().unwrap()
+}
+
+async fn watching(addr: SocketAddr) -> Viewer {
+    whole_city(&Wire::Web(addr)).await
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_simulator_elsewhere_survives_its_server() {
+    let mut first = serve("127.0.0.1:0");
+    let addr = address(&mut first).await;
+    let url = format!("http://{addr}");
+    let mut sim = process(&["sim", "--connect", &url, "--cars=5", "--riders-per-minute=0"]);
+    let mut sim = sim.stderr(Stdio::null()).spawn().unwrap();
+    watching(addr).await.until_cars(5).await;
+
+    first.kill().await.unwrap();
+    let mut second = serve(&addr.to_string());
+    assert_eq!(address(&mut second).await, addr);
+    let mut viewer = watching(addr).await;
+    viewer.until_cars(5).await;
+    assert!(viewer.cars.values().all(|dot| off_street_m(dot) < 5.0));
+
+    let since = Instant::now();
+    assert!(end(&mut sim, "TERM").await.success());
+    viewer.until_cars(0).await;
+    assert!(since.elapsed() < FleetOptions::default().grace, "they were lost, and did not sign off");
+    assert!(end(&mut second, "TERM").await.success());
+}
