@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod browser;
+pub mod erased;
 pub mod format;
 pub mod map;
 pub mod model;

@@ -17,7 +17,7 @@ use super::{
     Command, Store, Update, city,
     decode::{self, Partly},
     follow::Following,
-    running::{Latest, Signals, spawn},
+    running::{Latest, Signals},
     watch::{FleetWatch, RideWatch, same_cells, watchable},
 };
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
         tap::Tap,
     },
     browser::{self, Shelf},
+    erased::spawn,
     model::{Connection, Failure, FollowedRide, Millis, Remote, RideType},
 };
 
@@ -357,6 +358,6 @@ fn own_id() -> String {
 /// Until the map says what it shows, the fleet stream watches a cell in the ocean: it is the page's pulse, and
 /// must tell whether there is a server even when there is no map yet.
 fn nowhere() -> Bounds {
-    let point = LatLng::new(0.0, 0.0).expect("the Gulf of Guinea is on Earth");
-    Bounds::around([point]).expect("one point makes a box")
+    let gulf_of_guinea = LatLng::new(0.0, 0.0).ok();
+    Bounds::around(gulf_of_guinea).expect("a point on Earth makes a box")
 }

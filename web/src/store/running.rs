@@ -5,17 +5,13 @@ use std::cell::RefCell;
 use futures_channel::mpsc;
 use futures_util::{
     FutureExt as _,
-    future::{AbortHandle, LocalBoxFuture, abortable},
+    future::{AbortHandle, abortable},
 };
-use wasm_bindgen_futures::spawn_local;
 
-use crate::api::live::{SIGNALS, Signal};
-
-/// Runs `task` to its end. Boxed, because every type that is spawned is code of its own in the page.
-pub(super) fn spawn(task: impl Future<Output = ()> + 'static) {
-    let task: LocalBoxFuture<'static, ()> = task.boxed_local();
-    spawn_local(task);
-}
+use crate::{
+    api::live::{SIGNALS, Signal},
+    erased::spawn,
+};
 
 /// The way to a live stream. Closing it, or opening another, ends the stream.
 #[derive(Default)]
