@@ -1,6 +1,6 @@
 //! The one shared door to the browser: clocks, frames, timers, visibility.
 
-use std::{cell::RefCell, collections::HashSet, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{Document, Element, ResizeObserver, Storage, VisibilityState, Window};
@@ -126,11 +126,14 @@ impl Shelf {
 /// Says `text` on the console, the first time only.
 pub fn warn_once(text: &str) {
     thread_local! {
-        static SAID: RefCell<HashSet<String>> = RefCell::default();
+        static SAID: RefCell<Vec<String>> = RefCell::default();
     }
-    if SAID.with_borrow_mut(|said| said.insert(text.to_owned())) {
-        web_sys::console::warn_1(&JsValue::from_str(text));
-    }
+    SAID.with_borrow_mut(|said| {
+        if said.iter().all(|before| before != text) {
+            said.push(text.to_owned());
+            web_sys::console::warn_1(&JsValue::from_str(text));
+        }
+    });
 }
 
 /// Device pixels a CSS pixel.

@@ -19,7 +19,10 @@ pub fn money(amount: &Money) -> String {
 pub fn distance(metres: u32) -> String {
     match metres {
         0..950 => format!("{} m", (metres + 5) / 10 * 10),
-        950..9_950 => format!("{:.1} km", f64::from(metres) / 1000.0),
+        950..9_950 => {
+            let tenths = (metres + 49) / 100;
+            format!("{}.{} km", tenths / 10, tenths % 10)
+        }
         _ => format!("{} km", (metres + 500) / 1000),
     }
 }
@@ -50,12 +53,12 @@ pub fn seconds_until(then: Millis, now: Millis) -> u32 {
 
 /// How old something is: "120 ms", "1.2 s", "14 s", "3 min". Tens of milliseconds are as fine as it gets.
 pub fn age(millis: Millis) -> String {
-    let millis = millis.max(0.0);
-    match millis {
-        m if m < 995.0 => format!("{} ms", (m / 10.0).round() * 10.0),
-        m if m < 9_950.0 => format!("{:.1} s", m / 1000.0),
-        m if m < 59_500.0 => format!("{:.0} s", m / 1000.0),
-        m => format!("{:.0} min", m / 60_000.0),
+    let tens = (millis.max(0.0) / 10.0).round() as u32;
+    match tens {
+        0..100 => format!("{} ms", tens * 10),
+        100..995 => format!("{}.{} s", (tens + 5) / 100, (tens + 5) / 10 % 10),
+        995..5_950 => format!("{} s", (tens + 50) / 100),
+        _ => format!("{} min", (tens + 3_000) / 6_000),
     }
 }
 
@@ -78,7 +81,12 @@ pub fn time_of_day(unix_ms: i64, east_min: i32) -> String {
 
 /// "60.1699, 24.9384".
 pub fn coordinates(at: LatLng) -> String {
-    format!("{:.4}, {:.4}", at.lat(), at.lng())
+    let degrees = |value: f64| {
+        let sign = if value < 0.0 { "-" } else { "" };
+        let parts = (value.abs() * 1e4).round() as u32;
+        format!("{sign}{}.{:04}", parts / 10_000, parts % 10_000)
+    };
+    format!("{}, {}", degrees(at.lat()), degrees(at.lng()))
 }
 
 /// A failure in words for the person who caused or suffers it.
@@ -157,6 +165,13 @@ mod tests {
         {
             assert_eq!(age(millis), words, "{millis}");
         }
+    }
+
+    #[test]
+    fn coordinates_keep_four_decimals() {
+        let at = |lat, lng| coordinates(LatLng::new(lat, lng).expect("on Earth"));
+        assert_eq!(at(60.16994, 24.93838), "60.1699, 24.9384");
+        assert_eq!(at(-0.5, -179.99996), "-0.5000, -180.0000");
     }
 
     #[test]

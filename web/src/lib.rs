@@ -2,9 +2,11 @@
 
 pub mod api;
 pub mod browser;
+pub mod erased;
 pub mod format;
 pub mod map;
 pub mod model;
+pub mod order;
 pub mod panels;
 pub mod store;
 

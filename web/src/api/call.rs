@@ -1,6 +1,6 @@
 //! Unary calls: a deadline on every one, and retries where they are safe.
 
-use std::{pin::pin, time::Duration};
+use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use tonic::{Code, Status};
@@ -9,7 +9,7 @@ use super::{clock::Clock, connection::backoff};
 use crate::model::Millis;
 
 /// How long a call may take.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Millis = 10_000.0;
 /// Given to the server's own DEADLINE_EXCEEDED to arrive before the page gives the call up.
 const GRACE: Millis = 500.0;
 /// Attempts after the first.
@@ -20,7 +20,7 @@ pub async fn unary<T>(
     clock: &impl Clock,
     call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
-    within(clock, DEADLINE.as_secs_f64() * 1e3 + GRACE, call).await
+    within(clock, DEADLINE + GRACE, call).await
 }
 
 /// Gives `step` so many milliseconds. What is not done by then is dropped.

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use prost::Message;
 use tonic::{Code, Status};
-use tonic_types::pb;
 
 use crate::model::Millis;
 
@@ -56,15 +55,14 @@ impl Metadata {
     }
 }
 
-/// Why, for machines: [`pb::ErrorInfo`]'s reason, such as "OFF_MAP".
+/// Why, for machines: the reason of google.rpc.ErrorInfo, such as "OFF_MAP".
 pub fn reason(status: &Status) -> Option<String> {
-    detail(status, "ErrorInfo").map(|info: pb::ErrorInfo| info.reason)
+    Some(ErrorInfo::decode(detail(status, "ErrorInfo")?).ok()?.reason)
 }
 
-/// The field of the request that is wrong: the last one of [`pb::BadRequest`].
+/// The field of the request that is wrong: the last one of google.rpc.BadRequest.
 pub fn wrong_field(status: &Status) -> Option<String> {
-    let mut bad: pb::BadRequest = detail(status, "BadRequest")?;
-    bad.field_violations.pop().map(|violation| violation.field)
+    BadRequest::decode(detail(status, "BadRequest")?).ok()?.field_violations.pop().map(|wrong| wrong.field)
 }
 
 /// How long a server that is going away wants to be left alone.
@@ -72,16 +70,50 @@ pub fn drain_for(status: &Status) -> Option<Millis> {
     if status.code() != Code::Unavailable {
         return None;
     }
-    let delay = detail::<pb::RetryInfo>(status, "RetryInfo")?.retry_delay?;
+    let delay = RetryInfo::decode(detail(status, "RetryInfo")?).ok()?.retry_delay?;
     Some(delay.seconds as f64 * 1e3 + f64::from(delay.nanos) / 1e6)
 }
 
-/// The first detail of the kind google.rpc calls `name`.
-fn detail<M: Message + Default>(status: &Status, name: &str) -> Option<M> {
-    let mut details = pb::Status::decode(status.details()).ok()?.details.into_iter();
+/// The first detail of the kind google.rpc calls `name`, encoded.
+fn detail(status: &Status, name: &str) -> Option<Bytes> {
+    let details = Details::decode(Bytes::copy_from_slice(status.details())).ok()?.details;
+    let mut details = details.into_iter();
     let any =
         details.find(|any| any.type_url.strip_prefix("type.googleapis.com/google.rpc.") == Some(name))?;
-    M::decode(&any.value[..]).ok()
+    Some(any.value.into())
+}
+
+// Of google/rpc/status.proto and google/rpc/error_details.proto, what is read here and no more.
+
+/// google.rpc.Status
+#[derive(Message)]
+struct Details {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}
+
+#[derive(Message)]
+struct ErrorInfo {
+    #[prost(string, tag = "1")]
+    reason: String,
+}
+
+#[derive(Message)]
+struct BadRequest {
+    #[prost(message, repeated, tag = "1")]
+    field_violations: Vec<FieldViolation>,
+}
+
+#[derive(Message)]
+struct FieldViolation {
+    #[prost(string, tag = "1")]
+    field: String,
+}
+
+#[derive(Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<prost_types::Duration>,
 }
 
 #[cfg(test)]

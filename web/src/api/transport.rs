@@ -3,8 +3,6 @@
 //! Calls are typed by their [`Method`] at the surface; below it there are bytes, so that the page carries this
 //! code once and not once for every RPC (tonic's own client would be a third of the page).
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::LocalBoxStream};
 use prost::Message;
@@ -16,6 +14,7 @@ use super::{
     status::Metadata,
     tap::{Direction, Tap},
 };
+use crate::model::Millis;
 
 const GRPC_WEB: &str = "application/grpc-web";
 const GRPC_WEB_PROTO: &str = "application/grpc-web+proto";
@@ -82,7 +81,7 @@ impl<F: Fetch> Transport<F> {
         &self,
         method: Method<Q, A>,
         request: &Q,
-        deadline: Duration,
+        deadline: Millis,
     ) -> Result<A, Status> {
         decode(self.answer(method.path(), request.encode_to_vec(), deadline).await?)
     }
@@ -102,7 +101,7 @@ impl<F: Fetch> Transport<F> {
         &self,
         path: &'static str,
         message: Vec<u8>,
-        deadline: Duration,
+        deadline: Millis,
     ) -> Result<Bytes, Status> {
         let mut messages = self.clone().call(path, message, Some(deadline)).await?;
         let mut answer = None;
@@ -125,7 +124,7 @@ impl<F: Fetch> Transport<F> {
         self,
         path: &'static str,
         message: Vec<u8>,
-        deadline: Option<Duration>,
+        deadline: Option<Millis>,
     ) -> Result<Messages<F::Chunks>, Status> {
         let call = self.tap.begin(path.trim_start_matches('/'));
         call.frame(Direction::Out, message.len() as u32);
@@ -145,14 +144,14 @@ pub fn decode<A: Message + Default>(message: Bytes) -> Result<A, Status> {
     A::decode(message).map_err(|error| Status::internal(error.to_string()))
 }
 
-fn request(path: &str, message: &[u8], deadline: Option<Duration>) -> Request {
+fn request(path: &str, message: &[u8], deadline: Option<Millis>) -> Request {
     let mut headers = vec![
         ("content-type", GRPC_WEB_PROTO.to_owned()),
         ("accept", GRPC_WEB_PROTO.to_owned()),
         ("x-grpc-web", "1".to_owned()),
     ];
     if let Some(deadline) = deadline {
-        headers.push(("grpc-timeout", format!("{}m", deadline.as_millis() as u32)));
+        headers.push(("grpc-timeout", format!("{}m", deadline as u32)));
     }
     let mut body = vec![0];
     body.extend((message.len() as u32).to_be_bytes());
@@ -212,7 +211,7 @@ mod tests {
             assert_eq!(request.body, b"\0\0\0\0\x02xy");
             request.headers.into_iter().find(|(name, _)| *name == "grpc-timeout").map(|(_, value)| value)
         };
-        assert_eq!(deadline(Some(Duration::from_secs(10))).as_deref(), Some("10000m"));
+        assert_eq!(deadline(Some(10_000.0)).as_deref(), Some("10000m"));
         assert_eq!(deadline(None), None);
     }
 }

@@ -117,7 +117,7 @@ impl<P: Painter> Engine<P> {
             calm,
             motion: Motion::default(),
             gestures: Gestures::default(),
-            glyphs: Glyphs::new(),
+            glyphs: Glyphs::default(),
             overlay: Overlay::default(),
             shapes: OverlayShapes::default(),
             cars: CarInstances::default(),
@@ -309,7 +309,7 @@ impl<P: Painter> Engine<P> {
         // A trail fades for a while after its car has come to rest.
         let gliding = now < self.cars.still_from + 1000.0;
         if self.dirty || moved || alive || gliding {
-            let phase = if self.calm { 0.2 } else { (now / 1000.0) % PHASE_S };
+            let phase = if self.calm { 0.2 } else { phase_s(now) };
             let cars_now = ((now - self.cars.base) / 1000.0) as f32;
             let moving = self.moved_at.is_some();
             painter.paint(&Frame { look, cars_now, phase: phase as f32, moving });
@@ -395,6 +395,12 @@ impl City {
             dpr: dpr as f32,
         }
     }
+}
+
+/// Seconds since the last full [`PHASE_S`].
+fn phase_s(now: Millis) -> f64 {
+    let rounds = now / (1000.0 * PHASE_S);
+    (rounds - rounds.floor()) * PHASE_S
 }
 
 #[cfg(test)]

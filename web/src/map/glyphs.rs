@@ -21,10 +21,12 @@ const FONT: &str = "Inter, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', system-u
 
 /// Draws every letter that `names` need. `None` when the browser has no 2D canvas; then there are no names.
 pub fn draw(names: &[Name], dpr: f64) -> Option<(HtmlCanvasElement, Glyphs)> {
-    let letters: BTreeSet<char> = names.iter().flat_map(|name| name.text.iter().copied()).collect();
+    let mut letters = BTreeSet::new();
+    letters.extend(names.iter().flat_map(|name| name.text.iter().copied()));
     let canvas: HtmlCanvasElement = browser::document().create_element("canvas").ok()?.unchecked_into();
     let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.unchecked_into();
-    let font = format!("500 {}px {FONT}", SIZE_PX * dpr);
+    let tenths = (SIZE_PX * dpr * 10.0).round() as u32;
+    let font = format!("500 {}.{}px {FONT}", tenths / 10, tenths % 10);
     context.set_font(&font);
 
     let cell_h = ((SIZE_PX * 1.4 + 2.0 * HALO_PX) * dpr).ceil();
@@ -51,7 +53,7 @@ pub fn draw(names: &[Name], dpr: f64) -> Option<(HtmlCanvasElement, Glyphs)> {
     context.set_line_width(HALO_PX * 1.7 * dpr);
     context.set_global_composite_operation("lighter").ok()?;
     let em = SIZE_PX * dpr;
-    let mut glyphs = Glyphs::new();
+    let mut glyphs = Glyphs::default();
     for (letter, advance, x, y, width) in boxes {
         let mut utf8 = [0; 4];
         let text: &str = letter.encode_utf8(&mut utf8);

@@ -3,7 +3,7 @@
 //! Places are chosen along the whole street and not along its visible part, so that a name stays where it is
 //! while the map is dragged.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::{
     names::{Name, NamePlace},
@@ -34,7 +34,7 @@ pub struct Glyph {
 }
 
 /// Letters by character.
-pub type Glyphs = HashMap<char, Glyph>;
+pub type Glyphs = FxHashMap<char, Glyph>;
 
 /// The letters of all names that are to be seen.
 pub fn layout(names: &[Name], glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance> {

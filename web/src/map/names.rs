@@ -8,7 +8,10 @@ use super::{
     palette::{self, Rgb},
     scene::{Ground, GroundPos},
 };
-use crate::model::{Area, AreaKind, CityMap, Street, StreetClass};
+use crate::{
+    model::{Area, AreaKind, CityMap, Street, StreetClass},
+    order::sort_by_rank,
+};
 
 /// A name and where it may be written.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,7 +56,7 @@ pub fn names_of(map: &CityMap, ground: &Ground) -> Vec<Name> {
         }
     }
     names.extend(map.areas.iter().filter_map(|area| area_name(area, ground)));
-    names.sort_by(|a, b| a.0.total_cmp(&b.0));
+    sort_by_rank(&mut names, |(rank, _)| *rank);
     names.into_iter().map(|(_, name)| name).collect()
 }
 

@@ -88,7 +88,11 @@ impl OverlayShapes {
             route.last().map_or(0.0, |s| s.along + (s.to[0] - s.from[0]).hypot(s.to[1] - s.from[1]));
         let pins = [pin(overlay.pickup, palette::PICKUP, 0.0), pin(overlay.dropoff, palette::DROPOFF, 1.0)];
         let mut pins: Vec<Pin> = pins.into_iter().flatten().collect();
-        pins.sort_by(|a, b| a.at[1].total_cmp(&b.at[1]));
+        if let [a, b] = &mut pins[..]
+            && a.at[1] > b.at[1]
+        {
+            std::mem::swap(a, b);
+        }
         Self { route, route_m, way_to_car: line(&overlay.way_to_car), pins }
     }
 

@@ -13,7 +13,10 @@ use rides_proto::{
 };
 
 use super::camera::WorldPos;
-use crate::model::{Area, AreaKind, CityMap, Rail, RailKind, Street, StreetClass};
+use crate::{
+    model::{Area, AreaKind, CityMap, Rail, RailKind, Street, StreetClass},
+    order::sort_by_rank,
+};
 
 /// WGS 84 equatorial radius, the one that Web-Mercator uses.
 const MERCATOR_RADIUS_M: f64 = 6_378_137.0;
@@ -183,7 +186,7 @@ impl SceneBuilder {
             self.add_street(&mut batch, street);
         }
         // Important streets are painted last, over the others.
-        batch.streets.sort_by(|a, b| b.style.total_cmp(&a.style));
+        sort_by_rank(&mut batch.streets, |segment| -segment.style);
         for rail in rails {
             self.add_rail(&mut batch, rail);
         }

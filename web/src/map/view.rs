@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     browser::{self, FrameLoop, SizeWatch},
+    erased::effect,
     store::{Command, Commands, Store},
 };
 
@@ -44,14 +45,13 @@ pub fn MapView(
     /// Where to say what is looked at.
     commands: Commands,
     /// What a ride adds to the map.
-    overlay: Signal<Overlay>,
+    overlay: Memo<Overlay>,
     /// Told of every point that is clicked, or chosen with Enter: the middle of the map.
     on_pick: Callback<LatLng>,
     /// Asks for moves of the camera.
-    move_to: Signal<Option<Move>>,
+    move_to: Memo<Option<Move>>,
     /// What panels cover.
-    #[prop(optional, into)]
-    padding: Signal<Padding>,
+    padding: ReadSignal<Padding>,
 ) -> impl IntoView {
     let engine: StoredValue<Shared, LocalStorage> =
         StoredValue::new_local(Rc::new(RefCell::new(Engine::new(browser::prefers_reduced_motion()))));
@@ -78,22 +78,22 @@ pub fn MapView(
         }
     };
 
-    Effect::new(move |_| engine.get_value().borrow_mut().set_padding(padding.get()));
-    Effect::new(move |_| {
+    effect(move || engine.get_value().borrow_mut().set_padding(padding.get()));
+    effect(move || {
         let look = store.city.with(|city| engine.get_value().borrow_mut().set_map(city.as_ref()?));
         if let Some(bounds) = look {
             commands.send(Command::Look(bounds));
         }
     });
-    Effect::new(move |_| engine.get_value().borrow_mut().set_overlay(overlay.get()));
-    Effect::new(move |_| {
+    effect(move || engine.get_value().borrow_mut().set_overlay(overlay.get()));
+    effect(move || {
         if let Some(to) = move_to.get() {
             engine.get_value().borrow_mut().go(to, browser::now());
         }
     });
 
     let running = StoredValue::new_local(None::<(FrameLoop, Option<SizeWatch>)>);
-    Effect::new(move |_| {
+    effect(move || {
         let (Some(frame), Some(canvas)) = (frame.get(), canvas.get()) else { return };
         attach(&canvas);
         let shared = engine.get_value();
@@ -184,12 +184,7 @@ pub fn MapView(
             aria-roledescription="map"
             aria-label=label
             tabindex="0"
-            style:position="absolute"
-            style:inset="0"
-            style:overflow="hidden"
-            style:touch-action="none"
-            style:user-select="none"
-            style:cursor=move || if dragging.get() { "grabbing" } else { "crosshair" }
+            data-dragging=move || dragging.get().then_some("")
             on:pointerdown=down
             on:pointermove=move |event| act(Hand::Moved(pointer(&event)))
             on:pointerup=move |event| act(Hand::Up(pointer(&event)))
@@ -200,9 +195,6 @@ pub fn MapView(
             <canvas
                 node_ref=canvas
                 aria-hidden="true"
-                style:display="block"
-                style:width="100%"
-                style:height="100%"
                 on:webglcontextlost=lost
                 on:webglcontextrestored=restored
             ></canvas>

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::{
+    erased::press,
     format,
     model::{Quote, Remote, RideType},
 };
@@ -12,7 +13,7 @@ use super::{
     icons::Swap,
     place_field::PlaceField,
     quote::QuoteCard,
-    ui::{Ui, press, yes_no},
+    ui::{Ui, yes_no},
     words,
 };
 

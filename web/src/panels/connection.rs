@@ -3,12 +3,13 @@
 use leptos::prelude::*;
 
 use crate::{
+    erased::press,
     format,
     model::{Connection, Millis},
     store::Command,
 };
 
-use super::ui::{Ui, press};
+use super::ui::Ui;
 
 /// A live stream sends something every 4 s: older than this, it is not live, whatever the socket says.
 const STALE_AFTER: Millis = 5_000.0;

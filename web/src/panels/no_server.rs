@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 
-use crate::{format, model::Connection, store::Command};
+use crate::{erased::press, format, model::Connection, store::Command};
 
-use super::ui::{Ui, press};
+use super::ui::Ui;
 
 /// How the very first connection went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

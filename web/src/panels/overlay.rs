@@ -13,14 +13,13 @@ use crate::{
 use super::{draft::Draft, ui::Ui};
 
 /// Pins, routes and the car to ring: of the followed ride, or else of the draft and its quote.
-pub(super) fn overlay(ui: Ui) -> Signal<Overlay> {
+pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
     Memo::new(move |_| {
         ui.store.followed.with(|followed| match followed {
             Some(followed) => of_ride(followed),
             None => ui.store.quote.with(|quote| ui.draft.with(|draft| of_draft(draft, ready(quote)))),
         })
     })
-    .into()
 }
 
 /// What the map was last asked to show.
@@ -33,7 +32,7 @@ enum Sight {
 }
 
 /// Shows all of a route whenever there is a new one to see.
-pub(super) fn moves(ui: Ui, padding: ReadSignal<Padding>) -> Signal<Option<Move>> {
+pub(super) fn moves(ui: Ui, padding: ReadSignal<Padding>) -> Memo<Option<Move>> {
     let sight = Memo::new(move |_| {
         let ride = ui.store.followed.with(|followed| followed.as_ref().map(|f| Bounds::around(sights(f))));
         match ride {
@@ -55,7 +54,6 @@ pub(super) fn moves(ui: Ui, padding: ReadSignal<Padding>) -> Signal<Option<Move>
             }
         }
     })
-    .into()
 }
 
 fn of_ride(followed: &FollowedRide) -> Overlay {

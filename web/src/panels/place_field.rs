@@ -5,6 +5,7 @@ use std::time::Duration;
 use leptos::{ev, prelude::*};
 
 use crate::{
+    erased::press,
     format,
     model::{Place, Remote},
     store::Command,
@@ -13,7 +14,7 @@ use crate::{
 use super::{
     draft::End,
     icons::Cross,
-    ui::{Ui, press, yes_no},
+    ui::{Ui, yes_no},
     words,
 };
 
@@ -49,6 +50,15 @@ impl Suggestions {
     }
 }
 
+/// What a person is doing in the field, until a place is chosen or the field is left.
+#[derive(Default)]
+struct Typing {
+    text: Option<String>,
+    /// Whether the answer in the store is to this field's search.
+    asked: bool,
+    highlighted: Option<usize>,
+}
+
 #[component]
 pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
     let (label, placeholder, clear_label, list_label) = match end {
@@ -59,44 +69,40 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
     let (list_id, error_id) = (format!("{name}-list"), format!("{name}-error"));
     let option_id = move |index: usize| format!("{name}-option-{index}");
 
-    // What is being typed, until a place is chosen or the field is left.
-    let typed = RwSignal::new(None::<String>);
-    // Whether the answer in the store is to this field's search.
-    let asked = RwSignal::new(false);
-    let highlighted = RwSignal::new(None::<usize>);
+    let typing = RwSignal::new(Typing::default());
+    let highlighted = move || typing.with(|typing| typing.highlighted);
 
     let text = move || {
         let chosen = || ui.draft.with(|draft| draft.place(end).map(words::place));
-        typed.get().or_else(chosen).unwrap_or_default()
+        typing.with(|typing| typing.text.clone()).or_else(chosen).unwrap_or_default()
     };
     let failure = move || ui.failure_at(end).as_ref().map(format::failure);
-    let suggestions = Memo::new(move |last: Option<&Suggestions>| match asked.get() {
+    let suggestions = Memo::new(move |last: Option<&Suggestions>| match typing.with(|typing| typing.asked) {
         true => last.cloned().unwrap_or(Suggestions::Closed).after(ui.store.places.get()),
         false => Suggestions::Closed,
     });
 
-    let close = move || {
-        typed.set(None);
-        asked.set(false);
-        highlighted.set(None);
-    };
+    let close = move || typing.set(Typing::default());
     let choose = move |place: Place| {
         ui.change_draft(|draft| draft.set(end, Some(place)));
         close();
     };
     let mut search = leptos::leptos_dom::helpers::debounce(PAUSE, move |query: String| {
         // The field may have been left in the meantime.
-        if typed.get_untracked().as_deref() == Some(query.as_str()) {
+        if typing.with_untracked(|typing| typing.text.as_ref() == Some(&query)) {
             ui.commands.send(Command::FindPlaces(query.trim().to_owned()));
-            asked.set(true);
+            typing.update(|typing| typing.asked = true);
         }
     });
     let on_input = move |event: ev::Event| {
         let query = event_target_value(&event);
-        highlighted.set(None);
-        typed.set(Some(query.clone()));
-        if query.trim().is_empty() {
-            asked.set(false);
+        let is_empty = query.trim().is_empty();
+        typing.update(|typing| {
+            typing.text = Some(query.clone());
+            typing.highlighted = None;
+            typing.asked &= !is_empty;
+        });
+        if is_empty {
             ui.change_draft(|draft| draft.set(end, None));
         } else {
             search(query);
@@ -106,15 +112,15 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
         let count = suggestions.with_untracked(|s| s.places().len());
         let step = |by: usize| {
             event.prevent_default();
-            highlighted
-                .update(|at| *at = (count > 0).then(|| at.map_or(by / 2, |at| at + by) % count.max(1)));
+            let next = |at: Option<usize>| at.map_or(by / 2, |at| at + by) % count.max(1);
+            typing.update(|typing| typing.highlighted = (count > 0).then(|| next(typing.highlighted)));
         };
         match event.key().as_str() {
             "ArrowDown" => step(1),
             "ArrowUp" => step(count.saturating_sub(1)),
             "Escape" => close(),
             "Enter" => {
-                let index = highlighted.get_untracked().unwrap_or(0);
+                let index = typing.with_untracked(|typing| typing.highlighted).unwrap_or(0);
                 if let Some(place) = suggestions.with_untracked(|s| s.places().get(index).cloned()) {
                     event.prevent_default();
                     choose(place);
@@ -139,7 +145,7 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
         }
     };
     let options = move || {
-        let (places, highlighted) = (suggestions.with(|s| s.places().to_vec()), highlighted.get());
+        let (places, highlighted) = (suggestions.with(|s| s.places().to_vec()), highlighted());
         places.into_iter().enumerate().map(|place| option(place, highlighted)).collect_view()
     };
     let note = move || {
@@ -182,7 +188,7 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
                     aria-autocomplete="list"
                     aria-controls=list_id.clone()
                     aria-expanded=move || yes_no(suggestions.with(|s| *s != Suggestions::Closed))
-                    aria-activedescendant=move || highlighted.get().map(option_id)
+                    aria-activedescendant=move || highlighted().map(option_id)
                     aria-invalid=move || yes_no(failure().is_some())
                     aria-describedby=error_id.clone()
                     prop:value=text

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::{
+    erased::press,
     format,
     model::{FollowedRide, Progress, Remote, Resumed, Ride, RideState},
     store::Command,
@@ -13,7 +14,7 @@ use super::{
     receipt::receipt,
     steps::steps,
     timeline::timeline,
-    ui::{Ui, press, yes_no},
+    ui::{Ui, yes_no},
     words,
 };
 

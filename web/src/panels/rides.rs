@@ -2,11 +2,11 @@
 
 use leptos::prelude::*;
 
-use crate::{format, model::Ride};
+use crate::{erased::press, format, model::Ride};
 
 use super::{
     icons::Chevron,
-    ui::{Ui, press, yes_no},
+    ui::{Ui, yes_no},
     words,
 };
 

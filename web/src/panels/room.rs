@@ -3,14 +3,14 @@
 
 use leptos::{html::Div, prelude::*};
 
-use crate::{browser::SizeWatch, map::Padding};
+use crate::{browser::SizeWatch, erased::effect, map::Padding};
 
 /// Reports what lies around the room whenever its size changes.
 #[component]
 pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
     let room = NodeRef::<Div>::new();
     let watch = StoredValue::new_local(None::<SizeWatch>);
-    Effect::new(move |_| {
+    effect(move || {
         let Some(room) = room.get() else { return };
         let Some(board) = room.parent_element() else { return };
         let measured = room.clone();

@@ -1,13 +1,15 @@
 //! The panels side by side on wide screens, and in one bottom sheet with tabs on phones.
 
-use leptos::{html::Div, prelude::*};
+use leptos::{either::Either, html::Div, prelude::*};
+
+use crate::erased::press;
 
 use super::{
     booking::Booking,
     icons::Chevron,
     ride::RidePanel,
     rides::RidesPanel,
-    ui::{Tab, Ui, press, yes_no},
+    ui::{Tab, Ui, yes_no},
 };
 
 #[component]
@@ -68,9 +70,9 @@ pub(super) fn Sheet(ui: Ui) -> impl IntoView {
             <div class="panel glass" id="panel-ride" tabindex="-1" node_ref=panel>
                 {move || {
                     if following.get() {
-                        view! { <RidePanel ui=ui /> }.into_any()
+                        Either::Left(view! { <RidePanel ui=ui /> })
                     } else {
-                        view! { <Booking ui=ui /> }.into_any()
+                        Either::Right(view! { <Booking ui=ui /> })
                     }
                 }}
             </div>

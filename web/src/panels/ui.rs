@@ -1,6 +1,6 @@
 //! What the panels share, and the few things a person can do in more than one of them.
 
-use leptos::{ev::MouseEvent, prelude::*};
+use leptos::prelude::*;
 use rides_proto::{geo::LatLng, ids::RideId};
 
 use crate::{
@@ -54,14 +54,17 @@ impl Ui {
     /// The one way to change the draft: a complete one is quoted at once, and what was shown of the one
     /// before it goes away.
     pub(super) fn change_draft(self, change: impl FnOnce(&mut Draft)) {
-        let before = self.draft.get_untracked();
-        self.set_draft.update(change);
-        let draft = self.draft.get_untracked();
-        if draft == before {
-            return;
+        let mut draft = self.draft.get_untracked();
+        change(&mut draft);
+        self.replace_draft(draft);
+    }
+
+    fn replace_draft(self, draft: Draft) {
+        if self.draft.with_untracked(|old| *old != draft) {
+            self.set_draft.set(draft);
+            self.dismiss();
+            self.quote();
         }
-        self.dismiss();
-        self.quote();
     }
 
     /// Asks for the draft's fare.
@@ -142,11 +145,6 @@ impl Ui {
             self.commands.send(Command::Dismiss(failure));
         }
     }
-}
-
-/// What a button does. Boxed, because every type of handler is code of its own in the page.
-pub(super) fn press(act: impl Fn() + 'static) -> Box<dyn FnMut(MouseEvent)> {
-    Box::new(move |_| act())
 }
 
 /// For attributes that say whether something is so.

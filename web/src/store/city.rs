@@ -20,6 +20,7 @@ use crate::{
     },
     browser,
     model::CityMap,
+    order::sort_by_rank,
 };
 
 /// How often a city is shown while it loads, the beginning and the end left out.
@@ -115,7 +116,7 @@ impl Growing {
     /// All of it, widest streets first; `None` if it never began.
     fn finish(self) -> Option<Arc<CityMap>> {
         let mut city = self.city?;
-        city.streets.sort_by_key(|street| street.class);
+        sort_by_rank(&mut city.streets, |street| f32::from(street.class as u8));
         city.complete = true;
         Some(Arc::new(city))
     }

@@ -12,7 +12,6 @@ use rides_proto::{
     v1,
 };
 use tonic::Code;
-use wasm_bindgen_futures::spawn_local;
 
 use super::{
     Command, Store, Update, city,
@@ -30,6 +29,7 @@ use crate::{
         tap::Tap,
     },
     browser::{self, Shelf},
+    erased::spawn,
     model::{Connection, Failure, FollowedRide, Millis, Remote, RideType},
 };
 
@@ -106,7 +106,7 @@ impl Controller {
         controller.watch_fleet();
         controller.load_city();
         controller.listen();
-        spawn_local(controller.clone().keep_listing());
+        spawn(controller.clone().keep_listing());
         if let Some(id) = Shelf::Session.get(FOLLOWED) {
             controller.follow(RideId::new(id));
         }
@@ -151,7 +151,7 @@ impl Controller {
             return;
         }
         self.store.apply(Update::Action(Remote::Loading));
-        spawn_local(async move {
+        spawn(async move {
             let outcome = action(&self).await.map_or_else(Remote::Failed, Remote::Ready);
             self.store.apply(Update::Action(outcome));
         });
@@ -250,7 +250,7 @@ impl Controller {
             }),
         };
         let signals = self.followed.open();
-        spawn_local(keep_open(watch, BrowserClock, browser::is_online(), signals));
+        spawn(keep_open(watch, BrowserClock, browser::is_online(), signals));
     }
 
     fn unfollow(&self) {
@@ -273,10 +273,10 @@ impl Controller {
                     this.load_city();
                 }
                 let this = this.clone();
-                spawn_local(async move { this.list().await });
+                spawn(async move { this.list().await });
             }),
         };
-        spawn_local(keep_open(watch, BrowserClock, browser::is_online(), self.fleet.open()));
+        spawn(keep_open(watch, BrowserClock, browser::is_online(), self.fleet.open()));
     }
 
     fn load_city(&self) {
@@ -358,6 +358,6 @@ fn own_id() -> String {
 /// Until the map says what it shows, the fleet stream watches a cell in the ocean: it is the page's pulse, and
 /// must tell whether there is a server even when there is no map yet.
 fn nowhere() -> Bounds {
-    let point = LatLng::new(0.0, 0.0).expect("the Gulf of Guinea is on Earth");
-    Bounds::around([point]).expect("one point makes a box")
+    let gulf_of_guinea = LatLng::new(0.0, 0.0).ok();
+    Bounds::around(gulf_of_guinea).expect("a point on Earth makes a box")
 }

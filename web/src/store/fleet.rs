@@ -1,12 +1,11 @@
 //! Where the cars are: fleet frames in, glides to draw out. Positions are never signals.
 
-use std::collections::{HashMap, HashSet};
-
 use rides_proto::{
     geo::{Bounds, EARTH_RADIUS_M},
     ids::CarNumber,
     tiles::{Cell, WORLD_SIDE, WorldPoint},
 };
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::pace::Pace;
 use crate::model::{CarGlide, CarState, Millis};
@@ -60,9 +59,9 @@ pub struct CarReport {
 /// The cars of the cells that are watched.
 #[derive(Default)]
 pub struct FleetModel {
-    cars: HashMap<CarNumber, Car>,
+    cars: FxHashMap<CarNumber, Car>,
     /// The newest tick of each cell whose cars are all known.
-    cells: HashMap<Cell, u64>,
+    cells: FxHashMap<Cell, u64>,
     epoch: String,
     pace: Pace,
     revision: u64,
@@ -115,7 +114,7 @@ impl FleetModel {
 
     /// Forgets what lies outside the cells of `viewport`: no stream speaks of it any more.
     pub fn keep_within(&mut self, viewport: Bounds) {
-        let kept: HashSet<Cell> = Cell::all_in(viewport).collect();
+        let kept: FxHashSet<Cell> = Cell::all_in(viewport).collect();
         self.cells.retain(|cell, _| kept.contains(cell));
         let before = self.cars.len();
         self.cars.retain(|_, car| kept.contains(&car.cell));
@@ -177,7 +176,7 @@ impl FleetModel {
                 }
             }
         }
-        let snapshots: HashMap<Cell, u64> =
+        let snapshots: FxHashMap<Cell, u64> =
             news.iter().filter(|update| update.snapshot).map(|update| (update.cell, update.tick)).collect();
         if !snapshots.is_empty() {
             // Whoever is listed has the snapshot's tick by now.
@@ -212,7 +211,7 @@ fn onwards(glide: &CarGlide, report: &CarReport, now: Millis, due: Millis) -> Ca
     if distance_m(from, to) > JUMP_M {
         return standing(report, now);
     }
-    let from_turn = from_turn.rem_euclid(1.0);
+    let from_turn = from_turn - from_turn.floor();
     let to_turn = from_turn + short_way(report.turn - from_turn);
     CarGlide { from, to, from_turn, to_turn, from_at: now, to_at: due, state: report.state, ..*glide }
 }
@@ -228,7 +227,7 @@ fn drawn(glide: &CarGlide, now: Millis) -> ((f64, f64), f32) {
 
 /// The same turn, in [-0.5, 0.5).
 fn short_way(turn: f32) -> f32 {
-    (turn + 0.5).rem_euclid(1.0) - 0.5
+    turn - (turn + 0.5).floor()
 }
 
 /// Metres between two places of the unit square that are near each other.

@@ -3,10 +3,15 @@
 use std::cell::RefCell;
 
 use futures_channel::mpsc;
-use futures_util::future::{AbortHandle, abortable};
-use wasm_bindgen_futures::spawn_local;
+use futures_util::{
+    FutureExt as _,
+    future::{AbortHandle, abortable},
+};
 
-use crate::api::live::{SIGNALS, Signal};
+use crate::{
+    api::live::{SIGNALS, Signal},
+    erased::spawn,
+};
 
 /// The way to a live stream. Closing it, or opening another, ends the stream.
 #[derive(Default)]
@@ -37,14 +42,12 @@ pub(super) struct Latest(RefCell<Option<AbortHandle>>);
 
 impl Latest {
     pub(super) fn run(&self, task: impl Future<Output = ()> + 'static) {
-        let (task, handle) = abortable(task);
+        let (task, handle) = abortable(task.boxed_local());
         if let Some(old) = self.0.replace(Some(handle)) {
             old.abort();
         }
-        spawn_local(async move {
-            // Being replaced is no error.
-            let _ = task.await;
-        });
+        // Being replaced is no error.
+        spawn(task.map(drop));
     }
 
     pub(super) fn stop(&self) {
