@@ -97,10 +97,10 @@ impl Camera {
         if !(view.zoom.is_finite() && view.center.0.is_finite() && view.center.1.is_finite()) {
             return;
         }
-        let zoom = view.zoom.clamp(self.min_zoom(), MAX_ZOOM);
+        let zoom = view.zoom.max(self.min_zoom()).min(MAX_ZOOM);
         let clamp = |at: f64, min: f64, max: f64, px: f64| {
             let margin = PAN_MARGIN * px / px_per_world(zoom);
-            at.clamp((min - margin).max(0.0), (max + margin).min(1.0))
+            at.max((min - margin).max(0.0)).min((max + margin).min(1.0))
         };
         let center = (
             clamp(view.center.0, self.city_min.0, self.city_max.0, self.viewport.0),
@@ -147,7 +147,7 @@ impl Camera {
 
     /// Zooms so that the place under `about` stays there.
     pub fn zoom_about(&mut self, about: ScreenPos, zoom: f64) {
-        let zoom = zoom.clamp(self.min_zoom(), MAX_ZOOM);
+        let zoom = zoom.max(self.min_zoom()).min(MAX_ZOOM);
         let anchor = self.world_from_screen(about);
         let scale = px_per_world(zoom);
         let center = (
