@@ -50,7 +50,7 @@ impl FrameReader {
     }
 
     /// Takes the next whole frame; `None` until more bytes come.
-    pub fn next(&mut self) -> Result<Option<Frame>, BadFrame> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, BadFrame> {
         let Some(&[flag, a, b, c, d]) = self.buffer.first_chunk() else { return Ok(None) };
         let len = u32::from_be_bytes([a, b, c, d]);
         let limit = match flag {
@@ -109,7 +109,7 @@ mod tests {
         let (mut messages, mut trailers) = (Vec::new(), Vec::new());
         for chunk in chunks {
             reader.push(chunk);
-            while let Some(frame) = reader.next()? {
+            while let Some(frame) = reader.next_frame()? {
                 match frame {
                     Frame::Message(message) => messages.push(message),
                     Frame::Trailers(block) => trailers.push(block),

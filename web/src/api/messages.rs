@@ -35,7 +35,7 @@ impl<C: Chunks> Messages<C> {
     /// The next frame of the body; `None` at its end.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Status>>> {
         loop {
-            match self.reader.next() {
+            match self.reader.next_frame() {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(None) => {}
                 Err(bad) => return Poll::Ready(Some(Err(status_of_frame(&bad)))),

@@ -17,10 +17,19 @@ impl<Q, A> Method<Q, A> {
     }
 
     /// Where to call it.
-    pub fn path(&self) -> &'static str {
+    pub fn path(self) -> &'static str {
         self.path
     }
 }
+
+// Derived, these would ask that the messages can be copied.
+impl<Q, A> Clone for Method<Q, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Q, A> Copy for Method<Q, A> {}
 
 /// `rides.v1.Rides.Quote`
 pub const QUOTE: Method<v1::QuoteRequest, v1::QuoteResponse> = Method::new("/rides.v1.Rides/Quote");
