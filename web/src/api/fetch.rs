@@ -10,7 +10,7 @@ use futures_util::{
     Stream, StreamExt as _,
     stream::{self, LocalBoxStream},
 };
-use js_sys::{Array, Reflect, Uint8Array};
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -18,7 +18,7 @@ use web_sys::{
 };
 
 use super::{
-    status::Metadata,
+    status::{Metadata, STATUS_HEADERS},
     transport::{Chunks, Fetch, Request, Response},
 };
 
@@ -69,10 +69,9 @@ async fn fetch(origin: &str, request: Request) -> Result<Response<BrowserChunks>
 
 fn read_headers(headers: &Headers) -> Metadata {
     let mut metadata = Metadata::default();
-    for entry in headers.entries().into_iter().flatten() {
-        let entry: Array = entry.unchecked_into();
-        if let (Some(name), Some(value)) = (entry.get(0).as_string(), entry.get(1).as_string()) {
-            metadata.append(&name, &value);
+    for name in STATUS_HEADERS.into_iter().chain(["content-type"]) {
+        if let Ok(Some(value)) = headers.get(name) {
+            metadata.append(name, &value);
         }
     }
     metadata

@@ -1,9 +1,5 @@
 //! How calls end: trailers to a status, and a status to the details that google.rpc puts into it.
 
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use prost::Message;
@@ -15,11 +11,8 @@ const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// Senders may leave the padding out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+/// The headers that say how a call ended.
+pub(super) const STATUS_HEADERS: [&str; 3] = [STATUS, MESSAGE, DETAILS];
 
 /// Headers or trailers: names in lower case and their values, in the order they came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,13 +39,35 @@ impl Metadata {
         let code = Code::from_bytes(self.get(STATUS)?.as_bytes());
         let message = self.get(MESSAGE).map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
         // Details that cannot be read must not hide the status.
-        let details = self.get(DETAILS).and_then(|text| BASE64.decode(text).ok());
+        let details = self.get(DETAILS).and_then(from_base64);
         Some(Status::with_details(
             code,
             message.unwrap_or_default(),
             details.map_or_else(Bytes::new, Bytes::from),
         ))
     }
+}
+
+/// Standard base64, whose padding senders may leave out; `None` for anything else.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let (mut bytes, mut held, mut count) = (Vec::new(), 0u32, 0);
+    for letter in text.trim_end_matches('=').bytes() {
+        let sextet = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        held = held << 6 | u32::from(sextet);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((held >> count) as u8);
+        }
+    }
+    Some(bytes)
 }
 
 /// Why, for machines: the reason of google.rpc.ErrorInfo, such as "OFF_MAP".

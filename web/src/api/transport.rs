@@ -35,7 +35,7 @@ pub struct Request {
 pub struct Response<C> {
     /// Of HTTP.
     pub status: u16,
-    /// All that the browser shows.
+    /// Those that say what it is and how the call ended.
     pub headers: Metadata,
     /// The body.
     pub chunks: C,

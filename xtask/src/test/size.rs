@@ -8,7 +8,7 @@ use crate::page;
 const GOAL: u64 = 200_000;
 
 /// What it may weigh until the goal is reached: lowered with every gain, never raised, and then gone.
-const RATCHET: u64 = 220_000;
+const RATCHET: u64 = 219_000;
 
 /// Prints the weights and how far the goal is, and holds their sum to the ratchet.
 ///
