@@ -123,6 +123,18 @@ impl Shelf {
     }
 }
 
+/// `text` in capitals. The browser has Unicode's tables, so that the page need not carry them.
+#[cfg(target_arch = "wasm32")]
+pub fn capitals(text: &str) -> String {
+    js_sys::JsString::from(text).to_upper_case().into()
+}
+
+/// `text` in capitals, for tests on the host.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn capitals(text: &str) -> String {
+    text.to_uppercase()
+}
+
 /// Says `text` on the console, the first time only.
 pub fn warn_once(text: &str) {
     thread_local! {

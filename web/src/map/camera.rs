@@ -8,6 +8,8 @@ use rides_proto::{
     tiles::{from_unit_mercator, unit_mercator},
 };
 
+use super::math::exp2;
+
 /// A place in the unit-Mercator square: x eastwards, y southwards.
 pub type WorldPos = (f64, f64);
 /// CSS pixels from the map's top left corner: x to the right, y down.
@@ -215,7 +217,7 @@ fn centered(min: WorldPos, max: WorldPos, padding: Padding, zoom: f64) -> WorldP
 }
 
 fn px_per_world(zoom: f64) -> f64 {
-    WORLD_PX * zoom.exp2()
+    WORLD_PX * exp2(zoom)
 }
 
 fn middle(min: WorldPos, max: WorldPos) -> WorldPos {

@@ -54,7 +54,7 @@ impl Program {
                 let name = gl.get_active_uniform(&program, i)?.name();
                 let at = gl.get_uniform_location(&program, &name)?;
                 // Arrays are listed as "name[0]".
-                Some((name.trim_end_matches("[0]").to_owned(), at))
+                Some((name.strip_suffix("[0]").unwrap_or(&name).to_owned(), at))
             })
             .collect();
         Ok(Self { gl: gl.clone(), program, uniforms })

@@ -15,8 +15,8 @@ use super::{
 const SPACING: f32 = 0.13;
 /// The same name again after about so many pixels of street.
 const REPEAT_PX: f32 = 620.0;
-/// Two letters that follow each other turn by no more than this, radians.
-const MAX_TURN: f32 = 0.42;
+/// Two letters that follow each other turn by no more than 24°: the cosine of that.
+const MIN_AHEAD: f32 = 0.913;
 /// Names this far off the screen, pixels, still keep others away.
 const MARGIN_PX: f32 = 160.0;
 /// Side of a square of the grid that tells what is taken, pixels.
@@ -49,9 +49,9 @@ pub fn layout(names: &[Name], glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance
                     continue;
                 }
                 // A power of two, so that most places stay when the map is zoomed.
-                let count = (line.length() / REPEAT_PX).max(1.0).log2().floor().exp2();
-                for i in 0..count as u32 {
-                    let middle = (i as f32 + 0.5) / count * line.length();
+                let count = 1 << ((line.length() / REPEAT_PX) as u32).max(1).ilog2();
+                for i in 0..count {
+                    let middle = (i as f32 + 0.5) / count as f32 * line.length();
                     write(name, glyphs, &line, middle - width / 2.0, width, &mut taken, &mut letters);
                 }
             }
@@ -102,9 +102,8 @@ fn write(
         let size = (b[0] - a[0]).hypot(b[1] - a[1]).max(1e-3);
         let along = [(b[0] - a[0]) / size * sign, (b[1] - a[1]) / size * sign];
         if let Some(before) = placed.last() {
-            let turn = before.along[0] * along[1] - before.along[1] * along[0];
             let ahead = before.along[0] * along[0] + before.along[1] * along[1];
-            if turn.atan2(ahead).abs() > MAX_TURN {
+            if ahead < MIN_AHEAD {
                 return;
             }
         }

@@ -1,6 +1,9 @@
 //! How the camera moves by itself: flights, wheel easing and the throw of a drag.
 
-use super::camera::{Camera, ScreenPos, View};
+use super::{
+    camera::{Camera, ScreenPos, View},
+    math::exp2,
+};
 use crate::model::Millis;
 
 /// How long a flight takes, ms.
@@ -107,7 +110,7 @@ impl Motion {
 /// two belong together on the screen.
 fn between(from: View, to: View, t: f64) -> View {
     let zoom = from.zoom + (to.zoom - from.zoom) * t;
-    let (s0, s1, s) = ((-from.zoom).exp2(), (-to.zoom).exp2(), (-zoom).exp2());
+    let (s0, s1, s) = (exp2(-from.zoom), exp2(-to.zoom), exp2(-zoom));
     let share = if (s1 - s0).abs() < 1e-3 * s0 { t } else { (s - s0) / (s1 - s0) };
     let center = (
         from.center.0 + (to.center.0 - from.center.0) * share,

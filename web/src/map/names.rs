@@ -9,6 +9,7 @@ use super::{
     scene::{Ground, GroundPos},
 };
 use crate::{
+    browser,
     model::{Area, AreaKind, CityMap, Street, StreetClass},
     order::sort_by_rank,
 };
@@ -98,7 +99,7 @@ fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Name)> {
 }
 
 fn capitals(name: &str) -> Vec<char> {
-    name.chars().flat_map(char::to_uppercase).collect()
+    browser::capitals(name).chars().collect()
 }
 
 /// Metres of a line.

@@ -118,5 +118,5 @@ pub const fn ties(kind: RailKind) -> Stroke {
 
 /// Half of a car's length in pixels: as on the ground when that is large enough to see.
 pub fn car_half_px(px_per_m: f32) -> f32 {
-    (6.6 + 1.7 * px_per_m.log2()).clamp(4.2, 9.0).max(2.6 * px_per_m)
+    (6.6 + 1.7 * f64::from(px_per_m).log2() as f32).clamp(4.2, 9.0).max(2.6 * px_per_m)
 }

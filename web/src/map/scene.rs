@@ -243,7 +243,7 @@ impl SceneBuilder {
             known => (known as f32).min(MAX_HEIGHT_M),
         };
         let [x, y] = rings[0][0];
-        let seed = ((x * 12.9898 + y * 78.233).sin() * 43_758.547).fract().abs();
+        let seed = noise(x, y);
         let roof = |at| Corner { at, height, light: 1.0, along: -1.0, seed };
         fill(&mut self.earcut, rings, &mut batch.buildings, roof);
         for ring in rings {
@@ -253,6 +253,13 @@ impl SceneBuilder {
             }
         }
     }
+}
+
+/// A number in [0, 1) that differs from place to place.
+fn noise(x: f32, y: f32) -> f32 {
+    let bits = x.to_bits().wrapping_mul(0x9e37_79b1) ^ y.to_bits().wrapping_mul(0x85eb_ca77);
+    let mixed = (bits ^ bits >> 15).wrapping_mul(0x2c1b_3c6d);
+    (mixed >> 8) as f32 / (1 << 24) as f32
 }
 
 /// The number that stands for a class in [`Segment::style`].

@@ -10,6 +10,7 @@ use super::{
     cars::CarInstances,
     city_layer::CityLayer,
     gl::{Canvas, Geometry, GlError, Program, is_software},
+    math::pow,
     overlay::OverlayShapes,
     painter::{Frame, GlyphInstance, Look, Painter},
     palette,
@@ -130,7 +131,7 @@ impl WebGlPainter {
             .set("u_now", &[frame.cars_now])
             .set("u_phase", &[frame.phase])
             .set("u_light", &[crowd])
-            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m) * crowd.powf(0.15)]);
+            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m) * pow(crowd, 0.15)]);
         self.cars.draw();
     }
 
