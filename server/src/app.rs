@@ -63,7 +63,7 @@ impl App {
         let page = page(config.page)?;
         let city = city(config.map).await?;
         let (listener, addr) = listen(config.listen).await?;
-        let journal = journal(config.data_dir).await?;
+        let journal = journal(config.data_dir, config.journal).await?;
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
@@ -148,14 +148,14 @@ impl App {
 }
 
 /// The memory of rides: in the data directory, or nowhere.
-async fn journal(data_dir: Option<DataDir>) -> anyhow::Result<Arc<dyn Journal>> {
+async fn journal(data_dir: Option<DataDir>, options: SqliteOptions) -> anyhow::Result<Arc<dyn Journal>> {
     match data_dir
         .map_or_else(DataDir::of_platform, Ok)
         .context("no place for data: name one by --data-dir")?
     {
         DataDir::Memory => Ok(Arc::new(MemoryJournal::new())),
         DataDir::At(dir) => {
-            let open = move || SqliteJournal::open(&dir, SqliteOptions::default());
+            let open = move || SqliteJournal::open(&dir, options);
             Ok(Arc::new(spawn_blocking(open).await.context("the journal could not be opened")??))
         }
     }

@@ -7,7 +7,10 @@ use http::Uri;
 use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
 
-use crate::{data_dir::DataDir, dispatch::DispatchOptions, fleet::FleetOptions, sim};
+use crate::{
+    data_dir::DataDir, dispatch::DispatchOptions, fleet::FleetOptions, rides::journal::sqlite::SqliteOptions,
+    sim,
+};
 
 /// A live ride-hailing board over gRPC and gRPC-Web, on one port.
 ///
@@ -80,6 +83,10 @@ pub struct Config {
     /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub allow_origin: Vec<String>,
+
+    /// How the journal in the data directory is kept. No flag: nothing else is as safe.
+    #[arg(skip)]
+    pub journal: SqliteOptions,
 
     /// How patient dispatch is. No flag: drivers' apps and riders count on it.
     #[arg(skip)]
