@@ -35,6 +35,14 @@ pub enum OpenError {
         /// The latest that this program knows.
         known: i64,
     },
+    /// An earlier program made it, and only a server may bring it up to date.
+    #[error("the journal's schema is version {found}, and not {known}: start this rides-server on it once")]
+    Older {
+        /// The file's version.
+        found: i64,
+        /// The one it should be.
+        known: i64,
+    },
     /// It is a database of something else.
     #[error("{FILE} is no journal of rides", FILE = super::FILE)]
     NotOurs,

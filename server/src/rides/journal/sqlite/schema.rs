@@ -67,8 +67,8 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Makes sure that the file is ours and of this program's version, and that a commit will be on the disk.
-pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
+/// The version of the file's schema, which this program must know. 0: there is nothing in it yet.
+fn version(db: &Connection) -> Result<i64, OpenError> {
     let known = MIGRATIONS.len() as i64;
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -79,10 +79,25 @@ pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
     if found > known {
         return Err(OpenError::Newer { found, known });
     }
+    Ok(found)
+}
+
+/// Makes sure that the file is as this program makes it.
+pub(super) fn is_current(db: &Connection) -> Result<(), OpenError> {
+    let known = MIGRATIONS.len() as i64;
+    match version(db)? {
+        found if found == known => Ok(()),
+        found => Err(OpenError::Older { found, known }),
+    }
+}
+
+/// Brings the file up to date, and makes sure that a commit will be on the disk.
+pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
+    let found = version(db)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     promise(db, "journal_mode", "wal")?;
     promise(db, "synchronous", "2")?;
-    for version in found..known {
+    for version in found..MIGRATIONS.len() as i64 {
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         MIGRATIONS[version as usize](&tx)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -102,6 +102,7 @@ async fn an_earlier_schema_is_brought_up_to_date() {
     let dir = tempdir().expect("a temporary directory");
     let epoch = filled(dir.path()).await;
     by_hand(dir.path(), "DROP TABLE rides; PRAGMA user_version = 1");
+    assert!(matches!(upkeep::check(dir.path()), Err(OpenError::Older { found: 1, known: 2 })));
     let journal = open(dir.path()).expect("migrates");
     assert_eq!(journal.epoch(), epoch);
     let page = journal.page(&Filter::default(), None, 10).await.expect("readable");

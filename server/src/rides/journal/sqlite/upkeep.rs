@@ -129,8 +129,8 @@ fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError
 fn existing(dir: &Path) -> Result<Connection, OpenError> {
     let path = dir.join(FILE);
     path.metadata().map_err(|why| OpenError::Io { path: path.clone(), why })?;
-    let mut db = File { path, vfs: None }.connect(OpenFlags::empty())?;
-    schema::prepare(&mut db)?;
+    let db = File { path, vfs: None }.connect(OpenFlags::empty())?;
+    schema::is_current(&db)?;
     Ok(db)
 }
 
