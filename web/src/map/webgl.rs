@@ -3,6 +3,7 @@
 //! The city and its names change only with the camera: they are painted into a picture, and a frame is that
 //! picture with the route, the cars and the pins on top.
 
+use rides_proto::math::pow;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlContextAttributes};
 
@@ -10,7 +11,6 @@ use super::{
     cars::CarInstances,
     city_layer::CityLayer,
     gl::{Canvas, Geometry, GlError, Program, is_software},
-    math::pow,
     overlay::OverlayShapes,
     painter::{Frame, GlyphInstance, Look, Painter},
     palette,
@@ -125,13 +125,14 @@ impl WebGlPainter {
     fn paint_cars(&self, frame: &Frame) {
         // Where cars are many their lights would add up to white: each is smaller and dimmer then.
         let crowd = 500.0 / self.cars.len().max(500) as f32;
+        let shrink = pow(f64::from(crowd), 0.15) as f32;
         self.car.bind();
         set_look(&self.car, &frame.look);
         self.car
             .set("u_now", &[frame.cars_now])
             .set("u_phase", &[frame.phase])
             .set("u_light", &[crowd])
-            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m) * pow(crowd, 0.15)]);
+            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m) * shrink]);
         self.cars.draw();
     }
 
