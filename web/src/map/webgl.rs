@@ -10,7 +10,7 @@ use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlContextAttri
 use super::{
     cars::CarInstances,
     city_layer::CityLayer,
-    gl::{Canvas, Geometry, GlError, Program, is_software},
+    gl::{Canvas, Geometry, GlError, Program, is_software, shader},
     overlay::OverlayShapes,
     painter::{Frame, GlyphInstance, Look, Painter},
     palette,
@@ -59,15 +59,14 @@ impl WebGlPainter {
         let context = canvas.get_context_with_context_options("webgl2", &attributes)?;
         let gl: Gl = context.ok_or(GlError::Unsupported)?.unchecked_into();
         let program = |vertex, fragment| Program::new(&gl, vertex, fragment);
-        let line_vertex = include_str!("shaders/line.vert.glsl");
         Ok(Self {
             city: CityLayer::new(&gl)?,
             picture: None,
             is_software: is_software(&gl),
-            copy: program(include_str!("shaders/screen.vert.glsl"), include_str!("shaders/copy.frag.glsl"))?,
-            lines: program(line_vertex, include_str!("shaders/route.frag.glsl"))?,
-            car: program(include_str!("shaders/car.vert.glsl"), include_str!("shaders/car.frag.glsl"))?,
-            pin: program(include_str!("shaders/pin.vert.glsl"), include_str!("shaders/pin.frag.glsl"))?,
+            copy: program(shader!("screen.vert"), shader!("copy.frag"))?,
+            lines: program(shader!("line.vert"), shader!("route.frag"))?,
+            car: program(shader!("car.vert"), shader!("car.frag"))?,
+            pin: program(shader!("pin.vert"), shader!("pin.frag"))?,
             cars: Geometry::new(&gl, &[4, 4, 4])?,
             pins: Geometry::new(&gl, &[2, 4])?,
             route: Geometry::new(&gl, &[4, 3])?,
