@@ -1,17 +1,22 @@
 //! Rides and cars for tests.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::SmallRng};
-use rides_proto::{geo::LatLng, ids::CarId};
+use rides_proto::{
+    geo::LatLng,
+    ids::{CarId, RideId},
+};
 
 use crate::city::City;
 
 use super::{
+    RideLog,
+    journal::{Answer, Entry, Filter, Journal, JournalError, Placed},
     machine::Command,
     model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
 };
@@ -88,4 +93,64 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         Just(Command::Cancel { by: Actor::Rider, reason: "found a tram".into() }),
         Just(Command::Expire),
     ]
+}
+
+/// How an append fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    /// Nothing is kept, and the journal says so.
+    Refuses,
+    /// All is kept, and the journal says that it is not: it ended before it could answer.
+    LosesTheAnswer,
+}
+
+/// A journal whose appends fail when told to. What it is on outlives it, as a file does.
+pub(crate) struct Unreliable {
+    kept: Arc<dyn Journal>,
+    failing: Mutex<Option<(Failure, u32)>>,
+}
+
+impl Unreliable {
+    pub(crate) fn new(kept: Arc<dyn Journal>) -> Self {
+        Self { kept, failing: Mutex::new(None) }
+    }
+
+    /// Makes the next appends fail, so many of them.
+    pub(crate) fn fail_next(&self, how: Failure, times: u32) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = Some((how, times));
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (how, times) = failing.as_mut().filter(|(_, times)| *times > 0)?;
+        *times -= 1;
+        Some(*how)
+    }
+}
+
+impl Journal for Unreliable {
+    fn epoch(&self) -> &str {
+        self.kept.epoch()
+    }
+    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
+        let failure = self.failure();
+        Box::pin(async move {
+            if failure != Some(Failure::Refuses) {
+                self.kept.append(batch).await?;
+            }
+            failure.map_or(Ok(()), |how| Err(JournalError::Unavailable(format!("{how:?}"))))
+        })
+    }
+    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
+        self.kept.ride(ride)
+    }
+    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
+        self.kept.unfinished()
+    }
+    fn by_request<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(RideId, Vec<u8>)>> {
+        self.kept.by_request(id)
+    }
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
+        self.kept.page(filter, below, limit)
+    }
 }
