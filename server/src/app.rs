@@ -10,7 +10,11 @@ use std::{
 use anyhow::{Context as _, ensure};
 use axum::Router;
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
-use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -21,7 +25,10 @@ use crate::{
     edge::{self, Contract, Health, Limits},
     fanout::Fanout,
     fleet::{Fleet, FleetOptions},
-    rides::{Rides, journal::MemoryJournal},
+    rides::{
+        Rides,
+        journal::{Journal, MemoryJournal},
+    },
     services::{city::CityService, fleet::FleetService, rides::RidesService, sessions::SessionsService},
     sessions::{Keys, Sessions},
     sim::{self, SimOptions},
@@ -47,6 +54,7 @@ pub struct App {
     shutdown: CancellationToken,
     city: Arc<City>,
     simulation: SimOptions,
+    dispatching: JoinHandle<()>,
 }
 
 impl App {
@@ -55,6 +63,11 @@ impl App {
     /// Fails with one line for whoever started it: the port is taken, the map is no map, the page is not where
     /// it was said to be.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
+        Self::build_on(Arc::new(MemoryJournal::new()), config).await
+    }
+
+    /// The same, on a journal that may hold rides of a server before this one.
+    pub async fn build_on(journal: Arc<dyn Journal>, config: Config) -> anyhow::Result<Self> {
         let page = page(config.page)?;
         let city = city(config.map).await?;
         let (listener, addr) = listen(config.listen).await?;
@@ -66,8 +79,15 @@ impl App {
         let (opened, rides_opened) = mpsc::channel(NEWS);
         let (fleet, _) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
         let (fanout, _) = Fanout::spawn(every_tick, tick);
-        let (rides, _) = Rides::spawn(Arc::new(MemoryJournal::new()), opened).await?;
-        dispatch::spawn(city.clone(), fleet.clone(), rides.clone(), rides_opened, cars_gone, config.dispatch);
+        let (rides, _) = Rides::spawn(journal, opened).await?;
+        let dispatching = dispatch::spawn(
+            city.clone(),
+            fleet.clone(),
+            rides.clone(),
+            rides_opened,
+            cars_gone,
+            config.dispatch,
+        );
 
         let contract = Arc::new(Contract::new(&[
             rides_proto::FILE_DESCRIPTOR_SET,
@@ -75,7 +95,7 @@ impl App {
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
         ])?);
-        let (health, health_service) = Health::new(contract.clone()).await;
+        let (health, health_service) = Health::new(contract.clone());
 
         let sessions = Arc::new(Sessions::new(Keys::generate()));
         let sessions_service =
@@ -111,7 +131,7 @@ impl App {
             ..Limits::default()
         };
         let simulation = config.sim.fleet(1);
-        Ok(Self { listener, addr, port, limits, health, shutdown, city, simulation })
+        Ok(Self { listener, addr, port, limits, health, shutdown, city, simulation, dispatching })
     }
 
     /// Where it listens, with the port that was picked.
@@ -121,12 +141,14 @@ impl App {
 
     /// Serves until `stop`, then tells clients, lets calls end within the drain timeout, and returns.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, addr, port, limits, health, shutdown, city, simulation } = self;
-        health.set_serving(true).await;
+        let Self { listener, addr, port, limits, health, shutdown, city, simulation, dispatching } = self;
+        health.set_serving(true);
         let serving = edge::serve(listener, port, limits, shutdown.clone());
         let stopping = async {
             stop.await;
-            health.set_serving(false).await;
+            health.set_serving(false);
+            // Cars that are about to be cut off keep their rides: the next server knows what to do about them.
+            dispatching.abort();
             shutdown.cancel();
         };
         let simulating = simulate(addr, &simulation, &city, shutdown.clone());

@@ -11,6 +11,9 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tonic_health::pb::HealthCheckRequest;
+
+use super::web;
 
 /// One connection. Dropping it closes it.
 pub(crate) struct Http {
@@ -83,5 +86,25 @@ impl Http {
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(Request::get(path).body("").unwrap()).await
+    }
+}
+
+/// A client that opens a stream and makes no room for a single byte of it.
+pub(crate) struct Stuck {
+    _stream: Incoming,
+    _connection: http2::SendRequest<Full<Bytes>>,
+}
+
+impl Stuck {
+    pub(crate) async fn on(addr: SocketAddr) -> Self {
+        let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let (mut sender, connection) = builder.initial_stream_window_size(0).handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        let watch = web::call("/grpc.health.v1.Health/Watch", &HealthCheckRequest::default());
+        let (mut parts, body) = watch.into_parts();
+        parts.uri = format!("http://{addr}{}", parts.uri).parse().unwrap();
+        let answer = sender.send_request(Request::from_parts(parts, Full::new(body))).await.unwrap();
+        Self { _stream: answer.into_body(), _connection: sender }
     }
 }

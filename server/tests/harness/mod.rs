@@ -21,6 +21,7 @@ use rides_server::{
     app::App,
     config::{Cli, Config},
     edge::{self, Contract, Health, Limits},
+    rides::journal::{Journal, MemoryJournal},
     telemetry,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -37,7 +38,7 @@ pub(crate) fn server() -> Server {
     let mut config = Cli::parse_from(["rides-server", "--listen=127.0.0.1:0"]).serve;
     // No test waits two seconds for nothing.
     config.dispatch.retry = Duration::from_millis(100);
-    Server { config }.with_cars(0)
+    Server { config, journal: Arc::new(MemoryJournal::new()) }.with_cars(0)
 }
 
 /// The answer of `future`, which must not take long.
@@ -48,6 +49,7 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// A server that is not started yet.
 pub(crate) struct Server {
     config: Config,
+    journal: Arc<dyn Journal>,
 }
 
 impl Server {
@@ -81,6 +83,24 @@ impl Server {
         self
     }
 
+    /// On what a server before this one has kept.
+    pub(crate) fn on(mut self, journal: &Arc<MemoryJournal>) -> Self {
+        self.journal = journal.clone();
+        self
+    }
+
+    /// Where a server before this one was.
+    pub(crate) fn at(mut self, addr: SocketAddr) -> Self {
+        self.config.listen = addr;
+        self
+    }
+
+    /// How long a car of a server before this one is waited for.
+    pub(crate) fn waiting_for_cars_of_before(mut self, grace: Duration) -> Self {
+        self.config.dispatch.grace = grace;
+        self
+    }
+
     pub(crate) fn with_page(mut self, dir: &Path) -> Self {
         self.config.page = Some(dir.to_owned());
         self
@@ -97,7 +117,7 @@ impl Server {
     }
 
     pub(crate) async fn run(self) -> Running {
-        let app = App::build(self.config).await.unwrap();
+        let app = App::build_on(self.journal, self.config).await.unwrap();
         let (addr, stop) = (app.addr(), CancellationToken::new());
         let ended = tokio::spawn(app.run(stop.clone().cancelled_owned()));
         Running { addr, stop, ended }
@@ -106,18 +126,36 @@ impl Server {
 
 /// The port alone, on `limits`, in front of `services` that only a test would have.
 pub(crate) async fn port_with(services: Router, limits: Limits) -> Running {
+    let stop = CancellationToken::new();
+    port(services, limits, stop.clone(), stop).await
+}
+
+/// The port as it is between the signal and the end of a connection that has calls in progress.
+pub(crate) async fn port_that_goes(services: Router) -> Running {
+    let going = CancellationToken::new();
+    going.cancel();
+    port(services, Limits::default(), going, CancellationToken::new()).await
+}
+
+async fn port(
+    services: Router,
+    limits: Limits,
+    going: CancellationToken,
+    stop: CancellationToken,
+) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let contract = Arc::new(Contract::new(&[]).unwrap());
-    let (health, _service) = Health::new(contract.clone()).await;
+    let addr = listener.local_addr().unwrap();
+    let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET]).unwrap());
+    let (health, health_service) = Health::new(contract.clone());
     let options = edge::Options {
         page: "/nonexistent".into(),
         allow_origins: Vec::new(),
         health,
         contract,
         figures: telemetry::metrics(),
-        shutdown: stop.clone(),
+        shutdown: going,
     };
+    let services = services.route_service("/grpc.health.v1.Health/{method}", health_service);
     let port = edge::router(services, options).unwrap();
     let ended = tokio::spawn(edge::serve(listener, port, limits, stop.clone()));
     Running { addr, stop, ended }

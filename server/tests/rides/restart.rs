@@ -1,0 +1,121 @@
+//! A server that ends and one that begins where it ended, on the same journal and the same port.
+
+use std::{sync::Arc, time::Duration};
+
+use rides_proto::v1::RideState;
+use rides_server::rides::journal::MemoryJournal;
+
+use crate::harness::{
+    Running, Server,
+    car::{Car, car},
+    places::place,
+    rider::Rider,
+    server, soon,
+    wire::Wire,
+};
+
+/// As long as cars of the server before are waited for.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Ends `server` and starts `next` in its place.
+async fn followed_by(server: Running, next: Server) -> Running {
+    let addr = server.addr;
+    server.stop();
+    server.stopped().await;
+    next.at(addr).run().await
+}
+
+/// A server, its journal, a rider on it, and car 1 with the rider's ride.
+async fn with_a_ride() -> (Running, Arc<MemoryJournal>, Rider, Car, String) {
+    let journal = Arc::new(MemoryJournal::new());
+    let server = server().on(&journal).run().await;
+    let rider = Rider(Wire::Web(server.addr));
+    let car = car(1).at(place(3)).signs_on(&server).await;
+    let ride = rider.books("key").await.ride_id;
+    (server, journal, rider, car, ride)
+}
+
+#[tokio::test]
+async fn a_ride_goes_on_with_its_car_and_its_watcher_misses_nothing() {
+    let (first, journal, rider, mut before, ride) = with_a_ride().await;
+    let mut watch = rider.watches(&ride).await;
+    let epoch = watch.opened.epoch.clone();
+    before.takes(&ride).await;
+    let mut seen = 0;
+    while seen < 3 {
+        seen = watch.event().await.unwrap().version;
+    }
+
+    let second = followed_by(first, server().on(&journal)).await;
+    let mut after = car(1).at(place(3)).signs_on(&second).await;
+    assert_eq!(after.is_assigned(&ride).await.state(), RideState::Assigned);
+    let watch = rider.resumes(&ride, &epoch, seen).await.unwrap();
+    assert!(watch.opened.resumed);
+    after.arrives(&ride).await;
+    after.picks_up(&ride).await;
+
+    let third = followed_by(second, server().on(&journal)).await;
+    let status = watch.ends_badly().await;
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    let mut last = car(1).at(place(3)).signs_on(&third).await;
+    assert_eq!(last.is_assigned(&ride).await.state(), RideState::OnTrip);
+    let watch = rider.resumes(&ride, &epoch, 5).await.unwrap();
+    last.drops_off(&ride).await;
+    assert_eq!(watch.versions().await, [6]);
+    let booked = rider.books("key").await;
+    assert_eq!(booked.ride_id, ride, "the same request, the same ride");
+    assert_eq!(booked.state(), RideState::Completed);
+}
+
+#[tokio::test]
+async fn a_trip_of_which_the_meter_was_lost_costs_what_was_planned() {
+    let (first, journal, rider, mut before, ride) = with_a_ride().await;
+    before.takes(&ride).await;
+    before.arrives(&ride).await;
+    before.picks_up(&ride).await;
+    let planned = rider.get(&ride).await.unwrap().distance_m;
+
+    let second = followed_by(first, server().on(&journal)).await;
+    let mut after = car(1).at(place(3)).signs_on(&second).await;
+    after.is_assigned(&ride).await;
+    after.reports(place(1)).await;
+    after.drops_off(&ride).await;
+    assert_eq!(rider.get(&ride).await.unwrap().distance_m, planned);
+}
+
+#[tokio::test]
+async fn an_offer_that_is_out_is_made_again() {
+    let (first, journal, rider, mut before, ride) = with_a_ride().await;
+    before.is_offered(&ride).await;
+    let second = followed_by(first, server().on(&journal)).await;
+    let mut after = car(1).at(place(3)).signs_on(&second).await;
+    after.takes(&ride).await;
+    assert_eq!(rider.get(&ride).await.unwrap().version, 3, "it is the same offer");
+}
+
+#[tokio::test]
+async fn a_ride_whose_car_does_not_come_back_goes_to_another() {
+    let (first, journal, rider, mut before, ride) = with_a_ride().await;
+    before.takes(&ride).await;
+    let second = followed_by(first, server().on(&journal).waiting_for_cars_of_before(GRACE)).await;
+    let mut other = car(2).at(place(3)).signs_on(&second).await;
+    other.takes(&ride).await;
+    assert_eq!(rider.get(&ride).await.unwrap().car_id, 2);
+}
+
+/// The server cuts cars off when it goes, and may take its time: that is no fault of theirs.
+#[tokio::test]
+async fn a_car_that_the_end_of_the_server_cuts_off_keeps_its_ride() {
+    let journal = Arc::new(MemoryJournal::new());
+    let slow = Duration::from_secs(2);
+    let first = server().on(&journal).waiting_for_lost_cars(Duration::ZERO).draining_for(slow).run().await;
+    let rider = Rider(Wire::Web(first.addr));
+    let mut before = car(1).at(place(3)).signs_on(&first).await;
+    let ride = rider.books("key").await.ride_id;
+    before.takes(&ride).await;
+    let _stuck = crate::harness::http::Stuck::on(first.addr).await;
+
+    let second = soon("a restart", followed_by(first, server().on(&journal))).await;
+    let mut after = car(1).at(place(3)).signs_on(&second).await;
+    assert_eq!(after.is_assigned(&ride).await.version, 3, "nothing happened in between");
+}
