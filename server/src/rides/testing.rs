@@ -1,7 +1,10 @@
 //! Rides and cars for tests.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,7 +19,7 @@ use crate::city::City;
 
 use super::{
     RideLog,
-    journal::{Answer, Entry, Filter, Journal, JournalError, Placed},
+    journal::{Answer, Entry, Filter, Journal, JournalError, MemoryJournal, Placed},
     machine::Command,
     model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
 };
@@ -95,36 +98,20 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// How an append fails.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Failure {
-    /// Nothing is kept, and the journal says so.
-    Refuses,
-    /// All is kept, and the journal says that it is not: it ended before it could answer.
-    LosesTheAnswer,
-}
-
-/// A journal whose appends fail when told to. What it is on outlives it, as a file does.
+/// A journal whose appends fail when told to.
 pub(crate) struct Unreliable {
-    kept: Arc<dyn Journal>,
-    failing: Mutex<Option<(Failure, u32)>>,
+    kept: MemoryJournal,
+    refusals: AtomicU32,
 }
 
 impl Unreliable {
-    pub(crate) fn new(kept: Arc<dyn Journal>) -> Self {
-        Self { kept, failing: Mutex::new(None) }
+    pub(crate) fn new() -> Self {
+        Self { kept: MemoryJournal::new(), refusals: AtomicU32::new(0) }
     }
 
-    /// Makes the next appends fail, so many of them.
-    pub(crate) fn fail_next(&self, how: Failure, times: u32) {
-        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = Some((how, times));
-    }
-
-    fn failure(&self) -> Option<Failure> {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (how, times) = failing.as_mut().filter(|(_, times)| *times > 0)?;
-        *times -= 1;
-        Some(*how)
+    /// Makes so many of the next appends fail, from now on.
+    pub(crate) fn refuse(&self, appends: u32) {
+        self.refusals.store(appends, Ordering::Relaxed);
     }
 }
 
@@ -133,13 +120,11 @@ impl Journal for Unreliable {
         self.kept.epoch()
     }
     fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
-        let failure = self.failure();
-        Box::pin(async move {
-            if failure != Some(Failure::Refuses) {
-                self.kept.append(batch).await?;
-            }
-            failure.map_or(Ok(()), |how| Err(JournalError::Unavailable(format!("{how:?}"))))
-        })
+        let one_less = |left: u32| left.checked_sub(1);
+        match self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
+            Ok(_) => Box::pin(async { Err(JournalError::Unavailable("the disk is full".into())) }),
+            Err(_) => self.kept.append(batch),
+        }
     }
     fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
         self.kept.ride(ride)

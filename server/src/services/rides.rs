@@ -216,4 +216,6 @@ fn off_street(at: rides_proto::geo::LatLng, kind: RideType, passengers: Vec<Stri
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use crate::{
         RideLog,
         journal::{Journal, MemoryJournal, RequestKey},
         model::{Actor, Booking, Figures, Happening, OpenOffer, Ride},
-        testing::{Failure, Unreliable, booking, car, city, crew, on_streets, place},
+        testing::{Unreliable, booking, car, city, crew, on_streets, place},
     },
 };
 
@@ -360,13 +360,13 @@ async fn a_trip_goes_on_for_as_long_as_its_car_is_there() {
 
 #[tokio::test(start_paused = true)]
 async fn a_car_is_let_go_though_its_shepherd_failed_when_the_ride_ended() {
-    let journal = Arc::new(Unreliable::new(Arc::new(MemoryJournal::new())));
+    let journal = Arc::new(Unreliable::new());
     let office = office_on(journal.clone()).await;
     let mut link = office.car(1).await;
     let id = office.book("k").await;
     offered(&mut link).await;
     // The offer lapses while the journal takes nothing, and the rider cancels as soon as it does again.
-    journal.fail_next(Failure::Refuses, 1);
+    journal.refuse(1);
     tokio::time::sleep(OFFER + AGAIN / 2).await;
     office.command(&id, Command::Cancel { by: Actor::Rider, reason: "a tram".into() }).await;
     let order = link.orders.recv().await;

@@ -7,7 +7,7 @@ use crate::rides::{
     list::ListQuery,
     machine::Refusal,
     model::{Actor, RideState},
-    testing::{Failure, Unreliable, booking, car, crew, noon, offer},
+    testing::{Unreliable, booking, car, crew, noon, offer},
 };
 
 async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
@@ -133,18 +133,18 @@ async fn rides_that_are_not_over_are_taken_up_again() {
 
 #[tokio::test]
 async fn what_the_journal_did_not_take_did_not_happen() {
-    let journal = Arc::new(Unreliable::new(Arc::new(MemoryJournal::new())));
+    let journal = Arc::new(Unreliable::new());
     let (rides, _opened) = rides(journal.clone()).await;
     let ride = rides.book(key("k", 1), booking("ada")).await.expect("booked");
     let feed = rides.log(&ride.id).await.expect("open");
 
-    journal.fail_next(Failure::Refuses, u32::MAX);
+    journal.refuse(u32::MAX);
     let failed = rides.command(&ride.id, offer_to(1)).await;
     assert!(matches!(failed, Err(RideError::Journal(_))), "{failed:?}");
     assert_eq!(rides.get(&ride.id).await, Ok(ride.clone()));
     assert_eq!(rides.ride_of(car(1)).await, Ok(None));
     assert_eq!(feed.has_changed().ok(), Some(false));
 
-    journal.fail_next(Failure::Refuses, 0);
+    journal.refuse(0);
     assert_eq!(rides.command(&ride.id, offer_to(1)).await.map(|ride| ride.version), Ok(2));
 }
