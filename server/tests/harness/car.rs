@@ -83,6 +83,14 @@ impl Car {
         soon("the end of the stream", end).await
     }
 
+    /// Says no more, and not even goodbye.
+    pub(crate) async fn half_closes(self) -> Result<(), Status> {
+        let Self { up, down, number } = self;
+        drop(up);
+        let (silent, _) = mpsc::channel(1);
+        Self { up: silent, down, number }.ends().await
+    }
+
     pub(crate) async fn is_offered(&mut self, ride_id: &str) -> Offer {
         match self.hears().await {
             Down::Offer(offer) if offer.ride_id == ride_id => offer,

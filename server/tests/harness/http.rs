@@ -10,7 +10,10 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tonic_health::pb::HealthCheckRequest;
 
 use super::web;
@@ -53,7 +56,14 @@ impl Http {
     }
 
     pub(crate) async fn h2(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).await.unwrap();
+        Self::h2_over(addr, TcpStream::connect(addr).await.unwrap()).await
+    }
+
+    /// HTTP/2 over a connection to `addr`.
+    pub(crate) async fn h2_over(
+        addr: SocketAddr,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
         let executor = TokioExecutor::new();
         let (sender, connection) = http2::handshake(executor, TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);

@@ -2,6 +2,7 @@
 
 pub(crate) mod car;
 pub(crate) mod http;
+pub(crate) mod line;
 pub(crate) mod places;
 pub(crate) mod process;
 pub(crate) mod rider;

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod drain;
+mod leaving;
 
 use std::net::TcpListener;
 

@@ -7,4 +7,5 @@ mod listing;
 mod offers;
 mod restart;
 mod street;
+mod uploads;
 mod watching;

@@ -2,16 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use rides_proto::v1::RideState;
 use rides_server::rides::journal::MemoryJournal;
 
-use crate::harness::{
-    Running, Server,
-    car::{Car, car},
-    places::place,
-    rider::Rider,
-    server, soon,
-    wire::Wire,
+use crate::{
+    fleet::viewer::{Viewer, helsinki},
+    harness::{
+        Running, Server,
+        car::{Car, car},
+        http::Stuck,
+        places::place,
+        rider::Rider,
+        server, soon,
+        wire::Wire,
+    },
 };
 
 /// As long as cars of the server before are waited for.
@@ -103,6 +108,33 @@ async fn a_ride_whose_car_does_not_come_back_goes_to_another() {
     assert_eq!(rider.get(&ride).await.unwrap().car_id, 2);
 }
 
+/// L12: all at once, for a test has no patience; clients spread out.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_who_were_cut_off_together_all_go_on_where_they_were() {
+    let (first, journal, rider, mut before, ride) = with_a_ride().await;
+    before.takes(&ride).await;
+    let epoch = rider.watches(&ride).await.opened.epoch;
+    let second = followed_by(first, server().on(&journal)).await;
+    let mut car = car(1).at(place(3)).signs_on(&second).await;
+    car.is_assigned(&ride).await;
+    let mut wires = vec![Wire::Web(second.addr)];
+    for _ in 0..5 {
+        wires.push(Wire::Native(second.channel().await));
+    }
+    let back = join_all(wires.iter().cycle().take(500).map(async |wire| {
+        let watch = Rider(wire.clone()).resumes(&ride, &epoch, 2).await.unwrap();
+        assert!(watch.opened.resumed);
+        (watch, Viewer::of(wire, helsinki()).await)
+    }));
+    let back = soon("all of them", back).await;
+    rider.cancel(&ride).await.unwrap();
+    let number = car.number;
+    for (watch, mut viewer) in back {
+        assert_eq!(watch.versions().await, [3, 4]);
+        viewer.until(number, |dot| dot.is_some()).await;
+    }
+}
+
 /// The server cuts cars off when it goes, and may take its time: that is no fault of theirs.
 #[tokio::test]
 async fn a_car_that_the_end_of_the_server_cuts_off_keeps_its_ride() {
@@ -113,7 +145,7 @@ async fn a_car_that_the_end_of_the_server_cuts_off_keeps_its_ride() {
     let mut before = car(1).at(place(3)).signs_on(&first).await;
     let ride = rider.books("key").await.ride_id;
     before.takes(&ride).await;
-    let _stuck = crate::harness::http::Stuck::on(first.addr).await;
+    let _stuck = Stuck::on(first.addr).await;
 
     let second = soon("a restart", followed_by(first, server().on(&journal))).await;
     let mut after = car(1).at(place(3)).signs_on(&second).await;
