@@ -58,8 +58,9 @@ async fn run(tools: Tools, mut opened: mpsc::Receiver<RideId>, mut gone: mpsc::R
 
 /// A new shepherd takes over from one that failed.
 async fn look_after(tools: Tools, ride: RideId) {
+    let mut told = None;
     loop {
-        match shepherd::follow(tools.clone(), ride.clone()).await {
+        match shepherd::follow(&tools, &ride, &mut told).await {
             Ok(()) | Err(RideError::Closed) => return,
             Err(error) => tracing::warn!(%ride, %error, "trying again to look after a ride"),
         }
