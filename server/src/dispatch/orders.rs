@@ -1,6 +1,6 @@
 //! What a car is told when something happens to its ride.
 
-use rides_proto::ids::CarId;
+use rides_proto::ids::{CarId, RideId};
 
 use crate::{
     fleet::{Brief, Closed, Fleet, Offer, Order},
@@ -72,11 +72,19 @@ fn farewell(before: &Ride, what: &Happening) -> Option<Order> {
     })
 }
 
-/// To be called when a car signs on: it hears again of the ride it has, or is offered. A car without one
-/// hears nothing.
-pub async fn take_up(rides: &Rides, fleet: &Fleet, car: CarId) -> Result<(), RideError> {
-    let Some((car, brief)) = rides.ride_of(car).await?.as_ref().and_then(standing) else { return Ok(()) };
+/// To be called when a car signs on: it hears again of the ride it has, or is offered, which is answered. A car
+/// without one hears nothing.
+pub async fn take_up(rides: &Rides, fleet: &Fleet, car: CarId) -> Result<Option<RideId>, RideError> {
+    let Some((car, brief)) = rides.ride_of(car).await?.as_ref().and_then(standing) else { return Ok(None) };
+    let ride = brief.ride.clone();
     fleet.brief(car, brief).await?;
+    Ok(Some(ride))
+}
+
+/// To be called when a car says that its trip is over, and it is: a driver who says so again, because the first
+/// answer was lost, hears of it again.
+pub async fn confirm_end(fleet: &Fleet, car: CarId, ride: &Ride) -> Result<(), Closed> {
+    fleet.brief(car, brief(ride, CarState::Free, Some(Order::Update(ride.clone())))).await?;
     Ok(())
 }
 
