@@ -195,6 +195,7 @@ async fn to_and_fro(car: &Car) {
     }
 }
 
+/// L17: the stuck ones get newer frames when they read again, and no backlog.
 #[tokio::test]
 async fn a_viewer_who_does_not_read_delays_nobody() {
     let server = server().run().await;

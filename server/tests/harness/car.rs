@@ -89,9 +89,9 @@ impl Car {
     }
 
     /// Says no more, and not even goodbye.
-    pub(crate) async fn half_closes(self) -> Result<(), Status> {
-        let (silent, _) = mpsc::channel(1);
-        Self { up: silent, ..self }.ends().await
+    pub(crate) async fn half_closes(mut self) -> Result<(), Status> {
+        self.up = mpsc::channel(1).0;
+        self.ends().await
     }
 
     pub(crate) async fn is_offered(&mut self, ride_id: &str) -> Offer {

@@ -359,6 +359,26 @@ async fn a_trip_goes_on_for_as_long_as_its_car_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_car_that_comes_back_before_the_journal_does_keeps_its_ride() {
+    let journal = Arc::new(Unreliable::new());
+    let office = office_on(journal.clone()).await;
+    let mut link = office.car(1).await;
+    let id = office.book("k").await;
+    offered(&mut link).await;
+    office.command(&id, accept()).await;
+    assigned(&mut link).await;
+    journal.refuse(1);
+    office.fleet.sign_off(car(1), link.link).await.expect("open");
+    tokio::time::sleep(AGAIN / 2).await;
+    let mut back = office.car(1).await;
+    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    tokio::time::sleep(AGAIN * 2).await;
+    assert_eq!(assigned(&mut back).await.id, id);
+    assert!(back.orders.try_recv().is_err(), "nothing was taken back");
+    assert_eq!(office.rides.get(&id).await.map(|ride| ride.state), Ok(RideState::Assigned));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_car_is_let_go_though_its_shepherd_failed_when_the_ride_ended() {
     let journal = Arc::new(Unreliable::new());
     let office = office_on(journal.clone()).await;
