@@ -24,6 +24,10 @@ const SLEPT: f64 = 5_000.0;
 /// What the rest of the page can tell a live stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {
+    /// Nobody sees the page any more.
+    Hide,
+    /// The page is left, and perhaps kept to come back to.
+    Leave,
     /// Someone looks at the page again.
     Wake,
     /// The browser sees a network.
@@ -45,7 +49,9 @@ pub trait Watched {
     fn open(&mut self) -> Attempt<Self::Frame>;
 
     /// A message came. `first`: it is the first of its stream, and the stream before is gone.
-    fn frame(&mut self, frame: Self::Frame, first: bool);
+    ///
+    /// An error ends the stream as if the server had ended it so.
+    fn frame(&mut self, frame: Self::Frame, first: bool) -> Result<(), Status>;
 
     /// The state of the connection, after every change.
     fn connection(&mut self, connection: Connection);
@@ -104,38 +110,56 @@ pub async fn keep_open<W: Watched>(
                 }
                 continue;
             }
-            Input::Current(Some(Ok(frame))) => {
-                watched.frame(frame, std::mem::take(&mut fresh));
-                Event::Frame
+            Input::Current(item) => {
+                let first = item.as_ref().is_some_and(Result::is_ok) && std::mem::take(&mut fresh);
+                let Some(event) = take_in(&mut watched, item, first) else { return };
+                event
             }
-            Input::Successor(Some(Ok(frame))) => {
-                current = successor.take().map(|next| next.stream);
-                watched.frame(frame, true);
-                Event::Frame
-            }
-            Input::Current(end) | Input::Successor(end) => {
-                let end = end.map_or(Ok(()), |end| end.map(drop));
-                if !watched.ended(&end) {
-                    return;
+            Input::Successor(item) => {
+                if let Some(Ok(_)) = item {
+                    current = successor.take().map(|next| next.stream);
                 }
-                Event::Failed { drain_for: end.err().and_then(|status| drain_for(&status)) }
+                let Some(event) = take_in(&mut watched, item, true) else { return };
+                event
             }
             Input::Tick if successor.as_ref().is_some_and(|next| now >= next.give_up_at) => {
                 Event::Failed { drain_for: None }
             }
-            _ if slept => Event::Slept,
             Input::Tick => Event::Tick,
+            Input::Signal(Some(Signal::Hide)) => Event::Hidden,
+            Input::Signal(Some(Signal::Leave)) => Event::Left,
             Input::Signal(Some(Signal::Wake)) => Event::Wake,
             Input::Signal(Some(Signal::Online)) => Event::Online,
             Input::Signal(Some(Signal::Offline)) => Event::Offline,
             Input::Signal(Some(Signal::Reconnect)) => Event::Reconnect,
         };
-        match machine.on(event, now, clock.chance()) {
+        let step = match slept.then(|| machine.on(Event::Slept, now, clock.chance())) {
+            None | Some(Step::Stay) => machine.on(event, now, clock.chance()),
+            Some(step) => step,
+        };
+        match step {
             Step::Stay => {}
             Step::Open => (current, fresh, successor) = (Some(watched.open()), true, None),
             Step::Close => (current, successor) = (None, None),
         }
     }
+}
+
+/// What an item of a stream, or its end, means for the connection. `None`: there is nothing more to watch.
+fn take_in<W: Watched>(
+    watched: &mut W,
+    item: Option<Result<W::Frame, Status>>,
+    first: bool,
+) -> Option<Event> {
+    let end = match item {
+        Some(Ok(frame)) => match watched.frame(frame, first) {
+            Ok(()) => return Some(Event::Frame),
+            Err(status) => Err(status),
+        },
+        Some(Err(status)) => Err(status),
+        None => Ok(()),
+    };
+    watched.ended(&end).then(|| Event::Failed { drain_for: end.err().as_ref().and_then(drain_for) })
 }
 
 async fn next_input<F>(
@@ -173,7 +197,14 @@ mod tests {
     use tonic::Code;
     use tonic_types::StatusExt as _;
 
-    use super::{super::clock::TestClock, *};
+    use super::{
+        super::{clock::TestClock, connection::UNSEEN},
+        *,
+    };
+    use crate::model::Link;
+
+    /// A frame that does not go with those before it.
+    const UNFIT: u32 = 99;
 
     /// Streams of a script, one an attempt, and a diary of what happened to them.
     #[derive(Clone, Default)]
@@ -210,13 +241,14 @@ mod tests {
             attempt.inspect(move |_| _ = &dropped).boxed_local()
         }
 
-        fn frame(&mut self, frame: u32, first: bool) {
+        fn frame(&mut self, frame: u32, first: bool) -> Result<(), Status> {
             self.note(format!("{frame}{}", if first { " first" } else { "" }));
+            if frame == UNFIT { Err(Status::aborted("")) } else { Ok(()) }
         }
 
         fn connection(&mut self, connection: Connection) {
-            if let Connection::Waiting { .. } | Connection::Draining { .. } = connection {
-                self.note(format!("{connection:?}"));
+            if let Link::Waiting { .. } | Link::Draining { .. } = connection.link {
+                self.note(format!("{:?}", connection.link));
             }
         }
 
@@ -262,7 +294,7 @@ mod tests {
     async fn silence_ends_a_stream_and_a_new_one_is_opened() {
         let scripted = Scripted::new([then_silent(&[1]), then_silent(&[2])]);
         let diary = scripted.run(async |_sender| sleep(Duration::from_millis(10_300)).await).await;
-        let waiting = "Waiting { retry_at: 10125.0, attempt: 1 }";
+        let waiting = "Waiting { retry_at: 10125.0 }";
         assert_eq!(diary, ["open", "1 first", "dropped", waiting, "open", "2 first", "dropped"]);
     }
 
@@ -299,10 +331,44 @@ mod tests {
         let diary = scripted
             .run(async |_sender| {
                 advance(Duration::from_secs(1)).await;
-                sleep(Duration::from_secs(2)).await;
+                sleep(Duration::from_secs(3)).await;
             })
             .await;
-        let draining = "Draining { retry_at: 2125.0 }";
+        let draining = "Draining { retry_at: 3000.0 }";
         assert!(diary.contains(&draining.to_owned()) && diary.contains(&"1 first".to_owned()), "{diary:?}");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_does_not_fit_ends_its_stream() {
+        let scripted = Scripted::new([then_silent(&[1, UNFIT, 3]), then_silent(&[2])]);
+        let diary = scripted.run(async |_sender| sleep(Duration::from_secs(1)).await).await;
+        let (aborted, waiting) = (Code::Aborted.to_string(), "Waiting { retry_at: 125.0 }");
+        assert_eq!(
+            diary,
+            ["open", "1 first", "99", &aborted, "dropped", waiting, "open", "2 first", "dropped"]
+        );
+    }
+
+    /// L14, L19.
+    #[tokio::test(start_paused = true)]
+    async fn a_hidden_page_closes_its_stream_and_opens_one_when_it_is_shown() {
+        let scripted = Scripted::new([then_silent(&[1]), then_silent(&[2]), then_silent(&[3])]);
+        let diary = scripted
+            .run(async |mut sender| {
+                sender.send(Signal::Hide).await.expect("alive");
+                sleep(Duration::from_millis(UNSEEN as u64 + 1)).await;
+                assert_eq!(scripted.diary.borrow().last().map(String::as_str), Some("dropped"));
+                sleep(Duration::from_secs(360)).await;
+                sender.send(Signal::Wake).await.expect("alive");
+                sleep(Duration::from_millis(10)).await;
+                sender.send(Signal::Leave).await.expect("alive");
+                sleep(Duration::from_millis(10)).await;
+                assert_eq!(scripted.diary.borrow().last().map(String::as_str), Some("dropped"));
+                sender.send(Signal::Wake).await.expect("alive");
+                sleep(Duration::from_millis(10)).await;
+            })
+            .await;
+        let expected =
+            ["open", "1 first", "dropped", "open", "2 first", "dropped", "open", "3 first", "dropped"];
+        assert_eq!(diary, expected);
     }
 }

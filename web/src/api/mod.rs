@@ -10,7 +10,7 @@ use prost::Message;
 use tonic::Status;
 
 use self::{clock::BrowserClock, methods::Method};
-use crate::browser;
+use crate::{browser, model::Millis};
 
 pub mod call;
 pub mod clock;
@@ -51,7 +51,7 @@ impl Api {
         method: Method<Q, A>,
         request: &Q,
     ) -> Result<A, Status> {
-        transport::decode(self.answer(method.path(), request.encode_to_vec()).await?)
+        transport::decode(self.answer(method.path(), request.encode_to_vec(), call::DEADLINE).await?)
     }
 
     /// The same, tried again while the server cannot be reached. Only for calls that are safe to repeat.
@@ -59,11 +59,9 @@ impl Api {
         &self,
         method: Method<Q, A>,
         request: &Q,
+        on_retry: &dyn Fn(),
     ) -> Result<A, Status> {
-        let message = request.encode_to_vec();
-        let answer =
-            call::retrying(&BrowserClock, async || self.answer(method.path(), message.clone()).await);
-        transport::decode(answer.await?)
+        transport::decode(self.answer_again(method.path(), request.encode_to_vec(), on_retry).await?)
     }
 
     /// The answers, from before the call is made to its end; an error is the last item.
@@ -75,8 +73,18 @@ impl Api {
         self.transport.stream(method, request)
     }
 
-    async fn answer(&self, path: &'static str, message: Vec<u8>) -> Result<Bytes, Status> {
-        call::unary(&BrowserClock, self.transport.answer(path, message, call::DEADLINE)).await
+    async fn answer(&self, path: &'static str, message: Vec<u8>, deadline: Millis) -> Result<Bytes, Status> {
+        call::unary(&BrowserClock, deadline, self.transport.answer(path, message, deadline)).await
+    }
+
+    async fn answer_again(
+        &self,
+        path: &'static str,
+        message: Vec<u8>,
+        on_retry: &dyn Fn(),
+    ) -> Result<Bytes, Status> {
+        let call = async |deadline| self.answer(path, message.clone(), deadline).await;
+        call::retrying(&BrowserClock, on_retry, call).await
     }
 }
 

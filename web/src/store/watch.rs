@@ -11,7 +11,10 @@ use rides_proto::{
 };
 use tonic::{Code, Status};
 
-use super::{Store, Update, decode, follow::Following};
+use super::{
+    Store, Update, decode,
+    follow::{Following, Misfit},
+};
 use crate::{
     api::{
         Api,
@@ -19,7 +22,7 @@ use crate::{
         methods::{WATCH_FLEET, WATCH_RIDE},
     },
     browser,
-    model::Connection,
+    model::{Connection, Link},
 };
 
 /// The most cells that a viewport may cover.
@@ -54,7 +57,7 @@ impl Watched for FleetWatch {
         self.api.open(WATCH_FLEET, &request)
     }
 
-    fn frame(&mut self, message: v1::WatchFleetResponse, first: bool) {
+    fn frame(&mut self, message: v1::WatchFleetResponse, first: bool) -> Result<(), Status> {
         let (frame, wrong) = decode::fleet_frame(message);
         if let Some(why) = wrong {
             browser::warn_once(&why.to_string());
@@ -63,11 +66,12 @@ impl Watched for FleetWatch {
         if first {
             self.store.apply(Update::Viewport(self.opened_for));
         }
+        Ok(())
     }
 
     fn connection(&mut self, connection: Connection) {
         self.store.apply(Update::Connection(connection));
-        let live = matches!(connection, Connection::Live { .. });
+        let live = connection.link == Link::Live;
         if live && !std::mem::replace(&mut self.live, live) {
             (self.on_live)();
         }
@@ -118,38 +122,60 @@ impl Watched for RideWatch {
         self.api.open(WATCH_RIDE, &request)
     }
 
-    fn frame(&mut self, message: v1::WatchResponse, _: bool) {
-        let changed = self.following.apply(message).unwrap_or_else(|why| {
-            browser::warn_once(&why.to_string());
-            false
-        });
-        let Some(followed) = self.following.followed() else { return };
+    fn frame(&mut self, message: v1::WatchResponse, _: bool) -> Result<(), Status> {
+        let changed = self.following.apply(message).or_else(|misfit| {
+            browser::warn_once(&misfit.to_string());
+            match misfit {
+                Misfit::Gap { .. } => Err(Status::aborted("events are missing")),
+                Misfit::Malformed(why) if self.following.followed().is_none() => {
+                    Err(Status::data_loss(why.to_string()))
+                }
+                Misfit::Malformed(_) => Ok(false),
+            }
+        })?;
+        let Some(followed) = self.following.followed() else { return Ok(()) };
         if changed {
             self.store.apply(Update::Ride(followed.ride.clone()));
         }
         if self.store.followed.with_untracked(|shown| shown.as_ref() != Some(followed)) {
             self.store.apply(Update::Followed(Some(followed.clone())));
         }
+        Ok(())
     }
 
-    /// The page has one pulse, the fleet's.
-    fn connection(&mut self, _: Connection) {}
+    fn connection(&mut self, connection: Connection) {
+        // The first attempt takes a moment, and nothing that is on the screen depends on it.
+        if connection != Connection::NEW {
+            self.store.apply(Update::RideConnection(Some(connection)));
+        }
+    }
 
     fn ended(&mut self, end: &Result<(), Status>) -> bool {
-        match end {
+        let goes_on = match end {
             Ok(()) => !self.following.is_over(),
             Err(status) if is_final(status.code()) => {
                 (self.on_refused)(status);
                 false
             }
             Err(_) => true,
+        };
+        if !goes_on {
+            self.store.apply(Update::RideConnection(None));
         }
+        goes_on
     }
 }
 
 /// Asking again would bring the same answer.
 fn is_final(code: Code) -> bool {
-    matches!(code, Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated)
+    matches!(
+        code,
+        Code::NotFound
+            | Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::DataLoss
+    )
 }
 
 #[cfg(test)]
