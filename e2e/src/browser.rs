@@ -79,6 +79,17 @@ impl Browser {
         Ok(())
     }
 
+    /// Takes the network away, or gives it back, as the developer tools do.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn set_offline(&self, offline: bool) -> Result<()> {
+        let conditions =
+            json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.devtools("Network.emulateNetworkConditions", conditions).await?;
+        Ok(())
+    }
+
     /// A command of the DevTools protocol.
     async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
         let body = json!({ "cmd": command, "params": parameters });

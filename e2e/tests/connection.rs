@@ -1,0 +1,211 @@
+//! A person who follows a ride sees every event once and in order, whatever the network and the server do.
+//!
+//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+
+#![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use rides_e2e::{
+    driver::Driver,
+    history,
+    page::{Page, SOON},
+    proxy::{Proxy, Weather},
+    server::ANY_PORT,
+    stage::{QUIET, Stage},
+    wait,
+};
+
+/// L6: events happen while the network is gone.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
+    Stage::run("offline", async |stage| {
+        let server = quiet_server(stage).await?;
+        let mut driver = books_and_gets_a_car(stage, server, server).await?;
+        let page = &stage.page;
+
+        page.browser.set_offline(true).await?;
+        page.reaches("connection", &["offline"], SOON).await?;
+        page.says("last known").await.context("the time to the pickup looks as if it were known")?;
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        page.says("last frame 2").await?;
+        stage.screenshot("gone").await?;
+
+        page.browser.set_offline(false).await?;
+        page.is_live().await?;
+        has_resumed(page, 3).await?;
+        page.reaches("ride-state", &["on-trip"], SOON).await?;
+        stage.screenshot("resumed").await?;
+        driver.drops_off().await?;
+        tells_all(page, server, driver.ride()).await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// L1, L3, L6: killed while a car is on its way, and drained while it is on the trip.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> {
+    Stage::run("restarted", async |stage| {
+        let data = tempfile::tempdir()?;
+        stage.set_flags(QUIET.into_iter().chain(["--data-dir", data.path().to_str().context("odd path")?]));
+        let server = stage.start_server(ANY_PORT).await?;
+        books_and_gets_a_car(stage, server, server).await?;
+
+        stage.kill_server().await?;
+        stage.page.reaches("connection", &["reconnecting"], SOON).await?;
+        stage.page.says("Reconnecting in 2 s").await.context("no countdown")?;
+        stage.screenshot("killed").await?;
+        stage.start_server(server).await?;
+        let mut driver = Driver::signs_on(server, CAR).await?;
+        driver.has_ride().await?;
+        has_resumed(&stage.page, 3).await?;
+        stage.page.is_live().await?;
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        stage.page.reaches("ride-state", &["on-trip"], SOON).await?;
+
+        stage.drain_server().await?;
+        stage.page.reaches("connection", &["draining"], SOON).await?;
+        stage.server_ends().await?;
+        stage.start_server(server).await?;
+        let mut driver = Driver::signs_on(server, CAR).await?;
+        driver.has_ride().await?;
+        has_resumed(&stage.page, 5).await?;
+        driver.drops_off().await?;
+        tells_all(&stage.page, server, driver.ride()).await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// L11, the page's half.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn the_page_says_that_the_server_goes_and_comes_back_with_it() -> Result<()> {
+    Stage::run("drained", async |stage| {
+        let server = quiet_server(stage).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        stage.drain_server().await?;
+        stage.page.reaches("connection", &["draining"], SOON).await?;
+        stage.screenshot("draining").await?;
+        stage.server_ends().await?;
+        stage.start_server(server).await?;
+        stage.page.is_live().await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// L6, L15, W1, W23: cut, delayed and split at random; then half-open.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits() -> Result<()> {
+    const SEED: u64 = 20_261_121;
+    Stage::run("storm", async |stage| {
+        let server = quiet_server(stage).await?;
+        let proxy = Proxy::start(server, SEED).await?;
+        let first = books_and_gets_a_car(stage, server, proxy.address()).await?;
+        let page = &stage.page;
+
+        proxy.turn(Weather::Storm);
+        first.gives_back().await?;
+        for other in 1..=6 {
+            let mut driver = Driver::signs_on(server, CAR + other).await?;
+            driver.is_offered().await?;
+            grows_in_order(page, Duration::from_millis(300)).await?;
+            driver.declines().await?;
+        }
+        let mut driver = Driver::signs_on(server, CAR + 7).await?;
+        driver.is_offered().await?;
+        driver.accepts().await?;
+        proxy.turn(Weather::Fair);
+        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.is_live().await?;
+        let (resumed, _) = resumed(page).await?.context("nothing was cut")?;
+        println!("after the storm: resumed at version {resumed}");
+        stage.screenshot("after").await?;
+
+        let before = page.timeline().await?.len() as u64;
+        proxy.turn(Weather::Silence);
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        page.reaches("connection", &["stalled"], SOON).await?;
+        stage.screenshot("stalled").await?;
+        page.reaches("connection", &["reconnecting", "connecting"], SOON).await?;
+        proxy.turn(Weather::Fair);
+        has_resumed(page, before).await?;
+        driver.drops_off().await?;
+        tells_all(page, server, driver.ride()).await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// The car that takes the ride at first.
+const CAR: i64 = 7;
+
+/// Starts a server without cars of its own.
+async fn quiet_server(stage: &mut Stage) -> Result<SocketAddr> {
+    stage.set_flags(QUIET);
+    stage.start_server(ANY_PORT).await
+}
+
+/// Opens the page, books, and waits until it shows that a car is on its way: at version 3.
+async fn books_and_gets_a_car(stage: &Stage, server: SocketAddr, page_at: SocketAddr) -> Result<Driver> {
+    let page = &stage.page;
+    page.open(&format!("http://{page_at}/")).await?;
+    page.is_live().await?;
+    let mut driver = Driver::signs_on(server, CAR).await?;
+    page.click_map(0.55, 0.45).await?;
+    page.click_map(0.7, 0.6).await?;
+    page.press("book").await?;
+    driver.is_offered().await?;
+    driver.accepts().await?;
+    page.reaches("ride-state", &["assigned"], SOON).await?;
+    Ok(driver)
+}
+
+/// The version that the page says it went on from, and how many events it says it missed.
+async fn resumed(page: &Page) -> Result<Option<(u64, u64)>> {
+    let number = async |name| -> Result<Option<u64>> {
+        Ok(page.attribute("resumed", name).await?.and_then(|text| text.parse().ok()))
+    };
+    Ok(number("data-version").await?.zip(number("data-missed").await?))
+}
+
+/// Waits until the page says, in words too, that it went on from `version` and missed nothing.
+async fn has_resumed(page: &Page, version: u64) -> Result<()> {
+    page.says(&format!("resumed at version {version}, missed 0")).await?;
+    ensure!(resumed(page).await? == Some((version, 0)), "its attributes say otherwise");
+    Ok(())
+}
+
+/// For so long, at every look, what the page shows is a beginning of the ride without gaps or repeats, and no less
+/// than before.
+async fn grows_in_order(page: &Page, during: Duration) -> Result<()> {
+    let end = tokio::time::Instant::now() + during;
+    let mut seen = 0;
+    while tokio::time::Instant::now() < end {
+        let versions: Vec<u64> = page.timeline().await?.into_iter().map(|(version, _)| version).collect();
+        ensure!(versions == (1..=versions.len() as u64).collect::<Vec<_>>(), "out of order: {versions:?}");
+        ensure!(versions.len() >= seen, "events have gone: {versions:?}, and there were {seen}");
+        seen = versions.len();
+    }
+    Ok(())
+}
+
+/// Waits until the ride is over on the page, and compares what the page tells with what the server does.
+async fn tells_all(page: &Page, server: SocketAddr, ride: &str) -> Result<()> {
+    page.reaches("ride-state", &["completed"], SOON).await?;
+    let truth = history::of(server, ride).await?;
+    let told = page.timeline().await?;
+    ensure!(told == truth, "the page tells {told:?}, and it was {truth:?}");
+    println!("{} events, each once and in order", truth.len());
+    Ok(())
+}
