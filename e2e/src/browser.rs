@@ -86,6 +86,7 @@ impl Browser {
     pub async fn set_offline(&self, offline: bool) -> Result<()> {
         let conditions =
             json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.devtools("Network.enable", json!({})).await?;
         self.devtools("Network.emulateNetworkConditions", conditions).await?;
         Ok(())
     }

@@ -14,7 +14,6 @@ use rides_e2e::{
     proxy::{Proxy, Weather},
     server::ANY_PORT,
     stage::{QUIET, Stage},
-    wait,
 };
 
 /// L6: events happen while the network is gone.
@@ -31,7 +30,7 @@ async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
         page.says("last known").await.context("the time to the pickup looks as if it were known")?;
         driver.arrives().await?;
         driver.picks_up().await?;
-        page.says("last frame 2").await?;
+        page.says("last frame 1.").await.context("its age is not told")?;
         stage.screenshot("gone").await?;
 
         page.browser.set_offline(false).await?;
@@ -60,6 +59,9 @@ async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> 
         stage.page.reaches("connection", &["reconnecting"], SOON).await?;
         stage.page.says("Reconnecting in 2 s").await.context("no countdown")?;
         stage.screenshot("killed").await?;
+        stage.page.browser.resize(390, 844).await?;
+        stage.screenshot("phone").await?;
+        stage.page.browser.resize(1440, 900).await?;
         stage.start_server(server).await?;
         let mut driver = Driver::signs_on(server, CAR).await?;
         driver.has_ride().await?;
@@ -111,17 +113,20 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         let server = quiet_server(stage).await?;
         let proxy = Proxy::start(server, SEED).await?;
         let first = books_and_gets_a_car(stage, server, proxy.address()).await?;
+        let mut others = Vec::new();
+        for number in 1..=6 {
+            others.push(Driver::signs_on(server, CAR + number).await?);
+        }
+        let mut driver = others.pop().context("there are some")?;
         let page = &stage.page;
 
         proxy.turn(Weather::Storm);
         first.gives_back().await?;
-        for other in 1..=6 {
-            let mut driver = Driver::signs_on(server, CAR + other).await?;
-            driver.is_offered().await?;
-            grows_in_order(page, Duration::from_millis(300)).await?;
-            driver.declines().await?;
+        for other in &mut others {
+            other.is_offered().await?;
+            grows_in_order(page, Duration::from_millis(500)).await?;
+            other.declines().await?;
         }
-        let mut driver = Driver::signs_on(server, CAR + 7).await?;
         driver.is_offered().await?;
         driver.accepts().await?;
         proxy.turn(Weather::Fair);
@@ -142,6 +147,8 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         has_resumed(page, before).await?;
         driver.drops_off().await?;
         tells_all(page, server, driver.ride()).await?;
+        // The proxy goes first, and the page would notice.
+        page.open("about:blank").await?;
         stage.console_is_clean(|error| error.from_network).await
     })
     .await

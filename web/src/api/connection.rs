@@ -51,6 +51,8 @@ pub enum Step {
     Open,
     /// Drop what is open.
     Close,
+    /// Open another beside what is open, to find out at once whether the server can still be reached.
+    Check,
 }
 
 /// The state of one connection. Begins with an attempt under way.
@@ -133,6 +135,8 @@ impl Machine {
             Event::Tick if due => self.wait(None, now, chance),
             Event::Wake if due || waiting => self.open(now),
             Event::Online | Event::Reconnect if waiting => self.open(now),
+            // A stream of the network that was there before may never be heard of again.
+            Event::Online | Event::Offline if matches!(self.phase, Phase::Live { .. }) => Step::Check,
             Event::Slept => self.open(now),
             _ => Step::Stay,
         }
@@ -282,7 +286,7 @@ mod tests {
     #[test]
     fn offline_is_said_only_when_nothing_comes() {
         let mut machine = live(0.0);
-        machine.on(Event::Offline, 1.0, 0.5);
+        assert_eq!(machine.on(Event::Offline, 1.0, 0.5), Step::Check);
         assert_eq!(link(&machine), Link::Live);
         machine.on(FAILED, 2.0, 0.5);
         assert_eq!(link(&machine), Link::Offline);
@@ -358,7 +362,7 @@ mod tests {
                 match machine.on(event, now, chance) {
                     Step::Open => open = true,
                     Step::Close => open = false,
-                    Step::Stay => {}
+                    Step::Stay | Step::Check => {}
                 }
                 let closed = matches!(machine.phase, Phase::Waiting { .. } | Phase::Paused);
                 prop_assert_eq!(open, !closed);
@@ -368,7 +372,7 @@ mod tests {
             match machine.on(Event::Wake, now, 0.5) {
                 Step::Open => open = true,
                 Step::Close => open = false,
-                Step::Stay => {}
+                Step::Stay | Step::Check => {}
             }
             if !open {
                 let deadline = machine.deadline();

@@ -69,6 +69,12 @@ struct Successor<F> {
     give_up_at: Millis,
 }
 
+impl<F> Successor<F> {
+    fn new(stream: Attempt<F>, now: Millis) -> Self {
+        Self { stream, give_up_at: now + SILENCE }
+    }
+}
+
 enum Input<F> {
     Signal(Option<Signal>),
     /// From the stream in use.
@@ -106,7 +112,7 @@ pub async fn keep_open<W: Watched>(
                 if fresh && current.is_some() {
                     current = Some(watched.open());
                 } else if current.is_some() {
-                    successor = Some(Successor { stream: watched.open(), give_up_at: now + SILENCE });
+                    successor = Some(Successor::new(watched.open(), now));
                 }
                 continue;
             }
@@ -141,6 +147,7 @@ pub async fn keep_open<W: Watched>(
             Step::Stay => {}
             Step::Open => (current, fresh, successor) = (Some(watched.open()), true, None),
             Step::Close => (current, successor) = (None, None),
+            Step::Check => successor = Some(Successor::new(watched.open(), now)),
         }
     }
 }
@@ -288,6 +295,27 @@ mod tests {
             })
             .await;
         assert_eq!(diary, ["open", "1 first", "open", "dropped", "2 first", "dropped"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_network_the_page_finds_out_at_once() {
+        let unreachable = || failing(Status::unavailable(""));
+        for (attempt, stays) in [(unreachable(), false), (then_silent(&[2]), true)] {
+            let scripted = Scripted::new([then_silent(&[1]), attempt]);
+            let diary = scripted
+                .run(async |mut sender| {
+                    sleep(Duration::from_millis(10)).await;
+                    sender.send(Signal::Offline).await.expect("alive");
+                    sleep(Duration::from_millis(10)).await;
+                })
+                .await;
+            assert_eq!(
+                diary.contains(&"2 first".to_owned()),
+                stays,
+                "a server on this machine is still there"
+            );
+            assert_eq!(diary.contains(&Code::Unavailable.to_string()), !stays);
+        }
     }
 
     #[tokio::test(start_paused = true)]
