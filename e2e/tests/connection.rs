@@ -14,6 +14,7 @@ use rides_e2e::{
     proxy::{Proxy, Weather},
     server::ANY_PORT,
     stage::{QUIET, Stage},
+    wait,
 };
 
 /// L6: events happen while the network is gone.
@@ -150,6 +151,71 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         // The proxy goes first, and the page would notice.
         page.open("about:blank").await?;
         stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// L14, L19: a hidden page draws nothing and has no streams, and one that was left goes on where it was.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Result<()> {
+    Stage::run("hidden", async |stage| {
+        let server = quiet_server(stage).await?;
+        stage.page.browser.on_every_page(COUNTERS).await?;
+        let mut driver = books_and_gets_a_car(stage, server, server).await?;
+        let page = &stage.page;
+        has_streams(page, 2).await?;
+
+        page.browser.set_hidden(true).await?;
+        wait::until("the page to be hidden", SOON, async || {
+            Ok((page.script("return document.visibilityState").await? == "hidden").then_some(()))
+        })
+        .await?;
+        let drawn = page.script("return window.frames_asked").await?;
+        has_streams(page, 0).await?;
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        ensure!(page.timeline().await?.len() == 3, "something came without a stream");
+        ensure!(page.script("return window.frames_asked").await? == drawn, "frames were drawn");
+
+        page.browser.set_hidden(false).await?;
+        has_resumed(page, 3).await?;
+        page.reaches("ride-state", &["on-trip"], SOON).await?;
+        page.is_live().await?;
+
+        page.script("window.sameDocument = true").await?;
+        page.open(&format!("http://{server}/healthz")).await?;
+        driver.drops_off().await?;
+        page.script("history.back()").await?;
+        tells_all(page, server, driver.ride()).await?;
+        has_resumed(page, 5).await?;
+        page.is_live().await?;
+        ensure!(page.script("return window.sameDocument === true").await? == true, "it was loaded anew");
+        Ok(())
+    })
+    .await
+}
+
+/// Counts the streams that are open and the frames that were asked for.
+const COUNTERS: &str = r"
+    window.streams = 0;
+    const fetched = window.fetch;
+    window.fetch = (url, init) => {
+        if (url.endsWith('/Watch')) {
+            window.streams++;
+            init.signal.addEventListener('abort', () => window.streams--);
+        }
+        return fetched(url, init);
+    };
+    window.frames_asked = 0;
+    const asked = window.requestAnimationFrame;
+    window.requestAnimationFrame = (callback) => asked((time) => { window.frames_asked++; callback(time); });
+";
+
+/// Waits until the page has so many streams open.
+async fn has_streams(page: &Page, count: u64) -> Result<()> {
+    wait::until(&format!("the page to have {count} open streams"), SOON, async || {
+        Ok((page.script("return window.streams").await? == count).then_some(()))
     })
     .await
 }

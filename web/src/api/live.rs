@@ -5,6 +5,7 @@
 
 use std::{future::pending, pin::pin};
 
+use bytes::Bytes;
 use futures_channel::mpsc;
 use futures_util::{FutureExt as _, StreamExt as _, select_biased, stream::LocalBoxStream};
 use tonic::Status;
@@ -40,18 +41,16 @@ pub enum Signal {
     Reopen,
 }
 
-/// What is watched, and what becomes of it.
+/// What is watched, and what becomes of it. Messages stay encoded here, so that the page carries [`keep_open`]
+/// once and not once for every type of them.
 pub trait Watched {
-    /// One message.
-    type Frame;
-
     /// Opens a stream from where the last one ended. Dropping it gives the call up.
-    fn open(&mut self) -> Attempt<Self::Frame>;
+    fn open(&mut self) -> Attempt;
 
     /// A message came. `first`: it is the first of its stream, and the stream before is gone.
     ///
     /// An error ends the stream as if the server had ended it so.
-    fn frame(&mut self, frame: Self::Frame, first: bool) -> Result<(), Status>;
+    fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status>;
 
     /// The state of the connection, after every change.
     fn connection(&mut self, connection: Connection);
@@ -61,32 +60,34 @@ pub trait Watched {
 }
 
 /// A stream from before it is open to its end.
-pub type Attempt<F> = LocalBoxStream<'static, Result<F, Status>>;
+pub type Attempt = LocalBoxStream<'static, Item>;
+
+type Item = Result<Bytes, Status>;
 
 /// A stream that is to replace another.
-struct Successor<F> {
-    stream: Attempt<F>,
+struct Successor {
+    stream: Attempt,
     give_up_at: Millis,
 }
 
-impl<F> Successor<F> {
-    fn new(stream: Attempt<F>, now: Millis) -> Self {
+impl Successor {
+    fn new(stream: Attempt, now: Millis) -> Self {
         Self { stream, give_up_at: now + SILENCE }
     }
 }
 
-enum Input<F> {
+enum Input {
     Signal(Option<Signal>),
     /// From the stream in use.
-    Current(Option<Result<F, Status>>),
+    Current(Option<Item>),
     /// From its successor.
-    Successor(Option<Result<F, Status>>),
+    Successor(Option<Item>),
     Tick,
 }
 
 /// Watches until there is nothing more to watch, or nobody is left to send a signal.
-pub async fn keep_open<W: Watched>(
-    mut watched: W,
+pub async fn keep_open(
+    mut watched: Box<dyn Watched>,
     clock: impl Clock,
     online: bool,
     mut signals: mpsc::Receiver<Signal>,
@@ -94,7 +95,7 @@ pub async fn keep_open<W: Watched>(
     let mut machine = Machine::new(clock.now(), online);
     let mut current = Some(watched.open());
     let mut fresh = true;
-    let mut successor: Option<Successor<W::Frame>> = None;
+    let mut successor: Option<Successor> = None;
     let mut drift = clock.wall() - clock.now();
     loop {
         watched.connection(machine.connection());
@@ -118,14 +119,14 @@ pub async fn keep_open<W: Watched>(
             }
             Input::Current(item) => {
                 let first = item.as_ref().is_some_and(Result::is_ok) && std::mem::take(&mut fresh);
-                let Some(event) = take_in(&mut watched, item, first) else { return };
+                let Some(event) = take_in(&mut *watched, item, first) else { return };
                 event
             }
             Input::Successor(item) => {
                 if let Some(Ok(_)) = item {
                     current = successor.take().map(|next| next.stream);
                 }
-                let Some(event) = take_in(&mut watched, item, true) else { return };
+                let Some(event) = take_in(&mut *watched, item, true) else { return };
                 event
             }
             Input::Tick if successor.as_ref().is_some_and(|next| now >= next.give_up_at) => {
@@ -153,11 +154,7 @@ pub async fn keep_open<W: Watched>(
 }
 
 /// What an item of a stream, or its end, means for the connection. `None`: there is nothing more to watch.
-fn take_in<W: Watched>(
-    watched: &mut W,
-    item: Option<Result<W::Frame, Status>>,
-    first: bool,
-) -> Option<Event> {
+fn take_in(watched: &mut dyn Watched, item: Option<Item>, first: bool) -> Option<Event> {
     let end = match item {
         Some(Ok(frame)) => match watched.frame(frame, first) {
             Ok(()) => return Some(Event::Frame),
@@ -169,12 +166,12 @@ fn take_in<W: Watched>(
     watched.ended(&end).then(|| Event::Failed { drain_for: end.err().as_ref().and_then(drain_for) })
 }
 
-async fn next_input<F>(
+async fn next_input(
     signals: &mut mpsc::Receiver<Signal>,
-    current: &mut Option<Attempt<F>>,
-    successor: &mut Option<Successor<F>>,
+    current: &mut Option<Attempt>,
+    successor: &mut Option<Successor>,
     timer: impl Future<Output = ()>,
-) -> Input<F> {
+) -> Input {
     let current = async {
         match current {
             Some(stream) => stream.next().await,
@@ -211,17 +208,17 @@ mod tests {
     use crate::model::Link;
 
     /// A frame that does not go with those before it.
-    const UNFIT: u32 = 99;
+    const UNFIT: u8 = 99;
 
     /// Streams of a script, one an attempt, and a diary of what happened to them.
     #[derive(Clone, Default)]
     struct Scripted {
-        attempts: Rc<RefCell<VecDeque<Attempt<u32>>>>,
+        attempts: Rc<RefCell<VecDeque<Attempt>>>,
         diary: Rc<RefCell<Vec<String>>>,
     }
 
     impl Scripted {
-        fn new(attempts: impl IntoIterator<Item = Attempt<u32>>) -> Self {
+        fn new(attempts: impl IntoIterator<Item = Attempt>) -> Self {
             let attempts = Rc::new(RefCell::new(attempts.into_iter().collect()));
             Self { attempts, ..Self::default() }
         }
@@ -232,15 +229,13 @@ mod tests {
 
         async fn run(&self, script: impl AsyncFnOnce(mpsc::Sender<Signal>)) -> Vec<String> {
             let (sender, signals) = mpsc::channel(SIGNALS);
-            join(keep_open(self.clone(), TestClock::new(), true, signals), script(sender)).await;
+            join(keep_open(Box::new(self.clone()), TestClock::new(), true, signals), script(sender)).await;
             self.diary.take()
         }
     }
 
     impl Watched for Scripted {
-        type Frame = u32;
-
-        fn open(&mut self) -> Attempt<u32> {
+        fn open(&mut self) -> Attempt {
             self.note("open");
             let dropped = OnDrop(self.clone());
             let attempt =
@@ -248,7 +243,8 @@ mod tests {
             attempt.inspect(move |_| _ = &dropped).boxed_local()
         }
 
-        fn frame(&mut self, frame: u32, first: bool) -> Result<(), Status> {
+        fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
+            let frame = message[0];
             self.note(format!("{frame}{}", if first { " first" } else { "" }));
             if frame == UNFIT { Err(Status::aborted("")) } else { Ok(()) }
         }
@@ -273,17 +269,22 @@ mod tests {
         }
     }
 
-    fn then_silent(frames: &[u32]) -> Attempt<u32> {
-        stream::iter(frames.to_vec()).map(Ok).chain(stream::pending()).boxed_local()
+    fn message(frame: u8) -> Bytes {
+        vec![frame].into()
     }
 
-    fn failing(status: Status) -> Attempt<u32> {
+    fn then_silent(frames: &[u8]) -> Attempt {
+        stream::iter(frames.to_vec()).map(|frame| Ok(message(frame))).chain(stream::pending()).boxed_local()
+    }
+
+    fn failing(status: Status) -> Attempt {
         stream::iter([Err(status)]).boxed_local()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_old_stream_stays_until_the_new_one_has_answered() {
-        let slow = stream::once(sleep(Duration::from_secs(1))).map(|()| Ok(2)).chain(then_silent(&[]));
+        let slow =
+            stream::once(sleep(Duration::from_secs(1))).map(|()| Ok(message(2))).chain(then_silent(&[]));
         let scripted = Scripted::new([then_silent(&[1]), slow.boxed_local()]);
         let diary = scripted
             .run(async |mut sender| {
@@ -330,7 +331,7 @@ mod tests {
     async fn a_successor_that_says_nothing_is_given_up_with_its_predecessor() {
         let beating = stream::iter(0..).then(async |n| {
             sleep(Duration::from_secs(4)).await;
-            Ok(n)
+            Ok(message(n))
         });
         let scripted = Scripted::new([beating.boxed_local(), then_silent(&[]), then_silent(&[7])]);
         let diary = scripted
@@ -346,7 +347,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_end_that_is_final_ends_the_watching() {
-        let scripted = Scripted::new([stream::iter([Ok(1), Ok(2)]).boxed_local()]);
+        let scripted = Scripted::new([stream::iter([Ok(message(1)), Ok(message(2))]).boxed_local()]);
         let diary = scripted.run(async |_sender| ()).await;
         assert_eq!(diary, ["open", "1 first", "2", "OK", "dropped"]);
     }

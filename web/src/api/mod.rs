@@ -73,6 +73,11 @@ impl Api {
         self.transport.stream(method, request)
     }
 
+    /// The same, encoded.
+    pub fn watch<Q: Message, A>(&self, method: Method<Q, A>, request: &Q) -> live::Attempt {
+        self.transport.answers(method.path(), request.encode_to_vec())
+    }
+
     async fn answer(&self, path: &'static str, message: Vec<u8>, deadline: Millis) -> Result<Bytes, Status> {
         call::unary(&BrowserClock, deadline, self.transport.answer(path, message, deadline)).await
     }

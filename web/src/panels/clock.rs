@@ -29,6 +29,8 @@ impl Clock {
             }
         };
         set_interval(tick, TICK);
+        // What is seen first after a while must not look as new as it was then.
+        browser::on_visibility(tick);
         let unix = Memo::new(move |_| {
             now.track();
             browser::unix_now() as i64 / 1000 * 1000

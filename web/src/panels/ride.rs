@@ -61,7 +61,6 @@ fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>, live: bool) -> 
         {is_done.then(|| receipt(ride))}
         {(!is_done).then(|| facts(ride))}
         {actions(ui, ride)}
-        {timeline(entries)}
         {resumed.map(|resumed| view! {
             <p
                 class="muted resumed"
@@ -74,6 +73,7 @@ fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>, live: bool) -> 
                 {resumed_words(resumed, followed.missed())}
             </p>
         })}
+        {timeline(entries)}
     }
 }
 

@@ -259,7 +259,7 @@ impl Controller {
             }),
         };
         let signals = self.followed.open();
-        spawn(keep_open(watch, BrowserClock, browser::is_online(), signals));
+        spawn(keep_open(Box::new(watch), BrowserClock, browser::is_online(), signals));
     }
 
     fn unfollow(&self) {
@@ -286,7 +286,7 @@ impl Controller {
                 spawn(async move { this.list().await });
             }),
         };
-        spawn(keep_open(watch, BrowserClock, browser::is_online(), self.fleet.open()));
+        spawn(keep_open(Box::new(watch), BrowserClock, browser::is_online(), self.fleet.open()));
     }
 
     fn load_city(&self) {

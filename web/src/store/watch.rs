@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use bytes::Bytes;
 use leptos::prelude::*;
 use rides_proto::{
     geo::Bounds,
@@ -20,6 +21,7 @@ use crate::{
         Api,
         live::{Attempt, Watched},
         methods::{WATCH_FLEET, WATCH_RIDE},
+        transport,
     },
     browser,
     model::{Connection, Link},
@@ -42,9 +44,7 @@ pub(super) struct FleetWatch {
 }
 
 impl Watched for FleetWatch {
-    type Frame = v1::WatchFleetResponse;
-
-    fn open(&mut self) -> Attempt<Self::Frame> {
+    fn open(&mut self) -> Attempt {
         self.opened_for = self.viewport.get();
         let (epoch, cursors) = self.store.fleet.with_value(|fleet| {
             let fleet = fleet.borrow();
@@ -54,11 +54,11 @@ impl Watched for FleetWatch {
             (fleet.epoch().to_owned(), cursors)
         });
         let request = v1::WatchFleetRequest { viewport: Some(self.opened_for.into()), cursors, epoch };
-        self.api.open(WATCH_FLEET, &request)
+        self.api.watch(WATCH_FLEET, &request)
     }
 
-    fn frame(&mut self, message: v1::WatchFleetResponse, first: bool) -> Result<(), Status> {
-        let (frame, wrong) = decode::fleet_frame(message);
+    fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
+        let (frame, wrong) = decode::fleet_frame(transport::decode(message)?);
         if let Some(why) = wrong {
             browser::warn_once(&why.to_string());
         }
@@ -114,16 +114,14 @@ pub(super) struct RideWatch {
 }
 
 impl Watched for RideWatch {
-    type Frame = v1::WatchResponse;
-
-    fn open(&mut self) -> Attempt<Self::Frame> {
+    fn open(&mut self) -> Attempt {
         let (epoch, after_version) = self.following.cursor();
         let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
-        self.api.open(WATCH_RIDE, &request)
+        self.api.watch(WATCH_RIDE, &request)
     }
 
-    fn frame(&mut self, message: v1::WatchResponse, _: bool) -> Result<(), Status> {
-        let changed = self.following.apply(message).or_else(|misfit| {
+    fn frame(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
+        let changed = self.following.apply(transport::decode(message)?).or_else(|misfit| {
             browser::warn_once(&misfit.to_string());
             match misfit {
                 Misfit::Gap { .. } => Err(Status::aborted("events are missing")),
