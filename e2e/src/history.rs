@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
 use rides_proto::v1::{
-    self, GetRequest, WatchRequest, ride_event::Event, rides_client::RidesClient, watch_response::Message,
+    self, GetRequest, ListRequest, WatchRequest, ride_event::Event, rides_client::RidesClient,
+    watch_response::Message,
 };
 
 use crate::server::channel;
@@ -30,6 +31,15 @@ pub async fn of(server: SocketAddr, ride_id: &str) -> Result<Vec<Happened>> {
     let version = get.ride.context("an empty answer")?.version;
     ensure!(happened.len() as u64 == version, "{} events, and the ride is at {version}", happened.len());
     Ok(happened)
+}
+
+/// How many rides the server knows, up to a page of them.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub async fn rides(server: SocketAddr) -> Result<usize> {
+    let mut client = RidesClient::new(channel(server).await?);
+    Ok(client.list(ListRequest::default()).await?.into_inner().rides.len())
 }
 
 fn state_after(event: &Event) -> &'static str {

@@ -5,7 +5,6 @@
 //! for single answers. Only [`fetch`] and the clock need a browser.
 
 use bytes::Bytes;
-use futures_util::stream::LocalBoxStream;
 use prost::Message;
 use tonic::Status;
 
@@ -64,17 +63,8 @@ impl Api {
         transport::decode(self.answer_again(method.path(), request.encode_to_vec(), on_retry).await?)
     }
 
-    /// The answers, from before the call is made to its end; an error is the last item.
-    pub fn open<Q: Message, A: Message + Default + 'static>(
-        &self,
-        method: Method<Q, A>,
-        request: &Q,
-    ) -> LocalBoxStream<'static, Result<A, Status>> {
-        self.transport.stream(method, request)
-    }
-
-    /// The same, encoded.
-    pub fn watch<Q: Message, A>(&self, method: Method<Q, A>, request: &Q) -> live::Attempt {
+    /// The answers, encoded, from before the call is made to its end; an error is the last item.
+    pub fn open<Q: Message, A>(&self, method: Method<Q, A>, request: &Q) -> live::Attempt {
         self.transport.answers(method.path(), request.encode_to_vec())
     }
 

@@ -54,7 +54,7 @@ impl Watched for FleetWatch {
             (fleet.epoch().to_owned(), cursors)
         });
         let request = v1::WatchFleetRequest { viewport: Some(self.opened_for.into()), cursors, epoch };
-        self.api.watch(WATCH_FLEET, &request)
+        self.api.open(WATCH_FLEET, &request)
     }
 
     fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
@@ -117,7 +117,7 @@ impl Watched for RideWatch {
     fn open(&mut self) -> Attempt {
         let (epoch, after_version) = self.following.cursor();
         let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
-        self.api.watch(WATCH_RIDE, &request)
+        self.api.open(WATCH_RIDE, &request)
     }
 
     fn frame(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
