@@ -103,8 +103,10 @@ async fn the_page_says_that_there_is_no_server_and_goes_live_once_there_is() {
 }
 
 async fn calls_fail_and_say_so(store: Store, commands: Commands) {
-    until("a failed attempt", || matches!(store.connection.get_untracked(), Connection::Waiting { .. }))
-        .await;
+    until("a failed attempt", || {
+        matches!(store.connection.get_untracked(), Connection { link: Link::Waiting { .. }, .. })
+    })
+    .await;
 
     let (pickup, dropoff, kind) = (helsinki(60.17), helsinki(60.18), RideType::Regular);
     commands.send(Command::Book { pickup, dropoff, kind });
