@@ -18,11 +18,13 @@ use std::{
 
 use axum::Router;
 use clap::Parser as _;
+use faulty_disk::Disk;
 use rides_server::{
     app::App,
     config::{Cli, Config},
     data_dir::DataDir,
     edge::{self, Contract, Health, Limits},
+    rides::journal::JournalError,
     telemetry,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -111,6 +113,12 @@ impl Server {
         self
     }
 
+    /// On a disk that may fail.
+    pub(crate) fn on_disk(mut self, disk: &Disk) -> Self {
+        self.config.journal.vfs = Some(disk.vfs().to_owned());
+        self
+    }
+
     pub(crate) fn draining_for(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = timeout;
         self
@@ -119,8 +127,7 @@ impl Server {
     pub(crate) async fn run(self) -> Running {
         let app = App::build(self.config).await.unwrap();
         let (addr, stop) = (app.addr(), CancellationToken::new());
-        let run = app.run(stop.clone().cancelled_owned());
-        let ended = tokio::spawn(async move { run.await.unwrap() });
+        let ended = tokio::spawn(app.run(stop.clone().cancelled_owned()));
         Running { addr, stop, ended }
     }
 }
@@ -158,7 +165,11 @@ async fn port(
     };
     let services = services.route_service("/grpc.health.v1.Health/{method}", health_service);
     let port = edge::router(services, options).unwrap();
-    let ended = tokio::spawn(edge::serve(listener, port, limits, stop.clone()));
+    let serving = edge::serve(listener, port, limits, stop.clone());
+    let ended = tokio::spawn(async move {
+        serving.await;
+        Ok(())
+    });
     Running { addr, stop, ended }
 }
 
@@ -166,7 +177,7 @@ async fn port(
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     stop: CancellationToken,
-    ended: JoinHandle<()>,
+    ended: JoinHandle<Result<(), JournalError>>,
 }
 
 impl Running {
@@ -193,8 +204,13 @@ impl Running {
     /// Waits until it has stopped, and says how long that took.
     pub(crate) async fn stopped(mut self) -> Duration {
         let since = Instant::now();
-        tokio::time::timeout(SOON, &mut self.ended).await.expect("the server does not stop").unwrap();
+        soon("the end of the server", &mut self.ended).await.unwrap().unwrap();
         since.elapsed()
+    }
+
+    /// Waits until it ends by itself, and says why.
+    pub(crate) async fn failed(mut self) -> JournalError {
+        soon("the end of the server", &mut self.ended).await.unwrap().unwrap_err()
     }
 }
 

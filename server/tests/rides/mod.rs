@@ -2,6 +2,7 @@
 
 mod booking;
 mod cancelling;
+mod disk;
 mod kept;
 mod life;
 mod listing;

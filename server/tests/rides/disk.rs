@@ -1,0 +1,77 @@
+//! A disk that does not do its part, as callers see it: CASES row L21.
+
+use faulty_disk::{Disk, Operation};
+use rides_proto::v1;
+use rides_server::rides::journal::JournalError;
+use tempfile::tempdir;
+use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_types::StatusExt as _;
+
+use crate::harness::{
+    rider::{Rider, booking},
+    server,
+    wire::details,
+};
+
+#[tokio::test]
+async fn a_full_disk_refuses_bookings_and_nothing_else() {
+    let (dir, disk) = (tempdir().unwrap(), Disk::new(1));
+    let server = server().keeping_in(dir.path()).on_disk(&disk).run().await;
+    for (n, rider) in server.wires().await.map(Rider).iter().enumerate() {
+        let ride = rider.books(&format!("{n} first")).await;
+        let mut followed = rider.watches(&ride.ride_id).await;
+        assert_eq!(followed.event().await.unwrap().version, 1);
+
+        disk.hold_at_most(Some(disk.used()));
+        let refused = loop {
+            if let Err(status) = rider.book(booking(&format!("{n} {}", disk.count(Operation::Sync)))).await {
+                break status;
+            }
+        };
+        assert_eq!(details(&refused), (Code::Unavailable, "DISK_FULL".into(), String::new()));
+        assert!(refused.get_details_retry_info().is_some(), "it is worth trying again");
+        let cancel = rider.cancel(&ride.ride_id).await.unwrap_err();
+        assert_eq!(details(&cancel).1, "DISK_FULL");
+        assert_eq!(rider.get(&ride.ride_id).await.unwrap(), ride);
+        assert_eq!(rider.books(&format!("{n} first")).await, ride, "it was booked before");
+        rider.list(v1::ListRequest::default()).await.unwrap();
+
+        disk.hold_at_most(None);
+        rider.books(&format!("{n} again")).await;
+        rider.cancel(&ride.ride_id).await.unwrap();
+        assert_eq!(followed.versions().await, [2], "the stream went on, and nothing was in between");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_sync_ends_the_server_and_the_next_one_has_all_that_was_acknowledged() {
+    let (dir, disk) = (tempdir().unwrap(), Disk::new(1));
+    let failing = server().keeping_in(dir.path()).on_disk(&disk).run().await;
+    let rider = Rider(failing.wires().await[1].clone());
+    let ride = rider.books("first").await;
+    let followed = rider.watches(&ride.ride_id).await;
+    let mut health = HealthClient::new(failing.channel().await);
+    let mut health = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+
+    disk.fail(Operation::Sync, 1);
+    let refused = rider.book(booking("second")).await.unwrap_err();
+    assert_eq!(details(&refused), (Code::Unavailable, "JOURNAL_UNAVAILABLE".into(), String::new()));
+    assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    let end = followed.ends_badly().await;
+    assert_eq!(end.code(), Code::Unavailable);
+    assert!(end.get_details_retry_info().is_some(), "there will be another server");
+    let why = failing.failed().await;
+    assert!(matches!(why, JournalError::Failed(_)), "{why}");
+
+    disk.cut_power();
+    disk.restore_power();
+    let next = server().keeping_in(dir.path()).on_disk(&disk).run().await;
+    for rider in next.wires().await.map(Rider) {
+        assert_eq!(rider.get(&ride.ride_id).await.unwrap(), ride);
+        assert_eq!(rider.books("first").await, ride);
+    }
+}
