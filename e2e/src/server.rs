@@ -44,6 +44,7 @@ impl RidesServer {
         let log = File::options().create(true).append(true).open(log).context("cannot write the log")?;
         let mut command = Command::new(&program);
         command.args(["--listen", &listen.to_string()]).arg("--page").arg(page()).args(flags);
+        command.env("RIDES_DATA_DIR", ":memory:");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
 

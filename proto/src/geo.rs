@@ -54,6 +54,12 @@ impl LatLng {
         self.lng
     }
 
+    /// The same point to the microdegree, which is a tenth of a metre: as lines are kept and sent.
+    pub fn rounded(self) -> Self {
+        let round = |degrees: f64| (degrees * 1e6).round() / 1e6;
+        Self { lat: round(self.lat), lng: round(self.lng) }
+    }
+
     /// Great-circle distance in metres (haversine).
     pub fn distance_m(self, other: Self) -> f64 {
         let (lat1, lat2) = (self.lat.to_radians(), other.lat.to_radians());

@@ -17,11 +17,15 @@ use tonic::service::Routes;
 use crate::{
     city::City,
     config::Config,
+    data_dir::DataDir,
     dispatch,
     edge::{self, Contract, Health, Limits},
     fanout::Fanout,
     fleet::{Fleet, FleetOptions},
-    rides::{Rides, journal::MemoryJournal},
+    rides::{
+        Rides,
+        journal::{Journal, JournalError, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
+    },
     services::{city::CityService, fleet::FleetService, rides::RidesService, sessions::SessionsService},
     sessions::{Keys, Sessions},
     sim::{self, SimOptions},
@@ -44,6 +48,7 @@ pub struct App {
     port: Router,
     limits: Limits,
     health: Health,
+    journal: Arc<dyn Journal>,
     shutdown: CancellationToken,
     city: Arc<City>,
     simulation: SimOptions,
@@ -58,6 +63,7 @@ impl App {
         let page = page(config.page)?;
         let city = city(config.map).await?;
         let (listener, addr) = listen(config.listen).await?;
+        let journal = journal(config.data_dir, config.journal).await?;
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
@@ -66,7 +72,7 @@ impl App {
         let (opened, rides_opened) = mpsc::channel(NEWS);
         let (fleet, _) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
         let (fanout, _) = Fanout::spawn(every_tick, tick);
-        let (rides, _) = Rides::spawn(Arc::new(MemoryJournal::new()), opened).await?;
+        let (rides, _) = Rides::spawn(journal.clone(), opened).await?;
         dispatch::spawn(city.clone(), fleet.clone(), rides.clone(), rides_opened, cars_gone, config.dispatch);
 
         let contract = Arc::new(Contract::new(&[
@@ -111,7 +117,7 @@ impl App {
             ..Limits::default()
         };
         let simulation = config.sim.fleet(1);
-        Ok(Self { listener, addr, port, limits, health, shutdown, city, simulation })
+        Ok(Self { listener, addr, port, limits, health, journal, shutdown, city, simulation })
     }
 
     /// Where it listens, with the port that was picked.
@@ -119,18 +125,39 @@ impl App {
         self.addr
     }
 
-    /// Serves until `stop`, then tells clients, lets calls end within the drain timeout, and returns.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, addr, port, limits, health, shutdown, city, simulation } = self;
+    /// Serves until `stop`, or until the journal fails; then tells clients, lets calls end within the drain
+    /// timeout, closes the journal, and returns.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), JournalError> {
+        let Self { listener, addr, port, limits, health, journal, shutdown, city, simulation } = self;
         health.set_serving(true).await;
         let serving = edge::serve(listener, port, limits, shutdown.clone());
         let stopping = async {
-            stop.await;
+            let why = tokio::select! {
+                () = stop => Ok(()),
+                failed = journal.failed() => Err(failed),
+            };
             health.set_serving(false).await;
             shutdown.cancel();
+            why
         };
         let simulating = simulate(addr, &simulation, &city, shutdown.clone());
-        tokio::join!(serving, stopping, simulating);
+        let ((), why, ()) = tokio::join!(serving, stopping, simulating);
+        journal.close().await;
+        why
+    }
+}
+
+/// The memory of rides: in the data directory, or nowhere.
+async fn journal(data_dir: Option<DataDir>, options: SqliteOptions) -> anyhow::Result<Arc<dyn Journal>> {
+    match data_dir
+        .map_or_else(DataDir::of_platform, Ok)
+        .context("no place for data: name one by --data-dir")?
+    {
+        DataDir::Memory => Ok(Arc::new(MemoryJournal::new())),
+        DataDir::At(dir) => {
+            let open = move || SqliteJournal::open(&dir, options);
+            Ok(Arc::new(spawn_blocking(open).await.context("the journal could not be opened")??))
+        }
     }
 }
 

@@ -7,7 +7,10 @@ use http::Uri;
 use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
 
-use crate::{dispatch::DispatchOptions, fleet::FleetOptions, sim};
+use crate::{
+    data_dir::DataDir, dispatch::DispatchOptions, fleet::FleetOptions, rides::journal::sqlite::SqliteOptions,
+    sim,
+};
 
 /// A live ride-hailing board over gRPC and gRPC-Web, on one port.
 ///
@@ -33,6 +36,8 @@ pub struct Cli {
 pub enum Command {
     /// Drive a simulated fleet, and book its rides, on a server elsewhere.
     Sim(SimConfig),
+    /// Look after the journal of rides: check it, rebuild its lists, export its events.
+    Journal(JournalConfig),
 }
 
 /// How to serve. Immutable once parsed.
@@ -45,6 +50,11 @@ pub struct Config {
     /// The built page [default: dist].
     #[arg(long, env = "RIDES_PAGE", value_name = "DIR")]
     pub page: Option<PathBuf>,
+
+    /// Where rides are kept, or `:memory:` to forget them at the end [default: the platform's data folder, like
+    /// ~/.local/share/rides].
+    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<DataDir>,
 
     /// The city, as an OpenStreetMap extract [default: central Helsinki, built in].
     #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
@@ -74,6 +84,10 @@ pub struct Config {
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub allow_origin: Vec<String>,
 
+    /// How the journal in the data directory is kept. No flag: nothing else is as safe.
+    #[arg(skip)]
+    pub journal: SqliteOptions,
+
     /// How patient dispatch is. No flag: drivers' apps and riders count on it.
     #[arg(skip)]
     pub dispatch: DispatchOptions,
@@ -101,6 +115,29 @@ pub struct SimConfig {
     /// The fleet.
     #[command(flatten)]
     pub sim: SimOptions,
+}
+
+/// A journal, and what to do to it.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct JournalConfig {
+    /// The directory that the journal is in [default: the platform's data folder, like ~/.local/share/rides].
+    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR", global = true)]
+    pub data_dir: Option<DataDir>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub action: JournalAction,
+}
+
+/// What can be done to a journal.
+#[derive(Subcommand, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JournalAction {
+    /// Read all of it and say what is wrong. Exit code 1 when something is. A server may run meanwhile.
+    Check,
+    /// Make the lists of rides again from the events. No server may run meanwhile.
+    Rebuild,
+    /// Write every event to stdout, one JSON object a line. A server may run meanwhile.
+    Export,
 }
 
 /// The simulated fleet and its riders.
@@ -228,6 +265,16 @@ mod tests {
         assert_eq!(cli.serve.drain_timeout, Duration::from_secs(10));
         assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 20.0, sim_speed: 1.0, seed: 1 });
         assert_eq!(cli.serve.tick, 4.0);
+    }
+
+    #[test]
+    fn a_data_directory_may_be_named_after_what_is_done_to_it() {
+        for args in [["journal", "--data-dir=x", "check"], ["journal", "check", "--data-dir=x"]] {
+            let Some(Command::Journal(journal)) = parse(&args).unwrap().command else { panic!("{args:?}") };
+            let data_dir = Some(DataDir::At("x".into()));
+            assert_eq!(journal, JournalConfig { data_dir, action: JournalAction::Check });
+        }
+        assert_eq!(parse(&["--data-dir=:memory:"]).unwrap().serve.data_dir, Some(DataDir::Memory));
     }
 
     #[test]

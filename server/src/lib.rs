@@ -3,6 +3,7 @@
 pub mod app;
 pub mod city;
 pub mod config;
+pub mod data_dir;
 pub mod dispatch;
 pub mod edge;
 pub mod fanout;
@@ -14,3 +15,4 @@ pub mod sessions;
 pub mod signals;
 pub mod sim;
 pub mod telemetry;
+pub mod upkeep;

@@ -12,8 +12,9 @@ use rides_server::{
     app::{self, App},
     config::{Cli, Command, Config, SimConfig},
     signals::Stop,
-    sim, telemetry,
+    sim, telemetry, upkeep,
 };
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -32,6 +33,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => serve(cli.serve).await,
         Some(Command::Sim(config)) => simulate(config).await,
+        Some(Command::Journal(config)) => spawn_blocking(|| upkeep::run(config)).await?,
     }
 }
 
@@ -40,8 +42,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut stopped = pin!(stop.first());
     let app = unless_stopped(App::build(config), stopped.as_mut()).await?;
     announce(&app).context("cannot write to stdout")?;
-    app.run(stopped).await;
-    Ok(())
+    Ok(app.run(stopped).await?)
 }
 
 async fn simulate(config: SimConfig) -> anyhow::Result<()> {

@@ -3,14 +3,14 @@
 //! Each command sees what the ones before it in the batch decided; the board itself stays as it is until the
 //! journal has the batch, so that a failed append leaves nothing to undo.
 
-use std::{collections::HashMap, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use rides_proto::ids::{CarId, RideId};
 
 use super::{
     RideError, RideLog,
     board::{Board, Changes},
-    journal::{Entry, RequestKey},
+    journal::{Entry, RequestKey, Requests},
     machine::{self, Command, Decision, Refusal},
     model::{Happening, Ride, RideEvent},
 };
@@ -18,13 +18,13 @@ use super::{
 pub(super) struct Draft<'a> {
     board: &'a Board,
     changes: Changes,
-    requests: HashMap<String, (RideId, Vec<u8>)>,
+    requests: Requests,
     entries: Vec<Entry>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn on(board: &'a Board) -> Self {
-        Self { board, changes: Changes::default(), requests: HashMap::new(), entries: Vec::new() }
+        Self { board, changes: Changes::default(), requests: Requests::new(), entries: Vec::new() }
     }
 
     /// The ride as the batch leaves it so far; `None` unless it is on the board or opened by the batch.

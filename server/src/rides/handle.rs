@@ -34,13 +34,22 @@ pub enum RideError {
     BadPageToken(#[from] BadPageToken),
     /// The journal did not keep it, so it did not happen.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Journal(JournalError),
     /// An event does not follow its ride.
     #[error(transparent)]
     Broken(#[from] Misfit),
     /// The rides task is gone: the server is going down.
     #[error("rides are closed: the server is going down")]
     Closed,
+}
+
+impl From<JournalError> for RideError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Closed => Self::Closed,
+            other => Self::Journal(other),
+        }
+    }
 }
 
 impl From<Refusal> for RideError {

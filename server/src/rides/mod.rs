@@ -13,6 +13,7 @@ pub mod list;
 pub mod log;
 pub mod machine;
 pub mod model;
+mod stored;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;

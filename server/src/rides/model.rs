@@ -9,9 +9,13 @@ use rides_proto::{
     geo::LatLng,
     ids::{CarId, RideId},
 };
+use serde::{Deserialize, Serialize};
+
+use super::stored;
 
 /// Regular or pool.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RideType {
     /// A car to oneself.
     #[default]
@@ -21,7 +25,8 @@ pub enum RideType {
 }
 
 /// Where a ride is in its life.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RideState {
     /// Waits for a car.
     Requested,
@@ -49,7 +54,8 @@ impl RideState {
 }
 
 /// Who acts.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Actor {
     /// Who booked it.
     Rider,
@@ -60,40 +66,43 @@ pub enum Actor {
 }
 
 /// An amount in euro cents. Never negative.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Cents(pub u32);
 
 /// A place with the name of its street, which may be empty.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Stop {
     /// Where.
+    #[serde(with = "stored::point")]
     pub at: LatLng,
     /// The street's name.
     pub name: String,
 }
 
 /// A car and who drives it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Crew {
     /// The car.
+    #[serde(with = "stored::car")]
     pub car: CarId,
     /// Its driver.
     pub driver: String,
 }
 
 /// How far and how long a trip is, and what it costs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
     /// In metres.
     pub distance_m: u32,
     /// Pickup to drop-off.
+    #[serde(with = "stored::duration")]
     pub duration: Duration,
     /// Quoted before, to be paid after the trip.
     pub fare: Cents,
 }
 
 /// What a rider asks for, priced and routed.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Booking {
     /// May be empty.
     pub rider: String,
@@ -107,7 +116,8 @@ pub struct Booking {
     pub dropoff: Option<Stop>,
     /// As planned.
     pub plan: Figures,
-    /// Pickup to drop-off, as planned.
+    /// Pickup to drop-off, as planned. Rounded, as lines are kept and sent: see [`LatLng::rounded`].
+    #[serde(with = "stored::line")]
     pub route: Vec<LatLng>,
 }
 
@@ -148,11 +158,13 @@ impl Ride {
 }
 
 /// An offer that waits for its driver's answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenOffer {
     /// The car's way to the pickup, as of the offer.
+    #[serde(with = "stored::duration")]
     pub pickup_eta: Duration,
     /// When it lapses.
+    #[serde(with = "stored::time")]
     pub expires_at: SystemTime,
 }
 
@@ -170,7 +182,8 @@ pub struct RideEvent {
 }
 
 /// Why an offer came to nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OfferEnd {
     /// The driver said no.
     Declined,
@@ -181,7 +194,8 @@ pub enum OfferEnd {
 }
 
 /// Why a ride lost its car before the trip.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Loss {
     /// The driver gave it back, and said why; may be empty.
     GaveBack(String),
@@ -190,7 +204,8 @@ pub enum Loss {
 }
 
 /// What can happen to a ride. Journalled, so variants and fields are for ever.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Happening {
     /// Booked. Always version 1.
     Requested(Arc<Booking>),
@@ -204,6 +219,7 @@ pub enum Happening {
     /// The asked car will not come.
     OfferEnded {
         /// Which.
+        #[serde(with = "stored::car")]
         car: CarId,
         /// Why not.
         why: OfferEnd,
@@ -213,6 +229,7 @@ pub enum Happening {
     /// It will not come after all; the ride waits again.
     Unassigned {
         /// Which.
+        #[serde(with = "stored::car")]
         car: CarId,
         /// Why not.
         why: Loss,
@@ -228,6 +245,7 @@ pub enum Happening {
         /// Who drives.
         crew: Crew,
         /// When the trip began, by the driver's clock.
+        #[serde(with = "stored::time")]
         since: SystemTime,
     },
     /// The trip is over.
@@ -235,6 +253,7 @@ pub enum Happening {
         /// As driven.
         figures: Figures,
         /// Where.
+        #[serde(with = "stored::point")]
         at: LatLng,
     },
     /// Called off.
@@ -246,4 +265,20 @@ pub enum Happening {
     },
     /// No car took it in time.
     Expired,
+}
+
+impl Happening {
+    /// Where it leaves its ride.
+    pub fn leads_to(&self) -> RideState {
+        match self {
+            Self::Requested(_) | Self::OfferEnded { .. } | Self::Unassigned { .. } => RideState::Requested,
+            Self::Offered { .. } => RideState::Offered,
+            Self::Assigned(_) => RideState::Assigned,
+            Self::Arrived => RideState::Arrived,
+            Self::Started | Self::PickedUpOffStreet { .. } => RideState::OnTrip,
+            Self::Completed { .. } => RideState::Completed,
+            Self::Cancelled { .. } => RideState::Cancelled,
+            Self::Expired => RideState::Expired,
+        }
+    }
 }

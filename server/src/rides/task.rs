@@ -13,7 +13,7 @@ use super::{
     RideError, RideLog,
     board::Board,
     draft::Draft,
-    journal::{Journal, JournalError, RequestKey},
+    journal::{Journal, JournalError, RequestKey, Requests},
     machine::Command,
     model::{Booking, Crew, Ride},
 };
@@ -89,10 +89,11 @@ impl Owner {
     /// Decide, append, publish, acknowledge: in this order, and no step before the one before it.
     async fn change(&mut self, changes: Vec<(Change, Reply)>) {
         let now = SystemTime::now();
+        let earlier = self.earlier(&changes).await;
         let mut draft = Draft::on(&self.board);
         let mut acks: Vec<Ack> = Vec::with_capacity(changes.len());
         for (change, reply) in changes {
-            acks.push((reply, decide(&mut draft, self.journal.as_ref(), change, now).await));
+            acks.push((reply, decide(&mut draft, self.journal.as_ref(), &earlier, change, now).await));
         }
         let (entries, changes) = draft.finish();
         if !entries.is_empty() {
@@ -102,10 +103,7 @@ impl Owner {
                     self.unsaid.extend(opened.map(|entry| entry.event.ride.clone()));
                     self.board.commit(changes);
                 }
-                Err(error) => {
-                    tracing::error!(%error, events = entries.len(), "the journal did not take a batch");
-                    take_back(&mut acks, &error);
-                }
+                Err(error) => take_back(&mut acks, &error),
             }
         }
         for (reply, outcome) in acks {
@@ -113,6 +111,16 @@ impl Owner {
             let _ = reply.send(outcome);
         }
         self.say_opened().await;
+    }
+
+    /// What the journal knows of the requests of a batch: asked once for all of them.
+    async fn earlier(&self, changes: &[(Change, Reply)]) -> Result<Requests, JournalError> {
+        let id = |(change, _): &(Change, Reply)| match change {
+            Change::Book { request, .. } => Some(request.id.clone()),
+            _ => None,
+        };
+        let ids: Vec<String> = changes.iter().filter_map(id).collect();
+        if ids.is_empty() { Ok(Requests::new()) } else { self.journal.by_requests(&ids).await }
     }
 
     fn answer(&self, question: Question) {
@@ -146,16 +154,14 @@ fn take_back(acks: &mut [Ack], error: &JournalError) {
 async fn decide(
     draft: &mut Draft<'_>,
     journal: &dyn Journal,
+    earlier: &Result<Requests, JournalError>,
     change: Change,
     now: SystemTime,
 ) -> Result<Ride, RideError> {
     match change {
         Change::Book { request, booking } => {
-            let earlier = match draft.by_request(&request.id) {
-                Some(earlier) => Some(earlier.clone()),
-                None => journal.by_request(&request.id).await?,
-            };
-            match earlier {
+            let earlier = earlier.as_ref().map_err(JournalError::clone)?;
+            match draft.by_request(&request.id).or_else(|| earlier.get(&request.id)).cloned() {
                 Some((ride, fingerprint)) if fingerprint == request.fingerprint => {
                     Ok(find(draft, journal, &ride).await?.ride.clone())
                 }

@@ -31,7 +31,7 @@ pub(crate) fn on_streets(n: usize) -> Vec<LatLng> {
 
 /// A place in Helsinki, `n` times 0.001 degrees north of the railway station.
 pub(crate) fn place(n: u8) -> LatLng {
-    LatLng::new(60.1710 + f64::from(n) / 1000.0, 24.9410).expect("on Earth")
+    LatLng::new(60.1710 + f64::from(n) / 1000.0, 24.9410).expect("on Earth").rounded()
 }
 
 pub(crate) fn car(n: u8) -> CarId {

@@ -42,7 +42,8 @@ pub(super) fn plan(city: &City, pickup: LatLng, dropoff: LatLng, kind: RideType)
     let distance_m = route.distance_m.round() as u32;
     let figures =
         Figures { distance_m, duration: route.duration, fare: fare(distance_m, route.duration, kind) };
-    Ok(Plan { pickup, dropoff, figures, route: route.line })
+    let route = route.line.into_iter().map(LatLng::rounded).collect();
+    Ok(Plan { pickup, dropoff, figures, route })
 }
 
 pub(super) fn stop(snapped: Snapped) -> Stop {

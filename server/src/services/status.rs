@@ -58,11 +58,17 @@ impl From<RideError> for Status {
             RideError::Refused(refusal) => with_reason(Code::FailedPrecondition, refusal.reason(), text),
             RideError::KeyReused => invalid_because("request_id", "KEY_REUSED", text),
             RideError::BadPageToken(_) => invalid_because("page_token", "BAD_PAGE_TOKEN", text),
-            RideError::Closed => going_down(),
-            RideError::Journal(JournalError::Unavailable(_)) => {
+            RideError::Closed | RideError::Journal(JournalError::Closed) => going_down(),
+            RideError::Journal(JournalError::Full) => with_reason(
+                Code::Unavailable,
+                "DISK_FULL",
+                "rides cannot be kept right now: the disk is full",
+            ),
+            RideError::Journal(JournalError::Unavailable(_) | JournalError::Failed(_)) => {
                 with_reason(Code::Unavailable, "JOURNAL_UNAVAILABLE", "rides cannot be kept right now")
             }
-            RideError::Journal(JournalError::Misfit { .. }) | RideError::Broken(_) => {
+            RideError::Journal(JournalError::Misfit { .. } | JournalError::Damaged(_))
+            | RideError::Broken(_) => {
                 tracing::error!(%error, "a ride's events do not fit together");
                 with_reason(Code::Internal, "BROKEN_RIDE", "the ride's history does not fit together")
             }
@@ -95,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_ride_error_has_its_code_and_reason() {
-        let journal = JournalError::Unavailable("disk /dev/sda1 is full".into());
+        let journal = JournalError::Unavailable("/dev/sda1: timeout".into());
         for (error, code, reason) in [
             (RideError::NotFound, Code::NotFound, "NO_SUCH_RIDE"),
             (RideError::Refused(Refusal::CarBusy), Code::FailedPrecondition, "CAR_BUSY"),
@@ -106,7 +112,9 @@ mod tests {
             ),
             (RideError::KeyReused, Code::InvalidArgument, "KEY_REUSED"),
             (RideError::Journal(journal), Code::Unavailable, "JOURNAL_UNAVAILABLE"),
+            (RideError::Journal(JournalError::Full), Code::Unavailable, "DISK_FULL"),
             (RideError::Closed, Code::Unavailable, "GOING_DOWN"),
+            (RideError::Journal(JournalError::Closed), Code::Unavailable, "GOING_DOWN"),
         ] {
             let status = Status::from(error);
             let details = status.get_error_details();

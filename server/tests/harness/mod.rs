@@ -20,6 +20,7 @@ use clap::Parser as _;
 use rides_server::{
     app::App,
     config::{Cli, Config},
+    data_dir::DataDir,
     edge::{self, Contract, Health, Limits},
     telemetry,
 };
@@ -32,9 +33,9 @@ use self::{http::Http, wire::Wire};
 /// Longer than anything here takes; shorter than anyone's patience.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// A server as it starts by default, but for a free port and no cars.
+/// A server as it starts by default, but for a free port, no cars, and nothing kept on disk.
 pub(crate) fn server() -> Server {
-    let mut config = Cli::parse_from(["rides-server", "--listen=127.0.0.1:0"]).serve;
+    let mut config = Cli::parse_from(["rides-server", "--listen=127.0.0.1:0", "--data-dir=:memory:"]).serve;
     // No test waits two seconds for nothing.
     config.dispatch.retry = Duration::from_millis(100);
     Server { config }.with_cars(0)
@@ -91,6 +92,12 @@ impl Server {
         self
     }
 
+    /// On a disk, where another may find it.
+    pub(crate) fn keeping_in(mut self, dir: &Path) -> Self {
+        self.config.data_dir = Some(DataDir::At(dir.to_owned()));
+        self
+    }
+
     pub(crate) fn draining_for(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = timeout;
         self
@@ -99,7 +106,8 @@ impl Server {
     pub(crate) async fn run(self) -> Running {
         let app = App::build(self.config).await.unwrap();
         let (addr, stop) = (app.addr(), CancellationToken::new());
-        let ended = tokio::spawn(app.run(stop.clone().cancelled_owned()));
+        let run = app.run(stop.clone().cancelled_owned());
+        let ended = tokio::spawn(async move { run.await.unwrap() });
         Running { addr, stop, ended }
     }
 }

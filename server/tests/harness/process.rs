@@ -12,10 +12,16 @@ use tokio::{
 
 use super::soon;
 
-/// The program with these arguments, not started yet. It ends when it is dropped.
+/// The program with these arguments, not started yet. It ends when it is dropped, and keeps nothing on disk
+/// unless it is told to.
 pub(crate) fn process(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rides-server"));
-    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(args)
+        .env("RIDES_DATA_DIR", ":memory:")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 

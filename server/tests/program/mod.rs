@@ -9,6 +9,8 @@ use crate::harness::{
     SOON,
     http::Http,
     process::{address, end, first_line, process},
+    rider::Rider,
+    wire::Wire,
 };
 
 /// Serving, without cars.
@@ -52,6 +54,48 @@ async fn what_it_cannot_do_it_says_in_one_line() {
         assert!(stderr.starts_with("rides-server: "), "{stderr}");
         assert_eq!(stderr.matches(says).count(), 1, "said once: {stderr}");
     }
+}
+
+/// L24
+#[tokio::test]
+async fn two_on_one_data_directory_are_one_too_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    let serving = ["--listen=127.0.0.1:0", &data_dir];
+    let mut first = program(&serving).spawn().unwrap();
+    first_line(&mut first).await;
+
+    let second = timeout(SOON, program(&serving).output()).await.unwrap().unwrap();
+    let stderr = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("another rides-server (process "), "{stderr}");
+    let rebuild = process(&["journal", "rebuild", &data_dir]).output().await.unwrap();
+    assert_eq!(rebuild.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_journal_can_be_looked_after_from_outside() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    let mut child = program(&["--listen=127.0.0.1:0", &data_dir]).spawn().unwrap();
+    let addr = address(&mut child).await;
+    let ride = Rider(Wire::Web(addr)).books("key").await;
+
+    let journal = async |args: &[&str]| {
+        let output = process(&[&["journal", &data_dir], args].concat()).output().await.unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let sound = (Some(0), "1 events of 1 rides, 1 of them not over\n".to_owned());
+    assert_eq!(journal(&["check"]).await, sound, "beside the server");
+    let (code, line) = journal(&["export"]).await;
+    assert_eq!(code, Some(0), "{line}");
+    assert!(line.contains(&format!("\"ride\":\"{}\"", ride.ride_id)), "{line}");
+
+    child.kill().await.unwrap();
+    assert_eq!(journal(&["rebuild"]).await, sound);
+    let nothing = process(&["journal", "check", "--data-dir=/nonexistent"]).output().await.unwrap();
+    assert_eq!(nothing.status.code(), Some(1));
+    assert_eq!(String::from_utf8(nothing.stderr).unwrap().lines().count(), 1);
 }
 
 #[tokio::test]

@@ -5,5 +5,6 @@ mod cancelling;
 mod life;
 mod listing;
 mod offers;
+mod restart;
 mod street;
 mod watching;

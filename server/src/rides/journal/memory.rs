@@ -9,7 +9,7 @@ use std::{
 use rides_proto::ids::RideId;
 use uuid::Uuid;
 
-use super::{Answer, Entry, Filter, Journal, JournalError, Placed, RequestKey};
+use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, RequestKey, Requests};
 use crate::rides::RideLog;
 
 /// Keeps every ride in memory. Each new one is a new epoch.
@@ -23,7 +23,7 @@ struct Kept {
     rides: HashMap<RideId, Arc<RideLog>>,
     /// In the order they were opened: a ride's place is its index.
     order: Vec<RideId>,
-    requests: HashMap<String, (RideId, Vec<u8>)>,
+    requests: Requests,
 }
 
 impl MemoryJournal {
@@ -103,12 +103,22 @@ impl Journal for MemoryJournal {
         ready(Ok(logs.filter(|log| !log.ride.state.is_over()).cloned().collect()))
     }
 
-    fn by_request<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(RideId, Vec<u8>)>> {
-        ready(Ok(self.kept().requests.get(id).cloned()))
+    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
+        let kept = self.kept();
+        let known = ids.iter().filter_map(|id| Some((id.clone(), kept.requests.get(id)?.clone())));
+        ready(Ok(known.collect()))
     }
 
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
         ready(Ok(self.kept().page(filter, below, limit)))
+    }
+
+    fn failed(&self) -> Later<'_, JournalError> {
+        Box::pin(future::pending())
+    }
+
+    fn close(&self) -> Later<'_, ()> {
+        Box::pin(future::ready(()))
     }
 }
 

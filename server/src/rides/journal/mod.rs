@@ -1,15 +1,17 @@
 //! The memory of rides: every event, in order, for ever.
 //!
-//! The one writer is the rides task; anyone may read. Kept behind a trait so that a file or a NATS stream can
-//! stand where [`MemoryJournal`] stands, with the same promises.
+//! The one writer is the rides task; anyone may read. Kept behind a trait so that a NATS stream can stand where
+//! [`SqliteJournal`] stands, with the same promises.
 
 mod memory;
+pub mod sqlite;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
 use rides_proto::ids::RideId;
 
 pub use memory::MemoryJournal;
+pub use sqlite::SqliteJournal;
 
 use super::{
     RideLog,
@@ -18,7 +20,13 @@ use super::{
 };
 
 /// What a journal's methods return, so that the trait can be a `dyn` one.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send + 'a>>;
+pub type Answer<'a, T> = Later<'a, Result<T, JournalError>>;
+
+/// A future in a box.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What the journal knows of earlier requests: by a request's id, the ride that it opened and its fingerprint.
+pub type Requests = HashMap<String, (RideId, Vec<u8>)>;
 
 /// Why a journal does not do what was asked.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -31,9 +39,21 @@ pub enum JournalError {
         /// How it fails to follow.
         misfit: Misfit,
     },
-    /// It cannot be reached, or cannot write.
+    /// It has no room. It takes events again once there is some.
+    #[error("the disk is full")]
+    Full,
+    /// It cannot be reached, or cannot write, now.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
+    /// It can never write again: what it wrote last may be lost, and only a new start can tell.
+    #[error("the journal has failed: {0}")]
+    Failed(String),
+    /// It holds something that nobody wrote like this.
+    #[error("the journal is damaged: {0}")]
+    Damaged(String),
+    /// It is closed: the server is going down.
+    #[error("the journal is closed")]
+    Closed,
 }
 
 /// A client's name for a booking, and what it booked under it.
@@ -94,9 +114,18 @@ pub trait Journal: Send + Sync + 'static {
     /// Every ride that is not over, oldest first.
     fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>>;
 
-    /// The ride that a request opened, and the request's fingerprint then.
-    fn by_request<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(RideId, Vec<u8>)>>;
+    /// What is known of those of these requests that opened a ride.
+    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests>;
 
     /// At most `limit` rides that `filter` matches, newest first, from the last one placed below `below`.
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>>;
+
+    /// Waits until it can never write again, and says why. As long as it can, this does not end.
+    fn failed(&self) -> Later<'_, JournalError>;
+
+    /// Writes what it was given before, and closes. It takes nothing after that.
+    fn close(&self) -> Later<'_, ()>;
 }
+
+#[cfg(test)]
+mod tests;

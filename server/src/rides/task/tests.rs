@@ -6,7 +6,7 @@ use std::{
 use super::*;
 use crate::rides::{
     Rides,
-    journal::{Answer, Entry, Filter, MemoryJournal, Placed},
+    journal::{Answer, Entry, Filter, Later, MemoryJournal, Placed},
     list::ListQuery,
     machine::Refusal,
     model::{Actor, RideState},
@@ -154,11 +154,17 @@ impl Journal for Failing {
     fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
         self.inner.unfinished()
     }
-    fn by_request<'a>(&'a self, id: &'a str) -> Answer<'a, Option<(RideId, Vec<u8>)>> {
-        self.inner.by_request(id)
+    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
+        self.inner.by_requests(ids)
     }
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
         self.inner.page(filter, below, limit)
+    }
+    fn failed(&self) -> Later<'_, JournalError> {
+        self.inner.failed()
+    }
+    fn close(&self) -> Later<'_, ()> {
+        self.inner.close()
     }
 }
 

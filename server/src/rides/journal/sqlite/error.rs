@@ -1,0 +1,85 @@
+//! What SQLite says, in the journal's words.
+
+use std::{io, path::PathBuf};
+
+use rusqlite::{ErrorCode, ffi};
+
+use crate::rides::journal::JournalError;
+
+/// Why a journal cannot be opened. One line, for whoever starts the server.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file in it cannot be made or used.
+    #[error("cannot use {}: {why}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// Another process has it.
+    #[error("another rides-server{} uses {}; give this one a --data-dir of its own", named(*process), dir.display())]
+    InUse {
+        /// The data directory.
+        dir: PathBuf,
+        /// The other one's process id, where it can be told.
+        process: Option<u32>,
+    },
+    /// A later program made it.
+    #[error(
+        "the journal was written by a newer rides-server: its schema is version {found}, this one knows up to {known}"
+    )]
+    Newer {
+        /// The file's version.
+        found: i64,
+        /// The latest that this program knows.
+        known: i64,
+    },
+    /// An earlier program made it, and only a server may bring it up to date.
+    #[error("the journal's schema is version {found}, and not {known}: start this rides-server on it once")]
+    Older {
+        /// The file's version.
+        found: i64,
+        /// The one it should be.
+        known: i64,
+    },
+    /// It is a database of something else.
+    #[error("{FILE} is no journal of rides", FILE = super::FILE)]
+    NotOurs,
+    /// SQLite does not do what a journal needs.
+    #[error("SQLite cannot promise what a journal needs: {0}")]
+    Promise(String),
+    /// What it holds cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+fn named(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |id| format!(" (process {id})"))
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Journal(error.into())
+    }
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, _) => match (failure.code, failure.extended_code) {
+                (ErrorCode::DiskFull, _) => Self::Full,
+                // What a failed sync left on the disk is not known, and asking again would be told that all is
+                // well: see "PostgreSQL's fsync() surprise", LWN 752063.
+                (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Self::Failed(text),
+                (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Self::Damaged(text),
+                _ => Self::Unavailable(text),
+            },
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..) => Self::Damaged(text),
+            _ => Self::Unavailable(text),
+        }
+    }
+}

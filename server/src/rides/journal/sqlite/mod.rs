@@ -1,0 +1,171 @@
+//! The journal in one file, by SQLite.
+//!
+//! [`writer`] is the one thread that writes: what has queued up becomes one transaction, and an answer leaves
+//! after its commit. Reads go over connections of their own and never wait for it. The truth is the table of
+//! events; what lists need beside it is the [`projection`], which can be made again from them at any time.
+
+mod error;
+mod lock;
+mod projection;
+mod read;
+mod reader;
+mod row;
+mod schema;
+pub mod upkeep;
+mod writer;
+
+use std::{
+    future,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use rides_proto::ids::RideId;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use error::OpenError;
+
+use self::{
+    lock::Lock,
+    reader::Readers,
+    row::Row,
+    writer::{Append, Health, Input, Writer},
+};
+use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, Requests};
+use crate::rides::RideLog;
+
+/// The journal's file in the data directory. Beside it, while it is open, are its `-wal` and `-shm`.
+pub const FILE: &str = "rides.db";
+
+/// Appends that may wait for the writer before those who append wait themselves.
+const QUEUE: usize = 1024;
+
+/// What can be set about a journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SqliteOptions {
+    /// Most appends in one transaction. 1: a commit for each.
+    pub group: usize,
+    /// The SQLite VFS that it is kept on; `None` for the platform's.
+    pub vfs: Option<String>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { group: QUEUE, vfs: None }
+    }
+}
+
+/// A journal in a file. No other process can open it meanwhile.
+pub struct SqliteJournal {
+    epoch: String,
+    writer: mpsc::Sender<Input>,
+    health: watch::Receiver<Health>,
+    readers: Readers,
+}
+
+impl SqliteJournal {
+    /// Opens the journal in a directory; makes both where they are not. Blocks.
+    ///
+    /// A journal of an earlier program is brought up to date. One that was put in the place of another, as from
+    /// a backup, gets a new epoch.
+    pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
+        let lock = Lock::take(dir)?;
+        let file = File { path: dir.join(FILE), vfs: options.vfs };
+        let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
+        schema::prepare(&mut db)?;
+        let epoch = schema::epoch(&mut db, &file.path)?;
+        let (writer, inbox) = mpsc::channel(QUEUE);
+        let (report, health) = watch::channel(Health::Open);
+        let thread = Writer::new(db, lock, &file.path, options.group, report);
+        thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || thread.run(inbox))
+            .map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
+        Ok(Self { epoch, writer, health, readers: Readers::new(file) })
+    }
+}
+
+/// Where connections to a journal lead.
+#[derive(Clone, Debug)]
+struct File {
+    path: PathBuf,
+    vfs: Option<String>,
+}
+
+impl File {
+    /// One more connection to it. Each is used by one thread at a time.
+    fn connect(&self, create: OpenFlags) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+        let db = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str()),
+            None => Connection::open_with_flags(&self.path, flags),
+        }?;
+        schema::configure(&db)?;
+        Ok(db)
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
+        Box::pin(async {
+            let rows = batch.iter().map(Row::of).collect::<Result<_, _>>()?;
+            let (reply, answer) = oneshot::channel();
+            let append = Input::Append(Append { rows, reply });
+            self.writer.send(append).await.map_err(|_| JournalError::Closed)?;
+            answer.await.map_err(|_| JournalError::Closed)?
+        })
+    }
+
+    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
+        let ride = ride.clone();
+        Box::pin(self.readers.read(move |db| read::log(db, &ride)))
+    }
+
+    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
+        Box::pin(self.readers.read(read::unfinished))
+    }
+
+    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
+        let ids = ids.to_vec();
+        Box::pin(self.readers.read(move |db| read::requests(db, &ids)))
+    }
+
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
+        let filter = filter.clone();
+        Box::pin(self.readers.read(move |db| read::page(db, &filter, below, limit)))
+    }
+
+    fn failed(&self) -> Later<'_, JournalError> {
+        let mut health = self.health.clone();
+        Box::pin(async move {
+            let failed = health
+                .wait_for(|health| matches!(health, Health::Failed(_)))
+                .await
+                .map(|found| found.clone());
+            match failed {
+                Ok(Health::Failed(why)) => JournalError::Failed(why),
+                _ if matches!(*health.borrow(), Health::Closed) => future::pending().await,
+                _ => JournalError::Failed("its writer is gone".into()),
+            }
+        })
+    }
+
+    fn close(&self) -> Later<'_, ()> {
+        Box::pin(async {
+            let (done, closed) = oneshot::channel();
+            if self.writer.send(Input::Close(done)).await.is_ok() {
+                // Answered, or its writer is gone: closed is what it is.
+                let _ = closed.await;
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! The table of rides: what lists sort and filter by. Made of the events, and only of them.
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
+
+use super::row;
+use crate::rides::{
+    journal::JournalError,
+    model::{Happening, RideState},
+};
+
+/// Takes in one event. False: it does not follow what the ride was.
+pub(super) fn apply(
+    tx: &Transaction<'_>,
+    seq: i64,
+    ride: &str,
+    version: u64,
+    what: &Happening,
+) -> Result<bool, JournalError> {
+    let state = name(what.leads_to());
+    let version = row::integer(version);
+    if let Happening::Requested(booking) | Happening::PickedUpOffStreet { booking, .. } = what {
+        let mut open = tx.prepare_cached("INSERT OR IGNORE INTO rides VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        return Ok(version == 1 && open.execute((seq, ride, &booking.rider, state, version))? == 1);
+    }
+    let mut step =
+        tx.prepare_cached("UPDATE rides SET version = ?1, state = ?2 WHERE id = ?3 AND version = ?1 - 1")?;
+    Ok(step.execute((version, state, ride))? == 1)
+}
+
+/// Forgets everything and takes in every event again. Events that do not follow are left out.
+pub(super) fn rebuild(tx: &Transaction<'_>) -> Result<(), JournalError> {
+    tx.execute("DELETE FROM rides", [])?;
+    let mut events = tx.prepare(&row::select("ORDER BY seq"))?;
+    let mut rows = events.query([])?;
+    while let Some(found) = rows.next()? {
+        let event = row::event(found)?;
+        if !apply(tx, found.get(0)?, event.ride.as_str(), event.version, &event.what)? {
+            tracing::warn!(ride = %event.ride, version = event.version, "an event does not follow its ride");
+        }
+    }
+    Ok(())
+}
+
+/// The number of a ride's last event; 0 when nothing opened it.
+pub(super) fn version(db: &Connection, ride: &str) -> Result<u64, JournalError> {
+    let mut version = db.prepare_cached("SELECT version FROM rides WHERE id = ?1")?;
+    let version: Option<i64> = version.query_row([ride], |row| row.get(0)).optional()?;
+    Ok(version.map_or(0, i64::unsigned_abs))
+}
+
+/// A state as it stands in the table.
+pub(super) fn name(state: RideState) -> &'static str {
+    match state {
+        RideState::Requested => "requested",
+        RideState::Offered => "offered",
+        RideState::Assigned => "assigned",
+        RideState::Arrived => "arrived",
+        RideState::OnTrip => "on_trip",
+        RideState::Completed => "completed",
+        RideState::Cancelled => "cancelled",
+        RideState::Expired => "expired",
+    }
+}

@@ -1,0 +1,115 @@
+//! The questions a journal answers.
+
+use std::sync::Arc;
+
+use rides_proto::ids::RideId;
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
+
+use super::{
+    projection::name,
+    row::{self, integer},
+};
+use crate::rides::{
+    RideLog,
+    journal::{Filter, JournalError, Placed, Requests},
+    model::RideState,
+};
+
+/// One ride with its whole past.
+pub(super) fn log(db: &Connection, ride: &RideId) -> Result<Option<Arc<RideLog>>, JournalError> {
+    let mut select = db.prepare_cached(&row::select("WHERE ride = ?1 ORDER BY version"))?;
+    let mut rows = select.query([ride.as_str()])?;
+    let mut events = Vec::new();
+    while let Some(found) = rows.next()? {
+        events.push(Arc::new(row::event(found)?));
+    }
+    let log =
+        RideLog::replay(events).map_err(|misfit| JournalError::Misfit { ride: ride.clone(), misfit })?;
+    Ok(log.map(Arc::new))
+}
+
+/// Every ride that is not over, oldest first.
+pub(super) fn unfinished(db: &Connection) -> Result<Vec<Arc<RideLog>>, JournalError> {
+    let open = [
+        RideState::Requested,
+        RideState::Offered,
+        RideState::Assigned,
+        RideState::Arrived,
+        RideState::OnTrip,
+    ];
+    let mut select = db.prepare_cached("SELECT place, id FROM rides WHERE state = ?1")?;
+    let mut places = Vec::new();
+    for state in open {
+        let found = select.query_map([name(state)], place)?;
+        places.extend(found.collect::<Result<Vec<_>, _>>()?);
+    }
+    places.sort_unstable();
+    places.iter().filter_map(|(_, id)| log(db, id).transpose()).collect()
+}
+
+/// What is known of these requests.
+pub(super) fn requests(db: &Connection, ids: &[String]) -> Result<Requests, JournalError> {
+    let mut select = db.prepare_cached("SELECT ride, fingerprint FROM events WHERE request = ?1")?;
+    let mut known = Requests::new();
+    for id in ids {
+        let found = select.query_row([id], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).optional()?;
+        if let Some((ride, fingerprint)) = found {
+            known.insert(id.clone(), (RideId::new(ride), fingerprint));
+        }
+    }
+    Ok(known)
+}
+
+/// At most `limit` rides of a list, newest first.
+pub(super) fn page(
+    db: &Connection,
+    filter: &Filter,
+    below: Option<u64>,
+    limit: usize,
+) -> Result<Vec<Placed>, JournalError> {
+    let below = below.map_or(i64::MAX, integer);
+    let limit = integer(limit as u64);
+    let mut places = Vec::new();
+    match (&filter.rider, &filter.states[..]) {
+        (None, []) => places = select(db, "", &[], below, limit)?,
+        (Some(rider), []) => places = select(db, "rider = ? AND", &[rider], below, limit)?,
+        // One look into an index for each state: together they hold the page.
+        (None, states) => {
+            for state in states {
+                places.extend(select(db, "state = ? AND", &[&name(*state)], below, limit)?);
+            }
+        }
+        (Some(rider), states) => {
+            for state in states {
+                let of = "rider = ? AND +state = ? AND";
+                places.extend(select(db, of, &[rider, &name(*state)], below, limit)?);
+            }
+        }
+    }
+    places.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+    places.dedup();
+    places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let placed = |(place, id): &(i64, RideId)| {
+        let log = log(db, id).transpose()?;
+        Some(log.map(|log| Placed { place: place.unsigned_abs(), ride: log.ride.clone() }))
+    };
+    places.iter().filter_map(placed).collect()
+}
+
+fn select(
+    db: &Connection,
+    of: &str,
+    with: &[&dyn ToSql],
+    below: i64,
+    limit: i64,
+) -> Result<Vec<(i64, RideId)>, JournalError> {
+    let sql = format!("SELECT place, id FROM rides WHERE {of} place < ? ORDER BY place DESC LIMIT ?");
+    let mut select = db.prepare_cached(&sql)?;
+    let bounds: [&dyn ToSql; 2] = [&below, &limit];
+    let found = select.query_map(params_from_iter(with.iter().chain(&bounds)), place)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<(i64, RideId)> {
+    Ok((row.get(0)?, RideId::new(row.get::<_, String>(1)?)))
+}

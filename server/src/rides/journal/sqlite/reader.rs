@@ -1,0 +1,70 @@
+//! Connections for reading: short transactions, off the async threads, beside the writer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use super::File;
+use crate::rides::journal::JournalError;
+
+/// Reads at a time. More wait.
+const READERS: usize = 4;
+
+/// Connections that are opened as they are needed, and kept.
+pub(super) struct Readers {
+    shared: Arc<Shared>,
+    turns: Arc<Semaphore>,
+}
+
+struct Shared {
+    file: File,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(file: File) -> Self {
+        let shared = Shared { file, idle: Mutex::default() };
+        Self { shared: Arc::new(shared), turns: Arc::new(Semaphore::new(READERS)) }
+    }
+
+    /// Asks one question, which sees all that was committed before.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| JournalError::Closed)?;
+        let shared = Arc::clone(&self.shared);
+        let asked = spawn_blocking(move || {
+            let _turn = turn;
+            shared.ask(question)
+        });
+        asked.await.map_err(|error| JournalError::Unavailable(error.to_string()))?
+    }
+}
+
+impl Shared {
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let db = match kept {
+            Some(db) => db,
+            None => self.connect()?,
+        };
+        // One transaction, so that what is read of a ride and of a list is of one moment.
+        let tx = db.unchecked_transaction()?;
+        let answer = question(&tx)?;
+        drop(tx);
+        idle().push(db);
+        Ok(answer)
+    }
+
+    fn connect(&self) -> Result<Connection, JournalError> {
+        let db = self.file.connect(OpenFlags::empty())?;
+        db.pragma_update(None, "query_only", true)?;
+        Ok(db)
+    }
+}

@@ -1,0 +1,83 @@
+//! An event as a row.
+
+use std::sync::Arc;
+
+use prost_types::Timestamp;
+use rides_proto::ids::RideId;
+use rusqlite::Transaction;
+
+use super::projection;
+use crate::rides::{
+    journal::{Entry, JournalError, RequestKey},
+    machine::Misfit,
+    model::{Happening, RideEvent},
+};
+
+/// What is written of an event. Made where there are many threads, for the one that writes.
+pub(super) struct Row {
+    event: Arc<RideEvent>,
+    time: String,
+    /// The happening, as JSON.
+    text: String,
+    request: Option<RequestKey>,
+}
+
+impl Row {
+    pub(super) fn of(entry: &Entry) -> Result<Self, JournalError> {
+        let Entry { event, request } = entry;
+        let text = serde_json::to_string(&event.what)
+            .map_err(|error| JournalError::Unavailable(format!("an event cannot be written: {error}")))?;
+        let time = Timestamp::from(event.time).to_string();
+        Ok(Self { event: Arc::clone(event), time, text, request: request.clone() })
+    }
+
+    /// Adds the row and what lists need of it. Only the event that follows is taken.
+    pub(super) fn insert(&self, tx: &Transaction<'_>) -> Result<(), JournalError> {
+        let RideEvent { ride, version, what, .. } = self.event.as_ref();
+        let (request, fingerprint) =
+            self.request.as_ref().map(|request| (&request.id, &request.fingerprint)).unzip();
+        let mut insert = tx.prepare_cached(
+            "INSERT INTO events (ride, version, time, event, request, fingerprint)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let inserted =
+            insert.insert((ride.as_str(), integer(*version), &self.time, &self.text, request, fingerprint));
+        let follows = match inserted {
+            Ok(seq) => projection::apply(tx, seq, ride.as_str(), *version, what)?,
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                false
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if follows {
+            return Ok(());
+        }
+        let at = projection::version(tx, ride.as_str())?;
+        Err(JournalError::Misfit { ride: ride.clone(), misfit: Misfit { at, found: *version } })
+    }
+}
+
+/// SQLite's integers have a sign. No ride has that many events.
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A query for what [`event`] reads.
+pub(super) fn select(which: &str) -> String {
+    format!("SELECT seq, ride, version, time, event FROM events {which}")
+}
+
+/// An event, from a query of [`select`].
+pub(super) fn event(row: &rusqlite::Row<'_>) -> Result<RideEvent, JournalError> {
+    let seq: i64 = row.get(0)?;
+    let damaged = |what: &dyn std::fmt::Display| JournalError::Damaged(format!("event {seq}: {what}"));
+    let time = row.get_ref(3)?.as_str().map_err(|error| damaged(&error))?;
+    let time: Timestamp = time.parse().map_err(|error| damaged(&error))?;
+    let text = row.get_ref(4)?.as_str().map_err(|error| damaged(&error))?;
+    Ok(RideEvent {
+        ride: RideId::new(row.get_ref(1)?.as_str().map_err(|error| damaged(&error))?),
+        version: u64::try_from(row.get::<_, i64>(2)?).map_err(|error| damaged(&error))?,
+        time: time.try_into().map_err(|error| damaged(&error))?,
+        what: serde_json::from_str::<Happening>(text).map_err(|error| damaged(&error))?,
+    })
+}

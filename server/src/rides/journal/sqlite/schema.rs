@@ -1,0 +1,159 @@
+//! The file: its tables, their versions, and what SQLite is to promise about them.
+
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
+use uuid::Uuid;
+
+use super::{OpenError, projection};
+use crate::rides::journal::JournalError;
+
+/// Marks the file as ours in its header: "RIDE".
+const APPLICATION_ID: i64 = 0x5249_4445;
+
+/// How long SQLite waits for another connection, in milliseconds.
+const PATIENCE_MS: u64 = 2_000;
+
+/// Brings a file from one version of the schema to the next.
+type Migration = fn(&Transaction<'_>) -> Result<(), JournalError>;
+
+/// From version 0 to 1, and so on. Only ever added to.
+const MIGRATIONS: [Migration; 2] = [events, lists];
+
+/// The truth: every event of every ride, in the order in which they were kept. `seq` is never given twice.
+fn events(tx: &Transaction<'_>) -> Result<(), JournalError> {
+    Ok(tx.execute_batch(
+        "CREATE TABLE journal (epoch TEXT NOT NULL, file TEXT NOT NULL) STRICT;
+         CREATE TABLE events (
+             seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+             ride        TEXT NOT NULL,
+             version     INTEGER NOT NULL,
+             time        TEXT NOT NULL,
+             event       TEXT NOT NULL,
+             request     TEXT,
+             fingerprint BLOB,
+             UNIQUE (ride, version)
+         ) STRICT;
+         CREATE UNIQUE INDEX events_by_request ON events (request) WHERE request IS NOT NULL;",
+    )?)
+}
+
+/// What lists of rides need.
+fn lists(tx: &Transaction<'_>) -> Result<(), JournalError> {
+    tx.execute_batch(
+        "CREATE TABLE rides (
+             place   INTEGER PRIMARY KEY,
+             id      TEXT NOT NULL UNIQUE,
+             rider   TEXT NOT NULL,
+             state   TEXT NOT NULL,
+             version INTEGER NOT NULL
+         ) STRICT;
+         CREATE INDEX rides_by_rider ON rides (rider, place);
+         CREATE INDEX rides_by_state ON rides (state, place);",
+    )?;
+    projection::rebuild(tx)
+}
+
+/// How every connection behaves.
+pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
+    db.busy_timeout(std::time::Duration::from_millis(PATIENCE_MS))?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    // A sync that the disk's own cache swallows is none; only macOS makes a difference here.
+    db.pragma_update(None, "fullfsync", true)?;
+    db.pragma_update(None, "checkpoint_fullfsync", true)?;
+    // The writer does it, because nobody hears when a checkpoint that comes by itself fails.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
+/// The version of the file's schema, which this program must know. 0: there is nothing in it yet.
+fn version(db: &Connection) -> Result<i64, OpenError> {
+    let known = MIGRATIONS.len() as i64;
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION_ID && (application, found, tables) != (0, 0, 0) {
+        return Err(OpenError::NotOurs);
+    }
+    if found > known {
+        return Err(OpenError::Newer { found, known });
+    }
+    Ok(found)
+}
+
+/// Makes sure that the file is as this program makes it.
+pub(super) fn is_current(db: &Connection) -> Result<(), OpenError> {
+    let known = MIGRATIONS.len() as i64;
+    match version(db)? {
+        found if found == known => Ok(()),
+        found => Err(OpenError::Older { found, known }),
+    }
+}
+
+/// Brings the file up to date, and makes sure that a commit will be on the disk.
+pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
+    let found = version(db)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    promise(db, "journal_mode", "wal")?;
+    promise(db, "synchronous", "2")?;
+    for version in found..MIGRATIONS.len() as i64 {
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        MIGRATIONS[version as usize](&tx)?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", version + 1)?;
+        tx.commit()?;
+        tracing::info!(version = version + 1, "the journal's schema is up to date");
+    }
+    Ok(())
+}
+
+/// SQLite does not fail when it cannot set a pragma: it says what holds instead.
+fn promise(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError> {
+    let held: rusqlite::types::Value = db.pragma_query_value(None, pragma, |row| row.get(0))?;
+    let held = match held {
+        rusqlite::types::Value::Text(text) => text,
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    if held != wanted {
+        return Err(OpenError::Promise(format!("{pragma} is {held} and not {wanted}")));
+    }
+    Ok(())
+}
+
+/// The journal's name. A new one when the file is new, or is not the file that it was.
+pub(super) fn epoch(db: &mut Connection, path: &Path) -> Result<String, OpenError> {
+    let file = identity(path);
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let known: Vec<(String, String)> = tx
+        .prepare("SELECT epoch, file FROM journal")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let epoch = match known.into_iter().next() {
+        Some((epoch, known)) if known == file => epoch,
+        earlier => {
+            if earlier.is_some() {
+                tracing::warn!("this journal is not in its file any more: it gets a new epoch");
+            }
+            let epoch = Uuid::new_v4().to_string();
+            tx.execute("DELETE FROM journal", [])?;
+            tx.execute("INSERT INTO journal VALUES (?1, ?2)", (&epoch, &file))?;
+            epoch
+        }
+    };
+    tx.commit()?;
+    Ok(epoch)
+}
+
+/// Tells a file from its copy, and stays the same when it is moved: inode and time of birth. Empty where the
+/// platform has neither.
+fn identity(path: &Path) -> String {
+    let Ok(metadata) = path.metadata() else { return String::new() };
+    let born = metadata.created().ok().map(|born| prost_types::Timestamp::from(born).to_string());
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata).to_string();
+    #[cfg(not(unix))]
+    let inode = "";
+    format!("{inode} {}", born.unwrap_or_default())
+}

@@ -1,0 +1,211 @@
+use std::fs;
+
+use rusqlite::Connection;
+use tempfile::tempdir;
+
+use super::{upkeep::Report, *};
+use crate::rides::{
+    journal::RequestKey,
+    model::{Happening, RideEvent},
+    testing::{booking, crew, noon, offer},
+};
+
+fn open(dir: &Path) -> Result<SqliteJournal, OpenError> {
+    SqliteJournal::open(dir, SqliteOptions::default())
+}
+
+fn booked(ride: &str) -> Entry {
+    let what = Happening::Requested(Arc::new(booking("ada")));
+    let event = RideEvent { ride: RideId::new(ride), version: 1, time: noon(), what };
+    let request = RequestKey { id: format!("request of {ride}"), fingerprint: vec![7] };
+    Entry { event: Arc::new(event), request: Some(request) }
+}
+
+fn offered(ride: &str) -> Entry {
+    let what = Happening::Offered { crew: crew(1), offer: offer(noon()) };
+    let event = RideEvent { ride: RideId::new(ride), version: 2, time: noon(), what };
+    Entry { event: Arc::new(event), request: None }
+}
+
+/// A closed journal with two rides.
+async fn filled(dir: &Path) -> String {
+    let journal = open(dir).expect("a new journal opens");
+    journal.append(&[booked("a"), booked("b"), offered("a")]).await.expect("new");
+    journal.close().await;
+    journal.epoch().to_owned()
+}
+
+/// A program that is not the server, at the same file.
+fn by_hand(dir: &Path, sql: &str) {
+    Connection::open(dir.join(FILE)).expect("a database").execute_batch(sql).expect("can be done");
+}
+
+/// L24
+#[tokio::test]
+async fn a_second_one_is_refused_until_the_first_is_closed() {
+    let dir = tempdir().expect("a temporary directory");
+    let first = open(dir.path()).expect("a new journal opens");
+    let refused = open(dir.path()).map(drop).expect_err("in use");
+    let line = refused.to_string();
+    assert!(line.contains(&format!("process {}", std::process::id())), "{line}");
+    assert!(line.contains("--data-dir"), "{line}");
+    assert!(matches!(upkeep::rebuild(dir.path()), Err(OpenError::InUse { .. })));
+    upkeep::check(dir.path()).expect("a check is no writer");
+    first.close().await;
+    open(dir.path()).expect("free again");
+}
+
+/// L9
+#[tokio::test]
+async fn a_journal_keeps_its_epoch_until_it_is_another_file() {
+    let dir = tempdir().expect("a temporary directory");
+    let (file, backup) = (dir.path().join(FILE), dir.path().join("backup"));
+    let first = filled(dir.path()).await;
+    fs::copy(&file, &backup).expect("can be copied");
+    let again = open(dir.path()).expect("opens again");
+    assert_eq!(again.epoch(), first);
+    again.close().await;
+
+    // Both files are there at once, so that the second has an inode of its own.
+    fs::rename(&backup, &file).expect("can be restored");
+    let restored = open(dir.path()).expect("opens again");
+    assert_ne!(restored.epoch(), first);
+    assert_eq!(restored.unfinished().await.map(|logs| logs.len()), Ok(2));
+    let second = restored.epoch().to_owned();
+    restored.close().await;
+    fs::remove_file(&file).expect("can be deleted");
+    assert!(![first, second].contains(&open(dir.path()).expect("a new journal").epoch().to_owned()));
+}
+
+#[tokio::test]
+async fn a_later_schema_and_other_databases_are_refused() {
+    let later = tempdir().expect("a temporary directory");
+    filled(later.path()).await;
+    by_hand(later.path(), "PRAGMA user_version = 99");
+    let refused = open(later.path()).map(drop).expect_err("newer");
+    assert!(matches!(refused, OpenError::Newer { found: 99, .. }), "{refused}");
+    assert!(refused.to_string().contains("newer rides-server"), "{refused}");
+
+    let other = tempdir().expect("a temporary directory");
+    by_hand(other.path(), "CREATE TABLE recipes (name TEXT)");
+    assert!(matches!(open(other.path()), Err(OpenError::NotOurs)));
+    fs::write(
+        other.path().join(FILE),
+        "not a database at all, but long enough for a header of one, or so it seems",
+    )
+    .expect("can be written");
+    assert!(matches!(open(other.path()), Err(OpenError::Journal(JournalError::Damaged(_)))));
+}
+
+#[tokio::test]
+async fn an_earlier_schema_is_brought_up_to_date() {
+    let dir = tempdir().expect("a temporary directory");
+    let epoch = filled(dir.path()).await;
+    by_hand(dir.path(), "DROP TABLE rides; PRAGMA user_version = 1");
+    assert!(matches!(upkeep::check(dir.path()), Err(OpenError::Older { found: 1, known: 2 })));
+    let journal = open(dir.path()).expect("migrates");
+    assert_eq!(journal.epoch(), epoch);
+    let page = journal.page(&Filter::default(), None, 10).await.expect("readable");
+    assert_eq!(page.iter().map(|placed| placed.ride.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    assert_eq!(page[1].ride.version, 2);
+}
+
+/// L10
+#[tokio::test]
+async fn a_place_is_never_given_twice() {
+    let dir = tempdir().expect("a temporary directory");
+    filled(dir.path()).await;
+    by_hand(dir.path(), "DELETE FROM events; DELETE FROM rides");
+    let journal = open(dir.path()).expect("opens again");
+    journal.append(&[booked("c")]).await.expect("new");
+    let page = journal.page(&Filter::default(), None, 10).await.expect("readable");
+    assert_eq!(page.iter().map(|placed| placed.place).collect::<Vec<_>>(), [4]);
+}
+
+/// L23: what SQLite promises. That a sync comes before the answer is seen on the faulty disk.
+#[test]
+fn commits_are_synced_and_sqlite_is_recent() {
+    let dir = tempdir().expect("a temporary directory");
+    let _journal = open(dir.path()).expect("a new journal opens");
+    let db =
+        File { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
+    let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect("a pragma");
+    assert_eq!((pragma("synchronous"), pragma("wal_autocheckpoint")), (2, 0));
+    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("a pragma");
+    assert_eq!(mode, "wal");
+    // Before, a log that was reset could corrupt the file.
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+}
+
+/// L22
+#[tokio::test]
+async fn the_log_is_moved_into_the_file_once_nobody_reads() {
+    let dir = tempdir().expect("a temporary directory");
+    let journal = open(dir.path()).expect("a new journal opens");
+    let log = dir.path().join(format!("{FILE}-wal"));
+    let size = || fs::metadata(&log).expect("there is a log").len();
+    let reader =
+        File { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
+    let snapshot = reader.unchecked_transaction().expect("begins");
+    let events =
+        |db: &Connection| db.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0));
+    assert_eq!(events(&snapshot), Ok(0));
+
+    let mut rides = 0;
+    let mut fill = async || {
+        let batch: Vec<Entry> = (0..1000).map(|n| booked(&format!("{rides}-{n}"))).collect();
+        rides += 1;
+        journal.append(&batch).await.expect("new");
+    };
+    while size() < 6 << 20 {
+        fill().await;
+    }
+    assert_eq!(events(&snapshot), Ok(0), "a snapshot stays what it is");
+    drop(snapshot);
+    while size() > 1 << 20 {
+        fill().await;
+    }
+    assert_eq!(events(&reader), Ok(rides * 1000));
+}
+
+#[tokio::test]
+async fn a_check_finds_what_is_wrong_and_a_rebuild_mends_the_lists() {
+    let dir = tempdir().expect("a temporary directory");
+    filled(dir.path()).await;
+    let sound = Report { events: 3, rides: 2, unfinished: 2, problems: vec![] };
+    assert_eq!(upkeep::check(dir.path()).expect("can be read"), sound);
+
+    by_hand(
+        dir.path(),
+        "UPDATE rides SET state = 'completed' WHERE id = 'a'; DELETE FROM rides WHERE id = 'b'",
+    );
+    assert_eq!(upkeep::check(dir.path()).expect("can be read").problems.len(), 2);
+    upkeep::rebuild(dir.path()).expect("can be written");
+    assert_eq!(upkeep::check(dir.path()).expect("can be read"), sound);
+
+    by_hand(
+        dir.path(),
+        "UPDATE events SET version = 3 WHERE seq = 3; UPDATE events SET event = '\"sang\"' WHERE seq = 2",
+    );
+    let problems = upkeep::check(dir.path()).expect("can be read").problems;
+    assert!(problems.iter().any(|line| line.contains("event 3 does not follow version 1")), "{problems:?}");
+    assert!(problems.iter().any(|line| line.contains("event 2: unknown variant")), "{problems:?}");
+    let journal = open(dir.path()).expect("opens");
+    assert!(matches!(journal.ride(&RideId::new("b")).await, Err(JournalError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn an_export_is_one_object_a_line() {
+    let dir = tempdir().expect("a temporary directory");
+    filled(dir.path()).await;
+    let mut out = Vec::new();
+    assert_eq!(upkeep::export(dir.path(), &mut out).expect("can be read"), 3);
+    let text = String::from_utf8(out).expect("text");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[1]["request"], "request of b");
+    assert_eq!(lines[1]["fingerprint"], "Bw==");
+    let third = r#"{"seq":3,"ride":"a","version":2,"time":"2027-01-15T08:00:00Z","event":{"offered":{"crew":{"car":1,"driver":"driver-1"},"offer":{"pickup_eta":"60s","expires_at":"2027-01-15T08:00:10Z"}}}}"#;
+    assert_eq!(text.lines().last(), Some(third));
+}

@@ -1,0 +1,190 @@
+//! What can be done to a journal from outside the server: check it, rebuild its lists, export its events.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    path::Path,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rides_proto::ids::RideId;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use serde::Serialize;
+
+use super::{FILE, File, Lock, OpenError, projection, row, schema};
+use crate::rides::{journal::JournalError, machine, model::Ride};
+
+/// Events read at a time for an export, so that a server beside it can move its log on.
+const CHUNK: i64 = 1_000;
+
+/// What a check found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Events in the journal.
+    pub events: u64,
+    /// Rides that they make.
+    pub rides: u64,
+    /// Rides that are not over.
+    pub unfinished: u64,
+    /// One line for each thing that is not as it should be.
+    pub problems: Vec<String>,
+}
+
+/// Reads all of a journal and says what is wrong with it. A server may run on it meanwhile.
+pub fn check(dir: &Path) -> Result<Report, OpenError> {
+    let mut db = existing(dir)?;
+    let tx = db.transaction()?;
+    let mut report = Report::default();
+    let damages = tx
+        .prepare("PRAGMA integrity_check")?
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    report.problems.extend(damages.into_iter().filter(|line| line != "ok"));
+    let made = replay(&tx, &mut report)?;
+    compare(&tx, &made, &mut report)?;
+    report.rides = made.len() as u64;
+    report.unfinished = made.values().filter(|(_, ride)| !ride.state.is_over()).count() as u64;
+    Ok(report)
+}
+
+/// Makes the lists of a journal again from its events. No server may run on it.
+pub fn rebuild(dir: &Path) -> Result<(), OpenError> {
+    let _lock = Lock::take(dir)?;
+    let mut db = existing(dir)?;
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    projection::rebuild(&tx)?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Why an export ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The journal cannot be opened or read.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The events cannot be written where they are to go.
+    #[error("cannot write: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Writes every event as one JSON object a line, in the order in which they were kept. A server may run on the
+/// journal meanwhile.
+pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
+    let db = existing(dir)?;
+    let (mut last, mut count) = (0, 0);
+    loop {
+        let lines = lines(&db, last).map_err(OpenError::from)?;
+        let Some((seq, _)) = lines.last() else { return Ok(count) };
+        last = *seq;
+        for (_, line) in &lines {
+            writeln!(out, "{line}")?;
+        }
+        count += lines.len() as u64;
+    }
+}
+
+/// One event as it is exported.
+#[derive(Serialize)]
+struct Line<'a> {
+    seq: i64,
+    ride: &'a str,
+    version: i64,
+    time: &'a str,
+    event: &'a serde_json::value::RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
+    /// In base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+}
+
+fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError> {
+    let mut select = db.prepare_cached(
+        "SELECT seq, ride, version, time, event, request, fingerprint FROM events
+         WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    let mut rows = select.query([after, CHUNK])?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq = row.get(0)?;
+        let damaged = |error: serde_json::Error| JournalError::Damaged(format!("event {seq}: {error}"));
+        let (ride, time, event): (String, String, String) = (row.get(1)?, row.get(3)?, row.get(4)?);
+        let (request, fingerprint): (Option<String>, Option<Vec<u8>>) = (row.get(5)?, row.get(6)?);
+        let line = Line {
+            seq,
+            ride: &ride,
+            version: row.get(2)?,
+            time: &time,
+            event: serde_json::from_str(&event).map_err(damaged)?,
+            request: request.as_deref(),
+            fingerprint: fingerprint.map(|bytes| STANDARD.encode(bytes)),
+        };
+        lines.push((seq, serde_json::to_string(&line).map_err(damaged)?));
+    }
+    Ok(lines)
+}
+
+/// A connection to a journal that is there, and is this program's.
+fn existing(dir: &Path) -> Result<Connection, OpenError> {
+    let path = dir.join(FILE);
+    path.metadata().map_err(|why| OpenError::Io { path: path.clone(), why })?;
+    let db = File { path, vfs: None }.connect(OpenFlags::empty())?;
+    schema::is_current(&db)?;
+    Ok(db)
+}
+
+type Made = HashMap<RideId, (i64, Ride)>;
+
+/// The rides that the events make, each with its place.
+fn replay(db: &Connection, report: &mut Report) -> Result<Made, JournalError> {
+    let mut made = Made::new();
+    let mut select = db.prepare(&row::select("ORDER BY seq"))?;
+    let mut rows = select.query([])?;
+    while let Some(found) = rows.next()? {
+        report.events += 1;
+        let event = match row::event(found) {
+            Ok(event) => event,
+            Err(error) => {
+                report.problems.push(error.to_string());
+                continue;
+            }
+        };
+        let before = made.get(&event.ride).cloned();
+        let place = before.as_ref().map_or(found.get(0)?, |(place, _)| *place);
+        match machine::evolve(before.map(|(_, ride)| ride), &event) {
+            Ok(ride) => {
+                made.insert(event.ride.clone(), (place, ride));
+            }
+            Err(misfit) => report.problems.push(format!("ride {}: {misfit}", event.ride)),
+        }
+    }
+    Ok(made)
+}
+
+/// Whether the lists say what the events say.
+fn compare(db: &Connection, made: &Made, report: &mut Report) -> Result<(), JournalError> {
+    let mut select = db.prepare("SELECT place, id, rider, state, version FROM rides")?;
+    let mut rows = select.query([])?;
+    let mut listed = 0;
+    while let Some(row) = rows.next()? {
+        listed += 1;
+        let place: i64 = row.get(0)?;
+        let (id, rider, state): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let version: i64 = row.get(4)?;
+        let same = made.get(&RideId::new(id.as_str())).is_some_and(|(made_at, ride)| {
+            (*made_at, &ride.booking.rider, projection::name(ride.state), row::integer(ride.version))
+                == (place, &rider, state.as_str(), version)
+        });
+        if !same {
+            report
+                .problems
+                .push(format!("the lists are wrong about ride {id}: `journal rebuild` mends them"));
+        }
+    }
+    if listed != made.len() {
+        let missing = made.len().saturating_sub(listed);
+        report.problems.push(format!("{missing} rides are in no list: `journal rebuild` mends it"));
+    }
+    Ok(())
+}

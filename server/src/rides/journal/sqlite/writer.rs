@@ -1,0 +1,177 @@
+//! The one thread that writes: group commit, checkpoints, and what becomes of a disk that fails.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use metrics::{gauge, histogram};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{lock::Lock, row::Row};
+use crate::rides::journal::JournalError;
+
+/// The log of changes is moved into the file when it is longer than this many bytes.
+const CHECKPOINT_AT: u64 = 4 << 20;
+
+pub(super) enum Input {
+    Append(Append),
+    /// Answered when nothing is open any more.
+    Close(oneshot::Sender<()>),
+}
+
+/// Rows to keep together or not at all.
+pub(super) struct Append {
+    pub(super) rows: Vec<Row>,
+    pub(super) reply: oneshot::Sender<Result<(), JournalError>>,
+}
+
+/// Whether the writer can write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Health {
+    Open,
+    /// Never again.
+    Failed(String),
+    /// In good order.
+    Closed,
+}
+
+pub(super) struct Writer {
+    // Closed before the lock is given up.
+    db: Connection,
+    _lock: Lock,
+    log: PathBuf,
+    group: usize,
+    health: watch::Sender<Health>,
+    /// Whether the last append was refused for want of room: said once, not at each try.
+    full: bool,
+    checkpoint_at: u64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        db: Connection,
+        lock: Lock,
+        file: &Path,
+        group: usize,
+        health: watch::Sender<Health>,
+    ) -> Self {
+        let mut log = file.to_owned().into_os_string();
+        log.push("-wal");
+        Self { db, _lock: lock, log: log.into(), group, health, full: false, checkpoint_at: CHECKPOINT_AT }
+    }
+
+    /// Writes until it is told to close, or nobody is left to tell it anything.
+    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
+        let mut queued = Vec::new();
+        let mut closing = None;
+        while closing.is_none() && inbox.blocking_recv_many(&mut queued, self.group) > 0 {
+            let mut group = Vec::with_capacity(queued.len());
+            for input in queued.drain(..) {
+                match input {
+                    Input::Append(append) if closing.is_none() => group.push(append),
+                    // Dropped: its caller hears that the journal is closed.
+                    Input::Append(_) => {}
+                    Input::Close(done) => closing = Some(done),
+                }
+            }
+            self.keep(group);
+        }
+        self.close();
+        if let Some(done) = closing {
+            let _ = done.send(());
+        }
+    }
+
+    /// One commit for all, then the answers. Where one append does not fit, it alone is refused.
+    fn keep(&mut self, group: Vec<Append>) {
+        if group.is_empty() {
+            return;
+        }
+        let outcome = self.try_commit(&group);
+        if matches!(outcome, Err(JournalError::Misfit { .. })) && group.len() > 1 {
+            for append in group {
+                self.keep(vec![append]);
+            }
+            return;
+        }
+        self.note(&outcome);
+        for append in group {
+            // Whoever went away does not undo what is kept.
+            let _ = append.reply.send(outcome.clone());
+        }
+        self.checkpoint_if_due();
+    }
+
+    fn try_commit(&mut self, group: &[Append]) -> Result<(), JournalError> {
+        if let Health::Failed(why) = &*self.health.borrow() {
+            return Err(JournalError::Failed(why.clone()));
+        }
+        let began = Instant::now();
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for row in group.iter().flat_map(|append| &append.rows) {
+            row.insert(&tx)?;
+        }
+        tx.commit()?;
+        histogram!("rides_journal_commit_seconds").record(began.elapsed());
+        histogram!("rides_journal_group_appends").record(group.len() as f64);
+        Ok(())
+    }
+
+    fn note(&mut self, outcome: &Result<(), JournalError>) {
+        match outcome {
+            Ok(()) if self.full => tracing::info!("there is room again: rides are kept"),
+            Err(JournalError::Full) if !self.full => {
+                tracing::error!("the disk is full: nothing can be booked until there is room");
+            }
+            Err(JournalError::Failed(why)) => self.fail(why),
+            Err(error @ (JournalError::Unavailable(_) | JournalError::Damaged(_))) => {
+                tracing::error!(%error, "the journal did not take a batch");
+            }
+            _ => {}
+        }
+        self.full = matches!(outcome, Err(JournalError::Full));
+    }
+
+    /// What was not answered yet may be on the disk or not; a new start will see which.
+    fn fail(&self, why: &str) {
+        self.health.send_if_modified(|health| {
+            let first = *health == Health::Open;
+            if first {
+                tracing::error!(why, "the journal has failed, and takes nothing more");
+                *health = Health::Failed(why.to_owned());
+            }
+            first
+        });
+    }
+
+    fn checkpoint_if_due(&mut self) {
+        let size = fs::metadata(&self.log).map_or(0, |log| log.len());
+        gauge!("rides_journal_log_bytes").set(size as f64);
+        if size >= self.checkpoint_at && *self.health.borrow() == Health::Open {
+            self.checkpoint();
+            let left = fs::metadata(&self.log).map_or(0, |log| log.len());
+            // Where someone reads, or there is no room, the log stays: not each commit has to try again.
+            self.checkpoint_at = left + CHECKPOINT_AT;
+        }
+    }
+
+    /// Moves the log into the file and empties it.
+    fn checkpoint(&self) {
+        let moved = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        match moved.map_err(JournalError::from) {
+            Ok(()) => {}
+            Err(JournalError::Failed(why)) => self.fail(&why),
+            Err(error) => tracing::warn!(%error, "the journal's log could not be moved into its file"),
+        }
+    }
+
+    fn close(self) {
+        if *self.health.borrow() == Health::Open {
+            self.checkpoint();
+            self.health.send_replace(Health::Closed);
+        }
+    }
+}

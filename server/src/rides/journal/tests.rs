@@ -1,0 +1,175 @@
+//! Every journal keeps the same promises: these tests run on each of them.
+
+use std::{sync::Arc, time::SystemTime};
+
+use proptest::prelude::*;
+use rides_proto::ids::RideId;
+use tempfile::TempDir;
+
+use super::{sqlite::SqliteOptions, *};
+use crate::rides::{
+    machine::{self, Decision},
+    model::{Happening, RideState},
+    testing::{any_command, booking, noon},
+};
+
+/// A journal on a disk of its own, which goes with it.
+fn sqlite() -> (SqliteJournal, TempDir) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let journal = SqliteJournal::open(dir.path(), SqliteOptions::default()).expect("a new journal opens");
+    (journal, dir)
+}
+
+fn id(n: u8) -> RideId {
+    RideId::new(format!("ride-{n}"))
+}
+
+fn entry(ride: u8, version: u64, what: Happening, request: Option<&str>) -> Entry {
+    let event = RideEvent { ride: id(ride), version, time: noon(), what };
+    let request = request.map(|id| RequestKey { id: id.into(), fingerprint: id.as_bytes().to_vec() });
+    Entry { event: Arc::new(event), request }
+}
+
+fn opened(ride: u8, rider: &str) -> Entry {
+    entry(ride, 1, Happening::Requested(Arc::new(booking(rider))), Some(&format!("request-{ride}")))
+}
+
+#[tokio::test]
+async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
+    let (sqlite, _dir) = sqlite();
+    for journal in [&MemoryJournal::new() as &dyn Journal, &sqlite] {
+        journal.append(&[opened(1, "ada"), opened(2, "bob")]).await.expect("both are new");
+        let gap = entry(1, 3, Happening::Expired, None);
+        let refused = journal.append(&[opened(3, "eve"), gap]).await;
+        assert_eq!(refused, Err(JournalError::Misfit { ride: id(1), misfit: Misfit { at: 1, found: 3 } }));
+        assert_eq!(journal.ride(&id(3)).await, Ok(None));
+        let known = journal.by_requests(&["request-1".into(), "request-3".into()]).await.expect("readable");
+        assert_eq!(known.into_keys().collect::<Vec<_>>(), ["request-1"]);
+
+        let twice = journal.append(&[opened(2, "bob")]).await;
+        assert_eq!(twice, Err(JournalError::Misfit { ride: id(2), misfit: Misfit { at: 1, found: 1 } }));
+        let orphan = journal.append(&[entry(9, 2, Happening::Expired, None)]).await;
+        assert_eq!(orphan, Err(JournalError::Misfit { ride: id(9), misfit: Misfit { at: 0, found: 2 } }));
+    }
+}
+
+#[tokio::test]
+async fn one_append_that_does_not_fit_spoils_no_other() {
+    let (journal, _dir) = sqlite();
+    let journal = Arc::new(journal);
+    let appends = (0..200u8).map(|n| {
+        let journal = Arc::clone(&journal);
+        tokio::spawn(async move {
+            let bad = n % 3 == 0;
+            let batch = if bad { entry(n, 2, Happening::Expired, None) } else { opened(n, "ada") };
+            (n, journal.append(&[batch]).await)
+        })
+    });
+    for append in appends.collect::<Vec<_>>() {
+        let (n, outcome) = append.await.expect("no panic");
+        assert_eq!(outcome.is_err(), n % 3 == 0, "{n}: {outcome:?}");
+        assert_eq!(journal.ride(&id(n)).await.expect("readable").is_none(), n % 3 == 0, "{n}");
+    }
+}
+
+/// Random lives of a few rides, as batches of what the rules allow.
+fn lives() -> impl Strategy<Value = Vec<Vec<Entry>>> {
+    let command = (0..4u8, any_command());
+    prop::collection::vec(prop::collection::vec(command, 1..6), 1..12).prop_map(|batches| {
+        let mut rides: [Option<Ride>; 4] = Default::default();
+        let batch = |commands: Vec<(u8, _)>| {
+            let happens = |(n, command)| {
+                let ride = &mut rides[usize::from(n)];
+                let Ok(Decision::Happens(what)) = machine::decide(ride.as_ref(), &command, noon()) else {
+                    return None;
+                };
+                let version = ride.as_ref().map_or(0, |ride| ride.version) + 1;
+                let request = (version == 1).then(|| format!("request-{n}"));
+                let entry = entry(n, version, what, request.as_deref());
+                *ride = machine::evolve(ride.take(), &entry.event).ok();
+                Some(entry)
+            };
+            commands.into_iter().filter_map(happens).collect()
+        };
+        batches.into_iter().map(batch).filter(|batch: &Vec<_>| !batch.is_empty()).collect()
+    })
+}
+
+/// Everything a journal can be asked, of four rides.
+async fn all_it_says(
+    journal: &dyn Journal,
+) -> (Vec<Option<Arc<RideLog>>>, Vec<RideId>, Requests, Vec<Vec<RideId>>) {
+    let mut rides = Vec::new();
+    for n in 0..4 {
+        rides.push(journal.ride(&id(n)).await.expect("readable"));
+    }
+    let unfinished =
+        journal.unfinished().await.expect("readable").iter().map(|log| log.ride.id.clone()).collect();
+    let requests: Vec<String> = (0..5).map(|n| format!("request-{n}")).collect();
+    let known = journal.by_requests(&requests).await.expect("readable");
+    let mut pages = Vec::new();
+    for rider in [None, Some("ada".to_owned()), Some("nobody".to_owned())] {
+        for states in [
+            vec![],
+            vec![RideState::Requested, RideState::Completed, RideState::Requested],
+            vec![RideState::Offered],
+        ] {
+            let filter = Filter { rider: rider.clone(), states };
+            for limit in [1, 3] {
+                let mut below = None;
+                loop {
+                    let page = journal.page(&filter, below, limit).await.expect("readable");
+                    pages.push(page.iter().map(|placed| placed.ride.id.clone()).collect());
+                    let Some(last) = page.last().filter(|_| page.len() == limit) else { break };
+                    below = Some(last.place);
+                }
+            }
+        }
+    }
+    (rides, unfinished, known, pages)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// On disk as in memory, also after it was closed and opened again, and after its lists were made again.
+    #[test]
+    fn all_journals_say_the_same(batches in lives()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let memory = MemoryJournal::new();
+            let (journal, dir) = sqlite();
+            for batch in &batches {
+                prop_assert_eq!(memory.append(batch).await, Ok(()));
+                prop_assert_eq!(journal.append(batch).await, Ok(()));
+            }
+            let expected = all_it_says(&memory).await;
+            prop_assert_eq!(&all_it_says(&journal).await, &expected);
+            journal.close().await;
+            prop_assert_eq!(journal.append(&[opened(9, "late")]).await, Err(JournalError::Closed));
+            let report = sqlite::upkeep::check(dir.path()).expect("can be checked");
+            prop_assert_eq!(report.problems, Vec::<String>::new());
+            drop(journal);
+
+            sqlite::upkeep::rebuild(dir.path()).expect("can be rebuilt");
+            let again = SqliteJournal::open(dir.path(), SqliteOptions::default()).expect("opens again");
+            prop_assert_eq!(&all_it_says(&again).await, &expected);
+            Ok(())
+        })?;
+    }
+}
+
+#[tokio::test]
+async fn times_are_kept_to_the_nanosecond() {
+    let (journal, _dir) = sqlite();
+    let event = RideEvent {
+        ride: id(1),
+        version: 1,
+        time: SystemTime::now(),
+        what: Happening::Requested(Arc::new(booking("ada"))),
+    };
+    let entry = Entry { event: Arc::new(event.clone()), request: None };
+    journal.append(&[entry]).await.expect("new");
+    let log = journal.ride(&id(1)).await.expect("readable").expect("kept");
+    assert_eq!(*log.events[0], event);
+}
