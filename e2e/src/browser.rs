@@ -79,6 +79,39 @@ impl Browser {
         Ok(())
     }
 
+    /// Takes the network away, or gives it back, as the developer tools do.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn set_offline(&self, offline: bool) -> Result<()> {
+        let conditions =
+            json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.devtools("Network.enable", json!({})).await?;
+        self.devtools("Network.emulateNetworkConditions", conditions).await?;
+        Ok(())
+    }
+
+    /// Hides the window, or shows it again.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn set_hidden(&self, hidden: bool) -> Result<()> {
+        let done = match hidden {
+            true => self.client.minimize_window().await,
+            false => self.client.set_window_rect(0, 0, 1440, 900).await,
+        };
+        done.context("the window stays as it is")
+    }
+
+    /// Runs a script in every page from here on, before the page's own.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn on_every_page(&self, script: &str) -> Result<()> {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await?;
+        Ok(())
+    }
+
     /// A command of the DevTools protocol.
     async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
         let body = json!({ "cmd": command, "params": parameters });

@@ -11,7 +11,7 @@ use fantoccini::{
 };
 use serde_json::Value;
 
-use crate::{browser::Browser, wait};
+use crate::{browser::Browser, history::Happened, wait};
 
 /// How long the page may take to show what it has been told or was asked for.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -81,6 +81,31 @@ impl Page {
             Ok(state) => Ok(state),
             Err(error) => Err(error.context(format!("{id} is {:?}", self.state(id).await?))),
         }
+    }
+
+    /// What an element says of itself in an attribute; `None` when it, or the attribute, is not there.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub async fn attribute(&self, id: &str, name: &str) -> Result<Option<String>> {
+        let selector = by_id(id);
+        let script = format!("return document.querySelector('{selector}')?.getAttribute('{name}') ?? null");
+        Ok(self.script(&script).await?.as_str().map(str::to_owned))
+    }
+
+    /// The followed ride's events as they stand in its timeline, from the top.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub async fn timeline(&self) -> Result<Vec<Happened>> {
+        let script = format!(
+            "return [...document.querySelectorAll('{} > li')].map(li => [li.dataset.version, li.dataset.state])",
+            by_id("timeline")
+        );
+        let rows = self.script(&script).await?;
+        let happened = |row: &Value| Some((row[0].as_str()?.parse().ok()?, row[1].as_str()?.to_owned()));
+        let rows = rows.as_array().context("no list")?;
+        rows.iter().map(|row| happened(row).with_context(|| format!("not an event: {row}"))).collect()
     }
 
     /// Waits until the page is live.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use axum::{Router, http::StatusCode, routing::post};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -20,13 +20,26 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use tonic::transport::Channel;
 use tower_http::services::ServeDir;
 
 /// How long a server may take until it says where it listens, map and router included.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long a server may take to end once it was told to.
+const END_WITHIN: Duration = Duration::from_secs(15);
+
 /// Any free port of this machine.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A native client's connection to a server.
+///
+/// # Errors
+/// When there is none.
+pub async fn channel(server: SocketAddr) -> Result<Channel> {
+    let endpoint = Channel::from_shared(format!("http://{server}"))?;
+    endpoint.connect().await.with_context(|| format!("no server at {server}"))
+}
 
 /// A running `rides-server`. It is killed when dropped.
 pub struct RidesServer {
@@ -39,7 +52,7 @@ impl RidesServer {
     ///
     /// # Errors
     /// When it is not built, ends, or does not say that it listens.
-    pub async fn start(listen: SocketAddr, flags: &[&str], log: &Path) -> Result<Self> {
+    pub async fn start(listen: SocketAddr, flags: &[String], log: &Path) -> Result<Self> {
         let program = program()?;
         let log = File::options().create(true).append(true).open(log).context("cannot write the log")?;
         let mut command = Command::new(&program);
@@ -73,6 +86,27 @@ impl RidesServer {
             bail!("the server had ended by itself ({status})");
         }
         self.child.kill().await.context("cannot kill the server")
+    }
+
+    /// Asks it to end, as a supervisor does.
+    ///
+    /// # Errors
+    /// When it has ended by itself before.
+    pub async fn drain(&self) -> Result<()> {
+        let pid = self.child.id().context("the server had ended by itself")?.to_string();
+        let sent = Command::new("kill").args(["-s", "TERM", &pid]).status().await?;
+        ensure!(sent.success(), "cannot tell the server to end");
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself, and well.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ends(mut self) -> Result<()> {
+        let status = timeout(END_WITHIN, self.child.wait()).await.context("the server does not end")??;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
     }
 }
 

@@ -17,11 +17,15 @@ use crate::{
 /// A city that lives fast, with few riders of its own to take the cars away.
 pub const CITY: [&str; 6] = ["--cars", "60", "--sim-speed", "10", "--riders-per-minute", "2"];
 
+/// No cars but those that a test drives itself.
+pub const QUIET: [&str; 2] = ["--cars", "0"];
+
 /// A page in a browser, the server it talks to, and where to put what it looks like.
 pub struct Stage {
     /// The page.
     pub page: Page,
     name: &'static str,
+    flags: Vec<String>,
     server: Option<RidesServer>,
 }
 
@@ -47,7 +51,8 @@ impl Stage {
     /// As [`Stage::live`].
     pub async fn run(name: &'static str, test: impl AsyncFnOnce(&mut Stage) -> Result<()>) -> Result<()> {
         fs::create_dir_all(leavings()).context("cannot make target/e2e")?;
-        let mut stage = Self { page: Page { browser: Browser::start().await? }, name, server: None };
+        let page = Page { browser: Browser::start().await? };
+        let mut stage = Self { page, name, flags: CITY.map(str::to_owned).to_vec(), server: None };
         let result = stage.play(test).await;
         let result = match result {
             Ok(()) => Ok(()),
@@ -62,12 +67,17 @@ impl Stage {
         self.console_is_clean(|_| false).await
     }
 
+    /// What this test's servers are started with from here on, in the place of [`CITY`].
+    pub fn set_flags<'a>(&mut self, flags: impl IntoIterator<Item = &'a str>) {
+        self.flags = flags.into_iter().map(str::to_owned).collect();
+    }
+
     /// Starts this test's server, which lives as long as the test, and says where it listens.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn start_server(&mut self, listen: SocketAddr) -> Result<SocketAddr> {
-        let server = RidesServer::start(listen, &CITY, &self.file("server.log")).await?;
+        let server = RidesServer::start(listen, &self.flags, &self.file("server.log")).await?;
         Ok(self.server.insert(server).address())
     }
 
@@ -79,6 +89,25 @@ impl Stage {
         let server = self.server.take().context("no server was started")?;
         let address = server.address();
         server.kill().await?;
+        Ok(address)
+    }
+
+    /// Tells the server to end, and does not wait for it.
+    ///
+    /// # Errors
+    /// When there is none any more.
+    pub async fn drain_server(&mut self) -> Result<()> {
+        self.server.as_ref().context("no server was started")?.drain().await
+    }
+
+    /// Waits until the server has ended after a drain, and says where it listened.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub async fn server_ends(&mut self) -> Result<SocketAddr> {
+        let server = self.server.take().context("no server was started")?;
+        let address = server.address();
+        server.ends().await?;
         Ok(address)
     }
 

@@ -2,11 +2,13 @@
 //!
 //! [`v1`] is generated from `rides/v1/*.proto`: messages, clients and servers. Beside it stands the geometry
 //! that both ends must agree on to the bit: [`geo`] (points, boxes and lines in degrees), [`tiles`] (the
-//! Web-Mercator cells of fleet frames) and [`ids`]. [`convert`] is the way between the two.
+//! Web-Mercator cells of fleet frames) and [`ids`]. [`convert`] is the way between the two, and [`math`] is what
+//! [`tiles`] and the map are computed with.
 
 pub mod convert;
 pub mod geo;
 pub mod ids;
+pub mod math;
 pub mod tiles;
 
 /// Generated from `rides/v1/*.proto`; the comments there are the documentation.

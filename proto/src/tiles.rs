@@ -7,7 +7,10 @@
 
 use std::f64::consts::PI;
 
-use crate::geo::{Bounds, LatLng};
+use crate::{
+    geo::{Bounds, LatLng},
+    math::{asinh, atan, sinh, tan},
+};
 
 /// Zoom of the cells.
 pub const CELL_ZOOM: u32 = 15;
@@ -32,14 +35,14 @@ pub struct WorldPoint {
 /// Mercator coordinates in [0, 1], `x` eastwards and `y` southwards; latitudes past 85.05° fall on the edge.
 pub fn unit_mercator(point: LatLng) -> (f64, f64) {
     let x = (point.lng() + 180.0) / 360.0;
-    let y = (1.0 - point.lat().to_radians().tan().asinh() / PI) / 2.0;
+    let y = (1.0 - asinh(tan(point.lat().to_radians())) / PI) / 2.0;
     (x.clamp(0.0, 1.0), y.clamp(0.0, 1.0))
 }
 
 /// The way back from [`unit_mercator`].
 pub fn from_unit_mercator(x: f64, y: f64) -> LatLng {
     let lng = x.clamp(0.0, 1.0) * 360.0 - 180.0;
-    let lat = (PI * (1.0 - 2.0 * y.clamp(0.0, 1.0))).sinh().atan().to_degrees();
+    let lat = atan(sinh(PI * (1.0 - 2.0 * y.clamp(0.0, 1.0)))).to_degrees();
     LatLng::new(lat, lng).expect("the unit square maps to points on Earth")
 }
 

@@ -4,7 +4,7 @@
 //! reads `/proc`.
 
 use std::{
-    env, fs,
+    env, fs, iter,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
-use rides_proto::v1::{BookRequest, CancelRequest, rides_client::RidesClient};
+use rides_proto::v1::{BookRequest, CancelRequest, Location, rides_client::RidesClient};
 use rides_server::city::City;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -68,7 +68,7 @@ async fn main() -> Result<()> {
     ));
     for n in 0..options.minutes * 60 * options.bookings_per_second {
         ticks.tick().await;
-        let [pickup, dropoff] = [0; 2].map(|_| Some(city.random_place(&mut rng).at.into()));
+        let (pickup, dropoff) = two_places(&city, &mut rng);
         let request =
             BookRequest { request_id: Uuid::new_v4().to_string(), pickup, dropoff, ..Default::default() };
         let client = connections[(n % CONNECTIONS) as usize].clone();
@@ -85,6 +85,14 @@ async fn main() -> Result<()> {
         if ended?.is_ok() { booked += 1 } else { failed += 1 }
     }
     row(began.elapsed(), booked, failed, pid, data_dir.path())
+}
+
+/// Far enough from each other to be two.
+fn two_places(city: &City, rng: &mut SmallRng) -> (Option<Location>, Option<Location>) {
+    let pickup = city.random_place(rng).at;
+    let mut elsewhere = iter::repeat_with(|| city.random_place(rng).at);
+    let dropoff = elsewhere.find(|at| at.distance_m(pickup) > 100.0);
+    (Some(pickup.into()), dropoff.map(Location::from))
 }
 
 /// Books, waits, and calls it off.

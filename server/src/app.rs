@@ -10,7 +10,11 @@ use std::{
 use anyhow::{Context as _, ensure};
 use axum::Router;
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
-use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -52,6 +56,7 @@ pub struct App {
     shutdown: CancellationToken,
     city: Arc<City>,
     simulation: SimOptions,
+    dispatching: JoinHandle<()>,
 }
 
 impl App {
@@ -73,7 +78,14 @@ impl App {
         let (fleet, _) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
         let (fanout, _) = Fanout::spawn(every_tick, tick);
         let (rides, _) = Rides::spawn(journal.clone(), opened).await?;
-        dispatch::spawn(city.clone(), fleet.clone(), rides.clone(), rides_opened, cars_gone, config.dispatch);
+        let dispatching = dispatch::spawn(
+            city.clone(),
+            fleet.clone(),
+            rides.clone(),
+            rides_opened,
+            cars_gone,
+            config.dispatch,
+        );
 
         let contract = Arc::new(Contract::new(&[
             rides_proto::FILE_DESCRIPTOR_SET,
@@ -81,7 +93,7 @@ impl App {
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
         ])?);
-        let (health, health_service) = Health::new(contract.clone()).await;
+        let (health, health_service) = Health::new(contract.clone());
 
         let sessions = Arc::new(Sessions::new(Keys::generate()));
         let sessions_service =
@@ -117,7 +129,7 @@ impl App {
             ..Limits::default()
         };
         let simulation = config.sim.fleet(1);
-        Ok(Self { listener, addr, port, limits, health, journal, shutdown, city, simulation })
+        Ok(Self { listener, addr, port, limits, health, journal, shutdown, city, simulation, dispatching })
     }
 
     /// Where it listens, with the port that was picked.
@@ -128,15 +140,18 @@ impl App {
     /// Serves until `stop`, or until the journal fails; then tells clients, lets calls end within the drain
     /// timeout, closes the journal, and returns.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), JournalError> {
-        let Self { listener, addr, port, limits, health, journal, shutdown, city, simulation } = self;
-        health.set_serving(true).await;
+        let Self { listener, addr, port, limits, health, journal, shutdown, city, simulation, dispatching } =
+            self;
+        health.set_serving(true);
         let serving = edge::serve(listener, port, limits, shutdown.clone());
         let stopping = async {
             let why = tokio::select! {
                 () = stop => Ok(()),
                 failed = journal.failed() => Err(failed),
             };
-            health.set_serving(false).await;
+            health.set_serving(false);
+            // Cars that are about to be cut off keep their rides: the next server knows what to do about them.
+            dispatching.abort();
             shutdown.cancel();
             why
         };

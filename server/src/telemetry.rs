@@ -3,6 +3,8 @@
 use std::{
     io::{self, IsTerminal as _},
     sync::LazyLock,
+    thread,
+    time::Duration,
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -26,7 +28,22 @@ pub fn metrics() -> PrometheusHandle {
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("figures go to another recorder in this process: /metrics stays empty");
         }
+        add_up(handle.clone());
         handle
     });
     METRICS.clone()
+}
+
+/// Adds up what was recorded, every few seconds and for ever: a recorder keeps each single value until then, and
+/// nobody may be there to ask for the sums.
+fn add_up(figures: PrometheusHandle) {
+    let adding = thread::Builder::new().name("metrics".into()).spawn(move || {
+        loop {
+            thread::sleep(Duration::from_secs(5));
+            figures.run_upkeep();
+        }
+    });
+    if let Err(error) = adding {
+        tracing::warn!(%error, "figures are added up only when someone asks for them");
+    }
 }

@@ -283,8 +283,15 @@ pub struct FollowedRide {
     pub timeline: Vec<TimelineEntry>,
     /// While a car is under way.
     pub progress: Option<Progress>,
-    /// After a reconnect: "resumed at version N, missed M".
+    /// After a reconnect.
     pub resumed: Option<Resumed>,
+}
+
+impl FollowedRide {
+    /// How many events up to the newest are not in the timeline.
+    pub fn missed(&self) -> u64 {
+        self.ride.version.saturating_sub(self.timeline.len() as u64)
+    }
 }
 
 /// What a reconnect brought.
@@ -296,6 +303,10 @@ pub struct Resumed {
     pub caught_up: u64,
     /// False: the server could not resume, and the whole ride came again.
     pub exact: bool,
+    /// Events that came twice since the ride is followed, and were dropped.
+    pub repeats: u64,
+    /// Times that an event was left out, and was asked for again.
+    pub gaps: u64,
 }
 
 /// What a ride would cost.
@@ -317,30 +328,53 @@ pub struct Quote {
     pub dropoff: Place,
 }
 
-/// The state of the page's connection, as the status pill tells it.
+/// A live stream sends something every 4 s: older than this, it is not live, whatever the socket says.
+const STALE_AFTER: Millis = 5_000.0;
+
+/// How a stream is, or the page with all of its streams.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Connection {
+pub struct Connection {
+    /// What it is doing.
+    pub link: Link,
+    /// When the newest frame or heartbeat came, of this attempt or of one before it.
+    pub heard_at: Option<Millis>,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Link {
     /// No frame has come yet on the newest attempt.
     Connecting,
-    /// Frames come; the newest came at `last_frame_at`.
-    Live {
-        /// When the newest frame (or heartbeat) came.
-        last_frame_at: Millis,
-    },
+    /// Frames come.
+    Live,
     /// The last attempt failed; the next comes at `retry_at`.
     Waiting {
         /// When the next attempt is made.
         retry_at: Millis,
-        /// Failed attempts so far, at least 1.
-        attempt: u32,
     },
-    /// The browser says there is no network.
+    /// The last attempt failed, and the browser says there is no network.
     Offline,
     /// The server said that it is going away; the page resumes as soon as it is back.
     Draining {
         /// When the next attempt is made.
         retry_at: Millis,
     },
+}
+
+impl Connection {
+    /// Nothing has come yet.
+    pub const NEW: Self = Self { link: Link::Connecting, heard_at: None };
+
+    /// Whether what it brought is what is so now.
+    pub fn is_live(self, now: Millis) -> bool {
+        self.link == Link::Live && self.heard_at.is_some_and(|at| now - at <= STALE_AFTER)
+    }
+
+    /// A page is as live as the worse of its streams; `self` is the one that always speaks.
+    pub fn or_worse(self, other: Self) -> Self {
+        let other_is_fine = self.heard_at.is_some_and(|at| other.is_live(at));
+        if self.link == Link::Live && !other_is_fine { other } else { self }
+    }
 }
 
 /// A failed call, for people and for the form.
@@ -364,8 +398,42 @@ pub enum Remote<T> {
     Idle,
     /// The answer is on its way.
     Loading,
+    /// The server could not be reached, and is asked again.
+    Retrying,
     /// Here it is.
     Ready(T),
     /// It failed.
     Failed(Failure),
+}
+
+impl<T> Remote<T> {
+    /// Whether an answer is still to come.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Loading | Self::Retrying)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(heard_at: Millis) -> Connection {
+        Connection { link: Link::Live, heard_at: Some(heard_at) }
+    }
+
+    #[test]
+    fn an_old_frame_is_never_live() {
+        assert!(live(0.0).is_live(5_000.0) && !live(0.0).is_live(5_001.0));
+        assert!(!Connection { link: Link::Connecting, heard_at: Some(0.0) }.is_live(1.0));
+    }
+
+    #[test]
+    fn a_page_is_as_live_as_the_worse_of_its_streams() {
+        let waiting = Connection { link: Link::Waiting { retry_at: 9.0 }, heard_at: Some(1.0) };
+        let offline = Connection { link: Link::Offline, heard_at: None };
+        assert_eq!(live(4_000.0).or_worse(live(0.0)), live(4_000.0), "heartbeats are 4 s apart");
+        assert_eq!(live(6_000.0).or_worse(live(0.0)), live(0.0));
+        assert_eq!(live(2.0).or_worse(waiting), waiting);
+        assert_eq!(offline.or_worse(live(2.0)), offline);
+    }
 }

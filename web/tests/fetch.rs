@@ -2,13 +2,14 @@
 //! `wasm-bindgen-test-runner` serves the page.
 #![cfg(target_arch = "wasm32")]
 
-use futures_util::{TryStreamExt as _, stream::LocalBoxStream};
+use futures_util::TryStreamExt as _;
 use js_sys::{Function, Reflect, Uint8Array};
-use rides_proto::v1::{ListRequest, ListResponse, WatchRequest, WatchResponse};
+use rides_proto::v1::{ListRequest, ListResponse};
 use rides_web::{
     api::{
         call::DEADLINE,
         fetch::BrowserFetch,
+        live::Attempt,
         methods::{LIST, WATCH_RIDE},
         tap::Tap,
         transport::Transport,
@@ -21,9 +22,9 @@ use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-fn watch() -> LocalBoxStream<'static, Result<WatchResponse, Status>> {
+fn watch() -> Attempt {
     let transport = Transport::new(BrowserFetch::default(), Tap::new(browser::now));
-    transport.stream(WATCH_RIDE, &WatchRequest::default())
+    transport.answers(WATCH_RIDE.path(), Vec::new())
 }
 
 async fn list(origin: &'static str) -> Result<ListResponse, Status> {

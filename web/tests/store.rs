@@ -12,7 +12,7 @@ use rides_proto::{
 };
 use rides_web::{
     browser,
-    model::{Connection, Remote, RideType},
+    model::{Connection, Link, Remote, RideType},
     store::{self, Command, Commands, Store},
 };
 use wasm_bindgen::prelude::*;
@@ -94,14 +94,19 @@ async fn the_page_says_that_there_is_no_server_and_goes_live_once_there_is() {
     calls_fail_and_say_so(store, commands).await;
 
     answer(&[("Fleet/Watch", frame(&one_car(helsinki(60.17))))]);
-    until("a live stream", || matches!(store.connection.get_untracked(), Connection::Live { .. })).await;
+    until("a live stream", || {
+        matches!(store.connection.get_untracked(), Connection { link: Link::Live, .. })
+    })
+    .await;
     a_new_viewport_replaces_the_stream(store, commands).await;
     drop(owner);
 }
 
 async fn calls_fail_and_say_so(store: Store, commands: Commands) {
-    until("a failed attempt", || matches!(store.connection.get_untracked(), Connection::Waiting { .. }))
-        .await;
+    until("a failed attempt", || {
+        matches!(store.connection.get_untracked(), Connection { link: Link::Waiting { .. }, .. })
+    })
+    .await;
 
     let (pickup, dropoff, kind) = (helsinki(60.17), helsinki(60.18), RideType::Regular);
     commands.send(Command::Book { pickup, dropoff, kind });

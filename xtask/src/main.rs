@@ -1,6 +1,7 @@
 //! The two commands of the README: `cargo xtask run` and `cargo xtask test`.
 #![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
 
+mod imports;
 mod page;
 mod progress;
 mod run;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use console::style;
 
-use crate::{progress, setup, shell};
+use crate::{imports::Numbers, progress, setup, shell};
 
 /// What the page is made of.
 const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "Trunk.toml", "proto", "web"];
@@ -46,6 +46,7 @@ pub(crate) fn build() -> Result<()> {
         );
         trunk(&["build", "--cargo-profile", "page", "--minify"])?;
     }
+    number_imports(&dist())?;
     compress(&dist())
 }
 
@@ -72,6 +73,22 @@ fn newest_in(path: &Path) -> Option<SystemTime> {
 
 fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().ok()?.modified().ok()
+}
+
+/// Gives the page's imports names that compress.
+fn number_imports(dir: &Path) -> Result<()> {
+    let assets = assets_in(dir)?;
+    let of_type =
+        |extension: &'static str| assets.iter().filter(move |path| has_extension(path, &[extension]));
+    for script in of_type("js") {
+        let numbers = Numbers::of(&fs::read(script)?);
+        for path in of_type("wasm").chain([script]) {
+            let mut file = fs::read(path)?;
+            numbers.replace_in(&mut file);
+            fs::write(path, file)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the compressed files, the index's last.

@@ -5,6 +5,7 @@
 //! any time: that is what happens after a restart.
 
 mod choose;
+mod deadline;
 mod orders;
 mod shepherd;
 mod task;
@@ -12,7 +13,7 @@ mod task;
 use std::time::Duration;
 
 pub use choose::{Candidate, candidates};
-pub use orders::take_up;
+pub use orders::{begin, confirm_end, take_up};
 pub use task::spawn;
 
 use crate::{fleet, rides::RideError};
@@ -28,6 +29,11 @@ pub struct DispatchOptions {
     pub retry: Duration,
     /// How long a car that has a ride may be unknown to the fleet, as all are after a restart.
     pub grace: Duration,
+    /// How long after its planned end, or after its beginning where no end was planned, a trip goes on whose car
+    /// nobody hears of. Long, because the passengers are most likely still aboard a car without a connection, and
+    /// a driver who comes back in time reports the trip as it was driven; and not endless, because a car that
+    /// never comes back would hold its ride open, and itself be held by it, for ever.
+    pub abandoned: Duration,
 }
 
 impl Default for DispatchOptions {
@@ -37,6 +43,7 @@ impl Default for DispatchOptions {
             give_up: Duration::from_secs(180),
             retry: Duration::from_secs(2),
             grace: Duration::from_secs(15),
+            abandoned: Duration::from_secs(2 * 60 * 60),
         }
     }
 }

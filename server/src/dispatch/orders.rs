@@ -1,9 +1,9 @@
 //! What a car is told when something happens to its ride.
 
-use rides_proto::ids::CarId;
+use rides_proto::ids::{CarId, RideId};
 
 use crate::{
-    fleet::{Fleet, Offer, Order},
+    fleet::{Brief, Closed, Fleet, Offer, Order},
     positions::CarState,
     rides::{
         RideError, Rides,
@@ -11,36 +11,26 @@ use crate::{
     },
 };
 
-/// For one car: what it does from now on, and what it hears.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Notice {
-    pub(super) car: CarId,
-    pub(super) state: CarState,
-    pub(super) order: Option<Order>,
-}
-
 /// What `event` means to a car, given the ride before and after it. An event concerns one car at most.
-pub(super) fn notice(before: &Ride, event: &RideEvent, after: &Ride) -> Option<Notice> {
+pub(super) fn notice(before: &Ride, event: &RideEvent, after: &Ride) -> Option<(CarId, Brief)> {
+    let freed = |order| Some((before.held_by()?, brief(after, CarState::Free, order)));
     match &event.what {
         Happening::Requested(_) | Happening::PickedUpOffStreet { .. } | Happening::Expired => None,
         Happening::OfferEnded { .. } | Happening::Unassigned { .. } | Happening::Cancelled { .. } => {
-            let car = before.held_by()?;
-            Some(Notice { car, state: CarState::Free, order: farewell(before, &event.what) })
+            freed(farewell(before, &event.what))
         }
-        Happening::Completed { .. } => {
-            let car = before.held_by()?;
-            Some(Notice { car, state: CarState::Free, order: Some(Order::Update(after.clone())) })
-        }
+        Happening::Completed { .. } => freed(Some(Order::Update(after.clone()))),
         Happening::Offered { .. } | Happening::Assigned(_) => standing(after),
         Happening::Arrived | Happening::Started => {
-            let notice = standing(after)?;
-            Some(Notice { order: Some(Order::Update(after.clone())), ..notice })
+            let (car, brief) = standing(after)?;
+            let begins = matches!(event.what, Happening::Started);
+            Some((car, Brief { begins, order: Some(Order::Update(after.clone())), ..brief }))
         }
     }
 }
 
-/// Where the car that a ride binds stands: what it would be told if it had just come back.
-fn standing(ride: &Ride) -> Option<Notice> {
+/// Where the car that a ride binds stands: what it is told when it comes back.
+pub(super) fn standing(ride: &Ride) -> Option<(CarId, Brief)> {
     let car = ride.held_by()?;
     let assignment = Order::Assignment(ride.clone());
     let (state, order) = match ride.state {
@@ -57,7 +47,11 @@ fn standing(ride: &Ride) -> Option<Notice> {
             return None;
         }
     };
-    Some(Notice { car, state, order: Some(order) })
+    Some((car, brief(ride, state, Some(order))))
+}
+
+fn brief(ride: &Ride, state: CarState, order: Option<Order>) -> Brief {
+    Brief { ride: ride.id.clone(), version: ride.version, state, begins: false, order }
 }
 
 /// What the car hears that loses its ride, or the offer of it. A driver who declined knows.
@@ -78,18 +72,27 @@ fn farewell(before: &Ride, what: &Happening) -> Option<Order> {
     })
 }
 
-/// To be called when a car signs on: it hears again of the ride it has, or is offered. A car without one
-/// hears nothing.
-pub async fn take_up(rides: &Rides, fleet: &Fleet, car: CarId) -> Result<(), RideError> {
-    let Some(notice) = rides.ride_of(car).await?.as_ref().and_then(standing) else { return Ok(()) };
-    let state = fleet.car(car).await?.map(|view| view.state);
-    // Saying "on trip" a second time would put the meter back to zero.
-    if state != Some(notice.state) {
-        fleet.set_state(car, notice.state).await?;
-    }
-    if let Some(order) = notice.order {
-        fleet.send(car, order).await?;
-    }
+/// To be called when a car signs on: it hears again of the ride it has, or is offered, which is answered. A car
+/// without one hears nothing.
+pub async fn take_up(rides: &Rides, fleet: &Fleet, car: CarId) -> Result<Option<RideId>, RideError> {
+    let Some((car, brief)) = rides.ride_of(car).await?.as_ref().and_then(standing) else { return Ok(None) };
+    let ride = brief.ride.clone();
+    fleet.brief(car, brief).await?;
+    Ok(Some(ride))
+}
+
+/// To be called when a car says that its trip is over, and it is: a driver who says so again, because the first
+/// answer was lost, hears of it again.
+pub async fn confirm_end(fleet: &Fleet, car: CarId, ride: &Ride) -> Result<(), Closed> {
+    fleet.brief(car, brief(ride, CarState::Free, Some(Order::Update(ride.clone())))).await?;
+    Ok(())
+}
+
+/// To be called when a ride has begun off the street: its car is on a trip from now on, and its driver, if
+/// connected, hears of it.
+pub async fn begin(fleet: &Fleet, ride: &Ride) -> Result<(), Closed> {
+    let Some((car, brief)) = standing(ride) else { return Ok(()) };
+    fleet.brief(car, Brief { begins: true, ..brief }).await?;
     Ok(())
 }
 

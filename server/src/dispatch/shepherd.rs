@@ -1,9 +1,6 @@
 //! The life of one ride towards cars.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use rides_proto::ids::{CarId, RideId};
 use tokio::{
@@ -14,15 +11,17 @@ use tokio::{
 use super::{
     DispatchOptions,
     choose::{Candidate, candidates},
-    orders::{self, Notice},
+    deadline::Deadline,
+    orders,
 };
 use crate::{
     city::City,
-    fleet::Fleet,
+    fleet::{Brief, CarView, Fleet},
     rides::{
         RideError, RideLog, Rides,
+        fare::fare,
         machine::{self, Command, Refusal},
-        model::{Happening, OfferEnd, OpenOffer, Ride, RideState},
+        model::{Figures, Happening, OfferEnd, OpenOffer, Ride, RideState},
     },
 };
 
@@ -35,22 +34,33 @@ pub(super) struct Tools {
     pub(super) options: DispatchOptions,
 }
 
-/// Looks after one ride until it is over.
-pub(super) async fn follow(tools: Tools, id: RideId) -> Result<(), RideError> {
-    let feed = tools.rides.log(&id).await?;
-    let told = told_already(&feed.borrow())?;
-    Shepherd { tools, feed, told }.run().await
+/// Looks after one ride until it is over. `told`: the ride as of the last event that cars were told of, kept for
+/// the shepherd that takes over when this one fails. What was before the first one is told by
+/// [`orders::take_up`], to cars that come back.
+pub(super) async fn follow(tools: &Tools, id: &RideId, told: &mut Option<Ride>) -> Result<(), RideError> {
+    let feed = tools.rides.log(id).await?;
+    let so_far = match told.take() {
+        Some(ride) => ride,
+        None => told_already(&feed.borrow())?,
+    };
+    let told = told.insert(so_far);
+    let (lapse, give_up, abandoned) = Default::default();
+    Shepherd { tools, feed, told, lapse, give_up, abandoned }.run().await
 }
 
-struct Shepherd {
-    tools: Tools,
+struct Shepherd<'a> {
+    tools: &'a Tools,
     feed: watch::Receiver<Arc<RideLog>>,
-    /// The ride as of the last event that cars were told of. What was before this shepherd is told by
-    /// [`orders::take_up`], to cars that come back.
-    told: Ride,
+    told: &'a mut Ride,
+    /// Of the offer that is out.
+    lapse: Deadline,
+    /// Of the search for a car.
+    give_up: Deadline,
+    /// Of a trip whose car is away.
+    abandoned: Deadline,
 }
 
-impl Shepherd {
+impl Shepherd<'_> {
     async fn run(mut self) -> Result<(), RideError> {
         loop {
             let log = Arc::clone(&self.feed.borrow_and_update());
@@ -66,20 +76,17 @@ impl Shepherd {
     async fn tell(&mut self, log: &RideLog) -> Result<(), RideError> {
         for event in log.after(self.told.version) {
             let after = machine::evolve(Some(self.told.clone()), event)?;
-            if let Some(notice) = orders::notice(&self.told, event, &after) {
-                self.deliver(notice, &after).await?;
+            if let Some((car, brief)) = orders::notice(self.told, event, &after) {
+                self.deliver(car, brief, after.state).await?;
             }
-            self.told = after;
+            *self.told = after;
         }
         Ok(())
     }
 
-    async fn deliver(&self, notice: Notice, ride: &Ride) -> Result<(), RideError> {
-        let Notice { car, state, order } = notice;
-        self.tools.fleet.set_state(car, state).await?;
-        let Some(order) = order else { return Ok(()) };
-        let heard = self.tools.fleet.send(car, order).await?;
-        if !heard && ride.state == RideState::Offered {
+    async fn deliver(&self, car: CarId, brief: Brief, state: RideState) -> Result<(), RideError> {
+        let heard = self.tools.fleet.brief(car, brief).await?;
+        if !heard && state == RideState::Offered {
             self.end_offer(car, OfferEnd::CarLost).await?;
         }
         Ok(())
@@ -89,27 +96,34 @@ impl Shepherd {
     async fn attend(&mut self, log: &RideLog) -> Result<(), RideError> {
         match (log.ride.state, log.ride.held_by()) {
             (RideState::Requested, _) => self.find_car(log).await,
-            (RideState::Offered, Some(car)) => {
-                let lapses = log.ride.offer.map_or_else(Instant::now, |offer| instant(offer.expires_at));
-                if self.nothing_until(lapses).await? {
-                    self.end_offer(car, OfferEnd::TimedOut).await?;
-                }
-                Ok(())
-            }
+            (RideState::Offered, Some(car)) => self.await_answer(car, log.ride.offer).await,
             (RideState::Assigned | RideState::Arrived, Some(car)) => self.keep_car(car).await,
+            (RideState::OnTrip, Some(car)) => self.see_home(car, &log.ride).await,
             _ => self.feed.changed().await.map_err(|_| RideError::Closed),
         }
+    }
+
+    /// Gives the driver time to answer. A car that could not, for it was away, may be asked again.
+    async fn await_answer(&mut self, car: CarId, offer: Option<OpenOffer>) -> Result<(), RideError> {
+        let now = Instant::now();
+        let lapses = offer.map_or(now, |offer| self.lapse.of(offer.expires_at, SystemTime::now(), now));
+        if self.nothing_until(lapses).await? {
+            let heard = self.tools.fleet.car(car).await?.is_some_and(|view| view.connected);
+            self.end_offer(car, if heard { OfferEnd::TimedOut } else { OfferEnd::CarLost }).await?;
+        }
+        Ok(())
     }
 
     /// Asks the best car, and the next one when that is taken; looks again until it is time to give up.
     async fn find_car(&mut self, log: &RideLog) -> Result<(), RideError> {
         let pickup = self.tools.city.snap(log.ride.booking.pickup.at);
-        let give_up = instant(waiting_since(log) + self.tools.options.give_up);
+        let give_up = waiting_since(log) + self.tools.options.give_up;
+        let give_up = self.give_up.of(give_up, SystemTime::now(), Instant::now());
         loop {
             if Instant::now() >= give_up {
                 return void(self.tools.rides.command(&log.ride.id, Command::Expire).await);
             }
-            let Tools { city, fleet, options, .. } = &self.tools;
+            let Tools { city, fleet, options, .. } = self.tools;
             for candidate in candidates(city, fleet, &pickup, &log.ride.passed_over).await? {
                 if self.ask(&log.ride.id, candidate).await? {
                     return Ok(());
@@ -137,6 +151,28 @@ impl Shepherd {
         while self.nothing_until(Instant::now() + self.tools.options.grace).await? {
             if self.tools.fleet.car(car).await?.is_none_or(|view| view.crew.is_none()) {
                 return void(self.tools.rides.command(&self.told.id, Command::Unassign { car }).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// A trip is its car's, however long that is away; but one whose car never comes back does not stay open.
+    async fn see_home(&mut self, car: CarId, ride: &Ride) -> Result<(), RideError> {
+        let Tools { fleet, rides, options, .. } = self.tools;
+        let planned_end = ride.started_at.unwrap_or(ride.updated_at) + ride.booking.plan.duration;
+        let abandoned_at =
+            self.abandoned.of(planned_end + options.abandoned, SystemTime::now(), Instant::now());
+        let mut last = None;
+        while self.nothing_until(Instant::now() + options.grace).await? {
+            if let Some(view) = fleet.car(car).await? {
+                // One that is known only through reports does not sign on to be told what it is doing.
+                if let Some((car, brief)) = orders::standing(ride) {
+                    fleet.brief(car, brief).await?;
+                }
+                last = Some((view, SystemTime::now()));
+            } else if Instant::now() >= abandoned_at {
+                let end = abandoned(ride, last);
+                return void(rides.command(&ride.id, end).await);
             }
         }
         Ok(())
@@ -172,13 +208,22 @@ fn void(outcome: Result<Ride, RideError>) -> Result<(), RideError> {
     }
 }
 
+/// The end of a trip whose car was last seen as `last`, if it was: as planned; without a plan, as driven so far.
+fn abandoned(ride: &Ride, last: Option<(CarView, SystemTime)>) -> Command {
+    let booking = &ride.booking;
+    let driven = last.filter(|(view, _)| view.ride.as_ref() == Some(&ride.id));
+    let (figures, at) = match (&booking.dropoff, driven) {
+        (None, Some((CarView { at: Some(at), meter_m: Some(meter_m), .. }, seen))) => {
+            let (distance_m, duration) = (meter_m.round() as u32, machine::trip_time(ride, seen, seen));
+            (Figures { distance_m, duration, fare: fare(distance_m, duration, booking.kind) }, at)
+        }
+        (dropoff, _) => (booking.plan, dropoff.as_ref().unwrap_or(&booking.pickup).at),
+    };
+    Command::DropOff { car: None, figures, at }
+}
+
 /// When the ride began to wait for a car: booked, or its car lost.
 fn waiting_since(log: &RideLog) -> SystemTime {
     let lost = log.events.iter().rev().find(|event| matches!(event.what, Happening::Unassigned { .. }));
     lost.map_or(log.ride.requested_at, |event| event.time)
-}
-
-/// The instant of a time of day, by what is left until then: the clock may be set, the instant stands.
-fn instant(time: SystemTime) -> Instant {
-    Instant::now() + time.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
 }

@@ -45,7 +45,7 @@ async fn run(tools: Tools, mut opened: mpsc::Receiver<RideId>, mut gone: mpsc::R
     loop {
         tokio::select! {
             Some(ride) = opened.recv() => { herd.spawn(look_after(tools.clone(), ride)); }
-            Some(car) = gone.recv() => { herd.spawn(let_go(tools.rides.clone(), car)); }
+            Some(car) = gone.recv() => { herd.spawn(let_go(tools.clone(), car)); }
             Some(ended) = herd.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "a shepherd died");
@@ -58,8 +58,9 @@ async fn run(tools: Tools, mut opened: mpsc::Receiver<RideId>, mut gone: mpsc::R
 
 /// A new shepherd takes over from one that failed.
 async fn look_after(tools: Tools, ride: RideId) {
+    let mut told = None;
     loop {
-        match shepherd::follow(tools.clone(), ride.clone()).await {
+        match shepherd::follow(&tools, &ride, &mut told).await {
             Ok(()) | Err(RideError::Closed) => return,
             Err(error) => tracing::warn!(%ride, %error, "trying again to look after a ride"),
         }
@@ -67,10 +68,11 @@ async fn look_after(tools: Tools, ride: RideId) {
     }
 }
 
-/// Takes the ride, or the offer of it, from a car that went away. Passengers stay in: a trip goes on.
-async fn let_go(rides: Rides, car: CarId) {
+/// Takes the ride, or the offer of it, from a car that went away, and has not come back while the journal took
+/// nothing. Passengers stay in: a trip goes on.
+async fn let_go(tools: Tools, car: CarId) {
     loop {
-        match try_let_go(&rides, car).await {
+        match try_let_go(&tools, car).await {
             Ok(()) | Err(RideError::Refused(_) | RideError::Closed) => return,
             Err(error) => tracing::warn!(%car, %error, "trying again to free the ride of a lost car"),
         }
@@ -78,7 +80,10 @@ async fn let_go(rides: Rides, car: CarId) {
     }
 }
 
-async fn try_let_go(rides: &Rides, car: CarId) -> Result<(), RideError> {
+async fn try_let_go(Tools { rides, fleet, .. }: &Tools, car: CarId) -> Result<(), RideError> {
+    if fleet.car(car).await?.is_some_and(|view| view.crew.is_some()) {
+        return Ok(());
+    }
     let Some(ride) = rides.ride_of(car).await? else { return Ok(()) };
     let command = match ride.state {
         RideState::Offered => Command::EndOffer { car, why: OfferEnd::CarLost },

@@ -20,11 +20,11 @@ use super::{metrics, patience::Patience};
 
 /// How long to leave the listener alone when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// A peer that answers no ping for longer than `PING_TIMEOUT` is gone.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// A peer that acknowledges nothing, or reads nothing, for so long is gone.
-const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(30);
+/// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
+/// nobody who vanished holds one for 30 s.
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(25);
+/// Between two questions of the kernel's to a peer to whom nothing is said.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// What a peer that does not read can make us hold: in the kernel, and per HTTP/2 stream. The kernel doubles
 /// the first.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -42,6 +42,10 @@ pub struct Limits {
     pub streams: u32,
     /// How long a client may take to begin, and to send the headers of a request.
     pub headers: Duration,
+    /// How often an HTTP/2 client is asked whether it is there.
+    pub ping: Duration,
+    /// How long it may take to answer.
+    pub pong: Duration,
     /// How long calls may take to end once the server goes.
     pub drain: Duration,
 }
@@ -52,6 +56,8 @@ impl Default for Limits {
             connections: 10_000,
             streams: 256,
             headers: Duration::from_secs(30),
+            ping: Duration::from_secs(10),
+            pong: Duration::from_secs(5),
             drain: Duration::from_secs(10),
         }
     }
@@ -134,8 +140,8 @@ fn http(limits: Limits) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_interval(limits.ping)
+        .keep_alive_timeout(limits.pong)
         .max_concurrent_streams(limits.streams)
         .max_send_buf_size(STREAM_SEND_BUFFER);
     builder
@@ -144,7 +150,8 @@ fn http(limits: Limits) -> Builder<TokioExecutor> {
 fn tune(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNACKNOWLEDGED_LIMIT))?;
+    let keepalive = TcpKeepalive::new().with_time(UNACKNOWLEDGED_LIMIT).with_interval(KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&keepalive)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
     #[cfg(target_os = "linux")]
     {
@@ -152,4 +159,25 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
         socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// L15: over HTTP/1.1 nobody answers pings, and the kernel watches over who is there.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_kernel_gives_up_who_vanished_and_keeps_little_for_who_does_not_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = accept(&listener).await;
+        tune(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_LIMIT));
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), UNACKNOWLEDGED_LIMIT);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER);
+    }
 }

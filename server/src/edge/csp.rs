@@ -4,25 +4,26 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-/// Lets `html` load what comes from this origin, and run the scripts that stand in it now: Trunk puts a small
-/// one there to start the page. Everything else is forbidden, inline styles included.
+/// Lets `html` load what comes from this origin, and use the scripts and styles that stand in it now: Trunk puts the
+/// page's styles there, and a small script to start it. Everything else is forbidden, style attributes included.
 pub(super) fn policy(html: &str) -> HeaderValue {
-    let hashes: String = inline_scripts(html)
-        .map(|script| format!(" 'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script))))
-        .collect();
+    let (scripts, styles) = (hashes(html, "script"), hashes(html, "style"));
     let policy = format!(
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; \
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{scripts}; style-src 'self'{styles}; \
          connect-src 'self'; img-src 'self' data:; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-fn inline_scripts(html: &str) -> impl Iterator<Item = &str> {
-    html.split("<script").skip(1).filter_map(|rest| {
+/// A hash for every such element whose content stands in `html`, as the policy wants them.
+fn hashes(html: &str, tag: &str) -> String {
+    let (begin, end) = (format!("<{tag}"), format!("</{tag}>"));
+    let contents = html.split(&begin).skip(1).filter_map(|rest| {
         let (attributes, rest) = rest.split_once('>')?;
-        let (script, _) = rest.split_once("</script>")?;
-        (!attributes.contains("src=")).then_some(script)
-    })
+        let (content, _) = rest.split_once(&end)?;
+        (!attributes.contains("src=")).then_some(content)
+    });
+    contents.map(|content| format!(" 'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(content)))).collect()
 }
 
 #[cfg(test)]
@@ -36,6 +37,15 @@ mod tests {
         let policy = policy.to_str().unwrap();
         // printf 'alert(1)' | openssl dgst -sha256 -binary | base64
         assert!(policy.contains("'wasm-unsafe-eval' 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';"));
+        assert_eq!(policy.matches("sha256-").count(), 1);
+    }
+
+    #[test]
+    fn inline_styles_are_allowed_by_their_hash() {
+        let policy = policy("<head><style>p{}</style></head><p style=\"color:red\">");
+        let policy = policy.to_str().unwrap();
+        // printf 'p{}' | openssl dgst -sha256 -binary | base64
+        assert!(policy.contains("style-src 'self' 'sha256-gG2yISYereRMiG2lMXrbiUgi0Ubw9p7QCeWcroOvy9Y=';"));
         assert_eq!(policy.matches("sha256-").count(), 1);
     }
 

@@ -1,17 +1,18 @@
 //! Whether the server is up, for whoever asks: gRPC health, `/healthz`, `/readyz`, and `/metrics`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::{pin::Pin, sync::Arc};
 
 use axum::{Router, extract::State, routing::get};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{StatusCode, header::CONTENT_TYPE};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{self, HealthServer},
-    server::{HealthReporter, health_reporter},
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{self, HealthServer},
 };
 
 use super::Contract;
@@ -19,32 +20,66 @@ use super::Contract;
 /// Says whether the server takes calls. Cheap to clone; all clones say the same.
 #[derive(Clone)]
 pub struct Health {
-    reporter: HealthReporter,
     contract: Arc<Contract>,
-    serving: Arc<AtomicBool>,
+    serving: watch::Sender<bool>,
 }
 
 impl Health {
     /// Not serving yet, and the gRPC service that says so, for the server as a whole and for each service.
-    pub async fn new(contract: Arc<Contract>) -> (Self, HealthServer<impl health_server::Health>) {
-        let (reporter, service) = health_reporter();
-        let health = Self { reporter, contract, serving: Arc::new(AtomicBool::new(false)) };
-        health.set_serving(false).await;
-        (health, service)
+    pub fn new(contract: Arc<Contract>) -> (Self, HealthServer<impl health_server::Health>) {
+        let health = Self { contract, serving: watch::Sender::new(false) };
+        (health.clone(), HealthServer::new(health))
     }
 
     /// From now on the server takes calls, or takes no more.
-    pub async fn set_serving(&self, serving: bool) {
-        self.serving.store(serving, Ordering::Relaxed);
-        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        self.reporter.set_service_status("", status).await;
-        for service in self.contract.services() {
-            self.reporter.set_service_status(service, status).await;
-        }
+    pub fn set_serving(&self, serving: bool) {
+        self.serving.send_replace(serving);
     }
 
     fn is_serving(&self) -> bool {
-        self.serving.load(Ordering::Relaxed)
+        *self.serving.borrow()
+    }
+
+    /// The empty name is the server as a whole.
+    fn knows(&self, service: &str) -> bool {
+        service.is_empty() || self.contract.services().iter().any(|name| name == service)
+    }
+}
+
+fn answer(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
+}
+
+fn status(serving: bool) -> ServingStatus {
+    if serving { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
+/// Written out, because the one of `tonic-health` ends the watch of a service that it does not know, where the
+/// protocol says to go on: it could still come. Here none ever does.
+#[tonic::async_trait]
+impl health_server::Health for Health {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if !self.knows(&request.get_ref().service) {
+            return Err(Status::not_found("this server has no such service"));
+        }
+        Ok(Response::new(answer(status(self.is_serving()))))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let statuses = if self.knows(&request.get_ref().service) {
+            WatchStream::new(self.serving.subscribe()).map(status).boxed()
+        } else {
+            stream::once(async { ServingStatus::ServiceUnknown }).chain(stream::pending()).boxed()
+        };
+        Ok(Response::new(Box::pin(statuses.map(|status| Ok(answer(status))))))
     }
 }
 

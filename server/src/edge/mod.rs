@@ -47,11 +47,11 @@ pub struct Options {
     pub allow_origins: Vec<String>,
     /// Answers the probes.
     pub health: Health,
-    /// What is served, to name calls in the figures.
+    /// What is served: to name calls in the figures, and to know uploads.
     pub contract: Arc<Contract>,
     /// What `/metrics` shows.
     pub figures: PrometheusHandle,
-    /// Cancelled when the server is to end: streams end then, with UNAVAILABLE.
+    /// Cancelled when the server is to end: streams end then, and new calls are refused, with UNAVAILABLE.
     pub shutdown: CancellationToken,
 }
 
@@ -59,8 +59,9 @@ pub struct Options {
 ///
 /// Fails if an allowed origin is not one.
 pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
+    let bounds = calls::Bounds { shutdown: options.shutdown, contract: Arc::clone(&options.contract) };
     let calls = services
-        .layer(middleware::from_fn_with_state(options.shutdown, calls::bound))
+        .layer(middleware::from_fn_with_state(bounds, calls::bound))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(options.contract, metrics::count))
         .layer(GrpcWebLayer::new());

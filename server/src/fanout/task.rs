@@ -21,7 +21,7 @@ use crate::positions::FleetTick;
 #[derive(Clone, Debug)]
 pub struct Fanout {
     boards: watch::Receiver<Arc<Board>>,
-    epoch: Arc<str>,
+    pub(super) epoch: Arc<str>,
     opening: Bytes,
 }
 

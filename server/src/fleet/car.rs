@@ -4,11 +4,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rides_proto::{
     geo::LatLng,
-    ids::CarNumber,
+    ids::{CarNumber, RideId},
     tiles::{Cell, WorldPoint},
 };
 
-use super::{CarView, FreeCar, LinkId};
+use super::{Brief, CarView, FreeCar, LinkId};
 use crate::{
     positions::{CarDot, CarState, Heading},
     rides::model::Crew,
@@ -29,8 +29,8 @@ pub(super) struct Car {
     pub(super) crew: Option<Crew>,
     pub(super) link: Option<LinkId>,
     pub(super) on_duty: bool,
-    /// What dispatch has it do, whether on duty or not.
-    job: CarState,
+    /// What its last ride has it do, whether on duty or not.
+    job: Option<Job>,
     at: Option<(LatLng, WorldPoint)>,
     heading: Heading,
     meter_m: Option<f64>,
@@ -43,6 +43,16 @@ pub(super) struct Car {
     pub(super) touched: bool,
 }
 
+/// A ride as the car knows it.
+#[derive(Debug)]
+struct Job {
+    ride: RideId,
+    version: u64,
+    state: CarState,
+    /// The connection on which the driver was told.
+    told: Option<LinkId>,
+}
+
 impl Car {
     pub(super) fn new(number: CarNumber) -> Self {
         Self {
@@ -50,7 +60,7 @@ impl Car {
             crew: None,
             link: None,
             on_duty: false,
-            job: CarState::Free,
+            job: None,
             at: None,
             heading: Heading::default(),
             meter_m: None,
@@ -61,8 +71,20 @@ impl Car {
         }
     }
 
-    /// Applies a position; one older than the last is ignored.
-    pub(super) fn report(&mut self, at: LatLng, heading_deg: Option<f64>, time: SystemTime) {
+    /// Applies a position; one older than the last is ignored. `clock`: the time of day here, which may have
+    /// been set since.
+    pub(super) fn report(
+        &mut self,
+        at: LatLng,
+        heading_deg: Option<f64>,
+        time: SystemTime,
+        clock: SystemTime,
+    ) {
+        if self.reported > clock {
+            self.forget_clock();
+        }
+        // A car whose clock is ahead must not shut out its own later reports.
+        let time = time.min(clock);
         if time < self.reported {
             return;
         }
@@ -73,7 +95,7 @@ impl Car {
             (None, Some((last, _))) if moved_m >= TURNING_M => Heading::from_deg(last.bearing_deg(at)),
             _ => self.heading,
         };
-        if self.job == CarState::OnTrip {
+        if self.doing() == CarState::OnTrip {
             self.meter_m = self.meter_m.map(|meter| meter + moved_m);
         }
         self.at = Some((at, WorldPoint::of(at)));
@@ -84,17 +106,39 @@ impl Car {
         self.reported = SystemTime::UNIX_EPOCH;
     }
 
-    /// Gives it something to do; a trip starts the meter at zero.
-    pub(super) fn set_job(&mut self, job: CarState) {
-        self.job = job;
-        if job == CarState::OnTrip {
-            self.meter_m = Some(0.0);
+    /// Does what its ride has it do from now on. False: the driver need not hear of it, for it is late, or was
+    /// heard.
+    pub(super) fn brief(&mut self, brief: &Brief) -> bool {
+        let Brief { version, state, begins, .. } = *brief;
+        let known = self.job.as_ref().filter(|job| job.ride == brief.ride);
+        match known {
+            Some(job) if version < job.version => return false,
+            // The end of an earlier ride is still worth hearing, and frees no car from this one.
+            None if self.doing() != CarState::Free && !(begins && version == 1) => {
+                return state == CarState::Free;
+            }
+            _ => {}
         }
+        let heard =
+            self.link.is_some() && known.is_some_and(|job| job.version == version && job.told == self.link);
+        let runs = known.is_some_and(|job| job.state == CarState::OnTrip) && self.meter_m.is_some();
+        if begins && !runs {
+            self.meter_m = Some(0.0);
+        } else if known.is_none() {
+            self.meter_m = None;
+        }
+        self.job = Some(Job { ride: brief.ride.clone(), version, state, told: self.link });
+        !heard
+    }
+
+    fn doing(&self) -> CarState {
+        self.job.as_ref().map_or(CarState::Free, |job| job.state)
     }
 
     /// Off duty is what a car is only between rides: a break begins when the ride is done.
     fn state(&self) -> CarState {
-        if self.job == CarState::Free && !self.on_duty { CarState::OffDuty } else { self.job }
+        let doing = self.doing();
+        if doing == CarState::Free && !self.on_duty { CarState::OffDuty } else { doing }
     }
 
     /// As the map should show it; `None` before its first position.
@@ -125,13 +169,14 @@ impl Car {
             heading: self.heading,
             state: self.state(),
             connected: self.link.is_some(),
+            ride: self.job.as_ref().map(|job| job.ride.clone()),
             meter_m: self.meter_m,
         }
     }
 
     /// Whether it has been away for longer than it is waited for.
     pub(super) fn is_given_up(&self, now: Instant, grace: Duration) -> bool {
-        let patience = match (self.job, &self.crew) {
+        let patience = match (self.doing(), &self.crew) {
             (CarState::OnTrip, _) => grace.max(ABOARD),
             (_, Some(_)) => grace,
             (_, None) => UNHEARD,
@@ -152,48 +197,123 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(s)
     }
 
+    /// A brief of ride `ride`, of which the trip begins with the version that says so.
+    fn brief(ride: &str, version: u64, state: CarState) -> Brief {
+        let begins = state == CarState::OnTrip;
+        Brief { ride: RideId::new(ride), version, state, begins, order: None }
+    }
+
+    impl Car {
+        fn hears_at(&mut self, at: LatLng, heading_deg: Option<f64>, second: u64) {
+            self.report(at, heading_deg, seconds(second), seconds(1_000));
+        }
+    }
+
     #[test]
     fn a_standing_car_keeps_looking_where_it_was_going() {
         let mut car = Car::new(CarNumber(1));
-        car.report(at(60.0, 25.0), None, seconds(1));
-        car.report(at(60.0, 25.001), None, seconds(2));
+        car.hears_at(at(60.0, 25.0), None, 1);
+        car.hears_at(at(60.0, 25.001), None, 2);
         assert_eq!(car.view().heading, Heading::from_deg(90.0));
-        car.report(at(60.000_001, 25.001), None, seconds(3));
+        car.hears_at(at(60.000_001, 25.001), None, 3);
         assert_eq!(car.view().heading, Heading::from_deg(90.0));
-        car.report(at(60.000_001, 25.001), Some(180.0), seconds(4));
+        car.hears_at(at(60.000_001, 25.001), Some(180.0), 4);
         assert_eq!(car.view().heading, Heading::from_deg(180.0));
     }
 
     #[test]
     fn a_late_report_changes_nothing() {
         let mut car = Car::new(CarNumber(1));
-        car.report(at(60.0, 25.0), None, seconds(5));
-        car.report(at(61.0, 25.0), None, seconds(4));
+        car.hears_at(at(60.0, 25.0), None, 5);
+        car.hears_at(at(61.0, 25.0), None, 4);
         assert_eq!(car.place(), Some(at(60.0, 25.0)));
+    }
+
+    /// L13: the clock here was set back by an hour.
+    #[test]
+    fn a_clock_that_is_set_back_stops_no_car() {
+        let mut car = Car::new(CarNumber(1));
+        car.report(at(60.0, 25.0), None, seconds(7_200), seconds(7_200));
+        for (n, lat) in [(0, 60.1), (1, 60.2)] {
+            car.report(at(lat, 25.0), None, seconds(3_600 + n), seconds(3_600 + n));
+            assert_eq!(car.place(), Some(at(lat, 25.0)));
+        }
+        car.report(at(61.0, 25.0), None, seconds(3_600), seconds(3_602));
+        assert_eq!(car.place(), Some(at(60.2, 25.0)), "late by the new time");
     }
 
     #[test]
     fn the_meter_runs_only_on_a_trip_and_keeps_the_last_one() {
         let mut car = Car::new(CarNumber(1));
         let minute = 1.0 / 60.0;
-        car.report(at(60.0, 25.0), None, seconds(1));
+        car.hears_at(at(60.0, 25.0), None, 1);
         assert_eq!(car.view().meter_m, None);
-        car.set_job(CarState::OnTrip);
-        car.report(at(60.0 + minute, 25.0), None, seconds(2));
-        car.set_job(CarState::Free);
-        car.report(at(60.0 + 2.0 * minute, 25.0), None, seconds(3));
+        car.brief(&brief("a", 5, CarState::OnTrip));
+        car.hears_at(at(60.0 + minute, 25.0), None, 2);
+        car.brief(&brief("a", 5, CarState::OnTrip));
+        car.brief(&brief("a", 6, CarState::Free));
+        car.hears_at(at(60.0 + 2.0 * minute, 25.0), None, 3);
         let meter = car.view().meter_m.expect("a trip was made");
         assert!((meter - 1853.0).abs() < 1.0, "{meter}");
-        car.set_job(CarState::OnTrip);
+        car.brief(&brief("b", 2, CarState::Offered));
+        assert_eq!(car.view().meter_m, None, "another ride's");
+        car.brief(&brief("b", 5, CarState::OnTrip));
         assert_eq!(car.view().meter_m, Some(0.0));
+    }
+
+    #[test]
+    fn a_trip_whose_beginning_was_not_seen_is_not_metered() {
+        let mut car = Car::new(CarNumber(1));
+        car.brief(&Brief { begins: false, ..brief("a", 5, CarState::OnTrip) });
+        assert_eq!((car.view().state, car.view().meter_m), (CarState::OnTrip, None));
+    }
+
+    #[test]
+    fn what_is_late_of_one_ride_undoes_nothing() {
+        let mut car = Car::new(CarNumber(1));
+        assert!(car.brief(&brief("a", 3, CarState::ToPickup)));
+        assert!(!car.brief(&brief("a", 2, CarState::Offered)));
+        assert_eq!(car.view().state, CarState::ToPickup);
+        assert!(car.brief(&brief("a", 4, CarState::Free)));
+        assert!(!car.brief(&brief("a", 3, CarState::ToPickup)), "it would never be free again");
+        assert_eq!(car.view().ride, Some(RideId::new("a")));
+        assert_eq!(car.doing(), CarState::Free);
+    }
+
+    #[test]
+    fn a_ride_off_the_street_takes_the_car_from_one_whose_end_it_has_not_heard() {
+        let mut car = Car::new(CarNumber(1));
+        car.brief(&brief("a", 5, CarState::OnTrip));
+        assert!(!car.brief(&brief("b", 2, CarState::Offered)), "one ride at a time");
+        assert!(car.brief(&brief("b", 1, CarState::OnTrip)));
+        assert!(car.brief(&brief("a", 6, CarState::Free)), "the driver hears of the end");
+        let view = car.view();
+        assert_eq!(
+            (view.state, view.ride, view.meter_m),
+            (CarState::OnTrip, Some(RideId::new("b")), Some(0.0))
+        );
+    }
+
+    #[test]
+    fn a_driver_hears_each_version_once_on_each_connection() {
+        let mut car = Car::new(CarNumber(1));
+        for link in 1..=2 {
+            car.link = Some(LinkId(link));
+            assert!(car.brief(&brief("a", 3, CarState::ToPickup)));
+            assert!(!car.brief(&brief("a", 3, CarState::ToPickup)));
+        }
+        car.link = None;
+        car.brief(&brief("a", 4, CarState::AtPickup));
+        car.link = Some(LinkId(3));
+        assert!(car.brief(&brief("a", 4, CarState::AtPickup)), "nobody heard it");
     }
 
     #[test]
     fn a_break_begins_when_the_ride_is_done() {
         let mut car = Car::new(CarNumber(1));
-        car.set_job(CarState::ToPickup);
+        car.brief(&brief("a", 3, CarState::ToPickup));
         assert_eq!(car.view().state, CarState::ToPickup);
-        car.set_job(CarState::Free);
+        car.brief(&brief("a", 4, CarState::Free));
         assert_eq!(car.view().state, CarState::OffDuty);
     }
 }

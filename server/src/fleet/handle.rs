@@ -7,13 +7,10 @@ use tokio::{
 };
 
 use super::{
-    CarLink, CarView, Closed, FleetOptions, FreeCar, LinkId, Order, Report,
+    Brief, CarLink, CarView, Closed, FleetOptions, FreeCar, LinkId, Report,
     task::{self, Input},
 };
-use crate::{
-    positions::{CarState, FleetTick},
-    rides::model::Crew,
-};
+use crate::{positions::FleetTick, rides::model::Crew};
 
 /// How many inputs may wait for the fleet's task before those who bring more must wait too.
 const INBOX: usize = 1024;
@@ -36,7 +33,7 @@ impl Fleet {
         (Self { inputs }, tokio::spawn(task::run(options, inbox, ticks, gone)))
     }
 
-    /// Connects a car; the newest connection is the car, and an older one gets [`Order::Superseded`]. A car
+    /// Connects a car; the newest connection is the car, and an older one gets [`Order::Superseded`](super::Order::Superseded). A car
     /// that comes back before it was given up keeps its number, its state and its meter.
     pub async fn sign_on(&self, crew: Crew, at: Option<LatLng>) -> Result<CarLink, Closed> {
         self.ask(|reply| Input::SignOn { crew, at, reply }).await
@@ -62,16 +59,11 @@ impl Fleet {
         self.tell(Input::SetDuty { car, link, on_duty }).await
     }
 
-    /// What the car does now, as its ride has it; [`CarState::OnTrip`] starts the meter at zero. A car that is
-    /// not on the map is left alone.
-    pub async fn set_state(&self, car: CarId, state: CarState) -> Result<(), Closed> {
-        self.tell(Input::SetState { car, state }).await
-    }
-
-    /// Tells the driver something. False: the car is not connected, or did not take its orders and is cut now.
-    pub async fn send(&self, car: CarId, order: Order) -> Result<bool, Closed> {
-        let order = Box::new(order);
-        self.ask(|reply| Input::Send { car, order, reply }).await
+    /// Says what became of a ride that is, or was, this car's. False: there is an order that the driver did
+    /// not get, for the car is not connected, or did not take its orders and is cut now.
+    pub async fn brief(&self, car: CarId, brief: Brief) -> Result<bool, Closed> {
+        let brief = Box::new(brief);
+        self.ask(|reply| Input::Brief { car, brief, reply }).await
     }
 
     /// Up to `limit` cars that can take a ride now, as the crow flies, nearest first.

@@ -97,6 +97,25 @@ pub enum Order {
     Superseded,
 }
 
+/// What one version of a ride means to its car.
+///
+/// Briefs of one ride count in the order of their versions, from whoever they come and however late: an older
+/// one than the car has is dropped, with its order. A brief of a second ride is dropped while the first has the
+/// car, unless the ride begins with it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Brief {
+    /// Which ride.
+    pub ride: RideId,
+    /// As of which of its events.
+    pub version: u64,
+    /// What the car does from now on. [`CarState::Free`]: the ride is not its ride any more.
+    pub state: CarState,
+    /// Whether the trip begins with this version: the meter starts at zero.
+    pub begins: bool,
+    /// What the driver is told, once on each connection.
+    pub order: Option<Order>,
+}
+
 /// A ride offered to a driver.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Offer {
@@ -132,7 +151,10 @@ pub struct CarView {
     pub state: CarState,
     /// Whether orders reach it.
     pub connected: bool,
-    /// Metres since its last trip began, standing still once that trip is over. `None`: no trip yet.
+    /// The ride of its last [`Brief`], which may be over.
+    pub ride: Option<RideId>,
+    /// Metres driven since the trip of that ride began, standing still once it is over. `None`: there was no
+    /// trip yet, or its beginning was not seen here.
     pub meter_m: Option<f64>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rides_proto::{
@@ -11,12 +11,12 @@ use rides_proto::{
 };
 
 use super::{
-    CarView, FreeCar, LinkId, Report,
+    Brief, CarView, FreeCar, LinkId, Report,
     car::Car,
     cells::{Changes, FreeIndex},
 };
 use crate::{
-    positions::{CarDot, CarState, CellChange},
+    positions::{CarDot, CellChange},
     rides::model::Crew,
 };
 
@@ -76,11 +76,11 @@ impl FleetState {
         });
     }
 
-    /// Applies a position. A car nobody knew appears off duty.
-    pub(super) fn report(&mut self, report: &Report, now: Instant) {
+    /// Applies a position, given the time of day. A car nobody knew appears off duty.
+    pub(super) fn report(&mut self, report: &Report, now: Instant, clock: SystemTime) {
         self.appear(report.car);
         self.update(report.car, |car| {
-            car.report(report.at, report.heading_deg, report.time);
+            car.report(report.at, report.heading_deg, report.time, clock);
             if car.crew.is_none() {
                 car.away_since = Some(now);
             }
@@ -91,8 +91,10 @@ impl FleetState {
         self.update(id, |car| car.on_duty = on_duty);
     }
 
-    pub(super) fn set_state(&mut self, id: CarId, state: CarState) {
-        self.update(id, |car| car.set_job(state));
+    /// Whether the driver is to hear of it: what is late, or was told before, is no news. Nor is there anything
+    /// late about a car that is not here.
+    pub(super) fn brief(&mut self, id: CarId, brief: &Brief) -> bool {
+        self.update(id, |car| car.brief(brief)).unwrap_or(true)
     }
 
     pub(super) fn nearest_free(&self, at: LatLng, limit: usize) -> Vec<FreeCar> {

@@ -14,11 +14,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{CarLink, CarView, FleetOptions, FreeCar, LinkId, OUTBOX, Order, Report, state::FleetState};
-use crate::{
-    positions::{CarState, FleetTick},
-    rides::model::Crew,
+use super::{
+    Brief, CarLink, CarView, FleetOptions, FreeCar, LinkId, OUTBOX, Order, Report, state::FleetState,
 };
+use crate::{positions::FleetTick, rides::model::Crew};
 
 /// Everything the fleet can be told or asked.
 #[derive(Debug)]
@@ -28,8 +27,7 @@ pub(super) enum Input {
     LinkLost { car: CarId, link: LinkId },
     Report(Vec<Report>),
     SetDuty { car: CarId, link: LinkId, on_duty: bool },
-    SetState { car: CarId, state: CarState },
-    Send { car: CarId, order: Box<Order>, reply: oneshot::Sender<bool> },
+    Brief { car: CarId, brief: Box<Brief>, reply: oneshot::Sender<bool> },
     NearestFree { at: LatLng, limit: usize, reply: oneshot::Sender<Vec<FreeCar>> },
     Car { car: CarId, reply: oneshot::Sender<Option<CarView>> },
 }
@@ -99,8 +97,7 @@ impl Owner {
                     self.state.set_duty(car, on_duty);
                 }
             }
-            Input::SetState { car, state } => self.state.set_state(car, state),
-            Input::Send { car, order, reply } => drop(reply.send(self.send(car, *order))),
+            Input::Brief { car, brief, reply } => drop(reply.send(self.brief(car, *brief))),
             Input::NearestFree { at, limit, reply } => drop(reply.send(self.state.nearest_free(at, limit))),
             Input::Car { car, reply } => drop(reply.send(self.state.car(car))),
         }
@@ -142,9 +139,16 @@ impl Owner {
     fn report(&mut self, reports: &[Report]) {
         let (instant, clock) = (now(), SystemTime::now());
         for report in reports {
-            // A car whose clock is ahead must not shut out its own later reports.
-            let report = Report { time: report.time.min(clock), ..*report };
-            self.state.report(&report, instant);
+            self.state.report(report, instant, clock);
+        }
+    }
+
+    /// What is late, or was heard before, needs no order and is as good as told.
+    fn brief(&mut self, car: CarId, brief: Brief) -> bool {
+        let is_news = self.state.brief(car, &brief);
+        match brief.order {
+            Some(order) if is_news => self.send(car, order),
+            _ => true,
         }
     }
 

@@ -37,7 +37,8 @@ impl<'a> Draft<'a> {
         self.requests.get(id)
     }
 
-    /// Opens a ride under a new id, with a command that does so.
+    /// Opens a ride under a new id, with a command that does so. A start off the street that took effect before
+    /// opens nothing, and answers the ride it opened then.
     pub(super) fn open(
         &mut self,
         id: RideId,
@@ -45,7 +46,10 @@ impl<'a> Draft<'a> {
         request: Option<RequestKey>,
         now: SystemTime,
     ) -> Result<Ride, RideError> {
-        let Decision::Happens(what) = machine::decide(None, command, now)? else {
+        if let Some(ride) = self.started_before(command) {
+            return Ok(ride);
+        }
+        let Decision::Happens(what) = machine::decide(None, command)? else {
             return Err(Refusal::NoSuchRide.into());
         };
         self.add(id, None, what, request, now)
@@ -58,7 +62,7 @@ impl<'a> Draft<'a> {
         command: &Command,
         now: SystemTime,
     ) -> Result<Ride, RideError> {
-        match machine::decide(Some(&log.ride), command, now)? {
+        match machine::decide(Some(&log.ride), command)? {
             Decision::Already => Ok(log.ride.clone()),
             Decision::Happens(what) => self.add(log.ride.id.clone(), Some(log), what, None, now),
         }
@@ -91,6 +95,20 @@ impl<'a> Draft<'a> {
         self.entries.push(Entry { event, request });
         self.changes.rides.insert(id, Arc::new(after));
         Ok(ride)
+    }
+
+    /// The ride that the same start opened, while its trip goes on. A start has no key of its own: it is the same
+    /// when the same driver took the same passengers in the same car.
+    fn started_before(&self, command: &Command) -> Option<Ride> {
+        let Command::StartOffStreet { booking, crew, .. } = command else { return None };
+        let log = self.ride(self.ride_of(crew.car)?)?;
+        let Happening::PickedUpOffStreet { booking: earlier, crew: same, .. } = &log.events.first()?.what
+        else {
+            return None;
+        };
+        let again =
+            crew == same && (booking.kind, &booking.passengers) == (earlier.kind, &earlier.passengers);
+        again.then(|| log.ride.clone())
     }
 
     /// One ride a car: the one rule that a ride by itself cannot know.

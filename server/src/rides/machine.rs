@@ -112,9 +112,6 @@ pub enum Refusal {
     /// Another car has the ride, or the offer of it.
     #[error("the ride is another car's")]
     NotYours,
-    /// The driver answered after the offer had lapsed.
-    #[error("the offer has lapsed")]
-    OfferLapsed,
     /// The car did not want this ride before.
     #[error("the car has passed on this ride before")]
     PassedOver,
@@ -130,7 +127,6 @@ impl Refusal {
             Self::NoSuchRide => "NO_SUCH_RIDE",
             Self::WrongState(_) => "WRONG_STATE",
             Self::NotYours => "NOT_YOURS",
-            Self::OfferLapsed => "OFFER_LAPSED",
             Self::PassedOver => "PASSED_OVER",
             Self::CarBusy => "CAR_BUSY",
         }
@@ -142,21 +138,23 @@ const ASKED: &[RideState] = &[RideState::Offered];
 /// Where a car has the ride and not yet the passengers.
 const COMING: &[RideState] = &[RideState::Assigned, RideState::Arrived];
 
-/// What comes of `command`, given the ride as it is (`None`: not opened yet) and the time.
+/// What comes of `command`, given the ride as it is (`None`: not opened yet).
 ///
-/// That a car has one ride at a time is not known here: see [`Refusal::CarBusy`].
-pub fn decide(ride: Option<&Ride>, command: &Command, now: SystemTime) -> Result<Decision, Refusal> {
+/// What time it is does not matter: an offer is open until dispatch ends it, so that a clock that is set between
+/// the two takes no ride from a driver. That a car has one ride at a time is not known here: see
+/// [`Refusal::CarBusy`].
+pub fn decide(ride: Option<&Ride>, command: &Command) -> Result<Decision, Refusal> {
     match (ride, command.clone()) {
         (None, Command::Book(booking)) => happens(Happening::Requested(booking)),
         (None, Command::StartOffStreet { booking, crew, since }) => {
             happens(Happening::PickedUpOffStreet { booking, crew, since })
         }
         (None, _) => Err(Refusal::NoSuchRide),
-        (Some(ride), command) => decide_open(ride, command, now),
+        (Some(ride), command) => decide_open(ride, command),
     }
 }
 
-fn decide_open(ride: &Ride, command: Command, now: SystemTime) -> Result<Decision, Refusal> {
+fn decide_open(ride: &Ride, command: Command) -> Result<Decision, Refusal> {
     let wrong_state = Err(Refusal::WrongState(ride.state));
     match command {
         Command::Book(_) | Command::StartOffStreet { .. } => wrong_state,
@@ -172,11 +170,6 @@ fn decide_open(ride: &Ride, command: Command, now: SystemTime) -> Result<Decisio
             leave(ride, car, ASKED, || Happening::OfferEnded { car, why: OfferEnd::Declined })
         }
 
-        Command::Accept { car }
-            if ride.held_by() == Some(car) && ride.offer.is_some_and(|o| o.expires_at < now) =>
-        {
-            Err(Refusal::OfferLapsed)
-        }
         Command::Accept { car } => step(ride, car, RideState::Offered, Happening::Assigned),
         Command::Arrive { car } => step(ride, car, RideState::Assigned, |_| Happening::Arrived),
         Command::PickUp { car } => step(ride, car, RideState::Arrived, |_| Happening::Started),
@@ -224,7 +217,6 @@ fn step(
     what: impl FnOnce(Crew) -> Happening,
 ) -> Result<Decision, Refusal> {
     match &ride.crew {
-        Some(_) if ride.state.is_over() => Err(Refusal::WrongState(ride.state)),
         Some(crew) if crew.car != car => Err(Refusal::NotYours),
         Some(crew) if ride.state == from => happens(what(crew.clone())),
         Some(_) if ride.state > from => Ok(Decision::Already),
@@ -307,13 +299,15 @@ fn changed(mut ride: Ride, what: &Happening, time: SystemTime) -> Option<Ride> {
             ride.offer = Some(*offer);
             RideState::Offered
         }
-        Happening::OfferEnded { car, .. } | Happening::Unassigned { car, why: Loss::GaveBack(_) } => {
+        // A car that was lost did not turn the ride down: it may have it should it return.
+        Happening::OfferEnded { why: OfferEnd::CarLost, .. }
+        | Happening::Unassigned { why: Loss::CarLost, .. } => {
             ride.crew = None;
-            ride.passed_over.push(*car);
             RideState::Requested
         }
-        Happening::Unassigned { why: Loss::CarLost, .. } => {
+        Happening::OfferEnded { car, .. } | Happening::Unassigned { car, .. } => {
             ride.crew = None;
+            ride.passed_over.push(*car);
             RideState::Requested
         }
         Happening::Assigned(crew) => {

@@ -1,17 +1,25 @@
 //! Rides and cars for tests.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::SmallRng};
-use rides_proto::{geo::LatLng, ids::CarId};
+use rides_proto::{
+    geo::LatLng,
+    ids::{CarId, RideId},
+};
 
 use crate::city::City;
 
 use super::{
+    RideLog,
+    journal::{Answer, Entry, Filter, Journal, JournalError, Later, MemoryJournal, Placed, Requests},
     machine::Command,
     model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
 };
@@ -88,4 +96,52 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         Just(Command::Cancel { by: Actor::Rider, reason: "found a tram".into() }),
         Just(Command::Expire),
     ]
+}
+
+/// A journal whose appends fail when told to.
+pub(crate) struct Unreliable {
+    kept: MemoryJournal,
+    refusals: AtomicU32,
+}
+
+impl Unreliable {
+    pub(crate) fn new() -> Self {
+        Self { kept: MemoryJournal::new(), refusals: AtomicU32::new(0) }
+    }
+
+    /// Makes so many of the next appends fail, from now on.
+    pub(crate) fn refuse(&self, appends: u32) {
+        self.refusals.store(appends, Ordering::Relaxed);
+    }
+}
+
+impl Journal for Unreliable {
+    fn epoch(&self) -> &str {
+        self.kept.epoch()
+    }
+    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
+        let one_less = |left: u32| left.checked_sub(1);
+        match self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
+            Ok(_) => Box::pin(async { Err(JournalError::Unavailable("the disk is full".into())) }),
+            Err(_) => self.kept.append(batch),
+        }
+    }
+    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
+        self.kept.ride(ride)
+    }
+    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
+        self.kept.unfinished()
+    }
+    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
+        self.kept.by_requests(ids)
+    }
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
+        self.kept.page(filter, below, limit)
+    }
+    fn failed(&self) -> Later<'_, JournalError> {
+        self.kept.failed()
+    }
+    fn close(&self) -> Later<'_, ()> {
+        self.kept.close()
+    }
 }

@@ -97,8 +97,8 @@ impl Shift {
         up: &mut Streaming<DriveRequest>,
         down: &mut Down,
     ) -> Result<(), Status> {
-        down.signed_on(number.0)?;
-        dispatch::take_up(&self.rides, &self.fleet, self.car).await?;
+        let ride = dispatch::take_up(&self.rides, &self.fleet, self.car).await?;
+        down.signed_on(number.0, ride)?;
         loop {
             let heartbeat_at = down.last_sent() + HEARTBEAT;
             tokio::select! {
@@ -149,8 +149,8 @@ impl Shift {
             Deed::GiveBack { reason } => Command::GiveBack { car, reason },
             Deed::DropOff => {
                 let now = SystemTime::now();
-                trip::end_trip(&self.rides, &self.fleet, ride, Some(car), None, now).await?;
-                return Ok(());
+                let ended = trip::end_trip(&self.rides, &self.fleet, ride, Some(car), None, now).await?;
+                return Ok(dispatch::confirm_end(&self.fleet, car, &ended).await?);
             }
         };
         self.rides.command(ride, command).await?;

@@ -6,6 +6,7 @@ use prost_types::Timestamp;
 use rides_proto::{geo::LatLng, ids::CarId, v1};
 
 use tonic::Status;
+use uuid::Uuid;
 
 use super::status;
 use crate::rides::model::{Actor, RideState, RideType};
@@ -78,6 +79,14 @@ pub fn time(field: &str, time: Option<Timestamp>, now: SystemTime) -> Result<Sys
     let time = SystemTime::try_from(time).map_err(|_| malformed())?;
     let plausible = now.duration_since(time).is_ok_and(|ago| ago <= DAY);
     Ok(if plausible { time } else { now })
+}
+
+/// Of a cursor, from an earlier stream. Empty: none.
+pub fn epoch(field: &str, epoch: &str) -> Result<(), Status> {
+    if !epoch.is_empty() && Uuid::try_parse(epoch).is_err() {
+        return Err(status::invalid_because(field, "BAD_EPOCH", "is not an epoch that any server gives out"));
+    }
+    Ok(())
 }
 
 /// Regular or pool.

@@ -21,7 +21,6 @@ use crate::{
     city::City,
     dispatch,
     fleet::{Fleet, Report},
-    positions::CarState,
     rides::{
         Rides,
         fare::fare,
@@ -67,9 +66,13 @@ impl v1::rides_server::Rides for RidesService {
         let passengers = fields::passengers("passenger_ids", request.passenger_ids)?;
 
         let ride = self.rides.start_off_street(crew, off_street(at, kind, passengers), time).await?;
-        self.fleet.report(vec![Report { car, at, heading_deg: None, time }]).await?;
-        // Here and not in dispatch: positions that follow this answer must find the meter running.
-        self.fleet.set_state(car, CarState::OnTrip).await?;
+        let view = self.fleet.car(car).await?;
+        // A repeat must not put the car back to where it started.
+        if !view.is_some_and(|view| view.ride.as_ref() == Some(&ride.id) && view.meter_m.is_some()) {
+            self.fleet.report(vec![Report { car, at, heading_deg: None, time }]).await?;
+            // Here and not in dispatch: positions that follow this answer must find the meter running.
+            dispatch::begin(&self.fleet, &ride).await?;
+        }
         Ok(Response::new(v1::StartResponse { id: ride.id.to_string() }))
     }
 
@@ -212,5 +215,7 @@ fn off_street(at: rides_proto::geo::LatLng, kind: RideType, passengers: Vec<Stri
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -20,8 +20,8 @@ use crate::{
 /// Ends a trip, or answers as before when it had ended.
 ///
 /// `car`: whose stream says so; `None` for a caller who need not be the car. `at`: where; `None` is the car's
-/// last known position. `ended`: by the driver's clock. The distance is the fleet's taximeter's; where nobody
-/// reported the car, the plan's.
+/// last known position. `ended`: by the driver's clock. The distance is the fleet's taximeter's; where that
+/// has not seen the whole trip, the plan's, or as the crow flies where there was no plan.
 pub async fn end_trip(
     rides: &Rides,
     fleet: &Fleet,
@@ -59,7 +59,7 @@ async fn measure(
     };
     let planned_end = booking.dropoff.as_ref().unwrap_or(&booking.pickup).at;
     let at = at.or(view.as_ref().and_then(|view| view.at)).unwrap_or(planned_end);
-    let metered = view.and_then(|view| view.meter_m);
+    let metered = view.filter(|view| view.ride.as_ref() == Some(&ride.id)).and_then(|view| view.meter_m);
     let distance_m = metered.unwrap_or_else(|| match &booking.dropoff {
         Some(_) => booking.plan.distance_m.into(),
         None => booking.pickup.at.distance_m(at),

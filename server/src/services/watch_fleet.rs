@@ -16,7 +16,7 @@ use tonic::{
 };
 use tonic_prost::{ProstCodec, ProstDecoder};
 
-use super::status;
+use super::{fields, status};
 use crate::fanout::{Fanout, Frame, MAX_CELLS, Viewer};
 
 /// What a stream's buffer starts with and grows by. Each viewer holds one, so it is small.
@@ -42,6 +42,7 @@ impl WatchFleet {
             BadBounds::Corner(why) => status::not_on_earth("viewport", why),
             BadBounds::InsideOut => status::invalid("viewport", bad.to_string()),
         })?;
+        fields::epoch("epoch", &request.epoch)?;
         let cursors = cursors(&request.cursors)?;
         self.fanout
             .watch(viewport, cursors, &request.epoch)

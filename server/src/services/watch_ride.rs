@@ -15,12 +15,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tonic::Status;
-use uuid::Uuid;
 
 use super::{
     convert::ride_event,
+    fields,
     progress::{self, Tracker},
-    status,
 };
 use crate::rides::{RideError, RideLog};
 
@@ -41,13 +40,7 @@ pub(super) struct Start {
 impl Start {
     /// A cursor counts when it is of our epoch and not from the future; else the whole ride follows.
     pub(super) fn new(request: &v1::WatchRequest, epoch: &str, head: u64) -> Result<Self, Status> {
-        if !request.epoch.is_empty() && Uuid::try_parse(&request.epoch).is_err() {
-            return Err(status::invalid_because(
-                "epoch",
-                "BAD_EPOCH",
-                "is not an epoch that any server gives out",
-            ));
-        }
+        fields::epoch("epoch", &request.epoch)?;
         let resumed = request.epoch == epoch && request.after_version <= head;
         Ok(Self { resumed, after: if resumed { request.after_version } else { 0 } })
     }

@@ -35,10 +35,11 @@ pub(super) async fn drive(
     city: Arc<City>,
     shutdown: CancellationToken,
 ) {
-    let rng = SmallRng::seed_from_u64(options.seed.wrapping_add(u64::from(index) + 1));
+    let mut rng = SmallRng::seed_from_u64(options.seed.wrapping_add(u64::from(index) + 1));
+    let driver = Driver::new(city, SmallRng::from_rng(&mut rng), 0.0);
     let mut car = Car {
         id: options.first_car + i64::from(index),
-        driver: Driver::new(city, rng, 0.0),
+        driver,
         began: Instant::now(),
         speed: options.speed,
         // Spread over the interval, so that positions come as a stream and not in bursts.
@@ -61,7 +62,7 @@ pub(super) async fn drive(
                 }
                 tracing::debug!(car = car.id, attempt, %status, "stream lost");
                 tokio::select! {
-                    () = tokio::time::sleep(backoff(attempt)) => {}
+                    () = tokio::time::sleep(backoff(attempt, &status, &mut rng)) => {}
                     () = shutdown.cancelled() => return,
                 }
             }
@@ -99,7 +100,10 @@ impl Car {
         });
         say(&to_server, sign_on).await?;
         let mut client = v1::fleet_client::FleetClient::new(channel);
-        let mut answers = client.drive(ReceiverStream::new(requests)).await?.into_inner();
+        let mut answers = tokio::select! {
+            answers = client.drive(ReceiverStream::new(requests)) => answers?.into_inner(),
+            () = shutdown.cancelled() => return Ok(()),
+        };
         let mut reports = interval_at(Instant::now() + self.phase, REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {

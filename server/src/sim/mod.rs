@@ -10,9 +10,14 @@ mod riders;
 
 use std::{sync::Arc, time::Duration};
 
+use rand::Rng;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_types::StatusExt as _;
 
 use crate::city::City;
 
@@ -80,7 +85,40 @@ pub async fn run(
     Ok(())
 }
 
-/// How long to wait before attempt number `attempt` (from 1) to reach a server: 0.25 s doubling to 8 s.
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(250) * 2u32.pow(attempt.saturating_sub(1).min(5))
+/// How long to wait before attempt number `attempt` (from 1) after one that ended with `status`: what the server
+/// asks for, and up to 0.25 s doubling to 8 s more. At random, so that those who lost a server together do not
+/// come back together.
+fn backoff(attempt: u32, status: &Status, rng: &mut impl Rng) -> Duration {
+    let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
+    let most = Duration::from_millis(250) * 2u32.pow(attempt.saturating_sub(1).min(5));
+    asked + most.mul_f64(rng.random())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::SmallRng};
+    use tonic::Code;
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    /// L12
+    #[test]
+    fn who_lost_a_server_together_does_not_come_back_together_nor_before_its_time() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let asked = Duration::from_secs(1);
+        let going = ErrorDetails::with_retry_info(Some(asked));
+        let going = Status::with_error_details(Code::Unavailable, "going", going);
+        let gone = Status::unavailable("gone");
+        for (attempt, most) in [(1, 0.25), (2, 0.5), (6, 8.0), (100, 8.0)] {
+            let waits: Vec<_> = (0..1_000).map(|_| backoff(attempt, &gone, &mut rng).as_secs_f64()).collect();
+            assert!(waits.iter().all(|wait| (0.0..=most).contains(wait)));
+            let in_each_tenth = |n: u32| {
+                let tenth = f64::from(n) * most / 10.0..f64::from(n + 1) * most / 10.0;
+                waits.iter().filter(|wait| tenth.contains(wait)).count()
+            };
+            assert!((0..10).all(|n| in_each_tenth(n) > 50), "{waits:?}");
+            assert!(backoff(attempt, &going, &mut rng) >= asked);
+        }
+    }
 }

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
-use rides_proto::v1::{self, rides_client::RidesClient};
+use rides_proto::v1::{self, rides_client::RidesClient, watch_response::Message};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Code, Request, Status, transport::Channel};
 
 use super::{SimOptions, backoff};
 use crate::city::City;
@@ -18,6 +18,8 @@ const CANCELS: f64 = 0.05;
 /// And how likely to share.
 const SHARES: f64 = 0.25;
 const DEADLINE: Duration = Duration::from_secs(10);
+/// A rider tries again this often while the server is away.
+const ATTEMPTS: u32 = 6;
 /// Who rides: the commonest first names in Finland.
 const NAMES: [&str; 24] = [
     "Aino", "Eino", "Helmi", "Väinö", "Lilja", "Onni", "Venla", "Leo", "Eevi", "Oliver", "Sofia", "Elias",
@@ -76,6 +78,7 @@ fn wish(city: &City, rng: &mut SmallRng) -> v1::BookRequest {
     }
 }
 
+#[derive(Clone)]
 struct Rider {
     client: RidesClient<Channel>,
     speed: f64,
@@ -89,36 +92,60 @@ impl Rider {
     }
 
     async fn ride_to_the_end(&mut self, wish: v1::BookRequest, mut rng: SmallRng) -> Result<(), Status> {
-        let ride_id = self.book(wish).await?;
-        let watch = v1::WatchRequest { ride_id: ride_id.clone(), ..Default::default() };
-        let mut events = self.client.watch(watch).await?.into_inner();
+        let ride_id = self.book(wish, &mut rng).await?;
+        let mut cursor = v1::WatchRequest { ride_id: ride_id.clone(), ..Default::default() };
         let patience = Duration::from_secs_f64(rng.random_range(5.0..60.0) / self.speed);
         let changes_mind = rng.random_bool(CANCELS);
         let give_up = tokio::time::sleep(patience);
         tokio::pin!(give_up);
         let mut cancelled = false;
+        let mut attempt = 0;
         loop {
-            tokio::select! {
-                message = events.message() => if message?.is_none() { return Ok(()) },
+            let mut watcher = self.clone();
+            let status = tokio::select! {
+                ended = watcher.watch(&mut cursor, &mut attempt) => match ended {
+                    Err(status) if status.code() == Code::Unavailable && attempt < ATTEMPTS => status,
+                    ended => return ended,
+                },
                 () = &mut give_up, if changes_mind && !cancelled => {
                     cancelled = true;
                     self.cancel(&ride_id).await;
+                    continue;
                 }
-            }
+            };
+            attempt += 1;
+            tokio::time::sleep(backoff(attempt, &status, &mut rng)).await;
         }
     }
 
+    /// Follows the ride from the cursor, which it moves, to the ride's end. A stream that opens makes good all
+    /// attempts before it.
+    async fn watch(&mut self, cursor: &mut v1::WatchRequest, attempt: &mut u32) -> Result<(), Status> {
+        let mut messages = self.client.watch(cursor.clone()).await?.into_inner();
+        while let Some(message) = messages.message().await? {
+            match message.message {
+                Some(Message::Opened(opened)) => {
+                    *attempt = 0;
+                    cursor.epoch = opened.epoch;
+                }
+                Some(Message::Event(event)) => cursor.after_version = event.version,
+                Some(Message::Progress(_) | Message::Heartbeat(_)) | None => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Books, trying again while the server is away: the request id makes that safe.
-    async fn book(&mut self, wish: v1::BookRequest) -> Result<String, Status> {
+    async fn book(&mut self, wish: v1::BookRequest, rng: &mut SmallRng) -> Result<String, Status> {
         let mut attempt = 0;
         loop {
             let mut request = Request::new(wish.clone());
             request.set_timeout(DEADLINE);
             match self.client.book(request).await {
                 Ok(answer) => return Ok(answer.into_inner().ride.unwrap_or_default().ride_id),
-                Err(status) if status.code() == tonic::Code::Unavailable && attempt < 6 => {
+                Err(status) if status.code() == Code::Unavailable && attempt < ATTEMPTS => {
                     attempt += 1;
-                    tokio::time::sleep(backoff(attempt)).await;
+                    tokio::time::sleep(backoff(attempt, &status, rng)).await;
                 }
                 Err(status) => return Err(status),
             }

@@ -1,6 +1,14 @@
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
+use rides_proto::v1::{self, rides_client::RidesClient};
 use rides_server::edge::Limits;
 use tokio::{net::TcpStream, time::timeout};
 use tonic::Code;
@@ -11,7 +19,10 @@ use tonic_health::pb::{
 use tonic_types::StatusExt as _;
 
 use super::services::{self, Gate, Never};
-use crate::harness::{SOON, http::Http, port_with, server, web};
+use crate::{
+    fleet::viewer::{Viewer, helsinki},
+    harness::{SOON, http::Http, places::place, port_that_goes, port_with, server, soon, web, wire::Wire},
+};
 
 /// Far less than the drain timeout: what is told to end does so.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -48,6 +59,51 @@ async fn streams_are_told_that_the_server_goes() {
 
 fn serving(message: &[u8]) -> ServingStatus {
     HealthCheckResponse::decode(message).unwrap().status()
+}
+
+/// L11: on a connection that is still open.
+#[tokio::test]
+async fn a_call_that_comes_too_late_is_told_to_come_again_and_does_nothing() {
+    let executed = Arc::new(AtomicUsize::new(0));
+    let server = port_that_goes(services::counting(executed.clone())).await;
+    for wire in server.wires().await {
+        let asked = wire.ask::<_, v1::GetResponse>("/rides.v1.Rides/Get", v1::GetRequest::default()).await;
+        let watched = async {
+            let watch = v1::WatchRequest::default();
+            let mut messages = wire.open::<_, v1::WatchResponse>("/rides.v1.Rides/Watch", watch).await?;
+            messages.next().await.expect("an end without a status")
+        };
+        for status in [asked.unwrap_err(), watched.await.unwrap_err()] {
+            assert_eq!(status.code(), Code::Unavailable, "{wire:?}");
+            let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            assert!(retry.is_some_and(|delay| delay > Duration::ZERO), "{wire:?}: {status:?}");
+        }
+        let health = wire.ask("/grpc.health.v1.Health/Check", HealthCheckRequest::default()).await;
+        assert_eq!(
+            health.map(|health: HealthCheckResponse| health.status()).unwrap(),
+            ServingStatus::NotServing
+        );
+    }
+    assert_eq!(executed.load(Ordering::Relaxed), 0);
+}
+
+/// A client that has more to send, for all anyone knows.
+#[tokio::test]
+async fn an_upload_without_an_end_is_ended() {
+    let server = server().draining_for(SOON).run().await;
+    let mut client = RidesClient::new(server.channel().await);
+    let position = v1::TrackRequest { car_id: 1, time: None, location: Some(place(1)) };
+    let upload = stream::iter([position]).chain(stream::pending());
+    let call = tokio::spawn(async move { client.track(upload).await });
+    let mut viewer = Viewer::of(&Wire::Web(server.addr), helsinki()).await;
+    viewer.until_cars(1).await;
+
+    server.stop();
+    let status = soon("the end", call).await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.get_details_retry_info().is_some());
+    drop(viewer);
+    assert!(server.stopped().await < AT_ONCE);
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use http::StatusCode;
 use prost::Message as _;
+use tokio::time::timeout;
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -13,7 +16,7 @@ use tonic_reflection::pb::{
     v1alpha,
 };
 
-use crate::harness::{server, web};
+use crate::harness::{server, web, wire::Messages};
 
 const SERVICES: [&str; 5] = ["", "rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions"];
 
@@ -49,6 +52,19 @@ async fn health_is_told_per_service_over_both_protocols() {
     }
     let nobody = HealthCheckRequest { service: "rides.v1.Nobody".to_owned() };
     assert_eq!(native.check(nobody).await.unwrap_err().code(), Code::NotFound);
+}
+
+/// L26
+#[tokio::test]
+async fn the_health_of_an_unknown_service_can_be_watched_for_as_long_as_one_likes() {
+    let server = server().run().await;
+    for wire in server.wires().await {
+        let nobody = HealthCheckRequest { service: "rides.v1.Nobody".to_owned() };
+        let mut watch: Messages<HealthCheckResponse> =
+            wire.open("/grpc.health.v1.Health/Watch", nobody).await.unwrap();
+        assert_eq!(watch.expect().await.status(), ServingStatus::ServiceUnknown);
+        assert!(timeout(Duration::from_millis(200), watch.next()).await.is_err(), "it stays open");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use http::StatusCode;
 use rides_server::edge::Limits;
@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::services::Never;
-use crate::harness::{SOON, http::Http, port_with, web};
+use crate::harness::{SOON, http::Http, line::Line, port_with, web};
 
 #[tokio::test]
 async fn who_does_not_begin_is_let_go() {
@@ -50,6 +50,25 @@ async fn a_call_that_nobody_waits_for_is_dropped() {
         call.abort();
         timeout(SOON, never.dropped.notified()).await.expect("the handler runs on");
     }
+}
+
+/// L15: packets vanish both ways, and nobody says goodbye.
+#[tokio::test]
+async fn a_peer_that_vanishes_frees_its_calls() {
+    let never = Never::default();
+    let (ping, pong) = (Duration::from_millis(200), Duration::from_millis(200));
+    let server = port_with(never.router(), Limits { ping, pong, ..Limits::default() }).await;
+    let line = Line::to(server.addr).await;
+    let cut = line.cut.clone();
+    let mut http = Http::h2_over(server.addr, line).await;
+    let call = tokio::spawn(async move { web::ask(&mut http, web::call("/test.Never/Answer", &())).await });
+    timeout(SOON, never.begun.notified()).await.unwrap();
+    assert!(timeout(5 * (ping + pong), never.dropped.notified()).await.is_err(), "it answers pings");
+
+    cut.store(true, Ordering::Relaxed);
+    timeout(SOON, never.dropped.notified()).await.expect("the handler runs on");
+    assert!(!call.is_finished(), "the peer knows nothing of it");
+    call.abort();
 }
 
 #[tokio::test]

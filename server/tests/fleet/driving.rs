@@ -1,5 +1,5 @@
 use futures_util::future::join_all;
-use rides_proto::v1::{self, RideState, drive_request as up};
+use rides_proto::v1::{self, RideState, drive_request as up, drive_response::Message as Down};
 use tonic::{Code, Status};
 
 use super::viewer::{Viewer, helsinki};
@@ -52,6 +52,41 @@ async fn the_newest_connection_is_the_car_and_has_its_ride() {
     assert_refused(older.ends().await, Code::Aborted, "SIGNED_ON_ELSEWHERE", "");
     assert_eq!(newer.is_assigned(&ride).await.state(), RideState::Assigned);
     newer.arrives(&ride).await;
+}
+
+/// What a driver says again, because the answer may have been lost with the connection.
+#[tokio::test]
+async fn whatever_a_driver_says_again_on_a_new_connection_is_done_once() {
+    let server = server().run().await;
+    let [wire, _] = server.wires().await;
+    let rider = Rider(wire);
+    let mut driver = car(1).at(place(1)).signs_on(&server).await;
+    assert_eq!(driver.ride, "", "it has none");
+    let ride = rider.books("key").await.ride_id;
+    driver.is_offered(&ride).await;
+    let ride_id = || ride.clone();
+    for (n, message) in (3..).zip([
+        up::Message::Accept(up::AcceptOffer { ride_id: ride_id() }),
+        up::Message::Arrive(up::Arrive { ride_id: ride_id() }),
+        up::Message::PickUp(up::PickUp { ride_id: ride_id() }),
+        up::Message::DropOff(up::DropOff { ride_id: ride_id() }),
+    ]) {
+        driver.says(message.clone()).await;
+        driver.hears().await;
+        drop(driver);
+        driver = car(1).signs_on(&server).await;
+        if n < 6 {
+            assert_eq!(driver.ride, ride);
+            assert_eq!(driver.is_assigned(&ride).await.version, n);
+        } else {
+            assert_eq!(driver.ride, "", "it is over");
+        }
+        driver.says(message).await;
+    }
+    let Down::Update(update) = driver.hears().await else { panic!("the end is not confirmed") };
+    assert_eq!(update.ride.map(|ride| (ride.version, ride.state())), Some((6, RideState::Completed)));
+    let next = rider.books("next").await.ride_id;
+    driver.is_offered(&next).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ use crate::harness::{
     wire::assert_refused,
 };
 
+/// An epoch that is no server's here.
+const ANOTHER: &str = "6c1e2c5a-94cf-4f0e-8a3c-5b1f1f3b2d22";
+
 fn is(state: CarState) -> impl Fn(Option<Dot>) -> bool {
     move |dot| dot.is_some_and(|dot| dot.state == state)
 }
@@ -82,8 +85,64 @@ async fn cursors_bring_what_is_lacking_and_only_in_their_epoch() {
         assert!(unchanged.cars.is_empty(), "nothing is lacking: {:?}", unchanged.cars);
 
         let before = Viewer::of(&wire, helsinki()).await;
-        let all_anew = before.resume(&wire, "another", helsinki()).await;
+        let all_anew = before.resume(&wire, ANOTHER, helsinki()).await;
         assert_eq!(all_anew.cars.keys().copied().collect::<Vec<_>>(), [car.number]);
+        car.signs_off().await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_resumes_gets_no_cell_again() {
+    let server = server().run().await;
+    for wire in server.wires().await {
+        let (here, there) = (place(1), north_of(place(1), 1500.0));
+        let moving = car(1).at(here).signs_on(&server).await;
+        let standing = car(2).at(there).signs_on(&server).await;
+        let mut before = Viewer::of(&wire, helsinki()).await;
+        let moved = before.until(moving.number, is_at(here)).await.unwrap();
+        let stood = before.until(standing.number, is_at(there)).await.unwrap();
+        assert_ne!(moved.cell, stood.cell);
+
+        let mut other = Viewer::of(&wire, helsinki()).await;
+        let near = north_of(here, 2.0);
+        moving.reports(near).await;
+        other.until(moving.number, is_at(near)).await;
+        let epoch = before.epoch.clone();
+        let resumed = before.resume(&wire, &epoch, helsinki()).await;
+        assert_eq!(resumed.cells.keys().copied().collect::<Vec<_>>(), [moved.cell]);
+        assert!(is_at(near)(resumed.cars.get(&moving.number).copied()));
+        moving.signs_off().await;
+        standing.signs_off().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_from_the_future_is_none_and_garbage_is_refused() {
+    let server = server().run().await;
+    for wire in server.wires().await {
+        let car = car(1).at(place(1)).signs_on(&server).await;
+        let mut viewer = Viewer::of(&wire, helsinki()).await;
+        let cell = viewer.until(car.number, is_at(place(1))).await.unwrap().cell;
+        let good = v1::WatchFleetRequest {
+            viewport: Some(helsinki()),
+            cursors: vec![v1::CellCursor { cell, tick: u64::MAX }],
+            epoch: viewer.epoch.clone(),
+        };
+        let first = watch(&wire, good.clone()).await.unwrap().expect().await;
+        let whole = first.cells.iter().find(|frame| frame.cell == cell);
+        assert!(whole.is_some_and(|frame| frame.snapshot && frame.cars == [car.number]), "{first:?}");
+
+        let cursor = v1::CellCursor { cell: 1 << 30, tick: 1 };
+        for (request, reason, field) in [
+            (v1::WatchFleetRequest { epoch: "yesterday".into(), ..good.clone() }, "BAD_EPOCH", "epoch"),
+            (v1::WatchFleetRequest { cursors: vec![cursor], ..good }, "INVALID_FIELD", "cursors[0].cell"),
+        ] {
+            let outcome = match watch(&wire, request).await {
+                Ok(mut frames) => frames.next().await.expect("no end without a status"),
+                Err(status) => Err(status),
+            };
+            assert_refused(outcome, Code::InvalidArgument, reason, field);
+        }
         car.signs_off().await;
     }
 }
@@ -136,6 +195,7 @@ async fn to_and_fro(car: &Car) {
     }
 }
 
+/// L17: the stuck ones get newer frames when they read again, and no backlog.
 #[tokio::test]
 async fn a_viewer_who_does_not_read_delays_nobody() {
     let server = server().run().await;

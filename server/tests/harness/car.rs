@@ -32,7 +32,10 @@ impl Parked {
         let driver_id = format!("driver-{}", self.id);
         car.says(Up::SignOn(up::SignOn { car_id: self.id, driver_id, location: self.at })).await;
         match car.hears().await {
-            Down::SignedOn(signed_on) => car.number = signed_on.car_number,
+            Down::SignedOn(signed_on) => {
+                car.number = signed_on.car_number;
+                car.ride = signed_on.ride_id;
+            }
             other => panic!("signed_on comes first: {other:?}"),
         }
         car
@@ -43,6 +46,8 @@ impl Parked {
 pub(crate) struct Car {
     /// In fleet frames.
     pub(crate) number: u32,
+    /// That it had when it signed on.
+    pub(crate) ride: String,
     up: mpsc::Sender<DriveRequest>,
     down: Streaming<DriveResponse>,
 }
@@ -53,7 +58,7 @@ impl Car {
         let (up, requests) = mpsc::channel(64);
         let mut client = FleetClient::new(server.channel().await);
         let down = soon("headers", client.drive(ReceiverStream::new(requests))).await.unwrap().into_inner();
-        Self { number: 0, up, down }
+        Self { number: 0, ride: String::new(), up, down }
     }
 
     pub(crate) async fn says(&self, message: Up) {
@@ -81,6 +86,12 @@ impl Car {
             Ok(())
         };
         soon("the end of the stream", end).await
+    }
+
+    /// Says no more, and not even goodbye.
+    pub(crate) async fn half_closes(mut self) -> Result<(), Status> {
+        self.up = mpsc::channel(1).0;
+        self.ends().await
     }
 
     pub(crate) async fn is_offered(&mut self, ride_id: &str) -> Offer {

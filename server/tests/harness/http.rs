@@ -10,7 +10,13 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tonic_health::pb::HealthCheckRequest;
+
+use super::web;
 
 /// Why there was no answer.
 pub(crate) type Broken = Box<dyn Error + Send + Sync>;
@@ -58,7 +64,14 @@ impl Http {
     }
 
     pub(crate) async fn h2(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).await.unwrap();
+        Self::h2_over(addr, TcpStream::connect(addr).await.unwrap()).await
+    }
+
+    /// HTTP/2 over a connection to `addr`.
+    pub(crate) async fn h2_over(
+        addr: SocketAddr,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
         let executor = TokioExecutor::new();
         let (sender, connection) = http2::handshake(executor, TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -99,5 +112,25 @@ impl Http {
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(Request::get(path).body("").unwrap()).await
+    }
+}
+
+/// A client that opens a stream and makes no room for a single byte of it.
+pub(crate) struct Stuck {
+    _stream: Incoming,
+    _connection: http2::SendRequest<Full<Bytes>>,
+}
+
+impl Stuck {
+    pub(crate) async fn on(addr: SocketAddr) -> Self {
+        let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let (mut sender, connection) = builder.initial_stream_window_size(0).handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        let watch = web::call("/grpc.health.v1.Health/Watch", &HealthCheckRequest::default());
+        let (mut parts, body) = watch.into_parts();
+        parts.uri = format!("http://{addr}{}", parts.uri).parse().unwrap();
+        let answer = sender.send_request(Request::from_parts(parts, Full::new(body))).await.unwrap();
+        Self { _stream: answer.into_body(), _connection: sender }
     }
 }

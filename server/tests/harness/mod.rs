@@ -2,6 +2,7 @@
 
 pub(crate) mod car;
 pub(crate) mod http;
+pub(crate) mod line;
 pub(crate) mod places;
 pub(crate) mod process;
 pub(crate) mod rider;
@@ -83,6 +84,18 @@ impl Server {
         self
     }
 
+    /// Where a server before this one was.
+    pub(crate) fn at(mut self, addr: SocketAddr) -> Self {
+        self.config.listen = addr;
+        self
+    }
+
+    /// How long a car of a server before this one is waited for.
+    pub(crate) fn waiting_for_cars_of_before(mut self, grace: Duration) -> Self {
+        self.config.dispatch.grace = grace;
+        self
+    }
+
     pub(crate) fn with_page(mut self, dir: &Path) -> Self {
         self.config.page = Some(dir.to_owned());
         self
@@ -93,7 +106,7 @@ impl Server {
         self
     }
 
-    /// On a disk, where another may find it.
+    /// On a disk, with what a server before this one has kept there.
     pub(crate) fn keeping_in(mut self, dir: &Path) -> Self {
         self.config.data_dir = Some(DataDir::At(dir.to_owned()));
         self
@@ -115,18 +128,36 @@ impl Server {
 
 /// The port alone, on `limits`, in front of `services` that only a test would have.
 pub(crate) async fn port_with(services: Router, limits: Limits) -> Running {
+    let stop = CancellationToken::new();
+    port(services, limits, stop.clone(), stop).await
+}
+
+/// The port as it is between the signal and the end of a connection that has calls in progress.
+pub(crate) async fn port_that_goes(services: Router) -> Running {
+    let going = CancellationToken::new();
+    going.cancel();
+    port(services, Limits::default(), going, CancellationToken::new()).await
+}
+
+async fn port(
+    services: Router,
+    limits: Limits,
+    going: CancellationToken,
+    stop: CancellationToken,
+) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let contract = Arc::new(Contract::new(&[]).unwrap());
-    let (health, _service) = Health::new(contract.clone()).await;
+    let addr = listener.local_addr().unwrap();
+    let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET]).unwrap());
+    let (health, health_service) = Health::new(contract.clone());
     let options = edge::Options {
         page: "/nonexistent".into(),
         allow_origins: Vec::new(),
         health,
         contract,
         figures: telemetry::metrics(),
-        shutdown: stop.clone(),
+        shutdown: going,
     };
+    let services = services.route_service("/grpc.health.v1.Health/{method}", health_service);
     let port = edge::router(services, options).unwrap();
     let ended = tokio::spawn(edge::serve(listener, port, limits, stop.clone()));
     Running { addr, stop, ended }

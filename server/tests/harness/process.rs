@@ -45,10 +45,16 @@ pub(crate) fn quiet_port() -> u16 {
     ports.take(1_000).find(free).expect("a free port")
 }
 
-/// Sends a signal, and waits for the end that follows.
+/// Sends a signal.
 #[cfg(unix)]
-pub(crate) async fn end(child: &mut Child, signal: &str) -> ExitStatus {
+pub(crate) async fn signal(child: &Child, signal: &str) {
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap().success());
+}
+
+/// Sends a signal, and waits for the end that follows.
+#[cfg(unix)]
+pub(crate) async fn end(child: &mut Child, name: &str) -> ExitStatus {
+    signal(child, name).await;
     soon("its end", child.wait()).await.unwrap()
 }

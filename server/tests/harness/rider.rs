@@ -114,6 +114,11 @@ impl Followed {
         }
     }
 
+    /// How the stream ends that the server ends.
+    pub(crate) async fn ends_badly(self) -> Status {
+        self.messages.last_word().await
+    }
+
     /// All events up to the end of the stream, which must be a good one.
     pub(crate) async fn events(mut self) -> Vec<RideEvent> {
         let mut events = Vec::new();

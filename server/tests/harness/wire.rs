@@ -86,6 +86,15 @@ impl<A: Message + Default + 'static> Messages<A> {
         }
     }
 
+    /// How a call ends that does not end well.
+    pub(crate) async fn last_word(mut self) -> Status {
+        loop {
+            if let Err(status) = self.next().await.expect("it ended with OK") {
+                return status;
+            }
+        }
+    }
+
     /// The next answer, of a call that has not ended.
     pub(crate) async fn expect(&mut self) -> A {
         self.next().await.expect("the call has ended").unwrap()

@@ -1,5 +1,9 @@
 //! The program as whoever starts it sees it: what it prints, and how it ends.
 
+#[cfg(unix)]
+mod drain;
+mod leaving;
+
 use std::net::TcpListener;
 
 use http::StatusCode;

@@ -91,6 +91,8 @@ async fn the_rider_sees_the_car_come_nearer() {
             near.remaining_m
         );
         assert!(near.eta.unwrap().seconds < far.eta.unwrap().seconds);
+        // Or it would go to the car of the next round.
+        rider.cancel(&ride.ride_id).await.unwrap();
         car.signs_off().await;
     }
 }

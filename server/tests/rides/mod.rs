@@ -2,9 +2,11 @@
 
 mod booking;
 mod cancelling;
+mod kept;
 mod life;
 mod listing;
 mod offers;
 mod restart;
 mod street;
+mod uploads;
 mod watching;

@@ -1,85 +1,154 @@
-//! What a restart keeps: everything that was acknowledged.
+//! A server that ends and one that begins where it ended, on the same journal and the same port.
 
-use rides_proto::v1;
-use tempfile::tempdir;
-use tonic::Code;
+use std::time::Duration;
 
-use crate::harness::{
-    places::place,
-    rider::{Rider, booking},
-    server,
-    wire::assert_refused,
+use futures_util::future::join_all;
+use rides_proto::v1::RideState;
+use tempfile::{TempDir, tempdir};
+
+use crate::{
+    fleet::viewer::{Viewer, helsinki},
+    harness::{
+        Running, Server,
+        car::{Car, car},
+        http::Stuck,
+        places::place,
+        rider::Rider,
+        server, soon,
+        wire::Wire,
+    },
 };
 
-/// L1, L5: also when the answer got lost and the server was started anew in between.
-#[tokio::test]
-async fn a_request_is_the_same_ride_across_a_restart() {
-    let dir = tempdir().unwrap();
-    let server_1 = server().keeping_in(dir.path()).run().await;
-    let [native, web] = server_1.wires().await.map(Rider);
-    let (first, second) = (native.books("first").await, web.books("second").await);
-    let cancelled = web.cancel(&second.ride_id).await.unwrap();
-    server_1.stop();
-    server_1.stopped().await;
+/// As long as cars of the server before are waited for.
+const GRACE: Duration = Duration::from_millis(500);
 
-    let server_2 = server().keeping_in(dir.path()).run().await;
-    for rider in server_2.wires().await.map(Rider) {
-        assert_eq!(rider.books("first").await, first);
-        assert_eq!(rider.books("second").await, cancelled, "as it is now");
-        assert_eq!(rider.cancel(&second.ride_id).await.unwrap(), cancelled);
-        let another = v1::BookRequest { dropoff: Some(place(3)), ..booking("first") };
-        assert_refused(rider.book(another).await, Code::InvalidArgument, "KEY_REUSED", "request_id");
-        let listed = rider.list(v1::ListRequest::default()).await.unwrap().rides;
-        assert_eq!(
-            listed.iter().map(|ride| &ride.ride_id).collect::<Vec<_>>(),
-            [&second.ride_id, &first.ride_id]
-        );
+/// Ends `server` and starts `next` in its place.
+async fn followed_by(server: Running, next: Server) -> Running {
+    let addr = server.addr;
+    server.stop();
+    server.stopped().await;
+    next.at(addr).run().await
+}
+
+/// A server, where it keeps rides, a rider on it, and car 1 with the rider's ride.
+async fn with_a_ride() -> (Running, TempDir, Rider, Car, String) {
+    let dir = tempdir().unwrap();
+    let server = server().keeping_in(dir.path()).run().await;
+    let rider = Rider(Wire::Web(server.addr));
+    let car = car(1).at(place(3)).signs_on(&server).await;
+    let ride = rider.books("key").await.ride_id;
+    (server, dir, rider, car, ride)
+}
+
+#[tokio::test]
+async fn a_ride_goes_on_with_its_car_and_its_watcher_misses_nothing() {
+    let (first, dir, rider, mut before, ride) = with_a_ride().await;
+    let mut watch = rider.watches(&ride).await;
+    let epoch = watch.opened.epoch.clone();
+    before.takes(&ride).await;
+    let mut seen = 0;
+    while seen < 3 {
+        seen = watch.event().await.unwrap().version;
+    }
+
+    let second = followed_by(first, server().keeping_in(dir.path())).await;
+    let mut after = car(1).at(place(3)).signs_on(&second).await;
+    assert_eq!(after.is_assigned(&ride).await.state(), RideState::Assigned);
+    let watch = rider.resumes(&ride, &epoch, seen).await.unwrap();
+    assert!(watch.opened.resumed);
+    after.arrives(&ride).await;
+    after.picks_up(&ride).await;
+
+    let third = followed_by(second, server().keeping_in(dir.path())).await;
+    let status = watch.ends_badly().await;
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    let mut last = car(1).at(place(3)).signs_on(&third).await;
+    assert_eq!(last.is_assigned(&ride).await.state(), RideState::OnTrip);
+    let watch = rider.resumes(&ride, &epoch, 5).await.unwrap();
+    last.drops_off(&ride).await;
+    assert_eq!(watch.versions().await, [6]);
+    let booked = rider.books("key").await;
+    assert_eq!(booked.ride_id, ride, "the same request, the same ride");
+    assert_eq!(booked.state(), RideState::Completed);
+}
+
+#[tokio::test]
+async fn a_trip_of_which_the_meter_was_lost_costs_what_was_planned() {
+    let (first, dir, rider, mut before, ride) = with_a_ride().await;
+    before.takes(&ride).await;
+    before.arrives(&ride).await;
+    before.picks_up(&ride).await;
+    let planned = rider.get(&ride).await.unwrap().distance_m;
+
+    let second = followed_by(first, server().keeping_in(dir.path())).await;
+    let mut after = car(1).at(place(3)).signs_on(&second).await;
+    after.is_assigned(&ride).await;
+    after.reports(place(1)).await;
+    after.drops_off(&ride).await;
+    assert_eq!(rider.get(&ride).await.unwrap().distance_m, planned);
+}
+
+#[tokio::test]
+async fn an_offer_that_is_out_is_made_again() {
+    let (first, dir, rider, mut before, ride) = with_a_ride().await;
+    before.is_offered(&ride).await;
+    let second = followed_by(first, server().keeping_in(dir.path())).await;
+    let mut after = car(1).at(place(3)).signs_on(&second).await;
+    after.takes(&ride).await;
+    assert_eq!(rider.get(&ride).await.unwrap().version, 3, "it is the same offer");
+}
+
+#[tokio::test]
+async fn a_ride_whose_car_does_not_come_back_goes_to_another() {
+    let (first, dir, rider, mut before, ride) = with_a_ride().await;
+    before.takes(&ride).await;
+    let second = followed_by(first, server().keeping_in(dir.path()).waiting_for_cars_of_before(GRACE)).await;
+    let mut other = car(2).at(place(3)).signs_on(&second).await;
+    other.takes(&ride).await;
+    assert_eq!(rider.get(&ride).await.unwrap().car_id, 2);
+}
+
+/// L12: all at once, for a test has no patience; clients spread out.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_who_were_cut_off_together_all_go_on_where_they_were() {
+    let (first, dir, rider, mut before, ride) = with_a_ride().await;
+    before.takes(&ride).await;
+    let epoch = rider.watches(&ride).await.opened.epoch;
+    let second = followed_by(first, server().keeping_in(dir.path())).await;
+    let mut car = car(1).at(place(3)).signs_on(&second).await;
+    car.is_assigned(&ride).await;
+    let mut wires = vec![Wire::Web(second.addr)];
+    for _ in 0..5 {
+        wires.push(Wire::Native(second.channel().await));
+    }
+    let back = join_all(wires.iter().cycle().take(500).map(async |wire| {
+        let watch = Rider(wire.clone()).resumes(&ride, &epoch, 2).await.unwrap();
+        assert!(watch.opened.resumed);
+        (watch, Viewer::of(wire, helsinki()).await)
+    }));
+    let back = soon("all of them", back).await;
+    rider.cancel(&ride).await.unwrap();
+    let number = car.number;
+    for (watch, mut viewer) in back {
+        assert_eq!(watch.versions().await, [3, 4]);
+        viewer.until(number, |dot| dot.is_some()).await;
     }
 }
 
-/// L6: a restart ends the stream, and not what it tells.
+/// The server cuts cars off when it goes, and may take its time: that is no fault of theirs.
 #[tokio::test]
-async fn a_watcher_goes_on_where_it_was() {
+async fn a_car_that_the_end_of_the_server_cuts_off_keeps_its_ride() {
     let dir = tempdir().unwrap();
-    let server_1 = server().keeping_in(dir.path()).run().await;
-    let mut seen = Vec::new();
-    for rider in server_1.wires().await.map(Rider) {
-        let ride = rider.books(&format!("{rider:?}")).await;
-        let mut followed = rider.watches(&ride.ride_id).await;
-        let version = followed.event().await.unwrap().version;
-        seen.push((ride.ride_id, followed.opened.epoch, version));
-    }
-    server_1.stop();
-    server_1.stopped().await;
+    let slow = Duration::from_secs(2);
+    let first =
+        server().keeping_in(dir.path()).waiting_for_lost_cars(Duration::ZERO).draining_for(slow).run().await;
+    let rider = Rider(Wire::Web(first.addr));
+    let mut before = car(1).at(place(3)).signs_on(&first).await;
+    let ride = rider.books("key").await.ride_id;
+    before.takes(&ride).await;
+    let _stuck = Stuck::on(first.addr).await;
 
-    let server_2 = server().keeping_in(dir.path()).run().await;
-    for (rider, (id, epoch, version)) in server_2.wires().await.map(Rider).iter().zip(seen) {
-        let again = rider.resumes(&id, &epoch, version).await.unwrap();
-        assert!(again.opened.resumed);
-        assert_eq!((again.opened.epoch.as_str(), again.opened.head_version), (epoch.as_str(), 1));
-        rider.cancel(&id).await.unwrap();
-        assert_eq!(again.versions().await, [2], "each once, and the end");
-    }
-}
-
-/// L9: the same rides in another file are another journal.
-#[tokio::test]
-async fn a_journal_from_a_backup_resumes_nobody() {
-    let (dir, backup) = (tempdir().unwrap(), tempdir().unwrap());
-    let server_1 = server().keeping_in(dir.path()).run().await;
-    let rider = Rider(server_1.wires().await[0].clone());
-    let ride = rider.books("key").await;
-    let epoch = rider.watches(&ride.ride_id).await.opened.epoch;
-    server_1.stop();
-    server_1.stopped().await;
-    std::fs::copy(dir.path().join("rides.db"), backup.path().join("rides.db")).unwrap();
-
-    let server_2 = server().keeping_in(backup.path()).run().await;
-    for rider in server_2.wires().await.map(Rider) {
-        let again = rider.resumes(&ride.ride_id, &epoch, 1).await.unwrap();
-        assert!(!again.opened.resumed);
-        assert_ne!(again.opened.epoch, epoch);
-        rider.cancel(&ride.ride_id).await.unwrap();
-        assert_eq!(again.versions().await, [1, 2], "the whole ride");
-    }
+    let second = soon("a restart", followed_by(first, server().keeping_in(dir.path()))).await;
+    let mut after = car(1).at(place(3)).signs_on(&second).await;
+    assert_eq!(after.is_assigned(&ride).await.version, 3, "nothing happened in between");
 }

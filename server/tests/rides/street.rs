@@ -96,7 +96,14 @@ async fn starts_and_ends_are_checked() {
         }
 
         let id = rider.start(start(car_id)).await.unwrap();
-        assert_refused(rider.start(start(car_id)).await, Code::FailedPrecondition, "CAR_BUSY", "");
+        assert_eq!(rider.start(start(car_id)).await.unwrap(), id, "safe to repeat");
+        for other in [
+            v1::StartRequest { driver_id: "bob".into(), ..start(car_id) },
+            v1::StartRequest { passenger_ids: vec!["eve".into()], ..start(car_id) },
+            v1::StartRequest { r#type: 1, ..start(car_id) },
+        ] {
+            assert_refused(rider.start(other).await, Code::FailedPrecondition, "CAR_BUSY", "");
+        }
         assert_refused(rider.end(end("nobody's")).await, Code::NotFound, "NO_SUCH_RIDE", "");
         let nowhere = v1::EndRequest { location: Some(NOWHERE), ..end(&id) };
         assert_refused(rider.end(nowhere).await, Code::InvalidArgument, "NOT_ON_EARTH", "location");
@@ -128,9 +135,24 @@ async fn a_car_that_drives_for_rides_takes_passengers_off_the_street_too() {
     let rider = Rider(wire);
     let mut car = car(1).at(place(1)).signs_on(&server).await;
     let id = rider.start(start(1)).await.unwrap();
+    assert_eq!(car.is_assigned(&id).await.state(), RideState::OnTrip);
     let booked = rider.books("key").await;
     car.drops_off(&id).await;
     car.takes(&booked.ride_id).await;
+}
+
+#[tokio::test]
+async fn a_start_sent_again_moves_no_car_and_no_meter() {
+    let server = server().run().await;
+    let [wire, _] = server.wires().await;
+    let rider = Rider(wire);
+    let at_sea = v1::StartRequest { location: Some(AT_SEA), ..start(1) };
+    let id = rider.start(at_sea.clone()).await.unwrap();
+    let there = position(1, Location { lng: 0.001, ..AT_SEA });
+    assert_eq!(track(&server, vec![there]).await.unwrap(), 1);
+    assert_eq!(rider.start(at_sea.clone()).await.unwrap(), id);
+    assert_eq!(rider.end(end(&id)).await.unwrap().distance_m, 111);
+    assert_ne!(rider.start(at_sea).await.unwrap(), id, "that one is over");
 }
 
 #[tokio::test]

@@ -1,20 +1,22 @@
 //! The simulated fleet, as anyone sees it who watches the server.
 
-use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use rides_proto::{
     geo::LatLng,
-    v1::{self, RideState},
+    v1::{self, RideState, ride_event::Event},
 };
-use rides_server::fleet::FleetOptions;
+use rides_server::{city::City, fleet::FleetOptions, sim};
 use tokio::{
     process::Child,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     fleet::viewer::{Dot, Viewer},
     harness::{
+        Running,
         places::{CITY, distance_m},
         process::{address, end, process},
         rider::Rider,
@@ -81,6 +83,55 @@ async fn cars_keep_to_the_streets_at_speeds_one_believes() {
     }
     assert!(fastest.values().all(|speed| *speed < 30.0), "m/s: {fastest:?}");
     assert!(fastest.values().filter(|speed| **speed > 1.0).count() >= 15, "m/s: {fastest:?}");
+}
+
+/// A fleet of one on a server elsewhere, until the token is cancelled.
+fn one_car(server: &Running) -> CancellationToken {
+    let shutdown = CancellationToken::new();
+    let (url, token) = (format!("http://{}", server.addr), shutdown.clone());
+    let options = sim::SimOptions { cars: 1, first_car: 7, riders_per_minute: 0.0, speed: SPEED, seed: 1 };
+    tokio::spawn(async move {
+        let city = Arc::new(City::embedded());
+        sim::run(&url, &options, &city, token).await.unwrap();
+    });
+    shutdown
+}
+
+/// The fleet's state is lost with the first server, and the ride is in the journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_car_takes_up_its_ride_where_it_was_on_the_next_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = server().keeping_in(dir.path()).run().await;
+    let fleet = one_car(&first);
+    let rider = Rider(Wire::Web(first.addr));
+    let ride = rider.books("key").await.ride_id;
+    let mut watch = rider.watches(&ride).await;
+    let epoch = watch.opened.epoch.clone();
+    let assigned = async {
+        loop {
+            let event = watch.event().await.expect("it goes on");
+            if let Some(Event::Assigned(_)) = event.event {
+                return event.version;
+            }
+        }
+    };
+    let seen = timeout(A_RIDE, assigned).await.expect("no car takes it");
+
+    let addr = first.addr;
+    first.stop();
+    first.stopped().await;
+    let _second = server().keeping_in(dir.path()).at(addr).run().await;
+    let rest = rider.resumes(&ride, &epoch, seen).await.unwrap();
+    assert!(rest.opened.resumed);
+    let rest = timeout(A_RIDE, rest.events()).await.expect("the ride does not end");
+    let versions: Vec<_> = rest.iter().map(|event| event.version).collect();
+    assert_eq!(versions, (seen + 1..=seen + versions.len() as u64).collect::<Vec<_>>());
+    assert!(
+        !rest.iter().any(|event| matches!(event.event, Some(Event::Unassigned(_)))),
+        "it stayed the car's: {rest:?}"
+    );
+    assert!(matches!(rest.last().and_then(|end| end.event.as_ref()), Some(Event::Completed(_))), "{rest:?}");
+    fleet.cancel();
 }
 
 fn serve(at: &str) -> Child {

@@ -10,7 +10,7 @@ pub trait Clock {
     fn wall(&self) -> f64;
     /// A number in [0, 1).
     fn chance(&self) -> f64;
-    /// Waits.
+    /// Waits, for a day at most.
     fn sleep(&self, millis: Millis) -> impl Future<Output = ()>;
 }
 
@@ -63,6 +63,6 @@ impl Clock for TestClock {
     }
 
     async fn sleep(&self, millis: Millis) {
-        tokio::time::sleep(std::time::Duration::from_secs_f64(millis.max(0.0) / 1e3)).await;
+        tokio::time::sleep(std::time::Duration::from_secs_f64(millis.clamp(0.0, 86_400_000.0) / 1e3)).await;
     }
 }

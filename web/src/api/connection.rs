@@ -2,7 +2,7 @@
 //!
 //! It is told what happens and says what to do; time and chance are arguments. [`super::live`] drives it.
 
-use crate::model::{Connection, Millis};
+use crate::model::{Connection, Link, Millis};
 
 /// Without a frame for this long a stream counts as dead: the server sends one at least every 4 s.
 pub const SILENCE: Millis = 10_000.0;
@@ -10,6 +10,9 @@ pub const SILENCE: Millis = 10_000.0;
 pub const FIRST_BACKOFF: Millis = 250.0;
 /// … but never longer.
 pub const MAX_BACKOFF: Millis = 10_000.0;
+/// A page that nobody has seen for this long needs no streams: each is one of the six connections that a browser
+/// has for a server, over all tabs, and one more viewer to feed. Cursors make up for it in one frame.
+pub const UNSEEN: Millis = 10_000.0;
 
 /// Something happened.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -23,6 +26,10 @@ pub enum Event {
     },
     /// Time passed; see [`Machine::deadline`].
     Tick,
+    /// Nobody sees the page any more.
+    Hidden,
+    /// The page is left, and perhaps kept to come back to: browsers keep none whose streams are open.
+    Left,
     /// Someone looks at the page again.
     Wake,
     /// The system slept: whatever was open is dead, although no time seems to have passed.
@@ -44,6 +51,8 @@ pub enum Step {
     Open,
     /// Drop what is open.
     Close,
+    /// Open another beside what is open, to find out at once whether the server can still be reached.
+    Check,
 }
 
 /// The state of one connection. Begins with an attempt under way.
@@ -53,42 +62,55 @@ pub struct Machine {
     /// Attempts that failed since the stream was last live for a while.
     failures: u32,
     online: bool,
+    heard_at: Option<Millis>,
+    hidden_at: Option<Millis>,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Phase {
-    Connecting { since: Millis },
-    Live { since: Millis, last_frame_at: Millis },
-    Waiting { retry_at: Millis, draining: bool },
+    Connecting {
+        since: Millis,
+    },
+    Live {
+        since: Millis,
+    },
+    Waiting {
+        retry_at: Millis,
+        draining: bool,
+    },
+    /// Until someone looks.
+    Paused,
 }
 
 impl Machine {
     /// A first attempt begins now. `online`: what the browser believes.
     pub fn new(now: Millis, online: bool) -> Self {
-        Self { phase: Phase::Connecting { since: now }, failures: 0, online }
+        Self { phase: Phase::Connecting { since: now }, failures: 0, online, heard_at: None, hidden_at: None }
     }
 
     /// What a person should know. It says offline only when an attempt has failed: a server on the same
     /// machine is there without any network.
     pub fn connection(&self) -> Connection {
-        match self.phase {
-            Phase::Connecting { .. } => Connection::Connecting,
-            Phase::Live { last_frame_at, .. } => Connection::Live { last_frame_at },
-            Phase::Waiting { .. } if !self.online => Connection::Offline,
-            Phase::Waiting { retry_at, draining: true } => Connection::Draining { retry_at },
-            Phase::Waiting { retry_at, draining: false } => {
-                Connection::Waiting { retry_at, attempt: self.failures }
-            }
-        }
+        let link = match self.phase {
+            // Who sees it paused has just come back, and the attempt begins.
+            Phase::Connecting { .. } | Phase::Paused => Link::Connecting,
+            Phase::Live { .. } => Link::Live,
+            Phase::Waiting { .. } if !self.online => Link::Offline,
+            Phase::Waiting { retry_at, draining: true } => Link::Draining { retry_at },
+            Phase::Waiting { retry_at, draining: false } => Link::Waiting { retry_at },
+        };
+        Connection { link, heard_at: self.heard_at }
     }
 
     /// When the next [`Event::Tick`] is due, if nothing else happens before.
     pub fn deadline(&self) -> Millis {
-        match self.phase {
+        let due = match self.phase {
             Phase::Connecting { since } => since + SILENCE,
-            Phase::Live { last_frame_at, .. } => last_frame_at + SILENCE,
+            Phase::Live { since } => self.heard_at.unwrap_or(since) + SILENCE,
             Phase::Waiting { retry_at, .. } => retry_at,
-        }
+            Phase::Paused => return f64::INFINITY,
+        };
+        self.hidden_at.map_or(due, |at| due.min(at + UNSEEN))
     }
 
     /// Takes in `event`. `chance`, in [0, 1), spreads the retries of many pages.
@@ -96,27 +118,34 @@ impl Machine {
         match event {
             Event::Online => self.online = true,
             Event::Offline => self.online = false,
+            Event::Hidden => self.hidden_at = self.hidden_at.or(Some(now)),
+            Event::Wake => self.hidden_at = None,
             _ => {}
         }
+        let unseen = event == Event::Left || self.hidden_at.is_some_and(|at| now >= at + UNSEEN);
         let waiting = matches!(self.phase, Phase::Waiting { .. });
         let due = now >= self.deadline();
         match event {
+            Event::Wake if self.phase == Phase::Paused => self.open(now),
+            _ if self.phase == Phase::Paused => Step::Stay,
+            _ if unseen => self.pause(),
             Event::Frame => self.frame(now),
             Event::Failed { drain_for } if !waiting => self.wait(drain_for, now, chance),
             Event::Tick if due && waiting => self.open(now),
             Event::Tick if due => self.wait(None, now, chance),
             Event::Wake if due || waiting => self.open(now),
             Event::Online | Event::Reconnect if waiting => self.open(now),
+            // A stream of the network that was there before may never be heard of again.
+            Event::Online | Event::Offline if matches!(self.phase, Phase::Live { .. }) => Step::Check,
             Event::Slept => self.open(now),
             _ => Step::Stay,
         }
     }
 
     fn frame(&mut self, now: Millis) -> Step {
-        match &mut self.phase {
-            Phase::Connecting { .. } => self.phase = Phase::Live { since: now, last_frame_at: now },
-            Phase::Live { last_frame_at, .. } => *last_frame_at = now,
-            Phase::Waiting { .. } => {}
+        self.heard_at = Some(now);
+        if let Phase::Connecting { .. } = self.phase {
+            self.phase = Phase::Live { since: now };
         }
         Step::Stay
     }
@@ -126,22 +155,33 @@ impl Machine {
         Step::Open
     }
 
+    fn pause(&mut self) -> Step {
+        self.phase = Phase::Paused;
+        Step::Close
+    }
+
     fn wait(&mut self, drain_for: Option<Millis>, now: Millis, chance: f64) -> Step {
         // A server that lets everyone in and throws them out at once must not be stormed.
         if matches!(self.phase, Phase::Live { since, .. } if now - since > SILENCE) {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
-        let spread = chance * backoff(self.failures);
-        let retry_at = now + drain_for.unwrap_or_default().clamp(0.0, 60_000.0) + spread;
+        let retry_at = now + retry_after(drain_for, self.failures, chance);
         self.phase = Phase::Waiting { retry_at, draining: drain_for.is_some() };
         Step::Close
     }
 }
 
+/// How long to wait after so many failures: what the server asked for, if it did, and then anything up to
+/// [`backoff`], or as long again: those whom one server sent away together do not come back together.
+pub fn retry_after(drain_for: Option<Millis>, failures: u32, chance: f64) -> Millis {
+    let asked = drain_for.unwrap_or_default().clamp(0.0, 60_000.0);
+    asked + chance * backoff(failures).max(asked)
+}
+
 /// The longest wait after that many failures; with full jitter the wait is anything up to it.
 pub fn backoff(failures: u32) -> Millis {
-    (FIRST_BACKOFF * 2f64.powi(failures.saturating_sub(1).min(20) as i32)).min(MAX_BACKOFF)
+    (FIRST_BACKOFF * f64::from(1u32 << failures.saturating_sub(1).min(20))).min(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -158,21 +198,28 @@ mod tests {
         machine
     }
 
+    fn link(machine: &Machine) -> Link {
+        machine.connection().link
+    }
+
     #[test]
     fn a_frame_makes_it_live() {
         let mut machine = Machine::new(0.0, true);
-        assert_eq!(machine.connection(), Connection::Connecting);
+        assert_eq!(machine.connection(), Connection::NEW);
         machine.on(Event::Frame, 20.0, 0.5);
         machine.on(Event::Frame, 30.0, 0.5);
-        assert_eq!(machine.connection(), Connection::Live { last_frame_at: 30.0 });
+        assert_eq!(machine.connection(), Connection { link: Link::Live, heard_at: Some(30.0) });
+        machine.on(FAILED, 40.0, 0.5);
+        assert_eq!(machine.connection().heard_at, Some(30.0), "what is on the screen is as old as that");
     }
 
+    /// L15, the page's half.
     #[test]
     fn ten_silent_seconds_end_a_stream_and_an_attempt() {
         for mut machine in [live(0.0), Machine::new(0.0, true)] {
             assert_eq!(machine.on(Event::Tick, 9_999.0, 0.5), Step::Stay);
             assert_eq!(machine.on(Event::Tick, 10_000.0, 0.5), Step::Close);
-            assert_eq!(machine.connection(), Connection::Waiting { retry_at: 10_125.0, attempt: 1 });
+            assert_eq!(link(&machine), Link::Waiting { retry_at: 10_125.0 });
             assert_eq!(machine.on(Event::Tick, 10_125.0, 0.5), Step::Open);
         }
     }
@@ -198,23 +245,34 @@ mod tests {
             machine.on(Event::Frame, 0.0, 0.0);
         }
         machine.on(FAILED, 5.0, 0.0);
-        assert!(matches!(machine.connection(), Connection::Waiting { attempt: 4, .. }));
+        assert_eq!(machine.failures, 4);
         machine.on(Event::Tick, 5.0, 0.0);
         machine.on(Event::Frame, 5.0, 0.0);
         machine.on(FAILED, 5.1 + SILENCE, 0.0);
-        assert!(matches!(machine.connection(), Connection::Waiting { attempt: 1, .. }));
+        assert_eq!(machine.failures, 1);
     }
 
     #[test]
     fn a_draining_server_says_when_to_come_again() {
         let mut machine = live(0.0);
         assert_eq!(machine.on(Event::Failed { drain_for: Some(2_000.0) }, 100.0, 0.0), Step::Close);
-        assert_eq!(machine.connection(), Connection::Draining { retry_at: 2_100.0 });
+        assert_eq!(link(&machine), Link::Draining { retry_at: 2_100.0 });
         assert_eq!(machine.on(Event::Tick, 2_100.0, 0.0), Step::Open);
         machine.on(FAILED, 2_200.0, 0.0);
-        assert!(matches!(machine.connection(), Connection::Waiting { attempt: 2, .. }));
+        assert_eq!((link(&machine), machine.failures), (Link::Waiting { retry_at: 2_200.0 }, 2));
     }
 
+    /// L12, the page's half.
+    #[test]
+    fn those_whom_a_server_sends_away_together_do_not_come_back_together() {
+        assert_eq!(
+            (retry_after(Some(1_000.0), 1, 0.0), retry_after(Some(1_000.0), 1, 1.0)),
+            (1_000.0, 2_000.0)
+        );
+        assert_eq!((retry_after(None, 1, 1.0), retry_after(Some(f64::MAX), 1, 0.0)), (250.0, 60_000.0));
+    }
+
+    /// L14.
     #[test]
     fn looking_at_the_page_finds_out_at_once() {
         let mut machine = live(0.0);
@@ -228,12 +286,50 @@ mod tests {
     #[test]
     fn offline_is_said_only_when_nothing_comes() {
         let mut machine = live(0.0);
-        machine.on(Event::Offline, 1.0, 0.5);
-        assert_eq!(machine.connection(), Connection::Live { last_frame_at: 0.0 });
+        assert_eq!(machine.on(Event::Offline, 1.0, 0.5), Step::Check);
+        assert_eq!(link(&machine), Link::Live);
         machine.on(FAILED, 2.0, 0.5);
-        assert_eq!(machine.connection(), Connection::Offline);
+        assert_eq!(link(&machine), Link::Offline);
         assert_eq!(machine.on(Event::Online, 3.0, 0.5), Step::Open);
-        assert_eq!(machine.connection(), Connection::Connecting);
+        assert_eq!(link(&machine), Link::Connecting);
+    }
+
+    /// L14, L19.
+    #[test]
+    fn a_page_that_nobody_sees_has_no_streams_after_a_while() {
+        let mut machine = live(0.0);
+        assert_eq!(machine.on(Event::Hidden, 1_000.0, 0.5), Step::Stay);
+        machine.on(Event::Frame, 9_000.0, 0.5);
+        assert_eq!(
+            machine.on(Event::Hidden, 9_500.0, 0.5),
+            Step::Stay,
+            "hidden twice is hidden since the first"
+        );
+        assert_eq!(machine.deadline(), 11_000.0);
+        assert_eq!(machine.on(Event::Tick, 11_000.0, 0.5), Step::Close);
+        for event in [Event::Tick, Event::Online, Event::Slept, Event::Hidden, Event::Left] {
+            assert_eq!(machine.on(event, 400_000.0, 0.5), Step::Stay, "{event:?}");
+        }
+        assert_eq!(machine.on(Event::Wake, 500_000.0, 0.5), Step::Open);
+        assert_eq!(machine.on(Event::Frame, 500_020.0, 0.5), Step::Stay);
+        assert_eq!(link(&machine), Link::Live);
+    }
+
+    #[test]
+    fn a_look_elsewhere_costs_nothing() {
+        let mut machine = live(0.0);
+        machine.on(Event::Hidden, 1_000.0, 0.5);
+        assert_eq!(machine.on(Event::Wake, 4_000.0, 0.5), Step::Stay);
+        machine.on(Event::Frame, 9_000.0, 0.5);
+        assert_eq!(machine.on(Event::Tick, 12_000.0, 0.5), Step::Stay);
+    }
+
+    #[test]
+    fn a_page_that_is_left_has_no_streams_at_once() {
+        for mut machine in [live(0.0), Machine::new(0.0, true)] {
+            assert_eq!(machine.on(Event::Left, 1.0, 0.5), Step::Close);
+            assert_eq!(machine.on(Event::Wake, 2.0, 0.5), Step::Open);
+        }
     }
 
     fn event() -> impl Strategy<Value = Event> {
@@ -241,6 +337,8 @@ mod tests {
             Just(Event::Frame),
             prop::option::of(0.0..1e6f64).prop_map(|drain_for| Event::Failed { drain_for }),
             Just(Event::Tick),
+            Just(Event::Hidden),
+            Just(Event::Left),
             Just(Event::Wake),
             Just(Event::Slept),
             Just(Event::Online),
@@ -250,8 +348,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, a stream is open exactly when the machine thinks so, and some time later there
-        /// is another attempt.
+        /// Whatever happens, a stream is open exactly when the machine thinks so; and when someone looks, there is
+        /// another attempt some time later.
         #[test]
         fn it_never_gives_up(events in prop::collection::vec((event(), 0.0..20_000.0f64, 0.0..1.0f64), 0..60)) {
             let mut machine = Machine::new(0.0, true);
@@ -264,14 +362,17 @@ mod tests {
                 match machine.on(event, now, chance) {
                     Step::Open => open = true,
                     Step::Close => open = false,
-                    Step::Stay => {}
+                    Step::Stay | Step::Check => {}
                 }
-                let waiting = matches!(
-                    machine.connection(),
-                    Connection::Waiting { .. } | Connection::Draining { .. } | Connection::Offline
-                );
-                prop_assert_eq!(open, !waiting);
-                prop_assert!(machine.deadline() <= now + 60_000.0 + MAX_BACKOFF);
+                let closed = matches!(machine.phase, Phase::Waiting { .. } | Phase::Paused);
+                prop_assert_eq!(open, !closed);
+                let latest = now + 2.0 * 60_000.0;
+                prop_assert!(machine.deadline() <= latest || machine.phase == Phase::Paused);
+            }
+            match machine.on(Event::Wake, now, 0.5) {
+                Step::Open => open = true,
+                Step::Close => open = false,
+                Step::Stay | Step::Check => {}
             }
             if !open {
                 let deadline = machine.deadline();

@@ -5,6 +5,7 @@
 
 use std::{future::pending, pin::pin};
 
+use bytes::Bytes;
 use futures_channel::mpsc;
 use futures_util::{FutureExt as _, StreamExt as _, select_biased, stream::LocalBoxStream};
 use tonic::Status;
@@ -24,6 +25,10 @@ const SLEPT: f64 = 5_000.0;
 /// What the rest of the page can tell a live stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {
+    /// Nobody sees the page any more.
+    Hide,
+    /// The page is left, and perhaps kept to come back to.
+    Leave,
     /// Someone looks at the page again.
     Wake,
     /// The browser sees a network.
@@ -36,16 +41,16 @@ pub enum Signal {
     Reopen,
 }
 
-/// What is watched, and what becomes of it.
+/// What is watched, and what becomes of it. Messages stay encoded here, so that the page carries [`keep_open`]
+/// once and not once for every type of them.
 pub trait Watched {
-    /// One message.
-    type Frame;
-
     /// Opens a stream from where the last one ended. Dropping it gives the call up.
-    fn open(&mut self) -> Attempt<Self::Frame>;
+    fn open(&mut self) -> Attempt;
 
     /// A message came. `first`: it is the first of its stream, and the stream before is gone.
-    fn frame(&mut self, frame: Self::Frame, first: bool);
+    ///
+    /// An error ends the stream as if the server had ended it so.
+    fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status>;
 
     /// The state of the connection, after every change.
     fn connection(&mut self, connection: Connection);
@@ -55,26 +60,34 @@ pub trait Watched {
 }
 
 /// A stream from before it is open to its end.
-pub type Attempt<F> = LocalBoxStream<'static, Result<F, Status>>;
+pub type Attempt = LocalBoxStream<'static, Item>;
+
+type Item = Result<Bytes, Status>;
 
 /// A stream that is to replace another.
-struct Successor<F> {
-    stream: Attempt<F>,
+struct Successor {
+    stream: Attempt,
     give_up_at: Millis,
 }
 
-enum Input<F> {
+impl Successor {
+    fn new(stream: Attempt, now: Millis) -> Self {
+        Self { stream, give_up_at: now + SILENCE }
+    }
+}
+
+enum Input {
     Signal(Option<Signal>),
     /// From the stream in use.
-    Current(Option<Result<F, Status>>),
+    Current(Option<Item>),
     /// From its successor.
-    Successor(Option<Result<F, Status>>),
+    Successor(Option<Item>),
     Tick,
 }
 
 /// Watches until there is nothing more to watch, or nobody is left to send a signal.
-pub async fn keep_open<W: Watched>(
-    mut watched: W,
+pub async fn keep_open(
+    mut watched: Box<dyn Watched>,
     clock: impl Clock,
     online: bool,
     mut signals: mpsc::Receiver<Signal>,
@@ -82,7 +95,7 @@ pub async fn keep_open<W: Watched>(
     let mut machine = Machine::new(clock.now(), online);
     let mut current = Some(watched.open());
     let mut fresh = true;
-    let mut successor: Option<Successor<W::Frame>> = None;
+    let mut successor: Option<Successor> = None;
     let mut drift = clock.wall() - clock.now();
     loop {
         watched.connection(machine.connection());
@@ -100,50 +113,65 @@ pub async fn keep_open<W: Watched>(
                 if fresh && current.is_some() {
                     current = Some(watched.open());
                 } else if current.is_some() {
-                    successor = Some(Successor { stream: watched.open(), give_up_at: now + SILENCE });
+                    successor = Some(Successor::new(watched.open(), now));
                 }
                 continue;
             }
-            Input::Current(Some(Ok(frame))) => {
-                watched.frame(frame, std::mem::take(&mut fresh));
-                Event::Frame
+            Input::Current(item) => {
+                let first = item.as_ref().is_some_and(Result::is_ok) && std::mem::take(&mut fresh);
+                let Some(event) = take_in(&mut *watched, item, first) else { return };
+                event
             }
-            Input::Successor(Some(Ok(frame))) => {
-                current = successor.take().map(|next| next.stream);
-                watched.frame(frame, true);
-                Event::Frame
-            }
-            Input::Current(end) | Input::Successor(end) => {
-                let end = end.map_or(Ok(()), |end| end.map(drop));
-                if !watched.ended(&end) {
-                    return;
+            Input::Successor(item) => {
+                if let Some(Ok(_)) = item {
+                    current = successor.take().map(|next| next.stream);
                 }
-                Event::Failed { drain_for: end.err().and_then(|status| drain_for(&status)) }
+                let Some(event) = take_in(&mut *watched, item, true) else { return };
+                event
             }
             Input::Tick if successor.as_ref().is_some_and(|next| now >= next.give_up_at) => {
                 Event::Failed { drain_for: None }
             }
-            _ if slept => Event::Slept,
             Input::Tick => Event::Tick,
+            Input::Signal(Some(Signal::Hide)) => Event::Hidden,
+            Input::Signal(Some(Signal::Leave)) => Event::Left,
             Input::Signal(Some(Signal::Wake)) => Event::Wake,
             Input::Signal(Some(Signal::Online)) => Event::Online,
             Input::Signal(Some(Signal::Offline)) => Event::Offline,
             Input::Signal(Some(Signal::Reconnect)) => Event::Reconnect,
         };
-        match machine.on(event, now, clock.chance()) {
+        let step = match slept.then(|| machine.on(Event::Slept, now, clock.chance())) {
+            None | Some(Step::Stay) => machine.on(event, now, clock.chance()),
+            Some(step) => step,
+        };
+        match step {
             Step::Stay => {}
             Step::Open => (current, fresh, successor) = (Some(watched.open()), true, None),
             Step::Close => (current, successor) = (None, None),
+            Step::Check => successor = Some(Successor::new(watched.open(), now)),
         }
     }
 }
 
-async fn next_input<F>(
+/// What an item of a stream, or its end, means for the connection. `None`: there is nothing more to watch.
+fn take_in(watched: &mut dyn Watched, item: Option<Item>, first: bool) -> Option<Event> {
+    let end = match item {
+        Some(Ok(frame)) => match watched.frame(frame, first) {
+            Ok(()) => return Some(Event::Frame),
+            Err(status) => Err(status),
+        },
+        Some(Err(status)) => Err(status),
+        None => Ok(()),
+    };
+    watched.ended(&end).then(|| Event::Failed { drain_for: end.err().as_ref().and_then(drain_for) })
+}
+
+async fn next_input(
     signals: &mut mpsc::Receiver<Signal>,
-    current: &mut Option<Attempt<F>>,
-    successor: &mut Option<Successor<F>>,
+    current: &mut Option<Attempt>,
+    successor: &mut Option<Successor>,
     timer: impl Future<Output = ()>,
-) -> Input<F> {
+) -> Input {
     let current = async {
         match current {
             Some(stream) => stream.next().await,
@@ -173,17 +201,24 @@ mod tests {
     use tonic::Code;
     use tonic_types::StatusExt as _;
 
-    use super::{super::clock::TestClock, *};
+    use super::{
+        super::{clock::TestClock, connection::UNSEEN},
+        *,
+    };
+    use crate::model::Link;
+
+    /// A frame that does not go with those before it.
+    const UNFIT: u8 = 99;
 
     /// Streams of a script, one an attempt, and a diary of what happened to them.
     #[derive(Clone, Default)]
     struct Scripted {
-        attempts: Rc<RefCell<VecDeque<Attempt<u32>>>>,
+        attempts: Rc<RefCell<VecDeque<Attempt>>>,
         diary: Rc<RefCell<Vec<String>>>,
     }
 
     impl Scripted {
-        fn new(attempts: impl IntoIterator<Item = Attempt<u32>>) -> Self {
+        fn new(attempts: impl IntoIterator<Item = Attempt>) -> Self {
             let attempts = Rc::new(RefCell::new(attempts.into_iter().collect()));
             Self { attempts, ..Self::default() }
         }
@@ -194,15 +229,13 @@ mod tests {
 
         async fn run(&self, script: impl AsyncFnOnce(mpsc::Sender<Signal>)) -> Vec<String> {
             let (sender, signals) = mpsc::channel(SIGNALS);
-            join(keep_open(self.clone(), TestClock::new(), true, signals), script(sender)).await;
+            join(keep_open(Box::new(self.clone()), TestClock::new(), true, signals), script(sender)).await;
             self.diary.take()
         }
     }
 
     impl Watched for Scripted {
-        type Frame = u32;
-
-        fn open(&mut self) -> Attempt<u32> {
+        fn open(&mut self) -> Attempt {
             self.note("open");
             let dropped = OnDrop(self.clone());
             let attempt =
@@ -210,13 +243,15 @@ mod tests {
             attempt.inspect(move |_| _ = &dropped).boxed_local()
         }
 
-        fn frame(&mut self, frame: u32, first: bool) {
+        fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
+            let frame = message[0];
             self.note(format!("{frame}{}", if first { " first" } else { "" }));
+            if frame == UNFIT { Err(Status::aborted("")) } else { Ok(()) }
         }
 
         fn connection(&mut self, connection: Connection) {
-            if let Connection::Waiting { .. } | Connection::Draining { .. } = connection {
-                self.note(format!("{connection:?}"));
+            if let Link::Waiting { .. } | Link::Draining { .. } = connection.link {
+                self.note(format!("{:?}", connection.link));
             }
         }
 
@@ -234,17 +269,22 @@ mod tests {
         }
     }
 
-    fn then_silent(frames: &[u32]) -> Attempt<u32> {
-        stream::iter(frames.to_vec()).map(Ok).chain(stream::pending()).boxed_local()
+    fn message(frame: u8) -> Bytes {
+        vec![frame].into()
     }
 
-    fn failing(status: Status) -> Attempt<u32> {
+    fn then_silent(frames: &[u8]) -> Attempt {
+        stream::iter(frames.to_vec()).map(|frame| Ok(message(frame))).chain(stream::pending()).boxed_local()
+    }
+
+    fn failing(status: Status) -> Attempt {
         stream::iter([Err(status)]).boxed_local()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_old_stream_stays_until_the_new_one_has_answered() {
-        let slow = stream::once(sleep(Duration::from_secs(1))).map(|()| Ok(2)).chain(then_silent(&[]));
+        let slow =
+            stream::once(sleep(Duration::from_secs(1))).map(|()| Ok(message(2))).chain(then_silent(&[]));
         let scripted = Scripted::new([then_silent(&[1]), slow.boxed_local()]);
         let diary = scripted
             .run(async |mut sender| {
@@ -259,10 +299,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_a_network_the_page_finds_out_at_once() {
+        let unreachable = || failing(Status::unavailable(""));
+        for (attempt, stays) in [(unreachable(), false), (then_silent(&[2]), true)] {
+            let scripted = Scripted::new([then_silent(&[1]), attempt]);
+            let diary = scripted
+                .run(async |mut sender| {
+                    sleep(Duration::from_millis(10)).await;
+                    sender.send(Signal::Offline).await.expect("alive");
+                    sleep(Duration::from_millis(10)).await;
+                })
+                .await;
+            assert_eq!(
+                diary.contains(&"2 first".to_owned()),
+                stays,
+                "a server on this machine is still there"
+            );
+            assert_eq!(diary.contains(&Code::Unavailable.to_string()), !stays);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn silence_ends_a_stream_and_a_new_one_is_opened() {
         let scripted = Scripted::new([then_silent(&[1]), then_silent(&[2])]);
         let diary = scripted.run(async |_sender| sleep(Duration::from_millis(10_300)).await).await;
-        let waiting = "Waiting { retry_at: 10125.0, attempt: 1 }";
+        let waiting = "Waiting { retry_at: 10125.0 }";
         assert_eq!(diary, ["open", "1 first", "dropped", waiting, "open", "2 first", "dropped"]);
     }
 
@@ -270,7 +331,7 @@ mod tests {
     async fn a_successor_that_says_nothing_is_given_up_with_its_predecessor() {
         let beating = stream::iter(0..).then(async |n| {
             sleep(Duration::from_secs(4)).await;
-            Ok(n)
+            Ok(message(n))
         });
         let scripted = Scripted::new([beating.boxed_local(), then_silent(&[]), then_silent(&[7])]);
         let diary = scripted
@@ -286,7 +347,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_end_that_is_final_ends_the_watching() {
-        let scripted = Scripted::new([stream::iter([Ok(1), Ok(2)]).boxed_local()]);
+        let scripted = Scripted::new([stream::iter([Ok(message(1)), Ok(message(2))]).boxed_local()]);
         let diary = scripted.run(async |_sender| ()).await;
         assert_eq!(diary, ["open", "1 first", "2", "OK", "dropped"]);
     }
@@ -299,10 +360,44 @@ mod tests {
         let diary = scripted
             .run(async |_sender| {
                 advance(Duration::from_secs(1)).await;
-                sleep(Duration::from_secs(2)).await;
+                sleep(Duration::from_secs(3)).await;
             })
             .await;
-        let draining = "Draining { retry_at: 2125.0 }";
+        let draining = "Draining { retry_at: 3000.0 }";
         assert!(diary.contains(&draining.to_owned()) && diary.contains(&"1 first".to_owned()), "{diary:?}");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_does_not_fit_ends_its_stream() {
+        let scripted = Scripted::new([then_silent(&[1, UNFIT, 3]), then_silent(&[2])]);
+        let diary = scripted.run(async |_sender| sleep(Duration::from_secs(1)).await).await;
+        let (aborted, waiting) = (Code::Aborted.to_string(), "Waiting { retry_at: 125.0 }");
+        assert_eq!(
+            diary,
+            ["open", "1 first", "99", &aborted, "dropped", waiting, "open", "2 first", "dropped"]
+        );
+    }
+
+    /// L14, L19.
+    #[tokio::test(start_paused = true)]
+    async fn a_hidden_page_closes_its_stream_and_opens_one_when_it_is_shown() {
+        let scripted = Scripted::new([then_silent(&[1]), then_silent(&[2]), then_silent(&[3])]);
+        let diary = scripted
+            .run(async |mut sender| {
+                sender.send(Signal::Hide).await.expect("alive");
+                sleep(Duration::from_millis(UNSEEN as u64 + 1)).await;
+                assert_eq!(scripted.diary.borrow().last().map(String::as_str), Some("dropped"));
+                sleep(Duration::from_secs(360)).await;
+                sender.send(Signal::Wake).await.expect("alive");
+                sleep(Duration::from_millis(10)).await;
+                sender.send(Signal::Leave).await.expect("alive");
+                sleep(Duration::from_millis(10)).await;
+                assert_eq!(scripted.diary.borrow().last().map(String::as_str), Some("dropped"));
+                sender.send(Signal::Wake).await.expect("alive");
+                sleep(Duration::from_millis(10)).await;
+            })
+            .await;
+        let expected =
+            ["open", "1 first", "dropped", "open", "2 first", "dropped", "open", "3 first", "dropped"];
+        assert_eq!(diary, expected);
     }
 }

@@ -5,12 +5,11 @@
 //! for single answers. Only [`fetch`] and the clock need a browser.
 
 use bytes::Bytes;
-use futures_util::stream::LocalBoxStream;
 use prost::Message;
 use tonic::Status;
 
 use self::{clock::BrowserClock, methods::Method};
-use crate::browser;
+use crate::{browser, model::Millis};
 
 pub mod call;
 pub mod clock;
@@ -51,7 +50,7 @@ impl Api {
         method: Method<Q, A>,
         request: &Q,
     ) -> Result<A, Status> {
-        transport::decode(self.answer(method.path(), request.encode_to_vec()).await?)
+        transport::decode(self.answer(method.path(), request.encode_to_vec(), call::DEADLINE).await?)
     }
 
     /// The same, tried again while the server cannot be reached. Only for calls that are safe to repeat.
@@ -59,24 +58,28 @@ impl Api {
         &self,
         method: Method<Q, A>,
         request: &Q,
+        on_retry: &dyn Fn(),
     ) -> Result<A, Status> {
-        let message = request.encode_to_vec();
-        let answer =
-            call::retrying(&BrowserClock, async || self.answer(method.path(), message.clone()).await);
-        transport::decode(answer.await?)
+        transport::decode(self.answer_again(method.path(), request.encode_to_vec(), on_retry).await?)
     }
 
-    /// The answers, from before the call is made to its end; an error is the last item.
-    pub fn open<Q: Message, A: Message + Default + 'static>(
+    /// The answers, encoded, from before the call is made to its end; an error is the last item.
+    pub fn open<Q: Message, A>(&self, method: Method<Q, A>, request: &Q) -> live::Attempt {
+        self.transport.answers(method.path(), request.encode_to_vec())
+    }
+
+    async fn answer(&self, path: &'static str, message: Vec<u8>, deadline: Millis) -> Result<Bytes, Status> {
+        call::unary(&BrowserClock, deadline, self.transport.answer(path, message, deadline)).await
+    }
+
+    async fn answer_again(
         &self,
-        method: Method<Q, A>,
-        request: &Q,
-    ) -> LocalBoxStream<'static, Result<A, Status>> {
-        self.transport.stream(method, request)
-    }
-
-    async fn answer(&self, path: &'static str, message: Vec<u8>) -> Result<Bytes, Status> {
-        call::unary(&BrowserClock, self.transport.answer(path, message, call::DEADLINE)).await
+        path: &'static str,
+        message: Vec<u8>,
+        on_retry: &dyn Fn(),
+    ) -> Result<Bytes, Status> {
+        let call = async |deadline| self.answer(path, message.clone(), deadline).await;
+        call::retrying(&BrowserClock, on_retry, call).await
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use proptest::prelude::*;
 use prost::Message as _;
-use rides_proto::v1::{ListRequest, ListResponse, Ride, WatchRequest, WatchResponse};
+use rides_proto::v1::{ListRequest, ListResponse, Ride, WatchResponse};
 use tonic::{Code, Status};
 
 use super::{
@@ -126,7 +126,7 @@ impl Script {
 
     /// A stream, read to its end: how many messages, and how it ended.
     async fn watch(&self) -> (usize, Result<(), Status>) {
-        let mut stream = self.transport().stream(WATCH_RIDE, &WatchRequest::default());
+        let mut stream = self.transport().answers(WATCH_RIDE.path(), Vec::new());
         let mut count = 0;
         loop {
             match stream.try_next().await {
@@ -289,7 +289,7 @@ async fn the_status_does_not_wait_for_the_body_to_close() {
 async fn a_dropped_stream_gives_its_request_up() {
     let mut script = Script::grpc_web([event()]);
     script.stalls = true;
-    let mut stream = script.transport().stream(WATCH_RIDE, &WatchRequest::default());
+    let mut stream = script.transport().answers(WATCH_RIDE.path(), Vec::new());
     assert!(stream.try_next().await.expect("a heartbeat").is_some());
     assert!(!script.given_up.load(Ordering::Relaxed));
     drop(stream);

@@ -1,7 +1,8 @@
 //! gRPC-Web over anything that can fetch: unary and server-streaming calls, one message out.
 //!
 //! Calls are typed by their [`Method`] at the surface; below it there are bytes, so that the page carries this
-//! code once and not once for every RPC (tonic's own client would be a third of the page).
+//! code once and not once for every RPC (tonic's own client would be a third of the page). Streams are [`decode`]d
+//! by whoever watches them, for the same reason.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::LocalBoxStream};
@@ -86,16 +87,6 @@ impl<F: Fetch> Transport<F> {
         decode(self.answer(method.path(), request.encode_to_vec(), deadline).await?)
     }
 
-    /// The answers to `request`, from before the call is made to its end; an error is the last item.
-    pub fn stream<Q: Message, A: Message + Default + 'static>(
-        &self,
-        method: Method<Q, A>,
-        request: &Q,
-    ) -> LocalBoxStream<'static, Result<A, Status>> {
-        let answers = self.answers(method.path(), request.encode_to_vec());
-        answers.map(|message| decode(message?)).boxed_local()
-    }
-
     /// As [`Self::unary`], encoded.
     pub async fn answer(
         &self,
@@ -111,7 +102,7 @@ impl<F: Fetch> Transport<F> {
         answer.ok_or_else(|| Status::internal("the server answered OK and nothing else"))
     }
 
-    /// As [`Self::stream`], encoded.
+    /// The answers to a request, encoded, from before the call is made to its end; an error is the last item.
     pub fn answers(
         &self,
         path: &'static str,

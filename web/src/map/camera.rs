@@ -5,10 +5,9 @@
 
 use rides_proto::{
     geo::{Bounds, LatLng},
+    math::{log2, pow},
     tiles::{from_unit_mercator, unit_mercator},
 };
-
-use super::math::exp2;
 
 /// A place in the unit-Mercator square: x eastwards, y southwards.
 pub type WorldPos = (f64, f64);
@@ -198,7 +197,7 @@ impl Camera {
         let room = |px: f64, pad: f64| (px - pad).max(px / 5.0);
         let room_x = room(self.viewport.0, padding.left + padding.right);
         let room_y = room(self.viewport.1, padding.top + padding.bottom);
-        let zoom = |px: f64, span: f64| (px / span.max(1e-9) / WORLD_PX).log2();
+        let zoom = |px: f64, span: f64| log2(px / span.max(1e-9) / WORLD_PX);
         let zoom = choose(zoom(room_x, max.0 - min.0), zoom(room_y, max.1 - min.1)).min(MAX_ZOOM - 1.5);
         View { zoom, center: centered(min, max, padding, zoom) }
     }
@@ -217,7 +216,7 @@ fn centered(min: WorldPos, max: WorldPos, padding: Padding, zoom: f64) -> WorldP
 }
 
 fn px_per_world(zoom: f64) -> f64 {
-    WORLD_PX * exp2(zoom)
+    WORLD_PX * pow(2.0, zoom)
 }
 
 fn middle(min: WorldPos, max: WorldPos) -> WorldPos {

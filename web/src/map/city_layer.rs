@@ -3,7 +3,7 @@
 use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlTexture};
 
 use super::{
-    gl::{Geometry, GlError, Program, new_texture},
+    gl::{Geometry, GlError, Program, new_texture, shader},
     painter::{GlyphInstance, Look},
     palette::{self, Rgb, Stroke},
     scene::{Batch, GroundPos, Mesh, Segment},
@@ -84,18 +84,13 @@ pub(super) struct CityLayer {
 impl CityLayer {
     pub(super) fn new(gl: &Gl) -> Result<Self, GlError> {
         let program = |vertex, fragment| Program::new(gl, vertex, fragment);
-        let fill_fragment = include_str!("shaders/fill.frag.glsl");
-        let building_vertex = include_str!("shaders/building.vert.glsl");
         Ok(Self {
-            fill: program(include_str!("shaders/fill.vert.glsl"), fill_fragment)?,
-            line: program(include_str!("shaders/line.vert.glsl"), include_str!("shaders/line.frag.glsl"))?,
-            building: program(building_vertex, include_str!("shaders/building.frag.glsl"))?,
-            shadow: program(building_vertex, fill_fragment)?,
-            night: program(
-                include_str!("shaders/screen.vert.glsl"),
-                include_str!("shaders/night.frag.glsl"),
-            )?,
-            name: program(include_str!("shaders/name.vert.glsl"), include_str!("shaders/name.frag.glsl"))?,
+            fill: program(shader!("fill.vert"), shader!("fill.frag"))?,
+            line: program(shader!("line.vert"), shader!("line.frag"))?,
+            building: program(shader!("building.vert"), shader!("building.frag"))?,
+            shadow: program(shader!("building.vert"), shader!("fill.frag"))?,
+            night: program(shader!("screen.vert"), shader!("night.frag"))?,
+            name: program(shader!("name.vert"), shader!("name.frag"))?,
             batches: Vec::new(),
             names: Geometry::new(gl, &[2, 2, 2, 4, 3])?,
             atlas: new_texture(gl)?,

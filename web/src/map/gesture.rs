@@ -1,5 +1,7 @@
 //! From pointers to intentions: drag, pinch, throw, click, double click. Pure; time comes with the events.
 
+use rides_proto::math::log2;
+
 use super::camera::ScreenPos;
 use crate::model::Millis;
 
@@ -94,7 +96,7 @@ impl Gestures {
                 let about = middle(pointer.at, other.at);
                 let pan = minus(about, middle(before.at, other.at));
                 let spread = |p: Pointer| distance(p.at, other.at).max(10.0);
-                Some(Intent::Pinch { pan, about, levels: (spread(pointer) / spread(before)).log2() })
+                Some(Intent::Pinch { pan, about, levels: log2(spread(pointer) / spread(before)) })
             }
             _ => None,
         }

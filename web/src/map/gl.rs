@@ -10,6 +10,14 @@ use web_sys::{
 /// From the extension `WEBGL_debug_renderer_info`.
 const UNMASKED_RENDERER_WEBGL: u32 = 0x9246;
 
+/// A shader of `shaders/`, as `build.rs` left it.
+macro_rules! shader {
+    ($name:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/", $name, ".glsl"))
+    };
+}
+pub(super) use shader;
+
 /// Why the map cannot be painted.
 #[derive(Debug, thiserror::Error)]
 pub enum GlError {
@@ -96,7 +104,7 @@ impl Program {
 
 fn compile(gl: &Gl, kind: u32, body: &str) -> Result<WebGlShader, GlError> {
     let shader = gone(gl.create_shader(kind))?;
-    gl.shader_source(&shader, &format!("{}{body}", include_str!("shaders/view.glsl")));
+    gl.shader_source(&shader, &format!("{}{body}", shader!("view")));
     gl.compile_shader(&shader);
     if gl.get_shader_parameter(&shader, Gl::COMPILE_STATUS).is_truthy() {
         return Ok(shader);

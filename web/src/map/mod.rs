@@ -12,7 +12,6 @@ pub mod gesture;
 pub mod gl;
 pub mod glyphs;
 pub mod labels;
-pub mod math;
 pub mod motion;
 pub mod names;
 pub mod overlay;

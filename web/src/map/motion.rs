@@ -1,9 +1,8 @@
 //! How the camera moves by itself: flights, wheel easing and the throw of a drag.
 
-use super::{
-    camera::{Camera, ScreenPos, View},
-    math::exp2,
-};
+use rides_proto::math::{exp, pow};
+
+use super::camera::{Camera, ScreenPos, View};
 use crate::model::Millis;
 
 /// How long a flight takes, ms.
@@ -76,7 +75,7 @@ impl Motion {
             }
             Self::Throw { velocity, at } => {
                 let dt = (now - at).max(0.0);
-                let kept = (-FRICTION * dt).exp();
+                let kept = exp(-FRICTION * dt);
                 // The distance is the integral of a speed that decays exponentially.
                 let reach = (1.0 - kept) / FRICTION;
                 camera.pan((velocity.0 * reach, velocity.1 * reach));
@@ -85,7 +84,7 @@ impl Motion {
                 *self = if moving { Self::Throw { velocity, at: now } } else { Self::Rest };
             }
             Self::Zoom { about, zoom, at } => {
-                let left = (zoom - camera.view().zoom) * (-ZOOM_RATE * (now - at).max(0.0)).exp();
+                let left = (zoom - camera.view().zoom) * exp(-ZOOM_RATE * (now - at).max(0.0));
                 camera.zoom_about(about, zoom - left);
                 // A camera at its limit does not follow: then there is nothing left to do either.
                 let done = left.abs() < 0.003 || (camera.view().zoom - (zoom - left)).abs() > 1e-9;
@@ -110,7 +109,7 @@ impl Motion {
 /// two belong together on the screen.
 fn between(from: View, to: View, t: f64) -> View {
     let zoom = from.zoom + (to.zoom - from.zoom) * t;
-    let (s0, s1, s) = (exp2(-from.zoom), exp2(-to.zoom), exp2(-zoom));
+    let (s0, s1, s) = (pow(2.0, -from.zoom), pow(2.0, -to.zoom), pow(2.0, -zoom));
     let share = if (s1 - s0).abs() < 1e-3 * s0 { t } else { (s - s0) / (s1 - s0) };
     let center = (
         from.center.0 + (to.center.0 - from.center.0) * share,

@@ -1,5 +1,7 @@
 //! A Nordic city at night: the only place that knows colours, and widths by class.
 
+use rides_proto::math::log2;
+
 use crate::model::{CarState, RailKind, StreetClass};
 
 /// Linear-free sRGB, 0 to 1.
@@ -118,5 +120,5 @@ pub const fn ties(kind: RailKind) -> Stroke {
 
 /// Half of a car's length in pixels: as on the ground when that is large enough to see.
 pub fn car_half_px(px_per_m: f32) -> f32 {
-    (6.6 + 1.7 * f64::from(px_per_m).log2() as f32).clamp(4.2, 9.0).max(2.6 * px_per_m)
+    (6.6 + 1.7 * log2(f64::from(px_per_m)) as f32).clamp(4.2, 9.0).max(2.6 * px_per_m)
 }

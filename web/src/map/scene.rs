@@ -9,6 +9,7 @@ use bytemuck::{Pod, Zeroable};
 use earcut::Earcut;
 use rides_proto::{
     geo::{Bounds, LatLng},
+    math::cos,
     tiles::unit_mercator,
 };
 
@@ -41,7 +42,7 @@ impl Ground {
     /// The ground of a city.
     pub fn of(city: Bounds) -> Self {
         let middle = city.center();
-        let m_per_world = TAU * MERCATOR_RADIUS_M * middle.lat().to_radians().cos();
+        let m_per_world = TAU * MERCATOR_RADIUS_M * cos(middle.lat().to_radians());
         Self { origin: unit_mercator(middle), m_per_world }
     }
 

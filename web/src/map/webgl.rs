@@ -3,14 +3,14 @@
 //! The city and its names change only with the camera: they are painted into a picture, and a frame is that
 //! picture with the route, the cars and the pins on top.
 
+use rides_proto::math::pow;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlContextAttributes};
 
 use super::{
     cars::CarInstances,
     city_layer::CityLayer,
-    gl::{Canvas, Geometry, GlError, Program, is_software},
-    math::pow,
+    gl::{Canvas, Geometry, GlError, Program, is_software, shader},
     overlay::OverlayShapes,
     painter::{Frame, GlyphInstance, Look, Painter},
     palette,
@@ -59,15 +59,14 @@ impl WebGlPainter {
         let context = canvas.get_context_with_context_options("webgl2", &attributes)?;
         let gl: Gl = context.ok_or(GlError::Unsupported)?.unchecked_into();
         let program = |vertex, fragment| Program::new(&gl, vertex, fragment);
-        let line_vertex = include_str!("shaders/line.vert.glsl");
         Ok(Self {
             city: CityLayer::new(&gl)?,
             picture: None,
             is_software: is_software(&gl),
-            copy: program(include_str!("shaders/screen.vert.glsl"), include_str!("shaders/copy.frag.glsl"))?,
-            lines: program(line_vertex, include_str!("shaders/route.frag.glsl"))?,
-            car: program(include_str!("shaders/car.vert.glsl"), include_str!("shaders/car.frag.glsl"))?,
-            pin: program(include_str!("shaders/pin.vert.glsl"), include_str!("shaders/pin.frag.glsl"))?,
+            copy: program(shader!("screen.vert"), shader!("copy.frag"))?,
+            lines: program(shader!("line.vert"), shader!("route.frag"))?,
+            car: program(shader!("car.vert"), shader!("car.frag"))?,
+            pin: program(shader!("pin.vert"), shader!("pin.frag"))?,
             cars: Geometry::new(&gl, &[4, 4, 4])?,
             pins: Geometry::new(&gl, &[2, 4])?,
             route: Geometry::new(&gl, &[4, 3])?,
@@ -125,13 +124,14 @@ impl WebGlPainter {
     fn paint_cars(&self, frame: &Frame) {
         // Where cars are many their lights would add up to white: each is smaller and dimmer then.
         let crowd = 500.0 / self.cars.len().max(500) as f32;
+        let shrink = pow(f64::from(crowd), 0.15) as f32;
         self.car.bind();
         set_look(&self.car, &frame.look);
         self.car
             .set("u_now", &[frame.cars_now])
             .set("u_phase", &[frame.phase])
             .set("u_light", &[crowd])
-            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m) * pow(crowd, 0.15)]);
+            .set("u_size_px", &[palette::car_half_px(frame.look.px_per_m) * shrink]);
         self.cars.draw();
     }
 

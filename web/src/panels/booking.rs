@@ -67,14 +67,15 @@ enum Button {
     NotYet,
     /// For that much.
     Book(String),
-    /// Under way.
-    Busy,
+    /// Under way, in these words.
+    Busy(&'static str),
 }
 
 impl Button {
     fn of(quote: &Remote<Quote>, action: &Remote<()>) -> Self {
         match (action, quote) {
-            (Remote::Loading, _) => Self::Busy,
+            (Remote::Loading, _) => Self::Busy("Booking…"),
+            (Remote::Retrying, _) => Self::Busy(words::RETRYING),
             (_, Remote::Ready(quote)) => Self::Book(format::money(&quote.fare)),
             _ => Self::NotYet,
         }
@@ -92,11 +93,11 @@ fn book(ui: Ui) -> impl IntoView {
             </p>
         }
     });
-    let is_busy = button == Button::Busy;
+    let is_busy = matches!(button, Button::Busy(_));
     let (is_ready, words) = match button {
         Button::NotYet => (false, "Book".to_owned()),
         Button::Book(fare) => (true, format!("Book for {fare}")),
-        Button::Busy => (false, "Booking…".to_owned()),
+        Button::Busy(words) => (false, words.to_owned()),
     };
     view! {
         <button
@@ -142,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_booking_that_runs_cannot_be_started_again_and_one_that_failed_can() {
-        assert_eq!(Button::of(&quote(), &Remote::Loading), Button::Busy);
+        assert_eq!(Button::of(&quote(), &Remote::Loading), Button::Busy("Booking…"));
+        assert_eq!(Button::of(&quote(), &Remote::Retrying), Button::Busy(words::RETRYING));
         let failure = Failure { text: String::new(), code: 14, reason: String::new(), field: String::new() };
         assert_eq!(Button::of(&quote(), &Remote::Failed(failure)), Button::Book("€12.40".into()));
     }

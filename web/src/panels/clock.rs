@@ -20,10 +20,17 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Ticks for as long as the page lives.
+    /// Ticks for as long as the page lives, while someone can see it.
     pub(super) fn start() -> Self {
         let (now, set_now) = signal(browser::now());
-        set_interval(move || set_now.set(browser::now()), TICK);
+        let tick = move || {
+            if browser::is_visible() {
+                set_now.set(browser::now());
+            }
+        };
+        set_interval(tick, TICK);
+        // What is seen first after a while must not look as new as it was then.
+        browser::on_visibility(tick);
         let unix = Memo::new(move |_| {
             now.track();
             browser::unix_now() as i64 / 1000 * 1000

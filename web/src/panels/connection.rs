@@ -5,14 +5,11 @@ use leptos::prelude::*;
 use crate::{
     erased::press,
     format,
-    model::{Connection, Millis},
+    model::{Connection, Link, Millis},
     store::Command,
 };
 
 use super::ui::Ui;
-
-/// A live stream sends something every 4 s: older than this, it is not live, whatever the socket says.
-const STALE_AFTER: Millis = 5_000.0;
 
 /// What the pill says.
 #[derive(Clone, PartialEq, Debug)]
@@ -21,47 +18,52 @@ struct Pill {
     state: &'static str,
     /// The state in a word, for the screen reader; changes with the state only.
     word: &'static str,
-    /// The state and its figure.
+    /// The state, and how old what is on the screen is.
     text: String,
     /// Whether trying at once makes sense.
     can_retry: bool,
+    /// Whether what is on the screen was so once, and may not be now.
+    stale: bool,
 }
 
 impl Pill {
     fn of(connection: Connection, now: Millis) -> Self {
-        let pill = |state, word, text: String| Self { state, word, text, can_retry: state == "reconnecting" };
-        match connection {
-            Connection::Connecting => pill("connecting", "Connecting", "Connecting…".to_owned()),
-            Connection::Live { last_frame_at } => {
-                let age = (now - last_frame_at).max(0.0);
-                let (state, word) =
-                    if age <= STALE_AFTER { ("live", "Live") } else { ("stalled", "Stalled") };
-                pill(state, word, format!("{word} · {}", format::age(age)))
+        let live = connection.is_live(now);
+        let age = connection.heard_at.map(|at| format::age(now - at));
+        let (state, word, figure) = match connection.link {
+            Link::Connecting => ("connecting", "Connecting", "…".to_owned()),
+            Link::Live if live => ("live", "Live", String::new()),
+            Link::Live => ("stalled", "Stalled", String::new()),
+            Link::Waiting { retry_at } => ("reconnecting", "Reconnecting", countdown("", retry_at, now)),
+            Link::Offline => ("offline", "Offline", String::new()),
+            Link::Draining { retry_at } => {
+                ("draining", "Server restarting", countdown(" · next try", retry_at, now))
             }
-            Connection::Waiting { retry_at, .. } => {
-                pill("reconnecting", "Reconnecting", counting("Reconnecting", retry_at, now))
-            }
-            Connection::Offline => pill("offline", "Offline", "Offline · no network".to_owned()),
-            Connection::Draining { retry_at } => {
-                pill("draining", "Server restarting", counting("Server restarting", retry_at, now))
-            }
+        };
+        let mut text = [word, &figure].concat();
+        if let Some(age) = &age {
+            let (before, after) = if live { (" · ", "") } else { (" · last frame ", " ago") };
+            text += &[before, age, after].concat();
         }
+        Self { state, word, text, can_retry: state == "reconnecting", stale: age.is_some() && !live }
     }
 }
 
-fn counting(word: &str, retry_at: Millis, now: Millis) -> String {
-    match format::seconds_until(retry_at, now) {
-        0 => format!("{word}…"),
+fn countdown(word: &str, until: Millis, now: Millis) -> String {
+    match format::seconds_until(until, now) {
+        0 => "…".to_owned(),
         seconds => format!("{word} in {seconds} s"),
     }
 }
 
 /// Sampled with the clock and not with each frame: the age is what it is at that moment, and a fleet of
 /// thousands costs the page four looks a second.
+///
+/// The style sheets make the map and the ride's figures stale by `data-stale`.
 #[component]
 pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
     move || {
-        let Pill { state, word, text, can_retry } =
+        let Pill { state, word, text, can_retry, stale } =
             Pill::of(ui.store.connection.get_untracked(), ui.clock.now.get());
         let retry = can_retry.then(|| {
             view! {
@@ -71,7 +73,14 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             }
         });
         view! {
-            <div class="pill glass" data-testid="connection" data-state=state role="group" aria-label="Connection">
+            <div
+                class="pill glass"
+                data-testid="connection"
+                data-state=state
+                data-stale=stale.then_some("")
+                role="group"
+                aria-label="Connection"
+            >
                 <span class="dot" aria-hidden="true"></span>
                 <span class="pill-text">{text}</span>
                 {retry}
@@ -85,31 +94,53 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
 mod tests {
     use super::*;
 
+    fn pill(link: Link, heard_at: Option<Millis>, now: Millis) -> Pill {
+        Pill::of(Connection { link, heard_at }, now)
+    }
+
     #[test]
     fn a_live_stream_shows_the_age_of_its_newest_frame() {
-        let pill = Pill::of(Connection::Live { last_frame_at: 1_000.0 }, 1_120.0);
-        assert_eq!((pill.state, pill.text.as_str(), pill.can_retry), ("live", "Live · 120 ms", false));
+        let live = pill(Link::Live, Some(1_000.0), 1_120.0);
+        let told = (live.state, live.text.as_str(), live.can_retry, live.stale);
+        assert_eq!(told, ("live", "Live · 120 ms", false, false));
+        assert_eq!(pill(Link::Live, Some(9.0), 1.0).text, "Live · 0 ms", "newer than the clock is new");
     }
 
     #[test]
     fn an_old_frame_is_never_live() {
-        let live = |now| Pill::of(Connection::Live { last_frame_at: 0.0 }, now).state;
-        assert_eq!((live(5_000.0), live(5_001.0)), ("live", "stalled"));
+        let old = pill(Link::Live, Some(0.0), 6_000.0);
+        assert_eq!(
+            (old.state, old.text.as_str(), old.stale),
+            ("stalled", "Stalled · last frame 6.0 s ago", true)
+        );
     }
 
     #[test]
-    fn a_frame_newer_than_the_clock_is_new() {
-        assert_eq!(Pill::of(Connection::Live { last_frame_at: 9.0 }, 1.0).text, "Live · 0 ms");
+    fn what_is_not_live_is_stale_and_shows_its_age() {
+        for link in [
+            Link::Connecting,
+            Link::Offline,
+            Link::Waiting { retry_at: 15_000.0 },
+            Link::Draining { retry_at: 15_000.0 },
+        ] {
+            let lost = pill(link, Some(0.0), 12_000.0);
+            assert!(lost.stale && lost.text.ends_with(" · last frame 12 s ago"), "{lost:?}");
+            assert!(!pill(link, None, 12_000.0).stale, "nothing is on the screen yet");
+        }
+        assert_eq!(pill(Link::Offline, None, 0.0).text, "Offline");
     }
 
     #[test]
     fn a_countdown_ends_in_an_attempt() {
-        let waiting = |now| Pill::of(Connection::Waiting { retry_at: 3_000.0, attempt: 1 }, now).text;
+        let waiting = |now| pill(Link::Waiting { retry_at: 3_000.0 }, None, now).text;
         assert_eq!(
             (waiting(900.0).as_str(), waiting(3_000.0).as_str()),
             ("Reconnecting in 3 s", "Reconnecting…")
         );
-        let draining = Pill::of(Connection::Draining { retry_at: 3_000.0 }, 0.0);
-        assert_eq!((draining.state, draining.text.as_str()), ("draining", "Server restarting in 3 s"));
+        let draining = pill(Link::Draining { retry_at: 3_000.0 }, None, 0.0);
+        assert_eq!(
+            (draining.state, draining.text.as_str()),
+            ("draining", "Server restarting · next try in 3 s")
+        );
     }
 }

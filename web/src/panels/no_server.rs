@@ -2,7 +2,12 @@
 
 use leptos::prelude::*;
 
-use crate::{erased::press, format, model::Connection, store::Command};
+use crate::{
+    erased::press,
+    format,
+    model::{Connection, Link},
+    store::Command,
+};
 
 use super::ui::Ui;
 
@@ -19,12 +24,10 @@ enum First {
 
 impl First {
     fn after(self, connection: Connection) -> Self {
-        match (self, connection) {
-            (Self::Made, _) | (_, Connection::Live { .. }) => Self::Made,
-            (_, Connection::Waiting { .. } | Connection::Offline | Connection::Draining { .. }) => {
-                Self::Failed
-            }
-            (first, _) => first,
+        match (self, connection.link) {
+            (Self::Made, _) | (_, Link::Live) => Self::Made,
+            (first, Link::Connecting) => first,
+            _ => Self::Failed,
         }
     }
 }
@@ -35,12 +38,12 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
     let first = Memo::new(move |last: Option<&First>| {
         last.copied().unwrap_or(First::Open).after(ui.store.connection.get())
     });
-    let next = move || match ui.store.connection.get() {
-        Connection::Waiting { retry_at, .. } => match format::seconds_until(retry_at, ui.clock.now.get()) {
+    let next = move || match ui.store.connection.get().link {
+        Link::Waiting { retry_at } => match format::seconds_until(retry_at, ui.clock.now.get()) {
             0 => "Trying…".to_owned(),
             seconds => format!("Next try in {seconds} s"),
         },
-        Connection::Offline => "The browser says there is no network".to_owned(),
+        Link::Offline => "The browser says there is no network".to_owned(),
         _ => "Trying…".to_owned(),
     };
     move || {
@@ -74,11 +77,11 @@ mod tests {
 
     #[test]
     fn only_the_very_first_connection_counts() {
-        let waiting = Connection::Waiting { retry_at: 0.0, attempt: 1 };
-        let live = Connection::Live { last_frame_at: 0.0 };
+        let connection = |link| Connection { link, heard_at: None };
+        let (waiting, live) = (connection(Link::Waiting { retry_at: 0.0 }), connection(Link::Live));
         let run = |all: &[Connection]| all.iter().fold(First::Open, |first, now| first.after(*now));
-        assert_eq!(run(&[Connection::Connecting]), First::Open);
-        assert_eq!(run(&[Connection::Connecting, waiting, Connection::Connecting]), First::Failed);
+        assert_eq!(run(&[Connection::NEW]), First::Open);
+        assert_eq!(run(&[Connection::NEW, waiting, Connection::NEW]), First::Failed);
         assert_eq!(run(&[waiting, live]), First::Made);
         assert_eq!(run(&[live, waiting]), First::Made);
     }

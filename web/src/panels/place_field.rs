@@ -36,6 +36,7 @@ impl Suggestions {
         match answer {
             Remote::Idle => Self::Closed,
             Remote::Loading => self,
+            Remote::Retrying => Self::Failed(words::RETRYING.to_owned()),
             Remote::Ready(places) if places.is_empty() => Self::Nothing,
             Remote::Ready(places) => Self::Found(places),
             Remote::Failed(failure) => Self::Failed(format::failure(&failure)),

@@ -7,7 +7,7 @@ use crate::{
     model::{Quote, Remote},
 };
 
-use super::{draft::Draft, ui::Ui};
+use super::{draft::Draft, ui::Ui, words};
 
 /// What to do next, while there is nothing to quote.
 fn hint(draft: &Draft) -> &'static str {
@@ -26,7 +26,9 @@ pub(super) fn QuoteCard(ui: Ui) -> impl IntoView {
         let (mut hinted, mut asking, mut figured) = (None, None, None);
         match ui.store.quote.get() {
             Remote::Idle => hinted = Some(view! { <p class="muted hint">{ui.draft.with(hint)}</p> }),
-            Remote::Loading => {
+            state @ (Remote::Loading | Remote::Retrying) => {
+                hinted = (state == Remote::Retrying)
+                    .then(|| view! { <p class="muted hint">{words::RETRYING}</p> });
                 asking = Some(view! {
                     <div class="skeleton" role="img" aria-label="Asking for the fare"></div>
                 });

@@ -25,11 +25,15 @@ pub(super) fn RidePanel(ui: Ui) -> impl IntoView {
         let eta_s = ui.store.followed.with(|followed| Some(followed.as_ref()?.progress.as_ref()?.eta_s))?;
         Some(ui.clock.now.get_untracked() + f64::from(eta_s) * 1000.0)
     });
-    let left = Memo::new(move |_| due.get().map(|due| format::seconds_until(due, ui.clock.now.get())));
+    // Stands still while nothing is heard: what counts down would seem to be known.
+    let left = Memo::new(move |before: Option<&Option<u32>>| match (ui.live.get(), before) {
+        (false, Some(Some(left))) => due.get().and(Some(*left)),
+        _ => due.get().map(|due| format::seconds_until(due, ui.clock.now.get())),
+    });
     view! {
         <section class="card ride" data-state=move || state(ui).map(words::slug) aria-labelledby="ride-title">
             {move || ui.store.followed.with(|followed| {
-                followed.as_ref().map(|followed| content(ui, followed, left.get()))
+                followed.as_ref().map(|followed| content(ui, followed, left.get(), ui.live.get()))
             })}
         </section>
     }
@@ -39,7 +43,7 @@ fn state(ui: Ui) -> Option<RideState> {
     ui.store.followed.with(|followed| followed.as_ref().map(|followed| followed.ride.state))
 }
 
-fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>) -> impl IntoView + use<> {
+fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>, live: bool) -> impl IntoView + use<> {
     let FollowedRide { ride, timeline: entries, progress, resumed } = followed;
     let is_done = ride.state == RideState::Completed;
     view! {
@@ -52,18 +56,30 @@ fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>) -> impl IntoVie
             </p>
         </div>
         <h2 id="ride-title">{words::headline(ride)}</h2>
-        {progress.as_ref().zip(left_s).and_then(|(progress, left_s)| eta(ride.state, progress, left_s))}
+        {progress.as_ref().zip(left_s).and_then(|(progress, left_s)| eta(ride.state, progress, left_s, live))}
         {steps(entries)}
         {is_done.then(|| receipt(ride))}
         {(!is_done).then(|| facts(ride))}
         {actions(ui, ride)}
+        {resumed.map(|resumed| view! {
+            <p
+                class="muted resumed"
+                data-testid="resumed"
+                data-version=resumed.at_version.to_string()
+                data-missed=followed.missed().to_string()
+                data-exact=yes_no(resumed.exact)
+                role="status"
+            >
+                {resumed_words(resumed, followed.missed())}
+            </p>
+        })}
         {timeline(entries)}
-        {resumed.map(|resumed| view! { <p class="muted resumed">{resumed_words(resumed)}</p> })}
     }
 }
 
-fn eta(state: RideState, progress: &Progress, left_s: u32) -> Option<impl IntoView + use<>> {
+fn eta(state: RideState, progress: &Progress, left_s: u32, live: bool) -> Option<impl IntoView + use<>> {
     let goal = match state {
+        RideState::Assigned | RideState::OnTrip if !live => "last known",
         RideState::Assigned => "until pickup",
         RideState::OnTrip => "until you are there",
         _ => return None,
@@ -112,7 +128,8 @@ fn facts(ride: &Ride) -> impl IntoView + use<> {
 }
 
 fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
-    let is_busy = ui.store.action.with(|action| *action == Remote::Loading);
+    let is_busy = ui.store.action.with(Remote::is_open);
+    let is_retrying = ui.store.action.with(|action| *action == Remote::Retrying);
     let failure = ui.action_failure().as_ref().map(format::failure);
     let cancel = ride.state.can_cancel().then(|| {
         let id = ride.id.clone();
@@ -124,7 +141,11 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
                 aria-busy=yes_no(is_busy)
                 on:click=press(move || ui.commands.send(Command::Cancel(id.clone())))
             >
-                {if is_busy { "Cancelling…" } else { "Cancel the ride" }}
+                {match (is_retrying, is_busy) {
+                    (true, _) => words::RETRYING,
+                    (_, true) => "Cancelling…",
+                    _ => "Cancel the ride",
+                }}
             </button>
         }
     });
@@ -146,14 +167,20 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
     }
 }
 
-fn resumed_words(resumed: Resumed) -> String {
-    match resumed {
-        Resumed { exact: false, .. } => "reconnected · the whole ride came again".to_owned(),
-        Resumed { at_version, caught_up: 0, .. } => format!("resumed at version {at_version} · missed 0"),
-        Resumed { at_version, caught_up, .. } => {
-            format!("resumed at version {at_version} · caught up {caught_up} · missed 0")
+fn resumed_words(resumed: Resumed, missed: u64) -> String {
+    let Resumed { at_version, caught_up, exact, repeats, gaps } = resumed;
+    let (mut words, caught_up) = if exact {
+        (format!("resumed at version {at_version}, missed {missed}"), caught_up)
+    } else {
+        (format!("could not resume at version {at_version}: history reloaded, missed {missed}"), 0)
+    };
+    for (what, count) in [("caught up on", caught_up), ("repeats dropped:", repeats), ("gaps closed:", gaps)]
+    {
+        if count > 0 {
+            words += &format!(" · {what} {count}");
         }
     }
+    words
 }
 
 #[cfg(test)]
@@ -162,9 +189,15 @@ mod tests {
 
     #[test]
     fn a_resume_says_what_it_brought() {
-        let words = |caught_up, exact| resumed_words(Resumed { at_version: 3, caught_up, exact });
-        assert_eq!(words(0, true), "resumed at version 3 · missed 0");
-        assert_eq!(words(2, true), "resumed at version 3 · caught up 2 · missed 0");
-        assert!(words(0, false).contains("whole ride"));
+        let words = |caught_up, exact, repeats, gaps| {
+            resumed_words(Resumed { at_version: 3, caught_up, exact, repeats, gaps }, 0)
+        };
+        assert_eq!(words(0, true, 0, 0), "resumed at version 3, missed 0");
+        assert_eq!(words(2, true, 0, 0), "resumed at version 3, missed 0 · caught up on 2");
+        assert_eq!(
+            words(0, true, 4, 1),
+            "resumed at version 3, missed 0 · repeats dropped: 4 · gaps closed: 1"
+        );
+        assert_eq!(words(5, false, 0, 0), "could not resume at version 3: history reloaded, missed 0");
     }
 }

@@ -1,6 +1,6 @@
 //! A name for a point on the map, without asking the server. Pure.
 
-use rides_proto::geo::LatLng;
+use rides_proto::{geo::LatLng, math::cos};
 
 use crate::model::Street;
 
@@ -22,7 +22,7 @@ pub(super) fn nearest(streets: &[Street], at: LatLng) -> Option<&str> {
 
 /// From `at` to the nearest point of `line`, on the plane that touches Earth at `at`.
 fn distance_m(line: &[LatLng], at: LatLng) -> f64 {
-    let shrink = at.lat().to_radians().cos();
+    let shrink = cos(at.lat().to_radians());
     let plane = |p: LatLng| {
         ((p.lng() - at.lng()) * shrink * METRES_PER_DEGREE, (p.lat() - at.lat()) * METRES_PER_DEGREE)
     };

@@ -29,6 +29,8 @@ pub(super) struct Ui {
     pub(super) store: Store,
     pub(super) commands: Commands,
     pub(super) clock: Clock,
+    /// Whether what is on the screen is what is so now.
+    pub(super) live: Memo<bool>,
     /// Changes only through [`Ui::change_draft`].
     pub(super) draft: ReadSignal<Draft>,
     set_draft: WriteSignal<Draft>,
@@ -40,10 +42,12 @@ pub(super) struct Ui {
 impl Ui {
     pub(super) fn new(store: Store, commands: Commands) -> Self {
         let (draft, set_draft) = signal(Draft::default());
+        let clock = Clock::start();
         Self {
             store,
             commands,
-            clock: Clock::start(),
+            clock,
+            live: Memo::new(move |_| store.connection.get_untracked().is_live(clock.now.get())),
             draft,
             set_draft,
             tab: RwSignal::new(Tab::Ride),

@@ -5,6 +5,9 @@ use crate::{
     model::{CarState, Place, Ride, RideState, RideType},
 };
 
+/// While a call is made once more.
+pub(super) const RETRYING: &str = "No answer. Trying again…";
+
 /// The state, for `data-state`.
 pub(super) fn slug(state: RideState) -> &'static str {
     match state {

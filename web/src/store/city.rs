@@ -17,6 +17,7 @@ use crate::{
         clock::{BrowserClock, Clock as _},
         connection::{FIRST_BACKOFF, SILENCE, backoff},
         methods::GET_MAP,
+        transport,
     },
     browser,
     model::CityMap,
@@ -49,6 +50,7 @@ async fn load_once(api: &Api, store: Store) -> Result<(), Status> {
 
     let mut growing = Growing::default();
     while let Some(message) = call::within(&clock, SILENCE, stream.try_next()).await? {
+        let message: v1::GetMapResponse = transport::decode(message)?;
         if message.info.as_ref().is_some_and(|info| !have_version.is_empty() && info.version == have_version)
         {
             return Ok(());

@@ -30,7 +30,7 @@ use crate::{
     },
     browser::{self, Shelf},
     erased::spawn,
-    model::{Connection, Failure, FollowedRide, Millis, Remote, RideType},
+    model::{Failure, FollowedRide, Millis, Remote, RideType},
 };
 
 /// Where the followed ride's id stays over a reload.
@@ -110,6 +110,7 @@ impl Controller {
         if let Some(id) = Shelf::Session.get(FOLLOWED) {
             controller.follow(RideId::new(id));
         }
+        controller.signal_all(look());
         controller
     }
 
@@ -147,7 +148,7 @@ impl Controller {
 
     /// Books or cancels, one at a time: a second press while the first is under way does nothing.
     fn act(self: Rc<Self>, action: impl AsyncFnOnce(&Rc<Self>) -> Result<(), Failure> + 'static) {
-        if self.store.action.get_untracked() == Remote::Loading {
+        if self.store.action.with_untracked(Remote::is_open) {
             return;
         }
         self.store.apply(Update::Action(Remote::Loading));
@@ -166,7 +167,7 @@ impl Controller {
             rider_id: self.rider_id.clone(),
             passenger_ids: Vec::new(),
         };
-        let answer = self.api.ask_again(BOOK, &request).await;
+        let answer = self.api.ask_again(BOOK, &request, &|| self.retries_action()).await;
         let unknown = matches!(&answer, Err(status) if outcome_is_unknown(status.code()));
         if !unknown {
             self.unsettled.take();
@@ -182,6 +183,10 @@ impl Controller {
         Ok(())
     }
 
+    fn retries_action(&self) {
+        self.store.apply(Update::Action(Remote::Retrying));
+    }
+
     /// The key of a booking: the old one if it is the booking whose outcome is unknown, else a new one.
     fn key_of(&self, booking: Booking) -> String {
         let mut unsettled = self.unsettled.borrow_mut();
@@ -195,7 +200,7 @@ impl Controller {
             by: v1::Actor::Rider.into(),
             reason: String::new(),
         };
-        let answer = self.api.ask_again(CANCEL, &request).await;
+        let answer = self.api.ask_again(CANCEL, &request, &|| self.retries_action()).await;
         let ride = answer.map_err(|status| decode::failure(&status))?.ride.unwrap_or_default();
         self.store.apply(Update::Ride(decode::ride(ride)?));
         Ok(())
@@ -210,7 +215,8 @@ impl Controller {
                 dropoff: Some(booking.dropoff.into()),
                 r#type: wire_type(booking.kind).into(),
             };
-            let answer = this.api.ask(QUOTE, &request).await;
+            let again = || this.store.apply(Update::Quote(Remote::Retrying));
+            let answer = this.api.ask_again(QUOTE, &request, &again).await;
             let quote = answer
                 .map_err(|status| decode::failure(&status))
                 .and_then(|quote| decode::quote(quote).map_err(Failure::from));
@@ -229,7 +235,9 @@ impl Controller {
         let this = self.clone();
         self.places.run(async move {
             browser::sleep(TYPING).await;
-            let answer = this.api.ask(FIND_PLACES, &v1::FindPlacesRequest { query, limit: 0 }).await;
+            let request = v1::FindPlacesRequest { query, limit: 0 };
+            let again = || this.store.apply(Update::Places(Remote::Retrying));
+            let answer = this.api.ask_again(FIND_PLACES, &request, &again).await;
             let places = answer.map(|found| good_part(decode::places(found.places)));
             let places = places.map_err(|status| decode::failure(&status));
             this.store.apply(Update::Places(places.map_or_else(Remote::Failed, Remote::Ready)));
@@ -238,6 +246,7 @@ impl Controller {
 
     fn follow(self: &Rc<Self>, ride: RideId) {
         Shelf::Session.set(FOLLOWED, ride.as_str());
+        self.store.apply(Update::RideConnection(None));
         let this = self.clone();
         let watch = RideWatch {
             api: self.api.clone(),
@@ -250,12 +259,13 @@ impl Controller {
             }),
         };
         let signals = self.followed.open();
-        spawn(keep_open(watch, BrowserClock, browser::is_online(), signals));
+        spawn(keep_open(Box::new(watch), BrowserClock, browser::is_online(), signals));
     }
 
     fn unfollow(&self) {
         Shelf::Session.remove(FOLLOWED);
         self.followed.close();
+        self.store.apply(Update::RideConnection(None));
         self.store.apply(Update::Followed(None));
     }
 
@@ -276,7 +286,7 @@ impl Controller {
                 spawn(async move { this.list().await });
             }),
         };
-        spawn(keep_open(watch, BrowserClock, browser::is_online(), self.fleet.open()));
+        spawn(keep_open(Box::new(watch), BrowserClock, browser::is_online(), self.fleet.open()));
     }
 
     fn load_city(&self) {
@@ -287,8 +297,7 @@ impl Controller {
     async fn keep_listing(self: Rc<Self>) {
         loop {
             browser::sleep(LIST_EVERY).await;
-            let live = matches!(self.store.connection.get_untracked(), Connection::Live { .. });
-            if live && browser::is_visible() {
+            if self.store.connection.get_untracked().is_live(browser::now()) && browser::is_visible() {
                 self.list().await;
             }
         }
@@ -304,26 +313,28 @@ impl Controller {
 
     fn listen(self: &Rc<Self>) {
         for (event, signal) in [
-            ("online", Signal::Online),
-            ("offline", Signal::Offline),
-            ("focus", Signal::Wake),
-            ("pageshow", Signal::Wake),
+            ("online", Some(Signal::Online)),
+            ("offline", Some(Signal::Offline)),
+            ("pagehide", Some(Signal::Leave)),
+            ("pageshow", None),
+            ("focus", None),
         ] {
             let this = self.clone();
-            browser::on_window(event, move || this.signal_all(signal));
+            browser::on_window(event, move || this.signal_all(signal.unwrap_or_else(look)));
         }
         let this = self.clone();
-        browser::on_visibility(move || {
-            if browser::is_visible() {
-                this.signal_all(Signal::Wake);
-            }
-        });
+        browser::on_visibility(move || this.signal_all(look()));
     }
 
     fn signal_all(&self, signal: Signal) {
         self.fleet.send(signal);
         self.followed.send(signal);
     }
+}
+
+/// Whether someone looks.
+fn look() -> Signal {
+    if browser::is_visible() { Signal::Wake } else { Signal::Hide }
 }
 
 /// What could be read; what could not is said on the console.

@@ -7,13 +7,33 @@ use rides_proto::{ids::CarNumber, v1};
 use super::decode::{self, Malformed};
 use crate::model::{FollowedRide, Money, Progress, Resumed, Ride, RideState, TimelineEntry};
 
-/// What a `Rides.Watch` stream has told so far, over all its reconnects.
+/// Why a message cannot be taken in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum Misfit {
+    /// Events are missing before this one. A stream from the newest version on will bring them.
+    #[error("the server sent event {got} after event {after}")]
+    Gap {
+        /// The newest version that is here.
+        after: u64,
+        /// The version that came.
+        got: u64,
+    },
+    /// It says what cannot be.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+/// What a `Rides.Watch` stream has told so far, over all its reconnects: every event once, in order.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Following {
     /// Of the journal; empty before the first answer.
     epoch: String,
     /// Number of the newest event.
     version: u64,
+    /// Events that came twice.
+    repeats: u64,
+    /// Times that events were left out.
+    gaps: u64,
     /// After the first event.
     followed: Option<FollowedRide>,
 }
@@ -34,8 +54,8 @@ impl Following {
         self.followed.as_ref().is_some_and(|followed| followed.ride.state.is_over())
     }
 
-    /// Takes in one message. True: an event changed the ride.
-    pub(super) fn apply(&mut self, message: v1::WatchResponse) -> Result<bool, Malformed> {
+    /// Takes in one message. True: an event changed the ride. Nothing has changed after an error.
+    pub(super) fn apply(&mut self, message: v1::WatchResponse) -> Result<bool, Misfit> {
         use v1::watch_response::Message;
         match message.message {
             Some(Message::Opened(opened)) => self.open(opened),
@@ -50,7 +70,8 @@ impl Following {
         let went_on = self.version > 0;
         let exact = opened.resumed && opened.epoch == self.epoch;
         let caught_up = opened.head_version.saturating_sub(if exact { self.version } else { 0 });
-        let resumed = went_on.then_some(Resumed { at_version: self.version, caught_up, exact });
+        let (at_version, repeats, gaps) = (self.version, self.repeats, self.gaps);
+        let resumed = went_on.then_some(Resumed { at_version, caught_up, exact, repeats, gaps });
         self.epoch = opened.epoch;
         if !exact {
             // The whole ride comes again. What is on the screen stays until its first event is here.
@@ -61,20 +82,32 @@ impl Following {
         }
     }
 
-    fn event(&mut self, event: v1::RideEvent) -> Result<bool, Malformed> {
+    fn event(&mut self, event: v1::RideEvent) -> Result<bool, Misfit> {
         if event.version <= self.version {
+            self.repeats += 1;
+            if let Some(resumed) = self.followed.as_mut().and_then(|followed| followed.resumed.as_mut()) {
+                resumed.repeats = self.repeats;
+            }
             return Ok(false);
         }
+        if event.version > self.version + 1 {
+            self.gaps += 1;
+            return Err(Misfit::Gap { after: self.version, got: event.version });
+        }
         let (version, at) = (event.version, decode::unix_millis(event.time.as_ref()));
-        let Some(happened) = event.event else {
-            // An event of a newer server: the ride goes on, and we cannot say how.
-            self.version = version;
-            return Ok(false);
-        };
         let first = self.version == 0;
         let before = self.followed.as_ref().filter(|_| !first).map(|followed| &followed.ride);
-        let text = describe(before, &happened);
-        let mut ride = evolve(before, happened)?;
+        let (mut ride, text) = match event.event {
+            Some(happened) => {
+                let text = describe(before, &happened);
+                (evolve(before, happened)?, text)
+            }
+            // An event of a newer server: the ride goes on, and we cannot say how.
+            None => (
+                before.cloned().ok_or(Malformed::RIDE_WITHOUT_BEGINNING)?,
+                "Something that this page does not know".to_owned(),
+            ),
+        };
         (ride.version, ride.updated_at) = (version, at);
 
         let entry = TimelineEntry { version, at, text, state: ride.state };
@@ -211,6 +244,7 @@ fn amount(money: &Money) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use v1::{
         ride_event::Event,
         watch_response::{Message, Opened},
@@ -310,9 +344,34 @@ mod tests {
             event(2, offered()),
             event(1, requested()),
         ]);
-        assert_eq!(following.followed().expect("followed").timeline.len(), 2);
+        assert_eq!((following.followed().expect("followed").timeline.len(), following.repeats), (2, 2));
         assert_eq!(ride(&following).state, RideState::Offered);
         assert_eq!(following.cursor().1, 2);
+    }
+
+    #[test]
+    fn a_gap_changes_nothing_and_is_said_after_the_resume() {
+        let mut following = following([opened("e", false, 4), event(1, requested())]);
+        assert_eq!(following.apply(event(3, assigned())), Err(Misfit::Gap { after: 1, got: 3 }));
+        assert_eq!((following.cursor().1, ride(&following).state), (1, RideState::Requested));
+        for message in [opened("e", true, 3), event(2, offered()), event(2, offered()), event(3, assigned())]
+        {
+            following.apply(message).expect("fits");
+        }
+        let followed = following.followed().expect("followed");
+        let resumed = Resumed { at_version: 1, caught_up: 2, exact: true, repeats: 1, gaps: 1 };
+        assert_eq!((followed.resumed, followed.missed()), (Some(resumed), 0));
+    }
+
+    #[test]
+    fn an_event_of_a_newer_server_is_in_the_timeline_too() {
+        let unknown = v1::RideEvent { version: 2, ..Default::default() };
+        let unknown = v1::WatchResponse { message: Some(Message::Event(unknown)) };
+        let following = following([event(1, requested()), unknown.clone(), event(3, assigned())]);
+        let followed = following.followed().expect("followed");
+        assert_eq!((followed.timeline.len(), followed.missed()), (3, 0));
+        assert_eq!(followed.timeline[1].state, RideState::Requested);
+        assert!(Following::default().apply(unknown).is_err());
     }
 
     #[test]
@@ -321,11 +380,13 @@ mod tests {
         assert_eq!(following.followed().expect("followed").resumed, None);
         following.apply(opened("e", true, 3)).expect("well formed");
         let resumed = following.followed().expect("followed").resumed;
-        assert_eq!(resumed, Some(Resumed { at_version: 1, caught_up: 2, exact: true }));
+        let expected = Resumed { at_version: 1, caught_up: 2, exact: true, repeats: 0, gaps: 0 };
+        assert_eq!(resumed, Some(expected));
         following.apply(event(2, offered())).expect("well formed");
         assert_eq!(following.followed().expect("followed").resumed, resumed);
     }
 
+    /// L7, L8, L9: the page's half.
     #[test]
     fn another_epoch_tells_the_ride_anew() {
         let mut following = following([opened("e", false, 2), event(1, requested()), event(2, offered())]);
@@ -338,7 +399,8 @@ mod tests {
         following.apply(event(1, requested())).expect("well formed");
         let followed = following.followed().expect("followed");
         assert_eq!((followed.timeline.len(), ride(&following).state), (1, RideState::Requested));
-        assert_eq!(followed.resumed, Some(Resumed { at_version: 2, caught_up: 1, exact: false }));
+        let resumed = Resumed { at_version: 2, caught_up: 1, exact: false, repeats: 0, gaps: 0 };
+        assert_eq!(followed.resumed, Some(resumed));
         assert_eq!(following.cursor(), ("f".to_owned(), 1));
     }
 
@@ -365,5 +427,101 @@ mod tests {
         assert!(
             Following::default().apply(event(1, Event::Requested(v1::Requested { ride: None }))).is_err()
         );
+    }
+    /// What a stream does wrong, or what happens to it.
+    #[derive(Clone, Copy, Debug)]
+    enum Fate {
+        Sent,
+        SentTwice,
+        SentAgain(u64),
+        LeftOut,
+        Cut,
+        /// The journal is restored: the same events under another epoch.
+        Restored,
+        Happened,
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![
+            4 => Just(Fate::Sent),
+            3 => Just(Fate::Happened),
+            1 => Just(Fate::SentTwice),
+            1 => (1..20u64).prop_map(Fate::SentAgain),
+            1 => Just(Fate::LeftOut),
+            1 => Just(Fate::Cut),
+            1 => Just(Fate::Restored),
+        ]
+    }
+
+    fn nth(version: u64) -> v1::WatchResponse {
+        event(version, if version == 1 { requested() } else { offered() })
+    }
+
+    /// A server whose streams leave out, repeat and break at any point.
+    struct Faulty {
+        following: Following,
+        epoch: u32,
+        head: u64,
+        /// The next version that the open stream sends.
+        next: u64,
+    }
+
+    impl Faulty {
+        fn open(&mut self) {
+            let (epoch, after) = self.following.cursor();
+            let resumed = epoch == self.epoch.to_string() && after <= self.head;
+            self.next = if resumed { after + 1 } else { 1 };
+            self.following.apply(opened(&self.epoch.to_string(), resumed, self.head)).expect("fits");
+        }
+
+        fn sends(&mut self, version: u64) {
+            if version <= self.head && self.following.apply(nth(version)).is_err() {
+                self.open();
+            }
+        }
+
+        fn suffers(&mut self, fate: Fate) {
+            let next = self.next;
+            match fate {
+                Fate::Happened => self.head += 1,
+                Fate::Cut => self.open(),
+                Fate::Restored => {
+                    self.epoch += 1;
+                    self.open();
+                }
+                Fate::SentAgain(version) => self.sends(version.min(next)),
+                Fate::Sent | Fate::SentTwice | Fate::LeftOut => {
+                    self.next = (next + 1).min(self.head + 1);
+                    let times = match fate {
+                        Fate::LeftOut => 0,
+                        Fate::SentTwice => 2,
+                        _ => 1,
+                    };
+                    (0..times).for_each(|_| self.sends(next));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// L6, L8: whatever happens to the streams, the timeline is every event once, in order, at every moment;
+        /// and once a stream lasts, it is all of them.
+        #[test]
+        fn every_event_is_there_once_and_in_order(fates in prop::collection::vec(fate(), 0..80)) {
+            let mut server = Faulty { following: Following::default(), epoch: 1, head: 1, next: 1 };
+            server.open();
+            for fate in fates {
+                server.suffers(fate);
+                if let Some(followed) = server.following.followed() {
+                    let versions: Vec<u64> = followed.timeline.iter().map(|entry| entry.version).collect();
+                    prop_assert_eq!(&versions, &(1..=followed.ride.version).collect::<Vec<_>>());
+                    prop_assert_eq!(followed.missed(), 0);
+                }
+            }
+            server.open();
+            (server.next..=server.head).for_each(|version| server.sends(version));
+            let followed = server.following.followed().expect("at least one event");
+            prop_assert_eq!(followed.timeline.len() as u64, server.head);
+        }
     }
 }

@@ -39,7 +39,7 @@ pub fn start() -> (Store, Commands) {
 pub struct Store {
     /// The city, growing while it loads.
     pub city: ReadSignal<Option<Arc<CityMap>>>,
-    /// The fleet stream's connection: the page's pulse.
+    /// The page's connection: that of its streams, the worse one.
     pub connection: ReadSignal<Connection>,
     /// Newest first.
     pub rides: ReadSignal<Vec<Ride>>,
@@ -69,7 +69,17 @@ struct Writers {
     action: WriteSignal<Remote<()>>,
     places: WriteSignal<Remote<Vec<Place>>>,
     cars_in_view: WriteSignal<usize>,
-    counted_at: StoredValue<Millis>,
+    kept: StoredValue<Kept>,
+}
+
+/// What the signals are made from.
+#[derive(Clone, Copy)]
+struct Kept {
+    /// When the cars in view were counted.
+    counted_at: Millis,
+    fleet: Connection,
+    /// While a ride is followed that is not over.
+    ride: Option<Connection>,
 }
 
 /// Every change there is.
@@ -77,8 +87,10 @@ struct Writers {
 pub enum Update {
     /// More of the city, or another one.
     City(Arc<CityMap>),
-    /// The fleet stream's connection.
+    /// The fleet stream's connection: the page's pulse.
     Connection(Connection),
+    /// That of the followed ride's stream, while there is one.
+    RideConnection(Option<Connection>),
     /// A message of the fleet stream.
     Fleet {
         /// What it says.
@@ -106,7 +118,7 @@ impl Store {
     /// An empty store that nothing fills yet.
     pub fn new() -> Self {
         let (city, set_city) = signal(None);
-        let (connection, set_connection) = signal(Connection::Connecting);
+        let (connection, set_connection) = signal(Connection::NEW);
         let (rides, set_rides) = signal(Vec::new());
         let (followed, set_followed) = signal(None);
         let (quote, set_quote) = signal(Remote::Idle);
@@ -122,7 +134,11 @@ impl Store {
             action: set_action,
             places: set_places,
             cars_in_view: set_cars_in_view,
-            counted_at: StoredValue::new(f64::NEG_INFINITY),
+            kept: StoredValue::new(Kept {
+                counted_at: f64::NEG_INFINITY,
+                fleet: Connection::NEW,
+                ride: None,
+            }),
         };
         let fleet = StoredValue::new_local(Rc::default());
         Self { city, connection, rides, followed, quote, action, places, cars_in_view, fleet, write }
@@ -132,14 +148,16 @@ impl Store {
     pub fn apply(&self, update: Update) {
         match update {
             Update::City(city) => self.write.city.set(Some(city)),
-            Update::Connection(connection) => set_if_new(self.connection, self.write.connection, connection),
+            Update::Connection(fleet) => self.connect(Kept { fleet, ..self.write.kept.get_value() }),
+            Update::RideConnection(ride) => self.connect(Kept { ride, ..self.write.kept.get_value() }),
             Update::Fleet { frame, now } => {
                 let cars = self.fleet.with_value(|fleet| {
                     fleet.borrow_mut().apply(&frame, now);
                     fleet.borrow().len()
                 });
-                if now - self.write.counted_at.get_value() >= COUNT_EVERY {
-                    self.write.counted_at.set_value(now);
+                let kept = self.write.kept.get_value();
+                if now - kept.counted_at >= COUNT_EVERY {
+                    self.write.kept.set_value(Kept { counted_at: now, ..kept });
                     set_if_new(self.cars_in_view, self.write.cars_in_view, cars);
                 }
             }
@@ -154,6 +172,12 @@ impl Store {
             Update::Action(action) => self.write.action.set(action),
             Update::Places(places) => self.write.places.set(places),
         }
+    }
+
+    fn connect(&self, kept: Kept) {
+        self.write.kept.set_value(kept);
+        let page = kept.ride.map_or(kept.fleet, |ride| kept.fleet.or_worse(ride));
+        set_if_new(self.connection, self.write.connection, page);
     }
 }
 
@@ -231,7 +255,7 @@ pub enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Money, RideState};
+    use crate::model::{Link, Money, RideState};
 
     fn ride(id: &str, version: u64) -> Ride {
         Ride {
@@ -265,6 +289,26 @@ mod tests {
         store.apply(Update::Rides(vec![ride("c", 2), ride("b", 1), ride("a", 3)]));
         store.apply(Update::Ride(ride("a", 2)));
         assert_eq!(store.rides.get_untracked(), [ride("c", 2), ride("b", 1), ride("a", 4)]);
+    }
+
+    #[test]
+    fn the_page_is_not_live_while_the_followed_ride_is_not() {
+        let owner = Owner::new();
+        owner.set();
+        let store = Store::new();
+        let connection = |link| Connection { link, heard_at: Some(1.0) };
+        let (live, waiting) = (connection(Link::Live), connection(Link::Waiting { retry_at: 2.0 }));
+        let mut told = Vec::new();
+        for update in [
+            Update::Connection(live),
+            Update::RideConnection(Some(waiting)),
+            Update::Connection(live),
+            Update::RideConnection(None),
+        ] {
+            store.apply(update);
+            told.push(store.connection.get_untracked());
+        }
+        assert_eq!(told, [live, waiting, waiting, live]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use bytes::Bytes;
 use leptos::prelude::*;
 use rides_proto::{
     geo::Bounds,
@@ -11,15 +12,19 @@ use rides_proto::{
 };
 use tonic::{Code, Status};
 
-use super::{Store, Update, decode, follow::Following};
+use super::{
+    Store, Update, decode,
+    follow::{Following, Misfit},
+};
 use crate::{
     api::{
         Api,
         live::{Attempt, Watched},
         methods::{WATCH_FLEET, WATCH_RIDE},
+        transport,
     },
     browser,
-    model::Connection,
+    model::{Connection, Link},
 };
 
 /// The most cells that a viewport may cover.
@@ -39,9 +44,7 @@ pub(super) struct FleetWatch {
 }
 
 impl Watched for FleetWatch {
-    type Frame = v1::WatchFleetResponse;
-
-    fn open(&mut self) -> Attempt<Self::Frame> {
+    fn open(&mut self) -> Attempt {
         self.opened_for = self.viewport.get();
         let (epoch, cursors) = self.store.fleet.with_value(|fleet| {
             let fleet = fleet.borrow();
@@ -54,8 +57,8 @@ impl Watched for FleetWatch {
         self.api.open(WATCH_FLEET, &request)
     }
 
-    fn frame(&mut self, message: v1::WatchFleetResponse, first: bool) {
-        let (frame, wrong) = decode::fleet_frame(message);
+    fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
+        let (frame, wrong) = decode::fleet_frame(transport::decode(message)?);
         if let Some(why) = wrong {
             browser::warn_once(&why.to_string());
         }
@@ -63,11 +66,12 @@ impl Watched for FleetWatch {
         if first {
             self.store.apply(Update::Viewport(self.opened_for));
         }
+        Ok(())
     }
 
     fn connection(&mut self, connection: Connection) {
         self.store.apply(Update::Connection(connection));
-        let live = matches!(connection, Connection::Live { .. });
+        let live = connection.link == Link::Live;
         if live && !std::mem::replace(&mut self.live, live) {
             (self.on_live)();
         }
@@ -110,46 +114,66 @@ pub(super) struct RideWatch {
 }
 
 impl Watched for RideWatch {
-    type Frame = v1::WatchResponse;
-
-    fn open(&mut self) -> Attempt<Self::Frame> {
+    fn open(&mut self) -> Attempt {
         let (epoch, after_version) = self.following.cursor();
         let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
         self.api.open(WATCH_RIDE, &request)
     }
 
-    fn frame(&mut self, message: v1::WatchResponse, _: bool) {
-        let changed = self.following.apply(message).unwrap_or_else(|why| {
-            browser::warn_once(&why.to_string());
-            false
-        });
-        let Some(followed) = self.following.followed() else { return };
+    fn frame(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
+        let changed = self.following.apply(transport::decode(message)?).or_else(|misfit| {
+            browser::warn_once(&misfit.to_string());
+            match misfit {
+                Misfit::Gap { .. } => Err(Status::aborted("events are missing")),
+                Misfit::Malformed(why) if self.following.followed().is_none() => {
+                    Err(Status::data_loss(why.to_string()))
+                }
+                Misfit::Malformed(_) => Ok(false),
+            }
+        })?;
+        let Some(followed) = self.following.followed() else { return Ok(()) };
         if changed {
             self.store.apply(Update::Ride(followed.ride.clone()));
         }
         if self.store.followed.with_untracked(|shown| shown.as_ref() != Some(followed)) {
             self.store.apply(Update::Followed(Some(followed.clone())));
         }
+        Ok(())
     }
 
-    /// The page has one pulse, the fleet's.
-    fn connection(&mut self, _: Connection) {}
+    fn connection(&mut self, connection: Connection) {
+        // The first attempt takes a moment, and nothing that is on the screen depends on it.
+        if connection != Connection::NEW {
+            self.store.apply(Update::RideConnection(Some(connection)));
+        }
+    }
 
     fn ended(&mut self, end: &Result<(), Status>) -> bool {
-        match end {
+        let goes_on = match end {
             Ok(()) => !self.following.is_over(),
             Err(status) if is_final(status.code()) => {
                 (self.on_refused)(status);
                 false
             }
             Err(_) => true,
+        };
+        if !goes_on {
+            self.store.apply(Update::RideConnection(None));
         }
+        goes_on
     }
 }
 
 /// Asking again would bring the same answer.
 fn is_final(code: Code) -> bool {
-    matches!(code, Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated)
+    matches!(
+        code,
+        Code::NotFound
+            | Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::DataLoss
+    )
 }
 
 #[cfg(test)]

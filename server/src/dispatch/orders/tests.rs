@@ -17,14 +17,18 @@ fn told(commands: &[Command]) -> Vec<Option<(CarId, CarState, String)>> {
     let mut told = Vec::new();
     for command in [book].iter().chain(commands) {
         let before = log.as_ref().map(|log| log.ride.clone());
-        let decision = machine::decide(before.as_ref(), command, noon()).expect("allowed");
+        let decision = machine::decide(before.as_ref(), command).expect("allowed");
         let Decision::Happens(what) = decision else { panic!("repeated: {command:?}") };
         let version = before.as_ref().map_or(0, |ride| ride.version) + 1;
         let event = Arc::new(RideEvent { ride: RideId::new("r"), version, time: noon(), what });
         let next = RideLog::followed_by(log.as_ref(), Arc::clone(&event)).expect("follows");
         if let Some(before) = before {
             let notice = notice(&before, &event, &next.ride);
-            told.push(notice.map(|notice| (notice.car, notice.state, order_name(notice.order))));
+            told.push(notice.map(|(car, brief)| {
+                assert_eq!((brief.ride, brief.version), (event.ride.clone(), event.version));
+                assert_eq!(brief.begins, brief.state == CarState::OnTrip, "the meter starts once");
+                (car, brief.state, order_name(brief.order))
+            }));
         }
         log = Some(next);
     }

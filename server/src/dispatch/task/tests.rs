@@ -4,16 +4,19 @@ use tokio::{sync::watch, time::Instant};
 
 use super::*;
 use crate::{
-    dispatch::{candidates, take_up},
-    fleet::{CarLink, FleetOptions, Order},
+    dispatch::{begin, candidates, take_up},
+    fleet::{CarLink, FleetOptions, Order, Report},
     positions::{CarState, FleetTick},
     rides::{
         RideLog,
-        journal::{MemoryJournal, RequestKey},
-        model::{Actor, Figures, Ride},
-        testing::{booking, car, city, crew, on_streets, place},
+        journal::{Journal, MemoryJournal, RequestKey},
+        model::{Actor, Booking, Figures, Happening, OpenOffer, Ride},
+        testing::{Unreliable, booking, car, city, crew, on_streets, place},
     },
 };
+
+/// How long a driver may think about an offer.
+const OFFER: Duration = Duration::from_secs(10);
 
 /// A whole back office on stopped time.
 struct Office {
@@ -23,11 +26,15 @@ struct Office {
 }
 
 async fn office() -> Office {
+    office_on(Arc::new(MemoryJournal::new())).await
+}
+
+/// A new office on a journal that may be another's: what a restart is.
+async fn office_on(journal: Arc<dyn Journal>) -> Office {
     let (ticks, _ticks) = mpsc::channel(4);
     let (opened, opened_rides) = mpsc::channel(64);
     let (gone, gone_cars) = mpsc::channel(64);
     let (fleet, _) = Fleet::spawn(FleetOptions::default(), ticks, gone);
-    let journal = Arc::new(MemoryJournal::new());
     let (rides, _) = Rides::spawn(journal, opened).await.expect("a journal in memory can be read");
     spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, DispatchOptions::default());
     Office { rides, fleet, _ticks }
@@ -228,26 +235,163 @@ async fn a_car_that_comes_back_hears_of_its_ride() {
     assert_eq!(office.state_of(1).await, Some(CarState::ToPickup));
 }
 
-#[tokio::test(start_paused = true)]
-async fn after_a_restart_a_car_that_does_not_come_back_loses_its_ride() {
+/// A ride of car 1 that was brought this far by a server that has ended since, and its journal.
+async fn left_behind(steps: &[Command]) -> (Arc<MemoryJournal>, RideId) {
     let journal = Arc::new(MemoryJournal::new());
     let (opened, _unheard) = mpsc::channel(64);
     let (rides, _) = Rides::spawn(journal.clone(), opened).await.expect("readable");
     let key = RequestKey { id: "k".into(), fingerprint: vec![] };
     let id = rides.book(key, booking("ada")).await.expect("booked").id;
-    let expires_at = SystemTime::now() + Duration::from_secs(10);
-    let offer = crate::rides::model::OpenOffer { pickup_eta: Duration::ZERO, expires_at };
+    let expires_at = SystemTime::now() + OFFER;
+    let offer = OpenOffer { pickup_eta: Duration::ZERO, expires_at };
     rides.command(&id, Command::Offer { crew: crew(1), offer }).await.expect("free");
-    rides.command(&id, Command::Accept { car: car(1) }).await.expect("offered");
+    for step in steps {
+        rides.command(&id, step.clone()).await.expect("in order");
+    }
+    (journal, id)
+}
 
-    let (ticks, _ticks) = mpsc::channel(4);
-    let (opened, opened_rides) = mpsc::channel(64);
-    let (gone, gone_cars) = mpsc::channel(64);
-    let (fleet, _) = Fleet::spawn(FleetOptions::default(), ticks, gone);
-    let (rides, _) = Rides::spawn(journal, opened).await.expect("readable");
-    spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, DispatchOptions::default());
-    let mut feed = rides.log(&id).await.expect("kept");
-    feed.wait_for(|log| log.ride.state == RideState::Requested).await.expect("the ride waits again");
+fn accept() -> Command {
+    Command::Accept { car: car(1) }
+}
+
+fn pick_up() -> [Command; 3] {
+    [accept(), Command::Arrive { car: car(1) }, Command::PickUp { car: car(1) }]
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_car_that_comes_back_takes_up_its_ride() {
+    for (steps, state, doing) in [
+        (&pick_up()[..1], RideState::Assigned, CarState::ToPickup),
+        (&pick_up()[..2], RideState::Arrived, CarState::AtPickup),
+        (&pick_up()[..3], RideState::OnTrip, CarState::OnTrip),
+    ] {
+        let (journal, id) = left_behind(steps).await;
+        let office = office_on(journal).await;
+        let version = office.rides.get(&id).await.expect("kept").version;
+        let mut link = office.car(1).await;
+        take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+        assert_eq!(assigned(&mut link).await.state, state);
+        assert_eq!(office.state_of(1).await, Some(doing));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(
+            office.rides.get(&id).await.map(|ride| ride.version),
+            Ok(version),
+            "nothing happened since"
+        );
+        assert!(link.orders.try_recv().is_err(), "it is told once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_an_offer_that_is_out_is_made_again() {
+    let (journal, id) = left_behind(&[]).await;
+    let office = office_on(journal).await;
+    let mut link = office.car(1).await;
+    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    assert_eq!(offered(&mut link).await, id);
+    office.command(&id, accept()).await;
+    assert_eq!(assigned(&mut link).await.version, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_an_offer_whose_car_is_away_goes_on_and_may_come_back_to_it() {
+    let (journal, id) = left_behind(&[]).await;
+    let office = office_on(journal).await;
+    let ride = office.until(&id, RideState::Requested).await;
+    assert_eq!(ride.passed_over, [], "it could not answer");
+    let mut late = office.car(1).await;
+    assert_eq!(offered(&mut late).await, id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_car_that_does_not_come_back_loses_its_ride() {
+    for steps in [&pick_up()[..1], &pick_up()[..2]] {
+        let (journal, id) = left_behind(steps).await;
+        let office = office_on(journal).await;
+        office.until(&id, RideState::Requested).await;
+        office.until(&id, RideState::Expired).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trip_whose_car_never_comes_back_ends_as_planned() {
+    let (journal, id) = left_behind(&pick_up()).await;
+    let office = office_on(journal).await;
+    let start = Instant::now();
+    let ride = office.until(&id, RideState::Completed).await;
+    let plan = booking("ada").plan;
+    assert_eq!(ride.figures, plan);
+    let waited = start.elapsed() - plan.duration - DispatchOptions::default().abandoned;
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
+    let log = office.rides.log(&id).await.expect("kept").borrow().clone();
+    let end = log.events.last().map(|event| event.what.clone());
+    assert!(matches!(end, Some(Happening::Completed { at, .. }) if at == place(5)), "{end:?}");
+    let mut link = office.car(1).await;
+    let next = office.book("next").await;
+    assert_eq!(offered(&mut link).await, next, "the car is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ride_off_the_street_whose_car_never_comes_back_ends_as_driven() {
+    let office = office().await;
+    let booking = Booking { dropoff: None, plan: Figures::default(), ..booking("") };
+    let ride = office.rides.start_off_street(crew(1), booking, SystemTime::now()).await.expect("free");
+    let report = |n| Report { car: car(1), at: place(n), heading_deg: None, time: SystemTime::now() };
+    office.fleet.report(vec![report(0)]).await.expect("open");
+    begin(&office.fleet, &ride).await.expect("open");
+    for n in 1..=3 {
+        office.fleet.report(vec![report(n)]).await.expect("open");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    let ride = office.until(&ride.id, RideState::Completed).await;
+    let driven = place(0).distance_m(place(3));
+    assert!((f64::from(ride.figures.distance_m) - driven).abs() < 1.0, "{:?}, not {driven} m", ride.figures);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trip_goes_on_for_as_long_as_its_car_is_there() {
+    let (journal, id) = left_behind(&pick_up()).await;
+    let office = office_on(journal).await;
+    let _link = office.car(1).await;
+    tokio::time::sleep(DispatchOptions::default().abandoned * 3).await;
+    assert_eq!(office.rides.get(&id).await.map(|ride| ride.state), Ok(RideState::OnTrip));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_car_that_comes_back_before_the_journal_does_keeps_its_ride() {
+    let journal = Arc::new(Unreliable::new());
+    let office = office_on(journal.clone()).await;
+    let mut link = office.car(1).await;
+    let id = office.book("k").await;
+    offered(&mut link).await;
+    office.command(&id, accept()).await;
+    assigned(&mut link).await;
+    journal.refuse(1);
+    office.fleet.sign_off(car(1), link.link).await.expect("open");
+    tokio::time::sleep(AGAIN / 2).await;
+    let mut back = office.car(1).await;
+    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    tokio::time::sleep(AGAIN * 2).await;
+    assert_eq!(assigned(&mut back).await.id, id);
+    assert!(back.orders.try_recv().is_err(), "nothing was taken back");
+    assert_eq!(office.rides.get(&id).await.map(|ride| ride.state), Ok(RideState::Assigned));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_car_is_let_go_though_its_shepherd_failed_when_the_ride_ended() {
+    let journal = Arc::new(Unreliable::new());
+    let office = office_on(journal.clone()).await;
+    let mut link = office.car(1).await;
+    let id = office.book("k").await;
+    offered(&mut link).await;
+    // The offer lapses while the journal takes nothing, and the rider cancels as soon as it does again.
+    journal.refuse(1);
+    tokio::time::sleep(OFFER + AGAIN / 2).await;
+    office.command(&id, Command::Cancel { by: Actor::Rider, reason: "a tram".into() }).await;
+    let order = link.orders.recv().await;
+    assert!(matches!(&order, Some(Order::OfferWithdrawn { reason, .. }) if reason == "a tram"), "{order:?}");
+    assert_eq!(office.state_of(1).await, Some(CarState::Free));
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +404,8 @@ async fn a_ride_that_is_over_before_anyone_looks_after_it_lets_its_car_go() {
     let office = Office { rides, fleet, _ticks };
     let mut link = office.car(1).await;
     let ride = office.rides.start_off_street(crew(1), booking(""), SystemTime::now()).await.expect("free").id;
-    office.fleet.set_state(car(1), CarState::OnTrip).await.expect("open");
+    begin(&office.fleet, &office.rides.get(&ride).await.expect("kept")).await.expect("open");
+    assert_eq!(assigned(&mut link).await.id, ride);
     let end = Command::DropOff { car: None, figures: Figures::default(), at: place(5) };
     office.command(&ride, end).await;
 

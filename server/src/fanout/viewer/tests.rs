@@ -221,6 +221,26 @@ async fn viewers_share_the_same_bytes() {
     }
 }
 
+/// L12: what they lack is encoded once, whether they are new or resume.
+#[tokio::test(start_paused = true)]
+async fn five_hundred_who_come_at_once_share_one_snapshot() {
+    let (ticks, fanout) = fanout();
+    for n in 1..=3 {
+        ticks.send(tick(n, vec![change(cell(0), &[dot(n as u32, cell(0), 0)], &[])])).await.expect("open");
+    }
+    tokio::time::sleep(TICK).await;
+    let stale =
+        Page { epoch: fanout.epoch.to_string(), cursors: HashMap::from([(cell(0), 1)]), ..Page::default() };
+    let mut slices = BTreeSet::new();
+    for n in 0..500 {
+        let page = if n % 2 == 0 { &stale } else { &Page::default() };
+        let frame = open(&fanout, 1, page).next().await.expect("open");
+        slices.extend(frame.0.iter().map(|slice| slice.as_ptr() as usize));
+        assert!(Page::default().apply(&frame).cells[0].snapshot);
+    }
+    assert_eq!(slices.len(), 3, "the stamp, the opening and the cell");
+}
+
 #[tokio::test(start_paused = true)]
 async fn viewers_end_with_the_feed() {
     let (ticks, fanout) = fanout();

@@ -6,9 +6,10 @@ use std::{
 };
 
 use proptest::prelude::*;
-use rides_proto::tiles::Cell;
+use rides_proto::{ids::RideId, tiles::Cell};
 
 use super::*;
+use crate::positions::CarState;
 
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -26,6 +27,11 @@ fn at(lat: f64, lng: f64) -> LatLng {
 
 fn report(n: i64, place: LatLng) -> Report {
     Report { car: id(n), at: place, heading_deg: None, time: SystemTime::UNIX_EPOCH }
+}
+
+/// One more version of the car's only ride.
+fn brief(version: u64, state: CarState) -> Brief {
+    Brief { ride: RideId::new("r"), version, state, begins: false, order: None }
 }
 
 /// Cars by cell and number, as someone has them who hears only of changes.
@@ -59,7 +65,7 @@ enum Step {
     Disconnect(i64),
     Report(i64, LatLng),
     SetDuty(i64, bool),
-    SetState(i64, CarState),
+    Brief(i64, CarState),
     Wait(Duration),
     Tick,
 }
@@ -79,7 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => car().prop_map(Step::Disconnect),
         6 => (car(), place).prop_map(|(car, place)| Step::Report(car, place)),
         1 => (car(), any::<bool>()).prop_map(|(car, on)| Step::SetDuty(car, on)),
-        2 => (car(), state).prop_map(|(car, state)| Step::SetState(car, state)),
+        2 => (car(), state).prop_map(|(car, state)| Step::Brief(car, state)),
         1 => (0..40u64).prop_map(|s| Step::Wait(Duration::from_secs(s))),
         3 => Just(Step::Tick),
     ];
@@ -91,15 +97,19 @@ proptest! {
     fn ticks_replayed_into_a_mirror_give_exactly_the_cars(steps in steps()) {
         let mut state = FleetState::new(GRACE);
         let mut mirror = Mirror::default();
-        let mut now = Instant::now();
+        let (mut now, clock) = (Instant::now(), SystemTime::now());
+        let mut version = 0;
         for step in steps {
             match step {
                 Step::SignOn(car) => drop(state.sign_on(crew(car))),
                 Step::Remove(car) => state.remove(id(car)),
                 Step::Disconnect(car) => state.disconnect(id(car), now),
-                Step::Report(car, place) => state.report(&report(car, place), now),
+                Step::Report(car, place) => state.report(&report(car, place), now, clock),
                 Step::SetDuty(car, on) => state.set_duty(id(car), on),
-                Step::SetState(car, job) => state.set_state(id(car), job),
+                Step::Brief(car, job) => {
+                    version += 1;
+                    state.brief(id(car), &brief(version, job));
+                }
                 Step::Wait(time) => {
                     now += time;
                     state.give_up_absent(now);
@@ -121,7 +131,7 @@ proptest! {
 #[test]
 fn a_car_that_enters_and_leaves_within_a_tick_is_never_told_of() {
     let mut state = FleetState::new(GRACE);
-    state.report(&report(1, at(60.17, 24.94)), Instant::now());
+    state.report(&report(1, at(60.17, 24.94)), Instant::now(), SystemTime::now());
     state.remove(id(1));
     assert_eq!(state.take_changes(), vec![]);
 }
@@ -131,8 +141,8 @@ fn a_car_that_comes_back_in_time_keeps_its_number_and_job() {
     let mut state = FleetState::new(GRACE);
     let now = Instant::now();
     let (number, old) = state.sign_on(crew(1));
-    state.report(&report(1, at(60.17, 24.94)), now);
-    state.set_state(id(1), CarState::ToPickup);
+    state.report(&report(1, at(60.17, 24.94)), now, SystemTime::now());
+    state.brief(id(1), &brief(3, CarState::ToPickup));
     state.disconnect(id(1), now);
     assert_eq!(state.give_up_absent(now + GRACE - Duration::from_secs(1)), vec![]);
     let (again, new) = state.sign_on(crew(1));
@@ -158,7 +168,7 @@ fn a_lost_car_with_passengers_is_waited_for_longer() {
     let mut state = FleetState::new(GRACE);
     let now = Instant::now();
     state.sign_on(crew(1));
-    state.set_state(id(1), CarState::OnTrip);
+    state.brief(id(1), &brief(5, CarState::OnTrip));
     state.disconnect(id(1), now);
     assert_eq!(state.give_up_absent(now + GRACE * 2), vec![]);
     assert_eq!(state.give_up_absent(now + Duration::from_secs(300)), vec![id(1)]);
@@ -168,7 +178,7 @@ fn a_lost_car_with_passengers_is_waited_for_longer() {
 fn a_car_known_through_reports_is_off_duty_and_leaves_after_a_minute_of_silence() {
     let mut state = FleetState::new(GRACE);
     let now = Instant::now();
-    state.report(&report(7, at(-33.9, 151.2)), now);
+    state.report(&report(7, at(-33.9, 151.2)), now, SystemTime::now());
     assert_eq!(state.car(id(7)).expect("it appeared").state, CarState::OffDuty);
     assert_eq!(state.nearest_free(at(-33.9, 151.2), 1), vec![]);
     state.give_up_absent(now + Duration::from_secs(59));
@@ -184,14 +194,14 @@ fn only_a_connected_free_car_on_duty_can_be_asked() {
     let here = at(60.17, 24.94);
     state.sign_on(crew(1));
     assert_eq!(state.nearest_free(here, 1), vec![], "its place is not known");
-    state.report(&report(1, here), Instant::now());
+    state.report(&report(1, here), Instant::now(), SystemTime::now());
     assert_eq!(state.nearest_free(here, 1), vec![FreeCar { crew: crew(1), at: here }]);
     state.set_duty(id(1), false);
     assert_eq!(state.nearest_free(here, 1), vec![], "on a break");
     state.set_duty(id(1), true);
-    state.set_state(id(1), CarState::Offered);
+    state.brief(id(1), &brief(2, CarState::Offered));
     assert_eq!(state.nearest_free(here, 1), vec![], "asked already");
-    state.set_state(id(1), CarState::Free);
+    state.brief(id(1), &brief(3, CarState::Free));
     state.disconnect(id(1), Instant::now());
     assert_eq!(state.nearest_free(here, 1), vec![], "not reachable");
 }
@@ -200,6 +210,6 @@ fn only_a_connected_free_car_on_duty_can_be_asked() {
 fn the_place_of_a_car_at_the_pole_stays_the_truth() {
     let mut state = FleetState::new(GRACE);
     state.sign_on(crew(1));
-    state.report(&report(1, at(89.9, 10.0)), Instant::now());
+    state.report(&report(1, at(89.9, 10.0)), Instant::now(), SystemTime::now());
     assert_eq!(state.car(id(1)).and_then(|car| car.at), Some(at(89.9, 10.0)));
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use rides_proto::ids::{CarNumber, RideId};
 
 use super::*;
-use crate::fleet::{Fleet, OUTBOX};
+use crate::{
+    fleet::{Fleet, OUTBOX},
+    positions::CarState,
+};
 
 struct Bench {
     fleet: Fleet,
@@ -30,6 +33,13 @@ fn id(n: i64) -> CarId {
 
 fn here() -> LatLng {
     LatLng::new(60.17, 24.94).expect("on Earth")
+}
+
+/// The loss of one more ride that was offered.
+fn withdrawn(version: u64) -> Brief {
+    let ride = RideId::new("r");
+    let order = Some(Order::OfferWithdrawn { ride: ride.clone(), reason: String::new() });
+    Brief { ride, version, state: CarState::Free, begins: false, order }
 }
 
 fn report(n: i64, lat: f64) -> Report {
@@ -81,20 +91,18 @@ async fn the_newest_connection_is_the_car() {
     // What the older one still says does not count.
     bench.fleet.sign_off(id(1), old.link).await.expect("open");
     bench.fleet.link_lost(id(1), old.link).await.expect("open");
-    let withdrawn = Order::OfferWithdrawn { ride: RideId::new("r"), reason: String::new() };
-    assert_eq!(bench.fleet.send(id(1), withdrawn.clone()).await, Ok(true));
-    assert_eq!(new.orders.recv().await, Some(withdrawn));
+    assert_eq!(bench.fleet.brief(id(1), withdrawn(3)).await, Ok(true));
+    assert_eq!(new.orders.recv().await, withdrawn(3).order);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_driver_who_takes_no_orders_is_cut() {
     let bench = bench();
     let mut link = bench.fleet.sign_on(crew(1), None).await.expect("open");
-    let order = Order::OfferWithdrawn { ride: RideId::new("r"), reason: String::new() };
-    for _ in 0..OUTBOX {
-        assert_eq!(bench.fleet.send(id(1), order.clone()).await, Ok(true));
+    for version in 1..=OUTBOX as u64 {
+        assert_eq!(bench.fleet.brief(id(1), withdrawn(version)).await, Ok(true));
     }
-    assert_eq!(bench.fleet.send(id(1), order.clone()).await, Ok(false));
+    assert_eq!(bench.fleet.brief(id(1), withdrawn(OUTBOX as u64 + 1)).await, Ok(false));
     assert!(!bench.fleet.car(id(1)).await.expect("open").expect("in its grace time").connected);
     let mut taken = 0;
     while link.orders.recv().await.is_some() {

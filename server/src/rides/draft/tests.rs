@@ -3,7 +3,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::rides::testing::{any_command, booking, car, crew, noon, offer};
+use crate::rides::{
+    model::{Booking, Crew, Figures},
+    testing::{any_command, booking, car, crew, noon, offer, place},
+};
 
 fn id(n: usize) -> RideId {
     RideId::new(format!("ride-{n}"))
@@ -52,6 +55,50 @@ fn a_car_that_is_let_go_is_free_for_another_ride_in_the_same_batch() {
     let outcomes = commit(&mut board, &[(0, Command::Decline { car: car(1) }), (1, offered)]);
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     assert_eq!(board.ride_of(car(1)), Some(&id(1)));
+}
+
+#[test]
+fn a_start_sent_again_is_the_same_ride_until_that_is_over() {
+    let start = |driver: &str, passenger: &str| {
+        let crew = Crew { driver: driver.into(), ..crew(1) };
+        let booking = Booking { passengers: vec![passenger.into()], dropoff: None, ..booking("") };
+        Command::StartOffStreet { booking: Arc::new(booking), crew, since: noon() }
+    };
+    let mut board = Board::default();
+    let mut draft = Draft::on(&board);
+    let first = draft.open(id(0), &start("aino", "ada"), None, noon()).expect("free");
+    assert_eq!(
+        draft.open(id(1), &start("aino", "ada"), None, noon()),
+        Ok(first.clone()),
+        "in the same batch"
+    );
+    let (entries, changes) = draft.finish();
+    assert_eq!(entries.len(), 1);
+    board.commit(changes);
+
+    let mut draft = Draft::on(&board);
+    assert_eq!(draft.open(id(2), &start("aino", "ada"), None, noon()), Ok(first));
+    let busy = Err(RideError::Refused(Refusal::CarBusy));
+    for other in [start("bob", "ada"), start("aino", "eve")] {
+        assert_eq!(draft.open(id(3), &other, None, noon()), busy);
+    }
+    let end = Command::DropOff { car: None, figures: Figures::default(), at: place(5) };
+    let log = draft.ride(&id(0)).expect("on the board");
+    draft.decide(&log, &end, noon()).expect("on trip");
+    assert_eq!(draft.open(id(4), &start("aino", "ada"), None, noon()).map(|ride| ride.id), Ok(id(4)));
+}
+
+#[test]
+fn a_start_is_no_repeat_of_a_ride_that_was_booked() {
+    let mut board = Board::default();
+    let mut ride = vec![(0, book()), (0, Command::Offer { crew: crew(1), offer: offer(noon()) })];
+    let steps =
+        [Command::Accept { car: car(1) }, Command::Arrive { car: car(1) }, Command::PickUp { car: car(1) }];
+    ride.extend(steps.map(|command| (0, command)));
+    assert!(commit(&mut board, &ride).iter().all(Result::is_ok));
+    let start = Command::StartOffStreet { booking: Arc::new(booking("ada")), crew: crew(1), since: noon() };
+    let outcome = Draft::on(&board).open(id(1), &start, None, noon());
+    assert_eq!(outcome, Err(RideError::Refused(Refusal::CarBusy)));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn lives() -> impl Strategy<Value = Vec<Vec<Entry>>> {
         let batch = |commands: Vec<(u8, _)>| {
             let happens = |(n, command)| {
                 let ride = &mut rides[usize::from(n)];
-                let Ok(Decision::Happens(what)) = machine::decide(ride.as_ref(), &command, noon()) else {
+                let Ok(Decision::Happens(what)) = machine::decide(ride.as_ref(), &command) else {
                     return None;
                 };
                 let version = ride.as_ref().map_or(0, |ride| ride.version) + 1;

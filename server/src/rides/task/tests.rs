@@ -1,16 +1,13 @@
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::*;
 use crate::rides::{
     Rides,
-    journal::{Answer, Entry, Filter, Later, MemoryJournal, Placed},
+    journal::{Filter, MemoryJournal},
     list::ListQuery,
     machine::Refusal,
     model::{Actor, RideState},
-    testing::{booking, car, crew, noon, offer},
+    testing::{Unreliable, booking, car, crew, noon, offer},
 };
 
 async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
@@ -84,7 +81,9 @@ async fn a_car_has_one_ride() {
     let first = rides.start_off_street(crew(1), booking(""), noon()).await.expect("free");
     assert_eq!(first.state, RideState::OnTrip);
     let busy = Err(RideError::Refused(Refusal::CarBusy));
-    assert_eq!(rides.start_off_street(crew(1), booking(""), noon()).await, busy);
+    assert_eq!(rides.start_off_street(crew(1), booking(""), noon()).await, Ok(first), "sent again");
+    let other = crate::rides::model::Crew { driver: "bob".into(), ..crew(1) };
+    assert_eq!(rides.start_off_street(other, booking(""), noon()).await, busy);
     let id = rides.book(key("k", 1), booking("ada")).await.expect("booked").id;
     assert_eq!(rides.command(&id, offer_to(1)).await, busy);
 }
@@ -132,56 +131,20 @@ async fn rides_that_are_not_over_are_taken_up_again() {
     assert!(opened.try_recv().is_err());
 }
 
-/// A journal that can be told to fail.
-struct Failing {
-    inner: MemoryJournal,
-    fails: AtomicBool,
-}
-
-impl Journal for Failing {
-    fn epoch(&self) -> &str {
-        self.inner.epoch()
-    }
-    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
-        if self.fails.load(Ordering::Relaxed) {
-            return Box::pin(async { Err(JournalError::Unavailable("disk full".into())) });
-        }
-        self.inner.append(batch)
-    }
-    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
-        self.inner.ride(ride)
-    }
-    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
-        self.inner.unfinished()
-    }
-    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
-        self.inner.by_requests(ids)
-    }
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
-        self.inner.page(filter, below, limit)
-    }
-    fn failed(&self) -> Later<'_, JournalError> {
-        self.inner.failed()
-    }
-    fn close(&self) -> Later<'_, ()> {
-        self.inner.close()
-    }
-}
-
 #[tokio::test]
 async fn what_the_journal_did_not_take_did_not_happen() {
-    let journal = Arc::new(Failing { inner: MemoryJournal::new(), fails: AtomicBool::new(false) });
+    let journal = Arc::new(Unreliable::new());
     let (rides, _opened) = rides(journal.clone()).await;
     let ride = rides.book(key("k", 1), booking("ada")).await.expect("booked");
     let feed = rides.log(&ride.id).await.expect("open");
 
-    journal.fails.store(true, Ordering::Relaxed);
+    journal.refuse(u32::MAX);
     let failed = rides.command(&ride.id, offer_to(1)).await;
     assert!(matches!(failed, Err(RideError::Journal(_))), "{failed:?}");
     assert_eq!(rides.get(&ride.id).await, Ok(ride.clone()));
     assert_eq!(rides.ride_of(car(1)).await, Ok(None));
     assert_eq!(feed.has_changed().ok(), Some(false));
 
-    journal.fails.store(false, Ordering::Relaxed);
+    journal.refuse(0);
     assert_eq!(rides.command(&ride.id, offer_to(1)).await.map(|ride| ride.version), Ok(2));
 }

@@ -2,9 +2,12 @@
 
 use std::time::SystemTime;
 
-use rides_proto::v1::{
-    self, DriveResponse,
-    drive_response::{self as down, Message},
+use rides_proto::{
+    ids::RideId,
+    v1::{
+        self, DriveResponse,
+        drive_response::{self as down, Message},
+    },
 };
 use tokio::{
     sync::mpsc::{self, OwnedPermit, error::TrySendError},
@@ -51,8 +54,9 @@ impl Down {
         self.last_sent
     }
 
-    pub(super) fn signed_on(&mut self, car_number: u32) -> Result<(), Status> {
-        self.send(Message::SignedOn(down::SignedOn { car_number }))
+    pub(super) fn signed_on(&mut self, car_number: u32, ride: Option<RideId>) -> Result<(), Status> {
+        let ride_id = ride.map(|ride| ride.to_string()).unwrap_or_default();
+        self.send(Message::SignedOn(down::SignedOn { car_number, ride_id }))
     }
 
     /// Tells the driver; [`Order::Superseded`] is a status and not a message.

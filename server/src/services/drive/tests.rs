@@ -11,7 +11,8 @@ use tonic_types::StatusExt as _;
 
 use super::*;
 use crate::{
-    fleet::{CarView, Offer, Order},
+    fleet::{Brief, CarView, Offer, Order},
+    positions::CarState,
     rides::{
         journal::RequestKey,
         model::{OpenOffer, RideState},
@@ -80,6 +81,13 @@ fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
+/// The loss of a ride that was offered, as of one of its versions.
+fn withdrawn(version: u64, reason: &str) -> Brief {
+    let ride = RideId::new("r");
+    let order = Some(Order::OfferWithdrawn { ride: ride.clone(), reason: reason.into() });
+    Brief { ride, version, state: CarState::Free, begins: false, order }
+}
+
 /// Books a ride and offers it to a car, as dispatch would.
 async fn offered_ride(bench: &Bench, n: u8) -> RideId {
     let request = RequestKey { id: "r".into(), fingerprint: vec![] };
@@ -99,7 +107,7 @@ async fn a_day_from_sign_on_to_sign_off() {
     let view = car_when(&bench, 1, |car| car.at.is_some_and(|at| at.lat() == 60.2)).await;
     assert!(view.connected && view.crew == Some(crew(1)));
     driver.say(Up::SetDuty(up::SetDuty { on_duty: false })).await;
-    car_when(&bench, 1, |car| car.state == crate::positions::CarState::OffDuty).await;
+    car_when(&bench, 1, |car| car.state == CarState::OffDuty).await;
     driver.say(Up::SignOff(up::SignOff {})).await;
     driver.end().await.expect("ended with OK");
     assert_eq!(bench.gone.recv().await, Some(car(1)));
@@ -122,8 +130,7 @@ async fn the_newest_connection_is_the_car() {
     let mut new = Driver::on_shift(&bench, 1).await;
     let status = old.end().await.expect_err("superseded");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "SIGNED_ON_ELSEWHERE"));
-    let withdrawn = Order::OfferWithdrawn { ride: RideId::new("r"), reason: "late".into() };
-    assert_eq!(bench.fleet.send(car(1), withdrawn).await, Ok(true));
+    assert_eq!(bench.fleet.brief(car(1), withdrawn(3, "late")).await, Ok(true));
     let expected = down::OfferWithdrawn { ride_id: "r".into(), reason: "late".into() };
     assert_eq!(new.hear().await, Message::OfferWithdrawn(expected));
 }
@@ -214,7 +221,9 @@ async fn an_offer_says_all_a_driver_needs() {
     let ride = bench.rides.get(&ride).await.expect("booked");
     let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let offer = Offer { ride, pickup_eta: Duration::from_secs(90), expires_at };
-    assert_eq!(bench.fleet.send(car(1), Order::Offer(offer)).await, Ok(true));
+    let (state, order) = (CarState::Offered, Some(Order::Offer(offer)));
+    let brief = Brief { ride: RideId::new("r"), version: 2, state, begins: false, order };
+    assert_eq!(bench.fleet.brief(car(1), brief).await, Ok(true));
     let Message::Offer(offer) = driver.hear().await else { panic!("no offer") };
     assert_eq!((offer.pickup_name.as_str(), offer.dropoff_name.as_str()), ("Street 0", "Street 5"));
     assert_eq!(offer.fare, Some(v1::Money { currency: "EUR".into(), minor_units: 700 }));
@@ -236,9 +245,9 @@ async fn a_driver_who_does_not_read_is_cut() {
     let bench = bench().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
     // Larger than all buffers on the way together, before the count of messages is.
-    let order = Order::OfferWithdrawn { ride: RideId::new("r"), reason: "x".repeat(100_000) };
+    let reason = "x".repeat(100_000);
     let mut sent = 0;
-    while bench.fleet.send(car(1), order.clone()).await == Ok(true) {
+    while bench.fleet.brief(car(1), withdrawn(sent, &reason)).await == Ok(true) {
         sent += 1;
         assert!(sent < 1_000, "nobody cuts it");
         tokio::task::yield_now().await;

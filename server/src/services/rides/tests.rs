@@ -239,6 +239,10 @@ async fn a_street_ride_runs_from_start_to_end_anywhere_on_earth() {
     let at_sea = |lng| Some(v1::Location { lat: 0.0, lng });
     let start = v1::StartRequest { location: at_sea(0.0), ..start_request(7) };
     let id = board.service.start(Request::new(start.clone())).await.expect("anywhere").into_inner().id;
+    let again =
+        board.service.start(Request::new(start.clone())).await.expect("safe to repeat").into_inner().id;
+    assert_eq!(again, id);
+    let start = v1::StartRequest { driver_id: "eve".into(), ..start };
     let busy = board.service.start(Request::new(start)).await.expect_err("one ride a car");
     assert_eq!(details(&busy), (Code::FailedPrecondition, "CAR_BUSY".into(), String::new()));
 

@@ -78,7 +78,7 @@ impl SqliteJournal {
         let epoch = schema::epoch(&mut db, &file.path)?;
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
-        let thread = Writer::new(db, lock, &file.path, options.group, report);
+        let thread = Writer::new(db, lock, options.group, report);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || thread.run(inbox))

@@ -11,8 +11,8 @@ use crate::rides::journal::JournalError;
 /// Marks the file as ours in its header: "RIDE".
 const APPLICATION_ID: i64 = 0x5249_4445;
 
-/// How long SQLite waits for another connection, in milliseconds.
-const PATIENCE_MS: u64 = 2_000;
+/// How long SQLite waits for another connection, in milliseconds: a checkpoint that waits for a reader holds up appends.
+const PATIENCE_MS: u64 = 200;
 
 /// Brings a file from one version of the schema to the next.
 type Migration = fn(&Transaction<'_>) -> Result<(), JournalError>;

@@ -1,10 +1,6 @@
 //! The one thread that writes: group commit, checkpoints, and what becomes of a disk that fails.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::time::Instant;
 
 use metrics::{gauge, histogram};
 use rusqlite::{Connection, TransactionBehavior};
@@ -13,8 +9,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{lock::Lock, row::Row};
 use crate::rides::journal::JournalError;
 
-/// The log of changes is moved into the file when it is longer than this many bytes.
-const CHECKPOINT_AT: u64 = 4 << 20;
+/// The log of changes is moved into the file when it has this many pages: of 4 KiB, so 4 MiB.
+const CHECKPOINT_AT: i64 = 1_000;
 
 pub(super) enum Input {
     Append(Append),
@@ -42,25 +38,17 @@ pub(super) struct Writer {
     // Closed before the lock is given up.
     db: Connection,
     _lock: Lock,
-    log: PathBuf,
     group: usize,
     health: watch::Sender<Health>,
     /// Whether the last append was refused for want of room: said once, not at each try.
     full: bool,
-    checkpoint_at: u64,
+    /// Pages of the log at which the next checkpoint is tried.
+    checkpoint_at: i64,
 }
 
 impl Writer {
-    pub(super) fn new(
-        db: Connection,
-        lock: Lock,
-        file: &Path,
-        group: usize,
-        health: watch::Sender<Health>,
-    ) -> Self {
-        let mut log = file.to_owned().into_os_string();
-        log.push("-wal");
-        Self { db, _lock: lock, log: log.into(), group, health, full: false, checkpoint_at: CHECKPOINT_AT }
+    pub(super) fn new(db: Connection, lock: Lock, group: usize, health: watch::Sender<Health>) -> Self {
+        Self { db, _lock: lock, group, health, full: false, checkpoint_at: CHECKPOINT_AT }
     }
 
     /// Writes until it is told to close, or nobody is left to tell it anything.
@@ -148,30 +136,38 @@ impl Writer {
     }
 
     fn checkpoint_if_due(&mut self) {
-        let size = fs::metadata(&self.log).map_or(0, |log| log.len());
-        gauge!("rides_journal_log_bytes").set(size as f64);
-        if size >= self.checkpoint_at && *self.health.borrow() == Health::Open {
-            self.checkpoint();
-            let left = fs::metadata(&self.log).map_or(0, |log| log.len());
+        let Some(pages) = self.checkpoint("NOOP") else { return };
+        gauge!("rides_journal_log_pages").set(pages as f64);
+        if pages >= self.checkpoint_at {
+            let left = self.checkpoint("TRUNCATE").unwrap_or(pages);
             // Where someone reads, or there is no room, the log stays: not each commit has to try again.
             self.checkpoint_at = left + CHECKPOINT_AT;
         }
     }
 
-    /// Moves the log into the file and empties it.
-    fn checkpoint(&self) {
-        let moved = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        match moved.map_err(JournalError::from) {
-            Ok(()) => {}
+    /// Moves the log into the file as `mode` has it: TRUNCATE all of it, NOOP nothing. The log's pages after
+    /// that; `None` when it fails.
+    fn checkpoint(&self, mode: &str) -> Option<i64> {
+        if *self.health.borrow() != Health::Open {
+            return None;
+        }
+        let pragma = format!("PRAGMA wal_checkpoint({mode})");
+        match self.db.query_row(&pragma, [], |row| row.get(1)).map_err(JournalError::from) {
+            Ok(pages) => return Some(pages),
             Err(JournalError::Failed(why)) => self.fail(&why),
             Err(error) => tracing::warn!(%error, "the journal's log could not be moved into its file"),
         }
+        None
     }
 
     fn close(self) {
-        if *self.health.borrow() == Health::Open {
-            self.checkpoint();
-            self.health.send_replace(Health::Closed);
-        }
+        self.checkpoint("TRUNCATE");
+        self.health.send_if_modified(|health| {
+            let sound = *health == Health::Open;
+            if sound {
+                *health = Health::Closed;
+            }
+            sound
+        });
     }
 }

@@ -1,0 +1,151 @@
+//! A car driven by hand, over gRPC, so that a test decides when something happens to a ride.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use rides_proto::v1::{
+    DriveRequest, DriveResponse, Location, RideState,
+    drive_request::{self as up, Message as Up},
+    drive_response::{Message as Down, Offer},
+    fleet_client::FleetClient,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use crate::server::channel;
+
+/// How long dispatch may take to come to this car.
+const NEWS_WITHIN: Duration = Duration::from_secs(20);
+
+/// A driver's end of a `Fleet.Drive` stream. Dropping it loses the connection.
+pub struct Driver {
+    up: mpsc::Sender<DriveRequest>,
+    down: Streaming<DriveResponse>,
+    /// The ride that it is offered, or has.
+    ride: String,
+}
+
+impl Driver {
+    /// Signs a car on in the middle of the city.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn signs_on(server: SocketAddr, car_id: i64) -> Result<Self> {
+        let (up, requests) = mpsc::channel(8);
+        let mut client = FleetClient::new(channel(server).await?);
+        let down = client.drive(ReceiverStream::new(requests)).await?.into_inner();
+        let mut driver = Self { up, down, ride: String::new() };
+        let location = Some(Location { lat: 60.17, lng: 24.94 });
+        let driver_id = format!("driver-{car_id}");
+        driver.says(Up::SignOn(up::SignOn { car_id, driver_id, location })).await?;
+        match driver.hears().await? {
+            Down::SignedOn(_) => Ok(driver),
+            other => bail!("signed_on comes first: {other:?}"),
+        }
+    }
+
+    /// The ride that it is offered, or has.
+    pub fn ride(&self) -> &str {
+        &self.ride
+    }
+
+    /// Waits for an offer, and goes to the pickup at once.
+    ///
+    /// # Errors
+    /// When something else comes.
+    pub async fn is_offered(&mut self) -> Result<()> {
+        let Down::Offer(Offer { ride_id, pickup, .. }) = self.hears().await? else { bail!("not offered") };
+        self.ride = ride_id;
+        self.says(Up::Position(up::Position { location: pickup, ..Default::default() })).await
+    }
+
+    /// Lets the offer go to the next car.
+    ///
+    /// # Errors
+    /// When the stream is over.
+    pub async fn declines(&self) -> Result<()> {
+        self.says(Up::Decline(up::DeclineOffer { ride_id: self.ride.clone() })).await
+    }
+
+    /// Takes the offer.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn accepts(&mut self) -> Result<()> {
+        self.says(Up::Accept(up::AcceptOffer { ride_id: self.ride.clone() })).await?;
+        self.has_ride().await
+    }
+
+    /// Hears which ride it has: after accepting, and when it signs on again.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub async fn has_ride(&mut self) -> Result<()> {
+        let Down::Assignment(assignment) = self.hears().await? else { bail!("not assigned") };
+        self.ride = assignment.ride.context("an assignment without a ride")?.ride_id;
+        Ok(())
+    }
+
+    /// Gives the ride back.
+    ///
+    /// # Errors
+    /// When the stream is over.
+    pub async fn gives_back(&self) -> Result<()> {
+        let reason = "a flat tyre".to_owned();
+        self.says(Up::GiveBack(up::GiveBack { ride_id: self.ride.clone(), reason })).await
+    }
+
+    /// Is at the pickup.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn arrives(&mut self) -> Result<()> {
+        self.says(Up::Arrive(up::Arrive { ride_id: self.ride.clone() })).await?;
+        self.hears_of(RideState::Arrived).await
+    }
+
+    /// Begins the trip.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn picks_up(&mut self) -> Result<()> {
+        self.says(Up::PickUp(up::PickUp { ride_id: self.ride.clone() })).await?;
+        self.hears_of(RideState::OnTrip).await
+    }
+
+    /// Ends the trip, where it began.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn drops_off(&mut self) -> Result<()> {
+        self.says(Up::DropOff(up::DropOff { ride_id: self.ride.clone() })).await?;
+        self.hears_of(RideState::Completed).await
+    }
+
+    async fn says(&self, message: Up) -> Result<()> {
+        self.up.send(DriveRequest { message: Some(message) }).await.context("the driver's stream is over")
+    }
+
+    /// The next message but heartbeats.
+    async fn hears(&mut self) -> Result<Down> {
+        let message = async {
+            loop {
+                let response = self.down.message().await?.context("the driver's stream is over")?;
+                match response.message.context("an empty message")? {
+                    Down::Heartbeat(_) => {}
+                    message => return Ok(message),
+                }
+            }
+        };
+        timeout(NEWS_WITHIN, message).await.context("no news for the driver")?
+    }
+
+    async fn hears_of(&mut self, state: RideState) -> Result<()> {
+        let message = self.hears().await?;
+        let Down::Update(update) = &message else { bail!("no update: {message:?}") };
+        let is = update.ride.as_ref().map(|ride| ride.state());
+        ensure!(is == Some(state), "the ride is {is:?}, not {state:?}");
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! What happened to a ride, as the server itself tells it to a native client.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use rides_proto::v1::{
+    self, GetRequest, ListRequest, WatchRequest, ride_event::Event, rides_client::RidesClient,
+    watch_response::Message,
+};
+
+use crate::server::channel;
+
+/// An event: its version, and the state of the ride after it, as the page calls it in `data-state`.
+pub type Happened = (u64, String);
+
+/// Every event of a ride that is over, in order.
+///
+/// # Errors
+/// When the server cannot be reached, the stream breaks, or its events are not those that Get counts.
+pub async fn of(server: SocketAddr, ride_id: &str) -> Result<Vec<Happened>> {
+    let mut client = RidesClient::new(channel(server).await?);
+    let watch = WatchRequest { ride_id: ride_id.to_owned(), ..Default::default() };
+    let mut stream = client.watch(watch).await?.into_inner();
+    let mut happened = Vec::new();
+    while let Some(message) = stream.message().await? {
+        if let Some(Message::Event(v1::RideEvent { version, event: Some(event), .. })) = message.message {
+            happened.push((version, state_after(&event).to_owned()));
+        }
+    }
+    let get = client.get(GetRequest { ride_id: ride_id.to_owned() }).await?.into_inner();
+    let version = get.ride.context("an empty answer")?.version;
+    ensure!(happened.len() as u64 == version, "{} events, and the ride is at {version}", happened.len());
+    Ok(happened)
+}
+
+/// How many rides the server knows, up to a page of them.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub async fn rides(server: SocketAddr) -> Result<usize> {
+    let mut client = RidesClient::new(channel(server).await?);
+    Ok(client.list(ListRequest::default()).await?.into_inner().rides.len())
+}
+
+fn state_after(event: &Event) -> &'static str {
+    match event {
+        Event::Requested(_) | Event::OfferEnded(_) | Event::Unassigned(_) => "requested",
+        Event::Offered(_) => "offered",
+        Event::Assigned(_) => "assigned",
+        Event::Arrived(_) => "arrived",
+        Event::Started(_) => "on-trip",
+        Event::Completed(_) => "completed",
+        Event::Cancelled(_) => "cancelled",
+        Event::Expired(_) => "expired",
+    }
+}

@@ -1,0 +1,200 @@
+//! A bad network between page and server: it cuts, delays and splits what passes, or swallows it.
+//!
+//! Chance comes from a seed, so that a run can be had again as far as timing allows.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result};
+use fastrand::Rng;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
+
+use crate::server::ANY_PORT;
+
+/// How the network is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Weather {
+    /// Bytes pass as they come.
+    Fair,
+    /// Bytes pass in pieces of any size with pauses between, and no connection lives long.
+    Storm,
+    /// Connections stay, and what is sent over them is gone: a half-open connection.
+    Silence,
+}
+
+/// The longest that a connection lives in a storm, in milliseconds.
+const LIFE_MS: u64 = 1_500;
+/// The longest pause between two pieces, in milliseconds.
+const PAUSE_MS: u64 = 15;
+/// The largest piece, in bytes: smaller than most frames.
+const PIECE: usize = 512;
+
+/// A proxy in front of a server. It ends when dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    weather: watch::Sender<Weather>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts one on a free port, in fair weather.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(server: SocketAddr, seed: u64) -> Result<Self> {
+        let listener = TcpListener::bind(ANY_PORT).await.context("no port for the proxy")?;
+        let address = listener.local_addr()?;
+        let (weather, forecast) = watch::channel(Weather::Fair);
+        let task = tokio::spawn(accept(listener, server, forecast, Rng::with_seed(seed)));
+        Ok(Self { address, weather, task })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes the weather, for connections that are open too.
+    pub fn turn(&self, weather: Weather) {
+        self.weather.send_replace(weather);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, server: SocketAddr, weather: watch::Receiver<Weather>, mut rng: Rng) {
+    let mut connections = JoinSet::new();
+    while let Ok((page, _)) = listener.accept().await {
+        connections.spawn(connect(page, server, weather.clone(), rng.fork()));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// One connection until it ends, at whichever end, or is cut. A server that is not there closes it at once.
+async fn connect(page: TcpStream, server: SocketAddr, weather: watch::Receiver<Weather>, mut rng: Rng) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let ((from_page, to_page), (from_server, to_server)) = (page.into_split(), server.into_split());
+    let life = Duration::from_millis(rng.u64(1..=LIFE_MS));
+    let (up, down) = (rng.fork(), rng.fork());
+    tokio::select! {
+        () = pass(from_page, to_server, weather.clone(), up) => {}
+        () = pass(from_server, to_page, weather.clone(), down) => {}
+        () = last(life, weather.clone()) => {}
+    }
+}
+
+/// Returns once a storm has lasted for so long.
+async fn last(life: Duration, mut weather: watch::Receiver<Weather>) {
+    if weather.wait_for(|weather| *weather == Weather::Storm).await.is_ok() {
+        sleep(life).await;
+    }
+}
+
+/// Passes bytes on in one direction. What has swallowed bytes once can pass no more.
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    weather: watch::Receiver<Weather>,
+    mut rng: Rng,
+) {
+    let mut buffer = [0; 16 * 1024];
+    let mut silent = false;
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let now = *weather.borrow();
+        silent |= now == Weather::Silence;
+        let passed = match now {
+            _ if silent => Ok(()),
+            Weather::Storm => in_pieces(&buffer[..read], &mut to, &mut rng).await,
+            Weather::Fair | Weather::Silence => to.write_all(&buffer[..read]).await,
+        };
+        if passed.is_err() {
+            return;
+        }
+    }
+}
+
+async fn in_pieces(mut bytes: &[u8], to: &mut OwnedWriteHalf, rng: &mut Rng) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let (piece, rest) = bytes.split_at(rng.usize(1..=PIECE).min(bytes.len()));
+        to.write_all(piece).await?;
+        bytes = rest;
+        sleep(Duration::from_millis(rng.u64(0..=PAUSE_MS))).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A server that sends back what it gets.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = stream.split();
+                    // Ends with its connection.
+                    let _ = tokio::io::copy(&mut from, &mut to).await;
+                });
+            }
+        });
+        address
+    }
+
+    /// Sends bytes through and reads them back, until they are all here or the connection is cut.
+    async fn round_trip(proxy: &Proxy, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut back = Vec::new();
+        while back.len() < bytes.len() {
+            let mut buffer = [0; 1024];
+            match stream.read(&mut buffer).await {
+                Ok(read @ 1..) => back.extend(&buffer[..read]),
+                _ => break,
+            }
+        }
+        back
+    }
+
+    #[tokio::test]
+    async fn what_comes_through_a_storm_is_a_beginning_of_what_was_sent() {
+        let proxy = Proxy::start(echo().await, 1).await.unwrap();
+        let bytes: Vec<u8> = (0..40_000u32).map(|n| n as u8).collect();
+        assert_eq!(round_trip(&proxy, &bytes).await, bytes);
+        proxy.turn(Weather::Storm);
+        let back = round_trip(&proxy, &bytes).await;
+        assert!(back.len() < bytes.len() && bytes.starts_with(&back), "{} bytes", back.len());
+    }
+
+    #[tokio::test]
+    async fn silence_keeps_the_connection_and_loses_the_bytes_for_good() {
+        let proxy = Proxy::start(echo().await, 1).await.unwrap();
+        proxy.turn(Weather::Silence);
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(b"lost").await.unwrap();
+        let patience = Duration::from_millis(100);
+        assert!(timeout(patience, stream.read(&mut [0; 8])).await.is_err(), "neither bytes nor an end");
+        proxy.turn(Weather::Fair);
+        stream.write_all(b"lost too").await.unwrap();
+        assert!(timeout(patience, stream.read(&mut [0; 8])).await.is_err());
+        assert_eq!(round_trip(&proxy, b"not lost").await, b"not lost");
+    }
+}

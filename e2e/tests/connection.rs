@@ -1,0 +1,295 @@
+//! A person who follows a ride sees every event once and in order, whatever the network and the server do.
+//!
+//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+
+#![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use rides_e2e::{
+    driver::Driver,
+    history,
+    page::{Page, SOON},
+    proxy::{Proxy, Weather},
+    server::ANY_PORT,
+    stage::{QUIET, Stage},
+    wait,
+};
+
+/// L6: events happen while the network is gone.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
+    Stage::run("offline", async |stage| {
+        let server = quiet_server(stage).await?;
+        let mut driver = books_and_gets_a_car(stage, server, server).await?;
+        let page = &stage.page;
+
+        page.browser.set_offline(true).await?;
+        page.reaches("connection", &["offline"], SOON).await?;
+        page.says("last known").await.context("the time to the pickup looks as if it were known")?;
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        page.says(" s ago").await.context("its age is not told")?;
+        stage.screenshot("gone").await?;
+
+        page.browser.set_offline(false).await?;
+        page.is_live().await?;
+        has_resumed(page, 3).await?;
+        page.reaches("ride-state", &["on-trip"], SOON).await?;
+        stage.screenshot("resumed").await?;
+        driver.drops_off().await?;
+        tells_all(page, server, driver.ride()).await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// L1, L3, L6: killed while a car is on its way, and drained while it is on the trip.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> {
+    Stage::run("restarted", async |stage| {
+        let data = tempfile::tempdir()?;
+        stage.set_flags(QUIET.into_iter().chain(["--data-dir", data.path().to_str().context("odd path")?]));
+        let server = stage.start_server(ANY_PORT).await?;
+        books_and_gets_a_car(stage, server, server).await?;
+
+        stage.kill_server().await?;
+        stage.page.reaches("connection", &["reconnecting"], SOON).await?;
+        stage.page.says("Reconnecting in ").await.context("no countdown")?;
+        stage.screenshot("killed").await?;
+        stage.page.browser.resize(390, 844).await?;
+        stage.screenshot("phone").await?;
+        stage.page.browser.resize(1440, 900).await?;
+        stage.start_server(server).await?;
+        let mut driver = Driver::signs_on(server, CAR).await?;
+        driver.has_ride().await?;
+        has_resumed(&stage.page, 3).await?;
+        stage.page.is_live().await?;
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        stage.page.reaches("ride-state", &["on-trip"], SOON).await?;
+
+        stage.drain_server().await?;
+        stage.page.reaches("connection", &["draining"], SOON).await?;
+        stage.server_ends().await?;
+        stage.start_server(server).await?;
+        let mut driver = Driver::signs_on(server, CAR).await?;
+        driver.has_ride().await?;
+        has_resumed(&stage.page, 5).await?;
+        driver.drops_off().await?;
+        tells_all(&stage.page, server, driver.ride()).await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// L11, the page's half; and a booking that is tried again is one ride.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn the_page_says_that_the_server_goes_and_books_once_it_is_back() -> Result<()> {
+    Stage::run("drained", async |stage| {
+        let server = quiet_server(stage).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        stage.page.click_map(0.55, 0.45).await?;
+        stage.page.click_map(0.7, 0.6).await?;
+        stage.page.says("Book for").await?;
+
+        stage.drain_server().await?;
+        stage.page.reaches("connection", &["draining"], SOON).await?;
+        stage.screenshot("draining").await?;
+        stage.server_ends().await?;
+        stage.page.press("book").await?;
+        stage.page.says("Trying again").await?;
+        stage.screenshot("booking").await?;
+
+        stage.start_server(server).await?;
+        stage.page.reaches("ride-state", &["requested"], SOON).await?;
+        stage.page.is_live().await?;
+        ensure!(history::rides(server).await? == 1, "there is more than one ride");
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// L6, L15, W1, W23: cut, delayed and split at random; then half-open.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits() -> Result<()> {
+    const SEED: u64 = 20_261_121;
+    Stage::run("storm", async |stage| {
+        let server = quiet_server(stage).await?;
+        let proxy = Proxy::start(server, SEED).await?;
+        let first = books_and_gets_a_car(stage, server, proxy.address()).await?;
+        let mut others = Vec::new();
+        for number in 1..=6 {
+            others.push(Driver::signs_on(server, CAR + number).await?);
+        }
+        let mut driver = others.pop().context("there are some")?;
+        let page = &stage.page;
+
+        proxy.turn(Weather::Storm);
+        first.gives_back().await?;
+        for other in &mut others {
+            other.is_offered().await?;
+            grows_in_order(page, Duration::from_millis(500)).await?;
+            other.declines().await?;
+        }
+        driver.is_offered().await?;
+        driver.accepts().await?;
+        proxy.turn(Weather::Fair);
+        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.is_live().await?;
+        let (resumed, _) = resumed(page).await?.context("nothing was cut")?;
+        println!("after the storm: resumed at version {resumed}");
+        stage.screenshot("after").await?;
+
+        let before = page.timeline().await?.len() as u64;
+        proxy.turn(Weather::Silence);
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        page.reaches("connection", &["stalled"], SOON).await?;
+        stage.screenshot("stalled").await?;
+        page.reaches("connection", &["reconnecting", "connecting"], SOON).await?;
+        proxy.turn(Weather::Fair);
+        has_resumed(page, before).await?;
+        driver.drops_off().await?;
+        tells_all(page, server, driver.ride()).await?;
+        // The proxy goes first, and the page would notice.
+        page.open("about:blank").await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// L14, L19: a hidden page draws nothing and has no streams, and one that was left goes on where it was.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Result<()> {
+    Stage::run("hidden", async |stage| {
+        let server = quiet_server(stage).await?;
+        stage.page.browser.on_every_page(COUNTERS).await?;
+        let mut driver = books_and_gets_a_car(stage, server, server).await?;
+        let page = &stage.page;
+        has_streams(page, 2).await?;
+
+        page.browser.set_hidden(true).await?;
+        wait::until("the page to be hidden", SOON, async || {
+            Ok((page.script("return document.visibilityState").await? == "hidden").then_some(()))
+        })
+        .await?;
+        let drawn = page.script("return window.frames_asked").await?;
+        has_streams(page, 0).await?;
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        ensure!(page.timeline().await?.len() == 3, "something came without a stream");
+        ensure!(page.script("return window.frames_asked").await? == drawn, "frames were drawn");
+
+        page.browser.set_hidden(false).await?;
+        has_resumed(page, 3).await?;
+        page.reaches("ride-state", &["on-trip"], SOON).await?;
+        page.is_live().await?;
+
+        page.script("window.sameDocument = true").await?;
+        page.open(&format!("http://{server}/healthz")).await?;
+        driver.drops_off().await?;
+        page.script("history.back()").await?;
+        tells_all(page, server, driver.ride()).await?;
+        has_resumed(page, 5).await?;
+        page.is_live().await?;
+        ensure!(page.script("return window.sameDocument === true").await? == true, "it was loaded anew");
+        // /healthz has no icon.
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// Counts the streams that are open and the frames that were asked for.
+const COUNTERS: &str = r"
+    window.streams = 0;
+    const fetched = window.fetch;
+    window.fetch = (url, init) => {
+        if (url.endsWith('/Watch')) {
+            window.streams++;
+            init.signal.addEventListener('abort', () => window.streams--);
+        }
+        return fetched(url, init);
+    };
+    window.frames_asked = 0;
+    const asked = window.requestAnimationFrame;
+    window.requestAnimationFrame = (callback) => asked((time) => { window.frames_asked++; callback(time); });
+";
+
+/// Waits until the page has so many streams open.
+async fn has_streams(page: &Page, count: u64) -> Result<()> {
+    wait::until(&format!("the page to have {count} open streams"), SOON, async || {
+        Ok((page.script("return window.streams").await? == count).then_some(()))
+    })
+    .await
+}
+
+/// The car that takes the ride at first.
+const CAR: i64 = 7;
+
+/// Starts a server without cars of its own.
+async fn quiet_server(stage: &mut Stage) -> Result<SocketAddr> {
+    stage.set_flags(QUIET);
+    stage.start_server(ANY_PORT).await
+}
+
+/// Opens the page, books, and waits until it shows that a car is on its way: at version 3.
+async fn books_and_gets_a_car(stage: &Stage, server: SocketAddr, page_at: SocketAddr) -> Result<Driver> {
+    let page = &stage.page;
+    page.open(&format!("http://{page_at}/")).await?;
+    page.is_live().await?;
+    let mut driver = Driver::signs_on(server, CAR).await?;
+    page.click_map(0.55, 0.45).await?;
+    page.click_map(0.7, 0.6).await?;
+    page.press("book").await?;
+    driver.is_offered().await?;
+    driver.accepts().await?;
+    page.reaches("ride-state", &["assigned"], SOON).await?;
+    Ok(driver)
+}
+
+/// The version that the page says it went on from, and how many events it says it missed.
+async fn resumed(page: &Page) -> Result<Option<(u64, u64)>> {
+    let number = async |name| -> Result<Option<u64>> {
+        Ok(page.attribute("resumed", name).await?.and_then(|text| text.parse().ok()))
+    };
+    Ok(number("data-version").await?.zip(number("data-missed").await?))
+}
+
+/// Waits until the page says, in words too, that it went on from `version` and missed nothing.
+async fn has_resumed(page: &Page, version: u64) -> Result<()> {
+    page.says(&format!("resumed at version {version}, missed 0")).await?;
+    ensure!(resumed(page).await? == Some((version, 0)), "its attributes say otherwise");
+    Ok(())
+}
+
+/// For so long, at every look, what the page shows is a beginning of the ride without gaps or repeats, and no less
+/// than before.
+async fn grows_in_order(page: &Page, during: Duration) -> Result<()> {
+    let end = tokio::time::Instant::now() + during;
+    let mut seen = 0;
+    while tokio::time::Instant::now() < end {
+        let versions: Vec<u64> = page.timeline().await?.into_iter().map(|(version, _)| version).collect();
+        ensure!(versions == (1..=versions.len() as u64).collect::<Vec<_>>(), "out of order: {versions:?}");
+        ensure!(versions.len() >= seen, "events have gone: {versions:?}, and there were {seen}");
+        seen = versions.len();
+    }
+    Ok(())
+}
+
+/// Waits until the ride is over on the page, and compares what the page tells with what the server does.
+async fn tells_all(page: &Page, server: SocketAddr, ride: &str) -> Result<()> {
+    page.reaches("ride-state", &["completed"], SOON).await?;
+    let truth = history::of(server, ride).await?;
+    let told = page.timeline().await?;
+    ensure!(told == truth, "the page tells {told:?}, and it was {truth:?}");
+    println!("{} events, each once and in order", truth.len());
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! What a restart keeps: everything that was acknowledged.
+
+use rides_proto::v1;
+use tempfile::tempdir;
+use tonic::Code;
+
+use crate::harness::{
+    places::place,
+    rider::{Rider, booking},
+    server,
+    wire::assert_refused,
+};
+
+/// L1, L5: also when the answer got lost and the server was started anew in between.
+#[tokio::test]
+async fn a_request_is_the_same_ride_across_a_restart() {
+    let dir = tempdir().unwrap();
+    let server_1 = server().keeping_in(dir.path()).run().await;
+    let [native, web] = server_1.wires().await.map(Rider);
+    let (first, second) = (native.books("first").await, web.books("second").await);
+    let cancelled = web.cancel(&second.ride_id).await.unwrap();
+    server_1.stop();
+    server_1.stopped().await;
+
+    let server_2 = server().keeping_in(dir.path()).run().await;
+    for rider in server_2.wires().await.map(Rider) {
+        assert_eq!(rider.books("first").await, first);
+        assert_eq!(rider.books("second").await, cancelled, "as it is now");
+        assert_eq!(rider.cancel(&second.ride_id).await.unwrap(), cancelled);
+        let another = v1::BookRequest { dropoff: Some(place(3)), ..booking("first") };
+        assert_refused(rider.book(another).await, Code::InvalidArgument, "KEY_REUSED", "request_id");
+        let listed = rider.list(v1::ListRequest::default()).await.unwrap().rides;
+        assert_eq!(
+            listed.iter().map(|ride| &ride.ride_id).collect::<Vec<_>>(),
+            [&second.ride_id, &first.ride_id]
+        );
+    }
+}
+
+/// L6: a restart ends the stream, and not what it tells.
+#[tokio::test]
+async fn a_watcher_goes_on_where_it_was() {
+    let dir = tempdir().unwrap();
+    let server_1 = server().keeping_in(dir.path()).run().await;
+    let mut seen = Vec::new();
+    for rider in server_1.wires().await.map(Rider) {
+        let ride = rider.books(&format!("{rider:?}")).await;
+        let mut followed = rider.watches(&ride.ride_id).await;
+        let version = followed.event().await.unwrap().version;
+        seen.push((ride.ride_id, followed.opened.epoch, version));
+    }
+    server_1.stop();
+    server_1.stopped().await;
+
+    let server_2 = server().keeping_in(dir.path()).run().await;
+    for (rider, (id, epoch, version)) in server_2.wires().await.map(Rider).iter().zip(seen) {
+        let again = rider.resumes(&id, &epoch, version).await.unwrap();
+        assert!(again.opened.resumed);
+        assert_eq!((again.opened.epoch.as_str(), again.opened.head_version), (epoch.as_str(), 1));
+        rider.cancel(&id).await.unwrap();
+        assert_eq!(again.versions().await, [2], "each once, and the end");
+    }
+}
+
+/// L9: the same rides in another file are another journal.
+#[tokio::test]
+async fn a_journal_from_a_backup_resumes_nobody() {
+    let (dir, backup) = (tempdir().unwrap(), tempdir().unwrap());
+    let server_1 = server().keeping_in(dir.path()).run().await;
+    let rider = Rider(server_1.wires().await[0].clone());
+    let ride = rider.books("key").await;
+    let epoch = rider.watches(&ride.ride_id).await.opened.epoch;
+    server_1.stop();
+    server_1.stopped().await;
+    std::fs::copy(dir.path().join("rides.db"), backup.path().join("rides.db")).unwrap();
+
+    let server_2 = server().keeping_in(backup.path()).run().await;
+    for rider in server_2.wires().await.map(Rider) {
+        let again = rider.resumes(&ride.ride_id, &epoch, 1).await.unwrap();
+        assert!(!again.opened.resumed);
+        assert_ne!(again.opened.epoch, epoch);
+        rider.cancel(&ride.ride_id).await.unwrap();
+        assert_eq!(again.versions().await, [1, 2], "the whole ride");
+    }
+}
