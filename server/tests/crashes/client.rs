@@ -10,7 +10,7 @@ use tokio::{
 };
 use tonic::Code;
 
-use super::{Ledger, Watcher, Weather};
+use super::{Ledger, Watcher, Weather, weather::Answer};
 use crate::harness::{rider::Rider, village::corner};
 
 /// How many rides one has at a time.
@@ -68,7 +68,7 @@ impl Client {
         let one = self.booked.choose(&mut self.rng).cloned();
         match (self.rng.random_range(0..20), one) {
             (0, Some(one)) => self.cancels(&one).await,
-            (1..3, Some(one)) => self.books_again(one.request).await,
+            (1..3, Some(one)) => drop(self.insists_on(&one.request).await),
             (3..12, Some(one)) => self.asks(&one.ride_id).await,
             _ if self.booked.len() < RIDES => self.books().await,
             (_, Some(one)) => self.asks(&one.ride_id).await,
@@ -85,56 +85,41 @@ impl Client {
             rider_id: self.name.clone(),
             ..Default::default()
         };
-        if let Some(ride) = self.is_booked(&request).await {
-            self.ledger.count(|tally| tally.bookings += 1);
-            let watcher = Watcher::new(&ride.ride_id, &self.rider, &self.weather, &self.ledger);
-            self.watchers.spawn(watcher.follows());
-            self.booked.push(Booked { request, ride_id: ride.ride_id });
-        }
+        let Answer { outcome, lost, asked } = self.insists_on(&request).await;
+        let Ok(ride) = outcome else { return };
+        let requested_at = ride.requested_at.and_then(|at| SystemTime::try_from(at).ok());
+        let took_effect = requested_at.is_some_and(|at| at < asked);
+        self.ledger.count(|tally| {
+            tally.bookings += 1;
+            tally.lost_after_commit += u32::from(lost > 0 && took_effect);
+            tally.lost_before_commit += u32::from(lost > 0 && !took_effect);
+        });
+        let watcher = Watcher::new(&ride.ride_id, &self.rider, &self.weather, &self.ledger);
+        self.watchers.spawn(watcher.follows());
+        self.booked.push(Booked { request, ride_id: ride.ride_id });
     }
 
-    /// The same wish as before, which is no other ride.
-    async fn books_again(&mut self, request: BookRequest) {
-        self.is_booked(&request).await;
-    }
-
-    async fn is_booked(&mut self, request: &BookRequest) -> Option<Ride> {
+    /// Books, or books again, which is no other ride.
+    async fn insists_on(&mut self, request: &BookRequest) -> Answer<Ride> {
         let rider = &self.rider;
         let answer = self.weather.insists(|| rider.book(request.clone())).await;
-        match answer.outcome {
-            Ok(ride) => {
-                let requested_at = ride.requested_at.and_then(|at| SystemTime::try_from(at).ok());
-                let took_effect = requested_at.is_some_and(|at| at < answer.asked);
-                self.ledger.count(|tally| {
-                    tally.answers_lost += answer.lost;
-                    tally.lost_after_commit += u32::from(answer.lost > 0 && took_effect);
-                    tally.lost_before_commit += u32::from(answer.lost > 0 && !took_effect);
-                });
-                self.ledger.booked(request, &ride);
-                Some(ride)
-            }
-            Err(status) => {
-                self.ledger.breaks("refused", format!("{}: {status}", request.request_id));
-                None
-            }
+        match &answer.outcome {
+            Ok(ride) => self.ledger.booked(request, ride),
+            Err(status) => self.ledger.breaks("refused", format!("{}: {status}", request.request_id)),
         }
+        answer
     }
 
     async fn cancels(&mut self, booked: &Booked) {
         let (rider, ride_id) = (&self.rider, &booked.ride_id);
         let before = self.ledger.version(ride_id);
-        let answer = self.weather.insists(|| rider.cancel(ride_id)).await;
-        match answer.outcome {
+        match self.weather.insists(|| rider.cancel(ride_id)).await.outcome {
             Ok(ride) => {
                 self.ledger.answered(before, &ride);
                 if ride.state() != RideState::Cancelled {
-                    self.ledger
-                        .breaks("refused", format!("{ride_id} was cancelled and is {:?}", ride.state()));
+                    self.ledger.breaks("lost", format!("{ride_id} was cancelled and is {:?}", ride.state()));
                 }
-                self.ledger.count(|tally| {
-                    tally.answers_lost += answer.lost;
-                    tally.cancellations += 1;
-                });
+                self.ledger.count(|tally| tally.cancellations += 1);
             }
             // On its way, or over.
             Err(status) if status.code() == Code::FailedPrecondition => {}

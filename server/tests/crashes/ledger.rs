@@ -48,7 +48,6 @@ pub(crate) struct Tally {
     /// Events that watchers were told of, by the state after them.
     pub(crate) events: BTreeMap<&'static str, u32>,
     pub(crate) resumes: u32,
-    pub(crate) answers_lost: u32,
     /// Bookings whose answer was lost after they had taken effect (L1), and before (L2).
     pub(crate) lost_after_commit: u32,
     pub(crate) lost_before_commit: u32,
