@@ -27,6 +27,10 @@ impl File {
         self.cached.len()
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.cached
+    }
+
     /// Fills `buffer` from the file, and says how much of it there was.
     pub(crate) fn read(&self, at: usize, buffer: &mut [u8]) -> usize {
         let there = self.cached.get(at..).unwrap_or_default();

@@ -17,6 +17,8 @@ mod state;
 mod vfs;
 
 use std::{
+    fs, io,
+    path::Path,
     process,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -57,6 +59,11 @@ impl Disk {
         self.state().cut_power();
     }
 
+    /// Ends the process that has it open, as SIGKILL does: its files are dead, and what it wrote is still there.
+    pub fn kill(&self) {
+        self.state().kill();
+    }
+
     /// Cuts the power during the n-th operation from now that changes the disk, from 1.
     pub fn cut_power_at(&self, nth: u64) {
         self.state().faults.cut_power_at(nth);
@@ -87,14 +94,14 @@ impl Disk {
         self.state().faults.at_random = probability;
     }
 
-    /// Calls off every fault that was asked for, and makes room.
-    pub fn heal(&self) {
-        self.state().faults = Default::default();
-    }
-
     /// How often `operation` has succeeded.
     pub fn count(&self, operation: Operation) -> u64 {
         self.state().count(operation)
+    }
+
+    /// How often an operation failed because it was told to.
+    pub fn struck(&self) -> u64 {
+        self.state().struck()
     }
 
     /// How many bytes all its files have.
@@ -105,6 +112,22 @@ impl Disk {
     /// How many bytes the files have whose name ends like this.
     pub fn size(&self, ending: &str) -> u64 {
         self.state().size(ending)
+    }
+
+    /// Writes the files whose name ends like this over themselves and syncs them, as a program does that wants to
+    /// be sure of what it reads.
+    pub fn rewrite(&self, ending: &str) {
+        self.state().rewrite(ending);
+    }
+
+    /// Writes its files into a directory of the platform, each under the last part of its name.
+    ///
+    /// # Errors
+    /// When the directory does not take them.
+    pub fn copy_to(&self, dir: &Path) -> io::Result<()> {
+        self.state().files().try_for_each(|(name, bytes)| {
+            fs::write(dir.join(Path::new(name).file_name().unwrap_or_default()), bytes)
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

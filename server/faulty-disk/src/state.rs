@@ -38,6 +38,7 @@ pub(crate) struct State {
     opened: u64,
     shared_memory: HashMap<String, Vec<Region>>,
     counts: [u64; Operation::ALL],
+    struck: u64,
     rng: SmallRng,
 }
 
@@ -60,6 +61,7 @@ impl State {
             opened: 0,
             shared_memory: HashMap::new(),
             counts: [0; Operation::ALL],
+            struck: 0,
             rng: SmallRng::seed_from_u64(seed),
         }
     }
@@ -70,10 +72,14 @@ impl State {
         self.power
     }
 
-    pub(crate) fn cut_power(&mut self) {
-        self.power = false;
+    pub(crate) fn kill(&mut self) {
         self.open.clear();
         self.shared_memory.clear();
+    }
+
+    pub(crate) fn cut_power(&mut self) {
+        self.power = false;
+        self.kill();
         let rng = &mut self.rng;
         let mut left: BTreeMap<_, _> = std::mem::take(&mut self.files)
             .into_iter()
@@ -198,6 +204,10 @@ impl State {
         self.counts[operation as usize]
     }
 
+    pub(crate) fn struck(&self) -> u64 {
+        self.struck
+    }
+
     pub(crate) fn used(&self) -> u64 {
         self.size("")
     }
@@ -205,6 +215,18 @@ impl State {
     pub(crate) fn size(&self, ending: &str) -> u64 {
         let files = self.files.iter().filter(|(name, _)| name.ends_with(ending));
         files.map(|(_, file)| file.len() as u64).sum()
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(name, file)| (name.as_str(), file.bytes()))
+    }
+
+    pub(crate) fn rewrite(&mut self, ending: &str) {
+        for (_, file) in self.files.iter_mut().filter(|(name, _)| name.ends_with(ending)) {
+            let bytes = file.bytes().to_vec();
+            file.write(0, &bytes);
+            file.sync();
+        }
     }
 
     // ── Locks ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -282,7 +304,11 @@ impl State {
 
     /// Fails when a fault is due.
     fn attempt(&mut self, operation: Operation) -> Result<(), Failure> {
-        if self.faults.strikes(operation, &mut self.rng) { Err(Failure::Io(operation)) } else { Ok(()) }
+        if self.faults.strikes(operation, &mut self.rng) {
+            self.struck += 1;
+            return Err(Failure::Io(operation));
+        }
+        Ok(())
     }
 
     /// Counts a change, unless the power goes during it.

@@ -116,6 +116,17 @@ fn without_any_sync_databases_break() {
 }
 
 #[test]
+fn a_killed_process_leaves_what_it_wrote() {
+    let disk = Disk::new(1);
+    let mut db = open(&disk, "off").unwrap();
+    write(&mut db, 0, 5).unwrap();
+    disk.kill();
+    assert!(write(&mut db, 1, 5).is_err());
+    let db = open(&disk, "off").unwrap();
+    assert_eq!((rows(&db, 0).unwrap(), rows(&db, 1).unwrap()), (5, 0));
+}
+
+#[test]
 fn a_full_disk_refuses_and_takes_more_once_there_is_room() {
     let disk = Disk::new(1);
     let mut db = open(&disk, "full").unwrap();
