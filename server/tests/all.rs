@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that cannot do its part has failed the test")]
 
 mod city;
+mod crashes;
 mod edge;
 mod fleet;
 mod harness;

@@ -14,6 +14,8 @@ pub mod log;
 pub mod machine;
 pub mod model;
 mod stored;
+#[cfg(test)]
+mod survival;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,6 +1,6 @@
 //! An HTTP client that sends exactly what it is told, over either version.
 
-use std::net::SocketAddr;
+use std::{error::Error, net::SocketAddr};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, header::HOST};
@@ -17,6 +17,9 @@ use tokio::{
 use tonic_health::pb::HealthCheckRequest;
 
 use super::web;
+
+/// Why there was no answer.
+pub(crate) type Broken = Box<dyn Error + Send + Sync>;
 
 /// One connection. Dropping it closes it.
 pub(crate) struct Http {
@@ -49,10 +52,15 @@ impl Answer {
 
 impl Http {
     pub(crate) async fn h1(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).await.unwrap();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        Self::try_h1(addr).await.unwrap()
+    }
+
+    /// For a server that may be down.
+    pub(crate) async fn try_h1(addr: SocketAddr) -> Result<Self, Broken> {
+        let stream = TcpStream::connect(addr).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Self { addr, sender: Sender::H1(sender) }
+        Ok(Self { addr, sender: Sender::H1(sender) })
     }
 
     pub(crate) async fn h2(addr: SocketAddr) -> Self {
@@ -72,17 +80,25 @@ impl Http {
 
     /// Sends `request`, whose URI is a path, and leaves the body of the answer to be read.
     pub(crate) async fn open(&mut self, request: Request<impl Into<Bytes>>) -> Response<Incoming> {
+        self.try_open(request).await.unwrap()
+    }
+
+    /// The same, of a server that may go down meanwhile.
+    pub(crate) async fn try_open(
+        &mut self,
+        request: Request<impl Into<Bytes>>,
+    ) -> Result<Response<Incoming>, Broken> {
         let mut request = request.map(|body| Full::new(body.into()));
         match &mut self.sender {
             Sender::H1(sender) => {
                 request.headers_mut().insert(HOST, self.addr.to_string().parse().unwrap());
-                sender.ready().await.unwrap();
-                sender.send_request(request).await.unwrap()
+                sender.ready().await?;
+                Ok(sender.send_request(request).await?)
             }
             Sender::H2(sender) => {
                 let uri = Uri::builder().scheme("http").authority(self.addr.to_string());
                 *request.uri_mut() = uri.path_and_query(request.uri().path()).build().unwrap();
-                sender.send_request(request).await.unwrap()
+                Ok(sender.send_request(request).await?)
             }
         }
     }

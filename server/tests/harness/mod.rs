@@ -6,6 +6,7 @@ pub(crate) mod line;
 pub(crate) mod places;
 pub(crate) mod process;
 pub(crate) mod rider;
+pub(crate) mod village;
 pub(crate) mod web;
 pub(crate) mod wire;
 

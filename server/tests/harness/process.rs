@@ -1,7 +1,7 @@
 //! The program as a process of its own.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     process::{ExitStatus, Stdio},
 };
 
@@ -36,6 +36,13 @@ pub(crate) async fn first_line(child: &mut Child) -> String {
 pub(crate) async fn address(child: &mut Child) -> SocketAddr {
     let line = first_line(child).await;
     line.trim_end().strip_prefix("rides-server listening on http://").expect(&line).parse().unwrap()
+}
+
+/// A free port that stays free while nobody listens on it: not one that the system gives to clients.
+pub(crate) fn quiet_port() -> u16 {
+    let ports = std::iter::repeat_with(|| rand::random_range(10_000..30_000));
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.take(1_000).find(free).expect("a free port")
 }
 
 /// Sends a signal.

@@ -89,22 +89,29 @@ pub(crate) struct Followed {
 impl Followed {
     /// The next message.
     pub(crate) async fn next(&mut self) -> Option<Message> {
-        let message = self.messages.next().await?.unwrap().message;
-        Some(message.expect("never empty"))
+        self.try_next().await.transpose().unwrap()
+    }
+
+    async fn try_next(&mut self) -> Option<Result<Message, Status>> {
+        let response = self.messages.next().await?;
+        Some(response.map(|response| response.message.expect("never empty")))
     }
 
     /// The next event, past progress and heartbeats.
     pub(crate) async fn event(&mut self) -> Option<RideEvent> {
-        let event = async {
-            loop {
-                match self.next().await? {
-                    Message::Event(event) => return Some(event),
-                    Message::Progress(_) | Message::Heartbeat(_) => {}
-                    Message::Opened(_) => panic!("opened twice"),
-                }
+        soon("the next event", self.try_event()).await.transpose().unwrap()
+    }
+
+    /// The same, of a server that may go down meanwhile.
+    pub(crate) async fn try_event(&mut self) -> Option<Result<RideEvent, Status>> {
+        loop {
+            match self.try_next().await? {
+                Ok(Message::Event(event)) => return Some(Ok(event)),
+                Ok(Message::Progress(_) | Message::Heartbeat(_)) => {}
+                Ok(Message::Opened(_)) => panic!("opened twice"),
+                Err(status) => return Some(Err(status)),
             }
-        };
-        soon("the next event", event).await
+        }
     }
 
     /// How the stream ends that the server ends.

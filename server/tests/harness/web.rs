@@ -1,5 +1,7 @@
 //! gRPC-Web by hand: frames in, frames out, nothing forgiven.
 
+use std::sync::Arc;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -7,7 +9,7 @@ use hyper::body::Incoming;
 use prost::Message;
 use tonic::{Code, Status};
 
-use super::http::Http;
+use super::http::{Broken, Http};
 
 pub(crate) const PROTO: &str = "application/grpc-web+proto";
 const PREFIX: usize = 5;
@@ -58,12 +60,25 @@ impl Reply {
     }
 }
 
+/// The same, of a server that may go down meanwhile.
+pub(crate) async fn try_open(http: &mut Http, request: Request<Bytes>) -> Result<Stream, Broken> {
+    Ok(Stream::new(http.try_open(request).await?))
+}
+
+/// What a client makes of a connection that broke: the status has a source, as no server's has.
+pub(crate) fn broken(why: impl Into<Broken>) -> Status {
+    let mut status = Status::unavailable("the connection broke");
+    status.set_source(Arc::from(why.into()));
+    status
+}
+
 /// An answer in progress.
 pub(crate) struct Stream {
     headers: HeaderMap,
     body: Incoming,
     buffer: BytesMut,
     trailers: Option<HeaderMap>,
+    broken: Option<Status>,
 }
 
 impl Stream {
@@ -71,10 +86,11 @@ impl Stream {
         let (parts, body) = response.into_parts();
         assert_eq!(parts.status, StatusCode::OK);
         assert_eq!(parts.headers["content-type"], PROTO);
-        Self { headers: parts.headers, body, buffer: BytesMut::new(), trailers: None }
+        let buffer = BytesMut::new();
+        Self { headers: parts.headers, body, buffer, trailers: None, broken: None }
     }
 
-    /// The next message; `None` at the end, which must be a proper one.
+    /// The next message; `None` at the end, which must be a proper one, or where the connection breaks.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some((flag, payload)) = self.take_frame() {
@@ -87,8 +103,12 @@ impl Stream {
                 continue;
             }
             match self.body.frame().await {
-                Some(frame) => {
-                    let data = frame.unwrap().into_data();
+                Some(Err(error)) => {
+                    self.broken = Some(broken(error));
+                    return None;
+                }
+                Some(Ok(frame)) => {
+                    let data = frame.into_data();
                     self.buffer.extend_from_slice(&data.expect("HTTP trailers, which no page can read"));
                 }
                 None => {
@@ -101,6 +121,9 @@ impl Stream {
 
     /// How the call ended, once it did: in the last frame of the body, or in the headers if there were no frames.
     pub(crate) fn status(&self) -> Status {
+        if let Some(broken) = &self.broken {
+            return broken.clone();
+        }
         let from = self.trailers.as_ref().unwrap_or(&self.headers);
         Status::from_header_map(from).expect("no status")
     }

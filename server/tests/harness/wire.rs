@@ -1,6 +1,6 @@
 //! The same call over either wire: as a program makes it, and as a page does.
 
-use std::{fmt, marker::PhantomData, net::SocketAddr};
+use std::{error::Error as _, fmt, marker::PhantomData, net::SocketAddr};
 
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -37,7 +37,9 @@ impl Wire {
     {
         let mut answers = self.open(path, question).await?;
         let answer = answers.next().await.expect("no answer and no status")?;
-        assert!(answers.next().await.is_none(), "{path} answers twice");
+        // The answer counts with the status that follows it.
+        let more = answers.next().await.transpose()?;
+        assert!(more.is_none(), "{path} answers twice");
         Ok(answer)
     }
 
@@ -50,15 +52,16 @@ impl Wire {
         match self {
             Self::Native(channel) => {
                 let mut grpc = Grpc::new(channel.clone());
-                soon(path, grpc.ready()).await.unwrap();
+                soon(path, grpc.ready()).await.map_err(web::broken)?;
                 let codec = ProstCodec::<Q, A>::default();
                 let path = PathAndQuery::from_static(path);
                 let call = grpc.server_streaming(Request::new(question), path, codec);
                 Ok(Messages::Native(soon("headers", call).await?.into_inner()))
             }
             Self::Web(addr) => {
-                let mut http = Http::h1(*addr).await;
-                let stream = soon(path, web::open(&mut http, web::call(path, &question))).await;
+                let mut http = soon(path, Http::try_h1(*addr)).await.map_err(web::broken)?;
+                let call = web::call(path, &question);
+                let stream = soon(path, web::try_open(&mut http, call)).await.map_err(web::broken)?;
                 Ok(Messages::Web { stream, _http: http, answer: PhantomData })
             }
         }
@@ -96,6 +99,11 @@ impl<A: Message + Default + 'static> Messages<A> {
     pub(crate) async fn expect(&mut self) -> A {
         self.next().await.expect("the call has ended").unwrap()
     }
+}
+
+/// Whether the connection broke, or the server is going down: what became of the call is open.
+pub(crate) fn is_broken(status: &Status) -> bool {
+    status.source().is_some() || status.code() == Code::Unavailable
 }
 
 /// What an error says to machines: its code, the reason in `ErrorInfo`, and the first field in `BadRequest`.

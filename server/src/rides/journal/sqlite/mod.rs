@@ -6,6 +6,7 @@
 
 mod error;
 mod lock;
+mod log;
 mod projection;
 mod read;
 mod reader;
@@ -47,13 +48,16 @@ const QUEUE: usize = 1024;
 pub struct SqliteOptions {
     /// Most appends in one transaction. 1: a commit for each.
     pub group: usize,
-    /// The SQLite VFS that it is kept on; `None` for the platform's.
+    /// The log of changes is moved into the file each time it has grown by this many pages, of 4 KiB.
+    pub checkpoint_every: i64,
+    /// The SQLite VFS that it is kept on; `None` for the platform's. Another one must itself make sure, at the
+    /// start, that what is read of it is on the disk.
     pub vfs: Option<String>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { group: QUEUE, vfs: None }
+        Self { group: QUEUE, checkpoint_every: 1_000, vfs: None }
     }
 }
 
@@ -73,12 +77,15 @@ impl SqliteJournal {
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
         let lock = Lock::take(dir)?;
         let file = File { path: dir.join(FILE), vfs: options.vfs };
+        if file.vfs.is_none() {
+            log::rewrite(&file.path)?;
+        }
         let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::prepare(&mut db)?;
         let epoch = schema::epoch(&mut db, &file.path)?;
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
-        let thread = Writer::new(db, lock, options.group, report);
+        let thread = Writer::new(db, lock, options.group, options.checkpoint_every, report);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || thread.run(inbox))

@@ -94,7 +94,7 @@ pub(super) fn is_current(db: &Connection) -> Result<(), OpenError> {
 /// Brings the file up to date, and makes sure that a commit will be on the disk.
 pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
     let found = version(db)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
+    log_ahead(db)?;
     promise(db, "journal_mode", "wal")?;
     promise(db, "synchronous", "2")?;
     for version in found..MIGRATIONS.len() as i64 {
@@ -105,6 +105,15 @@ pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
         tx.commit()?;
         tracing::info!(version = version + 1, "the journal's schema is up to date");
     }
+    Ok(())
+}
+
+/// Turns the write-ahead log on. The pragma answers first and writes the file's header after that: only at its
+/// end is a failed sync heard of.
+fn log_ahead(db: &Connection) -> rusqlite::Result<()> {
+    let mut pragma = db.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = pragma.query([])?;
+    while answers.next()?.is_some() {}
     Ok(())
 }
 

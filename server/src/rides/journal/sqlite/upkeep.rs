@@ -11,7 +11,7 @@ use rides_proto::ids::RideId;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde::Serialize;
 
-use super::{FILE, File, Lock, OpenError, projection, row, schema};
+use super::{FILE, File, Lock, OpenError, log, projection, row, schema};
 use crate::rides::{journal::JournalError, machine, model::Ride};
 
 /// Events read at a time for an export, so that a server beside it can move its log on.
@@ -50,6 +50,7 @@ pub fn check(dir: &Path) -> Result<Report, OpenError> {
 /// Makes the lists of a journal again from its events. No server may run on it.
 pub fn rebuild(dir: &Path) -> Result<(), OpenError> {
     let _lock = Lock::take(dir)?;
+    log::rewrite(&dir.join(FILE))?;
     let mut db = existing(dir)?;
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     projection::rebuild(&tx)?;

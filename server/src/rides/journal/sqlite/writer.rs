@@ -9,9 +9,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{lock::Lock, row::Row};
 use crate::rides::journal::JournalError;
 
-/// The log of changes is moved into the file when it has this many pages: of 4 KiB, so 4 MiB.
-const CHECKPOINT_AT: i64 = 1_000;
-
 pub(super) enum Input {
     Append(Append),
     /// Answered when nothing is open any more.
@@ -42,13 +39,22 @@ pub(super) struct Writer {
     health: watch::Sender<Health>,
     /// Whether the last append was refused for want of room: said once, not at each try.
     full: bool,
+    /// Pages of the log between two checkpoints.
+    checkpoint_every: i64,
     /// Pages of the log at which the next checkpoint is tried.
     checkpoint_at: i64,
 }
 
 impl Writer {
-    pub(super) fn new(db: Connection, lock: Lock, group: usize, health: watch::Sender<Health>) -> Self {
-        Self { db, _lock: lock, group, health, full: false, checkpoint_at: CHECKPOINT_AT }
+    pub(super) fn new(
+        db: Connection,
+        lock: Lock,
+        group: usize,
+        checkpoint_every: i64,
+        health: watch::Sender<Health>,
+    ) -> Self {
+        let checkpoint_at = checkpoint_every;
+        Self { db, _lock: lock, group, health, full: false, checkpoint_every, checkpoint_at }
     }
 
     /// Writes until it is told to close, or nobody is left to tell it anything.
@@ -141,7 +147,7 @@ impl Writer {
         if pages >= self.checkpoint_at {
             let left = self.checkpoint("TRUNCATE").unwrap_or(pages);
             // Where someone reads, or there is no room, the log stays: not each commit has to try again.
-            self.checkpoint_at = left + CHECKPOINT_AT;
+            self.checkpoint_at = left + self.checkpoint_every;
         }
     }
 

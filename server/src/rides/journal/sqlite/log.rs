@@ -1,0 +1,60 @@
+//! The log of changes that an earlier process left.
+
+use std::{
+    fs,
+    io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
+    path::Path,
+};
+
+use super::OpenError;
+
+/// Bytes moved at a time.
+const CHUNK: usize = 1 << 20;
+
+/// Writes the log beside `file`, if there is one, over itself, and syncs it. No other process may write to it.
+///
+/// A sync that fails leaves what it could not write in Linux's cache, and counts it as written. The next process
+/// reads it there, puts acknowledged rides behind it, and the power takes both: what SQLite reads of its log ends
+/// where the first part is missing. Written again it is on the disk, or this fails and the server does not start.
+/// See "PostgreSQL's fsync() surprise", LWN 752063.
+pub(super) fn rewrite(file: &Path) -> Result<(), OpenError> {
+    let mut path = file.as_os_str().to_owned();
+    path.push("-wal");
+    rewrite_in_place(path.as_ref()).map_err(|why| OpenError::Io { path: path.into(), why })
+}
+
+fn rewrite_in_place(path: &Path) -> io::Result<()> {
+    let mut log = match fs::File::options().read(true).write(true).open(path) {
+        Ok(log) => log,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let (mut chunk, mut at) = (vec![0; CHUNK], 0);
+    loop {
+        log.seek(SeekFrom::Start(at))?;
+        let read = log.read(&mut chunk)?;
+        if read == 0 {
+            return log.sync_all();
+        }
+        log.seek(SeekFrom::Start(at))?;
+        log.write_all(&chunk[..read])?;
+        at += read as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_what_it_was_and_none_is_made() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (file, log) = (dir.path().join("rides.db"), dir.path().join("rides.db-wal"));
+        rewrite(&file).expect("nothing to do");
+        assert!(!log.exists());
+        let bytes: Vec<u8> = (0..3 * CHUNK + 7).map(|n| (n % 251) as u8).collect();
+        fs::write(&log, &bytes).expect("can be written");
+        rewrite(&file).expect("can be written again");
+        assert!(fs::read(&log).expect("can be read") == bytes);
+    }
+}

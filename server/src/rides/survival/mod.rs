@@ -1,0 +1,76 @@
+//! Rides on a disk that fails: the power is cut, writes tear, there is no room, calls fail. Nothing that was
+//! acknowledged is lost, nothing is there twice, and no watcher sees a gap or a repeat.
+
+mod named;
+mod random;
+
+use std::sync::Arc;
+
+use faulty_disk::Disk;
+use tempfile::TempDir;
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{
+    Rides,
+    journal::{
+        Journal, JournalError, SqliteJournal,
+        sqlite::{OpenError, SqliteOptions, upkeep},
+    },
+};
+
+/// A disk and the directory by which a journal on it is called.
+struct Place {
+    disk: Disk,
+    dir: TempDir,
+}
+
+impl Place {
+    fn new(seed: u64) -> Self {
+        Self { disk: Disk::new(seed), dir: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    fn open(&self) -> Result<Arc<SqliteJournal>, OpenError> {
+        // As the journal does it on the platform's disk. Without it a test below fails.
+        self.disk.rewrite("-wal");
+        let vfs = Some(self.disk.vfs().to_owned());
+        let options = SqliteOptions { vfs, checkpoint_every: 20, ..SqliteOptions::default() };
+        SqliteJournal::open(self.dir.path(), options).map(Arc::new)
+    }
+
+    /// That `rides-server journal check` finds nothing.
+    fn assert_sound(&self) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        self.disk.copy_to(dir.path()).expect("can be copied");
+        let report = upkeep::check(dir.path()).expect("can be checked");
+        assert_eq!(report.problems, Vec::<String>::new());
+    }
+}
+
+/// Rides on a journal, with nobody who looks after them.
+struct Server {
+    rides: Rides,
+    journal: Arc<SqliteJournal>,
+    owner: JoinHandle<()>,
+    hearing: JoinSet<()>,
+}
+
+impl Server {
+    async fn start(journal: Arc<SqliteJournal>) -> Result<Self, JournalError> {
+        let (opened, mut hears) = mpsc::channel(64);
+        let mut hearing = JoinSet::new();
+        hearing.spawn(async move { while hears.recv().await.is_some() {} });
+        let (rides, owner) = Rides::spawn(Arc::clone(&journal) as Arc<dyn Journal>, opened).await?;
+        Ok(Self { rides, journal, owner, hearing })
+    }
+
+    /// Ends it, and waits until another can start.
+    async fn end(self) {
+        drop(self.rides);
+        self.owner.await.expect("no panic");
+        self.hearing.join_all().await;
+        self.journal.close().await;
+    }
+}

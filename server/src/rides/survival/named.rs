@@ -1,0 +1,185 @@
+//! Each way in which a disk fails, by its name.
+
+use faulty_disk::Operation;
+use futures_util::future::join_all;
+
+use super::{Place, Server};
+use crate::rides::{
+    RideError, Rides,
+    journal::{Journal as _, JournalError, RequestKey},
+    model::Ride,
+    testing::booking,
+};
+
+async fn book(rides: &Rides, request: &str) -> Result<Ride, RideError> {
+    let key = RequestKey { id: request.into(), fingerprint: vec![7] };
+    rides.book(key, booking("ada")).await
+}
+
+/// A server on a disk that is fine so far.
+async fn server(place: &Place) -> Server {
+    let journal = place.open().expect("the disk is fine");
+    Server::start(journal).await.expect("the disk is fine")
+}
+
+/// L23
+#[tokio::test]
+async fn a_sync_comes_before_every_answer() {
+    let place = Place::new(1);
+    let server = server(&place).await;
+    let syncs = || place.disk.count(Operation::Sync);
+    let booked = async |n: usize| {
+        let before = syncs();
+        book(&server.rides, &n.to_string()).await.expect("the disk is fine");
+        assert!(syncs() > before, "{n} was answered before it was synced");
+    };
+    for n in 0..20 {
+        booked(n).await;
+    }
+    let before = syncs();
+    join_all((20..120).map(booked)).await;
+    assert!(syncs() - before < 100, "many bookings share a sync");
+    server.end().await;
+}
+
+/// L21
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_acknowledged_or_even_tried_until_a_restart() {
+    for seed in 0..20 {
+        let place = Place::new(seed);
+        let failing = server(&place).await;
+        let first = book(&failing.rides, "first").await.expect("the disk is fine");
+        place.disk.fail(Operation::Sync, 1);
+        let failed = |outcome| matches!(outcome, Err(RideError::Journal(JournalError::Failed(_))));
+        assert!(failed(book(&failing.rides, "second").await));
+        assert!(matches!(failing.journal.failed().await, JournalError::Failed(_)));
+        let writes = place.disk.count(Operation::Write);
+        assert!(failed(book(&failing.rides, "third").await));
+        assert!(failed(book(&failing.rides, "second").await));
+        assert_eq!(failing.rides.get(&first.id).await, Ok(first.clone()), "reads go on");
+        if seed % 2 == 0 {
+            place.disk.cut_power();
+        }
+        failing.end().await;
+        assert_eq!(place.disk.count(Operation::Write), writes);
+
+        place.disk.restore_power();
+        let again = server(&place).await;
+        assert_eq!(book(&again.rides, "first").await, Ok(first));
+        let second = book(&again.rides, "second").await.expect("the disk is fine");
+        assert_eq!(book(&again.rides, "second").await, Ok(second));
+        again.end().await;
+        place.assert_sound();
+    }
+}
+
+/// L21: whichever sync it is, of those that make a journal and the first that use it.
+#[tokio::test]
+async fn no_failed_sync_goes_unnoticed() {
+    for nth in 1..=40 {
+        let place = Place::new(nth);
+        place.disk.fail(Operation::Sync, nth);
+        let opened = place.open();
+        assert_eq!(opened.is_err(), place.disk.struck() > 0, "sync {nth}");
+        let Ok(journal) = opened else { continue };
+        let failing = Server::start(journal).await.expect("only a sync fails");
+        let mut booked = Vec::new();
+        while place.disk.struck() == 0 {
+            booked.extend(book(&failing.rides, &booked.len().to_string()).await.ok());
+        }
+        book(&failing.rides, "after it").await.expect_err("it failed");
+        place.disk.cut_power();
+        failing.end().await;
+        place.disk.restore_power();
+
+        let again = server(&place).await;
+        for ride in booked {
+            assert_eq!(again.rides.get(&ride.id).await, Ok(ride), "sync {nth}");
+        }
+        again.end().await;
+        place.assert_sound();
+    }
+}
+
+/// L21: the cache still has what the failed sync did not write, and the power takes it later.
+#[tokio::test]
+async fn what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept() {
+    for seed in 0..50 {
+        let place = Place::new(seed);
+        let failing = server(&place).await;
+        place.disk.fail(Operation::Sync, 1);
+        book(&failing.rides, "first").await.expect_err("the sync fails");
+        place.disk.kill();
+        failing.end().await;
+
+        let next = server(&place).await;
+        let second = book(&next.rides, "second").await.expect("the disk is fine");
+        place.disk.cut_power();
+        next.end().await;
+        place.disk.restore_power();
+
+        let last = server(&place).await;
+        assert_eq!(last.rides.get(&second.id).await, Ok(second), "seed {seed}");
+        last.end().await;
+        place.assert_sound();
+    }
+}
+
+/// L21
+#[tokio::test]
+async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_room() {
+    let place = Place::new(1);
+    let server = server(&place).await;
+    let first = book(&server.rides, "first").await.expect("there is room");
+    place.disk.hold_at_most(Some(place.disk.used() + 20_000));
+    let mut booked = Vec::new();
+    let refused = loop {
+        match book(&server.rides, &format!("another {}", booked.len())).await {
+            Ok(ride) => booked.push(ride),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused, RideError::Journal(JournalError::Full));
+    assert_eq!(server.rides.get(&first.id).await, Ok(first.clone()), "reads go on");
+    assert_eq!(book(&server.rides, "first").await, Ok(first), "nothing new");
+
+    place.disk.hold_at_most(None);
+    booked.push(book(&server.rides, &format!("another {}", booked.len())).await.expect("there is room"));
+    place.disk.cut_power();
+    server.end().await;
+    place.disk.restore_power();
+    let again = self::server(&place).await;
+    for ride in booked {
+        assert_eq!(again.rides.get(&ride.id).await, Ok(ride.clone()));
+    }
+    again.end().await;
+    place.assert_sound();
+}
+
+/// L22
+#[tokio::test]
+async fn the_log_grows_while_someone_reads_and_shrinks_after() {
+    let place = Place::new(1);
+    let server = server(&place).await;
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let file = place.dir.path().join("rides.db");
+    let reader = rusqlite::Connection::open_with_flags_and_vfs(file, flags, place.disk.vfs()).expect("opens");
+    let snapshot = reader.unchecked_transaction().expect("begins");
+    let events = "SELECT count(*) FROM events";
+    assert_eq!(snapshot.query_row(events, [], |row| row.get(0)), Ok(0));
+
+    let log = || place.disk.size("-wal");
+    let mut n = 0;
+    while log() < 1_000_000 {
+        n += 1;
+        book(&server.rides, &n.to_string()).await.expect("the disk is fine");
+    }
+    assert_eq!(snapshot.query_row(events, [], |row| row.get(0)), Ok(0), "a snapshot stays what it is");
+    drop(snapshot);
+    for _ in 0..40 {
+        n += 1;
+        book(&server.rides, &n.to_string()).await.expect("the disk is fine");
+    }
+    assert!(log() < 200_000, "{}", log());
+    server.end().await;
+}

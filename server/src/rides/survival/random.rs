@@ -1,0 +1,237 @@
+//! At random: whatever happens, in lives that follow each other on one disk.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    env,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use faulty_disk::{Disk, Operation};
+use futures_util::future::join_all;
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
+use rides_proto::ids::RideId;
+
+use super::{Place, Server};
+use crate::rides::{
+    RideError, Rides,
+    journal::{Filter, Journal as _, JournalError, RequestKey},
+    machine::Command,
+    model::{Actor, OpenOffer, Ride, RideEvent},
+    testing::{booking, car, crew},
+};
+
+/// How many disks. Thousands: `RIDES_DISKS=5000`.
+fn disks() -> u64 {
+    env::var("RIDES_DISKS").map_or(300, |number| number.parse().expect("a number"))
+}
+
+/// Starts of a server on each.
+const LIVES: u32 = 4;
+/// Riders at a time, and what each of them does in one life.
+const RIDERS: u32 = 3;
+const DEEDS: u32 = 8;
+
+/// Says which disk it was, if a check fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("seed {}", self.0);
+        }
+    }
+}
+
+/// What was told to anyone, in all lives.
+#[derive(Default)]
+struct Told {
+    epoch: Option<String>,
+    /// Every request that was made, and the ride that was the answer, if there was one.
+    requests: HashMap<String, Option<RideId>>,
+    /// Of each ride, the newest version that was an answer.
+    acknowledged: HashMap<RideId, u64>,
+    /// Of each ride, the events that were watched.
+    watched: HashMap<RideId, Vec<Arc<RideEvent>>>,
+}
+
+impl Told {
+    fn acknowledge(&mut self, ride: &Ride) {
+        let version = self.acknowledged.entry(ride.id.clone()).or_default();
+        *version = ride.version.max(*version);
+    }
+
+    fn booked(&mut self, request: &str, ride: &Ride) {
+        let known = self.requests.entry(request.to_owned()).or_default();
+        assert_eq!(*known.get_or_insert_with(|| ride.id.clone()), ride.id, "{request} booked twice");
+        self.acknowledge(ride);
+    }
+
+    /// A watcher who knows some of a ride's events looks again.
+    fn watch(&mut self, id: &RideId, events: &[Arc<RideEvent>]) {
+        assert!((1..).zip(events).all(|(version, event)| event.version == version), "{id}: {events:?}");
+        let seen = self.watched.entry(id.clone()).or_default();
+        assert!(events.starts_with(seen), "{id} was {seen:?} and is {events:?}");
+        *seen = events.to_vec();
+    }
+}
+
+/// One of several who ride at the same time.
+struct Rider<'a> {
+    name: String,
+    rides: &'a Rides,
+    told: &'a RefCell<Told>,
+    rng: SmallRng,
+}
+
+impl Rider<'_> {
+    async fn rides(mut self) {
+        for deed in 0..DEEDS {
+            let known: Vec<RideId> = self.told.borrow().acknowledged.keys().cloned().collect();
+            let one = known.choose(&mut self.rng).cloned();
+            match (self.rng.random_range(0..10), one) {
+                (0..4, Some(id)) => self.commands(&id).await,
+                (4..6, Some(id)) => self.watches(&id).await,
+                (6, Some(_)) => self.books_again().await,
+                _ => self.books(format!("{}-{deed}", self.name)).await,
+            }
+        }
+    }
+
+    async fn books(&self, request: String) {
+        self.told.borrow_mut().requests.entry(request.clone()).or_default();
+        let key = RequestKey { id: request.clone(), fingerprint: request.clone().into_bytes() };
+        match self.rides.book(key, booking("ada")).await {
+            Ok(ride) => self.told.borrow_mut().booked(&request, &ride),
+            Err(error) => may_happen(&error),
+        }
+    }
+
+    /// Also what had no answer.
+    async fn books_again(&mut self) {
+        let requests: Vec<String> = self.told.borrow().requests.keys().cloned().collect();
+        if let Some(request) = requests.choose(&mut self.rng) {
+            self.books(request.clone()).await;
+        }
+    }
+
+    async fn commands(&mut self, id: &RideId) {
+        let n = self.rng.random_range(1..=3);
+        let offer = OpenOffer { pickup_eta: Duration::ZERO, expires_at: SystemTime::now() };
+        let command = match self.rng.random_range(0..6) {
+            0 => Command::Cancel { by: Actor::Rider, reason: "found a tram".into() },
+            1 => Command::Accept { car: car(n) },
+            2 => Command::Arrive { car: car(n) },
+            3 => Command::PickUp { car: car(n) },
+            _ => Command::Offer { crew: crew(n), offer },
+        };
+        match self.rides.command(id, command).await {
+            Ok(ride) => self.told.borrow_mut().acknowledge(&ride),
+            Err(RideError::Refused(_)) => {}
+            Err(error) => may_happen(&error),
+        }
+    }
+
+    async fn watches(&self, id: &RideId) {
+        match self.rides.log(id).await {
+            Ok(feed) => self.told.borrow_mut().watch(id, &feed.borrow().events),
+            Err(error) => may_happen(&error),
+        }
+    }
+}
+
+/// On a bad disk nothing but this goes wrong.
+#[track_caller]
+fn may_happen(error: &RideError) {
+    let told = matches!(
+        error,
+        RideError::Closed
+            | RideError::Journal(
+                JournalError::Full
+                    | JournalError::Unavailable(_)
+                    | JournalError::Failed(_)
+                    | JournalError::Closed
+            )
+    );
+    assert!(told, "{error}");
+}
+
+/// Something to go wrong.
+fn trouble(disk: &Disk, rng: &mut SmallRng) {
+    match rng.random_range(0..8) {
+        0 | 1 => disk.cut_power_at(rng.random_range(1..80)),
+        2 => disk.fail(Operation::Sync, rng.random_range(1..20)),
+        3 => disk.fail(Operation::Write, rng.random_range(1..60)),
+        4 => disk.fail(Operation::Truncate, 1),
+        5 => disk.fail_at_random(rng.random_range(0.001..0.05)),
+        6 => disk.hold_at_most(Some(disk.used() + rng.random_range(0..100_000))),
+        _ => {}
+    }
+}
+
+/// A server's life from its start to its end, whatever that is.
+async fn live(place: &Place, told: &RefCell<Told>, seed: u64) {
+    let (disk, mut rng) = (&place.disk, SmallRng::seed_from_u64(seed));
+    if rng.random() {
+        trouble(disk, &mut rng);
+    }
+    let Ok(journal) = place.open() else { return };
+    let epoch = journal.epoch().to_owned();
+    assert_eq!(*told.borrow_mut().epoch.get_or_insert(epoch.clone()), epoch);
+    let Ok(server) = Server::start(Arc::clone(&journal)).await else { return journal.close().await };
+    trouble(disk, &mut rng);
+    let riders = (0..RIDERS).map(|n| {
+        let rng = SmallRng::seed_from_u64(rng.random());
+        Rider { name: format!("{seed}-{n}"), rides: &server.rides, told, rng }.rides()
+    });
+    join_all(riders).await;
+    match rng.random_range(0..3) {
+        0 => disk.cut_power(),
+        1 => disk.kill(),
+        _ => {}
+    }
+    server.end().await;
+}
+
+/// All that was told, against what is there.
+async fn check(place: &Place, told: &Told) {
+    let journal = place.open().expect("nothing is wrong with the disk any more");
+    assert!(told.epoch.as_deref().is_none_or(|epoch| epoch == journal.epoch()));
+    for (id, version) in &told.acknowledged {
+        let log = journal.ride(id).await.expect("readable");
+        assert!(log.as_ref().is_some_and(|log| log.ride.version >= *version), "{id}: {version}, {log:?}");
+    }
+    for (id, seen) in &told.watched {
+        let log = journal.ride(id).await.expect("readable").expect("it was watched");
+        assert!(log.events.starts_with(seen), "{id} was {seen:?} and is {log:?}");
+    }
+    let requests: Vec<String> = told.requests.keys().cloned().collect();
+    let kept = journal.by_requests(&requests).await.expect("readable");
+    for (request, ride) in told.requests.iter().filter_map(|(request, ride)| Some((request, ride.as_ref()?)))
+    {
+        assert_eq!(kept.get(request).map(|(ride, _)| ride), Some(ride), "{request}");
+    }
+    let listed = journal.page(&Filter::default(), None, usize::MAX / 2).await.expect("readable");
+    let booked: HashSet<_> = kept.values().map(|(ride, _)| ride).collect();
+    assert_eq!(booked.len(), kept.len(), "a ride of two requests");
+    assert_eq!(listed.iter().map(|placed| &placed.ride.id).collect::<HashSet<_>>(), booked);
+    assert_eq!(listed.len(), kept.len(), "a ride of no request");
+    journal.close().await;
+    place.assert_sound();
+}
+
+/// L1–L5, L8, L21, and what SQLite and the disk do to each other beneath them.
+#[tokio::test]
+async fn nothing_is_lost_and_nothing_is_there_twice() {
+    for seed in 0..disks() {
+        let _seed = Seed(seed);
+        let (place, told) = (Place::new(seed), RefCell::new(Told::default()));
+        for life in 0..LIVES {
+            live(&place, &told, seed << 8 | u64::from(life)).await;
+            place.disk.restore_power();
+        }
+        check(&place, &told.take()).await;
+    }
+}

@@ -1,0 +1,49 @@
+//! Someone who follows a ride to its end, across every break.
+
+use std::sync::Arc;
+
+use super::{Ledger, Weather};
+use crate::harness::rider::Rider;
+
+pub(crate) struct Watcher {
+    ride_id: String,
+    rider: Rider,
+    weather: Weather,
+    ledger: Arc<Ledger>,
+}
+
+impl Watcher {
+    pub(crate) fn new(ride_id: &str, rider: &Rider, weather: &Weather, ledger: &Arc<Ledger>) -> Self {
+        Self {
+            ride_id: ride_id.into(),
+            rider: rider.clone(),
+            weather: weather.clone(),
+            ledger: Arc::clone(ledger),
+        }
+    }
+
+    /// Follows the ride until it is over. Ends early when the server knows nothing of it.
+    pub(crate) async fn follows(mut self) {
+        let (mut epoch, mut seen) = (String::new(), 0);
+        loop {
+            let (rider, ride_id) = (&self.rider, &self.ride_id);
+            let mut watch = match self.weather.insists(|| rider.resumes(ride_id, &epoch, seen)).await.outcome
+            {
+                Ok(watch) => watch,
+                Err(status) => return self.ledger.breaks("lost", format!("{ride_id} to watch: {status}")),
+            };
+            self.ledger.opened(ride_id, &epoch, seen, &watch.opened);
+            epoch.clone_from(&watch.opened.epoch);
+            loop {
+                match watch.try_event().await {
+                    Some(Ok(event)) => {
+                        self.ledger.told(&event);
+                        seen = event.version;
+                    }
+                    Some(Err(_broken)) => break,
+                    None => return,
+                }
+            }
+        }
+    }
+}
