@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, time::Duration};
 
 use rusqlite::Connection;
 use tempfile::tempdir;
@@ -9,6 +9,9 @@ use crate::rides::{
     model::{Happening, RideEvent},
     testing::{booking, crew, noon, offer},
 };
+
+/// Longer than an answer takes.
+const SOON: Duration = Duration::from_secs(20);
 
 fn open(dir: &Path) -> Result<SqliteJournal, OpenError> {
     SqliteJournal::open(dir, SqliteOptions::default())
@@ -53,6 +56,35 @@ async fn a_second_one_is_refused_until_the_first_is_closed() {
     upkeep::check(dir.path()).expect("a check is no writer");
     first.close().await;
     open(dir.path()).expect("free again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_appends_while_it_closes_is_answered() {
+    for round in 0..100 {
+        let dir = tempdir().expect("a temporary directory");
+        let journal = Arc::new(open(dir.path()).expect("a new journal opens"));
+        let appends = (0..8).map(|n| {
+            let journal = Arc::clone(&journal);
+            tokio::spawn(async move {
+                let mut kept = 0;
+                while journal.append(&[booked(&format!("{n} {kept}"))]).await.is_ok() {
+                    kept += 1;
+                }
+                kept
+            })
+        });
+        let appends: Vec<_> = appends.collect();
+        journal.append(&[booked("first")]).await.expect("open");
+        journal.close().await;
+        let late = tokio::time::timeout(SOON, journal.append(&[booked("late")])).await;
+        assert_eq!(late.expect("an answer"), Err(JournalError::Closed));
+        let mut kept = 1;
+        for append in appends {
+            kept += tokio::time::timeout(SOON, append).await.expect("an answer").expect("no panic");
+        }
+        let report = upkeep::check(dir.path()).expect("can be read");
+        assert_eq!((report.events, report.problems), (kept, vec![]), "round {round}");
+    }
 }
 
 /// L9

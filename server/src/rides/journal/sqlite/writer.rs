@@ -73,6 +73,10 @@ impl Writer {
             }
             self.keep(group);
         }
+        // Taken out one by one: what is sent while a receiver is dropped is dropped with the last sender only, and
+        // until then its caller waits.
+        inbox.close();
+        while inbox.blocking_recv().is_some() {}
         self.close();
         if let Some(done) = closing {
             let _ = done.send(());
