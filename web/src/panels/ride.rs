@@ -81,7 +81,7 @@ fn eta(state: RideState, progress: &Progress, left_s: u32, live: bool) -> Option
     let goal = match state {
         RideState::Assigned | RideState::OnTrip if !live => "last known",
         RideState::Assigned => "until pickup",
-        RideState::OnTrip => "until you are there",
+        RideState::OnTrip => "until drop-off",
         _ => return None,
     };
     Some(view! {
