@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use axum::Router;
+use futures_util::{FutureExt as _, future::select_all};
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
 use tokio::{
     net::TcpListener,
     sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
+    task::{JoinError, JoinHandle, spawn_blocking},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -28,7 +30,7 @@ use crate::{
     fleet::{Fleet, FleetOptions},
     rides::{
         Rides,
-        journal::{Journal, JournalError, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
+        journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
     },
     services::{city::CityService, fleet::FleetService, rides::RidesService, sessions::SessionsService},
     sessions::{Keys, Sessions},
@@ -42,6 +44,8 @@ const BUILT_PAGE: &str = "dist";
 const LARGEST_REQUEST: usize = 64 * 1024;
 /// Ticks that may wait for the fan-out before the fleet adds changes up instead.
 const TICKS: usize = 4;
+/// How long the journal may take to close.
+const CLOSING: Duration = Duration::from_secs(1);
 /// Opened rides, and cars that went away, that may wait for dispatch.
 const NEWS: usize = 256;
 
@@ -51,11 +55,15 @@ pub struct App {
     addr: SocketAddr,
     port: Router,
     limits: Limits,
+    /// For the journal, of the time that the server may take to end.
+    closing: Duration,
     health: Health,
     journal: Arc<dyn Journal>,
     shutdown: CancellationToken,
     city: Arc<City>,
     simulation: SimOptions,
+    /// Tasks that own a state, each with its name. Without one of them the server is none.
+    owners: Vec<(&'static str, JoinHandle<()>)>,
     dispatching: JoinHandle<()>,
 }
 
@@ -75,9 +83,9 @@ impl App {
         let (ticks, every_tick) = mpsc::channel(TICKS);
         let (gone, cars_gone) = mpsc::channel(NEWS);
         let (opened, rides_opened) = mpsc::channel(NEWS);
-        let (fleet, _) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
-        let (fanout, _) = Fanout::spawn(every_tick, tick);
-        let (rides, _) = Rides::spawn(journal.clone(), opened).await?;
+        let (fleet, fleet_task) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
+        let (fanout, fanout_task) = Fanout::spawn(every_tick, tick);
+        let (rides, rides_task) = Rides::spawn(journal.clone(), opened).await?;
         let dispatching = dispatch::spawn(
             city.clone(),
             fleet.clone(),
@@ -122,14 +130,27 @@ impl App {
                 shutdown: shutdown.clone(),
             },
         )?;
+        let closing = CLOSING.min(config.drain_timeout / 2);
         let limits = Limits {
             connections: config.max_connections,
             streams: config.max_streams,
-            drain: config.drain_timeout,
+            drain: config.drain_timeout - closing,
             ..Limits::default()
         };
-        let simulation = config.sim.fleet(1);
-        Ok(Self { listener, addr, port, limits, health, journal, shutdown, city, simulation, dispatching })
+        Ok(Self {
+            listener,
+            addr,
+            port,
+            limits,
+            closing,
+            health,
+            journal,
+            shutdown,
+            city,
+            simulation: config.sim.fleet(1),
+            owners: vec![("the fleet", fleet_task), ("the fan-out", fanout_task), ("the rides", rides_task)],
+            dispatching,
+        })
     }
 
     /// Where it listens, with the port that was picked.
@@ -137,17 +158,19 @@ impl App {
         self.addr
     }
 
-    /// Serves until `stop`, or until the journal fails; then tells clients, lets calls end within the drain
-    /// timeout, closes the journal, and returns.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), JournalError> {
-        let Self { listener, addr, port, limits, health, journal, shutdown, city, simulation, dispatching } =
-            self;
+    /// Serves until `stop`; then tells clients, lets calls end within the drain timeout, closes the journal, and
+    /// returns. Ends likewise when the journal fails or one of its tasks dies, and says so.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { listener, addr, port, limits, health, journal, shutdown, city, simulation, .. } = self;
+        let Self { closing, mut owners, mut dispatching, .. } = self;
         health.set_serving(true);
         let serving = edge::serve(listener, port, limits, shutdown.clone());
         let stopping = async {
             let why = tokio::select! {
                 () = stop => Ok(()),
-                failed = journal.failed() => Err(failed),
+                failed = journal.failed() => Err(failed.into()),
+                dead = first_to_die(&mut owners) => Err(dead),
+                ended = &mut dispatching => Err(died("dispatch", ended)),
             };
             health.set_serving(false);
             // Cars that are about to be cut off keep their rides: the next server knows what to do about them.
@@ -157,8 +180,25 @@ impl App {
         };
         let simulating = simulate(addr, &simulation, &city, shutdown.clone());
         let ((), why, ()) = tokio::join!(serving, stopping, simulating);
-        journal.close().await;
-        why
+        if timeout(closing, journal.close()).await.is_err() {
+            tracing::warn!("the disk is slow: the journal is left as after a crash, which loses nothing");
+        }
+        match journal.failed().now_or_never() {
+            Some(failed) => Err(failed.into()),
+            None => why,
+        }
+    }
+}
+
+async fn first_to_die(owners: &mut [(&'static str, JoinHandle<()>)]) -> anyhow::Error {
+    let ends = owners.iter_mut().map(|(name, task)| task.map(|ended| died(name, ended)));
+    select_all(ends).await.0
+}
+
+fn died(name: &str, ended: Result<(), JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(()) => anyhow!("{name} ended while the server was up"),
+        Err(error) => anyhow!("{name} died: {error}"),
     }
 }
 
@@ -215,4 +255,19 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(rides_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_dies_is_named() {
+        let died = tokio::spawn(async { panic!("at the disco") });
+        let mut owners = [("the fleet", tokio::spawn(pending())), ("the rides", died)];
+        let why = first_to_die(&mut owners).await.to_string();
+        assert!(why.starts_with("the rides died: ") && why.contains("at the disco"), "{why}");
+    }
 }

@@ -14,18 +14,25 @@ use rides_server::{
     signals::Stop,
     sim, telemetry, upkeep,
 };
-use tokio::task::spawn_blocking;
+use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+fn main() -> ExitCode {
+    match start(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rides-server: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn start(cli: Cli) -> anyhow::Result<()> {
+    let runtime = Runtime::new().context("cannot start")?;
+    let outcome = runtime.block_on(run(cli));
+    // A disk that hangs must not hold the process.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
@@ -42,7 +49,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut stopped = pin!(stop.first());
     let app = unless_stopped(App::build(config), stopped.as_mut()).await?;
     announce(&app).context("cannot write to stdout")?;
-    Ok(app.run(stopped).await?)
+    app.run(stopped).await
 }
 
 async fn simulate(config: SimConfig) -> anyhow::Result<()> {

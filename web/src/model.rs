@@ -281,6 +281,8 @@ pub struct FollowedRide {
     pub ride: Ride,
     /// Every event, in order.
     pub timeline: Vec<TimelineEntry>,
+    /// Number of the newest event that the server has told of, when its last stream opened.
+    pub head: u64,
     /// While a car is under way.
     pub progress: Option<Progress>,
     /// After a reconnect.
@@ -288,9 +290,9 @@ pub struct FollowedRide {
 }
 
 impl FollowedRide {
-    /// How many events up to the newest are not in the timeline.
+    /// How many events are not in the timeline that should be: up to the newest one that is known of.
     pub fn missed(&self) -> u64 {
-        self.ride.version.saturating_sub(self.timeline.len() as u64)
+        self.head.max(self.ride.version).saturating_sub(self.timeline.len() as u64)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Gives each opened ride its shepherd, and lets cars go that went away.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rides_proto::ids::{CarId, RideId};
 use tokio::{
     sync::mpsc,
-    task::{JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
     time::sleep,
 };
 
@@ -42,18 +42,35 @@ pub fn spawn(
 /// something back is a task of its own.
 async fn run(tools: Tools, mut opened: mpsc::Receiver<RideId>, mut gone: mpsc::Receiver<CarId>) {
     let mut herd = JoinSet::new();
+    let mut rides = HashMap::new();
     loop {
         tokio::select! {
-            Some(ride) = opened.recv() => { herd.spawn(look_after(tools.clone(), ride)); }
+            Some(ride) = opened.recv() => {
+                let shepherd = herd.spawn(look_after(tools.clone(), ride.clone()));
+                rides.insert(shepherd.id(), ride);
+            }
             Some(car) = gone.recv() => { herd.spawn(let_go(tools.clone(), car)); }
-            Some(ended) = herd.join_next() => {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a shepherd died");
+            Some(ended) = herd.join_next_with_id() => {
+                let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+                match (ended, rides.remove(&id)) {
+                    (Err(error), Some(ride)) => {
+                        tracing::error!(%error, %ride, "a shepherd died: another takes over");
+                        let shepherd = herd.spawn(look_after_again(tools.clone(), ride.clone()));
+                        rides.insert(shepherd.id(), ride);
+                    }
+                    (Err(error), None) => tracing::error!(%error, "a lost car's ride was not freed"),
+                    (Ok(_), _) => {}
                 }
             }
             else => return,
         }
     }
+}
+
+/// Not at once: what killed one shepherd may well kill the next.
+async fn look_after_again(tools: Tools, ride: RideId) {
+    sleep(AGAIN).await;
+    look_after(tools, ride).await;
 }
 
 /// A new shepherd takes over from one that failed.

@@ -17,6 +17,9 @@ use super::{
     task::{Change, Input, Owner, Question},
 };
 
+/// Most inputs decided in one batch.
+const BATCH: usize = 256;
+
 /// Why nothing came of it.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum RideError {
@@ -77,10 +80,19 @@ impl Rides {
         journal: Arc<dyn Journal>,
         opened: mpsc::Sender<RideId>,
     ) -> Result<(Self, JoinHandle<()>), JournalError> {
+        Self::spawn_in_batches(journal, opened, BATCH).await
+    }
+
+    /// The same, with at most `batch` decisions in one append. 1: a commit for each, which is slow.
+    pub async fn spawn_in_batches(
+        journal: Arc<dyn Journal>,
+        opened: mpsc::Sender<RideId>,
+        batch: usize,
+    ) -> Result<(Self, JoinHandle<()>), JournalError> {
         let unfinished = journal.unfinished().await?;
         let (inputs, inbox) = mpsc::channel(1024);
         let owner = Owner::new(Arc::clone(&journal), unfinished, opened);
-        let task = tokio::spawn(owner.run(inbox));
+        let task = tokio::spawn(owner.run(inbox, batch));
         Ok((Self { inputs, journal }, task))
     }
 

@@ -18,9 +18,6 @@ use super::{
     model::{Booking, Crew, Ride},
 };
 
-/// Most inputs decided in one batch.
-const BATCH: usize = 256;
-
 /// Everything that reaches the task.
 pub(super) enum Input {
     Change(Change, Reply),
@@ -62,10 +59,11 @@ impl Owner {
         Self { journal, board: Board::of(unfinished), opened, unsaid }
     }
 
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
-        let mut batch = Vec::with_capacity(BATCH);
+    /// Takes at most `limit` inputs at a time.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Input>, limit: usize) {
+        let mut batch = Vec::with_capacity(limit);
         self.say_opened().await;
-        while inbox.recv_many(&mut batch, BATCH).await > 0 {
+        while inbox.recv_many(&mut batch, limit).await > 0 {
             self.turn(&mut batch).await;
         }
     }

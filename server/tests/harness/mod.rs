@@ -25,7 +25,6 @@ use rides_server::{
     config::{Cli, Config},
     data_dir::DataDir,
     edge::{self, Contract, Health, Limits},
-    rides::journal::JournalError,
     telemetry,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -178,7 +177,7 @@ async fn port(
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     stop: CancellationToken,
-    ended: JoinHandle<Result<(), JournalError>>,
+    ended: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Running {
@@ -210,7 +209,7 @@ impl Running {
     }
 
     /// Waits until it ends by itself, and says why.
-    pub(crate) async fn failed(mut self) -> JournalError {
+    pub(crate) async fn failed(mut self) -> anyhow::Error {
         soon("the end of the server", &mut self.ended).await.unwrap().unwrap_err()
     }
 }

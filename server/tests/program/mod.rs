@@ -97,9 +97,14 @@ async fn a_journal_can_be_looked_after_from_outside() {
 
     child.kill().await.unwrap();
     assert_eq!(journal(&["rebuild"]).await, sound);
-    let nothing = process(&["journal", "check", "--data-dir=/nonexistent"]).output().await.unwrap();
-    assert_eq!(nothing.status.code(), Some(1));
-    assert_eq!(String::from_utf8(nothing.stderr).unwrap().lines().count(), 1);
+    for action in ["check", "rebuild", "export"] {
+        let nowhere = dir.path().join("nowhere");
+        let data_dir = format!("--data-dir={}", nowhere.display());
+        let nothing = process(&["journal", action, &data_dir]).output().await.unwrap();
+        assert_eq!(nothing.status.code(), Some(1));
+        assert_eq!(String::from_utf8(nothing.stderr).unwrap().lines().count(), 1);
+        assert!(!nowhere.exists(), "{action} makes none");
+    }
 }
 
 #[tokio::test]

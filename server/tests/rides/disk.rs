@@ -65,7 +65,7 @@ async fn a_failed_sync_ends_the_server_and_the_next_one_has_all_that_was_acknowl
     assert_eq!(end.code(), Code::Unavailable);
     assert!(end.get_details_retry_info().is_some(), "there will be another server");
     let why = failing.failed().await;
-    assert!(matches!(why, JournalError::Failed(_)), "{why}");
+    assert!(matches!(why.downcast_ref(), Some(JournalError::Failed(_))), "{why}");
 
     disk.cut_power();
     disk.restore_power();

@@ -150,6 +150,6 @@ mod tests {
         let route = Arc::new(vec![place(60.0).at]);
         let progress =
             Progress { car: CarNumber(17), at: place(60.0).at, eta_s: 60, remaining_m: 500, route };
-        FollowedRide { ride, timeline: vec![], progress: Some(progress), resumed: None }
+        FollowedRide { ride, timeline: vec![], head: 0, progress: Some(progress), resumed: None }
     }
 }

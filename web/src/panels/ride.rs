@@ -44,7 +44,7 @@ fn state(ui: Ui) -> Option<RideState> {
 }
 
 fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>, live: bool) -> impl IntoView + use<> {
-    let FollowedRide { ride, timeline: entries, progress, resumed } = followed;
+    let FollowedRide { ride, timeline: entries, progress, resumed, .. } = followed;
     let is_done = ride.state == RideState::Completed;
     view! {
         <div class="ride-top">

@@ -177,7 +177,7 @@ impl Controller {
         let id = ride.id.clone();
         self.store.apply(Update::Ride(ride.clone()));
         // Shown at once; the ride's own events take over from here.
-        let followed = FollowedRide { ride, timeline: Vec::new(), progress: None, resumed: None };
+        let followed = FollowedRide { ride, timeline: Vec::new(), head: 0, progress: None, resumed: None };
         self.store.apply(Update::Followed(Some(followed)));
         self.follow(id);
         Ok(())

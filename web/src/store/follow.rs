@@ -30,6 +30,8 @@ pub(super) struct Following {
     epoch: String,
     /// Number of the newest event.
     version: u64,
+    /// Number of the newest event there was when the last stream opened.
+    head: u64,
     /// Events that came twice.
     repeats: u64,
     /// Times that events were left out.
@@ -72,13 +74,13 @@ impl Following {
         let caught_up = opened.head_version.saturating_sub(if exact { self.version } else { 0 });
         let (at_version, repeats, gaps) = (self.version, self.repeats, self.gaps);
         let resumed = went_on.then_some(Resumed { at_version, caught_up, exact, repeats, gaps });
-        self.epoch = opened.epoch;
+        (self.epoch, self.head) = (opened.epoch, opened.head_version);
         if !exact {
             // The whole ride comes again. What is on the screen stays until its first event is here.
             self.version = 0;
         }
         if let Some(followed) = &mut self.followed {
-            followed.resumed = resumed;
+            (followed.head, followed.resumed) = (self.head, resumed);
         }
     }
 
@@ -117,7 +119,7 @@ impl Following {
             old.filter(|_| !first).map(|old| (old.timeline, old.progress)).unwrap_or_default();
         timeline.push(entry);
         let progress = progress.and_then(|progress| progress_in(ride.state, progress));
-        self.followed = Some(FollowedRide { ride, timeline, progress, resumed });
+        self.followed = Some(FollowedRide { ride, timeline, head: self.head, progress, resumed });
         self.version = version;
         Ok(true)
     }

@@ -1,7 +1,7 @@
 //! The journal in one file, by SQLite.
 //!
 //! [`writer`] is the one thread that writes: what has queued up becomes one transaction, and an answer leaves
-//! after its commit. Reads go over connections of their own and never wait for it. The truth is the table of
+//! after its commit. Its reads go over connections of their own and never wait for it. The truth is the table of
 //! events; what lists need beside it is the [`projection`], which can be made again from them at any time.
 
 mod error;
@@ -43,6 +43,9 @@ pub const FILE: &str = "rides.db";
 /// Appends that may wait for the writer before those who append wait themselves.
 const QUEUE: usize = 1024;
 
+/// Reads at a time. More wait.
+const READERS: usize = 4;
+
 /// What can be set about a journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SqliteOptions {
@@ -67,6 +70,8 @@ pub struct SqliteJournal {
     writer: mpsc::Sender<Input>,
     health: watch::Receiver<Health>,
     readers: Readers,
+    /// For what every booking asks first: it does not queue behind lists.
+    requests: Readers,
 }
 
 impl SqliteJournal {
@@ -90,7 +95,8 @@ impl SqliteJournal {
             .name("journal".into())
             .spawn(move || thread.run(inbox))
             .map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
-        Ok(Self { epoch, writer, health, readers: Readers::new(file) })
+        let (readers, requests) = (Readers::new(file.clone(), READERS), Readers::new(file, 1));
+        Ok(Self { epoch, writer, health, readers, requests })
     }
 }
 
@@ -140,7 +146,7 @@ impl Journal for SqliteJournal {
 
     fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
         let ids = ids.to_vec();
-        Box::pin(self.readers.read(move |db| read::requests(db, &ids)))
+        Box::pin(self.requests.read(move |db| read::requests(db, &ids)))
     }
 
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {

@@ -27,15 +27,19 @@ pub(super) fn apply(
     Ok(step.execute((version, state, ride))? == 1)
 }
 
-/// Forgets everything and takes in every event again. Events that do not follow are left out.
+/// Forgets everything and takes in every event again. What is damaged, or does not follow, is left out.
 pub(super) fn rebuild(tx: &Transaction<'_>) -> Result<(), JournalError> {
     tx.execute("DELETE FROM rides", [])?;
     let mut events = tx.prepare(&row::select("ORDER BY seq"))?;
     let mut rows = events.query([])?;
     while let Some(found) = rows.next()? {
-        let event = row::event(found)?;
-        if !apply(tx, found.get(0)?, event.ride.as_str(), event.version, &event.what)? {
-            tracing::warn!(ride = %event.ride, version = event.version, "an event does not follow its ride");
+        match row::event(found) {
+            Ok(event) => {
+                if !apply(tx, found.get(0)?, event.ride.as_str(), event.version, &event.what)? {
+                    tracing::warn!(ride = %event.ride, version = event.version, "does not follow its ride: left out");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "left out"),
         }
     }
     Ok(())

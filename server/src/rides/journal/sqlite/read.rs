@@ -44,7 +44,18 @@ pub(super) fn unfinished(db: &Connection) -> Result<Vec<Arc<RideLog>>, JournalEr
         places.extend(found.collect::<Result<Vec<_>, _>>()?);
     }
     places.sort_unstable();
-    places.iter().filter_map(|(_, id)| log(db, id).transpose()).collect()
+    places.iter().filter_map(|(_, id)| readable(db, id).transpose()).collect()
+}
+
+/// A ride, unless it is damaged: that is said, and keeps no other from being read.
+fn readable(db: &Connection, id: &RideId) -> Result<Option<Arc<RideLog>>, JournalError> {
+    match log(db, id) {
+        Err(error @ (JournalError::Damaged(_) | JournalError::Misfit { .. })) => {
+            tracing::error!(%error, ride = %id, "left out: `rides-server journal check` says what is wrong");
+            Ok(None)
+        }
+        outcome => outcome,
+    }
 }
 
 /// What is known of these requests.
@@ -81,7 +92,7 @@ pub(super) fn page(
         }
         (Some(rider), states) => {
             for state in states {
-                let of = "rider = ? AND +state = ? AND";
+                let of = "rider = ? AND state = ? AND";
                 places.extend(select(db, of, &[rider, &name(*state)], below, limit)?);
             }
         }
@@ -90,7 +101,7 @@ pub(super) fn page(
     places.dedup();
     places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let placed = |(place, id): &(i64, RideId)| {
-        let log = log(db, id).transpose()?;
+        let log = readable(db, id).transpose()?;
         Some(log.map(|log| Placed { place: place.unsigned_abs(), ride: log.ride.clone() }))
     };
     places.iter().filter_map(placed).collect()

@@ -8,9 +8,6 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use super::File;
 use crate::rides::journal::JournalError;
 
-/// Reads at a time. More wait.
-const READERS: usize = 4;
-
 /// Connections that are opened as they are needed, and kept.
 pub(super) struct Readers {
     shared: Arc<Shared>,
@@ -23,9 +20,10 @@ struct Shared {
 }
 
 impl Readers {
-    pub(super) fn new(file: File) -> Self {
+    /// At most so many at a time.
+    pub(super) fn new(file: File, at_once: usize) -> Self {
         let shared = Shared { file, idle: Mutex::default() };
-        Self { shared: Arc::new(shared), turns: Arc::new(Semaphore::new(READERS)) }
+        Self { shared: Arc::new(shared), turns: Arc::new(Semaphore::new(at_once)) }
     }
 
     /// Asks one question, which sees all that was committed before.

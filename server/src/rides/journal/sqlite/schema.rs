@@ -49,6 +49,7 @@ fn lists(tx: &Transaction<'_>) -> Result<(), JournalError> {
              version INTEGER NOT NULL
          ) STRICT;
          CREATE INDEX rides_by_rider ON rides (rider, place);
+         CREATE INDEX rides_by_rider_and_state ON rides (rider, state, place);
          CREATE INDEX rides_by_state ON rides (state, place);",
     )?;
     projection::rebuild(tx)

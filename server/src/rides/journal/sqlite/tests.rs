@@ -224,6 +224,13 @@ async fn a_check_finds_what_is_wrong_and_a_rebuild_mends_the_lists() {
     assert!(problems.iter().any(|line| line.contains("event 2: unknown variant")), "{problems:?}");
     let journal = open(dir.path()).expect("opens");
     assert!(matches!(journal.ride(&RideId::new("b")).await, Err(JournalError::Damaged(_))));
+    assert_eq!(journal.unfinished().await, Ok(vec![]), "both are damaged");
+    assert_eq!(journal.page(&Filter::default(), None, 10).await, Ok(vec![]));
+    journal.append(&[booked("c")]).await.expect("it goes on without them");
+    assert_eq!(journal.unfinished().await.map(|logs| logs.len()), Ok(1));
+    journal.close().await;
+    upkeep::rebuild(dir.path()).expect("can be written");
+    assert_eq!(upkeep::check(dir.path()).expect("can be read").problems.len(), problems.len());
 }
 
 #[tokio::test]

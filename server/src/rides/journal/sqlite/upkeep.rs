@@ -49,6 +49,7 @@ pub fn check(dir: &Path) -> Result<Report, OpenError> {
 
 /// Makes the lists of a journal again from its events. No server may run on it.
 pub fn rebuild(dir: &Path) -> Result<(), OpenError> {
+    is_there(dir)?;
     let _lock = Lock::take(dir)?;
     log::rewrite(&dir.join(FILE))?;
     let mut db = existing(dir)?;
@@ -128,11 +129,16 @@ fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError
 
 /// A connection to a journal that is there, and is this program's.
 fn existing(dir: &Path) -> Result<Connection, OpenError> {
-    let path = dir.join(FILE);
-    path.metadata().map_err(|why| OpenError::Io { path: path.clone(), why })?;
-    let db = File { path, vfs: None }.connect(OpenFlags::empty())?;
+    is_there(dir)?;
+    let db = File { path: dir.join(FILE), vfs: None }.connect(OpenFlags::empty())?;
     schema::is_current(&db)?;
     Ok(db)
+}
+
+/// A typing error makes no new directory.
+fn is_there(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(FILE);
+    path.metadata().map(drop).map_err(|why| OpenError::Io { path, why })
 }
 
 type Made = HashMap<RideId, (i64, Ride)>;

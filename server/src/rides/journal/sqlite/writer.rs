@@ -114,7 +114,8 @@ impl Writer {
         }
         tx.commit()?;
         histogram!("rides_journal_commit_seconds").record(began.elapsed());
-        histogram!("rides_journal_group_appends").record(group.len() as f64);
+        let events: usize = group.iter().map(|append| append.rows.len()).sum();
+        histogram!("rides_journal_commit_events").record(events as f64);
         Ok(())
     }
 
