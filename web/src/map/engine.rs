@@ -321,6 +321,16 @@ impl<P: Painter> Engine<P> {
         }
     }
 
+    /// Whether there is a city to draw.
+    pub(super) fn has_city(&self) -> bool {
+        self.city.is_some()
+    }
+
+    /// Whether anything is on the screen.
+    pub(super) fn has_painted(&self) -> bool {
+        self.painted.is_some()
+    }
+
     /// Whether the city and cars in it are on the screen.
     pub(super) fn is_showing(&self) -> bool {
         self.painted.is_some() && !self.cars.cars.is_empty()
