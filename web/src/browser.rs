@@ -208,12 +208,14 @@ pub struct SizeWatch {
 
 impl SizeWatch {
     /// `None` when the browser cannot tell.
-    pub fn start(element: &Element, mut on_size: impl FnMut((f64, f64)) + 'static) -> Option<Self> {
+    pub fn start(element: &Element, mut on_size: Box<dyn FnMut((f64, f64))>) -> Option<Self> {
         let watched = element.clone();
-        let callback = Closure::<dyn FnMut()>::new(move || {
+        let mut measure = move || {
             let size = watched.get_bounding_client_rect();
             on_size((size.width(), size.height()));
-        });
+        };
+        measure();
+        let callback = Closure::<dyn FnMut()>::new(measure);
         let observer = ResizeObserver::new(callback.as_ref().unchecked_ref()).ok()?;
         observer.observe(element);
         Some(Self { observer, _callback: callback })

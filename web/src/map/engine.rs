@@ -25,8 +25,8 @@ use crate::{
     store::FleetModel,
 };
 
-/// Points of the city that are prepared in one frame: about a millisecond of work.
-const POINTS_A_FRAME: usize = 8_000;
+/// Points of the city that are prepared in one frame: about three milliseconds of work.
+const POINTS_A_FRAME: usize = 24_000;
 /// The camera rests when it has not moved for so long, ms.
 const REST_MS: f64 = 150.0;
 /// Cars are watched this far beyond the screen's edge, as a share of its size.
@@ -289,13 +289,16 @@ impl<P: Painter> Engine<P> {
     fn paint(&mut self, fleet: &FleetModel, now: Millis) {
         let (Some(city), Some(painter)) = (&mut self.city, &mut self.painter) else { return };
         let ground = city.builder.ground();
-        if let Some(batch) = city.builder.advance(&city.map, POINTS_A_FRAME) {
-            painter.add(&batch);
+        let batch = city.builder.advance(&city.map, POINTS_A_FRAME);
+        if let Some(batch) = &batch {
+            painter.add(batch);
             self.dirty = true;
         }
         let look = city.look(self.viewport, self.dpr);
         let moved = self.painted != Some(look);
-        if city.name_streets(self.dpr, painter, &mut self.glyphs) || (moved && city.named) {
+        // Names take as long as all that is under them: not in one frame with it.
+        let named = batch.is_none() && city.name_streets(self.dpr, painter, &mut self.glyphs);
+        if named || (moved && city.named) {
             painter.set_names(&labels::layout(&city.names, &self.glyphs, &look));
             self.dirty = true;
         }
@@ -316,6 +319,16 @@ impl<P: Painter> Engine<P> {
             self.painted = Some(look);
             self.dirty = false;
         }
+    }
+
+    /// Whether there is a city to draw.
+    pub(super) fn has_city(&self) -> bool {
+        self.city.is_some()
+    }
+
+    /// Whether anything is on the screen.
+    pub(super) fn has_painted(&self) -> bool {
+        self.painted.is_some()
     }
 
     /// Whether the city and cars in it are on the screen.

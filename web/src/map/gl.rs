@@ -49,12 +49,14 @@ pub(super) struct Program {
 impl Program {
     pub(super) fn new(gl: &Gl, vertex: &str, fragment: &str) -> Result<Self, GlError> {
         let program = gone(gl.create_program())?;
-        for (kind, body) in [(Gl::VERTEX_SHADER, vertex), (Gl::FRAGMENT_SHADER, fragment)] {
-            gl.attach_shader(&program, &compile(gl, kind, body)?);
-        }
+        let shaders = [compile(gl, Gl::VERTEX_SHADER, vertex)?, compile(gl, Gl::FRAGMENT_SHADER, fragment)?];
+        shaders.iter().for_each(|shader| gl.attach_shader(&program, shader));
         gl.link_program(&program);
+        // Each question waits for the driver to be done: this one answers for the shaders too.
         if !gl.get_program_parameter(&program, Gl::LINK_STATUS).is_truthy() {
-            return Err(GlError::Refused(gl.get_program_info_log(&program).unwrap_or_default()));
+            let logs = shaders.iter().map(|shader| gl.get_shader_info_log(shader));
+            let logs: String = logs.chain([gl.get_program_info_log(&program)]).flatten().collect();
+            return Err(GlError::Refused(logs));
         }
         let count = gl.get_program_parameter(&program, Gl::ACTIVE_UNIFORMS).as_f64().unwrap_or(0.0);
         let uniforms = (0..count as u32)
@@ -106,10 +108,7 @@ fn compile(gl: &Gl, kind: u32, body: &str) -> Result<WebGlShader, GlError> {
     let shader = gone(gl.create_shader(kind))?;
     gl.shader_source(&shader, &format!("{}{body}", shader!("view")));
     gl.compile_shader(&shader);
-    if gl.get_shader_parameter(&shader, Gl::COMPILE_STATUS).is_truthy() {
-        return Ok(shader);
-    }
-    Err(GlError::Refused(gl.get_shader_info_log(&shader).unwrap_or_default()))
+    Ok(shader)
 }
 
 /// Two triangles of a quad whose corners are numbered in rows.

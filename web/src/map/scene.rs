@@ -173,14 +173,14 @@ impl SceneBuilder {
     pub fn advance(&mut self, map: &CityMap, budget: usize) -> Option<Batch> {
         let mut batch = Batch::default();
         let mut left = budget;
-        let first_areas =
-            take(&map.areas, &mut self.areas, &mut left, |a| a.rings.iter().map(Vec::len).sum());
+        // Streets come first: cars are seen on them.
         let streets = take(&map.streets, &mut self.streets, &mut left, |s| s.line.len());
+        let areas = take(&map.areas, &mut self.areas, &mut left, |a| a.rings.iter().map(Vec::len).sum());
         let rails = take(&map.rails, &mut self.rails, &mut left, |r| r.line.len());
-        if first_areas.is_empty() && streets.is_empty() && rails.is_empty() {
+        if areas.is_empty() && streets.is_empty() && rails.is_empty() {
             return None;
         }
-        for area in first_areas {
+        for area in areas {
             self.add_area(&mut batch, area);
         }
         for street in streets {
@@ -454,6 +454,13 @@ mod tests {
         let rest = builder.advance(&whole, 1000).expect("the city grew");
         assert_eq!((rest.parks.vertices.len(), rest.streets.len()), (4 * 4, 0));
         assert!(builder.advance(&whole, 1000).is_none());
+    }
+
+    #[test]
+    fn streets_come_before_what_lies_beside_them() {
+        let park = area(AreaKind::Park, vec![square(60.17, 24.94, 0.001)]);
+        let first = SceneBuilder::new(city()).advance(&map(vec![park]), 1).expect("there are streets");
+        assert!(!first.streets.is_empty() && first.parks.vertices.is_empty());
     }
 
     #[test]

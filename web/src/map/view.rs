@@ -59,9 +59,12 @@ pub fn MapView(
     let canvas = NodeRef::<html::Canvas>::new();
     let failure = RwSignal::new(None::<String>);
     let dragging = RwSignal::new(false);
+    let accelerated = RwSignal::new(false);
+    let painted = RwSignal::new(false);
 
     let attach = move |canvas: &HtmlCanvasElement| match WebGlPainter::new(canvas) {
         Ok(painter) => {
+            accelerated.set(!painter.is_software());
             engine.get_value().borrow_mut().set_painter(Some(painter));
             failure.set(None);
         }
@@ -95,17 +98,28 @@ pub fn MapView(
     let running = StoredValue::new_local(None::<(FrameLoop, Option<SizeWatch>)>);
     effect(move || {
         let (Some(frame), Some(canvas)) = (frame.get(), canvas.get()) else { return };
-        attach(&canvas);
         let shared = engine.get_value();
-        let sized = shared.clone();
-        let watch = SizeWatch::start(&frame, move |size| {
+        let (sized, drawn_on) = (shared.clone(), canvas.clone());
+        let on_size = Box::new(move |size: (f64, f64)| {
             let dpr = browser::device_pixel_ratio().min(MAX_DPR);
             canvas.set_width((size.0 * dpr).round() as u32);
             canvas.set_height((size.1 * dpr).round() as u32);
             sized.borrow_mut().set_size(size, dpr, browser::now());
         });
-        let mut shown = false;
+        let watch = SizeWatch::start(&frame, on_size);
+        let (mut attached, mut shown) = (false, false);
         let frames = FrameLoop::start(move |now| {
+            if !attached {
+                // A context takes long to make: by then the cars that this city's first look asked for are here.
+                attached = shared.borrow().has_city();
+                if attached {
+                    attach(&drawn_on);
+                }
+                return;
+            }
+            if !painted.get_untracked() && shared.borrow().has_painted() {
+                painted.set(true);
+            }
             let outcome = store.fleet.with_value(|fleet| shared.borrow_mut().frame(&fleet.borrow(), now));
             if !shown && shared.borrow().is_showing() {
                 shown = true;
@@ -185,6 +199,8 @@ pub fn MapView(
             aria-label=label
             tabindex="0"
             data-dragging=move || dragging.get().then_some("")
+            data-painted=move || painted.get().then_some("")
+            data-accelerated=move || accelerated.get().then_some("")
             on:pointerdown=down
             on:pointermove=move |event| act(Hand::Moved(pointer(&event)))
             on:pointerup=move |event| act(Hand::Up(pointer(&event)))

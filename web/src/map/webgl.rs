@@ -58,6 +58,10 @@ impl WebGlPainter {
         attributes.set_depth(false);
         let context = canvas.get_context_with_context_options("webgl2", &attributes)?;
         let gl: Gl = context.ok_or(GlError::Unsupported)?.unchecked_into();
+        // Until something is painted, a canvas is black.
+        let [r, g, b] = palette::LAND;
+        gl.clear_color(r, g, b, 1.0);
+        gl.clear(Gl::COLOR_BUFFER_BIT);
         let program = |vertex, fragment| Program::new(&gl, vertex, fragment);
         Ok(Self {
             city: CityLayer::new(&gl)?,
@@ -74,6 +78,11 @@ impl WebGlPainter {
             route_m: 0.0,
             gl,
         })
+    }
+
+    /// Whether there is no graphics card.
+    pub fn is_software(&self) -> bool {
+        self.is_software
     }
 
     /// Paints the city into the picture when it is not there as it is looked at. Smooth edges are four times the

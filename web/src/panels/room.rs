@@ -14,7 +14,7 @@ pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
         let Some(room) = room.get() else { return };
         let Some(board) = room.parent_element() else { return };
         let measured = room.clone();
-        watch.set_value(SizeWatch::start(&room, move |_| {
+        let on_size = Box::new(move |_| {
             let (room, board) = (measured.get_bounding_client_rect(), board.get_bounding_client_rect());
             padding.set(Padding {
                 top: room.top() - board.top(),
@@ -22,7 +22,8 @@ pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
                 bottom: board.bottom() - room.bottom(),
                 left: room.left() - board.left(),
             });
-        }));
+        });
+        watch.set_value(SizeWatch::start(&room, on_size));
     });
     on_cleanup(move || watch.set_value(None));
     view! { <div class="room" node_ref=room aria-hidden="true"></div> }

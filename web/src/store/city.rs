@@ -27,8 +27,9 @@ use crate::{
 /// How often a city is shown while it loads, the beginning and the end left out.
 const STEPS: usize = 3;
 
-/// Loads the city, and tries until all of it is here. `streaming` is true except between attempts.
-pub(super) async fn load(api: Api, store: Store, streaming: Rc<Cell<bool>>) {
+/// Loads the city, and tries until all of it is here. `streaming` is true except between attempts, and `on_failure` is
+/// called after each that failed.
+pub(super) async fn load(api: Api, store: Store, streaming: Rc<Cell<bool>>, on_failure: impl Fn()) {
     let clock = BrowserClock;
     for failures in 1u32.. {
         streaming.set(true);
@@ -37,6 +38,7 @@ pub(super) async fn load(api: Api, store: Store, streaming: Rc<Cell<bool>>) {
         if end.is_ok() {
             return;
         }
+        on_failure();
         clock.sleep(FIRST_BACKOFF.max(clock.chance() * backoff(failures))).await;
     }
 }

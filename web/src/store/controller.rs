@@ -103,7 +103,6 @@ impl Controller {
             city_streams: Rc::default(),
             unsettled: RefCell::default(),
         });
-        controller.watch_fleet();
         controller.load_city();
         controller.listen();
         spawn(controller.clone().keep_listing());
@@ -136,6 +135,7 @@ impl Controller {
                 if !same_cells(self.viewport.replace(bounds), bounds) {
                     self.fleet.send(Signal::Reopen);
                 }
+                self.watch_fleet();
             }
             Command::Reconnect => self.signal_all(Signal::Reconnect),
             Command::Dismiss(failure) => {
@@ -269,8 +269,13 @@ impl Controller {
         self.store.apply(Update::Followed(None));
     }
 
+    /// Does nothing when it is watched already.
     fn watch_fleet(self: &Rc<Self>) {
+        if self.fleet.is_open() {
+            return;
+        }
         let this = self.clone();
+        let again = Cell::new(false);
         let watch = FleetWatch {
             api: self.api.clone(),
             store: self.store,
@@ -278,8 +283,9 @@ impl Controller {
             opened_for: self.viewport.get(),
             live: false,
             on_live: Box::new(move || {
-                // Perhaps it is another server, with another city.
-                if !this.city_streams.get() {
+                // After a loss it is perhaps another server, with another city.
+                let has_city = this.store.city.with_untracked(Option::is_some);
+                if (again.replace(true) || !has_city) && !this.city_streams.get() {
                     this.load_city();
                 }
                 let this = this.clone();
@@ -287,10 +293,14 @@ impl Controller {
             }),
         };
         spawn(keep_open(Box::new(watch), BrowserClock, browser::is_online(), self.fleet.open()));
+        self.fleet.send(look());
     }
 
-    fn load_city(&self) {
-        self.city.run(city::load(self.api.clone(), self.store, self.city_streams.clone()));
+    /// With its beginning the map knows where to look, and the fleet is watched there; without it, [`nowhere`].
+    fn load_city(self: &Rc<Self>) {
+        let this = self.clone();
+        let on_failure = move || this.watch_fleet();
+        self.city.run(city::load(self.api.clone(), self.store, self.city_streams.clone(), on_failure));
     }
 
     /// Looks at the newest rides every now and then, for as long as someone is there to see them.
@@ -366,8 +376,8 @@ fn own_id() -> String {
     })
 }
 
-/// Until the map says what it shows, the fleet stream watches a cell in the ocean: it is the page's pulse, and
-/// must tell whether there is a server even when there is no map yet.
+/// While no map says what it shows, the fleet stream watches a cell in the ocean: it is the page's pulse, and
+/// must tell whether there is a server even when there is no map.
 fn nowhere() -> Bounds {
     let gulf_of_guinea = LatLng::new(0.0, 0.0).ok();
     Bounds::around(gulf_of_guinea).expect("a point on Earth makes a box")

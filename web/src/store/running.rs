@@ -24,6 +24,10 @@ impl Signals {
         receiver
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
     pub(super) fn close(&self) {
         self.0.take();
     }
