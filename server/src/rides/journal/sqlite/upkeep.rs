@@ -189,8 +189,7 @@ fn compare(db: &Connection, made: &Made, report: &mut Report) -> Result<(), Jour
                 .push(format!("the lists are wrong about ride {id}: `journal rebuild` mends them"));
         }
     }
-    if listed != made.len() {
-        let missing = made.len().saturating_sub(listed);
+    if let Some(missing @ 1..) = made.len().checked_sub(listed) {
         report.problems.push(format!("{missing} rides are in no list: `journal rebuild` mends it"));
     }
     Ok(())
