@@ -3,13 +3,14 @@
 //! All on the disk that the build is on: `cargo bench -p rides-server --bench journal`.
 
 use std::{
-    hint::black_box,
+    fs,
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::future::join_all;
 use rides_proto::{
     geo::LatLng,
     ids::{CarId, RideId},
@@ -20,6 +21,7 @@ use rides_server::rides::{
         Entry, Journal, RequestKey, SqliteJournal,
         sqlite::{SqliteOptions, upkeep},
     },
+    machine::Command,
     model::{Actor, Booking, Cents, Crew, Figures, Happening, OpenOffer, RideEvent, RideType, Stop},
 };
 use tempfile::TempDir;
@@ -37,8 +39,8 @@ fn disk() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory")
 }
 
-fn open(dir: &Path, group: usize) -> SqliteJournal {
-    SqliteJournal::open(dir, SqliteOptions { group, ..SqliteOptions::default() }).expect("a journal opens")
+fn open(dir: &Path) -> SqliteJournal {
+    SqliteJournal::open(dir, SqliteOptions::default()).expect("a journal opens")
 }
 
 /// A ride of half an hour across a city, with a corner every 100 metres.
@@ -73,51 +75,29 @@ fn new_ride() -> RideId {
     RideId::new(Uuid::now_v7().to_string())
 }
 
-/// Each caller waits for the disk before the next booking, as people do.
-async fn book(journal: &Arc<SqliteJournal>, booking: &Arc<Booking>, each: u64) -> Duration {
-    let began = Instant::now();
-    let mut callers = JoinSet::new();
-    for _ in 0..CALLERS {
-        let (journal, booking) = (Arc::clone(journal), Arc::clone(booking));
-        callers.spawn(async move {
-            for _ in 0..each {
-                let entry = entry(&new_ride(), 1, Happening::Requested(booking.clone()));
-                journal.append(&[entry]).await.expect("new");
-            }
-        });
-    }
-    callers.join_all().await;
-    began.elapsed()
-}
-
+/// Each caller waits for the disk before the next booking, as people do. Takes the mean of one booking a caller.
 fn bookings(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let booking = Arc::new(booking());
-    let mut group = c.benchmark_group("bookings by 256 callers");
+    let mut group = c.benchmark_group("durable bookings by 256 callers");
     group
         .throughput(Throughput::Elements(CALLERS as u64))
         .sample_size(10)
         .measurement_time(Duration::from_secs(8));
-    for (name, appends) in [("one commit each", 1), ("group commit", SqliteOptions::default().group)] {
+    for (name, batch) in [("one commit each", 1), ("group commit", 256)] {
         let dir = disk();
-        let journal = Arc::new(open(dir.path(), appends));
+        let journal = Arc::new(open(dir.path()));
         group.bench_function(name, |bench| {
-            bench.iter_custom(|each| runtime.block_on(book(&journal, &booking, each)));
+            bench.iter_custom(|each| runtime.block_on(book(journal.clone(), batch, &booking, each)));
         });
         runtime.block_on(journal.close());
     }
-    let dir = disk();
-    let journal = Arc::new(open(dir.path(), SqliteOptions::default().group));
-    group.bench_function("through the ride machine", |bench| {
-        bench.iter_custom(|each| runtime.block_on(book_rides(journal.clone(), &booking, each)));
-    });
     group.finish();
 }
 
-async fn book_rides(journal: Arc<SqliteJournal>, booking: &Arc<Booking>, each: u64) -> Duration {
+async fn book(journal: Arc<SqliteJournal>, batch: usize, booking: &Arc<Booking>, each: u64) -> Duration {
     let (opened, mut heard) = mpsc::channel(CALLERS);
-    // Only rides of this run are taken up: those of the runs before are called off below.
-    let (rides, _task) = Rides::spawn(journal, opened).await.expect("readable");
+    let (rides, _task) = Rides::spawn_in_batches(journal, opened, batch).await.expect("readable");
     tokio::spawn(async move { while heard.recv().await.is_some() {} });
     let began = Instant::now();
     let mut callers = JoinSet::new();
@@ -133,11 +113,9 @@ async fn book_rides(journal: Arc<SqliteJournal>, booking: &Arc<Booking>, each: u
     }
     let booked = callers.join_all().await.concat();
     let took = began.elapsed();
-    for ride in booked {
-        let cancel =
-            rides_server::rides::machine::Command::Cancel { by: Actor::Rider, reason: String::new() };
-        rides.command(&ride, cancel).await.expect("not begun");
-    }
+    // Called off, so that the next run does not take them up.
+    let cancel = Command::Cancel { by: Actor::Rider, reason: String::new() };
+    join_all(booked.iter().map(|ride| rides.command(ride, cancel.clone()))).await;
     took
 }
 
@@ -146,7 +124,7 @@ fn filled(events: usize) -> TempDir {
     let dir = disk();
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let journal = open(dir.path(), SqliteOptions::default().group);
+        let journal = open(dir.path());
         let booking = Arc::new(booking());
         let rides = events / EVENTS;
         let rides: Vec<usize> = (0..rides).collect();
@@ -197,26 +175,65 @@ fn replay(c: &mut Criterion) {
     group.finish();
 }
 
+/// From opening the journal to a task that owns every open ride.
 fn recovery(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let mut group = c.benchmark_group("recovery of 200 open rides");
     group.sample_size(10);
     for events in [10_000, 100_000, 1_000_000] {
         let dir = filled(events);
-        group.bench_with_input(
-            BenchmarkId::from_parameter(format!("{events} events")),
-            &dir,
-            |bench, dir| {
-                bench.iter(|| {
-                    let journal = open(dir.path(), 1);
-                    let unfinished = runtime.block_on(journal.unfinished()).expect("readable");
-                    assert_eq!(black_box(unfinished).len(), OPEN);
-                    runtime.block_on(journal.close());
-                });
-            },
-        );
+        for (how, log) in [("closed", 0), ("killed", 900)] {
+            let left = left_behind(dir.path(), log, &runtime);
+            group.bench_function(format!("{events} events, {how}"), |bench| {
+                bench.iter_batched(
+                    || copy_of(left.path()),
+                    |dir| {
+                        runtime.block_on(recover(dir.path()));
+                        dir
+                    },
+                    BatchSize::PerIteration,
+                );
+            });
+        }
     }
     group.finish();
+}
+
+async fn recover(dir: &Path) {
+    let journal = Arc::new(open(dir));
+    let (opened, mut heard) = mpsc::channel(OPEN);
+    let (_rides, _task) = Rides::spawn(journal, opened).await.expect("readable");
+    for _ in 0..OPEN {
+        heard.recv().await.expect("all are taken up");
+    }
+}
+
+/// The journal as a process left it that was killed with so many pages in its log, or closed with none.
+fn left_behind(dir: &Path, log: usize, runtime: &Runtime) -> TempDir {
+    if log == 0 {
+        return copy_of(dir);
+    }
+    let written = copy_of(dir);
+    let journal = open(written.path());
+    let pages = || written.path().join("rides.db-wal").metadata().map_or(0, |file| file.len() / 4096);
+    let booking = Arc::new(booking());
+    while pages() < log as u64 {
+        let batch = life(&booking, false);
+        runtime.block_on(journal.append(&batch)).expect("new");
+    }
+    copy_of(written.path())
+}
+
+fn copy_of(dir: &Path) -> TempDir {
+    let copy = disk();
+    for name in ["rides.db", "rides.db-wal"] {
+        if dir.join(name).exists() {
+            fs::copy(dir.join(name), copy.path().join(name)).expect("can be copied");
+            // So that no sync that is timed has to write it.
+            fs::File::open(copy.path().join(name)).and_then(|file| file.sync_all()).expect("can be synced");
+        }
+    }
+    copy
 }
 
 criterion_group!(journal, bookings, replay, recovery);
