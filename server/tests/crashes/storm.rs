@@ -17,8 +17,6 @@ use crate::harness::{rider::Rider, soon, wire::Wire};
 const CLIENTS: u64 = 5;
 /// Cars.
 const DRIVERS: i64 = 6;
-/// For how long a connection may be silent that is asked whether anybody is there.
-const NOBODY: Duration = Duration::from_secs(2);
 /// Longest life of a server that is up, in seconds.
 const LIFE: f64 = 0.4;
 /// Longest life of a server that is killed while it starts, in seconds.
@@ -123,14 +121,8 @@ impl Town {
         Rider(Wire::Web(([127, 0, 0, 1], self.port).into()))
     }
 
-    /// Connects when it must, and again after each break. It finds out by itself when nobody answers any more, as
-    /// every client should: what a kill leaves of a connection may say nothing.
+    /// Connects when it must, and again after each break.
     fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port))
-            .unwrap()
-            .connect_timeout(NOBODY)
-            .http2_keep_alive_interval(NOBODY)
-            .keep_alive_timeout(NOBODY)
-            .connect_lazy()
+        Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port)).unwrap().connect_lazy()
     }
 }

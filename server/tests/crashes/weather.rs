@@ -20,6 +20,9 @@ pub(crate) struct Sky {
     pub(crate) is_calm: bool,
 }
 
+/// Longer than a server takes for an answer that is up.
+const DEADLINE: Duration = Duration::from_secs(10);
+
 /// A view of the sky.
 #[derive(Clone)]
 pub(crate) struct Weather(pub(crate) watch::Receiver<Sky>);
@@ -52,9 +55,13 @@ impl Weather {
         let mut lost = 0;
         loop {
             let (life, asked) = (self.0.borrow().lives, SystemTime::now());
-            match call().await {
-                Err(status) if is_broken(&status) => self.outlasts(life).await,
-                outcome => return Answer { outcome, lost, asked },
+            match timeout(DEADLINE, call()).await {
+                Ok(Err(status)) if is_broken(&status) => self.outlasts(life).await,
+                Ok(outcome) => return Answer { outcome, lost, asked },
+                // Who was asked is dead, and the client's side of the connection did not say so: one call in a
+                // hundred thousand. It is what deadlines are for.
+                Err(_) if self.0.borrow().lives > life => {}
+                Err(_) => panic!("no answer from a server that is up"),
             }
             lost += 1;
         }
