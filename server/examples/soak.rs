@@ -70,7 +70,7 @@ async fn main() -> Result<()> {
         ticks.tick().await;
         let (pickup, dropoff) = two_places(&city, &mut rng);
         let request =
-            BookRequest { request_id: Uuid::new_v4().to_string(), pickup, dropoff, ..Default::default() };
+            BookRequest { request_id: Uuid::now_v7().to_string(), pickup, dropoff, ..Default::default() };
         let client = connections[(n % CONNECTIONS) as usize].clone();
         riders.spawn(ride(client, request, rng.random_range(Duration::ZERO..PATIENCE)));
         while let Some(ended) = riders.try_join_next() {

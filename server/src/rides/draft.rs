@@ -1,7 +1,8 @@
 //! A batch of decisions on top of the board, before the journal has them. Pure.
 //!
-//! Each command sees what the ones before it in the batch decided; the board itself stays as it is until the
-//! journal has the batch, so that a failed append leaves nothing to undo.
+//! Each command sees what the ones before it decided, in its own batch and in the one that is on its way to the
+//! journal; the board itself stays as it is until the journal has a batch, so that a failed append leaves nothing
+//! to undo.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -15,26 +16,42 @@ use super::{
     model::{Happening, Ride, RideEvent},
 };
 
+/// What a batch of decisions comes to.
+#[derive(Default)]
+pub(super) struct Drafted {
+    /// To append.
+    pub(super) entries: Vec<Entry>,
+    /// To change on the board once that is done.
+    pub(super) changes: Changes,
+    requests: Requests,
+}
+
+/// A batch to which decisions are added.
 pub(super) struct Draft<'a> {
     board: &'a Board,
-    changes: Changes,
-    requests: Requests,
-    entries: Vec<Entry>,
+    /// What is on its way to the journal.
+    before: Option<&'a Drafted>,
+    batch: &'a mut Drafted,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn on(board: &'a Board) -> Self {
-        Self { board, changes: Changes::default(), requests: Requests::new(), entries: Vec::new() }
+    pub(super) fn on(board: &'a Board, before: Option<&'a Drafted>, batch: &'a mut Drafted) -> Self {
+        Self { board, before, batch }
     }
 
-    /// The ride as the batch leaves it so far; `None` unless it is on the board or opened by the batch.
+    /// The ride as it is left so far; `None` unless it is on the board or opened since.
     pub(super) fn ride(&self, id: &RideId) -> Option<Arc<RideLog>> {
-        self.changes.rides.get(id).cloned().or_else(|| self.board.ride(id))
+        let drafted = self.newest_first().find_map(|drafted| drafted.changes.rides.get(id));
+        drafted.cloned().or_else(|| self.board.ride(id))
     }
 
-    /// The ride that a request in this batch opened, and that request's fingerprint.
+    /// The ride that a request opened which the journal does not have yet, and that request's fingerprint.
     pub(super) fn by_request(&self, id: &str) -> Option<&(RideId, Vec<u8>)> {
-        self.requests.get(id)
+        self.newest_first().find_map(|drafted| drafted.requests.get(id))
+    }
+
+    fn newest_first(&self) -> impl Iterator<Item = &Drafted> {
+        [Some(&*self.batch), self.before].into_iter().flatten()
     }
 
     /// Opens a ride under a new id, with a command that does so. A start off the street that took effect before
@@ -68,11 +85,6 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What to append, and what to change on the board once that is done.
-    pub(super) fn finish(self) -> (Vec<Entry>, Changes) {
-        (self.entries, self.changes)
-    }
-
     fn add(
         &mut self,
         id: RideId,
@@ -90,10 +102,10 @@ impl<'a> Draft<'a> {
 
         self.rebind(before.and_then(Ride::held_by), ride.held_by(), &id);
         if let Some(RequestKey { id: request, fingerprint }) = request.clone() {
-            self.requests.insert(request, (id.clone(), fingerprint));
+            self.batch.requests.insert(request, (id.clone(), fingerprint));
         }
-        self.entries.push(Entry { event, request });
-        self.changes.rides.insert(id, Arc::new(after));
+        self.batch.entries.push(Entry { event, request });
+        self.batch.changes.rides.insert(id, Arc::new(after));
         Ok(ride)
     }
 
@@ -123,7 +135,7 @@ impl<'a> Draft<'a> {
     }
 
     fn ride_of(&self, car: CarId) -> Option<&RideId> {
-        match self.changes.cars.get(&car) {
+        match self.newest_first().find_map(|drafted| drafted.changes.cars.get(&car)) {
             Some(changed) => changed.as_ref(),
             None => self.board.ride_of(car),
         }
@@ -134,10 +146,10 @@ impl<'a> Draft<'a> {
             return;
         }
         if let Some(car) = before {
-            self.changes.cars.insert(car, None);
+            self.batch.changes.cars.insert(car, None);
         }
         if let Some(car) = after {
-            self.changes.cars.insert(car, Some(id.clone()));
+            self.batch.changes.cars.insert(car, Some(id.clone()));
         }
     }
 }

@@ -47,6 +47,18 @@ pub enum RideState {
 }
 
 impl RideState {
+    /// Every state, in the order of a ride's life.
+    pub const ALL: [Self; 8] = [
+        Self::Requested,
+        Self::Offered,
+        Self::Assigned,
+        Self::Arrived,
+        Self::OnTrip,
+        Self::Completed,
+        Self::Cancelled,
+        Self::Expired,
+    ];
+
     /// Whether nothing can happen to the ride any more.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled | Self::Expired)

@@ -1,9 +1,10 @@
 //! The one owner of every ride that is not over.
 //!
-//! It takes what has queued up as one batch: decides all of it, appends all of it to the journal at once, and
-//! only then tells anyone. A busy server so pays for one write a batch, not one a command.
+//! It takes what has queued up as one batch: decides all of it, appends all of it to the journal at once, and only
+//! then tells anyone. While one batch is on its way to the disk, the next is decided on top of it. A busy server so
+//! pays for one write a batch, not one a command.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{mem, sync::Arc, time::SystemTime};
 
 use rides_proto::ids::{CarId, RideId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::{
     RideError, RideLog,
     board::Board,
-    draft::Draft,
+    draft::{Draft, Drafted},
     journal::{Journal, JournalError, RequestKey, Requests},
     machine::Command,
     model::{Booking, Crew, Ride},
@@ -33,7 +34,7 @@ pub(super) enum Change {
     Command(RideId, Command),
 }
 
-/// Everything the task can be asked. Answered as the journal has it, after the changes of the same batch.
+/// Everything the task can be asked. Answered at once, as the journal has it.
 pub(super) enum Question {
     Watch(RideId, oneshot::Sender<Option<watch::Receiver<Arc<RideLog>>>>),
     RideOf(CarId, oneshot::Sender<Option<Ride>>),
@@ -47,7 +48,30 @@ pub(super) struct Owner {
     unsaid: Vec<RideId>,
 }
 
-type Ack = (Reply, Result<Ride, RideError>);
+/// Changes that are decided together, kept together or not at all, and then answered.
+#[derive(Default)]
+struct Batch {
+    asked: Vec<(Change, Reply)>,
+    /// One for each that was asked.
+    outcomes: Vec<Result<Ride, RideError>>,
+    drafted: Drafted,
+}
+
+impl Batch {
+    /// Nothing of it happened, whatever was decided; what was refused stays refused.
+    fn take_back(&mut self, error: &JournalError) {
+        for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
+            *outcome = Err(error.clone().into());
+        }
+    }
+
+    fn answer(self) {
+        for ((_, reply), outcome) in self.asked.into_iter().zip(self.outcomes) {
+            // A caller who went away does not undo what happened.
+            let _ = reply.send(outcome);
+        }
+    }
+}
 
 impl Owner {
     pub(super) fn new(
@@ -59,59 +83,97 @@ impl Owner {
         Self { journal, board: Board::of(unfinished), opened, unsaid }
     }
 
-    /// Takes at most `limit` inputs at a time.
+    /// Decides at most `limit` changes in one batch.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Input>, limit: usize) {
-        let mut batch = Vec::with_capacity(limit);
         self.say_opened().await;
-        while inbox.recv_many(&mut batch, limit).await > 0 {
-            self.turn(&mut batch).await;
-        }
-    }
-
-    async fn turn(&mut self, batch: &mut Vec<Input>) {
-        let (mut changes, mut questions) = (Vec::new(), Vec::new());
-        for input in batch.drain(..) {
-            match input {
-                Input::Change(change, reply) => changes.push((change, reply)),
-                Input::Question(question) => questions.push(question),
+        let mut batch = Batch::default();
+        loop {
+            if batch.asked.is_empty() {
+                let Some(asked) = self.receive(&mut inbox, limit).await else { return };
+                self.decide(&mut batch, asked, None).await;
             }
-        }
-        if !changes.is_empty() {
-            self.change(changes).await;
-        }
-        for question in questions {
-            self.answer(question);
+            batch = self.keep(batch, &mut inbox, limit).await;
         }
     }
 
-    /// Decide, append, publish, acknowledge: in this order, and no step before the one before it.
-    async fn change(&mut self, changes: Vec<(Change, Reply)>) {
-        let now = SystemTime::now();
-        let earlier = self.earlier(&changes).await;
-        let mut draft = Draft::on(&self.board);
-        let mut acks: Vec<Ack> = Vec::with_capacity(changes.len());
-        for (change, reply) in changes {
-            acks.push((reply, decide(&mut draft, self.journal.as_ref(), &earlier, change, now).await));
-        }
-        let (entries, changes) = draft.finish();
-        if !entries.is_empty() {
-            match self.journal.append(&entries).await {
-                Ok(()) => {
-                    let opened = entries.iter().filter(|entry| entry.event.version == 1);
-                    self.unsaid.extend(opened.map(|entry| entry.event.ride.clone()));
-                    self.board.commit(changes);
+    /// At most `limit` changes, as soon as there are any. Questions that come before are answered. `None`: nobody is
+    /// left to ask. Nothing is lost when it is dropped.
+    async fn receive(&self, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Option<Vec<(Change, Reply)>> {
+        let (mut inputs, mut changes) = (Vec::new(), Vec::new());
+        while inbox.recv_many(&mut inputs, limit).await > 0 {
+            for input in inputs.drain(..) {
+                match input {
+                    Input::Change(change, reply) => changes.push((change, reply)),
+                    Input::Question(question) => self.answer(question),
                 }
-                Err(error) => take_back(&mut acks, &error),
+            }
+            if !changes.is_empty() {
+                return Some(changes);
             }
         }
-        for (reply, outcome) in acks {
-            // A caller who went away does not undo what happened.
-            let _ = reply.send(outcome);
-        }
-        self.say_opened().await;
+        None
     }
 
-    /// What the journal knows of the requests of a batch: asked once for all of them.
+    /// Adds to a batch that comes after `before`.
+    async fn decide(&self, batch: &mut Batch, asked: Vec<(Change, Reply)>, before: Option<&Drafted>) {
+        let now = SystemTime::now();
+        let earlier = self.earlier(&asked).await;
+        let mut draft = Draft::on(&self.board, before, &mut batch.drafted);
+        for (change, _) in &asked {
+            batch.outcomes.push(decide(&mut draft, self.journal.as_ref(), &earlier, change, now).await);
+        }
+        batch.asked.extend(asked);
+    }
+
+    /// Append, publish, acknowledge: in this order, and no step before the one before it. Returns the next batch, as
+    /// far as it was asked for meanwhile.
+    async fn keep(&mut self, mut batch: Batch, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Batch {
+        let (kept, mut next) = self.append(&batch.drafted, inbox, limit).await;
+        match &kept {
+            Ok(()) => self.publish(mem::take(&mut batch.drafted)),
+            Err(error) => batch.take_back(error),
+        }
+        batch.answer();
+        self.say_opened().await;
+        if kept.is_err() {
+            // It was decided on top of what did not happen.
+            let asked = mem::take(&mut next).asked;
+            self.decide(&mut next, asked, None).await;
+        }
+        next
+    }
+
+    /// Appends, and decides the next batch meanwhile.
+    async fn append(
+        &self,
+        drafted: &Drafted,
+        inbox: &mut mpsc::Receiver<Input>,
+        limit: usize,
+    ) -> (Result<(), JournalError>, Batch) {
+        let mut next = Batch::default();
+        if drafted.entries.is_empty() {
+            return (Ok(()), next);
+        }
+        let mut appended = self.journal.append(&drafted.entries);
+        loop {
+            let room = limit - next.asked.len();
+            tokio::select! {
+                biased;
+                kept = &mut appended => return (kept, next),
+                Some(asked) = self.receive(inbox, room), if room > 0 => {
+                    self.decide(&mut next, asked, Some(drafted)).await;
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, drafted: Drafted) {
+        let opened = drafted.entries.iter().filter(|entry| entry.event.version == 1);
+        self.unsaid.extend(opened.map(|entry| entry.event.ride.clone()));
+        self.board.commit(drafted.changes);
+    }
+
+    /// What the journal knows of requests: asked once for all of them.
     async fn earlier(&self, changes: &[(Change, Reply)]) -> Result<Requests, JournalError> {
         let id = |(change, _): &(Change, Reply)| match change {
             Change::Book { request, .. } => Some(request.id.clone()),
@@ -142,18 +204,11 @@ impl Owner {
     }
 }
 
-/// Nothing of the batch happened, whatever was decided; what was refused stays refused.
-fn take_back(acks: &mut [Ack], error: &JournalError) {
-    for (_, outcome) in acks.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
-        *outcome = Err(error.clone().into());
-    }
-}
-
 async fn decide(
     draft: &mut Draft<'_>,
     journal: &dyn Journal,
     earlier: &Result<Requests, JournalError>,
-    change: Change,
+    change: &Change,
     now: SystemTime,
 ) -> Result<Ride, RideError> {
     match change {
@@ -164,15 +219,16 @@ async fn decide(
                     Ok(find(draft, journal, &ride).await?.ride.clone())
                 }
                 Some(_) => Err(RideError::KeyReused),
-                None => draft.open(new_id(), &Command::Book(booking), Some(request), now),
+                None => draft.open(new_id(), &Command::Book(booking.clone()), Some(request.clone()), now),
             }
         }
         Change::StartOffStreet { crew, booking, since } => {
-            draft.open(new_id(), &Command::StartOffStreet { booking, crew, since }, None, now)
+            let (crew, booking) = (crew.clone(), booking.clone());
+            draft.open(new_id(), &Command::StartOffStreet { booking, crew, since: *since }, None, now)
         }
         Change::Command(id, command) => {
-            let log = find(draft, journal, &id).await?;
-            draft.decide(&log, &command, now)
+            let log = find(draft, journal, id).await?;
+            draft.decide(&log, command, now)
         }
     }
 }

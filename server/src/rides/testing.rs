@@ -1,6 +1,7 @@
 //! Rides and cars for tests.
 
 use std::{
+    future,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -98,33 +99,34 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// A journal whose appends fail when told to.
-pub(crate) struct Unreliable {
-    kept: MemoryJournal,
-    refusals: AtomicU32,
-}
+/// What befalls the appends to a [`Troubled`] journal.
+pub(crate) trait Trouble: Send + Sync + 'static {
+    /// Comes before an append; an error is in its stead.
+    fn before(&self) -> Answer<'_, ()>;
 
-impl Unreliable {
-    pub(crate) fn new() -> Self {
-        Self { kept: MemoryJournal::new(), refusals: AtomicU32::new(0) }
-    }
-
-    /// Makes so many of the next appends fail, from now on.
-    pub(crate) fn refuse(&self, appends: u32) {
-        self.refusals.store(appends, Ordering::Relaxed);
+    /// Comes after an append that was kept, before anyone hears of it.
+    fn after(&self) -> Later<'_, ()> {
+        Box::pin(future::ready(()))
     }
 }
 
-impl Journal for Unreliable {
+/// A journal in memory whose appends meet with trouble.
+pub(crate) struct Troubled<T> {
+    pub(crate) kept: Arc<MemoryJournal>,
+    pub(crate) trouble: T,
+}
+
+impl<T: Trouble> Journal for Troubled<T> {
     fn epoch(&self) -> &str {
         self.kept.epoch()
     }
     fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
-        let one_less = |left: u32| left.checked_sub(1);
-        match self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
-            Ok(_) => Box::pin(async { Err(JournalError::Unavailable("the disk is full".into())) }),
-            Err(_) => self.kept.append(batch),
-        }
+        Box::pin(async {
+            self.trouble.before().await?;
+            self.kept.append(batch).await?;
+            self.trouble.after().await;
+            Ok(())
+        })
     }
     fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
         self.kept.ride(ride)
@@ -143,5 +145,32 @@ impl Journal for Unreliable {
     }
     fn close(&self) -> Later<'_, ()> {
         self.kept.close()
+    }
+}
+
+/// Refuses as many appends as it was told to.
+#[derive(Default)]
+pub(crate) struct Refusals(AtomicU32);
+
+impl Trouble for Refusals {
+    fn before(&self) -> Answer<'_, ()> {
+        let one_less = |left: u32| left.checked_sub(1);
+        let refused = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+        let full = || JournalError::Unavailable("the disk is full".into());
+        Box::pin(future::ready(if refused { Err(full()) } else { Ok(()) }))
+    }
+}
+
+/// A journal whose appends fail when told to.
+pub(crate) type Unreliable = Troubled<Refusals>;
+
+impl Unreliable {
+    pub(crate) fn new() -> Self {
+        Self { kept: Arc::default(), trouble: Refusals::default() }
+    }
+
+    /// Makes so many of the next appends fail, from now on.
+    pub(crate) fn refuse(&self, appends: u32) {
+        self.trouble.0.store(appends, Ordering::Relaxed);
     }
 }

@@ -69,7 +69,7 @@ fn wish(city: &City, rng: &mut SmallRng) -> v1::BookRequest {
         .unwrap_or_else(|| city.random_place(rng).at);
     let kind = if rng.random_bool(SHARES) { v1::RideType::Pool } else { v1::RideType::Regular };
     v1::BookRequest {
-        request_id: uuid::Uuid::new_v4().to_string(),
+        request_id: uuid::Uuid::now_v7().to_string(),
         pickup: Some(pickup.into()),
         dropoff: Some(dropoff.into()),
         r#type: kind.into(),

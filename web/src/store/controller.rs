@@ -191,7 +191,7 @@ impl Controller {
     fn key_of(&self, booking: Booking) -> String {
         let mut unsettled = self.unsettled.borrow_mut();
         let old = unsettled.take().filter(|(other, _)| *other == booking);
-        unsettled.insert(old.unwrap_or_else(|| (booking, browser::random_uuid()))).1.clone()
+        unsettled.insert(old.unwrap_or_else(|| (booking, browser::timed_uuid()))).1.clone()
     }
 
     async fn cancel(&self, ride: &RideId) -> Result<(), Failure> {

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -16,18 +14,19 @@ fn book() -> Command {
     Command::Book(Arc::new(booking("ada")))
 }
 
+fn decide(draft: &mut Draft<'_>, n: usize, command: &Command) -> Result<Ride, RideError> {
+    match draft.ride(&id(n)) {
+        Some(log) => draft.decide(&log, command, noon()),
+        None => draft.open(id(n), command, None, noon()),
+    }
+}
+
 /// Decides a batch and commits it, as after a journal that took it.
 fn commit(board: &mut Board, batch: &[(usize, Command)]) -> Vec<Result<Ride, RideError>> {
-    let mut draft = Draft::on(board);
-    let outcomes = batch
-        .iter()
-        .map(|(n, command)| match draft.ride(&id(*n)) {
-            Some(log) => draft.decide(&log, command, noon()),
-            None => draft.open(id(*n), command, None, noon()),
-        })
-        .collect();
-    let (_, changes) = draft.finish();
-    board.commit(changes);
+    let mut drafted = Drafted::default();
+    let mut draft = Draft::on(board, None, &mut drafted);
+    let outcomes = batch.iter().map(|(n, command)| decide(&mut draft, *n, command)).collect();
+    board.commit(drafted.changes);
     outcomes
 }
 
@@ -37,7 +36,8 @@ fn a_batch_sees_itself_and_the_board_does_not_until_it_is_committed() {
     let offered = Command::Offer { crew: crew(1), offer: offer(noon()) };
     let batch = [(0, book()), (1, book()), (0, offered.clone()), (1, offered)];
     {
-        let mut draft = Draft::on(&board);
+        let mut drafted = Drafted::default();
+        let mut draft = Draft::on(&board, None, &mut drafted);
         draft.open(id(0), &book(), None, noon()).expect("new");
         assert!(draft.ride(&id(0)).is_some() && board.ride(&id(0)).is_none());
     }
@@ -65,18 +65,19 @@ fn a_start_sent_again_is_the_same_ride_until_that_is_over() {
         Command::StartOffStreet { booking: Arc::new(booking), crew, since: noon() }
     };
     let mut board = Board::default();
-    let mut draft = Draft::on(&board);
+    let mut drafted = Drafted::default();
+    let mut draft = Draft::on(&board, None, &mut drafted);
     let first = draft.open(id(0), &start("aino", "ada"), None, noon()).expect("free");
     assert_eq!(
         draft.open(id(1), &start("aino", "ada"), None, noon()),
         Ok(first.clone()),
         "in the same batch"
     );
-    let (entries, changes) = draft.finish();
-    assert_eq!(entries.len(), 1);
-    board.commit(changes);
+    assert_eq!(drafted.entries.len(), 1);
+    board.commit(drafted.changes);
 
-    let mut draft = Draft::on(&board);
+    let mut drafted = Drafted::default();
+    let mut draft = Draft::on(&board, None, &mut drafted);
     assert_eq!(draft.open(id(2), &start("aino", "ada"), None, noon()), Ok(first));
     let busy = Err(RideError::Refused(Refusal::CarBusy));
     for other in [start("bob", "ada"), start("aino", "eve")] {
@@ -97,7 +98,7 @@ fn a_start_is_no_repeat_of_a_ride_that_was_booked() {
     ride.extend(steps.map(|command| (0, command)));
     assert!(commit(&mut board, &ride).iter().all(Result::is_ok));
     let start = Command::StartOffStreet { booking: Arc::new(booking("ada")), crew: crew(1), since: noon() };
-    let outcome = Draft::on(&board).open(id(1), &start, None, noon());
+    let outcome = Draft::on(&board, None, &mut Drafted::default()).open(id(1), &start, None, noon());
     assert_eq!(outcome, Err(RideError::Refused(Refusal::CarBusy)));
 }
 
@@ -133,21 +134,45 @@ proptest! {
     }
 
     #[test]
+    fn a_batch_comes_to_the_same_whether_the_one_before_is_kept_or_on_its_way(
+        first in prop::collection::vec((0..4usize, any_command()), 0..60),
+        second in prop::collection::vec((0..4usize, any_command()), 0..60),
+    ) {
+        let mut board = Board::default();
+        let (mut before, mut ahead, mut after) = <(Drafted, Drafted, Drafted)>::default();
+        let mut draft = Draft::on(&board, None, &mut before);
+        for (n, command) in &first {
+            let _ = decide(&mut draft, *n, command);
+        }
+        let mut draft = Draft::on(&board, Some(&before), &mut ahead);
+        let early: Vec<_> = second.iter().map(|(n, command)| decide(&mut draft, *n, command)).collect();
+
+        let journal = before.changes.rides.clone();
+        board.commit(before.changes);
+        let mut draft = Draft::on(&board, None, &mut after);
+        let late: Vec<_> = second
+            .iter()
+            .map(|(n, command)| match draft.ride(&id(*n)).or_else(|| journal.get(&id(*n)).cloned()) {
+                Some(log) => draft.decide(&log, command, noon()),
+                None => draft.open(id(*n), command, None, noon()),
+            })
+            .collect();
+        prop_assert_eq!(early, late);
+        prop_assert_eq!(ahead.entries, after.entries);
+    }
+
+    #[test]
     fn the_entries_of_a_batch_replay_to_what_it_changes(
         commands in prop::collection::vec((0..3usize, any_command()), 1..60),
     ) {
         let board = Board::default();
-        let mut draft = Draft::on(&board);
+        let mut drafted = Drafted::default();
+        let mut draft = Draft::on(&board, None, &mut drafted);
         for (n, command) in &commands {
-            let now = noon() + Duration::from_secs(1);
-            let _ = match draft.ride(&id(*n)) {
-                Some(log) => draft.decide(&log, command, now),
-                None => draft.open(id(*n), command, None, now),
-            };
+            let _ = decide(&mut draft, *n, command);
         }
-        let (entries, changes) = draft.finish();
-        for (ride, log) in changes.rides {
-            let events = entries.iter().map(|entry| &entry.event).filter(|event| event.ride == ride);
+        for (ride, log) in drafted.changes.rides {
+            let events = drafted.entries.iter().map(|entry| &entry.event).filter(|event| event.ride == ride);
             prop_assert_eq!(RideLog::replay(events.cloned().collect()), Ok(Some((*log).clone())));
         }
     }

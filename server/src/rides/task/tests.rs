@@ -1,13 +1,16 @@
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
+
+use futures_util::poll;
+use tokio::sync::Mutex;
 
 use super::*;
 use crate::rides::{
     Rides,
-    journal::{Filter, MemoryJournal},
+    journal::{Answer, Filter, MemoryJournal},
     list::ListQuery,
     machine::Refusal,
     model::{Actor, RideState},
-    testing::{Unreliable, booking, car, crew, noon, offer},
+    testing::{Trouble, Troubled, Unreliable, booking, car, crew, noon, offer},
 };
 
 async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
@@ -147,4 +150,48 @@ async fn what_the_journal_did_not_take_did_not_happen() {
 
     journal.refuse(0);
     assert_eq!(rides.command(&ride.id, offer_to(1)).await.map(|ride| ride.version), Ok(2));
+}
+
+/// Each append waits for its verdict.
+struct Verdicts(Mutex<mpsc::Receiver<Result<(), JournalError>>>);
+
+impl Trouble for Verdicts {
+    fn before(&self) -> Answer<'_, ()> {
+        Box::pin(async { self.0.lock().await.recv().await.unwrap_or(Err(JournalError::Closed)) })
+    }
+}
+
+#[tokio::test]
+async fn what_is_decided_while_a_batch_is_on_its_way_stands_and_falls_with_it() {
+    let (verdicts, judge) = mpsc::channel(8);
+    let journal = Troubled { kept: Arc::default(), trouble: Verdicts(Mutex::new(judge)) };
+    let (rides, _opened) = rides(Arc::new(journal)).await;
+    let verdict = async |verdict| verdicts.send(verdict).await.expect("the journal is there");
+    verdict(Ok(())).await;
+    let id = rides.book(key("k", 1), booking("ada")).await.expect("booked").id;
+    let version = |outcome: Result<Ride, RideError>| outcome.map(|ride| ride.version);
+
+    for kept in [false, true] {
+        let mut offer = pin!(rides.command(&id, offer_to(1)));
+        assert!(poll!(offer.as_mut()).is_pending());
+        assert_eq!(rides.ride_of(car(1)).await, Ok(None), "what is not kept did not happen yet");
+        let mut accept = pin!(rides.command(&id, Command::Accept { car: car(1) }));
+        let mut booked = pin!(rides.book(key("other", 1), booking("ada")));
+        assert!(poll!(accept.as_mut()).is_pending() && poll!(booked.as_mut()).is_pending());
+        assert_eq!(rides.get(&id).await.map(|ride| ride.version), Ok(1), "and all have been taken in");
+
+        let full = Err(JournalError::Full);
+        verdict(if kept { Ok(()) } else { full.clone() }).await;
+        let offered = version(offer.await);
+        assert!(poll!(booked.as_mut()).is_pending(), "it is answered once it is kept itself");
+        verdict(Ok(())).await;
+        let (accepted, booked) = (version(accept.await), version(booked.await));
+        assert_eq!(booked, Ok(1));
+        if kept {
+            assert_eq!((offered, accepted), (Ok(2), Ok(3)));
+        } else {
+            let too_early = RideError::Refused(Refusal::WrongState(RideState::Requested));
+            assert_eq!((offered, accepted), (Err(RideError::Journal(JournalError::Full)), Err(too_early)));
+        }
+    }
 }

@@ -30,10 +30,10 @@ use crate::{
     fleet::FleetOptions,
     rides::{
         RideError, RideLog,
-        journal::{Answer, Entry, Journal, JournalError, Later, MemoryJournal, Placed, Requests},
+        journal::{Answer, Journal, JournalError, Later, MemoryJournal},
         machine::Refusal,
         model::{Actor, OfferEnd, OpenOffer, Ride, RideState},
-        testing::{booking, car, city, crew, noon, place},
+        testing::{Trouble, Troubled, booking, car, city, crew, noon, place},
     },
 };
 
@@ -122,7 +122,7 @@ struct Server {
 impl Server {
     /// On what is kept, with a handle to kill it by.
     async fn start(kept: &Arc<MemoryJournal>, rng: &mut SmallRng) -> (Self, AbortHandle) {
-        let disk = Disk { kept: kept.clone(), rng: Mutex::new(SmallRng::from_rng(rng)) };
+        let disk = Troubled { kept: kept.clone(), trouble: Disk(Mutex::new(SmallRng::from_rng(rng))) };
         let (opened, mut hears) = mpsc::channel(64);
         tokio::spawn(async move { while hears.recv().await.is_some() {} });
         let (rides, task) = Rides::spawn(Arc::new(disk), opened).await.expect("in memory");
@@ -135,15 +135,12 @@ impl Server {
     }
 }
 
-/// A journal that takes its time, before it has a batch and after, and now and then refuses one.
-struct Disk {
-    kept: Arc<MemoryJournal>,
-    rng: Mutex<SmallRng>,
-}
+/// Takes its time, before it has a batch and after, and now and then refuses one.
+struct Disk(Mutex<SmallRng>);
 
 impl Disk {
     fn roll<T>(&self, roll: impl FnOnce(&mut SmallRng) -> T) -> T {
-        roll(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+        roll(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn dawdle(&self) {
@@ -152,38 +149,19 @@ impl Disk {
     }
 }
 
-impl Journal for Disk {
-    fn epoch(&self) -> &str {
-        self.kept.epoch()
-    }
-    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
+impl Trouble for Disk {
+    fn before(&self) -> Answer<'_, ()> {
         Box::pin(async {
             self.dawdle().await;
             if self.roll(|rng| rng.random_bool(0.15)) {
                 return Err(JournalError::Unavailable("the disk is full".into()));
             }
-            self.kept.append(batch).await?;
-            self.dawdle().await;
             Ok(())
         })
     }
-    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
-        self.kept.ride(ride)
-    }
-    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
-        self.kept.unfinished()
-    }
-    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
-        self.kept.by_requests(ids)
-    }
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
-        self.kept.page(filter, below, limit)
-    }
-    fn failed(&self) -> Later<'_, JournalError> {
-        self.kept.failed()
-    }
-    fn close(&self) -> Later<'_, ()> {
-        self.kept.close()
+
+    fn after(&self) -> Later<'_, ()> {
+        Box::pin(self.dawdle())
     }
 }
 

@@ -49,8 +49,6 @@ const READERS: usize = 4;
 /// What can be set about a journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SqliteOptions {
-    /// Most appends in one transaction. 1: a commit for each.
-    pub group: usize,
     /// The log of changes is moved into the file each time it has grown by this many pages, of 4 KiB.
     pub checkpoint_every: i64,
     /// The SQLite VFS that it is kept on; `None` for the platform's. Another one must itself make sure, at the
@@ -60,7 +58,7 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { group: QUEUE, checkpoint_every: 1_000, vfs: None }
+        Self { checkpoint_every: 1_000, vfs: None }
     }
 }
 
@@ -90,7 +88,7 @@ impl SqliteJournal {
         let epoch = schema::epoch(&mut db, &file.path)?;
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
-        let thread = Writer::new(db, lock, options.group, options.checkpoint_every, report);
+        let thread = Writer::new(db, lock, options.checkpoint_every, report);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || thread.run(inbox))

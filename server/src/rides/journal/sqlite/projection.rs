@@ -22,8 +22,10 @@ pub(super) fn apply(
         let mut open = tx.prepare_cached("INSERT OR IGNORE INTO rides VALUES (?1, ?2, ?3, ?4, ?5)")?;
         return Ok(version == 1 && open.execute((seq, ride, &booking.rider, state, version))? == 1);
     }
-    let mut step =
-        tx.prepare_cached("UPDATE rides SET version = ?1, state = ?2 WHERE id = ?3 AND version = ?1 - 1")?;
+    let mut step = tx.prepare_cached(
+        "UPDATE rides SET version = ?1, state = ?2
+         WHERE place = (SELECT seq FROM events WHERE ride = ?3 AND version = 1) AND version = ?1 - 1",
+    )?;
     Ok(step.execute((version, state, ride))? == 1)
 }
 
@@ -47,7 +49,9 @@ pub(super) fn rebuild(tx: &Transaction<'_>) -> Result<(), JournalError> {
 
 /// The number of a ride's last event; 0 when nothing opened it.
 pub(super) fn version(db: &Connection, ride: &str) -> Result<u64, JournalError> {
-    let mut version = db.prepare_cached("SELECT version FROM rides WHERE id = ?1")?;
+    let mut version = db.prepare_cached(
+        "SELECT version FROM rides WHERE place = (SELECT seq FROM events WHERE ride = ?1 AND version = 1)",
+    )?;
     let version: Option<i64> = version.query_row([ride], |row| row.get(0)).optional()?;
     Ok(version.map_or(0, i64::unsigned_abs))
 }

@@ -30,16 +30,9 @@ pub(super) fn log(db: &Connection, ride: &RideId) -> Result<Option<Arc<RideLog>>
 
 /// Every ride that is not over, oldest first.
 pub(super) fn unfinished(db: &Connection) -> Result<Vec<Arc<RideLog>>, JournalError> {
-    let open = [
-        RideState::Requested,
-        RideState::Offered,
-        RideState::Assigned,
-        RideState::Arrived,
-        RideState::OnTrip,
-    ];
     let mut select = db.prepare_cached("SELECT place, id FROM rides WHERE state = ?1")?;
     let mut places = Vec::new();
-    for state in open {
+    for state in RideState::ALL.into_iter().filter(|state| !state.is_over()) {
         let found = select.query_map([name(state)], place)?;
         places.extend(found.collect::<Result<Vec<_>, _>>()?);
     }
@@ -80,22 +73,20 @@ pub(super) fn page(
 ) -> Result<Vec<Placed>, JournalError> {
     let below = below.map_or(i64::MAX, integer);
     let limit = integer(limit as u64);
+    let states = match (&filter.rider, &filter.states[..]) {
+        (Some(_), []) => &RideState::ALL,
+        (_, states) => states,
+    };
     let mut places = Vec::new();
-    match (&filter.rider, &filter.states[..]) {
-        (None, []) => places = select(db, "", &[], below, limit)?,
-        (Some(rider), []) => places = select(db, "rider = ? AND", &[rider], below, limit)?,
-        // One look into an index for each state: together they hold the page.
-        (None, states) => {
-            for state in states {
-                places.extend(select(db, "state = ? AND", &[&name(*state)], below, limit)?);
-            }
-        }
-        (Some(rider), states) => {
-            for state in states {
-                let of = "rider = ? AND state = ? AND";
-                places.extend(select(db, of, &[rider, &name(*state)], below, limit)?);
-            }
-        }
+    // One look into an index for each state: together they hold the page.
+    for state in states.iter().copied().map(name) {
+        places.extend(match &filter.rider {
+            Some(rider) => select(db, "rider = ? AND state = ? AND", &[rider, &state], below, limit)?,
+            None => select(db, "state = ? AND", &[&state], below, limit)?,
+        });
+    }
+    if states.is_empty() {
+        places = select(db, "", &[], below, limit)?;
     }
     places.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
     places.dedup();

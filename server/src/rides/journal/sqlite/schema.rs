@@ -14,11 +14,14 @@ const APPLICATION_ID: i64 = 0x5249_4445;
 /// How long SQLite waits for another connection, in milliseconds: a checkpoint that waits for a reader holds up appends.
 const PATIENCE_MS: u64 = 200;
 
+/// What the log may keep of the disk once it was moved into the file, in bytes.
+pub(super) const LOG_LIMIT: i64 = 8 << 20;
+
 /// Brings a file from one version of the schema to the next.
 type Migration = fn(&Transaction<'_>) -> Result<(), JournalError>;
 
-/// From version 0 to 1, and so on. Only ever added to.
-const MIGRATIONS: [Migration; 2] = [events, lists];
+/// From version 0 to 1, and so on. Only ever added to. Lists are made anew, whatever they were before.
+const MIGRATIONS: [Migration; 3] = [events, lists, lists];
 
 /// The truth: every event of every ride, in the order in which they were kept. `seq` is never given twice.
 fn events(tx: &Transaction<'_>) -> Result<(), JournalError> {
@@ -38,18 +41,19 @@ fn events(tx: &Transaction<'_>) -> Result<(), JournalError> {
     )?)
 }
 
-/// What lists of rides need.
+/// What lists of rides need, and no index more: each is a page of the log in every commit. A ride's place is the
+/// `seq` of its first event, by which it is found.
 fn lists(tx: &Transaction<'_>) -> Result<(), JournalError> {
     tx.execute_batch(
-        "CREATE TABLE rides (
+        "DROP TABLE IF EXISTS rides;
+         CREATE TABLE rides (
              place   INTEGER PRIMARY KEY,
-             id      TEXT NOT NULL UNIQUE,
+             id      TEXT NOT NULL,
              rider   TEXT NOT NULL,
              state   TEXT NOT NULL,
              version INTEGER NOT NULL
          ) STRICT;
-         CREATE INDEX rides_by_rider ON rides (rider, place);
-         CREATE INDEX rides_by_rider_and_state ON rides (rider, state, place);
+         CREATE INDEX rides_by_rider ON rides (rider, state, place);
          CREATE INDEX rides_by_state ON rides (state, place);",
     )?;
     projection::rebuild(tx)
@@ -64,6 +68,8 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "checkpoint_fullfsync", true)?;
     // The writer does it, because nobody hears when a checkpoint that comes by itself fails.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // The log is written over and over in place; what a long reader made it grow beyond that is given back.
+    db.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }

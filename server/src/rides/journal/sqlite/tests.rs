@@ -131,15 +131,23 @@ async fn a_later_schema_and_other_databases_are_refused() {
 
 #[tokio::test]
 async fn an_earlier_schema_is_brought_up_to_date() {
-    let dir = tempdir().expect("a temporary directory");
-    let epoch = filled(dir.path()).await;
-    by_hand(dir.path(), "DROP TABLE rides; PRAGMA user_version = 1");
-    assert!(matches!(upkeep::check(dir.path()), Err(OpenError::Older { found: 1, known: 2 })));
-    let journal = open(dir.path()).expect("migrates");
-    assert_eq!(journal.epoch(), epoch);
-    let page = journal.page(&Filter::default(), None, 10).await.expect("readable");
-    assert_eq!(page.iter().map(|placed| placed.ride.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
-    assert_eq!(page[1].ride.version, 2);
+    let first = "DROP TABLE rides; PRAGMA user_version = 1";
+    let second = "DROP TABLE rides;
+        CREATE TABLE rides (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, rider TEXT NOT NULL) STRICT;
+        CREATE INDEX rides_by_rider_and_state ON rides (rider, place);
+        PRAGMA user_version = 2";
+    for (version, schema) in [(1, first), (2, second)] {
+        let dir = tempdir().expect("a temporary directory");
+        let epoch = filled(dir.path()).await;
+        by_hand(dir.path(), schema);
+        let older = upkeep::check(dir.path()).expect_err("not what it knows");
+        assert!(matches!(older, OpenError::Older { found, known: 3 } if found == version), "{older}");
+        let journal = open(dir.path()).expect("migrates");
+        assert_eq!(journal.epoch(), epoch);
+        let page = journal.page(&Filter::default(), None, 10).await.expect("readable");
+        assert_eq!(page.iter().map(|placed| placed.ride.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(page[1].ride.version, 2);
+    }
 }
 
 /// L10
@@ -189,12 +197,13 @@ async fn the_log_is_moved_into_the_file_once_nobody_reads() {
         rides += 1;
         journal.append(&batch).await.expect("new");
     };
-    while size() < 6 << 20 {
+    let limit = schema::LOG_LIMIT as u64;
+    while size() < 2 * limit {
         fill().await;
     }
     assert_eq!(events(&snapshot), Ok(0), "a snapshot stays what it is");
     drop(snapshot);
-    while size() > 1 << 20 {
+    while size() > limit {
         fill().await;
     }
     assert_eq!(events(&reader), Ok(rides * 1000));

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use metrics::{gauge, histogram};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Row as Found, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{lock::Lock, row::Row};
+use super::{QUEUE, lock::Lock, row::Row};
 use crate::rides::journal::JournalError;
 
 pub(super) enum Input {
@@ -31,11 +31,17 @@ pub(super) enum Health {
     Closed,
 }
 
+/// The log of changes after a checkpoint.
+struct Log {
+    /// Someone reads it still: the next commit goes behind it.
+    kept: bool,
+    pages: i64,
+}
+
 pub(super) struct Writer {
     // Closed before the lock is given up.
     db: Connection,
     _lock: Lock,
-    group: usize,
     health: watch::Sender<Health>,
     /// Whether the last append was refused for want of room: said once, not at each try.
     full: bool,
@@ -49,19 +55,18 @@ impl Writer {
     pub(super) fn new(
         db: Connection,
         lock: Lock,
-        group: usize,
         checkpoint_every: i64,
         health: watch::Sender<Health>,
     ) -> Self {
         let checkpoint_at = checkpoint_every;
-        Self { db, _lock: lock, group, health, full: false, checkpoint_every, checkpoint_at }
+        Self { db, _lock: lock, health, full: false, checkpoint_every, checkpoint_at }
     }
 
     /// Writes until it is told to close, or nobody is left to tell it anything.
     pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
         let mut queued = Vec::new();
         let mut closing = None;
-        while closing.is_none() && inbox.blocking_recv_many(&mut queued, self.group) > 0 {
+        while closing.is_none() && inbox.blocking_recv_many(&mut queued, QUEUE) > 0 {
             let mut group = Vec::with_capacity(queued.len());
             for input in queued.drain(..) {
                 match input {
@@ -147,24 +152,28 @@ impl Writer {
     }
 
     fn checkpoint_if_due(&mut self) {
-        let Some(pages) = self.checkpoint("NOOP") else { return };
+        let Some(Log { pages, .. }) = self.checkpoint("NOOP") else { return };
         gauge!("rides_journal_log_pages").set(pages as f64);
         if pages >= self.checkpoint_at {
-            let left = self.checkpoint("TRUNCATE").unwrap_or(pages);
-            // Where someone reads, or there is no room, the log stays: not each commit has to try again.
+            // Where someone reads, or there is no room, the log grows: not each commit has to try again.
+            let left = match self.checkpoint("RESTART") {
+                Some(Log { kept: false, .. }) => 0,
+                _ => pages,
+            };
             self.checkpoint_at = left + self.checkpoint_every;
         }
     }
 
-    /// Moves the log into the file as `mode` has it: TRUNCATE all of it, NOOP nothing. The log's pages after
-    /// that; `None` when it fails.
-    fn checkpoint(&self, mode: &str) -> Option<i64> {
+    /// Moves the log into the file as `mode` has it: TRUNCATE so that no log is left, RESTART so that the next
+    /// commit writes it from its beginning, NOOP not at all. `None` when it fails.
+    fn checkpoint(&self, mode: &str) -> Option<Log> {
         if *self.health.borrow() != Health::Open {
             return None;
         }
         let pragma = format!("PRAGMA wal_checkpoint({mode})");
-        match self.db.query_row(&pragma, [], |row| row.get(1)).map_err(JournalError::from) {
-            Ok(pages) => return Some(pages),
+        let log = |row: &Found<'_>| Ok(Log { kept: row.get(0)?, pages: row.get(1)? });
+        match self.db.query_row(&pragma, [], log).map_err(JournalError::from) {
+            Ok(log) => return Some(log),
             Err(JournalError::Failed(why)) => self.fail(&why),
             Err(error) => tracing::warn!(%error, "the journal's log could not be moved into its file"),
         }
