@@ -5,7 +5,7 @@
 //! equator, 611 m in Helsinki), the lower 14 the place inside it. Formulas: OpenStreetMap wiki, "Slippy map
 //! tilenames".
 
-use std::f64::consts::PI;
+use std::{f64::consts::PI, ops::RangeInclusive};
 
 use crate::{
     geo::{Bounds, LatLng},
@@ -111,21 +111,48 @@ impl Cell {
 
     /// How many cells touch `bounds`.
     pub fn count_in(bounds: Bounds) -> u64 {
-        let (nw, se) = corners(bounds);
-        u64::from(se.x() - nw.x() + 1) * u64::from(se.y() - nw.y() + 1)
+        CellBox::of(bounds).count()
     }
 
     /// The cells that touch `bounds`, column by column. Ask [`Cell::count_in`] first: it may be a billion.
     pub fn all_in(bounds: Bounds) -> impl Iterator<Item = Self> {
-        let (nw, se) = corners(bounds);
-        (nw.x()..=se.x()).flat_map(move |x| (nw.y()..=se.y()).map(move |y| Self::at(x, y)))
+        CellBox::of(bounds).cells()
     }
 }
 
-/// The north-western and south-eastern cells of a box.
-fn corners(bounds: Bounds) -> (Cell, Cell) {
-    let (sw, ne) = (WorldPoint::of(bounds.south_west()), WorldPoint::of(bounds.north_east()));
-    (Cell::of(WorldPoint { x: sw.x, y: ne.y }), Cell::of(WorldPoint { x: ne.x, y: sw.y }))
+/// A rectangle of cells.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CellBox {
+    north_west: Cell,
+    south_east: Cell,
+}
+
+impl CellBox {
+    /// The cells that touch `bounds`.
+    pub fn of(bounds: Bounds) -> Self {
+        let (sw, ne) = (WorldPoint::of(bounds.south_west()), WorldPoint::of(bounds.north_east()));
+        Self {
+            north_west: Cell::of(WorldPoint { x: sw.x, y: ne.y }),
+            south_east: Cell::of(WorldPoint { x: ne.x, y: sw.y }),
+        }
+    }
+
+    /// How many cells it has.
+    pub fn count(self) -> u64 {
+        let Self { north_west: nw, south_east: se } = self;
+        u64::from(se.x() - nw.x() + 1) * u64::from(se.y() - nw.y() + 1)
+    }
+
+    /// Its columns from west to east. The cells of one have numbers in a row.
+    pub fn columns(self) -> impl Iterator<Item = RangeInclusive<Cell>> {
+        let Self { north_west: nw, south_east: se } = self;
+        (nw.x()..=se.x()).map(move |x| Cell::at(x, nw.y())..=Cell::at(x, se.y()))
+    }
+
+    /// Its cells in the order of their numbers.
+    pub fn cells(self) -> impl Iterator<Item = Cell> {
+        self.columns().flat_map(|column| (column.start().0..=column.end().0).map(Cell))
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -26,7 +27,7 @@ use crate::{
     data_dir::DataDir,
     dispatch,
     edge::{self, Contract, Health, Limits},
-    fanout::Fanout,
+    fanout::{Fanout, FanoutOptions},
     fleet::{Fleet, FleetOptions},
     rides::{
         Rides,
@@ -84,7 +85,13 @@ impl App {
         let (gone, cars_gone) = mpsc::channel(NEWS);
         let (opened, rides_opened) = mpsc::channel(NEWS);
         let (fleet, fleet_task) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
-        let (fanout, fanout_task) = Fanout::spawn(every_tick, tick);
+        let viewers = FanoutOptions {
+            tick,
+            viewer_timeout: config.viewer_timeout,
+            viewer_cars: config.viewer_cars,
+            viewer_bytes_per_second: NonZeroU32::new(config.viewer_bytes_per_second),
+        };
+        let (fanout, fanout_task) = Fanout::spawn(every_tick, viewers);
         let (rides, rides_task) = Rides::spawn(journal.clone(), opened).await?;
         let dispatching = dispatch::spawn(
             city.clone(),

@@ -80,6 +80,19 @@ pub struct Config {
     #[arg(long, env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = max_streams)]
     pub max_streams: u32,
 
+    /// A viewer of the map that reads nothing for so long is let go, in seconds from 1 to 600. Over HTTP/1.1 the kernel
+    /// does so itself after 25.
+    #[arg(long, env = "RIDES_VIEWER_TIMEOUT", default_value = "20", value_name = "SECONDS", value_parser = viewer_timeout)]
+    pub viewer_timeout: Duration,
+
+    /// Cars in a viewport above which it is told their number per map cell instead, up to 100000.
+    #[arg(long, env = "RIDES_VIEWER_CARS", default_value = "10000", value_name = "N", value_parser = viewer_cars)]
+    pub viewer_cars: usize,
+
+    /// The most that a viewer of the map is sent: above that it gets fewer, newer frames. 0: no ceiling.
+    #[arg(long, env = "RIDES_VIEWER_BYTES_PER_SECOND", default_value = "500000", value_name = "N")]
+    pub viewer_bytes_per_second: u32,
+
     /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub allow_origin: Vec<String>,
@@ -182,6 +195,14 @@ fn riders_per_minute(text: &str) -> Result<f64, String> {
 
 fn drain_timeout(text: &str) -> Result<Duration, String> {
     number(text, 0.0..=600.0).map(Duration::from_secs_f64)
+}
+
+fn viewer_timeout(text: &str) -> Result<Duration, String> {
+    number(text, 1.0..=600.0).map(Duration::from_secs_f64)
+}
+
+fn viewer_cars(text: &str) -> Result<usize, String> {
+    whole(text, 1..=100_000).map(|n| n as usize)
 }
 
 fn cars(text: &str) -> Result<u32, String> {
@@ -300,6 +321,8 @@ mod tests {
             ("--riders-per-minute", "-1", "0 to 100000"),
             ("--drain-timeout", "601", "0 to 600"),
             ("--max-streams", "0", "1 to 100000"),
+            ("--viewer-timeout", "0", "1 to 600"),
+            ("--viewer-cars", "0", "1 to 100000"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert_eq!(error.exit_code(), 2);

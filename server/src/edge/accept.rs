@@ -29,6 +29,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// the first.
 const SEND_BUFFER: usize = 64 * 1024;
 const STREAM_SEND_BUFFER: usize = 64 * 1024;
+/// Over HTTP/1.1, what a connection reads ahead, headers included, and what it gathers before it writes. A stream is not
+/// asked for more while so much of it waits, so that it has nothing old to send once the peer reads again.
+const CONNECTION_BUFFER: usize = 16 * 1024;
 /// Below this the kernel asks for more to send: the rest stays with us, where newer replaces older.
 #[cfg(target_os = "linux")]
 const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
@@ -136,7 +139,11 @@ async fn connection(stream: TcpStream, port: Router, limits: Limits, shutdown: C
 
 fn http(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.headers);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.headers)
+        .max_buf_size(CONNECTION_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())

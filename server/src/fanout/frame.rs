@@ -1,5 +1,5 @@
-//! Cells as bytes: each is one `cells` field of a `WatchFleetResponse`, complete with its key and length, so
-//! that strung together they are a message. Written by hand to go straight from cars to columns.
+//! Cells as bytes: each is one field of a `WatchFleetResponse`, complete with its key and length, so that strung
+//! together they are a message. Written by hand to go straight from cars to columns.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +10,23 @@ use prost::{
 };
 use rides_proto::{ids::CarNumber, tiles::Cell, v1};
 
+use super::Detail;
 use crate::positions::{CarDot, CarState};
+
+/// Length of what precedes a gRPC message: whether it is compressed, and its length.
+pub(super) const PREFIX: usize = 5;
 
 /// `WatchFleetResponse.cells`.
 const CELLS: u32 = 5;
+/// `WatchFleetResponse.densities`.
+const DENSITIES: u32 = 6;
 
-/// Fields of `CellFrame`.
+/// Fields of `CellFrame`; `CELL` is the same in `CellDensity`.
 mod field {
     pub(super) const CELL: u32 = 1;
     pub(super) const TICK: u32 = 2;
+    /// Of `CellDensity`.
+    pub(super) const COUNT: u32 = 2;
     pub(super) const SNAPSHOT: u32 = 3;
     pub(super) const CARS: u32 = 4;
     pub(super) const DX: u32 = 5;
@@ -42,6 +50,38 @@ pub(super) fn snapshot(cell: Cell, tick: u64, cars: &[CarDot]) -> Bytes {
     put_varint(&mut frame, field::SNAPSHOT, 1);
     put_cars(&mut frame, cell, cars);
     finish(&frame)
+}
+
+/// How many cars cells have. `None`: there are no cells.
+pub(super) fn densities(counts: impl Iterator<Item = (Cell, usize)>) -> Option<Bytes> {
+    let (mut out, mut density) = (BytesMut::new(), BytesMut::new());
+    for (cell, cars) in counts {
+        density.clear();
+        put_varint(&mut density, field::CELL, u64::from(cell.number()));
+        put_varint(&mut density, field::COUNT, cars as u64);
+        put_bytes(&mut out, DENSITIES, &density);
+    }
+    (!out.is_empty()).then(|| out.freeze())
+}
+
+/// What a stream tells from here on.
+pub(super) fn detail(detail: Detail) -> Bytes {
+    let detail = match detail {
+        Detail::Cars => v1::MapDetail::Cars,
+        Detail::Densities => v1::MapDetail::Densities,
+    };
+    v1::WatchFleetResponse { detail: detail.into(), ..Default::default() }.encode_to_vec().into()
+}
+
+/// A gRPC message of these fields, prefix and all.
+pub(super) fn message(fields: &[Bytes]) -> Bytes {
+    let length: usize = fields.iter().map(Bytes::len).sum();
+    let mut message = BytesMut::with_capacity(PREFIX + length);
+    message.put_u8(0);
+    // All cars there can be are far less than 4 GB.
+    message.put_u32(length as u32);
+    fields.iter().for_each(|field| message.put_slice(field));
+    message.freeze()
 }
 
 /// What every message has: the tick and its time.
@@ -69,11 +109,8 @@ fn start(cell: Cell, tick: u64) -> BytesMut {
 }
 
 fn finish(frame: &[u8]) -> Bytes {
-    let length = frame.len() as u64;
-    let mut out = BytesMut::with_capacity(1 + encoded_len_varint(length) + frame.len());
-    encode_key(CELLS, WireType::LengthDelimited, &mut out);
-    encode_varint(length, &mut out);
-    out.put_slice(frame);
+    let mut out = BytesMut::with_capacity(1 + encoded_len_varint(frame.len() as u64) + frame.len());
+    put_bytes(&mut out, CELLS, frame);
     out.freeze()
 }
 
@@ -98,6 +135,12 @@ fn put_column(out: &mut BytesMut, field: u32, values: impl Iterator<Item = u64> 
     for value in values {
         encode_varint(value, out);
     }
+}
+
+fn put_bytes(out: &mut BytesMut, field: u32, bytes: &[u8]) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(bytes.len() as u64, out);
+    out.put_slice(bytes);
 }
 
 fn put_varint(out: &mut BytesMut, field: u32, value: u64) {

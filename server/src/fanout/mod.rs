@@ -1,15 +1,25 @@
 //! The fan-out: the same city to any number of viewers, encoded once.
 //!
-//! [`board`] mirrors the fleet by map cell, [`frame`] turns a cell into bytes, [`viewer`] picks from the newest
-//! board what one viewport lacks. Viewers pull: nothing is queued for them, so that a slow one costs nothing
-//! and gets fewer, newer frames.
+//! [`board`] mirrors the fleet by map [`cell`], [`frame`] turns a cell into bytes, [`message`] strings together what
+//! one view lacks, once for all who lack the same. [`sight`] is the pure part of a [`viewer`]: it decides what to ask
+//! for, by [`detail`] and [`allowance`]. Viewers pull: nothing is queued for them, so that a slow one costs nothing
+//! and gets fewer, newer frames, and one that takes nothing at all loses its seat ([`attendance`]).
 
+mod allowance;
+mod attendance;
 mod board;
+mod cell;
+mod detail;
 mod frame;
+mod message;
+mod sight;
 mod task;
 mod viewer;
 
 pub use self::{
-    task::Fanout,
-    viewer::{Frame, MAX_CELLS, TooWide, Viewer},
+    board::Board,
+    detail::Detail,
+    message::{Have, InView},
+    task::{Fanout, FanoutOptions},
+    viewer::{Ended, MAX_CELLS, TooWide, Viewer},
 };

@@ -1,37 +1,80 @@
 //! The task that turns ticks into boards, and the handle that gives out viewers.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use rides_proto::{geo::Bounds, tiles::Cell};
+use metrics::{counter, describe_counter};
+use rides_proto::{
+    geo::Bounds,
+    tiles::{Cell, CellBox},
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::Instant,
 };
 use uuid::Uuid;
 
 use super::{
+    allowance::Allowance,
+    attendance::Attendance,
     board::Board,
-    frame,
-    viewer::{TooWide, Viewer},
+    sight::Sight,
+    viewer::{MAX_CELLS, TooWide, Viewer},
 };
 use crate::positions::FleetTick;
+
+const LET_GO: &str = "rides_viewers_let_go_total";
+
+/// Between two rounds past the viewers.
+const ROUND: Duration = Duration::from_secs(1);
+/// The time between two ticks counts as at most so many of them: while the process was stopped, nobody was slow.
+const LONGEST_STEP: u32 = 8;
+
+/// How the fan-out treats its viewers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FanoutOptions {
+    /// Time between ticks, as viewers are told.
+    pub tick: Duration,
+    /// A viewer that takes nothing for so long is let go.
+    pub viewer_timeout: Duration,
+    /// A viewport with more cars than this is told their number per cell.
+    pub viewer_cars: usize,
+    /// The most that one viewer is sent. `None`: no ceiling.
+    pub viewer_bytes_per_second: Option<NonZeroU32>,
+}
+
+impl Default for FanoutOptions {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(250),
+            viewer_timeout: Duration::from_secs(20),
+            viewer_cars: 10_000,
+            viewer_bytes_per_second: NonZeroU32::new(500_000),
+        }
+    }
+}
 
 /// The handle of the fan-out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fanout {
     boards: watch::Receiver<Arc<Board>>,
+    attendance: Arc<Attendance>,
     pub(super) epoch: Arc<str>,
-    opening: Bytes,
+    options: FanoutOptions,
 }
 
 impl Fanout {
     /// Starts the task that applies ticks, in a new epoch. It ends with `ticks`, and then so do all viewers.
-    pub fn spawn(ticks: mpsc::Receiver<FleetTick>, tick_interval: Duration) -> (Self, JoinHandle<()>) {
+    pub fn spawn(ticks: mpsc::Receiver<FleetTick>, options: FanoutOptions) -> (Self, JoinHandle<()>) {
+        describe_counter!(
+            LET_GO,
+            "Viewers of the fleet that were let go, for they took nothing for too long."
+        );
         let epoch = Uuid::new_v4().simple().to_string();
-        let opening = frame::opening(&epoch, tick_interval);
-        let (publish, boards) = watch::channel(Arc::new(Board::new()));
-        (Self { boards, epoch: epoch.into(), opening }, tokio::spawn(run(ticks, publish)))
+        let (publish, boards) = watch::channel(Arc::new(Board::new(&epoch, options.tick)));
+        let attendance = Arc::new(Attendance::new(options.viewer_timeout));
+        let task = tokio::spawn(run(ticks, publish, attendance.clone(), options.tick));
+        (Self { boards, attendance, epoch: epoch.into(), options }, task)
     }
 
     /// Opens a view. `cursors` say which tick of which cell the viewer has already, and mean something only
@@ -42,15 +85,37 @@ impl Fanout {
         cursors: HashMap<Cell, u64>,
         epoch: &str,
     ) -> Result<Viewer, TooWide> {
+        let view = CellBox::of(viewport);
+        let cells = view.count();
+        if cells > MAX_CELLS {
+            return Err(TooWide { cells });
+        }
         let cursors = if *epoch == *self.epoch { cursors } else { HashMap::new() };
-        Viewer::new(self.boards.clone(), self.opening.clone(), viewport, cursors)
+        let allowance = Allowance::new(self.options.viewer_bytes_per_second);
+        let sight = Sight::new(view, self.options.viewer_cars, cursors, allowance);
+        let seat = self.attendance.take_seat(self.boards.borrow().uptime);
+        Ok(Viewer::new(self.boards.clone(), seat, sight))
     }
 }
 
-async fn run(mut ticks: mpsc::Receiver<FleetTick>, publish: watch::Sender<Arc<Board>>) {
-    let mut board = Board::new();
+async fn run(
+    mut ticks: mpsc::Receiver<FleetTick>,
+    publish: watch::Sender<Arc<Board>>,
+    attendance: Arc<Attendance>,
+    tick_interval: Duration,
+) {
+    let mut board = publish.borrow().clone();
+    let mut ticked_at = Instant::now();
+    let mut round_at = ROUND;
     while let Some(tick) = ticks.recv().await {
-        board.apply(&tick);
-        publish.send_replace(Arc::new(board.clone()));
+        let now = Instant::now();
+        let uptime = board.uptime + (now - ticked_at).min(tick_interval * LONGEST_STEP);
+        ticked_at = now;
+        board = Arc::new(board.after(tick, uptime));
+        publish.send_replace(board.clone());
+        if uptime >= round_at {
+            round_at = uptime + ROUND;
+            counter!(LET_GO).increment(attendance.go_round(uptime) as u64);
+        }
     }
 }

@@ -1,25 +1,14 @@
-//! One viewer: a viewport, and how new its copy of it is.
+//! One viewer: pulls what its sight lacks of the newest board.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use rides_proto::{geo::Bounds, tiles::Cell};
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::sync::watch;
 
-use super::{board::Board, frame};
+use super::{attendance::Seat, board::Board, sight::Sight};
 
 /// The most cells one viewport may touch.
 pub const MAX_CELLS: u64 = 4096;
-
-/// A viewer to whom nothing was sent for this long gets a sign of life.
-const HEARTBEAT: Duration = Duration::from_secs(4);
 
 /// The viewport touches more than [`MAX_CELLS`] cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -29,104 +18,43 @@ pub struct TooWide {
     pub cells: u64,
 }
 
-/// One message for one viewer: the slices of a serialized `WatchFleetResponse`, shared with other viewers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Frame(pub Vec<Bytes>);
+/// Why there are no more messages for a viewer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Ended {
+    /// The fan-out has ended.
+    #[error("the fan-out has ended")]
+    Closed,
+    /// It took none for too long.
+    #[error("the viewer took nothing for too long")]
+    TooSlow,
+}
 
-/// The stream of frames of one viewport. Takes what is newest when it is asked, and keeps nothing in between.
+/// The stream of messages of one viewport. Takes what is newest when it is asked, and keeps nothing in between.
 #[derive(Debug)]
 pub struct Viewer {
     boards: watch::Receiver<Arc<Board>>,
-    viewport: Bounds,
-    seen: Seen,
-    heartbeat_at: Instant,
-}
-
-/// What the viewer has of the cells in view.
-#[derive(Debug)]
-enum Seen {
-    /// Nothing was sent yet.
-    Nothing {
-        /// How the first message starts.
-        opening: Bytes,
-        /// What an earlier stream left.
-        cursors: HashMap<Cell, u64>,
-    },
-    /// All of them as of this tick.
-    Tick(u64),
+    seat: Arc<Seat>,
+    sight: Sight,
 }
 
 impl Viewer {
-    pub(super) fn new(
-        boards: watch::Receiver<Arc<Board>>,
-        opening: Bytes,
-        viewport: Bounds,
-        cursors: HashMap<Cell, u64>,
-    ) -> Result<Self, TooWide> {
-        let cells = Cell::count_in(viewport);
-        if cells > MAX_CELLS {
-            return Err(TooWide { cells });
-        }
-        let seen = Seen::Nothing { opening, cursors };
-        Ok(Self { boards, viewport, seen, heartbeat_at: Instant::now() + HEARTBEAT })
+    pub(super) fn new(boards: watch::Receiver<Arc<Board>>, seat: Arc<Seat>, sight: Sight) -> Self {
+        Self { boards, seat, sight }
     }
 
-    /// The next frame with something to say: the first as soon as there is a tick, then when anything in view
-    /// changed, and a bare one after 4 s in which nothing did. `None`: the fan-out has ended. May be dropped
-    /// and called again without losing anything.
-    pub async fn next(&mut self) -> Option<Frame> {
+    /// The next message with something to say, prefix and all: the first as soon as there is a tick, then when
+    /// anything in view changed, and a bare one after 4 s in which nothing did. Viewers who lack the same get the
+    /// same bytes. May be dropped and called again without losing anything.
+    pub async fn next(&mut self) -> Result<Bytes, Ended> {
         loop {
-            let board = match self.seen {
-                Seen::Nothing { .. } => self.newer_board().await?,
-                Seen::Tick(_) => match timeout_at(self.heartbeat_at, self.newer_board()).await {
-                    Ok(board) => board?,
-                    Err(_) => return Some(self.heartbeat()),
-                },
-            };
-            let frame = self.frame(&board);
-            if frame.0.len() > 1 {
-                self.heartbeat_at = Instant::now() + HEARTBEAT;
-                return Some(frame);
+            self.boards.changed().await.map_err(|_| Ended::Closed)?;
+            let board = Arc::clone(&self.boards.borrow_and_update());
+            if !self.seat.is_kept(board.uptime) {
+                return Err(Ended::TooSlow);
             }
-        }
-    }
-
-    /// The newest board, once there is one that was not looked at.
-    async fn newer_board(&mut self) -> Option<Arc<Board>> {
-        let seen = self.seen.tick();
-        let newer = self.boards.wait_for(|board| board.tick > seen).await;
-        newer.ok().map(|board| Arc::clone(&board))
-    }
-
-    /// What is lacking of `board`, after which nothing of it is.
-    fn frame(&mut self, board: &Board) -> Frame {
-        let mut slices = vec![board.stamp.clone()];
-        match std::mem::replace(&mut self.seen, Seen::Tick(board.tick)) {
-            Seen::Nothing { opening, cursors } => {
-                slices.push(opening);
-                slices.extend(
-                    Cell::all_in(self.viewport)
-                        .filter_map(|cell| board.lacking(cell, cursors.get(&cell).copied())),
-                );
+            if let Some(message) = self.sight.look(&board) {
+                return Ok(message);
             }
-            Seen::Tick(tick) => {
-                slices.extend(Cell::all_in(self.viewport).filter_map(|cell| board.lacking(cell, Some(tick))));
-            }
-        }
-        Frame(slices)
-    }
-
-    fn heartbeat(&mut self) -> Frame {
-        self.heartbeat_at = Instant::now() + HEARTBEAT;
-        Frame(vec![frame::stamp(self.seen.tick(), SystemTime::now())])
-    }
-}
-
-impl Seen {
-    fn tick(&self) -> u64 {
-        match self {
-            Self::Nothing { .. } => 0,
-            Self::Tick(tick) => *tick,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `rides.v1.Fleet` as one service.
 //!
-//! Written out instead of generated because Watch does not encode messages: its frames are bytes already,
-//! shared by all viewers, and the generated server knows only one codec for both RPCs.
+//! Written out instead of generated because Watch does not encode messages: they are bytes already, shared by all
+//! viewers.
 
 use std::{
     convert::Infallible,
@@ -18,31 +18,26 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{BoxError, Service};
 
-use super::{
-    drive::Drive,
-    watch_fleet::{FrameCodec, WatchFleet},
-};
+use super::{drive::Drive, watch_fleet::watch_fleet};
 use crate::{fanout::Fanout, fleet::Fleet, rides::Rides};
 
 const WATCH: &str = "/rides.v1.Fleet/Watch";
 const DRIVE: &str = "/rides.v1.Fleet/Drive";
 
-/// Room for 4,096 cursors of 18 bytes at most.
-const MAX_WATCH_REQUEST: usize = 96 * 1024;
 /// No message of a driver is near as long as this.
 const MAX_DRIVE_REQUEST: usize = 8 * 1024;
 
 /// Serves the whole of `rides.v1.Fleet`; add it to the routes like a generated server.
 #[derive(Clone)]
 pub struct FleetService {
-    watch: WatchFleet,
+    fanout: Fanout,
     drive: Drive,
 }
 
 impl FleetService {
     /// A service over the parts that do the work.
     pub fn new(fleet: Fleet, fanout: Fanout, rides: Rides) -> Self {
-        Self { watch: WatchFleet::new(fanout), drive: Drive::new(fleet, rides) }
+        Self { fanout, drive: Drive::new(fleet, rides) }
     }
 }
 
@@ -64,13 +59,10 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let Self { watch, drive } = self.clone();
+        let Self { fanout, drive } = self.clone();
         async move {
             Ok(match request.uri().path() {
-                WATCH => {
-                    let mut grpc = Grpc::new(FrameCodec).max_decoding_message_size(MAX_WATCH_REQUEST);
-                    grpc.server_streaming(watch, request).await
-                }
+                WATCH => watch_fleet(&fanout, request).await,
                 DRIVE => {
                     let codec = ProstCodec::default();
                     let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_DRIVE_REQUEST);

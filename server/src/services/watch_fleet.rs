@@ -1,70 +1,104 @@
-//! `Fleet.Watch`: a viewport in, frames out, byte for byte as the fan-out made them.
+//! `Fleet.Watch`: a viewport in, messages out, byte for byte as the fan-out made them.
 
 use std::collections::HashMap;
 
-use bytes::BufMut as _;
 use futures_util::{
-    Stream, StreamExt as _,
     future::{Ready, ready},
-    stream::{self, BoxStream},
+    stream,
 };
+use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use rides_proto::{convert::BadBounds, geo::Bounds, tiles::Cell, v1};
 use tonic::{
-    Request, Response, Status,
-    codec::{BufferSettings, Codec, EncodeBuf, Encoder},
-    server::ServerStreamingService,
+    Code, Request, Response, Status,
+    body::Body,
+    server::{Grpc, ServerStreamingService},
 };
-use tonic_prost::{ProstCodec, ProstDecoder};
+use tonic_prost::ProstCodec;
+use tower::BoxError;
 
 use super::{fields, status};
-use crate::fanout::{Fanout, Frame, MAX_CELLS, Viewer};
+use crate::fanout::{Ended, Fanout, MAX_CELLS, Viewer};
 
-/// What a stream's buffer starts with and grows by. Each viewer holds one, so it is small.
-const BUFFER: usize = 1024;
-/// A frame that is ready goes out without waiting to be joined by another.
-const YIELD_AT: usize = 1;
+/// Room for 4,096 cursors of 18 bytes at most.
+const MAX_REQUEST: usize = 96 * 1024;
 
-/// The handler of `Fleet.Watch`.
-#[derive(Clone, Debug)]
-pub(super) struct WatchFleet {
-    fanout: Fanout,
-}
-
-impl WatchFleet {
-    /// A handler that shows what `fanout` has.
-    pub(super) fn new(fanout: Fanout) -> Self {
-        Self { fanout }
-    }
-
-    fn open(&self, request: &v1::WatchFleetRequest) -> Result<Viewer, Status> {
-        let viewport = request.viewport.ok_or_else(|| status::invalid("viewport", "must be set"))?;
-        let viewport = Bounds::try_from(viewport).map_err(|bad| match bad {
-            BadBounds::Corner(why) => status::not_on_earth("viewport", why),
-            BadBounds::InsideOut => status::invalid("viewport", bad.to_string()),
-        })?;
-        fields::epoch("epoch", &request.epoch)?;
-        let cursors = cursors(&request.cursors)?;
-        self.fanout
-            .watch(viewport, cursors, &request.epoch)
-            .map_err(|wide| status::invalid("viewport", wide.to_string()))
+/// Serves one call of `Fleet.Watch`.
+///
+/// tonic reads the request and answers what is wrong with it. The messages of the answer go past its encoder,
+/// which would copy each into a buffer of this stream's own: the body hands them out as they are, shared.
+pub(super) async fn watch_fleet<B>(fanout: &Fanout, request: http::Request<B>) -> http::Response<Body>
+where
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    let mut viewer = None;
+    let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(MAX_REQUEST);
+    let response = grpc.server_streaming(Opening { fanout, viewer: &mut viewer }, request).await;
+    match viewer {
+        Some(viewer) => response.map(|_empty| messages(viewer)),
+        None => response,
     }
 }
 
-impl ServerStreamingService<v1::WatchFleetRequest> for WatchFleet {
-    type Response = Frame;
-    type ResponseStream = BoxStream<'static, Result<Frame, Status>>;
+/// What tonic calls with the request: opens the viewer, and leaves it with the caller.
+struct Opening<'a> {
+    fanout: &'a Fanout,
+    viewer: &'a mut Option<Viewer>,
+}
+
+impl ServerStreamingService<v1::WatchFleetRequest> for Opening<'_> {
+    type Response = v1::WatchFleetResponse;
+    type ResponseStream = stream::Empty<Result<v1::WatchFleetResponse, Status>>;
     type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<v1::WatchFleetRequest>) -> Self::Future {
-        ready(self.open(request.get_ref()).map(|viewer| Response::new(frames(viewer).boxed())))
+        ready(open(self.fanout, request.get_ref()).map(|viewer| {
+            *self.viewer = Some(viewer);
+            Response::new(stream::empty())
+        }))
     }
 }
 
-/// Frames for as long as there are any; a stream that ends says why.
-fn frames(viewer: Viewer) -> impl Stream<Item = Result<Frame, Status>> {
-    stream::unfold(viewer, |mut viewer| async move { Some((viewer.next().await?, viewer)) })
-        .map(Ok)
-        .chain(stream::once(async { Err(status::going_down()) }))
+fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<Viewer, Status> {
+    let viewport = request.viewport.ok_or_else(|| status::invalid("viewport", "must be set"))?;
+    let viewport = Bounds::try_from(viewport).map_err(|bad| match bad {
+        BadBounds::Corner(why) => status::not_on_earth("viewport", why),
+        BadBounds::InsideOut => status::invalid("viewport", bad.to_string()),
+    })?;
+    fields::epoch("epoch", &request.epoch)?;
+    let cursors = cursors(&request.cursors)?;
+    fanout
+        .watch(viewport, cursors, &request.epoch)
+        .map_err(|wide| status::invalid("viewport", wide.to_string()))
+}
+
+/// Messages for as long as there are any, and then the status that says why there are no more.
+fn messages(viewer: Viewer) -> Body {
+    let frames = stream::unfold(Some(viewer), |viewer| async {
+        let mut viewer = viewer?;
+        Some(match viewer.next().await {
+            Ok(message) => (Ok(Frame::data(message)), Some(viewer)),
+            Err(why) => (trailers(&ended(why)).map(Frame::trailers), None),
+        })
+    });
+    Body::new(StreamBody::new(frames))
+}
+
+fn ended(why: Ended) -> Status {
+    match why {
+        Ended::Closed => status::going_down(),
+        Ended::TooSlow => {
+            status::with_reason(Code::ResourceExhausted, "VIEWER_TOO_SLOW", format!("{why}; come again"))
+        }
+    }
+}
+
+fn trailers(status: &Status) -> Result<HeaderMap, Status> {
+    let mut trailers = HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(trailers)
 }
 
 fn cursors(cursors: &[v1::CellCursor]) -> Result<HashMap<Cell, u64>, Status> {
@@ -77,45 +111,4 @@ fn cursors(cursors: &[v1::CellCursor]) -> Result<HashMap<Cell, u64>, Status> {
         Ok((cell, cursor.tick))
     };
     cursors.iter().enumerate().map(cursor).collect()
-}
-
-/// Reads requests as prost does, and writes frames as they are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FrameCodec;
-
-/// Strings the slices of a frame together, which makes them one protobuf message.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FrameEncoder;
-
-impl Codec for FrameCodec {
-    type Encode = Frame;
-    type Decode = v1::WatchFleetRequest;
-    type Encoder = FrameEncoder;
-    type Decoder = ProstDecoder<v1::WatchFleetRequest>;
-
-    fn encoder(&mut self) -> Self::Encoder {
-        FrameEncoder
-    }
-
-    fn decoder(&mut self) -> Self::Decoder {
-        // Only the decoder is taken of it: what it would encode does not matter.
-        ProstCodec::<v1::WatchFleetResponse, _>::default().decoder()
-    }
-}
-
-impl Encoder for FrameEncoder {
-    type Item = Frame;
-    type Error = Status;
-
-    fn encode(&mut self, frame: Frame, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.reserve(frame.0.iter().map(bytes::Bytes::len).sum());
-        for slice in frame.0 {
-            out.put(slice);
-        }
-        Ok(())
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(BUFFER, YIELD_AT)
-    }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use rides_proto::{
     tiles::Cell,
-    v1::{self, CarState, Location},
+    v1::{self, CarState, Location, MapDetail},
 };
 use tonic::Status;
 
@@ -28,6 +28,9 @@ pub(crate) struct Viewer {
     pub(crate) cars: BTreeMap<u32, Dot>,
     /// The tick of each cell.
     pub(crate) cells: BTreeMap<u32, u64>,
+    /// How many cars each cell has, where there are too many to show.
+    pub(crate) counts: BTreeMap<u32, u32>,
+    pub(crate) detail: MapDetail,
     frames: Messages<v1::WatchFleetResponse>,
     tick: u64,
 }
@@ -64,7 +67,15 @@ impl Viewer {
         let interval = first.tick_interval.as_ref().unwrap();
         assert_eq!((interval.seconds, interval.nanos), (0, 250_000_000));
         let epoch = first.epoch.clone();
-        let mut viewer = Self { epoch, cars: BTreeMap::new(), cells: BTreeMap::new(), frames, tick: 0 };
+        let mut viewer = Self {
+            epoch,
+            cars: BTreeMap::new(),
+            cells: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            detail: MapDetail::Unspecified,
+            frames,
+            tick: 0,
+        };
         viewer.apply(&first);
         viewer
     }
@@ -105,9 +116,30 @@ impl Viewer {
         self.tick = frame.tick;
         let time = SystemTime::try_from(frame.time.unwrap()).unwrap();
         assert!(time <= SystemTime::now());
+        if frame.detail() != MapDetail::Unspecified {
+            self.detail = frame.detail();
+            self.cars.clear();
+            self.cells.clear();
+            self.counts.clear();
+        }
+        assert!(frame.cells.is_empty() || self.detail == MapDetail::Cars);
+        assert!(frame.densities.is_empty() || self.detail == MapDetail::Densities);
         for cell in &frame.cells {
             self.apply_cell(cell);
         }
+        for density in &frame.densities {
+            self.counts.insert(density.cell, density.cars);
+        }
+    }
+
+    /// Applies frames until so many cars are counted.
+    pub(crate) async fn until_counted(&mut self, cars: u32) {
+        let frames = async {
+            while self.counts.values().sum::<u32>() != cars {
+                self.next().await;
+            }
+        };
+        soon("the count", frames).await;
     }
 
     fn apply_cell(&mut self, frame: &v1::CellFrame) {

@@ -72,8 +72,22 @@ impl Http {
         addr: SocketAddr,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Self {
-        let executor = TokioExecutor::new();
-        let (sender, connection) = http2::handshake(executor, TokioIo::new(stream)).await.unwrap();
+        Self::h2_by(&http2::Builder::new(TokioExecutor::new()), addr, stream).await
+    }
+
+    /// HTTP/2 with room for so many bytes of each stream that nobody has read yet.
+    pub(crate) async fn h2_with_window(addr: SocketAddr, bytes: u32) -> Self {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(bytes);
+        Self::h2_by(&builder, addr, TcpStream::connect(addr).await.unwrap()).await
+    }
+
+    async fn h2_by(
+        builder: &http2::Builder<TokioExecutor>,
+        addr: SocketAddr,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self { addr, sender: Sender::H2(sender) }
     }

@@ -119,6 +119,18 @@ impl Server {
         self
     }
 
+    /// How long a viewer may take nothing.
+    pub(crate) fn letting_viewers_go_after(mut self, timeout: Duration) -> Self {
+        self.config.viewer_timeout = timeout;
+        self
+    }
+
+    /// Above how many cars a viewer is told their number only.
+    pub(crate) fn counting_cars_above(mut self, cars: usize) -> Self {
+        self.config.viewer_cars = cars;
+        self
+    }
+
     pub(crate) fn draining_for(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = timeout;
         self

@@ -17,6 +17,7 @@ use tonic_types::StatusExt as _;
 
 use super::*;
 use crate::{
+    fanout::FanoutOptions,
     fleet::{FleetOptions, Report},
     rides::journal::MemoryJournal,
 };
@@ -38,7 +39,8 @@ pub(in crate::services) async fn bench() -> Bench {
     let (opened_sender, opened) = mpsc::channel(16);
     let options = FleetOptions { tick: Duration::from_millis(20), ..Default::default() };
     let (fleet, _) = Fleet::spawn(options, ticks, gone_sender);
-    let (fanout, fanout_task) = Fanout::spawn(tick_receiver, options.tick);
+    let (fanout, fanout_task) =
+        Fanout::spawn(tick_receiver, FanoutOptions { tick: options.tick, ..FanoutOptions::default() });
     let journal = Arc::new(MemoryJournal::new());
     let (rides, _) = Rides::spawn(journal, opened_sender).await.expect("an empty journal");
 
