@@ -32,6 +32,9 @@ const MAX_WATCH_REQUEST: usize = 96 * 1024;
 /// No message of a driver is near as long as this.
 const MAX_DRIVE_REQUEST: usize = 8 * 1024;
 
+/// The largest request message of each method, in bytes.
+pub const LARGEST_REQUESTS: [(&str, usize); 2] = [(WATCH, MAX_WATCH_REQUEST), (DRIVE, MAX_DRIVE_REQUEST)];
+
 /// Serves the whole of `rides.v1.Fleet`; add it to the routes like a generated server.
 #[derive(Clone)]
 pub struct FleetService {
