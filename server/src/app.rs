@@ -33,7 +33,12 @@ use crate::{
         Rides,
         journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
     },
-    services::{city::CityService, fleet::FleetService, rides::RidesService, sessions::SessionsService},
+    services::{
+        city::CityService,
+        fleet::{FleetService, LARGEST_REQUESTS as FLEET_LIMITS},
+        rides::RidesService,
+        sessions::SessionsService,
+    },
     sessions::{Keys, Sessions},
     sim::{self, SimOptions},
     telemetry,
@@ -41,8 +46,6 @@ use crate::{
 
 /// Where `trunk build` puts the page.
 const BUILT_PAGE: &str = "dist";
-/// The largest request message. The contract has none that comes near.
-const LARGEST_REQUEST: usize = 64 * 1024;
 /// Ticks that may wait for the fan-out before the fleet adds changes up instead.
 const TICKS: usize = 4;
 /// How long the journal may take to close.
@@ -102,25 +105,19 @@ impl App {
             config.dispatch,
         );
 
-        let contract = Arc::new(Contract::new(&[
-            rides_proto::FILE_DESCRIPTOR_SET,
-            tonic_health::pb::FILE_DESCRIPTOR_SET,
-            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-        ])?);
+        let largest = config.limits.message;
+        let contract = Arc::new(contract(largest)?);
         let (health, health_service) = Health::new(contract.clone());
 
         let sessions = Arc::new(Sessions::new(Keys::generate()));
         let sessions_service =
-            SessionsServer::new(SessionsService::new(sessions)).max_decoding_message_size(LARGEST_REQUEST);
+            SessionsServer::new(SessionsService::new(sessions)).max_decoding_message_size(largest);
 
         let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone());
         let services = Routes::new(sessions_service)
-            .add_service(RidesServer::new(rides_service).max_decoding_message_size(LARGEST_REQUEST))
+            .add_service(RidesServer::new(rides_service).max_decoding_message_size(largest))
             .add_service(FleetService::new(fleet, fanout, rides))
-            .add_service(
-                CityServer::new(CityService::new(city.clone())).max_decoding_message_size(LARGEST_REQUEST),
-            )
+            .add_service(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
@@ -133,17 +130,13 @@ impl App {
                 allow_origins: config.allow_origin,
                 health: health.clone(),
                 contract,
+                limits: config.limits.clone(),
                 figures: telemetry::metrics(),
                 shutdown: shutdown.clone(),
             },
         )?;
-        let closing = CLOSING.min(config.drain_timeout / 2);
-        let limits = Limits {
-            connections: config.max_connections,
-            streams: config.max_streams,
-            drain: config.drain_timeout - closing,
-            ..Limits::default()
-        };
+        let closing = CLOSING.min(config.limits.drain / 2);
+        let limits = Limits { drain: config.limits.drain - closing, ..config.limits };
         Ok(Self {
             listener,
             addr,
@@ -256,6 +249,18 @@ async fn listen(addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
     let addr = listener.local_addr().context("the listener has no address")?;
     Ok((listener, addr))
+}
+
+/// What is on the port, with request messages of up to `largest` bytes but where a service says otherwise.
+fn contract(largest: usize) -> anyhow::Result<Contract> {
+    let descriptor_sets = [
+        rides_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let contract = Contract::new(&descriptor_sets, largest)?;
+    Ok(FLEET_LIMITS.iter().fold(contract, |contract, &(path, largest)| contract.with_largest(path, largest)))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

@@ -8,8 +8,8 @@ use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    data_dir::DataDir, dispatch::DispatchOptions, fleet::FleetOptions, rides::journal::sqlite::SqliteOptions,
-    sim,
+    data_dir::DataDir, dispatch::DispatchOptions, edge::Limits, fleet::FleetOptions,
+    rides::journal::sqlite::SqliteOptions, sim,
 };
 
 /// A live ride-hailing board over gRPC and gRPC-Web, on one port.
@@ -68,18 +68,6 @@ pub struct Config {
     #[command(flatten)]
     pub sim: SimOptions,
 
-    /// How long calls in progress may take to end at shutdown, in seconds up to 600.
-    #[arg(long, env = "RIDES_DRAIN_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = drain_timeout)]
-    pub drain_timeout: Duration,
-
-    /// Connections at a time. More wait until one ends.
-    #[arg(long, env = "RIDES_MAX_CONNECTIONS", default_value = "10000", value_name = "N", value_parser = max_connections)]
-    pub max_connections: usize,
-
-    /// Calls at a time on one HTTP/2 connection.
-    #[arg(long, env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = max_streams)]
-    pub max_streams: u32,
-
     /// A viewer of the map that reads nothing for so long is let go, in seconds from 1 to 600. Over HTTP/1.1 the kernel
     /// does so itself after 25.
     #[arg(long, env = "RIDES_VIEWER_TIMEOUT", default_value = "20", value_name = "SECONDS", value_parser = viewer_timeout)]
@@ -96,6 +84,10 @@ pub struct Config {
     /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub allow_origin: Vec<String>,
+
+    /// How much anybody may take.
+    #[command(flatten)]
+    pub limits: Limits,
 
     /// How the journal in the data directory is kept. No flag: nothing else is as safe.
     #[arg(skip)]
@@ -193,10 +185,6 @@ fn riders_per_minute(text: &str) -> Result<f64, String> {
     number(text, 0.0..=100_000.0)
 }
 
-fn drain_timeout(text: &str) -> Result<Duration, String> {
-    number(text, 0.0..=600.0).map(Duration::from_secs_f64)
-}
-
 fn viewer_timeout(text: &str) -> Result<Duration, String> {
     number(text, 1.0..=600.0).map(Duration::from_secs_f64)
 }
@@ -207,14 +195,6 @@ fn viewer_cars(text: &str) -> Result<usize, String> {
 
 fn cars(text: &str) -> Result<u32, String> {
     whole(text, 0..=100_000)
-}
-
-fn max_streams(text: &str) -> Result<u32, String> {
-    whole(text, 1..=100_000)
-}
-
-fn max_connections(text: &str) -> Result<usize, String> {
-    whole(text, 1..=1_000_000).map(|n| n as usize)
 }
 
 /// NaN lies in no range, and the ranges are finite, so infinities are out too.
@@ -283,7 +263,7 @@ mod tests {
         let cli = parse(&[]).unwrap();
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(cli.serve.drain_timeout, Duration::from_secs(10));
+        assert_eq!(cli.serve.limits, Limits::default());
         assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 20.0, sim_speed: 1.0, seed: 1 });
         assert_eq!(cli.serve.tick, 4.0);
     }
@@ -320,9 +300,12 @@ mod tests {
             ("--riders-per-minute", "inf", "0 to 100000"),
             ("--riders-per-minute", "-1", "0 to 100000"),
             ("--drain-timeout", "601", "0 to 600"),
-            ("--max-streams", "0", "1 to 100000"),
             ("--viewer-timeout", "0", "1 to 600"),
             ("--viewer-cars", "0", "1 to 100000"),
+            ("--max-streams", "0", "1..=100000"),
+            ("--max-message-size", "1023", "1024 to 4194304"),
+            ("--idle-timeout", "0", "0.1 to 86400"),
+            ("--max-calls-per-second", "0", "1 to 1000000"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert_eq!(error.exit_code(), 2);

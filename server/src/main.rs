@@ -45,6 +45,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    open_many_files();
     let stop = Stop::listen().context("cannot listen for signals")?;
     let mut stopped = pin!(stop.first());
     let app = unless_stopped(App::build(config), stopped.as_mut()).await?;
@@ -65,6 +67,14 @@ async fn simulate(config: SimConfig) -> anyhow::Result<()> {
     };
     let (simulated, ()) = tokio::join!(sim::run(&url, &fleet, &city, shutdown.clone()), stopping);
     Ok(simulated?)
+}
+
+/// A connection is a file, and systems commonly allow a thousand unless asked for more.
+#[cfg(unix)]
+fn open_many_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the system's limit on open files stays: it limits connections");
+    }
 }
 
 /// What loads before there is anything to end in good order. It has threads that nothing can cancel, so a

@@ -49,7 +49,7 @@ struct Call {
 impl Call {
     /// Paths that are no method's share a name, so that nobody can fill the memory with them.
     fn open(contract: &Contract, path: &str) -> Self {
-        let method = if contract.has_path(path) { path.trim_start_matches('/') } else { "unknown" };
+        let method = if contract.method(path).is_some() { path.trim_start_matches('/') } else { "unknown" };
         gauge!(OPEN_RPCS, "method" => method.to_owned()).increment(1.0);
         Self { method: method.to_owned(), code: Code::Cancelled }
     }

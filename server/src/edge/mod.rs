@@ -2,27 +2,38 @@
 //!
 //! A request passes, from the outside in:
 //!
-//! 1. `accept`: the connection, its limits and its end;
+//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
 //! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, `metrics`, panics, `calls` (deadlines and drain), the service.
+//! 4. for calls: gRPC-Web framing, `metrics`, panics, `admission` (who is let in), `calls` (deadlines and drain),
+//!    `messages` (what the client sends), the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
 //! reaches the client in the framing the client speaks.
 
 mod accept;
+mod admission;
 mod calls;
+mod connection;
 mod content_type;
 mod contract;
 mod csp;
 mod deadline;
 mod ending;
+mod frames;
 mod health;
+mod limits;
+mod messages;
+mod metadata;
 mod metrics;
 mod origins;
 mod pages;
 mod patience;
+mod peer;
 mod route;
+mod status;
+mod tally;
+mod text;
 
 use std::{any::Any, path::PathBuf, sync::Arc};
 
@@ -33,10 +44,13 @@ use tonic::Status;
 use tonic_web::GrpcWebLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::admission::Admission;
 pub use self::{
-    accept::{Limits, serve},
-    contract::Contract,
+    accept::serve,
+    contract::{Contract, Kind, Method},
     health::Health,
+    limits::Limits,
+    peer::Peer,
 };
 
 /// What the port needs to know besides the services.
@@ -47,8 +61,10 @@ pub struct Options {
     pub allow_origins: Vec<String>,
     /// Answers the probes.
     pub health: Health,
-    /// What is served: to name calls in the figures, and to know uploads.
+    /// What is served: how much comes in a call, how long it may take, and its name in the figures.
     pub contract: Arc<Contract>,
+    /// How much anybody may take.
+    pub limits: Limits,
     /// What `/metrics` shows.
     pub figures: PrometheusHandle,
     /// Cancelled when the server is to end: streams end then, and new calls are refused, with UNAVAILABLE.
@@ -60,8 +76,16 @@ pub struct Options {
 /// Fails if an allowed origin is not one.
 pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
     let bounds = calls::Bounds { shutdown: options.shutdown, contract: Arc::clone(&options.contract) };
+    let terms = messages::Terms {
+        contract: Arc::clone(&options.contract),
+        patience: options.limits.body_timeout,
+        per_second: options.limits.messages_per_second,
+    };
+    let admission = Arc::new(Admission::new(&options.limits));
     let calls = services
+        .layer(middleware::from_fn_with_state(terms, messages::check))
         .layer(middleware::from_fn_with_state(bounds, calls::bound))
+        .layer(middleware::from_fn_with_state(admission, admission::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(options.contract, metrics::count))
         .layer(GrpcWebLayer::new());

@@ -3,8 +3,6 @@
 //! The content type decides, on both HTTP versions: tonic by itself would run a `text/plain` POST over
 //! HTTP/2, which any page on the web can send without asking first.
 
-use std::time::Duration;
-
 use axum::{
     Router,
     body::Body,
@@ -13,17 +11,16 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{
-    Method, StatusCode, Version,
-    header::{ALLOW, CONTENT_TYPE},
+    HeaderValue, Method, StatusCode, Version,
+    header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
 use tonic::Status;
 use tower::ServiceExt as _;
-use tower_http::timeout::TimeoutBody;
 
-use super::content_type::{CallType, Framing};
-
-/// How long a browser's request may pause before it is complete. It has sent all of it when the call begins.
-const WEB_REQUEST_PAUSE: Duration = Duration::from_secs(30);
+use super::{
+    content_type::{CallType, Framing},
+    text,
+};
 
 /// Where a request belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,16 +46,12 @@ pub(super) async fn divert(State(calls): State<Router>, request: Request, next: 
             response.headers_mut().insert(CONTENT_TYPE, framing.content_type());
             response
         }
-        Destination::NeedsHttp2 => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "application/grpc needs HTTP/2. Over HTTP/1.1, call with application/grpc-web+proto.\n",
-        )
-            .into_response(),
-        Destination::NotACall => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "A call's content type is application/grpc or application/grpc-web+proto.\n",
-        )
-            .into_response(),
+        Destination::NeedsHttp2 => {
+            unsupported("application/grpc needs HTTP/2: over HTTP/1.1, call with application/grpc-web+proto")
+        }
+        Destination::NotACall => {
+            unsupported("a call's content type is application/grpc or application/grpc-web+proto")
+        }
         Destination::WrongMethod => {
             (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], "Calls are made with POST.\n").into_response()
         }
@@ -97,25 +90,35 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The request as the gRPC-Web layer knows it: that one compares content types to the letter.
+/// 415, which browsers and proxies understand, and in its headers a status, which gRPC clients do.
+fn unsupported(why: &'static str) -> Response {
+    let mut response = Status::invalid_argument(why).into_http::<Body>();
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.map(|_empty| Body::from(format!("{why}\n")))
+}
+
+/// The request as the gRPC-Web layer knows it: that one compares content types to the letter, and its base64 has
+/// padding at the very end only.
 fn normalised(mut request: Request, framing: Framing) -> Request {
-    request.headers_mut().insert(CONTENT_TYPE, framing.content_type());
+    let headers = request.headers_mut();
+    if let Some(CallType::Proto(Framing::WebText)) = headers.get(ACCEPT).and_then(CallType::parse) {
+        headers.insert(ACCEPT, Framing::WebText.content_type());
+    }
     match framing {
-        Framing::Native => request,
-        Framing::Web | Framing::WebText => {
-            request.map(|body| Body::new(TimeoutBody::new(WEB_REQUEST_PAUSE, body)))
+        Framing::Native | Framing::Web => {
+            headers.insert(CONTENT_TYPE, framing.content_type());
+            request
+        }
+        Framing::WebText => {
+            headers.insert(CONTENT_TYPE, Framing::Web.content_type());
+            request.map(|body| Body::new(text::Decoded::new(body)))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, future::pending};
-
-    use bytes::Bytes;
-    use futures_util::stream;
-    use http_body_util::BodyExt as _;
-
     use super::*;
 
     fn destination_of(method: &str, path: &str, content_type: &str, version: Version) -> Destination {
@@ -154,12 +157,5 @@ mod tests {
         {
             assert_eq!(destination_of("GET", path, "", Version::HTTP_11), Destination::Elsewhere, "{path}");
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_browsers_request_that_never_comes_is_given_up() {
-        let never = stream::once(pending::<Result<Bytes, Infallible>>());
-        let request = normalised(Request::new(Body::from_stream(never)), Framing::Web);
-        assert!(request.into_body().frame().await.unwrap().is_err());
     }
 }

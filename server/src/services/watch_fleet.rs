@@ -22,7 +22,7 @@ use super::{fields, status};
 use crate::fanout::{Ended, Fanout, MAX_CELLS, Viewer};
 
 /// Room for 4,096 cursors of 18 bytes at most.
-const MAX_REQUEST: usize = 96 * 1024;
+pub(super) const MAX_REQUEST: usize = 96 * 1024;
 
 /// Serves one call of `Fleet.Watch`.
 ///

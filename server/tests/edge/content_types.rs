@@ -33,12 +33,14 @@ async fn calls_work_in_both_protocols() {
     assert!(!native.sign_in(SignInRequest::default()).await.unwrap().into_inner().token.is_empty());
 }
 
+/// W12
 #[tokio::test]
 async fn parameters_and_case_of_a_content_type_do_not_matter() {
     let server = server().run().await;
     for mut http in server.both().await {
         for spelling in [
             "application/grpc-web",
+            "application/grpc-web; charset=utf-8",
             "application/grpc-web+proto; charset=utf-8",
             "Application/gRPC-Web+PROTO",
         ] {
@@ -48,6 +50,7 @@ async fn parameters_and_case_of_a_content_type_do_not_matter() {
     }
 }
 
+/// W11, W13, W14
 #[tokio::test]
 async fn what_is_no_call_is_refused_and_not_executed() {
     let executed = Arc::new(AtomicUsize::new(0));
@@ -57,6 +60,7 @@ async fn what_is_no_call_is_refused_and_not_executed() {
         {
             let answer = http.send(post(SIGN_IN, content_type)).await;
             assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
+            assert_eq!(answer.header("grpc-status"), "3", "{content_type:?}");
         }
         for method in ["GET", "DELETE", "PUT", "OPTIONS"] {
             for content_type in ["text/plain", "application/grpc", "application/grpc-web"] {
@@ -85,6 +89,7 @@ async fn native_grpc_needs_http2() {
     assert_eq!(h2.send(post(SIGN_IN, Some("application/grpc"))).await.status, StatusCode::OK);
 }
 
+/// W15
 #[tokio::test]
 async fn what_nobody_serves_is_unimplemented_in_the_callers_framing() {
     let server = server().run().await;
@@ -100,6 +105,7 @@ async fn what_nobody_serves_is_unimplemented_in_the_callers_framing() {
     assert_eq!(answer.header("grpc-status"), "12");
 }
 
+/// W19
 #[tokio::test]
 async fn an_error_before_any_message_comes_in_the_headers_alone() {
     let server = server().run().await;

@@ -19,6 +19,7 @@ fn watch_health() -> Request<Bytes> {
     web::call(WATCH, &HealthCheckRequest::default())
 }
 
+/// W27
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_dropped() {
     let never = Never::default();
@@ -30,6 +31,7 @@ async fn a_handler_that_takes_too_long_is_dropped() {
     }
 }
 
+/// W20, W27
 #[tokio::test]
 async fn a_stream_ends_at_its_deadline_after_what_it_had_to_say() {
     let server = server().run().await;
@@ -52,6 +54,7 @@ async fn native_clients_hear_it_too() {
     assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
 }
 
+/// W27
 #[tokio::test]
 async fn no_time_at_all_is_exceeded_at_once() {
     let server = server().run().await;
@@ -61,6 +64,7 @@ async fn no_time_at_all_is_exceeded_at_once() {
     }
 }
 
+/// W28
 #[tokio::test]
 async fn malformed_timeouts_are_invalid_and_huge_ones_are_not() {
     let server = server().run().await;

@@ -21,7 +21,9 @@ use tonic_types::StatusExt as _;
 use super::services::{self, Gate, Never};
 use crate::{
     fleet::viewer::{Viewer, helsinki},
-    harness::{SOON, http::Http, places::place, port_that_goes, port_with, server, soon, web, wire::Wire},
+    harness::{
+        Running, SOON, http::Http, places::place, port_that_goes, port_with, server, soon, web, wire::Wire,
+    },
 };
 
 /// Far less than the drain timeout: what is told to end does so.
@@ -154,7 +156,7 @@ async fn neither_a_handler_nor_a_client_that_is_stuck_can_hold_it() {
 #[tokio::test]
 async fn a_call_in_progress_may_finish() {
     let gate = Gate::default();
-    let server = port_with(gate.router(), Limits::default()).await;
+    let server = port_with(gate.router().merge(services::failing("not yet")), Limits::default()).await;
     let calls = server.both().await.map(|mut http| {
         tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await })
     });
@@ -163,15 +165,54 @@ async fn a_call_in_progress_may_finish() {
     }
 
     server.stop();
-    // Until nobody can connect any more, the server has not noticed.
-    while TcpStream::connect(server.addr).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    until_it_goes(&server).await;
     gate.open.notify_waiters();
     for call in calls {
         assert_eq!(call.await.unwrap().status.message(), "passed");
     }
     assert!(server.stopped().await < AT_ONCE);
+}
+
+/// Until new calls are refused, the server has not noticed that it is to go.
+async fn until_it_goes(server: &Running) {
+    let refused = async {
+        loop {
+            let reply = web::ask(&mut Http::h1(server.addr).await, web::call("/test.Failing/Now", &())).await;
+            if reply.status.code() == Code::Unavailable {
+                return reply.status;
+            }
+        }
+    };
+    let status = soon("the refusal of a new call", refused).await;
+    assert!(status.get_details_retry_info().is_some());
+}
+
+/// Who connects while calls in progress may still end is told to come again, and holds nothing up.
+#[tokio::test]
+async fn a_new_connection_is_answered_until_the_end() {
+    let gate = Gate::default();
+    let server = port_with(
+        gate.router().merge(services::failing("not yet")),
+        Limits { drain: SOON, ..Limits::default() },
+    )
+    .await;
+    let mut http = Http::h1(server.addr).await;
+    let call = tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await });
+    timeout(SOON, gate.begun.notified()).await.unwrap();
+    server.stop();
+    until_it_goes(&server).await;
+
+    for mut late in server.both().await {
+        let reply = web::ask(&mut late, web::call("/test.Gate/Pass", &())).await;
+        assert_eq!(reply.status.code(), Code::Unavailable);
+        assert!(reply.status.get_details_retry_info().is_some());
+    }
+    let _silent = TcpStream::connect(server.addr).await.unwrap();
+    gate.open.notify_waiters();
+    assert_eq!(call.await.unwrap().status.message(), "passed");
+    let addr = server.addr;
+    assert!(server.stopped().await < AT_ONCE);
+    assert!(TcpStream::connect(addr).await.is_err());
 }
 
 #[tokio::test]

@@ -1,19 +1,47 @@
-use std::{sync::atomic::Ordering, time::Duration};
+//! How much anybody may take: CASES rows R, over real sockets.
 
-use http::StatusCode;
+use std::{num::NonZeroU32, sync::atomic::Ordering, time::Duration};
+
+use futures_util::stream;
+use http::{Request, StatusCode};
+use rides_proto::v1::{self, rides_client::RidesClient};
 use rides_server::edge::Limits;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
-use super::services::Never;
-use crate::harness::{SOON, http::Http, line::Line, port_with, web};
+use super::services::{self, Never};
+use crate::{
+    fleet::viewer::{helsinki, watch},
+    harness::{SOON, http::Http, line::Line, places::place, port_with, raw_h2, server, soon, web},
+};
 
+/// Limits that hold on this machine too.
+fn strict() -> Limits {
+    Limits { exempt: Vec::new(), ..Limits::default() }
+}
+
+fn a_second(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).unwrap()
+}
+
+/// Asserts that it is RESOURCE_EXHAUSTED for this reason, and says when to come again.
+#[track_caller]
+fn assert_busy(status: &Status, reason: &str) {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    assert_eq!(status.get_details_error_info().unwrap().reason, reason);
+    let wait = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap();
+    assert!(wait > Duration::ZERO && wait < SOON, "{wait:?}");
+}
+
+/// R6: silent, or never done with its headers.
 #[tokio::test]
 async fn who_does_not_begin_is_let_go() {
-    let limits = Limits { headers: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::default() };
     let server = port_with(Never::default().router(), limits).await;
     for beginning in ["", "PRI * HTTP", "GET / HT", "GET /healthz HTTP/1.1\r\nhost: somewhere.example\r\n"] {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
@@ -85,5 +113,267 @@ async fn one_channel_holds_two_hundred_streams() {
             client.unary(tonic::Request::new(()), path, codec).await
         });
         timeout(SOON, never.begun.notified()).await.expect("the stream was not taken");
+    }
+}
+
+/// R6: the preface and no more. Such a client does not answer pings.
+#[tokio::test]
+async fn a_preface_alone_is_no_conversation() {
+    let (ping, pong) = (Duration::from_millis(100), Duration::from_millis(100));
+    let server = port_with(Never::default().router(), Limits { ping, pong, ..Limits::default() }).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream.write_all(raw_h2::PREFACE).await.unwrap();
+    let mut answer = Vec::new();
+    soon("the end", stream.read_to_end(&mut answer)).await.ok();
+}
+
+/// R6: headers, and then nothing, or next to nothing.
+#[tokio::test]
+async fn a_request_that_does_not_arrive_is_given_up() {
+    let never = Never::default();
+    let limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
+    let server = port_with(never.router(), limits).await;
+    let head = format!(
+        "POST /rides.v1.Rides/Book HTTP/1.1\r\nhost: x\r\ncontent-type: {}\r\ncontent-length: 99\r\n\r\n",
+        web::PROTO
+    );
+    let (mut down, mut up) = TcpStream::connect(server.addr).await.unwrap().into_split();
+    up.write_all(head.as_bytes()).await.unwrap();
+    let dribble = tokio::spawn(async move {
+        while up.write_all(b"\0").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    soon("the end", down.read_to_end(&mut answer)).await.ok();
+    assert!(String::from_utf8_lossy(&answer).contains("grpc-status: 4"), "{answer:?}");
+    dribble.abort();
+
+    for path in ["/rides.v1.Rides/Book", "/rides.v1.Fleet/Watch"] {
+        let (mut up, mut down) = raw_h2::connect(server.addr).await;
+        up.call(1, path).await.unwrap();
+        let answer = soon("an answer", down.next_of(raw_h2::HEADERS)).await.unwrap();
+        assert_eq!(answer.stream, 1);
+    }
+}
+
+/// R6: an upload of which nothing comes.
+#[tokio::test]
+async fn an_upload_that_does_not_begin_is_given_up() {
+    let server = server().limited(|limits| limits.body_timeout = Duration::from_millis(200)).run().await;
+    let mut client = RidesClient::new(server.channel().await);
+    let status = soon("the end", client.track(stream::pending())).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+}
+
+/// R1
+#[tokio::test]
+async fn one_stream_too_many_on_a_connection_is_refused() {
+    let never = Never::default();
+    let server = port_with(never.router(), Limits { streams: 10, ..Limits::default() }).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    let settings = soon("settings", down.next_of(raw_h2::SETTINGS)).await.unwrap();
+    assert_eq!(settings.setting(raw_h2::MAX_CONCURRENT_STREAMS), Some(10));
+    for stream in 0..11 {
+        up.call(2 * stream + 1, "/test.Never/Answer").await.unwrap();
+    }
+    let refused = soon("the refusal", down.next_of(raw_h2::RST_STREAM)).await.unwrap();
+    assert_eq!((refused.stream, refused.error()), (21, raw_h2::REFUSED_STREAM));
+}
+
+/// R2, over many connections; readable by the page of an allowed origin.
+#[tokio::test]
+async fn one_open_call_too_many_of_an_address_is_refused() {
+    let never = Never::default();
+    let server = port_with(never.router(), Limits { calls_per_address: 3, ..strict() }).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut http = Http::h1(server.addr).await;
+        held.push(tokio::spawn(
+            async move { web::ask(&mut http, web::call("/test.Never/Answer", &())).await },
+        ));
+        soon("the call", never.begun.notified()).await;
+    }
+    for mut dialect in server.dialects().await {
+        let said = dialect.say("/test.Never/Answer", &[0; 5]).await;
+        assert_busy(&said.status, "TOO_MANY_OPEN_CALLS");
+    }
+    held.pop().unwrap().abort();
+    soon("its end", never.dropped.notified()).await;
+    let mut http = Http::h1(server.addr).await;
+    tokio::spawn(async move { web::ask(&mut http, web::call("/test.Never/Answer", &())).await });
+    soon("a call in its place", never.begun.notified()).await;
+}
+
+/// R10, and refusing does not wait for the body.
+#[tokio::test]
+async fn who_calls_too_often_is_told_how_long_to_wait() {
+    let limits = Limits { calls_per_second: a_second(1), ..strict() };
+    let server = port_with(services::failing("it was let in"), limits).await;
+    let mut dialects = server.dialects().await;
+    for dialect in &mut dialects {
+        let mut status = dialect.say("/test.Failing/Now", b"").await.status;
+        for _ in 0..20 {
+            status = dialect.say("/test.Failing/Now", b"").await.status;
+        }
+        assert_busy(&status, "TOO_MANY_CALLS");
+    }
+
+    let head = format!(
+        "POST /rides.v1.Rides/Book HTTP/1.1\r\nhost: x\r\ncontent-type: {}\r\ncontent-length: 9999\r\n\r\n",
+        web::PROTO
+    );
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 512];
+    let length = soon("the refusal", stream.read(&mut answer)).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer[..length]).contains("grpc-status: 8"));
+}
+
+/// A proxy stands for many, and so does this machine unless it is told otherwise.
+#[tokio::test]
+async fn an_exempt_address_is_under_no_limit_of_an_address() {
+    let limits = Limits {
+        calls_per_second: a_second(1),
+        calls_per_address: 1,
+        connections_per_address: 1,
+        ..Limits::default()
+    };
+    let server = port_with(services::failing("it was let in"), limits).await;
+    for mut dialect in server.dialects().await {
+        for _ in 0..10 {
+            assert_eq!(dialect.say("/test.Failing/Now", b"").await.status.code(), Code::Internal);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_viewer_too_many_is_told_to_come_again() {
+    let server = server().limited(|limits| limits.viewers = 1).run().await;
+    let view = || v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
+    for wire in server.wires().await {
+        let mut first = watch(&wire, view()).await.unwrap();
+        first.expect().await;
+        for other in server.wires().await {
+            let refused = match watch(&other, view()).await {
+                Ok(refused) => refused.last_word().await,
+                Err(status) => status,
+            };
+            assert_busy(&refused, "TOO_MANY_VIEWERS");
+        }
+        drop(first);
+        let freed = async {
+            while let Some(Err(_)) | None = match watch(&wire, view()).await {
+                Ok(mut messages) => messages.next().await,
+                Err(status) => Some(Err(status)),
+            } {}
+        };
+        soon("its place", freed).await;
+    }
+}
+
+/// R3
+#[tokio::test]
+async fn an_upload_that_is_too_fast_is_ended_and_no_other() {
+    let server = server().limited(|limits| limits.messages_per_second = a_second(50)).run().await;
+    let position = |car_id| v1::TrackRequest { car_id, time: None, location: Some(place(1)) };
+    let mut client = RidesClient::new(server.channel().await);
+    let mut other = client.clone();
+    let status = client.track(stream::iter((0..10_000).map(move |_| position(1)))).await.unwrap_err();
+    assert_busy(&status, "UPLOAD_TOO_FAST");
+    let count =
+        other.track(stream::iter((0..40).map(move |_| position(2)))).await.unwrap().into_inner().count;
+    assert_eq!(count, 40);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_of_an_address_is_closed() {
+    let limits = Limits { connections_per_address: 2, ..strict() };
+    let server = port_with(Never::default().router(), limits).await;
+    let mut connections = server.both().await;
+    for http in &mut connections {
+        assert_eq!(http.get("/healthz").await.status, StatusCode::OK);
+    }
+    let mut third = TcpStream::connect(server.addr).await.unwrap();
+    assert_eq!(soon("its end", third.read(&mut [0; 1])).await.unwrap_or(0), 0);
+    drop(connections);
+    let served = async {
+        loop {
+            let get = Request::get("/healthz").body("").unwrap();
+            if let Ok(mut http) = Http::try_h1(server.addr).await
+                && http.try_open(get).await.is_ok()
+            {
+                return;
+            }
+        }
+    };
+    soon("a place", served).await;
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_is_not_kept() {
+    let never = Never::default();
+    let limits = Limits { idle_timeout: Duration::from_millis(200), ..Limits::default() };
+    let server = port_with(never.router(), limits).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    up.call(1, "/test.Never/Answer").await.unwrap();
+    soon("the call", never.begun.notified()).await;
+    let goaway = timeout(Duration::from_millis(600), down.next_of(raw_h2::GOAWAY)).await;
+    assert!(goaway.is_err(), "it has a call");
+    up.send(raw_h2::RST_STREAM, 0, 1, &8u32.to_be_bytes()).await.unwrap();
+    soon("goodbye", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+}
+
+/// R7
+#[tokio::test]
+async fn a_flood_of_resets_ends_its_connection() {
+    let server = port_with(Never::default().router(), Limits::default()).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    let flood = tokio::spawn(async move {
+        for stream in (1..200_000).step_by(2) {
+            up.call(stream, "/test.Never/Answer").await?;
+            up.send(raw_h2::RST_STREAM, 0, stream, &8u32.to_be_bytes()).await?;
+        }
+        std::io::Result::Ok(())
+    });
+    let goaway = soon("the end", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    assert_eq!(goaway.error(), raw_h2::ENHANCE_YOUR_CALM);
+    assert!(flood.await.unwrap().is_err(), "it was cut");
+    assert_eq!(Http::h2(server.addr).await.get("/healthz").await.status, StatusCode::OK);
+}
+
+/// R7
+#[tokio::test]
+async fn headers_without_an_end_end_their_connection() {
+    let server = port_with(Never::default().router(), Limits::default()).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    let flood = tokio::spawn(async move {
+        let block = raw_h2::header("x-more", &"7".repeat(100)).repeat(100);
+        up.send(raw_h2::HEADERS, 0, 1, &block).await?;
+        for _ in 0..10_000 {
+            up.send(raw_h2::CONTINUATION, 0, 1, &block).await?;
+        }
+        std::io::Result::Ok(())
+    });
+    let goaway = soon("the end", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    assert_eq!(goaway.error(), raw_h2::ENHANCE_YOUR_CALM);
+    assert!(flood.await.unwrap().is_err(), "it was cut");
+}
+
+/// R7: who pings without reading the answers is read no further.
+#[tokio::test]
+async fn a_flood_of_pings_waits_for_its_own_answers() {
+    let server = port_with(Never::default().router(), Limits::default()).await;
+    let (mut up, _unread) = raw_h2::connect(server.addr).await;
+    let flood = async {
+        for n in 0..10_000_000u64 {
+            if up.send(raw_h2::PING, 0, 0, &n.to_be_bytes()).await.is_err() {
+                return;
+            }
+        }
+    };
+    assert!(timeout(Duration::from_secs(3), flood).await.is_err(), "all of it was taken");
+    for mut http in server.both().await {
+        assert_eq!(soon("an answer", http.get("/healthz")).await.status, StatusCode::OK);
     }
 }

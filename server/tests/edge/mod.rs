@@ -1,5 +1,6 @@
 //! The port itself: what goes where, what is refused, and how things end.
 
+mod catalogue;
 mod content_types;
 mod deadlines;
 mod drain;
@@ -8,3 +9,4 @@ mod limits;
 mod origins;
 mod pages;
 mod services;
+mod wire;

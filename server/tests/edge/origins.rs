@@ -8,10 +8,9 @@ use http::{Request, StatusCode};
 use rides_server::edge::Limits;
 
 use super::services;
-use crate::harness::{port_with, server, web};
+use crate::harness::{FRIEND, port_for_a_friend, port_that_goes, port_with, server, web};
 
 const WHO_AM_I: &str = "/rides.v1.Sessions/WhoAmI";
-const FRIEND: &str = "https://friend.example";
 
 fn call_from(headers: &[(&'static str, &str)]) -> Request<Bytes> {
     let mut request = web::call(WHO_AM_I, &());
@@ -21,6 +20,7 @@ fn call_from(headers: &[(&'static str, &str)]) -> Request<Bytes> {
     request
 }
 
+/// B2
 #[tokio::test]
 async fn calls_of_foreign_pages_are_not_executed() {
     let executed = Arc::new(AtomicUsize::new(0));
@@ -64,6 +64,64 @@ async fn a_link_from_elsewhere_opens_the_page() {
     for mut http in server.both().await {
         let request = Request::get("/").header("sec-fetch-site", "cross-site").header("accept", "text/html");
         assert_ne!(http.send(request.body("").unwrap()).await.status, StatusCode::FORBIDDEN);
+    }
+}
+
+/// B2
+#[tokio::test]
+async fn a_preflight_from_anywhere_else_gets_no_permission() {
+    let executed = Arc::new(AtomicUsize::new(0));
+    let server = port_with(services::counting(executed.clone()), Limits::default()).await;
+    for mut http in server.both().await {
+        let preflight = Request::options(WHO_AM_I)
+            .header("origin", "https://stranger.example")
+            .header("access-control-request-method", "POST");
+        let answer = http.send(preflight.body("").unwrap()).await;
+        assert_eq!(answer.header("access-control-allow-origin"), "");
+    }
+    assert_eq!(executed.load(Ordering::Relaxed), 0);
+}
+
+/// B3: whatever goes wrong, the page of an allowed origin can read what.
+#[tokio::test]
+async fn every_class_of_error_is_readable_from_an_allowed_origin() {
+    let never = services::Never::default();
+    let services = services::panicking().merge(services::failing("on purpose")).merge(never.router());
+    let port = port_for_a_friend(services.clone(), Limits::default()).await;
+    let nobody = Limits { calls_per_address: 0, exempt: Vec::new(), ..Limits::default() };
+    let busy = port_for_a_friend(services.clone(), nobody).await;
+    let going = port_that_goes(services).await;
+    let call = |path, more: &[(&'static str, &str)]| {
+        let mut request = web::call(path, &());
+        request.headers_mut().insert("origin", FRIEND.parse().unwrap());
+        for (name, value) in more {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        request
+    };
+    let too_large = || call("/rides.v1.Rides/Book", &[]).map(|_| Bytes::from_static(b"\0\xff\xff\xff\xff"));
+    let codec = ("content-type", "application/grpc-web+json");
+    for (server, request, code) in [
+        (&port, call("/test.Failing/Now", &[]), "13"),
+        (&port, call("/test.Panic/Now", &[]), "13"),
+        (&port, call("/test.Never/Answer", &[("grpc-timeout", "50m")]), "4"),
+        (&port, call("/test.Never/Answer", &[("grpc-timeout", "soon")]), "3"),
+        (&port, call("/test.Never/Answer", &[codec]), "12"),
+        (&port, call("/test.Never/Answer", &[("content-type", "text/plain")]), "3"),
+        (&port, too_large(), "8"),
+        (&busy, call("/test.Never/Answer", &[]), "8"),
+        (&going, call("/test.Never/Answer", &[]), "14"),
+    ] {
+        let requests = [request.clone(), request];
+        for (mut http, request) in server.both().await.into_iter().zip(requests) {
+            let answer = http.send(request).await;
+            assert_eq!(answer.header("grpc-status"), code, "{answer:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), FRIEND);
+            let exposed = answer.header("access-control-expose-headers");
+            for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
+                assert!(exposed.contains(name), "{exposed}");
+            }
+        }
     }
 }
 

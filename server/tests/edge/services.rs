@@ -87,6 +87,12 @@ pub(super) fn panicking() -> Router {
     Router::new().route("/test.Panic/Now", post(panic))
 }
 
+/// A handler that fails, and says why in this text.
+pub(super) fn failing(why: &'static str) -> Router {
+    let fail = move || async move { tonic::Status::internal(why).into_http::<Body>() };
+    Router::new().route("/test.Failing/Now", post(fail))
+}
+
 /// Counts how often anything at all is executed.
 pub(super) fn counting(executed: Arc<AtomicUsize>) -> Router {
     Router::new().fallback(move || {

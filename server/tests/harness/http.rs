@@ -57,7 +57,14 @@ impl Http {
 
     /// For a server that may be down.
     pub(crate) async fn try_h1(addr: SocketAddr) -> Result<Self, Broken> {
-        let stream = TcpStream::connect(addr).await?;
+        Self::h1_over(addr, TcpStream::connect(addr).await?).await
+    }
+
+    /// HTTP/1.1 over a connection to `addr`.
+    pub(crate) async fn h1_over(
+        addr: SocketAddr,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Self, Broken> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { addr, sender: Sender::H1(sender) })

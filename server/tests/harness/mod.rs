@@ -1,10 +1,12 @@
 //! A server to test, and clients for it: `server().with_cars(3).run().await`.
 
 pub(crate) mod car;
+pub(crate) mod dialect;
 pub(crate) mod http;
 pub(crate) mod line;
 pub(crate) mod places;
 pub(crate) mod process;
+pub(crate) mod raw_h2;
 pub(crate) mod rider;
 pub(crate) mod village;
 pub(crate) mod web;
@@ -35,6 +37,9 @@ use self::{http::Http, wire::Wire};
 
 /// Longer than anything here takes; shorter than anyone's patience.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// An origin whose pages may call the port, where a test says so.
+pub(crate) const FRIEND: &str = "https://friend.example";
 
 /// A server as it starts by default, but for a free port, no cars, and nothing kept on disk.
 pub(crate) fn server() -> Server {
@@ -131,8 +136,14 @@ impl Server {
         self
     }
 
+    /// On other limits than by default.
+    pub(crate) fn limited(mut self, limit: impl FnOnce(&mut Limits)) -> Self {
+        limit(&mut self.config.limits);
+        self
+    }
+
     pub(crate) fn draining_for(mut self, timeout: Duration) -> Self {
-        self.config.drain_timeout = timeout;
+        self.config.limits.drain = timeout;
         self
     }
 
@@ -147,31 +158,39 @@ impl Server {
 /// The port alone, on `limits`, in front of `services` that only a test would have.
 pub(crate) async fn port_with(services: Router, limits: Limits) -> Running {
     let stop = CancellationToken::new();
-    port(services, limits, stop.clone(), stop).await
+    port(services, limits, &[], stop.clone(), stop).await
 }
 
-/// The port as it is between the signal and the end of a connection that has calls in progress.
+/// The same, for pages of [`FRIEND`] too.
+pub(crate) async fn port_for_a_friend(services: Router, limits: Limits) -> Running {
+    let stop = CancellationToken::new();
+    port(services, limits, &[FRIEND], stop.clone(), stop).await
+}
+
+/// The same, as it is between the signal and the end of a connection that has calls in progress.
 pub(crate) async fn port_that_goes(services: Router) -> Running {
     let going = CancellationToken::new();
     going.cancel();
-    port(services, Limits::default(), going, CancellationToken::new()).await
+    port(services, Limits::default(), &[FRIEND], going, CancellationToken::new()).await
 }
 
 async fn port(
     services: Router,
     limits: Limits,
+    origins: &[&str],
     going: CancellationToken,
     stop: CancellationToken,
 ) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET]).unwrap());
+    let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], limits.message).unwrap());
     let (health, health_service) = Health::new(contract.clone());
     let options = edge::Options {
         page: "/nonexistent".into(),
-        allow_origins: Vec::new(),
+        allow_origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
         health,
         contract,
+        limits: limits.clone(),
         figures: telemetry::metrics(),
         shutdown: going,
     };

@@ -12,12 +12,26 @@ use tokio::{
 
 use super::soon;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rides-server");
+
 /// The program with these arguments, not started yet. It ends when it is dropped, and keeps nothing on disk
 /// unless it is told to.
 pub(crate) fn process(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rides-server"));
+    let mut command = Command::new(PROGRAM);
+    command.args(args);
+    quiet(command)
+}
+
+/// The same, where it may open no more than `files` files.
+#[cfg(unix)]
+pub(crate) fn with_files(files: usize, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\"")).arg(PROGRAM).args(args);
+    quiet(command)
+}
+
+fn quiet(mut command: Command) -> Command {
     command
-        .args(args)
         .env("RIDES_DATA_DIR", ":memory:")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

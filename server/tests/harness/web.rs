@@ -13,7 +13,7 @@ use super::http::{Broken, Http};
 
 pub(crate) const PROTO: &str = "application/grpc-web+proto";
 const PREFIX: usize = 5;
-const TRAILERS: u8 = 0x80;
+pub(crate) const TRAILERS: u8 = 0x80;
 
 /// `message` in its frame.
 pub(crate) fn frame(message: &impl Message) -> Bytes {
@@ -139,7 +139,7 @@ impl Stream {
     }
 }
 
-fn parse_trailers(block: &[u8]) -> HeaderMap {
+pub(crate) fn parse_trailers(block: &[u8]) -> HeaderMap {
     let block = std::str::from_utf8(block).unwrap();
     let lines = block.strip_suffix("\r\n").expect("the last line is not ended").split("\r\n");
     lines

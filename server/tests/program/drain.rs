@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use futures_util::future::join_all;
+use http::StatusCode;
 use rides_proto::v1;
-use tokio::{net::TcpStream, process::Child};
+use tokio::process::Child;
 use tonic::{Code, Status, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 use tonic_types::StatusExt as _;
@@ -13,7 +14,7 @@ use crate::{
     fleet::viewer::helsinki,
     harness::{
         SOON,
-        http::Stuck,
+        http::{Http, Stuck},
         process::{address, process, signal},
         rider::Rider,
         soon,
@@ -97,13 +98,12 @@ async fn a_second_signal_ends_it_at_once() {
     let (mut child, addr) = serve("600").await;
     let _stuck = Stuck::on(addr).await;
     signal(&child, "INT").await;
-    // The first one was heard once nobody can connect any more.
-    let deaf = async {
-        while TcpStream::connect(addr).await.is_ok() {
+    let heard = async {
+        while Http::h1(addr).await.get("/readyz").await.status == StatusCode::OK {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    soon("the first signal", deaf).await;
+    soon("the first signal", heard).await;
     assert!(child.try_wait().unwrap().is_none(), "it waits for the stuck one");
     signal(&child, "TERM").await;
     let status = tokio::time::timeout(SOON, child.wait()).await.expect("it waits on").unwrap();

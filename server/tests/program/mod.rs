@@ -2,6 +2,8 @@
 
 #[cfg(unix)]
 mod drain;
+#[cfg(unix)]
+mod files;
 mod leaving;
 
 use std::net::TcpListener;

@@ -1,0 +1,141 @@
+//! The frames of a request, followed as they arrive. Pure.
+
+use tonic::Status;
+
+use super::status;
+
+/// A flag, and the length of the message in four bytes.
+const PREFIX: usize = 5;
+/// The message is compressed.
+const COMPRESSED: u8 = 1;
+
+/// Follows length-prefixed messages through whatever pieces they come in, and keeps none of them.
+#[derive(Debug)]
+pub(super) struct Frames {
+    largest: usize,
+    prefix: [u8; PREFIX],
+    /// Of the prefix that is arriving.
+    prefix_bytes: usize,
+    /// Of the message that is arriving.
+    missing: usize,
+    begun: u64,
+}
+
+impl Frames {
+    /// Messages of up to `largest` bytes.
+    pub(super) fn new(largest: usize) -> Self {
+        Self { largest, prefix: [0; PREFIX], prefix_bytes: 0, missing: 0, begun: 0 }
+    }
+
+    /// How many messages have begun, by their whole prefix.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Takes the next piece. Fails at the first prefix that is not acceptable, whatever follows it.
+    pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<(), Status> {
+        loop {
+            let skipped = self.missing.min(piece.len());
+            self.missing -= skipped;
+            piece = &piece[skipped..];
+            if piece.is_empty() {
+                return Ok(());
+            }
+            let taken = (PREFIX - self.prefix_bytes).min(piece.len());
+            let (head, rest) = piece.split_at(taken);
+            self.prefix[self.prefix_bytes..][..taken].copy_from_slice(head);
+            self.prefix_bytes += taken;
+            piece = rest;
+            if self.prefix_bytes == PREFIX {
+                self.begin()?;
+            }
+        }
+    }
+
+    /// Whether the request may end here. Fails in the middle of a frame.
+    pub(super) fn end(&self) -> Result<(), Status> {
+        match (self.prefix_bytes, self.missing) {
+            (0, 0) => Ok(()),
+            _ => Err(Status::internal("the request ends in the middle of a message")),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), Status> {
+        let [flag, length @ ..] = self.prefix;
+        if flag > COMPRESSED {
+            return Err(Status::internal(format!("a request has no frames with flag {flag:#04x}")));
+        }
+        let length = u32::from_be_bytes(length) as usize;
+        if length > self.largest {
+            return Err(status::too_large(self.largest));
+        }
+        self.prefix_bytes = 0;
+        self.missing = length;
+        self.begun += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tonic::Code;
+
+    use super::*;
+
+    fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(message.len()).unwrap();
+        [&[flag][..], &length.to_be_bytes(), message].concat()
+    }
+
+    fn follow(pieces: &[&[u8]]) -> Result<u64, Code> {
+        let mut frames = Frames::new(10);
+        pieces.iter().try_for_each(|piece| frames.take(piece)).map_err(|status| status.code())?;
+        frames.end().map_err(|status| status.code())?;
+        Ok(frames.begun())
+    }
+
+    #[test]
+    fn messages_are_counted_and_measured() {
+        assert_eq!(follow(&[]), Ok(0));
+        assert_eq!(follow(&[&frame(0, b""), &frame(1, b"ten bytes.")]), Ok(2));
+        assert_eq!(follow(&[&frame(0, b"11 bytes...")[..PREFIX]]), Err(Code::ResourceExhausted));
+        assert_eq!(follow(&[b"\0\xff\xff\xff\xff"]), Err(Code::ResourceExhausted));
+        for flag in [2, 0x80, 0xff] {
+            assert_eq!(follow(&[&frame(flag, b"")]), Err(Code::Internal), "{flag}");
+        }
+        for cut in 1..8 {
+            assert_eq!(follow(&[&frame(0, b"abc")[..cut]]), Err(Code::Internal), "{cut}");
+        }
+    }
+
+    proptest! {
+        /// W1, W31
+        #[test]
+        fn the_cuts_do_not_matter(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..=10), 0..5),
+            cuts in prop::collection::vec(0..80usize, 0..8),
+        ) {
+            let bytes: Vec<u8> = messages.iter().flat_map(|message| frame(0, message)).collect();
+            let mut frames = Frames::new(10);
+            let mut rest = &bytes[..];
+            for cut in cuts {
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                frames.take(piece).unwrap();
+                rest = after;
+            }
+            frames.take(rest).unwrap();
+            prop_assert!(frames.end().is_ok());
+            prop_assert_eq!(frames.begun(), messages.len() as u64);
+        }
+
+        /// W31
+        #[test]
+        fn noise_breaks_nothing(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..9)) {
+            let mut frames = Frames::new(10);
+            if pieces.iter().try_for_each(|piece| frames.take(piece)).is_ok() {
+                frames.end().ok();
+            }
+        }
+    }
+}

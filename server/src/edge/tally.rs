@@ -1,0 +1,74 @@
+//! How many of something each holder has, up to a limit.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Counts by holder. Cheap to clone; all clones count together.
+#[derive(Clone)]
+pub(super) struct Tally<K> {
+    limit: usize,
+    held: Arc<Mutex<HashMap<K, usize>>>,
+}
+
+/// One of them, given back when this is dropped.
+pub(super) struct Held<K: Hash + Eq> {
+    tally: Tally<K>,
+    holder: K,
+}
+
+impl<K: Hash + Eq + Copy> Tally<K> {
+    /// Up to `limit` for each holder.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, held: Arc::default() }
+    }
+
+    /// One more for `holder`, or `None` when it has as many as it may.
+    pub(super) fn take(&self, holder: K) -> Option<Held<K>> {
+        let mut held = self.lock();
+        let count = held.entry(holder).or_default();
+        if *count >= self.limit {
+            return None;
+        }
+        *count += 1;
+        Some(Held { tally: self.clone(), holder })
+    }
+}
+
+impl<K> Tally<K> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, usize>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq> Drop for Held<K> {
+    fn drop(&mut self) {
+        let mut held = self.tally.lock();
+        if let Some(count) = held.get_mut(&self.holder) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.holder);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_can_be_had_again_and_leaves_nothing() {
+        let tally = Tally::new(2);
+        let first = tally.take('a').unwrap();
+        let second = tally.take('a').unwrap();
+        assert!(tally.take('a').is_none());
+        assert!(tally.take('b').is_some(), "each has its own");
+        drop(first);
+        drop(tally.take('a').unwrap());
+        drop(second);
+        assert!(tally.lock().is_empty());
+    }
+}

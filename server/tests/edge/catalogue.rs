@@ -1,0 +1,63 @@
+//! The table in `docs/edge.md`, held to what it says.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Rows of the wire, of resources, and of the browser where it is the server that acts.
+fn expected() -> Vec<String> {
+    let rows = |kind: &str, numbers: &[u32]| numbers.iter().map(|n| format!("{kind}{n}")).collect();
+    let all = |last| (1..=last).collect::<Vec<_>>();
+    let rows: [Vec<String>; 3] = [rows("W", &all(31)), rows("R", &all(10)), rows("B", &[1, 2, 3, 5, 8])];
+    rows.concat()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The tests that each row names.
+fn named() -> BTreeMap<String, Vec<String>> {
+    let page = fs::read_to_string(root().join("docs/edge.md")).unwrap();
+    let rows = page.lines().filter_map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, row, _, _, tests, _] = cells[..] else { return None };
+        row.starts_with(['W', 'R', 'B']).then_some(())?;
+        let tests = tests.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        Some((row.to_owned(), tests))
+    });
+    rows.collect()
+}
+
+fn sources(dir: &Path, all: &mut String) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, all);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_row_of_the_catalogue_has_a_test() {
+    let mut tests = String::new();
+    for dir in ["server/src", "server/tests", "web/src", "e2e/tests"] {
+        sources(&root().join(dir), &mut tests);
+    }
+    let mut named = named();
+    let mut count = 0;
+    for row in expected() {
+        let of_row = named.remove(&row).unwrap_or_else(|| panic!("{row} is not in the table"));
+        assert!(!of_row.is_empty(), "{row} names no test");
+        for test in of_row {
+            assert!(tests.contains(&format!("fn {test}(")), "{row}: there is no test {test}");
+        }
+        count += 1;
+    }
+    assert!(named.is_empty(), "rows that are in no catalogue: {named:?}");
+    eprintln!("{count} rows of the catalogue, each with a test");
+}

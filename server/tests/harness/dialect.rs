@@ -1,0 +1,112 @@
+//! One call in every way there is to say it: gRPC and gRPC-Web, in binary and in base64, on either HTTP.
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::{Buf as _, Bytes};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use tonic::Status;
+
+use super::{Running, http::Http, soon, web};
+
+/// How messages are framed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Framing {
+    Native,
+    Web,
+    Text,
+}
+
+/// A connection, and what is spoken on it.
+pub(crate) struct Dialect {
+    http: Http,
+    name: &'static str,
+    pub(crate) framing: Framing,
+}
+
+impl fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} over {}", self.framing, self.name)
+    }
+}
+
+/// How a call was answered.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) headers: HeaderMap,
+    pub(crate) messages: Vec<Bytes>,
+    pub(crate) status: Status,
+}
+
+impl Running {
+    /// Every dialect, each on a connection of its own.
+    pub(crate) async fn dialects(&self) -> Vec<Dialect> {
+        let mut dialects = Vec::new();
+        for framing in [Framing::Web, Framing::Text] {
+            dialects.push(Dialect { http: Http::h1(self.addr).await, name: "HTTP/1.1", framing });
+        }
+        for framing in [Framing::Web, Framing::Text, Framing::Native] {
+            dialects.push(Dialect { http: Http::h2(self.addr).await, name: "HTTP/2", framing });
+        }
+        dialects
+    }
+}
+
+impl Dialect {
+    /// Calls with these bytes as the request, frames and all.
+    pub(crate) async fn say(&mut self, path: &str, frames: &[u8]) -> Said {
+        self.say_with(path, frames, &HeaderMap::new()).await
+    }
+
+    /// The same, with more headers.
+    pub(crate) async fn say_with(&mut self, path: &str, frames: &[u8], more: &HeaderMap) -> Said {
+        let (content_type, body) = match self.framing {
+            Framing::Native => ("application/grpc", frames.to_vec()),
+            Framing::Web => (web::PROTO, frames.to_vec()),
+            Framing::Text => ("application/grpc-web-text", BASE64_STANDARD.encode(frames).into_bytes()),
+        };
+        let mut request =
+            Request::post(path).header("content-type", content_type).header("accept", content_type);
+        request.headers_mut().unwrap().extend(more.clone());
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// Calls with exactly this.
+    pub(crate) async fn send(&mut self, request: Request<Vec<u8>>) -> Said {
+        let (parts, body) = soon("headers", self.http.open(request)).await.into_parts();
+        assert_eq!(parts.status, StatusCode::OK, "{self:?}");
+        let body = soon("the body", body.collect()).await.unwrap();
+        let trailers = body.trailers().cloned();
+        let mut bytes = body.to_bytes();
+        if parts.headers["content-type"].to_str().unwrap().contains("-text") {
+            bytes = bytes.chunks(4).flat_map(|group| BASE64_STANDARD.decode(group).unwrap()).collect();
+        }
+        let (messages, in_body) = take_apart(bytes);
+        assert!(trailers.is_none() || in_body.is_none(), "{self:?}: two ends");
+        if self.framing != Framing::Native {
+            assert!(trailers.is_none(), "{self:?}: trailers that no page can read");
+        }
+        let end = in_body.or(trailers).unwrap_or_else(|| parts.headers.clone());
+        let status = Status::from_header_map(&end).expect("no status");
+        Said { headers: parts.headers, messages, status }
+    }
+}
+
+/// Messages, and trailers if there are any.
+fn take_apart(mut bytes: Bytes) -> (Vec<Bytes>, Option<HeaderMap>) {
+    let mut messages = Vec::new();
+    while bytes.has_remaining() {
+        let (flag, length) = (bytes.get_u8(), bytes.get_u32() as usize);
+        let payload = bytes.split_to(length);
+        match flag {
+            0 => messages.push(payload),
+            web::TRAILERS => {
+                assert!(!bytes.has_remaining(), "something follows the trailers");
+                return (messages, Some(web::parse_trailers(&payload)));
+            }
+            other => panic!("a frame with flag {other:#x}"),
+        }
+    }
+    (messages, None)
+}

@@ -1,0 +1,122 @@
+//! HTTP/2 by hand, for what no client would do.
+
+use std::{io, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const CONTINUATION: u8 = 9;
+
+pub(crate) const END_HEADERS: u8 = 4;
+
+pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
+pub(crate) const REFUSED_STREAM: u32 = 7;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// What is sent.
+pub(crate) struct Up(OwnedWriteHalf);
+
+/// What comes back.
+pub(crate) struct Down(OwnedReadHalf);
+
+/// A frame that came.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// A connection, preface and settings sent.
+pub(crate) async fn connect(addr: SocketAddr) -> (Up, Down) {
+    let (down, up) = TcpStream::connect(addr).await.unwrap().into_split();
+    let mut up = Up(up);
+    up.0.write_all(PREFACE).await.unwrap();
+    up.send(SETTINGS, 0, 0, &[]).await.unwrap();
+    (up, Down(down))
+}
+
+impl Up {
+    pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+        self.0.write_all(&[&head, payload].concat()).await
+    }
+
+    /// Begins a native call of the method at `path`, and leaves its body open.
+    pub(crate) async fn call(&mut self, stream: u32, path: &str) -> io::Result<()> {
+        self.send(HEADERS, END_HEADERS, stream, &call(path)).await
+    }
+}
+
+impl Down {
+    /// The next frame; `None` once the connection has ended.
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let [a, b, c, kind, _flags, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.0.read_exact(&mut payload).await.ok()?;
+        Some(Frame { kind, stream: u32::from_be_bytes(stream), payload })
+    }
+
+    /// The next frame of this kind; `None` if the connection ends without.
+    pub(crate) async fn next_of(&mut self, kind: u8) -> Option<Frame> {
+        loop {
+            let frame = self.next().await?;
+            if frame.kind == kind {
+                return Some(frame);
+            }
+        }
+    }
+}
+
+impl Frame {
+    /// The error of a GOAWAY or a RST_STREAM: its last four bytes, for want of debug data.
+    pub(crate) fn error(&self) -> u32 {
+        let at = if self.kind == GOAWAY { 4 } else { 0 };
+        u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
+    }
+
+    /// What a SETTINGS frame says of `setting`.
+    pub(crate) fn setting(&self, setting: u16) -> Option<u32> {
+        let mut settings = self.payload.chunks(6);
+        let found = settings.find(|bytes| bytes[..2] == setting.to_be_bytes())?;
+        Some(u32::from_be_bytes(found[2..].try_into().unwrap()))
+    }
+}
+
+fn call(path: &str) -> Vec<u8> {
+    [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", path),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ]
+    .iter()
+    .flat_map(|(name, value)| header(name, value))
+    .collect()
+}
+
+/// A header in HPACK's plainest form: literal, without indexing.
+pub(crate) fn header(name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| {
+        let length = u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("a short text");
+        [&[length], text.as_bytes()].concat()
+    };
+    [vec![0], text(name), text(value)].concat()
+}
