@@ -1,6 +1,7 @@
-//! The two commands of the README: `cargo xtask run` and `cargo xtask test`.
+//! The commands of the README: `cargo xtask run` and `cargo xtask test`, and `cargo xtask bench`.
 #![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
 
+mod bench;
 mod imports;
 mod page;
 mod progress;
@@ -31,12 +32,15 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Measures the server beside others of its kind, and writes docs/bench.md and docs/bench.svg.
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Run { server_flags } => run::run(&server_flags),
         Task::Test { steps, release } => test::run(&steps, release),
+        Task::Bench(bench) => bench::run(&bench),
     };
     done.unwrap_or_else(|error| {
         eprintln!("{} {error:#}", console::style("error:").red().bold());

@@ -1,0 +1,199 @@
+//! Who is measured: how each is started, what is called, and what its messages mean.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use prost::Message as _;
+use rides_proto::v1;
+
+use crate::{
+    Options,
+    fleet::downtown,
+    machine::Cores,
+    process::{self, Server},
+    servers::{BOARD_DESCRIPTORS, board},
+    wire::{Call, Protocol},
+};
+
+/// A server to measure.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+pub(crate) enum Contender {
+    /// rides-server.
+    Ours,
+    /// tonic and tonic-web, which encodes for each subscriber.
+    Tonic,
+    /// grpcio's asyncio server behind Envoy.
+    EnvoyGrpcio,
+    /// connect-node.
+    ConnectNode,
+    /// Bare hyper that sends the bytes of ours.
+    HyperColumns,
+    /// Bare hyper that sends the bytes of the others.
+    HyperRows,
+}
+
+/// What the messages of a contender are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// `rides.v1.WatchFleetResponse`.
+    Columns,
+    /// `bench.v1.Tick`.
+    Rows,
+}
+
+impl Contender {
+    /// In the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "Rides",
+            Self::Tonic => "tonic + tonic-web",
+            Self::EnvoyGrpcio => "Envoy + grpcio",
+            Self::ConnectNode => "connect-node",
+            Self::HyperColumns => "bare hyper, bytes of Rides",
+            Self::HyperRows => "bare hyper, row bytes",
+        }
+    }
+
+    /// What its messages are.
+    pub(crate) fn form(self) -> Form {
+        match self {
+            Self::Ours | Self::HyperColumns => Form::Columns,
+            Self::Tonic | Self::EnvoyGrpcio | Self::ConnectNode | Self::HyperRows => Form::Rows,
+        }
+    }
+
+    /// Whether it is given positions; the others move the cars themselves.
+    pub(crate) fn is_fed(self) -> bool {
+        self == Self::Ours
+    }
+
+    /// Whose bytes it sends, if not its own.
+    pub(crate) fn replays(self) -> Option<Self> {
+        match self {
+            Self::HyperColumns => Some(Self::Ours),
+            Self::HyperRows => Some(Self::Tonic),
+            _ => None,
+        }
+    }
+
+    /// The call of a viewer who sees all cars of [`downtown`].
+    pub(crate) fn watch(self) -> Call {
+        match self.form() {
+            Form::Columns => watch_fleet(downtown().viewport()),
+            Form::Rows => Call { path: "/bench.v1.Board/Watch", message: Vec::new(), timeout: None },
+        }
+    }
+
+    /// Starts it. `replay`: a file with what it is to send, see [`Contender::replays`].
+    pub(crate) fn start(
+        self,
+        options: &Options,
+        cores: Cores,
+        protocol: Protocol,
+        replay: &Path,
+    ) -> Result<Server> {
+        let scratch = |name: &str| options.scratch.join(name);
+        let log = scratch(&format!("{}.log", self.to_possible_value().context("no name")?.get_name()));
+        match self {
+            Self::Ours => Server::start(ours(&options.server), cores, &log),
+            Self::Tonic => Server::start(peer(&["tonic"])?, cores, &log),
+            Self::HyperColumns | Self::HyperRows => {
+                let mut hyper = peer(&["hyper"])?;
+                hyper.arg("--replay").arg(replay);
+                Server::start(hyper, cores, &log)
+            }
+            Self::ConnectNode => {
+                let dir = options.node.as_deref().context("it is not installed here")?;
+                let mut node = Command::new("node");
+                let version = match protocol {
+                    Protocol::Http1 => "1",
+                    Protocol::Http2 => "2",
+                };
+                node.arg(dir.join("server.mjs")).arg(version).arg(descriptors(&options.scratch)?);
+                Server::start(node, cores, &log)
+            }
+            Self::EnvoyGrpcio => {
+                let venv = options.python.as_deref().context("it is not installed here")?;
+                let mut python = Command::new(venv.join("bin/python"));
+                python.arg(venv.join("server.py")).arg(descriptors(&options.scratch)?);
+                let server = Server::start(python, cores, &log)?;
+                let addr = process::free_address()?;
+                let config =
+                    fs::read_to_string(venv.join("envoy.yaml")).context("no configuration for Envoy")?;
+                let config = config
+                    .replace("LISTEN_PORT", &addr.port().to_string())
+                    .replace("BACKEND_PORT", &server.addr.port().to_string());
+                let path = scratch("envoy.yaml");
+                fs::write(&path, config)?;
+                let mut envoy = Command::new(envoy(venv)?);
+                envoy.args(["--concurrency", "1", "--log-level", "warning", "--use-dynamic-base-id", "-c"]);
+                envoy.arg(path);
+                server.behind(envoy, addr, cores, &scratch("envoy.log"))
+            }
+        }
+    }
+}
+
+/// `Fleet.Watch` of a viewport.
+pub(crate) fn watch_fleet(viewport: v1::Bounds) -> Call {
+    let request = v1::WatchFleetRequest { viewport: Some(viewport), ..Default::default() };
+    Call { path: "/rides.v1.Fleet/Watch", message: request.encode_to_vec(), timeout: None }
+}
+
+/// The unary call that all of them answer alike, with a deadline, as every good client sets one.
+pub(crate) fn check_health() -> Call {
+    Call { path: "/grpc.health.v1.Health/Check", message: Vec::new(), timeout: Some("5S") }
+}
+
+impl Form {
+    /// How many cars a message tells of.
+    ///
+    /// # Errors
+    /// When it is no message of this form.
+    pub(crate) fn cars(self, message: &[u8]) -> Result<usize> {
+        Ok(match self {
+            Self::Columns => {
+                v1::WatchFleetResponse::decode(message)?.cells.iter().map(|cell| cell.cars.len()).sum()
+            }
+            Self::Rows => board::Tick::decode(message)?.cars.len(),
+        })
+    }
+}
+
+fn ours(program: &Path) -> Command {
+    let mut ours = Command::new(program);
+    ours.args(["--listen", "127.0.0.1:0", "--cars", "0", "--data-dir", ":memory:", "--log", "warn"]);
+    ours.args(["--max-connections", "1000000"]);
+    ours
+}
+
+fn peer(arguments: &[&str]) -> Result<Command> {
+    let mut peer = Command::new(env::current_exe().context("cannot tell where this program is")?);
+    peer.arg("serve").args(arguments);
+    Ok(peer)
+}
+
+/// What the peers in other languages know of the contract.
+fn descriptors(scratch: &Path) -> Result<PathBuf> {
+    let path = scratch.join("descriptors.bin");
+    // Serialized messages strung together are one message: here, one set of files.
+    fs::write(&path, [BOARD_DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET].concat())?;
+    Ok(path)
+}
+
+/// The program in PyPI's package, itself and not the Python script that starts it.
+fn envoy(venv: &Path) -> Result<PathBuf> {
+    let lib = venv.join("lib");
+    for python in fs::read_dir(&lib).with_context(|| format!("cannot list {}", lib.display()))? {
+        let program = python?.path().join("site-packages/envoy/_bin/envoy");
+        if program.is_file() {
+            return Ok(program);
+        }
+    }
+    bail!("there is no Envoy in {}", lib.display())
+}

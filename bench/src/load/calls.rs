@@ -1,0 +1,81 @@
+//! Callers of unary RPCs: each makes its next call when the one before is answered.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use mio::{Events, Poll};
+
+use super::{
+    Target,
+    socket::{BUFFER, Socket},
+};
+use crate::wire::Seen;
+
+/// Callers at a time.
+const CALLERS: usize = 64;
+
+/// Calls for a while, from many connections with one call at a time each, after a while in which nothing counts.
+/// `at_start` is asked between the two. How many were answered with a message.
+///
+/// # Errors
+/// When a call fails.
+pub(crate) fn call_for<T>(
+    target: &Target,
+    warm_up: Duration,
+    window: Duration,
+    at_start: impl FnOnce() -> Result<T>,
+) -> Result<(T, u64)> {
+    let mut poll = Poll::new().context("no poller")?;
+    let mut callers = Vec::with_capacity(CALLERS);
+    for index in 0..CALLERS {
+        let mut socket = Socket::connect(target, index, false, poll.registry())?;
+        socket.call(target);
+        callers.push(Caller { socket, answered: false });
+    }
+    let mut events = Events::with_capacity(CALLERS);
+    let mut buffer = vec![0; BUFFER];
+    let mut call_until = |deadline: Instant| -> Result<u64> {
+        let mut answers = 0;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(answers);
+            }
+            poll.poll(&mut events, Some(left))?;
+            for event in &events {
+                answers += callers[event.token().0].advance(target, &mut buffer)?;
+            }
+        }
+    };
+    call_until(Instant::now() + warm_up)?;
+    let start = at_start()?;
+    let answers = call_until(Instant::now() + window)?;
+    Ok((start, answers))
+}
+
+struct Caller {
+    socket: Socket,
+    /// The call under way has its message.
+    answered: bool,
+}
+
+impl Caller {
+    fn advance(&mut self, target: &Target, buffer: &mut [u8]) -> Result<u64> {
+        let Self { socket, answered } = self;
+        let (mut over, mut failed) = (0, false);
+        socket.advance(buffer, |seen| match seen {
+            Seen::Message(_) => *answered = true,
+            Seen::End => {
+                failed |= !*answered;
+                *answered = false;
+                over += 1;
+            }
+        })?;
+        ensure!(!failed, "a call was answered without a message");
+        if over > 0 {
+            socket.call(target);
+            socket.send()?;
+        }
+        Ok(over)
+    }
+}

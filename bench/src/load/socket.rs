@@ -1,0 +1,97 @@
+//! One client's connection.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use mio::{Interest, Registry, Token, net::TcpStream};
+use socket2::{Domain, Socket as RawSocket, Type};
+
+use super::Target;
+use crate::wire::{Connection, Seen};
+
+/// What is read at once. In the processor's cache, and more than a socket usually has.
+pub(super) const BUFFER: usize = 256 * 1024;
+/// Connections from one address: it has about 28,000 ports.
+const PER_ADDRESS: usize = 20_000;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    connection: Connection,
+    authority: String,
+    /// Not sent yet.
+    out: Vec<u8>,
+    /// Bytes received.
+    pub(super) received: u64,
+}
+
+impl Socket {
+    /// Connects the `index`-th client of a target, in the background. Events come under its index.
+    pub(super) fn connect(target: &Target, index: usize, keep: bool, registry: &Registry) -> Result<Self> {
+        let raw = RawSocket::new(Domain::IPV4, Type::STREAM, None).context("no more sockets")?;
+        raw.set_nonblocking(true)?;
+        raw.set_tcp_nodelay(true)?;
+        // No port is left waiting when thousands are closed.
+        raw.set_linger(Some(Duration::ZERO))?;
+        if index >= PER_ADDRESS {
+            let host = u8::try_from(1 + index / PER_ADDRESS).context("too many clients")?;
+            raw.bind(&SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), 0).into())?;
+        }
+        match raw.connect(&target.addr.into()) {
+            Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => {
+                return Err(error).context("cannot connect");
+            }
+            _ => {}
+        }
+        let mut stream = TcpStream::from_std(raw.into());
+        registry.register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        let connection = Connection::new(target.protocol, keep);
+        Ok(Self { stream, connection, authority: target.addr.to_string(), out: Vec::new(), received: 0 })
+    }
+
+    /// Makes a call: at once, or as soon as there is a connection.
+    pub(super) fn call(&mut self, target: &Target) {
+        self.connection.call(&target.call, &self.authority, &mut self.out);
+    }
+
+    /// Sends and reads what can be sent and read.
+    pub(super) fn advance(&mut self, buffer: &mut [u8], mut seen: impl FnMut(Seen<'_>)) -> Result<()> {
+        self.send()?;
+        loop {
+            let length = match self.stream.read(buffer) {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(length) => length,
+                Err(error) if is_not_now(&error) => break,
+                Err(error) => return Err(error).context("the connection broke"),
+            };
+            self.received += length as u64;
+            self.connection.read(&buffer[..length], &mut self.out, &mut seen)?;
+            // Less than was asked for: there is no more, and the next event will say when there is.
+            if length < buffer.len() {
+                break;
+            }
+        }
+        self.send()
+    }
+
+    /// Sends what can be sent.
+    pub(super) fn send(&mut self) -> Result<()> {
+        while !self.out.is_empty() {
+            match self.stream.write(&self.out) {
+                Ok(length) => drop(self.out.drain(..length)),
+                Err(error) if is_not_now(&error) => break,
+                Err(error) => return Err(error).context("the connection broke"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_not_now(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, NotConnected, WouldBlock};
+    matches!(error.kind(), WouldBlock | NotConnected | Interrupted)
+}

@@ -1,0 +1,79 @@
+//! The machine: which core is whose, how many sockets there may be, and what to call it.
+
+use std::{fs, thread};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::resource::{Resource, getrlimit, setrlimit},
+    unistd::Pid,
+};
+
+/// Open files to ask for.
+const FILES: u64 = 200_000;
+/// Open files that are no viewers.
+const OTHER_FILES: u64 = 300;
+
+/// The core of the server under measure, and the core of the load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Cores {
+    server: usize,
+    load: usize,
+}
+
+impl Cores {
+    /// The first two that we may use. From here on, this thread and those it starts are the load.
+    pub(crate) fn take() -> Result<Self> {
+        let ours = sched_getaffinity(this_thread()).context("cannot tell which cores there are")?;
+        let mut usable = (0..CpuSet::count()).filter(|core| ours.is_set(*core).unwrap_or(false));
+        let cores = usable.next().zip(usable.next());
+        let (server, load) = cores.context("it takes two cores: one for the server, one for the load")?;
+        pin(load)?;
+        Ok(Self { server, load })
+    }
+
+    /// Does something on the server's core: what is started there stays there.
+    pub(crate) fn as_server<T>(self, act: impl FnOnce() -> T) -> Result<T> {
+        pin(self.server)?;
+        let done = act();
+        pin(self.load)?;
+        Ok(done)
+    }
+}
+
+fn this_thread() -> Pid {
+    Pid::from_raw(0)
+}
+
+fn pin(core: usize) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core).and_then(|()| sched_setaffinity(this_thread(), &cores)).context("cannot pin to a core")
+}
+
+/// Asks for as many open files as viewers could take, for us and for the servers we start. How many viewers fit.
+pub(crate) fn most_sockets() -> Result<usize> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
+    // Only root may go beyond the hard limit.
+    if setrlimit(Resource::RLIMIT_NOFILE, FILES.max(hard), FILES.max(hard)).is_err() {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
+    }
+    let (files, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    ensure!(files > 2 * OTHER_FILES, "only {files} files may be open at a time: see `ulimit -n`");
+    Ok(usize::try_from(files - OTHER_FILES).unwrap_or(usize::MAX))
+}
+
+/// In one line: processor, cores, memory, kernel.
+pub(crate) fn description() -> String {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let value = |text: &str, key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let processor = value(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown processor".into());
+    let memory = value(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
+    let gib =
+        memory.split(' ').next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1048576.0;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{processor}, {cores} cores, {gib:.0} GiB, Linux {}", kernel.trim())
+}

@@ -1,0 +1,62 @@
+//! What one more viewer of ours costs while 200 cars are in view, as the rest of the fleet grows.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{
+    Bench,
+    stage::{Sample, Stage},
+};
+use crate::{
+    contender::Contender,
+    feed::Group,
+    fleet::{Cars, TICK_SECONDS, downtown, elsewhere},
+    stats::slope,
+    wire::Protocol,
+};
+
+/// Cars in the whole city.
+const FLEETS: [usize; 3] = [1_000, 10_000, 100_000];
+/// Of them, in view.
+pub(crate) const IN_VIEW: usize = 200;
+/// Positions a second of all those out of view, at most: where they are more, they report less often.
+pub(crate) const REPORTS_PER_SECOND: usize = 40_000;
+
+/// What one run found of one fleet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flatness {
+    /// In the whole city.
+    pub(crate) cars: usize,
+    /// Of the server's time, for one viewer and one tick.
+    pub(crate) micros_per_viewer_tick: f64,
+}
+
+/// Asks once of each fleet, of new servers.
+pub(super) fn once(bench: &Bench) -> Result<Vec<Flatness>> {
+    FLEETS.into_iter().map(|cars| of_fleet(bench, cars)).collect()
+}
+
+fn of_fleet(bench: &Bench, cars: usize) -> Result<Flatness> {
+    let contender = Contender::Ours;
+    let far = cars - IN_VIEW;
+    let per_second = (far as f64 / TICK_SECONDS) as usize;
+    let groups = vec![
+        Group { cars: Cars::new(IN_VIEW, downtown(), 1), every: 1 },
+        Group { cars: Cars::new(far, elsewhere(), 2), every: per_second.div_ceil(REPORTS_PER_SECOND) },
+    ];
+    let mut stage =
+        Stage::open(bench, contender, Protocol::Http1, Path::new(""), (contender.watch(), groups, 0))?;
+    let few = bench.plan.viewers;
+    let mut look = |viewers| -> Result<Sample> {
+        bench.say(format!("a fleet of {cars}: {viewers} viewers"));
+        stage.hold(viewers)?;
+        let (sample, window) = stage.look()?;
+        ensure!(window.lost.is_empty() && window.gaps.in_time(), "{cars} cars are too many for it");
+        Ok(sample)
+    };
+    let (some, many) = (look(few)?, look(6 * few)?);
+    let at = |sample: &Sample| (sample.viewers as f64, sample.server_share());
+    let share = slope(at(&some), at(&many)).context("there are too few viewers")?;
+    Ok(Flatness { cars, micros_per_viewer_tick: share * TICK_SECONDS * 1e6 })
+}

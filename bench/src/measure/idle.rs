@@ -1,0 +1,37 @@
+//! What a viewer of ours costs who looks where nothing happens.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Bench, stage::Stage};
+use crate::{
+    contender::{Contender, watch_fleet},
+    fleet::at_sea,
+    measure::stage::fleet,
+    stats::slope,
+    wire::Protocol,
+};
+
+/// What one run found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idle {
+    /// Resident, in bytes, without the kernel's buffers.
+    pub(crate) memory_per_viewer: f64,
+}
+
+/// Asks once, of a new server.
+pub(super) fn once(bench: &Bench) -> Result<Idle> {
+    let call = watch_fleet(at_sea().viewport());
+    let mut stage = Stage::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), (call, fleet(), 0))?;
+    let mut resident = |viewers: usize| -> Result<(f64, f64)> {
+        bench.say(format!("{viewers} idle viewers"));
+        stage.hold(viewers)?;
+        let (sample, window) = stage.look()?;
+        ensure!(window.lost.is_empty(), "streams were lost: {}", window.lost.join(", "));
+        Ok((viewers as f64, sample.resident as f64))
+    };
+    let all = bench.plan.idle_viewers;
+    let memory = slope(resident(all / 10)?, resident(all)?).context("there are too few viewers")?;
+    Ok(Idle { memory_per_viewer: memory })
+}

@@ -1,0 +1,127 @@
+//! How long it takes from a position's way in to the frame that has it, for viewers of ours.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use prost::Message as _;
+use rides_proto::{
+    tiles::{Cell, WorldPoint},
+    v1,
+};
+
+use super::{
+    Bench,
+    stage::{Stage, fleet},
+};
+use crate::{contender::Contender, feed::Group, load::Kept, stats::percentile, wire::Protocol};
+
+/// Viewers, all of whom see all cars.
+pub(crate) const VIEWERS: usize = 1000;
+/// So many of them note when what arrived.
+const KEEPING: usize = 20;
+/// Older, it is another visit of the same place.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// What one run found, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latency {
+    /// Half of the positions took no longer.
+    pub(crate) p50_ms: f64,
+    /// All but one in a hundred took no longer.
+    pub(crate) p99_ms: f64,
+}
+
+/// Asks once, of a new server.
+pub(super) fn once(bench: &Bench) -> Result<Latency> {
+    let contender = Contender::Ours;
+    let scene = (contender.watch(), fleet(), KEEPING);
+    let mut stage = Stage::open(bench, contender, Protocol::Http1, Path::new(""), scene)?;
+    bench.say(format!("latency with {VIEWERS} viewers"));
+    stage.hold(VIEWERS)?;
+    let (_, window) = stage.look()?;
+    ensure!(window.lost.is_empty(), "streams were lost: {}", window.lost.join(", "));
+    let sent = stage.feed.take().context("nobody reports positions")?.stop()?;
+    let mut latencies = latencies(&window.kept, &Sent::new(fleet(), sent))?;
+    bench.log(&format!("latency: {} positions timed", latencies.len()));
+    let mut at = |share| percentile(&mut latencies, share).context("no position arrived");
+    Ok(Latency { p50_ms: at(0.5)?, p99_ms: at(0.99)? })
+}
+
+/// When somebody was reported to be somewhere.
+struct Sent {
+    times: Vec<Instant>,
+    /// In ascending order.
+    slots: HashMap<WorldPoint, Vec<u32>>,
+}
+
+impl Sent {
+    /// The fleet drives again as it did, slot by slot.
+    fn new(mut groups: Vec<Group>, times: Vec<Instant>) -> Self {
+        let mut slots: HashMap<WorldPoint, Vec<u32>> = HashMap::new();
+        for slot in 0..times.len() {
+            for group in &mut groups {
+                for index in group.drive(slot) {
+                    slots.entry(group.cars.point(index)).or_default().push(slot as u32);
+                }
+            }
+        }
+        Self { times, slots }
+    }
+
+    /// The last time before `at`.
+    fn before(&self, place: WorldPoint, at: Instant) -> Option<Instant> {
+        let slots = self.slots.get(&place)?;
+        slots.iter().rev().map(|slot| self.times[*slot as usize]).find(|sent| *sent <= at)
+    }
+}
+
+fn latencies(kept: &[Kept], sent: &Sent) -> Result<Vec<f64>> {
+    let mut latencies = Vec::new();
+    for Kept { at, message } in kept {
+        for frame in v1::WatchFleetResponse::decode(&**message)?.cells {
+            let cell = Cell::new(frame.cell).context("a cell that is none")?;
+            for (dx, dy) in frame.dx.iter().zip(&frame.dy) {
+                let place = cell.point(*dx, *dy);
+                let since = sent.before(place, *at).map(|sent| *at - sent);
+                latencies
+                    .extend(since.filter(|since| *since < LONGEST).map(|since| since.as_secs_f64() * 1e3));
+            }
+        }
+    }
+    Ok(latencies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        feed::SLOTS,
+        fleet::{Cars, downtown},
+    };
+
+    #[test]
+    fn a_position_is_timed_from_its_slot() {
+        let start = Instant::now();
+        let times: Vec<_> =
+            (0..3 * SLOTS).map(|slot| start + Duration::from_millis(25) * slot as u32).collect();
+        let group = || Group { cars: Cars::new(50, downtown(), 9), every: 1 };
+        let mut driven = group();
+        for slot in 0..2 * SLOTS {
+            let _ = driven.drive(slot);
+        }
+        // Car 12 drove in slots 2 and 12.
+        let here = driven.cars.point(12);
+        let (cell, arrived) = (Cell::of(here), times[12] + Duration::from_millis(7));
+        let (dx, dy) = cell.offset(here);
+        let frame = v1::CellFrame { cell: cell.number(), dx: vec![dx], dy: vec![dy], ..Default::default() };
+        let message = v1::WatchFleetResponse { cells: vec![frame], ..Default::default() }.encode_to_vec();
+        let latencies =
+            latencies(&[Kept { at: arrived, message }], &Sent::new(vec![group()], times)).unwrap();
+        assert_eq!(latencies.len(), 1);
+        assert!((latencies[0] - 7.0).abs() < 0.01, "{latencies:?}");
+    }
+}

@@ -1,0 +1,72 @@
+//! The answers, written down: a table for the terminal, `bench.md` and `bench.svg`.
+
+mod markdown;
+mod plot;
+mod table;
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    Options,
+    contender::Contender,
+    measure::{Answers, Fanout, Plan, Unary},
+    stats::Spread,
+    wire::Protocol,
+};
+
+/// Prints the table and writes both files.
+pub(crate) fn write(options: &Options, plan: &Plan, answers: &Answers) -> Result<()> {
+    let markdown = markdown::page(options, plan, answers);
+    println!("{}", markdown::figures(answers));
+    let files = [("bench.md", markdown), ("bench.svg", plot::svg(answers))];
+    for (name, text) in files {
+        let path = options.out.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+/// What became of one contender, in a line.
+pub(crate) fn line(
+    contender: Contender,
+    protocol: Protocol,
+    fanout: &[Fanout],
+    unary: &[Unary],
+    problem: Option<&str>,
+) -> String {
+    let mut parts = vec![format!("{}, {}:", contender.name(), name(protocol))];
+    if let Some(rate) = updates_per_cpu_second(fanout) {
+        parts.push(format!("{:.1} M car updates per CPU-second,", rate.median / 1e6));
+        parts.push(format!("{} viewers;", most_viewers(fanout)));
+    }
+    if let Some(cost) = Spread::of(unary.iter().map(|run| run.cpu_seconds_per_million)) {
+        parts.push(format!("{:.1} CPU-seconds per million unary calls", cost.median));
+    }
+    parts.extend(problem.map(|problem| format!("({problem})")));
+    parts.join(" ")
+}
+
+fn name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http1 => "HTTP/1.1",
+        Protocol::Http2 => "HTTP/2",
+    }
+}
+
+fn updates_per_cpu_second(fanout: &[Fanout]) -> Option<Spread> {
+    Spread::of(fanout.iter().map(|run| run.at_most))
+}
+
+fn most_viewers(fanout: &[Fanout]) -> String {
+    let more = if fanout.iter().any(|run| run.at_least) { "≥ " } else { "" };
+    let spread = Spread::of(fanout.iter().map(|run| run.most as f64));
+    spread.map_or_else(nothing, |spread| format!("{more}{}", table::spread(spread, 0)))
+}
+
+/// In the place of a figure.
+fn nothing() -> String {
+    "–".into()
+}

@@ -1,0 +1,110 @@
+//! The search for the most viewers that a server holds: pure, one answer at a time.
+
+/// The gap between held and failed at which the search ends, as a share of what was held.
+const CLOSE_ENOUGH: f64 = 0.04;
+/// Of its core a server may be expected to use so much before it fails.
+const FULL: f64 = 0.95;
+
+/// A search under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Search {
+    cap: usize,
+    steps_left: u32,
+    next: usize,
+    held: usize,
+    failed: Option<usize>,
+}
+
+impl Search {
+    /// Begins with `first`, never goes beyond `cap`, and asks at most `steps` times.
+    pub(crate) fn new(first: usize, cap: usize, steps: u32) -> Self {
+        Self { cap, steps_left: steps, next: first.min(cap), held: 0, failed: None }
+    }
+
+    /// How many viewers to try; `None`: enough is known.
+    pub(crate) fn next(&self) -> Option<usize> {
+        let close = (self.held as f64 * CLOSE_ENOUGH).max(1.0) as usize;
+        let known = match self.failed {
+            Some(failed) => failed - self.held <= close,
+            None => self.held == self.cap,
+        };
+        (!known && self.steps_left > 0).then_some(self.next)
+    }
+
+    /// What was asked for was held, with this share of the server's core.
+    pub(crate) fn held(&mut self, core_share: f64) {
+        self.steps_left -= 1;
+        self.held = self.next;
+        self.next = match self.failed {
+            Some(failed) => usize::midpoint(self.held, failed),
+            None => {
+                let growth = (FULL / core_share).clamp(1.15, 4.0);
+                ((self.held as f64 * growth) as usize).max(self.held + 1).min(self.cap)
+            }
+        };
+    }
+
+    /// What was asked for was not held.
+    pub(crate) fn failed(&mut self) {
+        self.steps_left -= 1;
+        self.failed = Some(self.next);
+        self.next = usize::midpoint(self.held, self.next);
+    }
+
+    /// The most that was held so far; 0: none.
+    pub(crate) fn most(&self) -> usize {
+        self.held
+    }
+
+    /// Whether it was the cap that ended it: the server may hold more.
+    pub(crate) fn at_cap(&self) -> bool {
+        self.held == self.cap
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Asks a server that holds exactly `capacity`. The most found, and how often it was asked.
+    fn ask(mut search: Search, capacity: usize) -> (Search, u32) {
+        let mut asked = 0;
+        while let Some(viewers) = search.next() {
+            asked += 1;
+            if viewers <= capacity { search.held(viewers as f64 / capacity as f64) } else { search.failed() }
+        }
+        (search, asked)
+    }
+
+    #[test]
+    fn a_server_that_scales_evenly_is_found_in_a_few_steps() {
+        let (search, asked) = ask(Search::new(400, 100_000, 20), 20_000);
+        assert!((19_200..=20_000).contains(&search.most()), "{}", search.most());
+        assert!(asked <= 8, "{asked}");
+    }
+
+    #[test]
+    fn the_cap_ends_it_and_says_so() {
+        let (search, _) = ask(Search::new(400, 1_000, 20), 20_000);
+        assert!(search.at_cap());
+        assert_eq!(search.most(), 1_000);
+    }
+
+    #[test]
+    fn a_server_that_holds_nobody_is_asked_a_bounded_number_of_times() {
+        let (search, asked) = ask(Search::new(400, 1_000, 6), 0);
+        assert_eq!((search.most(), search.at_cap(), asked), (0, false, 6));
+    }
+
+    proptest! {
+        #[test]
+        fn what_it_finds_was_held_and_is_close(capacity in 1usize..200_000, first in 1usize..2_000) {
+            let (search, asked) = ask(Search::new(first, 400_000, 40), capacity);
+            prop_assert!(asked <= 40);
+            prop_assert!(search.most() <= capacity);
+            prop_assert!(search.most() as f64 >= capacity as f64 * 0.96 - 2.0);
+        }
+    }
+}

