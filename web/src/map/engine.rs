@@ -11,6 +11,7 @@ use rides_proto::{
 use super::{
     camera::{Camera, Padding, ScreenPos, View},
     cars::CarInstances,
+    density::Density,
     gesture::{Gestures, Intent, Pointer},
     glyphs,
     labels::{self, Glyphs},
@@ -97,6 +98,7 @@ pub(super) struct Engine<P> {
     overlay: Overlay,
     shapes: OverlayShapes,
     cars: CarInstances,
+    density: Density,
     fleet_revision: Option<u64>,
     painted: Option<Look>,
     dirty: bool,
@@ -121,6 +123,7 @@ impl<P: Painter> Engine<P> {
             overlay: Overlay::default(),
             shapes: OverlayShapes::default(),
             cars: CarInstances::default(),
+            density: Density::default(),
             fleet_revision: None,
             painted: None,
             dirty: true,
@@ -306,7 +309,12 @@ impl<P: Painter> Engine<P> {
             self.fleet_revision = Some(fleet.revision());
             self.cars = CarInstances::of(fleet.glides(), self.overlay.followed, &ground, now);
             painter.set_cars(&self.cars);
+            self.density = Density::of(fleet.densities().into_iter().flatten(), &ground);
+            painter.set_density(&self.density);
             self.dirty = true;
+        }
+        if self.dirty || moved {
+            painter.set_numbers(&self.density.numbers(&self.glyphs, &look));
         }
         let alive = !self.calm && (self.shapes.is_alive() || self.overlay.followed.is_some());
         // A trail fades for a while after its car has come to rest.
@@ -331,9 +339,9 @@ impl<P: Painter> Engine<P> {
         self.painted.is_some()
     }
 
-    /// Whether the city and cars in it are on the screen.
+    /// Whether the city and cars in it, or how many they are, are on the screen.
     pub(super) fn is_showing(&self) -> bool {
-        self.painted.is_some() && !self.cars.cars.is_empty()
+        self.painted.is_some() && !(self.cars.cars.is_empty() && self.density.is_empty())
     }
 
     fn obey(&mut self, intent: Intent, now: Millis) -> Option<LatLng> {
@@ -445,6 +453,8 @@ mod tests {
         fn set_atlas(&mut self, _: &HtmlCanvasElement) {}
         fn set_names(&mut self, _: &[GlyphInstance]) {}
         fn set_cars(&mut self, _: &CarInstances) {}
+        fn set_density(&mut self, _: &Density) {}
+        fn set_numbers(&mut self, _: &[GlyphInstance]) {}
         fn set_overlay(&mut self, _: &OverlayShapes) {}
         fn paint(&mut self, _: &Frame) {
             self.frames.set(self.frames.get() + 1);

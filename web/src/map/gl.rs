@@ -94,6 +94,11 @@ impl Program {
         self
     }
 
+    pub(super) fn set_vec3s(&self, name: &str, values: &[[f32; 3]]) -> &Self {
+        self.gl.uniform3fv_with_f32_array(self.at(name), values.as_flattened());
+        self
+    }
+
     pub(super) fn set_vec2s(&self, name: &str, values: &[[f32; 2]]) -> &Self {
         self.gl.uniform2fv_with_f32_array(self.at(name), values.as_flattened());
         self

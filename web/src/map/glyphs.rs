@@ -19,9 +19,9 @@ const HALO_PX: f64 = 2.5;
 const MAX_SIDE: u32 = 2048;
 const FONT: &str = "Inter, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', system-ui, sans-serif";
 
-/// Draws every letter that `names` need. `None` when the browser has no 2D canvas; then there are no names.
+/// Draws every digit, and every letter that `names` need. `None` when the browser has no 2D canvas; then there are no names.
 pub fn draw(names: &[Name], dpr: f64) -> Option<(HtmlCanvasElement, Glyphs)> {
-    let mut letters = BTreeSet::new();
+    let mut letters: BTreeSet<char> = ('0'..='9').collect();
     letters.extend(names.iter().flat_map(|name| name.text.iter().copied()));
     let canvas: HtmlCanvasElement = browser::document().create_element("canvas").ok()?.unchecked_into();
     let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.unchecked_into();

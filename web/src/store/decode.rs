@@ -13,8 +13,8 @@ use tonic::{Code, Status};
 use super::fleet::{CarReport, CellUpdate, FleetFrame};
 use crate::api::status::{reason, wrong_field};
 use crate::model::{
-    Area, AreaKind, CarState, Failure, Money, Place, Quote, Rail, RailKind, Ride, RideState, RideType,
-    Street, StreetClass,
+    Area, AreaKind, CarState, Detail, Failure, Money, Place, Quote, Rail, RailKind, Ride, RideState,
+    RideType, Street, StreetClass,
 };
 
 /// What was wrong with a message.
@@ -43,17 +43,30 @@ fn keep_good<T>(items: impl IntoIterator<Item = Decoded<T>>) -> Partly<Vec<T>> {
 
 pub(super) fn fleet_frame(message: v1::WatchFleetResponse) -> Partly<FleetFrame> {
     let (cells, wrong) = keep_good(message.cells.iter().map(cell_update));
+    let (densities, misplaced) =
+        keep_good(message.densities.iter().map(|density| Ok((cell(density.cell)?, density.cars))));
+    let detail = match message.detail() {
+        v1::MapDetail::Unspecified => None,
+        v1::MapDetail::Cars => Some(Detail::Cars),
+        v1::MapDetail::Densities => Some(Detail::Densities),
+    };
     let frame = FleetFrame {
         time: unix_millis(message.time.as_ref()) as f64,
         epoch: Some(message.epoch).filter(|epoch| !epoch.is_empty()),
         tick_interval: message.tick_interval.as_ref().map(|interval| seconds(interval) * 1e3),
+        detail,
         cells,
+        densities,
     };
-    (frame, wrong)
+    (frame, wrong.or(misplaced))
+}
+
+fn cell(number: u32) -> Decoded<Cell> {
+    Cell::new(number).ok_or(Malformed("a cell that is not on Earth"))
 }
 
 fn cell_update(frame: &v1::CellFrame) -> Decoded<CellUpdate> {
-    let cell = Cell::new(frame.cell).ok_or(Malformed("a cell that is not on Earth"))?;
+    let cell = cell(frame.cell)?;
     let count = frame.cars.len();
     let columns = [frame.dx.len(), frame.dy.len(), frame.headings.len(), frame.states.len()];
     if columns != [count; 4] {
@@ -299,6 +312,20 @@ mod tests {
         };
         let (frame, wrong) = fleet_frame(message);
         assert_eq!((frame.cells.len(), wrong.is_some()), (1, true));
+    }
+
+    #[test]
+    fn densities_are_read_with_the_detail_that_they_belong_to() {
+        let density = |cell, cars| v1::CellDensity { cell, cars };
+        let message = v1::WatchFleetResponse {
+            densities: vec![density(7, 640), density(u32::MAX, 1)],
+            detail: v1::MapDetail::Densities.into(),
+            ..Default::default()
+        };
+        let (frame, wrong) = fleet_frame(message);
+        let known = Cell::new(7).expect("on Earth");
+        assert_eq!((frame.detail, frame.densities), (Some(Detail::Densities), vec![(known, 640)]));
+        assert!(wrong.is_some());
     }
 
     #[test]
