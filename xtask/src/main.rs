@@ -5,6 +5,7 @@ mod imports;
 mod page;
 mod progress;
 mod run;
+mod script;
 mod setup;
 mod shell;
 mod test;

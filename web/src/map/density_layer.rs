@@ -10,24 +10,24 @@ use super::{
     webgl::set_look,
 };
 
-/// A picture of one pixel a cell, which its shader draws smoothly.
+/// A picture of one pixel a cell.
 pub(super) struct DensityLayer {
     gl: Gl,
     program: Program,
     levels: WebGlTexture,
-    /// West, north, east, south on the ground; `None`: nothing to draw.
-    extent: Option<[f32; 4]>,
+    /// The north-western corner on the ground; side of a cell, metres; 0 before there is anything to draw.
+    place: [f32; 3],
 }
 
 impl DensityLayer {
     pub(super) fn new(gl: &Gl) -> Result<Self, GlError> {
         let program = Program::new(gl, shader!("density.vert"), shader!("density.frag"))?;
-        Ok(Self { gl: gl.clone(), program, levels: new_texture(gl)?, extent: None })
+        Ok(Self { gl: gl.clone(), program, levels: new_texture(gl)?, place: [0.0; 3] })
     }
 
     pub(super) fn set(&mut self, density: &Density) {
-        let ([west, north], [east, south]) = (density.min, density.max);
-        self.extent = (!density.is_empty()).then_some([west, north, east, south]);
+        let [west, north] = density.min;
+        self.place = [west, north, density.cell_m];
         if density.is_empty() {
             return;
         }
@@ -50,9 +50,11 @@ impl DensityLayer {
     }
 
     pub(super) fn paint(&self, look: &Look) {
-        let Some(extent) = &self.extent else { return };
+        if self.place[2] == 0.0 {
+            return;
+        }
         self.gl.bind_texture(Gl::TEXTURE_2D, Some(&self.levels));
-        self.program.bind().set("u_extent", extent);
+        self.program.bind().set("u_place", &self.place);
         self.program.set_vec3s("u_ramp", &palette::DENSITY);
         set_look(&self.program, look);
         self.gl.draw_arrays(Gl::TRIANGLE_STRIP, 0, 4);

@@ -8,7 +8,6 @@ use rustc_hash::FxHashMap;
 use super::{
     names::{Name, NamePlace},
     painter::{GlyphInstance, Look},
-    scene::GroundPos,
 };
 
 /// Between letters, as a share of their size.
@@ -204,6 +203,7 @@ impl Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::scene::GroundPos;
 
     const LOOK: Look = Look { center: [0.0, 0.0], px_per_m: 1.0, viewport: [800.0, 600.0], dpr: 1.0 };
 

@@ -9,7 +9,7 @@ pub mod cars;
 mod city_layer;
 pub mod density;
 mod density_layer;
-mod engine;
+pub mod engine;
 pub mod gesture;
 pub mod gl;
 pub mod glyphs;

@@ -22,6 +22,7 @@ mod running;
 mod watch;
 
 pub use controller::Commands;
+pub use decode::{Malformed, Partly, fleet_frame};
 pub use fleet::{CarReport, CellUpdate, FleetFrame, FleetModel};
 
 /// The least time between two counts of the cars in view.

@@ -1,8 +1,9 @@
-uniform vec4 u_extent; // west, north, east, south (ground)
+uniform sampler2D u_levels;
+uniform vec3 u_place; // the north-western corner (ground), side of a cell (m)
 
-out vec2 v_at;         // 0 to 1, south-eastwards
+out vec2 v_at;        // cells from that corner
 
 void main() {
-    v_at = vec2(gl_VertexID & 1, gl_VertexID >> 1);
-    gl_Position = clip_from_px(px_from_ground(mix(u_extent.xy, u_extent.zw, v_at), 0.0), 0.0);
+    v_at = vec2(gl_VertexID & 1, gl_VertexID >> 1) * vec2(textureSize(u_levels, 0));
+    gl_Position = clip_from_px(px_from_ground(u_place.xy + v_at * u_place.z, 0.0), 0.0);
 }
