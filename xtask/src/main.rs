@@ -1,6 +1,7 @@
 //! The two commands of the README: `cargo xtask run` and `cargo xtask test`.
 #![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
 
+mod frame_cost;
 mod imports;
 mod page;
 mod progress;
@@ -32,12 +33,15 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Measures what a frame of 10,000 cars costs the page, in a browser, beside protobuf-es.
+    FrameCost,
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Run { server_flags } => run::run(&server_flags),
         Task::Test { steps, release } => test::run(&steps, release),
+        Task::FrameCost => frame_cost::run(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("{} {error:#}", console::style("error:").red().bold());
