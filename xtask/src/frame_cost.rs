@@ -45,8 +45,10 @@ fn build() -> Result<PathBuf> {
     build.args(["--profile", "page", "--target", WASM, "--message-format", "json-render-diagnostics"]);
     let messages = shell::output(build).context("the measurement cannot be built")?;
     let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables = built.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
-    executables.last().context("cargo built no test")
+    // The page itself is built beside it.
+    let mut tests = built.filter(|message| message["target"]["name"] == "frame_cost");
+    let executable = tests.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
+    executable.context("cargo built no test")
 }
 
 /// A directory with `protobuf-es.js` in it: the newest of npm, as one script.

@@ -83,9 +83,9 @@ impl Density {
     }
 }
 
-/// The least of 1, 2, 5, 10, 20, 50, … that is no less: so that the colours do not change with every car.
+/// The least of 10, 20, 50, 100, 200, … that is no less: so that the colours do not change with every car.
 fn scale(most: u32) -> f32 {
-    let mut tens = 1.0;
+    let mut tens = 10.0;
     loop {
         for step in [1.0, 2.0, 5.0] {
             if tens * step >= most as f32 {
@@ -157,7 +157,7 @@ mod tests {
     fn the_colours_stay_while_the_fullest_cell_changes_a_little() {
         assert_eq!(
             [1, 2, 3, 180, 199, 200, 201, 999].map(scale),
-            [1.0, 2.0, 5.0, 200.0, 200.0, 200.0, 500.0, 1000.0]
+            [10.0, 10.0, 10.0, 200.0, 200.0, 200.0, 500.0, 1000.0]
         );
         assert_eq!(scale(u32::MAX), 5e9);
     }

@@ -16,6 +16,6 @@ void main() {
     float d = length(max(q, 0.0)) + min(max(q.x, q.y), 0.0) - radius;
     float inside = clamp(0.5 - d * u_dpr, 0.0, 1.0) * step(0.001, level);
     float rim = exp(d / max(side * 0.07, 1.0));
-    float cover = inside * mix(0.2, 0.46, level);
+    float cover = inside * mix(0.18, 0.38, level);
     o_color = vec4(color * cover * (0.72 + 0.6 * rim), cover);
 }
