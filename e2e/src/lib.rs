@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod driver;
+pub mod gateway;
 pub mod history;
 pub mod page;
 pub mod pixels;

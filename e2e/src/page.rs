@@ -11,7 +11,7 @@ use fantoccini::{
 };
 use serde_json::Value;
 
-use crate::{browser::Browser, history::Happened, wait};
+use crate::{browser::Browser, history::Happened, pixels, wait};
 
 /// How long the page may take to show what it has been told or was asked for.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -170,6 +170,26 @@ impl Page {
             .then(pause(50))
             .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
         self.browser.client.perform_actions(click).await.context("cannot click the map")
+    }
+
+    /// A picture of the map alone, once two in a row are the same: panels lie over it, and change too.
+    ///
+    /// # Errors
+    /// When it goes on moving.
+    pub async fn map_at_rest(&self) -> Result<Vec<u8>> {
+        let show_panels = |how: &str| format!("document.querySelector('.board').style.visibility = '{how}'");
+        self.script(&show_panels("hidden")).await?;
+        let map = self.element("map").await?;
+        let mut before = map.screenshot().await?;
+        let at_rest = wait::until("the map to be still", SOON, async || {
+            let after = map.screenshot().await?;
+            let changed = pixels::differing(&before, &after)?;
+            before.clone_from(&after);
+            Ok((changed == 0).then_some(after))
+        });
+        let picture = at_rest.await?;
+        self.script(&show_panels("")).await?;
+        Ok(picture)
     }
 
     /// A mark of the page's own, in milliseconds after navigation.

@@ -8,10 +8,11 @@ use std::{env, time::Duration};
 use anyhow::{Context, Result, ensure};
 use fantoccini::{Locator, key::Key};
 use rides_e2e::{
+    gateway::cars_stand_at,
     page::{Page, SOON},
     pixels,
-    server::PageOnly,
-    stage::Stage,
+    server::{ANY_PORT, PageOnly},
+    stage::{QUIET, Stage},
     wait,
 };
 
@@ -100,7 +101,7 @@ async fn bad_input_is_told_at_the_field() -> Result<()> {
 
         // Far from any street: beside the city, where no panel is.
         page.choose_street("pickup", "Mannerheimintie").await?;
-        zoom_out(page, 12).await?;
+        zoom(page, &"-".repeat(12)).await?;
         page.click_map(0.9, 0.85).await?;
         let invalid = "[data-testid=dropoff][aria-invalid=true]";
         page.browser
@@ -159,9 +160,46 @@ async fn a_page_without_a_server_says_so_and_goes_live_by_itself() -> Result<()>
     .await
 }
 
-/// Zooms the map out with the keyboard.
-async fn zoom_out(page: &Page, steps: usize) -> Result<()> {
+/// One car in the middle of the city, and one in the map cell on each side of its own.
+const CROWD: [(f64, f64); 5] =
+    [(60.17, 24.942), (60.1755, 24.942), (60.1645, 24.942), (60.17, 24.953), (60.17, 24.931)];
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_crowd_is_shown_as_density_and_as_cars_again_when_it_is_none() -> Result<()> {
+    Stage::run("density", async |stage| {
+        stage.set_flags(QUIET.into_iter().chain(["--viewer-cars", "4"]));
+        let server = stage.start_server(ANY_PORT).await?;
+        cars_stand_at(server, &CROWD).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        stage.page.reaches("legend", &["densities"], SOON).await?;
+        stage.page.says("5 cars in view, shown as density").await?;
+        let crowd = stage.page.map_at_rest().await?;
+        stage.screenshot("crowd").await?;
+
+        let elsewhere = [(61.5, 23.76); 3];
+        cars_stand_at(server, &elsewhere).await?;
+        stage.page.reaches("legend", &["cars"], SOON).await?;
+        stage.page.says("2 cars in view").await?;
+        let few = stage.page.map_at_rest().await?;
+        stage.screenshot("few").await?;
+        let tiles = pixels::differing(&crowd, &few)?;
+        ensure!(tiles > 100_000, "the map hardly changed: {tiles} pixels");
+
+        cars_stand_at(server, &CROWD).await?;
+        stage.page.reaches("legend", &["densities"], SOON).await?;
+        zoom(&stage.page, "+++").await?;
+        stage.page.reaches("legend", &["cars"], SOON).await?;
+        stage.page.says("1 car in view").await?;
+        stage.screenshot("from-close-by").await
+    })
+    .await
+}
+
+/// Zooms the map with the keyboard.
+async fn zoom(page: &Page, keys: &str) -> Result<()> {
     page.script("document.querySelector('[data-testid=map] [tabindex], [data-testid=map]').focus()").await?;
     let focused = page.browser.client.active_element().await?;
-    focused.send_keys(&"-".repeat(steps)).await.context("the map takes no keys")
+    focused.send_keys(keys).await.context("the map takes no keys")
 }

@@ -27,6 +27,19 @@ pub fn distance(metres: u32) -> String {
     }
 }
 
+/// "940", "12,400", "1,000,000".
+pub fn count(count: usize) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// "45 s", "6 min", "1 h 05 min".
 pub fn duration(seconds: u32) -> String {
     let minutes = (seconds + 30) / 60;
@@ -119,6 +132,12 @@ mod tests {
         assert_eq!(money(&eur(i64::MIN)), "−€92233720368547758.08");
         assert_eq!(money(&Money { currency: "SEK".to_owned(), minor_units: 9900 }), "99.00 SEK");
         assert_eq!(money(&Money::default()), "0.00");
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        let words = [0, 7, 999, 1_000, 12_400, 1_000_000].map(count);
+        assert_eq!(words, ["0", "7", "999", "1,000", "12,400", "1,000,000"]);
     }
 
     #[test]

@@ -148,6 +148,25 @@ pub struct CarGlide {
     pub state: CarState,
 }
 
+/// How closely a viewport is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Detail {
+    /// Each car.
+    #[default]
+    Cars,
+    /// How many cars each cell holds: each would be more than a screen can show.
+    Densities,
+}
+
+/// The cars of the cells in view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CarsInView {
+    /// How many.
+    pub count: usize,
+    /// How they are shown.
+    pub detail: Detail,
+}
+
 /// The kind of ride.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum RideType {

@@ -130,5 +130,5 @@ async fn a_new_viewport_replaces_the_stream(store: Store, commands: Commands) {
     commands.send(Command::Look(Bounds::around([helsinki(60.17)]).expect("a point")));
     until("the old stream's end", || watched().len() == 3).await;
     assert_eq!(watched(), [WATCH, WATCH, &format!("abort {WATCH}")]);
-    assert_eq!(store.fleet.with_value(|fleet| fleet.borrow().len()), 1);
+    assert_eq!(store.fleet.with_value(|fleet| fleet.borrow().in_view().count), 1);
 }

@@ -2,10 +2,12 @@
 #![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
 
 mod bench;
+mod frame_cost;
 mod imports;
 mod page;
 mod progress;
 mod run;
+mod script;
 mod setup;
 mod shell;
 mod test;
@@ -34,6 +36,8 @@ enum Task {
     },
     /// Measures the server beside others of its kind, and writes docs/bench.md and docs/bench.svg.
     Bench(bench::Bench),
+    /// Measures what a frame of 10,000 cars costs the page, in a browser, beside protobuf-es.
+    FrameCost,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Task::Run { server_flags } => run::run(&server_flags),
         Task::Test { steps, release } => test::run(&steps, release),
         Task::Bench(bench) => bench::run(&bench),
+        Task::FrameCost => frame_cost::run(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("{} {error:#}", console::style("error:").red().bold());

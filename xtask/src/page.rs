@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use console::style;
 
-use crate::{imports::Numbers, progress, setup, shell};
+use crate::{imports::Numbers, progress, script, setup, shell};
 
 /// What the page is made of.
 const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "Trunk.toml", "proto", "web"];
@@ -46,6 +46,7 @@ pub(crate) fn build() -> Result<()> {
         );
         trunk(&["build", "--cargo-profile", "page", "--minify"])?;
     }
+    bare_scripts(&dist())?;
     number_imports(&dist())?;
     compress(&dist())
 }
@@ -73,6 +74,16 @@ fn newest_in(path: &Path) -> Option<SystemTime> {
 
 fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().ok()?.modified().ok()
+}
+
+/// Leaves out of the page's scripts what only people read.
+fn bare_scripts(dir: &Path) -> Result<()> {
+    let scripts = assets_in(dir)?.into_iter().filter(|path| has_extension(path, &["js"]));
+    for path in scripts {
+        let script = fs::read_to_string(&path)?;
+        fs::write(&path, script::bare(&script))?;
+    }
+    Ok(())
 }
 
 /// Gives the page's imports names that compress.

@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{BufRead, BufReader, IsTerminal},
+    path::PathBuf,
     process::{Child, ChildStdout, ExitCode, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
@@ -32,10 +33,15 @@ enum Event {
 /// # Errors
 /// When something cannot be installed or built, or the server ends before it is ready.
 pub(crate) fn run(server_flags: &[String]) -> Result<ExitCode> {
+    if is_question(server_flags) {
+        build_server()?;
+        let mut command = shell::command(program()?);
+        let answered = command.args(server_flags).status().with_context(|| shell::not_started(&command))?;
+        return Ok(exit_code(answered));
+    }
     setup::ensure(&setup::PAGE)?;
     page::build()?;
-    let build = shell::cargo(&["build", "--release", "--locked", "--package", "rides-server"]);
-    progress::spin("Building the server", "about 4 minutes the first time", build)?;
+    build_server()?;
 
     let (events, happened) = mpsc::channel();
     let mut server = Server::start(server_flags, &events)?;
@@ -58,6 +64,20 @@ pub(crate) fn run(server_flags: &[String]) -> Result<ExitCode> {
     }
 }
 
+/// Whether the server is only asked about itself, and will answer and end.
+fn is_question(flags: &[String]) -> bool {
+    flags.iter().any(|flag| matches!(flag.as_str(), "-h" | "--help" | "-V" | "--version" | "help"))
+}
+
+fn build_server() -> Result<()> {
+    let build = shell::cargo(&["build", "--release", "--locked", "--package", "rides-server"]);
+    progress::spin("Building the server", "about 4 minutes the first time", build)
+}
+
+fn program() -> Result<PathBuf> {
+    Ok(shell::build_dir("release")?.join("rides-server").with_extension(env::consts::EXE_EXTENSION))
+}
+
 /// The running server.
 struct Server {
     child: Child,
@@ -65,9 +85,7 @@ struct Server {
 
 impl Server {
     fn start(flags: &[String], events: &Sender<Event>) -> Result<Self> {
-        let program =
-            shell::build_dir("release")?.join("rides-server").with_extension(env::consts::EXE_EXTENSION);
-        let mut command = shell::command(program);
+        let mut command = shell::command(program()?);
         // By the environment, so that a `--page` among the flags still counts.
         command.env("RIDES_PAGE", page::dist()).args(flags).stdout(Stdio::piped());
         own_process_group(&mut command);
@@ -202,6 +220,14 @@ fn ask_to_end(_: &Child) {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_only_asked_need_not_get_ready() {
+        let asked =
+            |flags: &[&str]| is_question(&flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>());
+        assert!(asked(&["--help"]) && asked(&["sim", "-h"]) && asked(&["--version"]));
+        assert!(!asked(&["--cars", "500"]) && !asked(&[]));
+    }
 
     #[test]
     fn the_address_is_found_in_what_the_server_says() {

@@ -101,13 +101,12 @@ impl Auditor {
         }
     }
 
-    /// A ride and all that happened to it.
+    /// A ride that is over, and all that happened to it. Its stream is read to the end: a client that resets many
+    /// takes the rest of them for a flood, and ends its own connection.
     async fn whole(&self, id: &str) -> Result<(Ride, Vec<RideEvent>), Status> {
         let ride = self.rider.get(id).await?;
         let (mut watch, mut events) = (self.rider.resumes(id, "", 0).await?, Vec::new());
-        while (events.len() as u64) < ride.version
-            && let Some(event) = watch.event().await
-        {
+        while let Some(event) = watch.event().await {
             events.push(event);
         }
         Ok((ride, events))

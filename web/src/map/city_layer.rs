@@ -92,7 +92,7 @@ impl CityLayer {
             night: program(shader!("screen.vert"), shader!("night.frag"))?,
             name: program(shader!("name.vert"), shader!("name.frag"))?,
             batches: Vec::new(),
-            names: Geometry::new(gl, &[2, 2, 2, 4, 3])?,
+            names: letters(gl)?,
             atlas: new_texture(gl)?,
             extent: ([0.0; 2], [0.0; 2]),
             gl: gl.clone(),
@@ -241,10 +241,15 @@ impl CityLayer {
     }
 
     fn paint_names(&self, look: &Look) {
+        self.paint_letters(&self.names, look);
+    }
+
+    /// Paints glyphs of the atlas.
+    pub(super) fn paint_letters(&self, letters: &Geometry, look: &Look) {
         self.gl.bind_texture(Gl::TEXTURE_2D, Some(&self.atlas));
         self.name.bind().set("u_halo", &palette::HALO);
         set_look(&self.name, look);
-        self.names.draw();
+        letters.draw();
     }
 
     /// Binds the line program for strokes of these colours and half widths in pixels, solid ones.
@@ -259,6 +264,11 @@ impl CityLayer {
             .set("u_alpha", &[1.0]);
         set_look(&self.line, look);
     }
+}
+
+/// For glyphs of the atlas.
+pub(super) fn letters(gl: &Gl) -> Result<Geometry, GlError> {
+    Geometry::new(gl, &[2, 2, 2, 4, 3])
 }
 
 fn opaque([r, g, b]: Rgb) -> [f32; 4] {

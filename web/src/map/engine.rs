@@ -11,6 +11,7 @@ use rides_proto::{
 use super::{
     camera::{Camera, Padding, ScreenPos, View},
     cars::CarInstances,
+    density::Density,
     gesture::{Gestures, Intent, Pointer},
     glyphs,
     labels::{self, Glyphs},
@@ -42,7 +43,7 @@ const PHASE_S: f64 = 3600.0;
 
 /// A person's hand on the map.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Hand {
+pub enum Hand {
     /// A pointer went down.
     Down(Pointer),
     /// … moved.
@@ -67,11 +68,11 @@ pub(super) enum Hand {
 
 /// What came of a frame, for the rest of the page.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub(super) struct Outcome {
+pub struct Outcome {
     /// A point was clicked.
-    pub(super) picked: Option<LatLng>,
+    pub picked: Option<LatLng>,
     /// The camera came to rest here.
-    pub(super) look: Option<Bounds>,
+    pub look: Option<Bounds>,
 }
 
 /// The city being drawn.
@@ -84,7 +85,7 @@ struct City {
 }
 
 /// The map.
-pub(super) struct Engine<P> {
+pub struct Engine<P> {
     painter: Option<P>,
     city: Option<City>,
     viewport: (f64, f64),
@@ -97,6 +98,7 @@ pub(super) struct Engine<P> {
     overlay: Overlay,
     shapes: OverlayShapes,
     cars: CarInstances,
+    density: Density,
     fleet_revision: Option<u64>,
     painted: Option<Look>,
     dirty: bool,
@@ -107,7 +109,7 @@ pub(super) struct Engine<P> {
 
 impl<P: Painter> Engine<P> {
     /// Without a painter, a city or a size yet. `calm`: no motion for its own sake.
-    pub(super) fn new(calm: bool) -> Self {
+    pub fn new(calm: bool) -> Self {
         Self {
             painter: None,
             city: None,
@@ -121,6 +123,7 @@ impl<P: Painter> Engine<P> {
             overlay: Overlay::default(),
             shapes: OverlayShapes::default(),
             cars: CarInstances::default(),
+            density: Density::default(),
             fleet_revision: None,
             painted: None,
             dirty: true,
@@ -131,7 +134,7 @@ impl<P: Painter> Engine<P> {
     }
 
     /// A new painter, which knows nothing; or none, while the browser has taken the context away.
-    pub(super) fn set_painter(&mut self, painter: Option<P>) {
+    pub fn set_painter(&mut self, painter: Option<P>) {
         self.painter = painter;
         self.fleet_revision = None;
         self.dirty = true;
@@ -142,7 +145,7 @@ impl<P: Painter> Engine<P> {
     }
 
     /// The map's size in CSS pixels, and device pixels for each.
-    pub(super) fn set_size(&mut self, viewport: (f64, f64), dpr: f64, now: Millis) {
+    pub fn set_size(&mut self, viewport: (f64, f64), dpr: f64, now: Millis) {
         (self.viewport, self.dpr) = (viewport, dpr);
         self.dirty = true;
         if let Some(city) = &mut self.city {
@@ -152,12 +155,12 @@ impl<P: Painter> Engine<P> {
     }
 
     /// What panels cover.
-    pub(super) fn set_padding(&mut self, padding: Padding) {
+    pub fn set_padding(&mut self, padding: Padding) {
         self.padding = padding;
     }
 
     /// The city, perhaps with more of it than before. Says where to look at first.
-    pub(super) fn set_map(&mut self, map: &Arc<CityMap>) -> Option<Bounds> {
+    pub fn set_map(&mut self, map: &Arc<CityMap>) -> Option<Bounds> {
         self.dirty = true;
         if let Some(city) = self.city.as_mut().filter(|city| city.is_earlier(map)) {
             city.map = map.clone();
@@ -185,7 +188,7 @@ impl<P: Painter> Engine<P> {
     }
 
     /// What the ride shows.
-    pub(super) fn set_overlay(&mut self, overlay: Overlay) {
+    pub fn set_overlay(&mut self, overlay: Overlay) {
         if self.overlay.followed != overlay.followed {
             self.fleet_revision = None;
         }
@@ -194,7 +197,7 @@ impl<P: Painter> Engine<P> {
     }
 
     /// Moves the camera. Before there is a city, the newest request is kept for when there is one.
-    pub(super) fn go(&mut self, to: Move, now: Millis) {
+    pub fn go(&mut self, to: Move, now: Millis) {
         let Some(city) = &self.city else {
             self.wanted = Some(to);
             return;
@@ -214,7 +217,7 @@ impl<P: Painter> Engine<P> {
     }
 
     /// A hand on the map. Says what was picked.
-    pub(super) fn hand(&mut self, hand: Hand, now: Millis) -> Option<LatLng> {
+    pub fn hand(&mut self, hand: Hand, now: Millis) -> Option<LatLng> {
         if hand == Hand::Home {
             self.go(Move { seq: 0, target: Target::Home }, now);
             return None;
@@ -260,12 +263,12 @@ impl<P: Painter> Engine<P> {
     }
 
     /// Whether the map is held.
-    pub(super) fn is_dragging(&self) -> bool {
+    pub fn is_dragging(&self) -> bool {
         self.gestures.is_dragging()
     }
 
     /// One frame: moves what moves, prepares a little more of the city, and paints if anything changed.
-    pub(super) fn frame(&mut self, fleet: &FleetModel, now: Millis) -> Outcome {
+    pub fn frame(&mut self, fleet: &FleetModel, now: Millis) -> Outcome {
         let picked = self.gestures.poll(now).and_then(|intent| self.obey(intent, now));
         let Some(city) = &mut self.city else { return Outcome::default() };
         if self.motion.advance(&mut city.camera, now) {
@@ -306,7 +309,12 @@ impl<P: Painter> Engine<P> {
             self.fleet_revision = Some(fleet.revision());
             self.cars = CarInstances::of(fleet.glides(), self.overlay.followed, &ground, now);
             painter.set_cars(&self.cars);
+            self.density = Density::of(fleet.densities().into_iter().flatten(), &ground);
+            painter.set_density(&self.density);
             self.dirty = true;
+        }
+        if self.dirty || moved {
+            painter.set_numbers(&self.density.numbers(&self.glyphs, &look));
         }
         let alive = !self.calm && (self.shapes.is_alive() || self.overlay.followed.is_some());
         // A trail fades for a while after its car has come to rest.
@@ -322,18 +330,18 @@ impl<P: Painter> Engine<P> {
     }
 
     /// Whether there is a city to draw.
-    pub(super) fn has_city(&self) -> bool {
+    pub fn has_city(&self) -> bool {
         self.city.is_some()
     }
 
     /// Whether anything is on the screen.
-    pub(super) fn has_painted(&self) -> bool {
+    pub fn has_painted(&self) -> bool {
         self.painted.is_some()
     }
 
-    /// Whether the city and cars in it are on the screen.
-    pub(super) fn is_showing(&self) -> bool {
-        self.painted.is_some() && !self.cars.cars.is_empty()
+    /// Whether the city and cars in it, or how many they are, are on the screen.
+    pub fn is_showing(&self) -> bool {
+        self.painted.is_some() && !(self.cars.cars.is_empty() && self.density.is_empty())
     }
 
     fn obey(&mut self, intent: Intent, now: Millis) -> Option<LatLng> {
@@ -445,6 +453,8 @@ mod tests {
         fn set_atlas(&mut self, _: &HtmlCanvasElement) {}
         fn set_names(&mut self, _: &[GlyphInstance]) {}
         fn set_cars(&mut self, _: &CarInstances) {}
+        fn set_density(&mut self, _: &Density) {}
+        fn set_numbers(&mut self, _: &[GlyphInstance]) {}
         fn set_overlay(&mut self, _: &OverlayShapes) {}
         fn paint(&mut self, _: &Frame) {
             self.frames.set(self.frames.get() + 1);

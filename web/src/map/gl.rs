@@ -94,6 +94,11 @@ impl Program {
         self
     }
 
+    pub(super) fn set_vec3s(&self, name: &str, values: &[[f32; 3]]) -> &Self {
+        self.gl.uniform3fv_with_f32_array(self.at(name), values.as_flattened());
+        self
+    }
+
     pub(super) fn set_vec2s(&self, name: &str, values: &[[f32; 2]]) -> &Self {
         self.gl.uniform2fv_with_f32_array(self.at(name), values.as_flattened());
         self
@@ -149,7 +154,7 @@ impl Geometry {
 
     /// Replaces everything by triangles.
     pub(super) fn upload_mesh<V: Pod>(&mut self, vertices: &[V], indices: &[u32]) {
-        self.upload_vertices(vertices, Gl::STATIC_DRAW);
+        self.upload_vertices(bytemuck::cast_slice(vertices), Gl::STATIC_DRAW);
         self.upload_indices(indices);
         self.count = indices.len() as i32;
         self.quads = 0;
@@ -157,15 +162,26 @@ impl Geometry {
 
     /// Replaces everything by a quad for every item.
     pub(super) fn upload_quads<V: Pod>(&mut self, items: &[V]) {
-        let corners: Vec<V> = items.iter().flat_map(|item| [*item; 4]).collect();
+        self.upload_corners(bytemuck::cast_slice(items), items.len());
+    }
+
+    /// Each item's bytes once for every corner of its quad.
+    fn upload_corners(&mut self, items: &[u8], count: usize) {
+        let size = (items.len() / count.max(1)).max(1);
+        let mut corners = Vec::with_capacity(items.len() * 4);
+        for item in items.chunks_exact(size) {
+            for _ in 0..4 {
+                corners.extend_from_slice(item);
+            }
+        }
         self.upload_vertices(&corners, Gl::DYNAMIC_DRAW);
-        if self.quads < items.len() {
-            self.quads = items.len().next_power_of_two();
+        if self.quads < count {
+            self.quads = count.next_power_of_two();
             let indices: Vec<u32> =
                 (0..self.quads as u32).flat_map(|quad| QUAD.map(|corner| quad * 4 + corner)).collect();
             self.upload_indices(&indices);
         }
-        self.count = (items.len() * QUAD.len()) as i32;
+        self.count = (count * QUAD.len()) as i32;
     }
 
     /// How many quads are drawn.
@@ -173,9 +189,9 @@ impl Geometry {
         self.count as usize / QUAD.len()
     }
 
-    fn upload_vertices<V: Pod>(&self, vertices: &[V], usage: u32) {
+    fn upload_vertices(&self, vertices: &[u8], usage: u32) {
         self.gl.bind_buffer(Gl::ARRAY_BUFFER, Some(&self.data));
-        self.gl.buffer_data_with_u8_array(Gl::ARRAY_BUFFER, bytemuck::cast_slice(vertices), usage);
+        self.gl.buffer_data_with_u8_array(Gl::ARRAY_BUFFER, vertices, usage);
     }
 
     fn upload_indices(&self, indices: &[u32]) {

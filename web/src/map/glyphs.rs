@@ -1,7 +1,5 @@
 //! The atlas of letters: each is drawn once by the browser's own text renderer, on a canvas that nobody sees.
 
-use std::collections::BTreeSet;
-
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
@@ -19,10 +17,14 @@ const HALO_PX: f64 = 2.5;
 const MAX_SIDE: u32 = 2048;
 const FONT: &str = "Inter, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', system-ui, sans-serif";
 
-/// Draws every letter that `names` need. `None` when the browser has no 2D canvas; then there are no names.
+/// Draws every digit, and every letter that `names` need. `None` when the browser has no 2D canvas; then there are no names.
 pub fn draw(names: &[Name], dpr: f64) -> Option<(HtmlCanvasElement, Glyphs)> {
-    let mut letters = BTreeSet::new();
-    letters.extend(names.iter().flat_map(|name| name.text.iter().copied()));
+    let mut letters: Vec<char> = ('0'..='9').collect();
+    for letter in names.iter().flat_map(|name| &name.text) {
+        if !letters.contains(letter) {
+            letters.push(*letter);
+        }
+    }
     let canvas: HtmlCanvasElement = browser::document().create_element("canvas").ok()?.unchecked_into();
     let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.unchecked_into();
     let tenths = (SIZE_PX * dpr * 10.0).round() as u32;

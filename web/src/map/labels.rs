@@ -8,7 +8,6 @@ use rustc_hash::FxHashMap;
 use super::{
     names::{Name, NamePlace},
     painter::{GlyphInstance, Look},
-    scene::GroundPos,
 };
 
 /// Between letters, as a share of their size.
@@ -44,7 +43,7 @@ pub fn layout(names: &[Name], glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance
         let Some(width) = width_px(name, glyphs) else { continue };
         match &name.place {
             NamePlace::Along(line) => {
-                let line = Polyline::new(line.iter().map(|at| screen_from_ground(look, *at)).collect());
+                let line = Polyline::new(line.iter().map(|at| look.screen_from_ground(*at)).collect());
                 if !taken.may_show(&line.points) || line.length() < width * 1.1 {
                     continue;
                 }
@@ -59,17 +58,13 @@ pub fn layout(names: &[Name], glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance
                 if half_m * 2.2 * look.px_per_m < width {
                     continue;
                 }
-                let [x, y] = screen_from_ground(look, *center);
+                let [x, y] = look.screen_from_ground(*center);
                 let line = Polyline::new(vec![[x - width, y], [x + width, y]]);
                 write(name, glyphs, &line, width / 2.0, width, &mut taken, &mut letters);
             }
         }
     }
     letters
-}
-
-fn screen_from_ground(look: &Look, at: GroundPos) -> [f32; 2] {
-    [0, 1].map(|axis| (at[axis] - look.center[axis]) * look.px_per_m + look.viewport[axis] / 2.0)
 }
 
 /// `None` when the atlas lacks a letter.
@@ -208,6 +203,7 @@ impl Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::scene::GroundPos;
 
     const LOOK: Look = Look { center: [0.0, 0.0], px_per_m: 1.0, viewport: [800.0, 600.0], dpr: 1.0 };
 

@@ -5,6 +5,7 @@ use web_sys::HtmlCanvasElement;
 
 use super::{
     cars::CarInstances,
+    density::Density,
     overlay::OverlayShapes,
     scene::{Batch, GroundPos},
 };
@@ -38,6 +39,13 @@ pub struct Look {
     pub dpr: f32,
 }
 
+impl Look {
+    /// Pixels from the top left of the screen.
+    pub fn screen_from_ground(&self, at: GroundPos) -> [f32; 2] {
+        [0, 1].map(|axis| (at[axis] - self.center[axis]) * self.px_per_m + self.viewport[axis] / 2.0)
+    }
+}
+
 /// One frame.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Frame {
@@ -63,6 +71,10 @@ pub trait Painter {
     fn set_names(&mut self, glyphs: &[GlyphInstance]);
     /// All cars, instead of those before.
     fn set_cars(&mut self, cars: &CarInstances);
+    /// Where cars are too many to be drawn, instead of what was there before.
+    fn set_density(&mut self, density: &Density);
+    /// The numbers of its cells on the screen, instead of those before.
+    fn set_numbers(&mut self, glyphs: &[GlyphInstance]);
     /// The ride's shapes, instead of those before.
     fn set_overlay(&mut self, shapes: &OverlayShapes);
     /// Puts a frame on the screen.

@@ -52,6 +52,12 @@ pub const DROPOFF: Rgb = rgb(0x8ab4ff);
 /// The way of the car that comes.
 pub const WAY_TO_CAR: Rgb = rgb(0xff9f5a);
 
+/// Where cars are too many to be drawn, from few to many: darker means fewer to those who tell no colours apart too.
+/// `.legend-ramp` in board.css shows the same.
+pub const DENSITY: [Rgb; 4] = [rgb(0x2f46a8), rgb(0x2a93c0), rgb(0x5ef2c2), rgb(0xffe08a)];
+/// How many they are in a cell.
+pub const NUMBER: Rgb = rgb(0xf3f6ff);
+
 /// The light of a car.
 pub const fn car(state: CarState) -> Rgb {
     match state {

@@ -9,7 +9,9 @@ use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlContextAttri
 
 use super::{
     cars::CarInstances,
-    city_layer::CityLayer,
+    city_layer::{CityLayer, letters},
+    density::Density,
+    density_layer::DensityLayer,
     gl::{Canvas, Geometry, GlError, Program, is_software, shader},
     overlay::OverlayShapes,
     painter::{Frame, GlyphInstance, Look, Painter},
@@ -43,6 +45,8 @@ pub struct WebGlPainter {
     car: Program,
     pin: Program,
     cars: Geometry,
+    density: DensityLayer,
+    numbers: Geometry,
     pins: Geometry,
     route: Geometry,
     way: Geometry,
@@ -72,6 +76,8 @@ impl WebGlPainter {
             car: program(shader!("car.vert"), shader!("car.frag"))?,
             pin: program(shader!("pin.vert"), shader!("pin.frag"))?,
             cars: Geometry::new(&gl, &[4, 4, 4])?,
+            density: DensityLayer::new(&gl)?,
+            numbers: letters(&gl)?,
             pins: Geometry::new(&gl, &[2, 4])?,
             route: Geometry::new(&gl, &[4, 3])?,
             way: Geometry::new(&gl, &[4, 3])?,
@@ -176,6 +182,14 @@ impl Painter for WebGlPainter {
         self.cars.upload_quads(&cars.cars);
     }
 
+    fn set_density(&mut self, density: &Density) {
+        self.density.set(density);
+    }
+
+    fn set_numbers(&mut self, glyphs: &[GlyphInstance]) {
+        self.numbers.upload_quads(glyphs);
+    }
+
     fn set_overlay(&mut self, shapes: &OverlayShapes) {
         self.route.upload_quads(&shapes.route);
         self.way.upload_quads(&shapes.way_to_car);
@@ -197,6 +211,8 @@ impl Painter for WebGlPainter {
         self.gl.draw_arrays(Gl::TRIANGLES, 0, 3);
         self.gl.enable(Gl::BLEND);
         self.gl.blend_func(Gl::ONE, Gl::ONE_MINUS_SRC_ALPHA);
+        self.density.paint(&frame.look);
+        self.city.paint_letters(&self.numbers, &frame.look);
         self.paint_ways(frame);
         self.paint_cars(frame);
         self.paint_pins(frame);

@@ -1,8 +1,12 @@
 //! What the colours of the cars mean, how many there are of each, and whose map it is.
 
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 
-use crate::{model::CarState, store::Store};
+use crate::{
+    format::count,
+    model::{CarState, CarsInView, Detail},
+    store::Store,
+};
 
 use super::{ui::Ui, words};
 
@@ -25,6 +29,15 @@ fn tally(states: impl Iterator<Item = CarState>) -> [usize; STATES.len()] {
     counts
 }
 
+fn total(cars: CarsInView) -> String {
+    let noun = if cars.count == 1 { "car" } else { "cars" };
+    let how = match cars.detail {
+        Detail::Cars => "in view",
+        Detail::Densities => "in view, shown as density",
+    };
+    format!("{} {noun} {how}", count(cars.count))
+}
+
 /// Counted once a second.
 #[component]
 pub(super) fn Legend(ui: Ui) -> impl IntoView {
@@ -38,19 +51,29 @@ pub(super) fn Legend(ui: Ui) -> impl IntoView {
             </li>
         }
     };
-    move || {
+    let rows = move || {
         ui.clock.unix.track();
         let counts =
             ui.store.fleet.with_value(|fleet| tally(fleet.borrow().glides().map(|glide| glide.state)));
-        view! {
-            <section class="legend glass" aria-label="Cars">
-                <p class="legend-total">
-                    <span class="figures">{ui.store.cars_in_view.get().to_string()}</span>
-                    " cars in view"
-                </p>
-                <ul>{STATES.into_iter().zip(counts).map(row).collect_view()}</ul>
-            </section>
-        }
+        STATES.into_iter().zip(counts).map(row).collect_view()
+    };
+    let is_density = Memo::new(move |_| ui.store.cars_in_view.get().detail == Detail::Densities);
+    view! {
+        <section
+            class="legend glass"
+            aria-label="Cars"
+            data-testid="legend"
+            data-state=move || if is_density.get() { "densities" } else { "cars" }
+        >
+            <p class="legend-total figures">{move || total(ui.store.cars_in_view.get())}</p>
+            {move || {
+                if is_density.get() {
+                    Either::Left(view! { <p class="legend-ramp">"Zoom in to see each"</p> })
+                } else {
+                    Either::Right(view! { <ul>{rows}</ul> })
+                }
+            }}
+        </section>
     }
 }
 
@@ -78,6 +101,14 @@ pub(super) fn Attribution(store: Store) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_total_says_how_cars_are_shown() {
+        let total = |count, detail| total(CarsInView { count, detail });
+        assert_eq!(total(0, Detail::Cars), "0 cars in view");
+        assert_eq!(total(1, Detail::Cars), "1 car in view");
+        assert_eq!(total(12_400, Detail::Densities), "12,400 cars in view, shown as density");
+    }
 
     #[test]
     fn every_car_is_counted_once() {

@@ -1,6 +1,7 @@
 //! Generated messages to the page's own words. Malformed input is an error here and a car, a street or a ride
 //! less on the screen; never a panic.
 
+use bytes::Bytes;
 use rides_proto::{
     convert::unpack_path,
     geo::{Bounds, LatLng},
@@ -11,16 +12,19 @@ use rides_proto::{
 use tonic::{Code, Status};
 
 use super::fleet::{CarReport, CellUpdate, FleetFrame};
-use crate::api::status::{reason, wrong_field};
+use crate::api::{
+    status::{reason, wrong_field},
+    transport,
+};
 use crate::model::{
-    Area, AreaKind, CarState, Failure, Money, Place, Quote, Rail, RailKind, Ride, RideState, RideType,
-    Street, StreetClass,
+    Area, AreaKind, CarState, Detail, Failure, Money, Place, Quote, Rail, RailKind, Ride, RideState,
+    RideType, Street, StreetClass,
 };
 
 /// What was wrong with a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the server sent {0}")]
-pub(super) struct Malformed(&'static str);
+pub struct Malformed(&'static str);
 
 impl Malformed {
     /// Features of a map whose first message never came.
@@ -32,7 +36,7 @@ impl Malformed {
 type Decoded<T> = Result<T, Malformed>;
 
 /// What could be read, and what was wrong with the rest, if anything was.
-pub(super) type Partly<T> = (T, Option<Malformed>);
+pub type Partly<T> = (T, Option<Malformed>);
 
 /// Reads what can be read.
 fn keep_good<T>(items: impl IntoIterator<Item = Decoded<T>>) -> Partly<Vec<T>> {
@@ -41,19 +45,40 @@ fn keep_good<T>(items: impl IntoIterator<Item = Decoded<T>>) -> Partly<Vec<T>> {
     (good, wrong)
 }
 
-pub(super) fn fleet_frame(message: v1::WatchFleetResponse) -> Partly<FleetFrame> {
+/// Reads a message of the fleet stream.
+///
+/// # Errors
+/// When it is no protobuf.
+pub fn fleet_frame(message: Bytes) -> Result<Partly<FleetFrame>, Status> {
+    transport::decode(message).map(frame_of)
+}
+
+fn frame_of(message: v1::WatchFleetResponse) -> Partly<FleetFrame> {
     let (cells, wrong) = keep_good(message.cells.iter().map(cell_update));
+    let (densities, misplaced) =
+        keep_good(message.densities.iter().map(|density| Ok((cell(density.cell)?, density.cars))));
+    let detail = match message.detail() {
+        v1::MapDetail::Unspecified => None,
+        v1::MapDetail::Cars => Some(Detail::Cars),
+        v1::MapDetail::Densities => Some(Detail::Densities),
+    };
     let frame = FleetFrame {
         time: unix_millis(message.time.as_ref()) as f64,
         epoch: Some(message.epoch).filter(|epoch| !epoch.is_empty()),
         tick_interval: message.tick_interval.as_ref().map(|interval| seconds(interval) * 1e3),
+        detail,
         cells,
+        densities,
     };
-    (frame, wrong)
+    (frame, wrong.or(misplaced))
+}
+
+fn cell(number: u32) -> Decoded<Cell> {
+    Cell::new(number).ok_or(Malformed("a cell that is not on Earth"))
 }
 
 fn cell_update(frame: &v1::CellFrame) -> Decoded<CellUpdate> {
-    let cell = Cell::new(frame.cell).ok_or(Malformed("a cell that is not on Earth"))?;
+    let cell = cell(frame.cell)?;
     let count = frame.cars.len();
     let columns = [frame.dx.len(), frame.dy.len(), frame.headings.len(), frame.states.len()];
     if columns != [count; 4] {
@@ -297,8 +322,22 @@ mod tests {
             cells: vec![v1::CellFrame { dy: vec![], ..cell_frame() }, cell_frame()],
             ..Default::default()
         };
-        let (frame, wrong) = fleet_frame(message);
+        let (frame, wrong) = frame_of(message);
         assert_eq!((frame.cells.len(), wrong.is_some()), (1, true));
+    }
+
+    #[test]
+    fn densities_are_read_with_the_detail_that_they_belong_to() {
+        let density = |cell, cars| v1::CellDensity { cell, cars };
+        let message = v1::WatchFleetResponse {
+            densities: vec![density(7, 640), density(u32::MAX, 1)],
+            detail: v1::MapDetail::Densities.into(),
+            ..Default::default()
+        };
+        let (frame, wrong) = frame_of(message);
+        let known = Cell::new(7).expect("on Earth");
+        assert_eq!((frame.detail, frame.densities), (Some(Detail::Densities), vec![(known, 640)]));
+        assert!(wrong.is_some());
     }
 
     #[test]
@@ -330,7 +369,7 @@ mod tests {
         #[test]
         fn no_message_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             if let Ok(message) = v1::WatchFleetResponse::decode(&bytes[..]) {
-                fleet_frame(message);
+                frame_of(message);
             }
             if let Ok(message) = v1::GetMapResponse::decode(&bytes[..]) {
                 _ = (streets(message.streets), areas(message.areas), rails(message.rails));

@@ -8,7 +8,7 @@ use rides_proto::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::pace::Pace;
-use crate::model::{CarGlide, CarState, Millis};
+use crate::model::{CarGlide, CarState, CarsInView, Detail, Millis};
 
 /// A car that moved further than this between two reports is put there at once, in metres.
 const JUMP_M: f64 = 300.0;
@@ -24,8 +24,12 @@ pub struct FleetFrame {
     pub epoch: Option<String>,
     /// Likewise.
     pub tick_interval: Option<Millis>,
-    /// What changed.
+    /// In the first message of a stream, and when it changes.
+    pub detail: Option<Detail>,
+    /// What changed, while each car is told.
     pub cells: Vec<CellUpdate>,
+    /// What changed, while densities are: how many cars a cell holds now.
+    pub densities: Vec<(Cell, u32)>,
 }
 
 /// The cars of one cell that changed, or all of them.
@@ -62,6 +66,8 @@ pub struct FleetModel {
     cars: FxHashMap<CarNumber, Car>,
     /// The newest tick of each cell whose cars are all known.
     cells: FxHashMap<Cell, u64>,
+    /// How many cars each cell holds, zeros left out; `None` while each car is known instead.
+    densities: Option<FxHashMap<Cell, u32>>,
     epoch: String,
     pace: Pace,
     revision: u64,
@@ -87,19 +93,25 @@ impl FleetModel {
         self.cars.get(&number).map(|car| car.glide)
     }
 
-    /// Changes whenever a car does.
+    /// The cells that hold cars and how many each, in no order; `None` while each car is known instead.
+    pub fn densities(&self) -> Option<impl Iterator<Item = (Cell, u32)>> {
+        self.densities.as_ref().map(|cells| cells.iter().map(|(cell, cars)| (*cell, *cars)))
+    }
+
+    /// Changes whenever a car or a density does.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// How many cars there are.
-    pub fn len(&self) -> usize {
-        self.cars.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.cars.is_empty()
+    /// How many cars there are, and how they are known.
+    pub fn in_view(&self) -> CarsInView {
+        match &self.densities {
+            None => CarsInView { count: self.cars.len(), detail: Detail::Cars },
+            Some(cells) => {
+                let count = cells.values().map(|cars| *cars as usize).sum();
+                CarsInView { count, detail: Detail::Densities }
+            }
+        }
     }
 
     /// What ticks and numbers belong to; empty before the first frame.
@@ -116,9 +128,12 @@ impl FleetModel {
     pub fn keep_within(&mut self, viewport: Bounds) {
         let kept: FxHashSet<Cell> = Cell::all_in(viewport).collect();
         self.cells.retain(|cell, _| kept.contains(cell));
-        let before = self.cars.len();
+        let before = self.in_view();
         self.cars.retain(|_, car| kept.contains(&car.cell));
-        self.revision += u64::from(self.cars.len() != before);
+        if let Some(densities) = &mut self.densities {
+            densities.retain(|cell, _| kept.contains(cell));
+        }
+        self.revision += u64::from(self.in_view() != before);
     }
 
     /// Applies a message that came at `now`.
@@ -132,7 +147,36 @@ impl FleetModel {
             self.pace.set_interval(interval);
         }
         self.pace.arrived(frame.time, now);
+        if let Some(detail) = frame.detail {
+            self.change_detail(detail);
+        }
+        match &mut self.densities {
+            Some(densities) => {
+                for (cell, cars) in &frame.densities {
+                    densities.insert(*cell, *cars);
+                }
+                densities.retain(|_, cars| *cars > 0);
+                self.revision += u64::from(!frame.densities.is_empty());
+            }
+            None => self.apply_cells(frame, now),
+        }
+    }
 
+    /// What was known in the other detail is void; and densities, where they are told anew, are told from nothing.
+    fn change_detail(&mut self, detail: Detail) {
+        match detail {
+            Detail::Cars if self.densities.is_none() => return,
+            Detail::Cars => self.densities = None,
+            Detail::Densities => {
+                self.cars.clear();
+                self.cells.clear();
+                self.densities = Some(FxHashMap::default());
+            }
+        }
+        self.revision += 1;
+    }
+
+    fn apply_cells(&mut self, frame: &FleetFrame, now: Millis) {
         // A cell may come in several pieces: what is new is decided before any of them is applied.
         let is_news =
             |update: &&CellUpdate| self.cells.get(&update.cell).is_none_or(|tick| *tick < update.tick);

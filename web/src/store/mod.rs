@@ -9,7 +9,7 @@ use rides_proto::{
 };
 
 use crate::model::{
-    CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideType,
+    CarsInView, CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideType,
 };
 
 mod city;
@@ -22,6 +22,7 @@ mod running;
 mod watch;
 
 pub use controller::Commands;
+pub use decode::{Malformed, Partly, fleet_frame};
 pub use fleet::{CarReport, CellUpdate, FleetFrame, FleetModel};
 
 /// The least time between two counts of the cars in view.
@@ -51,8 +52,8 @@ pub struct Store {
     pub action: ReadSignal<Remote<()>>,
     /// What the newest street search found.
     pub places: ReadSignal<Remote<Vec<Place>>>,
-    /// Cars on the map right now; changes at most once a second.
-    pub cars_in_view: ReadSignal<usize>,
+    /// Cars on the map right now; changes at most once a second, and when they are shown in another way.
+    pub cars_in_view: ReadSignal<CarsInView>,
     /// Where the cars are.
     pub fleet: StoredValue<Rc<RefCell<FleetModel>>, LocalStorage>,
     write: Writers,
@@ -68,7 +69,7 @@ struct Writers {
     quote: WriteSignal<Remote<Quote>>,
     action: WriteSignal<Remote<()>>,
     places: WriteSignal<Remote<Vec<Place>>>,
-    cars_in_view: WriteSignal<usize>,
+    cars_in_view: WriteSignal<CarsInView>,
     kept: StoredValue<Kept>,
 }
 
@@ -124,7 +125,7 @@ impl Store {
         let (quote, set_quote) = signal(Remote::Idle);
         let (action, set_action) = signal(Remote::Idle);
         let (places, set_places) = signal(Remote::Idle);
-        let (cars_in_view, set_cars_in_view) = signal(0);
+        let (cars_in_view, set_cars_in_view) = signal(CarsInView::default());
         let write = Writers {
             city: set_city,
             connection: set_connection,
@@ -153,10 +154,11 @@ impl Store {
             Update::Fleet { frame, now } => {
                 let cars = self.fleet.with_value(|fleet| {
                     fleet.borrow_mut().apply(&frame, now);
-                    fleet.borrow().len()
+                    fleet.borrow().in_view()
                 });
                 let kept = self.write.kept.get_value();
-                if now - kept.counted_at >= COUNT_EVERY {
+                let is_other = self.cars_in_view.with_untracked(|known| known.detail != cars.detail);
+                if is_other || now - kept.counted_at >= COUNT_EVERY {
                     self.write.kept.set_value(Kept { counted_at: now, ..kept });
                     set_if_new(self.cars_in_view, self.write.cars_in_view, cars);
                 }
@@ -255,7 +257,7 @@ pub enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Link, Money, RideState};
+    use crate::model::{Detail, Link, Money, RideState};
 
     fn ride(id: &str, version: u64) -> Ride {
         Ride {
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn cars_are_counted_at_most_once_a_second() {
+    fn cars_are_counted_at_most_once_a_second_and_when_they_are_shown_in_another_way() {
         let owner = Owner::new();
         owner.set();
         let store = Store::new();
@@ -330,8 +332,13 @@ mod tests {
         let mut counts = Vec::new();
         for (now, cars) in [(0.0, 3), (500.0, 5), (999.0, 6), (1_000.0, 7)] {
             store.apply(Update::Fleet { frame: frame(now as u64 + 1, cars), now });
-            counts.push(store.cars_in_view.get_untracked());
+            counts.push(store.cars_in_view.get_untracked().count);
         }
         assert_eq!(counts, [3, 3, 3, 7]);
+        let densities = vec![(cell, 12_400)];
+        let frame = FleetFrame { detail: Some(Detail::Densities), densities, ..FleetFrame::default() };
+        store.apply(Update::Fleet { frame, now: 1_001.0 });
+        let shown = CarsInView { count: 12_400, detail: Detail::Densities };
+        assert_eq!(store.cars_in_view.get_untracked(), shown);
     }
 }

@@ -58,7 +58,7 @@ impl Watched for FleetWatch {
     }
 
     fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
-        let (frame, wrong) = decode::fleet_frame(transport::decode(message)?);
+        let (frame, wrong) = decode::fleet_frame(message)?;
         if let Some(why) = wrong {
             browser::warn_once(&why.to_string());
         }

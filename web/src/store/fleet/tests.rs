@@ -139,6 +139,61 @@ fn a_delta_without_its_base_is_no_cursor() {
     assert_eq!(cursors(&fleet), []);
 }
 
+fn densities(detail: Option<Detail>, densities: &[(u32, u32)]) -> FleetFrame {
+    let densities = densities.iter().map(|(column, cars)| (cell(*column), *cars)).collect();
+    FleetFrame { detail, densities, ..FleetFrame::default() }
+}
+
+fn expect_densities(fleet: &FleetModel, expected: &[(u32, u32)]) {
+    let known: BTreeMap<_, _> = fleet.densities().expect("densities").collect();
+    assert_eq!(known, expected.iter().map(|(column, cars)| (cell(*column), *cars)).collect());
+}
+
+#[test]
+fn densities_take_the_place_of_cars_and_of_what_was_known_of_them() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&first("a", vec![update(0, 1, true, &[report(1, 10)], &[])]), 0.0);
+    fleet.apply(&densities(Some(Detail::Densities), &[(0, 700), (1, 40)]), 250.0);
+    expect(&fleet, &[]);
+    assert_eq!(cursors(&fleet), []);
+    expect_densities(&fleet, &[(0, 700), (1, 40)]);
+    assert_eq!(fleet.in_view(), CarsInView { count: 740, detail: Detail::Densities });
+}
+
+#[test]
+fn a_density_is_told_again_only_when_it_changes() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&densities(Some(Detail::Densities), &[(0, 700), (1, 40)]), 0.0);
+    fleet.apply(&densities(None, &[(1, 0), (2, 3)]), 250.0);
+    expect_densities(&fleet, &[(0, 700), (2, 3)]);
+    let revision = fleet.revision();
+    fleet.apply(&densities(None, &[]), 4_250.0);
+    assert_eq!(fleet.revision(), revision, "a heartbeat changes nothing");
+    // Another stream begins: what it does not list is empty.
+    fleet.apply(&densities(Some(Detail::Densities), &[(3, 9)]), 5_000.0);
+    expect_densities(&fleet, &[(3, 9)]);
+}
+
+#[test]
+fn cars_take_the_place_of_densities() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&densities(Some(Detail::Densities), &[(0, 700)]), 0.0);
+    let cells = vec![update(1, 2, true, &[report(1, CELL_SIDE)], &[])];
+    fleet.apply(&FleetFrame { detail: Some(Detail::Cars), ..frame(cells) }, 250.0);
+    assert!(fleet.densities().is_none());
+    expect(&fleet, &[(1, CELL_SIDE)]);
+    assert_eq!(fleet.in_view(), CarsInView { count: 1, detail: Detail::Cars });
+}
+
+#[test]
+fn no_density_lingers_outside_the_viewport() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&densities(Some(Detail::Densities), &[(0, 700), (3, 40)]), 0.0);
+    let corner = |x: u32| WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y: ROW * CELL_SIDE + 9 }.lat_lng();
+    fleet.keep_within(Bounds::around([corner(10), corner(CELL_SIDE + 10)]).expect("two points"));
+    expect_densities(&fleet, &[(0, 700)]);
+}
+
 #[test]
 fn a_steady_car_is_drawn_at_a_steady_speed_and_never_stops() {
     let mut fleet = FleetModel::default();

@@ -1,0 +1,26 @@
+//! Cars that are known by their positions alone, as from the gateway of a fleet elsewhere.
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, ensure};
+use rides_proto::v1::{Location, TrackRequest, rides_client::RidesClient};
+use tokio_stream::iter;
+
+use crate::server::channel;
+
+/// Puts cars 1, 2, … at these latitudes and longitudes, wherever they were.
+///
+/// # Errors
+/// When the server cannot be reached or refuses.
+pub async fn cars_stand_at(server: SocketAddr, places: &[(f64, f64)]) -> Result<()> {
+    let positions: Vec<_> = (1..)
+        .zip(places)
+        .map(|(car_id, (lat, lng))| {
+            let location = Some(Location { lat: *lat, lng: *lng });
+            TrackRequest { car_id, time: None, location }
+        })
+        .collect();
+    let taken = RidesClient::new(channel(server).await?).track(iter(positions)).await?.into_inner().count;
+    ensure!(taken == places.len() as u64, "{taken} of {} positions were taken", places.len());
+    Ok(())
+}

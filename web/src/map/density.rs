@@ -1,0 +1,185 @@
+//! How many cars are where, when there are too many to draw: a picture of one pixel a cell, and numbers. Pure.
+
+use rides_proto::tiles::{CELLS_PER_SIDE, Cell};
+
+use super::{
+    labels::{Glyph, Glyphs},
+    painter::{GlyphInstance, Look},
+    palette,
+    scene::{Ground, GroundPos},
+};
+
+/// No viewport is wider than this, cells; what lies further apart than that comes from a server gone wrong.
+const MAX_SIDE: u32 = 2048;
+/// Nor has it more cells than this.
+const MAX_CELLS: u32 = 1 << 16;
+/// Of the numbers, pixels.
+const NUMBER_PX: f32 = 13.0;
+/// A cell with less room than this for its number, pixels, has none.
+const MIN_CELL_PX: f32 = 40.0;
+
+/// The densities of the cells in view.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Density {
+    /// The north-western corner of the picture.
+    pub min: GroundPos,
+    /// Side of a cell on the ground, metres.
+    pub cell_m: f32,
+    /// Cells from west to east; 0: there is no picture.
+    pub columns: u32,
+    /// Row by row from the north-west: how full a cell is, from 0 to 255.
+    pub levels: Vec<u8>,
+    /// Column, row and number of each cell that holds cars.
+    counts: Vec<(u32, u32, u32)>,
+}
+
+impl Density {
+    /// The picture of cells that hold so many cars each; without cells there is none.
+    pub fn of(cells: impl Iterator<Item = (Cell, u32)>, ground: &Ground) -> Self {
+        let mut counts: Vec<_> = cells.map(|(cell, cars)| (cell.x(), cell.y(), cars)).collect();
+        let (mut west, mut north, mut east, mut south, mut most) = (u32::MAX, u32::MAX, 0, 0, 1);
+        for (x, y, cars) in &counts {
+            (west, north, most) = (west.min(*x), north.min(*y), most.max(*cars));
+            (east, south) = (east.max(*x + 1), south.max(*y + 1));
+        }
+        let (columns, rows) = (east.saturating_sub(west), south.saturating_sub(north));
+        if counts.is_empty() || columns.max(rows) > MAX_SIDE || columns * rows > MAX_CELLS {
+            return Self::default();
+        }
+        let full = scale(most);
+        let mut levels = vec![0; (columns * rows) as usize];
+        for (x, y, cars) in &mut counts {
+            (*x, *y) = (*x - west, *y - north);
+            // The eye tells ten cars from a hundred better than 910 from a thousand.
+            levels[(*y * columns + *x) as usize] = ((*cars as f32 / full).sqrt() * 255.0).ceil() as u8;
+        }
+        let corner = [west, north].map(|cells| f64::from(cells) / f64::from(CELLS_PER_SIDE));
+        Self {
+            min: ground.ground_from_world((corner[0], corner[1])),
+            cell_m: (ground.m_per_world() / f64::from(CELLS_PER_SIDE)) as f32,
+            columns,
+            levels,
+            counts,
+        }
+    }
+
+    /// Whether there is nothing to see.
+    pub fn is_empty(&self) -> bool {
+        self.columns == 0
+    }
+
+    /// The letters of the cells' numbers, where cells are large enough on the screen to hold one.
+    pub fn numbers(&self, glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance> {
+        let mut letters = Vec::new();
+        if self.cell_m * look.px_per_m < MIN_CELL_PX {
+            return letters;
+        }
+        for (x, y, cars) in &self.counts {
+            let middle =
+                [(0, *x), (1, *y)].map(|(axis, at)| self.min[axis] + (at as f32 + 0.5) * self.cell_m);
+            write(*cars, look.screen_from_ground(middle), glyphs, &mut letters);
+        }
+        letters
+    }
+}
+
+/// The least of 10, 20, 50, 100, 200, … that is no less: so that the colours do not change with every car.
+fn scale(most: u32) -> f32 {
+    let mut tens = 10.0;
+    loop {
+        for step in [1.0, 2.0, 5.0] {
+            if tens * step >= most as f32 {
+                return tens * step;
+            }
+        }
+        tens *= 10.0;
+    }
+}
+
+/// Writes a number around a point of the screen.
+fn write(number: u32, [x, y]: [f32; 2], glyphs: &Glyphs, letters: &mut Vec<GlyphInstance>) {
+    let advance = |digit: &Glyph| digit.advance * NUMBER_PX;
+    let digits = number.to_string();
+    let digits = || digits.chars().filter_map(|digit| glyphs.get(&digit));
+    let mut left = x - digits().map(advance).sum::<f32>() / 2.0;
+    for digit in digits() {
+        letters.push(GlyphInstance {
+            at: [left + advance(digit) / 2.0, y],
+            along: [1.0, 0.0],
+            half: digit.half.map(|share| share * NUMBER_PX),
+            atlas: digit.atlas,
+            color: palette::NUMBER,
+        });
+        left += advance(digit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::{
+        geo::{Bounds, LatLng},
+        tiles::WorldPoint,
+    };
+
+    use super::*;
+
+    fn helsinki() -> LatLng {
+        LatLng::new(60.17, 24.94).expect("on Earth")
+    }
+
+    fn ground() -> Ground {
+        Ground::of(Bounds::around([helsinki()]).expect("a point"))
+    }
+
+    /// The cell so many columns and rows from the one in the middle.
+    fn cell(column: u32, row: u32) -> Cell {
+        let middle = Cell::of(WorldPoint::of(helsinki()));
+        Cell::new(middle.number() + column * CELLS_PER_SIDE + row).expect("on Earth")
+    }
+
+    #[test]
+    fn a_cell_is_a_pixel_and_lies_where_its_cars_are() {
+        let density = Density::of([(cell(0, 0), 500), (cell(2, 1), 5)].into_iter(), &ground());
+        assert_eq!((density.columns, density.levels), (3, vec![255, 0, 0, 0, 0, 26]));
+        assert!((600.0..620.0).contains(&density.cell_m), "{} m", density.cell_m);
+        // The city's middle is in the first cell.
+        let [x, y] = density.min.map(|edge| -edge / density.cell_m);
+        assert!((0.0..1.0).contains(&x) && (0.0..1.0).contains(&y), "{x}, {y}");
+    }
+
+    #[test]
+    fn one_car_is_to_be_seen_beside_thousands() {
+        let density = Density::of([(cell(0, 0), 900_000), (cell(1, 0), 1)].into_iter(), &ground());
+        assert!(density.levels.contains(&1));
+    }
+
+    #[test]
+    fn the_colours_stay_while_the_fullest_cell_changes_a_little() {
+        assert_eq!(
+            [1, 2, 3, 180, 199, 200, 201, 999].map(scale),
+            [10.0, 10.0, 10.0, 200.0, 200.0, 200.0, 500.0, 1000.0]
+        );
+        assert_eq!(scale(u32::MAX), 5e9);
+    }
+
+    #[test]
+    fn nothing_is_drawn_of_no_cells_or_of_cells_a_world_apart() {
+        assert!(Density::of([].into_iter(), &ground()).is_empty());
+        let apart = [Cell::new(0).expect("on Earth"), cell(0, 0)];
+        assert!(Density::of(apart.map(|cell| (cell, 1)).into_iter(), &ground()).is_empty());
+    }
+
+    #[test]
+    fn a_number_stands_in_the_middle_of_its_cell_where_there_is_room() {
+        let glyph = Glyph { advance: 0.5, half: [0.4, 0.6], atlas: [0.0; 4] };
+        let glyphs: Glyphs = ('0'..='9').map(|digit| (digit, glyph)).collect();
+        let density = Density::of([(cell(0, 0), 640)].into_iter(), &ground());
+        let center = density.min.map(|edge| edge + density.cell_m / 2.0);
+        let look = |px_per_m| Look { center, px_per_m, viewport: [800.0, 600.0], dpr: 1.0 };
+        let letters = density.numbers(&glyphs, &look(0.1));
+        let places: Vec<_> = letters.iter().map(|letter| letter.at).collect();
+        assert_eq!(places, [[393.5, 300.0], [400.0, 300.0], [406.5, 300.0]]);
+        assert!(density.numbers(&glyphs, &look(0.05)).is_empty());
+        assert!(density.numbers(&Glyphs::default(), &look(0.1)).is_empty(), "no letters have been drawn yet");
+    }
+}

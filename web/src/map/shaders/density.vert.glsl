@@ -1,0 +1,9 @@
+uniform sampler2D u_levels;
+uniform vec3 u_place; // the north-western corner (ground), side of a cell (m)
+
+out vec2 v_at;        // cells from that corner
+
+void main() {
+    v_at = vec2(gl_VertexID & 1, gl_VertexID >> 1) * vec2(textureSize(u_levels, 0));
+    gl_Position = clip_from_px(px_from_ground(u_place.xy + v_at * u_place.z, 0.0), 0.0);
+}
