@@ -19,7 +19,7 @@ use tonic_prost::ProstCodec;
 use tower::BoxError;
 
 use super::{fields, status};
-use crate::fanout::{Ended, Fanout, MAX_CELLS, Viewer};
+use crate::fanout::{self, Ended, Fanout, MAX_CELLS, Viewer};
 
 /// Room for 4,096 cursors of 18 bytes at most.
 const MAX_REQUEST: usize = 96 * 1024;
@@ -70,7 +70,7 @@ fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<Viewer, Stat
     fields::epoch("epoch", &request.epoch)?;
     let cursors = cursors(&request.cursors)?;
     fanout
-        .watch(viewport, cursors, &request.epoch)
+        .watch(fanout::Request { viewport, cursors, epoch: &request.epoch, moves: request.moves })
         .map_err(|wide| status::invalid("viewport", wide.to_string()))
 }
 
