@@ -202,7 +202,6 @@ mod tests {
         }
         let [plain, moves] = bytes.map(|bytes| bytes as f64 / 40.0 / 2_000.0);
         assert!(moves <= 7.0, "{moves:.2}");
-        eprintln!("{plain:.2} {moves:.2}");
-        assert!(plain <= 9.0, "{plain:.2}");
+        assert!(moves < plain * 0.75, "{plain:.2}: it would not be worth a form of its own");
     }
 }
