@@ -16,7 +16,7 @@ use rides_proto::{
     tiles::{Cell, CellBox, WorldPoint},
 };
 use rides_server::{
-    fanout::{Board, Detail, Have},
+    fanout::{Ask, Board, Detail, Have},
     positions::{CarDot, CarState, CellChange, FleetTick, Heading},
 };
 
@@ -92,7 +92,12 @@ fn change(cells: &mut BTreeMap<Cell, CellChange>, cell: Cell) -> &mut CellChange
     cells.entry(cell).or_insert_with(|| CellChange { cell, changed: vec![], left: vec![] })
 }
 
-/// A tick of a fleet that all moves, from positions to bytes.
+/// For whoever has everything up to the tick before.
+fn next_after(tick: &FleetTick) -> Ask {
+    Ask { detail: Detail::Cars, have: Have::Tick(tick.tick - 1), moves: true }
+}
+
+/// A tick of a fleet that all moves. Cells become bytes only when someone looks at them: see `encode`.
 fn apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("board/apply");
     for cars in FLEETS {
@@ -100,6 +105,22 @@ fn apply(c: &mut Criterion) {
         group.throughput(Throughput::Elements(cars.into()));
         group.bench_function(BenchmarkId::from_parameter(cars), |b| {
             b.iter_batched(|| tick.clone(), |tick| board.after(tick, Duration::ZERO), BatchSize::LargeInput);
+        });
+    }
+}
+
+/// All of the city as bytes, for the first who looks at it.
+fn encode(c: &mut Criterion) {
+    let mut group = c.benchmark_group("frame/encode");
+    for cars in FLEETS {
+        let (board, tick) = Fleet::of(cars).on_board();
+        group.throughput(Throughput::Elements(cars.into()));
+        group.bench_function(BenchmarkId::from_parameter(cars), |b| {
+            b.iter_batched_ref(
+                || board.after(tick.clone(), Duration::ZERO),
+                |board| black_box(board.in_view(CellBox::of(city())).message(board, next_after(&tick))),
+                BatchSize::LargeInput,
+            );
         });
     }
 }
@@ -115,7 +136,7 @@ fn join(c: &mut Criterion) {
                 || board.after(tick.clone(), Duration::ZERO),
                 |board| {
                     let in_view = board.in_view(view);
-                    black_box(in_view.message(board, Detail::Cars, Have::Tick(tick.tick - 1)))
+                    black_box(in_view.message(board, next_after(&tick)))
                 },
                 BatchSize::LargeInput,
             );
@@ -128,13 +149,13 @@ fn share(c: &mut Criterion) {
     let (board, tick) = Fleet::of(2_000).on_board();
     let board = board.after(tick.clone(), Duration::ZERO);
     let view = CellBox::of(bounds(60.15, 24.7, 60.42, 25.15));
-    let look = || board.in_view(view).message(&board, Detail::Cars, Have::Tick(tick.tick - 1));
+    let look = || board.in_view(view).message(&board, next_after(&tick));
     c.bench_function("view/shared", |b| b.iter(|| black_box(look())));
 }
 
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(3));
-    targets = apply, join, share
+    targets = apply, encode, join, share
 }
 criterion_main!(benches);

@@ -47,7 +47,7 @@ impl Board {
         }
     }
 
-    /// The board after a newer tick, with each cell encoded that changed.
+    /// The board after a newer tick.
     pub fn after(&self, tick: FleetTick, uptime: Duration) -> Self {
         let FleetTick { tick, time, cells: mut changes } = tick;
         changes.sort_unstable_by_key(|change| change.cell);
@@ -85,17 +85,24 @@ impl Board {
         self.shared.get(view, cars)
     }
 
-    /// The frames that someone lacks who has all of `view` as of tick `have`, or nothing of it.
-    pub(super) fn lacking(&self, view: CellBox, have: Option<u64>) -> Vec<Bytes> {
+    /// The frames that someone lacks who has all of `view` as of tick `have`, or nothing of it. `moves`: as in the
+    /// request.
+    pub(super) fn lacking(&self, view: CellBox, have: Option<u64>, moves: bool) -> Vec<Bytes> {
         if let Some(tick) = have.filter(|tick| *tick < self.forgotten) {
-            return view.cells().filter_map(|cell| self.lacking_of(cell, Some(tick))).collect();
+            return view.cells().filter_map(|cell| self.lacking_of(cell, Some(tick), moves)).collect();
         }
-        self.cells_of(view).filter_map(|(cell, board)| board.lacking(*cell, have)).collect()
+        self.cells_of(view).filter_map(|(cell, board)| board.lacking(*cell, have, moves)).collect()
     }
 
     /// The frames that someone lacks who has some cells of `view`, each as of its own tick.
-    pub(super) fn lacking_with(&self, view: CellBox, cursors: &HashMap<Cell, u64>) -> Vec<Bytes> {
-        view.cells().filter_map(|cell| self.lacking_of(cell, cursors.get(&cell).copied())).collect()
+    pub(super) fn lacking_with(
+        &self,
+        view: CellBox,
+        cursors: &HashMap<Cell, u64>,
+        moves: bool,
+    ) -> Vec<Bytes> {
+        let lacking = |cell| self.lacking_of(cell, cursors.get(&cell).copied(), moves);
+        view.cells().filter_map(lacking).collect()
     }
 
     /// The counts that someone lacks who has those of `view` as of tick `have`, or none of them.
@@ -113,11 +120,11 @@ impl Board {
         known.filter_map(move |(cell, board)| Some((*cell, board.lacking_count(have)?))).chain(forgotten)
     }
 
-    fn lacking_of(&self, cell: Cell, have: Option<u64>) -> Option<Bytes> {
+    fn lacking_of(&self, cell: Cell, have: Option<u64>, moves: bool) -> Option<Bytes> {
         // Nobody has seen the future: such a cursor says nothing.
         let have = have.filter(|tick| *tick <= self.tick);
         match (self.cell(cell), have) {
-            (Some(board), have) => board.lacking(cell, have),
+            (Some(board), have) => board.lacking(cell, have, moves),
             (None, Some(tick)) if tick < self.forgotten => Some(frame::snapshot(cell, self.tick, &[])),
             (None, _) => None,
         }

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use rides_proto::{ids::CarNumber, tiles::Cell};
 
-use super::frame;
+use super::frame::{self, Moved};
 use crate::positions::{CarDot, CellChange};
 
-/// A cell as of the tick in which it changed last.
+/// A cell as of the tick in which it changed last. Its bytes are made when the first viewer needs them.
 #[derive(Debug)]
 pub(super) struct CellBoard {
     /// In the order of their numbers.
@@ -16,30 +16,40 @@ pub(super) struct CellBoard {
     pub(super) changed: u64,
     /// The tick in which the number of its cars changed last.
     recounted: u64,
-    /// Whoever has the cell as of this tick or later needs only `delta`.
-    delta_from: u64,
-    delta: Bytes,
-    /// Made when the first viewer needs it.
+    /// `None`: whatever anyone has of the cell, its first frame is a snapshot.
+    step: Option<Step>,
     snapshot: OnceLock<Bytes>,
 }
 
+/// How a cell changed in its newest tick.
+#[derive(Debug)]
+struct Step {
+    /// Whoever has the cell as of this tick or later needs no more than the step.
+    from: u64,
+    changed: Vec<CarDot>,
+    /// The way of each car in `changed` that did nothing but move.
+    moves: Vec<Option<(i32, i32)>>,
+    left: Vec<CarNumber>,
+    delta: OnceLock<Bytes>,
+    delta_of_moves: OnceLock<Bytes>,
+}
+
 impl CellBoard {
-    /// A cell of which nothing is remembered: whatever anyone has of it, its first frame is a snapshot.
+    /// A cell of which nothing is remembered.
     pub(super) fn new(change: CellChange, tick: u64) -> Self {
         let cars = in_order(change.changed);
-        let delta = frame::snapshot(change.cell, tick, &cars);
-        let snapshot = OnceLock::from(delta.clone());
-        Self { cars, changed: tick, recounted: tick, delta_from: 0, delta, snapshot }
+        Self { cars, changed: tick, recounted: tick, step: None, snapshot: OnceLock::new() }
     }
 
     pub(super) fn after(&self, change: CellChange, tick: u64) -> Self {
         let CellChange { cell, changed, mut left } = change;
         let changed = in_order(changed);
         left.sort_unstable();
-        let delta = frame::delta(cell, tick, &changed, &left);
-        let cars = merged(&self.cars, &changed, &left);
+        let (cars, moves) = self.merged(cell, &changed, &left);
         let recounted = if cars.len() == self.cars.len() { self.recounted } else { tick };
-        Self { cars, changed: tick, recounted, delta_from: self.changed, delta, snapshot: OnceLock::new() }
+        let (delta, delta_of_moves) = (OnceLock::new(), OnceLock::new());
+        let step = Some(Step { from: self.changed, changed, moves, left, delta, delta_of_moves });
+        Self { cars, changed: tick, recounted, step, snapshot: OnceLock::new() }
     }
 
     /// How many cars it has.
@@ -47,12 +57,13 @@ impl CellBoard {
         self.cars.len()
     }
 
-    /// What someone lacks who has the cell, which is `cell`, as of tick `have`; `None` there: not at all.
-    pub(super) fn lacking(&self, cell: Cell, have: Option<u64>) -> Option<Bytes> {
-        match have {
-            Some(tick) if tick >= self.changed => None,
-            Some(tick) if tick >= self.delta_from => Some(self.delta.clone()),
-            None if self.cars.is_empty() => None,
+    /// What someone lacks who has the cell, which is `cell`, as of tick `have`; `None` there: not at all. `moves`: as
+    /// the viewer said in its request.
+    pub(super) fn lacking(&self, cell: Cell, have: Option<u64>, moves: bool) -> Option<Bytes> {
+        match (have, &self.step) {
+            (Some(tick), _) if tick >= self.changed => None,
+            (Some(tick), Some(step)) if tick >= step.from => Some(step.delta(cell, self.changed, moves)),
+            (None, _) if self.cars.is_empty() => None,
             _ => Some(self.snapshot(cell)),
         }
     }
@@ -66,6 +77,54 @@ impl CellBoard {
     fn snapshot(&self, cell: Cell) -> Bytes {
         self.snapshot.get_or_init(|| frame::snapshot(cell, self.changed, &self.cars)).clone()
     }
+
+    /// Its cars with those that `changed` and without those that `left`, and how far each of the changed ones went
+    /// that did nothing else. All are in the order of their numbers.
+    fn merged(
+        &self,
+        cell: Cell,
+        changed: &[CarDot],
+        left: &[CarNumber],
+    ) -> (Vec<CarDot>, Vec<Option<(i32, i32)>>) {
+        let mut cars = Vec::with_capacity(self.cars.len());
+        let mut moves = Vec::with_capacity(changed.len());
+        let mut changed = changed.iter().copied().peekable();
+        for car in &self.cars {
+            while let Some(entered) = changed.next_if(|new| new.number < car.number) {
+                cars.push(entered);
+                moves.push(None);
+            }
+            match changed.next_if(|new| new.number == car.number) {
+                Some(new) => {
+                    cars.push(new);
+                    moves.push((new.state == car.state).then(|| way(cell, car, &new)));
+                }
+                None if left.binary_search(&car.number).is_ok() => {}
+                None => cars.push(*car),
+            }
+        }
+        moves.extend(changed.clone().map(|_entered| None));
+        cars.extend(changed);
+        (cars, moves)
+    }
+}
+
+impl Step {
+    fn delta(&self, cell: Cell, tick: u64, moves: bool) -> Bytes {
+        if !moves {
+            return self
+                .delta
+                .get_or_init(|| frame::delta(cell, tick, &self.changed, &[], &self.left))
+                .clone();
+        }
+        let make = || {
+            let both = || self.changed.iter().zip(&self.moves);
+            let moved: Vec<_> = both().filter_map(|(car, way)| Some(Moved::new(car, (*way)?))).collect();
+            let changed: Vec<_> = both().filter(|(_, way)| way.is_none()).map(|(car, _)| *car).collect();
+            frame::delta(cell, tick, &changed, &moved, &self.left)
+        };
+        self.delta_of_moves.get_or_init(make).clone()
+    }
 }
 
 fn in_order(mut cars: Vec<CarDot>) -> Vec<CarDot> {
@@ -73,20 +132,8 @@ fn in_order(mut cars: Vec<CarDot>) -> Vec<CarDot> {
     cars
 }
 
-/// `cars` with those that `changed` and without those that `left`. All are in the order of their numbers.
-fn merged(cars: &[CarDot], changed: &[CarDot], left: &[CarNumber]) -> Vec<CarDot> {
-    let mut merged = Vec::with_capacity(cars.len());
-    let mut changed = changed.iter().copied().peekable();
-    for car in cars {
-        while let Some(entered) = changed.next_if(|new| new.number < car.number) {
-            merged.push(entered);
-        }
-        match changed.next_if(|new| new.number == car.number) {
-            Some(moved) => merged.push(moved),
-            None if left.binary_search(&car.number).is_ok() => {}
-            None => merged.push(*car),
-        }
-    }
-    merged.extend(changed);
-    merged
+/// How far a car went inside `cell`, to the east and to the south.
+fn way(cell: Cell, from: &CarDot, to: &CarDot) -> (i32, i32) {
+    let ((x, y), (to_x, to_y)) = (cell.offset(from.at), cell.offset(to.at));
+    (to_x - x, to_y - y)
 }

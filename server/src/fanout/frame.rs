@@ -11,7 +11,7 @@ use prost::{
 use rides_proto::{ids::CarNumber, tiles::Cell, v1};
 
 use super::Detail;
-use crate::positions::{CarDot, CarState};
+use crate::positions::{CarDot, CarState, Heading};
 
 /// Length of what precedes a gRPC message: whether it is compressed, and its length.
 pub(super) const PREFIX: usize = 5;
@@ -34,12 +34,36 @@ mod field {
     pub(super) const HEADINGS: u32 = 7;
     pub(super) const STATES: u32 = 8;
     pub(super) const LEFT: u32 = 9;
+    pub(super) const MOVED: u32 = 10;
+    pub(super) const MOVED_EAST: u32 = 11;
+    pub(super) const MOVED_SOUTH: u32 = 12;
+    pub(super) const MOVED_HEADINGS: u32 = 13;
 }
 
-/// The cars of a cell that changed, and those that left it.
-pub(super) fn delta(cell: Cell, tick: u64, changed: &[CarDot], left: &[CarNumber]) -> Bytes {
+/// A car that did nothing but move inside its cell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    number: CarNumber,
+    east: i32,
+    south: i32,
+    heading: Heading,
+}
+
+impl Moved {
+    /// The car as it is now, and the way it went.
+    pub(super) fn new(car: &CarDot, (east, south): (i32, i32)) -> Self {
+        Self { number: car.number, east, south, heading: car.heading }
+    }
+}
+
+/// The cars of a cell that changed, those that only moved, and those that left it.
+pub(super) fn delta(cell: Cell, tick: u64, changed: &[CarDot], moved: &[Moved], left: &[CarNumber]) -> Bytes {
     let mut frame = start(cell, tick);
     put_cars(&mut frame, cell, changed);
+    put_column(&mut frame, field::MOVED, moved.iter().map(|car| u64::from(car.number.0)));
+    put_column(&mut frame, field::MOVED_EAST, moved.iter().map(|car| zigzag(car.east)));
+    put_column(&mut frame, field::MOVED_SOUTH, moved.iter().map(|car| zigzag(car.south)));
+    put_column(&mut frame, field::MOVED_HEADINGS, moved.iter().map(|car| u64::from(car.heading.get())));
     put_column(&mut frame, field::LEFT, left.iter().map(|number| u64::from(number.0)));
     finish(&frame)
 }
@@ -197,8 +221,28 @@ mod tests {
         }
     }
 
-    fn by_prost(cell: Cell, tick: u64, snapshot: bool, cars: &[CarDot], left: &[CarNumber]) -> v1::CellFrame {
+    prop_compose! {
+        fn move_of(cell: Cell)(
+            car in car_in(cell),
+            way in (-16383..=16383i32, -16383..=16383i32),
+        ) -> Moved {
+            Moved::new(&car, way)
+        }
+    }
+
+    fn by_prost(
+        cell: Cell,
+        tick: u64,
+        snapshot: bool,
+        cars: &[CarDot],
+        moved: &[Moved],
+        left: &[CarNumber],
+    ) -> v1::CellFrame {
         v1::CellFrame {
+            moved: moved.iter().map(|car| car.number.0).collect(),
+            moved_east: moved.iter().map(|car| car.east).collect(),
+            moved_south: moved.iter().map(|car| car.south).collect(),
+            moved_headings: moved.iter().map(|car| car.heading.get().into()).collect(),
             cell: cell.number(),
             tick,
             snapshot,
@@ -219,11 +263,13 @@ mod tests {
         #[test]
         fn hand_made_bytes_mean_what_prost_would_have_written(
             (cell, cars) in cell_with_cars(),
+            moved in prop::collection::vec(move_of(Cell::new(7).expect("a cell")), 0..10),
             tick in any::<u64>(),
             left in prop::collection::vec(any::<u32>().prop_map(CarNumber), 0..10),
         ) {
-            let expected = [by_prost(cell, tick, false, &cars, &left), by_prost(cell, tick, true, &cars, &[])];
-            let strung = [delta(cell, tick, &cars, &left), snapshot(cell, tick, &cars)].concat();
+            let expected =
+                [by_prost(cell, tick, false, &cars, &moved, &left), by_prost(cell, tick, true, &cars, &[], &[])];
+            let strung = [delta(cell, tick, &cars, &moved, &left), snapshot(cell, tick, &cars)].concat();
 
             let by_hand = v1::WatchFleetResponse::decode(&*strung).expect("a message");
             let message = v1::WatchFleetResponse { cells: expected.to_vec(), ..Default::default() };
@@ -242,7 +288,7 @@ mod tests {
             state: CarState::OnTrip,
         };
         let cars: Vec<_> = (0..100).map(car).collect();
-        let overhead = delta(cell, 1, &[], &[]).len() + 20;
-        assert!(delta(cell, 1, &cars, &[]).len() <= 100 * 8 + overhead);
+        let overhead = delta(cell, 1, &[], &[], &[]).len() + 20;
+        assert!(delta(cell, 1, &cars, &[], &[]).len() <= 100 * 8 + overhead);
     }
 }

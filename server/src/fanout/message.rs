@@ -14,6 +14,17 @@ use super::{Detail, board::Board, frame};
 /// each, and what nobody shares would only be held for longer.
 const MAX_SHARED: usize = 256;
 
+/// Who a message is for. The same ask, the same message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// What it is to tell.
+    pub detail: Detail,
+    /// What the viewer has before it.
+    pub have: Have,
+    /// Whether the viewer understands cars that only moved, as it said in its request.
+    pub moves: bool,
+}
+
 /// What a viewer has before a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Have {
@@ -34,14 +45,8 @@ pub struct InView {
     made: Mutex<Vec<Made>>,
 }
 
-/// What was made of a view, for whom.
-#[derive(Debug)]
-struct Made {
-    detail: Detail,
-    have: Have,
-    /// `None`: there is nothing to say.
-    message: Option<Bytes>,
-}
+/// What was made of a view, for whom. No message: there is nothing to say.
+type Made = (Ask, Option<Bytes>);
 
 /// The views of one tick that someone has looked at.
 #[derive(Debug, Default)]
@@ -69,18 +74,18 @@ impl InView {
         self.cars
     }
 
-    /// The message, of the same `board`, for whoever has `have`. `None`: that is all there is.
-    pub fn message(&self, board: &Board, detail: Detail, have: Have) -> Option<Bytes> {
+    /// The message, of the same `board`. `None`: there is nothing to say.
+    pub fn message(&self, board: &Board, ask: Ask) -> Option<Bytes> {
         let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = made().iter().find(|known| known.detail == detail && known.have == have) {
-            return known.message.clone();
+        if let Some((_, known)) = made().iter().find(|(other, _)| *other == ask) {
+            return known.clone();
         }
-        let message = self.make(board, detail, have);
-        made().push(Made { detail, have, message: message.clone() });
+        let message = self.make(board, ask);
+        made().push((ask, message.clone()));
         message
     }
 
-    fn make(&self, board: &Board, detail: Detail, have: Have) -> Option<Bytes> {
+    fn make(&self, board: &Board, Ask { detail, have, moves }: Ask) -> Option<Bytes> {
         let tick = match have {
             Have::Tick(tick) => Some(tick),
             Have::Nothing | Have::OtherDetail => None,
@@ -93,7 +98,7 @@ impl InView {
             parts.push(frame::detail(detail));
         }
         match detail {
-            Detail::Cars => parts.extend(board.lacking(self.view, tick)),
+            Detail::Cars => parts.extend(board.lacking(self.view, tick, moves)),
             Detail::Densities => parts.extend(frame::densities(board.lacking_counts(self.view, tick))),
         }
         (parts.len() > 1).then(|| frame::message(&parts))
@@ -102,14 +107,101 @@ impl InView {
 
 impl Board {
     /// The first message for someone who comes back with `cursors`.
-    pub(super) fn resumption(&self, view: CellBox, cursors: &HashMap<Cell, u64>) -> Bytes {
+    pub(super) fn resumption(&self, view: CellBox, cursors: &HashMap<Cell, u64>, moves: bool) -> Bytes {
         let start = [self.stamp.clone(), self.opening.clone(), frame::detail(Detail::Cars)];
-        let parts: Vec<_> = start.into_iter().chain(self.lacking_with(view, cursors)).collect();
+        let parts: Vec<_> = start.into_iter().chain(self.lacking_with(view, cursors, moves)).collect();
         frame::message(&parts)
     }
 
     /// A sign of life.
     pub(super) fn heartbeat(&self) -> Bytes {
         frame::message(std::slice::from_ref(&self.stamp))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeMap,
+        time::{Duration, SystemTime},
+    };
+
+    use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+    use rides_proto::{
+        geo::{Bounds, LatLng},
+        ids::CarNumber,
+        tiles::WorldPoint,
+    };
+
+    use super::*;
+    use crate::positions::{CarDot, CarState, CellChange, FleetTick, Heading};
+
+    /// Units of the map in a metre, in Helsinki.
+    const PER_METRE: f64 = 26.8;
+
+    /// Central Helsinki, with `cars` that are anywhere in it and go at 3 to 14 m/s in any direction.
+    struct City {
+        cars: Vec<(CarDot, f64, f64)>,
+        tick: u64,
+    }
+
+    impl City {
+        fn of(cars: u32) -> Self {
+            let mut rng = SmallRng::seed_from_u64(1);
+            let car = |number| {
+                let at = LatLng::new(rng.random_range(60.14..60.20), rng.random_range(24.88..25.02));
+                let (deg, mps) = (rng.random_range(0.0..360.0), rng.random_range(3.0..14.0));
+                let heading = Heading::from_deg(deg);
+                let at = WorldPoint::of(at.expect("on Earth"));
+                let dot = CarDot { number: CarNumber(number), at, heading, state: CarState::OnTrip };
+                (dot, deg, mps)
+            };
+            Self { cars: (1..=cars).map(car).collect(), tick: 0 }
+        }
+
+        /// A quarter of a second.
+        fn drives(&mut self) -> FleetTick {
+            self.tick += 1;
+            let mut cells = BTreeMap::new();
+            for (car, deg, mps) in &mut self.cars {
+                let before = Cell::of(car.at);
+                let (sin, cos) = deg.to_radians().sin_cos();
+                let way = *mps * 0.25 * PER_METRE;
+                car.at.x = car.at.x.saturating_add_signed((way * sin).round() as i32);
+                car.at.y = car.at.y.saturating_add_signed((way * -cos).round() as i32);
+                let after = Cell::of(car.at);
+                change(&mut cells, after).changed.push(*car);
+                if after != before {
+                    change(&mut cells, before).left.push(car.number);
+                }
+            }
+            FleetTick { tick: self.tick, time: SystemTime::now(), cells: cells.into_values().collect() }
+        }
+    }
+
+    fn change(cells: &mut BTreeMap<Cell, CellChange>, cell: Cell) -> &mut CellChange {
+        cells.entry(cell).or_insert_with(|| CellChange { cell, changed: vec![], left: vec![] })
+    }
+
+    #[test]
+    fn two_thousand_cars_that_move_take_at_most_seven_bytes_each() {
+        let mut city = City::of(2_000);
+        let mut board = Board::new("epoch", Duration::from_millis(250)).after(city.drives(), Duration::ZERO);
+        let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
+        let wide = Bounds::new(corner(60.0, 24.5), corner(60.3, 25.4)).expect("right way round");
+        let view = CellBox::of(wide);
+        let mut bytes = [0, 0];
+        for _ in 0..40 {
+            let have = Have::Tick(board.tick);
+            board = board.after(city.drives(), Duration::ZERO);
+            for moves in [false, true] {
+                let ask = Ask { detail: Detail::Cars, have, moves };
+                let message = board.in_view(view).message(&board, ask).expect("all of them move");
+                bytes[usize::from(moves)] += message.len();
+            }
+        }
+        let [plain, moves] = bytes.map(|bytes| bytes as f64 / 40.0 / 2_000.0);
+        assert!(moves <= 7.0, "{moves:.2}");
+        assert!(moves < plain * 0.75, "{plain:.2}: it would not be worth a form of its own");
     }
 }

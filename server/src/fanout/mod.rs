@@ -19,7 +19,7 @@ mod viewer;
 pub use self::{
     board::Board,
     detail::Detail,
-    message::{Have, InView},
-    task::{Fanout, FanoutOptions},
+    message::{Ask, Have, InView},
+    task::{Fanout, FanoutOptions, Request},
     viewer::{Ended, MAX_CELLS, TooWide, Viewer},
 };

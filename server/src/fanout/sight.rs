@@ -5,7 +5,12 @@ use std::{collections::HashMap, mem, time::Duration};
 use bytes::Bytes;
 use rides_proto::tiles::{Cell, CellBox};
 
-use super::{Detail, allowance::Allowance, board::Board, message::Have};
+use super::{
+    Detail,
+    allowance::Allowance,
+    board::Board,
+    message::{Ask, Have},
+};
 
 /// A viewer to whom nothing was sent for this long gets a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(4);
@@ -16,6 +21,8 @@ pub(super) struct Sight {
     view: CellBox,
     /// Above so many cars they are counted instead.
     max_cars: usize,
+    /// Whether it understands cars that only moved.
+    moves: bool,
     detail: Detail,
     seen: Seen,
     heartbeat_at: Duration,
@@ -35,11 +42,12 @@ impl Sight {
     pub(super) fn new(
         view: CellBox,
         max_cars: usize,
+        moves: bool,
         cursors: HashMap<Cell, u64>,
         allowance: Allowance,
     ) -> Self {
         let seen = Seen::Cursors(cursors);
-        Self { view, max_cars, detail: Detail::Cars, seen, heartbeat_at: Duration::ZERO, allowance }
+        Self { view, max_cars, moves, detail: Detail::Cars, seen, heartbeat_at: Duration::ZERO, allowance }
     }
 
     /// The message that brings the viewer to `board`; `None` when there is nothing to say now.
@@ -58,12 +66,12 @@ impl Sight {
         let is_other = mem::replace(&mut self.detail, detail) != detail;
         let have = match mem::replace(&mut self.seen, Seen::Tick(board.tick)) {
             Seen::Cursors(cursors) if detail == Detail::Cars && !cursors.is_empty() => {
-                return Some(board.resumption(self.view, &cursors));
+                return Some(board.resumption(self.view, &cursors, self.moves));
             }
             Seen::Cursors(_) => Have::Nothing,
             Seen::Tick(_) if is_other => Have::OtherDetail,
             Seen::Tick(tick) => Have::Tick(tick),
         };
-        in_view.message(board, detail, have)
+        in_view.message(board, Ask { detail, have, moves: self.moves })
     }
 }

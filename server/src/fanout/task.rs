@@ -54,6 +54,19 @@ impl Default for FanoutOptions {
     }
 }
 
+/// What a viewer asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Request<'a> {
+    /// What it looks at.
+    pub viewport: Bounds,
+    /// Which tick of which cell it has already.
+    pub cursors: HashMap<Cell, u64>,
+    /// Of which epoch. Of another than the present one, cursors mean nothing.
+    pub epoch: &'a str,
+    /// Whether it understands cars that only moved.
+    pub moves: bool,
+}
+
 /// The handle of the fan-out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fanout {
@@ -77,14 +90,9 @@ impl Fanout {
         (Self { boards, attendance, epoch: epoch.into(), options }, task)
     }
 
-    /// Opens a view. `cursors` say which tick of which cell the viewer has already, and mean something only
-    /// when `epoch` is the present one.
-    pub fn watch(
-        &self,
-        viewport: Bounds,
-        cursors: HashMap<Cell, u64>,
-        epoch: &str,
-    ) -> Result<Viewer, TooWide> {
+    /// Opens a view.
+    pub fn watch(&self, request: Request<'_>) -> Result<Viewer, TooWide> {
+        let Request { viewport, cursors, epoch, moves } = request;
         let view = CellBox::of(viewport);
         let cells = view.count();
         if cells > MAX_CELLS {
@@ -92,7 +100,7 @@ impl Fanout {
         }
         let cursors = if *epoch == *self.epoch { cursors } else { HashMap::new() };
         let allowance = Allowance::new(self.options.viewer_bytes_per_second);
-        let sight = Sight::new(view, self.options.viewer_cars, cursors, allowance);
+        let sight = Sight::new(view, self.options.viewer_cars, moves, cursors, allowance);
         let seat = self.attendance.take_seat(self.boards.borrow().uptime);
         Ok(Viewer::new(self.boards.clone(), seat, sight))
     }

@@ -8,8 +8,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use axum::body::Body;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http_body::Body;
 use rides_proto::v1::fleet_server::SERVICE_NAME;
 use tonic::{
     Status,
@@ -18,21 +18,19 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{BoxError, Service};
 
-use super::{
-    drive::Drive,
-    watch_fleet::{self, watch_fleet},
-};
+use super::{drive::Drive, watch_fleet::watch_fleet};
 use crate::{fanout::Fanout, fleet::Fleet, rides::Rides};
 
 const WATCH: &str = "/rides.v1.Fleet/Watch";
 const DRIVE: &str = "/rides.v1.Fleet/Drive";
 
+/// Room for 4,096 cursors of 18 bytes at most.
+pub(super) const MAX_WATCH_REQUEST: usize = 96 * 1024;
 /// No message of a driver is near as long as this.
 const MAX_DRIVE_REQUEST: usize = 8 * 1024;
 
 /// The largest request message of each method, in bytes.
-pub const LARGEST_REQUESTS: [(&str, usize); 2] =
-    [(WATCH, watch_fleet::MAX_REQUEST), (DRIVE, MAX_DRIVE_REQUEST)];
+pub const LARGEST_REQUESTS: [(&str, usize); 2] = [(WATCH, MAX_WATCH_REQUEST), (DRIVE, MAX_DRIVE_REQUEST)];
 
 /// Serves the whole of `rides.v1.Fleet`; add it to the routes like a generated server.
 #[derive(Clone)]
@@ -54,10 +52,10 @@ impl NamedService for FleetService {
 
 impl<B> Service<http::Request<B>> for FleetService
 where
-    B: Body + Send + 'static,
+    B: http_body::Body + Send + 'static,
     B::Error: Into<BoxError> + Send + 'static,
 {
-    type Response = http::Response<tonic::body::Body>;
+    type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
@@ -73,7 +71,7 @@ where
                 DRIVE => {
                     let codec = ProstCodec::default();
                     let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_DRIVE_REQUEST);
-                    grpc.streaming(drive, request).await
+                    grpc.streaming(drive, request).await.map(Body::new)
                 }
                 _ => Status::unimplemented("rides.v1.Fleet has no such method").into_http(),
             })

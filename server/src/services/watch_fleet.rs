@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use axum::body::Body;
 use futures_util::{
     future::{Ready, ready},
     stream,
@@ -12,17 +13,13 @@ use http_body_util::StreamBody;
 use rides_proto::{convert::BadBounds, geo::Bounds, tiles::Cell, v1};
 use tonic::{
     Code, Request, Response, Status,
-    body::Body,
     server::{Grpc, ServerStreamingService},
 };
 use tonic_prost::ProstCodec;
 use tower::BoxError;
 
-use super::{fields, status};
-use crate::fanout::{Ended, Fanout, MAX_CELLS, Viewer};
-
-/// Room for 4,096 cursors of 18 bytes at most.
-pub(super) const MAX_REQUEST: usize = 96 * 1024;
+use super::{fields, fleet::MAX_WATCH_REQUEST, status};
+use crate::fanout::{self, Ended, Fanout, MAX_CELLS, Viewer};
 
 /// Serves one call of `Fleet.Watch`.
 ///
@@ -34,11 +31,11 @@ where
     B::Error: Into<BoxError> + Send,
 {
     let mut viewer = None;
-    let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(MAX_REQUEST);
+    let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(MAX_WATCH_REQUEST);
     let response = grpc.server_streaming(Opening { fanout, viewer: &mut viewer }, request).await;
     match viewer {
         Some(viewer) => response.map(|_empty| messages(viewer)),
-        None => response,
+        None => response.map(Body::new),
     }
 }
 
@@ -70,7 +67,7 @@ fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<Viewer, Stat
     fields::epoch("epoch", &request.epoch)?;
     let cursors = cursors(&request.cursors)?;
     fanout
-        .watch(viewport, cursors, &request.epoch)
+        .watch(fanout::Request { viewport, cursors, epoch: &request.epoch, moves: request.moves })
         .map_err(|wide| status::invalid("viewport", wide.to_string()))
 }
 

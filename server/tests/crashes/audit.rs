@@ -105,10 +105,7 @@ impl Auditor {
     /// takes the rest of them for a flood, and ends its own connection.
     async fn whole(&self, id: &str) -> Result<(Ride, Vec<RideEvent>), Status> {
         let ride = self.rider.get(id).await?;
-        let (mut watch, mut events) = (self.rider.resumes(id, "", 0).await?, Vec::new());
-        while let Some(event) = watch.event().await {
-            events.push(event);
-        }
+        let events = self.rider.resumes(id, "", 0).await?.events().await;
         Ok((ride, events))
     }
 }

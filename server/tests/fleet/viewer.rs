@@ -56,7 +56,8 @@ impl Viewer {
     /// Goes on in another stream with what this one left.
     pub(crate) async fn resume(self, wire: &Wire, epoch: &str, viewport: v1::Bounds) -> Self {
         let cursors = self.cells.iter().map(|(&cell, &tick)| v1::CellCursor { cell, tick }).collect();
-        let request = v1::WatchFleetRequest { viewport: Some(viewport), cursors, epoch: epoch.into() };
+        let viewport = Some(viewport);
+        let request = v1::WatchFleetRequest { viewport, cursors, epoch: epoch.into(), ..Default::default() };
         Self::open(wire, request).await
     }
 

@@ -127,6 +127,7 @@ async fn a_cursor_from_the_future_is_none_and_garbage_is_refused() {
             viewport: Some(helsinki()),
             cursors: vec![v1::CellCursor { cell, tick: u64::MAX }],
             epoch: viewer.epoch.clone(),
+            ..Default::default()
         };
         let first = watch(&wire, good.clone()).await.unwrap().expect().await;
         let whole = first.cells.iter().find(|frame| frame.cell == cell);

@@ -53,7 +53,8 @@ impl Watched for FleetWatch {
                 seen.map(|(cell, tick)| v1::CellCursor { cell: cell.number(), tick }).collect();
             (fleet.epoch().to_owned(), cursors)
         });
-        let request = v1::WatchFleetRequest { viewport: Some(self.opened_for.into()), cursors, epoch };
+        let viewport = Some(self.opened_for.into());
+        let request = v1::WatchFleetRequest { viewport, cursors, epoch, ..Default::default() };
         self.api.open(WATCH_FLEET, &request)
     }
 

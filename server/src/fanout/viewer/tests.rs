@@ -21,7 +21,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    fanout::{Fanout, FanoutOptions},
+    fanout::{Fanout, FanoutOptions, Request},
     positions::{CarDot, CarState, CellChange, FleetTick, Heading},
 };
 
@@ -59,6 +59,7 @@ fn view(count: u32) -> Bounds {
 #[derive(Default)]
 struct Page {
     epoch: String,
+    moves: bool,
     detail: v1::MapDetail,
     cars: BTreeMap<u32, BTreeSet<(u32, i32)>>,
     counts: BTreeMap<u32, u32>,
@@ -93,6 +94,12 @@ impl Page {
             let cars = self.cars.entry(frame.cell).or_default();
             if frame.snapshot {
                 cars.clear();
+            }
+            assert!(frame.moved.is_empty() || self.moves && !frame.snapshot);
+            for (moved, east) in frame.moved.iter().zip(&frame.moved_east) {
+                let before = cars.iter().copied().find(|(car, _)| car == moved).expect("it was here");
+                cars.remove(&before);
+                cars.insert((before.0, before.1 + east));
             }
             cars.retain(|(car, _)| !frame.cars.contains(car) && !frame.left.contains(car));
             cars.extend(frame.cars.iter().copied().zip(frame.dx.iter().copied()));
@@ -141,7 +148,11 @@ fn fanout_with(options: FanoutOptions) -> (mpsc::Sender<FleetTick>, Fanout) {
 }
 
 fn open(fanout: &Fanout, cells: u32, page: &Page) -> Viewer {
-    fanout.watch(view(cells), page.cursors.clone(), &page.epoch).expect("not too wide")
+    fanout.watch(request(view(cells), page)).expect("not too wide")
+}
+
+fn request(viewport: Bounds, page: &Page) -> Request<'_> {
+    Request { viewport, cursors: page.cursors.clone(), epoch: &page.epoch, moves: page.moves }
 }
 
 /// What the viewer is sent of the ticks so far, if anything.
@@ -263,8 +274,8 @@ async fn cursors_bring_only_what_is_lacking_and_only_in_their_epoch() {
     assert_eq!(message.cells.iter().filter(|frame| frame.snapshot).count(), 4);
 
     // A cursor from a tick that never was is no cursor.
-    let cursors = HashMap::from([(cell(0), 99)]);
-    let mut viewer = fanout.watch(view(1), cursors, &stranger.epoch).expect("not too wide");
+    let prophet = Page { epoch: stranger.epoch, cursors: HashMap::from([(cell(0), 99)]), ..Page::default() };
+    let mut viewer = open(&fanout, 1, &prophet);
     assert!(Page::default().apply(&viewer.next().await.expect("open")).cells[0].snapshot);
 }
 
@@ -400,7 +411,7 @@ async fn a_viewport_has_a_limit() {
     let (_ticks, fanout) = fanout();
     let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
     let world = Bounds::around([corner(-90.0, -180.0), corner(90.0, 180.0)]).expect("two points");
-    let refused = fanout.watch(world, HashMap::new(), "").expect_err("too wide");
+    let refused = fanout.watch(request(world, &Page::default())).expect_err("too wide");
     assert_eq!(refused, TooWide { cells: 1 << 30 });
 }
 
@@ -437,15 +448,16 @@ proptest! {
     fn any_viewer_ends_up_with_the_map(
         steps in prop::collection::vec(step(), 1..60),
         max_cars in 1..9usize,
+        moves in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(wander(&steps, max_cars));
+        runtime.expect("a runtime").block_on(wander(&steps, max_cars, moves));
     }
 }
 
-async fn wander(steps: &[Step], max_cars: usize) {
+async fn wander(steps: &[Step], max_cars: usize, moves: bool) {
     let (ticks, fanout) = fanout_with(FanoutOptions { viewer_cars: max_cars, ..FanoutOptions::default() });
-    let mut page = Page::default();
+    let mut page = Page { moves, ..Page::default() };
     let (mut viewer, mut in_view) = (open(&fanout, 4, &page), 4);
     let mut places: BTreeMap<u32, (u32, i32)> = BTreeMap::new();
     let mut now = 0;
