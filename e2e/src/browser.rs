@@ -163,7 +163,13 @@ fn capabilities(profile: &TempDir) -> Value {
     if let Ok(binary) = env::var("CHROME") {
         chrome["binary"] = binary.into();
     }
-    json!({ "browserName": "chrome", "goog:chromeOptions": chrome, "goog:loggingPrefs": { "browser": "ALL" } })
+    json!({
+        "browserName": "chrome",
+        // A development CA is trusted by whoever runs the server, and by no browser of ours.
+        "acceptInsecureCerts": true,
+        "goog:chromeOptions": chrome,
+        "goog:loggingPrefs": { "browser": "ALL" },
+    })
 }
 
 /// The port that a driver started with `--port=0` has taken. Goes on reading its output in the background.

@@ -68,7 +68,7 @@ impl RidesServer {
         let Some(line) = said? else { bail!("the server ended at its start ({})", child.wait().await?) };
         // Kept open and read: a server whose output is closed may fail at its next word.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let (_, address) = line.split_once("http://").with_context(|| format!("no address in {line:?}"))?;
+        let (_, address) = line.split_once("://").with_context(|| format!("no address in {line:?}"))?;
         Ok(Self { child, address: address.trim_end_matches('/').parse().context("not an address")? })
     }
 

@@ -3,12 +3,12 @@
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use axum::Router;
 use futures_util::{FutureExt as _, future::select_all};
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
@@ -23,7 +23,7 @@ use tonic::service::Routes;
 
 use crate::{
     city::City,
-    config::Config,
+    config::{Config, MadeBy, TlsConfig},
     data_dir::DataDir,
     dispatch,
     edge::{self, Contract, Health, Limits},
@@ -42,6 +42,7 @@ use crate::{
     sessions::{Keys, Sessions},
     sim::{self, SimOptions},
     telemetry,
+    tls::{self, Files, Tls, development::Development},
 };
 
 /// Where `trunk build` puts the page.
@@ -59,6 +60,7 @@ pub struct App {
     addr: SocketAddr,
     port: Router,
     limits: Limits,
+    tls: Option<Tls>,
     /// For the journal, of the time that the server may take to end.
     closing: Duration,
     health: Health,
@@ -80,7 +82,12 @@ impl App {
         let page = page(config.page)?;
         let city = city(config.map).await?;
         let (listener, addr) = listen(config.listen).await?;
-        let journal = journal(config.data_dir, config.journal).await?;
+        let data_dir = config
+            .data_dir
+            .map_or_else(DataDir::of_platform, Ok)
+            .context("no place for data: name one by --data-dir")?;
+        let tls = tls(config.tls, data_dir.clone()).await?;
+        let journal = journal(data_dir, config.journal).await?;
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
@@ -131,6 +138,7 @@ impl App {
                 health: health.clone(),
                 contract,
                 limits: config.limits.clone(),
+                strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
                 figures: telemetry::metrics(),
                 shutdown: shutdown.clone(),
             },
@@ -142,6 +150,7 @@ impl App {
             addr,
             port,
             limits,
+            tls,
             closing,
             health,
             journal,
@@ -153,6 +162,12 @@ impl App {
         })
     }
 
+    /// Where a browser finds it.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr)
+    }
+
     /// Where it listens, with the port that was picked.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -162,9 +177,9 @@ impl App {
     /// returns. Ends likewise when the journal fails or one of its tasks dies, and says so.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { listener, addr, port, limits, health, journal, shutdown, city, simulation, .. } = self;
-        let Self { closing, mut owners, mut dispatching, .. } = self;
+        let Self { closing, tls, mut owners, mut dispatching, .. } = self;
         health.set_serving(true);
-        let serving = edge::serve(listener, port, limits, shutdown.clone());
+        let serving = edge::serve(listener, port, limits, tls.clone(), shutdown.clone());
         let stopping = async {
             let why = tokio::select! {
                 () = stop => Ok(()),
@@ -178,8 +193,9 @@ impl App {
             shutdown.cancel();
             why
         };
-        let simulating = simulate(addr, &simulation, &city, shutdown.clone());
-        let ((), why, ()) = tokio::join!(serving, stopping, simulating);
+        let following = follow(tls.as_ref(), shutdown.clone());
+        let simulating = simulate(addr, tls.as_ref(), &simulation, &city, shutdown.clone());
+        let ((), why, (), ()) = tokio::join!(serving, stopping, following, simulating);
         if timeout(closing, journal.close()).await.is_err() {
             tracing::warn!("the disk is slow: the journal is left as after a crash, which loses nothing");
         }
@@ -203,11 +219,8 @@ fn died(name: &str, ended: Result<(), JoinError>) -> anyhow::Error {
 }
 
 /// The memory of rides: in the data directory, or nowhere.
-async fn journal(data_dir: Option<DataDir>, options: SqliteOptions) -> anyhow::Result<Arc<dyn Journal>> {
-    match data_dir
-        .map_or_else(DataDir::of_platform, Ok)
-        .context("no place for data: name one by --data-dir")?
-    {
+async fn journal(data_dir: DataDir, options: SqliteOptions) -> anyhow::Result<Arc<dyn Journal>> {
+    match data_dir {
         DataDir::Memory => Ok(Arc::new(MemoryJournal::new())),
         DataDir::At(dir) => {
             let open = move || SqliteJournal::open(&dir, options);
@@ -223,19 +236,64 @@ pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
     Ok(Arc::new(city))
 }
 
+/// TLS, if it is to be served.
+async fn tls(config: TlsConfig, data_dir: DataDir) -> anyhow::Result<Option<Tls>> {
+    let open = move || {
+        let TlsConfig { cert, key, made, client_ca } = config;
+        let (files, strict) = match (cert.zip(key), made, data_dir) {
+            (Some((cert, key)), ..) => (Files { cert, key }, true),
+            (None, Some(MadeBy::SelfSigned), DataDir::At(dir)) => (made_for_ourselves(&dir)?, false),
+            (None, Some(MadeBy::SelfSigned), DataDir::Memory) => {
+                bail!("--tls self-signed keeps its keys: name a directory by --data-dir")
+            }
+            (None, None, _) => {
+                ensure!(
+                    client_ca.is_none(),
+                    "--client-ca needs TLS: --tls-cert and --tls-key, or --tls self-signed"
+                );
+                return Ok(None);
+            }
+        };
+        Tls::open(tls::Options { files, client_ca, strict }).map(Some)
+    };
+    spawn_blocking(open).await.context("TLS could not be set up")?
+}
+
+fn made_for_ourselves(data_dir: &Path) -> anyhow::Result<Files> {
+    let development = Development::at(data_dir);
+    development.ensure(&[])?;
+    tracing::info!("{development}");
+    Ok(development.server())
+}
+
+/// Serves new certificates as they come.
+async fn follow(tls: Option<&Tls>, shutdown: CancellationToken) {
+    if let Some(tls) = tls {
+        shutdown.run_until_cancelled(tls.served().clone().follow()).await;
+    }
+}
+
 /// Drives the simulated fleet over the public port, like fleets from elsewhere.
-async fn simulate(addr: SocketAddr, fleet: &SimOptions, city: &Arc<City>, shutdown: CancellationToken) {
+async fn simulate(
+    addr: SocketAddr,
+    tls: Option<&Tls>,
+    fleet: &SimOptions,
+    city: &Arc<City>,
+    shutdown: CancellationToken,
+) {
     if fleet.cars == 0 {
         return;
     }
     let port = addr.port();
-    let url = match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => format!("http://127.0.0.1:{port}"),
-        IpAddr::V6(ip) if ip.is_unspecified() => format!("http://[::1]:{port}"),
-        _ => format!("http://{addr}"),
+    let host = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => format!("127.0.0.1:{port}"),
+        IpAddr::V6(ip) if ip.is_unspecified() => format!("[::1]:{port}"),
+        _ => addr.to_string(),
     };
-    if let Err(error) = sim::run(&url, fleet, city, shutdown).await {
-        tracing::error!(%error, "no simulation");
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    match sim::Server::ourselves(&format!("{scheme}://{host}"), tls) {
+        Ok(server) => sim::run(&server, fleet, city, shutdown).await,
+        Err(error) => tracing::error!(%error, "no simulation"),
     }
 }
 

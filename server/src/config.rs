@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::Uri;
 use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
@@ -36,6 +36,8 @@ pub struct Cli {
 pub enum Command {
     /// Drive a simulated fleet, and book its rides, on a server elsewhere.
     Sim(SimConfig),
+    /// Make a development CA, and certificates of the server and of drivers, in the data directory; say how to trust it.
+    GenKey(GenKeyConfig),
     /// Look after the journal of rides: check it, rebuild its lists, export its events.
     Journal(JournalConfig),
 }
@@ -89,6 +91,10 @@ pub struct Config {
     #[command(flatten)]
     pub limits: Limits,
 
+    /// How to serve TLS.
+    #[command(flatten)]
+    pub tls: TlsConfig,
+
     /// How the journal in the data directory is kept. No flag: nothing else is as safe.
     #[arg(skip)]
     pub journal: SqliteOptions,
@@ -102,12 +108,73 @@ pub struct Config {
     pub grace: Duration,
 }
 
+/// How to serve TLS, and so HTTP/2 to browsers.
+#[derive(Args, Clone, PartialEq, Eq, Default, Debug)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsConfig {
+    /// Serve TLS with this certificate chain, in PEM. It is read again when it changes.
+    #[arg(
+        id = "tls_cert",
+        long = "tls-cert",
+        env = "RIDES_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub cert: Option<PathBuf>,
+
+    /// Its private key, in PEM.
+    #[arg(
+        id = "tls_key",
+        long = "tls-key",
+        env = "RIDES_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub key: Option<PathBuf>,
+
+    /// Serve TLS with a certificate of a development CA, made in the data directory.
+    #[arg(id = "tls", long = "tls", env = "RIDES_TLS", value_name = "HOW", conflicts_with = "tls_cert")]
+    pub made: Option<MadeBy>,
+
+    /// Who signs drivers' certificates, in PEM. One that names car 7 has the URI rides:car:7 among its alternative
+    /// names, and drives no other.
+    #[arg(id = "client_ca", long = "client-ca", env = "RIDES_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Who makes the certificate.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MadeBy {
+    /// The server itself.
+    SelfSigned,
+}
+
+/// What to make keys and certificates for.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct GenKeyConfig {
+    /// Where to keep them [default: the platform's data folder, like ~/.local/share/rides].
+    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<DataDir>,
+
+    /// Another name or address of the server, beside localhost. May be repeated.
+    #[arg(long, env = "RIDES_HOST", value_name = "NAME", value_delimiter = ',')]
+    pub host: Vec<String>,
+
+    /// A car whose driver is to have a certificate. May be repeated.
+    #[arg(long, env = "RIDES_CAR", value_name = "ID", value_delimiter = ',', value_parser = clap::value_parser!(i64).range(1..))]
+    pub car: Vec<i64>,
+}
+
 /// A simulated fleet on a server elsewhere.
 #[derive(Args, Clone, Debug)]
 pub struct SimConfig {
     /// The server, like http://rides.example:8080.
     #[arg(long, env = "RIDES_CONNECT", value_name = "URL", value_parser = server_url)]
     pub connect: Uri,
+
+    /// Who signs the server's certificate, in PEM [default: whom this system trusts].
+    #[arg(long, env = "RIDES_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 
     /// The city to drive in, which must be the server's [default: central Helsinki, built in].
     #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
@@ -219,7 +286,10 @@ fn origin(text: &str) -> Result<String, String> {
 fn server_url(text: &str) -> Result<Uri, String> {
     text.parse::<Uri>()
         .ok()
-        .filter(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some())
+        .filter(|uri| {
+            uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme))
+                && uri.authority().is_some()
+        })
         .ok_or_else(|| "must be a URL like http://127.0.0.1:8080".to_owned())
 }
 

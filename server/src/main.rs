@@ -11,8 +11,10 @@ use clap::Parser as _;
 use rides_server::{
     app::{self, App},
     config::{Cli, Command, Config, SimConfig},
+    keys,
     signals::Stop,
-    sim, telemetry, upkeep,
+    sim::{self, Server},
+    telemetry, upkeep,
 };
 use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => serve(cli.serve).await,
         Some(Command::Sim(config)) => simulate(config).await,
+        Some(Command::GenKey(config)) => spawn_blocking(|| keys::run(config)).await?,
         Some(Command::Journal(config)) => spawn_blocking(|| upkeep::run(config)).await?,
     }
 }
@@ -59,14 +62,14 @@ async fn simulate(config: SimConfig) -> anyhow::Result<()> {
     let mut stopped = pin!(stop.first());
     let city = unless_stopped(app::city(config.map), stopped.as_mut()).await?;
     let shutdown = CancellationToken::new();
-    let url = config.connect.to_string();
+    let server = Server::new(&config.connect.to_string(), config.ca.as_deref())?;
     let fleet = config.sim.fleet(config.first_car);
     let stopping = async {
         stopped.await;
         shutdown.cancel();
     };
-    let (simulated, ()) = tokio::join!(sim::run(&url, &fleet, &city, shutdown.clone()), stopping);
-    Ok(simulated?)
+    let ((), ()) = tokio::join!(sim::run(&server, &fleet, &city, shutdown.clone()), stopping);
+    Ok(())
 }
 
 /// A connection is a file, and systems commonly allow a thousand unless asked for more.
@@ -89,6 +92,6 @@ async fn unless_stopped<T>(loading: impl Future<Output = T>, stopped: impl Futur
 /// The one line on stdout: from here on, connections are answered.
 fn announce(app: &App) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "rides-server listening on http://{}", app.addr())?;
+    writeln!(stdout, "rides-server listening on {}", app.url())?;
     stdout.flush()
 }

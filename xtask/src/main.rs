@@ -22,6 +22,9 @@ use clap::Parser;
 enum Task {
     /// Installs what is missing, builds the page and the server (release), and starts them.
     Run {
+        /// Serve TLS, and so HTTP/2 to the browser, with a certificate of a development CA made for it.
+        #[arg(long)]
+        tls: bool,
         /// Flags for rides-server, after `--`: `cargo xtask run -- --cars 500`.
         #[arg(last = true, value_name = "SERVER FLAGS")]
         server_flags: Vec<String>,
@@ -42,7 +45,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
-        Task::Run { server_flags } => run::run(&server_flags),
+        Task::Run { tls, server_flags } => run::run(tls, &server_flags),
         Task::Test { steps, release } => test::run(&steps, release),
         Task::Bench(bench) => bench::run(&bench),
         Task::FrameCost => frame_cost::run(),

@@ -28,11 +28,11 @@ enum Event {
     Stop,
 }
 
-/// Installs, builds, starts the server with the flags given, and stays until it ends.
+/// Installs, builds, starts the server with the flags given, over TLS if asked for, and stays until it ends.
 ///
 /// # Errors
 /// When something cannot be installed or built, or the server ends before it is ready.
-pub(crate) fn run(server_flags: &[String]) -> Result<ExitCode> {
+pub(crate) fn run(tls: bool, server_flags: &[String]) -> Result<ExitCode> {
     if is_question(server_flags) {
         build_server()?;
         let mut command = shell::command(program()?);
@@ -44,7 +44,7 @@ pub(crate) fn run(server_flags: &[String]) -> Result<ExitCode> {
     build_server()?;
 
     let (events, happened) = mpsc::channel();
-    let mut server = Server::start(server_flags, &events)?;
+    let mut server = Server::start(tls, server_flags, &events)?;
     ctrlc::set_handler(move || {
         // The receiver lives as long as the program has something to stop.
         let _ = events.send(Event::Stop);
@@ -84,10 +84,13 @@ struct Server {
 }
 
 impl Server {
-    fn start(flags: &[String], events: &Sender<Event>) -> Result<Self> {
+    fn start(tls: bool, flags: &[String], events: &Sender<Event>) -> Result<Self> {
         let mut command = shell::command(program()?);
         // By the environment, so that a `--page` among the flags still counts.
         command.env("RIDES_PAGE", page::dist()).args(flags).stdout(Stdio::piped());
+        if tls {
+            command.args(["--tls", "self-signed"]);
+        }
         own_process_group(&mut command);
         let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
         if let Some(output) = child.stdout.take() {

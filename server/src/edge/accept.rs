@@ -22,14 +22,21 @@ use super::{
     peer,
     tally::{Held, Tally},
 };
+use crate::tls::Tls;
 
 /// How long to leave the listener alone when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, until `shutdown`; then lets calls in progress
+/// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, over TLS if given, until `shutdown`; then lets calls in progress
 /// end for as long as `limits.drain` allows, and cuts what is left. Who connects meanwhile is still answered, and
 /// holds nothing up.
-pub async fn serve(listener: TcpListener, port: Router, limits: Limits, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    port: Router,
+    limits: Limits,
+    tls: Option<Tls>,
+    shutdown: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let late = TaskTracker::new();
     let cut = CancellationToken::new();
@@ -37,7 +44,7 @@ pub async fn serve(listener: TcpListener, port: Router, limits: Limits, shutdown
 
     let accepting = async {
         let mut doors = Doors::new(listener, &limits);
-        let service = Arc::new(Service { port, limits, shutdown: shutdown.clone() });
+        let service = Arc::new(Service { port, limits, tls, shutdown: shutdown.clone() });
         loop {
             let (stream, address, held) = doors.next().await;
             let tracker = if shutdown.is_cancelled() { &late } else { &connections };

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::{Limits, metrics, patience::Patience, peer::Peer};
+use crate::tls::Tls;
 
 /// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
 /// nobody who vanished holds one for 30 s.
@@ -39,6 +40,7 @@ const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 pub(super) struct Service {
     pub(super) port: Router,
     pub(super) limits: Limits,
+    pub(super) tls: Option<Tls>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -59,7 +61,14 @@ impl Connection {
             tracing::debug!(%error, "the connection is gone already");
             return;
         }
-        service.speak_http(stream, Peer { address, car: None }).await;
+        match &service.tls {
+            None => service.speak_http(stream, Peer { address, car: None }).await,
+            Some(tls) => {
+                if let Some((stream, car)) = tls.accept(stream, service.limits.header_timeout).await {
+                    service.speak_http(stream, Peer { address, car }).await;
+                }
+            }
+        }
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Options {
     pub page: PathBuf,
     /// Origins whose pages may call this server, beside its own. See [`tower_http::csrf`] for their form.
     pub allow_origins: Vec<String>,
+    /// Whether browsers are told to insist on TLS.
+    pub strict_transport: bool,
     /// Answers the probes.
     pub health: Health,
     /// What is served: how much comes in a call, how long it may take, and its name in the figures.
@@ -91,7 +93,7 @@ pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
         .layer(GrpcWebLayer::new());
 
     let port = health::router(options.health, options.figures)
-        .merge(pages::router(options.page))
+        .merge(pages::router(options.page, options.strict_transport))
         .layer(middleware::from_fn_with_state(calls, route::divert));
 
     origins::guard(port, &options.allow_origins)

@@ -10,7 +10,10 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    header::{
+        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+        X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    },
 };
 use tower::ServiceExt as _;
 use tower_http::services::ServeDir;
@@ -25,18 +28,24 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3153600
 /// To be asked for again each time.
 const FRESH: HeaderValue = HeaderValue::from_static("no-cache");
 
+const FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+/// The page asks for none of these, and nobody shall in its name.
+const NO_DEVICES: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
+
 /// Files that are built while the server runs are served as they are then.
 #[derive(Clone)]
 struct Pages {
     index: PathBuf,
     files: ServeDir,
+    strict_transport: bool,
 }
 
-/// Serves the page built into `dir`; says how to build it when it is not there.
-pub(super) fn router(dir: PathBuf) -> Router {
+/// Serves the page built into `dir`; says how to build it when it is not there. With `strict_transport`, browsers are
+/// told to come over TLS from then on.
+pub(super) fn router(dir: PathBuf, strict_transport: bool) -> Router {
     let index = dir.join(INDEX.trim_start_matches('/'));
     let files = ServeDir::new(dir).precompressed_br().precompressed_gzip();
-    Router::new().fallback(page).with_state(Pages { index, files })
+    Router::new().fallback(page).with_state(Pages { index, files, strict_transport })
 }
 
 async fn page(State(pages): State<Pages>, request: Request) -> Response {
@@ -50,6 +59,9 @@ async fn page(State(pages): State<Pages>, request: Request) -> Response {
         response
     };
     harden(response.headers_mut());
+    if pages.strict_transport {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, FOR_A_YEAR);
+    }
     response
 }
 
@@ -98,10 +110,14 @@ fn is_named_by_content(path: &str) -> bool {
 fn harden(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    );
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    for (name, value) in [
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", NO_DEVICES),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
 }
 
 #[cfg(test)]

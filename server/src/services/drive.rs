@@ -27,6 +27,7 @@ use self::{
 use super::{status, trip};
 use crate::{
     dispatch,
+    edge::Peer,
     fleet::{CarLink, Fleet, LinkId, Report},
     rides::{RideError, Rides, machine::Command},
 };
@@ -53,7 +54,8 @@ impl StreamingService<DriveRequest> for Drive {
         let (mut down, responses) = Down::open();
         let drive = self.clone();
         tokio::spawn(async move {
-            let ending = drive.run(request.into_inner(), &mut down).await;
+            let certified = request.extensions().get::<Peer>().and_then(|peer| peer.car);
+            let ending = drive.run(certified, request.into_inner(), &mut down).await;
             down.end(ending);
         });
         ready(Ok(Response::new(responses)))
@@ -74,10 +76,18 @@ impl Drive {
         Self { fleet, rides }
     }
 
-    /// The whole stream. `Ok`: the driver signed off.
-    async fn run(self, mut up: Streaming<DriveRequest>, down: &mut Down) -> Result<(), Status> {
+    /// The whole stream, of a driver whose certificate names a car, or none. `Ok`: the driver signed off.
+    async fn run(
+        self,
+        certified: Option<CarId>,
+        mut up: Streaming<DriveRequest>,
+        down: &mut Down,
+    ) -> Result<(), Status> {
         let SignOn { crew, at } = first(&mut up).await?;
         let car = crew.car;
+        if certified.is_some_and(|certified| certified != car) {
+            return Err(not_your_car());
+        }
         let link = self.fleet.sign_on(crew, at).await?;
         let shift = Shift { car, link: link.link, fleet: self.fleet, rides: self.rides };
         let ending = shift.work(link, &mut up, down).await;
@@ -176,6 +186,10 @@ fn unreadable(status: Status) -> Status {
         Code::Internal => Status::invalid_argument(status.message()),
         _ => status,
     }
+}
+
+fn not_your_car() -> Status {
+    status::with_reason(Code::PermissionDenied, "NOT_YOUR_CAR", "your certificate names another car")
 }
 
 fn not_signed_on() -> Status {

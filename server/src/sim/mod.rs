@@ -8,8 +8,9 @@ mod driver;
 mod motion;
 mod riders;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use rand::Rng;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,10 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-use crate::city::City;
+use crate::{
+    city::City,
+    tls::{Tls, client::Connector},
+};
 
 /// Cars, and riders, on one connection: well under the streams that servers commonly allow on one.
 const CLIENTS_PER_CONNECTION: u32 = 100;
@@ -39,37 +43,53 @@ pub struct SimOptions {
     pub seed: u64,
 }
 
-/// Why a simulation could not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum SimError {
-    /// The address is no URL of a server.
-    #[error("{url} is not the address of a server: {why}")]
-    Url {
-        /// As given.
-        url: String,
-        /// What is wrong with it.
-        why: tonic::transport::Error,
-    },
+/// The server to drive on.
+#[derive(Clone)]
+pub struct Server {
+    endpoint: Endpoint,
+    /// For a server over TLS.
+    tls: Option<Connector>,
+}
+
+impl Server {
+    /// At `url`, over TLS if it says https. Its certificate is to be signed by one of `ca`, or whom this system trusts.
+    ///
+    /// Fails if `url` is not the address of a server, or `ca` has no certificate in it.
+    pub fn new(url: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
+        let tls = url.starts_with("https:").then(|| Connector::trusting(ca)).transpose()?;
+        Self::over(url, tls)
+    }
+
+    /// This process itself, at `url`.
+    pub fn ourselves(url: &str, tls: Option<&Tls>) -> anyhow::Result<Self> {
+        let tls = tls.map(|tls| Connector::to_ourselves(tls.served().clone())).transpose()?;
+        Self::over(url, tls)
+    }
+
+    fn over(url: &str, tls: Option<Connector>) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .with_context(|| format!("{url} is not the address of a server"))?
+            .connect_timeout(Duration::from_secs(5))
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .tcp_nodelay(true);
+        Ok(Self { endpoint, tls })
+    }
+
+    fn connect(&self) -> Channel {
+        match &self.tls {
+            Some(tls) => self.endpoint.connect_with_connector_lazy(tls.clone()),
+            None => self.endpoint.connect_lazy(),
+        }
+    }
 }
 
 /// Simulates until `shutdown`, then signs every car off. A server that is away is tried again for as long
 /// as it takes.
-pub async fn run(
-    url: &str,
-    options: &SimOptions,
-    city: &Arc<City>,
-    shutdown: CancellationToken,
-) -> Result<(), SimError> {
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|why| SimError::Url { url: url.to_owned(), why })?
-        .connect_timeout(Duration::from_secs(5))
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true);
-
+pub async fn run(server: &Server, options: &SimOptions, city: &Arc<City>, shutdown: CancellationToken) {
     let connections = || -> Vec<Channel> {
         let count = options.cars / CLIENTS_PER_CONNECTION + 1;
-        (0..count).map(|_| endpoint.connect_lazy()).collect()
+        (0..count).map(|_| server.connect()).collect()
     };
     let mut tasks = JoinSet::new();
     let for_cars = connections();
@@ -82,7 +102,6 @@ pub async fn run(
             tracing::error!(%error, "a simulated client stopped");
         }
     }
-    Ok(())
 }
 
 /// How long to wait before attempt number `attempt` (from 1) after one that ended with `status`: what the server

@@ -9,4 +9,5 @@ mod limits;
 mod origins;
 mod pages;
 mod services;
+mod tls;
 mod wire;

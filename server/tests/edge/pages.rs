@@ -74,6 +74,7 @@ async fn files_come_compressed_typed_and_cached() {
     }
 }
 
+/// B1, B5
 #[tokio::test]
 async fn the_page_may_do_what_it_needs_and_no_more() {
     let dir = built_page();
@@ -84,7 +85,12 @@ async fn the_page_may_do_what_it_needs_and_no_more() {
         assert!(policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-"));
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{policy}");
         assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+        assert_eq!(answer.header("x-frame-options"), "DENY");
+        assert!(answer.header("permissions-policy").contains("geolocation=()"));
+        assert_eq!(answer.header("strict-transport-security"), "", "there is no TLS");
     }
 }
 

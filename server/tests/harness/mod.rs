@@ -8,6 +8,7 @@ pub(crate) mod places;
 pub(crate) mod process;
 pub(crate) mod raw_h2;
 pub(crate) mod rider;
+pub(crate) mod tls;
 pub(crate) mod village;
 pub(crate) mod web;
 pub(crate) mod wire;
@@ -24,10 +25,11 @@ use clap::Parser as _;
 use faulty_disk::Disk;
 use rides_server::{
     app::App,
-    config::{Cli, Config},
+    config::{Cli, Config, TlsConfig},
     data_dir::DataDir,
     edge::{self, Contract, Health, Limits},
     telemetry,
+    tls::Files,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -142,6 +144,23 @@ impl Server {
         self
     }
 
+    pub(crate) fn over_tls(mut self, how: impl FnOnce(&mut TlsConfig)) -> Self {
+        how(&mut self.config.tls);
+        self
+    }
+
+    pub(crate) fn with_files(self, Files { cert, key }: Files) -> Self {
+        self.over_tls(|tls| (tls.cert, tls.key) = (Some(cert), Some(key)))
+    }
+
+    /// Why it does not start.
+    pub(crate) async fn fails(self) -> String {
+        match App::build(self.config).await {
+            Ok(_) => panic!("it starts"),
+            Err(why) => format!("{why:#}"),
+        }
+    }
+
     pub(crate) fn draining_for(mut self, timeout: Duration) -> Self {
         self.config.limits.drain = timeout;
         self
@@ -191,12 +210,13 @@ async fn port(
         health,
         contract,
         limits: limits.clone(),
+        strict_transport: false,
         figures: telemetry::metrics(),
         shutdown: going,
     };
     let services = services.route_service("/grpc.health.v1.Health/{method}", health_service);
     let port = edge::router(services, options).unwrap();
-    let serving = edge::serve(listener, port, limits, stop.clone());
+    let serving = edge::serve(listener, port, limits, None, stop.clone());
     let ended = tokio::spawn(async move {
         serving.await;
         Ok(())

@@ -4,6 +4,7 @@
 mod drain;
 #[cfg(unix)]
 mod files;
+mod keys;
 mod leaving;
 
 use std::net::TcpListener;

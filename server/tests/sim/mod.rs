@@ -92,7 +92,7 @@ fn one_car(server: &Running) -> CancellationToken {
     let options = sim::SimOptions { cars: 1, first_car: 7, riders_per_minute: 0.0, speed: SPEED, seed: 1 };
     tokio::spawn(async move {
         let city = Arc::new(City::embedded());
-        sim::run(&url, &options, &city, token).await.unwrap();
+        sim::run(&sim::Server::new(&url, None).unwrap(), &options, &city, token).await;
     });
     shutdown
 }

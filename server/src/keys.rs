@@ -1,0 +1,42 @@
+//! `rides-server gen-key`: a development CA, and what it signs.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, bail};
+use rides_proto::ids::CarId;
+
+use crate::{
+    config::GenKeyConfig,
+    data_dir::DataDir,
+    tls::{Files, development::Development},
+};
+
+/// Makes what is missing, and says where it is. Fails with one line. Blocks.
+pub fn run(config: GenKeyConfig) -> anyhow::Result<()> {
+    let development = Development::at(&directory(config.data_dir)?);
+    development.ensure(&config.host)?;
+    let mut made = vec![("the server".to_owned(), development.server())];
+    for car in config.car.into_iter().filter_map(CarId::new) {
+        development.ensure_driver(car)?;
+        made.push((format!("the driver of car {}", car.get()), development.driver(car)));
+    }
+    say(&development, &made).context("cannot write to stdout")
+}
+
+fn directory(data_dir: Option<DataDir>) -> anyhow::Result<PathBuf> {
+    match data_dir.map_or_else(DataDir::of_platform, Ok)? {
+        DataDir::At(dir) => Ok(dir),
+        DataDir::Memory => bail!("keys are to be kept: name a directory by --data-dir"),
+    }
+}
+
+fn say(development: &Development, made: &[(String, Files)]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for (whose, Files { cert, key }) in made {
+        writeln!(out, "Certificate and key of {whose}:\n  {}\n  {}", cert.display(), key.display())?;
+    }
+    writeln!(out, "{development}")
+}

@@ -1,0 +1,127 @@
+//! TLS from the other end: how our own clients connect.
+
+use std::{
+    io,
+    path::Path,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use anyhow::Context as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme, WantsVerifier,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tower::Service;
+
+use super::{Served, pem, provider};
+
+/// Connects to servers over TLS and HTTP/2, for tonic's channels.
+#[derive(Clone)]
+pub struct Connector(TlsConnector);
+
+impl Connector {
+    /// Trusts what the authorities in `ca` have signed, or those of this system.
+    pub fn trusting(ca: Option<&Path>) -> anyhow::Result<Self> {
+        let roots = match ca {
+            Some(file) => pem::authorities(file)?,
+            None => of_system(),
+        };
+        Ok(Self::over(builder()?.with_root_certificates(roots).with_no_client_auth()))
+    }
+
+    /// Trusts the very certificate that this process serves, whatever name is on it.
+    pub fn to_ourselves(served: Served) -> anyhow::Result<Self> {
+        let verifier = Arc::new(Ourselves(served));
+        let config = builder()?.dangerous().with_custom_certificate_verifier(verifier);
+        Ok(Self::over(config.with_no_client_auth()))
+    }
+
+    fn over(mut config: ClientConfig) -> Self {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+fn builder() -> anyhow::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().context("no TLS")
+}
+
+fn of_system() -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    store
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connector = self.0.clone();
+        async move {
+            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            let stream = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
+            stream.set_nodelay(true)?;
+            let name = ServerName::try_from(host).map_err(io::Error::other)?;
+            Ok(TokioIo::new(connector.connect(name, stream).await?))
+        }
+        .boxed()
+    }
+}
+
+/// Knows one certificate: our own.
+#[derive(Debug)]
+struct Ourselves(Served);
+
+impl ServerCertVerifier for Ourselves {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.0.end_entity().is_some_and(|own| own == end_entity.as_ref()) {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}

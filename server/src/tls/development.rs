@@ -1,0 +1,226 @@
+//! A certificate authority of one's own, for development: in the data directory, made once.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context as _;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use rides_proto::ids::CarId;
+use time::OffsetDateTime;
+
+use super::{Files, car};
+
+/// What a certificate of a development server is for, whatever else it is asked for.
+const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+const CA_LIFE: Duration = days(10 * 365);
+/// The longest that browsers put up with is 398 days.
+const LIFE: Duration = days(397);
+/// From then on it is made anew at the next start.
+const RENEW_AFTER: Duration = days(300);
+/// Clocks differ.
+const BACKDATED: Duration = days(1);
+
+const fn days(n: u64) -> Duration {
+    Duration::from_secs(n * 24 * 60 * 60)
+}
+
+/// The authority, and what it has signed.
+#[derive(Clone, Debug)]
+pub struct Development {
+    dir: PathBuf,
+}
+
+impl Development {
+    /// In a directory of its own in `data_dir`.
+    pub fn at(data_dir: &Path) -> Self {
+        Self { dir: data_dir.join("tls") }
+    }
+
+    /// The authority's certificate: what clients are to trust.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    /// The server's certificate and key.
+    pub fn server(&self) -> Files {
+        self.files("server")
+    }
+
+    /// The certificate and key of a car's driver.
+    pub fn driver(&self, car: CarId) -> Files {
+        self.files(&format!("car-{}", car.get()))
+    }
+
+    /// Makes what is missing: the authority, and a certificate for the server on this machine and under these names.
+    /// What is there and good for a while is left as it is, unless there are names to add.
+    pub fn ensure(&self, hosts: &[String]) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.dir).with_context(|| format!("cannot make {}", self.dir.display()))?;
+        if !self.ca().exists() {
+            let key = KeyPair::generate()?;
+            let certificate = ca_params().self_signed(&key)?;
+            self.write("ca", &certificate.pem(), &key)?;
+        }
+        let Files { cert, key } = self.server();
+        if hosts.is_empty() && is_fresh(&cert) && key.exists() {
+            return Ok(());
+        }
+        let names: Vec<String> = HOSTS.iter().map(ToString::to_string).chain(hosts.iter().cloned()).collect();
+        let mut params = CertificateParams::new(names).context("not a host's name")?;
+        params.distinguished_name.push(DnType::CommonName, "Rides development server");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign("server", params)
+    }
+
+    /// Makes the certificate of a car's driver, if it is missing.
+    pub fn ensure_driver(&self, car: CarId) -> anyhow::Result<()> {
+        let Files { cert, key } = self.driver(car);
+        if is_fresh(&cert) && key.exists() {
+            return Ok(());
+        }
+        let mut params = CertificateParams::new([])?;
+        params.distinguished_name.push(DnType::CommonName, format!("Driver of car {}", car.get()));
+        params.subject_alt_names.push(SanType::URI(car::uri(car).try_into()?));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(&format!("car-{}", car.get()), params)
+    }
+
+    fn sign(&self, name: &str, mut params: CertificateParams) -> anyhow::Result<()> {
+        let ca_key = fs::read_to_string(self.files("ca").key).context("the development CA has no key")?;
+        let issuer = Issuer::new(ca_params(), KeyPair::from_pem(&ca_key)?);
+        live(&mut params, LIFE);
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &issuer)?;
+        self.write(name, &certificate.pem(), &key)
+    }
+
+    fn files(&self, name: &str) -> Files {
+        let file = |suffix: &str| self.dir.join(format!("{name}{suffix}.pem"));
+        Files { cert: file(""), key: file("-key") }
+    }
+
+    /// The key first: a certificate that is there has one.
+    fn write(&self, name: &str, certificate: &str, key: &KeyPair) -> anyhow::Result<()> {
+        let files = self.files(name);
+        replace(&files.key, &key.serialize_pem(), true)
+            .and_then(|()| replace(&files.cert, certificate, false))
+            .with_context(|| format!("cannot write to {}", self.dir.display()))
+    }
+}
+
+/// The same each time: the key is what makes an authority one of its own.
+fn ca_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Rides development CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    live(&mut params, CA_LIFE);
+    params
+}
+
+fn live(params: &mut CertificateParams, life: Duration) {
+    let from = OffsetDateTime::now_utc() - BACKDATED;
+    params.not_before = from;
+    params.not_after = from + life;
+}
+
+fn is_fresh(certificate: &Path) -> bool {
+    let made = fs::metadata(certificate).and_then(|metadata| metadata.modified());
+    made.is_ok_and(|made| SystemTime::now().duration_since(made).unwrap_or_default() < RENEW_AFTER)
+}
+
+/// Writes beside the file, and puts it in its place once it is whole.
+fn replace(file: &Path, content: &str, secret: bool) -> io::Result<()> {
+    let beside = file.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    create(&beside, secret)?.write_all(content.as_bytes())?;
+    fs::rename(beside, file)
+}
+
+/// A secret is its owner's alone, from its first moment on.
+fn create(file: &Path, secret: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(if secret { 0o600 } else { 0o644 });
+    }
+    #[cfg(not(unix))]
+    let _ = secret;
+    options.open(file)
+}
+
+/// How to trust the authority, in short, for each platform.
+impl fmt::Display for Development {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ca = self.ca();
+        let ca = ca.display();
+        writeln!(f, "The development CA is {ca}. To trust it:")?;
+        writeln!(
+            f,
+            "  Linux     sudo cp {ca} /usr/local/share/ca-certificates/rides.crt && sudo update-ca-certificates"
+        )?;
+        writeln!(f, "  Chromium  certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n Rides -i {ca}    (on Linux)")?;
+        writeln!(
+            f,
+            "  macOS     security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db {ca}"
+        )?;
+        writeln!(f, "  Windows   certutil -addstore -user Root {ca}")?;
+        writeln!(f, "  Firefox   Settings, Certificates, Authorities, Import")?;
+        write!(f, "  programs  rides-server sim --ca {ca}, grpcurl -cacert {ca}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(files: &Files) -> (String, String) {
+        (fs::read_to_string(&files.cert).unwrap(), fs::read_to_string(&files.key).unwrap())
+    }
+
+    #[test]
+    fn what_is_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let development = Development::at(dir.path());
+        let car = CarId::new(7).unwrap();
+        let make = || {
+            development.ensure(&[]).unwrap();
+            development.ensure_driver(car).unwrap();
+            [development.files("ca"), development.server(), development.driver(car)]
+                .map(|files| content(&files))
+        };
+        let made = make();
+        assert_eq!(make(), made);
+
+        development.ensure(&["rides.test".into()]).unwrap();
+        assert_eq!(content(&development.files("ca")), made[0], "who trusts it, trusts the new one too");
+        assert_ne!(content(&development.server()), made[1]);
+        assert!(development.ensure(&["no name".into(), "ä".into()]).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn keys_are_their_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let development = Development::at(dir.path());
+        development.ensure(&[]).unwrap();
+        for name in ["ca", "server"] {
+            let mode = fs::metadata(development.files(name).key).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+}

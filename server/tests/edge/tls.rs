@@ -1,0 +1,197 @@
+use std::{fs, path::Path, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use http::{Request, StatusCode};
+use rides_proto::{
+    ids::CarId,
+    v1::{
+        DriveRequest, SignInRequest, SignInResponse,
+        drive_request::{Message, SignOn},
+        drive_response,
+        fleet_client::FleetClient,
+    },
+};
+use rides_server::{
+    city::City,
+    config::MadeBy,
+    sim,
+    tls::{Files, development::Development},
+};
+use tempfile::{TempDir, tempdir};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, transport::Channel};
+
+use crate::{
+    fleet::viewer::{Viewer, helsinki},
+    harness::{
+        Running, server, soon,
+        tls::Client,
+        web,
+        wire::{Wire, details},
+    },
+};
+
+/// A server with a certificate of its own, where it keeps its keys, and a client that trusts it.
+async fn development(cars: u32) -> (Running, TempDir, Client) {
+    let dir = tempdir().unwrap();
+    let server =
+        server().with_cars(cars).keeping_in(dir.path()).over_tls(|tls| tls.made = Some(MadeBy::SelfSigned));
+    let server = server.run().await;
+    let client = Client::of(server.addr, &Development::at(dir.path()).ca());
+    (server, dir, client)
+}
+
+#[tokio::test]
+async fn pages_and_programs_call_over_tls() {
+    let (_server, _dir, client) = development(0).await;
+    for mut http in client.both().await {
+        assert_eq!(http.get("/readyz").await.status, StatusCode::OK);
+        let reply =
+            web::ask(&mut http, web::call("/rides.v1.Sessions/SignIn", &SignInRequest::default())).await;
+        assert!(!reply.message::<SignInResponse>().token.is_empty());
+    }
+}
+
+/// Its own cars trust its own certificate; cars from elsewhere trust who signed it.
+#[tokio::test]
+async fn simulated_cars_drive_over_tls_from_here_and_from_elsewhere() {
+    let (server, dir, client) = development(2).await;
+    let elsewhere = {
+        let url = format!("https://{}", server.addr);
+        sim::Server::new(&url, Some(&Development::at(dir.path()).ca())).unwrap()
+    };
+    let options = sim::SimOptions { cars: 1, first_car: 9, riders_per_minute: 0.0, speed: 1.0, seed: 1 };
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let driving = tokio::spawn(async move {
+        sim::run(&elsewhere, &options, &City::embedded().into(), token).await;
+    });
+    let mut viewer = Viewer::of(&Wire::Native(client.channel().await.unwrap()), helsinki()).await;
+    viewer.until_cars(3).await;
+    stop.cancel();
+    soon("the end of the fleet", driving).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_speak_tls_is_let_go() {
+    let dir = tempdir().unwrap();
+    let server = server()
+        .keeping_in(dir.path())
+        .over_tls(|tls| tls.made = Some(MadeBy::SelfSigned))
+        .limited(|limits| limits.header_timeout = Duration::from_millis(200))
+        .run()
+        .await;
+    for beginning in ["", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", "\u{16}\u{3}\u{1}"] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        soon("the end", stream.read_to_end(&mut answer)).await.ok();
+        assert!(!String::from_utf8_lossy(&answer).contains("HTTP"));
+    }
+}
+
+/// Browsers are to insist on a certificate that is there to stay, and not on one for development.
+#[tokio::test]
+async fn only_a_certificate_of_ones_own_is_insisted_on() {
+    let (_made, dir, client) = development(0).await;
+    let page = || Request::get("/").header("accept", "text/html").body("").unwrap();
+    for mut http in client.both().await {
+        assert_eq!(http.send(page()).await.header("strict-transport-security"), "");
+    }
+    let development = Development::at(dir.path());
+    let given = server().with_files(development.server()).run().await;
+    for mut http in Client::of(given.addr, &development.ca()).both().await {
+        assert_eq!(http.send(page()).await.header("strict-transport-security"), "max-age=31536000");
+    }
+}
+
+fn copy(from: &Files, to: &Files) {
+    fs::copy(&from.cert, &to.cert).unwrap();
+    fs::copy(&from.key, &to.key).unwrap();
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_without_a_restart() {
+    let (dir, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let (first, second) = (Development::at(dir.path()), Development::at(other.path()));
+    first.ensure(&[]).unwrap();
+    second.ensure(&[]).unwrap();
+    let files = first.server();
+    let server = server().with_files(files.clone()).run().await;
+    let (before, after) = (Client::of(server.addr, &first.ca()), Client::of(server.addr, &second.ca()));
+    before.seen().await.unwrap();
+    copy(&second.server(), &files);
+    let changed = async {
+        while after.seen().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon("the new certificate", changed).await;
+    assert!(before.seen().await.is_err(), "the old one is gone");
+}
+
+/// Signs on as `car`, and says what came of it.
+async fn sign_on(channel: Channel, car: i64) -> Result<(), Status> {
+    let driver_id = "driver".to_owned();
+    let sign_on = SignOn { car_id: car, driver_id, ..Default::default() };
+    let up =
+        stream::iter([DriveRequest { message: Some(Message::SignOn(sign_on)) }]).chain(stream::pending());
+    let mut down = FleetClient::new(channel).drive(up).await?.into_inner();
+    let said = soon("the answer", down.message()).await?.expect("an end without a status");
+    assert!(matches!(said.message, Some(drive_response::Message::SignedOn(_))), "{said:?}");
+    Ok(())
+}
+
+fn driver_of(data_dir: &Path, car: i64) -> Files {
+    let car = CarId::new(car).unwrap();
+    let development = Development::at(data_dir);
+    development.ensure(&[]).unwrap();
+    development.ensure_driver(car).unwrap();
+    development.driver(car)
+}
+
+#[tokio::test]
+async fn a_certificate_that_names_a_car_drives_that_car_alone() {
+    let (dir, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
+    let seven = driver_of(dir.path(), 7);
+    let stranger = driver_of(elsewhere.path(), 7);
+    let development = Development::at(dir.path());
+    let server = server()
+        .with_files(development.server())
+        .over_tls(|tls| tls.client_ca = Some(development.ca()))
+        .run()
+        .await;
+    let client = |own| Client::with(server.addr, &development.ca(), own);
+
+    let channel = client(Some(seven)).channel().await.unwrap();
+    let refused = sign_on(channel.clone(), 8).await.unwrap_err();
+    assert_eq!(details(&refused).0, Code::PermissionDenied);
+    assert_eq!(details(&refused).1, "NOT_YOUR_CAR");
+    sign_on(channel, 7).await.unwrap();
+    // Who shows none is no driver by certificate.
+    sign_on(client(None).channel().await.unwrap(), 8).await.unwrap();
+
+    let unknown = async {
+        let channel = client(Some(stranger)).channel().await?;
+        Ok::<_, crate::harness::http::Broken>(sign_on(channel, 7).await?)
+    };
+    assert!(unknown.await.is_err(), "it is signed by nobody we know");
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_said_at_once() {
+    let dir = tempdir().unwrap();
+    let missing = Files { cert: dir.path().join("no.pem"), key: dir.path().join("no-key.pem") };
+    let error = server().with_files(missing).fails().await;
+    assert!(error.contains("no.pem"), "{error}");
+    let seven = driver_of(dir.path(), 7);
+    let mixed = Files { cert: seven.cert, key: Development::at(dir.path()).server().key };
+    let error = server().with_files(mixed).fails().await;
+    assert!(error.contains("do not work together"), "{error}");
+    let error = server().over_tls(|tls| tls.client_ca = Some(dir.path().join("ca.pem"))).fails().await;
+    assert!(error.contains("--client-ca needs TLS"), "{error}");
+}

@@ -1,0 +1,57 @@
+use rides_server::tls::development::Development;
+use tempfile::tempdir;
+use tokio::io::AsyncBufReadExt as _;
+
+use crate::harness::{
+    process::{first_line, process},
+    soon,
+    tls::Client,
+};
+
+#[tokio::test]
+async fn keys_are_made_once_and_it_is_said_how_to_trust_them() {
+    let dir = tempdir().unwrap();
+    let data_dir = dir.path().to_str().unwrap();
+    let make =
+        || process(&["gen-key", "--data-dir", data_dir, "--host", "rides.test", "--car", "7"]).output();
+    let made = soon("keys", make()).await.unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let said = String::from_utf8(made.stdout).unwrap();
+    for part in ["ca.pem", "car-7.pem", "update-ca-certificates", "macOS", "Windows", "--ca "] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let ca = std::fs::read(Development::at(dir.path()).ca()).unwrap();
+    assert!(soon("keys", make()).await.unwrap().status.success());
+    assert_eq!(std::fs::read(Development::at(dir.path()).ca()).unwrap(), ca);
+
+    let nowhere = soon("a refusal", process(&["gen-key"]).output()).await.unwrap();
+    assert!(!nowhere.status.success(), "in memory");
+}
+
+#[tokio::test]
+async fn it_serves_what_it_made_and_says_what_it_is_given() {
+    let dir = tempdir().unwrap();
+    let data_dir = dir.path().to_str().unwrap();
+    let args = ["--cars=0", "--listen=127.0.0.1:0", "--tls=self-signed", "--data-dir", data_dir];
+    let mut child = process(&args).spawn().unwrap();
+    let line = first_line(&mut child).await;
+    let addr =
+        line.trim_end().strip_prefix("rides-server listening on https://").expect(&line).parse().unwrap();
+    let development = Development::at(dir.path());
+    let client = Client::of(addr, &development.ca());
+    client.seen().await.unwrap();
+
+    let mut log = tokio::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let key = std::fs::read(development.server().key).unwrap();
+    for (content, said) in
+        [(&b"garbage"[..], "the old certificate is served on"), (&key, "a new certificate is served")]
+    {
+        std::fs::write(development.server().key, content).unwrap();
+        if said.starts_with("a new") {
+            development.ensure(&["rides.test".into()]).unwrap();
+        }
+        let hears = async { while !log.next_line().await.unwrap().expect("it ended").contains(said) {} };
+        soon(said, hears).await;
+        client.seen().await.unwrap();
+    }
+}
