@@ -11,7 +11,7 @@ use rides_proto::{
 };
 use tonic::{Code, Status};
 
-use super::fleet::{CarReport, CellUpdate, FleetFrame};
+use super::fleet::{CarMove, CarReport, CellUpdate, FleetFrame};
 use crate::api::{
     status::{reason, wrong_field},
     transport,
@@ -87,11 +87,30 @@ fn cell_update(frame: &v1::CellFrame) -> Decoded<CellUpdate> {
     let cars = (0..count).map(|i| CarReport {
         number: CarNumber(frame.cars[i]),
         at: cell.point(frame.dx[i], frame.dy[i]),
-        turn: (frame.headings[i] % 128) as f32 / 128.0,
+        turn: turn(frame.headings[i]),
         state: car_state(frame.states[i]),
     });
-    let left = frame.left.iter().copied().map(CarNumber).collect();
-    Ok(CellUpdate { cell, tick: frame.tick, snapshot: frame.snapshot, cars: cars.collect(), left })
+    let count = frame.moved.len();
+    if [frame.moved_east.len(), frame.moved_south.len(), frame.moved_headings.len()] != [count; 3] {
+        return Err(Malformed("a cell whose columns differ in length"));
+    }
+    let moved = (0..count).map(|i| CarMove {
+        number: CarNumber(frame.moved[i]),
+        way: (frame.moved_east[i], frame.moved_south[i]),
+        turn: turn(frame.moved_headings[i]),
+    });
+    Ok(CellUpdate {
+        cell,
+        tick: frame.tick,
+        snapshot: frame.snapshot,
+        cars: cars.collect(),
+        moved: moved.collect(),
+        left: frame.left.iter().copied().map(CarNumber).collect(),
+    })
+}
+
+fn turn(heading: u32) -> f32 {
+    (heading % 128) as f32 / 128.0
 }
 
 /// A state of a newer server is drawn as a car that takes no rides.

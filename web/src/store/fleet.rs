@@ -43,6 +43,8 @@ pub struct CellUpdate {
     pub snapshot: bool,
     /// In no order.
     pub cars: Vec<CarReport>,
+    /// Cars that only moved since the update before.
+    pub moved: Vec<CarMove>,
     /// Cars that are not in the cell any more.
     pub left: Vec<CarNumber>,
 }
@@ -58,6 +60,17 @@ pub struct CarReport {
     pub turn: f32,
     /// What it is doing.
     pub state: CarState,
+}
+
+/// One car in a frame that did nothing but move.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct CarMove {
+    /// Its number.
+    pub number: CarNumber,
+    /// How far east and south of where it was reported before, in parts of a cell.
+    pub way: (i32, i32),
+    /// As in [`CarReport`].
+    pub turn: f32,
 }
 
 /// The cars of the cells that are watched.
@@ -77,6 +90,8 @@ struct Car {
     cell: Cell,
     /// Of its newest report.
     tick: u64,
+    /// Where that was.
+    at: WorldPoint,
     /// Ticks between its reports, smoothed.
     gap: f64,
     glide: CarGlide,
@@ -186,6 +201,12 @@ impl FleetModel {
             for report in &update.cars {
                 self.report(update, report, frame.time, now);
             }
+            for moved in &update.moved {
+                // Whose cell is not known will be told by the next stream, and all of it.
+                if let Some(report) = self.report_of(update.cell, moved) {
+                    self.report(update, &report, frame.time, now);
+                }
+            }
         }
         self.remove_absent(&news);
         for update in &news {
@@ -197,9 +218,19 @@ impl FleetModel {
         self.revision += u64::from(!news.is_empty());
     }
 
+    fn report_of(&self, cell: Cell, moved: &CarMove) -> Option<CarReport> {
+        let car = self.cars.get(&moved.number).filter(|car| car.cell == cell)?;
+        let at = WorldPoint {
+            x: car.at.x.wrapping_add_signed(moved.way.0),
+            y: car.at.y.wrapping_add_signed(moved.way.1),
+        };
+        Some(CarReport { number: moved.number, at, turn: moved.turn, state: car.glide.state })
+    }
+
     fn report(&mut self, update: &CellUpdate, report: &CarReport, time: f64, now: Millis) {
         let Some(car) = self.cars.get_mut(&report.number) else {
-            let car = Car { cell: update.cell, tick: update.tick, gap: 1.0, glide: standing(report, now) };
+            let glide = standing(report, now);
+            let car = Car { cell: update.cell, tick: update.tick, at: report.at, gap: 1.0, glide };
             self.cars.insert(report.number, car);
             return;
         };
@@ -207,7 +238,7 @@ impl FleetModel {
         if gap > 0 && self.pace.ticks(gap) < STOOD_STILL {
             car.gap += (gap as f64 - car.gap) / 4.0;
         }
-        (car.cell, car.tick) = (update.cell, update.tick);
+        (car.cell, car.tick, car.at) = (update.cell, update.tick, report.at);
         car.glide = onwards(&car.glide, report, now, self.pace.due(time, car.gap, now));
     }
 

@@ -23,7 +23,7 @@ mod watch;
 
 pub use controller::Commands;
 pub use decode::{Malformed, Partly, fleet_frame};
-pub use fleet::{CarReport, CellUpdate, FleetFrame, FleetModel};
+pub use fleet::{CarMove, CarReport, CellUpdate, FleetFrame, FleetModel};
 
 /// The least time between two counts of the cars in view.
 const COUNT_EVERY: Millis = 1_000.0;
@@ -326,7 +326,8 @@ mod tests {
                 turn: 0.0,
                 state: crate::model::CarState::Free,
             });
-            let update = CellUpdate { cell, tick, snapshot: true, cars: cars.collect(), left: Vec::new() };
+            let cars = cars.collect();
+            let update = CellUpdate { cell, tick, snapshot: true, cars, moved: Vec::new(), left: Vec::new() };
             FleetFrame { cells: vec![update], ..FleetFrame::default() }
         };
         let mut counts = Vec::new();

@@ -54,7 +54,7 @@ impl Watched for FleetWatch {
             (fleet.epoch().to_owned(), cursors)
         });
         let viewport = Some(self.opened_for.into());
-        let request = v1::WatchFleetRequest { viewport, cursors, epoch, ..Default::default() };
+        let request = v1::WatchFleetRequest { viewport, cursors, epoch, moves: true };
         self.api.open(WATCH_FLEET, &request)
     }
 

@@ -25,7 +25,7 @@ fn report(number: u32, x: u32) -> CarReport {
 
 fn update(column: u32, tick: u64, snapshot: bool, cars: &[CarReport], left: &[u32]) -> CellUpdate {
     let left = left.iter().copied().map(CarNumber).collect();
-    CellUpdate { cell: cell(column), tick, snapshot, cars: cars.to_vec(), left }
+    CellUpdate { cell: cell(column), tick, snapshot, cars: cars.to_vec(), moved: Vec::new(), left }
 }
 
 fn frame(cells: Vec<CellUpdate>) -> FleetFrame {
@@ -55,6 +55,25 @@ fn places(fleet: &FleetModel) -> BTreeMap<u32, (f64, f64)> {
 
 fn expect(fleet: &FleetModel, cars: &[(u32, u32)]) {
     assert_eq!(places(fleet), cars.iter().map(|(number, x)| (*number, unit(place(*x)))).collect());
+}
+
+#[test]
+fn a_car_that_only_moved_goes_on_from_where_it_was_reported() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&first("a", vec![update(0, 1, true, &[report(7, 100)], &[])]), 0.0);
+    let moved = |tick, number, east| {
+        let moved = vec![CarMove { number: CarNumber(number), way: (east, 0), turn: 0.5 }];
+        frame(vec![CellUpdate { moved, ..update(0, tick, false, &[], &[]) }])
+    };
+    fleet.apply(&moved(2, 7, 40), 100.0);
+    fleet.apply(&moved(3, 7, -15), 200.0);
+    expect(&fleet, &[(7, 125)]);
+    let glide = fleet.glide(CarNumber(7)).expect("known");
+    assert_eq!((glide.state, glide.to_turn), (CarState::Free, 0.5));
+
+    fleet.apply(&moved(3, 7, 1_000), 300.0);
+    fleet.apply(&moved(4, 8, 1_000), 400.0);
+    expect(&fleet, &[(7, 125)]);
 }
 
 #[test]
