@@ -1,6 +1,6 @@
 //! The machine: which core is whose, how many sockets there may be, and what to call it.
 
-use std::{fs, thread};
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::{
@@ -32,6 +32,13 @@ impl Cores {
         Ok(Self { server, load })
     }
 
+    /// How long the server's core and the load's have had nothing to do.
+    pub(crate) fn idle(self) -> Result<[Duration; 2]> {
+        let stat = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
+        let idle = |core| idle_of(core, &stat).context("cannot tell how busy the cores are");
+        Ok([idle(self.server)?, idle(self.load)?])
+    }
+
     /// Does something on the server's core: what is started there stays there.
     pub(crate) fn as_server<T>(self, act: impl FnOnce() -> T) -> Result<T> {
         pin(self.server)?;
@@ -39,6 +46,14 @@ impl Cores {
         pin(self.load)?;
         Ok(done)
     }
+}
+
+/// From /proc/stat, in hundredths of a second: user, nice, system, idle, waiting for a disk, …
+fn idle_of(core: usize, stat: &str) -> Option<Duration> {
+    let name = format!("cpu{core} ");
+    let figures = stat.lines().find_map(|line| line.strip_prefix(&name))?;
+    let idle = figures.split_whitespace().skip(3).take(2).map(str::parse::<u64>);
+    Some(Duration::from_millis(10 * idle.sum::<Result<u64, _>>().ok()?))
 }
 
 fn this_thread() -> Pid {
@@ -73,7 +88,19 @@ pub(crate) fn description() -> String {
     let memory = value(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
     let gib =
         memory.split(' ').next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1048576.0;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = read("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count();
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{processor}, {cores} cores, {gib:.0} GiB, Linux {}", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_time_is_of_the_core_asked_for() {
+        let stat = "cpu  9 9 9 9 9 9\ncpu1 1 2 3 40 5 6 7\ncpu12 1 1 1 1 1 1\n";
+        assert_eq!(idle_of(1, stat), Some(Duration::from_millis(450)));
+        assert_eq!(idle_of(2, stat), None);
+    }
 }
