@@ -3,10 +3,9 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    sys::resource::{Resource, getrlimit, setrlimit},
-    unistd::Pid,
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
 /// Open files to ask for.
@@ -24,8 +23,8 @@ pub(crate) struct Cores {
 impl Cores {
     /// The first two that we may use. From here on, this thread and those it starts are the load.
     pub(crate) fn take() -> Result<Self> {
-        let ours = sched_getaffinity(this_thread()).context("cannot tell which cores there are")?;
-        let mut usable = (0..CpuSet::count()).filter(|core| ours.is_set(*core).unwrap_or(false));
+        let ours = sched_getaffinity(None).context("cannot tell which cores there are")?;
+        let mut usable = (0..CpuSet::MAX_CPU).filter(|core| ours.is_set(*core));
         let cores = usable.next().zip(usable.next());
         let (server, load) = cores.context("it takes two cores: one for the server, one for the load")?;
         pin(load)?;
@@ -56,23 +55,22 @@ fn idle_of(core: usize, stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(10 * idle.sum::<Result<u64, _>>().ok()?))
 }
 
-fn this_thread() -> Pid {
-    Pid::from_raw(0)
-}
-
+/// This thread, and those it starts from now on.
 fn pin(core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
-    cores.set(core).and_then(|()| sched_setaffinity(this_thread(), &cores)).context("cannot pin to a core")
+    cores.set(core);
+    sched_setaffinity(None, &cores).context("cannot pin to a core")
 }
 
 /// Asks for as many open files as viewers could take, for us and for the servers we start. How many viewers fit.
 pub(crate) fn most_sockets() -> Result<usize> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(FILES);
+    let ask = |files| setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum: Some(files) });
     // Only root may go beyond the hard limit.
-    if setrlimit(Resource::RLIMIT_NOFILE, FILES.max(hard), FILES.max(hard)).is_err() {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
-    }
-    let (files, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let files = match ask(FILES.max(hard)) {
+        Ok(()) => FILES.max(hard),
+        Err(_) => ask(hard).map(|()| hard).context("cannot raise the limit of open files")?,
+    };
     ensure!(files > 2 * OTHER_FILES, "only {files} files may be open at a time: see `ulimit -n`");
     Ok(usize::try_from(files - OTHER_FILES).unwrap_or(usize::MAX))
 }
