@@ -1,12 +1,11 @@
 //! The machine: which core is whose, how many sockets there may be, and what to call it.
 
-use std::{fs, thread};
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    sys::resource::{Resource, getrlimit, setrlimit},
-    unistd::Pid,
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
 /// Open files to ask for.
@@ -24,12 +23,19 @@ pub(crate) struct Cores {
 impl Cores {
     /// The first two that we may use. From here on, this thread and those it starts are the load.
     pub(crate) fn take() -> Result<Self> {
-        let ours = sched_getaffinity(this_thread()).context("cannot tell which cores there are")?;
-        let mut usable = (0..CpuSet::count()).filter(|core| ours.is_set(*core).unwrap_or(false));
+        let ours = sched_getaffinity(None).context("cannot tell which cores there are")?;
+        let mut usable = (0..CpuSet::MAX_CPU).filter(|core| ours.is_set(*core));
         let cores = usable.next().zip(usable.next());
         let (server, load) = cores.context("it takes two cores: one for the server, one for the load")?;
         pin(load)?;
         Ok(Self { server, load })
+    }
+
+    /// How long the server's core and the load's have had nothing to do.
+    pub(crate) fn idle(self) -> Result<[Duration; 2]> {
+        let stat = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
+        let idle = |core| idle_of(core, &stat).context("cannot tell how busy the cores are");
+        Ok([idle(self.server)?, idle(self.load)?])
     }
 
     /// Does something on the server's core: what is started there stays there.
@@ -41,23 +47,30 @@ impl Cores {
     }
 }
 
-fn this_thread() -> Pid {
-    Pid::from_raw(0)
+/// From /proc/stat, in hundredths of a second: user, nice, system, idle, waiting for a disk, …
+fn idle_of(core: usize, stat: &str) -> Option<Duration> {
+    let name = format!("cpu{core} ");
+    let figures = stat.lines().find_map(|line| line.strip_prefix(&name))?;
+    let idle = figures.split_whitespace().skip(3).take(2).map(str::parse::<u64>);
+    Some(Duration::from_millis(10 * idle.sum::<Result<u64, _>>().ok()?))
 }
 
+/// This thread, and those it starts from now on.
 fn pin(core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
-    cores.set(core).and_then(|()| sched_setaffinity(this_thread(), &cores)).context("cannot pin to a core")
+    cores.set(core);
+    sched_setaffinity(None, &cores).context("cannot pin to a core")
 }
 
 /// Asks for as many open files as viewers could take, for us and for the servers we start. How many viewers fit.
 pub(crate) fn most_sockets() -> Result<usize> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(FILES);
+    let ask = |files| setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum: Some(files) });
     // Only root may go beyond the hard limit.
-    if setrlimit(Resource::RLIMIT_NOFILE, FILES.max(hard), FILES.max(hard)).is_err() {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
-    }
-    let (files, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let files = match ask(FILES.max(hard)) {
+        Ok(()) => FILES.max(hard),
+        Err(_) => ask(hard).map(|()| hard).context("cannot raise the limit of open files")?,
+    };
     ensure!(files > 2 * OTHER_FILES, "only {files} files may be open at a time: see `ulimit -n`");
     Ok(usize::try_from(files - OTHER_FILES).unwrap_or(usize::MAX))
 }
@@ -73,7 +86,19 @@ pub(crate) fn description() -> String {
     let memory = value(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
     let gib =
         memory.split(' ').next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1048576.0;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = read("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count();
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{processor}, {cores} cores, {gib:.0} GiB, Linux {}", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_time_is_of_the_core_asked_for() {
+        let stat = "cpu  9 9 9 9 9 9\ncpu1 1 2 3 40 5 6 7\ncpu12 1 1 1 1 1 1\n";
+        assert_eq!(idle_of(1, stat), Some(Duration::from_millis(450)));
+        assert_eq!(idle_of(2, stat), None);
+    }
 }

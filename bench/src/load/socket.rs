@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use mio::{Interest, Registry, Token, net::TcpStream};
+use rustix::io::Errno;
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use super::Target;
@@ -42,7 +43,7 @@ impl Socket {
             raw.bind(&SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), 0).into())?;
         }
         match raw.connect(&target.addr.into()) {
-            Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => {
+            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
                 return Err(error).context("cannot connect");
             }
             _ => {}

@@ -52,7 +52,12 @@ fn of_fleet(bench: &Bench, cars: usize) -> Result<Flatness> {
         bench.say(format!("a fleet of {cars}: {viewers} viewers"));
         stage.hold(viewers)?;
         let (sample, window) = stage.look()?;
-        ensure!(window.lost.is_empty() && window.gaps.in_time(), "{cars} cars are too many for it");
+        let (late, mean) = (100.0 * window.gaps.late_share(), window.gaps.mean_ticks());
+        ensure!(
+            window.lost.is_empty() && window.gaps.in_time(),
+            "with a fleet of {cars}, {viewers} viewers were not served in time: {late:.1} % of gaps were late, the \
+             mean is {mean:.2} ticks",
+        );
         Ok(sample)
     };
     let (some, many) = (look(few)?, look(6 * few)?);

@@ -142,7 +142,7 @@ impl Plan {
         Self {
             runs: options.runs.unwrap_or(3),
             settle: Duration::from_secs(1),
-            window: Duration::from_secs(4),
+            window: Duration::from_secs(3),
             viewers: 400,
             steps: 12,
             cap,

@@ -14,6 +14,7 @@ use crate::{
     feed::{Feed, Group},
     fleet::{Cars, TICK_SECONDS, downtown},
     load::{Kept, Target, Viewers, Window},
+    machine::Cores,
     process::{Server, own_cpu},
     servers::CARS,
     wire::{Call, Protocol},
@@ -25,6 +26,8 @@ const OPEN_WITHIN: Duration = Duration::from_secs(30);
 const COMPLETE: f64 = 0.95;
 /// Of its core the load may use so much before it is what limits.
 const LOAD_IS_FULL: f64 = 0.9;
+/// Of a core others may use so much before they disturb.
+const QUIET: f64 = 0.05;
 
 /// What is on.
 #[derive(Debug)]
@@ -33,6 +36,7 @@ pub(super) struct Stage {
     pub(super) viewers: Viewers,
     pub(super) feed: Option<Feed>,
     pub(super) server: Server,
+    cores: Cores,
     form: Form,
     settle: Duration,
     window: Duration,
@@ -55,6 +59,8 @@ pub(super) struct Sample {
     pub(super) took: Duration,
     /// Of its core, what the load used.
     pub(super) load_share: f64,
+    /// Of either core, what neither the server nor the load used.
+    pub(super) foreign_share: f64,
     /// Why this is more than the server can hold, if it is.
     pub(super) failed: Option<String>,
 }
@@ -79,7 +85,7 @@ impl Stage {
         let target = Target { addr: server.addr, protocol, call };
         let viewers = Viewers::new(target, Duration::from_secs_f64(TICK_SECONDS), keeping)?;
         let (settle, window) = (bench.plan.settle, bench.plan.window);
-        Ok(Self { viewers, feed, server, form: contender.form(), settle, window })
+        Ok(Self { viewers, feed, server, cores: bench.cores, form: contender.form(), settle, window })
     }
 
     /// All viewers see the whole fleet, and one of them looks at what it gets.
@@ -100,17 +106,25 @@ impl Stage {
     /// Looks at everything for a while.
     pub(super) fn look(&mut self) -> Result<(Sample, Window)> {
         self.viewers.watch(self.settle)?;
-        let (start, cpu, own) = (Instant::now(), self.server.cpu()?, own_cpu()?);
+        let (start, idle) = (Instant::now(), self.cores.idle()?);
+        let (cpu, own) = (self.server.cpu()?, own_cpu()?);
         let window = self.viewers.watch(self.window)?;
         let took = start.elapsed();
+        let (cpu, own) = (self.server.cpu()?.saturating_sub(cpu), own_cpu()?.saturating_sub(own));
+        let share = |time: Duration| time.as_secs_f64() / took.as_secs_f64();
+        let mut foreign_share: f64 = 0.0;
+        for ((after, before), used) in self.cores.idle()?.into_iter().zip(idle).zip([cpu, own]) {
+            foreign_share = foreign_share.max(1.0 - share(after.saturating_sub(before)) - share(used));
+        }
         let sample = Sample {
             viewers: self.viewers.len(),
             updates: 0.0,
             bytes: window.bytes,
-            cpu: self.server.cpu()?.saturating_sub(cpu),
+            cpu,
             resident: self.server.resident()?,
             took,
-            load_share: own_cpu()?.saturating_sub(own).as_secs_f64() / took.as_secs_f64(),
+            load_share: share(own),
+            foreign_share,
             failed: None,
         };
         Ok((sample, window))
@@ -143,6 +157,11 @@ impl Sample {
     /// Car updates delivered in a second of the server's time.
     pub(super) fn updates_per_cpu_second(&self) -> f64 {
         self.updates / self.cpu.as_secs_f64()
+    }
+
+    /// Whether it failed, and may have because something else went on.
+    pub(super) fn failed_in_company(&self) -> bool {
+        self.failed.is_some() && self.foreign_share > QUIET
     }
 
     /// Whether it is the load that has no more to give.

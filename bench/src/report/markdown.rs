@@ -45,7 +45,16 @@ pub(super) fn figures(answers: &Answers) -> String {
     if !problems.is_empty() {
         section(&mut text, "What could not be measured", &problems);
     }
+    if let Some(foreign) = busiest(&answers.rows) {
+        let _ = writeln!(text, "Something else used up to {:.0} % of a core meanwhile.\n", 100.0 * foreign);
+    }
     text
+}
+
+/// The most that others used of a core, where it was enough to be told.
+fn busiest(rows: &[Row]) -> Option<f64> {
+    let shares = rows.iter().flat_map(|row| &row.fanout).map(|run| run.foreign_share);
+    Spread::of(shares).map(|spread| spread.max).filter(|share| *share > 0.02)
 }
 
 fn section(text: &mut String, title: &str, body: &str) {
@@ -117,7 +126,18 @@ fn unary(rows: &[Row]) -> String {
             vec![contender.name().to_owned(), cell(Protocol::Http1), cell(Protocol::Http2)]
         })
         .collect();
-    table::table(&["CPU-seconds per million calls", "HTTP/1.1", "HTTP/2"], &rows)
+    let mut text = table::table(&["CPU-seconds per million calls", "HTTP/1.1", "HTTP/2"], &rows);
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        if let Some((ours, tonic)) = cost(Contender::Ours, protocol).zip(cost(Contender::Tonic, protocol)) {
+            let more = 100.0 * (ours.median / tonic.median - 1.0);
+            let _ = write!(
+                text,
+                "\nOver {} a call to Rides costs {more:+.0} % against tonic + tonic-web.",
+                name(protocol)
+            );
+        }
+    }
+    text + "\n"
 }
 
 fn ours(answers: &Answers) -> Option<String> {

@@ -69,7 +69,7 @@ pub(super) fn svg(answers: &Answers) -> String {
 
 fn legend(out: &mut String) {
     text(out, 10.0, 24.0, "start", "title", "Telling everybody of 2,000 cars, four times a second");
-    for (x, class, protocol) in [(LEFT, "h1", Protocol::Http1), (LEFT + 130.0, "h2", Protocol::Http2)] {
+    for (x, class, protocol) in [(LEFT, "h1", Protocol::Http1), (LEFT + 150.0, "h2", Protocol::Http2)] {
         let _ = writeln!(out, r#"<rect class="{class}" x="{x}" y="36" width="12" height="12"/>"#);
         let over = if protocol == Protocol::Http1 { "gRPC-Web, " } else { "gRPC, " };
         text(out, x + 18.0, 46.0, "start", "small", &format!("{over}{}", name(protocol)));
@@ -127,6 +127,7 @@ mod tests {
             at_few: 0.0,
             bytes_per_update: 0.0,
             memory_per_viewer: 0.0,
+            foreign_share: 0.0,
         };
         let row = |contender, runs: &[f64]| Row {
             contender,
