@@ -75,3 +75,54 @@ async fn past(deadline: Option<Instant>) -> Status {
     }
     deadline::exceeded()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Duration};
+
+    use axum::{Router, middleware, response::IntoResponse as _, routing::post};
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    const GET: &str = "/rides.v1.Rides/Get";
+    const WATCH: &str = "/rides.v1.Rides/Watch";
+
+    /// Handlers that never come to an end, before their headers or after.
+    fn endless() -> Router {
+        let contract = Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap();
+        let bounds = Bounds { shutdown: CancellationToken::new(), contract: Arc::new(contract) };
+        let quiet =
+            || async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response() };
+        Router::new()
+            .route(GET, post(std::future::pending::<Response>))
+            .route(WATCH, post(quiet))
+            .layer(middleware::from_fn_with_state(bounds, bound))
+    }
+
+    /// W28
+    #[tokio::test(start_paused = true)]
+    async fn no_call_outlives_the_ceiling_of_its_kind() {
+        for (path, kind) in [(GET, Kind::Unary), (WATCH, Kind::Watch)] {
+            for asked in [None, Some("99999999H")] {
+                let mut request = Request::post(path);
+                if let Some(asked) = asked {
+                    request = request.header("grpc-timeout", asked);
+                }
+                let begun = Instant::now();
+                let response = endless().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+                let (parts, body) = response.into_parts();
+                let trailers = body.collect().await.unwrap().trailers().cloned();
+                assert_eq!(trailers.unwrap_or(parts.headers)["grpc-status"], "4", "{path} {asked:?}");
+                let lasted = begun.elapsed();
+                assert!(
+                    lasted >= kind.ceiling() && lasted < kind.ceiling() + Duration::from_secs(1),
+                    "{lasted:?}"
+                );
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use rustls::{
 };
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 
-use super::{Files, PemError};
+use super::{Files, PemError, pem::Bytes};
 
 /// Between two looks at the files. Small ones, and a new certificate has days to be seen.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -17,14 +17,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Served {
     files: Files,
+    /// What the files held at the start.
+    loaded: Arc<Bytes>,
     now: watch::Sender<Arc<CertifiedKey>>,
 }
 
 impl Served {
     /// Reads the files. Fails if they cannot be used.
     pub(super) fn load(files: Files) -> Result<Self, PemError> {
-        let now = files.parse(&files.read()?)?;
-        Ok(Self { files, now: watch::Sender::new(now) })
+        let loaded = files.read()?;
+        let now = watch::Sender::new(files.parse(&loaded)?);
+        Ok(Self { files, loaded: Arc::new(loaded), now })
     }
 
     /// The server's own certificate, as clients see it.
@@ -35,19 +38,19 @@ impl Served {
     /// Serves what is in the files, for ever: takes a new pair when there is one, and keeps the old one when the new
     /// one cannot be used.
     pub async fn follow(self) {
-        let mut seen = self.look().await.ok();
+        let mut seen = self.loaded.as_ref().clone();
         let mut complaint = String::new();
         loop {
             sleep(LOOK_EVERY).await;
             let read = match self.look().await {
-                Ok(bytes) if seen.as_ref() == Some(&bytes) => continue,
+                Ok(bytes) if seen == bytes => continue,
                 read => read,
             };
             let parsed = read.and_then(|bytes| Ok((self.files.parse(&bytes)?, bytes)));
             match parsed {
                 Ok((new, bytes)) => {
                     self.now.send_replace(new);
-                    seen = Some(bytes);
+                    seen = bytes;
                     complaint.clear();
                     tracing::info!(file = %self.files.cert.display(), "a new certificate is served");
                 }
@@ -62,7 +65,7 @@ impl Served {
         }
     }
 
-    async fn look(&self) -> Result<super::pem::Bytes, PemError> {
+    async fn look(&self) -> Result<Bytes, PemError> {
         let files = self.files.clone();
         match spawn_blocking(move || files.read()).await {
             Ok(read) => read,

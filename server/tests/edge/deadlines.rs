@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use rides_server::edge::Limits;
 use tokio::time::timeout;
 use tonic::Code;
@@ -19,15 +19,29 @@ fn watch_health() -> Request<Bytes> {
     web::call(WATCH, &HealthCheckRequest::default())
 }
 
-/// W27
+/// W27: before headers, in every framing on every HTTP.
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_dropped() {
     let never = Never::default();
     let server = port_with(never.router(), Limits::default()).await;
-    for mut http in server.both().await {
-        let reply = web::ask(&mut http, within("100m", web::call("/test.Never/Answer", &()))).await;
-        assert_eq!(reply.status.code(), Code::DeadlineExceeded);
+    for mut dialect in server.dialects().await {
+        let said = dialect.say_with("/test.Never/Answer", &[0; 5], &timeout_of("100m")).await;
+        assert_eq!(said.status.code(), Code::DeadlineExceeded, "{dialect:?}");
         timeout(SOON, never.dropped.notified()).await.expect("the handler runs on");
+    }
+}
+
+fn timeout_of(text: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))])
+}
+
+/// W27: after headers, in every framing on every HTTP.
+#[tokio::test]
+async fn a_stream_ends_at_its_deadline_in_every_framing() {
+    let server = server().run().await;
+    for mut dialect in server.dialects().await {
+        let said = dialect.say_with(WATCH, &[0; 5], &timeout_of("250m")).await;
+        assert_eq!((said.messages.len(), said.status.code()), (1, Code::DeadlineExceeded), "{dialect:?}");
     }
 }
 
