@@ -4,6 +4,7 @@ use std::{
     future::pending,
     io,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -51,7 +52,8 @@ pub async fn serve(
             let connection = Connection { stream, address, service: service.clone() };
             let cut = cut.clone();
             tracker.spawn(async move {
-                cut.run_until_cancelled(connection.run()).await;
+                // Pinned here, so that the task holds it once.
+                cut.run_until_cancelled(pin!(connection.run())).await;
                 drop(held);
             });
         }

@@ -1,10 +1,24 @@
 //! One connection: its socket, its HTTP, and when it is over.
 
-use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::IpAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+};
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
+use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -14,8 +28,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::watch,
-    time::timeout,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -63,18 +76,21 @@ impl Connection {
         }
         match &service.tls {
             None => service.speak_http(stream, Peer { address, car: None }).await,
-            Some(tls) => {
-                if let Some((stream, car)) = tls.accept(stream, service.limits.header_timeout).await {
-                    service.speak_http(stream, Peer { address, car }).await;
-                }
-            }
+            // In a box, so that a connection without TLS has no room for one with it.
+            Some(tls) => Box::pin(service.speak_https(tls, stream, address)).await,
         }
     }
 }
 
 impl Service {
+    async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) {
+        if let Some((stream, car)) = tls.accept(stream, self.limits.header_timeout).await {
+            self.speak_http(stream, Peer { address, car }).await;
+        }
+    }
+
     async fn speak_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
-        let calls = Calls::default();
+        let calls = Calls::none();
         let (port, held) = (self.port.clone(), calls.clone());
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
@@ -105,46 +121,84 @@ impl Service {
 }
 
 /// The requests of a connection that are in progress, to the last byte of their answers.
-#[derive(Clone, Default)]
-struct Calls(watch::Sender<usize>);
+#[derive(Clone)]
+struct Calls(Arc<Open>);
 
-struct Call(watch::Sender<usize>);
+struct Open {
+    count: AtomicUsize,
+    began: Instant,
+    /// When the last of them ended, in milliseconds from the beginning.
+    idle_since: AtomicU64,
+}
 
 impl Calls {
+    fn none() -> Self {
+        let (count, idle_since) = Default::default();
+        Self(Arc::new(Open { count, began: Instant::now(), idle_since }))
+    }
+
     /// The answer, counted as in progress until its body is dropped.
-    fn hold<A>(&self, answer: A) -> impl Future<Output = A::Output> + use<A>
+    fn hold<A>(&self, answer: A) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<A>
     where
         A: Future<Output = Result<Response<Body>, Infallible>>,
     {
-        self.0.send_modify(|count| *count += 1);
-        let call = Call(self.0.clone());
-        async move {
-            let response = answer.await?;
-            Ok(response.map(|body| {
-                Body::new(body.map_frame(move |frame| {
-                    let _until_the_body_is_dropped = &call;
-                    frame
-                }))
-            }))
+        self.0.count.fetch_add(1, Relaxed);
+        let call = Call(self.clone());
+        async move { Ok(answer.await?.map(|body| Counted { body, _call: call })) }
+    }
+
+    /// Returns once there has been no request for `limit`. It looks from time to time, which costs requests nothing.
+    async fn idle(&self, limit: Duration) {
+        loop {
+            let idle_for = self.idle_for().unwrap_or_default();
+            if idle_for >= limit {
+                return;
+            }
+            sleep(limit - idle_for).await;
         }
     }
 
-    /// Returns once there has been no request for `limit`.
-    async fn idle(&self, limit: Duration) {
-        let mut count = self.0.subscribe();
-        loop {
-            // The sender is at hand: neither wait can fail.
-            count.wait_for(|&count| count == 0).await.ok();
-            if timeout(limit, count.wait_for(|&count| count > 0)).await.is_err() {
-                return;
-            }
-        }
+    /// `None`: not at all.
+    fn idle_for(&self) -> Option<Duration> {
+        let Open { count, began, idle_since } = self.0.as_ref();
+        let since = Duration::from_millis(idle_since.load(Relaxed));
+        (count.load(Relaxed) == 0).then(|| began.elapsed().saturating_sub(since))
     }
 }
 
+struct Call(Calls);
+
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
+        let Open { count, began, idle_since } = self.0.0.as_ref();
+        idle_since.store(began.elapsed().as_millis() as u64, Relaxed);
+        count.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The body of an answer.
+struct Counted {
+    body: Body,
+    _call: Call,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
