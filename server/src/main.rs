@@ -12,7 +12,8 @@ use rides_server::{
     app::{self, App},
     config::{Cli, Command, Config, SimConfig},
     signals::Stop,
-    sim, telemetry, upkeep,
+    sim::{self, Credentials, SimOptions},
+    telemetry, token, upkeep,
 };
 use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => serve(cli.serve).await,
         Some(Command::Sim(config)) => simulate(config).await,
+        Some(Command::Token(config)) => spawn_blocking(|| token::run(config)).await?,
         Some(Command::Journal(config)) => spawn_blocking(|| upkeep::run(config)).await?,
     }
 }
@@ -60,7 +62,8 @@ async fn simulate(config: SimConfig) -> anyhow::Result<()> {
     let city = unless_stopped(app::city(config.map), stopped.as_mut()).await?;
     let shutdown = CancellationToken::new();
     let url = config.connect.to_string();
-    let fleet = config.sim.fleet(config.first_car);
+    let credentials = config.token_file.map_or(Credentials::None, Credentials::File);
+    let fleet = SimOptions { credentials, ..config.sim.fleet(config.first_car) };
     let stopping = async {
         stopped.await;
         shutdown.cancel();

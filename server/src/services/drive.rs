@@ -24,8 +24,9 @@ use self::{
     down::{Down, Responses},
     said::{Deed, Said, SignOn},
 };
-use super::{status, trip};
+use super::{principal::principal, status, trip};
 use crate::{
+    access::Principal,
     dispatch,
     fleet::{CarLink, Fleet, LinkId, Report},
     rides::{RideError, Rides, machine::Command},
@@ -53,7 +54,10 @@ impl StreamingService<DriveRequest> for Drive {
         let (mut down, responses) = Down::open();
         let drive = self.clone();
         tokio::spawn(async move {
-            let ending = drive.run(request.into_inner(), &mut down).await;
+            let ending = match principal(&request) {
+                Ok(driver) => drive.run(&driver, request.into_inner(), &mut down).await,
+                Err(unknown) => Err(unknown),
+            };
             down.end(ending);
         });
         ready(Ok(Response::new(responses)))
@@ -75,8 +79,14 @@ impl Drive {
     }
 
     /// The whole stream. `Ok`: the driver signed off.
-    async fn run(self, mut up: Streaming<DriveRequest>, down: &mut Down) -> Result<(), Status> {
+    async fn run(
+        self,
+        driver: &Principal,
+        mut up: Streaming<DriveRequest>,
+        down: &mut Down,
+    ) -> Result<(), Status> {
         let SignOn { crew, at } = first(&mut up).await?;
+        driver.crew(&crew)?;
         let car = crew.car;
         let link = self.fleet.sign_on(crew, at).await?;
         let shift = Shift { car, link: link.link, fleet: self.fleet, rides: self.rides };

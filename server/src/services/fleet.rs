@@ -18,7 +18,10 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{BoxError, Service};
 
-use super::{drive::Drive, watch_fleet::{self, watch_fleet}};
+use super::{
+    drive::Drive,
+    watch_fleet::{self, watch_fleet},
+};
 use crate::{fanout::Fanout, fleet::Fleet, rides::Rides};
 
 const WATCH: &str = "/rides.v1.Fleet/Watch";
@@ -28,7 +31,8 @@ const DRIVE: &str = "/rides.v1.Fleet/Drive";
 const MAX_DRIVE_REQUEST: usize = 8 * 1024;
 
 /// The largest request message of each method, in bytes.
-pub const LARGEST_REQUESTS: [(&str, usize); 2] = [(WATCH, watch_fleet::MAX_REQUEST), (DRIVE, MAX_DRIVE_REQUEST)];
+pub const LARGEST_REQUESTS: [(&str, usize); 2] =
+    [(WATCH, watch_fleet::MAX_REQUEST), (DRIVE, MAX_DRIVE_REQUEST)];
 
 /// Serves the whole of `rides.v1.Fleet`; add it to the routes like a generated server.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 //! `cars` and `riders` carry that over the wire.
 
 mod cars;
+mod credentials;
 mod driver;
 mod motion;
 mod riders;
@@ -19,6 +20,7 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
+pub use self::credentials::Credentials;
 use crate::city::City;
 
 /// Cars, and riders, on one connection: well under the streams that servers commonly allow on one.
@@ -37,6 +39,8 @@ pub struct SimOptions {
     pub speed: f64,
     /// The same seed makes the same decisions.
     pub seed: u64,
+    /// What cars and riders show.
+    pub credentials: Credentials,
 }
 
 /// Why a simulation could not begin.
