@@ -100,9 +100,11 @@ pub(super) async fn operators_only(State(gate): State<Arc<Gate>>, request: Reque
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{net::IpAddr, time::Duration};
 
+    use axum::{Router, body::Body, routing::get};
     use tonic_types::StatusExt as _;
+    use tower::ServiceExt as _;
 
     use super::*;
     use crate::sessions::Keys;
@@ -165,5 +167,34 @@ mod tests {
     fn what_is_in_no_contract_is_nobodys_where_tokens_are_required() {
         assert_eq!(gate(Policy::Open).ask("/test/New", None), Ok(Principal::Unproven));
         assert_eq!(gate(Policy::Required).ask("/test/New", None), Err((Code::Unimplemented, None)));
+    }
+
+    async fn figures(gate: &Arc<Gate>, from: &str, token: Option<String>) -> StatusCode {
+        let guard = axum::middleware::from_fn_with_state(Arc::clone(gate), operators_only);
+        let port = Router::new().route("/metrics", get(|| async {})).layer(guard);
+        let peer = Peer { address: from.parse::<IpAddr>().unwrap(), car: None };
+        let mut request = Request::get("/metrics").extension(peer).body(Body::empty()).unwrap();
+        let bearer = token.map(|token| format!("Bearer {token}").parse().unwrap());
+        bearer.map(|bearer| request.headers_mut().insert(AUTHORIZATION, bearer));
+        port.oneshot(request).await.unwrap().status()
+    }
+
+    /// A9
+    #[tokio::test]
+    async fn figures_are_for_who_is_near_or_runs_the_server() {
+        let far = "192.0.2.7";
+        assert_eq!(figures(&Arc::new(gate(Policy::Open)), far, None).await, StatusCode::OK);
+        let gate = Arc::new(gate(Policy::Required));
+        let (rider, dispatcher) = (gate.token(Role::Rider), gate.token(Role::Dispatcher));
+        for (from, token, expected) in [
+            ("127.0.0.1", None, StatusCode::OK),
+            ("::1", None, StatusCode::OK),
+            (far, None, StatusCode::UNAUTHORIZED),
+            (far, Some("x".to_owned()), StatusCode::UNAUTHORIZED),
+            (far, Some(rider), StatusCode::FORBIDDEN),
+            (far, Some(dispatcher), StatusCode::OK),
+        ] {
+            assert_eq!(figures(&gate, from, token).await, expected, "{from}");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod drain;
 #[cfg(unix)]
 mod files;
 mod leaving;
+mod tokens;
 
 use std::net::TcpListener;
 
