@@ -82,6 +82,11 @@ impl Principal {
             Role::Dispatcher => true,
         }
     }
+
+    /// Whether a driver may name `ride` in an order: it is theirs, or was offered to them.
+    pub fn was_asked(&self, ride: &Ride) -> bool {
+        self.sees(ride) || self.only_car().is_some_and(|car| ride.passed_over.contains(&car))
+    }
 }
 
 #[cfg(test)]
@@ -174,5 +179,7 @@ mod tests {
 
         ride.crew = Some(crew(7));
         assert!(driver_of(7).sees(&ride) && !driver_of(8).sees(&ride));
+        ride.passed_over = vec![car(8)];
+        assert!(driver_of(8).was_asked(&ride) && !driver_of(8).sees(&ride) && !driver_of(9).was_asked(&ride));
     }
 }

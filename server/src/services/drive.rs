@@ -55,7 +55,7 @@ impl StreamingService<DriveRequest> for Drive {
         let drive = self.clone();
         tokio::spawn(async move {
             let ending = match principal(&request) {
-                Ok(driver) => drive.run(&driver, request.into_inner(), &mut down).await,
+                Ok(driver) => drive.run(driver, request.into_inner(), &mut down).await,
                 Err(unknown) => Err(unknown),
             };
             down.end(ending);
@@ -66,6 +66,7 @@ impl StreamingService<DriveRequest> for Drive {
 
 /// One driver, signed on.
 struct Shift {
+    driver: Principal,
     car: CarId,
     link: LinkId,
     fleet: Fleet,
@@ -81,7 +82,7 @@ impl Drive {
     /// The whole stream. `Ok`: the driver signed off.
     async fn run(
         self,
-        driver: &Principal,
+        driver: Principal,
         mut up: Streaming<DriveRequest>,
         down: &mut Down,
     ) -> Result<(), Status> {
@@ -89,7 +90,7 @@ impl Drive {
         driver.crew(&crew)?;
         let car = crew.car;
         let link = self.fleet.sign_on(crew, at).await?;
-        let shift = Shift { car, link: link.link, fleet: self.fleet, rides: self.rides };
+        let shift = Shift { driver, car, link: link.link, fleet: self.fleet, rides: self.rides };
         let ending = shift.work(link, &mut up, down).await;
         match ending {
             Ok(()) => shift.fleet.sign_off(car, shift.link).await?,
@@ -151,6 +152,9 @@ impl Shift {
 
     async fn command(&self, ride: &RideId, deed: Deed) -> Result<(), RideError> {
         let car = self.car;
+        if self.driver.only_car().is_some() && !self.driver.was_asked(&self.rides.get(ride).await?) {
+            return Err(RideError::NotFound);
+        }
         let command = match deed {
             Deed::Accept => Command::Accept { car },
             Deed::Decline => Command::Decline { car },

@@ -149,6 +149,22 @@ async fn drivers_act_for_their_own_car() {
     assert_eq!(reports(&server, &server.dispatcher(), 8).await.unwrap(), 1, "a fleet's gateway");
 }
 
+/// A5: on a driver's own stream too.
+#[tokio::test]
+async fn a_driver_is_not_told_of_rides_that_were_never_theirs() {
+    let server = server().requiring_tokens().run().await;
+    let ride = server.as_rider("ada").await.books("key").await.ride_id;
+    let mut driver = car(7).showing(server.driver(7)).signs_on(&server).await;
+    let mut refusals = Vec::new();
+    for ride_id in [ride, uuid()] {
+        driver.says_accept(&ride_id).await;
+        let refused = driver.is_refused().await;
+        refusals.push((refused.code, refused.reason, refused.message));
+    }
+    assert_eq!((refusals[0].0, refusals[0].1.as_str()), (Code::NotFound as i32, "NO_SUCH_RIDE"));
+    assert_eq!(refusals[0], refusals[1]);
+}
+
 #[tokio::test]
 async fn a_ride_goes_its_way_with_everyones_own_token() {
     let server = server().requiring_tokens().run().await;
