@@ -18,6 +18,7 @@ use rides_proto::{
     v1::{self, rides_server::RidesServer},
 };
 use rides_server::{
+    access::Principal,
     city::City,
     fleet::{Fleet, FleetOptions, Report},
     rides::{Rides, journal::MemoryJournal},
@@ -84,7 +85,9 @@ fn ingest(c: &mut Criterion) {
     let body = upload();
     group.bench_function("track", |b| {
         b.to_async(&runtime).iter(|| async {
-            let request = http::Request::post("/rides.v1.Rides/Track").body(Full::new(body.clone()));
+            let request = http::Request::post("/rides.v1.Rides/Track")
+                .extension(Principal::Unproven)
+                .body(Full::new(body.clone()));
             let response = service.clone().oneshot(request.expect("a request")).await.expect("never fails");
             let answer = response.into_body().collect().await.expect("a body");
             assert_eq!(answer.trailers().expect("a status")["grpc-status"], "0");

@@ -22,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
+    access::Policy,
     city::City,
     config::{Config, MadeBy, TlsConfig},
     data_dir::DataDir,
     dispatch,
-    edge::{self, Contract, Health, Limits},
+    edge::{self, Auth, Contract, Health, Limits},
     fanout::{Fanout, FanoutOptions},
     fleet::{Fleet, FleetOptions},
     rides::{
@@ -40,7 +41,7 @@ use crate::{
         sessions::SessionsService,
     },
     sessions::{Keys, Sessions},
-    sim::{self, SimOptions},
+    sim::{self, Credentials, SimOptions},
     telemetry,
     tls::{self, Files, Tls, development::Development},
 };
@@ -61,6 +62,7 @@ pub struct App {
     port: Router,
     limits: Limits,
     tls: Option<Tls>,
+    auth: Auth,
     /// For the journal, of the time that the server may take to end.
     closing: Duration,
     health: Health,
@@ -87,7 +89,13 @@ impl App {
             .map_or_else(DataDir::of_platform, Ok)
             .context("no place for data: name one by --data-dir")?;
         let tls = tls(config.tls, data_dir.clone()).await?;
-        let journal = journal(data_dir, config.journal).await?;
+        let journal = journal(data_dir.clone(), config.journal).await?;
+        let sessions = Arc::new(Sessions::new(keys(data_dir).await?));
+        let policy = config.auth.unwrap_or(match addr.ip().is_loopback() {
+            true => Policy::Open,
+            false => Policy::Required,
+        });
+        let auth = Auth { sessions: sessions.clone(), policy };
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
@@ -116,9 +124,8 @@ impl App {
         let contract = Arc::new(contract(largest)?);
         let (health, health_service) = Health::new(contract.clone());
 
-        let sessions = Arc::new(Sessions::new(Keys::generate()));
         let sessions_service =
-            SessionsServer::new(SessionsService::new(sessions)).max_decoding_message_size(largest);
+            SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
         let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone());
         let services = Routes::new(sessions_service)
@@ -136,6 +143,7 @@ impl App {
                 page,
                 allow_origins: config.allow_origin,
                 health: health.clone(),
+                auth: auth.clone(),
                 contract,
                 limits: config.limits.clone(),
                 strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
@@ -151,12 +159,13 @@ impl App {
             port,
             limits,
             tls,
+            auth,
             closing,
             health,
             journal,
             shutdown,
             city,
-            simulation: config.sim.fleet(1),
+            simulation: SimOptions { credentials: Credentials::Own(sessions), ..config.sim.fleet(1) },
             owners: vec![("the fleet", fleet_task), ("the fan-out", fanout_task), ("the rides", rides_task)],
             dispatching,
         })
@@ -173,11 +182,17 @@ impl App {
         self.addr
     }
 
+    /// What gives out tokens, to whomever and of whatever role.
+    pub fn sessions(&self) -> Arc<Sessions> {
+        self.auth.sessions.clone()
+    }
+
     /// Serves until `stop`; then tells clients, lets calls end within the drain timeout, closes the journal, and
     /// returns. Ends likewise when the journal fails or one of its tasks dies, and says so.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { listener, addr, port, limits, health, journal, shutdown, city, simulation, .. } = self;
-        let Self { closing, tls, mut owners, mut dispatching, .. } = self;
+        let Self { closing, tls, auth, mut owners, mut dispatching, .. } = self;
+        say_who_may_call(auth.policy, addr);
         health.set_serving(true);
         let serving = edge::serve(listener, port, limits, tls.clone(), shutdown.clone());
         let stopping = async {
@@ -226,6 +241,33 @@ async fn journal(data_dir: DataDir, options: SqliteOptions) -> anyhow::Result<Ar
             let open = move || SqliteJournal::open(&dir, options);
             Ok(Arc::new(spawn_blocking(open).await.context("the journal could not be opened")??))
         }
+    }
+}
+
+/// What tokens are signed with: kept in the data directory, or new.
+async fn keys(data_dir: DataDir) -> anyhow::Result<Keys> {
+    match data_dir {
+        DataDir::Memory => Ok(Keys::generate()),
+        DataDir::At(dir) => {
+            spawn_blocking(move || Keys::open(&dir)).await.context("there is no key for tokens")?
+        }
+    }
+}
+
+fn say_who_may_call(policy: Policy, addr: SocketAddr) {
+    match policy {
+        Policy::Open if addr.ip().is_loopback() => {
+            tracing::info!("only this machine can call: whoever shows no token is who they claim to be");
+        }
+        Policy::Open => tracing::warn!(
+            %addr,
+            "OPEN TO ALL: whoever reaches this address can read and cancel every ride, drive every car and read \
+             /metrics, without a token; --auth required closes it"
+        ),
+        Policy::Required => tracing::info!(
+            "calls need a token: riders get theirs by Sessions.SignIn, drivers and dispatchers by `rides-server token`; \
+             the page, health and SignIn need none"
+        ),
     }
 }
 
@@ -329,9 +371,20 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::{collections::BTreeSet, future::pending};
 
     use super::*;
+    use crate::access::table::TABLE;
+
+    /// A4: a new method stops the server until somebody has said who may call it, and here is where one that went shows.
+    #[test]
+    fn the_table_of_access_is_of_this_contract() {
+        let contract = contract(1_024).unwrap();
+        let methods: BTreeSet<_> = contract.paths().collect();
+        let listed: BTreeSet<_> = TABLE.iter().map(|(path, _)| *path).collect();
+        assert_eq!(methods, listed);
+        assert_eq!(listed.len(), TABLE.len(), "once each");
+    }
 
     #[tokio::test]
     async fn a_task_that_dies_is_named() {

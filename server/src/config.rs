@@ -4,13 +4,24 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::Uri;
+use rides_proto::ids::CarId;
 use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    data_dir::DataDir, dispatch::DispatchOptions, edge::Limits, fleet::FleetOptions,
-    rides::journal::sqlite::SqliteOptions, sim,
+    access::Policy,
+    data_dir::DataDir,
+    dispatch::DispatchOptions,
+    edge::Limits,
+    fleet::FleetOptions,
+    rides::journal::sqlite::SqliteOptions,
+    services::fields::MAX_NAME,
+    sessions::Role,
+    sim::{self, Credentials},
 };
+
+/// Of a token's life, in seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 /// A live ride-hailing board over gRPC and gRPC-Web, on one port.
 ///
@@ -40,6 +51,8 @@ pub enum Command {
     GenKey(GenKeyConfig),
     /// Look after the journal of rides: check it, rebuild its lists, export its events.
     Journal(JournalConfig),
+    /// Print a token for a driver, a dispatcher or a rider. A server may run meanwhile.
+    Token(TokenConfig),
 }
 
 /// How to serve. Immutable once parsed.
@@ -86,6 +99,10 @@ pub struct Config {
     /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub allow_origin: Vec<String>,
+
+    /// Whether callers must show a token [default: open where it listens on this machine only, else required].
+    #[arg(long, env = "RIDES_AUTH", value_name = "POLICY")]
+    pub auth: Option<Policy>,
 
     /// How much anybody may take.
     #[command(flatten)]
@@ -184,9 +201,37 @@ pub struct SimConfig {
     #[arg(long, env = "RIDES_FIRST_CAR", default_value = "1000001", value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     pub first_car: i64,
 
+    /// Holds a dispatcher's token, for a server that asks for one. Read again for each call, so that it can be renewed.
+    #[arg(long, env = "RIDES_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
     /// The fleet.
     #[command(flatten)]
     pub sim: SimOptions,
+}
+
+/// Whom a token is for.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct TokenConfig {
+    /// What they may be.
+    #[arg(long, env = "RIDES_ROLE", value_name = "ROLE")]
+    pub role: Role,
+
+    /// Their id: the rider id of a rider's rides, the driver id of a driver. At most 64 characters.
+    #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = subject)]
+    pub subject: String,
+
+    /// The car that a driver drives.
+    #[arg(long, env = "RIDES_CAR", value_name = "ID", value_parser = car, required_if_eq("role", "driver"))]
+    pub car: Option<CarId>,
+
+    /// How long it is good for: a number of seconds, minutes, hours or days up to 366d, like 90s, 30m, 12h or 7d.
+    #[arg(long, env = "RIDES_EXPIRES", default_value = "12h", value_name = "TIME", value_parser = lifetime)]
+    pub expires: Duration,
+
+    /// The server's data directory [default: the platform's data folder, like ~/.local/share/rides].
+    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<DataDir>,
 }
 
 /// A journal, and what to do to it.
@@ -233,10 +278,11 @@ pub struct SimOptions {
 }
 
 impl SimOptions {
-    /// The same for the simulator, with cars numbered from `first_car`.
+    /// The same for the simulator, with cars numbered from `first_car`, and no tokens.
     pub fn fleet(self, first_car: i64) -> sim::SimOptions {
         let Self { cars, riders_per_minute, sim_speed: speed, seed } = self;
-        sim::SimOptions { cars, first_car, riders_per_minute, speed, seed }
+        let credentials = Credentials::None;
+        sim::SimOptions { cars, first_car, riders_per_minute, speed, seed, credentials }
     }
 }
 
@@ -262,6 +308,33 @@ fn viewer_cars(text: &str) -> Result<usize, String> {
 
 fn cars(text: &str) -> Result<u32, String> {
     whole(text, 0..=100_000)
+}
+
+fn car(text: &str) -> Result<CarId, String> {
+    text.parse().ok().and_then(CarId::new).ok_or_else(|| "must be a positive whole number".to_owned())
+}
+
+fn subject(text: &str) -> Result<String, String> {
+    let good = (1..=MAX_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    good.then(|| text.to_owned()).ok_or_else(|| format!("must have from 1 to {MAX_NAME} characters"))
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let seconds = |(number, unit): (&str, &str)| {
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => DAY,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(unit)
+    };
+    text.split_at_checked(text.len().saturating_sub(1))
+        .and_then(seconds)
+        .filter(|seconds| (1..=366 * DAY).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "must be a time from 1s to 366d, like 12h".to_owned())
 }
 
 /// NaN lies in no range, and the ranges are finite, so infinities are out too.
@@ -302,6 +375,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::sessions::SESSION_LIFE;
 
     fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
         Cli::try_parse_from([&["rides-server"], args].concat())
@@ -355,6 +429,31 @@ mod tests {
         let cli = parse(&["sim", "--connect", "http://127.0.0.1:9", "--cars", "3"]).unwrap();
         let Some(Command::Sim(sim)) = cli.command else { panic!("{cli:?}") };
         assert_eq!(sim.sim.cars, 3);
+    }
+
+    #[test]
+    fn a_token_is_for_somebody() {
+        let token = |args: &[&str]| match parse(&[&["token"], args].concat()) {
+            Ok(Cli { command: Some(Command::Token(token)), .. }) => Some(token),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => None,
+        };
+        let driver = token(&["--role=driver", "--car=7", "--subject=aino"]).unwrap();
+        assert_eq!((driver.role, driver.car, driver.expires), (Role::Driver, CarId::new(7), SESSION_LIFE));
+        assert!(token(&["--role=dispatcher", "--subject=eve", "--expires=366d"]).is_some());
+        for bad in [
+            &["--role=driver", "--subject=aino"][..],
+            &["--role=driver", "--subject=aino", "--car=0"],
+            &["--role=boss", "--subject=aino"],
+            &["--role=rider"],
+            &["--role=rider", "--subject="],
+            &["--role=rider", "--subject=a\nb"],
+        ] {
+            assert_eq!(token(bad), None, "{bad:?}");
+        }
+        for bad in ["0s", "367d", "12", "h", "", "1.5h", "-1h", "12 h", "99999999999999999999d", "5é"] {
+            assert_eq!(token(&["--role=rider", "--subject=ada", "--expires", bad]), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The Rides server. `ARCHITECTURE.md` at the root says how the parts fit.
 
+pub mod access;
 pub mod app;
 pub mod city;
 pub mod config;
@@ -17,4 +18,5 @@ pub mod signals;
 pub mod sim;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod upkeep;

@@ -13,8 +13,8 @@ use rides_server::{
     config::{Cli, Command, Config, SimConfig},
     keys,
     signals::Stop,
-    sim::{self, Server},
-    telemetry, upkeep,
+    sim::{self, Credentials, Server, SimOptions},
+    telemetry, token, upkeep,
 };
 use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         None => serve(cli.serve).await,
         Some(Command::Sim(config)) => simulate(config).await,
         Some(Command::GenKey(config)) => spawn_blocking(|| keys::run(config)).await?,
+        Some(Command::Token(config)) => spawn_blocking(|| token::run(config)).await?,
         Some(Command::Journal(config)) => spawn_blocking(|| upkeep::run(config)).await?,
     }
 }
@@ -63,7 +64,8 @@ async fn simulate(config: SimConfig) -> anyhow::Result<()> {
     let city = unless_stopped(app::city(config.map), stopped.as_mut()).await?;
     let shutdown = CancellationToken::new();
     let server = Server::new(&config.connect.to_string(), config.ca.as_deref())?;
-    let fleet = config.sim.fleet(config.first_car);
+    let credentials = config.token_file.map_or(Credentials::None, Credentials::File);
+    let fleet = SimOptions { credentials, ..config.sim.fleet(config.first_car) };
     let stopping = async {
         stopped.await;
         shutdown.cancel();

@@ -1,6 +1,9 @@
 //! Every call comes to an end: by itself, at its deadline, or when the server goes.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     body::Body,
@@ -8,14 +11,18 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{Contract, contract::Kind, deadline, ending::Ending, status};
+use crate::{access::Principal, sessions::Unauthenticated};
 
 /// Of health calls: whoever asks while the server goes is to hear that it does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// Between two looks at the clock on the wall, which may be put right, or go on while the machine sleeps.
+const GLANCE: Duration = Duration::from_secs(30);
 
 /// What ends calls, besides themselves and their deadlines.
 #[derive(Clone)]
@@ -24,11 +31,11 @@ pub(super) struct Bounds {
     pub(super) contract: Arc<Contract>,
 }
 
-/// Ends the call at the deadline the client gave or at the ceiling of its kind, handler or stream, and its stream once
-/// `shutdown` comes; a call that comes later is refused.
+/// Ends the call at the deadline the client gave or at the ceiling of its kind, handler or stream; and its stream once
+/// `shutdown` comes, after which a call is refused, or when the caller's session is over.
 ///
-/// A handler that has not answered yet may do so after `shutdown`, and the drain timeout is its limit; but not one
-/// that waits for a client's upload, which may have no end.
+/// A handler that has not answered by then may still do so; but not one that waits for a client's upload, which may
+/// have no end.
 pub(super) async fn bound(State(bounds): State<Bounds>, mut request: Request, next: Next) -> Response {
     let Bounds { shutdown, contract } = bounds;
     let now = Instant::now();
@@ -41,6 +48,7 @@ pub(super) async fn bound(State(bounds): State<Bounds>, mut request: Request, ne
     let kind = contract.method(path).map(|method| method.kind);
     let ceiling = kind.map(|kind| now + kind.ceiling());
     let deadline = asked.into_iter().chain(ceiling).min();
+    let expires_at = request.extensions().get().and_then(Principal::expires_at);
     if shutdown.is_cancelled() && !path.starts_with(HEALTH) {
         return status::going().into_http();
     }
@@ -48,7 +56,7 @@ pub(super) async fn bound(State(bounds): State<Bounds>, mut request: Request, ne
     let answer = next.run(request);
     let ended = async {
         match kind {
-            Some(Kind::Upload) => end(deadline, shutdown.clone()).await,
+            Some(Kind::Upload) => end(deadline, expires_at, shutdown.clone()).await,
             _ => past(deadline).await,
         }
     };
@@ -57,12 +65,17 @@ pub(super) async fn bound(State(bounds): State<Bounds>, mut request: Request, ne
         response = answer => response,
         status = ended => return status.into_http(),
     };
-    response.map(|body| Body::new(Ending::new(body, end(deadline, shutdown))))
+    response.map(|body| Body::new(Ending::new(body, end(deadline, expires_at, shutdown))))
 }
 
-async fn end(deadline: Option<Instant>, shutdown: CancellationToken) -> Status {
+async fn end(
+    deadline: Option<Instant>,
+    expires_at: Option<SystemTime>,
+    shutdown: CancellationToken,
+) -> Status {
     tokio::select! {
         status = past(deadline) => status,
+        status = expired(expires_at) => status,
         () = shutdown.cancelled() => status::going(),
     }
 }
@@ -74,6 +87,17 @@ async fn past(deadline: Option<Instant>) -> Status {
         None => std::future::pending().await,
     }
     deadline::exceeded()
+}
+
+/// Once the session is over, if there is one.
+async fn expired(at: Option<SystemTime>) -> Status {
+    let Some(at) = at else { return std::future::pending().await };
+    while let Ok(left) = at.duration_since(SystemTime::now())
+        && !left.is_zero()
+    {
+        sleep(left.min(GLANCE)).await;
+    }
+    Unauthenticated::Expired.into()
 }
 
 #[cfg(test)]

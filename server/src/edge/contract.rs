@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
+use crate::access::table::Access;
+
 /// The services and methods on the port.
 pub struct Contract {
     services: Vec<String>,
@@ -19,6 +21,8 @@ pub struct Method {
     pub kind: Kind,
     /// The largest request message, in bytes.
     pub largest: usize,
+    /// Who may call it.
+    pub access: Access,
 }
 
 /// How many messages go which way.
@@ -52,12 +56,13 @@ impl Kind {
 }
 
 impl Contract {
-    /// From encoded file descriptor sets, with request messages of up to `largest` bytes. Fails if a set is none.
+    /// From encoded file descriptor sets, with request messages of up to `largest` bytes. Fails if a set is none, and if it
+    /// has a method of which the table of access says nothing.
     pub fn new(descriptor_sets: &[&[u8]], largest: usize) -> anyhow::Result<Self> {
         let mut contract = Self { services: Vec::new(), methods: HashMap::new() };
         for set in descriptor_sets {
             let set = FileDescriptorSet::decode(*set).context("the compiled contract is damaged")?;
-            set.file.iter().for_each(|file| contract.add(file, largest));
+            set.file.iter().try_for_each(|file| contract.add(file, largest))?;
         }
         Ok(contract)
     }
@@ -81,21 +86,28 @@ impl Contract {
         self.methods.get(path).copied()
     }
 
-    fn add(&mut self, file: &FileDescriptorProto, largest: usize) {
+    /// Every path.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.methods.keys().map(String::as_str)
+    }
+
+    fn add(&mut self, file: &FileDescriptorProto, largest: usize) -> anyhow::Result<()> {
         for service in &file.service {
             let name = format!("{}.{}", file.package(), service.name());
-            let methods = service.method.iter().map(|method| {
+            for method in &service.method {
                 let kind = match (method.client_streaming(), method.server_streaming()) {
                     (false, false) => Kind::Unary,
                     (false, true) => Kind::Watch,
                     (true, false) => Kind::Upload,
                     (true, true) => Kind::Duplex,
                 };
-                (format!("/{name}/{}", method.name()), Method { kind, largest })
-            });
-            self.methods.extend(methods);
+                let path = format!("/{name}/{}", method.name());
+                let access = Access::to(&path).with_context(|| format!("who may call {path}?"))?;
+                self.methods.insert(path, Method { kind, largest, access });
+            }
             self.services.push(name);
         }
+        Ok(())
     }
 }
 
@@ -114,10 +126,20 @@ mod tests {
             ("/rides.v1.Rides/Track", Kind::Upload, 1_000),
             ("/rides.v1.Fleet/Drive", Kind::Duplex, 10),
         ] {
-            assert_eq!(contract.method(path), Some(Method { kind, largest }), "{path}");
+            let method = contract.method(path).expect(path);
+            assert_eq!((method.kind, method.largest), (kind, largest), "{path}");
         }
         assert_eq!(contract.method("/rides.v1.Fleet/Nonsense"), None);
         assert!(contract.services().contains(&"rides.v1.Rides".to_owned()));
+    }
+
+    #[test]
+    fn a_method_that_is_not_in_the_table_stops_the_server() {
+        let mut set = FileDescriptorSet::decode(rides_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let service = set.file.iter_mut().find_map(|file| file.service.first_mut()).unwrap();
+        service.method[0].name = Some("New".to_owned());
+        let why = Contract::new(&[&set.encode_to_vec()], 1).err().unwrap().to_string();
+        assert!(why.starts_with("who may call /rides.v1.") && why.ends_with("/New?"), "{why}");
     }
 
     #[test]

@@ -84,14 +84,17 @@ impl health_server::Health for Health {
 }
 
 /// The probes over plain HTTP.
-pub(super) fn router(health: Health, figures: PrometheusHandle) -> Router {
-    super::metrics::describe();
+pub(super) fn router(health: Health) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .with_state(health)
-        .route("/metrics", get(metrics))
-        .with_state(figures)
+}
+
+/// `/metrics`.
+pub(super) fn figures(figures: PrometheusHandle) -> Router {
+    super::metrics::describe();
+    Router::new().route("/metrics", get(metrics)).with_state(figures)
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {

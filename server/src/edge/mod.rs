@@ -5,14 +5,15 @@
 //! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
 //! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, `metrics`, panics, `admission` (who is let in), `calls` (deadlines and drain),
-//!    `messages` (what the client sends), the service.
+//! 4. for calls: gRPC-Web framing, `metrics`, panics, `admission` (how much of whom), `auth` (who calls, and whether
+//!    they may), `calls` (deadlines, drain, the end of a session), `messages` (what the client sends), the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
 //! reaches the client in the framing the client speaks.
 
 mod accept;
 mod admission;
+mod auth;
 mod calls;
 mod connection;
 mod content_type;
@@ -47,6 +48,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::admission::Admission;
 pub use self::{
     accept::serve,
+    auth::Auth,
     contract::{Contract, Kind, Method},
     health::Health,
     limits::Limits,
@@ -63,6 +65,8 @@ pub struct Options {
     pub strict_transport: bool,
     /// Answers the probes.
     pub health: Health,
+    /// Tells who calls, and who may.
+    pub auth: Auth,
     /// What is served: how much comes in a call, how long it may take, and its name in the figures.
     pub contract: Arc<Contract>,
     /// How much anybody may take.
@@ -83,16 +87,21 @@ pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
         patience: options.limits.body_timeout,
         per_second: options.limits.messages_per_second,
     };
+    let gate = Arc::new(auth::Gate { auth: options.auth, contract: Arc::clone(&options.contract) });
     let admission = Arc::new(Admission::new(&options.limits));
     let calls = services
         .layer(middleware::from_fn_with_state(terms, messages::check))
         .layer(middleware::from_fn_with_state(bounds, calls::bound))
+        .layer(middleware::from_fn_with_state(Arc::clone(&gate), auth::identify))
         .layer(middleware::from_fn_with_state(admission, admission::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(options.contract, metrics::count))
         .layer(GrpcWebLayer::new());
 
-    let port = health::router(options.health, options.figures)
+    let figures =
+        health::figures(options.figures).layer(middleware::from_fn_with_state(gate, auth::operators_only));
+    let port = health::router(options.health)
+        .merge(figures)
         .merge(pages::router(options.page, options.strict_transport))
         .layer(middleware::from_fn_with_state(calls, route::divert));
 

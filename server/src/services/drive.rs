@@ -24,8 +24,9 @@ use self::{
     down::{Down, Responses},
     said::{Deed, Said, SignOn},
 };
-use super::{status, trip};
+use super::{principal::principal, status, trip};
 use crate::{
+    access::Principal,
     dispatch,
     edge::Peer,
     fleet::{CarLink, Fleet, LinkId, Report},
@@ -55,7 +56,10 @@ impl StreamingService<DriveRequest> for Drive {
         let drive = self.clone();
         tokio::spawn(async move {
             let certified = request.extensions().get::<Peer>().and_then(|peer| peer.car);
-            let ending = drive.run(certified, request.into_inner(), &mut down).await;
+            let ending = match principal(&request) {
+                Ok(driver) => drive.run(driver, certified, request.into_inner(), &mut down).await,
+                Err(unknown) => Err(unknown),
+            };
             down.end(ending);
         });
         ready(Ok(Response::new(responses)))
@@ -64,6 +68,7 @@ impl StreamingService<DriveRequest> for Drive {
 
 /// One driver, signed on.
 struct Shift {
+    driver: Principal,
     car: CarId,
     link: LinkId,
     fleet: Fleet,
@@ -79,17 +84,19 @@ impl Drive {
     /// The whole stream, of a driver whose certificate names a car, or none. `Ok`: the driver signed off.
     async fn run(
         self,
+        driver: Principal,
         certified: Option<CarId>,
         mut up: Streaming<DriveRequest>,
         down: &mut Down,
     ) -> Result<(), Status> {
         let SignOn { crew, at } = first(&mut up).await?;
+        driver.crew(&crew)?;
         let car = crew.car;
         if certified.is_some_and(|certified| certified != car) {
             return Err(not_your_car());
         }
         let link = self.fleet.sign_on(crew, at).await?;
-        let shift = Shift { car, link: link.link, fleet: self.fleet, rides: self.rides };
+        let shift = Shift { driver, car, link: link.link, fleet: self.fleet, rides: self.rides };
         let ending = shift.work(link, &mut up, down).await;
         match ending {
             Ok(()) => shift.fleet.sign_off(car, shift.link).await?,
@@ -151,6 +158,9 @@ impl Shift {
 
     async fn command(&self, ride: &RideId, deed: Deed) -> Result<(), RideError> {
         let car = self.car;
+        if self.driver.only_car().is_some() && !self.driver.was_asked(&self.rides.get(ride).await?) {
+            return Err(RideError::NotFound);
+        }
         let command = match deed {
             Deed::Accept => Command::Accept { car },
             Deed::Decline => Command::Decline { car },

@@ -98,12 +98,13 @@ pub fn ride_type(field: &str, value: i32) -> Result<RideType, Status> {
     }
 }
 
-/// Who acts; unspecified: the rider.
-pub fn actor(field: &str, value: i32) -> Result<Actor, Status> {
+/// Who acts, if that is said.
+pub fn actor(field: &str, value: i32) -> Result<Option<Actor>, Status> {
     match v1::Actor::try_from(value) {
-        Ok(v1::Actor::Unspecified | v1::Actor::Rider) => Ok(Actor::Rider),
-        Ok(v1::Actor::Driver) => Ok(Actor::Driver),
-        Ok(v1::Actor::Dispatcher) => Ok(Actor::Dispatcher),
+        Ok(v1::Actor::Unspecified) => Ok(None),
+        Ok(v1::Actor::Rider) => Ok(Some(Actor::Rider)),
+        Ok(v1::Actor::Driver) => Ok(Some(Actor::Driver)),
+        Ok(v1::Actor::Dispatcher) => Ok(Some(Actor::Dispatcher)),
         Err(_) => Err(unknown(field)),
     }
 }
@@ -187,7 +188,7 @@ mod tests {
         let unknown = || "UNKNOWN_VALUE".to_owned();
         assert_eq!(reason(ride_type("type", 1)), Ok(RideType::Pool));
         assert_eq!(reason(ride_type("type", 2)), Err(unknown()));
-        assert_eq!(reason(actor("by", 0)), Ok(Actor::Rider));
+        assert_eq!(reason(actor("by", 0)), Ok(None));
         assert_eq!(reason(actor("by", -1)), Err(unknown()));
         assert_eq!(reason(states("states", &[5, 1, 5])), Ok(vec![RideState::Requested, RideState::OnTrip]));
         assert_eq!(reason(states("states", &[0])), Err(unknown()));

@@ -6,6 +6,7 @@ pub mod drive;
 pub mod fields;
 pub mod fleet;
 mod plan;
+mod principal;
 mod progress;
 pub mod rides;
 pub mod sessions;

@@ -11,6 +11,7 @@ use super::{
     convert::{self, duration, money},
     fields::{self, MAX_NAME, MAX_REASON},
     plan::{self, plan},
+    principal::principal,
     progress::Tracker,
     status,
     track::track,
@@ -18,16 +19,17 @@ use super::{
     watch_ride::{Start, Viewer},
 };
 use crate::{
+    access::Principal,
     city::City,
     dispatch,
     fleet::{Fleet, Report},
     rides::{
-        Rides,
+        RideError, Rides,
         fare::fare,
         journal::{Filter, RequestKey},
         list::ListQuery,
         machine::Command,
-        model::{Booking, Crew, Figures, RideType, Stop},
+        model::{Booking, Crew, Figures, Ride, RideType, Stop},
     },
 };
 
@@ -48,11 +50,18 @@ impl RidesService {
     pub fn new(city: Arc<City>, fleet: Fleet, rides: Rides) -> Self {
         Self { city, fleet, rides }
     }
+
+    /// The ride, if the caller may know of it. Whether it is another's or nobody's is not for them to tell.
+    async fn seen_by(&self, caller: &Principal, id: &RideId) -> Result<Ride, RideError> {
+        let ride = self.rides.get(id).await?;
+        if caller.sees(&ride) { Ok(ride) } else { Err(RideError::NotFound) }
+    }
 }
 
 #[tonic::async_trait]
 impl v1::rides_server::Rides for RidesService {
     async fn start(&self, request: Request<v1::StartRequest>) -> Result<Response<v1::StartResponse>, Status> {
+        let caller = principal(&request)?;
         let request = request.into_inner();
         let now = SystemTime::now();
         let crew = Crew {
@@ -64,6 +73,7 @@ impl v1::rides_server::Rides for RidesService {
         let time = fields::time("time", request.time, now)?;
         let kind = fields::ride_type("type", request.r#type)?;
         let passengers = fields::passengers("passenger_ids", request.passenger_ids)?;
+        caller.crew(&crew)?;
 
         let ride = self.rides.start_off_street(crew, off_street(at, kind, passengers), time).await?;
         let view = self.fleet.car(car).await?;
@@ -77,11 +87,13 @@ impl v1::rides_server::Rides for RidesService {
     }
 
     async fn end(&self, request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
+        let caller = principal(&request)?;
         let request = request.into_inner();
         let at = fields::optional_location("location", request.location)?;
         let time = fields::time("time", request.time, SystemTime::now())?;
         let id = RideId::new(request.ride_id);
-        let ride = end_trip(&self.rides, &self.fleet, &id, None, at, time).await?;
+        self.seen_by(&caller, &id).await?;
+        let ride = end_trip(&self.rides, &self.fleet, &id, caller.only_car(), at, time).await?;
         let Figures { distance_m, duration: took, fare } = ride.figures;
         Ok(Response::new(v1::EndResponse {
             distance_m,
@@ -95,7 +107,8 @@ impl v1::rides_server::Rides for RidesService {
         &self,
         request: Request<Streaming<v1::TrackRequest>>,
     ) -> Result<Response<v1::TrackResponse>, Status> {
-        let count = track(&self.fleet, request.into_inner()).await?;
+        let caller = principal(&request)?;
+        let count = track(&self.fleet, &caller, request.into_inner()).await?;
         Ok(Response::new(v1::TrackResponse { count }))
     }
 
@@ -121,7 +134,9 @@ impl v1::rides_server::Rides for RidesService {
     }
 
     async fn book(&self, request: Request<v1::BookRequest>) -> Result<Response<v1::BookResponse>, Status> {
+        let caller = principal(&request)?;
         let mut request = request.into_inner();
+        request.rider_id = caller.rider(request.rider_id)?;
         let id = std::mem::take(&mut request.request_id);
         if id.is_empty() || id.len() > MAX_REQUEST_ID {
             let text = format!("must have from 1 to {MAX_REQUEST_ID} bytes");
@@ -152,19 +167,24 @@ impl v1::rides_server::Rides for RidesService {
         &self,
         request: Request<v1::CancelRequest>,
     ) -> Result<Response<v1::CancelResponse>, Status> {
+        let caller = principal(&request)?;
         let request = request.into_inner();
-        let by = fields::actor("by", request.by)?;
+        let by = caller.actor(fields::actor("by", request.by)?)?;
         let reason = fields::text("reason", request.reason, MAX_REASON)?;
-        let ride = self.rides.command(&RideId::new(request.ride_id), Command::Cancel { by, reason }).await?;
+        let id = RideId::new(request.ride_id);
+        self.seen_by(&caller, &id).await?;
+        let ride = self.rides.command(&id, Command::Cancel { by, reason }).await?;
         Ok(Response::new(v1::CancelResponse { ride: Some(convert::ride(&ride)) }))
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
-        let ride = self.rides.get(&RideId::new(request.into_inner().ride_id)).await?;
+        let caller = principal(&request)?;
+        let ride = self.seen_by(&caller, &RideId::new(request.into_inner().ride_id)).await?;
         Ok(Response::new(v1::GetResponse { ride: Some(convert::ride(&ride)) }))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        let caller = principal(&request)?;
         let request = request.into_inner();
         let page_size = match request.page_size {
             0 => DEFAULT_PAGE_SIZE,
@@ -174,7 +194,7 @@ impl v1::rides_server::Rides for RidesService {
                 return Err(status::invalid_because("page_size", "TOO_MANY", text));
             }
         };
-        let rider = fields::text("rider_id", request.rider_id, MAX_NAME)?;
+        let rider = caller.rider(fields::text("rider_id", request.rider_id, MAX_NAME)?)?;
         let filter = Filter {
             rider: Some(rider).filter(|rider| !rider.is_empty()),
             states: fields::states("states", &request.states)?,
@@ -190,9 +210,13 @@ impl v1::rides_server::Rides for RidesService {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let caller = principal(&request)?;
         let request = request.into_inner();
         let epoch = self.rides.epoch();
         let feed = self.rides.log(&RideId::new(request.ride_id.as_str())).await?;
+        if !caller.sees(&feed.borrow().ride) {
+            return Err(RideError::NotFound.into());
+        }
         let head = feed.borrow().ride.version;
         let start = Start::new(&request, epoch, head)?;
         let tracker = Tracker::new(Arc::clone(&self.city), self.fleet.clone());

@@ -2,11 +2,14 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use rides_proto::v1::{self, sessions_server};
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use rides_proto::{
+    ids::CarId,
+    v1::{self, sessions_server},
+};
+use tonic::{Request, Response, Status};
 
-use super::status::invalid;
-use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, bearer};
+use super::{principal::principal, status::invalid};
+use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated};
 
 /// In characters.
 const LONGEST_NAME: usize = 64;
@@ -21,10 +24,6 @@ impl SessionsService {
     pub fn new(sessions: Arc<Sessions>) -> Self {
         Self { sessions }
     }
-
-    fn session(&self, metadata: &MetadataMap, now: SystemTime) -> Result<Session, Unauthenticated> {
-        self.sessions.verify(bearer(metadata)?, now)
-    }
 }
 
 #[tonic::async_trait]
@@ -35,15 +34,13 @@ impl sessions_server::Sessions for SessionsService {
     ) -> Result<Response<v1::SignInResponse>, Status> {
         let v1::SignInRequest { name, role } = request.into_inner();
         let name = guest_name(&name)?;
-        let role = guest_role(role)?;
-        let Issued { token, session } = self.sessions.open(role, name, SystemTime::now());
+        check_guest_role(role)?;
+        let Issued { token, session } = self.sessions.open(name, SystemTime::now());
         Ok(Response::new(v1::SignInResponse { token, session: Some(encode(session)) }))
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
-        let now = SystemTime::now();
-        let session = self.session(request.metadata(), now).map_err(unauthenticated)?;
-        let Issued { token, session } = self.sessions.renew(session, now);
+        let Issued { token, session } = self.sessions.renew(session(&request)?, SystemTime::now());
         Ok(Response::new(v1::RenewResponse { token, session: Some(encode(session)) }))
     }
 
@@ -51,9 +48,13 @@ impl sessions_server::Sessions for SessionsService {
         &self,
         request: Request<v1::WhoAmIRequest>,
     ) -> Result<Response<v1::WhoAmIResponse>, Status> {
-        let session = self.session(request.metadata(), SystemTime::now()).map_err(unauthenticated)?;
-        Ok(Response::new(v1::WhoAmIResponse { session: Some(encode(session)) }))
+        Ok(Response::new(v1::WhoAmIResponse { session: Some(encode(session(&request)?)) }))
     }
+}
+
+/// The caller's, also where nobody else needs one.
+fn session<T>(request: &Request<T>) -> Result<Session, Status> {
+    Ok(principal(request)?.session().ok_or(Unauthenticated::Missing)?.clone())
 }
 
 fn guest_name(name: &str) -> Result<&str, Status> {
@@ -67,18 +68,14 @@ fn guest_name(name: &str) -> Result<&str, Status> {
     Ok(name)
 }
 
-fn guest_role(role: i32) -> Result<Role, Status> {
+fn check_guest_role(role: i32) -> Result<(), Status> {
     match v1::Role::try_from(role) {
-        Ok(v1::Role::Unspecified | v1::Role::Rider) => Ok(Role::Rider),
+        Ok(v1::Role::Unspecified | v1::Role::Rider) => Ok(()),
         Ok(v1::Role::Driver | v1::Role::Dispatcher) => Err(Status::permission_denied(
             "guests are riders: other roles are given out by whoever runs the server",
         )),
         Err(_unknown) => Err(invalid("role", "is not a role of this contract")),
     }
-}
-
-fn unauthenticated(why: Unauthenticated) -> Status {
-    Status::unauthenticated(why.to_string())
 }
 
 fn encode(session: Session) -> v1::Session {
@@ -90,6 +87,7 @@ fn encode(session: Session) -> v1::Session {
     v1::Session {
         subject: session.subject,
         role: role.into(),
+        car_id: session.car.map_or(0, CarId::get),
         name: session.name,
         expires_at: Some(session.expires_at.into()),
     }

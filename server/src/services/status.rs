@@ -7,8 +7,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
+    access::Denied,
     fleet,
     rides::{RideError, journal::JournalError, machine::Refusal},
+    sessions::Unauthenticated,
 };
 
 /// The `ErrorInfo.domain` of every reason given here.
@@ -73,6 +75,27 @@ impl From<RideError> for Status {
                 with_reason(Code::Internal, "BROKEN_RIDE", "the ride's history does not fit together")
             }
         }
+    }
+}
+
+impl From<Unauthenticated> for Status {
+    fn from(why: Unauthenticated) -> Self {
+        let reason = match why {
+            Unauthenticated::Missing => "NO_TOKEN",
+            Unauthenticated::Invalid => "BAD_TOKEN",
+            Unauthenticated::Expired => "SESSION_OVER",
+        };
+        with_reason(Code::Unauthenticated, reason, why.to_string())
+    }
+}
+
+impl From<Denied> for Status {
+    fn from(why: Denied) -> Self {
+        let reason = match why {
+            Denied::NotYou => "NOT_YOU",
+            Denied::NotYourCar => "NOT_YOUR_CAR",
+        };
+        with_reason(Code::PermissionDenied, reason, why.to_string())
     }
 }
 

@@ -1,14 +1,14 @@
 //! The token a call carries.
 
-use tonic::metadata::MetadataMap;
+use http::{HeaderMap, header::AUTHORIZATION};
 
 use super::Unauthenticated;
 
 /// The token in `authorization: Bearer TOKEN`, the only place it is looked for.
 ///
 /// Fails if there is none, or more than one: then it would be anyone's guess which counts.
-pub fn bearer(metadata: &MetadataMap) -> Result<&str, Unauthenticated> {
-    let mut values = metadata.get_all("authorization").iter();
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(Unauthenticated::Missing)?;
     if values.next().is_some() {
         return Err(Unauthenticated::Invalid);
@@ -22,25 +22,21 @@ pub fn bearer(metadata: &MetadataMap) -> Result<&str, Unauthenticated> {
 mod tests {
     use super::*;
 
-    fn metadata(values: &[&'static str]) -> MetadataMap {
-        let mut metadata = MetadataMap::new();
-        for value in values {
-            metadata.append("authorization", value.parse().unwrap());
-        }
-        metadata
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|value| (AUTHORIZATION, value.parse().unwrap())).collect()
     }
 
     #[test]
     fn one_bearer_token_is_found() {
-        assert_eq!(bearer(&metadata(&["Bearer abc.def"])), Ok("abc.def"));
-        assert_eq!(bearer(&metadata(&["bearer abc"])), Ok("abc"));
+        assert_eq!(bearer(&headers(&["Bearer abc.def"])), Ok("abc.def"));
+        assert_eq!(bearer(&headers(&["bearer abc"])), Ok("abc"));
     }
 
     #[test]
     fn anything_else_is_not() {
-        assert_eq!(bearer(&metadata(&[])), Err(Unauthenticated::Missing));
+        assert_eq!(bearer(&headers(&[])), Err(Unauthenticated::Missing));
         for values in [&["Basic abc"][..], &["Bearer"], &["abc"], &["Bearer a", "Bearer b"]] {
-            assert_eq!(bearer(&metadata(values)), Err(Unauthenticated::Invalid), "{values:?}");
+            assert_eq!(bearer(&headers(values)), Err(Unauthenticated::Invalid), "{values:?}");
         }
     }
 }

@@ -1,36 +1,49 @@
-//! Sessions: who a caller is, as a signed token. Nothing is stored: a token that verifies is a session.
+//! Sessions: who a caller is, as a signed token. Nothing is stored but the key: a token that verifies is a session.
 
 mod bearer;
+mod key_file;
 mod token;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
+use clap::ValueEnum;
+use rides_proto::ids::CarId;
 use thiserror::Error;
 use uuid::Uuid;
 
 pub use self::{bearer::bearer, token::Keys};
 
 /// How long a session lasts from sign-in or renewal.
-const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// What a caller may be.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
 pub enum Role {
-    /// Books rides.
+    /// Books rides, and sees their own.
     Rider,
-    /// Drives a car.
+    /// Drives one car.
     Driver,
-    /// Runs the fleet.
+    /// Runs the fleet: may act for anyone.
     Dispatcher,
+}
+
+impl Role {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Rider, Self::Driver, Self::Dispatcher];
 }
 
 /// Who a caller is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {
-    /// Stable over renewals; the rider id of a rider's rides.
+    /// Stable over renewals; the rider id of a rider's rides, the driver id of a driver.
     pub subject: String,
     /// What they may be.
     pub role: Role,
+    /// The car that a driver drives. No one else has one.
+    pub car: Option<CarId>,
     /// For people. May be empty.
     pub name: String,
     /// In whole seconds. From then on the session is over.
@@ -65,15 +78,23 @@ pub struct Sessions {
     keys: Keys,
 }
 
+/// Keys are nobody's to read.
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}
+
 impl Sessions {
     /// Signs with `keys`.
     pub fn new(keys: Keys) -> Self {
         Self { keys }
     }
 
-    /// A new session of someone who was not known before.
-    pub fn open(&self, role: Role, name: &str, now: SystemTime) -> Issued {
-        self.issue(Uuid::new_v4().to_string(), role, name.to_owned(), now)
+    /// A new session of a rider who was not known before. `name` is for people.
+    pub fn open(&self, name: &str, now: SystemTime) -> Issued {
+        let session = Session::new(Role::Rider, &Uuid::new_v4().to_string(), now + SESSION_LIFE);
+        self.issue(Session { name: name.to_owned(), ..session }, now)
     }
 
     /// Whose token it is.
@@ -83,12 +104,26 @@ impl Sessions {
 
     /// The same session, lasting longer.
     pub fn renew(&self, session: Session, now: SystemTime) -> Issued {
-        self.issue(session.subject, session.role, session.name, now)
+        let expires_at = session.expires_at.max(whole_seconds(now + SESSION_LIFE));
+        self.issue(Session { expires_at, ..session }, now)
     }
 
-    fn issue(&self, subject: String, role: Role, name: String, now: SystemTime) -> Issued {
-        let session = Session { subject, role, name, expires_at: whole_seconds(now + SESSION_LIFE) };
+    /// The token that says `session`.
+    pub fn issue(&self, session: Session, now: SystemTime) -> Issued {
         Issued { token: self.keys.sign(&session, now), session }
+    }
+}
+
+impl Session {
+    /// Of someone without a car or a name.
+    pub fn new(role: Role, subject: &str, expires_at: SystemTime) -> Self {
+        let expires_at = whole_seconds(expires_at);
+        Self { subject: subject.to_owned(), role, car: None, name: String::new(), expires_at }
+    }
+
+    /// Of a driver.
+    pub fn of_driver(subject: &str, car: CarId, expires_at: SystemTime) -> Self {
+        Self { car: Some(car), ..Self::new(Role::Driver, subject, expires_at) }
     }
 }
 
@@ -109,7 +144,7 @@ mod tests {
     fn a_session_lasts_to_the_second() {
         let sessions = Sessions::new(Keys::generate());
         let now = SystemTime::now();
-        let Issued { token, session } = sessions.open(Role::Rider, "Aino", now);
+        let Issued { token, session } = sessions.open("Aino", now);
 
         let last = session.expires_at - Duration::from_nanos(1);
         assert_eq!(sessions.verify(&token, last), Ok(session.clone()));
@@ -120,10 +155,13 @@ mod tests {
     fn renewing_changes_only_the_end() {
         let sessions = Sessions::new(Keys::generate());
         let now = SystemTime::now();
-        let first = sessions.open(Role::Rider, "Aino", now).session;
+        let first = sessions.open("Aino", now).session;
         let later = now + Duration::from_secs(60);
         let renewed = sessions.renew(first.clone(), later).session;
         assert_eq!(renewed.expires_at, first.expires_at + Duration::from_secs(60));
         assert_eq!(Session { expires_at: first.expires_at, ..renewed }, first);
+
+        let long = Session::new(Role::Dispatcher, "eve", now + SESSION_LIFE * 10);
+        assert_eq!(sessions.renew(long.clone(), now).session, long, "nor is it brought forward");
     }
 }

@@ -2,16 +2,21 @@
 
 use std::time::{Duration, SystemTime};
 
-use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use ed25519_dalek::{SigningKey, VerifyingKey, pkcs8::EncodePrivateKey as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use rides_proto::ids::CarId;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::{Role, Session, Unauthenticated, unix_seconds};
 
 const ISSUER: &str = "rides";
 
-/// What signs and verifies tokens. A server that starts anew has new ones, and its old tokens mean nothing.
+/// What signs and verifies tokens.
 pub struct Keys {
+    /// The key's name in the header of each token: its thumbprint (RFC 7638).
+    id: String,
     signing: EncodingKey,
     verifying: DecodingKey,
     validation: Validation,
@@ -22,6 +27,8 @@ struct Claims {
     iss: String,
     sub: String,
     role: RoleClaim,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    car: Option<i64>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
     iat: u64,
@@ -37,16 +44,15 @@ enum RoleClaim {
 }
 
 impl Keys {
-    /// New ones, from the system's randomness.
+    /// New ones, from the system's randomness. Where they are not kept, tokens mean nothing to the next server.
     ///
     /// # Panics
     /// If the system has none.
     pub fn generate() -> Self {
-        Self::from_secret(&rand::random())
+        Self::new(&new_key())
     }
 
-    fn from_secret(secret: &[u8; 32]) -> Self {
-        let key = SigningKey::from_bytes(secret);
+    pub(super) fn new(key: &SigningKey) -> Self {
         let der = key.to_pkcs8_der().expect("an Ed25519 key always has a PKCS #8 form");
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
@@ -54,6 +60,7 @@ impl Keys {
         // `verify` does it, against the clock it is given and without leeway.
         validation.validate_exp = false;
         Self {
+            id: thumbprint(&key.verifying_key()),
             signing: EncodingKey::from_ed_der(der.as_bytes()),
             verifying: DecodingKey::from_ed_der(key.verifying_key().as_bytes()),
             validation,
@@ -66,12 +73,16 @@ impl Keys {
             iss: ISSUER.to_owned(),
             sub: session.subject.clone(),
             role: session.role.into(),
+            car: session.car.map(CarId::get),
             name: session.name.clone(),
             iat: unix_seconds(now),
             exp: unix_seconds(session.expires_at),
         };
-        encode(&Header::new(Algorithm::EdDSA), &claims, &self.signing)
-            .expect("signing fails only with a key of another kind")
+        encode(&self.header(), &claims, &self.signing).expect("signing fails only with a key of another kind")
+    }
+
+    fn header(&self) -> Header {
+        Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) }
     }
 
     /// What `token` says, if it is ours and not over.
@@ -79,18 +90,38 @@ impl Keys {
         let token = decode::<Claims>(token, &self.verifying, &self.validation)
             .map_err(|_which_check| Unauthenticated::Invalid)?;
         // Critical extensions are to be refused by whoever does not know them, and we know none.
-        if token.header.crit.is_some() {
+        if token.header.crit.is_some() || token.header.kid.as_ref() != Some(&self.id) {
             return Err(Unauthenticated::Invalid);
         }
         let claims = token.claims;
+        // Rides off the street have no rider: they must not be everyone's whose name is empty.
+        if claims.sub.is_empty() {
+            return Err(Unauthenticated::Invalid);
+        }
+        let car = match (claims.role, claims.car) {
+            (RoleClaim::Driver, Some(car)) => Some(CarId::new(car).ok_or(Unauthenticated::Invalid)?),
+            (RoleClaim::Rider | RoleClaim::Dispatcher, None) => None,
+            _ => return Err(Unauthenticated::Invalid),
+        };
         let expires_at = SystemTime::UNIX_EPOCH
             .checked_add(Duration::from_secs(claims.exp))
             .ok_or(Unauthenticated::Invalid)?;
         if expires_at <= now {
             return Err(Unauthenticated::Expired);
         }
-        Ok(Session { subject: claims.sub, role: claims.role.into(), name: claims.name, expires_at })
+        Ok(Session { subject: claims.sub, role: claims.role.into(), car, name: claims.name, expires_at })
     }
+}
+
+/// From the system's randomness.
+pub(super) fn new_key() -> SigningKey {
+    SigningKey::from_bytes(&rand::random())
+}
+
+fn thumbprint(key: &VerifyingKey) -> String {
+    let x = BASE64_URL_SAFE_NO_PAD.encode(key.as_bytes());
+    let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(jwk))
 }
 
 impl From<Role> for RoleClaim {
@@ -115,7 +146,6 @@ impl From<RoleClaim> for Role {
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
     use proptest::prelude::*;
 
     use super::*;
@@ -123,10 +153,15 @@ mod tests {
     fn session() -> Session {
         Session {
             subject: "somebody".to_owned(),
-            role: Role::Dispatcher,
+            role: Role::Driver,
+            car: CarId::new(7),
             name: "Aino Ä".to_owned(),
             expires_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
         }
+    }
+
+    fn keys_of(secret: u8) -> Keys {
+        Keys::new(&SigningKey::from_bytes(&[secret; 32]))
     }
 
     fn verify(keys: &Keys, token: &str) -> Result<Session, Unauthenticated> {
@@ -152,9 +187,10 @@ mod tests {
         }
     }
 
+    /// A3
     #[test]
     fn no_other_algorithm_passes() {
-        let keys = Keys::from_secret(&[7; 32]);
+        let keys = keys_of(7);
         let claims = keys.sign(&session(), SystemTime::now()).split('.').nth(1).unwrap().to_owned();
 
         let none = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
@@ -162,23 +198,42 @@ mod tests {
 
         // The public key, which everyone may know, as the secret of a symmetric algorithm.
         let public = SigningKey::from_bytes(&[7; 32]).verifying_key();
-        let forged = encode(
-            &Header::new(Algorithm::HS256),
-            &claims_of(ISSUER),
-            &EncodingKey::from_secret(public.as_bytes()),
-        );
+        let header = Header { alg: Algorithm::HS256, ..keys.header() };
+        let forged = encode(&header, &claims_of(ISSUER), &EncodingKey::from_secret(public.as_bytes()));
         assert_eq!(verify(&keys, &forged.unwrap()), Err(Unauthenticated::Invalid));
     }
 
+    /// A3
     #[test]
-    fn unknown_critical_extensions_and_other_issuers_are_refused() {
+    fn other_keys_critical_extensions_and_other_issuers_are_refused() {
         let keys = Keys::generate();
-        let mut header = Header::new(Algorithm::EdDSA);
         let sign = |header: &Header, claims: &Claims| encode(header, claims, &keys.signing).unwrap();
-        assert!(verify(&keys, &sign(&header, &claims_of(ISSUER))).is_ok());
+        let (header, claims) = (keys.header(), claims_of(ISSUER));
+        assert!(verify(&keys, &sign(&header, &claims)).is_ok());
         assert_eq!(verify(&keys, &sign(&header, &claims_of("else"))), Err(Unauthenticated::Invalid));
-        header.crit = Some(vec!["b64".to_owned()]);
-        assert_eq!(verify(&keys, &sign(&header, &claims_of(ISSUER))), Err(Unauthenticated::Invalid));
+
+        let crit = Header { crit: Some(vec!["b64".to_owned()]), ..header.clone() };
+        assert_eq!(verify(&keys, &sign(&crit, &claims)), Err(Unauthenticated::Invalid));
+        for kid in [None, Some("another"), Some("../../../etc/passwd"), Some("")] {
+            let header = Header { kid: kid.map(str::to_owned), ..header.clone() };
+            assert_eq!(verify(&keys, &sign(&header, &claims)), Err(Unauthenticated::Invalid), "{kid:?}");
+        }
+    }
+
+    #[test]
+    fn a_driver_has_a_car_and_nobody_else_has() {
+        let keys = Keys::generate();
+        for (role, car, good) in [
+            (RoleClaim::Driver, Some(7), true),
+            (RoleClaim::Driver, Some(0), false),
+            (RoleClaim::Driver, None, false),
+            (RoleClaim::Rider, Some(7), false),
+            (RoleClaim::Dispatcher, Some(7), false),
+        ] {
+            let claims = Claims { role, car, ..claims_of(ISSUER) };
+            let token = encode(&keys.header(), &claims, &keys.signing).unwrap();
+            assert_eq!(verify(&keys, &token).is_ok(), good, "{car:?}");
+        }
     }
 
     fn claims_of(iss: &str) -> Claims {
@@ -186,6 +241,7 @@ mod tests {
             iss: iss.to_owned(),
             sub: "somebody".to_owned(),
             role: RoleClaim::Dispatcher,
+            car: None,
             name: String::new(),
             iat: 0,
             exp: 4_000_000_000,
@@ -195,7 +251,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_breaks_it(token in r"[A-Za-z0-9_.\-]{0,80}|.{0,40}") {
-            let keys = Keys::from_secret(&[1; 32]);
+            let keys = keys_of(1);
             prop_assert_eq!(verify(&keys, &token), Err(Unauthenticated::Invalid));
         }
     }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming, transport::Channel};
 
 use super::{
-    SimOptions, backoff,
+    Credentials, SimOptions, backoff,
     driver::{Driver, Heard, Said, Stage},
 };
 use crate::city::City;
@@ -44,6 +44,7 @@ pub(super) async fn drive(
         speed: options.speed,
         // Spread over the interval, so that positions come as a stream and not in bursts.
         phase: REPORT_EVERY * index / options.cars.max(1),
+        credentials: options.credentials,
     };
     let mut attempt = 0;
     while !shutdown.is_cancelled() {
@@ -76,6 +77,7 @@ struct Car {
     began: Instant,
     speed: f64,
     phase: Duration,
+    credentials: Credentials,
 }
 
 impl Car {
@@ -93,15 +95,14 @@ impl Car {
     ) -> Result<(), Status> {
         let (to_server, requests) = mpsc::channel(16);
         let at = self.driver.pose(self.now()).at;
-        let sign_on = up::Message::SignOn(up::SignOn {
-            car_id: self.id,
-            driver_id: format!("sim-{}", self.id),
-            location: Some(at.into()),
-        });
-        say(&to_server, sign_on).await?;
+        let driver_id = format!("sim-{}", self.id);
+        let request = ReceiverStream::new(requests);
+        let request = self.credentials.of_driver(request, &driver_id, self.id).await?;
+        let sign_on = up::SignOn { car_id: self.id, driver_id, location: Some(at.into()) };
+        say(&to_server, up::Message::SignOn(sign_on)).await?;
         let mut client = v1::fleet_client::FleetClient::new(channel);
         let mut answers = tokio::select! {
-            answers = client.drive(ReceiverStream::new(requests)) => answers?.into_inner(),
+            answers = client.drive(request) => answers?.into_inner(),
             () = shutdown.cancelled() => return Ok(()),
         };
         let mut reports = interval_at(Instant::now() + self.phase, REPORT_EVERY);

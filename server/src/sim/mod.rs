@@ -4,6 +4,7 @@
 //! `cars` and `riders` carry that over the wire.
 
 mod cars;
+mod credentials;
 mod driver;
 mod motion;
 mod riders;
@@ -20,6 +21,7 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
+pub use self::credentials::Credentials;
 use crate::{
     city::City,
     tls::{Tls, client::Connector},
@@ -41,6 +43,8 @@ pub struct SimOptions {
     pub speed: f64,
     /// The same seed makes the same decisions.
     pub seed: u64,
+    /// What cars and riders show.
+    pub credentials: Credentials,
 }
 
 /// The server to drive on.

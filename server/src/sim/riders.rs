@@ -6,9 +6,9 @@ use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use rides_proto::v1::{self, rides_client::RidesClient, watch_response::Message};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Status, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 
-use super::{SimOptions, backoff};
+use super::{Credentials, SimOptions, backoff};
 use crate::city::City;
 
 /// Shorter rides are walked.
@@ -54,8 +54,14 @@ pub(super) async fn book(
         if riders.len() < options.cars as usize
             && let Some(channel) = connections.next()
         {
-            let rider = Rider { client: RidesClient::new(channel), speed: options.speed };
-            riders.spawn(rider.ride(wish(&city, &mut rng), rng.random()));
+            let wish = wish(&city, &mut rng);
+            let rider = Rider {
+                client: RidesClient::new(channel),
+                speed: options.speed,
+                name: wish.rider_id.clone(),
+                credentials: options.credentials.clone(),
+            };
+            riders.spawn(rider.ride(wish, rng.random()));
         }
     }
 }
@@ -82,6 +88,8 @@ fn wish(city: &City, rng: &mut SmallRng) -> v1::BookRequest {
 struct Rider {
     client: RidesClient<Channel>,
     speed: f64,
+    name: String,
+    credentials: Credentials,
 }
 
 impl Rider {
@@ -121,7 +129,11 @@ impl Rider {
     /// Follows the ride from the cursor, which it moves, to the ride's end. A stream that opens makes good all
     /// attempts before it.
     async fn watch(&mut self, cursor: &mut v1::WatchRequest, attempt: &mut u32) -> Result<(), Status> {
-        let mut messages = self.client.watch(cursor.clone()).await?.into_inner();
+        let mut messages = self
+            .client
+            .watch(self.credentials.of_rider(cursor.clone(), &self.name).await?)
+            .await?
+            .into_inner();
         while let Some(message) = messages.message().await? {
             match message.message {
                 Some(Message::Opened(opened)) => {
@@ -139,7 +151,7 @@ impl Rider {
     async fn book(&mut self, wish: v1::BookRequest, rng: &mut SmallRng) -> Result<String, Status> {
         let mut attempt = 0;
         loop {
-            let mut request = Request::new(wish.clone());
+            let mut request = self.credentials.of_rider(wish.clone(), &self.name).await?;
             request.set_timeout(DEADLINE);
             match self.client.book(request).await {
                 Ok(answer) => return Ok(answer.into_inner().ride.unwrap_or_default().ride_id),
@@ -158,8 +170,12 @@ impl Rider {
             by: v1::Actor::Rider.into(),
             reason: "changed my mind".to_owned(),
         };
+        let cancelled = async {
+            let request = self.credentials.of_rider(request, &self.name).await?;
+            self.client.cancel(request).await
+        };
         // Too late when the trip has begun: then the rider simply rides.
-        if let Err(status) = self.client.cancel(request).await {
+        if let Err(status) = cancelled.await {
             tracing::debug!(%status, ride_id, "could not cancel");
         }
     }

@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Rows of the wire, of resources, and of the browser where it is the server that acts.
+/// Rows of the wire, of access, of resources, and of the browser where it is the server that acts.
 fn expected() -> Vec<String> {
-    let rows = |kind: &str, numbers: &[u32]| numbers.iter().map(|n| format!("{kind}{n}")).collect();
+    let rows = |kind: &str, numbers: &[u32]| -> Vec<String> {
+        numbers.iter().map(|n| format!("{kind}{n}")).collect()
+    };
     let all = |last| (1..=last).collect::<Vec<_>>();
-    let rows: [Vec<String>; 3] = [rows("W", &all(31)), rows("R", &all(10)), rows("B", &[1, 2, 3, 5, 8])];
-    rows.concat()
+    [rows("W", &all(31)), rows("A", &all(10)), rows("R", &all(10)), rows("B", &[1, 2, 3, 5, 8])].concat()
 }
 
 fn root() -> PathBuf {
@@ -24,7 +25,7 @@ fn named() -> BTreeMap<String, Vec<String>> {
     let rows = page.lines().filter_map(|line| {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         let [_, row, _, _, tests, _] = cells[..] else { return None };
-        row.starts_with(['W', 'R', 'B']).then_some(())?;
+        row.starts_with(['W', 'A', 'R', 'B']).then_some(())?;
         let tests = tests.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         Some((row.to_owned(), tests))
     });

@@ -64,7 +64,14 @@ async fn simulated_cars_drive_over_tls_from_here_and_from_elsewhere() {
         let url = format!("https://{}", server.addr);
         sim::Server::new(&url, Some(&Development::at(dir.path()).ca())).unwrap()
     };
-    let options = sim::SimOptions { cars: 1, first_car: 9, riders_per_minute: 0.0, speed: 1.0, seed: 1 };
+    let options = sim::SimOptions {
+        cars: 1,
+        first_car: 9,
+        riders_per_minute: 0.0,
+        speed: 1.0,
+        seed: 1,
+        credentials: sim::Credentials::None,
+    };
     let stop = CancellationToken::new();
     let token = stop.clone();
     let driving = tokio::spawn(async move {

@@ -8,18 +8,19 @@ use rides_proto::v1::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::{Running, soon};
 
 /// A car that is not signed on yet.
 pub(crate) fn car(id: i64) -> Parked {
-    Parked { id, at: None }
+    Parked { id, at: None, token: None }
 }
 
 pub(crate) struct Parked {
     id: i64,
     at: Option<Location>,
+    token: Option<String>,
 }
 
 impl Parked {
@@ -27,8 +28,12 @@ impl Parked {
         Self { at: Some(at), ..self }
     }
 
+    pub(crate) fn showing(self, token: String) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
     pub(crate) async fn signs_on(self, server: &Running) -> Car {
-        let mut car = Car::connects(server).await;
+        let mut car = Car::connects_with(server, self.token).await;
         let driver_id = format!("driver-{}", self.id);
         car.says(Up::SignOn(up::SignOn { car_id: self.id, driver_id, location: self.at })).await;
         match car.hears().await {
@@ -55,9 +60,17 @@ pub(crate) struct Car {
 impl Car {
     /// Opens the stream and says nothing yet.
     pub(crate) async fn connects(server: &Running) -> Self {
+        Self::connects_with(server, None).await
+    }
+
+    /// The same, showing a token.
+    pub(crate) async fn connects_with(server: &Running, token: Option<String>) -> Self {
         let (up, requests) = mpsc::channel(64);
         let mut client = FleetClient::new(server.channel().await);
-        let down = soon("headers", client.drive(ReceiverStream::new(requests))).await.unwrap().into_inner();
+        let mut request = Request::new(ReceiverStream::new(requests));
+        let bearer = token.map(|token| format!("Bearer {token}").parse().unwrap());
+        bearer.map(|bearer| request.metadata_mut().insert("authorization", bearer));
+        let down = soon("headers", client.drive(request)).await.unwrap().into_inner();
         Self { number: 0, ride: String::new(), up, down }
     }
 

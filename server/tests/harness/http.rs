@@ -118,7 +118,8 @@ impl Http {
             }
             Sender::H2(sender) => {
                 let uri = Uri::builder().scheme("http").authority(self.addr.to_string());
-                *request.uri_mut() = uri.path_and_query(request.uri().path()).build().unwrap();
+                *request.uri_mut() =
+                    uri.path_and_query(request.uri().path_and_query().unwrap().clone()).build().unwrap();
                 Ok(sender.send_request(request).await?)
             }
         }

@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod raw_h2;
 pub(crate) mod rider;
 pub(crate) mod tls;
+pub(crate) mod tokens;
 pub(crate) mod village;
 pub(crate) mod web;
 pub(crate) mod wire;
@@ -24,10 +25,12 @@ use axum::Router;
 use clap::Parser as _;
 use faulty_disk::Disk;
 use rides_server::{
+    access::Policy,
     app::App,
     config::{Cli, Config, TlsConfig},
     data_dir::DataDir,
-    edge::{self, Contract, Health, Limits},
+    edge::{self, Auth, Contract, Health, Limits},
+    sessions::{Keys, Sessions},
     telemetry,
     tls::Files,
 };
@@ -138,6 +141,16 @@ impl Server {
         self
     }
 
+    pub(crate) fn requiring_tokens(self) -> Self {
+        self.under(Policy::Required)
+    }
+
+    /// What of callers without a token, wherever it listens.
+    pub(crate) fn under(mut self, policy: Policy) -> Self {
+        self.config.auth = Some(policy);
+        self
+    }
+
     /// On other limits than by default.
     pub(crate) fn limited(mut self, limit: impl FnOnce(&mut Limits)) -> Self {
         limit(&mut self.config.limits);
@@ -168,9 +181,9 @@ impl Server {
 
     pub(crate) async fn run(self) -> Running {
         let app = App::build(self.config).await.unwrap();
-        let (addr, stop) = (app.addr(), CancellationToken::new());
+        let (addr, sessions, stop) = (app.addr(), app.sessions(), CancellationToken::new());
         let ended = tokio::spawn(app.run(stop.clone().cancelled_owned()));
-        Running { addr, stop, ended }
+        Running { addr, sessions, stop, ended }
     }
 }
 
@@ -203,11 +216,13 @@ async fn port(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], limits.message).unwrap());
+    let sessions = Arc::new(Sessions::new(Keys::generate()));
     let (health, health_service) = Health::new(contract.clone());
     let options = edge::Options {
         page: "/nonexistent".into(),
         allow_origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
         health,
+        auth: Auth { sessions: sessions.clone(), policy: Policy::Open },
         contract,
         limits: limits.clone(),
         strict_transport: false,
@@ -221,12 +236,14 @@ async fn port(
         serving.await;
         Ok(())
     });
-    Running { addr, stop, ended }
+    Running { addr, sessions, stop, ended }
 }
 
 /// A server that runs until this is dropped.
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
+    /// Gives out its tokens.
+    pub(crate) sessions: Arc<Sessions>,
     stop: CancellationToken,
     ended: JoinHandle<anyhow::Result<()>>,
 }

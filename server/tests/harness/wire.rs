@@ -4,7 +4,12 @@ use std::{error::Error as _, fmt, marker::PhantomData, net::SocketAddr};
 
 use http::uri::PathAndQuery;
 use prost::Message;
-use tonic::{Code, Request, Status, Streaming, client::Grpc, transport::Channel};
+use tonic::{
+    Code, Request, Status, Streaming,
+    client::Grpc,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
 
@@ -17,18 +22,34 @@ pub(crate) enum Wire {
     Native(Channel),
     /// gRPC-Web by hand, over HTTP/1.1: a connection a call.
     Web(SocketAddr),
+    /// Either, with a token.
+    Bearing(Box<Wire>, String),
 }
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Native(_) => "gRPC",
-            Self::Web(_) => "gRPC-Web",
-        })
+        match self {
+            Self::Native(_) => f.write_str("gRPC"),
+            Self::Web(_) => f.write_str("gRPC-Web"),
+            Self::Bearing(wire, _) => write!(f, "{wire:?} with a token"),
+        }
     }
 }
 
 impl Wire {
+    /// The same, showing `token`.
+    pub(crate) fn with(&self, token: String) -> Self {
+        let (wire, _) = self.parts();
+        Self::Bearing(Box::new(wire.clone()), token)
+    }
+
+    fn parts(&self) -> (&Self, Option<MetadataValue<Ascii>>) {
+        match self {
+            Self::Bearing(wire, token) => (wire, Some(format!("Bearer {token}").parse().unwrap())),
+            wire => (wire, None),
+        }
+    }
+
     /// A unary call.
     pub(crate) async fn ask<Q, A>(&self, path: &'static str, question: Q) -> Result<A, Status>
     where
@@ -49,21 +70,27 @@ impl Wire {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        match self {
+        let (wire, token) = self.parts();
+        match wire {
             Self::Native(channel) => {
                 let mut grpc = Grpc::new(channel.clone());
                 soon(path, grpc.ready()).await.map_err(web::broken)?;
                 let codec = ProstCodec::<Q, A>::default();
                 let path = PathAndQuery::from_static(path);
-                let call = grpc.server_streaming(Request::new(question), path, codec);
+                let mut request = Request::new(question);
+                token.map(|token| request.metadata_mut().insert("authorization", token));
+                let call = grpc.server_streaming(request, path, codec);
                 Ok(Messages::Native(soon("headers", call).await?.into_inner()))
             }
             Self::Web(addr) => {
                 let mut http = soon(path, Http::try_h1(*addr)).await.map_err(web::broken)?;
-                let call = web::call(path, &question);
+                let mut call = web::call(path, &question);
+                let bearer = token.map(|token| token.to_str().unwrap().parse().unwrap());
+                bearer.map(|bearer| call.headers_mut().insert("authorization", bearer));
                 let stream = soon(path, web::try_open(&mut http, call)).await.map_err(web::broken)?;
                 Ok(Messages::Web { stream, _http: http, answer: PhantomData })
             }
+            Self::Bearing(..) => unreachable!("one token is enough"),
         }
     }
 }

@@ -89,7 +89,9 @@ async fn cars_keep_to_the_streets_at_speeds_one_believes() {
 fn one_car(server: &Running) -> CancellationToken {
     let shutdown = CancellationToken::new();
     let (url, token) = (format!("http://{}", server.addr), shutdown.clone());
-    let options = sim::SimOptions { cars: 1, first_car: 7, riders_per_minute: 0.0, speed: SPEED, seed: 1 };
+    let credentials = sim::Credentials::None;
+    let options =
+        sim::SimOptions { cars: 1, first_car: 7, riders_per_minute: 0.0, speed: SPEED, seed: 1, credentials };
     tokio::spawn(async move {
         let city = Arc::new(City::embedded());
         sim::run(&sim::Server::new(&url, None).unwrap(), &options, &city, token).await;

@@ -35,6 +35,7 @@ use crate::{
         model::{Actor, OfferEnd, OpenOffer, Ride, RideState},
         testing::{Trouble, Troubled, booking, car, city, crew, noon, place},
     },
+    services::principal::unproven,
 };
 
 /// How many seeds a run tries; `RIDES_SIM_SEEDS=100000` tries more.
@@ -306,7 +307,7 @@ impl Watcher {
             let ride_id = self.ride.to_string();
             let request =
                 v1::WatchRequest { ride_id, epoch: epoch.clone(), after_version: seen.len() as u64 };
-            if let Ok(Ok(stream)) = timeout(PATIENCE, service.watch(Request::new(request))).await
+            if let Ok(Ok(stream)) = timeout(PATIENCE, service.watch(unproven(request))).await
                 && self.read(stream.into_inner(), &mut epoch, &mut seen).await
             {
                 return seen;

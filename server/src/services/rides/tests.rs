@@ -18,6 +18,7 @@ use crate::{
         journal::MemoryJournal,
         testing::{car, city, crew, on_streets},
     },
+    services::principal::unproven,
 };
 
 /// The service on a whole back office, on stopped time.
@@ -72,14 +73,14 @@ fn details(status: &Status) -> (Code, String, String) {
 
 impl Board {
     async fn book(&self, request: v1::BookRequest) -> Result<v1::Ride, Status> {
-        let response = self.service.book(Request::new(request)).await?;
+        let response = self.service.book(unproven(request)).await?;
         Ok(response.into_inner().ride.expect("always there"))
     }
 
     async fn watch(&self, ride_id: &str, epoch: &str, after_version: u64) -> Result<Watched, Status> {
         let (ride_id, epoch) = (ride_id.to_owned(), epoch.to_owned());
         let request = v1::WatchRequest { ride_id, epoch, after_version };
-        Ok(Watched(self.service.watch(Request::new(request)).await?.into_inner()))
+        Ok(Watched(self.service.watch(unproven(request)).await?.into_inner()))
     }
 
     /// The car takes `ride` and drives it to its passengers' end.
@@ -129,11 +130,11 @@ async fn a_quote_is_what_a_booking_costs() {
         dropoff: location(dropoff),
         ..v1::QuoteRequest::default()
     };
-    let quote = board.service.quote(Request::new(request)).await.expect("on the map").into_inner();
+    let quote = board.service.quote(unproven(request)).await.expect("on the map").into_inner();
     assert_eq!(quote.pickup_eta, None, "no car is free");
 
     let link = board.service.fleet.sign_on(crew(1), Some(dropoff)).await.expect("open");
-    let again = board.service.quote(Request::new(request)).await.expect("on the map").into_inner();
+    let again = board.service.quote(unproven(request)).await.expect("on the map").into_inner();
     assert!(again.pickup_eta.is_some());
     drop(link);
 
@@ -180,9 +181,9 @@ async fn a_watcher_follows_a_ride_from_booking_to_the_fare() {
     board.drive(&mut link, 1).await;
 
     let end = v1::EndRequest { ride_id: ride.ride_id.clone(), location: location(dropoff), time: None };
-    let ended = board.service.end(Request::new(end.clone())).await.expect("on trip").into_inner();
+    let ended = board.service.end(unproven(end.clone())).await.expect("on trip").into_inner();
     assert!(ended.distance_m > 0, "the meter ran");
-    let again = board.service.end(Request::new(end)).await.expect("safe to repeat").into_inner();
+    let again = board.service.end(unproven(end)).await.expect("safe to repeat").into_inner();
     assert_eq!(again, ended);
 
     assert_eq!(watched.versions().await, [1, 2, 3, 4, 5, 6]);
@@ -238,24 +239,24 @@ async fn a_street_ride_runs_from_start_to_end_anywhere_on_earth() {
     let board = board().await;
     let at_sea = |lng| Some(v1::Location { lat: 0.0, lng });
     let start = v1::StartRequest { location: at_sea(0.0), ..start_request(7) };
-    let id = board.service.start(Request::new(start.clone())).await.expect("anywhere").into_inner().id;
-    let again =
-        board.service.start(Request::new(start.clone())).await.expect("safe to repeat").into_inner().id;
+    let id = board.service.start(unproven(start.clone())).await.expect("anywhere").into_inner().id;
+    let again = board.service.start(unproven(start.clone())).await.expect("safe to repeat").into_inner().id;
     assert_eq!(again, id);
     let start = v1::StartRequest { driver_id: "eve".into(), ..start };
-    let busy = board.service.start(Request::new(start)).await.expect_err("one ride a car");
+    let busy = board.service.start(unproven(start)).await.expect_err("one ride a car");
     assert_eq!(details(&busy), (Code::FailedPrecondition, "CAR_BUSY".into(), String::new()));
 
     let positions =
         [0.001, 0.002].map(|lng| Ok(v1::TrackRequest { car_id: 7, time: None, location: at_sea(lng) }));
-    let count = track(&board.service.fleet, futures_util::stream::iter(positions)).await;
+    let count =
+        track(&board.service.fleet, &Principal::Unproven, futures_util::stream::iter(positions)).await;
     assert_eq!(count.expect("all good"), 2);
     let end = v1::EndRequest { ride_id: id.clone(), location: None, time: None };
-    let ended = board.service.end(Request::new(end)).await.expect("on trip").into_inner();
+    let ended = board.service.end(unproven(end)).await.expect("on trip").into_inner();
     assert!((220..226).contains(&ended.distance_m), "{}", ended.distance_m);
 
     let cancel = v1::CancelRequest { ride_id: id, ..v1::CancelRequest::default() };
-    let status = board.service.cancel(Request::new(cancel)).await.expect_err("over");
+    let status = board.service.cancel(unproven(cancel)).await.expect_err("over");
     assert_eq!(details(&status), (Code::FailedPrecondition, "WRONG_STATE".into(), String::new()));
 }
 
@@ -265,7 +266,9 @@ async fn a_track_stream_ends_at_its_first_bad_position() {
     let good = v1::TrackRequest { car_id: 7, time: None, location: location(ends().0) };
     let bad = v1::TrackRequest { car_id: 0, ..good };
     let requests = [good, bad, v1::TrackRequest { car_id: 8, ..good }].map(Ok);
-    let status = track(&board.service.fleet, futures_util::stream::iter(requests)).await.expect_err("car 0");
+    let status = track(&board.service.fleet, &Principal::Unproven, futures_util::stream::iter(requests))
+        .await
+        .expect_err("car 0");
     assert_eq!(details(&status), (Code::InvalidArgument, "NOT_POSITIVE".into(), "car_id".into()));
     let car = |n| board.service.fleet.car(car(n));
     assert!(car(7).await.expect("open").is_some(), "what came before counts");
@@ -280,7 +283,7 @@ async fn starts_are_checked_field_by_field() {
         (v1::StartRequest { driver_id: String::new(), ..start_request(1) }, "driver_id"),
         (v1::StartRequest { location: None, ..start_request(1) }, "location"),
     ] {
-        let status = board.service.start(Request::new(request)).await.expect_err(field);
+        let status = board.service.start(unproven(request)).await.expect_err(field);
         assert_eq!((details(&status).0, details(&status).2), (Code::InvalidArgument, field.into()));
     }
 }
@@ -291,14 +294,14 @@ async fn a_cancelled_ride_is_listed_as_such_without_its_route() {
     let ride = board.book(booking_request("k")).await.expect("on the map");
     let cancel = v1::CancelRequest { ride_id: ride.ride_id.clone(), reason: "a tram".into(), by: 0 };
     for _ in 0..2 {
-        let cancelled = board.service.cancel(Request::new(cancel.clone())).await.expect("safe to repeat");
+        let cancelled = board.service.cancel(unproven(cancel.clone())).await.expect("safe to repeat");
         assert_eq!(cancelled.into_inner().ride.map(|ride| ride.cancelled_by()), Some(v1::Actor::Rider));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let list = |page_size, page_token: &str, states| {
         let page_token = page_token.to_owned();
         let request = v1::ListRequest { page_size, page_token, rider_id: "ada".into(), states };
-        board.service.list(Request::new(request))
+        board.service.list(unproven(request))
     };
     let cancelled = v1::RideState::Cancelled.into();
     let page = list(0, "", vec![cancelled]).await.expect("fine").into_inner();

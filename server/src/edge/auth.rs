@@ -1,0 +1,200 @@
+//! Who calls, and whether they may: by the token in `authorization`, and by the table of access.
+
+use std::{sync::Arc, time::SystemTime};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use http::{
+    HeaderMap, StatusCode,
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
+};
+use tonic::{Code, Status};
+
+use super::{Contract, Peer};
+use crate::{
+    access::{Policy, Principal, table::Access},
+    services::status,
+    sessions::{Role, Session, Sessions, Unauthenticated, bearer},
+};
+
+/// Tells who callers are.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// Know a good token.
+    pub sessions: Arc<Sessions>,
+    /// What of those who show none.
+    pub policy: Policy,
+}
+
+/// Who is let through to what.
+pub(super) struct Gate {
+    pub(super) auth: Auth,
+    pub(super) contract: Arc<Contract>,
+}
+
+impl Gate {
+    fn judge(&self, path: &str, headers: &HeaderMap, now: SystemTime) -> Result<Principal, Status> {
+        let Some(method) = self.contract.method(path) else {
+            return match self.auth.policy {
+                Policy::Open => Ok(Principal::Unproven),
+                Policy::Required => Err(Status::unimplemented("this server has no such method")),
+            };
+        };
+        if method.access == Access::Public {
+            return Ok(Principal::Unproven);
+        }
+        match self.auth.session(headers, now) {
+            Ok(session) if method.access.allows(session.role) => Ok(Principal::Proven(session)),
+            Ok(session) => Err(not_for(session.role)),
+            Err(Unauthenticated::Missing) if self.auth.policy == Policy::Open => Ok(Principal::Unproven),
+            Err(why) => Err(why.into()),
+        }
+    }
+}
+
+impl Auth {
+    fn session(&self, headers: &HeaderMap, now: SystemTime) -> Result<Session, Unauthenticated> {
+        self.sessions.verify(bearer(headers)?, now)
+    }
+}
+
+fn not_for(role: Role) -> Status {
+    let text = match role {
+        Role::Rider => "this is not for riders",
+        Role::Driver => "this is not for drivers",
+        Role::Dispatcher => "this is not for dispatchers",
+    };
+    status::with_reason(Code::PermissionDenied, "NOT_FOR_YOUR_ROLE", text)
+}
+
+/// Lets a call through with the [`Principal`] who makes it, or answers UNAUTHENTICATED or PERMISSION_DENIED before
+/// anything of its body is read. The token goes no further.
+pub(super) async fn identify(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    match gate.judge(request.uri().path(), request.headers(), SystemTime::now()) {
+        Ok(principal) => {
+            request.headers_mut().remove(AUTHORIZATION);
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(refused) => refused.into_http(),
+    }
+}
+
+/// Plain HTTP for those who run the server: where tokens are required, that is who is on this machine, or a dispatcher.
+pub(super) async fn operators_only(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let nearby = request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_loopback());
+    if nearby || gate.auth.policy == Policy::Open {
+        return next.run(request).await;
+    }
+    match gate.auth.session(request.headers(), SystemTime::now()) {
+        Ok(Session { role: Role::Dispatcher, .. }) => next.run(request).await,
+        Ok(_) => (StatusCode::FORBIDDEN, "This is for dispatchers.\n").into_response(),
+        Err(why) => {
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], format!("{why}\n")).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, time::Duration};
+
+    use axum::{Router, body::Body, routing::get};
+    use tonic_types::StatusExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::sessions::Keys;
+
+    const BOOK: &str = "/rides.v1.Rides/Book";
+
+    fn gate(policy: Policy) -> Gate {
+        let sessions = Arc::new(Sessions::new(Keys::generate()));
+        let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
+        Gate { auth: Auth { sessions, policy }, contract }
+    }
+
+    fn outcome(judged: Result<Principal, Status>) -> Result<Principal, (Code, Option<String>)> {
+        judged.map_err(|status| {
+            let reason = status.get_details_error_info().map(|info| info.reason);
+            (status.code(), reason)
+        })
+    }
+
+    impl Gate {
+        fn ask(&self, path: &str, token: Option<&str>) -> Result<Principal, (Code, Option<String>)> {
+            let headers = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
+            outcome(self.judge(path, &headers.into_iter().collect(), SystemTime::now()))
+        }
+
+        fn token(&self, role: Role) -> String {
+            let now = SystemTime::now();
+            self.auth.sessions.issue(Session::new(role, "eve", now + Duration::from_secs(60)), now).token
+        }
+    }
+
+    #[test]
+    fn without_a_token_one_is_who_one_claims_to_be_or_nobody() {
+        assert_eq!(gate(Policy::Open).ask(BOOK, None), Ok(Principal::Unproven));
+        let missing = (Code::Unauthenticated, Some("NO_TOKEN".to_owned()));
+        assert_eq!(gate(Policy::Required).ask(BOOK, None), Err(missing));
+    }
+
+    #[test]
+    fn whoever_shows_a_token_is_held_to_it() {
+        for policy in [Policy::Open, Policy::Required] {
+            let gate = gate(policy);
+            assert_eq!(gate.ask(BOOK, Some("x")), Err((Code::Unauthenticated, Some("BAD_TOKEN".to_owned()))));
+            let rider = gate.ask(BOOK, Some(&gate.token(Role::Rider))).unwrap();
+            assert_eq!(rider.session().map(|session| session.subject.as_str()), Some("eve"));
+            let drive = gate.ask("/rides.v1.Fleet/Drive", Some(&gate.token(Role::Rider)));
+            assert_eq!(drive, Err((Code::PermissionDenied, Some("NOT_FOR_YOUR_ROLE".to_owned()))));
+        }
+    }
+
+    #[test]
+    fn what_is_for_everyone_looks_at_no_token() {
+        let gate = gate(Policy::Required);
+        for token in [None, Some("x")] {
+            assert_eq!(gate.ask("/rides.v1.Sessions/SignIn", token), Ok(Principal::Unproven));
+        }
+    }
+
+    #[test]
+    fn what_is_in_no_contract_is_nobodys_where_tokens_are_required() {
+        assert_eq!(gate(Policy::Open).ask("/test/New", None), Ok(Principal::Unproven));
+        assert_eq!(gate(Policy::Required).ask("/test/New", None), Err((Code::Unimplemented, None)));
+    }
+
+    async fn figures(gate: &Arc<Gate>, from: &str, token: Option<String>) -> StatusCode {
+        let guard = axum::middleware::from_fn_with_state(Arc::clone(gate), operators_only);
+        let port = Router::new().route("/metrics", get(|| async {})).layer(guard);
+        let peer = Peer { address: from.parse::<IpAddr>().unwrap(), car: None };
+        let mut request = Request::get("/metrics").extension(peer).body(Body::empty()).unwrap();
+        let bearer = token.map(|token| format!("Bearer {token}").parse().unwrap());
+        bearer.map(|bearer| request.headers_mut().insert(AUTHORIZATION, bearer));
+        port.oneshot(request).await.unwrap().status()
+    }
+
+    /// A9
+    #[tokio::test]
+    async fn figures_are_for_who_is_near_or_runs_the_server() {
+        let far = "192.0.2.7";
+        assert_eq!(figures(&Arc::new(gate(Policy::Open)), far, None).await, StatusCode::OK);
+        let gate = Arc::new(gate(Policy::Required));
+        let (rider, dispatcher) = (gate.token(Role::Rider), gate.token(Role::Dispatcher));
+        for (from, token, expected) in [
+            ("127.0.0.1", None, StatusCode::OK),
+            ("::1", None, StatusCode::OK),
+            (far, None, StatusCode::UNAUTHORIZED),
+            (far, Some("x".to_owned()), StatusCode::UNAUTHORIZED),
+            (far, Some(rider), StatusCode::FORBIDDEN),
+            (far, Some(dispatcher), StatusCode::OK),
+        ] {
+            assert_eq!(figures(&gate, from, token).await, expected, "{from}");
+        }
+    }
+}

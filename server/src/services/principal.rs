@@ -1,0 +1,18 @@
+//! Who makes a call.
+
+use tonic::{Request, Status};
+
+use crate::access::Principal;
+
+/// The one that the edge has found out. INTERNAL without: nobody gets past it by a path on which it was left out.
+pub(super) fn principal<T>(request: &Request<T>) -> Result<Principal, Status> {
+    let known = request.extensions().get::<Principal>();
+    known.cloned().ok_or_else(|| Status::internal("the server does not know who calls"))
+}
+
+#[cfg(test)]
+pub(super) fn unproven<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Principal::Unproven);
+    request
+}

@@ -1,0 +1,131 @@
+//! The key that tokens are signed with, in a file: tokens outlive the server.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, ensure};
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
+};
+use tempfile::{Builder, PersistError};
+
+use super::{Keys, token::new_key};
+
+impl Keys {
+    /// Those kept in `data_dir`; made there first where there are none. Blocks.
+    pub fn open(data_dir: &Path) -> anyhow::Result<Self> {
+        let path = path(data_dir);
+        if !path.exists() {
+            create(&path).with_context(|| format!("cannot keep a key in {}", path.display()))?;
+        }
+        load(&path)
+    }
+
+    /// Those that a server keeps in `data_dir`. Fails if there are none. Blocks.
+    pub fn load(data_dir: &Path) -> anyhow::Result<Self> {
+        load(&path(data_dir))
+    }
+}
+
+fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("tokens.pem")
+}
+
+fn load(path: &Path) -> anyhow::Result<Keys> {
+    let name = path.display();
+    let pem = fs::read_to_string(path)
+        .with_context(|| format!("cannot read {name}, which a server makes when it first starts"))?;
+    ensure!(is_secret(path)?, "{name} is a secret that others can read: chmod 600 it, or delete it");
+    let key = SigningKey::from_pkcs8_pem(&pem)
+        .map_err(|why| anyhow::anyhow!("{name} is no Ed25519 key in PKCS #8: {why}"))?;
+    Ok(Keys::new(&key))
+}
+
+/// There is a whole key at `path`, or none: whoever comes second takes the first one's.
+fn create(path: &Path) -> anyhow::Result<()> {
+    let dir = path.parent().context("it has no directory")?;
+    let pem = new_key().to_pkcs8_pem(LineEnding::LF)?;
+    let mut file = Builder::new().prefix(".tokens").tempfile_in(dir)?;
+    file.write_all(pem.as_bytes())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(PersistError { error, .. }) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(fs::File::open(dir)?.sync_all()?),
+    }
+}
+
+#[cfg(unix)]
+fn is_secret(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs::metadata(path)?.permissions().mode() & 0o077 == 0)
+}
+
+/// Elsewhere the directory's owner sees to that.
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "it can fail where there are permissions to look at")]
+fn is_secret(_path: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::SystemTime};
+
+    use super::*;
+    use crate::sessions::Sessions;
+
+    fn says(why: anyhow::Result<Keys>) -> String {
+        format!("{:#}", why.err().expect("it should fail"))
+    }
+
+    #[test]
+    fn tokens_outlive_the_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = || Sessions::new(Keys::open(dir.path()).unwrap());
+        let now = SystemTime::now();
+        let issued = sessions().open("Aino", now);
+        assert_eq!(sessions().verify(&issued.token, now), Ok(issued.session));
+    }
+
+    #[test]
+    fn whoever_comes_at_the_same_time_has_the_same_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let at_once: Vec<_> = (0..8)
+            .map(|_| {
+                let dir = dir.path().to_owned();
+                thread::spawn(move || Sessions::new(Keys::open(&dir).unwrap()))
+            })
+            .collect();
+        let sessions: Vec<_> = at_once.into_iter().map(|opening| opening.join().unwrap()).collect();
+        let now = SystemTime::now();
+        let token = sessions[0].open("Aino", now).token;
+        assert!(sessions.iter().all(|sessions| sessions.verify(&token, now).is_ok()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_key_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        Keys::open(dir.path()).unwrap();
+        let path = path(dir.path());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(says(Keys::open(dir.path())).contains("chmod 600"));
+    }
+
+    #[test]
+    fn what_is_no_key_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(says(Keys::load(dir.path())).contains("when it first starts"));
+        Keys::open(dir.path()).unwrap();
+        fs::write(path(dir.path()), "no key").unwrap();
+        assert!(says(Keys::open(dir.path())).contains("is no Ed25519 key"));
+        assert_eq!(fs::read_to_string(path(dir.path())).unwrap(), "no key");
+    }
+}

@@ -1,0 +1,131 @@
+//! Tokens from the command line, and what of them and of people is in the log: nothing.
+
+use std::{
+    fs::{self, File},
+    process::Output,
+};
+
+use rides_proto::v1::{self, SignInResponse};
+use tokio::process::{Child, Command};
+use tonic::{Code, transport::Endpoint};
+
+use super::program;
+use crate::{
+    fleet::viewer::{Viewer, helsinki},
+    harness::{
+        process::{address, process},
+        rider::{Rider, booking},
+        soon,
+        wire::Wire,
+    },
+};
+
+fn requiring_tokens(data_dir: &str) -> Command {
+    program(&["--listen=127.0.0.1:0", "--auth=required", data_dir])
+}
+
+async fn serving(mut program: Command) -> (Child, Wire) {
+    let mut child = program.spawn().unwrap();
+    let addr = address(&mut child).await;
+    let channel = Endpoint::from_shared(format!("http://{addr}")).unwrap().connect().await.unwrap();
+    (child, Wire::Native(channel))
+}
+
+async fn token(args: &[&str]) -> Output {
+    soon("a token", process(&[&["token"], args].concat()).output()).await.unwrap()
+}
+
+fn printed(output: Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_is_printed_beside_a_running_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    let no_key = token(&["--role=dispatcher", "--subject=eve", &data_dir]).await;
+    assert_eq!(no_key.status.code(), Some(1));
+    let why = String::from_utf8(no_key.stderr).unwrap();
+    assert!(why.contains("which a server makes when it first starts") && why.lines().count() == 1, "{why}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "none is made");
+
+    let (_server, wire) = serving(requiring_tokens(&data_dir)).await;
+    let eve = printed(token(&["--role=dispatcher", "--subject=eve", &data_dir]).await);
+    let ada = printed(token(&["--role=rider", "--subject=ada", "--expires=1m", &data_dir]).await);
+    let aino = printed(token(&["--role=driver", "--car=7", "--subject=aino", &data_dir]).await);
+    let ride = Rider(wire.with(ada)).books("key").await;
+    assert_eq!(Rider(wire.with(eve)).get(&ride.ride_id).await.unwrap().rider_id, "ada");
+    assert_eq!(Rider(wire.with(aino)).get(&ride.ride_id).await.unwrap_err().code(), Code::NotFound);
+
+    for nonsense in
+        [&["--role=rider", "--subject=ada", "--car=7", &data_dir][..], &["--role=rider", "--subject=ada"]]
+    {
+        assert_eq!(token(nonsense).await.status.code(), Some(1), "{nonsense:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_from_elsewhere_shows_the_token_in_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    let mut server = requiring_tokens(&data_dir).spawn().unwrap();
+    let addr = address(&mut server).await;
+    let eve = printed(token(&["--role=dispatcher", "--subject=eve", &data_dir]).await);
+    let file = dir.path().join("token");
+    fs::write(&file, format!("{eve}\n")).unwrap();
+
+    let (url, file) = (format!("--connect=http://{addr}"), format!("--token-file={}", file.display()));
+    let _fleet = process(&["sim", &url, &file, "--cars=2"]).spawn().unwrap();
+    let viewer = Wire::Web(addr).with(eve);
+    let there = async {
+        while Viewer::of(&viewer, helsinki()).await.cars.len() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    soon("two cars", there).await;
+}
+
+/// A10, at a level at which nothing of ours or of the libraries' is held back that anyone would run with.
+#[tokio::test]
+async fn the_log_keeps_secrets() {
+    const PHONE: &str = "+358401234567";
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    // A file, for a pipe that nobody reads would stop the server once it is full.
+    let log = dir.path().join("log");
+    let mut program = requiring_tokens(&data_dir);
+    program.arg("--log=debug").stderr(File::create(&log).unwrap());
+    let (mut server, wire) = serving(program).await;
+    let signed_in: SignInResponse = wire.ask("/rides.v1.Sessions/SignIn", ()).await.unwrap();
+    let (token, pickup) = (signed_in.token, booking("key").pickup.unwrap());
+
+    let rider = Rider(wire.with(token.clone()));
+    let wish = |key: &str| v1::BookRequest {
+        rider_id: String::new(),
+        passenger_ids: vec![PHONE.to_owned()],
+        ..booking(key)
+    };
+    let ride = rider.book(wish("key")).await.unwrap();
+    rider.book(v1::BookRequest { rider_id: PHONE.to_owned(), ..wish("another") }).await.unwrap_err();
+    rider.book(v1::BookRequest { dropoff: Some(pickup), ..wish("nowhere") }).await.unwrap_err();
+    rider.cancel(&ride.ride_id).await.unwrap();
+    rider.get(&token).await.unwrap_err();
+    let forged = format!("{token}x");
+    Rider(wire.with(forged.clone())).get(&ride.ride_id).await.unwrap_err();
+    let driver = printed(token_of_driver(&data_dir).await);
+    Rider(wire.with(driver.clone())).list(v1::ListRequest::default()).await.unwrap_err();
+    drop((rider, wire));
+
+    server.kill().await.unwrap();
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("calls need a token"), "{log}");
+    let [lat, lng] = [pickup.lat, pickup.lng].map(|degrees| format!("{degrees:.4}"));
+    for secret in [token.as_str(), &forged, &driver, PHONE, &lat, &lng, &ride.pickup_name] {
+        assert!(!secret.is_empty() && !log.contains(secret), "{secret:?} is in\n{log}");
+    }
+}
+
+async fn token_of_driver(data_dir: &str) -> Output {
+    token(&["--role=driver", "--car=7", "--subject=aino", data_dir]).await
+}
