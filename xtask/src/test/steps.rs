@@ -37,8 +37,9 @@ pub(crate) enum Step {
 /// Without xtask: Windows cannot replace a program that runs.
 const HOST: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
-/// Libraries that may not come in: what they bring has to be installed on the machine first.
-const UNWANTED: [&str; 4] = ["openssl", "native-tls", "protoc", "protobuf-src"];
+/// Libraries that may not come in: what they bring has to be installed on the machine first. (`openssl-probe` brings
+/// nothing: it knows where systems keep their certificates.)
+const UNWANTED: [&str; 5] = ["openssl-sys", "openssl-src", "native-tls", "protoc", "protobuf-src"];
 
 impl Step {
     /// Its name on the command line.
