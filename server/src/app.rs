@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use axum::Router;
 use futures_util::{FutureExt as _, future::select_all};
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
 use tokio::{
@@ -27,7 +26,7 @@ use crate::{
     config::{Config, MadeBy, TlsConfig},
     data_dir::DataDir,
     dispatch,
-    edge::{self, Auth, Contract, Health, Limits},
+    edge::{self, Auth, Contract, Health, Limits, Port},
     fanout::{Fanout, FanoutOptions},
     fleet::{Fleet, FleetOptions},
     rides::{
@@ -59,7 +58,7 @@ const NEWS: usize = 256;
 pub struct App {
     listener: TcpListener,
     addr: SocketAddr,
-    port: Router,
+    port: Port,
     limits: Limits,
     tls: Option<Tls>,
     auth: Auth,
@@ -137,7 +136,7 @@ impl App {
             .add_service(reflection().build_v1alpha()?)
             .into_axum_router();
 
-        let port = edge::router(
+        let port = Port::new(
             services,
             edge::Options {
                 page,

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -18,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Limits,
+    Limits, Port,
     connection::{Connection, Service},
     peer,
     tally::{Held, Tally},
@@ -33,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// holds nothing up.
 pub async fn serve(
     listener: TcpListener,
-    port: Router,
+    port: Port,
     limits: Limits,
     tls: Option<Tls>,
     shutdown: CancellationToken,

@@ -2,17 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, MonotonicClock},
 };
-use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
@@ -39,7 +32,7 @@ pub(super) struct Admission {
 }
 
 /// A call that was let in: what it holds, it gives back at its end.
-struct Admitted {
+pub(super) struct Admitted {
     _open: Option<Held<Caller>>,
     _viewer: Option<OwnedSemaphorePermit>,
 }
@@ -57,7 +50,8 @@ impl Admission {
         }
     }
 
-    fn admit(&self, peer: Option<&Peer>, path: &str) -> Result<Admitted, Status> {
+    /// Lets a call in, or says RESOURCE_EXHAUSTED and when to come again.
+    pub(super) fn admit(&self, peer: Option<&Peer>, path: &str) -> Result<Admitted, Status> {
         let caller = peer.filter(|peer| !self.limits.is_exempt(peer.address)).map(Peer::caller);
         if let Some(caller) = caller {
             self.keep_pace(caller)?;
@@ -89,21 +83,6 @@ impl Admission {
 
 fn full_house() -> Status {
     status::busy("TOO_MANY_VIEWERS", "the server has as many viewers as it can serve", RETRY_AFTER)
-}
-
-/// Lets a call in, or answers RESOURCE_EXHAUSTED and when to come again, before anything of its body is read.
-pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
-    let admitted = match admission.admit(request.extensions().get(), request.uri().path()) {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused.into_http(),
-    };
-    let response = next.run(request).await;
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _until_the_body_is_dropped = &admitted;
-            frame
-        }))
-    })
 }
 
 #[cfg(test)]

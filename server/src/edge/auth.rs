@@ -7,10 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use http::{
-    HeaderMap, StatusCode,
-    header::{AUTHORIZATION, WWW_AUTHENTICATE},
-};
+use http::{HeaderMap, StatusCode, header::WWW_AUTHENTICATE};
 use tonic::{Code, Status};
 
 use super::{Contract, Peer};
@@ -36,7 +33,13 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn judge(&self, path: &str, headers: &HeaderMap, now: SystemTime) -> Result<Principal, Status> {
+    /// Who calls `path`. Fails with UNAUTHENTICATED, PERMISSION_DENIED, or UNIMPLEMENTED for what nobody may call.
+    pub(super) fn judge(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        now: SystemTime,
+    ) -> Result<Principal, Status> {
         let Some(method) = self.contract.method(path) else {
             return match self.auth.policy {
                 Policy::Open => Ok(Principal::Unproven),
@@ -70,19 +73,6 @@ fn not_for(role: Role) -> Status {
     status::with_reason(Code::PermissionDenied, "NOT_FOR_YOUR_ROLE", text)
 }
 
-/// Lets a call through with the [`Principal`] who makes it, or answers UNAUTHENTICATED or PERMISSION_DENIED before
-/// anything of its body is read. The token goes no further.
-pub(super) async fn identify(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    match gate.judge(request.uri().path(), request.headers(), SystemTime::now()) {
-        Ok(principal) => {
-            request.headers_mut().remove(AUTHORIZATION);
-            request.extensions_mut().insert(principal);
-            next.run(request).await
-        }
-        Err(refused) => refused.into_http(),
-    }
-}
-
 /// Plain HTTP for those who run the server: where tokens are required, that is who is on this machine, or a dispatcher.
 pub(super) async fn operators_only(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let nearby = request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_loopback());
@@ -103,6 +93,7 @@ mod tests {
     use std::{net::IpAddr, time::Duration};
 
     use axum::{Router, body::Body, routing::get};
+    use http::header::AUTHORIZATION;
     use tonic_types::StatusExt as _;
     use tower::ServiceExt as _;
 

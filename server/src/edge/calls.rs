@@ -1,130 +1,207 @@
-//! Every call comes to an end: by itself, at its deadline, or when the server goes.
+//! The life of a call, from its headers to the last byte of its answer.
+//!
+//! It is one function and one body. A layer for each rule would box a future and two bodies each, and on a unary call
+//! that costs more than all the rules.
 
 use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::Pin,
     sync::Arc,
-    time::{Duration, SystemTime},
+    task::{Context, Poll, ready},
+    time::SystemTime,
 };
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
-use tokio::time::{Instant, sleep, sleep_until};
+use axum::Router;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, Response, header::AUTHORIZATION};
+use http_body::Frame;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tower::{Service, ServiceExt as _};
 
-use super::{Contract, contract::Kind, deadline, ending::Ending, status};
-use crate::{access::Principal, sessions::Unauthenticated};
+use super::{
+    Contract, Limits,
+    admission::{Admission, Admitted},
+    auth::Gate,
+    deadline,
+    end::End,
+    ending::Ending,
+    messages::{self, Terms},
+    metrics, status,
+};
 
 /// Of health calls: whoever asks while the server goes is to hear that it does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// Between two looks at the clock on the wall, which may be put right, or go on while the machine sleeps.
-const GLANCE: Duration = Duration::from_secs(30);
-
-/// What ends calls, besides themselves and their deadlines.
-#[derive(Clone)]
-pub(super) struct Bounds {
-    pub(super) shutdown: CancellationToken,
-    pub(super) contract: Arc<Contract>,
-}
-
-/// Ends the call at the deadline the client gave or at the ceiling of its kind, handler or stream; and its stream once
-/// `shutdown` comes, after which a call is refused, or when the caller's session is over.
-///
-/// A handler that has not answered by then may still do so; but not one that waits for a client's upload, which may
-/// have no end.
-pub(super) async fn bound(State(bounds): State<Bounds>, mut request: Request, next: Next) -> Response {
-    let Bounds { shutdown, contract } = bounds;
-    let now = Instant::now();
-    let asked = match deadline::take(request.headers_mut(), now) {
-        Ok(Some(at)) if at <= now => return deadline::exceeded().into_http(),
-        Ok(deadline) => deadline,
-        Err(malformed) => return malformed.into_http(),
-    };
-    let path = request.uri().path();
-    let kind = contract.method(path).map(|method| method.kind);
-    let ceiling = kind.map(|kind| now + kind.ceiling());
-    let deadline = asked.into_iter().chain(ceiling).min();
-    let expires_at = request.extensions().get().and_then(Principal::expires_at);
-    if shutdown.is_cancelled() && !path.starts_with(HEALTH) {
-        return status::going().into_http();
-    }
-
-    let answer = next.run(request);
-    let ended = async {
-        match kind {
-            Some(Kind::Upload) => end(deadline, expires_at, shutdown.clone()).await,
-            _ => past(deadline).await,
-        }
-    };
-    let response = tokio::select! {
-        biased;
-        response = answer => response,
-        status = ended => return status.into_http(),
-    };
-    response.map(|body| Body::new(Ending::new(body, end(deadline, expires_at, shutdown))))
-}
-
-async fn end(
-    deadline: Option<Instant>,
-    expires_at: Option<SystemTime>,
+/// What calls are held to.
+pub(super) struct Rules {
+    contract: Arc<Contract>,
+    /// How much of whom.
+    admission: Admission,
+    /// Who calls, and whether they may.
+    gate: Arc<Gate>,
+    /// What clients send.
+    terms: Terms,
+    figures: metrics::Calls,
+    /// Cancelled when the server goes: streams end then, and new calls are refused.
     shutdown: CancellationToken,
-) -> Status {
-    tokio::select! {
-        status = past(deadline) => status,
-        status = expired(expires_at) => status,
-        () = shutdown.cancelled() => status::going(),
+}
+
+/// The gRPC services, behind the rules. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Calls {
+    rules: Arc<Rules>,
+    services: Router,
+}
+
+impl Calls {
+    pub(super) fn new(rules: Rules, services: Router) -> Self {
+        Self { rules: Arc::new(rules), services }
     }
 }
 
-/// Once the deadline is over, which it may never be.
-async fn past(deadline: Option<Instant>) -> Status {
-    match deadline {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
+impl Service<Request<tonic::body::Body>> for Calls {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-    deadline::exceeded()
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let Self { rules, services } = self.clone();
+        Box::pin(async move {
+            let mut call = rules.figures.open(request.uri().path());
+            // A panic itself is on stderr already, where it belongs.
+            let answer = AssertUnwindSafe(rules.answer(request, services)).catch_unwind().await;
+            let response = match answer.unwrap_or_else(|_panic| Err(failed())) {
+                Ok(response) => response.map(Some),
+                Err(status) => status.into_http::<()>().map(|()| None),
+            };
+            call.observe(response.headers());
+            Ok(response.map(|inner| Answer { inner, call }))
+        })
+    }
 }
 
-/// Once the session is over, if there is one.
-async fn expired(at: Option<SystemTime>) -> Status {
-    let Some(at) = at else { return std::future::pending().await };
-    while let Ok(left) = at.duration_since(SystemTime::now())
-        && !left.is_zero()
-    {
-        sleep(left.min(GLANCE)).await;
+impl Rules {
+    pub(super) fn new(gate: Arc<Gate>, limits: &Limits, shutdown: CancellationToken) -> Self {
+        let contract = Arc::clone(&gate.contract);
+        Self {
+            admission: Admission::new(limits),
+            terms: Terms { patience: limits.body_timeout, per_second: limits.messages_per_second },
+            figures: metrics::Calls::of(&contract),
+            contract,
+            gate,
+            shutdown,
+        }
     }
-    Unauthenticated::Expired.into()
+
+    /// Lets a call through to its service, or says why not: what costs less to find out comes first.
+    ///
+    /// The call ends at the deadline its client gave or at the ceiling of its kind, handler or stream; and its stream
+    /// once the server goes, or when the caller's session is over. A handler that has not answered by then may still
+    /// do so; but not one that waits for a client's upload, which may have no end.
+    async fn answer(
+        &self,
+        mut request: Request<tonic::body::Body>,
+        services: Router,
+    ) -> Result<Response<(Ending, Admitted)>, Status> {
+        let path = request.uri().path();
+        let method = self.contract.method(path);
+        let is_health = path.starts_with(HEALTH);
+        let admitted = self.admission.admit(request.extensions().get(), path)?;
+        let principal = self.gate.judge(path, request.headers(), SystemTime::now())?;
+        let asked = deadline::take(request.headers_mut(), Instant::now())?;
+        if self.shutdown.is_cancelled() && !is_health {
+            return Err(status::going());
+        }
+
+        let end = End::of(method, asked, principal.expires_at(), self.shutdown.clone());
+        request.headers_mut().remove(AUTHORIZATION);
+        request.extensions_mut().insert(principal);
+        let answer = async {
+            let request = messages::take(request, method, &self.terms).await?;
+            let Ok(response) = services.oneshot(request).await;
+            Ok::<_, Status>(response)
+        };
+        let response = tokio::select! {
+            biased;
+            response = answer => response?,
+            status = end.of_handler() => return Err(status),
+        };
+        Ok(response.map(|body| (Ending::new(body, async move { end.of_stream().await }), admitted)))
+    }
+}
+
+fn failed() -> Status {
+    Status::internal("the server failed while handling this call")
+}
+
+/// The body of an answer: it holds what the call holds, until it is dropped.
+pub(super) struct Answer {
+    /// `None`: all there is to say is in the headers.
+    inner: Option<(Ending, Admitted)>,
+    call: metrics::Call,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some((body, _)) = &mut self.inner else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.call.observe(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Duration};
+    use std::time::Duration;
 
-    use axum::{Router, middleware, response::IntoResponse as _, routing::post};
-    use bytes::Bytes;
+    use axum::{body::Body, response::IntoResponse as _, routing::post};
     use futures_util::stream;
     use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
 
     use super::*;
+    use crate::{
+        access::Policy,
+        edge::{Auth, Kind},
+        sessions::{Keys, Sessions},
+    };
 
     const GET: &str = "/rides.v1.Rides/Get";
     const WATCH: &str = "/rides.v1.Rides/Watch";
+    /// An empty message.
+    const MESSAGE: &[u8] = &[0; 5];
 
     /// Handlers that never come to an end, before their headers or after.
-    fn endless() -> Router {
-        let contract = Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap();
-        let bounds = Bounds { shutdown: CancellationToken::new(), contract: Arc::new(contract) };
+    fn endless() -> Calls {
+        let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
+        let sessions = Arc::new(Sessions::new(Keys::generate()));
+        let gate = Gate { auth: Auth { sessions, policy: Policy::Open }, contract };
         let quiet =
             || async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response() };
-        Router::new()
-            .route(GET, post(std::future::pending::<Response>))
-            .route(WATCH, post(quiet))
-            .layer(middleware::from_fn_with_state(bounds, bound))
+        let services =
+            Router::new().route(GET, post(std::future::pending::<Response<Body>>)).route(WATCH, post(quiet));
+        Calls::new(Rules::new(Arc::new(gate), &Limits::default(), CancellationToken::new()), services)
     }
 
     /// W28
@@ -137,7 +214,9 @@ mod tests {
                     request = request.header("grpc-timeout", asked);
                 }
                 let begun = Instant::now();
-                let response = endless().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+                let message = http_body_util::Full::from(MESSAGE);
+                let request = request.body(tonic::body::Body::new(message)).unwrap();
+                let response = endless().oneshot(request).await.unwrap();
                 let (parts, body) = response.into_parts();
                 let trailers = body.collect().await.unwrap().trailers().cloned();
                 assert_eq!(trailers.unwrap_or(parts.headers)["grpc-status"], "4", "{path} {asked:?}");

@@ -13,10 +13,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-};
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
@@ -31,9 +28,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
+use tonic::{Status, body::Body};
 use tower::ServiceExt as _;
 
-use super::{Limits, metrics, patience::Patience, peer::Peer};
+use super::{Limits, Port, metrics, patience::Patience, peer::Peer};
 use crate::tls::Tls;
 
 /// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
@@ -51,7 +49,7 @@ const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 
 /// What every connection is given.
 pub(super) struct Service {
-    pub(super) port: Router,
+    pub(super) port: Port,
     pub(super) limits: Limits,
     pub(super) tls: Option<Tls>,
     pub(super) shutdown: CancellationToken,
@@ -94,7 +92,7 @@ impl Service {
         let (port, held) = (self.port.clone(), calls.clone());
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            held.hold(port.clone().oneshot(request))
+            held.hold(port.0.clone().oneshot(request))
         });
 
         let builder = http(&self.limits);
@@ -184,12 +182,12 @@ struct Counted {
 
 impl http_body::Body for Counted {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

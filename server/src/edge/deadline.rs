@@ -10,13 +10,17 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Takes the header out, so that nobody further in acts on it too, and says when the call must be over.
 ///
-/// `None`: never. Fails with INVALID_ARGUMENT if the header is there and malformed.
+/// `None`: never. Fails with INVALID_ARGUMENT if the header is there and malformed, and with DEADLINE_EXCEEDED if it
+/// leaves no time at all.
 pub(super) fn take(headers: &mut HeaderMap, now: Instant) -> Result<Option<Instant>, Status> {
     let Some(value) = headers.remove(GRPC_TIMEOUT) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse).ok_or_else(|| {
         Status::invalid_argument("grpc-timeout must be 1 to 8 digits and one of H M S m u n")
     })?;
-    Ok(now.checked_add(timeout))
+    match timeout.is_zero() {
+        true => Err(exceeded()),
+        false => Ok(now.checked_add(timeout)),
+    }
 }
 
 /// What the caller is told when time is up.

@@ -12,8 +12,11 @@ use http_body::Frame;
 use tonic::Status;
 
 /// What may still go out once the end has come, if it is there already: a message and the trailers after it.
-/// So a unary answer that is made is not lost, and a stream that always has more ends too.
+/// So a unary answer that is made is not lost.
 const LAST_FRAMES: u8 = 2;
+/// Frames that are there already, between two looks at whether the end has come: an answer that is made costs no look
+/// at all, and a stream that always has more ends too.
+const BURST: u8 = 8;
 
 type End = Pin<Box<dyn Future<Output = Status> + Send>>;
 
@@ -23,14 +26,14 @@ type End = Pin<Box<dyn Future<Output = Status> + Send>>;
 pub(super) struct Ending(State);
 
 enum State {
-    Open { body: Body, end: End },
+    Open { body: Body, end: End, burst: u8 },
     Last { body: Body, status: Status, left: u8 },
     Done,
 }
 
 impl Ending {
     pub(super) fn new(body: Body, end: impl Future<Output = Status> + Send + 'static) -> Self {
-        Self(State::Open { body, end: Box::pin(end) })
+        Self(State::Open { body, end: Box::pin(end), burst: 0 })
     }
 }
 
@@ -43,9 +46,15 @@ impl http_body::Body for Ending {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         match &mut self.0 {
-            State::Open { body, end } => {
+            State::Open { body, end, burst } => {
+                let rests = *burst == BURST;
+                if !rests && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+                    *burst += 1;
+                    return Poll::Ready(frame);
+                }
+                *burst = 0;
                 let Poll::Ready(status) = end.as_mut().poll(cx) else {
-                    return Pin::new(body).poll_frame(cx);
+                    return if rests { self.poll_frame(cx) } else { Poll::Pending };
                 };
                 let body = std::mem::take(body);
                 self.0 = State::Last { body, status, left: LAST_FRAMES };
@@ -149,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_always_has_more_ends_too() {
         let body = Body::new(StreamBody::new(stream::repeat_with(message)));
-        let expected = (usize::from(LAST_FRAMES), Code::Unavailable as i32);
+        let expected = (usize::from(BURST + LAST_FRAMES), Code::Unavailable as i32);
         assert_eq!(outcome(Ending::new(body, now())).await, expected);
     }
 }

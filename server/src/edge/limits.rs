@@ -30,7 +30,7 @@ pub struct Limits {
     pub calls_per_second: NonZeroU32,
 
     /// Messages a second in one stream of a client's, and as many at once.
-    #[arg(id = "max_messages_per_second", long = "max-messages-per-second", env = "RIDES_MAX_MESSAGES_PER_SECOND", default_value = "5000", value_name = "N", value_parser = rate)]
+    #[arg(id = "max_messages_per_second", long = "max-messages-per-second", env = "RIDES_MAX_MESSAGES_PER_SECOND", default_value = "100000", value_name = "N", value_parser = rate)]
     pub messages_per_second: NonZeroU32,
 
     /// Viewers of the fleet at a time, in all.
@@ -94,7 +94,7 @@ impl Default for Limits {
             streams: 256,
             calls_per_address: 1_000,
             calls_per_second: NonZeroU32::MIN.saturating_add(99),
-            messages_per_second: NonZeroU32::MIN.saturating_add(4_999),
+            messages_per_second: NonZeroU32::MIN.saturating_add(99_999),
             viewers: 10_000,
             exempt: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
             message: 64 * 1024,

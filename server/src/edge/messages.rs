@@ -4,62 +4,59 @@
 use std::{
     num::NonZeroU32,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::{BoxError, body::Body};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, MonotonicClock},
+};
+use http::Request;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tokio::time::{Sleep, sleep, timeout};
 use tonic::Status;
 
-use super::{Contract, contract::Method, frames::Frames, metadata, status};
-
-/// When an upload that was too fast may begin again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+use super::{contract::Method, frames::Frames, metadata};
 
 /// On what terms requests are taken.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Terms {
-    pub(super) contract: Arc<Contract>,
     /// How long a request, or the first message of an upload, may take to arrive.
     pub(super) patience: Duration,
     /// Messages a second of one upload, and at once.
     pub(super) per_second: NonZeroU32,
 }
 
-/// Passes requests on that keep to the contract. The one message of a call is complete when its handler begins; an
-/// upload is checked as it goes.
-pub(super) async fn check(State(terms): State<Terms>, request: Request, next: Next) -> Response {
-    if let Err(refused) = metadata::check(request.headers()) {
-        return refused.into_http();
-    }
-    let Some(method) = terms.contract.method(request.uri().path()) else { return next.run(request).await };
+/// The request, if it keeps to the contract of its `method`. The one message of a call is complete then; an upload is
+/// checked as it goes.
+pub(super) async fn take<B>(
+    request: Request<B>,
+    method: Option<Method>,
+    terms: &Terms,
+) -> Result<Request<Body>, Status>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
+{
+    metadata::check(request.headers())?;
     let (parts, body) = request.into_parts();
-    let body = if method.kind.takes_one_message() {
-        match timeout(terms.patience, one(body, method.largest)).await {
-            Ok(Ok(message)) => Body::from(message),
-            Ok(Err(refused)) => return refused.into_http(),
-            Err(_elapsed) => return late().into_http(),
+    let body = match method {
+        None => Body::new(body),
+        Some(method) if method.kind.takes_one_message() => {
+            let message = timeout(terms.patience, one(body, method.largest)).await;
+            Body::from(message.unwrap_or_else(|_elapsed| Err(late()))?)
         }
-    } else {
-        Body::new(Upload::new(body, method, &terms))
+        Some(method) => Body::new(Upload::new(Body::new(body), method, *terms)),
     };
-    next.run(Request::from_parts(parts, body)).await
+    Ok(Request::from_parts(parts, body))
 }
 
 /// The frame of the one message that a request is.
-async fn one(mut body: Body, largest: usize) -> Result<Bytes, Status> {
+async fn one(mut body: impl http_body::Body<Data = Bytes> + Unpin, largest: usize) -> Result<Bytes, Status> {
     let mut frames = Frames::new(largest);
     let mut message = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -87,22 +84,28 @@ fn late() -> Status {
 }
 
 /// A stream of messages from the client. Its errors are [`Status`], which reach the handler as they are.
+///
+/// One that is too fast is not read on until it is slow enough: gRPC's flow control passes that on to its sender.
 struct Upload {
     body: Body,
     frames: Frames,
     rate: DefaultDirectRateLimiter,
-    per_second: NonZeroU32,
-    /// Until the first message has begun.
+    /// Messages that were passed on and are not accounted for yet.
+    owed: u64,
+    /// Until the next message may come.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Until the first message must have begun.
     first: Option<Pin<Box<Sleep>>>,
 }
 
 impl Upload {
-    fn new(body: Body, method: Method, terms: &Terms) -> Self {
+    fn new(body: Body, method: Method, terms: Terms) -> Self {
         Self {
             body,
             frames: Frames::new(method.largest),
             rate: RateLimiter::direct(Quota::per_second(terms.per_second)),
-            per_second: terms.per_second,
+            owed: 0,
+            pause: None,
             first: Some(Box::pin(sleep(terms.patience))),
         }
     }
@@ -110,15 +113,29 @@ impl Upload {
     fn take(&mut self, data: &[u8]) -> Result<(), Status> {
         let before = self.frames.begun();
         self.frames.take(data)?;
-        let begun = self.frames.begun() - before;
-        if begun > 0 {
+        self.owed += self.frames.begun() - before;
+        if self.owed > 0 {
             self.first = None;
         }
-        if (0..begun).any(|_| self.rate.check().is_err()) {
-            let text = format!("an upload has at most {} messages a second", self.per_second);
-            return Err(status::busy("UPLOAD_TOO_FAST", text, RETRY_AFTER));
-        }
         Ok(())
+    }
+
+    /// Ready once what was passed on is within the rate.
+    fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.owed > 0 {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match self.rate.check() {
+                Ok(()) => self.owed -= 1,
+                Err(early) => {
+                    let wait = early.wait_time_from(MonotonicClock.now());
+                    self.pause = Some(Box::pin(sleep(wait)));
+                }
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -130,6 +147,7 @@ impl http_body::Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        ready!(self.poll_pace(cx));
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_pending() && self.first.as_mut().is_some_and(|first| first.poll_unpin(cx).is_ready()) {
             self.first = None;

@@ -1,17 +1,13 @@
 //! Figures of calls and connections. They stand inside the gRPC-Web layer: outside of it, every call looks
 //! like HTTP 200.
 
-use std::sync::Arc;
-
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
 };
+
 use http::HeaderMap;
-use http_body_util::BodyExt as _;
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use tonic::{Code, Status};
 
 use super::Contract;
@@ -20,6 +16,9 @@ const RPCS: &str = "rides_rpcs_total";
 const OPEN_RPCS: &str = "rides_open_rpcs";
 const OPEN_CONNECTIONS: &str = "rides_open_connections";
 
+/// Status codes, from OK to UNAUTHENTICATED.
+const CODES: usize = 17;
+
 /// Says what the figures mean.
 pub(super) fn describe() {
     describe_counter!(RPCS, "Calls that ended, by method and final status.");
@@ -27,34 +26,59 @@ pub(super) fn describe() {
     describe_gauge!(OPEN_CONNECTIONS, "Connections to the port.");
 }
 
-/// Counts a call from its first byte to the last of its answer.
-pub(super) async fn count(State(contract): State<Arc<Contract>>, request: Request, next: Next) -> Response {
-    let mut call = Call::open(&contract, request.uri().path());
-    let response = next.run(request).await;
-    call.observe(response.headers());
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            frame.trailers_ref().into_iter().for_each(|trailers| call.observe(trailers));
-            frame
-        }))
-    })
+/// The figures of all methods.
+pub(super) struct Calls {
+    methods: HashMap<String, Arc<Figures>>,
+    /// Paths that are no method's share a name, so that nobody can fill the memory with them.
+    unknown: Arc<Figures>,
+}
+
+/// Of one method. They are looked up once, and not for each call.
+struct Figures {
+    method: String,
+    open: Gauge,
+    /// By status, once it was seen.
+    ended: [OnceLock<Counter>; CODES],
+}
+
+impl Calls {
+    pub(super) fn of(contract: &Contract) -> Self {
+        let named = |path: &str| (path.to_owned(), Arc::new(Figures::of(path.trim_start_matches('/'))));
+        Self { methods: contract.paths().map(named).collect(), unknown: Arc::new(Figures::of("unknown")) }
+    }
+
+    /// Counts the call to `path` that begins now.
+    pub(super) fn open(&self, path: &str) -> Call {
+        let figures = self.methods.get(path).unwrap_or(&self.unknown).clone();
+        figures.open.increment(1.0);
+        Call { figures, code: Code::Cancelled }
+    }
+}
+
+impl Figures {
+    fn of(method: &str) -> Self {
+        let open = gauge!(OPEN_RPCS, "method" => method.to_owned());
+        Self { method: method.to_owned(), open, ended: Default::default() }
+    }
+
+    fn end(&self, code: Code) {
+        self.open.decrement(1.0);
+        let count = || counter!(RPCS, "method" => self.method.clone(), "code" => format!("{code:?}"));
+        if let Some(counter) = self.ended.get(code as usize) {
+            counter.get_or_init(count).increment(1);
+        }
+    }
 }
 
 /// A call in progress. It counts as CANCELLED unless a status was seen before it was dropped.
-struct Call {
-    method: String,
+pub(super) struct Call {
+    figures: Arc<Figures>,
     code: Code,
 }
 
 impl Call {
-    /// Paths that are no method's share a name, so that nobody can fill the memory with them.
-    fn open(contract: &Contract, path: &str) -> Self {
-        let method = if contract.method(path).is_some() { path.trim_start_matches('/') } else { "unknown" };
-        gauge!(OPEN_RPCS, "method" => method.to_owned()).increment(1.0);
-        Self { method: method.to_owned(), code: Code::Cancelled }
-    }
-
-    fn observe(&mut self, headers: &HeaderMap) {
+    /// Takes the status from headers or trailers that have one.
+    pub(super) fn observe(&mut self, headers: &HeaderMap) {
         if let Some(status) = Status::from_header_map(headers) {
             self.code = status.code();
         }
@@ -63,9 +87,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let method = std::mem::take(&mut self.method);
-        gauge!(OPEN_RPCS, "method" => method.clone()).decrement(1.0);
-        counter!(RPCS, "method" => method, "code" => format!("{:?}", self.code)).increment(1);
+        self.figures.end(self.code);
     }
 }
 

@@ -5,8 +5,9 @@
 //! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
 //! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, `metrics`, panics, `admission` (how much of whom), `auth` (who calls, and whether
-//!    they may), `calls` (deadlines, drain, the end of a session), `messages` (what the client sends), the service.
+//! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), and asks in turn `admission` (how
+//!    much of whom), `auth` (who calls, and whether they may), `deadline` and `end` (how long), `messages` (what the
+//!    client sends), and the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
 //! reaches the client in the framing the client speaks.
@@ -20,6 +21,7 @@ mod content_type;
 mod contract;
 mod csp;
 mod deadline;
+mod end;
 mod ending;
 mod frames;
 mod health;
@@ -36,16 +38,12 @@ mod status;
 mod tally;
 mod text;
 
-use std::{any::Any, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use axum::{Router, body::Body, middleware, response::Response};
+use axum::{Router, middleware};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
-use tonic_web::GrpcWebLayer;
-use tower_http::catch_panic::CatchPanicLayer;
 
-use self::admission::Admission;
 pub use self::{
     accept::serve,
     auth::Auth,
@@ -53,6 +51,11 @@ pub use self::{
     health::Health,
     limits::Limits,
     peer::Peer,
+};
+use self::{
+    calls::{Calls, Rules},
+    origins::Guarded,
+    route::Route,
 };
 
 /// What the port needs to know besides the services.
@@ -77,38 +80,22 @@ pub struct Options {
     pub shutdown: CancellationToken,
 }
 
-/// Everything on the port, around the gRPC `services`.
-///
-/// Fails if an allowed origin is not one.
-pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
-    let bounds = calls::Bounds { shutdown: options.shutdown, contract: Arc::clone(&options.contract) };
-    let terms = messages::Terms {
-        contract: Arc::clone(&options.contract),
-        patience: options.limits.body_timeout,
-        per_second: options.limits.messages_per_second,
-    };
-    let gate = Arc::new(auth::Gate { auth: options.auth, contract: Arc::clone(&options.contract) });
-    let admission = Arc::new(Admission::new(&options.limits));
-    let calls = services
-        .layer(middleware::from_fn_with_state(terms, messages::check))
-        .layer(middleware::from_fn_with_state(bounds, calls::bound))
-        .layer(middleware::from_fn_with_state(Arc::clone(&gate), auth::identify))
-        .layer(middleware::from_fn_with_state(admission, admission::admit))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(options.contract, metrics::count))
-        .layer(GrpcWebLayer::new());
+/// All that is on the port, ready to be served. Cheap to clone.
+#[derive(Clone)]
+pub struct Port(Guarded<Route>);
 
-    let figures =
-        health::figures(options.figures).layer(middleware::from_fn_with_state(gate, auth::operators_only));
-    let port = health::router(options.health)
-        .merge(figures)
-        .merge(pages::router(options.page, options.strict_transport))
-        .layer(middleware::from_fn_with_state(calls, route::divert));
-
-    origins::guard(port, &options.allow_origins)
-}
-
-/// The panic itself is on stderr already, where it belongs.
-fn panicked(_panic: Box<dyn Any + Send>) -> Response {
-    Status::internal("the server failed while handling this call").into_http::<Body>()
+impl Port {
+    /// The gRPC `services`, and everything around them.
+    ///
+    /// Fails if an allowed origin is not one.
+    pub fn new(services: Router, options: Options) -> anyhow::Result<Self> {
+        let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
+        let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
+        let figures = health::figures(options.figures)
+            .layer(middleware::from_fn_with_state(gate, auth::operators_only));
+        let elsewhere = health::router(options.health)
+            .merge(figures)
+            .merge(pages::router(options.page, options.strict_transport));
+        origins::guard(Route::new(Calls::new(rules, services), elsewhere), &options.allow_origins).map(Self)
+    }
 }

@@ -3,21 +3,27 @@
 //! The content type decides, on both HTTP versions: tonic by itself would run a `text/plain` POST over
 //! HTTP/2, which any page on the web can send without asking first.
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{Request, State},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
+use std::{
+    convert::Infallible,
+    future::ready,
+    pin::Pin,
+    task::{Context, Poll},
 };
+
+use axum::{Router, response::IntoResponse as _};
+use bytes::Bytes;
 use http::{
-    HeaderValue, Method, StatusCode, Version,
+    HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
-use tonic::Status;
-use tower::ServiceExt as _;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tonic::{Status, body::Body};
+use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tower::{Layer as _, Service};
 
 use super::{
+    calls::Calls,
     content_type::{CallType, Framing},
     text,
 };
@@ -33,33 +39,58 @@ enum Destination {
     Elsewhere,
 }
 
-/// Sends calls to `calls`, answers those that are malformed, and lets the rest pass.
-pub(super) async fn divert(State(calls): State<Router>, request: Request, next: Next) -> Response {
-    match destination(&request) {
-        Destination::Call(framing) => match calls.oneshot(normalised(request, framing)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
-        Destination::UnknownCodec(framing) => {
-            let status = Status::unimplemented("messages must be protobuf: +proto, or no suffix");
-            let mut response = status.into_http::<Body>();
-            response.headers_mut().insert(CONTENT_TYPE, framing.content_type());
-            response
-        }
-        Destination::NeedsHttp2 => {
-            unsupported("application/grpc needs HTTP/2: over HTTP/1.1, call with application/grpc-web+proto")
-        }
-        Destination::NotACall => {
-            unsupported("a call's content type is application/grpc or application/grpc-web+proto")
-        }
-        Destination::WrongMethod => {
-            (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], "Calls are made with POST.\n").into_response()
-        }
-        Destination::Elsewhere => next.run(request).await,
+/// Sends calls to the services, answers those that are malformed, and lets the rest pass. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Route {
+    calls: GrpcWebService<Calls>,
+    elsewhere: Router,
+}
+
+impl Route {
+    pub(super) fn new(calls: Calls, elsewhere: Router) -> Self {
+        Self { calls: GrpcWebLayer::new().layer(calls), elsewhere }
     }
 }
 
-fn destination(request: &Request) -> Destination {
+impl Service<Request<Incoming>> for Route {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let refused = match destination(&request) {
+            Destination::Call(framing) => return Box::pin(self.calls.call(normalised(request, framing))),
+            Destination::Elsewhere => {
+                let page = self.elsewhere.call(request);
+                return Box::pin(async { Ok(page.await?.map(Body::new)) });
+            }
+            Destination::UnknownCodec(framing) => {
+                let status = Status::unimplemented("messages must be protobuf: +proto, or no suffix");
+                let mut response = status.into_http::<Body>();
+                response.headers_mut().insert(CONTENT_TYPE, framing.content_type());
+                response
+            }
+            Destination::NeedsHttp2 => unsupported(
+                "application/grpc needs HTTP/2: over HTTP/1.1, call with application/grpc-web+proto",
+            ),
+            Destination::NotACall => {
+                unsupported("a call's content type is application/grpc or application/grpc-web+proto")
+            }
+            Destination::WrongMethod => {
+                (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], "Calls are made with POST.\n")
+                    .into_response()
+                    .map(Body::new)
+            }
+        };
+        Box::pin(ready(Ok(refused)))
+    }
+}
+
+fn destination<B>(request: &Request<B>) -> Destination {
     let call = request.headers().get(CONTENT_TYPE).and_then(CallType::parse);
     if call.is_none() && !is_call_path(request.uri().path()) {
         return Destination::Elsewhere;
@@ -91,16 +122,16 @@ fn is_identifier(text: &str) -> bool {
 }
 
 /// 415, which browsers and proxies understand, and in its headers a status, which gRPC clients do.
-fn unsupported(why: &'static str) -> Response {
+fn unsupported(why: &'static str) -> Response<Body> {
     let mut response = Status::invalid_argument(why).into_http::<Body>();
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.map(|_empty| Body::from(format!("{why}\n")))
+    response.map(|_empty| Body::new(Full::<Bytes>::from(format!("{why}\n"))))
 }
 
 /// The request as the gRPC-Web layer knows it: that one compares content types to the letter, and its base64 has
 /// padding at the very end only.
-fn normalised(mut request: Request, framing: Framing) -> Request {
+fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B, text::Decoded<B>>> {
     let headers = request.headers_mut();
     if let Some(CallType::Proto(Framing::WebText)) = headers.get(ACCEPT).and_then(CallType::parse) {
         headers.insert(ACCEPT, Framing::WebText.content_type());
@@ -108,11 +139,11 @@ fn normalised(mut request: Request, framing: Framing) -> Request {
     match framing {
         Framing::Native | Framing::Web => {
             headers.insert(CONTENT_TYPE, framing.content_type());
-            request
+            request.map(Either::Left)
         }
         Framing::WebText => {
             headers.insert(CONTENT_TYPE, Framing::Web.content_type());
-            request.map(|body| Body::new(text::Decoded::new(body)))
+            request.map(|body| Either::Right(text::Decoded::new(body)))
         }
     }
 }

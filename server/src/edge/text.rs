@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::body::Body;
+use axum::BoxError;
 use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_STANDARD_NO_PAD};
 use bytes::Bytes;
 use http_body::Frame;
@@ -58,19 +58,22 @@ fn runs(mut groups: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A request body in base64, decoded.
-pub(super) struct Decoded {
-    body: Body,
+pub(super) struct Decoded<B> {
+    body: B,
     groups: Groups,
     ended: bool,
 }
 
-impl Decoded {
-    pub(super) fn new(body: Body) -> Self {
+impl<B> Decoded<B> {
+    pub(super) fn new(body: B) -> Self {
         Self { body, groups: Groups::default(), ended: false }
     }
 }
 
-impl http_body::Body for Decoded {
+impl<B> http_body::Body for Decoded<B>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -86,7 +89,7 @@ impl http_body::Body for Decoded {
                 Ok(text) => self.groups.take(&text),
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             },
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Err(error)) => return Poll::Ready(Some(Err(axum::Error::new(error)))),
             None => {
                 self.ended = true;
                 self.groups.end()

@@ -11,6 +11,7 @@ mod board;
 mod cell;
 mod detail;
 mod frame;
+mod latest;
 mod message;
 mod sight;
 mod task;

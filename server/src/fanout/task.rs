@@ -7,17 +7,14 @@ use rides_proto::{
     geo::Bounds,
     tiles::{Cell, CellBox},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use uuid::Uuid;
 
 use super::{
     allowance::Allowance,
     attendance::Attendance,
     board::Board,
+    latest::{Latest, Publisher, latest},
     sight::Sight,
     viewer::{MAX_CELLS, TooWide, Viewer},
 };
@@ -70,7 +67,7 @@ pub struct Request<'a> {
 /// The handle of the fan-out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fanout {
-    boards: watch::Receiver<Arc<Board>>,
+    boards: Latest,
     attendance: Arc<Attendance>,
     pub(super) epoch: Arc<str>,
     options: FanoutOptions,
@@ -84,9 +81,10 @@ impl Fanout {
             "Viewers of the fleet that were let go, for they took nothing for too long."
         );
         let epoch = Uuid::new_v4().simple().to_string();
-        let (publish, boards) = watch::channel(Arc::new(Board::new(&epoch, options.tick)));
+        let first = Arc::new(Board::new(&epoch, options.tick));
+        let (publisher, boards) = latest(first.clone());
         let attendance = Arc::new(Attendance::new(options.viewer_timeout));
-        let task = tokio::spawn(run(ticks, publish, attendance.clone(), options.tick));
+        let task = tokio::spawn(run(ticks, first, publisher, attendance.clone(), options.tick));
         (Self { boards, attendance, epoch: epoch.into(), options }, task)
     }
 
@@ -101,18 +99,18 @@ impl Fanout {
         let cursors = if *epoch == *self.epoch { cursors } else { HashMap::new() };
         let allowance = Allowance::new(self.options.viewer_bytes_per_second);
         let sight = Sight::new(view, self.options.viewer_cars, moves, cursors, allowance);
-        let seat = self.attendance.take_seat(self.boards.borrow().uptime);
+        let seat = self.attendance.take_seat(self.boards.uptime());
         Ok(Viewer::new(self.boards.clone(), seat, sight))
     }
 }
 
 async fn run(
     mut ticks: mpsc::Receiver<FleetTick>,
-    publish: watch::Sender<Arc<Board>>,
+    mut board: Arc<Board>,
+    publisher: Publisher,
     attendance: Arc<Attendance>,
     tick_interval: Duration,
 ) {
-    let mut board = publish.borrow().clone();
     let mut ticked_at = Instant::now();
     let mut round_at = ROUND;
     while let Some(tick) = ticks.recv().await {
@@ -120,7 +118,7 @@ async fn run(
         let uptime = board.uptime + (now - ticked_at).min(tick_interval * LONGEST_STEP);
         ticked_at = now;
         board = Arc::new(board.after(tick, uptime));
-        publish.send_replace(board.clone());
+        publisher.publish(board.clone());
         if uptime >= round_at {
             round_at = uptime + ROUND;
             counter!(LET_GO).increment(attendance.go_round(uptime) as u64);

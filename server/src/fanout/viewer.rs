@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 
-use super::{attendance::Seat, board::Board, sight::Sight};
+use super::{attendance::Seat, latest::Latest, sight::Sight};
 
 /// The most cells one viewport may touch.
 pub const MAX_CELLS: u64 = 4096;
@@ -32,13 +31,13 @@ pub enum Ended {
 /// The stream of messages of one viewport. Takes what is newest when it is asked, and keeps nothing in between.
 #[derive(Debug)]
 pub struct Viewer {
-    boards: watch::Receiver<Arc<Board>>,
+    boards: Latest,
     seat: Arc<Seat>,
     sight: Sight,
 }
 
 impl Viewer {
-    pub(super) fn new(boards: watch::Receiver<Arc<Board>>, seat: Arc<Seat>, sight: Sight) -> Self {
+    pub(super) fn new(boards: Latest, seat: Arc<Seat>, sight: Sight) -> Self {
         Self { boards, seat, sight }
     }
 
@@ -47,8 +46,7 @@ impl Viewer {
     /// same bytes. May be dropped and called again without losing anything.
     pub async fn next(&mut self) -> Result<Bytes, Ended> {
         loop {
-            self.boards.changed().await.map_err(|_| Ended::Closed)?;
-            let board = Arc::clone(&self.boards.borrow_and_update());
+            let board = self.boards.next().await.ok_or(Ended::Closed)?;
             if !self.seat.is_kept(board.uptime) {
                 return Err(Ended::TooSlow);
             }

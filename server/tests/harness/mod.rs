@@ -29,7 +29,7 @@ use rides_server::{
     app::App,
     config::{Cli, Config, TlsConfig},
     data_dir::DataDir,
-    edge::{self, Auth, Contract, Health, Limits},
+    edge::{self, Auth, Contract, Health, Limits, Port},
     sessions::{Keys, Sessions},
     telemetry,
     tls::Files,
@@ -230,7 +230,7 @@ async fn port(
         shutdown: going,
     };
     let services = services.route_service("/grpc.health.v1.Health/{method}", health_service);
-    let port = edge::router(services, options).unwrap();
+    let port = Port::new(services, options).unwrap();
     let serving = edge::serve(listener, port, limits, None, stop.clone());
     let ended = tokio::spawn(async move {
         serving.await;

@@ -1,0 +1,79 @@
+//! What ends a call besides itself: its deadline, the end of the caller's session, and that the server goes.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::{
+    contract::{Kind, Method},
+    deadline, status,
+};
+use crate::sessions::Unauthenticated;
+
+/// Between two looks at the clock on the wall, which may be put right, or go on while the machine sleeps.
+const GLANCE: Duration = Duration::from_secs(30);
+
+/// When a call is over, and why.
+pub(super) struct End {
+    is_upload: bool,
+    deadline: Option<Instant>,
+    expires_at: Option<SystemTime>,
+    shutdown: CancellationToken,
+}
+
+impl End {
+    /// Of a call that begins now: at the deadline that was `asked` for, or at the ceiling of its kind.
+    pub(super) fn of(
+        method: Option<Method>,
+        asked: Option<Instant>,
+        expires_at: Option<SystemTime>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let ceiling = method.map(|method| Instant::now() + method.kind.ceiling());
+        Self {
+            is_upload: method.is_some_and(|method| method.kind == Kind::Upload),
+            deadline: asked.into_iter().chain(ceiling).min(),
+            expires_at,
+            shutdown,
+        }
+    }
+
+    /// Once a handler that has not answered yet is to be dropped.
+    pub(super) async fn of_handler(&self) -> Status {
+        match self.is_upload {
+            true => self.of_stream().await,
+            false => self.past().await,
+        }
+    }
+
+    /// Once a stream of messages is to be cut.
+    pub(super) async fn of_stream(&self) -> Status {
+        tokio::select! {
+            status = self.past() => status,
+            status = self.expired() => status,
+            () = self.shutdown.cancelled() => status::going(),
+        }
+    }
+
+    /// Once the deadline is over, which it may never be.
+    async fn past(&self) -> Status {
+        match self.deadline {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+        deadline::exceeded()
+    }
+
+    /// Once the session is over, if there is one.
+    async fn expired(&self) -> Status {
+        let Some(at) = self.expires_at else { return std::future::pending().await };
+        while let Ok(left) = at.duration_since(SystemTime::now())
+            && !left.is_zero()
+        {
+            sleep(left.min(GLANCE)).await;
+        }
+        Unauthenticated::Expired.into()
+    }
+}
