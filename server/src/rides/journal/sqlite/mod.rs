@@ -62,6 +62,10 @@ impl Default for SqliteOptions {
     }
 }
 
+/// What the connection that writes keeps of the file in memory, in KiB, negative as SQLite has it. The ends of all tables
+/// and indexes have room in it, so that adding to them reads nothing.
+const WRITER_CACHE: i64 = -16 * 1024;
+
 /// A journal in a file. No other process can open it meanwhile.
 pub struct SqliteJournal {
     epoch: String,
@@ -85,6 +89,7 @@ impl SqliteJournal {
         }
         let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::prepare(&mut db)?;
+        db.pragma_update(None, "cache_size", WRITER_CACHE)?;
         let epoch = schema::epoch(&mut db, &file.path)?;
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
