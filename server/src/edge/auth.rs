@@ -36,7 +36,13 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn judge(&self, path: &str, headers: &HeaderMap, now: SystemTime) -> Result<Principal, Status> {
+    fn judge(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        peer: Option<&Peer>,
+        now: SystemTime,
+    ) -> Result<Principal, Status> {
         let Some(method) = self.contract.method(path) else {
             return match self.auth.policy {
                 Policy::Open => Ok(Principal::Unproven),
@@ -46,11 +52,16 @@ impl Gate {
         if method.access == Access::Public {
             return Ok(Principal::Unproven);
         }
-        match self.auth.session(headers, now) {
-            Ok(session) if method.access.allows(session.role) => Ok(Principal::Proven(session)),
-            Ok(session) => Err(not_for(session.role)),
-            Err(Unauthenticated::Missing) if self.auth.policy == Policy::Open => Ok(Principal::Unproven),
-            Err(why) => Err(why.into()),
+        let certified = peer.and_then(|peer| peer.car);
+        let session = match self.auth.session(headers, now) {
+            Ok(session) => Some(session),
+            Err(Unauthenticated::Missing) if self.auth.policy == Policy::Open || certified.is_some() => None,
+            Err(why) => return Err(why.into()),
+        };
+        let principal = Principal::of(session, certified)?;
+        match principal.role() {
+            Some(role) if !method.access.allows(role) => Err(not_for(role)),
+            _ => Ok(principal),
         }
     }
 }
@@ -73,9 +84,13 @@ fn not_for(role: Role) -> Status {
 /// Lets a call through with the [`Principal`] who makes it, or answers UNAUTHENTICATED or PERMISSION_DENIED before
 /// anything of its body is read. The token goes no further.
 pub(super) async fn identify(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    match gate.judge(request.uri().path(), request.headers(), SystemTime::now()) {
+    let peer = request.extensions().get();
+    match gate.judge(request.uri().path(), request.headers(), peer, SystemTime::now()) {
         Ok(principal) => {
             request.headers_mut().remove(AUTHORIZATION);
+            if let Some(session) = principal.session() {
+                request.extensions_mut().insert(gate.auth.sessions.lease(session));
+            }
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
@@ -127,7 +142,7 @@ mod tests {
     impl Gate {
         fn ask(&self, path: &str, token: Option<&str>) -> Result<Principal, (Code, Option<String>)> {
             let headers = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
-            outcome(self.judge(path, &headers.into_iter().collect(), SystemTime::now()))
+            outcome(self.judge(path, &headers.into_iter().collect(), None, SystemTime::now()))
         }
 
         fn token(&self, role: Role) -> String {

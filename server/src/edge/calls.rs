@@ -1,9 +1,6 @@
 //! Every call comes to an end: by itself, at its deadline, or when the server goes.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -11,18 +8,15 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{Contract, contract::Kind, deadline, ending::Ending, status};
-use crate::{access::Principal, sessions::Unauthenticated};
+use crate::sessions::Lease;
 
 /// Of health calls: whoever asks while the server goes is to hear that it does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
-
-/// Between two looks at the clock on the wall, which may be put right, or go on while the machine sleeps.
-const GLANCE: Duration = Duration::from_secs(30);
 
 /// What ends calls, besides themselves and their deadlines.
 #[derive(Clone)]
@@ -48,7 +42,7 @@ pub(super) async fn bound(State(bounds): State<Bounds>, mut request: Request, ne
     let kind = contract.method(path).map(|method| method.kind);
     let ceiling = kind.map(|kind| now + kind.ceiling());
     let deadline = asked.into_iter().chain(ceiling).min();
-    let expires_at = request.extensions().get().and_then(Principal::expires_at);
+    let lease = request.extensions().get::<Lease>().cloned();
     if shutdown.is_cancelled() && !path.starts_with(HEALTH) {
         return status::going().into_http();
     }
@@ -56,7 +50,7 @@ pub(super) async fn bound(State(bounds): State<Bounds>, mut request: Request, ne
     let answer = next.run(request);
     let ended = async {
         match kind {
-            Some(Kind::Upload) => end(deadline, expires_at, shutdown.clone()).await,
+            Some(Kind::Upload) => end(deadline, lease.clone(), shutdown.clone()).await,
             _ => past(deadline).await,
         }
     };
@@ -65,17 +59,13 @@ pub(super) async fn bound(State(bounds): State<Bounds>, mut request: Request, ne
         response = answer => response,
         status = ended => return status.into_http(),
     };
-    response.map(|body| Body::new(Ending::new(body, end(deadline, expires_at, shutdown))))
+    response.map(|body| Body::new(Ending::new(body, end(deadline, lease, shutdown))))
 }
 
-async fn end(
-    deadline: Option<Instant>,
-    expires_at: Option<SystemTime>,
-    shutdown: CancellationToken,
-) -> Status {
+async fn end(deadline: Option<Instant>, lease: Option<Lease>, shutdown: CancellationToken) -> Status {
     tokio::select! {
         status = past(deadline) => status,
-        status = expired(expires_at) => status,
+        status = over(lease) => status,
         () = shutdown.cancelled() => status::going(),
     }
 }
@@ -90,14 +80,11 @@ async fn past(deadline: Option<Instant>) -> Status {
 }
 
 /// Once the session is over, if there is one.
-async fn expired(at: Option<SystemTime>) -> Status {
-    let Some(at) = at else { return std::future::pending().await };
-    while let Ok(left) = at.duration_since(SystemTime::now())
-        && !left.is_zero()
-    {
-        sleep(left.min(GLANCE)).await;
+async fn over(lease: Option<Lease>) -> Status {
+    match lease {
+        Some(lease) => lease.over().await.into(),
+        None => std::future::pending().await,
     }
-    Unauthenticated::Expired.into()
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
 //! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, `metrics`, panics, `admission` (how much of whom), `auth` (who calls, and whether
-//!    they may), `calls` (deadlines, drain, the end of a session), `messages` (what the client sends), the service.
+//! 4. for calls: gRPC-Web framing, `metrics`, panics, `auth` (who calls, and whether they may), `admission` (how much
+//!    of whom), `calls` (deadlines, drain, the end of a session), `messages` (what the client sends), the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
 //! reaches the client in the framing the client speaks.
@@ -92,8 +92,8 @@ pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
     let calls = services
         .layer(middleware::from_fn_with_state(terms, messages::check))
         .layer(middleware::from_fn_with_state(bounds, calls::bound))
-        .layer(middleware::from_fn_with_state(Arc::clone(&gate), auth::identify))
         .layer(middleware::from_fn_with_state(admission, admission::admit))
+        .layer(middleware::from_fn_with_state(Arc::clone(&gate), auth::identify))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(options.contract, metrics::count))
         .layer(GrpcWebLayer::new());
