@@ -59,7 +59,7 @@ pub(super) async fn check(State(terms): State<Terms>, request: Request, next: Ne
 }
 
 /// The frame of the one message that a request is.
-async fn one(mut body: Body, largest: usize) -> Result<Bytes, Status> {
+pub(super) async fn one(mut body: Body, largest: usize) -> Result<Bytes, Status> {
     let mut frames = Frames::new(largest);
     let mut message = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -87,7 +87,7 @@ fn late() -> Status {
 }
 
 /// A stream of messages from the client. Its errors are [`Status`], which reach the handler as they are.
-struct Upload {
+pub(super) struct Upload {
     body: Body,
     frames: Frames,
     rate: DefaultDirectRateLimiter,
@@ -97,7 +97,7 @@ struct Upload {
 }
 
 impl Upload {
-    fn new(body: Body, method: Method, terms: &Terms) -> Self {
+    pub(super) fn new(body: Body, method: Method, terms: &Terms) -> Self {
         Self {
             body,
             frames: Frames::new(method.largest),

@@ -22,6 +22,8 @@ mod csp;
 mod deadline;
 mod ending;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod health;
 mod limits;
 mod messages;

@@ -3,6 +3,8 @@
 
 mod bearer;
 mod crypto;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod key_file;
 mod provider;
 mod revoked;
