@@ -53,7 +53,7 @@ pub enum Command {
     Journal(JournalConfig),
     /// Print a token for a driver, a dispatcher or a rider, or revoke what was given out. A server may run meanwhile.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-    Token(TokenArgs),
+    Token(TokenConfig),
 }
 
 /// How to serve. Immutable once parsed.
@@ -286,18 +286,6 @@ pub struct SimConfig {
     pub sim: SimOptions,
 }
 
-/// What to do about tokens.
-#[derive(Args, Clone, PartialEq, Eq, Debug)]
-pub struct TokenArgs {
-    /// What to do instead of printing one.
-    #[command(subcommand)]
-    pub action: Option<TokenAction>,
-
-    /// Whom to print one for.
-    #[command(flatten)]
-    pub token: Option<TokenConfig>,
-}
-
 /// What can be done about tokens besides printing one.
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
 pub enum TokenAction {
@@ -321,22 +309,22 @@ pub struct RevokeConfig {
     /// All that this rider, driver or dispatcher has had until now.
     #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME")]
     pub subject: Option<String>,
-
-    /// The server's data directory [default: the platform's data folder, like ~/.local/share/rides].
-    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<DataDir>,
 }
 
-/// Whom a token is for.
+/// Whom a token is for. Who it is for is there, unless something else is to be done.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub struct TokenConfig {
+    /// What to do instead of printing one.
+    #[command(subcommand)]
+    pub action: Option<TokenAction>,
+
     /// What they may be.
-    #[arg(long, env = "RIDES_ROLE", value_name = "ROLE")]
-    pub role: Role,
+    #[arg(long, env = "RIDES_ROLE", value_name = "ROLE", required = true)]
+    pub role: Option<Role>,
 
     /// Their id: the rider id of a rider's rides, the driver id of a driver. At most 64 characters.
-    #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = subject)]
-    pub subject: String,
+    #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = subject, required = true)]
+    pub subject: Option<String>,
 
     /// The car that a driver drives.
     #[arg(long, env = "RIDES_CAR", value_name = "ID", value_parser = car, required_if_eq("role", "driver"))]
@@ -348,7 +336,7 @@ pub struct TokenConfig {
     pub expires: Option<Duration>,
 
     /// The server's data directory [default: the platform's data folder, like ~/.local/share/rides].
-    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<DataDir>,
 }
 
@@ -552,12 +540,12 @@ mod tests {
     #[test]
     fn a_token_is_for_somebody() {
         let token = |args: &[&str]| match parse(&[&["token"], args].concat()) {
-            Ok(Cli { command: Some(Command::Token(args)), .. }) => args.token,
+            Ok(Cli { command: Some(Command::Token(token)), .. }) => Some(token),
             Ok(other) => panic!("{other:?}"),
             Err(_) => None,
         };
         let driver = token(&["--role=driver", "--car=7", "--subject=aino"]).unwrap();
-        assert_eq!((driver.role, driver.car, driver.expires), (Role::Driver, CarId::new(7), None));
+        assert_eq!((driver.role, driver.car, driver.expires), (Some(Role::Driver), CarId::new(7), None));
         let long = token(&["--role=dispatcher", "--subject=eve", "--expires=366d"]).unwrap();
         assert_eq!(long.expires, Some(LONGEST_LIFE));
         for bad in [

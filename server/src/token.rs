@@ -9,23 +9,23 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 
 use crate::{
-    config::{RevokeConfig, TokenAction, TokenArgs, TokenConfig},
+    config::{RevokeConfig, TokenAction, TokenConfig},
     data_dir::DataDir,
     sessions::{Keys, Revocations, Role, SESSION_LIFE, Session, Sessions, Whose},
 };
 
 /// Does what it is told. Blocks.
-pub fn run(args: TokenArgs) -> anyhow::Result<()> {
-    match args {
-        TokenArgs { action: Some(TokenAction::Revoke(config)), .. } => revoke(config),
-        TokenArgs { token: Some(config), .. } => print(config),
-        TokenArgs { .. } => bail!("for whom is the token to be?"),
+pub fn run(config: TokenConfig) -> anyhow::Result<()> {
+    match config.action {
+        Some(TokenAction::Revoke(whose)) => revoke(whose, config.data_dir),
+        None => print(config),
     }
 }
 
 /// Prints it on a line of its own.
 fn print(config: TokenConfig) -> anyhow::Result<()> {
-    let TokenConfig { role, subject, car, expires, data_dir } = config;
+    let TokenConfig { role, subject, car, expires, data_dir, .. } = config;
+    let (role, subject) = role.zip(subject).context("for whom is the token to be?")?;
     ensure!(role == Role::Driver || car.is_none(), "only a driver has a car");
     let keys = Keys::load(&directory(data_dir)?)?;
     let now = SystemTime::now();
@@ -34,8 +34,8 @@ fn print(config: TokenConfig) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{}", issued.token).context("cannot write to stdout")
 }
 
-fn revoke(config: RevokeConfig) -> anyhow::Result<()> {
-    let RevokeConfig { session, subject, data_dir } = config;
+fn revoke(config: RevokeConfig, data_dir: Option<DataDir>) -> anyhow::Result<()> {
+    let RevokeConfig { session, subject } = config;
     let whose = session.map(Whose::Session).or(subject.map(Whose::Subject));
     let dir = directory(data_dir)?;
     // Another directory's tokens would go on, and nobody would know.

@@ -1,6 +1,12 @@
 //! Where a provider's keys are, and getting them: never more of them, and never for longer, than is good.
 
-use std::{fmt, io, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::join;
@@ -93,7 +99,7 @@ impl Source {
     }
 }
 
-async fn of_file(path: &PathBuf) -> Result<Bytes, Unreachable> {
+async fn of_file(path: &Path) -> Result<Bytes, Unreachable> {
     let mut bytes = Vec::new();
     File::open(path).await?.take(LARGEST as u64 + 1).read_to_end(&mut bytes).await?;
     if bytes.len() > LARGEST { Err(Unreachable::TooLarge) } else { Ok(bytes.into()) }

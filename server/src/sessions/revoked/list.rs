@@ -35,9 +35,9 @@ impl List {
     }
 
     /// Whether that is news.
-    pub(super) fn add(&mut self, revoked: Revoked) -> bool {
+    pub(super) fn add(&mut self, revoked: &Revoked) -> bool {
         let before = self.0.insert(revoked.whose.clone(), revoked.clone());
-        before.as_ref() != Some(&revoked)
+        before.as_ref() != Some(revoked)
     }
 
     pub(super) fn forget_before(&mut self, now: SystemTime) {
@@ -74,7 +74,7 @@ mod tests {
         let (lost, kept) = (issued("ada", 10), issued("ada", 10));
         let mut list = List::default();
         let revoked = Revoked { whose: Whose::Session(lost.id.clone()), at: at(20), until: at(1_000) };
-        assert!(list.add(revoked.clone()) && !list.add(revoked));
+        assert!(list.add(&revoked) && !list.add(&revoked));
         assert!(list.covers(&lost) && !list.covers(&kept));
         let renewed = Session { issued_at: at(30), ..lost };
         assert!(list.covers(&renewed), "what it was renewed to is the same session");
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_subjects_sessions_are_over_and_the_next_is_not() {
         let mut list = List::default();
-        list.add(Revoked { whose: Whose::Subject("ada".into()), at: at(20), until: at(1_000) });
+        list.add(&Revoked { whose: Whose::Subject("ada".into()), at: at(20), until: at(1_000) });
         assert!(list.covers(&issued("ada", 10)) && list.covers(&issued("ada", 20)));
         assert!(!list.covers(&issued("ada", 21)) && !list.covers(&issued("bob", 10)));
     }
@@ -92,7 +92,7 @@ mod tests {
     fn what_is_over_by_itself_is_forgotten() {
         let mut list = List::default();
         for (name, until) in [("a", 10), ("b", 20)] {
-            list.add(Revoked { whose: Whose::Subject(name.into()), at: at(5), until: at(until) });
+            list.add(&Revoked { whose: Whose::Subject(name.into()), at: at(5), until: at(until) });
         }
         list.forget_before(at(10));
         assert_eq!(list.len(), 1);

@@ -71,7 +71,7 @@ impl Revocations {
         store.forget_before(SystemTime::now())?;
         let kept = store.news()?;
         let revocations = Self::over(Some(store));
-        revocations.learn(kept);
+        revocations.learn(&kept);
         Ok(revocations)
     }
 
@@ -104,7 +104,7 @@ impl Revocations {
             let keep = move || lock(&store).add(&revoked);
             spawn_blocking(keep).await.map_err(|why| NotRevoked::NotKept(why.to_string()))??;
         }
-        self.learn(vec![revoked]);
+        self.learn(&[revoked]);
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl Revocations {
             self.list.write().unwrap_or_else(PoisonError::into_inner).forget_before(now);
             let Some(store) = self.store.clone() else { continue };
             match spawn_blocking(move || lock(&store).news()).await {
-                Ok(Ok(news)) => self.learn(news),
+                Ok(Ok(news)) => self.learn(&news),
                 Ok(Err(why)) => tracing::warn!(%why, "what others have revoked cannot be read"),
                 Err(died) => tracing::error!(%died, "what others have revoked was not read"),
             }
@@ -147,11 +147,10 @@ impl Revocations {
         }
     }
 
-    fn learn(&self, news: Vec<Revoked>) {
+    fn learn(&self, news: &[Revoked]) {
         for revoked in news {
-            let whose = revoked.whose.clone();
             if self.list.write().unwrap_or_else(PoisonError::into_inner).add(revoked) {
-                self.bell(&whose).send_replace(());
+                self.bell(&revoked.whose).send_replace(());
             }
         }
     }
