@@ -50,7 +50,7 @@ async fn until(wire: &Wire, token: &str, code: Code) {
     soon("the keys", decided).await;
 }
 
-fn with(changes: Value) -> Value {
+fn with(changes: &Value) -> Value {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
@@ -65,10 +65,10 @@ async fn a_providers_tokens_are_good_by_any_of_its_keys() {
     let server = trusting(config(&provider.url), &keys[0]).await;
     for wire in server.wires().await {
         for key in &keys {
-            let eve = who(&wire, &key.token(&with(json!({ "sid": "s-1", "name": "Eve" })))).await.unwrap();
+            let eve = who(&wire, &key.token(&with(&json!({ "sid": "s-1", "name": "Eve" })))).await.unwrap();
             assert_eq!((eve.subject.as_str(), eve.role()), ("eve", Role::Dispatcher), "{}", key.name);
             assert_eq!((eve.name.as_str(), eve.session_id.as_str()), ("Eve", "s-1"));
-            let driver = with(json!({ "role": ["staff", "driver"], "car": "7" }));
+            let driver = with(&json!({ "role": ["staff", "driver"], "car": "7" }));
             let driver = who(&wire, &key.token(&driver)).await.unwrap();
             assert_eq!((driver.role(), driver.car_id), (Role::Driver, 7));
         }
@@ -131,7 +131,7 @@ async fn a_providers_token_is_for_us_and_for_now() {
             (json!({ "role": "admin" }), refused("BAD_TOKEN")),
             (json!({ "role": "driver" }), refused("BAD_TOKEN")),
         ] {
-            let token = key.token(&with(changes.clone()));
+            let token = key.token(&with(&changes));
             assert_eq!(outcome(&wire, &token).await, expected, "{changes}");
         }
     }
