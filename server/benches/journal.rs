@@ -115,7 +115,7 @@ async fn book(journal: Arc<SqliteJournal>, batch: usize, booking: &Arc<Booking>,
     let booked = callers.join_all().await.concat();
     let took = began.elapsed();
     // Called off, so that the next run does not take them up.
-    let cancel = Command::Cancel { by: Actor::Rider, reason: String::new() };
+    let cancel = Command::Cancel { by: Actor::Rider, car: None, reason: String::new() };
     join_all(booked.iter().map(|ride| rides.command(ride, cancel.clone()))).await;
     took
 }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use futures_util::{FutureExt as _, future::select_all};
+use futures_util::{
+    FutureExt as _,
+    future::{self, select_all},
+};
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
 use tokio::{
     net::TcpListener,
@@ -23,7 +26,7 @@ use tonic::service::Routes;
 use crate::{
     access::Policy,
     city::City,
-    config::{Config, MadeBy, TlsConfig},
+    config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
     edge::{self, Auth, Contract, Health, Limits, Port},
@@ -39,7 +42,7 @@ use crate::{
         rides::RidesService,
         sessions::SessionsService,
     },
-    sessions::{Keys, Sessions},
+    sessions::{Expected, Keys, Provider, Revocations, Sessions},
     sim::{self, Credentials, SimOptions},
     telemetry,
     tls::{self, Files, Tls, development::Development},
@@ -89,7 +92,8 @@ impl App {
             .context("no place for data: name one by --data-dir")?;
         let tls = tls(config.tls, data_dir.clone()).await?;
         let journal = journal(data_dir.clone(), config.journal).await?;
-        let sessions = Arc::new(Sessions::new(keys(data_dir).await?));
+        let provider = provider(config.provider)?.map(Arc::new);
+        let sessions = Arc::new(sessions(data_dir).await?.trusting(provider));
         let policy = config.auth.unwrap_or(match addr.ip().is_loopback() {
             true => Policy::Open,
             false => Policy::Required,
@@ -207,7 +211,7 @@ impl App {
             shutdown.cancel();
             why
         };
-        let following = follow(tls.as_ref(), shutdown.clone());
+        let following = follow(tls.as_ref(), &auth.sessions, shutdown.clone());
         let simulating = simulate(addr, tls.as_ref(), &simulation, &city, shutdown.clone());
         let ((), why, (), ()) = tokio::join!(serving, stopping, following, simulating);
         if timeout(closing, journal.close()).await.is_err() {
@@ -243,14 +247,23 @@ async fn journal(data_dir: DataDir, options: SqliteOptions) -> anyhow::Result<Ar
     }
 }
 
-/// What tokens are signed with: kept in the data directory, or new.
-async fn keys(data_dir: DataDir) -> anyhow::Result<Keys> {
-    match data_dir {
-        DataDir::Memory => Ok(Keys::generate()),
-        DataDir::At(dir) => {
-            spawn_blocking(move || Keys::open(&dir)).await.context("there is no key for tokens")?
-        }
-    }
+/// What tokens are signed with, and which are revoked: kept in the data directory, or new.
+async fn sessions(data_dir: DataDir) -> anyhow::Result<Sessions> {
+    let DataDir::At(dir) = data_dir else { return Ok(Sessions::new(Keys::generate())) };
+    let open = move || {
+        let keys = Keys::open(&dir)?;
+        let revocations = Revocations::open(&dir).context("what is revoked cannot be read")?;
+        Ok(Sessions::new(keys).without(Arc::new(revocations)))
+    };
+    spawn_blocking(open).await.context("there is no key for tokens")?
+}
+
+/// Whose tokens are good besides our own, if anyone's.
+fn provider(config: ProviderConfig) -> anyhow::Result<Option<Provider>> {
+    let ProviderConfig { keys, issuer, audience, role_claim: role, car_claim: car, ca, refresh } = config;
+    let Some((source, issuer)) = keys.zip(issuer) else { return Ok(None) };
+    tracing::info!(%source, issuer, audience, "tokens of an identity provider are good too");
+    Provider::new(source, Expected { issuer, audience, role, car }, refresh, ca.as_deref()).map(Some)
 }
 
 fn say_who_may_call(policy: Policy, addr: SocketAddr) {
@@ -307,11 +320,14 @@ fn made_for_ourselves(data_dir: &Path) -> anyhow::Result<Files> {
     Ok(development.server())
 }
 
-/// Serves new certificates as they come.
-async fn follow(tls: Option<&Tls>, shutdown: CancellationToken) {
-    if let Some(tls) = tls {
-        shutdown.run_until_cancelled(tls.served().clone().follow()).await;
-    }
+/// Serves new certificates as they come, and keeps up with whose tokens are good.
+async fn follow(tls: Option<&Tls>, sessions: &Sessions, shutdown: CancellationToken) {
+    let certificates = async {
+        if let Some(tls) = tls {
+            tls.served().clone().follow().await;
+        }
+    };
+    shutdown.run_until_cancelled(future::join(certificates, sessions.follow())).await;
 }
 
 /// Drives the simulated fleet over the public port, like fleets from elsewhere.

@@ -16,7 +16,7 @@ use crate::{
     fleet::FleetOptions,
     rides::journal::sqlite::SqliteOptions,
     services::fields::MAX_NAME,
-    sessions::Role,
+    sessions::{Refresh, Role, Source},
     sim::{self, Credentials},
 };
 
@@ -51,7 +51,8 @@ pub enum Command {
     GenKey(GenKeyConfig),
     /// Look after the journal of rides: check it, rebuild its lists, export its events.
     Journal(JournalConfig),
-    /// Print a token for a driver, a dispatcher or a rider. A server may run meanwhile.
+    /// Print a token for a driver, a dispatcher or a rider, or revoke what was given out. A server may run meanwhile.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Token(TokenConfig),
 }
 
@@ -104,6 +105,10 @@ pub struct Config {
     #[arg(long, env = "RIDES_AUTH", value_name = "POLICY")]
     pub auth: Option<Policy>,
 
+    /// Whose tokens are good besides our own.
+    #[command(flatten)]
+    pub provider: ProviderConfig,
+
     /// How much anybody may take.
     #[command(flatten)]
     pub limits: Limits,
@@ -123,6 +128,77 @@ pub struct Config {
     /// How long a car whose stream broke is waited for. No flag: the contract says it.
     #[arg(skip = FleetOptions::default().grace)]
     pub grace: Duration,
+}
+
+/// An identity provider whose tokens are good.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+#[command(next_help_heading = "Identity provider")]
+pub struct ProviderConfig {
+    /// Take tokens that are signed (RS256, ES256 or EdDSA) with one of these keys: a JSON Web Key Set, in a file or at an
+    /// https URL. It is read again every ten minutes, and when a token names a new key.
+    #[arg(
+        id = "auth_jwks",
+        long = "auth-jwks",
+        env = "RIDES_AUTH_JWKS",
+        value_name = "FILE|URL",
+        requires = "auth_issuer"
+    )]
+    pub keys: Option<Source>,
+
+    /// Who must have given them out: `iss`.
+    #[arg(
+        id = "auth_issuer",
+        long = "auth-issuer",
+        env = "RIDES_AUTH_ISSUER",
+        value_name = "ISSUER",
+        requires = "auth_jwks"
+    )]
+    pub issuer: Option<String>,
+
+    /// For whom they must be: one of `aud`.
+    #[arg(
+        id = "auth_audience",
+        long = "auth-audience",
+        env = "RIDES_AUTH_AUDIENCE",
+        value_name = "AUDIENCE",
+        default_value = "rides"
+    )]
+    pub audience: String,
+
+    /// The claim that says rider, driver or dispatcher, alone or in a list. One inside another has a dot before it, like
+    /// realm_access.roles.
+    #[arg(
+        id = "auth_role_claim",
+        long = "auth-role-claim",
+        env = "RIDES_AUTH_ROLE_CLAIM",
+        value_name = "NAME",
+        default_value = "role"
+    )]
+    pub role_claim: String,
+
+    /// The claim that says which car a driver drives, by its number.
+    #[arg(
+        id = "auth_car_claim",
+        long = "auth-car-claim",
+        env = "RIDES_AUTH_CAR_CLAIM",
+        value_name = "NAME",
+        default_value = "car"
+    )]
+    pub car_claim: String,
+
+    /// Who signs the certificate of the URL, in PEM [default: whom this system trusts].
+    #[arg(
+        id = "auth_ca",
+        long = "auth-ca",
+        env = "RIDES_AUTH_CA",
+        value_name = "FILE",
+        requires = "auth_jwks"
+    )]
+    pub ca: Option<PathBuf>,
+
+    /// How often keys are asked for. No flag: providers count on it.
+    #[arg(skip)]
+    pub refresh: Refresh,
 }
 
 /// How to serve TLS, and so HTTP/2 to browsers.
@@ -210,27 +286,57 @@ pub struct SimConfig {
     pub sim: SimOptions,
 }
 
-/// Whom a token is for.
+/// What can be done about tokens besides printing one.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum TokenAction {
+    /// End sessions before their time, with all tokens they have. A running server knows within a second.
+    Revoke(RevokeConfig),
+}
+
+/// Whose sessions are to end.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct RevokeConfig {
+    /// One session, by the id that Sessions.WhoAmI tells.
+    #[arg(
+        long,
+        env = "RIDES_SESSION",
+        value_name = "ID",
+        conflicts_with = "subject",
+        required_unless_present = "subject"
+    )]
+    pub session: Option<String>,
+
+    /// All that this rider, driver or dispatcher has had until now.
+    #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME")]
+    pub subject: Option<String>,
+}
+
+/// Whom a token is for. Who it is for is there, unless something else is to be done.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub struct TokenConfig {
+    /// What to do instead of printing one.
+    #[command(subcommand)]
+    pub action: Option<TokenAction>,
+
     /// What they may be.
-    #[arg(long, env = "RIDES_ROLE", value_name = "ROLE")]
-    pub role: Role,
+    #[arg(long, env = "RIDES_ROLE", value_name = "ROLE", required = true)]
+    pub role: Option<Role>,
 
     /// Their id: the rider id of a rider's rides, the driver id of a driver. At most 64 characters.
-    #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = subject)]
-    pub subject: String,
+    #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = subject, required = true)]
+    pub subject: Option<String>,
 
     /// The car that a driver drives.
     #[arg(long, env = "RIDES_CAR", value_name = "ID", value_parser = car, required_if_eq("role", "driver"))]
     pub car: Option<CarId>,
 
-    /// How long it is good for: a number of seconds, minutes, hours or days up to 366d, like 90s, 30m, 12h or 7d.
-    #[arg(long, env = "RIDES_EXPIRES", default_value = "12h", value_name = "TIME", value_parser = lifetime)]
-    pub expires: Duration,
+    /// How long it is good for: a number of seconds, minutes, hours or days up to 366d, like 90s, 30m, 12h or 7d
+    /// [default: 12h].
+    #[arg(long, env = "RIDES_EXPIRES", value_name = "TIME", value_parser = lifetime)]
+    pub expires: Option<Duration>,
 
     /// The server's data directory [default: the platform's data folder, like ~/.local/share/rides].
-    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<DataDir>,
 }
 
@@ -375,7 +481,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::sessions::SESSION_LIFE;
+    use crate::sessions::LONGEST_LIFE;
 
     fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
         Cli::try_parse_from([&["rides-server"], args].concat())
@@ -439,8 +545,9 @@ mod tests {
             Err(_) => None,
         };
         let driver = token(&["--role=driver", "--car=7", "--subject=aino"]).unwrap();
-        assert_eq!((driver.role, driver.car, driver.expires), (Role::Driver, CarId::new(7), SESSION_LIFE));
-        assert!(token(&["--role=dispatcher", "--subject=eve", "--expires=366d"]).is_some());
+        assert_eq!((driver.role, driver.car, driver.expires), (Some(Role::Driver), CarId::new(7), None));
+        let long = token(&["--role=dispatcher", "--subject=eve", "--expires=366d"]).unwrap();
+        assert_eq!(long.expires, Some(LONGEST_LIFE));
         for bad in [
             &["--role=driver", "--subject=aino"][..],
             &["--role=driver", "--subject=aino", "--car=0"],

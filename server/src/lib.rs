@@ -9,6 +9,8 @@ pub mod dispatch;
 pub mod edge;
 pub mod fanout;
 pub mod fleet;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod keys;
 pub mod positions;
 pub mod rides;

@@ -40,7 +40,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     telemetry::log(&cli.log)?;
     match cli.command {
-        None => serve(cli.serve).await,
+        None => Box::pin(serve(cli.serve)).await,
         Some(Command::Sim(config)) => simulate(config).await,
         Some(Command::GenKey(config)) => spawn_blocking(|| keys::run(config)).await?,
         Some(Command::Token(config)) => spawn_blocking(|| token::run(config)).await?,

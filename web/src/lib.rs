@@ -4,6 +4,8 @@ pub mod api;
 pub mod browser;
 pub mod erased;
 pub mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod map;
 pub mod model;
 pub mod order;

@@ -74,9 +74,12 @@ fn search_path() -> Option<std::ffi::OsString> {
 }
 
 fn cargo_bin() -> Option<PathBuf> {
-    let home =
-        env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))?;
-    Some(home.join("bin"))
+    Some(cargo_home()?.join("bin"))
+}
+
+/// Where Cargo keeps what it has.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
 }
 
 /// Runs a command for its output, showing nothing. `None` when it cannot be started or fails.

@@ -3,12 +3,11 @@
 mod rules;
 pub mod table;
 
-use std::time::SystemTime;
-
 use clap::ValueEnum;
+use rides_proto::ids::CarId;
 
 pub use self::rules::Denied;
-use crate::sessions::Session;
+use crate::sessions::{Role, Session};
 
 /// Whether callers must show a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -22,9 +21,11 @@ pub enum Policy {
 /// Who makes a call. Every call that reaches a service carries it in its extensions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Principal {
-    /// Showed no token, and need not.
+    /// Showed nothing, and need not.
     Unproven,
-    /// Showed a good one.
+    /// Showed a certificate that names this car, and no token: whoever drives it.
+    Certified(CarId),
+    /// Showed a good token.
     Proven(Session),
 }
 
@@ -32,13 +33,17 @@ impl Principal {
     /// What the token says, if there was one.
     pub fn session(&self) -> Option<&Session> {
         match self {
-            Self::Unproven => None,
+            Self::Unproven | Self::Certified(_) => None,
             Self::Proven(session) => Some(session),
         }
     }
 
-    /// From then on the caller is nobody any more. `None`: never.
-    pub fn expires_at(&self) -> Option<SystemTime> {
-        self.session().map(|session| session.expires_at)
+    /// As what they are let in. `None`: as what they claim to be.
+    pub fn role(&self) -> Option<Role> {
+        match self {
+            Self::Unproven => None,
+            Self::Certified(_) => Some(Role::Driver),
+            Self::Proven(session) => Some(session.role),
+        }
     }
 }

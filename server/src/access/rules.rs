@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::Principal;
 use crate::{
     rides::model::{Actor, Crew, Ride},
-    sessions::Role,
+    sessions::{Role, Session},
 };
 
 /// Why a caller may not.
@@ -16,23 +16,35 @@ pub enum Denied {
     #[error("the token says that you are somebody else")]
     NotYou,
     /// The request is of a car that the caller does not drive.
-    #[error("the token is not for this car")]
+    #[error("you do not drive this car")]
     NotYourCar,
 }
 
 impl Principal {
-    /// Whose rides a request is about that names `claimed`, or nobody: a rider's are their own.
-    pub fn rider(&self, claimed: String) -> Result<String, Denied> {
-        match self {
-            Self::Proven(session) if session.role != Role::Dispatcher => {
-                let own = session.role == Role::Rider && (claimed.is_empty() || claimed == session.subject);
-                if own { Ok(session.subject.clone()) } else { Err(Denied::NotYou) }
-            }
-            _ => Ok(claimed),
+    /// Whoever shows the token of `session` and a certificate that names `certified`, or one of them, or nothing. A token
+    /// beside a certificate must be of the same car.
+    pub fn of(session: Option<Session>, certified: Option<CarId>) -> Result<Self, Denied> {
+        match (session, certified) {
+            (None, None) => Ok(Self::Unproven),
+            (None, Some(car)) => Ok(Self::Certified(car)),
+            (Some(session), Some(car)) if session.car != Some(car) => Err(Denied::NotYourCar),
+            (Some(session), _) => Ok(Self::Proven(session)),
         }
     }
 
-    /// Whether the caller may act as `crew`.
+    /// Whose rides a request is about that names `claimed`, or nobody: a rider's are their own.
+    pub fn rider(&self, claimed: String) -> Result<String, Denied> {
+        match self {
+            Self::Proven(Session { role: Role::Rider, subject, .. }) => {
+                let own = claimed.is_empty() || claimed == *subject;
+                if own { Ok(subject.clone()) } else { Err(Denied::NotYou) }
+            }
+            _ if self.acts_for_anyone() => Ok(claimed),
+            _ => Err(Denied::NotYou),
+        }
+    }
+
+    /// Whether the caller may act as `crew`. A certificate names a car, and nobody who drives it.
     pub fn crew(&self, crew: &Crew) -> Result<(), Denied> {
         self.car(crew.car)?;
         match self {
@@ -45,41 +57,41 @@ impl Principal {
 
     /// Whether the caller may speak for `car`.
     pub fn car(&self, car: CarId) -> Result<(), Denied> {
-        match self {
-            Self::Proven(session) if session.role != Role::Dispatcher && session.car != Some(car) => {
-                Err(Denied::NotYourCar)
-            }
-            _ => Ok(()),
-        }
+        if self.acts_for_anyone() || self.only_car() == Some(car) { Ok(()) } else { Err(Denied::NotYourCar) }
     }
 
     /// The one car that the caller may speak for. `None`: any.
     pub fn only_car(&self) -> Option<CarId> {
-        self.session().and_then(|session| session.car)
+        match self {
+            Self::Unproven => None,
+            Self::Certified(car) => Some(*car),
+            Self::Proven(session) => session.car,
+        }
     }
 
     /// As whom the caller acts who claims to be `claimed`, or says nothing.
     pub fn actor(&self, claimed: Option<Actor>) -> Result<Actor, Denied> {
-        let own = match self.session().map(|session| session.role) {
+        let own = match self.role() {
             None | Some(Role::Rider) => Actor::Rider,
             Some(Role::Driver) => Actor::Driver,
             Some(Role::Dispatcher) => Actor::Dispatcher,
         };
-        match self {
-            Self::Proven(session) if session.role != Role::Dispatcher => {
-                claimed.is_none_or(|claimed| claimed == own).then_some(own).ok_or(Denied::NotYou)
-            }
-            _ => Ok(claimed.unwrap_or(own)),
-        }
+        let actor = claimed.unwrap_or(own);
+        if actor == own || self.acts_for_anyone() { Ok(actor) } else { Err(Denied::NotYou) }
+    }
+
+    fn acts_for_anyone(&self) -> bool {
+        matches!(self.role(), None | Some(Role::Dispatcher))
     }
 
     /// Whether the caller may know that `ride` exists: riders have theirs, drivers what their car has or is offered.
     pub fn sees(&self, ride: &Ride) -> bool {
-        let Self::Proven(session) = self else { return true };
-        match session.role {
-            Role::Rider => ride.booking.rider == session.subject,
-            Role::Driver => ride.crew.as_ref().is_some_and(|crew| session.car == Some(crew.car)),
-            Role::Dispatcher => true,
+        match self {
+            Self::Proven(Session { role: Role::Rider, subject, .. }) => ride.booking.rider == *subject,
+            _ => {
+                self.acts_for_anyone()
+                    || ride.crew.as_ref().is_some_and(|crew| self.only_car() == Some(crew.car))
+            }
         }
     }
 
@@ -96,12 +108,9 @@ mod tests {
     use rides_proto::ids::RideId;
 
     use super::*;
-    use crate::{
-        rides::{
-            model::{Figures, RideState},
-            testing::{booking, car, crew, noon},
-        },
-        sessions::Session,
+    use crate::rides::{
+        model::{Figures, RideState},
+        testing::{booking, car, crew, noon},
     };
 
     fn proven(role: Role, subject: &str) -> Principal {
@@ -155,6 +164,32 @@ mod tests {
         assert_eq!(proven(Role::Rider, "ada").car(car(7)), Err(Denied::NotYourCar));
         assert!(trusted().iter().all(|who| who.crew(&another).is_ok() && who.only_car().is_none()));
         assert_eq!(driver.only_car(), Some(car(7)));
+    }
+
+    #[test]
+    fn a_certificate_is_a_driver_of_its_car_under_any_name() {
+        let certified = Principal::of(None, Some(car(7))).unwrap();
+        assert_eq!((certified.role(), certified.only_car()), (Some(Role::Driver), Some(car(7))));
+        let another = Crew { driver: "another".to_owned(), ..crew(7) };
+        assert_eq!((certified.crew(&another), certified.crew(&crew(8))), (Ok(()), Err(Denied::NotYourCar)));
+        assert_eq!(certified.actor(None), Ok(Actor::Driver));
+        assert_eq!(certified.rider("ada".to_owned()), Err(Denied::NotYou));
+        let mut ride = requested_by("ada");
+        assert!(!certified.sees(&ride));
+        ride.crew = Some(crew(7));
+        assert!(certified.sees(&ride));
+    }
+
+    #[test]
+    fn a_token_beside_a_certificate_is_of_the_same_car() {
+        let Principal::Proven(seven) = driver_of(7) else { panic!("a token") };
+        let both = |session: &Session, certified| Principal::of(Some(session.clone()), certified);
+        assert_eq!(both(&seven, Some(car(7))), Ok(Principal::Proven(seven.clone())));
+        assert_eq!(both(&seven, Some(car(8))), Err(Denied::NotYourCar));
+        for role in [Role::Rider, Role::Dispatcher] {
+            let session = Session::new(role, "eve", SystemTime::UNIX_EPOCH);
+            assert_eq!(both(&session, Some(car(7))), Err(Denied::NotYourCar));
+        }
     }
 
     #[test]

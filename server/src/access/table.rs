@@ -34,6 +34,8 @@ pub const TABLE: &[(&str, Access)] = &[
     ("/rides.v1.Sessions/SignIn", Access::Public),
     ("/rides.v1.Sessions/Renew", EVERY_ROLE),
     ("/rides.v1.Sessions/WhoAmI", EVERY_ROLE),
+    ("/rides.v1.Sessions/SignOut", EVERY_ROLE),
+    ("/rides.v1.Sessions/Revoke", DISPATCHERS),
     ("/grpc.health.v1.Health/Check", Access::Public),
     ("/grpc.health.v1.Health/Watch", Access::Public),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", DISPATCHERS),

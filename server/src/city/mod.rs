@@ -5,6 +5,8 @@
 mod clip;
 mod coast;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod map;
 mod osm;
 mod places;

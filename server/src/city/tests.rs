@@ -12,7 +12,11 @@ use prost::Message as _;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use rides_proto::geo::length_m;
 
-use super::{clip::tests::p, *};
+use super::{
+    clip::tests::p,
+    fuzz::{Blob, BlobHeader, pack},
+    *,
+};
 
 static CITY: LazyLock<City> = LazyLock::new(City::embedded);
 
@@ -280,22 +284,6 @@ fn a_city_is_called_after_its_file() {
     }
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
-struct BlobHeader {
-    #[prost(string, tag = "1")]
-    kind: String,
-    #[prost(int32, tag = "3")]
-    datasize: i32,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Blob {
-    #[prost(bytes = "vec", tag = "1")]
-    raw: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    zlib_data: Vec<u8>,
-}
-
 /// The kinds and unpacked contents of a file's blobs.
 fn unpack(mut file: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut blobs = vec![];
@@ -310,19 +298,6 @@ fn unpack(mut file: &[u8]) -> Vec<(String, Vec<u8>)> {
         file = rest;
     }
     blobs
-}
-
-/// A file without compression, hence without checksums that would catch what we damage.
-fn pack(blobs: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut file = vec![];
-    for (kind, raw) in blobs {
-        let blob = Blob { raw: raw.clone(), ..Blob::default() }.encode_to_vec();
-        let header = BlobHeader { kind: kind.clone(), datasize: blob.len() as i32 }.encode_to_vec();
-        file.extend((header.len() as u32).to_be_bytes());
-        file.extend(header);
-        file.extend(blob);
-    }
-    file
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who is let in: refused here, a call has cost a look at its headers.
+//! How much of whom: refused here, a call has cost a look at its headers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +15,7 @@ use super::{
     status,
     tally::{Held, Tally},
 };
+use crate::access::Principal;
 
 /// The stream that viewers hold.
 const VIEW: &str = "/rides.v1.Fleet/Watch";
@@ -51,9 +52,15 @@ impl Admission {
     }
 
     /// Lets a call in, or says RESOURCE_EXHAUSTED and when to come again.
-    pub(super) fn admit(&self, peer: Option<&Peer>, path: &str) -> Result<Admitted, Status> {
-        let caller = peer.filter(|peer| !self.limits.is_exempt(peer.address)).map(Peer::caller);
-        if let Some(caller) = caller {
+    pub(super) fn admit(
+        &self,
+        peer: Option<&Peer>,
+        principal: Option<&Principal>,
+        path: &str,
+    ) -> Result<Admitted, Status> {
+        let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
+        let caller = counted.map(|peer| peer.caller(principal));
+        if let Some(caller) = &caller {
             self.keep_pace(caller)?;
         }
         let open =
@@ -65,11 +72,19 @@ impl Admission {
         Ok(Admitted { _open: open, _viewer: viewer })
     }
 
-    fn keep_pace(&self, caller: Caller) -> Result<(), Status> {
+    /// What a call hears that `refused` turned away before it was known whose it is: the same, or RESOURCE_EXHAUSTED
+    /// when its address had that too often.
+    pub(super) fn of_stranger(&self, peer: Option<&Peer>, refused: Status) -> Status {
+        let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
+        let paced = counted.map_or(Ok(()), |peer| self.keep_pace(&Caller::Address(peer.address)));
+        paced.err().unwrap_or(refused)
+    }
+
+    fn keep_pace(&self, caller: &Caller) -> Result<(), Status> {
         if self.rates.len() > REMEMBERED {
             self.rates.retain_recent();
         }
-        self.rates.check_key(&caller).map_err(|early| {
+        self.rates.check_key(caller).map_err(|early| {
             let text = format!("at most {} calls a second, please", self.limits.calls_per_second);
             status::busy("TOO_MANY_CALLS", text, early.wait_time_from(MonotonicClock.now()))
         })
@@ -87,12 +102,13 @@ fn full_house() -> Status {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::IpAddr, num::NonZeroU32};
+    use std::{net::IpAddr, num::NonZeroU32, time::SystemTime};
 
     use tonic::Code;
     use tonic_types::StatusExt as _;
 
     use super::*;
+    use crate::sessions::{Role, Session};
 
     const BOOK: &str = "/rides.v1.Rides/Book";
 
@@ -120,10 +136,10 @@ mod tests {
         let admission = Admission::new(&limits());
         let (hasty, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
         for _ in 0..10 {
-            assert_eq!(outcome(admission.admit(Some(&hasty), BOOK)), None);
+            assert_eq!(outcome(admission.admit(Some(&hasty), None, BOOK)), None);
         }
-        assert_eq!(outcome(admission.admit(Some(&hasty), BOOK)).as_deref(), Some("TOO_MANY_CALLS"));
-        assert_eq!(outcome(admission.admit(Some(&other), BOOK)), None);
+        assert_eq!(outcome(admission.admit(Some(&hasty), None, BOOK)).as_deref(), Some("TOO_MANY_CALLS"));
+        assert_eq!(outcome(admission.admit(Some(&other), None, BOOK)), None);
     }
 
     /// R2
@@ -131,11 +147,42 @@ mod tests {
     fn open_calls_count_until_they_end() {
         let admission = Admission::new(&limits());
         let caller = peer("192.0.2.1");
-        let mut held: Vec<_> = (0..3).map(|_| admission.admit(Some(&caller), BOOK).unwrap()).collect();
-        let refused = admission.admit(Some(&caller), BOOK);
+        let mut held: Vec<_> = (0..3).map(|_| admission.admit(Some(&caller), None, BOOK).unwrap()).collect();
+        let refused = admission.admit(Some(&caller), None, BOOK);
         assert_eq!(outcome(refused).as_deref(), Some("TOO_MANY_OPEN_CALLS"));
         held.pop();
-        assert_eq!(outcome(admission.admit(Some(&caller), BOOK)), None);
+        assert_eq!(outcome(admission.admit(Some(&caller), None, BOOK)), None);
+    }
+
+    /// R10: an office has one address, and each who is there a session.
+    #[test]
+    fn who_has_a_session_is_counted_by_it() {
+        let admission = Admission::new(&limits());
+        let office = peer("192.0.2.1");
+        let rider = |subject| Principal::Proven(Session::new(Role::Rider, subject, SystemTime::UNIX_EPOCH));
+        let (hasty, other) = (rider("ada"), rider("bob"));
+        for _ in 0..10 {
+            assert_eq!(outcome(admission.admit(Some(&office), Some(&hasty), BOOK)), None);
+        }
+        let refused = admission.admit(Some(&office), Some(&hasty), BOOK);
+        assert_eq!(outcome(refused).as_deref(), Some("TOO_MANY_CALLS"));
+        for principal in [Some(&other), None] {
+            assert_eq!(outcome(admission.admit(Some(&office), principal, BOOK)), None);
+        }
+        let elsewhere = admission.admit(Some(&peer("192.0.2.2")), Some(&hasty), BOOK);
+        assert_eq!(outcome(elsewhere).as_deref(), Some("TOO_MANY_CALLS"), "wherever they call from");
+    }
+
+    /// R10
+    #[test]
+    fn whoever_keeps_knocking_is_told_to_wait() {
+        let admission = Admission::new(&limits());
+        let eve = peer("192.0.2.1");
+        let knock = || admission.of_stranger(Some(&eve), Status::unauthenticated("who?")).code();
+        for _ in 0..10 {
+            assert_eq!(knock(), Code::Unauthenticated);
+        }
+        assert_eq!(knock(), Code::ResourceExhausted);
     }
 
     #[test]
@@ -143,9 +190,10 @@ mod tests {
         let admission = Admission::new(&limits());
         let proxy = peer("127.0.0.1");
         for _ in 0..100 {
-            assert_eq!(outcome(admission.admit(Some(&proxy), BOOK)), None);
+            assert_eq!(outcome(admission.admit(Some(&proxy), None, BOOK)), None);
         }
-        let _viewers = [proxy, peer("192.0.2.1")].map(|peer| admission.admit(Some(&peer), VIEW).unwrap());
-        assert_eq!(outcome(admission.admit(Some(&proxy), VIEW)).as_deref(), Some("TOO_MANY_VIEWERS"));
+        let _viewers =
+            [proxy, peer("192.0.2.1")].map(|peer| admission.admit(Some(&peer), None, VIEW).unwrap());
+        assert_eq!(outcome(admission.admit(Some(&proxy), None, VIEW)).as_deref(), Some("TOO_MANY_VIEWERS"));
     }
 }

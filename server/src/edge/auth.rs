@@ -14,7 +14,7 @@ use super::{Contract, Peer};
 use crate::{
     access::{Policy, Principal, table::Access},
     services::status,
-    sessions::{Role, Session, Sessions, Unauthenticated, bearer},
+    sessions::{Lease, Role, Session, Sessions, Unauthenticated, bearer},
 };
 
 /// Tells who callers are.
@@ -38,6 +38,7 @@ impl Gate {
         &self,
         path: &str,
         headers: &HeaderMap,
+        peer: Option<&Peer>,
         now: SystemTime,
     ) -> Result<Principal, Status> {
         let Some(method) = self.contract.method(path) else {
@@ -49,16 +50,26 @@ impl Gate {
         if method.access == Access::Public {
             return Ok(Principal::Unproven);
         }
-        match self.auth.session(headers, now) {
-            Ok(session) if method.access.allows(session.role) => Ok(Principal::Proven(session)),
-            Ok(session) => Err(not_for(session.role)),
-            Err(Unauthenticated::Missing) if self.auth.policy == Policy::Open => Ok(Principal::Unproven),
-            Err(why) => Err(why.into()),
+        let certified = peer.and_then(|peer| peer.car);
+        let session = match self.auth.session(headers, now) {
+            Ok(session) => Some(session),
+            Err(Unauthenticated::Missing) if self.auth.policy == Policy::Open || certified.is_some() => None,
+            Err(why) => return Err(why.into()),
+        };
+        let principal = Principal::of(session, certified)?;
+        match principal.role() {
+            Some(role) if !method.access.allows(role) => Err(not_for(role)),
+            _ => Ok(principal),
         }
     }
 }
 
 impl Auth {
+    /// How long the caller may go on, if that is bounded.
+    pub(super) fn lease(&self, principal: &Principal) -> Option<Lease> {
+        principal.session().map(|session| self.sessions.lease(session))
+    }
+
     fn session(&self, headers: &HeaderMap, now: SystemTime) -> Result<Session, Unauthenticated> {
         self.sessions.verify(bearer(headers)?, now)
     }
@@ -118,7 +129,7 @@ mod tests {
     impl Gate {
         fn ask(&self, path: &str, token: Option<&str>) -> Result<Principal, (Code, Option<String>)> {
             let headers = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
-            outcome(self.judge(path, &headers.into_iter().collect(), SystemTime::now()))
+            outcome(self.judge(path, &headers.into_iter().collect(), None, SystemTime::now()))
         }
 
         fn token(&self, role: Role) -> String {

@@ -114,14 +114,18 @@ impl Rules {
         let path = request.uri().path();
         let method = self.contract.method(path);
         let is_health = path.starts_with(HEALTH);
-        let admitted = self.admission.admit(request.extensions().get(), path)?;
-        let principal = self.gate.judge(path, request.headers(), SystemTime::now())?;
+        let peer = request.extensions().get();
+        let principal = self
+            .gate
+            .judge(path, request.headers(), peer, SystemTime::now())
+            .map_err(|refused| self.admission.of_stranger(peer, refused))?;
+        let admitted = self.admission.admit(peer, Some(&principal), path)?;
         let asked = deadline::take(request.headers_mut(), Instant::now())?;
         if self.shutdown.is_cancelled() && !is_health {
             return Err(status::going());
         }
 
-        let end = End::of(method, asked, principal.expires_at(), self.shutdown.clone());
+        let end = End::of(method, asked, self.gate.auth.lease(&principal), self.shutdown.clone());
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
         let answer = async {

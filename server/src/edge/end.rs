@@ -1,8 +1,6 @@
 //! What ends a call besides itself: its deadline, the end of the caller's session, and that the server goes.
 
-use std::time::{Duration, SystemTime};
-
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -10,16 +8,13 @@ use super::{
     contract::{Kind, Method},
     deadline, status,
 };
-use crate::sessions::Unauthenticated;
-
-/// Between two looks at the clock on the wall, which may be put right, or go on while the machine sleeps.
-const GLANCE: Duration = Duration::from_secs(30);
+use crate::sessions::Lease;
 
 /// When a call is over, and why.
 pub(super) struct End {
     is_upload: bool,
     deadline: Option<Instant>,
-    expires_at: Option<SystemTime>,
+    lease: Option<Lease>,
     shutdown: CancellationToken,
 }
 
@@ -28,14 +23,14 @@ impl End {
     pub(super) fn of(
         method: Option<Method>,
         asked: Option<Instant>,
-        expires_at: Option<SystemTime>,
+        lease: Option<Lease>,
         shutdown: CancellationToken,
     ) -> Self {
         let ceiling = method.map(|method| Instant::now() + method.kind.ceiling());
         Self {
             is_upload: method.is_some_and(|method| method.kind == Kind::Upload),
             deadline: asked.into_iter().chain(ceiling).min(),
-            expires_at,
+            lease,
             shutdown,
         }
     }
@@ -52,7 +47,7 @@ impl End {
     pub(super) async fn of_stream(&self) -> Status {
         tokio::select! {
             status = self.past() => status,
-            status = self.expired() => status,
+            status = self.over() => status,
             () = self.shutdown.cancelled() => status::going(),
         }
     }
@@ -67,13 +62,10 @@ impl End {
     }
 
     /// Once the session is over, if there is one.
-    async fn expired(&self) -> Status {
-        let Some(at) = self.expires_at else { return std::future::pending().await };
-        while let Ok(left) = at.duration_since(SystemTime::now())
-            && !left.is_zero()
-        {
-            sleep(left.min(GLANCE)).await;
+    async fn over(&self) -> Status {
+        match &self.lease {
+            Some(lease) => lease.over().await.into(),
+            None => std::future::pending().await,
         }
-        Unauthenticated::Expired.into()
     }
 }

@@ -56,7 +56,10 @@ where
 }
 
 /// The frame of the one message that a request is.
-async fn one(mut body: impl http_body::Body<Data = Bytes> + Unpin, largest: usize) -> Result<Bytes, Status> {
+pub(super) async fn one(
+    mut body: impl http_body::Body<Data = Bytes> + Unpin,
+    largest: usize,
+) -> Result<Bytes, Status> {
     let mut frames = Frames::new(largest);
     let mut message = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -86,7 +89,7 @@ fn late() -> Status {
 /// A stream of messages from the client. Its errors are [`Status`], which reach the handler as they are.
 ///
 /// One that is too fast is not read on until it is slow enough: gRPC's flow control passes that on to its sender.
-struct Upload {
+pub(super) struct Upload {
     body: Body,
     frames: Frames,
     rate: DefaultDirectRateLimiter,
@@ -99,7 +102,7 @@ struct Upload {
 }
 
 impl Upload {
-    fn new(body: Body, method: Method, terms: Terms) -> Self {
+    pub(super) fn new(body: Body, method: Method, terms: Terms) -> Self {
         Self {
             body,
             frames: Frames::new(method.largest),

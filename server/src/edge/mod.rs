@@ -5,8 +5,8 @@
 //! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
 //! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), and asks in turn `admission` (how
-//!    much of whom), `auth` (who calls, and whether they may), `deadline` and `end` (how long), `messages` (what the
+//! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), and asks in turn `auth` (who calls,
+//!    and whether they may), `admission` (how much of whom), `deadline` and `end` (how long), `messages` (what the
 //!    client sends), and the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
@@ -24,6 +24,8 @@ mod deadline;
 mod end;
 mod ending;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod health;
 mod limits;
 mod messages;

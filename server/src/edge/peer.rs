@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use rides_proto::ids::CarId;
 
+use crate::access::Principal;
+
 /// What is known of a client before it has said anything. Every request carries it in its extensions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Peer {
@@ -14,15 +16,22 @@ pub struct Peer {
 }
 
 /// Whose calls are counted together.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Caller {
+    /// By its id.
+    Session(String),
     Car(CarId),
     Address(IpAddr),
 }
 
 impl Peer {
-    pub(super) fn caller(&self) -> Caller {
-        self.car.map_or(Caller::Address(self.address), Caller::Car)
+    /// Who calls, as far as `principal` tells: many may share an address, and nobody a session.
+    pub(super) fn caller(&self, principal: Option<&Principal>) -> Caller {
+        match (principal.and_then(Principal::session), self.car) {
+            (Some(session), _) => Caller::Session(session.id.clone()),
+            (None, Some(car)) => Caller::Car(car),
+            (None, None) => Caller::Address(self.address),
+        }
     }
 }
 

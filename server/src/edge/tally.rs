@@ -19,7 +19,7 @@ pub(super) struct Held<K: Hash + Eq> {
     holder: K,
 }
 
-impl<K: Hash + Eq + Copy> Tally<K> {
+impl<K: Hash + Eq + Clone> Tally<K> {
     /// Up to `limit` for each holder.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, held: Arc::default() }
@@ -28,7 +28,7 @@ impl<K: Hash + Eq + Copy> Tally<K> {
     /// One more for `holder`, or `None` when it has as many as it may.
     pub(super) fn take(&self, holder: K) -> Option<Held<K>> {
         let mut held = self.lock();
-        let count = held.entry(holder).or_default();
+        let count = held.entry(holder.clone()).or_default();
         if *count >= self.limit {
             return None;
         }

@@ -29,7 +29,7 @@ pub(super) struct Groups {
 
 impl Groups {
     /// The bytes of all groups that are complete.
-    fn take(&mut self, piece: &[u8]) -> Result<Vec<u8>, NotBase64> {
+    pub(super) fn take(&mut self, piece: &[u8]) -> Result<Vec<u8>, NotBase64> {
         self.open.extend_from_slice(piece);
         let whole = self.open.len() / GROUP * GROUP;
         let mut bytes = Vec::with_capacity(whole / GROUP * 3);
@@ -41,7 +41,7 @@ impl Groups {
     }
 
     /// The bytes of a last group that has no padding.
-    fn end(&mut self) -> Result<Vec<u8>, NotBase64> {
+    pub(super) fn end(&mut self) -> Result<Vec<u8>, NotBase64> {
         BASE64_STANDARD_NO_PAD.decode(std::mem::take(&mut self.open)).map_err(|_| NotBase64)
     }
 }

@@ -84,6 +84,8 @@ pub enum Command {
     Cancel {
         /// Who.
         by: Actor,
+        /// The car whose driver says so; `None` when the caller need not be a car's.
+        car: Option<CarId>,
         /// For people; may be empty.
         reason: String,
     },
@@ -192,8 +194,11 @@ fn decide_open(ride: &Ride, command: Command) -> Result<Decision, Refusal> {
             leave(ride, car, COMING, || Happening::Unassigned { car, why: Loss::CarLost })
         }
 
-        Command::Cancel { by, reason } => match ride.state {
+        Command::Cancel { by, car, reason } => match ride.state {
             RideState::Cancelled => Ok(Decision::Already),
+            state if state < RideState::OnTrip && car.is_some() && car != ride.held_by() => {
+                Err(Refusal::NotYours)
+            }
             state if state < RideState::OnTrip => happens(Happening::Cancelled { by, reason }),
             _ => wrong_state,
         },

@@ -94,7 +94,7 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         prop::option::of(car.clone()).prop_map(move |car| Command::DropOff { car, figures, at: place(5) }),
         car.clone().prop_map(|car| Command::GiveBack { car, reason: "flat tyre".into() }),
         car.prop_map(|car| Command::Unassign { car }),
-        Just(Command::Cancel { by: Actor::Rider, reason: "found a tram".into() }),
+        Just(Command::Cancel { by: Actor::Rider, car: None, reason: "found a tram".into() }),
         Just(Command::Expire),
     ]
 }

@@ -5,6 +5,8 @@ pub mod convert;
 pub mod drive;
 pub mod fields;
 pub mod fleet;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod plan;
 mod principal;
 mod progress;

@@ -173,7 +173,7 @@ impl v1::rides_server::Rides for RidesService {
         let reason = fields::text("reason", request.reason, MAX_REASON)?;
         let id = RideId::new(request.ride_id);
         self.seen_by(&caller, &id).await?;
-        let ride = self.rides.command(&id, Command::Cancel { by, reason }).await?;
+        let ride = self.rides.command(&id, Command::Cancel { by, car: caller.only_car(), reason }).await?;
         Ok(Response::new(v1::CancelResponse { ride: Some(convert::ride(&ride)) }))
     }
 

@@ -6,13 +6,19 @@ use rides_proto::{
     ids::CarId,
     v1::{self, sessions_server},
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::{principal::principal, status::invalid};
-use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated};
+use super::{
+    fields,
+    principal::principal,
+    status::{self, invalid},
+};
+use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, Whose};
 
 /// In characters.
 const LONGEST_NAME: usize = 64;
+/// Of a subject or a session's id, in characters: identity providers have long ones.
+const LONGEST_ID: usize = 255;
 
 /// Answers for [`Sessions`].
 pub struct SessionsService {
@@ -40,7 +46,12 @@ impl sessions_server::Sessions for SessionsService {
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
-        let Issued { token, session } = self.sessions.renew(session(&request)?, SystemTime::now());
+        let session = session(&request)?;
+        if !session.is_ours {
+            let text = "this session is an identity provider's, which alone can renew it";
+            return Err(status::with_reason(Code::FailedPrecondition, "NOT_OURS", text));
+        }
+        let Issued { token, session } = self.sessions.renew(session, SystemTime::now());
         Ok(Response::new(v1::RenewResponse { token, session: Some(encode(session)) }))
     }
 
@@ -49,6 +60,32 @@ impl sessions_server::Sessions for SessionsService {
         request: Request<v1::WhoAmIRequest>,
     ) -> Result<Response<v1::WhoAmIResponse>, Status> {
         Ok(Response::new(v1::WhoAmIResponse { session: Some(encode(session(&request)?)) }))
+    }
+
+    async fn sign_out(
+        &self,
+        request: Request<v1::SignOutRequest>,
+    ) -> Result<Response<v1::SignOutResponse>, Status> {
+        self.sessions.revocations().sign_out(&session(&request)?, SystemTime::now()).await?;
+        Ok(Response::new(v1::SignOutResponse {}))
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<v1::RevokeRequest>,
+    ) -> Result<Response<v1::RevokeResponse>, Status> {
+        let whose = whose(request.into_inner())?;
+        self.sessions.revocations().revoke(whose, SystemTime::now()).await?;
+        Ok(Response::new(v1::RevokeResponse {}))
+    }
+}
+
+fn whose(request: v1::RevokeRequest) -> Result<Whose, Status> {
+    use v1::revoke_request::Whose as Named;
+    match request.whose {
+        Some(Named::SessionId(id)) => fields::name("session_id", id, LONGEST_ID).map(Whose::Session),
+        Some(Named::Subject(subject)) => fields::name("subject", subject, LONGEST_ID).map(Whose::Subject),
+        None => Err(invalid("whose", "must be set")),
     }
 }
 
@@ -85,6 +122,7 @@ fn encode(session: Session) -> v1::Session {
         Role::Dispatcher => v1::Role::Dispatcher,
     };
     v1::Session {
+        session_id: session.id,
         subject: session.subject,
         role: role.into(),
         car_id: session.car.map_or(0, CarId::get),

@@ -10,7 +10,7 @@ use crate::{
     access::Denied,
     fleet,
     rides::{RideError, journal::JournalError, machine::Refusal},
-    sessions::Unauthenticated,
+    sessions::{NotRevoked, Unauthenticated},
 };
 
 /// The `ErrorInfo.domain` of every reason given here.
@@ -80,12 +80,27 @@ impl From<RideError> for Status {
 
 impl From<Unauthenticated> for Status {
     fn from(why: Unauthenticated) -> Self {
-        let reason = match why {
-            Unauthenticated::Missing => "NO_TOKEN",
-            Unauthenticated::Invalid => "BAD_TOKEN",
-            Unauthenticated::Expired => "SESSION_OVER",
+        let (code, reason) = match why {
+            Unauthenticated::Missing => (Code::Unauthenticated, "NO_TOKEN"),
+            Unauthenticated::Invalid => (Code::Unauthenticated, "BAD_TOKEN"),
+            Unauthenticated::Expired => (Code::Unauthenticated, "SESSION_OVER"),
+            Unauthenticated::Undecided => (Code::Unavailable, "KEYS_ON_THEIR_WAY"),
         };
-        with_reason(Code::Unauthenticated, reason, why.to_string())
+        with_reason(code, reason, why.to_string())
+    }
+}
+
+impl From<NotRevoked> for Status {
+    fn from(why: NotRevoked) -> Self {
+        match why {
+            NotRevoked::TooMany => {
+                with_reason(Code::ResourceExhausted, "TOO_MANY_REVOKED", "too many have signed out lately")
+            }
+            NotRevoked::NotKept(_) => {
+                tracing::error!(%why, "nothing was revoked");
+                with_reason(Code::Unavailable, "NOT_KEPT", "what is revoked cannot be kept right now")
+            }
+        }
     }
 }
 

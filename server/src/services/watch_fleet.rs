@@ -58,7 +58,7 @@ impl ServerStreamingService<v1::WatchFleetRequest> for Opening<'_> {
     }
 }
 
-fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<Viewer, Status> {
+pub(super) fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<Viewer, Status> {
     let viewport = request.viewport.ok_or_else(|| status::invalid("viewport", "must be set"))?;
     let viewport = Bounds::try_from(viewport).map_err(|bad| match bad {
         BadBounds::Corner(why) => status::not_on_earth("viewport", why),

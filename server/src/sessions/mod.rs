@@ -1,23 +1,42 @@
-//! Sessions: who a caller is, as a signed token. Nothing is stored but the key: a token that verifies is a session.
+//! Sessions: who a caller is, as a signed token. A token that verifies is a session, unless it was [`revoked`]: nothing
+//! else is stored but the key. Beside our own there may be those of an identity [`provider`].
 
 mod bearer;
+mod crypto;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod key_file;
+mod provider;
+mod revoked;
 mod token;
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use clap::ValueEnum;
+use jsonwebtoken::decode_header;
 use rides_proto::ids::CarId;
 use thiserror::Error;
+use tokio::time::sleep;
 use uuid::Uuid;
 
-pub use self::{bearer::bearer, token::Keys};
+pub use self::{
+    bearer::bearer,
+    provider::{Expected, Provider, Refresh, Source},
+    revoked::{NotRevoked, Revocations, Whose},
+    token::Keys,
+};
 
 /// How long a session lasts from sign-in or renewal.
 pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// No token lasts longer, whoever gave it out.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// Between two looks at the clock on the wall, which may be put right, or go on while the machine sleeps.
+const GLANCE: Duration = Duration::from_secs(30);
 
 /// What a caller may be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
@@ -38,7 +57,9 @@ impl Role {
 /// Who a caller is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {
-    /// Stable over renewals; the rider id of a rider's rides, the driver id of a driver.
+    /// Names it, stable over renewals.
+    pub id: String,
+    /// Whose it is. Stable too; the rider id of a rider's rides, the driver id of a driver.
     pub subject: String,
     /// What they may be.
     pub role: Role,
@@ -46,8 +67,12 @@ pub struct Session {
     pub car: Option<CarId>,
     /// For people. May be empty.
     pub name: String,
+    /// When its newest token was given out, in whole seconds.
+    pub issued_at: SystemTime,
     /// In whole seconds. From then on the session is over.
     pub expires_at: SystemTime,
+    /// Given out here, and not by an identity provider, which alone can renew what it gave out.
+    pub is_ours: bool,
 }
 
 /// A session and the token that proves it.
@@ -68,27 +93,44 @@ pub enum Unauthenticated {
     /// Not ours, not whole, or no token at all.
     #[error("the token is not valid")]
     Invalid,
-    /// It was good once.
+    /// It was good once: its time is over, or it was revoked.
     #[error("the session is over: sign in again")]
     Expired,
+    /// It may be good: the identity provider's key for it is not here yet.
+    #[error("the identity provider's keys are being fetched: call again")]
+    Undecided,
 }
 
 /// Gives out sessions and recognises them.
 pub struct Sessions {
     keys: Keys,
+    provider: Option<Arc<Provider>>,
+    revocations: Arc<Revocations>,
 }
 
 /// Keys are nobody's to read.
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").finish_non_exhaustive()
+        f.debug_struct("Sessions").field("provider", &self.provider).finish_non_exhaustive()
     }
 }
 
 impl Sessions {
-    /// Signs with `keys`.
+    /// Signs with `keys`, knows no other tokens, and forgets at the end what is revoked.
     pub fn new(keys: Keys) -> Self {
-        Self { keys }
+        Self { keys, provider: None, revocations: Arc::new(Revocations::in_memory()) }
+    }
+
+    /// The same, with the tokens of an identity provider too.
+    #[must_use]
+    pub fn trusting(self, provider: Option<Arc<Provider>>) -> Self {
+        Self { provider, ..self }
+    }
+
+    /// The same, with what is revoked already.
+    #[must_use]
+    pub fn without(self, revocations: Arc<Revocations>) -> Self {
+        Self { revocations, ..self }
     }
 
     /// A new session of a rider who was not known before. `name` is for people.
@@ -99,7 +141,14 @@ impl Sessions {
 
     /// Whose token it is.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
-        self.keys.verify(token, now)
+        let header = decode_header(token).map_err(|_no_token| Unauthenticated::Invalid)?;
+        // Keys are told apart by their names. A token without one is nobody's.
+        let name = header.kid.ok_or(Unauthenticated::Invalid)?;
+        let session = match &self.provider {
+            Some(provider) if name != self.keys.id() => provider.verify(token, &name, now)?,
+            _ => self.keys.verify(token, now)?,
+        };
+        if self.revocations.cover(&session) { Err(Unauthenticated::Expired) } else { Ok(session) }
     }
 
     /// The same session, lasting longer.
@@ -110,20 +159,77 @@ impl Sessions {
 
     /// The token that says `session`.
     pub fn issue(&self, session: Session, now: SystemTime) -> Issued {
-        Issued { token: self.keys.sign(&session, now), session }
+        let session = Session { issued_at: whole_seconds(now), ..session };
+        Issued { token: self.keys.sign(&session), session }
+    }
+
+    /// What is revoked.
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// The time that `session` has.
+    pub fn lease(&self, session: &Session) -> Lease {
+        Lease { session: session.clone(), revocations: Arc::clone(&self.revocations) }
+    }
+
+    /// Keeps up with the identity provider, and with what is revoked, for ever.
+    pub async fn follow(&self) {
+        let keys = async {
+            match &self.provider {
+                Some(provider) => provider.follow().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(keys, self.revocations.follow());
     }
 }
 
 impl Session {
-    /// Of someone without a car or a name.
+    /// Of someone without a car or a name, given out here.
     pub fn new(role: Role, subject: &str, expires_at: SystemTime) -> Self {
-        let expires_at = whole_seconds(expires_at);
-        Self { subject: subject.to_owned(), role, car: None, name: String::new(), expires_at }
+        Self {
+            id: Uuid::new_v4().to_string(),
+            subject: subject.to_owned(),
+            role,
+            car: None,
+            name: String::new(),
+            issued_at: SystemTime::UNIX_EPOCH,
+            expires_at: whole_seconds(expires_at),
+            is_ours: true,
+        }
     }
 
     /// Of a driver.
     pub fn of_driver(subject: &str, car: CarId, expires_at: SystemTime) -> Self {
         Self { car: Some(car), ..Self::new(Role::Driver, subject, expires_at) }
+    }
+}
+
+/// What is left of a session's time.
+#[derive(Clone)]
+pub struct Lease {
+    session: Session,
+    revocations: Arc<Revocations>,
+}
+
+impl Lease {
+    /// Once the session is over, by the clock or because it was revoked.
+    pub async fn over(&self) -> Unauthenticated {
+        tokio::select! {
+            () = past(self.session.expires_at) => {}
+            () = self.revocations.revoked(&self.session) => {}
+        }
+        Unauthenticated::Expired
+    }
+}
+
+/// Once the clock on the wall shows `at`.
+async fn past(at: SystemTime) {
+    while let Ok(left) = at.duration_since(SystemTime::now())
+        && !left.is_zero()
+    {
+        sleep(left.min(GLANCE)).await;
     }
 }
 
@@ -159,9 +265,15 @@ mod tests {
         let later = now + Duration::from_secs(60);
         let renewed = sessions.renew(first.clone(), later).session;
         assert_eq!(renewed.expires_at, first.expires_at + Duration::from_secs(60));
-        assert_eq!(Session { expires_at: first.expires_at, ..renewed }, first);
+        assert_eq!(renewed.issued_at, first.issued_at + Duration::from_secs(60));
+        let Session { issued_at, expires_at, .. } = first;
+        assert_eq!(Session { issued_at, expires_at, ..renewed }, first);
 
         let long = Session::new(Role::Dispatcher, "eve", now + SESSION_LIFE * 10);
-        assert_eq!(sessions.renew(long.clone(), now).session, long, "nor is it brought forward");
+        assert_eq!(
+            sessions.renew(long.clone(), now).session.expires_at,
+            long.expires_at,
+            "nor is it brought forward"
+        );
     }
 }

@@ -9,7 +9,7 @@ use rides_proto::ids::CarId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Role, Session, Unauthenticated, unix_seconds};
+use super::{Role, Session, Unauthenticated, crypto, unix_seconds};
 
 const ISSUER: &str = "rides";
 
@@ -31,6 +31,10 @@ struct Claims {
     car: Option<i64>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
+    /// The session's name. Tokens of earlier servers have none.
+    #[serde(default)]
+    sid: String,
+    #[serde(default)]
     iat: u64,
     exp: u64,
 }
@@ -53,6 +57,7 @@ impl Keys {
     }
 
     pub(super) fn new(key: &SigningKey) -> Self {
+        crypto::install();
         let der = key.to_pkcs8_der().expect("an Ed25519 key always has a PKCS #8 form");
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
@@ -67,18 +72,33 @@ impl Keys {
         }
     }
 
+    /// The key's name in tokens.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The token that says `session`.
-    pub(super) fn sign(&self, session: &Session, now: SystemTime) -> String {
+    pub(super) fn sign(&self, session: &Session) -> String {
         let claims = Claims {
             iss: ISSUER.to_owned(),
             sub: session.subject.clone(),
             role: session.role.into(),
             car: session.car.map(CarId::get),
             name: session.name.clone(),
-            iat: unix_seconds(now),
+            sid: session.id.clone(),
+            iat: unix_seconds(session.issued_at),
             exp: unix_seconds(session.expires_at),
         };
         encode(&self.header(), &claims, &self.signing).expect("signing fails only with a key of another kind")
+    }
+
+    /// A token with any bytes for its claims.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn sign_bytes(&self, claims: &[u8]) -> String {
+        let header = serde_json::to_vec(&self.header()).expect("a header is JSON");
+        let message = [header.as_slice(), claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".");
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, Algorithm::EdDSA);
+        format!("{message}.{}", signature.expect("the key is for EdDSA"))
     }
 
     fn header(&self) -> Header {
@@ -87,13 +107,13 @@ impl Keys {
 
     /// What `token` says, if it is ours and not over.
     pub(super) fn verify(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
-        let token = decode::<Claims>(token, &self.verifying, &self.validation)
+        let decoded = decode::<Claims>(token, &self.verifying, &self.validation)
             .map_err(|_which_check| Unauthenticated::Invalid)?;
         // Critical extensions are to be refused by whoever does not know them, and we know none.
-        if token.header.crit.is_some() || token.header.kid.as_ref() != Some(&self.id) {
+        if decoded.header.crit.is_some() || decoded.header.kid.as_ref() != Some(&self.id) {
             return Err(Unauthenticated::Invalid);
         }
-        let claims = token.claims;
+        let claims = decoded.claims;
         // Rides off the street have no rider: they must not be everyone's whose name is empty.
         if claims.sub.is_empty() {
             return Err(Unauthenticated::Invalid);
@@ -103,19 +123,36 @@ impl Keys {
             (RoleClaim::Rider | RoleClaim::Dispatcher, None) => None,
             _ => return Err(Unauthenticated::Invalid),
         };
-        let expires_at = SystemTime::UNIX_EPOCH
-            .checked_add(Duration::from_secs(claims.exp))
-            .ok_or(Unauthenticated::Invalid)?;
+        let [issued_at, expires_at] = [claims.iat, claims.exp].map(moment);
+        let (issued_at, expires_at) = issued_at.zip(expires_at).ok_or(Unauthenticated::Invalid)?;
         if expires_at <= now {
             return Err(Unauthenticated::Expired);
         }
-        Ok(Session { subject: claims.sub, role: claims.role.into(), car, name: claims.name, expires_at })
+        Ok(Session {
+            id: if claims.sid.is_empty() { fingerprint(token) } else { claims.sid },
+            subject: claims.sub,
+            role: claims.role.into(),
+            car,
+            name: claims.name,
+            issued_at,
+            expires_at,
+            is_ours: true,
+        })
     }
 }
 
 /// From the system's randomness.
 pub(super) fn new_key() -> SigningKey {
     SigningKey::from_bytes(&rand::random())
+}
+
+fn moment(unix_seconds: u64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(unix_seconds))
+}
+
+/// Names the session of a token that does not.
+pub(super) fn fingerprint(token: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
 
 fn thumbprint(key: &VerifyingKey) -> String {
@@ -147,16 +184,17 @@ impl From<RoleClaim> for Role {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use ring::hmac;
 
     use super::*;
 
     fn session() -> Session {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+        let driver = Session::of_driver("somebody", CarId::new(7).unwrap(), end);
         Session {
-            subject: "somebody".to_owned(),
-            role: Role::Driver,
-            car: CarId::new(7),
             name: "Aino Ä".to_owned(),
-            expires_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
+            issued_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1),
+            ..driver
         }
     }
 
@@ -170,16 +208,16 @@ mod tests {
 
     #[test]
     fn what_is_signed_verifies_and_only_with_the_same_keys() {
-        let keys = Keys::generate();
-        let token = keys.sign(&session(), SystemTime::now());
-        assert_eq!(verify(&keys, &token), Ok(session()));
+        let (keys, session) = (Keys::generate(), session());
+        let token = keys.sign(&session);
+        assert_eq!(verify(&keys, &token), Ok(session));
         assert_eq!(verify(&Keys::generate(), &token), Err(Unauthenticated::Invalid));
     }
 
     #[test]
     fn every_change_of_a_character_is_noticed() {
         let keys = Keys::generate();
-        let token = keys.sign(&session(), SystemTime::now());
+        let token = keys.sign(&session());
         for at in 0..token.len() {
             let other = if &token[at..=at] == "A" { "g" } else { "A" };
             let changed = [&token[..at], other, &token[at + 1..]].concat();
@@ -191,7 +229,7 @@ mod tests {
     #[test]
     fn no_other_algorithm_passes() {
         let keys = keys_of(7);
-        let claims = keys.sign(&session(), SystemTime::now()).split('.').nth(1).unwrap().to_owned();
+        let claims = keys.sign(&session()).split('.').nth(1).unwrap().to_owned();
 
         let none = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
         assert_eq!(verify(&keys, &format!("{none}.{claims}.")), Err(Unauthenticated::Invalid));
@@ -199,8 +237,16 @@ mod tests {
         // The public key, which everyone may know, as the secret of a symmetric algorithm.
         let public = SigningKey::from_bytes(&[7; 32]).verifying_key();
         let header = Header { alg: Algorithm::HS256, ..keys.header() };
-        let forged = encode(&header, &claims_of(ISSUER), &EncodingKey::from_secret(public.as_bytes()));
-        assert_eq!(verify(&keys, &forged.unwrap()), Err(Unauthenticated::Invalid));
+        let header = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).unwrap());
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, public.as_bytes());
+        let signature = hmac::sign(&secret, format!("{header}.{claims}").as_bytes());
+        let forged = format!("{header}.{claims}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
+        assert_eq!(verify(&keys, &forged), Err(Unauthenticated::Invalid));
+        let secret = EncodingKey::from_secret(public.as_bytes());
+        assert!(
+            encode(&Header::default(), &claims_of(ISSUER), &secret).is_err(),
+            "nobody here can even sign so"
+        );
     }
 
     /// A3
@@ -243,6 +289,7 @@ mod tests {
             role: RoleClaim::Dispatcher,
             car: None,
             name: String::new(),
+            sid: String::new(),
             iat: 0,
             exp: 4_000_000_000,
         }

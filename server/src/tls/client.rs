@@ -24,7 +24,7 @@ use tower::Service;
 
 use super::{Served, pem, provider};
 
-/// Connects to servers over TLS and HTTP/2, for tonic's channels.
+/// Connects to servers over TLS: with HTTP/2, for tonic's channels, unless told otherwise.
 #[derive(Clone)]
 pub struct Connector(TlsConnector);
 
@@ -43,6 +43,14 @@ impl Connector {
         let verifier = Arc::new(Ourselves(served));
         let config = builder()?.dangerous().with_custom_certificate_verifier(verifier);
         Ok(Self::over(config.with_no_client_auth()))
+    }
+
+    /// The same, speaking HTTP/1.1.
+    #[must_use]
+    pub fn for_http1(self) -> Self {
+        let mut config = ClientConfig::clone(self.0.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(TlsConnector::from(Arc::new(config)))
     }
 
     fn over(mut config: ClientConfig) -> Self {

@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod line;
 pub(crate) mod places;
 pub(crate) mod process;
+pub(crate) mod provider;
 pub(crate) mod raw_h2;
 pub(crate) mod rider;
 pub(crate) mod tls;
@@ -27,7 +28,7 @@ use faulty_disk::Disk;
 use rides_server::{
     access::Policy,
     app::App,
-    config::{Cli, Config, TlsConfig},
+    config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     edge::{self, Auth, Contract, Health, Limits, Port},
     sessions::{Keys, Sessions},
@@ -148,6 +149,12 @@ impl Server {
     /// What of callers without a token, wherever it listens.
     pub(crate) fn under(mut self, policy: Policy) -> Self {
         self.config.auth = Some(policy);
+        self
+    }
+
+    /// An identity provider whose tokens are good.
+    pub(crate) fn taking_tokens_of(mut self, provider: ProviderConfig) -> Self {
+        self.config.provider = provider;
         self
     }
 

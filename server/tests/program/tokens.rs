@@ -7,7 +7,7 @@ use std::{
 
 use rides_proto::v1::{self, SignInResponse};
 use tokio::process::{Child, Command};
-use tonic::{Code, transport::Endpoint};
+use tonic::{Code, Status, transport::Endpoint};
 
 use super::program;
 use crate::{
@@ -63,6 +63,34 @@ async fn a_token_is_printed_beside_a_running_server() {
     {
         assert_eq!(token(nonsense).await.status.code(), Some(1), "{nonsense:?}");
     }
+}
+
+#[tokio::test]
+async fn what_the_command_line_revokes_a_running_server_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    let (_server, wire) = serving(requiring_tokens(&data_dir)).await;
+    let ada = wire.with(printed(token(&["--role=rider", "--subject=ada", &data_dir]).await));
+    let bob = wire.with(printed(token(&["--role=rider", "--subject=bob", &data_dir]).await));
+    let id = who(&bob).await.unwrap().session.unwrap().session_id;
+    printed(token(&["revoke", "--subject=ada", &data_dir]).await);
+    printed(token(&["revoke", &format!("--session={id}"), &data_dir]).await);
+    for wire in [ada, bob] {
+        let over = async {
+            while who(&wire).await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        soon("the end of the session", over).await;
+        assert_eq!(who(&wire).await.unwrap_err().code(), Code::Unauthenticated);
+    }
+    for nonsense in [&["revoke", &data_dir][..], &["revoke", "--subject=ada", "--data-dir=:memory:"]] {
+        assert!(!token(nonsense).await.status.success(), "{nonsense:?}");
+    }
+}
+
+async fn who(wire: &Wire) -> Result<v1::WhoAmIResponse, Status> {
+    wire.ask("/rides.v1.Sessions/WhoAmI", ()).await
 }
 
 #[tokio::test]

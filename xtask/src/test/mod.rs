@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check there is, in the order of what fails soonest.
 
+mod deps;
 mod size;
 mod steps;
 mod tally;

@@ -2,10 +2,10 @@
 
 use std::{env, fs, process::Command};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use super::{size, tally::Tally};
+use super::{deps, size, tally::Tally};
 use crate::{
     page,
     setup::{self, Browser, Need, WASM},
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) enum Step {
     /// rustfmt.
     Fmt,
-    /// What the lock file may not hold.
+    /// What may come in from others.
     Deps,
     /// Clippy on the host.
     Lint,
@@ -37,10 +37,6 @@ pub(crate) enum Step {
 /// Without xtask: Windows cannot replace a program that runs.
 const HOST: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
-/// Libraries that may not come in: what they bring has to be installed on the machine first. (`openssl-probe` brings
-/// nothing: it knows where systems keep their certificates.)
-const UNWANTED: [&str; 5] = ["openssl-sys", "openssl-src", "native-tls", "protoc", "protobuf-src"];
-
 impl Step {
     /// Its name on the command line.
     pub(super) fn name(self) -> String {
@@ -51,7 +47,7 @@ impl Step {
     pub(super) fn about(self) -> &'static str {
         match self {
             Step::Fmt => "formatting",
-            Step::Deps => "no openssl and no protoc in the lock file",
+            Step::Deps => "what comes in from others: cargo-deny, and no openssl or protoc",
             Step::Lint => "Clippy, all targets",
             Step::LintPage => "Clippy, the page in wasm",
             Step::Unit => "unit, integration and documentation tests",
@@ -85,7 +81,7 @@ impl Step {
     pub(super) fn run(self, release: bool, tally: &mut Tally) -> Result<()> {
         match self {
             Step::Fmt => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
-            Step::Deps => no_unwanted_dependencies(),
+            Step::Deps => deps::check(),
             Step::Lint => shell::run(shell::cargo(&[
                 "clippy",
                 "--locked",
@@ -102,18 +98,6 @@ impl Step {
             Step::E2e => end_to_end(release, tally),
         }
     }
-}
-
-fn no_unwanted_dependencies() -> Result<()> {
-    let tree =
-        shell::cargo(&["tree", "--locked", "--workspace", "--target=all", "--prefix=none", "--format={p}"]);
-    let tree =
-        shell::output(tree).context("`cargo tree` failed: does Cargo.lock fit the Cargo.toml files?")?;
-    let unwanted = |package: &&str| UNWANTED.iter().any(|name| package.starts_with(name));
-    let found: Vec<&str> = tree.lines().filter(unwanted).collect();
-    ensure!(found.is_empty(), "unwanted dependencies: {}", found.join(", "));
-    println!("none of {} among {} lines", UNWANTED.join(", "), tree.lines().count());
-    Ok(())
 }
 
 fn lint_page() -> Result<()> {

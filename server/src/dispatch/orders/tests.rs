@@ -73,7 +73,7 @@ fn a_car_is_told_of_its_ride_from_offer_to_end() {
 
 #[test]
 fn a_car_that_loses_a_ride_is_free_and_hears_why() {
-    let cancel = |reason: &str| Command::Cancel { by: Actor::Rider, reason: reason.into() };
+    let cancel = |reason: &str| Command::Cancel { by: Actor::Rider, car: None, reason: reason.into() };
     let timed_out = Command::EndOffer { car: car(1), why: OfferEnd::TimedOut };
     let accept = Command::Accept { car: car(1) };
     for (commands, expected) in [

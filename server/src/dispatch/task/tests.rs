@@ -178,7 +178,7 @@ async fn a_cancelled_ride_frees_its_car() {
     offered(&mut link).await;
     office.command(&id, Command::Accept { car: car(1) }).await;
     assigned(&mut link).await;
-    office.command(&id, Command::Cancel { by: Actor::Rider, reason: "a tram".into() }).await;
+    office.command(&id, Command::Cancel { by: Actor::Rider, car: None, reason: "a tram".into() }).await;
     let order = link.orders.recv().await;
     assert!(matches!(&order, Some(Order::RideWithdrawn { reason, .. }) if reason == "a tram"), "{order:?}");
     let next = office.book("next").await;
@@ -388,7 +388,7 @@ async fn a_car_is_let_go_though_its_shepherd_failed_when_the_ride_ended() {
     // The offer lapses while the journal takes nothing, and the rider cancels as soon as it does again.
     journal.refuse(1);
     tokio::time::sleep(OFFER + AGAIN / 2).await;
-    office.command(&id, Command::Cancel { by: Actor::Rider, reason: "a tram".into() }).await;
+    office.command(&id, Command::Cancel { by: Actor::Rider, car: None, reason: "a tram".into() }).await;
     let order = link.orders.recv().await;
     assert!(matches!(&order, Some(Order::OfferWithdrawn { reason, .. }) if reason == "a tram"), "{order:?}");
     assert_eq!(office.state_of(1).await, Some(CarState::Free));

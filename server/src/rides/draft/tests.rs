@@ -107,7 +107,7 @@ fn a_ride_that_is_over_leaves_the_board_after_its_watchers_saw_it() {
     let mut board = Board::default();
     commit(&mut board, &[(0, book())]);
     let mut feed = board.watch(&id(0)).expect("on the board");
-    let cancel = Command::Cancel { by: crate::rides::model::Actor::Rider, reason: String::new() };
+    let cancel = Command::Cancel { by: crate::rides::model::Actor::Rider, car: None, reason: String::new() };
     commit(&mut board, &[(0, cancel)]);
     assert!(board.ride(&id(0)).is_none());
     assert!(feed.has_changed().is_err(), "the feed is closed");

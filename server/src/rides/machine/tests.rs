@@ -29,7 +29,7 @@ fn apply(log: &mut Option<RideLog>, command: &Command) -> Result<Decision, Refus
 fn ride_in(state: Option<RideState>) -> Option<RideLog> {
     let mut log = None;
     let offer = offer(noon());
-    let cancel = Command::Cancel { by: Actor::Rider, reason: String::new() };
+    let cancel = Command::Cancel { by: Actor::Rider, car: None, reason: String::new() };
     let path: [Command; 7] = [
         Command::Book(Arc::new(booking("ada"))),
         Command::Offer { crew: crew(9), offer },
@@ -118,7 +118,9 @@ fn every_command_in_every_state() {
         (Command::GiveBack { car: car(2), reason: String::new() }, "?wnnnnwww"),
         (Command::Unassign { car: car(1) }, "?ww++wwww"),
         (Command::Unassign { car: car(2) }, "?wnnnnwww"),
-        (Command::Cancel { by: Actor::Driver, reason: String::new() }, "?++++ww=w"),
+        (Command::Cancel { by: Actor::Driver, car: None, reason: String::new() }, "?++++ww=w"),
+        (Command::Cancel { by: Actor::Driver, car: Some(car(1)), reason: String::new() }, "?n+++ww=w"),
+        (Command::Cancel { by: Actor::Driver, car: Some(car(2)), reason: String::new() }, "?nnnnww=w"),
         (Command::Expire, "?+wwwwww="),
         (Command::EndOffer { car: car(1), why: OfferEnd::CarLost }, "?w+wwwwww"),
     ];

@@ -121,7 +121,7 @@ impl Rider<'_> {
         let n = self.rng.random_range(1..=3);
         let offer = OpenOffer { pickup_eta: Duration::ZERO, expires_at: SystemTime::now() };
         let command = match self.rng.random_range(0..6) {
-            0 => Command::Cancel { by: Actor::Rider, reason: "found a tram".into() },
+            0 => Command::Cancel { by: Actor::Rider, car: None, reason: "found a tram".into() },
             1 => Command::Accept { car: car(n) },
             2 => Command::Arrive { car: car(n) },
             3 => Command::PickUp { car: car(n) },

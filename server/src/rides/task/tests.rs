@@ -24,7 +24,7 @@ fn key(id: &str, contents: u8) -> RequestKey {
 }
 
 fn cancel() -> Command {
-    Command::Cancel { by: Actor::Rider, reason: "found a tram".into() }
+    Command::Cancel { by: Actor::Rider, car: None, reason: "found a tram".into() }
 }
 
 fn offer_to(n: u8) -> Command {

@@ -1,0 +1,51 @@
+//! Files that may be maps.
+
+use prost::Message as _;
+
+use super::City;
+
+/// A whole file; and, to get past the framing, the same bytes as a block of a file that is well-formed.
+pub fn pbf(input: &[u8]) {
+    drive(input);
+    drive(&pack(&[("OSMHeader".into(), Vec::new()), ("OSMData".into(), input.to_vec())]));
+}
+
+/// Whatever is taken for a city can be driven in.
+fn drive(file: &[u8]) {
+    let Ok(city) = City::from_pbf("fuzz", file) else { return };
+    let bounds = city.bounds();
+    let [from, to] = [bounds.south_west(), bounds.center()].map(|point| city.snap(point));
+    if let Some(route) = city.route(&from, &to) {
+        assert_eq!(city.drive_time(&from, &to), Some(route.duration));
+    }
+    city.find_places("a", 8);
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct BlobHeader {
+    #[prost(string, tag = "1")]
+    pub(super) kind: String,
+    #[prost(int32, tag = "3")]
+    pub(super) datasize: i32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Blob {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) raw: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(super) zlib_data: Vec<u8>,
+}
+
+/// A file without compression, hence without checksums that would catch what is damaged.
+pub(super) fn pack(blobs: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut file = vec![];
+    for (kind, raw) in blobs {
+        let blob = Blob { raw: raw.clone(), ..Blob::default() }.encode_to_vec();
+        let header = BlobHeader { kind: kind.clone(), datasize: blob.len() as i32 }.encode_to_vec();
+        file.extend((header.len() as u32).to_be_bytes());
+        file.extend(header);
+        file.extend(blob);
+    }
+    file
+}

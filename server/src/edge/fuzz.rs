@@ -1,0 +1,106 @@
+//! What arrives at the port, in any pieces. That it arrives in pieces must not matter.
+
+use std::{convert::Infallible, num::NonZeroU32, sync::LazyLock, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::BodyExt as _;
+use prost::Message;
+use rides_proto::v1;
+use tokio::runtime::{self, Runtime};
+use tonic::Code;
+
+use super::{
+    Kind, Method,
+    frames::Frames,
+    messages::{Terms, Upload, one},
+    text::{Groups, NotBase64},
+};
+use crate::access::table::Access;
+
+/// Smaller than the longest inputs, so that the limit is met.
+const LARGEST: usize = 1024;
+
+const TERMS: Terms = Terms { patience: Duration::from_secs(60), per_second: NonZeroU32::MAX };
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
+
+/// The first byte says in how many bytes at a time the rest comes.
+fn pieces(input: &[u8]) -> (impl Iterator<Item = &[u8]>, &[u8]) {
+    let (size, bytes) = input.split_first().unwrap_or((&1, &[]));
+    (bytes.chunks(usize::from(*size).max(1)), bytes)
+}
+
+fn body<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Body {
+    let pieces: Vec<_> = pieces.map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
+    Body::from_stream(stream::iter(pieces))
+}
+
+/// The frames of a request.
+pub fn frames(input: &[u8]) {
+    fn follow<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<u64, Code> {
+        let mut frames = Frames::new(LARGEST);
+        pieces.into_iter().try_for_each(|piece| frames.take(piece)).map_err(|status| status.code())?;
+        frames.end().map_err(|status| status.code())?;
+        Ok(frames.begun())
+    }
+    let (pieces, whole) = pieces(input);
+    assert_eq!(follow(pieces), follow([whole]));
+}
+
+/// A request in base64.
+pub fn text(input: &[u8]) {
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, NotBase64> {
+        let mut groups = Groups::default();
+        let mut bytes = Vec::new();
+        for piece in pieces {
+            bytes.extend(groups.take(piece)?);
+        }
+        bytes.extend(groups.end()?);
+        Ok(bytes)
+    }
+    let (pieces, whole) = pieces(input);
+    assert_eq!(decode(pieces).ok(), decode([whole]).ok());
+}
+
+/// The one message of a request, or the many of an upload, as far as generated code reads them.
+pub fn messages(input: &[u8]) {
+    let (pieces, whole) = pieces(input);
+    let pieces: Vec<_> = pieces.collect();
+    RUNTIME.block_on(async {
+        // Of several things that are wrong, which is told depends on what came first.
+        let message = one(body(pieces.iter().copied()), LARGEST).await.ok();
+        assert_eq!(message, one(body([whole].into_iter()), LARGEST).await.ok());
+        if let Some(message) = message {
+            assert_eq!(message, whole, "it is passed on as it came");
+            read(&message[5..]);
+        }
+
+        let upload = Method { kind: Kind::Upload, largest: LARGEST, access: Access::Public };
+        let uploaded = Upload::new(body(pieces.into_iter()), upload, TERMS);
+        if let Ok(uploaded) = uploaded.collect().await {
+            assert_eq!(uploaded.to_bytes(), whole, "it is passed on as it came");
+        }
+    });
+}
+
+/// Every kind of request; most inputs are none of them.
+fn read(message: &[u8]) {
+    fn decoded<M: Message + Default>(message: &[u8]) {
+        let Ok(decoded) = M::decode(message) else { return };
+        let again = M::decode(decoded.encode_to_vec().as_slice()).expect("what was encoded here");
+        // Not the messages themselves: a NaN is not equal to itself.
+        assert_eq!(again.encode_to_vec(), decoded.encode_to_vec());
+    }
+    decoded::<v1::StartRequest>(message);
+    decoded::<v1::EndRequest>(message);
+    decoded::<v1::TrackRequest>(message);
+    decoded::<v1::BookRequest>(message);
+    decoded::<v1::CancelRequest>(message);
+    decoded::<v1::ListRequest>(message);
+    decoded::<v1::WatchRequest>(message);
+    decoded::<v1::DriveRequest>(message);
+    decoded::<v1::FindPlacesRequest>(message);
+}

@@ -1,0 +1,199 @@
+//! What a provider's token says of its bearer. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use clap::ValueEnum as _;
+use jsonwebtoken::{Validation, decode};
+use rides_proto::ids::CarId;
+use serde_json::{Map, Value};
+
+use super::{
+    super::{LONGEST_LIFE, token::fingerprint},
+    Role, Session, Unauthenticated,
+    keys::Key,
+};
+
+/// By how much the provider's clock may be ahead of ours.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// What a token must say, and where it says who its bearer is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expected {
+    /// Who gave it out: its `iss`, to the letter.
+    pub issuer: String,
+    /// Whom it is for: one of its `aud`.
+    pub audience: String,
+    /// The claim that says rider, driver or dispatcher. See [`claim`] for its form.
+    pub role: String,
+    /// The claim that says which car a driver drives: a number.
+    pub car: String,
+}
+
+impl Expected {
+    /// What `token` says, if `key` has signed it and all is as it must be.
+    pub(super) fn session(
+        &self,
+        token: &str,
+        key: &Key,
+        now: SystemTime,
+    ) -> Result<Session, Unauthenticated> {
+        let decoded = decode::<Map<String, Value>>(token, &key.key, &self.validation(key));
+        let decoded = decoded.map_err(|_which_check| Unauthenticated::Invalid)?;
+        // Critical extensions are to be refused by whoever does not know them, and we know none.
+        if decoded.header.crit.is_some() {
+            return Err(Unauthenticated::Invalid);
+        }
+        let claims = decoded.claims;
+        let expires_at = moment(&claims, "exp").ok_or(Unauthenticated::Invalid)?;
+        if expires_at <= now {
+            return Err(Unauthenticated::Expired);
+        }
+        let too_early = moment(&claims, "nbf").is_some_and(|begins| begins > now + AHEAD);
+        // What is revoked is remembered no longer than that.
+        if too_early || expires_at > now + LONGEST_LIFE {
+            return Err(Unauthenticated::Invalid);
+        }
+        let (role, car) = self.part(&claims).ok_or(Unauthenticated::Invalid)?;
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        Ok(Session {
+            id: text("sid").or(text("jti")).map_or_else(|| fingerprint(token), str::to_owned),
+            subject: text("sub").ok_or(Unauthenticated::Invalid)?.to_owned(),
+            role,
+            car,
+            name: text("name").unwrap_or_default().to_owned(),
+            issued_at: moment(&claims, "iat").unwrap_or(SystemTime::UNIX_EPOCH),
+            expires_at,
+            is_ours: false,
+        })
+    }
+
+    fn validation(&self, key: &Key) -> Validation {
+        let mut validation = Validation::new(key.algorithm);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // `session` does it, against the clock it is given and without leeway.
+        validation.validate_exp = false;
+        validation
+    }
+
+    /// A driver has a car; of others, the claim does not matter.
+    fn part(&self, claims: &Map<String, Value>) -> Option<(Role, Option<CarId>)> {
+        let role = role(claim(claims, &self.role)?)?;
+        let car = match role {
+            Role::Driver => Some(car(claim(claims, &self.car)?)?),
+            Role::Rider | Role::Dispatcher => None,
+        };
+        Some((role, car))
+    }
+}
+
+/// The claim called `name`, or, with dots in it, the one inside of others, like `realm_access.roles`.
+fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    claims.get(name).or_else(|| {
+        let (outer, inner) = name.split_once('.')?;
+        claim(claims.get(outer)?.as_object()?, inner)
+    })
+}
+
+/// The one role of ours that it names, alone or in a list. Of several nobody can say which is meant.
+fn role(value: &Value) -> Option<Role> {
+    let known = |value: &Value| Role::from_str(value.as_str()?, false).ok();
+    match value {
+        Value::Array(values) => {
+            let mut roles = values.iter().filter_map(known);
+            let role = roles.next()?;
+            roles.all(|other| other == role).then_some(role)
+        }
+        value => known(value),
+    }
+}
+
+/// A number, or its digits: many providers have only texts.
+fn car(value: &Value) -> Option<CarId> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok()).and_then(CarId::new)
+}
+
+/// Seconds since 1970, of which some providers give parts.
+fn moment(claims: &Map<String, Value>, name: &str) -> Option<SystemTime> {
+    let seconds = claims.get(name)?.as_f64()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds.floor()).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn expected(role: &str, car: &str) -> Expected {
+        let [issuer, audience, role, car] = ["https://id.example", "rides", role, car].map(str::to_owned);
+        Expected { issuer, audience, role, car }
+    }
+
+    fn part(expected: &Expected, claims: &Value) -> Option<(Role, Option<i64>)> {
+        let part = expected.part(claims.as_object().unwrap());
+        part.map(|(role, car)| (role, car.map(CarId::get)))
+    }
+
+    #[test]
+    fn a_role_is_one_of_ours_and_only_one() {
+        let expected = expected("role", "car");
+        for (role, found) in [
+            (json!("rider"), Some(Role::Rider)),
+            (json!("dispatcher"), Some(Role::Dispatcher)),
+            (json!(["offline_access", "dispatcher"]), Some(Role::Dispatcher)),
+            (json!(["rider", "rider"]), Some(Role::Rider)),
+            (json!(["rider", "dispatcher"]), None),
+            (json!(["offline_access"]), None),
+            (json!([]), None),
+            (json!("Dispatcher"), None),
+            (json!("admin"), None),
+            (json!(7), None),
+        ] {
+            assert_eq!(part(&expected, &json!({ "role": role })).map(|(role, _)| role), found, "{role}");
+        }
+        assert_eq!(part(&expected, &json!({})), None);
+    }
+
+    #[test]
+    fn a_driver_has_a_car() {
+        let expected = expected("role", "car");
+        for (car, found) in [
+            (json!(7), Some(7)),
+            (json!("7"), Some(7)),
+            (json!(0), None),
+            (json!(-7), None),
+            (json!("seven"), None),
+            (json!(7.5), None),
+            (Value::Null, None),
+        ] {
+            let claims = json!({ "role": "driver", "car": car });
+            assert_eq!(part(&expected, &claims), found.map(|car| (Role::Driver, Some(car))), "{car}");
+            let rider = json!({ "role": "rider", "car": car });
+            assert_eq!(part(&expected, &rider), Some((Role::Rider, None)), "{car}");
+        }
+    }
+
+    #[test]
+    fn a_claim_may_be_inside_another_or_have_dots_in_its_name() {
+        let claims =
+            json!({ "realm_access": { "roles": ["driver"] }, "https://rides.example/car": 7, "a": 1 });
+        let expected = expected("realm_access.roles", "https://rides.example/car");
+        assert_eq!(part(&expected, &claims), Some((Role::Driver, Some(7))));
+        let claims = claims.as_object().unwrap();
+        for missing in ["realm_access.groups", "a.b", "b", "", "."] {
+            assert_eq!(claim(claims, missing), None, "{missing}");
+        }
+    }
+
+    #[test]
+    fn moments_are_seconds_since_1970() {
+        let at = |value: Value| moment(json!({ "exp": value }).as_object().unwrap(), "exp");
+        let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        assert_eq!((at(json!(1_800_000_000)), at(json!(1_800_000_000.9))), (Some(expected), Some(expected)));
+        for bad in [json!(-1), json!(1e300), json!("1800000000"), Value::Null] {
+            assert_eq!(at(bad.clone()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! An identity provider: who else may say who a caller is.
+//!
+//! Its keys are had in advance and kept: a call never waits for them. They are had again every ten minutes, and when
+//! a token names one that is not among them, but never twice a minute. While the provider is away, the keys that there
+//! were are good.
+
+mod claims;
+mod keys;
+mod schedule;
+mod source;
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
+
+pub use self::{claims::Expected, schedule::Refresh, source::Source};
+use self::{
+    keys::KeySet,
+    schedule::{Answer, Schedule},
+};
+use super::{Role, Session, Unauthenticated, crypto};
+use crate::tls::client::Connector;
+
+/// Knows the tokens of one identity provider.
+pub struct Provider {
+    expected: Expected,
+    source: Source,
+    tls: Connector,
+    keys: watch::Sender<Arc<KeySet>>,
+    schedule: Mutex<Schedule>,
+    wanted: Notify,
+}
+
+impl Provider {
+    /// Without keys, until [`Self::follow`] has them. Fails if `ca`, who signs the provider's own certificate, cannot be
+    /// read; `None`: whom this system trusts.
+    pub fn new(
+        source: Source,
+        expected: Expected,
+        refresh: Refresh,
+        ca: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        crypto::install();
+        Ok(Self {
+            expected,
+            source,
+            tls: Connector::trusting(ca)?.for_http1(),
+            keys: watch::Sender::default(),
+            schedule: Mutex::new(Schedule::new(refresh)),
+            wanted: Notify::new(),
+        })
+    }
+
+    /// What `token` says, which says that it is signed with the key called `name`.
+    pub(super) fn verify(
+        &self,
+        token: &str,
+        name: &str,
+        now: SystemTime,
+    ) -> Result<Session, Unauthenticated> {
+        let keys = Arc::clone(&self.keys.borrow());
+        let Some(key) = keys.get(name) else { return Err(self.miss()) };
+        self.expected.session(token, key, now)
+    }
+
+    /// Asks for keys that are not there, unless that was done just now.
+    fn miss(&self) -> Unauthenticated {
+        match self.schedule().miss(Instant::now()) {
+            Answer::NoSuchKey => Unauthenticated::Invalid,
+            Answer::OnItsWay => Unauthenticated::Undecided,
+            Answer::Ask => {
+                self.wanted.notify_one();
+                Unauthenticated::Undecided
+            }
+        }
+    }
+
+    /// Has the keys, and has them again, for ever.
+    pub async fn follow(&self) {
+        let mut complaint = String::new();
+        loop {
+            self.schedule().begin();
+            let had = self.fetch().await;
+            let next = self.schedule().end(had.is_ok(), Instant::now());
+            match had {
+                Ok(number) => {
+                    tracing::info!(keys = number, source = %self.source, "the identity provider's keys");
+                    complaint.clear();
+                }
+                Err(why) if why != complaint => {
+                    tracing::warn!(source = %self.source, "no new keys of the identity provider: {why}");
+                    complaint = why;
+                }
+                Err(_the_same) => {}
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.wanted.notified() => {}
+            }
+        }
+    }
+
+    /// Fails with a text for whoever runs the server.
+    async fn fetch(&self) -> Result<usize, String> {
+        let bytes = self.source.read(&self.tls).await.map_err(|why| why.to_string())?;
+        let keys = KeySet::parse(&bytes).map_err(|why| why.to_string())?;
+        let number = keys.len();
+        self.keys.send_replace(Arc::new(keys));
+        Ok(number)
+    }
+
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("source", &self.source).finish_non_exhaustive()
+    }
+}

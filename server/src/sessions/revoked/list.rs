@@ -1,0 +1,101 @@
+//! Which sessions are over before their time. Pure.
+
+use std::{collections::HashMap, time::SystemTime};
+
+use super::super::Session;
+
+/// What is revoked.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Whose {
+    /// One session, by its id.
+    Session(String),
+    /// Every session that a subject has so far.
+    Subject(String),
+}
+
+/// Something revoked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Revoked {
+    pub(super) whose: Whose,
+    /// Of a subject's sessions, those of up to this second.
+    pub(super) at: SystemTime,
+    /// From then on all that this is about is over by itself.
+    pub(super) until: SystemTime,
+}
+
+/// All that is revoked.
+#[derive(Default, Debug)]
+pub(super) struct List(HashMap<Whose, Revoked>);
+
+impl List {
+    /// Whether the session is over.
+    pub(super) fn covers(&self, session: &Session) -> bool {
+        let [one, all] = names(session).map(|name| self.0.get(&name));
+        one.is_some() || all.is_some_and(|revoked| session.issued_at <= revoked.at)
+    }
+
+    /// Whether that is news.
+    pub(super) fn add(&mut self, revoked: &Revoked) -> bool {
+        let before = self.0.insert(revoked.whose.clone(), revoked.clone());
+        before.as_ref() != Some(revoked)
+    }
+
+    pub(super) fn forget_before(&mut self, now: SystemTime) {
+        self.0.retain(|_, revoked| revoked.until > now);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// By what a session can be revoked.
+pub(super) fn names(session: &Session) -> [Whose; 2] {
+    [Whose::Session(session.id.clone()), Whose::Subject(session.subject.clone())]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sessions::Role;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn issued(subject: &str, seconds: u64) -> Session {
+        Session { issued_at: at(seconds), ..Session::new(Role::Rider, subject, at(1_000)) }
+    }
+
+    #[test]
+    fn one_session_is_over_and_no_other_of_the_same_subject() {
+        let (lost, kept) = (issued("ada", 10), issued("ada", 10));
+        let mut list = List::default();
+        let revoked = Revoked { whose: Whose::Session(lost.id.clone()), at: at(20), until: at(1_000) };
+        assert!(list.add(&revoked) && !list.add(&revoked));
+        assert!(list.covers(&lost) && !list.covers(&kept));
+        let renewed = Session { issued_at: at(30), ..lost };
+        assert!(list.covers(&renewed), "what it was renewed to is the same session");
+    }
+
+    #[test]
+    fn a_subjects_sessions_are_over_and_the_next_is_not() {
+        let mut list = List::default();
+        list.add(&Revoked { whose: Whose::Subject("ada".into()), at: at(20), until: at(1_000) });
+        assert!(list.covers(&issued("ada", 10)) && list.covers(&issued("ada", 20)));
+        assert!(!list.covers(&issued("ada", 21)) && !list.covers(&issued("bob", 10)));
+    }
+
+    #[test]
+    fn what_is_over_by_itself_is_forgotten() {
+        let mut list = List::default();
+        for (name, until) in [("a", 10), ("b", 20)] {
+            list.add(&Revoked { whose: Whose::Subject(name.into()), at: at(5), until: at(until) });
+        }
+        list.forget_before(at(10));
+        assert_eq!(list.len(), 1);
+        assert!(list.covers(&issued("b", 1)));
+    }
+}

@@ -1,0 +1,205 @@
+//! Sessions that are over before their time: kept on the disk, known at once, and forgotten once they would be over
+//! anyway.
+
+mod list;
+mod store;
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use thiserror::Error;
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+
+pub use self::list::Whose;
+use self::{
+    list::{List, Revoked, names},
+    store::Store,
+};
+use super::{LONGEST_LIFE, SESSION_LIFE, Session};
+
+/// Most sessions that may be revoked when somebody signs out: guests come and go as they like.
+const MOST: usize = 100_000;
+/// Between two looks at what another process has revoked.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// So few streams wake for a session that is none of theirs: one of so many.
+const BELLS: usize = 256;
+
+/// What is revoked, and the way to have more of it.
+pub struct Revocations {
+    list: RwLock<List>,
+    /// Each rings for some sessions, by the hash of their names.
+    bells: Vec<watch::Sender<()>>,
+    hash: RandomState,
+    /// `None`: nothing is kept. Used only where blocking is.
+    store: Option<Arc<Mutex<Store>>>,
+}
+
+/// Why something is not revoked.
+#[derive(Debug, Error)]
+pub enum NotRevoked {
+    /// It could not be kept, so it did not happen.
+    #[error("it cannot be kept: {0}")]
+    NotKept(String),
+    /// There is no room for more.
+    #[error("{MOST} sessions are revoked already")]
+    TooMany,
+}
+
+impl From<rusqlite::Error> for NotRevoked {
+    fn from(why: rusqlite::Error) -> Self {
+        Self::NotKept(why.to_string())
+    }
+}
+
+impl Revocations {
+    /// Of a server that keeps nothing.
+    pub fn in_memory() -> Self {
+        Self::over(None)
+    }
+
+    /// Those kept in `data_dir`. Blocks.
+    pub fn open(data_dir: &Path) -> Result<Self, NotRevoked> {
+        let mut store = Store::open(data_dir)?;
+        store.forget_before(SystemTime::now())?;
+        let kept = store.news()?;
+        let revocations = Self::over(Some(store));
+        revocations.learn(&kept);
+        Ok(revocations)
+    }
+
+    fn over(store: Option<Store>) -> Self {
+        Self {
+            list: RwLock::default(),
+            bells: (0..BELLS).map(|_| watch::Sender::default()).collect(),
+            hash: RandomState::new(),
+            store: store.map(|store| Arc::new(Mutex::new(store))),
+        }
+    }
+
+    /// Ends a session that the caller has, which may have been renewed since.
+    pub async fn sign_out(&self, session: &Session, now: SystemTime) -> Result<(), NotRevoked> {
+        if self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MOST {
+            return Err(NotRevoked::TooMany);
+        }
+        let whose = Whose::Session(session.id.clone());
+        self.add(Revoked { whose, at: now, until: session.expires_at.max(now + SESSION_LIFE) }).await
+    }
+
+    /// Ends one session, or all of a subject's until now.
+    pub async fn revoke(&self, whose: Whose, now: SystemTime) -> Result<(), NotRevoked> {
+        self.add(Revoked { whose, at: now, until: now + LONGEST_LIFE }).await
+    }
+
+    async fn add(&self, revoked: Revoked) -> Result<(), NotRevoked> {
+        if let Some(store) = self.store.clone() {
+            let revoked = revoked.clone();
+            let keep = move || lock(&store).add(&revoked);
+            spawn_blocking(keep).await.map_err(|why| NotRevoked::NotKept(why.to_string()))??;
+        }
+        self.learn(&[revoked]);
+        Ok(())
+    }
+
+    /// The same without a server, which finds out within a second. Blocks.
+    pub fn revoke_in(data_dir: &Path, whose: Whose, now: SystemTime) -> Result<(), NotRevoked> {
+        Ok(Store::open(data_dir)?.add(&Revoked { whose, at: now, until: now + LONGEST_LIFE })?)
+    }
+
+    /// Learns what others have revoked, and forgets what is over, for ever.
+    pub async fn follow(&self) {
+        let mut every = interval(LOOK_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let now = SystemTime::now();
+            self.list.write().unwrap_or_else(PoisonError::into_inner).forget_before(now);
+            let Some(store) = self.store.clone() else { continue };
+            match spawn_blocking(move || lock(&store).news()).await {
+                Ok(Ok(news)) => self.learn(&news),
+                Ok(Err(why)) => tracing::warn!(%why, "what others have revoked cannot be read"),
+                Err(died) => tracing::error!(%died, "what others have revoked was not read"),
+            }
+        }
+    }
+
+    /// Whether `session` is revoked.
+    pub(super) fn cover(&self, session: &Session) -> bool {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).covers(session)
+    }
+
+    /// Once `session` is revoked.
+    pub(super) async fn revoked(&self, session: &Session) {
+        let [mut one, mut all] = names(session).map(|name| self.bell(&name).subscribe());
+        while !self.cover(session) {
+            // The bells are here, and so is whoever rings them.
+            let _ = tokio::select! {
+                rung = one.changed() => rung,
+                rung = all.changed() => rung,
+            };
+        }
+    }
+
+    fn learn(&self, news: &[Revoked]) {
+        for revoked in news {
+            if self.list.write().unwrap_or_else(PoisonError::into_inner).add(revoked) {
+                self.bell(&revoked.whose).send_replace(());
+            }
+        }
+    }
+
+    fn bell(&self, whose: &Whose) -> &watch::Sender<()> {
+        &self.bells[self.hash.hash_one(whose) as usize % BELLS]
+    }
+}
+
+fn lock(store: &Mutex<Store>) -> std::sync::MutexGuard<'_, Store> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::sessions::Role;
+
+    fn session(subject: &str) -> Session {
+        Session::new(Role::Rider, subject, SystemTime::now() + Duration::from_secs(60))
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_hears_of_their_own_end_and_of_no_other() {
+        let revocations = Revocations::in_memory();
+        let [ada, bob, carol] = ["ada", "bob", "carol"].map(session);
+        let now = SystemTime::now();
+        let revoke = async {
+            revocations.sign_out(&ada, now).await.unwrap();
+            revocations.revoke(Whose::Subject("carol".into()), now).await.unwrap();
+        };
+        tokio::join!(revocations.revoked(&ada), revocations.revoked(&carol), revoke);
+        assert!(timeout(Duration::from_millis(20), revocations.revoked(&bob)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_learns_what_the_command_line_revokes() {
+        let dir = tempfile::tempdir().unwrap();
+        let revocations = Revocations::open(dir.path()).unwrap();
+        let ada = session("ada");
+        Revocations::revoke_in(dir.path(), Whose::Session(ada.id.clone()), SystemTime::now()).unwrap();
+        tokio::select! {
+            () = revocations.revoked(&ada) => {}
+            () = revocations.follow() => {}
+        }
+        assert!(Revocations::open(dir.path()).unwrap().cover(&ada), "and so does the next");
+    }
+}

@@ -1,0 +1,125 @@
+//! What is revoked, in a file beside the journal. A server and `rides-server token revoke` may have it open at a time.
+
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use rusqlite::{Connection, params};
+
+use super::{
+    super::unix_seconds,
+    list::{Revoked, Whose},
+};
+
+/// The file in the data directory.
+const FILE: &str = "revoked.db";
+/// How long the other may take to write.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The file, open.
+#[derive(Debug)]
+pub(super) struct Store {
+    db: Connection,
+    /// As SQLite counts commits of others.
+    seen: i64,
+}
+
+impl Store {
+    /// Makes the file where it is not. Blocks, like all of it.
+    pub(super) fn open(data_dir: &Path) -> rusqlite::Result<Self> {
+        let db = Connection::open(data_dir.join(FILE))?;
+        db.busy_timeout(PATIENCE)?;
+        // As on the disk as the journal is, at a sync for each.
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.execute_batch(
+            "CREATE TABLE IF NOT EXISTS revoked (
+                 kind TEXT NOT NULL CHECK (kind IN ('session', 'subject')),
+                 name TEXT NOT NULL,
+                 at INTEGER NOT NULL,
+                 until INTEGER NOT NULL,
+                 PRIMARY KEY (kind, name)
+             ) STRICT, WITHOUT ROWID",
+        )?;
+        Ok(Self { db, seen: -1 })
+    }
+
+    /// It is on the disk once this has returned.
+    pub(super) fn add(&self, revoked: &Revoked) -> rusqlite::Result<()> {
+        let (kind, name) = match &revoked.whose {
+            Whose::Session(id) => ("session", id),
+            Whose::Subject(subject) => ("subject", subject),
+        };
+        let [at, until] = [revoked.at, revoked.until].map(|time| unix_seconds(time) as i64);
+        self.db.execute(
+            "INSERT INTO revoked VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET at = max(at, excluded.at), until = max(until, excluded.until)",
+            params![kind, name, at, until],
+        )?;
+        Ok(())
+    }
+
+    /// Everything, if another has written since the last time that this was asked.
+    pub(super) fn news(&mut self) -> rusqlite::Result<Vec<Revoked>> {
+        let version = self.db.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        if version == self.seen {
+            return Ok(Vec::new());
+        }
+        let mut rows = self.db.prepare("SELECT kind, name, at, until FROM revoked")?;
+        let all = rows.query_map([], |row| {
+            let name = row.get(1)?;
+            let [at, until] = [row.get::<_, i64>(2)?, row.get(3)?].map(moment);
+            let is_session = row.get_ref(0)?.as_str()? == "session";
+            Ok(Revoked {
+                whose: if is_session { Whose::Session(name) } else { Whose::Subject(name) },
+                at,
+                until,
+            })
+        })?;
+        let all = all.collect::<Result<_, _>>()?;
+        self.seen = version;
+        Ok(all)
+    }
+
+    pub(super) fn forget_before(&self, now: SystemTime) -> rusqlite::Result<()> {
+        self.db.execute("DELETE FROM revoked WHERE until <= ?1", [unix_seconds(now) as i64])?;
+        Ok(())
+    }
+}
+
+fn moment(unix_seconds: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds.max(0).unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revoked(name: &str, until: i64) -> Revoked {
+        Revoked { whose: Whose::Subject(name.into()), at: moment(10), until: moment(until) }
+    }
+
+    #[test]
+    fn what_is_revoked_outlives_the_server_and_is_seen_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Store::open(dir.path()).unwrap();
+        assert_eq!(first.news().unwrap(), []);
+        let other = Store::open(dir.path()).unwrap();
+        other.add(&revoked("ada", 100)).unwrap();
+        assert_eq!(first.news().unwrap(), [revoked("ada", 100)]);
+        assert_eq!(first.news().unwrap(), [], "it was seen");
+        drop((first, other));
+        assert_eq!(Store::open(dir.path()).unwrap().news().unwrap(), [revoked("ada", 100)]);
+    }
+
+    #[test]
+    fn nothing_is_taken_back_and_what_is_over_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.add(&revoked("ada", 100)).unwrap();
+        store.add(&Revoked { at: moment(5), ..revoked("ada", 50) }).unwrap();
+        store.add(&revoked("bob", 20)).unwrap();
+        store.forget_before(moment(20)).unwrap();
+        assert_eq!(Store::open(dir.path()).unwrap().news().unwrap(), [revoked("ada", 100)]);
+    }
+}

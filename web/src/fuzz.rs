@@ -1,0 +1,78 @@
+//! Whatever a server, or what stands between, sends to the page, as functions of bytes. Each fails by a panic, and never
+//! should.
+//!
+//! `cargo fuzz` runs them from the crate in `fuzz/`; the tests here run what that has saved, and mutations of it.
+
+use crate::{
+    api::{
+        frames::{BadFrame, Frame, FrameReader},
+        status::{drain_for, reason, wrong_field},
+    },
+    store::{FleetModel, fleet_frame},
+};
+
+/// Between two messages, in milliseconds.
+const STEP: f64 = 250.0;
+
+/// The body of a response, and the status that it ends with. That it comes in pieces must not matter: the first byte says
+/// in how many bytes at a time.
+pub fn page_frames(input: &[u8]) {
+    let (size, bytes) = input.split_first().unwrap_or((&1, &[]));
+    let whole = read([bytes]);
+    assert_eq!(read(bytes.chunks(usize::from(*size).max(1))), whole);
+    for frame in whole.0 {
+        if let Frame::Trailers(trailers) = frame
+            && let Some(status) = trailers.status()
+        {
+            let _ = (reason(&status), wrong_field(&status), drain_for(&status));
+        }
+    }
+}
+
+/// The body of a stream of the fleet: what it leaves on the map.
+pub fn fleet_frames(input: &[u8]) {
+    let mut fleet = FleetModel::default();
+    let mut now = 0.0;
+    for frame in read([input]).0 {
+        let Frame::Message(message) = frame else { continue };
+        let Ok((frame, _wrong)) = fleet_frame(message) else { continue };
+        now += STEP;
+        fleet.apply(&frame, now);
+        assert!(fleet.densities().is_none() || fleet.glides().next().is_none(), "one detail at a time");
+    }
+    let drawn = |place: (f64, f64)| [place.0, place.1].iter().all(|part| (0.0..=1.0).contains(part));
+    assert!(fleet.glides().all(|glide| drawn(glide.from) && drawn(glide.to) && glide.to_turn.is_finite()));
+}
+
+/// The frames up to the first bad one, if there is any.
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Result<(), BadFrame>) {
+    let mut reader = FrameReader::default();
+    let mut frames = Vec::new();
+    for piece in pieces {
+        reader.push(piece);
+        loop {
+            match reader.next_frame() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(bad) => return (frames, Err(bad)),
+            }
+        }
+    }
+    (frames, Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use fuzz_replay::replay;
+
+    /// W22, W23, W26
+    #[test]
+    fn frames_of_a_response() {
+        replay("page_frames", super::page_frames);
+    }
+
+    #[test]
+    fn frames_of_the_fleet() {
+        replay("fleet_frames", super::fleet_frames);
+    }
+}
