@@ -15,6 +15,7 @@ use crossterm::{
         LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
     },
 };
+use unicode_width::UnicodeWidthStr as _;
 
 /// The screen, while this exists.
 pub(super) struct Terminal {
@@ -45,13 +46,13 @@ impl Terminal {
     pub(super) fn draw(&self, lines: &[String]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         queue!(out, BeginSynchronizedUpdate)?;
-        let (_, rows) = size()?;
-        // Cleared before it is drawn: behind the last column there is nothing to clear.
+        let (columns, rows) = size()?;
         for (row, line) in (0..rows).zip(lines.iter().map(String::as_str).chain(iter::repeat(""))) {
-            queue!(out, MoveTo(0, row), Clear(ClearType::CurrentLine))?;
-            match self.colours {
-                true => queue!(out, Print(line))?,
-                false => queue!(out, Print(strip_str(line)))?,
+            let plain = strip_str(line).to_string();
+            queue!(out, MoveTo(0, row), Print(if self.colours { line } else { plain.as_str() }))?;
+            // Behind the last column there is nothing to clear: it would be the last column itself.
+            if plain.width() < columns.into() {
+                queue!(out, Clear(ClearType::UntilNewLine))?;
             }
         }
         queue!(out, EndSynchronizedUpdate)?;
