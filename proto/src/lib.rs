@@ -18,5 +18,5 @@ pub mod v1 {
     tonic::include_proto!("rides.v1");
 }
 
-/// The encoded `FileDescriptorSet` of the contract, comments left out, for server reflection.
+/// The encoded `FileDescriptorSet` of the contract, comments and all: for server reflection, JSON, and docs/api.md.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rides.bin"));

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use http::Uri;
 use rides_proto::ids::CarId;
 use tower_http::csrf::CsrfLayer;
@@ -10,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     access::Policy,
+    client::{self, ClientConfig},
     data_dir::DataDir,
     dispatch::DispatchOptions,
     edge::Limits,
@@ -38,7 +40,7 @@ pub struct Cli {
     pub serve: Config,
 
     /// What to log to stderr: a level, or directives like `rides_server=debug,info`.
-    #[arg(long, env = "RIDES_LOG", default_value = "info", value_name = "FILTER", value_parser = log_filter, global = true)]
+    #[arg(long, env = "RIDES_LOG", default_value = "info", value_name = "FILTER", value_parser = log_filter, global = true, help_heading = None::<&str>)]
     pub log: String,
 }
 
@@ -54,6 +56,14 @@ pub enum Command {
     /// Print a token for a driver, a dispatcher or a rider, or revoke what was given out. A server may run meanwhile.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Token(TokenConfig),
+    /// Call a server: ask for fares, book and follow rides, drive a car, watch the fleet.
+    #[command(after_help = client::EXIT_CODES)]
+    Client(ClientConfig),
+    /// Print a script that completes this program's commands and flags in a shell.
+    Completion {
+        /// Which shell.
+        shell: Shell,
+    },
 }
 
 /// How to serve. Immutable once parsed.
@@ -416,7 +426,7 @@ fn cars(text: &str) -> Result<u32, String> {
     whole(text, 0..=100_000)
 }
 
-fn car(text: &str) -> Result<CarId, String> {
+pub(crate) fn car(text: &str) -> Result<CarId, String> {
     text.parse().ok().and_then(CarId::new).ok_or_else(|| "must be a positive whole number".to_owned())
 }
 
@@ -444,7 +454,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 }
 
 /// NaN lies in no range, and the ranges are finite, so infinities are out too.
-fn number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
+pub(crate) fn number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|number| range.contains(number))
@@ -462,7 +472,7 @@ fn origin(text: &str) -> Result<String, String> {
     CsrfLayer::new().add_trusted_origin(text).map(|_layer| text.to_owned()).map_err(|error| error.to_string())
 }
 
-fn server_url(text: &str) -> Result<Uri, String> {
+pub(crate) fn server_url(text: &str) -> Result<Uri, String> {
     text.parse::<Uri>()
         .ok()
         .filter(|uri| {

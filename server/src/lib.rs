@@ -3,6 +3,7 @@
 pub mod access;
 pub mod app;
 pub mod city;
+pub mod client;
 pub mod config;
 pub mod data_dir;
 pub mod dispatch;
@@ -13,6 +14,7 @@ pub mod fleet;
 pub mod fuzz;
 pub mod keys;
 pub mod positions;
+pub mod remote;
 pub mod rides;
 pub mod services;
 pub mod sessions;

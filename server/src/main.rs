@@ -7,9 +7,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
 use rides_server::{
     app::{self, App},
+    client,
     config::{Cli, Command, Config, SimConfig},
     keys,
     signals::Stop,
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rides-server: {error:#}");
-            ExitCode::FAILURE
+            error.downcast_ref().map_or(ExitCode::FAILURE, client::Failure::exit_code)
         }
     }
 }
@@ -45,6 +47,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::GenKey(config)) => spawn_blocking(|| keys::run(config)).await?,
         Some(Command::Token(config)) => spawn_blocking(|| token::run(config)).await?,
         Some(Command::Journal(config)) => spawn_blocking(|| upkeep::run(config)).await?,
+        Some(Command::Client(config)) => client::run(config).await,
+        Some(Command::Completion { shell }) => complete(shell).context("cannot write to stdout"),
     }
 }
 
@@ -89,6 +93,13 @@ async fn unless_stopped<T>(loading: impl Future<Output = T>, stopped: impl Futur
         loaded = loading => loaded,
         () = stopped => process::exit(0),
     }
+}
+
+/// A script for `shell`.
+fn complete(shell: Shell) -> io::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "rides-server", &mut script);
+    io::stdout().write_all(&script)
 }
 
 /// The one line on stdout: from here on, connections are answered.

@@ -43,7 +43,8 @@ impl Stop {
         });
     }
 
-    async fn next(&mut self) {
+    /// Waits for the next signal, for who knows what to do about it.
+    pub async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -3,6 +3,7 @@
 
 mod access;
 mod city;
+mod client;
 mod crashes;
 mod edge;
 mod fleet;

@@ -1,6 +1,7 @@
 //! The commands of the README: `cargo xtask run` and `cargo xtask test`, and `cargo xtask bench`.
 #![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
 
+mod api;
 mod bench;
 mod frame_cost;
 mod imports;
@@ -37,6 +38,8 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Writes docs/api.md, from the comments in proto/rides/v1.
+    Api,
     /// Measures the server beside others of its kind, and writes docs/bench.md and docs/bench.svg.
     Bench(bench::Bench),
     /// Measures what a frame of 10,000 cars costs the page, in a browser, beside protobuf-es.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Run { tls, server_flags } => run::run(tls, &server_flags),
         Task::Test { steps, release } => test::run(&steps, release),
+        Task::Api => api::write(),
         Task::Bench(bench) => bench::run(&bench),
         Task::FrameCost => frame_cost::run(),
     };

@@ -31,6 +31,7 @@ mod limits;
 mod messages;
 mod metadata;
 mod metrics;
+mod older;
 mod origins;
 mod pages;
 mod patience;

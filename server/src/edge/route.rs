@@ -13,7 +13,7 @@ use std::{
 use axum::{Router, response::IntoResponse as _};
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version,
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
 use http_body_util::{Either, Full};
@@ -25,7 +25,7 @@ use tower::{Layer as _, Service};
 use super::{
     calls::Calls,
     content_type::{CallType, Framing},
-    text,
+    older, text,
 };
 
 /// Where a request belongs.
@@ -108,8 +108,11 @@ fn destination<B>(request: &Request<B>) -> Destination {
     }
 }
 
-/// `/package.Service/Method`: nothing of the page has a path like it.
+/// `/package.Service/Method`, or an older name: nothing of the page has a path like it.
 fn is_call_path(path: &str) -> bool {
+    if older::path_now(path).is_some() {
+        return true;
+    }
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
         return false;
     };
@@ -129,9 +132,12 @@ fn unsupported(why: &'static str) -> Response<Body> {
     response.map(|_empty| Body::new(Full::<Bytes>::from(format!("{why}\n"))))
 }
 
-/// The request as the gRPC-Web layer knows it: that one compares content types to the letter, and its base64 has
-/// padding at the very end only.
+/// The request as what is behind knows it: methods have one name each; and the gRPC-Web layer compares content types to
+/// the letter, and its base64 has padding at the very end only.
 fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B, text::Decoded<B>>> {
+    if let Some(path) = older::path_now(request.uri().path()) {
+        *request.uri_mut() = Uri::from_static(path);
+    }
     let headers = request.headers_mut();
     if let Some(CallType::Proto(Framing::WebText)) = headers.get(ACCEPT).and_then(CallType::parse) {
         headers.insert(ACCEPT, Framing::WebText.content_type());
@@ -179,6 +185,7 @@ mod tests {
             assert_eq!(destination_of("POST", rpc, "", version), NotACall);
             assert_eq!(destination_of("GET", rpc, "", version), WrongMethod);
             assert_eq!(destination_of("DELETE", rpc, "application/grpc-web", version), WrongMethod);
+            assert_eq!(destination_of("POST", "/Rides/Start", "text/plain", version), NotACall);
         }
     }
 

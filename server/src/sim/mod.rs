@@ -9,23 +9,16 @@ mod driver;
 mod motion;
 mod riders;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use anyhow::Context as _;
-use rand::Rng;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
-use tonic_types::StatusExt as _;
+use tonic::transport::Channel;
 
 pub use self::credentials::Credentials;
-use crate::{
-    city::City,
-    tls::{Tls, client::Connector},
-};
+use crate::city::City;
+pub use crate::remote::Server;
+use crate::remote::backoff;
 
 /// Cars, and riders, on one connection: well under the streams that servers commonly allow on one.
 const CLIENTS_PER_CONNECTION: u32 = 100;
@@ -47,47 +40,6 @@ pub struct SimOptions {
     pub credentials: Credentials,
 }
 
-/// The server to drive on.
-#[derive(Clone)]
-pub struct Server {
-    endpoint: Endpoint,
-    /// For a server over TLS.
-    tls: Option<Connector>,
-}
-
-impl Server {
-    /// At `url`, over TLS if it says https. Its certificate is to be signed by one of `ca`, or whom this system trusts.
-    ///
-    /// Fails if `url` is not the address of a server, or `ca` has no certificate in it.
-    pub fn new(url: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
-        let tls = url.starts_with("https:").then(|| Connector::trusting(ca)).transpose()?;
-        Self::over(url, tls)
-    }
-
-    /// This process itself, at `url`.
-    pub fn ourselves(url: &str, tls: Option<&Tls>) -> anyhow::Result<Self> {
-        let tls = tls.map(|tls| Connector::to_ourselves(tls.served().clone())).transpose()?;
-        Self::over(url, tls)
-    }
-
-    fn over(url: &str, tls: Option<Connector>) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(url.to_owned())
-            .with_context(|| format!("{url} is not the address of a server"))?
-            .connect_timeout(Duration::from_secs(5))
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true);
-        Ok(Self { endpoint, tls })
-    }
-
-    fn connect(&self) -> Channel {
-        match &self.tls {
-            Some(tls) => self.endpoint.connect_with_connector_lazy(tls.clone()),
-            None => self.endpoint.connect_lazy(),
-        }
-    }
-}
-
 /// Simulates until `shutdown`, then signs every car off. A server that is away is tried again for as long
 /// as it takes.
 pub async fn run(server: &Server, options: &SimOptions, city: &Arc<City>, shutdown: CancellationToken) {
@@ -104,44 +56,6 @@ pub async fn run(server: &Server, options: &SimOptions, city: &Arc<City>, shutdo
     while let Some(done) = tasks.join_next().await {
         if let Err(error) = done {
             tracing::error!(%error, "a simulated client stopped");
-        }
-    }
-}
-
-/// How long to wait before attempt number `attempt` (from 1) after one that ended with `status`: what the server
-/// asks for, and up to 0.25 s doubling to 8 s more. At random, so that those who lost a server together do not
-/// come back together.
-fn backoff(attempt: u32, status: &Status, rng: &mut impl Rng) -> Duration {
-    let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
-    let most = Duration::from_millis(250) * 2u32.pow(attempt.saturating_sub(1).min(5));
-    asked + most.mul_f64(rng.random())
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::{SeedableRng as _, rngs::SmallRng};
-    use tonic::Code;
-    use tonic_types::ErrorDetails;
-
-    use super::*;
-
-    /// L12
-    #[test]
-    fn who_lost_a_server_together_does_not_come_back_together_nor_before_its_time() {
-        let mut rng = SmallRng::seed_from_u64(1);
-        let asked = Duration::from_secs(1);
-        let going = ErrorDetails::with_retry_info(Some(asked));
-        let going = Status::with_error_details(Code::Unavailable, "going", going);
-        let gone = Status::unavailable("gone");
-        for (attempt, most) in [(1, 0.25), (2, 0.5), (6, 8.0), (100, 8.0)] {
-            let waits: Vec<_> = (0..1_000).map(|_| backoff(attempt, &gone, &mut rng).as_secs_f64()).collect();
-            assert!(waits.iter().all(|wait| (0.0..=most).contains(wait)));
-            let in_each_tenth = |n: u32| {
-                let tenth = f64::from(n) * most / 10.0..f64::from(n + 1) * most / 10.0;
-                waits.iter().filter(|wait| tenth.contains(wait)).count()
-            };
-            assert!((0..10).all(|n| in_each_tenth(n) > 50), "{waits:?}");
-            assert!(backoff(attempt, &going, &mut rng) >= asked);
         }
     }
 }

@@ -6,6 +6,7 @@ mod deadlines;
 mod drain;
 mod introspection;
 mod limits;
+mod older;
 mod origins;
 mod pages;
 mod services;

@@ -1,0 +1,253 @@
+//! `client drive`: one car, driven from a terminal.
+
+mod shift;
+mod way;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
+use rides_proto::{
+    convert::unpack_path,
+    geo::LatLng,
+    v1::{
+        DriveRequest, DriveResponse, QuoteRequest, Role, WhoAmIRequest,
+        drive_request::{Message as Up, SignOff, SignOn},
+        fleet_client::FleetClient,
+        rides_client::RidesClient,
+        sessions_client::SessionsClient,
+    },
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines, Stdin, stdin},
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use self::shift::{Do, Shift};
+use super::{
+    args::Driving,
+    output::Output,
+    servers::{Servers, may_resume, why},
+};
+use crate::{remote::backoff, signals::Stop};
+
+/// Positions go out this often.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// How long a car that signs off waits for the server to hear it.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// What may wait to be sent.
+const OUTBOX: usize = 16;
+
+/// Drives until all rides are driven, or a signal comes. A stream that was open is opened again, and the car goes on
+/// with its ride.
+pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) -> anyhow::Result<()> {
+    let home = on_signal()?;
+    let (car_id, driver_id) = who(&driving, servers).await?;
+    let at = LatLng::try_from(driving.at.locate(servers).await?)?;
+    let mut car = Car {
+        sign_on: SignOn { car_id, driver_id, location: None },
+        shift: Shift::new(at, driving.speed / 3.6, driving.ask, driving.rides),
+        began: Instant::now(),
+        planning: None,
+        typed: driving.ask.then(|| BufReader::new(stdin()).lines()),
+        servers,
+        output,
+        home,
+    };
+    let mut attempt = 0;
+    loop {
+        let Err(error) = car.work(&mut attempt).await else { return Ok(()) };
+        let status = error.downcast_ref::<Status>().filter(|status| car.has_begun() && may_resume(status));
+        let Some(status) = status else { return Err(error) };
+        attempt += 1;
+        let what = format!("{}; trying again", why(status));
+        if attempt == 1 {
+            output.note(&what);
+        }
+        output.meanwhile(what);
+        let wait = sleep(backoff(attempt, status, &mut rand::rng()));
+        if car.home.run_until_cancelled(wait).await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Cancelled when it is time to go home.
+fn on_signal() -> anyhow::Result<CancellationToken> {
+    let mut stop = Stop::listen().context("cannot listen for signals")?;
+    let home = CancellationToken::new();
+    let told = home.clone();
+    tokio::spawn(async move {
+        stop.next().await;
+        told.cancel();
+    });
+    Ok(home)
+}
+
+/// The car and its driver: as somebody says, or the token.
+async fn who(driving: &Driving, servers: &Servers) -> anyhow::Result<(i64, String)> {
+    let session = match servers.have_token() {
+        true => {
+            let ask = async |channel, request| SessionsClient::new(channel).who_am_i(request).await;
+            servers.ask(WhoAmIRequest {}, ask).await?.session.filter(|session| session.role() == Role::Driver)
+        }
+        false => None,
+    };
+    let named = session.as_ref().map(|session| session.car_id).filter(|id| *id > 0);
+    let car_id = driving.car.map(|car| car.get()).or(named).context("which car? name it by --car")?;
+    let driver_id = driving.driver.clone().or(session.map(|session| session.subject));
+    Ok((car_id, driver_id.unwrap_or_else(|| format!("driver-{car_id}"))))
+}
+
+/// A line of streets, and where they are to lead.
+type Planning = LocalBoxFuture<'static, (Vec<LatLng>, LatLng)>;
+
+struct Car<'a> {
+    sign_on: SignOn,
+    shift: Shift,
+    began: Instant,
+    /// A way that is looked for.
+    planning: Option<Planning>,
+    /// What the driver types, if they are to be asked.
+    typed: Option<Lines<BufReader<Stdin>>>,
+    servers: &'a Servers,
+    output: &'a Output,
+    /// Cancelled when it is time to go.
+    home: CancellationToken,
+}
+
+impl Car<'_> {
+    /// Whether a stream was ever open.
+    fn has_begun(&self) -> bool {
+        self.sign_on.location.is_some()
+    }
+
+    fn now(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// One stream, from sign-on to its end. `Ok` when the car signed off. It makes good all attempts before it.
+    async fn work(&mut self, attempt: &mut u32) -> anyhow::Result<()> {
+        let (to_server, mut answers) = self.connect().await?;
+        let mut reports = interval(REPORT_EVERY);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let todo = tokio::select! {
+                _ = reports.tick() => {
+                    let now = self.now();
+                    self.output.meanwhile(self.shift.meanwhile(now));
+                    self.shift.step(now)
+                }
+                answer = answers.message() => {
+                    *attempt = 0;
+                    let answer = answer?.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
+                    self.hear(answer)?
+                }
+                (line, to) = planned(&mut self.planning) => {
+                    self.shift.sets_off(line, to, self.now());
+                    Vec::new()
+                }
+                yes = answered(&mut self.typed) => self.shift.answer(yes).into_iter().collect(),
+                () = self.home.cancelled() => vec![Do::GoHome],
+            };
+            for todo in todo {
+                match todo {
+                    Do::Say(message) => say(&to_server, message).await?,
+                    Do::Tell(text) => self.tell(&text)?,
+                    Do::Ask => {}
+                    Do::Plan { from, to } => {
+                        self.planning = Some(plan(self.servers.clone(), from, to).boxed_local());
+                    }
+                    Do::GoHome => {
+                        say(&to_server, Up::SignOff(SignOff {})).await?;
+                        heard_out(&mut answers).await?;
+                        return Ok(self.tell("signed off")?);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the stream, with the sign-on as its first message.
+    async fn connect(&mut self) -> Result<(mpsc::Sender<DriveRequest>, Streaming<DriveResponse>), Status> {
+        let location = Some(self.shift.pose(self.now()).at.into());
+        let sign_on = SignOn { location, ..self.sign_on.clone() };
+        let mut outbox = None;
+        let requests = || {
+            let (to_server, requests) = mpsc::channel(OUTBOX);
+            let first = DriveRequest { message: Some(Up::SignOn(sign_on.clone())) };
+            // There is room for one.
+            to_server.try_send(first).ok();
+            outbox = Some(to_server);
+            ReceiverStream::new(requests)
+        };
+        let open = async |channel, request| FleetClient::new(channel).drive(request).await;
+        let answers = self.servers.open(requests, open).await?;
+        let to_server = outbox.ok_or_else(|| Status::internal("there was nothing to say"))?;
+        self.sign_on = sign_on;
+        Ok((to_server, answers))
+    }
+
+    fn hear(&mut self, answer: DriveResponse) -> anyhow::Result<Vec<Do>> {
+        if self.output.is_json() {
+            self.output.message("DriveResponse", &answer)?;
+        }
+        let now = self.now();
+        Ok(answer.message.map(|message| self.shift.hear(message, now)).unwrap_or_default())
+    }
+
+    fn tell(&self, text: &str) -> std::io::Result<()> {
+        if self.output.is_json() { Ok(()) } else { self.output.say(text) }
+    }
+}
+
+async fn say(to_server: &mpsc::Sender<DriveRequest>, message: Up) -> Result<(), Status> {
+    let request = DriveRequest { message: Some(message) };
+    to_server.send(request).await.map_err(|_| Status::unavailable("the stream is closed"))
+}
+
+/// Waits until the server has ended the stream, which it does when it has read the sign-off.
+async fn heard_out(answers: &mut Streaming<DriveResponse>) -> Result<(), Status> {
+    let end = async {
+        while answers.message().await?.is_some() {}
+        Ok(())
+    };
+    timeout(GOODBYE, end).await.unwrap_or(Ok(()))
+}
+
+/// The streets from here to there, which a quote names; as the crow flies where there are none.
+async fn plan(servers: Servers, from: LatLng, to: LatLng) -> (Vec<LatLng>, LatLng) {
+    let request =
+        QuoteRequest { pickup: Some(from.into()), dropoff: Some(to.into()), ..QuoteRequest::default() };
+    let ask = async |channel, request| RidesClient::new(channel).quote(request).await;
+    let route = servers.ask(request, ask).await.ok().and_then(|quote| quote.route);
+    (route.and_then(|route| unpack_path(&route)).unwrap_or_default(), to)
+}
+
+/// Once a way is found that was looked for.
+async fn planned(planning: &mut Option<Planning>) -> (Vec<LatLng>, LatLng) {
+    let Some(way) = planning else { return std::future::pending().await };
+    let way = way.await;
+    *planning = None;
+    way
+}
+
+/// Once the driver has typed an answer. Who can type no more takes nothing.
+async fn answered(typed: &mut Option<Lines<BufReader<Stdin>>>) -> bool {
+    let Some(lines) = typed else { return std::future::pending().await };
+    match lines.next_line().await {
+        Ok(Some(line)) => is_yes(&line),
+        Ok(None) | Err(_) => {
+            *typed = None;
+            false
+        }
+    }
+}
+
+fn is_yes(line: &str) -> bool {
+    ["", "y", "yes"].contains(&line.trim().to_lowercase().as_str())
+}

@@ -1,0 +1,368 @@
+//! A driver's day: what is heard, what is said, and where the car is meanwhile. Pure: time is an argument, in seconds,
+//! and whatever is to be done comes back as a list.
+
+use std::mem;
+
+use rides_proto::{
+    geo::LatLng,
+    v1::{
+        self, Ride, RideState,
+        drive_request::{self as up, Message as Up},
+        drive_response::{Message as Down, Offer, Refused},
+    },
+};
+
+use super::way::{Pose, Way};
+use crate::client::text::{self, distance, duration, money, stop, trip, wire_duration};
+
+/// How long passengers take to get in, in seconds.
+const BOARDING_S: f64 = 3.0;
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Do {
+    /// Say it to the server.
+    Say(Up),
+    /// Tell the driver.
+    Tell(String),
+    /// Ask the driver whether to take the offer.
+    Ask,
+    /// Find a way, and say which: [`Shift::sets_off`].
+    Plan {
+        /// Where the car is.
+        from: LatLng,
+        /// Where it is to be.
+        to: LatLng,
+    },
+    /// All rides are driven: sign off.
+    GoHome,
+}
+
+/// What the car is busy with. Rides are known by their ids.
+#[derive(Clone, PartialEq, Debug)]
+enum Busy {
+    Free,
+    Offered(String),
+    ToPickup(String),
+    Boarding { ride: String, until: f64, said: bool },
+    OnTrip { ride: String, said: bool },
+}
+
+/// A car at work.
+pub(super) struct Shift {
+    /// In metres a second.
+    speed: f64,
+    /// Whether offers are the driver's to take.
+    asks: bool,
+    /// Rides until it goes home.
+    rides_left: Option<u32>,
+    busy: Busy,
+    /// The way it is on, and since when.
+    way: Way,
+    set_off_at: f64,
+    /// It has been told where to, and knows no way yet.
+    planning: bool,
+}
+
+impl Shift {
+    /// Of a car that stands at `at`.
+    pub(super) fn new(at: LatLng, speed: f64, asks: bool, rides_left: Option<u32>) -> Self {
+        let way = Way::new(at, [], at);
+        Self { speed, asks, rides_left, busy: Busy::Free, way, set_off_at: 0.0, planning: false }
+    }
+
+    /// Where the car is.
+    pub(super) fn pose(&self, now: f64) -> Pose {
+        self.way.pose((now - self.set_off_at) * self.speed)
+    }
+
+    /// Hears the server.
+    pub(super) fn hear(&mut self, message: Down, now: f64) -> Vec<Do> {
+        match message {
+            Down::SignedOn(signed_on) => {
+                if signed_on.ride_id.is_empty() {
+                    self.stop(now);
+                }
+                vec![Do::Tell(format!("signed on, as number {} on the map", signed_on.car_number))]
+            }
+            Down::Offer(offer) => self.consider(&offer),
+            Down::Assignment(v1::drive_response::Assignment { ride: Some(ride) })
+            | Down::Update(v1::drive_response::RideUpdate { ride: Some(ride) }) => self.take_up(&ride, now),
+            Down::OfferWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "the offer is gone", now),
+            Down::RideWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "the ride is gone", now),
+            Down::Refused(Refused { ride_id, reason, message, .. }) => {
+                self.lose(&ride_id, &reason, &text::clean(&message), now)
+            }
+            Down::Assignment(_) | Down::Update(_) | Down::Heartbeat(_) => Vec::new(),
+        }
+    }
+
+    /// The driver's answer to the offer, if there still is one.
+    pub(super) fn answer(&self, yes: bool) -> Option<Do> {
+        let Busy::Offered(ride_id) = &self.busy else { return None };
+        let ride_id = ride_id.clone();
+        Some(Do::Say(match yes {
+            true => Up::Accept(up::AcceptOffer { ride_id }),
+            false => Up::Decline(up::DeclineOffer { ride_id }),
+        }))
+    }
+
+    /// Sets off along `line` to `to`.
+    pub(super) fn sets_off(&mut self, line: Vec<LatLng>, to: LatLng, now: f64) {
+        self.way = Way::new(self.pose(now).at, line, to);
+        self.set_off_at = now;
+        self.planning = false;
+    }
+
+    /// Lets time pass until `now`; the position is always the first thing said.
+    pub(super) fn step(&mut self, now: f64) -> Vec<Do> {
+        let pose = self.pose(now);
+        let there = !self.planning && self.left_m(now) <= 0.0;
+        let mut todo = vec![Do::Say(Up::Position(up::Position {
+            location: Some(pose.at.into()),
+            heading_deg: pose.heading_deg,
+            speed_mps: Some(if there { 0.0 } else { self.speed }),
+            time: None,
+        }))];
+        match &mut self.busy {
+            Busy::ToPickup(ride) if there => {
+                let ride = mem::take(ride);
+                todo.push(Do::Say(Up::Arrive(up::Arrive { ride_id: ride.clone() })));
+                self.busy = Busy::Boarding { ride, until: now + BOARDING_S, said: false };
+            }
+            Busy::Boarding { ride, until, said } if now >= *until && !*said => {
+                *said = true;
+                todo.push(Do::Say(Up::PickUp(up::PickUp { ride_id: ride.clone() })));
+            }
+            Busy::OnTrip { ride, said } if there && !*said => {
+                *said = true;
+                todo.push(Do::Say(Up::DropOff(up::DropOff { ride_id: ride.clone() })));
+            }
+            _ => {}
+        }
+        todo
+    }
+
+    /// What goes on, in words.
+    pub(super) fn meanwhile(&self, now: f64) -> String {
+        let left_m = self.left_m(now).max(0.0);
+        let time = std::time::Duration::from_secs_f64(left_m / self.speed);
+        let (time, way) = (duration(time), distance(left_m as u32));
+        match &self.busy {
+            Busy::Free => "free, waiting for an offer".to_owned(),
+            Busy::Offered(_) if self.asks => "take it? y or n, and Enter".to_owned(),
+            Busy::Offered(_) => "takes the offer".to_owned(),
+            Busy::ToPickup(_) => format!("{time} to the pickup ({way})"),
+            Busy::Boarding { .. } => "passengers get in".to_owned(),
+            Busy::OnTrip { .. } => format!("{time} to the drop-off ({way})"),
+        }
+    }
+
+    fn left_m(&self, now: f64) -> f64 {
+        self.way.length_m() - (now - self.set_off_at) * self.speed
+    }
+
+    fn ride(&self) -> Option<&str> {
+        match &self.busy {
+            Busy::Free => None,
+            Busy::Offered(ride) | Busy::ToPickup(ride) => Some(ride),
+            Busy::Boarding { ride, .. } | Busy::OnTrip { ride, .. } => Some(ride),
+        }
+    }
+
+    fn consider(&mut self, offer: &Offer) -> Vec<Do> {
+        self.busy = Busy::Offered(offer.ride_id.clone());
+        let told = format!(
+            "offered: {} → {}, {}, {} away",
+            stop(&offer.pickup_name, offer.pickup),
+            stop(&offer.dropoff_name, offer.dropoff),
+            money(offer.fare.as_ref()),
+            duration(wire_duration(offer.pickup_eta)),
+        );
+        let answer = if self.asks { Some(Do::Ask) } else { self.answer(true) };
+        [Do::Tell(told)].into_iter().chain(answer).collect()
+    }
+
+    /// Makes the ride this car's business, from wherever both are.
+    fn take_up(&mut self, ride: &Ride, now: f64) -> Vec<Do> {
+        let id = ride.ride_id.clone();
+        let same = self.ride() == Some(id.as_str());
+        match (ride.state(), &self.busy) {
+            (RideState::Assigned, Busy::ToPickup(_) | Busy::Boarding { .. }) if same => Vec::new(),
+            (RideState::Arrived, Busy::Boarding { .. }) if same => Vec::new(),
+            (RideState::OnTrip, Busy::OnTrip { .. }) if same => Vec::new(),
+            (RideState::Assigned, _) => {
+                self.busy = Busy::ToPickup(id);
+                let street = stop(&ride.pickup_name, ride.pickup);
+                self.go_to(ride.pickup, format!("assigned: to {street}, for {}", passengers(ride)), now)
+            }
+            (RideState::Arrived, _) => {
+                self.stop(now);
+                self.busy = Busy::Boarding { ride: id, until: now + BOARDING_S, said: false };
+                vec![Do::Tell("at the pickup".to_owned())]
+            }
+            (RideState::OnTrip, _) => {
+                self.busy = Busy::OnTrip { ride: id, said: false };
+                let street = stop(&ride.dropoff_name, ride.dropoff);
+                self.go_to(ride.dropoff, format!("on trip: to {street}"), now)
+            }
+            (RideState::Completed, _) if same => {
+                self.stop(now);
+                let trip = trip(ride.distance_m, ride.duration);
+                let told = Do::Tell(format!("completed: {} for {trip}", money(ride.fare.as_ref())));
+                self.rides_left = self.rides_left.map(|left| left.saturating_sub(1));
+                [told].into_iter().chain((self.rides_left == Some(0)).then_some(Do::GoHome)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A ride off the street has no drop-off: whoever ends it says so.
+    fn go_to(&mut self, to: Option<v1::Location>, told: String, now: f64) -> Vec<Do> {
+        let from = self.pose(now).at;
+        self.planning = true;
+        let plan = to.and_then(|to| LatLng::try_from(to).ok()).map(|to| Do::Plan { from, to });
+        [Do::Tell(told)].into_iter().chain(plan).collect()
+    }
+
+    fn lose(&mut self, ride_id: &str, reason: &str, what: &str, now: f64) -> Vec<Do> {
+        if self.ride() == Some(ride_id) {
+            self.stop(now);
+        }
+        let reason = if reason.is_empty() { String::new() } else { format!(" ({})", text::clean(reason)) };
+        vec![Do::Tell(format!("{what}{reason}"))]
+    }
+
+    /// Free, wherever it is.
+    fn stop(&mut self, now: f64) {
+        let at = self.pose(now).at;
+        self.way = Way::new(at, [], at);
+        (self.set_off_at, self.planning) = (now, false);
+        self.busy = Busy::Free;
+    }
+}
+
+fn passengers(ride: &Ride) -> String {
+    match ride.rider_id.as_str() {
+        "" => "passengers".to_owned(),
+        rider => text::clean(rider),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::v1::drive_response as down;
+
+    use super::*;
+
+    const SPEED: f64 = 10.0;
+
+    fn at(north: f64) -> LatLng {
+        LatLng::new(60.0 + north / 111_195.0, 25.0).unwrap()
+    }
+
+    fn shift(asks: bool) -> Shift {
+        Shift::new(at(0.0), SPEED, asks, Some(1))
+    }
+
+    fn offer() -> Down {
+        Down::Offer(Offer { ride_id: "r".into(), ..Default::default() })
+    }
+
+    fn ride(state: RideState) -> Ride {
+        let (pickup, dropoff) = (Some(at(100.0).into()), Some(at(200.0).into()));
+        Ride { ride_id: "r".into(), state: state.into(), pickup, dropoff, ..Default::default() }
+    }
+
+    fn assigned() -> Down {
+        Down::Assignment(down::Assignment { ride: Some(ride(RideState::Assigned)) })
+    }
+
+    fn update(state: RideState) -> Down {
+        Down::Update(down::RideUpdate { ride: Some(ride(state)) })
+    }
+
+    /// What is said but positions, and what else there is to do but tell.
+    fn deeds(todo: Vec<Do>) -> Vec<Do> {
+        todo.into_iter().filter(|todo| !matches!(todo, Do::Tell(_) | Do::Say(Up::Position(_)))).collect()
+    }
+
+    fn arrive() -> Do {
+        Do::Say(Up::Arrive(up::Arrive { ride_id: "r".into() }))
+    }
+
+    #[test]
+    fn a_ride_goes_from_offer_to_receipt_and_then_home() {
+        let mut car = shift(false);
+        let accept = Do::Say(Up::Accept(up::AcceptOffer { ride_id: "r".into() }));
+        assert_eq!(deeds(car.hear(offer(), 0.0)), [accept]);
+        let plan = Do::Plan { from: at(0.0), to: at(100.0) };
+        assert_eq!(deeds(car.hear(assigned(), 0.0)), [plan]);
+        assert_eq!(deeds(car.step(60.0)), [], "it knows no way yet");
+        car.sets_off(vec![], at(100.0), 60.0);
+        assert_eq!(deeds(car.step(69.9)), []);
+        assert!(car.pose(65.0).at.distance_m(at(50.0)) < 0.1);
+        assert_eq!(deeds(car.step(70.1)), [arrive()]);
+        assert_eq!(deeds(car.hear(update(RideState::Arrived), 70.2)), []);
+        let pick_up = Do::Say(Up::PickUp(up::PickUp { ride_id: "r".into() }));
+        assert_eq!(deeds(car.step(73.2)), [pick_up]);
+        assert_eq!(deeds(car.step(74.0)), [], "once");
+        assert_eq!(deeds(car.hear(update(RideState::OnTrip), 75.0)).len(), 1);
+        car.sets_off(vec![], at(200.0), 75.0);
+        let drop_off = Do::Say(Up::DropOff(up::DropOff { ride_id: "r".into() }));
+        assert_eq!(deeds(car.step(85.1)), [drop_off]);
+        assert_eq!(deeds(car.hear(update(RideState::Completed), 85.2)), [Do::GoHome]);
+        assert!(car.pose(99.0).at.distance_m(at(200.0)) < 0.1, "it stays where it is");
+    }
+
+    #[test]
+    fn a_driver_who_wants_to_be_asked_is_asked_while_there_is_an_offer() {
+        let mut car = shift(true);
+        assert_eq!(car.answer(true), None);
+        assert_eq!(deeds(car.hear(offer(), 0.0)), [Do::Ask]);
+        let decline = Do::Say(Up::Decline(up::DeclineOffer { ride_id: "r".into() }));
+        assert_eq!(car.answer(false), Some(decline));
+        let gone = down::OfferWithdrawn { ride_id: "r".into(), reason: "TIMED_OUT".into() };
+        assert_eq!(
+            car.hear(Down::OfferWithdrawn(gone), 1.0),
+            [Do::Tell("the offer is gone (TIMED_OUT)".into())]
+        );
+        assert_eq!(car.answer(true), None);
+    }
+
+    #[test]
+    fn a_car_that_lost_its_connection_goes_on_where_it_was() {
+        let mut car = shift(false);
+        car.hear(offer(), 0.0);
+        car.hear(assigned(), 0.0);
+        car.sets_off(vec![], at(100.0), 0.0);
+        let signed_on = |ride: &str| Down::SignedOn(down::SignedOn { car_number: 1, ride_id: ride.into() });
+        car.hear(signed_on("r"), 5.0);
+        assert_eq!(car.hear(assigned(), 5.0), [], "it is on the way");
+        assert_eq!(deeds(car.step(10.1)), [arrive()]);
+
+        car.hear(signed_on(""), 11.0);
+        assert_eq!(deeds(car.step(60.0)), [], "it lost the ride while it was away");
+    }
+
+    #[test]
+    fn a_ride_that_is_taken_away_is_driven_no_further() {
+        let mut car = shift(false);
+        car.hear(offer(), 0.0);
+        car.hear(assigned(), 0.0);
+        car.sets_off(vec![], at(100.0), 0.0);
+        let gone = down::RideWithdrawn { ride_id: "r".into(), reason: "CANCELLED".into() };
+        car.hear(Down::RideWithdrawn(gone), 5.0);
+        assert_eq!(deeds(car.step(60.0)), []);
+        assert!(car.pose(60.0).at.distance_m(at(50.0)) < 0.1);
+    }
+
+    #[test]
+    fn a_ride_off_the_street_is_driven_until_somebody_ends_it() {
+        let mut car = shift(false);
+        let street = Ride { dropoff: None, ..ride(RideState::OnTrip) };
+        let assigned = Down::Assignment(down::Assignment { ride: Some(street) });
+        assert_eq!(deeds(car.hear(assigned, 0.0)), []);
+        assert_eq!(deeds(car.step(600.0)), []);
+    }
+}

@@ -1,0 +1,76 @@
+//! Messages as proto3 JSON, by the contract that is compiled in.
+
+use std::sync::LazyLock;
+
+use anyhow::Context as _;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+
+static CONTRACT: LazyLock<Result<DescriptorPool, prost_reflect::DescriptorError>> =
+    LazyLock::new(|| DescriptorPool::decode(rides_proto::FILE_DESCRIPTOR_SET));
+
+/// `message`, which is called `name` in the contract, as one line. Fields that are empty are there too, so that scripts
+/// find the same ones in every line.
+///
+/// Fails if the contract has no such message.
+pub(super) fn line(name: &str, message: &impl Message) -> anyhow::Result<String> {
+    let contract = CONTRACT.as_ref()?;
+    let descriptor = contract.get_message_by_name(&format!("rides.v1.{name}")).context("no such message")?;
+    let mut dynamic = DynamicMessage::new(descriptor);
+    dynamic.transcode_from(message)?;
+    let mut json = serde_json::Serializer::new(Vec::new());
+    let options = SerializeOptions::new().skip_default_fields(false);
+    dynamic.serialize_with_options(&mut json, &options)?;
+    Ok(String::from_utf8(json.into_inner())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::v1::{self, watch_response};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn value(name: &str, message: &impl Message) -> Value {
+        let line = line(name, message).unwrap();
+        assert!(!line.contains('\n'));
+        serde_json::from_str(&line).unwrap()
+    }
+
+    #[test]
+    fn a_message_has_the_names_and_forms_of_proto3_json() {
+        let ride = v1::Ride {
+            ride_id: "r".into(),
+            version: 7,
+            state: v1::RideState::OnTrip.into(),
+            fare: Some(v1::Money { currency: "EUR".into(), minor_units: 1240 }),
+            duration: Some(prost_types::Duration { seconds: 61, nanos: 500_000_000 }),
+            updated_at: Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 }),
+            ..Default::default()
+        };
+        let json = value("Ride", &ride);
+        assert_eq!(json["rideId"], "r");
+        assert_eq!(json["version"], "7", "64 bits are text");
+        assert_eq!(json["state"], "RIDE_STATE_ON_TRIP");
+        assert_eq!(json["fare"], json!({"currency": "EUR", "minorUnits": "1240"}));
+        assert_eq!(
+            (&json["duration"], &json["updatedAt"]),
+            (&json!("61.500s"), &json!("2027-01-15T08:00:00Z"))
+        );
+        assert_eq!((&json["riderId"], &json["passengerIds"]), (&json!(""), &json!([])), "also what is empty");
+        assert_eq!(json.get("pickup"), None, "but for messages that are not there");
+    }
+
+    #[test]
+    fn what_kind_of_message_it_is_is_its_only_key() {
+        let opened = watch_response::Opened { epoch: "e".into(), resumed: true, head_version: 1 };
+        let message = Some(watch_response::Message::Opened(opened));
+        let json = value("WatchResponse", &v1::WatchResponse { message });
+        assert_eq!(json, json!({"opened": {"epoch": "e", "resumed": true, "headVersion": "1"}}));
+    }
+
+    #[test]
+    fn what_is_in_no_contract_is_no_json() {
+        assert!(line("Nonsense", &()).is_err());
+    }
+}

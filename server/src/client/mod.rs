@@ -1,0 +1,49 @@
+//! `rides-server client …`: riders, drivers and dispatchers in a terminal.
+//!
+//! It has what any client has, the generated clients and the public port, and nothing of the server's state. What is said
+//! to people is made by pure functions (`text`, `table`, `watch/timeline`, `drive/shift`, `top/fleet`, `top/screen`); the
+//! rest carries it between the port and the terminal.
+
+mod args;
+mod bearer;
+mod drive;
+mod failure;
+mod json;
+mod output;
+mod place;
+mod rides;
+mod servers;
+mod table;
+mod text;
+mod top;
+mod watch;
+
+pub use self::{
+    args::{Action, ClientConfig, EXIT_CODES},
+    failure::Failure,
+};
+use self::{output::Output, servers::Servers};
+
+/// Does what `config` says. A failure that the server answered is a [`Failure`].
+pub async fn run(config: ClientConfig) -> anyhow::Result<()> {
+    failure::outcome(act(config).await)
+}
+
+async fn act(ClientConfig { reach, json, action }: ClientConfig) -> anyhow::Result<()> {
+    let servers = Servers::new(&reach)?;
+    let output = Output::new(json);
+    match action {
+        Action::Quote(trip) => rides::quote(trip, &servers, &output).await,
+        Action::Book(booking) => {
+            let follow = booking.watch;
+            let ride_id = rides::book(booking, &servers, &output).await?;
+            if follow { watch::watch(ride_id, &servers, &output).await } else { Ok(()) }
+        }
+        Action::Watch(ride) => watch::watch(ride.ride_id, &servers, &output).await,
+        Action::List(listing) => rides::list(listing, &servers, &output).await,
+        Action::Get(ride) => rides::get(ride.ride_id, &servers, &output).await,
+        Action::Cancel(cancelling) => rides::cancel(cancelling, &servers, &output).await,
+        Action::Drive(driving) => drive::drive(driving, &servers, &output).await,
+        Action::Top(watching) => top::top(watching, &servers, &output).await,
+    }
+}

@@ -1,0 +1,93 @@
+//! Places as people name them: a point, or a street.
+
+use std::str::FromStr;
+
+use anyhow::bail;
+use rides_proto::{
+    geo::{Bounds, LatLng},
+    v1::{FindPlacesRequest, Location, city_client::CityClient},
+};
+
+use super::servers::Servers;
+
+/// A place that somebody named.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Place {
+    /// This point.
+    Point(LatLng),
+    /// A street, by its name or a part of it.
+    Street(String),
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    /// Two numbers are a point, and must be one on Earth.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        match numbers(text).as_deref() {
+            Some([lat, lng]) => LatLng::new(*lat, *lng).map(Self::Point).map_err(|why| why.to_string()),
+            _ if text.is_empty() || text.starts_with("--") => Err("must be LAT,LNG or a street".to_owned()),
+            _ => Ok(Self::Street(text.to_owned())),
+        }
+    }
+}
+
+impl Place {
+    /// Where it is. A street is looked up: the best match is meant.
+    pub async fn locate(&self, servers: &Servers) -> anyhow::Result<Location> {
+        let query = match self {
+            Self::Point(point) => return Ok((*point).into()),
+            Self::Street(name) => name,
+        };
+        let request = FindPlacesRequest { query: query.clone(), limit: 1 };
+        let find = async |channel, request| CityClient::new(channel).find_places(request).await;
+        let found = servers.ask(request, find).await?.places;
+        match found.into_iter().find_map(|place| place.location) {
+            Some(location) => Ok(location),
+            None => bail!("no street here is called {query:?}"),
+        }
+    }
+}
+
+/// A box on the map, from its southern, western, northern and eastern edges.
+pub(super) fn bounds(text: &str) -> Result<Bounds, String> {
+    let corners = match numbers(text).as_deref() {
+        Some([south, west, north, east]) => {
+            LatLng::new(*south, *west).and_then(|corner| Ok((corner, LatLng::new(*north, *east)?)))
+        }
+        _ => return Err("must be SOUTH,WEST,NORTH,EAST in degrees".to_owned()),
+    };
+    let (south_west, north_east) = corners.map_err(|why| why.to_string())?;
+    Bounds::new(south_west, north_east).ok_or_else(|| "is inside out".to_owned())
+}
+
+fn numbers(text: &str) -> Option<Vec<f64>> {
+    text.split(',').map(|number| number.trim().parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_numbers_are_a_point_and_all_else_is_a_street() {
+        let point = |lat, lng| Ok(Place::Point(LatLng::new(lat, lng).unwrap()));
+        assert_eq!("60.17,24.94".parse(), point(60.17, 24.94));
+        assert_eq!(" -33.8, 151.2 ".parse(), point(-33.8, 151.2));
+        for street in ["Mannerheimintie", "5. linja", "60", "60.17;24.94", "Katu, 7"] {
+            assert_eq!(street.parse(), Ok(Place::Street(street.to_owned())));
+        }
+        for bad in ["91,0", "0,181", "NaN,0", "", "  ", "--jsn"] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_box_has_four_edges_the_right_way_round() {
+        assert!(bounds("60.1,24.8,60.2,25.0").is_ok());
+        for bad in ["60.1,24.8", "60.2,24.8,60.1,25.0", "60.1,24.8,91,25.0", "a,b,c,d"] {
+            assert!(bounds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Calls to one of several servers: each to the next, and past those that are away.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use anyhow::Chain;
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
+use tonic_types::StatusExt as _;
+
+use super::{args::Reach, bearer::Bearer, text::clean};
+use crate::remote::{Server, backoff};
+
+/// How often all servers are tried before a call fails.
+const ROUNDS: usize = 4;
+
+/// The servers to call.
+///
+/// Whatever is called here is safe to repeat: reads, Book by its request id, Cancel. So a call that no server answered
+/// is made again, to the next one; and once all of them are away, again after a while.
+#[derive(Clone)]
+pub struct Servers {
+    all: Arc<[(String, Channel)]>,
+    next: Arc<AtomicUsize>,
+    bearer: Bearer,
+    timeout: Duration,
+}
+
+impl Servers {
+    /// Those that `reach` names. Connects when they are first called.
+    ///
+    /// Fails if an address is none, or the authority or the token are not what they should be.
+    pub fn new(reach: &Reach) -> anyhow::Result<Self> {
+        let connect = |url: &http::Uri| {
+            let url = url.to_string();
+            let channel = Server::new(&url, reach.ca.as_deref())?.connect();
+            anyhow::Ok((url.trim_end_matches('/').to_owned(), channel))
+        };
+        let all: Arc<[_]> = reach.connect.iter().map(connect).collect::<Result<_, _>>()?;
+        // Many who make one call each spread over the servers too.
+        let first = rand::random_range(0..all.len().max(1));
+        let bearer = Bearer::new(reach.token_file.clone())?;
+        Ok(Self { all, next: Arc::new(AtomicUsize::new(first)), bearer, timeout: reach.timeout })
+    }
+
+    /// Whether calls show a token.
+    pub fn have_token(&self) -> bool {
+        self.bearer.is_some()
+    }
+
+    /// A unary call, answered within the timeout.
+    pub async fn ask<Q: Clone, A>(
+        &self,
+        question: Q,
+        call: impl AsyncFn(Channel, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Status> {
+        let deadline = Instant::now() + self.timeout;
+        let call = async |channel, mut request: Request<Q>| {
+            request.set_timeout(deadline - Instant::now());
+            call(channel, request).await
+        };
+        Ok(self.in_turn(|| question.clone(), deadline, call).await?.into_inner())
+    }
+
+    /// A stream, opened within the timeout, which may last as long as it likes.
+    pub async fn open<Q, A>(
+        &self,
+        question: impl FnMut() -> Q,
+        call: impl AsyncFn(Channel, Request<Q>) -> Result<Response<Streaming<A>>, Status>,
+    ) -> Result<Streaming<A>, Status> {
+        Ok(self.in_turn(question, Instant::now() + self.timeout, call).await?.into_inner())
+    }
+
+    async fn in_turn<Q, A>(
+        &self,
+        mut question: impl FnMut() -> Q,
+        deadline: Instant,
+        call: impl AsyncFn(Channel, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<Response<A>, Status> {
+        let mut rounds = 1;
+        loop {
+            let mut away = Status::unavailable("there is no server to call");
+            for _ in 0..self.all.len() {
+                let (url, channel) = self.next();
+                let request = self.bearer.on(question())?;
+                match timeout_at(deadline, call(channel.clone(), request)).await {
+                    Ok(Ok(answer)) => return Ok(answer),
+                    Ok(Err(status)) if is_late(&status) => return Err(self.late()),
+                    Ok(Err(status)) if is_away(&status) => away = explained(url, status),
+                    Ok(Err(status)) => return Err(status),
+                    Err(_elapsed) => return Err(self.late()),
+                }
+            }
+            let wait = backoff(rounds, &away, &mut rand::rng());
+            if rounds as usize >= ROUNDS || Instant::now() + wait >= deadline {
+                return Err(away);
+            }
+            sleep(wait).await;
+            rounds += 1;
+        }
+    }
+
+    fn next(&self) -> &(String, Channel) {
+        &self.all[self.next.fetch_add(1, Relaxed) % self.all.len()]
+    }
+
+    fn late(&self) -> Status {
+        Status::deadline_exceeded(format!("no answer within {:?}", self.timeout))
+    }
+}
+
+/// Whether there was no server, or it goes, or the connection broke. Only what is said here has a source.
+pub(super) fn is_away(status: &Status) -> bool {
+    status.code() == Code::Unavailable || (status.source().is_some() && !is_late(status))
+}
+
+/// Whether a stream that ended so may be opened again: also one that the server had no room for, but said when it will.
+pub(super) fn may_resume(status: &Status) -> bool {
+    let asked_to = || status.get_details_retry_info().is_some();
+    is_away(status) || (status.code() == Code::ResourceExhausted && asked_to())
+}
+
+/// Why a stream broke, for people.
+pub(super) fn why(status: &Status) -> String {
+    match chain(status).last() {
+        Some(cause) => format!("the connection broke: {}", clean(&cause.to_string())),
+        None => clean(status.message()),
+    }
+}
+
+/// tonic's own clock says CANCELLED.
+fn is_late(status: &Status) -> bool {
+    chain(status).any(|cause| cause.is::<tonic::TimeoutExpired>())
+}
+
+/// The same, with the server's address and the cause that says most, if it is about the connection.
+fn explained(url: &str, status: Status) -> Status {
+    match chain(&status).last() {
+        Some(cause) => Status::unavailable(format!("cannot reach {url}: {cause}")),
+        None => status,
+    }
+}
+
+fn chain(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    Chain::new(status).skip(1)
+}

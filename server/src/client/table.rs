@@ -1,0 +1,108 @@
+//! Columns. Pure.
+
+use anstyle::Style;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::output::DIM;
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// One cell of a table.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// Text as it is.
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        Self::styled(text, Style::new())
+    }
+
+    /// Text in a style.
+    pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
+        Self { text: text.into(), style }
+    }
+}
+
+/// A line of headings, and one for each row, as wide as what is in them. The last column is cut where the line would be
+/// wider than `width`.
+pub(super) fn table<const N: usize>(
+    headings: [&str; N],
+    rows: &[[Cell; N]],
+    width: Option<usize>,
+) -> Vec<String> {
+    let mut widths = headings.map(str::width);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.text.width());
+        }
+    }
+    let before_last: usize = widths.iter().take(N.saturating_sub(1)).map(|width| width + GAP).sum();
+    if let (Some(last), Some(width)) = (widths.last_mut(), width) {
+        *last = (*last).min(width.saturating_sub(before_last).max(1));
+    }
+    let headings = headings.map(|heading| Cell::styled(heading, DIM));
+    std::iter::once(&headings).chain(rows).map(|row| line(row, &widths)).collect()
+}
+
+fn line(cells: &[Cell], widths: &[usize]) -> String {
+    let mut line = String::new();
+    let mut columns = cells.iter().zip(widths).peekable();
+    while let Some((Cell { text, style }, &width)) = columns.next() {
+        let text = cut(text, width);
+        let padding = match columns.peek() {
+            Some(_) => width - text.width() + GAP,
+            None => 0,
+        };
+        line += &format!("{style}{text}{style:#}{:padding$}", "");
+    }
+    line
+}
+
+/// As much of `text` as fits into `width` columns of a terminal.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let Some(mut left) = width.checked_sub(1) else { return String::new() };
+    let fits = |character: &char| {
+        let wide = character.width().unwrap_or_default();
+        let fits = wide <= left;
+        left = left.saturating_sub(wide);
+        fits
+    };
+    let mut cut: String = text.chars().take_while(fits).collect();
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(lines: &[String]) -> Vec<String> {
+        lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let row = |a: &str, b: &str| [Cell::plain(a), Cell::styled(b, DIM)];
+        let rows = [row("7", "Mäkelänkatu → Töölö"), row("1234", "東京")];
+        let table = |width| plain(&super::table(["N", "WAY"], &rows, width));
+        assert_eq!(table(None), ["N     WAY", "7     Mäkelänkatu → Töölö", "1234  東京"]);
+        assert_eq!(table(Some(16)), ["N     WAY", "7     Mäkelänka…", "1234  東京"]);
+        assert_eq!(table(Some(3))[1], "7     …", "a terminal that narrow wraps");
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
+        assert_eq!(cut("Esplanadi", 9), "Esplanadi");
+        assert_eq!(cut("Esplanadi", 5), "Espl…");
+        assert_eq!(cut("東京都", 5), "東京…");
+        assert_eq!(cut("東京都", 4), "東…");
+        assert_eq!(cut("Esplanadi", 0), "");
+    }
+}

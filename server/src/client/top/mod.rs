@@ -1,0 +1,183 @@
+//! `client top`: the fleet as it moves.
+
+mod feed;
+mod fleet;
+mod screen;
+mod terminal;
+
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
+use rides_proto::geo::Bounds;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
+};
+use tokio_stream::StreamExt as _;
+use tonic::Status;
+
+use self::{
+    feed::News,
+    fleet::Fleet,
+    screen::{Link, View},
+    terminal::Terminal,
+};
+use super::{
+    args::Watching,
+    output::Output,
+    servers::{Servers, why},
+};
+use crate::signals::Stop;
+
+/// How long a single table is looked at: speeds take two reports.
+const GLANCE: Duration = Duration::from_secs(1);
+/// The screen is drawn this often, so that ages are true.
+const REDRAW: Duration = Duration::from_millis(250);
+/// Messages that may wait for the screen.
+const INBOX: usize = 4;
+
+/// Shows the fleet until somebody has seen enough; or once, or as messages.
+pub(super) async fn top(watching: Watching, servers: &Servers, output: &Output) -> anyhow::Result<()> {
+    let (city, edges) = feed::city(servers).await?;
+    let viewport = watching.viewport.or(edges).context("the server's city has no edges")?;
+    let feed = Feed::open(viewport, servers);
+    match output.is_json() {
+        true => messages(feed, watching.once, output).await,
+        false if watching.once || !io::stdout().is_terminal() => once(&city, feed, output).await,
+        false => live(&city, feed).await,
+    }
+}
+
+/// News of the fleet, and what brings them.
+struct Feed {
+    news: mpsc::Receiver<News>,
+    bringing: LocalBoxFuture<'static, Status>,
+}
+
+impl Feed {
+    fn open(viewport: Bounds, servers: &Servers) -> Self {
+        let (to, news) = mpsc::channel(INBOX);
+        Self { news, bringing: feed::feed(viewport, servers.clone(), to).boxed_local() }
+    }
+
+    /// Fails when there will be no more.
+    async fn next(&mut self) -> Result<News, Status> {
+        tokio::select! {
+            biased;
+            Some(news) = self.news.recv() => Ok(news),
+            status = &mut self.bringing => Err(status),
+        }
+    }
+}
+
+async fn messages(mut feed: Feed, once: bool, output: &Output) -> anyhow::Result<()> {
+    loop {
+        match feed.next().await? {
+            News::Frame(frame) => output.message("WatchFleetResponse", &frame)?,
+            News::Away(status) => output.note(&format!("{}; trying again", why(&status))),
+        }
+        if once {
+            return Ok(());
+        }
+    }
+}
+
+async fn once(city: &str, mut feed: Feed, output: &Output) -> anyhow::Result<()> {
+    let mut fleet = Fleet::default();
+    let mut enough = None;
+    while let Ok(news) = timeout_at(enough.unwrap_or_else(far), feed.next()).await {
+        if let News::Frame(frame) = news? {
+            fleet.apply(&frame);
+            enough.get_or_insert_with(|| Instant::now() + GLANCE);
+        }
+    }
+    Ok(output.say(&screen::listing(city, &fleet).join("\n"))?)
+}
+
+/// Longer than anybody waits; the stream itself ends earlier.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(24 * 60 * 60)
+}
+
+async fn live(city: &str, mut feed: Feed) -> anyhow::Result<()> {
+    let mut stop = Stop::listen().context("cannot listen for signals")?;
+    let terminal = Terminal::take().context("cannot take the screen")?;
+    let mut keys = EventStream::new();
+    let mut redraw = interval(REDRAW);
+    redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut fleet, mut view) = (Fleet::default(), View::default());
+    let (mut newest, mut away) = (Instant::now(), None);
+    loop {
+        tokio::select! {
+            news = feed.next() => match news? {
+                News::Frame(frame) => {
+                    fleet.apply(&frame);
+                    (newest, away) = (Instant::now(), None);
+                    continue;
+                }
+                News::Away(status) => away = Some(why(&status)),
+            },
+            event = keys.next() => match event.context("the terminal is gone")?? {
+                Event::Key(key) if is_quit(key) => return Ok(()),
+                Event::Key(key) => press(key, &mut view, terminal.size()?.1),
+                _ => {}
+            },
+            _ = redraw.tick() => {}
+            () = stop.next() => return Ok(()),
+        }
+        let link = away.clone().map_or_else(|| Link::Open(newest.elapsed()), Link::Away);
+        terminal.draw(&screen::screen(city, &fleet, &link, &mut view, terminal.size()?))?;
+    }
+}
+
+fn is_quit(key: KeyEvent) -> bool {
+    let interrupt = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
+}
+
+fn press(key: KeyEvent, view: &mut View, page: usize) {
+    if key.kind == KeyEventKind::Release {
+        return;
+    }
+    match key.code {
+        KeyCode::Char('s') => view.order = view.order.next(),
+        KeyCode::Up | KeyCode::Char('k') => view.first = view.first.saturating_sub(1),
+        KeyCode::Down | KeyCode::Char('j') => view.first = view.first.saturating_add(1),
+        KeyCode::PageUp => view.first = view.first.saturating_sub(page),
+        KeyCode::PageDown | KeyCode::Char(' ') => view.first = view.first.saturating_add(page),
+        KeyCode::Home => view.first = 0,
+        KeyCode::End => view.first = usize::MAX,
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_do_what_they_say() {
+        let key = |code| KeyEvent::new(code, KeyModifiers::NONE);
+        assert!(is_quit(key(KeyCode::Char('q'))) && is_quit(key(KeyCode::Esc)));
+        assert!(is_quit(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));
+        assert!(!is_quit(key(KeyCode::Char('c'))));
+        let mut view = View::default();
+        for (code, first) in [
+            (KeyCode::Up, 0),
+            (KeyCode::Down, 1),
+            (KeyCode::PageDown, 25),
+            (KeyCode::PageUp, 1),
+            (KeyCode::End, usize::MAX),
+            (KeyCode::Down, usize::MAX),
+            (KeyCode::Home, 0),
+        ] {
+            press(key(code), &mut view, 24);
+            assert_eq!(view.first, first, "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! `client watch`: a ride to its end, whatever becomes of servers meanwhile.
+
+mod timeline;
+
+use rides_proto::v1::{WatchResponse, rides_client::RidesClient, watch_response::Message};
+use tokio::time::sleep;
+use tonic::Status;
+
+use self::timeline::Timeline;
+use super::{
+    output::Output,
+    servers::{Servers, may_resume, why},
+};
+use crate::remote::backoff;
+
+/// Prints each event of the ride once, and returns after its last. A stream that was open is opened again, on whichever
+/// server answers, for as long as it takes.
+pub(super) async fn watch(ride_id: String, servers: &Servers, output: &Output) -> anyhow::Result<()> {
+    let mut timeline = Timeline::of(ride_id);
+    let mut attempt = 0;
+    loop {
+        match follow(&mut timeline, &mut attempt, servers, output).await {
+            Err(error) if timeline.has_begun() => match error.downcast_ref::<Status>() {
+                Some(status) if may_resume(status) => {
+                    attempt += 1;
+                    let wait = backoff(attempt, status, &mut rand::rng());
+                    let what = format!("{}; trying again", why(status));
+                    if attempt == 1 {
+                        output.note(&what);
+                    }
+                    output.meanwhile(what);
+                    sleep(wait).await;
+                }
+                _ => return Err(error),
+            },
+            ended => return ended,
+        }
+    }
+}
+
+/// One stream. It makes good all attempts before it.
+async fn follow(
+    timeline: &mut Timeline,
+    attempt: &mut u32,
+    servers: &Servers,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let open = async |channel, request| RidesClient::new(channel).watch(request).await;
+    let mut messages = servers.open(|| timeline.cursor(), open).await?;
+    while let Some(response) = messages.message().await? {
+        *attempt = 0;
+        if is_news(timeline, &response, output) {
+            tell(timeline, &response, output)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes a message in, and says whether it is to be told.
+fn is_news(timeline: &mut Timeline, response: &WatchResponse, output: &Output) -> bool {
+    match &response.message {
+        Some(Message::Opened(opened)) => {
+            if timeline.opened(opened.clone()) {
+                output.note("the journal is another one: the ride from its beginning");
+            }
+            true
+        }
+        Some(Message::Event(event)) => timeline.is_news(event),
+        Some(Message::Progress(_) | Message::Heartbeat(_)) => true,
+        None => false,
+    }
+}
+
+fn tell(timeline: &Timeline, response: &WatchResponse, output: &Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        return output.message("WatchResponse", response);
+    }
+    match &response.message {
+        Some(Message::Event(event)) => {
+            output.say(&timeline.line(event))?;
+            output.meanwhile(timeline.waiting().to_owned());
+        }
+        Some(Message::Progress(progress)) => output.meanwhile(timeline.progress(progress)),
+        Some(Message::Opened(_)) => output.meanwhile(timeline.waiting().to_owned()),
+        Some(Message::Heartbeat(_)) | None => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! A ride's events as lines, each once. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use rides_proto::v1::{
+    self, Progress, RideEvent, RideState, WatchRequest, ride_event::Event, watch_response::Opened,
+};
+
+use crate::client::{
+    output::{BOLD, DIM},
+    text::{self, cancelled, distance, duration, money, ride_style, stop, trip, wire_duration},
+};
+
+/// What is known of a ride that is followed, over all streams that it took.
+#[derive(Default)]
+pub(super) struct Timeline {
+    cursor: WatchRequest,
+    began: Option<SystemTime>,
+    state: RideState,
+}
+
+impl Timeline {
+    /// Of a ride of which nothing is known yet.
+    pub(super) fn of(ride_id: String) -> Self {
+        Self { cursor: WatchRequest { ride_id, ..Default::default() }, ..Self::default() }
+    }
+
+    /// What to ask for to go on.
+    pub(super) fn cursor(&self) -> WatchRequest {
+        self.cursor.clone()
+    }
+
+    /// Whether a stream was ever open.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.cursor.epoch.is_empty()
+    }
+
+    /// A stream is open. `true`: the journal is another one, and the whole ride follows anew.
+    pub(super) fn opened(&mut self, opened: Opened) -> bool {
+        let anew = self.has_begun() && self.cursor.epoch != opened.epoch;
+        if anew {
+            *self = Self::of(std::mem::take(&mut self.cursor.ride_id));
+        }
+        self.cursor.epoch = opened.epoch;
+        anew
+    }
+
+    /// Whether this event was not seen before; it is from now on.
+    pub(super) fn is_news(&mut self, event: &RideEvent) -> bool {
+        let news = event.version > self.cursor.after_version;
+        if news {
+            self.cursor.after_version = event.version;
+            let time = event.time.and_then(|time| SystemTime::try_from(time).ok());
+            self.began = self.began.or(time);
+            self.state = event.event.as_ref().map_or(self.state, state_after);
+        }
+        news
+    }
+
+    /// `0:07  assigned   car 7 is on its way, driven by aino`
+    pub(super) fn line(&self, event: &RideEvent) -> String {
+        let time = event.time.and_then(|time| SystemTime::try_from(time).ok());
+        let since = time.zip(self.began).map(|(time, began)| time.duration_since(began).unwrap_or_default());
+        let (what, text) = event.event.as_ref().map_or(("?", String::new()), said);
+        let style = event.event.as_ref().map(|event| ride_style(state_after(event))).unwrap_or_default();
+        format!("{DIM}{:>7}{DIM:#}  {style}{what:<10}{style:#} {text}", clock(since.unwrap_or_default()))
+    }
+
+    /// Where the car is, in words; empty when there is nothing to say.
+    pub(super) fn progress(&self, progress: &Progress) -> String {
+        let (time, way) = (duration(wire_duration(progress.eta)), distance(progress.remaining_m));
+        match self.state {
+            RideState::Assigned => format!("the car is {time} away ({way})"),
+            RideState::OnTrip => format!("{time} to go ({way})"),
+            _ => String::new(),
+        }
+    }
+
+    /// What is waited for.
+    pub(super) fn waiting(&self) -> &'static str {
+        match self.state {
+            RideState::Requested => "waiting for a car",
+            RideState::Offered => "waiting for the driver's answer",
+            RideState::Assigned => "the car is on its way",
+            RideState::Arrived => "the car waits at the pickup",
+            RideState::OnTrip => "on the way",
+            _ => "",
+        }
+    }
+}
+
+fn state_after(event: &Event) -> RideState {
+    match event {
+        Event::Requested(_) | Event::OfferEnded(_) | Event::Unassigned(_) => RideState::Requested,
+        Event::Offered(_) => RideState::Offered,
+        Event::Assigned(_) => RideState::Assigned,
+        Event::Arrived(_) => RideState::Arrived,
+        Event::Started(_) => RideState::OnTrip,
+        Event::Completed(_) => RideState::Completed,
+        Event::Cancelled(_) => RideState::Cancelled,
+        Event::Expired(_) => RideState::Expired,
+    }
+}
+
+/// What happened, in a word, and what there is to know about it.
+fn said(event: &Event) -> (&'static str, String) {
+    match event {
+        Event::Requested(requested) => ("requested", requested.ride.as_ref().map(wish).unwrap_or_default()),
+        Event::Offered(offered) => (
+            "offered",
+            format!("to car {}, {} away", offered.car_id, duration(wire_duration(offered.pickup_eta))),
+        ),
+        Event::OfferEnded(ended) => {
+            let why = match ended.why() {
+                v1::OfferEnd::Declined => "declined",
+                v1::OfferEnd::TimedOut => "did not answer in time",
+                v1::OfferEnd::CarLost | v1::OfferEnd::Unspecified => "is gone",
+            };
+            ("requested", format!("again: car {} {why}", ended.car_id))
+        }
+        Event::Assigned(assigned) => {
+            let driver = text::clean(&assigned.driver_id);
+            ("assigned", format!("car {} is on its way, driven by {driver}", assigned.car_id))
+        }
+        Event::Unassigned(unassigned) => {
+            let reason = text::clean(&unassigned.reason);
+            ("requested", format!("again: car {} does not come: {reason}", unassigned.car_id))
+        }
+        Event::Arrived(_) => ("arrived", "the car is at the pickup".to_owned()),
+        Event::Started(started) => {
+            let street =
+                started.ride.as_ref().map(|ride| format!(", from {}", stop(&ride.pickup_name, ride.pickup)));
+            ("started", format!("the trip begins{}", street.unwrap_or_default()))
+        }
+        Event::Completed(done) => {
+            let fare = money(done.fare.as_ref());
+            ("completed", format!("{BOLD}{fare}{BOLD:#} for {}", trip(done.distance_m, done.duration)))
+        }
+        Event::Cancelled(event) => ("cancelled", cancelled(event.by(), &event.reason)),
+        Event::Expired(_) => ("expired", "no car took it in time".to_owned()),
+    }
+}
+
+fn wish(ride: &v1::Ride) -> String {
+    let (from, to) = (stop(&ride.pickup_name, ride.pickup), stop(&ride.dropoff_name, ride.dropoff));
+    format!("{from} → {to}, {}", money(ride.fare.as_ref()))
+}
+
+/// `0:07`, `1:02:03`
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(version: u64, seconds: i64, event: Event) -> RideEvent {
+        let time = Some(prost_types::Timestamp { seconds, nanos: 0 });
+        RideEvent { ride_id: "r".into(), version, time, event: Some(event) }
+    }
+
+    fn opened(epoch: &str) -> Opened {
+        Opened { epoch: epoch.into(), ..Default::default() }
+    }
+
+    fn assigned() -> Event {
+        Event::Assigned(v1::Assigned { car_id: 7, driver_id: "aino".into() })
+    }
+
+    #[test]
+    fn each_event_is_told_once_over_all_streams() {
+        let mut timeline = Timeline::of("r".into());
+        assert!(!timeline.has_begun());
+        assert!(!timeline.opened(opened("a")));
+        let first = event(1, 100, Event::Requested(v1::Requested::default()));
+        assert!(timeline.is_news(&first) && !timeline.is_news(&first));
+        assert!(timeline.is_news(&event(2, 107, assigned())));
+
+        assert!(!timeline.opened(opened("a")), "the same journal");
+        let cursor = WatchRequest { ride_id: "r".into(), epoch: "a".into(), after_version: 2 };
+        assert_eq!(timeline.cursor(), cursor);
+        assert!(
+            !timeline.is_news(&first) && timeline.is_news(&event(3, 109, Event::Arrived(v1::Arrived {})))
+        );
+
+        assert!(timeline.opened(opened("b")), "another one");
+        assert!(timeline.is_news(&first), "whose events are other events");
+    }
+
+    #[test]
+    fn events_read_as_what_happened() {
+        let mut timeline = Timeline::of("r".into());
+        let mut line = |event: RideEvent| {
+            timeline.is_news(&event);
+            anstream::adapter::strip_str(&timeline.line(&event)).to_string()
+        };
+        let booked = v1::Ride {
+            pickup_name: "Esplanadi".into(),
+            dropoff_name: "Kaisaniemi".into(),
+            fare: Some(v1::Money { currency: "EUR".into(), minor_units: 1240 }),
+            ..Default::default()
+        };
+        let requested = Event::Requested(v1::Requested { ride: Some(booked) });
+        let expected = "   0:00  requested  Esplanadi → Kaisaniemi, 12.40 EUR";
+        assert_eq!(line(event(1, 100, requested)), expected);
+        let declined = v1::OfferEnded { car_id: 8, why: v1::OfferEnd::Declined.into() };
+        let expected = "   0:05  requested  again: car 8 declined";
+        assert_eq!(line(event(2, 105, Event::OfferEnded(declined))), expected);
+        let expected = "   0:07  assigned   car 7 is on its way, driven by aino";
+        assert_eq!(line(event(3, 107, assigned())), expected);
+        let expected = "1:00:00  expired    no car took it in time";
+        assert_eq!(line(event(4, 3_700, Event::Expired(v1::Expired {}))), expected);
+    }
+
+    #[test]
+    fn meanwhile_it_says_what_is_waited_for() {
+        let mut timeline = Timeline::of("r".into());
+        let far = Progress {
+            eta: Some(prost_types::Duration { seconds: 120, nanos: 0 }),
+            remaining_m: 800,
+            ..Default::default()
+        };
+        assert_eq!((timeline.waiting(), timeline.progress(&far)), ("", String::new()));
+        timeline.is_news(&event(1, 0, assigned()));
+        assert_eq!(timeline.waiting(), "the car is on its way");
+        assert_eq!(timeline.progress(&far), "the car is 2 min away (800 m)");
+    }
+}

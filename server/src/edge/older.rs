@@ -1,0 +1,28 @@
+//! The names that methods had in the older rides.proto, which had no package. Its clients are served like any other:
+//! its messages are those of today, to the bit.
+
+/// What methods were called, and what they are called now.
+const METHODS: [(&str, &str); 2] =
+    [("/Rides/Start", "/rides.v1.Rides/Start"), ("/Rides/Track", "/rides.v1.Rides/Track")];
+
+/// The path of today's method; `None` for a path that is not an older one.
+pub(super) fn path_now(path: &str) -> Option<&'static str> {
+    METHODS.iter().find(|(older, _)| *older == path).map(|(_, now)| *now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::Contract;
+
+    #[test]
+    fn older_names_are_of_methods_that_are_still_there() {
+        let contract = Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap();
+        assert!(METHODS.iter().all(|(_, now)| contract.method(now).is_some()));
+        assert!(METHODS.iter().all(|(older, _)| contract.method(older).is_none()));
+        assert_eq!(path_now("/Rides/Start"), Some("/rides.v1.Rides/Start"));
+        for path in ["/rides.v1.Rides/Start", "/Rides/Book", "/rides/Start", "/Rides/Start/", ""] {
+            assert_eq!(path_now(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How our own clients reach a server: its address, its certificate, and when to try again.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use rand::Rng;
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_types::StatusExt as _;
+
+use crate::tls::{Tls, client::Connector};
+
+/// A server, and how to reach it.
+#[derive(Clone)]
+pub struct Server {
+    endpoint: Endpoint,
+    /// For a server over TLS.
+    tls: Option<Connector>,
+}
+
+impl Server {
+    /// At `url`, over TLS if it says https. Its certificate is to be signed by one of `ca`, or whom this system trusts.
+    ///
+    /// Fails if `url` is not the address of a server, or `ca` has no certificate in it.
+    pub fn new(url: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
+        let tls = url.starts_with("https:").then(|| Connector::trusting(ca)).transpose()?;
+        Self::over(url, tls)
+    }
+
+    /// This process itself, at `url`.
+    pub fn ourselves(url: &str, tls: Option<&Tls>) -> anyhow::Result<Self> {
+        let tls = tls.map(|tls| Connector::to_ourselves(tls.served().clone())).transpose()?;
+        Self::over(url, tls)
+    }
+
+    fn over(url: &str, tls: Option<Connector>) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .with_context(|| format!("{url} is not the address of a server"))?
+            .connect_timeout(Duration::from_secs(5))
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .tcp_nodelay(true);
+        Ok(Self { endpoint, tls })
+    }
+
+    /// A connection, made when it is first needed and again when it breaks.
+    pub fn connect(&self) -> Channel {
+        match &self.tls {
+            Some(tls) => self.endpoint.connect_with_connector_lazy(tls.clone()),
+            None => self.endpoint.connect_lazy(),
+        }
+    }
+}
+
+/// How long to wait before attempt number `attempt` (from 1) after one that ended with `status`: what the server
+/// asks for, and up to 0.25 s doubling to 8 s more. At random, so that those who lost a server together do not
+/// come back together.
+pub fn backoff(attempt: u32, status: &Status, rng: &mut impl Rng) -> Duration {
+    let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
+    let most = Duration::from_millis(250) * 2u32.pow(attempt.saturating_sub(1).min(5));
+    asked + most.mul_f64(rng.random())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::SmallRng};
+    use tonic::Code;
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    /// L12
+    #[test]
+    fn who_lost_a_server_together_does_not_come_back_together_nor_before_its_time() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let asked = Duration::from_secs(1);
+        let going = ErrorDetails::with_retry_info(Some(asked));
+        let going = Status::with_error_details(Code::Unavailable, "going", going);
+        let gone = Status::unavailable("gone");
+        for (attempt, most) in [(1, 0.25), (2, 0.5), (6, 8.0), (100, 8.0)] {
+            let waits: Vec<_> = (0..1_000).map(|_| backoff(attempt, &gone, &mut rng).as_secs_f64()).collect();
+            assert!(waits.iter().all(|wait| (0.0..=most).contains(wait)));
+            let in_each_tenth = |n: u32| {
+                let tenth = f64::from(n) * most / 10.0..f64::from(n + 1) * most / 10.0;
+                waits.iter().filter(|wait| tenth.contains(wait)).count()
+            };
+            assert!((0..10).all(|n| in_each_tenth(n) > 50), "{waits:?}");
+            assert!(backoff(attempt, &going, &mut rng) >= asked);
+        }
+    }
+}

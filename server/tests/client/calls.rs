@@ -1,0 +1,133 @@
+use std::net::TcpListener;
+
+use super::{client, said, typed};
+use crate::harness::{places::place, process::process, server};
+
+#[tokio::test]
+async fn a_ride_is_quoted_booked_looked_at_and_cancelled() {
+    let server = server().run().await;
+    let servers = [server.addr];
+    let (from, to) = (typed(place(1)), typed(place(2)));
+
+    let quote = said(client(&servers, &["quote", &from, &to])).await;
+    let names: Vec<_> = quote.well().lines().map(|line| line.split("  ").next().unwrap()).collect();
+    assert_eq!(names, ["from", "to", "fare", "trip", "pickup"]);
+    assert!(!quote.out.contains('\u{1b}'), "no colours where there is no terminal");
+
+    let booked =
+        said(client(&servers, &["book", &from, &to, "--type=pool", "--passenger=bob", "--json"])).await;
+    let [booked] = &booked.json()[..] else { panic!("{booked:?}") };
+    let id = booked["ride"]["rideId"].as_str().unwrap();
+    assert_eq!((&booked["ride"]["type"], &booked["ride"]["riderId"]), (&"POOL".into(), &"ada".into()));
+    assert_eq!(booked["ride"]["passengerIds"][0], "bob");
+
+    let got = said(client(&servers, &["get", id])).await;
+    for fact in ["state   requested, ", "rider   ada", "with    bob", "type    pool"] {
+        assert!(got.well().lines().any(|line| line.starts_with(fact)), "{fact:?} in {got:?}");
+    }
+    let cancelled = said(client(&servers, &["cancel", id, "--reason", "a tram came", "--as=rider"])).await;
+    assert!(cancelled.well().contains("by the rider: a tram came"), "{cancelled:?}");
+    let listed = said(client(&servers, &["list", "--state=cancelled", "--rider=ada"])).await;
+    let [heading, line] = &listed.well().lines().collect::<Vec<_>>()[..] else { panic!("{listed:?}") };
+    assert!(heading.starts_with("RIDE ") && line.starts_with(id) && line.contains("cancelled"), "{listed:?}");
+}
+
+#[tokio::test]
+async fn places_may_be_streets() {
+    let server = server().run().await;
+    let quote =
+        said(client(&[server.addr], &["quote", "mannerheimintie", "Kaisaniemenkatu", "--json"])).await;
+    let [quote] = &quote.json()[..] else { panic!("{quote:?}") };
+    assert_eq!(quote["pickupName"], "Mannerheimintie");
+    assert_eq!(quote["dropoffName"], "Kaisaniemenkatu");
+}
+
+#[tokio::test]
+async fn the_same_request_id_books_once_and_lists_are_read_to_their_end() {
+    let server = server().run().await;
+    let servers = [server.addr];
+    let (from, to) = (typed(place(1)), typed(place(2)));
+    for key in ["a", "b", "a", "c"] {
+        said(client(&servers, &["book", &from, &to, "--request-id", key])).await.well();
+    }
+    let all = said(client(&servers, &["list", "-n0", "--json"])).await;
+    assert_eq!(all.json().len(), 3);
+    let two = said(client(&servers, &["list", "-n2", "--json"])).await;
+    assert_eq!(two.json(), all.json()[..2]);
+}
+
+#[tokio::test]
+async fn errors_are_one_line_and_an_exit_code_that_scripts_know() {
+    let server = server().run().await;
+    let servers = [server.addr];
+    let (from, sea) = (typed(place(1)), "0,0");
+    said(client(&servers, &["get", "nobody's"])).await.badly(69, "NOT_FOUND: ");
+    let off_map = said(client(&servers, &["quote", &from, sea])).await;
+    off_map.badly(67, "INVALID_ARGUMENT: dropoff: ");
+    assert!(off_map.err.ends_with("(OFF_MAP)\n"), "{off_map:?}");
+    said(client(&servers, &["quote", "No Such Street", &from])).await.badly(1, "\"No Such Street\"");
+    let usage = said(client(&servers, &["quote", "91,0", &from])).await;
+    assert_eq!(usage.code, Some(2), "{usage:?}");
+    said(client(&servers, &["get", "r", "--token-file=/nonexistent"])).await.badly(1, "/nonexistent: ");
+
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let why = format!("UNAVAILABLE: cannot reach http://{nobody}: ");
+    said(client(&[nobody], &["get", "r"])).await.badly(78, &why);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = [silent.local_addr().unwrap()];
+    said(client(&silent, &["get", "r", "--timeout=0.3"]))
+        .await
+        .badly(68, "DEADLINE_EXCEEDED: no answer within");
+}
+
+#[tokio::test]
+async fn a_token_comes_from_a_file_or_the_environment() {
+    let server = server().requiring_tokens().run().await;
+    let servers = [server.addr];
+    said(client(&servers, &["list"])).await.badly(80, "(NO_TOKEN)");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, server.rider("bob") + "\n").unwrap();
+    let (from, to) = (typed(place(1)), typed(place(2)));
+    let book = ["book", &from, &to, "--json", "--token-file", file.to_str().unwrap()];
+    assert_eq!(said(client(&servers, &book)).await.json()[0]["ride"]["riderId"], "bob");
+    let mut list = client(&servers, &["list", "--json"]);
+    list.env("RIDES_TOKEN", server.dispatcher());
+    assert_eq!(said(list).await.json()[0]["riderId"], "bob");
+}
+
+#[tokio::test]
+async fn over_tls_the_server_is_who_its_certificate_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = server()
+        .keeping_in(dir.path())
+        .over_tls(|tls| tls.made = Some(rides_server::config::MadeBy::SelfSigned))
+        .run()
+        .await;
+    let list = |args: &[&str]| {
+        let mut list = client(&[], &[&["list"], args].concat());
+        list.env("RIDES_CONNECT", format!("https://{}", server.addr));
+        list
+    };
+    let ca = rides_server::tls::development::Development::at(dir.path()).ca();
+    let trusting = said(list(&["--ca", ca.to_str().unwrap()])).await;
+    assert_eq!((trusting.code, trusting.err.as_str()), (Some(0), "no rides\n"));
+    said(list(&[])).await.badly(78, "invalid peer certificate");
+}
+
+#[tokio::test]
+async fn shells_complete_its_commands() {
+    for (shell, knows) in [("bash", "rides__server"), ("zsh", "#compdef rides-server"), ("fish", "quote")] {
+        let script = said(process(&["completion", shell])).await;
+        assert!(script.well().contains(knows) && script.out.contains("request-id"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn its_help_says_what_exit_codes_mean() {
+    let help = said(process(&["client", "--help"])).await;
+    for text in ["69 NOT_FOUND", "RIDES_TOKEN", "--connect", "drive", "top"] {
+        assert!(help.well().contains(text), "{text} in {help:?}");
+    }
+}

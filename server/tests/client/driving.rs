@@ -1,0 +1,74 @@
+use std::process::Stdio;
+
+use rides_proto::v1::{self, RideState};
+use tokio::io::AsyncWriteExt as _;
+
+#[cfg(unix)]
+use super::said;
+use super::{client, talking, typed};
+use crate::harness::{
+    Running,
+    places::{north_of, place},
+    rider::{Rider, booking},
+    server,
+    wire::Wire,
+};
+
+/// A ride around the corner.
+async fn books(server: &Running) -> (Rider, v1::Ride) {
+    let rider = Rider(Wire::Web(server.addr));
+    let dropoff = Some(north_of(place(1), 200.0));
+    let ride = rider.book(v1::BookRequest { dropoff, ..booking("key") }).await.unwrap();
+    (rider, ride)
+}
+
+#[tokio::test]
+async fn a_car_takes_a_ride_drives_it_and_goes_home() {
+    let server = server().run().await;
+    let at = typed(place(1));
+    let args = ["drive", "--car=7", "--at", &at, "--speed=500", "--rides=1"];
+    let mut car = talking(client(&[server.addr], &args));
+    car.says("signed on").await;
+    let (rider, ride) = books(&server).await;
+    for line in ["offered: ", "assigned: to ", "on trip: to ", "completed: ", "signed off"] {
+        car.says(line).await;
+    }
+    assert_eq!(car.ends().await.code(), Some(0));
+    let ride = rider.get(&ride.ride_id).await.unwrap();
+    assert_eq!((ride.state(), ride.car_id, ride.driver_id.as_str()), (RideState::Completed, 7, "driver-7"));
+}
+
+#[tokio::test]
+async fn a_driver_is_whom_the_token_is_for_and_is_asked() {
+    let server = server().requiring_tokens().run().await;
+    let at = typed(place(1));
+    let mut drive = client(&[server.addr], &["drive", "--at", &at, "--ask"]);
+    drive.env("RIDES_TOKEN", server.driver(7)).stdin(Stdio::piped());
+    let mut car = talking(drive);
+    car.says("signed on").await;
+    let rider = server.as_rider("ada").await;
+    let ride = rider.books("key").await;
+    car.says("offered: ").await;
+    assert_eq!(
+        rider.get(&ride.ride_id).await.unwrap().state(),
+        RideState::Offered,
+        "it is not taken unasked"
+    );
+    car.child.stdin.as_mut().unwrap().write_all(b"y\n").await.unwrap();
+    car.says("assigned: to ").await;
+    assert_eq!(rider.get(&ride.ride_id).await.unwrap().driver_id, "driver-7");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn ctrl_c_signs_off() {
+    let server = server().run().await;
+    let at = typed(place(1));
+    let mut car = talking(client(&[server.addr], &["drive", "--car=7", "--at", &at]));
+    car.says("signed on").await;
+    crate::harness::process::signal(&car.child, "INT").await;
+    car.says("signed off").await;
+    assert_eq!(car.ends().await.code(), Some(0));
+    let table = said(client(&[server.addr], &["top", "--once"])).await;
+    assert!(table.well().contains("0 cars"), "{table:?}");
+}

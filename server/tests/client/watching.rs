@@ -1,0 +1,64 @@
+use serde_json::Value;
+
+use super::{client, said, talking, typed};
+use crate::harness::{car::car, places::place, process::quiet_port, rider::Rider, server, wire::Wire};
+
+/// L1, L11: each event once, though the server that told of the first ones is gone and another one tells of the rest.
+#[tokio::test]
+async fn a_ride_is_followed_from_one_server_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = server().keeping_in(dir.path()).run().await;
+    let other = format!("127.0.0.1:{}", quiet_port()).parse().unwrap();
+    let rider = Rider(Wire::Web(first.addr));
+    let mut taxi = car(7).at(place(1)).signs_on(&first).await;
+    let ride = rider.books("key").await.ride_id;
+    let mut watch = talking(client(&[first.addr, other], &["watch", &ride, "--json"]));
+    taxi.takes(&ride).await;
+    let mut lines = vec![watch.says("\"opened\"").await];
+    lines.push(watch.says("\"assigned\"").await);
+
+    first.stop();
+    first.stopped().await;
+    let second = server().keeping_in(dir.path()).at(other).run().await;
+    let mut taxi = car(7).at(place(1)).signs_on(&second).await;
+    assert_eq!(taxi.ride, ride);
+    taxi.is_assigned(&ride).await;
+    taxi.arrives(&ride).await;
+    taxi.picks_up(&ride).await;
+    taxi.drops_off(&ride).await;
+    while let Some(line) = watch.next().await {
+        lines.push(line);
+    }
+    assert_eq!(watch.ends().await.code(), Some(0));
+
+    let messages: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let resumed: Vec<_> =
+        messages.iter().filter_map(|message| message["opened"]["resumed"].as_bool()).collect();
+    assert_eq!(resumed, [false, true]);
+    let versions: Vec<_> =
+        messages.iter().filter_map(|message| message["event"]["version"].as_str()).collect();
+    assert_eq!(versions, ["3", "4", "5", "6"], "after those that were passed over here: {messages:?}");
+}
+
+#[tokio::test]
+async fn a_timeline_tells_a_ride_to_its_end() {
+    let server = server().run().await;
+    let (from, to) = (typed(place(1)), typed(place(2)));
+    let mut taxi = car(7).at(place(1)).signs_on(&server).await;
+    let mut watch = talking(client(&[server.addr], &["book", &from, &to, "--watch"]));
+    let ride = watch.says("ride ").await.split_whitespace().last().unwrap().to_owned();
+    taxi.takes(&ride).await;
+    taxi.arrives(&ride).await;
+    taxi.picks_up(&ride).await;
+    taxi.drops_off(&ride).await;
+    for event in ["0:00  requested", "offered    to car 7", "assigned", "arrived", "started", "completed"] {
+        watch.says(event).await;
+    }
+    assert_eq!(watch.ends().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_ride_that_never_was_is_not_waited_for() {
+    let server = server().run().await;
+    said(client(&[server.addr], &["watch", "nobody's"])).await.badly(69, "NOT_FOUND");
+}

@@ -1,0 +1,26 @@
+//! docs/api.md, made from the contract by an example of `proto`.
+
+use std::{
+    fs,
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::shell;
+
+/// Writes the page anew.
+///
+/// # Errors
+/// When the contract does not compile.
+pub(crate) fn write() -> Result<ExitCode> {
+    let mut make =
+        shell::cargo(&["run", "--quiet", "--locked", "--package", "rides-proto", "--example", "api"]);
+    make.stderr(Stdio::inherit());
+    let made = make.output().with_context(|| shell::not_started(&make))?;
+    ensure!(made.status.success(), "`{}` failed ({})", shell::words(&make), made.status);
+    let path = shell::root().join("docs/api.md");
+    fs::write(&path, made.stdout).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("wrote docs/api.md");
+    Ok(ExitCode::SUCCESS)
+}
