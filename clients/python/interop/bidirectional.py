@@ -114,7 +114,7 @@ async def stops_reading(client, to):
     nonsense = DriveRequest(arrive=DriveRequest.Arrive(ride_id="x" * 128))
 
     async def let_go():
-        for _ in range(500):  # Each is refused, in a message that nobody reads.
+        for _ in range(200):  # Each is refused, in a message that nobody reads.
             driver.up.put(nonsense)
         quote = await client.ask(to.open, Rides.Quote, r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR))
         return not quote.HasField("pickup_eta")

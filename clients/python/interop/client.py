@@ -99,6 +99,8 @@ class Blocking(Client):
             return iter(self.get, END)
 
     def call(self, rpc, request, **terms):
+        if isinstance(rpc, (grpc.StreamUnaryMultiCallable, grpc.StreamStreamMultiCallable)):
+            request = iter(request)
         if isinstance(rpc, (grpc.UnaryStreamMultiCallable, grpc.StreamStreamMultiCallable)):
             call = rpc(request, **terms)
             return Call(lambda: asyncio.to_thread(next, call, END), call.cancel)

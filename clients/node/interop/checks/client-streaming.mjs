@@ -29,7 +29,7 @@ export const clientStreaming = {
   },
 
   "too fast": async (client, { strict, tokens }) => {
-    const sent = client.ask(strict, track, positions(1_000), { token: tokens.dispatcher });
+    const sent = client.ask(strict, track, positions(100), { token: tokens.dispatcher });
     const failure = await fails(sent, Code.RESOURCE_EXHAUSTED, "UPLOAD_TOO_FAST");
     equal(failure.retryInfo.retryDelay.seconds, 1n, "RetryInfo");
   },
