@@ -22,6 +22,8 @@ RETRY = {
 # A service config that tries again, and one that does so over all addresses of a name in turn.
 RETRIES = json.dumps({**RETRY, "loadBalancingConfig": [{"pick_first": {}}]})
 ROUND_ROBIN = json.dumps({**RETRY, "loadBalancingConfig": [{"round_robin": {}}]})
+# A list of addresses is no host name, and grpcio would send it as one.
+ONE_NAME = ("grpc.default_authority", "localhost")
 
 
 def flags(program):
@@ -35,7 +37,7 @@ def flags(program):
 
 def connect(args, config=RETRIES):
     """A channel to --server. It connects with the first call, and again whenever it must."""
-    options = [("grpc.service_config", config)]
+    options = [("grpc.service_config", config)] + ([ONE_NAME] if "," in args.server else [])
     if not args.ca:
         return grpc.insecure_channel(args.server, options)
     with open(args.ca, "rb") as ca:

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 
 from rides.v1 import rides_pb2 as r
-from rides_channel import ROUND_ROBIN
+from rides_channel import ONE_NAME, ROUND_ROBIN
 from .expect import figure, until
 from .places import HARBOUR, SQUARE, Rides
 
@@ -31,7 +31,8 @@ async def one_of_two_servers_stops(client, to):
     servers = [Server(to.program), Server(to.program)]
     try:
         addresses = await asyncio.gather(*(server.address() for server in servers))
-        both = {"address": "ipv4:" + ",".join(addresses), "options": [("grpc.service_config", ROUND_ROBIN)]}
+        options = [("grpc.service_config", ROUND_ROBIN), ONE_NAME]
+        both = {"address": "ipv4:" + ",".join(addresses), "options": options}
 
         async def quote():
             return await client.ask(both, Rides.Quote, r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR), timeout=10)

@@ -71,7 +71,7 @@ async def a_drivers_day(client, to):
 async def not_signed_on(client, to):
     driver = Driver(client, to.open)
     driver.says(position=DriveRequest.Position(location=SQUARE))
-    await fails(everything(driver.down), StatusCode.FAILED_PRECONDITION, "NOT_SIGNED_ON")
+    await fails(everything(driver.down), StatusCode.FAILED_PRECONDITION, reason="NOT_SIGNED_ON")
     driver.up.end()
 
 
@@ -79,7 +79,7 @@ async def signed_on_elsewhere(client, to):
     car = any_car()
     first = await Driver.signs_on(client, to.open, car)
     second = await Driver.signs_on(client, to.open, car)
-    await fails(everything(first.down), StatusCode.ABORTED, "SIGNED_ON_ELSEWHERE")
+    await fails(everything(first.down), StatusCode.ABORTED, reason="SIGNED_ON_ELSEWHERE")
     first.up.end()
     await second.signs_off()
 
@@ -119,7 +119,9 @@ async def stops_reading(client, to):
         quote = await client.ask(to.open, Rides.Quote, r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR))
         return not quote.HasField("pickup_eta")
     await until("the car is let go", let_go)
-    await fails(everything(driver.down), StatusCode.RESOURCE_EXHAUSTED)
+    # grpc.aio may find first that it cannot write any more, and read no further.
+    codes = [StatusCode.RESOURCE_EXHAUSTED] + [StatusCode.INTERNAL] * (client.id == "grpcio-aio")
+    await fails(everything(driver.down), *codes)
     driver.up.end()
 
 
@@ -132,7 +134,7 @@ async def with_a_token(client, to):
     await (await Driver.signs_on(client, to.strict, to.car, token=token)).signs_off()
     another = Driver(client, to.strict, token=token)
     another.up.put(sign_on(to.car + 1))
-    await fails(everything(another.down), StatusCode.PERMISSION_DENIED, "NOT_YOUR_CAR")
+    await fails(everything(another.down), StatusCode.PERMISSION_DENIED, reason="NOT_YOUR_CAR")
     another.up.end()
 
 

@@ -32,13 +32,13 @@ async def twenty_thousand_at_once(client, to):
 
 async def a_bad_position(client, to):
     sent = [*many(3), TrackRequest(car_id=1, location=NOWHERE)]
-    failure = await fails(track(client, to.open, sent), StatusCode.INVALID_ARGUMENT, "NOT_ON_EARTH")
+    failure = await fails(track(client, to.open, sent), StatusCode.INVALID_ARGUMENT, reason="NOT_ON_EARTH")
     assert failure.detail("BadRequest").field_violations[0].field == "location"
 
 
 async def too_fast(client, to):
     sent = track(client, to.strict, many(100), token=to.tokens["dispatcher"])
-    failure = await fails(sent, StatusCode.RESOURCE_EXHAUSTED, "UPLOAD_TOO_FAST")
+    failure = await fails(sent, StatusCode.RESOURCE_EXHAUSTED, reason="UPLOAD_TOO_FAST")
     assert failure.detail("RetryInfo").retry_delay.seconds == 1
 
 
@@ -66,4 +66,4 @@ async def with_a_token(client, to):
     token, car = to.tokens["driver"], to.car
     assert (await track(client, to.strict, many(10, car), token=token)).count == 10
     another = track(client, to.strict, many(1, car + 1), token=token)
-    await fails(another, StatusCode.PERMISSION_DENIED, "NOT_YOUR_CAR")
+    await fails(another, StatusCode.PERMISSION_DENIED, reason="NOT_YOUR_CAR")

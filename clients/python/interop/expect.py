@@ -26,15 +26,15 @@ class Failure:
         return message
 
 
-async def fails(call, code, reason=None):
-    """Waits for a call to fail with this code and, if one is named, this reason in its ErrorInfo."""
+async def fails(call, *codes, reason=None):
+    """Waits for a call to fail with one of these codes and, if one is named, this reason in its ErrorInfo."""
     try:
         answer = await call
     except grpc.RpcError as error:
         failure = Failure(error)
     else:
-        raise AssertionError(f"it did not fail with {code}: {answer}")
-    assert failure.code == code, f"{failure.code} instead of {code}: {failure.message}"
+        raise AssertionError(f"it did not fail with {codes}: {answer}")
+    assert failure.code in codes, f"{failure.code} instead of {codes}: {failure.message}"
     if reason:
         info = failure.detail("ErrorInfo")
         assert (info.reason, info.domain) == (reason, "rides.v1"), info

@@ -73,7 +73,7 @@ async def health_as_it_changes(client, to):
 
 
 async def an_error_before_any_message(client, to):
-    await fails(everything(watched(client, to.open, "nonsense")), StatusCode.NOT_FOUND, "NO_SUCH_RIDE")
+    await fails(everything(watched(client, to.open, "nonsense")), StatusCode.NOT_FOUND, reason="NO_SUCH_RIDE")
 
 
 async def deadline(client, to):
@@ -99,7 +99,7 @@ async def when_to_come_again(client, to):
     only = client.open(to.strict, Fleet.Watch, VIEW, token=token)
     await only.next()
     second = everything(client.open(to.strict, Fleet.Watch, VIEW, token=token))
-    failure = await fails(second, StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_VIEWERS")
+    failure = await fails(second, StatusCode.RESOURCE_EXHAUSTED, reason="TOO_MANY_VIEWERS")
     assert failure.detail("RetryInfo").retry_delay.seconds == 5
     only.cancel()
     await in_progress(to.strict, Fleet.Watch, 0)
@@ -115,7 +115,7 @@ async def with_a_token(client, to):
     ride_id, call_off = await a_ride(client, to.strict, token=token)
     await call_off()
     assert story(await everything(watched(client, to.strict, ride_id, token=token))) == WHOLE
-    await fails(everything(watched(client, to.strict, ride_id)), StatusCode.UNAUTHENTICATED, "NO_TOKEN")
+    await fails(everything(watched(client, to.strict, ride_id)), StatusCode.UNAUTHENTICATED, reason="NO_TOKEN")
 
 
 async def whole_map(client, server):

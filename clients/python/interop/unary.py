@@ -36,7 +36,7 @@ async def book_twice(client, to):
     ride = (await client.ask(to.open, Rides.Book, wish)).ride
     assert (await client.ask(to.open, Rides.Book, wish)).ride.ride_id == ride.ride_id
     wish.type = r.POOL
-    await fails(client.ask(to.open, Rides.Book, wish), StatusCode.INVALID_ARGUMENT, "KEY_REUSED")
+    await fails(client.ask(to.open, Rides.Book, wish), StatusCode.INVALID_ARGUMENT, reason="KEY_REUSED")
     await client.ask(to.open, Rides.Cancel, r.CancelRequest(ride_id=ride.ride_id))
 
 
@@ -98,19 +98,19 @@ async def largest_request(client, to):
 
 
 async def too_large_a_request(client, to):
-    await fails(client.ask(to.open, Rides.List, states(70_000)), StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
+    await fails(client.ask(to.open, Rides.List, states(70_000)), StatusCode.RESOURCE_EXHAUSTED, reason="MESSAGE_TOO_LARGE")
 
 
 async def bad_field(client, to):
     for field, place, reason in (("dropoff", NOWHERE, "NOT_ON_EARTH"), ("pickup", AT_SEA, "OFF_MAP")):
         wish = r.QuoteRequest(**{"pickup": SQUARE, "dropoff": HARBOUR, field: place})
-        failure = await fails(client.ask(to.open, Rides.Quote, wish), StatusCode.INVALID_ARGUMENT, reason)
+        failure = await fails(client.ask(to.open, Rides.Quote, wish), StatusCode.INVALID_ARGUMENT, reason=reason)
         assert failure.detail("BadRequest").field_violations[0].field == field
 
 
 async def no_such_ride(client, to):
     wish = r.GetRequest(ride_id="nonsense")
-    failure = await fails(client.ask(to.open, Rides.Get, wish), StatusCode.NOT_FOUND, "NO_SUCH_RIDE")
+    failure = await fails(client.ask(to.open, Rides.Get, wish), StatusCode.NOT_FOUND, reason="NO_SUCH_RIDE")
     assert failure.message
 
 
@@ -142,20 +142,20 @@ async def with_a_token(client, to):
     ride_id, call_off = await a_ride(client, to.strict, token=ada)
     wish = r.GetRequest(ride_id=ride_id)
     await client.ask(to.strict, Rides.Get, wish, token=ada)
-    await fails(client.ask(to.strict, Rides.Get, wish, token=bob), StatusCode.NOT_FOUND, "NO_SUCH_RIDE")
+    await fails(client.ask(to.strict, Rides.Get, wish, token=bob), StatusCode.NOT_FOUND, reason="NO_SUCH_RIDE")
     await call_off()
 
 
 async def without_a_token(client, to):
-    await fails(client.ask(to.strict, Rides.List, r.ListRequest()), StatusCode.UNAUTHENTICATED, "NO_TOKEN")
+    await fails(client.ask(to.strict, Rides.List, r.ListRequest()), StatusCode.UNAUTHENTICATED, reason="NO_TOKEN")
 
 
 async def with_a_forged_token(client, to):
     forged = f"{to.tokens['dispatcher']}x"
     call = client.ask(to.strict, Rides.List, r.ListRequest(), token=forged)
-    await fails(call, StatusCode.UNAUTHENTICATED, "BAD_TOKEN")
+    await fails(call, StatusCode.UNAUTHENTICATED, reason="BAD_TOKEN")
 
 
 async def with_a_token_of_another_role(client, to):
     call = client.ask(to.strict, Rides.List, r.ListRequest(), token=to.tokens["driver"])
-    await fails(call, StatusCode.PERMISSION_DENIED, "NOT_FOR_YOUR_ROLE")
+    await fails(call, StatusCode.PERMISSION_DENIED, reason="NOT_FOR_YOUR_ROLE")
