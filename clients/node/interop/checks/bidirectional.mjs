@@ -70,6 +70,7 @@ export const bidirectional = {
   "not signed on": async (client, { open }) => {
     const driver = new Driver(client, open);
     driver.says("position", { location: SQUARE });
+    driver.up.end();
     await fails(all(driver.down), Code.FAILED_PRECONDITION, "NOT_SIGNED_ON");
   },
 
@@ -122,6 +123,7 @@ export const bidirectional = {
     await (await Driver.signsOn(client, strict, { token }, BigInt(car))).signsOff();
     const another = new Driver(client, strict, { token });
     another.up.push(signOn(BigInt(car) + 1n));
+    another.up.end();
     await fails(all(another.down), Code.PERMISSION_DENIED, "NOT_YOUR_CAR");
   },
 
