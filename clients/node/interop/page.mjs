@@ -30,6 +30,7 @@ const clients = [
 globalThis.interop = async (list, servers, only) => {
   const lines = [];
   for (const client of clients) {
+    client.inBrowser = true;
     if (only.length === 0 || only.includes(client.id)) {
       await run(client, list, inBrowsers, servers, (line) => lines.push(line));
     }

@@ -90,8 +90,10 @@ export const unary = {
     await client.ask(open, list, { ...states(65_000), riderId: unique("nobody") });
   },
 
-  "too large a request": async (client, { open }) => {
-    await fails(client.ask(open, list, states(70_000)), Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE");
+  "too large a request": async (client, { open, tls }) => {
+    // Over HTTP/1.1 a server that has not read all of it closes the connection, and of that a browser may see no more.
+    const server = client.inBrowser ? tls : open;
+    await fails(client.ask(server, list, states(70_000)), Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE");
   },
 
   "bad field": async (client, { open }) => {

@@ -35,9 +35,11 @@ async function* frames(bytes) {
 function call(web, server, method, request, options) {
   const scratch = mkdtempSync(join(tmpdir(), "rides-interop-"));
   const headFile = join(scratch, "head");
+  // As it comes, or all at once: else curl may miss an answer that does not wait for the message.
+  const body = streams(method) ? ["--upload-file", "."] : ["--data-binary", "@-"];
   const args = [
     "--silent", "--show-error", "--no-progress-meter", "--no-buffer", "--dump-header", headFile,
-    "--request", "POST", "--upload-file", ".", `${server.url}/${method.parent.typeName}/${method.name}`,
+    "--request", "POST", ...body, `${server.url}/${method.parent.typeName}/${method.name}`,
     "--header", `content-type: application/grpc${web ? "-web" : ""}+proto`, "--header", "te: trailers", "--header", "expect:",
     web ? "--http1.1" : server.ca ? "--http2" : "--http2-prior-knowledge",
   ];
