@@ -110,7 +110,6 @@ const cannot = {
 export const curl = new Client("curl", (...args) => call(false, ...args), {
   ...cannot,
   "client streaming: a bad position": lostAnswer,
-  "client streaming: too fast": lostAnswer,
   "client streaming: deadline": lostAnswer,
 });
 export const curlWeb = new Client("curl-web", (...args) => call(true, ...args), cannot);

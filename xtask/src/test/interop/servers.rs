@@ -60,7 +60,7 @@ impl Servers {
             start(
                 "strict",
                 &strict_dir,
-                &["--auth=required", "--max-viewers=1", "--max-messages-per-second=10"],
+                &["--auth=required", "--max-viewers=1", "--max-messages-per-second=100"],
             )?,
         ];
         let [open, tls, strict] = &mut running;
