@@ -109,6 +109,13 @@ const cannot = {
 
 export const curl = new Client("curl", (...args) => call(false, ...args), {
   ...cannot,
+  "unary: too large a request": lostAnswer,
+  "unary: unknown method": lostAnswer,
+  "unary: with a token of another role": lostAnswer,
+  "server streaming: when to come again": lostAnswer,
+  "unary: without a token": lostAnswer,
+  "unary: with a forged token": lostAnswer,
+  "server streaming: with a token": lostAnswer,
   "client streaming: a bad position": lostAnswer,
   "client streaming: deadline": lostAnswer,
 });
