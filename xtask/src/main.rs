@@ -5,6 +5,7 @@ mod api;
 mod bench;
 mod frame_cost;
 mod imports;
+mod packages;
 mod page;
 mod progress;
 mod run;
@@ -37,6 +38,9 @@ enum Task {
         /// Let the end-to-end test drive a release build of the server, and hold it to its promised times.
         #[arg(long)]
         release: bool,
+        /// Let the interop test write its table into README.md, instead of holding README.md to it.
+        #[arg(long)]
+        write_matrix: bool,
     },
     /// Writes docs/api.md, from the comments in proto/rides/v1.
     Api,
@@ -49,7 +53,9 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Run { tls, server_flags } => run::run(tls, &server_flags),
-        Task::Test { steps, release } => test::run(&steps, release),
+        Task::Test { steps, release, write_matrix } => {
+            test::run(&steps, test::Options { release, write_matrix })
+        }
         Task::Api => api::write(),
         Task::Bench(bench) => bench::run(&bench),
         Task::FrameCost => frame_cost::run(),

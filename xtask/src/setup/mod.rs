@@ -2,6 +2,7 @@
 
 mod browser;
 mod debian;
+mod peers;
 mod toolchain;
 mod versions;
 
@@ -33,6 +34,8 @@ pub(crate) enum Need {
     PageLinter,
     /// Chromium or Chrome, with its WebDriver.
     Browser,
+    /// Node with npm, Python with venv, curl: what clients in other languages run on.
+    Peers,
 }
 
 /// What building the page takes.
@@ -80,6 +83,7 @@ impl Need {
             }
             Need::PageLinter => for_page().is_some_and(|page| works(page.cargo(&["clippy", "--version"]))),
             Need::Browser => Browser::find().is_some(),
+            Need::Peers => peers::missing().is_empty(),
         }
     }
 
@@ -92,6 +96,7 @@ impl Need {
             Need::Linters => toolchain::add_components(&["rustfmt", "clippy"]),
             Need::PageLinter => toolchain::add_page_linter(),
             Need::Browser => browser::install(),
+            Need::Peers => peers::install(),
         }
     }
 
@@ -104,6 +109,7 @@ impl Need {
             Need::Linters => "rustfmt and Clippy",
             Need::PageLinter => "Clippy for the page",
             Need::Browser => "Chromium and its driver",
+            Need::Peers => "Node, Python and curl",
         }
     }
 
@@ -113,7 +119,7 @@ impl Need {
             Need::Trunk => "about 4 minutes",
             Need::WasmBindgen => "about 2 minutes",
             Need::WasmOpt | Need::Linters | Need::PageLinter => "seconds",
-            Need::Browser => "about 1 minute",
+            Need::Browser | Need::Peers => "about 1 minute",
         }
     }
 }

@@ -35,11 +35,10 @@ fn tool<'a>(config: &'a Table, name: &str) -> Option<&'a str> {
     config.get("tools")?.get(name)?.as_str()
 }
 
-/// The version in what a program says for `--version`: "trunk 0.21.14", "wasm-opt version 132 (version_132)".
+/// The version in what a program says for `--version`: "trunk 0.21.14", "wasm-opt version 132 (version_132)", "v20.1.0".
 pub(super) fn number_in(text: &str) -> Option<String> {
-    let number =
-        text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
-    Some(number.to_owned())
+    let mut words = text.split_whitespace().map(|word| word.strip_prefix('v').unwrap_or(word));
+    Some(words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?.to_owned())
 }
 
 /// Whether a version is this one or a later one.
@@ -56,6 +55,7 @@ mod tests {
     fn versions_are_found_in_what_programs_say() {
         assert_eq!(number_in("trunk 0.21.14\n").as_deref(), Some("0.21.14"));
         assert_eq!(number_in("wasm-opt version 132 (version_132)").as_deref(), Some("132"));
+        assert_eq!(number_in("v20.20.2\n").as_deref(), Some("20.20.2"));
         assert_eq!(number_in("nothing here"), None);
     }
 

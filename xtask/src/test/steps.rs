@@ -1,11 +1,12 @@
 //! The steps of `cargo xtask test`.
 
-use std::{env, fs, process::Command};
+use std::{env, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use console::style;
 
-use super::{deps, size, tally::Tally};
+use super::{Options, deps, interop, size, tally::Tally};
 use crate::{
     page,
     setup::{self, Browser, Need, WASM},
@@ -31,6 +32,8 @@ pub(crate) enum Step {
     Page,
     /// End to end.
     E2e,
+    /// Clients in other languages.
+    Interop,
 }
 
 /// The same packages in every build of the host, so that each dependency is built once, with the same features.
@@ -54,18 +57,20 @@ impl Step {
             Step::PageTests => "the page's tests, in wasm, in a browser",
             Step::Page => "the page's release build and its weight",
             Step::E2e => "the page and the server, end to end, in a browser",
+            Step::Interop => "other people's gRPC and gRPC-Web clients, every RPC",
         }
     }
 
     /// Whether it runs tests, or is one check.
     pub(super) fn has_tests(self) -> bool {
-        matches!(self, Step::Unit | Step::PageTests | Step::E2e)
+        matches!(self, Step::Unit | Step::PageTests | Step::E2e | Step::Interop)
     }
 
     /// What must be installed for it.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
-            Step::Deps | Step::Unit => &[],
+            // Interop looks for what it needs itself: without it, the other steps go on.
+            Step::Deps | Step::Unit | Step::Interop => &[],
             Step::Fmt | Step::Lint => &[Need::Linters],
             Step::LintPage => &[Need::Wasm, Need::PageLinter],
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
@@ -78,7 +83,7 @@ impl Step {
     ///
     /// # Errors
     /// When it fails.
-    pub(super) fn run(self, release: bool, tally: &mut Tally) -> Result<()> {
+    pub(super) fn run(self, options: Options, tally: &mut Tally) -> Result<()> {
         match self {
             Step::Fmt => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
             Step::Deps => deps::check(),
@@ -95,7 +100,8 @@ impl Step {
             Step::Unit => unit_tests(tally),
             Step::PageTests => page_tests(tally),
             Step::Page => page::build().and_then(|()| size::check()),
-            Step::E2e => end_to_end(release, tally),
+            Step::E2e => end_to_end(options.release, tally),
+            Step::Interop => foreign_clients(options, tally),
         }
     }
 }
@@ -134,9 +140,7 @@ fn page_tests(tally: &mut Tally) -> Result<()> {
 fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
     page::build()?;
     let browser = Browser::find().context("no browser")?;
-    let profile = if release { "release" } else { "debug" };
-    shell::run(server_build(release))?;
-    let server = shell::build_dir(profile)?.join("rides-server").with_extension(env::consts::EXE_EXTENSION);
+    let server = server(release)?;
 
     let mut test = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
     test.args(HOST).args(["--test", "board", "--test", "connection", "--", "--ignored"]);
@@ -149,6 +153,27 @@ fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
         test.env("RIDES_E2E_FIRST_FRAME_MS", "1000");
     }
     tally.count(test)
+}
+
+/// Against the server that RIDES_INTEROP_SERVER names, else one built here. Where Node, Python, curl or a browser cannot
+/// be had, it says so and counts as ignored.
+fn foreign_clients(options: Options, tally: &mut Tally) -> Result<()> {
+    if let Err(missing) = setup::ensure(&[Need::Browser, Need::Peers]) {
+        println!("{} not run: {missing:#}", style("note:").yellow().bold());
+        tally.ignored += 1;
+        return Ok(());
+    }
+    let browser = Browser::find().context("no browser")?;
+    let program = env::var_os("RIDES_INTEROP_SERVER").map(PathBuf::from);
+    let program = program.map_or_else(|| server(options.release), Ok)?;
+    interop::run(&program, &browser, options.write_matrix, tally)
+}
+
+/// The server, built.
+fn server(release: bool) -> Result<PathBuf> {
+    shell::run(server_build(release))?;
+    let profile = if release { "release" } else { "debug" };
+    Ok(shell::build_dir(profile)?.join("rides-server").with_extension(env::consts::EXE_EXTENSION))
 }
 
 /// The server that unit tests have built already, or the release build.

@@ -1,0 +1,61 @@
+// What the programs beside this file share: flags, the services, a channel, and what every call is made with.
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import grpc from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+
+const PROTO = fileURLToPath(new URL("../../proto", import.meta.url));
+const FILES = ["rides", "fleet", "city", "sessions"].map((name) => `rides/v1/${name}.proto`);
+
+/** The services of rides.v1, as client classes. */
+export const { v1: api } = grpc.loadPackageDefinition(loadSync(FILES, { includeDirs: [PROTO], longs: Number, enums: String, oneofs: true })).rides;
+
+/** Calls are tried again while a server is away. Only what is safe to repeat: reads, Book by its request_id, Cancel. */
+const RETRY = {
+  methodConfig: [
+    {
+      name: ["Quote", "Book", "Get", "List", "Cancel", "Watch"].map((method) => ({ service: "rides.v1.Rides", method })),
+      retryPolicy: {
+        maxAttempts: 5,
+        initialBackoff: "0.2s",
+        maxBackoff: "2s",
+        backoffMultiplier: 2,
+        retryableStatusCodes: ["UNAVAILABLE"],
+      },
+    },
+  ],
+};
+
+/** A service config (grpc.service_config) that tries again. */
+export const RETRIES = JSON.stringify({ ...RETRY, loadBalancingConfig: [{ pick_first: {} }] });
+/** The same, over all addresses of a name in turn. */
+export const ROUND_ROBIN = JSON.stringify({ ...RETRY, loadBalancingConfig: [{ round_robin: {} }] });
+
+/** --server, --ca and --token-file, and what the program adds. */
+export function flags(more = {}) {
+  const common = { server: { type: "string", default: "localhost:8080" }, ca: { type: "string" }, "token-file": { type: "string" } };
+  return parseArgs({ options: { ...common, ...more } }).values;
+}
+
+/** A client of one service: `connect(api.Rides, flags())`. Credentials hold the CA and the token. */
+export function connect(Service, { server, ca, "token-file": tokenFile }, config = RETRIES) {
+  const transport = ca ? grpc.credentials.createSsl(readFileSync(ca)) : grpc.credentials.createInsecure();
+  const token = tokenFile && readFileSync(tokenFile, "utf8").trim();
+  const showToken = (options, next) =>
+    new grpc.InterceptingCall(next(options), {
+      start(metadata, listener, next) {
+        if (token) metadata.set("authorization", `Bearer ${token}`);
+        next(metadata, listener);
+      },
+    });
+  return new Service(server, transport, { "grpc.service_config": config, interceptors: [showToken] });
+}
+
+/** Ten seconds from now: nothing waits for ever. */
+export const soon = () => ({ deadline: Date.now() + 10_000 });
+
+/** A unary call as a promise: `await ask(rides, "quote", request)`. */
+export const ask = (client, method, request) =>
+  new Promise((resolve, reject) => client[method](request, soon(), (error, answer) => (error ? reject(error) : resolve(answer))));

@@ -1,0 +1,65 @@
+// A stream there, one message back.
+
+import { Rides } from "../../gen/rides/v1/rides_pb.js";
+import { Code } from "../client.mjs";
+import { equal, fails, ok, untilInProgress } from "../expect.mjs";
+import { NOWHERE, SQUARE, anyCar } from "./places.mjs";
+
+const { track } = Rides.method;
+
+function* positions(count, carId = anyCar()) {
+  for (let n = 0; n < count; n++) yield { carId, location: SQUARE };
+}
+
+/** The beginning of an upload that never ends. */
+async function* endless() {
+  yield* positions(1);
+  await new Promise(() => {});
+}
+
+export const clientStreaming = {
+  "positions": async (client, { open }) => counted(client, open, 100),
+
+  "twenty thousand at once": async (client, { open }) => counted(client, open, 20_000),
+
+  "a bad position": async (client, { open }) => {
+    const sent = [...positions(3), { carId: 1n, location: NOWHERE }];
+    const failure = await fails(client.ask(open, track, sent), Code.INVALID_ARGUMENT, "NOT_ON_EARTH");
+    equal(failure.badRequest.fieldViolations[0].field, "location", "the field");
+  },
+
+  "faster than allowed": async (client, { strict, tokens }) => {
+    const begun = Date.now();
+    const { count } = await client.ask(strict, track, positions(200), { token: tokens.dispatcher });
+    equal(count, 200n, "the count");
+    ok(Date.now() - begun > 500, "it is slowed");
+  },
+
+  "deadline": async (client, { open }) => {
+    await fails(client.ask(open, track, endless(), { deadlineMs: 400 }), Code.DEADLINE_EXCEEDED);
+    await untilInProgress(open, track, 0);
+  },
+
+  "cancel": async (client, { open }) => {
+    const upload = client.open(open, track, endless());
+    upload.next().catch(() => {}); // Cancelled below.
+    await untilInProgress(open, track, 1);
+    upload.cancel();
+    await untilInProgress(open, track, 0);
+  },
+
+  "a million positions": async (client, { open }) => counted(client, open, 1_000_000),
+
+  "over TLS": async (client, { tls }) => counted(client, tls, 100),
+
+  "with a token": async (client, { strict, tokens, car }) => {
+    const token = tokens.driver;
+    const { count } = await client.ask(strict, track, positions(10, BigInt(car)), { token });
+    equal(count, 10n, "the count");
+    await fails(client.ask(strict, track, positions(1, BigInt(car) + 1n), { token }), Code.PERMISSION_DENIED, "NOT_YOUR_CAR");
+  },
+};
+
+async function counted(client, server, many) {
+  equal((await client.ask(server, track, positions(many))).count, BigInt(many), "the count");
+}

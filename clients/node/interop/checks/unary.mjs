@@ -1,0 +1,156 @@
+// One message there, one back.
+
+import { City } from "../../gen/rides/v1/city_pb.js";
+import { Rides, RideState, RideType } from "../../gen/rides/v1/rides_pb.js";
+import { Role, Sessions } from "../../gen/rides/v1/sessions_pb.js";
+import { Health, HealthCheckResponse_ServingStatus as Serving } from "../../gen/health/v1/health_pb.js";
+import { Code } from "../client.mjs";
+import { equal, fails, ok } from "../expect.mjs";
+import { AT_SEA, HARBOUR, NOWHERE, SQUARE, anyCar, booking, unique } from "./places.mjs";
+
+const { quote, book, get, cancel, list, start, end } = Rides.method;
+
+const TRIP = { pickup: SQUARE, dropoff: HARBOUR, type: RideType.POOL };
+/** Encoded, a state is one byte. */
+const states = (count) => ({ states: Array(count).fill(RideState.EXPIRED) });
+
+export const unary = {
+  "quote": async (client, { open }) => {
+    const { fare, tripDistanceM, route } = await client.ask(open, quote, TRIP);
+    equal(fare.currency, "EUR", "the currency");
+    ok(fare.minorUnits > 0n && tripDistanceM > 100 && route.microdegrees.length >= 4, "it has a fare and a way");
+  },
+
+  "book, get, cancel": async (client, { open }) => {
+    const { ride } = await client.ask(open, book, booking());
+    equal((await client.ask(open, get, { rideId: ride.rideId })).ride.version, ride.version, "the version");
+    const cancelled = (await client.ask(open, cancel, { rideId: ride.rideId, reason: "a tram came" })).ride;
+    equal(cancelled.state, RideState.CANCELLED, "the state");
+    equal(cancelled.cancelReason, "a tram came", "the reason");
+  },
+
+  "book twice": async (client, { open }) => {
+    const wish = booking();
+    const { ride } = await client.ask(open, book, wish);
+    equal((await client.ask(open, book, wish)).ride.rideId, ride.rideId, "the ride of the same request");
+    await fails(client.ask(open, book, { ...wish, type: RideType.POOL }), Code.INVALID_ARGUMENT, "KEY_REUSED");
+    await client.ask(open, cancel, { rideId: ride.rideId });
+  },
+
+  "list in pages": async (client, { open }) => {
+    const riderId = unique("rider");
+    for (let n = 0; n < 3; n++) {
+      const { ride } = await client.ask(open, book, booking({ riderId }));
+      await client.ask(open, cancel, { rideId: ride.rideId });
+    }
+    const pages = [];
+    let pageToken = "";
+    do {
+      const page = await client.ask(open, list, { riderId, pageSize: 2, pageToken });
+      pages.push(page.rides.length);
+      pageToken = page.nextPageToken;
+    } while (pageToken);
+    equal(pages.join(), "2,1", "the lengths of the pages");
+  },
+
+  "start and end": async (client, { open }) => {
+    const { id } = await client.ask(open, start, { carId: anyCar(), driverId: "aino", location: SQUARE });
+    const { ride } = await client.ask(open, end, { rideId: id, location: HARBOUR });
+    equal(ride.state, RideState.COMPLETED, "the state");
+  },
+
+  "find places": async (client, { open }) => {
+    const { places } = await client.ask(open, City.method.findPlaces, { query: "mannerheimintie" });
+    equal(places[0]?.name, "Mannerheimintie", "the first place");
+  },
+
+  "sign in": async (client, { strict }) => {
+    const { signIn, whoAmI, renew } = Sessions.method;
+    const { token, session } = await client.ask(strict, signIn, { name: "Ada" });
+    equal(session.role, Role.RIDER, "the role");
+    equal((await client.ask(strict, whoAmI, {}, { token })).session.subject, session.subject, "the subject");
+    equal((await client.ask(strict, renew, {}, { token })).session.subject, session.subject, "the subject, renewed");
+  },
+
+  "health": async (client, { open }) => {
+    const check = (service) => client.ask(open, Health.method.check, { service });
+    for (const service of ["", "rides.v1.Rides"]) equal((await check(service)).status, Serving.SERVING, `"${service}"`);
+    await fails(check("rides.v1.Nobody"), Code.NOT_FOUND);
+  },
+
+  "unicode": async (client, { open }) => {
+    const names = { riderId: "Äiti 東京 🚕", passengerIds: ["ﷺ", "e\u0301", "\u{1F469}\u200D\u{1F680}"] };
+    const { rideId } = (await client.ask(open, book, booking(names))).ride;
+    await client.ask(open, cancel, { rideId, reason: "строка ☂" });
+    const { ride } = await client.ask(open, get, { rideId });
+    equal([ride.riderId, ...ride.passengerIds, ride.cancelReason].join(), [names.riderId, ...names.passengerIds, "строка ☂"].join(), "the names");
+  },
+
+  "largest request": async (client, { open }) => {
+    await client.ask(open, list, { ...states(65_000), riderId: unique("nobody") });
+  },
+
+  "too large a request": async (client, { open, tls }) => {
+    // Over HTTP/1.1 a server that has not read all of it closes the connection, and of that a browser may see no more.
+    const server = client.inBrowser ? tls : open;
+    await fails(client.ask(server, list, states(70_000)), Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE");
+  },
+
+  "bad field": async (client, { open }) => {
+    const fieldOf = (failure) => failure.badRequest.fieldViolations[0].field;
+    const nowhere = await fails(client.ask(open, quote, { ...TRIP, dropoff: NOWHERE }), Code.INVALID_ARGUMENT, "NOT_ON_EARTH");
+    equal(fieldOf(nowhere), "dropoff", "the field");
+    const atSea = await fails(client.ask(open, quote, { ...TRIP, pickup: AT_SEA }), Code.INVALID_ARGUMENT, "OFF_MAP");
+    equal(fieldOf(atSea), "pickup", "the field");
+  },
+
+  "no such ride": async (client, { open }) => {
+    const failure = await fails(client.ask(open, get, { rideId: "nonsense" }), Code.NOT_FOUND, "NO_SUCH_RIDE");
+    ok(failure.message.length > 0, "it says so in words");
+  },
+
+  "unknown method": async (client, { open }) => {
+    const nobody = { ...quote, name: "Nonsense", localName: "nonsense" };
+    await fails(client.ask(open, nobody, TRIP), Code.UNIMPLEMENTED);
+  },
+
+  "binary metadata": async (client, { open }) => {
+    if (!client.cannot["binary request metadata"]) {
+      await client.ask(open, quote, TRIP, { binary: Uint8Array.from({ length: 256 }, (_, byte) => byte) });
+    }
+    const failure = await fails(client.ask(open, get, { rideId: "nonsense" }), Code.NOT_FOUND);
+    equal(failure.status.code, Code.NOT_FOUND, "the code in grpc-status-details-bin");
+    equal(failure.status.message, failure.message, "the message in it");
+  },
+
+  "over TLS": async (client, { tls }) => {
+    ok((await client.ask(tls, quote, TRIP)).fare.minorUnits > 0n, "it has a fare");
+  },
+
+  "over TLS, of a CA unknown": async (client, { distrusted }) => {
+    // No library of Connect's has a code for it.
+    const code = client.id.startsWith("connect") ? Code.INTERNAL : Code.UNAVAILABLE;
+    await fails(client.ask(distrusted, quote, TRIP, { deadlineMs: 10_000 }), code);
+  },
+
+  "with a token": async (client, { strict }) => {
+    const ada = (await client.ask(strict, Sessions.method.signIn, { name: "Ada" })).token;
+    const bob = (await client.ask(strict, Sessions.method.signIn, { name: "Bob" })).token;
+    const { rideId } = (await client.ask(strict, book, booking({ riderId: "" }), { token: ada })).ride;
+    await client.ask(strict, get, { rideId }, { token: ada });
+    await fails(client.ask(strict, get, { rideId }, { token: bob }), Code.NOT_FOUND, "NO_SUCH_RIDE");
+    await client.ask(strict, cancel, { rideId }, { token: ada });
+  },
+
+  "without a token": async (client, { strict }) => {
+    await fails(client.ask(strict, list, {}), Code.UNAUTHENTICATED, "NO_TOKEN");
+  },
+
+  "with a forged token": async (client, { strict, tokens }) => {
+    await fails(client.ask(strict, list, {}, { token: `${tokens.dispatcher}x` }), Code.UNAUTHENTICATED, "BAD_TOKEN");
+  },
+
+  "with a token of another role": async (client, { strict, tokens }) => {
+    await fails(client.ask(strict, list, {}, { token: tokens.driver }), Code.PERMISSION_DENIED, "NOT_FOR_YOUR_ROLE");
+  },
+};

@@ -1,0 +1,16 @@
+// @connectrpc/connect-node: gRPC, and gRPC-Web over HTTP/2, where it streams both ways too.
+
+import { readFileSync } from "node:fs";
+import { createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { connect } from "./connect.mjs";
+
+const options = ({ url, ca }) => ({
+  baseUrl: url,
+  httpVersion: "2",
+  nodeOptions: ca ? { ca: readFileSync(ca) } : {},
+});
+
+const oneAddress = { balancing: "a transport has one address" };
+
+export const connectNode = connect("connect-node", (server) => createGrpcTransport(options(server)), oneAddress);
+export const connectNodeWeb = connect("connect-node-web", (server) => createGrpcWebTransport(options(server)), oneAddress);

@@ -1,0 +1,122 @@
+// curl, and frames made by hand: a flag, the length in four bytes, the message.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Client, Code, Failure, base64, fromBase64, headersOf, streams } from "../client.mjs";
+
+const TRAILERS = 0x80;
+/** curl uploads to the end of its input, even when it has the answer: after a deadline there is to be an end. */
+const GRACE_MS = 2_000;
+
+function frame(message) {
+  const frame = Buffer.alloc(5 + message.length);
+  frame.writeUInt32BE(message.length, 1);
+  frame.set(message, 5);
+  return frame;
+}
+
+/** The frames in a stream of bytes, as [flag, content]. */
+async function* frames(bytes) {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of bytes) {
+    rest = Buffer.concat([rest, chunk]);
+    for (let end; rest.length >= 5 && rest.length >= (end = 5 + rest.readUInt32BE(1)); rest = rest.subarray(end)) {
+      yield [rest[0], rest.subarray(5, end)];
+    }
+  }
+  if (rest.length > 0) throw new Error("the answer ends within a frame");
+}
+
+/** `web`: gRPC-Web over HTTP/1.1, else gRPC over HTTP/2. */
+function call(web, server, method, request, options) {
+  const scratch = mkdtempSync(join(tmpdir(), "rides-interop-"));
+  const headFile = join(scratch, "head");
+  // As it comes, or all at once: else curl may miss an answer that does not wait for the message.
+  const body = streams(method) ? ["--upload-file", "."] : ["--data-binary", "@-"];
+  const args = [
+    "--silent", "--show-error", "--no-progress-meter", "--no-buffer", "--dump-header", headFile,
+    "--request", "POST", ...body, `${server.url}/${method.parent.typeName}/${method.name}`,
+    "--header", `content-type: application/grpc${web ? "-web" : ""}+proto`, "--header", "te: trailers", "--header", "expect:",
+    web ? "--http1.1" : server.ca ? "--http2" : "--http2-prior-knowledge",
+  ];
+  if (server.ca) args.push("--cacert", server.ca);
+  if (options.deadlineMs) args.push("--header", `grpc-timeout: ${options.deadlineMs}m`);
+  for (const [name, value] of headersOf(options)) {
+    args.push("--header", `${name}: ${value instanceof Uint8Array ? base64(value) : value}`);
+  }
+  const curl = spawn("curl", args, { stdio: ["pipe", "pipe", "pipe"] });
+  const said = curl.stderr.setEncoding("utf8").toArray();
+  const ended = once(curl, "close");
+  send(curl.stdin, method, streams(method) ? request : [request]);
+  if (options.deadlineMs) setTimeout(() => curl.stdin.end(), options.deadlineMs + GRACE_MS).unref();
+
+  async function* messages() {
+    try {
+      let trailers;
+      for await (const [flag, content] of frames(curl.stdout)) {
+        if (flag & TRAILERS) trailers = content.toString();
+        else yield fromBinary(method.output, content);
+      }
+      const [code] = await ended;
+      const heads = readFileSync(headFile, "utf8") + (trailers ?? "");
+      finish(Object.fromEntries(heads.split("\r\n").map(header)), code, (await said).join(""));
+    } finally {
+      curl.kill();
+      rmSync(scratch, { recursive: true });
+    }
+  }
+  return { messages: messages(), cancel: () => curl.kill() };
+}
+
+async function send(stdin, method, messages) {
+  stdin.on("error", () => {}); // curl has ended: why, its answer says.
+  const closed = once(stdin, "close");
+  for await (const message of messages) {
+    if (stdin.writableEnded || stdin.destroyed) return;
+    if (!stdin.write(frame(toBinary(method.input, message)))) {
+      await Promise.race([once(stdin, "drain"), closed]);
+    }
+  }
+  stdin.end();
+}
+
+function header(line) {
+  const colon = line.indexOf(":");
+  return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+}
+
+/** Throws unless the status is OK. */
+function finish(headers, exitCode, said) {
+  const status = headers["grpc-status"];
+  if (status === undefined) throw new Failure(Code.UNAVAILABLE, `curl ended with ${exitCode}: ${said}`);
+  const code = Number(status);
+  if (code === Code.OK) return;
+  const details = headers["grpc-status-details-bin"];
+  throw new Failure(code, decodeURIComponent(headers["grpc-message"] ?? ""), details && fromBase64(details));
+}
+
+const toTheEnd = "curl uploads to the end of its input, answered or not";
+const lostAnswer = "over HTTP/2 curl loses an answer that comes before its upload has ended";
+const cannot = {
+  balancing: "curl takes the first address that answers",
+  "bidirectional: signed on elsewhere": toTheEnd,
+  "bidirectional: stops reading": toTheEnd,
+};
+
+export const curl = new Client("curl", (...args) => call(false, ...args), {
+  ...cannot,
+  "unary: too large a request": lostAnswer,
+  "unary: unknown method": lostAnswer,
+  "unary: with a token of another role": lostAnswer,
+  "server streaming: when to come again": lostAnswer,
+  "unary: without a token": lostAnswer,
+  "unary: with a forged token": lostAnswer,
+  "server streaming: with a token": lostAnswer,
+  "client streaming: a bad position": lostAnswer,
+  "client streaming: deadline": lostAnswer,
+});
+export const curlWeb = new Client("curl-web", (...args) => call(true, ...args), cannot);

@@ -1,0 +1,23 @@
+// The clients that run in Node, and curl: `node interop/run.mjs SERVERS.json [CLIENT…]`.
+
+import { readFileSync } from "node:fs";
+import { bidirectional } from "./checks/bidirectional.mjs";
+import { balancing } from "./checks/balancing.mjs";
+import { clientStreaming } from "./checks/client-streaming.mjs";
+import { inBrowsers } from "./checks/index.mjs";
+import { connectNode, connectNodeWeb } from "./clients/connect-node.mjs";
+import { curl, curlWeb } from "./clients/curl.mjs";
+import { grpcJs } from "./clients/grpc-js.mjs";
+import { run } from "./report.mjs";
+
+const read = (path) => JSON.parse(readFileSync(path));
+const [servers, ...only] = process.argv.slice(2);
+const list = read(new URL("../../interop.json", import.meta.url));
+const checks = { ...inBrowsers, "client streaming": clientStreaming, bidirectional, balancing };
+
+for (const client of [grpcJs, connectNode, connectNodeWeb, curl, curlWeb]) {
+  if (only.length === 0 || only.includes(client.id)) {
+    await run(client, list, checks, read(servers), (line) => process.stdout.write(`${line}\n`));
+  }
+}
+process.exit(); // Channels would stay open.

@@ -1,0 +1,1 @@
+"""The clients in Python of the interop test: see ../../README.md."""

@@ -1,0 +1,144 @@
+"""What checks see of a client, whether its channels block or are asynchronous.
+
+`ask` is for one answer, `open` for a stream, `said()` for what the client streams."""
+
+import asyncio
+import queue
+from typing import NamedTuple
+
+import grpc
+import grpc.aio
+
+END = object()
+
+
+class Method(NamedTuple):
+    """A method of a generated stub: `Method(RidesStub, "rides.v1.Rides", "Quote")`."""
+
+    stub: type
+    service: str
+    name: str
+
+    def on(self, channel):
+        return getattr(self.stub(channel), self.name)
+
+
+class Service:
+    """Its methods, by name: `Service(RidesStub, "rides.v1.Rides").Quote`."""
+
+    def __init__(self, stub, name):
+        self.stub, self.name = stub, name
+
+    def __getattr__(self, method):
+        return Method(self.stub, self.name, method)
+
+
+class Call:
+    """A stream of messages: `async for`, or `next` for one."""
+
+    def __init__(self, read, cancel):
+        self.read, self.cancel = read, cancel
+
+    async def next(self):
+        message = await self.read()
+        assert message is not END, "the stream has ended"
+        return message
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        message = await self.read()
+        if message is END:
+            raise StopAsyncIteration
+        return message
+
+
+class Client:
+    """Keeps a channel to each server."""
+
+    def __init__(self):
+        self.channels = {}
+
+    def channel(self, server):
+        """A channel of its own connections, so that what one check breaks the next does not feel."""
+        key = (server["address"], server.get("ca"))
+        if key not in self.channels:
+            options = [("grpc.use_local_subchannel_pool", 1), *server.get("options", [])]
+            if "ca" in server:
+                with open(server["ca"], "rb") as ca:
+                    trust = grpc.ssl_channel_credentials(ca.read())
+                self.channels[key] = self.api.secure_channel(server["address"], trust, options)
+            else:
+                self.channels[key] = self.api.insecure_channel(server["address"], options)
+        return self.channels[key]
+
+    def open(self, server, method, request, token=None, binary=None, timeout=None):
+        metadata = [("authorization", f"Bearer {token}")] if token else []
+        if binary:
+            metadata.append(("trace-bin", binary))
+        return self.call(method.on(self.channel(server)), request, timeout=timeout, metadata=metadata)
+
+    async def ask(self, *args, **terms):
+        answers = [answer async for answer in self.open(*args, **terms)]
+        assert len(answers) == 1, f"{len(answers)} answers"
+        return answers[0]
+
+
+class Blocking(Client):
+    """grpcio as most programs use it. Its calls block threads; the checks wait for those."""
+
+    id = "grpcio"
+    api = grpc
+
+    class said(queue.SimpleQueue):
+        def end(self):
+            self.put(END)
+
+        def __iter__(self):
+            return iter(self.get, END)
+
+    def call(self, rpc, request, **terms):
+        if isinstance(rpc, (grpc.StreamUnaryMultiCallable, grpc.StreamStreamMultiCallable)):
+            request = iter(request)
+        if isinstance(rpc, (grpc.UnaryStreamMultiCallable, grpc.StreamStreamMultiCallable)):
+            call = rpc(request, **terms)
+            return Call(lambda: asyncio.to_thread(next, call, END), call.cancel)
+        call = rpc.future(request, **terms)
+        answers = iter([call.result])
+        return Call(lambda: asyncio.to_thread(lambda: next(answers, lambda: END)()), call.cancel)
+
+
+class Asynchronous(Client):
+    """grpc.aio."""
+
+    id = "grpcio-aio"
+    api = grpc.aio
+
+    class said:
+        def __init__(self):
+            self.queue = asyncio.Queue()
+
+        def put(self, message):
+            self.queue.put_nowait(message)
+
+        def end(self):
+            self.put(END)
+
+        async def __aiter__(self):
+            while (message := await self.queue.get()) is not END:
+                yield message
+
+    def call(self, rpc, request, **terms):
+        call = rpc(request, **terms)
+        if isinstance(rpc, (grpc.aio.UnaryStreamMultiCallable, grpc.aio.StreamStreamMultiCallable)):
+            async def read():
+                message = await call.read()
+                return END if message is grpc.aio.EOF else message
+        else:
+            answers = iter([call])
+
+            async def read():
+                answer = next(answers, END)
+                return answer if answer is END else await answer
+        return Call(read, call.cancel)

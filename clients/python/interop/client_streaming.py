@@ -1,0 +1,71 @@
+"""A stream there, one message back."""
+
+import time
+
+from grpc import StatusCode
+
+from rides.v1.rides_pb2 import TrackRequest
+from .expect import fails, in_progress
+from .places import NOWHERE, SQUARE, Rides, any_car
+
+
+def track(client, server, messages, **terms):
+    return client.ask(server, Rides.Track, messages, **terms)
+
+
+def many(count, car=None):
+    return [TrackRequest(car_id=car or any_car(), location=SQUARE)] * count
+
+
+def endless(client):
+    """The beginning of an upload that never ends."""
+    said = client.said()
+    said.put(TrackRequest(car_id=any_car(), location=SQUARE))
+    return said
+
+
+async def positions(client, to):
+    assert (await track(client, to.open, many(100))).count == 100
+
+
+async def twenty_thousand_at_once(client, to):
+    assert (await track(client, to.open, many(20_000))).count == 20_000
+
+
+async def a_bad_position(client, to):
+    sent = [*many(3), TrackRequest(car_id=1, location=NOWHERE)]
+    failure = await fails(track(client, to.open, sent), StatusCode.INVALID_ARGUMENT, reason="NOT_ON_EARTH")
+    assert failure.detail("BadRequest").field_violations[0].field == "location"
+
+
+async def faster_than_allowed(client, to):
+    begun = time.monotonic()
+    assert (await track(client, to.strict, many(200), token=to.tokens["dispatcher"])).count == 200
+    assert time.monotonic() - begun > 0.5, "it is slowed"
+
+
+async def deadline(client, to):
+    said = endless(client)
+    await fails(track(client, to.open, said, timeout=0.4), StatusCode.DEADLINE_EXCEEDED)
+    await in_progress(to.open, Rides.Track, 0)
+    said.end()
+
+
+async def cancel(client, to):
+    said = endless(client)
+    upload = client.open(to.open, Rides.Track, said)
+    await in_progress(to.open, Rides.Track, 1)
+    upload.cancel()
+    await in_progress(to.open, Rides.Track, 0)
+    said.end()
+
+
+async def over_tls(client, to):
+    assert (await track(client, to.tls, many(100))).count == 100
+
+
+async def with_a_token(client, to):
+    token, car = to.tokens["driver"], to.car
+    assert (await track(client, to.strict, many(10, car), token=token)).count == 10
+    another = track(client, to.strict, many(1, car + 1), token=token)
+    await fails(another, StatusCode.PERMISSION_DENIED, reason="NOT_YOUR_CAR")

@@ -1,0 +1,72 @@
+"""Saying what must be."""
+
+import asyncio
+import time
+import urllib.request
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+LONG = 15
+GLANCE = 0.02
+
+
+class Failure:
+    """A call that ended with another status than OK, with what grpc-status-details-bin holds."""
+
+    def __init__(self, error):
+        self.code, self.message = error.code(), error.details()
+        trailers = dict(error.trailing_metadata() or ())
+        self.status = status_pb2.Status.FromString(trailers.get("grpc-status-details-bin", b""))
+
+    def detail(self, kind):
+        """The detail of one kind: `detail("BadRequest")`."""
+        message = getattr(error_details_pb2, kind)()
+        assert any(any_.Unpack(message) for any_ in self.status.details), f"no {kind} in {self.status}"
+        return message
+
+
+async def fails(call, *codes, reason=None):
+    """Waits for a call to fail with one of these codes and, if one is named, this reason in its ErrorInfo."""
+    try:
+        answer = await call
+    except grpc.RpcError as error:
+        failure = Failure(error)
+    else:
+        raise AssertionError(f"it did not fail with {codes}: {answer}")
+    assert failure.code in codes, f"{failure.code} instead of {codes}: {failure.message}"
+    if reason:
+        info = failure.detail("ErrorInfo")
+        assert (info.reason, info.domain) == (reason, "rides.v1"), info
+    return failure
+
+
+async def everything(stream):
+    """Reads a stream to its end and returns what it held."""
+    return [message async for message in stream]
+
+
+async def until(what, holds):
+    """Waits until something is so, however busy the machine is."""
+    end = time.monotonic() + LONG
+    while not await holds():
+        assert time.monotonic() < end, f"never so: {what}"
+        await asyncio.sleep(GLANCE)
+
+
+async def figure(server, name):
+    """A figure of a server's /metrics; 0 when it is not there."""
+    def read():
+        with urllib.request.urlopen(f"http://{server['address']}/metrics") as figures:
+            lines = figures.read().decode().splitlines()
+        return next((float(line[len(name):]) for line in lines if line.startswith(name + " ")), 0)
+    return await asyncio.to_thread(read)
+
+
+async def in_progress(server, method, count):
+    """Waits until a server has as many calls of a method in progress."""
+    name = f'rides_open_rpcs{{method="{method.service}/{method.name}"}}'
+
+    async def so():
+        return await figure(server, name) == count
+    await until(f"{count} {method.name} in progress", so)

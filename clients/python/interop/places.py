@@ -1,0 +1,51 @@
+"""Where checks happen, and who takes part."""
+
+import random
+import uuid
+
+from grpc_health.v1 import health_pb2_grpc
+from rides.v1 import city_pb2_grpc, fleet_pb2, fleet_pb2_grpc, rides_pb2, rides_pb2_grpc, sessions_pb2_grpc
+from rides.v1.location_pb2 import Bounds, Location
+
+from .client import Service
+
+Rides = Service(rides_pb2_grpc.RidesStub, "rides.v1.Rides")
+Fleet = Service(fleet_pb2_grpc.FleetStub, "rides.v1.Fleet")
+City = Service(city_pb2_grpc.CityStub, "rides.v1.City")
+Sessions = Service(sessions_pb2_grpc.SessionsStub, "rides.v1.Sessions")
+Health = Service(health_pb2_grpc.HealthStub, "grpc.health.v1.Health")
+
+# In the city that comes with the server.
+SQUARE = Location(lat=60.171, lng=24.941)
+HARBOUR = Location(lat=60.167, lng=24.947)
+# On Earth, and far from any street.
+AT_SEA = Location(lat=0, lng=0)
+# No place at all.
+NOWHERE = Location(lat=float("nan"), lng=0)
+VIEW = fleet_pb2.WatchFleetRequest(viewport=Bounds(south=60.165, west=24.935, north=60.175, east=24.95))
+
+
+def unique(what):
+    """A name that nobody else has."""
+    return f"{what}-{uuid.uuid4()}"
+
+
+def any_car():
+    """A car that nobody else drives."""
+    return 1_000 + random.randrange(10**9)
+
+
+def booking(**more):
+    return rides_pb2.BookRequest(
+        **{"request_id": unique("request"), "rider_id": "ada", "pickup": SQUARE, "dropoff": HARBOUR, **more})
+
+
+
+async def a_ride(client, server, **terms):
+    """The id of a ride that waits for a car, and a function that calls it off."""
+    booked = await client.ask(server, Rides.Book, booking(rider_id=""), **terms)
+    ride_id = booked.ride.ride_id
+
+    async def call_off():
+        await client.ask(server, Rides.Cancel, rides_pb2.CancelRequest(ride_id=ride_id), **terms)
+    return ride_id, call_off

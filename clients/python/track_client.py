@@ -1,0 +1,21 @@
+"""Reports where a car is, a hundred times. A stream there, one message back."""
+
+from rides.v1 import rides_pb2, rides_pb2_grpc
+from rides.v1.location_pb2 import Location
+from rides_channel import connect, flags, metadata
+
+parser = flags(__doc__)
+parser.add_argument("--car", type=int, default=7)
+parser.add_argument("--positions", type=int, default=100)
+args = parser.parse_args()
+
+
+def positions():
+    """Asked for the next one whenever the server can take it."""
+    for n in range(args.positions):
+        yield rides_pb2.TrackRequest(car_id=args.car, location=Location(lat=60.171, lng=24.941 + n / 1e6))
+
+
+with connect(args) as channel:
+    answer = rides_pb2_grpc.RidesStub(channel).Track(positions(), timeout=60, metadata=metadata(args))
+    print(f"the server took {answer.count} positions")

@@ -1,0 +1,27 @@
+"""Two addresses, in turn; when one stops, calls go on with the other.
+
+cargo run -p rides-server -- --data-dir :memory: --listen 127.0.0.1:8080    and in another terminal :8081
+Stop one of them and look on."""
+
+import time
+
+import grpc
+
+from rides.v1 import rides_pb2, rides_pb2_grpc
+from rides.v1.location_pb2 import Location
+from rides_channel import ROUND_ROBIN, connect, flags, metadata
+
+parser = flags(__doc__)
+parser.set_defaults(server="ipv4:127.0.0.1:8080,127.0.0.1:8081")
+args = parser.parse_args()
+trip = rides_pb2.QuoteRequest(pickup=Location(lat=60.171, lng=24.941), dropoff=Location(lat=60.167, lng=24.947))
+
+with connect(args, ROUND_ROBIN) as channel:
+    rides = rides_pb2_grpc.RidesStub(channel)
+    while True:
+        try:
+            quote = rides.Quote(trip, timeout=10, metadata=metadata(args))
+            print(f"{quote.fare.minor_units / 100:.2f} {quote.fare.currency}")
+        except grpc.RpcError as error:
+            print(error.code().name, error.details())
+        time.sleep(0.5)

@@ -1,0 +1,110 @@
+//! Packages of other languages, installed under `target/` and nowhere else.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{progress, shell};
+
+/// Copies what is in `from`, and in its folders, except what `left_out` names, in the place of what was there before.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub(crate) fn copy(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if left_out.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            copy(&source, &target, left_out)?;
+        } else {
+            fs::copy(&source, &target).with_context(|| format!("cannot write {}", target.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Has npm install what `package-lock.json` in `dir` names, unless it has done so already.
+///
+/// # Errors
+/// When Node is not there, or npm fails.
+pub(crate) fn node(dir: &Path, label: &str) -> Result<()> {
+    ensure!(shell::find("node").is_some(), "there is no Node here");
+    once(&dir.join("node_modules/installed"), &dir.join("package-lock.json"), || {
+        let mut npm = shell::command("npm");
+        npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(dir);
+        progress::spin(&format!("Installing {label}"), "seconds", npm)
+    })
+}
+
+/// Has pip install what `requirements` names, all of it, into a virtual environment, unless it has done so already.
+///
+/// # Errors
+/// When Python is not there, or pip fails.
+pub(crate) fn python(environment: &Path, requirements: &Path, label: &str) -> Result<()> {
+    once(&environment.join("installed"), requirements, || {
+        let mut venv = shell::command("python3");
+        venv.args(["-m", "venv"]).arg(environment);
+        progress::spin("Making a Python environment", "seconds", venv)?;
+        let mut pip = shell::command(in_environment(environment, "pip"));
+        pip.args(["install", "--disable-pip-version-check", "--no-deps", "-r"]).arg(requirements);
+        progress::spin(&format!("Installing {label}"), "about 1 minute", pip)
+    })
+}
+
+/// A program of a virtual environment.
+pub(crate) fn in_environment(environment: &Path, program: &str) -> PathBuf {
+    environment.join(if cfg!(windows) { "Scripts" } else { "bin" }).join(program)
+}
+
+/// Installs, unless it was done before from the same list.
+fn once(stamp: &Path, list: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let wanted = fs::read(list).with_context(|| format!("cannot read {}", list.display()))?;
+    if fs::read(stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    install()?;
+    fs::write(stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn what_is_installed_is_installed_again_only_when_its_list_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (stamp, list) = (dir.path().join("stamp"), dir.path().join("list"));
+        let installs = Cell::new(0);
+        let install = || {
+            installs.set(installs.get() + 1);
+            Ok(())
+        };
+        for (contents, expected) in [("a==1", 1), ("a==1", 1), ("a==2", 2)] {
+            fs::write(&list, contents).unwrap();
+            once(&stamp, &list, install).unwrap();
+            assert_eq!(installs.get(), expected, "{contents}");
+        }
+    }
+
+    #[test]
+    fn a_copy_replaces_what_was_there_and_leaves_out_what_it_is_told_to() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir_all(from.path().join("a/node_modules")).unwrap();
+        fs::write(from.path().join("a/new"), "new").unwrap();
+        fs::write(to.path().join("kept"), "kept").unwrap();
+        for _ in 0..2 {
+            copy(from.path(), to.path(), &["node_modules"]).unwrap();
+            assert_eq!(fs::read_to_string(to.path().join("a/new")).unwrap(), "new");
+        }
+        assert!(to.path().join("kept").exists() && !to.path().join("a/node_modules").exists());
+    }
+}

@@ -1,0 +1,227 @@
+//! Which client can do what: the list of checks, what the clients said of them, and the table of both.
+
+use std::{collections::BTreeMap, fmt, fs, path::Path};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// Around the table in README.md.
+const BEGIN: &str = "<!-- interop: written by `cargo xtask test interop --write-matrix` -->\n";
+const END: &str = "<!-- /interop -->\n";
+
+/// `clients/interop.json`. Its order is the order of the table.
+pub(super) struct List {
+    clients: Vec<Client>,
+    checks: Vec<Check>,
+}
+
+struct Client {
+    id: String,
+    /// As people know it.
+    name: String,
+}
+
+struct Check {
+    kind: String,
+    name: String,
+    /// What it calls, in words.
+    rpcs: String,
+    /// Ids of clients that it is for. `None`: all.
+    only: Option<Vec<String>>,
+}
+
+impl List {
+    /// # Errors
+    /// When it is not there, or has another form.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is not a list of checks", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let list: Value = serde_json::from_str(text)?;
+        let rows = |name: &str| list[name].as_array().with_context(|| format!("it has no {name}"));
+        let client = |row: &Value| Ok(Client { id: text_in(row, "id")?, name: text_in(row, "name")? });
+        let check = |row: &Value| {
+            let only = row["only"].as_array();
+            Ok(Check {
+                kind: text_in(row, "kind")?,
+                name: text_in(row, "check")?,
+                rpcs: text_in(row, "rpcs")?,
+                only: only.map(|only| only.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+            })
+        };
+        Ok(Self {
+            clients: rows("clients")?.iter().map(client).collect::<Result<_>>()?,
+            checks: rows("checks")?.iter().map(check).collect::<Result<_>>()?,
+        })
+    }
+}
+
+fn text_in(row: &Value, name: &str) -> Result<String> {
+    Ok(row[name].as_str().with_context(|| format!("{row} has no {name}"))?.to_owned())
+}
+
+/// How a check went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    Passed,
+    /// Beyond the client's nature.
+    Skipped,
+    Failed,
+}
+
+/// What was said of whom. What was said by nobody has failed.
+pub(super) struct Matrix {
+    list: List,
+    /// By client, kind and check.
+    outcomes: BTreeMap<(String, String, String), Outcome>,
+}
+
+impl Matrix {
+    pub(super) fn new(list: List) -> Self {
+        Self { list, outcomes: BTreeMap::new() }
+    }
+
+    /// Takes a line that a client said, and prints what is not good.
+    ///
+    /// # Errors
+    /// When it is none of a check.
+    pub(super) fn take(&mut self, line: &str) -> Result<()> {
+        let said: Value =
+            serde_json::from_str(line).with_context(|| format!("this is no outcome: {line}"))?;
+        let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+        let (client, kind, check) = (text("client"), text("kind"), text("check"));
+        let outcome = match said["result"].as_str() {
+            Some("pass") => Outcome::Passed,
+            Some("skip") => Outcome::Skipped,
+            Some("fail") => Outcome::Failed,
+            _ => bail!("this is no outcome: {line}"),
+        };
+        if outcome == Outcome::Failed {
+            println!("FAILED {client}, {kind}, {check}: {}", text("text"));
+        }
+        self.outcomes.insert((client, kind, check), outcome);
+        Ok(())
+    }
+
+    /// How many passed, and how many failed.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let cells =
+            self.list.checks.iter().flat_map(|check| {
+                self.list.clients.iter().filter_map(move |client| self.outcome(client, check))
+            });
+        cells.fold((0, 0), |(passed, failed), outcome| match outcome {
+            Outcome::Passed => (passed + 1, failed),
+            Outcome::Failed => (passed, failed + 1),
+            Outcome::Skipped => (passed, failed),
+        })
+    }
+
+    /// `None` for a check that is not for the client.
+    fn outcome(&self, client: &Client, check: &Check) -> Option<Outcome> {
+        let asked = check.only.as_ref().is_none_or(|only| only.contains(&client.id));
+        let key = (client.id.clone(), check.kind.clone(), check.name.clone());
+        asked.then(|| self.outcomes.get(&key).copied().unwrap_or(Outcome::Failed))
+    }
+}
+
+/// As a table in Markdown.
+impl fmt::Display for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let List { clients, checks } = &self.list;
+        let names: Vec<&str> = clients.iter().map(|client| client.name.as_str()).collect();
+        writeln!(f, "| kind | check | RPC | {} |", names.join(" | "))?;
+        writeln!(f, "| --- | --- | --- |{}", " :-: |".repeat(names.len()))?;
+        let mut above = "";
+        for check in checks {
+            let kind = if check.kind == above { "" } else { &check.kind };
+            above = &check.kind;
+            write!(f, "| {kind} | {} | {} |", check.name, check.rpcs)?;
+            for client in clients {
+                let cell = match self.outcome(client, check) {
+                    Some(Outcome::Passed) => "✓",
+                    Some(Outcome::Skipped) => "–",
+                    Some(Outcome::Failed) => "✗",
+                    None => "",
+                };
+                write!(f, " {cell} |")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// A text with the table in its place; `None` when it has no place for it.
+pub(super) fn with_table(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"{
+        "clients": [{ "id": "a", "name": "A" }, { "id": "b", "name": "B" }],
+        "checks": [
+            { "kind": "unary", "check": "easy", "rpcs": "Quote" },
+            { "kind": "unary", "check": "hard", "rpcs": "Book", "only": ["a"] },
+            { "kind": "streaming", "check": "long", "rpcs": "Watch" }
+        ]
+    }"#;
+
+    fn matrix(said: &[(&str, &str, &str, &str)]) -> Matrix {
+        let mut matrix = Matrix::new(List::parse(LIST).unwrap());
+        for (client, kind, check, result) in said {
+            let line =
+                serde_json::json!({ "client": client, "kind": kind, "check": check, "result": result });
+            matrix.take(&line.to_string()).unwrap();
+        }
+        matrix
+    }
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_list() {
+        let said = [
+            ("b", "streaming", "long", "skip"),
+            ("a", "streaming", "long", "pass"),
+            ("a", "unary", "hard", "pass"),
+            ("a", "unary", "easy", "fail"),
+            ("b", "unary", "easy", "pass"),
+        ];
+        let matrix = matrix(&said);
+        assert_eq!(matrix.counts(), (3, 1));
+        let expected = "\
+| kind | check | RPC | A | B |
+| --- | --- | --- | :-: | :-: |
+| unary | easy | Quote | ✗ | ✓ |
+|  | hard | Book | ✓ |  |
+| streaming | long | Watch | ✓ | – |
+";
+        assert_eq!(matrix.to_string(), expected);
+    }
+
+    #[test]
+    fn what_nobody_spoke_of_has_failed() {
+        assert_eq!(matrix(&[]).counts(), (0, 5));
+    }
+
+    #[test]
+    fn what_is_no_outcome_is_an_error() {
+        let mut matrix = matrix(&[]);
+        for line in ["", "Segmentation fault", r#"{ "client": "a", "result": "maybe" }"#] {
+            assert!(matrix.take(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_table_takes_the_place_of_the_one_before() {
+        let text = format!("before\n{BEGIN}old\n{END}after\n");
+        let new = with_table(&text, "new\n").unwrap();
+        assert_eq!(new, format!("before\n{BEGIN}new\n{END}after\n"));
+        assert_eq!(with_table("before\n", "new\n"), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! The servers that clients call: one for everybody, one over TLS, and one that asks for tokens and allows little.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::{setup::Browser, shell};
+
+/// The car that the driver's token is for.
+const CAR: &str = "7";
+
+/// All of them. They are killed when dropped.
+pub(super) struct Servers {
+    /// Where they are, and what opens them, in JSON for the clients.
+    pub(super) file: PathBuf,
+    /// Where the one for everybody is, as HOST:PORT.
+    pub(super) open: String,
+    /// Where the one over TLS is.
+    pub(super) tls: String,
+    /// Whom to trust there.
+    pub(super) ca: PathBuf,
+    /// Where the one is that asks for tokens.
+    pub(super) strict: String,
+    /// Holds a dispatcher's.
+    pub(super) token_file: PathBuf,
+    _running: [Server; 3],
+}
+
+impl Servers {
+    /// Starts them, from nothing, with what they keep under `dir`.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub(super) fn start(program: &Path, browser: &Browser, dir: &Path) -> Result<Self> {
+        if dir.exists() {
+            fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        }
+        fs::create_dir_all(dir)?;
+        let [tls_dir, other_dir, strict_dir] = ["tls", "other", "strict"].map(|name| dir.join(name));
+        for keys in [&tls_dir, &other_dir] {
+            ask(program, keys, &["gen-key"])?;
+        }
+        let [ca, other_ca] = [&tls_dir, &other_dir].map(|dir| dir.join("tls/ca.pem"));
+
+        // Of the page with the clients that run in browsers: another origin than the servers'.
+        let page = format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?);
+        let start = |name: &str, data_dir: &Path, flags: &[&str]| {
+            Server::start(program, data_dir, &page, flags, &dir.join(format!("{name}.log")))
+        };
+        let mut running = [
+            start("open", Path::new(":memory:"), &["--max-messages-per-second=1000000"])?,
+            start("tls", &tls_dir, &["--tls=self-signed"])?,
+            start(
+                "strict",
+                &strict_dir,
+                &["--auth=required", "--max-viewers=1", "--max-messages-per-second=100"],
+            )?,
+        ];
+        let [open, tls, strict] = &mut running;
+        let urls = [open.url()?, tls.url()?, strict.url()?];
+        let [open, tls, strict] =
+            urls.each_ref().map(|url| url.split_once("://").map_or("", |(_, address)| address));
+
+        let dispatcher = ask(program, &strict_dir, &["token", "--role=dispatcher", "--subject=eve"])?;
+        let driver = ask(program, &strict_dir, &["token", "--role=driver", "--car", CAR, "--subject=aino"])?;
+        let token_file = dir.join("token");
+        fs::write(&token_file, &dispatcher)?;
+        let [open_url, tls_url, strict_url] = &urls;
+        let servers = json!({
+            "open": { "url": open_url, "address": open },
+            "tls": { "url": tls_url, "address": tls, "ca": ca },
+            "distrusted": { "url": tls_url, "address": tls, "ca": other_ca },
+            "strict": { "url": strict_url, "address": strict },
+            "tokens": { "dispatcher": dispatcher, "driver": driver },
+            "car": CAR.parse::<u64>()?,
+            "program": program,
+            "page": page,
+            "chrome": browser.chrome,
+            "chromedriver": browser.driver,
+        });
+        let file = dir.join("servers.json");
+        fs::write(&file, servers.to_string())?;
+        let [open, tls, strict] = [open, tls, strict].map(str::to_owned);
+        Ok(Self { file, open, tls, ca, strict, token_file, _running: running })
+    }
+}
+
+struct Server {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start(program: &Path, data_dir: &Path, page: &str, flags: &[&str], log: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command
+            .args(["--listen=127.0.0.1:0", "--cars=0", "--allow-origin", page, "--data-dir"])
+            .arg(data_dir);
+        command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(File::create(log).with_context(|| format!("cannot write {}", log.display()))?);
+        let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
+        let output = child.stdout.take().context("no pipe")?;
+        Ok(Self { child, output: BufReader::new(output) })
+    }
+
+    /// Waits until it says where it listens: from then on it answers.
+    fn url(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        let (_, url) = line.trim().rsplit_once(' ').context("the server ended at its start: see its log")?;
+        Ok(url.trim_end_matches('/').to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the program says to a subcommand about what is kept in `data_dir`.
+fn ask(program: &Path, data_dir: &Path, subcommand: &[&str]) -> Result<String> {
+    let mut command = Command::new(program);
+    let output = command.args(subcommand).arg("--data-dir").arg(data_dir).output()?;
+    ensure!(
+        output.status.success(),
+        "`{}` failed: {}",
+        shell::words(&command),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
