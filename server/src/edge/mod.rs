@@ -5,8 +5,9 @@
 //! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
 //! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, `metrics`, panics, `admission` (how much of whom), `auth` (who calls, and whether
-//!    they may), `calls` (deadlines, drain, the end of a session), `messages` (what the client sends), the service.
+//! 4. for calls: gRPC-Web framing, `trace` (errors get an id), `metrics`, panics, `admission` (how much of whom),
+//!    `auth` (who calls, and whether they may), `calls` (deadlines, drain, the end of a session), `messages` (what the
+//!    client sends), the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
 //! reaches the client in the framing the client speaks.
@@ -35,6 +36,7 @@ mod route;
 mod status;
 mod tally;
 mod text;
+mod trace;
 
 use std::{any::Any, path::PathBuf, sync::Arc};
 
@@ -96,6 +98,7 @@ pub fn router(services: Router, options: Options) -> anyhow::Result<Router> {
         .layer(middleware::from_fn_with_state(admission, admission::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(options.contract, metrics::count))
+        .layer(middleware::from_fn(trace::name))
         .layer(GrpcWebLayer::new());
 
     let figures =

@@ -10,4 +10,5 @@ mod origins;
 mod pages;
 mod services;
 mod tls;
+mod trace_ids;
 mod wire;
