@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use crate::server::channel;
+use crate::server::{channel, showing};
 
 /// How long dispatch may take to come to this car.
 const NEWS_WITHIN: Duration = Duration::from_secs(20);
@@ -32,9 +32,18 @@ impl Driver {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn signs_on(server: SocketAddr, car_id: i64) -> Result<Self> {
+        Self::signs_on_with(server, car_id, None).await
+    }
+
+    /// The same, with a token of the driver `driver-CAR`.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn signs_on_with(server: SocketAddr, car_id: i64, token: Option<&str>) -> Result<Self> {
         let (up, requests) = mpsc::channel(8);
         let mut client = FleetClient::new(channel(server).await?);
-        let down = client.drive(ReceiverStream::new(requests)).await?.into_inner();
+        let stream = showing(ReceiverStream::new(requests), token)?;
+        let down = client.drive(stream).await?.into_inner();
         let mut driver = Self { up, down, ride: String::new() };
         let location = Some(Location { lat: 60.17, lng: 24.94 });
         let driver_id = format!("driver-{car_id}");

@@ -8,7 +8,7 @@ use rides_proto::v1::{
     watch_response::Message,
 };
 
-use crate::server::channel;
+use crate::server::{channel, showing};
 
 /// An event: its version, and the state of the ride after it, as the page calls it in `data-state`.
 pub type Happened = (u64, String);
@@ -18,16 +18,25 @@ pub type Happened = (u64, String);
 /// # Errors
 /// When the server cannot be reached, the stream breaks, or its events are not those that Get counts.
 pub async fn of(server: SocketAddr, ride_id: &str) -> Result<Vec<Happened>> {
+    seen_by(server, ride_id, None).await
+}
+
+/// The same, as one with a token sees it.
+///
+/// # Errors
+/// As [`of`].
+pub async fn seen_by(server: SocketAddr, ride_id: &str, token: Option<&str>) -> Result<Vec<Happened>> {
     let mut client = RidesClient::new(channel(server).await?);
     let watch = WatchRequest { ride_id: ride_id.to_owned(), ..Default::default() };
-    let mut stream = client.watch(watch).await?.into_inner();
+    let mut stream = client.watch(showing(watch, token)?).await?.into_inner();
     let mut happened = Vec::new();
     while let Some(message) = stream.message().await? {
         if let Some(Message::Event(v1::RideEvent { version, event: Some(event), .. })) = message.message {
             happened.push((version, state_after(&event).to_owned()));
         }
     }
-    let get = client.get(GetRequest { ride_id: ride_id.to_owned() }).await?.into_inner();
+    let get = showing(GetRequest { ride_id: ride_id.to_owned() }, token)?;
+    let get = client.get(get).await?.into_inner();
     let version = get.ride.context("an empty answer")?.version;
     ensure!(happened.len() as u64 == version, "{} events, and the ride is at {version}", happened.len());
     Ok(happened)

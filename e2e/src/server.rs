@@ -20,7 +20,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tonic::transport::Channel;
+use tonic::{Request, transport::Channel};
 use tower_http::services::ServeDir;
 
 /// How long a server may take until it says where it listens, map and router included.
@@ -39,6 +39,30 @@ pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::
 pub async fn channel(server: SocketAddr) -> Result<Channel> {
     let endpoint = Channel::from_shared(format!("http://{server}"))?;
     endpoint.connect().await.with_context(|| format!("no server at {server}"))
+}
+
+/// A token from the key in `data_dir`: `rides-server token` with these arguments.
+///
+/// # Errors
+/// When the program does not make one.
+pub async fn token(data_dir: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(program()?);
+    command.arg("token").arg("--data-dir").arg(data_dir).args(arguments);
+    let made = command.output().await.context("cannot make a token")?;
+    ensure!(made.status.success(), "no token: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(String::from_utf8(made.stdout)?.trim().to_owned())
+}
+
+/// `message` with a token, if there is one.
+///
+/// # Errors
+/// When the token cannot stand in a header.
+pub fn showing<T>(message: T, token: Option<&str>) -> Result<Request<T>> {
+    let mut request = Request::new(message);
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
+    }
+    Ok(request)
 }
 
 /// A running `rides-server`. It is killed when dropped.

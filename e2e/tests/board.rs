@@ -114,6 +114,10 @@ async fn bad_input_is_told_at_the_field() -> Result<()> {
         let error = page.browser.client.find(Locator::Css("#dropoff-error")).await?.text().await?;
         ensure!(!error.trim().is_empty(), "the field is marked, but does not say why");
         println!("at the field: {error}");
+        let described = page.attribute("dropoff", "aria-describedby").await?;
+        ensure!(described.as_deref() == Some("dropoff-error"), "the message is not tied to the field");
+        let id = page.element("error-id").await?.text().await?;
+        ensure!(id.starts_with("OFF_MAP "), "no reason and id: {id}");
         stage.screenshot("at-the-field").await
     })
     .await

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
-use web_sys::{Document, Element, ResizeObserver, Storage, VisibilityState, Window};
+use web_sys::{Document, Element, HtmlInputElement, ResizeObserver, Storage, VisibilityState, Window};
 
 use crate::model::Millis;
 
@@ -129,6 +129,29 @@ impl Shelf {
         }
         .ok()?
     }
+}
+
+/// What is in the input with this id, which is empty from then on.
+pub fn take_value(id: &str) -> String {
+    document().get_element_by_id(id).map_or_else(String::new, |field| {
+        let field: HtmlInputElement = field.unchecked_into();
+        let value = field.value();
+        field.set_value("");
+        value
+    })
+}
+
+/// Puts `text` on the clipboard. False where the browser has none for pages like this: without TLS, and not from this
+/// machine.
+pub fn copy(text: &str) -> bool {
+    let navigator = window().navigator();
+    let has_one =
+        js_sys::Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|clipboard| clipboard.is_truthy());
+    if has_one {
+        // What becomes of it, the browser tells nobody who may not read the clipboard.
+        let _ = navigator.clipboard().write_text(text);
+    }
+    has_one
 }
 
 /// `text` in capitals. The browser has Unicode's tables, so that the page need not carry them.

@@ -106,11 +106,15 @@ pub fn coordinates(at: LatLng) -> String {
 pub fn failure(failure: &Failure) -> String {
     const DEADLINE_EXCEEDED: i32 = 4;
     const UNAVAILABLE: i32 = 14;
+    const UNAUTHENTICATED: i32 = 16;
     let words = match (failure.reason.as_str(), failure.code) {
         ("OFF_MAP", _) => "There is no street near that point. Pick one closer to a street.",
         ("SAME_PLACE", _) => "Pickup and drop-off are the same place.",
         (_, DEADLINE_EXCEEDED) => "The server did not answer in time. Try again.",
-        (_, UNAVAILABLE) => "The server cannot be reached. Try again in a moment.",
+        ("BAD_TOKEN", _) => "This server does not know the token.",
+        ("SESSION_OVER", _) => "The session is over.",
+        (_, UNAUTHENTICATED) => "The server does not know who you are.",
+        ("", UNAVAILABLE) => "The server cannot be reached. Try again in a moment.",
         _ => failure.text.as_str(),
     };
     words.to_owned()
@@ -212,10 +216,12 @@ mod tests {
     #[test]
     fn known_failures_have_words_and_others_keep_theirs() {
         let told = |code, reason: &str| {
-            failure(&Failure { text: "As sent.".into(), code, reason: reason.into(), field: String::new() })
+            failure(&Failure { text: "As sent.".into(), code, reason: reason.into(), ..Failure::default() })
         };
         assert!(told(3, "OFF_MAP").contains("no street"));
         assert!(told(14, "").contains("cannot be reached"));
+        assert_eq!(told(14, "DISK_FULL"), "As sent.", "a server that gives its reason was reached");
+        assert_eq!(told(16, "SESSION_OVER"), "The session is over.");
         assert_eq!(told(9, "WRONG_STATE"), "As sent.");
     }
 }

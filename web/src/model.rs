@@ -399,7 +399,7 @@ impl Connection {
 }
 
 /// A failed call, for people and for the form.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Failure {
     /// One sentence.
     pub text: String,
@@ -409,6 +409,38 @@ pub struct Failure {
     pub reason: String,
     /// The field it is about ("pickup", "dropoff"), from BadRequest; may be empty.
     pub field: String,
+    /// From when on the same may pass, as the server says in RetryInfo.
+    pub retry_at: Option<Millis>,
+    /// What the server calls this call in its log, from RequestInfo; may be empty.
+    pub request_id: String,
+}
+
+/// What the server takes a caller for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Has their own rides, and sees no others.
+    Rider,
+    /// Has a car.
+    Driver,
+    /// May do and see everything.
+    Dispatcher,
+}
+
+/// Who the page is to the server.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub enum Standing {
+    /// Nobody: it shows no token, and the server has not asked for one.
+    #[default]
+    Nobody,
+    /// The server gave the page a token, or a person did.
+    SignedIn {
+        /// What it is for. `None` until the server has said so.
+        role: Option<Role>,
+        /// Who a person said to be; empty for a guest.
+        subject: String,
+    },
+    /// The server asks for a token, and refused the one it was shown, or to give one out.
+    Refused(Failure),
 }
 
 /// Something asked of the server: idle, asked, answered or failed.

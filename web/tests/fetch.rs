@@ -24,12 +24,12 @@ wasm_bindgen_test_configure!(run_in_browser);
 
 fn watch() -> Attempt {
     let transport = Transport::new(BrowserFetch::default(), Tap::new(browser::now));
-    transport.answers(WATCH_RIDE.path(), Vec::new())
+    transport.answers(WATCH_RIDE.path(), Vec::new(), None, None)
 }
 
 async fn list(origin: &'static str) -> Result<ListResponse, Status> {
     let transport = Transport::new(BrowserFetch { origin }, Tap::new(browser::now));
-    transport.unary(LIST, &ListRequest::default(), DEADLINE).await
+    transport.unary(LIST, &ListRequest::default(), DEADLINE, None).await
 }
 
 /// A heartbeat of Watch, and an OK.

@@ -15,11 +15,11 @@ use std::{
 use axum::Router;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use http_body::Frame;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
 use super::{
@@ -31,6 +31,7 @@ use super::{
     ending::Ending,
     messages::{self, Terms},
     metrics, status,
+    trace::Trace,
 };
 
 /// Of health calls: whoever asks while the server goes is to hear that it does not serve.
@@ -75,15 +76,18 @@ impl Service<Request<tonic::body::Body>> for Calls {
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         let Self { rules, services } = self.clone();
         Box::pin(async move {
-            let mut call = rules.figures.open(request.uri().path());
+            let mut outcome = Outcome {
+                call: rules.figures.open(request.uri().path()),
+                trace: Trace::of(request.headers()),
+            };
             // A panic itself is on stderr already, where it belongs.
             let answer = AssertUnwindSafe(rules.answer(request, services)).catch_unwind().await;
-            let response = match answer.unwrap_or_else(|_panic| Err(failed())) {
+            let mut response = match answer.unwrap_or_else(|_panic| Err(failed())) {
                 Ok(response) => response.map(Some),
                 Err(status) => status.into_http::<()>().map(|()| None),
             };
-            call.observe(response.headers());
-            Ok(response.map(|inner| Answer { inner, call }))
+            outcome.settle(response.headers_mut());
+            Ok(response.map(|inner| Answer { inner, outcome }))
         })
     }
 }
@@ -150,7 +154,24 @@ fn failed() -> Status {
 pub(super) struct Answer {
     /// `None`: all there is to say is in the headers.
     inner: Option<(Ending, Admitted)>,
+    outcome: Outcome,
+}
+
+/// What a call comes to.
+struct Outcome {
     call: metrics::Call,
+    trace: Trace,
+}
+
+impl Outcome {
+    /// Takes note of the status in headers or trailers that have one, and signs it if it is an error.
+    fn settle(&mut self, headers: &mut HeaderMap) {
+        let Some(status) = Status::from_header_map(headers) else { return };
+        self.call.ends(status.code());
+        if status.code() != Code::Ok {
+            self.trace.sign(self.call.method(), &status, headers);
+        }
+    }
 }
 
 impl http_body::Body for Answer {
@@ -162,11 +183,11 @@ impl http_body::Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Some((body, _)) = &mut self.inner else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
+        let mut frame = ready!(Pin::new(body).poll_frame(cx));
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
         {
-            self.call.observe(trailers);
+            self.outcome.settle(trailers);
         }
         Poll::Ready(frame)
     }

@@ -6,9 +6,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use http::HeaderMap;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
-use tonic::{Code, Status};
+use tonic::Code;
 
 use super::Contract;
 
@@ -77,11 +76,14 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Takes the status from headers or trailers that have one.
-    pub(super) fn observe(&mut self, headers: &HeaderMap) {
-        if let Some(status) = Status::from_header_map(headers) {
-            self.code = status.code();
-        }
+    /// As in `rides.v1.Rides/Book`.
+    pub(super) fn method(&self) -> &str {
+        &self.figures.method
+    }
+
+    /// It ends with this status.
+    pub(super) fn ends(&mut self, code: Code) {
+        self.code = code;
     }
 }
 

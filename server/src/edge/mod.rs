@@ -5,7 +5,8 @@
 //! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
 //! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), and asks in turn `auth` (who calls,
+//! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), gives
+//!    errors an id (`trace`), and asks in turn `auth` (who calls,
 //!    and whether they may), `admission` (how much of whom), `deadline` and `end` (how long), `messages` (what the
 //!    client sends), and the service.
 //!
@@ -40,6 +41,7 @@ mod route;
 mod status;
 mod tally;
 mod text;
+mod trace;
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -1,11 +1,14 @@
 use std::fmt;
 
+use prost::Message as _;
+use prost_types::Any;
 use rides_proto::v1::{
     self, Actor,
     drive_request::{self as up, Message as Up},
     rides_client::RidesClient,
 };
 use tonic::{Code, Request, Status};
+use tonic_types::pb;
 
 use crate::harness::{
     Running,
@@ -16,10 +19,12 @@ use crate::harness::{
     wire::assert_refused,
 };
 
-/// All there is to be seen of a refusal.
-fn seen<T: fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, Vec<u8>) {
+/// All there is to be seen of a refusal, but for the trace id, which no two calls share.
+fn seen<T: fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, Vec<Any>) {
     let status = outcome.expect_err("it should be refused");
-    (status.code(), status.message().to_owned(), status.details().to_vec())
+    let mut details = pb::Status::decode(status.details()).unwrap().details;
+    details.retain(|any| !any.type_url.ends_with("RequestInfo"));
+    (status.code(), status.message().to_owned(), details)
 }
 
 fn others(server: &Running) -> Vec<(&'static str, String)> {

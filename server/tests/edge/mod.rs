@@ -11,4 +11,5 @@ mod origins;
 mod pages;
 mod services;
 mod tls;
+mod trace_ids;
 mod wire;

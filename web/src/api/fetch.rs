@@ -44,6 +44,9 @@ async fn fetch(origin: &str, request: Request) -> Result<Response<BrowserChunks>
     for (name, value) in &request.headers {
         headers.append(name, value)?;
     }
+    if let Some(token) = &request.token {
+        headers.append("authorization", &["Bearer ", token.reveal()].concat())?;
+    }
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_headers_headers(&headers);

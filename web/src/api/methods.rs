@@ -49,6 +49,12 @@ pub const GET_MAP: Method<v1::GetMapRequest, v1::GetMapResponse> = Method::new("
 /// `rides.v1.City.FindPlaces`
 pub const FIND_PLACES: Method<v1::FindPlacesRequest, v1::FindPlacesResponse> =
     Method::new("/rides.v1.City/FindPlaces");
+/// `rides.v1.Sessions.SignIn`
+pub const SIGN_IN: Method<v1::SignInRequest, v1::SignInResponse> = Method::new("/rides.v1.Sessions/SignIn");
+/// `rides.v1.Sessions.Renew`
+pub const RENEW: Method<v1::RenewRequest, v1::RenewResponse> = Method::new("/rides.v1.Sessions/Renew");
+/// `rides.v1.Sessions.WhoAmI`
+pub const WHO_AM_I: Method<v1::WhoAmIRequest, v1::WhoAmIResponse> = Method::new("/rides.v1.Sessions/WhoAmI");
 
 #[cfg(test)]
 mod tests {
@@ -90,5 +96,8 @@ mod tests {
         agrees(&WATCH_FLEET, true);
         agrees(&GET_MAP, true);
         agrees(&FIND_PLACES, false);
+        agrees(&SIGN_IN, false);
+        agrees(&RENEW, false);
+        agrees(&WHO_AM_I, false);
     }
 }

@@ -1,15 +1,26 @@
 //! gRPC-Web in the page: the transport over `fetch`, the tap on it, and live connections.
 //!
 //! [`frames`] (bytes to frames) → [`messages`] (frames to messages and a status) → [`transport`] (calls, typed
-//! by [`methods`]). [`connection`] (pure) → [`live`] (the task around it) keeps a stream open, and [`call`] is
+//! by [`methods`]) → [`session`] (calls in somebody's name). [`connection`] (pure) → [`live`] (the task around it) keeps a stream open, and [`call`] is
 //! for single answers. Only [`fetch`] and the clock need a browser.
 
 use bytes::Bytes;
 use prost::Message;
 use tonic::Status;
 
-use self::{clock::BrowserClock, methods::Method};
-use crate::{browser, model::Millis};
+use self::{
+    clock::BrowserClock,
+    fetch::BrowserFetch,
+    methods::Method,
+    session::{Origin, Session, Shelves},
+    tap::Tap,
+    token::Token,
+    transport::Transport,
+};
+use crate::{
+    browser::{self, Shelf},
+    model::{Millis, Standing},
+};
 
 pub mod call;
 pub mod clock;
@@ -19,29 +30,41 @@ pub mod frames;
 pub mod live;
 pub mod messages;
 pub mod methods;
+pub mod session;
 pub mod status;
 pub mod tap;
+pub mod token;
 pub mod transport;
 
 #[cfg(test)]
 mod tests;
 
-/// Calls of the server that the page came from. Cheap to clone; clones share the tap.
+/// Where tokens stay over a reload.
+const TOKEN: &str = "rides.token";
+
+/// Calls of the server that the page came from. Cheap to clone; clones share the tap and the session.
 #[derive(Clone)]
 pub struct Api {
-    transport: transport::Transport<fetch::BrowserFetch>,
+    session: Session<BrowserFetch, BrowserClock>,
 }
 
 impl Api {
-    /// Calls with a tap of their own.
-    pub fn new() -> Self {
-        let tap = tap::Tap::new(browser::now);
-        Self { transport: transport::Transport::new(fetch::BrowserFetch::default(), tap) }
+    /// Calls with a tap of their own. `on_standing` is told whenever the page becomes someone else to the server.
+    pub fn new(on_standing: impl Fn(&Standing) + 'static) -> Self {
+        let transport = Transport::new(BrowserFetch::default(), Tap::new(browser::now));
+        Self {
+            session: Session::new(transport, BrowserClock, Box::new(BrowserShelves), Box::new(on_standing)),
+        }
     }
 
     /// What the calls sent and received.
-    pub fn tap(&self) -> &tap::Tap {
-        self.transport.tap()
+    pub fn tap(&self) -> &Tap {
+        self.session.tap()
+    }
+
+    /// As whom the calls are made.
+    pub fn session(&self) -> &Session<BrowserFetch, BrowserClock> {
+        &self.session
     }
 
     /// The answer within [`call::DEADLINE`], or DEADLINE_EXCEEDED.
@@ -65,11 +88,12 @@ impl Api {
 
     /// The answers, encoded, from before the call is made to its end; an error is the last item.
     pub fn open<Q: Message, A>(&self, method: Method<Q, A>, request: &Q) -> live::Attempt {
-        self.transport.answers(method.path(), request.encode_to_vec())
+        self.session.answers(method.path(), request.encode_to_vec(), None)
     }
 
     async fn answer(&self, path: &'static str, message: Vec<u8>, deadline: Millis) -> Result<Bytes, Status> {
-        call::unary(&BrowserClock, deadline, self.transport.answer(path, message, deadline)).await
+        let answers = self.session.answers(path, message, Some(deadline));
+        call::unary(&BrowserClock, deadline, transport::only(answers)).await
     }
 
     async fn answer_again(
@@ -83,8 +107,26 @@ impl Api {
     }
 }
 
-impl Default for Api {
-    fn default() -> Self {
-        Self::new()
+/// A guest's token stays in the browser, since it is all that makes their rides theirs, in any tab and the next time.
+/// One that was handed over opens more, and goes with its tab.
+struct BrowserShelves;
+
+impl Shelves for BrowserShelves {
+    fn get(&self, origin: Origin) -> Option<Token> {
+        shelf(origin).get(TOKEN).as_deref().and_then(Token::parse)
+    }
+
+    fn put(&self, origin: Origin, token: Option<&Token>) {
+        match token {
+            Some(token) => shelf(origin).set(TOKEN, token.reveal()),
+            None => shelf(origin).remove(TOKEN),
+        }
+    }
+}
+
+fn shelf(origin: Origin) -> Shelf {
+    match origin {
+        Origin::Guest => Shelf::Local,
+        Origin::Handed => Shelf::Session,
     }
 }

@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use prost::Message;
 use tonic::{Code, Status};
 
-use crate::model::Millis;
+use crate::model::{Failure, Millis};
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
@@ -70,71 +69,145 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Why, for machines: the reason of google.rpc.ErrorInfo, such as "OFF_MAP".
-pub fn reason(status: &Status) -> Option<String> {
-    Some(ErrorInfo::decode(detail(status, "ErrorInfo")?).ok()?.reason)
+/// What google.rpc puts into a status, as far as the page acts on it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Details {
+    /// Why, for machines: of ErrorInfo, such as "OFF_MAP".
+    pub reason: String,
+    /// The field of the request that is wrong: the last one of BadRequest.
+    pub field: String,
+    /// What is wrong with it.
+    pub violation: String,
+    /// How long to wait before the same call may pass: of RetryInfo.
+    pub retry_after: Option<Millis>,
+    /// Under which the server's log has the call: of RequestInfo.
+    pub request_id: String,
 }
 
-/// The field of the request that is wrong: the last one of google.rpc.BadRequest.
-pub fn wrong_field(status: &Status) -> Option<String> {
-    BadRequest::decode(detail(status, "BadRequest")?).ok()?.field_violations.pop().map(|wrong| wrong.field)
+impl Details {
+    /// Reads what can be read.
+    pub fn of(status: &Status) -> Self {
+        let mut details = Self::default();
+        for any in Fields(status.details()).every(3) {
+            let detail = Fields(Fields(any).bytes(2));
+            let kind = Fields(any).text(1);
+            match kind.strip_prefix("type.googleapis.com/google.rpc.") {
+                Some("ErrorInfo") => details.reason = detail.text(1),
+                Some("BadRequest") => {
+                    let violation = Fields(detail.bytes(1));
+                    (details.field, details.violation) = (violation.text(1), violation.text(2));
+                }
+                Some("RetryInfo") => {
+                    let delay = Fields(detail.bytes(1));
+                    details.retry_after = Some(delay.number(1) as f64 * 1e3 + delay.number(2) as f64 / 1e6);
+                }
+                Some("RequestInfo") => details.request_id = detail.text(1),
+                _ => {}
+            }
+        }
+        details
+    }
+}
+
+/// A failed call for people and for the form, as of `now`.
+pub fn failure(status: &Status, now: Millis) -> Failure {
+    let Details { reason, field, violation, retry_after, request_id } = Details::of(status);
+    let text = match (status.code(), status.message()) {
+        _ if !violation.is_empty() => &violation,
+        (Code::DeadlineExceeded, _) => "The server took too long to answer.",
+        (Code::Unavailable, "") => "The server cannot be reached.",
+        (_, "") => "The server refused without saying why.",
+        (_, text) => text,
+    };
+    let retry_at = retry_after.map(|wait| now + wait);
+    Failure { text: text.to_owned(), code: status.code().into(), reason, field, retry_at, request_id }
 }
 
 /// How long a server that is going away wants to be left alone.
 pub fn drain_for(status: &Status) -> Option<Millis> {
-    if status.code() != Code::Unavailable {
-        return None;
+    Details::of(status).retry_after.filter(|_| status.code() == Code::Unavailable)
+}
+
+/// A protobuf message, field by field, up to what cannot be read. Of google.rpc so little is looked at that its types
+/// would be most of the code.
+#[derive(Clone, Copy)]
+struct Fields<'a>(&'a [u8]);
+
+/// What is in a field, as far as the wire tells.
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Fields<'a> {
+    fn every(self, number: u64) -> impl Iterator<Item = &'a [u8]> {
+        self.filter_map(move |field| match field {
+            (at, Value::Bytes(bytes)) if at == number => Some(bytes),
+            _ => None,
+        })
     }
-    let delay = RetryInfo::decode(detail(status, "RetryInfo")?).ok()?.retry_delay?;
-    Some(delay.seconds as f64 * 1e3 + f64::from(delay.nanos) / 1e6)
+
+    /// As protobuf has it, of several the last counts, and one that is not there is empty.
+    fn bytes(self, number: u64) -> &'a [u8] {
+        self.every(number).last().unwrap_or_default()
+    }
+
+    fn text(self, number: u64) -> String {
+        str::from_utf8(self.bytes(number)).unwrap_or_default().to_owned()
+    }
+
+    fn number(mut self, number: u64) -> i64 {
+        let found = self.find_map(|field| match field {
+            (at, Value::Number(value)) if at == number => Some(value as i64),
+            _ => None,
+        });
+        found.unwrap_or_default()
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
 }
 
-/// The first detail of the kind google.rpc calls `name`, encoded.
-fn detail(status: &Status, name: &str) -> Option<Bytes> {
-    let details = Details::decode(Bytes::copy_from_slice(status.details())).ok()?.details;
-    let mut details = details.into_iter();
-    let any =
-        details.find(|any| any.type_url.strip_prefix("type.googleapis.com/google.rpc.") == Some(name))?;
-    Some(any.value.into())
-}
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u64, Value<'a>);
 
-// Of google/rpc/status.proto and google/rpc/error_details.proto, what is read here and no more.
-
-/// google.rpc.Status
-#[derive(Message)]
-struct Details {
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<prost_types::Any>,
-}
-
-#[derive(Message)]
-struct ErrorInfo {
-    #[prost(string, tag = "1")]
-    reason: String,
-}
-
-#[derive(Message)]
-struct BadRequest {
-    #[prost(message, repeated, tag = "1")]
-    field_violations: Vec<FieldViolation>,
-}
-
-#[derive(Message)]
-struct FieldViolation {
-    #[prost(string, tag = "1")]
-    field: String,
-}
-
-#[derive(Message)]
-struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    retry_delay: Option<prost_types::Duration>,
+    fn next(&mut self) -> Option<Self::Item> {
+        let key = self.varint()?;
+        let value = match key & 7 {
+            0 => Value::Number(self.varint()?),
+            1 => Value::Bytes(self.take(8)?),
+            2 => {
+                let len = self.varint()?;
+                Value::Bytes(self.take(usize::try_from(len).ok()?)?)
+            }
+            5 => Value::Bytes(self.take(4)?),
+            _ => return None,
+        };
+        Some((key >> 3, value))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
@@ -151,6 +224,7 @@ mod tests {
     fn a_status_reads_as_tonic_wrote_it() {
         let mut details = ErrorDetails::with_bad_request_violation("pickup", "250 m from any street");
         details.set_error_info("OFF_MAP", "rides.v1", []);
+        details.set_retry_info(Some(Duration::from_millis(2_500))).set_request_info("4bf92f35", "");
         let sent = Status::with_error_details(Code::InvalidArgument, "100 % föul", details);
         let written = sent.clone().into_http::<()>();
         let mut trailers = Metadata::default();
@@ -160,11 +234,35 @@ mod tests {
         let status = trailers.status().expect("it says so");
         assert_eq!((status.code(), status.message()), (sent.code(), sent.message()));
         assert_eq!(status.details(), sent.details());
-        assert_eq!(
-            (reason(&status).as_deref(), wrong_field(&status).as_deref()),
-            (Some("OFF_MAP"), Some("pickup"))
-        );
+        let read = Details {
+            reason: "OFF_MAP".to_owned(),
+            field: "pickup".to_owned(),
+            violation: "250 m from any street".to_owned(),
+            retry_after: Some(2_500.0),
+            request_id: "4bf92f35".to_owned(),
+        };
+        assert_eq!(Details::of(&status), read);
         assert_eq!(drain_for(&status), None);
+    }
+
+    #[test]
+    fn a_failure_names_the_field_and_says_what_is_wrong_with_it() {
+        let mut details = ErrorDetails::with_bad_request_violation("pickup", "is in the sea");
+        details.set_error_info("OFF_MAP", "rides.v1", []);
+        let status = Status::with_error_details(Code::InvalidArgument, "pickup: is in the sea", details);
+        let expected = Failure {
+            text: "is in the sea".to_owned(),
+            code: 3,
+            reason: "OFF_MAP".to_owned(),
+            field: "pickup".to_owned(),
+            ..Failure::default()
+        };
+        assert_eq!(failure(&status, 0.0), expected);
+        let busy = ErrorDetails::with_retry_info(Some(Duration::from_secs(5)));
+        let busy = Status::with_error_details(Code::ResourceExhausted, "busy", busy);
+        assert_eq!(failure(&busy, 2_000.0).retry_at, Some(7_000.0));
+        let garbled = Status::with_details(Code::Aborted, "", vec![0xff, 0xff].into());
+        assert_eq!(failure(&garbled, 0.0).code, 10);
     }
 
     #[test]
@@ -184,5 +282,12 @@ mod tests {
         let told = |code| drain_for(&Status::with_error_details(code, "", wait()));
         assert_eq!((told(Code::Unavailable), told(Code::ResourceExhausted)), (Some(1_500.0), None));
         assert_eq!(drain_for(&Status::with_details(Code::Unavailable, "", vec![0xff].into())), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_details_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            Details::of(&Status::with_details(Code::Unavailable, "", bytes.into()));
+        }
     }
 }

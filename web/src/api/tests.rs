@@ -120,13 +120,13 @@ impl Script {
 
     /// A unary call: the answer's only ride, or the status.
     async fn list(&self) -> Result<String, Status> {
-        let mut answer = self.transport().unary(LIST, &ListRequest::default(), DEADLINE).await?;
+        let mut answer = self.transport().unary(LIST, &ListRequest::default(), DEADLINE, None).await?;
         Ok(answer.rides.remove(0).ride_id)
     }
 
     /// A stream, read to its end: how many messages, and how it ended.
     async fn watch(&self) -> (usize, Result<(), Status>) {
-        let mut stream = self.transport().answers(WATCH_RIDE.path(), Vec::new());
+        let mut stream = self.transport().answers(WATCH_RIDE.path(), Vec::new(), None, None);
         let mut count = 0;
         loop {
             match stream.try_next().await {
@@ -289,7 +289,7 @@ async fn the_status_does_not_wait_for_the_body_to_close() {
 async fn a_dropped_stream_gives_its_request_up() {
     let mut script = Script::grpc_web([event()]);
     script.stalls = true;
-    let mut stream = script.transport().answers(WATCH_RIDE.path(), Vec::new());
+    let mut stream = script.transport().answers(WATCH_RIDE.path(), Vec::new(), None, None);
     assert!(stream.try_next().await.expect("a heartbeat").is_some());
     assert!(!script.given_up.load(Ordering::Relaxed));
     drop(stream);
@@ -300,7 +300,7 @@ async fn a_dropped_stream_gives_its_request_up() {
 async fn repeated_metadata_is_kept() {
     let script = Script::grpc_web([trailers("grpc-status:9\r\nx-tag:a\r\nx-tag:b\r\n")]);
     let transport = script.transport();
-    let status = transport.unary(LIST, &ListRequest::default(), DEADLINE).await.expect_err("a status");
+    let status = transport.unary(LIST, &ListRequest::default(), DEADLINE, None).await.expect_err("a status");
     assert_eq!(status.code(), Code::FailedPrecondition);
     let end = transport.tap().calls().remove(0).end.expect("it ended");
     assert_eq!(end.trailers.get_all("x-tag").collect::<Vec<_>>(), ["a", "b"]);
@@ -319,7 +319,7 @@ async fn the_tap_sees_what_passed() {
     let script = Script::grpc_web([[ride("r1"), trailers("grpc-status:0\r\n")].concat()]);
     let transport = script.transport();
     let request = ListRequest { page_size: 7, ..Default::default() };
-    transport.unary(LIST, &request, DEADLINE).await.expect("OK");
+    transport.unary(LIST, &request, DEADLINE, None).await.expect("OK");
 
     let [call] = &transport.tap().calls()[..] else { panic!("one call") };
     assert_eq!(&*call.method, "rides.v1.Rides/List");

@@ -14,6 +14,7 @@ use super::{
     methods::Method,
     status::Metadata,
     tap::{Direction, Tap},
+    token::Token,
 };
 use crate::model::Millis;
 
@@ -27,6 +28,8 @@ pub struct Request {
     pub path: String,
     /// Names and values.
     pub headers: Vec<(&'static str, String)>,
+    /// For `authorization`.
+    pub token: Option<Token>,
     /// All of it: a browser cannot send a body while it reads the response.
     pub body: Vec<u8>,
 }
@@ -59,6 +62,9 @@ pub trait Chunks: Stream<Item = Result<Bytes, String>> + Unpin + 'static {
     fn complete(&mut self);
 }
 
+/// What comes back from a call: its messages, still encoded, and an error as the last item unless it ended with OK.
+pub type Answers = LocalBoxStream<'static, Result<Bytes, Status>>;
+
 /// Makes calls.
 #[derive(Clone)]
 pub struct Transport<F> {
@@ -83,23 +89,10 @@ impl<F: Fetch> Transport<F> {
         method: Method<Q, A>,
         request: &Q,
         deadline: Millis,
+        token: Option<Token>,
     ) -> Result<A, Status> {
-        decode(self.answer(method.path(), request.encode_to_vec(), deadline).await?)
-    }
-
-    /// As [`Self::unary`], encoded.
-    pub async fn answer(
-        &self,
-        path: &'static str,
-        message: Vec<u8>,
-        deadline: Millis,
-    ) -> Result<Bytes, Status> {
-        let mut messages = self.clone().call(path, message, Some(deadline)).await?;
-        let mut answer = None;
-        while let Some(message) = messages.next().await {
-            answer = Some(message?);
-        }
-        answer.ok_or_else(|| Status::internal("the server answered OK and nothing else"))
+        let answers = self.answers(method.path(), request.encode_to_vec(), Some(deadline), token);
+        decode(only(answers).await?)
     }
 
     /// The answers to a request, encoded, from before the call is made to its end; an error is the last item.
@@ -107,8 +100,10 @@ impl<F: Fetch> Transport<F> {
         &self,
         path: &'static str,
         message: Vec<u8>,
-    ) -> LocalBoxStream<'static, Result<Bytes, Status>> {
-        self.clone().call(path, message, None).try_flatten_stream().boxed_local()
+        deadline: Option<Millis>,
+        token: Option<Token>,
+    ) -> Answers {
+        self.clone().call(path, message, deadline, token).try_flatten_stream().boxed_local()
     }
 
     async fn call(
@@ -116,10 +111,11 @@ impl<F: Fetch> Transport<F> {
         path: &'static str,
         message: Vec<u8>,
         deadline: Option<Millis>,
+        token: Option<Token>,
     ) -> Result<Messages<F::Chunks>, Status> {
         let call = self.tap.begin(path.trim_start_matches('/'));
         call.frame(Direction::Out, message.len() as u32);
-        let request = self.fetch.fetch(request(path, &message, deadline)).map_err(Status::unavailable);
+        let request = self.fetch.fetch(request(path, &message, deadline, token)).map_err(Status::unavailable);
         match request.await.and_then(read_head) {
             Ok((chunks, without_status)) => Ok(Messages::new(chunks, without_status, call)),
             Err(status) => {
@@ -130,12 +126,21 @@ impl<F: Fetch> Transport<F> {
     }
 }
 
-/// An answer, or INTERNAL for what cannot be read as one.
-pub fn decode<A: Message + Default>(message: Bytes) -> Result<A, Status> {
-    A::decode(message).map_err(|error| Status::internal(error.to_string()))
+/// The one message of `answers`, which are read to their end.
+pub async fn only(mut answers: Answers) -> Result<Bytes, Status> {
+    let mut answer = None;
+    while let Some(message) = answers.next().await {
+        answer = Some(message?);
+    }
+    answer.ok_or_else(|| Status::internal("the server answered OK and nothing else"))
 }
 
-fn request(path: &str, message: &[u8], deadline: Option<Millis>) -> Request {
+/// An answer, or INTERNAL for what cannot be read as one.
+pub fn decode<A: Message + Default>(message: Bytes) -> Result<A, Status> {
+    A::decode(message).map_err(|_which_field| Status::internal("the server sent what is no answer to this"))
+}
+
+fn request(path: &str, message: &[u8], deadline: Option<Millis>, token: Option<Token>) -> Request {
     let mut headers = vec![
         ("content-type", GRPC_WEB_PROTO.to_owned()),
         ("accept", GRPC_WEB_PROTO.to_owned()),
@@ -147,7 +152,7 @@ fn request(path: &str, message: &[u8], deadline: Option<Millis>) -> Request {
     let mut body = vec![0];
     body.extend((message.len() as u32).to_be_bytes());
     body.extend(message);
-    Request { path: path.to_owned(), headers, body }
+    Request { path: path.to_owned(), headers, token, body }
 }
 
 /// Decides what a response is before any of its body is read: what there is to read, and how the call ends if
@@ -198,7 +203,7 @@ mod tests {
     #[test]
     fn the_server_is_told_the_deadline() {
         let deadline = |given| {
-            let request = request("/a/b", b"xy", given);
+            let request = request("/a/b", b"xy", given, None);
             assert_eq!(request.body, b"\0\0\0\0\x02xy");
             request.headers.into_iter().find(|(name, _)| *name == "grpc-timeout").map(|(_, value)| value)
         };

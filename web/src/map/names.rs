@@ -1,8 +1,7 @@
 //! What has a name on the map, and along which line it is written. Pure.
 
-use std::collections::BTreeMap;
-
 use rides_proto::geo::LatLng;
+use rustc_hash::FxHashMap;
 
 use super::{
     palette::{self, Rgb},
@@ -43,7 +42,7 @@ pub enum NamePlace {
 
 /// All names of a city, the most important first.
 pub fn names_of(map: &CityMap, ground: &Ground) -> Vec<Name> {
-    let mut by_name: BTreeMap<&str, Vec<&Street>> = BTreeMap::new();
+    let mut by_name: FxHashMap<&str, Vec<&Street>> = FxHashMap::default();
     for street in map.streets.iter().filter(|s| !s.name.is_empty()) {
         by_name.entry(&street.name).or_default().push(street);
     }

@@ -13,6 +13,7 @@ use super::{
     icons::Swap,
     place_field::PlaceField,
     quote::QuoteCard,
+    trouble::trouble,
     ui::{Ui, yes_no},
     words,
 };
@@ -67,36 +68,37 @@ enum Button {
     NotYet,
     /// For that much.
     Book(String),
+    /// In so many seconds.
+    Wait(u32),
+    /// The quote failed, and may not the next time.
+    Again,
     /// Under way, in these words.
     Busy(&'static str),
 }
 
 impl Button {
-    fn of(quote: &Remote<Quote>, action: &Remote<()>) -> Self {
-        match (action, quote) {
-            (Remote::Loading, _) => Self::Busy("Booking…"),
-            (Remote::Retrying, _) => Self::Busy(words::RETRYING),
-            (_, Remote::Ready(quote)) => Self::Book(format::money(&quote.fare)),
+    fn of(quote: &Remote<Quote>, action: &Remote<()>, wait_s: Option<u32>) -> Self {
+        match (action, wait_s, quote) {
+            (Remote::Loading, ..) => Self::Busy("Booking…"),
+            (Remote::Retrying, ..) => Self::Busy(words::RETRYING),
+            (_, Some(seconds), _) => Self::Wait(seconds),
+            (_, _, Remote::Ready(quote)) => Self::Book(format::money(&quote.fare)),
+            (_, _, Remote::Failed(failure)) if failure.field.is_empty() => Self::Again,
             _ => Self::NotYet,
         }
     }
 }
 
 fn book(ui: Ui) -> impl IntoView {
-    let button = ui.store.quote.with(|quote| ui.store.action.with(|action| Button::of(quote, action)));
-    let failure = ui.failure_elsewhere().map(|failure| {
-        view! {
-            <p class="error" role="alert">
-                {format::failure(&failure)}
-                " "
-                <button class="link" on:click=press(move || ui.retry())>"Try again"</button>
-            </p>
-        }
-    });
+    let wait_s = ui.wait_s.get();
+    let button =
+        ui.store.quote.with(|quote| ui.store.action.with(|action| Button::of(quote, action, wait_s)));
     let is_busy = matches!(button, Button::Busy(_));
     let (is_ready, words) = match button {
         Button::NotYet => (false, "Book".to_owned()),
         Button::Book(fare) => (true, format!("Book for {fare}")),
+        Button::Wait(seconds) => (false, words::again_in(seconds)),
+        Button::Again => (true, "Try again".to_owned()),
         Button::Busy(words) => (false, words.to_owned()),
     };
     view! {
@@ -105,11 +107,11 @@ fn book(ui: Ui) -> impl IntoView {
             data-testid="book"
             disabled=!is_ready
             aria-busy=yes_no(is_busy)
-            on:click=press(move || ui.book())
+            on:click=press(move || ui.book_or_quote())
         >
             {words}
         </button>
-        {failure}
+        {ui.failure_elsewhere().as_ref().map(trouble)}
     }
 }
 
@@ -136,16 +138,25 @@ mod tests {
 
     #[test]
     fn only_a_quote_can_be_booked() {
-        assert_eq!(Button::of(&Remote::Idle, &Remote::Idle), Button::NotYet);
-        assert_eq!(Button::of(&Remote::Loading, &Remote::Ready(())), Button::NotYet);
-        assert_eq!(Button::of(&quote(), &Remote::Idle), Button::Book("€12.40".into()));
+        assert_eq!(Button::of(&Remote::Idle, &Remote::Idle, None), Button::NotYet);
+        assert_eq!(Button::of(&Remote::Loading, &Remote::Ready(()), None), Button::NotYet);
+        assert_eq!(Button::of(&quote(), &Remote::Idle, None), Button::Book("€12.40".into()));
     }
 
     #[test]
     fn a_booking_that_runs_cannot_be_started_again_and_one_that_failed_can() {
-        assert_eq!(Button::of(&quote(), &Remote::Loading), Button::Busy("Booking…"));
-        assert_eq!(Button::of(&quote(), &Remote::Retrying), Button::Busy(words::RETRYING));
-        let failure = Failure { text: String::new(), code: 14, reason: String::new(), field: String::new() };
-        assert_eq!(Button::of(&quote(), &Remote::Failed(failure)), Button::Book("€12.40".into()));
+        assert_eq!(Button::of(&quote(), &Remote::Loading, None), Button::Busy("Booking…"));
+        assert_eq!(Button::of(&quote(), &Remote::Retrying, None), Button::Busy(words::RETRYING));
+        let failure = Failure { code: 14, ..Failure::default() };
+        let failed = Remote::Failed(failure);
+        assert_eq!(Button::of(&quote(), &failed, Some(3)), Button::Wait(3), "the server has said when");
+        assert_eq!(Button::of(&quote(), &failed, None), Button::Book("€12.40".into()));
+    }
+
+    #[test]
+    fn a_quote_that_failed_can_be_asked_for_again_unless_a_field_is_wrong() {
+        let failed = |field: &str| Remote::Failed(Failure { field: field.into(), ..Failure::default() });
+        assert_eq!(Button::of(&failed(""), &Remote::Idle, None), Button::Again);
+        assert_eq!(Button::of(&failed("pickup"), &Remote::Idle, None), Button::NotYet);
     }
 }

@@ -27,10 +27,11 @@ struct Pill {
 }
 
 impl Pill {
-    fn of(connection: Connection, now: Millis) -> Self {
+    fn of(connection: Connection, refused: bool, now: Millis) -> Self {
         let live = connection.is_live(now);
         let age = connection.heard_at.map(|at| format::age(now - at));
         let (state, word, figure) = match connection.link {
+            _ if refused && !live => ("signed-out", "Signed out", String::new()),
             Link::Connecting => ("connecting", "Connecting", "…".to_owned()),
             Link::Live if live => ("live", "Live", String::new()),
             Link::Live => ("stalled", "Stalled", String::new()),
@@ -64,7 +65,7 @@ fn countdown(word: &str, until: Millis, now: Millis) -> String {
 pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
     move || {
         let Pill { state, word, text, can_retry, stale } =
-            Pill::of(ui.store.connection.get_untracked(), ui.clock.now.get());
+            Pill::of(ui.store.connection.get_untracked(), ui.is_refused(), ui.clock.now.get());
         let retry = can_retry.then(|| {
             view! {
                 <button class="pill-retry" on:click=press(move || ui.commands.send(Command::Reconnect))>
@@ -95,7 +96,19 @@ mod tests {
     use super::*;
 
     fn pill(link: Link, heard_at: Option<Millis>, now: Millis) -> Pill {
-        Pill::of(Connection { link, heard_at }, now)
+        Pill::of(Connection { link, heard_at }, false, now)
+    }
+
+    #[test]
+    fn whom_the_server_does_not_know_is_signed_out_and_not_waiting() {
+        let waiting = Connection { link: Link::Waiting { retry_at: 9_000.0 }, heard_at: Some(0.0) };
+        let out = Pill::of(waiting, true, 1_000.0);
+        assert_eq!(
+            (out.state, out.text.as_str(), out.stale),
+            ("signed-out", "Signed out · last frame 1.0 s ago", true)
+        );
+        let live = Connection { link: Link::Live, heard_at: Some(0.0) };
+        assert_eq!(Pill::of(live, true, 0.0).state, "live", "what is live is live");
     }
 
     #[test]

@@ -46,3 +46,12 @@ pub(super) fn Car() -> impl IntoView {
         </svg>
     }
 }
+
+#[component]
+pub(super) fn Person() -> impl IntoView {
+    view! {
+        <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+            <path d="M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8M4.5 20c.8-3.6 3.8-5.5 7.5-5.5s6.7 1.9 7.5 5.5" />
+        </svg>
+    }
+}

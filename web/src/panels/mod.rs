@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod about;
+mod account;
 mod booking;
 mod clock;
 mod connection;
@@ -30,6 +31,7 @@ mod sheet;
 mod steps;
 mod streets;
 mod timeline;
+mod trouble;
 mod ui;
 mod words;
 
@@ -52,6 +54,7 @@ pub fn App() -> impl IntoView {
             <header class="top">
                 <about::About />
                 <connection::ConnectionPill ui=ui />
+                <account::Account ui=ui />
             </header>
             <room::Room padding=set_padding />
             <sheet::Sheet ui=ui />

@@ -47,7 +47,7 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
         _ => "Trying…".to_owned(),
     };
     move || {
-        (first.get() == First::Failed).then(|| {
+        (first.get() == First::Failed && !ui.is_refused()).then(|| {
             view! {
                 <div class="no-server" data-testid="no-server">
                     <section class="card glass" aria-labelledby="no-server-title">

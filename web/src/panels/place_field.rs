@@ -14,6 +14,7 @@ use crate::{
 use super::{
     draft::End,
     icons::Cross,
+    trouble::trouble,
     ui::{Ui, yes_no},
     words,
 };
@@ -77,7 +78,7 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
         let chosen = || ui.draft.with(|draft| draft.place(end).map(words::place));
         typing.with(|typing| typing.text.clone()).or_else(chosen).unwrap_or_default()
     };
-    let failure = move || ui.failure_at(end).as_ref().map(format::failure);
+    let failure = move || ui.failure_at(end);
     let suggestions = Memo::new(move |last: Option<&Suggestions>| match typing.with(|typing| typing.asked) {
         true => last.cloned().unwrap_or(Suggestions::Closed).after(ui.store.places.get()),
         false => Suggestions::Closed,
@@ -203,7 +204,7 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
                 {options}
             </ul>
             {note}
-            <p class="error" id=error_id role="alert">{failure}</p>
+            <div id=error_id>{move || failure().as_ref().map(trouble)}</div>
         </div>
     }
 }
@@ -231,7 +232,7 @@ mod tests {
     fn nothing_found_and_a_failed_search_are_told_apart() {
         assert_eq!(found().after(Remote::Ready(vec![])), Suggestions::Nothing);
         let failure =
-            Failure { text: "Too long.".into(), code: 3, reason: String::new(), field: "query".into() };
+            Failure { text: "Too long.".into(), code: 3, field: "query".into(), ..Failure::default() };
         assert_eq!(found().after(Remote::Failed(failure)), Suggestions::Failed("Too long.".into()));
     }
 }

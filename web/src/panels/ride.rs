@@ -14,6 +14,7 @@ use super::{
     receipt::receipt,
     steps::steps,
     timeline::timeline,
+    trouble::trouble,
     ui::{Ui, yes_no},
     words,
 };
@@ -130,21 +131,24 @@ fn facts(ride: &Ride) -> impl IntoView + use<> {
 fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
     let is_busy = ui.store.action.with(Remote::is_open);
     let is_retrying = ui.store.action.with(|action| *action == Remote::Retrying);
-    let failure = ui.action_failure().as_ref().map(format::failure);
+    let failure = ui.action_failure().as_ref().map(trouble);
+    let wait_s = ui.wait_s.get();
+    let is_locked = is_busy || wait_s.is_some();
     let cancel = ride.state.can_cancel().then(|| {
         let id = ride.id.clone();
         view! {
             <button
                 class="button quiet wide"
                 data-testid="cancel"
-                disabled=is_busy
+                disabled=is_locked
                 aria-busy=yes_no(is_busy)
                 on:click=press(move || ui.commands.send(Command::Cancel(id.clone())))
             >
-                {match (is_retrying, is_busy) {
-                    (true, _) => words::RETRYING,
-                    (_, true) => "Cancelling…",
-                    _ => "Cancel the ride",
+                {match (is_retrying, is_busy, wait_s) {
+                    (true, ..) => words::RETRYING.to_owned(),
+                    (_, true, _) => "Cancelling…".to_owned(),
+                    (_, _, Some(seconds)) => words::again_in(seconds),
+                    _ => "Cancel the ride".to_owned(),
                 }}
             </button>
         }
@@ -162,7 +166,7 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
     });
     view! {
         <div class="actions">
-            {cancel} {again} <p class="error" role="alert">{failure}</p>
+            {cancel} {again} {failure}
         </div>
     }
 }

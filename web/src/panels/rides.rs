@@ -1,4 +1,4 @@
-//! Everyone's rides, newest first.
+//! The newest rides: everyone's, or a rider's own.
 
 use leptos::prelude::*;
 
@@ -23,9 +23,7 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
     };
     let none = move || {
         ui.store.rides.with(Vec::is_empty).then(|| {
-            view! {
-                <p class="muted rides-none">"None yet. The next one booked, here or anywhere, shows up here."</p>
-            }
+            view! { <p class="muted rides-none">"None yet. The next one booked shows up here."</p> }
         })
     };
     let under_way = move || {

@@ -56,7 +56,7 @@ pub(super) fn Sheet(ui: Ui) -> impl IntoView {
             <div class="tabs">
                 <div class="tablist" role="tablist" aria-label="Panels">
                     {tab(Tab::Ride, "Your ride", "panel-ride")}
-                    {tab(Tab::Rides, "All rides", "panel-rides")}
+                    {tab(Tab::Rides, "Rides", "panel-rides")}
                 </div>
                 <button
                     class="icon-button fold"

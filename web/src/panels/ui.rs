@@ -4,7 +4,8 @@ use leptos::prelude::*;
 use rides_proto::{geo::LatLng, ids::RideId};
 
 use crate::{
-    model::{Failure, Place, Remote},
+    format,
+    model::{Failure, Place, Remote, Standing},
     store::{Command, Commands, Store},
 };
 
@@ -31,6 +32,8 @@ pub(super) struct Ui {
     pub(super) clock: Clock,
     /// Whether what is on the screen is what is so now.
     pub(super) live: Memo<bool>,
+    /// Seconds until what failed may be tried again, while that is not yet.
+    pub(super) wait_s: Memo<Option<u32>>,
     /// Changes only through [`Ui::change_draft`].
     pub(super) draft: ReadSignal<Draft>,
     set_draft: WriteSignal<Draft>,
@@ -48,6 +51,11 @@ impl Ui {
             commands,
             clock,
             live: Memo::new(move |_| store.connection.get_untracked().is_live(clock.now.get())),
+            wait_s: Memo::new(move |_| {
+                let retry_at =
+                    failures(store).into_iter().filter_map(|failure| failure.retry_at).reduce(f64::max);
+                Some(format::seconds_until(retry_at?, clock.now.get())).filter(|seconds| *seconds > 0)
+            }),
             draft,
             set_draft,
             tab: RwSignal::new(Tab::Ride),
@@ -92,17 +100,16 @@ impl Ui {
         self.tab.set(Tab::Ride);
     }
 
-    /// Books the draft.
-    pub(super) fn book(self) {
+    fn book(self) {
         let kind = self.draft.with_untracked(|draft| draft.kind);
         if let Some((pickup, dropoff)) = self.draft.with_untracked(Draft::points) {
             self.commands.send(Command::Book { pickup, dropoff, kind });
         }
     }
 
-    /// Asks again for what failed: the booking, or else the quote.
-    pub(super) fn retry(self) {
-        if self.store.action.with_untracked(|action| failed(action).is_some()) {
+    /// Books the draft if it is quoted, and else asks for its fare again.
+    pub(super) fn book_or_quote(self) {
+        if self.store.quote.with_untracked(|quote| matches!(quote, Remote::Ready(_))) {
             self.book();
         } else {
             self.quote();
@@ -124,24 +131,26 @@ impl Ui {
         self.change_draft(|draft| *draft = Draft { kind: draft.kind, ..Draft::default() });
     }
 
+    /// Whether the server refuses to take the page for anyone.
+    pub(super) fn is_refused(self) -> bool {
+        self.store.standing.with(|standing| matches!(standing, Standing::Refused(_)))
+    }
+
     /// What is wrong with one end of the draft.
     pub(super) fn failure_at(self, end: End) -> Option<Failure> {
-        self.failures().into_iter().find(|failure| failure.field == end.name())
+        failures(self.store).into_iter().find(|failure| failure.field == end.name())
     }
 
     /// What is wrong with the draft, but with neither of its ends.
     pub(super) fn failure_elsewhere(self) -> Option<Failure> {
-        self.failures().into_iter().find(|failure| End::BOTH.iter().all(|end| failure.field != end.name()))
+        failures(self.store)
+            .into_iter()
+            .find(|failure| End::BOTH.iter().all(|end| failure.field != end.name()))
     }
 
     /// What went wrong with the newest Book or Cancel.
     pub(super) fn action_failure(self) -> Option<Failure> {
         self.store.action.with(|action| failed(action).cloned())
-    }
-
-    fn failures(self) -> Vec<Failure> {
-        let quote = self.store.quote.with(|quote| failed(quote).cloned());
-        self.action_failure().into_iter().chain(quote).collect()
     }
 
     fn dismiss(self) {
@@ -156,9 +165,17 @@ pub(super) fn yes_no(is_so: bool) -> &'static str {
     if is_so { "true" } else { "false" }
 }
 
-fn failed<T>(remote: &Remote<T>) -> Option<&Failure> {
+/// How it failed, if it did.
+pub(super) fn failed<T>(remote: &Remote<T>) -> Option<&Failure> {
     match remote {
         Remote::Failed(failure) => Some(failure),
         _ => None,
     }
+}
+
+/// Of the newest Book or Cancel, and of the quote.
+fn failures(store: Store) -> Vec<Failure> {
+    let action = store.action.with(|action| failed(action).cloned());
+    let quote = store.quote.with(|quote| failed(quote).cloned());
+    action.into_iter().chain(quote).collect()
 }

@@ -8,6 +8,11 @@ use crate::{
 /// While a call is made once more.
 pub(super) const RETRYING: &str = "No answer. Trying again…";
 
+/// Until something may be tried again.
+pub(super) fn again_in(seconds: u32) -> String {
+    format!("Try again in {seconds} s")
+}
+
 /// The state, for `data-state`.
 pub(super) fn slug(state: RideState) -> &'static str {
     match state {

@@ -11,7 +11,7 @@ use rides_proto::{
     ids::RideId,
     v1,
 };
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{
     Command, Store, Update, city,
@@ -26,11 +26,13 @@ use crate::{
         clock::BrowserClock,
         live::{Signal, keep_open},
         methods::{BOOK, CANCEL, FIND_PLACES, LIST, QUOTE},
+        status,
         tap::Tap,
+        token::Token,
     },
     browser::{self, Shelf},
     erased::spawn,
-    model::{Failure, FollowedRide, Millis, Remote, RideType},
+    model::{Failure, FollowedRide, Millis, Remote, RideType, Standing},
 };
 
 /// Where the followed ride's id stays over a reload.
@@ -90,8 +92,9 @@ struct Booking {
 
 impl Controller {
     fn start(store: Store) -> Rc<Self> {
+        let on_standing = move |standing: &Standing| store.apply(Update::Standing(standing.clone()));
         let controller = Rc::new(Self {
-            api: Api::new(),
+            api: Api::new(on_standing),
             store,
             rider_id: own_id(),
             viewport: Rc::new(Cell::new(nowhere())),
@@ -143,6 +146,11 @@ impl Controller {
                     self.store.apply(Update::Action(Remote::Idle));
                 }
             }
+            Command::SignIn(token) => spawn(async move { self.sign_in(&token).await }),
+            Command::SignOut => {
+                self.api.session().sign_out();
+                self.is_someone_else();
+            }
         }
     }
 
@@ -164,7 +172,7 @@ impl Controller {
             pickup: Some(booking.pickup.into()),
             dropoff: Some(booking.dropoff.into()),
             r#type: wire_type(booking.kind).into(),
-            rider_id: self.rider_id.clone(),
+            rider_id: self.rider_id(),
             passenger_ids: Vec::new(),
         };
         let answer = self.api.ask_again(BOOK, &request, &|| self.retries_action()).await;
@@ -172,7 +180,7 @@ impl Controller {
         if !unknown {
             self.unsettled.take();
         }
-        let ride = answer.map_err(|status| decode::failure(&status))?.ride.unwrap_or_default();
+        let ride = answer.map_err(|status| failure(&status))?.ride.unwrap_or_default();
         let ride = decode::ride(ride)?;
         let id = ride.id.clone();
         self.store.apply(Update::Ride(ride.clone()));
@@ -181,6 +189,38 @@ impl Controller {
         self.store.apply(Update::Followed(Some(followed)));
         self.follow(id);
         Ok(())
+    }
+
+    /// Whose ride is booked: a server that knows the caller knows it better.
+    fn rider_id(&self) -> String {
+        match self.store.standing.get_untracked() {
+            Standing::SignedIn { .. } => String::new(),
+            _ => self.rider_id.clone(),
+        }
+    }
+
+    /// Stays who it is if the server does not know the token.
+    async fn sign_in(self: &Rc<Self>, token: &str) {
+        self.store.apply(Update::SignIn(Remote::Loading));
+        let answer = match Token::parse(token) {
+            Some(token) => self.api.session().sign_in_with(token).await,
+            None => Err(Status::invalid_argument(
+                "This is not a token: it has letters, digits and dots, and no spaces.",
+            )),
+        };
+        let signed_in = answer.map_err(|status| failure(&status));
+        if signed_in.is_ok() {
+            self.is_someone_else();
+        }
+        self.store.apply(Update::SignIn(signed_in.map_or_else(Remote::Failed, Remote::Ready)));
+    }
+
+    /// What is watched is opened anew, and goes on only if the new one may see it.
+    fn is_someone_else(self: &Rc<Self>) {
+        self.signal_all(Signal::Reopen);
+        self.signal_all(Signal::Reconnect);
+        self.store.apply(Update::Rides(Vec::new()));
+        self.list_now();
     }
 
     fn retries_action(&self) {
@@ -197,11 +237,12 @@ impl Controller {
     async fn cancel(&self, ride: &RideId) -> Result<(), Failure> {
         let request = v1::CancelRequest {
             ride_id: ride.as_str().to_owned(),
-            by: v1::Actor::Rider.into(),
+            // As whom the page is signed in, or else as the rider.
+            by: v1::Actor::Unspecified.into(),
             reason: String::new(),
         };
         let answer = self.api.ask_again(CANCEL, &request, &|| self.retries_action()).await;
-        let ride = answer.map_err(|status| decode::failure(&status))?.ride.unwrap_or_default();
+        let ride = answer.map_err(|status| failure(&status))?.ride.unwrap_or_default();
         self.store.apply(Update::Ride(decode::ride(ride)?));
         Ok(())
     }
@@ -218,7 +259,7 @@ impl Controller {
             let again = || this.store.apply(Update::Quote(Remote::Retrying));
             let answer = this.api.ask_again(QUOTE, &request, &again).await;
             let quote = answer
-                .map_err(|status| decode::failure(&status))
+                .map_err(|status| failure(&status))
                 .and_then(|quote| decode::quote(quote).map_err(Failure::from));
             this.store.apply(Update::Quote(quote.map_or_else(Remote::Failed, Remote::Ready)));
         });
@@ -239,7 +280,7 @@ impl Controller {
             let again = || this.store.apply(Update::Places(Remote::Retrying));
             let answer = this.api.ask_again(FIND_PLACES, &request, &again).await;
             let places = answer.map(|found| good_part(decode::places(found.places)));
-            let places = places.map_err(|status| decode::failure(&status));
+            let places = places.map_err(|status| failure(&status));
             this.store.apply(Update::Places(places.map_or_else(Remote::Failed, Remote::Ready)));
         });
     }
@@ -255,7 +296,7 @@ impl Controller {
             following: Following::default(),
             on_refused: Box::new(move |status| {
                 this.unfollow();
-                this.store.apply(Update::Action(Remote::Failed(decode::failure(status))));
+                this.store.apply(Update::Action(Remote::Failed(failure(status))));
             }),
         };
         let signals = self.followed.open();
@@ -288,8 +329,7 @@ impl Controller {
                 if (again.replace(true) || !has_city) && !this.city_streams.get() {
                     this.load_city();
                 }
-                let this = this.clone();
-                spawn(async move { this.list().await });
+                this.list_now();
             }),
         };
         spawn(keep_open(Box::new(watch), BrowserClock, browser::is_online(), self.fleet.open()));
@@ -303,14 +343,24 @@ impl Controller {
         self.city.run(city::load(self.api.clone(), self.store, self.city_streams.clone(), on_failure));
     }
 
-    /// Looks at the newest rides every now and then, for as long as someone is there to see them.
+    /// Looks at the newest rides every now and then, for as long as someone is there to see them, and keeps the page
+    /// signed in meanwhile.
     async fn keep_listing(self: Rc<Self>) {
         loop {
+            if self.api.session().keep_up().await {
+                // A stream ends with the token that it was opened with.
+                self.signal_all(Signal::Reopen);
+            }
             browser::sleep(LIST_EVERY).await;
             if self.store.connection.get_untracked().is_live(browser::now()) && browser::is_visible() {
                 self.list().await;
             }
         }
+    }
+
+    fn list_now(self: &Rc<Self>) {
+        let this = self.clone();
+        spawn(async move { this.list().await });
     }
 
     /// A failure shows in the connection, and the next look is not far.
@@ -374,6 +424,10 @@ fn own_id() -> String {
         Shelf::Local.set(RIDER, &id);
         id
     })
+}
+
+fn failure(status: &Status) -> Failure {
+    status::failure(status, browser::now())
 }
 
 /// While no map says what it shows, the fleet stream watches a cell in the ocean: it is the page's pulse, and

@@ -12,10 +12,7 @@ use rides_proto::{
 use tonic::{Code, Status};
 
 use super::fleet::{CarMove, CarReport, CellUpdate, FleetFrame};
-use crate::api::{
-    status::{reason, wrong_field},
-    transport,
-};
+use crate::api::transport;
 use crate::model::{
     Area, AreaKind, CarState, Detail, Failure, Money, Place, Quote, Rail, RailKind, Ride, RideState,
     RideType, Street, StreetClass,
@@ -276,40 +273,16 @@ pub(super) fn unix_millis(time: Option<&prost_types::Timestamp>) -> i64 {
     time.map_or(0, |time| time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000))
 }
 
-/// A failed call for people and for the form.
-pub(super) fn failure(status: &Status) -> Failure {
-    let text = match (status.code(), status.message()) {
-        (Code::DeadlineExceeded, _) => "The server took too long to answer.",
-        (Code::Unavailable, "") => "The server cannot be reached.",
-        (_, "") => "The server refused without saying why.",
-        (_, text) => text,
-    };
-    Failure {
-        text: text.to_owned(),
-        code: status.code().into(),
-        reason: reason(status).unwrap_or_default(),
-        field: wrong_field(status).unwrap_or_default(),
-    }
-}
-
 impl From<Malformed> for Failure {
     fn from(malformed: Malformed) -> Self {
-        Self {
-            text: malformed.to_string(),
-            code: Code::Internal.into(),
-            reason: String::new(),
-            field: String::new(),
-        }
+        Self { text: malformed.to_string(), code: Code::Internal.into(), ..Self::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use proptest::prelude::*;
     use prost::Message as _;
-    use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
 
@@ -357,22 +330,6 @@ mod tests {
         let known = Cell::new(7).expect("on Earth");
         assert_eq!((frame.detail, frame.densities), (Some(Detail::Densities), vec![(known, 640)]));
         assert!(wrong.is_some());
-    }
-
-    #[test]
-    fn details_name_the_field_and_the_reason() {
-        let mut details = ErrorDetails::with_bad_request_violation("pickup", "250 m from any street");
-        details.set_error_info("OFF_MAP", "rides.v1", HashMap::new());
-        let status = Status::with_error_details(Code::InvalidArgument, "Too far from a street.", details);
-        let expected = Failure {
-            text: "Too far from a street.".to_owned(),
-            code: 3,
-            reason: "OFF_MAP".to_owned(),
-            field: "pickup".to_owned(),
-        };
-        assert_eq!(failure(&status), expected);
-        let garbled = Status::with_details(Code::Aborted, "", vec![0xff, 0xff].into());
-        assert_eq!(failure(&garbled).code, 10);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use rides_proto::{
 
 use crate::model::{
     CarsInView, CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideType,
+    Standing,
 };
 
 mod city;
@@ -52,6 +53,10 @@ pub struct Store {
     pub action: ReadSignal<Remote<()>>,
     /// What the newest street search found.
     pub places: ReadSignal<Remote<Vec<Place>>>,
+    /// Who the page is to the server.
+    pub standing: ReadSignal<Standing>,
+    /// The newest sign-in with a token, while it runs or when it failed.
+    pub sign_in: ReadSignal<Remote<()>>,
     /// Cars on the map right now; changes at most once a second, and when they are shown in another way.
     pub cars_in_view: ReadSignal<CarsInView>,
     /// Where the cars are.
@@ -69,6 +74,8 @@ struct Writers {
     quote: WriteSignal<Remote<Quote>>,
     action: WriteSignal<Remote<()>>,
     places: WriteSignal<Remote<Vec<Place>>>,
+    standing: WriteSignal<Standing>,
+    sign_in: WriteSignal<Remote<()>>,
     cars_in_view: WriteSignal<CarsInView>,
     kept: StoredValue<Kept>,
 }
@@ -113,6 +120,10 @@ pub enum Update {
     Action(Remote<()>),
     /// What a street search found.
     Places(Remote<Vec<Place>>),
+    /// The page is someone else to the server.
+    Standing(Standing),
+    /// A sign-in with a token.
+    SignIn(Remote<()>),
 }
 
 impl Store {
@@ -125,6 +136,8 @@ impl Store {
         let (quote, set_quote) = signal(Remote::Idle);
         let (action, set_action) = signal(Remote::Idle);
         let (places, set_places) = signal(Remote::Idle);
+        let (standing, set_standing) = signal(Standing::Nobody);
+        let (sign_in, set_sign_in) = signal(Remote::Idle);
         let (cars_in_view, set_cars_in_view) = signal(CarsInView::default());
         let write = Writers {
             city: set_city,
@@ -134,6 +147,8 @@ impl Store {
             quote: set_quote,
             action: set_action,
             places: set_places,
+            standing: set_standing,
+            sign_in: set_sign_in,
             cars_in_view: set_cars_in_view,
             kept: StoredValue::new(Kept {
                 counted_at: f64::NEG_INFINITY,
@@ -142,7 +157,20 @@ impl Store {
             }),
         };
         let fleet = StoredValue::new_local(Rc::default());
-        Self { city, connection, rides, followed, quote, action, places, cars_in_view, fleet, write }
+        Self {
+            city,
+            connection,
+            rides,
+            followed,
+            quote,
+            action,
+            places,
+            standing,
+            sign_in,
+            cars_in_view,
+            fleet,
+            write,
+        }
     }
 
     /// The one way to change what the page knows.
@@ -173,6 +201,8 @@ impl Store {
             Update::Quote(quote) => self.write.quote.set(quote),
             Update::Action(action) => self.write.action.set(action),
             Update::Places(places) => self.write.places.set(places),
+            Update::Standing(standing) => self.write.standing.set(standing),
+            Update::SignIn(sign_in) => self.write.sign_in.set(sign_in),
         }
     }
 
@@ -252,6 +282,10 @@ pub enum Command {
     Reconnect,
     /// Clear the failure shown of the last action.
     Dismiss(Failure),
+    /// Be whom this token is of.
+    SignIn(String),
+    /// Be nobody again, or a guest.
+    SignOut,
 }
 
 #[cfg(test)]

@@ -165,16 +165,9 @@ impl Watched for RideWatch {
     }
 }
 
-/// Asking again would bring the same answer.
+/// Asking again would bring the same answer. Not so UNAUTHENTICATED: a token has an end, and there are others.
 fn is_final(code: Code) -> bool {
-    matches!(
-        code,
-        Code::NotFound
-            | Code::InvalidArgument
-            | Code::PermissionDenied
-            | Code::Unauthenticated
-            | Code::DataLoss
-    )
+    matches!(code, Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::DataLoss)
 }
 
 #[cfg(test)]

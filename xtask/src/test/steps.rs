@@ -143,7 +143,8 @@ fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
     let server = server(release)?;
 
     let mut test = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
-    test.args(HOST).args(["--test", "board", "--test", "connection", "--", "--ignored"]);
+    test.args(HOST).args(["--test", "board", "--test", "connection", "--test", "sessions", "--test", "tls"]);
+    test.args(["--", "--ignored"]);
     test.args(["--nocapture", "--test-threads=1"]);
     test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dist());
     // A failure tells its story in words; a stack trace of the test runner would bury it.

@@ -1,0 +1,250 @@
+//! Who the page is to a server that asks for tokens, and what it says of errors.
+//!
+//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use fantoccini::Locator;
+use rides_e2e::{
+    driver::Driver,
+    history,
+    page::{Page, SOON},
+    server::{ANY_PORT, channel, showing, token},
+    stage::{QUIET, Stage},
+    wait,
+};
+use rides_proto::v1::{
+    BookRequest, Bounds, Location, WatchFleetRequest, fleet_client::FleetClient, rides_client::RidesClient,
+};
+
+const CAR: i64 = 7;
+
+/// Keeps the methods that the page has called.
+const CALLS: &str = r"
+    window.calls = [];
+    const fetched = window.fetch;
+    window.fetch = (url, init) => {
+        window.calls.push(url.split('/').pop());
+        return fetched(url, init);
+    };
+";
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_guest_signs_in_books_and_follows_where_tokens_are_asked_for() -> Result<()> {
+    Stage::run("guest", async |stage| {
+        let keys = tempfile::tempdir()?;
+        let server = strict_server(stage, keys.path()).await?;
+        stage.page.browser.on_every_page(CALLS).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        let page = &stage.page;
+        page.reaches("account", &["guest"], SOON).await?;
+        ensure!(count(page, "SignIn").await? == 1, "one sign-in is enough");
+
+        let mut driver = driver(server, keys.path()).await?;
+        books(page).await?;
+        driver.is_offered().await?;
+        driver.accepts().await?;
+        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.says("until pickup").await.context("the car is not followed")?;
+        stage.screenshot("assigned").await?;
+
+        // What is kept is what signs in the next time, and it is nowhere to be read.
+        page.browser.client.refresh().await?;
+        page.is_live().await?;
+        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.reaches("account", &["guest"], SOON).await?;
+        ensure!(count(page, "SignIn").await? == 0, "the page is another guest after a reload");
+        let kept = page.script("return localStorage.getItem('rides.token')").await?;
+        let kept = kept.as_str().context("nothing is kept")?.to_owned();
+        let read = page
+            .script("return [document.documentElement.outerHTML, location.href, ...performance.getEntries().map(e => e.name)].join()")
+            .await?;
+        ensure!(!read.as_str().context("no text")?.contains(&kept), "the token is to be read");
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        driver.drops_off().await?;
+        page.reaches("ride-state", &["completed"], SOON).await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// A2, the page's half.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()> {
+    const LIFE: Duration = Duration::from_secs(20);
+    Stage::run("renewal", async |stage| {
+        let keys = tempfile::tempdir()?;
+        let server = strict_server(stage, keys.path()).await?;
+        let eve = token(keys.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
+        stage.page.browser.on_every_page(CALLS).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        let page = &stage.page;
+        let brief = ["--role", "rider", "--subject", "ada", "--expires", "20s"];
+        let over_at = Instant::now() + LIFE;
+        signs_in(page, &token(keys.path(), &brief).await?).await?;
+        page.reaches("account", &["rider"], SOON).await?;
+
+        let mut driver = driver(server, keys.path()).await?;
+        books(page).await?;
+        driver.is_offered().await?;
+        driver.accepts().await?;
+        page.reaches("ride-state", &["assigned"], SOON).await?;
+        wait::until("the token to be renewed", LIFE, async || {
+            Ok((count(page, "Renew").await? == 1).then_some(()))
+        })
+        .await?;
+        wait::until("the first token to be over", LIFE * 2, async || {
+            Ok((Instant::now() > over_at + Duration::from_secs(1)).then_some(()))
+        })
+        .await?;
+        ensure!(page.state("connection").await?.as_deref() == Some("live"), "the page is not live");
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        driver.drops_off().await?;
+        page.reaches("ride-state", &["completed"], SOON).await?;
+        let truth = history::seen_by(server, driver.ride(), Some(&eve)).await?;
+        let told = page.timeline().await?;
+        ensure!(told == truth, "the page tells {told:?}, and it was {truth:?}");
+        ensure!(page.state("account").await?.as_deref() == Some("rider"), "the page is someone else");
+        stage.screenshot("completed").await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_dispatchers_token_shows_all_rides_and_a_bad_one_says_so() -> Result<()> {
+    Stage::run("dispatcher", async |stage| {
+        let keys = tempfile::tempdir()?;
+        let server = strict_server(stage, keys.path()).await?;
+        let bob = token(keys.path(), &["--role", "rider", "--subject", "bob"]).await?;
+        let eve = token(keys.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
+        books_natively(server, &bob).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        let page = &stage.page;
+        page.says("None yet. The next one booked").await?;
+
+        signs_in(page, "not.a.token").await?;
+        page.says("This server does not know the token.").await?;
+        ensure!(page.attribute("token", "aria-invalid").await?.as_deref() == Some("true"), "unmarked");
+        page.element("error-id").await?;
+        stage.screenshot("bad-token").await?;
+        page.reaches("account", &["guest"], SOON).await?;
+
+        signs_in(page, &eve).await?;
+        page.reaches("account", &["dispatcher"], SOON).await?;
+        stage.screenshot("dispatcher").await?;
+        rides_listed(page, 1).await?;
+        page.press("sign-out").await?;
+        page.reaches("account", &["guest"], SOON).await?;
+        rides_listed(page, 0).await?;
+        page.is_live().await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// R2, the page's half.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()> {
+    Stage::run("busy", async |stage| {
+        stage.set_flags(QUIET.into_iter().chain([
+            "--max-calls-per-address",
+            "4",
+            "--exempt-addresses",
+            "192.0.2.1",
+        ]));
+        let server = stage.start_server(ANY_PORT).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        let page = &stage.page;
+        let mut client = FleetClient::new(channel(server).await?);
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(client.watch(helsinki()).await?);
+        }
+        page.click_map(0.55, 0.45).await?;
+        page.click_map(0.7, 0.6).await?;
+        page.says("Try again in ").await?;
+        page.says("at most 4 calls at a time").await?;
+        let id = page.element("error-id").await?.text().await?;
+        ensure!(id.starts_with("TOO_MANY_OPEN_CALLS "), "no reason and id: {id}");
+        stage.screenshot("countdown").await?;
+
+        drop(held);
+        wait::until("the button", SOON, async || {
+            Ok((page.element("book").await?.text().await? == "Try again").then_some(()))
+        })
+        .await?;
+        page.press("book").await?;
+        page.says("Book for").await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// Starts a server that asks for tokens, and has no cars of its own.
+async fn strict_server(stage: &mut Stage, keys: &Path) -> Result<SocketAddr> {
+    let data_dir = keys.to_str().context("an odd path")?;
+    stage.set_flags(QUIET.into_iter().chain(["--auth", "required", "--data-dir", data_dir]));
+    stage.start_server(ANY_PORT).await
+}
+
+async fn driver(server: SocketAddr, keys: &Path) -> Result<Driver> {
+    let token = token(keys, &["--role", "driver", "--car", "7", "--subject", "driver-7"]).await?;
+    Driver::signs_on_with(server, CAR, Some(&token)).await
+}
+
+async fn books(page: &Page) -> Result<()> {
+    page.click_map(0.55, 0.45).await?;
+    page.click_map(0.7, 0.6).await?;
+    page.press("book").await
+}
+
+async fn books_natively(server: SocketAddr, token: &str) -> Result<()> {
+    let at = |lat, lng| Some(Location { lat, lng });
+    let (pickup, dropoff) = (at(60.171, 24.941), at(60.167, 24.947));
+    let request = BookRequest { request_id: "a key".to_owned(), pickup, dropoff, ..Default::default() };
+    RidesClient::new(channel(server).await?).book(showing(request, Some(token))?).await?;
+    Ok(())
+}
+
+fn helsinki() -> WatchFleetRequest {
+    let viewport = Some(Bounds { south: 60.16, west: 24.92, north: 60.18, east: 24.96 });
+    WatchFleetRequest { viewport, ..Default::default() }
+}
+
+/// Hands a token to the page as a person does.
+async fn signs_in(page: &Page, token: &str) -> Result<()> {
+    page.script("document.querySelector('#who').showPopover()").await?;
+    page.type_into("token", token).await?;
+    page.press("sign-in").await
+}
+
+/// How often the page has called a method since it was loaded.
+async fn count(page: &Page, method: &str) -> Result<u64> {
+    let count =
+        page.script(&format!("return window.calls.filter(call => call === '{method}').length")).await?;
+    count.as_u64().context("no number")
+}
+
+async fn rides_listed(page: &Page, count: usize) -> Result<()> {
+    wait::until(&format!("{count} rides in the list"), SOON, async || {
+        let rows = page.browser.client.find_all(Locator::Css("[data-testid=rides] .row")).await?;
+        Ok((rows.len() == count).then_some(()))
+    })
+    .await
+}

@@ -1,0 +1,317 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _, future::join};
+use prost::Message as _;
+use rides_proto::v1;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::{
+    super::{
+        clock::TestClock,
+        methods::{LIST, WATCH_RIDE},
+        status::Metadata,
+        transport::{Chunks, Request, Response},
+    },
+    *,
+};
+
+/// A server that knows its tokens, or takes everyone.
+#[derive(Clone, Default)]
+struct Server(Rc<Door>);
+
+#[derive(Default)]
+struct Door {
+    is_open: Cell<bool>,
+    /// Whether guests may sign in, and whether what they get is good.
+    refuses_guests: Cell<bool>,
+    gives_out_rubbish: Cell<bool>,
+    good: RefCell<BTreeSet<String>>,
+    issued: Cell<u32>,
+    /// Every call and the token that came with it.
+    asked: RefCell<Vec<String>>,
+}
+
+impl Door {
+    fn issue(&self) -> String {
+        self.issued.set(self.issued.get() + 1);
+        let token = format!("issued-{}", self.issued.get());
+        if !self.gives_out_rubbish.get() {
+            self.good.borrow_mut().insert(token.clone());
+        }
+        token
+    }
+
+    fn answer(&self, path: &str, token: Option<&str>) -> Result<Vec<u8>, Status> {
+        let session = Some(v1::Session {
+            subject: "eve".to_owned(),
+            role: v1::Role::Dispatcher.into(),
+            // From 0, where the test's clock begins.
+            expires_at: Some(prost_types::Timestamp { seconds: 600, nanos: 0 }),
+            ..Default::default()
+        });
+        if path == SIGN_IN.path() {
+            if self.refuses_guests.get() {
+                return Err(refusal(Code::PermissionDenied, "NO_GUESTS"));
+            }
+            return Ok(v1::SignInResponse { token: self.issue(), session }.encode_to_vec());
+        }
+        match token {
+            None if self.is_open.get() => {}
+            None => return Err(refusal(Code::Unauthenticated, "NO_TOKEN")),
+            Some(token) if self.good.borrow().contains(token) => {}
+            Some(_) => return Err(refusal(Code::Unauthenticated, "BAD_TOKEN")),
+        }
+        Ok(match path {
+            _ if path == RENEW.path() => v1::RenewResponse { token: self.issue(), session }.encode_to_vec(),
+            _ if path == WHO_AM_I.path() => v1::WhoAmIResponse { session }.encode_to_vec(),
+            _ => Vec::new(),
+        })
+    }
+}
+
+fn refusal(code: Code, reason: &str) -> Status {
+    Status::with_error_details(code, "no", ErrorDetails::with_error_info(reason, "rides.v1", []))
+}
+
+impl Fetch for Server {
+    type Chunks = Body;
+
+    async fn fetch(&self, request: Request) -> Result<Response<Body>, String> {
+        let token = request.token.as_ref().map(Token::reveal);
+        let method = request.path.rsplit('/').next().unwrap_or_default();
+        self.0.asked.borrow_mut().push([method, " ", token.unwrap_or("-")].concat());
+        tokio::task::yield_now().await;
+        let (headers, body) = match self.0.answer(&request.path, token) {
+            Ok(message) => {
+                let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
+                (Status::new(Code::Ok, "").into_http::<()>(), Some(framed.into()))
+            }
+            Err(status) => (status.into_http::<()>(), None),
+        };
+        let mut metadata = Metadata::default();
+        metadata.append("content-type", "application/grpc-web+proto");
+        for (name, value) in headers.headers().iter().filter(|(name, _)| *name != "content-type") {
+            metadata.append(name.as_str(), value.to_str().expect("ASCII"));
+        }
+        Ok(Response { status: 200, headers: metadata, chunks: Body(body) })
+    }
+}
+
+struct Body(Option<Bytes>);
+
+impl Stream for Body {
+    type Item = Result<Bytes, String>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+impl Chunks for Body {
+    fn complete(&mut self) {}
+}
+
+/// What outlives a page.
+#[derive(Clone, Default)]
+struct Drawer(Rc<RefCell<[Option<Token>; 2]>>);
+
+impl Shelves for Drawer {
+    fn get(&self, origin: Origin) -> Option<Token> {
+        self.0.borrow()[origin as usize].clone()
+    }
+
+    fn put(&self, origin: Origin, token: Option<&Token>) {
+        self.0.borrow_mut()[origin as usize] = token.cloned();
+    }
+}
+
+/// A page that is opened, and what it tells.
+struct Page {
+    server: Server,
+    shelves: Drawer,
+    session: Session<Server, TestClock>,
+    standings: Rc<RefCell<Vec<Standing>>>,
+}
+
+impl Page {
+    fn open(server: &Server, shelves: &Drawer) -> Self {
+        let standings = Rc::<RefCell<Vec<Standing>>>::default();
+        let told = standings.clone();
+        let session = Session::new(
+            Transport::new(server.clone(), Tap::new(|| 0.0)),
+            TestClock::new(),
+            Box::new(shelves.clone()),
+            Box::new(move |standing| told.borrow_mut().push(standing.clone())),
+        );
+        Self { server: server.clone(), shelves: shelves.clone(), session, standings }
+    }
+
+    fn new() -> Self {
+        Self::open(&Server::default(), &Drawer::default())
+    }
+
+    async fn list(&self) -> Result<(), Code> {
+        let answers = self.session.answers(LIST.path(), Vec::new(), None);
+        answers.try_collect::<Vec<_>>().await.map(|_| ()).map_err(|status| status.code())
+    }
+
+    fn knows(&self, token: &str) -> Token {
+        self.server.0.good.borrow_mut().insert(token.to_owned());
+        Token::parse(token).expect("a token")
+    }
+
+    fn forgets(&self, token: &str) {
+        self.server.0.good.borrow_mut().remove(token);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.server.0.asked.take()
+    }
+
+    fn standing(&self) -> Standing {
+        self.standings.borrow().last().cloned().expect("told at the beginning")
+    }
+}
+
+fn guest() -> Standing {
+    Standing::SignedIn { role: Some(Role::Dispatcher), subject: String::new() }
+}
+
+fn eve() -> Standing {
+    Standing::SignedIn { role: Some(Role::Dispatcher), subject: "eve".to_owned() }
+}
+
+#[tokio::test]
+async fn an_open_server_is_sent_nothing_extra() {
+    let page = Page::new();
+    page.server.0.is_open.set(true);
+    assert_eq!(page.list().await, Ok(()));
+    assert!(!page.session.keep_up().await);
+    assert_eq!(page.asked(), ["List -"]);
+    assert_eq!(page.standing(), Standing::Nobody);
+}
+
+#[tokio::test]
+async fn calls_that_are_refused_together_sign_in_once_and_are_made_again() {
+    let page = Page::new();
+    let stream = page.session.answers(WATCH_RIDE.path(), Vec::new(), None);
+    let (listed, watched) = join(page.list(), stream.try_collect::<Vec<_>>()).await;
+    assert_eq!((listed, watched.expect("OK").len()), (Ok(()), 1));
+    assert_eq!(page.asked(), ["List -", "Watch -", "SignIn -", "List issued-1", "Watch issued-1"]);
+    assert_eq!(page.standing(), guest());
+    let printed = format!("{:?} {:?}", page.session.tap().calls(), page.standings);
+    assert!(!printed.contains("issued-1"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_guest_is_the_same_after_a_reload_and_another_when_the_token_is_refused() {
+    let page = Page::new();
+    page.list().await.expect("a guest");
+    let page = Page::open(&page.server, &page.shelves);
+    page.asked();
+    page.list().await.expect("the same guest");
+    assert_eq!(page.asked(), ["List issued-1"]);
+
+    page.forgets("issued-1");
+    page.list().await.expect("another guest");
+    assert_eq!(page.asked(), ["List issued-1", "List -", "SignIn -", "List issued-2"]);
+}
+
+#[tokio::test]
+async fn a_token_of_another_server_does_not_sign_in_to_an_open_one() {
+    let page = Page::new();
+    page.server.0.is_open.set(true);
+    page.shelves.put(Origin::Guest, Token::parse("stale").as_ref());
+    let page = Page::open(&page.server, &page.shelves);
+    page.list().await.expect("open");
+    assert_eq!(page.asked(), ["List stale", "List -"]);
+    assert_eq!(page.shelves.get(Origin::Guest), None);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_on_refusing_is_not_asked_for_ever() {
+    let page = Page::new();
+    page.server.0.gives_out_rubbish.set(true);
+    assert_eq!(page.list().await, Err(Code::Unauthenticated));
+    assert_eq!(page.asked(), ["List -", "SignIn -", "List issued-1", "List -"]);
+    assert!(matches!(page.standing(), Standing::Refused(_)));
+
+    page.server.0.refuses_guests.set(true);
+    assert_eq!(page.list().await, Err(Code::PermissionDenied));
+    assert_eq!(page.asked(), ["List -", "SignIn -"]);
+    let Standing::Refused(failure) = page.standing() else { panic!("refused") };
+    assert_eq!(failure.reason, "NO_GUESTS");
+}
+
+#[tokio::test]
+async fn a_token_that_is_handed_over_counts_and_its_end_makes_no_guest() {
+    let page = Page::new();
+    page.list().await.expect("a guest");
+    let bad = page.session.sign_in_with(Token::parse("bad").expect("a token")).await;
+    assert_eq!(bad.map_err(|status| status.code()), Err(Code::Unauthenticated));
+    assert_eq!(page.standing(), guest(), "it goes on as who it was");
+
+    page.session.sign_in_with(page.knows("eves")).await.expect("good");
+    assert_eq!(page.standing(), eve());
+    page.asked();
+    page.forgets("eves");
+    assert_eq!(page.list().await, Err(Code::Unauthenticated));
+    assert_eq!(page.list().await, Err(Code::Unauthenticated));
+    assert_eq!(page.asked(), ["List eves", "List -"]);
+    assert!(matches!(page.standing(), Standing::Refused(_)));
+
+    page.session.sign_out();
+    page.list().await.expect("the guest from before");
+    assert_eq!(page.asked(), ["List issued-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_at_half_of_its_time() {
+    let page = Page::new();
+    page.session.sign_in_with(page.knows("eves")).await.expect("good");
+    page.asked();
+    tokio::time::advance(std::time::Duration::from_secs(299)).await;
+    assert!(!page.session.keep_up().await);
+    assert_eq!(page.asked(), [""; 0]);
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert!(page.session.keep_up().await);
+    page.list().await.expect("renewed");
+    assert_eq!(page.asked(), ["Renew eves", "List issued-1"]);
+    assert_eq!(page.standing(), eve());
+    let kept = page.shelves.get(Origin::Handed);
+    assert_eq!(kept.as_ref().map(Token::reveal), Some("issued-1"), "and not on the guest's shelf");
+    assert_eq!(page.shelves.get(Origin::Guest), None);
+}
+
+/// The clock of the machine is years ahead of the server's.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_wrong_makes_no_storm_of_renewals() {
+    let page = Page::new();
+    tokio::time::advance(std::time::Duration::from_secs(100_000)).await;
+    page.session.sign_in_with(page.knows("eves")).await.expect("good");
+    assert!(page.session.keep_up().await, "it seems to be over");
+    assert!(!page.session.keep_up().await);
+    page.asked();
+    tokio::time::advance(std::time::Duration::from_secs(59)).await;
+    assert!(!page.session.keep_up().await);
+    assert_eq!(page.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn after_a_reload_the_server_is_asked_who_the_page_is() {
+    let page = Page::new();
+    page.session.sign_in_with(page.knows("eves")).await.expect("good");
+    let page = Page::open(&page.server, &page.shelves);
+    assert_eq!(page.standing(), Standing::SignedIn { role: None, subject: String::new() });
+    page.asked();
+    assert!(!page.session.keep_up().await);
+    assert_eq!((page.asked(), page.standing()), (vec!["WhoAmI eves".to_owned()], eve()));
+}

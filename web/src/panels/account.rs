@@ -1,0 +1,146 @@
+//! Who the page is to the server, and where a person says that they are someone else.
+
+use leptos::{ev::SubmitEvent, prelude::*};
+
+use crate::{
+    browser,
+    erased::press,
+    format,
+    model::{Failure, Role, Standing},
+    store::Command,
+};
+
+use super::{
+    icons::Person,
+    trouble::trouble,
+    ui::{Ui, failed, yes_no},
+};
+
+/// What a standing is called.
+#[derive(Clone, PartialEq, Debug)]
+struct Words {
+    /// For `data-state`.
+    state: &'static str,
+    /// On the button.
+    name: String,
+    /// What it means for the person.
+    about: String,
+    /// What ending it is called; `None` where there is nothing to end.
+    leave: Option<&'static str>,
+}
+
+impl Words {
+    fn of(standing: &Standing) -> Self {
+        match standing {
+            Standing::Nobody => Self::new("nobody", "Sign in", "The server has not asked.", None),
+            Standing::SignedIn { role, subject } => {
+                let (state, name, about) = match role {
+                    Some(Role::Driver) => {
+                        ("driver", "Driver", "You see the map. Your rides are in your car's own app.")
+                    }
+                    Some(Role::Dispatcher) => {
+                        ("dispatcher", "Dispatcher", "You see everyone's rides, and act for anyone.")
+                    }
+                    _ if subject.is_empty() => {
+                        ("guest", "Guest", "You are a guest: you book rides, and see your own.")
+                    }
+                    _ => ("rider", "Rider", "You book rides, and see your own."),
+                };
+                let name = if subject.is_empty() { name.to_owned() } else { format!("{name} {subject}") };
+                Self::new(state, &name, about, Some("Sign out"))
+            }
+            Standing::Refused(failure) => {
+                Self::new("refused", "Signed out", &format::failure(failure), Some("Go on as a guest"))
+            }
+        }
+    }
+
+    fn new(state: &'static str, name: &str, about: &str, leave: Option<&'static str>) -> Self {
+        Self { state, name: name.to_owned(), about: about.to_owned(), leave }
+    }
+}
+
+/// The button, and the sheet that it opens. A token is typed like a password: it is nothing for people to read, and
+/// nothing for the browser to remember.
+#[component]
+pub(super) fn Account(ui: Ui) -> impl IntoView {
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        ui.commands.send(Command::SignIn(browser::take_value("token")));
+    };
+    view! {
+        {move || ui.store.standing.with(button)}
+        <div id="who" class="about who glass" popover>
+            <h2>"Who you are"</h2>
+            {move || ui.store.standing.with(|standing| about(ui, standing))}
+            <form on:submit=submit>{move || ui.store.sign_in.with(|sign_in| field(failed(sign_in)))}</form>
+            <p class="muted">"It stays in this tab, and is shown to this server alone."</p>
+        </div>
+    }
+}
+
+fn button(standing: &Standing) -> impl IntoView + use<> {
+    let Words { state, name, .. } = Words::of(standing);
+    view! {
+        <button class="account glass" data-testid="account" data-state=state popovertarget="who">
+            <Person />
+            <span>{name}</span>
+        </button>
+    }
+}
+
+fn field(failure: Option<&Failure>) -> impl IntoView + use<> {
+    view! {
+        <label class="muted" for="token">"Token of a dispatcher, driver or rider"</label>
+        <input
+            id="token"
+            data-testid="token"
+            type="password"
+            autocomplete="off"
+            aria-invalid=yes_no(failure.is_some())
+            aria-describedby="token-error"
+        />
+        <div id="token-error">{failure.map(trouble)}</div>
+        <button class="button primary wide" data-testid="sign-in">"Sign in"</button>
+    }
+}
+
+fn about(ui: Ui, standing: &Standing) -> impl IntoView + use<> {
+    let Words { about, leave, .. } = Words::of(standing);
+    let leave = leave.map(|leave| {
+        view! {
+            <button class="link" data-testid="sign-out" on:click=press(move || ui.commands.send(Command::SignOut))>
+                {leave}
+            </button>
+        }
+    });
+    view! {
+        <p>{about}</p>
+        {leave}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyone_has_a_name_and_a_way_out() {
+        let told = |standing: &Standing| {
+            let Words { state, name, leave, .. } = Words::of(standing);
+            (state, name, leave.is_some())
+        };
+        let as_role = |role, subject: &str| Standing::SignedIn { role, subject: subject.to_owned() };
+        assert_eq!(told(&Standing::Nobody), ("nobody", "Sign in".into(), false));
+        assert_eq!(told(&as_role(None, "")), ("guest", "Guest".into(), true));
+        assert_eq!(told(&as_role(Some(Role::Rider), "ada")), ("rider", "Rider ada".into(), true));
+        assert_eq!(told(&as_role(Some(Role::Driver), "aino")), ("driver", "Driver aino".into(), true));
+        assert_eq!(
+            told(&as_role(Some(Role::Dispatcher), "eve")),
+            ("dispatcher", "Dispatcher eve".into(), true)
+        );
+        let over = Failure { reason: "SESSION_OVER".into(), code: 16, ..Failure::default() };
+        let words = Words::of(&Standing::Refused(over));
+        assert_eq!((words.state, words.about.as_str()), ("refused", "The session is over."));
+    }
+}

@@ -1,0 +1,34 @@
+//! What went wrong: in words, and by the id under which whoever runs the server finds it in the log.
+
+use leptos::{ev::MouseEvent, prelude::*};
+use web_sys::Element;
+
+use crate::{browser, format, model::Failure};
+
+/// The words, and what to quote.
+pub(super) fn trouble(failure: &Failure) -> impl IntoView + use<> {
+    view! {
+        <p class="error" role="alert">{format::failure(failure)}</p>
+        {quotable(failure)}
+    }
+}
+
+/// Reason and id, to be copied in one press. `None` where the server gave no id.
+fn quotable(failure: &Failure) -> Option<impl IntoView + use<>> {
+    let Failure { reason, request_id, .. } = failure;
+    let both = format!("{reason} {request_id}");
+    (!request_id.is_empty()).then(|| {
+        let shown = both.clone();
+        let copy = move |event: MouseEvent| {
+            if browser::copy(&both) {
+                event_target::<Element>(&event).set_text_content(Some("Copied"));
+            }
+        };
+        view! {
+            <p class="quotable muted" data-testid="error-id">
+                <code>{shown}</code>
+                <button class="link" on:click=copy>"Copy"</button>
+            </p>
+        }
+    })
+}
