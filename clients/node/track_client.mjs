@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { api, connect, flags } from "./channel.mjs";
 
-const options = flags({ car: { type: "string", default: "7" }, positions: { type: "string", default: "100" } });
+const options = flags({ car: { type: "string", default: "2000001" }, positions: { type: "string", default: "100" } });
 const rides = connect(api.Rides, options);
 
 const upload = rides.track((error, answer) => {

@@ -1,6 +1,6 @@
 """A driver's day: sign on, report, take an offer, finish the ride, sign off. A stream each way.
 
-Somebody must book: the page, or unary_client.py."""
+Somebody must book: the page, unary_client.py, or the server's own riders. The server's own cars count from 1."""
 
 import queue
 import threading
@@ -11,7 +11,7 @@ from rides.v1.location_pb2 import Location
 from rides_channel import connect, flags, metadata
 
 parser = flags(__doc__)
-parser.add_argument("--car", type=int, default=7)
+parser.add_argument("--car", type=int, default=2_000_001)
 parser.add_argument("--driver", default="aino")
 args = parser.parse_args()
 

@@ -5,7 +5,7 @@ from rides.v1.location_pb2 import Location
 from rides_channel import connect, flags, metadata
 
 parser = flags(__doc__)
-parser.add_argument("--car", type=int, default=7)
+parser.add_argument("--car", type=int, default=2_000_001)
 parser.add_argument("--positions", type=int, default=100)
 args = parser.parse_args()
 
