@@ -9,8 +9,10 @@ import { loadSync } from "@grpc/proto-loader";
 const PROTO = fileURLToPath(new URL("../../proto", import.meta.url));
 const FILES = ["rides", "fleet", "city", "sessions"].map((name) => `rides/v1/${name}.proto`);
 
+const AS_PLAIN_OBJECTS = { includeDirs: [PROTO], longs: Number, enums: String, oneofs: true, defaults: true };
+
 /** The services of rides.v1, as client classes. */
-export const { v1: api } = grpc.loadPackageDefinition(loadSync(FILES, { includeDirs: [PROTO], longs: Number, enums: String, oneofs: true })).rides;
+export const { v1: api } = grpc.loadPackageDefinition(loadSync(FILES, AS_PLAIN_OBJECTS)).rides;
 
 /** Calls are tried again while a server is away. Only what is safe to repeat: reads, Book by its request_id, Cancel. */
 const RETRY = {
@@ -33,6 +35,12 @@ export const RETRIES = JSON.stringify({ ...RETRY, loadBalancingConfig: [{ pick_f
 /** The same, over all addresses of a name in turn. */
 export const ROUND_ROBIN = JSON.stringify({ ...RETRY, loadBalancingConfig: [{ round_robin: {} }] });
 
+/**
+ * A connection is asked for a sign of life when it has been quiet for 20 s, and given up 10 s later: a stream may have
+ * nothing to say for minutes, and is not to wait for a server that is gone.
+ */
+const KEEPALIVE = { "grpc.keepalive_time_ms": 20_000, "grpc.keepalive_timeout_ms": 10_000 };
+
 /** --server, --ca and --token-file, and what the program adds. */
 export function flags(more = {}) {
   const common = { server: { type: "string", default: "localhost:8080" }, ca: { type: "string" }, "token-file": { type: "string" } };
@@ -50,12 +58,18 @@ export function connect(Service, { server, ca, "token-file": tokenFile }, config
         next(metadata, listener);
       },
     });
-  return new Service(server, transport, { "grpc.service_config": config, interceptors: [showToken] });
+  return new Service(server, transport, { "grpc.service_config": config, ...KEEPALIVE, interceptors: [showToken] });
 }
 
-/** Ten seconds from now: nothing waits for ever. */
-export const soon = () => ({ deadline: Date.now() + 10_000 });
+/** Ten seconds from now, or as many as given: nothing waits for ever. */
+export const within = (seconds = 10) => ({ deadline: Date.now() + 1_000 * seconds });
+
+/** Says what went wrong with a call, and that the program failed. */
+export function report({ code, details }) {
+  console.error(`${grpc.status[code]}: ${details}`);
+  process.exitCode = 1;
+}
 
 /** A unary call as a promise: `await ask(rides, "quote", request)`. */
 export const ask = (client, method, request) =>
-  new Promise((resolve, reject) => client[method](request, soon(), (error, answer) => (error ? reject(error) : resolve(answer))));
+  new Promise((resolve, reject) => client[method](request, within(), (error, answer) => (error ? reject(error) : resolve(answer))));

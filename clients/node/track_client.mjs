@@ -1,18 +1,19 @@
 // Reports where a car is, a hundred times. A stream there, one message back.
 
-import { once } from "node:events";
-import { api, connect, flags } from "./channel.mjs";
+import { Readable } from "node:stream";
+import { api, connect, flags, report, within } from "./channel.mjs";
 
 const options = flags({ car: { type: "string", default: "2000001" }, positions: { type: "string", default: "100" } });
-const rides = connect(api.Rides, options);
 
-const upload = rides.track((error, answer) => {
-  if (error) throw error;
-  console.log(`the server took ${answer.count} positions`);
-});
-for (let n = 0; n < Number(options.positions); n++) {
-  const position = { carId: Number(options.car), location: { lat: 60.171, lng: 24.941 + n / 1e6 } };
-  // When the server is slower than we are, wait for it.
-  if (!upload.write(position)) await once(upload, "drain");
+/** Asked for the next one whenever the server can take it. */
+function* positions() {
+  for (let n = 0; n < Number(options.positions); n++) {
+    yield { carId: Number(options.car), location: { lat: 60.171, lng: 24.941 + n / 1e6 } };
+  }
 }
-upload.end();
+
+const upload = connect(api.Rides, options).track(within(60), (error, answer) => {
+  if (error) report(error);
+  else console.log(`the server took ${answer.count} positions`);
+});
+Readable.from(positions()).pipe(upload);

@@ -1,8 +1,9 @@
 // Follows a ride to its end, and goes on where it was when the connection breaks. One message there, a stream back.
+// It has no deadline, for a ride takes its time: that the server is there at all, keepalive finds out (channel.mjs).
 
 import { setTimeout as sleep } from "node:timers/promises";
 import grpc from "@grpc/grpc-js";
-import { api, connect, flags } from "./channel.mjs";
+import { api, connect, flags, report } from "./channel.mjs";
 
 const options = flags({ ride: { type: "string" } });
 const rides = connect(api.Rides, options);
@@ -14,7 +15,10 @@ for (let over = false; !over; ) {
     for await (const message of rides.watch({ rideId: options.ride, ...cursor })) take(message);
     over = true; // OK: nothing more will happen to this ride.
   } catch (error) {
-    if (error.code !== grpc.status.UNAVAILABLE) throw error;
+    if (error.code !== grpc.status.UNAVAILABLE) {
+      report(error);
+      break;
+    }
     console.log("the connection broke; once more in a second");
     await sleep(1_000);
   }

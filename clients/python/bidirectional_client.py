@@ -8,7 +8,7 @@ import threading
 from rides.v1 import fleet_pb2, fleet_pb2_grpc, rides_pb2
 from rides.v1.fleet_pb2 import DriveRequest
 from rides.v1.location_pb2 import Location
-from rides_channel import connect, flags, metadata
+from rides_channel import connect, flags
 
 parser = flags(__doc__)
 parser.add_argument("--car", type=int, default=2_000_001)
@@ -37,7 +37,7 @@ def report():
 
 with connect(args) as channel:
     threading.Thread(target=report, daemon=True).start()
-    for heard in fleet_pb2_grpc.FleetStub(channel).Drive(iter(say.get, None), metadata=metadata(args)):
+    for heard in fleet_pb2_grpc.FleetStub(channel).Drive(iter(say.get, None)):
         kind = heard.WhichOneof("message")
         if kind == "offer":
             print("offered", heard.offer.ride_id)

@@ -4,7 +4,7 @@ from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from rides_channel import connect, flags, metadata
+from rides_channel import connect, flags
 
 args = flags(__doc__).parse_args()
 
@@ -25,4 +25,4 @@ with connect(args) as channel:
     )
     request = json_format.ParseDict(
         {"pickup": {"lat": 60.171, "lng": 24.941}, "dropoff": {"lat": 60.167, "lng": 24.947}}, Request())
-    print(json_format.MessageToDict(call(request, timeout=10, metadata=metadata(args)))["fare"])
+    print(json_format.MessageToDict(call(request, timeout=10))["fare"])

@@ -1,4 +1,4 @@
-"""What the programs beside this file share: flags, a channel, and what every call is made with."""
+"""What the programs beside this file share: flags, and a channel with what every call is made with."""
 
 import argparse
 import json
@@ -24,6 +24,10 @@ RETRIES = json.dumps({**RETRY, "loadBalancingConfig": [{"pick_first": {}}]})
 ROUND_ROBIN = json.dumps({**RETRY, "loadBalancingConfig": [{"round_robin": {}}]})
 # A list of addresses is no host name, and grpcio would send it as one.
 ONE_NAME = ("grpc.default_authority", "localhost")
+# A connection is asked for a sign of life when it has been quiet for 20 s, and given up 10 s later: a stream may have
+# nothing to say for minutes, and is not to wait for a server that is gone.
+KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
+             ("grpc.http2.max_pings_without_data", 0)]
 
 
 def flags(program):
@@ -37,16 +41,26 @@ def flags(program):
 
 def connect(args, config=RETRIES):
     """A channel to --server. It connects with the first call, and again whenever it must."""
-    options = [("grpc.service_config", config)] + ([ONE_NAME] if "," in args.server else [])
-    if not args.ca:
-        return grpc.insecure_channel(args.server, options)
-    with open(args.ca, "rb") as ca:
-        return grpc.secure_channel(args.server, grpc.ssl_channel_credentials(ca.read()), options)
-
-
-def metadata(args):
-    """What every call shows: the token, if there is one."""
+    options = [("grpc.service_config", config), *KEEPALIVE] + ([ONE_NAME] if "," in args.server else [])
+    if args.ca:
+        with open(args.ca, "rb") as ca:
+            channel = grpc.secure_channel(args.server, grpc.ssl_channel_credentials(ca.read()), options)
+    else:
+        channel = grpc.insecure_channel(args.server, options)
     if not args.token_file:
-        return []
+        return channel
     with open(args.token_file) as token:
-        return [("authorization", f"Bearer {token.read().strip()}")]
+        return grpc.intercept_channel(channel, ShowToken(token.read().strip()))
+
+
+class ShowToken(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor,
+                grpc.StreamUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Shows a token with every call, of whatever kind."""
+
+    def __init__(self, token):
+        self.shown = ("authorization", f"Bearer {token}")
+
+    def intercept(self, proceed, terms, request):
+        return proceed(terms._replace(metadata=[*(terms.metadata or ()), self.shown]), request)
+
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_unary = intercept_stream_stream = intercept

@@ -2,7 +2,7 @@
 
 from rides.v1 import rides_pb2, rides_pb2_grpc
 from rides.v1.location_pb2 import Location
-from rides_channel import connect, flags, metadata
+from rides_channel import connect, flags
 
 parser = flags(__doc__)
 parser.add_argument("--car", type=int, default=2_000_001)
@@ -17,5 +17,5 @@ def positions():
 
 
 with connect(args) as channel:
-    answer = rides_pb2_grpc.RidesStub(channel).Track(positions(), timeout=60, metadata=metadata(args))
+    answer = rides_pb2_grpc.RidesStub(channel).Track(positions(), timeout=60)
     print(f"the server took {answer.count} positions")

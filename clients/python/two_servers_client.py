@@ -1,6 +1,7 @@
 """Two addresses, in turn; when one stops, calls go on with the other.
 
-cargo run -p rides-server -- --data-dir :memory: --listen 127.0.0.1:8080    and in another terminal :8081
+Beside `cargo xtask run`, in another terminal:
+  cargo run --release -p rides-server -- --data-dir :memory: --listen 127.0.0.1:8081
 Stop one of them and look on."""
 
 import time
@@ -9,7 +10,7 @@ import grpc
 
 from rides.v1 import rides_pb2, rides_pb2_grpc
 from rides.v1.location_pb2 import Location
-from rides_channel import ROUND_ROBIN, connect, flags, metadata
+from rides_channel import ROUND_ROBIN, connect, flags
 
 parser = flags(__doc__)
 parser.set_defaults(server="ipv4:127.0.0.1:8080,127.0.0.1:8081")
@@ -20,7 +21,7 @@ with connect(args, ROUND_ROBIN) as channel:
     rides = rides_pb2_grpc.RidesStub(channel)
     while True:
         try:
-            quote = rides.Quote(trip, timeout=10, metadata=metadata(args))
+            quote = rides.Quote(trip, timeout=10)
             print(f"{quote.fare.minor_units / 100:.2f} {quote.fare.currency}")
         except grpc.RpcError as error:
             print(error.code().name, error.details())

@@ -1,11 +1,14 @@
-"""Follows a ride to its end, and goes on where it was when the connection breaks. One message there, a stream back."""
+"""Follows a ride to its end, and goes on where it was when the connection breaks. One message there, a stream back.
 
+It has no deadline, for a ride takes its time: that the server is there at all, keepalive finds out (rides_channel.py)."""
+
+import sys
 import time
 
 import grpc
 
 from rides.v1 import rides_pb2, rides_pb2_grpc
-from rides_channel import connect, flags, metadata
+from rides_channel import connect, flags
 
 parser = flags(__doc__)
 parser.add_argument("--ride", required=True, metavar="ID", help="as unary_client.py prints it")
@@ -18,7 +21,7 @@ with connect(args) as channel:
     over = False
     while not over:
         try:
-            for message in rides.Watch(cursor, metadata=metadata(args)):
+            for message in rides.Watch(cursor):
                 kind = message.WhichOneof("message")
                 if kind == "opened":
                     # Unless it resumed, the whole ride follows.
@@ -32,6 +35,6 @@ with connect(args) as channel:
             over = True  # OK: nothing more will happen to this ride.
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNAVAILABLE:
-                raise
+                sys.exit(f"{error.code().name}: {error.details()}")
             print("the connection broke; once more in a second")
             time.sleep(1)

@@ -12,7 +12,7 @@ const { fare, pickupName, dropoffName } = await createClient(Rides, transport).q
   { pickup: { lat: 60.171, lng: 24.941 }, dropoff: { lat: 60.167, lng: 24.947 } },
   { timeoutMs: 10_000 },
 );
-show("quote", `${pickupName} to ${dropoffName}: ${Number(fare.minorUnits) / 100} ${fare.currency}`);
+show("quote", `${pickupName} to ${dropoffName}: ${(Number(fare.minorUnits) / 100).toFixed(2)} ${fare.currency}`);
 
 // Cells come as snapshots and then as what changed in them: see proto/rides/v1/fleet.proto.
 const cells = new Map();
