@@ -1,39 +1,53 @@
-//! Short work for the compressor: wasm-bindgen ends the name of every import with a hash of 16 hex digits, in the wasm
-//! and in its JavaScript. Hashes do not compress; numbers of as many digits do, and need no other byte to move.
+//! Short work for the compressor: wasm-bindgen names every import after what it calls, and ends the name with a hash of 16
+//! hex digits, in the wasm and in its JavaScript. Neither is anything to anybody. Numbers of as many digits compress, and
+//! need no other byte to move.
 
 use std::collections::BTreeMap;
 
+const PREFIX: &[u8] = b"__wbg_";
 /// Digits of a hash.
 const DIGITS: usize = 16;
 
-/// Hashes, and the number that each becomes.
+/// Names, and the number of as many bytes that each becomes.
 pub(crate) struct Numbers(BTreeMap<Vec<u8>, String>);
 
 impl Numbers {
-    /// Numbers the hashes of wasm-bindgen's JavaScript, in the order of their digits.
+    /// Numbers the imports of wasm-bindgen's JavaScript, in the order of their names.
     pub(crate) fn of(script: &[u8]) -> Self {
-        let names = script.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
-        let imports = names.filter(|name| name.starts_with(b"__wbg_"));
-        let hashes = imports.filter_map(|name| {
-            let (_, hash) = name.split_last_chunk::<DIGITS>()?;
-            hash.iter().all(u8::is_ascii_hexdigit).then(|| hash.to_vec())
-        });
-        let mut numbers: BTreeMap<_, _> = hashes.map(|hash| (hash, String::new())).collect();
-        for (number, digits) in numbers.values_mut().enumerate() {
-            *digits = format!("{number:0DIGITS$x}");
+        let names = (0..script.len()).filter_map(|at| name_at(script, at)).filter(|name| is_import(name));
+        let mut numbers: BTreeMap<_, _> = names.map(|name| (name.to_vec(), String::new())).collect();
+        for (number, (name, digits)) in numbers.iter_mut().enumerate() {
+            *digits = format!("__wbg_{number:0width$x}", width = name.len() - PREFIX.len());
         }
         Self(numbers)
     }
 
-    /// Puts the numbers in the place of the hashes.
+    /// Puts the numbers in the place of the names.
     pub(crate) fn replace_in(&self, file: &mut [u8]) {
-        for at in 0..(file.len() + 1).saturating_sub(DIGITS) {
-            let hash = &mut file[at..at + DIGITS];
-            if let Some(number) = self.0.get(hash) {
-                hash.copy_from_slice(number.as_bytes());
+        let mut at = 0;
+        while at < file.len() {
+            let number = name_at(file, at).and_then(|name| self.0.get(name));
+            match number {
+                Some(number) => {
+                    file[at..at + number.len()].copy_from_slice(number.as_bytes());
+                    at += number.len();
+                }
+                None => at += 1,
             }
         }
     }
+}
+
+/// The name that begins here, if one does.
+fn name_at(file: &[u8], at: usize) -> Option<&[u8]> {
+    let name = file[at..].split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').next()?;
+    name.starts_with(PREFIX).then_some(name)
+}
+
+fn is_import(name: &[u8]) -> bool {
+    name.strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_last_chunk::<DIGITS>())
+        .is_some_and(|(_, hash)| hash.iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]
@@ -52,9 +66,10 @@ mod tests {
         };
         assert_eq!(
             numbered(script),
-            "__wbg_read_0000000000000001: f, __wbg_new_0000000000000000(a) {}, __wbg_cb_unref, a_c0ffee"
+            "__wbg_000000000000000000001: f, __wbg_00000000000000000000(a) {}, __wbg_cb_unref, a_c0ffee"
         );
-        assert_eq!(numbered("\0\x1b__wbg_read_f41db33c90cb0f31"), "\0\x1b__wbg_read_0000000000000001");
+        let in_wasm = "0__wbg_read_f41db33c90cb0f31\0";
+        assert_eq!(numbered(in_wasm), "0__wbg_000000000000000000001\0", "after its length, before its kind");
         assert_eq!(numbered("__wbg_new_06c5"), "__wbg_new_06c5");
     }
 }

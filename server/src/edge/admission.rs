@@ -1,6 +1,13 @@
 //! How much of whom: refused here, a call has cost a look at its headers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
@@ -23,30 +30,35 @@ const VIEW: &str = "/rides.v1.Fleet/Watch";
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Callers to remember before those who have been quiet are forgotten.
 const REMEMBERED: usize = 1_024;
+/// Sessions are free, and an office has one address: all that call from one may have as much as so many of them.
+const OFFICE: u32 = 4;
 
 /// What is left of what callers may have.
 pub(super) struct Admission {
-    limits: Limits,
-    rates: DefaultKeyedRateLimiter<Caller>,
-    open: Tally<Caller>,
+    exempt: Limits,
+    /// Of a session, a car, or an address where nobody said who they are.
+    callers: Share,
+    /// Of an address, whoever calls from it.
+    offices: Share,
     viewers: Arc<Semaphore>,
 }
 
 /// A call that was let in: what it holds, it gives back at its end.
 pub(super) struct Admitted {
-    _open: Option<Held<Caller>>,
+    _open: [Option<Held<Caller>>; 2],
     _viewer: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
-        let quota = Quota::per_second(limits.calls_per_second).allow_burst(
-            limits.calls_per_second.saturating_mul(2.try_into().unwrap_or(limits.calls_per_second)),
-        );
+        let office = NonZeroU32::MIN.saturating_add(OFFICE - 1);
         Self {
-            limits: limits.clone(),
-            rates: RateLimiter::keyed(quota),
-            open: Tally::new(limits.calls_per_address),
+            exempt: limits.clone(),
+            callers: Share::new(limits.calls_per_second, limits.calls_per_address),
+            offices: Share::new(
+                limits.calls_per_second.saturating_mul(office),
+                limits.calls_per_address.saturating_mul(OFFICE as usize),
+            ),
             viewers: Arc::new(Semaphore::new(limits.viewers)),
         }
     }
@@ -58,13 +70,15 @@ impl Admission {
         principal: Option<&Principal>,
         path: &str,
     ) -> Result<Admitted, Status> {
-        let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
-        let caller = counted.map(|peer| peer.caller(principal));
-        if let Some(caller) = &caller {
-            self.keep_pace(caller)?;
-        }
-        let open =
-            caller.map(|caller| self.open.take(caller).ok_or_else(|| self.too_many_open())).transpose()?;
+        let address = self.address(peer);
+        let caller = match peer.map(|peer| peer.caller(principal)) {
+            Some(Caller::Address(_)) => address.clone(),
+            known => known,
+        };
+        let open = [
+            address.map(|address| self.offices.take(address)).transpose()?,
+            caller.map(|caller| self.callers.take(caller)).transpose()?,
+        ];
         let viewer = match path {
             VIEW => Some(self.viewers.clone().try_acquire_owned().map_err(|_full| full_house())?),
             _ => None,
@@ -75,24 +89,58 @@ impl Admission {
     /// What a call hears that `refused` turned away before it was known whose it is: the same, or RESOURCE_EXHAUSTED
     /// when its address had that too often.
     pub(super) fn of_stranger(&self, peer: Option<&Peer>, refused: Status) -> Status {
-        let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
-        let paced = counted.map_or(Ok(()), |peer| self.keep_pace(&Caller::Address(peer.address)));
+        let paced = self.address(peer).map_or(Ok(()), |address| self.callers.keep_pace(&address));
         paced.err().unwrap_or(refused)
     }
 
-    fn keep_pace(&self, caller: &Caller) -> Result<(), Status> {
-        if self.rates.len() > REMEMBERED {
-            self.rates.retain_recent();
+    /// Unless it stands for many.
+    fn address(&self, peer: Option<&Peer>) -> Option<Caller> {
+        let counted = peer.filter(|peer| !self.exempt.is_exempt(peer.address));
+        counted.map(|peer| Caller::Address(peer.address))
+    }
+}
+
+/// How much one caller may have.
+struct Share {
+    per_second: NonZeroU32,
+    at_a_time: usize,
+    rates: DefaultKeyedRateLimiter<Caller>,
+    open: Tally<Caller>,
+    began: Instant,
+    /// The second in which who has been quiet was forgotten last.
+    forgot: AtomicU64,
+}
+
+impl Share {
+    fn new(per_second: NonZeroU32, at_a_time: usize) -> Self {
+        let burst = per_second.saturating_add(per_second.get());
+        Self {
+            per_second,
+            at_a_time,
+            rates: RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)),
+            open: Tally::new(at_a_time),
+            began: Instant::now(),
+            forgot: AtomicU64::default(),
         }
-        self.rates.check_key(caller).map_err(|early| {
-            let text = format!("at most {} calls a second, please", self.limits.calls_per_second);
-            status::busy("TOO_MANY_CALLS", text, early.wait_time_from(MonotonicClock.now()))
+    }
+
+    fn take(&self, caller: Caller) -> Result<Held<Caller>, Status> {
+        self.keep_pace(&caller)?;
+        self.open.take(caller).ok_or_else(|| {
+            let text = format!("at most {} calls at a time, please", self.at_a_time);
+            status::busy("TOO_MANY_OPEN_CALLS", text, RETRY_AFTER)
         })
     }
 
-    fn too_many_open(&self) -> Status {
-        let text = format!("at most {} calls at a time, please", self.limits.calls_per_address);
-        status::busy("TOO_MANY_OPEN_CALLS", text, RETRY_AFTER)
+    fn keep_pace(&self, caller: &Caller) -> Result<(), Status> {
+        let second = self.began.elapsed().as_secs();
+        if self.rates.len() > REMEMBERED && self.forgot.swap(second, Relaxed) != second {
+            self.rates.retain_recent();
+        }
+        self.rates.check_key(caller).map_err(|early| {
+            let text = format!("at most {} calls a second, please", self.per_second);
+            status::busy("TOO_MANY_CALLS", text, early.wait_time_from(MonotonicClock.now()))
+        })
     }
 }
 
@@ -102,7 +150,7 @@ fn full_house() -> Status {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::IpAddr, num::NonZeroU32, time::SystemTime};
+    use std::{net::IpAddr, time::SystemTime};
 
     use tonic::Code;
     use tonic_types::StatusExt as _;
@@ -171,6 +219,37 @@ mod tests {
         }
         let elsewhere = admission.admit(Some(&peer("192.0.2.2")), Some(&hasty), BOOK);
         assert_eq!(outcome(elsewhere).as_deref(), Some("TOO_MANY_CALLS"), "wherever they call from");
+    }
+
+    /// R10: guests sign in by themselves, as often as they like.
+    #[test]
+    fn many_sessions_of_one_address_have_a_limit_together() {
+        let admission = Admission::new(&limits());
+        let eve = peer("192.0.2.1");
+        let guest =
+            |n: u32| Principal::Proven(Session::new(Role::Rider, &n.to_string(), SystemTime::UNIX_EPOCH));
+        let calls = |n: u32| outcome(admission.admit(Some(&eve), Some(&guest(n)), BOOK));
+        assert!((0..40).all(|n| calls(n).is_none()));
+        assert_eq!(calls(40).as_deref(), Some("TOO_MANY_CALLS"));
+        let mut held: Vec<_> = (0..12)
+            .map(|n| admission.offices.open.take(Caller::Address(eve.address)).map(|held| (n, held)))
+            .collect();
+        assert!(held.iter().all(Option::is_some));
+        assert!(admission.offices.open.take(Caller::Address(eve.address)).is_none());
+        held.clear();
+    }
+
+    /// R10: behind a proxy, sessions are still told apart.
+    #[test]
+    fn an_exempt_address_exempts_no_session() {
+        let admission = Admission::new(&limits());
+        let proxy = peer("127.0.0.1");
+        let hasty = Principal::Proven(Session::new(Role::Rider, "eve", SystemTime::UNIX_EPOCH));
+        for _ in 0..10 {
+            assert_eq!(outcome(admission.admit(Some(&proxy), Some(&hasty), BOOK)), None);
+        }
+        let refused = outcome(admission.admit(Some(&proxy), Some(&hasty), BOOK));
+        assert_eq!(refused.as_deref(), Some("TOO_MANY_CALLS"));
     }
 
     /// R10

@@ -7,7 +7,7 @@ use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::SystemTime,
 };
@@ -24,13 +24,15 @@ use tower::{Service, ServiceExt as _};
 
 use super::{
     Contract, Limits,
-    admission::{Admission, Admitted},
+    admission::Admission,
     auth::Gate,
     deadline,
     end::End,
     ending::Ending,
     messages::{self, Terms},
-    metrics, status,
+    metrics,
+    neglect::{Held, Rounds},
+    status,
     trace::Trace,
 };
 
@@ -47,6 +49,8 @@ pub(super) struct Rules {
     /// What clients send.
     terms: Terms,
     figures: metrics::Calls,
+    /// Past streams that nobody reads.
+    rounds: Rounds,
     /// Cancelled when the server goes: streams end then, and new calls are refused.
     shutdown: CancellationToken,
 }
@@ -60,6 +64,7 @@ pub(super) struct Calls {
 
 impl Calls {
     pub(super) fn new(rules: Rules, services: Router) -> Self {
+        rules.rounds.begin();
         Self { rules: Arc::new(rules), services }
     }
 }
@@ -82,7 +87,7 @@ impl Service<Request<tonic::body::Body>> for Calls {
             };
             // A panic itself is on stderr already, where it belongs.
             let answer = AssertUnwindSafe(rules.answer(request, services)).catch_unwind().await;
-            let mut response = match answer.unwrap_or_else(|_panic| Err(failed())) {
+            let mut response = match answer.unwrap_or_else(|_panic| Err(status::failed())) {
                 Ok(response) => response.map(Some),
                 Err(status) => status.into_http::<()>().map(|()| None),
             };
@@ -99,6 +104,7 @@ impl Rules {
             admission: Admission::new(limits),
             terms: Terms { patience: limits.body_timeout, per_second: limits.messages_per_second },
             figures: metrics::Calls::of(&contract),
+            rounds: Rounds::default(),
             contract,
             gate,
             shutdown,
@@ -114,7 +120,7 @@ impl Rules {
         &self,
         mut request: Request<tonic::body::Body>,
         services: Router,
-    ) -> Result<Response<(Ending, Admitted)>, Status> {
+    ) -> Result<Response<Arc<Mutex<Held>>>, Status> {
         let path = request.uri().path();
         let method = self.contract.method(path);
         let is_health = path.starts_with(HEALTH);
@@ -142,18 +148,25 @@ impl Rules {
             response = answer => response?,
             status = end.of_handler() => return Err(status),
         };
-        Ok(response.map(|body| (Ending::new(body, async move { end.of_stream().await }), admitted)))
+        Ok(response.map(|body| {
+            let body = Ending::new(body, async move { end.of_stream().await });
+            let held = Arc::new(Mutex::new(Held { body, admitted: Some(admitted) }));
+            if method.is_none_or(|method| method.kind.streams_back()) {
+                self.rounds.add(&held);
+            }
+            held
+        }))
     }
 }
 
-fn failed() -> Status {
-    Status::internal("the server failed while handling this call")
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The body of an answer: it holds what the call holds, until it is dropped.
 pub(super) struct Answer {
     /// `None`: all there is to say is in the headers.
-    inner: Option<(Ending, Admitted)>,
+    inner: Option<Arc<Mutex<Held>>>,
     outcome: Outcome,
 }
 
@@ -182,8 +195,9 @@ impl http_body::Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Some((body, _)) = &mut self.inner else { return Poll::Ready(None) };
-        let mut frame = ready!(Pin::new(body).poll_frame(cx));
+        let Some(held) = &self.inner else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut lock(held).body).poll_frame(cx);
+        let mut frame = ready!(polled);
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
         {
@@ -193,7 +207,7 @@ impl http_body::Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+        self.inner.as_ref().is_none_or(|held| lock(held).body.is_end_stream())
     }
 }
 

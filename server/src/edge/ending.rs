@@ -1,15 +1,21 @@
 //! A response body that can be ended from outside, with a status of its own.
 
 use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::Frame;
+use http_body::{Body as _, Frame};
+use tokio::time::Instant;
 use tonic::Status;
+
+use super::status;
 
 /// What may still go out once the end has come, if it is there already: a message and the trailers after it.
 /// So a unary answer that is made is not lost.
@@ -18,12 +24,21 @@ const LAST_FRAMES: u8 = 2;
 /// at all, and a stream that always has more ends too.
 const BURST: u8 = 8;
 
+/// A client that takes nothing of what is there for so long is let go, whatever the call.
+const STUCK: Duration = Duration::from_secs(60);
+/// And after so long, the end of the call comes to its answer without being asked.
+const NEGLECTED: Duration = Duration::from_secs(5);
+
 type End = Pin<Box<dyn Future<Output = Status> + Send>>;
 
 /// Passes a gRPC response body through until it ends, or until `end` gives the status to end it with.
 ///
 /// Then the inner body is dropped, and with it the handler's stream.
-pub(super) struct Ending(State);
+pub(super) struct Ending {
+    state: State,
+    /// Since when the transport has what it was given, and has not asked for more.
+    given: Option<Instant>,
+}
 
 enum State {
     Open { body: Body, end: End, burst: u8 },
@@ -33,7 +48,25 @@ enum State {
 
 impl Ending {
     pub(super) fn new(body: Body, end: impl Future<Output = Status> + Send + 'static) -> Self {
-        Self(State::Open { body, end: Box::pin(end), burst: 0 })
+        Self { state: State::Open { body, end: Box::pin(end), burst: 0 }, given: None }
+    }
+
+    /// Ends an answer whose transport is stuck, and so asks nobody whether it is over. True once it is.
+    ///
+    /// While it is stuck nobody waits for the body or its end, so that no waker is lost here.
+    pub(super) fn is_over_unasked(&mut self, now: Instant) -> bool {
+        let State::Open { end, .. } = &mut self.state else { return true };
+        let waited = self.given.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        if waited < NEGLECTED {
+            return false;
+        }
+        let ended = match end.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(status) => status,
+            Poll::Pending if waited >= STUCK => status::not_taken(),
+            Poll::Pending => return false,
+        };
+        self.state = State::Last { body: Body::empty(), status: ended, left: 0 };
+        true
     }
 }
 
@@ -45,8 +78,28 @@ impl http_body::Body for Ending {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match &mut self.0 {
-            State::Open { body, end, burst } => {
+        // A panic itself is on stderr already, where it belongs.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.state.poll(cx))).unwrap_or_else(|_panic| {
+            self.state = State::Done;
+            Poll::Ready(Some(Ok(Frame::trailers(trailers(&status::failed())))))
+        });
+        self.given = matches!(&polled, Poll::Ready(Some(Ok(_)))).then(Instant::now);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.state {
+            State::Open { body, .. } => body.is_end_stream(),
+            State::Last { .. } => false,
+            State::Done => true,
+        }
+    }
+}
+
+impl State {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self {
+            Self::Open { body, end, burst } => {
                 let rests = *burst == BURST;
                 if !rests && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
                     *burst += 1;
@@ -54,34 +107,27 @@ impl http_body::Body for Ending {
                 }
                 *burst = 0;
                 let Poll::Ready(status) = end.as_mut().poll(cx) else {
-                    return if rests { self.poll_frame(cx) } else { Poll::Pending };
+                    return if rests { self.poll(cx) } else { Poll::Pending };
                 };
-                let body = std::mem::take(body);
-                self.0 = State::Last { body, status, left: LAST_FRAMES };
-                self.poll_frame(cx)
+                let body = mem::take(body);
+                *self = Self::Last { body, status, left: LAST_FRAMES };
+                self.poll(cx)
             }
-            State::Last { body, status, left } => {
+            Self::Last { body, status, left } => {
                 if *left > 0
                     && let Poll::Ready(last) = Pin::new(body).poll_frame(cx)
                 {
                     *left -= 1;
                     if !last.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_data)) {
-                        self.0 = State::Done;
+                        *self = Self::Done;
                     }
                     return Poll::Ready(last);
                 }
                 let trailers = trailers(status);
-                self.0 = State::Done;
+                *self = Self::Done;
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
-            State::Done => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            State::Open { body, .. } | State::Last { body, .. } => body.is_end_stream(),
-            State::Done => true,
+            Self::Done => Poll::Ready(None),
         }
     }
 }
@@ -160,5 +206,36 @@ mod tests {
         let body = Body::new(StreamBody::new(stream::repeat_with(message)));
         let expected = (usize::from(BURST + LAST_FRAMES), Code::Unavailable as i32);
         assert_eq!(outcome(Ending::new(body, now())).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_panic_has_a_status_too() {
+        let body = Body::new(StreamBody::new(stream::poll_fn(
+            |_| -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> { panic!("on purpose") },
+        )));
+        assert_eq!(outcome(Ending::new(body, std::future::pending())).await, (0, Code::Internal as i32));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_ends_all_the_same() {
+        for (end, code) in [(5, Code::Unavailable), (3_600, Code::ResourceExhausted)] {
+            let (held, mut dropped) = oneshot::channel::<()>();
+            let busy = Body::new(StreamBody::new(stream::repeat_with(move || {
+                let _held = &held;
+                message()
+            })));
+            let come = tokio::time::Instant::now() + Duration::from_secs(end);
+            let mut body = Ending::new(busy, async move {
+                tokio::time::sleep_until(come).await;
+                Status::unavailable("the end")
+            });
+            assert!(!body.is_over_unasked(Instant::now()), "nobody has begun to wait");
+            body.frame().await.unwrap().unwrap();
+            assert!(!body.is_over_unasked(Instant::now()));
+            tokio::time::advance(STUCK).await;
+            assert!(body.is_over_unasked(Instant::now()));
+            assert!(dropped.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+            assert_eq!(outcome(body).await, (0, code as i32));
+        }
     }
 }

@@ -21,11 +21,13 @@ pub struct Limits {
     #[arg(id = "max_streams", long = "max-streams", env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub streams: u32,
 
-    /// Calls at a time from one address, over all its connections, open streams included.
+    /// Calls at a time of one session, or of an address without one, over all connections, open streams included. All
+    /// of one address have four times as many.
     #[arg(id = "max_calls_per_address", long = "max-calls-per-address", env = "RIDES_MAX_CALLS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub calls_per_address: usize,
 
-    /// New calls a second from one address; twice as many at once.
+    /// New calls a second of one session, or of an address without one; twice as many at once. All of one address have
+    /// four times as many.
     #[arg(id = "max_calls_per_second", long = "max-calls-per-second", env = "RIDES_MAX_CALLS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub calls_per_second: NonZeroU32,
 
@@ -37,7 +39,7 @@ pub struct Limits {
     #[arg(id = "max_viewers", long = "max-viewers", env = "RIDES_MAX_VIEWERS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
     pub viewers: usize,
 
-    /// Addresses that stand for many clients, like a proxy's: they are under no limit of one address.
+    /// Addresses that stand for many clients, like a proxy's: only sessions are told apart there.
     #[arg(
         id = "exempt_addresses",
         long = "exempt-addresses",

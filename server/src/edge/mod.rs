@@ -32,6 +32,7 @@ mod limits;
 mod messages;
 mod metadata;
 mod metrics;
+mod neglect;
 mod older;
 mod origins;
 mod pages;

@@ -19,6 +19,21 @@ pub(super) fn going() -> Status {
     )
 }
 
+/// INTERNAL: a handler, or what it streams, has panicked.
+pub(super) fn failed() -> Status {
+    Status::internal("the server failed while handling this call")
+}
+
+/// RESOURCE_EXHAUSTED: the client takes nothing of what there is for it.
+pub(super) fn not_taken() -> Status {
+    let details = ErrorDetails::with_error_info("ANSWER_NOT_TAKEN", DOMAIN, HashMap::new());
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        "nothing was taken of the answer for too long",
+        details,
+    )
+}
+
 /// RESOURCE_EXHAUSTED for now: the same call may pass after `retry_after`.
 pub(super) fn busy(reason: &str, text: impl Into<String>, retry_after: Duration) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());

@@ -24,6 +24,9 @@ use crate::{
     harness::{SOON, http::Http, line::Line, places::place, port_with, raw_h2, server, soon, web},
 };
 
+/// Bytes of a stream that a client takes before it reads.
+const LESS_THAN_A_MESSAGE: u32 = 10;
+
 /// Limits that hold on this machine too.
 fn strict() -> Limits {
     Limits { exempt: Vec::new(), ..Limits::default() }
@@ -249,6 +252,21 @@ async fn an_exempt_address_is_under_no_limit_of_an_address() {
             assert_eq!(dialect.say("/test.Failing/Now", b"").await.status.code(), Code::Internal);
         }
     }
+}
+
+/// W28: a client that takes nothing keeps nothing past its deadline, though its transport asks nobody any more.
+#[tokio::test]
+async fn a_stuck_viewer_gives_its_place_back_at_its_deadline() {
+    let server = server().limited(|limits| limits.viewers = 1).run().await;
+    let view = || v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
+    let mut http = Http::h2_with_window(server.addr, LESS_THAN_A_MESSAGE).await;
+    let mut call = web::call("/rides.v1.Fleet/Watch", &view());
+    call.headers_mut().insert("grpc-timeout", "1S".parse().unwrap());
+    let _stuck = web::open(&mut http, call).await;
+    let [wire, _] = server.wires().await;
+    assert!(watch(&wire, view()).await.is_err());
+    let freed = async { while watch(&wire, view()).await.is_err() {} };
+    soon("its place", freed).await;
 }
 
 #[tokio::test]

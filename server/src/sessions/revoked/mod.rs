@@ -98,13 +98,13 @@ impl Revocations {
         self.add(Revoked { whose, at: now, until: now + LONGEST_LIFE }).await
     }
 
+    /// In force at once, and even if nobody waits until it is kept.
     async fn add(&self, revoked: Revoked) -> Result<(), NotRevoked> {
+        self.learn(std::slice::from_ref(&revoked));
         if let Some(store) = self.store.clone() {
-            let revoked = revoked.clone();
             let keep = move || lock(&store).add(&revoked);
             spawn_blocking(keep).await.map_err(|why| NotRevoked::NotKept(why.to_string()))??;
         }
-        self.learn(&[revoked]);
         Ok(())
     }
 
