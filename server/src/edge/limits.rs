@@ -46,7 +46,8 @@ pub struct Limits {
         env = "RIDES_EXEMPT_ADDRESSES",
         default_value = "127.0.0.0/8,::1/128",
         value_name = "CIDR",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = network
     )]
     pub exempt: Vec<IpNet>,
 
@@ -117,6 +118,12 @@ impl Limits {
     pub(super) fn is_exempt(&self, address: IpAddr) -> bool {
         self.exempt.iter().any(|net| net.contains(&address))
     }
+}
+
+/// An address alone is a network of one.
+fn network(text: &str) -> Result<IpNet, String> {
+    let alone = |_| text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or_else(alone).map_err(|_| "an address, or a network such as 10.0.0.0/8".to_owned())
 }
 
 fn count<const MOST: usize>(text: &str) -> Result<usize, String> {

@@ -51,6 +51,9 @@ pub const FIND_PLACES: Method<v1::FindPlacesRequest, v1::FindPlacesResponse> =
     Method::new("/rides.v1.City/FindPlaces");
 /// `rides.v1.Sessions.SignIn`
 pub const SIGN_IN: Method<v1::SignInRequest, v1::SignInResponse> = Method::new("/rides.v1.Sessions/SignIn");
+/// `rides.v1.Sessions.SignOut`
+pub const SIGN_OUT: Method<v1::SignOutRequest, v1::SignOutResponse> =
+    Method::new("/rides.v1.Sessions/SignOut");
 /// `rides.v1.Sessions.Renew`
 pub const RENEW: Method<v1::RenewRequest, v1::RenewResponse> = Method::new("/rides.v1.Sessions/Renew");
 /// `rides.v1.Sessions.WhoAmI`
@@ -97,6 +100,7 @@ mod tests {
         agrees(&GET_MAP, true);
         agrees(&FIND_PLACES, false);
         agrees(&SIGN_IN, false);
+        agrees(&SIGN_OUT, false);
         agrees(&RENEW, false);
         agrees(&WHO_AM_I, false);
     }

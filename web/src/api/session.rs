@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 use super::{
     call::{self, DEADLINE},
     clock::Clock,
-    methods::{Method, RENEW, SIGN_IN, WHO_AM_I},
+    methods::{Method, RENEW, SIGN_IN, SIGN_OUT, WHO_AM_I},
     status::{Details, failure},
     tap::Tap,
     token::Token,
@@ -140,13 +140,21 @@ impl<F: Fetch, C: Clock + 'static> Session<F, C> {
         Ok(())
     }
 
-    /// Is nobody again, or the guest who it was before a token was handed over.
-    pub fn sign_out(&self) {
-        if let Some(pass) = self.pass() {
+    /// Is nobody again, or the guest who it was before a token was handed over. What is left to do is to tell the server
+    /// that the token is over; where that fails, it ends by itself.
+    pub fn sign_out(&self) -> impl Future<Output = ()> + use<F, C> {
+        let pass = self.0.pass.take();
+        if let Some(pass) = &pass {
             self.0.shelves.put(pass.origin, None);
         }
         self.0.may_be_guest.set(true);
         self.take_from_shelves();
+        let session = self.clone();
+        async move {
+            if let Some(pass) = pass {
+                _ = session.ask(SIGN_OUT, Some(&pass.token)).await;
+            }
+        }
     }
 
     /// Asks what the token is good for, and renews it when it is time. True: streams go on with the new one only if
@@ -163,7 +171,14 @@ impl<F: Fetch, C: Clock + 'static> Session<F, C> {
             self.who_is(&pass.token).await.map(|session| (pass.token.clone(), session))
         };
         // Meanwhile the page may have become someone else.
-        let news = news.ok().filter(|_| self.pass().as_ref() == Some(&pass));
+        if self.pass().as_ref() != Some(&pass) {
+            return false;
+        }
+        if news.as_ref().is_err_and(|status| status.code() == Code::FailedPrecondition) {
+            // Of an identity provider's, which this server cannot renew.
+            self.0.pass.replace(Some(Pass { renew_at: Some(f64::INFINITY), ..pass.clone() }));
+        }
+        let news = news.ok();
         let is_new = is_known && news.is_some();
         if let Some((token, session)) = news {
             self.adopt(token, pass.origin, session, if is_known { FRESH } else { 0.0 });

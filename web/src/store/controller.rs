@@ -148,7 +148,7 @@ impl Controller {
             }
             Command::SignIn(token) => spawn(async move { self.sign_in(&token).await }),
             Command::SignOut => {
-                self.api.session().sign_out();
+                spawn(self.api.session().sign_out());
                 self.is_someone_else();
             }
         }

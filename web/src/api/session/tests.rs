@@ -33,6 +33,7 @@ struct Door {
     /// Whether guests may sign in, and whether what they get is good.
     refuses_guests: Cell<bool>,
     gives_out_rubbish: Cell<bool>,
+    renews_nothing: Cell<bool>,
     good: RefCell<BTreeSet<String>>,
     issued: Cell<u32>,
     /// Every call and the token that came with it.
@@ -70,6 +71,9 @@ impl Door {
             Some(_) => return Err(refusal(Code::Unauthenticated, "BAD_TOKEN")),
         }
         Ok(match path {
+            _ if path == RENEW.path() && self.renews_nothing.get() => {
+                return Err(refusal(Code::FailedPrecondition, "NOT_OURS"));
+            }
             _ if path == RENEW.path() => v1::RenewResponse { token: self.issue(), session }.encode_to_vec(),
             _ if path == WHO_AM_I.path() => v1::WhoAmIResponse { session }.encode_to_vec(),
             _ => Vec::new(),
@@ -268,9 +272,34 @@ async fn a_token_that_is_handed_over_counts_and_its_end_makes_no_guest() {
     assert_eq!(page.asked(), ["List eves", "List -"]);
     assert!(matches!(page.standing(), Standing::Refused(_)));
 
-    page.session.sign_out();
+    page.session.sign_out().await;
     page.list().await.expect("the guest from before");
     assert_eq!(page.asked(), ["List issued-1"]);
+}
+
+#[tokio::test]
+async fn signing_out_is_told_to_the_server() {
+    let page = Page::new();
+    page.session.sign_in_with(page.knows("eves")).await.expect("good");
+    page.asked();
+    let farewell = page.session.sign_out();
+    assert_eq!(page.shelves.get(Origin::Handed), None, "at once, whatever the server says");
+    farewell.await;
+    assert_eq!(page.asked(), ["SignOut eves"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_renewed_is_not_asked_for_again() {
+    let page = Page::new();
+    page.session.sign_in_with(page.knows("eves")).await.expect("good");
+    page.server.0.renews_nothing.set(true);
+    tokio::time::advance(std::time::Duration::from_secs(300)).await;
+    page.asked();
+    for _ in 0..2 {
+        assert!(!page.session.keep_up().await);
+    }
+    assert_eq!(page.asked(), ["Renew eves"]);
+    page.list().await.expect("the token is good until it ends");
 }
 
 #[tokio::test(start_paused = true)]
