@@ -9,6 +9,35 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{progress, shell};
 
+/// Makes `to` hold what `from` holds and nothing else, except what `left_out` names, in all of their folders: that is neither
+/// copied nor removed.
+///
+/// # Errors
+/// When something cannot be read, written or removed.
+pub(crate) fn mirror(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
+    if to.exists() {
+        clear(to, left_out)?;
+    }
+    copy(from, to, left_out)
+}
+
+/// Removes the files in a folder and in its folders, except what `kept` names.
+fn clear(dir: &Path, kept: &[&str]) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let entry = entry?;
+        let path = entry.path();
+        if kept.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            clear(&path, kept)?;
+        } else {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Copies what is in `from`, and in its folders, except what `left_out` names, in the place of what was there before.
 ///
 /// # Errors
@@ -106,5 +135,19 @@ mod tests {
             assert_eq!(fs::read_to_string(to.path().join("a/new")).unwrap(), "new");
         }
         assert!(to.path().join("kept").exists() && !to.path().join("a/node_modules").exists());
+    }
+
+    #[test]
+    fn a_mirror_holds_nothing_that_is_gone_but_what_it_is_told_to_leave() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(from.path().join("new"), "new").unwrap();
+        fs::create_dir_all(to.path().join("a/node_modules")).unwrap();
+        for old in ["old", "a/old", "a/node_modules/installed"] {
+            fs::write(to.path().join(old), "old").unwrap();
+        }
+        mirror(from.path(), to.path(), &["node_modules"]).unwrap();
+        let exists = |name: &str| to.path().join(name).exists();
+        assert!(exists("new") && exists("a/node_modules/installed"));
+        assert!(!exists("old") && !exists("a/old"));
     }
 }

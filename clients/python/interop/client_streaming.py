@@ -2,11 +2,12 @@
 
 import time
 
+import older_pb2
 from grpc import StatusCode
 
 from rides.v1.rides_pb2 import TrackRequest
 from .expect import fails, in_progress
-from .places import NOWHERE, SQUARE, Rides, any_car
+from .places import NOWHERE, SQUARE, Older, Rides, any_car
 
 
 def track(client, server, messages, **terms):
@@ -69,3 +70,9 @@ async def with_a_token(client, to):
     assert (await track(client, to.strict, many(10, car), token=token)).count == 10
     another = track(client, to.strict, many(1, car + 1), token=token)
     await fails(another, StatusCode.PERMISSION_DENIED, reason="NOT_YOUR_CAR")
+
+
+async def older_path(client, to):
+    here = older_pb2.Location(lat=SQUARE.lat, lng=SQUARE.lng)
+    sent = [older_pb2.TrackRequest(car_id=any_car(), location=here)] * 3
+    assert (await client.ask(to.open, Older.Track, sent)).count == 3

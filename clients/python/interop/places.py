@@ -3,6 +3,7 @@
 import random
 import uuid
 
+import older_pb2_grpc
 from grpc_health.v1 import health_pb2_grpc
 from rides.v1 import city_pb2_grpc, fleet_pb2, fleet_pb2_grpc, rides_pb2, rides_pb2_grpc, sessions_pb2_grpc
 from rides.v1.location_pb2 import Bounds, Location
@@ -13,6 +14,8 @@ Rides = Service(rides_pb2_grpc.RidesStub, "rides.v1.Rides")
 Fleet = Service(fleet_pb2_grpc.FleetStub, "rides.v1.Fleet")
 City = Service(city_pb2_grpc.CityStub, "rides.v1.City")
 Sessions = Service(sessions_pb2_grpc.SessionsStub, "rides.v1.Sessions")
+# The rides.proto that had no package.
+Older = Service(older_pb2_grpc.RidesStub, "Rides")
 Health = Service(health_pb2_grpc.HealthStub, "grpc.health.v1.Health")
 
 # In the city that comes with the server.

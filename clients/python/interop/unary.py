@@ -1,5 +1,6 @@
 """One message there, one back."""
 
+import older_pb2
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
@@ -7,7 +8,8 @@ from rides.v1 import rides_pb2 as r
 from rides.v1 import city_pb2, sessions_pb2
 from .client import Method
 from .expect import fails
-from .places import AT_SEA, HARBOUR, NOWHERE, SQUARE, City, Health, Rides, Sessions, a_ride, any_car, booking, unique
+from .places import (
+    AT_SEA, HARBOUR, NOWHERE, SQUARE, City, Health, Older, Rides, Sessions, a_ride, any_car, booking, unique)
 
 TRIP = r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR, type=r.POOL)
 
@@ -74,6 +76,16 @@ async def sign_in(client, to):
     ):
         answer = await client.ask(to.strict, method, request, token=signed_in.token)
         assert answer.session.subject == signed_in.session.subject
+
+
+async def sign_out_revoke(client, to):
+    ada, bob = [await client.ask(to.strict, Sessions.SignIn, sessions_pb2.SignInRequest(name=name)) for name in ("Ada", "Bob")]
+    await client.ask(to.strict, Sessions.SignOut, sessions_pb2.SignOutRequest(), token=ada.token)
+    revoked = sessions_pb2.RevokeRequest(session_id=bob.session.session_id)
+    await client.ask(to.strict, Sessions.Revoke, revoked, token=to.tokens["dispatcher"])
+    for over in (ada, bob):
+        call = client.ask(to.strict, Sessions.WhoAmI, sessions_pb2.WhoAmIRequest(), token=over.token)
+        await fails(call, StatusCode.UNAUTHENTICATED, reason="SESSION_OVER")
 
 
 async def health(client, to):
@@ -159,3 +171,12 @@ async def with_a_forged_token(client, to):
 async def with_a_token_of_another_role(client, to):
     call = client.ask(to.strict, Rides.List, r.ListRequest(), token=to.tokens["driver"])
     await fails(call, StatusCode.PERMISSION_DENIED, reason="NOT_FOR_YOUR_ROLE")
+
+
+async def older_path(client, to):
+    here = older_pb2.Location(lat=SQUARE.lat, lng=SQUARE.lng)
+    wish = older_pb2.StartRequest(car_id=any_car(), driver_id="aino", type=older_pb2.POOL, location=here)
+    ride_id = (await client.ask(to.open, Older.Start, wish)).id
+    ride = (await client.ask(to.open, Rides.Get, r.GetRequest(ride_id=ride_id))).ride
+    assert (ride.state, ride.type) == (r.RIDE_STATE_ON_TRIP, r.POOL)
+    await client.ask(to.open, Rides.End, r.EndRequest(ride_id=ride_id, location=HARBOUR))

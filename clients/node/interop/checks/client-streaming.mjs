@@ -1,5 +1,6 @@
 // A stream there, one message back.
 
+import { Rides as Older } from "../../gen/older_pb.js";
 import { Rides } from "../../gen/rides/v1/rides_pb.js";
 import { Code } from "../client.mjs";
 import { equal, fails, ok, untilInProgress } from "../expect.mjs";
@@ -57,6 +58,10 @@ export const clientStreaming = {
     const { count } = await client.ask(strict, track, positions(10, BigInt(car)), { token });
     equal(count, 10n, "the count");
     await fails(client.ask(strict, track, positions(1, BigInt(car) + 1n), { token }), Code.PERMISSION_DENIED, "NOT_YOUR_CAR");
+  },
+
+  "older path": async (client, { open }) => {
+    equal((await client.ask(open, Older.method.track, positions(3))).count, 3n, "the count");
   },
 };
 

@@ -1,5 +1,6 @@
 // One message there, one back.
 
+import { Rides as Older } from "../../gen/older_pb.js";
 import { City } from "../../gen/rides/v1/city_pb.js";
 import { Rides, RideState, RideType } from "../../gen/rides/v1/rides_pb.js";
 import { Role, Sessions } from "../../gen/rides/v1/sessions_pb.js";
@@ -70,6 +71,18 @@ export const unary = {
     equal(session.role, Role.RIDER, "the role");
     equal((await client.ask(strict, whoAmI, {}, { token })).session.subject, session.subject, "the subject");
     equal((await client.ask(strict, renew, {}, { token })).session.subject, session.subject, "the subject, renewed");
+  },
+
+  "sign out, revoke": async (client, { strict, tokens }) => {
+    const { signIn, signOut, revoke, whoAmI } = Sessions.method;
+    const ada = await client.ask(strict, signIn, { name: "Ada" });
+    const bob = await client.ask(strict, signIn, { name: "Bob" });
+    await client.ask(strict, signOut, {}, { token: ada.token });
+    const whose = { case: "sessionId", value: bob.session.sessionId };
+    await client.ask(strict, revoke, { whose }, { token: tokens.dispatcher });
+    for (const { token } of [ada, bob]) {
+      await fails(client.ask(strict, whoAmI, {}, { token }), Code.UNAUTHENTICATED, "SESSION_OVER");
+    }
   },
 
   "health": async (client, { open }) => {
@@ -152,5 +165,14 @@ export const unary = {
 
   "with a token of another role": async (client, { strict, tokens }) => {
     await fails(client.ask(strict, list, {}, { token: tokens.driver }), Code.PERMISSION_DENIED, "NOT_FOR_YOUR_ROLE");
+  },
+
+  "older path": async (client, { open }) => {
+    const wish = { carId: anyCar(), driverId: "aino", type: RideType.POOL, location: SQUARE };
+    const { id } = await client.ask(open, Older.method.start, wish);
+    const { ride } = await client.ask(open, get, { rideId: id });
+    equal(ride.state, RideState.ON_TRIP, "the state");
+    equal(ride.type, RideType.POOL, "the type");
+    await client.ask(open, end, { rideId: id, location: HARBOUR });
   },
 };

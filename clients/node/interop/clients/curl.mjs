@@ -110,6 +110,7 @@ const cannot = {
 export const curl = new Client("curl", (...args) => call(false, ...args), {
   ...cannot,
   "unary: too large a request": lostAnswer,
+  "unary: sign out, revoke": lostAnswer,
   "unary: unknown method": lostAnswer,
   "unary: with a token of another role": lostAnswer,
   "server streaming: when to come again": lostAnswer,

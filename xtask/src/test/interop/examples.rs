@@ -1,11 +1,8 @@
 //! The programs that people begin with, run as their README says.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     programs::{Programs, Running},
@@ -29,9 +26,10 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
         count += a_ride(program, signed_on, &servers.open)?;
         count += elsewhere(program, servers)?;
     }
-    let mut reflection = programs.python(&["reflection_client.py", "--server", &servers.open]);
-    expect(&mut reflection, "rides.v1.Rides")?;
-    expect(&mut reflection, "minorUnits")?;
+    let mut reflection =
+        programs.python(&["reflection_client.py", "--server", &servers.strict, "--token-file"]);
+    let said = expect(reflection.arg(&servers.token_file), "rides.v1.Rides")?;
+    ensure!(said.contains("minorUnits"), "reflection alone makes no call: {said}");
     Ok(count + 1)
 }
 
@@ -42,23 +40,15 @@ fn a_ride(program: Program, signed_on: &str, server: &str) -> Result<u64> {
         command.args(["--server", server]);
         command
     };
-    let mut driving = at("bidirectional_client");
-    let mut driver =
-        Running(driving.stdout(Stdio::piped()).spawn().with_context(|| shell::not_started(&driving))?);
-    let mut heard = BufReader::new(driver.0.stdout.take().context("no pipe")?).lines();
-    let mut hears = |what: &str| -> Result<()> {
-        let heard = heard.by_ref().map_while(Result::ok).any(|line| line.contains(what));
-        ensure!(heard, "the driver does not hear {what}");
-        Ok(())
-    };
-    hears(signed_on)?;
+    let mut driver = Running::start(&mut at("bidirectional_client"))?;
+    hears(&mut driver, signed_on)?;
     let booked = expect(&mut at("unary_client"), " is RIDE_STATE_")?;
     let ride =
         booked.lines().find_map(|line| line.split_once(" is RIDE_STATE_")).context("no ride")?.0.to_owned();
-    hears("RIDE_STATE_COMPLETED")?;
-    ensure!(driver.0.wait()?.success(), "the driver's day does not end well");
+    hears(&mut driver, "RIDE_STATE_COMPLETED")?;
+    while driver.line()?.is_some() {}
     expect(at("watch_client").args(["--ride", &ride]), "completed")?;
-    expect(at("track_client").args(["--car", "8"]), "took 100 positions")?;
+    expect(&mut at("track_client"), "took 100 positions")?;
     Ok(4)
 }
 
@@ -74,11 +64,24 @@ fn elsewhere(program: Program, servers: &Servers) -> Result<u64> {
     Ok(2)
 }
 
+/// Waits for a driver to hear of something, past all else.
+fn hears(driver: &mut Running, what: &str) -> Result<()> {
+    while let Some(line) = driver.line()? {
+        if line.contains(what) {
+            return Ok(());
+        }
+    }
+    bail!("the driver does not hear {what}")
+}
+
 /// Runs a program that says something like it, and returns all that it says.
 fn expect(command: &mut Command, what: &str) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| shell::not_started(command))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let fine = output.status.success() && said.contains(what);
-    ensure!(fine, "`{}`: {said}{}", shell::words(command), String::from_utf8_lossy(&output.stderr));
+    let mut running = Running::start(command)?;
+    let mut said = String::new();
+    while let Some(line) = running.line()? {
+        said.push_str(&line);
+        said.push('\n');
+    }
+    ensure!(said.contains(what), "`{}` does not say {what}: {said}", shell::words(command));
     Ok(said)
 }

@@ -26,9 +26,13 @@ use servers::Servers;
 pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Tally) -> Result<()> {
     let scratch = shell::root().join("target/interop");
     for folder in ["proto", "clients"] {
-        let left_out = ["node_modules", "gen", "__pycache__"];
-        packages::copy(&shell::root().join(folder), &scratch.join(folder), &left_out)?;
+        let left_out = ["node_modules", "gen", "__pycache__", ".venv", "keys"];
+        packages::mirror(&shell::root().join(folder), &scratch.join(folder), &left_out)?;
     }
+    // The file that older clients were made from.
+    let older = shell::root().join("server/tests/edge/older.proto");
+    fs::copy(&older, scratch.join("proto/older.proto"))
+        .with_context(|| format!("cannot copy {}", older.display()))?;
     let programs = Programs::install(&scratch)?;
     let servers = Servers::start(program, browser, &scratch.join("servers"))?;
 

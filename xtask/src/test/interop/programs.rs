@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{packages, progress, shell};
 
@@ -46,6 +46,7 @@ impl Programs {
         stubs.args(
             ["location", "rides", "fleet", "city", "sessions"].map(|name| format!("rides/v1/{name}.proto")),
         );
+        stubs.arg("older.proto");
         progress::spin("Making stubs in Python", "seconds", stubs)?;
         let mut stubs = programs.node(&["node_modules/@bufbuild/buf/bin/buf", "generate"]);
         stubs.args(["--template", "interop/buf.gen.yaml"]);
@@ -81,45 +82,64 @@ impl Programs {
         ] {
             program.arg(servers);
             println!("{}", shell::words(&program));
-            listen(program, take)?;
+            let mut running = Running::start(&mut program)?;
+            while let Some(line) = running.line()? {
+                take(&line)?;
+            }
         }
         Ok(())
     }
 }
 
-/// A child that does not outlive us.
-pub(super) struct Running(pub(super) Child);
+/// A program that is listened to, and does not outlive us.
+pub(super) struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    /// As one would type it.
+    command: String,
+}
+
+impl Running {
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| shell::not_started(command))?;
+        let output = child.stdout.take().context("no pipe")?;
+        let (said, lines) = mpsc::sync_channel(64);
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if said.send(line).is_err() {
+                    return; // Nobody listens any more.
+                }
+            }
+        });
+        Ok(Self { child, lines, command: shell::words(command) })
+    }
+
+    /// The next line that it says; `None` once it has ended well.
+    ///
+    /// # Errors
+    /// When it fails, or says nothing for too long.
+    pub(super) fn line(&mut self) -> Result<Option<String>> {
+        match self.lines.recv_timeout(SILENCE) {
+            Ok(line) => Ok(Some(line)),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                bail!("`{}` has said nothing for {} s", self.command, SILENCE.as_secs())
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                let status = self.child.wait()?;
+                ensure!(status.success(), "`{}` failed ({status})", self.command);
+                Ok(None)
+            }
+        }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
         // Both fail only when it is gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
-}
-
-fn listen(mut program: Command, take: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
-    program.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut running = Running(program.spawn().with_context(|| shell::not_started(&program))?);
-    let output = running.0.stdout.take().context("no pipe")?;
-    let (said, lines) = mpsc::sync_channel(64);
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if said.send(line).is_err() {
-                return; // Nobody listens any more.
-            }
-        }
-    });
-    loop {
-        match lines.recv_timeout(SILENCE) {
-            Ok(line) => take(&line)?,
-            Err(mpsc::RecvTimeoutError::Timeout) => bail!("it has said nothing for {} s", SILENCE.as_secs()),
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    let status = running.0.wait()?;
-    if !status.success() {
-        bail!("`{}` failed ({status})", shell::words(&program));
-    }
-    Ok(())
 }
