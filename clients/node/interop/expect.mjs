@@ -12,7 +12,7 @@ export function equal(actual, expected, what) {
 
 const show = (value) => JSON.stringify(value, (_, value) => (typeof value === "bigint" ? String(value) : value));
 
-/** Waits for a call to fail with this code and, if one is named, this reason in its ErrorInfo. */
+/** Waits for a call to fail with this code, or one of these, and, if one is named, this reason in its ErrorInfo. */
 export async function fails(call, code, reason) {
   let failure;
   try {
@@ -21,7 +21,8 @@ export async function fails(call, code, reason) {
     failure = error;
   }
   if (!(failure instanceof Failure)) throw failure ?? new Error(`it did not fail with code ${code}`);
-  equal(failure.code, code, `the code of "${failure.message}"`);
+  const codes = [code].flat();
+  if (!codes.includes(failure.code)) throw new Error(`the code of "${failure.message}": ${failure.code} instead of ${codes}`);
   if (reason) {
     equal(failure.errorInfo?.reason, reason, "ErrorInfo.reason");
     equal(failure.errorInfo.domain, "rides.v1", "ErrorInfo.domain");

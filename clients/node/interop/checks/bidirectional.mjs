@@ -113,7 +113,9 @@ export const bidirectional = {
       for (let n = 0; n < 200; n++) driver.says("arrive", nonsense);
       return (await client.ask(open, quote, { pickup: SQUARE, dropoff: HARBOUR })).pickupEta === undefined;
     });
-    await fails(all(driver.down), Code.RESOURCE_EXHAUSTED);
+    // connect-node may find first that it cannot write any more, and read no further.
+    const codes = client.id.startsWith("connect-node") ? [Code.RESOURCE_EXHAUSTED, Code.UNKNOWN] : Code.RESOURCE_EXHAUSTED;
+    await fails(all(driver.down), codes);
   },
 
   "over TLS": async (client, { tls }) => (await Driver.signsOn(client, tls)).signsOff(),
