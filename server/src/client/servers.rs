@@ -74,6 +74,10 @@ impl Servers {
         question: impl FnMut() -> Q,
         call: impl AsyncFn(Channel, Request<Q>) -> Result<Response<Streaming<A>>, Status>,
     ) -> Result<Streaming<A>, Status> {
+        let call = async |channel, request: Request<Q>| {
+            self.bearer.opens(&request);
+            call(channel, request).await
+        };
         Ok(self.in_turn(question, Instant::now() + self.timeout, call).await?.into_inner())
     }
 
@@ -107,6 +111,18 @@ impl Servers {
         }
     }
 
+    /// Whether a stream that ended so may be opened again: also one that was not opened in time, that the server had no
+    /// room for, but said when it will, or whose token was renewed meanwhile.
+    pub fn may_resume(&self, status: &Status) -> bool {
+        let may = match status.code() {
+            Code::DeadlineExceeded => true,
+            Code::ResourceExhausted => status.get_details_retry_info().is_some(),
+            Code::Unauthenticated => self.bearer.is_renewed(),
+            _ => false,
+        };
+        may || is_away(status)
+    }
+
     fn next(&self) -> &(String, Channel) {
         &self.all[self.next.fetch_add(1, Relaxed) % self.all.len()]
     }
@@ -117,19 +133,8 @@ impl Servers {
 }
 
 /// Whether there was no server, or it goes, or the connection broke. Only what is said here has a source.
-pub(super) fn is_away(status: &Status) -> bool {
+fn is_away(status: &Status) -> bool {
     status.code() == Code::Unavailable || (status.source().is_some() && !is_late(status))
-}
-
-/// Whether a stream that ended so may be opened again: also one that was not opened in time, or that the server had no
-/// room for, but said when it will.
-pub(super) fn may_resume(status: &Status) -> bool {
-    let in_a_while = match status.code() {
-        Code::DeadlineExceeded => true,
-        Code::ResourceExhausted => status.get_details_retry_info().is_some(),
-        _ => false,
-    };
-    is_away(status) || in_a_while
 }
 
 /// Why a stream broke, for people.
@@ -186,9 +191,10 @@ mod tests {
         for count in [1, 3] {
             let began = Instant::now();
             let call = async |_: Channel, _: Request<()>| pending().await;
-            let late = servers(count).open::<(), ()>(|| (), call).await.unwrap_err();
+            let servers = servers(count);
+            let late = servers.open::<(), ()>(|| (), call).await.unwrap_err();
             assert_eq!((late.code(), began.elapsed().as_secs()), (Code::DeadlineExceeded, 10));
-            assert!(may_resume(&late));
+            assert!(servers.may_resume(&late));
         }
     }
 }

@@ -1,3 +1,4 @@
+use rides_proto::v1::SignOutResponse;
 use serde_json::Value;
 use tokio::{
     io::AsyncReadExt as _,
@@ -108,4 +109,24 @@ async fn called(connection: &mut TcpStream, mut calls: usize) {
         connection.read_exact(&mut payload).await.unwrap();
         calls -= usize::from(kind == HEADERS);
     }
+}
+
+/// A2: a stream ends with its token, and goes on with the one that its file holds meanwhile.
+#[tokio::test]
+async fn a_ride_is_followed_from_one_token_to_the_next() {
+    let server = server().requiring_tokens().run().await;
+    let [first, second] = ["ada", "ada"].map(|rider| server.rider(rider));
+    let wire = Wire::Web(server.addr);
+    let ride = Rider(wire.with(first.clone())).books("key").await.ride_id;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &first).unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut watch = talking(client(&[server.addr], &["watch", &ride, "--json", "--token-file", path]));
+    watch.says("\"requested\"").await;
+
+    std::fs::write(file.path(), &second).unwrap();
+    let _: SignOutResponse = wire.with(first).ask("/rides.v1.Sessions/SignOut", ()).await.unwrap();
+    watch.says("\"resumed\":true").await;
+    let _: SignOutResponse = wire.with(second).ask("/rides.v1.Sessions/SignOut", ()).await.unwrap();
+    assert_eq!(watch.ends().await.code(), Some(80), "there is no other token");
 }

@@ -31,7 +31,7 @@ use self::shift::{Do, Shift};
 use super::{
     args::Driving,
     output::Output,
-    servers::{Servers, may_resume, why},
+    servers::{Servers, why},
 };
 use crate::{remote::backoff, signals::Stop};
 
@@ -61,7 +61,7 @@ pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) 
     let mut attempt = 0;
     loop {
         let Err(error) = car.work(&mut attempt).await else { return Ok(()) };
-        let status = error.downcast_ref::<Status>().filter(|status| car.has_begun() && may_resume(status));
+        let status = error.downcast_ref::<Status>().filter(|status| car.has_begun() && servers.may_resume(status));
         let Some(status) = status else { return Err(error) };
         attempt += 1;
         let what = format!("{}; trying again", why(status));
