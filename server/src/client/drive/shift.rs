@@ -25,8 +25,6 @@ pub(super) enum Do {
     Say(Up),
     /// Tell the driver.
     Tell(String),
-    /// Ask the driver whether to take the offer.
-    Ask,
     /// Find a way, and say which: [`Shift::sets_off`].
     Plan {
         /// Where the car is.
@@ -179,7 +177,7 @@ impl Shift {
             money(offer.fare.as_ref()),
             duration(wire_duration(offer.pickup_eta)),
         );
-        let answer = if self.asks { Some(Do::Ask) } else { self.answer(true) };
+        let answer = if self.asks { None } else { self.answer(true) };
         [Do::Tell(told)].into_iter().chain(answer).collect()
     }
 
@@ -329,7 +327,7 @@ mod tests {
     fn a_driver_who_wants_to_be_asked_is_asked_while_there_is_an_offer() {
         let mut car = shift(true);
         assert_eq!(car.answer(true), None);
-        assert_eq!(deeds(car.hear(offer(), 0.0)), [Do::Ask]);
+        assert_eq!(deeds(car.hear(offer(), 0.0)), []);
         let decline = Do::Say(Up::Decline(up::DeclineOffer { ride_id: "r".into() }));
         assert_eq!(car.answer(false), Some(decline));
         let gone = down::OfferWithdrawn { ride_id: "r".into(), reason: "TIMED_OUT".into() };
