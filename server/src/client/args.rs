@@ -43,8 +43,8 @@ pub struct ClientConfig {
 /// How to reach servers.
 #[derive(Args, Clone, Debug)]
 pub struct Reach {
-    /// The servers, like http://rides.example:8080. Of several, each call goes to the next one; one that is away is
-    /// passed over, and streams go on at another.
+    /// The servers, like http://rides.example:8080. Of several, each call goes to the next one; one that is away or
+    /// hangs is passed over, and streams go on at another.
     #[arg(long, env = "RIDES_CONNECT", value_name = "URL", value_delimiter = ',', global = true,
           default_value = "http://127.0.0.1:8080", value_parser = crate::config::server_url)]
     pub connect: Vec<http::Uri>,
@@ -53,7 +53,8 @@ pub struct Reach {
     #[arg(long, env = "RIDES_CA", value_name = "FILE", global = true)]
     pub ca: Option<PathBuf>,
 
-    /// Holds a token, for servers that ask for one. Read again for each call, so that it can be renewed.
+    /// Holds a token, for servers that ask for one. Read again for each call, so that it can be renewed; a stream that
+    /// ends with its token goes on with the new one.
     #[arg(long, env = "RIDES_TOKEN_FILE", value_name = "FILE", global = true)]
     pub token_file: Option<PathBuf>,
 

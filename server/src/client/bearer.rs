@@ -1,6 +1,10 @@
 //! The token that calls show.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::Context as _;
 use tonic::{
@@ -11,15 +15,24 @@ use tonic::{
 /// Holds a token, where no file does.
 const VARIABLE: &str = "RIDES_TOKEN";
 
+/// Where calls carry it.
+const HEADER: &str = "authorization";
+
+type Token = MetadataValue<Ascii>;
+
 /// Where the token comes from.
 #[derive(Clone)]
-pub(super) struct Bearer(Source);
+pub(super) struct Bearer {
+    source: Source,
+    /// What the stream showed that was opened last.
+    opened: Arc<Mutex<Option<Token>>>,
+}
 
 #[derive(Clone)]
 enum Source {
     None,
     /// It never changes.
-    Variable(MetadataValue<Ascii>),
+    Variable(Token),
     /// Read for each call.
     File(PathBuf),
 }
@@ -40,38 +53,53 @@ impl Bearer {
             }
             (None, _) => Source::None,
         };
-        Ok(Self(source))
+        Ok(Self { source, opened: Arc::default() })
     }
 
     /// Whether there is one.
     pub(super) fn is_some(&self) -> bool {
-        !matches!(self.0, Source::None)
+        !matches!(self.source, Source::None)
     }
 
     /// `message` as a request that shows it.
     pub(super) fn on<T>(&self, message: T) -> Result<Request<T>, Status> {
-        let token =
-            match &self.0 {
-                Source::None => None,
-                Source::Variable(token) => Some(token.clone()),
-                Source::File(file) => {
-                    let text = fs::read_to_string(file);
-                    let text =
-                        text.map_err(|why| Status::unauthenticated(format!("{}: {why}", file.display())))?;
-                    Some(header(&text).ok_or_else(|| {
-                        Status::unauthenticated(format!("{} holds no token", file.display()))
-                    })?)
-                }
-            };
         let mut request = Request::new(message);
-        token.map(|token| request.metadata_mut().insert("authorization", token));
+        if let Some(token) = self.token()? {
+            request.metadata_mut().insert(HEADER, token);
+        }
         Ok(request)
+    }
+
+    /// Remembers what `request`, which opens a stream, shows.
+    pub(super) fn opens<T>(&self, request: &Request<T>) {
+        let shown = request.metadata().get(HEADER).cloned();
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// Whether there is another token now than the last stream was opened with.
+    pub(super) fn is_renewed(&self) -> bool {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        self.token().is_ok_and(|token| token != *opened)
+    }
+
+    fn token(&self) -> Result<Option<Token>, Status> {
+        match &self.source {
+            Source::None => Ok(None),
+            Source::Variable(token) => Ok(Some(token.clone())),
+            Source::File(file) => read(file).map(Some),
+        }
     }
 }
 
-fn header(text: &str) -> Option<MetadataValue<Ascii>> {
+fn read(file: &Path) -> Result<Token, Status> {
+    let none = |why: String| Status::unauthenticated(format!("{}{why}", file.display()));
+    let text = fs::read_to_string(file).map_err(|why| none(format!(": {why}")))?;
+    header(&text).ok_or_else(|| none(" holds no token".to_owned()))
+}
+
+fn header(text: &str) -> Option<Token> {
     let text = text.trim();
-    let mut value: MetadataValue<Ascii> = format!("Bearer {text}").parse().ok()?;
+    let mut value: Token = format!("Bearer {text}").parse().ok()?;
     value.set_sensitive(true);
     (!text.is_empty() && !text.contains(char::is_whitespace)).then_some(value)
 }
@@ -79,6 +107,24 @@ fn header(text: &str) -> Option<MetadataValue<Ascii>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_is_worth_opening_again_once_for_each_new_token() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let holds = |text: &str| fs::write(file.path(), text).unwrap();
+        holds("one");
+        let bearer = Bearer::new(Some(file.path().to_owned())).unwrap();
+        let opens = || bearer.opens(&bearer.on(()).unwrap());
+        opens();
+        assert!(!bearer.is_renewed());
+        holds("two");
+        bearer.on(()).unwrap();
+        assert!(bearer.is_renewed(), "also if other calls have shown it already");
+        opens();
+        assert!(!bearer.is_renewed());
+        holds("");
+        assert!(!bearer.is_renewed(), "none is no other");
+    }
 
     #[test]
     fn a_token_is_one_word_and_nobody_sees_it() {

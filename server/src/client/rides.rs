@@ -70,20 +70,24 @@ pub(super) async fn list(listing: Listing, servers: &Servers, output: &Output) -
         states: listing.states.into_iter().map(|state| v1::RideState::from(state).into()).collect(),
         ..Default::default()
     };
-    let mut rides: Vec<v1::Ride> = Vec::new();
+    let (mut rides, mut count) = (Vec::new(), 0);
     loop {
-        request.page_size = PAGE.min(limit - rides.len()) as u32;
+        request.page_size = PAGE.min(limit - count) as u32;
         let ask = async |channel, request| RidesClient::new(channel).list(request).await;
         let page = servers.ask(request.clone(), ask).await?;
-        rides.extend(page.rides);
-        if page.next_page_token.is_empty() || rides.len() >= limit {
+        count += page.rides.len();
+        match output.is_json() {
+            true => page.rides.iter().try_for_each(|ride| output.message("Ride", ride))?,
+            false => rides.extend(page.rides),
+        }
+        if page.next_page_token.is_empty() || count >= limit {
             break;
         }
         request.page_token = page.next_page_token;
-        output.meanwhile(format!("{} rides so far", rides.len()));
+        output.meanwhile(format!("{count} rides so far"));
     }
     if output.is_json() {
-        return rides.iter().try_for_each(|ride| output.message("Ride", ride));
+        return Ok(());
     }
     if rides.is_empty() {
         output.note("no rides");

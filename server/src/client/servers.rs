@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Chain;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 use tonic_types::StatusExt as _;
 
@@ -74,6 +74,10 @@ impl Servers {
         question: impl FnMut() -> Q,
         call: impl AsyncFn(Channel, Request<Q>) -> Result<Response<Streaming<A>>, Status>,
     ) -> Result<Streaming<A>, Status> {
+        let call = async |channel, request: Request<Q>| {
+            self.bearer.opens(&request);
+            call(channel, request).await
+        };
         Ok(self.in_turn(question, Instant::now() + self.timeout, call).await?.into_inner())
     }
 
@@ -86,16 +90,17 @@ impl Servers {
         let mut rounds = 1;
         loop {
             let mut away = Status::unavailable("there is no server to call");
-            for _ in 0..self.all.len() {
+            for untried in (1..=self.all.len() as u32).rev() {
                 let (url, channel) = self.next();
                 let request = self.bearer.on(question())?;
-                match timeout_at(deadline, call(channel.clone(), request)).await {
+                // One that hangs leaves the others their share of the time.
+                let share = (deadline - Instant::now()) / untried;
+                away = match timeout(share, call(channel.clone(), request)).await {
                     Ok(Ok(answer)) => return Ok(answer),
-                    Ok(Err(status)) if is_late(&status) => return Err(self.late()),
-                    Ok(Err(status)) if is_away(&status) => away = explained(url, status),
-                    Ok(Err(status)) => return Err(status),
-                    Err(_elapsed) => return Err(self.late()),
-                }
+                    Ok(Err(status)) if is_away(&status) => explained(url, status),
+                    Ok(Err(status)) if !is_late(&status) => return Err(status),
+                    Ok(Err(_)) | Err(_) => self.late(),
+                };
             }
             let wait = backoff(rounds, &away, &mut rand::rng());
             if rounds as usize >= ROUNDS || Instant::now() + wait >= deadline {
@@ -104,6 +109,18 @@ impl Servers {
             sleep(wait).await;
             rounds += 1;
         }
+    }
+
+    /// Whether a stream that ended so may be opened again: also one that was not opened in time, that the server had no
+    /// room for, but said when it will, or whose token was renewed meanwhile.
+    pub fn may_resume(&self, status: &Status) -> bool {
+        let may = match status.code() {
+            Code::DeadlineExceeded => true,
+            Code::ResourceExhausted => status.get_details_retry_info().is_some(),
+            Code::Unauthenticated => self.bearer.is_renewed(),
+            _ => false,
+        };
+        may || is_away(status)
     }
 
     fn next(&self) -> &(String, Channel) {
@@ -116,14 +133,8 @@ impl Servers {
 }
 
 /// Whether there was no server, or it goes, or the connection broke. Only what is said here has a source.
-pub(super) fn is_away(status: &Status) -> bool {
+fn is_away(status: &Status) -> bool {
     status.code() == Code::Unavailable || (status.source().is_some() && !is_late(status))
-}
-
-/// Whether a stream that ended so may be opened again: also one that the server had no room for, but said when it will.
-pub(super) fn may_resume(status: &Status) -> bool {
-    let asked_to = || status.get_details_retry_info().is_some();
-    is_away(status) || (status.code() == Code::ResourceExhausted && asked_to())
 }
 
 /// Why a stream broke, for people.
@@ -149,4 +160,41 @@ fn explained(url: &str, status: Status) -> Status {
 
 fn chain(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
     Chain::new(status).skip(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    /// So many addresses, of which none is ever called.
+    fn servers(count: u16) -> Servers {
+        let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
+        let connect = (1..=count).map(url).collect();
+        let timeout = Duration::from_secs(10);
+        Servers::new(&Reach { connect, ca: None, token_file: None, timeout }).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_hangs_leaves_time_for_the_others() {
+        let hangs = AtomicUsize::new(2);
+        let call = async |_: Channel, _: Request<()>| match hangs.fetch_sub(1, Relaxed) {
+            0 => Ok(Response::new("the third")),
+            _ => pending().await,
+        };
+        assert_eq!(servers(3).ask((), call).await.unwrap(), "the third");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_hang_it_is_late_and_a_stream_is_opened_again() {
+        for count in [1, 3] {
+            let began = Instant::now();
+            let call = async |_: Channel, _: Request<()>| pending().await;
+            let servers = servers(count);
+            let late = servers.open::<(), ()>(|| (), call).await.unwrap_err();
+            assert_eq!((late.code(), began.elapsed().as_secs()), (Code::DeadlineExceeded, 10));
+            assert!(servers.may_resume(&late));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 use std::net::TcpListener;
 
-use super::{client, said, typed};
-use crate::harness::{places::place, process::process, server};
+use super::{client, said, servers::answered, talking, typed};
+use crate::harness::{places::place, process::process, rider::Rider, server, wire::Wire};
 
 #[tokio::test]
 async fn a_ride_is_quoted_booked_looked_at_and_cancelled() {
@@ -54,6 +54,26 @@ async fn the_same_request_id_books_once_and_lists_are_read_to_their_end() {
     assert_eq!(all.json().len(), 3);
     let two = said(client(&servers, &["list", "-n2", "--json"])).await;
     assert_eq!(two.json(), all.json()[..2]);
+}
+
+/// Whoever reads the first ride needs not wait for the last.
+#[tokio::test]
+async fn a_long_list_is_printed_page_by_page() {
+    let server = server().run().await;
+    let rider = Rider(Wire::Web(server.addr));
+    for key in 0..401 {
+        rider.books(&key.to_string()).await;
+    }
+    let mut list = talking(client(&[server.addr], &["list", "-n0", "--json"]));
+    list.says("rideId").await;
+    let pages = async || answered(server.addr, &["rides.v1.Rides/List"]).await;
+    let asked_for = pages().await;
+    let mut rest = 0;
+    while list.next().await.is_some() {
+        rest += 1;
+    }
+    assert!(asked_for < pages().await, "the pipe does not hold them all, and yet all were asked for");
+    assert_eq!(rest, 400);
 }
 
 #[tokio::test]

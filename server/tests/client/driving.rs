@@ -8,6 +8,7 @@ use super::said;
 use super::{client, talking, typed};
 use crate::harness::{
     Running,
+    car::car,
     places::{north_of, place},
     rider::{Rider, booking},
     server,
@@ -27,13 +28,13 @@ async fn a_car_takes_a_ride_drives_it_and_goes_home() {
     let server = server().run().await;
     let at = typed(place(1));
     let args = ["drive", "--car=7", "--at", &at, "--speed=500", "--rides=1"];
-    let mut car = talking(client(&[server.addr], &args));
-    car.says("signed on").await;
+    let mut taxi = talking(client(&[server.addr], &args));
+    taxi.says("signed on").await;
     let (rider, ride) = books(&server).await;
     for line in ["offered: ", "assigned: to ", "on trip: to ", "completed: ", "signed off"] {
-        car.says(line).await;
+        taxi.says(line).await;
     }
-    assert_eq!(car.ends().await.code(), Some(0));
+    assert_eq!(taxi.ends().await.code(), Some(0));
     let ride = rider.get(&ride.ride_id).await.unwrap();
     assert_eq!((ride.state(), ride.car_id, ride.driver_id.as_str()), (RideState::Completed, 7, "driver-7"));
 }
@@ -44,19 +45,29 @@ async fn a_driver_is_whom_the_token_is_for_and_is_asked() {
     let at = typed(place(1));
     let mut drive = client(&[server.addr], &["drive", "--at", &at, "--ask"]);
     drive.env("RIDES_TOKEN", server.driver(7)).stdin(Stdio::piped());
-    let mut car = talking(drive);
-    car.says("signed on").await;
+    let mut taxi = talking(drive);
+    taxi.says("signed on").await;
     let rider = server.as_rider("ada").await;
     let ride = rider.books("key").await;
-    car.says("offered: ").await;
+    taxi.says("offered: ").await;
     assert_eq!(
         rider.get(&ride.ride_id).await.unwrap().state(),
         RideState::Offered,
         "it is not taken unasked"
     );
-    car.child.stdin.as_mut().unwrap().write_all(b"y\n").await.unwrap();
-    car.says("assigned: to ").await;
+    taxi.child.stdin.as_mut().unwrap().write_all(b"y\n").await.unwrap();
+    taxi.says("assigned: to ").await;
     assert_eq!(rider.get(&ride.ride_id).await.unwrap().driver_id, "driver-7");
+}
+
+#[tokio::test]
+async fn a_car_that_somebody_else_drives_now_goes_home() {
+    let server = server().run().await;
+    let at = typed(place(1));
+    let mut ours = talking(client(&[server.addr], &["drive", "--car=7", "--at", &at]));
+    ours.says("signed on").await;
+    let _theirs = car(7).at(place(1)).signs_on(&server).await;
+    assert_eq!(ours.ends().await.code(), Some(74), "ABORTED");
 }
 
 #[cfg(unix)]
@@ -64,11 +75,11 @@ async fn a_driver_is_whom_the_token_is_for_and_is_asked() {
 async fn ctrl_c_signs_off() {
     let server = server().run().await;
     let at = typed(place(1));
-    let mut car = talking(client(&[server.addr], &["drive", "--car=7", "--at", &at]));
-    car.says("signed on").await;
-    crate::harness::process::signal(&car.child, "INT").await;
-    car.says("signed off").await;
-    assert_eq!(car.ends().await.code(), Some(0));
+    let mut taxi = talking(client(&[server.addr], &["drive", "--car=7", "--at", &at]));
+    taxi.says("signed on").await;
+    crate::harness::process::signal(&taxi.child, "INT").await;
+    taxi.says("signed off").await;
+    assert_eq!(taxi.ends().await.code(), Some(0));
     let table = said(client(&[server.addr], &["top", "--once"])).await;
     assert!(table.well().contains("0 cars"), "{table:?}");
 }

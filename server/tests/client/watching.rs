@@ -1,7 +1,20 @@
+use rides_proto::v1::SignOutResponse;
 use serde_json::Value;
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpListener, TcpStream},
+};
 
 use super::{client, said, talking, typed};
-use crate::harness::{car::car, places::place, process::quiet_port, rider::Rider, server, wire::Wire};
+use crate::harness::{
+    car::car,
+    places::place,
+    process::quiet_port,
+    raw_h2::{HEADERS, PREFACE},
+    rider::Rider,
+    server, soon,
+    wire::Wire,
+};
 
 /// L1, L11: each event once, though the server that told of the first ones is gone and another one tells of the rest.
 #[tokio::test]
@@ -61,4 +74,59 @@ async fn a_timeline_tells_a_ride_to_its_end() {
 async fn a_ride_that_never_was_is_not_waited_for() {
     let server = server().run().await;
     said(client(&[server.addr], &["watch", "nobody's"])).await.badly(69, "NOT_FOUND");
+}
+
+/// L11: also over a server that accepts connections and then says nothing, for longer than a call may take.
+#[tokio::test]
+async fn a_ride_is_followed_past_a_server_that_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    let addr = format!("127.0.0.1:{}", quiet_port()).parse().unwrap();
+    let first = server().keeping_in(dir.path()).at(addr).run().await;
+    let ride = Rider(Wire::Web(addr)).books("key").await.ride_id;
+    let mut watch = talking(client(&[addr], &["watch", &ride, "--timeout=1"]));
+    watch.says("requested").await;
+    first.stop();
+    first.stopped().await;
+
+    let hangs = TcpListener::bind(addr).await.unwrap();
+    let (mut connection, _) = soon("the client", hangs.accept()).await.unwrap();
+    soon("a call after one that was late", called(&mut connection, 2)).await;
+    drop((hangs, connection));
+    let _second = server().keeping_in(dir.path()).at(addr).run().await;
+    Rider(Wire::Web(addr)).cancel(&ride).await.unwrap();
+    watch.says("cancelled").await;
+    assert_eq!(watch.ends().await.code(), Some(0));
+}
+
+/// Reads what a client sends until it has made so many calls.
+async fn called(connection: &mut TcpStream, mut calls: usize) {
+    connection.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+    while calls > 0 {
+        let mut head = [0; 9];
+        connection.read_exact(&mut head).await.unwrap();
+        let [a, b, c, kind, ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        connection.read_exact(&mut payload).await.unwrap();
+        calls -= usize::from(kind == HEADERS);
+    }
+}
+
+/// A2: a stream ends with its token, and goes on with the one that its file holds meanwhile.
+#[tokio::test]
+async fn a_ride_is_followed_from_one_token_to_the_next() {
+    let server = server().requiring_tokens().run().await;
+    let [first, second] = ["ada", "ada"].map(|rider| server.rider(rider));
+    let wire = Wire::Web(server.addr);
+    let ride = Rider(wire.with(first.clone())).books("key").await.ride_id;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &first).unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut watch = talking(client(&[server.addr], &["watch", &ride, "--json", "--token-file", path]));
+    watch.says("\"requested\"").await;
+
+    std::fs::write(file.path(), &second).unwrap();
+    let _: SignOutResponse = wire.with(first).ask("/rides.v1.Sessions/SignOut", ()).await.unwrap();
+    watch.says("\"resumed\":true").await;
+    let _: SignOutResponse = wire.with(second).ask("/rides.v1.Sessions/SignOut", ()).await.unwrap();
+    assert_eq!(watch.ends().await.code(), Some(80), "there is no other token");
 }

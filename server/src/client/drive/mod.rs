@@ -31,7 +31,7 @@ use self::shift::{Do, Shift};
 use super::{
     args::Driving,
     output::Output,
-    servers::{Servers, may_resume, why},
+    servers::{Servers, why},
 };
 use crate::{remote::backoff, signals::Stop};
 
@@ -61,7 +61,8 @@ pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) 
     let mut attempt = 0;
     loop {
         let Err(error) = car.work(&mut attempt).await else { return Ok(()) };
-        let status = error.downcast_ref::<Status>().filter(|status| car.has_begun() && may_resume(status));
+        let status =
+            error.downcast_ref::<Status>().filter(|status| car.has_begun() && servers.may_resume(status));
         let Some(status) = status else { return Err(error) };
         attempt += 1;
         let what = format!("{}; trying again", why(status));
@@ -130,7 +131,7 @@ impl Car<'_> {
         self.began.elapsed().as_secs_f64()
     }
 
-    /// One stream, from sign-on to its end. `Ok` when the car signed off. It makes good all attempts before it.
+    /// One stream, from sign-on to its end. `Ok` when the car signed off.
     async fn work(&mut self, attempt: &mut u32) -> anyhow::Result<()> {
         let (to_server, mut answers) = self.connect().await?;
         let mut reports = interval(REPORT_EVERY);
@@ -142,11 +143,7 @@ impl Car<'_> {
                     self.output.meanwhile(self.shift.meanwhile(now));
                     self.shift.step(now)
                 }
-                answer = answers.message() => {
-                    *attempt = 0;
-                    let answer = answer?.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
-                    self.hear(answer)?
-                }
+                answer = answers.message() => self.hear(heard(answer, attempt)?)?,
                 (line, to) = planned(&mut self.planning) => {
                     self.shift.sets_off(line, to, self.now());
                     Vec::new()
@@ -156,14 +153,13 @@ impl Car<'_> {
             };
             for todo in todo {
                 match todo {
-                    Do::Say(message) => say(&to_server, message).await?,
+                    Do::Say(message) => say(&to_server, message).await,
                     Do::Tell(text) => self.tell(&text)?,
-                    Do::Ask => {}
                     Do::Plan { from, to } => {
                         self.planning = Some(plan(self.servers.clone(), from, to).boxed_local());
                     }
                     Do::GoHome => {
-                        say(&to_server, Up::SignOff(SignOff {})).await?;
+                        say(&to_server, Up::SignOff(SignOff {})).await;
                         heard_out(&mut answers).await?;
                         return Ok(self.tell("signed off")?);
                     }
@@ -205,9 +201,16 @@ impl Car<'_> {
     }
 }
 
-async fn say(to_server: &mpsc::Sender<DriveRequest>, message: Up) -> Result<(), Status> {
-    let request = DriveRequest { message: Some(message) };
-    to_server.send(request).await.map_err(|_| Status::unavailable("the stream is closed"))
+async fn say(to_server: &mpsc::Sender<DriveRequest>, message: Up) {
+    // Why a stream is closed is the last of its answers.
+    to_server.send(DriveRequest { message: Some(message) }).await.ok();
+}
+
+/// An answer, which makes good all attempts before it; or how the stream ended.
+fn heard(answer: Result<Option<DriveResponse>, Status>, attempt: &mut u32) -> Result<DriveResponse, Status> {
+    let answer = answer?.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
+    *attempt = 0;
+    Ok(answer)
 }
 
 /// Waits until the server has ended the stream, which it does when it has read the sign-off.
@@ -239,15 +242,40 @@ async fn planned(planning: &mut Option<Planning>) -> (Vec<LatLng>, LatLng) {
 /// Once the driver has typed an answer. Who can type no more takes nothing.
 async fn answered(typed: &mut Option<Lines<BufReader<Stdin>>>) -> bool {
     let Some(lines) = typed else { return std::future::pending().await };
-    match lines.next_line().await {
-        Ok(Some(line)) => is_yes(&line),
-        Ok(None) | Err(_) => {
-            *typed = None;
-            false
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(yes) = is_yes(&line) {
+            return yes;
         }
+    }
+    *typed = None;
+    false
+}
+
+/// `None`: it is no answer, as Enter alone.
+fn is_yes(line: &str) -> Option<bool> {
+    match line.trim().to_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
     }
 }
 
-fn is_yes(line: &str) -> bool {
-    ["", "y", "yes"].contains(&line.trim().to_lowercase().as_str())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_makes_good_the_attempts_before_it() {
+        let mut attempt = 3;
+        assert!(heard(Err(Status::unavailable("gone")), &mut attempt).is_err() && attempt == 3);
+        assert!(heard(Ok(None), &mut attempt).is_err() && attempt == 3);
+        assert!(heard(Ok(Some(DriveResponse::default())), &mut attempt).is_ok() && attempt == 0);
+    }
+
+    #[test]
+    fn enter_alone_is_no_answer() {
+        assert_eq!([" Y\n", "yes"].map(is_yes), [Some(true); 2]);
+        assert_eq!(["n", "No "].map(is_yes), [Some(false); 2]);
+        assert_eq!(["", " \n", "maybe"].map(is_yes), [None; 3]);
+    }
 }

@@ -25,8 +25,6 @@ pub(super) enum Do {
     Say(Up),
     /// Tell the driver.
     Tell(String),
-    /// Ask the driver whether to take the offer.
-    Ask,
     /// Find a way, and say which: [`Shift::sets_off`].
     Plan {
         /// Where the car is.
@@ -60,15 +58,15 @@ pub(super) struct Shift {
     /// The way it is on, and since when.
     way: Way,
     set_off_at: f64,
-    /// It has been told where to, and knows no way yet.
-    planning: bool,
+    /// Where it has been told to go, while it knows no way there.
+    planning: Option<LatLng>,
 }
 
 impl Shift {
     /// Of a car that stands at `at`.
     pub(super) fn new(at: LatLng, speed: f64, asks: bool, rides_left: Option<u32>) -> Self {
         let way = Way::new(at, [], at);
-        Self { speed, asks, rides_left, busy: Busy::Free, way, set_off_at: 0.0, planning: false }
+        Self { speed, asks, rides_left, busy: Busy::Free, way, set_off_at: 0.0, planning: None }
     }
 
     /// Where the car is.
@@ -80,9 +78,8 @@ impl Shift {
     pub(super) fn hear(&mut self, message: Down, now: f64) -> Vec<Do> {
         match message {
             Down::SignedOn(signed_on) => {
-                if signed_on.ride_id.is_empty() {
-                    self.stop(now);
-                }
+                // What it said last may be lost: the ride that follows tells how far the server is with it.
+                self.stop(now);
                 vec![Do::Tell(format!("signed on, as number {} on the map", signed_on.car_number))]
             }
             Down::Offer(offer) => self.consider(&offer),
@@ -107,17 +104,18 @@ impl Shift {
         }))
     }
 
-    /// Sets off along `line` to `to`.
+    /// Sets off along `line` to `to`, if that is still where it is to go.
     pub(super) fn sets_off(&mut self, line: Vec<LatLng>, to: LatLng, now: f64) {
-        self.way = Way::new(self.pose(now).at, line, to);
-        self.set_off_at = now;
-        self.planning = false;
+        if self.planning.take_if(|waited_for| *waited_for == to).is_some() {
+            self.way = Way::new(self.pose(now).at, line, to);
+            self.set_off_at = now;
+        }
     }
 
     /// Lets time pass until `now`; the position is always the first thing said.
     pub(super) fn step(&mut self, now: f64) -> Vec<Do> {
         let pose = self.pose(now);
-        let there = !self.planning && self.left_m(now) <= 0.0;
+        let there = self.planning.is_none() && self.left_m(now) <= 0.0;
         let mut todo = vec![Do::Say(Up::Position(up::Position {
             location: Some(pose.at.into()),
             heading_deg: pose.heading_deg,
@@ -179,7 +177,7 @@ impl Shift {
             money(offer.fare.as_ref()),
             duration(wire_duration(offer.pickup_eta)),
         );
-        let answer = if self.asks { Some(Do::Ask) } else { self.answer(true) };
+        let answer = if self.asks { None } else { self.answer(true) };
         [Do::Tell(told)].into_iter().chain(answer).collect()
     }
 
@@ -202,7 +200,8 @@ impl Shift {
                 vec![Do::Tell("at the pickup".to_owned())]
             }
             (RideState::OnTrip, _) => {
-                self.busy = Busy::OnTrip { ride: id, said: false };
+                // A ride off the street has no drop-off: whoever ends it says so.
+                self.busy = Busy::OnTrip { ride: id, said: ride.dropoff.is_none() };
                 let street = stop(&ride.dropoff_name, ride.dropoff);
                 self.go_to(ride.dropoff, format!("on trip: to {street}"), now)
             }
@@ -217,11 +216,10 @@ impl Shift {
         }
     }
 
-    /// A ride off the street has no drop-off: whoever ends it says so.
     fn go_to(&mut self, to: Option<v1::Location>, told: String, now: f64) -> Vec<Do> {
         let from = self.pose(now).at;
-        self.planning = true;
-        let plan = to.and_then(|to| LatLng::try_from(to).ok()).map(|to| Do::Plan { from, to });
+        self.planning = to.and_then(|to| LatLng::try_from(to).ok());
+        let plan = self.planning.map(|to| Do::Plan { from, to });
         [Do::Tell(told)].into_iter().chain(plan).collect()
     }
 
@@ -237,7 +235,7 @@ impl Shift {
     fn stop(&mut self, now: f64) {
         let at = self.pose(now).at;
         self.way = Way::new(at, [], at);
-        (self.set_off_at, self.planning) = (now, false);
+        (self.set_off_at, self.planning) = (now, None);
         self.busy = Busy::Free;
     }
 }
@@ -274,8 +272,12 @@ mod tests {
         Ride { ride_id: "r".into(), state: state.into(), pickup, dropoff, ..Default::default() }
     }
 
+    fn assignment(state: RideState) -> Down {
+        Down::Assignment(down::Assignment { ride: Some(ride(state)) })
+    }
+
     fn assigned() -> Down {
-        Down::Assignment(down::Assignment { ride: Some(ride(RideState::Assigned)) })
+        assignment(RideState::Assigned)
     }
 
     fn update(state: RideState) -> Down {
@@ -291,6 +293,14 @@ mod tests {
         Do::Say(Up::Arrive(up::Arrive { ride_id: "r".into() }))
     }
 
+    fn pick_up() -> Do {
+        Do::Say(Up::PickUp(up::PickUp { ride_id: "r".into() }))
+    }
+
+    fn drop_off() -> Do {
+        Do::Say(Up::DropOff(up::DropOff { ride_id: "r".into() }))
+    }
+
     #[test]
     fn a_ride_goes_from_offer_to_receipt_and_then_home() {
         let mut car = shift(false);
@@ -304,13 +314,11 @@ mod tests {
         assert!(car.pose(65.0).at.distance_m(at(50.0)) < 0.1);
         assert_eq!(deeds(car.step(70.1)), [arrive()]);
         assert_eq!(deeds(car.hear(update(RideState::Arrived), 70.2)), []);
-        let pick_up = Do::Say(Up::PickUp(up::PickUp { ride_id: "r".into() }));
-        assert_eq!(deeds(car.step(73.2)), [pick_up]);
+        assert_eq!(deeds(car.step(73.2)), [pick_up()]);
         assert_eq!(deeds(car.step(74.0)), [], "once");
         assert_eq!(deeds(car.hear(update(RideState::OnTrip), 75.0)).len(), 1);
         car.sets_off(vec![], at(200.0), 75.0);
-        let drop_off = Do::Say(Up::DropOff(up::DropOff { ride_id: "r".into() }));
-        assert_eq!(deeds(car.step(85.1)), [drop_off]);
+        assert_eq!(deeds(car.step(85.1)), [drop_off()]);
         assert_eq!(deeds(car.hear(update(RideState::Completed), 85.2)), [Do::GoHome]);
         assert!(car.pose(99.0).at.distance_m(at(200.0)) < 0.1, "it stays where it is");
     }
@@ -319,7 +327,7 @@ mod tests {
     fn a_driver_who_wants_to_be_asked_is_asked_while_there_is_an_offer() {
         let mut car = shift(true);
         assert_eq!(car.answer(true), None);
-        assert_eq!(deeds(car.hear(offer(), 0.0)), [Do::Ask]);
+        assert_eq!(deeds(car.hear(offer(), 0.0)), []);
         let decline = Do::Say(Up::Decline(up::DeclineOffer { ride_id: "r".into() }));
         assert_eq!(car.answer(false), Some(decline));
         let gone = down::OfferWithdrawn { ride_id: "r".into(), reason: "TIMED_OUT".into() };
@@ -330,19 +338,63 @@ mod tests {
         assert_eq!(car.answer(true), None);
     }
 
+    fn signed_on(ride: &str) -> Down {
+        Down::SignedOn(down::SignedOn { car_number: 1, ride_id: ride.into() })
+    }
+
     #[test]
     fn a_car_that_lost_its_connection_goes_on_where_it_was() {
         let mut car = shift(false);
         car.hear(offer(), 0.0);
         car.hear(assigned(), 0.0);
         car.sets_off(vec![], at(100.0), 0.0);
-        let signed_on = |ride: &str| Down::SignedOn(down::SignedOn { car_number: 1, ride_id: ride.into() });
         car.hear(signed_on("r"), 5.0);
-        assert_eq!(car.hear(assigned(), 5.0), [], "it is on the way");
+        let on = deeds(car.hear(assigned(), 5.0));
+        let [Do::Plan { from, to }] = &on[..] else { panic!("{on:?}") };
+        assert!(from.distance_m(at(50.0)) < 0.1 && *to == at(100.0), "{on:?}");
+        car.sets_off(vec![], at(100.0), 5.0);
         assert_eq!(deeds(car.step(10.1)), [arrive()]);
 
         car.hear(signed_on(""), 11.0);
         assert_eq!(deeds(car.step(60.0)), [], "it lost the ride while it was away");
+    }
+
+    /// Nobody knows whether the server heard what was said before the connection broke: its state tells.
+    #[test]
+    fn what_the_server_did_not_hear_is_said_again() {
+        let deed = |state: RideState, to: LatLng| {
+            let mut car = shift(false);
+            let mut says_it = |now: f64| {
+                car.hear(signed_on("r"), now);
+                car.hear(assignment(state), now);
+                car.sets_off(vec![], to, now);
+                let all = [1.0, 30.0, 60.0].map(|later| deeds(car.step(now + later))).concat();
+                all.first().cloned()
+            };
+            let first = says_it(0.0);
+            assert!(first.is_some() && first == says_it(100.0), "{state:?}: {first:?}");
+            first
+        };
+        assert_eq!(deed(RideState::Assigned, at(100.0)), Some(arrive()));
+        assert_eq!(deed(RideState::Arrived, at(100.0)), Some(pick_up()));
+        assert_eq!(deed(RideState::OnTrip, at(200.0)), Some(drop_off()));
+    }
+
+    #[test]
+    fn a_way_that_nobody_waits_for_any_more_is_not_taken() {
+        let mut car = shift(false);
+        car.hear(offer(), 0.0);
+        car.hear(assigned(), 0.0);
+        let gone = down::RideWithdrawn { ride_id: "r".into(), reason: "CANCELLED".into() };
+        car.hear(Down::RideWithdrawn(gone), 1.0);
+        car.sets_off(vec![], at(100.0), 2.0);
+        assert!(car.pose(60.0).at.distance_m(at(0.0)) < 0.1, "it stays");
+
+        car.hear(assignment(RideState::OnTrip), 60.0);
+        car.sets_off(vec![], at(100.0), 60.0);
+        assert_eq!(deeds(car.step(90.0)), [], "it waits for the way to the drop-off");
+        car.sets_off(vec![], at(200.0), 90.0);
+        assert_eq!(deeds(car.step(120.0)), [drop_off()]);
     }
 
     #[test]

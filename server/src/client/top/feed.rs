@@ -10,10 +10,7 @@ use rides_proto::{
 use tokio::{sync::mpsc, time::sleep};
 use tonic::Status;
 
-use crate::{
-    client::servers::{Servers, may_resume},
-    remote::backoff,
-};
+use crate::{client::servers::Servers, remote::backoff};
 
 /// What the stream says, and what there is to say about it.
 pub(super) enum News {
@@ -39,7 +36,7 @@ pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<Ne
     loop {
         let status = follow(viewport, &servers, &to, &mut attempt, &mut has_begun).await;
         let status = status.err().unwrap_or_else(|| Status::unavailable("the server ended the stream"));
-        if !has_begun || !may_resume(&status) {
+        if !has_begun || !servers.may_resume(&status) {
             return status;
         }
         attempt += 1;

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, time::Duration};
 
 use anstyle::{AnsiColor, Style};
 use rides_proto::{geo::LatLng, v1::CarState};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::fleet::{Car, Fleet};
 use crate::client::{
@@ -90,14 +91,14 @@ pub(super) fn screen(
     let keys = format!("q quit  s sort by {}  ↑↓ scroll", view.order.next().name());
     let title = cut(&format!("{} · {} · ", clean(city), cars(fleet.len())), width);
     let (style, state) = told(link);
-    let room = width.saturating_sub(title.chars().count());
+    let room = width.saturating_sub(title.width());
     let state = cut(&state, room);
-    let gap = room.saturating_sub(state.chars().count() + keys.chars().count());
+    let gap = room.saturating_sub(state.width() + keys.width());
     let keys = if gap > 1 { format!("{DIM}{:gap$}{keys}{DIM:#}", "") } else { String::new() };
     let first = format!("{BOLD}{title}{BOLD:#}{style}{state}{style:#}{keys}");
 
     let (headings, rows) = rows(fleet, view.order);
-    let block = headings.chars().count();
+    let block = headings.width();
     let blocks = ((width + GAP) / (block + GAP)).max(1);
     let deep = height.saturating_sub(HEAD).max(1);
     view.first = view.first.min(rows.len().saturating_sub(blocks * deep));
@@ -193,7 +194,7 @@ fn summary(fleet: &Fleet, width: usize) -> String {
     let some = counts.into_iter().filter(|(_, count)| *count > 0);
     let parts = some.map_while(|(state, count)| {
         let text = format!("● {count} {}", car_state(state));
-        left = left.checked_sub(text.chars().count() + 2)?;
+        left = left.checked_sub(text.width() + 2)?;
         let style = car_style(state);
         Some(format!("{style}{text}{style:#}"))
     });
@@ -266,9 +267,18 @@ mod tests {
             for cars in [0, 1, 50, 1_000] {
                 let lines = shown(cars, &mut View::default(), size);
                 assert!(lines.len() <= size.1, "{size:?} {cars}");
-                let widest = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
+                let widest = lines.iter().map(|line| line.width()).max().unwrap_or_default();
                 assert!(widest <= size.0.max(1), "{widest} for {size:?}: {lines:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_city_may_have_wide_letters() {
+        let link = Link::Open(Duration::ZERO);
+        for width in [20, 80] {
+            let lines = plain(&screen("東京都", &fleet(1), &link, &mut View::default(), (width, 24)));
+            assert!(lines[0].width() <= width, "{}", lines[0]);
         }
     }
 

@@ -9,7 +9,7 @@ use tonic::Status;
 use self::timeline::Timeline;
 use super::{
     output::Output,
-    servers::{Servers, may_resume, why},
+    servers::{Servers, why},
 };
 use crate::remote::backoff;
 
@@ -21,7 +21,7 @@ pub(super) async fn watch(ride_id: String, servers: &Servers, output: &Output) -
     loop {
         match follow(&mut timeline, &mut attempt, servers, output).await {
             Err(error) if timeline.has_begun() => match error.downcast_ref::<Status>() {
-                Some(status) if may_resume(status) => {
+                Some(status) if servers.may_resume(status) => {
                     attempt += 1;
                     let wait = backoff(attempt, status, &mut rand::rng());
                     let what = format!("{}; trying again", why(status));
