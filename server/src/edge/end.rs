@@ -14,7 +14,7 @@ use crate::sessions::Lease;
 pub(super) struct End {
     is_upload: bool,
     deadline: Option<Instant>,
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
     shutdown: CancellationToken,
 }
 
@@ -30,7 +30,7 @@ impl End {
         Self {
             is_upload: method.is_some_and(|method| method.kind == Kind::Upload),
             deadline: asked.into_iter().chain(ceiling).min(),
-            lease,
+            lease: lease.map(Box::new),
             shutdown,
         }
     }
@@ -64,7 +64,8 @@ impl End {
     /// Once the session is over, if there is one.
     async fn over(&self) -> Status {
         match &self.lease {
-            Some(lease) => lease.over().await.into(),
+            // In a box, so that a call without a session has no room for one.
+            Some(lease) => Box::pin(lease.over()).await.into(),
             None => std::future::pending().await,
         }
     }
