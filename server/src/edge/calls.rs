@@ -15,7 +15,7 @@ use std::{
 use axum::Router;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, Request, Response, header::AUTHORIZATION};
 use http_body::Frame;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,8 @@ use super::{
     status,
     trace::Trace,
 };
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Of health calls: whoever asks while the server goes is to hear that it does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -179,9 +181,13 @@ struct Outcome {
 impl Outcome {
     /// Takes note of the status in headers or trailers that have one, and signs it if it is an error.
     fn settle(&mut self, headers: &mut HeaderMap) {
-        let Some(status) = Status::from_header_map(headers) else { return };
-        self.call.ends(status.code());
-        if status.code() != Code::Ok {
+        let Some(code) = headers.get(GRPC_STATUS) else { return };
+        let code = Code::from_bytes(code.as_bytes());
+        self.call.ends(code);
+        // Reading all of a status copies the headers: not for each call that went well.
+        if code != Code::Ok
+            && let Some(status) = Status::from_header_map(headers)
+        {
             self.trace.sign(self.call.method(), &status, headers);
         }
     }

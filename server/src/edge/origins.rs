@@ -16,8 +16,8 @@ use tower_http::{
 /// As long as browsers keep the answer to a preflight anyway.
 const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// What is behind the guard.
-pub(super) type Guarded<S> = Either<Cors<Csrf<S>>, Csrf<S>>;
+/// What is behind the guard. In a box where there are allowed origins, so that a connection without has no room for them.
+pub(super) type Guarded<S> = Either<Box<Cors<Csrf<S>>>, Csrf<S>>;
 
 /// `port`, callable by pages of its own origin and of `allowed` ones.
 ///
@@ -55,5 +55,5 @@ pub(super) fn guard<S>(port: S, allowed: &[String]) -> anyhow::Result<Guarded<S>
             HeaderName::from_static("grpc-status-details-bin"),
         ])
         .max_age(PREFLIGHT_LIFE);
-    Ok(Either::Left(cors.layer(port)))
+    Ok(Either::Left(Box::new(cors.layer(port))))
 }
