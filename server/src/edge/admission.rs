@@ -35,7 +35,7 @@ const OFFICE: u32 = 4;
 
 /// What is left of what callers may have.
 pub(super) struct Admission {
-    exempt: Limits,
+    limits: Limits,
     /// Of a session, a car, or an address where nobody said who they are.
     callers: Share,
     /// Of an address, whoever calls from it.
@@ -53,7 +53,7 @@ impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
         let office = NonZeroU32::MIN.saturating_add(OFFICE - 1);
         Self {
-            exempt: limits.clone(),
+            limits: limits.clone(),
             callers: Share::new(limits.calls_per_second, limits.calls_per_address),
             offices: Share::new(
                 limits.calls_per_second.saturating_mul(office),
@@ -67,7 +67,7 @@ impl Admission {
     pub(super) fn admit(
         &self,
         peer: Option<&Peer>,
-        principal: Option<&Principal>,
+        principal: &Principal,
         path: &str,
     ) -> Result<Admitted, Status> {
         let address = self.address(peer);
@@ -95,7 +95,7 @@ impl Admission {
 
     /// Unless it stands for many.
     fn address(&self, peer: Option<&Peer>) -> Option<Caller> {
-        let counted = peer.filter(|peer| !self.exempt.is_exempt(peer.address));
+        let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
         counted.map(|peer| Caller::Address(peer.address))
     }
 }
@@ -184,10 +184,13 @@ mod tests {
         let admission = Admission::new(&limits());
         let (hasty, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
         for _ in 0..10 {
-            assert_eq!(outcome(admission.admit(Some(&hasty), None, BOOK)), None);
+            assert_eq!(outcome(admission.admit(Some(&hasty), &Principal::Unproven, BOOK)), None);
         }
-        assert_eq!(outcome(admission.admit(Some(&hasty), None, BOOK)).as_deref(), Some("TOO_MANY_CALLS"));
-        assert_eq!(outcome(admission.admit(Some(&other), None, BOOK)), None);
+        assert_eq!(
+            outcome(admission.admit(Some(&hasty), &Principal::Unproven, BOOK)).as_deref(),
+            Some("TOO_MANY_CALLS")
+        );
+        assert_eq!(outcome(admission.admit(Some(&other), &Principal::Unproven, BOOK)), None);
     }
 
     /// R2
@@ -195,11 +198,12 @@ mod tests {
     fn open_calls_count_until_they_end() {
         let admission = Admission::new(&limits());
         let caller = peer("192.0.2.1");
-        let mut held: Vec<_> = (0..3).map(|_| admission.admit(Some(&caller), None, BOOK).unwrap()).collect();
-        let refused = admission.admit(Some(&caller), None, BOOK);
+        let mut held: Vec<_> =
+            (0..3).map(|_| admission.admit(Some(&caller), &Principal::Unproven, BOOK).unwrap()).collect();
+        let refused = admission.admit(Some(&caller), &Principal::Unproven, BOOK);
         assert_eq!(outcome(refused).as_deref(), Some("TOO_MANY_OPEN_CALLS"));
         held.pop();
-        assert_eq!(outcome(admission.admit(Some(&caller), None, BOOK)), None);
+        assert_eq!(outcome(admission.admit(Some(&caller), &Principal::Unproven, BOOK)), None);
     }
 
     /// R10: an office has one address, and each who is there a session.
@@ -210,14 +214,14 @@ mod tests {
         let rider = |subject| Principal::Proven(Session::new(Role::Rider, subject, SystemTime::UNIX_EPOCH));
         let (hasty, other) = (rider("ada"), rider("bob"));
         for _ in 0..10 {
-            assert_eq!(outcome(admission.admit(Some(&office), Some(&hasty), BOOK)), None);
+            assert_eq!(outcome(admission.admit(Some(&office), &hasty, BOOK)), None);
         }
-        let refused = admission.admit(Some(&office), Some(&hasty), BOOK);
+        let refused = admission.admit(Some(&office), &hasty, BOOK);
         assert_eq!(outcome(refused).as_deref(), Some("TOO_MANY_CALLS"));
-        for principal in [Some(&other), None] {
+        for principal in [&other, &Principal::Unproven] {
             assert_eq!(outcome(admission.admit(Some(&office), principal, BOOK)), None);
         }
-        let elsewhere = admission.admit(Some(&peer("192.0.2.2")), Some(&hasty), BOOK);
+        let elsewhere = admission.admit(Some(&peer("192.0.2.2")), &hasty, BOOK);
         assert_eq!(outcome(elsewhere).as_deref(), Some("TOO_MANY_CALLS"), "wherever they call from");
     }
 
@@ -228,7 +232,7 @@ mod tests {
         let eve = peer("192.0.2.1");
         let guest =
             |n: u32| Principal::Proven(Session::new(Role::Rider, &n.to_string(), SystemTime::UNIX_EPOCH));
-        let calls = |n: u32| outcome(admission.admit(Some(&eve), Some(&guest(n)), BOOK));
+        let calls = |n: u32| outcome(admission.admit(Some(&eve), &guest(n), BOOK));
         assert!((0..40).all(|n| calls(n).is_none()));
         assert_eq!(calls(40).as_deref(), Some("TOO_MANY_CALLS"));
         let mut held: Vec<_> = (0..12)
@@ -246,9 +250,9 @@ mod tests {
         let proxy = peer("127.0.0.1");
         let hasty = Principal::Proven(Session::new(Role::Rider, "eve", SystemTime::UNIX_EPOCH));
         for _ in 0..10 {
-            assert_eq!(outcome(admission.admit(Some(&proxy), Some(&hasty), BOOK)), None);
+            assert_eq!(outcome(admission.admit(Some(&proxy), &hasty, BOOK)), None);
         }
-        let refused = outcome(admission.admit(Some(&proxy), Some(&hasty), BOOK));
+        let refused = outcome(admission.admit(Some(&proxy), &hasty, BOOK));
         assert_eq!(refused.as_deref(), Some("TOO_MANY_CALLS"));
     }
 
@@ -269,10 +273,13 @@ mod tests {
         let admission = Admission::new(&limits());
         let proxy = peer("127.0.0.1");
         for _ in 0..100 {
-            assert_eq!(outcome(admission.admit(Some(&proxy), None, BOOK)), None);
+            assert_eq!(outcome(admission.admit(Some(&proxy), &Principal::Unproven, BOOK)), None);
         }
-        let _viewers =
-            [proxy, peer("192.0.2.1")].map(|peer| admission.admit(Some(&peer), None, VIEW).unwrap());
-        assert_eq!(outcome(admission.admit(Some(&proxy), None, VIEW)).as_deref(), Some("TOO_MANY_VIEWERS"));
+        let _viewers = [proxy, peer("192.0.2.1")]
+            .map(|peer| admission.admit(Some(&peer), &Principal::Unproven, VIEW).unwrap());
+        assert_eq!(
+            outcome(admission.admit(Some(&proxy), &Principal::Unproven, VIEW)).as_deref(),
+            Some("TOO_MANY_VIEWERS")
+        );
     }
 }

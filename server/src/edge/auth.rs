@@ -10,7 +10,7 @@ use axum::{
 use http::{HeaderMap, StatusCode, header::WWW_AUTHENTICATE};
 use tonic::{Code, Status};
 
-use super::{Contract, Peer};
+use super::{Contract, Method, Peer};
 use crate::{
     access::{Policy, Principal, table::Access},
     services::status,
@@ -33,15 +33,15 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Who calls `path`. Fails with UNAUTHENTICATED, PERMISSION_DENIED, or UNIMPLEMENTED for what nobody may call.
+    /// Who calls `method`. Fails with UNAUTHENTICATED, PERMISSION_DENIED, or UNIMPLEMENTED for what nobody may call.
     pub(super) fn judge(
         &self,
-        path: &str,
+        method: Option<Method>,
         headers: &HeaderMap,
         peer: Option<&Peer>,
         now: SystemTime,
     ) -> Result<Principal, Status> {
-        let Some(method) = self.contract.method(path) else {
+        let Some(method) = method else {
             return match self.auth.policy {
                 Policy::Open => Ok(Principal::Unproven),
                 Policy::Required => Err(Status::unimplemented("this server has no such method")),
@@ -129,7 +129,8 @@ mod tests {
     impl Gate {
         fn ask(&self, path: &str, token: Option<&str>) -> Result<Principal, (Code, Option<String>)> {
             let headers = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
-            outcome(self.judge(path, &headers.into_iter().collect(), None, SystemTime::now()))
+            let method = self.contract.method(path);
+            outcome(self.judge(method, &headers.into_iter().collect(), None, SystemTime::now()))
         }
 
         fn token(&self, role: Role) -> String {

@@ -7,7 +7,7 @@ use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
     time::SystemTime,
 };
@@ -31,7 +31,7 @@ use super::{
     ending::Ending,
     messages::{self, Terms},
     metrics,
-    neglect::{Held, Rounds},
+    neglect::{Held, Rounds, lock},
     status,
     trace::Trace,
 };
@@ -129,9 +129,9 @@ impl Rules {
         let peer = request.extensions().get();
         let principal = self
             .gate
-            .judge(path, request.headers(), peer, SystemTime::now())
+            .judge(method, request.headers(), peer, SystemTime::now())
             .map_err(|refused| self.admission.of_stranger(peer, refused))?;
-        let admitted = self.admission.admit(peer, Some(&principal), path)?;
+        let admitted = self.admission.admit(peer, &principal, path)?;
         let asked = deadline::take(request.headers_mut(), Instant::now())?;
         if self.shutdown.is_cancelled() && !is_health {
             return Err(status::going());
@@ -159,10 +159,6 @@ impl Rules {
             held
         }))
     }
-}
-
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The body of an answer: it holds what the call holds, until it is dropped.

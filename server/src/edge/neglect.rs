@@ -2,7 +2,7 @@
 //! what they hold, past their deadline and the end of their session.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -13,14 +13,19 @@ use super::{admission::Admitted, ending::Ending};
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// An answer, and what its call holds until it is over. `None`: it is, and nobody has asked for it yet.
+/// An answer, and what its call holds until it is over.
 pub(super) struct Held {
     pub(super) body: Ending,
+    /// `None`: it is over, though nobody has asked for its end yet.
     pub(super) admitted: Option<Admitted>,
 }
 
-/// Goes past the streams that are open. Cheap to clone.
-#[derive(Clone, Default)]
+pub(super) fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Goes past the streams that are open.
+#[derive(Default)]
 pub(super) struct Rounds(Arc<Mutex<Vec<Weak<Mutex<Held>>>>>);
 
 impl Rounds {
@@ -46,7 +51,7 @@ impl Rounds {
 fn go(streams: &Mutex<Vec<Weak<Mutex<Held>>>>, now: Instant) {
     streams.lock().unwrap_or_else(PoisonError::into_inner).retain(|stream| {
         let Some(stream) = stream.upgrade() else { return false };
-        let mut held = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&stream);
         let over = held.body.is_over_unasked(now);
         if over {
             held.admitted = None;

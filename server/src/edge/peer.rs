@@ -26,8 +26,8 @@ pub(super) enum Caller {
 
 impl Peer {
     /// Who calls, as far as `principal` tells: many may share an address, and nobody a session.
-    pub(super) fn caller(&self, principal: Option<&Principal>) -> Caller {
-        match (principal.and_then(Principal::session), self.car) {
+    pub(super) fn caller(&self, principal: &Principal) -> Caller {
+        match (principal.session(), self.car) {
             (Some(session), _) => Caller::Session(session.id.clone()),
             (None, Some(car)) => Caller::Car(car),
             (None, None) => Caller::Address(self.address),
