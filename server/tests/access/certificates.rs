@@ -14,6 +14,7 @@ use rides_server::tls::{Files, development::Development};
 use tonic::{Code, Request, Status, transport::Channel};
 
 use crate::harness::{
+    Running,
     places::place,
     rider::{Rider, booking},
     server, soon,
@@ -26,6 +27,20 @@ fn driver_of(dir: &Path, car: i64) -> Files {
     development.ensure(&[]).unwrap();
     development.ensure_driver(car).unwrap();
     development.driver(car)
+}
+
+/// A server that asks for tokens or certificates, and a connection that shows one of car 7.
+async fn strict_with_seven(dir: &Path) -> (Running, Channel) {
+    let seven = driver_of(dir, 7);
+    let development = Development::at(dir);
+    let server = server()
+        .requiring_tokens()
+        .with_files(development.server())
+        .over_tls(|tls| tls.client_ca = Some(development.ca()))
+        .run()
+        .await;
+    let channel = Client::with(server.addr, &development.ca(), Some(seven)).channel().await.unwrap();
+    (server, channel)
 }
 
 fn bearing<T>(message: T, token: Option<&str>) -> Request<T> {
@@ -67,15 +82,7 @@ fn assert_not_your_car<T: fmt::Debug>(outcome: Result<T, Status>) {
 #[tokio::test]
 async fn a_certificate_is_a_driver_of_its_car() {
     let dir = tempfile::tempdir().unwrap();
-    let seven = driver_of(dir.path(), 7);
-    let development = Development::at(dir.path());
-    let server = server()
-        .requiring_tokens()
-        .with_files(development.server())
-        .over_tls(|tls| tls.client_ca = Some(development.ca()))
-        .run()
-        .await;
-    let channel = Client::with(server.addr, &development.ca(), Some(seven)).channel().await.unwrap();
+    let (_server, channel) = strict_with_seven(dir.path()).await;
     assert!(all_four(&channel, 7, None).await.iter().all(Result::is_ok));
     let [tracked, drove, started, ended] = all_four(&channel, 8, None).await;
     for refused in [tracked, drove, started] {
@@ -93,15 +100,7 @@ async fn a_certificate_is_a_driver_of_its_car() {
 #[tokio::test]
 async fn a_token_beside_a_certificate_must_be_of_the_same_car() {
     let dir = tempfile::tempdir().unwrap();
-    let seven = driver_of(dir.path(), 7);
-    let development = Development::at(dir.path());
-    let server = server()
-        .requiring_tokens()
-        .with_files(development.server())
-        .over_tls(|tls| tls.client_ca = Some(development.ca()))
-        .run()
-        .await;
-    let channel = Client::with(server.addr, &development.ca(), Some(seven)).channel().await.unwrap();
+    let (server, channel) = strict_with_seven(dir.path()).await;
     assert!(all_four(&channel, 7, Some(&server.driver(7))).await.iter().all(Result::is_ok));
     for other in [server.driver(8), server.rider("ada"), server.dispatcher()] {
         for car in [7, 8] {
