@@ -84,7 +84,7 @@ impl Contender {
     /// The call of a viewer who sees all cars of [`downtown`].
     pub(crate) fn watch(self) -> Call {
         match self.form() {
-            Form::Columns => watch_fleet(downtown().viewport()),
+            Form::Columns => watch_fleet(downtown().viewport(), true),
             Form::Rows => Call { path: "/bench.v1.Board/Watch", message: Vec::new(), timeout: None },
         }
     }
@@ -139,9 +139,9 @@ impl Contender {
     }
 }
 
-/// `Fleet.Watch` of a viewport.
-pub(crate) fn watch_fleet(viewport: v1::Bounds) -> Call {
-    let request = v1::WatchFleetRequest { viewport: Some(viewport), ..Default::default() };
+/// `Fleet.Watch` of a viewport. With `moves`, as the page does, cars that only moved are told by the way they went.
+pub(crate) fn watch_fleet(viewport: v1::Bounds, moves: bool) -> Call {
+    let request = v1::WatchFleetRequest { viewport: Some(viewport), moves, ..Default::default() };
     Call { path: "/rides.v1.Fleet/Watch", message: request.encode_to_vec(), timeout: None }
 }
 
@@ -158,7 +158,8 @@ impl Form {
     pub(crate) fn cars(self, message: &[u8]) -> Result<usize> {
         Ok(match self {
             Self::Columns => {
-                v1::WatchFleetResponse::decode(message)?.cells.iter().map(|cell| cell.cars.len()).sum()
+                let cells = v1::WatchFleetResponse::decode(message)?.cells;
+                cells.iter().map(|cell| cell.cars.len() + cell.moved.len()).sum()
             }
             Self::Rows => board::Tick::decode(message)?.cars.len(),
         })

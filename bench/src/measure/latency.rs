@@ -17,7 +17,14 @@ use super::{
     Bench,
     stage::{Stage, fleet},
 };
-use crate::{contender::Contender, feed::Group, load::Kept, stats::percentile, wire::Protocol};
+use crate::{
+    contender::{Contender, watch_fleet},
+    feed::Group,
+    fleet::downtown,
+    load::Kept,
+    stats::percentile,
+    wire::Protocol,
+};
 
 /// Viewers, all of whom see all cars.
 pub(crate) const VIEWERS: usize = 1000;
@@ -38,7 +45,8 @@ pub(crate) struct Latency {
 /// Asks once, of a new server.
 pub(super) fn once(bench: &Bench) -> Result<Latency> {
     let contender = Contender::Ours;
-    let scene = (contender.watch(), fleet(), KEEPING);
+    // Without moves: a message by itself says where each car is.
+    let scene = (watch_fleet(downtown().viewport(), false), fleet(), KEEPING);
     let mut stage = Stage::open(bench, contender, Protocol::Http1, Path::new(""), scene)?;
     bench.say(format!("latency with {VIEWERS} viewers"));
     stage.hold(VIEWERS)?;
@@ -100,7 +108,7 @@ mod tests {
     use super::*;
     use crate::{
         feed::SLOTS,
-        fleet::{Cars, downtown},
+        fleet::Cars,
     };
 
     #[test]
