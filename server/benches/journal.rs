@@ -69,7 +69,7 @@ fn request() -> RequestKey {
 
 fn entry(ride: &RideId, version: u64, what: Happening) -> Entry {
     let event = RideEvent { ride: ride.clone(), version, time: SystemTime::now(), what };
-    Entry { event: Arc::new(event), request: (version == 1).then(request) }
+    Entry::new(Arc::new(event), (version == 1).then(request)).expect("can be written")
 }
 
 fn new_ride() -> RideId {
@@ -132,7 +132,7 @@ fn filled(events: usize) -> TempDir {
         for some in rides.chunks(1_000) {
             let batch: Vec<Entry> =
                 some.iter().flat_map(|n| life(&booking, *n >= rides.len() - OPEN)).collect();
-            journal.append(&batch).await.expect("new");
+            journal.append(batch).await.expect("new");
         }
         journal.close().await;
     });
@@ -223,7 +223,7 @@ fn left_behind(dir: &Path, log: usize, runtime: &Runtime) -> TempDir {
     let booking = Arc::new(booking());
     while pages() < log as u64 {
         let batch = life(&booking, false);
-        runtime.block_on(journal.append(&batch)).expect("new");
+        runtime.block_on(journal.append(batch)).expect("new");
     }
     copy_of(written.path())
 }

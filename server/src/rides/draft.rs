@@ -21,6 +21,8 @@ use super::{
 pub(super) struct Drafted {
     /// To append.
     pub(super) entries: Vec<Entry>,
+    /// The rides that it opens.
+    pub(super) opened: Vec<RideId>,
     /// To change on the board once that is done.
     pub(super) changes: Changes,
     requests: Requests,
@@ -99,12 +101,16 @@ impl<'a> Draft<'a> {
         let event = Arc::new(RideEvent { ride: id.clone(), version, time: now, what });
         let after = RideLog::followed_by(log, Arc::clone(&event))?;
         let ride = after.ride.clone();
+        let entry = Entry::new(event, request.clone())?;
 
         self.rebind(before.and_then(Ride::held_by), ride.held_by(), &id);
-        if let Some(RequestKey { id: request, fingerprint }) = request.clone() {
+        if let Some(RequestKey { id: request, fingerprint }) = request {
             self.batch.requests.insert(request, (id.clone(), fingerprint));
         }
-        self.batch.entries.push(Entry { event, request });
+        self.batch.entries.push(entry);
+        if before.is_none() {
+            self.batch.opened.push(id.clone());
+        }
         self.batch.changes.rides.insert(id, Arc::new(after));
         Ok(ride)
     }

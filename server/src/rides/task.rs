@@ -1,10 +1,10 @@
 //! The one owner of every ride that is not over.
 //!
 //! It takes what has queued up as one batch: decides all of it, appends all of it to the journal at once, and only
-//! then tells anyone. While one batch is on its way to the disk, the next is decided on top of it. A busy server so
-//! pays for one write a batch, not one a command.
+//! then tells anyone. While one batch is on its way to the disk, the next is decided on top of it, and follows it
+//! before anyone is told. A busy server so pays for one write a batch, not one a command, and its disk never waits.
 
-use std::{mem, sync::Arc, time::SystemTime};
+use std::{future::ready, mem, sync::Arc, time::SystemTime};
 
 use rides_proto::ids::{CarId, RideId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,7 +14,7 @@ use super::{
     RideError, RideLog,
     board::Board,
     draft::{Draft, Drafted},
-    journal::{Journal, JournalError, RequestKey, Requests},
+    journal::{Answer, Journal, JournalError, RequestKey, Requests},
     machine::Command,
     model::{Booking, Crew, Ride},
 };
@@ -57,6 +57,12 @@ struct Batch {
     drafted: Drafted,
 }
 
+/// A batch that the journal was given.
+struct Sent {
+    batch: Batch,
+    kept: Answer<'static, ()>,
+}
+
 impl Batch {
     /// Nothing of it happened, whatever was decided; what was refused stays refused.
     fn take_back(&mut self, error: &JournalError) {
@@ -86,13 +92,13 @@ impl Owner {
     /// Decides at most `limit` changes in one batch.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Input>, limit: usize) {
         self.say_opened().await;
-        let mut batch = Batch::default();
-        loop {
-            if batch.asked.is_empty() {
-                let Some(asked) = self.receive(&mut inbox, limit).await else { return };
-                self.decide(&mut batch, asked, None).await;
+        while let Some(asked) = self.receive(&mut inbox, limit).await {
+            let mut batch = Batch::default();
+            self.decide(&mut batch, asked, None).await;
+            let mut sent = self.send(batch);
+            while let Some(batch) = sent {
+                sent = self.keep(batch, &mut inbox, limit).await;
             }
-            batch = self.keep(batch, &mut inbox, limit).await;
         }
     }
 
@@ -125,52 +131,60 @@ impl Owner {
         batch.asked.extend(asked);
     }
 
-    /// Append, publish, acknowledge: in this order, and no step before the one before it. Returns the next batch, as
-    /// far as it was asked for meanwhile.
-    async fn keep(&mut self, mut batch: Batch, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Batch {
-        let (kept, mut next) = self.append(&batch.drafted, inbox, limit).await;
-        match &kept {
-            Ok(()) => self.publish(mem::take(&mut batch.drafted)),
-            Err(error) => batch.take_back(error),
+    /// Hands a batch to the journal, unless it is empty.
+    fn send(&self, mut batch: Batch) -> Option<Sent> {
+        if batch.asked.is_empty() {
+            return None;
         }
-        batch.answer();
-        self.say_opened().await;
-        if kept.is_err() {
+        let entries = mem::take(&mut batch.drafted.entries);
+        let kept = if entries.is_empty() { Box::pin(ready(Ok(()))) } else { self.journal.append(entries) };
+        Some(Sent { batch, kept })
+    }
+
+    /// Append, publish, acknowledge: in this order, and no step before the one before it. Returns the next batch, as
+    /// far as it was asked for meanwhile: the journal has it before this one is told to the many who wait for it.
+    async fn keep(&mut self, sent: Sent, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Option<Sent> {
+        let Sent { mut batch, kept } = sent;
+        let (kept, mut next) = self.meanwhile(kept, &batch.drafted, inbox, limit).await;
+        if let Err(error) = &kept {
+            batch.take_back(error);
             // It was decided on top of what did not happen.
             let asked = mem::take(&mut next).asked;
             self.decide(&mut next, asked, None).await;
         }
+        let next = self.send(next);
+        if kept.is_ok() {
+            self.publish(mem::take(&mut batch.drafted));
+        }
+        batch.answer();
+        self.say_opened().await;
         next
     }
 
-    /// Appends, and decides the next batch meanwhile.
-    async fn append(
+    /// Decides the next batch until it is known whether the one before it is kept.
+    async fn meanwhile(
         &self,
-        drafted: &Drafted,
+        mut kept: Answer<'static, ()>,
+        before: &Drafted,
         inbox: &mut mpsc::Receiver<Input>,
         limit: usize,
     ) -> (Result<(), JournalError>, Batch) {
         let mut next = Batch::default();
-        if drafted.entries.is_empty() {
-            return (Ok(()), next);
-        }
-        let mut appended = self.journal.append(&drafted.entries);
         loop {
             let room = limit - next.asked.len();
             tokio::select! {
                 biased;
-                kept = &mut appended => return (kept, next),
+                kept = &mut kept => return (kept, next),
                 Some(asked) = self.receive(inbox, room), if room > 0 => {
-                    self.decide(&mut next, asked, Some(drafted)).await;
+                    self.decide(&mut next, asked, Some(before)).await;
                 }
             }
         }
     }
 
-    fn publish(&mut self, drafted: Drafted) {
-        let opened = drafted.entries.iter().filter(|entry| entry.event.version == 1);
-        self.unsaid.extend(opened.map(|entry| entry.event.ride.clone()));
-        self.board.commit(drafted.changes);
+    fn publish(&mut self, Drafted { opened, changes, .. }: Drafted) {
+        self.unsaid.extend(opened);
+        self.board.commit(changes);
     }
 
     /// What the journal knows of requests: asked once for all of them.

@@ -113,18 +113,19 @@ pub(crate) trait Trouble: Send + Sync + 'static {
 /// A journal in memory whose appends meet with trouble.
 pub(crate) struct Troubled<T> {
     pub(crate) kept: Arc<MemoryJournal>,
-    pub(crate) trouble: T,
+    pub(crate) trouble: Arc<T>,
 }
 
 impl<T: Trouble> Journal for Troubled<T> {
     fn epoch(&self) -> &str {
         self.kept.epoch()
     }
-    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
-        Box::pin(async {
-            self.trouble.before().await?;
-            self.kept.append(batch).await?;
-            self.trouble.after().await;
+    fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()> {
+        let (kept, trouble) = (Arc::clone(&self.kept), Arc::clone(&self.trouble));
+        Box::pin(async move {
+            trouble.before().await?;
+            kept.append(batch).await?;
+            trouble.after().await;
             Ok(())
         })
     }
@@ -166,7 +167,7 @@ pub(crate) type Unreliable = Troubled<Refusals>;
 
 impl Unreliable {
     pub(crate) fn new() -> Self {
-        Self { kept: Arc::default(), trouble: Refusals::default() }
+        Self { kept: Arc::default(), trouble: Arc::default() }
     }
 
     /// Makes so many of the next appends fail, from now on.

@@ -172,7 +172,7 @@ proptest! {
             let _ = decide(&mut draft, *n, command);
         }
         for (ride, log) in drafted.changes.rides {
-            let events = drafted.entries.iter().map(|entry| &entry.event).filter(|event| event.ride == ride);
+            let events = drafted.entries.iter().map(Entry::event).filter(|event| event.ride == ride);
             prop_assert_eq!(RideLog::replay(events.cloned().collect()), Ok(Some((*log).clone())));
         }
     }

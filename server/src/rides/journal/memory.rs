@@ -57,14 +57,14 @@ impl Kept {
         Ok(touched)
     }
 
-    fn append(&mut self, batch: &[Entry]) -> Result<(), JournalError> {
-        let touched = self.with(batch)?;
-        for Entry { event, request } in batch {
+    fn append(&mut self, batch: Vec<Entry>) -> Result<(), JournalError> {
+        let touched = self.with(&batch)?;
+        for Entry { event, request, .. } in batch {
             if event.version == 1 {
                 self.order.push(event.ride.clone());
             }
             if let Some(RequestKey { id, fingerprint }) = request {
-                self.requests.insert(id.clone(), (event.ride.clone(), fingerprint.clone()));
+                self.requests.insert(id, (event.ride.clone(), fingerprint));
             }
         }
         self.rides.extend(touched);
@@ -88,7 +88,7 @@ impl Journal for MemoryJournal {
         &self.epoch
     }
 
-    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
+    fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()> {
         let appended = self.kept.write().unwrap_or_else(PoisonError::into_inner).append(batch);
         ready(appended)
     }

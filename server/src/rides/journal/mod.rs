@@ -8,6 +8,7 @@ pub mod sqlite;
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
+use prost_types::Timestamp;
 use rides_proto::ids::RideId;
 
 pub use memory::MemoryJournal;
@@ -66,12 +67,34 @@ pub struct RequestKey {
 }
 
 /// One event to append. Its own version names what it expects: a ride that stands at the version before.
+///
+/// It is written out when it is made, where there are many threads, and not by the one that writes.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Entry {
+    event: Arc<RideEvent>,
+    request: Option<RequestKey>,
+    /// When it happened, as RFC 3339 in UTC.
+    time: String,
+    /// What happened, as JSON.
+    what: String,
+}
+
+impl Entry {
+    /// What happened, and the request that it answers when it opens a ride.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn new(event: Arc<RideEvent>, request: Option<RequestKey>) -> Result<Self, JournalError> {
+        let what = serde_json::to_string(&event.what)
+            .map_err(|error| JournalError::Unavailable(format!("an event cannot be written: {error}")))?;
+        let time = Timestamp::from(event.time).to_string();
+        Ok(Self { event, request, time, what })
+    }
+
     /// What happened.
-    pub event: Arc<RideEvent>,
-    /// The request that it answers, when it opens a ride.
-    pub request: Option<RequestKey>,
+    pub fn event(&self) -> &Arc<RideEvent> {
+        &self.event
+    }
 }
 
 /// Which rides a list is of.
@@ -105,8 +128,9 @@ pub trait Journal: Send + Sync + 'static {
     /// A UUID that is another one for every new or restored journal: versions of another epoch mean nothing.
     fn epoch(&self) -> &str;
 
-    /// Appends all of `batch`. After an error nothing of it is kept.
-    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()>;
+    /// Hands `batch` over at once, behind what was handed over before; all of it is kept when that is answered.
+    /// After an error nothing of it is.
+    fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()>;
 
     /// One ride; `None` when nobody opened it.
     fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>>;

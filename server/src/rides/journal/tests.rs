@@ -27,7 +27,7 @@ fn id(n: u8) -> RideId {
 fn entry(ride: u8, version: u64, what: Happening, request: Option<&str>) -> Entry {
     let event = RideEvent { ride: id(ride), version, time: noon(), what };
     let request = request.map(|id| RequestKey { id: id.into(), fingerprint: id.as_bytes().to_vec() });
-    Entry { event: Arc::new(event), request }
+    Entry::new(Arc::new(event), request).expect("can be written")
 }
 
 fn opened(ride: u8, rider: &str) -> Entry {
@@ -38,17 +38,17 @@ fn opened(ride: u8, rider: &str) -> Entry {
 async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
     let (sqlite, _dir) = sqlite();
     for journal in [&MemoryJournal::new() as &dyn Journal, &sqlite] {
-        journal.append(&[opened(1, "ada"), opened(2, "bob")]).await.expect("both are new");
+        journal.append(vec![opened(1, "ada"), opened(2, "bob")]).await.expect("both are new");
         let gap = entry(1, 3, Happening::Expired, None);
-        let refused = journal.append(&[opened(3, "eve"), gap]).await;
+        let refused = journal.append(vec![opened(3, "eve"), gap]).await;
         assert_eq!(refused, Err(JournalError::Misfit { ride: id(1), misfit: Misfit { at: 1, found: 3 } }));
         assert_eq!(journal.ride(&id(3)).await, Ok(None));
         let known = journal.by_requests(&["request-1".into(), "request-3".into()]).await.expect("readable");
         assert_eq!(known.into_keys().collect::<Vec<_>>(), ["request-1"]);
 
-        let twice = journal.append(&[opened(2, "bob")]).await;
+        let twice = journal.append(vec![opened(2, "bob")]).await;
         assert_eq!(twice, Err(JournalError::Misfit { ride: id(2), misfit: Misfit { at: 1, found: 1 } }));
-        let orphan = journal.append(&[entry(9, 2, Happening::Expired, None)]).await;
+        let orphan = journal.append(vec![entry(9, 2, Happening::Expired, None)]).await;
         assert_eq!(orphan, Err(JournalError::Misfit { ride: id(9), misfit: Misfit { at: 0, found: 2 } }));
     }
 }
@@ -62,7 +62,7 @@ async fn one_append_that_does_not_fit_spoils_no_other() {
         tokio::spawn(async move {
             let bad = n % 3 == 0;
             let batch = if bad { entry(n, 2, Happening::Expired, None) } else { opened(n, "ada") };
-            (n, journal.append(&[batch]).await)
+            (n, journal.append(vec![batch]).await)
         })
     });
     for append in appends.collect::<Vec<_>>() {
@@ -140,13 +140,13 @@ proptest! {
             let memory = MemoryJournal::new();
             let (journal, dir) = sqlite();
             for batch in &batches {
-                prop_assert_eq!(memory.append(batch).await, Ok(()));
-                prop_assert_eq!(journal.append(batch).await, Ok(()));
+                prop_assert_eq!(memory.append(batch.clone()).await, Ok(()));
+                prop_assert_eq!(journal.append(batch.clone()).await, Ok(()));
             }
             let expected = all_it_says(&memory).await;
             prop_assert_eq!(&all_it_says(&journal).await, &expected);
             journal.close().await;
-            prop_assert_eq!(journal.append(&[opened(9, "late")]).await, Err(JournalError::Closed));
+            prop_assert_eq!(journal.append(vec![opened(9, "late")]).await, Err(JournalError::Closed));
             let report = sqlite::upkeep::check(dir.path()).expect("can be checked");
             prop_assert_eq!(report.problems, Vec::<String>::new());
             drop(journal);
@@ -168,8 +168,8 @@ async fn times_are_kept_to_the_nanosecond() {
         time: SystemTime::now(),
         what: Happening::Requested(Arc::new(booking("ada"))),
     };
-    let entry = Entry { event: Arc::new(event.clone()), request: None };
-    journal.append(&[entry]).await.expect("new");
+    let entry = Entry::new(Arc::new(event.clone()), None).expect("can be written");
+    journal.append(vec![entry]).await.expect("new");
     let log = journal.ride(&id(1)).await.expect("readable").expect("kept");
     assert_eq!(*log.events[0], event);
 }

@@ -164,7 +164,7 @@ impl Trouble for Verdicts {
 #[tokio::test]
 async fn what_is_decided_while_a_batch_is_on_its_way_stands_and_falls_with_it() {
     let (verdicts, judge) = mpsc::channel(8);
-    let journal = Troubled { kept: Arc::default(), trouble: Verdicts(Mutex::new(judge)) };
+    let journal = Troubled { kept: Arc::default(), trouble: Arc::new(Verdicts(Mutex::new(judge))) };
     let (rides, _opened) = rides(Arc::new(journal)).await;
     let verdict = async |verdict| verdicts.send(verdict).await.expect("the journal is there");
     verdict(Ok(())).await;

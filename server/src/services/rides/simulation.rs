@@ -123,7 +123,8 @@ struct Server {
 impl Server {
     /// On what is kept, with a handle to kill it by.
     async fn start(kept: &Arc<MemoryJournal>, rng: &mut SmallRng) -> (Self, AbortHandle) {
-        let disk = Troubled { kept: kept.clone(), trouble: Disk(Mutex::new(SmallRng::from_rng(rng))) };
+        let disk =
+            Troubled { kept: kept.clone(), trouble: Arc::new(Disk(Mutex::new(SmallRng::from_rng(rng)))) };
         let (opened, mut hears) = mpsc::channel(64);
         tokio::spawn(async move { while hears.recv().await.is_some() {} });
         let (rides, task) = Rides::spawn(Arc::new(disk), opened).await.expect("in memory");

@@ -24,14 +24,16 @@ use std::{
 
 use rides_proto::ids::RideId;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot, watch,
+};
 
 pub use error::OpenError;
 
 use self::{
     lock::Lock,
     reader::Readers,
-    row::Row,
     writer::{Append, Health, Input, Writer},
 };
 use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, Requests};
@@ -40,7 +42,7 @@ use crate::rides::RideLog;
 /// The journal's file in the data directory. Beside it, while it is open, are its `-wal` and `-shm`.
 pub const FILE: &str = "rides.db";
 
-/// Appends that may wait for the writer before those who append wait themselves.
+/// Appends that may wait for the writer before more are refused.
 const QUEUE: usize = 1024;
 
 /// Reads at a time. More wait.
@@ -128,12 +130,14 @@ impl Journal for SqliteJournal {
         &self.epoch
     }
 
-    fn append<'a>(&'a self, batch: &'a [Entry]) -> Answer<'a, ()> {
+    fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()> {
+        let (reply, answer) = oneshot::channel();
+        let handed_over = self.writer.try_send(Input::Append(Append { batch, reply }));
         Box::pin(async {
-            let rows = batch.iter().map(Row::of).collect::<Result<_, _>>()?;
-            let (reply, answer) = oneshot::channel();
-            let append = Input::Append(Append { rows, reply });
-            self.writer.send(append).await.map_err(|_| JournalError::Closed)?;
+            handed_over.map_err(|refused| match refused {
+                TrySendError::Full(_) => JournalError::Unavailable(format!("{QUEUE} appends wait for it")),
+                TrySendError::Closed(_) => JournalError::Closed,
+            })?;
             answer.await.map_err(|_| JournalError::Closed)?
         })
     }

@@ -1,60 +1,35 @@
 //! An event as a row.
 
-use std::sync::Arc;
-
 use prost_types::Timestamp;
 use rides_proto::ids::RideId;
 use rusqlite::Transaction;
 
 use super::projection;
 use crate::rides::{
-    journal::{Entry, JournalError, RequestKey},
+    journal::{Entry, JournalError},
     machine::Misfit,
     model::{Happening, RideEvent},
 };
 
-/// What is written of an event. Made where there are many threads, for the one that writes.
-pub(super) struct Row {
-    event: Arc<RideEvent>,
-    time: String,
-    /// The happening, as JSON.
-    text: String,
-    request: Option<RequestKey>,
-}
-
-impl Row {
-    pub(super) fn of(entry: &Entry) -> Result<Self, JournalError> {
-        let Entry { event, request } = entry;
-        let text = serde_json::to_string(&event.what)
-            .map_err(|error| JournalError::Unavailable(format!("an event cannot be written: {error}")))?;
-        let time = Timestamp::from(event.time).to_string();
-        Ok(Self { event: Arc::clone(event), time, text, request: request.clone() })
+/// Adds an event and what lists need of it. Only the one that follows is taken.
+pub(super) fn insert(tx: &Transaction<'_>, entry: &Entry) -> Result<(), JournalError> {
+    let Entry { event, request, time, what: text } = entry;
+    let RideEvent { ride, version, what, .. } = event.as_ref();
+    let (request, fingerprint) = request.as_ref().map(|key| (&key.id, &key.fingerprint)).unzip();
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO events (ride, version, time, event, request, fingerprint)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let follows = match insert.insert((ride.as_str(), integer(*version), time, text, request, fingerprint)) {
+        Ok(seq) => projection::apply(tx, seq, ride.as_str(), *version, what)?,
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => false,
+        Err(error) => return Err(error.into()),
+    };
+    if follows {
+        return Ok(());
     }
-
-    /// Adds the row and what lists need of it. Only the event that follows is taken.
-    pub(super) fn insert(&self, tx: &Transaction<'_>) -> Result<(), JournalError> {
-        let RideEvent { ride, version, what, .. } = self.event.as_ref();
-        let (request, fingerprint) =
-            self.request.as_ref().map(|request| (&request.id, &request.fingerprint)).unzip();
-        let mut insert = tx.prepare_cached(
-            "INSERT INTO events (ride, version, time, event, request, fingerprint)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
-        let inserted =
-            insert.insert((ride.as_str(), integer(*version), &self.time, &self.text, request, fingerprint));
-        let follows = match inserted {
-            Ok(seq) => projection::apply(tx, seq, ride.as_str(), *version, what)?,
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                false
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if follows {
-            return Ok(());
-        }
-        let at = projection::version(tx, ride.as_str())?;
-        Err(JournalError::Misfit { ride: ride.clone(), misfit: Misfit { at, found: *version } })
-    }
+    let at = projection::version(tx, ride.as_str())?;
+    Err(JournalError::Misfit { ride: ride.clone(), misfit: Misfit { at, found: *version } })
 }
 
 /// SQLite's integers have a sign. No ride has that many events.

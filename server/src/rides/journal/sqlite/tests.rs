@@ -21,19 +21,19 @@ fn booked(ride: &str) -> Entry {
     let what = Happening::Requested(Arc::new(booking("ada")));
     let event = RideEvent { ride: RideId::new(ride), version: 1, time: noon(), what };
     let request = RequestKey { id: format!("request of {ride}"), fingerprint: vec![7] };
-    Entry { event: Arc::new(event), request: Some(request) }
+    Entry::new(Arc::new(event), Some(request)).expect("can be written")
 }
 
 fn offered(ride: &str) -> Entry {
     let what = Happening::Offered { crew: crew(1), offer: offer(noon()) };
     let event = RideEvent { ride: RideId::new(ride), version: 2, time: noon(), what };
-    Entry { event: Arc::new(event), request: None }
+    Entry::new(Arc::new(event), None).expect("can be written")
 }
 
 /// A closed journal with two rides.
 async fn filled(dir: &Path) -> String {
     let journal = open(dir).expect("a new journal opens");
-    journal.append(&[booked("a"), booked("b"), offered("a")]).await.expect("new");
+    journal.append(vec![booked("a"), booked("b"), offered("a")]).await.expect("new");
     journal.close().await;
     journal.epoch().to_owned()
 }
@@ -67,16 +67,16 @@ async fn whoever_appends_while_it_closes_is_answered() {
             let journal = Arc::clone(&journal);
             tokio::spawn(async move {
                 let mut kept = 0;
-                while journal.append(&[booked(&format!("{n} {kept}"))]).await.is_ok() {
+                while journal.append(vec![booked(&format!("{n} {kept}"))]).await.is_ok() {
                     kept += 1;
                 }
                 kept
             })
         });
         let appends: Vec<_> = appends.collect();
-        journal.append(&[booked("first")]).await.expect("open");
+        journal.append(vec![booked("first")]).await.expect("open");
         journal.close().await;
-        let late = tokio::time::timeout(SOON, journal.append(&[booked("late")])).await;
+        let late = tokio::time::timeout(SOON, journal.append(vec![booked("late")])).await;
         assert_eq!(late.expect("an answer"), Err(JournalError::Closed));
         let mut kept = 1;
         for append in appends {
@@ -157,7 +157,7 @@ async fn a_place_is_never_given_twice() {
     filled(dir.path()).await;
     by_hand(dir.path(), "DELETE FROM events; DELETE FROM rides");
     let journal = open(dir.path()).expect("opens again");
-    journal.append(&[booked("c")]).await.expect("new");
+    journal.append(vec![booked("c")]).await.expect("new");
     let page = journal.page(&Filter::default(), None, 10).await.expect("readable");
     assert_eq!(page.iter().map(|placed| placed.place).collect::<Vec<_>>(), [4]);
 }
@@ -195,7 +195,7 @@ async fn the_log_is_moved_into_the_file_once_nobody_reads() {
     let mut fill = async || {
         let batch: Vec<Entry> = (0..1000).map(|n| booked(&format!("{rides}-{n}"))).collect();
         rides += 1;
-        journal.append(&batch).await.expect("new");
+        journal.append(batch).await.expect("new");
     };
     let limit = schema::LOG_LIMIT as u64;
     while size() < 2 * limit {
@@ -235,7 +235,7 @@ async fn a_check_finds_what_is_wrong_and_a_rebuild_mends_the_lists() {
     assert!(matches!(journal.ride(&RideId::new("b")).await, Err(JournalError::Damaged(_))));
     assert_eq!(journal.unfinished().await, Ok(vec![]), "both are damaged");
     assert_eq!(journal.page(&Filter::default(), None, 10).await, Ok(vec![]));
-    journal.append(&[booked("c")]).await.expect("it goes on without them");
+    journal.append(vec![booked("c")]).await.expect("it goes on without them");
     assert_eq!(journal.unfinished().await.map(|logs| logs.len()), Ok(1));
     journal.close().await;
     upkeep::rebuild(dir.path()).expect("can be written");

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use metrics::{gauge, histogram};
-use rusqlite::{Connection, Row as Found, TransactionBehavior};
+use rusqlite::{Connection, Row, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{QUEUE, lock::Lock, row::Row};
-use crate::rides::journal::JournalError;
+use super::{QUEUE, lock::Lock, row};
+use crate::rides::journal::{Entry, JournalError};
 
 pub(super) enum Input {
     Append(Append),
@@ -15,9 +15,9 @@ pub(super) enum Input {
     Close(oneshot::Sender<()>),
 }
 
-/// Rows to keep together or not at all.
+/// To keep together or not at all.
 pub(super) struct Append {
-    pub(super) rows: Vec<Row>,
+    pub(super) batch: Vec<Entry>,
     pub(super) reply: oneshot::Sender<Result<(), JournalError>>,
 }
 
@@ -114,12 +114,12 @@ impl Writer {
         }
         let began = Instant::now();
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for row in group.iter().flat_map(|append| &append.rows) {
-            row.insert(&tx)?;
+        for entry in group.iter().flat_map(|append| &append.batch) {
+            row::insert(&tx, entry)?;
         }
         tx.commit()?;
         histogram!("rides_journal_commit_seconds").record(began.elapsed());
-        let events: usize = group.iter().map(|append| append.rows.len()).sum();
+        let events: usize = group.iter().map(|append| append.batch.len()).sum();
         histogram!("rides_journal_commit_events").record(events as f64);
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Writer {
             return None;
         }
         let pragma = format!("PRAGMA wal_checkpoint({mode})");
-        let log = |row: &Found<'_>| Ok(Log { kept: row.get(0)?, pages: row.get(1)? });
+        let log = |row: &Row<'_>| Ok(Log { kept: row.get(0)?, pages: row.get(1)? });
         match self.db.query_row(&pragma, [], log).map_err(JournalError::from) {
             Ok(log) => return Some(log),
             Err(JournalError::Failed(why)) => self.fail(&why),
