@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 use tower::ServiceExt as _;
 
-use super::{Limits, Port, metrics, patience::Patience, peer::Peer};
+use super::{Limits, Port, leftover::lingering, linger::Linger, metrics, patience::Patience, peer::Peer};
 use crate::tls::Tls;
 
 /// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
@@ -97,8 +97,8 @@ impl Service {
         let calls = Calls::none();
         let (port, held) = (self.port.clone(), calls.clone());
         let answer = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            held.hold(port.0.clone().oneshot(request))
+            request.extensions_mut().insert(peer.clone());
+            held.hold(port.0.clone().oneshot(lingering(request, &going)))
         });
 
         let builder = http(&self.limits);

@@ -2,8 +2,9 @@
 //!
 //! A request passes, from the outside in:
 //!
-//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
-//! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
+//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends (`linger`, `leftover`);
+//! 2. `hosts` and `origins`: who calls the server by a name that is not its own is turned away, and so are pages of other
+//!    origins, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
 //! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), gives
 //!    errors an id (`trace`), and asks in turn `auth` (who calls,
@@ -28,7 +29,9 @@ mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod health;
+mod leftover;
 mod limits;
+mod linger;
 mod messages;
 mod metadata;
 mod metrics;

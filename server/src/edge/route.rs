@@ -16,8 +16,7 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use http_body_util::Either;
 use tonic::{Status, body::Body};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer as _, Service};
@@ -25,7 +24,8 @@ use tower::{Layer as _, Service};
 use super::{
     calls::Calls,
     content_type::{CallType, Framing},
-    older, text,
+    leftover::Lingering,
+    older, status, text,
 };
 
 /// Where a request belongs.
@@ -52,7 +52,7 @@ impl Route {
     }
 }
 
-impl Service<Request<Incoming>> for Route {
+impl Service<Request<Lingering>> for Route {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -61,7 +61,7 @@ impl Service<Request<Incoming>> for Route {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<Lingering>) -> Self::Future {
         let refused = match destination(&request) {
             Destination::Call(framing) => return Box::pin(self.calls.call(normalised(request, framing))),
             Destination::Elsewhere => {
