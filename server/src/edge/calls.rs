@@ -104,7 +104,11 @@ impl Rules {
         let contract = Arc::clone(&gate.contract);
         Self {
             admission: Admission::new(limits),
-            terms: Terms { patience: limits.body_timeout, per_second: limits.messages_per_second },
+            terms: Terms {
+                patience: limits.body_timeout,
+                silence: limits.upload_timeout,
+                per_second: limits.messages_per_second,
+            },
             figures: metrics::Calls::of(&contract),
             rounds: Rounds::default(),
             contract,

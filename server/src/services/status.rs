@@ -47,6 +47,11 @@ pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status 
     Status::with_error_details(code, text, details)
 }
 
+/// INTERNAL: a handler, or what it streams, has panicked.
+pub fn failed() -> Status {
+    with_reason(Code::Internal, "FAILED", "the server failed while handling this call")
+}
+
 /// UNAVAILABLE: a task that the call needs has ended.
 pub fn going_down() -> Status {
     with_reason(Code::Unavailable, "GOING_DOWN", "the server is going down; try again in a moment")
