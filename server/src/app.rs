@@ -13,6 +13,7 @@ use futures_util::{
     FutureExt as _,
     future::{self, select_all},
 };
+use http::Uri;
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
 use tokio::{
     net::TcpListener,
@@ -29,7 +30,7 @@ use crate::{
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
-    edge::{self, Auth, Contract, Health, Limits, Port},
+    edge::{self, Auth, Contract, Health, Hosts, Limits, Port},
     fanout::{Fanout, FanoutOptions},
     fleet::{Fleet, FleetOptions},
     rides::{
@@ -140,10 +141,12 @@ impl App {
             .add_service(reflection().build_v1alpha()?)
             .into_axum_router();
 
+        let here_alone = policy == Policy::Open && addr.ip().is_loopback() && tls.is_none();
         let port = Port::new(
             services,
             edge::Options {
                 page,
+                hosts: hosts(here_alone, config.allow_host, &config.allow_origin),
                 allow_origins: config.allow_origin,
                 health: health.clone(),
                 auth: auth.clone(),
@@ -268,6 +271,18 @@ fn provider(config: ProviderConfig) -> anyhow::Result<Option<Provider>> {
 
 fn say_who_may_call(policy: Policy, addr: SocketAddr) {
     match policy {
+/// By which names it may be called. Over TLS its certificate says that to browsers, and where tokens are required a page
+/// that calls it by another has none.
+fn hosts(here_alone: bool, allowed: Vec<String>, origins: &[String]) -> Hosts {
+    if !here_alone && allowed.is_empty() {
+        return Hosts::any();
+    }
+    let of_origins = origins.iter().filter_map(|origin| Some(origin.parse::<Uri>().ok()?.host()?.to_owned()));
+    Hosts::of_this_machine_and(of_origins.chain(allowed))
+fn say_who_may_call(policy: Policy, addr: SocketAddr) {
+    match policy {
+}
+
         Policy::Open if addr.ip().is_loopback() => {
             tracing::info!("only this machine can call: whoever shows no token is who they claim to be");
         }

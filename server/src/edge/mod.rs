@@ -29,6 +29,7 @@ mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod health;
+mod hosts;
 mod leftover;
 mod limits;
 mod linger;
@@ -58,11 +59,13 @@ pub use self::{
     auth::Auth,
     contract::{Contract, Kind, Method},
     health::Health,
+    hosts::Hosts,
     limits::Limits,
     peer::Peer,
 };
 use self::{
     calls::{Calls, Rules},
+    hosts::Named,
     origins::Guarded,
     route::Route,
 };
@@ -73,6 +76,8 @@ pub struct Options {
     pub page: PathBuf,
     /// Origins whose pages may call this server, beside its own. See [`tower_http::csrf`] for their form.
     pub allow_origins: Vec<String>,
+    /// By which names it may be called.
+    pub hosts: Hosts,
     /// Whether browsers are told to insist on TLS.
     pub strict_transport: bool,
     /// Answers the probes.
@@ -91,7 +96,7 @@ pub struct Options {
 
 /// All that is on the port, ready to be served. Cheap to clone.
 #[derive(Clone)]
-pub struct Port(Guarded<Route>);
+pub struct Port(Named<Guarded<Route>>);
 
 impl Port {
     /// The gRPC `services`, and everything around them.
@@ -105,6 +110,7 @@ impl Port {
         let elsewhere = health::router(options.health)
             .merge(figures)
             .merge(pages::router(options.page, options.strict_transport));
-        origins::guard(Route::new(Calls::new(rules, services), elsewhere), &options.allow_origins).map(Self)
+        let route = Route::new(Calls::new(rules, services), elsewhere);
+        Ok(Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)?)))
     }
 }

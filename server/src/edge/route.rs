@@ -11,9 +11,8 @@ use std::{
 };
 
 use axum::{Router, response::IntoResponse as _};
-use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    Method, Request, Response, StatusCode, Uri, Version,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
 use http_body_util::Either;
@@ -124,12 +123,8 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// 415, which browsers and proxies understand, and in its headers a status, which gRPC clients do.
 fn unsupported(why: &'static str) -> Response<Body> {
-    let mut response = Status::invalid_argument(why).into_http::<Body>();
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.map(|_empty| Body::new(Full::<Bytes>::from(format!("{why}\n"))))
+    status::over_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Status::invalid_argument(why))
 }
 
 /// The request as what is behind knows it: methods have one name each; and the gRPC-Web layer compares content types to

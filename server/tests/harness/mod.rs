@@ -30,7 +30,7 @@ use rides_server::{
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
-    edge::{self, Auth, Contract, Health, Limits, Port},
+    edge::{self, Auth, Contract, Health, Hosts, Limits, Port},
     sessions::{Keys, Sessions},
     telemetry,
     tls::Files,
@@ -119,6 +119,12 @@ impl Server {
     }
 
     /// On a disk, with what a server before this one has kept there.
+    /// Called by another name than this machine's.
+    pub(crate) fn called(mut self, host: &str) -> Self {
+        self.config.allow_host.push(host.to_owned());
+        self
+    }
+
     pub(crate) fn keeping_in(mut self, dir: &Path) -> Self {
         self.config.data_dir = Some(DataDir::At(dir.to_owned()));
         self
@@ -229,6 +235,7 @@ async fn port(
         page: "/nonexistent".into(),
         allow_origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
         health,
+        hosts: Hosts::any(),
         auth: Auth { sessions: sessions.clone(), policy: Policy::Open },
         contract,
         limits: limits.clone(),
