@@ -249,6 +249,17 @@ pub struct TlsConfig {
     /// names, and drives no other.
     #[arg(id = "client_ca", long = "client-ca", env = "RIDES_CLIENT_CA", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
+
+    /// Which drivers' certificates are revoked, in PEM: a list of each who signs them. It is read again when it changes,
+    /// and ends what was opened with one that is on it.
+    #[arg(
+        id = "client_crl",
+        long = "client-crl",
+        env = "RIDES_CLIENT_CRL",
+        value_name = "FILE",
+        requires = "client_ca"
+    )]
+    pub client_crl: Option<PathBuf>,
 }
 
 /// Who makes the certificate.
@@ -478,6 +489,13 @@ fn origin(text: &str) -> Result<String, String> {
     CsrfLayer::new().add_trusted_origin(text).map(|_layer| text.to_owned()).map_err(|error| error.to_string())
 }
 
+fn host(text: &str) -> Result<String, String> {
+    let authority = text.parse::<Authority>().ok().filter(|authority| authority.host() == text);
+    authority
+        .map(|_host| text.to_owned())
+        .ok_or_else(|| "must be a name or an address without a port".to_owned())
+}
+
 pub(crate) fn server_url(text: &str) -> Result<Uri, String> {
     text.parse::<Uri>()
         .ok()
@@ -489,13 +507,6 @@ pub(crate) fn server_url(text: &str) -> Result<Uri, String> {
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
-fn host(text: &str) -> Result<String, String> {
-    let authority = text.parse::<Authority>().ok().filter(|authority| authority.host() == text);
-    authority
-        .map(|_host| text.to_owned())
-        .ok_or_else(|| "must be a name or an address without a port".to_owned())
-}
-
     EnvFilter::try_new(text).map(|_filter| text.to_owned()).map_err(|error| error.to_string())
 }
 
@@ -613,14 +624,6 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_origins() {
-        assert!(parse(&["--allow-origin", "https://rides.example"]).is_ok());
-        for bad in ["rides.example", "https://rides.example/page", "*"] {
-            assert_eq!(parse(&["--allow-origin", bad]).unwrap_err().exit_code(), 2, "{bad}");
-        }
-    }
-}
-    #[test]
     fn hosts_have_no_ports() {
         let args = ["--allow-host", "rides.example,[2001:db8::1]"];
         assert_eq!(parse(&args).unwrap().serve.allow_host, ["rides.example", "[2001:db8::1]"]);
@@ -629,3 +632,11 @@ mod tests {
         }
     }
 
+    #[test]
+    fn origins_are_origins() {
+        assert!(parse(&["--allow-origin", "https://rides.example"]).is_ok());
+        for bad in ["rides.example", "https://rides.example/page", "*"] {
+            assert_eq!(parse(&["--allow-origin", bad]).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+}

@@ -89,6 +89,7 @@ impl From<Unauthenticated> for Status {
             Unauthenticated::Missing => (Code::Unauthenticated, "NO_TOKEN"),
             Unauthenticated::Invalid => (Code::Unauthenticated, "BAD_TOKEN"),
             Unauthenticated::Expired => (Code::Unauthenticated, "SESSION_OVER"),
+            Unauthenticated::CertificateOver => (Code::Unauthenticated, "CERTIFICATE_OVER"),
             Unauthenticated::Undecided => (Code::Unavailable, "KEYS_ON_THEIR_WAY"),
         };
         with_reason(code, reason, why.to_string())

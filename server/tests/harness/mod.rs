@@ -1,5 +1,6 @@
 //! A server to test, and clients for it: `server().with_cars(3).run().await`.
 
+pub(crate) mod authority;
 pub(crate) mod car;
 pub(crate) mod dialect;
 pub(crate) mod http;
@@ -118,13 +119,13 @@ impl Server {
         self
     }
 
-    /// On a disk, with what a server before this one has kept there.
     /// Called by another name than this machine's.
     pub(crate) fn called(mut self, host: &str) -> Self {
         self.config.allow_host.push(host.to_owned());
         self
     }
 
+    /// On a disk, with what a server before this one has kept there.
     pub(crate) fn keeping_in(mut self, dir: &Path) -> Self {
         self.config.data_dir = Some(DataDir::At(dir.to_owned()));
         self
@@ -234,8 +235,8 @@ async fn port(
     let options = edge::Options {
         page: "/nonexistent".into(),
         allow_origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
-        health,
         hosts: Hosts::any(),
+        health,
         auth: Auth { sessions: sessions.clone(), policy: Policy::Open },
         contract,
         limits: limits.clone(),
