@@ -13,6 +13,7 @@ use futures_util::{
     FutureExt as _,
     future::{self, select_all},
 };
+use http::Uri;
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
 use tokio::{
     net::TcpListener,
@@ -29,7 +30,7 @@ use crate::{
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
-    edge::{self, Auth, Contract, Health, Limits, Port},
+    edge::{self, Auth, Contract, Health, Hosts, Limits, Port},
     fanout::{Fanout, FanoutOptions},
     fleet::{Fleet, FleetOptions},
     rides::{
@@ -140,10 +141,12 @@ impl App {
             .add_service(reflection().build_v1alpha()?)
             .into_axum_router();
 
+        let here_alone = policy == Policy::Open && addr.ip().is_loopback() && tls.is_none();
         let port = Port::new(
             services,
             edge::Options {
                 page,
+                hosts: hosts(here_alone, config.allow_host, &config.allow_origin),
                 allow_origins: config.allow_origin,
                 health: health.clone(),
                 auth: auth.clone(),
@@ -266,6 +269,16 @@ fn provider(config: ProviderConfig) -> anyhow::Result<Option<Provider>> {
     Provider::new(source, Expected { issuer, audience, role, car }, refresh, ca.as_deref()).map(Some)
 }
 
+/// By which names it may be called. Over TLS its certificate says that to browsers, and where tokens are required a page
+/// that calls it by another has none.
+fn hosts(here_alone: bool, allowed: Vec<String>, origins: &[String]) -> Hosts {
+    if !here_alone && allowed.is_empty() {
+        return Hosts::any();
+    }
+    let of_origins = origins.iter().filter_map(|origin| Some(origin.parse::<Uri>().ok()?.host()?.to_owned()));
+    Hosts::of_this_machine_and(of_origins.chain(allowed))
+}
+
 fn say_who_may_call(policy: Policy, addr: SocketAddr) {
     match policy {
         Policy::Open if addr.ip().is_loopback() => {
@@ -293,7 +306,7 @@ pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
 /// TLS, if it is to be served.
 async fn tls(config: TlsConfig, data_dir: DataDir) -> anyhow::Result<Option<Tls>> {
     let open = move || {
-        let TlsConfig { cert, key, made, client_ca } = config;
+        let TlsConfig { cert, key, made, client_ca, client_crl } = config;
         let (files, strict) = match (cert.zip(key), made, data_dir) {
             (Some((cert, key)), ..) => (Files { cert, key }, true),
             (None, Some(MadeBy::SelfSigned), DataDir::At(dir)) => (made_for_ourselves(&dir)?, false),
@@ -308,7 +321,7 @@ async fn tls(config: TlsConfig, data_dir: DataDir) -> anyhow::Result<Option<Tls>
                 return Ok(None);
             }
         };
-        Tls::open(tls::Options { files, client_ca, strict }).map(Some)
+        Tls::open(tls::Options { files, client_ca, client_crl, strict }).map(Some)
     };
     spawn_blocking(open).await.context("TLS could not be set up")?
 }
@@ -324,7 +337,7 @@ fn made_for_ourselves(data_dir: &Path) -> anyhow::Result<Files> {
 async fn follow(tls: Option<&Tls>, sessions: &Sessions, shutdown: CancellationToken) {
     let certificates = async {
         if let Some(tls) = tls {
-            tls.served().clone().follow().await;
+            tls.follow().await;
         }
     };
     shutdown.run_until_cancelled(future::join(certificates, sessions.follow())).await;

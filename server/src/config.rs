@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use http::Uri;
+use http::{Uri, uri::Authority};
 use rides_proto::ids::CarId;
 use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
@@ -110,6 +110,12 @@ pub struct Config {
     /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub allow_origin: Vec<String>,
+
+    /// Another name by which this server may be called, like rides.example. May be repeated. Where it is open to this
+    /// machine alone without TLS, it goes by localhost, 127.0.0.1 and [::1], by these, and by the hosts of allowed
+    /// origins; elsewhere by any name, unless there are some here.
+    #[arg(long, env = "RIDES_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
+    pub allow_host: Vec<String>,
 
     /// Whether callers must show a token [default: open where it listens on this machine only, else required].
     #[arg(long, env = "RIDES_AUTH", value_name = "POLICY")]
@@ -243,6 +249,17 @@ pub struct TlsConfig {
     /// names, and drives no other.
     #[arg(id = "client_ca", long = "client-ca", env = "RIDES_CLIENT_CA", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
+
+    /// Which drivers' certificates are revoked, in PEM: a list of each who signs them. It is read again when it changes,
+    /// and ends what was opened with one that is on it.
+    #[arg(
+        id = "client_crl",
+        long = "client-crl",
+        env = "RIDES_CLIENT_CRL",
+        value_name = "FILE",
+        requires = "client_ca"
+    )]
+    pub client_crl: Option<PathBuf>,
 }
 
 /// Who makes the certificate.
@@ -472,6 +489,13 @@ fn origin(text: &str) -> Result<String, String> {
     CsrfLayer::new().add_trusted_origin(text).map(|_layer| text.to_owned()).map_err(|error| error.to_string())
 }
 
+fn host(text: &str) -> Result<String, String> {
+    let authority = text.parse::<Authority>().ok().filter(|authority| authority.host() == text);
+    authority
+        .map(|_host| text.to_owned())
+        .ok_or_else(|| "must be a name or an address without a port".to_owned())
+}
+
 pub(crate) fn server_url(text: &str) -> Result<Uri, String> {
     text.parse::<Uri>()
         .ok()
@@ -596,6 +620,15 @@ mod tests {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(range), "{flag} {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn hosts_have_no_ports() {
+        let args = ["--allow-host", "rides.example,[2001:db8::1]"];
+        assert_eq!(parse(&args).unwrap().serve.allow_host, ["rides.example", "[2001:db8::1]"]);
+        for bad in ["rides.example:8080", "https://rides.example", "", "you@rides.example", "rides example"] {
+            assert_eq!(parse(&["--allow-host", bad]).unwrap_err().exit_code(), 2, "{bad}");
         }
     }
 

@@ -6,7 +6,7 @@ pub use crate::{
     city::fuzz::pbf,
     edge::fuzz::{frames, messages, text},
     services::fuzz::viewport,
-    sessions::fuzz::token,
+    sessions::fuzz::{key_set, token},
 };
 
 #[cfg(test)]
@@ -35,6 +35,12 @@ mod tests {
     #[test]
     fn tokens() {
         replay("token", super::token);
+    }
+
+    /// A3
+    #[test]
+    fn sets_of_keys() {
+        replay("key_set", super::key_set);
     }
 
     /// W31

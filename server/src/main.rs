@@ -59,7 +59,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut stopped = pin!(stop.first());
     let app = unless_stopped(App::build(config), stopped.as_mut()).await?;
     announce(&app).context("cannot write to stdout")?;
-    app.run(stopped).await
+    Box::pin(app.run(stopped)).await
 }
 
 async fn simulate(config: SimConfig) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Limits, Port,
     connection::{Connection, Service},
-    peer,
+    peer::home,
     tally::{Held, Tally},
 };
 use crate::tls::Tls;
@@ -101,11 +101,11 @@ impl Doors {
             // It is never closed.
             let Ok(slot) = self.slots.clone().acquire_owned().await else { return pending().await };
             let (stream, peer) = accept(&self.listener).await;
-            let address = peer::address(peer);
+            let address = peer.ip().to_canonical();
             if self.limits.is_exempt(address) {
                 return (stream, address, (slot, None));
             }
-            match self.per_address.take(address) {
+            match self.per_address.take(home(address)) {
                 Some(held) => return (stream, address, (slot, Some(held))),
                 None => tracing::debug!(%address, "closed a connection: its address has as many as it may"),
             }

@@ -18,7 +18,7 @@ use tonic::Status;
 
 use super::{
     Limits,
-    peer::{Caller, Peer},
+    peer::{Caller, Peer, home},
     status,
     tally::{Held, Tally},
 };
@@ -70,9 +70,9 @@ impl Admission {
         principal: &Principal,
         path: &str,
     ) -> Result<Admitted, Status> {
-        let address = self.address(peer);
+        let address = self.home(peer);
         let caller = match peer.map(|peer| peer.caller(principal)) {
-            Some(Caller::Address(_)) => address.clone(),
+            Some(Caller::Home(_)) => address.clone(),
             known => known,
         };
         let open = [
@@ -89,14 +89,14 @@ impl Admission {
     /// What a call hears that `refused` turned away before it was known whose it is: the same, or RESOURCE_EXHAUSTED
     /// when its address had that too often.
     pub(super) fn of_stranger(&self, peer: Option<&Peer>, refused: Status) -> Status {
-        let paced = self.address(peer).map_or(Ok(()), |address| self.callers.keep_pace(&address));
+        let paced = self.home(peer).map_or(Ok(()), |address| self.callers.keep_pace(&address));
         paced.err().unwrap_or(refused)
     }
 
-    /// Unless it stands for many.
-    fn address(&self, peer: Option<&Peer>) -> Option<Caller> {
+    /// Unless its address stands for many.
+    fn home(&self, peer: Option<&Peer>) -> Option<Caller> {
         let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
-        counted.map(|peer| Caller::Address(peer.address))
+        counted.map(|peer| Caller::Home(home(peer.address)))
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn peer(address: &str) -> Peer {
-        Peer { address: address.parse::<IpAddr>().unwrap(), car: None }
+        Peer { address: address.parse::<IpAddr>().unwrap(), certificate: None }
     }
 
     fn outcome(admitted: Result<Admitted, Status>) -> Option<String> {
@@ -236,10 +236,10 @@ mod tests {
         assert!((0..40).all(|n| calls(n).is_none()));
         assert_eq!(calls(40).as_deref(), Some("TOO_MANY_CALLS"));
         let mut held: Vec<_> = (0..12)
-            .map(|n| admission.offices.open.take(Caller::Address(eve.address)).map(|held| (n, held)))
+            .map(|n| admission.offices.open.take(Caller::Home(eve.address)).map(|held| (n, held)))
             .collect();
         assert!(held.iter().all(Option::is_some));
-        assert!(admission.offices.open.take(Caller::Address(eve.address)).is_none());
+        assert!(admission.offices.open.take(Caller::Home(eve.address)).is_none());
         held.clear();
     }
 
@@ -268,6 +268,19 @@ mod tests {
         assert_eq!(knock(), Code::ResourceExhausted);
     }
 
+    /// A proxy has one address, and its neighbours are not exempt with it.
+    #[test]
+    fn an_exempt_address_may_be_a_single_one() {
+        let exempt = vec!["2001:db8::7/128".parse().unwrap()];
+        let admission = Admission::new(&Limits { exempt, ..limits() });
+        let calls = |address| {
+            (0..20)
+                .all(|_| outcome(admission.admit(Some(&peer(address)), &Principal::Unproven, BOOK)).is_none())
+        };
+        assert!(calls("2001:db8::7"));
+        assert!(!calls("2001:db8::8"));
+    }
+
     #[test]
     fn viewers_are_counted_in_all_and_a_proxy_is_no_caller() {
         let admission = Admission::new(&limits());
@@ -275,7 +288,7 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(outcome(admission.admit(Some(&proxy), &Principal::Unproven, BOOK)), None);
         }
-        let _viewers = [proxy, peer("192.0.2.1")]
+        let _viewers = [proxy.clone(), peer("192.0.2.1")]
             .map(|peer| admission.admit(Some(&peer), &Principal::Unproven, VIEW).unwrap());
         assert_eq!(
             outcome(admission.admit(Some(&proxy), &Principal::Unproven, VIEW)).as_deref(),

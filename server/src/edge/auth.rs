@@ -1,6 +1,6 @@
 //! Who calls, and whether they may: by the token in `authorization`, and by the table of access.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{future::pending, sync::Arc, time::SystemTime};
 
 use axum::{
     extract::{Request, State},
@@ -15,6 +15,7 @@ use crate::{
     access::{Policy, Principal, table::Access},
     services::status,
     sessions::{Lease, Role, Session, Sessions, Unauthenticated, bearer},
+    tls::DriversCertificate,
 };
 
 /// Tells who callers are.
@@ -50,7 +51,11 @@ impl Gate {
         if method.access == Access::Public {
             return Ok(Principal::Unproven);
         }
-        let certified = peer.and_then(|peer| peer.car);
+        let certificate = peer.and_then(|peer| peer.certificate.as_deref());
+        if certificate.is_some_and(|certificate| certificate.is_over(now)) {
+            return Err(Unauthenticated::CertificateOver.into());
+        }
+        let certified = certificate.map(|certificate| certificate.car);
         let session = match self.auth.session(headers, now) {
             Ok(session) => Some(session),
             Err(Unauthenticated::Missing) if self.auth.policy == Policy::Open || certified.is_some() => None,
@@ -65,13 +70,45 @@ impl Gate {
 }
 
 impl Auth {
-    /// How long the caller may go on, if that is bounded.
-    pub(super) fn lease(&self, principal: &Principal) -> Option<Lease> {
-        principal.session().map(|session| self.sessions.lease(session))
+    /// What lets `principal` go on, if that can be over.
+    pub(super) fn credentials(&self, principal: &Principal, peer: Option<&Peer>) -> Option<Box<Credentials>> {
+        let session = principal.session().map(|session| self.sessions.lease(session));
+        let shown = peer.and_then(|peer| peer.certificate.clone());
+        let certificate = shown.filter(|_| principal.role().is_some());
+        let any = session.is_some() || certificate.is_some();
+        any.then(|| Box::new(Credentials { session, certificate }))
     }
 
     fn session(&self, headers: &HeaderMap, now: SystemTime) -> Result<Session, Unauthenticated> {
         self.sessions.verify(bearer(headers)?, now)
+    }
+}
+
+/// What lets a caller go on, as long as all of it is good.
+pub(super) struct Credentials {
+    session: Option<Lease>,
+    certificate: Option<Arc<DriversCertificate>>,
+}
+
+impl Credentials {
+    /// Once one of them is over.
+    pub(super) async fn over(&self) -> Unauthenticated {
+        let session = async {
+            match &self.session {
+                Some(lease) => lease.over().await,
+                None => pending().await,
+            }
+        };
+        let certificate = async {
+            match &self.certificate {
+                Some(certificate) => certificate.over().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            why = session => why,
+            () = certificate => Unauthenticated::CertificateOver,
+        }
     }
 }
 
@@ -175,7 +212,7 @@ mod tests {
     async fn figures(gate: &Arc<Gate>, from: &str, token: Option<String>) -> StatusCode {
         let guard = axum::middleware::from_fn_with_state(Arc::clone(gate), operators_only);
         let port = Router::new().route("/metrics", get(|| async {})).layer(guard);
-        let peer = Peer { address: from.parse::<IpAddr>().unwrap(), car: None };
+        let peer = Peer { address: from.parse::<IpAddr>().unwrap(), certificate: None };
         let mut request = Request::get("/metrics").extension(peer).body(Body::empty()).unwrap();
         let bearer = token.map(|token| format!("Bearer {token}").parse().unwrap());
         bearer.map(|bearer| request.headers_mut().insert(AUTHORIZATION, bearer));

@@ -104,7 +104,11 @@ impl Rules {
         let contract = Arc::clone(&gate.contract);
         Self {
             admission: Admission::new(limits),
-            terms: Terms { patience: limits.body_timeout, per_second: limits.messages_per_second },
+            terms: Terms {
+                patience: limits.body_timeout,
+                silence: limits.upload_timeout,
+                per_second: limits.messages_per_second,
+            },
             figures: metrics::Calls::of(&contract),
             rounds: Rounds::default(),
             contract,
@@ -116,7 +120,7 @@ impl Rules {
     /// Lets a call through to its service, or says why not: what costs less to find out comes first.
     ///
     /// The call ends at the deadline its client gave or at the ceiling of its kind, handler or stream; and its stream
-    /// once the server goes, or when the caller's session is over. A handler that has not answered by then may still
+    /// once the server goes, or when the caller's session or certificate is over. A handler that has not answered by then may still
     /// do so; but not one that waits for a client's upload, which may have no end.
     async fn answer(
         &self,
@@ -132,12 +136,13 @@ impl Rules {
             .judge(method, request.headers(), peer, SystemTime::now())
             .map_err(|refused| self.admission.of_stranger(peer, refused))?;
         let admitted = self.admission.admit(peer, &principal, path)?;
+        let credentials = self.gate.auth.credentials(&principal, peer);
         let asked = deadline::take(request.headers_mut(), Instant::now())?;
         if self.shutdown.is_cancelled() && !is_health {
             return Err(status::going());
         }
 
-        let end = End::of(method, asked, self.gate.auth.lease(&principal), self.shutdown.clone());
+        let end = End::of(method, asked, credentials, self.shutdown.clone());
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
         let answer = async {

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 use tower::ServiceExt as _;
 
-use super::{Limits, Port, metrics, patience::Patience, peer::Peer};
+use super::{Limits, Port, leftover::lingering, linger::Linger, metrics, patience::Patience, peer::Peer};
 use crate::tls::Tls;
 
 /// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
@@ -64,7 +64,7 @@ pub(super) struct Service {
 /// A connection that was accepted.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    /// As [`super::peer::address`] has it.
+    /// Of the peer, as [`Peer::address`] is.
     pub(super) address: IpAddr,
     pub(super) service: Arc<Service>,
 }
@@ -79,7 +79,7 @@ impl Connection {
             return;
         }
         match &service.tls {
-            None => service.speak_http(stream, Peer { address, car: None }).await,
+            None => service.speak_http(stream, Peer { address, certificate: None }).await,
             // In a box, so that a connection without TLS has no room for one with it.
             Some(tls) => Box::pin(service.speak_https(tls, stream, address)).await,
         }
@@ -88,21 +88,30 @@ impl Connection {
 
 impl Service {
     async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) {
-        if let Some((stream, car)) = tls.accept(stream, self.limits.header_timeout).await {
-            self.speak_http(stream, Peer { address, car }).await;
+        let Some((stream, certificate)) = tls.accept(stream, self.limits.header_timeout).await else {
+            return;
+        };
+        let certificate = certificate.map(Arc::new);
+        let speaking = self.speak_http(stream, Peer { address, certificate: certificate.clone() });
+        match certificate {
+            None => speaking.await,
+            Some(certificate) => tokio::select! {
+                () = speaking => {}
+                never = tls.watch_over(&certificate) => match never {},
+            },
         }
     }
 
     async fn speak_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
         let calls = Calls::none();
-        let (port, held) = (self.port.clone(), calls.clone());
+        let (port, held, going) = (self.port.clone(), calls.clone(), Arc::new(self.shutdown.clone()));
         let answer = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            held.hold(port.0.clone().oneshot(request))
+            request.extensions_mut().insert(peer.clone());
+            held.hold(port.0.clone().oneshot(lingering(request, &going)))
         });
 
         let builder = http(&self.limits);
-        let io = TokioIo::new(Patience::new(stream, self.limits.header_timeout));
+        let io = TokioIo::new(Linger::new(Patience::new(stream, self.limits.header_timeout)));
         let mut connection = pin!(builder.serve_connection(io, answer));
         // Who comes while the server goes is to be told so first.
         let going = async {

@@ -1,20 +1,21 @@
-//! What ends a call besides itself: its deadline, the end of the caller's session, and that the server goes.
+//! What ends a call besides itself: its deadline, the end of the caller's session or certificate, and that the server
+//! goes.
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{
+    auth::Credentials,
     contract::{Kind, Method},
     deadline, status,
 };
-use crate::sessions::Lease;
 
 /// When a call is over, and why.
 pub(super) struct End {
     is_upload: bool,
     deadline: Option<Instant>,
-    lease: Option<Box<Lease>>,
+    credentials: Option<Box<Credentials>>,
     shutdown: CancellationToken,
 }
 
@@ -23,14 +24,14 @@ impl End {
     pub(super) fn of(
         method: Option<Method>,
         asked: Option<Instant>,
-        lease: Option<Lease>,
+        credentials: Option<Box<Credentials>>,
         shutdown: CancellationToken,
     ) -> Self {
         let ceiling = method.map(|method| Instant::now() + method.kind.ceiling());
         Self {
             is_upload: method.is_some_and(|method| method.kind == Kind::Upload),
             deadline: asked.into_iter().chain(ceiling).min(),
-            lease: lease.map(Box::new),
+            credentials,
             shutdown,
         }
     }
@@ -61,11 +62,11 @@ impl End {
         deadline::exceeded()
     }
 
-    /// Once the session is over, if there is one.
+    /// Once what the caller has shown is over, if that is anything.
     async fn over(&self) -> Status {
-        match &self.lease {
-            // In a box, so that a call without a session has no room for one.
-            Some(lease) => Box::pin(lease.over()).await.into(),
+        match &self.credentials {
+            // In a box, so that a call without has no room for it.
+            Some(credentials) => Box::pin(credentials.over()).await.into(),
             None => std::future::pending().await,
         }
     }

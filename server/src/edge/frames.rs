@@ -56,14 +56,14 @@ impl Frames {
     pub(super) fn end(&self) -> Result<(), Status> {
         match (self.prefix_bytes, self.missing) {
             (0, 0) => Ok(()),
-            _ => Err(Status::internal("the request ends in the middle of a message")),
+            _ => Err(status::malformed("the request ends in the middle of a message")),
         }
     }
 
     fn begin(&mut self) -> Result<(), Status> {
         let [flag, length @ ..] = self.prefix;
         if flag > COMPRESSED {
-            return Err(Status::internal(format!("a request has no frames with flag {flag:#04x}")));
+            return Err(status::malformed(format!("a request has no frames with flag {flag:#04x}")));
         }
         let length = u32::from_be_bytes(length) as usize;
         if length > self.largest {

@@ -22,7 +22,11 @@ use crate::access::table::Access;
 /// Smaller than the longest inputs, so that the limit is met.
 const LARGEST: usize = 1024;
 
-const TERMS: Terms = Terms { patience: Duration::from_secs(60), per_second: NonZeroU32::MAX };
+const TERMS: Terms = Terms {
+    patience: Duration::from_secs(60),
+    silence: Duration::from_secs(60),
+    per_second: NonZeroU32::MAX,
+};
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));

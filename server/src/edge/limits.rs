@@ -67,6 +67,10 @@ pub struct Limits {
     #[arg(id = "body_timeout", long = "body-timeout", env = "RIDES_BODY_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub body_timeout: Duration,
 
+    /// How long a client's stream may say nothing between two messages, in seconds.
+    #[arg(id = "upload_timeout", long = "upload-timeout", env = "RIDES_UPLOAD_TIMEOUT", default_value = "600", value_name = "SECONDS", value_parser = seconds)]
+    pub upload_timeout: Duration,
+
     /// How long an HTTP/2 connection without a call is kept, in seconds.
     #[arg(id = "idle_timeout", long = "idle-timeout", env = "RIDES_IDLE_TIMEOUT", default_value = "300", value_name = "SECONDS", value_parser = seconds)]
     pub idle_timeout: Duration,
@@ -104,6 +108,7 @@ impl Default for Limits {
             headers: 16 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            upload_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(300),
             ping: Duration::from_secs(10),
             pong: Duration::from_secs(5),

@@ -10,7 +10,6 @@ use std::{
 
 use axum::{BoxError, body::Body};
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt as _;
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, MonotonicClock},
@@ -18,16 +17,18 @@ use governor::{
 use http::Request;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tonic::Status;
 
-use super::{contract::Method, frames::Frames, metadata};
+use super::{contract::Method, frames::Frames, metadata, status};
 
 /// On what terms requests are taken.
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
     /// How long a request, or the first message of an upload, may take to arrive.
     pub(super) patience: Duration,
+    /// How long an upload may say nothing once it has begun.
+    pub(super) silence: Duration,
     /// Messages a second of one upload, and at once.
     pub(super) per_second: NonZeroU32,
 }
@@ -79,7 +80,7 @@ pub(super) async fn one(
 
 /// Why the body broke is nothing to tell: it is about our end of the connection.
 fn broken() -> Status {
-    Status::internal("the request broke off")
+    status::malformed("the request broke off")
 }
 
 fn late() -> Status {
@@ -97,8 +98,10 @@ pub(super) struct Upload {
     owed: u64,
     /// Until the next message may come.
     pause: Option<Pin<Box<Sleep>>>,
-    /// Until the first message must have begun.
-    first: Option<Pin<Box<Sleep>>>,
+    /// When a message began last, and until the next must have.
+    heard: Instant,
+    patience: Pin<Box<Sleep>>,
+    silence: Duration,
 }
 
 impl Upload {
@@ -109,18 +112,39 @@ impl Upload {
             rate: RateLimiter::direct(Quota::per_second(terms.per_second)),
             owed: 0,
             pause: None,
-            first: Some(Box::pin(sleep(terms.patience))),
+            heard: Instant::now(),
+            patience: Box::pin(sleep(terms.patience)),
+            silence: terms.silence,
         }
     }
 
     fn take(&mut self, data: &[u8]) -> Result<(), Status> {
         let before = self.frames.begun();
         self.frames.take(data)?;
-        self.owed += self.frames.begun() - before;
-        if self.owed > 0 {
-            self.first = None;
+        let begun = self.frames.begun() - before;
+        if begun > 0 {
+            self.owed += begun;
+            self.heard = Instant::now();
+        }
+        if begun > 0 && before == 0 {
+            self.patience.as_mut().reset(self.heard + self.silence);
         }
         Ok(())
+    }
+
+    /// Ready once no message has begun for too long. The timer is set anew when it is over, and not for each message.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        loop {
+            ready!(self.patience.as_mut().poll(cx));
+            if self.frames.begun() == 0 {
+                return Poll::Ready(late());
+            }
+            let until = self.heard + self.silence;
+            if until <= Instant::now() {
+                return Poll::Ready(status::silent(self.silence));
+            }
+            self.patience.as_mut().reset(until);
+        }
     }
 
     /// Ready once what was passed on is within the rate.
@@ -152,11 +176,10 @@ impl http_body::Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         ready!(self.poll_pace(cx));
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if polled.is_pending() && self.first.as_mut().is_some_and(|first| first.poll_unpin(cx).is_ready()) {
-            self.first = None;
-            return Poll::Ready(Some(Err(late())));
-        }
-        Poll::Ready(match ready!(polled) {
+        let Poll::Ready(polled) = polled else {
+            return self.poll_patience(cx).map(|status| Some(Err(status)));
+        };
+        Poll::Ready(match polled {
             Some(Ok(frame)) => match frame.data_ref().map_or(Ok(()), |data| self.take(data)) {
                 Ok(()) => Some(Ok(frame)),
                 Err(refused) => Some(Err(refused)),
@@ -168,5 +191,46 @@ impl http_body::Body for Upload {
 
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream() && self.frames.end().is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use tonic::Code;
+
+    use super::*;
+    use crate::{access::table::Access, edge::Kind};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const SILENCE: Duration = Duration::from_secs(600);
+
+    /// How an upload of empty messages ends, with so long before each.
+    async fn outcome(pauses: &'static [Duration]) -> Option<Code> {
+        let messages = stream::unfold(pauses.iter(), |mut pauses| async {
+            sleep(*pauses.next()?).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(&[0; 5])), pauses))
+        });
+        let method = Method { kind: Kind::Upload, largest: 0, access: Access::Public };
+        let terms = Terms { patience: PATIENCE, silence: SILENCE, per_second: NonZeroU32::MAX };
+        let upload = Upload::new(Body::from_stream(messages), method, terms);
+        upload.collect().await.err().map(|status| status.code())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_has_time_to_begin_and_more_time_to_go_on() {
+        const MORE: Duration = Duration::from_millis(1);
+        let (patience, silence) = (PATIENCE.checked_sub(MORE).unwrap(), SILENCE.checked_sub(MORE).unwrap());
+        for (pauses, expected) in [
+            (vec![patience, silence, silence, silence], None),
+            (vec![PATIENCE + MORE], Some(Code::DeadlineExceeded)),
+            (vec![patience, SILENCE + MORE], Some(Code::DeadlineExceeded)),
+            (vec![patience, silence, silence, SILENCE + MORE], Some(Code::DeadlineExceeded)),
+        ] {
+            let pauses = pauses.leak();
+            assert_eq!(outcome(pauses).await, expected, "{pauses:?}");
+        }
     }
 }

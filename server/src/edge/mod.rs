@@ -2,8 +2,9 @@
 //!
 //! A request passes, from the outside in:
 //!
-//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends;
-//! 2. `origins`: pages of other origins are turned away, or given CORS headers if allowed;
+//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends (`linger`, `leftover`);
+//! 2. `hosts` and `origins`: who calls the server by a name that is not its own is turned away, and so are pages of other
+//!    origins, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
 //! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), gives
 //!    errors an id (`trace`), and asks in turn `auth` (who calls,
@@ -28,7 +29,10 @@ mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod health;
+mod hosts;
+mod leftover;
 mod limits;
+mod linger;
 mod messages;
 mod metadata;
 mod metrics;
@@ -55,11 +59,13 @@ pub use self::{
     auth::Auth,
     contract::{Contract, Kind, Method},
     health::Health,
+    hosts::Hosts,
     limits::Limits,
     peer::Peer,
 };
 use self::{
     calls::{Calls, Rules},
+    hosts::Named,
     origins::Guarded,
     route::Route,
 };
@@ -70,6 +76,8 @@ pub struct Options {
     pub page: PathBuf,
     /// Origins whose pages may call this server, beside its own. See [`tower_http::csrf`] for their form.
     pub allow_origins: Vec<String>,
+    /// By which names it may be called.
+    pub hosts: Hosts,
     /// Whether browsers are told to insist on TLS.
     pub strict_transport: bool,
     /// Answers the probes.
@@ -88,7 +96,7 @@ pub struct Options {
 
 /// All that is on the port, ready to be served. Cheap to clone.
 #[derive(Clone)]
-pub struct Port(Guarded<Route>);
+pub struct Port(Named<Guarded<Route>>);
 
 impl Port {
     /// The gRPC `services`, and everything around them.
@@ -102,6 +110,7 @@ impl Port {
         let elsewhere = health::router(options.health)
             .merge(figures)
             .merge(pages::router(options.page, options.strict_transport));
-        origins::guard(Route::new(Calls::new(rules, services), elsewhere), &options.allow_origins).map(Self)
+        let route = Route::new(Calls::new(rules, services), elsewhere);
+        Ok(Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)?)))
     }
 }

@@ -1,18 +1,21 @@
 //! Who is at the other end of a connection.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use rides_proto::ids::CarId;
 
-use crate::access::Principal;
+use crate::{access::Principal, tls::DriversCertificate};
 
 /// What is known of a client before it has said anything. Every request carries it in its extensions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
-    /// Where it connects from.
+    /// Where it connects from. One of IPv4 is one of IPv4, however the system has it.
     pub address: IpAddr,
-    /// The car that its certificate names, if it has shown one.
-    pub car: Option<CarId>,
+    /// The driver's certificate that it has shown, if it has.
+    pub certificate: Option<Arc<DriversCertificate>>,
 }
 
 /// Whose calls are counted together.
@@ -21,23 +24,24 @@ pub(super) enum Caller {
     /// By its id.
     Session(String),
     Car(CarId),
-    Address(IpAddr),
+    /// By its first address.
+    Home(IpAddr),
 }
 
 impl Peer {
     /// Who calls, as far as `principal` tells: many may share an address, and nobody a session.
     pub(super) fn caller(&self, principal: &Principal) -> Caller {
-        match (principal.session(), self.car) {
+        match (principal.session(), &self.certificate) {
             (Some(session), _) => Caller::Session(session.id.clone()),
-            (None, Some(car)) => Caller::Car(car),
-            (None, None) => Caller::Address(self.address),
+            (None, Some(certificate)) => Caller::Car(certificate.car),
+            (None, None) => Caller::Home(home(self.address)),
         }
     }
 }
 
-/// The address that limits go by. Whoever has one IPv6 address has the 2⁶⁴ around it.
-pub(super) fn address(peer: SocketAddr) -> IpAddr {
-    match peer.ip().to_canonical() {
+/// The first of all the addresses of whoever has this one: of IPv6, that is 2⁶⁴.
+pub(super) fn home(address: IpAddr) -> IpAddr {
+    match address {
         IpAddr::V6(address) if !address.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
         }
@@ -50,14 +54,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_home_is_one_address() {
-        for (peer, expected) in [
-            ("192.0.2.7:80", "192.0.2.7"),
-            ("[::ffff:192.0.2.7]:80", "192.0.2.7"),
-            ("[2001:db8:1:2:3:4:5:6]:80", "2001:db8:1:2::"),
-            ("[::1]:80", "::1"),
-        ] {
-            assert_eq!(address(peer.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{peer}");
+    fn one_home_has_many_addresses() {
+        for (address, expected) in
+            [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), ("::1", "::1")]
+        {
+            assert_eq!(home(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{address}");
         }
     }
 }

@@ -11,13 +11,11 @@ use std::{
 };
 
 use axum::{Router, response::IntoResponse as _};
-use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    Method, Request, Response, StatusCode, Uri, Version,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use http_body_util::Either;
 use tonic::{Status, body::Body};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer as _, Service};
@@ -25,7 +23,8 @@ use tower::{Layer as _, Service};
 use super::{
     calls::Calls,
     content_type::{CallType, Framing},
-    older, text,
+    leftover::Lingering,
+    older, status, text,
 };
 
 /// Where a request belongs.
@@ -52,7 +51,7 @@ impl Route {
     }
 }
 
-impl Service<Request<Incoming>> for Route {
+impl Service<Request<Lingering>> for Route {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -61,7 +60,7 @@ impl Service<Request<Incoming>> for Route {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<Lingering>) -> Self::Future {
         let refused = match destination(&request) {
             Destination::Call(framing) => return Box::pin(self.calls.call(normalised(request, framing))),
             Destination::Elsewhere => {
@@ -124,12 +123,8 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// 415, which browsers and proxies understand, and in its headers a status, which gRPC clients do.
 fn unsupported(why: &'static str) -> Response<Body> {
-    let mut response = Status::invalid_argument(why).into_http::<Body>();
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.map(|_empty| Body::new(Full::<Bytes>::from(format!("{why}\n"))))
+    status::over_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Status::invalid_argument(why))
 }
 
 /// The request as what is behind knows it: methods have one name each; and the gRPC-Web layer compares content types to

@@ -6,6 +6,8 @@ use prost_types::Any;
 use tonic::{Code, Status};
 use tonic_types::pb;
 
+use super::status;
+
 /// Of the W3C's Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Digits of a trace id.
@@ -32,8 +34,8 @@ impl Trace {
         let id = self.id.clone().unwrap_or_else(|| format!("{:0DIGITS$x}", rand::random::<u128>()));
         let code = status.code();
         match code {
-            Code::Internal | Code::Unknown | Code::DataLoss => {
-                tracing::info!(method, ?code, trace_id = id, "a call failed");
+            Code::Internal | Code::Unknown | Code::DataLoss if !status::is_clients_doing(status) => {
+                tracing::warn!(method, ?code, trace_id = id, "a call failed");
             }
             _ => tracing::debug!(method, ?code, trace_id = id, "a call was refused"),
         }

@@ -86,7 +86,7 @@ impl Drive {
         mut up: Streaming<DriveRequest>,
         down: &mut Down,
     ) -> Result<(), Status> {
-        let SignOn { crew, at } = first(&mut up).await?;
+        let SignOn { crew, at } = first(&mut up, down, &driver).await?;
         driver.crew(&crew)?;
         let car = crew.car;
         let link = self.fleet.sign_on(crew, at).await?;
@@ -119,14 +119,14 @@ impl Shift {
                 },
                 message = up.message() => match message.map_err(unreadable)? {
                     Some(message) => {
-                        let said = Said::read(message, SystemTime::now())?;
+                        let said = Said::read(message, &self.driver, SystemTime::now())?;
                         if self.apply(said, down).await?.is_break() {
                             return Ok(());
                         }
                     }
                     None => return Err(Status::cancelled("the stream ended without sign_off")),
                 },
-                () = down.closed() => return Err(Status::cancelled("the driver is gone")),
+                () = down.closed() => return Err(down::gone()),
                 () = sleep_until(heartbeat_at) => down.heartbeat()?,
             }
         }
@@ -173,12 +173,13 @@ impl Shift {
 }
 
 /// The first message, which must be SignOn.
-async fn first(up: &mut Streaming<DriveRequest>) -> Result<SignOn, Status> {
-    let Ok(message) = timeout(SIGN_ON_WITHIN, up.message()).await else {
-        return Err(not_signed_on());
+async fn first(up: &mut Streaming<DriveRequest>, down: &Down, driver: &Principal) -> Result<SignOn, Status> {
+    let message = tokio::select! {
+        message = timeout(SIGN_ON_WITHIN, up.message()) => message.map_err(|_elapsed| not_signed_on())?,
+        () = down.closed() => return Err(down::gone()),
     };
     let message = message.map_err(unreadable)?.ok_or_else(not_signed_on)?;
-    match Said::read(message, SystemTime::now())? {
+    match Said::read(message, driver, SystemTime::now())? {
         Said::SignOn(sign_on) => Ok(sign_on),
         _ => Err(not_signed_on()),
     }

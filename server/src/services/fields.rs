@@ -9,7 +9,10 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::status;
-use crate::rides::model::{Actor, RideState, RideType};
+use crate::{
+    access::Principal,
+    rides::model::{Actor, RideState, RideType},
+};
 
 /// Most characters of a name or an id that a client makes up.
 pub const MAX_NAME: usize = 64;
@@ -56,6 +59,21 @@ pub fn name(field: &str, name: String, max: usize) -> Result<String, Status> {
         return Err(status::invalid_because(field, "MISSING", "must not be empty"));
     }
     text(field, name, max)
+}
+
+/// A rider's id, or none: the caller's own, however long an identity provider has made it, or one of at most [`MAX_NAME`]
+/// characters.
+pub fn rider(field: &str, id: String, caller: &Principal) -> Result<String, Status> {
+    if is_own(&id, caller) { Ok(id) } else { text(field, id, MAX_NAME) }
+}
+
+/// A driver's id, likewise; it must be there.
+pub fn driver(field: &str, id: String, caller: &Principal) -> Result<String, Status> {
+    if is_own(&id, caller) { Ok(id) } else { name(field, id, MAX_NAME) }
+}
+
+fn is_own(id: &str, caller: &Principal) -> bool {
+    caller.session().is_some_and(|session| session.subject == id)
 }
 
 /// At most [`MAX_PASSENGERS`] ids of at most [`MAX_NAME`] characters.

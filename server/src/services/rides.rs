@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     convert::{self, duration, money},
-    fields::{self, MAX_NAME, MAX_REASON},
+    fields::{self, MAX_REASON},
     plan::{self, plan},
     principal::principal,
     progress::Tracker,
@@ -66,7 +66,7 @@ impl v1::rides_server::Rides for RidesService {
         let now = SystemTime::now();
         let crew = Crew {
             car: fields::car("car_id", request.car_id)?,
-            driver: fields::name("driver_id", request.driver_id, MAX_NAME)?,
+            driver: fields::driver("driver_id", request.driver_id, &caller)?,
         };
         let car = crew.car;
         let at = fields::location("location", request.location)?;
@@ -136,7 +136,7 @@ impl v1::rides_server::Rides for RidesService {
     async fn book(&self, request: Request<v1::BookRequest>) -> Result<Response<v1::BookResponse>, Status> {
         let caller = principal(&request)?;
         let mut request = request.into_inner();
-        request.rider_id = caller.rider(request.rider_id)?;
+        request.rider_id = caller.rider(fields::rider("rider_id", request.rider_id, &caller)?)?;
         let id = std::mem::take(&mut request.request_id);
         if id.is_empty() || id.len() > MAX_REQUEST_ID {
             let text = format!("must have from 1 to {MAX_REQUEST_ID} bytes");
@@ -146,12 +146,11 @@ impl v1::rides_server::Rides for RidesService {
         let pickup = fields::location("pickup", request.pickup)?;
         let dropoff = fields::location("dropoff", request.dropoff)?;
         let kind = fields::ride_type("type", request.r#type)?;
-        let rider = fields::text("rider_id", request.rider_id, MAX_NAME)?;
         let passengers = fields::passengers("passenger_ids", request.passenger_ids)?;
 
         let plan = plan(&self.city, pickup, dropoff, kind)?;
         let booking = Booking {
-            rider,
+            rider: request.rider_id,
             passengers,
             kind,
             pickup: plan::stop(plan.pickup),
@@ -194,7 +193,7 @@ impl v1::rides_server::Rides for RidesService {
                 return Err(status::invalid_because("page_size", "TOO_MANY", text));
             }
         };
-        let rider = caller.rider(fields::text("rider_id", request.rider_id, MAX_NAME)?)?;
+        let rider = caller.rider(fields::rider("rider_id", request.rider_id, &caller)?)?;
         let filter = Filter {
             rider: Some(rider).filter(|rider| !rider.is_empty()),
             states: fields::states("states", &request.states)?,

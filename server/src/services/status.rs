@@ -47,6 +47,11 @@ pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status 
     Status::with_error_details(code, text, details)
 }
 
+/// INTERNAL: a handler, or what it streams, has panicked.
+pub fn failed() -> Status {
+    with_reason(Code::Internal, "FAILED", "the server failed while handling this call")
+}
+
 /// UNAVAILABLE: a task that the call needs has ended.
 pub fn going_down() -> Status {
     with_reason(Code::Unavailable, "GOING_DOWN", "the server is going down; try again in a moment")
@@ -84,6 +89,7 @@ impl From<Unauthenticated> for Status {
             Unauthenticated::Missing => (Code::Unauthenticated, "NO_TOKEN"),
             Unauthenticated::Invalid => (Code::Unauthenticated, "BAD_TOKEN"),
             Unauthenticated::Expired => (Code::Unauthenticated, "SESSION_OVER"),
+            Unauthenticated::CertificateOver => (Code::Unauthenticated, "CERTIFICATE_OVER"),
             Unauthenticated::Undecided => (Code::Unavailable, "KEYS_ON_THEIR_WAY"),
         };
         with_reason(code, reason, why.to_string())

@@ -1,10 +1,11 @@
-//! What callers show for a token.
+//! What callers show for a token, and what it may be signed with.
 
 use std::{sync::LazyLock, time::SystemTime};
 
 use ed25519_dalek::SigningKey;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
+pub use super::provider::fuzz::key_set;
 use super::{Keys, Role, Session, Unauthenticated, bearer};
 
 /// The same key in each run: what is saved stays signed with it.

@@ -20,7 +20,6 @@ use clap::ValueEnum;
 use jsonwebtoken::decode_header;
 use rides_proto::ids::CarId;
 use thiserror::Error;
-use tokio::time::sleep;
 use uuid::Uuid;
 
 pub use self::{
@@ -29,14 +28,13 @@ pub use self::{
     revoked::{NotRevoked, Revocations, Whose},
     token::Keys,
 };
+use crate::clock;
 
 /// How long a session lasts from sign-in or renewal.
 pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// No token lasts longer, whoever gave it out.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-/// Between two looks at the clock on the wall, which may be put right, or go on while the machine sleeps.
-const GLANCE: Duration = Duration::from_secs(30);
 
 /// What a caller may be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
@@ -96,6 +94,9 @@ pub enum Unauthenticated {
     /// It was good once: its time is over, or it was revoked.
     #[error("the session is over: sign in again")]
     Expired,
+    /// The client certificate was good once: its time is over, or it was revoked.
+    #[error("the client certificate is over: connect with another")]
+    CertificateOver,
     /// It may be good: the identity provider's key for it is not here yet.
     #[error("the identity provider's keys are being fetched: call again")]
     Undecided,
@@ -220,19 +221,10 @@ impl Lease {
     /// Once the session is over, by the clock or because it was revoked.
     pub async fn over(&self) -> Unauthenticated {
         tokio::select! {
-            () = past(self.session.expires_at) => {}
+            () = clock::past(self.session.expires_at) => {}
             () = self.revocations.revoked(&self.session) => {}
         }
         Unauthenticated::Expired
-    }
-}
-
-/// Once the clock on the wall shows `at`.
-async fn past(at: SystemTime) {
-    while let Ok(left) = at.duration_since(SystemTime::now())
-        && !left.is_zero()
-    {
-        sleep(left.min(GLANCE)).await;
     }
 }
 

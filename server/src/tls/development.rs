@@ -16,7 +16,7 @@ use rcgen::{
 use rides_proto::ids::CarId;
 use time::OffsetDateTime;
 
-use super::{Files, car};
+use super::{Files, driver};
 
 /// What a certificate of a development server is for, whatever else it is asked for.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -87,7 +87,7 @@ impl Development {
         }
         let mut params = CertificateParams::new([])?;
         params.distinguished_name.push(DnType::CommonName, format!("Driver of car {}", car.get()));
-        params.subject_alt_names.push(SanType::URI(car::uri(car).try_into()?));
+        params.subject_alt_names.push(SanType::URI(driver::uri(car).try_into()?));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(&format!("car-{}", car.get()), params)
     }

@@ -8,7 +8,7 @@ use std::{
 
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
     sign::CertifiedKey,
 };
 use thiserror::Error;
@@ -84,16 +84,29 @@ pub(super) fn authorities(file: &Path) -> Result<RootCertStore, PemError> {
     Ok(store)
 }
 
-fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found = found.map_err(|why| content(file, why))?;
-    if found.is_empty() { Err(content(file, "there is no certificate in it")) } else { Ok(found) }
+/// The lists of revoked certificates in the bytes of a PEM file.
+pub(super) fn revocations(
+    file: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
+    all(file, pem, "list of revoked certificates")
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, PemError> {
+fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    all(file, pem, "certificate")
+}
+
+/// At least one.
+fn all<T: PemObject>(file: &Path, pem: &[u8], what: &str) -> Result<Vec<T>, PemError> {
+    let found: Result<Vec<_>, _> = T::pem_slice_iter(pem).collect();
+    let found = found.map_err(|why| content(file, why))?;
+    if found.is_empty() { Err(content(file, format!("there is no {what} in it"))) } else { Ok(found) }
+}
+
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, PemError> {
     std::fs::read(file).map_err(|why| PemError::Read { file: file.display().to_string(), why })
 }
 
-fn content(file: &Path, why: impl fmt::Display) -> PemError {
+pub(super) fn content(file: &Path, why: impl fmt::Display) -> PemError {
     PemError::Content { file: file.display().to_string(), why: why.to_string() }
 }

@@ -1,17 +1,14 @@
 //! The certificate that is served, which may change while the server runs.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+use tokio::sync::watch;
 
-use super::{Files, PemError, pem::Bytes};
-
-/// Between two looks at the files. Small ones, and a new certificate has days to be seen.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+use super::{Files, PemError, follow::follow, pem::Bytes};
 
 /// The certificate of the moment, and where it comes from. Cheap to clone; all clones serve the same.
 #[derive(Clone)]
@@ -37,43 +34,18 @@ impl Served {
 
     /// Serves what is in the files, for ever: takes a new pair when there is one, and keeps the old one when the new
     /// one cannot be used.
-    pub async fn follow(self) {
-        let mut seen = self.loaded.as_ref().clone();
-        let mut complaint = String::new();
-        loop {
-            sleep(LOOK_EVERY).await;
-            let read = match self.look().await {
-                Ok(bytes) if seen == bytes => continue,
-                read => read,
-            };
-            let parsed = read.and_then(|bytes| Ok((self.files.parse(&bytes)?, bytes)));
-            match parsed {
-                Ok((new, bytes)) => {
-                    self.now.send_replace(new);
-                    seen = bytes;
-                    complaint.clear();
-                    tracing::info!(file = %self.files.cert.display(), "a new certificate is served");
-                }
-                Err(error) => {
-                    let text = error.to_string();
-                    if text != complaint {
-                        tracing::warn!("{text}: the old certificate is served on");
-                        complaint = text;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn look(&self) -> Result<Bytes, PemError> {
-        let files = self.files.clone();
-        match spawn_blocking(move || files.read()).await {
-            Ok(read) => read,
-            Err(error) => Err(PemError::Read {
-                file: self.files.cert.display().to_string(),
-                why: std::io::Error::other(error),
-            }),
-        }
+    pub(super) async fn follow(self) {
+        let (files, loaded) = (self.files.clone(), self.loaded.as_ref().clone());
+        follow(
+            "certificate",
+            loaded,
+            move || files.read(),
+            |bytes| {
+                self.now.send_replace(self.files.parse(bytes)?);
+                Ok(())
+            },
+        )
+        .await;
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{fmt, path::Path};
+use std::{fmt, fs, path::Path, time::Duration};
 
 use rides_proto::{
     ids::CarId,
@@ -11,15 +11,18 @@ use rides_proto::{
     },
 };
 use rides_server::tls::{Files, development::Development};
-use tonic::{Code, Request, Status, transport::Channel};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Status, Streaming, transport::Channel};
 
 use crate::harness::{
     Running,
+    authority::Authority,
     places::place,
     rider::{Rider, booking},
     server, soon,
     tls::Client,
-    wire::{Wire, assert_refused},
+    wire::{Wire, assert_refused, details},
 };
 
 fn driver_of(dir: &Path, car: i64) -> Files {
@@ -112,4 +115,103 @@ async fn a_token_beside_a_certificate_must_be_of_the_same_car() {
         let who: Result<v1::WhoAmIResponse, _> = wire.ask("/rides.v1.Sessions/WhoAmI", ()).await;
         assert_not_your_car(who);
     }
+}
+
+/// A server for drivers that this authority has certified, and what its clients are to trust.
+async fn trusting(authority: &Authority, dir: &Path) -> (Running, impl Fn(Files) -> Client) {
+    let development = Development::at(dir);
+    development.ensure(&[]).unwrap();
+    let server = server()
+        .requiring_tokens()
+        .with_files(development.server())
+        .over_tls(|tls| (tls.client_ca, tls.client_crl) = (Some(authority.ca()), Some(authority.crl())))
+        .run()
+        .await;
+    let (addr, ca) = (server.addr, development.ca());
+    (server, move |own| Client::with(addr, &ca, Some(own)))
+}
+
+/// A car that has signed on, and may say more.
+async fn drives(channel: &Channel, car: i64) -> (mpsc::Sender<DriveRequest>, Streaming<v1::DriveResponse>) {
+    let (up, said) = mpsc::channel(1);
+    let sign_on = up::SignOn { car_id: car, driver_id: format!("driver-{car}"), location: Some(place(1)) };
+    up.send(DriveRequest { message: Some(Up::SignOn(sign_on)) }).await.unwrap();
+    let mut fleet = FleetClient::new(channel.clone());
+    let mut down = soon("headers", fleet.drive(ReceiverStream::new(said))).await.unwrap().into_inner();
+    let first = soon("an answer", down.message()).await.unwrap().and_then(|said| said.message);
+    assert!(matches!(first, Some(Down::SignedOn(_))), "{first:?}");
+    (up, down)
+}
+
+/// Asserts that the stream ends with the certificate that opened it.
+async fn ends_with_its_certificate<T>(mut stream: Streaming<T>) {
+    let end = async {
+        loop {
+            match stream.message().await {
+                Ok(message) => assert!(message.is_some(), "it ended with OK"),
+                Err(status) => return status,
+            }
+        }
+    };
+    let status = soon("the end", end).await;
+    assert_eq!(
+        (details(&status).0, details(&status).1),
+        (Code::Unauthenticated, "CERTIFICATE_OVER".to_owned())
+    );
+}
+
+async fn uploads(channel: &Channel, car: i64) -> Result<(), Status> {
+    let position = TrackRequest { car_id: car, time: None, location: Some(place(1)) };
+    RidesClient::new(channel.clone()).track(tokio_stream::once(position)).await.map(|_| ())
+}
+
+/// A2, of certificates.
+#[tokio::test]
+async fn a_certificate_that_ends_ends_its_streams() {
+    let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
+    let (_server, client) = trusting(&authority, dir.path()).await;
+    let short = client(authority.certifies(7, Duration::from_secs(3))).channel().await.unwrap();
+    let long = client(authority.certifies(8, Duration::from_secs(3600))).channel().await.unwrap();
+    let (_up, ending) = drives(&short, 7).await;
+    let (_up, lasting) = drives(&long, 8).await;
+
+    ends_with_its_certificate(ending).await;
+    // The connection goes on, and opens nothing any more.
+    assert_refused(uploads(&short, 7).await, Code::Unauthenticated, "CERTIFICATE_OVER", "");
+    uploads(&long, 8).await.unwrap();
+    drop(lasting);
+}
+
+/// A2, of certificates.
+#[tokio::test]
+async fn a_certificate_that_is_revoked_ends_its_streams_and_opens_no_more() {
+    let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
+    let (_server, client) = trusting(&authority, dir.path()).await;
+    let hour = Duration::from_secs(3600);
+    let [seven, eight] = [7, 8].map(|car| client(authority.certifies(car, hour)));
+    let (lost, kept) = (seven.channel().await.unwrap(), eight.channel().await.unwrap());
+    let (_up, ending) = drives(&lost, 7).await;
+    let (_up, lasting) = drives(&kept, 8).await;
+
+    authority.revokes(&[7]);
+    ends_with_its_certificate(ending).await;
+    assert_refused(uploads(&lost, 7).await, Code::Unauthenticated, "CERTIFICATE_OVER", "");
+    let again = async { Ok::<_, crate::harness::http::Broken>(uploads(&seven.channel().await?, 7).await?) };
+    assert!(again.await.is_err(), "the handshake fails");
+    uploads(&kept, 8).await.unwrap();
+    uploads(&eight.channel().await.unwrap(), 8).await.unwrap();
+    drop(lasting);
+}
+
+#[tokio::test]
+async fn a_list_of_revoked_certificates_that_is_none_is_said_at_once() {
+    let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
+    let development = Development::at(dir.path());
+    development.ensure(&[]).unwrap();
+    fs::write(authority.crl(), fs::read(authority.ca()).unwrap()).unwrap();
+    let server = server()
+        .with_files(development.server())
+        .over_tls(|tls| (tls.client_ca, tls.client_crl) = (Some(authority.ca()), Some(authority.crl())));
+    let error = server.fails().await;
+    assert!(error.contains("there is no list of revoked certificates in it"), "{error}");
 }

@@ -1,7 +1,10 @@
 use std::{fs, time::Duration};
 
 use http::StatusCode;
-use rides_proto::v1::{Role, Session, WhoAmIRequest, WhoAmIResponse};
+use rides_proto::v1::{
+    BookRequest, ListRequest, RevokeRequest, RevokeResponse, Role, Session, StartRequest, WhoAmIRequest,
+    WhoAmIResponse, revoke_request::Whose,
+};
 use rides_server::{config::ProviderConfig, tls::development::Development};
 use ring::hmac;
 use serde_json::{Value, json};
@@ -10,9 +13,12 @@ use tonic::{Code, Status};
 
 use crate::harness::{
     Running,
+    car::car,
+    places::place,
     provider::{IdentityProvider, Key, claims, config, key_set, signed},
+    rider::{Rider, booking},
     server, soon,
-    wire::{Wire, details},
+    wire::{Wire, assert_refused, details},
 };
 
 const WHO_AM_I: &str = "/rides.v1.Sessions/WhoAmI";
@@ -123,11 +129,19 @@ async fn a_providers_token_is_for_us_and_for_now() {
             (json!({ "aud": null }), refused("BAD_TOKEN")),
             (json!({ "aud": ["bikes", "rides"] }), (Code::Ok, String::new())),
             (json!({ "sub": "" }), refused("BAD_TOKEN")),
+            (json!({ "sub": "x".repeat(255) }), (Code::Ok, String::new())),
+            (json!({ "sub": "x".repeat(256) }), refused("BAD_TOKEN")),
             (json!({ "exp": null }), refused("BAD_TOKEN")),
             (json!({ "exp": now - 1 }), refused("SESSION_OVER")),
             (json!({ "exp": now + 400 * 24 * 60 * 60 }), refused("BAD_TOKEN")),
             (json!({ "nbf": now + 3600 }), refused("BAD_TOKEN")),
             (json!({ "nbf": now + 10 }), (Code::Ok, String::new())),
+            (json!({ "nbf": "now" }), refused("BAD_TOKEN")),
+            (json!({ "nbf": -1 }), refused("BAD_TOKEN")),
+            (json!({ "nbf": null }), refused("BAD_TOKEN")),
+            (json!({ "iat": now + 10 }), (Code::Ok, String::new())),
+            (json!({ "iat": now + 3600 }), refused("BAD_TOKEN")),
+            (json!({ "iat": "now" }), refused("BAD_TOKEN")),
             (json!({ "role": "admin" }), refused("BAD_TOKEN")),
             (json!({ "role": "driver" }), refused("BAD_TOKEN")),
         ] {
@@ -230,4 +244,48 @@ async fn a_providers_session_is_renewed_by_the_provider() {
         let renewed: Result<WhoAmIResponse, _> = eve.ask("/rides.v1.Sessions/Renew", WhoAmIRequest {}).await;
         assert_eq!(details(&renewed.unwrap_err()).1, "NOT_OURS");
     }
+}
+
+/// By its provider's clock the token was given out after its subject was revoked.
+#[tokio::test]
+async fn a_clock_that_is_ahead_saves_no_session() {
+    let key = Key::ed("ed");
+    let provider = IdentityProvider::with(&[&key]).await;
+    let server = trusting(config(&provider.url), &key).await;
+    let [wire, _] = server.wires().await;
+    let now = claims()["iat"].as_u64().unwrap();
+    let ada = key.token(&with(&json!({ "sub": "ada", "role": "rider", "iat": now + 30 })));
+    assert_eq!(outcome(&wire, &ada).await.0, Code::Ok);
+    let whose = Some(Whose::Subject("ada".into()));
+    let dispatcher = wire.with(server.dispatcher());
+    let _: RevokeResponse =
+        dispatcher.ask("/rides.v1.Sessions/Revoke", RevokeRequest { whose }).await.unwrap();
+    assert_eq!(outcome(&wire, &ada).await, refused("SESSION_OVER"));
+}
+
+/// Providers have long names for people, and here they are who they are there.
+#[tokio::test]
+async fn who_has_a_long_name_can_book_and_drive() {
+    let key = Key::ed("ed");
+    let provider = IdentityProvider::with(&[&key]).await;
+    let server = trusting(config(&provider.url), &key).await;
+    let long = format!("f:0199f0a0-7c1e-7000-8000-5f3f9a1c2d4e:{}", "x".repeat(200));
+    let token = |role| key.token(&with(&json!({ "sub": long, "role": role, "car": 7 })));
+    for wire in server.wires().await {
+        let rider = Rider(wire.with(token("rider")));
+        for (n, rider_id) in [String::new(), long.clone()].into_iter().enumerate() {
+            let request_id = format!("{wire:?} {n}");
+            let ride =
+                rider.book(BookRequest { rider_id: rider_id.clone(), ..booking(&request_id) }).await.unwrap();
+            let listed = rider.list(ListRequest { rider_id, ..Default::default() }).await.unwrap();
+            assert!(listed.rides.iter().any(|listed| listed.ride_id == ride.ride_id));
+        }
+        let another = BookRequest { rider_id: "y".repeat(65), ..booking("another") };
+        assert_refused(rider.book(another).await, Code::InvalidArgument, "TOO_LONG", "rider_id");
+    }
+    let [native, _] = server.wires().await;
+    let start =
+        StartRequest { car_id: 7, driver_id: long.clone(), location: Some(place(1)), ..Default::default() };
+    Rider(native.with(token("driver"))).start(start).await.unwrap();
+    car(7).of(&long).showing(token("driver")).signs_on(&server).await.signs_off().await;
 }

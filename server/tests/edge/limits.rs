@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{Request, StatusCode};
 use rides_proto::v1::{self, rides_client::RidesClient};
 use rides_server::edge::Limits;
@@ -21,7 +21,10 @@ use tonic_types::StatusExt as _;
 use super::services::{self, Never};
 use crate::{
     fleet::viewer::{helsinki, watch},
-    harness::{SOON, http::Http, line::Line, places::place, port_with, raw_h2, server, soon, web},
+    harness::{
+        SOON, car::car, http::Http, line::Line, places::place, port_with, raw_h2, server, soon, web,
+        wire::details,
+    },
 };
 
 /// Bytes of a stream that a client takes before it reads.
@@ -178,6 +181,23 @@ async fn an_upload_that_does_not_begin_is_given_up() {
 async fn one_stream_too_many_on_a_connection_is_refused() {
     let never = Never::default();
     let server = port_with(never.router(), Limits { streams: 10, ..Limits::default() }).await;
+/// R6: an upload that began, and of which nothing more comes.
+#[tokio::test]
+async fn an_upload_that_falls_silent_is_given_up() {
+    let server = server().limited(|limits| limits.upload_timeout = Duration::from_millis(200)).run().await;
+    let position = v1::TrackRequest { car_id: 1, time: None, location: Some(place(1)) };
+    let mut client = RidesClient::new(server.channel().await);
+    let upload = stream::iter([position]).chain(stream::pending());
+    let silent = soon("the end", client.track(upload)).await.unwrap_err();
+    let driver = car(1).signs_on(&server).await;
+    for status in [silent, driver.ends().await.unwrap_err()] {
+        assert_eq!(
+            (details(&status).0, details(&status).1),
+            (Code::DeadlineExceeded, "NOTHING_SENT".to_owned())
+        );
+    }
+}
+
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let settings = soon("settings", down.next_of(raw_h2::SETTINGS)).await.unwrap();
     assert_eq!(settings.setting(raw_h2::MAX_CONCURRENT_STREAMS), Some(10));

@@ -4,6 +4,8 @@ mod catalogue;
 mod content_types;
 mod deadlines;
 mod drain;
+mod early;
+mod hosts;
 mod introspection;
 mod limits;
 mod older;

@@ -202,3 +202,39 @@ async fn what_cannot_be_served_is_said_at_once() {
     let error = server().over_tls(|tls| tls.client_ca = Some(dir.path().join("ca.pem"))).fails().await;
     assert!(error.contains("--client-ca needs TLS"), "{error}");
 }
+
+/// A ClientHello by hand: rustls has no version this old to offer.
+fn hello(version: [u8; 2]) -> Vec<u8> {
+    let list = |content: &[u8]| [&u16::try_from(content.len()).unwrap().to_be_bytes(), content].concat();
+    let extension = |kind: u16, content: &[u8]| [&kind.to_be_bytes()[..], &list(content)].concat();
+    let extensions = [
+        extension(10, &list(&[0, 0x1d, 0, 0x17])), // X25519 and P-256,
+        extension(11, &[1, 0]),                    // uncompressed,
+        extension(13, &list(&[4, 3, 8, 4])),       // signatures by P-256 and RSA,
+        extension(23, &[]),                        // and the extended master secret.
+    ];
+    // By AES in GCM, which is of 1.2, and in CBC, which is older.
+    let suites = [0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x09, 0xc0, 0x13, 0, 0x2f];
+    let body = [&version[..], &[7; 32], &[0], &list(&suites), &[1, 0], &list(&extensions.concat())].concat();
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    let handshake = [&[1], &length[1..], &body].concat();
+    [&[22, 3, 1][..], &list(&handshake)].concat()
+}
+
+#[tokio::test]
+async fn tls_begins_at_1_2() {
+    const ALERT: u8 = 21;
+    const HANDSHAKE: u8 = 22;
+    const SERVER_HELLO: u8 = 2;
+    const PROTOCOL_VERSION: u8 = 70;
+    let (server, _dir, _client) = development(0).await;
+    for (version, is_served) in [([3, 1], false), ([3, 2], false), ([3, 3], true)] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(&hello(version)).await.unwrap();
+        let mut answer = [0; 7];
+        soon("an answer", stream.read_exact(&mut answer)).await.unwrap();
+        let expected = if is_served { (HANDSHAKE, SERVER_HELLO) } else { (ALERT, 2) };
+        assert_eq!((answer[0], answer[5]), expected, "{version:?}: {answer:?}");
+        assert!(is_served || answer[6] == PROTOCOL_VERSION, "{answer:?}");
+    }
+}

@@ -14,11 +14,12 @@ use super::{Running, soon};
 
 /// A car that is not signed on yet.
 pub(crate) fn car(id: i64) -> Parked {
-    Parked { id, at: None, token: None }
+    Parked { id, driver: format!("driver-{id}"), at: None, token: None }
 }
 
 pub(crate) struct Parked {
     id: i64,
+    driver: String,
     at: Option<Location>,
     token: Option<String>,
 }
@@ -28,14 +29,19 @@ impl Parked {
         Self { at: Some(at), ..self }
     }
 
+    /// Driven by whom.
+    pub(crate) fn of(self, driver: &str) -> Self {
+        Self { driver: driver.to_owned(), ..self }
+    }
+
     pub(crate) fn showing(self, token: String) -> Self {
         Self { token: Some(token), ..self }
     }
 
     pub(crate) async fn signs_on(self, server: &Running) -> Car {
         let mut car = Car::connects_with(server, self.token).await;
-        let driver_id = format!("driver-{}", self.id);
-        car.says(Up::SignOn(up::SignOn { car_id: self.id, driver_id, location: self.at })).await;
+        let Self { id: car_id, driver: driver_id, at: location, .. } = self;
+        car.says(Up::SignOn(up::SignOn { car_id, driver_id, location })).await;
         match car.hears().await {
             Down::SignedOn(signed_on) => {
                 car.number = signed_on.car_number;

@@ -99,7 +99,7 @@ impl Http {
         Self { addr, sender: Sender::H2(sender) }
     }
 
-    /// Sends `request`, whose URI is a path, and leaves the body of the answer to be read.
+    /// Sends `request`, whose URI is a path, to the server or to the host that it names, and leaves the body of the answer to be read.
     pub(crate) async fn open(&mut self, request: Request<impl Into<Bytes>>) -> Response<Incoming> {
         self.try_open(request).await.unwrap()
     }
@@ -110,14 +110,16 @@ impl Http {
         request: Request<impl Into<Bytes>>,
     ) -> Result<Response<Incoming>, Broken> {
         let mut request = request.map(|body| Full::new(body.into()));
+        let host =
+            request.headers_mut().remove(HOST).unwrap_or_else(|| self.addr.to_string().parse().unwrap());
         match &mut self.sender {
             Sender::H1(sender) => {
-                request.headers_mut().insert(HOST, self.addr.to_string().parse().unwrap());
+                request.headers_mut().insert(HOST, host);
                 sender.ready().await?;
                 Ok(sender.send_request(request).await?)
             }
             Sender::H2(sender) => {
-                let uri = Uri::builder().scheme("http").authority(self.addr.to_string());
+                let uri = Uri::builder().scheme("http").authority(host.as_bytes());
                 *request.uri_mut() =
                     uri.path_and_query(request.uri().path_and_query().unwrap().clone()).build().unwrap();
                 Ok(sender.send_request(request).await?)

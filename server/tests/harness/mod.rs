@@ -1,5 +1,6 @@
 //! A server to test, and clients for it: `server().with_cars(3).run().await`.
 
+pub(crate) mod authority;
 pub(crate) mod car;
 pub(crate) mod dialect;
 pub(crate) mod http;
@@ -30,7 +31,7 @@ use rides_server::{
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
-    edge::{self, Auth, Contract, Health, Limits, Port},
+    edge::{self, Auth, Contract, Health, Hosts, Limits, Port},
     sessions::{Keys, Sessions},
     telemetry,
     tls::Files,
@@ -115,6 +116,12 @@ impl Server {
 
     pub(crate) fn allowing(mut self, origin: &str) -> Self {
         self.config.allow_origin.push(origin.to_owned());
+        self
+    }
+
+    /// Called by another name than this machine's.
+    pub(crate) fn called(mut self, host: &str) -> Self {
+        self.config.allow_host.push(host.to_owned());
         self
     }
 
@@ -228,6 +235,7 @@ async fn port(
     let options = edge::Options {
         page: "/nonexistent".into(),
         allow_origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        hosts: Hosts::any(),
         health,
         auth: Auth { sessions: sessions.clone(), policy: Policy::Open },
         contract,

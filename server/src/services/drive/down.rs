@@ -26,8 +26,8 @@ pub(super) type Responses = ReceiverStream<Result<DriveResponse, Status>>;
 
 pub(super) struct Down {
     queue: mpsc::Sender<Result<DriveResponse, Status>>,
-    /// The status must find room even when the driver reads nothing.
-    last_word: OwnedPermit<Result<DriveResponse, Status>>,
+    /// The status must find room even when the driver reads nothing. `None` once it is said, or there is none to say.
+    last_word: Option<OwnedPermit<Result<DriveResponse, Status>>>,
     last_sent: Instant,
 }
 
@@ -35,13 +35,18 @@ impl Down {
     pub(super) fn open() -> (Self, Responses) {
         let (queue, responses) = mpsc::channel(OUTBOX + 1);
         let last_word = queue.clone().try_reserve_owned().expect("a new channel has room");
-        (Self { queue, last_word, last_sent: Instant::now() }, ReceiverStream::new(responses))
+        let down = Self { queue, last_word: Some(last_word), last_sent: Instant::now() };
+        (down, ReceiverStream::new(responses))
     }
 
     /// Ends the stream; what is queued still goes out before.
-    pub(super) fn end(self, ending: Result<(), Status>) {
-        if let Err(status) = ending {
-            self.last_word.send(Err(status));
+    pub(super) fn end(mut self, ending: Result<(), Status>) {
+        self.say_last(ending);
+    }
+
+    fn say_last(&mut self, ending: Result<(), Status>) {
+        if let (Some(last_word), Err(status)) = (self.last_word.take(), ending) {
+            last_word.send(Err(status));
         }
     }
 
@@ -98,9 +103,21 @@ impl Down {
         let response = DriveResponse { message: Some(message) };
         self.queue.try_send(Ok(response)).map_err(|unsent| match unsent {
             TrySendError::Full(_) => not_reading(),
-            TrySendError::Closed(_) => Status::cancelled("the driver is gone"),
+            TrySendError::Closed(_) => gone(),
         })
     }
+}
+
+/// Whoever was to end it has panicked, which is on stderr already. A stream that just stops would read as OK.
+impl Drop for Down {
+    fn drop(&mut self) {
+        self.say_last(Err(status::failed()));
+    }
+}
+
+/// The end of a driver who is not there to hear it.
+pub(super) fn gone() -> Status {
+    Status::cancelled("the driver is gone")
 }
 
 /// The end of a driver who lets messages pile up.
@@ -134,6 +151,26 @@ mod tests {
     use tokio_stream::StreamExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_no_good_end() {
+        let (down, mut responses) = Down::open();
+        let task = tokio::spawn(async move {
+            let _down = down;
+            panic!("on purpose");
+        });
+        let last = responses.next().await.expect("the last word").expect_err("a status");
+        assert_eq!(last.code(), Code::Internal);
+        assert!(responses.next().await.is_none());
+        assert!(task.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_good_end_says_nothing_more() {
+        let (down, mut responses) = Down::open();
+        down.end(Ok(()));
+        assert!(responses.next().await.is_none());
+    }
 
     #[tokio::test]
     async fn who_reads_nothing_is_told_so_at_last() {

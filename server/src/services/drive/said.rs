@@ -13,9 +13,10 @@ use rides_proto::{
 use tonic::Status;
 
 use crate::{
+    access::Principal,
     rides::model::Crew,
     services::{
-        fields::{self, MAX_NAME, MAX_REASON},
+        fields::{self, MAX_REASON},
         status,
     },
 };
@@ -51,11 +52,11 @@ pub(super) enum Deed {
 }
 
 impl Said {
-    /// What a message says at `now`; INVALID_ARGUMENT that names the bad field.
-    pub(super) fn read(request: DriveRequest, now: SystemTime) -> Result<Self, Status> {
+    /// What a message of `caller`'s says at `now`; INVALID_ARGUMENT that names the bad field.
+    pub(super) fn read(request: DriveRequest, caller: &Principal, now: SystemTime) -> Result<Self, Status> {
         let unknown = || status::invalid("message", "must be one that this server knows");
         match request.message.ok_or_else(unknown)? {
-            Message::SignOn(m) => sign_on(m),
+            Message::SignOn(m) => sign_on(m, caller),
             Message::Position(m) => position(m, now),
             Message::Accept(m) => of("accept", m.ride_id, Deed::Accept),
             Message::Decline(m) => of("decline", m.ride_id, Deed::Decline),
@@ -72,9 +73,9 @@ impl Said {
     }
 }
 
-fn sign_on(sign_on: up::SignOn) -> Result<Said, Status> {
+fn sign_on(sign_on: up::SignOn, caller: &Principal) -> Result<Said, Status> {
     let car = fields::car("sign_on.car_id", sign_on.car_id)?;
-    let driver = fields::name("sign_on.driver_id", sign_on.driver_id, MAX_NAME)?;
+    let driver = fields::driver("sign_on.driver_id", sign_on.driver_id, caller)?;
     let at = fields::optional_location("sign_on.location", sign_on.location)?;
     Ok(Said::SignOn(SignOn { crew: Crew { car, driver }, at }))
 }
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     fn say(message: Message) -> Result<Said, Status> {
-        Said::read(DriveRequest { message: Some(message) }, SystemTime::now())
+        Said::read(DriveRequest { message: Some(message) }, &Principal::Unproven, SystemTime::now())
     }
 
     fn helsinki() -> Option<v1::Location> {
@@ -148,7 +149,7 @@ mod tests {
             let bad = status.get_details_bad_request().expect("details");
             assert_eq!(bad.field_violations[0].field, field);
         }
-        assert!(Said::read(DriveRequest { message: None }, SystemTime::now()).is_err());
+        assert!(Said::read(DriveRequest { message: None }, &Principal::Unproven, SystemTime::now()).is_err());
     }
 
     #[test]

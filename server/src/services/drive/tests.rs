@@ -1,12 +1,19 @@
 //! Drivers over a real socket, with the generated client.
 
+use std::{convert::Infallible, future::pending};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
 use rides_proto::v1::{
     self, Location,
     drive_request::{self as up, Message as Up},
     drive_response::{self as down, Message},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codec::Codec as _;
+use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
 
 use super::*;
@@ -18,7 +25,10 @@ use crate::{
         model::{OpenOffer, RideState},
         testing::{booking, car, crew},
     },
-    services::fleet::tests::{Bench, bench},
+    services::{
+        fleet::tests::{Bench, bench},
+        principal::unproven,
+    },
 };
 
 /// A driver's end of a stream.
@@ -121,6 +131,22 @@ async fn who_does_not_sign_on_first_is_sent_away() {
     driver.say(Up::SetDuty(up::SetDuty { on_duty: true })).await;
     let status = driver.end().await.expect_err("not signed on");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "NOT_SIGNED_ON"));
+}
+
+/// Else the sign-on would be waited for.
+#[tokio::test]
+async fn who_leaves_before_signing_on_is_let_go_at_once() {
+    let bench = bench().await;
+    let (held, gone) = oneshot::channel::<()>();
+    let silent = Body::from_stream(stream::once(async move {
+        let _held = held;
+        pending::<Result<Bytes, Infallible>>().await
+    }));
+    let decoder = ProstCodec::<DriveResponse, DriveRequest>::default().decoder();
+    let up = Streaming::new_request(decoder, silent, None, None);
+    let down = Drive::new(bench.fleet.clone(), bench.rides.clone()).call(unproven(up)).await;
+    drop(down);
+    assert!(timeout(SIGN_ON_WITHIN / 2, gone).await.expect("it is waited for").is_err());
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use super::{
 
 /// By how much the provider's clock may be ahead of ours.
 const AHEAD: Duration = Duration::from_secs(60);
+/// Of `sub`, in bytes, as OpenID Connect has it.
+const LONGEST_SUBJECT: usize = 255;
 
 /// What a token must say, and where it says who its bearer is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,7 +50,9 @@ impl Expected {
         if expires_at <= now {
             return Err(Unauthenticated::Expired);
         }
-        let too_early = moment(&claims, "nbf").is_some_and(|begins| begins > now + AHEAD);
+        let begins = optional_moment(&claims, "nbf")?;
+        let issued_at = optional_moment(&claims, "iat")?;
+        let too_early = [begins, issued_at].into_iter().flatten().any(|from| from > now + AHEAD);
         // What is revoked is remembered no longer than that.
         if too_early || expires_at > now + LONGEST_LIFE {
             return Err(Unauthenticated::Invalid);
@@ -57,11 +61,15 @@ impl Expected {
         let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Session {
             id: text("sid").or(text("jti")).map_or_else(|| fingerprint(token), str::to_owned),
-            subject: text("sub").ok_or(Unauthenticated::Invalid)?.to_owned(),
+            subject: text("sub")
+                .filter(|sub| sub.len() <= LONGEST_SUBJECT)
+                .ok_or(Unauthenticated::Invalid)?
+                .to_owned(),
             role,
             car,
             name: text("name").unwrap_or_default().to_owned(),
-            issued_at: moment(&claims, "iat").unwrap_or(SystemTime::UNIX_EPOCH),
+            // By a clock that is ahead: what began before it was revoked must not seem to have begun later.
+            issued_at: issued_at.and_then(|at| at.checked_sub(AHEAD)).unwrap_or(SystemTime::UNIX_EPOCH),
             expires_at,
             is_ours: false,
         })
@@ -112,6 +120,14 @@ fn role(value: &Value) -> Option<Role> {
 /// A number, or its digits: many providers have only texts.
 fn car(value: &Value) -> Option<CarId> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok()).and_then(CarId::new)
+}
+
+/// One that need not be there. Whoever cannot read it does not know what it forbids.
+fn optional_moment(claims: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, Unauthenticated> {
+    match claims.contains_key(name) {
+        true => moment(claims, name).map(Some).ok_or(Unauthenticated::Invalid),
+        false => Ok(None),
+    }
 }
 
 /// Seconds since 1970, of which some providers give parts.

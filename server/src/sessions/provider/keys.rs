@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 /// Most keys that one provider may have.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// Keys by their names. Each verifies one algorithm, whatever a token says.
 #[derive(Clone, Default)]
@@ -52,6 +52,11 @@ impl KeySet {
 
     pub(super) fn get(&self, name: &str) -> Option<&Key> {
         self.0.get(name)
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.0.values()
     }
 
     pub(super) fn len(&self) -> usize {

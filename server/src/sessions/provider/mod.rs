@@ -5,6 +5,8 @@
 //! were are good.
 
 mod claims;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod keys;
 mod schedule;
 mod source;

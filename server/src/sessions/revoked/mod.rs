@@ -1,25 +1,26 @@
 //! Sessions that are over before their time: kept on the disk, known at once, and forgotten once they would be over
 //! anyway.
 
+mod keeper;
 mod list;
 mod store;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
 use thiserror::Error;
 use tokio::{
     sync::watch,
-    task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 
 pub use self::list::Whose;
 use self::{
+    keeper::Keeper,
     list::{List, Revoked, names},
     store::Store,
 };
@@ -38,8 +39,8 @@ pub struct Revocations {
     /// Each rings for some sessions, by the hash of their names.
     bells: Vec<watch::Sender<()>>,
     hash: RandomState,
-    /// `None`: nothing is kept. Used only where blocking is.
-    store: Option<Arc<Mutex<Store>>>,
+    /// `None`: nothing is kept.
+    keeper: Option<Keeper>,
 }
 
 /// Why something is not revoked.
@@ -70,27 +71,32 @@ impl Revocations {
         let mut store = Store::open(data_dir)?;
         store.forget_before(SystemTime::now())?;
         let kept = store.news()?;
-        let revocations = Self::over(Some(store));
+        let keeper = Keeper::of(store).map_err(|why| NotRevoked::NotKept(why.to_string()))?;
+        let revocations = Self::over(Some(keeper));
         revocations.learn(&kept);
         Ok(revocations)
     }
 
-    fn over(store: Option<Store>) -> Self {
+    fn over(keeper: Option<Keeper>) -> Self {
         Self {
             list: RwLock::default(),
             bells: (0..BELLS).map(|_| watch::Sender::default()).collect(),
             hash: RandomState::new(),
-            store: store.map(|store| Arc::new(Mutex::new(store))),
+            keeper,
         }
     }
 
     /// Ends a session that the caller has, which may have been renewed since.
     pub async fn sign_out(&self, session: &Session, now: SystemTime) -> Result<(), NotRevoked> {
-        if self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MOST {
+        // Those of a provider are as many as it lets in.
+        if session.is_ours && self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MOST {
             return Err(NotRevoked::TooMany);
         }
         let whose = Whose::Session(session.id.clone());
-        self.add(Revoked { whose, at: now, until: session.expires_at.max(now + SESSION_LIFE) }).await
+        // A provider may renew what it gave out at any time, and does not ask whether that is over here.
+        let until =
+            if session.is_ours { session.expires_at.max(now + SESSION_LIFE) } else { now + LONGEST_LIFE };
+        self.add(Revoked { whose, at: now, until }).await
     }
 
     /// Ends one session, or all of a subject's until now.
@@ -101,16 +107,15 @@ impl Revocations {
     /// In force at once, and even if nobody waits until it is kept.
     async fn add(&self, revoked: Revoked) -> Result<(), NotRevoked> {
         self.learn(std::slice::from_ref(&revoked));
-        if let Some(store) = self.store.clone() {
-            let keep = move || lock(&store).add(&revoked);
-            spawn_blocking(keep).await.map_err(|why| NotRevoked::NotKept(why.to_string()))??;
+        match &self.keeper {
+            Some(keeper) => keeper.add(revoked).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The same without a server, which finds out within a second. Blocks.
     pub fn revoke_in(data_dir: &Path, whose: Whose, now: SystemTime) -> Result<(), NotRevoked> {
-        Ok(Store::open(data_dir)?.add(&Revoked { whose, at: now, until: now + LONGEST_LIFE })?)
+        Ok(Store::open(data_dir)?.add(&[Revoked { whose, at: now, until: now + LONGEST_LIFE }])?)
     }
 
     /// Learns what others have revoked, and forgets what is over, for ever.
@@ -121,11 +126,10 @@ impl Revocations {
             every.tick().await;
             let now = SystemTime::now();
             self.list.write().unwrap_or_else(PoisonError::into_inner).forget_before(now);
-            let Some(store) = self.store.clone() else { continue };
-            match spawn_blocking(move || lock(&store).news()).await {
-                Ok(Ok(news)) => self.learn(&news),
-                Ok(Err(why)) => tracing::warn!(%why, "what others have revoked cannot be read"),
-                Err(died) => tracing::error!(%died, "what others have revoked was not read"),
+            let Some(keeper) = &self.keeper else { continue };
+            match keeper.news().await {
+                Ok(news) => self.learn(&news),
+                Err(why) => tracing::warn!(%why, "what others have revoked cannot be read"),
             }
         }
     }
@@ -160,14 +164,11 @@ impl Revocations {
     }
 }
 
-fn lock(store: &Mutex<Store>) -> std::sync::MutexGuard<'_, Store> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use futures_util::future::join_all;
     use tokio::time::timeout;
 
     use super::*;
@@ -188,6 +189,33 @@ mod tests {
         };
         tokio::join!(revocations.revoked(&ada), revocations.revoked(&carol), revoke);
         assert!(timeout(Duration::from_millis(20), revocations.revoked(&bob)).await.is_err());
+    }
+
+    /// Here it would be over after twelve hours, and the provider may renew it for days.
+    #[tokio::test]
+    async fn a_providers_session_stays_over() {
+        let now = SystemTime::now();
+        let days_later = now + Duration::from_secs(30 * 24 * 60 * 60);
+        for (is_ours, is_remembered) in [(true, false), (false, true)] {
+            let revocations = Revocations::in_memory();
+            let first = Session { is_ours, ..session("ada") };
+            revocations.sign_out(&first, now).await.unwrap();
+            revocations.list.write().unwrap().forget_before(days_later);
+            let renewed = Session { issued_at: days_later, expires_at: days_later + SESSION_LIFE, ..first };
+            assert_eq!(revocations.cover(&renewed), is_remembered);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crowd_signs_out_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let crowd: Vec<_> = (0..2_000).map(|n| session(&n.to_string())).collect();
+        let revocations = Revocations::open(dir.path()).unwrap();
+        let now = SystemTime::now();
+        let kept = join_all(crowd.iter().map(|session| revocations.sign_out(session, now))).await;
+        assert!(kept.iter().all(Result::is_ok));
+        let next = Revocations::open(dir.path()).unwrap();
+        assert!(crowd.iter().all(|session| next.cover(session)));
     }
 
     #[tokio::test]

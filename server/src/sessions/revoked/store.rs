@@ -44,19 +44,22 @@ impl Store {
         Ok(Self { db, seen: -1 })
     }
 
-    /// It is on the disk once this has returned.
-    pub(super) fn add(&self, revoked: &Revoked) -> rusqlite::Result<()> {
-        let (kind, name) = match &revoked.whose {
-            Whose::Session(id) => ("session", id),
-            Whose::Subject(subject) => ("subject", subject),
-        };
-        let [at, until] = [revoked.at, revoked.until].map(|time| unix_seconds(time) as i64);
-        self.db.execute(
-            "INSERT INTO revoked VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET at = max(at, excluded.at), until = max(until, excluded.until)",
-            params![kind, name, at, until],
-        )?;
-        Ok(())
+    /// All of it is on the disk once this has returned, or nothing.
+    pub(super) fn add(&mut self, revoked: &[Revoked]) -> rusqlite::Result<()> {
+        let commit = self.db.transaction()?;
+        for Revoked { whose, at, until } in revoked {
+            let (kind, name) = match whose {
+                Whose::Session(id) => ("session", id),
+                Whose::Subject(subject) => ("subject", subject),
+            };
+            let [at, until] = [at, until].map(|time| unix_seconds(*time) as i64);
+            let mut insert = commit.prepare_cached(
+                "INSERT INTO revoked VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET at = max(at, excluded.at), until = max(until, excluded.until)",
+            )?;
+            insert.execute(params![kind, name, at, until])?;
+        }
+        commit.commit()
     }
 
     /// Everything, if another has written since the last time that this was asked.
@@ -104,8 +107,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut first = Store::open(dir.path()).unwrap();
         assert_eq!(first.news().unwrap(), []);
-        let other = Store::open(dir.path()).unwrap();
-        other.add(&revoked("ada", 100)).unwrap();
+        let mut other = Store::open(dir.path()).unwrap();
+        other.add(&[revoked("ada", 100)]).unwrap();
         assert_eq!(first.news().unwrap(), [revoked("ada", 100)]);
         assert_eq!(first.news().unwrap(), [], "it was seen");
         drop((first, other));
@@ -115,10 +118,9 @@ mod tests {
     #[test]
     fn nothing_is_taken_back_and_what_is_over_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        store.add(&revoked("ada", 100)).unwrap();
-        store.add(&Revoked { at: moment(5), ..revoked("ada", 50) }).unwrap();
-        store.add(&revoked("bob", 20)).unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        store.add(&[revoked("ada", 100)]).unwrap();
+        store.add(&[Revoked { at: moment(5), ..revoked("ada", 50) }, revoked("bob", 20)]).unwrap();
         store.forget_before(moment(20)).unwrap();
         assert_eq!(Store::open(dir.path()).unwrap().news().unwrap(), [revoked("ada", 100)]);
     }

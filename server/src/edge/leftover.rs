@@ -1,0 +1,125 @@
+//! What is left of a request that was answered before all of it was read.
+//!
+//! A client that goes on sending can lose an answer when its connection is closed on it (HTTP/1.1), or its stream reset
+//! (HTTP/2, where Node's clients take that for an answer that broke off). So the rest is read and thrown away, as far as
+//! that is reasonable.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, header::EXPECT};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::{runtime::Handle, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+/// Most bytes of one request that are read for nothing: many times the largest message.
+const MOST: usize = 1024 * 1024;
+/// For so long a client may go on sending them.
+const LONGEST: Duration = Duration::from_secs(5);
+/// And for so long once the server goes.
+const LONGEST_AT_THE_END: Duration = Duration::from_millis(500);
+
+/// The body of a request. What is left of it when it is dropped is still read.
+pub(super) struct Lingering {
+    /// `None` once it has ended.
+    body: Option<Incoming>,
+    /// Cancelled when the server goes. `None`: nothing is left to read, for the client waits to be told to send it.
+    going: Option<Arc<CancellationToken>>,
+}
+
+/// `request`, to which an answer may come early.
+pub(super) fn lingering(request: Request<Incoming>, going: &Arc<CancellationToken>) -> Request<Lingering> {
+    let waits = request.headers().contains_key(EXPECT);
+    let going = (!waits).then(|| Arc::clone(going));
+    request.map(|body| Lingering { body: Some(body).filter(|body| !body.is_end_stream()), going })
+}
+
+impl http_body::Body for Lingering {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let Some((body, going)) = self.body.take().zip(self.going.take()) else { return };
+        // Without a runtime there is no connection any more.
+        if !body.is_end_stream()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move { throw_away(body, &going).await });
+        }
+    }
+}
+
+/// Reads `body` to its end, or to the limits.
+async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, going: &CancellationToken) {
+    let reading = async {
+        let mut left = MOST;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+            left = rest;
+        }
+    };
+    tokio::select! {
+        () = reading => {}
+        () = sleep(LONGEST) => {}
+        () = async { going.cancelled().await; sleep(LONGEST_AT_THE_END).await } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// How long the rest of a request is read that never ends, a byte at a time.
+    async fn patience(going: &CancellationToken) -> Duration {
+        let dribble = Box::pin(stream::unfold((), |()| async {
+            sleep(Duration::from_millis(100)).await;
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))), ()))
+        }));
+        let begun = Instant::now();
+        throw_away(StreamBody::new(dribble), going).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_end_is_not_read_for_ever() {
+        let going = CancellationToken::new();
+        assert_eq!(patience(&going).await, LONGEST);
+        going.cancel();
+        assert_eq!(patience(&going).await, LONGEST_AT_THE_END);
+    }
+}

@@ -1,0 +1,35 @@
+//! What a provider publishes for keys.
+
+use std::{sync::LazyLock, time::SystemTime};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
+
+use super::{
+    claims::Expected,
+    crypto,
+    keys::{KeySet, MOST},
+};
+
+static EXPECTED: LazyLock<Expected> = LazyLock::new(|| {
+    let [issuer, audience, role, car] = ["https://id.example", "rides", "role", "car"].map(str::to_owned);
+    Expected { issuer, audience, role, car }
+});
+
+/// A set of keys; and each of them is tried on a token, for its parts are read only then.
+pub fn key_set(input: &[u8]) {
+    crypto::install();
+    let Ok(keys) = KeySet::parse(input) else { return };
+    assert!((1..=MOST).contains(&keys.len()));
+    for key in keys.keys() {
+        assert!(matches!(key.algorithm, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA));
+        // Whether it is good, such a key may say as it likes.
+        _ = EXPECTED.session(&token(key.algorithm), key, SystemTime::now());
+    }
+}
+
+fn token(algorithm: Algorithm) -> String {
+    let header = format!(r#"{{"alg":"{algorithm:?}","kid":"k"}}"#);
+    let claims = r#"{"iss":"https://id.example","aud":"rides","sub":"eve","role":"rider","exp":4000000000}"#;
+    [header.as_bytes(), claims.as_bytes(), &[0; 64]].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".")
+}

@@ -1,0 +1,149 @@
+//! Whose certificates are good: what an authority has signed, and has not revoked since.
+
+use std::{
+    convert::Infallible,
+    future::pending,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime},
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use tokio::sync::watch;
+
+use super::{PemError, driver::DriversCertificate, follow::follow, pem, provider};
+
+type Verifier = Arc<dyn ClientCertVerifier>;
+
+/// Judges certificates by the list of the moment. Cheap to clone; all clones judge the same.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    authorities: Arc<RootCertStore>,
+    /// What is revoked, if anything can be, and what the file held at the start.
+    revoked: Option<(PathBuf, Arc<Vec<u8>>)>,
+    /// Has the same authorities as the one of the moment.
+    first: Verifier,
+    now: watch::Sender<Verifier>,
+}
+
+impl Clients {
+    /// Reads the files. Fails if they cannot be used.
+    pub(super) fn load(authorities: &Path, revoked: Option<PathBuf>) -> anyhow::Result<Self> {
+        let authorities = Arc::new(pem::authorities(authorities)?);
+        let (revoked, first) = match revoked {
+            None => {
+                let first = verifier(&authorities, Vec::new()).context("the client CA cannot be used")?;
+                (None, first)
+            }
+            Some(file) => {
+                let bytes = pem::read(&file)?;
+                let first = judging_by(&authorities, &file, &bytes)?;
+                (Some((file, Arc::new(bytes))), first)
+            }
+        };
+        Ok(Self { authorities, revoked, now: watch::Sender::new(Arc::clone(&first)), first })
+    }
+
+    /// Keeps up with what is revoked, for ever.
+    pub(super) async fn follow(self) {
+        let Some((file, loaded)) = self.revoked else { return pending().await };
+        let path = file.clone();
+        follow(
+            "list of revoked certificates",
+            loaded.as_ref().clone(),
+            move || pem::read(&path),
+            |bytes| {
+                self.now.send_replace(judging_by(&self.authorities, &file, bytes)?);
+                Ok(())
+            },
+        )
+        .await;
+    }
+
+    /// Says so to who has shown it, once a certificate is revoked.
+    pub(super) async fn watch_over(&self, certificate: &DriversCertificate) -> Infallible {
+        let mut lists = self.now.subscribe();
+        // The list may have changed since the handshake.
+        while self.has_signed(&certificate.chain) {
+            if lists.changed().await.is_err() {
+                return pending().await;
+            }
+        }
+        certificate.revoked.cancel();
+        pending().await
+    }
+
+    fn has_signed(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let Some((own, intermediates)) = chain.split_first() else { return false };
+        self.current().verify_client_cert(own, intermediates, UnixTime::now()).is_ok()
+    }
+
+    fn current(&self) -> Verifier {
+        Arc::clone(&self.now.borrow())
+    }
+}
+
+fn judging_by(authorities: &Arc<RootCertStore>, file: &Path, bytes: &[u8]) -> Result<Verifier, PemError> {
+    let revoked = pem::revocations(file, bytes)?;
+    verifier(authorities, revoked).map_err(|why| pem::content(file, why))
+}
+
+/// Clients without a certificate are let in too.
+fn verifier(
+    authorities: &Arc<RootCertStore>,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
+) -> Result<Verifier, rustls::server::VerifierBuilderError> {
+    WebPkiClientVerifier::builder_with_provider(Arc::clone(authorities), provider())
+        .with_crls(revoked)
+        .allow_unauthenticated()
+        .build()
+}
+
+impl ClientCertVerifier for Clients {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.first.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.current().verify_client_cert(own, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.first.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.first.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.first.supported_verify_schemes()
+    }
+}

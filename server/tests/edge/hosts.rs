@@ -1,0 +1,103 @@
+//! A page whose name points to this machine (DNS rebinding) is of the server's own origin, and still a stranger.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use rides_proto::v1::SignInRequest;
+use rides_server::access::Policy;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::harness::{FRIEND, Running, http::Http, server, web};
+
+const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
+const EVIL: &str = "evil.example:8080";
+
+/// A page's call of a server that it knows by `host`.
+fn call(host: &str) -> Request<Bytes> {
+    let mut request = web::call(SIGN_IN, &SignInRequest::default());
+    request.headers_mut().insert("host", host.parse().unwrap());
+    request.headers_mut().insert("origin", format!("http://{host}").parse().unwrap());
+    request
+}
+
+/// The same, as a program makes it.
+fn native(host: &str) -> Request<Bytes> {
+    let mut request = call(host);
+    request.headers_mut().remove("origin");
+    request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    request
+}
+
+fn get(path: &str, host: &str) -> Request<Bytes> {
+    Request::get(path).header("host", host).body(Bytes::new()).unwrap()
+}
+
+async fn signs_in(server: &Running, host: &str) -> bool {
+    let mut served = Vec::new();
+    for mut http in server.both().await {
+        let answer = http.send(call(host)).await;
+        served.push(answer.status == StatusCode::OK && !answer.body.is_empty());
+    }
+    assert_eq!(served[0], served[1], "{host}");
+    served[0]
+}
+
+#[tokio::test]
+async fn a_page_under_another_name_gets_nothing() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        for request in [
+            call(EVIL),
+            get("/", EVIL),
+            get("/metrics", EVIL),
+            get("/readyz", EVIL),
+            Request::options(SIGN_IN).header("host", EVIL).body(Bytes::new()).unwrap(),
+        ] {
+            let path = request.uri().clone();
+            let answer = http.send(request).await;
+            assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{path}");
+            assert!(answer.text().contains("--allow-host"), "{path}: {}", answer.text());
+            let status = Status::from_header_map(&answer.headers).expect("no status");
+            assert_eq!(status.code(), Code::PermissionDenied);
+            assert_eq!(status.get_details_error_info().unwrap().reason, "UNKNOWN_HOST");
+        }
+    }
+    for own in ["localhost", "localhost:8080", "rides.localhost", "[::1]:8080", "127.0.0.1"] {
+        assert!(signs_in(&server, own).await, "{own}");
+    }
+}
+
+/// Whatever it takes for the server's name: no page can say the same.
+#[tokio::test]
+async fn a_program_may_call_it_as_it_likes() {
+    let server = server().run().await;
+    let mut http = Http::h2(server.addr).await;
+    let answer = http.open(native(EVIL)).await;
+    assert_eq!((answer.status(), answer.headers().contains_key("grpc-status")), (StatusCode::OK, false));
+    for (name, value) in [("origin", "http://evil.example:8080"), ("sec-fetch-site", "same-origin")] {
+        let mut request = native(EVIL);
+        request.headers_mut().insert(name, value.parse().unwrap());
+        assert_eq!(http.send(request).await.status, StatusCode::MISDIRECTED_REQUEST, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_have_more_names() {
+    let proxied = server().called("rides.example").allowing(FRIEND).run().await;
+    for (host, is_known) in
+        [("rides.example", true), ("friend.example:8443", true), ("localhost", true), (EVIL, false)]
+    {
+        assert_eq!(signs_in(&proxied, host).await, is_known, "{host}");
+    }
+}
+
+/// Where a page that is a stranger has no token, and where anybody could come anyway.
+#[tokio::test]
+async fn elsewhere_a_server_goes_by_any_name() {
+    let everywhere = "0.0.0.0:0".parse().unwrap();
+    for server in [server().requiring_tokens(), server().at(everywhere).under(Policy::Open)] {
+        assert!(signs_in(&server.run().await, EVIL).await);
+    }
+    let named = server().at(everywhere).under(Policy::Open).called("rides.example").run().await;
+    assert!(signs_in(&named, "rides.example").await && !signs_in(&named, EVIL).await);
+}
