@@ -10,10 +10,11 @@ use tonic_health::pb::{
 };
 use tonic_reflection::pb::{
     v1::{
-        ServerReflectionRequest, ServerReflectionResponse, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        ExtensionRequest, ServerReflectionRequest, ServerReflectionResponse,
+        server_reflection_client::ServerReflectionClient, server_reflection_request::MessageRequest,
+        server_reflection_response::MessageResponse,
     },
-    v1alpha,
+    v1alpha::{self, server_reflection_client::ServerReflectionClient as OlderClient},
 };
 
 use crate::harness::{server, web, wire::Messages};
@@ -91,6 +92,41 @@ async fn older_tools_find_the_older_reflection() {
     let request =
         v1alpha::ServerReflectionRequest::decode(list_services().encode_to_vec().as_slice()).unwrap();
     assert_lists_rides(web::ask(&mut http, web::call(path, &request)).await.message());
+
+    let mut native = OlderClient::new(server.channel().await);
+    let mut answers = native.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().encode_to_vec();
+    assert_lists_rides(ServerReflectionResponse::decode(answer.as_slice()).unwrap());
+    assert!(answers.message().await.unwrap().is_none(), "it ends well");
+}
+
+/// Tools ask for names that they only guess, and go on asking.
+#[tokio::test]
+async fn reflection_outlives_what_it_does_not_know() {
+    let server = server().run().await;
+    let mut client = ServerReflectionClient::new(server.channel().await);
+    let nobody = || "rides.v1.Nobody".to_owned();
+    let extension = ExtensionRequest { containing_type: nobody(), extension_number: 1 };
+    let unknown = [
+        MessageRequest::FileContainingSymbol(nobody()),
+        MessageRequest::FileByFilename("nobody.proto".to_owned()),
+        MessageRequest::FileContainingExtension(extension),
+        MessageRequest::AllExtensionNumbersOfType(nobody()),
+    ]
+    .map(|asked| ServerReflectionRequest { host: "here".to_owned(), message_request: Some(asked) });
+    let asked: Vec<_> = unknown.into_iter().chain([list_services()]).collect();
+    let requests = tokio_stream::iter(asked.clone());
+    let mut answers = client.server_reflection_info(requests).await.unwrap().into_inner();
+    for request in &asked[..4] {
+        let answer = answers.message().await.unwrap().unwrap();
+        let Some(MessageResponse::ErrorResponse(error)) = answer.message_response else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(error.error_code, Code::NotFound as i32, "{request:?}");
+        assert_eq!((answer.valid_host.as_str(), answer.original_request.as_ref()), ("here", Some(request)));
+    }
+    assert_lists_rides(answers.message().await.unwrap().unwrap());
+    assert!(answers.message().await.unwrap().is_none(), "it ends well");
 }
 
 #[tokio::test]
