@@ -3,6 +3,7 @@ use std::time::Duration;
 use http::StatusCode;
 use prost::Message as _;
 use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -17,7 +18,7 @@ use tonic_reflection::pb::{
     v1alpha::{self, server_reflection_client::ServerReflectionClient as OlderClient},
 };
 
-use crate::harness::{server, web, wire::Messages};
+use crate::harness::{server, soon, web, wire::Messages};
 
 const SERVICES: [&str; 5] = ["", "rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions"];
 
@@ -158,6 +159,37 @@ async fn figures_count_calls_by_method_and_final_status() {
     ] {
         assert!(figure_of(answer.text(), figure) >= 1.0, "{figure} in\n{}", answer.text());
     }
+}
+
+/// What a stream says and hears is counted while it lasts, and whatever the pieces it comes in.
+#[tokio::test]
+async fn figures_count_messages_each_way_and_how_long_calls_take() {
+    // Of a method that no other test calls so: the figures are the whole process's.
+    let server = server().run().await;
+    let mut reflection = ServerReflectionClient::new(server.channel().await);
+    let [mut http, _] = server.both().await;
+    let method = "{method=\"grpc.reflection.v1.ServerReflection/ServerReflectionInfo\"";
+    let mut count = async |name: &str| {
+        let figures = http.get("/metrics").await;
+        figure_of(figures.text(), &format!("rides_rpc{name}{method}}} "))
+    };
+    let started = count("s_started_total").await;
+    let (received, sent) = (count("_messages_received_total").await, count("_messages_sent_total").await);
+    let requests = tokio_stream::iter(vec![list_services(); 20]).chain(tokio_stream::pending());
+    let mut answers = reflection.server_reflection_info(requests).await.unwrap().into_inner();
+    for _ in 0..20 {
+        answers.message().await.unwrap().unwrap();
+    }
+    assert!(count("s_started_total").await > started);
+    assert!(count("_messages_received_total").await >= received + 20.0);
+    assert!(count("_messages_sent_total").await >= sent + 20.0);
+
+    drop(answers);
+    let taken = async {
+        let bucket = format!("rides_rpc_duration_seconds_bucket{method},le=\"3600\"}} ");
+        while figure_of(http.get("/metrics").await.text(), &bucket) < 1.0 {}
+    };
+    soon("a duration", taken).await;
 }
 
 fn figure_of(text: &str, name: &str) -> f64 {
