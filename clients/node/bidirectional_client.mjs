@@ -1,8 +1,9 @@
 // A driver's day: sign on, report, take an offer, finish the ride, sign off. A stream each way.
 // Somebody must book: the page, unary_client.mjs, or the server's own riders. The server's own cars count from 1.
 
-import { api, connect, flags } from "./channel.mjs";
+import { api, connect, flags, report } from "./channel.mjs";
 
+process.on("uncaughtException", report);
 const options = flags({ car: { type: "string", default: "2000001" }, driver: { type: "string", default: "aino" } });
 const drive = connect(api.Fleet, options).drive();
 

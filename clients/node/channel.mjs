@@ -64,10 +64,11 @@ export function connect(Service, { server, ca, "token-file": tokenFile }, config
 /** Ten seconds from now, or as many as given: nothing waits for ever. */
 export const within = (seconds = 10) => ({ deadline: Date.now() + 1_000 * seconds });
 
-/** Says what went wrong with a call, and that the program failed. */
-export function report({ code, details }) {
-  console.error(`${grpc.status[code]}: ${details}`);
-  process.exitCode = 1;
+/** Ends a program that nothing else caught: a call that failed, a file that is not there, or a flag, in one line. */
+export function report(error) {
+  const { code, details, message } = error;
+  console.error(code in grpc.status ? `${grpc.status[code]}: ${details}` : code ? message : error);
+  process.exit(1);
 }
 
 /** A unary call as a promise: `await ask(rides, "quote", request)`. */

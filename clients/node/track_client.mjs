@@ -3,6 +3,7 @@
 import { Readable } from "node:stream";
 import { api, connect, flags, report, within } from "./channel.mjs";
 
+process.on("uncaughtException", report);
 const options = flags({ car: { type: "string", default: "2000001" }, positions: { type: "string", default: "100" } });
 
 /** Asked for the next one whenever the server can take it. */
@@ -13,7 +14,7 @@ function* positions() {
 }
 
 const upload = connect(api.Rides, options).track(within(60), (error, answer) => {
-  if (error) report(error);
-  else console.log(`the server took ${answer.count} positions`);
+  if (error) throw error;
+  console.log(`the server took ${answer.count} positions`);
 });
 Readable.from(positions()).pipe(upload);

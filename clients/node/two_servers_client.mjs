@@ -4,8 +4,9 @@
 // Stop one of them and look on.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { ROUND_ROBIN, api, connect, flags, within } from "./channel.mjs";
+import { ROUND_ROBIN, api, connect, flags, report, within } from "./channel.mjs";
 
+process.on("uncaughtException", report);
 const options = flags({ server: { type: "string", default: "ipv4:127.0.0.1:8080,127.0.0.1:8081" } });
 const rides = connect(api.Rides, options, ROUND_ROBIN);
 const trip = { pickup: { lat: 60.171, lng: 24.941 }, dropoff: { lat: 60.167, lng: 24.947 } };

@@ -5,21 +5,19 @@ import { service as health } from "grpc-health-check";
 import grpc from "@grpc/grpc-js";
 import { api, ask, connect, flags, report } from "./channel.mjs";
 
+process.on("uncaughtException", report);
 const options = flags();
 const Health = grpc.makeGenericClientConstructor(health, "grpc.health.v1.Health");
 const rides = connect(api.Rides, options);
 const trip = { pickup: { lat: 60.171, lng: 24.941 }, dropoff: { lat: 60.167, lng: 24.947 } };
-try {
-  const { status } = await ask(connect(Health, options), "check", { service: "rides.v1.Rides" });
-  console.log(`rides.v1.Rides is ${status}`);
 
-  const quote = await ask(rides, "quote", trip);
-  console.log(`${quote.pickupName} to ${quote.dropoffName}: ${(quote.fare.minorUnits / 100).toFixed(2)} ${quote.fare.currency}`);
+const { status } = await ask(connect(Health, options), "check", { service: "rides.v1.Rides" });
+console.log(`rides.v1.Rides is ${status}`);
 
-  // A repeat with the same request_id answers the same ride, so that a lost answer costs nothing.
-  const { ride } = await ask(rides, "book", { requestId: randomUUID(), ...trip });
-  const again = await ask(rides, "get", { rideId: ride.rideId });
-  console.log(`${ride.rideId} is ${again.ride.state}`);
-} catch (error) {
-  report(error);
-}
+const quote = await ask(rides, "quote", trip);
+console.log(`${quote.pickupName} to ${quote.dropoffName}: ${(quote.fare.minorUnits / 100).toFixed(2)} ${quote.fare.currency}`);
+
+// A repeat with the same request_id answers the same ride, so that a lost answer costs nothing.
+const { ride } = await ask(rides, "book", { requestId: randomUUID(), ...trip });
+const again = await ask(rides, "get", { rideId: ride.rideId });
+console.log(`${ride.rideId} is ${again.ride.state}`);

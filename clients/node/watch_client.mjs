@@ -5,7 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import grpc from "@grpc/grpc-js";
 import { api, connect, flags, report } from "./channel.mjs";
 
+process.on("uncaughtException", report);
 const options = flags({ ride: { type: "string" } });
+if (!options.ride) throw "which one? --ride ID, as unary_client.mjs prints it";
 const rides = connect(api.Rides, options);
 
 // Where the story was left: versions count within an epoch only.
@@ -15,10 +17,7 @@ for (let over = false; !over; ) {
     for await (const message of rides.watch({ rideId: options.ride, ...cursor })) take(message);
     over = true; // OK: nothing more will happen to this ride.
   } catch (error) {
-    if (error.code !== grpc.status.UNAVAILABLE) {
-      report(error);
-      break;
-    }
+    if (error.code !== grpc.status.UNAVAILABLE) throw error;
     console.log("the connection broke; once more in a second");
     await sleep(1_000);
   }

@@ -1,7 +1,9 @@
 """What the programs beside this file share: flags, and a channel with what every call is made with."""
 
 import argparse
+import contextlib
 import json
+import sys
 
 import grpc
 
@@ -39,8 +41,22 @@ def flags(program):
     return parser
 
 
+@contextlib.contextmanager
 def connect(args, config=RETRIES):
-    """A channel to --server. It connects with the first call, and again whenever it must."""
+    """A channel to --server, for a `with`. What goes wrong inside ends the program in one line, unless it is caught."""
+    try:
+        with channel_to(args, config) as channel:
+            yield channel
+    except grpc.RpcError as error:
+        sys.exit(f"{error.code().name}: {error.details()}")
+    except OSError as error:  # There is no such file.
+        sys.exit(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def channel_to(args, config):
+    """It connects with the first call, and again whenever it must."""
     options = [("grpc.service_config", config), *KEEPALIVE] + ([ONE_NAME] if "," in args.server else [])
     if args.ca:
         with open(args.ca, "rb") as ca:

@@ -23,6 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 
 use crate::{
     access::Policy,
@@ -40,6 +41,7 @@ use crate::{
     services::{
         city::CityService,
         fleet::{FleetService, LARGEST_REQUESTS as FLEET_LIMITS},
+        reflection::ReflectionService,
         rides::RidesService,
         sessions::SessionsService,
     },
@@ -49,6 +51,12 @@ use crate::{
     tls::{self, Files, Tls, development::Development},
 };
 
+/// What is on the port. Reflection's v1alpha has no place of its own: its calls are v1's.
+const DESCRIPTOR_SETS: [&[u8]; 3] = [
+    rides_proto::FILE_DESCRIPTOR_SET,
+    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+];
 /// Where `trunk build` puts the page.
 const BUILT_PAGE: &str = "dist";
 /// Ticks that may wait for the fan-out before the fleet adds changes up instead.
@@ -128,6 +136,7 @@ impl App {
         let contract = Arc::new(contract(largest)?);
         let (health, health_service) = Health::new(contract.clone());
 
+        let reflection = ReflectionService::new(&DESCRIPTOR_SETS)?;
         let sessions_service =
             SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
@@ -137,8 +146,7 @@ impl App {
             .add_service(FleetService::new(fleet, fanout, rides))
             .add_service(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
             .add_service(health_service)
-            .add_service(reflection().build_v1()?)
-            .add_service(reflection().build_v1alpha()?)
+            .add_service(ServerReflectionServer::new(reflection).max_decoding_message_size(largest))
             .into_axum_router();
 
         let here_alone = policy == Policy::Open && addr.ip().is_loopback() && tls.is_none();
@@ -381,20 +389,8 @@ async fn listen(addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
 
 /// What is on the port, with request messages of up to `largest` bytes but where a service says otherwise.
 fn contract(largest: usize) -> anyhow::Result<Contract> {
-    let descriptor_sets = [
-        rides_proto::FILE_DESCRIPTOR_SET,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-    ];
-    let contract = Contract::new(&descriptor_sets, largest)?;
+    let contract = Contract::new(&DESCRIPTOR_SETS, largest)?;
     Ok(FLEET_LIMITS.iter().fold(contract, |contract, &(path, largest)| contract.with_largest(path, largest)))
-}
-
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(rides_proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! How our own clients reach a server: its address, its certificate, and when to try again.
+//! How our own clients reach a server: its address, its certificate, the token they show, and when to try again.
+
+mod errand;
+mod line;
 
 use std::{path::Path, time::Duration};
 
@@ -6,10 +9,15 @@ use anyhow::Context as _;
 use rand::Rng;
 use tonic::{
     Status,
+    metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
 use tonic_types::StatusExt as _;
 
+pub use self::{
+    errand::{Errand, Leg},
+    line::{Line, Outbox},
+};
 use crate::tls::{Tls, client::Connector};
 
 /// A server, and how to reach it.
@@ -54,6 +62,17 @@ impl Server {
     }
 }
 
+/// Where a call shows its token.
+pub const AUTHORIZATION: &str = "authorization";
+
+/// How a call shows `token`, in a value that prints as nothing; `None` if it cannot be one.
+pub fn bearer(token: &str) -> Option<MetadataValue<Ascii>> {
+    let token = token.trim();
+    let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().ok()?;
+    value.set_sensitive(true);
+    (!token.is_empty() && !token.contains(char::is_whitespace)).then_some(value)
+}
+
 /// How long to wait before attempt number `attempt` (from 1) after one that ended with `status`: what the server
 /// asks for, and up to 0.25 s doubling to 8 s more. At random, so that those who lost a server together do not
 /// come back together.
@@ -70,6 +89,16 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     use super::*;
+
+    #[test]
+    fn a_token_is_one_word_and_nobody_sees_it() {
+        let value = bearer(" abc.def\n").unwrap();
+        assert_eq!(value, "Bearer abc.def");
+        assert!(!format!("{value:?}").contains("abc"));
+        for none in ["", " \n", "two words", "a\u{1}b"] {
+            assert!(bearer(none).is_none(), "{none:?}");
+        }
+    }
 
     /// L12
     #[test]

@@ -7,8 +7,16 @@ use std::{
     time::Duration,
 };
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
+
+/// Figures that end in this are histograms, of how many took up to [`SECONDS`]; other distributions are quantiles.
+const DURATIONS: &str = "_duration_seconds";
+/// From less than a unary call takes to as long as a stream may last.
+const SECONDS: [f64; 18] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0,
+    3600.0,
+];
 
 /// Starts logging to stderr what `filter` lets through. Call it once.
 pub fn log(filter: &str) -> anyhow::Result<()> {
@@ -23,7 +31,9 @@ pub fn log(filter: &str) -> anyhow::Result<()> {
 /// The process's figures. The first call starts keeping them.
 pub fn metrics() -> PrometheusHandle {
     static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let durations = Matcher::Suffix(DURATIONS.to_owned());
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(durations, &SECONDS);
+        let recorder = builder.expect("there are buckets").build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("figures go to another recorder in this process: /metrics stays empty");

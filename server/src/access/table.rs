@@ -39,7 +39,6 @@ pub const TABLE: &[(&str, Access)] = &[
     ("/grpc.health.v1.Health/Check", Access::Public),
     ("/grpc.health.v1.Health/Watch", Access::Public),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", DISPATCHERS),
-    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", DISPATCHERS),
 ];
 
 impl Access {

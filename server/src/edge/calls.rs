@@ -88,7 +88,8 @@ impl Service<Request<tonic::body::Body>> for Calls {
                 trace: Trace::of(request.headers()),
             };
             // A panic itself is on stderr already, where it belongs.
-            let answer = AssertUnwindSafe(rules.answer(request, services)).catch_unwind().await;
+            let answer =
+                AssertUnwindSafe(rules.answer(request, services, &outcome.call)).catch_unwind().await;
             let mut response = match answer.unwrap_or_else(|_panic| Err(status::failed())) {
                 Ok(response) => response.map(Some),
                 Err(status) => status.into_http::<()>().map(|()| None),
@@ -126,6 +127,7 @@ impl Rules {
         &self,
         mut request: Request<tonic::body::Body>,
         services: Router,
+        call: &metrics::Call,
     ) -> Result<Response<Arc<Mutex<Held>>>, Status> {
         let path = request.uri().path();
         let method = self.contract.method(path);
@@ -146,7 +148,7 @@ impl Rules {
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
         let answer = async {
-            let request = messages::take(request, method, &self.terms).await?;
+            let request = messages::take(request, method, &self.terms, call.received()).await?;
             let Ok(response) = services.oneshot(request).await;
             Ok::<_, Status>(response)
         };
@@ -205,10 +207,12 @@ impl http_body::Body for Answer {
         let Some(held) = &self.inner else { return Poll::Ready(None) };
         let polled = Pin::new(&mut lock(held).body).poll_frame(cx);
         let mut frame = ready!(polled);
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            self.outcome.settle(trailers);
+        if let Some(Ok(frame)) = &mut frame {
+            if let Some(data) = frame.data_ref() {
+                self.outcome.call.sends(data);
+            } else if let Some(trailers) = frame.trailers_mut() {
+                self.outcome.settle(trailers);
+            }
         }
         Poll::Ready(frame)
     }

@@ -6,6 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::BodyExt as _;
+use metrics::Counter;
 use prost::Message;
 use rides_proto::v1;
 use tokio::runtime::{self, Runtime};
@@ -83,7 +84,7 @@ pub fn messages(input: &[u8]) {
         }
 
         let upload = Method { kind: Kind::Upload, largest: LARGEST, access: Access::Public };
-        let uploaded = Upload::new(body(pieces.into_iter()), upload, TERMS);
+        let uploaded = Upload::new(body(pieces.into_iter()), upload, TERMS, Counter::noop());
         if let Ok(uploaded) = uploaded.collect().await {
             assert_eq!(uploaded.to_bytes(), whole, "it is passed on as it came");
         }

@@ -17,6 +17,7 @@ use governor::{
 use http::Request;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
+use metrics::Counter;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tonic::Status;
 
@@ -34,11 +35,12 @@ pub(super) struct Terms {
 }
 
 /// The request, if it keeps to the contract of its `method`. The one message of a call is complete then; an upload is
-/// checked as it goes.
+/// checked as it goes. `received` counts them.
 pub(super) async fn take<B>(
     request: Request<B>,
     method: Option<Method>,
     terms: &Terms,
+    received: &Counter,
 ) -> Result<Request<Body>, Status>
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
@@ -49,9 +51,11 @@ where
         None => Body::new(body),
         Some(method) if method.kind.takes_one_message() => {
             let message = timeout(terms.patience, one(body, method.largest)).await;
-            Body::from(message.unwrap_or_else(|_elapsed| Err(late()))?)
+            let message = message.unwrap_or_else(|_elapsed| Err(late()))?;
+            received.increment(1);
+            Body::from(message)
         }
-        Some(method) => Body::new(Upload::new(Body::new(body), method, *terms)),
+        Some(method) => Body::new(Upload::new(Body::new(body), method, *terms, received.clone())),
     };
     Ok(Request::from_parts(parts, body))
 }
@@ -94,6 +98,7 @@ pub(super) struct Upload {
     body: Body,
     frames: Frames,
     rate: DefaultDirectRateLimiter,
+    received: Counter,
     /// Messages that were passed on and are not accounted for yet.
     owed: u64,
     /// Until the next message may come.
@@ -105,11 +110,12 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(body: Body, method: Method, terms: Terms) -> Self {
+    pub(super) fn new(body: Body, method: Method, terms: Terms, received: Counter) -> Self {
         Self {
             body,
             frames: Frames::new(method.largest),
             rate: RateLimiter::direct(Quota::per_second(terms.per_second)),
+            received,
             owed: 0,
             pause: None,
             heard: Instant::now(),
@@ -124,6 +130,7 @@ impl Upload {
         let begun = self.frames.begun() - before;
         if begun > 0 {
             self.owed += begun;
+            self.received.increment(begun);
             self.heard = Instant::now();
         }
         if begun > 0 && before == 0 {

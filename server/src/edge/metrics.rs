@@ -4,14 +4,22 @@
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use tonic::Code;
 
-use super::Contract;
+use super::{Contract, frames::Frames};
 
+const STARTED: &str = "rides_rpcs_started_total";
 const RPCS: &str = "rides_rpcs_total";
+const DURATION: &str = "rides_rpc_duration_seconds";
+const RECEIVED: &str = "rides_rpc_messages_received_total";
+const SENT: &str = "rides_rpc_messages_sent_total";
 const OPEN_RPCS: &str = "rides_open_rpcs";
 const OPEN_CONNECTIONS: &str = "rides_open_connections";
 
@@ -20,7 +28,11 @@ const CODES: usize = 17;
 
 /// Says what the figures mean.
 pub(super) fn describe() {
+    describe_counter!(STARTED, "Calls that began, by method.");
     describe_counter!(RPCS, "Calls that ended, by method and final status.");
+    describe_histogram!(DURATION, "How long calls that ended took, streams included, by method.");
+    describe_counter!(RECEIVED, "Messages from clients, by method.");
+    describe_counter!(SENT, "Messages to clients, by method.");
     describe_gauge!(OPEN_RPCS, "Calls in progress, streams included, by method.");
     describe_gauge!(OPEN_CONNECTIONS, "Connections to the port.");
 }
@@ -35,7 +47,11 @@ pub(super) struct Calls {
 /// Of one method. They are looked up once, and not for each call.
 struct Figures {
     method: String,
+    started: Counter,
     open: Gauge,
+    received: Counter,
+    sent: Counter,
+    duration: Histogram,
     /// By status, once it was seen.
     ended: [OnceLock<Counter>; CODES],
 }
@@ -49,19 +65,29 @@ impl Calls {
     /// Counts the call to `path` that begins now.
     pub(super) fn open(&self, path: &str) -> Call {
         let figures = self.methods.get(path).unwrap_or(&self.unknown).clone();
+        figures.started.increment(1);
         figures.open.increment(1.0);
-        Call { figures, code: Code::Cancelled }
+        Call { figures, began: Instant::now(), answers: Frames::new(usize::MAX), code: Code::Cancelled }
     }
 }
 
 impl Figures {
     fn of(method: &str) -> Self {
-        let open = gauge!(OPEN_RPCS, "method" => method.to_owned());
-        Self { method: method.to_owned(), open, ended: Default::default() }
+        let of = |name: &'static str| counter!(name, "method" => method.to_owned());
+        Self {
+            method: method.to_owned(),
+            started: of(STARTED),
+            open: gauge!(OPEN_RPCS, "method" => method.to_owned()),
+            received: of(RECEIVED),
+            sent: of(SENT),
+            duration: histogram!(DURATION, "method" => method.to_owned()),
+            ended: Default::default(),
+        }
     }
 
-    fn end(&self, code: Code) {
+    fn end(&self, code: Code, began: Instant) {
         self.open.decrement(1.0);
+        self.duration.record(began.elapsed());
         let count = || counter!(RPCS, "method" => self.method.clone(), "code" => format!("{code:?}"));
         if let Some(counter) = self.ended.get(code as usize) {
             counter.get_or_init(count).increment(1);
@@ -72,6 +98,9 @@ impl Figures {
 /// A call in progress. It counts as CANCELLED unless a status was seen before it was dropped.
 pub(super) struct Call {
     figures: Arc<Figures>,
+    began: Instant,
+    /// Followed to count them.
+    answers: Frames,
     code: Code,
 }
 
@@ -79,6 +108,22 @@ impl Call {
     /// As in `rides.v1.Rides/Book`.
     pub(super) fn method(&self) -> &str {
         &self.figures.method
+    }
+
+    /// Counts the messages that the client sends.
+    pub(super) fn received(&self) -> &Counter {
+        &self.figures.received
+    }
+
+    /// This goes out next: a piece of one message, or several.
+    pub(super) fn sends(&mut self, data: &[u8]) {
+        let before = self.answers.begun();
+        // No frame of ours has a flag that is none, and none is too large.
+        self.answers.take(data).ok();
+        let begun = self.answers.begun() - before;
+        if begun > 0 {
+            self.figures.sent.increment(begun);
+        }
     }
 
     /// It ends with this status.
@@ -89,7 +134,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.figures.end(self.code);
+        self.figures.end(self.code, self.began);
     }
 }
 

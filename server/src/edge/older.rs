@@ -1,9 +1,15 @@
-//! The names that methods had in the older rides.proto, which had no package. Its clients are served like any other:
-//! its messages are those of today, to the bit.
+//! The names that methods have for older clients: those of the rides.proto that had no package, and of reflection before
+//! it was v1. They are served like any other: their messages are those of today, to the bit.
 
 /// What methods were called, and what they are called now.
-const METHODS: [(&str, &str); 2] =
-    [("/Rides/Start", "/rides.v1.Rides/Start"), ("/Rides/Track", "/rides.v1.Rides/Track")];
+const METHODS: [(&str, &str); 3] = [
+    ("/Rides/Start", "/rides.v1.Rides/Start"),
+    ("/Rides/Track", "/rides.v1.Rides/Track"),
+    (
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ),
+];
 
 /// The path of today's method; `None` for a path that is not an older one.
 pub(super) fn path_now(path: &str) -> Option<&'static str> {
@@ -17,7 +23,8 @@ mod tests {
 
     #[test]
     fn older_names_are_of_methods_that_are_still_there() {
-        let contract = Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap();
+        let sets = [rides_proto::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET];
+        let contract = Contract::new(&sets, 1).unwrap();
         assert!(METHODS.iter().all(|(_, now)| contract.method(now).is_some()));
         assert!(METHODS.iter().all(|(older, _)| contract.method(older).is_none()));
         assert_eq!(path_now("/Rides/Start"), Some("/rides.v1.Rides/Start"));

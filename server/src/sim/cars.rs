@@ -3,29 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use rand::{SeedableRng as _, rngs::SmallRng};
-use rides_proto::{
-    geo::LatLng,
-    ids::RideId,
-    v1::{self, DriveRequest, DriveResponse, drive_request as up, drive_response as down},
-};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
-};
-use tokio_stream::wrappers::ReceiverStream;
+use rides_proto::v1::{self, drive_request as up, drive_response::Message as Down};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, Streaming, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 
-use super::{
-    Credentials, SimOptions, backoff,
-    driver::{Driver, Heard, Said, Stage},
-};
-use crate::city::City;
+use super::{Credentials, SimOptions, backoff, driver::Driver, motion::Pose};
+use crate::{city::City, remote::Outbox};
 
 /// Positions go out this often.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
-/// How long a car that signs off waits for the server to hear it.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Drives car number `index` until `shutdown`.
 pub(super) async fn drive(
@@ -93,16 +80,14 @@ impl Car {
         signed_on: &mut bool,
         shutdown: &CancellationToken,
     ) -> Result<(), Status> {
-        let (to_server, requests) = mpsc::channel(16);
         let at = self.driver.pose(self.now()).at;
         let driver_id = format!("sim-{}", self.id);
-        let request = ReceiverStream::new(requests);
-        let request = self.credentials.of_driver(request, &driver_id, self.id).await?;
-        let sign_on = up::SignOn { car_id: self.id, driver_id, location: Some(at.into()) };
-        say(&to_server, up::Message::SignOn(sign_on)).await?;
+        let sign_on = up::SignOn { car_id: self.id, driver_id: driver_id.clone(), location: Some(at.into()) };
+        let (outbox, requests) = Outbox::new(sign_on);
+        let request = self.credentials.of_driver(requests, &driver_id, self.id).await?;
         let mut client = v1::fleet_client::FleetClient::new(channel);
-        let mut answers = tokio::select! {
-            answers = client.drive(request) => answers?.into_inner(),
+        let mut line = tokio::select! {
+            answers = client.drive(request) => outbox.open(answers?.into_inner()),
             () = shutdown.cancelled() => return Ok(()),
         };
         let mut reports = interval_at(Instant::now() + self.phase, REPORT_EVERY);
@@ -111,85 +96,28 @@ impl Car {
             tokio::select! {
                 _ = reports.tick() => {
                     let now = self.now();
-                    for said in self.driver.step(now) {
-                        say(&to_server, message(said, self.speed)).await?;
+                    let (pose, said) = self.driver.step(now);
+                    line.say(position(pose, self.speed)).await;
+                    for message in said {
+                        line.say(message).await;
                     }
                 }
-                answer = answers.message() => match answer? {
-                    Some(answer) => {
-                        let now = self.now();
-                        if let Some(heard) = heard(answer) {
-                            *signed_on |= heard == Heard::SignedOn;
-                            self.driver.hear(heard, now);
-                        }
-                    }
-                    None => return Err(Status::unavailable("the server ended the stream")),
+                answer = line.hear() => if let Some(message) = answer?.message {
+                    *signed_on |= matches!(message, Down::SignedOn(_));
+                    let now = self.now();
+                    self.driver.hear(message, now);
                 },
-                () = shutdown.cancelled() => {
-                    say(&to_server, up::Message::SignOff(up::SignOff {})).await?;
-                    return heard_out(&mut answers).await;
-                }
+                () = shutdown.cancelled() => return line.sign_off().await,
             }
         }
     }
 }
 
-/// Waits until the server has ended the stream, which it does when it has read the sign-off.
-async fn heard_out(answers: &mut Streaming<DriveResponse>) -> Result<(), Status> {
-    let end = async {
-        while answers.message().await?.is_some() {}
-        Ok(())
-    };
-    timeout(GOODBYE, end).await.unwrap_or(Ok(()))
-}
-
-async fn say(to_server: &mpsc::Sender<DriveRequest>, message: up::Message) -> Result<(), Status> {
-    let request = DriveRequest { message: Some(message) };
-    to_server.send(request).await.map_err(|_| Status::unavailable("the stream is closed"))
-}
-
-fn message(said: Said, speed: f64) -> up::Message {
-    match said {
-        Said::Position(pose) => up::Message::Position(up::Position {
-            location: Some(pose.at.into()),
-            heading_deg: Some(pose.heading_deg),
-            speed_mps: Some(pose.speed_mps * speed),
-            time: None,
-        }),
-        Said::Accept(ride) => up::Message::Accept(up::AcceptOffer { ride_id: ride.to_string() }),
-        Said::Decline(ride) => up::Message::Decline(up::DeclineOffer { ride_id: ride.to_string() }),
-        Said::Arrive(ride) => up::Message::Arrive(up::Arrive { ride_id: ride.to_string() }),
-        Said::PickUp(ride) => up::Message::PickUp(up::PickUp { ride_id: ride.to_string() }),
-        Said::DropOff(ride) => up::Message::DropOff(up::DropOff { ride_id: ride.to_string() }),
-    }
-}
-
-/// What the driver makes of a message; nothing of heartbeats.
-fn heard(answer: DriveResponse) -> Option<Heard> {
-    match answer.message? {
-        down::Message::SignedOn(_) => Some(Heard::SignedOn),
-        down::Message::Offer(offer) => Some(Heard::Offer { ride: RideId::new(offer.ride_id) }),
-        down::Message::Assignment(down::Assignment { ride }) => ride_heard(ride?),
-        down::Message::Update(down::RideUpdate { ride }) => ride_heard(ride?),
-        down::Message::OfferWithdrawn(gone) => Some(Heard::Gone { ride: RideId::new(gone.ride_id) }),
-        down::Message::RideWithdrawn(gone) => Some(Heard::Gone { ride: RideId::new(gone.ride_id) }),
-        down::Message::Refused(refused) => {
-            tracing::debug!(ride = refused.ride_id, reason = refused.reason, "refused: {}", refused.message);
-            Some(Heard::Gone { ride: RideId::new(refused.ride_id) })
-        }
-        down::Message::Heartbeat(_) => None,
-    }
-}
-
-fn ride_heard(ride: v1::Ride) -> Option<Heard> {
-    let stage = match ride.state() {
-        v1::RideState::Assigned => Stage::ToPickup,
-        v1::RideState::Arrived => Stage::AtPickup,
-        v1::RideState::OnTrip => Stage::OnTrip,
-        v1::RideState::Completed | v1::RideState::Cancelled | v1::RideState::Expired => Stage::Over,
-        v1::RideState::Unspecified | v1::RideState::Requested | v1::RideState::Offered => return None,
-    };
-    let pickup = LatLng::try_from(ride.pickup?).ok()?;
-    let dropoff = ride.dropoff.and_then(|location| LatLng::try_from(location).ok());
-    Some(Heard::Ride { ride: RideId::new(ride.ride_id), stage, pickup, dropoff })
+fn position(pose: Pose, speed: f64) -> up::Message {
+    up::Message::Position(up::Position {
+        location: Some(pose.at.into()),
+        heading_deg: Some(pose.heading_deg),
+        speed_mps: Some(pose.speed_mps * speed),
+        time: None,
+    })
 }

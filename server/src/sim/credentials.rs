@@ -6,7 +6,10 @@ use rides_proto::ids::CarId;
 use tokio::fs;
 use tonic::{Request, Status};
 
-use crate::sessions::{Role, SESSION_LIFE, Session, Sessions};
+use crate::{
+    remote::{AUTHORIZATION, bearer},
+    sessions::{Role, SESSION_LIFE, Session, Sessions},
+};
 
 /// What they show. It is looked up for each call, so that no call has a token that was good once.
 #[derive(Clone, Debug)]
@@ -57,9 +60,8 @@ impl Credentials {
                 sessions.issue(session, now).token
             }
         };
-        let bearer = format!("Bearer {}", token.trim()).parse();
-        let bearer = bearer.map_err(|_| Status::unauthenticated("what is to be the token is none"))?;
-        request.metadata_mut().insert("authorization", bearer);
+        let none = || Status::unauthenticated("what is to be the token is none");
+        request.metadata_mut().insert(AUTHORIZATION, bearer(&token).ok_or_else(none)?);
         Ok(request)
     }
 }

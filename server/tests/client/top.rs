@@ -1,7 +1,9 @@
 use serde_json::Value;
 
 use super::{client, said, talking};
-use crate::harness::{car::car, places::place, server};
+#[cfg(target_os = "linux")]
+use crate::harness::terminal::Terminal;
+use crate::harness::{car::car, places::place, server, soon};
 
 #[tokio::test]
 async fn a_table_lists_the_cars_of_the_city() {
@@ -31,4 +33,42 @@ async fn frames_are_lines_for_scripts() {
     frames.says(&format!("\"cars\":[{}]", car.number)).await;
     let once = said(client(&[server.addr], &["top", "--once", "--json"])).await;
     assert_eq!(once.json().len(), 1);
+}
+
+/// It draws on the whole screen, follows its size, and gives it back as it was.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_terminal_shows_the_fleet_until_somebody_has_seen_enough() {
+    let server = server().run().await;
+    let _one = car(7).at(place(1)).signs_on(&server).await;
+    for enough in ["q", "\u{3}", "\u{1b}"] {
+        let mut terminal = Terminal::new(80, 24);
+        assert!(terminal.is_plain());
+        let mut top = terminal.start(&client(&[server.addr], &["top"]));
+        terminal.shows_raw("\u{1b}[?1049h").await;
+        let screen = terminal.shows("a car", |screen| screen[0].contains(" · 1 car · ")).await;
+        assert_eq!(screen.len(), 24);
+        assert!(
+            screen[3].trim_start().starts_with("CAR  STATE") && screen[4].contains("free"),
+            "{screen:#?}"
+        );
+        assert!(screen[0].ends_with("q quit  s sort by state  ↑↓ scroll"), "{screen:#?}");
+        assert!(!terminal.is_plain());
+
+        let two = car(8).at(place(2)).signs_on(&server).await;
+        terminal.shows("another", |screen| screen[0].contains(" · 2 cars · ")).await;
+        terminal.resize(50, 6);
+        let small = terminal.shows("a smaller screen", |screen| screen.len() == 6).await;
+        assert!(
+            small.iter().all(|line| line.chars().count() <= 50) && small[5].contains("free"),
+            "{small:#?}"
+        );
+
+        terminal.types(enough);
+        assert!(soon("the end", top.wait()).await.unwrap().success(), "{enough:?}");
+        let last = terminal.shows_raw("\u{1b}[?25h").await;
+        assert!(last.contains("\u{1b}[?1049l"), "{last:?}");
+        assert!(terminal.is_plain());
+        two.signs_off().await;
+    }
 }

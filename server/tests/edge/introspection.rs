@@ -3,6 +3,7 @@ use std::time::Duration;
 use http::StatusCode;
 use prost::Message as _;
 use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -10,13 +11,14 @@ use tonic_health::pb::{
 };
 use tonic_reflection::pb::{
     v1::{
-        ServerReflectionRequest, ServerReflectionResponse, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        ExtensionRequest, ServerReflectionRequest, ServerReflectionResponse,
+        server_reflection_client::ServerReflectionClient, server_reflection_request::MessageRequest,
+        server_reflection_response::MessageResponse,
     },
-    v1alpha,
+    v1alpha::{self, server_reflection_client::ServerReflectionClient as OlderClient},
 };
 
-use crate::harness::{server, web, wire::Messages};
+use crate::harness::{server, soon, web, wire::Messages};
 
 const SERVICES: [&str; 5] = ["", "rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions"];
 
@@ -91,6 +93,41 @@ async fn older_tools_find_the_older_reflection() {
     let request =
         v1alpha::ServerReflectionRequest::decode(list_services().encode_to_vec().as_slice()).unwrap();
     assert_lists_rides(web::ask(&mut http, web::call(path, &request)).await.message());
+
+    let mut native = OlderClient::new(server.channel().await);
+    let mut answers = native.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().encode_to_vec();
+    assert_lists_rides(ServerReflectionResponse::decode(answer.as_slice()).unwrap());
+    assert!(answers.message().await.unwrap().is_none(), "it ends well");
+}
+
+/// Tools ask for names that they only guess, and go on asking.
+#[tokio::test]
+async fn reflection_outlives_what_it_does_not_know() {
+    let server = server().run().await;
+    let mut client = ServerReflectionClient::new(server.channel().await);
+    let nobody = || "rides.v1.Nobody".to_owned();
+    let extension = ExtensionRequest { containing_type: nobody(), extension_number: 1 };
+    let unknown = [
+        MessageRequest::FileContainingSymbol(nobody()),
+        MessageRequest::FileByFilename("nobody.proto".to_owned()),
+        MessageRequest::FileContainingExtension(extension),
+        MessageRequest::AllExtensionNumbersOfType(nobody()),
+    ]
+    .map(|asked| ServerReflectionRequest { host: "here".to_owned(), message_request: Some(asked) });
+    let asked: Vec<_> = unknown.into_iter().chain([list_services()]).collect();
+    let requests = tokio_stream::iter(asked.clone());
+    let mut answers = client.server_reflection_info(requests).await.unwrap().into_inner();
+    for request in &asked[..4] {
+        let answer = answers.message().await.unwrap().unwrap();
+        let Some(MessageResponse::ErrorResponse(error)) = answer.message_response else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(error.error_code, Code::NotFound as i32, "{request:?}");
+        assert_eq!((answer.valid_host.as_str(), answer.original_request.as_ref()), ("here", Some(request)));
+    }
+    assert_lists_rides(answers.message().await.unwrap().unwrap());
+    assert!(answers.message().await.unwrap().is_none(), "it ends well");
 }
 
 #[tokio::test]
@@ -122,6 +159,37 @@ async fn figures_count_calls_by_method_and_final_status() {
     ] {
         assert!(figure_of(answer.text(), figure) >= 1.0, "{figure} in\n{}", answer.text());
     }
+}
+
+/// What a stream says and hears is counted while it lasts, and whatever the pieces it comes in.
+#[tokio::test]
+async fn figures_count_messages_each_way_and_how_long_calls_take() {
+    // Of a method that no other test calls so: the figures are the whole process's.
+    let server = server().run().await;
+    let mut reflection = ServerReflectionClient::new(server.channel().await);
+    let [mut http, _] = server.both().await;
+    let method = "{method=\"grpc.reflection.v1.ServerReflection/ServerReflectionInfo\"";
+    let mut count = async |name: &str| {
+        let figures = http.get("/metrics").await;
+        figure_of(figures.text(), &format!("rides_rpc{name}{method}}} "))
+    };
+    let started = count("s_started_total").await;
+    let (received, sent) = (count("_messages_received_total").await, count("_messages_sent_total").await);
+    let requests = tokio_stream::iter(vec![list_services(); 20]).chain(tokio_stream::pending());
+    let mut answers = reflection.server_reflection_info(requests).await.unwrap().into_inner();
+    for _ in 0..20 {
+        answers.message().await.unwrap().unwrap();
+    }
+    assert!(count("s_started_total").await > started);
+    assert!(count("_messages_received_total").await >= received + 20.0);
+    assert!(count("_messages_sent_total").await >= sent + 20.0);
+
+    drop(answers);
+    let taken = async {
+        let bucket = format!("rides_rpc_duration_seconds_bucket{method},le=\"3600\"}} ");
+        while figure_of(http.get("/metrics").await.text(), &bucket) < 1.0 {}
+    };
+    soon("a duration", taken).await;
 }
 
 fn figure_of(text: &str, name: &str) -> f64 {

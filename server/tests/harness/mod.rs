@@ -10,6 +10,8 @@ pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod raw_h2;
 pub(crate) mod rider;
+#[cfg(target_os = "linux")]
+pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod tokens;
 pub(crate) mod village;

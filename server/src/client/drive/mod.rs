@@ -11,21 +11,16 @@ use rides_proto::{
     convert::unpack_path,
     geo::LatLng,
     v1::{
-        DriveRequest, DriveResponse, QuoteRequest, Role, WhoAmIRequest,
-        drive_request::{Message as Up, SignOff, SignOn},
-        fleet_client::FleetClient,
-        rides_client::RidesClient,
-        sessions_client::SessionsClient,
+        DriveResponse, QuoteRequest, Role, WhoAmIRequest, drive_request::SignOn, fleet_client::FleetClient,
+        rides_client::RidesClient, sessions_client::SessionsClient,
     },
 };
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines, Stdin, stdin},
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use self::shift::{Do, Shift};
 use super::{
@@ -33,14 +28,13 @@ use super::{
     output::Output,
     servers::{Servers, why},
 };
-use crate::{remote::backoff, signals::Stop};
+use crate::{
+    remote::{Line, Outbox, backoff},
+    signals::Stop,
+};
 
 /// Positions go out this often.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
-/// How long a car that signs off waits for the server to hear it.
-const GOODBYE: Duration = Duration::from_secs(2);
-/// What may wait to be sent.
-const OUTBOX: usize = 16;
 
 /// Drives until all rides are driven, or a signal comes. A stream that was open is opened again, and the car goes on
 /// with its ride.
@@ -133,7 +127,7 @@ impl Car<'_> {
 
     /// One stream, from sign-on to its end. `Ok` when the car signed off.
     async fn work(&mut self, attempt: &mut u32) -> anyhow::Result<()> {
-        let (to_server, mut answers) = self.connect().await?;
+        let mut line = self.connect().await?;
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -143,9 +137,14 @@ impl Car<'_> {
                     self.output.meanwhile(self.shift.meanwhile(now));
                     self.shift.step(now)
                 }
-                answer = answers.message() => self.hear(heard(answer, attempt)?)?,
-                (line, to) = planned(&mut self.planning) => {
-                    self.shift.sets_off(line, to, self.now());
+                answer = line.hear() => {
+                    let answer = answer?;
+                    // It makes good all attempts before it.
+                    *attempt = 0;
+                    self.hear(answer)?
+                }
+                (way, to) = planned(&mut self.planning) => {
+                    self.shift.sets_off(way, to, self.now());
                     Vec::new()
                 }
                 yes = answered(&mut self.typed) => self.shift.answer(yes).into_iter().collect(),
@@ -153,14 +152,13 @@ impl Car<'_> {
             };
             for todo in todo {
                 match todo {
-                    Do::Say(message) => say(&to_server, message).await,
+                    Do::Say(message) => line.say(message).await,
                     Do::Tell(text) => self.tell(&text)?,
                     Do::Plan { from, to } => {
                         self.planning = Some(plan(self.servers.clone(), from, to).boxed_local());
                     }
                     Do::GoHome => {
-                        say(&to_server, Up::SignOff(SignOff {})).await;
-                        heard_out(&mut answers).await?;
+                        line.sign_off().await?;
                         return Ok(self.tell("signed off")?);
                     }
                 }
@@ -169,23 +167,20 @@ impl Car<'_> {
     }
 
     /// Opens the stream, with the sign-on as its first message.
-    async fn connect(&mut self) -> Result<(mpsc::Sender<DriveRequest>, Streaming<DriveResponse>), Status> {
+    async fn connect(&mut self) -> Result<Line, Status> {
         let location = Some(self.shift.pose(self.now()).at.into());
         let sign_on = SignOn { location, ..self.sign_on.clone() };
         let mut outbox = None;
         let requests = || {
-            let (to_server, requests) = mpsc::channel(OUTBOX);
-            let first = DriveRequest { message: Some(Up::SignOn(sign_on.clone())) };
-            // There is room for one.
-            to_server.try_send(first).ok();
-            outbox = Some(to_server);
-            ReceiverStream::new(requests)
+            let (first, requests) = Outbox::new(sign_on.clone());
+            outbox = Some(first);
+            requests
         };
         let open = async |channel, request| FleetClient::new(channel).drive(request).await;
         let answers = self.servers.open(requests, open).await?;
-        let to_server = outbox.ok_or_else(|| Status::internal("there was nothing to say"))?;
+        let outbox = outbox.ok_or_else(|| Status::internal("there was nothing to say"))?;
         self.sign_on = sign_on;
-        Ok((to_server, answers))
+        Ok(outbox.open(answers))
     }
 
     fn hear(&mut self, answer: DriveResponse) -> anyhow::Result<Vec<Do>> {
@@ -199,27 +194,6 @@ impl Car<'_> {
     fn tell(&self, text: &str) -> std::io::Result<()> {
         if self.output.is_json() { Ok(()) } else { self.output.say(text) }
     }
-}
-
-async fn say(to_server: &mpsc::Sender<DriveRequest>, message: Up) {
-    // Why a stream is closed is the last of its answers.
-    to_server.send(DriveRequest { message: Some(message) }).await.ok();
-}
-
-/// An answer, which makes good all attempts before it; or how the stream ended.
-fn heard(answer: Result<Option<DriveResponse>, Status>, attempt: &mut u32) -> Result<DriveResponse, Status> {
-    let answer = answer?.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
-    *attempt = 0;
-    Ok(answer)
-}
-
-/// Waits until the server has ended the stream, which it does when it has read the sign-off.
-async fn heard_out(answers: &mut Streaming<DriveResponse>) -> Result<(), Status> {
-    let end = async {
-        while answers.message().await?.is_some() {}
-        Ok(())
-    };
-    timeout(GOODBYE, end).await.unwrap_or(Ok(()))
 }
 
 /// The streets from here to there, which a quote names; as the crow flies where there are none.
@@ -263,14 +237,6 @@ fn is_yes(line: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_an_answer_makes_good_the_attempts_before_it() {
-        let mut attempt = 3;
-        assert!(heard(Err(Status::unavailable("gone")), &mut attempt).is_err() && attempt == 3);
-        assert!(heard(Ok(None), &mut attempt).is_err() && attempt == 3);
-        assert!(heard(Ok(Some(DriveResponse::default())), &mut attempt).is_ok() && attempt == 0);
-    }
 
     #[test]
     fn enter_alone_is_no_answer() {

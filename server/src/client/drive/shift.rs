@@ -1,8 +1,6 @@
 //! A driver's day: what is heard, what is said, and where the car is meanwhile. Pure: time is an argument, in seconds,
 //! and whatever is to be done comes back as a list.
 
-use std::mem;
-
 use rides_proto::{
     geo::LatLng,
     v1::{
@@ -13,7 +11,10 @@ use rides_proto::{
 };
 
 use super::way::{Pose, Way};
-use crate::client::text::{self, distance, duration, money, stop, trip, wire_duration};
+use crate::{
+    client::text::{self, distance, duration, money, stop, trip, wire_duration},
+    remote::{Errand, Leg},
+};
 
 /// How long passengers take to get in, in seconds.
 const BOARDING_S: f64 = 3.0;
@@ -36,14 +37,13 @@ pub(super) enum Do {
     GoHome,
 }
 
-/// What the car is busy with. Rides are known by their ids.
+/// What the car is busy with.
 #[derive(Clone, PartialEq, Debug)]
 enum Busy {
     Free,
+    /// The ride of this id.
     Offered(String),
-    ToPickup(String),
-    Boarding { ride: String, until: f64, said: bool },
-    OnTrip { ride: String, said: bool },
+    With(Errand),
 }
 
 /// A car at work.
@@ -122,21 +122,8 @@ impl Shift {
             speed_mps: Some(if there { 0.0 } else { self.speed }),
             time: None,
         }))];
-        match &mut self.busy {
-            Busy::ToPickup(ride) if there => {
-                let ride = mem::take(ride);
-                todo.push(Do::Say(Up::Arrive(up::Arrive { ride_id: ride.clone() })));
-                self.busy = Busy::Boarding { ride, until: now + BOARDING_S, said: false };
-            }
-            Busy::Boarding { ride, until, said } if now >= *until && !*said => {
-                *said = true;
-                todo.push(Do::Say(Up::PickUp(up::PickUp { ride_id: ride.clone() })));
-            }
-            Busy::OnTrip { ride, said } if there && !*said => {
-                *said = true;
-                todo.push(Do::Say(Up::DropOff(up::DropOff { ride_id: ride.clone() })));
-            }
-            _ => {}
+        if let Busy::With(errand) = &mut self.busy {
+            todo.extend(errand.step(there, now).map(Do::Say));
         }
         todo
     }
@@ -150,9 +137,11 @@ impl Shift {
             Busy::Free => "free, waiting for an offer".to_owned(),
             Busy::Offered(_) if self.asks => "take it? y or n, and Enter".to_owned(),
             Busy::Offered(_) => "takes the offer".to_owned(),
-            Busy::ToPickup(_) => format!("{time} to the pickup ({way})"),
-            Busy::Boarding { .. } => "passengers get in".to_owned(),
-            Busy::OnTrip { .. } => format!("{time} to the drop-off ({way})"),
+            Busy::With(errand) => match errand.leg() {
+                Leg::ToPickup => format!("{time} to the pickup ({way})"),
+                Leg::Boarding { .. } => "passengers get in".to_owned(),
+                Leg::OnTrip { .. } => format!("{time} to the drop-off ({way})"),
+            },
         }
     }
 
@@ -163,8 +152,8 @@ impl Shift {
     fn ride(&self) -> Option<&str> {
         match &self.busy {
             Busy::Free => None,
-            Busy::Offered(ride) | Busy::ToPickup(ride) => Some(ride),
-            Busy::Boarding { ride, .. } | Busy::OnTrip { ride, .. } => Some(ride),
+            Busy::Offered(ride) => Some(ride),
+            Busy::With(errand) => Some(errand.ride_id()),
         }
     }
 
@@ -183,37 +172,36 @@ impl Shift {
 
     /// Makes the ride this car's business, from wherever both are.
     fn take_up(&mut self, ride: &Ride, now: f64) -> Vec<Do> {
-        let id = ride.ride_id.clone();
-        let same = self.ride() == Some(id.as_str());
-        match (ride.state(), &self.busy) {
-            (RideState::Assigned, Busy::ToPickup(_) | Busy::Boarding { .. }) if same => Vec::new(),
-            (RideState::Arrived, Busy::Boarding { .. }) if same => Vec::new(),
-            (RideState::OnTrip, Busy::OnTrip { .. }) if same => Vec::new(),
-            (RideState::Assigned, _) => {
-                self.busy = Busy::ToPickup(id);
+        let Some(errand) = Errand::of(ride, now, BOARDING_S) else { return self.finish(ride, now) };
+        if matches!(&self.busy, Busy::With(current) if current.covers(&errand)) {
+            return Vec::new();
+        }
+        let leg = errand.leg();
+        self.stop(now);
+        self.busy = Busy::With(errand);
+        match leg {
+            Leg::ToPickup => {
                 let street = stop(&ride.pickup_name, ride.pickup);
                 self.go_to(ride.pickup, format!("assigned: to {street}, for {}", passengers(ride)), now)
             }
-            (RideState::Arrived, _) => {
-                self.stop(now);
-                self.busy = Busy::Boarding { ride: id, until: now + BOARDING_S, said: false };
-                vec![Do::Tell("at the pickup".to_owned())]
-            }
-            (RideState::OnTrip, _) => {
-                // A ride off the street has no drop-off: whoever ends it says so.
-                self.busy = Busy::OnTrip { ride: id, said: ride.dropoff.is_none() };
+            Leg::Boarding { .. } => vec![Do::Tell("at the pickup".to_owned())],
+            Leg::OnTrip { .. } => {
                 let street = stop(&ride.dropoff_name, ride.dropoff);
                 self.go_to(ride.dropoff, format!("on trip: to {street}"), now)
             }
-            (RideState::Completed, _) if same => {
-                self.stop(now);
-                let trip = trip(ride.distance_m, ride.duration);
-                let told = Do::Tell(format!("completed: {} for {trip}", money(ride.fare.as_ref())));
-                self.rides_left = self.rides_left.map(|left| left.saturating_sub(1));
-                [told].into_iter().chain((self.rides_left == Some(0)).then_some(Do::GoHome)).collect()
-            }
-            _ => Vec::new(),
         }
+    }
+
+    /// Gives the fare for a ride that is over, and goes home after the last.
+    fn finish(&mut self, ride: &Ride, now: f64) -> Vec<Do> {
+        if ride.state() != RideState::Completed || self.ride() != Some(&ride.ride_id) {
+            return Vec::new();
+        }
+        self.stop(now);
+        let trip = trip(ride.distance_m, ride.duration);
+        let told = Do::Tell(format!("completed: {} for {trip}", money(ride.fare.as_ref())));
+        self.rides_left = self.rides_left.map(|left| left.saturating_sub(1));
+        [told].into_iter().chain((self.rides_left == Some(0)).then_some(Do::GoHome)).collect()
     }
 
     fn go_to(&mut self, to: Option<v1::Location>, told: String, now: f64) -> Vec<Do> {

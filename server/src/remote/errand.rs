@@ -1,0 +1,145 @@
+//! What the driver of a ride has still to do for it. Pure: time is an argument, in seconds.
+
+use rides_proto::v1::{
+    Ride, RideState,
+    drive_request::{Arrive, DropOff, Message, PickUp},
+};
+
+/// A ride that a driver has, on its way from the assignment to the drop-off.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Errand {
+    ride_id: String,
+    leg: Leg,
+    /// How long passengers take to get in.
+    boarding_s: f64,
+}
+
+/// How far it has come; `said` once the server was told what comes next.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Leg {
+    /// The car goes to the pickup.
+    ToPickup,
+    /// It stands there until passengers are in.
+    Boarding {
+        /// When that is.
+        until: f64,
+        /// Whether it was said.
+        said: bool,
+    },
+    /// It goes to the drop-off.
+    OnTrip {
+        /// Whether it was said.
+        said: bool,
+    },
+}
+
+impl Errand {
+    /// As the server tells it; `None` of a ride for which there is nothing to do. One off the street has no drop-off, and
+    /// whoever ends it says so.
+    pub fn of(ride: &Ride, now: f64, boarding_s: f64) -> Option<Self> {
+        let leg = match ride.state() {
+            RideState::Assigned => Leg::ToPickup,
+            RideState::Arrived => Leg::Boarding { until: now + boarding_s, said: false },
+            RideState::OnTrip => Leg::OnTrip { said: ride.dropoff.is_none() },
+            _ => return None,
+        };
+        Some(Self { ride_id: ride.ride_id.clone(), leg, boarding_s })
+    }
+
+    /// Which ride it is.
+    pub fn ride_id(&self) -> &str {
+        &self.ride_id
+    }
+
+    /// How far it has come.
+    pub fn leg(&self) -> Leg {
+        self.leg
+    }
+
+    /// Whether it is what the server tells, or further: then there is nothing new to do.
+    pub fn covers(&self, told: &Self) -> bool {
+        self.ride_id == told.ride_id && self.leg.rank() >= told.leg.rank()
+    }
+
+    /// What is to be said at `now` by a car that is where it was to go, or is not: each once.
+    pub fn step(&mut self, is_there: bool, now: f64) -> Option<Message> {
+        let ride_id = self.ride_id.clone();
+        match &mut self.leg {
+            Leg::ToPickup if is_there => {
+                self.leg = Leg::Boarding { until: now + self.boarding_s, said: false };
+                Some(Message::Arrive(Arrive { ride_id }))
+            }
+            Leg::Boarding { until, said } if now >= *until && !*said => {
+                *said = true;
+                Some(Message::PickUp(PickUp { ride_id }))
+            }
+            Leg::OnTrip { said } if is_there && !*said => {
+                *said = true;
+                Some(Message::DropOff(DropOff { ride_id }))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Leg {
+    fn rank(self) -> u8 {
+        match self {
+            Self::ToPickup => 0,
+            Self::Boarding { .. } => 1,
+            Self::OnTrip { .. } => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(state: RideState) -> Option<Errand> {
+        let dropoff = Some(rides_proto::v1::Location::default());
+        let ride = Ride { ride_id: "r".into(), state: state.into(), dropoff, ..Ride::default() };
+        Errand::of(&ride, 100.0, 5.0)
+    }
+
+    fn said(message: Option<Message>) -> &'static str {
+        match message {
+            Some(Message::Arrive(_)) => "arrive",
+            Some(Message::PickUp(_)) => "pick up",
+            Some(Message::DropOff(_)) => "drop off",
+            other => other.map_or("", |_| "something else"),
+        }
+    }
+
+    #[test]
+    fn each_thing_is_said_in_its_time_and_once() {
+        let mut errand = told(RideState::Assigned).unwrap();
+        let steps =
+            [(false, 101.0), (true, 102.0), (true, 103.0), (true, 106.9), (true, 107.0), (true, 108.0)];
+        let heard = steps.map(|(is_there, now)| said(errand.step(is_there, now)));
+        assert_eq!(heard, ["", "arrive", "", "", "pick up", ""]);
+        let mut on_trip = told(RideState::OnTrip).unwrap();
+        let heard = [false, true, true].map(|is_there| said(on_trip.step(is_there, 110.0)));
+        assert_eq!(heard, ["", "drop off", ""]);
+    }
+
+    #[test]
+    fn what_is_known_is_nothing_new() {
+        let [assigned, arrived, on_trip] =
+            [RideState::Assigned, RideState::Arrived, RideState::OnTrip].map(|state| told(state).unwrap());
+        assert!(arrived.covers(&assigned) && arrived.covers(&arrived) && !arrived.covers(&on_trip));
+        let another = Errand { ride_id: "another".into(), ..arrived.clone() };
+        assert!(!another.covers(&assigned));
+        assert!(
+            [RideState::Offered, RideState::Completed, RideState::Cancelled]
+                .iter()
+                .all(|s| told(*s).is_none())
+        );
+    }
+
+    #[test]
+    fn a_ride_off_the_street_is_ended_by_somebody_else() {
+        let ride = Ride { ride_id: "r".into(), state: RideState::OnTrip.into(), ..Ride::default() };
+        assert_eq!(Errand::of(&ride, 0.0, 5.0).unwrap().step(true, 600.0), None);
+    }
+}

@@ -1,0 +1,250 @@
+//! Server reflection: the port says itself what is on it.
+//!
+//! Written out, because the service of `tonic-reflection` ends the whole stream at a name that it does not know, where the
+//! protocol says to answer so and to go on; and it knows no extensions, and enum values by names of its own. v1alpha has
+//! the same messages: `edge/older.rs` makes its name this one's.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt as _, stream::BoxStream};
+use prost_reflect::{DescriptorError, DescriptorPool, FileDescriptor};
+use tonic::{Request, Response, Status, Streaming};
+use tonic_reflection::pb::v1::{
+    ErrorResponse, ExtensionNumberResponse, ExtensionRequest, FileDescriptorResponse, ListServiceResponse,
+    ServerReflectionRequest, ServerReflectionResponse, ServiceResponse,
+    server_reflection_request::MessageRequest as Asked, server_reflection_response::MessageResponse as Said,
+    server_reflection_server::ServerReflection,
+};
+
+/// What is told of files, symbols, extensions and services. Cheap to clone.
+#[derive(Clone)]
+pub struct ReflectionService(Arc<Told>);
+
+impl ReflectionService {
+    /// Tells of these encoded file descriptor sets. Fails if one is none, or needs a file that is in none before it.
+    pub fn new(descriptor_sets: &[&[u8]]) -> Result<Self, DescriptorError> {
+        let mut pool = DescriptorPool::new();
+        descriptor_sets.iter().try_for_each(|set| pool.decode_file_descriptor_set(*set))?;
+        Ok(Self(Arc::new(Told { symbols: symbols(&pool), pool })))
+    }
+}
+
+#[tonic::async_trait]
+impl ServerReflection for ReflectionService {
+    type ServerReflectionInfoStream = BoxStream<'static, Result<ServerReflectionResponse, Status>>;
+
+    async fn server_reflection_info(
+        &self,
+        request: Request<Streaming<ServerReflectionRequest>>,
+    ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
+        let told = Arc::clone(&self.0);
+        let answers = request.into_inner().map(move |asked| Ok(told.answer(asked?)));
+        Ok(Response::new(answers.boxed()))
+    }
+}
+
+/// All there is to tell. Pure.
+struct Told {
+    pool: DescriptorPool,
+    /// Where each is, by its full name.
+    symbols: HashMap<String, FileDescriptor>,
+}
+
+impl Told {
+    fn answer(&self, request: ServerReflectionRequest) -> ServerReflectionResponse {
+        let said = self.find(request.message_request.as_ref()).unwrap_or_else(|unknown| {
+            let error_code = unknown.code().into();
+            Said::ErrorResponse(ErrorResponse { error_code, error_message: unknown.message().to_owned() })
+        });
+        ServerReflectionResponse {
+            valid_host: request.host.clone(),
+            original_request: Some(request),
+            message_response: Some(said),
+        }
+    }
+
+    fn find(&self, asked: Option<&Asked>) -> Result<Said, Status> {
+        match asked {
+            Some(Asked::FileByFilename(name)) => file(self.pool.get_file_by_name(name).as_ref(), name),
+            Some(Asked::FileContainingSymbol(name)) => file(self.symbols.get(name), name),
+            Some(Asked::FileContainingExtension(wanted)) => self.extension(wanted),
+            Some(Asked::AllExtensionNumbersOfType(name)) => self.extension_numbers(name),
+            Some(Asked::ListServices(_)) => Ok(self.services()),
+            None => Err(Status::invalid_argument("nothing is asked for")),
+        }
+    }
+
+    fn extension(&self, wanted: &ExtensionRequest) -> Result<Said, Status> {
+        let ExtensionRequest { containing_type: name, extension_number: number } = wanted;
+        let extended = self.pool.get_message_by_name(name);
+        let extension = u32::try_from(*number).ok().and_then(|number| extended?.get_extension(number));
+        let found = extension.map(|extension| extension.parent_file());
+        file(found.as_ref(), &format!("extension {number} of {name}"))
+    }
+
+    fn extension_numbers(&self, name: &str) -> Result<Said, Status> {
+        let message = self.pool.get_message_by_name(name).ok_or_else(|| unknown(name))?;
+        Ok(Said::AllExtensionNumbersResponse(ExtensionNumberResponse {
+            base_type_name: name.to_owned(),
+            extension_number: message.extensions().map(|extension| extension.number() as i32).collect(),
+        }))
+    }
+
+    fn services(&self) -> Said {
+        let named =
+            self.pool.services().map(|service| ServiceResponse { name: service.full_name().to_owned() });
+        Said::ListServicesResponse(ListServiceResponse { service: named.collect() })
+    }
+}
+
+/// Every symbol there is, but packages. Values of an enum are called as if they stood beside it: protobuf's rule.
+fn symbols(pool: &DescriptorPool) -> HashMap<String, FileDescriptor> {
+    let mut symbols = HashMap::new();
+    let mut add = |name: &str, file| _ = symbols.insert(name.to_owned(), file);
+    for service in pool.services() {
+        add(service.full_name(), service.parent_file());
+        service.methods().for_each(|method| add(method.full_name(), method.parent_file()));
+    }
+    for message in pool.all_messages() {
+        add(message.full_name(), message.parent_file());
+        message.fields().for_each(|field| add(field.full_name(), field.parent_file()));
+        message.oneofs().for_each(|oneof| add(oneof.full_name(), oneof.parent_file()));
+    }
+    for kind in pool.all_enums() {
+        add(kind.full_name(), kind.parent_file());
+        kind.values().for_each(|value| add(value.full_name(), value.parent_file()));
+    }
+    pool.all_extensions().for_each(|extension| add(extension.full_name(), extension.parent_file()));
+    symbols
+}
+
+/// A file alone: who needs those it depends on asks for them by name.
+fn file(found: Option<&FileDescriptor>, wanted: &str) -> Result<Said, Status> {
+    let file_descriptor_proto = vec![found.ok_or_else(|| unknown(wanted))?.encode_to_vec()];
+    Ok(Said::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }))
+}
+
+fn unknown(what: &str) -> Status {
+    Status::not_found(format!("there is no {what} here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use prost_types::{
+        DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+        descriptor_proto::ExtensionRange,
+        field_descriptor_proto::{Label, Type},
+    };
+    use tonic::Code;
+
+    use super::*;
+
+    /// Of the contract, and of a message with room for extensions, of which there is one.
+    fn told() -> Arc<Told> {
+        let range = ExtensionRange { start: Some(100), end: Some(200), options: None };
+        let base =
+            DescriptorProto { name: Some("Base".into()), extension_range: vec![range], ..Default::default() };
+        let more = FieldDescriptorProto {
+            name: Some("more".into()),
+            number: Some(107),
+            label: Some(Label::Optional.into()),
+            r#type: Some(Type::Bool.into()),
+            extendee: Some(".test.Base".into()),
+            ..Default::default()
+        };
+        let file = FileDescriptorProto {
+            name: Some("test.proto".into()),
+            package: Some("test".into()),
+            message_type: vec![base],
+            extension: vec![more],
+            ..Default::default()
+        };
+        let extended = FileDescriptorSet { file: vec![file] }.encode_to_vec();
+        ReflectionService::new(&[rides_proto::FILE_DESCRIPTOR_SET, &extended]).unwrap().0
+    }
+
+    /// The name of the file that is told, or why there is none.
+    fn file_of(asked: Asked) -> Result<String, Code> {
+        match told().find(Some(&asked)).map_err(|unknown| unknown.code())? {
+            Said::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto: files }) => {
+                Ok(FileDescriptorProto::decode(files[0].as_slice()).unwrap().name().to_owned())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn symbol(name: &str) -> Result<String, Code> {
+        file_of(Asked::FileContainingSymbol(name.to_owned()))
+    }
+
+    #[test]
+    fn every_kind_of_symbol_is_known_by_its_full_name() {
+        for (name, file) in [
+            ("rides.v1.Rides", "rides"),
+            ("rides.v1.Rides.Book", "rides"),
+            ("rides.v1.BookRequest", "rides"),
+            ("rides.v1.BookRequest.request_id", "rides"),
+            ("rides.v1.RideState", "rides"),
+            ("rides.v1.RIDE_STATE_ASSIGNED", "rides"),
+            ("rides.v1.DriveRequest.SignOn", "fleet"),
+            ("rides.v1.DriveRequest.SignOn.car_id", "fleet"),
+            ("rides.v1.DriveRequest.message", "fleet"),
+        ] {
+            assert_eq!(symbol(name), Ok(format!("rides/v1/{file}.proto")), "{name}");
+        }
+        assert_eq!(symbol("google.protobuf.Timestamp"), Ok("google/protobuf/timestamp.proto".into()));
+        assert_eq!(symbol("test.more"), Ok("test.proto".into()));
+        for name in ["", "rides.v1", ".rides.v1.Rides", "rides.v1.RideState.RIDE_STATE_ASSIGNED", "Rides"] {
+            assert_eq!(symbol(name), Err(Code::NotFound), "{name}");
+        }
+    }
+
+    #[test]
+    fn files_are_known_with_all_they_depend_on() {
+        let told = told();
+        assert!(told.pool.files().all(|file| {
+            file.dependencies().all(|needed| file_of(Asked::FileByFilename(needed.name().to_owned())).is_ok())
+        }));
+        assert_eq!(file_of(Asked::FileByFilename("rides.proto".into())), Err(Code::NotFound));
+    }
+
+    #[test]
+    fn extensions_are_known_by_number() {
+        let numbered = |of: &str, extension_number| {
+            let containing_type = of.to_owned();
+            file_of(Asked::FileContainingExtension(ExtensionRequest { containing_type, extension_number }))
+        };
+        assert_eq!(numbered("test.Base", 107), Ok("test.proto".into()));
+        for (of, number) in [("test.Base", 108), ("test.Base", -1), ("rides.v1.Ride", 107), ("Nobody", 107)] {
+            assert_eq!(numbered(of, number), Err(Code::NotFound), "{of} {number}");
+        }
+        let numbers = |of: &str| match told().extension_numbers(of) {
+            Ok(Said::AllExtensionNumbersResponse(all)) => Ok((all.base_type_name, all.extension_number)),
+            other => Err(other.unwrap_err().code()),
+        };
+        assert_eq!(numbers("test.Base"), Ok(("test.Base".into(), vec![107])));
+        assert_eq!(numbers("rides.v1.Ride"), Ok(("rides.v1.Ride".into(), vec![])));
+        assert_eq!(numbers("rides.v1.RideState"), Err(Code::NotFound), "it is no message");
+    }
+
+    #[test]
+    fn an_answer_says_what_was_asked() {
+        for message_request in
+            [None, Some(Asked::FileByFilename("nonsense".into())), Some(Asked::ListServices("*".into()))]
+        {
+            let request = ServerReflectionRequest { host: "here".into(), message_request };
+            let answer = told().answer(request.clone());
+            assert_eq!((answer.valid_host.as_str(), answer.original_request), ("here", Some(request)));
+        }
+        let nothing = told().answer(ServerReflectionRequest::default()).message_response;
+        assert!(
+            matches!(nothing, Some(Said::ErrorResponse(why)) if why.error_code == Code::InvalidArgument as i32)
+        );
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        assert!(ReflectionService::new(&[b"\xff"]).is_err());
+    }
+}
