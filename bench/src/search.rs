@@ -13,12 +13,19 @@ pub(crate) struct Search {
     next: usize,
     held: usize,
     failed: Option<usize>,
+    /// To be tried after the first.
+    likely: Option<usize>,
 }
 
 impl Search {
     /// Begins with `first`, never goes beyond `cap`, and asks at most `steps` times.
     pub(crate) fn new(first: usize, cap: usize, steps: u32) -> Self {
-        Self { cap, steps_left: steps, next: first.min(cap), held: 0, failed: None }
+        Self { cap, steps_left: steps, next: first.min(cap), held: 0, failed: None, likely: None }
+    }
+
+    /// The same, when a search before this one found `most`: it gets there at once.
+    pub(crate) fn near(self, most: Option<usize>) -> Self {
+        Self { likely: most, ..self }
     }
 
     /// How many viewers to try; `None`: enough is known.
@@ -38,8 +45,9 @@ impl Search {
         self.next = match self.failed {
             Some(failed) => usize::midpoint(self.held, failed),
             None => {
-                let growth = (FULL / core_share).clamp(1.15, 4.0);
-                ((self.held as f64 * growth) as usize).max(self.held + 1).min(self.cap)
+                let growth = (FULL / core_share).clamp(1.1, 4.0);
+                let further = ((self.held as f64 * growth) as usize).max(self.held + 1);
+                self.likely.take().filter(|likely| *likely > self.held).unwrap_or(further).min(self.cap)
             }
         };
     }
@@ -86,6 +94,15 @@ mod tests {
     }
 
     #[test]
+    fn whoever_knows_about_how_many_it_are_asks_less() {
+        for found_before in [19_300, 20_000, 20_700] {
+            let (search, asked) = ask(Search::new(400, 100_000, 20).near(Some(found_before)), 20_000);
+            assert!((19_200..=20_000).contains(&search.most()), "{}", search.most());
+            assert!(asked <= 7, "{found_before}: {asked}");
+        }
+    }
+
+    #[test]
     fn the_cap_ends_it_and_says_so() {
         let (search, _) = ask(Search::new(400, 1_000, 20), 20_000);
         assert!(search.at_cap());
@@ -100,9 +117,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_it_finds_was_held_and_is_close(capacity in 1usize..200_000, first in 1usize..2_000) {
-            let (search, asked) = ask(Search::new(first, 400_000, 40), capacity);
-            prop_assert!(asked <= 40);
+        fn what_it_finds_was_held_and_is_close(
+            capacity in 1usize..200_000,
+            first in 1usize..2_000,
+            likely in prop::option::of(0usize..500_000),
+        ) {
+            let (search, asked) = ask(Search::new(first, 400_000, 60).near(likely), capacity);
+            prop_assert!(asked <= 60);
             prop_assert!(search.most() <= capacity);
             prop_assert!(search.most() as f64 >= capacity as f64 * 0.96 - 2.0);
         }

@@ -32,12 +32,13 @@ pub(crate) struct Fanout {
     pub(crate) foreign_share: f64,
 }
 
-/// Asks once, of a new server. `seen` gets to see it.
+/// Asks once, of a new server, after the runs `before`. `seen` gets to see it.
 pub(super) fn once(
     bench: &Bench,
     contender: Contender,
     protocol: Protocol,
     replay: &Path,
+    before: &[Fanout],
     seen: impl FnOnce(&Server),
 ) -> Result<Fanout> {
     let open = || Stage::of_fleet(bench, contender, protocol, replay);
@@ -49,7 +50,8 @@ pub(super) fn once(
     let base = look_at(bench, &mut stage, contender, few)?;
     let memory = slope(memory_at(&start), memory_at(&base)).context("there are too few viewers")?;
 
-    let mut search = Search::new(few, bench.plan.cap, bench.plan.steps);
+    let likely = before.last().map(|run| run.most);
+    let mut search = Search::new(few, bench.plan.cap, bench.plan.steps).near(likely);
     let (mut best, mut load_was_full, mut known) = (base.clone(), false, Some(base.clone()));
     while let Some(viewers) = search.next() {
         let sample = match known.take() {

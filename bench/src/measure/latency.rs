@@ -106,10 +106,7 @@ fn latencies(kept: &[Kept], sent: &Sent) -> Result<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        feed::SLOTS,
-        fleet::Cars,
-    };
+    use crate::{feed::SLOTS, fleet::Cars};
 
     #[test]
     fn a_position_is_timed_from_its_slot() {

@@ -175,9 +175,9 @@ impl Bench {
         }
         if self.options.only.is_empty() || self.options.only.contains(&Contender::Ours) {
             let problems = &mut answers.problems;
-            answers.latency = self.runs_of(Question::Latency, problems, || latency::once(self));
-            answers.flatness = self.runs_of(Question::Flatness, problems, || flatness::once(self));
-            answers.idle = self.runs_of(Question::Idle, problems, || idle::once(self));
+            answers.latency = self.runs_of(Question::Latency, problems, |_| latency::once(self));
+            answers.flatness = self.runs_of(Question::Flatness, problems, |_| flatness::once(self));
+            answers.idle = self.runs_of(Question::Idle, problems, |_| idle::once(self));
         }
         answers
     }
@@ -189,11 +189,13 @@ impl Bench {
         match self.replay(contender) {
             Err(error) => problems.push(format!("{error:#}")),
             Ok(replay) => {
-                fanout = self.runs_of(Question::Fanout, &mut problems, || {
-                    fanout::once(self, contender, protocol, &replay, |server| about.clone_from(&server.about))
+                fanout = self.runs_of(Question::Fanout, &mut problems, |before| {
+                    fanout::once(self, contender, protocol, &replay, before, |server| {
+                        about.clone_from(&server.about);
+                    })
                 });
                 if problems.is_empty() {
-                    unary = self.runs_of(Question::Unary, &mut problems, || {
+                    unary = self.runs_of(Question::Unary, &mut problems, |_| {
                         unary::once(self, contender, protocol, &replay, |server| {
                             about.clone_from(&server.about);
                         })
@@ -207,12 +209,13 @@ impl Bench {
         Row { contender, protocol, about, fanout, unary, problem }
     }
 
-    /// Asks as often as there are runs, or until it fails; then what failed is among the problems.
+    /// Asks as often as there are runs, or until it fails; then what failed is among the problems. Each run knows the
+    /// answers of those before it.
     fn runs_of<T>(
         &self,
         question: Question,
         problems: &mut Vec<String>,
-        mut once: impl FnMut() -> Result<T>,
+        mut once: impl FnMut(&[T]) -> Result<T>,
     ) -> Vec<T> {
         let mut answers = Vec::new();
         if !self.options.questions.is_empty() && !self.options.questions.contains(&question) {
@@ -220,7 +223,7 @@ impl Bench {
         }
         for run in 1..=self.plan.runs {
             self.progress.set_prefix(format!("{question:?}, run {run} of {}", self.plan.runs));
-            match once() {
+            match once(&answers) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     problems.push(format!("{error:#}"));

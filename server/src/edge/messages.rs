@@ -222,7 +222,7 @@ mod tests {
         });
         let method = Method { kind: Kind::Upload, largest: 0, access: Access::Public };
         let terms = Terms { patience: PATIENCE, silence: SILENCE, per_second: NonZeroU32::MAX };
-        let upload = Upload::new(Body::from_stream(messages), method, terms);
+        let upload = Upload::new(Body::from_stream(messages), method, terms, Counter::noop());
         upload.collect().await.err().map(|status| status.code())
     }
 
