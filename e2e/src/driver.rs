@@ -40,13 +40,25 @@ impl Driver {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn signs_on_with(server: SocketAddr, car_id: i64, token: Option<&str>) -> Result<Self> {
+        Self::signs_on_as(server, car_id, format!("driver-{car_id}"), token).await
+    }
+
+    /// The same, under a name.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn signs_on_as(
+        server: SocketAddr,
+        car_id: i64,
+        driver_id: String,
+        token: Option<&str>,
+    ) -> Result<Self> {
         let (up, requests) = mpsc::channel(8);
         let mut client = FleetClient::new(channel(server).await?);
         let stream = showing(ReceiverStream::new(requests), token)?;
         let down = client.drive(stream).await?.into_inner();
         let mut driver = Self { up, down, ride: String::new() };
         let location = Some(Location { lat: 60.17, lng: 24.94 });
-        let driver_id = format!("driver-{car_id}");
         driver.says(Up::SignOn(up::SignOn { car_id, driver_id, location })).await?;
         match driver.hears().await? {
             Down::SignedOn(_) => Ok(driver),

@@ -8,13 +8,16 @@ use std::{env, time::Duration};
 use anyhow::{Context, Result, ensure};
 use fantoccini::{Locator, key::Key};
 use rides_e2e::{
+    driver::Driver,
     gateway::cars_stand_at,
     page::{Page, SOON},
     pixels,
-    server::{ANY_PORT, PageOnly},
+    server::{ANY_PORT, PageOnly, channel},
     stage::{QUIET, Stage},
     wait,
 };
+use rides_proto::v1::{Actor, CancelRequest, rides_client::RidesClient};
+use serde_json::json;
 
 /// A ride across the centre takes about this long at ten times the speed of life, with time to spare.
 const A_RIDE: Duration = Duration::from_secs(240);
@@ -86,6 +89,41 @@ async fn a_ride_is_booked_on_the_map_and_cancelled() -> Result<()> {
         let listed = page.element("rides").await?.text().await?.to_lowercase();
         ensure!(listed.contains("cancelled"), "the list of rides does not say so: {listed}");
         stage.screenshot("cancelled").await
+    })
+    .await
+}
+
+/// B4: whatever people call themselves, and whatever they say.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn what_others_write_is_text() -> Result<()> {
+    const NAME: &str = "<img src=x onerror=window.pwned=1>";
+    const REASON: &str =
+        "<script>window.pwned=1</script><a href=\"javascript:window.pwned=1\">go</a> \u{202e}txet";
+    Stage::run("hostile-names", async |stage| {
+        stage.set_flags(QUIET);
+        let server = stage.start_server(ANY_PORT).await?;
+        let page = &stage.page;
+        page.open(&format!("http://{server}/")).await?;
+        page.is_live().await?;
+        let mut driver = Driver::signs_on_as(server, 7, NAME.to_owned(), None).await?;
+        page.click_map(0.55, 0.45).await?;
+        page.click_map(0.7, 0.6).await?;
+        page.press("book").await?;
+        driver.is_offered().await?;
+        driver.accepts().await?;
+        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.says(NAME).await.context("the driver's name is not there")?;
+
+        let ride_id = driver.ride().to_owned();
+        let cancel = CancelRequest { ride_id, by: Actor::Dispatcher.into(), reason: REASON.to_owned() };
+        RidesClient::new(channel(server).await?).cancel(cancel).await?;
+        page.reaches("ride-state", &["cancelled"], SOON).await?;
+        page.says("window.pwned=1</script>").await.context("the reason is not there")?;
+        let made =
+            "return [window.pwned, document.querySelectorAll('body img, body a[href^=javascript]').length]";
+        ensure!(page.script(made).await? == json!([null, 0]), "it is more than text");
+        Ok(())
     })
     .await
 }

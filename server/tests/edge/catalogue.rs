@@ -3,16 +3,17 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-/// Rows of the wire, of access, of resources, and of the browser where it is the server that acts.
+/// Rows of the wire, of access, of resources, and of the browser. B9 asks for browsers that there are not here.
 fn expected() -> Vec<String> {
     let rows = |kind: &str, numbers: &[u32]| -> Vec<String> {
         numbers.iter().map(|n| format!("{kind}{n}")).collect()
     };
     let all = |last| (1..=last).collect::<Vec<_>>();
-    [rows("W", &all(31)), rows("A", &all(10)), rows("R", &all(10)), rows("B", &[1, 2, 3, 5, 8])].concat()
+    [rows("W", &all(31)), rows("A", &all(10)), rows("R", &all(10)), rows("B", &all(8))].concat()
 }
 
 fn root() -> PathBuf {
@@ -60,5 +61,6 @@ fn every_row_of_the_catalogue_has_a_test() {
         count += 1;
     }
     assert!(named.is_empty(), "rows that are in no catalogue: {named:?}");
-    eprintln!("{count} rows of the catalogue, each with a test");
+    // Past what captures the output of tests that pass: `cargo xtask test` says it again at its end.
+    writeln!(io::stdout(), "catalogue: {count} rows, each with a test").unwrap();
 }

@@ -76,20 +76,6 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     assert_eq!(timeout(SOON, answer).await.unwrap().status, StatusCode::OK);
 }
 
-#[tokio::test]
-async fn a_call_that_nobody_waits_for_is_dropped() {
-    let never = Never::default();
-    let server = port_with(never.router(), Limits::default()).await;
-    for mut http in server.both().await {
-        let call = tokio::spawn(async move {
-            web::ask(&mut http, web::call("/test.Never/Answer", &())).await;
-        });
-        timeout(SOON, never.begun.notified()).await.unwrap();
-        call.abort();
-        timeout(SOON, never.dropped.notified()).await.expect("the handler runs on");
-    }
-}
-
 /// L15: packets vanish both ways, and nobody says goodbye.
 #[tokio::test]
 async fn a_peer_that_vanishes_frees_its_calls() {
@@ -123,6 +109,25 @@ async fn one_channel_holds_two_hundred_streams() {
             client.unary(tonic::Request::new(()), path, codec).await
         });
         timeout(SOON, never.begun.notified()).await.expect("the stream was not taken");
+    }
+}
+
+/// B6: where each stream is a connection, more tabs than a browser has connections for, and another that asks something.
+#[tokio::test]
+async fn seven_tabs_over_http1_are_served() {
+    let server = server().run().await;
+    let view = || v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
+    let mut tabs = Vec::new();
+    for _ in 0..7 {
+        let mut http = Http::h1(server.addr).await;
+        let mut stream = web::open(&mut http, web::call("/rides.v1.Fleet/Watch", &view())).await;
+        assert!(soon("a frame", stream.next()).await.is_some());
+        tabs.push((http, stream));
+    }
+    let mut http = Http::h1(server.addr).await;
+    assert_eq!(soon("an answer", http.get("/readyz")).await.status, StatusCode::OK);
+    for (_http, stream) in &mut tabs {
+        assert!(soon("a heartbeat", stream.next()).await.is_some(), "it goes on");
     }
 }
 
@@ -176,11 +181,6 @@ async fn an_upload_that_does_not_begin_is_given_up() {
     assert_eq!(status.code(), Code::DeadlineExceeded);
 }
 
-/// R1
-#[tokio::test]
-async fn one_stream_too_many_on_a_connection_is_refused() {
-    let never = Never::default();
-    let server = port_with(never.router(), Limits { streams: 10, ..Limits::default() }).await;
 /// R6: an upload that began, and of which nothing more comes.
 #[tokio::test]
 async fn an_upload_that_falls_silent_is_given_up() {
@@ -198,6 +198,11 @@ async fn an_upload_that_falls_silent_is_given_up() {
     }
 }
 
+/// R1
+#[tokio::test]
+async fn one_stream_too_many_on_a_connection_is_refused() {
+    let never = Never::default();
+    let server = port_with(never.router(), Limits { streams: 10, ..Limits::default() }).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let settings = soon("settings", down.next_of(raw_h2::SETTINGS)).await.unwrap();
     assert_eq!(settings.setting(raw_h2::MAX_CONCURRENT_STREAMS), Some(10));

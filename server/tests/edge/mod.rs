@@ -7,6 +7,7 @@ mod drain;
 mod early;
 mod hosts;
 mod introspection;
+mod leaving;
 mod limits;
 mod older;
 mod origins;

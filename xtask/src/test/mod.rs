@@ -91,9 +91,12 @@ fn report(outcomes: &[Outcome]) -> ExitCode {
     println!("\n{:<14}{:>8}{:>8}{:>8}{:>9}", "step", "passed", "failed", "ignored", "time");
     let mut total = Tally::default();
     for Outcome { step, tally, took } in outcomes {
-        let Tally { passed, failed, ignored } = tally;
+        let Tally { passed, failed, ignored, .. } = tally;
         println!("{:<14}{passed:>8}{failed:>8}{ignored:>8}{:>7.0} s", step.name(), took.as_secs_f64());
         total.add(tally);
+    }
+    if total.rows > 0 {
+        println!("\n{} rows of the catalogue of cases (docs/edge.md), each with a test", total.rows);
     }
     println!("\n{} passed, {} failed", total.passed, total.failed);
     if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -18,6 +18,8 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// Did not run.
     pub(super) ignored: u64,
+    /// Rows of the catalogue of cases, in docs/edge.md, that have tests.
+    pub(super) rows: u64,
 }
 
 impl Tally {
@@ -26,6 +28,7 @@ impl Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.rows += other.rows;
     }
 
     /// Runs a command that runs tests, passing its output on, and adds what it reports.
@@ -39,8 +42,8 @@ impl Tally {
         for line in BufReader::new(output).split(b'\n') {
             let line = String::from_utf8_lossy(&line?).into_owned();
             println!("{line}");
-            if let Some(summary) = summary(&line) {
-                self.add(&summary);
+            if let Some(said) = summary(&line).or_else(|| catalogue(&line)) {
+                self.add(&said);
             }
         }
         let status = child.wait()?;
@@ -59,7 +62,14 @@ fn summary(line: &str) -> Option<Tally> {
         let mut counts = counts.split("; ").filter_map(|count| count.split_once(' '));
         counts.find(|(_, name)| *name == what)?.0.parse().ok()
     };
-    Some(Tally { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")? })
+    Some(Tally { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")?, rows: 0 })
+}
+
+/// Reads `catalogue: 59 rows, each with a test`, which the test of the catalogue says wherever it is in a line.
+fn catalogue(line: &str) -> Option<Tally> {
+    let (_, rows) = line.split_once("catalogue: ")?;
+    let rows = rows.trim().strip_suffix(" rows, each with a test")?.parse().ok()?;
+    Some(Tally { rows, ..Tally::default() })
 }
 
 #[cfg(test)]
@@ -69,15 +79,26 @@ mod tests {
     #[test]
     fn summaries_are_read() {
         let line = "test result: FAILED. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.1s";
-        assert_eq!(summary(line), Some(Tally { passed: 12, failed: 1, ignored: 3 }));
+        assert_eq!(summary(line), Some(Tally { passed: 12, failed: 1, ignored: 3, rows: 0 }));
         let line = "\u{1b}[1mtest result: ok. 2 passed; 0 failed; 0 ignored; 0 filtered out\u{1b}[0m";
-        assert_eq!(summary(line), Some(Tally { passed: 2, failed: 0, ignored: 0 }));
+        assert_eq!(summary(line), Some(Tally { passed: 2, ..Tally::default() }));
+    }
+
+    #[test]
+    fn the_catalogue_is_counted() {
+        let expected = Some(Tally { rows: 59, ..Tally::default() });
+        for line in
+            ["catalogue: 59 rows, each with a test", "test a::b ... catalogue: 59 rows, each with a test"]
+        {
+            assert_eq!(catalogue(line), expected);
+        }
     }
 
     #[test]
     fn other_lines_are_not() {
         assert_eq!(summary("test a::b ... ok"), None);
         assert_eq!(summary("test result: ok. many passed"), None);
+        assert_eq!(catalogue("catalogue: many rows, each with a test"), None);
     }
 
     #[cfg(unix)]
@@ -88,6 +109,6 @@ mod tests {
             .args(["-c", "echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured'; exit 101"]);
         let mut tally = Tally::default();
         assert!(tally.count(runner).is_err());
-        assert_eq!(tally, Tally { passed: 1, failed: 2, ignored: 0 });
+        assert_eq!(tally, Tally { passed: 1, failed: 2, ..Tally::default() });
     }
 }
