@@ -9,21 +9,22 @@ import { run } from "./report.mjs";
 const ofBrowsers = {
   "client streaming": "browsers do not stream uploads",
   bidirectional: "browsers do not stream uploads",
-  balancing: "a page has one address",
+  "servers that fail": "a page has one address, and policies of its own making",
   "unary: over TLS, of a CA unknown": "whom to trust is the browser's matter",
   "binary request metadata": "pages of another origin add no headers of their own",
 };
+const ofGoogle = { ...ofBrowsers, "unary: cancel": "it says nothing more of a call that it called off" };
 const ofBuffering = "in binary it hands a stream over at its end";
 
 const clients = [
   connect("connect-web", ({ url }) => createGrpcWebTransport({ baseUrl: url }), ofBrowsers),
   grpcWeb("grpc-web", "binary", {
-    ...ofBrowsers,
+    ...ofGoogle,
     "live events": ofBuffering,
     "cars in view": ofBuffering,
-    "health as it changes": ofBuffering,
+    "health, watched": ofBuffering,
   }),
-  grpcWeb("grpc-web-text", "text", ofBrowsers),
+  grpcWeb("grpc-web-text", "text", ofGoogle),
 ];
 
 /** Called by browser.mjs. */

@@ -2,8 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { bidirectional } from "./checks/bidirectional.mjs";
-import { balancing } from "./checks/balancing.mjs";
 import { clientStreaming } from "./checks/client-streaming.mjs";
+import { failing } from "./checks/failing.mjs";
 import { inBrowsers } from "./checks/index.mjs";
 import { connectNode, connectNodeWeb } from "./clients/connect-node.mjs";
 import { curl, curlWeb } from "./clients/curl.mjs";
@@ -13,7 +13,7 @@ import { run } from "./report.mjs";
 const read = (path) => JSON.parse(readFileSync(path));
 const [servers, ...only] = process.argv.slice(2);
 const list = read(new URL("../../interop.json", import.meta.url));
-const checks = { ...inBrowsers, "client streaming": clientStreaming, bidirectional, balancing };
+const checks = { ...inBrowsers, "client streaming": clientStreaming, bidirectional, "servers that fail": failing };
 
 for (const client of [grpcJs, connectNode, connectNodeWeb, curl, curlWeb]) {
   if (only.length === 0 || only.includes(client.id)) {

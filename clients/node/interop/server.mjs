@@ -10,6 +10,7 @@ export async function startServer(program) {
   const address = line.trim().split("//")[1];
   return {
     address,
+    url: `http://${address}`,
     /** How many quotes it has answered. */
     async served() {
       const figures = await (await fetch(`http://${address}/metrics`)).text();

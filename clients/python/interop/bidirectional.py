@@ -173,6 +173,8 @@ async def reflected(client, server, version):
         asked.put(reflection_pb2.ServerReflectionRequest(**request))
         return await answers.next()
 
+    nobody = (await ask(file_containing_symbol="rides.v1.Nobody")).error_response
+    assert nobody.error_code == StatusCode.NOT_FOUND.value[0], nobody
     services = [service.name for service in (await ask(list_services="")).list_services_response.service]
     for name in ("rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions", "grpc.health.v1.Health"):
         assert name in services, services

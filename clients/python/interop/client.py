@@ -62,7 +62,7 @@ class Client:
 
     def channel(self, server):
         """A channel of its own connections, so that what one check breaks the next does not feel."""
-        key = (server["address"], server.get("ca"))
+        key = (server["address"], server.get("ca"), *server.get("options", []))
         if key not in self.channels:
             options = [("grpc.use_local_subchannel_pool", 1), *server.get("options", [])]
             if "ca" in server:

@@ -8,7 +8,7 @@ import time
 import traceback
 import types
 
-from . import balancing, bidirectional, client_streaming, server_streaming, unary
+from . import bidirectional, client_streaming, failing, server_streaming, unary
 from .client import Asynchronous, Blocking
 
 LIST = pathlib.Path(__file__).parents[2] / "interop.json"
@@ -17,7 +17,7 @@ KINDS = {
     "server streaming": server_streaming,
     "client streaming": client_streaming,
     "bidirectional": bidirectional,
-    "balancing": balancing,
+    "servers that fail": failing,
 }
 PATIENCE = 60
 

@@ -65,7 +65,7 @@ async def the_whole_map(client, to):
     await whole_map(client, to.open)
 
 
-async def health_as_it_changes(client, to):
+async def health_watched(client, to):
     health = client.open(to.open, Health.Watch, HealthCheckRequest(service="rides.v1.Rides"))
     assert (await health.next()).status == HealthCheckResponse.SERVING
     health.cancel()

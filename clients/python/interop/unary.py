@@ -1,5 +1,8 @@
 """One message there, one back."""
 
+import asyncio
+
+import grpc
 import older_pb2
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -138,6 +141,19 @@ async def binary_metadata(client, to):
     await client.ask(to.open, Rides.Quote, TRIP, binary=bytes(range(256)))
     failure = await fails(client.ask(to.open, Rides.Get, r.GetRequest(ride_id="nonsense")), StatusCode.NOT_FOUND)
     assert (failure.status.code, failure.status.message) == (StatusCode.NOT_FOUND.value[0], failure.message)
+
+
+async def deadline(client, to):
+    await fails(client.ask(to.hung, Rides.Quote, TRIP, timeout=0.4), StatusCode.DEADLINE_EXCEEDED)
+
+
+async def cancel(client, to):
+    call = client.open(to.hung, Rides.Quote, TRIP)
+    call.cancel()
+    try:
+        raise AssertionError(f"it is answered: {await call.next()}")
+    except (grpc.FutureCancelledError, asyncio.CancelledError):
+        pass  # Each way of calling has its own.
 
 
 async def over_tls(client, to):

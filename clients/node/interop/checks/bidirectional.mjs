@@ -150,6 +150,8 @@ async function reflected(client, server, reflection) {
     asked.push({ messageRequest: { case: kind, value } });
     return (await answers.next()).messageResponse;
   };
+  const nobody = await ask("fileContainingSymbol", "rides.v1.Nobody");
+  equal(nobody.value.errorCode, Code.NOT_FOUND, "of what is not there");
   const services = (await ask("listServices", "")).value.service.map(({ name }) => name);
   for (const name of ["rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions", "grpc.health.v1.Health"]) {
     ok(services.includes(name), `${name} is listed`);

@@ -62,7 +62,7 @@ export const serverStreaming = {
 
   "the whole map": async (client, { open }) => wholeMap(client, open),
 
-  "health as it changes": async (client, { open }) => {
+  "health, watched": async (client, { open }) => {
     const health = client.open(open, Health.method.watch, { service: "rides.v1.Rides" });
     equal((await health.next()).status, Serving.SERVING, "the first status");
     health.cancel();

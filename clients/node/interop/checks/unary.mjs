@@ -136,6 +136,17 @@ export const unary = {
     equal(failure.status.message, failure.message, "the message in it");
   },
 
+  "deadline": async (client, { hung }) => {
+    await fails(client.ask(hung, quote, TRIP, { deadlineMs: 400 }), Code.DEADLINE_EXCEEDED);
+  },
+
+  "cancel": async (client, { hung }) => {
+    const call = client.open(hung, quote, TRIP);
+    const answer = call.next();
+    call.cancel();
+    await fails(answer, Code.CANCELLED);
+  },
+
   "over TLS": async (client, { tls }) => {
     ok((await client.ask(tls, quote, TRIP)).fare.minorUnits > 0n, "it has a fare");
   },

@@ -10,7 +10,10 @@ const options = ({ url, ca }) => ({
   nodeOptions: ca ? { ca: readFileSync(ca) } : {},
 });
 
-const oneAddress = { balancing: "a transport has one address" };
+const oneAddress = {
+  "servers that fail: one of two stops": "a transport has one address",
+  "servers that fail: tried again": "a transport has no retry policy",
+};
 
 export const connectNode = connect("connect-node", (server) => createGrpcTransport(options(server)), oneAddress);
 export const connectNodeWeb = connect("connect-node-web", (server) => createGrpcWebTransport(options(server)), oneAddress);

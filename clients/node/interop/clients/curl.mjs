@@ -102,7 +102,10 @@ function finish(headers, exitCode, said) {
 const toTheEnd = "curl uploads to the end of its input, answered or not";
 const lostAnswer = "over HTTP/2 curl loses an answer that comes before its upload has ended";
 const cannot = {
-  balancing: "curl takes the first address that answers",
+  "servers that fail: one of two stops": "curl takes the first address that answers",
+  "servers that fail: tried again": "curl knows no service config",
+  "unary: deadline": "curl leaves deadlines to the server",
+  "unary: cancel": "a process that is killed says nothing",
   "bidirectional: signed on elsewhere": toTheEnd,
   "bidirectional: stops reading": toTheEnd,
 };
@@ -119,5 +122,7 @@ export const curl = new Client("curl", (...args) => call(false, ...args), {
   "server streaming: with a token": lostAnswer,
   "client streaming: a bad position": lostAnswer,
   "client streaming: deadline": lostAnswer,
+  "client streaming: with a token": lostAnswer,
+  "servers that fail: health as it changes": "over HTTP/2 curl loses trailers that come when the server goes",
 });
 export const curlWeb = new Client("curl-web", (...args) => call(true, ...args), cannot);

@@ -8,7 +8,7 @@ use super::{
     programs::{Programs, Running},
     servers::Servers,
 };
-use crate::shell;
+use crate::{progress, shell};
 
 /// Makes the command of a program by its name.
 type Program<'a> = &'a dyn Fn(&str) -> Command;
@@ -25,12 +25,13 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
     for (program, signed_on) in languages {
         count += a_ride(program, signed_on, &servers.open)?;
         count += elsewhere(program, servers)?;
+        count += two_servers(program, servers)?;
     }
     let mut reflection =
         programs.python(&["reflection_client.py", "--server", &servers.strict, "--token-file"]);
     let said = expect(reflection.arg(&servers.token_file), "rides.v1.Rides")?;
     ensure!(said.contains("minorUnits"), "reflection alone makes no call: {said}");
-    Ok(count + 1)
+    Ok(count + 1 + board(programs, servers)?)
 }
 
 /// Somebody books, a driver takes the ride to its end, and it is looked back on.
@@ -62,6 +63,34 @@ fn elsewhere(program: Program, servers: &Servers) -> Result<u64> {
         " is RIDE_STATE_",
     )?;
     Ok(2)
+}
+
+/// Two servers behind one name, of which one stops: no call fails.
+fn two_servers(program: Program, servers: &Servers) -> Result<u64> {
+    let (one, one_url) = servers.another(&["--cars=0"])?;
+    let (_other, other_url) = servers.another(&["--cars=0"])?;
+    let [first, second] = [&one_url, &other_url].map(|url| url.trim_start_matches("http://"));
+    let mut client = program("two_servers_client");
+    let mut calls = Running::start(client.args(["--server", &format!("ipv4:{first},{second}")]))?;
+    hears(&mut calls, "EUR")?;
+    drop(one);
+    for _ in 0..4 {
+        let said = calls.line()?.context("it ended")?;
+        ensure!(said.contains("EUR"), "a call fails when one of two servers stops: {said}");
+    }
+    Ok(1)
+}
+
+/// The page by Connect's own client shows a fare and cars.
+fn board(programs: &Programs, servers: &Servers) -> Result<u64> {
+    let mut npm = shell::command("npm");
+    npm.args(["run", "--silent", "page"]).current_dir(programs.node_dir());
+    progress::spin("Making the page by connect-web", "seconds", npm)?;
+    let page = programs.node_dir().join("browser");
+    let (_server, url) = servers.another(&["--cars=30", "--page", &page.to_string_lossy()])?;
+    let mut look = programs.node(&["interop/board.mjs"]);
+    expect(look.arg(&servers.file).arg(url), "EUR")?;
+    Ok(1)
 }
 
 /// Waits for a driver to hear of something, past all else.

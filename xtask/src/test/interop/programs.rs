@@ -63,6 +63,11 @@ impl Programs {
         command
     }
 
+    /// Where the programs in JavaScript are.
+    pub(super) fn node_dir(&self) -> &Path {
+        &self.node_dir
+    }
+
     /// A program in JavaScript.
     pub(super) fn node(&self, arguments: &[&str]) -> Command {
         let mut command = shell::command("node");

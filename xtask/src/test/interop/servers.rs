@@ -1,4 +1,5 @@
-//! The servers that clients call: one for everybody, one over TLS, and one that asks for tokens and allows little.
+//! The servers that clients call: one for everybody, one over TLS, one that asks for tokens and allows little, and one that
+//! hangs.
 
 use std::{
     fs::{self, File},
@@ -30,7 +31,11 @@ pub(super) struct Servers {
     pub(super) strict: String,
     /// Holds a dispatcher's.
     pub(super) token_file: PathBuf,
+    program: PathBuf,
+    dir: PathBuf,
     _running: [Server; 3],
+    /// Takes connections, and never says a word.
+    _hung: TcpListener,
 }
 
 impl Servers {
@@ -51,8 +56,11 @@ impl Servers {
 
         // Of the page with the clients that run in browsers: another origin than the servers'.
         let page = format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?);
+        let hung = TcpListener::bind("127.0.0.1:0")?;
+        let hung_address = hung.local_addr()?.to_string();
         let start = |name: &str, data_dir: &Path, flags: &[&str]| {
-            Server::start(program, data_dir, &page, flags, &dir.join(format!("{name}.log")))
+            let flags = [&["--cars=0", "--allow-origin", &page], flags].concat();
+            Server::start(program, data_dir, &flags, &dir.join(format!("{name}.log")))
         };
         let mut running = [
             start("open", Path::new(":memory:"), &["--max-messages-per-second=1000000"])?,
@@ -78,6 +86,7 @@ impl Servers {
             "tls": { "url": tls_url, "address": tls, "ca": ca },
             "distrusted": { "url": tls_url, "address": tls, "ca": other_ca },
             "strict": { "url": strict_url, "address": strict },
+            "hung": { "url": format!("http://{hung_address}"), "address": hung_address },
             "tokens": { "dispatcher": dispatcher, "driver": driver },
             "car": CAR.parse::<u64>()?,
             "program": program,
@@ -88,21 +97,42 @@ impl Servers {
         let file = dir.join("servers.json");
         fs::write(&file, servers.to_string())?;
         let [open, tls, strict] = [open, tls, strict].map(str::to_owned);
-        Ok(Self { file, open, tls, ca, strict, token_file, _running: running })
+        Ok(Self {
+            file,
+            open,
+            tls,
+            ca,
+            strict,
+            token_file,
+            program: program.to_owned(),
+            dir: dir.to_owned(),
+            _running: running,
+            _hung: hung,
+        })
+    }
+
+    /// One more, and its URL. It keeps nothing, and is killed when dropped.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(super) fn another(&self, flags: &[&str]) -> Result<(Server, String)> {
+        let log = self.dir.join("another.log");
+        let mut server = Server::start(&self.program, Path::new(":memory:"), flags, &log)?;
+        let url = server.url()?;
+        Ok((server, url))
     }
 }
 
-struct Server {
+/// One that runs. It is killed when dropped.
+pub(super) struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Server {
-    fn start(program: &Path, data_dir: &Path, page: &str, flags: &[&str], log: &Path) -> Result<Self> {
+    fn start(program: &Path, data_dir: &Path, flags: &[&str], log: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        command
-            .args(["--listen=127.0.0.1:0", "--cars=0", "--allow-origin", page, "--data-dir"])
-            .arg(data_dir);
+        command.arg("--listen=127.0.0.1:0").arg("--data-dir").arg(data_dir);
         command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(log).with_context(|| format!("cannot write {}", log.display()))?);
         let mut child = command.spawn().with_context(|| shell::not_started(&command))?;

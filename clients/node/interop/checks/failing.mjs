@@ -1,0 +1,94 @@
+// Servers that stop, and servers that are away for a while. Node only: it starts them.
+
+import { create, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import grpc from "@grpc/grpc-js";
+import { RETRIES, ROUND_ROBIN, api, ask, connect } from "../../channel.mjs";
+import { RetryInfoSchema, StatusSchema } from "../../gen/google/rpc/details_pb.js";
+import { Health, HealthCheckResponse_ServingStatus as Serving } from "../../gen/health/v1/health_pb.js";
+import { Rides } from "../../gen/rides/v1/rides_pb.js";
+import { Code } from "../client.mjs";
+import { all, equal, fails, ok, until } from "../expect.mjs";
+import { startServer } from "../server.mjs";
+import { HARBOUR, SQUARE } from "./places.mjs";
+
+const TRIP = { pickup: SQUARE, dropoff: HARBOUR };
+const TERMS = { deadlineMs: 10_000 };
+const { quote } = Rides.method;
+
+export const failing = {
+  "one of two stops": async (client, { program }) => {
+    const pair = await Promise.all([startServer(program), startServer(program)]);
+    try {
+      const both = {
+        url: "both",
+        address: `ipv4:${pair.map(({ address }) => address).join(",")}`,
+        options: { "grpc.service_config": ROUND_ROBIN },
+      };
+      await until("both have calls", async () => {
+        await client.ask(both, quote, TRIP, TERMS);
+        return (await Promise.all(pair.map((server) => server.served()))).every((served) => served > 0);
+      });
+      await pair[0].stop();
+      const before = await pair[1].served();
+      for (let n = 0; n < 20; n++) ok((await client.ask(both, quote, TRIP, TERMS)).fare, "it is answered");
+      await until("the other has answered all of them", async () => (await pair[1].served()) === before + 20);
+    } finally {
+      await Promise.all(pair.map((server) => server.stop()));
+    }
+  },
+
+  "tried again": async (client, { open }) => {
+    const front = await startReluctant(open, 3);
+    try {
+      await fails(client.ask({ url: "once", address: front.address }, quote, TRIP, TERMS), Code.UNAVAILABLE);
+      const again = { url: "again", address: front.address, options: { "grpc.service_config": RETRIES } };
+      ok((await client.ask(again, quote, TRIP, TERMS)).fare, "it is answered");
+      equal(front.attempts.join(), "0,0,1,2", "attempts before each");
+    } finally {
+      front.stop();
+    }
+  },
+
+  "health as it changes": async (client, { program }) => {
+    const server = await startServer(program);
+    try {
+      const health = client.open(server, Health.method.watch, { service: "rides.v1.Rides" });
+      equal((await health.next()).status, Serving.SERVING, "the first status");
+      const [next] = await Promise.all([health.next(), server.stop()]);
+      equal(next.status, Serving.NOT_SERVING, "the second");
+      const failure = await fails(all(health), Code.UNAVAILABLE);
+      equal(failure.retryInfo.retryDelay.seconds, 1n, "RetryInfo");
+    } finally {
+      await server.stop();
+    }
+  },
+};
+
+/** Stands before a server, and sends the first callers away: `attempts` says of each how many the same call made before. */
+async function startReluctant({ address }, refusals) {
+  const rides = connect(api.Rides, { server: address });
+  const attempts = [];
+  const front = new grpc.Server();
+  front.addService(api.Rides.service, {
+    quote({ request, metadata }, answer) {
+      attempts.push(Number(metadata.get("grpc-previous-rpc-attempts")[0] ?? 0));
+      if (attempts.length <= refusals) answer(notYet());
+      else ask(rides, "quote", request).then((quote) => answer(null, quote), answer);
+    },
+  });
+  const port = await new Promise((resolve, reject) => {
+    const bound = (error, port) => (error ? reject(error) : resolve(port));
+    front.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), bound);
+  });
+  return { address: `127.0.0.1:${port}`, attempts, stop: () => front.forceShutdown() };
+}
+
+/** As a server of ours says it that goes. */
+function notYet() {
+  const retry = anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay: { seconds: 1n } }));
+  const status = create(StatusSchema, { code: Code.UNAVAILABLE, message: "not yet", details: [retry] });
+  const metadata = new grpc.Metadata();
+  metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, status)));
+  return { code: grpc.status.UNAVAILABLE, details: "not yet", metadata };
+}

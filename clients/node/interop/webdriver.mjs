@@ -1,0 +1,61 @@
+// A page in Chromium, driven by WebDriver as it is: HTTP and JSON.
+
+import { spawn } from "node:child_process";
+
+/** Runs a script in the page at `url`, and returns what it returns. `servers` says where Chromium and its driver are. */
+export async function inPage(servers, url, script, args) {
+  const driver = await startDriver(servers.chromedriver);
+  try {
+    return await inSession(driver, servers.chrome, async (session) => {
+      await ask(driver, "POST", `${session}/timeouts`, { script: 300_000 });
+      await ask(driver, "POST", `${session}/url`, { url });
+      return ask(driver, "POST", `${session}/execute/sync`, { script, args });
+    });
+  } finally {
+    driver.stop();
+  }
+}
+
+async function inSession(driver, chrome, use) {
+  const { sessionId } = await ask(driver, "POST", "/session", { capabilities: { alwaysMatch: capabilities(chrome) } });
+  const session = `/session/${sessionId}`;
+  try {
+    return await use(session);
+  } finally {
+    await ask(driver, "DELETE", session);
+  }
+}
+
+/** chromedriver, on a port that it chooses. */
+async function startDriver(program) {
+  const driver = spawn(program, ["--port=0"], { stdio: ["ignore", "pipe", "ignore"] });
+  const port = await new Promise((resolve, reject) => {
+    let said = "";
+    driver.on("error", reject).on("exit", () => reject(new Error(`chromedriver ended: ${said}`)));
+    driver.stdout.setEncoding("utf8").on("data", (text) => {
+      said += text;
+      const [, port] = / on port (\d+)\./.exec(said) ?? [];
+      if (port) resolve(port);
+    });
+  });
+  return { url: `http://127.0.0.1:${port}`, stop: () => driver.kill() };
+}
+
+function capabilities(chrome) {
+  return {
+    browserName: "chrome",
+    acceptInsecureCerts: true, // A development CA is trusted by no browser of ours.
+    "goog:chromeOptions": {
+      binary: chrome,
+      args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    },
+  };
+}
+
+async function ask(driver, method, path, body) {
+  const response = await fetch(driver.url + path, { method, body: body && JSON.stringify(body) });
+  const { value } = await response.json();
+  if (!response.ok) throw new Error(`${path}: ${value.message}`);
+  return value;
+}
