@@ -42,7 +42,7 @@ async fn how_soon_a_call_that_is_closed_is_dropped() {
             took.push(closed.elapsed());
         }
         took.sort();
-        println!(
+        eprintln!(
             "{version}: of {CALLS} calls that were closed, handlers were dropped within {:?} (min), {:?} (median), {:?} (max)",
             took[0],
             took[CALLS / 2],
