@@ -165,8 +165,8 @@ mod tests {
     }
 
     /// The name of the file that is told, or why there is none.
-    fn file_of(asked: Asked) -> Result<String, Code> {
-        match told().find(Some(&asked)).map_err(|unknown| unknown.code())? {
+    fn file_of(asked: &Asked) -> Result<String, Code> {
+        match told().find(Some(asked)).map_err(|unknown| unknown.code())? {
             Said::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto: files }) => {
                 Ok(FileDescriptorProto::decode(files[0].as_slice()).unwrap().name().to_owned())
             }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn symbol(name: &str) -> Result<String, Code> {
-        file_of(Asked::FileContainingSymbol(name.to_owned()))
+        file_of(&Asked::FileContainingSymbol(name.to_owned()))
     }
 
     #[test]
@@ -204,16 +204,17 @@ mod tests {
     fn files_are_known_with_all_they_depend_on() {
         let told = told();
         assert!(told.pool.files().all(|file| {
-            file.dependencies().all(|needed| file_of(Asked::FileByFilename(needed.name().to_owned())).is_ok())
+            file.dependencies()
+                .all(|needed| file_of(&Asked::FileByFilename(needed.name().to_owned())).is_ok())
         }));
-        assert_eq!(file_of(Asked::FileByFilename("rides.proto".into())), Err(Code::NotFound));
+        assert_eq!(file_of(&Asked::FileByFilename("rides.proto".into())), Err(Code::NotFound));
     }
 
     #[test]
     fn extensions_are_known_by_number() {
         let numbered = |of: &str, extension_number| {
             let containing_type = of.to_owned();
-            file_of(Asked::FileContainingExtension(ExtensionRequest { containing_type, extension_number }))
+            file_of(&Asked::FileContainingExtension(ExtensionRequest { containing_type, extension_number }))
         };
         assert_eq!(numbered("test.Base", 107), Ok("test.proto".into()));
         for (of, number) in [("test.Base", 108), ("test.Base", -1), ("rides.v1.Ride", 107), ("Nobody", 107)] {
