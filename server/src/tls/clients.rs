@@ -57,7 +57,7 @@ impl Clients {
         let Some((file, loaded)) = self.revoked else { return pending().await };
         let path = file.clone();
         follow(
-            "list of revoked certificates",
+            "list of revoked certificates holds",
             loaded.as_ref().clone(),
             move || pem::read(&path),
             |bytes| {

@@ -10,7 +10,7 @@ use super::PemError;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Reads them again and again, for ever, and has what has changed since it was `seen` taken. What cannot be is said once:
-/// the old stays in force. `what` they hold is for the log.
+/// the old stays in force. What the log says of the new is "a new" and `what`, like "certificate is served".
 pub(super) async fn follow<B: PartialEq + Send + 'static>(
     what: &'static str,
     mut seen: B,
@@ -29,12 +29,12 @@ pub(super) async fn follow<B: PartialEq + Send + 'static>(
             Ok(bytes) => {
                 seen = bytes;
                 complaint.clear();
-                tracing::info!("there is a new {what}, which is in force");
+                tracing::info!("a new {what}");
             }
             Err(error) => {
                 let text = error.to_string();
                 if text != complaint {
-                    tracing::warn!("{text}: the old {what} stays in force");
+                    tracing::warn!("{text}: the old {what} on");
                     complaint = text;
                 }
             }

@@ -37,7 +37,7 @@ impl Served {
     pub(super) async fn follow(self) {
         let (files, loaded) = (self.files.clone(), self.loaded.as_ref().clone());
         follow(
-            "certificate",
+            "certificate is served",
             loaded,
             move || files.read(),
             |bytes| {
