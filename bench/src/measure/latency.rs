@@ -13,11 +13,14 @@ use rides_proto::{
     v1,
 };
 
-use super::{
-    Bench,
-    stage::{Stage, fleet},
+use super::{Bench, stage::Stage};
+use crate::{
+    contender::Contender,
+    feed::{Group, fleet},
+    load::Kept,
+    stats::percentile,
+    wire::Protocol,
 };
-use crate::{contender::Contender, feed::Group, load::Kept, stats::percentile, wire::Protocol};
 
 /// Viewers, all of whom see all cars.
 pub(crate) const VIEWERS: usize = 1000;
