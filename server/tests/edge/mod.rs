@@ -4,6 +4,7 @@ mod catalogue;
 mod content_types;
 mod deadlines;
 mod drain;
+mod floods;
 mod introspection;
 mod limits;
 mod older;
