@@ -58,7 +58,18 @@ pub(super) fn figures(outcomes: &[(Scenario, Outcome)]) -> String {
 }
 
 fn seen(findings: &[(Scenario, &Findings)]) -> String {
-    let head = ["ms, in peace → in the attack", "calls p50", "p99", "", "max", "gaps p99", "", "errors", ""];
+    let head = [
+        "ms, in peace → in the attack",
+        "calls p50",
+        "p99",
+        "",
+        "max",
+        "gaps p99",
+        "",
+        "own p99",
+        "errors",
+        "",
+    ];
     let rows: Vec<_> = findings
         .iter()
         .map(|(scenario, findings)| {
@@ -71,6 +82,7 @@ fn seen(findings: &[(Scenario, &Findings)]) -> String {
                 change(quiet.max, during.max, 1),
                 change(quiet.gap_p99, during.gap_p99, 0),
                 times(quiet.gap_p99, during.gap_p99),
+                change(quiet.own_p99, during.own_p99, 2),
                 errors.len().to_string(),
                 verdict(findings).into(),
             ]
@@ -155,8 +167,6 @@ fn verdict(findings: &Findings) -> &'static str {
 
 fn method(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
     let hasty = if quick { "**This was a quick run: its figures are no figures.** " } else { "" };
-    let own = outcomes.iter().filter_map(|(_, outcome)| Some(outcome.as_ref().ok()?.during.own_p99));
-    let own = own.fold(0.0, f64::max);
     let mut text = format!(
         "## How\n\n{hasty}On {}. The server has one core; pages and attackers share the other, where attackers run at the \
          lowest priority. All is on loopback, and no address but the one that {CARS} moving cars are reported from is \
@@ -169,8 +179,8 @@ fn method(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
          and no stream of the pages fails, connections and calls are as few as before again, and so is memory, but for \
          {:.0} % or {:.0} MiB.\n\
          - **Calls that failed** are counted by the server; none of them are the pages'.\n\
-         - The pages' own thread woke at most {own:.2} ms late in 99 of 100 cases, in the worst of the attacks: so much \
-         of these figures may be the load's own.\n\n",
+         - **Own p99**: how late the pages' own thread woke when it had asked to be woken. So much of the figures beside it \
+         may be the load's own doing.\n\n",
         machine::description(),
         100.0 * MORE_SHARE,
         MORE_BYTES / 1024.0 / 1024.0,
