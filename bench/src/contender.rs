@@ -166,9 +166,15 @@ impl Form {
     }
 }
 
-fn ours(program: &Path) -> Command {
+/// Our server, without cars of its own, which forgets its rides.
+pub(crate) fn rides_server(program: &Path) -> Command {
     let mut ours = Command::new(program);
     ours.args(["--listen", "127.0.0.1:0", "--cars", "0", "--data-dir", ":memory:", "--log", "warn"]);
+    ours
+}
+
+fn ours(program: &Path) -> Command {
+    let mut ours = rides_server(program);
     // One gateway reports for the whole fleet, and all connections are of one machine.
     ours.args(["--max-connections", "1000000", "--max-viewers", "1000000"]);
     ours.args(["--max-messages-per-second", "1000000"]);

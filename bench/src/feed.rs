@@ -18,7 +18,10 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::fleet::{Cars, TICK_SECONDS};
+use crate::{
+    fleet::{Cars, TICK_SECONDS, downtown},
+    servers::CARS,
+};
 
 /// Cars report evenly over a tick, in so many parts.
 pub(crate) const SLOTS: usize = 10;
@@ -50,6 +53,11 @@ impl Group {
         }
         self.reporting(slot)
     }
+}
+
+/// The fleet of most measurements: all downtown.
+pub(crate) fn fleet() -> Vec<Group> {
+    vec![Group { cars: Cars::new(CARS, downtown(), 1), every: 1 }]
 }
 
 /// Reports until it is told to stop.
@@ -138,7 +146,6 @@ async fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::downtown;
 
     #[test]
     fn each_car_reports_once_in_its_time() {

@@ -2,10 +2,12 @@
 //!
 //! A server under measure gets one core, the load the other. [`fleet`] moves the cars, [`feed`] reports them to ours,
 //! [`servers`] are the peers in Rust, [`wire`] reads what comes back, [`load`] holds the viewers, [`measure`] asks the
-//! questions, and [`report`] writes the answers down. [`stats`] and [`search`] are the arithmetic.
+//! questions, and [`report`] writes the answers down. [`stats`] and [`search`] are the arithmetic. [`abuse`] is another
+//! tool of the same parts: it attacks our server, and says what others see of that.
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
 
+mod abuse;
 mod contender;
 mod feed;
 mod fleet;
@@ -37,6 +39,8 @@ struct Cli {
 enum Task {
     /// Measures, prints the tables and writes `bench.md` and `bench.svg`.
     Run(Options),
+    /// Attacks our server in many ways, prints what well-behaved pages see of it, and writes `abuse.md`.
+    Abuse(abuse::Options),
     /// Is one of the peers.
     Serve {
         #[command(subcommand)]
@@ -83,6 +87,7 @@ pub(crate) struct Options {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Run(options) => measure::run(&options),
+        Task::Abuse(options) => abuse::run(&options),
         Task::Serve { peer } => servers::serve(peer),
     };
     match done {

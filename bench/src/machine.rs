@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{Resource, Rlimit, getrlimit, nice, setrlimit},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
@@ -60,6 +60,12 @@ fn pin(core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
     sched_setaffinity(None, &cores).context("cannot pin to a core")
+}
+
+/// This thread, and those it starts from now on, run when nobody else on their core has anything to do, as far as the
+/// kernel lets anybody say that.
+pub(crate) fn step_back() -> Result<()> {
+    nice(19).map(drop).context("cannot run at a lower priority")
 }
 
 /// Asks for as many open files as viewers could take, for us and for the servers we start. How many viewers fit.

@@ -69,7 +69,21 @@ impl Server {
 
     /// Resident memory in bytes, of all its processes.
     pub(crate) fn resident(&self) -> Result<u64> {
-        self.tree()?.into_iter().map(resident_of).sum()
+        self.tree()?.into_iter().map(|process| memory_of(process, "VmRSS:")).sum()
+    }
+
+    /// The most resident memory in bytes that each of its processes has had, summed.
+    pub(crate) fn peak(&self) -> Result<u64> {
+        self.tree()?.into_iter().map(|process| memory_of(process, "VmHWM:")).sum()
+    }
+
+    /// From now on, what there was before is no peak.
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        for process in self.tree()? {
+            fs::write(format!("/proc/{process}/clear_refs"), "5")
+                .context("cannot reset the peak of memory")?;
+        }
+        Ok(())
     }
 
     /// Its processes, with their children.
@@ -153,9 +167,9 @@ fn cpu_of(process: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
-fn resident_of(process: u32) -> Result<u64> {
+fn memory_of(process: u32, which: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).context("the server has ended")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kib| kib.parse::<u64>().ok());
     Ok(1024 * kib.context("the server has no memory")?)
 }
@@ -178,6 +192,8 @@ mod tests {
         while own_cpu().unwrap() == before {
             sum = sum.wrapping_add(1);
         }
-        assert!(resident_of(std::process::id()).unwrap() > 100_000, "{sum}");
+        let memory = |which| memory_of(std::process::id(), which).unwrap();
+        assert!(memory("VmRSS:") > 100_000, "{sum}");
+        assert!(memory("VmHWM:") >= memory("VmRSS:"));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use console::style;
 
@@ -36,20 +36,9 @@ pub(crate) struct Bench {
 /// # Errors
 /// When the servers cannot be built, or this machine cannot measure. A peer that cannot be had is in the tables.
 pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
-    ensure!(
-        cfg!(target_os = "linux"),
-        "it pins programs to cores and reads their figures from /proc: it needs Linux"
-    );
-    // One after the other: the server is built as it is for everybody, with no feature that the benchmark wants.
-    for (package, about) in [("rides-server", "4 minutes"), ("rides-bench", "2 minutes")] {
-        let build = shell::cargo(&["build", "--release", "--locked", "--package", package]);
-        progress::spin(&format!("Building {package}"), &format!("about {about} the first time"), build)?;
-    }
-
+    build()?;
     let scratch = shell::root().join("target/bench");
-    let built = |name: &str| Ok::<_, anyhow::Error>(shell::build_dir("release")?.join(name));
-    let mut measure = shell::command(built("rides-bench")?);
-    measure.arg("run").arg("--server").arg(built("rides-server")?).arg("--scratch").arg(&scratch);
+    let mut measure = task("run", &scratch)?;
     for (name, flag, install) in [
         ("connect-node", "--node", install_node as fn(&Path) -> Result<()>),
         ("envoy-grpcio", "--python", install_python),
@@ -64,8 +53,32 @@ pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
     let all = !bench.quick && bench.only.is_empty() && bench.questions.is_empty();
     measure.arg("--out").arg(if all { shell::root().join("docs") } else { scratch });
     bench.pass_on(&mut measure);
-    let status = measure.status().with_context(|| shell::not_started(&measure))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    shell::pass_through(measure)
+}
+
+/// Builds the server and what measures it.
+///
+/// # Errors
+/// When that fails, or this machine cannot measure.
+pub(crate) fn build() -> Result<()> {
+    ensure!(
+        cfg!(target_os = "linux"),
+        "it pins programs to cores and reads their figures from /proc: it needs Linux"
+    );
+    // One after the other: the server is built as it is for everybody, with no feature that the benchmark wants.
+    for (package, about) in [("rides-server", "4 minutes"), ("rides-bench", "2 minutes")] {
+        let build = shell::cargo(&["build", "--release", "--locked", "--package", package]);
+        progress::spin(&format!("Building {package}"), &format!("about {about} the first time"), build)?;
+    }
+    Ok(())
+}
+
+/// A task of `rides-bench`, with the server it is about.
+pub(crate) fn task(name: &str, scratch: &Path) -> Result<Command> {
+    let dir = shell::build_dir("release")?;
+    let mut task = shell::command(dir.join("rides-bench"));
+    task.arg(name).arg("--server").arg(dir.join("rides-server")).arg("--scratch").arg(scratch);
+    Ok(task)
 }
 
 impl Bench {

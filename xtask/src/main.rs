@@ -1,6 +1,7 @@
-//! The commands of the README: `cargo xtask run` and `cargo xtask test`, and `cargo xtask bench`.
+//! The commands of the README: `cargo xtask run` and `cargo xtask test`, `cargo xtask bench`, and those beside them.
 #![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
 
+mod abuse;
 mod api;
 mod bench;
 mod frame_cost;
@@ -46,6 +47,8 @@ enum Task {
     Api,
     /// Measures the server beside others of its kind, and writes docs/bench.md and docs/bench.svg.
     Bench(bench::Bench),
+    /// Attacks the server in many ways, and writes docs/abuse.md: what well-behaved pages see of it.
+    Abuse(abuse::Abuse),
     /// Measures what a frame of 10,000 cars costs the page, in a browser, beside protobuf-es.
     FrameCost,
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         }
         Task::Api => api::write(),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Abuse(abuse) => abuse::run(&abuse),
         Task::FrameCost => frame_cost::run(),
     };
     done.unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -95,6 +95,12 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
         bail!("`{}` failed ({status})", words(&command));
     }
     Ok(())
+}
+
+/// Runs a command with its output on the terminal, and succeeds or fails as it does.
+pub(crate) fn pass_through(mut command: Command) -> Result<ExitCode> {
+    let status = command.status().with_context(|| not_started(&command))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Says that a command could not be started.

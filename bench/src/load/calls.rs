@@ -29,7 +29,7 @@ pub(crate) fn call_for<T>(
     let mut callers = Vec::with_capacity(CALLERS);
     for index in 0..CALLERS {
         let mut socket = Socket::connect(target, index, false, poll.registry())?;
-        socket.call(target);
+        socket.call(&target.call);
         callers.push(Caller { socket, answered: false });
     }
     let mut events = Events::with_capacity(CALLERS);
@@ -73,7 +73,7 @@ impl Caller {
         })?;
         ensure!(!failed, "a call was answered without a message");
         if over > 0 {
-            socket.call(target);
+            socket.call(&target.call);
             socket.send()?;
         }
         Ok(over)

@@ -10,6 +10,7 @@ mod viewers;
 use std::net::SocketAddr;
 
 pub(crate) use calls::call_for;
+pub(crate) use socket::{BUFFER, Route, Socket};
 pub(crate) use viewers::{Kept, Viewers, Window};
 
 use crate::wire::{Call, Protocol};

@@ -12,15 +12,25 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use super::Target;
-use crate::wire::{Connection, Seen};
+use crate::wire::{Call, Connection, Protocol, Seen};
 
 /// What is read at once. In the processor's cache, and more than a socket usually has.
-pub(super) const BUFFER: usize = 256 * 1024;
+pub(crate) const BUFFER: usize = 256 * 1024;
 /// Connections from one address: it has about 28,000 ports.
 const PER_ADDRESS: usize = 20_000;
 
+/// How a client gets to its server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    /// `None`: from wherever the kernel likes.
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) to: SocketAddr,
+    /// Bytes that the kernel may keep for us, where it shall not decide.
+    pub(crate) receive_buffer: Option<usize>,
+}
+
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     connection: Connection,
     authority: String,
@@ -33,34 +43,57 @@ pub(super) struct Socket {
 impl Socket {
     /// Connects the `index`-th client of a target, in the background. Events come under its index.
     pub(super) fn connect(target: &Target, index: usize, keep: bool, registry: &Registry) -> Result<Self> {
+        let from = match index / PER_ADDRESS {
+            0 => None,
+            nth => Some(Ipv4Addr::new(127, 0, 0, u8::try_from(1 + nth).context("too many clients")?).into()),
+        };
+        let route = Route { from, to: target.addr, receive_buffer: None };
+        Self::open(route, target.protocol, keep, Token(index), registry)
+    }
+
+    /// Connects, in the background. `keep`: the contents of messages are wanted.
+    pub(crate) fn open(
+        route: Route,
+        protocol: Protocol,
+        keep: bool,
+        token: Token,
+        registry: &Registry,
+    ) -> Result<Self> {
         let raw = RawSocket::new(Domain::IPV4, Type::STREAM, None).context("no more sockets")?;
         raw.set_nonblocking(true)?;
         raw.set_tcp_nodelay(true)?;
         // No port is left waiting when thousands are closed.
         raw.set_linger(Some(Duration::ZERO))?;
-        if index >= PER_ADDRESS {
-            let host = u8::try_from(1 + index / PER_ADDRESS).context("too many clients")?;
-            raw.bind(&SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), 0).into())?;
+        if let Some(bytes) = route.receive_buffer {
+            raw.set_recv_buffer_size(bytes)?;
         }
-        match raw.connect(&target.addr.into()) {
+        if let Some(from) = route.from {
+            raw.bind(&SocketAddr::new(from, 0).into())?;
+        }
+        match raw.connect(&route.to.into()) {
             Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
                 return Err(error).context("cannot connect");
             }
             _ => {}
         }
         let mut stream = TcpStream::from_std(raw.into());
-        registry.register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        let connection = Connection::new(target.protocol, keep);
-        Ok(Self { stream, connection, authority: target.addr.to_string(), out: Vec::new(), received: 0 })
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let connection = Connection::new(protocol, keep);
+        Ok(Self { stream, connection, authority: route.to.to_string(), out: Vec::new(), received: 0 })
     }
 
     /// Makes a call: at once, or as soon as there is a connection.
-    pub(super) fn call(&mut self, target: &Target) {
-        self.connection.call(&target.call, &self.authority, &mut self.out);
+    pub(crate) fn call(&mut self, call: &Call) {
+        self.connection.call(call, &self.authority, &mut self.out);
+    }
+
+    /// What is to be sent next, to add whatever bytes to.
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
     }
 
     /// Sends and reads what can be sent and read.
-    pub(super) fn advance(&mut self, buffer: &mut [u8], mut seen: impl FnMut(Seen<'_>)) -> Result<()> {
+    pub(crate) fn advance(&mut self, buffer: &mut [u8], mut seen: impl FnMut(Seen<'_>)) -> Result<()> {
         self.send()?;
         loop {
             let length = match self.stream.read(buffer) {
@@ -80,7 +113,7 @@ impl Socket {
     }
 
     /// Sends what can be sent.
-    pub(super) fn send(&mut self) -> Result<()> {
+    pub(crate) fn send(&mut self) -> Result<()> {
         while !self.out.is_empty() {
             match self.stream.write(&self.out) {
                 Ok(length) => drop(self.out.drain(..length)),

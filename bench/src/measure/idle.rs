@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Bench, stage::Stage};
 use crate::{
     contender::{Contender, watch_fleet},
+    feed::fleet,
     fleet::at_sea,
-    measure::stage::fleet,
     stats::slope,
     wire::Protocol,
 };

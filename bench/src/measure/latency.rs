@@ -13,13 +13,10 @@ use rides_proto::{
     v1,
 };
 
-use super::{
-    Bench,
-    stage::{Stage, fleet},
-};
+use super::{Bench, stage::Stage};
 use crate::{
     contender::{Contender, watch_fleet},
-    feed::Group,
+    feed::{Group, fleet},
     fleet::downtown,
     load::Kept,
     stats::percentile,

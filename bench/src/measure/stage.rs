@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, ensure};
 use super::Bench;
 use crate::{
     contender::{Contender, Form},
-    feed::{Feed, Group},
-    fleet::{Cars, TICK_SECONDS, downtown},
+    feed::{Feed, Group, fleet},
+    fleet::TICK_SECONDS,
     load::{Kept, Target, Viewers, Window},
     machine::Cores,
     process::{Server, own_cpu},
@@ -63,11 +63,6 @@ pub(super) struct Sample {
     pub(super) foreign_share: f64,
     /// Why this is more than the server can hold, if it is.
     pub(super) failed: Option<String>,
-}
-
-/// The fleet of most measurements.
-pub(super) fn fleet() -> Vec<Group> {
-    vec![Group { cars: Cars::new(CARS, downtown(), 1), every: 1 }]
 }
 
 impl Stage {

@@ -2,7 +2,7 @@
 
 mod markdown;
 mod plot;
-mod table;
+pub(crate) mod table;
 
 use std::fs;
 

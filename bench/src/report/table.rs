@@ -11,7 +11,7 @@ pub(super) fn spread(spread: Spread, decimals: usize) -> String {
 }
 
 /// With a comma between thousands.
-pub(super) fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
     let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
@@ -26,7 +26,7 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
 }
 
 /// Columns padded to their widest cell: the first to the left, the others to the right.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(ToString::to_string).collect();
     let all = || std::iter::once(&head).chain(rows);
     let width = |column: usize| {

@@ -1,33 +1,13 @@
 //! HTTP/2, as much of it as a client needs that makes one call at a time and always has room.
 
-use super::{Broken, Call, Seen, framed, grpc::Messages};
+use super::{
+    Broken, Call, Seen,
+    frames::{HEAD, data, error_name, flag, frame, headers, kind, opening},
+    grpc::Messages,
+};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Bytes before the payload of each frame.
-const HEAD: usize = 9;
-/// Windows as large as they can be: what a viewer takes in a run is far less.
-const WINDOW: u32 = (1 << 31) - 1;
-/// What a connection's window is without a word.
-const FIRST_WINDOW: u32 = 65_535;
 /// The largest frame that matters whole.
 const LARGEST_CONTROL: usize = 64;
-
-mod kind {
-    pub(super) const DATA: u8 = 0;
-    pub(super) const HEADERS: u8 = 1;
-    pub(super) const RST_STREAM: u8 = 3;
-    pub(super) const SETTINGS: u8 = 4;
-    pub(super) const PING: u8 = 6;
-    pub(super) const GOAWAY: u8 = 7;
-    pub(super) const WINDOW_UPDATE: u8 = 8;
-}
-
-mod flag {
-    pub(super) const ACK: u8 = 1;
-    pub(super) const END_STREAM: u8 = 1;
-    pub(super) const END_HEADERS: u8 = 4;
-    pub(super) const PADDED: u8 = 8;
-}
 
 /// Makes calls and reads their answers.
 #[derive(Debug)]
@@ -60,15 +40,12 @@ impl Connection {
     pub(super) fn request(&mut self, call: &Call, authority: &str, out: &mut Vec<u8>) {
         if self.next_stream == 0 {
             self.next_stream = 1;
-            out.extend_from_slice(PREFACE);
-            let initial_window_size = [&[0, 4], &WINDOW.to_be_bytes()[..]].concat();
-            frame(kind::SETTINGS, 0, 0, &initial_window_size, out);
-            frame(kind::WINDOW_UPDATE, 0, 0, &(WINDOW - FIRST_WINDOW).to_be_bytes(), out);
+            opening(out);
         }
         let stream = self.next_stream;
         self.next_stream += 2;
-        frame(kind::HEADERS, flag::END_HEADERS, stream, &headers(call, authority), out);
-        frame(kind::DATA, flag::END_STREAM, stream, &framed(&call.message), out);
+        headers(call, authority, stream, out);
+        data(call, stream, out);
     }
 
     pub(super) fn read(
@@ -123,54 +100,23 @@ impl Connection {
             }
             kind::SETTINGS if flags & flag::ACK == 0 => frame(kind::SETTINGS, flag::ACK, 0, &[], out),
             kind::PING if flags & flag::ACK == 0 => frame(kind::PING, flag::ACK, 0, &control, out),
-            kind::RST_STREAM => return Err(Broken::because("the stream was reset")),
-            kind::GOAWAY => return Err(Broken::because("the peer is going away")),
+            kind::RST_STREAM => {
+                return Err(Broken::because(format!("RST_STREAM, {}", error_name(&control))));
+            }
+            kind::GOAWAY => {
+                let error = error_name(control.get(4..).unwrap_or_default());
+                return Err(Broken::because(format!("GOAWAY, {error}")));
+            }
             _ => {}
         }
         Ok(())
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
-    // Frames of requests are far below 16 MB.
-    let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
-    out.extend_from_slice(&length);
-    out.extend_from_slice(&[kind, flags]);
-    out.extend_from_slice(&stream.to_be_bytes());
-    out.extend_from_slice(payload);
-}
-
-/// HPACK without Huffman and without the dynamic table.
-fn headers(call: &Call, authority: &str) -> Vec<u8> {
-    const POST: u8 = 0x83;
-    const SCHEME_HTTP: u8 = 0x86;
-    const AUTHORITY: &[u8] = &[0x01];
-    const PATH: &[u8] = &[0x04];
-    const CONTENT_TYPE: &[u8] = &[0x0f, 0x10];
-    let mut block = vec![POST, SCHEME_HTTP];
-    let mut literal = |name: &[u8], value: &str| {
-        block.extend_from_slice(name);
-        block.extend(string(value));
-    };
-    let named = |name: &str| [vec![0], string(name)].concat();
-    literal(PATH, call.path);
-    literal(AUTHORITY, authority);
-    literal(CONTENT_TYPE, "application/grpc");
-    literal(&named("te"), "trailers");
-    if let Some(timeout) = call.timeout {
-        literal(&named("grpc-timeout"), timeout);
-    }
-    block
-}
-
-/// Every string here is shorter than the 127 bytes up to which a length is one byte.
-fn string(text: &str) -> Vec<u8> {
-    [&[text.len() as u8], text.as_bytes()].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{framed, frames::PREFACE};
 
     fn frames(frames: &[(u8, u8, &[u8])]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -226,8 +172,10 @@ mod tests {
 
     #[test]
     fn a_reset_is_told() {
-        assert!(read(&frames(&[(kind::RST_STREAM, 0, &[0; 4])])).is_err());
-        assert!(read(&frames(&[(kind::GOAWAY, 0, &[0; 8])])).is_err());
+        let told = |kind, payload: &[u8]| read(&frames(&[(kind, 0, payload)])).unwrap_err().to_string();
+        assert_eq!(told(kind::RST_STREAM, &[0, 0, 0, 7]), "RST_STREAM, REFUSED_STREAM");
+        assert_eq!(told(kind::GOAWAY, &[0, 0, 0, 1, 0, 0, 0, 11]), "GOAWAY, ENHANCE_YOUR_CALM");
+        assert_eq!(told(kind::GOAWAY, &[]), "GOAWAY, NO_ERROR");
     }
 
     #[test]

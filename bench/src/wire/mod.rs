@@ -2,6 +2,7 @@
 //!
 //! Pure. A reader is given what came, in whatever pieces, and says when a message was complete.
 
+pub(crate) mod frames;
 mod grpc;
 mod h1;
 mod h2;

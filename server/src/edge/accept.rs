@@ -12,6 +12,7 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    task::yield_now,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -98,6 +99,8 @@ impl Doors {
     /// be said to it would cost more than it.
     async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
         loop {
+            // However many come at once, those who are there are served in between.
+            yield_now().await;
             // It is never closed.
             let Ok(slot) = self.slots.clone().acquire_owned().await else { return pending().await };
             let (stream, peer) = accept(&self.listener).await;

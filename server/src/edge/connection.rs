@@ -31,7 +31,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 use tower::ServiceExt as _;
 
-use super::{Limits, Port, leftover::lingering, linger::Linger, metrics, patience::Patience, peer::Peer};
+use super::{
+    Limits, Port,
+    leftover::lingering,
+    linger::Linger,
+    metrics,
+    pace::{Account, Paced},
+    patience::Patience,
+    peer::Peer,
+};
 use crate::tls::Tls;
 
 /// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
@@ -103,7 +111,10 @@ impl Service {
     }
 
     async fn speak_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
-        let calls = Calls::none();
+        let account =
+            (!self.limits.is_exempt(peer.address)).then(|| Account::new(self.limits.frames_per_second));
+        let stream = Paced::new(stream, account.clone());
+        let calls = Calls::none(account);
         let (port, held, going) = (self.port.clone(), calls.clone(), Arc::new(self.shutdown.clone()));
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
@@ -139,15 +150,17 @@ struct Calls(Arc<Open>);
 
 struct Open {
     count: AtomicUsize,
+    /// What the connection has cost. `None`: that is all the same.
+    account: Option<Account>,
     began: Instant,
     /// When the last of them ended, in milliseconds from the beginning.
     idle_since: AtomicU64,
 }
 
 impl Calls {
-    fn none() -> Self {
+    fn none(account: Option<Account>) -> Self {
         let (count, idle_since) = Default::default();
-        Self(Arc::new(Open { count, began: Instant::now(), idle_since }))
+        Self(Arc::new(Open { count, account, began: Instant::now(), idle_since }))
     }
 
     /// The answer, counted as in progress until its body is dropped.
@@ -157,7 +170,13 @@ impl Calls {
     {
         self.0.count.fetch_add(1, Relaxed);
         let call = Call(self.clone());
-        async move { Ok(answer.await?.map(|body| Counted { body, _call: call })) }
+        async move {
+            let answer = answer.await?;
+            if let Some(account) = &call.0.0.account {
+                account.answered(answer.headers()).await;
+            }
+            Ok(answer.map(|body| Counted { body, _call: call }))
+        }
     }
 
     /// Returns once there has been no request for `limit`. It looks from time to time, which costs requests nothing.
@@ -173,7 +192,7 @@ impl Calls {
 
     /// `None`: not at all.
     fn idle_for(&self) -> Option<Duration> {
-        let Open { count, began, idle_since } = self.0.as_ref();
+        let Open { count, began, idle_since, .. } = self.0.as_ref();
         let since = Duration::from_millis(idle_since.load(Relaxed));
         (count.load(Relaxed) == 0).then(|| began.elapsed().saturating_sub(since))
     }
@@ -183,7 +202,7 @@ struct Call(Calls);
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let Open { count, began, idle_since } = self.0.0.as_ref();
+        let Open { count, began, idle_since, .. } = self.0.0.as_ref();
         idle_since.store(began.elapsed().as_millis() as u64, Relaxed);
         count.fetch_sub(1, Relaxed);
     }

@@ -87,6 +87,11 @@ pub struct Limits {
     #[arg(id = "max_resets", long = "max-resets", env = "RIDES_MAX_RESETS", default_value = "20", value_name = "N", value_parser = count::<100_000>)]
     pub resets: usize,
 
+    /// HTTP/2 frames a second of one connection, but for data; twice as many at once. A reset counts for ten, and a call
+    /// refused with RESOURCE_EXHAUSTED for a hundred, over HTTP/1.1 too. A connection that is over it is read more slowly.
+    #[arg(id = "max_frames_per_second", long = "max-frames-per-second", env = "RIDES_MAX_FRAMES_PER_SECOND", default_value = "1000", value_name = "N", value_parser = rate)]
+    pub frames_per_second: NonZeroU32,
+
     /// How long calls in progress may take to end at shutdown, in seconds up to 600.
     #[arg(id = "drain_timeout", long = "drain-timeout", env = "RIDES_DRAIN_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = drain)]
     pub drain: Duration,
@@ -113,6 +118,7 @@ impl Default for Limits {
             ping: Duration::from_secs(10),
             pong: Duration::from_secs(5),
             resets: 20,
+            frames_per_second: NonZeroU32::MIN.saturating_add(999),
             drain: Duration::from_secs(10),
         }
     }

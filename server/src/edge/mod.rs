@@ -39,6 +39,7 @@ mod metrics;
 mod neglect;
 mod older;
 mod origins;
+mod pace;
 mod pages;
 mod patience;
 mod peer;

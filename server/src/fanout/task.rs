@@ -118,7 +118,7 @@ async fn run(
         let uptime = board.uptime + (now - ticked_at).min(tick_interval * LONGEST_STEP);
         ticked_at = now;
         board = Arc::new(board.after(tick, uptime));
-        publisher.publish(board.clone());
+        publisher.publish(board.clone()).await;
         if uptime >= round_at {
             round_at = uptime + ROUND;
             counter!(LET_GO).increment(attendance.go_round(uptime) as u64);

@@ -5,6 +5,7 @@ mod content_types;
 mod deadlines;
 mod drain;
 mod early;
+mod floods;
 mod hosts;
 mod introspection;
 mod leaving;

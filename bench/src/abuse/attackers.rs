@@ -1,0 +1,299 @@
+//! Attackers: one thread that steps back for everybody else, one poller, and a turn for each client when it is due.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    mem,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Error, Result, anyhow};
+use mio::{Events, Poll, Token, event::Event};
+
+use super::attack::{Attack, Crowd, Then, Turn};
+use crate::{
+    load::{BUFFER, Route, Socket},
+    machine,
+};
+
+/// So many come in all, and no more.
+const MOST: u64 = 2_000_000;
+/// So many come before others have their turn.
+const AT_ONCE: usize = 64;
+/// Events taken from the poller at once.
+const EVENTS: usize = 256;
+/// To see whether it is over, and who may come.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What came of an attack.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Taken {
+    /// Connections that were opened.
+    pub(super) opened: u64,
+    /// At a time, at most.
+    pub(super) most: usize,
+    /// Turns that were had.
+    pub(super) turns: u64,
+    /// Connections that ended otherwise than by their client, by why.
+    pub(super) ended: BTreeMap<String, u64>,
+}
+
+/// Attackers who are at it.
+#[derive(Debug)]
+pub(super) struct Attackers {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Taken>>,
+}
+
+impl Attackers {
+    /// Lets them loose on the server at `to`.
+    pub(super) fn start(attack: Box<dyn Attack>, crowd: Crowd, to: SocketAddr) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let stop = stop.clone();
+            move || {
+                machine::step_back()?;
+                let mut mob = Mob::new(attack, crowd, to)?;
+                while !stop.load(Ordering::Relaxed) {
+                    mob.go_on()?;
+                }
+                Ok(mob.taken)
+            }
+        });
+        Self { stop, thread }
+    }
+
+    /// Ends all of it, with every connection there is.
+    pub(super) fn stop(self) -> Result<Taken> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("the attackers panicked"))?
+    }
+}
+
+struct Mob {
+    attack: Box<dyn Attack>,
+    crowd: Crowd,
+    to: SocketAddr,
+    began: Instant,
+    poll: Poll,
+    buffer: Vec<u8>,
+    /// Each in its slot, which is its token.
+    clients: Vec<Option<Client>>,
+    free: Vec<usize>,
+    /// Who is to do something at a time, by slot and number.
+    due: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    /// Who has a turn now, by slot and number.
+    ready: Vec<(usize, u64)>,
+    taken: Taken,
+}
+
+struct Client {
+    /// Which of all that came.
+    number: u64,
+    socket: Socket,
+    turns: u32,
+    then: Then,
+}
+
+impl Mob {
+    fn new(attack: Box<dyn Attack>, crowd: Crowd, to: SocketAddr) -> Result<Self> {
+        Ok(Self {
+            attack,
+            crowd,
+            to,
+            began: Instant::now(),
+            poll: Poll::new().context("no poller")?,
+            buffer: vec![0; BUFFER],
+            clients: (0..crowd.clients).map(|_| None).collect(),
+            free: (0..crowd.clients).rev().collect(),
+            due: BinaryHeap::new(),
+            ready: Vec::new(),
+            taken: Taken::default(),
+        })
+    }
+
+    fn go_on(&mut self) -> Result<()> {
+        self.let_in()?;
+        self.give_turns();
+        let wait = if self.ready.is_empty() { LOOK } else { Duration::ZERO };
+        let mut events = Events::with_capacity(EVENTS);
+        match self.poll.poll(&mut events, Some(wait)) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        for event in &events {
+            self.look_after(event);
+        }
+        Ok(())
+    }
+
+    fn let_in(&mut self) -> Result<()> {
+        let allowed = self.began.elapsed().as_secs_f64() * self.crowd.opening_per_second;
+        let room = (allowed - self.taken.opened as f64).min(AT_ONCE as f64).max(0.0) as usize;
+        for _ in 0..room {
+            let Some(slot) = self.free.pop() else { break };
+            if self.taken.opened == MOST {
+                break;
+            }
+            self.open(slot)?;
+        }
+        self.taken.most = self.taken.most.max(self.clients.len() - self.free.len());
+        Ok(())
+    }
+
+    fn open(&mut self, slot: usize) -> Result<()> {
+        let number = self.taken.opened;
+        let Crowd { addresses, receive_buffer, .. } = self.crowd;
+        let host = u8::try_from(1 + slot % addresses).context("too many addresses")?;
+        let from = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 1, host)));
+        let route = Route { from, to: self.to, receive_buffer };
+        let protocol = self.attack.protocol(number);
+        let socket = Socket::open(route, protocol, false, Token(slot), self.poll.registry())?;
+        self.clients[slot] = Some(Client { number, socket, turns: 0, then: Then::AT_ONCE });
+        self.taken.opened += 1;
+        self.speak(slot);
+        Ok(())
+    }
+
+    /// To all whose turn it is.
+    fn give_turns(&mut self) {
+        for (slot, number) in mem::take(&mut self.ready) {
+            if self.is(slot, number) {
+                self.speak(slot);
+            }
+        }
+        let now = Instant::now();
+        while let Some(Reverse((at, slot, number))) = self.due.peek().copied()
+            && at <= now
+        {
+            self.due.pop();
+            if !self.is(slot, number) {
+                continue;
+            }
+            match self.clients[slot].as_ref().map(|client| client.then) {
+                Some(Then::Again(_)) => self.speak(slot),
+                _ => self.close(slot),
+            }
+        }
+    }
+
+    /// Whether the client in a slot is still that one.
+    fn is(&self, slot: usize, number: u64) -> bool {
+        self.clients[slot].as_ref().is_some_and(|client| client.number == number)
+    }
+
+    fn speak(&mut self, slot: usize) {
+        let Some(client) = &mut self.clients[slot] else { return };
+        // Who has not sent all of the turn before is given no other.
+        if client.socket.out().is_empty() {
+            let turn = Turn { client: client.number, number: client.turns };
+            client.then = self.attack.speak(turn, client.socket.out());
+            client.turns += 1;
+            self.taken.turns += 1;
+        }
+        let (number, then) = (client.number, client.then);
+        if let Err(why) = client.socket.send() {
+            return self.end(slot, &why);
+        }
+        match then {
+            Then::AT_ONCE => self.when_sent(slot),
+            Then::Leave(Duration::ZERO) => self.close(slot),
+            Then::Again(after) | Then::Leave(after) => {
+                self.due.push(Reverse((Instant::now() + after, slot, number)));
+            }
+            Then::Stay => {}
+        }
+    }
+
+    /// Who has no pause has the next turn once all is sent: now, or when an event says that there is room.
+    fn when_sent(&mut self, slot: usize) {
+        if let Some(client) = &mut self.clients[slot]
+            && client.then == Then::AT_ONCE
+            && client.socket.out().is_empty()
+        {
+            self.ready.push((slot, client.number));
+        }
+    }
+
+    fn look_after(&mut self, event: &Event) {
+        let slot = event.token().0;
+        let Some(client) = &mut self.clients[slot] else { return };
+        let waited = !client.socket.out().is_empty();
+        let done = if self.crowd.reads {
+            client.socket.advance(&mut self.buffer, |_| {})
+        } else if event.is_error() || event.is_write_closed() {
+            Err(anyhow!("the server let go of it"))
+        } else {
+            client.socket.send()
+        };
+        match done {
+            Err(why) => self.end(slot, &why),
+            Ok(()) if waited => self.when_sent(slot),
+            Ok(()) => {}
+        }
+    }
+
+    /// It is over, and not by its own will.
+    fn end(&mut self, slot: usize, why: &Error) {
+        let why = why.root_cause().to_string();
+        let why = why.split(" (os error").next().unwrap_or_default().to_owned();
+        *self.taken.ended.entry(why).or_default() += 1;
+        self.close(slot);
+    }
+
+    fn close(&mut self, slot: usize) {
+        self.clients[slot] = None;
+        self.free.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, net::TcpListener};
+
+    use super::*;
+
+    /// Says a word in each of two turns, and stays.
+    struct Words;
+
+    impl Attack for Words {
+        fn about(&self) -> &'static str {
+            "say two words"
+        }
+
+        fn crowd(&self) -> Crowd {
+            Crowd { clients: 3, addresses: 2, ..Crowd::default() }
+        }
+
+        fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+            match turn.number {
+                0 => out.extend_from_slice(b"first,"),
+                1 => out.extend_from_slice(b"last"),
+                _ => return Then::Stay,
+            }
+            Then::Again(Duration::from_millis(1))
+        }
+    }
+
+    #[test]
+    fn for_one_that_is_let_go_another_comes_until_they_are_stopped() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let attackers = Attackers::start(Box::new(Words), Words.crowd(), listener.local_addr().unwrap());
+        for _ in 0..10 {
+            let (mut client, from) = listener.accept().unwrap();
+            assert!(from.to_string().starts_with("127.0.1."), "{from}");
+            let mut words = [0; 10];
+            client.read_exact(&mut words).unwrap();
+            assert_eq!(&words, b"first,last");
+        }
+        let taken = attackers.stop().unwrap();
+        assert!(taken.opened >= 10 && taken.most <= 3 && taken.turns >= 20, "{taken:?}");
+        assert!(taken.ended.keys().eq(["the server closed the connection"]), "{taken:?}");
+    }
+}

@@ -1,0 +1,38 @@
+//! Calls in perfect HTTP, of messages that are none.
+
+use rand::{Rng as _, RngCore as _, SeedableRng as _, rngs::SmallRng};
+
+use super::attack::{Attack, Crowd, Then, Turn};
+use crate::wire::{Call, Connection, Protocol};
+
+pub(super) struct BadCalls(SmallRng);
+
+impl BadCalls {
+    pub(super) fn new() -> Self {
+        Self(SmallRng::seed_from_u64(2))
+    }
+}
+
+impl Attack for BadCalls {
+    fn about(&self) -> &'static str {
+        "make calls one after the other, without waiting for answers, whose frames or messages are noise"
+    }
+
+    fn crowd(&self) -> Crowd {
+        Crowd::default()
+    }
+
+    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+        let mut message = vec![0; self.0.random_range(1..500)];
+        self.0.fill_bytes(&mut message);
+        let length = message.len();
+        let call = Call { path: "/rides.v1.Rides/Quote", message, timeout: None };
+        Connection::new(Protocol::Http1, false).call(&call, "localhost", out);
+        if turn.number.is_multiple_of(2) {
+            // The frame's flag and length are noise too.
+            let frame = out.len() - length - 5;
+            self.0.fill_bytes(&mut out[frame..frame + 5]);
+        }
+        Then::AT_ONCE
+    }
+}

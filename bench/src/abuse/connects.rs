@@ -1,0 +1,21 @@
+//! Connections that are opened and closed.
+
+use std::time::Duration;
+
+use super::attack::{Attack, Crowd, Then, Turn};
+
+pub(super) struct Connects;
+
+impl Attack for Connects {
+    fn about(&self) -> &'static str {
+        "connect and close, without pause and without a word"
+    }
+
+    fn crowd(&self) -> Crowd {
+        Crowd { clients: 256, ..Crowd::default() }
+    }
+
+    fn speak(&mut self, _: Turn, _: &mut Vec<u8>) -> Then {
+        Then::Leave(Duration::ZERO)
+    }
+}

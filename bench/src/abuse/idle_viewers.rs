@@ -1,0 +1,35 @@
+//! Viewers who look where nothing happens, and stay.
+
+use std::time::Duration;
+
+use super::attack::{Attack, Crowd, Then, Turn};
+use crate::{contender::watch_fleet, fleet::at_sea, wire::Connection, wire::Protocol};
+
+pub(super) struct IdleViewers;
+
+impl Attack for IdleViewers {
+    fn about(&self) -> &'static str {
+        "open streams over a part of the map where nothing happens, and read them"
+    }
+
+    fn crowd(&self) -> Crowd {
+        Crowd {
+            clients: 10_000,
+            addresses: 12,
+            opening_per_second: 1_000.0,
+            lasts: Duration::from_secs(25),
+            ..Crowd::default()
+        }
+    }
+
+    /// Both are 10,000 unless told otherwise, and somebody else is there too.
+    fn flags(&self) -> &'static [&'static str] {
+        &["--max-connections", "12000", "--max-viewers", "12000"]
+    }
+
+    fn speak(&mut self, _: Turn, out: &mut Vec<u8>) -> Then {
+        let call = watch_fleet(at_sea().viewport());
+        Connection::new(Protocol::Http1, false).call(&call, "localhost", out);
+        Then::Stay
+    }
+}

@@ -1,0 +1,146 @@
+//! Abuse: what well-behaved pages see of a server that others abuse, and whether it is as before afterwards.
+//!
+//! [`scene`] plays an attack on a server of its own; [`pages`] measure, and are measured in peace first; [`attackers`] do
+//! whatever their [`attack`] says, one file each; [`judge`] says whether the server stands it, and [`report`] writes it
+//! down.
+
+mod attack;
+mod attackers;
+mod bad_calls;
+mod connects;
+mod control_frames;
+mod garbage;
+mod gauges;
+mod idle_viewers;
+mod judge;
+mod never_read;
+mod pages;
+mod report;
+mod resets;
+mod rider;
+mod scene;
+mod slow_bodies;
+mod slow_headers;
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use self::{attack::Attack, control_frames::ControlFrames, report::Outcome, scene::Plan};
+use crate::machine::{self, Cores};
+
+/// What is done to the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Scenario {
+    IdleViewers,
+    NeverRead,
+    SlowHeaders,
+    SlowBodies,
+    Resets,
+    Pings,
+    Settings,
+    Continuations,
+    Garbage,
+    BadCalls,
+    Connects,
+}
+
+impl Scenario {
+    fn attack(self) -> Box<dyn Attack> {
+        match self {
+            Self::IdleViewers => Box::new(idle_viewers::IdleViewers),
+            Self::NeverRead => Box::new(never_read::NeverRead),
+            Self::SlowHeaders => Box::new(slow_headers::SlowHeaders),
+            Self::SlowBodies => Box::new(slow_bodies::SlowBodies::new()),
+            Self::Resets => Box::new(resets::Resets),
+            Self::Pings => Box::new(ControlFrames::Pings),
+            Self::Settings => Box::new(ControlFrames::Settings),
+            Self::Continuations => Box::new(ControlFrames::Continuations),
+            Self::Garbage => Box::new(garbage::Garbage::new()),
+            Self::BadCalls => Box::new(bad_calls::BadCalls::new()),
+            Self::Connects => Box::new(connects::Connects),
+        }
+    }
+
+    /// As it is named on the command line, and in the report.
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().replace('-', " "))
+    }
+}
+
+/// What to do, and where things are.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// A short run of small crowds, to see that all of it works: its figures are no figures.
+    #[arg(long)]
+    quick: bool,
+    /// Only these.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<Scenario>,
+    /// The release build of rides-server.
+    #[arg(long, value_name = "FILE")]
+    server: PathBuf,
+    /// For the logs of servers.
+    #[arg(long, value_name = "DIR")]
+    scratch: PathBuf,
+    /// Where the report goes.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl Options {
+    fn plan(&self) -> Plan {
+        if self.quick {
+            return Plan {
+                settle: Duration::from_millis(500),
+                quiet: Duration::from_secs(2),
+                longest: Duration::from_secs(3),
+                thinned: 10,
+                patience: Duration::from_secs(10),
+            };
+        }
+        Plan {
+            settle: Duration::from_secs(2),
+            quiet: Duration::from_secs(12),
+            longest: Duration::MAX,
+            thinned: 1,
+            patience: Duration::from_secs(45),
+        }
+    }
+}
+
+/// Plays all scenes that are asked for, and reports them.
+///
+/// # Errors
+/// When this machine cannot do it, when the report cannot be written, or, unless it was a quick run, when the server does
+/// not stand an attack.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    for dir in [&options.scratch, &options.out] {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    machine::most_sockets()?;
+    let (plan, cores) = (options.plan(), Cores::take()?);
+    let mut outcomes: Vec<(Scenario, Outcome)> = Vec::new();
+    for scenario in Scenario::value_variants() {
+        if options.only.is_empty() || options.only.contains(scenario) {
+            let log = options.scratch.join(format!("abuse-{}.log", scenario.name().replace(' ', "-")));
+            let outcome = scene::play(scenario.attack(), &plan, cores, &options.server, &log)
+                .map_err(|error| format!("{error:#}"));
+            eprintln!("{}", report::line(*scenario, &outcome));
+            outcomes.push((*scenario, outcome));
+        }
+    }
+    println!("{}", report::figures(&outcomes));
+    let path = options.out.join("abuse.md");
+    fs::write(&path, report::page(options.quick, &outcomes))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("wrote {}", path.display());
+
+    let holds = |outcome: &Outcome| outcome.as_ref().is_ok_and(|findings| findings.faults().is_empty());
+    let broken = outcomes.iter().filter(|(_, outcome)| !holds(outcome)).count();
+    if broken > 0 && !options.quick {
+        bail!("the server does not stand {broken} of {} attacks", outcomes.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Viewers of the whole city who never read.
+
+use std::time::Duration;
+
+use super::attack::{Attack, Crowd, Then, Turn};
+use crate::{
+    contender::watch_fleet,
+    fleet::downtown,
+    wire::{Connection, Protocol},
+};
+
+pub(super) struct NeverRead;
+
+impl Attack for NeverRead {
+    fn about(&self) -> &'static str {
+        "open streams of the whole city, over HTTP/1.1 and HTTP/2, and never read"
+    }
+
+    /// Longer than `--viewer-timeout`.
+    fn crowd(&self) -> Crowd {
+        Crowd {
+            clients: 1_000,
+            opening_per_second: 500.0,
+            reads: false,
+            receive_buffer: Some(4 * 1024),
+            lasts: Duration::from_secs(30),
+            ..Crowd::default()
+        }
+    }
+
+    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+        let protocol = if turn.client.is_multiple_of(2) { Protocol::Http1 } else { Protocol::Http2 };
+        Connection::new(protocol, false).call(&watch_fleet(downtown().viewport()), "localhost", out);
+        Then::Stay
+    }
+}

@@ -1,0 +1,262 @@
+//! The well-behaved: pages that watch the city, and ask for, book, look up and cancel rides.
+//!
+//! Each has an address of its own, a stream, and a connection for its calls, like a page in a browser. They are all in
+//! one thread that does little, and which has the processor before any attacker: what they see is the server's doing.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use mio::{Events, Poll, Registry, Token};
+
+use super::rider::Rider;
+use crate::{
+    contender::watch_fleet,
+    fleet::{TICK_SECONDS, downtown},
+    load::{BUFFER, Route, Socket},
+    wire::{Protocol, Seen},
+};
+
+/// Half of them speak HTTP/1.1 and half HTTP/2.
+const PAGES: usize = 4;
+/// Between two calls of a page. A person makes fewer; this many are enough for a p99.
+const PAUSE: Duration = Duration::from_millis(20);
+/// A call without an answer for so long has none.
+const NO_ANSWER: Duration = Duration::from_secs(2);
+/// How long their streams may take to begin.
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+/// The poller's clock has ticks of so long.
+const CLOCK: Duration = Duration::from_millis(1);
+
+/// What they saw in a while.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Sight {
+    /// From when a call was due to its answer, in milliseconds.
+    pub(super) calls_ms: Vec<f64>,
+    /// Between two frames of a stream, in milliseconds.
+    pub(super) gaps_ms: Vec<f64>,
+    /// How late this thread woke when it had asked to be woken: what of the above is not the server's, at most.
+    pub(super) own_delays_ms: Vec<f64>,
+    /// Calls and streams that failed, and how.
+    pub(super) errors: Vec<String>,
+}
+
+pub(super) struct Pages {
+    poll: Poll,
+    buffer: Vec<u8>,
+    watchers: Vec<Watcher>,
+    callers: Vec<Caller>,
+}
+
+impl Pages {
+    /// Opens them on the server at `to`, and waits until all of their streams have begun.
+    pub(super) fn open(to: SocketAddr) -> Result<Self> {
+        let poll = Poll::new().context("no poller")?;
+        let now = Instant::now();
+        let (mut watchers, mut callers) = (Vec::new(), Vec::new());
+        for page in 0..PAGES {
+            let from = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2 + page as u8)));
+            let line = Line {
+                route: Route { from, to, receive_buffer: None },
+                protocol: if page < PAGES / 2 { Protocol::Http1 } else { Protocol::Http2 },
+                token: Token(page),
+            };
+            watchers.push(Watcher::open(line, poll.registry())?);
+            let line = Line { token: Token(PAGES + page), ..line };
+            // In turn, so that they are in nobody's way.
+            let due = now + PAUSE * page as u32 / PAGES as u32;
+            callers.push(Caller::open(line, Rider::new(page), due, poll.registry())?);
+        }
+        let mut pages = Self { poll, buffer: vec![0; BUFFER], watchers, callers };
+        while pages.watchers.iter().any(|watcher| watcher.last.is_none()) {
+            let seen = pages.go_on(Duration::from_millis(100))?;
+            if let Some(error) = seen.errors.first() {
+                bail!("the pages do not even work in peace: {error}");
+            }
+            if now.elapsed() > BEGIN_WITHIN {
+                bail!("the pages' streams do not begin");
+            }
+        }
+        Ok(pages)
+    }
+
+    /// How many there are, and so many calls they have under way at most.
+    pub(super) const COUNT: usize = PAGES;
+
+    /// Lets them go on for a while, and says what they saw.
+    pub(super) fn go_on(&mut self, window: Duration) -> Result<Sight> {
+        let end = Instant::now() + window;
+        let mut seen = Sight::default();
+        let mut events = Events::with_capacity(2 * PAGES);
+        loop {
+            let now = Instant::now();
+            if now >= end {
+                break;
+            }
+            for caller in self.callers.iter_mut().filter(|caller| caller.is_due(now)) {
+                caller.begin(now, self.poll.registry(), &mut seen)?;
+            }
+            let next = self.callers.iter().filter_map(Caller::next).min().map_or(end, |next| next.min(end));
+            let wait = in_ticks(next.saturating_duration_since(now));
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
+                _ => {}
+            }
+            if events.is_empty() {
+                seen.own_delays_ms.push(millis(now.elapsed().saturating_sub(wait)));
+            }
+            for event in &events {
+                let registry = self.poll.registry();
+                match event.token().0 {
+                    page if page < PAGES => {
+                        self.watchers[page].advance(&mut self.buffer, registry, &mut seen)?;
+                    }
+                    caller => {
+                        self.callers[caller - PAGES].advance(&mut self.buffer, registry, &mut seen)?;
+                    }
+                }
+            }
+        }
+        self.look_at_what_is_missing(&mut seen);
+        Ok(seen)
+    }
+
+    /// What has not come counts too, once it is late.
+    fn look_at_what_is_missing(&self, seen: &mut Sight) {
+        let silences = self.watchers.iter().filter_map(|watcher| Some(watcher.last?.elapsed()));
+        let late = silences.filter(|silence| silence.as_secs_f64() > 2.0 * TICK_SECONDS);
+        seen.gaps_ms.extend(late.map(millis));
+        let waits = self.callers.iter().filter_map(|caller| Some(caller.asked?.elapsed()));
+        let missing = waits.filter(|wait| *wait > NO_ANSWER);
+        seen.errors.extend(missing.map(|wait| format!("no answer after {:.0} s", wait.as_secs_f64())));
+    }
+}
+
+/// How a page reaches the server.
+#[derive(Clone, Copy)]
+struct Line {
+    route: Route,
+    protocol: Protocol,
+    token: Token,
+}
+
+impl Line {
+    fn connect(&self, keep: bool, registry: &Registry) -> Result<Socket> {
+        Socket::open(self.route, self.protocol, keep, self.token, registry)
+    }
+}
+
+/// A stream of the city.
+struct Watcher {
+    line: Line,
+    socket: Socket,
+    last: Option<Instant>,
+}
+
+impl Watcher {
+    fn open(line: Line, registry: &Registry) -> Result<Self> {
+        let mut socket = line.connect(false, registry)?;
+        socket.call(&watch_fleet(downtown().viewport()));
+        Ok(Self { line, socket, last: None })
+    }
+
+    fn advance(&mut self, buffer: &mut [u8], registry: &Registry, seen: &mut Sight) -> Result<()> {
+        let Self { socket, last, .. } = self;
+        let mut over = false;
+        let done = socket.advance(buffer, |what| match what {
+            Seen::Message(_) => {
+                let at = Instant::now();
+                seen.gaps_ms.extend(last.replace(at).map(|last| millis(at - last)));
+            }
+            Seen::End => over = true,
+        });
+        let error = done.err().map(|error| format!("{error:#}"));
+        if let Some(why) = error.or(over.then(|| "the stream ended".into())) {
+            seen.errors.push(format!("a stream: {why}"));
+            *self = Self::open(self.line, registry)?;
+        }
+        Ok(())
+    }
+}
+
+/// A person's calls, one after the other.
+struct Caller {
+    line: Line,
+    socket: Socket,
+    rider: Rider,
+    /// When its next call is.
+    due: Instant,
+    /// Since when it waits for an answer.
+    asked: Option<Instant>,
+    /// When the last answer came.
+    answered: Option<Instant>,
+}
+
+impl Caller {
+    fn open(line: Line, rider: Rider, due: Instant, registry: &Registry) -> Result<Self> {
+        let socket = line.connect(true, registry)?;
+        Ok(Self { line, socket, rider, due, asked: None, answered: None })
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.asked.is_none() && self.due <= now
+    }
+
+    /// When there is something to do, unless it is the server's turn.
+    fn next(&self) -> Option<Instant> {
+        self.asked.is_none().then_some(self.due)
+    }
+
+    fn begin(&mut self, now: Instant, registry: &Registry, seen: &mut Sight) -> Result<()> {
+        // A call that was kept waiting by the one before has waited for the server.
+        let kept_waiting = self.answered.is_some_and(|answered| answered > self.due);
+        self.asked = Some(if kept_waiting { self.due } else { now });
+        self.due += PAUSE;
+        self.socket.call(&self.rider.call());
+        match self.socket.send() {
+            Ok(()) => Ok(()),
+            Err(error) => self.fail(&format!("{error:#}"), registry, seen),
+        }
+    }
+
+    fn advance(&mut self, buffer: &mut [u8], registry: &Registry, seen: &mut Sight) -> Result<()> {
+        let Self { socket, rider, .. } = self;
+        let mut over = None;
+        let mut refused = None;
+        let done = socket.advance(buffer, |what| match what {
+            Seen::Message(message) => refused = refused.take().or(rider.hear(message).err()),
+            Seen::End => over = Some(Instant::now()),
+        });
+        let error = done.err().or(refused).map(|error| format!("{error:#}"));
+        if let Some(why) = error {
+            return self.fail(&why, registry, seen);
+        }
+        if let Some((asked, answered)) = self.asked.zip(over) {
+            seen.calls_ms.push(millis(answered - asked));
+            (self.asked, self.answered) = (None, Some(answered));
+            if !self.rider.is_content() {
+                return self.fail("it was refused", registry, seen);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins anew, on a connection of its own.
+    fn fail(&mut self, why: &str, registry: &Registry, seen: &mut Sight) -> Result<()> {
+        seen.errors.push(format!("{}: {why}", self.rider.what()));
+        self.rider.start_over();
+        self.socket = self.line.connect(true, registry)?;
+        (self.asked, self.due) = (None, Instant::now() + PAUSE);
+        Ok(())
+    }
+}
+
+fn in_ticks(wait: Duration) -> Duration {
+    CLOCK * wait.as_micros().div_ceil(CLOCK.as_micros()) as u32
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

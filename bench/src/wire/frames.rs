@@ -1,0 +1,97 @@
+//! HTTP/2's frames, as clients send them.
+
+use super::{Call, framed};
+
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes before the payload of each frame.
+pub(super) const HEAD: usize = 9;
+/// Windows as large as they can be: what a viewer takes in a run is far less.
+const WINDOW: u32 = (1 << 31) - 1;
+/// What a connection's window is without a word.
+const FIRST_WINDOW: u32 = 65_535;
+
+pub(crate) mod kind {
+    pub(crate) const DATA: u8 = 0;
+    pub(crate) const HEADERS: u8 = 1;
+    pub(crate) const RST_STREAM: u8 = 3;
+    pub(crate) const SETTINGS: u8 = 4;
+    pub(crate) const PING: u8 = 6;
+    pub(crate) const GOAWAY: u8 = 7;
+    pub(crate) const WINDOW_UPDATE: u8 = 8;
+    pub(crate) const CONTINUATION: u8 = 9;
+}
+
+pub(crate) mod flag {
+    pub(crate) const ACK: u8 = 1;
+    pub(crate) const END_STREAM: u8 = 1;
+    pub(crate) const END_HEADERS: u8 = 4;
+    pub(crate) const PADDED: u8 = 8;
+}
+
+/// What a connection begins with: the preface, and windows that never close.
+pub(crate) fn opening(out: &mut Vec<u8>) {
+    out.extend_from_slice(PREFACE);
+    let initial_window_size = [&[0, 4], &WINDOW.to_be_bytes()[..]].concat();
+    frame(kind::SETTINGS, 0, 0, &initial_window_size, out);
+    frame(kind::WINDOW_UPDATE, 0, 0, &(WINDOW - FIRST_WINDOW).to_be_bytes(), out);
+}
+
+/// The headers of a call. Its body is to follow.
+pub(crate) fn headers(call: &Call, authority: &str, stream: u32, out: &mut Vec<u8>) {
+    frame(kind::HEADERS, flag::END_HEADERS, stream, &header_block(call, authority), out);
+}
+
+/// The whole body of a call.
+pub(super) fn data(call: &Call, stream: u32, out: &mut Vec<u8>) {
+    frame(kind::DATA, flag::END_STREAM, stream, &framed(&call.message), out);
+}
+
+/// Any frame. `payload` is below 16 MB.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
+    let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
+    out.extend_from_slice(&length);
+    out.extend_from_slice(&[kind, flags]);
+    out.extend_from_slice(&stream.to_be_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// The error that RST_STREAM is for, and GOAWAY after its first four bytes.
+pub(super) fn error_name(payload: &[u8]) -> String {
+    let code = payload.first_chunk().map_or(0, |code| u32::from_be_bytes(*code));
+    match code {
+        0 => "NO_ERROR".into(),
+        1 => "PROTOCOL_ERROR".into(),
+        7 => "REFUSED_STREAM".into(),
+        8 => "CANCEL".into(),
+        11 => "ENHANCE_YOUR_CALM".into(),
+        code => format!("error {code}"),
+    }
+}
+
+/// HPACK without Huffman and without the dynamic table.
+fn header_block(call: &Call, authority: &str) -> Vec<u8> {
+    const POST: u8 = 0x83;
+    const SCHEME_HTTP: u8 = 0x86;
+    const AUTHORITY: &[u8] = &[0x01];
+    const PATH: &[u8] = &[0x04];
+    const CONTENT_TYPE: &[u8] = &[0x0f, 0x10];
+    let mut block = vec![POST, SCHEME_HTTP];
+    let mut literal = |name: &[u8], value: &str| {
+        block.extend_from_slice(name);
+        block.extend(string(value));
+    };
+    let named = |name: &str| [vec![0], string(name)].concat();
+    literal(PATH, call.path);
+    literal(AUTHORITY, authority);
+    literal(CONTENT_TYPE, "application/grpc");
+    literal(&named("te"), "trailers");
+    if let Some(timeout) = call.timeout {
+        literal(&named("grpc-timeout"), timeout);
+    }
+    block
+}
+
+/// Every string here is shorter than the 127 bytes up to which a length is one byte.
+fn string(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}

@@ -1,0 +1,304 @@
+//! A connection that costs more than its calls do is read more slowly, and so sends more slowly.
+//!
+//! HTTP/2 has frames that cost their sender nothing and want an answer, or undo what was just begun, and no limit on
+//! them; and a call that is refused costs us more than it costs its caller.
+
+use std::{
+    io,
+    num::NonZeroU32,
+    ops::Range,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::yield_now,
+    time::{Instant, Sleep, sleep},
+};
+
+/// What a reset costs, in frames: a call was begun for nothing.
+const RESET: u64 = 10;
+/// What a refused call costs, in frames.
+const REFUSAL: u64 = 100;
+/// What a connection may do at once.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// More than so long is nobody in debt, so that we hear of it soon when they leave.
+const LONGEST: Duration = Duration::from_secs(2);
+/// A pause is so many times as long as the debt, at random: the connections of a flood are not to go on all at once.
+const PAUSE: Range<f64> = 1.0..1.5;
+
+/// What a connection has cost. Cheap to clone; all clones are one account.
+#[derive(Clone)]
+pub(super) struct Account(Arc<Spent>);
+
+struct Spent {
+    began: Instant,
+    /// What a frame costs, in nanoseconds.
+    frame: u64,
+    /// Until when all is paid by the passing of time, in nanoseconds from the beginning.
+    until: AtomicU64,
+}
+
+impl Account {
+    /// In which `per_second` frames are for free.
+    pub(super) fn new(per_second: NonZeroU32) -> Self {
+        let frame = 1_000_000_000 / u64::from(per_second.get());
+        Self(Arc::new(Spent { began: Instant::now(), frame, until: AtomicU64::new(0) }))
+    }
+
+    /// A call was answered. That costs nothing, unless it was refused because there are too many: then others have
+    /// their turn before it hears so, however many of them have come at once.
+    pub(super) async fn answered(&self, headers: &HeaderMap) {
+        // RESOURCE_EXHAUSTED
+        if headers.get("grpc-status").map(HeaderValue::as_bytes) == Some(b"8") {
+            self.charge(REFUSAL);
+            yield_now().await;
+        }
+    }
+
+    fn charge(&self, frames: u64) {
+        if frames > 0 {
+            let now = self.now();
+            let most = now + nanos(AT_ONCE + LONGEST);
+            let cost = frames.saturating_mul(self.0.frame);
+            let spent = |until: u64| Some(until.max(now).saturating_add(cost).min(most));
+            // It never fails: there is always something to write.
+            let _ = self.0.until.fetch_update(Relaxed, Relaxed, spent);
+        }
+    }
+
+    /// How long to read nothing.
+    fn debt(&self) -> Option<Duration> {
+        let allowed = self.now() + nanos(AT_ONCE);
+        let debt = self.0.until.load(Relaxed).checked_sub(allowed)?;
+        (debt > 0).then(|| Duration::from_nanos(debt))
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.0.began.elapsed())
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}
+
+/// Reads nothing while its account is overdrawn.
+pub(super) struct Paced<S> {
+    stream: S,
+    /// `None`: it may do as much as it likes.
+    account: Option<Account>,
+    heads: Heads,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Paced<S> {
+    pub(super) fn new(stream: S, account: Option<Account>) -> Self {
+        Self { stream, account, heads: Heads::Preface(0), pause: None }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, account, heads, pause } = &mut *self;
+        let Some(account) = account else { return Pin::new(stream).poll_read(cx, buf) };
+        while let Some(debt) = account.debt() {
+            let begin = || Box::pin(sleep(debt.mul_f64(rand::random_range(PAUSE))));
+            ready!(pause.get_or_insert_with(begin).as_mut().poll(cx));
+            *pause = None;
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(stream).poll_read(cx, buf))?;
+        account.charge(heads.cost(&buf.filled()[before..]));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEAD: usize = 9;
+const DATA: u8 = 0;
+const RST_STREAM: u8 = 3;
+
+/// Where in its frames a connection is. It looks at their heads, and at nothing else.
+enum Heads {
+    /// So much of the preface has come.
+    Preface(usize),
+    /// It is not HTTP/2.
+    None,
+    /// Of a frame: its head as far as it has come, and then what is left of its payload.
+    Frame { head: [u8; HEAD], have: usize, left: usize },
+}
+
+impl Heads {
+    /// What these bytes cost, in frames. They follow those before.
+    fn cost(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut cost = 0;
+        while !bytes.is_empty() {
+            bytes = match self {
+                Self::None => return cost,
+                Self::Preface(have) => {
+                    let (came, rest) = bytes.split_at(bytes.len().min(PREFACE.len() - *have));
+                    *self = match PREFACE[*have..].starts_with(came) {
+                        true if *have + came.len() == PREFACE.len() => {
+                            Self::Frame { head: [0; HEAD], have: 0, left: 0 }
+                        }
+                        true => Self::Preface(*have + came.len()),
+                        false => Self::None,
+                    };
+                    rest
+                }
+                Self::Frame { head, have, left } if *have < HEAD => {
+                    let (came, rest) = bytes.split_at(bytes.len().min(HEAD - *have));
+                    head[*have..*have + came.len()].copy_from_slice(came);
+                    *have += came.len();
+                    if *have == HEAD {
+                        let [a, b, c, kind, ..] = *head;
+                        *left = u32::from_be_bytes([0, a, b, c]) as usize;
+                        cost += cost_of(kind, *left);
+                        *have = if *left == 0 { 0 } else { HEAD };
+                    }
+                    rest
+                }
+                Self::Frame { have, left, .. } => {
+                    let (payload, rest) = bytes.split_at(bytes.len().min(*left));
+                    *left -= payload.len();
+                    *have = if *left == 0 { 0 } else { HEAD };
+                    rest
+                }
+            };
+        }
+        cost
+    }
+}
+
+/// Data is slow enough by flow control, if there is any.
+fn cost_of(kind: u8, length: usize) -> u64 {
+    match kind {
+        DATA if length > 0 => 0,
+        RST_STREAM => RESET,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    const PING: u8 = 6;
+
+    fn frame(kind: u8, payload: usize) -> Vec<u8> {
+        let length = (payload as u32).to_be_bytes();
+        [&length[1..], &[kind, 0, 0, 0, 0, 0], &vec![0; payload]].concat()
+    }
+
+    fn cost(bytes: &[u8], pieces: usize) -> u64 {
+        let mut heads = Heads::Preface(0);
+        bytes.chunks(pieces).map(|piece| heads.cost(piece)).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn frames_cost_the_same_in_any_pieces(
+            frames in prop::collection::vec((0u8..10, 0usize..40), 0..20),
+            pieces in 1usize..60,
+        ) {
+            let bytes = frames.iter().flat_map(|(kind, length)| frame(*kind, *length));
+            let bytes: Vec<u8> = PREFACE.iter().copied().chain(bytes).collect();
+            let expected: u64 = frames.iter().map(|(kind, length)| cost_of(*kind, *length)).sum();
+            prop_assert_eq!(cost(&bytes, pieces), expected);
+        }
+
+        #[test]
+        fn what_is_no_http2_costs_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assume!(!bytes.starts_with(b"P"));
+            prop_assert_eq!(cost(&bytes, 7), 0);
+        }
+    }
+
+    #[test]
+    fn data_is_free_and_an_empty_frame_of_it_is_not() {
+        let cost = |kind, length| cost(&[PREFACE, &frame(kind, length)].concat(), 1000);
+        assert_eq!([cost(DATA, 1), cost(DATA, 0), cost(RST_STREAM, 4), cost(PING, 8)], [0, 1, RESET, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_read_at_its_pace_and_never_waits_for_long() {
+        let account = Account::new(NonZeroU32::new(100).unwrap());
+        let (near, mut far) = duplex(1 << 20);
+        let mut near = Paced::new(near, Some(account.clone()));
+        far.write_all(PREFACE).await.unwrap();
+        far.write_all(&frame(PING, 8).repeat(600)).await.unwrap();
+        let begun = Instant::now();
+        let mut pings = vec![0; 17];
+        near.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+        for _ in 0..600 {
+            near.read_exact(&mut pings).await.unwrap();
+        }
+        // 200 at once, and 100 a second.
+        let lasted = begun.elapsed();
+        assert!(lasted > Duration::from_millis(3_900) && lasted < Duration::from_secs(6), "{lasted:?}");
+
+        account.charge(u64::MAX);
+        far.write_all(b"!").await.unwrap();
+        let begun = Instant::now();
+        near.read_u8().await.unwrap();
+        assert!(begun.elapsed() <= LONGEST.mul_f64(PAUSE.end), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_pays_and_who_is_answered_does_not() {
+        let account = Account::new(NonZeroU32::new(1_000).unwrap());
+        let with =
+            |status: &str| HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())]);
+        for _ in 0..1_000 {
+            account.answered(&with("0")).await;
+            account.answered(&with("13")).await;
+            account.answered(&HeaderMap::new()).await;
+        }
+        assert_eq!(account.debt(), None);
+        for _ in 0..21 {
+            account.answered(&with("8")).await;
+        }
+        assert_eq!(account.debt(), Some(Duration::from_millis(100)));
+    }
+}
