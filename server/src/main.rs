@@ -9,7 +9,6 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
-use mimalloc::MiMalloc;
 use rides_server::{
     app::{self, App},
     client,
@@ -21,10 +20,6 @@ use rides_server::{
 };
 use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
-
-/// Gives back what is freed, wherever it lies: others keep what a crowd has had.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match start(Cli::parse()) {
