@@ -28,7 +28,7 @@ impl Attack for IdleViewers {
     }
 
     fn speak(&mut self, _: Turn, out: &mut Vec<u8>) -> Then {
-        let call = watch_fleet(at_sea().viewport());
+        let call = watch_fleet(at_sea().viewport(), true);
         Connection::new(Protocol::Http1, false).call(&call, "localhost", out);
         Then::Stay
     }

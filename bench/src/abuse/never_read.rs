@@ -30,7 +30,7 @@ impl Attack for NeverRead {
 
     fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
         let protocol = if turn.client.is_multiple_of(2) { Protocol::Http1 } else { Protocol::Http2 };
-        Connection::new(protocol, false).call(&watch_fleet(downtown().viewport()), "localhost", out);
+        Connection::new(protocol, false).call(&watch_fleet(downtown().viewport(), true), "localhost", out);
         Then::Stay
     }
 }

@@ -158,7 +158,7 @@ struct Watcher {
 impl Watcher {
     fn open(line: Line, registry: &Registry) -> Result<Self> {
         let mut socket = line.connect(false, registry)?;
-        socket.call(&watch_fleet(downtown().viewport()));
+        socket.call(&watch_fleet(downtown().viewport(), true));
         Ok(Self { line, socket, last: None })
     }
 
