@@ -15,7 +15,7 @@ use std::{
 use axum::Router;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderName, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use http_body::Frame;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +35,6 @@ use super::{
     status,
     trace::Trace,
 };
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Of health calls: whoever asks while the server goes is to hear that it does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -121,8 +119,8 @@ impl Rules {
     /// Lets a call through to its service, or says why not: what costs less to find out comes first.
     ///
     /// The call ends at the deadline its client gave or at the ceiling of its kind, handler or stream; and its stream
-    /// once the server goes, or when the caller's session or certificate is over. A handler that has not answered by then may still
-    /// do so; but not one that waits for a client's upload, which may have no end.
+    /// once the server goes, or when the caller's session or certificate is over. A handler that has not answered by then
+    /// may still do so; but not one that waits for a client's upload, which may have no end.
     async fn answer(
         &self,
         mut request: Request<tonic::body::Body>,
@@ -184,8 +182,7 @@ struct Outcome {
 impl Outcome {
     /// Takes note of the status in headers or trailers that have one, and signs it if it is an error.
     fn settle(&mut self, headers: &mut HeaderMap) {
-        let Some(code) = headers.get(GRPC_STATUS) else { return };
-        let code = Code::from_bytes(code.as_bytes());
+        let Some(code) = status::code_in(headers) else { return };
         self.call.ends(code);
         // Reading all of a status copies the headers: not for each call that went well.
         if code != Code::Ok

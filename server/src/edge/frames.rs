@@ -32,14 +32,16 @@ impl Frames {
         self.begun
     }
 
-    /// Takes the next piece. Fails at the first prefix that is not acceptable, whatever follows it.
-    pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<(), Status> {
+    /// Takes the next piece, and says how many messages begin in it. Fails at the first prefix that is not acceptable,
+    /// whatever follows it.
+    pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<u64, Status> {
+        let before = self.begun;
         loop {
             let skipped = self.missing.min(piece.len());
             self.missing -= skipped;
             piece = &piece[skipped..];
             if piece.is_empty() {
-                return Ok(());
+                return Ok(self.begun - before);
             }
             let taken = (PREFIX - self.prefix_bytes).min(piece.len());
             let (head, rest) = piece.split_at(taken);
@@ -90,7 +92,7 @@ mod tests {
 
     fn follow(pieces: &[&[u8]]) -> Result<u64, Code> {
         let mut frames = Frames::new(10);
-        pieces.iter().try_for_each(|piece| frames.take(piece)).map_err(|status| status.code())?;
+        pieces.iter().try_for_each(|piece| frames.take(piece).map(drop)).map_err(|status| status.code())?;
         frames.end().map_err(|status| status.code())?;
         Ok(frames.begun())
     }
@@ -133,7 +135,7 @@ mod tests {
         #[test]
         fn noise_breaks_nothing(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..9)) {
             let mut frames = Frames::new(10);
-            if pieces.iter().try_for_each(|piece| frames.take(piece)).is_ok() {
+            if pieces.iter().try_for_each(|piece| frames.take(piece).map(drop)).is_ok() {
                 frames.end().ok();
             }
         }

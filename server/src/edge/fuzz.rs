@@ -47,7 +47,10 @@ fn body<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Body {
 pub fn frames(input: &[u8]) {
     fn follow<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<u64, Code> {
         let mut frames = Frames::new(LARGEST);
-        pieces.into_iter().try_for_each(|piece| frames.take(piece)).map_err(|status| status.code())?;
+        pieces
+            .into_iter()
+            .try_for_each(|piece| frames.take(piece).map(drop))
+            .map_err(|status| status.code())?;
         frames.end().map_err(|status| status.code())?;
         Ok(frames.begun())
     }

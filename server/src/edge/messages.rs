@@ -125,16 +125,14 @@ impl Upload {
     }
 
     fn take(&mut self, data: &[u8]) -> Result<(), Status> {
-        let before = self.frames.begun();
-        self.frames.take(data)?;
-        let begun = self.frames.begun() - before;
+        let begun = self.frames.take(data)?;
         if begun > 0 {
             self.owed += begun;
             self.received.increment(begun);
             self.heard = Instant::now();
-        }
-        if begun > 0 && before == 0 {
-            self.patience.as_mut().reset(self.heard + self.silence);
+            if begun == self.frames.begun() {
+                self.patience.as_mut().reset(self.heard + self.silence);
+            }
         }
         Ok(())
     }

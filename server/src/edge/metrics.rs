@@ -117,11 +117,8 @@ impl Call {
 
     /// This goes out next: a piece of one message, or several.
     pub(super) fn sends(&mut self, data: &[u8]) {
-        let before = self.answers.begun();
         // No frame of ours has a flag that is none, and none is too large.
-        self.answers.take(data).ok();
-        let begun = self.answers.begun() - before;
-        if begun > 0 {
+        if let Ok(begun @ 1..) = self.answers.take(data) {
             self.figures.sent.increment(begun);
         }
     }

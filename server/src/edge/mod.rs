@@ -48,6 +48,7 @@ mod status;
 mod tally;
 mod text;
 mod trace;
+mod writes;
 
 use std::{path::PathBuf, sync::Arc};
 

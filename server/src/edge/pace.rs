@@ -16,12 +16,15 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::yield_now,
     time::{Instant, Sleep, sleep},
 };
+use tonic::Code;
+
+use super::{status, writes::writes_of_its_stream};
 
 /// What a reset costs, in frames: a call was begun for nothing.
 const RESET: u64 = 10;
@@ -56,8 +59,7 @@ impl Account {
     /// A call was answered. That costs nothing, unless it was refused because there are too many: then others have
     /// their turn before it hears so, however many of them have come at once.
     pub(super) async fn answered(&self, headers: &HeaderMap) {
-        // RESOURCE_EXHAUSTED
-        if headers.get("grpc-status").map(HeaderValue::as_bytes) == Some(b"8") {
+        if status::code_in(headers) == Some(Code::ResourceExhausted) {
             self.charge(REFUSAL);
             yield_now().await;
         }
@@ -126,25 +128,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
+    writes_of_its_stream!();
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 use tonic::{Code, Status, body::Body};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -62,6 +62,11 @@ pub(super) fn silent(silence: Duration) -> Status {
     let text =
         format!("nothing was sent for {} s: open another stream when there is more", silence.as_secs());
     with_reason(Code::DeadlineExceeded, "NOTHING_SENT", text)
+}
+
+/// The code of the status that headers or trailers have, if they have one.
+pub(super) fn code_in(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
 /// What browsers and proxies understand, with a text, and in its headers the status, which gRPC clients do.
