@@ -63,19 +63,19 @@ impl Errand {
 
     /// What is to be said at `now` by a car that is where it was to go, or is not: each once.
     pub fn step(&mut self, is_there: bool, now: f64) -> Option<Message> {
-        let ride_id = self.ride_id.clone();
+        let ride_id = || self.ride_id.clone();
         match &mut self.leg {
             Leg::ToPickup if is_there => {
                 self.leg = Leg::Boarding { until: now + self.boarding_s, said: false };
-                Some(Message::Arrive(Arrive { ride_id }))
+                Some(Message::Arrive(Arrive { ride_id: ride_id() }))
             }
             Leg::Boarding { until, said } if now >= *until && !*said => {
                 *said = true;
-                Some(Message::PickUp(PickUp { ride_id }))
+                Some(Message::PickUp(PickUp { ride_id: ride_id() }))
             }
             Leg::OnTrip { said } if is_there && !*said => {
                 *said = true;
-                Some(Message::DropOff(DropOff { ride_id }))
+                Some(Message::DropOff(DropOff { ride_id: ride_id() }))
             }
             _ => None,
         }
