@@ -66,7 +66,9 @@ pub(super) trait Attack: Send {
     fn about(&self) -> &'static str;
 
     /// Who does it.
-    fn crowd(&self) -> Crowd;
+    fn crowd(&self) -> Crowd {
+        Crowd::default()
+    }
 
     /// Limits of the server that are in the way of what it is to show.
     fn flags(&self) -> &'static [&'static str] {

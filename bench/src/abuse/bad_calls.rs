@@ -2,7 +2,7 @@
 
 use rand::{Rng as _, RngCore as _, SeedableRng as _, rngs::SmallRng};
 
-use super::attack::{Attack, Crowd, Then, Turn};
+use super::attack::{Attack, Then, Turn};
 use crate::wire::{Call, Connection, Protocol};
 
 pub(super) struct BadCalls(SmallRng);
@@ -16,10 +16,6 @@ impl BadCalls {
 impl Attack for BadCalls {
     fn about(&self) -> &'static str {
         "make calls one after the other, without waiting for answers, whose frames or messages are noise"
-    }
-
-    fn crowd(&self) -> Crowd {
-        Crowd::default()
     }
 
     fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {

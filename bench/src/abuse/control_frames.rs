@@ -1,6 +1,6 @@
 //! HTTP/2 frames that cost their sender nothing, and want an answer or a place in memory.
 
-use super::attack::{Attack, Crowd, Then, Turn};
+use super::attack::{Attack, Then, Turn};
 use crate::{
     contender::check_health,
     wire::{
@@ -27,10 +27,6 @@ impl Attack for ControlFrames {
             Self::Settings => "send HTTP/2 settings without pause, and read the answers",
             Self::Continuations => "send headers over HTTP/2 that go on in frame after frame",
         }
-    }
-
-    fn crowd(&self) -> Crowd {
-        Crowd::default()
     }
 
     fn protocol(&self, _client: u64) -> Protocol {

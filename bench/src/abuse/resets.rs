@@ -1,6 +1,6 @@
 //! Rapid reset: calls over HTTP/2 that are taken back at once.
 
-use super::attack::{Attack, Crowd, Then, Turn};
+use super::attack::{Attack, Then, Turn};
 use crate::{
     contender::check_health,
     wire::{
@@ -18,10 +18,6 @@ pub(super) struct Resets;
 impl Attack for Resets {
     fn about(&self) -> &'static str {
         "open streams over HTTP/2 and reset them at once, without pause"
-    }
-
-    fn crowd(&self) -> Crowd {
-        Crowd::default()
     }
 
     fn protocol(&self, _client: u64) -> Protocol {
