@@ -172,6 +172,24 @@ impl Page {
         self.browser.client.perform_actions(click).await.context("cannot click the map")
     }
 
+    /// Picks two places on the map: where a ride is to begin, and where to end.
+    ///
+    /// # Errors
+    /// When there is no map.
+    pub async fn picks_two_places(&self) -> Result<()> {
+        self.click_map(0.55, 0.45).await?;
+        self.click_map(0.7, 0.6).await
+    }
+
+    /// Books a ride between two places on the map.
+    ///
+    /// # Errors
+    /// When it cannot be booked.
+    pub async fn books_on_the_map(&self) -> Result<()> {
+        self.picks_two_places().await?;
+        self.press("book").await
+    }
+
     /// A picture of the map alone, once two in a row are the same: panels lie over it, and change too.
     ///
     /// # Errors

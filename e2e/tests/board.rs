@@ -81,9 +81,7 @@ async fn a_ride_is_booked_by_street_and_followed_to_its_end() -> Result<()> {
 async fn a_ride_is_booked_on_the_map_and_cancelled() -> Result<()> {
     Stage::live("cancel", async |stage| {
         let page = &stage.page;
-        page.click_map(0.55, 0.45).await?;
-        page.click_map(0.7, 0.6).await?;
-        page.press("book").await?;
+        page.books_on_the_map().await?;
         page.press("cancel").await?;
         page.reaches("ride-state", &["cancelled"], SOON).await?;
         let listed = page.element("rides").await?.text().await?.to_lowercase();
@@ -107,9 +105,7 @@ async fn what_others_write_is_text() -> Result<()> {
         page.open(&format!("http://{server}/")).await?;
         page.is_live().await?;
         let mut driver = Driver::signs_on_as(server, 7, NAME.to_owned(), None).await?;
-        page.click_map(0.55, 0.45).await?;
-        page.click_map(0.7, 0.6).await?;
-        page.press("book").await?;
+        page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
         page.reaches("ride-state", &["assigned"], SOON).await?;

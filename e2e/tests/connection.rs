@@ -94,8 +94,7 @@ async fn the_page_says_that_the_server_goes_and_books_once_it_is_back() -> Resul
         let server = quiet_server(stage).await?;
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
-        stage.page.click_map(0.55, 0.45).await?;
-        stage.page.click_map(0.7, 0.6).await?;
+        stage.page.picks_two_places().await?;
         stage.page.says("Book for").await?;
 
         stage.drain_server().await?;
@@ -247,9 +246,7 @@ async fn books_and_gets_a_car(stage: &Stage, server: SocketAddr, page_at: Socket
     page.open(&format!("http://{page_at}/")).await?;
     page.is_live().await?;
     let mut driver = Driver::signs_on(server, CAR).await?;
-    page.click_map(0.55, 0.45).await?;
-    page.click_map(0.7, 0.6).await?;
-    page.press("book").await?;
+    page.books_on_the_map().await?;
     driver.is_offered().await?;
     driver.accepts().await?;
     page.reaches("ride-state", &["assigned"], SOON).await?;

@@ -48,7 +48,7 @@ async fn a_guest_signs_in_books_and_follows_where_tokens_are_asked_for() -> Resu
         ensure!(count(page, "SignIn").await? == 1, "one sign-in is enough");
 
         let mut driver = driver(server, keys.path()).await?;
-        books(page).await?;
+        page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
         page.reaches("ride-state", &["assigned"], SOON).await?;
@@ -95,7 +95,7 @@ async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()
         page.reaches("account", &["rider"], SOON).await?;
 
         let mut driver = driver(server, keys.path()).await?;
-        books(page).await?;
+        page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
         page.reaches("ride-state", &["assigned"], SOON).await?;
@@ -176,8 +176,7 @@ async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()
         for _ in 0..3 {
             held.push(client.watch(helsinki()).await?);
         }
-        page.click_map(0.55, 0.45).await?;
-        page.click_map(0.7, 0.6).await?;
+        page.picks_two_places().await?;
         page.says("Try again in ").await?;
         page.says("at most 4 calls at a time").await?;
         let id = page.element("error-id").await?.text().await?;
@@ -206,12 +205,6 @@ async fn strict_server(stage: &mut Stage, keys: &Path) -> Result<SocketAddr> {
 async fn driver(server: SocketAddr, keys: &Path) -> Result<Driver> {
     let token = token(keys, &["--role", "driver", "--car", "7", "--subject", "driver-7"]).await?;
     Driver::signs_on_with(server, CAR, Some(&token)).await
-}
-
-async fn books(page: &Page) -> Result<()> {
-    page.click_map(0.55, 0.45).await?;
-    page.click_map(0.7, 0.6).await?;
-    page.press("book").await
 }
 
 async fn books_natively(server: SocketAddr, token: &str) -> Result<()> {
