@@ -51,7 +51,8 @@ const READERS: usize = 4;
 /// What can be set about a journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SqliteOptions {
-    /// The log of changes is moved into the file each time it has grown by this many pages, of 4 KiB.
+    /// The log of changes is moved into the file each time it has grown by this many pages, of 16 KiB in a new
+    /// file.
     pub checkpoint_every: i64,
     /// The SQLite VFS that it is kept on; `None` for the platform's. Another one must itself make sure, at the
     /// start, that what is read of it is on the disk.
@@ -60,7 +61,7 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { checkpoint_every: 1_000, vfs: None }
+        Self { checkpoint_every: 256, vfs: None }
     }
 }
 

@@ -14,6 +14,10 @@ const APPLICATION_ID: i64 = 0x5249_4445;
 /// How long SQLite waits for another connection, in milliseconds: a checkpoint that waits for a reader holds up appends.
 const PATIENCE_MS: u64 = 200;
 
+/// Bytes of a page in a file that this program makes; an older file keeps its own. An event has about 1 KiB, and a commit
+/// that many share costs by its pages more than by its bytes: with pages of 4 KiB it keeps a quarter fewer rides.
+const PAGE_SIZE: i64 = 16 << 10;
+
 /// What the log may keep of the disk once it was moved into the file, in bytes.
 pub(super) const LOG_LIMIT: i64 = 8 << 20;
 
@@ -101,6 +105,8 @@ pub(super) fn is_current(db: &Connection) -> Result<(), OpenError> {
 /// Brings the file up to date, and makes sure that a commit will be on the disk.
 pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
     let found = version(db)?;
+    // A file that has pages keeps theirs.
+    db.pragma_update(None, "page_size", PAGE_SIZE)?;
     log_ahead(db)?;
     promise(db, "journal_mode", "wal")?;
     promise(db, "synchronous", "2")?;
