@@ -18,10 +18,13 @@ const SECONDS: [f64; 18] = [
     3600.0,
 ];
 
+/// What h2 warns of is its clients' doing, who could fill the log with it. A filter may ask for it.
+const UNASKED: &str = "h2=error";
+
 /// Starts logging to stderr what `filter` lets through. Call it once.
 pub fn log(filter: &str) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_env_filter(EnvFilter::try_new(format!("{UNASKED},{filter}"))?)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .try_init()

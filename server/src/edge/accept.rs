@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::yield_now,
     time::{sleep, timeout},
 };
@@ -19,7 +19,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Limits, Port,
-    connection::{Connection, Service},
+    account::{Account, Accounts},
+    connection::{Connection, Ended, Service},
+    metrics,
     peer::home,
     tally::{Held, Tally},
 };
@@ -27,6 +29,8 @@ use crate::tls::Tls;
 
 /// How long to leave the listener alone when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// One that ended in misuse counts for so many: whoever makes such comes at once with another.
+const MISUSE: u32 = 10;
 
 /// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, over TLS if given, until `shutdown`; then lets calls in progress
 /// end for as long as `limits.drain` allows, and cuts what is left. Who connects meanwhile is still answered, and
@@ -47,14 +51,16 @@ pub async fn serve(
         let mut doors = Doors::new(listener, &limits);
         let service = Arc::new(Service { port, limits, tls, shutdown: shutdown.clone() });
         loop {
-            let (stream, address, held) = doors.next().await;
+            let (stream, address, mut place) = doors.next().await;
             let tracker = if shutdown.is_cancelled() { &late } else { &connections };
             let connection = Connection { stream, address, service: service.clone() };
-            let cut = cut.clone();
+            let (cut, shutdown) = (cut.clone(), shutdown.clone());
             tracker.spawn(async move {
+                shutdown.run_until_cancelled(place.turn()).await;
                 // Pinned here, so that the task holds it once.
-                cut.run_until_cancelled(pin!(connection.run())).await;
-                drop(held);
+                if cut.run_until_cancelled(pin!(connection.run())).await == Some(Ended::InMisuse) {
+                    place.misused();
+                }
             });
         }
     };
@@ -79,11 +85,41 @@ struct Doors {
     listener: TcpListener,
     slots: Arc<Semaphore>,
     per_address: Tally<IpAddr>,
+    /// Of new connections.
+    accounts: Accounts<IpAddr>,
+    waiting: Tally<IpAddr>,
     limits: Limits,
 }
 
-/// What a connection holds until it ends: its place, and the one of its address.
-type Place = (tokio::sync::OwnedSemaphorePermit, Option<Held<IpAddr>>);
+/// What a connection holds until it ends.
+struct Place {
+    /// `None`: its address is under no limit.
+    share: Option<Share>,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// What is its part of what its address may have.
+struct Share {
+    account: Account,
+    /// How long it is not looked at, as one of those who wait.
+    wait: Option<(Duration, Held<IpAddr>)>,
+    _held: Held<IpAddr>,
+}
+
+impl Place {
+    /// Returns when it is its turn.
+    async fn turn(&mut self) {
+        if let Some((wait, _held)) = self.share.as_mut().and_then(|share| share.wait.take()) {
+            sleep(wait).await;
+        }
+    }
+
+    fn misused(&self) {
+        if let Some(share) = &self.share {
+            share.account.charge(MISUSE);
+        }
+    }
+}
 
 impl Doors {
     fn new(listener: TcpListener, limits: &Limits) -> Self {
@@ -91,6 +127,8 @@ impl Doors {
             listener,
             slots: Arc::new(Semaphore::new(limits.connections)),
             per_address: Tally::new(limits.connections_per_address),
+            accounts: Accounts::new(limits.connections_per_second),
+            waiting: Tally::new(2 * limits.connections_per_second.get() as usize),
             limits: limits.clone(),
         }
     }
@@ -105,15 +143,39 @@ impl Doors {
             let Ok(slot) = self.slots.clone().acquire_owned().await else { return pending().await };
             let (stream, peer) = accept(&self.listener).await;
             let address = peer.ip().to_canonical();
-            if self.limits.is_exempt(address) {
-                return (stream, address, (slot, None));
-            }
-            match self.per_address.take(home(address)) {
-                Some(held) => return (stream, address, (slot, Some(held))),
-                None => tracing::debug!(%address, "closed a connection: its address has as many as it may"),
-            }
+            let share = match self.limits.is_exempt(address) {
+                true => None,
+                false => match self.share_of(home(address)) {
+                    Some(share) => Some(share),
+                    None => {
+                        refuse(&stream, address);
+                        continue;
+                    }
+                },
+            };
+            return (stream, address, Place { share, _slot: slot });
         }
     }
+
+    /// `None`: as many of `address` are here already as may be, or as may wait.
+    fn share_of(&mut self, address: IpAddr) -> Option<Share> {
+        let held = self.per_address.take(address)?;
+        let account = self.accounts.of(address).clone();
+        account.charge(1);
+        let wait = match account.debt() {
+            Some(debt) => Some((debt, self.waiting.take(address)?)),
+            None => None,
+        };
+        Some(Share { account, wait, _held: held })
+    }
+}
+
+/// With a reset: a good end is one that the kernel remembers for a minute.
+fn refuse(stream: &TcpStream, address: IpAddr) {
+    metrics::refused_a_connection();
+    tracing::debug!(%address, "closed a connection: its address has as many as it may");
+    // That fails where it is gone already.
+    let _ = stream.set_zero_linger();
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {

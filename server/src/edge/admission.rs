@@ -136,6 +136,7 @@ impl Share {
         let second = self.began.elapsed().as_secs();
         if self.rates.len() > REMEMBERED && self.forgot.swap(second, Relaxed) != second {
             self.rates.retain_recent();
+            self.rates.shrink_to_fit();
         }
         self.rates.check_key(caller).map_err(|early| {
             let text = format!("at most {} calls a second, please", self.per_second);

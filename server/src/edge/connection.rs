@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     io,
     net::IpAddr,
     pin::{Pin, pin},
@@ -33,10 +34,11 @@ use tower::ServiceExt as _;
 
 use super::{
     Limits, Port,
+    account::Account,
     leftover::lingering,
     linger::Linger,
     metrics,
-    pace::{Account, Paced},
+    pace::{Paced, answered},
     patience::Patience,
     peer::Peer,
 };
@@ -79,12 +81,12 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Serves it to its end.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(self) -> Ended {
         let _counted = metrics::Connection::open();
         let Self { stream, address, service } = self;
         if let Err(error) = tune(&stream) {
             tracing::debug!(%error, "the connection is gone already");
-            return;
+            return Ended::Well;
         }
         match &service.tls {
             None => service.speak_http(stream, Peer { address, certificate: None }).await,
@@ -95,22 +97,26 @@ impl Connection {
 }
 
 impl Service {
-    async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) {
+    async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) -> Ended {
         let Some((stream, certificate)) = tls.accept(stream, self.limits.header_timeout).await else {
-            return;
+            return Ended::Well;
         };
         let certificate = certificate.map(Arc::new);
         let speaking = self.speak_http(stream, Peer { address, certificate: certificate.clone() });
         match certificate {
             None => speaking.await,
             Some(certificate) => tokio::select! {
-                () = speaking => {}
+                end = speaking => end,
                 never = tls.watch_over(&certificate) => match never {},
             },
         }
     }
 
-    async fn speak_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+    async fn speak_http(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) -> Ended {
         let account =
             (!self.limits.is_exempt(peer.address)).then(|| Account::new(self.limits.frames_per_second));
         let stream = Paced::new(stream, account.clone());
@@ -138,9 +144,32 @@ impl Service {
                 connection.await
             }
         };
-        if let Err(error) = ended {
-            tracing::debug!(error, "a connection ended badly");
+        match ended {
+            Ok(()) => Ended::Well,
+            Err(error) => {
+                tracing::debug!(error, "a connection ended badly");
+                Ended::by(error.as_ref())
+            }
         }
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ended {
+    /// Its client left, or vanished, or the server let it go.
+    Well,
+    /// Its client spoke no HTTP, or nothing that is reasonable.
+    InMisuse,
+}
+
+impl Ended {
+    fn by(error: &(dyn Error + 'static)) -> Self {
+        let Some(error) = error.downcast_ref::<hyper::Error>() else { return Self::Well };
+        let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+        // It was ended by us, and not by the client or the network.
+        let is_ours = h2.is_some_and(|error| error.is_go_away() && error.is_library());
+        if error.is_parse() || is_ours { Self::InMisuse } else { Self::Well }
     }
 }
 
@@ -173,7 +202,7 @@ impl Calls {
         async move {
             let answer = answer.await?;
             if let Some(account) = &call.0.0.account {
-                account.answered(answer.headers()).await;
+                answered(account, answer.headers()).await;
             }
             Ok(answer.map(|body| Counted { body, _call: call }))
         }

@@ -7,7 +7,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -68,12 +68,25 @@ impl http_body::Body for Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        let Some((body, going)) = self.body.take().zip(self.going.take()) else { return };
+        let Some((mut body, going)) = self.body.take().zip(self.going.take()) else { return };
         // Without a runtime there is no connection any more.
-        if !body.is_end_stream()
-            && let Ok(runtime) = Handle::try_current()
-        {
+        if let (false, Ok(runtime)) = (is_over(&mut body), Handle::try_current()) {
             runtime.spawn(async move { throw_away(body, &going).await });
+        }
+    }
+}
+
+/// Whether there is nothing more to come: it has ended, or its client has taken it back. What is there is thrown away.
+fn is_over(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        if body.is_end_stream() {
+            return true;
+        }
+        match Pin::new(&mut *body).poll_frame(&mut cx) {
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(_) => return true,
+            Poll::Pending => return false,
         }
     }
 }

@@ -17,6 +17,11 @@ pub struct Limits {
     #[arg(id = "max_connections_per_address", long = "max-connections-per-address", env = "RIDES_MAX_CONNECTIONS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub connections_per_address: usize,
 
+    /// New connections a second from one address; twice as many at once. As many more wait for their turn, for up to 2 s,
+    /// and others are closed. One whose client does not speak HTTP counts for ten.
+    #[arg(id = "max_connections_per_second", long = "max-connections-per-second", env = "RIDES_MAX_CONNECTIONS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
+    pub connections_per_second: NonZeroU32,
+
     /// Calls at a time on one HTTP/2 connection.
     #[arg(id = "max_streams", long = "max-streams", env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub streams: u32,
@@ -103,6 +108,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_address: 1_000,
+            connections_per_second: NonZeroU32::MIN.saturating_add(99),
             streams: 256,
             calls_per_address: 1_000,
             calls_per_second: NonZeroU32::MIN.saturating_add(99),

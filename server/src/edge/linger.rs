@@ -22,7 +22,7 @@ use super::writes::writes_of_its_stream;
 const LONGEST: Duration = Duration::from_secs(1);
 const MOST: usize = 1024 * 1024;
 /// Bytes thrown away at a time.
-const PIECE: usize = 4 * 1024;
+const PIECE: usize = 16 * 1024;
 
 /// A stream that is shut down in two steps: its own side at once, and all of it when the peer has done the same.
 pub(super) struct Linger<S> {

@@ -22,6 +22,7 @@ const RECEIVED: &str = "rides_rpc_messages_received_total";
 const SENT: &str = "rides_rpc_messages_sent_total";
 const OPEN_RPCS: &str = "rides_open_rpcs";
 const OPEN_CONNECTIONS: &str = "rides_open_connections";
+const REFUSED_CONNECTIONS: &str = "rides_refused_connections_total";
 
 /// Status codes, from OK to UNAUTHENTICATED.
 const CODES: usize = 17;
@@ -35,6 +36,10 @@ pub(super) fn describe() {
     describe_counter!(SENT, "Messages to clients, by method.");
     describe_gauge!(OPEN_RPCS, "Calls in progress, streams included, by method.");
     describe_gauge!(OPEN_CONNECTIONS, "Connections to the port.");
+    describe_counter!(
+        REFUSED_CONNECTIONS,
+        "Connections that were closed because their address had too many."
+    );
 }
 
 /// The figures of all methods.
@@ -149,4 +154,9 @@ impl Drop for Connection {
     fn drop(&mut self) {
         gauge!(OPEN_CONNECTIONS).decrement(1.0);
     }
+}
+
+/// Counts a connection that is closed unread.
+pub(super) fn refused_a_connection() {
+    counter!(REFUSED_CONNECTIONS).increment(1);
 }

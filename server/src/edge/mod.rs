@@ -15,6 +15,7 @@
 //! reaches the client in the framing the client speaks.
 
 mod accept;
+mod account;
 mod admission;
 mod auth;
 mod calls;

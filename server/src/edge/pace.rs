@@ -5,91 +5,38 @@
 
 use std::{
     io,
-    num::NonZeroU32,
+    mem::MaybeUninit,
     ops::Range,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use http::HeaderMap;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::yield_now,
-    time::{Instant, Sleep, sleep},
+    time::{Sleep, sleep},
 };
 use tonic::Code;
 
-use super::{status, writes::writes_of_its_stream};
+use super::{account::Account, status, writes::writes_of_its_stream};
 
 /// What a reset costs, in frames: a call was begun for nothing.
-const RESET: u64 = 10;
+const RESET: u32 = 10;
 /// What a refused call costs, in frames.
-const REFUSAL: u64 = 100;
-/// What a connection may do at once.
-const AT_ONCE: Duration = Duration::from_secs(2);
-/// More than so long is nobody in debt, so that we hear of it soon when they leave.
-const LONGEST: Duration = Duration::from_secs(2);
+const REFUSAL: u32 = 100;
+/// Bytes that are read at once of who is nearly in debt, so that a pause comes in time: what is read is answered at once.
+const PIECE: usize = 1024;
 /// A pause is so many times as long as the debt, at random: the connections of a flood are not to go on all at once.
 const PAUSE: Range<f64> = 1.0..1.5;
 
-/// What a connection has cost. Cheap to clone; all clones are one account.
-#[derive(Clone)]
-pub(super) struct Account(Arc<Spent>);
-
-struct Spent {
-    began: Instant,
-    /// What a frame costs, in nanoseconds.
-    frame: u64,
-    /// Until when all is paid by the passing of time, in nanoseconds from the beginning.
-    until: AtomicU64,
-}
-
-impl Account {
-    /// In which `per_second` frames are for free.
-    pub(super) fn new(per_second: NonZeroU32) -> Self {
-        let frame = 1_000_000_000 / u64::from(per_second.get());
-        Self(Arc::new(Spent { began: Instant::now(), frame, until: AtomicU64::new(0) }))
+/// A call was answered. That costs its connection nothing, unless it was refused because there are too many: then others
+/// have their turn before it hears so, however many of them have come at once.
+pub(super) async fn answered(account: &Account, headers: &HeaderMap) {
+    if status::code_in(headers) == Some(Code::ResourceExhausted) {
+        account.charge(REFUSAL);
+        yield_now().await;
     }
-
-    /// A call was answered. That costs nothing, unless it was refused because there are too many: then others have
-    /// their turn before it hears so, however many of them have come at once.
-    pub(super) async fn answered(&self, headers: &HeaderMap) {
-        if status::code_in(headers) == Some(Code::ResourceExhausted) {
-            self.charge(REFUSAL);
-            yield_now().await;
-        }
-    }
-
-    fn charge(&self, frames: u64) {
-        if frames > 0 {
-            let now = self.now();
-            let most = now + nanos(AT_ONCE + LONGEST);
-            let cost = frames.saturating_mul(self.0.frame);
-            let spent = |until: u64| Some(until.max(now).saturating_add(cost).min(most));
-            // It never fails: there is always something to write.
-            let _ = self.0.until.fetch_update(Relaxed, Relaxed, spent);
-        }
-    }
-
-    /// How long to read nothing.
-    fn debt(&self) -> Option<Duration> {
-        let allowed = self.now() + nanos(AT_ONCE);
-        let debt = self.0.until.load(Relaxed).checked_sub(allowed)?;
-        (debt > 0).then(|| Duration::from_nanos(debt))
-    }
-
-    fn now(&self) -> u64 {
-        nanos(self.0.began.elapsed())
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    duration.as_nanos() as u64
 }
 
 /// Reads nothing while its account is overdrawn.
@@ -121,10 +68,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             *pause = None;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(stream).poll_read(cx, buf))?;
+        ready!(match account.is_low() {
+            true => poll_read_piece(Pin::new(stream), cx, buf),
+            false => Pin::new(stream).poll_read(cx, buf),
+        })?;
         account.charge(heads.cost(&buf.filled()[before..]));
         Poll::Ready(Ok(()))
     }
+}
+
+fn poll_read_piece(
+    stream: Pin<&mut impl AsyncRead>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let mut piece = [MaybeUninit::uninit(); PIECE];
+    let mut piece = ReadBuf::uninit(&mut piece[..buf.remaining().min(PIECE)]);
+    ready!(stream.poll_read(cx, &mut piece))?;
+    buf.put_slice(piece.filled());
+    Poll::Ready(Ok(()))
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
@@ -152,7 +114,7 @@ enum Heads {
 
 impl Heads {
     /// What these bytes cost, in frames. They follow those before.
-    fn cost(&mut self, mut bytes: &[u8]) -> u64 {
+    fn cost(&mut self, mut bytes: &[u8]) -> u32 {
         let mut cost = 0;
         while !bytes.is_empty() {
             bytes = match self {
@@ -193,7 +155,7 @@ impl Heads {
 }
 
 /// Data is slow enough by flow control, if there is any.
-fn cost_of(kind: u8, length: usize) -> u64 {
+fn cost_of(kind: u8, length: usize) -> u32 {
     match kind {
         DATA if length > 0 => 0,
         RST_STREAM => RESET,
@@ -203,10 +165,16 @@ fn cost_of(kind: u8, length: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::{num::NonZeroU32, time::Duration};
+
     use proptest::prelude::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        time::Instant,
+    };
 
     use super::*;
+    use crate::edge::account::LONGEST;
 
     const PING: u8 = 6;
 
@@ -215,7 +183,7 @@ mod tests {
         [&length[1..], &[kind, 0, 0, 0, 0, 0], &vec![0; payload]].concat()
     }
 
-    fn cost(bytes: &[u8], pieces: usize) -> u64 {
+    fn cost(bytes: &[u8], pieces: usize) -> u32 {
         let mut heads = Heads::Preface(0);
         bytes.chunks(pieces).map(|piece| heads.cost(piece)).sum()
     }
@@ -228,7 +196,7 @@ mod tests {
         ) {
             let bytes = frames.iter().flat_map(|(kind, length)| frame(*kind, *length));
             let bytes: Vec<u8> = PREFACE.iter().copied().chain(bytes).collect();
-            let expected: u64 = frames.iter().map(|(kind, length)| cost_of(*kind, *length)).sum();
+            let expected: u32 = frames.iter().map(|(kind, length)| cost_of(*kind, *length)).sum();
             prop_assert_eq!(cost(&bytes, pieces), expected);
         }
 
@@ -262,11 +230,24 @@ mod tests {
         let lasted = begun.elapsed();
         assert!(lasted > Duration::from_millis(3_900) && lasted < Duration::from_secs(6), "{lasted:?}");
 
-        account.charge(u64::MAX);
+        account.charge(u32::MAX);
         far.write_all(b"!").await.unwrap();
         let begun = Instant::now();
         near.read_u8().await.unwrap();
         assert!(begun.elapsed() <= LONGEST.mul_f64(PAUSE.end), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_nearly_in_debt_is_read_in_pieces() {
+        let account = Account::new(NonZeroU32::new(1_000).unwrap());
+        let (near, mut far) = duplex(8 * PIECE);
+        let mut near = Paced::new(near, Some(account.clone()));
+        far.write_all(&[7; 6 * PIECE]).await.unwrap();
+        let mut all = vec![0; 8 * PIECE];
+        assert_eq!(near.read(&mut all[..4 * PIECE]).await.unwrap(), 4 * PIECE);
+        account.charge(1_500);
+        assert_eq!(near.read(&mut all[..7]).await.unwrap(), 7);
+        assert_eq!(near.read(&mut all).await.unwrap(), PIECE);
     }
 
     #[tokio::test(start_paused = true)]
@@ -275,13 +256,13 @@ mod tests {
         let with =
             |status: &str| HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())]);
         for _ in 0..1_000 {
-            account.answered(&with("0")).await;
-            account.answered(&with("13")).await;
-            account.answered(&HeaderMap::new()).await;
+            answered(&account, &with("0")).await;
+            answered(&account, &with("13")).await;
+            answered(&account, &HeaderMap::new()).await;
         }
         assert_eq!(account.debt(), None);
         for _ in 0..21 {
-            account.answered(&with("8")).await;
+            answered(&account, &with("8")).await;
         }
         assert_eq!(account.debt(), Some(Duration::from_millis(100)));
     }

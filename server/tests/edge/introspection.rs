@@ -192,7 +192,7 @@ async fn figures_count_messages_each_way_and_how_long_calls_take() {
     soon("a duration", taken).await;
 }
 
-fn figure_of(text: &str, name: &str) -> f64 {
+pub(super) fn figure_of(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.map_or(0.0, |value| value.parse().unwrap())
 }

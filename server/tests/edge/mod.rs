@@ -1,5 +1,6 @@
 //! The port itself: what goes where, what is refused, and how things end.
 
+mod arrivals;
 mod catalogue;
 mod content_types;
 mod deadlines;

@@ -8,7 +8,10 @@ mod keys;
 mod leaving;
 mod tokens;
 
-use std::net::TcpListener;
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+};
 
 use http::StatusCode;
 use tokio::{process::Command, time::timeout};
@@ -17,7 +20,9 @@ use crate::harness::{
     SOON,
     http::Http,
     process::{address, end, first_line, process},
+    raw_h2,
     rider::Rider,
+    soon,
     wire::Wire,
 };
 
@@ -120,4 +125,26 @@ async fn bad_flags_and_variables_are_refused() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains("must be a number from 0.5 to 30"), "{stderr}");
     }
+}
+
+/// What h2 warns of whenever a client does it is in no log that nobody asked for.
+#[tokio::test]
+async fn a_flood_leaves_no_trace_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut program = program(&["--listen=127.0.0.1:0"]);
+    let mut server = program.stderr(File::create(&log).unwrap()).spawn().unwrap();
+    let (mut up, mut down) = raw_h2::connect(address(&mut server).await).await;
+    let flood = async {
+        for stream in (1..200_000).step_by(2) {
+            up.call(stream, "/rides.v1.Rides/Get").await?;
+            up.send(raw_h2::RST_STREAM, 0, stream, &8u32.to_be_bytes()).await?;
+        }
+        std::io::Result::Ok(())
+    };
+    let (goaway, _cut) = tokio::join!(soon("the end", down.next_of(raw_h2::GOAWAY)), flood);
+    assert_eq!(goaway.unwrap().error(), raw_h2::ENHANCE_YOUR_CALM);
+    server.kill().await.unwrap();
+    let log = fs::read_to_string(log).unwrap();
+    assert!(!log.contains("WARN") && log.lines().count() < 20, "{log}");
 }

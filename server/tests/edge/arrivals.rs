@@ -1,0 +1,104 @@
+//! Who connects too often waits, or is not let in: CASES row R7, over real sockets.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt as _, future::select_all};
+use http::StatusCode;
+use rides_server::{config::MadeBy, edge::Limits};
+use tempfile::tempdir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+};
+
+use super::{introspection::figure_of, services::Never};
+use crate::harness::{Running, http::Http, port_with, server, soon};
+
+/// Limits of new connections that hold on this machine too.
+fn letting_in(per_second: u32) -> Limits {
+    let connections_per_second = NonZeroU32::new(per_second).unwrap();
+    Limits { exempt: Vec::new(), connections_per_second, ..Limits::default() }
+}
+
+async fn is_served(http: &mut Http) -> bool {
+    http.get("/healthz").await.status == StatusCode::OK
+}
+
+/// A connection from another address.
+async fn from_elsewhere(to: SocketAddr) -> Http {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    Http::h1_over(to, socket.connect(to).await.unwrap()).await.unwrap()
+}
+
+/// R7
+#[tokio::test]
+async fn who_connects_too_often_waits_for_their_turn_and_nobody_else_does() {
+    const TURN: Duration = Duration::from_millis(500);
+    let server = port_with(Never::default().router(), letting_in(2)).await;
+    let begun = Instant::now();
+    for _ in 0..4 {
+        assert!(is_served(&mut Http::h1(server.addr).await).await);
+    }
+    let mut fifth = Http::h1(server.addr).await;
+    let mut waiting = Box::pin(is_served(&mut fifth));
+    assert!(soon("another's answer", is_served(&mut from_elsewhere(server.addr).await)).await);
+    if begun.elapsed() < TURN {
+        assert!(waiting.as_mut().now_or_never().is_none());
+    }
+    assert!(soon("its turn", waiting).await);
+    assert!(begun.elapsed() >= TURN, "{:?}", begun.elapsed());
+}
+
+/// Opens more connections than may wait, and returns what the first that is over has said.
+async fn turned_away(server: &Running) -> Vec<u8> {
+    let mut streams = Vec::new();
+    for _ in 0..40 {
+        streams.push(TcpStream::connect(server.addr).await.unwrap());
+    }
+    let to_the_end = |mut stream: TcpStream| {
+        Box::pin(async move {
+            let mut said = Vec::new();
+            let _ = stream.read_to_end(&mut said).await; // With a reset.
+            said
+        })
+    };
+    soon("the end of one", select_all(streams.into_iter().map(to_the_end))).await.0
+}
+
+/// R7: it costs no handshake, nor a look at what they say.
+#[tokio::test]
+async fn when_too_many_wait_the_next_is_closed_unread() {
+    let plain = port_with(Never::default().router(), letting_in(1)).await;
+    let dir = tempdir().unwrap();
+    let over_tls = server()
+        .with_cars(0)
+        .keeping_in(dir.path())
+        .over_tls(|tls| tls.made = Some(MadeBy::SelfSigned))
+        .limited(|limits| *limits = letting_in(1));
+    for server in [&plain, &over_tls.run().await] {
+        assert_eq!(turned_away(server).await, b"");
+    }
+    let figures = from_elsewhere(plain.addr).await.get("/metrics").await;
+    assert!(figure_of(figures.text(), "rides_refused_connections_total ") >= 2.0, "{}", figures.text());
+}
+
+/// R7: who makes such connections makes the next at once.
+#[tokio::test]
+async fn a_connection_that_is_no_http_counts_for_many() {
+    const CONNECTIONS: u32 = 30;
+    let server = port_with(Never::default().router(), letting_in(100)).await;
+    let begun = Instant::now();
+    for _ in 0..CONNECTIONS {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(b"GARB\0GE\r\n\r\n").await.unwrap();
+        soon("the end", stream.read_to_end(&mut Vec::new())).await.unwrap();
+    }
+    // Ten turns and its own for each, of which there were 200 at once; the last ones may not be counted yet.
+    let least = Duration::from_millis(10) * (11 * (CONNECTIONS - 4) - 200);
+    assert!(begun.elapsed() >= least, "{:?}, and not {least:?}", begun.elapsed());
+}
