@@ -31,7 +31,7 @@ use crate::{
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
-    edge::{self, Auth, Contract, Health, Hosts, Limits, Port},
+    edge::{self, Auth, Contract, Health, Hosts, Limits, Port, Services},
     fanout::{Fanout, FanoutOptions},
     fleet::{Fleet, FleetOptions},
     rides::{
@@ -141,13 +141,13 @@ impl App {
             SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
         let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone());
-        let services = Routes::new(sessions_service)
-            .add_service(RidesServer::new(rides_service).max_decoding_message_size(largest))
-            .add_service(FleetService::new(fleet, fanout, rides))
-            .add_service(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
-            .add_service(health_service)
-            .add_service(ServerReflectionServer::new(reflection).max_decoding_message_size(largest))
-            .into_axum_router();
+        let services = Services::before(Routes::default().into_axum_router())
+            .and(sessions_service)
+            .and(RidesServer::new(rides_service).max_decoding_message_size(largest))
+            .and(FleetService::new(fleet, fanout, rides))
+            .and(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
+            .and(health_service)
+            .and(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
 
         let here_alone = policy == Policy::Open && addr.ip().is_loopback() && tls.is_none();
         let port = Port::new(

@@ -12,7 +12,6 @@ use std::{
     time::SystemTime,
 };
 
-use axum::Router;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
@@ -20,17 +19,17 @@ use http_body::Frame;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
-use tower::{Service, ServiceExt as _};
+use tower::Service;
 
 use super::{
-    Contract, Limits,
+    Contract, Limits, Services,
     admission::Admission,
     auth::Gate,
     deadline,
     end::End,
     ending::Ending,
     messages::{self, Terms},
-    metrics,
+    metadata, metrics,
     neglect::{Held, Rounds, lock},
     status,
     trace::Trace,
@@ -59,13 +58,13 @@ pub(super) struct Rules {
 #[derive(Clone)]
 pub(super) struct Calls {
     rules: Arc<Rules>,
-    services: Router,
+    services: Arc<Services>,
 }
 
 impl Calls {
-    pub(super) fn new(rules: Rules, services: Router) -> Self {
+    pub(super) fn new(rules: Rules, services: Services) -> Self {
         rules.rounds.begin();
-        Self { rules: Arc::new(rules), services }
+        Self { rules: Arc::new(rules), services: Arc::new(services) }
     }
 }
 
@@ -87,7 +86,7 @@ impl Service<Request<tonic::body::Body>> for Calls {
             };
             // A panic itself is on stderr already, where it belongs.
             let answer =
-                AssertUnwindSafe(rules.answer(request, services, &outcome.call)).catch_unwind().await;
+                AssertUnwindSafe(rules.answer(request, &services, &outcome.call)).catch_unwind().await;
             let mut response = match answer.unwrap_or_else(|_panic| Err(status::failed())) {
                 Ok(response) => response.map(Some),
                 Err(status) => status.into_http::<()>().map(|()| None),
@@ -124,7 +123,7 @@ impl Rules {
     async fn answer(
         &self,
         mut request: Request<tonic::body::Body>,
-        services: Router,
+        services: &Services,
         call: &metrics::Call,
     ) -> Result<Response<Arc<Mutex<Held>>>, Status> {
         let path = request.uri().path();
@@ -138,6 +137,7 @@ impl Rules {
         let admitted = self.admission.admit(peer, &principal, path)?;
         let credentials = self.gate.auth.credentials(&principal, peer);
         let asked = deadline::take(request.headers_mut(), Instant::now())?;
+        metadata::check(request.headers())?;
         if self.shutdown.is_cancelled() && !is_health {
             return Err(status::going());
         }
@@ -145,9 +145,10 @@ impl Rules {
         let end = End::of(method, asked, credentials, self.shutdown.clone());
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
+        let (parts, body) = request.into_parts();
         let answer = async {
-            let request = messages::take(request, method, &self.terms, call.received()).await?;
-            let Ok(response) = services.oneshot(request).await;
+            let body = messages::take(body, method, &self.terms, call.received()).await?;
+            let Ok(response) = services.call(Request::from_parts(parts, body)).await;
             Ok::<_, Status>(response)
         };
         let response = tokio::select! {
@@ -195,12 +196,12 @@ impl Outcome {
 
 impl http_body::Body for Answer {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(held) = &self.inner else { return Poll::Ready(None) };
         let polled = Pin::new(&mut lock(held).body).poll_frame(cx);
         let mut frame = ready!(polled);
@@ -223,9 +224,10 @@ impl http_body::Body for Answer {
 mod tests {
     use std::time::Duration;
 
-    use axum::{body::Body, response::IntoResponse as _, routing::post};
+    use axum::{Router, body::Body, response::IntoResponse as _, routing::post};
     use futures_util::stream;
     use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
 
     use super::*;
     use crate::{
@@ -248,7 +250,8 @@ mod tests {
             || async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response() };
         let services =
             Router::new().route(GET, post(std::future::pending::<Response<Body>>)).route(WATCH, post(quiet));
-        Calls::new(Rules::new(Arc::new(gate), &Limits::default(), CancellationToken::new()), services)
+        let rules = Rules::new(Arc::new(gate), &Limits::default(), CancellationToken::new());
+        Calls::new(rules, Services::before(services))
     }
 
     /// W28

@@ -30,7 +30,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
-use tower::ServiceExt as _;
 
 use super::{
     Limits, Port,
@@ -124,7 +123,7 @@ impl Service {
         let (port, held, going) = (self.port.clone(), calls.clone(), Arc::new(self.shutdown.clone()));
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
-            held.hold(port.0.clone().oneshot(lingering(request, &going)))
+            held.hold(port.answer(lingering(request, &going)))
         });
 
         let builder = http(&self.limits);

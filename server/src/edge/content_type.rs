@@ -22,6 +22,12 @@ pub(super) enum CallType {
     OtherCodec(Framing),
 }
 
+const PROTOCOLS: [(&[u8], Framing); 3] = [
+    (b"application/grpc", Framing::Native),
+    (b"application/grpc-web", Framing::Web),
+    (b"application/grpc-web-text", Framing::WebText),
+];
+
 impl Framing {
     /// The content type in the one spelling that the layers below know.
     pub(super) fn content_type(self) -> HeaderValue {
@@ -36,15 +42,12 @@ impl Framing {
 impl CallType {
     /// `None` if it is not a call. Parameters and case do not matter.
     pub(super) fn parse(content_type: &HeaderValue) -> Option<Self> {
-        let essence = content_type.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
-        let (protocol, codec) = essence.split_once('+').unwrap_or((&essence, "proto"));
-        let framing = match protocol {
-            "application/grpc" => Framing::Native,
-            "application/grpc-web" => Framing::Web,
-            "application/grpc-web-text" => Framing::WebText,
-            _ => return None,
-        };
-        Some(if codec == "proto" { Self::Proto(framing) } else { Self::OtherCodec(framing) })
+        let essence = content_type.as_bytes().split(|&byte| byte == b';').next()?.trim_ascii();
+        let mut parts = essence.splitn(2, |&byte| byte == b'+');
+        let protocol = parts.next()?;
+        let (_, framing) = PROTOCOLS.iter().find(|(name, _)| protocol.eq_ignore_ascii_case(name))?;
+        let is_proto = parts.next().is_none_or(|codec| codec.eq_ignore_ascii_case(b"proto"));
+        Some(if is_proto { Self::Proto(*framing) } else { Self::OtherCodec(*framing) })
     }
 }
 

@@ -39,7 +39,8 @@ impl End {
     /// Once a handler that has not answered yet is to be dropped.
     pub(super) async fn of_handler(&self) -> Status {
         match self.is_upload {
-            true => self.of_stream().await,
+            // In a box, so that a call of another kind has no room for it.
+            true => Box::pin(self.of_stream()).await,
             false => self.past().await,
         }
     }

@@ -8,12 +8,11 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Status, body::Body};
 
 use super::status;
 
@@ -72,12 +71,12 @@ impl Ending {
 
 impl http_body::Body for Ending {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         // A panic itself is on stderr already, where it belongs.
         let polled = catch_unwind(AssertUnwindSafe(|| self.state.poll(cx))).unwrap_or_else(|_panic| {
             self.state = State::Done;
@@ -97,7 +96,7 @@ impl http_body::Body for Ending {
 }
 
 impl State {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self {
             Self::Open { body, end, burst } => {
                 let rests = *burst == BURST;
@@ -149,11 +148,11 @@ mod tests {
 
     use super::*;
 
-    fn message() -> Result<Frame<Bytes>, axum::Error> {
+    fn message() -> Result<Frame<Bytes>, Status> {
         Ok(Frame::data(Bytes::from_static(b"message")))
     }
 
-    fn ok() -> Result<Frame<Bytes>, axum::Error> {
+    fn ok() -> Result<Frame<Bytes>, Status> {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
         Ok(Frame::trailers(trailers))
@@ -180,7 +179,7 @@ mod tests {
         let (held, mut dropped) = oneshot::channel::<()>();
         let quiet = Body::new(StreamBody::new(stream::once(async move {
             let _held = held;
-            std::future::pending::<Result<Frame<Bytes>, axum::Error>>().await
+            std::future::pending::<Result<Frame<Bytes>, Status>>().await
         })));
         let (end, told) = oneshot::channel();
         let mut body = Ending::new(quiet, async { told.await.unwrap() });
@@ -210,9 +209,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_has_a_status_too() {
-        let body = Body::new(StreamBody::new(stream::poll_fn(
-            |_| -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> { panic!("on purpose") },
-        )));
+        let body =
+            Body::new(StreamBody::new(stream::poll_fn(|_| -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+                panic!("on purpose")
+            })));
         assert_eq!(outcome(Ending::new(body, std::future::pending())).await, (0, Code::Internal as i32));
     }
 

@@ -2,15 +2,15 @@
 
 use std::{convert::Infallible, num::NonZeroU32, sync::LazyLock, time::Duration};
 
-use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
-use http_body_util::BodyExt as _;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use metrics::Counter;
 use prost::Message;
 use rides_proto::v1;
 use tokio::runtime::{self, Runtime};
-use tonic::Code;
+use tonic::{Code, body::Body};
 
 use super::{
     Kind, Method,
@@ -39,8 +39,9 @@ fn pieces(input: &[u8]) -> (impl Iterator<Item = &[u8]>, &[u8]) {
 }
 
 fn body<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Body {
-    let pieces: Vec<_> = pieces.map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
-    Body::from_stream(stream::iter(pieces))
+    let frame = |piece| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece)));
+    let frames: Vec<_> = pieces.map(frame).collect();
+    Body::new(StreamBody::new(stream::iter(frames)))
 }
 
 /// The frames of a request.

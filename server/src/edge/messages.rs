@@ -8,20 +8,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{BoxError, body::Body};
 use bytes::{Bytes, BytesMut};
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, MonotonicClock},
 };
-use http::Request;
 use http_body::Frame;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use metrics::Counter;
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use tonic::Status;
+use tonic::{Status, body::Body};
 
-use super::{contract::Method, frames::Frames, metadata, status};
+use super::{contract::Method, frames::Frames, status};
 
 /// On what terms requests are taken.
 #[derive(Clone, Copy)]
@@ -34,30 +32,24 @@ pub(super) struct Terms {
     pub(super) per_second: NonZeroU32,
 }
 
-/// The request, if it keeps to the contract of its `method`. The one message of a call is complete then; an upload is
-/// checked as it goes. `received` counts them.
-pub(super) async fn take<B>(
-    request: Request<B>,
+/// The body of a request, if it keeps to the contract of its `method`. The one message of a call is complete then; an
+/// upload is checked as it goes. `received` counts them.
+pub(super) async fn take(
+    body: Body,
     method: Option<Method>,
     terms: &Terms,
     received: &Counter,
-) -> Result<Request<Body>, Status>
-where
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
-{
-    metadata::check(request.headers())?;
-    let (parts, body) = request.into_parts();
-    let body = match method {
-        None => Body::new(body),
+) -> Result<Body, Status> {
+    Ok(match method {
+        None => body,
         Some(method) if method.kind.takes_one_message() => {
             let message = timeout(terms.patience, one(body, method.largest)).await;
             let message = message.unwrap_or_else(|_elapsed| Err(late()))?;
             received.increment(1);
-            Body::from(message)
+            Body::new(Full::new(message))
         }
-        Some(method) => Body::new(Upload::new(Body::new(body), method, *terms, received.clone())),
-    };
-    Ok(Request::from_parts(parts, body))
+        Some(method) => Body::new(Upload::new(body, method, *terms, received.clone())),
+    })
 }
 
 /// The frame of the one message that a request is.
@@ -204,6 +196,7 @@ mod tests {
     use std::convert::Infallible;
 
     use futures_util::stream;
+    use http_body_util::StreamBody;
     use tonic::Code;
 
     use super::*;
@@ -216,11 +209,11 @@ mod tests {
     async fn outcome(pauses: &'static [Duration]) -> Option<Code> {
         let messages = stream::unfold(pauses.iter(), |mut pauses| async {
             sleep(*pauses.next()?).await;
-            Some((Ok::<_, Infallible>(Bytes::from_static(&[0; 5])), pauses))
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 5]))), pauses))
         });
         let method = Method { kind: Kind::Upload, largest: 0, access: Access::Public };
         let terms = Terms { patience: PATIENCE, silence: SILENCE, per_second: NonZeroU32::MAX };
-        let upload = Upload::new(Body::from_stream(messages), method, terms, Counter::noop());
+        let upload = Upload::new(Body::new(StreamBody::new(messages)), method, terms, Counter::noop());
         upload.collect().await.err().map(|status| status.code())
     }
 

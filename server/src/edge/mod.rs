@@ -45,6 +45,7 @@ mod pages;
 mod patience;
 mod peer;
 mod route;
+mod services;
 mod status;
 mod tally;
 mod text;
@@ -53,9 +54,11 @@ mod writes;
 
 use std::{path::PathBuf, sync::Arc};
 
-use axum::{Router, middleware};
+use axum::middleware;
+use http::Request;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 pub use self::{
     accept::serve,
@@ -65,10 +68,12 @@ pub use self::{
     hosts::Hosts,
     limits::Limits,
     peer::Peer,
+    services::Services,
 };
 use self::{
     calls::{Calls, Rules},
     hosts::Named,
+    leftover::Lingering,
     origins::Guarded,
     route::Route,
 };
@@ -105,7 +110,7 @@ impl Port {
     /// The gRPC `services`, and everything around them.
     ///
     /// Fails if an allowed origin is not one.
-    pub fn new(services: Router, options: Options) -> anyhow::Result<Self> {
+    pub fn new(services: Services, options: Options) -> anyhow::Result<Self> {
         let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
         let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
         let figures = health::figures(options.figures)
@@ -115,5 +120,13 @@ impl Port {
             .merge(pages::router(options.page, options.strict_transport));
         let route = Route::new(Calls::new(rules, services), elsewhere);
         Ok(Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)?)))
+    }
+
+    /// It is ready at any time, as all in it is.
+    fn answer(
+        &self,
+        request: Request<Lingering>,
+    ) -> <Named<Guarded<Route>> as Service<Request<Lingering>>>::Future {
+        self.0.clone().call(request)
     }
 }

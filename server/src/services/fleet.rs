@@ -8,11 +8,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::body::Body;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use rides_proto::v1::fleet_server::SERVICE_NAME;
 use tonic::{
     Status,
+    body::Body,
     server::{Grpc, NamedService},
 };
 use tonic_prost::ProstCodec;
@@ -71,7 +71,7 @@ where
                 DRIVE => {
                     let codec = ProstCodec::default();
                     let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_DRIVE_REQUEST);
-                    grpc.streaming(drive, request).await.map(Body::new)
+                    grpc.streaming(drive, request).await
                 }
                 _ => Status::unimplemented("rides.v1.Fleet has no such method").into_http(),
             })

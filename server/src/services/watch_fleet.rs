@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use axum::body::Body;
 use futures_util::{
     future::{Ready, ready},
     stream,
@@ -13,6 +12,7 @@ use http_body_util::StreamBody;
 use rides_proto::{convert::BadBounds, geo::Bounds, tiles::Cell, v1};
 use tonic::{
     Code, Request, Response, Status,
+    body::Body,
     server::{Grpc, ServerStreamingService},
 };
 use tonic_prost::ProstCodec;
@@ -35,7 +35,7 @@ where
     let response = grpc.server_streaming(Opening { fanout, viewer: &mut viewer }, request).await;
     match viewer {
         Some(viewer) => response.map(|_empty| messages(viewer)),
-        None => response.map(Body::new),
+        None => response,
     }
 }
 

@@ -33,7 +33,7 @@ use rides_server::{
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
-    edge::{self, Auth, Contract, Health, Hosts, Limits, Port},
+    edge::{self, Auth, Contract, Health, Hosts, Limits, Port, Services},
     sessions::{Keys, Sessions},
     telemetry,
     tls::Files,
@@ -246,7 +246,7 @@ async fn port(
         figures: telemetry::metrics(),
         shutdown: going,
     };
-    let services = services.route_service("/grpc.health.v1.Health/{method}", health_service);
+    let services = Services::before(services).and(health_service);
     let port = Port::new(services, options).unwrap();
     let serving = edge::serve(listener, port, limits, None, stop.clone());
     let ended = tokio::spawn(async move {
