@@ -9,6 +9,7 @@ mod key_file;
 mod provider;
 mod revoked;
 mod token;
+mod verified;
 
 use std::{
     fmt,
@@ -22,6 +23,7 @@ use rides_proto::ids::CarId;
 use thiserror::Error;
 use uuid::Uuid;
 
+use self::verified::Verified;
 pub use self::{
     bearer::bearer,
     provider::{Expected, Provider, Refresh, Source},
@@ -105,6 +107,7 @@ pub enum Unauthenticated {
 /// Gives out sessions and recognises them.
 pub struct Sessions {
     keys: Keys,
+    verified: Verified,
     provider: Option<Arc<Provider>>,
     revocations: Arc<Revocations>,
 }
@@ -119,7 +122,12 @@ impl fmt::Debug for Sessions {
 impl Sessions {
     /// Signs with `keys`, knows no other tokens, and forgets at the end what is revoked.
     pub fn new(keys: Keys) -> Self {
-        Self { keys, provider: None, revocations: Arc::new(Revocations::in_memory()) }
+        Self {
+            keys,
+            verified: Verified::default(),
+            provider: None,
+            revocations: Arc::new(Revocations::in_memory()),
+        }
     }
 
     /// The same, with the tokens of an identity provider too.
@@ -142,14 +150,30 @@ impl Sessions {
 
     /// Whose token it is.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
+        let session = match self.verified_before(token) {
+            Some(session) => session,
+            None => self.verify_anew(token, now)?,
+        };
+        if session.expires_at <= now || self.revocations.cover(&session) {
+            return Err(Unauthenticated::Expired);
+        }
+        Ok(session)
+    }
+
+    fn verified_before(&self, token: &str) -> Option<Session> {
+        self.verified.get(token).or_else(|| self.provider.as_ref()?.verified_before(token))
+    }
+
+    fn verify_anew(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
         let header = decode_header(token).map_err(|_no_token| Unauthenticated::Invalid)?;
         // Keys are told apart by their names. A token without one is nobody's.
         let name = header.kid.ok_or(Unauthenticated::Invalid)?;
-        let session = match &self.provider {
-            Some(provider) if name != self.keys.id() => provider.verify(token, &name, now)?,
-            _ => self.keys.verify(token, now)?,
-        };
-        if self.revocations.cover(&session) { Err(Unauthenticated::Expired) } else { Ok(session) }
+        if let Some(provider) = self.provider.as_ref().filter(|_| name != self.keys.id()) {
+            return provider.verify(token, &name, now);
+        }
+        let session = self.keys.verify(token, now)?;
+        self.verified.keep(token, &session);
+        Ok(session)
     }
 
     /// The same session, lasting longer. It began when it did, so that what ends all that began before ends it too.

@@ -156,12 +156,15 @@ async fn a_new_key_is_taken_and_an_old_one_is_not() {
     let (old, new) = (Key::ed("2025"), Key::ec("2026"));
     let provider = IdentityProvider::with(&[&old]).await;
     let server = trusting(config(&provider.url), &old).await;
+    let shown = old.token(&claims());
     for wire in server.wires().await {
+        until(&wire, &shown, Code::Ok).await;
         provider.changes_to(&[&new]);
         until(&wire, &new.token(&claims()), Code::Ok).await;
+        assert_eq!(outcome(&wire, &shown).await.0, Code::Unauthenticated, "though it was good before");
         assert_eq!(outcome(&wire, &old.token(&claims())).await.0, Code::Unauthenticated);
         provider.changes_to(&[&old]);
-        until(&wire, &old.token(&claims()), Code::Ok).await;
+        until(&wire, &shown, Code::Ok).await;
     }
 }
 

@@ -28,7 +28,7 @@ use self::{
     keys::KeySet,
     schedule::{Answer, Schedule},
 };
-use super::{Role, Session, Unauthenticated, crypto};
+use super::{Role, Session, Unauthenticated, crypto, verified::Verified};
 use crate::tls::client::Connector;
 
 /// Knows the tokens of one identity provider.
@@ -36,9 +36,16 @@ pub struct Provider {
     expected: Expected,
     source: Source,
     tls: Connector,
-    keys: watch::Sender<Arc<KeySet>>,
+    trusted: watch::Sender<Arc<Trusted>>,
     schedule: Mutex<Schedule>,
     wanted: Notify,
+}
+
+/// The provider's keys, and what they verified.
+#[derive(Default)]
+struct Trusted {
+    keys: KeySet,
+    verified: Verified,
 }
 
 impl Provider {
@@ -55,7 +62,7 @@ impl Provider {
             expected,
             source,
             tls: Connector::trusting(ca)?.for_http1(),
-            keys: watch::Sender::default(),
+            trusted: watch::Sender::default(),
             schedule: Mutex::new(Schedule::new(refresh)),
             wanted: Notify::new(),
         })
@@ -68,9 +75,16 @@ impl Provider {
         name: &str,
         now: SystemTime,
     ) -> Result<Session, Unauthenticated> {
-        let keys = Arc::clone(&self.keys.borrow());
-        let Some(key) = keys.get(name) else { return Err(self.miss()) };
-        self.expected.session(token, key, now)
+        let trusted = Arc::clone(&self.trusted.borrow());
+        let Some(key) = trusted.keys.get(name) else { return Err(self.miss()) };
+        let session = self.expected.session(token, key, now)?;
+        trusted.verified.keep(token, &session);
+        Ok(session)
+    }
+
+    /// What `token` says, if one of the keys that there are has verified it before.
+    pub(super) fn verified_before(&self, token: &str) -> Option<Session> {
+        self.trusted.borrow().verified.get(token)
     }
 
     /// Asks for keys that are not there, unless that was done just now.
@@ -115,7 +129,7 @@ impl Provider {
         let bytes = self.source.read(&self.tls).await.map_err(|why| why.to_string())?;
         let keys = KeySet::parse(&bytes).map_err(|why| why.to_string())?;
         let number = keys.len();
-        self.keys.send_replace(Arc::new(keys));
+        self.trusted.send_replace(Arc::new(Trusted { keys, verified: Verified::default() }));
         Ok(number)
     }
 

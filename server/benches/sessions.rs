@@ -1,0 +1,24 @@
+//! What it costs to know whose a token is: `cargo bench -p rides-server --bench sessions`.
+
+use std::{hint::black_box, time::SystemTime};
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use rides_server::sessions::{Keys, Sessions};
+
+fn tokens(c: &mut Criterion) {
+    let sessions = Sessions::new(Keys::generate());
+    let now = SystemTime::now();
+    let mut group = c.benchmark_group("a session's token");
+    group.bench_function("shown for the first time", |bench| {
+        let fresh = || sessions.open("Aino", now).token;
+        bench.iter_batched(fresh, |token| sessions.verify(&token, now), BatchSize::LargeInput);
+    });
+    group.bench_function("shown again", |bench| {
+        let token = sessions.open("Aino", now).token;
+        bench.iter(|| sessions.verify(black_box(&token), now));
+    });
+    group.finish();
+}
+
+criterion_group!(sessions, tokens);
+criterion_main!(sessions);
