@@ -12,7 +12,7 @@ export function equal(actual, expected, what) {
 
 const show = (value) => JSON.stringify(value, (_, value) => (typeof value === "bigint" ? String(value) : value));
 
-/** Waits for a call to fail with this code, or one of these, and, if one is named, this reason in its ErrorInfo. */
+/** Waits for a call to fail with this code and, if one is named, this reason in its ErrorInfo. */
 export async function fails(call, code, reason) {
   let failure;
   try {
@@ -21,8 +21,7 @@ export async function fails(call, code, reason) {
     failure = error;
   }
   if (!(failure instanceof Failure)) throw failure ?? new Error(`it did not fail with code ${code}`);
-  const codes = [code].flat();
-  if (!codes.includes(failure.code)) throw new Error(`the code of "${failure.message}": ${failure.code} instead of ${codes}`);
+  equal(failure.code, code, `the code of "${failure.message}"`);
   if (reason) {
     equal(failure.errorInfo?.reason, reason, "ErrorInfo.reason");
     equal(failure.errorInfo.domain, "rides.v1", "ErrorInfo.domain");
@@ -49,14 +48,19 @@ export async function until(what, holds) {
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** How many calls of a method a server has in progress, as it says in /metrics. */
-export async function inProgress(server, method) {
-  const name = `rides_open_rpcs{method="${method.parent.typeName}/${method.name}"} `;
-  const figures = await (await fetch(`${server.url}/metrics`)).text();
-  const line = figures.split("\n").find((line) => line.startsWith(name));
-  return line ? Number(line.slice(name.length)) : 0;
+/** A figure of a server's /metrics; undefined when it is not there. */
+export async function figure(server, name) {
+  const lines = (await (await fetch(`${server.url}/metrics`)).text()).split("\n");
+  const line = lines.find((line) => line.startsWith(`${name} `));
+  return line && Number(line.slice(name.length));
 }
+
+/** As a method is named in /metrics. */
+const labelOf = (method) => `{method="${method.parent.typeName}/${method.name}"}`;
+
+/** How many messages of a method's clients a server has taken so far. */
+export const received = (server, method) => figure(server, `rides_rpc_messages_received_total${labelOf(method)}`);
 
 /** Waits until a server has as many calls of a method in progress. */
 export const untilInProgress = (server, method, count) =>
-  until(`${count} ${method.name} in progress`, async () => (await inProgress(server, method)) === count);
+  until(`${count} ${method.name} in progress`, async () => (await figure(server, `rides_open_rpcs${labelOf(method)}`)) === count);

@@ -8,7 +8,8 @@ export async function run(client, list, checks, servers, say) {
   }
 }
 
-const PATIENCE = 60_000;
+/** A million positions, one message each, take a busy machine more than a minute. */
+const PATIENCE = 180_000;
 
 async function outcome(client, kind, check, checks, servers) {
   const skipped = client.skips(kind, check);

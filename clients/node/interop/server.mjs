@@ -2,20 +2,20 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { figure } from "./expect.mjs";
+
+const SERVED = `rides_rpcs_total{method="rides.v1.Rides/Quote",code="Ok"}`;
 
 export async function startServer(program) {
   const flags = ["--listen", "127.0.0.1:0", "--data-dir", ":memory:", "--cars", "0", "--log", "off"];
   const server = spawn(program, flags, { stdio: ["ignore", "pipe", "ignore"] });
   const [line] = await once(server.stdout.setEncoding("utf8"), "data");
-  const address = line.trim().split("//")[1];
+  const url = line.trim().split(" ").at(-1).replace(/\/$/, "");
   return {
-    address,
-    url: `http://${address}`,
+    address: url.split("//")[1],
+    url,
     /** How many quotes it has answered. */
-    async served() {
-      const figures = await (await fetch(`http://${address}/metrics`)).text();
-      return Number(/^rides_rpcs_total\{method="rides\.v1\.Rides\/Quote",code="Ok"\} (\d+)$/m.exec(figures)?.[1] ?? 0);
-    },
+    served: async () => (await figure({ url }, SERVED)) ?? 0,
     async stop() {
       if (server.exitCode !== null || server.signalCode !== null) return;
       const ended = once(server, "exit");

@@ -119,7 +119,7 @@ async def stops_reading(client, to):
         quote = await client.ask(to.open, Rides.Quote, r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR))
         return not quote.HasField("pickup_eta")
     await until("the car is let go", let_go)
-    # grpc.aio may find first that it cannot write any more, and read no further.
+    # grpc.aio fails the call by itself when it cannot write any more, and reads no further.
     codes = [StatusCode.RESOURCE_EXHAUSTED] + [StatusCode.INTERNAL] * (client.id == "grpcio-aio")
     await fails(everything(driver.down), *codes)
     driver.up.end()
@@ -194,8 +194,10 @@ async def reflected(client, server, version):
                 await add(dependency)
         pool.Add(file)
 
-    for file in files(await ask(file_containing_symbol="rides.v1.Rides")):
-        await add(file)
+    for name in services:
+        for file in files(await ask(file_containing_symbol=name)):
+            await add(file)
+        assert pool.FindServiceByName(name).methods, f"{name} is not described"
     asked.end()
     await everything(answers)
     return pool

@@ -6,7 +6,7 @@ import older_pb2
 from grpc import StatusCode
 
 from rides.v1.rides_pb2 import TrackRequest
-from .expect import fails, in_progress
+from .expect import fails, figure_of, in_progress
 from .places import NOWHERE, SQUARE, Older, Rides, any_car
 
 
@@ -18,6 +18,16 @@ def many(count, car=None):
     return [TrackRequest(car_id=car or any_car(), location=SQUARE)] * count
 
 
+async def counted(client, server, count):
+    """The server took each, as it answers and as its figures say."""
+    async def received():
+        return await figure_of(server, "rides_rpc_messages_received_total", Rides.Track)
+
+    before = await received()
+    assert (await track(client, server, many(count))).count == count
+    assert await received() - before == count
+
+
 def endless(client):
     """The beginning of an upload that never ends."""
     said = client.said()
@@ -26,11 +36,15 @@ def endless(client):
 
 
 async def positions(client, to):
-    assert (await track(client, to.open, many(100))).count == 100
+    await counted(client, to.open, 100)
 
 
 async def twenty_thousand_at_once(client, to):
-    assert (await track(client, to.open, many(20_000))).count == 20_000
+    await counted(client, to.open, 20_000)
+
+
+async def a_million_positions(client, to):
+    await counted(client, to.open, 1_000_000)
 
 
 async def a_bad_position(client, to):

@@ -55,18 +55,21 @@ async def until(what, holds):
 
 
 async def figure(server, name):
-    """A figure of a server's /metrics; 0 when it is not there."""
+    """A figure of a server's /metrics; None when it is not there."""
     def read():
         with urllib.request.urlopen(f"http://{server['address']}/metrics") as figures:
             lines = figures.read().decode().splitlines()
-        return next((float(line[len(name):]) for line in lines if line.startswith(name + " ")), 0)
+        return next((float(line[len(name):]) for line in lines if line.startswith(name + " ")), None)
     return await asyncio.to_thread(read)
+
+
+async def figure_of(server, name, method):
+    """One that is kept for each method."""
+    return await figure(server, f'{name}{{method="{method.service}/{method.name}"}}')
 
 
 async def in_progress(server, method, count):
     """Waits until a server has as many calls of a method in progress."""
-    name = f'rides_open_rpcs{{method="{method.service}/{method.name}"}}'
-
     async def so():
-        return await figure(server, name) == count
+        return await figure_of(server, "rides_open_rpcs", method) == count
     await until(f"{count} {method.name} in progress", so)

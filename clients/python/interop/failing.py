@@ -43,7 +43,7 @@ async def one_of_two_stops(client, to):
         both = {"address": "ipv4:" + ",".join(addresses), "options": options}
 
         async def served(address):
-            return await figure({"address": address}, SERVED)
+            return await figure({"address": address}, SERVED) or 0
 
         async def both_have_calls():
             await client.ask(both, Rides.Quote, TRIP, timeout=10)

@@ -19,7 +19,8 @@ KINDS = {
     "bidirectional": bidirectional,
     "servers that fail": failing,
 }
-PATIENCE = 60
+# A million positions, one message each, take a busy machine more than a minute.
+PATIENCE = 180
 
 
 def code_of(kind, check):

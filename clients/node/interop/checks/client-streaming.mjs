@@ -3,7 +3,7 @@
 import { Rides as Older } from "../../gen/older_pb.js";
 import { Rides } from "../../gen/rides/v1/rides_pb.js";
 import { Code } from "../client.mjs";
-import { equal, fails, ok, untilInProgress } from "../expect.mjs";
+import { equal, fails, ok, received, untilInProgress } from "../expect.mjs";
 import { NOWHERE, SQUARE, anyCar } from "./places.mjs";
 
 const { track } = Rides.method;
@@ -51,7 +51,9 @@ export const clientStreaming = {
 
   "a million positions": async (client, { open }) => counted(client, open, 1_000_000),
 
-  "over TLS": async (client, { tls }) => counted(client, tls, 100),
+  "over TLS": async (client, { tls }) => {
+    equal((await client.ask(tls, track, positions(100))).count, 100n, "the count");
+  },
 
   "with a token": async (client, { strict, tokens, car }) => {
     const token = tokens.driver;
@@ -65,6 +67,9 @@ export const clientStreaming = {
   },
 };
 
+/** The server took each, as it answers and as its figures say. */
 async function counted(client, server, many) {
+  const before = await received(server, track);
   equal((await client.ask(server, track, positions(many))).count, BigInt(many), "the count");
+  equal((await received(server, track)) - before, many, "messages in /metrics");
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{packages, progress, shell};
 
-/// A check may take a minute, and those in a browser come all at once.
+/// A check may take three minutes, and those in a browser come all at once.
 const SILENCE: Duration = Duration::from_secs(300);
 
 /// The clients in both languages, ready to run.

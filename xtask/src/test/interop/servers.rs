@@ -63,7 +63,12 @@ impl Servers {
             Server::start(program, data_dir, &flags, &dir.join(format!("{name}.log")))
         };
         let mut running = [
-            start("open", Path::new(":memory:"), &["--max-messages-per-second=1000000"])?,
+            // curl 7 looks at an answer that came during its upload only when something follows it: a ping.
+            start(
+                "open",
+                Path::new(":memory:"),
+                &["--max-messages-per-second=1000000", "--ping-interval=1"],
+            )?,
             start("tls", &tls_dir, &["--tls=self-signed"])?,
             start(
                 "strict",
