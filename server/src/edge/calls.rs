@@ -22,7 +22,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::{
-    Contract, Limits, Services,
+    Limits, Services,
     admission::Admission,
     auth::Gate,
     deadline,
@@ -40,7 +40,6 @@ const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// What calls are held to.
 pub(super) struct Rules {
-    contract: Arc<Contract>,
     /// How much of whom.
     admission: Admission,
     /// Who calls, and whether they may.
@@ -99,7 +98,6 @@ impl Service<Request<tonic::body::Body>> for Calls {
 
 impl Rules {
     pub(super) fn new(gate: Arc<Gate>, limits: &Limits, shutdown: CancellationToken) -> Self {
-        let contract = Arc::clone(&gate.contract);
         Self {
             admission: Admission::new(limits),
             terms: Terms {
@@ -107,9 +105,8 @@ impl Rules {
                 silence: limits.upload_timeout,
                 per_second: limits.messages_per_second,
             },
-            figures: metrics::Calls::of(&contract),
+            figures: metrics::Calls::of(&gate.contract),
             rounds: Rounds::default(),
-            contract,
             gate,
             shutdown,
         }
@@ -127,7 +124,7 @@ impl Rules {
         call: &metrics::Call,
     ) -> Result<Response<Arc<Mutex<Held>>>, Status> {
         let path = request.uri().path();
-        let method = self.contract.method(path);
+        let method = call.contract();
         let is_health = path.starts_with(HEALTH);
         let peer = request.extensions().get();
         let principal = self
@@ -136,7 +133,7 @@ impl Rules {
             .map_err(|refused| self.admission.of_stranger(peer, refused))?;
         let admitted = self.admission.admit(peer, &principal, path)?;
         let credentials = self.gate.auth.credentials(&principal, peer);
-        let asked = deadline::take(request.headers_mut(), Instant::now())?;
+        let asked = deadline::asked(request.headers(), Instant::now())?;
         metadata::check(request.headers())?;
         if self.shutdown.is_cancelled() && !is_health {
             return Err(status::going());
@@ -232,7 +229,7 @@ mod tests {
     use super::*;
     use crate::{
         access::Policy,
-        edge::{Auth, Kind},
+        edge::{Auth, Contract, Kind},
         sessions::{Keys, Sessions},
     };
 

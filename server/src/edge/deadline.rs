@@ -8,12 +8,12 @@ use tonic::Status;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// Takes the header out, so that nobody further in acts on it too, and says when the call must be over.
+/// When the caller wants the call to be over.
 ///
 /// `None`: never. Fails with INVALID_ARGUMENT if the header is there and malformed, and with DEADLINE_EXCEEDED if it
 /// leaves no time at all.
-pub(super) fn take(headers: &mut HeaderMap, now: Instant) -> Result<Option<Instant>, Status> {
-    let Some(value) = headers.remove(GRPC_TIMEOUT) else { return Ok(None) };
+pub(super) fn asked(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>, Status> {
+    let Some(value) = headers.get(GRPC_TIMEOUT) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse).ok_or_else(|| {
         Status::invalid_argument("grpc-timeout must be 1 to 8 digits and one of H M S m u n")
     })?;
@@ -49,6 +49,7 @@ fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tonic::Code;
 
     use super::*;
 
@@ -76,14 +77,17 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_taken_out_either_way() {
+    fn the_header_says_when_if_it_is_there() {
         let now = Instant::now();
         let mut headers = HeaderMap::new();
-        assert!(matches!(take(&mut headers, now), Ok(None)));
-        for (value, good) in [("1S", true), ("soon", false)] {
+        assert!(matches!(asked(&headers, now), Ok(None)));
+        for (value, expected) in [
+            ("1S", Ok(Some(now + Duration::from_secs(1)))),
+            ("0S", Err(Code::DeadlineExceeded)),
+            ("soon", Err(Code::InvalidArgument)),
+        ] {
             headers.insert(GRPC_TIMEOUT, value.parse().unwrap());
-            assert_eq!(take(&mut headers, now).is_ok(), good);
-            assert!(headers.is_empty());
+            assert_eq!(asked(&headers, now).map_err(|status| status.code()), expected, "{value}");
         }
     }
 

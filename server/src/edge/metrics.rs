@@ -13,7 +13,7 @@ use metrics::{
 };
 use tonic::Code;
 
-use super::{Contract, frames::Frames};
+use super::{Contract, Method, frames::Frames};
 
 const STARTED: &str = "rides_rpcs_started_total";
 const RPCS: &str = "rides_rpcs_total";
@@ -52,6 +52,7 @@ pub(super) struct Calls {
 /// Of one method. They are looked up once, and not for each call.
 struct Figures {
     method: String,
+    contract: Option<Method>,
     started: Counter,
     open: Gauge,
     received: Counter,
@@ -63,8 +64,12 @@ struct Figures {
 
 impl Calls {
     pub(super) fn of(contract: &Contract) -> Self {
-        let named = |path: &str| (path.to_owned(), Arc::new(Figures::of(path.trim_start_matches('/'))));
-        Self { methods: contract.paths().map(named).collect(), unknown: Arc::new(Figures::of("unknown")) }
+        let named = |path: &str| {
+            let figures = Figures::of(path.trim_start_matches('/'), contract.method(path));
+            (path.to_owned(), Arc::new(figures))
+        };
+        let unknown = Arc::new(Figures::of("unknown", None));
+        Self { methods: contract.paths().map(named).collect(), unknown }
     }
 
     /// Counts the call to `path` that begins now.
@@ -77,10 +82,11 @@ impl Calls {
 }
 
 impl Figures {
-    fn of(method: &str) -> Self {
+    fn of(method: &str, contract: Option<Method>) -> Self {
         let of = |name: &'static str| counter!(name, "method" => method.to_owned());
         Self {
             method: method.to_owned(),
+            contract,
             started: of(STARTED),
             open: gauge!(OPEN_RPCS, "method" => method.to_owned()),
             received: of(RECEIVED),
@@ -113,6 +119,11 @@ impl Call {
     /// As in `rides.v1.Rides/Book`.
     pub(super) fn method(&self) -> &str {
         &self.figures.method
+    }
+
+    /// What the contract says of the method; `None`: nothing.
+    pub(super) fn contract(&self) -> Option<Method> {
+        self.figures.contract
     }
 
     /// Counts the messages that the client sends.

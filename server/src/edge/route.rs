@@ -6,18 +6,21 @@
 use std::{
     convert::Infallible,
     future::ready,
-    pin::Pin,
     task::{Context, Poll},
 };
 
 use axum::{Router, response::IntoResponse as _};
+use futures_util::{
+    FutureExt as _,
+    future::{self, BoxFuture},
+};
 use http::{
     Method, Request, Response, StatusCode, Uri, Version,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
 use http_body_util::Either;
 use tonic::{Status, body::Body};
-use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tonic_web::{GrpcWebLayer, GrpcWebService, ResponseFuture};
 use tower::{Layer as _, Service};
 
 use super::{
@@ -51,10 +54,12 @@ impl Route {
     }
 }
 
+type Elsewhere = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
 impl Service<Request<Lingering>> for Route {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = future::Either<ResponseFuture<<Calls as Service<Request<Body>>>::Future>, Elsewhere>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -62,10 +67,12 @@ impl Service<Request<Lingering>> for Route {
 
     fn call(&mut self, request: Request<Lingering>) -> Self::Future {
         let refused = match destination(&request) {
-            Destination::Call(framing) => return Box::pin(self.calls.call(normalised(request, framing))),
+            Destination::Call(framing) => {
+                return future::Either::Left(self.calls.call(normalised(request, framing)));
+            }
             Destination::Elsewhere => {
                 let page = self.elsewhere.call(request);
-                return Box::pin(async { Ok(page.await?.map(Body::new)) });
+                return future::Either::Right(async { Ok(page.await?.map(Body::new)) }.boxed());
             }
             Destination::UnknownCodec(framing) => {
                 let status = Status::unimplemented("messages must be protobuf: +proto, or no suffix");
@@ -85,7 +92,7 @@ impl Service<Request<Lingering>> for Route {
                     .map(Body::new)
             }
         };
-        Box::pin(ready(Ok(refused)))
+        future::Either::Right(ready(Ok(refused)).boxed())
     }
 }
 
