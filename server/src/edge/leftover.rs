@@ -111,7 +111,7 @@ async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, going:
 mod tests {
     use std::convert::Infallible;
 
-    use futures_util::stream;
+    use futures_util::{StreamExt as _, stream};
     use http_body_util::StreamBody;
     use tokio::time::Instant;
 
@@ -126,6 +126,16 @@ mod tests {
         let begun = Instant::now();
         throw_away(StreamBody::new(dribble), going).await;
         begun.elapsed()
+    }
+
+    #[test]
+    fn what_is_there_already_or_taken_back_is_waited_for_by_nobody() {
+        let data = || Ok(Frame::data(Bytes::from_static(b"x")));
+        let over = |frames: Vec<Result<_, &'static str>>| is_over(&mut StreamBody::new(stream::iter(frames)));
+        assert!(over(vec![data(), data()]));
+        assert!(over(vec![data(), Err("it was reset"), data()]));
+        let more = stream::iter([data()]).chain(stream::pending());
+        assert!(!is_over(&mut StreamBody::new(more)));
     }
 
     #[tokio::test(start_paused = true)]
