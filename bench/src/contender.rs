@@ -173,8 +173,8 @@ pub(crate) fn rides_server(program: &Path) -> Command {
     ours
 }
 
-/// With every limit in force, for an exempt address has none to be counted, and none that the load reaches: one gateway
-/// reports for the whole fleet, and all connections are of one machine.
+/// Nobody is exempt, so that what limits cost is measured too; and none of them is reached, though one gateway reports for
+/// the whole fleet, and all connections are of one machine.
 fn ours(program: &Path) -> Command {
     const UNREACHED: [&str; 8] = [
         "--max-connections",

@@ -23,8 +23,10 @@ const UNASKED: &str = "h2=error";
 
 /// Starts logging to stderr what `filter` lets through. Call it once.
 pub fn log(filter: &str) -> anyhow::Result<()> {
+    // An empty one lets errors through, unless there is something beside it.
+    let filter = if filter.is_empty() { String::new() } else { format!("{UNASKED},{filter}") };
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(format!("{UNASKED},{filter}"))?)
+        .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .try_init()

@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from math import atan, degrees, pi, sinh
 
 import older_pb2_grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -36,6 +37,22 @@ def unique(what):
 def any_car():
     """A car that nobody else drives."""
     return 1_000 + random.randrange(10**9)
+
+
+def somewhere():
+    """A place in VIEW where nobody else is."""
+    return Location(lat=random.uniform(60.168, 60.172), lng=random.uniform(24.938, 24.946))
+
+
+def is_in(frame, place):
+    """Whether one of the cars of a map cell is at a place, to a ten-thousandth of a degree."""
+    x, y = divmod(frame.cell, 32768)
+    for dx, dy in zip(frame.dx, frame.dy, strict=True):
+        east, south = x + 0.5 + dx / 16384, y + 0.5 + dy / 16384
+        lat, lng = degrees(atan(sinh(pi * (1 - south / 16384)))), east / 32768 * 360 - 180
+        if abs(lat - place.lat) < 1e-4 and abs(lng - place.lng) < 1e-4:
+            return True
+    return False
 
 
 def booking(**more):

@@ -8,7 +8,8 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from rides.v1 import rides_pb2 as r
 from rides.v1 import city_pb2, sessions_pb2
 from .expect import everything, fails, in_progress
-from .places import HARBOUR, SQUARE, VIEW, City, Fleet, Health, Rides, Sessions, a_ride, any_car, unique
+from .places import (
+    HARBOUR, VIEW, City, Fleet, Health, Rides, Sessions, a_ride, any_car, is_in, somewhere, unique)
 
 
 def watched(client, server, ride_id, epoch="", after_version=0, **terms):
@@ -52,10 +53,11 @@ async def resume(client, to):
 
 
 async def cars_in_view(client, to):
-    wish = r.StartRequest(car_id=any_car(), driver_id="aino", location=SQUARE)
+    here = somewhere()
+    wish = r.StartRequest(car_id=any_car(), driver_id="aino", location=here)
     ride_id = (await client.ask(to.open, Rides.Start, wish)).id
     frames = client.open(to.open, Fleet.Watch, VIEW)
-    while not any(cell.cars for cell in (await frames.next()).cells):
+    while not any(is_in(cell, here) for cell in (await frames.next()).cells):
         pass
     frames.cancel()
     await client.ask(to.open, Rides.End, r.EndRequest(ride_id=ride_id, location=HARBOUR))

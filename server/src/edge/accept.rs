@@ -173,7 +173,7 @@ impl Doors {
 /// With a reset: a good end is one that the kernel remembers for a minute.
 fn refuse(stream: &TcpStream, address: IpAddr) {
     metrics::refused_a_connection();
-    tracing::debug!(%address, "closed a connection: its address has as many as it may");
+    tracing::debug!(%address, "closed a connection: too many of its address");
     // That fails where it is gone already.
     let _ = stream.set_zero_linger();
 }

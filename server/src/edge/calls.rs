@@ -124,7 +124,7 @@ impl Rules {
         call: &metrics::Call,
     ) -> Result<Response<Arc<Mutex<Held>>>, Status> {
         let path = request.uri().path();
-        let method = call.contract();
+        let method = call.method();
         let is_health = path.starts_with(HEALTH);
         let peer = request.extensions().get();
         let principal = self
@@ -134,10 +134,10 @@ impl Rules {
         let admitted = self.admission.admit(peer, &principal, path)?;
         let credentials = self.gate.auth.credentials(&principal, peer);
         let asked = deadline::asked(request.headers(), Instant::now())?;
-        metadata::check(request.headers())?;
         if self.shutdown.is_cancelled() && !is_health {
             return Err(status::going());
         }
+        metadata::check(request.headers())?;
 
         let end = End::of(method, asked, credentials, self.shutdown.clone());
         request.headers_mut().remove(AUTHORIZATION);
@@ -186,7 +186,7 @@ impl Outcome {
         if code != Code::Ok
             && let Some(status) = Status::from_header_map(headers)
         {
-            self.trace.sign(self.call.method(), &status, headers);
+            self.trace.sign(self.call.name(), &status, headers);
         }
     }
 }

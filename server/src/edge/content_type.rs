@@ -55,8 +55,8 @@ impl CallType {
 mod tests {
     use super::*;
 
-    fn parse(text: &'static str) -> Option<CallType> {
-        CallType::parse(&HeaderValue::from_static(text))
+    fn parse(text: &str) -> Option<CallType> {
+        CallType::parse(&HeaderValue::from_bytes(text.as_bytes()).unwrap())
     }
 
     #[test]
@@ -68,6 +68,7 @@ mod tests {
             ("application/grpc-web+proto; charset=utf-8", Framing::Web),
             ("Application/GRPC-Web+Proto ;a=b;c=d", Framing::Web),
             ("application/grpc-web-text+proto", Framing::WebText),
+            ("application/grpc; by=Äiti", Framing::Native),
         ] {
             assert_eq!(parse(text), Some(CallType::Proto(framing)), "{text}");
         }

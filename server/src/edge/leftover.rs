@@ -25,6 +25,8 @@ const MOST: usize = 1024 * 1024;
 const LONGEST: Duration = Duration::from_secs(5);
 /// And for so long once the server goes.
 const LONGEST_AT_THE_END: Duration = Duration::from_millis(500);
+/// Pieces thrown away in one go.
+const AT_ONCE: usize = 64;
 
 /// The body of a request. What is left of it when it is dropped is still read.
 pub(super) struct Lingering {
@@ -76,10 +78,11 @@ impl Drop for Lingering {
     }
 }
 
-/// Whether there is nothing more to come: it has ended, or its client has taken it back. What is there is thrown away.
+/// Whether there is nothing more to come: it has ended, or its client has taken it back. What is there is thrown away,
+/// unless it is in many pieces.
 fn is_over(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
-    loop {
+    for _ in 0..AT_ONCE {
         if body.is_end_stream() {
             return true;
         }
@@ -89,6 +92,7 @@ fn is_over(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
             Poll::Pending => return false,
         }
     }
+    false
 }
 
 /// Reads `body` to its end, or to the limits.

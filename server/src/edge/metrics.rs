@@ -117,12 +117,12 @@ pub(super) struct Call {
 
 impl Call {
     /// As in `rides.v1.Rides/Book`.
-    pub(super) fn method(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.figures.method
     }
 
     /// What the contract says of the method; `None`: nothing.
-    pub(super) fn contract(&self) -> Option<Method> {
+    pub(super) fn method(&self) -> Option<Method> {
         self.figures.contract
     }
 

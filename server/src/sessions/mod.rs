@@ -151,13 +151,11 @@ impl Sessions {
     /// Whose token it is.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
         let session = match self.verified_before(token) {
+            Some(session) if session.expires_at <= now => return Err(Unauthenticated::Expired),
             Some(session) => session,
             None => self.verify_anew(token, now)?,
         };
-        if session.expires_at <= now || self.revocations.cover(&session) {
-            return Err(Unauthenticated::Expired);
-        }
-        Ok(session)
+        if self.revocations.cover(&session) { Err(Unauthenticated::Expired) } else { Ok(session) }
     }
 
     fn verified_before(&self, token: &str) -> Option<Session> {
@@ -272,8 +270,11 @@ mod tests {
         let Issued { token, session } = sessions.open("Aino", now);
 
         let last = session.expires_at - Duration::from_nanos(1);
-        assert_eq!(sessions.verify(&token, last), Ok(session.clone()));
-        assert_eq!(sessions.verify(&token, session.expires_at), Err(Unauthenticated::Expired));
+        for verified_before in [None, Some(session.clone())] {
+            assert_eq!(sessions.verified_before(&token), verified_before);
+            assert_eq!(sessions.verify(&token, session.expires_at), Err(Unauthenticated::Expired));
+            assert_eq!(sessions.verify(&token, last), Ok(session.clone()));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The port itself: what goes where, what is refused, and how things end.
 
+// Elsewhere a machine has one loopback address only.
+#[cfg(target_os = "linux")]
 mod arrivals;
 mod catalogue;
 mod content_types;

@@ -36,7 +36,7 @@ impl Place {
         // As the journal does it on the platform's disk. Without it a test below fails.
         self.disk.rewrite("-wal");
         let vfs = Some(self.disk.vfs().to_owned());
-        let options = SqliteOptions { vfs, checkpoint_every: 20 };
+        let options = SqliteOptions { vfs, checkpoint_every: 320 << 10 };
         SqliteJournal::open(self.dir.path(), options).map(Arc::new)
     }
 

@@ -51,8 +51,7 @@ const READERS: usize = 4;
 /// What can be set about a journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SqliteOptions {
-    /// The log of changes is moved into the file each time it has grown by this many pages, of 16 KiB in a new
-    /// file.
+    /// The log of changes is moved into the file each time it has grown by so many bytes.
     pub checkpoint_every: i64,
     /// The SQLite VFS that it is kept on; `None` for the platform's. Another one must itself make sure, at the
     /// start, that what is read of it is on the disk.
@@ -61,7 +60,7 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { checkpoint_every: 256, vfs: None }
+        Self { checkpoint_every: 4 << 20, vfs: None }
     }
 }
 
@@ -96,7 +95,8 @@ impl SqliteJournal {
         let epoch = schema::epoch(&mut db, &file.path)?;
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
-        let thread = Writer::new(db, lock, options.checkpoint_every, report);
+        let pages = options.checkpoint_every / schema::page_size(&db)?;
+        let thread = Writer::new(db, lock, pages, report);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || thread.run(inbox))

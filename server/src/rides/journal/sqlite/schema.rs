@@ -121,6 +121,11 @@ pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Bytes of a page of the file.
+pub(super) fn page_size(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "page_size", |row| row.get(0))
+}
+
 /// Turns the write-ahead log on. The pragma answers first and writes the file's header after that: only at its
 /// end is a failed sync heard of.
 fn log_ahead(db: &Connection) -> rusqlite::Result<()> {

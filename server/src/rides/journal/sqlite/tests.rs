@@ -162,6 +162,18 @@ async fn a_place_is_never_given_twice() {
     assert_eq!(page.iter().map(|placed| placed.place).collect::<Vec<_>>(), [4]);
 }
 
+#[test]
+fn a_new_file_has_large_pages_and_an_older_one_keeps_its_own() {
+    for (before, pages) in [("", 16_384), ("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL", 4_096)] {
+        let dir = tempdir().expect("a temporary directory");
+        by_hand(dir.path(), before);
+        let _journal = open(dir.path()).expect("it is empty");
+        let file = File { path: dir.path().join(FILE), vfs: None };
+        let db = file.connect(OpenFlags::empty()).expect("a connection");
+        assert_eq!(schema::page_size(&db).expect("a pragma"), pages);
+    }
+}
+
 /// L23: what SQLite promises. That a sync comes before the answer is seen on the faulty disk.
 #[test]
 fn commits_are_synced_and_sqlite_is_recent() {
