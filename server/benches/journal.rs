@@ -186,7 +186,7 @@ fn recovery(c: &mut Criterion) {
     group.sample_size(10);
     for events in [10_000, 100_000, 1_000_000] {
         let journal = LazyCell::new(|| filled(events));
-        for (how, log) in [("closed", 0), ("killed", 230)] {
+        for (how, log) in [("closed", 0), ("killed", 3_600 << 10)] {
             group.bench_function(format!("{events} events, {how}"), |bench| {
                 let left = left_behind(journal.path(), log, &runtime);
                 bench.iter_batched(
@@ -212,16 +212,16 @@ async fn recover(dir: &Path) {
     }
 }
 
-/// The journal as a process left it that was killed with so many pages in its log, or closed with none.
-fn left_behind(dir: &Path, log: usize, runtime: &Runtime) -> TempDir {
+/// The journal as a process left it that was killed with so many bytes in its log, or closed with none.
+fn left_behind(dir: &Path, log: u64, runtime: &Runtime) -> TempDir {
     if log == 0 {
         return copy_of(dir);
     }
     let written = copy_of(dir);
     let journal = open(written.path());
-    let pages = || written.path().join("rides.db-wal").metadata().map_or(0, |file| file.len() / (16 << 10));
+    let bytes = || written.path().join("rides.db-wal").metadata().map_or(0, |file| file.len());
     let booking = Arc::new(booking());
-    while pages() < log as u64 {
+    while bytes() < log {
         let batch = life(&booking, false);
         runtime.block_on(journal.append(batch)).expect("new");
     }

@@ -143,17 +143,13 @@ impl Doors {
             let Ok(slot) = self.slots.clone().acquire_owned().await else { return pending().await };
             let (stream, peer) = accept(&self.listener).await;
             let address = peer.ip().to_canonical();
-            let share = match self.limits.is_exempt(address) {
-                true => None,
-                false => match self.share_of(home(address)) {
-                    Some(share) => Some(share),
-                    None => {
-                        refuse(&stream, address);
-                        continue;
-                    }
-                },
-            };
-            return (stream, address, Place { share, _slot: slot });
+            if self.limits.is_exempt(address) {
+                return (stream, address, Place { share: None, _slot: slot });
+            }
+            match self.share_of(home(address)) {
+                Some(share) => return (stream, address, Place { share: Some(share), _slot: slot }),
+                None => refuse(&stream, address),
+            }
         }
     }
 

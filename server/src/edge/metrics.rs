@@ -51,8 +51,10 @@ pub(super) struct Calls {
 
 /// Of one method. They are looked up once, and not for each call.
 struct Figures {
-    method: String,
-    contract: Option<Method>,
+    /// As in `rides.v1.Rides/Book`.
+    name: String,
+    /// What the contract says of it, if anything.
+    method: Option<Method>,
     started: Counter,
     open: Gauge,
     received: Counter,
@@ -82,16 +84,16 @@ impl Calls {
 }
 
 impl Figures {
-    fn of(method: &str, contract: Option<Method>) -> Self {
-        let of = |name: &'static str| counter!(name, "method" => method.to_owned());
+    fn of(name: &str, method: Option<Method>) -> Self {
+        let of = |figure: &'static str| counter!(figure, "method" => name.to_owned());
         Self {
-            method: method.to_owned(),
-            contract,
+            name: name.to_owned(),
+            method,
             started: of(STARTED),
-            open: gauge!(OPEN_RPCS, "method" => method.to_owned()),
+            open: gauge!(OPEN_RPCS, "method" => name.to_owned()),
             received: of(RECEIVED),
             sent: of(SENT),
-            duration: histogram!(DURATION, "method" => method.to_owned()),
+            duration: histogram!(DURATION, "method" => name.to_owned()),
             ended: Default::default(),
         }
     }
@@ -99,7 +101,7 @@ impl Figures {
     fn end(&self, code: Code, began: Instant) {
         self.open.decrement(1.0);
         self.duration.record(began.elapsed());
-        let count = || counter!(RPCS, "method" => self.method.clone(), "code" => format!("{code:?}"));
+        let count = || counter!(RPCS, "method" => self.name.clone(), "code" => format!("{code:?}"));
         if let Some(counter) = self.ended.get(code as usize) {
             counter.get_or_init(count).increment(1);
         }
@@ -118,12 +120,12 @@ pub(super) struct Call {
 impl Call {
     /// As in `rides.v1.Rides/Book`.
     pub(super) fn name(&self) -> &str {
-        &self.figures.method
+        &self.figures.name
     }
 
     /// What the contract says of the method; `None`: nothing.
     pub(super) fn method(&self) -> Option<Method> {
-        self.figures.contract
+        self.figures.method
     }
 
     /// Counts the messages that the client sends.
