@@ -1,11 +1,11 @@
 //! The machine: which core is whose, how many sockets there may be, and what to call it.
 
-use std::{fs, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::{
-    process::{Resource, Rlimit, getrlimit, nice, setrlimit},
-    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity},
 };
 
 /// Open files to ask for.
@@ -62,10 +62,14 @@ fn pin(core: usize) -> Result<()> {
     sched_setaffinity(None, &cores).context("cannot pin to a core")
 }
 
-/// This thread, and those it starts from now on, run when nobody else on their core has anything to do, as far as the
-/// kernel lets anybody say that.
+/// This thread, and those it starts from now on, run when nobody else on their core has anything to do, and stop as soon as
+/// somebody has: at the lowest `nice` they would have the rest of their time slice first.
 pub(crate) fn step_back() -> Result<()> {
-    nice(19).map(drop).context("cannot run at a lower priority")
+    let mut chrt = Command::new("chrt");
+    chrt.args(["--idle", "--pid", "0", &gettid().as_raw_nonzero().to_string()]);
+    let done = chrt.status().context("no chrt, of util-linux")?;
+    ensure!(done.success(), "cannot run at a lower priority: chrt ended with {done}");
+    Ok(())
 }
 
 /// Asks for as many open files as viewers could take, for us and for the servers we start. How many viewers fit.

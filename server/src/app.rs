@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,10 +19,10 @@ use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessio
 use tokio::{
     net::TcpListener,
     sync::mpsc,
-    task::{JoinError, JoinHandle, spawn_blocking},
+    task::{JoinError, JoinHandle, spawn, spawn_blocking},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::service::Routes;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 
@@ -208,7 +209,7 @@ impl App {
         let Self { closing, tls, auth, mut owners, mut dispatching, .. } = self;
         say_who_may_call(auth.policy, addr);
         health.set_serving(true);
-        let serving = edge::serve(listener, port, limits, tls.clone(), shutdown.clone());
+        let serving = on_a_worker(edge::serve(listener, port, limits, tls.clone(), shutdown.clone()));
         let stopping = async {
             let why = tokio::select! {
                 () = stop => Ok(()),
@@ -232,6 +233,15 @@ impl App {
             Some(failed) => Err(failed.into()),
             None => why,
         }
+    }
+}
+
+/// As a task of its own, so that it takes turns with all others. If it panics, so do we.
+async fn on_a_worker(future: impl Future<Output = ()> + Send + 'static) {
+    if let Err(ended) = AbortOnDropHandle::new(spawn(future)).await
+        && let Ok(panic) = ended.try_into_panic()
+    {
+        resume_unwind(panic);
     }
 }
 

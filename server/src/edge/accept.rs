@@ -30,7 +30,10 @@ use crate::tls::Tls;
 /// How long to leave the listener alone when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// One that ended in misuse counts for so many: whoever makes such comes at once with another.
-const MISUSE: u32 = 10;
+const MISUSE: u32 = 20;
+/// Refusing is work, too: after so many in a row the next wait in the kernel's queue, and who is here is served.
+const REFUSALS: u32 = 4;
+const REFUSALS_PAUSE: Duration = Duration::from_millis(1);
 
 /// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, over TLS if given, until `shutdown`; then lets calls in progress
 /// end for as long as `limits.drain` allows, and cuts what is left. Who connects meanwhile is still answered, and
@@ -88,6 +91,8 @@ struct Doors {
     /// Of new connections.
     accounts: Accounts<IpAddr>,
     waiting: Tally<IpAddr>,
+    /// Since the last pause.
+    refused: u32,
     limits: Limits,
 }
 
@@ -129,6 +134,7 @@ impl Doors {
             per_address: Tally::new(limits.connections_per_address),
             accounts: Accounts::new(limits.connections_per_second),
             waiting: Tally::new(2 * limits.connections_per_second.get() as usize),
+            refused: 0,
             limits: limits.clone(),
         }
     }
@@ -148,8 +154,22 @@ impl Doors {
             }
             match self.share_of(home(address)) {
                 Some(share) => return (stream, address, Place { share: Some(share), _slot: slot }),
-                None => refuse(&stream, address),
+                None => self.refuse(stream, address).await,
             }
+        }
+    }
+
+    /// With a reset: a good end is one that the kernel remembers for a minute.
+    async fn refuse(&mut self, stream: TcpStream, address: IpAddr) {
+        metrics::refused_a_connection();
+        tracing::debug!(%address, "closed a connection: too many of its address");
+        // That fails where it is gone already.
+        let _ = stream.set_zero_linger();
+        drop(stream);
+        self.refused += 1;
+        if self.refused == REFUSALS {
+            self.refused = 0;
+            sleep(REFUSALS_PAUSE).await;
         }
     }
 
@@ -164,14 +184,6 @@ impl Doors {
         };
         Some(Share { account, wait, _held: held })
     }
-}
-
-/// With a reset: a good end is one that the kernel remembers for a minute.
-fn refuse(stream: &TcpStream, address: IpAddr) {
-    metrics::refused_a_connection();
-    tracing::debug!(%address, "closed a connection: too many of its address");
-    // That fails where it is gone already.
-    let _ = stream.set_zero_linger();
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {

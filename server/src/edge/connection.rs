@@ -57,10 +57,10 @@ const STREAM_SEND_BUFFER: usize = 64 * 1024;
 const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 
 /// What a client may send ahead of what is read, in bytes: of one stream, and of a whole connection. h2 ends a connection
-/// with unread messages that are small and many: each costs what it lacks to 256 bytes, of half the second. So a stream that
-/// is read more slowly than it is sent may fill its window with messages of 8 bytes, and three with positions.
+/// with unread messages that are small and many: each costs what it lacks to 256 bytes, of half the second. So a dozen
+/// streams that are read more slowly than they are sent may fill their windows with positions.
 const UPLOAD_WINDOW: u32 = 32 * 1024;
-const UPLOADS_WINDOW: u32 = 2 * 1024 * 1024;
+const UPLOADS_WINDOW: u32 = 8 * 1024 * 1024;
 
 /// What every connection is given.
 pub(super) struct Service {

@@ -18,7 +18,7 @@ pub struct Limits {
     pub connections_per_address: usize,
 
     /// New connections a second from one address; twice as many at once. As many more wait for their turn, for up to 2 s,
-    /// and others are closed. One whose client speaks no HTTP, or that is ended for a flood, counts for ten more.
+    /// and others are closed. One whose client speaks no HTTP, or that is ended for a flood, counts for twenty more.
     #[arg(id = "max_connections_per_second", long = "max-connections-per-second", env = "RIDES_MAX_CONNECTIONS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub connections_per_second: NonZeroU32,
 

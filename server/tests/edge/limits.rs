@@ -340,15 +340,19 @@ async fn an_upload_that_is_too_fast_is_slowed_and_no_other() {
 
 /// R3: many small messages that wait to be read are no attack.
 #[tokio::test]
-async fn a_window_full_of_small_messages_costs_nobody_the_connection() {
+async fn windows_full_of_small_messages_cost_nobody_the_connection() {
+    const UPLOADS: u32 = 12;
     let server = server().limited(|limits| limits.messages_per_second = a_second(1)).run().await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let settings = soon("settings", down.next_of(raw_h2::SETTINGS)).await.unwrap();
     let window = settings.setting(raw_h2::INITIAL_WINDOW_SIZE).unwrap_or(raw_h2::DEFAULT_WINDOW);
-    up.call(1, "/rides.v1.Rides/Track").await.unwrap();
     let position = web::frame(&v1::TrackRequest { car_id: 1, time: None, location: Some(place(1)) });
-    for _ in 0..window as usize / position.len() {
-        up.send(raw_h2::DATA, 0, 1, &position).await.unwrap();
+    for upload in 0..UPLOADS {
+        let stream = 1 + 2 * upload;
+        up.call(stream, "/rides.v1.Rides/Track").await.unwrap();
+        for _ in 0..window as usize / position.len() {
+            up.send(raw_h2::DATA, 0, stream, &position).await.unwrap();
+        }
     }
     up.send(raw_h2::PING, 0, 0, &[7; 8]).await.unwrap();
     let answered = async {
