@@ -62,11 +62,11 @@ fn pin(core: usize) -> Result<()> {
     sched_setaffinity(None, &cores).context("cannot pin to a core")
 }
 
-/// This thread, and those it starts from now on, run when nobody else on their core has anything to do, and stop as soon as
-/// somebody has: at the lowest `nice` they would have the rest of their time slice first.
+/// This thread, and those it starts from now on, run when nobody else on their core has anything to do, as far as the kernel
+/// lets anybody say that, and stop as soon as somebody has: at the lowest `nice` they would go on to the end of their slice.
 pub(crate) fn step_back() -> Result<()> {
     let mut chrt = Command::new("chrt");
-    chrt.args(["--idle", "--pid", "0", &gettid().as_raw_nonzero().to_string()]);
+    chrt.args(["-i", "-p", "0", &gettid().as_raw_nonzero().to_string()]);
     let done = chrt.status().context("no chrt, of util-linux")?;
     ensure!(done.success(), "cannot run at a lower priority: chrt ended with {done}");
     Ok(())

@@ -3,7 +3,6 @@
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
-    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,6 +15,7 @@ use futures_util::{
 };
 use http::Uri;
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
+use socket2::SockRef;
 use tokio::{
     net::TcpListener,
     sync::mpsc,
@@ -62,6 +62,8 @@ const DESCRIPTOR_SETS: [&[u8]; 3] = [
 const BUILT_PAGE: &str = "dist";
 /// Ticks that may wait for the fan-out before the fleet adds changes up instead.
 const TICKS: usize = 4;
+/// Connections that wait in the kernel until they are let in, if the system allows so many.
+const BACKLOG: i32 = 1_024;
 /// How long the journal may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
 /// Opened rides, and cars that went away, that may wait for dispatch.
@@ -209,23 +211,29 @@ impl App {
         let Self { closing, tls, auth, mut owners, mut dispatching, .. } = self;
         say_who_may_call(auth.policy, addr);
         health.set_serving(true);
-        let serving = on_a_worker(edge::serve(listener, port, limits, tls.clone(), shutdown.clone()));
+        // A task of its own, so that those who are let in take turns with those who are here.
+        let serving = spawn(edge::serve(listener, port, limits, tls.clone(), shutdown.clone()));
+        let mut serving = AbortOnDropHandle::new(serving);
         let stopping = async {
             let why = tokio::select! {
                 () = stop => Ok(()),
                 failed = journal.failed() => Err(failed.into()),
                 dead = first_to_die(&mut owners) => Err(dead),
                 ended = &mut dispatching => Err(died("dispatch", ended)),
+                ended = &mut serving => Err(died("the port", ended)),
             };
             health.set_serving(false);
             // Cars that are about to be cut off keep their rides: the next server knows what to do about them.
             dispatching.abort();
             shutdown.cancel();
-            why
+            match serving.is_finished() {
+                true => why,
+                false => why.and(serving.await.map_err(|error| died("the port", Err(error)))),
+            }
         };
         let following = follow(tls.as_ref(), &auth.sessions, shutdown.clone());
         let simulating = simulate(addr, tls.as_ref(), &simulation, &city, shutdown.clone());
-        let ((), why, (), ()) = tokio::join!(serving, stopping, following, simulating);
+        let (why, (), ()) = tokio::join!(stopping, following, simulating);
         if timeout(closing, journal.close()).await.is_err() {
             tracing::warn!("the disk is slow: the journal is left as after a crash, which loses nothing");
         }
@@ -233,15 +241,6 @@ impl App {
             Some(failed) => Err(failed.into()),
             None => why,
         }
-    }
-}
-
-/// As a task of its own, so that it takes turns with all others. If it panics, so do we.
-async fn on_a_worker(future: impl Future<Output = ()> + Send + 'static) {
-    if let Err(ended) = AbortOnDropHandle::new(spawn(future)).await
-        && let Ok(panic) = ended.try_into_panic()
-    {
-        resume_unwind(panic);
     }
 }
 
@@ -393,6 +392,8 @@ fn page(configured: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 
 async fn listen(addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
+    // Again, for more than the library asks for.
+    SockRef::from(&listener).listen(BACKLOG).with_context(|| format!("cannot listen on {addr}"))?;
     let addr = listener.local_addr().context("the listener has no address")?;
     Ok((listener, addr))
 }

@@ -8,6 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -53,20 +54,29 @@ pub(super) struct Attackers {
 
 impl Attackers {
     /// Lets them loose on the server at `to`.
-    pub(super) fn start(attack: Box<dyn Attack>, crowd: Crowd, to: SocketAddr) -> Self {
+    ///
+    /// # Errors
+    /// When this machine has no poller for them, or does not let them step back.
+    pub(super) fn start(attack: Box<dyn Attack>, crowd: Crowd, to: SocketAddr) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let (ready, begun) = mpsc::channel();
         let thread = thread::spawn({
             let stop = stop.clone();
             move || {
                 machine::step_back()?;
                 let mut mob = Mob::new(attack, crowd, to)?;
+                let _ = ready.send(()); // They wait for it.
                 while !stop.load(Ordering::Relaxed) {
                     mob.go_on()?;
                 }
                 Ok(mob.taken)
             }
         });
-        Self { stop, thread }
+        let attackers = Self { stop, thread };
+        match begun.recv() {
+            Ok(()) => Ok(attackers),
+            Err(_never) => Err(attackers.stop().err().unwrap_or_else(|| anyhow!("the attackers have gone"))),
+        }
     }
 
     /// Ends all of it, with every connection there is.
@@ -284,7 +294,8 @@ mod tests {
     #[test]
     fn for_one_that_is_let_go_another_comes_until_they_are_stopped() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let attackers = Attackers::start(Box::new(Words), Words.crowd(), listener.local_addr().unwrap());
+        let attackers =
+            Attackers::start(Box::new(Words), Words.crowd(), listener.local_addr().unwrap()).unwrap();
         for _ in 0..10 {
             let (mut client, from) = listener.accept().unwrap();
             assert!(from.to_string().starts_with("127.0.1."), "{from}");

@@ -21,6 +21,10 @@ pub(super) struct Figures {
     pub(super) p99: f64,
     /// Of calls.
     pub(super) max: f64,
+    /// Of newcomers.
+    pub(super) arrival_p50: f64,
+    /// Of newcomers.
+    pub(super) arrival_max: f64,
     /// Between frames.
     pub(super) gap_p99: f64,
     /// Of the pages' own thread.
@@ -32,9 +36,13 @@ impl Figures {
     pub(super) fn of(sight: &mut Sight) -> Option<Self> {
         let calls = &mut sight.calls_ms;
         let (p50, p99, max) = (percentile(calls, 0.5)?, percentile(calls, 0.99)?, percentile(calls, 1.0)?);
+        let arrivals = &mut sight.arrivals_ms;
+        // Where nobody came in, that took for ever.
+        let [arrival_p50, arrival_max] =
+            [0.5, 1.0].map(|part| percentile(arrivals, part).unwrap_or(f64::INFINITY));
         let gap_p99 = percentile(&mut sight.gaps_ms, 0.99)?;
         let own_p99 = percentile(&mut sight.own_delays_ms, 0.99).unwrap_or_default();
-        Some(Self { p50, p99, max, gap_p99, own_p99 })
+        Some(Self { p50, p99, max, arrival_p50, arrival_max, gap_p99, own_p99 })
     }
 }
 
@@ -106,7 +114,7 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     fn figures(p99: f64, gap_p99: f64) -> Figures {
-        Figures { p50: 0.2, p99, max: 10.0, gap_p99, own_p99: 0.1 }
+        Figures { p50: 0.2, p99, max: 10.0, arrival_p50: 1.0, arrival_max: 2.0, gap_p99, own_p99: 0.1 }
     }
 
     fn findings(during: Figures, after: u64) -> Findings {
@@ -127,10 +135,19 @@ mod tests {
     fn figures_are_percentiles() {
         let mut sight = Sight {
             calls_ms: (1..=200).map(f64::from).collect(),
+            arrivals_ms: vec![3.0, 1.0, 2.0],
             gaps_ms: vec![250.0, 260.0],
             ..Sight::default()
         };
-        let expected = Figures { p50: 100.0, p99: 198.0, max: 200.0, gap_p99: 260.0, own_p99: 0.0 };
+        let expected = Figures {
+            p50: 100.0,
+            p99: 198.0,
+            max: 200.0,
+            arrival_p50: 2.0,
+            arrival_max: 3.0,
+            gap_p99: 260.0,
+            own_p99: 0.0,
+        };
         assert_eq!(Figures::of(&mut sight), Some(expected));
         assert_eq!(Figures::of(&mut Sight::default()), None);
     }

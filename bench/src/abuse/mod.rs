@@ -14,6 +14,7 @@ mod gauges;
 mod idle_viewers;
 mod judge;
 mod never_read;
+mod newcomer;
 mod pages;
 mod report;
 mod resets;

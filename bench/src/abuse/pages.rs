@@ -1,7 +1,8 @@
 //! The well-behaved: pages that watch the city, and ask for, book, look up and cancel rides.
 //!
-//! Each has an address of its own, a stream, and a connection for its calls, like a page in a browser. They are all in
-//! one thread that does little, and which has the processor before any attacker: what they see is the server's doing.
+//! Each has an address of its own, a stream, and a connection for its calls, like a page in a browser; beside them a
+//! newcomer connects anew each time. They are all in one thread that does little, and which has the processor before any
+//! attacker: what they see is the server's doing.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use mio::{Events, Poll, Registry, Token};
 
-use super::rider::Rider;
+use super::{newcomer::Newcomer, rider::Rider};
 use crate::{
     contender::watch_fleet,
     fleet::{TICK_SECONDS, downtown},
@@ -21,10 +22,12 @@ use crate::{
 
 /// Half of them speak HTTP/1.1 and half HTTP/2.
 const PAGES: usize = 4;
+/// After their streams and their calls.
+const NEWCOMER: Token = Token(2 * PAGES);
 /// Between two calls of a page. A person makes fewer; this many are enough for a p99.
 const PAUSE: Duration = Duration::from_millis(20);
 /// A call without an answer for so long has none.
-const NO_ANSWER: Duration = Duration::from_secs(2);
+pub(super) const NO_ANSWER: Duration = Duration::from_secs(2);
 /// How long their streams may take to begin.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// The poller's clock has ticks of so long.
@@ -35,6 +38,8 @@ const CLOCK: Duration = Duration::from_millis(1);
 pub(super) struct Sight {
     /// From when a call was due to its answer, in milliseconds.
     pub(super) calls_ms: Vec<f64>,
+    /// From when a newcomer connected to its first answer, in milliseconds.
+    pub(super) arrivals_ms: Vec<f64>,
     /// Between two frames of a stream, in milliseconds.
     pub(super) gaps_ms: Vec<f64>,
     /// How late this thread woke when it had asked to be woken: what of the above is not the server's, at most.
@@ -48,6 +53,7 @@ pub(super) struct Pages {
     buffer: Vec<u8>,
     watchers: Vec<Watcher>,
     callers: Vec<Caller>,
+    newcomer: Newcomer,
 }
 
 impl Pages {
@@ -56,20 +62,20 @@ impl Pages {
         let poll = Poll::new().context("no poller")?;
         let now = Instant::now();
         let (mut watchers, mut callers) = (Vec::new(), Vec::new());
+        let line_of = |guest: usize, protocol| {
+            let from = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2 + guest as u8)));
+            Line { route: Route { from, to, receive_buffer: None }, protocol, token: Token(guest) }
+        };
         for page in 0..PAGES {
-            let from = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2 + page as u8)));
-            let line = Line {
-                route: Route { from, to, receive_buffer: None },
-                protocol: if page < PAGES / 2 { Protocol::Http1 } else { Protocol::Http2 },
-                token: Token(page),
-            };
+            let line = line_of(page, if page < PAGES / 2 { Protocol::Http1 } else { Protocol::Http2 });
             watchers.push(Watcher::open(line, poll.registry())?);
             let line = Line { token: Token(PAGES + page), ..line };
             // In turn, so that they are in nobody's way.
             let due = now + PAUSE * page as u32 / PAGES as u32;
             callers.push(Caller::open(line, Rider::new(page), due, poll.registry())?);
         }
-        let mut pages = Self { poll, buffer: vec![0; BUFFER], watchers, callers };
+        let newcomer = Newcomer::new(Line { token: NEWCOMER, ..line_of(PAGES, Protocol::Http1) }, now);
+        let mut pages = Self { poll, buffer: vec![0; BUFFER], watchers, callers, newcomer };
         while pages.watchers.iter().any(|watcher| watcher.last.is_none()) {
             let seen = pages.go_on(Duration::from_millis(100))?;
             if let Some(error) = seen.errors.first() {
@@ -98,7 +104,12 @@ impl Pages {
             for caller in self.callers.iter_mut().filter(|caller| caller.is_due(now)) {
                 caller.begin(now, self.poll.registry(), &mut seen)?;
             }
-            let next = self.callers.iter().filter_map(Caller::next).min().map_or(end, |next| next.min(end));
+            self.newcomer.give_up(now, &mut seen);
+            if self.newcomer.is_due(now) {
+                self.newcomer.come(now, self.poll.registry())?;
+            }
+            let next = self.callers.iter().filter_map(Caller::next).chain(self.newcomer.next()).min();
+            let next = next.map_or(end, |next| next.min(end));
             let wait = in_ticks(next.saturating_duration_since(now));
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
@@ -108,13 +119,14 @@ impl Pages {
                 seen.own_delays_ms.push(millis(now.elapsed().saturating_sub(wait)));
             }
             for event in &events {
-                let registry = self.poll.registry();
-                match event.token().0 {
-                    page if page < PAGES => {
-                        self.watchers[page].advance(&mut self.buffer, registry, &mut seen)?;
+                let (registry, buffer) = (self.poll.registry(), &mut self.buffer);
+                match event.token() {
+                    NEWCOMER => self.newcomer.advance(buffer, &mut seen),
+                    Token(page) if page < PAGES => {
+                        self.watchers[page].advance(buffer, registry, &mut seen)?;
                     }
-                    caller => {
-                        self.callers[caller - PAGES].advance(&mut self.buffer, registry, &mut seen)?;
+                    Token(caller) => {
+                        self.callers[caller - PAGES].advance(buffer, registry, &mut seen)?;
                     }
                 }
             }
@@ -136,14 +148,14 @@ impl Pages {
 
 /// How a page reaches the server.
 #[derive(Clone, Copy)]
-struct Line {
+pub(super) struct Line {
     route: Route,
-    protocol: Protocol,
+    pub(super) protocol: Protocol,
     token: Token,
 }
 
 impl Line {
-    fn connect(&self, keep: bool, registry: &Registry) -> Result<Socket> {
+    pub(super) fn connect(&self, keep: bool, registry: &Registry) -> Result<Socket> {
         Socket::open(self.route, self.protocol, keep, self.token, registry)
     }
 }
@@ -257,6 +269,6 @@ fn in_ticks(wait: Duration) -> Duration {
     CLOCK * wait.as_micros().div_ceil(CLOCK.as_micros()) as u32
 }
 
-fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

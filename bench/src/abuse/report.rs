@@ -64,6 +64,8 @@ fn seen(findings: &[(Scenario, &Findings)]) -> String {
         "p99",
         "",
         "max",
+        "new p50",
+        "max",
         "gaps p99",
         "",
         "own p99",
@@ -80,6 +82,8 @@ fn seen(findings: &[(Scenario, &Findings)]) -> String {
                 change(quiet.p99, during.p99, 2),
                 times(quiet.p99, during.p99),
                 change(quiet.max, during.max, 1),
+                change(quiet.arrival_p50, during.arrival_p50, 1),
+                change(quiet.arrival_max, during.arrival_max, 1),
                 change(quiet.gap_p99, during.gap_p99, 0),
                 times(quiet.gap_p99, during.gap_p99),
                 change(quiet.own_p99, during.own_p99, 2),
@@ -168,13 +172,16 @@ fn verdict(findings: &Findings) -> &'static str {
 fn method(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
     let hasty = if quick { "**This was a quick run: its figures are no figures.** " } else { "" };
     let mut text = format!(
-        "## How\n\n{hasty}On {}. The server has one core; pages and attackers share the other, where attackers run at the \
-         lowest priority. All is on loopback, and no address but the one that {CARS} moving cars are reported from is \
-         exempt from limits, which are the defaults unless said below. Each attack has a server of its own.\n\n\
+        "## How\n\n{hasty}On {}. The server has one core. Pages, attackers and what reports the cars share \
+         the other, where attackers run while nobody else has anything to do (`SCHED_IDLE`). All is on loopback, and no \
+         address but the one that {CARS} moving cars are reported from is exempt from limits, which are the defaults \
+         unless said below. Each attack has a server of its own.\n\n\
          - **Pages**: four, two over HTTP/1.1 and two over HTTP/2, each with an address, a stream of the whole city and a \
          connection for its calls: 50 a second, in rounds of four fares, a booking, its ride looked at, and its \
          cancellation. A call that had to wait for the one before it counts from when it was due. Before the attack they \
          are measured in peace, on the same server.\n\
+         - **New**: from another address somebody connects five times a second, over HTTP/1.1 and HTTP/2 in turn, and asks \
+         for the server's health: until the answer.\n\
          - **Holds**: p99 of calls and of gaps between frames stay under {TIMES:.0} times what they are in peace, no call \
          and no stream of the pages fails, connections and calls are as few as before again, and so is memory, but for \
          {:.0} % or {:.0} MiB.\n\

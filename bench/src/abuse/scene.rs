@@ -70,7 +70,7 @@ pub(super) fn play(
     let mut crowd = attack.crowd();
     crowd.lasts = crowd.lasts.min(plan.longest);
     crowd.clients = (crowd.clients / plan.thinned).max(1);
-    let attackers = Attackers::start(attack, crowd, server.addr);
+    let attackers = Attackers::start(attack, crowd, server.addr)?;
     let (mut sight, cpu) = watch(&server, &mut pages, crowd.lasts)?;
     let taken = attackers.stop()?;
     let peak = server.peak()?;

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -31,9 +31,10 @@ use crate::tls::Tls;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// One that ended in misuse counts for so many: whoever makes such comes at once with another.
 const MISUSE: u32 = 20;
-/// Refusing is work, too: after so many in a row the next wait in the kernel's queue, and who is here is served.
-const REFUSALS: u32 = 4;
-const REFUSALS_PAUSE: Duration = Duration::from_millis(1);
+/// Connections are let in or closed for so long at a time: then those who are here have their turn.
+const SPELL: Duration = Duration::from_micros(250);
+/// How long that turn is at least, when some were closed: that is work, too, and may have no end.
+const REST: Duration = Duration::from_millis(1);
 
 /// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, over TLS if given, until `shutdown`; then lets calls in progress
 /// end for as long as `limits.drain` allows, and cuts what is left. Who connects meanwhile is still answered, and
@@ -91,8 +92,7 @@ struct Doors {
     /// Of new connections.
     accounts: Accounts<IpAddr>,
     waiting: Tally<IpAddr>,
-    /// Since the last pause.
-    refused: u32,
+    spell: Spell,
     limits: Limits,
 }
 
@@ -134,7 +134,7 @@ impl Doors {
             per_address: Tally::new(limits.connections_per_address),
             accounts: Accounts::new(limits.connections_per_second),
             waiting: Tally::new(2 * limits.connections_per_second.get() as usize),
-            refused: 0,
+            spell: Spell::begin(),
             limits: limits.clone(),
         }
     }
@@ -143,8 +143,7 @@ impl Doors {
     /// be said to it would cost more than it.
     async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
         loop {
-            // However many come at once, those who are there are served in between.
-            yield_now().await;
+            self.spell.go_on().await;
             // It is never closed.
             let Ok(slot) = self.slots.clone().acquire_owned().await else { return pending().await };
             let (stream, peer) = accept(&self.listener).await;
@@ -154,23 +153,18 @@ impl Doors {
             }
             match self.share_of(home(address)) {
                 Some(share) => return (stream, address, Place { share: Some(share), _slot: slot }),
-                None => self.refuse(stream, address).await,
+                None => self.refuse(&stream, address),
             }
         }
     }
 
     /// With a reset: a good end is one that the kernel remembers for a minute.
-    async fn refuse(&mut self, stream: TcpStream, address: IpAddr) {
+    fn refuse(&mut self, stream: &TcpStream, address: IpAddr) {
         metrics::refused_a_connection();
         tracing::debug!(%address, "closed a connection: too many of its address");
         // That fails where it is gone already.
         let _ = stream.set_zero_linger();
-        drop(stream);
-        self.refused += 1;
-        if self.refused == REFUSALS {
-            self.refused = 0;
-            sleep(REFUSALS_PAUSE).await;
-        }
+        self.spell.refused = true;
     }
 
     /// `None`: as many of `address` are here already as may be, or as may wait.
@@ -178,11 +172,35 @@ impl Doors {
         let held = self.per_address.take(address)?;
         let account = self.accounts.of(address).clone();
         account.charge(1);
-        let wait = match account.debt() {
-            Some(debt) => Some((debt, self.waiting.take(address)?)),
+        let wait = match account.pause() {
+            Some(pause) => Some((pause, self.waiting.take(address)?)),
             None => None,
         };
         Some(Share { account, wait, _held: held })
+    }
+}
+
+/// How long the doors have been busy.
+struct Spell {
+    began: Instant,
+    /// Whether some were closed in it.
+    refused: bool,
+}
+
+impl Spell {
+    fn begin() -> Self {
+        Self { began: Instant::now(), refused: false }
+    }
+
+    /// However many come at once, those who are here are served in between.
+    async fn go_on(&mut self) {
+        if self.began.elapsed() >= SPELL {
+            match self.refused {
+                true => sleep(REST).await,
+                false => yield_now().await,
+            }
+            *self = Self::begin();
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     hash::Hash,
     num::NonZeroU32,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,6 +18,8 @@ use tokio::time::Instant;
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// More than so long is nobody in debt, so that we hear of it soon when they leave.
 pub(super) const LONGEST: Duration = Duration::from_secs(2);
+/// A pause is so many times as long as the debt, at random: those of a flood are not to go on all at once.
+pub(super) const PAUSE: Range<f64> = 1.0..1.5;
 /// Accounts to keep before those that are paid are closed.
 const KEPT: usize = 1_024;
 
@@ -55,6 +58,11 @@ impl Account {
         let allowed = self.now() + nanos(AT_ONCE);
         let debt = self.0.until.load(Relaxed).checked_sub(allowed)?;
         (debt > 0).then(|| Duration::from_nanos(debt))
+    }
+
+    /// How long to wait, if it is overdrawn.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        Some(self.debt()?.mul_f64(rand::random_range(PAUSE)))
     }
 
     /// Whether more than half of what may be had at once has been.

@@ -56,11 +56,11 @@ const STREAM_SEND_BUFFER: usize = 64 * 1024;
 #[cfg(target_os = "linux")]
 const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 
-/// What a client may send ahead of what is read, in bytes: of one stream, and of a whole connection. h2 ends a connection
-/// with unread messages that are small and many: each costs what it lacks to 256 bytes, of half the second. So a dozen
-/// streams that are read more slowly than they are sent may fill their windows with positions.
-const UPLOAD_WINDOW: u32 = 32 * 1024;
-const UPLOADS_WINDOW: u32 = 8 * 1024 * 1024;
+/// What a client may send ahead of what is read, in bytes: of one stream, and of a whole connection, which is as much as all of
+/// its streams together. h2 ends a connection with unread messages that are small and many: each costs what it lacks to 256
+/// bytes, of half the second. So a dozen streams that are read more slowly than they are sent may fill theirs with positions.
+const STREAM_WINDOW: u32 = 32 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
 /// What every connection is given.
 pub(super) struct Service {
@@ -277,8 +277,8 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.headers).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(limits.resets)
-        .initial_stream_window_size(UPLOAD_WINDOW)
-        .initial_connection_window_size(UPLOADS_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(STREAM_SEND_BUFFER);
     builder
 }

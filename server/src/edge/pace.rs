@@ -6,7 +6,6 @@
 use std::{
     io,
     mem::MaybeUninit,
-    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -27,8 +26,6 @@ const RESET: u32 = 10;
 const REFUSAL: u32 = 100;
 /// Bytes that are read at once of who is nearly in debt, so that a pause comes in time: what is read is answered at once.
 const PIECE: usize = 1024;
-/// A pause is so many times as long as the debt, at random: the connections of a flood are not to go on all at once.
-const PAUSE: Range<f64> = 1.0..1.5;
 
 /// A call was answered. That costs its connection nothing, unless it was refused because there are too many: then others
 /// have their turn before it hears so, however many of them have come at once.
@@ -62,9 +59,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     ) -> Poll<io::Result<()>> {
         let Self { stream, account, heads, pause } = &mut *self;
         let Some(account) = account else { return Pin::new(stream).poll_read(cx, buf) };
-        while let Some(debt) = account.debt() {
-            let begin = || Box::pin(sleep(debt.mul_f64(rand::random_range(PAUSE))));
-            ready!(pause.get_or_insert_with(begin).as_mut().poll(cx));
+        while let Some(wait) = account.pause() {
+            ready!(pause.get_or_insert_with(|| Box::pin(sleep(wait))).as_mut().poll(cx));
             *pause = None;
         }
         let before = buf.filled().len();
@@ -174,7 +170,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::edge::account::LONGEST;
+    use crate::edge::account::{LONGEST, PAUSE};
 
     const PING: u8 = 6;
 
