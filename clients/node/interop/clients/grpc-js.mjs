@@ -72,4 +72,4 @@ async function* failing(messages) {
   }
 }
 
-export const grpcJs = new Client("grpc-js", call);
+export const grpcJs = new Client("grpc-js", call, { "to call off an upload": "Node ends it first" });

@@ -34,7 +34,7 @@ pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Ta
     fs::copy(&older, scratch.join("proto/older.proto"))
         .with_context(|| format!("cannot copy {}", older.display()))?;
     let programs = Programs::install(&scratch)?;
-    let servers = Servers::start(program, browser, &scratch.join("servers"))?;
+    let servers = Servers::start(program, &programs, browser, &scratch.join("servers"))?;
 
     let list = List::read(&shell::root().join("clients/interop.json"))?;
     let mut matrix = Matrix::new(list);
