@@ -5,13 +5,14 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
+    endings,
     programs::{Programs, Running},
     servers::Servers,
 };
 use crate::{progress, shell};
 
 /// Makes the command of a program by its name.
-type Program<'a> = &'a dyn Fn(&str) -> Command;
+pub(super) type Program<'a> = &'a dyn Fn(&str) -> Command;
 
 /// Runs them in both languages, and returns how many there were.
 ///
@@ -26,7 +27,11 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
         count += a_ride(program, signed_on, &servers.open)?;
         count += elsewhere(program, servers)?;
         count += two_servers(program, servers)?;
-        count += failures(program, servers)?;
+        count += endings::failures(program, servers)?;
+        #[cfg(unix)]
+        {
+            count += endings::ctrl_c(program, signed_on, servers)?;
+        }
     }
     let mut reflection =
         programs.python(&["reflection_client.py", "--server", &servers.strict, "--token-file"]);
@@ -80,40 +85,6 @@ fn two_servers(program: Program, servers: &Servers) -> Result<u64> {
         ensure!(said.contains("EUR"), "a call fails when one of two servers stops: {said}");
     }
     Ok(1)
-}
-
-/// Whatever goes wrong ends a program with 1, and with one line that says what.
-fn failures(program: Program, servers: &Servers) -> Result<u64> {
-    let Servers { open, strict, .. } = servers;
-    // Node has something to say where a certificate is asked of an address.
-    let tls = servers.tls.replace("127.0.0.1", "localhost");
-    let [forged, ca] = [&servers.forged_token_file, &servers.other_ca].map(|path| path.to_string_lossy());
-    let (nobody, no_token) = ("localhost:1", "UNAUTHENTICATED: a session is needed");
-    let cases: [(&str, &[&str], &str); 11] = [
-        ("unary_client", &["--server", nobody], "UNAVAILABLE: "),
-        ("watch_client", &["--server", nobody, "--ride", "any"], "UNAVAILABLE: "),
-        ("track_client", &["--server", nobody], "UNAVAILABLE: "),
-        ("bidirectional_client", &["--server", nobody], "UNAVAILABLE: "),
-        ("watch_client", &["--server", open, "--ride", "none"], "NOT_FOUND: no such ride"),
-        ("unary_client", &["--server", &tls, "--ca", &ca], "UNAVAILABLE: "),
-        ("unary_client", &["--server", strict], no_token),
-        ("track_client", &["--server", strict], no_token),
-        ("bidirectional_client", &["--server", strict], no_token),
-        ("unary_client", &["--server", strict, "--token-file", &forged], "UNAUTHENTICATED: the token"),
-        ("unary_client", &["--server", strict, "--token-file", &ca], "holds no token"),
-    ];
-    for (name, arguments, what) in cases {
-        let mut command = program(name);
-        let output = command.args(arguments).output().with_context(|| shell::not_started(&command))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.code() == Some(1) && said.lines().count() == 1 && said.contains(what),
-            "`{}` does not end ({}) in one line that says {what:?}: {said}",
-            shell::words(&command),
-            output.status
-        );
-    }
-    Ok(cases.len() as u64)
 }
 
 /// The page by Connect's own client shows a fare and cars.

@@ -3,6 +3,7 @@
 //! The clients are programs in `clients/`, and say one line of JSON for each check. Here they are installed, given servers
 //! to call, and listened to; what they say becomes a table, which README.md holds too.
 
+mod endings;
 mod examples;
 mod matrix;
 mod programs;
