@@ -50,7 +50,7 @@ export function flags(more = {}) {
 /** A client of one service: `connect(api.Rides, flags())`. Credentials hold the CA and the token. */
 export function connect(Service, { server, ca, "token-file": tokenFile }, config = RETRIES) {
   const transport = ca ? grpc.credentials.createSsl(readFileSync(ca)) : grpc.credentials.createInsecure();
-  const token = tokenFile && readFileSync(tokenFile, "utf8").trim();
+  const token = tokenFile && tokenIn(tokenFile);
   const showToken = (options, next) =>
     new grpc.InterceptingCall(next(options), {
       start(metadata, listener, next) {
@@ -61,13 +61,20 @@ export function connect(Service, { server, ca, "token-file": tokenFile }, config
   return new Service(server, transport, { "grpc.service_config": config, ...KEEPALIVE, interceptors: [showToken] });
 }
 
+function tokenIn(file) {
+  const token = readFileSync(file, "utf8").trim();
+  if (!/^[!-~]+$/.test(token)) throw `${file} holds no token`;
+  return token;
+}
+
 /** Ten seconds from now, or as many as given: nothing waits for ever. */
 export const within = (seconds = 10) => ({ deadline: Date.now() + 1_000 * seconds });
 
 /** Ends a program that nothing else caught: a call that failed, a file that is not there, or a flag, in one line. */
 export function report(error) {
   const { code, details, message } = error;
-  console.error(code in grpc.status ? `${grpc.status[code]}: ${details}` : code ? message : error);
+  // OpenSSL says things in two lines.
+  console.error(code in grpc.status ? `${grpc.status[code]}: ${details.replace(/\s+/g, " ")}` : code ? message : error);
   process.exit(1);
 }
 

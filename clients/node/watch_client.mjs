@@ -17,7 +17,7 @@ for (let over = false; !over; ) {
     for await (const message of rides.watch({ rideId: options.ride, ...cursor })) take(message);
     over = true; // OK: nothing more will happen to this ride.
   } catch (error) {
-    if (error.code !== grpc.status.UNAVAILABLE) throw error;
+    if (error.code !== grpc.status.UNAVAILABLE || !cursor.epoch) throw error;
     console.log("the connection broke; once more in a second");
     await sleep(1_000);
   }

@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import json
+import os
+import re
 import sys
 
 import grpc
@@ -49,6 +51,8 @@ def connect(args, config=RETRIES):
             yield channel
     except grpc.RpcError as error:
         sys.exit(f"{error.code().name}: {error.details()}")
+    except BrokenPipeError:  # Whoever reads what is printed has had enough. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # There is no such file.
         sys.exit(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
@@ -65,8 +69,15 @@ def channel_to(args, config):
         channel = grpc.insecure_channel(args.server, options)
     if not args.token_file:
         return channel
-    with open(args.token_file) as token:
-        return grpc.intercept_channel(channel, ShowToken(token.read().strip()))
+    return grpc.intercept_channel(channel, ShowToken(token_in(args.token_file)))
+
+
+def token_in(file):
+    with open(file, errors="replace") as text:
+        token = text.read().strip()
+    if not re.fullmatch("[!-~]+", token):
+        sys.exit(f"{file} holds no token")
+    return token
 
 
 class ShowToken(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor,

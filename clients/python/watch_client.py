@@ -33,7 +33,7 @@ with connect(args) as channel:
                     print(f"   {message.progress.remaining_m} m to go")
             over = True  # OK: nothing more will happen to this ride.
         except grpc.RpcError as error:
-            if error.code() != grpc.StatusCode.UNAVAILABLE:
+            if error.code() != grpc.StatusCode.UNAVAILABLE or not cursor.epoch:
                 raise
             print("the connection broke; once more in a second")
             time.sleep(1)

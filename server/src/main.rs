@@ -104,7 +104,10 @@ async fn unless_stopped<T>(loading: impl Future<Output = T>, stopped: impl Futur
 fn complete(shell: Shell) -> io::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "rides-server", &mut script);
-    io::stdout().write_all(&script)
+    // In its script for bash, clap spells a name with a hyphen in two ways, and completes nothing behind a command (its
+    // issue 6421).
+    let script = String::from_utf8_lossy(&script).replace("rides__subcmd__server", "rides__server");
+    io::stdout().write_all(script.as_bytes())
 }
 
 /// The one line on stdout: from here on, connections are answered.

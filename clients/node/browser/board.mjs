@@ -1,12 +1,17 @@
 // A page over gRPC-Web with Connect's own client and nothing of ours: what a ride costs, and how many cars are about.
 
-import { createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { Fleet, MapDetail } from "../gen/rides/v1/fleet_pb.js";
 import { Rides } from "../gen/rides/v1/rides_pb.js";
 
-const transport = createGrpcWebTransport({ baseUrl: location.origin });
 const show = (id, text) => (document.getElementById(id).textContent = text);
+addEventListener("error", ({ error }) => {
+  const { code, rawMessage } = ConnectError.from(error);
+  show("trouble", `${Code[code]}: ${rawMessage}. Reload to try again.`);
+});
+
+const transport = createGrpcWebTransport({ baseUrl: location.origin });
 
 const { fare, pickupName, dropoffName } = await createClient(Rides, transport).quote(
   { pickup: { lat: 60.171, lng: 24.941 }, dropoff: { lat: 60.167, lng: 24.947 } },

@@ -4,7 +4,7 @@
 // an async iterable of them where the method's client streams. `messages` is an async iterable that throws a Failure.
 
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema, StatusSchema } from "../gen/google/rpc/details_pb.js";
+import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema, RetryInfoSchema, StatusSchema } from "../gen/google/rpc/details_pb.js";
 
 export const Code = {
   OK: 0, CANCELLED: 1, UNKNOWN: 2, INVALID_ARGUMENT: 3, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, PERMISSION_DENIED: 7,
@@ -23,6 +23,7 @@ export class Failure extends Error {
 
   get badRequest() { return this.#detail(BadRequestSchema); }
   get errorInfo() { return this.#detail(ErrorInfoSchema); }
+  get requestInfo() { return this.#detail(RequestInfoSchema); }
   get retryInfo() { return this.#detail(RetryInfoSchema); }
 
   #detail(schema) {
@@ -32,7 +33,7 @@ export class Failure extends Error {
 }
 
 export class Client {
-  /** `cannot` names kinds and checks that are beyond its nature, and says why. */
+  /** `cannot` names kinds and checks that are beyond its nature, or what else is, and says why. */
   constructor(id, call, cannot = {}) {
     Object.assign(this, { id, call, cannot });
   }
@@ -42,7 +43,10 @@ export class Client {
     return this.cannot[`${kind}: ${check}`] ?? this.cannot[check] ?? this.cannot[kind];
   }
 
-  /** A call's stream of messages, which `cancel` ends. Options: token, binary, deadlineMs. */
+  /**
+   * A call's stream of messages, which `cancel` ends. Options: token, binary, deadlineMs, and serverDeadlineMs for one
+   * that the server is told of and the library is not.
+   */
   open(server, method, request, options = {}) {
     const message = (init) => create(method.input, init);
     const sent = streams(method) ? mapped(request, message) : message(request);
@@ -78,10 +82,11 @@ async function* mapped(items, change) {
 }
 
 /** What a call is made with, as header names and values; values of -bin are bytes. */
-export function headersOf({ token, binary }) {
+export function headersOf({ token, binary, serverDeadlineMs }) {
   const headers = [];
   if (token) headers.push(["authorization", `Bearer ${token}`]);
   if (binary) headers.push(["trace-bin", binary]);
+  if (serverDeadlineMs) headers.push(["grpc-timeout", `${serverDeadlineMs}m`]);
   return headers;
 }
 

@@ -1,6 +1,6 @@
 // Saying what must be.
 
-import { Failure } from "./client.mjs";
+import { Code, Failure } from "./client.mjs";
 
 export function ok(holds, what) {
   if (!holds) throw new Error(`not so: ${what}`);
@@ -27,6 +27,19 @@ export async function fails(call, code, reason) {
     equal(failure.errorInfo.domain, "rides.v1", "ErrorInfo.domain");
   }
   return failure;
+}
+
+/** It is the server that says so, in its own words and with the name that its log has for the call, and no library. */
+export function saidByServer(failure, words) {
+  equal(failure.message, words, "what is said");
+  equal(failure.requestInfo?.requestId.length, 32, "the digits of the trace id");
+}
+
+/** Makes a call that has no end twice: it ends at its deadline by the library's clock, and by the server's alone. */
+export async function endsInTime(call, server, method) {
+  await fails(call({ deadlineMs: 400 }), Code.DEADLINE_EXCEEDED);
+  await untilInProgress(server, method, 0);
+  saidByServer(await fails(call({ serverDeadlineMs: 400 }), Code.DEADLINE_EXCEEDED), "the call's deadline passed");
 }
 
 /** Reads a stream to its end and returns what it held. */
@@ -56,11 +69,24 @@ export async function figure(server, name) {
 }
 
 /** As a method is named in /metrics. */
-const labelOf = (method) => `{method="${method.parent.typeName}/${method.name}"}`;
+const nameOf = (method) => `${method.parent.typeName}/${method.name}`;
 
 /** How many messages of a method's clients a server has taken so far. */
-export const received = (server, method) => figure(server, `rides_rpc_messages_received_total${labelOf(method)}`);
+export const received = (server, method) => figure(server, `rides_rpc_messages_received_total{method="${nameOf(method)}"}`);
 
 /** Waits until a server has as many calls of a method in progress. */
 export const untilInProgress = (server, method, count) =>
-  until(`${count} ${method.name} in progress`, async () => (await figure(server, `rides_open_rpcs${labelOf(method)}`)) === count);
+  until(`${count} ${method.name} in progress`, async () => (await figure(server, `rides_open_rpcs{method="${nameOf(method)}"}`)) === count);
+
+/**
+ * Cancels the one call of a method that is in progress: the server has no more of it, and counts it as cancelled, unless it
+ * `looksLike` something else.
+ */
+export async function cancels(call, server, method, looksLike) {
+  const cancelled = async () => (await figure(server, `rides_rpcs_total{method="${nameOf(method)}",code="Cancelled"}`)) ?? 0;
+  await untilInProgress(server, method, 1);
+  const before = await cancelled();
+  call.cancel();
+  await untilInProgress(server, method, 0);
+  if (!looksLike) await until("it is counted", async () => (await cancelled()) === before + 1);
+}

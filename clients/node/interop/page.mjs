@@ -13,7 +13,7 @@ const ofBrowsers = {
   "unary: over TLS, of a CA unknown": "whom to trust is the browser's matter",
   "binary request metadata": "pages of another origin add no headers of their own",
 };
-const ofGoogle = { ...ofBrowsers, "unary: cancel": "it says nothing more of a call that it called off" };
+const ofGoogle = { ...ofBrowsers, "word of a call cancelled": "it says nothing more of one" };
 const ofBuffering = "in binary it hands a stream over at its end";
 
 const clients = [

@@ -8,7 +8,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from rides.v1 import rides_pb2 as r
 from rides.v1.fleet_pb2 import DriveRequest
 from .client import Method, Service
-from .expect import everything, fails, in_progress, until
+from .expect import cancels, ends_in_time, everything, fails, until
 from .places import HARBOUR, SQUARE, Fleet, Rides, any_car, booking
 
 
@@ -85,18 +85,20 @@ async def signed_on_elsewhere(client, to):
 
 
 async def deadline(client, to):
-    driver = Driver(client, to.open, timeout=0.4)
-    driver.up.put(sign_on(any_car()))
-    await fails(everything(driver.down), StatusCode.DEADLINE_EXCEEDED)
-    await in_progress(to.open, Fleet.Drive, 0)
-    driver.up.end()
+    drivers = []
+
+    def day(**terms):
+        drivers.append(Driver(client, to.open, **terms))
+        drivers[-1].up.put(sign_on(any_car()))
+        return everything(drivers[-1].down)
+    await ends_in_time(day, to.open, Fleet.Drive)
+    for driver in drivers:
+        driver.up.end()
 
 
 async def cancel(client, to):
     driver = await Driver.signs_on(client, to.open)
-    await in_progress(to.open, Fleet.Drive, 1)
-    driver.down.cancel()
-    await in_progress(to.open, Fleet.Drive, 0)
+    await cancels(driver.down, to.open, Fleet.Drive)
     driver.up.end()
 
 

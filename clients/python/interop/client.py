@@ -73,10 +73,13 @@ class Client:
                 self.channels[key] = self.api.insecure_channel(server["address"], options)
         return self.channels[key]
 
-    def open(self, server, method, request, token=None, binary=None, timeout=None):
+    def open(self, server, method, request, token=None, binary=None, timeout=None, server_timeout=None):
+        """`server_timeout` is a deadline that the server is told of and the library is not."""
         metadata = [("authorization", f"Bearer {token}")] if token else []
         if binary:
             metadata.append(("trace-bin", binary))
+        if server_timeout:
+            metadata.append(("grpc-timeout", f"{round(1000 * server_timeout)}m"))
         return self.call(method.on(self.channel(server)), request, timeout=timeout, metadata=metadata)
 
     async def ask(self, *args, **terms):

@@ -6,7 +6,7 @@ import older_pb2
 from grpc import StatusCode
 
 from rides.v1.rides_pb2 import TrackRequest
-from .expect import fails, figure_of, in_progress
+from .expect import cancels, ends_in_time, fails, figure_of
 from .places import NOWHERE, SQUARE, Older, Rides, any_car
 
 
@@ -60,18 +60,20 @@ async def faster_than_allowed(client, to):
 
 
 async def deadline(client, to):
-    said = endless(client)
-    await fails(track(client, to.open, said, timeout=0.4), StatusCode.DEADLINE_EXCEEDED)
-    await in_progress(to.open, Rides.Track, 0)
-    said.end()
+    said = []
+
+    def upload(**terms):
+        said.append(endless(client))
+        return track(client, to.open, said[-1], **terms)
+    await ends_in_time(upload, to.open, Rides.Track)
+    for messages in said:
+        messages.end()
 
 
 async def cancel(client, to):
     said = endless(client)
     upload = client.open(to.open, Rides.Track, said)
-    await in_progress(to.open, Rides.Track, 1)
-    upload.cancel()
-    await in_progress(to.open, Rides.Track, 0)
+    await cancels(upload, to.open, Rides.Track)
     said.end()
 
 

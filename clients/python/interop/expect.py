@@ -41,6 +41,19 @@ async def fails(call, *codes, reason=None):
     return failure
 
 
+def said_by_server(failure, words):
+    """It is the server that says so, in its own words and with the name that its log has for the call, and no library."""
+    assert failure.message == words, failure.message
+    assert len(failure.detail("RequestInfo").request_id) == 32, failure.status
+
+
+async def ends_in_time(call, server, method):
+    """Makes a call that has no end twice: it ends at its deadline by the library's clock, and by the server's alone."""
+    await fails(call(timeout=0.4), grpc.StatusCode.DEADLINE_EXCEEDED)
+    await in_progress(server, method, 0)
+    said_by_server(await fails(call(server_timeout=0.4), grpc.StatusCode.DEADLINE_EXCEEDED), "the call's deadline passed")
+
+
 async def everything(stream):
     """Reads a stream to its end and returns what it held."""
     return [message async for message in stream]
@@ -73,3 +86,18 @@ async def in_progress(server, method, count):
     async def so():
         return await figure_of(server, "rides_open_rpcs", method) == count
     await until(f"{count} {method.name} in progress", so)
+
+
+async def cancels(call, server, method):
+    """Cancels the one call of a method that is in progress: the server has no more of it, and counts it as cancelled."""
+    async def cancelled():
+        return await figure(server, f'rides_rpcs_total{{method="{method.service}/{method.name}",code="Cancelled"}}') or 0
+
+    await in_progress(server, method, 1)
+    before = await cancelled()
+    call.cancel()
+    await in_progress(server, method, 0)
+
+    async def counted():
+        return await cancelled() == before + 1
+    await until("it is counted", counted)

@@ -7,7 +7,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from rides.v1 import rides_pb2 as r
 from rides.v1 import city_pb2, sessions_pb2
-from .expect import everything, fails, in_progress
+from .expect import cancels, ends_in_time, everything, fails, in_progress
 from .places import (
     HARBOUR, VIEW, City, Fleet, Health, Rides, Sessions, a_ride, any_car, is_in, somewhere, unique)
 
@@ -80,9 +80,7 @@ async def an_error_before_any_message(client, to):
 
 async def deadline(client, to):
     ride_id, call_off = await a_ride(client, to.open)
-    late = everything(watched(client, to.open, ride_id, timeout=0.4))
-    await fails(late, StatusCode.DEADLINE_EXCEEDED)
-    await in_progress(to.open, Rides.Watch, 0)
+    await ends_in_time(lambda **terms: everything(watched(client, to.open, ride_id, **terms)), to.open, Rides.Watch)
     await call_off()
 
 
@@ -90,9 +88,7 @@ async def cancel(client, to):
     ride_id, call_off = await a_ride(client, to.open)
     messages = watched(client, to.open, ride_id)
     await messages.next()
-    await in_progress(to.open, Rides.Watch, 1)
-    messages.cancel()
-    await in_progress(to.open, Rides.Watch, 0)
+    await cancels(messages, to.open, Rides.Watch)
     await call_off()
 
 

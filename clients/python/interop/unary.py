@@ -10,7 +10,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from rides.v1 import rides_pb2 as r
 from rides.v1 import city_pb2, sessions_pb2
 from .client import Method
-from .expect import fails
+from .expect import cancels, ends_in_time, fails, said_by_server
 from .places import (
     AT_SEA, HARBOUR, NOWHERE, SQUARE, City, Health, Older, Rides, Sessions, a_ride, any_car, booking, unique)
 
@@ -20,6 +20,11 @@ TRIP = r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR, type=r.POOL)
 def states(count, **more):
     """Encoded, a state is one byte."""
     return r.ListRequest(states=[r.RIDE_STATE_EXPIRED] * count, **more)
+
+
+async def guest(client, server):
+    """The token of somebody new."""
+    return (await client.ask(server, Sessions.SignIn, sessions_pb2.SignInRequest(name="Ada"))).token
 
 
 async def quote(client, to):
@@ -133,7 +138,8 @@ async def unknown_method(client, to):
         def __init__(self, channel):
             self.Nonsense = channel.unary_unary("/rides.v1.Rides/Nonsense")
 
-    await fails(client.ask(to.open, Method(Stub, "rides.v1.Rides", "Nonsense"), b""), StatusCode.UNIMPLEMENTED)
+    call = client.ask(to.open, Method(Stub, "rides.v1.Rides", "Nonsense"), b"")
+    said_by_server(await fails(call, StatusCode.UNIMPLEMENTED), "this server has no such method")
 
 
 async def binary_metadata(client, to):
@@ -143,12 +149,17 @@ async def binary_metadata(client, to):
 
 
 async def deadline(client, to):
-    await fails(client.ask(to.hung, Rides.Quote, TRIP, timeout=0.4), StatusCode.DEADLINE_EXCEEDED)
+    tokens = [await guest(client, to.busy), await guest(client, to.busy)]
+
+    def call(**terms):
+        return client.ask(to.busy, Sessions.SignOut, sessions_pb2.SignOutRequest(), token=tokens.pop(), **terms)
+    await ends_in_time(call, to.busy, Sessions.SignOut)
 
 
 async def cancel(client, to):
-    call = client.open(to.hung, Rides.Quote, TRIP)
-    call.cancel()
+    token = await guest(client, to.busy)
+    call = client.open(to.busy, Sessions.SignOut, sessions_pb2.SignOutRequest(), token=token)
+    await cancels(call, to.busy, Sessions.SignOut)
     try:
         raise AssertionError(f"it is answered: {await call.next()}")
     except (grpc.FutureCancelledError, asyncio.CancelledError):
@@ -164,8 +175,7 @@ async def over_tls_of_a_ca_unknown(client, to):
 
 
 async def with_a_token(client, to):
-    ada, bob = [(await client.ask(to.strict, Sessions.SignIn, sessions_pb2.SignInRequest(name=name))).token
-                for name in ("Ada", "Bob")]
+    ada, bob = await guest(client, to.strict), await guest(client, to.strict)
     ride_id, call_off = await a_ride(client, to.strict, token=ada)
     wish = r.GetRequest(ride_id=ride_id)
     await client.ask(to.strict, Rides.Get, wish, token=ada)

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use rides_proto::{geo::Bounds, ids::CarId, v1};
 
 use super::place::{self, Place};
@@ -32,7 +32,7 @@ pub struct ClientConfig {
     pub reach: Reach,
 
     /// Print what the server answers as JSON, one object a line.
-    #[arg(long, env = "RIDES_JSON", global = true)]
+    #[arg(long, env = "RIDES_JSON", global = true, value_parser = FalseyValueParser::new())]
     pub json: bool,
 
     /// What to do.

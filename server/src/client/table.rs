@@ -7,6 +7,8 @@ use super::output::DIM;
 
 /// Between two columns.
 const GAP: usize = 2;
+/// What must be left of a column that is cut.
+const LEAST: usize = 8;
 
 /// One cell of a table.
 #[derive(Clone, PartialEq, Debug)]
@@ -27,8 +29,8 @@ impl Cell {
     }
 }
 
-/// A line of headings, and one for each row, as wide as what is in them. The last column is cut where the line would be
-/// wider than `width`.
+/// A line of headings, and one for each row, as wide as what is in them. Where that is wider than `width`, the last columns
+/// are left out, and the one before them is cut.
 pub(super) fn table<const N: usize>(
     headings: [&str; N],
     rows: &[[Cell; N]],
@@ -40,12 +42,24 @@ pub(super) fn table<const N: usize>(
             *width = (*width).max(cell.text.width());
         }
     }
-    let before_last: usize = widths.iter().take(N.saturating_sub(1)).map(|width| width + GAP).sum();
-    if let (Some(last), Some(width)) = (widths.last_mut(), width) {
-        *last = (*last).min(width.saturating_sub(before_last).max(1));
-    }
+    let widths = fitted(&widths, width.unwrap_or(usize::MAX));
     let headings = headings.map(|heading| Cell::styled(heading, DIM));
     std::iter::once(&headings).chain(rows).map(|row| line(row, &widths)).collect()
+}
+
+/// The widths of the columns that fit into `width`. The first is there as it is: it says what a row is about.
+fn fitted(widths: &[usize], width: usize) -> Vec<usize> {
+    let mut left = width;
+    let mut fitted = Vec::with_capacity(widths.len());
+    for &column in widths {
+        match fitted.is_empty() {
+            true => fitted.push(column),
+            false if left >= column.min(LEAST) => fitted.push(column.min(left)),
+            false => break,
+        }
+        left = left.saturating_sub(column + GAP);
+    }
+    fitted
 }
 
 fn line(cells: &[Cell], widths: &[usize]) -> String {
@@ -94,7 +108,8 @@ mod tests {
         let table = |width| plain(&super::table(["N", "WAY"], &rows, width));
         assert_eq!(table(None), ["N     WAY", "7     Mäkelänkatu → Töölö", "1234  東京"]);
         assert_eq!(table(Some(16)), ["N     WAY", "7     Mäkelänka…", "1234  東京"]);
-        assert_eq!(table(Some(3))[1], "7     …", "a terminal that narrow wraps");
+        assert_eq!(table(Some(13)), ["N", "7", "1234"]);
+        assert_eq!(table(Some(3)), ["N", "7", "1234"], "a terminal that narrow wraps");
     }
 
     #[test]

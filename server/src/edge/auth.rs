@@ -45,7 +45,7 @@ impl Gate {
         let Some(method) = method else {
             return match self.auth.policy {
                 Policy::Open => Ok(Principal::Unproven),
-                Policy::Required => Err(Status::unimplemented("this server has no such method")),
+                Policy::Required => Err(super::status::no_such_method()),
             };
         };
         if method.access == Access::Public {

@@ -186,7 +186,7 @@ impl Outcome {
         if code != Code::Ok
             && let Some(status) = Status::from_header_map(headers)
         {
-            self.trace.sign(self.call.name(), &status, headers);
+            self.trace.sign(self.call.name(), &status::in_words(status), headers);
         }
     }
 }

@@ -2,12 +2,14 @@
 //! fast, and that they come at all.
 
 use std::{
+    error::Error,
     num::NonZeroU32,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use anyhow::Chain;
 use bytes::{Bytes, BytesMut};
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
@@ -54,13 +56,13 @@ pub(super) async fn take(
 
 /// The frame of the one message that a request is.
 pub(super) async fn one(
-    mut body: impl http_body::Body<Data = Bytes> + Unpin,
+    mut body: impl http_body::Body<Data = Bytes, Error: Error + 'static> + Unpin,
     largest: usize,
 ) -> Result<Bytes, Status> {
     let mut frames = Frames::new(largest);
     let mut message = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_cut| broken())?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|cut| broken(&cut))?.into_data() else { continue };
         frames.take(&data)?;
         if frames.begun() > 1 {
             return Err(Status::unimplemented("this method takes one message, and there are more"));
@@ -75,8 +77,14 @@ pub(super) async fn one(
 }
 
 /// Why the body broke is nothing to tell: it is about our end of the connection.
-fn broken() -> Status {
-    status::malformed("the request broke off")
+///
+/// Over HTTP/2 its client has called it off or is gone, and hears none of it: that is no failure, also in the figures.
+fn broken(cut: &(dyn Error + 'static)) -> Status {
+    const TEXT: &str = "the request broke off";
+    match Chain::new(cut).any(|cause| cause.is::<h2::Error>()) {
+        true => Status::cancelled(TEXT),
+        false => status::malformed(TEXT),
+    }
 }
 
 fn late() -> Status {
@@ -181,7 +189,7 @@ impl http_body::Body for Upload {
                 Ok(()) => Some(Ok(frame)),
                 Err(refused) => Some(Err(refused)),
             },
-            Some(Err(_cut)) => Some(Err(broken())),
+            Some(Err(cut)) => Some(Err(broken(&cut))),
             None => self.frames.end().err().map(Err),
         })
     }
@@ -215,6 +223,17 @@ mod tests {
         let terms = Terms { patience: PATIENCE, silence: SILENCE, per_second: NonZeroU32::MAX };
         let upload = Upload::new(Body::new(StreamBody::new(messages)), method, terms, Counter::noop());
         upload.collect().await.err().map(|status| status.code())
+    }
+
+    #[tokio::test]
+    async fn a_call_that_its_client_takes_back_is_no_failure() {
+        for (cut, expected) in [
+            (Box::<dyn Error + Send + Sync>::from(h2::Error::from(h2::Reason::CANCEL)), Code::Cancelled),
+            ("the body is shorter than it said".into(), Code::Internal),
+        ] {
+            let body = Body::new(StreamBody::new(stream::iter([Err::<Frame<Bytes>, _>(cut)])));
+            assert_eq!(one(body, 1).await.unwrap_err().code(), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,6 +28,19 @@ pub(super) fn going() -> Status {
     )
 }
 
+/// UNIMPLEMENTED: nobody serves it.
+pub(super) fn no_such_method() -> Status {
+    Status::unimplemented("this server has no such method")
+}
+
+/// The same, and in words where tonic has none: of a method that its service does not know.
+pub(super) fn in_words(status: Status) -> Status {
+    match (status.code(), status.message()) {
+        (Code::Unimplemented, "") => no_such_method(),
+        _ => status,
+    }
+}
+
 /// RESOURCE_EXHAUSTED: the client takes nothing of what there is for it.
 pub(super) fn not_taken() -> Status {
     with_reason(Code::ResourceExhausted, "ANSWER_NOT_TAKEN", "nothing was taken of the answer for too long")

@@ -112,8 +112,8 @@ async fn a_token_comes_from_a_file_or_the_environment() {
     let (from, to) = (typed(place(1)), typed(place(2)));
     let book = ["book", &from, &to, "--json", "--token-file", file.to_str().unwrap()];
     assert_eq!(said(client(&servers, &book)).await.json()[0]["ride"]["riderId"], "bob");
-    let mut list = client(&servers, &["list", "--json"]);
-    list.env("RIDES_TOKEN", server.dispatcher());
+    let mut list = client(&servers, &["list"]);
+    list.env("RIDES_JSON", "1").env("RIDES_TOKEN", server.dispatcher());
     assert_eq!(said(list).await.json()[0]["riderId"], "bob");
 }
 
@@ -141,6 +141,31 @@ async fn shells_complete_its_commands() {
     for (shell, knows) in [("bash", "rides__server"), ("zsh", "#compdef rides-server"), ("fish", "quote")] {
         let script = said(process(&["completion", shell])).await;
         assert!(script.well().contains(knows) && script.out.contains("request-id"), "{shell}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn bash_completes_what_stands_behind_a_command() {
+    let script = said(process(&["completion", "bash"])).await.out;
+    for (typed, last, offered) in [
+        ("", "cl", "client"),
+        ("client", "", "quote"),
+        ("client list", "--st", "--state"),
+        ("client list --state", "on", "on-trip"),
+        ("gen-key", "--da", "--data-dir"),
+        ("token revoke", "--se", "--session"),
+    ] {
+        // As bash calls it: the words, and which of them is being typed.
+        let press_tab = format!(
+            "{script}
+             COMP_WORDS=(rides-server {typed} '{last}'); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+             _rides__server rides-server '{last}' \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo \"${{COMPREPLY[@]}}\""
+        );
+        let mut bash = tokio::process::Command::new("bash");
+        bash.args(["--norc", "-c", &press_tab]);
+        let reply = said(bash).await;
+        assert!(reply.well().split(' ').any(|word| word == offered), "{typed} {last}: {reply:?}");
     }
 }
 

@@ -97,6 +97,7 @@ async fn what_nobody_serves_is_unimplemented_in_the_callers_framing() {
         for path in ["/rides.v1.Nonsense/Go", "/rides.v1.Sessions/Nonsense", "/anything"] {
             let reply = web::ask(&mut http, web::call(path, &())).await;
             assert_eq!(reply.status.code(), Code::Unimplemented, "{path}");
+            assert_eq!(reply.status.message(), "this server has no such method", "{path}");
         }
     }
     let [_, mut h2] = server.both().await;

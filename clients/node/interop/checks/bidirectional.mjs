@@ -7,7 +7,7 @@ import { Rides, RideState } from "../../gen/rides/v1/rides_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as OlderReflection } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { Code, Pushed } from "../client.mjs";
-import { all, equal, fails, ok, until, untilInProgress } from "../expect.mjs";
+import { all, cancels, endsInTime, equal, fails, ok, until } from "../expect.mjs";
 import { HARBOUR, SQUARE, anyCar, booking } from "./places.mjs";
 
 const { drive } = Fleet.method;
@@ -83,18 +83,17 @@ export const bidirectional = {
   },
 
   "deadline": async (client, { open }) => {
-    const driver = new Driver(client, open, { deadlineMs: 400 });
-    driver.up.push(signOn(anyCar()));
-    await fails(all(driver.down), Code.DEADLINE_EXCEEDED);
-    await untilInProgress(open, drive, 0);
+    await endsInTime((terms) => {
+      const driver = new Driver(client, open, terms);
+      driver.up.push(signOn(anyCar()));
+      return all(driver.down);
+    }, open, drive);
   },
 
   "cancel": async (client, { open }) => {
     const driver = await Driver.signsOn(client, open);
-    await untilInProgress(open, drive, 1);
     driver.down.next().catch(() => {}); // Cancelled below.
-    driver.down.cancel();
-    await untilInProgress(open, drive, 0);
+    await cancels(driver.down, open, drive, client.cannot["to call off streams both ways"]);
   },
 
   "as fast as it can": async (client, { open }) => {

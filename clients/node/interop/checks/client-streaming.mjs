@@ -3,7 +3,7 @@
 import { Rides as Older } from "../../gen/older_pb.js";
 import { Rides } from "../../gen/rides/v1/rides_pb.js";
 import { Code } from "../client.mjs";
-import { equal, fails, ok, received, untilInProgress } from "../expect.mjs";
+import { cancels, endsInTime, equal, fails, ok, received } from "../expect.mjs";
 import { NOWHERE, SQUARE, anyCar } from "./places.mjs";
 
 const { track } = Rides.method;
@@ -37,16 +37,13 @@ export const clientStreaming = {
   },
 
   "deadline": async (client, { open }) => {
-    await fails(client.ask(open, track, endless(), { deadlineMs: 400 }), Code.DEADLINE_EXCEEDED);
-    await untilInProgress(open, track, 0);
+    await endsInTime((terms) => client.ask(open, track, endless(), terms), open, track);
   },
 
   "cancel": async (client, { open }) => {
     const upload = client.open(open, track, endless());
     upload.next().catch(() => {}); // Cancelled below.
-    await untilInProgress(open, track, 1);
-    upload.cancel();
-    await untilInProgress(open, track, 0);
+    await cancels(upload, open, track, client.cannot["to call off an upload"]);
   },
 
   "a million positions": async (client, { open }) => counted(client, open, 1_000_000),

@@ -6,14 +6,18 @@ import { Rides, RideState, RideType } from "../../gen/rides/v1/rides_pb.js";
 import { Role, Sessions } from "../../gen/rides/v1/sessions_pb.js";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "../../gen/health/v1/health_pb.js";
 import { Code } from "../client.mjs";
-import { equal, fails, ok } from "../expect.mjs";
+import { cancels, endsInTime, equal, fails, ok, saidByServer } from "../expect.mjs";
 import { AT_SEA, HARBOUR, NOWHERE, SQUARE, anyCar, booking, unique } from "./places.mjs";
 
 const { quote, book, get, cancel, list, start, end } = Rides.method;
+const { signIn, signOut, revoke, renew, whoAmI } = Sessions.method;
 
 const TRIP = { pickup: SQUARE, dropoff: HARBOUR, type: RideType.POOL };
 /** Encoded, a state is one byte. */
 const states = (count) => ({ states: Array(count).fill(RideState.EXPIRED) });
+
+/** The token of somebody new. */
+const guest = async (client, server) => (await client.ask(server, signIn, { name: "Ada" })).token;
 
 export const unary = {
   "quote": async (client, { open }) => {
@@ -68,7 +72,6 @@ export const unary = {
   },
 
   "sign in": async (client, { strict }) => {
-    const { signIn, whoAmI, renew } = Sessions.method;
     const { token, session } = await client.ask(strict, signIn, { name: "Ada" });
     equal(session.role, Role.RIDER, "the role");
     const renewed = await client.ask(strict, renew, {}, { token });
@@ -79,7 +82,6 @@ export const unary = {
   },
 
   "sign out, revoke": async (client, { strict, tokens }) => {
-    const { signIn, signOut, revoke, whoAmI } = Sessions.method;
     const ada = await client.ask(strict, signIn, { name: "Ada" });
     const bob = await client.ask(strict, signIn, { name: "Bob" });
     await client.ask(strict, signOut, {}, { token: ada.token });
@@ -129,7 +131,7 @@ export const unary = {
 
   "unknown method": async (client, { open }) => {
     const nobody = { ...quote, name: "Nonsense", localName: "nonsense" };
-    await fails(client.ask(open, nobody, TRIP), Code.UNIMPLEMENTED);
+    saidByServer(await fails(client.ask(open, nobody, TRIP), Code.UNIMPLEMENTED), "this server has no such method");
   },
 
   "binary metadata": async (client, { open }) => {
@@ -141,15 +143,17 @@ export const unary = {
     equal(failure.status.message, failure.message, "the message in it");
   },
 
-  "deadline": async (client, { hung }) => {
-    await fails(client.ask(hung, quote, TRIP, { deadlineMs: 400 }), Code.DEADLINE_EXCEEDED);
+  "deadline": async (client, { busy }) => {
+    const tokens = [await guest(client, busy), await guest(client, busy)];
+    await endsInTime((terms) => client.ask(busy, signOut, {}, { token: tokens.pop(), ...terms }), busy, signOut);
   },
 
-  "cancel": async (client, { hung }) => {
-    const call = client.open(hung, quote, TRIP);
+  "cancel": async (client, { busy }) => {
+    const call = client.open(busy, signOut, {}, { token: await guest(client, busy) });
     const answer = call.next();
-    call.cancel();
-    await fails(answer, Code.CANCELLED);
+    answer.catch(() => {}); // Cancelled below.
+    await cancels(call, busy, signOut);
+    if (!client.cannot["word of a call cancelled"]) await fails(answer, Code.CANCELLED);
   },
 
   "over TLS": async (client, { tls }) => {
@@ -163,8 +167,7 @@ export const unary = {
   },
 
   "with a token": async (client, { strict }) => {
-    const ada = (await client.ask(strict, Sessions.method.signIn, { name: "Ada" })).token;
-    const bob = (await client.ask(strict, Sessions.method.signIn, { name: "Bob" })).token;
+    const [ada, bob] = [await guest(client, strict), await guest(client, strict)];
     const { rideId } = (await client.ask(strict, book, booking({ riderId: "" }), { token: ada })).ride;
     await client.ask(strict, get, { rideId }, { token: ada });
     await fails(client.ask(strict, get, { rideId }, { token: bob }), Code.NOT_FOUND, "NO_SUCH_RIDE");

@@ -10,10 +10,11 @@ const options = ({ url, ca }) => ({
   nodeOptions: ca ? { ca: readFileSync(ca) } : {},
 });
 
-const oneAddress = {
+const ofNode = {
+  "to call off an upload": "Node ends it first",
   "servers that fail: one of two stops": "a transport has one address",
   "servers that fail: tried again": "a transport has no retry policy",
 };
 
-export const connectNode = connect("connect-node", (server) => createGrpcTransport(options(server)), oneAddress);
-export const connectNodeWeb = connect("connect-node-web", (server) => createGrpcWebTransport(options(server)), oneAddress);
+export const connectNode = connect("connect-node", (server) => createGrpcTransport(options(server)), ofNode);
+export const connectNodeWeb = connect("connect-node-web", (server) => createGrpcWebTransport(options(server)), ofNode);

@@ -52,7 +52,8 @@ function call(web, server, method, request, options) {
   const said = curl.stderr.setEncoding("utf8").toArray();
   const ended = once(curl, "close");
   send(curl.stdin, method, streams(method) ? request : [request]);
-  if (options.deadlineMs) setTimeout(() => curl.stdin.end(), options.deadlineMs + GRACE_MS).unref();
+  const deadlineMs = options.deadlineMs ?? options.serverDeadlineMs;
+  if (deadlineMs) setTimeout(() => curl.stdin.end(), deadlineMs + GRACE_MS).unref();
 
   async function* messages() {
     try {
@@ -63,6 +64,8 @@ function call(web, server, method, request, options) {
       }
       const [code] = await ended;
       const heads = readFileSync(headFile, "utf8") + (trailers ?? "");
+      const [, http] = /^HTTP\/\S+ (\d+)/.exec(heads) ?? [];
+      if (http && http !== "200") throw new Error(`HTTP ${http}: gRPC has its own status`);
       finish(Object.fromEntries(heads.split("\r\n").map(header)), code, (await said).join(""));
     } finally {
       curl.kill();
@@ -99,12 +102,13 @@ function finish(headers, exitCode, said) {
   throw new Failure(code, decodeURIComponent(headers["grpc-message"] ?? ""), details && fromBase64(details));
 }
 
+/** Nobody can tell what its client meant. */
+const HALF = "over HTTP/1.1 it is a request that breaks off";
 const toTheEnd = "curl uploads to the end of its input, answered or not";
 const cannot = {
   "servers that fail: one of two stops": "curl takes the first address that answers",
   "servers that fail: tried again": "curl knows no service config",
-  "unary: deadline": "curl leaves deadlines to the server",
-  "unary: cancel": "a process that is killed says nothing",
+  "word of a call cancelled": "a process that is killed says nothing",
   "bidirectional: signed on elsewhere": toTheEnd,
   "bidirectional: stops reading": toTheEnd,
 };
@@ -113,4 +117,8 @@ export const curl = new Client("curl", (...args) => call(false, ...args), {
   ...cannot,
   "servers that fail: health as it changes": "curl 7 leaves a stream at GOAWAY, whatever is still to come on it",
 });
-export const curlWeb = new Client("curl-web", (...args) => call(true, ...args), cannot);
+export const curlWeb = new Client("curl-web", (...args) => call(true, ...args), {
+  ...cannot,
+  "to call off an upload": HALF,
+  "to call off streams both ways": HALF,
+});

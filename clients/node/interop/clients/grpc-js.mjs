@@ -56,10 +56,11 @@ function call(server, method, request, options) {
 
 /** Writes as fast as the server reads; what ends the call is for its reader to hear. */
 async function send(call, messages) {
-  const over = once(call, "status").catch(() => {});
+  let over = false;
+  const ended = once(call, "status").catch(() => {}).then(() => { over = true; });
   for await (const message of messages) {
-    if (call.destroyed) return;
-    if (!call.write(message)) await Promise.race([once(call, "drain"), over]).catch(() => {});
+    if (over || call.destroyed) return;
+    if (!call.write(message)) await Promise.race([once(call, "drain"), ended]).catch(() => {});
   }
   call.end();
 }
@@ -72,4 +73,4 @@ async function* failing(messages) {
   }
 }
 
-export const grpcJs = new Client("grpc-js", call);
+export const grpcJs = new Client("grpc-js", call, { "to call off an upload": "Node ends it first" });

@@ -5,13 +5,14 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
+    endings,
     programs::{Programs, Running},
     servers::Servers,
 };
 use crate::{progress, shell};
 
 /// Makes the command of a program by its name.
-type Program<'a> = &'a dyn Fn(&str) -> Command;
+pub(super) type Program<'a> = &'a dyn Fn(&str) -> Command;
 
 /// Runs them in both languages, and returns how many there were.
 ///
@@ -26,6 +27,11 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
         count += a_ride(program, signed_on, &servers.open)?;
         count += elsewhere(program, servers)?;
         count += two_servers(program, servers)?;
+        count += endings::failures(program, servers)?;
+        #[cfg(unix)]
+        {
+            count += endings::ctrl_c(program, signed_on, servers)?;
+        }
     }
     let mut reflection =
         programs.python(&["reflection_client.py", "--server", &servers.strict, "--token-file"]);

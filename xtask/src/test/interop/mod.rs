@@ -3,6 +3,7 @@
 //! The clients are programs in `clients/`, and say one line of JSON for each check. Here they are installed, given servers
 //! to call, and listened to; what they say becomes a table, which README.md holds too.
 
+mod endings;
 mod examples;
 mod matrix;
 mod programs;
@@ -34,7 +35,7 @@ pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Ta
     fs::copy(&older, scratch.join("proto/older.proto"))
         .with_context(|| format!("cannot copy {}", older.display()))?;
     let programs = Programs::install(&scratch)?;
-    let servers = Servers::start(program, browser, &scratch.join("servers"))?;
+    let servers = Servers::start(program, &programs, browser, &scratch.join("servers"))?;
 
     let list = List::read(&shell::root().join("clients/interop.json"))?;
     let mut matrix = Matrix::new(list);

@@ -1,5 +1,5 @@
 //! The servers that clients call: one for everybody, one over TLS, one that asks for tokens and allows little, and one that
-//! hangs.
+//! is kept waiting.
 
 use std::{
     fs::{self, File},
@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+use super::programs::{Programs, Running};
 use crate::{setup::Browser, shell};
 
 /// The car that the driver's token is for.
@@ -31,11 +32,15 @@ pub(super) struct Servers {
     pub(super) strict: String,
     /// Holds a dispatcher's.
     pub(super) token_file: PathBuf,
+    /// Holds one that is nobody's.
+    pub(super) forged_token_file: PathBuf,
+    /// Whom to trust at no server of these.
+    pub(super) other_ca: PathBuf,
     program: PathBuf,
     dir: PathBuf,
-    _running: [Server; 3],
-    /// Takes connections, and never says a word.
-    _hung: TcpListener,
+    _running: [Server; 4],
+    /// Writes to what one of them keeps, which waits for its end: whoever signs out there is not answered.
+    _writer: Running,
 }
 
 impl Servers {
@@ -43,12 +48,13 @@ impl Servers {
     ///
     /// # Errors
     /// When one does not start.
-    pub(super) fn start(program: &Path, browser: &Browser, dir: &Path) -> Result<Self> {
+    pub(super) fn start(program: &Path, programs: &Programs, browser: &Browser, dir: &Path) -> Result<Self> {
         if dir.exists() {
             fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
         fs::create_dir_all(dir)?;
-        let [tls_dir, other_dir, strict_dir] = ["tls", "other", "strict"].map(|name| dir.join(name));
+        let [tls_dir, other_dir, strict_dir, busy_dir] =
+            ["tls", "other", "strict", "busy"].map(|name| dir.join(name));
         for keys in [&tls_dir, &other_dir] {
             ask(program, keys, &["gen-key"])?;
         }
@@ -56,8 +62,6 @@ impl Servers {
 
         // Of the page with the clients that run in browsers: another origin than the servers'.
         let page = format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?);
-        let hung = TcpListener::bind("127.0.0.1:0")?;
-        let hung_address = hung.local_addr()?.to_string();
         let start = |name: &str, data_dir: &Path, flags: &[&str]| {
             let flags = [&["--cars=0", "--allow-origin", &page], flags].concat();
             Server::start(program, data_dir, &flags, &dir.join(format!("{name}.log")))
@@ -75,23 +79,28 @@ impl Servers {
                 &strict_dir,
                 &["--auth=required", "--max-viewers=1", "--max-messages-per-second=100"],
             )?,
+            start("busy", &busy_dir, &[])?,
         ];
-        let [open, tls, strict] = &mut running;
-        let urls = [open.url()?, tls.url()?, strict.url()?];
-        let [open, tls, strict] =
+        let [open, tls, strict, busy] = &mut running;
+        let urls = [open.url()?, tls.url()?, strict.url()?, busy.url()?];
+        let [open, tls, strict, busy] =
             urls.each_ref().map(|url| url.split_once("://").map_or("", |(_, address)| address));
+        let mut writer = programs.python(&["-m", "interop.hold"]);
+        let mut writer = Running::start(writer.arg(busy_dir.join("revoked.db")))?;
+        writer.line()?.context("nobody keeps a server waiting")?;
 
         let dispatcher = ask(program, &strict_dir, &["token", "--role=dispatcher", "--subject=eve"])?;
         let driver = ask(program, &strict_dir, &["token", "--role=driver", "--car", CAR, "--subject=aino"])?;
-        let token_file = dir.join("token");
+        let [token_file, forged_token_file] = ["token", "forged"].map(|name| dir.join(name));
         fs::write(&token_file, &dispatcher)?;
-        let [open_url, tls_url, strict_url] = &urls;
+        fs::write(&forged_token_file, format!("{dispatcher}x"))?;
+        let [open_url, tls_url, strict_url, busy_url] = &urls;
         let servers = json!({
             "open": { "url": open_url, "address": open },
             "tls": { "url": tls_url, "address": tls, "ca": ca },
             "distrusted": { "url": tls_url, "address": tls, "ca": other_ca },
             "strict": { "url": strict_url, "address": strict },
-            "hung": { "url": format!("http://{hung_address}"), "address": hung_address },
+            "busy": { "url": busy_url, "address": busy },
             "tokens": { "dispatcher": dispatcher, "driver": driver },
             "car": CAR.parse::<u64>()?,
             "program": program,
@@ -109,10 +118,12 @@ impl Servers {
             ca,
             strict,
             token_file,
+            forged_token_file,
+            other_ca,
             program: program.to_owned(),
             dir: dir.to_owned(),
             _running: running,
-            _hung: hung,
+            _writer: writer,
         })
     }
 
