@@ -73,6 +73,7 @@ export const within = (seconds = 10) => ({ deadline: Date.now() + 1_000 * second
 /** Ends a program that nothing else caught: a call that failed, a file that is not there, or a flag, in one line. */
 export function report(error) {
   const { code, details, message } = error;
+  if (code === "EPIPE") process.exit(); // Whoever reads what is printed has had enough.
   // OpenSSL says things in two lines.
   console.error(code in grpc.status ? `${grpc.status[code]}: ${details.replace(/\s+/g, " ")}` : code ? message : error);
   process.exit(1);

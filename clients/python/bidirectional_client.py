@@ -5,10 +5,11 @@ Somebody must book: the page, unary_client.py, or the server's own riders. The s
 import queue
 import threading
 
+from rides_channel import connect, flags  # First, for what it tells grpcio.
+
 from rides.v1 import fleet_pb2, fleet_pb2_grpc, rides_pb2
 from rides.v1.fleet_pb2 import DriveRequest
 from rides.v1.location_pb2 import Location
-from rides_channel import connect, flags
 
 parser = flags(__doc__)
 parser.add_argument("--car", type=int, default=2_000_001)

@@ -1,10 +1,10 @@
 """Asks the server what it serves, and calls a method of which it knows nothing else: no stubs are needed."""
 
+from rides_channel import connect, flags  # First, for what it tells grpcio.
+
 from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-
-from rides_channel import connect, flags
 
 args = flags(__doc__).parse_args()
 

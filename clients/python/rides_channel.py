@@ -7,6 +7,9 @@ import os
 import re
 import sys
 
+# What goes wrong a program says itself, once: not grpcio, too. It reads this as it is imported, which is after this file.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 import grpc
 
 # Calls are tried again while a server is away. Only what is safe to repeat: reads, Book by its request_id, Cancel.

@@ -1,8 +1,9 @@
 """Reports where a car is, a hundred times. A stream there, one message back."""
 
+from rides_channel import connect, flags  # First, for what it tells grpcio.
+
 from rides.v1 import rides_pb2, rides_pb2_grpc
 from rides.v1.location_pb2 import Location
-from rides_channel import connect, flags
 
 parser = flags(__doc__)
 parser.add_argument("--car", type=int, default=2_000_001)

@@ -6,11 +6,12 @@ Stop one of them and look on."""
 
 import time
 
+from rides_channel import ROUND_ROBIN, connect, flags  # First, for what it tells grpcio.
+
 import grpc
 
 from rides.v1 import rides_pb2, rides_pb2_grpc
 from rides.v1.location_pb2 import Location
-from rides_channel import ROUND_ROBIN, connect, flags
 
 parser = flags(__doc__)
 parser.set_defaults(server="ipv4:127.0.0.1:8080,127.0.0.1:8081")

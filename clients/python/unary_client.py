@@ -2,11 +2,12 @@
 
 import uuid
 
+from rides_channel import connect, flags  # First, for what it tells grpcio.
+
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rides.v1 import rides_pb2, rides_pb2_grpc
 from rides.v1.location_pb2 import Location
-from rides_channel import connect, flags
 
 args = flags(__doc__).parse_args()
 trip = {"pickup": Location(lat=60.171, lng=24.941), "dropoff": Location(lat=60.167, lng=24.947)}

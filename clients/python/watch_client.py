@@ -4,10 +4,11 @@ It has no deadline, for a ride takes its time: that the server is there at all, 
 
 import time
 
+from rides_channel import connect, flags  # First, for what it tells grpcio.
+
 import grpc
 
 from rides.v1 import rides_pb2, rides_pb2_grpc
-from rides_channel import connect, flags
 
 parser = flags(__doc__)
 parser.add_argument("--ride", required=True, metavar="ID", help="as unary_client.py prints it")

@@ -33,9 +33,9 @@ export class Failure extends Error {
 }
 
 export class Client {
-  /** `cannot` names kinds and checks that are beyond its nature, or what else is, and says why. */
-  constructor(id, call, cannot = {}) {
-    Object.assign(this, { id, call, cannot });
+  /** `cannot` names kinds and checks that are beyond its nature, `lacks` what other checks do without; both say why. */
+  constructor(id, call, cannot = {}, lacks = {}) {
+    Object.assign(this, { id, call, cannot, lacks });
   }
 
   /** Why it cannot do a check, or undefined. */

@@ -79,14 +79,14 @@ export const untilInProgress = (server, method, count) =>
   until(`${count} ${method.name} in progress`, async () => (await figure(server, `rides_open_rpcs{method="${nameOf(method)}"}`)) === count);
 
 /**
- * Cancels the one call of a method that is in progress: the server has no more of it, and counts it as cancelled, unless it
- * `looksLike` something else.
+ * Cancels the one call of a method that is in progress: the server has no more of it, and counts it as cancelled where it
+ * can tell (`counted`).
  */
-export async function cancels(call, server, method, looksLike) {
+export async function cancels(call, server, method, counted = true) {
   const cancelled = async () => (await figure(server, `rides_rpcs_total{method="${nameOf(method)}",code="Cancelled"}`)) ?? 0;
   await untilInProgress(server, method, 1);
   const before = await cancelled();
   call.cancel();
   await untilInProgress(server, method, 0);
-  if (!looksLike) await until("it is counted", async () => (await cancelled()) === before + 1);
+  if (counted) await until("it is counted", async () => (await cancelled()) === before + 1);
 }

@@ -11,20 +11,16 @@ const ofBrowsers = {
   bidirectional: "browsers do not stream uploads",
   "servers that fail": "a page has one address, and policies of its own making",
   "unary: over TLS, of a CA unknown": "whom to trust is the browser's matter",
-  "binary request metadata": "pages of another origin add no headers of their own",
 };
-const ofGoogle = { ...ofBrowsers, "word of a call cancelled": "it says nothing more of one" };
-const ofBuffering = "in binary it hands a stream over at its end";
+const lacks = { "binary request metadata": "pages of another origin add no headers of their own" };
+const googleLacks = { ...lacks, "word of a call cancelled": "it says nothing more of one" };
+const buffers = "in binary it hands a stream over at its end";
+const ofBinary = { ...ofBrowsers, "live events": buffers, "cars in view": buffers, "health, watched": buffers };
 
 const clients = [
-  connect("connect-web", ({ url }) => createGrpcWebTransport({ baseUrl: url }), ofBrowsers),
-  grpcWeb("grpc-web", "binary", {
-    ...ofGoogle,
-    "live events": ofBuffering,
-    "cars in view": ofBuffering,
-    "health, watched": ofBuffering,
-  }),
-  grpcWeb("grpc-web-text", "text", ofGoogle),
+  connect("connect-web", ({ url }) => createGrpcWebTransport({ baseUrl: url }), ofBrowsers, lacks),
+  grpcWeb("grpc-web", "binary", ofBinary, googleLacks),
+  grpcWeb("grpc-web-text", "text", ofBrowsers, googleLacks),
 ];
 
 /** Called by browser.mjs. */

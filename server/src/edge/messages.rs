@@ -78,12 +78,13 @@ pub(super) async fn one(
 
 /// Why the body broke is nothing to tell: it is about our end of the connection.
 ///
-/// Over HTTP/2 its client has called it off or is gone, and hears none of it: that is no failure, also in the figures.
+/// Over HTTP/2, unless h2 found fault with it, its client has called it off or is gone, and hears none of it: that is no
+/// failure, also in the figures. Of a gRPC-Web call tonic leaves no cause to tell by.
 fn broken(cut: &(dyn Error + 'static)) -> Status {
     const TEXT: &str = "the request broke off";
-    match Chain::new(cut).any(|cause| cause.is::<h2::Error>()) {
-        true => Status::cancelled(TEXT),
-        false => status::malformed(TEXT),
+    match Chain::new(cut).find_map(|cause| cause.downcast_ref::<h2::Error>()) {
+        Some(error) if !error.is_library() => Status::cancelled(TEXT),
+        _ => status::malformed(TEXT),
     }
 }
 

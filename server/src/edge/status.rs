@@ -8,8 +8,8 @@ use http_body_util::Full;
 use tonic::{Code, Status, body::Body};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-pub(super) use crate::services::status::failed;
 use crate::services::status::{DOMAIN, with_reason};
+pub(super) use crate::services::status::{failed, no_such_method};
 
 /// When clients of a server that went are asked to try again: another may have taken the port by then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -28,12 +28,7 @@ pub(super) fn going() -> Status {
     )
 }
 
-/// UNIMPLEMENTED: nobody serves it.
-pub(super) fn no_such_method() -> Status {
-    Status::unimplemented("this server has no such method")
-}
-
-/// The same, and in words where tonic has none: of a method that its service does not know.
+/// A status as it is, but for tonic's of a method that its service does not know, which has no words.
 pub(super) fn in_words(status: Status) -> Status {
     match (status.code(), status.message()) {
         (Code::Unimplemented, "") => no_such_method(),

@@ -11,14 +11,13 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use rides_proto::v1::fleet_server::SERVICE_NAME;
 use tonic::{
-    Status,
     body::Body,
     server::{Grpc, NamedService},
 };
 use tonic_prost::ProstCodec;
 use tower::{BoxError, Service};
 
-use super::{drive::Drive, watch_fleet::watch_fleet};
+use super::{drive::Drive, status::no_such_method, watch_fleet::watch_fleet};
 use crate::{fanout::Fanout, fleet::Fleet, rides::Rides};
 
 const WATCH: &str = "/rides.v1.Fleet/Watch";
@@ -73,7 +72,7 @@ where
                     let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_DRIVE_REQUEST);
                     grpc.streaming(drive, request).await
                 }
-                _ => Status::unimplemented("rides.v1.Fleet has no such method").into_http(),
+                _ => no_such_method().into_http(),
             })
         }
         .boxed()

@@ -47,6 +47,11 @@ pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status 
     Status::with_error_details(code, text, details)
 }
 
+/// UNIMPLEMENTED: nobody serves it.
+pub fn no_such_method() -> Status {
+    Status::unimplemented("this server has no such method")
+}
+
 /// INTERNAL: a handler, or what it streams, has panicked.
 pub fn failed() -> Status {
     with_reason(Code::Internal, "FAILED", "the server failed while handling this call")

@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use super::{introspection::figure_of, services::Never};
+use super::services::Never;
 use crate::harness::{Running, http::Http, port_with, server, soon};
 
 /// Limits of new connections that hold on this machine too.
@@ -91,7 +91,7 @@ async fn when_too_many_wait_the_next_is_closed_unread() {
         assert_eq!(turned_away(server).await, b"");
     }
     let figures = from_elsewhere(plain.addr).await.get("/metrics").await;
-    assert!(figure_of(figures.text(), "rides_refused_connections_total ") >= 2.0, "{}", figures.text());
+    assert!(figures.figure("rides_refused_connections_total") >= 2.0, "{}", figures.text());
 }
 
 /// R7: who makes such connections makes the next at once.

@@ -152,12 +152,12 @@ async fn figures_count_calls_by_method_and_final_status() {
     let answer = http.get("/metrics").await;
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     for figure in [
-        "rides_rpcs_total{method=\"grpc.health.v1.Health/Check\",code=\"NotFound\"} ",
-        "rides_rpcs_total{method=\"unknown\",code=\"Unimplemented\"} ",
-        "rides_open_rpcs{method=\"grpc.health.v1.Health/Watch\"} ",
-        "rides_open_connections ",
+        "rides_rpcs_total{method=\"grpc.health.v1.Health/Check\",code=\"NotFound\"}",
+        "rides_rpcs_total{method=\"unknown\",code=\"Unimplemented\"}",
+        "rides_open_rpcs{method=\"grpc.health.v1.Health/Watch\"}",
+        "rides_open_connections",
     ] {
-        assert!(figure_of(answer.text(), figure) >= 1.0, "{figure} in\n{}", answer.text());
+        assert!(answer.figure(figure) >= 1.0, "{figure} in\n{}", answer.text());
     }
 }
 
@@ -169,10 +169,8 @@ async fn figures_count_messages_each_way_and_how_long_calls_take() {
     let mut reflection = ServerReflectionClient::new(server.channel().await);
     let [mut http, _] = server.both().await;
     let method = "{method=\"grpc.reflection.v1.ServerReflection/ServerReflectionInfo\"";
-    let mut count = async |name: &str| {
-        let figures = http.get("/metrics").await;
-        figure_of(figures.text(), &format!("rides_rpc{name}{method}}} "))
-    };
+    let mut count =
+        async |name: &str| http.get("/metrics").await.figure(&format!("rides_rpc{name}{method}}}"));
     let started = count("s_started_total").await;
     let (received, sent) = (count("_messages_received_total").await, count("_messages_sent_total").await);
     let requests = tokio_stream::iter(vec![list_services(); 20]).chain(tokio_stream::pending());
@@ -186,13 +184,8 @@ async fn figures_count_messages_each_way_and_how_long_calls_take() {
 
     drop(answers);
     let taken = async {
-        let bucket = format!("rides_rpc_duration_seconds_bucket{method},le=\"3600\"}} ");
-        while figure_of(http.get("/metrics").await.text(), &bucket) < 1.0 {}
+        let bucket = format!("rides_rpc_duration_seconds_bucket{method},le=\"3600\"}}");
+        while http.get("/metrics").await.figure(&bucket) < 1.0 {}
     };
     soon("a duration", taken).await;
-}
-
-pub(super) fn figure_of(text: &str, name: &str) -> f64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.map_or(0.0, |value| value.parse().unwrap())
 }

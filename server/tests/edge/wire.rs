@@ -24,7 +24,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_types::StatusExt as _;
 
 use super::services;
-use crate::harness::{Running, dialect::Framing, http::Http, port_with, server, soon, web};
+use crate::harness::{Running, dialect::Framing, http::Http, port_with, raw_h2, server, soon, web};
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 const WATCH: &str = "/rides.v1.Fleet/Watch";
@@ -162,6 +162,24 @@ async fn a_request_that_breaks_off_says_nothing_of_what_is_inside() {
         "{answer}"
     );
     assert!(!answer.contains("hyper"), "{answer}");
+    assert_eq!(executed.load(Ordering::Relaxed), 0);
+}
+
+/// W6
+#[tokio::test]
+async fn a_request_that_is_shorter_than_it_said_is_no_call_taken_back() {
+    let (server, executed) = untouched().await;
+    let mut figures = Http::h1(server.addr).await;
+    // Of a method that no other test calls so: the figures are the whole process's.
+    let malformed = "rides_rpcs_total{method=\"rides.v1.City/FindPlaces\",code=\"Internal\"}";
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    let headers =
+        [raw_h2::call("/rides.v1.City/FindPlaces"), raw_h2::header("content-length", "99")].concat();
+    up.send(raw_h2::HEADERS, raw_h2::END_HEADERS, 1, &headers).await.unwrap();
+    up.send(raw_h2::DATA, raw_h2::END_STREAM, 1, &frame(0, 50, b"begun")).await.unwrap();
+    assert!(soon("a reset", down.next_of(raw_h2::RST_STREAM)).await.is_some());
+    let counted = async { while figures.get("/metrics").await.figure(malformed) < 1.0 {} };
+    soon("an INTERNAL in the figures", counted).await;
     assert_eq!(executed.load(Ordering::Relaxed), 0);
 }
 

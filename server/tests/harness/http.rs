@@ -48,6 +48,12 @@ impl Answer {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
+
+    /// What /metrics says of one figure; 0 where it says nothing.
+    pub(crate) fn figure(&self, name: &str) -> f64 {
+        let of_name = |line| str::strip_prefix(line, name)?.strip_prefix(' ');
+        self.text().lines().find_map(of_name).map_or(0.0, |value| value.parse().unwrap())
+    }
 }
 
 impl Http {

@@ -103,7 +103,8 @@ impl Frame {
     }
 }
 
-fn call(path: &str) -> Vec<u8> {
+/// The headers of a native call.
+pub(crate) fn call(path: &str) -> Vec<u8> {
     [
         (":method", "POST"),
         (":scheme", "http"),

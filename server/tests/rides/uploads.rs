@@ -7,6 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::harness::{
     Running,
     car::car,
+    http::Http,
     places::{AT_SEA, place},
     rider::{Followed, Rider},
     server, soon,
@@ -35,6 +36,12 @@ enum Ending {
     HalfClose,
     Reset,
     Kill,
+}
+
+/// How many uploads were called off or lost, at any server of this process.
+async fn called_off(server: &Running) -> f64 {
+    let figures = Http::h1(server.addr).await.get("/metrics").await;
+    figures.figure("rides_rpcs_total{method=\"rides.v1.Rides/Track\",code=\"Cancelled\"}")
 }
 
 /// Uploads a position of car 1, and ends the upload once that was taken.
@@ -77,7 +84,12 @@ async fn positions_count_and_only_an_end_ends_the_trip() {
     let id = rider.start(start).await.unwrap();
     let mut followed = rider.watches(&id).await;
     for (n, ending) in (1..).zip([Ending::HalfClose, Ending::Reset, Ending::Kill]) {
+        let before = called_off(&server).await;
         upload(&server, &mut followed, at_sea(f64::from(n) / 1000.0), ending).await;
+        if !matches!(ending, Ending::HalfClose) {
+            let counted = async { while called_off(&server).await <= before {} };
+            soon("a CANCELLED in the figures", counted).await;
+        }
         // Whatever the server makes of the end, it has made by the time it takes the next position.
         assert_eq!(rider.get(&id).await.unwrap().state(), RideState::OnTrip, "{ending:?}");
     }

@@ -93,7 +93,7 @@ export const bidirectional = {
   "cancel": async (client, { open }) => {
     const driver = await Driver.signsOn(client, open);
     driver.down.next().catch(() => {}); // Cancelled below.
-    await cancels(driver.down, open, drive, client.cannot["to call off streams both ways"]);
+    await cancels(driver.down, open, drive, !client.lacks["to call off streams both ways"]);
   },
 
   "as fast as it can": async (client, { open }) => {

@@ -43,7 +43,7 @@ export const clientStreaming = {
   "cancel": async (client, { open }) => {
     const upload = client.open(open, track, endless());
     upload.next().catch(() => {}); // Cancelled below.
-    await cancels(upload, open, track, client.cannot["to call off an upload"]);
+    await cancels(upload, open, track, !client.lacks["to call off an upload"]);
   },
 
   "a million positions": async (client, { open }) => counted(client, open, 1_000_000),

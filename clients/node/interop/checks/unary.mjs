@@ -135,7 +135,7 @@ export const unary = {
   },
 
   "binary metadata": async (client, { open }) => {
-    if (!client.cannot["binary request metadata"]) {
+    if (!client.lacks["binary request metadata"]) {
       await client.ask(open, quote, TRIP, { binary: Uint8Array.from({ length: 256 }, (_, byte) => byte) });
     }
     const failure = await fails(client.ask(open, get, { rideId: "nonsense" }), Code.NOT_FOUND);
@@ -153,7 +153,7 @@ export const unary = {
     const answer = call.next();
     answer.catch(() => {}); // Cancelled below.
     await cancels(call, busy, signOut);
-    if (!client.cannot["word of a call cancelled"]) await fails(answer, Code.CANCELLED);
+    if (!client.lacks["word of a call cancelled"]) await fails(answer, Code.CANCELLED);
   },
 
   "over TLS": async (client, { tls }) => {

@@ -11,10 +11,10 @@ const options = ({ url, ca }) => ({
 });
 
 const ofNode = {
-  "to call off an upload": "Node ends it first",
   "servers that fail: one of two stops": "a transport has one address",
   "servers that fail: tried again": "a transport has no retry policy",
 };
+const lacks = { "to call off an upload": "Node ends it first" };
 
-export const connectNode = connect("connect-node", (server) => createGrpcTransport(options(server)), ofNode);
-export const connectNodeWeb = connect("connect-node-web", (server) => createGrpcWebTransport(options(server)), ofNode);
+export const connectNode = connect("connect-node", (server) => createGrpcTransport(options(server)), ofNode, lacks);
+export const connectNodeWeb = connect("connect-node-web", (server) => createGrpcWebTransport(options(server)), ofNode, lacks);

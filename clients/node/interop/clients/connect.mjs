@@ -4,14 +4,14 @@ import { ConnectError, createClient, decodeBinaryHeader, encodeBinaryHeader } fr
 import { Client, Failure, headersOf } from "../client.mjs";
 
 /** A client over the transports that `transportTo(server)` makes. */
-export function connect(id, transportTo, cannot) {
+export function connect(id, transportTo, cannot, lacks) {
   const transports = new Map();
   const to = (server) => {
     const key = `${server.url} ${server.ca}`;
     if (!transports.has(key)) transports.set(key, transportTo(server));
     return transports.get(key);
   };
-  return new Client(id, (server, method, request, options) => call(to(server), method, request, options), cannot);
+  return new Client(id, (server, method, request, options) => call(to(server), method, request, options), cannot, lacks);
 }
 
 function call(transport, method, request, options) {

@@ -1,16 +1,15 @@
 // curl, and frames made by hand: a flag, the length in four bytes, the message.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, Code, Failure, base64, fromBase64, headersOf, streams } from "../client.mjs";
+import { until } from "../expect.mjs";
 
 const TRAILERS = 0x80;
-/** curl uploads to the end of its input, even when it has the answer: after a deadline there is to be an end. */
-const GRACE_MS = 2_000;
 
 function frame(message) {
   const frame = Buffer.alloc(5 + message.length);
@@ -50,26 +49,32 @@ function call(web, server, method, request, options) {
   }
   const curl = spawn("curl", args, { stdio: ["pipe", "pipe", "pipe"] });
   const said = curl.stderr.setEncoding("utf8").toArray();
-  const ended = once(curl, "close");
+  const heads = () => (existsSync(headFile) ? readFileSync(headFile, "utf8") : "");
+  const ended = once(curl, "exit").then(([code]) => {
+    const last = heads();
+    rmSync(scratch, { recursive: true });
+    return [code, last];
+  });
   send(curl.stdin, method, streams(method) ? request : [request]);
-  const deadlineMs = options.deadlineMs ?? options.serverDeadlineMs;
-  if (deadlineMs) setTimeout(() => curl.stdin.end(), deadlineMs + GRACE_MS).unref();
+  let trailers;
+  if (options.deadlineMs ?? options.serverDeadlineMs) {
+    // curl uploads to the end of its input, even when it has the answer.
+    const answered = () => curl.exitCode !== null || trailers || /^grpc-status:/im.test(heads());
+    until("curl has the answer", answered).catch(() => {}).then(() => curl.stdin.end());
+  }
 
   async function* messages() {
     try {
-      let trailers;
       for await (const [flag, content] of frames(curl.stdout)) {
         if (flag & TRAILERS) trailers = content.toString();
         else yield fromBinary(method.output, content);
       }
-      const [code] = await ended;
-      const heads = readFileSync(headFile, "utf8") + (trailers ?? "");
-      const [, http] = /^HTTP\/\S+ (\d+)/.exec(heads) ?? [];
+      const [code, last] = await ended;
+      const [, http] = /^HTTP\/\S+ (\d+)/.exec(last) ?? [];
       if (http && http !== "200") throw new Error(`HTTP ${http}: gRPC has its own status`);
-      finish(Object.fromEntries(heads.split("\r\n").map(header)), code, (await said).join(""));
+      finish(Object.fromEntries((last + (trailers ?? "")).split("\r\n").map(header)), code, (await said).join(""));
     } finally {
       curl.kill();
-      rmSync(scratch, { recursive: true });
     }
   }
   return { messages: messages(), cancel: () => curl.kill() };
@@ -108,17 +113,19 @@ const toTheEnd = "curl uploads to the end of its input, answered or not";
 const cannot = {
   "servers that fail: one of two stops": "curl takes the first address that answers",
   "servers that fail: tried again": "curl knows no service config",
-  "word of a call cancelled": "a process that is killed says nothing",
   "bidirectional: signed on elsewhere": toTheEnd,
   "bidirectional: stops reading": toTheEnd,
 };
+const lacks = { "word of a call cancelled": "a process that is killed says nothing" };
 
-export const curl = new Client("curl", (...args) => call(false, ...args), {
+const ofHttp2 = {
   ...cannot,
   "servers that fail: health as it changes": "curl 7 leaves a stream at GOAWAY, whatever is still to come on it",
-});
-export const curlWeb = new Client("curl-web", (...args) => call(true, ...args), {
-  ...cannot,
+};
+
+export const curl = new Client("curl", (...args) => call(false, ...args), ofHttp2, lacks);
+export const curlWeb = new Client("curl-web", (...args) => call(true, ...args), cannot, {
+  ...lacks,
   "to call off an upload": HALF,
   "to call off streams both ways": HALF,
 });

@@ -73,4 +73,4 @@ async function* failing(messages) {
   }
 }
 
-export const grpcJs = new Client("grpc-js", call, { "to call off an upload": "Node ends it first" });
+export const grpcJs = new Client("grpc-js", call, {}, { "to call off an upload": "Node ends it first" });

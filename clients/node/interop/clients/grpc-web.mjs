@@ -5,9 +5,9 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, Failure, Pushed, fromBase64, headersOf } from "../client.mjs";
 
 /** `format` is "binary" or "text". */
-export function grpcWeb(id, format, cannot) {
+export function grpcWeb(id, format, cannot, lacks) {
   const client = new GrpcWebClientBase({ format });
-  return new Client(id, (server, method, request, options) => call(client, server, method, request, options), cannot);
+  return new Client(id, (server, method, request, options) => call(client, server, method, request, options), cannot, lacks);
 }
 
 function call(client, server, method, request, options) {

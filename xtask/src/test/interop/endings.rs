@@ -1,8 +1,10 @@
-//! How the programs that people begin with end when there is no ride to be had.
+//! How the programs that people begin with end before their time: when a call fails, and by Ctrl-C.
 
-use anyhow::{Context, Result, ensure};
+use std::process::Stdio;
 
-use super::{examples::Program, servers::Servers};
+use anyhow::{Result, ensure};
+
+use super::{examples::Program, programs::Running, servers::Servers};
 use crate::shell;
 
 /// Whatever goes wrong ends a program with 1, and with one line that says what.
@@ -30,13 +32,12 @@ pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
     ];
     for (name, arguments, what) in cases {
         let mut command = program(name);
-        let output = command.args(arguments).output().with_context(|| shell::not_started(&command))?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        command.args(arguments).stderr(Stdio::piped());
+        let (status, said) = Running::start(&mut command)?.ending()?;
         ensure!(
-            output.status.code() == Some(1) && said.lines().count() == 1 && said.contains(what),
-            "`{}` does not end ({}) in one line that says {what:?}: {said}",
-            shell::words(&command),
-            output.status
+            status.code() == Some(1) && said.len() == 1 && said[0].contains(what),
+            "`{}` does not end ({status}) in one line that says {what:?}: {said:?}",
+            shell::words(&command)
         );
     }
     Ok(cases.len() as u64)
@@ -48,30 +49,20 @@ pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
 /// When it ends otherwise.
 #[cfg(unix)]
 pub(super) fn ctrl_c(program: Program, signed_on: &str, servers: &Servers) -> Result<u64> {
-    use std::{
-        io::{BufRead as _, BufReader},
-        os::unix::process::ExitStatusExt as _,
-        process::Stdio,
-    };
+    use std::os::unix::process::ExitStatusExt as _;
 
-    use nix::{
-        sys::signal::{Signal, kill},
-        unistd::Pid,
-    };
+    use nix::sys::signal::Signal;
 
-    let mut driver = program("bidirectional_client");
-    driver.args(["--server", &servers.open]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = driver.spawn().with_context(|| shell::not_started(&driver))?;
-    let mut output = BufReader::new(child.stdout.take().context("no pipe")?);
-    let mut line = String::new();
-    output.read_line(&mut line)?;
-    kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGINT)?;
-    let ended = child.wait_with_output()?;
-    let (said, status) = (String::from_utf8_lossy(&ended.stderr), ended.status);
+    let mut command = program("bidirectional_client");
+    command.args(["--server", &servers.open]).stderr(Stdio::piped());
+    let mut driver = Running::start(&mut command)?;
+    let line = driver.line()?;
+    driver.interrupt()?;
+    let (status, said) = driver.ending()?;
     let by_ctrl_c = status.code() == Some(130) || status.signal() == Some(Signal::SIGINT as i32);
     ensure!(
-        line.trim() == signed_on && by_ctrl_c && said.is_empty(),
-        "Ctrl-C ends a driver ({status}) who said {line:?} with: {said}"
+        line.as_deref() == Some(signed_on) && by_ctrl_c && said.is_empty(),
+        "Ctrl-C ends a driver ({status}) who said {line:?} with: {said:?}"
     );
     Ok(1)
 }

@@ -87,16 +87,19 @@ fn two_servers(program: Program, servers: &Servers) -> Result<u64> {
     Ok(1)
 }
 
-/// The page by Connect's own client shows a fare and cars.
+/// The page by Connect's own client shows a fare and cars, and what went wrong where there are none.
 fn board(programs: &Programs, servers: &Servers) -> Result<u64> {
     let mut npm = shell::command("npm");
     npm.args(["run", "--silent", "page"]).current_dir(programs.node_dir());
     progress::spin("Making the page by connect-web", "seconds", npm)?;
     let page = programs.node_dir().join("browser");
-    let (_server, url) = servers.another(&["--cars=30", "--page", &page.to_string_lossy()])?;
-    let mut look = programs.node(&["interop/board.mjs"]);
-    expect(look.arg(&servers.file).arg(url), "EUR")?;
-    Ok(1)
+    for (flag, shown) in [("--auth=open", "EUR"), ("--auth=required", "Unauthenticated: a session is needed")]
+    {
+        let (_server, url) = servers.another(&["--cars=30", flag, "--page", &page.to_string_lossy()])?;
+        let mut look = programs.node(&["interop/board.mjs"]);
+        expect(look.arg(&servers.file).arg(url), shown)?;
+    }
+    Ok(2)
 }
 
 /// Waits for a driver to hear of something, past all else.

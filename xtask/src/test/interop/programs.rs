@@ -1,12 +1,12 @@
 //! The programs in `clients/`: how they are installed and run.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{packages, progress, shell};
 
 /// A check may take three minutes, and those in a browser come all at once.
-const SILENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The clients in both languages, ready to run.
 pub(super) struct Programs {
@@ -54,12 +54,11 @@ impl Programs {
         Ok(programs)
     }
 
-    /// A program in Python.
+    /// A program in Python, as people run it.
     pub(super) fn python(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.python);
         command.args(arguments).current_dir(&self.python_dir).env("PYTHONUNBUFFERED", "1");
-        // Some checks make connections fail: grpcio would say so on the terminal.
-        command.env("GRPC_VERBOSITY", "NONE");
+        command.env_remove("GRPC_VERBOSITY");
         command
     }
 
@@ -80,11 +79,12 @@ impl Programs {
     /// # Errors
     /// When a program cannot be started, says nothing for too long, or fails.
     pub(super) fn run_all(&self, servers: &Path, take: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
-        for mut program in [
-            self.python(&["-m", "interop.run"]),
-            self.node(&["--no-deprecation", "interop/run.mjs"]),
-            self.node(&["interop/browser.mjs"]),
-        ] {
+        // Some checks make connections fail: grpcio would say so on the terminal.
+        let mut python = self.python(&["-m", "interop.run"]);
+        python.env("GRPC_VERBOSITY", "NONE");
+        for mut program in
+            [python, self.node(&["--no-deprecation", "interop/run.mjs"]), self.node(&["interop/browser.mjs"])]
+        {
             program.arg(servers);
             println!("{}", shell::words(&program));
             let mut running = Running::start(&mut program)?;
@@ -100,26 +100,23 @@ impl Programs {
 pub(super) struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
+    /// What it says on standard error, where that does not go to the terminal.
+    complaints: Option<mpsc::Receiver<String>>,
     /// As one would type it.
     command: String,
 }
 
 impl Running {
+    /// Its standard error is heard, too, if the command pipes it.
+    ///
     /// # Errors
     /// When it cannot be started.
     pub(super) fn start(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| shell::not_started(command))?;
-        let output = child.stdout.take().context("no pipe")?;
-        let (said, lines) = mpsc::sync_channel(64);
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if said.send(line).is_err() {
-                    return; // Nobody listens any more.
-                }
-            }
-        });
-        Ok(Self { child, lines, command: shell::words(command) })
+        let lines = lines_of(child.stdout.take().context("no pipe")?);
+        let complaints = child.stderr.take().map(lines_of);
+        Ok(Self { child, lines, complaints, command: shell::words(command) })
     }
 
     /// The next line that it says; `None` once it has ended well.
@@ -127,18 +124,65 @@ impl Running {
     /// # Errors
     /// When it fails, or says nothing for too long.
     pub(super) fn line(&mut self) -> Result<Option<String>> {
-        match self.lines.recv_timeout(SILENCE) {
-            Ok(line) => Ok(Some(line)),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                bail!("`{}` has said nothing for {} s", self.command, SILENCE.as_secs())
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                let status = self.child.wait()?;
-                ensure!(status.success(), "`{}` failed ({status})", self.command);
-                Ok(None)
+        let line = self.next(&self.lines, Instant::now() + PATIENCE)?;
+        if line.is_none() {
+            let status = self.child.wait()?;
+            ensure!(status.success(), "`{}` failed ({status})", self.command);
+        }
+        Ok(line)
+    }
+
+    /// How it ends, well or not, and what it has said on standard error by then.
+    ///
+    /// # Errors
+    /// When it does not end for too long.
+    pub(super) fn ending(&mut self) -> Result<(ExitStatus, Vec<String>)> {
+        let end = Instant::now() + PATIENCE;
+        let mut complaints = Vec::new();
+        while self.next(&self.lines, end)?.is_some() {}
+        if let Some(lines) = &self.complaints {
+            while let Some(line) = self.next(lines, end)? {
+                complaints.push(line);
             }
         }
+        Ok((self.child.wait()?, complaints))
     }
+
+    /// What Ctrl-C does.
+    ///
+    /// # Errors
+    /// When it is gone.
+    #[cfg(unix)]
+    pub(super) fn interrupt(&self) -> Result<()> {
+        use nix::{
+            sys::signal::{Signal, kill},
+            unistd::Pid,
+        };
+        Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGINT)?)
+    }
+
+    /// A line; `None` when there are no more.
+    fn next(&self, lines: &mpsc::Receiver<String>, end: Instant) -> Result<Option<String>> {
+        let left = end.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left) {
+            Ok(line) if !left.is_zero() => Ok(Some(line)),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Ok(None),
+            _ => bail!("`{}` has kept us waiting for {} s", self.command, PATIENCE.as_secs()),
+        }
+    }
+}
+
+/// What is said there, line by line.
+fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (said, lines) = mpsc::sync_channel(64);
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if said.send(line).is_err() {
+                return; // Nobody listens any more.
+            }
+        }
+    });
+    lines
 }
 
 impl Drop for Running {
