@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail, ensure};
 use futures_util::{
     FutureExt as _,
-    future::{self, select_all},
+    future::{self, FusedFuture as _, select_all},
 };
 use http::Uri;
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
@@ -213,7 +213,7 @@ impl App {
         health.set_serving(true);
         // A task of its own, so that those who are let in take turns with those who are here.
         let serving = spawn(edge::serve(listener, port, limits, tls.clone(), shutdown.clone()));
-        let mut serving = AbortOnDropHandle::new(serving);
+        let mut serving = AbortOnDropHandle::new(serving).fuse();
         let stopping = async {
             let why = tokio::select! {
                 () = stop => Ok(()),
@@ -226,7 +226,7 @@ impl App {
             // Cars that are about to be cut off keep their rides: the next server knows what to do about them.
             dispatching.abort();
             shutdown.cancel();
-            match serving.is_finished() {
+            match serving.is_terminated() {
                 true => why,
                 false => why.and(serving.await.map_err(|error| died("the port", Err(error)))),
             }

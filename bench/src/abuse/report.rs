@@ -181,11 +181,11 @@ fn method(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
          cancellation. A call that had to wait for the one before it counts from when it was due. Before the attack they \
          are measured in peace, on the same server.\n\
          - **New**: from another address somebody connects five times a second, over HTTP/1.1 and HTTP/2 in turn, and asks \
-         for the server's health: until the answer.\n\
+         for the server's health: until the answer. It is shown, and not judged.\n\
          - **Holds**: p99 of calls and of gaps between frames stay under {TIMES:.0} times what they are in peace, no call \
-         and no stream of the pages fails, connections and calls are as few as before again, and so is memory, but for \
+         and no stream of the pages and no newcomer fails, connections and calls are as few as before again, and so is memory, but for \
          {:.0} % or {:.0} MiB.\n\
-         - **Calls that failed** are counted by the server; none of them are the pages'.\n\
+         - **Calls that failed** are counted by the server; none of them are the pages' or the newcomer's.\n\
          - **Own p99**: how late the pages' own thread woke when it had asked to be woken. So much of the figures beside it \
          may be the load's own doing.\n\n",
         machine::description(),

@@ -123,7 +123,7 @@ fn aftermath(
         after.resident = server.resident()?;
         let now = Gauges::of(server.addr)?;
         let elapsed = Some(start.elapsed());
-        // The pages' own calls come and go.
+        // The pages' own calls come and go, and the newcomer with its.
         let few = now.connections <= before.connections && now.calls <= before.calls + Pages::COUNT as u64;
         after.places_back = after.places_back.or(elapsed.filter(|_| few));
         let is_back = Memory { before: memory, peak: 0, after: after.resident }.is_back();

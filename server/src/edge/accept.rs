@@ -6,14 +6,14 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::yield_now,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -133,7 +133,8 @@ impl Doors {
             slots: Arc::new(Semaphore::new(limits.connections)),
             per_address: Tally::new(limits.connections_per_address),
             accounts: Accounts::new(limits.connections_per_second),
-            waiting: Tally::new(2 * limits.connections_per_second.get() as usize),
+            // Each waits for 2.5 s where there are more and more of them: a pause is 1.25 times the longest debt, on the mean.
+            waiting: Tally::new(5 * limits.connections_per_second.get() as usize / 2),
             spell: Spell::begin(),
             limits: limits.clone(),
         }
@@ -180,7 +181,7 @@ impl Doors {
     }
 }
 
-/// How long the doors have been busy.
+/// How long it is since the doors rested, whether anybody came or not.
 struct Spell {
     began: Instant,
     /// Whether some were closed in it.
@@ -221,4 +222,25 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn doors_rest_after_a_spell_in_which_some_were_closed() {
+        for (lasted, refused, rests) in [(SPELL / 2, true, false), (SPELL, false, false), (SPELL, true, true)]
+        {
+            let mut spell = Spell::begin();
+            spell.refused = refused;
+            advance(lasted).await;
+            let begun = Instant::now();
+            spell.go_on().await;
+            // The clock has ticks of a millisecond.
+            assert_eq!(begun.elapsed() >= REST, rests, "after {lasted:?}, some closed: {refused}");
+        }
+    }
 }

@@ -56,8 +56,8 @@ const STREAM_SEND_BUFFER: usize = 64 * 1024;
 #[cfg(target_os = "linux")]
 const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 
-/// What a client may send ahead of what is read, in bytes: of one stream, and of a whole connection, which is as much as all of
-/// its streams together. h2 ends a connection with unread messages that are small and many: each costs what it lacks to 256
+/// What a client may send ahead of what is read, in bytes: of one stream, and of a whole connection: as much as 256 streams, the
+/// default, have together, and not less where fewer may be. h2 ends a connection with unread messages that are small and many: each costs what it lacks to 256
 /// bytes, of half the second. So a dozen streams that are read more slowly than they are sent may fill theirs with positions.
 const STREAM_WINDOW: u32 = 32 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;

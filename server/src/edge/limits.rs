@@ -17,7 +17,7 @@ pub struct Limits {
     #[arg(id = "max_connections_per_address", long = "max-connections-per-address", env = "RIDES_MAX_CONNECTIONS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub connections_per_address: usize,
 
-    /// New connections a second from one address; twice as many at once. As many more wait for their turn, for up to 3 s,
+    /// New connections a second from one address; twice as many at once. Somewhat more wait for their turn, for up to 3 s,
     /// and others are closed. One whose client speaks no HTTP, or that is ended for a flood, counts for twenty more.
     #[arg(id = "max_connections_per_second", long = "max-connections-per-second", env = "RIDES_MAX_CONNECTIONS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub connections_per_second: NonZeroU32,

@@ -165,6 +165,7 @@ impl Running {
     fn next(&self, lines: &mpsc::Receiver<String>, end: Instant) -> Result<Option<String>> {
         let left = end.saturating_duration_since(Instant::now());
         match lines.recv_timeout(left) {
+            // One that never falls silent has no more time either.
             Ok(line) if !left.is_zero() => Ok(Some(line)),
             Err(mpsc::RecvTimeoutError::Disconnected) => Ok(None),
             _ => bail!("`{}` has kept us waiting for {} s", self.command, PATIENCE.as_secs()),
