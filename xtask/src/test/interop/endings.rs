@@ -54,8 +54,8 @@ pub(super) fn ctrl_c(program: Program, signed_on: &str, servers: &Servers) -> Re
     use nix::sys::signal::Signal;
 
     let mut command = program("bidirectional_client");
-    command.args(["--server", &servers.open]).stderr(Stdio::piped());
-    let mut driver = Running::start(&mut command)?;
+    command.args(["--server", &servers.open]);
+    let mut driver = Running::start(heeding_ctrl_c(&command).stderr(Stdio::piped()))?;
     let line = driver.line()?;
     ensure!(line.as_deref() == Some(signed_on), "the driver says {line:?}");
     driver.interrupt()?;
@@ -63,4 +63,30 @@ pub(super) fn ctrl_c(program: Program, signed_on: &str, servers: &Servers) -> Re
     let by_ctrl_c = status.code() == Some(130) || status.signal() == Some(Signal::SIGINT as i32);
     ensure!(by_ctrl_c && said.is_empty(), "Ctrl-C ends a driver ({status}) with: {said:?}");
     Ok(1)
+}
+
+/// As a terminal starts it: what runs in the background may ignore Ctrl-C, and so do those that it starts.
+#[cfg(unix)]
+fn heeding_ctrl_c(program: &std::process::Command) -> std::process::Command {
+    use std::process::Command;
+
+    let mut command = match cfg!(target_os = "linux") {
+        true => {
+            let mut env = Command::new("env");
+            env.arg("--default-signal=INT").arg(program.get_program());
+            env
+        }
+        false => Command::new(program.get_program()),
+    };
+    command.args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(dir) = program.get_current_dir() {
+        command.current_dir(dir);
+    }
+    command
 }
