@@ -5,7 +5,7 @@ mod line;
 
 use std::{path::Path, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rand::Rng;
 use tonic::{
     Status,
@@ -31,9 +31,11 @@ pub struct Server {
 impl Server {
     /// At `url`, over TLS if it says https. Its certificate is to be signed by one of `ca`, or whom this system trusts.
     ///
-    /// Fails if `url` is not the address of a server, or `ca` has no certificate in it.
+    /// Fails if `url` is not the address of a server, or `ca` has no certificate in it or is of no use: who names it
+    /// counts on TLS, and would show a token to whoever listens.
     pub fn new(url: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
         let tls = url.starts_with("https:").then(|| Connector::trusting(ca)).transpose()?;
+        ensure!(tls.is_some() || ca.is_none(), "{url} is not over TLS, and needs no CA: is it https:?");
         Self::over(url, tls)
     }
 
@@ -89,6 +91,14 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     use super::*;
+
+    #[test]
+    fn a_ca_is_for_a_server_over_tls() {
+        let ca = Path::new("ca.pem");
+        let refused = Server::new("http://rides.example:8080", Some(ca)).err().unwrap();
+        assert!(refused.to_string().starts_with("http://rides.example:8080 is not over TLS"), "{refused}");
+        assert!(Server::new("http://rides.example:8080", None).is_ok());
+    }
 
     #[test]
     fn a_token_is_one_word_and_nobody_sees_it() {

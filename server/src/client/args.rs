@@ -43,8 +43,8 @@ pub struct ClientConfig {
 /// How to reach servers.
 #[derive(Args, Clone, Debug)]
 pub struct Reach {
-    /// The servers, like http://rides.example:8080. Of several, each call goes to the next one; one that is away or
-    /// hangs is passed over, and streams go on at another.
+    /// The server, like http://rides.example:8080. After a comma, those that stand in for it with the same rides: of
+    /// several, calls go to the first that is not away and does not hang, and streams go on there.
     #[arg(long, env = "RIDES_CONNECT", value_name = "URL", value_delimiter = ',', global = true,
           default_value = "http://127.0.0.1:8080", value_parser = crate::config::server_url)]
     pub connect: Vec<http::Uri>,

@@ -1,4 +1,4 @@
-//! Calls to one of several servers: each to the next, and past those that are away.
+//! Calls to one of several servers: the first of them that is not away.
 
 use std::{
     error::Error,
@@ -20,14 +20,16 @@ use crate::remote::{Server, backoff};
 /// How often all servers are tried before a call fails.
 const ROUNDS: usize = 4;
 
-/// The servers to call.
+/// The servers to call: one, and those that stand in for it, with the same rides.
 ///
-/// Whatever is called here is safe to repeat: reads, Book by its request id, Cancel. So a call that no server answered
-/// is made again, to the next one; and once all of them are away, again after a while.
+/// All calls go to one server while it answers: what one call has opened is known there to the next. Whatever is called
+/// is safe to repeat: reads, Book by its request id, Cancel. So a call that is not answered is made again, to the
+/// stand-in after it; and once all of them are away, again after a while.
 #[derive(Clone)]
 pub struct Servers {
     all: Arc<[(String, Channel)]>,
-    next: Arc<AtomicUsize>,
+    /// How often one was passed over.
+    passed_over: Arc<AtomicUsize>,
     bearer: Bearer,
     timeout: Duration,
 }
@@ -43,10 +45,8 @@ impl Servers {
             anyhow::Ok((url.trim_end_matches('/').to_owned(), channel))
         };
         let all: Arc<[_]> = reach.connect.iter().map(connect).collect::<Result<_, _>>()?;
-        // Many who make one call each spread over the servers too.
-        let first = rand::random_range(0..all.len().max(1));
         let bearer = Bearer::new(reach.token_file.clone())?;
-        Ok(Self { all, next: Arc::new(AtomicUsize::new(first)), bearer, timeout: reach.timeout })
+        Ok(Self { all, passed_over: Arc::default(), bearer, timeout: reach.timeout })
     }
 
     /// Whether calls show a token.
@@ -91,7 +91,8 @@ impl Servers {
         loop {
             let mut away = Status::unavailable("there is no server to call");
             for untried in (1..=self.all.len() as u32).rev() {
-                let (url, channel) = self.next();
+                let chosen = self.passed_over.load(Relaxed);
+                let (url, channel) = &self.all[chosen % self.all.len()];
                 let request = self.bearer.on(question())?;
                 // One that hangs leaves the others their share of the time.
                 let share = (deadline - Instant::now()) / untried;
@@ -101,6 +102,7 @@ impl Servers {
                     Ok(Err(status)) if !is_late(&status) => return Err(status),
                     Ok(Err(_)) | Err(_) => self.late(),
                 };
+                self.pass_over(chosen);
             }
             let wait = backoff(rounds, &away, &mut rand::rng());
             if rounds as usize >= ROUNDS || Instant::now() + wait >= deadline {
@@ -123,8 +125,9 @@ impl Servers {
         may || is_away(status)
     }
 
-    fn next(&self) -> &(String, Channel) {
-        &self.all[self.next.fetch_add(1, Relaxed) % self.all.len()]
+    /// Once, however many calls find it away.
+    fn pass_over(&self, chosen: usize) {
+        self.passed_over.compare_exchange(chosen, chosen.wrapping_add(1), Relaxed, Relaxed).ok();
     }
 
     fn late(&self) -> Status {

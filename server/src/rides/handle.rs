@@ -106,6 +106,18 @@ impl Rides {
         self.change(Change::Book { request, booking: Arc::new(booking) }).await
     }
 
+    /// The ride that the same request booked before, as it is now; `None` if it booked none.
+    pub async fn booked(&self, request: &RequestKey) -> Result<Option<Ride>, RideError> {
+        let known = self.journal.by_requests(std::slice::from_ref(&request.id)).await?;
+        match known.get(&request.id) {
+            Some((ride, fingerprint)) if *fingerprint == request.fingerprint => {
+                self.get(ride).await.map(Some)
+            }
+            Some(_) => Err(RideError::KeyReused),
+            None => Ok(None),
+        }
+    }
+
     /// Opens a ride that is on its way already. `since` is when it began, by the driver's clock.
     pub async fn start_off_street(
         &self,

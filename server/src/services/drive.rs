@@ -139,10 +139,11 @@ impl Shift {
                 self.fleet.report(vec![Report { car: self.car, at, heading_deg, time }]).await?;
             }
             Said::Duty(on_duty) => self.fleet.set_duty(self.car, self.link, on_duty).await?,
-            Said::Of(ride, deed) => match self.command(&ride, deed).await {
+            Said::Of(ride, deed) => match self.command(&ride, deed).await.map_err(Status::from) {
                 Ok(()) => {}
-                Err(RideError::Closed) => return Err(status::going_down()),
-                Err(refused) => down.refused(ride.as_str(), &refused.into())?,
+                // Of what is only put off the driver would never hear again. On their next stream they do.
+                Err(not_now) if not_now.code() == Code::Unavailable => return Err(not_now),
+                Err(refused) => down.refused(ride.as_str(), &refused)?,
             },
             Said::SignOn(_) => down.refused("", &signed_on_already())?,
             Said::SignOff => return Ok(ControlFlow::Break(())),

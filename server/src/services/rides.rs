@@ -148,17 +148,22 @@ impl v1::rides_server::Rides for RidesService {
         let kind = fields::ride_type("type", request.r#type)?;
         let passengers = fields::passengers("passenger_ids", request.passenger_ids)?;
 
-        let plan = plan(&self.city, pickup, dropoff, kind)?;
-        let booking = Booking {
-            rider: request.rider_id,
-            passengers,
-            kind,
-            pickup: plan::stop(plan.pickup),
-            dropoff: Some(plan::stop(plan.dropoff)),
-            plan: plan.figures,
-            route: plan.route,
+        let ride = match plan(&self.city, pickup, dropoff, kind) {
+            Ok(plan) => {
+                let booking = Booking {
+                    rider: request.rider_id,
+                    passengers,
+                    kind,
+                    pickup: plan::stop(plan.pickup),
+                    dropoff: Some(plan::stop(plan.dropoff)),
+                    plan: plan.figures,
+                    route: plan.route,
+                };
+                self.rides.book(key, booking).await?
+            }
+            // It may have been booked, on an earlier map.
+            Err(no_way) => self.rides.booked(&key).await?.ok_or(no_way)?,
         };
-        let ride = self.rides.book(key, booking).await?;
         Ok(Response::new(v1::BookResponse { ride: Some(convert::ride(&ride)) }))
     }
 

@@ -175,8 +175,12 @@ impl Car {
         self.hears_of(RideState::OnTrip).await;
     }
 
-    pub(crate) async fn drops_off(&mut self, ride_id: &str) {
+    pub(crate) async fn says_drop_off(&self, ride_id: &str) {
         self.says(Up::DropOff(up::DropOff { ride_id: ride_id.into() })).await;
+    }
+
+    pub(crate) async fn drops_off(&mut self, ride_id: &str) {
+        self.says_drop_off(ride_id).await;
         self.hears_of(RideState::Completed).await;
     }
 

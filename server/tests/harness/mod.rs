@@ -99,6 +99,12 @@ impl Server {
         self
     }
 
+    /// In another city: an .osm.pbf file.
+    pub(crate) fn on_map(mut self, map: &Path) -> Self {
+        self.config.map = Some(map.to_owned());
+        self
+    }
+
     /// Where a server before this one was.
     pub(crate) fn at(mut self, addr: SocketAddr) -> Self {
         self.config.listen = addr;

@@ -1,20 +1,32 @@
 //! A disk that does not do its part, as callers see it: CASES row L21.
 
 use faulty_disk::{Disk, Operation};
-use rides_proto::v1;
+use rides_proto::v1::{self, RideState};
 use rides_server::rides::journal::JournalError;
 use tempfile::tempdir;
-use tonic::Code;
+use tonic::{Code, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use tonic_types::StatusExt as _;
 
 use crate::harness::{
+    car::car,
+    places::place,
     rider::{Rider, booking},
     server,
-    wire::details,
+    wire::{Wire, details},
 };
+
+/// Leaves no room on the disk: how the first booking fails for which there is none.
+async fn fills(disk: &Disk, rider: &Rider) -> Status {
+    disk.hold_at_most(Some(disk.used()));
+    loop {
+        if let Err(full) = rider.book(booking(&format!("at {}", disk.count(Operation::Sync)))).await {
+            return full;
+        }
+    }
+}
 
 #[tokio::test]
 async fn a_full_disk_refuses_bookings_and_nothing_else() {
@@ -25,12 +37,7 @@ async fn a_full_disk_refuses_bookings_and_nothing_else() {
         let mut followed = rider.watches(&ride.ride_id).await;
         assert_eq!(followed.event().await.unwrap().version, 1);
 
-        disk.hold_at_most(Some(disk.used()));
-        let refused = loop {
-            if let Err(status) = rider.book(booking(&format!("{n} {}", disk.count(Operation::Sync)))).await {
-                break status;
-            }
-        };
+        let refused = fills(&disk, rider).await;
         assert_eq!(details(&refused), (Code::Unavailable, "DISK_FULL".into(), String::new()));
         assert!(refused.get_details_retry_info().is_some(), "it is worth trying again");
         let cancel = rider.cancel(&ride.ride_id).await.unwrap_err();
@@ -44,6 +51,28 @@ async fn a_full_disk_refuses_bookings_and_nothing_else() {
         rider.cancel(&ride.ride_id).await.unwrap();
         assert_eq!(followed.versions().await, [2], "the stream went on, and nothing was in between");
     }
+}
+
+#[tokio::test]
+async fn a_driver_whose_word_cannot_be_kept_says_it_again() {
+    let (dir, disk) = (tempdir().unwrap(), Disk::new(1));
+    let server = server().keeping_in(dir.path()).on_disk(&disk).run().await;
+    let rider = Rider(Wire::Web(server.addr));
+    let mut driver = car(1).at(place(3)).signs_on(&server).await;
+    let ride = rider.books("key").await.ride_id;
+    driver.takes(&ride).await;
+    driver.arrives(&ride).await;
+    driver.picks_up(&ride).await;
+
+    fills(&disk, &rider).await;
+    driver.says_drop_off(&ride).await;
+    let put_off = driver.ends().await.unwrap_err();
+    assert_eq!(details(&put_off), (Code::Unavailable, "DISK_FULL".into(), String::new()));
+    assert!(put_off.get_details_retry_info().is_some(), "it is worth trying again");
+    let mut driver = car(1).at(place(3)).signs_on(&server).await;
+    assert_eq!(driver.is_assigned(&ride).await.state(), RideState::OnTrip, "and nothing is lost");
+    disk.hold_at_most(None);
+    driver.drops_off(&ride).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::harness::{
     places::place,
     rider::{Rider, booking},
-    server,
+    server, village,
     wire::assert_refused,
 };
 
@@ -34,6 +34,27 @@ async fn a_request_is_the_same_ride_across_a_restart() {
             listed.iter().map(|ride| &ride.ride_id).collect::<Vec<_>>(),
             [&second.ride_id, &first.ride_id]
         );
+    }
+}
+
+/// L5: and though the new map has no way where the old one had one.
+#[tokio::test]
+async fn a_request_is_the_same_ride_on_another_map() {
+    let (dir, map) = (tempdir().unwrap(), tempdir().unwrap());
+    let helsinki = server().keeping_in(dir.path()).run().await;
+    let ride = Rider(helsinki.wires().await[0].clone()).books("key").await;
+    helsinki.stop();
+    helsinki.stopped().await;
+
+    let map = map.path().join("village.osm.pbf");
+    village::build(&map);
+    let village = server().on_map(&map).keeping_in(dir.path()).run().await;
+    for rider in village.wires().await.map(Rider) {
+        assert_eq!(rider.books("key").await, ride);
+        let another = v1::BookRequest { dropoff: Some(place(3)), ..booking("key") };
+        assert_refused(rider.book(another).await, Code::InvalidArgument, "KEY_REUSED", "request_id");
+        let new = rider.book(booking("another")).await;
+        assert_refused(new, Code::InvalidArgument, "OFF_MAP", "pickup");
     }
 }
 

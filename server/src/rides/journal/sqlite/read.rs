@@ -64,15 +64,37 @@ pub(super) fn requests(db: &Connection, ids: &[String]) -> Result<Requests, Jour
     Ok(known)
 }
 
-/// At most `limit` rides of a list, newest first.
+/// At most `limit` rides of a list, newest first. One that is damaged takes no other's place.
 pub(super) fn page(
     db: &Connection,
     filter: &Filter,
     below: Option<u64>,
     limit: usize,
 ) -> Result<Vec<Placed>, JournalError> {
-    let below = below.map_or(i64::MAX, integer);
-    let limit = integer(limit as u64);
+    let mut below = below.map_or(i64::MAX, integer);
+    let mut page = Vec::new();
+    loop {
+        let missing = limit - page.len();
+        let found = places(db, filter, below, missing)?;
+        for (place, id) in &found {
+            let log = readable(db, id)?;
+            page.extend(log.map(|log| Placed { place: place.unsigned_abs(), ride: log.ride.clone() }));
+        }
+        match found.last() {
+            Some((last, _)) if found.len() == missing && page.len() < limit => below = *last,
+            _ => return Ok(page),
+        }
+    }
+}
+
+/// The newest places of a list below one of them, at most `limit`.
+fn places(
+    db: &Connection,
+    filter: &Filter,
+    below: i64,
+    limit: usize,
+) -> Result<Vec<(i64, RideId)>, JournalError> {
+    let most = integer(limit as u64);
     let states = match (&filter.rider, &filter.states[..]) {
         (Some(_), []) => &RideState::ALL,
         (_, states) => states,
@@ -81,21 +103,17 @@ pub(super) fn page(
     // One look into an index for each state: together they hold the page.
     for state in states.iter().copied().map(name) {
         places.extend(match &filter.rider {
-            Some(rider) => select(db, "rider = ? AND state = ? AND", &[rider, &state], below, limit)?,
-            None => select(db, "state = ? AND", &[&state], below, limit)?,
+            Some(rider) => select(db, "rider = ? AND state = ? AND", &[rider, &state], below, most)?,
+            None => select(db, "state = ? AND", &[&state], below, most)?,
         });
     }
     if states.is_empty() {
-        places = select(db, "", &[], below, limit)?;
+        places = select(db, "", &[], below, most)?;
     }
     places.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
     places.dedup();
-    places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let placed = |(place, id): &(i64, RideId)| {
-        let log = readable(db, id).transpose()?;
-        Some(log.map(|log| Placed { place: place.unsigned_abs(), ride: log.ride.clone() }))
-    };
-    places.iter().filter_map(placed).collect()
+    places.truncate(limit);
+    Ok(places)
 }
 
 fn select(

@@ -256,6 +256,21 @@ async fn a_check_finds_what_is_wrong_and_a_rebuild_mends_the_lists() {
 }
 
 #[tokio::test]
+async fn a_list_goes_on_below_what_is_damaged() {
+    let dir = tempdir().expect("a temporary directory");
+    let journal = open(dir.path()).expect("opens");
+    journal.append(["a", "b", "c", "d"].map(booked).into()).await.expect("kept");
+    journal.close().await;
+    by_hand(dir.path(), "UPDATE events SET event = '\"sang\"' WHERE ride IN ('b', 'c')");
+    let journal = open(dir.path()).expect("opens");
+    for (limit, expected) in [(1, &["d"][..]), (2, &["d", "a"]), (3, &["d", "a"])] {
+        let page = journal.page(&Filter::default(), None, limit).await.expect("readable");
+        let ids: Vec<_> = page.iter().map(|placed| placed.ride.id.as_str()).collect();
+        assert_eq!(ids, expected);
+    }
+}
+
+#[tokio::test]
 async fn an_export_is_one_object_a_line() {
     let dir = tempdir().expect("a temporary directory");
     filled(dir.path()).await;

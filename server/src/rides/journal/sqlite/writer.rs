@@ -9,6 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{QUEUE, lock::Lock, row};
 use crate::rides::journal::{Entry, JournalError};
 
+/// A log that cannot be moved and is so many times as long as it should be is worth a warning.
+const LONG: i64 = 16;
+
 pub(super) enum Input {
     Append(Append),
     /// Answered when nothing is open any more.
@@ -49,6 +52,8 @@ pub(super) struct Writer {
     checkpoint_every: i64,
     /// Pages of the log at which the next checkpoint is tried.
     checkpoint_at: i64,
+    /// Whether the log has grown long: said once, not at each try.
+    is_long: bool,
 }
 
 impl Writer {
@@ -59,7 +64,7 @@ impl Writer {
         health: watch::Sender<Health>,
     ) -> Self {
         let checkpoint_at = checkpoint_every;
-        Self { db, _lock: lock, health, full: false, checkpoint_every, checkpoint_at }
+        Self { db, _lock: lock, health, full: false, checkpoint_every, checkpoint_at, is_long: false }
     }
 
     /// Writes until it is told to close, or nobody is left to tell it anything.
@@ -161,7 +166,19 @@ impl Writer {
                 _ => pages,
             };
             self.checkpoint_at = left + self.checkpoint_every;
+            self.note_length(left);
         }
+    }
+
+    fn note_length(&mut self, pages: i64) {
+        let is_long = pages >= LONG * self.checkpoint_every;
+        if is_long && !self.is_long {
+            tracing::warn!(
+                pages,
+                "the journal's log grows: somebody reads the file without end, or it has no room"
+            );
+        }
+        self.is_long = is_long;
     }
 
     /// Moves the log into the file as `mode` has it: TRUNCATE so that no log is left, RESTART so that the next
