@@ -1,6 +1,7 @@
 use std::process::Stdio;
 
 use rides_proto::v1::{self, RideState};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
 #[cfg(unix)]
@@ -37,6 +38,21 @@ async fn a_car_takes_a_ride_drives_it_and_goes_home() {
     assert_eq!(taxi.ends().await.code(), Some(0));
     let ride = rider.get(&ride.ride_id).await.unwrap();
     assert_eq!((ride.state(), ride.car_id, ride.driver_id.as_str()), (RideState::Completed, 7, "driver-7"));
+}
+
+#[tokio::test]
+async fn what_a_driver_hears_is_lines_for_scripts() {
+    let server = server().run().await;
+    let at = typed(place(1));
+    let args = ["drive", "--car=7", "--at", &at, "--speed=500", "--rides=1", "--json"];
+    let mut taxi = talking(client(&[server.addr], &args));
+    taxi.says("{\"signedOn\":{").await;
+    books(&server).await;
+    for said in ["offer", "assignment", "_ARRIVED", "_ON_TRIP", "_COMPLETED"] {
+        let line = taxi.says(said).await;
+        assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
+    }
+    assert_eq!(taxi.ends().await.code(), Some(0));
 }
 
 #[tokio::test]

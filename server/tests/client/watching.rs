@@ -1,4 +1,4 @@
-use rides_proto::v1::SignOutResponse;
+use rides_proto::v1::{SignOutResponse, drive_response::Message as Down};
 use serde_json::Value;
 use tokio::{
     io::AsyncReadExt as _,
@@ -6,6 +6,8 @@ use tokio::{
 };
 
 use super::{client, said, talking, typed};
+#[cfg(target_os = "linux")]
+use crate::harness::terminal::Terminal;
 use crate::harness::{
     car::car,
     places::place,
@@ -68,6 +70,31 @@ async fn a_timeline_tells_a_ride_to_its_end() {
         watch.says(event).await;
     }
     assert_eq!(watch.ends().await.code(), Some(0));
+}
+
+/// What is waited for stands below the events, and is wiped away before each of them and in the end.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn in_a_terminal_it_says_what_it_waits_for() {
+    let server = server().run().await;
+    let (from, to) = (typed(place(1)), typed(place(2)));
+    let mut taxi = car(7).at(place(1)).signs_on(&server).await;
+    let mut terminal = Terminal::new(100, 24);
+    let mut book = terminal.start(&client(&[server.addr], &["book", &from, &to, "--watch"]));
+    let Down::Offer(offer) = taxi.hears().await else { panic!("no offer") };
+    terminal.shows_raw("waiting for the driver").await;
+    taxi.accepts(&offer.ride_id).await;
+    taxi.arrives(&offer.ride_id).await;
+    taxi.picks_up(&offer.ride_id).await;
+    terminal.shows_raw("on the way").await;
+    taxi.drops_off(&offer.ride_id).await;
+    assert!(soon("the end", book.wait()).await.unwrap().success());
+    terminal.shows_raw("completed").await;
+    let shown = terminal.is_left_with("\r\u{1b}[2K").await;
+    let lines: Vec<_> = shown.split('\n').map(|line| line.rsplit("\u{1b}[2K").next().unwrap()).collect();
+    let (events, last) = (&lines[lines.len() - 7..lines.len() - 1], lines[lines.len() - 1]);
+    assert!(events.iter().all(|line| line.contains("   0:0") && !line.contains("wait")), "{lines:?}");
+    assert_eq!(last, "");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Viewers who do not read: CASES rows L17 and L18.
+//! Viewers who do not read: CASES rows L17, L18 and L19.
 
 use std::{
     convert::Infallible,
@@ -82,6 +82,32 @@ async fn who_is_stuck_is_told_so_in_the_end_and_delays_nobody() {
     assert!(ticks.len() <= 3, "what was on its way, and no backlog: {ticks:?}");
     let (code, reason, _) = details(&stuck.status());
     assert_eq!((code, reason.as_str()), (Code::ResourceExhausted, "VIEWER_TOO_SLOW"));
+}
+
+/// L19: of four streams of a connection three are not read. The fourth goes on.
+#[tokio::test]
+async fn who_reads_one_of_four_streams_misses_nothing_of_it() {
+    let server = server().run().await;
+    let car = car(1).at(place(1)).signs_on(&server).await;
+    let mut http = Http::h2_with_window(server.addr, TINY_WINDOW).await;
+    let mut unread = Vec::new();
+    for _ in 0..3 {
+        unread.push(web::open(&mut http, watch_helsinki()).await);
+    }
+    let mut read = web::open(&mut http, watch_helsinki()).await;
+    let reading = async {
+        let mut ticks = Vec::new();
+        while ticks.len() < 8 {
+            let message = read.next().await.expect("it goes on");
+            ticks.push(v1::WatchFleetResponse::decode(message).unwrap().tick);
+        }
+        ticks
+    };
+    let ticks = tokio::select! {
+        ticks = soon("eight frames", reading) => ticks,
+        () = to_and_fro(&car) => unreachable!("a car that drives for ever"),
+    };
+    assert!(ticks.is_sorted_by(|a, b| a < b), "{ticks:?}");
 }
 
 /// Messages of the size that a city has, and how many of them were taken.

@@ -100,6 +100,17 @@ impl Terminal {
         &self.shown
     }
 
+    /// All that has come, of a program that has ended with `last`.
+    pub(crate) async fn is_left_with(&mut self, last: &str) -> &str {
+        let shown = async {
+            while !self.shown.ends_with(last) {
+                self.read().await;
+            }
+        };
+        soon(last, shown).await;
+        &self.shown
+    }
+
     async fn read(&mut self) {
         let mut bytes = [0; 4096];
         let count = self.screen.read(&mut bytes).await.unwrap();
