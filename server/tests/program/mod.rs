@@ -6,6 +6,7 @@ mod drain;
 mod files;
 mod keys;
 mod leaving;
+mod stuck;
 mod tokens;
 
 use std::{
