@@ -616,6 +616,7 @@ mod tests {
             ("--max-message-size", "1023", "1024 to 4194304"),
             ("--idle-timeout", "0", "0.1 to 86400"),
             ("--max-calls-per-second", "0", "1 to 1000000"),
+            ("--max-sign-outs-per-hour", "7001", "1 to 7000"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert_eq!(error.exit_code(), 2);

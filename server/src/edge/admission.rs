@@ -24,6 +24,8 @@ use super::{
 };
 use crate::access::Principal;
 
+/// What leaves something behind for hours.
+const SIGN_OUT: &str = "/rides.v1.Sessions/SignOut";
 /// The stream that viewers hold.
 const VIEW: &str = "/rides.v1.Fleet/Watch";
 /// When a caller with too many open calls, or one viewer too many, may try again: some end on their own.
@@ -40,6 +42,8 @@ pub(super) struct Admission {
     callers: Share,
     /// Of an address, whoever calls from it.
     offices: Share,
+    /// Of an address: there is room for so many in all.
+    sign_outs: Pace,
     viewers: Arc<Semaphore>,
 }
 
@@ -59,6 +63,7 @@ impl Admission {
                 limits.calls_per_second.saturating_mul(office),
                 limits.calls_per_address.saturating_mul(OFFICE as usize),
             ),
+            sign_outs: Pace::new(Quota::per_hour(limits.sign_outs_per_hour)),
             viewers: Arc::new(Semaphore::new(limits.viewers)),
         }
     }
@@ -76,14 +81,25 @@ impl Admission {
             known => known,
         };
         let open = [
-            address.map(|address| self.offices.take(address)).transpose()?,
+            address.clone().map(|address| self.offices.take(address)).transpose()?,
             caller.map(|caller| self.callers.take(caller)).transpose()?,
         ];
         let viewer = match path {
             VIEW => Some(self.viewers.clone().try_acquire_owned().map_err(|_full| full_house())?),
+            SIGN_OUT => {
+                address.map_or(Ok(()), |address| self.sign_out(&address))?;
+                None
+            }
             _ => None,
         };
         Ok(Admitted { _open: open, _viewer: viewer })
+    }
+
+    fn sign_out(&self, address: &Caller) -> Result<(), Status> {
+        self.sign_outs.keep(address).map_err(|wait| {
+            let text = format!("at most {} an hour may sign out, please", self.limits.sign_outs_per_hour);
+            status::busy("TOO_MANY_SIGN_OUTS", text, wait)
+        })
     }
 
     /// What a call hears that `refused` turned away before it was known whose it is: the same, or RESOURCE_EXHAUSTED
@@ -104,11 +120,8 @@ impl Admission {
 struct Share {
     per_second: NonZeroU32,
     at_a_time: usize,
-    rates: DefaultKeyedRateLimiter<Caller>,
+    pace: Pace,
     open: Tally<Caller>,
-    began: Instant,
-    /// The second in which who has been quiet was forgotten last.
-    forgot: AtomicU64,
 }
 
 impl Share {
@@ -117,10 +130,8 @@ impl Share {
         Self {
             per_second,
             at_a_time,
-            rates: RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)),
+            pace: Pace::new(Quota::per_second(per_second).allow_burst(burst)),
             open: Tally::new(at_a_time),
-            began: Instant::now(),
-            forgot: AtomicU64::default(),
         }
     }
 
@@ -133,15 +144,34 @@ impl Share {
     }
 
     fn keep_pace(&self, caller: &Caller) -> Result<(), Status> {
+        self.pace.keep(caller).map_err(|wait| {
+            let text = format!("at most {} calls a second, please", self.per_second);
+            status::busy("TOO_MANY_CALLS", text, wait)
+        })
+    }
+}
+
+/// How often each caller may do something.
+struct Pace {
+    rates: DefaultKeyedRateLimiter<Caller>,
+    began: Instant,
+    /// The second in which who has been quiet was forgotten last.
+    forgot: AtomicU64,
+}
+
+impl Pace {
+    fn new(quota: Quota) -> Self {
+        Self { rates: RateLimiter::keyed(quota), began: Instant::now(), forgot: AtomicU64::default() }
+    }
+
+    /// Fails with how long to wait.
+    fn keep(&self, caller: &Caller) -> Result<(), Duration> {
         let second = self.began.elapsed().as_secs();
         if self.rates.len() > REMEMBERED && self.forgot.swap(second, Relaxed) != second {
             self.rates.retain_recent();
             self.rates.shrink_to_fit();
         }
-        self.rates.check_key(caller).map_err(|early| {
-            let text = format!("at most {} calls a second, please", self.per_second);
-            status::busy("TOO_MANY_CALLS", text, early.wait_time_from(MonotonicClock.now()))
-        })
+        self.rates.check_key(caller).map_err(|early| early.wait_time_from(MonotonicClock.now()))
     }
 }
 
@@ -242,6 +272,20 @@ mod tests {
         assert!(held.iter().all(Option::is_some));
         assert!(admission.offices.open.take(Caller::Home(eve.address)).is_none());
         held.clear();
+    }
+
+    /// R10: what has signed out is kept for hours, and there is room for so many of all addresses.
+    #[test]
+    fn no_address_signs_out_without_end() {
+        let calls_per_second = NonZeroU32::new(1_000).unwrap();
+        let admission = Admission::new(&Limits { calls_per_second, ..Limits::default() });
+        let guest =
+            |n: u32| Principal::Proven(Session::new(Role::Rider, &n.to_string(), SystemTime::UNIX_EPOCH));
+        let signs_out = |n, address| outcome(admission.admit(Some(&peer(address)), &guest(n), SIGN_OUT));
+        assert!((0..1_000).all(|n| signs_out(n, "192.0.2.1").is_none()));
+        assert_eq!(signs_out(1_000, "192.0.2.1").as_deref(), Some("TOO_MANY_SIGN_OUTS"));
+        assert_eq!(signs_out(1_001, "192.0.2.2"), None);
+        assert_eq!(outcome(admission.admit(Some(&peer("192.0.2.1")), &guest(1_000), BOOK)), None);
     }
 
     /// R10: behind a proxy, sessions are still told apart.

@@ -206,7 +206,10 @@ mod tests {
     #[test]
     fn what_is_in_no_contract_is_nobodys_where_tokens_are_required() {
         assert_eq!(gate(Policy::Open).ask("/test/New", None), Ok(Principal::Unproven));
-        assert_eq!(gate(Policy::Required).ask("/test/New", None), Err((Code::Unimplemented, None)));
+        assert_eq!(
+            gate(Policy::Required).ask("/test/New", None),
+            Err((Code::Unimplemented, Some("NO_SUCH_METHOD".to_owned())))
+        );
     }
 
     async fn figures(gate: &Arc<Gate>, from: &str, token: Option<String>) -> StatusCode {

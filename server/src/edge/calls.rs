@@ -23,7 +23,7 @@ use tower::Service;
 
 use super::{
     Limits, Services,
-    admission::Admission,
+    admission::{Admission, Admitted},
     auth::Gate,
     deadline,
     end::End,
@@ -47,7 +47,7 @@ pub(super) struct Rules {
     /// What clients send.
     terms: Terms,
     figures: metrics::Calls,
-    /// Past streams that nobody reads.
+    /// Past answers that nobody reads.
     rounds: Rounds,
     /// Cancelled when the server goes: streams end then, and new calls are refused.
     shutdown: CancellationToken,
@@ -91,7 +91,7 @@ impl Service<Request<tonic::body::Body>> for Calls {
                 Err(status) => status.into_http::<()>().map(|()| None),
             };
             outcome.settle(response.headers_mut());
-            Ok(response.map(|inner| Answer { inner, outcome }))
+            Ok(response.map(|answered| Answer(answered.map(|answered| rules.hold(answered, outcome)))))
         })
     }
 }
@@ -122,7 +122,7 @@ impl Rules {
         mut request: Request<tonic::body::Body>,
         services: &Services,
         call: &metrics::Call,
-    ) -> Result<Response<Arc<Mutex<Held>>>, Status> {
+    ) -> Result<Response<(Ending, Admitted)>, Status> {
         let path = request.uri().path();
         let method = call.method();
         let is_health = path.starts_with(HEALTH);
@@ -148,31 +148,36 @@ impl Rules {
             let Ok(response) = services.call(Request::from_parts(parts, body)).await;
             Ok::<_, Status>(response)
         };
-        let response = tokio::select! {
+        let mut response = tokio::select! {
             biased;
             response = answer => response?,
             status = end.of_handler() => return Err(status),
         };
-        Ok(response.map(|body| {
-            let body = Ending::new(body, async move { end.of_stream().await });
-            let held = Arc::new(Mutex::new(Held { body, admitted: Some(admitted) }));
-            if method.is_none_or(|method| method.kind.streams_back()) {
-                self.rounds.add(&held);
+        let let_go = response.extensions_mut().remove();
+        let is_stream = method.is_none_or(|method| method.kind.streams_back());
+        let end = async move {
+            match is_stream {
+                true => end.of_stream().await,
+                // It is made, and its client may still take it, but for one that waits no more.
+                false => deadline::past(asked).await,
             }
-            held
-        }))
+        };
+        Ok(response.map(|body| (Ending::new(body, let_go, end), admitted)))
+    }
+
+    fn hold(&self, (body, admitted): (Ending, Admitted), outcome: Outcome) -> Arc<Mutex<Held>> {
+        let held = Arc::new(Mutex::new(Held { body, outcome, admitted: Some(admitted) }));
+        self.rounds.add(&held);
+        held
     }
 }
 
-/// The body of an answer: it holds what the call holds, until it is dropped.
-pub(super) struct Answer {
-    /// `None`: all there is to say is in the headers.
-    inner: Option<Arc<Mutex<Held>>>,
-    outcome: Outcome,
-}
+/// The body of an answer: it holds what the call holds, until it is dropped. `None`: all there is to say is in the
+/// headers.
+pub(super) struct Answer(Option<Arc<Mutex<Held>>>);
 
 /// What a call comes to.
-struct Outcome {
+pub(super) struct Outcome {
     call: metrics::Call,
     trace: Trace,
 }
@@ -189,31 +194,40 @@ impl Outcome {
             self.trace.sign(self.call.name(), &status::in_words(status), headers);
         }
     }
+
+    /// Counts the call as over with `code`, if that was not settled yet, though its answer is still there.
+    pub(super) fn close(&mut self, code: Option<Code>) {
+        if let Some(code) = code {
+            self.call.ends(code);
+        }
+        self.call.close();
+    }
+
+    fn passes(&mut self, frame: &mut Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.call.sends(data);
+        } else if let Some(trailers) = frame.trailers_mut() {
+            self.settle(trailers);
+        }
+    }
 }
 
 impl http_body::Body for Answer {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(held) = &self.inner else { return Poll::Ready(None) };
-        let polled = Pin::new(&mut lock(held).body).poll_frame(cx);
-        let mut frame = ready!(polled);
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(held) = &self.0 else { return Poll::Ready(None) };
+        let mut held = lock(held);
+        let mut frame = ready!(Pin::new(&mut held.body).poll_frame(cx));
         if let Some(Ok(frame)) = &mut frame {
-            if let Some(data) = frame.data_ref() {
-                self.outcome.call.sends(data);
-            } else if let Some(trailers) = frame.trailers_mut() {
-                self.outcome.settle(trailers);
-            }
+            held.outcome.passes(frame);
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(|held| lock(held).body.is_end_stream())
+        self.0.as_ref().is_none_or(|held| lock(held).body.is_end_stream())
     }
 }
 
@@ -235,6 +249,8 @@ mod tests {
 
     const GET: &str = "/rides.v1.Rides/Get";
     const WATCH: &str = "/rides.v1.Rides/Watch";
+    const TRACK: &str = "/rides.v1.Rides/Track";
+    const DRIVE: &str = "/rides.v1.Fleet/Drive";
     /// An empty message.
     const MESSAGE: &[u8] = &[0; 5];
 
@@ -245,8 +261,12 @@ mod tests {
         let gate = Gate { auth: Auth { sessions, policy: Policy::Open }, contract };
         let quiet =
             || async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response() };
-        let services =
-            Router::new().route(GET, post(std::future::pending::<Response<Body>>)).route(WATCH, post(quiet));
+        let never = || post(std::future::pending::<Response<Body>>);
+        let services = Router::new()
+            .route(GET, never())
+            .route(TRACK, never())
+            .route(WATCH, post(quiet))
+            .route(DRIVE, post(quiet));
         let rules = Rules::new(Arc::new(gate), &Limits::default(), CancellationToken::new());
         Calls::new(rules, Services::before(services))
     }
@@ -254,7 +274,9 @@ mod tests {
     /// W28
     #[tokio::test(start_paused = true)]
     async fn no_call_outlives_the_ceiling_of_its_kind() {
-        for (path, kind) in [(GET, Kind::Unary), (WATCH, Kind::Watch)] {
+        for (path, kind) in
+            [(GET, Kind::Unary), (WATCH, Kind::Watch), (TRACK, Kind::Upload), (DRIVE, Kind::Duplex)]
+        {
             for asked in [None, Some("99999999H")] {
                 let mut request = Request::post(path);
                 if let Some(asked) = asked {

@@ -1,10 +1,12 @@
 //! How long a call may take, as the caller says: the `grpc-timeout` header.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use http::{HeaderMap, HeaderName};
-use tokio::time::Instant;
-use tonic::Status;
+use tokio::time::{Instant, sleep_until};
+use tonic::{Code, Status};
+
+use super::status::with_reason;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -15,7 +17,8 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub(super) fn asked(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>, Status> {
     let Some(value) = headers.get(GRPC_TIMEOUT) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse).ok_or_else(|| {
-        Status::invalid_argument("grpc-timeout must be 1 to 8 digits and one of H M S m u n")
+        let text = "grpc-timeout must be 1 to 8 digits and one of H M S m u n";
+        with_reason(Code::InvalidArgument, "BAD_TIMEOUT", text)
     })?;
     match timeout.is_zero() {
         true => Err(exceeded()),
@@ -23,9 +26,18 @@ pub(super) fn asked(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>
     }
 }
 
+/// Once `at` is past, if that is ever.
+pub(super) async fn past(at: Option<Instant>) -> Status {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+    exceeded()
+}
+
 /// What the caller is told when time is up.
-pub(super) fn exceeded() -> Status {
-    Status::deadline_exceeded("the call's deadline passed")
+fn exceeded() -> Status {
+    with_reason(Code::DeadlineExceeded, "DEADLINE_PASSED", "the call's deadline passed")
 }
 
 /// `TimeoutValue TimeoutUnit` of the gRPC over HTTP/2 specification. Zero is allowed: its time is up at once.
@@ -49,7 +61,6 @@ fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tonic::Code;
 
     use super::*;
 

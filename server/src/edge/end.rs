@@ -1,7 +1,7 @@
 //! What ends a call besides itself: its deadline, the end of the caller's session or certificate, and that the server
 //! goes.
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -41,26 +41,17 @@ impl End {
         match self.is_upload {
             // In a box, so that a call of another kind has no room for it.
             true => Box::pin(self.of_stream()).await,
-            false => self.past().await,
+            false => deadline::past(self.deadline).await,
         }
     }
 
     /// Once a stream of messages is to be cut.
     pub(super) async fn of_stream(&self) -> Status {
         tokio::select! {
-            status = self.past() => status,
+            status = deadline::past(self.deadline) => status,
             status = self.over() => status,
             () = self.shutdown.cancelled() => status::going(),
         }
-    }
-
-    /// Once the deadline is over, which it may never be.
-    async fn past(&self) -> Status {
-        match self.deadline {
-            Some(at) => sleep_until(at).await,
-            None => std::future::pending().await,
-        }
-        deadline::exceeded()
     }
 
     /// Once what the caller has shown is over, if that is anything.

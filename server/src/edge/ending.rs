@@ -12,9 +12,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use tokio::time::Instant;
-use tonic::{Status, body::Body};
+use tonic::{Code, Status, body::Body};
 
 use super::status;
+use crate::services::let_go::LetGo;
 
 /// What may still go out once the end has come, if it is there already: a message and the trailers after it.
 /// So a unary answer that is made is not lost.
@@ -23,7 +24,7 @@ const LAST_FRAMES: u8 = 2;
 /// at all, and a stream that always has more ends too.
 const BURST: u8 = 8;
 
-/// A client that takes nothing of what is there for so long is let go, whatever the call.
+/// A client that takes nothing of what is there for so long is let go, unless the service says when.
 const STUCK: Duration = Duration::from_secs(60);
 /// And after so long, the end of the call comes to its answer without being asked.
 const NEGLECTED: Duration = Duration::from_secs(5);
@@ -35,37 +36,58 @@ type End = Pin<Box<dyn Future<Output = Status> + Send>>;
 /// Then the inner body is dropped, and with it the handler's stream.
 pub(super) struct Ending {
     state: State,
-    /// Since when the transport has what it was given, and has not asked for more.
+    /// Since when the transport has what it was given, and has not asked for more. `None`: it waits for more.
     given: Option<Instant>,
 }
 
 enum State {
-    Open { body: Body, end: End, burst: u8 },
+    Open { body: Body, end: End, let_go: Option<LetGo>, burst: u8 },
     Last { body: Body, status: Status, left: u8 },
     Done,
 }
 
 impl Ending {
-    pub(super) fn new(body: Body, end: impl Future<Output = Status> + Send + 'static) -> Self {
-        Self { state: State::Open { body, end: Box::pin(end), burst: 0 }, given: None }
+    /// `let_go` says when a client takes nothing for too long; without, it is [`STUCK`].
+    pub(super) fn new(
+        body: Body,
+        let_go: Option<LetGo>,
+        end: impl Future<Output = Status> + Send + 'static,
+    ) -> Self {
+        let state = State::Open { body, end: Box::pin(end), let_go, burst: 0 };
+        Self { state, given: Some(Instant::now()) }
     }
 
     /// Ends an answer whose transport is stuck, and so asks nobody whether it is over. True once it is.
-    ///
-    /// While it is stuck nobody waits for the body or its end, so that no waker is lost here.
     pub(super) fn is_over_unasked(&mut self, now: Instant) -> bool {
-        let State::Open { end, .. } = &mut self.state else { return true };
-        let waited = self.given.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        if waited < NEGLECTED {
-            return false;
+        if let Some(status) = self.end_unasked(now) {
+            self.state = State::Last { body: Body::empty(), status, left: 0 };
         }
-        let ended = match end.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(status) => status,
-            Poll::Pending if waited >= STUCK => status::not_taken(),
-            Poll::Pending => return false,
-        };
-        self.state = State::Last { body: Body::empty(), status: ended, left: 0 };
-        true
+        !matches!(self.state, State::Open { .. })
+    }
+
+    /// While it is stuck nobody waits for the body or its end, so that no waker is lost here.
+    fn end_unasked(&mut self, now: Instant) -> Option<Status> {
+        let State::Open { end, let_go, .. } = &mut self.state else { return None };
+        let waited = now.saturating_duration_since(self.given?);
+        if let Some(status) = let_go.as_ref().and_then(LetGo::status) {
+            return Some(status);
+        }
+        if waited < NEGLECTED {
+            return None;
+        }
+        match end.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(status) => Some(status),
+            Poll::Pending if waited >= STUCK && let_go.is_none() => Some(status::not_taken()),
+            Poll::Pending => None,
+        }
+    }
+
+    /// With what status it is over, if nobody has asked for that yet.
+    pub(super) fn last_word(&self) -> Option<Code> {
+        match &self.state {
+            State::Last { status, .. } => Some(status.code()),
+            State::Open { .. } | State::Done => None,
+        }
     }
 }
 
@@ -98,7 +120,7 @@ impl http_body::Body for Ending {
 impl State {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self {
-            Self::Open { body, end, burst } => {
+            Self::Open { body, end, burst, .. } => {
                 let rests = *burst == BURST;
                 if !rests && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
                     *burst += 1;
@@ -144,7 +166,6 @@ mod tests {
     use futures_util::stream;
     use http_body_util::{BodyExt as _, StreamBody};
     use tokio::sync::oneshot;
-    use tonic::Code;
 
     use super::*;
 
@@ -171,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn without_an_end_all_goes_through() {
         let body = Body::new(StreamBody::new(stream::iter([message(), message(), ok()])));
-        assert_eq!(outcome(Ending::new(body, std::future::pending())).await, (2, Code::Ok as i32));
+        assert_eq!(outcome(Ending::new(body, None, std::future::pending())).await, (2, Code::Ok as i32));
     }
 
     #[tokio::test]
@@ -182,7 +203,7 @@ mod tests {
             std::future::pending::<Result<Frame<Bytes>, Status>>().await
         })));
         let (end, told) = oneshot::channel();
-        let mut body = Ending::new(quiet, async { told.await.unwrap() });
+        let mut body = Ending::new(quiet, None, async { told.await.unwrap() });
 
         let next = tokio::spawn(async move {
             let frame = body.frame().await.unwrap().unwrap();
@@ -197,14 +218,14 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_made_is_not_lost() {
         let body = Body::new(StreamBody::new(stream::iter([message(), ok()])));
-        assert_eq!(outcome(Ending::new(body, now())).await, (1, Code::Ok as i32));
+        assert_eq!(outcome(Ending::new(body, None, now())).await, (1, Code::Ok as i32));
     }
 
     #[tokio::test]
     async fn a_stream_that_always_has_more_ends_too() {
         let body = Body::new(StreamBody::new(stream::repeat_with(message)));
         let expected = (usize::from(BURST + LAST_FRAMES), Code::Unavailable as i32);
-        assert_eq!(outcome(Ending::new(body, now())).await, expected);
+        assert_eq!(outcome(Ending::new(body, None, now())).await, expected);
     }
 
     #[tokio::test]
@@ -213,29 +234,57 @@ mod tests {
             Body::new(StreamBody::new(stream::poll_fn(|_| -> Poll<Option<Result<Frame<Bytes>, Status>>> {
                 panic!("on purpose")
             })));
-        assert_eq!(outcome(Ending::new(body, std::future::pending())).await, (0, Code::Internal as i32));
+        assert_eq!(
+            outcome(Ending::new(body, None, std::future::pending())).await,
+            (0, Code::Internal as i32)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_nobody_takes_ends_all_the_same() {
-        for (end, code) in [(5, Code::Unavailable), (3_600, Code::ResourceExhausted)] {
+        for (end, code, begins) in [
+            (5, Code::Unavailable, true),
+            (5, Code::Unavailable, false),
+            (3_600, Code::ResourceExhausted, true),
+            (3_600, Code::ResourceExhausted, false),
+        ] {
             let (held, mut dropped) = oneshot::channel::<()>();
             let busy = Body::new(StreamBody::new(stream::repeat_with(move || {
                 let _held = &held;
                 message()
             })));
             let come = tokio::time::Instant::now() + Duration::from_secs(end);
-            let mut body = Ending::new(busy, async move {
+            let mut body = Ending::new(busy, None, async move {
                 tokio::time::sleep_until(come).await;
                 Status::unavailable("the end")
             });
-            assert!(!body.is_over_unasked(Instant::now()), "nobody has begun to wait");
-            body.frame().await.unwrap().unwrap();
+            if begins {
+                body.frame().await.unwrap().unwrap();
+            }
             assert!(!body.is_over_unasked(Instant::now()));
             tokio::time::advance(STUCK).await;
             assert!(body.is_over_unasked(Instant::now()));
             assert!(dropped.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+            assert_eq!(body.last_word(), Some(code));
             assert_eq!(outcome(body).await, (0, code as i32));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_may_have_more_patience_or_less() {
+        for patience in [Duration::from_secs(1), 10 * STUCK] {
+            let until = Instant::now() + patience;
+            let let_go = LetGo::with(move || {
+                (Instant::now() >= until).then(|| Status::resource_exhausted("too slow"))
+            });
+            let busy = Body::new(StreamBody::new(stream::repeat_with(message)));
+            let mut body = Ending::new(busy, Some(let_go), std::future::pending());
+            body.frame().await.unwrap().unwrap();
+            tokio::time::advance(patience - Duration::from_millis(1)).await;
+            assert!(!body.is_over_unasked(Instant::now()), "{patience:?}");
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(body.is_over_unasked(Instant::now()), "{patience:?}");
+            assert_eq!(body.last_word(), Some(Code::ResourceExhausted));
         }
     }
 }

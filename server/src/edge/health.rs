@@ -8,14 +8,14 @@ use http::{StatusCode, header::CONTENT_TYPE};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse,
     health_check_response::ServingStatus,
     health_server::{self, HealthServer},
 };
 
-use super::Contract;
+use super::{Contract, status::with_reason};
 
 /// Says whether the server takes calls. Cheap to clone; all clones say the same.
 #[derive(Clone)]
@@ -63,7 +63,8 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         if !self.knows(&request.get_ref().service) {
-            return Err(Status::not_found("this server has no such service"));
+            let text = "this server has no such service";
+            return Err(with_reason(Code::NotFound, "NO_SUCH_SERVICE", text));
         }
         Ok(Response::new(answer(status(self.is_serving()))))
     }

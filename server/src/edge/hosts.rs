@@ -27,9 +27,9 @@ use tower::Service;
 
 use super::{
     content_type::{CallType, Framing},
-    status,
+    status::{self, with_reason},
+    trace::Trace,
 };
-use crate::services::status::with_reason;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -107,17 +107,18 @@ where
         if self.hosts.know(&request) || is_a_programs(&request) {
             Either::Left(self.inner.call(request))
         } else {
-            Either::Right(ready(Ok(misdirected())))
+            Either::Right(ready(Ok(misdirected(&request))))
         }
     }
 }
 
-fn misdirected() -> Response<Body> {
+fn misdirected<B>(request: &Request<B>) -> Response<Body> {
     let why =
         "this server does not go by that name: call it by localhost, or start it with --allow-host NAME";
     status::over_http(
         StatusCode::MISDIRECTED_REQUEST,
         &with_reason(Code::PermissionDenied, "UNKNOWN_HOST", why),
+        &Trace::of(request.headers()),
     )
 }
 

@@ -5,6 +5,13 @@ use std::{net::IpAddr, num::NonZeroU32, ops::RangeInclusive, time::Duration};
 use clap::Args;
 use ipnet::IpNet;
 
+use crate::sessions::{MOST_REVOKED, SESSION_LIFE};
+
+/// Most that one address may sign out in an hour, and at once. What has signed out is kept until it would have been over
+/// anyway: one address alone never has as many as there is room for.
+const MOST_SIGN_OUTS: usize = 7_000;
+const _: () = assert!(MOST_SIGN_OUTS as u64 * (1 + SESSION_LIFE.as_secs() / 3_600) < MOST_REVOKED as u64);
+
 /// On what terms clients are served. [`Default`] is what the flags say when nobody says otherwise.
 #[derive(Args, Clone, PartialEq, Debug)]
 #[command(next_help_heading = "Limits")]
@@ -35,6 +42,11 @@ pub struct Limits {
     /// four times as many.
     #[arg(id = "max_calls_per_second", long = "max-calls-per-second", env = "RIDES_MAX_CALLS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub calls_per_second: NonZeroU32,
+
+    /// Sessions that may sign out from one address in an hour, and as many at once, up to 7000: each is remembered for
+    /// 12 hours, and 100,000 in all.
+    #[arg(id = "max_sign_outs_per_hour", long = "max-sign-outs-per-hour", env = "RIDES_MAX_SIGN_OUTS_PER_HOUR", default_value = "1000", value_name = "N", value_parser = sign_outs)]
+    pub sign_outs_per_hour: NonZeroU32,
 
     /// Messages a second in one stream of a client's, and as many at once.
     #[arg(id = "max_messages_per_second", long = "max-messages-per-second", env = "RIDES_MAX_MESSAGES_PER_SECOND", default_value = "100000", value_name = "N", value_parser = rate)]
@@ -112,6 +124,7 @@ impl Default for Limits {
             streams: 256,
             calls_per_address: 1_000,
             calls_per_second: NonZeroU32::MIN.saturating_add(99),
+            sign_outs_per_hour: NonZeroU32::MIN.saturating_add(999),
             messages_per_second: NonZeroU32::MIN.saturating_add(99_999),
             viewers: 10_000,
             exempt: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
@@ -152,7 +165,15 @@ fn size<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, Stri
 }
 
 fn rate(text: &str) -> Result<NonZeroU32, String> {
-    let rate = whole(text, 1..=1_000_000)?;
+    rate_up_to(1_000_000, text)
+}
+
+fn sign_outs(text: &str) -> Result<NonZeroU32, String> {
+    rate_up_to(MOST_SIGN_OUTS, text)
+}
+
+fn rate_up_to(most: usize, text: &str) -> Result<NonZeroU32, String> {
+    let rate = whole(text, 1..=most)?;
     u32::try_from(rate).ok().and_then(NonZeroU32::new).ok_or_else(|| "must be a rate".to_owned())
 }
 

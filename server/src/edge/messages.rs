@@ -19,7 +19,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full};
 use metrics::Counter;
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use tonic::{Status, body::Body};
+use tonic::{Code, Status, body::Body};
 
 use super::{contract::Method, frames::Frames, status};
 
@@ -65,13 +65,13 @@ pub(super) async fn one(
         let Ok(data) = frame.map_err(|cut| broken(&cut))?.into_data() else { continue };
         frames.take(&data)?;
         if frames.begun() > 1 {
-            return Err(Status::unimplemented("this method takes one message, and there are more"));
+            return Err(not_one("this method takes one message, and there are more"));
         }
         message.extend_from_slice(&data);
     }
     frames.end()?;
     match frames.begun() {
-        0 => Err(Status::unimplemented("this method takes one message, and there is none")),
+        0 => Err(not_one("this method takes one message, and there is none")),
         _ => Ok(message.freeze()),
     }
 }
@@ -88,8 +88,12 @@ fn broken(cut: &(dyn Error + 'static)) -> Status {
     }
 }
 
+fn not_one(text: &str) -> Status {
+    status::with_reason(Code::Unimplemented, "NOT_ONE_MESSAGE", text)
+}
+
 fn late() -> Status {
-    Status::deadline_exceeded("the request did not arrive in time")
+    status::with_reason(Code::DeadlineExceeded, "REQUEST_TOO_SLOW", "the request did not arrive in time")
 }
 
 /// A stream of messages from the client. Its errors are [`Status`], which reach the handler as they are.
@@ -206,7 +210,6 @@ mod tests {
 
     use futures_util::stream;
     use http_body_util::StreamBody;
-    use tonic::Code;
 
     use super::*;
     use crate::{access::table::Access, edge::Kind};

@@ -5,7 +5,9 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use http::{HeaderMap, HeaderValue};
-use tonic::Status;
+use tonic::{Code, Status};
+
+use super::status::with_reason;
 
 /// Senders may pad or not, and we are to take both.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -17,7 +19,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) fn check(headers: &HeaderMap) -> Result<(), Status> {
     let mut binary = headers.iter().filter(|(name, _)| name.as_str().ends_with("-bin"));
     match binary.find(|(_, value)| !is_base64(value)) {
-        Some((name, _)) => Err(Status::invalid_argument(format!("{name} is not base64"))),
+        Some((name, _)) => {
+            Err(with_reason(Code::InvalidArgument, "BAD_METADATA", format!("{name} is not base64")))
+        }
         None => Ok(()),
     }
 }

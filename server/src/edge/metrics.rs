@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -79,7 +80,13 @@ impl Calls {
         let figures = self.methods.get(path).unwrap_or(&self.unknown).clone();
         figures.started.increment(1);
         figures.open.increment(1.0);
-        Call { figures, began: Instant::now(), answers: Frames::new(usize::MAX), code: Code::Cancelled }
+        Call {
+            figures,
+            began: Instant::now(),
+            answers: Frames::new(usize::MAX),
+            code: Code::Cancelled,
+            is_closed: false,
+        }
     }
 }
 
@@ -115,6 +122,8 @@ pub(super) struct Call {
     /// Followed to count them.
     answers: Frames,
     code: Code,
+    /// It was counted already.
+    is_closed: bool,
 }
 
 impl Call {
@@ -145,11 +154,18 @@ impl Call {
     pub(super) fn ends(&mut self, code: Code) {
         self.code = code;
     }
+
+    /// It is over now, and not when it is dropped.
+    pub(super) fn close(&mut self) {
+        if !mem::replace(&mut self.is_closed, true) {
+            self.figures.end(self.code, self.began);
+        }
+    }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.figures.end(self.code, self.began);
+        self.close();
     }
 }
 

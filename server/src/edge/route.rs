@@ -19,7 +19,7 @@ use http::{
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
 use http_body_util::Either;
-use tonic::{Status, body::Body};
+use tonic::{Code, body::Body};
 use tonic_web::{GrpcWebLayer, GrpcWebService, ResponseFuture};
 use tower::{Layer as _, Service};
 
@@ -27,7 +27,10 @@ use super::{
     calls::Calls,
     content_type::{CallType, Framing},
     leftover::Lingering,
-    older, status, text,
+    older,
+    status::{self, with_reason},
+    text,
+    trace::Trace,
 };
 
 /// Where a request belongs.
@@ -75,17 +78,22 @@ impl Service<Request<Lingering>> for Route {
                 return future::Either::Right(async { Ok(page.await?.map(Body::new)) }.boxed());
             }
             Destination::UnknownCodec(framing) => {
-                let status = Status::unimplemented("messages must be protobuf: +proto, or no suffix");
-                let mut response = status.into_http::<Body>();
+                let text = "messages must be protobuf: +proto, or no suffix";
+                let status = with_reason(Code::Unimplemented, "UNKNOWN_CODEC", text);
+                let mut response = status::alone(&status, &Trace::of(request.headers()));
                 response.headers_mut().insert(CONTENT_TYPE, framing.content_type());
                 response
             }
             Destination::NeedsHttp2 => unsupported(
+                &request,
+                "NEEDS_HTTP2",
                 "application/grpc needs HTTP/2: over HTTP/1.1, call with application/grpc-web+proto",
             ),
-            Destination::NotACall => {
-                unsupported("a call's content type is application/grpc or application/grpc-web+proto")
-            }
+            Destination::NotACall => unsupported(
+                &request,
+                "NOT_A_CALL",
+                "a call's content type is application/grpc or application/grpc-web+proto",
+            ),
             Destination::WrongMethod => {
                 (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], "Calls are made with POST.\n")
                     .into_response()
@@ -130,8 +138,9 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn unsupported(why: &'static str) -> Response<Body> {
-    status::over_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Status::invalid_argument(why))
+fn unsupported<B>(request: &Request<B>, reason: &str, why: &str) -> Response<Body> {
+    let status = with_reason(Code::InvalidArgument, reason, why);
+    status::over_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, &status, &Trace::of(request.headers()))
 }
 
 /// The request as what is behind knows it: methods have one name each; and the gRPC-Web layer compares content types to

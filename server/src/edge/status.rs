@@ -1,37 +1,37 @@
 //! What the port itself says to callers it cannot serve.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 use tonic::{Code, Status, body::Body};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::StatusExt as _;
 
-use crate::services::status::{DOMAIN, with_reason};
-pub(super) use crate::services::status::{failed, no_such_method};
+use super::trace::Trace;
+pub(super) use crate::services::status::{MALFORMED, busy, failed, no_such_method, with_reason};
 
-/// When clients of a server that went are asked to try again: another may have taken the port by then.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-const MALFORMED: &str = "MALFORMED_REQUEST";
-/// How what tonic says of such requests begins.
+/// How what tonic says of requests that are not what gRPC allows begins.
 const TONICS_OF_CLIENTS: [&str; 2] =
     ["failed to decode Protobuf message", "protocol error: received message"];
+/// And of a compression that is none of ours.
+const TONICS_OF_COMPRESSION: &str = "Content is compressed with";
 
-/// UNAVAILABLE: the server is on its way out.
+/// UNAVAILABLE: the server is on its way out. Another may have taken the port when the client tries again.
 pub(super) fn going() -> Status {
-    Status::with_error_details(
-        Code::Unavailable,
-        "the server is shutting down: call again",
-        ErrorDetails::with_retry_info(Some(RETRY_AFTER)),
-    )
+    with_reason(Code::Unavailable, "GOING_DOWN", "the server is shutting down: call again")
 }
 
-/// A status as it is, but for tonic's of a method that its service does not know, which has no words.
+/// A status as it is, but for what tonic says by itself: that has no reason, and of a method that its service does not
+/// know no words either.
 pub(super) fn in_words(status: Status) -> Status {
-    match (status.code(), status.message()) {
-        (Code::Unimplemented, "") => no_such_method(),
+    let text = status.message();
+    match status.code() {
+        Code::Unimplemented if text.is_empty() => no_such_method(),
+        code @ Code::Unimplemented if text.starts_with(TONICS_OF_COMPRESSION) => {
+            with_reason(code, "UNKNOWN_COMPRESSION", text)
+        }
+        code if is_tonics_of_clients(text) => with_reason(code, MALFORMED, text),
         _ => status,
     }
 }
@@ -39,13 +39,6 @@ pub(super) fn in_words(status: Status) -> Status {
 /// RESOURCE_EXHAUSTED: the client takes nothing of what there is for it.
 pub(super) fn not_taken() -> Status {
     with_reason(Code::ResourceExhausted, "ANSWER_NOT_TAKEN", "nothing was taken of the answer for too long")
-}
-
-/// RESOURCE_EXHAUSTED for now: the same call may pass after `retry_after`.
-pub(super) fn busy(reason: &str, text: impl Into<String>, retry_after: Duration) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    details.set_retry_info(Some(retry_after));
-    Status::with_error_details(Code::ResourceExhausted, text, details)
 }
 
 /// RESOURCE_EXHAUSTED for good: the same call would fail again.
@@ -61,8 +54,12 @@ pub(super) fn malformed(text: impl Into<String>) -> Status {
 
 /// Whether it is the client's own doing, whatever its code says.
 pub(super) fn is_clients_doing(status: &Status) -> bool {
-    TONICS_OF_CLIENTS.iter().any(|of_client| status.message().starts_with(of_client))
+    is_tonics_of_clients(status.message())
         || status.get_details_error_info().is_some_and(|info| info.reason == MALFORMED)
+}
+
+fn is_tonics_of_clients(text: &str) -> bool {
+    TONICS_OF_CLIENTS.iter().any(|of_client| text.starts_with(of_client))
 }
 
 /// DEADLINE_EXCEEDED: an upload that had begun says nothing any more.
@@ -77,9 +74,16 @@ pub(super) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// What browsers and proxies understand, with a text, and in its headers the status, which gRPC clients do.
-pub(super) fn over_http(code: StatusCode, status: &Status) -> Response<Body> {
+/// The status of what has no method, with an id, in headers alone.
+pub(super) fn alone(status: &Status, trace: &Trace) -> Response<Body> {
     let mut response = status.clone().into_http::<Body>();
+    trace.sign("none", status, response.headers_mut());
+    response
+}
+
+/// What browsers and proxies understand, with a text, and in its headers the status, which gRPC clients do.
+pub(super) fn over_http(code: StatusCode, status: &Status, trace: &Trace) -> Response<Body> {
+    let mut response = alone(status, trace);
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response.map(|_empty| Body::new(Full::<Bytes>::from(format!("{}\n", status.message()))))

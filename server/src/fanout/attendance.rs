@@ -1,7 +1,8 @@
 //! Who of the viewers still takes what is shown.
 //!
 //! A transport that is stuck asks its viewer for nothing, so that no viewer can find out by itself. They leave a
-//! mark whenever they are asked, and the fan-out goes round and looks at the marks. Times are its uptime.
+//! mark whenever they are asked, and the fan-out goes round and looks at the marks. The port goes round too, and ends
+//! the answer of one who has lost the seat. Times are its uptime.
 
 use std::{
     sync::{
@@ -20,7 +21,7 @@ pub(super) struct Attendance {
 
 /// One viewer's.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub struct Seat {
     /// When it was asked last, in milliseconds.
     asked: AtomicU64,
     is_taken_away: AtomicBool,
@@ -59,10 +60,15 @@ impl Attendance {
 }
 
 impl Seat {
+    /// Whether its viewer took nothing for too long. It may not have been asked since, and so not know.
+    pub fn is_lost(&self) -> bool {
+        self.is_taken_away.load(Relaxed)
+    }
+
     /// Leaves the mark that its viewer is asked for more. False: too late.
     pub(super) fn is_kept(&self, now: Duration) -> bool {
         self.asked.store(now.as_millis() as u64, Relaxed);
-        !self.is_taken_away.load(Relaxed)
+        !self.is_lost()
     }
 
     fn asked(&self) -> Duration {
@@ -85,6 +91,7 @@ mod tests {
         drop(left);
         assert!(awake.is_kept(at(19)));
         assert_eq!([19, 20, 21].map(|now| attendance.go_round(at(now))), [0, 1, 0]);
+        assert!(stuck.is_lost() && !awake.is_lost());
         assert!(awake.is_kept(at(21)));
         assert!(!stuck.is_kept(at(21)), "it woke up too late");
         assert_eq!(attendance.seats.into_inner().expect("no panic").len(), 1);

@@ -18,6 +18,7 @@ mod task;
 mod viewer;
 
 pub use self::{
+    attendance::Seat,
     board::Board,
     detail::Detail,
     message::{Ask, Have, InView},

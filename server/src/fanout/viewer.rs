@@ -41,6 +41,11 @@ impl Viewer {
         Self { boards, seat, sight }
     }
 
+    /// What it loses when it takes nothing for too long.
+    pub fn seat(&self) -> Arc<Seat> {
+        self.seat.clone()
+    }
+
     /// The next message with something to say, prefix and all: the first as soon as there is a tick, then when
     /// anything in view changed, and a bare one after 4 s in which nothing did. Viewers who lack the same get the
     /// same bytes. May be dropped and called again without losing anything.

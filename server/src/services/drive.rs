@@ -124,7 +124,7 @@ impl Shift {
                             return Ok(());
                         }
                     }
-                    None => return Err(Status::cancelled("the stream ended without sign_off")),
+                    None => return Err(not_signed_off()),
                 },
                 () = down.closed() => return Err(down::gone()),
                 () = sleep_until(heartbeat_at) => down.heartbeat()?,
@@ -189,13 +189,17 @@ async fn first(up: &mut Streaming<DriveRequest>, down: &Down, driver: &Principal
 /// What cannot be decoded is the sender's fault; tonic calls it INTERNAL.
 fn unreadable(status: Status) -> Status {
     match status.code() {
-        Code::Internal => Status::invalid_argument(status.message()),
+        Code::Internal => status::with_reason(Code::InvalidArgument, status::MALFORMED, status.message()),
         _ => status,
     }
 }
 
 fn not_signed_on() -> Status {
     status::with_reason(Code::FailedPrecondition, "NOT_SIGNED_ON", "the first message must be sign_on")
+}
+
+fn not_signed_off() -> Status {
+    status::with_reason(Code::Cancelled, "NOT_SIGNED_OFF", "the stream ended without sign_off")
 }
 
 fn signed_on_already() -> Status {

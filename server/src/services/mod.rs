@@ -7,6 +7,7 @@ pub mod fields;
 pub mod fleet;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod let_go;
 mod plan;
 mod principal;
 mod progress;

@@ -108,7 +108,9 @@ fn guest_name(name: &str) -> Result<&str, Status> {
 fn check_guest_role(role: i32) -> Result<(), Status> {
     match v1::Role::try_from(role) {
         Ok(v1::Role::Unspecified | v1::Role::Rider) => Ok(()),
-        Ok(v1::Role::Driver | v1::Role::Dispatcher) => Err(Status::permission_denied(
+        Ok(v1::Role::Driver | v1::Role::Dispatcher) => Err(status::with_reason(
+            Code::PermissionDenied,
+            "NOT_FOR_GUESTS",
             "guests are riders: other roles are given out by whoever runs the server",
         )),
         Err(_unknown) => Err(invalid("role", "is not a role of this contract")),

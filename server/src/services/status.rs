@@ -16,8 +16,13 @@ use crate::{
 /// The `ErrorInfo.domain` of every reason given here.
 pub const DOMAIN: &str = "rides.v1";
 
+/// The reason of what gRPC does not allow in a request.
+pub const MALFORMED: &str = "MALFORMED_REQUEST";
+
 /// When trying again makes sense after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// And when some of many sessions are over by themselves.
+const LATER: Duration = Duration::from_secs(60);
 
 /// INVALID_ARGUMENT: what `field`, a path in the request, holds is not allowed.
 pub fn invalid(field: impl Into<String>, text: impl Into<String>) -> Status {
@@ -47,9 +52,16 @@ pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status 
     Status::with_error_details(code, text, details)
 }
 
+/// RESOURCE_EXHAUSTED for now: the same call may pass after `retry_after`.
+pub fn busy(reason: &str, text: impl Into<String>, retry_after: Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::ResourceExhausted, text, details)
+}
+
 /// UNIMPLEMENTED: nobody serves it.
 pub fn no_such_method() -> Status {
-    Status::unimplemented("this server has no such method")
+    with_reason(Code::Unimplemented, "NO_SUCH_METHOD", "this server has no such method")
 }
 
 /// INTERNAL: a handler, or what it streams, has panicked.
@@ -104,9 +116,7 @@ impl From<Unauthenticated> for Status {
 impl From<NotRevoked> for Status {
     fn from(why: NotRevoked) -> Self {
         match why {
-            NotRevoked::TooMany => {
-                with_reason(Code::ResourceExhausted, "TOO_MANY_REVOKED", "too many have signed out lately")
-            }
+            NotRevoked::TooMany => busy("TOO_MANY_REVOKED", "too many have signed out lately", LATER),
             NotRevoked::NotKept(_) => {
                 tracing::error!(%why, "nothing was revoked");
                 with_reason(Code::Unavailable, "NOT_KEPT", "what is revoked cannot be kept right now")
@@ -146,6 +156,14 @@ mod tests {
         let info = details.error_info().expect("always there");
         assert_eq!((info.domain.as_str(), info.reason.as_str()), ("rides.v1", "NOT_ON_EARTH"));
         assert!(details.retry_info().is_none(), "the same would fail again");
+    }
+
+    #[test]
+    fn who_cannot_sign_out_is_told_when_to_try_again() {
+        let status = Status::from(NotRevoked::TooMany);
+        let details = status.get_error_details();
+        let retry = details.retry_info().and_then(|retry| retry.retry_delay);
+        assert_eq!((status.code(), retry), (Code::ResourceExhausted, Some(LATER)));
     }
 
     #[test]

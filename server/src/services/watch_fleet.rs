@@ -18,7 +18,7 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::BoxError;
 
-use super::{fields, fleet::MAX_WATCH_REQUEST, status};
+use super::{fields, fleet::MAX_WATCH_REQUEST, let_go::LetGo, status};
 use crate::fanout::{self, Ended, Fanout, MAX_CELLS, Viewer};
 
 /// Serves one call of `Fleet.Watch`.
@@ -34,9 +34,16 @@ where
     let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(MAX_WATCH_REQUEST);
     let response = grpc.server_streaming(Opening { fanout, viewer: &mut viewer }, request).await;
     match viewer {
-        Some(viewer) => response.map(|_empty| messages(viewer)),
+        Some(viewer) => shown(response, viewer),
         None => response,
     }
+}
+
+fn shown<B>(response: http::Response<B>, viewer: Viewer) -> http::Response<Body> {
+    let seat = viewer.seat();
+    let mut response = response.map(|_empty| messages(viewer));
+    response.extensions_mut().insert(LetGo::with(move || seat.is_lost().then(|| ended(Ended::TooSlow))));
+    response
 }
 
 /// What tonic calls with the request: opens the viewer, and leaves it with the caller.

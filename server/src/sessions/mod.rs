@@ -27,7 +27,7 @@ use self::verified::Verified;
 pub use self::{
     bearer::bearer,
     provider::{Expected, Provider, Refresh, Source},
-    revoked::{NotRevoked, Revocations, Whose},
+    revoked::{MOST_REVOKED, NotRevoked, Revocations, Whose},
     token::Keys,
 };
 use crate::clock;

@@ -1,10 +1,12 @@
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::services;
-use crate::harness::{port_with, server};
+use crate::harness::{http::Http, port_that_goes, port_with, server, wire::details};
 use rides_server::edge::Limits;
+
+const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -56,4 +58,83 @@ async fn a_call_without_a_trace_gets_an_id_of_its_own() {
         }
         assert!(ids[0] != ids[1] && ids.iter().all(|id| id.len() == ID.len()), "{ids:?}");
     }
+}
+
+/// Whatever is wrong with a call, in every framing on every HTTP.
+#[tokio::test]
+async fn every_error_has_a_reason_and_an_id() {
+    let nothing: HeaderMap = HeaderMap::new();
+    let with = |name, value| HeaderMap::from_iter([header(name, value)]);
+    let server = server().run().await;
+    let going = port_that_goes(services::failing("it was let in")).await;
+    let empty = &[0; 5][..];
+    for (server, path, frames, headers, code, reason) in [
+        (&server, SIGN_IN, &[][..], &nothing, Code::Unimplemented, "NOT_ONE_MESSAGE"),
+        (&server, SIGN_IN, &[0; 10], &nothing, Code::Unimplemented, "NOT_ONE_MESSAGE"),
+        (&server, SIGN_IN, b"\0\0\0", &nothing, Code::Internal, "MALFORMED_REQUEST"),
+        (&server, SIGN_IN, b"\0\0\0\0\x01\xff", &nothing, Code::Internal, "MALFORMED_REQUEST"),
+        (&server, SIGN_IN, b"\x01\0\0\0\0", &nothing, Code::Internal, "MALFORMED_REQUEST"),
+        (
+            &server,
+            SIGN_IN,
+            b"\x01\0\0\0\0",
+            &with("grpc-encoding", "gzip"),
+            Code::Unimplemented,
+            "UNKNOWN_COMPRESSION",
+        ),
+        (&server, SIGN_IN, empty, &with("grpc-timeout", "5X"), Code::InvalidArgument, "BAD_TIMEOUT"),
+        (&server, SIGN_IN, empty, &with("grpc-timeout", "0S"), Code::DeadlineExceeded, "DEADLINE_PASSED"),
+        (&server, WATCH, empty, &with("grpc-timeout", "100m"), Code::DeadlineExceeded, "DEADLINE_PASSED"),
+        (&server, SIGN_IN, empty, &with("x-odd-bin", "!!!!"), Code::InvalidArgument, "BAD_METADATA"),
+        (&server, SIGN_IN, b"\0\0\0\0\x02\x10\x03", &nothing, Code::PermissionDenied, "NOT_FOR_GUESTS"),
+        (&server, "/rides.v1.Rides/Nonsense", empty, &nothing, Code::Unimplemented, "NO_SUCH_METHOD"),
+        (&server, "/rides.v1.Nonsense/Get", empty, &nothing, Code::Unimplemented, "NO_SUCH_METHOD"),
+        (
+            &server,
+            "/grpc.health.v1.Health/Check",
+            b"\0\0\0\0\x03\x0a\x01x",
+            &nothing,
+            Code::NotFound,
+            "NO_SUCH_SERVICE",
+        ),
+        (&going, SIGN_IN, empty, &nothing, Code::Unavailable, "GOING_DOWN"),
+    ] {
+        for mut dialect in server.dialects().await {
+            let status = dialect.say_with(path, frames, headers).await.status;
+            assert_eq!(
+                (details(&status).0, details(&status).1.as_str()),
+                (code, reason),
+                "{path} {dialect:?}"
+            );
+            assert!(id_of(&status).is_some_and(|id| id.len() == ID.len()), "{reason} {dialect:?}");
+        }
+    }
+}
+
+/// What is turned away before it is known to be a call.
+#[tokio::test]
+async fn what_is_no_call_is_told_why_and_has_an_id_too() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        for (content_type, host, code, reason) in [
+            ("text/plain", "localhost", StatusCode::UNSUPPORTED_MEDIA_TYPE, "NOT_A_CALL"),
+            ("application/grpc-web+json", "localhost", StatusCode::OK, "UNKNOWN_CODEC"),
+            ("application/grpc-web", "evil.example", StatusCode::MISDIRECTED_REQUEST, "UNKNOWN_HOST"),
+        ] {
+            let request = Request::post(SIGN_IN)
+                .header("content-type", content_type)
+                .header("host", host)
+                .header("traceparent", format!("00-{ID}-00f067aa0ba902b7-01"))
+                .body("");
+            let answer = http.send(request.unwrap()).await;
+            let status = Status::from_header_map(&answer.headers).expect("no status");
+            assert_eq!((answer.status, details(&status).1.as_str()), (code, reason));
+            assert_eq!(id_of(&status).as_deref(), Some(ID), "{reason}");
+        }
+    }
+    let native = Request::post(SIGN_IN).header("content-type", "application/grpc").body("").unwrap();
+    let answer = Http::h1(server.addr).await.send(native).await;
+    let status = Status::from_header_map(&answer.headers).expect("no status");
+    assert_eq!(details(&status).1, "NEEDS_HTTP2");
+    assert!(id_of(&status).is_some());
 }

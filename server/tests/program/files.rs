@@ -1,6 +1,8 @@
 //! A program that may open few files.
 
 use std::future::pending;
+#[cfg(target_os = "linux")]
+use std::{fs, time::Duration};
 
 use http::StatusCode;
 use tokio::{
@@ -14,6 +16,26 @@ use crate::harness::{
     process::{address, with_files},
     soon,
 };
+
+/// What a process has had of a processor since it began. The kernel counts it in hundredths of a second.
+#[cfg(target_os = "linux")]
+fn processor_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name, in parentheses, may be anything; of what follows these are user and system time.
+    let after_name = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    let ticks: u64 = after_name.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
+/// That it does not try again and again what cannot be.
+#[cfg(target_os = "linux")]
+async fn assert_rests(pid: u32) {
+    const WHILE: Duration = Duration::from_millis(1_500);
+    let before = processor_time(pid);
+    tokio::time::sleep(WHILE).await;
+    let busy = processor_time(pid) - before;
+    assert!(busy < WHILE / 5, "busy for {busy:?} of {WHILE:?}");
+}
 
 /// R8
 #[tokio::test]
@@ -36,6 +58,8 @@ async fn who_runs_out_of_files_serves_on() {
         while !log.next_line().await.unwrap().expect("it ended").contains("cannot accept connections") {}
     };
     soon("the limit", out_of_files).await;
+    #[cfg(target_os = "linux")]
+    assert_rests(child.id().unwrap()).await;
     for _ in 0..10 {
         assert_eq!(soon("an answer in the crowd", early.get("/healthz")).await.status, StatusCode::OK);
     }

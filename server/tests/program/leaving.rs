@@ -32,7 +32,7 @@ async fn open_calls(addr: SocketAddr) -> f64 {
     open.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-async fn until_open(addr: SocketAddr, calls: f64) {
+pub(super) async fn until_open(addr: SocketAddr, calls: f64) {
     while open_calls(addr).await != calls {
         sleep(Duration::from_millis(10)).await;
     }

@@ -7,6 +7,7 @@ mod files;
 mod keys;
 mod leaving;
 mod log;
+mod stuck;
 mod tokens;
 
 use std::{

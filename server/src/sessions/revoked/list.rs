@@ -1,6 +1,9 @@
 //! Which sessions are over before their time. Pure.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::SystemTime,
+};
 
 use super::super::Session;
 
@@ -34,10 +37,21 @@ impl List {
         one.is_some() || all.is_some_and(|revoked| session.issued_at <= revoked.at)
     }
 
-    /// Whether that is news.
+    /// Whether that is news. Nothing is taken back by what comes later and is older.
     pub(super) fn add(&mut self, revoked: &Revoked) -> bool {
-        let before = self.0.insert(revoked.whose.clone(), revoked.clone());
-        before.as_ref() != Some(revoked)
+        let Revoked { whose, at, until } = revoked;
+        match self.0.entry(whose.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(revoked.clone());
+                true
+            }
+            Entry::Occupied(mut taken) => {
+                let known = taken.get_mut();
+                let is_news = known.at < *at || known.until < *until;
+                (known.at, known.until) = (known.at.max(*at), known.until.max(*until));
+                is_news
+            }
+        }
     }
 
     pub(super) fn forget_before(&mut self, now: SystemTime) {
@@ -86,6 +100,20 @@ mod tests {
         list.add(&Revoked { whose: Whose::Subject("ada".into()), at: at(20), until: at(1_000) });
         assert!(list.covers(&issued("ada", 10)) && list.covers(&issued("ada", 20)));
         assert!(!list.covers(&issued("ada", 21)) && !list.covers(&issued("bob", 10)));
+    }
+
+    /// Another process's is heard of up to a second late.
+    #[test]
+    fn an_older_revocation_that_comes_later_takes_nothing_back() {
+        let mut list = List::default();
+        let revoked =
+            |second, until| Revoked { whose: Whose::Subject("ada".into()), at: at(second), until: at(until) };
+        assert!(list.add(&revoked(20, 900)));
+        assert!(!list.add(&revoked(10, 800)), "it is no news");
+        assert!(list.covers(&issued("ada", 20)));
+        assert!(list.add(&revoked(5, 1_000)));
+        list.forget_before(at(950));
+        assert!(list.covers(&issued("ada", 20)), "each of them counts where it reaches further");
     }
 
     #[test]

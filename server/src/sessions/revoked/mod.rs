@@ -26,8 +26,9 @@ use self::{
 };
 use super::{LONGEST_LIFE, SESSION_LIFE, Session};
 
-/// Most sessions that may be revoked when somebody signs out: guests come and go as they like.
-const MOST: usize = 100_000;
+/// Most sessions that may be revoked when somebody signs out: guests come and go as they like. No address of theirs has
+/// so many (`edge::Limits`).
+pub const MOST_REVOKED: usize = 100_000;
 /// Between two looks at what another process has revoked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// So few streams wake for a session that is none of theirs: one of so many.
@@ -50,7 +51,7 @@ pub enum NotRevoked {
     #[error("it cannot be kept: {0}")]
     NotKept(String),
     /// There is no room for more.
-    #[error("{MOST} sessions are revoked already")]
+    #[error("{MOST_REVOKED} sessions are revoked already")]
     TooMany,
 }
 
@@ -89,7 +90,7 @@ impl Revocations {
     /// Ends a session that the caller has, which may have been renewed since.
     pub async fn sign_out(&self, session: &Session, now: SystemTime) -> Result<(), NotRevoked> {
         // Those of a provider are as many as it lets in.
-        if session.is_ours && self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MOST {
+        if session.is_ours && self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MOST_REVOKED {
             return Err(NotRevoked::TooMany);
         }
         let whose = Whose::Session(session.id.clone());
@@ -204,6 +205,26 @@ mod tests {
             let renewed = Session { issued_at: days_later, expires_at: days_later + SESSION_LIFE, ..first };
             assert_eq!(revocations.cover(&renewed), is_remembered);
         }
+    }
+
+    /// And only of those who may sign in as often as they like: what a dispatcher or a provider ends is over.
+    #[tokio::test]
+    async fn there_is_room_for_so_many_and_again_once_they_are_over() {
+        let revocations = Revocations::in_memory();
+        let now = SystemTime::now();
+        for _ in 0..MOST_REVOKED {
+            revocations.sign_out(&session("guest"), now).await.unwrap();
+        }
+        let [guest, theirs] = [session("ada"), Session { is_ours: false, ..session("bob") }];
+        assert!(matches!(revocations.sign_out(&guest, now).await, Err(NotRevoked::TooMany)));
+        assert!(!revocations.cover(&guest), "as they were told");
+        revocations.sign_out(&theirs, now).await.unwrap();
+        revocations.revoke(Whose::Session(guest.id.clone()), now).await.unwrap();
+        assert!(revocations.cover(&theirs) && revocations.cover(&guest));
+        revocations.list.write().unwrap().forget_before(now + SESSION_LIFE);
+        let later = session("carol");
+        revocations.sign_out(&later, now + SESSION_LIFE).await.unwrap();
+        assert!(revocations.cover(&later) && revocations.cover(&theirs));
     }
 
     #[tokio::test]
