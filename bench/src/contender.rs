@@ -147,13 +147,16 @@ impl Contender {
     /// good for ours; the other looks at none.
     pub(crate) fn start_guarded(self, options: &Options, cores: Cores) -> Result<(Server, String)> {
         let data_dir = options.scratch.join("sessions");
-        let token = token(&options.server, &data_dir)?;
-        if self != Self::Ours {
-            return Ok((self.start(options, cores, Protocol::Http1, Path::new(""))?, token));
-        }
         let mut guarded = ours(&options.server);
         guarded.env(DATA_DIR, &data_dir).args(["--auth", "required"]);
-        Ok((Server::start(guarded, cores, &self.log(options)?)?, token))
+        // It makes the key.
+        let guarded = Server::start(guarded, cores, &Self::Ours.log(options)?)?;
+        let token = token(&options.server, &data_dir)?;
+        if self == Self::Ours {
+            return Ok((guarded, token));
+        }
+        drop(guarded);
+        Ok((self.start(options, cores, Protocol::Http1, Path::new(""))?, token))
     }
 
     fn log(self, options: &Options) -> Result<PathBuf> {

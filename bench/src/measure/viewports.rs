@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use super::{Bench, stage::Stage};
+use super::{Bench, fanout::look_at, stage::Stage};
 use crate::{
     contender::{Contender, watch_fleet},
     feed::fleet,
@@ -28,9 +28,7 @@ pub(super) fn once(bench: &Bench) -> Result<Viewports> {
     let viewers = bench.plan.viewers;
     let mut stage =
         Stage::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), (calls(), fleet(), 1))?;
-    bench.say(format!("{viewers} viewers, each with a viewport of its own"));
-    stage.hold(viewers)?;
-    let sample = stage.judge()?;
+    let sample = look_at(bench, &mut stage, Contender::Ours, viewers)?;
     let failed = sample.failed.as_deref().unwrap_or_default();
     ensure!(failed.is_empty(), "with a viewport for each of {viewers} viewers, {failed}");
     Ok(Viewports { at_few: sample.updates_per_cpu_second() })
