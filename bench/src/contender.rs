@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use prost::Message as _;
 use rides_proto::v1;
@@ -85,7 +85,7 @@ impl Contender {
     pub(crate) fn watch(self) -> Call {
         match self.form() {
             Form::Columns => watch_fleet(downtown().viewport(), true),
-            Form::Rows => Call { path: "/bench.v1.Board/Watch", message: Vec::new(), timeout: None },
+            Form::Rows => Call::new("/bench.v1.Board/Watch", Vec::new()),
         }
     }
 
@@ -98,7 +98,7 @@ impl Contender {
         replay: &Path,
     ) -> Result<Server> {
         let scratch = |name: &str| options.scratch.join(name);
-        let log = scratch(&format!("{}.log", self.to_possible_value().context("no name")?.get_name()));
+        let log = self.log(options)?;
         match self {
             Self::Ours => Server::start(ours(&options.server), cores, &log),
             Self::Tonic => Server::start(peer(&["tonic"])?, cores, &log),
@@ -137,17 +137,49 @@ impl Contender {
             }
         }
     }
+
+    /// Whether it answers [`who_am_i`].
+    pub(crate) fn knows_who_calls(self) -> bool {
+        matches!(self, Self::Ours | Self::Tonic)
+    }
+
+    /// Starts one that knows who calls: ours as it is beyond loopback, where everybody needs a token. And a token, which is
+    /// good for ours; the other looks at none.
+    pub(crate) fn start_guarded(self, options: &Options, cores: Cores) -> Result<(Server, String)> {
+        let data_dir = options.scratch.join("sessions");
+        let mut guarded = ours(&options.server);
+        guarded.env(DATA_DIR, &data_dir).args(["--auth", "required"]);
+        // It makes the key.
+        let guarded = Server::start(guarded, cores, &Self::Ours.log(options)?)?;
+        let token = token(&options.server, &data_dir)?;
+        if self == Self::Ours {
+            return Ok((guarded, token));
+        }
+        drop(guarded);
+        Ok((self.start(options, cores, Protocol::Http1, Path::new(""))?, token))
+    }
+
+    fn log(self, options: &Options) -> Result<PathBuf> {
+        let name = self.to_possible_value().context("no name")?;
+        Ok(options.scratch.join(format!("{}.log", name.get_name())))
+    }
 }
 
 /// `Fleet.Watch` of a viewport. With `moves`, as the page does, cars that only moved are told by the way they went.
 pub(crate) fn watch_fleet(viewport: v1::Bounds, moves: bool) -> Call {
     let request = v1::WatchFleetRequest { viewport: Some(viewport), moves, ..Default::default() };
-    Call { path: "/rides.v1.Fleet/Watch", message: request.encode_to_vec(), timeout: None }
+    Call::new("/rides.v1.Fleet/Watch", request.encode_to_vec())
 }
 
 /// The unary call that all of them answer alike, with a deadline, as every good client sets one.
 pub(crate) fn check_health() -> Call {
-    Call { path: "/grpc.health.v1.Health/Check", message: Vec::new(), timeout: Some("5S") }
+    Call { timeout: Some("5S"), ..Call::new("/grpc.health.v1.Health/Check", Vec::new()) }
+}
+
+/// The unary call of ours that does least of those that not everybody may make.
+pub(crate) fn who_am_i(token: String) -> Call {
+    let (timeout, token) = (Some("5S"), Some(token));
+    Call { timeout, token, ..Call::new("/rides.v1.Sessions/WhoAmI", Vec::new()) }
 }
 
 impl Form {
@@ -166,11 +198,23 @@ impl Form {
     }
 }
 
+/// Where ours has its data.
+const DATA_DIR: &str = "RIDES_DATA_DIR";
+
 /// Our server, without cars of its own, which forgets its rides.
 pub(crate) fn rides_server(program: &Path) -> Command {
     let mut ours = Command::new(program);
-    ours.args(["--listen", "127.0.0.1:0", "--cars", "0", "--data-dir", ":memory:", "--log", "warn"]);
+    ours.args(["--listen", "127.0.0.1:0", "--cars", "0", "--log", "warn"]).env(DATA_DIR, ":memory:");
     ours
+}
+
+/// A rider's, by the key in `data_dir`.
+fn token(program: &Path, data_dir: &Path) -> Result<String> {
+    let mut token = Command::new(program);
+    token.args(["token", "--role", "rider", "--subject", "rider-1"]).env(DATA_DIR, data_dir);
+    let made = token.output().context("cannot ask for a token")?;
+    ensure!(made.status.success(), "no token: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(String::from_utf8_lossy(&made.stdout).trim().to_owned())
 }
 
 /// Nobody is exempt, so that what limits cost is measured too; and none of them is reached, though one gateway reports for

@@ -137,10 +137,15 @@ async fn send(
     cars: &Cars,
     index: usize,
 ) -> Result<()> {
+    let sent = positions.send(position(first_id, cars, index)).await;
+    sent.map_err(|_| anyhow!("the server ended the stream of positions"))
+}
+
+/// Where one of the cars is, the first of which has this id.
+pub(crate) fn position(first_id: i64, cars: &Cars, index: usize) -> TrackRequest {
     let here = cars.point(index).lat_lng();
     let location = Some(Location { lat: here.lat(), lng: here.lng() });
-    let request = TrackRequest { car_id: first_id + index as i64, location, ..Default::default() };
-    positions.send(request).await.map_err(|_| anyhow!("the server ended the stream of positions"))
+    TrackRequest { car_id: first_id + index as i64, location, ..Default::default() }
 }
 
 #[cfg(test)]

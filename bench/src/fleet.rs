@@ -4,7 +4,7 @@
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use rides_proto::{
     geo::LatLng,
-    tiles::{WORLD_SIDE, WorldPoint},
+    tiles::{CELL_SIDE, WORLD_SIDE, WorldPoint},
     v1,
 };
 
@@ -41,7 +41,13 @@ impl Area {
 
     /// As a viewport that shows all of it.
     pub(crate) fn viewport(&self) -> v1::Bounds {
-        let (nw, se) = (self.north_west.lat_lng(), self.south_east.lat_lng());
+        self.viewport_beyond(0, 0)
+    }
+
+    /// As a viewport that shows all of it, and so many more cells of the map to the west and to the south.
+    pub(crate) fn viewport_beyond(&self, west: u32, south: u32) -> v1::Bounds {
+        let nw = WorldPoint { x: self.north_west.x - west * CELL_SIDE, ..self.north_west }.lat_lng();
+        let se = WorldPoint { y: self.south_east.y + south * CELL_SIDE, ..self.south_east }.lat_lng();
         v1::Bounds { south: se.lat(), west: nw.lng(), north: nw.lat(), east: se.lng() }
     }
 

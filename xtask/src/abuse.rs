@@ -13,7 +13,7 @@ pub(crate) struct Abuse {
     /// A short run of small crowds, to see that all of it works. Its figures are no figures.
     #[arg(long)]
     quick: bool,
-    /// Only these: idle-viewers, never-read, slow-headers, slow-bodies, resets, pings, settings, continuations, garbage,
+    /// Only these: idle-viewers, never-read, slow-readers, slow-headers, slow-bodies, resets, pings, settings, continuations, garbage,
     /// bad-calls, connects.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,

@@ -20,7 +20,7 @@ pub(crate) struct Bench {
     /// Only these: ours, tonic, envoy-grpcio, connect-node, hyper-columns, hyper-rows.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
-    /// Only these: fanout, unary, latency, flatness, idle.
+    /// Only these: fanout, unary, latency, flatness, idle, viewports, ingest.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     questions: Vec<String>,
     /// Runs of each [default: 3, with --quick 1].

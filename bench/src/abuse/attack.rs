@@ -13,8 +13,8 @@ pub(super) struct Crowd {
     pub(super) addresses: usize,
     /// New connections a second, at most.
     pub(super) opening_per_second: f64,
-    /// Whether they read what they get.
-    pub(super) reads: bool,
+    /// How they read what they get.
+    pub(super) reads: Reads,
     /// Bytes that the kernel may keep for each, where it shall not decide.
     pub(super) receive_buffer: Option<usize>,
     /// How long it goes on.
@@ -28,11 +28,22 @@ impl Default for Crowd {
             clients: 64,
             addresses: 4,
             opening_per_second: f64::INFINITY,
-            reads: true,
+            reads: Reads::AtOnce,
             receive_buffer: None,
             lasts: Duration::from_secs(15),
         }
     }
+}
+
+/// How a client reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reads {
+    /// All that comes, as it comes.
+    AtOnce,
+    /// So many bytes a turn.
+    InSips(usize),
+    /// Nothing, ever.
+    Never,
 }
 
 /// Whose turn it is to say something.
@@ -73,6 +84,11 @@ pub(super) trait Attack: Send {
     /// Limits of the server that are in the way of what it is to show.
     fn flags(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// So many bytes it may take of the server's memory, where that is stated.
+    fn budget(&self) -> Option<u64> {
+        None
     }
 
     /// How a client's answers are to be read.

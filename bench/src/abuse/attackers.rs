@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Error, Result, anyhow};
 use mio::{Events, Poll, Token, event::Event};
 
-use super::attack::{Attack, Crowd, Then, Turn};
+use super::attack::{Attack, Crowd, Reads, Then, Turn};
 use crate::{
     load::{BUFFER, Route, Socket},
     machine,
@@ -208,7 +208,11 @@ impl Mob {
             self.taken.turns += 1;
         }
         let (number, then) = (client.number, client.then);
-        if let Err(why) = client.socket.send() {
+        let read = match self.crowd.reads {
+            Reads::InSips(bytes) => client.socket.read(&mut self.buffer[..bytes], |_| {}),
+            Reads::AtOnce | Reads::Never => Ok(0),
+        };
+        if let Err(why) = read.and_then(|_| client.socket.send()) {
             return self.end(slot, &why);
         }
         match then {
@@ -235,7 +239,7 @@ impl Mob {
         let slot = event.token().0;
         let Some(client) = &mut self.clients[slot] else { return };
         let waited = !client.socket.out().is_empty();
-        let done = if self.crowd.reads {
+        let done = if self.crowd.reads == Reads::AtOnce {
             client.socket.advance(&mut self.buffer, |_| {})
         } else if event.is_error() || event.is_write_closed() {
             Err(anyhow!("the server let go of it"))
@@ -265,7 +269,10 @@ impl Mob {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read as _, net::TcpListener};
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -306,5 +313,40 @@ mod tests {
         let taken = attackers.stop().unwrap();
         assert!(taken.opened >= 10 && taken.most <= 3 && taken.turns >= 20, "{taken:?}");
         assert!(taken.ended.keys().eq(["the server closed the connection"]), "{taken:?}");
+    }
+
+    /// Reads three bytes with each of its turns.
+    struct Sips;
+
+    impl Attack for Sips {
+        fn about(&self) -> &'static str {
+            "read in sips"
+        }
+
+        fn crowd(&self) -> Crowd {
+            Crowd { clients: 1, reads: Reads::InSips(3), ..Crowd::default() }
+        }
+
+        fn speak(&mut self, _: Turn, out: &mut Vec<u8>) -> Then {
+            out.push(b'.');
+            Then::Again(Duration::from_millis(1))
+        }
+    }
+
+    #[test]
+    fn who_reads_in_sips_takes_no_more_at_a_time() {
+        /// Its client leaves once it has read all of it.
+        const REFUSAL: &[u8; 24] = b"HTTP/1.1 500 Not now\r\n\r\n";
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let attackers =
+            Attackers::start(Box::new(Sips), Sips.crowd(), listener.local_addr().unwrap()).unwrap();
+        let (mut client, _) = listener.accept().unwrap();
+        client.write_all(REFUSAL).unwrap();
+        let mut turns = Vec::new();
+        let _gone = client.read_to_end(&mut turns);
+        // In its last turn it is gone before its word is.
+        assert!(turns.len() >= REFUSAL.len() / 3 - 1, "{turns:?}");
+        let taken = attackers.stop().unwrap();
+        assert!(taken.ended.keys().all(|why| why.contains("500")), "{taken:?}");
     }
 }

@@ -22,7 +22,7 @@ impl Attack for BadCalls {
         let mut message = vec![0; self.0.random_range(1..500)];
         self.0.fill_bytes(&mut message);
         let length = message.len();
-        let call = Call { path: "/rides.v1.Rides/Quote", message, timeout: None };
+        let call = Call::new("/rides.v1.Rides/Quote", message);
         Connection::new(Protocol::Http1, false).call(&call, "localhost", out);
         if turn.number.is_multiple_of(2) {
             // The frame's flag and length are noise too.

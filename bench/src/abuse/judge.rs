@@ -72,6 +72,8 @@ pub(super) struct Findings {
     /// Of its core, the server used so much: in peace, and in the attack.
     pub(super) cpu_share: [f64; 2],
     pub(super) memory: Memory,
+    /// So much more memory than before it may take. `None`: nobody has said how much.
+    pub(super) budget: Option<u64>,
     /// After the attack, until connections and calls were as many as before. `None`: they never were.
     pub(super) places_back: Option<Duration>,
     /// After the attack, until memory was back. `None`: it never was.
@@ -99,8 +101,12 @@ impl Findings {
         if self.places_back.is_none() {
             faults.push("connections or calls are not as few as before".into());
         }
+        let mib = |bytes: u64| bytes / 1024 / 1024;
+        let taken = memory.peak.saturating_sub(memory.before);
+        if let Some(budget) = self.budget.filter(|budget| taken > *budget) {
+            faults.push(format!("it took {} MiB, of {} MiB that it may", mib(taken), mib(budget)));
+        }
         if !memory.is_back() {
-            let mib = |bytes: u64| bytes / 1024 / 1024;
             faults.push(format!("memory: {} MiB, and {} MiB before", mib(memory.after), mib(memory.before)));
         }
         faults
@@ -124,6 +130,7 @@ mod tests {
             errors: Vec::new(),
             cpu_share: [0.1, 0.2],
             memory: Memory { before: 100 * MIB, peak: 300 * MIB, after },
+            budget: Some(200 * MIB),
             places_back: Some(Duration::ZERO),
             memory_back: Some(Duration::ZERO),
             taken: Taken::default(),
@@ -170,6 +177,16 @@ mod tests {
             findings(figures(1.0, 260.0), 120 * MIB).faults(),
             ["memory: 120 MiB, and 100 MiB before"]
         );
+    }
+
+    #[test]
+    fn more_than_the_budget_is_a_fault() {
+        let mut findings = findings(figures(1.0, 260.0), 100 * MIB);
+        assert!(findings.faults().is_empty());
+        findings.memory.peak += MIB;
+        assert_eq!(findings.faults(), ["it took 201 MiB, of 200 MiB that it may"]);
+        findings.budget = None;
+        assert!(findings.faults().is_empty());
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod rider;
 mod scene;
 mod slow_bodies;
 mod slow_headers;
+mod slow_readers;
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -36,6 +37,7 @@ use crate::machine::{self, Cores};
 pub(crate) enum Scenario {
     IdleViewers,
     NeverRead,
+    SlowReaders,
     SlowHeaders,
     SlowBodies,
     Resets,
@@ -52,6 +54,7 @@ impl Scenario {
         match self {
             Self::IdleViewers => Box::new(idle_viewers::IdleViewers),
             Self::NeverRead => Box::new(never_read::NeverRead),
+            Self::SlowReaders => Box::new(slow_readers::SlowReaders),
             Self::SlowHeaders => Box::new(slow_headers::SlowHeaders),
             Self::SlowBodies => Box::new(slow_bodies::SlowBodies::new()),
             Self::Resets => Box::new(resets::Resets),

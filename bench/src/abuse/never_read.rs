@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::attack::{Attack, Crowd, Then, Turn};
+use super::attack::{Attack, Crowd, Reads, Then, Turn};
 use crate::{
     contender::watch_fleet,
     fleet::downtown,
@@ -21,7 +21,7 @@ impl Attack for NeverRead {
         Crowd {
             clients: 1_000,
             opening_per_second: 500.0,
-            reads: false,
+            reads: Reads::Never,
             receive_buffer: Some(4 * 1024),
             lasts: Duration::from_secs(30),
             ..Crowd::default()

@@ -199,11 +199,15 @@ fn method(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
             [] => String::new(),
             flags => format!(" (`{}`)", flags.join(" ")),
         };
+        let budget = attack.budget().map_or_else(String::new, |bytes| {
+            let (mib, kib_each) = (bytes / 1024 / 1024, bytes / 1024 / crowd.clients as u64);
+            format!(" The server may take {mib} MiB for them, {kib_each} KiB for each.")
+        });
         let clients = number(crowd.clients as f64, 0);
         let (addresses, lasts) = (crowd.addresses, crowd.lasts.as_secs());
         let _ = writeln!(
             text,
-            "- **{}**: {clients} clients of {addresses} addresses {}, for {lasts} s{flags}.",
+            "- **{}**: {clients} clients of {addresses} addresses {}, for {lasts} s{flags}.{budget}",
             scenario.name(),
             attack.about(),
         );

@@ -58,7 +58,7 @@ impl Rider {
                 ("/rides.v1.Rides/Cancel", request.encode_to_vec())
             }
         };
-        Call { path, message, timeout: Some("5S") }
+        Call { timeout: Some("5S"), ..Call::new(path, message) }
     }
 
     /// The message that a call was answered with.

@@ -70,6 +70,7 @@ pub(super) fn play(
     let mut crowd = attack.crowd();
     crowd.lasts = crowd.lasts.min(plan.longest);
     crowd.clients = (crowd.clients / plan.thinned).max(1);
+    let budget = attack.budget();
     let attackers = Attackers::start(attack, crowd, server.addr)?;
     let (mut sight, cpu) = watch(&server, &mut pages, crowd.lasts)?;
     let taken = attackers.stop()?;
@@ -85,6 +86,7 @@ pub(super) fn play(
         errors: [sight.errors, late_errors].concat(),
         cpu_share: [quiet_cpu, cpu],
         memory: Memory { before: memory, peak, after: after.resident },
+        budget,
         places_back: after.places_back,
         memory_back: after.memory_back,
         taken,

@@ -14,7 +14,7 @@ pub(super) struct SlowBodies {
 
 impl SlowBodies {
     pub(super) fn new() -> Self {
-        let call = Call { path: "/rides.v1.Rides/Quote", message: vec![0; MESSAGE], timeout: None };
+        let call = Call::new("/rides.v1.Rides/Quote", vec![0; MESSAGE]);
         let request = |protocol| {
             let mut bytes = Vec::new();
             Connection::new(protocol, false).call(&call, "localhost", &mut bytes);

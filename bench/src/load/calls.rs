@@ -9,7 +9,7 @@ use super::{
     Target,
     socket::{BUFFER, Socket},
 };
-use crate::wire::Seen;
+use crate::wire::{Call, Seen};
 
 /// Callers at a time.
 const CALLERS: usize = 64;
@@ -29,7 +29,7 @@ pub(crate) fn call_for<T>(
     let mut callers = Vec::with_capacity(CALLERS);
     for index in 0..CALLERS {
         let mut socket = Socket::connect(target, index, false, poll.registry())?;
-        socket.call(&target.call);
+        socket.call(target.call(index));
         callers.push(Caller { socket, answered: false });
     }
     let mut events = Events::with_capacity(CALLERS);
@@ -43,7 +43,8 @@ pub(crate) fn call_for<T>(
             }
             poll.poll(&mut events, Some(left))?;
             for event in &events {
-                answers += callers[event.token().0].advance(target, &mut buffer)?;
+                let index = event.token().0;
+                answers += callers[index].advance(target.call(index), &mut buffer)?;
             }
         }
     };
@@ -60,7 +61,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn advance(&mut self, target: &Target, buffer: &mut [u8]) -> Result<u64> {
+    fn advance(&mut self, next: &Call, buffer: &mut [u8]) -> Result<u64> {
         let Self { socket, answered } = self;
         let (mut over, mut failed) = (0, false);
         socket.advance(buffer, |seen| match seen {
@@ -73,7 +74,7 @@ impl Caller {
         })?;
         ensure!(!failed, "a call was answered without a message");
         if over > 0 {
-            socket.call(&target.call);
+            socket.call(next);
             socket.send()?;
         }
         Ok(over)

@@ -22,6 +22,12 @@ pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
     /// How they speak.
     pub(crate) protocol: Protocol,
-    /// What they call.
-    pub(crate) call: Call,
+    /// What they call: each the next of these, over and over.
+    pub(crate) calls: Vec<Call>,
+}
+
+impl Target {
+    fn call(&self, client: usize) -> &Call {
+        &self.calls[client % self.calls.len()]
+    }
 }

@@ -95,21 +95,22 @@ impl Socket {
     /// Sends and reads what can be sent and read.
     pub(crate) fn advance(&mut self, buffer: &mut [u8], mut seen: impl FnMut(Seen<'_>)) -> Result<()> {
         self.send()?;
-        loop {
-            let length = match self.stream.read(buffer) {
-                Ok(0) => bail!("the server closed the connection"),
-                Ok(length) => length,
-                Err(error) if is_not_now(&error) => break,
-                Err(error) => return Err(error).context("the connection broke"),
-            };
-            self.received += length as u64;
-            self.connection.read(&buffer[..length], &mut self.out, &mut seen)?;
-            // Less than was asked for: there is no more, and the next event will say when there is.
-            if length < buffer.len() {
-                break;
-            }
-        }
+        // Less than was asked for: there is no more, and the next event will say when there is.
+        while self.read(buffer, &mut seen)? == buffer.len() {}
         self.send()
+    }
+
+    /// Reads once. How many bytes there were: none, if there are none now.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], seen: impl FnMut(Seen<'_>)) -> Result<usize> {
+        let length = match self.stream.read(buffer) {
+            Ok(0) => bail!("the server closed the connection"),
+            Ok(length) => length,
+            Err(error) if is_not_now(&error) => return Ok(0),
+            Err(error) => return Err(error).context("the connection broke"),
+        };
+        self.received += length as u64;
+        self.connection.read(&buffer[..length], &mut self.out, seen)?;
+        Ok(length)
     }
 
     /// Sends what can be sent.

@@ -137,7 +137,7 @@ impl Viewers {
         let index = self.viewers.len();
         let keep = index < self.keeping;
         let mut socket = Socket::connect(&self.target, index, keep, self.poll.registry())?;
-        socket.call(&self.target.call);
+        socket.call(self.target.call(index));
         self.viewers.push(Viewer { socket, last: None, opened: false, lost: None });
         Ok(())
     }

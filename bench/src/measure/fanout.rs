@@ -85,7 +85,13 @@ pub(super) fn once(
     })
 }
 
-fn look_at(bench: &Bench, stage: &mut Stage, contender: Contender, viewers: usize) -> Result<Sample> {
+/// Looks at so many viewers, and again where something else was in the way.
+pub(super) fn look_at(
+    bench: &Bench,
+    stage: &mut Stage,
+    contender: Contender,
+    viewers: usize,
+) -> Result<Sample> {
     bench.say(format!("{}: {viewers} viewers", contender.name()));
     stage.hold(viewers)?;
     let mut sample = stage.judge()?;

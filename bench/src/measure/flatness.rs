@@ -46,7 +46,7 @@ fn of_fleet(bench: &Bench, cars: usize) -> Result<Flatness> {
         Group { cars: Cars::new(far, elsewhere(), 2), every: per_second.div_ceil(REPORTS_PER_SECOND) },
     ];
     let mut stage =
-        Stage::open(bench, contender, Protocol::Http1, Path::new(""), (contender.watch(), groups, 0))?;
+        Stage::open(bench, contender, Protocol::Http1, Path::new(""), (vec![contender.watch()], groups, 0))?;
     let few = bench.plan.viewers;
     let mut look = |viewers| -> Result<Sample> {
         bench.say(format!("a fleet of {cars}: {viewers} viewers"));

@@ -23,7 +23,8 @@ pub(crate) struct Idle {
 /// Asks once, of a new server.
 pub(super) fn once(bench: &Bench) -> Result<Idle> {
     let call = watch_fleet(at_sea().viewport(), true);
-    let mut stage = Stage::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), (call, fleet(), 0))?;
+    let scene = (vec![call], fleet(), 0);
+    let mut stage = Stage::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), scene)?;
     let mut resident = |viewers: usize| -> Result<(f64, f64)> {
         bench.say(format!("{viewers} idle viewers"));
         stage.hold(viewers)?;

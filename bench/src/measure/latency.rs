@@ -43,7 +43,7 @@ pub(crate) struct Latency {
 pub(super) fn once(bench: &Bench) -> Result<Latency> {
     let contender = Contender::Ours;
     // Without moves: a message by itself says where each car is.
-    let scene = (watch_fleet(downtown().viewport(), false), fleet(), KEEPING);
+    let scene = (vec![watch_fleet(downtown().viewport(), false)], fleet(), KEEPING);
     let mut stage = Stage::open(bench, contender, Protocol::Http1, Path::new(""), scene)?;
     bench.say(format!("latency with {VIEWERS} viewers"));
     stage.hold(VIEWERS)?;

@@ -3,9 +3,11 @@
 mod fanout;
 mod flatness;
 mod idle;
+mod ingest;
 mod latency;
 mod stage;
 mod unary;
+mod viewports;
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -17,8 +19,10 @@ pub(crate) use self::{
     fanout::Fanout,
     flatness::{Flatness, IN_VIEW, REPORTS_PER_SECOND},
     idle::Idle,
+    ingest::Ingest,
     latency::{Latency, VIEWERS as LATENCY_VIEWERS},
     unary::Unary,
+    viewports::Viewports,
 };
 use crate::{
     Options,
@@ -44,6 +48,10 @@ pub(crate) enum Question {
     Flatness,
     /// What an idle viewer of ours costs.
     Idle,
+    /// What fanning out costs ours when no two viewers look at the same cells.
+    Viewports,
+    /// What a position costs ours on its way in.
+    Ingest,
 }
 
 /// How much is measured.
@@ -63,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) cap: usize,
     /// Of the memory measurement.
     pub(crate) idle_viewers: usize,
+    /// Of the gateway.
+    pub(crate) positions: usize,
 }
 
 /// Answers of one contender over one protocol.
@@ -93,6 +103,10 @@ pub(crate) struct Answers {
     pub(crate) flatness: Vec<Vec<Flatness>>,
     /// One a run.
     pub(crate) idle: Vec<Idle>,
+    /// One a run.
+    pub(crate) viewports: Vec<Viewports>,
+    /// One a run.
+    pub(crate) ingest: Vec<Ingest>,
     /// What else went wrong.
     pub(crate) problems: Vec<String>,
 }
@@ -137,6 +151,7 @@ impl Plan {
                 steps: 6,
                 cap,
                 idle_viewers: cap.min(2_000),
+                positions: 200_000,
             };
         }
         Self {
@@ -147,6 +162,7 @@ impl Plan {
             steps: 12,
             cap,
             idle_viewers: cap.min(10_000),
+            positions: 3_000_000,
         }
     }
 }
@@ -178,6 +194,8 @@ impl Bench {
             answers.latency = self.runs_of(Question::Latency, problems, |_| latency::once(self));
             answers.flatness = self.runs_of(Question::Flatness, problems, |_| flatness::once(self));
             answers.idle = self.runs_of(Question::Idle, problems, |_| idle::once(self));
+            answers.viewports = self.runs_of(Question::Viewports, problems, |_| viewports::once(self));
+            answers.ingest = self.runs_of(Question::Ingest, problems, |_| ingest::once(self));
         }
         answers
     }

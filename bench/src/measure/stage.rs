@@ -72,12 +72,12 @@ impl Stage {
         contender: Contender,
         protocol: Protocol,
         replay: &Path,
-        (call, groups, keeping): (Call, Vec<Group>, usize),
+        (calls, groups, keeping): (Vec<Call>, Vec<Group>, usize),
     ) -> Result<Self> {
         bench.say(format!("starting {}", contender.name()));
         let server = contender.start(&bench.options, bench.cores, protocol, replay)?;
         let feed = contender.is_fed().then(|| Feed::start(server.addr, groups));
-        let target = Target { addr: server.addr, protocol, call };
+        let target = Target { addr: server.addr, protocol, calls };
         let viewers = Viewers::new(target, Duration::from_secs_f64(TICK_SECONDS), keeping)?;
         let (settle, window) = (bench.plan.settle, bench.plan.window);
         Ok(Self { viewers, feed, server, cores: bench.cores, form: contender.form(), settle, window })
@@ -90,7 +90,7 @@ impl Stage {
         protocol: Protocol,
         replay: &Path,
     ) -> Result<Self> {
-        Self::open(bench, contender, protocol, replay, (contender.watch(), fleet(), 1))
+        Self::open(bench, contender, protocol, replay, (vec![contender.watch()], fleet(), 1))
     }
 
     /// Lets as many viewers come or go as it takes.

@@ -1,4 +1,5 @@
-//! What a unary call costs: the health check, which all of them answer alike, with a deadline.
+//! What a unary call costs: the health check, which all of them answer alike, and one that not everybody may make. Both
+//! with a deadline.
 
 use std::{path::Path, time::Duration};
 
@@ -6,20 +7,22 @@ use anyhow::Result;
 
 use super::Bench;
 use crate::{
-    contender::{Contender, check_health},
+    contender::{Contender, check_health, who_am_i},
     load::{Target, call_for},
     process::Server,
-    wire::Protocol,
+    wire::{Call, Protocol},
 };
 
-/// What one run found.
+/// What one run found: a million calls, in seconds of the server's time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unary {
-    /// Of the server's time.
-    pub(crate) cpu_seconds_per_million: f64,
+    /// `Health.Check`, by anybody.
+    pub(crate) health: f64,
+    /// `Sessions.WhoAmI` with a token, where there is such a thing.
+    pub(crate) who_am_i: Option<f64>,
 }
 
-/// Asks once, of a new server. `seen` gets to see it.
+/// Asks once, of new servers. `seen` gets to see the first.
 pub(super) fn once(
     bench: &Bench,
     contender: Contender,
@@ -27,18 +30,27 @@ pub(super) fn once(
     replay: &Path,
     seen: impl FnOnce(&Server),
 ) -> Result<Unary> {
-    const WARM_UP: Duration = Duration::from_secs(1);
     bench.say(format!("{}: unary calls", contender.name()));
     let server = contender.start(&bench.options, bench.cores, protocol, replay)?;
     seen(&server);
-    let target = Target { addr: server.addr, protocol, call: check_health() };
+    let health = cost(bench, &server, protocol, check_health())?;
+    drop(server);
+    let mut unary = Unary { health, who_am_i: None };
+    if contender.knows_who_calls() {
+        let (server, token) = contender.start_guarded(&bench.options, bench.cores)?;
+        unary.who_am_i = Some(cost(bench, &server, protocol, who_am_i(token))?);
+    }
+    Ok(unary)
+}
+
+/// Of a million calls.
+fn cost(bench: &Bench, server: &Server, protocol: Protocol, call: Call) -> Result<f64> {
+    const WARM_UP: Duration = Duration::from_secs(1);
+    let path = call.path;
+    let target = Target { addr: server.addr, protocol, calls: vec![call] };
     let (before, calls) = call_for(&target, WARM_UP, bench.plan.window, || server.cpu())?;
     let cpu = server.cpu()?.saturating_sub(before);
-    let unary = Unary { cpu_seconds_per_million: cpu.as_secs_f64() * 1e6 / calls as f64 };
-    bench.log(&format!(
-        "{} {calls} calls: {:.1} CPU-seconds a million",
-        contender.name(),
-        unary.cpu_seconds_per_million
-    ));
-    Ok(unary)
+    let cost = cpu.as_secs_f64() * 1e6 / calls as f64;
+    bench.log(&format!("{}, {path}: {calls} calls, {cost:.1} CPU-seconds a million", server.about));
+    Ok(cost)
 }

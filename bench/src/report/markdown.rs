@@ -2,40 +2,44 @@
 
 use std::fmt::Write as _;
 
-use clap::ValueEnum as _;
-
-use super::{most_viewers, name, nothing, table, updates_per_cpu_second};
+use super::{
+    most_viewers, name, nothing,
+    ratios::{AT_FEW, AT_MOST, ratios},
+    table,
+    targets::targets,
+    unary,
+};
 use crate::{
     Options,
-    contender::Contender,
     fleet::TICK_SECONDS,
     machine,
     measure::{Answers, IN_VIEW, LATENCY_VIEWERS, Plan, REPORTS_PER_SECOND, Row},
     servers::CARS,
     stats::Spread,
-    wire::Protocol,
 };
 
 /// The whole page.
 pub(super) fn page(options: &Options, plan: &Plan, answers: &Answers) -> String {
     let intro = "# Figures\n\nEverything here is written by `cargo xtask bench`, and nothing by hand.\n\n\
                  ![Car updates per second of the server's processor](bench.svg)\n\n";
-    [intro.to_owned(), figures(answers), method(options, plan), versions(answers)].concat()
+    [intro.to_owned(), figures(plan, answers), method(options, plan), versions(answers)].concat()
 }
 
 /// All tables.
-pub(super) fn figures(answers: &Answers) -> String {
+pub(super) fn figures(plan: &Plan, answers: &Answers) -> String {
+    let few = plan.viewers;
     let mut text = String::new();
     if answers.rows.iter().any(|row| !row.fanout.is_empty() || row.problem.is_some()) {
         section(&mut text, "Fan-out", &fanout(&answers.rows));
-        section(&mut text, "Rides against the others", &ratios(&answers.rows));
+        section(&mut text, "Rides against the others", &against(&answers.rows, few));
     }
     if answers.rows.iter().any(|row| !row.unary.is_empty()) {
-        section(&mut text, "Unary calls", &unary(&answers.rows));
+        section(&mut text, "Unary calls", &unary::unary(&answers.rows));
     }
-    if let Some(ours) = ours(answers) {
+    if let Some(ours) = ours(answers, few) {
         section(&mut text, "Rides alone", &ours);
     }
+    section(&mut text, "What was to be reached", &reached(answers));
     let problems = answers.rows.iter().filter_map(|row| {
         let problem = row.problem.as_ref()?;
         Some(format!("- {}, {}: {problem}\n", row.contender.name(), name(row.protocol)))
@@ -93,54 +97,24 @@ fn fanout(rows: &[Row]) -> String {
     table::table(&head, &rows)
 }
 
-/// Medians of car updates per CPU-second, ours divided by theirs.
-fn ratios(rows: &[Row]) -> String {
-    let median = |contender: Contender, protocol: Protocol| {
-        let row = rows.iter().find(|row| row.contender == contender && row.protocol == protocol)?;
-        updates_per_cpu_second(&row.fanout).map(|spread| spread.median)
-    };
-    let ratio = |contender, protocol| {
-        let ratio = median(Contender::Ours, protocol)? / median(contender, protocol)?;
-        Some(format!("{}×", table::number(ratio, 2)))
-    };
-    let others = Contender::value_variants().iter().filter(|other| **other != Contender::Ours);
-    let rows: Vec<_> = others
-        .map(|other| {
-            let cell = |protocol| ratio(*other, protocol).unwrap_or_else(nothing);
-            vec![other.name().to_owned(), cell(Protocol::Http1), cell(Protocol::Http2)]
-        })
-        .collect();
-    table::table(&["Car updates per CPU-second, Rides divided by", "HTTP/1.1", "HTTP/2"], &rows)
+/// At the most that each holds, and at the same load.
+fn against(rows: &[Row], few: usize) -> String {
+    let title = "Car updates per CPU-second, Rides divided by";
+    let at_most = ratios(rows, &format!("{title}, each with the most viewers it holds"), AT_MOST);
+    let at_few = ratios(rows, &format!("{title}, each with {few} viewers"), AT_FEW);
+    format!(
+        "{at_most}\n{at_few}\nWith {few} viewers much of what Rides does in a tick is done once for all of them: positions \
+         come in, frames are encoded. The others have no positions to take. With more viewers that is spread over more of \
+         them, and each time it wakes, a server finds more to do at once.\n"
+    )
 }
 
-fn unary(rows: &[Row]) -> String {
-    let cost = |contender: Contender, protocol: Protocol| {
-        let row = rows.iter().find(|row| row.contender == contender && row.protocol == protocol)?;
-        Spread::of(row.unary.iter().map(|run| run.cpu_seconds_per_million))
-    };
-    let rows: Vec<_> = Contender::value_variants()
-        .iter()
-        .filter(|contender| **contender != Contender::HyperRows) // The same program as the other.
-        .map(|contender| {
-            let cell = |protocol| cost(*contender, protocol).map_or_else(nothing, |it| table::spread(it, 1));
-            vec![contender.name().to_owned(), cell(Protocol::Http1), cell(Protocol::Http2)]
-        })
-        .collect();
-    let mut text = table::table(&["CPU-seconds per million calls", "HTTP/1.1", "HTTP/2"], &rows);
-    for protocol in [Protocol::Http1, Protocol::Http2] {
-        if let Some((ours, tonic)) = cost(Contender::Ours, protocol).zip(cost(Contender::Tonic, protocol)) {
-            let more = 100.0 * (ours.median / tonic.median - 1.0);
-            let _ = write!(
-                text,
-                "\nOver {} a call to Rides costs {more:+.0} % against tonic + tonic-web.",
-                name(protocol)
-            );
-        }
-    }
-    text + "\n"
+fn reached(answers: &Answers) -> String {
+    let targets = targets(answers);
+    format!("{targets}\nWhat is in the way of what is not reached: [profile.md](profile.md).\n")
 }
 
-fn ours(answers: &Answers) -> Option<String> {
+fn ours(answers: &Answers, few: usize) -> Option<String> {
     let mut rows = Vec::new();
     let mut row = |what: String, spread: Option<Spread>, decimals| {
         rows.extend(spread.map(|spread| vec![what, table::spread(spread, decimals)]));
@@ -157,6 +131,11 @@ fn ours(answers: &Answers) -> Option<String> {
     }
     let idle = answers.idle.iter().map(|run| run.memory_per_viewer / 1024.0);
     row("memory of an idle viewer, KiB".into(), Spread::of(idle), 1);
+    let viewports = answers.viewports.iter().map(|run| run.at_few / 1e6);
+    let what = format!("M car updates per CPU-second, {few} viewers, each with a viewport of its own");
+    row(what, Spread::of(viewports), 1);
+    let ingest = answers.ingest.iter().map(|run| run.positions_per_cpu_second / 1e6);
+    row("M positions in per CPU-second, from one gateway".into(), Spread::of(ingest), 2);
     (!rows.is_empty()).then(|| table::table(&["", "median (least–most)"], &rows))
 }
 
@@ -179,21 +158,31 @@ fn method(options: &Options, plan: &Plan) -> String {
          - **KB per viewer**: resident memory, as the slope from {} to {few} viewers; idle: from {} to {idle_viewers} \
          viewers of a place without cars. The kernel's socket buffers are not in it.\n\
          - **Bytes per update**: all that came over the sockets.\n\
-         - **Unary calls**: `grpc.health.v1.Health/Check` with a deadline, from 64 connections with one call at a time \
-         each. Rides answers with every layer on; the tonic server has none but gRPC-Web.\n\
+         - **Unary calls**: with a deadline, from 64 connections with one call at a time each. Rides answers with every \
+         layer on (deadline, limits, trace, figures); the tonic server has none but gRPC-Web. `grpc.health.v1.Health/Check` \
+         is for everybody, and needs no token. `rides.v1.Sessions/WhoAmI` is called with one, of Rides with \
+         `--auth required`, which has verified its signature at its first call and looks at the rest at each; the tonic \
+         server has the same call, is sent the same token, and looks at nothing.\n\
          - **Cost of a viewer and tick**: the slope of the server's processor time from {few} to {} viewers. Cars out \
          of view report {hz} times a second too, but no more than {REPORTS_PER_SECOND} positions a second in all.\n\
          - **Latency**: from the moment a position is handed to the sender's socket to the moment its frame was read, \
-         over 20 of the viewers. A position waits for its tick first, half a tick on the mean.\n\n\
+         over 20 of the viewers. A position waits for its tick first, half a tick on the mean.\n\
+         - **A viewport of its own**: all see every car, and each some other cells around them. Nothing is shared but the \
+         cells: each message is put together for one viewer.\n\
+         - **Positions in**: {} positions of 10,000 cars, each with its time, over one `Rides.Track` stream over HTTP/2, \
+         as fast as it is read; nobody watches. The tick's work on them is in it.\n\n\
          Rides is given 8,000 positions a second over one `Rides.Track` stream, and what they cost is in its figures; \
          all others move the cars themselves. Columns is the form of `rides.v1.WatchFleetResponse`; rows are a message a \
          car, see [`board.proto`](../bench/proto/bench/v1/board.proto). Bare hyper sends recorded messages of Rides \
-         or of the tonic server from one buffer to all: what no server that does anything can beat by much. Rides and \
-         the peers in Rust are built alike, with thin LTO.\n\n",
+         or of the tonic server from one buffer to all, and does nothing else: what sending costs by itself. It is no bound on \
+         how many viewers are in time: it wakes them in whatever order, so that one of thousands may wait a tick and a half, \
+         where Rides wakes them in the same order each time. Rides and the peers in Rust are built alike, with thin \
+         LTO and with jemalloc.\n\n",
         machine::description(),
         few / 4,
         idle_viewers / 10,
         6 * few,
+        table::number(plan.positions as f64, 0),
     )
 }
 

@@ -2,7 +2,10 @@
 
 mod markdown;
 mod plot;
+mod ratios;
 pub(crate) mod table;
+mod targets;
+mod unary;
 
 use std::fs;
 
@@ -11,7 +14,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     Options,
     contender::Contender,
-    measure::{Answers, Fanout, Plan, Unary},
+    measure::{Answers, Fanout, Plan, Row, Unary},
     stats::Spread,
     wire::Protocol,
 };
@@ -19,7 +22,7 @@ use crate::{
 /// Prints the table and writes both files.
 pub(crate) fn write(options: &Options, plan: &Plan, answers: &Answers) -> Result<()> {
     let markdown = markdown::page(options, plan, answers);
-    println!("{}", markdown::figures(answers));
+    println!("{}", markdown::figures(plan, answers));
     let files = [("bench.md", markdown), ("bench.svg", plot::svg(answers))];
     for (name, text) in files {
         let path = options.out.join(name);
@@ -42,11 +45,15 @@ pub(crate) fn line(
         parts.push(format!("{:.1} M car updates per CPU-second,", rate.median / 1e6));
         parts.push(format!("{} viewers;", most_viewers(fanout)));
     }
-    if let Some(cost) = Spread::of(unary.iter().map(|run| run.cpu_seconds_per_million)) {
+    if let Some(cost) = Spread::of(unary.iter().map(|run| run.health)) {
         parts.push(format!("{:.1} CPU-seconds per million unary calls", cost.median));
     }
     parts.extend(problem.map(|problem| format!("({problem})")));
     parts.join(" ")
+}
+
+fn row_of(rows: &[Row], contender: Contender, protocol: Protocol) -> Option<&Row> {
+    rows.iter().find(|row| row.contender == contender && row.protocol == protocol)
 }
 
 fn name(protocol: Protocol) -> &'static str {

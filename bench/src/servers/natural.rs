@@ -1,10 +1,14 @@
 //! The server that one writes with tonic and tonic-web: ticks come through a channel, and every subscriber's stream
 //! hands tonic a message to encode.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use anyhow::Result;
 use futures_util::{Stream, StreamExt as _};
+use rides_proto::v1::{
+    self,
+    sessions_server::{Sessions, SessionsServer},
+};
 use tokio::{sync::watch, time::interval};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{
@@ -35,6 +39,7 @@ pub(super) async fn serve() -> Result<()> {
         .layer(GrpcWebLayer::new())
         .add_service(BoardServer::new(Natural { ticks }))
         .add_service(health)
+        .add_service(SessionsServer::new(OneCaller))
         .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
         .await?;
     Ok(())
@@ -76,5 +81,42 @@ impl Board for Natural {
     async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let ticks = WatchStream::from_changes(self.ticks.clone());
         Ok(Response::new(Box::pin(ticks.map(|tick| Ok(Tick::clone(&tick))))))
+    }
+}
+
+/// Who asks who they are is always the same, and needs to prove nothing.
+#[derive(Debug)]
+struct OneCaller;
+
+#[tonic::async_trait]
+impl Sessions for OneCaller {
+    async fn who_am_i(&self, _: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIResponse>, Status> {
+        let session = v1::Session {
+            session_id: "0199f3a5-5d5c-7c1e-9d0a-6a1f0c2b7e11".into(),
+            subject: "rider-1".into(),
+            role: v1::Role::Rider.into(),
+            expires_at: Some(SystemTime::now().into()),
+            ..Default::default()
+        };
+        Ok(Response::new(v1::WhoAmIResponse { session: Some(session) }))
+    }
+
+    async fn sign_in(&self, _: Request<v1::SignInRequest>) -> Result<Response<v1::SignInResponse>, Status> {
+        Err(Status::unimplemented("nobody signs in"))
+    }
+
+    async fn renew(&self, _: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
+        Err(Status::unimplemented("nobody signs in"))
+    }
+
+    async fn sign_out(
+        &self,
+        _: Request<v1::SignOutRequest>,
+    ) -> Result<Response<v1::SignOutResponse>, Status> {
+        Err(Status::unimplemented("nobody signs in"))
+    }
+
+    async fn revoke(&self, _: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {
+        Err(Status::unimplemented("nobody signs in"))
     }
 }

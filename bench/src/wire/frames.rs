@@ -75,6 +75,7 @@ fn header_block(call: &Call, authority: &str) -> Vec<u8> {
     const AUTHORITY: &[u8] = &[0x01];
     const PATH: &[u8] = &[0x04];
     const CONTENT_TYPE: &[u8] = &[0x0f, 0x10];
+    const AUTHORIZATION: &[u8] = &[0x0f, 0x08];
     let mut block = vec![POST, SCHEME_HTTP];
     let mut literal = |name: &[u8], value: &str| {
         block.extend_from_slice(name);
@@ -88,10 +89,39 @@ fn header_block(call: &Call, authority: &str) -> Vec<u8> {
     if let Some(timeout) = call.timeout {
         literal(&named("grpc-timeout"), timeout);
     }
+    if let Some(token) = &call.token {
+        literal(AUTHORIZATION, &format!("Bearer {token}"));
+    }
     block
 }
 
-/// Every string here is shorter than the 127 bytes up to which a length is one byte.
+/// Up to 126 bytes have a length of one byte; of longer ones, what is beyond follows in sevens of bits.
 fn string(text: &str) -> Vec<u8> {
-    [&[text.len() as u8], text.as_bytes()].concat()
+    const FULL: usize = 127;
+    let mut string = vec![text.len().min(FULL) as u8];
+    if let Some(mut beyond) = text.len().checked_sub(FULL) {
+        while beyond >= 0x80 {
+            string.push(beyond as u8 | 0x80);
+            beyond >>= 7;
+        }
+        string.push(beyond as u8);
+    }
+    string.extend_from_slice(text.as_bytes());
+    string
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_strings_have_long_lengths() {
+        let length = |bytes: usize| {
+            let mut string = string(&"a".repeat(bytes));
+            string.truncate(string.len() - bytes);
+            string
+        };
+        assert_eq!([0, 126, 127, 254].map(length), [vec![0], vec![126], vec![127, 0], vec![127, 127]]);
+        assert_eq!([255, 300].map(length), [vec![127, 0x80, 1], vec![127, 0xad, 1]]);
+    }
 }

@@ -9,9 +9,11 @@ const LONGEST_HEAD: usize = 16 * 1024;
 pub(super) fn request(call: &Call, authority: &str, out: &mut Vec<u8>) {
     let body = framed(&call.message);
     let timeout = call.timeout.map_or_else(String::new, |timeout| format!("grpc-timeout: {timeout}\r\n"));
+    let token = call.token.as_ref();
+    let token = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n\
-         {timeout}content-length: {}\r\n\r\n",
+         {timeout}{token}content-length: {}\r\n\r\n",
         call.path,
         body.len()
     );
@@ -212,12 +214,16 @@ mod tests {
 
     #[test]
     fn the_request_is_grpc_web() {
-        let call = Call { path: "/a.B/C", message: vec![7], timeout: Some("5S") };
+        let (timeout, token) = (Some("5S"), Some("abc".to_owned()));
+        let call = Call { timeout, token, ..Call::new("/a.B/C", vec![7]) };
         let mut request = Vec::new();
         super::request(&call, "localhost:1", &mut request);
         let text = String::from_utf8_lossy(&request);
         assert!(text.starts_with("POST /a.B/C HTTP/1.1\r\nhost: localhost:1\r\n"), "{text}");
-        assert!(text.contains("\r\ngrpc-timeout: 5S\r\ncontent-length: 6\r\n\r\n"), "{text}");
+        assert!(
+            text.contains("\r\ngrpc-timeout: 5S\r\nauthorization: Bearer abc\r\ncontent-length: 6\r\n\r\n"),
+            "{text}"
+        );
         assert!(request.ends_with(&[0, 0, 0, 0, 1, 7]));
     }
 }

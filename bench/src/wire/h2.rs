@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn calls_get_streams_of_their_own_after_one_preface() {
-        let call = Call { path: "/a.B/C", message: Vec::new(), timeout: None };
+        let call = Call::new("/a.B/C", Vec::new());
         let mut connection = Connection::new(false);
         let (mut first, mut second) = (Vec::new(), Vec::new());
         connection.request(&call, "localhost:1", &mut first);

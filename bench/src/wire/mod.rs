@@ -27,6 +27,15 @@ pub(crate) struct Call {
     pub(crate) message: Vec<u8>,
     /// For `grpc-timeout`.
     pub(crate) timeout: Option<&'static str>,
+    /// For `authorization`.
+    pub(crate) token: Option<String>,
+}
+
+impl Call {
+    /// Without a deadline, by anybody.
+    pub(crate) fn new(path: &'static str, message: Vec<u8>) -> Self {
+        Self { path, message, timeout: None, token: None }
+    }
 }
 
 /// What a reader saw.

@@ -1,0 +1,63 @@
+//! What a position costs ours on its way in: one gateway reports for many cars over one `Rides.Track` stream, as fast as it
+//! is read.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, ensure};
+use rides_proto::v1::{TrackRequest, rides_client::RidesClient};
+use tonic::transport::Channel;
+
+use super::Bench;
+use crate::{
+    contender::rides_server,
+    feed::position,
+    fleet::{Cars, elsewhere},
+    process::Server,
+};
+
+/// Cars that report in turn.
+const CARS: usize = 10_000;
+/// A gateway's requests have a deadline as well.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What one run found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ingest {
+    /// Positions taken in a second of the server's time.
+    pub(crate) positions_per_cpu_second: f64,
+}
+
+/// Asks once, of a new server, whose limits do not hold for this machine.
+pub(super) fn once(bench: &Bench) -> Result<Ingest> {
+    let positions = bench.plan.positions;
+    bench.say(format!("{positions} positions"));
+    let log = bench.options.scratch.join("ingest.log");
+    let server = Server::start(rides_server(&bench.options.server), bench.cores, &log)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let cpu = runtime.block_on(async {
+        let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", server.addr))?;
+        let mut gateway = RidesClient::new(channel.connect().await?);
+        // All cars are there before anything counts.
+        report(&mut gateway, positions / 10).await?;
+        let before = server.cpu()?;
+        report(&mut gateway, positions).await?;
+        Ok::<_, anyhow::Error>(server.cpu()?.saturating_sub(before))
+    })?;
+    let positions_per_cpu_second = positions as f64 / cpu.as_secs_f64();
+    bench.log(&format!("ingest: {:.2} M positions per CPU-second", positions_per_cpu_second / 1e6));
+    Ok(Ingest { positions_per_cpu_second })
+}
+
+async fn report(gateway: &mut RidesClient<Channel>, positions: usize) -> Result<()> {
+    let mut cars = Cars::new(CARS, elsewhere(), 1);
+    let requests = (0..positions).map(move |nth| {
+        let index = nth % CARS;
+        cars.drive(index);
+        TrackRequest { time: Some(SystemTime::now().into()), ..position(1, &cars, index) }
+    });
+    let mut upload = tonic::Request::new(futures_util::stream::iter(requests));
+    upload.set_timeout(LONGEST);
+    let answer = gateway.track(upload).await.context("the server took no positions")?.into_inner();
+    ensure!(answer.count == positions as u64, "of {positions} positions it took {}", answer.count);
+    Ok(())
+}

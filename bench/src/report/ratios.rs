@@ -1,0 +1,45 @@
+//! Rides beside one other: as many times as much of a figure, by medians.
+
+use clap::ValueEnum as _;
+
+use super::{nothing, row_of, table};
+use crate::{
+    contender::Contender,
+    measure::{Fanout, Row},
+    stats::Spread,
+    wire::Protocol,
+};
+
+/// A figure of one run.
+pub(super) type Figure = fn(&Fanout) -> f64;
+
+/// Car updates per CPU-second with the most viewers that a server holds.
+pub(super) const AT_MOST: Figure = |run| run.at_most;
+/// The same with as many viewers as all of them hold.
+pub(super) const AT_FEW: Figure = |run| run.at_few;
+
+/// What of ours is so many times what it is of `other`; `None`: one of them was not measured.
+pub(super) fn ratio(rows: &[Row], other: Contender, protocol: Protocol, figure: Figure) -> Option<f64> {
+    let median = |contender| {
+        let runs = row_of(rows, contender, protocol)?.fanout.iter();
+        Spread::of(runs.map(figure)).map(|spread| spread.median)
+    };
+    Some(median(Contender::Ours)? / median(other)?)
+}
+
+/// All others, over both protocols.
+pub(super) fn ratios(rows: &[Row], title: &str, figure: Figure) -> String {
+    let others = Contender::value_variants().iter().filter(|other| **other != Contender::Ours);
+    let rows: Vec<_> = others
+        .map(|other| {
+            let cell = |protocol| ratio(rows, *other, protocol, figure).map_or_else(nothing, times);
+            vec![other.name().to_owned(), cell(Protocol::Http1), cell(Protocol::Http2)]
+        })
+        .collect();
+    table::table(&[title, "HTTP/1.1", "HTTP/2"], &rows)
+}
+
+/// So many times.
+pub(super) fn times(ratio: f64) -> String {
+    format!("{}×", table::number(ratio, 2))
+}
