@@ -9,10 +9,11 @@ import { loadSync } from "@grpc/proto-loader";
 const PROTO = fileURLToPath(new URL("../../proto", import.meta.url));
 const FILES = ["rides", "fleet", "city", "sessions"].map((name) => `rides/v1/${name}.proto`);
 
-const AS_PLAIN_OBJECTS = { includeDirs: [PROTO], longs: Number, enums: String, oneofs: true, defaults: true };
+/** How messages look in JavaScript. */
+export const AS_PLAIN_OBJECTS = { longs: Number, enums: String, oneofs: true, defaults: true };
 
 /** The services of rides.v1, as client classes. */
-export const { v1: api } = grpc.loadPackageDefinition(loadSync(FILES, AS_PLAIN_OBJECTS)).rides;
+export const { v1: api } = grpc.loadPackageDefinition(loadSync(FILES, { ...AS_PLAIN_OBJECTS, includeDirs: [PROTO] })).rides;
 
 /** Calls are tried again while a server is away. Only what is safe to repeat: reads, Book by its request_id, Cancel. */
 const RETRY = {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import { once } from "node:events";
 import { build } from "esbuild";
+import { startServer } from "./server.mjs";
 import { inPage } from "./webdriver.mjs";
 
 const read = (path) => JSON.parse(readFileSync(path));
@@ -11,11 +12,19 @@ const [path, ...only] = process.argv.slice(2);
 const servers = read(path);
 const list = read(new URL("../../interop.json", import.meta.url));
 
+/** The page's own, for a check that stops it. */
+let own;
 const page = await servePage(new URL(servers.page).port);
 try {
-  const lines = await inPage(servers, servers.page, "return interop(...arguments)", [list, servers, only]);
-  process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+  // Whom it trusts is decided as a browser starts: there is one for the check where it trusts nobody.
+  for (const trusting of [true, false]) {
+    const checks = list.checks.filter(({ check }) => (check !== "over TLS, of a CA unknown") === trusting);
+    const args = [{ ...list, checks }, servers, only];
+    const lines = await inPage(servers, servers.page, "return interop(...arguments)", args, trusting);
+    process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+  }
 } finally {
+  await own?.stop();
   page.closeAllConnections();
   page.close();
 }
@@ -27,11 +36,18 @@ async function servePage(port) {
     "/": ["text/html", `<!doctype html><title>interop</title><script type="module" src="/page.js"></script>`],
     "/page.js": ["text/javascript", outputFiles[0].contents],
   };
-  const server = http.createServer((request, response) => {
-    const [type, content] = files[request.url] ?? [];
+  const server = http.createServer(async ({ method, url }, response) => {
+    const [type, content] = url === "/server" ? ["application/json", await ofItsOwn(method)] : (files[url] ?? []);
     response.writeHead(type ? 200 : 404, { "content-type": type ?? "text/plain" }).end(content);
   });
   server.listen(port, "127.0.0.1");
   await once(server, "listening");
   return server;
+}
+
+/** POST starts a server, DELETE stops it. */
+async function ofItsOwn(method) {
+  if (method === "POST") own = await startServer(servers);
+  else await own.stop();
+  return JSON.stringify(own);
 }

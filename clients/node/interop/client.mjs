@@ -33,7 +33,7 @@ export class Failure extends Error {
 }
 
 export class Client {
-  /** `cannot` names kinds and checks that are beyond its nature, `lacks` what other checks do without; both say why. */
+  /** `cannot` names kinds and checks that it cannot do, `lacks` what other checks do without; both say why. */
   constructor(id, call, cannot = {}, lacks = {}) {
     Object.assign(this, { id, call, cannot, lacks });
   }

@@ -9,13 +9,19 @@ import { run } from "./report.mjs";
 const ofBrowsers = {
   "client streaming": "browsers do not stream uploads",
   bidirectional: "browsers do not stream uploads",
-  "servers that fail": "a page has one address, and policies of its own making",
-  "unary: over TLS, of a CA unknown": "whom to trust is the browser's matter",
+  "servers that fail: one of two stops": "a client has one address",
+  "servers that fail: tried again": "a client has no retry policy",
 };
 const lacks = { "binary request metadata": "pages of another origin add no headers of their own" };
 const googleLacks = { ...lacks, "word of a call cancelled": "it says nothing more of one" };
 const buffers = "in binary it hands a stream over at its end";
-const ofBinary = { ...ofBrowsers, "live events": buffers, "cars in view": buffers, "health, watched": buffers };
+const ofBinary = {
+  ...ofBrowsers,
+  "live events": buffers,
+  "cars in view": buffers,
+  "health, watched": buffers,
+  "health as it changes": buffers,
+};
 
 const clients = [
   connect("connect-web", ({ url }) => createGrpcWebTransport({ baseUrl: url }), ofBrowsers, lacks),
@@ -25,6 +31,7 @@ const clients = [
 
 /** Called by browser.mjs. */
 globalThis.interop = async (list, servers, only) => {
+  servers.start = startServer;
   const lines = [];
   for (const client of clients) {
     client.inBrowser = true;
@@ -34,3 +41,9 @@ globalThis.interop = async (list, servers, only) => {
   }
   return lines;
 };
+
+/** browser.mjs starts it, and stops it. */
+async function startServer() {
+  const { url } = await (await fetch("/server", { method: "POST" })).json();
+  return { url, stop: () => fetch("/server", { method: "DELETE" }) };
+}

@@ -6,8 +6,9 @@ import { figure } from "./expect.mjs";
 
 const SERVED = `rides_rpcs_total{method="rides.v1.Rides/Quote",code="Ok"}`;
 
-export async function startServer(program) {
-  const flags = ["--listen", "127.0.0.1:0", "--data-dir", ":memory:", "--cars", "0", "--log", "off"];
+/** Pages may call it, too. */
+export async function startServer({ program, page }) {
+  const flags = ["--listen", "127.0.0.1:0", "--data-dir", ":memory:", "--cars", "0", "--log", "off", "--allow-origin", page];
   const server = spawn(program, flags, { stdio: ["ignore", "pipe", "ignore"] });
   const [line] = await once(server.stdout.setEncoding("utf8"), "data");
   const url = line.trim().split(" ").at(-1).replace(/\/$/, "");

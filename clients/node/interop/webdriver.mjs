@@ -2,11 +2,14 @@
 
 import { spawn } from "node:child_process";
 
-/** Runs a script in the page at `url`, and returns what it returns. `servers` says where Chromium and its driver are. */
-export async function inPage(servers, url, script, args) {
+/**
+ * Runs a script in the page at `url`, and returns what it returns. `servers` says where Chromium and its driver are;
+ * `trusting`: whatever certificate is shown will do, for a development CA is trusted by no browser of ours.
+ */
+export async function inPage(servers, url, script, args, trusting = true) {
   const driver = await startDriver(servers.chromedriver);
   try {
-    return await inSession(driver, servers.chrome, async (session) => {
+    return await inSession(driver, capabilities(servers.chrome, trusting), async (session) => {
       await ask(driver, "POST", `${session}/timeouts`, { script: 300_000 });
       await ask(driver, "POST", `${session}/url`, { url });
       return ask(driver, "POST", `${session}/execute/sync`, { script, args });
@@ -16,8 +19,8 @@ export async function inPage(servers, url, script, args) {
   }
 }
 
-async function inSession(driver, chrome, use) {
-  const { sessionId } = await ask(driver, "POST", "/session", { capabilities: { alwaysMatch: capabilities(chrome) } });
+async function inSession(driver, alwaysMatch, use) {
+  const { sessionId } = await ask(driver, "POST", "/session", { capabilities: { alwaysMatch } });
   const session = `/session/${sessionId}`;
   try {
     return await use(session);
@@ -41,10 +44,10 @@ async function startDriver(program) {
   return { url: `http://127.0.0.1:${port}`, stop: () => driver.kill() };
 }
 
-function capabilities(chrome) {
+function capabilities(chrome, trusting) {
   return {
     browserName: "chrome",
-    acceptInsecureCerts: true, // A development CA is trusted by no browser of ours.
+    acceptInsecureCerts: trusting,
     "goog:chromeOptions": {
       binary: chrome,
       args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",

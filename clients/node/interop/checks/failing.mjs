@@ -1,15 +1,13 @@
-// Servers that stop, and servers that are away for a while. Node only: it starts them.
+// Servers that another stands in for, and servers that are away for a while. Node only: channels of grpc-js know of them.
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import grpc from "@grpc/grpc-js";
 import { RETRIES, ROUND_ROBIN, api, ask, connect } from "../../channel.mjs";
 import { RetryInfoSchema, StatusSchema } from "../../gen/google/rpc/details_pb.js";
-import { Health, HealthCheckResponse_ServingStatus as Serving } from "../../gen/health/v1/health_pb.js";
 import { Rides } from "../../gen/rides/v1/rides_pb.js";
 import { Code } from "../client.mjs";
-import { all, equal, fails, ok, until } from "../expect.mjs";
-import { startServer } from "../server.mjs";
+import { equal, fails, ok, until } from "../expect.mjs";
 import { HARBOUR, SQUARE } from "./places.mjs";
 
 const TRIP = { pickup: SQUARE, dropoff: HARBOUR };
@@ -17,8 +15,8 @@ const TERMS = { deadlineMs: 10_000 };
 const { quote } = Rides.method;
 
 export const failing = {
-  "one of two stops": async (client, { program }) => {
-    const pair = await Promise.all([startServer(program), startServer(program)]);
+  "one of two stops": async (client, { start }) => {
+    const pair = await Promise.all([start(), start()]);
     try {
       const both = {
         url: "both",
@@ -47,20 +45,6 @@ export const failing = {
       equal(front.attempts.join(), "0,0,1,2", "attempts before each");
     } finally {
       front.stop();
-    }
-  },
-
-  "health as it changes": async (client, { program }) => {
-    const server = await startServer(program);
-    try {
-      const health = client.open(server, Health.method.watch, { service: "rides.v1.Rides" });
-      equal((await health.next()).status, Serving.SERVING, "the first status");
-      const [next] = await Promise.all([health.next(), server.stop()]);
-      equal(next.status, Serving.NOT_SERVING, "the second");
-      const failure = await fails(all(health), Code.UNAVAILABLE);
-      equal(failure.retryInfo.retryDelay.seconds, 1n, "RetryInfo");
-    } finally {
-      await server.stop();
     }
   },
 };

@@ -161,8 +161,8 @@ export const unary = {
   },
 
   "over TLS, of a CA unknown": async (client, { distrusted }) => {
-    // No library of Connect's has a code for it.
-    const code = client.id.startsWith("connect") ? Code.INTERNAL : Code.UNAVAILABLE;
+    // No library of Connect's has a code for it, and no browser says what it was.
+    const code = client.inBrowser ? Code.UNKNOWN : client.id.startsWith("connect") ? Code.INTERNAL : Code.UNAVAILABLE;
     await fails(client.ask(distrusted, quote, TRIP, { deadlineMs: 10_000 }), code);
   },
 

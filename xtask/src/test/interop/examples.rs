@@ -1,12 +1,13 @@
 //! The programs that people begin with, run as their README says.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     endings,
     programs::{Programs, Running},
+    readmes,
     servers::Servers,
 };
 use crate::{progress, shell};
@@ -33,11 +34,7 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
             count += endings::ctrl_c(program, signed_on, servers)?;
         }
     }
-    let mut reflection =
-        programs.python(&["reflection_client.py", "--server", &servers.strict, "--token-file"]);
-    let said = expect(reflection.arg(&servers.token_file), "rides.v1.Rides")?;
-    ensure!(said.contains("minorUnits"), "reflection alone makes no call: {said}");
-    Ok(count + 1 + board(programs, servers)?)
+    Ok(count + readmes::run(programs, servers)? + board(programs, servers)?)
 }
 
 /// Somebody books, a driver takes the ride to its end, and it is looked back on.
@@ -59,16 +56,18 @@ fn a_ride(program: Program, signed_on: &str, server: &str) -> Result<u64> {
     Ok(4)
 }
 
-/// Over TLS, and with a token.
+/// Over TLS, and with a token: by stubs, and by reflection alone.
 fn elsewhere(program: Program, servers: &Servers) -> Result<u64> {
     let mut over_tls = program("unary_client");
     expect(over_tls.args(["--server", &servers.tls, "--ca"]).arg(&servers.ca), " is RIDE_STATE_")?;
-    let mut with_token = program("unary_client");
-    expect(
-        with_token.args(["--server", &servers.strict, "--token-file"]).arg(&servers.token_file),
-        " is RIDE_STATE_",
-    )?;
-    Ok(2)
+    for (name, what) in [("unary_client", " is RIDE_STATE_"), ("reflection_client", "EUR")] {
+        let mut with_token = program(name);
+        expect(
+            with_token.args(["--server", &servers.strict, "--token-file"]).arg(&servers.token_file),
+            what,
+        )?;
+    }
+    Ok(3)
 }
 
 /// Two servers behind one name, of which one stops: no call fails.
@@ -89,9 +88,14 @@ fn two_servers(program: Program, servers: &Servers) -> Result<u64> {
 
 /// The page by Connect's own client shows a fare and cars, and what went wrong where there are none.
 fn board(programs: &Programs, servers: &Servers) -> Result<u64> {
-    let mut npm = shell::command("npm");
-    npm.args(["run", "--silent", "page"]).current_dir(programs.node_dir());
-    progress::spin("Making the page by connect-web", "seconds", npm)?;
+    // Of what `generate` makes, and of nothing that was made for the checks.
+    let stubs = programs.node_dir().join("gen");
+    fs::remove_dir_all(&stubs).with_context(|| format!("cannot remove {}", stubs.display()))?;
+    for (script, what) in [("generate", "stubs"), ("page", "page")] {
+        let mut npm = shell::command("npm");
+        npm.args(["run", "--silent", script]).current_dir(programs.node_dir());
+        progress::spin(&format!("Making the {what} for connect-web"), "seconds", npm)?;
+    }
     let page = programs.node_dir().join("browser");
     for (flag, shown) in [("--auth=open", "EUR"), ("--auth=required", "Unauthenticated: a session is needed")]
     {
@@ -113,7 +117,10 @@ fn hears(driver: &mut Running, what: &str) -> Result<()> {
 }
 
 /// Runs a program that says something like it, and returns all that it says.
-fn expect(command: &mut Command, what: &str) -> Result<String> {
+///
+/// # Errors
+/// When it fails, or does not say so.
+pub(super) fn expect(command: &mut Command, what: &str) -> Result<String> {
     let mut running = Running::start(command)?;
     let mut said = String::new();
     while let Some(line) = running.line()? {

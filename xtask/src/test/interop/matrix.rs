@@ -66,7 +66,7 @@ fn text_in(row: &Value, name: &str) -> Result<String> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     Passed,
-    /// Beyond the client's nature.
+    /// The client cannot.
     Skipped,
     Failed,
 }

@@ -7,6 +7,7 @@ mod endings;
 mod examples;
 mod matrix;
 mod programs;
+mod readmes;
 mod servers;
 
 use std::{fs, path::Path};

@@ -19,8 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// The clients in both languages, ready to run.
 pub(super) struct Programs {
     python: PathBuf,
-    python_dir: PathBuf,
-    node_dir: PathBuf,
+    dir: PathBuf,
 }
 
 impl Programs {
@@ -29,12 +28,10 @@ impl Programs {
     /// # Errors
     /// When that fails.
     pub(super) fn install(scratch: &Path) -> Result<Self> {
-        let (python_dir, node_dir) = (scratch.join("clients/python"), scratch.join("clients/node"));
-        packages::node(&node_dir, "clients in JavaScript")?;
-        let environment = scratch.join("python");
-        packages::python(&environment, &python_dir.join("requirements.txt"), "grpcio")?;
-        let programs =
-            Self { python: packages::in_environment(&environment, "python"), python_dir, node_dir };
+        let (dir, environment) = (scratch.join("clients"), scratch.join("python"));
+        packages::node(&dir.join("node"), "clients in JavaScript")?;
+        packages::python(&environment, &dir.join("python/requirements.txt"), "grpcio")?;
+        let programs = Self { python: packages::in_environment(&environment, "python"), dir };
 
         let mut stubs = programs.python(&[
             "-m",
@@ -57,20 +54,25 @@ impl Programs {
     /// A program in Python, as people run it.
     pub(super) fn python(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.python);
-        command.args(arguments).current_dir(&self.python_dir).env("PYTHONUNBUFFERED", "1");
+        command.args(arguments).current_dir(self.dir.join("python")).env("PYTHONUNBUFFERED", "1");
         command.env_remove("GRPC_VERBOSITY");
         command
     }
 
+    /// Where `clients/` is, as it is run: what is made there is in nobody's way. `proto/` is beside it.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where the programs in JavaScript are.
-    pub(super) fn node_dir(&self) -> &Path {
-        &self.node_dir
+    pub(super) fn node_dir(&self) -> PathBuf {
+        self.dir.join("node")
     }
 
     /// A program in JavaScript.
     pub(super) fn node(&self, arguments: &[&str]) -> Command {
         let mut command = shell::command("node");
-        command.args(arguments).current_dir(&self.node_dir);
+        command.args(arguments).current_dir(self.node_dir());
         command
     }
 
@@ -177,8 +179,10 @@ impl Running {
 fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (said, lines) = mpsc::sync_channel(64);
     thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if said.send(line).is_err() {
+        // Not all of it is text: curl prints messages as they are.
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            if said.send(line.trim_end_matches('\r').to_owned()).is_err() {
                 return; // Nobody listens any more.
             }
         }

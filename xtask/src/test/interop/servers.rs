@@ -137,6 +137,22 @@ impl Servers {
         let url = server.url()?;
         Ok((server, url))
     }
+
+    /// One over TLS that asks for tokens, with its keys and a dispatcher's token in `keys`, and where it is, as NAME:PORT.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(super) fn guarded(&self, keys: &Path) -> Result<(Server, String)> {
+        if keys.exists() {
+            fs::remove_dir_all(keys).with_context(|| format!("cannot remove {}", keys.display()))?;
+        }
+        let flags = ["--tls=self-signed", "--auth=required"];
+        let mut server = Server::start(&self.program, keys, &flags, &self.dir.join("guarded.log"))?;
+        let url = server.url()?;
+        let token = ask(&self.program, keys, &["token", "--role=dispatcher", "--subject=eve"])?;
+        fs::write(keys.join("token"), token)?;
+        Ok((server, url.replace("https://127.0.0.1", "localhost")))
+    }
 }
 
 /// One that runs. It is killed when dropped.

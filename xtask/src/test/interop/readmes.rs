@@ -1,0 +1,80 @@
+//! What READMEs have people type that nothing else runs, as it is printed there: only the address is another.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+
+use super::{examples::expect, programs::Programs, servers::Servers};
+use crate::shell;
+
+/// Where READMEs have servers.
+const ADDRESSES: [&str; 2] = ["localhost:8080", "localhost:8443"];
+
+/// Runs all of it, and returns how many there were.
+///
+/// # Errors
+/// When one is not there, fails, or does not say what it should.
+pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
+    Ok(shortest(programs, servers)? + guarded(programs, servers)?)
+}
+
+/// The shortest clients there are: some lines of Python, and curl.
+fn shortest(programs: &Programs, servers: &Servers) -> Result<u64> {
+    let lines = typed(&shell::root().join("README.md"), "protos_and_services", &servers.open)?;
+    expect(programs.python(&["-c", &lines]).current_dir(programs.dir().join("../proto")), "EUR")?;
+    Ok(1 + curl(programs, "Health/Check", &servers.open)?)
+}
+
+/// Over TLS and with a token at once.
+fn guarded(programs: &Programs, servers: &Servers) -> Result<u64> {
+    let (_server, address) = servers.guarded(&programs.dir().join("keys"))?;
+    let called = |language| {
+        arguments(&programs.dir().join(language).join("README.md"), "--token-file ../keys", &address)
+    };
+    expect(programs.python(&[]).args(called("python")?), " is RIDE_STATE_")?;
+    expect(programs.node(&[]).args(called("node")?), " is RIDE_STATE_")?;
+    Ok(2 + curl(programs, "Sessions/WhoAmI", &address)?)
+}
+
+/// A call by nothing but curl, from a shell.
+fn curl(programs: &Programs, call: &str, address: &str) -> Result<u64> {
+    if cfg!(windows) {
+        return Ok(0);
+    }
+    let mut sh = shell::command("sh");
+    sh.arg("-c").arg(typed(&programs.dir().join("README.md"), call, address)?);
+    expect(sh.current_dir(programs.dir()), "grpc-status: 0")?;
+    Ok(1)
+}
+
+/// The lines of code in a README that say `what`, of a server at `address`.
+fn typed(readme: &Path, what: &str, address: &str) -> Result<String> {
+    let text = fs::read_to_string(readme).with_context(|| format!("cannot read {}", readme.display()))?;
+    let lines = code(&text, what).with_context(|| format!("{} has no code with {what}", readme.display()))?;
+    Ok(ADDRESSES.iter().fold(lines.to_owned(), |lines, printed| lines.replace(printed, address)))
+}
+
+/// With what a program is called in the last of such lines.
+fn arguments(readme: &Path, what: &str, address: &str) -> Result<Vec<String>> {
+    let lines = typed(readme, what, address)?;
+    let call = lines.lines().last().unwrap_or_default();
+    Ok(call.split_whitespace().skip(1).map(str::to_owned).collect())
+}
+
+/// The lines of the first code block that has `what`.
+fn code<'a>(text: &'a str, what: &str) -> Option<&'a str> {
+    let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    blocks.map(|(_language, lines)| lines).find(|lines| lines.contains(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_what_stands_between_fences() {
+        let text = "call\n```sh\nls\n```\ncall, too\n```python\ncall()\nagain()\n```\n```\ncall\n```\n";
+        assert_eq!(code(text, "call"), Some("call()\nagain()\n"));
+        assert_eq!(code(text, "too"), None);
+    }
+}
