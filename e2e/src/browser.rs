@@ -3,7 +3,10 @@
 use std::{env, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use fantoccini::{Client, ClientBuilder, wd::WebDriverCompatibleCommand};
+use fantoccini::{
+    Client, ClientBuilder,
+    wd::{WebDriverCompatibleCommand, WindowHandle},
+};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -101,6 +104,34 @@ impl Browser {
             false => self.client.set_window_rect(0, 0, 1440, 900).await,
         };
         done.context("the window stays as it is")
+    }
+
+    /// Opens another window, as large, and goes on in it.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn open_window(&self) -> Result<WindowHandle> {
+        let window = self.client.new_window(false).await.context("no other window")?.handle;
+        self.show(&window).await?;
+        self.resize(1440, 900).await?;
+        Ok(window)
+    }
+
+    /// Opens another window that goes to an address, and does not wait until it is there.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn send_window(&self, url: &str) -> Result<()> {
+        self.devtools("Target.createTarget", json!({ "url": url, "newWindow": true })).await?;
+        Ok(())
+    }
+
+    /// Goes on in another window.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub async fn show(&self, window: &WindowHandle) -> Result<()> {
+        self.client.switch_to_window(window.clone()).await.context("no such window")
     }
 
     /// Runs a script in every page from here on, before the page's own.

@@ -13,8 +13,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use axum::{Router, http::StatusCode, routing::post};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpListener,
+    io::{AsyncBufReadExt, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
     process::{Child, Command},
     sync::oneshot,
     task::JoinHandle,
@@ -63,6 +63,23 @@ pub fn showing<T>(message: T, token: Option<&str>) -> Result<Request<T>> {
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
     }
     Ok(request)
+}
+
+/// How many calls a server has open, by its own figures.
+///
+/// # Errors
+/// When it does not tell.
+pub async fn open_calls(server: SocketAddr) -> Result<u64> {
+    let mut stream = TcpStream::connect(server).await?;
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {server}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut figures = String::new();
+    stream.read_to_string(&mut figures).await?;
+    let open = figures.lines().filter(|line| line.starts_with("rides_open_rpcs{"));
+    let open = open.map(|line| line.rsplit(' ').next().unwrap_or_default().parse::<f64>());
+    let open = open.collect::<Result<Vec<_>, _>>().context("no number")?;
+    ensure!(!open.is_empty(), "no figures");
+    Ok(open.iter().sum::<f64>() as u64)
 }
 
 /// A running `rides-server`. It is killed when dropped.

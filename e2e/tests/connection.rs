@@ -192,6 +192,9 @@ async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Resu
         has_resumed(page, 3).await?;
         page.reaches("ride-state", &["on-trip"], SOON).await?;
         page.is_live().await?;
+        let after = page.script("return window.right_after").await?.as_f64().context("it is not right")?;
+        println!("right {after:.0} ms after it was shown");
+        ensure!(after <= WAKE_MS, "that is too late");
 
         page.script("window.sameDocument = true").await?;
         page.open(&format!("http://{server}/healthz")).await?;
@@ -207,7 +210,11 @@ async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Resu
     .await
 }
 
-/// Counts the streams that are open and the frames that were asked for.
+/// L14: how long a page that is shown again may take to be right, in milliseconds.
+const WAKE_MS: f64 = 2_000.0;
+
+/// Counts the streams that are open and the frames that were asked for, and notes how long after it was shown the page is
+/// live and has the ride on its trip.
 const COUNTERS: &str = r"
     window.streams = 0;
     const fetched = window.fetch;
@@ -221,6 +228,17 @@ const COUNTERS: &str = r"
     window.frames_asked = 0;
     const asked = window.requestAnimationFrame;
     window.requestAnimationFrame = (callback) => asked((time) => { window.frames_asked++; callback(time); });
+    const is = (id, state) => document.querySelector(`[data-testid=${id}][data-state=${state}]`);
+    document.addEventListener('visibilitychange', () => {
+        const shown = performance.now();
+        const look = () => {
+            if (document.hidden) return;
+            if (is('connection', 'live') && is('ride-state', 'on-trip'))
+                window.right_after = performance.now() - shown;
+            else setTimeout(look, 10);
+        };
+        look();
+    });
 ";
 
 /// Waits until the page has so many streams open.

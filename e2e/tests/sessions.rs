@@ -130,7 +130,7 @@ async fn a_dispatchers_token_shows_all_rides_and_a_bad_one_says_so() -> Result<(
         let server = strict_server(stage, keys.path()).await?;
         let bob = token(keys.path(), &["--role", "rider", "--subject", "bob"]).await?;
         let eve = token(keys.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
-        books_natively(server, &bob).await?;
+        books_natively(server, Some(&bob)).await?;
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
         let page = &stage.page;
@@ -156,26 +156,52 @@ async fn a_dispatchers_token_shows_all_rides_and_a_bad_one_says_so() -> Result<(
     .await
 }
 
+/// The map goes on, and so the page is live; its list of rides is not.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()> {
+    Stage::run("list", async |stage| {
+        let server = busy_server(stage).await?;
+        books_natively(server, None).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        let page = &stage.page;
+        rides_listed(page, 1).await?;
+        list_is_stale(page, false).await?;
+        page.says("1 under way").await?;
+
+        let held = holds_calls(server).await?;
+        page.says("Not up to date: at most 4 calls at a time").await?;
+        page.says("1 under way, last known").await?;
+        list_is_stale(page, true).await?;
+        ensure!(page.state("connection").await?.as_deref() == Some("live"), "the map is not live");
+        stage.screenshot("refused").await?;
+        page.browser.resize(390, 844).await?;
+        page.script("document.querySelector('[aria-controls=panel-rides]').click()").await?;
+        stage.screenshot("refused-phone").await?;
+        page.browser.resize(1440, 900).await?;
+
+        drop(held);
+        list_is_stale(page, false).await?;
+        ensure!(!page.text().await?.contains("Not up to date"), "it is up to date");
+        stage.kill_server().await?;
+        list_is_stale(&stage.page, true).await?;
+        stage.screenshot("gone").await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
 /// R2, the page's half.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()> {
     Stage::run("busy", async |stage| {
-        stage.set_flags(QUIET.into_iter().chain([
-            "--max-calls-per-address",
-            "4",
-            "--exempt-addresses",
-            "192.0.2.1",
-        ]));
-        let server = stage.start_server(ANY_PORT).await?;
+        let server = busy_server(stage).await?;
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
         let page = &stage.page;
-        let mut client = FleetClient::new(channel(server).await?);
-        let mut held = Vec::new();
-        for _ in 0..3 {
-            held.push(client.watch(helsinki()).await?);
-        }
+        let held = holds_calls(server).await?;
         page.picks_two_places().await?;
         page.says("Try again in ").await?;
         page.says("at most 4 calls at a time").await?;
@@ -202,16 +228,33 @@ async fn strict_server(stage: &mut Stage, keys: &Path) -> Result<SocketAddr> {
     stage.start_server(ANY_PORT).await
 }
 
+/// Starts a server that takes four calls at a time, from this machine too.
+async fn busy_server(stage: &mut Stage) -> Result<SocketAddr> {
+    let few = ["--max-calls-per-address", "4", "--exempt-addresses", "192.0.2.1"];
+    stage.set_flags(QUIET.into_iter().chain(few));
+    stage.start_server(ANY_PORT).await
+}
+
+/// Leaves the page nothing but its own stream, until it is dropped.
+async fn holds_calls(server: SocketAddr) -> Result<Vec<impl Sized>> {
+    let mut client = FleetClient::new(channel(server).await?);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(client.watch(helsinki()).await?);
+    }
+    Ok(held)
+}
+
 async fn driver(server: SocketAddr, keys: &Path) -> Result<Driver> {
     let token = token(keys, &["--role", "driver", "--car", "7", "--subject", "driver-7"]).await?;
     Driver::signs_on_with(server, CAR, Some(&token)).await
 }
 
-async fn books_natively(server: SocketAddr, token: &str) -> Result<()> {
+async fn books_natively(server: SocketAddr, token: Option<&str>) -> Result<()> {
     let at = |lat, lng| Some(Location { lat, lng });
     let (pickup, dropoff) = (at(60.171, 24.941), at(60.167, 24.947));
     let request = BookRequest { request_id: "a key".to_owned(), pickup, dropoff, ..Default::default() };
-    RidesClient::new(channel(server).await?).book(showing(request, Some(token))?).await?;
+    RidesClient::new(channel(server).await?).book(showing(request, token)?).await?;
     Ok(())
 }
 
@@ -238,6 +281,14 @@ async fn rides_listed(page: &Page, count: usize) -> Result<()> {
     wait::until(&format!("{count} rides in the list"), SOON, async || {
         let rows = page.browser.client.find_all(Locator::Css("[data-testid=rides] .row")).await?;
         Ok((rows.len() == count).then_some(()))
+    })
+    .await
+}
+
+/// Waits until the list looks as if it was so once, or as if it is so now.
+async fn list_is_stale(page: &Page, stale: bool) -> Result<()> {
+    wait::until(&format!("the list's being stale to be {stale}"), SOON, async || {
+        Ok((page.attribute("rides", "data-stale").await?.is_some() == stale).then_some(()))
     })
     .await
 }

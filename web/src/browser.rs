@@ -30,6 +30,14 @@ pub fn mark(name: &str) {
     }
 }
 
+/// The protocol that the page came by, as ALPN has it: "h2"; empty where the browser does not tell.
+pub fn protocol() -> String {
+    let entries = window().performance().map(|performance| performance.get_entries_by_type("navigation"));
+    let page = entries.map(|entries| entries.get(0)).unwrap_or_default();
+    let protocol = js_sys::Reflect::get(&page, &"nextHopProtocol".into());
+    protocol.ok().and_then(|protocol| protocol.as_string()).unwrap_or_default()
+}
+
 /// The wall clock, in Unix milliseconds.
 pub fn unix_now() -> f64 {
     js_sys::Date::now()

@@ -6,7 +6,7 @@
 use crate::{
     api::{
         frames::{BadFrame, Frame, FrameReader},
-        status::{drain_for, failure},
+        status::{failure, later},
     },
     store::{FleetModel, fleet_frame},
 };
@@ -24,7 +24,7 @@ pub fn page_frames(input: &[u8]) {
         if let Frame::Trailers(trailers) = frame
             && let Some(status) = trailers.status()
         {
-            let _ = (failure(&status, 0.0), drain_for(&status));
+            let _ = (failure(&status, 0.0), later(&status));
         }
     }
 }

@@ -398,6 +398,27 @@ impl Connection {
     }
 }
 
+/// Rides are asked for every 5 s: what an answer older than this told may not be so now.
+const LIST_STALE_AFTER: Millis = 12_000.0;
+
+/// The newest rides, and how good that knowledge is.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RideList {
+    /// Newest first.
+    pub rides: Vec<Ride>,
+    /// When the newest answer came; `None` before the first.
+    pub answered_at: Option<Millis>,
+    /// Why the newest look brought nothing, if it did not.
+    pub failure: Option<Failure>,
+}
+
+impl RideList {
+    /// Whether it tells what is so now.
+    pub fn is_fresh(&self, now: Millis) -> bool {
+        self.failure.is_none() && self.answered_at.is_some_and(|at| now - at <= LIST_STALE_AFTER)
+    }
+}
+
 /// A failed call, for people and for the form.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Failure {
@@ -478,6 +499,16 @@ mod tests {
     fn an_old_frame_is_never_live() {
         assert!(live(0.0).is_live(5_000.0) && !live(0.0).is_live(5_001.0));
         assert!(!Connection { link: Link::Connecting, heard_at: Some(0.0) }.is_live(1.0));
+    }
+
+    #[test]
+    fn a_list_is_as_good_as_the_newest_look() {
+        let mut list = RideList::default();
+        assert!(!list.is_fresh(0.0), "nobody has looked");
+        list.answered_at = Some(0.0);
+        assert!(list.is_fresh(12_000.0) && !list.is_fresh(12_001.0));
+        list.failure = Some(Failure::default());
+        assert!(!list.is_fresh(1.0));
     }
 
     #[test]

@@ -62,25 +62,47 @@ fn corner(column: u32, row: u32) -> Cell {
     Cell::new(middle.number() + column * 32768 + row).expect("on Earth")
 }
 
-/// Every car of the fleet as of a tick: all of them drive, and a few of them change cells.
+/// How far a car drives between two ticks, in parts of a cell: eastwards at about 10 m/s.
+const STEP: u32 = 68;
+
+/// The place of a car as of a tick: its cell among those of the message, and how far east and south in it. The fleet is
+/// spread by the golden ratio.
+fn place(number: u32, tick: u32) -> (usize, i32, i32) {
+    let spread = number.wrapping_mul(0x9e37_79b1);
+    let along = (spread >> 15) % (SIDE << 14) + tick * STEP;
+    let cell = (along >> 14) % SIDE * SIDE + spread % SIDE;
+    (cell as usize, (along & 0x3fff) as i32 - 8192, (spread >> 7) as i32 % 8192)
+}
+
+/// What a tick brings, as the server tells a page, which asks for moves: the first one all cars, every other the way of each
+/// inside its cell, and a few that change cells.
 fn message(tick: u32) -> Bytes {
-    let mut cells = vec![v1::CellFrame::default(); (SIDE * SIDE) as usize];
+    let cell = |number| v1::CellFrame {
+        cell: corner(number / SIDE, number % SIDE).number(),
+        tick: tick.into(),
+        snapshot: tick == 0,
+        ..Default::default()
+    };
+    let mut cells: Vec<_> = (0..SIDE * SIDE).map(cell).collect();
     for number in 0..CARS {
-        // Spread by the golden ratio; each drives eastwards at about 10 m/s.
-        let spread = number.wrapping_mul(0x9e37_79b1);
-        let along = (spread >> 15) % (SIDE << 14) + tick * 68;
-        let (column, x) = ((along >> 14) % SIDE, (along & 0x3fff) as i32 - 8192);
-        let row = spread % SIDE;
-        let cell = &mut cells[(column * SIDE + row) as usize];
-        cell.cell = corner(column, row).number();
-        cell.cars.push(number);
-        cell.dx.push(x);
-        cell.dy.push((spread >> 7) as i32 % 8192);
-        cell.headings.push(32 + number % 3);
-        cell.states.push((1 + number % 6) as i32);
-    }
-    for cell in &mut cells {
-        (cell.tick, cell.snapshot) = (tick.into(), tick == 0);
+        let (here, dx, dy) = place(number, tick);
+        let before = tick.checked_sub(1).map(|before| place(number, before).0);
+        let heading = 32 + number % 3;
+        if before == Some(here) {
+            cells[here].moved.push(number);
+            cells[here].moved_east.push(STEP as i32);
+            cells[here].moved_south.push(0);
+            cells[here].moved_headings.push(heading);
+            continue;
+        }
+        if let Some(before) = before {
+            cells[before].left.push(number);
+        }
+        cells[here].cars.push(number);
+        cells[here].dx.push(dx);
+        cells[here].dy.push(dy);
+        cells[here].headings.push(heading);
+        cells[here].states.push((1 + number % 6) as i32);
     }
     let millis = 1_000_000 + i64::from(tick) * INTERVAL as i64;
     let time = prost_types::Timestamp { seconds: millis / 1000, nanos: (millis % 1000) as i32 * 1_000_000 };
@@ -135,7 +157,7 @@ async fn protobuf_es_decodes(messages: &[Bytes]) {
                 const before = performance.now();
                 const read = es.fromBinary(schema, message);
                 const took = performance.now() - before;
-                const cars = read.cells.reduce((sum, cell) => sum + cell.cars.length, 0);
+                const cars = read.cells.reduce((sum, cell) => sum + cell.cars.length + cell.moved.length, 0);
                 if (cars !== 10000) throw new Error(`${cars} cars`);
                 return took;
             });

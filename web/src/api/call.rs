@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 use tonic::{Code, Status};
 
-use super::{clock::Clock, connection::retry_after, status::drain_for};
+use super::{clock::Clock, connection::retry_after, status::later};
 use crate::model::Millis;
 
 /// How long a call may take.
@@ -49,7 +49,7 @@ pub async fn retrying<T>(
         let answer = call(DEADLINE.min(give_up_at - clock.now())).await;
         let Err(status) = answer else { return answer };
         failures += 1;
-        let wait = retry_after(drain_for(&status), failures, clock.chance());
+        let wait = retry_after(later(&status).wait, failures, clock.chance());
         if status.code() != Code::Unavailable || clock.now() + wait >= give_up_at {
             return Err(status);
         }

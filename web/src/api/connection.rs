@@ -2,6 +2,7 @@
 //!
 //! It is told what happens and says what to do; time and chance are arguments. [`super::live`] drives it.
 
+use super::status::Later;
 use crate::model::{Connection, Link, Millis};
 
 /// Without a frame for this long a stream counts as dead: the server sends one at least every 4 s.
@@ -19,11 +20,8 @@ pub const UNSEEN: Millis = 10_000.0;
 pub enum Event {
     /// A message came.
     Frame,
-    /// The attempt or the stream failed. `drain_for`: the server said when to come again.
-    Failed {
-        /// Milliseconds to leave the server alone.
-        drain_for: Option<Millis>,
-    },
+    /// The attempt or the stream failed, and the server may have said when to come again.
+    Failed(Later),
     /// Time passed; see [`Machine::deadline`].
     Tick,
     /// Nobody sees the page any more.
@@ -130,9 +128,9 @@ impl Machine {
             _ if self.phase == Phase::Paused => Step::Stay,
             _ if unseen => self.pause(),
             Event::Frame => self.frame(now),
-            Event::Failed { drain_for } if !waiting => self.wait(drain_for, now, chance),
+            Event::Failed(later) if !waiting => self.wait(later, now, chance),
             Event::Tick if due && waiting => self.open(now),
-            Event::Tick if due => self.wait(None, now, chance),
+            Event::Tick if due => self.wait(Later::default(), now, chance),
             Event::Wake if due || waiting => self.open(now),
             Event::Online | Event::Reconnect if waiting => self.open(now),
             // A stream of the network that was there before may never be heard of again.
@@ -160,22 +158,22 @@ impl Machine {
         Step::Close
     }
 
-    fn wait(&mut self, drain_for: Option<Millis>, now: Millis, chance: f64) -> Step {
+    fn wait(&mut self, later: Later, now: Millis, chance: f64) -> Step {
         // A server that lets everyone in and throws them out at once must not be stormed.
         if matches!(self.phase, Phase::Live { since, .. } if now - since > SILENCE) {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
-        let retry_at = now + retry_after(drain_for, self.failures, chance);
-        self.phase = Phase::Waiting { retry_at, draining: drain_for.is_some() };
+        let retry_at = now + retry_after(later.wait, self.failures, chance);
+        self.phase = Phase::Waiting { retry_at, draining: later.is_going };
         Step::Close
     }
 }
 
-/// How long to wait after so many failures: what the server asked for, if it did, and then anything up to
-/// [`backoff`], or as long again: those whom one server sent away together do not come back together.
-pub fn retry_after(drain_for: Option<Millis>, failures: u32, chance: f64) -> Millis {
-    let asked = drain_for.unwrap_or_default().clamp(0.0, 60_000.0);
+/// How long to wait after so many failures: what the server asked for, and then anything up to [`backoff`], or as long
+/// again: those whom one server sent away together do not come back together.
+pub fn retry_after(asked: Millis, failures: u32, chance: f64) -> Millis {
+    let asked = asked.clamp(0.0, 60_000.0);
     asked + chance * backoff(failures).max(asked)
 }
 
@@ -190,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    const FAILED: Event = Event::Failed { drain_for: None };
+    const FAILED: Event = Event::Failed(Later { wait: 0.0, is_going: false });
 
     fn live(now: Millis) -> Machine {
         let mut machine = Machine::new(now, true);
@@ -255,21 +253,27 @@ mod tests {
     #[test]
     fn a_draining_server_says_when_to_come_again() {
         let mut machine = live(0.0);
-        assert_eq!(machine.on(Event::Failed { drain_for: Some(2_000.0) }, 100.0, 0.0), Step::Close);
+        let going = Event::Failed(Later { wait: 2_000.0, is_going: true });
+        assert_eq!(machine.on(going, 100.0, 0.0), Step::Close);
         assert_eq!(link(&machine), Link::Draining { retry_at: 2_100.0 });
         assert_eq!(machine.on(Event::Tick, 2_100.0, 0.0), Step::Open);
         machine.on(FAILED, 2_200.0, 0.0);
         assert_eq!((link(&machine), machine.failures), (Link::Waiting { retry_at: 2_200.0 }, 2));
     }
 
+    #[test]
+    fn a_server_whose_disk_is_full_is_left_alone_and_not_said_to_restart() {
+        let mut machine = live(0.0);
+        let full = Event::Failed(Later { wait: 2_000.0, is_going: false });
+        assert_eq!(machine.on(full, 100.0, 0.0), Step::Close);
+        assert_eq!(link(&machine), Link::Waiting { retry_at: 2_100.0 });
+    }
+
     /// L12, the page's half.
     #[test]
     fn those_whom_a_server_sends_away_together_do_not_come_back_together() {
-        assert_eq!(
-            (retry_after(Some(1_000.0), 1, 0.0), retry_after(Some(1_000.0), 1, 1.0)),
-            (1_000.0, 2_000.0)
-        );
-        assert_eq!((retry_after(None, 1, 1.0), retry_after(Some(f64::MAX), 1, 0.0)), (250.0, 60_000.0));
+        assert_eq!((retry_after(1_000.0, 1, 0.0), retry_after(1_000.0, 1, 1.0)), (1_000.0, 2_000.0));
+        assert_eq!((retry_after(0.0, 1, 1.0), retry_after(f64::MAX, 1, 0.0)), (250.0, 60_000.0));
     }
 
     /// L14.
@@ -335,7 +339,7 @@ mod tests {
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::Frame),
-            prop::option::of(0.0..1e6f64).prop_map(|drain_for| Event::Failed { drain_for }),
+            (0.0..1e6f64, any::<bool>()).prop_map(|(wait, is_going)| Event::Failed(Later { wait, is_going })),
             Just(Event::Tick),
             Just(Event::Hidden),
             Just(Event::Left),
@@ -356,7 +360,7 @@ mod tests {
             let (mut now, mut open) = (0.0, true);
             for (event, later, chance) in events {
                 now += later;
-                if !open && matches!(event, Event::Frame | Event::Failed { .. }) {
+                if !open && matches!(event, Event::Frame | Event::Failed(_)) {
                     continue;
                 }
                 match machine.on(event, now, chance) {

@@ -13,7 +13,7 @@ use tonic::Status;
 use super::{
     clock::Clock,
     connection::{Event, Machine, SILENCE, Step},
-    status::drain_for,
+    status::{Later, later},
 };
 use crate::model::{Connection, Millis};
 
@@ -130,7 +130,7 @@ pub async fn keep_open(
                 event
             }
             Input::Tick if successor.as_ref().is_some_and(|next| now >= next.give_up_at) => {
-                Event::Failed { drain_for: None }
+                Event::Failed(Later::default())
             }
             Input::Tick => Event::Tick,
             Input::Signal(Some(Signal::Hide)) => Event::Hidden,
@@ -163,7 +163,7 @@ fn take_in(watched: &mut dyn Watched, item: Option<Item>, first: bool) -> Option
         Some(Err(status)) => Err(status),
         None => Ok(()),
     };
-    watched.ended(&end).then(|| Event::Failed { drain_for: end.err().as_ref().and_then(drain_for) })
+    watched.ended(&end).then(|| Event::Failed(end.err().as_ref().map(later).unwrap_or_default()))
 }
 
 async fn next_input(

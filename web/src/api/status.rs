@@ -123,9 +123,21 @@ pub fn failure(status: &Status, now: Millis) -> Failure {
     Failure { text: text.to_owned(), code: status.code().into(), reason, field, retry_at, request_id }
 }
 
-/// How long a server that is going away wants to be left alone.
-pub fn drain_for(status: &Status) -> Option<Millis> {
-    Details::of(status).retry_after.filter(|_| status.code() == Code::Unavailable)
+/// What a server that does not serve now says of when it will.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+pub struct Later {
+    /// How long it wants to be left alone; 0 if it does not say.
+    pub wait: Millis,
+    /// It is going away, and another may take its place.
+    pub is_going: bool,
+}
+
+/// What `status` says of later. A disk that is full has its time too, and is no server on its way out.
+pub fn later(status: &Status) -> Later {
+    let Details { reason, retry_after, .. } = Details::of(status);
+    let is_down = status.code() == Code::Unavailable && retry_after.is_some();
+    let is_going = is_down && matches!(&*reason, "" | "GOING_DOWN");
+    Later { wait: retry_after.unwrap_or_default(), is_going }
 }
 
 /// A protobuf message, field by field, up to what cannot be read. Of google.rpc so little is looked at that its types
@@ -242,7 +254,7 @@ mod tests {
             request_id: "4bf92f35".to_owned(),
         };
         assert_eq!(Details::of(&status), read);
-        assert_eq!(drain_for(&status), None);
+        assert_eq!(later(&status), Later { wait: 2_500.0, is_going: false });
     }
 
     #[test]
@@ -277,11 +289,29 @@ mod tests {
     }
 
     #[test]
-    fn only_an_unavailable_server_drains() {
-        let wait = || ErrorDetails::with_retry_info(Some(Duration::from_millis(1_500)));
-        let told = |code| drain_for(&Status::with_error_details(code, "", wait()));
-        assert_eq!((told(Code::Unavailable), told(Code::ResourceExhausted)), (Some(1_500.0), None));
-        assert_eq!(drain_for(&Status::with_details(Code::Unavailable, "", vec![0xff].into())), None);
+    fn only_a_server_that_goes_is_going_and_every_other_has_its_time_too() {
+        let told = |code, reason: &str| {
+            let mut details = ErrorDetails::with_retry_info(Some(Duration::from_millis(1_500)));
+            if !reason.is_empty() {
+                details.set_error_info(reason, "rides.v1", []);
+            }
+            later(&Status::with_error_details(code, "", details))
+        };
+        for (code, reason, is_going) in [
+            (Code::Unavailable, "", true),
+            (Code::Unavailable, "GOING_DOWN", true),
+            (Code::Unavailable, "JOURNAL_UNAVAILABLE", false),
+            (Code::Unavailable, "DISK_FULL", false),
+            (Code::Unavailable, "KEYS_ON_THEIR_WAY", false),
+            (Code::ResourceExhausted, "TOO_MANY_VIEWERS", false),
+            (Code::ResourceExhausted, "", false),
+        ] {
+            assert_eq!(told(code, reason), Later { wait: 1_500.0, is_going }, "{code:?} {reason}");
+        }
+        for details in [vec![], vec![0xff]] {
+            let silent = Status::with_details(Code::Unavailable, "", details.into());
+            assert_eq!(later(&silent), Later::default(), "nothing says that it goes");
+        }
     }
 
     proptest! {

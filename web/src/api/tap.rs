@@ -7,7 +7,7 @@ use std::{
 
 use tonic::{Code, Status};
 
-use super::status::Metadata;
+use super::{call::DEADLINE, status::Metadata};
 use crate::model::Millis;
 
 /// Calls kept; the oldest go first.
@@ -106,6 +106,19 @@ impl Tap {
         self.lock().revision
     }
 
+    /// Whether calls are given up without a word: of those that ended by themselves or had all of their time, the newest
+    /// got no answer.
+    pub fn is_unanswered(&self) -> bool {
+        let log = self.lock();
+        let had_its_time = |call: &CallRecord, end: &CallEnd| end.at - call.started >= DEADLINE;
+        let told = log.calls.iter().rev().find_map(|call| match &call.end {
+            Some(end) if end.code != Code::Cancelled => Some(false),
+            Some(end) if call.received.frames == 0 && had_its_time(call, end) => Some(true),
+            _ => None,
+        });
+        told.unwrap_or(false)
+    }
+
     /// A call begins.
     pub(crate) fn begin(&self, method: &str) -> TappedCall {
         let started = (self.now)();
@@ -190,6 +203,8 @@ impl Drop for TappedCall {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn tap() -> Tap {
@@ -220,6 +235,35 @@ mod tests {
         let tap = tap();
         drop(tap.begin("a"));
         assert_eq!(tap.calls()[0].end.as_ref().map(|end| end.code), Some(Code::Cancelled));
+    }
+
+    /// B6
+    #[test]
+    fn calls_that_are_given_up_without_a_word_are_told_from_all_others() {
+        thread_local! {
+            static NOW: Cell<Millis> = const { Cell::new(0.0) };
+        }
+        let tap = Tap::new(|| NOW.get());
+        let stream = tap.begin("a stream that goes on");
+        stream.frame(Direction::In, 1);
+        let call = |millis, frames: u32, code| {
+            let call = tap.begin("a call");
+            NOW.set(NOW.get() + millis);
+            (0..frames).for_each(|_| call.frame(Direction::In, 1));
+            if let Some(code) = code {
+                call.end(&Status::new(code, ""), Metadata::default());
+            }
+            drop(call);
+            tap.is_unanswered()
+        };
+        assert!(!tap.is_unanswered());
+        assert!(!call(DEADLINE, 0, Some(Code::DeadlineExceeded)), "the server has said so");
+        assert!(call(DEADLINE, 0, None));
+        assert!(call(20.0, 0, None), "another question took its place: that says nothing");
+        assert!(call(60_000.0, 3, None), "nor does a stream that was left");
+        assert!(!call(20.0, 1, Some(Code::Ok)));
+        assert!(call(DEADLINE, 0, None));
+        assert!(!call(20.0, 0, Some(Code::Unavailable)), "there was a connection to break");
     }
 
     #[test]

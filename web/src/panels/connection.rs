@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::{
+    browser,
     erased::press,
     format,
     model::{Connection, Link, Millis},
@@ -50,6 +51,22 @@ impl Pill {
     }
 }
 
+/// Over which a browser has six connections for a server, in all of its windows.
+const HTTP1: &str = "HTTP/1.1";
+/// What to do when they are all in use. Nothing tells so but that calls get no answer.
+const CROWDED: &str = "No answer. Over HTTP/1.1 all windows of this page share six connections, and may have used them \
+                       up: close one, or serve the page over TLS.";
+
+/// A protocol as people call it.
+fn protocol_name(alpn: &str) -> &'static str {
+    match alpn {
+        "http/1.1" => HTTP1,
+        "h2" => "HTTP/2",
+        "h3" => "HTTP/3",
+        _ => "",
+    }
+}
+
 fn countdown(word: &str, until: Millis, now: Millis) -> String {
     match format::seconds_until(until, now) {
         0 => "…".to_owned(),
@@ -63,6 +80,8 @@ fn countdown(word: &str, until: Millis, now: Millis) -> String {
 /// The style sheets make the map and the ride's figures stale by `data-stale`.
 #[component]
 pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
+    // Calls go where the page came from.
+    let protocol = protocol_name(&browser::protocol());
     move || {
         let Pill { state, word, text, can_retry, stale } =
             Pill::of(ui.store.connection.get_untracked(), ui.is_refused(), ui.clock.now.get());
@@ -72,6 +91,9 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
                     "Try now"
                 </button>
             }
+        });
+        let crowded = (protocol == HTTP1 && ui.commands.tap().is_unanswered()).then(|| {
+            view! { <p class="crowded glass" data-testid="crowded" role="status">{CROWDED}</p> }
         });
         view! {
             <div
@@ -84,8 +106,10 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             >
                 <span class="dot" aria-hidden="true"></span>
                 <span class="pill-text">{text}</span>
+                <span class="pill-protocol">{protocol}</span>
                 {retry}
             </div>
+            {crowded}
             <p class="visually-hidden" role="status">{word}</p>
         }
     }
@@ -109,6 +133,12 @@ mod tests {
         );
         let live = Connection { link: Link::Live, heard_at: Some(0.0) };
         assert_eq!(Pill::of(live, true, 0.0).state, "live", "what is live is live");
+    }
+
+    #[test]
+    fn a_protocol_has_its_name_or_none() {
+        let names = ["http/1.1", "h2", "h3", "", "spdy"].map(protocol_name);
+        assert_eq!(names, ["HTTP/1.1", "HTTP/2", "HTTP/3", "", ""]);
     }
 
     #[test]

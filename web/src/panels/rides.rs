@@ -2,7 +2,11 @@
 
 use leptos::prelude::*;
 
-use crate::{erased::press, format, model::Ride};
+use crate::{
+    erased::press,
+    format,
+    model::{Ride, RideList},
+};
 
 use super::{
     icons::Chevron,
@@ -10,28 +14,55 @@ use super::{
     words,
 };
 
+/// What is said of the list itself, above it: its style and the words. `fresh`: it tells what is so now.
+fn note(list: &RideList, fresh: bool) -> Option<(&'static str, String)> {
+    let text = match &list.failure {
+        Some(failure) => {
+            return Some(("error rides-note", format!("Not up to date: {}", format::failure(failure))));
+        }
+        None if !list.rides.is_empty() => return None,
+        None if fresh => "None yet. The next one booked shows up here.",
+        None => "Not known at the moment.",
+    };
+    Some(("muted rides-note", text.to_owned()))
+}
+
+/// How many rides are on their way, if anyone knows.
+fn under_way(list: &RideList, fresh: bool) -> String {
+    let count = list.rides.iter().filter(|ride| !ride.state.is_over()).count();
+    match list.answered_at {
+        None => String::new(),
+        Some(_) if fresh => format!("{count} under way"),
+        Some(_) => format!("{count} under way, last known"),
+    }
+}
+
 #[component]
 pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
     let open = RwSignal::new(true);
+    let fresh =
+        Memo::new(move |_| ui.live.get() && ui.store.rides.with(|list| list.is_fresh(ui.clock.now.get())));
     let rows = move || {
         let followed = ui.store.followed.with(|followed| followed.as_ref().map(|f| f.ride.id.clone()));
         let now = ui.clock.unix.get();
-        ui.store.rides.with(|rides| {
+        ui.store.rides.with(|list| {
             let row = |ride| row(ui, ride, followed.as_ref() == Some(&ride.id), now);
-            rides.iter().map(row).collect_view()
+            list.rides.iter().map(row).collect_view()
         })
     };
-    let none = move || {
-        ui.store.rides.with(Vec::is_empty).then(|| {
-            view! { <p class="muted rides-none">"None yet. The next one booked shows up here."</p> }
-        })
+    let note = move || {
+        let note = ui.store.rides.with(|list| note(list, fresh.get()));
+        note.map(|(class, text)| view! { <p class=class>{text}</p> })
     };
-    let under_way = move || {
-        let count = ui.store.rides.with(|rides| rides.iter().filter(|ride| !ride.state.is_over()).count());
-        format!("{count} under way")
-    };
+    let under_way = move || ui.store.rides.with(|list| under_way(list, fresh.get()));
     view! {
-        <section class="card rides" data-testid="rides" data-open=move || open.get().then_some("") aria-labelledby="rides-title">
+        <section
+            class="card rides"
+            data-testid="rides"
+            data-open=move || open.get().then_some("")
+            data-stale=move || (!fresh.get()).then_some("")
+            aria-labelledby="rides-title"
+        >
             <button
                 class="rides-head"
                 aria-expanded=move || yes_no(open.get())
@@ -42,8 +73,8 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
                 <span class="muted figures">{under_way}</span>
                 <Chevron />
             </button>
+            {note}
             <ul class="rides-list" id="rides-list">{rows}</ul>
-            {none}
         </section>
     }
 }
@@ -69,5 +100,74 @@ fn row(ui: Ui, ride: &Ride, followed: bool, now: i64) -> impl IntoView + use<> {
                 <span class="row-state figures">{state}</span>
             </button>
         </li>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rides_proto::ids::RideId;
+
+    use super::*;
+    use crate::model::{Failure, Money, RideState, RideType};
+
+    fn answered(rides: Vec<Ride>) -> RideList {
+        RideList { rides, answered_at: Some(1.0), failure: None }
+    }
+
+    fn ride(state: RideState) -> Ride {
+        Ride {
+            id: RideId::new("a"),
+            version: 1,
+            state,
+            kind: RideType::Regular,
+            rider_id: String::new(),
+            pickup: None,
+            dropoff: None,
+            car_id: None,
+            driver_id: String::new(),
+            fare: Money::default(),
+            distance_m: 0,
+            duration_s: 0,
+            route: Vec::new(),
+            requested_at: 0,
+            updated_at: 0,
+            cancel_reason: String::new(),
+        }
+    }
+
+    fn words(list: &RideList, fresh: bool) -> Option<String> {
+        note(list, fresh).map(|(_, text)| text)
+    }
+
+    #[test]
+    fn none_is_said_only_of_what_is_known_to_be_empty() {
+        let none_yet = "None yet. The next one booked shows up here.";
+        assert_eq!(words(&answered(vec![]), true).as_deref(), Some(none_yet));
+        for unknown in [RideList::default(), answered(vec![])] {
+            assert_eq!(words(&unknown, false).as_deref(), Some("Not known at the moment."));
+        }
+        let some = answered(vec![ride(RideState::OnTrip)]);
+        assert_eq!((words(&some, true), words(&some, false)), (None, None), "its rows speak for themselves");
+    }
+
+    #[test]
+    fn a_look_that_failed_says_why() {
+        let text = "rides cannot be kept right now".to_owned();
+        let failure = Failure { text, reason: "JOURNAL_UNAVAILABLE".into(), code: 14, ..Failure::default() };
+        for rides in [vec![], vec![ride(RideState::OnTrip)]] {
+            let list = RideList { failure: Some(failure.clone()), ..answered(rides) };
+            assert_eq!(
+                words(&list, false).as_deref(),
+                Some("Not up to date: rides cannot be kept right now")
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_under_way_is_told_as_the_last_that_was_known() {
+        let list = answered(vec![ride(RideState::OnTrip), ride(RideState::Completed)]);
+        assert_eq!(under_way(&list, true), "1 under way");
+        assert_eq!(under_way(&list, false), "1 under way, last known");
+        assert_eq!(under_way(&RideList::default(), false), "");
     }
 }

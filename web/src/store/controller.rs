@@ -219,7 +219,7 @@ impl Controller {
     fn is_someone_else(self: &Rc<Self>) {
         self.signal_all(Signal::Reopen);
         self.signal_all(Signal::Reconnect);
-        self.store.apply(Update::Rides(Vec::new()));
+        self.store.apply(Update::ForgetRides);
         self.list_now();
     }
 
@@ -363,12 +363,13 @@ impl Controller {
         spawn(async move { this.list().await });
     }
 
-    /// A failure shows in the connection, and the next look is not far.
+    /// A failure shows beside the list, and the next look is not far.
     async fn list(&self) {
         let request = v1::ListRequest { page_size: LIST_SIZE, ..Default::default() };
-        if let Ok(list) = self.api.ask(LIST, &request).await {
-            self.store.apply(Update::Rides(good_part(decode::rides(list.rides))));
-        }
+        let answer = self.api.ask(LIST, &request).await;
+        let answer = answer.map(|list| good_part(decode::rides(list.rides)));
+        let answer = answer.map_err(|status| failure(&status));
+        self.store.apply(Update::Rides { answer, now: browser::now() });
     }
 
     fn listen(self: &Rc<Self>) {

@@ -9,8 +9,8 @@ use rides_proto::{
 };
 
 use crate::model::{
-    CarsInView, CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideType,
-    Standing,
+    CarsInView, CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideList,
+    RideType, Standing,
 };
 
 mod city;
@@ -43,8 +43,8 @@ pub struct Store {
     pub city: ReadSignal<Option<Arc<CityMap>>>,
     /// The page's connection: that of its streams, the worse one.
     pub connection: ReadSignal<Connection>,
-    /// Newest first.
-    pub rides: ReadSignal<Vec<Ride>>,
+    /// The newest rides.
+    pub rides: ReadSignal<RideList>,
     /// The ride the person follows.
     pub followed: ReadSignal<Option<FollowedRide>>,
     /// For the pickup and drop-off that are set.
@@ -69,7 +69,7 @@ pub struct Store {
 struct Writers {
     city: WriteSignal<Option<Arc<CityMap>>>,
     connection: WriteSignal<Connection>,
-    rides: WriteSignal<Vec<Ride>>,
+    rides: WriteSignal<RideList>,
     followed: WriteSignal<Option<FollowedRide>>,
     quote: WriteSignal<Remote<Quote>>,
     action: WriteSignal<Remote<()>>,
@@ -108,8 +108,15 @@ pub enum Update {
     },
     /// From here on the fleet stream speaks of these cells only.
     Viewport(Bounds),
-    /// The newest rides, newest first.
-    Rides(Vec<Ride>),
+    /// A look at the newest rides.
+    Rides {
+        /// What it brought, newest first.
+        answer: Result<Vec<Ride>, Failure>,
+        /// When it came.
+        now: Millis,
+    },
+    /// The rides that are known are another's.
+    ForgetRides,
     /// One ride, as of its newest event.
     Ride(Ride),
     /// The ride the person follows, or none.
@@ -131,7 +138,7 @@ impl Store {
     pub fn new() -> Self {
         let (city, set_city) = signal(None);
         let (connection, set_connection) = signal(Connection::NEW);
-        let (rides, set_rides) = signal(Vec::new());
+        let (rides, set_rides) = signal(RideList::default());
         let (followed, set_followed) = signal(None);
         let (quote, set_quote) = signal(Remote::Idle);
         let (action, set_action) = signal(Remote::Idle);
@@ -192,11 +199,9 @@ impl Store {
                 }
             }
             Update::Viewport(bounds) => self.fleet.with_value(|fleet| fleet.borrow_mut().keep_within(bounds)),
-            Update::Rides(newest) => {
-                let rides = self.rides.with_untracked(|known| merge_page(known, newest));
-                set_if_new(self.rides, self.write.rides, rides);
-            }
-            Update::Ride(ride) => self.write.rides.update(|rides| merge_ride(rides, ride)),
+            Update::Rides { answer, now } => self.write.rides.update(|list| look(list, answer, now)),
+            Update::ForgetRides => self.write.rides.set(RideList::default()),
+            Update::Ride(ride) => self.write.rides.update(|list| merge_ride(&mut list.rides, ride)),
             Update::Followed(followed) => self.write.followed.set(followed),
             Update::Quote(quote) => self.write.quote.set(quote),
             Update::Action(action) => self.write.action.set(action),
@@ -222,6 +227,17 @@ impl Default for Store {
 fn set_if_new<T: PartialEq + Send + Sync + 'static>(read: ReadSignal<T>, write: WriteSignal<T>, value: T) {
     if read.with_untracked(|old| *old != value) {
         write.set(value);
+    }
+}
+
+/// What a look at the newest rides makes of their list.
+fn look(list: &mut RideList, answer: Result<Vec<Ride>, Failure>, now: Millis) {
+    match answer {
+        Ok(newest) => {
+            let rides = merge_page(&list.rides, newest);
+            *list = RideList { rides, answered_at: Some(now), failure: None };
+        }
+        Err(failure) => list.failure = Some(failure),
     }
 }
 
@@ -319,12 +335,33 @@ mod tests {
         let owner = Owner::new();
         owner.set();
         let store = Store::new();
-        store.apply(Update::Rides(vec![ride("b", 1), ride("a", 1)]));
+        let list = |rides| store.apply(Update::Rides { answer: Ok(rides), now: 0.0 });
+        list(vec![ride("b", 1), ride("a", 1)]);
         store.apply(Update::Ride(ride("a", 4)));
         store.apply(Update::Ride(ride("c", 1)));
-        store.apply(Update::Rides(vec![ride("c", 2), ride("b", 1), ride("a", 3)]));
+        list(vec![ride("c", 2), ride("b", 1), ride("a", 3)]);
         store.apply(Update::Ride(ride("a", 2)));
-        assert_eq!(store.rides.get_untracked(), [ride("c", 2), ride("b", 1), ride("a", 4)]);
+        assert_eq!(store.rides.get_untracked().rides, [ride("c", 2), ride("b", 1), ride("a", 4)]);
+    }
+
+    #[test]
+    fn a_look_that_fails_leaves_the_list_as_it_was_and_says_why() {
+        let owner = Owner::new();
+        owner.set();
+        let store = Store::new();
+        let full = || Failure { reason: "DISK_FULL".to_owned(), ..Failure::default() };
+        let mut told = Vec::new();
+        for update in [
+            Update::Rides { answer: Err(full()), now: 1.0 },
+            Update::Rides { answer: Ok(vec![ride("a", 1)]), now: 2.0 },
+            Update::Rides { answer: Err(full()), now: 3.0 },
+            Update::ForgetRides,
+        ] {
+            store.apply(update);
+            let RideList { rides, answered_at, failure } = store.rides.get_untracked();
+            told.push((rides.len(), answered_at, failure.is_some()));
+        }
+        assert_eq!(told, [(0, None, true), (1, Some(2.0), false), (1, Some(2.0), true), (0, None, false)]);
     }
 
     #[test]

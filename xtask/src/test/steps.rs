@@ -143,7 +143,10 @@ fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
     let server = server(release)?;
 
     let mut test = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
-    test.args(HOST).args(["--test", "board", "--test", "connection", "--test", "sessions", "--test", "tls"]);
+    test.args(HOST);
+    for file in ["board", "connection", "sessions", "tls", "windows"] {
+        test.args(["--test", file]);
+    }
     test.args(["--", "--ignored"]);
     test.args(["--nocapture", "--test-threads=1"]);
     test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dist());
