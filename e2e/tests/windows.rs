@@ -38,7 +38,10 @@ async fn windows_that_have_used_up_the_connections_say_so() -> Result<()> {
 
         page.browser.show(&windows[0]).await?;
         page.picks_two_places().await?;
-        page.says("The server did not answer in time.").await?;
+        wait::until("the quote to be given up", SOON, async || {
+            Ok((page.element("book").await?.text().await? == "Try again").then_some(()))
+        })
+        .await?;
         page.element("crowded").await?;
         stage.screenshot("crowded").await?;
         page.browser.resize(390, 844).await?;
