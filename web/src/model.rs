@@ -265,6 +265,31 @@ pub struct Ride {
     pub cancel_reason: String,
 }
 
+#[cfg(test)]
+impl Ride {
+    /// One of which nothing else is known.
+    pub(crate) fn bare(id: &str, version: u64, state: RideState) -> Self {
+        Self {
+            id: RideId::new(id),
+            version,
+            state,
+            kind: RideType::Regular,
+            rider_id: String::new(),
+            pickup: None,
+            dropoff: None,
+            car_id: None,
+            driver_id: String::new(),
+            fare: Money::default(),
+            distance_m: 0,
+            duration_s: 0,
+            route: Vec::new(),
+            requested_at: 0,
+            updated_at: 0,
+            cancel_reason: String::new(),
+        }
+    }
+}
+
 /// One line of a ride's timeline.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TimelineEntry {

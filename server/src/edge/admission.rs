@@ -84,12 +84,11 @@ impl Admission {
             address.clone().map(|address| self.offices.take(address)).transpose()?,
             caller.map(|caller| self.callers.take(caller)).transpose()?,
         ];
+        if let (SIGN_OUT, Some(address)) = (path, &address) {
+            self.sign_out(address)?;
+        }
         let viewer = match path {
             VIEW => Some(self.viewers.clone().try_acquire_owned().map_err(|_full| full_house())?),
-            SIGN_OUT => {
-                address.map_or(Ok(()), |address| self.sign_out(&address))?;
-                None
-            }
             _ => None,
         };
         Ok(Admitted { _open: open, _viewer: viewer })

@@ -64,6 +64,18 @@ impl From<Refusal> for RideError {
     }
 }
 
+/// The ride that `request` opened, where this is `known` of its id.
+pub(super) fn opened_by<'a>(
+    request: &RequestKey,
+    known: Option<&'a (RideId, Vec<u8>)>,
+) -> Result<Option<&'a RideId>, RideError> {
+    match known {
+        Some((ride, fingerprint)) if *fingerprint == request.fingerprint => Ok(Some(ride)),
+        Some(_) => Err(RideError::KeyReused),
+        None => Ok(None),
+    }
+}
+
 /// A handle on all rides; cheap to clone. The task behind it ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Rides {
@@ -109,11 +121,8 @@ impl Rides {
     /// The ride that the same request booked before, as it is now; `None` if it booked none.
     pub async fn booked(&self, request: &RequestKey) -> Result<Option<Ride>, RideError> {
         let known = self.journal.by_requests(std::slice::from_ref(&request.id)).await?;
-        match known.get(&request.id) {
-            Some((ride, fingerprint)) if *fingerprint == request.fingerprint => {
-                self.get(ride).await.map(Some)
-            }
-            Some(_) => Err(RideError::KeyReused),
+        match opened_by(request, known.get(&request.id))? {
+            Some(ride) => self.get(ride).await.map(Some),
             None => Ok(None),
         }
     }

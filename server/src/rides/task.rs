@@ -14,6 +14,7 @@ use super::{
     RideError, RideLog,
     board::Board,
     draft::{Draft, Drafted},
+    handle::opened_by,
     journal::{Answer, Journal, JournalError, RequestKey, Requests},
     machine::Command,
     model::{Booking, Crew, Ride},
@@ -228,11 +229,9 @@ async fn decide(
     match change {
         Change::Book { request, booking } => {
             let earlier = earlier.as_ref().map_err(JournalError::clone)?;
-            match draft.by_request(&request.id).or_else(|| earlier.get(&request.id)).cloned() {
-                Some((ride, fingerprint)) if fingerprint == request.fingerprint => {
-                    Ok(find(draft, journal, &ride).await?.ride.clone())
-                }
-                Some(_) => Err(RideError::KeyReused),
+            let known = draft.by_request(&request.id).or_else(|| earlier.get(&request.id));
+            match opened_by(request, known)?.cloned() {
+                Some(ride) => Ok(find(draft, journal, &ride).await?.ride.clone()),
                 None => draft.open(new_id(), &Command::Book(booking.clone()), Some(request.clone()), now),
             }
         }

@@ -45,18 +45,20 @@ pub fn not_on_earth(field: impl Into<String>, why: NotOnEarth) -> Status {
 
 /// An error with a machine-readable reason. UNAVAILABLE says when to try again.
 pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    if code == Code::Unavailable {
-        details.set_retry_info(Some(RETRY_AFTER));
-    }
-    Status::with_error_details(code, text, details)
+    detailed(code, reason, text, (code == Code::Unavailable).then_some(RETRY_AFTER))
 }
 
 /// RESOURCE_EXHAUSTED for now: the same call may pass after `retry_after`.
 pub fn busy(reason: &str, text: impl Into<String>, retry_after: Duration) -> Status {
+    detailed(Code::ResourceExhausted, reason, text, Some(retry_after))
+}
+
+fn detailed(code: Code, reason: &str, text: impl Into<String>, retry_after: Option<Duration>) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    details.set_retry_info(Some(retry_after));
-    Status::with_error_details(Code::ResourceExhausted, text, details)
+    if retry_after.is_some() {
+        details.set_retry_info(retry_after);
+    }
+    Status::with_error_details(code, text, details)
 }
 
 /// UNIMPLEMENTED: nobody serves it.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
 };
 
 use super::soon;
@@ -50,6 +50,20 @@ pub(crate) async fn first_line(child: &mut Child) -> String {
 pub(crate) async fn address(child: &mut Child) -> SocketAddr {
     let line = first_line(child).await;
     line.trim_end().strip_prefix("rides-server listening on http://").expect(&line).parse().unwrap()
+}
+
+/// What a program says on stderr.
+pub(crate) struct Log(Lines<BufReader<ChildStderr>>);
+
+impl Log {
+    pub(crate) fn of(child: &mut Child) -> Self {
+        Self(BufReader::new(child.stderr.take().unwrap()).lines())
+    }
+
+    /// Waits for a line that has `text` in it.
+    pub(crate) async fn says(&mut self, text: &str) {
+        while !self.0.next_line().await.unwrap().expect("it ended").contains(text) {}
+    }
 }
 
 /// A free port that stays free while nobody listens on it: not one that the system gives to clients.

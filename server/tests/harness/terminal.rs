@@ -91,23 +91,21 @@ impl Terminal {
 
     /// All that has come since, once it has `what` in it.
     pub(crate) async fn shows_raw(&mut self, what: &str) -> &str {
-        let shown = async {
-            while !self.shown.contains(what) {
-                self.read().await;
-            }
-        };
-        soon(what, shown).await;
-        &self.shown
+        self.has_shown(what, |shown| shown.contains(what)).await
     }
 
     /// All that has come, of a program that has ended with `last`.
     pub(crate) async fn is_left_with(&mut self, last: &str) -> &str {
+        self.has_shown(last, |shown| shown.ends_with(last)).await
+    }
+
+    async fn has_shown(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> &str {
         let shown = async {
-            while !self.shown.ends_with(last) {
+            while !wanted(&self.shown) {
                 self.read().await;
             }
         };
-        soon(last, shown).await;
+        soon(what, shown).await;
         &self.shown
     }
 

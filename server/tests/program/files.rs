@@ -5,15 +5,11 @@ use std::future::pending;
 use std::{fs, time::Duration};
 
 use http::StatusCode;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    net::TcpStream,
-    task::JoinSet,
-};
+use tokio::{net::TcpStream, task::JoinSet};
 
 use crate::harness::{
     http::Http,
-    process::{address, with_files},
+    process::{Log, address, with_files},
     soon,
 };
 
@@ -53,11 +49,8 @@ async fn who_runs_out_of_files_serves_on() {
             pending::<()>().await;
         });
     }
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let out_of_files = async {
-        while !log.next_line().await.unwrap().expect("it ended").contains("cannot accept connections") {}
-    };
-    soon("the limit", out_of_files).await;
+    let mut log = Log::of(&mut child);
+    soon("the limit", log.says("cannot accept connections")).await;
     #[cfg(target_os = "linux")]
     assert_rests(child.id().unwrap()).await;
     for _ in 0..10 {

@@ -1,9 +1,8 @@
 use rides_server::tls::development::Development;
 use tempfile::tempdir;
-use tokio::io::AsyncBufReadExt as _;
 
 use crate::harness::{
-    process::{first_line, process},
+    process::{Log, first_line, process},
     soon,
     tls::Client,
 };
@@ -41,7 +40,7 @@ async fn it_serves_what_it_made_and_says_what_it_is_given() {
     let client = Client::of(addr, &development.ca());
     client.seen().await.unwrap();
 
-    let mut log = tokio::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut log = Log::of(&mut child);
     let key = std::fs::read(development.server().key).unwrap();
     for (content, said) in
         [(&b"garbage"[..], "the old certificate is served on"), (&key, "a new certificate is served")]
@@ -50,8 +49,7 @@ async fn it_serves_what_it_made_and_says_what_it_is_given() {
         if said.starts_with("a new") {
             development.ensure(&["rides.test".into()]).unwrap();
         }
-        let hears = async { while !log.next_line().await.unwrap().expect("it ended").contains(said) {} };
-        soon(said, hears).await;
+        soon(said, log.says(said)).await;
         client.seen().await.unwrap();
     }
 }

@@ -1,10 +1,15 @@
 //! A journal whose log cannot be moved into its file.
 
 use rusqlite::Connection;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::program;
-use crate::harness::{http::Http, process::address, rider::Rider, soon, wire::Wire};
+use crate::harness::{
+    http::Http,
+    process::{Log, address},
+    rider::Rider,
+    soon,
+    wire::Wire,
+};
 
 /// L22
 #[tokio::test]
@@ -17,10 +22,7 @@ async fn who_reads_the_file_without_end_is_complained_of() {
     let snapshot = reader.unchecked_transaction().unwrap();
     snapshot.query_row("SELECT count(*) FROM events", [], |_| Ok(())).unwrap();
 
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let complaint = async {
-        while !log.next_line().await.unwrap().expect("it ended").contains("the journal's log grows") {}
-    };
+    let mut log = Log::of(&mut child);
     let rider = Rider(Wire::Web(addr));
     let bookings = async {
         for n in 0.. {
@@ -29,13 +31,11 @@ async fn who_reads_the_file_without_end_is_complained_of() {
     };
     let either = async {
         tokio::select! {
-            () = complaint => {}
+            () = log.says("the journal's log grows") => {}
             () = bookings => {}
         }
     };
     soon("a complaint", either).await;
-    let metrics = Http::h1(addr).await.get("/metrics").await;
-    let pages =
-        metrics.text().lines().find_map(|line| line.strip_prefix("rides_journal_log_pages ")?.parse().ok());
-    assert!(pages.is_some_and(|pages: f64| pages > 4_000.0), "64 MiB and more: {pages:?}");
+    let pages = Http::h1(addr).await.get("/metrics").await.figure("rides_journal_log_pages");
+    assert!(pages > 4_000.0, "64 MiB and more: {pages}");
 }

@@ -96,10 +96,10 @@ fn ready<T>(remote: &Remote<T>) -> Option<&T> {
 
 #[cfg(test)]
 mod tests {
-    use rides_proto::ids::{CarNumber, RideId};
+    use rides_proto::ids::CarNumber;
 
     use super::*;
-    use crate::model::{Money, Progress, Ride, RideState, RideType};
+    use crate::model::{Progress, Ride, RideState};
 
     fn place(lat: f64) -> Place {
         Place { name: String::new(), at: LatLng::new(lat, 24.9).expect("on Earth") }
@@ -130,22 +130,11 @@ mod tests {
 
     fn followed() -> FollowedRide {
         let ride = Ride {
-            id: RideId::new("r"),
-            version: 3,
-            state: RideState::Assigned,
-            kind: RideType::Regular,
-            rider_id: String::new(),
             pickup: Some(place(60.1)),
             dropoff: Some(place(60.4)),
             car_id: Some(17),
-            driver_id: String::new(),
-            fare: Money::default(),
-            distance_m: 0,
-            duration_s: 0,
             route: vec![place(60.2).at, place(60.3).at],
-            requested_at: 0,
-            updated_at: 0,
-            cancel_reason: String::new(),
+            ..Ride::bare("r", 3, RideState::Assigned)
         };
         let route = Arc::new(vec![place(60.0).at]);
         let progress =

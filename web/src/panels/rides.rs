@@ -105,34 +105,15 @@ fn row(ui: Ui, ride: &Ride, followed: bool, now: i64) -> impl IntoView + use<> {
 
 #[cfg(test)]
 mod tests {
-    use rides_proto::ids::RideId;
-
     use super::*;
-    use crate::model::{Failure, Money, RideState, RideType};
+    use crate::model::{Failure, RideState};
 
     fn answered(rides: Vec<Ride>) -> RideList {
         RideList { rides, answered_at: Some(1.0), failure: None }
     }
 
     fn ride(state: RideState) -> Ride {
-        Ride {
-            id: RideId::new("a"),
-            version: 1,
-            state,
-            kind: RideType::Regular,
-            rider_id: String::new(),
-            pickup: None,
-            dropoff: None,
-            car_id: None,
-            driver_id: String::new(),
-            fare: Money::default(),
-            distance_m: 0,
-            duration_s: 0,
-            route: Vec::new(),
-            requested_at: 0,
-            updated_at: 0,
-            cancel_reason: String::new(),
-        }
+        Ride::bare("a", 1, state)
     }
 
     fn words(list: &RideList, fresh: bool) -> Option<String> {

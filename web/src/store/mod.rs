@@ -307,27 +307,10 @@ pub enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Detail, Link, Money, RideState};
+    use crate::model::{Detail, Link, RideState};
 
     fn ride(id: &str, version: u64) -> Ride {
-        Ride {
-            id: RideId::new(id),
-            version,
-            state: RideState::Requested,
-            kind: RideType::Regular,
-            rider_id: String::new(),
-            pickup: None,
-            dropoff: None,
-            car_id: None,
-            driver_id: String::new(),
-            fare: Money::default(),
-            distance_m: 0,
-            duration_s: 0,
-            route: Vec::new(),
-            requested_at: 0,
-            updated_at: 0,
-            cancel_reason: String::new(),
-        }
+        Ride::bare(id, version, RideState::Requested)
     }
 
     #[test]
