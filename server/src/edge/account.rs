@@ -33,13 +33,26 @@ struct Spent {
     one: u64,
     /// Until when all is paid, in nanoseconds from the beginning.
     until: AtomicU64,
+    /// When somebody looked at the clock last, in the same.
+    seen: AtomicU64,
+}
+
+/// How somebody stands with an [`Account`].
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Standing {
+    Good,
+    /// More than half of what may be had at once has been.
+    Low,
+    /// And all of it, by so much.
+    Overdrawn(Duration),
 }
 
 impl Account {
     /// In which `per_second` are for free, and twice as many at once.
     pub(super) fn new(per_second: NonZeroU32) -> Self {
         let one = 1_000_000_000 / u64::from(per_second.get());
-        Self(Arc::new(Spent { began: Instant::now(), one, until: AtomicU64::new(0) }))
+        let (until, seen) = Default::default();
+        Self(Arc::new(Spent { began: Instant::now(), one, until, seen }))
     }
 
     pub(super) fn charge(&self, count: u32) {
@@ -53,22 +66,28 @@ impl Account {
         }
     }
 
-    /// How long it takes to be paid, if it is overdrawn.
-    pub(super) fn debt(&self) -> Option<Duration> {
-        // Most have never had so much, and for those it takes no look at the clock.
-        let until = self.0.until.load(Relaxed).checked_sub(nanos(AT_ONCE))?;
-        let debt = until.checked_sub(self.now())?;
-        (debt > 0).then(|| Duration::from_nanos(debt))
+    pub(super) fn standing(&self) -> Standing {
+        let until = self.0.until.load(Relaxed);
+        // Who stood well when somebody looked last stands no worse now: for most it takes no look at the clock.
+        if until <= self.0.seen.load(Relaxed) + nanos(AT_ONCE / 2) {
+            return Standing::Good;
+        }
+        let spent = Duration::from_nanos(until.saturating_sub(self.now()));
+        if spent > AT_ONCE {
+            Standing::Overdrawn(spent - AT_ONCE)
+        } else if spent > AT_ONCE / 2 {
+            Standing::Low
+        } else {
+            Standing::Good
+        }
     }
 
     /// How long to wait, if it is overdrawn.
     pub(super) fn pause(&self) -> Option<Duration> {
-        Some(self.debt()?.mul_f64(rand::random_range(PAUSE)))
-    }
-
-    /// Whether more than half of what may be had at once has been.
-    pub(super) fn is_low(&self) -> bool {
-        self.0.until.load(Relaxed) > self.now() + nanos(AT_ONCE / 2)
+        match self.standing() {
+            Standing::Overdrawn(debt) => Some(debt.mul_f64(rand::random_range(PAUSE))),
+            Standing::Low | Standing::Good => None,
+        }
     }
 
     fn is_paid(&self) -> bool {
@@ -76,7 +95,9 @@ impl Account {
     }
 
     fn now(&self) -> u64 {
-        nanos(self.0.began.elapsed())
+        let now = nanos(self.0.began.elapsed());
+        self.0.seen.store(now, Relaxed);
+        now
     }
 }
 
@@ -129,16 +150,17 @@ mod tests {
     async fn what_is_had_is_paid_by_time() {
         let account = Account::new(a_second(10));
         account.charge(10);
-        assert!(!account.is_low());
+        assert_eq!(account.standing(), Standing::Good);
         account.charge(10);
-        assert!(account.is_low());
-        assert_eq!(account.debt(), None, "so much at once");
+        assert_eq!(account.standing(), Standing::Low, "so much at once");
         account.charge(3);
-        assert_eq!(account.debt(), Some(3 * ONE));
+        assert_eq!(account.standing(), Standing::Overdrawn(3 * ONE));
         advance(2 * ONE).await;
-        assert_eq!(account.debt(), Some(ONE));
+        assert_eq!(account.standing(), Standing::Overdrawn(ONE));
+        advance(11 * ONE).await;
+        assert_eq!(account.standing(), Standing::Good);
         account.charge(u32::MAX);
-        assert_eq!(account.debt(), Some(LONGEST));
+        assert_eq!(account.standing(), Standing::Overdrawn(LONGEST));
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,6 +175,6 @@ mod tests {
         accounts.of(KEPT + 2);
         assert_eq!(accounts.open.len(), 3);
         held.charge(3);
-        assert_eq!(accounts.of(KEPT).debt(), Some(Duration::from_secs(1)));
+        assert_eq!(accounts.of(KEPT).standing(), Standing::Overdrawn(Duration::from_secs(1)));
     }
 }

@@ -1,26 +1,16 @@
 //! How much of whom: refused here, a call has cost a look at its headers.
 
-use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use governor::{
-    DefaultKeyedRateLimiter, Quota, RateLimiter,
-    clock::{Clock as _, MonotonicClock},
-};
+use governor::Quota;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::{
     Limits,
     peer::{Caller, Peer, home},
+    share::{NoMore, Open, Shares},
     status,
-    tally::{Held, Tally},
 };
 use crate::access::Principal;
 
@@ -30,40 +20,42 @@ const SIGN_OUT: &str = "/rides.v1.Sessions/SignOut";
 const VIEW: &str = "/rides.v1.Fleet/Watch";
 /// When a caller with too many open calls, or one viewer too many, may try again: some end on their own.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Callers to remember before those who have been quiet are forgotten.
-const REMEMBERED: usize = 1_024;
 /// Sessions are free, and an office has one address: all that call from one may have as much as so many of them.
-const OFFICE: u32 = 4;
+const OFFICE: NonZeroU32 = NonZeroU32::new(4).unwrap();
+
+/// Calls of so many seconds may come at once.
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
 /// What is left of what callers may have.
 pub(super) struct Admission {
     limits: Limits,
     /// Of a session, a car, or an address where nobody said who they are.
-    callers: Share,
+    callers: Shares,
     /// Of an address, whoever calls from it.
-    offices: Share,
+    offices: Shares,
     /// Of an address: there is room for so many in all.
-    sign_outs: Pace,
+    sign_outs: Shares,
     viewers: Arc<Semaphore>,
 }
 
 /// A call that was let in: what it holds, it gives back at its end.
 pub(super) struct Admitted {
-    _open: [Option<Held<Caller>>; 2],
+    _open: [Option<Open>; 2],
     _viewer: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
-        let office = NonZeroU32::MIN.saturating_add(OFFICE - 1);
+        let of_sessions = |count: NonZeroU32| {
+            let per_second = limits.calls_per_second.saturating_mul(count);
+            let often = Quota::per_second(per_second).allow_burst(per_second.saturating_mul(AT_ONCE));
+            Shares::new(often, limits.calls_per_address.saturating_mul(count.get() as usize))
+        };
         Self {
             limits: limits.clone(),
-            callers: Share::new(limits.calls_per_second, limits.calls_per_address),
-            offices: Share::new(
-                limits.calls_per_second.saturating_mul(office),
-                limits.calls_per_address.saturating_mul(OFFICE as usize),
-            ),
-            sign_outs: Pace::new(Quota::per_hour(limits.sign_outs_per_hour)),
+            callers: of_sessions(NonZeroU32::MIN),
+            offices: of_sessions(OFFICE),
+            sign_outs: Shares::new(Quota::per_hour(limits.sign_outs_per_hour), usize::MAX),
             viewers: Arc::new(Semaphore::new(limits.viewers)),
         }
     }
@@ -81,8 +73,8 @@ impl Admission {
             known => known,
         };
         let open = [
-            address.clone().map(|address| self.offices.take(address)).transpose()?,
-            caller.map(|caller| self.callers.take(caller)).transpose()?,
+            address.as_ref().map(|address| take(&self.offices, address)).transpose()?,
+            caller.as_ref().map(|caller| take(&self.callers, caller)).transpose()?,
         ];
         if let (SIGN_OUT, Some(address)) = (path, &address) {
             self.sign_out(address)?;
@@ -95,7 +87,7 @@ impl Admission {
     }
 
     fn sign_out(&self, address: &Caller) -> Result<(), Status> {
-        self.sign_outs.keep(address).map_err(|wait| {
+        self.sign_outs.keep_pace(address).map_err(|wait| {
             let text = format!("at most {} an hour may sign out, please", self.limits.sign_outs_per_hour);
             status::busy("TOO_MANY_SIGN_OUTS", text, wait)
         })
@@ -105,7 +97,7 @@ impl Admission {
     /// when its address had that too often.
     pub(super) fn of_stranger(&self, peer: Option<&Peer>, refused: Status) -> Status {
         let paced = self.home(peer).map_or(Ok(()), |address| self.callers.keep_pace(&address));
-        paced.err().unwrap_or(refused)
+        paced.err().map_or(refused, |wait| too_often(&self.callers, wait))
     }
 
     /// Unless its address stands for many.
@@ -115,63 +107,20 @@ impl Admission {
     }
 }
 
-/// How much one caller may have.
-struct Share {
-    per_second: NonZeroU32,
-    at_a_time: usize,
-    pace: Pace,
-    open: Tally<Caller>,
-}
-
-impl Share {
-    fn new(per_second: NonZeroU32, at_a_time: usize) -> Self {
-        let burst = per_second.saturating_add(per_second.get());
-        Self {
-            per_second,
-            at_a_time,
-            pace: Pace::new(Quota::per_second(per_second).allow_burst(burst)),
-            open: Tally::new(at_a_time),
-        }
-    }
-
-    fn take(&self, caller: Caller) -> Result<Held<Caller>, Status> {
-        self.keep_pace(&caller)?;
-        self.open.take(caller).ok_or_else(|| {
-            let text = format!("at most {} calls at a time, please", self.at_a_time);
+fn take(shares: &Shares, caller: &Caller) -> Result<Open, Status> {
+    shares.take(caller).map_err(|no_more| match no_more {
+        NoMore::TooOften(wait) => too_often(shares, wait),
+        NoMore::TooManyOpen => {
+            let text = format!("at most {} calls at a time, please", shares.at_a_time);
             status::busy("TOO_MANY_OPEN_CALLS", text, RETRY_AFTER)
-        })
-    }
-
-    fn keep_pace(&self, caller: &Caller) -> Result<(), Status> {
-        self.pace.keep(caller).map_err(|wait| {
-            let text = format!("at most {} calls a second, please", self.per_second);
-            status::busy("TOO_MANY_CALLS", text, wait)
-        })
-    }
-}
-
-/// How often each caller may do something.
-struct Pace {
-    rates: DefaultKeyedRateLimiter<Caller>,
-    began: Instant,
-    /// The second in which who has been quiet was forgotten last.
-    forgot: AtomicU64,
-}
-
-impl Pace {
-    fn new(quota: Quota) -> Self {
-        Self { rates: RateLimiter::keyed(quota), began: Instant::now(), forgot: AtomicU64::default() }
-    }
-
-    /// Fails with how long to wait.
-    fn keep(&self, caller: &Caller) -> Result<(), Duration> {
-        let second = self.began.elapsed().as_secs();
-        if self.rates.len() > REMEMBERED && self.forgot.swap(second, Relaxed) != second {
-            self.rates.retain_recent();
-            self.rates.shrink_to_fit();
         }
-        self.rates.check_key(caller).map_err(|early| early.wait_time_from(MonotonicClock.now()))
-    }
+    })
+}
+
+fn too_often(shares: &Shares, wait: Duration) -> Status {
+    let per_second = shares.often.burst_size().get() / AT_ONCE;
+    let text = format!("at most {per_second} calls a second, please");
+    status::busy("TOO_MANY_CALLS", text, wait)
 }
 
 fn full_house() -> Status {
@@ -265,12 +214,14 @@ mod tests {
         let calls = |n: u32| outcome(admission.admit(Some(&eve), &guest(n), BOOK));
         assert!((0..40).all(|n| calls(n).is_none()));
         assert_eq!(calls(40).as_deref(), Some("TOO_MANY_CALLS"));
-        let mut held: Vec<_> = (0..12)
-            .map(|n| admission.offices.open.take(Caller::Home(eve.address)).map(|held| (n, held)))
-            .collect();
-        assert!(held.iter().all(Option::is_some));
-        assert!(admission.offices.open.take(Caller::Home(eve.address)).is_none());
-        held.clear();
+
+        let calls_per_second = NonZeroU32::new(1_000).unwrap();
+        let admission = Admission::new(&Limits { calls_per_second, ..limits() });
+        let held: Vec<_> = (0..12).map(|n| admission.admit(Some(&eve), &guest(n), BOOK).unwrap()).collect();
+        let one_more = || outcome(admission.admit(Some(&eve), &guest(12), BOOK));
+        assert_eq!(one_more().as_deref(), Some("TOO_MANY_OPEN_CALLS"));
+        drop(held);
+        assert_eq!(one_more(), None);
     }
 
     /// R10: what has signed out is kept for hours, and there is room for so many of all addresses.

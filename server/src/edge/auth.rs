@@ -40,7 +40,6 @@ impl Gate {
         method: Option<Method>,
         headers: &HeaderMap,
         peer: Option<&Peer>,
-        now: SystemTime,
     ) -> Result<Principal, Status> {
         let Some(method) = method else {
             return match self.auth.policy {
@@ -51,6 +50,7 @@ impl Gate {
         if method.access == Access::Public {
             return Ok(Principal::Unproven);
         }
+        let now = SystemTime::now();
         let certificate = peer.and_then(|peer| peer.certificate.as_deref());
         if certificate.is_some_and(|certificate| certificate.is_over(now)) {
             return Err(Unauthenticated::CertificateOver.into());
@@ -167,7 +167,7 @@ mod tests {
         fn ask(&self, path: &str, token: Option<&str>) -> Result<Principal, (Code, Option<String>)> {
             let headers = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
             let method = self.contract.method(path);
-            outcome(self.judge(method, &headers.into_iter().collect(), None, SystemTime::now()))
+            outcome(self.judge(method, &headers.into_iter().collect(), None))
         }
 
         fn token(&self, role: Role) -> String {

@@ -7,9 +7,8 @@ use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, ready},
-    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -26,11 +25,11 @@ use super::{
     admission::{Admission, Admitted},
     auth::Gate,
     deadline,
-    end::End,
+    end::{End, Ties},
     ending::Ending,
     messages::{self, Terms},
     metadata, metrics,
-    neglect::{Held, Rounds, lock},
+    neglect::{Held, Rounds, Watched},
     status,
     trace::Trace,
 };
@@ -79,13 +78,14 @@ impl Service<Request<tonic::body::Body>> for Calls {
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         let Self { rules, services } = self.clone();
         Box::pin(async move {
+            let begun = Instant::now();
             let mut outcome = Outcome {
-                call: rules.figures.open(request.uri().path()),
+                call: rules.figures.open(request.uri().path(), begun),
                 trace: Trace::of(request.headers()),
             };
             // A panic itself is on stderr already, where it belongs.
             let answer =
-                AssertUnwindSafe(rules.answer(request, &services, &outcome.call)).catch_unwind().await;
+                AssertUnwindSafe(rules.answer(request, begun, &services, &outcome.call)).catch_unwind().await;
             let mut response = match answer.unwrap_or_else(|_panic| Err(status::failed())) {
                 Ok(response) => response.map(Some),
                 Err(status) => status.into_http::<()>().map(|()| None),
@@ -120,6 +120,7 @@ impl Rules {
     async fn answer(
         &self,
         mut request: Request<tonic::body::Body>,
+        begun: Instant,
         services: &Services,
         call: &metrics::Call,
     ) -> Result<Response<(Ending, Admitted)>, Status> {
@@ -129,22 +130,24 @@ impl Rules {
         let peer = request.extensions().get();
         let principal = self
             .gate
-            .judge(method, request.headers(), peer, SystemTime::now())
+            .judge(method, request.headers(), peer)
             .map_err(|refused| self.admission.of_stranger(peer, refused))?;
         let admitted = self.admission.admit(peer, &principal, path)?;
-        let credentials = self.gate.auth.credentials(&principal, peer);
-        let asked = deadline::asked(request.headers(), Instant::now())?;
-        if self.shutdown.is_cancelled() && !is_health {
+        let asked = deadline::asked(request.headers(), begun)?;
+        if !is_health && self.shutdown.is_cancelled() {
             return Err(status::going());
         }
         metadata::check(request.headers())?;
 
-        let end = End::of(method, asked, credentials, self.shutdown.clone());
+        let end = End::of(method.map(|method| method.kind), begun, asked, || Ties {
+            credentials: self.gate.auth.credentials(&principal, peer),
+            shutdown: self.shutdown.clone(),
+        });
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
         let (parts, body) = request.into_parts();
         let answer = async {
-            let body = messages::take(body, method, &self.terms, call.received()).await?;
+            let body = messages::take(body, method, begun, &self.terms, call.received()).await?;
             let Ok(response) = services.call(Request::from_parts(parts, body)).await;
             Ok::<_, Status>(response)
         };
@@ -154,27 +157,17 @@ impl Rules {
             status = end.of_handler() => return Err(status),
         };
         let let_go = response.extensions_mut().remove();
-        let is_stream = method.is_none_or(|method| method.kind.streams_back());
-        let end = async move {
-            match is_stream {
-                true => end.of_stream().await,
-                // It is made, and its client may still take it, but for one that waits no more.
-                false => deadline::past(asked).await,
-            }
-        };
-        Ok(response.map(|body| (Ending::new(body, let_go, end), admitted)))
+        Ok(response.map(|body| (Ending::new(body, let_go, end.of_answer()), admitted)))
     }
 
-    fn hold(&self, (body, admitted): (Ending, Admitted), outcome: Outcome) -> Arc<Mutex<Held>> {
-        let held = Arc::new(Mutex::new(Held { body, outcome, admitted: Some(admitted) }));
-        self.rounds.add(&held);
-        held
+    fn hold(&self, (body, admitted): (Ending, Admitted), outcome: Outcome) -> Watched {
+        self.rounds.watch(Held { body, outcome, admitted: Some(admitted) })
     }
 }
 
 /// The body of an answer: it holds what the call holds, until it is dropped. `None`: all there is to say is in the
 /// headers.
-pub(super) struct Answer(Option<Arc<Mutex<Held>>>);
+pub(super) struct Answer(Option<Watched>);
 
 /// What a call comes to.
 pub(super) struct Outcome {
@@ -217,8 +210,8 @@ impl http_body::Body for Answer {
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(held) = &self.0 else { return Poll::Ready(None) };
-        let mut held = lock(held);
+        let Some(watched) = &self.0 else { return Poll::Ready(None) };
+        let mut held = watched.lock();
         let mut frame = ready!(Pin::new(&mut held.body).poll_frame(cx));
         if let Some(Ok(frame)) = &mut frame {
             held.outcome.passes(frame);
@@ -227,7 +220,7 @@ impl http_body::Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|held| lock(held).body.is_end_stream())
+        self.0.as_ref().is_none_or(|watched| watched.lock().body.is_end_stream())
     }
 }
 

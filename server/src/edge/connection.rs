@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
@@ -136,9 +137,14 @@ impl Service {
                 false => self.shutdown.cancelled().await,
             }
         };
+        let over = async {
+            tokio::select! { () = going => {}, () = calls.idle(self.limits.idle_timeout) => {} }
+        };
+        // It has a waker of its own, so that it is not looked at whenever the connection is.
+        let mut over = FuturesUnordered::from_iter([over]);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = async { tokio::select! { () = going => {}, () = calls.idle(self.limits.idle_timeout) => {} } } => {
+            Some(()) = over.next() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

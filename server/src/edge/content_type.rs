@@ -31,11 +31,14 @@ const PROTOCOLS: [(&[u8], Framing); 3] = [
 impl Framing {
     /// The content type in the one spelling that the layers below know.
     pub(super) fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Native => "application/grpc",
-            Self::Web => "application/grpc-web+proto",
-            Self::WebText => "application/grpc-web-text+proto",
-        })
+        const NATIVE: HeaderValue = HeaderValue::from_static("application/grpc");
+        const WEB: HeaderValue = HeaderValue::from_static("application/grpc-web+proto");
+        const WEB_TEXT: HeaderValue = HeaderValue::from_static("application/grpc-web-text+proto");
+        match self {
+            Self::Native => NATIVE,
+            Self::Web => WEB,
+            Self::WebText => WEB_TEXT,
+        }
     }
 }
 

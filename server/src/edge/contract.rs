@@ -49,11 +49,6 @@ impl Kind {
         }
     }
 
-    /// Whether the answer is a stream of messages.
-    pub fn streams_back(self) -> bool {
-        matches!(self, Self::Watch | Self::Duplex)
-    }
-
     /// Whether the request is exactly one message.
     pub fn takes_one_message(self) -> bool {
         matches!(self, Self::Unary | Self::Watch)

@@ -1,65 +1,82 @@
 //! What ends a call besides itself: its deadline, the end of the caller's session or certificate, and that the server
 //! goes.
 
+use std::future::pending;
+
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{
-    auth::Credentials,
-    contract::{Kind, Method},
-    deadline, status,
-};
+use super::{auth::Credentials, contract::Kind, deadline, status};
 
 /// When a call is over, and why.
 pub(super) struct End {
-    is_upload: bool,
+    kind: Option<Kind>,
+    asked: Option<Instant>,
+    /// What was asked for, or the ceiling of its kind.
     deadline: Option<Instant>,
-    credentials: Option<Box<Credentials>>,
-    shutdown: CancellationToken,
+    /// Of any but a unary call.
+    ties: Option<Ties>,
+}
+
+/// What a stream hangs on, whichever way it goes.
+pub(super) struct Ties {
+    pub(super) credentials: Option<Box<Credentials>>,
+    pub(super) shutdown: CancellationToken,
 }
 
 impl End {
-    /// Of a call that begins now: at the deadline that was `asked` for, or at the ceiling of its kind.
+    /// Of a call of `kind`, if that is known, that was `begun` and is to be over when its client `asked`.
     pub(super) fn of(
-        method: Option<Method>,
+        kind: Option<Kind>,
+        begun: Instant,
         asked: Option<Instant>,
-        credentials: Option<Box<Credentials>>,
-        shutdown: CancellationToken,
+        ties: impl FnOnce() -> Ties,
     ) -> Self {
-        let ceiling = method.map(|method| Instant::now() + method.kind.ceiling());
-        Self {
-            is_upload: method.is_some_and(|method| method.kind == Kind::Upload),
-            deadline: asked.into_iter().chain(ceiling).min(),
-            credentials,
-            shutdown,
-        }
+        let ceiling = kind.map(|kind| begun + kind.ceiling());
+        let ties = (kind != Some(Kind::Unary)).then(ties);
+        Self { kind, asked, deadline: asked.into_iter().chain(ceiling).min(), ties }
     }
 
     /// Once a handler that has not answered yet is to be dropped.
     pub(super) async fn of_handler(&self) -> Status {
-        match self.is_upload {
+        match self.kind {
             // In a box, so that a call of another kind has no room for it.
-            true => Box::pin(self.of_stream()).await,
-            false => deadline::past(self.deadline).await,
+            Some(Kind::Upload) => Box::pin(self.of_stream()).await,
+            _ => deadline::past(self.deadline).await,
         }
     }
 
-    /// Once a stream of messages is to be cut.
-    pub(super) async fn of_stream(&self) -> Status {
+    /// Once an answer is to be cut.
+    pub(super) async fn of_answer(self) -> Status {
+        match self.kind {
+            // It is made, and its client may still take it, but for one that waits no more.
+            Some(Kind::Unary | Kind::Upload) => deadline::past(self.asked).await,
+            _ => self.of_stream().await,
+        }
+    }
+
+    async fn of_stream(&self) -> Status {
         tokio::select! {
             status = deadline::past(self.deadline) => status,
-            status = self.over() => status,
-            () = self.shutdown.cancelled() => status::going(),
+            status = Ties::torn(self.ties.as_ref()) => status,
         }
     }
+}
 
-    /// Once what the caller has shown is over, if that is anything.
-    async fn over(&self) -> Status {
-        match &self.credentials {
-            // In a box, so that a call without has no room for it.
-            Some(credentials) => Box::pin(credentials.over()).await.into(),
-            None => std::future::pending().await,
+impl Ties {
+    async fn torn(ties: Option<&Self>) -> Status {
+        let Some(Self { credentials, shutdown }) = ties else { return pending().await };
+        let over = async {
+            match credentials {
+                // In a box, so that a call without has no room for it.
+                Some(credentials) => Box::pin(credentials.over()).await.into(),
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            status = over => status,
+            () = shutdown.cancelled() => status::going(),
         }
     }
 }

@@ -5,13 +5,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
-use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 
 use super::status;
@@ -24,10 +22,11 @@ const LAST_FRAMES: u8 = 2;
 /// at all, and a stream that always has more ends too.
 const BURST: u8 = 8;
 
-/// A client that takes nothing of what is there for so long is let go, unless the service says when.
-const STUCK: Duration = Duration::from_secs(60);
-/// And after so long, the end of the call comes to its answer without being asked.
-const NEGLECTED: Duration = Duration::from_secs(5);
+/// A client that takes nothing of what is there for so many rounds ([`super::neglect`]) is let go, unless the service
+/// says when.
+const STUCK: u16 = 60;
+/// And after so many, the end of the call comes to its answer without being asked.
+const NEGLECTED: u16 = 5;
 
 type End = Pin<Box<dyn Future<Output = Status> + Send>>;
 
@@ -36,8 +35,8 @@ type End = Pin<Box<dyn Future<Output = Status> + Send>>;
 /// Then the inner body is dropped, and with it the handler's stream.
 pub(super) struct Ending {
     state: State,
-    /// Since when the transport has what it was given, and has not asked for more. `None`: it waits for more.
-    given: Option<Instant>,
+    /// For so many rounds the transport has had what it was given, and has not asked for more. `None`: it waits for more.
+    untaken: Option<u16>,
 }
 
 enum State {
@@ -54,30 +53,32 @@ impl Ending {
         end: impl Future<Output = Status> + Send + 'static,
     ) -> Self {
         let state = State::Open { body, end: Box::pin(end), let_go, burst: 0 };
-        Self { state, given: Some(Instant::now()) }
+        Self { state, untaken: Some(0) }
     }
 
-    /// Ends an answer whose transport is stuck, and so asks nobody whether it is over. True once it is.
-    pub(super) fn is_over_unasked(&mut self, now: Instant) -> bool {
-        if let Some(status) = self.end_unasked(now) {
+    /// A round passes, which ends an answer whose transport is stuck, and so asks nobody whether it is over. True once it
+    /// is.
+    pub(super) fn is_over_after_a_round(&mut self) -> bool {
+        if let Some(status) = self.end_unasked() {
             self.state = State::Last { body: Body::empty(), status, left: 0 };
         }
         !matches!(self.state, State::Open { .. })
     }
 
     /// While it is stuck nobody waits for the body or its end, so that no waker is lost here.
-    fn end_unasked(&mut self, now: Instant) -> Option<Status> {
+    fn end_unasked(&mut self) -> Option<Status> {
         let State::Open { end, let_go, .. } = &mut self.state else { return None };
-        let waited = now.saturating_duration_since(self.given?);
+        let rounds = self.untaken.as_mut()?;
+        *rounds = rounds.saturating_add(1);
         if let Some(status) = let_go.as_ref().and_then(LetGo::status) {
             return Some(status);
         }
-        if waited < NEGLECTED {
+        if *rounds < NEGLECTED {
             return None;
         }
         match end.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(status) => Some(status),
-            Poll::Pending if waited >= STUCK && let_go.is_none() => Some(status::not_taken()),
+            Poll::Pending if *rounds >= STUCK && let_go.is_none() => Some(status::not_taken()),
             Poll::Pending => None,
         }
     }
@@ -104,7 +105,7 @@ impl http_body::Body for Ending {
             self.state = State::Done;
             Poll::Ready(Some(Ok(Frame::trailers(trailers(&status::failed())))))
         });
-        self.given = matches!(&polled, Poll::Ready(Some(Ok(_)))).then(Instant::now);
+        self.untaken = matches!(&polled, Poll::Ready(Some(Ok(_)))).then_some(0);
         polled
     }
 
@@ -163,9 +164,14 @@ fn trailers(status: &Status) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::stream;
     use http_body_util::{BodyExt as _, StreamBody};
-    use tokio::sync::oneshot;
+    use tokio::{
+        sync::oneshot,
+        time::{Instant, advance},
+    };
 
     use super::*;
 
@@ -253,7 +259,7 @@ mod tests {
                 let _held = &held;
                 message()
             })));
-            let come = tokio::time::Instant::now() + Duration::from_secs(end);
+            let come = Instant::now() + Duration::from_secs(end);
             let mut body = Ending::new(busy, None, async move {
                 tokio::time::sleep_until(come).await;
                 Status::unavailable("the end")
@@ -261,9 +267,10 @@ mod tests {
             if begins {
                 body.frame().await.unwrap().unwrap();
             }
-            assert!(!body.is_over_unasked(Instant::now()));
-            tokio::time::advance(STUCK).await;
-            assert!(body.is_over_unasked(Instant::now()));
+            assert!(!body.is_over_after_a_round());
+            advance(Duration::from_secs(60)).await;
+            let passed = (2..).find(|_| body.is_over_after_a_round());
+            assert_eq!(passed, Some(if end < 60 { NEGLECTED } else { STUCK }));
             assert!(dropped.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
             assert_eq!(body.last_word(), Some(code));
             assert_eq!(outcome(body).await, (0, code as i32));
@@ -272,7 +279,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_service_may_have_more_patience_or_less() {
-        for patience in [Duration::from_secs(1), 10 * STUCK] {
+        for patience in [Duration::from_secs(1), Duration::from_secs(600)] {
             let until = Instant::now() + patience;
             let let_go = LetGo::with(move || {
                 (Instant::now() >= until).then(|| Status::resource_exhausted("too slow"))
@@ -280,10 +287,10 @@ mod tests {
             let busy = Body::new(StreamBody::new(stream::repeat_with(message)));
             let mut body = Ending::new(busy, Some(let_go), std::future::pending());
             body.frame().await.unwrap().unwrap();
-            tokio::time::advance(patience - Duration::from_millis(1)).await;
-            assert!(!body.is_over_unasked(Instant::now()), "{patience:?}");
-            tokio::time::advance(Duration::from_millis(1)).await;
-            assert!(body.is_over_unasked(Instant::now()), "{patience:?}");
+            advance(patience - Duration::from_millis(1)).await;
+            assert!((0..2 * STUCK).all(|_| !body.is_over_after_a_round()), "{patience:?}");
+            advance(Duration::from_millis(1)).await;
+            assert!(body.is_over_after_a_round(), "{patience:?}");
             assert_eq!(body.last_word(), Some(Code::ResourceExhausted));
         }
     }

@@ -18,7 +18,7 @@ use governor::{
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full};
 use metrics::Counter;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use tonic::{Code, Status, body::Body};
 
 use super::{contract::Method, frames::Frames, status};
@@ -39,13 +39,14 @@ pub(super) struct Terms {
 pub(super) async fn take(
     body: Body,
     method: Option<Method>,
+    begun: Instant,
     terms: &Terms,
     received: &Counter,
 ) -> Result<Body, Status> {
     Ok(match method {
         None => body,
         Some(method) if method.kind.takes_one_message() => {
-            let message = timeout(terms.patience, one(body, method.largest)).await;
+            let message = timeout_at(begun + terms.patience, one(body, method.largest)).await;
             let message = message.unwrap_or_else(|_elapsed| Err(late()))?;
             received.increment(1);
             Body::new(Full::new(message))
@@ -103,6 +104,7 @@ pub(super) struct Upload {
     body: Body,
     frames: Frames,
     rate: DefaultDirectRateLimiter,
+    per_second: NonZeroU32,
     received: Counter,
     /// Messages that were passed on and are not accounted for yet.
     owed: u64,
@@ -120,6 +122,7 @@ impl Upload {
             body,
             frames: Frames::new(method.largest),
             rate: RateLimiter::direct(Quota::per_second(terms.per_second)),
+            per_second: terms.per_second,
             received,
             owed: 0,
             pause: None,
@@ -159,20 +162,24 @@ impl Upload {
 
     /// Ready once what was passed on is within the rate.
     fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.owed > 0 {
+        while let Some(due) = self.due() {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
-            match self.rate.check() {
-                Ok(()) => self.owed -= 1,
-                Err(early) => {
-                    let wait = early.wait_time_from(MonotonicClock.now());
-                    self.pause = Some(Box::pin(sleep(wait)));
-                }
+            if let Ok(Err(early)) = self.rate.check_n(due) {
+                let wait = early.wait_time_from(MonotonicClock.now());
+                self.pause = Some(Box::pin(sleep(wait)));
+            } else {
+                self.owed -= u64::from(due.get());
             }
         }
         Poll::Ready(())
+    }
+
+    /// As much of what is owed as may be accounted for at once.
+    fn due(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.owed.min(self.per_second.get().into()) as u32)
     }
 }
 

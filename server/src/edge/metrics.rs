@@ -5,13 +5,13 @@ use std::{
     collections::HashMap,
     mem,
     sync::{Arc, OnceLock},
-    time::Instant,
 };
 
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::{Contract, Method, frames::Frames};
@@ -75,18 +75,12 @@ impl Calls {
         Self { methods: contract.paths().map(named).collect(), unknown }
     }
 
-    /// Counts the call to `path` that begins now.
-    pub(super) fn open(&self, path: &str) -> Call {
+    /// Counts the call to `path` that begins.
+    pub(super) fn open(&self, path: &str, began: Instant) -> Call {
         let figures = self.methods.get(path).unwrap_or(&self.unknown).clone();
         figures.started.increment(1);
         figures.open.increment(1.0);
-        Call {
-            figures,
-            began: Instant::now(),
-            answers: Frames::new(usize::MAX),
-            code: Code::Cancelled,
-            is_closed: false,
-        }
+        Call { figures, began, answers: Frames::new(usize::MAX), code: Code::Cancelled, is_closed: false }
     }
 }
 

@@ -8,7 +8,7 @@
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
 //! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), gives
 //!    errors an id (`trace`), and asks in turn `auth` (who calls,
-//!    and whether they may), `admission` (how much of whom), `deadline` and `end` (how long), `messages` (what the
+//!    and whether they may), `admission` and `share` (how much of whom), `deadline` and `end` (how long), `messages` (what the
 //!    client sends), and the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
@@ -46,6 +46,7 @@ mod patience;
 mod peer;
 mod route;
 mod services;
+mod share;
 mod status;
 mod tally;
 mod text;

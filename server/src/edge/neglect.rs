@@ -3,20 +3,19 @@
 
 use std::{
     array,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::{Instant, interval};
+use slab::Slab;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{admission::Admitted, calls::Outcome, ending::Ending};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
-/// Every call is on one of so many lists: two that begin at once seldom meet.
+/// Every answer is on one of so many lists: two that begin or end at once seldom meet.
 const LISTS: usize = 16;
-/// What a list has room for at least before those that are gone are struck off.
-const ROOM: usize = 64;
 
 /// An answer, and what its call holds until it is over.
 pub(super) struct Held {
@@ -27,22 +26,19 @@ pub(super) struct Held {
 }
 
 impl Held {
-    fn is_over_unasked(&mut self, now: Instant) -> bool {
-        let is_over = self.body.is_over_unasked(now);
-        if is_over {
+    fn pass(&mut self) {
+        if self.body.is_over_after_a_round() {
             self.admitted = None;
             self.outcome.close(self.body.last_word());
         }
-        is_over
     }
 }
 
-pub(super) fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Goes past the answers that are there.
+/// Goes past the answers that are there. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Rounds(Arc<[List; LISTS]>);
+
+type List = Mutex<Slab<Arc<Mutex<Held>>>>;
 
 impl Default for Rounds {
     fn default() -> Self {
@@ -56,44 +52,49 @@ impl Rounds {
         let lists = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             let mut rounds = interval(ROUND);
+            rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 rounds.tick().await;
                 let Some(lists) = lists.upgrade() else { return };
-                let now = Instant::now();
-                lists.iter().for_each(|list| list.go(now));
+                for list in lists.iter() {
+                    // No list is locked while an answer ends.
+                    let answers: Vec<_> = lock(list).iter().map(|(_, held)| held.clone()).collect();
+                    answers.iter().for_each(|held| lock(held).pass());
+                }
             }
         });
     }
 
-    /// Goes past this one too, until it is over.
-    pub(super) fn add(&self, answer: &Arc<Mutex<Held>>) {
+    /// Goes past this one too.
+    pub(super) fn watch(&self, held: Held) -> Watched {
+        let held = Arc::new(Mutex::new(held));
         // Where it lies in memory is as good as a lot that is drawn.
-        let lot = Arc::as_ptr(answer).addr() / size_of::<Mutex<Held>>();
-        self.0[lot % LISTS].add(Arc::downgrade(answer));
+        let list = Arc::as_ptr(&held).addr() / size_of::<Mutex<Held>>() % LISTS;
+        let place = lock(&self.0[list]).insert(held.clone());
+        Watched { held, rounds: self.clone(), list, place }
     }
 }
 
-#[derive(Default)]
-struct List(Mutex<Vec<Weak<Mutex<Held>>>>);
+/// An answer that the rounds go past until this is dropped.
+pub(super) struct Watched {
+    held: Arc<Mutex<Held>>,
+    rounds: Rounds,
+    list: usize,
+    place: usize,
+}
 
-impl List {
-    /// Nearly all are taken at once, and gone before a round: so many of them are struck off at a time that none costs
-    /// more than two looks.
-    fn add(&self, answer: Weak<Mutex<Held>>) {
-        let mut answers = self.lock();
-        if answers.len() == answers.capacity() {
-            answers.retain(|answer| answer.strong_count() > 0);
-            let room = answers.len().max(ROOM);
-            answers.reserve(room);
-        }
-        answers.push(answer);
+impl Watched {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Held> {
+        lock(&self.held)
     }
+}
 
-    fn go(&self, now: Instant) {
-        self.lock().retain(|answer| answer.upgrade().is_some_and(|held| !lock(&held).is_over_unasked(now)));
+impl Drop for Watched {
+    fn drop(&mut self) {
+        lock(&self.rounds.0[self.list]).remove(self.place);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Mutex<Held>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,7 +18,11 @@ use tokio::{
 };
 use tonic::Code;
 
-use super::{account::Account, status, writes::writes_of_its_stream};
+use super::{
+    account::{Account, Standing},
+    status,
+    writes::writes_of_its_stream,
+};
 
 /// What a reset costs, in frames: a call was begun for nothing.
 const RESET: u32 = 10;
@@ -64,9 +68,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             *pause = None;
         }
         let before = buf.filled().len();
-        ready!(match account.is_low() {
-            true => poll_read_piece(Pin::new(stream), cx, buf),
-            false => Pin::new(stream).poll_read(cx, buf),
+        ready!(match account.standing() {
+            Standing::Good => Pin::new(stream).poll_read(cx, buf),
+            Standing::Low | Standing::Overdrawn(_) => poll_read_piece(Pin::new(stream), cx, buf),
         })?;
         account.charge(heads.cost(&buf.filled()[before..]));
         Poll::Ready(Ok(()))
@@ -256,10 +260,10 @@ mod tests {
             answered(&account, &with("13")).await;
             answered(&account, &HeaderMap::new()).await;
         }
-        assert_eq!(account.debt(), None);
+        assert_eq!(account.standing(), Standing::Good);
         for _ in 0..21 {
             answered(&account, &with("8")).await;
         }
-        assert_eq!(account.debt(), Some(Duration::from_millis(100)));
+        assert_eq!(account.standing(), Standing::Overdrawn(Duration::from_millis(100)));
     }
 }
