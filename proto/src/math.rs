@@ -2,10 +2,10 @@
 //! standard library's. The last bits of their results may differ.
 
 #[cfg(target_arch = "wasm32")]
-pub use js_sys::Math::{asinh, atan, cos, exp, log2, pow, sinh, tan};
+pub use js_sys::Math::{atan, atanh, cos, exp, log2, pow, sin, sinh};
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use standard::{asinh, atan, cos, exp, log2, pow, sinh, tan};
+pub use standard::{atan, atanh, cos, exp, log2, pow, sin, sinh};
 
 #[cfg(not(target_arch = "wasm32"))]
 mod standard {
@@ -20,7 +20,7 @@ mod standard {
         };
     }
 
-    functions! { asinh atan cos exp log2 sinh tan }
+    functions! { atan atanh cos exp log2 sin sinh }
 
     /// `base` to the power of `exponent`.
     pub fn pow(base: f64, exponent: f64) -> f64 {

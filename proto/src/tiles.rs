@@ -9,7 +9,7 @@ use std::{f64::consts::PI, ops::RangeInclusive};
 
 use crate::{
     geo::{Bounds, LatLng},
-    math::{asinh, atan, sinh, tan},
+    math::{atan, atanh, sin, sinh},
 };
 
 /// Zoom of the cells.
@@ -35,7 +35,8 @@ pub struct WorldPoint {
 /// Mercator coordinates in [0, 1], `x` eastwards and `y` southwards; latitudes past 85.05° fall on the edge.
 pub fn unit_mercator(point: LatLng) -> (f64, f64) {
     let x = (point.lng() + 180.0) / 360.0;
-    let y = (1.0 - asinh(tan(point.lat().to_radians())) / PI) / 2.0;
+    // The inverse hyperbolic sine of the tangent, at two thirds of the price.
+    let y = (1.0 - atanh(sin(point.lat().to_radians())) / PI) / 2.0;
     (x.clamp(0.0, 1.0), y.clamp(0.0, 1.0))
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rides_proto::{
     geo::LatLng,
-    ids::{CarNumber, RideId},
+    ids::{CarId, CarNumber, RideId},
     tiles::{Cell, WorldPoint},
 };
 
@@ -24,13 +24,14 @@ const TURNING_M: f64 = 1.0;
 
 #[derive(Debug)]
 pub(super) struct Car {
+    pub(super) id: CarId,
     pub(super) number: CarNumber,
-    /// `None`: known only through reports.
-    pub(super) crew: Option<Crew>,
+    /// `None`: known only through reports. In a box, like its job: what a report touches is to lie close together.
+    pub(super) crew: Option<Box<Crew>>,
     pub(super) link: Option<LinkId>,
     pub(super) on_duty: bool,
     /// What its last ride has it do, whether on duty or not.
-    job: Option<Job>,
+    job: Option<Box<Job>>,
     at: Option<(LatLng, WorldPoint)>,
     heading: Heading,
     meter_m: Option<f64>,
@@ -54,8 +55,9 @@ struct Job {
 }
 
 impl Car {
-    pub(super) fn new(number: CarNumber) -> Self {
+    pub(super) fn new(id: CarId, number: CarNumber) -> Self {
         Self {
+            id,
             number,
             crew: None,
             link: None,
@@ -89,14 +91,14 @@ impl Car {
             return;
         }
         self.reported = time;
-        let moved_m = self.at.map_or(0.0, |(last, _)| last.distance_m(at));
-        self.heading = match (heading_deg, self.at) {
+        let moved = self.at.map(|(last, _)| last.leg_to(at));
+        self.heading = match (heading_deg, moved) {
             (Some(deg), _) => Heading::from_deg(deg),
-            (None, Some((last, _))) if moved_m >= TURNING_M => Heading::from_deg(last.bearing_deg(at)),
+            (None, Some(leg)) if leg.distance_m >= TURNING_M => Heading::from_deg(leg.bearing_deg()),
             _ => self.heading,
         };
-        if self.doing() == CarState::OnTrip {
-            self.meter_m = self.meter_m.map(|meter| meter + moved_m);
+        if let Some(leg) = moved.filter(|_| self.doing() == CarState::OnTrip) {
+            self.meter_m = self.meter_m.map(|meter| meter + leg.distance_m);
         }
         self.at = Some((at, WorldPoint::of(at)));
     }
@@ -127,7 +129,7 @@ impl Car {
         } else if known.is_none() {
             self.meter_m = None;
         }
-        self.job = Some(Job { ride: brief.ride.clone(), version, state, told: self.link });
+        self.job = Some(Box::new(Job { ride: brief.ride.clone(), version, state, told: self.link }));
         !heard
     }
 
@@ -158,13 +160,13 @@ impl Car {
     }
 
     pub(super) fn as_free(&self) -> Option<FreeCar> {
-        Some(FreeCar { crew: self.crew.clone()?, at: self.place()? })
+        Some(FreeCar { crew: self.crew.as_deref()?.clone(), at: self.place()? })
     }
 
     pub(super) fn view(&self) -> CarView {
         CarView {
             number: self.number,
-            crew: self.crew.clone(),
+            crew: self.crew.as_deref().cloned(),
             at: self.place(),
             heading: self.heading,
             state: self.state(),
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_standing_car_keeps_looking_where_it_was_going() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         car.hears_at(at(60.0, 25.0), None, 1);
         car.hears_at(at(60.0, 25.001), None, 2);
         assert_eq!(car.view().heading, Heading::from_deg(90.0));
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_late_report_changes_nothing() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         car.hears_at(at(60.0, 25.0), None, 5);
         car.hears_at(at(61.0, 25.0), None, 4);
         assert_eq!(car.place(), Some(at(60.0, 25.0)));
@@ -232,7 +234,7 @@ mod tests {
     /// L13: the clock here was set back by an hour.
     #[test]
     fn a_clock_that_is_set_back_stops_no_car() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         car.report(at(60.0, 25.0), None, seconds(7_200), seconds(7_200));
         for (n, lat) in [(0, 60.1), (1, 60.2)] {
             car.report(at(lat, 25.0), None, seconds(3_600 + n), seconds(3_600 + n));
@@ -244,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_meter_runs_only_on_a_trip_and_keeps_the_last_one() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         let minute = 1.0 / 60.0;
         car.hears_at(at(60.0, 25.0), None, 1);
         assert_eq!(car.view().meter_m, None);
@@ -263,14 +265,14 @@ mod tests {
 
     #[test]
     fn a_trip_whose_beginning_was_not_seen_is_not_metered() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         car.brief(&Brief { begins: false, ..brief("a", 5, CarState::OnTrip) });
         assert_eq!((car.view().state, car.view().meter_m), (CarState::OnTrip, None));
     }
 
     #[test]
     fn what_is_late_of_one_ride_undoes_nothing() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         assert!(car.brief(&brief("a", 3, CarState::ToPickup)));
         assert!(!car.brief(&brief("a", 2, CarState::Offered)));
         assert_eq!(car.view().state, CarState::ToPickup);
@@ -282,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_ride_off_the_street_takes_the_car_from_one_whose_end_it_has_not_heard() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         car.brief(&brief("a", 5, CarState::OnTrip));
         assert!(!car.brief(&brief("b", 2, CarState::Offered)), "one ride at a time");
         assert!(car.brief(&brief("b", 1, CarState::OnTrip)));
@@ -296,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_driver_hears_each_version_once_on_each_connection() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         for link in 1..=2 {
             car.link = Some(LinkId(link));
             assert!(car.brief(&brief("a", 3, CarState::ToPickup)));
@@ -310,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_break_begins_when_the_ride_is_done() {
-        let mut car = Car::new(CarNumber(1));
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         car.brief(&brief("a", 3, CarState::ToPickup));
         assert_eq!(car.view().state, CarState::ToPickup);
         car.brief(&brief("a", 4, CarState::Free));

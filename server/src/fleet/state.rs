@@ -9,6 +9,7 @@ use rides_proto::{
     geo::LatLng,
     ids::{CarId, CarNumber},
 };
+use slab::Slab;
 
 use super::{
     Brief, CarView, FreeCar, LinkId, Report,
@@ -22,10 +23,12 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct FleetState {
-    cars: HashMap<CarId, Car>,
+    cars: Slab<Car>,
+    /// Where each of them is among them.
+    slots: HashMap<CarId, usize>,
     free: FreeIndex,
-    /// Cars that may look different from how the last tick left them, each once.
-    touched: Vec<CarId>,
+    /// The slots of cars that may look different from how the last tick left them.
+    touched: Vec<usize>,
     /// Cars taken off the map since the last tick, as they were shown.
     removed: Vec<CarDot>,
     grace: Duration,
@@ -36,7 +39,8 @@ pub(super) struct FleetState {
 impl FleetState {
     pub(super) fn new(grace: Duration) -> Self {
         Self {
-            cars: HashMap::new(),
+            cars: Slab::new(),
+            slots: HashMap::new(),
             free: FreeIndex::default(),
             touched: Vec::new(),
             removed: Vec::new(),
@@ -50,22 +54,21 @@ impl FleetState {
     pub(super) fn sign_on(&mut self, crew: Crew) -> (CarNumber, LinkId) {
         let link = LinkId(self.next_link);
         self.next_link += 1;
-        let id = crew.car;
-        self.appear(id);
-        let number = self.update(id, |car| {
-            car.crew = Some(crew);
+        let slot = self.appear(crew.car);
+        let number = self.change(slot, |car| {
+            car.crew = Some(Box::new(crew));
             car.link = Some(link);
             car.on_duty = true;
             car.away_since = None;
             car.forget_clock();
             car.number
         });
-        (number.expect("it has just appeared"), link)
+        (number, link)
     }
 
     /// Whether `link` is the car's connection now.
     pub(super) fn is_current(&self, id: CarId, link: LinkId) -> bool {
-        self.cars.get(&id).is_some_and(|car| car.link == Some(link))
+        self.get(id).is_some_and(|car| car.link == Some(link))
     }
 
     /// Disconnects a car; it is waited for from `now` on.
@@ -76,15 +79,18 @@ impl FleetState {
         });
     }
 
-    /// Applies a position, given the time of day. A car nobody knew appears off duty.
-    pub(super) fn report(&mut self, report: &Report, now: Instant, clock: SystemTime) {
-        self.appear(report.car);
-        self.update(report.car, |car| {
-            car.report(report.at, report.heading_deg, report.time, clock);
-            if car.crew.is_none() {
-                car.away_since = Some(now);
-            }
-        });
+    /// Applies positions in their order, given the time of day. A car nobody knew appears off duty.
+    pub(super) fn report(&mut self, reports: &[Report], now: Instant, clock: SystemTime) {
+        // All are found first: the processor waits for the memory of several at once then.
+        let slots: Vec<_> = reports.iter().map(|report| self.appear(report.car)).collect();
+        for (report, slot) in reports.iter().zip(slots) {
+            self.change(slot, |car| {
+                car.report(report.at, report.heading_deg, report.time, clock);
+                if car.crew.is_none() {
+                    car.away_since = Some(now);
+                }
+            });
+        }
     }
 
     pub(super) fn set_duty(&mut self, id: CarId, on_duty: bool) {
@@ -98,17 +104,18 @@ impl FleetState {
     }
 
     pub(super) fn nearest_free(&self, at: LatLng, limit: usize) -> Vec<FreeCar> {
-        let nearest = self.free.nearest(at, limit, |id| self.cars.get(&id)?.place());
-        nearest.into_iter().filter_map(|(_, id)| self.cars.get(&id)?.as_free()).collect()
+        let nearest = self.free.nearest(at, limit, |id| self.get(id)?.place());
+        nearest.into_iter().filter_map(|(_, id)| self.get(id)?.as_free()).collect()
     }
 
     pub(super) fn car(&self, id: CarId) -> Option<CarView> {
-        self.cars.get(&id).map(Car::view)
+        self.get(id).map(Car::view)
     }
 
     /// Takes a car off the map.
     pub(super) fn remove(&mut self, id: CarId) {
-        if let Some(car) = self.cars.remove(&id) {
+        if let Some(slot) = self.slots.remove(&id) {
+            let car = self.cars.remove(slot);
             self.free.relocate(id, car.free_in(), None);
             self.removed.extend(car.shown);
         }
@@ -120,7 +127,7 @@ impl FleetState {
             .cars
             .iter()
             .filter(|(_, car)| car.is_given_up(now, self.grace))
-            .map(|(id, car)| (*id, car.crew.is_some()))
+            .map(|(_, car)| (car.id, car.crew.is_some()))
             .collect();
         for (id, _) in &given_up {
             self.remove(*id);
@@ -134,8 +141,9 @@ impl FleetState {
         for dot in self.removed.drain(..) {
             changes.note(Some(dot), None);
         }
-        for id in self.touched.drain(..) {
-            if let Some(car) = self.cars.get_mut(&id) {
+        for slot in self.touched.drain(..) {
+            // A car that has one's slot by now may stand here twice; the second look finds nothing new.
+            if let Some(car) = self.cars.get_mut(slot) {
                 let dot = car.dot();
                 changes.note(car.shown, dot);
                 car.shown = dot;
@@ -145,27 +153,36 @@ impl FleetState {
         changes.into_cells()
     }
 
-    fn appear(&mut self, id: CarId) {
-        let number = &mut self.next_number;
-        self.cars.entry(id).or_insert_with(|| {
-            let car = Car::new(CarNumber(*number));
+    fn get(&self, id: CarId) -> Option<&Car> {
+        self.cars.get(*self.slots.get(&id)?)
+    }
+
+    /// The slot of a car, known or not until now.
+    fn appear(&mut self, id: CarId) -> usize {
+        let Self { cars, slots, next_number, .. } = self;
+        *slots.entry(id).or_insert_with(|| {
+            let number = CarNumber(*next_number);
             // Never given out again: a number means one car for as long as the epoch lasts.
-            *number += 1;
-            car
-        });
+            *next_number += 1;
+            cars.insert(Car::new(id, number))
+        })
+    }
+
+    fn update<T>(&mut self, id: CarId, change: impl FnOnce(&mut Car) -> T) -> Option<T> {
+        let slot = *self.slots.get(&id)?;
+        Some(self.change(slot, change))
     }
 
     /// The one way to change a car: keeps the index of free cars and the list of touched ones right.
-    fn update<T>(&mut self, id: CarId, change: impl FnOnce(&mut Car) -> T) -> Option<T> {
-        let car = self.cars.get_mut(&id)?;
+    fn change<T>(&mut self, slot: usize, change: impl FnOnce(&mut Car) -> T) -> T {
+        let car = &mut self.cars[slot];
         let before = car.free_in();
         let answer = change(car);
-        self.free.relocate(id, before, car.free_in());
-        // A car that was removed and came back may stand here twice; the second look finds nothing new.
+        self.free.relocate(car.id, before, car.free_in());
         if !std::mem::replace(&mut car.touched, true) {
-            self.touched.push(id);
+            self.touched.push(slot);
         }
-        Some(answer)
+        answer
     }
 }
 

@@ -137,10 +137,7 @@ impl Owner {
     }
 
     fn report(&mut self, reports: &[Report]) {
-        let (instant, clock) = (now(), SystemTime::now());
-        for report in reports {
-            self.state.report(report, instant, clock);
-        }
+        self.state.report(reports, now(), SystemTime::now());
     }
 
     /// What is late, or was heard before, needs no order and is as good as told.

@@ -53,7 +53,7 @@ impl Mirror {
     }
 
     fn of(state: &FleetState) -> Self {
-        let dots = state.cars.values().filter_map(Car::dot);
+        let dots = state.cars.iter().filter_map(|(_, car)| car.dot());
         Self(dots.map(|dot| ((Cell::of(dot.at), dot.number), dot)).collect())
     }
 }
@@ -104,7 +104,7 @@ proptest! {
                 Step::SignOn(car) => drop(state.sign_on(crew(car))),
                 Step::Remove(car) => state.remove(id(car)),
                 Step::Disconnect(car) => state.disconnect(id(car), now),
-                Step::Report(car, place) => state.report(&report(car, place), now, clock),
+                Step::Report(car, place) => state.report(&[report(car, place)], now, clock),
                 Step::SetDuty(car, on) => state.set_duty(id(car), on),
                 Step::Brief(car, job) => {
                     version += 1;
@@ -131,7 +131,7 @@ proptest! {
 #[test]
 fn a_car_that_enters_and_leaves_within_a_tick_is_never_told_of() {
     let mut state = FleetState::new(GRACE);
-    state.report(&report(1, at(60.17, 24.94)), Instant::now(), SystemTime::now());
+    state.report(&[report(1, at(60.17, 24.94))], Instant::now(), SystemTime::now());
     state.remove(id(1));
     assert_eq!(state.take_changes(), vec![]);
 }
@@ -141,7 +141,7 @@ fn a_car_that_comes_back_in_time_keeps_its_number_and_job() {
     let mut state = FleetState::new(GRACE);
     let now = Instant::now();
     let (number, old) = state.sign_on(crew(1));
-    state.report(&report(1, at(60.17, 24.94)), now, SystemTime::now());
+    state.report(&[report(1, at(60.17, 24.94))], now, SystemTime::now());
     state.brief(id(1), &brief(3, CarState::ToPickup));
     state.disconnect(id(1), now);
     assert_eq!(state.give_up_absent(now + GRACE - Duration::from_secs(1)), vec![]);
@@ -178,7 +178,7 @@ fn a_lost_car_with_passengers_is_waited_for_longer() {
 fn a_car_known_through_reports_is_off_duty_and_leaves_after_a_minute_of_silence() {
     let mut state = FleetState::new(GRACE);
     let now = Instant::now();
-    state.report(&report(7, at(-33.9, 151.2)), now, SystemTime::now());
+    state.report(&[report(7, at(-33.9, 151.2))], now, SystemTime::now());
     assert_eq!(state.car(id(7)).expect("it appeared").state, CarState::OffDuty);
     assert_eq!(state.nearest_free(at(-33.9, 151.2), 1), vec![]);
     state.give_up_absent(now + Duration::from_secs(59));
@@ -194,7 +194,7 @@ fn only_a_connected_free_car_on_duty_can_be_asked() {
     let here = at(60.17, 24.94);
     state.sign_on(crew(1));
     assert_eq!(state.nearest_free(here, 1), vec![], "its place is not known");
-    state.report(&report(1, here), Instant::now(), SystemTime::now());
+    state.report(&[report(1, here)], Instant::now(), SystemTime::now());
     assert_eq!(state.nearest_free(here, 1), vec![FreeCar { crew: crew(1), at: here }]);
     state.set_duty(id(1), false);
     assert_eq!(state.nearest_free(here, 1), vec![], "on a break");
@@ -210,6 +210,6 @@ fn only_a_connected_free_car_on_duty_can_be_asked() {
 fn the_place_of_a_car_at_the_pole_stays_the_truth() {
     let mut state = FleetState::new(GRACE);
     state.sign_on(crew(1));
-    state.report(&report(1, at(89.9, 10.0)), Instant::now(), SystemTime::now());
+    state.report(&[report(1, at(89.9, 10.0))], Instant::now(), SystemTime::now());
     assert_eq!(state.car(id(1)).and_then(|car| car.at), Some(at(89.9, 10.0)));
 }
