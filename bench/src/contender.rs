@@ -219,7 +219,7 @@ fn token(program: &Path, data_dir: &Path) -> Result<String> {
 
 /// Nobody is exempt, so that what limits cost is measured too; and none of them is reached, though one gateway reports for
 /// the whole fleet, and all connections are of one machine.
-fn ours(program: &Path) -> Command {
+pub(crate) fn ours(program: &Path) -> Command {
     const UNREACHED: [&str; 8] = [
         "--max-connections",
         "--max-connections-per-address",
