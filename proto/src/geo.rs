@@ -25,7 +25,7 @@ pub struct Leg {
 impl Leg {
     /// Where it goes at first, in degrees clockwise from north, in [0, 360).
     pub fn bearing_deg(self) -> f64 {
-        self.east.atan2(self.north).to_degrees().rem_euclid(360.0)
+        bearing_deg(self.north, self.east)
     }
 }
 
@@ -93,7 +93,8 @@ impl LatLng {
 
     /// Initial bearing towards `other` in degrees clockwise from north, in [0, 360).
     pub fn bearing_deg(self, other: Self) -> f64 {
-        self.long_leg_to(other).bearing_deg()
+        let (north, east) = self.towards(other);
+        bearing_deg(north, east)
     }
 
     /// The way to `other`. A short one, as between two positions of a car, is taken as flat: that costs a quarter, and is
@@ -101,20 +102,21 @@ impl LatLng {
     pub fn leg_to(self, other: Self) -> Leg {
         let (d_lat, d_lng) = (other.lat - self.lat, other.lng - self.lng);
         if d_lat.abs().max(d_lng.abs()) > FLAT_DEG || self.lat.abs() > FLAT_UP_TO_DEG {
-            return self.long_leg_to(other);
+            let (north, east) = self.towards(other);
+            return Leg { distance_m: self.distance_m(other), north, east };
         }
         let middle = ((self.lat + other.lat) / 2.0).to_radians();
         let (north, east) = (d_lat.to_radians(), d_lng.to_radians() * middle.cos());
         Leg { distance_m: EARTH_RADIUS_M * (north * north + east * east).sqrt(), north, east }
     }
 
-    /// On the great circle.
-    fn long_leg_to(self, other: Self) -> Leg {
+    /// Where the great circle to `other` goes at first: so far north for so far east.
+    fn towards(self, other: Self) -> (f64, f64) {
         let (lat1, lat2) = (self.lat.to_radians(), other.lat.to_radians());
         let d_lng = (other.lng - self.lng).to_radians();
         let north = lat1.cos() * lat2.sin() - lat1.sin() * lat2.cos() * d_lng.cos();
         let east = d_lng.sin() * lat2.cos();
-        Leg { distance_m: self.distance_m(other), north, east }
+        (north, east)
     }
 
     /// The point `t` of the way to `other`, on the straight line in degrees; good for street lengths.
@@ -122,6 +124,10 @@ impl LatLng {
         let t = t.clamp(0.0, 1.0);
         Self { lat: self.lat + (other.lat - self.lat) * t, lng: self.lng + (other.lng - self.lng) * t }
     }
+}
+
+fn bearing_deg(north: f64, east: f64) -> f64 {
+    east.atan2(north).to_degrees().rem_euclid(360.0)
 }
 
 /// A box on Earth, edges included; `south <= north` and `west <= east`.
@@ -228,6 +234,14 @@ mod tests {
             let turned = (leg.bearing_deg() - here.bearing_deg(there) + 180.0).rem_euclid(360.0) - 180.0;
             prop_assert!(turned.abs() < 0.1 || distance < 0.01, "{leg:?}, by {turned}");
         }
+    }
+
+    #[test]
+    fn a_leg_over_the_date_line_is_a_short_one() {
+        let (west, east) = (p(10.0, 179.99), p(10.0, -179.99));
+        let leg = west.leg_to(east);
+        assert!((leg.distance_m - 2_190.0).abs() < 1.0, "{leg:?}");
+        assert!((leg.bearing_deg() - 90.0).abs() < 0.1, "{leg:?}");
     }
 
     #[test]

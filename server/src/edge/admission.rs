@@ -117,6 +117,7 @@ fn take(shares: &Shares, caller: &Caller) -> Result<Open, Status> {
     })
 }
 
+/// Of shares that are given by the second.
 fn too_often(shares: &Shares, wait: Duration) -> Status {
     let per_second = shares.often.burst_size().get() / AT_ONCE;
     let text = format!("at most {per_second} calls a second, please");

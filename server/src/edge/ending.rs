@@ -58,7 +58,7 @@ impl Ending {
 
     /// A round passes, which ends an answer whose transport is stuck, and so asks nobody whether it is over. True once it
     /// is.
-    pub(super) fn is_over_after_a_round(&mut self) -> bool {
+    pub(super) fn pass_round(&mut self) -> bool {
         if let Some(status) = self.end_unasked() {
             self.state = State::Last { body: Body::empty(), status, left: 0 };
         }
@@ -267,9 +267,9 @@ mod tests {
             if begins {
                 body.frame().await.unwrap().unwrap();
             }
-            assert!(!body.is_over_after_a_round());
+            assert!(!body.pass_round());
             advance(Duration::from_secs(60)).await;
-            let passed = (2..).find(|_| body.is_over_after_a_round());
+            let passed = (2..).find(|_| body.pass_round());
             assert_eq!(passed, Some(if end < 60 { NEGLECTED } else { STUCK }));
             assert!(dropped.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
             assert_eq!(body.last_word(), Some(code));
@@ -288,9 +288,9 @@ mod tests {
             let mut body = Ending::new(busy, Some(let_go), std::future::pending());
             body.frame().await.unwrap().unwrap();
             advance(patience - Duration::from_millis(1)).await;
-            assert!((0..2 * STUCK).all(|_| !body.is_over_after_a_round()), "{patience:?}");
+            assert!((0..2 * STUCK).all(|_| !body.pass_round()), "{patience:?}");
             advance(Duration::from_millis(1)).await;
-            assert!(body.is_over_after_a_round(), "{patience:?}");
+            assert!(body.pass_round(), "{patience:?}");
             assert_eq!(body.last_word(), Some(Code::ResourceExhausted));
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct Held {
 
 impl Held {
     fn pass(&mut self) {
-        if self.body.is_over_after_a_round() {
+        if self.body.pass_round() {
             self.admitted = None;
             self.outcome.close(self.body.last_word());
         }
@@ -59,7 +59,7 @@ impl Rounds {
                 for list in lists.iter() {
                     // No list is locked while an answer ends.
                     let answers: Vec<_> = lock(list).iter().map(|(_, held)| held.clone()).collect();
-                    answers.iter().for_each(|held| lock(held).pass());
+                    answers.into_iter().for_each(|held| lock(&held).pass());
                 }
             }
         });

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct FleetState {
     cars: Slab<Car>,
-    /// Where each of them is among them.
+    /// The slot of each car.
     slots: HashMap<CarId, usize>,
     free: FreeIndex,
     /// The slots of cars that may look different from how the last tick left them.
@@ -142,7 +142,7 @@ impl FleetState {
             changes.note(Some(dot), None);
         }
         for slot in self.touched.drain(..) {
-            // A car that has one's slot by now may stand here twice; the second look finds nothing new.
+            // A slot that was freed and taken again stands here twice: the second look finds nothing new.
             if let Some(car) = self.cars.get_mut(slot) {
                 let dot = car.dot();
                 changes.note(car.shown, dot);

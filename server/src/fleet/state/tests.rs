@@ -63,7 +63,7 @@ enum Step {
     SignOn(i64),
     Remove(i64),
     Disconnect(i64),
-    Report(i64, LatLng),
+    Report(Vec<(i64, LatLng)>),
     SetDuty(i64, bool),
     Brief(i64, CarState),
     Wait(Duration),
@@ -83,7 +83,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => car().prop_map(Step::SignOn),
         1 => car().prop_map(Step::Remove),
         1 => car().prop_map(Step::Disconnect),
-        6 => (car(), place).prop_map(|(car, place)| Step::Report(car, place)),
+        6 => prop::collection::vec((car(), place), 1..4).prop_map(Step::Report),
         1 => (car(), any::<bool>()).prop_map(|(car, on)| Step::SetDuty(car, on)),
         2 => (car(), state).prop_map(|(car, state)| Step::Brief(car, state)),
         1 => (0..40u64).prop_map(|s| Step::Wait(Duration::from_secs(s))),
@@ -104,7 +104,10 @@ proptest! {
                 Step::SignOn(car) => drop(state.sign_on(crew(car))),
                 Step::Remove(car) => state.remove(id(car)),
                 Step::Disconnect(car) => state.disconnect(id(car), now),
-                Step::Report(car, place) => state.report(&[report(car, place)], now, clock),
+                Step::Report(places) => {
+                    let reports: Vec<_> = places.iter().map(|&(car, place)| report(car, place)).collect();
+                    state.report(&reports, now, clock);
+                }
                 Step::SetDuty(car, on) => state.set_duty(id(car), on),
                 Step::Brief(car, job) => {
                     version += 1;
