@@ -1,4 +1,4 @@
-//! The questions, asked of each contender in turn.
+//! The questions, asked of all contenders in turn, round by round: a slow minute of the machine is nobody's own.
 
 mod fanout;
 mod flatness;
@@ -28,6 +28,7 @@ use crate::{
     Options,
     contender::Contender,
     machine::{self, Cores},
+    process::Server,
     report,
     wire::Protocol,
 };
@@ -82,6 +83,8 @@ pub(crate) struct Row {
     pub(crate) contender: Contender,
     /// How.
     pub(crate) protocol: Protocol,
+    /// What it sends, if that is what another sends.
+    pub(crate) replay: PathBuf,
     /// What it said it is, with versions.
     pub(crate) about: String,
     /// One a run.
@@ -181,67 +184,67 @@ impl Bench {
     }
 
     fn ask_all(&self) -> Answers {
-        let mut answers = Answers::default();
-        for contender in Contender::value_variants() {
-            if self.options.only.is_empty() || self.options.only.contains(contender) {
-                for protocol in [Protocol::Http1, Protocol::Http2] {
-                    answers.rows.push(self.row(*contender, protocol));
+        let mut answers = Answers { rows: self.rows(), ..Answers::default() };
+        for question in [Question::Fanout, Question::Unary] {
+            for _run in self.runs(question) {
+                for row in answers.rows.iter_mut().filter(|row| row.problem.is_none()) {
+                    row.problem = self.ask(question, row).err().map(|error| format!("{error:#}"));
                 }
             }
         }
+        for row in &answers.rows {
+            self.progress.suspend(|| eprintln!("{}", report::line(row)));
+        }
         if self.options.only.is_empty() || self.options.only.contains(&Contender::Ours) {
             let problems = &mut answers.problems;
-            answers.latency = self.runs_of(Question::Latency, problems, |_| latency::once(self));
-            answers.flatness = self.runs_of(Question::Flatness, problems, |_| flatness::once(self));
-            answers.idle = self.runs_of(Question::Idle, problems, |_| idle::once(self));
-            answers.viewports = self.runs_of(Question::Viewports, problems, |_| viewports::once(self));
-            answers.ingest = self.runs_of(Question::Ingest, problems, |_| ingest::once(self));
+            answers.latency = self.ask_ours(Question::Latency, problems, || latency::once(self));
+            answers.flatness = self.ask_ours(Question::Flatness, problems, || flatness::once(self));
+            answers.idle = self.ask_ours(Question::Idle, problems, || idle::once(self));
+            answers.viewports = self.ask_ours(Question::Viewports, problems, || viewports::once(self));
+            answers.ingest = self.ask_ours(Question::Ingest, problems, || ingest::once(self));
         }
         answers
     }
 
-    fn row(&self, contender: Contender, protocol: Protocol) -> Row {
-        let mut problems = Vec::new();
-        let mut about = String::new();
-        let (mut fanout, mut unary) = (Vec::new(), Vec::new());
-        match self.replay(contender) {
-            Err(error) => problems.push(format!("{error:#}")),
-            Ok(replay) => {
-                fanout = self.runs_of(Question::Fanout, &mut problems, |before| {
-                    fanout::once(self, contender, protocol, &replay, before, |server| {
-                        about.clone_from(&server.about);
-                    })
-                });
-                if problems.is_empty() {
-                    unary = self.runs_of(Question::Unary, &mut problems, |_| {
-                        unary::once(self, contender, protocol, &replay, |server| {
-                            about.clone_from(&server.about);
-                        })
-                    });
-                }
-            }
-        }
-        let problem = (!problems.is_empty()).then(|| problems.join("; "));
-        let line = report::line(contender, protocol, &fanout, &unary, problem.as_deref());
-        self.progress.suspend(|| eprintln!("{line}"));
-        Row { contender, protocol, about, fanout, unary, problem }
+    fn rows(&self) -> Vec<Row> {
+        let is_asked = |who: &&Contender| self.options.only.is_empty() || self.options.only.contains(who);
+        let contenders = Contender::value_variants().iter().filter(is_asked);
+        contenders
+            .flat_map(|&contender| [Protocol::Http1, Protocol::Http2].map(|protocol| (contender, protocol)))
+            .map(|(contender, protocol)| {
+                let (replay, problem) = match self.replay(contender) {
+                    Ok(replay) => (replay, None),
+                    Err(error) => (PathBuf::new(), Some(format!("{error:#}"))),
+                };
+                let (about, fanout, unary) = Default::default();
+                Row { contender, protocol, replay, about, fanout, unary, problem }
+            })
+            .collect()
     }
 
-    /// Asks as often as there are runs, or until it fails; then what failed is among the problems. Each run knows the
-    /// answers of those before it.
-    fn runs_of<T>(
+    /// Asks once. Each run knows the answers of those before it.
+    fn ask(&self, question: Question, row: &mut Row) -> Result<()> {
+        let Row { contender, protocol, replay, about, fanout, unary, .. } = row;
+        let seen = |server: &Server| about.clone_from(&server.about);
+        if question == Question::Fanout {
+            let answer = fanout::once(self, *contender, *protocol, replay, fanout, seen)?;
+            fanout.push(answer);
+        } else {
+            unary.push(unary::once(self, *contender, *protocol, replay, seen)?);
+        }
+        Ok(())
+    }
+
+    /// Asks ours as often as there are runs, or until it fails; then what failed is among the problems.
+    fn ask_ours<T>(
         &self,
         question: Question,
         problems: &mut Vec<String>,
-        mut once: impl FnMut(&[T]) -> Result<T>,
+        once: impl Fn() -> Result<T>,
     ) -> Vec<T> {
         let mut answers = Vec::new();
-        if !self.options.questions.is_empty() && !self.options.questions.contains(&question) {
-            return answers;
-        }
-        for run in 1..=self.plan.runs {
-            self.progress.set_prefix(format!("{question:?}, run {run} of {}", self.plan.runs));
-            match once(&answers) {
+        for _run in self.runs(question) {
+            match once() {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     problems.push(format!("{error:#}"));
@@ -250,6 +253,13 @@ impl Bench {
             }
         }
         answers
+    }
+
+    /// None of what is not asked.
+    fn runs(&self, question: Question) -> impl Iterator<Item = u32> {
+        let is_asked = self.options.questions.is_empty() || self.options.questions.contains(&question);
+        let runs = if is_asked { self.plan.runs } else { 0 };
+        (1..=runs).inspect(move |run| self.progress.set_prefix(format!("{question:?}, run {run} of {runs}")))
     }
 
     /// What a contender is to send that sends another's bytes: recorded once in a while that this program runs.

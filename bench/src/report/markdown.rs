@@ -147,8 +147,8 @@ fn method(options: &Options, plan: &Plan) -> String {
     format!(
         "## How\n\n{hasty}On {}. The server has one core and the load another; all is on loopback. {CARS} cars move, \
          each {hz} times a second; every viewer has a connection and a stream of its own and sees all of them. Figures \
-         are medians of {runs} runs, each of a new server, with the least and the most in brackets. A look lasts \
-         {window} s.\n\n\
+         are medians of {runs} runs, each of a new server, with the least and the most in brackets. All contenders have \
+         their first run before any has its second. A look lasts {window} s.\n\n\
          - **Car updates per CPU-second**: cars told to all viewers, divided by the processor time of the server's \
          processes (of Envoy and of what is behind it), at the most viewers it held; and with {few}, where what a \
          server does once for all counts more. How many cars a message tells of is read from the messages.\n\

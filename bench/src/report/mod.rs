@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     Options,
     contender::Contender,
-    measure::{Answers, Fanout, Plan, Row, Unary},
+    measure::{Answers, Fanout, Plan, Row},
     stats::Spread,
     wire::Protocol,
 };
@@ -33,22 +33,16 @@ pub(crate) fn write(options: &Options, plan: &Plan, answers: &Answers) -> Result
 }
 
 /// What became of one contender, in a line.
-pub(crate) fn line(
-    contender: Contender,
-    protocol: Protocol,
-    fanout: &[Fanout],
-    unary: &[Unary],
-    problem: Option<&str>,
-) -> String {
-    let mut parts = vec![format!("{}, {}:", contender.name(), name(protocol))];
-    if let Some(rate) = updates_per_cpu_second(fanout) {
+pub(crate) fn line(row: &Row) -> String {
+    let mut parts = vec![format!("{}, {}:", row.contender.name(), name(row.protocol))];
+    if let Some(rate) = updates_per_cpu_second(&row.fanout) {
         parts.push(format!("{:.1} M car updates per CPU-second,", rate.median / 1e6));
-        parts.push(format!("{} viewers;", most_viewers(fanout)));
+        parts.push(format!("{} viewers;", most_viewers(&row.fanout)));
     }
-    if let Some(cost) = Spread::of(unary.iter().map(|run| run.health)) {
+    if let Some(cost) = Spread::of(row.unary.iter().map(|run| run.health)) {
         parts.push(format!("{:.1} CPU-seconds per million unary calls", cost.median));
     }
-    parts.extend(problem.map(|problem| format!("({problem})")));
+    parts.extend(row.problem.as_ref().map(|problem| format!("({problem})")));
     parts.join(" ")
 }
 

@@ -110,6 +110,8 @@ fn step(most: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::{contender::Contender, measure::Fanout};
 
@@ -132,6 +134,7 @@ mod tests {
         let row = |contender, runs: &[f64]| Row {
             contender,
             protocol: Protocol::Http1,
+            replay: PathBuf::new(),
             about: String::new(),
             fanout: runs.iter().copied().map(run).collect(),
             unary: Vec::new(),
