@@ -141,7 +141,8 @@ impl Service {
             tokio::select! { () = going => {}, () = calls.idle(self.limits.idle_timeout) => {} }
         };
         // It has a waker of its own, so that it is not looked at whenever the connection is.
-        let mut over = FuturesUnordered::from_iter([over]);
+        // In a box, since the set has room for one more of what is in it.
+        let mut over = FuturesUnordered::from_iter([Box::pin(over)]);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             Some(()) = over.next() => {
