@@ -195,7 +195,7 @@ impl Bench {
         for row in &answers.rows {
             self.progress.suspend(|| eprintln!("{}", report::line(row)));
         }
-        if self.options.only.is_empty() || self.options.only.contains(&Contender::Ours) {
+        if self.is_asked(Contender::Ours) {
             let problems = &mut answers.problems;
             answers.latency = self.ask_ours(Question::Latency, problems, || latency::once(self));
             answers.flatness = self.ask_ours(Question::Flatness, problems, || flatness::once(self));
@@ -207,19 +207,23 @@ impl Bench {
     }
 
     fn rows(&self) -> Vec<Row> {
-        let is_asked = |who: &&Contender| self.options.only.is_empty() || self.options.only.contains(who);
-        let contenders = Contender::value_variants().iter().filter(is_asked);
-        contenders
-            .flat_map(|&contender| [Protocol::Http1, Protocol::Http2].map(|protocol| (contender, protocol)))
-            .map(|(contender, protocol)| {
-                let (replay, problem) = match self.replay(contender) {
-                    Ok(replay) => (replay, None),
-                    Err(error) => (PathBuf::new(), Some(format!("{error:#}"))),
-                };
+        let contenders = Contender::value_variants().iter().filter(|contender| self.is_asked(**contender));
+        let rows_of = |&contender: &Contender| {
+            let (replay, problem) = match self.replay(contender) {
+                Ok(replay) => (replay, None),
+                Err(error) => (PathBuf::new(), Some(format!("{error:#}"))),
+            };
+            [Protocol::Http1, Protocol::Http2].map(|protocol| {
                 let (about, fanout, unary) = Default::default();
+                let (replay, problem) = (replay.clone(), problem.clone());
                 Row { contender, protocol, replay, about, fanout, unary, problem }
             })
-            .collect()
+        };
+        contenders.flat_map(rows_of).collect()
+    }
+
+    fn is_asked(&self, contender: Contender) -> bool {
+        self.options.only.is_empty() || self.options.only.contains(&contender)
     }
 
     /// Asks once. Each run knows the answers of those before it.

@@ -7,9 +7,8 @@
 //!    origins, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
 //! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), gives
-//!    errors an id (`trace`), and asks in turn `auth` (who calls,
-//!    and whether they may), `admission` and `share` (how much of whom), `deadline` and `end` (how long), `messages` (what the
-//!    client sends), and the service.
+//!    errors an id (`trace`), and asks in turn `auth` (who calls, and whether they may), `admission` and `share` (how much of
+//!    whom), `deadline` and `end` (how long), `messages` (what the client sends), and the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
 //! reaches the client in the framing the client speaks.
