@@ -226,17 +226,23 @@ impl http_body::Body for Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        future::pending,
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        time::Duration,
+    };
 
     use axum::{Router, body::Body, response::IntoResponse as _, routing::post};
     use futures_util::stream;
     use http_body_util::BodyExt as _;
+    use tokio::{task::yield_now, time::advance};
     use tower::ServiceExt as _;
 
     use super::*;
     use crate::{
-        access::Policy,
+        access::{Policy, Principal},
         edge::{Auth, Contract, Kind},
+        services::let_go::LetGo,
         sessions::{Keys, Sessions},
     };
 
@@ -289,5 +295,35 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// L17, L18: the calls of others do not wait until a round has passed thousands of answers that are stuck.
+    #[tokio::test(start_paused = true)]
+    async fn others_have_their_turn_in_a_round() {
+        const STUCK: usize = 4_000;
+        let Calls { rules, .. } = endless();
+        let passed = Arc::new(AtomicUsize::new(0));
+        let stuck = || {
+            let passed = passed.clone();
+            let let_go = LetGo::with(move || {
+                passed.fetch_add(1, Relaxed);
+                None
+            });
+            let body = Ending::new(tonic::body::Body::empty(), Some(let_go), pending());
+            let admitted = rules.admission.admit(None, &Principal::Unproven, WATCH).unwrap();
+            let call = rules.figures.open(WATCH, Instant::now());
+            rules.hold((body, admitted), Outcome { call, trace: Trace::of(&HeaderMap::new()) })
+        };
+        let answers: Vec<_> = (0..STUCK).map(|_| stuck()).collect();
+        advance(Duration::from_secs(1)).await;
+        let mut at_once = Vec::new();
+        for _ in 0..100 {
+            at_once.push(passed.swap(0, Relaxed));
+            yield_now().await;
+        }
+        let all: usize = at_once.iter().sum();
+        assert_eq!(all, STUCK, "in a round");
+        assert!(at_once.iter().all(|passed| *passed < STUCK / 4), "{at_once:?}");
+        drop(answers);
     }
 }

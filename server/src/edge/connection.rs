@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    error::Error,
+    error::Error as _,
     io,
     net::IpAddr,
     pin::{Pin, pin},
@@ -15,14 +15,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{StreamExt as _, future::Either, stream::FuturesUnordered};
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
 };
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -38,8 +39,8 @@ use super::{
     leftover::lingering,
     linger::Linger,
     metrics,
+    opening::{Http, open},
     pace::{Paced, answered},
-    patience::Patience,
     peer::Peer,
 };
 use crate::tls::Tls;
@@ -127,9 +128,6 @@ impl Service {
             held.hold(port.answer(lingering(request, &going)))
         });
 
-        let builder = http(&self.limits);
-        let io = TokioIo::new(Linger::new(Patience::new(stream, self.limits.header_timeout)));
-        let mut connection = pin!(builder.serve_connection(io, answer));
         // Who comes while the server goes is to be told so first.
         let going = async {
             match self.shutdown.is_cancelled() {
@@ -140,21 +138,40 @@ impl Service {
         let over = async {
             tokio::select! { () = going => {}, () = calls.idle(self.limits.idle_timeout) => {} }
         };
+        // In a box, since the set below has room for one more of what is in it.
+        let mut over = Box::pin(over);
+        let opened = tokio::select! {
+            opened = open(stream, self.limits.header_timeout) => opened,
+            () = over.as_mut() => return Ended::Well,
+        };
+        let (http, io) = match opened {
+            Ok((http, stream)) => (http, TokioIo::new(Linger::new(stream))),
+            Err(error) => {
+                tracing::debug!(%error, "a connection did not begin");
+                return Ended::Well;
+            }
+        };
+        let mut connection = pin!(match http {
+            Http::One => Either::Left(http1(&self.limits).serve_connection(io, answer)),
+            Http::Two => Either::Right(http2(&self.limits).serve_connection(io, answer)),
+        });
         // It has a waker of its own, so that it is not looked at whenever the connection is.
-        // In a box, since the set has room for one more of what is in it.
-        let mut over = FuturesUnordered::from_iter([Box::pin(over)]);
+        let mut over = FuturesUnordered::from_iter([over]);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             Some(()) = over.next() => {
-                connection.as_mut().graceful_shutdown();
+                match connection.as_mut().as_pin_mut() {
+                    Either::Left(connection) => connection.graceful_shutdown(),
+                    Either::Right(connection) => connection.graceful_shutdown(),
+                }
                 connection.await
             }
         };
         match ended {
             Ok(()) => Ended::Well,
             Err(error) => {
-                tracing::debug!(error, "a connection ended badly");
-                Ended::by(error.as_ref())
+                tracing::debug!(%error, "a connection ended badly");
+                Ended::by(&error)
             }
         }
     }
@@ -170,8 +187,7 @@ pub(super) enum Ended {
 }
 
 impl Ended {
-    fn by(error: &(dyn Error + 'static)) -> Self {
-        let Some(error) = error.downcast_ref::<hyper::Error>() else { return Self::Well };
+    fn by(error: &hyper::Error) -> Self {
         let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
         // It was ended by us, and not by the client or the network.
         let is_ours = h2.is_some_and(|error| error.is_go_away() && error.is_library());
@@ -269,15 +285,15 @@ impl http_body::Body for Counted {
     }
 }
 
-fn http(limits: &Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(limits.headers);
     builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(limits.headers);
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
-        .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.pong)

@@ -8,7 +8,10 @@ use std::{
 };
 
 use slab::Slab;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{admission::Admitted, calls::Outcome, ending::Ending};
 
@@ -59,7 +62,12 @@ impl Rounds {
                 for list in lists.iter() {
                     // No list is locked while an answer ends.
                     let answers: Vec<_> = lock(list).iter().map(|(_, held)| held.clone()).collect();
+                    if answers.is_empty() {
+                        continue;
+                    }
                     answers.into_iter().for_each(|held| lock(&held).pass());
+                    // Calls do not wait until all of some thousands have been passed.
+                    yield_now().await;
                 }
             }
         });

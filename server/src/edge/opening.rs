@@ -1,0 +1,162 @@
+//! What a peer opens a connection with, which tells the HTTP it speaks: no request of version 1 begins like version 2
+//! (RFC 9113, section 3.4).
+
+use std::{
+    io,
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    time::timeout,
+};
+
+use super::writes::writes_of_its_stream;
+
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// An HTTP of two that have one port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Http {
+    One,
+    Two,
+}
+
+/// A stream whose beginning was read, and is read again.
+pub(super) struct Opened<S> {
+    stream: S,
+    beginning: [u8; PREFACE.len()],
+    unread: Range<usize>,
+}
+
+/// Reads until it is clear what the peer speaks.
+///
+/// # Errors
+/// When that fails, and with `TimedOut` when it is not clear within `limit`.
+pub(super) async fn open<S: AsyncRead + Unpin>(
+    mut stream: S,
+    limit: Duration,
+) -> io::Result<(Http, Opened<S>)> {
+    let mut beginning = [0; PREFACE.len()];
+    let read = timeout(limit, beginning_of(&mut stream, &mut beginning)).await??;
+    let http = if beginning == *PREFACE { Http::Two } else { Http::One };
+    Ok((http, Opened { stream, beginning, unread: 0..read }))
+}
+
+/// Fills `beginning` as long as it is like the preface, and says how much of it there is.
+async fn beginning_of(
+    stream: &mut (impl AsyncRead + Unpin),
+    beginning: &mut [u8; PREFACE.len()],
+) -> io::Result<usize> {
+    let mut read = 0;
+    while read < PREFACE.len() && PREFACE.starts_with(&beginning[..read]) {
+        match stream.read(&mut beginning[read..]).await? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, beginning, unread } = &mut *self;
+        if unread.start == unread.end {
+            return Pin::new(stream).poll_read(cx, buf);
+        }
+        let fits = unread.start..unread.end.min(unread.start + buf.remaining());
+        unread.start = fits.end;
+        buf.put_slice(&beginning[fits]);
+        // What follows comes along with it: hyper doubles a buffer of 8 KiB for a beginning that comes alone.
+        match Pin::new(stream).poll_read(cx, buf) {
+            Poll::Pending => Poll::Ready(Ok(())),
+            ready => ready,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
+    writes_of_its_stream!();
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    async fn after(beginning: &[u8]) -> (DuplexStream, io::Result<(Http, Opened<DuplexStream>)>) {
+        let (near, mut far) = duplex(256);
+        far.write_all(beginning).await.unwrap();
+        (far, open(near, LIMIT).await)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_begin_is_given_up() {
+        for beginning in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n"] {
+            let (_far, opened) = after(beginning).await;
+            assert_eq!(opened.err().unwrap().kind(), io::ErrorKind::TimedOut, "{beginning:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_it_begins_with_tells_its_http() {
+        let two = [PREFACE.as_slice(), b"\0\0\0\x04\0\0\0\0\0"].concat();
+        for (beginning, http) in [
+            (two.as_slice(), Http::Two),
+            (b"GET / HTTP/1.1\r\n\r\n", Http::One),
+            (b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", Http::One),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\t", Http::One),
+            (b"\x16\x03\x01", Http::One),
+        ] {
+            let (mut far, opened) = after(beginning).await;
+            let (spoken, mut near) = opened.unwrap();
+            assert_eq!(spoken, http, "{beginning:?}");
+            // All of it, in one piece.
+            let mut read = vec![0; 256];
+            let count = near.read(&mut read).await.unwrap();
+            assert_eq!(&read[..count], beginning);
+            far.write_all(b"more").await.unwrap();
+            assert_eq!(near.read(&mut read).await.unwrap(), 4);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_beginning_may_be_read_in_sips_and_come_in_drops() {
+        let (near, mut far) = duplex(256);
+        let opening = tokio::spawn(open(near, LIMIT));
+        for byte in PREFACE {
+            far.write_all(&[*byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let (http, mut near) = opening.await.unwrap().unwrap();
+        assert_eq!(http, Http::Two);
+        far.write_all(b"and on").await.unwrap();
+        let mut read = [0; PREFACE.len() + 6];
+        for sip in read.chunks_mut(7) {
+            near.read_exact(sip).await.unwrap();
+        }
+        assert_eq!(read, *[PREFACE.as_slice(), b"and on"].concat());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_and_leaves_speaks_the_older() {
+        let (near, far) = duplex(256);
+        drop(far);
+        let (http, mut near) = open(near, LIMIT).await.unwrap();
+        assert_eq!((http, near.read(&mut [0; 8]).await.unwrap()), (Http::One, 0));
+    }
+}
