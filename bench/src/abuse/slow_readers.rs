@@ -12,7 +12,7 @@ use crate::{
 
 const VIEWERS: usize = 10_000;
 /// What the server may hold for each: as much as for an idle one, and the whole city once.
-const BYTES_PER_VIEWER: u64 = (24 + 16) * 1024;
+const BYTES_PER_VIEWER: u64 = (16 + 16) * 1024;
 /// Bytes a second of each. The city is about fifty times that.
 const SIP: usize = 1_000;
 

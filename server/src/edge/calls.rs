@@ -317,13 +317,13 @@ mod tests {
         let answers: Vec<_> = (0..STUCK).map(|_| stuck()).collect();
         advance(Duration::from_secs(1)).await;
         let mut at_once = Vec::new();
-        for _ in 0..100 {
+        for _ in 0..200 {
             at_once.push(passed.swap(0, Relaxed));
             yield_now().await;
         }
         let all: usize = at_once.iter().sum();
         assert_eq!(all, STUCK, "in a round");
-        assert!(at_once.iter().all(|passed| *passed < STUCK / 4), "{at_once:?}");
+        assert!(at_once.iter().all(|passed| *passed < STUCK / 2), "{at_once:?}");
         drop(answers);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    error::Error as _,
+    error::Error,
     io,
     net::IpAddr,
     pin::{Pin, pin},
@@ -141,6 +141,8 @@ impl Service {
         // In a box, since the set below has room for one more of what is in it.
         let mut over = Box::pin(over);
         let opened = tokio::select! {
+            // Who has spoken is heard, if the server goes or not.
+            biased;
             opened = open(stream, self.limits.header_timeout) => opened,
             () = over.as_mut() => return Ended::Well,
         };
@@ -158,6 +160,7 @@ impl Service {
         // It has a waker of its own, so that it is not looked at whenever the connection is.
         let mut over = FuturesUnordered::from_iter([over]);
         let ended = tokio::select! {
+            biased;
             ended = connection.as_mut() => ended,
             Some(()) = over.next() => {
                 match connection.as_mut().as_pin_mut() {
@@ -170,7 +173,7 @@ impl Service {
         match ended {
             Ok(()) => Ended::Well,
             Err(error) => {
-                tracing::debug!(%error, "a connection ended badly");
+                tracing::debug!(error = &error as &dyn Error, "a connection ended badly");
                 Ended::by(&error)
             }
         }

@@ -18,7 +18,7 @@ use super::{admission::Admitted, calls::Outcome, ending::Ending};
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
 /// Every answer is on one of so many lists: two that begin or end at once seldom meet.
-const LISTS: usize = 16;
+const LISTS: usize = 64;
 
 /// An answer, and what its call holds until it is over.
 pub(super) struct Held {

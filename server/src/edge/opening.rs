@@ -16,9 +16,10 @@ use tokio::{
 
 use super::writes::writes_of_its_stream;
 
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a client of HTTP/2 begins with.
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// An HTTP of two that have one port.
+/// The versions of HTTP that share the port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Http {
     One,
@@ -74,6 +75,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
         let fits = unread.start..unread.end.min(unread.start + buf.remaining());
         unread.start = fits.end;
         buf.put_slice(&beginning[fits]);
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         // What follows comes along with it: hyper doubles a buffer of 8 KiB for a beginning that comes alone.
         match Pin::new(stream).poll_read(cx, buf) {
             Poll::Pending => Poll::Ready(Ok(())),
@@ -92,7 +96,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::{
+        io::{AsyncWriteExt as _, DuplexStream, duplex},
+        time::{Instant, sleep},
+    };
 
     use super::*;
 
@@ -110,6 +117,21 @@ mod tests {
             let (_far, opened) = after(beginning).await;
             assert_eq!(opened.err().unwrap().kind(), io::ErrorKind::TimedOut, "{beginning:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drops_do_not_make_the_time_longer() {
+        let (near, mut far) = duplex(256);
+        let dripping = tokio::spawn(async move {
+            for byte in PREFACE {
+                far.write_all(&[*byte]).await.unwrap();
+                sleep(LIMIT / 3).await;
+            }
+        });
+        let begun = Instant::now();
+        assert_eq!(open(near, LIMIT).await.err().unwrap().kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() < LIMIT + Duration::from_secs(1));
+        dripping.abort();
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,10 +175,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_says_nothing_and_leaves_speaks_the_older() {
-        let (near, far) = duplex(256);
-        drop(far);
-        let (http, mut near) = open(near, LIMIT).await.unwrap();
-        assert_eq!((http, near.read(&mut [0; 8]).await.unwrap()), (Http::One, 0));
+    async fn who_leaves_before_it_is_clear_is_taken_to_speak_the_older() {
+        for beginning in [&b""[..], b"PRI * HT"] {
+            let (near, mut far) = duplex(256);
+            far.write_all(beginning).await.unwrap();
+            drop(far);
+            let (http, mut near) = open(near, LIMIT).await.unwrap();
+            let mut read = Vec::new();
+            near.read_to_end(&mut read).await.unwrap();
+            assert_eq!((http, read.as_slice()), (Http::One, beginning));
+        }
     }
 }

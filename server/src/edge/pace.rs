@@ -20,6 +20,7 @@ use tonic::Code;
 
 use super::{
     account::{Account, Standing},
+    opening::PREFACE,
     status,
     writes::writes_of_its_stream,
 };
@@ -97,7 +98,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     }
 }
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD: usize = 9;
 const DATA: u8 = 0;
 const RST_STREAM: u8 = 3;
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn data_is_free_and_an_empty_frame_of_it_is_not() {
-        let cost = |kind, length| cost(&[PREFACE, &frame(kind, length)].concat(), 1000);
+        let cost = |kind, length| cost(&[PREFACE.as_slice(), &frame(kind, length)].concat(), 1000);
         assert_eq!([cost(DATA, 1), cost(DATA, 0), cost(RST_STREAM, 4), cost(PING, 8)], [0, 1, RESET, 1]);
     }
 
