@@ -120,8 +120,7 @@ impl Service {
     ) -> Ended {
         let account =
             (!self.limits.is_exempt(peer.address)).then(|| Account::new(self.limits.frames_per_second));
-        let stream = Paced::new(stream, account.clone());
-        let calls = Calls::none(account);
+        let calls = Calls::none(account.clone());
         let (port, held, going) = (self.port.clone(), calls.clone(), Arc::new(self.shutdown.clone()));
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
@@ -147,7 +146,7 @@ impl Service {
             () = over.as_mut() => return Ended::Well,
         };
         let (http, io) = match opened {
-            Ok((http, stream)) => (http, TokioIo::new(Linger::new(stream))),
+            Ok((http, stream)) => (http, TokioIo::new(Linger::new(Paced::new(stream, http, account)))),
             Err(error) => {
                 tracing::debug!(%error, "a connection did not begin");
                 return Ended::Well;

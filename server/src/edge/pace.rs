@@ -20,7 +20,7 @@ use tonic::Code;
 
 use super::{
     account::{Account, Standing},
-    opening::PREFACE,
+    opening::{Http, PREFACE},
     status,
     writes::writes_of_its_stream,
 };
@@ -51,8 +51,9 @@ pub(super) struct Paced<S> {
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, account: Option<Account>) -> Self {
-        Self { stream, account, heads: Heads::Preface(0), pause: None }
+    /// `stream` is at its beginning, of which `http` is known.
+    pub(super) fn new(stream: S, http: Http, account: Option<Account>) -> Self {
+        Self { stream, account, heads: Heads::of(http), pause: None }
     }
 }
 
@@ -104,8 +105,6 @@ const RST_STREAM: u8 = 3;
 
 /// Where in its frames a connection is. It looks at their heads, and at nothing else.
 enum Heads {
-    /// So much of the preface has come.
-    Preface(usize),
     /// It is not HTTP/2.
     None,
     /// Of a frame: its head as far as it has come, and then what is left of its payload.
@@ -113,23 +112,21 @@ enum Heads {
 }
 
 impl Heads {
+    /// Nothing has come.
+    fn of(http: Http) -> Self {
+        match http {
+            Http::One => Self::None,
+            // The preface is passed over like a payload.
+            Http::Two => Self::Frame { head: [0; HEAD], have: HEAD, left: PREFACE.len() },
+        }
+    }
+
     /// What these bytes cost, in frames. They follow those before.
     fn cost(&mut self, mut bytes: &[u8]) -> u32 {
         let mut cost = 0;
         while !bytes.is_empty() {
             bytes = match self {
                 Self::None => return cost,
-                Self::Preface(have) => {
-                    let (came, rest) = bytes.split_at(bytes.len().min(PREFACE.len() - *have));
-                    *self = match PREFACE[*have..].starts_with(came) {
-                        true if *have + came.len() == PREFACE.len() => {
-                            Self::Frame { head: [0; HEAD], have: 0, left: 0 }
-                        }
-                        true => Self::Preface(*have + came.len()),
-                        false => Self::None,
-                    };
-                    rest
-                }
                 Self::Frame { head, have, left } if *have < HEAD => {
                     let (came, rest) = bytes.split_at(bytes.len().min(HEAD - *have));
                     head[*have..*have + came.len()].copy_from_slice(came);
@@ -183,8 +180,8 @@ mod tests {
         [&length[1..], &[kind, 0, 0, 0, 0, 0], &vec![0; payload]].concat()
     }
 
-    fn cost(bytes: &[u8], pieces: usize) -> u32 {
-        let mut heads = Heads::Preface(0);
+    fn cost(http: Http, bytes: &[u8], pieces: usize) -> u32 {
+        let mut heads = Heads::of(http);
         bytes.chunks(pieces).map(|piece| heads.cost(piece)).sum()
     }
 
@@ -197,19 +194,19 @@ mod tests {
             let bytes = frames.iter().flat_map(|(kind, length)| frame(*kind, *length));
             let bytes: Vec<u8> = PREFACE.iter().copied().chain(bytes).collect();
             let expected: u32 = frames.iter().map(|(kind, length)| cost_of(*kind, *length)).sum();
-            prop_assert_eq!(cost(&bytes, pieces), expected);
+            prop_assert_eq!(cost(Http::Two, &bytes, pieces), expected);
         }
 
         #[test]
         fn what_is_no_http2_costs_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assume!(!bytes.starts_with(b"P"));
-            prop_assert_eq!(cost(&bytes, 7), 0);
+            prop_assert_eq!(cost(Http::One, &bytes, 7), 0);
         }
     }
 
     #[test]
     fn data_is_free_and_an_empty_frame_of_it_is_not() {
-        let cost = |kind, length| cost(&[PREFACE.as_slice(), &frame(kind, length)].concat(), 1000);
+        let cost = |kind, length| cost(Http::Two, &[PREFACE.as_slice(), &frame(kind, length)].concat(), 1000);
         assert_eq!([cost(DATA, 1), cost(DATA, 0), cost(RST_STREAM, 4), cost(PING, 8)], [0, 1, RESET, 1]);
     }
 
@@ -217,7 +214,7 @@ mod tests {
     async fn a_flood_is_read_at_its_pace_and_never_waits_for_long() {
         let account = Account::new(NonZeroU32::new(100).unwrap());
         let (near, mut far) = duplex(1 << 20);
-        let mut near = Paced::new(near, Some(account.clone()));
+        let mut near = Paced::new(near, Http::Two, Some(account.clone()));
         far.write_all(PREFACE).await.unwrap();
         far.write_all(&frame(PING, 8).repeat(600)).await.unwrap();
         let begun = Instant::now();
@@ -241,7 +238,7 @@ mod tests {
     async fn who_is_nearly_in_debt_is_read_in_pieces() {
         let account = Account::new(NonZeroU32::new(1_000).unwrap());
         let (near, mut far) = duplex(8 * PIECE);
-        let mut near = Paced::new(near, Some(account.clone()));
+        let mut near = Paced::new(near, Http::One, Some(account.clone()));
         far.write_all(&[7; 6 * PIECE]).await.unwrap();
         let mut all = vec![0; 8 * PIECE];
         assert_eq!(near.read(&mut all[..4 * PIECE]).await.unwrap(), 4 * PIECE);
