@@ -4,13 +4,12 @@
 mod abuse;
 mod api;
 mod bench;
+mod build;
 mod frame_cost;
-mod imports;
 mod packages;
 mod page;
 mod progress;
 mod run;
-mod script;
 mod setup;
 mod shell;
 mod test;

@@ -17,11 +17,11 @@ mod accept;
 mod account;
 mod admission;
 mod auth;
+mod base_path;
 mod calls;
 mod connection;
 mod content_type;
 mod contract;
-mod csp;
 mod deadline;
 mod end;
 mod ending;
@@ -52,7 +52,7 @@ mod text;
 mod trace;
 mod writes;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use axum::middleware;
 use http::Request;
@@ -63,10 +63,12 @@ use tower::Service;
 pub use self::{
     accept::serve,
     auth::Auth,
+    base_path::{BadBasePath, BasePath},
     contract::{Contract, Kind, Method},
     health::Health,
     hosts::Hosts,
     limits::Limits,
+    pages::{EmbeddedPage, PageFiles},
     peer::Peer,
     services::Services,
 };
@@ -80,8 +82,10 @@ use self::{
 
 /// What the port needs to know besides the services.
 pub struct Options {
-    /// Where the built page is, if it is built.
-    pub page: PathBuf,
+    /// The files of the page.
+    pub page: PageFiles,
+    /// The path below which a proxy serves everything, if it leaves that path in place.
+    pub base_path: Option<BasePath>,
     /// Origins whose pages may call this server, beside its own. See [`tower_http::csrf`] for their form.
     pub allow_origins: Vec<String>,
     /// By which names it may be called.
@@ -104,7 +108,10 @@ pub struct Options {
 
 /// All that is on the port, ready to be served. Cheap to clone.
 #[derive(Clone)]
-pub struct Port(Named<Guarded<Route>>);
+pub struct Port {
+    base_path: Option<BasePath>,
+    inner: Named<Guarded<Route>>,
+}
 
 impl Port {
     /// The gRPC `services`, and everything around them.
@@ -117,16 +124,24 @@ impl Port {
             .layer(middleware::from_fn_with_state(gate, auth::operators_only));
         let elsewhere = health::router(options.health)
             .merge(figures)
-            .merge(pages::router(options.page, options.strict_transport));
+            .merge(pages::router(pages::Options {
+                files: options.page,
+                base: options.base_path.clone(),
+                strict_transport: options.strict_transport,
+            }));
         let route = Route::new(Calls::new(rules, services), elsewhere);
-        Ok(Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)?)))
+        let inner = Named::new(options.hosts, origins::guard(route, &options.allow_origins)?);
+        Ok(Self { base_path: options.base_path, inner })
     }
 
     /// It is ready at any time, as all in it is.
     fn answer(
         &self,
-        request: Request<Lingering>,
+        mut request: Request<Lingering>,
     ) -> <Named<Guarded<Route>> as Service<Request<Lingering>>>::Future {
-        self.0.clone().call(request)
+        if let Some(base_path) = &self.base_path {
+            base_path.strip(request.uri_mut());
+        }
+        self.inner.clone().call(request)
     }
 }

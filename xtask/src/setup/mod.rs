@@ -6,6 +6,8 @@ mod peers;
 mod toolchain;
 mod versions;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use console::style;
 
@@ -39,7 +41,7 @@ pub(crate) enum Need {
 }
 
 /// What building the page takes.
-pub(crate) const PAGE: [Need; 4] = [Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt];
+pub(crate) const PAGE: [Need; 2] = [Need::Wasm, Need::WasmOpt];
 
 /// Installs what is missing of `needs`, after saying so.
 ///
@@ -50,9 +52,9 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    eprintln!("{}", style("Missing on this machine, to be installed once:").bold());
+    progress::say(&style("Missing on this machine, to be installed once:").bold());
     for need in &missing {
-        eprintln!("  {:<28} {}", need.name(), style(need.about()).dim());
+        progress::say(&format!("  {:<28} {}", need.name(), style(need.about()).dim()));
     }
     for need in missing {
         if need.is_met() {
@@ -76,8 +78,8 @@ impl Need {
                 let wanted = versions::wasm_bindgen().ok();
                 wanted.is_some() && version_of("wasm-bindgen") == wanted && has("wasm-bindgen-test-runner")
             }
-            // The page can do without, and without npm it is Trunk that looks for it.
-            Need::WasmOpt => has_wasm_opt() || !has("npm"),
+            // The page can do without.
+            Need::WasmOpt => wasm_opt().is_some() || !has("npm"),
             Need::Linters => {
                 works(shell::cargo(&["fmt", "--version"])) && works(shell::cargo(&["clippy", "--version"]))
             }
@@ -127,10 +129,11 @@ impl Need {
 /// The oldest Trunk that understands Trunk.toml and index.html.
 const TRUNK_OLDEST: (u32, u32) = (0, 21);
 
-/// Whether the wasm-opt that Trunk.toml asks for is there.
-pub(crate) fn has_wasm_opt() -> bool {
-    let Ok(wanted) = versions::wasm_opt() else { return false };
-    version_of("wasm-opt").is_some_and(|found| found == wanted)
+/// The wasm-opt of the version in Trunk.toml, if it is there.
+pub(crate) fn wasm_opt() -> Option<PathBuf> {
+    let wanted = versions::wasm_opt().ok()?;
+    version_of("wasm-opt").filter(|found| *found == wanted)?;
+    shell::find("wasm-opt")
 }
 
 fn has(program: &str) -> bool {
@@ -149,8 +152,17 @@ fn version_of(program: &str) -> Option<String> {
     versions::number_in(&shell::output(ask)?)
 }
 
-/// Into the cargo home, so that `trunk serve` and friends work afterwards without xtask.
+/// Installs a program into the cargo home, so that `trunk serve` and others work afterwards without xtask. Where
+/// cargo-binstall is installed, it is asked for a prebuilt one first.
 fn cargo_install(package: &str, version: &str, about: &str, more: &[&str]) -> Result<()> {
+    if has("cargo-binstall") && more.is_empty() {
+        let mut fetch = shell::cargo(&["binstall", "--no-confirm", "--disable-strategies", "compile"]);
+        fetch.arg(format!("{package}@{version}"));
+        match progress::spin(&format!("Fetching {package} {version}"), "seconds", fetch) {
+            Ok(()) => return Ok(()),
+            Err(_) => progress::warn(&format!("there is no prebuilt {package} {version}: it is built instead")),
+        }
+    }
     let mut install = shell::cargo(&["install", package, "--version", version, "--locked"]);
     // Tools that run for seconds need no minutes of link-time optimisation.
     install
@@ -178,7 +190,7 @@ fn install_wasm_opt(about: &str) -> Result<()> {
     install.arg(shell::tools_dir()).arg(format!("binaryen@{version}"));
     let installed = progress::spin(&format!("Installing wasm-opt {version}"), about, install);
     if installed.is_err() {
-        eprintln!("{} no wasm-opt {version} from npm; Trunk will look for it", style("warning:").yellow());
+        progress::warn(&format!("npm could not install wasm-opt {version}"));
     }
     Ok(())
 }

@@ -75,7 +75,7 @@ impl Step {
             Step::LintPage => &[Need::Wasm, Need::PageLinter],
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
             Step::Page => &setup::PAGE,
-            Step::E2e => &[Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt, Need::Browser],
+            Step::E2e => &[Need::Wasm, Need::WasmOpt, Need::Browser],
         }
     }
 
@@ -149,7 +149,7 @@ fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
     }
     test.args(["--", "--ignored"]);
     test.args(["--nocapture", "--test-threads=1"]);
-    test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dist());
+    test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dir());
     // A failure tells its story in words; a stack trace of the test runner would bury it.
     test.env("RUST_LIB_BACKTRACE", "0");
     test.env("CHROME", browser.chrome).env("CHROMEDRIVER", browser.driver);
