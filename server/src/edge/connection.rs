@@ -36,14 +36,17 @@ use tonic::{Status, body::Body};
 use super::{
     Limits, Port,
     account::Account,
+    header_size::{HeaderSize, READ_BEYOND},
     leftover::lingering,
     linger::Linger,
     metrics,
     opening::{Http, open},
     pace::{Paced, answered},
     peer::Peer,
+    refusals::{Refusals, Words},
+    wrong_protocol::{warn_of_plain_http, warn_of_tls},
 };
-use crate::tls::Tls;
+use crate::tls::{Accepted, Tls};
 
 /// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
 /// nobody who vanished holds one for 30 s.
@@ -90,7 +93,7 @@ impl Connection {
             return Ended::Well;
         }
         match &service.tls {
-            None => service.speak_http(stream, Peer { address, certificate: None }).await,
+            None => service.speak_http(stream, Peer { address, certificate: None }, false).await,
             // In a box, so that a connection without TLS has no room for one with it.
             Some(tls) => Box::pin(service.speak_https(tls, stream, address)).await,
         }
@@ -99,11 +102,15 @@ impl Connection {
 
 impl Service {
     async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) -> Ended {
-        let Some((stream, certificate)) = tls.accept(stream, self.limits.header_timeout).await else {
-            return Ended::Well;
+        let (stream, certificate) = match tls.accept(stream, self.limits.header_timeout).await {
+            Some(Accepted::Tls(stream, certificate)) => (stream, certificate.map(Arc::new)),
+            Some(Accepted::PlainHttp(stream)) => {
+                warn_of_plain_http(address);
+                return self.speak_http(stream, Peer { address, certificate: None }, true).await;
+            }
+            None => return Ended::Well,
         };
-        let certificate = certificate.map(Arc::new);
-        let speaking = self.speak_http(stream, Peer { address, certificate: certificate.clone() });
+        let speaking = self.speak_http(*stream, Peer { address, certificate: certificate.clone() }, false);
         match certificate {
             None => speaking.await,
             Some(certificate) => tokio::select! {
@@ -113,18 +120,21 @@ impl Service {
         }
     }
 
+    /// `is_misplaced`: as in [`Port::answer`].
     async fn speak_http(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
+        is_misplaced: bool,
     ) -> Ended {
+        let address = peer.address;
         let account =
             (!self.limits.is_exempt(peer.address)).then(|| Account::new(self.limits.frames_per_second));
         let calls = Calls::none(account.clone());
         let (port, held, going) = (self.port.clone(), calls.clone(), Arc::new(self.shutdown.clone()));
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
-            held.hold(port.answer(lingering(request, &going)))
+            held.hold(port.answer(lingering(request, &going), is_misplaced))
         });
 
         // Who comes while the server goes is to be told so first.
@@ -145,13 +155,20 @@ impl Service {
             opened = open(stream, self.limits.header_timeout) => opened,
             () = over.as_mut() => return Ended::Well,
         };
-        let (http, io) = match opened {
-            Ok((http, stream)) => (http, TokioIo::new(Linger::new(Paced::new(stream, http, account)))),
+        let (http, io, is_tls) = match opened {
+            Ok((http, stream)) => {
+                let words = Words { header_size: HeaderSize(self.limits.headers), is_tls: stream.is_tls() };
+                let stream = Linger::new(Paced::new(stream, http, account));
+                (http, TokioIo::new(Refusals::new(stream, words)), words.is_tls)
+            }
             Err(error) => {
                 tracing::debug!(%error, "a connection did not begin");
                 return Ended::Well;
             }
         };
+        if is_tls {
+            warn_of_tls(address);
+        }
         let mut connection = pin!(match http {
             Http::One => Either::Left(http1(&self.limits).serve_connection(io, answer)),
             Http::Two => Either::Right(http2(&self.limits).serve_connection(io, answer)),
@@ -171,6 +188,8 @@ impl Service {
         };
         match ended {
             Ok(()) => Ended::Well,
+            // Browsers try it by themselves: it is no misuse.
+            Err(_no_http) if is_tls => Ended::Well,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn Error, "a connection ended badly");
                 Ended::by(&error)
@@ -300,7 +319,7 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.pong)
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.headers).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.headers + READ_BEYOND).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(limits.resets)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
