@@ -157,9 +157,11 @@ impl Service {
         };
         let (http, io, is_tls) = match opened {
             Ok((http, stream)) => {
-                let words = Words { header_size: HeaderSize(self.limits.headers), is_tls: stream.is_tls() };
+                let is_tls = stream.is_tls();
+                let words = Words { header_size: HeaderSize(self.limits.headers), is_tls };
+                let words = (http == Http::One).then_some(words);
                 let stream = Linger::new(Paced::new(stream, http, account));
-                (http, TokioIo::new(Refusals::new(stream, words)), words.is_tls)
+                (http, TokioIo::new(Refusals::new(stream, words)), is_tls)
             }
             Err(error) => {
                 tracing::debug!(%error, "a connection did not begin");

@@ -1,8 +1,11 @@
 //! Words for the refusals of hyper.
 //!
 //! hyper answers a request that it cannot parse by itself, with a status and no body, and has no way to give it one. A
-//! browser shows an empty page then. This stream gives such a response its words on the way out. It is the last one on
-//! its connection, and hyper writes it in one piece.
+//! browser shows an empty page then. This stream gives such a response its words on the way out.
+//!
+//! It cannot mistake anything else for one. A refusal is the last response on its connection, and the first bytes after a
+//! flush; what else follows a flush begins with a head that has other headers, or is a piece of a body: the size of a chunk,
+//! a frame of gRPC-Web, or a part of a file of the page. No client decides how any of these begins.
 
 use std::{
     io::{self, IoSlice},
@@ -29,7 +32,10 @@ const EMPTY: &[u8] = b"content-length: 0\r\n";
 /// A stream on which hyper's refusals have words.
 pub(super) struct Refusals<S> {
     stream: S,
-    words: Words,
+    /// `None`: it is HTTP/2, which has none.
+    words: Option<Words>,
+    /// hyper has flushed all that it has written.
+    is_flushed: bool,
     /// The end of a response that is not written yet. hyper was told that all of it is.
     rest: Vec<u8>,
 }
@@ -43,8 +49,8 @@ pub(super) struct Words {
 }
 
 impl<S> Refusals<S> {
-    pub(super) fn new(stream: S, words: Words) -> Self {
-        Self { stream, words, rest: Vec::new() }
+    pub(super) fn new(stream: S, words: Option<Words>) -> Self {
+        Self { stream, words, is_flushed: true, rest: Vec::new() }
     }
 }
 
@@ -84,7 +90,7 @@ impl Words {
 }
 
 fn status_of_refusal(written: &[u8]) -> Option<StatusCode> {
-    let line = written.strip_prefix(b"HTTP/1.1 ").or_else(|| written.strip_prefix(b"HTTP/1.0 "))?;
+    let line = written.strip_prefix(b"HTTP/1.1 ")?;
     let end = line.windows(2).position(|window| window == b"\r\n")?;
     let headers = line[end..].strip_prefix(CLOSE)?;
     headers.starts_with(EMPTY).then(|| StatusCode::from_bytes(line.get(..3)?).ok())?
@@ -115,7 +121,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Refusals<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Refusals<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(cx))?;
-        match self.words.instead_of(bytes) {
+        let words = self.words.filter(|_| self.is_flushed);
+        self.is_flushed = false;
+        match words.and_then(|words| words.instead_of(bytes)) {
             Some(instead) => {
                 self.rest = instead;
                 Poll::Ready(Ok(bytes.len()))
@@ -133,6 +141,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Refusals<S> {
             [only] => self.poll_write(cx, only),
             _ => {
                 ready!(self.poll_rest(cx))?;
+                self.is_flushed = false;
                 Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
             }
         }
@@ -144,6 +153,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Refusals<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_rest(cx))?;
+        self.is_flushed = true;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
