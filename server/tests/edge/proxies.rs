@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::{
     fleet::viewer::helsinki,
-    harness::{Running, dialect::Framing, server, soon, web, web::frame},
+    harness::{Running, server, soon, web, web::frame},
 };
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";

@@ -167,7 +167,7 @@ async fn tls_on_the_plain_port_is_told_to_use_http() {
     let dir = tempdir().unwrap();
     let development = Development::at(dir.path());
     development.ensure(&[]).unwrap();
-    let error = Client::of(server.addr, &development.ca()).connect("h2").await.err().expect("it speaks TLS");
+    let error = Client::of(server.addr, &development.ca()).connect("h2").await.expect_err("it speaks TLS");
     assert!(error.to_string().contains("InvalidContentType"), "what clients say of plain HTTP: {error}");
 }
 
