@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::Either, stream::FuturesUnordered};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -134,7 +134,8 @@ impl Service {
         let (port, held, going) = (self.port.clone(), calls.clone(), Arc::new(self.shutdown.clone()));
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
-            held.hold(port.answer(lingering(request, &going), is_misplaced))
+            let version = request.version();
+            held.hold(version, port.answer(lingering(request, &going), is_misplaced))
         });
 
         // Who comes while the server goes is to be told so first.
@@ -237,15 +238,24 @@ impl Calls {
         Self(Arc::new(Open { count, account, began: Instant::now(), idle_since }))
     }
 
-    /// The answer, counted as in progress until its body is dropped.
-    fn hold<A>(&self, answer: A) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<A>
+    /// The answer to a request of this version, counted as in progress until its body is dropped.
+    fn hold<A>(
+        &self,
+        version: Version,
+        answer: A,
+    ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<A>
     where
         A: Future<Output = Result<Response<Body>, Infallible>>,
     {
         self.0.count.fetch_add(1, Relaxed);
         let call = Call(self.clone());
         async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            if version == Version::HTTP_10 {
+                // hyper ends the connection after it then. Else it keeps one that the client asked to keep, even where the
+                // answer does not say so, and a client may wait for its end.
+                *answer.version_mut() = version;
+            }
             if let Some(account) = &call.0.0.account {
                 answered(account, answer.headers()).await;
             }

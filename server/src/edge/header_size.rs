@@ -30,10 +30,10 @@ impl HeaderSize {
     /// RESOURCE_EXHAUSTED. The likely cause is named: of all headers, only cookies grow without anybody's doing.
     pub(super) fn exceeded(self) -> Status {
         let text = format!(
-            "the headers of this request are larger than {} bytes or more than 100. If a browser sent it, the likely cause \
-             is cookies: other programs on this host set them, and the browser sends them to every port. Delete the \
-             cookies of this host, open a private window, call the server by another name (127.0.0.1 instead of \
-             localhost), or start it with a larger --max-header-size",
+            "the headers of this request are too large: the limit is {} bytes, and 100 headers over HTTP/1.1. If a browser \
+             sent it, the likely cause is cookies: other programs on this host set them, and the browser sends them to \
+             every port. Delete the cookies of this host, open a private window, call the server by another name \
+             (127.0.0.1 instead of localhost), or start it with a larger --max-header-size",
             self.0
         );
         with_reason(Code::ResourceExhausted, "HEADERS_TOO_LARGE", text)
