@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::files::{EmbeddedPage, PageFiles};
 use self::files::{Content, accepts_gzip};
-use super::BasePath;
+use super::{BasePath, strict_transport};
 
 const INDEX: &str = "index.html";
 const NOT_BUILT: &str = include_str!("not_built.html");
@@ -51,7 +51,7 @@ pub(super) struct Options {
     pub(super) files: PageFiles,
     /// The path below which a proxy serves it, if it leaves that path in place.
     pub(super) base: Option<BasePath>,
-    /// Whether browsers are told to insist on TLS.
+    /// Whether browsers that know the server by a name of its own are told to insist on TLS.
     pub(super) strict_transport: bool,
 }
 
@@ -61,10 +61,11 @@ pub(super) fn router(options: Options) -> Router {
 }
 
 async fn answer(State(page): State<Arc<Options>>, request: Request) -> Response {
+    let is_strict = page.strict_transport && strict_transport::applies_to(&request);
     let (request, _body) = request.into_parts();
     let mut response = page.answer(&request).await;
     harden(response.headers_mut());
-    if page.strict_transport {
+    if is_strict {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, FOR_A_YEAR);
     }
     if request.method == Method::HEAD {
