@@ -1,7 +1,7 @@
 //! The page's `index.html`: what its `data-trunk` links ask for, and what stands there in the built page.
 //!
 //! The links are Trunk's (its guide, "Assets"), of which the page uses three kinds: `copy-file`, `inline` for style
-//! sheets, and `rust`.
+//! sheets, and `rust`; and a script that starts the program.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,8 @@ enum Piece {
     Copy(String),
     /// A style sheet.
     Style(String),
+    /// The script that starts the program.
+    Script(String),
     /// The program, and the flags for wasm-opt.
     Program(Vec<String>),
 }
@@ -42,19 +44,27 @@ impl Html {
         let html = without_comments(html);
         let mut pieces = Vec::new();
         let mut rest = html.as_str();
-        while let Some((before, link)) = rest.split_once("<link") {
-            let (inside, after) = link.split_once('>').context("a <link has no end")?;
+        while let Some((before, tag)) = next_tag(rest) {
+            let (inside, after) = rest[before.len() + tag.len()..].split_once('>').context("a tag has no end")?;
             let attributes = attributes(inside.trim_end_matches('/'))?;
             pieces.push(Piece::Text(before.to_owned()));
-            pieces.push(match attributes.contains_key("data-trunk") {
-                true => asset(&attributes)?,
-                false => Piece::Text(format!("<link{inside}>")),
+            let is_asset = attributes.contains_key("data-trunk");
+            pieces.push(match tag {
+                LINK if is_asset => asset(&attributes)?,
+                SCRIPT if is_asset => script(&attributes)?,
+                _ => Piece::Text(format!("{tag}{inside}>")),
             });
-            rest = after;
+            rest = match tag {
+                SCRIPT if is_asset => after.strip_prefix("</script>").context("a data-trunk script is not empty")?,
+                _ => after,
+            };
         }
         pieces.push(Piece::Text(rest.to_owned()));
-        let programs = pieces.iter().filter(|piece| matches!(piece, Piece::Program(_))).count();
+        let count = |is: fn(&Piece) -> bool| pieces.iter().filter(|piece| is(piece)).count();
+        let (programs, scripts) =
+            (count(|piece| matches!(piece, Piece::Program(_))), count(|piece| matches!(piece, Piece::Script(_))));
         ensure!(programs == 1, "there must be one link with rel=\"rust\", and there are {programs}");
+        ensure!(scripts == 1, "there must be one script with data-trunk, and there are {scripts}");
         Ok(Self { pieces })
     }
 
@@ -66,6 +76,12 @@ impl Html {
     /// The style sheets in their order, relative to the folder of the HTML.
     pub(crate) fn styles(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| if let Piece::Style(path) = piece { Some(path.as_str()) } else { None })
+    }
+
+    /// The script that starts the program, relative to the folder of the HTML.
+    pub(crate) fn script(&self) -> &str {
+        let found = self.pieces.iter().find_map(|piece| if let Piece::Script(path) = piece { Some(path) } else { None });
+        found.map_or("", String::as_str)
     }
 
     /// The flags for wasm-opt.
@@ -85,7 +101,7 @@ impl Html {
                     // A line break stays where a tag goes on in the next line, or text does.
                     |line| if line.ends_with('>') { [line, ""] } else { [line, " "] },
                 )),
-                Piece::Copy(_) | Piece::Style(_) => {}
+                Piece::Copy(_) | Piece::Style(_) | Piece::Script(_) => {}
                 Piece::Program(_) => html.push_str(&format!(
                     "<link rel=\"stylesheet\" href=\"./{style}\">\
                      <link rel=\"modulepreload\" crossorigin href=\"./{script}\">\
@@ -130,6 +146,21 @@ fn asset(attributes: &BTreeMap<&str, &str>) -> Result<Piece> {
     }
 }
 
+fn script(attributes: &BTreeMap<&str, &str>) -> Result<Piece> {
+    let src = attributes.get("src").context("a data-trunk script has no src")?;
+    ensure!(attributes.get("type") == Some(&"module"), "the script {src} must be a module");
+    Ok(Piece::Script((*src).to_owned()))
+}
+
+const LINK: &str = "<link";
+const SCRIPT: &str = "<script";
+
+/// The text before the next link or script, and which of the two it is.
+fn next_tag(html: &str) -> Option<(&str, &'static str)> {
+    let found = [LINK, SCRIPT].into_iter().filter_map(|tag| Some((html.find(tag)?, tag))).min()?;
+    Some((&html[..found.0], found.1))
+}
+
 /// The attributes of a tag. Values stand in double quotes; an attribute without a value has an empty one.
 fn attributes(tag: &str) -> Result<BTreeMap<&str, &str>> {
     let mut attributes = BTreeMap::new();
@@ -171,6 +202,7 @@ mod tests {
   <link rel=\"icon\" href=\"./icon.svg\" />
   <link data-trunk rel=\"inline\" href=\"a.css\" />
   <link data-trunk rel=\"inline\" href=\"b.css\" />
+  <script data-trunk type=\"module\" src=\"start.js\"></script>
   <link
     data-trunk
     rel=\"rust\"
@@ -188,6 +220,7 @@ mod tests {
         let html = Html::parse(SOURCE).unwrap();
         assert_eq!(html.copied().collect::<Vec<_>>(), ["assets/icon.svg"]);
         assert_eq!(html.styles().collect::<Vec<_>>(), ["a.css", "b.css"]);
+        assert_eq!(html.script(), "start.js");
         assert_eq!(html.wasm_opt_flags(), ["-O2", "-Os", "--low-memory-unused"]);
     }
 
@@ -197,7 +230,7 @@ mod tests {
         let built = Html::parse(SOURCE).unwrap().with(&Assets { style, script, wasm, start });
         assert_eq!(
             built,
-            "<html><link rel=\"icon\" href=\"./icon.svg\" >\
+            "<html><link rel=\"icon\" href=\"./icon.svg\" />\
              <link rel=\"stylesheet\" href=\"./s.css\">\
              <link rel=\"modulepreload\" crossorigin href=\"./r.js\">\
              <link rel=\"preload\" as=\"fetch\" crossorigin type=\"application/wasm\" href=\"./r.wasm\">\
@@ -214,5 +247,7 @@ mod tests {
         assert!(refused("<link data-trunk rel=\"copy-file\" href=\"a\" data-target=\"b\">").contains("data-target"));
         assert!(refused("<link data-trunk rel=rust>").contains("double quotes"));
         assert!(refused("<html></html>").contains("rel=\"rust\""));
+        assert!(refused("<script data-trunk type=\"module\" src=\"a.js\">alert()</script>").contains("not empty"));
+        assert!(refused("<link data-trunk rel=\"rust\" href=\"Cargo.toml\">").contains("one script"));
     }
 }

@@ -79,20 +79,12 @@ fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
     numbers.replace_in(&mut module.wasm);
     let wasm = named(out, "rides-web", "wasm", &module.wasm)?;
     let script = named(out, "rides-web", "js", &script)?;
-    let start = named(out, "start", "js", start(&script, &wasm).as_bytes())?;
+    let start = script::bare(&String::from_utf8(read(html.script())?).context("the starting script is not UTF-8")?);
+    let start = named(out, "start", "js", start.as_bytes())?;
 
     let index = html.with(&Assets { style, script, wasm, start });
     write(&out.join("index.html"), index.as_bytes())?;
     compress::all(out)
-}
-
-/// The script that starts the page. It is a file of its own and not a part of the HTML: a proxy that changes the HTML
-/// would change the hash by which the page's policy knows an inline script.
-fn start(script: &str, wasm: &str) -> String {
-    format!(
-        "import init from './{script}';\n\
-         await init({{ module_or_path: new URL('./{wasm}', import.meta.url) }});\n"
-    )
 }
 
 /// Writes a file whose name has the hash of its content, and returns that name.

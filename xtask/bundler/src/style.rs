@@ -48,9 +48,9 @@ mod tests {
     }
 }
 ";
-        let expected = ".pill > .dot,.pill::before{color:red;grid: \"a b\" 1fr \"c d\" auto}\
+        let expected = ".pill > .dot,.pill::before{color:red;grid:\"a b\" 1fr \"c d\" auto}\
                         @media (width < 900px){.pill :hover{margin:calc(1px + 2px)}}";
         assert_eq!(bare(css), expected);
-        assert_eq!(bare("a { b: c } /* no end"), "a{b:c }");
+        assert_eq!(bare("a {\n  b: c\n}\n/* no end"), "a{b:c}");
     }
 }

@@ -2,11 +2,11 @@
 
 use std::{env, fs, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use console::style;
 
-use super::{Options, deps, interop, size, tally::Tally};
+use super::{Options, deps, dist, interop, size, tally::Tally};
 use crate::{
     page,
     setup::{self, Browser, Need, WASM},
@@ -30,10 +30,14 @@ pub(crate) enum Step {
     PageTests,
     /// The page's release build and its weight.
     Page,
+    /// The dev loop's build of the page.
+    Trunk,
     /// End to end.
     E2e,
     /// Clients in other languages.
     Interop,
+    /// What is deployed.
+    Dist,
 }
 
 /// The same packages in every build of the host, so that each dependency is built once, with the same features.
@@ -56,8 +60,10 @@ impl Step {
             Step::Unit => "unit, integration and documentation tests",
             Step::PageTests => "the page's tests, in wasm, in a browser",
             Step::Page => "the page's release build and its weight",
+            Step::Trunk => "the page as `trunk serve` builds it",
             Step::E2e => "the page and the server, end to end, in a browser",
             Step::Interop => "other people's gRPC and gRPC-Web clients, every RPC",
+            Step::Dist => "one static program with the page inside, its image and its unit",
         }
     }
 
@@ -70,11 +76,12 @@ impl Step {
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
             // Interop looks for what it needs itself: without it, the other steps go on.
-            Step::Deps | Step::Unit | Step::Interop => &[],
+            Step::Deps | Step::Unit | Step::Interop | Step::Dist => &[],
             Step::Fmt | Step::Lint => &[Need::Linters],
             Step::LintPage => &[Need::Wasm, Need::PageLinter],
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
             Step::Page => &setup::PAGE,
+            Step::Trunk => &[Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt],
             Step::E2e => &[Need::Wasm, Need::WasmOpt, Need::Browser],
         }
     }
@@ -100,8 +107,10 @@ impl Step {
             Step::Unit => unit_tests(tally),
             Step::PageTests => page_tests(tally),
             Step::Page => page::build().and_then(|()| size::check()),
+            Step::Trunk => trunk_build(),
             Step::E2e => end_to_end(options.release, tally),
             Step::Interop => foreign_clients(options, tally),
+            Step::Dist => dist::check(tally),
         }
     }
 }
@@ -135,6 +144,20 @@ fn page_tests(tally: &mut Tally) -> Result<()> {
     test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
     test.env("CHROMEDRIVER", browser.driver).env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", capabilities);
     tally.count(test)
+}
+
+/// Builds the page as `trunk serve` does, from the WebAssembly that is there already, into a folder of its own.
+fn trunk_build() -> Result<()> {
+    let toolchain = setup::for_page().context("no toolchain builds the page")?;
+    let dist = shell::root().join("target/trunk");
+    let mut trunk = toolchain.command("trunk");
+    trunk.args(["build", "--release", "--locked", "--dist"]).arg(&dist);
+    shell::run(trunk)?;
+    let html = fs::read_to_string(dist.join("index.html")).context("Trunk wrote no index.html")?;
+    for name in ["modulepreload", "start", "data-base"] {
+        ensure!(html.contains(name), "there is no {name} in the index.html that Trunk wrote");
+    }
+    Ok(())
 }
 
 fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
