@@ -81,7 +81,7 @@ impl Step {
             Step::LintPage => &[Need::Wasm, Need::PageLinter],
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
             Step::Page => &setup::PAGE,
-            Step::Trunk => &[Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt],
+            Step::Trunk => &setup::TRUNK,
             Step::E2e => &[Need::Wasm, Need::WasmOpt, Need::Browser],
         }
     }
