@@ -6,6 +6,7 @@ mod api;
 mod bench;
 mod frame_cost;
 mod imports;
+mod index;
 mod packages;
 mod page;
 mod progress;

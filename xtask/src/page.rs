@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use console::style;
 
-use crate::{imports::Numbers, progress, script, setup, shell};
+use crate::{imports::Numbers, index, progress, script, setup, shell};
 
 /// What the page is made of.
 const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "Trunk.toml", "proto", "web"];
@@ -46,6 +46,7 @@ pub(crate) fn build() -> Result<()> {
         );
         trunk(&["build", "--cargo-profile", "page", "--minify"])?;
     }
+    index::finish(&dist())?;
     bare_scripts(&dist())?;
     number_imports(&dist())?;
     compress(&dist())

@@ -1,6 +1,6 @@
 //! The message for someone who opened the page before starting a server.
 
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 
 use crate::{
     erased::press,
@@ -25,7 +25,8 @@ enum First {
 impl First {
     fn after(self, connection: Connection) -> Self {
         match (self, connection.link) {
-            (Self::Made, _) | (_, Link::Live) => Self::Made,
+            (Self::Made, _) => Self::Made,
+            (_, link) if link.is_live() => Self::Made,
             (first, Link::Connecting) => first,
             _ => Self::Failed,
         }
@@ -39,22 +40,33 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
         last.copied().unwrap_or(First::Open).after(ui.store.connection.get())
     });
     let next = move || match ui.store.connection.get().link {
-        Link::Waiting { retry_at } => match format::seconds_until(retry_at, ui.clock.now.get()) {
-            0 => "Trying…".to_owned(),
-            seconds => format!("Next try in {seconds} s"),
-        },
+        Link::Waiting { retry_at } | Link::Refused { retry_at } => {
+            match format::seconds_until(retry_at, ui.clock.now.get()) {
+                0 => "Trying…".to_owned(),
+                seconds => format!("Next try in {seconds} s"),
+            }
+        }
         Link::Offline => "The browser says there is no network".to_owned(),
         _ => "Trying…".to_owned(),
+    };
+    let what = move || match ui.refusal() {
+        Some(why) => Either::Left(view! {
+            <h2 id="no-server-title" role="alert">"The calls of this page are refused"</h2>
+            <p data-testid="refusal">{why}</p>
+        }),
+        None => Either::Right(view! {
+            <h2 id="no-server-title" role="alert">"No server yet"</h2>
+            <p>"Start one in a terminal, at the root of the project:"</p>
+            <pre><code>"cargo run -p rides-server"</code></pre>
+        }),
     };
     move || {
         (first.get() == First::Failed && !ui.is_refused()).then(|| {
             view! {
                 <div class="no-server" data-testid="no-server">
                     <section class="card glass" aria-labelledby="no-server-title">
-                        <h2 id="no-server-title" role="alert">"No server yet"</h2>
-                        <p>"Start one in a terminal, at the root of the project:"</p>
-                        <pre><code>"cargo run -p rides-server"</code></pre>
-                        <p class="muted">"This page goes live by itself as soon as it is there."</p>
+                        {what}
+                        <p class="muted">"This page goes live by itself as soon as it can."</p>
                         <div class="no-server-actions">
                             <button
                                 class="button primary"
