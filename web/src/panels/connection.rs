@@ -100,7 +100,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             Pill::of(connection, ui.is_refused(), ui.clock.now.get());
         let retry = can_retry.then(|| {
             view! {
-                <button class="pill-retry" on:click=press(move || ui.commands.send(Command::Reconnect))>
+                <button class="pill-retry" data-testid="try-now" on:click=press(move || ui.commands.send(Command::Reconnect))>
                     "Try now"
                 </button>
             }
