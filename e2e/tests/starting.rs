@@ -169,11 +169,13 @@ async fn a_map_without_its_graphics_says_so_and_is_drawn_again() -> Result<()> {
         let before = page.map_at_rest().await?;
         page.script(
             "const canvas = document.querySelector('[data-testid=map] canvas');
-             canvas.getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()",
+             window.graphics = canvas.getContext('webgl2').getExtension('WEBGL_lose_context');
+             window.graphics.loseContext()",
         )
         .await?;
         page.element("map-failure").await?;
         stage.screenshot("lost").await?;
+        page.script("window.graphics.restoreContext()").await?;
         wait::until("the map to be drawn again", SAYS_WITHIN, async || {
             Ok(page.attribute("map-failure", "role").await?.is_none().then_some(()))
         })

@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn a_server_whose_disk_is_full_is_left_alone_and_not_said_to_restart() {
         let mut machine = Page::live(0.0);
-        let full = Event::Failed(Later { wait: 2_000.0, is_going: false });
+        let full = Event::Failed(Later { wait: 2_000.0, is_going: false, is_refused: false });
         assert_eq!(machine.on(full, 100.0, 0.0), Step::Close);
         assert_eq!(machine.link(), Link::Waiting { retry_at: 2_100.0 });
     }

@@ -316,7 +316,7 @@ mod tests {
     fn short(frames: &[u8]) -> Attempt {
         let items: Vec<Item> = frames.iter().map(|frame| Ok(message(*frame))).collect();
         let end = Err(Status::deadline_exceeded(""));
-        stream::once(sleep(Duration::from_secs(1)))
+        stream::once(async { sleep(Duration::from_secs(1)).await })
             .flat_map(move |()| stream::iter(items.clone()))
             .chain(stream::iter([end]))
             .boxed_local()
@@ -375,7 +375,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_successor_that_says_nothing_is_given_up_with_its_predecessor() {
         let beating = stream::iter(0..).then(async |n| {
-            sleep(Duration::from_secs(4)).await;
+            sleep(Duration::from_millis(2_800)).await;
             Ok(message(n))
         });
         let scripted = Scripted::new([beating.boxed_local(), then_silent(&[]), then_silent(&[7])]);
@@ -478,7 +478,7 @@ mod tests {
             diary,
             [
                 &["short", "1 first", "open", "short", "dropped", "2 first", "short", "dropped"][..],
-                &["3 first", "short", "dropped", "dropped", "4 first", "short", "dropped", "dropped"],
+                &["3 first", "short", "dropped", "4 first", "short", "dropped", "dropped", "dropped"],
             ]
             .concat()
         );

@@ -3,7 +3,7 @@
 //! A frame loop asks the [`Engine`] before every repaint; it paints only when something changed or moves, and a
 //! browser does not ask for repaints of a hidden tab.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc};
 
 use leptos::{
     ev::{KeyboardEvent, PointerEvent, WheelEvent},
@@ -34,8 +34,6 @@ const WHEEL_PX: f64 = 240.0;
 const LINE_PX: f64 = 32.0;
 /// Pixels of a trackpad pinch for one zoom level.
 const PINCH_PX: f64 = 90.0;
-/// How long a browser may take to give a lost context back before a new canvas is tried.
-const GIVE_BACK: Duration = Duration::from_secs(3);
 
 type Shared = Rc<RefCell<Engine<WebGlPainter>>>;
 
@@ -60,8 +58,6 @@ pub fn MapView(
     let frame = NodeRef::<html::Div>::new();
     let canvas = NodeRef::<html::Canvas>::new();
     let failure = RwSignal::new(None::<String>);
-    // Changes with the canvas.
-    let generation = RwSignal::new(0u32);
     let dragging = RwSignal::new(false);
     let accelerated = RwSignal::new(false);
     let painted = RwSignal::new(false);
@@ -78,14 +74,8 @@ pub fn MapView(
         // Without this the browser never gives the context back.
         event.prevent_default();
         engine.get_value().borrow_mut().set_painter(None);
-        failure.set(Some("the browser has taken the graphics card away".to_owned()));
-        let lost = generation.get_untracked();
-        let renew = move || {
-            if failure.with_untracked(Option::is_some) && generation.get_untracked() == lost {
-                generation.set(lost + 1);
-            }
-        };
-        set_timeout(renew, GIVE_BACK);
+        failure
+            .set(Some("the browser has taken the graphics away, and gives them back when it can".to_owned()));
     };
     let restored = move |_: web_sys::Event| {
         if let Some(canvas) = canvas.get_untracked() {
@@ -220,17 +210,12 @@ pub fn MapView(
             on:wheel=wheel
             on:keydown=key
         >
-            {move || {
-                generation.track();
-                view! {
-                    <canvas
-                        node_ref=canvas
-                        aria-hidden="true"
-                        on:webglcontextlost=lost
-                        on:webglcontextrestored=restored
-                    ></canvas>
-                }
-            }}
+            <canvas
+                node_ref=canvas
+                aria-hidden="true"
+                on:webglcontextlost=lost
+                on:webglcontextrestored=restored
+            ></canvas>
             {move || {
                 failure.get().map(|why| {
                     view! {

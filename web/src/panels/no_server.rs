@@ -1,6 +1,6 @@
 //! The message for someone who opened the page before starting a server.
 
-use leptos::{either::Either, prelude::*};
+use leptos::prelude::*;
 
 use crate::{
     erased::press,
@@ -49,27 +49,25 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
         Link::Offline => "The browser says there is no network".to_owned(),
         _ => "Trying…".to_owned(),
     };
-    let what = move || match ui.refusal() {
-        Some(why) => Either::Left(view! {
-            <h2 id="no-server-title" role="alert">"The calls of this page are refused"</h2>
-            <p data-testid="refusal">{why}</p>
-        }),
-        None => Either::Right(view! {
-            <h2 id="no-server-title" role="alert">"No server yet"</h2>
-            <p>"Start one in a terminal, at the root of the project:"</p>
-            <pre><code>"cargo run -p rides-server"</code></pre>
-        }),
+    let refusal = Memo::new(move |_| ui.refusal());
+    let is_refused = move || refusal.with(Option::is_some);
+    let title = move || if is_refused() { "The calls of this page are refused" } else { "No server yet" };
+    let what = move || {
+        refusal.get().unwrap_or_else(|| "Start one in a terminal, at the root of the project:".to_owned())
     };
     move || {
         (first.get() == First::Failed && !ui.is_refused()).then(|| {
             view! {
                 <div class="no-server" data-testid="no-server">
                     <section class="card glass" aria-labelledby="no-server-title">
-                        {what}
+                        <h2 id="no-server-title" role="alert">{title}</h2>
+                        <p data-testid="refusal">{what}</p>
+                        <pre hidden=is_refused><code>"cargo run -p rides-server"</code></pre>
                         <p class="muted">"This page goes live by itself as soon as it can."</p>
                         <div class="no-server-actions">
                             <button
                                 class="button primary"
+                                data-testid="try-now"
                                 on:click=press(move || ui.commands.send(Command::Reconnect))
                             >
                                 "Try now"

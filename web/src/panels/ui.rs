@@ -138,7 +138,7 @@ impl Ui {
 
     /// Why the page is refused, in words.
     pub(super) fn refusal(self) -> Option<String> {
-        self.store.refusal.with(|refusal| refusal.as_ref().map(format::failure))
+        self.store.refusal.with(|refusal| failed(refusal).map(format::failure))
     }
 
     /// What is wrong with one end of the draft.

@@ -24,7 +24,7 @@ use crate::{
         status, transport,
     },
     browser,
-    model::{Connection, Millis},
+    model::{Connection, Millis, Remote},
 };
 
 /// The most cells that a viewport may cover.
@@ -80,8 +80,13 @@ impl Watched for FleetWatch {
     }
 
     fn ended(&mut self, end: &Result<(), Status>) -> bool {
-        let refused = end.as_ref().err().filter(|status| status::later(status).is_refused);
-        self.store.apply(Update::Refusal(refused.map(|status| status::failure(status, browser::now()))));
+        let refusal = match end {
+            Err(status) if status::later(status).is_refused => {
+                Remote::Failed(status::failure(status, browser::now()))
+            }
+            _ => Remote::Idle,
+        };
+        self.store.apply(Update::Refusal(refusal));
         true
     }
 }
