@@ -167,7 +167,7 @@ fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
 
     let mut test = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
     test.args(HOST);
-    for file in ["board", "connection", "sessions", "tls", "windows"] {
+    for file in ["behind_proxies", "board", "connection", "sessions", "starting", "tls", "windows"] {
         test.args(["--test", file]);
     }
     test.args(["--", "--ignored"]);
