@@ -33,11 +33,8 @@ pub(crate) fn program(profile: Profile) -> Result<()> {
     progress::say(&style(MEANWHILE).dim());
     thread::scope(|scope| {
         let page = scope.spawn(|| setup::ensure(&setup::PAGE).and_then(|()| page::build()));
-        let library = progress::spin(
-            "Building the server",
-            "about 4 minutes the first time",
-            server(profile, "--lib"),
-        );
+        let library =
+            progress::spin("Building the server", "about 4 minutes the first time", server(profile, "--lib"));
         page.join().map_err(|_panic| anyhow!("building the page ended in a panic"))?.and(library)
     })?;
     progress::spin("Linking the server with its page", "about 1 minute", server(profile, "--bins"))

@@ -33,7 +33,9 @@ pub(crate) fn run() -> Result<ExitCode> {
     println!("{}  a static program with the page inside", dir().join("rides-server").display());
     println!("{}  a systemd unit for it", dir().join("rides-server.service").display());
     match archive {
-        Some(archive) => println!("{}  an image of it, for `podman load` or `skopeo copy`", archive.display()),
+        Some(archive) => {
+            println!("{}  an image of it, for `podman load` or `skopeo copy`", archive.display())
+        }
         None => println!("docker build --tag {IMAGE} {}  makes the image, where Docker is", dir().display()),
     }
     Ok(ExitCode::SUCCESS)

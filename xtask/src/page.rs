@@ -32,7 +32,8 @@ pub(crate) fn build() -> Result<()> {
         return Ok(());
     }
     let toolchain = setup::for_page().context("no toolchain builds the page")?;
-    let compile = ["build", "--locked", "--package", "rides-web", "--profile", "page", "--target", setup::WASM];
+    let compile =
+        ["build", "--locked", "--package", "rides-web", "--profile", "page", "--target", setup::WASM];
     progress::spin("Building the page", "about 2 minutes the first time", toolchain.cargo(&compile))?;
 
     let mut bundler = shell::cargo(&["run", "--locked", "--package", "page-bundler", "--"]);
@@ -97,6 +98,20 @@ pub(crate) fn first_load() -> Result<Vec<Weight>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// START-5
+    #[test]
+    fn trunk_builds_into_another_folder_than_the_release_build() {
+        let trunk = fs::read_to_string(shell::root().join("Trunk.toml")).unwrap();
+        let trunk: toml::Table = trunk.parse().unwrap();
+        let dist = shell::root().join(trunk["build"]["dist"].as_str().unwrap());
+        assert!(
+            !dir().starts_with(&dist) && !dist.starts_with(dir()),
+            "{} and {}",
+            dist.display(),
+            dir().display()
+        );
+    }
 
     #[test]
     fn the_newest_file_anywhere_below_counts() {

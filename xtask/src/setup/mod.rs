@@ -173,7 +173,9 @@ fn cargo_install(package: &str, version: &str, about: &str, more: &[&str]) -> Re
         fetch.arg(format!("{package}@{version}"));
         match progress::spin(&format!("Fetching {package} {version}"), "seconds", fetch) {
             Ok(()) => return Ok(()),
-            Err(_) => progress::warn(&format!("there is no prebuilt {package} {version}: it is built instead")),
+            Err(_) => {
+                progress::warn(&format!("there is no prebuilt {package} {version}: it is built instead"))
+            }
         }
     }
     let mut install = shell::cargo(&["install", package, "--version", version, "--locked"]);

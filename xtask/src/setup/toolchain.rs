@@ -53,7 +53,14 @@ pub(super) fn compiles(target: &str) -> bool {
 
 /// Compiles an empty crate: this finds a standard library that is missing, and one of another compiler.
 fn compiles_with(mut rustc: Command, target: &str) -> bool {
-    rustc.args(["--crate-name=probe", "--crate-type=lib", "--emit=metadata", "--target", target, "--out-dir"]);
+    rustc.args([
+        "--crate-name=probe",
+        "--crate-type=lib",
+        "--emit=metadata",
+        "--target",
+        target,
+        "--out-dir",
+    ]);
     rustc.arg(shell::tools_dir().join("probe")).arg("-");
     shell::output(rustc).is_some()
 }

@@ -60,8 +60,10 @@ fn unit_is_valid(program: &Path) -> Result<()> {
     verify.arg("verify").arg(&unit);
     let output = verify.output().context("systemd-analyze cannot be started")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let faults: Vec<_> =
-        said.lines().filter(|line| line.contains("rides-server.service") && !line.contains("is not executable")).collect();
+    let faults: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("rides-server.service") && !line.contains("is not executable"))
+        .collect();
     ensure!(faults.is_empty(), "systemd does not take the unit:\n{}", faults.join("\n"));
     Ok(())
 }
@@ -90,11 +92,15 @@ fn try_out(child: &mut Child) -> Result<()> {
     let output = child.stdout.take().context("no pipe")?;
     let mut lines = BufReader::new(output).lines();
     let line = lines.next().context("the program said nothing")??;
-    let address = line.split_whitespace().find(|word| word.starts_with("http://")).context("it named no address")?;
+    let address =
+        line.split_whitespace().find(|word| word.starts_with("http://")).context("it named no address")?;
     let get = |path: &str, accept: &str| -> Result<String> {
         let request = ureq::get(format!("{address}{path}")).header("accept", accept);
         let config = request.config().timeout_global(Some(Duration::from_secs(5))).proxy(None).build();
-        config.call().and_then(|mut answer| answer.body_mut().read_to_string()).with_context(|| format!("GET {path}"))
+        config
+            .call()
+            .and_then(|mut answer| answer.body_mut().read_to_string())
+            .with_context(|| format!("GET {path}"))
     };
     until("it is ready", || get("/readyz", "*/*").is_ok_and(|said| said == "ready\n"))?;
     ensure!(get("/", "text/html")?.contains("<title>Rides"), "the page is not in the program");
