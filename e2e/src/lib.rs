@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod history;
 pub mod page;
 pub mod pixels;
+pub mod proxies;
 pub mod proxy;
 pub mod server;
 pub mod stage;

@@ -3,6 +3,7 @@
 mod browser;
 mod debian;
 mod peers;
+mod proxies;
 mod toolchain;
 mod versions;
 
@@ -12,6 +13,7 @@ use console::style;
 use crate::{progress, shell};
 
 pub(crate) use browser::Browser;
+pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
 
 /// The Trunk that xtask installs; any other from 0.21 on is left as it is.
@@ -36,6 +38,8 @@ pub(crate) enum Need {
     Browser,
     /// Node with npm, Python with venv, curl: what clients in other languages run on.
     Peers,
+    /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
+    Proxies,
 }
 
 /// What building the page takes.
@@ -84,6 +88,7 @@ impl Need {
             Need::PageLinter => for_page().is_some_and(|page| works(page.cargo(&["clippy", "--version"]))),
             Need::Browser => Browser::find().is_some(),
             Need::Peers => peers::missing().is_empty(),
+            Need::Proxies => proxies::are_here(),
         }
     }
 
@@ -97,6 +102,7 @@ impl Need {
             Need::PageLinter => toolchain::add_page_linter(),
             Need::Browser => browser::install(),
             Need::Peers => peers::install(),
+            Need::Proxies => proxies::install(),
         }
     }
 
@@ -110,6 +116,7 @@ impl Need {
             Need::PageLinter => "Clippy for the page",
             Need::Browser => "Chromium and its driver",
             Need::Peers => "Node, Python and curl",
+            Need::Proxies => "reverse proxies",
         }
     }
 
@@ -118,7 +125,7 @@ impl Need {
             Need::Wasm => "seconds; minutes where it must be built",
             Need::Trunk => "about 4 minutes",
             Need::WasmBindgen => "about 2 minutes",
-            Need::WasmOpt | Need::Linters | Need::PageLinter => "seconds",
+            Need::WasmOpt | Need::Linters | Need::PageLinter | Need::Proxies => "seconds",
             Need::Browser | Need::Peers => "about 1 minute",
         }
     }

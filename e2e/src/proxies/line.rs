@@ -1,0 +1,268 @@
+//! Streams and uploads through a proxy, and what they are held to.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::stream;
+use http::Uri;
+use rides_proto::v1::{
+    Bounds, DriveRequest, GetRequest, Location, RideEvent, WatchFleetRequest, WatchFleetResponse, WatchRequest,
+    WatchResponse,
+    drive_request::{Message as Up, SignOff, SignOn},
+    drive_response::Message as Down,
+    fleet_client::FleetClient,
+    ride_event::Event,
+    rides_client::RidesClient,
+    watch_response::{Message, Opened},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Streaming};
+
+use super::{backend::position, caller::Caller};
+
+/// The time from a call to its first message.
+const FIRST_WITHIN: Duration = Duration::from_secs(1);
+
+/// The longest time between two messages of the moving fleet, which has four per second.
+const FRAME_WITHIN: Duration = Duration::from_secs(2);
+
+/// The longest time between two messages of a ride that waits, which has a heartbeat every 4 s.
+const HEARTBEAT_WITHIN: Duration = Duration::from_secs(6);
+
+/// The time that an upload or a short call may take.
+const DONE_WITHIN: Duration = Duration::from_secs(20);
+
+/// The positions in one upload: 1.3 MB, beyond what a proxy takes of a request by default.
+const POSITIONS: usize = 40_000;
+
+/// A way through a proxy.
+#[derive(Clone)]
+pub struct Line {
+    caller: Caller,
+    url: Uri,
+}
+
+/// A ride that is followed, and how far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    ride_id: String,
+    epoch: String,
+    version: u64,
+}
+
+impl Cursor {
+    /// The beginning of a ride.
+    pub fn start(ride_id: &str) -> Self {
+        Self { ride_id: ride_id.to_owned(), epoch: String::new(), version: 0 }
+    }
+
+    /// The ride.
+    pub fn ride_id(&self) -> &str {
+        &self.ride_id
+    }
+}
+
+/// A stream of the moving fleet.
+pub struct Frames(Streaming<WatchFleetResponse>);
+
+/// A stream of a ride's events.
+pub struct Ride {
+    stream: Streaming<WatchResponse>,
+    cursor: Cursor,
+}
+
+impl Line {
+    /// Calls to what is at `url`.
+    pub fn new(caller: Caller, url: Uri) -> Self {
+        Self { caller, url }
+    }
+
+    fn fleet(&self) -> FleetClient<Caller> {
+        FleetClient::with_origin(self.caller.clone(), self.url.clone())
+    }
+
+    fn rides(&self) -> RidesClient<Caller> {
+        RidesClient::with_origin(self.caller.clone(), self.url.clone())
+    }
+
+    /// Opens a stream of the fleet.
+    ///
+    /// # Errors
+    /// When it is refused, or its first message does not come in time.
+    pub async fn frames(&self) -> Result<Frames> {
+        let viewport = Some(Bounds { south: 60.15, west: 24.9, north: 60.19, east: 24.98 });
+        let request = WatchFleetRequest { viewport, moves: true, ..Default::default() };
+        let opened = async {
+            let mut stream = self.fleet().watch(request).await?.into_inner();
+            stream.message().await?.context("the fleet's stream is empty")?;
+            anyhow::Ok(Frames(stream))
+        };
+        timeout(FIRST_WITHIN, opened).await.context("no frame in time")?
+    }
+
+    /// Follows a ride from `cursor` on.
+    ///
+    /// # Errors
+    /// When the call is refused, its first message does not come in time, or the server does not know the cursor.
+    pub async fn follow(&self, cursor: Cursor) -> Result<Ride> {
+        let Cursor { ride_id, epoch, version } = cursor.clone();
+        let request = WatchRequest { ride_id, epoch: epoch.clone(), after_version: version };
+        let opened = async {
+            let mut stream = self.rides().watch(request).await?.into_inner();
+            let first = stream.message().await?.and_then(|response| response.message);
+            anyhow::Ok((stream, first.context("the ride's stream is empty")?))
+        };
+        let (stream, first) = timeout(FIRST_WITHIN, opened).await.context("no event in time")??;
+        let Message::Opened(Opened { epoch: current, resumed, .. }) = first else { bail!("{first:?} came first") };
+        ensure!(resumed == !epoch.is_empty(), "resumed is {resumed}");
+        Ok(Ride { stream, cursor: Cursor { epoch: current, ..cursor } })
+    }
+
+    /// Asks for a ride that was never booked: the error is in headers alone.
+    ///
+    /// # Errors
+    /// When the answer is anything but NOT_FOUND with its details.
+    pub async fn hears_of_an_error(&self) -> Result<()> {
+        let request = GetRequest { ride_id: "none".to_owned() };
+        let answer = timeout(DONE_WITHIN, self.rides().get(request)).await.context("no answer")?;
+        let status = answer.err().context("there is such a ride")?;
+        ensure!(status.code() == Code::NotFound && !status.details().is_empty(), "{status:?}");
+        Ok(())
+    }
+
+    /// Uploads positions of one car, and reads how many were taken.
+    ///
+    /// # Errors
+    /// When the upload fails, or the server counts others.
+    pub async fn uploads(&self, car_id: i64) -> Result<()> {
+        let positions = stream::iter((0..POSITIONS).map(move |step| position(car_id, step)));
+        let taken = timeout(DONE_WITHIN, async { self.rides().track(positions).await });
+        let taken = taken.await.context("the upload takes too long")?.context("the upload failed")?;
+        let count = taken.into_inner().count;
+        ensure!(count == POSITIONS as u64, "{count} of {POSITIONS} positions were taken");
+        Ok(())
+    }
+
+    /// Drives a car: signs on, and once that is answered, off.
+    ///
+    /// # Errors
+    /// When the server's message does not come while the driver's stream is open, or the stream does not end well.
+    pub async fn drives(&self, car_id: i64) -> Result<()> {
+        let (up, requests) = mpsc::channel(1);
+        let say = async |message| up.send(DriveRequest { message: Some(message) }).await;
+        let location = Some(Location { lat: 60.17, lng: 24.94 });
+        say(Up::SignOn(SignOn { car_id, driver_id: "eino".to_owned(), location })).await?;
+        let signed_on = async {
+            let mut down = self.fleet().drive(ReceiverStream::new(requests)).await?.into_inner();
+            let first = down.message().await?.and_then(|response| response.message);
+            ensure!(matches!(first, Some(Down::SignedOn(_))), "{first:?} came first");
+            Ok(down)
+        };
+        let mut down = timeout(FIRST_WITHIN, signed_on).await.context("the driver hears nothing")??;
+        say(Up::SignOff(SignOff {})).await?;
+        let end = timeout(DONE_WITHIN, down.message()).await.context("the driver's stream does not end")??;
+        ensure!(end.is_none(), "after signing off: {end:?}");
+        Ok(())
+    }
+}
+
+impl Frames {
+    /// Reads until `end`.
+    ///
+    /// # Errors
+    /// When a frame is late, or the stream ends.
+    pub async fn live_until(&mut self, end: Instant) -> Result<()> {
+        while Instant::now() < end {
+            let frame = timeout(FRAME_WITHIN, self.0.message()).await.context("a frame is late")?;
+            frame.context("the fleet's stream broke")?.context("the fleet's stream ended")?;
+        }
+        Ok(())
+    }
+
+    /// Reads to the end of a stream whose proxy ended.
+    ///
+    /// # Errors
+    /// When the stream goes on, or looks complete.
+    pub async fn breaks(mut self) -> Result<()> {
+        let broken = async { while self.0.message().await?.is_some() {} Ok::<_, tonic::Status>(()) };
+        let ended = timeout(DONE_WITHIN, broken).await.context("the fleet's stream goes on")?;
+        ensure!(ended.is_err(), "a stream that was cut looks complete");
+        Ok(())
+    }
+}
+
+/// A message of a ride's stream.
+enum Heard {
+    Event(Event),
+    /// The car's progress, or a heartbeat.
+    Alive,
+    End,
+}
+
+impl Ride {
+    /// The next message.
+    ///
+    /// # Errors
+    /// When the stream broke, or an event is missing or comes again.
+    async fn hears(&mut self) -> Result<Heard> {
+        let Some(response) = self.stream.message().await? else { return Ok(Heard::End) };
+        let Some(Message::Event(RideEvent { version, event, .. })) = response.message else {
+            return Ok(Heard::Alive);
+        };
+        ensure!(version == self.cursor.version + 1, "event {version} after {}", self.cursor.version);
+        self.cursor.version = version;
+        Ok(Heard::Event(event.context("an empty event")?))
+    }
+
+    /// Reads until `end`.
+    ///
+    /// # Errors
+    /// When a message is late, or the stream ends.
+    pub async fn live_until(&mut self, end: Instant) -> Result<()> {
+        while Instant::now() < end {
+            let heard = timeout(HEARTBEAT_WITHIN, self.hears()).await.context("a heartbeat is late")?;
+            let heard = heard.context("the ride's stream broke")?;
+            ensure!(!matches!(heard, Heard::End), "the ride's stream ended");
+        }
+        Ok(())
+    }
+
+    /// Reads to the end of a stream whose proxy ended, and returns where to go on.
+    ///
+    /// # Errors
+    /// When the stream goes on, or looks complete.
+    pub async fn breaks(mut self) -> Result<Cursor> {
+        let broken = async {
+            while let Ok(heard) = self.hears().await {
+                ensure!(!matches!(heard, Heard::End), "a stream that was cut looks complete");
+            }
+            Ok(())
+        };
+        timeout(DONE_WITHIN, broken).await.context("the ride's stream goes on")??;
+        Ok(self.cursor)
+    }
+
+    /// Reads to the end of a ride that was cancelled.
+    ///
+    /// # Errors
+    /// When an event is missing or comes again, or the stream does not end with the ride.
+    pub async fn is_cancelled(mut self) -> Result<()> {
+        let rest = async {
+            let mut last = None;
+            loop {
+                match self.hears().await? {
+                    Heard::Event(event) => last = Some(event),
+                    Heard::Alive => {}
+                    Heard::End => break,
+                }
+            }
+            ensure!(matches!(last, Some(Event::Cancelled(_))), "the stream ends with {last:?}");
+            Ok(())
+        };
+        timeout(DONE_WITHIN, rest).await.context("the ride's stream does not end")?
+    }
+}

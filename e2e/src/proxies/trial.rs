@@ -1,0 +1,180 @@
+//! One trial: a proxy of its own, with one configuration and one kind of client.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use http::Uri;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    LIFE,
+    backend::{self, Backend},
+    caller::{Caller, Target},
+    certificate::{Certificate, NAME},
+    line::{Cursor, Line},
+    page,
+    program::Program,
+    running::{Proxy, repository},
+    setup::{Expected, Outside, Path, Setup},
+};
+use crate::{page::SOON, wait};
+
+/// Browsers at a time. Each draws a map in software.
+const BROWSERS: usize = 6;
+
+/// The kinds of clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Client {
+    /// The page, in Chromium.
+    Page,
+    /// gRPC-Web, without a browser.
+    Web,
+    /// Native gRPC: streams, errors and a driver.
+    Native,
+    /// Native gRPC: an upload.
+    Upload,
+}
+
+impl Client {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 4] = [Self::Page, Self::Web, Self::Native, Self::Upload];
+
+    /// The name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Page => "the page",
+            Self::Web => "gRPC-Web",
+            Self::Native => "gRPC",
+            Self::Upload => "gRPC upload",
+        }
+    }
+
+    /// What is expected of a setup with such a client.
+    pub fn expected(self, setup: &Setup) -> Expected {
+        match self {
+            Self::Page => setup.page,
+            Self::Web => setup.web,
+            Self::Native => setup.native,
+            Self::Upload => setup.upload,
+        }
+    }
+}
+
+/// What all trials share. Its programs end when it is dropped.
+pub struct Stage {
+    certificate: Certificate,
+    /// Serves `/`.
+    root: Backend,
+    /// Serves `/rides/`.
+    below: Backend,
+    browsers: Semaphore,
+}
+
+impl Stage {
+    /// Starts the servers.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub async fn start() -> Result<Self> {
+        fs::create_dir_all(leavings()).context("cannot make target/e2e/proxies")?;
+        Ok(Self {
+            certificate: Certificate::make().await?,
+            root: Backend::start(&[], &leavings().join("server.log")).await?,
+            below: Backend::start(&["--base-path", "/rides/"], &leavings().join("server-below.log")).await?,
+            browsers: Semaphore::new(BROWSERS),
+        })
+    }
+
+    /// Runs a setup with a client, and holds it to what is expected.
+    ///
+    /// # Errors
+    /// When it is otherwise.
+    pub async fn run(&self, setup: &Setup, client: Client) -> Result<()> {
+        // Held until the end: what is started beside it slows it down.
+        let _browser = match client {
+            Client::Page => Some(self.browsers.acquire().await?),
+            _ => None,
+        };
+        let backend = match setup.path {
+            Path::Root | Path::Stripped => &self.root,
+            Path::Kept => &self.below,
+        };
+        let server = backend.address();
+        let dir = leavings().join(format!("{} {}", setup.name, client.name()).replace([' ', ',', '/'], "-"));
+        let mut proxy = Proxy::start(setup.program, setup.file, server, &self.certificate, &dir).await?;
+        let target = self.target(setup, &proxy)?;
+        match client {
+            Client::Page => page::is_live(&target.url.to_string(), setup.page, &mut proxy).await,
+            Client::Web => calls(setup.web, target.web()?, &target.url, &mut proxy, server).await,
+            Client::Native => calls(setup.native, target.native()?, &target.url, &mut proxy, server).await,
+            Client::Upload => uploads(setup.upload, target.native()?, &target.url).await,
+        }
+    }
+}
+
+impl Stage {
+    fn target(&self, setup: &Setup, proxy: &Proxy) -> Result<Target> {
+        let path = match setup.path {
+            Path::Root => "/",
+            Path::Stripped | Path::Kept => "/rides/",
+        };
+        let port = |outside| match outside {
+            Outside::Plain => proxy.ports().plain,
+            Outside::Tls => proxy.ports().tls,
+        };
+        let host = match setup.outside {
+            Outside::Plain => format!("http://127.0.0.1:{}{path}", port(Outside::Plain)),
+            Outside::Tls => format!("https://{NAME}:{}{path}", port(Outside::Tls)),
+        };
+        let ca = match (setup.outside, setup.program) {
+            (Outside::Plain, _) => None,
+            (Outside::Tls, Program::Caddy) => Some(proxy.dir().join("storage/pki/authorities/local/root.crt")),
+            (Outside::Tls, _) => Some(self.certificate.ca()),
+        };
+        Ok(Target { url: host.parse::<Uri>()?, ca })
+    }
+}
+
+/// Holds streams of both kinds to what is expected.
+async fn calls(
+    expected: Expected,
+    caller: Caller,
+    url: &Uri,
+    proxy: &mut Proxy,
+    server: std::net::SocketAddr,
+) -> Result<()> {
+    let line = Line::new(caller, url.clone());
+    match expected {
+        Expected::Live => are_live(&line, proxy, server).await,
+        Expected::Untried => Ok(()),
+        _ => todo!(),
+    }
+}
+
+async fn are_live(line: &Line, proxy: &mut Proxy, server: std::net::SocketAddr) -> Result<()> {
+    line.hears_of_an_error().await.context("a call that fails")?;
+    let ride = backend::book(server).await?;
+    let mut frames = line.frames().await?;
+    let mut followed = line.follow(Cursor::start(&ride)).await?;
+    let end = Instant::now() + LIFE;
+    tokio::try_join!(frames.live_until(end), followed.live_until(end))?;
+
+    proxy.restart().await?;
+    let ((), cursor) = tokio::try_join!(frames.breaks(), followed.breaks())?;
+    let followed = wait::until("the ride to be followed on", SOON, async || {
+        Ok(line.follow(cursor.clone()).await.ok())
+    })
+    .await?;
+    backend::cancel(server, &ride).await?;
+    followed.is_cancelled().await?;
+    line.frames().await?;
+    Ok(())
+}
+
+/// Where logs and pictures go.
+fn leavings() -> PathBuf {
+    repository().join("target/e2e/proxies")
+}
