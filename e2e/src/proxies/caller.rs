@@ -49,7 +49,8 @@ impl Target {
     /// # Errors
     /// When the authority's certificate cannot be read.
     pub fn native(&self) -> Result<Caller> {
-        let channel = Endpoint::from(self.url.clone()).connect_with_connector_lazy(self.connector(Only::Http2)?);
+        let channel =
+            Endpoint::from(self.url.clone()).connect_with_connector_lazy(self.connector(Only::Http2)?);
         Ok(BoxCloneSyncService::new(channel.map_err(BoxError::from)))
     }
 
@@ -75,7 +76,9 @@ impl Target {
             request
         });
         let web = GrpcWebClientLayer::new().layer(page);
-        Ok(BoxCloneSyncService::new(web.map_response(|response| response.map(Body::new)).map_err(BoxError::from)))
+        Ok(BoxCloneSyncService::new(
+            web.map_response(|response| response.map(Body::new)).map_err(BoxError::from),
+        ))
     }
 
     fn origin(&self) -> Result<HeaderValue> {
@@ -87,7 +90,8 @@ impl Target {
     fn connector(&self, only: Only) -> Result<HttpsConnector<HttpConnector<Here>>> {
         let mut roots = RootCertStore::empty();
         if let Some(ca) = &self.ca {
-            let ca = CertificateDer::from_pem_file(ca).with_context(|| format!("cannot read {}", ca.display()))?;
+            let ca =
+                CertificateDer::from_pem_file(ca).with_context(|| format!("cannot read {}", ca.display()))?;
             roots.add(ca).context("not an authority")?;
         }
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -30,7 +30,8 @@ impl Certificate {
         command.args(["gen-key", "--host", NAME, "--data-dir"]).arg(dir.path());
         let made = command.output().await.context("cannot start gen-key")?;
         ensure!(made.status.success(), "no certificate: {}", String::from_utf8_lossy(&made.stderr));
-        let read = |name: &str| fs::read_to_string(dir.path().join("tls").join(name)).context("no certificate");
+        let read =
+            |name: &str| fs::read_to_string(dir.path().join("tls").join(name)).context("no certificate");
         let (certificate, key) = (read("server.pem")?, read("server-key.pem")?);
         fs::write(dir.path().join("haproxy.pem"), format!("{certificate}{key}"))?;
         fs::write(dir.path().join("cert.pem"), certificate)?;

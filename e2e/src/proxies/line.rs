@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::stream;
 use http::Uri;
 use rides_proto::v1::{
-    Bounds, DriveRequest, GetRequest, Location, RideEvent, WatchFleetRequest, WatchFleetResponse, WatchRequest,
+    Bounds, DriveRequest, GetRequest, RideEvent, WatchFleetRequest, WatchFleetResponse, WatchRequest,
     WatchResponse,
     drive_request::{Message as Up, SignOff, SignOn},
     drive_response::Message as Down,
@@ -20,12 +20,15 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 
 use super::{backend::position, caller::Caller};
 
 /// The time from a call to its first message.
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
+
+/// How exactly a proxy keeps to its own timeout.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest time between two messages of the moving fleet, which has four per second.
 const FRAME_WITHIN: Duration = Duration::from_secs(2);
@@ -38,6 +41,12 @@ const DONE_WITHIN: Duration = Duration::from_secs(20);
 
 /// The positions in one upload: 1.3 MB, beyond what a proxy takes of a request by default.
 const POSITIONS: usize = 40_000;
+
+/// The car of uploads.
+const UPLOADS: i64 = 100;
+
+/// The deadline of the page's short calls.
+const SHORT_CALL: Duration = Duration::from_secs(1);
 
 /// A way through a proxy.
 #[derive(Clone)]
@@ -94,10 +103,8 @@ impl Line {
     /// # Errors
     /// When it is refused, or its first message does not come in time.
     pub async fn frames(&self) -> Result<Frames> {
-        let viewport = Some(Bounds { south: 60.15, west: 24.9, north: 60.19, east: 24.98 });
-        let request = WatchFleetRequest { viewport, moves: true, ..Default::default() };
         let opened = async {
-            let mut stream = self.fleet().watch(request).await?.into_inner();
+            let mut stream = self.fleet().watch(a_view()).await?.into_inner();
             stream.message().await?.context("the fleet's stream is empty")?;
             anyhow::Ok(Frames(stream))
         };
@@ -117,7 +124,9 @@ impl Line {
             anyhow::Ok((stream, first.context("the ride's stream is empty")?))
         };
         let (stream, first) = timeout(FIRST_WITHIN, opened).await.context("no event in time")??;
-        let Message::Opened(Opened { epoch: current, resumed, .. }) = first else { bail!("{first:?} came first") };
+        let Message::Opened(Opened { epoch: current, resumed, .. }) = first else {
+            bail!("{first:?} came first")
+        };
         ensure!(resumed == !epoch.is_empty(), "resumed is {resumed}");
         Ok(Ride { stream, cursor: Cursor { epoch: current, ..cursor } })
     }
@@ -134,28 +143,77 @@ impl Line {
         Ok(())
     }
 
+    /// Opens a stream with a deadline of a second, as the page does where streams are held back.
+    ///
+    /// # Errors
+    /// When it does not end with that deadline, or has no message by then.
+    pub async fn short_calls_pass(&self) -> Result<()> {
+        let mut request = Request::new(a_view());
+        request.set_timeout(SHORT_CALL);
+        let messages = async {
+            let mut stream = self.fleet().watch(request).await?.into_inner();
+            let mut messages = 0;
+            loop {
+                match stream.message().await {
+                    Ok(Some(_)) => messages += 1,
+                    Ok(None) => bail!("the stream ended before its deadline"),
+                    Err(status) if status.code() == Code::DeadlineExceeded => return Ok(messages),
+                    Err(status) => return Err(status.into()),
+                }
+            }
+        };
+        let messages = timeout(SHORT_CALL * 2, messages).await.context("no end at the deadline")??;
+        ensure!(messages > 0, "no message within the deadline");
+        Ok(())
+    }
+
+    /// Opens a stream that the proxy cannot pass on.
+    ///
+    /// # Errors
+    /// When it gets anything but `code` with `why`.
+    pub async fn fails(&self, code: Code, why: &str) -> Result<()> {
+        let status = self.fleet().watch(a_view()).await.err().context("it is passed on")?;
+        ensure!(status.code() == code && status.message().contains(why), "{status:?}");
+        Ok(())
+    }
+
     /// Uploads positions of one car, and reads how many were taken.
     ///
     /// # Errors
     /// When the upload fails, or the server counts others.
-    pub async fn uploads(&self, car_id: i64) -> Result<()> {
-        let positions = stream::iter((0..POSITIONS).map(move |step| position(car_id, step)));
-        let taken = timeout(DONE_WITHIN, async { self.rides().track(positions).await });
-        let taken = taken.await.context("the upload takes too long")?.context("the upload failed")?;
-        let count = taken.into_inner().count;
+    pub async fn uploads(&self) -> Result<()> {
+        let count = self.upload().await?.context("the upload failed")?;
         ensure!(count == POSITIONS as u64, "{count} of {POSITIONS} positions were taken");
         Ok(())
+    }
+
+    /// Uploads positions to a proxy that refuses so many.
+    ///
+    /// # Errors
+    /// When it gets anything but `code` with `why`.
+    pub async fn upload_fails(&self, code: Code, why: &str) -> Result<()> {
+        let status = self.upload().await?.err().context("it is passed on")?;
+        ensure!(status.code() == code && status.message().contains(why), "{status:?}");
+        Ok(())
+    }
+
+    async fn upload(&self) -> Result<Result<u64, Status>> {
+        let positions = stream::iter((0..POSITIONS).map(|step| position(UPLOADS, step)));
+        let taken = timeout(DONE_WITHIN, async { self.rides().track(positions).await });
+        let taken = taken.await.context("the upload takes too long")?;
+        Ok(taken.map(|taken| taken.into_inner().count))
     }
 
     /// Drives a car: signs on, and once that is answered, off.
     ///
     /// # Errors
     /// When the server's message does not come while the driver's stream is open, or the stream does not end well.
-    pub async fn drives(&self, car_id: i64) -> Result<()> {
+    pub async fn drives(&self) -> Result<()> {
         let (up, requests) = mpsc::channel(1);
         let say = async |message| up.send(DriveRequest { message: Some(message) }).await;
-        let location = Some(Location { lat: 60.17, lng: 24.94 });
-        say(Up::SignOn(SignOn { car_id, driver_id: "eino".to_owned(), location })).await?;
+        // Two drivers of one car would end each other's streams, and one with a location would be offered rides.
+        let car_id = fastrand::i64(1_000..i64::MAX);
+        say(Up::SignOn(SignOn { car_id, driver_id: "eino".to_owned(), location: None })).await?;
         let signed_on = async {
             let mut down = self.fleet().drive(ReceiverStream::new(requests)).await?.into_inner();
             let first = down.message().await?.and_then(|response| response.message);
@@ -164,13 +222,32 @@ impl Line {
         };
         let mut down = timeout(FIRST_WITHIN, signed_on).await.context("the driver hears nothing")??;
         say(Up::SignOff(SignOff {})).await?;
-        let end = timeout(DONE_WITHIN, down.message()).await.context("the driver's stream does not end")??;
+        let end =
+            timeout(DONE_WITHIN, down.message()).await.context("the driver's stream does not end")??;
         ensure!(end.is_none(), "after signing off: {end:?}");
         Ok(())
     }
 }
 
+/// The view in which the cars are.
+fn a_view() -> WatchFleetRequest {
+    let viewport = Some(Bounds { south: 60.15, west: 24.9, north: 60.19, east: 24.98 });
+    WatchFleetRequest { viewport, moves: true, ..Default::default() }
+}
+
 impl Frames {
+    /// Reads to the end of a stream that the proxy ends after `time`.
+    ///
+    /// # Errors
+    /// When the stream ends earlier or goes on, or looks complete.
+    pub async fn end_after(self, time: Duration) -> Result<()> {
+        let opened = Instant::now();
+        self.breaks().await?;
+        let lived = opened.elapsed();
+        ensure!(lived.abs_diff(time) < ENDS_WITHIN, "it ended after {lived:?}");
+        Ok(())
+    }
+
     /// Reads until `end`.
     ///
     /// # Errors
@@ -188,7 +265,10 @@ impl Frames {
     /// # Errors
     /// When the stream goes on, or looks complete.
     pub async fn breaks(mut self) -> Result<()> {
-        let broken = async { while self.0.message().await?.is_some() {} Ok::<_, tonic::Status>(()) };
+        let broken = async {
+            while self.0.message().await?.is_some() {}
+            Ok::<_, Status>(())
+        };
         let ended = timeout(DONE_WITHIN, broken).await.context("the fleet's stream goes on")?;
         ensure!(ended.is_err(), "a stream that was cut looks complete");
         Ok(())

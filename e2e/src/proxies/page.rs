@@ -3,10 +3,10 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{LIFE, running::Proxy};
+use super::{LIFE, running::Proxy, setup::Expected};
 use crate::{
     browser::Browser,
     page::{Page, SOON},
@@ -36,16 +36,17 @@ const LOOKS: &str = r"
 ///
 /// # Errors
 /// When it does not. A picture is left beside the log of the proxy.
-pub async fn is_live(url: &str, by_short_calls: bool, proxy: &mut Proxy) -> Result<()> {
+pub async fn is_live(url: &str, expected: Expected, proxy: &mut Proxy) -> Result<()> {
     let page = Page { browser: Browser::start().await? };
-    let result = match lives(&page, url, by_short_calls, proxy).await {
+    let result = match lives(&page, url, expected, proxy).await {
         Ok(()) => Ok(()),
         Err(error) => Err(error.context(last_look(&page, proxy.dir()).await)),
     };
     page.browser.close().await.and(result)
 }
 
-async fn lives(page: &Page, url: &str, by_short_calls: bool, proxy: &mut Proxy) -> Result<()> {
+async fn lives(page: &Page, url: &str, expected: Expected, proxy: &mut Proxy) -> Result<()> {
+    let by_short_calls = expected == Expected::ShortCalls;
     page.browser.resize(WINDOW.0, WINDOW.1).await?;
     page.browser.on_every_page(LOOKS).await?;
     page.open(url).await?;
@@ -60,36 +61,40 @@ async fn lives(page: &Page, url: &str, by_short_calls: bool, proxy: &mut Proxy) 
     let end = Instant::now() + LIFE;
     while Instant::now() < end {
         sleep(LOOK_EVERY).await;
-        let looks = page.script("return window.looks").await?;
-        ensure!(looks == json!(["live"]), "the connection was {looks}");
+        let looks = looks(page).await?;
+        // A stream that ends is opened again at once.
+        let is_fine =
+            |look: &String| look == "live" || matches!(expected, Expected::EndsAfter(_)) && look != "stalled";
+        ensure!(looks.iter().all(is_fine), "the connection was {looks:?}");
         let text = page.text().await?;
         ensure!(text.contains(SHORT_CALLS) == by_short_calls, "by short calls? The page says: {text}");
     }
 
+    page.script("window.looks = []").await?;
     proxy.restart().await?;
-    wait::until("the page to be live again", SOON, async || {
-        let looks = page.script("return window.looks").await?;
-        let looks = looks.as_array().context("no looks")?;
-        Ok((by_short_calls || looks.len() > 1 && looks.last() == Some(&json!("live"))).then_some(()))
-    })
-    .await?;
-    if !by_short_calls {
-        page.says("resumed at version 1, missed 0").await?;
-    }
+    page.says("resumed at version 1, missed 0").await?;
+    page.is_live().await?;
     page.press("cancel").await?;
     page.reaches("ride-state", &["cancelled"], SOON).await?;
-    let expected = [(1, "requested".to_owned()), (2, "cancelled".to_owned())];
+    let events = [(1, "requested".to_owned()), (2, "cancelled".to_owned())];
     wait::until("both events in the timeline", SOON, async || {
-        Ok((page.timeline().await? == expected).then_some(()))
+        Ok((page.timeline().await? == events).then_some(()))
     })
     .await
+}
+
+async fn looks(page: &Page) -> Result<Vec<String>> {
+    let looks = page.script("return window.looks").await?;
+    let looks = looks.as_array().context("no looks")?;
+    Ok(looks.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 /// What can still be told after a failure.
 async fn last_look(page: &Page, dir: &Path) -> String {
     let picture = dir.join("failed.png");
     let taken = page.browser.client.screenshot().await.context("no screenshot");
-    let picture = match taken.and_then(|image| fs::write(&picture, image).context("cannot save the picture")) {
+    let picture = match taken.and_then(|image| fs::write(&picture, image).context("cannot save the picture"))
+    {
         Ok(()) => picture.display().to_string(),
         Err(error) => format!("{error:#}"),
     };

@@ -49,7 +49,7 @@ impl Program {
 
     /// The environment variable that names the program's file. `cargo xtask test proxies` sets it.
     fn variable(self) -> String {
-        format!("RIDES_{}", self.name().to_uppercase())
+        format!("RIDES_E2E_{}", self.name().to_uppercase())
     }
 
     /// The program's file, if the environment names one.
@@ -66,7 +66,9 @@ impl Program {
                 ("listen 443", format!("listen 127.0.0.1:{tls}")),
             ],
             // A site that is a name takes its ports from the options around it.
-            Self::Caddy => [(":80 {", format!(":{plain} {{")), ("rides.example {", "rides.example {".to_owned())],
+            Self::Caddy => {
+                [(":80 {", format!(":{plain} {{")), ("rides.example {", "rides.example {".to_owned())]
+            }
             Self::Haproxy => [
                 ("bind :80", format!("bind 127.0.0.1:{plain}")),
                 ("bind :443", format!("bind 127.0.0.1:{tls}")),
@@ -106,6 +108,8 @@ impl Program {
             Self::Caddy => {
                 let main = main(include_str!("../../proxies/Caddyfile"))?;
                 command.args(["run", "--adapter", "caddyfile", "--config"]).arg(main);
+                // It keeps the last configuration there.
+                command.env("XDG_CONFIG_HOME", dir);
             }
             Self::Haproxy => {
                 command.arg("-db").arg("-f").arg(site);
@@ -122,7 +126,7 @@ impl Program {
         if let Some(libraries) = root.libraries() {
             command.env("LD_LIBRARY_PATH", libraries);
         }
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null());
         Ok(command)
     }
 }

@@ -58,8 +58,9 @@ impl Proxy {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let dir = dir.canonicalize()?;
         let ports = Ports { plain: free_port()?, tls: free_port()? };
-        let text = fs::read_to_string(repository().join(file)).with_context(|| format!("cannot read {file}"))?;
-        fs::write(dir.join("site"), configured(program, &text, server, certificate, ports, file)?)?;
+        let text =
+            fs::read_to_string(repository().join(file)).with_context(|| format!("cannot read {file}"))?;
+        fs::write(site(&dir), configured(program, &text, server, certificate, ports, file)?)?;
         let child = spawn(program, &dir, ports)?;
         let mut proxy = Self { program, ports, dir, child };
         proxy.accepts().await?;
@@ -88,7 +89,8 @@ impl Proxy {
         let sent = Command::new("kill").args(["-s", "TERM", &pid]).status().await?;
         ensure!(sent.success(), "cannot tell {} to end", self.program.name());
         if timeout(END_WITHIN, self.child.wait()).await.is_err() {
-            self.child.kill().await.context("cannot kill the proxy")?;
+            self.kill();
+            self.child.wait().await?;
         }
         self.child = spawn(self.program, &self.dir, self.ports)?;
         self.accepts().await
@@ -100,7 +102,11 @@ impl Proxy {
         let what = format!("{} to accept connections: see {}", self.program.name(), self.log().display());
         wait::until(&what, START_WITHIN, async || {
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended at its start ({status}): see {}", self.program.name(), log(&self.dir).display());
+                bail!(
+                    "{} ended at its start ({status}): see {}",
+                    self.program.name(),
+                    log(&self.dir).display()
+                );
             }
             let mut connected = TcpStream::connect((Ipv4Addr::LOCALHOST, tls)).await;
             if connected.is_err() {
@@ -114,6 +120,19 @@ impl Proxy {
 
     fn log(&self) -> PathBuf {
         log(&self.dir)
+    }
+
+    /// Kills the proxy with its workers: those of nginx and Apache would outlive it.
+    fn kill(&self) {
+        let Some(pid) = self.child.id() else { return };
+        // Fails only when all have ended.
+        let _ = std::process::Command::new("kill").args(["-s", "KILL", "--", &format!("-{pid}")]).status();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -130,7 +149,8 @@ fn configured(
     // Envoy has address and port apart.
     let apart = "address: 127.0.0.1, port_value: 8080 ";
     ensure!(text.contains(SERVER) || text.contains(apart), "{file} does not name {SERVER}");
-    let text = program.with_ports(text, ports).with_context(|| format!("{file} listens on neither 80 nor 443"))?;
+    let text =
+        program.with_ports(text, ports).with_context(|| format!("{file} listens on neither 80 nor 443"))?;
     Ok(text
         .replace(SERVER, &server.to_string())
         .replace(apart, &format!("address: {host}, port_value: {port} "))
@@ -139,13 +159,19 @@ fn configured(
 
 fn spawn(program: Program, dir: &Path, ports: Ports) -> Result<Child> {
     let log = File::options().create(true).append(true).open(log(dir)).context("cannot write the log")?;
-    let mut command = program.command(dir, &dir.join("site"), ports)?;
-    command.stdout(log.try_clone()?).stderr(log);
+    let mut command = program.command(dir, &site(dir), ports)?;
+    // A group of its own, to be killed as a whole.
+    command.stdout(log.try_clone()?).stderr(log).process_group(0);
     command.spawn().with_context(|| format!("cannot start {}", program.name()))
 }
 
 fn log(dir: &Path) -> PathBuf {
     dir.join("log")
+}
+
+/// Envoy goes by the ending.
+fn site(dir: &Path) -> PathBuf {
+    dir.join("site.yaml")
 }
 
 /// The root of the repository.

@@ -1,18 +1,18 @@
 //! One trial: a proxy of its own, with one configuration and one kind of client.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use http::Uri;
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
+    sync::{OnceCell, Semaphore},
+    time::Instant,
 };
 
 use super::{
     LIFE,
     backend::{self, Backend},
-    caller::{Caller, Target},
+    caller::Target,
     certificate::{Certificate, NAME},
     line::{Cursor, Line},
     page,
@@ -68,8 +68,8 @@ pub struct Stage {
     certificate: Certificate,
     /// Serves `/`.
     root: Backend,
-    /// Serves `/rides/`.
-    below: Backend,
+    /// Serves `/rides/`, once a trial needs it.
+    below: OnceCell<Backend>,
     browsers: Semaphore,
 }
 
@@ -83,7 +83,7 @@ impl Stage {
         Ok(Self {
             certificate: Certificate::make().await?,
             root: Backend::start(&[], &leavings().join("server.log")).await?,
-            below: Backend::start(&["--base-path", "/rides/"], &leavings().join("server-below.log")).await?,
+            below: OnceCell::new(),
             browsers: Semaphore::new(BROWSERS),
         })
     }
@@ -93,6 +93,7 @@ impl Stage {
     /// # Errors
     /// When it is otherwise.
     pub async fn run(&self, setup: &Setup, client: Client) -> Result<()> {
+        let expected = client.expected(setup);
         // Held until the end: what is started beside it slows it down.
         let _browser = match client {
             Client::Page => Some(self.browsers.acquire().await?),
@@ -100,17 +101,28 @@ impl Stage {
         };
         let backend = match setup.path {
             Path::Root | Path::Stripped => &self.root,
-            Path::Kept => &self.below,
+            Path::Kept => self.below.get_or_try_init(below).await?,
         };
         let server = backend.address();
         let dir = leavings().join(format!("{} {}", setup.name, client.name()).replace([' ', ',', '/'], "-"));
         let mut proxy = Proxy::start(setup.program, setup.file, server, &self.certificate, &dir).await?;
         let target = self.target(setup, &proxy)?;
+        if setup.program == Program::Caddy {
+            // It listens before it has its certificate.
+            let line = Line::new(target.web()?, target.url.clone());
+            wait::until("a certificate", SOON, async || Ok(line.hears_of_an_error().await.ok())).await?;
+        }
         match client {
-            Client::Page => page::is_live(&target.url.to_string(), setup.page, &mut proxy).await,
-            Client::Web => calls(setup.web, target.web()?, &target.url, &mut proxy, server).await,
-            Client::Native => calls(setup.native, target.native()?, &target.url, &mut proxy, server).await,
-            Client::Upload => uploads(setup.upload, target.native()?, &target.url).await,
+            Client::Page => page::is_live(&target.url.to_string(), expected, &mut proxy).await,
+            Client::Web => streams(expected, &Line::new(target.web()?, target.url), &mut proxy, server).await,
+            Client::Native => {
+                let line = Line::new(target.native()?, target.url);
+                if expected == Expected::Live {
+                    line.drives().await?;
+                }
+                streams(expected, &line, &mut proxy, server).await
+            }
+            Client::Upload => uploads(expected, &Line::new(target.native()?, target.url)).await,
         }
     }
 }
@@ -131,30 +143,37 @@ impl Stage {
         };
         let ca = match (setup.outside, setup.program) {
             (Outside::Plain, _) => None,
-            (Outside::Tls, Program::Caddy) => Some(proxy.dir().join("storage/pki/authorities/local/root.crt")),
+            (Outside::Tls, Program::Caddy) => {
+                Some(proxy.dir().join("storage/pki/authorities/local/root.crt"))
+            }
             (Outside::Tls, _) => Some(self.certificate.ca()),
         };
         Ok(Target { url: host.parse::<Uri>()?, ca })
     }
 }
 
+async fn below() -> Result<Backend> {
+    Backend::start(&["--base-path", "/rides/"], &leavings().join("server-below.log")).await
+}
+
 /// Holds streams of both kinds to what is expected.
-async fn calls(
-    expected: Expected,
-    caller: Caller,
-    url: &Uri,
-    proxy: &mut Proxy,
-    server: std::net::SocketAddr,
-) -> Result<()> {
-    let line = Line::new(caller, url.clone());
+async fn streams(expected: Expected, line: &Line, proxy: &mut Proxy, server: SocketAddr) -> Result<()> {
     match expected {
-        Expected::Live => are_live(&line, proxy, server).await,
+        Expected::Live => are_live(line, proxy, server).await,
+        Expected::ShortCalls => line.short_calls_pass().await,
+        Expected::EndsAfter(seconds) => {
+            for _ in 0..2 {
+                line.frames().await?.end_after(Duration::from_secs(seconds)).await?;
+            }
+            Ok(())
+        }
+        Expected::Fails(code, why) => line.fails(code, why).await,
         Expected::Untried => Ok(()),
-        _ => todo!(),
     }
 }
 
-async fn are_live(line: &Line, proxy: &mut Proxy, server: std::net::SocketAddr) -> Result<()> {
+/// Streams that are live for a while, and a ride that is followed on after the proxy was started again.
+async fn are_live(line: &Line, proxy: &mut Proxy, server: SocketAddr) -> Result<()> {
     line.hears_of_an_error().await.context("a call that fails")?;
     let ride = backend::book(server).await?;
     let mut frames = line.frames().await?;
@@ -164,14 +183,19 @@ async fn are_live(line: &Line, proxy: &mut Proxy, server: std::net::SocketAddr) 
 
     proxy.restart().await?;
     let ((), cursor) = tokio::try_join!(frames.breaks(), followed.breaks())?;
-    let followed = wait::until("the ride to be followed on", SOON, async || {
-        Ok(line.follow(cursor.clone()).await.ok())
-    })
-    .await?;
+    let again = async || Ok(line.follow(cursor.clone()).await.ok());
+    let followed = wait::until("the ride to be followed on", SOON, again).await?;
     backend::cancel(server, &ride).await?;
     followed.is_cancelled().await?;
     line.frames().await?;
     Ok(())
+}
+
+async fn uploads(expected: Expected, line: &Line) -> Result<()> {
+    match expected {
+        Expected::Fails(code, why) => line.upload_fails(code, why).await,
+        _ => line.uploads().await,
+    }
 }
 
 /// Where logs and pictures go.

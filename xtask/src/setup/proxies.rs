@@ -10,14 +10,14 @@ use crate::{packages, shell};
 
 /// The programs of Debian's packages: the variable that tells the tests where one is, its path below a root, its package.
 const PROGRAMS: [(&str, &str, &str); 4] = [
-    ("RIDES_NGINX", "usr/sbin/nginx", "nginx"),
-    ("RIDES_HAPROXY", "usr/sbin/haproxy", "haproxy"),
-    ("RIDES_APACHE", "usr/sbin/apache2", "apache2-bin"),
-    ("RIDES_CADDY", "usr/bin/caddy", "caddy"),
+    ("RIDES_E2E_NGINX", "usr/sbin/nginx", "nginx"),
+    ("RIDES_E2E_HAPROXY", "usr/sbin/haproxy", "haproxy"),
+    ("RIDES_E2E_APACHE", "usr/sbin/apache2", "apache2-bin"),
+    ("RIDES_E2E_CADDY", "usr/bin/caddy", "caddy"),
 ];
 
 /// The variable for Envoy's program, which is a package of PyPI.
-const ENVOY: &str = "RIDES_ENVOY";
+const ENVOY: &str = "RIDES_E2E_ENVOY";
 
 /// The variables that tell the tests where the programs are, of those that are here.
 pub(crate) fn variables() -> Vec<(&'static str, PathBuf)> {
@@ -32,11 +32,8 @@ pub(super) fn are_here() -> bool {
 /// Installs what is missing of both kinds, as far as it can be had.
 pub(super) fn install() -> Result<()> {
     let envoy = install_envoy();
-    let missing: Vec<&str> = PROGRAMS
-        .iter()
-        .filter(|(_, path, _)| find(path).is_none())
-        .map(|(.., package)| *package)
-        .collect();
+    let missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(_, path, _)| find(path).is_none()).map(|(.., package)| *package).collect();
     if !missing.is_empty() {
         ensure!(debian::is_here(), "install {} with this system's package manager", missing.join(", "));
         debian::unpack_packages(&missing, &unpacked(), "seconds")?;
