@@ -126,7 +126,7 @@ impl Program {
         if let Some(libraries) = root.libraries() {
             command.env("LD_LIBRARY_PATH", libraries);
         }
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).kill_on_drop(true);
         Ok(command)
     }
 }

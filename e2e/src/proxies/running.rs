@@ -82,18 +82,24 @@ impl Proxy {
     /// # Errors
     /// When it has ended before, or does not start again.
     pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.child = spawn(self.program, &self.dir, self.ports)?;
+        self.accepts().await
+    }
+
+    /// Ends the proxy as a supervisor does, with its workers, which outlive a proxy that is killed.
+    ///
+    /// # Errors
+    /// When it has ended before.
+    pub async fn stop(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("{} has ended by itself ({status}): see {}", self.program.name(), self.log().display());
         }
         let pid = self.child.id().context("no process id")?.to_string();
         let sent = Command::new("kill").args(["-s", "TERM", &pid]).status().await?;
         ensure!(sent.success(), "cannot tell {} to end", self.program.name());
-        if timeout(END_WITHIN, self.child.wait()).await.is_err() {
-            self.kill();
-            self.child.wait().await?;
-        }
-        self.child = spawn(self.program, &self.dir, self.ports)?;
-        self.accepts().await
+        timeout(END_WITHIN, self.child.wait()).await.context("the proxy does not end")??;
+        Ok(())
     }
 
     /// Waits until a port accepts connections.
@@ -121,19 +127,6 @@ impl Proxy {
     fn log(&self) -> PathBuf {
         log(&self.dir)
     }
-
-    /// Kills the proxy with its workers: those of nginx and Apache would outlive it.
-    fn kill(&self) {
-        let Some(pid) = self.child.id() else { return };
-        // Fails only when all have ended.
-        let _ = std::process::Command::new("kill").args(["-s", "KILL", "--", &format!("-{pid}")]).status();
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 /// The configuration `text` of `file` with the addresses of this run in the place of those for people.
@@ -160,8 +153,7 @@ fn configured(
 fn spawn(program: Program, dir: &Path, ports: Ports) -> Result<Child> {
     let log = File::options().create(true).append(true).open(log(dir)).context("cannot write the log")?;
     let mut command = program.command(dir, &site(dir), ports)?;
-    // A group of its own, to be killed as a whole.
-    command.stdout(log.try_clone()?).stderr(log).process_group(0);
+    command.stdout(log.try_clone()?).stderr(log);
     command.spawn().with_context(|| format!("cannot start {}", program.name()))
 }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{page::SOON, wait};
 
 /// Browsers at a time. Each draws a map in software.
-const BROWSERS: usize = 6;
+const BROWSERS: usize = 7;
 
 /// The kinds of clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +93,6 @@ impl Stage {
     /// # Errors
     /// When it is otherwise.
     pub async fn run(&self, setup: &Setup, client: Client) -> Result<()> {
-        let expected = client.expected(setup);
         // Held until the end: what is started beside it slows it down.
         let _browser = match client {
             Client::Page => Some(self.browsers.acquire().await?),
@@ -106,21 +105,33 @@ impl Stage {
         let server = backend.address();
         let dir = leavings().join(format!("{} {}", setup.name, client.name()).replace([' ', ',', '/'], "-"));
         let mut proxy = Proxy::start(setup.program, setup.file, server, &self.certificate, &dir).await?;
-        let target = self.target(setup, &proxy)?;
+        let result = self.attempt(setup, client, server, &mut proxy).await;
+        result.and(proxy.stop().await)
+    }
+
+    async fn attempt(
+        &self,
+        setup: &Setup,
+        client: Client,
+        server: SocketAddr,
+        proxy: &mut Proxy,
+    ) -> Result<()> {
+        let expected = client.expected(setup);
+        let target = self.target(setup, proxy)?;
         if setup.program == Program::Caddy {
             // It listens before it has its certificate.
             let line = Line::new(target.web()?, target.url.clone());
             wait::until("a certificate", SOON, async || Ok(line.hears_of_an_error().await.ok())).await?;
         }
         match client {
-            Client::Page => page::is_live(&target.url.to_string(), expected, &mut proxy).await,
-            Client::Web => streams(expected, &Line::new(target.web()?, target.url), &mut proxy, server).await,
+            Client::Page => page::is_live(&target.url.to_string(), expected, proxy).await,
+            Client::Web => streams(expected, &Line::new(target.web()?, target.url), proxy, server).await,
             Client::Native => {
                 let line = Line::new(target.native()?, target.url);
                 if expected == Expected::Live {
                     line.drives().await?;
                 }
-                streams(expected, &line, &mut proxy, server).await
+                streams(expected, &line, proxy, server).await
             }
             Client::Upload => uploads(expected, &Line::new(target.native()?, target.url)).await,
         }
