@@ -2,7 +2,8 @@
 //!
 //! A request passes, from the outside in:
 //!
-//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends (`linger`, `leftover`);
+//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends (`linger`, `leftover`); words for
+//!    what hyper refuses by itself (`refusals`), and for TLS on the plain port and the reverse (`wrong_protocol`);
 //! 2. `hosts` and `origins`: who calls the server by a name that is not its own is turned away, and so are pages of other
 //!    origins, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
@@ -25,9 +26,11 @@ mod csp;
 mod deadline;
 mod end;
 mod ending;
+mod foreign;
 mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod header_size;
 mod health;
 mod hosts;
 mod leftover;
@@ -43,18 +46,23 @@ mod origins;
 mod pace;
 mod pages;
 mod peer;
+mod refusals;
+mod repeatable;
 mod route;
 mod services;
 mod share;
 mod status;
+mod strict_transport;
 mod tally;
 mod text;
 mod trace;
 mod writes;
+mod wrong_protocol;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{future::ready, path::PathBuf, sync::Arc};
 
 use axum::middleware;
+use futures_util::future::Either;
 use http::Request;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -72,10 +80,12 @@ pub use self::{
 };
 use self::{
     calls::{Calls, Rules},
+    header_size::HeaderSize,
     hosts::Named,
     leftover::Lingering,
     origins::Guarded,
     route::Route,
+    wrong_protocol::needs_tls,
 };
 
 /// What the port needs to know besides the services.
@@ -112,21 +122,27 @@ impl Port {
     /// Fails if an allowed origin is not one.
     pub fn new(services: Services, options: Options) -> anyhow::Result<Self> {
         let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
+        let header_size = HeaderSize(options.limits.headers);
         let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
         let figures = health::figures(options.figures)
             .layer(middleware::from_fn_with_state(gate, auth::operators_only));
         let elsewhere = health::router(options.health)
             .merge(figures)
             .merge(pages::router(options.page, options.strict_transport));
-        let route = Route::new(Calls::new(rules, services), elsewhere);
+        let route = Route::new(header_size, Calls::new(rules, services), elsewhere);
         Ok(Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)?)))
     }
 
-    /// It is ready at any time, as all in it is.
+    /// It is ready at any time, as all in it is. With `is_misplaced`, the request came in plain HTTP to a port that speaks
+    /// TLS.
     fn answer(
         &self,
         request: Request<Lingering>,
+        is_misplaced: bool,
     ) -> <Named<Guarded<Route>> as Service<Request<Lingering>>>::Future {
-        self.0.clone().call(request)
+        match is_misplaced {
+            true => Either::Right(ready(Ok(needs_tls(&request)))),
+            false => self.0.clone().call(request),
+        }
     }
 }

@@ -18,7 +18,7 @@ use http::{
 use tower::ServiceExt as _;
 use tower_http::services::ServeDir;
 
-use super::csp;
+use super::{csp, strict_transport};
 
 const INDEX: &str = "/index.html";
 const NOT_BUILT: &str = include_str!("not_built.html");
@@ -49,6 +49,7 @@ pub(super) fn router(dir: PathBuf, strict_transport: bool) -> Router {
 }
 
 async fn page(State(pages): State<Pages>, request: Request) -> Response {
+    let strict_transport = pages.strict_transport && strict_transport::applies_to(&request);
     let mut response = if wants_index(&request) {
         pages.index(request).await
     } else {
@@ -59,7 +60,7 @@ async fn page(State(pages): State<Pages>, request: Request) -> Response {
         response
     };
     harden(response.headers_mut());
-    if pages.strict_transport {
+    if strict_transport {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, FOR_A_YEAR);
     }
     response
