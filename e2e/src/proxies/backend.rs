@@ -5,11 +5,12 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use anyhow::{Context, Result};
 use futures_util::{StreamExt as _, stream};
 use rides_proto::v1::{BookRequest, CancelRequest, Location, TrackRequest, rides_client::RidesClient};
+use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::interval};
 use tokio_stream::wrappers::IntervalStream;
+use tonic::transport::Channel;
 
-use super::certificate::NAME;
-use crate::server::{ANY_PORT, RidesServer, channel};
+use crate::server::{ANY_PORT, RidesServer, channel, showing, token};
 
 /// The cars that move.
 const CARS: i64 = 20;
@@ -21,10 +22,12 @@ const STEP: Duration = Duration::from_millis(250);
 const CENTRE: Location = Location { lat: 60.1695, lng: 24.9405 };
 const ELSEWHERE: Location = Location { lat: 60.1665, lng: 24.9475 };
 
-/// A server, and cars that report their positions to it. Both end when it is dropped.
+/// A server that asks for tokens, and cars that report their positions to it. Both end when it is dropped.
 pub struct Backend {
     server: RidesServer,
+    token: String,
     cars: JoinHandle<Result<()>>,
+    _data: TempDir,
 }
 
 impl Backend {
@@ -33,15 +36,54 @@ impl Backend {
     /// # Errors
     /// When it does not start.
     pub async fn start(flags: &[&str], log: &Path) -> Result<Self> {
-        let flags = ["--cars", "0", "--allow-host", NAME].iter().chain(flags).map(ToString::to_string);
-        let server = RidesServer::start(ANY_PORT, &flags.collect::<Vec<_>>(), log).await?;
-        let cars = tokio::spawn(drive(server.address()));
-        Ok(Self { server, cars })
+        let data = tempfile::tempdir()?;
+        let data_dir = data.path().to_str().context("not a path")?;
+        let own = ["--cars", "0", "--auth", "required", "--data-dir", data_dir];
+        let flags: Vec<String> = own.iter().chain(flags).map(ToString::to_string).collect();
+        let server = RidesServer::start(ANY_PORT, &flags, log).await?;
+        let token = token(data.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
+        let cars = tokio::spawn(drive(server.address(), token.clone()));
+        Ok(Self { server, token, cars, _data: data })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// A dispatcher's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Books a ride at the server itself, and returns its id.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn book(&self) -> Result<String> {
+        let request = BookRequest {
+            request_id: format!("{:032x}", fastrand::u128(..)),
+            pickup: Some(CENTRE),
+            dropoff: Some(ELSEWHERE),
+            rider_id: "aino".to_owned(),
+            ..Default::default()
+        };
+        let booked = self.rides().await?.book(showing(request, Some(&self.token))?).await?.into_inner();
+        Ok(booked.ride.context("no ride")?.ride_id)
+    }
+
+    /// Cancels a ride at the server itself.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn cancel(&self, ride_id: &str) -> Result<()> {
+        let request = CancelRequest { ride_id: ride_id.to_owned(), ..Default::default() };
+        self.rides().await?.cancel(showing(request, Some(&self.token))?).await?;
+        Ok(())
+    }
+
+    async fn rides(&self) -> Result<RidesClient<Channel>> {
+        Ok(RidesClient::new(channel(self.address()).await?))
     }
 }
 
@@ -52,10 +94,10 @@ impl Drop for Backend {
 }
 
 /// Reports positions until it is aborted.
-async fn drive(server: SocketAddr) -> Result<()> {
+async fn drive(server: SocketAddr, token: String) -> Result<()> {
     let steps = IntervalStream::new(interval(STEP)).enumerate();
     let positions = steps.flat_map(|(step, _)| stream::iter((1..=CARS).map(move |car| position(car, step))));
-    RidesClient::new(channel(server).await?).track(positions).await?;
+    RidesClient::new(channel(server).await?).track(showing(positions, Some(&token))?).await?;
     Ok(())
 }
 
@@ -66,30 +108,4 @@ pub(super) fn position(car_id: i64, step: usize) -> TrackRequest {
     let (north, east) = angle.sin_cos();
     let location = Location { lat: CENTRE.lat + 0.004 * north, lng: CENTRE.lng + 0.008 * east };
     TrackRequest { car_id, time: None, location: Some(location) }
-}
-
-/// Books a ride at the server itself, and returns its id.
-///
-/// # Errors
-/// When the server refuses.
-pub async fn book(server: SocketAddr) -> Result<String> {
-    let request = BookRequest {
-        request_id: format!("{:032x}", fastrand::u128(..)),
-        pickup: Some(CENTRE),
-        dropoff: Some(ELSEWHERE),
-        rider_id: "aino".to_owned(),
-        ..Default::default()
-    };
-    let booked = RidesClient::new(channel(server).await?).book(request).await?.into_inner();
-    Ok(booked.ride.context("no ride")?.ride_id)
-}
-
-/// Cancels a ride at the server itself.
-///
-/// # Errors
-/// When the server refuses.
-pub async fn cancel(server: SocketAddr, ride_id: &str) -> Result<()> {
-    let request = CancelRequest { ride_id: ride_id.to_owned(), ..Default::default() };
-    RidesClient::new(channel(server).await?).cancel(request).await?;
-    Ok(())
 }

@@ -41,6 +41,8 @@ pub struct Target {
     pub url: Uri,
     /// The authority that signed the proxy's certificate.
     pub ca: Option<PathBuf>,
+    /// Is shown with each call.
+    pub token: String,
 }
 
 impl Target {
@@ -51,7 +53,12 @@ impl Target {
     pub fn native(&self) -> Result<Caller> {
         let channel =
             Endpoint::from(self.url.clone()).connect_with_connector_lazy(self.connector(Only::Http2)?);
-        Ok(BoxCloneSyncService::new(channel.map_err(BoxError::from)))
+        let token = self.bearer()?;
+        let with_token = channel.map_request(move |mut request: Request<_>| {
+            request.headers_mut().insert(header::AUTHORIZATION, token.clone());
+            request
+        });
+        Ok(BoxCloneSyncService::new(with_token.map_err(BoxError::from)))
     }
 
     /// A gRPC-Web client that speaks the HTTP that a browser would, with the headers that a page of this origin sends.
@@ -59,12 +66,13 @@ impl Target {
     /// # Errors
     /// When the authority's certificate cannot be read.
     pub fn web(&self) -> Result<Caller> {
-        let origin = self.origin()?;
+        let (origin, token) = (self.origin()?, self.bearer()?);
         let trusted = self.url.scheme_str() == Some("https") || self.url.host() == Some("127.0.0.1");
         let client = Client::builder(TokioExecutor::new()).build(self.connector(Only::Any)?);
         let page = client.map_request(move |mut request: Request<_>| {
             let headers = request.headers_mut();
             headers.insert(header::ORIGIN, origin.clone());
+            headers.insert(header::AUTHORIZATION, token.clone());
             headers.insert(HeaderName::from_static("x-grpc-web"), HeaderValue::from_static("1"));
             // Browsers send it over TLS and to this machine only.
             if trusted {
@@ -85,6 +93,10 @@ impl Target {
         let (scheme, authority) = (self.url.scheme_str(), self.url.authority());
         let (scheme, authority) = scheme.zip(authority).context("not an address")?;
         Ok(HeaderValue::from_str(&format!("{scheme}://{authority}"))?)
+    }
+
+    fn bearer(&self) -> Result<HeaderValue> {
+        Ok(HeaderValue::from_str(&format!("Bearer {}", self.token))?)
     }
 
     fn connector(&self, only: Only) -> Result<HttpsConnector<HttpConnector<Here>>> {

@@ -8,6 +8,7 @@ pub mod page;
 pub mod program;
 pub mod running;
 pub mod setup;
+pub mod table;
 pub mod trial;
 
 use std::time::Duration;

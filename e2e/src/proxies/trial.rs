@@ -1,6 +1,6 @@
 //! One trial: a proxy of its own, with one configuration and one kind of client.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use http::Uri;
@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     LIFE,
-    backend::{self, Backend},
+    backend::Backend,
     caller::Target,
     certificate::{Certificate, NAME},
     line::{Cursor, Line},
@@ -102,10 +102,10 @@ impl Stage {
             Path::Root | Path::Stripped => &self.root,
             Path::Kept => self.below.get_or_try_init(below).await?,
         };
-        let server = backend.address();
         let dir = leavings().join(format!("{} {}", setup.name, client.name()).replace([' ', ',', '/'], "-"));
-        let mut proxy = Proxy::start(setup.program, setup.file, server, &self.certificate, &dir).await?;
-        let result = self.attempt(setup, client, server, &mut proxy).await;
+        let mut proxy =
+            Proxy::start(setup.program, setup.file, backend.address(), &self.certificate, &dir).await?;
+        let result = self.attempt(setup, client, backend, &mut proxy).await;
         result.and(proxy.stop().await)
     }
 
@@ -113,11 +113,11 @@ impl Stage {
         &self,
         setup: &Setup,
         client: Client,
-        server: SocketAddr,
+        backend: &Backend,
         proxy: &mut Proxy,
     ) -> Result<()> {
         let expected = client.expected(setup);
-        let target = self.target(setup, proxy)?;
+        let target = self.target(setup, backend, proxy)?;
         if setup.program == Program::Caddy {
             // It listens before it has its certificate.
             let line = Line::new(target.web()?, target.url.clone());
@@ -125,13 +125,13 @@ impl Stage {
         }
         match client {
             Client::Page => page::is_live(&target.url.to_string(), expected, proxy).await,
-            Client::Web => streams(expected, &Line::new(target.web()?, target.url), proxy, server).await,
+            Client::Web => streams(expected, &Line::new(target.web()?, target.url), proxy, backend).await,
             Client::Native => {
                 let line = Line::new(target.native()?, target.url);
                 if expected == Expected::Live {
                     line.drives().await?;
                 }
-                streams(expected, &line, proxy, server).await
+                streams(expected, &line, proxy, backend).await
             }
             Client::Upload => uploads(expected, &Line::new(target.native()?, target.url)).await,
         }
@@ -139,7 +139,7 @@ impl Stage {
 }
 
 impl Stage {
-    fn target(&self, setup: &Setup, proxy: &Proxy) -> Result<Target> {
+    fn target(&self, setup: &Setup, backend: &Backend, proxy: &Proxy) -> Result<Target> {
         let path = match setup.path {
             Path::Root => "/",
             Path::Stripped | Path::Kept => "/rides/",
@@ -159,7 +159,7 @@ impl Stage {
             }
             (Outside::Tls, _) => Some(self.certificate.ca()),
         };
-        Ok(Target { url: host.parse::<Uri>()?, ca })
+        Ok(Target { url: host.parse::<Uri>()?, ca, token: backend.token().to_owned() })
     }
 }
 
@@ -168,9 +168,9 @@ async fn below() -> Result<Backend> {
 }
 
 /// Holds streams of both kinds to what is expected.
-async fn streams(expected: Expected, line: &Line, proxy: &mut Proxy, server: SocketAddr) -> Result<()> {
+async fn streams(expected: Expected, line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<()> {
     match expected {
-        Expected::Live => are_live(line, proxy, server).await,
+        Expected::Live => are_live(line, proxy, backend).await,
         Expected::ShortCalls => line.short_calls_pass().await,
         Expected::EndsAfter(seconds) => {
             for _ in 0..2 {
@@ -184,9 +184,9 @@ async fn streams(expected: Expected, line: &Line, proxy: &mut Proxy, server: Soc
 }
 
 /// Streams that are live for a while, and a ride that is followed on after the proxy was started again.
-async fn are_live(line: &Line, proxy: &mut Proxy, server: SocketAddr) -> Result<()> {
+async fn are_live(line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<()> {
     line.hears_of_an_error().await.context("a call that fails")?;
-    let ride = backend::book(server).await?;
+    let ride = backend.book().await?;
     let mut frames = line.frames().await?;
     let mut followed = line.follow(Cursor::start(&ride)).await?;
     let end = Instant::now() + LIFE;
@@ -196,7 +196,7 @@ async fn are_live(line: &Line, proxy: &mut Proxy, server: SocketAddr) -> Result<
     let ((), cursor) = tokio::try_join!(frames.breaks(), followed.breaks())?;
     let again = async || Ok(line.follow(cursor.clone()).await.ok());
     let followed = wait::until("the ride to be followed on", SOON, again).await?;
-    backend::cancel(server, &ride).await?;
+    backend.cancel(&ride).await?;
     followed.is_cancelled().await?;
     line.frames().await?;
     Ok(())
