@@ -33,9 +33,11 @@ pub struct Setup {
 /// How clients reach a proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outside {
-    /// HTTP/1.1, and HTTP/2 for native gRPC where the proxy has it, without TLS.
+    /// Without TLS, at `127.0.0.1`, where a browser says that a call is of the same origin.
     Plain,
-    /// HTTP/2 and HTTP/1.1 over TLS, as `rides.example`.
+    /// Without TLS, as `rides.example`, where the server has to compare the host with the page's origin.
+    Named,
+    /// Over TLS, with HTTP/2 and HTTP/1.1, as `rides.example`.
     Tls,
 }
 
@@ -73,6 +75,17 @@ pub const SETUPS: &[Setup] = &[
         ..plain("nginx, shortest", Program::Nginx, "deploy/nginx/shortest.conf", "HTTP/1.0")
     },
     Setup {
+        outside: Outside::Named,
+        web: Fails(Code::PermissionDenied, "--allow-origin http://rides.example"),
+        ..plain("nginx, shortest, by a name", Program::Nginx, "deploy/nginx/shortest.conf", "HTTP/1.0")
+    },
+    Setup {
+        outside: Outside::Named,
+        page: Live,
+        web: Live,
+        ..plain("nginx, host kept", Program::Nginx, "deploy/nginx/plain.conf", "HTTP/1.1")
+    },
+    Setup {
         native: Live,
         upload: Fails(Code::Internal, "413 Payload Too Large"),
         ..plain("nginx, shortest for gRPC", Program::Nginx, "deploy/nginx/shortest-grpc.conf", "HTTP/2")
@@ -96,6 +109,7 @@ pub const SETUPS: &[Setup] = &[
         ..plain("nginx, path kept", Program::Nginx, "deploy/nginx/path-kept.conf", "HTTP/1.0")
     },
     Setup {
+        outside: Outside::Named,
         page: Live,
         web: Live,
         ..plain("Caddy, shortest", Program::Caddy, "deploy/caddy/shortest-plain.Caddyfile", "HTTP/1.1")
@@ -115,6 +129,7 @@ pub const SETUPS: &[Setup] = &[
         ..plain("Caddy, path stripped", Program::Caddy, "deploy/caddy/path.Caddyfile", "HTTP/1.1")
     },
     Setup {
+        outside: Outside::Named,
         page: Live,
         web: Live,
         native: Fails(Code::InvalidArgument, "needs HTTP/2"),
@@ -128,6 +143,7 @@ pub const SETUPS: &[Setup] = &[
     },
     ours("Apache, ours", Program::Apache, "deploy/apache/rides.conf", "HTTP/2; the page HTTP/1.1"),
     Setup {
+        outside: Outside::Named,
         page: EndsAfter(15),
         web: EndsAfter(15),
         native: Fails(Code::InvalidArgument, "needs HTTP/2"),

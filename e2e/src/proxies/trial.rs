@@ -16,7 +16,7 @@ use super::{
     certificate::{Certificate, NAME},
     line::{Cursor, Line},
     page,
-    program::Program,
+    program::{Ports, Program},
     running::{Proxy, repository},
     setup::{Expected, Outside, Path, Setup},
 };
@@ -144,22 +144,20 @@ impl Stage {
             Path::Root => "/",
             Path::Stripped | Path::Kept => "/rides/",
         };
-        let port = |outside| match outside {
-            Outside::Plain => proxy.ports().plain,
-            Outside::Tls => proxy.ports().tls,
-        };
-        let host = match setup.outside {
-            Outside::Plain => format!("http://127.0.0.1:{}{path}", port(Outside::Plain)),
-            Outside::Tls => format!("https://{NAME}:{}{path}", port(Outside::Tls)),
+        let Ports { plain, tls } = proxy.ports();
+        let url = match setup.outside {
+            Outside::Plain => format!("http://127.0.0.1:{plain}{path}"),
+            Outside::Named => format!("http://{NAME}:{plain}{path}"),
+            Outside::Tls => format!("https://{NAME}:{tls}{path}"),
         };
         let ca = match (setup.outside, setup.program) {
-            (Outside::Plain, _) => None,
+            (Outside::Plain | Outside::Named, _) => None,
             (Outside::Tls, Program::Caddy) => {
                 Some(proxy.dir().join("storage/pki/authorities/local/root.crt"))
             }
             (Outside::Tls, _) => Some(self.certificate.ca()),
         };
-        Ok(Target { url: host.parse::<Uri>()?, ca, token: backend.token().to_owned() })
+        Ok(Target { url: url.parse::<Uri>()?, ca, token: backend.token().to_owned() })
     }
 }
 
