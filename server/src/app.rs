@@ -32,7 +32,7 @@ use crate::{
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
-    edge::{self, Auth, Contract, Health, Hosts, Limits, Port, Services},
+    edge::{self, Auth, Contract, EmbeddedPage, Health, Hosts, Limits, PageFiles, Port, Services},
     fanout::{Fanout, FanoutOptions},
     fleet::{Fleet, FleetOptions},
     rides::{
@@ -95,7 +95,7 @@ impl App {
     /// Fails with one line for whoever started it: the port is taken, the map is no map, the page is not where
     /// it was said to be.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let page = page(config.page)?;
+        let page = page(config.page, config.embedded_page)?;
         let city = city(config.map).await?;
         let (listener, addr) = listen(config.listen).await?;
         let data_dir = config
@@ -157,6 +157,7 @@ impl App {
             services,
             edge::Options {
                 page,
+                base_path: config.base_path,
                 hosts: hosts(here_alone, config.allow_host, &config.allow_origin),
                 allow_origins: config.allow_origin,
                 health: health.clone(),
@@ -384,10 +385,17 @@ async fn simulate(
     }
 }
 
-fn page(configured: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let Some(dir) = configured else { return Ok(BUILT_PAGE.into()) };
-    ensure!(dir.join("index.html").is_file(), "no page in {}: it has no index.html", dir.display());
-    Ok(dir)
+/// The page to serve: the one in the directory named by `--page`, else the one in the program, else what `trunk build`
+/// has built.
+fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::Result<PageFiles> {
+    match (configured, embedded) {
+        (Some(dir), _) => {
+            ensure!(dir.join("index.html").is_file(), "no page in {}: it has no index.html", dir.display());
+            Ok(PageFiles::Directory(dir))
+        }
+        (None, Some(embedded)) => Ok(PageFiles::Embedded(embedded)),
+        (None, None) => Ok(PageFiles::Directory(BUILT_PAGE.into())),
+    }
 }
 
 async fn listen(addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {

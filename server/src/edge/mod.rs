@@ -18,11 +18,11 @@ mod accept;
 mod account;
 mod admission;
 mod auth;
+mod base_path;
 mod calls;
 mod connection;
 mod content_type;
 mod contract;
-mod csp;
 mod deadline;
 mod end;
 mod ending;
@@ -59,7 +59,7 @@ mod trace;
 mod writes;
 mod wrong_protocol;
 
-use std::{future::ready, path::PathBuf, sync::Arc};
+use std::{future::ready, sync::Arc};
 
 use axum::middleware;
 use futures_util::future::Either;
@@ -71,10 +71,12 @@ use tower::Service;
 pub use self::{
     accept::serve,
     auth::Auth,
+    base_path::{BadBasePath, BasePath},
     contract::{Contract, Kind, Method},
     health::Health,
     hosts::Hosts,
     limits::Limits,
+    pages::{EmbeddedPage, PageFiles},
     peer::Peer,
     services::Services,
 };
@@ -90,8 +92,10 @@ use self::{
 
 /// What the port needs to know besides the services.
 pub struct Options {
-    /// Where the built page is, if it is built.
-    pub page: PathBuf,
+    /// The files of the page.
+    pub page: PageFiles,
+    /// The path below which a proxy serves everything, if it leaves that path in place.
+    pub base_path: Option<BasePath>,
     /// Origins whose pages may call this server, beside its own. See [`tower_http::csrf`] for their form.
     pub allow_origins: Vec<String>,
     /// By which names it may be called.
@@ -114,7 +118,10 @@ pub struct Options {
 
 /// All that is on the port, ready to be served. Cheap to clone.
 #[derive(Clone)]
-pub struct Port(Named<Guarded<Route>>);
+pub struct Port {
+    base_path: Option<BasePath>,
+    inner: Named<Guarded<Route>>,
+}
 
 impl Port {
     /// The gRPC `services`, and everything around them.
@@ -128,21 +135,29 @@ impl Port {
             .layer(middleware::from_fn_with_state(gate, auth::operators_only));
         let elsewhere = health::router(options.health)
             .merge(figures)
-            .merge(pages::router(options.page, options.strict_transport));
+            .merge(pages::router(pages::Options {
+                files: options.page,
+                base: options.base_path.clone(),
+                strict_transport: options.strict_transport,
+            }));
         let route = Route::new(header_size, Calls::new(rules, services), elsewhere);
-        Ok(Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)?)))
+        let inner = Named::new(options.hosts, origins::guard(route, &options.allow_origins)?);
+        Ok(Self { base_path: options.base_path, inner })
     }
 
     /// It is ready at any time, as all in it is. With `is_misplaced`, the request came in plain HTTP to a port that speaks
     /// TLS.
     fn answer(
         &self,
-        request: Request<Lingering>,
+        mut request: Request<Lingering>,
         is_misplaced: bool,
     ) -> <Named<Guarded<Route>> as Service<Request<Lingering>>>::Future {
-        match is_misplaced {
-            true => Either::Right(ready(Ok(needs_tls(&request)))),
-            false => self.0.clone().call(request),
+        if is_misplaced {
+            return Either::Right(ready(Ok(needs_tls(&request))));
         }
+        if let Some(base_path) = &self.base_path {
+            base_path.strip(request.uri_mut());
+        }
+        self.inner.clone().call(request)
     }
 }

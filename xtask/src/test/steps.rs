@@ -2,11 +2,11 @@
 
 use std::{env, fs, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use console::style;
 
-use super::{Options, deps, interop, size, tally::Tally};
+use super::{Options, deps, dist, interop, size, tally::Tally};
 use crate::{
     page,
     setup::{self, Browser, Need, WASM},
@@ -30,12 +30,16 @@ pub(crate) enum Step {
     PageTests,
     /// The page's release build and its weight.
     Page,
+    /// The dev loop's build of the page.
+    Trunk,
     /// End to end.
     E2e,
     /// The server behind reverse proxies.
     Proxies,
     /// Clients in other languages.
     Interop,
+    /// What is deployed.
+    Dist,
 }
 
 /// The same packages in every build of the host, so that each dependency is built once, with the same features.
@@ -58,9 +62,11 @@ impl Step {
             Step::Unit => "unit, integration and documentation tests",
             Step::PageTests => "the page's tests, in wasm, in a browser",
             Step::Page => "the page's release build and its weight",
+            Step::Trunk => "the page as `trunk serve` builds it",
             Step::E2e => "the page and the server, end to end, in a browser",
             Step::Proxies => "the server behind nginx, Caddy, HAProxy, Apache and Envoy, as deploy/ has them",
             Step::Interop => "other people's gRPC and gRPC-Web clients, every RPC",
+            Step::Dist => "one static program with the page inside, its image and its unit",
         }
     }
 
@@ -73,15 +79,14 @@ impl Step {
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
             // Interop looks for what it needs itself: without it, the other steps go on.
-            Step::Deps | Step::Unit | Step::Interop => &[],
+            Step::Deps | Step::Unit | Step::Interop | Step::Dist => &[],
             Step::Fmt | Step::Lint => &[Need::Linters],
             Step::LintPage => &[Need::Wasm, Need::PageLinter],
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
             Step::Page => &setup::PAGE,
+            Step::Trunk => &[Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt],
             // Proxies are looked for by the step itself: without one, the others are tested.
-            Step::E2e | Step::Proxies => {
-                &[Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt, Need::Browser]
-            }
+            Step::E2e | Step::Proxies => &[Need::Wasm, Need::WasmOpt, Need::Browser],
         }
     }
 
@@ -106,9 +111,11 @@ impl Step {
             Step::Unit => unit_tests(tally),
             Step::PageTests => page_tests(tally),
             Step::Page => page::build().and_then(|()| size::check()),
+            Step::Trunk => trunk_build(),
             Step::E2e => end_to_end(options.release, tally),
             Step::Proxies => behind_proxies(options.release, tally),
             Step::Interop => foreign_clients(options, tally),
+            Step::Dist => dist::check(tally),
         }
     }
 }
@@ -144,6 +151,20 @@ fn page_tests(tally: &mut Tally) -> Result<()> {
     tally.count(test)
 }
 
+/// Builds the page as `trunk serve` does, from the WebAssembly that is there already, into a folder of its own.
+fn trunk_build() -> Result<()> {
+    let toolchain = setup::for_page().context("no toolchain builds the page")?;
+    let dist = shell::root().join("target/trunk");
+    let mut trunk = toolchain.command("trunk");
+    trunk.args(["build", "--release", "--locked", "--dist"]).arg(&dist);
+    shell::run(trunk)?;
+    let html = fs::read_to_string(dist.join("index.html")).context("Trunk wrote no index.html")?;
+    for name in ["modulepreload", "start", "data-base"] {
+        ensure!(html.contains(name), "there is no {name} in the index.html that Trunk wrote");
+    }
+    Ok(())
+}
+
 fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
     let mut test = in_a_browser(release, &["board", "connection", "sessions", "tls", "windows"])?;
     test.args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
@@ -174,7 +195,7 @@ fn in_a_browser(release: bool, files: &[&str]) -> Result<Command> {
     for file in files {
         test.args(["--test", file]);
     }
-    test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dist());
+    test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dir());
     // A failure tells its story in words; a stack trace of the test runner would bury it.
     test.env("RUST_LIB_BACKTRACE", "0");
     test.env("CHROME", browser.chrome).env("CHROMEDRIVER", browser.driver);
