@@ -9,7 +9,7 @@ use std::{process::ExitCode, sync::Arc};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rides_e2e::proxies::{
     setup::{Expected, SETUPS},
-    trial::{Client, Stage},
+    trial::{Client, Trials},
 };
 use tokio::{runtime::Runtime, sync::OnceCell};
 
@@ -17,18 +17,18 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     // Started by the first trial, if any is run.
-    let stage = Arc::new(OnceCell::<Stage>::new());
+    let shared = Arc::new(OnceCell::<Trials>::new());
     let mut trials = Vec::new();
     for setup in SETUPS {
         for client in Client::ALL {
             if client.expected(setup) == Expected::Untried {
                 continue;
             }
-            let (runtime, stage) = (runtime.clone(), stage.clone());
+            let (runtime, shared) = (runtime.clone(), shared.clone());
             let trial = move || {
                 let run = async {
-                    let stage = stage.get_or_try_init(Stage::start).await?;
-                    stage.run(setup, client).await
+                    let trials = shared.get_or_try_init(Trials::start).await?;
+                    trials.run(setup, client).await
                 };
                 runtime.block_on(run).map_err(|error| Failed::from(format!("{error:?}")))
             };
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
     // Nearly all of the time is waiting.
     arguments.test_threads.get_or_insert(trials.len().max(1));
     let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(stage);
+    // Ends the servers.
+    drop(shared);
     conclusion.exit_code()
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
@@ -87,6 +87,18 @@ impl Target {
         Ok(BoxCloneSyncService::new(
             web.map_response(|response| response.map(Body::new)).map_err(BoxError::from),
         ))
+    }
+
+    /// What a GET of `path` is answered with. It shows no token.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get(&self, path: &str) -> Result<StatusCode> {
+        let mut url = self.url.clone().into_parts();
+        url.path_and_query = Some(path.parse()?);
+        let request = Request::get(Uri::from_parts(url)?).body(Body::empty())?;
+        let client = Client::builder(TokioExecutor::new()).build(self.connector(Only::Any)?);
+        Ok(client.request(request).await?.status())
     }
 
     fn origin(&self) -> Result<HeaderValue> {

@@ -71,11 +71,6 @@ impl Cursor {
     pub fn start(ride_id: &str) -> Self {
         Self { ride_id: ride_id.to_owned(), epoch: String::new(), version: 0 }
     }
-
-    /// The ride.
-    pub fn ride_id(&self) -> &str {
-        &self.ride_id
-    }
 }
 
 /// A stream of the moving fleet.

@@ -20,6 +20,8 @@ pub struct Setup {
     pub inside: &'static str,
     /// The path below which it has Rides.
     pub path: Path,
+    /// The figures in `/metrics` are kept from everybody outside.
+    pub hides_metrics: bool,
     /// The page in a browser.
     pub page: Expected,
     /// gRPC-Web, without a browser.
@@ -161,6 +163,7 @@ const fn plain(name: &'static str, program: Program, file: &'static str, inside:
         outside: Outside::Plain,
         inside,
         path: Path::Root,
+        hides_metrics: false,
         page: Untried,
         web: Untried,
         native: Untried,
@@ -172,6 +175,7 @@ const fn plain(name: &'static str, program: Program, file: &'static str, inside:
 const fn ours(name: &'static str, program: Program, file: &'static str, inside: &'static str) -> Setup {
     Setup {
         outside: Outside::Tls,
+        hides_metrics: true,
         page: Live,
         web: Live,
         native: Live,

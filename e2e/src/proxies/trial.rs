@@ -2,8 +2,8 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result};
-use http::Uri;
+use anyhow::{Context, Result, ensure};
+use http::{StatusCode, Uri};
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::Instant,
@@ -64,7 +64,7 @@ impl Client {
 }
 
 /// What all trials share. Its programs end when it is dropped.
-pub struct Stage {
+pub struct Trials {
     certificate: Certificate,
     /// Serves `/`.
     root: Backend,
@@ -73,7 +73,7 @@ pub struct Stage {
     browsers: Semaphore,
 }
 
-impl Stage {
+impl Trials {
     /// Starts the servers.
     ///
     /// # Errors
@@ -125,7 +125,12 @@ impl Stage {
         }
         match client {
             Client::Page => page::is_live(&target.url.to_string(), expected, proxy).await,
-            Client::Web => streams(expected, &Line::new(target.web()?, target.url), proxy, backend).await,
+            Client::Web => {
+                if setup.hides_metrics {
+                    hides_metrics(&target).await?;
+                }
+                streams(expected, &Line::new(target.web()?, target.url), proxy, backend).await
+            }
             Client::Native => {
                 let line = Line::new(target.native()?, target.url);
                 if expected == Expected::Live {
@@ -136,9 +141,7 @@ impl Stage {
             Client::Upload => uploads(expected, &Line::new(target.native()?, target.url)).await,
         }
     }
-}
 
-impl Stage {
     fn target(&self, setup: &Setup, backend: &Backend, proxy: &Proxy) -> Result<Target> {
         let path = match setup.path {
             Path::Root => "/",
@@ -163,6 +166,15 @@ impl Stage {
 
 async fn below() -> Result<Backend> {
     Backend::start(&["--base-path", "/rides/"], &leavings().join("server-below.log")).await
+}
+
+/// What is for everybody is passed on, and the figures are not.
+async fn hides_metrics(target: &Target) -> Result<()> {
+    for (path, expected) in [("/readyz", StatusCode::OK), ("/metrics", StatusCode::NOT_FOUND)] {
+        let status = target.get(path).await?;
+        ensure!(status == expected, "{path} is answered with {status}");
+    }
+    Ok(())
 }
 
 /// Holds streams of both kinds to what is expected.

