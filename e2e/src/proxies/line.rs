@@ -83,7 +83,7 @@ pub struct Ride {
 }
 
 impl Line {
-    /// Calls to what is at `url`.
+    /// Calls to what is at `url`, which may have a path before that of a method: one without a slash at its end.
     pub fn new(caller: Caller, url: Uri) -> Self {
         Self { caller, url }
     }

@@ -23,7 +23,7 @@ use super::{
 use crate::{page::SOON, wait};
 
 /// Browsers at a time. Each draws a map in software.
-const BROWSERS: usize = 7;
+const BROWSERS: usize = 8;
 
 /// The kinds of clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,7 +124,10 @@ impl Trials {
             wait::until("a certificate", SOON, async || Ok(line.hears_of_an_error().await.ok())).await?;
         }
         match client {
-            Client::Page => page::is_live(&target.url.to_string(), expected, proxy).await,
+            Client::Page => {
+                let url = target.url.to_string();
+                page::is_live(&format!("{}/", url.trim_end_matches('/')), expected, proxy).await
+            }
             Client::Web => {
                 if setup.hides_metrics {
                     hides_metrics(&target).await?;
@@ -144,8 +147,8 @@ impl Trials {
 
     fn target(&self, setup: &Setup, backend: &Backend, proxy: &Proxy) -> Result<Target> {
         let path = match setup.path {
-            Path::Root => "/",
-            Path::Stripped | Path::Kept => "/rides/",
+            Path::Root => "",
+            Path::Stripped | Path::Kept => "/rides",
         };
         let Ports { plain, tls } = proxy.ports();
         let url = match setup.outside {
