@@ -10,6 +10,7 @@ pub mod history;
 pub mod http_proxy;
 pub mod page;
 pub mod pixels;
+pub mod proxies;
 pub mod proxy;
 pub mod server;
 pub mod stage;

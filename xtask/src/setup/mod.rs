@@ -3,6 +3,7 @@
 mod browser;
 mod debian;
 mod peers;
+mod proxies;
 mod toolchain;
 mod versions;
 
@@ -14,6 +15,7 @@ use console::style;
 use crate::{build::STATIC_TARGET, progress, shell};
 
 pub(crate) use browser::Browser;
+pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
 
 /// The Trunk that xtask installs; any other from 0.21 on is left as it is.
@@ -42,6 +44,8 @@ pub(crate) enum Need {
     Buildah,
     /// Node with npm, Python with venv, curl: what clients in other languages run on.
     Peers,
+    /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
+    Proxies,
 }
 
 /// What building the page takes.
@@ -95,6 +99,7 @@ impl Need {
             Need::StaticTarget => toolchain::compiles(STATIC_TARGET) && has(STATIC_COMPILER),
             Need::Buildah => has("buildah"),
             Need::Peers => peers::missing().is_empty(),
+            Need::Proxies => proxies::are_here(),
         }
     }
 
@@ -110,6 +115,7 @@ impl Need {
             Need::StaticTarget => install_static_target(self.about()),
             Need::Buildah => debian::install_packages(&["buildah"], self.about()),
             Need::Peers => peers::install(),
+            Need::Proxies => proxies::install(),
         }
     }
 
@@ -125,6 +131,7 @@ impl Need {
             Need::StaticTarget => "the musl target and its C compiler",
             Need::Buildah => "buildah",
             Need::Peers => "Node, Python and curl",
+            Need::Proxies => "reverse proxies",
         }
     }
 
@@ -133,7 +140,9 @@ impl Need {
             Need::Wasm => "seconds; minutes where it must be built",
             Need::Trunk => "about 4 minutes",
             Need::WasmBindgen => "about 2 minutes",
-            Need::WasmOpt | Need::Linters | Need::PageLinter | Need::StaticTarget => "seconds",
+            Need::WasmOpt | Need::Linters | Need::PageLinter | Need::StaticTarget | Need::Proxies => {
+                "seconds"
+            }
             Need::Browser | Need::Peers | Need::Buildah => "about 1 minute",
         }
     }

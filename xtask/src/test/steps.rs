@@ -34,6 +34,8 @@ pub(crate) enum Step {
     Trunk,
     /// End to end.
     E2e,
+    /// The server behind reverse proxies.
+    Proxies,
     /// Clients in other languages.
     Interop,
     /// What is deployed.
@@ -62,6 +64,7 @@ impl Step {
             Step::Page => "the page's release build and its weight",
             Step::Trunk => "the page as `trunk serve` builds it",
             Step::E2e => "the page and the server, end to end, in a browser",
+            Step::Proxies => "the server behind nginx, Caddy, HAProxy, Apache and Envoy, as deploy/ has them",
             Step::Interop => "other people's gRPC and gRPC-Web clients, every RPC",
             Step::Dist => "one static program with the page inside, its image and its unit",
         }
@@ -69,7 +72,7 @@ impl Step {
 
     /// Whether it runs tests, or is one check.
     pub(super) fn has_tests(self) -> bool {
-        matches!(self, Step::Unit | Step::PageTests | Step::E2e | Step::Interop)
+        matches!(self, Step::Unit | Step::PageTests | Step::E2e | Step::Proxies | Step::Interop)
     }
 
     /// What must be installed for it.
@@ -82,7 +85,8 @@ impl Step {
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
             Step::Page => &setup::PAGE,
             Step::Trunk => &setup::TRUNK,
-            Step::E2e => &[Need::Wasm, Need::WasmOpt, Need::Browser],
+            // Proxies are looked for by the step itself: without one, the others are tested.
+            Step::E2e | Step::Proxies => &[Need::Wasm, Need::WasmOpt, Need::Browser],
         }
     }
 
@@ -109,6 +113,7 @@ impl Step {
             Step::Page => page::build().and_then(|()| size::check()),
             Step::Trunk => trunk_build(),
             Step::E2e => end_to_end(options.release, tally),
+            Step::Proxies => behind_proxies(options.release, tally),
             Step::Interop => foreign_clients(options, tally),
             Step::Dist => dist::check(tally),
         }
@@ -161,25 +166,43 @@ fn trunk_build() -> Result<()> {
 }
 
 fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
+    let mut test = in_a_browser(
+        release,
+        &["behind_proxies", "board", "connection", "sessions", "starting", "tls", "windows"],
+    )?;
+    test.args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
+    if release {
+        test.env("RIDES_E2E_FIRST_FRAME_MS", "1000");
+    }
+    tally.count(test)
+}
+
+/// With the proxies that are here, or can be had. Where one cannot, it says so, and its tests count as ignored.
+fn behind_proxies(release: bool, tally: &mut Tally) -> Result<()> {
+    if let Err(missing) = setup::ensure(&[Need::Proxies]) {
+        println!("{} not all are run: {missing:#}", style("note:").yellow().bold());
+    }
+    let mut test = in_a_browser(release, &["proxies"])?;
+    test.envs(setup::proxies());
+    tally.count(test)
+}
+
+/// Tests of `e2e` that drive a browser, with the page and the server built for them.
+fn in_a_browser(release: bool, files: &[&str]) -> Result<Command> {
     page::build()?;
     let browser = Browser::find().context("no browser")?;
     let server = server(release)?;
 
     let mut test = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
     test.args(HOST);
-    for file in ["behind_proxies", "board", "connection", "sessions", "starting", "tls", "windows"] {
+    for file in files {
         test.args(["--test", file]);
     }
-    test.args(["--", "--ignored"]);
-    test.args(["--nocapture", "--test-threads=1"]);
     test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dir());
     // A failure tells its story in words; a stack trace of the test runner would bury it.
     test.env("RUST_LIB_BACKTRACE", "0");
     test.env("CHROME", browser.chrome).env("CHROMEDRIVER", browser.driver);
-    if release {
-        test.env("RIDES_E2E_FIRST_FRAME_MS", "1000");
-    }
-    tally.count(test)
+    Ok(test)
 }
 
 /// Against the server that RIDES_INTEROP_SERVER names, else one built here. Where Node, Python, curl or a browser cannot
