@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use console::style;
 
-use crate::{imports::Numbers, index, progress, script, setup, shell};
+use crate::{imports::ShortNames, index, progress, script, setup, shell};
 
 /// What the page is made of.
 const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "Trunk.toml", "proto", "web"];
@@ -48,7 +48,7 @@ pub(crate) fn build() -> Result<()> {
     }
     index::finish(&dist())?;
     bare_scripts(&dist())?;
-    number_imports(&dist())?;
+    shorten_imports(&dist())?;
     compress(&dist())
 }
 
@@ -87,18 +87,18 @@ fn bare_scripts(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives the page's imports names that compress.
-fn number_imports(dir: &Path) -> Result<()> {
+/// Gives the page's imports short names.
+fn shorten_imports(dir: &Path) -> Result<()> {
     let assets = assets_in(dir)?;
     let of_type =
         |extension: &'static str| assets.iter().filter(move |path| has_extension(path, &[extension]));
-    for script in of_type("js") {
-        let numbers = Numbers::of(&fs::read(script)?);
-        for path in of_type("wasm").chain([script]) {
-            let mut file = fs::read(path)?;
-            numbers.replace_in(&mut file);
-            fs::write(path, file)?;
+    for path in of_type("js") {
+        let script = fs::read_to_string(path)?;
+        let names = ShortNames::of(&script);
+        for module in of_type("wasm") {
+            fs::write(module, names.in_wasm(&fs::read(module)?)?)?;
         }
+        fs::write(path, names.in_script(&script))?;
     }
     Ok(())
 }
