@@ -1,5 +1,7 @@
 // Starts the page's program. Says in words why it does not start, or that it has stopped.
 const paint = document.getElementById("first-paint");
+const root = document.documentElement;
+root.dataset.base = new URL(root.dataset.base ?? "./", location).href;
 const address = (rel) => document.querySelector(`link[rel=${rel}]`).href;
 
 const say = (words) => {

@@ -128,8 +128,11 @@ async fn a_page_whose_calls_are_refused_says_why_and_what_to_do() -> Result<()> 
         for (habits, words) in [
             (renames("rides.example".to_owned()), "--allow-host"),
             (Habits { refuses: Some(StatusCode::FORBIDDEN), ..Habits::default() }, "HTTP 403"),
-            (Habits { refuses: Some(StatusCode::UNAUTHORIZED), ..Habits::default() }, "Reload this page"),
-            (Habits { refuses: Some(StatusCode::OK), ..Habits::default() }, "web page"),
+            (
+                Habits { refuses: Some(StatusCode::UNAUTHORIZED), ..Habits::default() },
+                "Reload this page to log in",
+            ),
+            (Habits { refuses: Some(StatusCode::OK), ..Habits::default() }, "HTTP 200"),
         ] {
             proxy.becomes(habits);
             // As if the laptop had slept, so that what is open is opened anew.

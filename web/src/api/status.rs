@@ -144,26 +144,18 @@ impl NotGrpc {
     }
 
     fn text(self) -> String {
-        let (what, remedy) = match self.0 {
-            200..=299 => ("sends a web page in the place of an answer", LOGIN),
-            REDIRECT | 300..=399 => ("sends calls elsewhere", LOGIN),
-            401 | 407 => ("asks for a login", LOGIN),
-            403 => ("forbids calls", "The rules of a proxy or a firewall have to allow them."),
-            404 | 405 => ("does not know calls", "A proxy has to pass on every path of this page."),
-            413 => ("finds a call too large", "The limit of a proxy has to be raised."),
-            421 => ("does not serve this host name", "The name in the address may be wrong."),
-            431 => ("finds the headers too large", "Deleting the cookies of this site helps."),
-            400..=499 => ("refuses calls", "The settings of a proxy have to be changed."),
-            _ => return format!("The server answered with HTTP {} and without gRPC.", self.0),
+        let what = match self.0 {
+            500.. => return format!("The server answered with HTTP {}.", self.0),
+            413 => "The limit of a proxy has to be raised.",
+            431 => "Deleting the cookies of this site helps.",
+            REDIRECT..=399 | 401 | 407 => "Reload this page to log in, if a login is wanted.",
+            _ => "A proxy or a firewall has to pass on every call of this page.",
         };
-        let number = if self.0 == REDIRECT { String::new() } else { format!(" (HTTP {})", self.0) };
-        format!("Something on the way to the server {what}{number}. {remedy}")
+        format!("Something on the way to the server refuses calls (HTTP {}). {what}", self.0)
     }
 }
 
-const LOGIN: &str = "Reload this page to log in, if a login is wanted.";
-
-/// The HTTP status of a redirect that a browser does not tell.
+/// What a browser tells of the HTTP status of a redirect.
 const REDIRECT: u16 = 0;
 
 /// Whether the page itself is refused, and not one request of it: from such an address no call passes.
@@ -438,12 +430,14 @@ mod tests {
         let told = |http| failure(&NotGrpc(http).status(), 0.0).text;
         assert_eq!(
             told(403),
-            "Something on the way to the server forbids calls (HTTP 403). The rules of a proxy or a firewall have to allow \
-             them."
+            "Something on the way to the server refuses calls (HTTP 403). A proxy or a firewall has to pass on every call \
+             of this page."
         );
-        assert!(told(200).contains("a web page in the place of an answer (HTTP 200)"));
-        assert!(told(0).contains("sends calls elsewhere. Reload this page"));
-        assert_eq!(told(500), "The server answered with HTTP 500 and without gRPC.");
+        for http in [0, 200, 302, 401, 407] {
+            assert!(told(http).ends_with("Reload this page to log in, if a login is wanted."), "HTTP {http}");
+        }
+        assert!(told(431).contains("cookies") && told(413).contains("limit"));
+        assert_eq!(told(500), "The server answered with HTTP 500.");
     }
 
     proptest! {

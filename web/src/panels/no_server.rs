@@ -49,11 +49,10 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
         Link::Offline => "The browser says there is no network".to_owned(),
         _ => "Trying…".to_owned(),
     };
-    let refusal = Memo::new(move |_| ui.refusal());
-    let is_refused = move || refusal.with(Option::is_some);
+    let is_refused = move || ui.refusal().is_some();
     let title = move || if is_refused() { "The calls of this page are refused" } else { "No server yet" };
     let what = move || {
-        refusal.get().unwrap_or_else(|| "Start one in a terminal, at the root of the project:".to_owned())
+        ui.refusal().unwrap_or_else(|| "Start one in a terminal, at the root of the project:".to_owned())
     };
     move || {
         (first.get() == First::Failed && !ui.is_refused()).then(|| {

@@ -69,16 +69,15 @@ fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
     let styles = html.styles().map(|path| Ok(String::from_utf8(read(path)?)?)).collect::<Result<Vec<_>>>()?;
     let style = named(out, "style", "css", style::bare(&styles.concat()).as_bytes())?;
 
-    let mut module = wasm::bindgen(&arguments.wasm)?;
+    let module = wasm::bindgen(&arguments.wasm)?;
+    let names = imports::ShortNames::of(&module.script);
+    let script = names.in_script(&script::bare(&module.script));
+    let mut module = names.in_wasm(&module.wasm)?;
     if let Some(program) = &arguments.wasm_opt {
-        module.wasm = wasm::optimise(&module.wasm, program, &html.wasm_opt_flags())?;
+        module = wasm::optimise(&module, program, &html.wasm_opt_flags())?;
     }
-    let numbers = imports::Numbers::of(module.script.as_bytes());
-    let mut script = script::bare(&module.script).into_bytes();
-    numbers.replace_in(&mut script);
-    numbers.replace_in(&mut module.wasm);
-    let wasm = named(out, "rides-web", "wasm", &module.wasm)?;
-    let script = named(out, "rides-web", "js", &script)?;
+    let wasm = named(out, "rides-web", "wasm", &module)?;
+    let script = named(out, "rides-web", "js", script.as_bytes())?;
     let start =
         script::bare(&String::from_utf8(read(html.script())?).context("the starting script is not UTF-8")?);
     let start = named(out, "start", "js", start.as_bytes())?;
