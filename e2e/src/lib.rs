@@ -12,4 +12,5 @@ pub mod pixels;
 pub mod proxy;
 pub mod server;
 pub mod stage;
+pub mod variable;
 pub mod wait;
