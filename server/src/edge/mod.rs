@@ -39,6 +39,7 @@ mod metrics;
 mod neglect;
 mod older;
 mod opening;
+mod origin;
 mod origins;
 mod pace;
 mod pages;
@@ -67,6 +68,7 @@ pub use self::{
     health::Health,
     hosts::Hosts,
     limits::Limits,
+    origin::Origin,
     peer::Peer,
     services::Services,
 };
@@ -82,8 +84,8 @@ use self::{
 pub struct Options {
     /// Where the built page is, if it is built.
     pub page: PathBuf,
-    /// Origins whose pages may call this server, beside its own. See [`tower_http::csrf`] for their form.
-    pub allow_origins: Vec<String>,
+    /// Origins whose pages may call this server, beside its own.
+    pub allow_origins: Vec<Origin>,
     /// By which names it may be called.
     pub hosts: Hosts,
     /// Whether browsers are told to insist on TLS.
@@ -108,9 +110,7 @@ pub struct Port(Named<Guarded<Route>>);
 
 impl Port {
     /// The gRPC `services`, and everything around them.
-    ///
-    /// Fails if an allowed origin is not one.
-    pub fn new(services: Services, options: Options) -> anyhow::Result<Self> {
+    pub fn new(services: Services, options: Options) -> Self {
         let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
         let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
         let figures = health::figures(options.figures)
@@ -119,7 +119,7 @@ impl Port {
             .merge(figures)
             .merge(pages::router(options.page, options.strict_transport));
         let route = Route::new(Calls::new(rules, services), elsewhere);
-        Ok(Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)?)))
+        Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)))
     }
 
     /// It is ready at any time, as all in it is.

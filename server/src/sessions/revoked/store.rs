@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The file in the data directory.
-const FILE: &str = "revoked.db";
+pub(super) const FILE: &str = "revoked.db";
 /// How long the other may take to write.
 const PATIENCE: Duration = Duration::from_secs(5);
 
