@@ -42,6 +42,13 @@ export const ROUND_ROBIN = JSON.stringify({ ...RETRY, loadBalancingConfig: [{ ro
  */
 const KEEPALIVE = { "grpc.keepalive_time_ms": 20_000, "grpc.keepalive_timeout_ms": 10_000 };
 
+/** A server on this machine is called directly, though the environment may name a proxy (http_proxy, grpc_proxy). */
+export const NO_PROXY = { "grpc.enable_http_proxy": 0 };
+const THIS_MACHINE = /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/i;
+
+/** Whether every address in HOST:PORT, or in ipv4:HOST:PORT,HOST:PORT, is of this machine. */
+const isHere = (server) => server.replace(/^(dns|ipv4|ipv6):\/{0,3}/, "").split(",").every((address) => THIS_MACHINE.test(address));
+
 /** --server, --ca and --token-file, and what the program adds. */
 export function flags(more = {}) {
   const common = { server: { type: "string", default: "localhost:8080" }, ca: { type: "string" }, "token-file": { type: "string" } };
@@ -59,7 +66,8 @@ export function connect(Service, { server, ca, "token-file": tokenFile }, config
         next(metadata, listener);
       },
     });
-  return new Service(server, transport, { "grpc.service_config": config, ...KEEPALIVE, interceptors: [showToken] });
+  const direct = isHere(server) ? NO_PROXY : {};
+  return new Service(server, transport, { "grpc.service_config": config, ...KEEPALIVE, ...direct, interceptors: [showToken] });
 }
 
 function tokenIn(file) {

@@ -31,6 +31,9 @@ RETRIES = json.dumps({**RETRY, "loadBalancingConfig": [{"pick_first": {}}]})
 ROUND_ROBIN = json.dumps({**RETRY, "loadBalancingConfig": [{"round_robin": {}}]})
 # A list of addresses is no host name, and grpcio would send it as one.
 ONE_NAME = ("grpc.default_authority", "localhost")
+# A server on this machine is called directly, though the environment may name a proxy (http_proxy, grpc_proxy).
+NO_PROXY = ("grpc.enable_http_proxy", 0)
+THIS_MACHINE = r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?"
 # A connection is asked for a sign of life when it has been quiet for 20 s, and given up 10 s later: a stream may have
 # nothing to say for minutes, and is not to wait for a server that is gone.
 KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
@@ -64,7 +67,9 @@ def connect(args, config=RETRIES):
 
 def channel_to(args, config):
     """It connects with the first call, and again whenever it must."""
-    options = [("grpc.service_config", config), *KEEPALIVE] + ([ONE_NAME] if "," in args.server else [])
+    options = [("grpc.service_config", config), *KEEPALIVE]
+    options += [ONE_NAME] if "," in args.server else []
+    options += [NO_PROXY] if is_here(args.server) else []
     if args.ca:
         with open(args.ca, "rb") as ca:
             channel = grpc.secure_channel(args.server, grpc.ssl_channel_credentials(ca.read()), options)
@@ -73,6 +78,12 @@ def channel_to(args, config):
     if not args.token_file:
         return channel
     return grpc.intercept_channel(channel, ShowToken(token_in(args.token_file)))
+
+
+def is_here(server):
+    """Whether every address in HOST:PORT, or in ipv4:HOST:PORT,HOST:PORT, is of this machine."""
+    addresses = re.sub(r"^(dns|ipv4|ipv6):/{0,3}", "", server).split(",")
+    return all(re.fullmatch(THIS_MACHINE, address, re.IGNORECASE) for address in addresses)
 
 
 def token_in(file):

@@ -1,6 +1,6 @@
 //! A real Chromium, through its driver.
 
-use std::{env, path::PathBuf, process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use fantoccini::{
@@ -15,6 +15,8 @@ use tokio::{
     process::{Child, ChildStdout, Command},
     time::timeout,
 };
+
+use crate::variable::variable;
 
 const START_WITHIN: Duration = Duration::from_secs(30);
 
@@ -52,8 +54,7 @@ impl Browser {
     /// # Errors
     /// When one of them does not start.
     pub async fn start() -> Result<Self> {
-        let program =
-            env::var_os("CHROMEDRIVER").map_or_else(|| PathBuf::from("chromedriver"), PathBuf::from);
+        let program = variable("CHROMEDRIVER").map_or_else(|| PathBuf::from("chromedriver"), PathBuf::from);
         let mut command = Command::new(&program);
         command
             .arg("--port=0")
@@ -193,8 +194,8 @@ fn capabilities(profile: &TempDir) -> Value {
     let mut arguments: Vec<String> = FLAGS.map(str::to_owned).to_vec();
     arguments.push(format!("--user-data-dir={}", profile.path().display()));
     let mut chrome = json!({ "args": arguments });
-    if let Ok(binary) = env::var("CHROME") {
-        chrome["binary"] = binary.into();
+    if let Some(binary) = variable("CHROME") {
+        chrome["binary"] = binary.to_string_lossy().into();
     }
     json!({
         "browserName": "chrome",

@@ -14,4 +14,5 @@ pub mod proxies;
 pub mod proxy;
 pub mod server;
 pub mod stage;
+pub mod variable;
 pub mod wait;

@@ -23,6 +23,8 @@ use tokio::{
 use tonic::{Request, transport::Channel};
 use tower_http::services::ServeDir;
 
+use crate::variable::variable;
+
 /// How long a server may take until it says where it listens, map and router included.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
@@ -153,7 +155,7 @@ impl RidesServer {
 
 /// What RIDES_E2E_SERVER names, else the server built beside these tests.
 pub(crate) fn program() -> Result<PathBuf> {
-    if let Some(program) = env::var_os("RIDES_E2E_SERVER") {
+    if let Some(program) = variable("RIDES_E2E_SERVER") {
         return Ok(program.into());
     }
     let own = env::current_exe().context("cannot tell where this test is")?;
@@ -163,7 +165,7 @@ pub(crate) fn program() -> Result<PathBuf> {
 
 /// What RIDES_E2E_PAGE names, else `dist/`.
 fn page() -> PathBuf {
-    env::var_os("RIDES_E2E_PAGE")
+    variable("RIDES_E2E_PAGE")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist"), PathBuf::from)
 }
 

@@ -3,7 +3,7 @@
 //! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
 #![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fantoccini::{Locator, key::Key};
@@ -14,6 +14,7 @@ use rides_e2e::{
     pixels,
     server::{ANY_PORT, PageOnly, channel},
     stage::{QUIET, Stage},
+    variable::variable,
     wait,
 };
 use rides_proto::v1::{Actor, CancelRequest, rides_client::RidesClient};
@@ -28,8 +29,9 @@ async fn the_page_loads_and_its_cars_move() -> Result<()> {
     Stage::live("cars-move", async |stage| {
         let first_frame = stage.page.mark("first-frame").await?;
         println!("first frame {first_frame:.0} ms after navigation");
-        if let Ok(limit) = env::var("RIDES_E2E_FIRST_FRAME_MS") {
-            let limit: f64 = limit.parse().context("RIDES_E2E_FIRST_FRAME_MS is not a number")?;
+        if let Some(limit) = variable("RIDES_E2E_FIRST_FRAME_MS") {
+            let limit: f64 =
+                limit.to_string_lossy().parse().context("RIDES_E2E_FIRST_FRAME_MS is not a number")?;
             ensure!(first_frame <= limit, "the first frame came after {first_frame:.0} ms");
         }
 

@@ -1,7 +1,7 @@
 //! The only place that wires: what the flags say, made into a server.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,11 +13,8 @@ use futures_util::{
     FutureExt as _,
     future::{self, FusedFuture as _, select_all},
 };
-use http::Uri;
 use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessions_server::SessionsServer};
-use socket2::SockRef;
 use tokio::{
-    net::TcpListener,
     sync::mpsc,
     task::{JoinError, JoinHandle, spawn, spawn_blocking},
     time::timeout,
@@ -32,9 +29,10 @@ use crate::{
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
-    edge::{self, Auth, Contract, EmbeddedPage, Health, Hosts, Limits, PageFiles, Port, Services},
+    edge::{self, Auth, Contract, EmbeddedPage, Health, Hosts, Limits, Origin, PageFiles, Port, Services},
     fanout::{Fanout, FanoutOptions},
     fleet::{Fleet, FleetOptions},
+    listen::{self, Listen, Listeners},
     rides::{
         Rides,
         journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
@@ -62,8 +60,6 @@ const DESCRIPTOR_SETS: [&[u8]; 3] = [
 const BUILT_PAGE: &str = "dist";
 /// Ticks that may wait for the fan-out before the fleet adds changes up instead.
 const TICKS: usize = 4;
-/// Connections that wait in the kernel until they are let in, if the system allows so many.
-const BACKLOG: i32 = 1_024;
 /// How long the journal may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
 /// Opened rides, and cars that went away, that may wait for dispatch.
@@ -71,8 +67,10 @@ const NEWS: usize = 256;
 
 /// A server that listens and has not begun to answer.
 pub struct App {
-    listener: TcpListener,
-    addr: SocketAddr,
+    listeners: Listeners,
+    listen: Listen,
+    /// At least one.
+    addresses: Vec<SocketAddr>,
     port: Port,
     limits: Limits,
     tls: Option<Tls>,
@@ -97,7 +95,9 @@ impl App {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let page = page(config.page, config.embedded_page)?;
         let city = city(config.map).await?;
-        let (listener, addr) = listen(config.listen).await?;
+        let listeners = Listeners::open(&config.listen).await?;
+        let addresses = listeners.addresses().context("the listener has no address")?;
+        let is_loopback = addresses.iter().all(|address| address.ip().is_loopback());
         let data_dir = config
             .data_dir
             .map_or_else(DataDir::of_platform, Ok)
@@ -106,7 +106,7 @@ impl App {
         let journal = journal(data_dir.clone(), config.journal).await?;
         let provider = provider(config.provider)?.map(Arc::new);
         let sessions = Arc::new(sessions(data_dir).await?.trusting(provider));
-        let policy = config.auth.unwrap_or(match addr.ip().is_loopback() {
+        let policy = config.auth.unwrap_or(match is_loopback {
             true => Policy::Open,
             false => Policy::Required,
         });
@@ -152,13 +152,13 @@ impl App {
             .and(health_service)
             .and(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
 
-        let here_alone = policy == Policy::Open && addr.ip().is_loopback() && tls.is_none();
+        let here_alone = policy == Policy::Open && is_loopback && tls.is_none();
         let port = Port::new(
             services,
             edge::Options {
                 page,
                 base_path: config.base_path,
-                hosts: hosts(here_alone, config.allow_host, &config.allow_origin),
+                hosts: hosts(here_alone, config.listen.name(), config.allow_host, &config.allow_origin),
                 allow_origins: config.allow_origin,
                 health: health.clone(),
                 auth: auth.clone(),
@@ -168,12 +168,13 @@ impl App {
                 figures: telemetry::metrics(),
                 shutdown: shutdown.clone(),
             },
-        )?;
+        );
         let closing = CLOSING.min(config.limits.drain / 2);
         let limits = Limits { drain: config.limits.drain - closing, ..config.limits };
         Ok(Self {
-            listener,
-            addr,
+            listeners,
+            listen: config.listen,
+            addresses,
             port,
             limits,
             tls,
@@ -192,12 +193,12 @@ impl App {
     /// Where a browser finds it.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.addr)
+        format!("{scheme}://{}", self.listen.for_people(self.addr()))
     }
 
-    /// Where it listens, with the port that was picked.
+    /// The first address that it listens on, with the port that was picked.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.addresses[0]
     }
 
     /// What gives out tokens, to whomever and of whatever role.
@@ -208,12 +209,26 @@ impl App {
     /// Serves until `stop`; then tells clients, lets calls end within the drain timeout, closes the journal, and
     /// returns. Ends likewise when the journal fails or one of its tasks dies, and says so.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { listener, addr, port, limits, health, journal, shutdown, city, simulation, .. } = self;
+        let addr = self.addr();
+        let Self {
+            listeners,
+            listen,
+            addresses,
+            port,
+            limits,
+            health,
+            journal,
+            shutdown,
+            city,
+            simulation,
+            ..
+        } = self;
         let Self { closing, tls, auth, mut owners, mut dispatching, .. } = self;
-        say_who_may_call(auth.policy, addr);
+        listen::warn(&addresses, tls.is_some());
+        say_who_may_call(auth.policy, &addresses);
         health.set_serving(true);
         // A task of its own, so that those who are let in take turns with those who are here.
-        let serving = spawn(edge::serve(listener, port, limits, tls.clone(), shutdown.clone()));
+        let serving = spawn(edge::serve(listeners, port, limits, tls.clone(), shutdown.clone()));
         let mut serving = AbortOnDropHandle::new(serving).fuse();
         let stopping = async {
             let why = tokio::select! {
@@ -233,7 +248,7 @@ impl App {
             }
         };
         let following = follow(tls.as_ref(), &auth.sessions, shutdown.clone());
-        let simulating = simulate(addr, tls.as_ref(), &simulation, &city, shutdown.clone());
+        let simulating = simulate(listen.from_here(addr), tls.as_ref(), &simulation, &city, shutdown.clone());
         let (why, (), ()) = tokio::join!(stopping, following, simulating);
         if timeout(closing, journal.close()).await.is_err() {
             tracing::warn!("the disk is slow: the journal is left as after a crash, which loses nothing");
@@ -289,25 +304,26 @@ fn provider(config: ProviderConfig) -> anyhow::Result<Option<Provider>> {
 
 /// By which names it may be called. Over TLS its certificate says that to browsers, and where tokens are required a page
 /// that calls it by another has none.
-fn hosts(here_alone: bool, allowed: Vec<String>, origins: &[String]) -> Hosts {
+fn hosts(here_alone: bool, own: Option<&str>, allowed: Vec<String>, origins: &[Origin]) -> Hosts {
     if !here_alone && allowed.is_empty() {
         return Hosts::any();
     }
-    let of_origins = origins.iter().filter_map(|origin| Some(origin.parse::<Uri>().ok()?.host()?.to_owned()));
-    Hosts::of_this_machine_and(of_origins.chain(allowed))
+    let named = own.into_iter().chain(origins.iter().filter_map(Origin::web_host)).map(str::to_owned);
+    Hosts::of_this_machine_and(named.chain(allowed))
 }
 
-fn say_who_may_call(policy: Policy, addr: SocketAddr) {
-    match policy {
-        Policy::Open if addr.ip().is_loopback() => {
+fn say_who_may_call(policy: Policy, addresses: &[SocketAddr]) {
+    let beyond = addresses.iter().find(|address| !address.ip().is_loopback());
+    match (policy, beyond) {
+        (Policy::Open, None) => {
             tracing::info!("only this machine can call: whoever shows no token is who they claim to be");
         }
-        Policy::Open => tracing::warn!(
+        (Policy::Open, Some(addr)) => tracing::warn!(
             %addr,
             "OPEN TO ALL: whoever reaches this address can read and cancel every ride, drive every car and read \
              /metrics, without a token; --auth required closes it"
         ),
-        Policy::Required => tracing::info!(
+        (Policy::Required, _) => tracing::info!(
             "calls need a token: riders get theirs by Sessions.SignIn, drivers and dispatchers by `rides-server token`; \
              the page, health and SignIn need none"
         ),
@@ -372,14 +388,8 @@ async fn simulate(
     if fleet.cars == 0 {
         return;
     }
-    let port = addr.port();
-    let host = match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => format!("127.0.0.1:{port}"),
-        IpAddr::V6(ip) if ip.is_unspecified() => format!("[::1]:{port}"),
-        _ => addr.to_string(),
-    };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    match sim::Server::ourselves(&format!("{scheme}://{host}"), tls) {
+    match sim::Server::ourselves(&format!("{scheme}://{addr}"), tls) {
         Ok(server) => sim::run(&server, fleet, city, shutdown).await,
         Err(error) => tracing::error!(%error, "no simulation"),
     }
@@ -396,14 +406,6 @@ fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::
         (None, Some(embedded)) => Ok(PageFiles::Embedded(embedded)),
         (None, None) => Ok(PageFiles::Directory(BUILT_PAGE.into())),
     }
-}
-
-async fn listen(addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
-    // Again, for more than the library asks for.
-    SockRef::from(&listener).listen(BACKLOG).with_context(|| format!("cannot listen on {addr}"))?;
-    let addr = listener.local_addr().context("the listener has no address")?;
-    Ok((listener, addr))
 }
 
 /// What is on the port, with request messages of up to `largest` bytes but where a service says otherwise.

@@ -1,12 +1,20 @@
 //! The command line: every flag, its environment variable, its default and what values it takes.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    builder::{NonEmptyStringValueParser, OsStr as Variable, Resettable},
+};
 use clap_complete::Shell;
 use http::{Uri, uri::Authority};
 use rides_proto::ids::CarId;
-use tower_http::csrf::CsrfLayer;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -14,8 +22,9 @@ use crate::{
     client::{self, ClientConfig},
     data_dir::DataDir,
     dispatch::DispatchOptions,
-    edge::{BasePath, EmbeddedPage, Limits},
+    edge::{BasePath, EmbeddedPage, Limits, Origin},
     fleet::FleetOptions,
+    listen::Listen,
     rides::journal::sqlite::SqliteOptions,
     services::fields::MAX_NAME,
     sessions::{Refresh, Role, Source},
@@ -44,6 +53,26 @@ pub struct Cli {
     pub log: String,
 }
 
+impl Cli {
+    /// Parses a command line, with the environment's variables for what it leaves out. An empty variable counts as unset.
+    pub fn of<A: Into<OsString> + Clone>(line: impl IntoIterator<Item = A>) -> Result<Self, clap::Error> {
+        let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
+        let mut command = without_variables(Self::command(), &is_empty);
+        let mut matches = command.try_get_matches_from_mut(line)?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// `command` and its subcommands, deaf to some variables.
+fn without_variables(command: clap::Command, is_unset: &impl Fn(&OsStr) -> bool) -> clap::Command {
+    command
+        .mut_args(|arg| match arg.get_env().is_some_and(is_unset) {
+            true => arg.env(Resettable::<Variable>::Reset),
+            false => arg,
+        })
+        .mut_subcommands(|command| without_variables(command, is_unset))
+}
+
 /// What the program can do besides serving.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
@@ -69,9 +98,10 @@ pub enum Command {
 /// How to serve. Immutable once parsed.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// Where to listen. Port 0 picks a free one.
-    #[arg(long, env = "RIDES_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
-    pub listen: SocketAddr,
+    /// The address to listen on: localhost:8080 for both loopback addresses, :8080 for all interfaces, or a host or address
+    /// with a port. Port 0 picks a free one.
+    #[arg(long, env = "RIDES_LISTEN", default_value = "localhost:8080", value_name = "HOST:PORT")]
+    pub listen: Listen,
 
     /// Serve the page that was built into this directory [default: the page in the program, if there is one, else dist].
     #[arg(long, env = "RIDES_PAGE", value_name = "DIR")]
@@ -116,9 +146,10 @@ pub struct Config {
     #[arg(long, env = "RIDES_VIEWER_BYTES_PER_SECOND", default_value = "500000", value_name = "N")]
     pub viewer_bytes_per_second: u32,
 
-    /// Another origin whose pages may call this server, like https://rides.example. May be repeated.
-    #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
-    pub allow_origin: Vec<String>,
+    /// Another origin whose pages may call this server, like https://rides.example, or capacitor://localhost for an app. May be
+    /// repeated.
+    #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Vec<Origin>,
 
     /// Another name by which this server may be called, like rides.example. May be repeated. Where it is open to this
     /// machine alone without TLS, it goes by localhost, 127.0.0.1 and [::1], by these, and by the hosts of allowed
@@ -176,6 +207,7 @@ pub struct ProviderConfig {
         long = "auth-issuer",
         env = "RIDES_AUTH_ISSUER",
         value_name = "ISSUER",
+        value_parser = NonEmptyStringValueParser::new(),
         requires = "auth_jwks"
     )]
     pub issuer: Option<String>,
@@ -186,6 +218,7 @@ pub struct ProviderConfig {
         long = "auth-audience",
         env = "RIDES_AUTH_AUDIENCE",
         value_name = "AUDIENCE",
+        value_parser = NonEmptyStringValueParser::new(),
         default_value = "rides"
     )]
     pub audience: String,
@@ -197,6 +230,7 @@ pub struct ProviderConfig {
         long = "auth-role-claim",
         env = "RIDES_AUTH_ROLE_CLAIM",
         value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
         default_value = "role"
     )]
     pub role_claim: String,
@@ -207,6 +241,7 @@ pub struct ProviderConfig {
         long = "auth-car-claim",
         env = "RIDES_AUTH_CAR_CLAIM",
         value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
         default_value = "car"
     )]
     pub car_claim: String,
@@ -286,7 +321,7 @@ pub struct GenKeyConfig {
     pub data_dir: Option<DataDir>,
 
     /// Another name or address of the server, beside localhost. May be repeated.
-    #[arg(long, env = "RIDES_HOST", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, env = "RIDES_HOST", value_name = "NAME", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub host: Vec<String>,
 
     /// A car whose driver is to have a certificate. May be repeated.
@@ -331,19 +366,14 @@ pub enum TokenAction {
 
 /// Whose sessions are to end.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
+#[group(required = true, multiple = false)]
 pub struct RevokeConfig {
     /// One session, by the id that Sessions.WhoAmI tells.
-    #[arg(
-        long,
-        env = "RIDES_SESSION",
-        value_name = "ID",
-        conflicts_with = "subject",
-        required_unless_present = "subject"
-    )]
+    #[arg(long, env = "RIDES_SESSION", value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub session: Option<String>,
 
     /// All that this rider, driver or dispatcher has had until now.
-    #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME")]
+    #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub subject: Option<String>,
 }
 
@@ -494,11 +524,12 @@ fn whole(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
         .ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
 }
 
-fn origin(text: &str) -> Result<String, String> {
-    CsrfLayer::new().add_trusted_origin(text).map(|_layer| text.to_owned()).map_err(|error| error.to_string())
-}
-
 fn host(text: &str) -> Result<String, String> {
+    if text.contains('*') {
+        return Err("there is no wildcard: name each host. A server that listens beyond this machine, or serves TLS, \
+                    answers to any name when --allow-host is left out"
+            .to_owned());
+    }
     let authority = text.parse::<Authority>().ok().filter(|authority| authority.host() == text);
     authority
         .map(|_host| text.to_owned())
@@ -521,13 +552,25 @@ fn log_filter(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
     use crate::sessions::LONGEST_LIFE;
 
     fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from([&["rides-server"], args].concat())
+        Cli::of([&["rides-server"], args].concat())
+    }
+
+    /// A command, and all that are in it, each with the words that lead to it.
+    fn commands(command: &clap::Command, words: &[&str]) -> Vec<(Vec<String>, clap::Command)> {
+        let below = command.get_subcommands().filter(|command| command.get_name() != "help");
+        let below = below.flat_map(|below| commands(below, &[words, &[below.get_name()]].concat()));
+        let own = (words.iter().map(|&word| word.to_owned()).collect(), command.clone());
+        std::iter::once(own).chain(below).collect()
+    }
+
+    fn built() -> clap::Command {
+        let mut root = Cli::command();
+        root.build();
+        root
     }
 
     #[test]
@@ -537,8 +580,7 @@ mod tests {
 
     #[test]
     fn every_option_has_help_and_a_variable_of_its_name() {
-        let mut root = Cli::command();
-        root.build();
+        let root = built();
         let options =
             root.get_arguments().chain(root.get_subcommands().flat_map(clap::Command::get_arguments));
         for option in options.filter(|option| !["help", "version"].contains(&option.get_id().as_str())) {
@@ -552,10 +594,50 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_variable_is_an_unset_one_for_every_option_of_every_subcommand() {
+        let mut heard = 0;
+        for (words, command) in commands(&Cli::command(), &[]) {
+            heard += command.get_arguments().filter(|option| option.get_env().is_some()).count();
+            let deaf = without_variables(command, &|_| true);
+            let left: Vec<_> = deaf.get_arguments().filter_map(clap::Arg::get_env).collect();
+            assert!(left.is_empty(), "{words:?}: {left:?}");
+        }
+        assert!(heard > 50, "{heard} options have variables");
+        let deaf_to_one = without_variables(Cli::command(), &|name| name == "RIDES_MAP");
+        let left =
+            |name: &str| deaf_to_one.get_arguments().any(|option| option.get_env() == Some(name.as_ref()));
+        assert!(left("RIDES_LISTEN") && left("RIDES_DATA_DIR") && !left("RIDES_MAP"));
+    }
+
+    #[test]
+    fn an_option_that_is_given_and_empty_is_refused() {
+        // Nothing is logged, or nothing is said.
+        let may_be_empty = ["log", "reason"];
+        for (words, command) in commands(&built(), &[]) {
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            let options = command.get_arguments().filter(|option| option.get_action().takes_values());
+            for option in options.filter_map(clap::Arg::get_long).filter(|name| !may_be_empty.contains(name))
+            {
+                let error =
+                    parse(&[&words[..], &[&format!("--{option}=")]].concat()).unwrap_err().to_string();
+                assert!(error.contains(&format!("'--{option}")), "{words:?} --{option}=: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_revocation_says_both_ways_to_name_what_is_to_end() {
+        let error = parse(&["token", "revoke"]).unwrap_err().to_string();
+        assert!(error.contains("--session <ID>") && error.contains("--subject <NAME>"), "{error}");
+        assert!(parse(&["token", "revoke", "--session=1", "--subject=ada"]).is_err());
+        assert!(parse(&["token", "revoke", "--subject=ada"]).is_ok());
+    }
+
+    #[test]
     fn serving_needs_no_flags() {
         let cli = parse(&[]).unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.serve.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(cli.serve.listen, Listen::Loopbacks(8080));
         assert_eq!(cli.serve.limits, Limits::default());
         assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 20.0, sim_speed: 1.0, seed: 1 });
         assert_eq!(cli.serve.tick, 4.0);
@@ -640,12 +722,19 @@ mod tests {
         for bad in ["rides.example:8080", "https://rides.example", "", "you@rides.example", "rides example"] {
             assert_eq!(parse(&["--allow-host", bad]).unwrap_err().exit_code(), 2, "{bad}");
         }
+        for wildcard in ["*", "*.rides.example"] {
+            let error = parse(&["--allow-host", wildcard]).unwrap_err().to_string();
+            assert!(error.contains("no wildcard") && error.contains("left out"), "{error}");
+        }
     }
 
     #[test]
     fn origins_are_origins() {
-        assert!(parse(&["--allow-origin", "https://rides.example"]).is_ok());
-        for bad in ["rides.example", "https://rides.example/page", "*"] {
+        let args = ["--allow-origin", "https://rides.example:443,capacitor://localhost"];
+        let allowed =
+            ["https://rides.example", "capacitor://localhost"].map(|origin| origin.parse().unwrap());
+        assert_eq!(parse(&args).unwrap().serve.allow_origin, allowed);
+        for bad in ["rides.example", "https://rides.example/page", "*", "null"] {
             assert_eq!(parse(&["--allow-origin", bad]).unwrap_err().exit_code(), 2, "{bad}");
         }
     }

@@ -1,6 +1,6 @@
 //! Where the server keeps what must outlive it.
 
-use std::{convert::Infallible, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 use etcetera::{BaseStrategy as _, HomeDirError};
 
@@ -21,9 +21,13 @@ impl DataDir {
 }
 
 impl FromStr for DataDir {
-    type Err = Infallible;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == ":memory:" { Self::Memory } else { Self::At(text.into()) })
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "" => Err("it is empty: name a directory, or :memory:"),
+            ":memory:" => Ok(Self::Memory),
+            _ => Ok(Self::At(text.into())),
+        }
     }
 }

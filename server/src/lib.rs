@@ -10,10 +10,12 @@ pub mod data_dir;
 pub mod dispatch;
 pub mod edge;
 pub mod fanout;
+pub mod files;
 pub mod fleet;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod keys;
+pub mod listen;
 pub mod positions;
 pub mod remote;
 pub mod rides;

@@ -4,13 +4,14 @@
 mod page;
 
 use std::{
+    env,
     io::{self, Write as _},
     pin::pin,
     process::{self, ExitCode},
 };
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use clap_complete::Shell;
 use rides_server::{
     app::{self, App},
@@ -29,8 +30,13 @@ use tokio_util::sync::CancellationToken;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// The fewest open files that a server can do with. About 40 are open before the first connection: the journal, the page,
+/// the connections of its own fleet.
+#[cfg(unix)]
+const FEWEST_FILES: u64 = 64;
+
 fn main() -> ExitCode {
-    match start(Cli::parse()) {
+    match start(Cli::of(env::args_os()).unwrap_or_else(|error| error.exit())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rides-server: {error:#}");
@@ -40,6 +46,11 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
+    telemetry::log(&cli.log)?;
+    #[cfg(unix)]
+    if cli.command.is_none() {
+        open_many_files()?;
+    }
     let runtime = Runtime::new().context("cannot start")?;
     let outcome = runtime.block_on(run(cli));
     // A disk that hangs must not hold the process.
@@ -48,7 +59,6 @@ fn start(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    telemetry::log(&cli.log)?;
     match cli.command {
         None => Box::pin(serve(with_page(cli.serve))).await,
         Some(Command::Sim(config)) => simulate(config).await,
@@ -73,8 +83,6 @@ fn with_page(config: Config) -> Config {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    #[cfg(unix)]
-    open_many_files();
     let stop = Stop::listen().context("cannot listen for signals")?;
     let mut stopped = pin!(stop.first());
     let app = unless_stopped(App::build(config), stopped.as_mut()).await?;
@@ -98,12 +106,23 @@ async fn simulate(config: SimConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A connection is a file, and systems commonly allow a thousand unless asked for more.
+/// Raises the limit on open files, of which every connection is one, as far as the system lets it. Systems commonly allow
+/// a thousand unless asked for more.
 #[cfg(unix)]
-fn open_many_files() {
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the system's limit on open files stays: it limits connections");
-    }
+fn open_many_files() -> anyhow::Result<()> {
+    let limit = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => limit,
+        Err(error) => {
+            tracing::warn!(%error, "the system's limit on open files stays: it limits connections");
+            rlimit::Resource::NOFILE.get_soft().context("the limit on open files cannot be read")?
+        }
+    };
+    anyhow::ensure!(
+        limit >= FEWEST_FILES,
+        "the limit on open files is {limit} (`ulimit -n`), and serving needs at least {FEWEST_FILES}, and one more for each \
+         connection: raise it, as by `ulimit -n 4096` or LimitNOFILE= of systemd"
+    );
+    Ok(())
 }
 
 /// What loads before there is anything to end in good order. It has threads that nothing can cancel, so a

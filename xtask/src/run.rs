@@ -155,15 +155,11 @@ fn relay(output: ChildStdout, events: &Sender<Event>) {
     let _ = events.send(Event::Ended);
 }
 
-/// The first `http://…` of a line, as a browser on this machine can reach it.
+/// The first `http://…` of a line.
 fn address_in(line: &str) -> Option<String> {
     let from = ["http://", "https://"].iter().find_map(|scheme| line.find(scheme))?;
     let address = line[from..].split(|end: char| end.is_whitespace() || end == '"').next()?;
-    let everywhere = |host: &str| address.contains(&format!("//{host}:"));
-    Some(match ["0.0.0.0", "[::]"].into_iter().find(|host| everywhere(host)) {
-        Some(host) => address.replacen(host, "localhost", 1),
-        None => address.to_owned(),
-    })
+    Some(address.to_owned())
 }
 
 fn is_ready(address: &str) -> bool {
@@ -171,13 +167,14 @@ fn is_ready(address: &str) -> bool {
         return true; // We carry no TLS: the server's own word must do.
     }
     let url = format!("{}/readyz", address.trim_end_matches('/'));
-    let get = ureq::get(url).config().timeout_global(Some(Duration::from_secs(2))).build();
+    // The server is on this machine: a proxy that the environment names is not asked for it.
+    let get = ureq::get(url).config().proxy(None).timeout_global(Some(Duration::from_secs(2))).build();
     get.call().is_ok()
 }
 
 /// Whether someone is likely to look at a browser on this machine.
 fn has_screen() -> bool {
-    let set = |variable: &str| env::var_os(variable).is_some_and(|value| !value.is_empty());
+    let set = |name: &str| shell::variable(name).is_some();
     let display = cfg!(any(target_os = "macos", windows)) || set("DISPLAY") || set("WAYLAND_DISPLAY");
     display && std::io::stderr().is_terminal() && !set("CI") && !set("SSH_CONNECTION")
 }
@@ -216,6 +213,8 @@ fn ask_to_end(_: &Child) {}
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Write as _, net::TcpListener};
+
     use super::*;
 
     #[test]
@@ -231,8 +230,31 @@ mod tests {
         let found = |line| address_in(line).unwrap_or_default();
         assert_eq!(found("ready on http://127.0.0.1:8080"), "http://127.0.0.1:8080");
         assert_eq!(found("Rides: https://localhost:1/ (1 city)"), "https://localhost:1/");
-        assert_eq!(found("http://0.0.0.0:80"), "http://localhost:80");
-        assert_eq!(found("http://[::]:80"), "http://localhost:80");
+        assert_eq!(found("rides-server listening on http://localhost:80"), "http://localhost:80");
         assert_eq!(address_in("starting"), None);
+    }
+
+    /// The test runs itself where the environment names a proxy that does not answer.
+    #[test]
+    fn a_proxy_is_not_asked_whether_the_server_is_ready() {
+        const NAME: &str = "run::tests::a_proxy_is_not_asked_whether_the_server_is_ready";
+        const DEAD: &str = "http://127.0.0.1:1";
+        let proxies = ["http_proxy", "HTTP_PROXY", "ALL_PROXY"];
+        if env::var("HTTP_PROXY").as_deref() != Ok(DEAD) {
+            let mut itself = std::process::Command::new(env::current_exe().unwrap());
+            itself.args(["--exact", NAME]).envs(proxies.map(|name| (name, DEAD)));
+            let output = itself.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            return;
+        }
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", server.local_addr().unwrap());
+        let serving = thread::spawn(move || {
+            let (mut client, _) = server.accept().unwrap();
+            BufReader::new(&client).read_line(&mut String::new()).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        assert!(is_ready(&address));
+        serving.join().unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -53,7 +53,21 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     if let Some(path) = path {
         command.env("PATH", path);
     }
+    for name in ["NO_PROXY", "no_proxy"] {
+        command.env(name, direct(variable(name)));
+    }
     command
+}
+
+/// The hosts that are reached without a proxy: those of the user's own list, and this machine, where servers and browsers
+/// under test are.
+fn direct(users: Option<OsString>) -> OsString {
+    let mut hosts = users.map_or_else(OsString::new, |mut hosts| {
+        hosts.push(",");
+        hosts
+    });
+    hosts.push("localhost,127.0.0.1,::1");
+    hosts
 }
 
 /// `cargo` with arguments.
@@ -70,7 +84,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 
 /// The user's PATH between the exact versions kept in `target/tools`, which come first, and Cargo's own
 /// programs, which some systems leave out.
-fn search_path() -> Option<std::ffi::OsString> {
+fn search_path() -> Option<OsString> {
     let user = env::var_os("PATH").unwrap_or_default();
     let exact = ["bin", "node_modules/.bin"].map(|dir| tools_dir().join(dir));
     let paths = exact.into_iter().chain(env::split_paths(&user)).chain(cargo_bin());
@@ -83,7 +97,12 @@ fn cargo_bin() -> Option<PathBuf> {
 
 /// Where Cargo keeps what it has.
 pub(crate) fn cargo_home() -> Option<PathBuf> {
-    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
+    variable("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
+}
+
+/// The value of a variable. An empty one counts as unset.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Runs a command for its output, showing nothing. `None` when it cannot be started or fails.

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import grpc
 import grpc.aio
 
+from rides_channel import NO_PROXY
+
 END = object()
 
 
@@ -64,7 +66,7 @@ class Client:
         """A channel of its own connections, so that what one check breaks the next does not feel."""
         key = (server["address"], server.get("ca"), *server.get("options", []))
         if key not in self.channels:
-            options = [("grpc.use_local_subchannel_pool", 1), *server.get("options", [])]
+            options = [("grpc.use_local_subchannel_pool", 1), NO_PROXY, *server.get("options", [])]
             if "ca" in server:
                 with open(server["ca"], "rb") as ca:
                     trust = grpc.ssl_channel_credentials(ca.read())

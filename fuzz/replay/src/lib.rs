@@ -54,6 +54,6 @@ fn saved(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn variable(name: &str) -> Option<u64> {
-    let text = env::var(name).ok()?;
+    let text = env::var(name).ok().filter(|text| !text.is_empty())?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }

@@ -15,7 +15,7 @@ pub struct CityError {
 /// What is wrong with a map.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// The file is missing, or the system does not let us read it.
+    /// The file is missing, is no regular file, or the system does not let us read it.
     #[error("the map cannot be read: {0}")]
     Unreadable(io::Error),
     /// No bytes at all.

@@ -18,7 +18,7 @@ mod router;
 mod snap;
 mod tags;
 
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use rides_proto::geo::{Bounds, LatLng};
 
@@ -30,6 +30,7 @@ pub use self::{
     snap::Snapped,
 };
 use self::{osm::Osm, places::Places, roads::Roads, router::Router, snap::SegmentIndex};
+use crate::files;
 
 /// Must stand where a person sees the map: the Open Database License asks for it.
 const ATTRIBUTION: &str = "© OpenStreetMap contributors";
@@ -62,7 +63,7 @@ impl City {
     /// Blocks, for seconds with a large file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CityError> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(Problem::Unreadable);
+        let bytes = files::read(path).map_err(Problem::Unreadable);
         bytes
             .and_then(|bytes| Self::new(&name_of(path), &bytes))
             .map_err(|problem| CityError { map: path.display().to_string(), problem })

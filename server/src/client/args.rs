@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
+use clap::{
+    Args, Subcommand, ValueEnum,
+    builder::{FalseyValueParser, NonEmptyStringValueParser},
+};
 use rides_proto::{geo::Bounds, ids::CarId, v1};
 
 use super::place::{self, Place};
@@ -105,13 +108,13 @@ pub struct Booking {
     #[command(flatten)]
     pub trip: Trip,
     /// Who rides [default: whoever the token is for, or you].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub rider: Option<String>,
     /// Who comes along. May be repeated.
-    #[arg(long = "passenger", value_name = "NAME")]
+    #[arg(long = "passenger", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub passengers: Vec<String>,
     /// The same one again books no second ride [default: a new one].
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub request_id: Option<String>,
     /// Follow the ride to its end.
     #[arg(long)]
@@ -130,7 +133,7 @@ pub struct RideArg {
 #[derive(Args, Clone, Debug)]
 pub struct Listing {
     /// Only this rider's.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub rider: Option<String>,
     /// Only in this state. May be repeated.
     #[arg(long = "state", value_name = "STATE")]
@@ -161,7 +164,7 @@ pub struct Driving {
     #[arg(long, value_name = "ID", value_parser = crate::config::car)]
     pub car: Option<CarId>,
     /// Who drives [default: whoever the token is for, or driver-ID].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub driver: Option<String>,
     /// Where the car is: LAT,LNG or a street.
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]

@@ -1,7 +1,7 @@
 //! The token that calls show.
 
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,7 +12,10 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
 };
 
-use crate::remote::{AUTHORIZATION, bearer};
+use crate::{
+    files,
+    remote::{AUTHORIZATION, bearer},
+};
 
 /// Holds a token, where no file does.
 const VARIABLE: &str = "RIDES_TOKEN";
@@ -43,7 +46,7 @@ impl Bearer {
     pub(super) fn new(file: Option<PathBuf>) -> anyhow::Result<Self> {
         let source = match (file, env::var(VARIABLE)) {
             (Some(file), _) => {
-                let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+                let text = files::read_to_string(&file).with_context(|| file.display().to_string())?;
                 bearer(&text).with_context(|| format!("{} holds no token", file.display()))?;
                 Source::File(file)
             }
@@ -92,12 +95,14 @@ impl Bearer {
 
 fn read(file: &Path) -> Result<Token, Status> {
     let none = |why: String| Status::unauthenticated(format!("{}{why}", file.display()));
-    let text = fs::read_to_string(file).map_err(|why| none(format!(": {why}")))?;
+    let text = files::read_to_string(file).map_err(|why| none(format!(": {why}")))?;
     bearer(&text).ok_or_else(|| none(" holds no token".to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -121,7 +121,8 @@ fn as_table(rides: &[v1::Ride], width: Option<usize>, now: SystemTime) -> Vec<St
 
 /// Who sits here; whom a token is for is whom it books for.
 fn user(servers: &Servers) -> Option<String> {
-    let user = ["USER", "USERNAME"].into_iter().find_map(|name| env::var(name).ok());
+    let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let user = ["USER", "USERNAME"].into_iter().find_map(set);
     user.filter(|_| !servers.have_token())
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::yield_now,
     time::{Instant, sleep, timeout},
@@ -25,9 +25,9 @@ use super::{
     peer::home,
     tally::{Held, Tally},
 };
-use crate::tls::Tls;
+use crate::{listen::Listeners, tls::Tls};
 
-/// How long to leave the listener alone when the system is out of something, such as file descriptors.
+/// How long to leave the listeners alone when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// One that ended in misuse counts for so many: whoever makes such comes at once with another.
 const MISUSE: u32 = 20;
@@ -40,7 +40,7 @@ const REST: Duration = Duration::from_millis(1);
 /// end for as long as `limits.drain` allows, and cuts what is left. Who connects meanwhile is still answered, and
 /// holds nothing up.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     port: Port,
     limits: Limits,
     tls: Option<Tls>,
@@ -52,7 +52,7 @@ pub async fn serve(
     let drain = limits.drain;
 
     let accepting = async {
-        let mut doors = Doors::new(listener, &limits);
+        let mut doors = Doors::new(listeners, &limits);
         let service = Arc::new(Service { port, limits, tls, shutdown: shutdown.clone() });
         loop {
             let (stream, address, mut place) = doors.next().await;
@@ -86,7 +86,7 @@ pub async fn serve(
 
 /// Where connections come in, as many as there is room for.
 struct Doors {
-    listener: TcpListener,
+    listeners: Listeners,
     slots: Arc<Semaphore>,
     per_address: Tally<IpAddr>,
     /// Of new connections.
@@ -127,9 +127,9 @@ impl Place {
 }
 
 impl Doors {
-    fn new(listener: TcpListener, limits: &Limits) -> Self {
+    fn new(listeners: Listeners, limits: &Limits) -> Self {
         Self {
-            listener,
+            listeners,
             slots: Arc::new(Semaphore::new(limits.connections)),
             per_address: Tally::new(limits.connections_per_address),
             accounts: Accounts::new(limits.connections_per_second),
@@ -147,7 +147,7 @@ impl Doors {
             self.spell.go_on().await;
             // It is never closed.
             let Ok(slot) = self.slots.clone().acquire_owned().await else { return pending().await };
-            let (stream, peer) = accept(&self.listener).await;
+            let (stream, peer) = accept(&mut self.listeners).await;
             let address = peer.ip().to_canonical();
             if self.limits.is_exempt(address) {
                 return (stream, address, Place { share: None, _slot: slot });
@@ -205,9 +205,9 @@ impl Spell {
     }
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listeners: &mut Listeners) -> (TcpStream, SocketAddr) {
     loop {
-        match listener.accept().await {
+        match listeners.accept().await {
             Ok(accepted) => return accepted,
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -218,7 +218,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Whether it was that connection that failed, and not the listener.
+/// Whether it was that connection that failed, and not a listener.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

@@ -42,6 +42,7 @@ mod metrics;
 mod neglect;
 mod older;
 mod opening;
+mod origin;
 mod origins;
 mod pace;
 mod pages;
@@ -76,6 +77,7 @@ pub use self::{
     health::Health,
     hosts::Hosts,
     limits::Limits,
+    origin::Origin,
     pages::{EmbeddedPage, PageFiles},
     peer::Peer,
     services::Services,
@@ -96,8 +98,8 @@ pub struct Options {
     pub page: PageFiles,
     /// The path below which a proxy serves everything, if it leaves that path in place.
     pub base_path: Option<BasePath>,
-    /// Origins whose pages may call this server, beside its own. See [`tower_http::csrf`] for their form.
-    pub allow_origins: Vec<String>,
+    /// Origins whose pages may call this server, beside its own.
+    pub allow_origins: Vec<Origin>,
     /// By which names it may be called.
     pub hosts: Hosts,
     /// Whether browsers are told to insist on TLS.
@@ -125,9 +127,7 @@ pub struct Port {
 
 impl Port {
     /// The gRPC `services`, and everything around them.
-    ///
-    /// Fails if an allowed origin is not one.
-    pub fn new(services: Services, options: Options) -> anyhow::Result<Self> {
+    pub fn new(services: Services, options: Options) -> Self {
         let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
         let header_size = HeaderSize(options.limits.headers);
         let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
@@ -139,8 +139,8 @@ impl Port {
             strict_transport: options.strict_transport,
         }));
         let route = Route::new(header_size, Calls::new(rules, services), elsewhere);
-        let inner = Named::new(options.hosts, origins::guard(route, &options.allow_origins)?);
-        Ok(Self { base_path: options.base_path, inner })
+        let inner = Named::new(options.hosts, origins::guard(route, &options.allow_origins));
+        Self { base_path: options.base_path, inner }
     }
 
     /// It is ready at any time, as all in it is. With `is_misplaced`, the request came in plain HTTP to a port that speaks

@@ -14,6 +14,7 @@ use ed25519_dalek::{
 use tempfile::{Builder, PersistError};
 
 use super::{Keys, token::new_key};
+use crate::files::{self, Access};
 
 impl Keys {
     /// Those kept in `data_dir`; made there first where there are none. Blocks.
@@ -37,7 +38,7 @@ fn path(data_dir: &Path) -> PathBuf {
 
 fn load(path: &Path) -> anyhow::Result<Keys> {
     let name = path.display();
-    let pem = fs::read_to_string(path)
+    let pem = files::read_to_string(path)
         .with_context(|| format!("cannot read {name}, which a server makes when it first starts"))?;
     ensure!(is_secret(path)?, "{name} is a secret that others can read: chmod 600 it, or delete it");
     let key = SigningKey::from_pkcs8_pem(&pem)
@@ -49,7 +50,10 @@ fn load(path: &Path) -> anyhow::Result<Keys> {
 fn create(path: &Path) -> anyhow::Result<()> {
     let dir = path.parent().context("it has no directory")?;
     let pem = new_key().to_pkcs8_pem(LineEnding::LF)?;
-    let mut file = Builder::new().prefix(".tokens").tempfile_in(dir)?;
+    let mut file = Builder::new()
+        .prefix(".tokens")
+        .tempfile_in(dir)
+        .map_err(|why| files::explained(dir, Access::Write, why))?;
     file.write_all(pem.as_bytes())?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {

@@ -1,12 +1,13 @@
 //! How simulated clients prove who they are.
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use rides_proto::ids::CarId;
-use tokio::fs;
+use tokio::task::spawn_blocking;
 use tonic::{Request, Status};
 
 use crate::{
+    files,
     remote::{AUTHORIZATION, bearer},
     sessions::{Role, SESSION_LIFE, Session, Sessions},
 };
@@ -50,7 +51,7 @@ impl Credentials {
         let mut request = Request::new(message);
         let token = match self {
             Self::None => return Ok(request),
-            Self::File(path) => fs::read_to_string(path)
+            Self::File(path) => read(path.clone())
                 .await
                 .map_err(|why| Status::unauthenticated(format!("{}: {why}", path.display())))?,
             Self::Own(sessions) => {
@@ -64,4 +65,8 @@ impl Credentials {
         request.metadata_mut().insert(AUTHORIZATION, bearer(&token).ok_or_else(none)?);
         Ok(request)
     }
+}
+
+async fn read(path: PathBuf) -> io::Result<String> {
+    spawn_blocking(move || files::read_to_string(&path)).await.map_err(io::Error::other)?
 }

@@ -17,6 +17,7 @@ use rides_proto::ids::CarId;
 use time::OffsetDateTime;
 
 use super::{Files, driver};
+use crate::files::{self, Access};
 
 /// What a certificate of a development server is for, whatever else it is asked for.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -62,7 +63,9 @@ impl Development {
     /// Makes what is missing: the authority, and a certificate for the server on this machine and under these names.
     /// What is there and good for a while is left as it is, unless there are names to add.
     pub fn ensure(&self, hosts: &[String]) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.dir).with_context(|| format!("cannot make {}", self.dir.display()))?;
+        fs::create_dir_all(&self.dir)
+            .map_err(|why| files::explained(&self.dir, Access::Write, why))
+            .with_context(|| format!("cannot make {}", self.dir.display()))?;
         if !self.ca().exists() {
             let key = KeyPair::generate()?;
             let certificate = ca_params().self_signed(&key)?;
@@ -93,7 +96,9 @@ impl Development {
     }
 
     fn sign(&self, name: &str, mut params: CertificateParams) -> anyhow::Result<()> {
-        let ca_key = fs::read_to_string(self.files("ca").key).context("the development CA has no key")?;
+        let ca_key = self.files("ca").key;
+        let ca_key = files::read_to_string(&ca_key)
+            .with_context(|| format!("cannot read the development CA's key {}", ca_key.display()))?;
         let issuer = Issuer::new(ca_params(), KeyPair::from_pem(&ca_key)?);
         live(&mut params, LIFE);
         params.use_authority_key_identifier_extension = true;
@@ -109,9 +114,10 @@ impl Development {
 
     /// The key first: a certificate that is there has one.
     fn write(&self, name: &str, certificate: &str, key: &KeyPair) -> anyhow::Result<()> {
-        let files = self.files(name);
-        replace(&files.key, &key.serialize_pem(), true)
-            .and_then(|()| replace(&files.cert, certificate, false))
+        let pair = self.files(name);
+        replace(&pair.key, &key.serialize_pem(), true)
+            .and_then(|()| replace(&pair.cert, certificate, false))
+            .map_err(|why| files::explained(&self.dir, Access::Write, why))
             .with_context(|| format!("cannot write to {}", self.dir.display()))
     }
 }

@@ -14,6 +14,7 @@ use rustls::{
 use thiserror::Error;
 
 use super::provider;
+use crate::files;
 
 /// Where a certificate and its key are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,7 +105,7 @@ fn all<T: PemObject>(file: &Path, pem: &[u8], what: &str) -> Result<Vec<T>, PemE
 }
 
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, PemError> {
-    std::fs::read(file).map_err(|why| PemError::Read { file: file.display().to_string(), why })
+    files::read(file).map_err(|why| PemError::Read { file: file.display().to_string(), why })
 }
 
 pub(super) fn content(file: &Path, why: impl fmt::Display) -> PemError {

@@ -22,7 +22,8 @@ use self::{
 
 /// How often the server is killed. Thousands: `RIDES_CRASHES=5000`.
 fn crashes() -> u32 {
-    env::var("RIDES_CRASHES").map_or(200, |number| number.parse().unwrap())
+    let number = env::var("RIDES_CRASHES").ok().filter(|number| !number.is_empty());
+    number.map_or(200, |number| number.parse().unwrap())
 }
 
 /// L1, L2, L3, L4, L5, L8.

@@ -31,7 +31,8 @@ pub(crate) struct Storm {
 impl Storm {
     /// Another storm each time, but for `RIDES_STORM`.
     pub(crate) fn new() -> Self {
-        let seed = env::var("RIDES_STORM").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+        let seed = env::var("RIDES_STORM").ok().filter(|seed| !seed.is_empty());
+        let seed = seed.map_or_else(rand::random, |seed| seed.parse().unwrap());
         Self { seed, kills: 1, in_memory: false }
     }
 

@@ -245,3 +245,40 @@ async fn an_allowed_origin_can_call_and_read_every_error() {
         assert_eq!(stranger.header("access-control-allow-origin"), "");
     }
 }
+
+/// Whatever way it was named in, and whether it is a website or an app.
+#[tokio::test]
+async fn an_origin_is_allowed_in_the_form_that_browsers_send() {
+    const SENT: [&str; 4] =
+        ["https://rides.example", "capacitor://localhost", "tauri://localhost", "http://[::1]:8081"];
+    let named =
+        ["https://Rides.Example:443/", "capacitor://localhost", "Tauri://localhost", "http://[0:0::1]:8081"];
+    let server = named.into_iter().fold(server(), |server, origin| server.allowing(origin)).run().await;
+    for mut http in server.both().await {
+        for origin in SENT {
+            let preflight = Request::options(WHO_AM_I)
+                .header("origin", origin)
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "content-type,x-grpc-web");
+            let answer = http.send(preflight.body("").unwrap()).await;
+            assert_eq!(answer.header("access-control-allow-origin"), origin);
+            for site in ["cross-site", "same-site"] {
+                let answer = http.send(call_from(&[("origin", origin), ("sec-fetch-site", site)])).await;
+                assert_eq!(answer.header("grpc-status"), "16", "{origin}: it runs");
+                assert_eq!(answer.header("access-control-allow-origin"), origin);
+            }
+        }
+        for stranger in [
+            "capacitor://elsewhere",
+            "ionic://localhost",
+            "https://rides.example:443",
+            "http://rides.example",
+            "null",
+        ] {
+            for site in [&[][..], &[("sec-fetch-site", "cross-site")]] {
+                let answer = http.send(call_from(&[&[("origin", stranger)], site].concat())).await;
+                assert_eq!(answer.status, StatusCode::FORBIDDEN, "{stranger}");
+            }
+        }
+    }
+}

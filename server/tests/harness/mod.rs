@@ -34,6 +34,7 @@ use rides_server::{
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     edge::{self, Auth, Contract, Health, Hosts, Limits, PageFiles, Port, Services},
+    listen::Listen,
     sessions::{Keys, Sessions},
     telemetry,
     tls::Files,
@@ -107,7 +108,7 @@ impl Server {
 
     /// Where a server before this one was.
     pub(crate) fn at(mut self, addr: SocketAddr) -> Self {
-        self.config.listen = addr;
+        self.config.listen = Listen::Address(addr);
         self
     }
 
@@ -129,7 +130,7 @@ impl Server {
     }
 
     pub(crate) fn allowing(mut self, origin: &str) -> Self {
-        self.config.allow_origin.push(origin.to_owned());
+        self.config.allow_origin.push(origin.parse().unwrap());
         self
     }
 
@@ -249,7 +250,7 @@ async fn port(
     let options = edge::Options {
         page: PageFiles::Directory("/nonexistent".into()),
         base_path: None,
-        allow_origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        allow_origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
         hosts: Hosts::any(),
         health,
         auth: Auth { sessions: sessions.clone(), policy: Policy::Open },
@@ -260,8 +261,8 @@ async fn port(
         shutdown: going,
     };
     let services = Services::before(services).and(health_service);
-    let port = Port::new(services, options).unwrap();
-    let serving = edge::serve(listener, port, limits, None, stop.clone());
+    let port = Port::new(services, options);
+    let serving = edge::serve(listener.into(), port, limits, None, stop.clone());
     let ended = tokio::spawn(async move {
         serving.await;
         Ok(())

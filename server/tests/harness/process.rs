@@ -12,7 +12,7 @@ use tokio::{
 
 use super::soon;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_rides-server");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_rides-server");
 
 /// The program with these arguments, not started yet. It ends when it is dropped, and keeps nothing on disk
 /// unless it is told to.
@@ -30,7 +30,8 @@ pub(crate) fn with_files(files: usize, args: &[&str]) -> Command {
     quiet(command)
 }
 
-fn quiet(mut command: Command) -> Command {
+/// `command` as a child that ends when it is dropped, and keeps nothing on disk unless it is told to.
+pub(crate) fn quiet(mut command: Command) -> Command {
     command
         .env("RIDES_DATA_DIR", ":memory:")
         .stdout(Stdio::piped())
@@ -62,7 +63,12 @@ impl Log {
 
     /// Waits for a line that has `text` in it.
     pub(crate) async fn says(&mut self, text: &str) {
-        while !self.0.next_line().await.unwrap().expect("it ended").contains(text) {}
+        while !self.next().await.contains(text) {}
+    }
+
+    /// The next line.
+    pub(crate) async fn next(&mut self) -> String {
+        self.0.next_line().await.unwrap().expect("it ended")
     }
 }
 

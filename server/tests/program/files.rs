@@ -9,8 +9,10 @@ use tokio::{net::TcpStream, task::JoinSet};
 
 use crate::harness::{
     http::Http,
-    process::{Log, address, with_files},
+    process::{Log, address, first_line, with_files},
+    rider::Rider,
     soon,
+    wire::Wire,
 };
 
 /// What a process has had of a processor since it began. The kernel counts it in hundredths of a second.
@@ -31,6 +33,37 @@ async fn assert_rests(pid: u32) {
     tokio::time::sleep(WHILE).await;
     let busy = processor_time(pid) - before;
     assert!(busy < WHILE / 5, "busy for {busy:?} of {WHILE:?}");
+}
+
+#[tokio::test]
+async fn too_few_files_to_serve_are_said_in_one_line() {
+    for few in [16, 63] {
+        let output = soon("a refusal", with_files(few, &["--cars=0", "--listen=127.0.0.1:0"]).output()).await;
+        let output = output.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.starts_with(&format!("rides-server: the limit on open files is {few} (`ulimit -n`)")),
+            "{stderr}"
+        );
+        assert!(stderr.contains("needs at least 64"), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+/// With all that a server has without clients: a journal, a page, cars of its own.
+#[tokio::test]
+async fn as_few_files_as_are_asked_for_are_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    let mut child = with_files(64, &["--cars=120", "--listen=localhost:0", &data_dir]).spawn().unwrap();
+    let line = first_line(&mut child).await;
+    let port = line.trim_end().rsplit_once(':').unwrap().1.parse().unwrap();
+    let addr = (std::net::Ipv4Addr::LOCALHOST, port).into();
+    for n in 0..5 {
+        Rider(Wire::Web(addr)).books(&n.to_string()).await;
+    }
+    assert_eq!(Http::h1(addr).await.get("/readyz").await.status, StatusCode::OK);
 }
 
 /// R8

@@ -84,6 +84,8 @@ async fn what_the_command_line_revokes_a_running_server_refuses() {
         soon("the end of the session", over).await;
         assert_eq!(who(&wire).await.unwrap_err().code(), Code::Unauthenticated);
     }
+    let alone = String::from_utf8(token(&["revoke"]).await.stderr).unwrap();
+    assert!(alone.contains("--session <ID>") && alone.contains("--subject <NAME>"), "{alone}");
     for nonsense in [&["revoke", &data_dir][..], &["revoke", "--subject=ada", "--data-dir=:memory:"]] {
         assert!(!token(nonsense).await.status.success(), "{nonsense:?}");
     }

@@ -68,7 +68,7 @@ fn driver() -> Option<PathBuf> {
 
 /// The path in an environment variable, if something is there.
 fn named_by(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable).map(PathBuf::from).filter(|path| Path::exists(path))
+    shell::variable(variable).map(PathBuf::from).filter(|path| Path::exists(path))
 }
 
 /// Installs Debian's packages; elsewhere, says what to do.

@@ -214,7 +214,7 @@ fn foreign_clients(options: Options, tally: &mut Tally) -> Result<()> {
         return Ok(());
     }
     let browser = Browser::find().context("no browser")?;
-    let program = env::var_os("RIDES_INTEROP_SERVER").map(PathBuf::from);
+    let program = shell::variable("RIDES_INTEROP_SERVER").map(PathBuf::from);
     let program = program.map_or_else(|| server(options.release), Ok)?;
     interop::run(&program, &browser, options.write_matrix, tally)
 }

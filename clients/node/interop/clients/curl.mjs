@@ -37,7 +37,7 @@ function call(web, server, method, request, options) {
   // As it comes, or all at once: else curl may miss an answer that does not wait for the message.
   const body = streams(method) ? ["--upload-file", "."] : ["--data-binary", "@-"];
   const args = [
-    "--silent", "--show-error", "--no-progress-meter", "--no-buffer", "--dump-header", headFile,
+    "--silent", "--show-error", "--noproxy", "*", "--no-progress-meter", "--no-buffer", "--dump-header", headFile,
     "--request", "POST", ...body, `${server.url}/${method.parent.typeName}/${method.name}`,
     "--header", `content-type: application/grpc${web ? "-web" : ""}+proto`, "--header", "te: trailers", "--header", "expect:",
     web ? "--http1.1" : server.ca ? "--http2" : "--http2-prior-knowledge",

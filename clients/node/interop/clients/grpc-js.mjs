@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { once } from "node:events";
 import { Client as Channel, Metadata, credentials } from "@grpc/grpc-js";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { NO_PROXY } from "../../channel.mjs";
 import { Client, Failure, headersOf } from "../client.mjs";
 
 const channels = new Map();
@@ -13,7 +14,7 @@ function channelTo(server) {
   if (!channels.has(key)) {
     const trust = server.ca ? credentials.createSsl(readFileSync(server.ca)) : credentials.createInsecure();
     // Of its own, for what one check breaks the next is not to feel.
-    channels.set(key, new Channel(server.address, trust, { "grpc.use_local_subchannel_pool": 1, ...server.options }));
+    channels.set(key, new Channel(server.address, trust, { "grpc.use_local_subchannel_pool": 1, ...NO_PROXY, ...server.options }));
   }
   return channels.get(key);
 }

@@ -25,7 +25,8 @@ use crate::rides::{
 
 /// How many disks. Thousands: `RIDES_DISKS=5000`.
 fn disks() -> u64 {
-    env::var("RIDES_DISKS").map_or(300, |number| number.parse().expect("a number"))
+    let number = env::var("RIDES_DISKS").ok().filter(|number| !number.is_empty());
+    number.map_or(300, |number| number.parse().expect("a number"))
 }
 
 /// Starts of a server on each.

@@ -19,11 +19,12 @@ use tokio::{
     fs::File,
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::TcpStream,
+    task::spawn_blocking,
     time::timeout,
 };
 use tower::Service as _;
 
-use crate::tls::client::Connector;
+use crate::{files, tls::client::Connector};
 
 /// Most bytes of a key set.
 const LARGEST: usize = 64 * 1024;
@@ -43,6 +44,9 @@ impl FromStr for Source {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("it is empty: name a file or a URL".to_owned());
+        }
         if !text.contains("://") {
             return Ok(Self::File(text.into()));
         }
@@ -100,8 +104,9 @@ impl Source {
 }
 
 async fn of_file(path: &Path) -> Result<Bytes, Unreachable> {
-    let mut bytes = Vec::new();
-    File::open(path).await?.take(LARGEST as u64 + 1).read_to_end(&mut bytes).await?;
+    let (mut bytes, path) = (Vec::new(), path.to_owned());
+    let file = spawn_blocking(move || files::open(&path)).await.map_err(io::Error::other)??;
+    File::from_std(file).take(LARGEST as u64 + 1).read_to_end(&mut bytes).await?;
     if bytes.len() > LARGEST { Err(Unreachable::TooLarge) } else { Ok(bytes.into()) }
 }
 

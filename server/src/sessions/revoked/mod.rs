@@ -22,9 +22,10 @@ pub use self::list::Whose;
 use self::{
     keeper::Keeper,
     list::{List, Revoked, names},
-    store::Store,
+    store::{FILE, Store},
 };
 use super::{LONGEST_LIFE, SESSION_LIFE, Session};
+use crate::files;
 
 /// Most sessions that may be revoked when somebody signs out: guests come and go as they like. No address of theirs has
 /// so many (`edge::Limits`).
@@ -61,6 +62,16 @@ impl From<rusqlite::Error> for NotRevoked {
     }
 }
 
+impl NotRevoked {
+    /// The permission that is missing in `data_dir`, if that is what is wrong, or else what SQLite says.
+    fn or_denied(why: rusqlite::Error, data_dir: &Path) -> Self {
+        match files::denied_of_database(&data_dir.join(FILE)) {
+            Some((path, why)) => Self::NotKept(format!("{}: {why}", path.display())),
+            None => why.into(),
+        }
+    }
+}
+
 impl Revocations {
     /// Of a server that keeps nothing.
     pub fn in_memory() -> Self {
@@ -69,9 +80,13 @@ impl Revocations {
 
     /// Those kept in `data_dir`. Blocks.
     pub fn open(data_dir: &Path) -> Result<Self, NotRevoked> {
-        let mut store = Store::open(data_dir)?;
-        store.forget_before(SystemTime::now())?;
-        let kept = store.news()?;
+        let opened = || -> rusqlite::Result<_> {
+            let mut store = Store::open(data_dir)?;
+            store.forget_before(SystemTime::now())?;
+            let kept = store.news()?;
+            Ok((store, kept))
+        };
+        let (store, kept) = opened().map_err(|why| NotRevoked::or_denied(why, data_dir))?;
         let keeper = Keeper::of(store).map_err(|why| NotRevoked::NotKept(why.to_string()))?;
         let revocations = Self::over(Some(keeper));
         revocations.learn(&kept);
@@ -116,7 +131,10 @@ impl Revocations {
 
     /// The same without a server, which finds out within a second. Blocks.
     pub fn revoke_in(data_dir: &Path, whose: Whose, now: SystemTime) -> Result<(), NotRevoked> {
-        Ok(Store::open(data_dir)?.add(&[Revoked { whose, at: now, until: now + LONGEST_LIFE }])?)
+        let revoked = Revoked { whose, at: now, until: now + LONGEST_LIFE };
+        Store::open(data_dir)
+            .and_then(|mut store| store.add(&[revoked]))
+            .map_err(|why| NotRevoked::or_denied(why, data_dir))
     }
 
     /// Learns what others have revoked, and forgets what is over, for ever.

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The file in the data directory.
-const FILE: &str = "revoked.db";
+pub(super) const FILE: &str = "revoked.db";
 /// How long the other may take to write.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -32,6 +32,8 @@ impl Store {
         db.busy_timeout(PATIENCE)?;
         // As on the disk as the journal is, at a sync for each.
         db.pragma_update(None, "synchronous", "FULL")?;
+        // A container may have no folder for temporary files.
+        db.pragma_update(None, "temp_store", "MEMORY")?;
         db.execute_batch(
             "CREATE TABLE IF NOT EXISTS revoked (
                  kind TEXT NOT NULL CHECK (kind IN ('session', 'subject')),

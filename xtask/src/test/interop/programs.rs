@@ -56,6 +56,7 @@ impl Programs {
         let mut command = Command::new(&self.python);
         command.args(arguments).current_dir(self.dir.join("python")).env("PYTHONUNBUFFERED", "1");
         command.env_remove("GRPC_VERBOSITY");
+        behind_a_dead_proxy(&mut command);
         command
     }
 
@@ -73,6 +74,7 @@ impl Programs {
     pub(super) fn node(&self, arguments: &[&str]) -> Command {
         let mut command = shell::command("node");
         command.args(arguments).current_dir(self.node_dir());
+        behind_a_dead_proxy(&mut command);
         command
     }
 
@@ -95,6 +97,18 @@ impl Programs {
             }
         }
         Ok(())
+    }
+}
+
+/// Has the environment name a proxy that does not answer. A program that reaches a server of this machine did not ask it.
+pub(super) fn behind_a_dead_proxy(command: &mut Command) {
+    for name in
+        ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+    {
+        command.env(name, "http://127.0.0.1:1");
+    }
+    for name in ["no_proxy", "NO_PROXY", "no_grpc_proxy"] {
+        command.env_remove(name);
     }
 }
 

@@ -4,7 +4,11 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 
-use super::{examples::expect, programs::Programs, servers::Servers};
+use super::{
+    examples::expect,
+    programs::{Programs, behind_a_dead_proxy},
+    servers::Servers,
+};
 use crate::shell;
 
 /// Where READMEs have servers.
@@ -43,6 +47,7 @@ fn curl(programs: &Programs, call: &str, address: &str) -> Result<u64> {
     }
     let mut sh = shell::command("sh");
     sh.arg("-c").arg(typed(&programs.dir().join("README.md"), call, address)?);
+    behind_a_dead_proxy(&mut sh);
     expect(sh.current_dir(programs.dir()), "grpc-status: 0")?;
     Ok(1)
 }

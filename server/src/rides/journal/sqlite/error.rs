@@ -1,10 +1,13 @@
 //! What SQLite says, in the journal's words.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::rides::journal::JournalError;
+use crate::{files, rides::journal::JournalError};
 
 /// Why a journal cannot be opened. One line, for whoever starts the server.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,13 @@ pub enum OpenError {
     /// What it holds cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+impl OpenError {
+    /// The permission that is missing for the journal at `path`, if that is what is wrong, or else this error.
+    pub(super) fn or_denied(self, path: &Path) -> Self {
+        files::denied_of_database(path).map_or(self, |(path, why)| Self::Io { path, why })
+    }
 }
 
 fn named(process: Option<u32>) -> String {

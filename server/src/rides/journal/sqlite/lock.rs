@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::OpenError;
+use crate::files::{self, Access};
 
 /// The lock's file. It stays when the lock is gone: what counts is the lock on it, which ends with the process.
 const FILE: &str = "rides.lock";
@@ -20,9 +21,13 @@ pub(super) struct Lock {
 impl Lock {
     /// Makes the directory where it is not, and takes it for this process.
     pub(super) fn take(dir: &Path) -> Result<Self, OpenError> {
-        let io = |why| OpenError::Io { path: dir.to_owned(), why };
-        make(dir).map_err(io)?;
+        let failed = |path: &Path, why| OpenError::Io {
+            path: path.to_owned(),
+            why: files::explained(path, Access::Write, why),
+        };
+        make(dir).map_err(|why| failed(dir, why))?;
         let path = dir.join(FILE);
+        let io = |why| failed(&path, why);
         let mut file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}

@@ -3,10 +3,11 @@
 use std::{
     fs,
     io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::OpenError;
+use crate::files::{self, Access};
 
 /// Bytes moved at a time.
 const CHUNK: usize = 1 << 20;
@@ -20,7 +21,11 @@ const CHUNK: usize = 1 << 20;
 pub(super) fn rewrite(file: &Path) -> Result<(), OpenError> {
     let mut path = file.as_os_str().to_owned();
     path.push("-wal");
-    rewrite_in_place(path.as_ref()).map_err(|why| OpenError::Io { path: path.into(), why })
+    let path = PathBuf::from(path);
+    rewrite_in_place(&path).map_err(|why| {
+        let why = files::explained(&path, Access::Write, why);
+        OpenError::Io { path, why }
+    })
 }
 
 fn rewrite_in_place(path: &Path) -> io::Result<()> {

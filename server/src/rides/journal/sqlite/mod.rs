@@ -89,10 +89,7 @@ impl SqliteJournal {
         if file.vfs.is_none() {
             log::rewrite(&file.path)?;
         }
-        let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
-        schema::prepare(&mut db)?;
-        db.pragma_update(None, "cache_size", WRITER_CACHE)?;
-        let epoch = schema::epoch(&mut db, &file.path)?;
+        let (db, epoch) = prepared(&file).map_err(|why| why.or_denied(&file.path))?;
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
         let pages = options.checkpoint_every / schema::page_size(&db)?;
@@ -104,6 +101,15 @@ impl SqliteJournal {
         let (readers, requests) = (Readers::new(file.clone(), READERS), Readers::new(file, 1));
         Ok(Self { epoch, writer, health, readers, requests })
     }
+}
+
+/// The connection that writes, and the epoch.
+fn prepared(file: &File) -> Result<(Connection, String), OpenError> {
+    let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
+    schema::prepare(&mut db)?;
+    db.pragma_update(None, "cache_size", WRITER_CACHE)?;
+    let epoch = schema::epoch(&mut db, &file.path)?;
+    Ok((db, epoch))
 }
 
 /// Where connections to a journal lead.

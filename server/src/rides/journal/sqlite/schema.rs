@@ -67,6 +67,8 @@ fn lists(tx: &Transaction<'_>) -> Result<(), JournalError> {
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(std::time::Duration::from_millis(PATIENCE_MS))?;
     db.pragma_update(None, "synchronous", "FULL")?;
+    // A container may have no folder for temporary files.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     // A sync that the disk's own cache swallows is none; only macOS makes a difference here.
     db.pragma_update(None, "fullfsync", true)?;
     db.pragma_update(None, "checkpoint_fullfsync", true)?;

@@ -12,7 +12,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde::Serialize;
 
 use super::{FILE, File, Lock, OpenError, log, projection, row, schema};
-use crate::rides::{journal::JournalError, machine, model::Ride};
+use crate::{
+    files::{self, Access},
+    rides::{journal::JournalError, machine, model::Ride},
+};
 
 /// Events read at a time for an export, so that a server beside it can move its log on.
 const CHUNK: i64 = 1_000;
@@ -130,15 +133,21 @@ fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError
 /// A connection to a journal that is there, and is this program's.
 fn existing(dir: &Path) -> Result<Connection, OpenError> {
     is_there(dir)?;
-    let db = File { path: dir.join(FILE), vfs: None }.connect(OpenFlags::empty())?;
-    schema::is_current(&db)?;
-    Ok(db)
+    let file = File { path: dir.join(FILE), vfs: None };
+    let opened = file.connect(OpenFlags::empty()).map_err(OpenError::from).and_then(|db| {
+        schema::is_current(&db)?;
+        Ok(db)
+    });
+    opened.map_err(|why| why.or_denied(&file.path))
 }
 
 /// A typing error makes no new directory.
 fn is_there(dir: &Path) -> Result<(), OpenError> {
     let path = dir.join(FILE);
-    path.metadata().map(drop).map_err(|why| OpenError::Io { path, why })
+    path.metadata().map(drop).map_err(|why| {
+        let why = files::explained(&path, Access::Read, why);
+        OpenError::Io { path, why }
+    })
 }
 
 type Made = HashMap<RideId, (i64, Ride)>;

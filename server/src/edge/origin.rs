@@ -1,0 +1,167 @@
+//! The origin of a page, as browsers write it in `origin`.
+
+use std::{net::Ipv6Addr, str::FromStr};
+
+use http::{HeaderValue, Uri};
+
+/// An origin in the one form that browsers send.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Origin {
+    value: HeaderValue,
+    /// Without its port, if browsers find it by http or https.
+    web_host: Option<String>,
+}
+
+impl Origin {
+    /// The value of the header `origin`.
+    pub(super) fn value(&self) -> &HeaderValue {
+        &self.value
+    }
+
+    /// The host of an http or https origin.
+    pub fn web_host(&self) -> Option<&str> {
+        self.web_host.as_deref()
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    /// Takes what a person may copy from somewhere: capitals, a default port, a slash at the end.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "null" => {
+                return Err("null is what browsers say of local files, sandboxed frames and data: addresses, \
+                            whoever made them, so that it would allow all pages: serve the page from an address"
+                    .to_owned());
+            }
+            _ if text.contains('*') => return Err("there is no wildcard: name each origin".to_owned()),
+            _ if !text.is_ascii() => {
+                return Err("browsers write such names in punycode: so must you (xn--…)".to_owned());
+            }
+            _ => {}
+        }
+        let not_an_origin =
+            || "must be SCHEME://HOST or SCHEME://HOST:PORT, like https://rides.example".to_owned();
+        let (scheme, rest) = text.split_once("://").ok_or_else(not_an_origin)?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains(['/', '?', '#']) {
+            return Err("an origin has no path: only SCHEME://HOST or SCHEME://HOST:PORT".to_owned());
+        }
+        let scheme = scheme.to_ascii_lowercase();
+        if !is_scheme(&scheme) {
+            return Err(not_an_origin());
+        }
+        let uri: Uri = format!("{scheme}://{rest}").parse().map_err(|_| not_an_origin())?;
+        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+        let host = authority.ok_or_else(not_an_origin)?.host();
+        let port = match rest.strip_prefix(host) {
+            Some("" | ":") => None,
+            Some(port) => {
+                let port = port.strip_prefix(':').and_then(|port| port.parse::<u16>().ok());
+                Some(port.ok_or_else(|| "the port must be a number from 0 to 65535".to_owned())?)
+            }
+            None => return Err("an origin has no user name or password".to_owned()),
+        };
+        let (host, port) = match scheme.as_str() {
+            "http" => (of_web(host), port.filter(|port| *port != 80)),
+            "https" => (of_web(host), port.filter(|port| *port != 443)),
+            // An app's own scheme: its browser leaves the host as the app has it.
+            _ => (host.to_owned(), port),
+        };
+        let port = port.map_or_else(String::new, |port| format!(":{port}"));
+        let value =
+            HeaderValue::from_str(&format!("{scheme}://{host}{port}")).map_err(|_| not_an_origin())?;
+        let web_host = ["http", "https"].contains(&scheme.as_str()).then_some(host);
+        Ok(Self { value, web_host })
+    }
+}
+
+/// A letter, and what RFC 3986 lets follow it.
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// A host as browsers write it.
+fn of_web(host: &str) -> String {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    match address.and_then(|address| address.parse::<Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]"),
+        None => host.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(text: &str) -> String {
+        text.parse::<Origin>().unwrap().value().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends() {
+        for (text, browsers) in [
+            ("https://rides.example", "https://rides.example"),
+            ("https://rides.example:443", "https://rides.example"),
+            ("http://rides.example:80", "http://rides.example"),
+            ("http://rides.example:443", "http://rides.example:443"),
+            ("https://rides.example:80", "https://rides.example:80"),
+            ("https://rides.example:08443", "https://rides.example:8443"),
+            ("HTTPS://Rides.Example/", "https://rides.example"),
+            ("https://rides.example:", "https://rides.example"),
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+            ("http://[0:0::1]:8081", "http://[::1]:8081"),
+            ("http://tauri.localhost", "http://tauri.localhost"),
+            ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ] {
+            assert_eq!(sent(text), browsers, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_app_has_an_origin_of_its_own_scheme() {
+        for app in [
+            "capacitor://localhost",
+            "ionic://localhost",
+            "tauri://localhost",
+            "app://.",
+            "app://-",
+            "app://Board",
+            "chrome-extension://gighmmpiobklfepjocnamgkkbiglidom",
+        ] {
+            assert_eq!(sent(app), app);
+            assert_eq!(app.parse::<Origin>().unwrap().web_host(), None);
+        }
+        assert_eq!("https://Rides.example:1".parse::<Origin>().unwrap().web_host(), Some("rides.example"));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_told_why() {
+        for (text, says) in [
+            ("null", "would allow all pages"),
+            ("*", "no wildcard"),
+            ("https://*.rides.example", "no wildcard"),
+            ("", "must be SCHEME://HOST"),
+            ("rides.example", "must be SCHEME://HOST"),
+            ("rides.example:443", "must be SCHEME://HOST"),
+            ("https://", "must be SCHEME://HOST"),
+            ("https:///", "must be SCHEME://HOST"),
+            ("://rides.example", "must be SCHEME://HOST"),
+            ("https://rides example", "must be SCHEME://HOST"),
+            ("https://rides.example\u{7f}", "must be SCHEME://HOST"),
+            ("https://rides.example/page", "no path"),
+            ("https://rides.example//", "no path"),
+            ("https://rides.example?q", "no path"),
+            ("https://rides.example#top", "no path"),
+            ("https://rides.example:https", "the port"),
+            ("https://rides.example:65536", "the port"),
+            ("https://ada@rides.example", "no user name"),
+            ("https://bücher.example", "punycode"),
+        ] {
+            let error = text.parse::<Origin>().unwrap_err();
+            assert!(error.contains(says), "{text:?}: {error}");
+        }
+    }
+}

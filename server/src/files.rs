@@ -1,0 +1,257 @@
+//! Files that the program is told to use. An error about one says who may use it, who tries to, and what to change.
+
+use std::{
+    fs::{self, File, FileType},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// What the program wants to do with a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Read it.
+    Read,
+    /// Read it and write to it, or make it where it is not.
+    Write,
+}
+
+/// Reads a regular file.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a regular file of text.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Opens a regular file to read it. Anything else may never end, or may wait for a writer.
+pub fn open(path: &Path) -> io::Result<File> {
+    is_regular(path).and_then(|()| File::open(path)).map_err(|why| explained(path, Access::Read, why))
+}
+
+fn is_regular(path: &Path) -> io::Result<()> {
+    let kind = fs::metadata(path)?.file_type();
+    match kind.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("it is {}, and only a regular file will do", name_of(kind)),
+        )),
+    }
+}
+
+/// The file or directory of an SQLite database at `path` that this process may not use, and why. SQLite itself does not
+/// tell. `None` if there is no such file, or if something else is wrong.
+pub fn denied_of_database(path: &Path) -> Option<(PathBuf, io::Error)> {
+    let beside = ["", "-wal", "-shm", "-journal"].map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    beside.into_iter().chain(path.parent().map(Path::to_owned)).find_map(|path| {
+        let tried = match path.is_dir() {
+            true => tempfile::tempfile_in(&path).map_err(|why| why.kind().into()),
+            false => File::options().read(true).write(true).open(&path),
+        };
+        let why = tried.err().filter(|why| why.kind() == io::ErrorKind::PermissionDenied)?;
+        let why = explained(&path, Access::Write, why);
+        Some((path, why))
+    })
+}
+
+/// `why`, and where permissions are missing, whose they are.
+pub fn explained(path: &Path, access: Access, why: io::Error) -> io::Error {
+    let explanation = (why.kind() == io::ErrorKind::PermissionDenied)
+        .then(|| permissions::explanation(path, access))
+        .flatten();
+    match explanation {
+        Some(explanation) => io::Error::new(why.kind(), format!("{why}: {explanation}")),
+        None => why,
+    }
+}
+
+fn name_of(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        return "a directory";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        for (is, name) in [
+            (kind.is_fifo(), "a FIFO or a pipe"),
+            (kind.is_char_device() || kind.is_block_device(), "a device"),
+            (kind.is_socket(), "a socket"),
+        ] {
+            if is {
+                return name;
+            }
+        }
+    }
+    "no file"
+}
+
+#[cfg(unix)]
+mod permissions {
+    use std::{
+        fmt, fs, io,
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+        path::{Path, absolute},
+    };
+
+    use rustix::process::geteuid;
+
+    use super::Access;
+
+    /// A permission, in words and as chmod has it.
+    type Wanted = (&'static str, &'static str);
+
+    /// `None` if the system does not tell.
+    pub(super) fn explanation(path: &Path, access: Access) -> Option<String> {
+        let path = absolute(path).ok()?;
+        // The last place on the way to the file that can be looked at is the one that stops this process.
+        let mut below = None;
+        for place in path.ancestors() {
+            match fs::metadata(place) {
+                Ok(metadata) => {
+                    let wanted = match below {
+                        None => in_place(access, metadata.is_dir()),
+                        Some(io::ErrorKind::NotFound) => ("make files in", "wx"),
+                        Some(_) => ("enter", "x"),
+                    };
+                    let owner = User::of("/etc/passwd", metadata.uid());
+                    let group = User::of("/etc/group", metadata.gid());
+                    let me = User::of("/etc/passwd", geteuid().as_raw());
+                    return Some(sentence(place, &owner, &group, metadata.permissions().mode(), &me, wanted));
+                }
+                Err(error) => below = Some(error.kind()),
+            }
+        }
+        None
+    }
+
+    fn in_place(access: Access, is_dir: bool) -> Wanted {
+        match access {
+            Access::Read => ("read", "r"),
+            Access::Write if is_dir => ("make files in", "rwx"),
+            Access::Write => ("read and write", "rw"),
+        }
+    }
+
+    fn sentence(place: &Path, owner: &User, group: &User, mode: u32, me: &User, wanted: Wanted) -> String {
+        let (shown, mode, (words, bits)) = (place.display(), mode & 0o7777, wanted);
+        let remedy = match owner.id == me.id {
+            true => format!("chmod u+{bits} {shown}"),
+            false => format!("chown {} {shown}, or let its group or mode permit that", me.id),
+        };
+        format!(
+            "{shown} belongs to {owner}, group {group}, with mode {mode:04o}, and this program runs as {me}, who must \
+             be able to {words} it ({remedy})"
+        )
+    }
+
+    /// A user or a group.
+    struct User {
+        id: u32,
+        name: Option<String>,
+    }
+
+    impl User {
+        /// With its name, if it is in `file`, which is /etc/passwd or /etc/group.
+        fn of(file: &str, id: u32) -> Self {
+            let names = fs::read_to_string(file).unwrap_or_default();
+            let named = |line: &str| {
+                let mut fields = line.split(':');
+                let (name, _password, number) = (fields.next()?, fields.next()?, fields.next()?);
+                (number.parse() == Ok(id)).then(|| name.to_owned())
+            };
+            Self { id, name: names.lines().find_map(named) }
+        }
+    }
+
+    impl fmt::Display for User {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match &self.name {
+                Some(name) => write!(f, "{name} ({})", self.id),
+                None => write!(f, "{}", self.id),
+            }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn unnamed(id: u32) -> User {
+            User { id, name: None }
+        }
+
+        #[test]
+        fn a_denial_says_whose_it_is_and_who_runs_and_what_to_do() {
+            let [group, me] = [113, 1000].map(unnamed);
+            let root = User { id: 0, name: Some("root".to_owned()) };
+            let key = Path::new("/etc/key.pem");
+            assert_eq!(
+                sentence(key, &root, &group, 0o100_640, &me, in_place(Access::Read, false)),
+                "/etc/key.pem belongs to root (0), group 113, with mode 0640, and this program runs as 1000, who must \
+                 be able to read it (chown 1000 /etc/key.pem, or let its group or mode permit that)"
+            );
+            let dir = Path::new("/srv/rides");
+            let own = sentence(dir, &me, &group, 0o040_500, &me, in_place(Access::Write, true));
+            assert!(own.ends_with("be able to make files in it (chmod u+rwx /srv/rides)"), "{own}");
+        }
+
+        #[test]
+        fn users_have_the_names_that_the_system_gives_them() {
+            assert_eq!(User::of("/etc/passwd", 0).to_string(), "root (0)");
+            assert_eq!(User::of("/etc/passwd", 3_000_000_001).to_string(), "3000000001");
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod permissions {
+    use std::path::Path;
+
+    use super::Access;
+
+    /// What the system says by itself is all there is.
+    pub(super) fn explanation(_path: &Path, _access: Access) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let why = read(dir.path()).unwrap_err().to_string();
+        assert_eq!(why, "it is a directory, and only a regular file will do");
+        let file = dir.path().join("file");
+        assert_eq!(read(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::write(&file, "text").unwrap();
+        assert_eq!(read(&file).unwrap(), b"text");
+        assert_eq!(read_to_string(&file).unwrap(), "text");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_read_until_memory_is_out() {
+        let why = read(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert_eq!(why, "it is a device, and only a regular file will do");
+    }
+
+    #[test]
+    fn a_database_that_is_not_there_is_not_denied() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(denied_of_database(&dir.path().join("none.db")).is_none());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "and none is made");
+    }
+}

@@ -1,0 +1,27 @@
+//! The addresses that the server listens on: as a person names them, and as sockets.
+
+mod address;
+mod container;
+mod sockets;
+
+use std::net::SocketAddr;
+
+pub use self::{address::Listen, sockets::Listeners};
+
+/// Logs what a person should know about these addresses before they wonder.
+pub fn warn(addresses: &[SocketAddr], has_tls: bool) {
+    let Some(port) = addresses.first().map(SocketAddr::port) else { return };
+    match addresses.iter().find(|address| !address.ip().is_loopback()) {
+        None if container::is_around_us() => tracing::warn!(
+            "this is a container, and the server listens on the container's loopback only, where nothing outside \
+             can connect: start it with --listen 0.0.0.0:{port} (or RIDES_LISTEN=0.0.0.0:{port}) and publish the \
+             port, as `docker run -p {port}:{port}` does"
+        ),
+        Some(address) if !has_tls => tracing::warn!(
+            %address,
+            "plain HTTP on an address that other machines can reach: tokens and rides travel unencrypted; \
+             serve TLS by --tls-cert and --tls-key, or listen on localhost behind a proxy that serves TLS"
+        ),
+        None | Some(_) => {}
+    }
+}

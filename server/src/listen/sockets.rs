@@ -1,0 +1,231 @@
+//! The sockets that clients connect to.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    task::Poll,
+};
+
+use anyhow::{Context as _, ensure};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+
+use super::Listen;
+
+/// Connections that wait in the kernel until they are accepted, if the system allows that many.
+const BACKLOG: u32 = 1_024;
+/// Ports that are tried until one is free on every address.
+const TRIES: usize = 16;
+/// The error of a system without IPv6, or without IPv4.
+#[cfg(unix)]
+const NO_SUCH_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+#[cfg(windows)]
+const NO_SUCH_FAMILY: i32 = 10047;
+
+/// Sockets that are accepted from in turn.
+pub struct Listeners {
+    sockets: Vec<TcpListener>,
+    /// The socket that is asked first.
+    next: usize,
+}
+
+impl Listeners {
+    /// Listens, or says in one line why that is not possible.
+    pub async fn open(listen: &Listen) -> anyhow::Result<Self> {
+        let sockets = match listen {
+            Listen::Loopbacks(port) => {
+                on_all(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], *port)?
+            }
+            Listen::Everywhere(port) => vec![everywhere(*port)?],
+            Listen::Address(address) => on_all(&[address.ip()], address.port())?,
+            Listen::Host(name, port) => on_all(&addresses_of(name).await?, *port)?,
+        };
+        Ok(Self { sockets, next: 0 })
+    }
+
+    /// The addresses of all sockets, with the port that was picked.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.sockets.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// The next connection. A flood at one socket does not keep the others waiting.
+    pub(crate) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|cx| {
+            for at in (0..self.sockets.len()).map(|n| (self.next + n) % self.sockets.len()) {
+                if let Poll::Ready(accepted) = self.sockets[at].poll_accept(cx) {
+                    self.next = at + 1;
+                    return Poll::Ready(accepted);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(socket: TcpListener) -> Self {
+        Self { sockets: vec![socket], next: 0 }
+    }
+}
+
+async fn addresses_of(name: &str) -> anyhow::Result<Vec<IpAddr>> {
+    let found = lookup_host((name, 0)).await.with_context(|| format!("--listen: no address of {name}"))?;
+    let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    ensure!(!addresses.is_empty(), "--listen: {name} has no address");
+    Ok(addresses)
+}
+
+/// One socket for IPv6 and IPv4, or for IPv4 where there is no IPv6.
+fn everywhere(port: u16) -> anyhow::Result<TcpListener> {
+    let [v6, v4] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
+    let [v6, v4] = [v6, v4].map(|ip: IpAddr| SocketAddr::new(ip, port));
+    match bind(v6, true) {
+        Err(error) if is_absent(&error) => bind(v4, false).map_err(|why| refused(v4, &why)),
+        bound => bound.map_err(|why| refused(v6, &why)),
+    }
+}
+
+/// A socket for each of `ips`, all at one port. An address that this machine does not have, as `::1` without IPv6, is
+/// left out if there are others.
+fn on_all(ips: &[IpAddr], port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let mut tries = if port == 0 { TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match try_all(ips, port) {
+            Err((_, why)) if why.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            tried => return tried.map_err(|(address, why)| refused(address, &why)),
+        }
+    }
+}
+
+fn try_all(ips: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
+    let (mut sockets, mut absent) = (Vec::new(), None);
+    for &ip in ips {
+        let address = SocketAddr::new(ip, port);
+        let bound = bind(address, false).and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
+        match bound {
+            Ok((picked, socket)) => {
+                port = picked;
+                sockets.push(socket);
+            }
+            Err(why) if is_absent(&why) => absent = Some((address, why)),
+            Err(why) => return Err((address, why)),
+        }
+    }
+    match absent {
+        Some(absent) if sockets.is_empty() => Err(absent),
+        _ => Ok(sockets),
+    }
+}
+
+fn bind(address: SocketAddr, and_v4: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of a server before this one may still be closing. On Windows it would share a port with another program.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    if and_v4 {
+        SockRef::from(&socket).set_only_v6(false)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_SUCH_FAMILY)
+}
+
+fn refused(address: SocketAddr, why: &io::Error) -> anyhow::Error {
+    let hint = match why.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": another program listens there; stop it, or choose another port, as in --listen 8081"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ": ports below 1024 may need a privilege (CAP_NET_BIND_SERVICE); choose another, as in --listen 8080"
+        }
+        io::ErrorKind::AddrNotAvailable => ": this machine does not have that address",
+        _ => "",
+    };
+    anyhow::anyhow!("cannot listen on {address}: {why}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn open(listen: Listen) -> Listeners {
+        Listeners::open(&listen).await.unwrap()
+    }
+
+    /// Whether this machine has `::1`, which some containers have not.
+    fn has_ipv6() -> bool {
+        std::net::TcpListener::bind("[::1]:0").is_ok()
+    }
+
+    async fn connects(ip: impl Into<IpAddr>, port: u16) -> bool {
+        TcpStream::connect(SocketAddr::new(ip.into(), port)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn both_loopbacks_have_the_port_that_was_picked() {
+        let addresses = open(Listen::Loopbacks(0)).await.addresses().unwrap();
+        let ports: Vec<_> = addresses.iter().map(SocketAddr::port).collect();
+        assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]), "{addresses:?}");
+        assert!(addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
+        assert_eq!(addresses.len(), if has_ipv6() { 2 } else { 1 });
+    }
+
+    #[tokio::test]
+    async fn all_interfaces_are_ipv4_and_ipv6_on_one_port() {
+        let listeners = open(Listen::Everywhere(0)).await;
+        let port = listeners.addresses().unwrap()[0].port();
+        assert!(connects(Ipv4Addr::LOCALHOST, port).await);
+        assert_eq!(connects(Ipv6Addr::LOCALHOST, port).await, has_ipv6());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_asked_for_is_the_only_one() {
+        let listeners = open(Listen::Address((Ipv4Addr::LOCALHOST, 0).into())).await;
+        let port = listeners.addresses().unwrap()[0].port();
+        assert!(connects(Ipv4Addr::LOCALHOST, port).await);
+        assert!(!connects(Ipv6Addr::LOCALHOST, port).await);
+    }
+
+    #[tokio::test]
+    async fn a_loopback_that_another_program_has_is_named() {
+        let Ok(taken) = TcpListener::bind("[::1]:0").await else { return };
+        let address = taken.local_addr().unwrap();
+        let why = Listeners::open(&Listen::Loopbacks(address.port())).await.err().unwrap().to_string();
+        assert!(why.starts_with(&format!("cannot listen on {address}: ")), "{why}");
+        assert!(why.contains("another program listens there"), "{why}");
+    }
+
+    #[test]
+    fn an_address_that_a_machine_does_not_have_is_left_out_if_there_are_others() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _entered = runtime.enter();
+        // Addresses for documentation, which no machine has.
+        let [nowhere, here] = ["192.0.2.1", "127.0.0.1"].map(|ip| ip.parse().unwrap());
+        assert_eq!(on_all(&[nowhere, here], 0).unwrap().len(), 1);
+        let why = on_all(&[nowhere], 0).unwrap_err().to_string();
+        assert!(why.contains("192.0.2.1:0") && why.contains("does not have"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn sockets_take_turns() {
+        let mut listeners = open(Listen::Loopbacks(0)).await;
+        let [first, second] = listeners.addresses().unwrap()[..] else { return assert!(!has_ipv6()) };
+        let mut clients = Vec::new();
+        for address in [first, first, second, second] {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut accepted = Vec::new();
+        for _ in &clients {
+            accepted.push(listeners.accept().await.unwrap().1.is_ipv4());
+        }
+        assert_eq!(accepted, [true, false, true, false]);
+    }
+}
