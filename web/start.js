@@ -27,7 +27,7 @@ const start = async () => {
     const [program, response] = await Promise.all([import(address("modulepreload")), fetch(address("preload"))]);
     const type = response.headers.get("content-type") ?? "";
     if (!response.ok || type.startsWith("text/html"))
-      return say(`Something else came in the place of the page's program (HTTP ${response.status}, ${type}).`);
+      return say(`Something else came in the place of the page's program (HTTP ${response.status}).`);
     await program.default({ module_or_path: response });
   } catch (error) {
     console.error(error);

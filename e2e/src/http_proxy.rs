@@ -124,6 +124,8 @@ fn forwarded(request: Request, habits: &Habits, server: SocketAddr) -> Option<Re
     head.uri = Uri::try_from(format!("http://{server}{path}")).ok()?;
     if let Some(host) = &habits.host {
         head.headers.insert(header::HOST, HeaderValue::try_from(host).ok()?);
+        // A browser sends it over TLS, and to its own machine only.
+        head.headers.remove("sec-fetch-site");
     }
     if habits.changes.is_some() || habits.cuts_wasm.is_some() {
         head.headers.remove(header::ACCEPT_ENCODING);

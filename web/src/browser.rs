@@ -43,7 +43,7 @@ pub fn protocol() -> String {
 pub fn base() -> String {
     let root = document().document_element();
     let base = root.and_then(|root| root.get_attribute("data-base")).unwrap_or_default();
-    base.trim_end_matches('/').to_owned()
+    base.strip_suffix('/').unwrap_or_default().to_owned()
 }
 
 /// The wall clock, in Unix milliseconds.

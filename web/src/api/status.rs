@@ -1,6 +1,6 @@
 //! How calls end: trailers to a status, and a status to the details that google.rpc puts into it.
 
-use std::{error::Error as _, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -112,9 +112,23 @@ impl Details {
 }
 
 /// A response without gRPC: it came from something between the page and the server, or from another server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("HTTP {0} without a gRPC status")]
+#[derive(Clone, Copy)]
 pub struct NotGrpc(pub u16);
+
+impl Error for NotGrpc {}
+
+// Derived, these would bring half a kilobyte of formatting into the page.
+impl fmt::Display for NotGrpc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no gRPC")
+    }
+}
+
+impl fmt::Debug for NotGrpc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no gRPC")
+    }
+}
 
 impl NotGrpc {
     /// The status of the call.

@@ -50,7 +50,8 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
         _ => "Trying…".to_owned(),
     };
     let is_refused = move || ui.refusal().is_some();
-    let title = move || if is_refused() { "The calls of this page are refused" } else { "No server yet" };
+    let title =
+        move || if is_refused() { "The calls of this page are refused" } else { "No server yet" }.to_owned();
     let what = move || {
         ui.refusal().unwrap_or_else(|| "Start one in a terminal, at the root of the project:".to_owned())
     };
@@ -61,7 +62,7 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
                     <section class="card glass" aria-labelledby="no-server-title">
                         <h2 id="no-server-title" role="alert">{title}</h2>
                         <p data-testid="refusal">{what}</p>
-                        <pre hidden=is_refused><code>"cargo run -p rides-server"</code></pre>
+                        <pre hidden=move || is_refused().then_some("")><code>"cargo run -p rides-server"</code></pre>
                         <p class="muted">"This page goes live by itself as soon as it can."</p>
                         <div class="no-server-actions">
                             <button
