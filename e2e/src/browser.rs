@@ -21,7 +21,7 @@ use crate::variable::variable;
 const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// No screen, no user, no calls home; WebGL2 in software.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 14] = [
     "--headless",
     "--no-sandbox",
     "--disable-quic",
@@ -35,6 +35,8 @@ const FLAGS: [&str; 13] = [
     "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    // The name in the configurations of deploy/.
+    "--host-resolver-rules=MAP rides.example 127.0.0.1",
 ];
 
 /// A browser with one window. Close it with [`Browser::close`]: a driver that is merely killed leaves it behind.

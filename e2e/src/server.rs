@@ -154,7 +154,7 @@ impl RidesServer {
 }
 
 /// What RIDES_E2E_SERVER names, else the server built beside these tests.
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
     if let Some(program) = variable("RIDES_E2E_SERVER") {
         return Ok(program.into());
     }

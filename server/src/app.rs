@@ -29,8 +29,9 @@ use crate::{
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
-    edge::{self, Auth, Contract, Health, Hosts, Limits, Origin, Port, Services},
+    edge::{self, Auth, Contract, EmbeddedPage, Health, Hosts, Limits, Origin, PageFiles, Port, Services},
     fanout::{Fanout, FanoutOptions},
+    files,
     fleet::{Fleet, FleetOptions},
     listen::{self, Listen, Listeners},
     rides::{
@@ -93,7 +94,7 @@ impl App {
     /// Fails with one line for whoever started it: the port is taken, the map is no map, the page is not where
     /// it was said to be.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let page = page(config.page)?;
+        let page = page(config.page, config.embedded_page)?;
         let city = city(config.map).await?;
         let listeners = Listeners::open(&config.listen).await?;
         let addresses = listeners.addresses().context("the listener has no address")?;
@@ -157,6 +158,7 @@ impl App {
             services,
             edge::Options {
                 page,
+                base_path: config.base_path,
                 hosts: hosts(here_alone, config.listen.name(), config.allow_host, &config.allow_origin),
                 allow_origins: config.allow_origin,
                 health: health.clone(),
@@ -394,10 +396,18 @@ async fn simulate(
     }
 }
 
-fn page(configured: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let Some(dir) = configured else { return Ok(BUILT_PAGE.into()) };
-    ensure!(dir.join("index.html").is_file(), "no page in {}: it has no index.html", dir.display());
-    Ok(dir)
+/// The page to serve: the one in the directory named by `--page`, else the one in the program, else what `trunk build`
+/// has built.
+fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::Result<PageFiles> {
+    match (configured, embedded) {
+        (Some(dir), _) => {
+            let index = files::open(&dir.join("index.html"));
+            index.with_context(|| format!("no page in {}: index.html cannot be read", dir.display()))?;
+            Ok(PageFiles::Directory(dir))
+        }
+        (None, Some(embedded)) => Ok(PageFiles::Embedded(embedded)),
+        (None, None) => Ok(PageFiles::Directory(BUILT_PAGE.into())),
+    }
 }
 
 /// What is on the port, with request messages of up to `largest` bytes but where a service says otherwise.

@@ -22,7 +22,7 @@ use crate::{
     client::{self, ClientConfig},
     data_dir::DataDir,
     dispatch::DispatchOptions,
-    edge::{Limits, Origin},
+    edge::{BasePath, EmbeddedPage, Limits, Origin},
     fleet::FleetOptions,
     listen::Listen,
     rides::journal::sqlite::SqliteOptions,
@@ -103,9 +103,18 @@ pub struct Config {
     #[arg(long, env = "RIDES_LISTEN", default_value = "localhost:8080", value_name = "HOST:PORT")]
     pub listen: Listen,
 
-    /// The built page [default: dist].
+    /// Serve the page that was built into this directory [default: the page in the program, if there is one, else dist].
     #[arg(long, env = "RIDES_PAGE", value_name = "DIR")]
     pub page: Option<PathBuf>,
+
+    /// The page in the program. No flag: the build puts it there.
+    #[arg(skip)]
+    pub embedded_page: Option<EmbeddedPage>,
+
+    /// The path below which a proxy serves the board, for example /rides/. Needed only where the proxy leaves the path in
+    /// place; requests without it are served too.
+    #[arg(long, env = "RIDES_BASE_PATH", value_name = "PATH")]
+    pub base_path: Option<BasePath>,
 
     /// Where rides are kept, or `:memory:` to forget them at the end [default: the platform's data folder, like
     /// ~/.local/share/rides].

@@ -1,5 +1,8 @@
 //! rides-server: a live ride-hailing board over gRPC and gRPC-Web, on one port.
 
+#[cfg(feature = "embedded-page")]
+mod page;
+
 use std::{
     env,
     io::{self, Write as _},
@@ -57,7 +60,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        None => Box::pin(serve(cli.serve)).await,
+        None => Box::pin(serve(with_page(cli.serve))).await,
         Some(Command::Sim(config)) => simulate(config).await,
         Some(Command::GenKey(config)) => spawn_blocking(|| keys::run(config)).await?,
         Some(Command::Token(config)) => spawn_blocking(|| token::run(config)).await?,
@@ -65,6 +68,18 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Client(config)) => client::run(config).await,
         Some(Command::Completion { shell }) => complete(shell).context("cannot write to stdout"),
     }
+}
+
+/// Adds the page that is in the program.
+#[cfg(feature = "embedded-page")]
+fn with_page(config: Config) -> Config {
+    Config { embedded_page: Some(page::PAGE), ..config }
+}
+
+/// Leaves the page to the flags: there is none in the program.
+#[cfg(not(feature = "embedded-page"))]
+fn with_page(config: Config) -> Config {
+    config
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -38,6 +38,14 @@ pub fn protocol() -> String {
     protocol.ok().and_then(|protocol| protocol.as_string()).unwrap_or_default()
 }
 
+/// Where the page's own addresses begin, without a slash at the end: "http://host/rides". `start.js` leaves it in the
+/// document, as an absolute address. Empty: at the root.
+pub fn base() -> String {
+    let root = document().document_element();
+    let base = root.and_then(|root| root.get_attribute("data-base")).unwrap_or_default();
+    base.trim_end_matches('/').to_owned()
+}
+
 /// The wall clock, in Unix milliseconds.
 pub fn unix_now() -> f64 {
     js_sys::Date::now()

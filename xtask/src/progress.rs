@@ -1,16 +1,31 @@
-//! Long work in the terminal: one line that moves while it runs, and everything it said if it fails.
+//! Long work in the terminal: a line for each command that runs, and everything it said if it fails.
 
 use std::{
+    fmt::Display,
     io::{BufRead, BufReader, IsTerminal},
     process::Command,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use console::style;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::shell;
+
+/// The lines of all commands that run side by side.
+static LINES: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Prints a line above those that move.
+pub(crate) fn say(line: &dyn Display) {
+    LINES.suspend(|| eprintln!("{line}"));
+}
+
+/// Prints a warning above the lines that move.
+pub(crate) fn warn(text: &str) {
+    say(&format!("{} {text}", style("warning:").yellow()));
+}
 
 /// Runs a command behind a spinner that shows its last line and how long it takes.
 ///
@@ -38,7 +53,7 @@ pub(crate) fn spin(label: &str, about: &str, mut command: Command) -> Result<()>
     let status = child.wait().context("waiting for it")?;
     bar.finish_and_clear();
     if !status.success() {
-        eprintln!("{}", said.join("\n"));
+        say(&said.join("\n"));
         bail!("{label}: `{words}` failed ({status})");
     }
     done(label, started.elapsed());
@@ -47,10 +62,10 @@ pub(crate) fn spin(label: &str, about: &str, mut command: Command) -> Result<()>
 
 fn spinner(label: &str, about: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
-        eprintln!("{label} ({about})…");
+        say(&format!("{label} ({about})…"));
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new_spinner().with_prefix(format!("{label} ({about})"));
+    let bar = LINES.add(ProgressBar::new_spinner().with_prefix(format!("{label} ({about})")));
     let template = "{spinner:.cyan} {prefix:.bold} {elapsed} {wide_msg:.dim}";
     bar.set_style(
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
@@ -62,10 +77,7 @@ fn spinner(label: &str, about: &str) -> ProgressBar {
 /// Says that something is done, when it took long enough to be worth a line.
 fn done(label: &str, took: Duration) {
     if took > Duration::from_secs(2) {
-        eprintln!(
-            "{} {label} {}",
-            style("✓").green(),
-            style(format!("in {:.0} s", took.as_secs_f64())).dim()
-        );
+        let took = style(format!("in {:.0} s", took.as_secs_f64())).dim();
+        say(&format!("{} {label} {took}", style("✓").green()));
     }
 }

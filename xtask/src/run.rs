@@ -13,7 +13,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use console::style;
 
-use crate::{page, progress, setup, shell};
+use crate::{
+    build::{self, Profile},
+    shell,
+};
 
 /// How long the server may take until it answers, map and router included.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -28,21 +31,18 @@ enum Event {
     Stop,
 }
 
-/// Installs, builds, starts the server with the flags given, over TLS if asked for, and stays until it ends.
+/// Installs, builds, starts the server with the flags given, over TLS if asked for, and stays until it ends. The page is
+/// in the program.
 ///
 /// # Errors
 /// When something cannot be installed or built, or the server ends before it is ready.
 pub(crate) fn run(tls: bool, server_flags: &[String]) -> Result<ExitCode> {
+    build::program(Profile::Release)?;
     if is_question(server_flags) {
-        build_server()?;
         let mut command = shell::command(program()?);
         let answered = command.args(server_flags).status().with_context(|| shell::not_started(&command))?;
         return Ok(exit_code(answered));
     }
-    setup::ensure(&setup::PAGE)?;
-    page::build()?;
-    build_server()?;
-
     let (events, happened) = mpsc::channel();
     let mut server = Server::start(tls, server_flags, &events)?;
     ctrlc::set_handler(move || {
@@ -69,13 +69,8 @@ fn is_question(flags: &[String]) -> bool {
     flags.iter().any(|flag| matches!(flag.as_str(), "-h" | "--help" | "-V" | "--version" | "help"))
 }
 
-fn build_server() -> Result<()> {
-    let build = shell::cargo(&["build", "--release", "--locked", "--package", "rides-server"]);
-    progress::spin("Building the server", "about 4 minutes the first time", build)
-}
-
 fn program() -> Result<PathBuf> {
-    Ok(shell::build_dir("release")?.join("rides-server").with_extension(env::consts::EXE_EXTENSION))
+    build::path_of(Profile::Release)
 }
 
 /// The running server.
@@ -86,8 +81,7 @@ struct Server {
 impl Server {
     fn start(tls: bool, flags: &[String], events: &Sender<Event>) -> Result<Self> {
         let mut command = shell::command(program()?);
-        // By the environment, so that a `--page` among the flags still counts.
-        command.env("RIDES_PAGE", page::dist()).args(flags).stdout(Stdio::piped());
+        command.args(flags).stdout(Stdio::piped());
         if tls {
             command.args(["--tls", "self-signed"]);
         }

@@ -18,9 +18,13 @@ pub(crate) fn root() -> &'static Path {
 /// Where the builds of a profile end up (`target/release`), wherever this machine keeps its target directory:
 /// beside the profile that xtask itself was built in.
 pub(crate) fn build_dir(profile: &str) -> Result<PathBuf> {
+    Ok(target_dir()?.join(profile))
+}
+
+/// The directory in which Cargo builds everything.
+pub(crate) fn target_dir() -> Result<PathBuf> {
     let own = env::current_exe().context("cannot tell where xtask is")?;
-    let target = own.ancestors().nth(2).context("xtask is not in a target directory")?;
-    Ok(target.join(profile))
+    Ok(own.ancestors().nth(2).context("xtask is not in a target directory")?.to_owned())
 }
 
 /// Tools that only this repository uses.

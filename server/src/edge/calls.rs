@@ -13,7 +13,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response,
+    header::{AUTHORIZATION, CACHE_CONTROL},
+};
 use http_body::Frame;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +39,14 @@ use super::{
 
 /// Of health calls: whoever asks while the server goes is to hear that it does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// Headers that keep proxies from holding a stream back, or changing it: nginx collects a response unless it has the first,
+/// and others compress it, or store it, unless it has the second. Unary responses have them too, which costs less than to
+/// tell them apart.
+const PASS_ON_AT_ONCE: [(HeaderName, HeaderValue); 2] = [
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
+];
 
 /// What calls are held to.
 pub(super) struct Rules {
@@ -91,6 +102,9 @@ impl Service<Request<tonic::body::Body>> for Calls {
                 Err(status) => status.into_http::<()>().map(|()| None),
             };
             outcome.settle(response.headers_mut());
+            for (name, value) in PASS_ON_AT_ONCE {
+                response.headers_mut().insert(name, value);
+            }
             Ok(response.map(|answered| Answer(answered.map(|answered| rules.hold(answered, outcome)))))
         })
     }

@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::Either, stream::FuturesUnordered};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -36,14 +36,17 @@ use tonic::{Status, body::Body};
 use super::{
     Limits, Port,
     account::Account,
+    header_size::{HeaderSize, READ_BEYOND},
     leftover::lingering,
     linger::Linger,
     metrics,
     opening::{Http, open},
     pace::{Paced, answered},
     peer::Peer,
+    refusals::{Refusals, Words},
+    wrong_protocol::{warn_of_plain_http, warn_of_tls},
 };
-use crate::tls::Tls;
+use crate::tls::{Accepted, Tls};
 
 /// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
 /// nobody who vanished holds one for 30 s.
@@ -90,7 +93,7 @@ impl Connection {
             return Ended::Well;
         }
         match &service.tls {
-            None => service.speak_http(stream, Peer { address, certificate: None }).await,
+            None => service.speak_http(stream, Peer { address, certificate: None }, false).await,
             // In a box, so that a connection without TLS has no room for one with it.
             Some(tls) => Box::pin(service.speak_https(tls, stream, address)).await,
         }
@@ -99,11 +102,15 @@ impl Connection {
 
 impl Service {
     async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) -> Ended {
-        let Some((stream, certificate)) = tls.accept(stream, self.limits.header_timeout).await else {
-            return Ended::Well;
+        let (stream, certificate) = match tls.accept(stream, self.limits.header_timeout).await {
+            Some(Accepted::Tls(stream, certificate)) => (stream, certificate.map(Arc::new)),
+            Some(Accepted::PlainHttp(stream)) => {
+                warn_of_plain_http(address);
+                return self.speak_http(stream, Peer { address, certificate: None }, true).await;
+            }
+            None => return Ended::Well,
         };
-        let certificate = certificate.map(Arc::new);
-        let speaking = self.speak_http(stream, Peer { address, certificate: certificate.clone() });
+        let speaking = self.speak_http(*stream, Peer { address, certificate: certificate.clone() }, false);
         match certificate {
             None => speaking.await,
             Some(certificate) => tokio::select! {
@@ -113,18 +120,22 @@ impl Service {
         }
     }
 
+    /// `is_misplaced`: as in [`Port::answer`].
     async fn speak_http(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
+        is_misplaced: bool,
     ) -> Ended {
+        let address = peer.address;
         let account =
             (!self.limits.is_exempt(peer.address)).then(|| Account::new(self.limits.frames_per_second));
         let calls = Calls::none(account.clone());
         let (port, held, going) = (self.port.clone(), calls.clone(), Arc::new(self.shutdown.clone()));
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
-            held.hold(port.answer(lingering(request, &going)))
+            let version = request.version();
+            held.hold(version, port.answer(lingering(request, &going), is_misplaced))
         });
 
         // Who comes while the server goes is to be told so first.
@@ -145,13 +156,22 @@ impl Service {
             opened = open(stream, self.limits.header_timeout) => opened,
             () = over.as_mut() => return Ended::Well,
         };
-        let (http, io) = match opened {
-            Ok((http, stream)) => (http, TokioIo::new(Linger::new(Paced::new(stream, http, account)))),
+        let (http, io, is_tls) = match opened {
+            Ok((http, stream)) => {
+                let is_tls = stream.is_tls();
+                let words = Words { header_size: HeaderSize(self.limits.headers), is_tls };
+                let words = (http == Http::One).then_some(words);
+                let stream = Linger::new(Paced::new(stream, http, account));
+                (http, TokioIo::new(Refusals::new(stream, words)), is_tls)
+            }
             Err(error) => {
                 tracing::debug!(%error, "a connection did not begin");
                 return Ended::Well;
             }
         };
+        if is_tls {
+            warn_of_tls(address);
+        }
         let mut connection = pin!(match http {
             Http::One => Either::Left(http1(&self.limits).serve_connection(io, answer)),
             Http::Two => Either::Right(http2(&self.limits).serve_connection(io, answer)),
@@ -171,6 +191,8 @@ impl Service {
         };
         match ended {
             Ok(()) => Ended::Well,
+            // Browsers try it by themselves: it is no misuse.
+            Err(_no_http) if is_tls => Ended::Well,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn Error, "a connection ended badly");
                 Ended::by(&error)
@@ -216,15 +238,24 @@ impl Calls {
         Self(Arc::new(Open { count, account, began: Instant::now(), idle_since }))
     }
 
-    /// The answer, counted as in progress until its body is dropped.
-    fn hold<A>(&self, answer: A) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<A>
+    /// The answer to a request of this version, counted as in progress until its body is dropped.
+    fn hold<A>(
+        &self,
+        version: Version,
+        answer: A,
+    ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<A>
     where
         A: Future<Output = Result<Response<Body>, Infallible>>,
     {
         self.0.count.fetch_add(1, Relaxed);
         let call = Call(self.clone());
         async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            if version == Version::HTTP_10 {
+                // hyper ends the connection after it then. Else it keeps one that the client asked to keep, even where the
+                // answer does not say so, and a client may wait for its end.
+                *answer.version_mut() = version;
+            }
             if let Some(account) = &call.0.0.account {
                 answered(account, answer.headers()).await;
             }
@@ -300,7 +331,7 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.pong)
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.headers).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.headers + READ_BEYOND).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(limits.resets)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -17,6 +17,11 @@ use tonic_health::pb::{
 
 use super::{Contract, status::with_reason};
 
+const ALIVE: &str = "/healthz";
+const READY: &str = "/readyz";
+/// The paths of the probes over plain HTTP.
+pub(super) const PROBES: [&str; 2] = [ALIVE, READY];
+
 /// Says whether the server takes calls. Cheap to clone; all clones say the same.
 #[derive(Clone)]
 pub struct Health {
@@ -86,10 +91,7 @@ impl health_server::Health for Health {
 
 /// The probes over plain HTTP.
 pub(super) fn router(health: Health) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .with_state(health)
+    Router::new().route(ALIVE, get(|| async { "alive\n" })).route(READY, get(ready)).with_state(health)
 }
 
 /// `/metrics`.

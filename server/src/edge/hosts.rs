@@ -18,7 +18,7 @@ use std::{
 
 use futures_util::future::Either;
 use http::{
-    HeaderName, Request, Response, StatusCode, Version,
+    HeaderName, Method, Request, Response, StatusCode, Version,
     header::{CONTENT_TYPE, HOST, ORIGIN},
     uri::Authority,
 };
@@ -27,6 +27,8 @@ use tower::Service;
 
 use super::{
     content_type::{CallType, Framing},
+    health::PROBES,
+    repeatable::repeatable,
     status::{self, with_reason},
     trace::Trace,
 };
@@ -48,20 +50,31 @@ impl Hosts {
         Self(Some(others.into_iter().collect()))
     }
 
-    /// Whether all that the request calls the server by are its names. Who calls it nothing is no browser.
-    fn know<B>(&self, request: &Request<B>) -> bool {
-        let Some(others) = &self.0 else { return true };
-        let known =
-            |host: &str| is_this_machine(host) || others.iter().any(|other| other.eq_ignore_ascii_case(host));
+    /// The first host that the request names and that is none of the server's: empty, if it cannot be read as one. A
+    /// client that names no host is no browser.
+    fn foreign_to<B>(&self, request: &Request<B>) -> Option<String> {
+        let others = self.0.as_ref()?;
+        let foreign = |host: &str| {
+            let known = is_this_machine(host) || others.iter().any(|other| other.eq_ignore_ascii_case(host));
+            (!known).then(|| host.to_owned())
+        };
         let mut headers = request.headers().get_all(HOST).iter();
-        request.uri().host().is_none_or(known)
-            && headers.all(|value| {
-                Authority::try_from(value.as_bytes()).is_ok_and(|authority| known(authority.host()))
+        request.uri().host().and_then(foreign).or_else(|| {
+            headers.find_map(|value| match Authority::try_from(value.as_bytes()) {
+                Ok(authority) => foreign(authority.host()),
+                Err(_unreadable) => Some(String::new()),
             })
+        })
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
+/// The host and the port that the request names, as they are compared with an origin.
+pub(super) fn authority<B>(request: &Request<B>) -> Option<&[u8]> {
+    let of_uri = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    of_uri.or_else(|| Some(request.headers().get(HOST)?.as_bytes()))
+}
+
+pub(super) fn is_this_machine(host: &str) -> bool {
     if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
         return address.to_canonical().is_loopback();
     }
@@ -76,6 +89,11 @@ fn is_a_programs<B>(request: &Request<B>) -> bool {
         && matches!(call, Some(CallType::Proto(Framing::Native) | CallType::OtherCodec(Framing::Native)))
         && !headers.contains_key(ORIGIN)
         && !headers.contains_key(SEC_FETCH_SITE)
+}
+
+/// Probes are answered under any name: orchestrators call them by address, and they tell nothing secret.
+fn is_probe<B>(request: &Request<B>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD) && PROBES.contains(&request.uri().path())
 }
 
 /// What is reached by the right names only. Cheap to clone.
@@ -104,17 +122,23 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.hosts.know(&request) || is_a_programs(&request) {
-            Either::Left(self.inner.call(request))
-        } else {
-            Either::Right(ready(Ok(misdirected(&request))))
+        match self.hosts.foreign_to(&request) {
+            Some(host) if !is_a_programs(&request) && !is_probe(&request) => {
+                Either::Right(ready(Ok(misdirected(&request, &host))))
+            }
+            _ => Either::Left(self.inner.call(request)),
         }
     }
 }
 
-fn misdirected<B>(request: &Request<B>) -> Response<Body> {
-    let why =
-        "this server does not go by that name: call it by localhost, or start it with --allow-host NAME";
+fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
+    let (called, name) = match repeatable(host.as_bytes()) {
+        Some(host) => (format!("the name {host}"), host),
+        None => ("the name in this request".to_owned(), "NAME"),
+    };
+    let why = format!(
+        "this server is not known by {called}: call it by localhost, or start it with --allow-host {name}"
+    );
     status::over_http(
         StatusCode::MISDIRECTED_REQUEST,
         &with_reason(Code::PermissionDenied, "UNKNOWN_HOST", why),
@@ -131,7 +155,7 @@ mod tests {
         for host in headers {
             request = request.header(HOST, *host);
         }
-        hosts.know(&request.body(()).unwrap())
+        hosts.foreign_to(&request.body(()).unwrap()).is_none()
     }
 
     #[test]

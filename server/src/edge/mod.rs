@@ -2,7 +2,8 @@
 //!
 //! A request passes, from the outside in:
 //!
-//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends (`linger`, `leftover`);
+//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends (`linger`, `leftover`); words for
+//!    what hyper refuses by itself (`refusals`), and for TLS on the plain port and the reverse (`wrong_protocol`);
 //! 2. `hosts` and `origins`: who calls the server by a name that is not its own is turned away, and so are pages of other
 //!    origins, or given CORS headers if allowed;
 //! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
@@ -17,17 +18,19 @@ mod accept;
 mod account;
 mod admission;
 mod auth;
+mod base_path;
 mod calls;
 mod connection;
 mod content_type;
 mod contract;
-mod csp;
 mod deadline;
 mod end;
 mod ending;
+mod foreign;
 mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod header_size;
 mod health;
 mod hosts;
 mod leftover;
@@ -44,18 +47,23 @@ mod origins;
 mod pace;
 mod pages;
 mod peer;
+mod refusals;
+mod repeatable;
 mod route;
 mod services;
 mod share;
 mod status;
+mod strict_transport;
 mod tally;
 mod text;
 mod trace;
 mod writes;
+mod wrong_protocol;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{future::ready, sync::Arc};
 
 use axum::middleware;
+use futures_util::future::Either;
 use http::Request;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -64,26 +72,32 @@ use tower::Service;
 pub use self::{
     accept::serve,
     auth::Auth,
+    base_path::{BadBasePath, BasePath},
     contract::{Contract, Kind, Method},
     health::Health,
     hosts::Hosts,
     limits::Limits,
     origin::Origin,
+    pages::{EmbeddedPage, PageFiles},
     peer::Peer,
     services::Services,
 };
 use self::{
     calls::{Calls, Rules},
+    header_size::HeaderSize,
     hosts::Named,
     leftover::Lingering,
     origins::Guarded,
     route::Route,
+    wrong_protocol::needs_tls,
 };
 
 /// What the port needs to know besides the services.
 pub struct Options {
-    /// Where the built page is, if it is built.
-    pub page: PathBuf,
+    /// The files of the page.
+    pub page: PageFiles,
+    /// The path below which a proxy serves everything, if it leaves that path in place.
+    pub base_path: Option<BasePath>,
     /// Origins whose pages may call this server, beside its own.
     pub allow_origins: Vec<Origin>,
     /// By which names it may be called.
@@ -106,27 +120,42 @@ pub struct Options {
 
 /// All that is on the port, ready to be served. Cheap to clone.
 #[derive(Clone)]
-pub struct Port(Named<Guarded<Route>>);
+pub struct Port {
+    base_path: Option<BasePath>,
+    inner: Named<Guarded<Route>>,
+}
 
 impl Port {
     /// The gRPC `services`, and everything around them.
     pub fn new(services: Services, options: Options) -> Self {
         let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
+        let header_size = HeaderSize(options.limits.headers);
         let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
         let figures = health::figures(options.figures)
             .layer(middleware::from_fn_with_state(gate, auth::operators_only));
-        let elsewhere = health::router(options.health)
-            .merge(figures)
-            .merge(pages::router(options.page, options.strict_transport));
-        let route = Route::new(Calls::new(rules, services), elsewhere);
-        Self(Named::new(options.hosts, origins::guard(route, &options.allow_origins)))
+        let elsewhere = health::router(options.health).merge(figures).merge(pages::router(pages::Options {
+            files: options.page,
+            base: options.base_path.clone(),
+            strict_transport: options.strict_transport,
+        }));
+        let route = Route::new(header_size, Calls::new(rules, services), elsewhere);
+        let inner = Named::new(options.hosts, origins::guard(route, &options.allow_origins));
+        Self { base_path: options.base_path, inner }
     }
 
-    /// It is ready at any time, as all in it is.
+    /// It is ready at any time, as all in it is. With `is_misplaced`, the request came in plain HTTP to a port that speaks
+    /// TLS.
     fn answer(
         &self,
-        request: Request<Lingering>,
+        mut request: Request<Lingering>,
+        is_misplaced: bool,
     ) -> <Named<Guarded<Route>> as Service<Request<Lingering>>>::Future {
-        self.0.clone().call(request)
+        if is_misplaced {
+            return Either::Right(ready(Ok(needs_tls(&request))));
+        }
+        if let Some(base_path) = &self.base_path {
+            base_path.strip(request.uri_mut());
+        }
+        self.inner.clone().call(request)
     }
 }

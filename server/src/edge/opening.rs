@@ -26,11 +26,21 @@ pub(super) enum Http {
     Two,
 }
 
+/// The first byte of a TLS handshake (RFC 8446, section 5.1), with which no HTTP begins.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// A stream whose beginning was read, and is read again.
 pub(super) struct Opened<S> {
     stream: S,
     beginning: [u8; PREFACE.len()],
     unread: Range<usize>,
+}
+
+impl<S> Opened<S> {
+    /// Whether the peer speaks TLS, which is no HTTP.
+    pub(super) fn is_tls(&self) -> bool {
+        !self.unread.is_empty() && self.beginning[0] == TLS_HANDSHAKE
+    }
 }
 
 /// Reads until it is clear what the peer speaks.
@@ -147,6 +157,7 @@ mod tests {
             let (mut far, opened) = after(beginning).await;
             let (spoken, mut near) = opened.unwrap();
             assert_eq!(spoken, http, "{beginning:?}");
+            assert_eq!(near.is_tls(), beginning[0] == 0x16, "{beginning:?}");
             // All of it, in one piece.
             let mut read = vec![0; 256];
             let count = near.read(&mut read).await.unwrap();

@@ -1,7 +1,7 @@
 //! Pages of other origins: refused, unless allowed.
 //!
 //! CORS alone is no guard: it keeps a page from reading an answer, not from having the call run. So calls of
-//! foreign origins are answered 403 before they reach anything, and CORS headers go to allowed ones only.
+//! foreign origins are refused before they reach anything (`foreign`), and CORS headers go to allowed ones only.
 
 use std::{
     sync::Arc,
@@ -12,11 +12,11 @@ use std::{
 use http::{HeaderName, HeaderValue, Method, Request, header};
 use tower::{Layer as _, Service, util::Either};
 use tower_http::{
-    cors::{AllowOrigin, Cors, CorsLayer},
+    cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer},
     csrf::{Csrf, CsrfLayer},
 };
 
-use super::origin::Origin;
+use super::{foreign::Explained, origin::Origin};
 
 /// As long as browsers keep the answer to a preflight anyway.
 const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -25,11 +25,11 @@ const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What is behind the guard. In a box where there are allowed origins, so that a connection without has no room for them.
-pub(super) type Guarded<S> = Either<Box<Cors<Vouched<Csrf<S>>>>, Csrf<S>>;
+pub(super) type Guarded<S> = Either<Box<Cors<Vouched<Explained<Csrf<S>>>>>, Explained<Csrf<S>>>;
 
 /// `port`, callable by pages of its own origin and of `allowed` ones.
 pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
-    let port = CsrfLayer::new().layer(port);
+    let port = Explained::new(CsrfLayer::new().layer(port));
     if allowed.is_empty() {
         return Either::Right(port);
     }
@@ -39,19 +39,16 @@ pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::POST])
-        .allow_headers([
-            header::CONTENT_TYPE,
-            header::AUTHORIZATION,
-            HeaderName::from_static("x-grpc-web"),
-            HeaderName::from_static("x-user-agent"),
-            HeaderName::from_static("grpc-timeout"),
-            HeaderName::from_static("traceparent"),
-        ])
+        // Every library for traces and metrics brings headers of its own, and metadata of gRPC may have any name. A list
+        // would protect nothing here: the operator trusts these origins, no request carries credentials that a browser
+        // adds by itself, and the server ignores headers that it does not know.
+        .allow_headers(AllowHeaders::mirror_request())
         // A status without messages travels in headers, which a page can read only if exposed.
         .expose_headers([
             HeaderName::from_static("grpc-status"),
             HeaderName::from_static("grpc-message"),
             HeaderName::from_static("grpc-status-details-bin"),
+            HeaderName::from_static("grpc-accept-encoding"),
         ])
         .max_age(PREFLIGHT_LIFE);
     Either::Left(Box::new(cors.layer(port)))

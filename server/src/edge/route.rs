@@ -26,6 +26,7 @@ use tower::{Layer as _, Service};
 use super::{
     calls::Calls,
     content_type::{CallType, Framing},
+    header_size::HeaderSize,
     leftover::Lingering,
     older,
     status::{self, with_reason},
@@ -41,19 +42,28 @@ enum Destination {
     NeedsHttp2,
     NotACall,
     WrongMethod,
+    HeadersTooLarge,
     Elsewhere,
 }
 
 /// Sends calls to the services, answers those that are malformed, and lets the rest pass. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Route {
+    header_size: HeaderSize,
     calls: GrpcWebService<Calls>,
     elsewhere: Router,
 }
 
 impl Route {
-    pub(super) fn new(calls: Calls, elsewhere: Router) -> Self {
-        Self { calls: GrpcWebLayer::new().layer(calls), elsewhere }
+    pub(super) fn new(header_size: HeaderSize, calls: Calls, elsewhere: Router) -> Self {
+        Self { header_size, calls: GrpcWebLayer::new().layer(calls), elsewhere }
+    }
+
+    fn destination<B>(&self, request: &Request<B>) -> Destination {
+        match self.header_size.is_exceeded_by(request) {
+            true => Destination::HeadersTooLarge,
+            false => destination(request),
+        }
     }
 }
 
@@ -69,7 +79,7 @@ impl Service<Request<Lingering>> for Route {
     }
 
     fn call(&mut self, request: Request<Lingering>) -> Self::Future {
-        let refused = match destination(&request) {
+        let refused = match self.destination(&request) {
             Destination::Call(framing) => {
                 return future::Either::Left(self.calls.call(normalised(request, framing)));
             }
@@ -77,6 +87,7 @@ impl Service<Request<Lingering>> for Route {
                 let page = self.elsewhere.call(request);
                 return future::Either::Right(async { Ok(page.await?.map(Body::new)) }.boxed());
             }
+            Destination::HeadersTooLarge => self.header_size.refusal(&request),
             Destination::UnknownCodec(framing) => {
                 let text = "messages must be protobuf: +proto, or no suffix";
                 let status = with_reason(Code::Unimplemented, "UNKNOWN_CODEC", text);

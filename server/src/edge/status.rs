@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header::CONTENT_TYPE};
 use http_body_util::Full;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 
-use super::trace::Trace;
+use super::{
+    content_type::{CallType, Framing},
+    trace::Trace,
+};
 pub(super) use crate::services::status::{MALFORMED, busy, failed, no_such_method, with_reason};
 
 /// How what tonic says of requests that are not what gRPC allows begins.
@@ -79,6 +82,20 @@ pub(super) fn alone(status: &Status, trace: &Trace) -> Response<Body> {
     let mut response = status.clone().into_http::<Body>();
     trace.sign("none", status, response.headers_mut());
     response
+}
+
+/// The status in the caller's own protocol: native gRPC clients read none beside another HTTP code than 200.
+pub(super) fn to_caller<B>(code: StatusCode, status: &Status, request: &Request<B>) -> Response<Body> {
+    let trace = Trace::of(request.headers());
+    let call = request.headers().get(CONTENT_TYPE).and_then(CallType::parse);
+    match call {
+        Some(CallType::Proto(Framing::Native) | CallType::OtherCodec(Framing::Native))
+            if request.version() == Version::HTTP_2 =>
+        {
+            alone(status, &trace)
+        }
+        _ => over_http(code, status, &trace),
+    }
 }
 
 /// What browsers and proxies understand, with a text, and in its headers the status, which gRPC clients do.

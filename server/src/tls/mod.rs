@@ -8,7 +8,7 @@ mod follow;
 mod pem;
 mod served;
 
-use std::{convert::Infallible, future::pending, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, io, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::future;
@@ -40,6 +40,14 @@ pub struct Options {
     pub client_crl: Option<PathBuf>,
     /// Whether browsers are to insist on TLS from now on: not for a certificate that a person must accept first.
     pub strict: bool,
+}
+
+/// A connection to a port that speaks TLS.
+pub(crate) enum Accepted {
+    /// With the driver's certificate that its client has shown, if it has.
+    Tls(Box<TlsStream<TcpStream>>, Option<DriversCertificate>),
+    /// Its client begins with HTTP, of which nothing is read yet.
+    PlainHttp(TcpStream),
 }
 
 /// TLS as it is served. Cheap to clone.
@@ -75,18 +83,21 @@ impl Tls {
         Ok(Self { acceptor, served, clients, strict: options.strict })
     }
 
-    /// Agrees on keys with a client, within `patience` and ten seconds at most, and says whether it has shown a driver's
-    /// certificate. `None` if nothing comes of it.
-    pub(crate) async fn accept(
-        &self,
-        stream: TcpStream,
-        patience: Duration,
-    ) -> Option<(TlsStream<TcpStream>, Option<DriversCertificate>)> {
-        match timeout(patience.min(HANDSHAKE), self.acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                let shown = stream.get_ref().1.peer_certificates().and_then(DriversCertificate::of);
-                Some((stream, shown))
+    /// Agrees on keys with a client, within `patience` and ten seconds at most. `None` if nothing comes of it.
+    pub(crate) async fn accept(&self, stream: TcpStream, patience: Duration) -> Option<Accepted> {
+        let accepting = async {
+            let mut first = [0];
+            stream.peek(&mut first).await?;
+            // A method of HTTP/1.1, or the preface of HTTP/2. No record of TLS begins with a letter.
+            if first[0].is_ascii_alphabetic() {
+                return Ok(Accepted::PlainHttp(stream));
             }
+            let stream = Box::new(self.acceptor.accept(stream).await?);
+            let shown = stream.get_ref().1.peer_certificates().and_then(DriversCertificate::of);
+            Ok::<_, io::Error>(Accepted::Tls(stream, shown))
+        };
+        match timeout(patience.min(HANDSHAKE), accepting).await {
+            Ok(Ok(accepted)) => Some(accepted),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a handshake failed");
                 None

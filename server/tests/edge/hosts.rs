@@ -4,10 +4,14 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use rides_proto::v1::SignInRequest;
 use rides_server::access::Policy;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::harness::{FRIEND, Running, http::Http, server, web};
+use crate::harness::{FRIEND, Running, http::Http, server, soon, web};
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 const EVIL: &str = "evil.example:8080";
@@ -50,13 +54,19 @@ async fn a_page_under_another_name_gets_nothing() {
             call(EVIL),
             get("/", EVIL),
             get("/metrics", EVIL),
-            get("/readyz", EVIL),
+            get("/healthz/more", EVIL),
+            Request::post("/healthz").header("host", EVIL).body(Bytes::new()).unwrap(),
             Request::options(SIGN_IN).header("host", EVIL).body(Bytes::new()).unwrap(),
         ] {
             let path = request.uri().clone();
             let answer = http.send(request).await;
             assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{path}");
-            assert!(answer.text().contains("--allow-host"), "{path}: {}", answer.text());
+            assert_eq!(
+                answer.text(),
+                "this server is not known by the name evil.example: call it by localhost, or start it with --allow-host \
+                 evil.example\n",
+                "{path}"
+            );
             let status = Status::from_header_map(&answer.headers).expect("no status");
             assert_eq!(status.code(), Code::PermissionDenied);
             assert_eq!(status.get_details_error_info().unwrap().reason, "UNKNOWN_HOST");
@@ -64,6 +74,38 @@ async fn a_page_under_another_name_gets_nothing() {
     }
     for own in ["localhost", "localhost:8080", "rides.localhost", "[::1]:8080", "127.0.0.1"] {
         assert!(signs_in(&server, own).await, "{own}");
+    }
+}
+
+/// PROXY-8: orchestrators and load balancers call by address, and hear nothing secret.
+#[tokio::test]
+async fn probes_are_answered_under_any_name_and_figures_are_not() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        for host in ["10.0.0.5:8080", "rides.default.svc", EVIL] {
+            for (path, text) in
+                [("/healthz", "alive\n"), ("/readyz", "ready\n"), ("/readyz?verbose", "ready\n")]
+            {
+                let answer = http.send(get(path, host)).await;
+                assert_eq!((answer.status, answer.text()), (StatusCode::OK, text), "{path} of {host}");
+            }
+            assert_eq!(http.send(get("/metrics", host)).await.status, StatusCode::MISDIRECTED_REQUEST);
+        }
+    }
+}
+
+/// The text may end up in a terminal or a shell.
+#[tokio::test]
+async fn a_name_that_is_none_is_not_repeated() {
+    let server = server().run().await;
+    for host in ["$(reboot).example", "a'b.example", "a;b", "two words"] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("--allow-host NAME"), "{answer}");
+        assert!(!answer.contains(host), "{answer}");
     }
 }
 

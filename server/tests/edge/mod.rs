@@ -16,6 +16,8 @@ mod limits;
 mod older;
 mod origins;
 mod pages;
+mod proxies;
+mod refusals;
 mod services;
 mod tls;
 mod trace_ids;

@@ -6,6 +6,8 @@ use std::sync::{
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use rides_server::edge::Limits;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use super::services;
 use crate::harness::{FRIEND, port_for_a_friend, port_that_goes, port_with, server, web};
@@ -34,9 +36,97 @@ async fn calls_of_foreign_pages_are_not_executed() {
         ] {
             let answer = http.send(call_from(foreign)).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{foreign:?}");
+            let status = Status::from_header_map(&answer.headers).expect("no status");
+            assert_eq!(status.code(), Code::PermissionDenied, "{foreign:?}");
+            assert_eq!(status.get_details_error_info().unwrap().reason, "FOREIGN_ORIGIN", "{foreign:?}");
+            assert_eq!(answer.text(), format!("{}\n", status.message()));
         }
     }
     assert_eq!(executed.load(Ordering::Relaxed), 0);
+}
+
+/// PROXY-2: nginx names the host of its upstream, unless it is told otherwise, and the page has the host of the proxy.
+#[tokio::test]
+async fn a_page_behind_a_proxy_that_renames_the_host_hears_which_flag_to_set() {
+    let server = server().run().await;
+    let own = server.addr.to_string();
+    for mut http in server.both().await {
+        for (origin, flag) in [
+            ("http://rides.example", "--allow-origin http://rides.example,"),
+            ("http://rides.example:8090", "--allow-origin http://rides.example:8090,"),
+            ("https://[2001:db8::1]", "--allow-origin https://[2001:db8::1],"),
+        ] {
+            let answer = http.send(call_from(&[("origin", origin)])).await;
+            let status = Status::from_header_map(&answer.headers).expect("no status");
+            for part in [origin, own.as_str(), flag, "proxy_set_header Host $http_host"] {
+                assert!(status.message().contains(part), "{part}: {}", status.message());
+            }
+        }
+    }
+    let proxied = crate::harness::server().allowing("http://rides.example").run().await;
+    for mut http in proxied.both().await {
+        let answer = http.send(call_from(&[("origin", "http://rides.example")])).await;
+        assert_eq!((answer.status, answer.header("grpc-status")), (StatusCode::OK, "16"));
+    }
+}
+
+/// The text may end up in a terminal or a shell.
+#[tokio::test]
+async fn an_origin_that_is_none_is_not_repeated() {
+    let server = server().run().await;
+    let long = format!("http://{}.example", "a".repeat(5_000));
+    for mut http in server.both().await {
+        for origin in ["null", "http://x;reboot", "http://$(reboot)", "http://a b", "http://<b>", &long] {
+            let answer = http.send(call_from(&[("origin", origin)])).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}");
+            assert!(answer.text().contains("another site") && !answer.text().contains(origin), "{origin}");
+            assert_eq!(answer.header("access-control-allow-origin"), "");
+        }
+    }
+}
+
+/// PROXY-5: what libraries for traces and metrics add to the calls of a page, and other clients of gRPC-Web.
+#[tokio::test]
+async fn an_allowed_origin_may_send_the_headers_of_instrumented_pages() {
+    let instrumented = "authorization,baggage,connect-protocol-version,connect-timeout-ms,content-type,elastic-apm-traceparent,\
+                        grpc-timeout,sentry-trace,traceparent,tracestate,x-b3-spanid,x-b3-traceid,x-datadog-trace-id,\
+                        x-grpc-web,x-request-id,x-user-agent";
+    let server = server().allowing(FRIEND).run().await;
+    for mut http in server.both().await {
+        let preflight = |origin: &str| {
+            Request::options(WHO_AM_I)
+                .header("origin", origin)
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", instrumented)
+                .body("")
+                .unwrap()
+        };
+        let answer = http.send(preflight(FRIEND)).await;
+        assert_eq!(answer.header("access-control-allow-origin"), FRIEND);
+        let allowed: Vec<_> =
+            answer.header("access-control-allow-headers").split(',').map(str::trim).collect();
+        for header in instrumented.split(',') {
+            assert!(allowed.contains(&header), "{header}: {allowed:?}");
+        }
+        assert_eq!(answer.header("access-control-allow-credentials"), "");
+        let stranger = http.send(preflight("https://stranger.example")).await;
+        assert_eq!(stranger.header("access-control-allow-origin"), "");
+
+        let mut call = call_from(&[("origin", FRIEND)]);
+        for header in
+            instrumented.split(',').filter(|header| header.contains('-') && !header.starts_with("x-grpc"))
+        {
+            if !call.headers().contains_key(header) && !header.starts_with("grpc-") {
+                call.headers_mut().insert(header, "1".parse().unwrap());
+            }
+        }
+        let answer = http.send(call).await;
+        assert_eq!((answer.status, answer.header("grpc-status")), (StatusCode::OK, "16"), "it is served");
+        let exposed = answer.header("access-control-expose-headers");
+        for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding"] {
+            assert!(exposed.contains(name), "{exposed}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -29,12 +29,12 @@ async fn every_path_of_the_page_is_the_page() {
     let dir = built_page();
     let server = server().with_page(dir.path()).run().await;
     for mut http in server.both().await {
-        for path in ["/", "/index.html", "/rides/7", "/rides?id=7", "/a/b/c"] {
+        for path in ["/", "/index.html", "/ride/7", "/ride?id=7", "/a/b/c"] {
             let answer = navigate(&mut http, path).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}");
             assert!(answer.text().contains("<title>Rides"), "{path}");
-            assert_eq!(answer.header("content-type"), "text/html", "{path}");
-            assert_eq!(answer.header("cache-control"), "no-cache");
+            assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{path}");
+            assert_eq!(answer.header("cache-control"), "no-cache, no-transform", "{path}");
         }
     }
 }
@@ -47,9 +47,9 @@ async fn what_is_not_there_is_not_found() {
         for path in ["/nothing.js", "/rides/nothing.css", &format!("/{HASHED}0.js"), "/../Cargo.toml"] {
             let answer = navigate(&mut http, path).await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-            assert_eq!(answer.header("cache-control"), "no-cache", "{path}");
+            assert_eq!(answer.header("cache-control"), "no-cache, no-transform", "{path}");
         }
-        let data = Request::get("/rides/7").header("accept", "application/json").body("").unwrap();
+        let data = Request::get("/ride/7").header("accept", "application/json").body("").unwrap();
         assert_eq!(http.send(data).await.status, StatusCode::NOT_FOUND);
         let form = Request::post("/").header("content-type", "text/plain").body("a=b").unwrap();
         assert_eq!(http.send(form).await.status, StatusCode::METHOD_NOT_ALLOWED);
@@ -69,8 +69,12 @@ async fn files_come_compressed_typed_and_cached() {
             assert!(answer.header("cache-control").contains("immutable"));
         }
         let script = http.get(&format!("/{HASHED}.js")).await;
-        assert_eq!(script.header("content-type"), "text/javascript");
-        assert_eq!(http.get("/icon.svg").await.header("cache-control"), "no-cache");
+        assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
+        assert!(script.header("cache-control").contains("no-transform"));
+        assert_eq!(http.get("/icon.svg").await.header("cache-control"), "no-cache, no-transform");
+        let head = Request::head("/icon.svg").body("").unwrap();
+        let head = http.send(head).await;
+        assert_eq!((head.status, head.header("content-length"), head.text()), (StatusCode::OK, "6", ""));
     }
 }
 
@@ -114,5 +118,92 @@ async fn a_page_that_is_not_built_says_how_to_build_it() {
         let answer = navigate(&mut http, "/").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert!(answer.text().contains("cargo xtask run"));
+    }
+}
+
+/// PROXY-8: a probe that is mistyped must not look healthy.
+#[tokio::test]
+async fn a_mistyped_probe_is_not_found() {
+    let dir = built_page();
+    let server = server().with_page(dir.path()).run().await;
+    for mut http in server.both().await {
+        for path in ["/health", "/metricsx", "/ready", "/healthz/", "/ride/7"] {
+            for accept in ["*/*", "application/json", "application/openmetrics-text;q=1,*/*;q=0.1"] {
+                let probe = Request::get(path).header("accept", accept).body("").unwrap();
+                let answer = http.send(probe).await;
+                assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path} {accept}");
+                assert!(answer.text().contains("/readyz"), "{path} {accept}");
+            }
+            assert_eq!(http.get(path).await.status, StatusCode::NOT_FOUND, "{path} without accept");
+        }
+        for accept in ["*/*", "text/html"] {
+            let page = Request::get("/").header("accept", accept).body("").unwrap();
+            assert_eq!(http.send(page).await.status, StatusCode::OK, "{accept}");
+        }
+    }
+}
+
+/// PROXY-10: an upgrade may keep the time and the size of a file.
+#[tokio::test]
+async fn a_copy_is_told_by_its_content_and_not_by_its_time_and_size() {
+    let dir = built_page();
+    let server = server().with_page(dir.path()).run().await;
+    let path = dir.path().join("index.html");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    for mut http in server.both().await {
+        fs::write(&path, "<script>alert(1)</script>").unwrap();
+        let before = navigate(&mut http, "/").await;
+        let tag = before.header("etag").to_owned();
+        let again = |tag: &str| {
+            let again = Request::get("/").header("accept", "text/html").header("if-none-match", tag);
+            again.body("").unwrap()
+        };
+        let same = http.send(again(&tag)).await;
+        assert_eq!((same.status, same.text()), (StatusCode::NOT_MODIFIED, ""));
+        assert_eq!(same.header("content-security-policy"), before.header("content-security-policy"));
+
+        fs::write(&path, "<script>alert(2)</script>").unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        let changed = http.send(again(&tag)).await;
+        assert_eq!((changed.status, changed.text()), (StatusCode::OK, "<script>alert(2)</script>"));
+        assert_ne!(changed.header("etag"), tag);
+    }
+}
+
+/// PROXY-3: the page works below any path.
+#[tokio::test]
+async fn addresses_in_the_page_are_right_at_every_depth() {
+    let dir = built_page();
+    fs::write(dir.path().join("index.html"), "<html data-base=\"./\"><script src=./a.js></script>").unwrap();
+    let server = server().with_page(dir.path()).run().await;
+    for mut http in server.both().await {
+        for (path, expected) in [
+            ("/", "<html data-base=\"./\"><script src=./a.js></script>"),
+            ("/ride/7", "<html data-base=\"../\"><script src=../a.js></script>"),
+        ] {
+            assert_eq!(navigate(&mut http, path).await.text(), expected, "{path}");
+        }
+    }
+}
+
+/// PROXY-3: a proxy that leaves the path in place.
+#[tokio::test]
+async fn everything_is_served_below_the_base_path_and_without_it() {
+    let dir = built_page();
+    fs::write(dir.path().join("index.html"), "<html data-base=\"./\">").unwrap();
+    let server = server().with_page(dir.path()).with_base_path("/rides/").run().await;
+    for mut http in server.both().await {
+        for path in ["/rides/", "/rides", "/rides/ride/7", "/", "/ride/7"] {
+            assert_eq!(navigate(&mut http, path).await.text(), "<html data-base=\"/rides/\">", "{path}");
+        }
+        for path in ["/rides/healthz", "/healthz", "/rides/icon.svg", "/icon.svg"] {
+            assert_eq!(http.get(path).await.status, StatusCode::OK, "{path}");
+        }
+        for path in ["/rides/rides.v1.Rides/Quote", "/rides.v1.Rides/Quote"] {
+            // A quote without places.
+            let call = Request::post(path).header("content-type", "application/grpc-web+proto");
+            let answer = http.send(call.body("\0\0\0\0\0").unwrap()).await;
+            assert_eq!((answer.status, answer.header("grpc-status")), (StatusCode::OK, "3"), "{path}");
+        }
     }
 }

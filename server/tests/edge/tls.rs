@@ -1,4 +1,4 @@
-use std::{fs, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use http::{Request, StatusCode};
@@ -28,7 +28,10 @@ use tonic::{Code, Status, transport::Channel};
 use crate::{
     fleet::viewer::{Viewer, helsinki},
     harness::{
-        Running, server, soon,
+        Running,
+        http::Http,
+        process::{address, process},
+        server, soon,
         tls::Client,
         web,
         wire::{Wire, details},
@@ -92,27 +95,129 @@ async fn who_does_not_speak_tls_is_let_go() {
         .limited(|limits| limits.header_timeout = Duration::from_millis(200))
         .run()
         .await;
-    for beginning in ["", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", "\u{16}\u{3}\u{1}"] {
-        let mut stream = TcpStream::connect(server.addr).await.unwrap();
-        stream.write_all(beginning.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        soon("the end", stream.read_to_end(&mut answer)).await.ok();
-        assert!(!String::from_utf8_lossy(&answer).contains("HTTP"));
+    for beginning in ["", "\u{16}\u{3}\u{1}", "\0\0\0", "GET / HT"] {
+        let answer = answer(server.addr, beginning.as_bytes()).await;
+        assert!(!answer.contains("HTTP"), "{answer}");
     }
 }
 
-/// Browsers are to insist on a certificate that is there to stay, and not on one for development.
+/// All that comes of a connection that begins like this.
+async fn answer(addr: SocketAddr, beginning: &[u8]) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(beginning).await.unwrap();
+    let mut answer = Vec::new();
+    soon("the end", stream.read_to_end(&mut answer)).await.ok();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// PROXY-9: http:// on the port of https://. Nothing is served, and nothing is redirected.
 #[tokio::test]
-async fn only_a_certificate_of_ones_own_is_insisted_on() {
+async fn plain_http_on_the_tls_port_is_told_which_address_to_use() {
+    let (server, _dir, _client) = development(0).await;
+    let sign_in = web::call("/rides.v1.Sessions/SignIn", &SignInRequest::default()).into_body();
+    let call = format!(
+        "POST /rides.v1.Sessions/SignIn HTTP/1.1\r\nhost: rides.example\r\ncontent-type: {}",
+        web::PROTO
+    );
+    for (head, address) in [
+        ("GET / HTTP/1.1\r\nhost: rides.example:8443", "https://rides.example:8443"),
+        ("GET /healthz HTTP/1.0\r\nhost: 127.0.0.1:8443", "https://127.0.0.1:8443"),
+        ("GET http://rides.example/ HTTP/1.1\r\nhost: rides.example", "https://rides.example"),
+        ("GET / HTTP/1.1\r\nhost: <b>", "https://HOST"),
+        ("GET / HTTP/1.0", "https://HOST"),
+        (&call, "https://rides.example"),
+    ] {
+        let body = if head.starts_with("POST") { &sign_in[..] } else { b"" };
+        let request = format!("{head}\r\ncontent-length: {}\r\n\r\n", body.len());
+        let answer = answer(server.addr, &[request.as_bytes(), body].concat()).await;
+        let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 400 Bad Request\r\n") && !head.contains("location"), "{head}");
+        assert!(head.contains("grpc-status: 9\r\n"), "{head}");
+        assert_eq!(
+            text,
+            format!("the client speaks plain HTTP, and this port speaks TLS: use {address}\n"),
+            "{head}"
+        );
+    }
+}
+
+/// PROXY-9: HTTP/2 with prior knowledge, as programs speak it that were told of no TLS.
+#[tokio::test]
+async fn a_program_without_tls_on_the_tls_port_hears_that_it_needs_tls() {
+    let (server, _dir, _client) = development(0).await;
+    let mut client = FleetClient::new(server.channel().await);
+    let status = client.drive(stream::pending::<DriveRequest>()).await.unwrap_err();
+    let (code, reason, _field) = details(&status);
+    assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "NEEDS_TLS"));
+    assert!(status.message().contains(&format!("https://{}", server.addr)), "{}", status.message());
+    let mut http = Http::h2(server.addr).await;
+    let page = http.get("/").await;
+    assert_eq!((page.status, page.header("grpc-status")), (StatusCode::BAD_REQUEST, "9"));
+}
+
+/// PROXY-9: https:// on the port of http://.
+#[tokio::test]
+async fn tls_on_the_plain_port_is_told_to_use_http() {
+    let server = server().run().await;
+    for beginning in [&hello([3, 3])[..], b"\x16", b"\x16\x03\x01\x02\0\x01"] {
+        let answer = answer(server.addr, beginning).await;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+        assert!(answer.contains("use http:// instead of https://"), "{answer}");
+    }
+    let dir = tempdir().unwrap();
+    let development = Development::at(dir.path());
+    development.ensure(&[]).unwrap();
+    let error = Client::of(server.addr, &development.ca()).connect("h2").await.expect_err("it speaks TLS");
+    assert!(error.to_string().contains("InvalidContentType"), "what clients say of plain HTTP: {error}");
+}
+
+/// PROXY-9: once, and not once for each: browsers try https:// by themselves.
+#[tokio::test]
+async fn the_wrong_protocol_is_in_the_log_once_in_a_while() {
+    const LINE: &str = "a client spoke TLS to this port, which speaks plain HTTP";
+    let dir = tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut program = process(&["--listen=127.0.0.1:0", "--cars=0"]);
+    let mut server = program.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let addr = address(&mut server).await;
+    for _ in 0..5 {
+        answer(addr, &hello([3, 3])).await;
+    }
+    server.kill().await.unwrap();
+    let log = fs::read_to_string(log).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(LINE)).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for part in ["WARN", "address=127.0.0.1", "--tls-cert"] {
+        assert!(lines[0].contains(part), "{part}: {}", lines[0]);
+    }
+}
+
+/// Browsers are to insist on a certificate that is there to stay, and not on one for development; and never for names and
+/// addresses of this machine, where it would hold for every other server on them.
+#[tokio::test]
+async fn browsers_are_told_to_insist_on_a_certificate_of_ones_own_and_a_name_of_ones_own() {
     let (_made, dir, client) = development(0).await;
-    let page = || Request::get("/").header("accept", "text/html").body("").unwrap();
+    let page =
+        |host: &str| Request::get("/").header("host", host).header("accept", "text/html").body("").unwrap();
     for mut http in client.both().await {
-        assert_eq!(http.send(page()).await.header("strict-transport-security"), "");
+        assert_eq!(http.send(page("rides.example")).await.header("strict-transport-security"), "");
     }
     let development = Development::at(dir.path());
     let given = server().with_files(development.server()).run().await;
     for mut http in Client::of(given.addr, &development.ca()).both().await {
-        assert_eq!(http.send(page()).await.header("strict-transport-security"), "max-age=31536000");
+        for (host, header) in [
+            ("rides.example", "max-age=31536000"),
+            ("rides.example:8443", "max-age=31536000"),
+            ("localhost", ""),
+            ("localhost:8443", ""),
+            ("rides.localhost:8443", ""),
+            ("127.0.0.1:8443", ""),
+            ("[::1]:8443", ""),
+            ("10.0.0.5", ""),
+        ] {
+            let answer = http.send(page(host)).await;
+            assert_eq!(answer.header("strict-transport-security"), header, "{host}");
+        }
     }
 }
 

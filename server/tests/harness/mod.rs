@@ -33,7 +33,7 @@ use rides_server::{
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
-    edge::{self, Auth, Contract, Health, Hosts, Limits, Port, Services},
+    edge::{self, Auth, Contract, Health, Hosts, Limits, PageFiles, Port, Services},
     listen::Listen,
     sessions::{Keys, Sessions},
     telemetry,
@@ -120,6 +120,12 @@ impl Server {
 
     pub(crate) fn with_page(mut self, dir: &Path) -> Self {
         self.config.page = Some(dir.to_owned());
+        self
+    }
+
+    /// Below a path that a proxy leaves in place.
+    pub(crate) fn with_base_path(mut self, path: &str) -> Self {
+        self.config.base_path = Some(path.parse().unwrap());
         self
     }
 
@@ -242,7 +248,8 @@ async fn port(
     let sessions = Arc::new(Sessions::new(Keys::generate()));
     let (health, health_service) = Health::new(contract.clone());
     let options = edge::Options {
-        page: "/nonexistent".into(),
+        page: PageFiles::Directory("/nonexistent".into()),
+        base_path: None,
         allow_origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
         hosts: Hosts::any(),
         health,

@@ -29,9 +29,7 @@ pub(super) fn is_here() -> bool {
 
 /// Installs packages with apt-get.
 pub(super) fn install_packages(packages: &[&str], about: &str) -> Result<()> {
-    let mut update = as_root("apt-get");
-    update.args(["update", "--quiet"]);
-    progress::spin("Reading Debian's package lists", "seconds", update)?;
+    update()?;
     let mut install = as_root("env");
     install.args([
         "DEBIAN_FRONTEND=noninteractive",
@@ -42,6 +40,41 @@ pub(super) fn install_packages(packages: &[&str], about: &str) -> Result<()> {
     ]);
     install.args(packages);
     progress::spin(&format!("Installing {}", packages.join(", ")), about, install)
+}
+
+fn update() -> Result<()> {
+    let mut update = as_root("apt-get");
+    update.args(["update", "--quiet"]);
+    progress::spin("Reading Debian's package lists", "seconds", update)
+}
+
+/// Unpacks packages into `root`, with those that they need and that are not installed. Nothing is installed, and no service
+/// is started.
+pub(super) fn unpack_packages(packages: &[&str], root: &Path, about: &str) -> Result<()> {
+    let archives = root.join("archives");
+    fs::create_dir_all(archives.join("partial"))
+        .with_context(|| format!("cannot make {}", archives.display()))?;
+    let cache = format!("Dir::Cache::archives={}", archives.display());
+    let download = || {
+        let mut download = shell::command("apt-get");
+        download.args(["install", "--download-only", "--yes", "--no-install-recommends"]);
+        // Nothing is written but the archives.
+        download.args(["-o", "Debug::NoLocking=1", "-o", &cache]).args(packages);
+        progress::spin(&format!("Downloading {}", packages.join(", ")), about, download)
+    };
+    if download().is_err() {
+        update()?;
+        download()?;
+    }
+    let entries = fs::read_dir(&archives).with_context(|| format!("cannot list {}", archives.display()))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            let mut unpack = shell::command("dpkg-deb");
+            unpack.arg("--extract").arg(&path).arg(root);
+            shell::run(unpack)?;
+        }
+    }
+    Ok(())
 }
 
 /// Debian's compiler with a standard library for wasm32, which Debian does not package, as a rustup toolchain.

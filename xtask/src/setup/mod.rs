@@ -3,19 +3,23 @@
 mod browser;
 mod debian;
 mod peers;
+mod proxies;
 mod toolchain;
 mod versions;
 
-use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
 use console::style;
 
-use crate::{progress, shell};
+use crate::{build::STATIC_TARGET, progress, shell};
 
 pub(crate) use browser::Browser;
+pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
 
 /// The Trunk that xtask installs; any other from 0.21 on is left as it is.
-const TRUNK: &str = "0.21.14";
+const TRUNK_VERSION: &str = "0.21.14";
 
 /// Something that builds or tests need.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,12 +38,21 @@ pub(crate) enum Need {
     PageLinter,
     /// Chromium or Chrome, with its WebDriver.
     Browser,
+    /// The target and the C compiler of programs that need no library of the system they run on.
+    StaticTarget,
+    /// Builds images without a daemon.
+    Buildah,
     /// Node with npm, Python with venv, curl: what clients in other languages run on.
     Peers,
+    /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
+    Proxies,
 }
 
 /// What building the page takes.
-pub(crate) const PAGE: [Need; 4] = [Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt];
+pub(crate) const PAGE: [Need; 2] = [Need::Wasm, Need::WasmOpt];
+
+/// What `trunk serve` takes.
+pub(crate) const TRUNK: [Need; 4] = [Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt];
 
 /// Installs what is missing of `needs`, after saying so.
 ///
@@ -50,9 +63,9 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    eprintln!("{}", style("Missing on this machine, to be installed once:").bold());
+    progress::say(&style("Missing on this machine, to be installed once:").bold());
     for need in &missing {
-        eprintln!("  {:<28} {}", need.name(), style(need.about()).dim());
+        progress::say(&format!("  {:<28} {}", need.name(), style(need.about()).dim()));
     }
     for need in missing {
         if need.is_met() {
@@ -76,27 +89,33 @@ impl Need {
                 let wanted = versions::wasm_bindgen().ok();
                 wanted.is_some() && version_of("wasm-bindgen") == wanted && has("wasm-bindgen-test-runner")
             }
-            // The page can do without, and without npm it is Trunk that looks for it.
-            Need::WasmOpt => has_wasm_opt() || !has("npm"),
+            // The page can do without.
+            Need::WasmOpt => wasm_opt().is_some() || !has("npm"),
             Need::Linters => {
                 works(shell::cargo(&["fmt", "--version"])) && works(shell::cargo(&["clippy", "--version"]))
             }
             Need::PageLinter => for_page().is_some_and(|page| works(page.cargo(&["clippy", "--version"]))),
             Need::Browser => Browser::find().is_some(),
+            Need::StaticTarget => toolchain::compiles(STATIC_TARGET) && has(STATIC_COMPILER),
+            Need::Buildah => has("buildah"),
             Need::Peers => peers::missing().is_empty(),
+            Need::Proxies => proxies::are_here(),
         }
     }
 
     fn install(self) -> Result<()> {
         match self {
             Need::Wasm => toolchain::install(),
-            Need::Trunk => cargo_install("trunk", TRUNK, self.about(), &[]),
+            Need::Trunk => cargo_install("trunk", TRUNK_VERSION, self.about(), &[]),
             Need::WasmBindgen => install_wasm_bindgen(self.about()),
             Need::WasmOpt => install_wasm_opt(self.about()),
             Need::Linters => toolchain::add_components(&["rustfmt", "clippy"]),
             Need::PageLinter => toolchain::add_page_linter(),
             Need::Browser => browser::install(),
+            Need::StaticTarget => install_static_target(self.about()),
+            Need::Buildah => debian::install_packages(&["buildah"], self.about()),
             Need::Peers => peers::install(),
+            Need::Proxies => proxies::install(),
         }
     }
 
@@ -109,7 +128,10 @@ impl Need {
             Need::Linters => "rustfmt and Clippy",
             Need::PageLinter => "Clippy for the page",
             Need::Browser => "Chromium and its driver",
+            Need::StaticTarget => "the musl target and its C compiler",
+            Need::Buildah => "buildah",
             Need::Peers => "Node, Python and curl",
+            Need::Proxies => "reverse proxies",
         }
     }
 
@@ -118,8 +140,10 @@ impl Need {
             Need::Wasm => "seconds; minutes where it must be built",
             Need::Trunk => "about 4 minutes",
             Need::WasmBindgen => "about 2 minutes",
-            Need::WasmOpt | Need::Linters | Need::PageLinter => "seconds",
-            Need::Browser | Need::Peers => "about 1 minute",
+            Need::WasmOpt | Need::Linters | Need::PageLinter | Need::StaticTarget | Need::Proxies => {
+                "seconds"
+            }
+            Need::Browser | Need::Peers | Need::Buildah => "about 1 minute",
         }
     }
 }
@@ -127,10 +151,11 @@ impl Need {
 /// The oldest Trunk that understands Trunk.toml and index.html.
 const TRUNK_OLDEST: (u32, u32) = (0, 21);
 
-/// Whether the wasm-opt that Trunk.toml asks for is there.
-pub(crate) fn has_wasm_opt() -> bool {
-    let Ok(wanted) = versions::wasm_opt() else { return false };
-    version_of("wasm-opt").is_some_and(|found| found == wanted)
+/// The wasm-opt of the version in Trunk.toml, if it is there.
+pub(crate) fn wasm_opt() -> Option<PathBuf> {
+    let wanted = versions::wasm_opt().ok()?;
+    version_of("wasm-opt").filter(|found| *found == wanted)?;
+    shell::find("wasm-opt")
 }
 
 fn has(program: &str) -> bool {
@@ -149,8 +174,19 @@ fn version_of(program: &str) -> Option<String> {
     versions::number_in(&shell::output(ask)?)
 }
 
-/// Into the cargo home, so that `trunk serve` and friends work afterwards without xtask.
+/// Installs a program into the cargo home, so that `trunk serve` and others work afterwards without xtask. Where
+/// cargo-binstall is installed, it is asked for a prebuilt one first.
 fn cargo_install(package: &str, version: &str, about: &str, more: &[&str]) -> Result<()> {
+    if has("cargo-binstall") && more.is_empty() {
+        let mut fetch = shell::cargo(&["binstall", "--no-confirm", "--disable-strategies", "compile"]);
+        fetch.arg(format!("{package}@{version}"));
+        match progress::spin(&format!("Fetching {package} {version}"), "seconds", fetch) {
+            Ok(()) => return Ok(()),
+            Err(_) => {
+                progress::warn(&format!("there is no prebuilt {package} {version}: it is built instead"))
+            }
+        }
+    }
     let mut install = shell::cargo(&["install", package, "--version", version, "--locked"]);
     // Tools that run for seconds need no minutes of link-time optimisation.
     install
@@ -170,6 +206,23 @@ fn install_wasm_bindgen(about: &str) -> Result<()> {
     cargo_install("wasm-bindgen-cli", &version, about, &["--force", "--root", &tools.to_string_lossy()])
 }
 
+/// The C compiler of static programs.
+const STATIC_COMPILER: &str = "musl-gcc";
+
+/// Adds the target with rustup, and the C compiler from Debian's packages.
+fn install_static_target(about: &str) -> Result<()> {
+    if !toolchain::compiles(STATIC_TARGET) {
+        let mut add = shell::command("rustup");
+        add.args(["target", "add", STATIC_TARGET]);
+        progress::spin("Adding the musl target", about, add)?;
+    }
+    if has(STATIC_COMPILER) {
+        return Ok(());
+    }
+    ensure!(debian::is_here(), "install musl-gcc with this system's package manager, and have it on PATH");
+    debian::install_packages(&["musl-tools"], about)
+}
+
 /// The npm package carries the same program as the project's releases.
 fn install_wasm_opt(about: &str) -> Result<()> {
     let version = versions::wasm_opt()?;
@@ -178,7 +231,7 @@ fn install_wasm_opt(about: &str) -> Result<()> {
     install.arg(shell::tools_dir()).arg(format!("binaryen@{version}"));
     let installed = progress::spin(&format!("Installing wasm-opt {version}"), about, install);
     if installed.is_err() {
-        eprintln!("{} no wasm-opt {version} from npm; Trunk will look for it", style("warning:").yellow());
+        progress::warn(&format!("npm could not install wasm-opt {version}"));
     }
     Ok(())
 }

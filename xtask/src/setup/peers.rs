@@ -8,14 +8,22 @@ use crate::shell;
 /// The oldest Node that the packages of `clients/node` are for.
 const NODE_OLDEST: (u32, u32) = (20, 0);
 
+/// Debian's packages of Python with virtual environments.
+pub(super) const PYTHON: [&str; 2] = ["python3", "python3-venv"];
+
+/// Whether Python is here, with virtual environments.
+pub(super) fn has_python() -> bool {
+    let mut python = shell::command("python3");
+    python.args(["-c", "import ensurepip, venv"]);
+    works(python)
+}
+
 /// What is not here, with Debian's packages of it.
 pub(super) fn missing() -> Vec<(&'static str, &'static [&'static str])> {
     let node = version_of("node").is_some_and(|found| versions::at_least(&found, NODE_OLDEST)) && has("npm");
-    let mut python = shell::command("python3");
-    python.args(["-c", "import ensurepip, venv"]);
     let all: [(bool, &'static str, &'static [&'static str]); 3] = [
         (node, "Node 20 or later, with npm", &["nodejs", "npm"]),
-        (works(python), "Python 3 with venv and pip", &["python3", "python3-venv"]),
+        (has_python(), "Python 3 with venv and pip", &PYTHON),
         (has("curl"), "curl with HTTP/2", &["curl"]),
     ];
     all.into_iter().filter(|(there, ..)| !there).map(|(_, what, packages)| (what, packages)).collect()

@@ -41,20 +41,28 @@ impl PageToolchain {
         cargo
     }
 
-    /// Compiles an empty crate: this finds a standard library that is missing, and one of another compiler.
     fn compiles_wasm(self) -> bool {
-        let mut probe = self.command("rustc");
-        probe.args([
-            "--crate-name=probe",
-            "--crate-type=lib",
-            "--emit=metadata",
-            "--target",
-            WASM,
-            "--out-dir",
-        ]);
-        probe.arg(shell::tools_dir().join("probe")).arg("-");
-        shell::output(probe).is_some()
+        compiles_with(self.command("rustc"), WASM)
     }
+}
+
+/// Whether the toolchain in use compiles for `target`.
+pub(super) fn compiles(target: &str) -> bool {
+    compiles_with(shell::command("rustc"), target)
+}
+
+/// Compiles an empty crate: this finds a standard library that is missing, and one of another compiler.
+fn compiles_with(mut rustc: Command, target: &str) -> bool {
+    rustc.args([
+        "--crate-name=probe",
+        "--crate-type=lib",
+        "--emit=metadata",
+        "--target",
+        target,
+        "--out-dir",
+    ]);
+    rustc.arg(shell::tools_dir().join("probe")).arg("-");
+    shell::output(rustc).is_some()
 }
 
 /// Adds the target the usual way; where the download site is out of reach, Debian's packages serve.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check there is, in the order of what fails soonest.
 
 mod deps;
+mod dist;
 mod interop;
 mod size;
 mod steps;

@@ -2,11 +2,11 @@
 
 use std::{env, fs, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use console::style;
 
-use super::{Options, deps, interop, size, tally::Tally};
+use super::{Options, deps, dist, interop, size, tally::Tally};
 use crate::{
     page,
     setup::{self, Browser, Need, WASM},
@@ -30,10 +30,16 @@ pub(crate) enum Step {
     PageTests,
     /// The page's release build and its weight.
     Page,
+    /// The dev loop's build of the page.
+    Trunk,
     /// End to end.
     E2e,
+    /// The server behind reverse proxies.
+    Proxies,
     /// Clients in other languages.
     Interop,
+    /// What is deployed.
+    Dist,
 }
 
 /// The same packages in every build of the host, so that each dependency is built once, with the same features.
@@ -56,26 +62,31 @@ impl Step {
             Step::Unit => "unit, integration and documentation tests",
             Step::PageTests => "the page's tests, in wasm, in a browser",
             Step::Page => "the page's release build and its weight",
+            Step::Trunk => "the page as `trunk serve` builds it",
             Step::E2e => "the page and the server, end to end, in a browser",
+            Step::Proxies => "the server behind nginx, Caddy, HAProxy, Apache and Envoy, as deploy/ has them",
             Step::Interop => "other people's gRPC and gRPC-Web clients, every RPC",
+            Step::Dist => "one static program with the page inside, its image and its unit",
         }
     }
 
     /// Whether it runs tests, or is one check.
     pub(super) fn has_tests(self) -> bool {
-        matches!(self, Step::Unit | Step::PageTests | Step::E2e | Step::Interop)
+        matches!(self, Step::Unit | Step::PageTests | Step::E2e | Step::Proxies | Step::Interop)
     }
 
     /// What must be installed for it.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
             // Interop looks for what it needs itself: without it, the other steps go on.
-            Step::Deps | Step::Unit | Step::Interop => &[],
+            Step::Deps | Step::Unit | Step::Interop | Step::Dist => &[],
             Step::Fmt | Step::Lint => &[Need::Linters],
             Step::LintPage => &[Need::Wasm, Need::PageLinter],
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
             Step::Page => &setup::PAGE,
-            Step::E2e => &[Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt, Need::Browser],
+            Step::Trunk => &setup::TRUNK,
+            // Proxies are looked for by the step itself: without one, the others are tested.
+            Step::E2e | Step::Proxies => &[Need::Wasm, Need::WasmOpt, Need::Browser],
         }
     }
 
@@ -100,8 +111,11 @@ impl Step {
             Step::Unit => unit_tests(tally),
             Step::PageTests => page_tests(tally),
             Step::Page => page::build().and_then(|()| size::check()),
+            Step::Trunk => trunk_build(),
             Step::E2e => end_to_end(options.release, tally),
+            Step::Proxies => behind_proxies(options.release, tally),
             Step::Interop => foreign_clients(options, tally),
+            Step::Dist => dist::check(tally),
         }
     }
 }
@@ -137,26 +151,58 @@ fn page_tests(tally: &mut Tally) -> Result<()> {
     tally.count(test)
 }
 
+/// Builds the page as `trunk serve` does, from the WebAssembly that is there already, into a folder of its own.
+fn trunk_build() -> Result<()> {
+    let toolchain = setup::for_page().context("no toolchain builds the page")?;
+    let dist = shell::root().join("target/trunk");
+    let mut trunk = toolchain.command("trunk");
+    trunk.args(["build", "--release", "--locked", "--dist"]).arg(&dist);
+    shell::run(trunk)?;
+    let html = fs::read_to_string(dist.join("index.html")).context("Trunk wrote no index.html")?;
+    for name in ["modulepreload", "start", "data-base"] {
+        ensure!(html.contains(name), "there is no {name} in the index.html that Trunk wrote");
+    }
+    Ok(())
+}
+
 fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
+    let mut test = in_a_browser(
+        release,
+        &["behind_proxies", "board", "connection", "sessions", "starting", "tls", "windows"],
+    )?;
+    test.args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
+    if release {
+        test.env("RIDES_E2E_FIRST_FRAME_MS", "1000");
+    }
+    tally.count(test)
+}
+
+/// With the proxies that are here, or can be had. Where one cannot, it says so, and its tests count as ignored.
+fn behind_proxies(release: bool, tally: &mut Tally) -> Result<()> {
+    if let Err(missing) = setup::ensure(&[Need::Proxies]) {
+        println!("{} not all are run: {missing:#}", style("note:").yellow().bold());
+    }
+    let mut test = in_a_browser(release, &["proxies"])?;
+    test.envs(setup::proxies());
+    tally.count(test)
+}
+
+/// Tests of `e2e` that drive a browser, with the page and the server built for them.
+fn in_a_browser(release: bool, files: &[&str]) -> Result<Command> {
     page::build()?;
     let browser = Browser::find().context("no browser")?;
     let server = server(release)?;
 
     let mut test = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
     test.args(HOST);
-    for file in ["board", "connection", "sessions", "tls", "windows"] {
+    for file in files {
         test.args(["--test", file]);
     }
-    test.args(["--", "--ignored"]);
-    test.args(["--nocapture", "--test-threads=1"]);
-    test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dist());
+    test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dir());
     // A failure tells its story in words; a stack trace of the test runner would bury it.
     test.env("RUST_LIB_BACKTRACE", "0");
     test.env("CHROME", browser.chrome).env("CHROMEDRIVER", browser.driver);
-    if release {
-        test.env("RIDES_E2E_FIRST_FRAME_MS", "1000");
-    }
-    tally.count(test)
+    Ok(test)
 }
 
 /// Against the server that RIDES_INTEROP_SERVER names, else one built here. Where Node, Python, curl or a browser cannot

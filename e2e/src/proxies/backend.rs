@@ -1,0 +1,111 @@
+//! The server behind the proxies: cars that move and take no rides, so that a ride waits until a test cancels it.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use futures_util::{StreamExt as _, stream};
+use rides_proto::v1::{BookRequest, CancelRequest, Location, TrackRequest, rides_client::RidesClient};
+use tempfile::TempDir;
+use tokio::{task::JoinHandle, time::interval};
+use tokio_stream::wrappers::IntervalStream;
+use tonic::transport::Channel;
+
+use crate::server::{ANY_PORT, RidesServer, channel, showing, token};
+
+/// The cars that move.
+const CARS: i64 = 20;
+
+/// How often they move: as often as viewers are told of it.
+const STEP: Duration = Duration::from_millis(250);
+
+/// Where cars are, and rides begin and end.
+const CENTRE: Location = Location { lat: 60.1695, lng: 24.9405 };
+const ELSEWHERE: Location = Location { lat: 60.1665, lng: 24.9475 };
+
+/// A server that asks for tokens, and cars that report their positions to it. Both end when it is dropped.
+pub struct Backend {
+    server: RidesServer,
+    token: String,
+    cars: JoinHandle<Result<()>>,
+    _data: TempDir,
+}
+
+impl Backend {
+    /// Starts a server as `docs/deploy.md` says, with more `flags`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(flags: &[&str], log: &Path) -> Result<Self> {
+        let data = tempfile::tempdir()?;
+        let data_dir = data.path().to_str().context("not a path")?;
+        let own = ["--cars", "0", "--auth", "required", "--data-dir", data_dir];
+        let flags: Vec<String> = own.iter().chain(flags).map(ToString::to_string).collect();
+        let server = RidesServer::start(ANY_PORT, &flags, log).await?;
+        let token = token(data.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
+        let cars = tokio::spawn(drive(server.address(), token.clone()));
+        Ok(Self { server, token, cars, _data: data })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// A dispatcher's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Books a ride at the server itself, and returns its id.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn book(&self) -> Result<String> {
+        let request = BookRequest {
+            request_id: format!("{:032x}", fastrand::u128(..)),
+            pickup: Some(CENTRE),
+            dropoff: Some(ELSEWHERE),
+            rider_id: "aino".to_owned(),
+            ..Default::default()
+        };
+        let booked = self.rides().await?.book(showing(request, Some(&self.token))?).await?.into_inner();
+        Ok(booked.ride.context("no ride")?.ride_id)
+    }
+
+    /// Cancels a ride at the server itself.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn cancel(&self, ride_id: &str) -> Result<()> {
+        let request = CancelRequest { ride_id: ride_id.to_owned(), ..Default::default() };
+        self.rides().await?.cancel(showing(request, Some(&self.token))?).await?;
+        Ok(())
+    }
+
+    async fn rides(&self) -> Result<RidesClient<Channel>> {
+        Ok(RidesClient::new(channel(self.address()).await?))
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.cars.abort();
+    }
+}
+
+/// Reports positions until it is aborted.
+async fn drive(server: SocketAddr, token: String) -> Result<()> {
+    let steps = IntervalStream::new(interval(STEP)).enumerate();
+    let positions = steps.flat_map(|(step, _)| stream::iter((1..=CARS).map(move |car| position(car, step))));
+    RidesClient::new(channel(server).await?).track(showing(positions, Some(&token))?).await?;
+    Ok(())
+}
+
+/// A car on its circle around the centre.
+#[allow(clippy::cast_precision_loss, reason = "small numbers")]
+pub(super) fn position(car_id: i64, step: usize) -> TrackRequest {
+    let angle = car_id as f64 + step as f64 / 40.0;
+    let (north, east) = angle.sin_cos();
+    let location = Location { lat: CENTRE.lat + 0.004 * north, lng: CENTRE.lng + 0.008 * east };
+    TrackRequest { car_id, time: None, location: Some(location) }
+}

@@ -1,0 +1,51 @@
+//! The certificate of the proxies: of a development CA, for `rides.example`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::server::program;
+
+/// The name in the configurations of `deploy/`.
+pub const NAME: &str = "rides.example";
+
+/// A certificate in the files that the configurations of `deploy/` name. They are removed when it is dropped.
+pub struct Certificate {
+    dir: TempDir,
+}
+
+impl Certificate {
+    /// Makes one with `rides-server gen-key`.
+    ///
+    /// # Errors
+    /// When the program fails, or the files cannot be written.
+    pub async fn make() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let mut command = Command::new(program()?);
+        command.args(["gen-key", "--host", NAME, "--data-dir"]).arg(dir.path());
+        let made = command.output().await.context("cannot start gen-key")?;
+        ensure!(made.status.success(), "no certificate: {}", String::from_utf8_lossy(&made.stderr));
+        let read =
+            |name: &str| fs::read_to_string(dir.path().join("tls").join(name)).context("no certificate");
+        let (certificate, key) = (read("server.pem")?, read("server-key.pem")?);
+        fs::write(dir.path().join("haproxy.pem"), format!("{certificate}{key}"))?;
+        fs::write(dir.path().join("cert.pem"), certificate)?;
+        fs::write(dir.path().join("key.pem"), key)?;
+        Ok(Self { dir })
+    }
+
+    /// The folder in the place of `/etc/ssl/rides`.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The CA to trust.
+    pub(super) fn ca(&self) -> PathBuf {
+        self.dir.path().join("tls/ca.pem")
+    }
+}

@@ -1,0 +1,358 @@
+//! Streams and uploads through a proxy, and what they are held to.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::stream;
+use http::Uri;
+use rides_proto::v1::{
+    Bounds, DriveRequest, GetRequest, RideEvent, WatchFleetRequest, WatchFleetResponse, WatchRequest,
+    WatchResponse,
+    drive_request::{Message as Up, SignOff, SignOn},
+    drive_response::Message as Down,
+    fleet_client::FleetClient,
+    ride_event::Event,
+    rides_client::RidesClient,
+    watch_response::{Message, Opened},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Status, Streaming};
+
+use super::{backend::position, caller::Caller};
+
+/// The time from a call to its first message.
+const FIRST_WITHIN: Duration = Duration::from_secs(1);
+
+/// Streams that are opened until one has its first message in time.
+const TRIES: usize = 4;
+
+/// How exactly a proxy keeps to its own timeout.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+
+/// The longest time between two messages of the moving fleet, which has four per second.
+const FRAME_WITHIN: Duration = Duration::from_secs(3);
+
+/// The longest time between two messages of a ride that waits, which has a heartbeat every 4 s.
+const HEARTBEAT_WITHIN: Duration = Duration::from_secs(6);
+
+/// The time that an upload or a short call may take.
+const DONE_WITHIN: Duration = Duration::from_secs(20);
+
+/// The positions in one upload: 1.3 MB, beyond what a proxy takes of a request by default.
+const POSITIONS: usize = 40_000;
+
+/// The car of uploads.
+const UPLOADS: i64 = 100;
+
+/// The deadline of the page's short calls.
+const SHORT_CALL: Duration = Duration::from_secs(1);
+
+/// A way through a proxy.
+#[derive(Clone)]
+pub struct Line {
+    caller: Caller,
+    url: Uri,
+}
+
+/// A ride that is followed, and how far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    ride_id: String,
+    epoch: String,
+    version: u64,
+}
+
+impl Cursor {
+    /// The beginning of a ride.
+    pub fn start(ride_id: &str) -> Self {
+        Self { ride_id: ride_id.to_owned(), epoch: String::new(), version: 0 }
+    }
+}
+
+/// A stream of the moving fleet.
+pub struct Frames(Streaming<WatchFleetResponse>);
+
+/// A stream of a ride's events.
+pub struct Ride {
+    stream: Streaming<WatchResponse>,
+    cursor: Cursor,
+}
+
+impl Line {
+    /// Calls to what is at `url`, which may have a path before that of a method: one without a slash at its end.
+    pub fn new(caller: Caller, url: Uri) -> Self {
+        Self { caller, url }
+    }
+
+    fn fleet(&self) -> FleetClient<Caller> {
+        FleetClient::with_origin(self.caller.clone(), self.url.clone())
+    }
+
+    fn rides(&self) -> RidesClient<Caller> {
+        RidesClient::with_origin(self.caller.clone(), self.url.clone())
+    }
+
+    /// Opens a stream of the fleet.
+    ///
+    /// # Errors
+    /// When it is refused, or its first message does not come in time.
+    pub async fn frames(&self) -> Result<Frames> {
+        in_time(async || {
+            let mut stream = self.fleet().watch(a_view()).await?.into_inner();
+            stream.message().await?.context("the fleet's stream is empty")?;
+            Ok(Frames(stream))
+        })
+        .await
+    }
+
+    /// Follows a ride from `cursor` on.
+    ///
+    /// # Errors
+    /// When the call is refused, its first message does not come in time, or the server does not know the cursor.
+    pub async fn follow(&self, cursor: Cursor) -> Result<Ride> {
+        let Cursor { ride_id, epoch, version } = cursor.clone();
+        let request = WatchRequest { ride_id, epoch: epoch.clone(), after_version: version };
+        let (stream, first) = in_time(async || {
+            let mut stream = self.rides().watch(request.clone()).await?.into_inner();
+            let first = stream.message().await?.and_then(|response| response.message);
+            Ok((stream, first.context("the ride's stream is empty")?))
+        })
+        .await?;
+        let Message::Opened(Opened { epoch: current, resumed, .. }) = first else {
+            bail!("{first:?} came first")
+        };
+        ensure!(resumed == !epoch.is_empty(), "resumed is {resumed}");
+        Ok(Ride { stream, cursor: Cursor { epoch: current, ..cursor } })
+    }
+
+    /// Asks for a ride that was never booked: the error is in headers alone.
+    ///
+    /// # Errors
+    /// When the answer is anything but NOT_FOUND with its details.
+    pub async fn hears_of_an_error(&self) -> Result<()> {
+        let request = GetRequest { ride_id: "none".to_owned() };
+        let answer = timeout(DONE_WITHIN, self.rides().get(request)).await.context("no answer")?;
+        let status = answer.err().context("there is such a ride")?;
+        ensure!(status.code() == Code::NotFound && !status.details().is_empty(), "{status:?}");
+        Ok(())
+    }
+
+    /// Opens a stream with a deadline of a second, as the page does where streams are held back.
+    ///
+    /// # Errors
+    /// When it does not end with that deadline, or has no message by then.
+    pub async fn short_calls_pass(&self) -> Result<()> {
+        let mut request = Request::new(a_view());
+        request.set_timeout(SHORT_CALL);
+        let messages = async {
+            let mut stream = self.fleet().watch(request).await?.into_inner();
+            let mut messages = 0;
+            loop {
+                match stream.message().await {
+                    Ok(Some(_)) => messages += 1,
+                    Ok(None) => bail!("the stream ended before its deadline"),
+                    Err(status) if status.code() == Code::DeadlineExceeded => return Ok(messages),
+                    Err(status) => return Err(status.into()),
+                }
+            }
+        };
+        let messages = timeout(SHORT_CALL * 2, messages).await.context("no end at the deadline")??;
+        ensure!(messages > 0, "no message within the deadline");
+        Ok(())
+    }
+
+    /// Opens a stream that the proxy cannot pass on.
+    ///
+    /// # Errors
+    /// When it gets anything but `code` with `why`.
+    pub async fn fails(&self, code: Code, why: &str) -> Result<()> {
+        let status = self.fleet().watch(a_view()).await.err().context("it is passed on")?;
+        ensure!(status.code() == code && status.message().contains(why), "{status:?}");
+        Ok(())
+    }
+
+    /// Uploads positions of one car, and reads how many were taken.
+    ///
+    /// # Errors
+    /// When the upload fails, or the server counts others.
+    pub async fn uploads(&self) -> Result<()> {
+        let count = self.upload().await?.context("the upload failed")?;
+        ensure!(count == POSITIONS as u64, "{count} of {POSITIONS} positions were taken");
+        Ok(())
+    }
+
+    /// Uploads positions to a proxy that refuses so many.
+    ///
+    /// # Errors
+    /// When it gets anything but `code` with `why`.
+    pub async fn upload_fails(&self, code: Code, why: &str) -> Result<()> {
+        let status = self.upload().await?.err().context("it is passed on")?;
+        ensure!(status.code() == code && status.message().contains(why), "{status:?}");
+        Ok(())
+    }
+
+    async fn upload(&self) -> Result<Result<u64, Status>> {
+        let positions = stream::iter((0..POSITIONS).map(|step| position(UPLOADS, step)));
+        let taken = timeout(DONE_WITHIN, async { self.rides().track(positions).await });
+        let taken = taken.await.context("the upload takes too long")?;
+        Ok(taken.map(|taken| taken.into_inner().count))
+    }
+
+    /// Drives a car: signs on, and once that is answered, off.
+    ///
+    /// # Errors
+    /// When the server's message does not come while the driver's stream is open, or the stream does not end well.
+    pub async fn drives(&self) -> Result<()> {
+        let (up, requests) = mpsc::channel(1);
+        let say = async |message| up.send(DriveRequest { message: Some(message) }).await;
+        // Two drivers of one car would end each other's streams, and one with a location would be offered rides.
+        let car_id = fastrand::i64(1_000..i64::MAX);
+        say(Up::SignOn(SignOn { car_id, driver_id: "eino".to_owned(), location: None })).await?;
+        let signed_on = async {
+            let mut down = self.fleet().drive(ReceiverStream::new(requests)).await?.into_inner();
+            let first = down.message().await?.and_then(|response| response.message);
+            ensure!(matches!(first, Some(Down::SignedOn(_))), "{first:?} came first");
+            Ok(down)
+        };
+        let mut down = timeout(DONE_WITHIN, signed_on).await.context("the driver hears nothing")??;
+        say(Up::SignOff(SignOff {})).await?;
+        let end =
+            timeout(DONE_WITHIN, down.message()).await.context("the driver's stream does not end")??;
+        ensure!(end.is_none(), "after signing off: {end:?}");
+        Ok(())
+    }
+}
+
+/// Opens a stream up to its first message, which is to come within [`FIRST_WITHIN`]. A machine that is busy for a moment
+/// has other tries.
+async fn in_time<T>(open: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let mut opened = timeout(FIRST_WITHIN, open()).await;
+    for _ in 1..TRIES {
+        if opened.is_err() {
+            opened = timeout(FIRST_WITHIN, open()).await;
+        }
+    }
+    opened.context("no message within 1 s")?
+}
+
+/// The view in which the cars are.
+fn a_view() -> WatchFleetRequest {
+    let viewport = Some(Bounds { south: 60.15, west: 24.9, north: 60.19, east: 24.98 });
+    WatchFleetRequest { viewport, moves: true, ..Default::default() }
+}
+
+impl Frames {
+    /// Reads to the end of a stream that the proxy ends after `time`.
+    ///
+    /// # Errors
+    /// When the stream ends earlier or goes on, or looks complete.
+    pub async fn end_after(self, time: Duration) -> Result<()> {
+        let opened = Instant::now();
+        self.breaks().await?;
+        let lived = opened.elapsed();
+        ensure!(lived.abs_diff(time) < ENDS_WITHIN, "it ended after {lived:?}");
+        Ok(())
+    }
+
+    /// Reads until `end`.
+    ///
+    /// # Errors
+    /// When a frame is late, or the stream ends.
+    pub async fn live_until(&mut self, end: Instant) -> Result<()> {
+        while Instant::now() < end {
+            let frame = timeout(FRAME_WITHIN, self.0.message()).await.context("a frame is late")?;
+            frame.context("the fleet's stream broke")?.context("the fleet's stream ended")?;
+        }
+        Ok(())
+    }
+
+    /// Reads to the end of a stream whose proxy ended.
+    ///
+    /// # Errors
+    /// When the stream goes on, or looks complete.
+    pub async fn breaks(mut self) -> Result<()> {
+        let broken = async {
+            while self.0.message().await?.is_some() {}
+            Ok::<_, Status>(())
+        };
+        let ended = timeout(DONE_WITHIN, broken).await.context("the fleet's stream goes on")?;
+        ensure!(ended.is_err(), "a stream that was cut looks complete");
+        Ok(())
+    }
+}
+
+/// A message of a ride's stream.
+enum Heard {
+    Event(Event),
+    /// The car's progress, or a heartbeat.
+    Alive,
+    End,
+}
+
+impl Ride {
+    /// The next message.
+    ///
+    /// # Errors
+    /// When the stream broke, or an event is missing or comes again.
+    async fn hears(&mut self) -> Result<Heard> {
+        let Some(response) = self.stream.message().await? else { return Ok(Heard::End) };
+        let Some(Message::Event(RideEvent { version, event, .. })) = response.message else {
+            return Ok(Heard::Alive);
+        };
+        ensure!(version == self.cursor.version + 1, "event {version} after {}", self.cursor.version);
+        self.cursor.version = version;
+        Ok(Heard::Event(event.context("an empty event")?))
+    }
+
+    /// Reads until `end`.
+    ///
+    /// # Errors
+    /// When a message is late, or the stream ends.
+    pub async fn live_until(&mut self, end: Instant) -> Result<()> {
+        while Instant::now() < end {
+            let heard = timeout(HEARTBEAT_WITHIN, self.hears()).await.context("a heartbeat is late")?;
+            let heard = heard.context("the ride's stream broke")?;
+            ensure!(!matches!(heard, Heard::End), "the ride's stream ended");
+        }
+        Ok(())
+    }
+
+    /// Reads to the end of a stream whose proxy ended, and returns where to go on.
+    ///
+    /// # Errors
+    /// When the stream goes on, or looks complete.
+    pub async fn breaks(mut self) -> Result<Cursor> {
+        let broken = async {
+            while let Ok(heard) = self.hears().await {
+                ensure!(!matches!(heard, Heard::End), "a stream that was cut looks complete");
+            }
+            Ok(())
+        };
+        timeout(DONE_WITHIN, broken).await.context("the ride's stream goes on")??;
+        Ok(self.cursor)
+    }
+
+    /// Reads to the end of a ride that was cancelled.
+    ///
+    /// # Errors
+    /// When an event is missing or comes again, or the stream does not end with the ride.
+    pub async fn is_cancelled(mut self) -> Result<()> {
+        let rest = async {
+            let mut last = None;
+            loop {
+                match self.hears().await? {
+                    Heard::Event(event) => last = Some(event),
+                    Heard::Alive => {}
+                    Heard::End => break,
+                }
+            }
+            ensure!(matches!(last, Some(Event::Cancelled(_))), "the stream ends with {last:?}");
+            Ok(())
+        };
+        timeout(DONE_WITHIN, rest).await.context("the ride's stream does not end")?
+    }
+}

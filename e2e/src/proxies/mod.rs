@@ -1,0 +1,17 @@
+//! Reverse proxies in front of the server: the configurations of `deploy/`, run by the proxies themselves.
+
+pub mod backend;
+pub mod caller;
+pub mod certificate;
+pub mod line;
+pub mod page;
+pub mod program;
+pub mod running;
+pub mod setup;
+pub mod table;
+pub mod trial;
+
+use std::time::Duration;
+
+/// How long a stream has to be live.
+pub const LIFE: Duration = Duration::from_secs(60);

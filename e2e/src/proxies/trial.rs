@@ -1,0 +1,228 @@
+//! One trial: a proxy of its own, with one configuration and one kind of client.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use http::{StatusCode, Uri};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::Instant,
+};
+
+use super::{
+    LIFE,
+    backend::Backend,
+    caller::Target,
+    certificate::{Certificate, NAME},
+    line::{Cursor, Line},
+    page,
+    program::{Ports, Program},
+    running::{Proxy, repository},
+    setup::{Expected, Outside, Path, Setup},
+};
+use crate::{page::SOON, wait};
+
+/// Browsers at a time. Each draws a map in software.
+const BROWSERS: usize = 8;
+
+/// The kinds of clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Client {
+    /// The page, in Chromium.
+    Page,
+    /// gRPC-Web, without a browser.
+    Web,
+    /// Native gRPC: streams, errors and a driver.
+    Native,
+    /// Native gRPC: an upload.
+    Upload,
+}
+
+impl Client {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 4] = [Self::Page, Self::Web, Self::Native, Self::Upload];
+
+    /// The name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Page => "the page",
+            Self::Web => "gRPC-Web",
+            Self::Native => "gRPC",
+            Self::Upload => "gRPC upload",
+        }
+    }
+
+    /// What is expected of a setup with such a client.
+    pub fn expected(self, setup: &Setup) -> Expected {
+        match self {
+            Self::Page => setup.page,
+            Self::Web => setup.web,
+            Self::Native => setup.native,
+            Self::Upload => setup.upload,
+        }
+    }
+}
+
+/// What all trials share. Its programs end when it is dropped.
+pub struct Trials {
+    certificate: Certificate,
+    /// Serves `/`.
+    root: Backend,
+    /// Serves `/rides/`, once a trial needs it.
+    below: OnceCell<Backend>,
+    browsers: Semaphore,
+}
+
+impl Trials {
+    /// Starts the servers.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub async fn start() -> Result<Self> {
+        fs::create_dir_all(leavings()).context("cannot make target/e2e/proxies")?;
+        Ok(Self {
+            certificate: Certificate::make().await?,
+            root: Backend::start(&[], &leavings().join("server.log")).await?,
+            below: OnceCell::new(),
+            browsers: Semaphore::new(BROWSERS),
+        })
+    }
+
+    /// Runs a setup with a client, and holds it to what is expected.
+    ///
+    /// # Errors
+    /// When it is otherwise.
+    pub async fn run(&self, setup: &Setup, client: Client) -> Result<()> {
+        // Held until the end: what is started beside it slows it down.
+        let _browser = match client {
+            Client::Page => Some(self.browsers.acquire().await?),
+            _ => None,
+        };
+        let backend = match setup.path {
+            Path::Root | Path::Stripped => &self.root,
+            Path::Kept => self.below.get_or_try_init(below).await?,
+        };
+        let dir = leavings().join(format!("{} {}", setup.name, client.name()).replace([' ', ',', '/'], "-"));
+        let mut proxy =
+            Proxy::start(setup.program, setup.file, backend.address(), &self.certificate, &dir).await?;
+        let result = self.attempt(setup, client, backend, &mut proxy).await;
+        result.and(proxy.stop().await)
+    }
+
+    async fn attempt(
+        &self,
+        setup: &Setup,
+        client: Client,
+        backend: &Backend,
+        proxy: &mut Proxy,
+    ) -> Result<()> {
+        let expected = client.expected(setup);
+        let target = self.target(setup, backend, proxy)?;
+        if setup.program == Program::Caddy {
+            // It listens before it has its certificate.
+            let line = Line::new(target.web()?, target.url.clone());
+            wait::until("a certificate", SOON, async || Ok(line.hears_of_an_error().await.ok())).await?;
+        }
+        match client {
+            Client::Page => {
+                let url = target.url.to_string();
+                page::is_live(&format!("{}/", url.trim_end_matches('/')), expected, proxy).await
+            }
+            Client::Web => {
+                if setup.hides_metrics {
+                    hides_metrics(&target).await?;
+                }
+                streams(expected, &Line::new(target.web()?, target.url), proxy, backend).await
+            }
+            Client::Native => {
+                let line = Line::new(target.native()?, target.url);
+                if expected == Expected::Live {
+                    line.drives().await?;
+                }
+                streams(expected, &line, proxy, backend).await
+            }
+            Client::Upload => uploads(expected, &Line::new(target.native()?, target.url)).await,
+        }
+    }
+
+    fn target(&self, setup: &Setup, backend: &Backend, proxy: &Proxy) -> Result<Target> {
+        let path = match setup.path {
+            Path::Root => "",
+            Path::Stripped | Path::Kept => "/rides",
+        };
+        let Ports { plain, tls } = proxy.ports();
+        let url = match setup.outside {
+            Outside::Plain => format!("http://127.0.0.1:{plain}{path}"),
+            Outside::Named => format!("http://{NAME}:{plain}{path}"),
+            Outside::Tls => format!("https://{NAME}:{tls}{path}"),
+        };
+        let ca = match (setup.outside, setup.program) {
+            (Outside::Plain | Outside::Named, _) => None,
+            (Outside::Tls, Program::Caddy) => {
+                Some(proxy.dir().join("storage/pki/authorities/local/root.crt"))
+            }
+            (Outside::Tls, _) => Some(self.certificate.ca()),
+        };
+        Ok(Target { url: url.parse::<Uri>()?, ca, token: backend.token().to_owned() })
+    }
+}
+
+async fn below() -> Result<Backend> {
+    Backend::start(&["--base-path", "/rides/"], &leavings().join("server-below.log")).await
+}
+
+/// What is for everybody is passed on, and the figures are not.
+async fn hides_metrics(target: &Target) -> Result<()> {
+    for (path, expected) in [("/readyz", StatusCode::OK), ("/metrics", StatusCode::NOT_FOUND)] {
+        let status = target.get(path).await?;
+        ensure!(status == expected, "{path} is answered with {status}");
+    }
+    Ok(())
+}
+
+/// Holds streams of both kinds to what is expected.
+async fn streams(expected: Expected, line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<()> {
+    match expected {
+        Expected::Live => are_live(line, proxy, backend).await,
+        Expected::ShortCalls => line.short_calls_pass().await,
+        Expected::EndsAfter(seconds) => {
+            for _ in 0..2 {
+                line.frames().await?.end_after(Duration::from_secs(seconds)).await?;
+            }
+            Ok(())
+        }
+        Expected::Fails(code, why) => line.fails(code, why).await,
+        Expected::Untried => Ok(()),
+    }
+}
+
+/// Streams that are live for a while, and a ride that is followed on after the proxy was started again.
+async fn are_live(line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<()> {
+    line.hears_of_an_error().await.context("a call that fails")?;
+    let ride = backend.book().await?;
+    let mut frames = line.frames().await?;
+    let mut followed = line.follow(Cursor::start(&ride)).await?;
+    let end = Instant::now() + LIFE;
+    tokio::try_join!(frames.live_until(end), followed.live_until(end))?;
+
+    proxy.restart().await?;
+    let ((), cursor) = tokio::try_join!(frames.breaks(), followed.breaks())?;
+    let again = async || Ok(line.follow(cursor.clone()).await.ok());
+    let followed = wait::until("the ride to be followed on", SOON, again).await?;
+    backend.cancel(&ride).await?;
+    followed.is_cancelled().await?;
+    line.frames().await?;
+    Ok(())
+}
+
+async fn uploads(expected: Expected, line: &Line) -> Result<()> {
+    match expected {
+        Expected::Fails(code, why) => line.upload_fails(code, why).await,
+        _ => line.uploads().await,
+    }
+}
+
+/// Where logs and pictures go.
+fn leavings() -> PathBuf {
+    repository().join("target/e2e/proxies")
+}

@@ -1,0 +1,120 @@
+//! The path below which a reverse proxy serves the board.
+//!
+//! A proxy either takes the path away before it forwards a request, or leaves it in place. Both work at the same time:
+//! a request that begins with the base path is served as if it did not.
+
+use std::str::FromStr;
+
+use http::Uri;
+
+/// A path that begins and ends with a slash, for example `/rides/`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BasePath(String);
+
+/// A text that is no base path.
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[error("must be a path such as /rides/, of letters, digits, '-', '_', '.' and '~'")]
+pub struct BadBasePath;
+
+impl BasePath {
+    /// The path, with a slash at both ends.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Removes the base path from `uri`, if `uri` begins with it.
+    pub(super) fn strip(&self, uri: &mut Uri) {
+        let Some(below) = uri.path_and_query().and_then(|path| self.below(path.as_str())) else { return };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = below.parse().ok();
+        if let Ok(stripped) = Uri::from_parts(parts) {
+            *uri = stripped;
+        }
+    }
+
+    /// What `path` is below the base path: `/rides/icon.svg` is `/icon.svg`, and `/rides?x` is `/?x`.
+    fn below(&self, path: &str) -> Option<String> {
+        let base = self.0.trim_end_matches('/');
+        let rest = path.strip_prefix(base)?;
+        match rest.bytes().next() {
+            Some(b'/') => Some(rest.to_owned()),
+            None | Some(b'?') => Some(format!("/{rest}")),
+            Some(_) => None,
+        }
+    }
+}
+
+impl FromStr for BasePath {
+    type Err = BadBasePath;
+
+    /// Reads a path with or without slashes at its ends.
+    fn from_str(text: &str) -> Result<Self, BadBasePath> {
+        let inner = text.strip_prefix('/').unwrap_or(text);
+        let inner = inner.strip_suffix('/').unwrap_or(inner);
+        if inner.is_empty() {
+            return if text == "/" { Ok(Self("/".to_owned())) } else { Err(BadBasePath) };
+        }
+        if inner.split('/').all(is_segment) { Ok(Self(format!("/{inner}/"))) } else { Err(BadBasePath) }
+    }
+}
+
+/// A segment that no client and no proxy rewrites: unreserved characters (RFC 3986, section 2.3), and not `.` or `..`.
+fn is_segment(segment: &str) -> bool {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    !matches!(segment, "" | "." | "..") && segment.bytes().all(unreserved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slashes_at_the_ends_make_no_difference() {
+        for text in ["rides", "/rides", "rides/", "/rides/"] {
+            assert_eq!(text.parse::<BasePath>().unwrap().as_str(), "/rides/", "{text}");
+        }
+        assert_eq!("/fleet/rides".parse::<BasePath>().unwrap().as_str(), "/fleet/rides/");
+        assert_eq!("/".parse::<BasePath>().unwrap().as_str(), "/");
+    }
+
+    #[test]
+    fn what_a_proxy_could_read_differently_is_refused() {
+        for text in [
+            "",
+            "//",
+            "/a//b/",
+            "/./",
+            "/../",
+            "/a/../b",
+            "/a b/",
+            "/%61/",
+            "/a?b",
+            "/a#b",
+            "/ü/",
+            "http://x/",
+        ] {
+            assert_eq!(text.parse::<BasePath>(), Err(BadBasePath), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_the_same_with_and_without_the_base_path() {
+        let base: BasePath = "/rides/".parse().unwrap();
+        for (asked, served) in [
+            ("/rides/", "/"),
+            ("/rides", "/"),
+            ("/rides?ride=7", "/?ride=7"),
+            ("/rides/icon.svg?v=1", "/icon.svg?v=1"),
+            ("/rides/rides.v1.Rides/Book", "/rides.v1.Rides/Book"),
+            ("http://rides.example/rides/readyz", "http://rides.example/readyz"),
+            ("/", "/"),
+            ("/readyz", "/readyz"),
+            ("/rides.v1.Rides/Book", "/rides.v1.Rides/Book"),
+            ("/ridesharing", "/ridesharing"),
+        ] {
+            let mut uri: Uri = asked.parse().unwrap();
+            base.strip(&mut uri);
+            assert_eq!(uri.to_string(), served, "{asked}");
+        }
+    }
+}

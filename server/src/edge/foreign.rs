@@ -1,0 +1,120 @@
+//! The refusal of calls from pages of foreign origins, in words.
+//!
+//! Most of these are no attack. A reverse proxy that renames the host makes the server's own page look foreign, and the
+//! operator needs to hear which two names differ, and what to do about it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderName, Request, Response, StatusCode, header::ORIGIN};
+use pin_project_lite::pin_project;
+use tonic::{Code, body::Body};
+use tower::Service;
+use tower_http::csrf::ProtectionError;
+
+use super::{
+    hosts::authority,
+    repeatable::repeatable,
+    status::{self, with_reason},
+    trace::Trace,
+};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// A service whose bare 403s become a status that says why. Cheap to clone where `S` is.
+#[derive(Clone)]
+pub(super) struct Explained<S> {
+    inner: S,
+}
+
+impl<S> Explained<S> {
+    /// `inner` is a [`tower_http::csrf::Csrf`], which marks its refusals with a [`ProtectionError`].
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Explained<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Explaining<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Explaining { seen: Seen::of(&request), answer: self.inner.call(request) }
+    }
+}
+
+pin_project! {
+    /// The response of an [`Explained`] service.
+    pub(super) struct Explaining<F> {
+        seen: Option<Seen>,
+        #[pin]
+        answer: F,
+    }
+}
+
+impl<F, E> Future for Explaining<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.answer.poll(cx))?;
+        let is_refusal = response.extensions().get::<ProtectionError>().is_some();
+        Poll::Ready(Ok(match this.seen.take() {
+            Some(seen) if is_refusal => seen.refusal(),
+            _ => response,
+        }))
+    }
+}
+
+/// The parts of a request that a refusal is about.
+struct Seen {
+    /// Empty, like `host`, if it is not there or cannot be repeated.
+    origin: String,
+    host: String,
+    trace: Trace,
+}
+
+impl Seen {
+    /// `None`: the request has nothing that only browsers send, and passes.
+    fn of<B>(request: &Request<B>) -> Option<Self> {
+        let headers = request.headers();
+        let origin = headers.get(ORIGIN);
+        if origin.is_none() && !headers.contains_key(SEC_FETCH_SITE) {
+            return None;
+        }
+        let text = |value: Option<&[u8]>| value.and_then(repeatable).unwrap_or_default().to_owned();
+        Some(Self {
+            origin: text(origin.map(|origin| origin.as_bytes()).filter(|origin| origin.contains(&b':'))),
+            host: text(authority(request)),
+            trace: Trace::of(headers),
+        })
+    }
+
+    fn refusal(self) -> Response<Body> {
+        let Self { origin, host, trace } = self;
+        let why = if origin.is_empty() || host.is_empty() {
+            "the browser says that a page of another site made this call".to_owned()
+        } else {
+            format!(
+                "a page of {origin} made this call, but the request names the host {host}: if a proxy changed the \
+                 host, start the server with --allow-origin {origin}, or let the proxy keep the host (nginx: \
+                 proxy_set_header Host $http_host)"
+            )
+        };
+        let status = with_reason(Code::PermissionDenied, "FOREIGN_ORIGIN", why);
+        status::over_http(StatusCode::FORBIDDEN, &status, &trace)
+    }
+}

@@ -1,0 +1,57 @@
+//! Hosts for which browsers may be told to insist on TLS (HSTS, RFC 6797).
+
+use std::net::IpAddr;
+
+use http::{Request, uri::Authority};
+
+use super::hosts::{authority, is_this_machine};
+
+/// Whether the response to `request` may have the header: by the name that it calls the server.
+pub(super) fn applies_to<B>(request: &Request<B>) -> bool {
+    let called = authority(request).and_then(|authority| Authority::try_from(authority).ok());
+    called.is_some_and(|called| applies(called.host()))
+}
+
+/// Whether HSTS makes sense for `host`, a name or an address without a port.
+///
+/// Not for this machine's names, whatever the certificate: it would hold for every other server on them, on any port, for
+/// a year. Not for addresses either: browsers must ignore it there (RFC 6797, section 8.1.1).
+fn applies(host: &str) -> bool {
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    !host.is_empty() && !is_address && !is_this_machine(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_name_in_the_request_that_counts() {
+        let named =
+            |uri: &str, host: &str| applies_to(&Request::get(uri).header("host", host).body(()).unwrap());
+        assert!(named("/", "rides.example:8443"));
+        assert!(named("https://rides.example/", "localhost"), "the target comes first");
+        assert!(!named("/", "localhost:8443") && !named("/", "127.0.0.1:8443") && !named("/", "no host"));
+        assert!(!applies_to(&Request::get("/").body(()).unwrap()));
+    }
+
+    #[test]
+    fn names_of_other_machines_may_be_strict_and_nothing_else_may() {
+        for host in ["rides.example", "Rides.Example.", "localhost.example", "rides"] {
+            assert!(applies(host), "{host}");
+        }
+        for host in [
+            "",
+            "localhost",
+            "LOCALHOST.",
+            "rides.localhost",
+            "127.0.0.1",
+            "[::1]",
+            "::1",
+            "10.0.0.5",
+            "[2001:db8::1]",
+        ] {
+            assert!(!applies(host), "{host}");
+        }
+    }
+}

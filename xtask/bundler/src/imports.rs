@@ -1,0 +1,94 @@
+//! Short names for the page's imports. wasm-bindgen names each import after what it calls and ends the name with a hash, in
+//! the wasm and in its JavaScript. Nobody reads the names, and hashes do not compress.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use walrus::Module;
+
+const PREFIX: &str = "__wbg_";
+/// Digits of a hash.
+const DIGITS: usize = 16;
+
+/// Names, and the short one for each.
+pub(crate) struct ShortNames<'a>(BTreeMap<&'a str, String>);
+
+impl<'a> ShortNames<'a> {
+    /// Names the imports in wasm-bindgen's JavaScript anew.
+    pub(crate) fn of(script: &'a str) -> Self {
+        let names = words(script).filter(|word| is_import(word));
+        let mut short: BTreeMap<_, _> = names.map(|name| (name, String::new())).collect();
+        for (number, name) in short.values_mut().enumerate() {
+            *name = format!("_{number:x}");
+        }
+        Self(short)
+    }
+
+    /// The JavaScript with the short names.
+    pub(crate) fn in_script(&self, script: &str) -> String {
+        let mut renamed = String::with_capacity(script.len());
+        let mut rest = script;
+        for word in words(script) {
+            let Some(short) = self.0.get(word) else { continue };
+            if let Some((before, after)) = rest.split_once(word) {
+                renamed.extend([before, short]);
+                rest = after;
+            }
+        }
+        renamed + rest
+    }
+
+    /// The module with the short names.
+    ///
+    /// # Errors
+    /// When it is not a module.
+    pub(crate) fn in_wasm(&self, wasm: &[u8]) -> Result<Vec<u8>> {
+        let mut module = Module::from_buffer(wasm).context("wasm-bindgen's WebAssembly cannot be read")?;
+        for import in module.imports.iter_mut() {
+            if let Some(short) = self.0.get(import.name.as_str()) {
+                import.name.clone_from(short);
+            }
+        }
+        Ok(module.emit_wasm())
+    }
+}
+
+fn words(script: &str) -> impl Iterator<Item = &str> {
+    script.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+}
+
+fn is_import(word: &str) -> bool {
+    word.strip_prefix(PREFIX)
+        .and_then(|rest| rest.as_bytes().split_last_chunk::<DIGITS>())
+        .is_some_and(|(_, hash)| hash.iter().all(u8::is_ascii_hexdigit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCRIPT: &str =
+        "__wbg_read_f41db33c90cb0f31: f, __wbg_new_06c53b2a6f7c8de0(a) {}, __wbg_cb_unref, a_c0ffee";
+
+    #[test]
+    fn every_import_has_a_short_name_and_nothing_else_changes() {
+        let names = ShortNames::of(SCRIPT);
+        assert_eq!(names.in_script(SCRIPT), "_1: f, _0(a) {}, __wbg_cb_unref, a_c0ffee");
+        let again = "__wbg_read_f41db33c90cb0f31 __wbg_new_06c5 __wbg_read_f41db33c90cb0f31";
+        assert_eq!(names.in_script(again), "_1 __wbg_new_06c5 _1");
+    }
+
+    #[test]
+    fn the_module_and_the_script_agree_on_the_names() {
+        let mut module = Module::default();
+        let kind = module.types.add(&[], &[]);
+        for name in ["__wbg_read_f41db33c90cb0f31", "__wbg_cb_unref"] {
+            module.add_import_func("page", name, kind);
+        }
+        let renamed = ShortNames::of(SCRIPT).in_wasm(&module.emit_wasm()).unwrap();
+        let renamed = Module::from_buffer(&renamed).unwrap();
+        let names: Vec<_> = renamed.imports.iter().map(|import| import.name.as_str()).collect();
+        assert_eq!(names, ["_1", "__wbg_cb_unref"]);
+        assert!(ShortNames::of(SCRIPT).in_wasm(b"no wasm").is_err());
+    }
+}

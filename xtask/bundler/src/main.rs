@@ -1,0 +1,107 @@
+//! Makes the files of the page from its WebAssembly and its `index.html`, as `trunk build --release` would.
+//!
+//! `trunk serve` is for working on the page. A first run needs none of Trunk's watching and serving, and Trunk takes
+//! longer to build than the page and the server together. Both read the same `index.html`: its `data-trunk` links say
+//! what belongs to the page. This program refuses a link that it does not know, so that the two cannot drift apart
+//! unseen.
+#![allow(clippy::print_stdout, reason = "a tool for the terminal")]
+
+mod compress;
+mod html;
+mod imports;
+mod script;
+mod style;
+mod wasm;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use sha2::{Digest as _, Sha256};
+
+use self::html::{Assets, Html};
+
+/// Makes the files of the page from its WebAssembly and its index.html.
+#[derive(Parser)]
+struct Arguments {
+    /// The WebAssembly that Cargo has built.
+    #[arg(long)]
+    wasm: PathBuf,
+    /// The page's index.html, whose links are relative to its folder.
+    #[arg(long)]
+    html: PathBuf,
+    /// The folder to write. What is there is replaced.
+    #[arg(long)]
+    out: PathBuf,
+    /// The wasm-opt to make the WebAssembly smaller with. Without it the page is larger.
+    #[arg(long)]
+    wasm_opt: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let source = fs::read_to_string(&arguments.html)
+        .with_context(|| format!("cannot read {}", arguments.html.display()))?;
+    let html = Html::parse(&source).with_context(|| format!("{}", arguments.html.display()))?;
+    // Whole or not at all: a server that serves the folder keeps the old page until the new one is complete.
+    let building = arguments.out.with_extension("new");
+    remove(&building)?;
+    fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
+    bundle(&arguments, &html, &building)?;
+    remove(&arguments.out)?;
+    fs::rename(&building, &arguments.out).with_context(|| format!("cannot write {}", arguments.out.display()))
+}
+
+fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
+    let folder = arguments.html.parent().unwrap_or(Path::new("."));
+    let read = |path: &str| {
+        let path = folder.join(path);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    for path in html.copied() {
+        let name = Path::new(path).file_name().with_context(|| format!("{path} has no name"))?;
+        write(&out.join(name), &read(path)?)?;
+    }
+
+    let styles = html.styles().map(|path| Ok(String::from_utf8(read(path)?)?)).collect::<Result<Vec<_>>>()?;
+    let style = named(out, "style", "css", style::bare(&styles.concat()).as_bytes())?;
+
+    let module = wasm::bindgen(&arguments.wasm)?;
+    let names = imports::ShortNames::of(&module.script);
+    let script = names.in_script(&script::bare(&module.script));
+    let mut module = names.in_wasm(&module.wasm)?;
+    if let Some(program) = &arguments.wasm_opt {
+        module = wasm::optimise(&module, program, &html.wasm_opt_flags())?;
+    }
+    let wasm = named(out, "rides-web", "wasm", &module)?;
+    let script = named(out, "rides-web", "js", script.as_bytes())?;
+    let start =
+        script::bare(&String::from_utf8(read(html.script())?).context("the starting script is not UTF-8")?);
+    let start = named(out, "start", "js", start.as_bytes())?;
+
+    let index = html.with(&Assets { style, script, wasm, start });
+    write(&out.join("index.html"), index.as_bytes())?;
+    compress::all(out)
+}
+
+/// Writes a file whose name has the hash of its content, and returns that name.
+fn named(out: &Path, name: &str, extension: &str, content: &[u8]) -> Result<String> {
+    let hash: String = Sha256::digest(content)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("{name}-{hash}.{extension}");
+    write(&out.join(&name), content)?;
+    Ok(name)
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    Ok(())
+}

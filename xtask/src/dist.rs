@@ -1,0 +1,96 @@
+//! `cargo xtask dist`: what is deployed. One static program with the page inside, an image of it, and a systemd unit.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    build::{self, Profile},
+    progress,
+    setup::{self, Need},
+    shell,
+};
+
+/// The name of the image.
+pub(crate) const IMAGE: &str = "rides";
+
+/// The folder of what is deployed.
+pub(crate) fn dir() -> PathBuf {
+    shell::root().join("target/dist")
+}
+
+/// Builds everything, and says where it is.
+///
+/// # Errors
+/// When something cannot be installed or built, or the folder cannot be written.
+pub(crate) fn run() -> Result<ExitCode> {
+    program()?;
+    let archive = image()?;
+    println!("{}  a static program with the page inside", dir().join("rides-server").display());
+    println!("{}  a systemd unit for it", dir().join("rides-server.service").display());
+    match archive {
+        Some(archive) => {
+            println!("{}  an image of it, for `podman load` or `skopeo copy`", archive.display())
+        }
+        None => println!("docker build --tag {IMAGE} {}  makes the image, where Docker is", dir().display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the static program, and puts it beside its unit and its Containerfile.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn program() -> Result<PathBuf> {
+    setup::ensure(&[Need::StaticTarget])?;
+    build::program(Profile::Static)?;
+    let (deploy, dist) = (shell::root().join("deploy"), dir());
+    fs::create_dir_all(dist.join("data")).with_context(|| format!("cannot make {}", dist.display()))?;
+    let program = dist.join("rides-server");
+    copy(&build::path_of(Profile::Static)?, &program)?;
+    copy(&deploy.join("systemd/rides-server.service"), &dist.join("rides-server.service"))?;
+    copy(&deploy.join("container/Containerfile"), &dist.join("Containerfile"))?;
+    Ok(program)
+}
+
+/// Builds the image with buildah, which needs no daemon, and returns its archive. `None` where there is no buildah.
+///
+/// # Errors
+/// When buildah fails.
+pub(crate) fn image() -> Result<Option<PathBuf>> {
+    if shell::find("buildah").is_none() {
+        return Ok(None);
+    }
+    let archive = dir().join("rides-image.tar");
+    if archive.exists() {
+        fs::remove_file(&archive).with_context(|| format!("cannot replace {}", archive.display()))?;
+    }
+    let mut build = buildah(&["build", "--quiet", "--tag", IMAGE]);
+    build.arg("--file").arg(dir().join("Containerfile")).arg(dir());
+    progress::spin("Building the image", "seconds", build)?;
+    let mut push = buildah(&["push", "--quiet", IMAGE]);
+    push.arg(format!("oci-archive:{}:{IMAGE}", archive.display()));
+    progress::spin("Writing the image", "seconds", push)?;
+    ensure!(archive.exists(), "buildah has written no {}", archive.display());
+    Ok(Some(archive))
+}
+
+/// `buildah` with images of its own below `target`, for users and file systems of any kind.
+pub(crate) fn buildah(arguments: &[&str]) -> Command {
+    let store = shell::root().join("target/images");
+    let mut buildah = shell::command("buildah");
+    buildah.arg("--storage-driver").arg("vfs");
+    buildah.arg("--root").arg(store.join("root")).arg("--runroot").arg(store.join("run"));
+    buildah.env("BUILDAH_ISOLATION", "chroot");
+    buildah.args(arguments);
+    buildah
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}

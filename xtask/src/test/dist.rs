@@ -1,0 +1,140 @@
+//! What is deployed, tried as an operator would: the image is started, answers, serves the page, and drains.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use console::style;
+
+use super::tally::Tally;
+use crate::{
+    dist,
+    setup::{self, Need},
+    shell,
+};
+
+/// How long the program may take to start, and to end.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Builds what is deployed and tries it. Where it cannot be built, for want of musl or on another system than Linux, it
+/// says so and counts as ignored.
+///
+/// # Errors
+/// When something is not as it should be.
+pub(super) fn check(tally: &mut Tally) -> Result<()> {
+    if let Err(missing) = setup::ensure(&[Need::StaticTarget, Need::Buildah]) {
+        println!("{} not run: {missing:#}", style("note:").yellow().bold());
+        tally.ignored += 1;
+        return Ok(());
+    }
+    let program = dist::program()?;
+    is_static(&program)?;
+    unit_is_valid(&program)?;
+    let archive = dist::image()?.context("buildah has made no image")?;
+    println!("the image has {:.1} MB", archive.metadata()?.len() as f64 / 1e6);
+    the_image_serves()?;
+    tally.passed += 1;
+    Ok(())
+}
+
+/// Whether the program needs no library of the system: it names no interpreter that would load one.
+fn is_static(program: &Path) -> Result<()> {
+    let mut readelf = shell::command("readelf");
+    readelf.args(["--program-headers", "--wide"]).arg(program);
+    let headers = shell::output(readelf).context("readelf cannot read the program")?;
+    ensure!(!headers.contains("INTERP"), "{} is not static:\n{headers}", program.display());
+    Ok(())
+}
+
+/// Whether systemd takes the unit, on a system that has it. The program is not where the unit expects it.
+fn unit_is_valid(program: &Path) -> Result<()> {
+    if shell::find("systemd-analyze").is_none() {
+        return Ok(());
+    }
+    let unit = program.with_extension("service");
+    let mut verify = shell::command("systemd-analyze");
+    verify.arg("verify").arg(&unit);
+    let output = verify.output().context("systemd-analyze cannot be started")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let faults: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("rides-server.service") && !line.contains("is not executable"))
+        .collect();
+    ensure!(faults.is_empty(), "systemd does not take the unit:\n{}", faults.join("\n"));
+    Ok(())
+}
+
+fn the_image_serves() -> Result<()> {
+    let container = output(dist::buildah(&["from", "--pull-never", dist::IMAGE]))?;
+    let served = serve(&container);
+    let removed = output(dist::buildah(&["rm", &container]));
+    served.and(removed.map(drop))
+}
+
+/// Starts the program in the container, on a free port of this machine alone.
+fn serve(container: &str) -> Result<()> {
+    let mut run = dist::buildah(&["run", "--env", "RIDES_LISTEN=127.0.0.1:0", container]);
+    run.args(["/rides-server", "--cars", "5", "--auth", "open"]).stdout(Stdio::piped());
+    let mut child = run.spawn().with_context(|| shell::not_started(&run))?;
+    let tried = try_out(&mut child);
+    if tried.is_err() {
+        // What went wrong is told already.
+        let _ = child.kill();
+    }
+    tried
+}
+
+fn try_out(child: &mut Child) -> Result<()> {
+    let output = child.stdout.take().context("no pipe")?;
+    let mut lines = BufReader::new(output).lines();
+    let line = lines.next().context("the program said nothing")??;
+    let address =
+        line.split_whitespace().find(|word| word.starts_with("http://")).context("it named no address")?;
+    let get = |path: &str, accept: &str| -> Result<String> {
+        let request = ureq::get(format!("{address}{path}")).header("accept", accept);
+        let config = request.config().timeout_global(Some(Duration::from_secs(5))).proxy(None).build();
+        config
+            .call()
+            .and_then(|mut answer| answer.body_mut().read_to_string())
+            .with_context(|| format!("GET {path}"))
+    };
+    until("it is ready", || get("/readyz", "*/*").is_ok_and(|said| said == "ready\n"))?;
+    ensure!(get("/", "text/html")?.contains("<title>Rides"), "the page is not in the program");
+    terminate(child)?;
+    let mut ended = None;
+    until("it has ended", || {
+        ended = child.try_wait().ok().flatten();
+        ended.is_some()
+    })?;
+    match ended {
+        Some(status) if status.success() => Ok(()),
+        other => bail!("it did not end well: {other:?}"),
+    }
+}
+
+/// Asks the program itself to end: buildah passes no signal on.
+fn terminate(child: &Child) -> Result<()> {
+    let mut kill = Command::new("pkill");
+    kill.args(["-TERM", "--parent", &child.id().to_string()]);
+    let _ = kill.status().context("pkill cannot be started")?;
+    Ok(())
+}
+
+fn output(mut command: Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| shell::not_started(&command))?;
+    ensure!(output.status.success(), "`{}` failed ({})", shell::words(&command), output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + WITHIN;
+    while !holds() {
+        ensure!(Instant::now() < deadline, "not within {} s: {what}", WITHIN.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
