@@ -31,6 +31,7 @@ use crate::{
     dispatch,
     edge::{self, Auth, Contract, EmbeddedPage, Health, Hosts, Limits, Origin, PageFiles, Port, Services},
     fanout::{Fanout, FanoutOptions},
+    files,
     fleet::{Fleet, FleetOptions},
     listen::{self, Listen, Listeners},
     rides::{
@@ -400,7 +401,8 @@ async fn simulate(
 fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::Result<PageFiles> {
     match (configured, embedded) {
         (Some(dir), _) => {
-            ensure!(dir.join("index.html").is_file(), "no page in {}: it has no index.html", dir.display());
+            let index = files::open(&dir.join("index.html"));
+            index.with_context(|| format!("no page in {}: index.html cannot be read", dir.display()))?;
             Ok(PageFiles::Directory(dir))
         }
         (None, Some(embedded)) => Ok(PageFiles::Embedded(embedded)),

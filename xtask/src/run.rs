@@ -1,7 +1,6 @@
 //! `cargo xtask run`: from a clone to a live city in the browser.
 
 use std::{
-    env,
     io::{BufRead, BufReader, IsTerminal},
     path::PathBuf,
     process::{Child, ChildStdout, ExitCode, ExitStatus, Stdio},
@@ -213,7 +212,7 @@ fn ask_to_end(_: &Child) {}
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, net::TcpListener};
+    use std::{env, io::Write as _, net::TcpListener};
 
     use super::*;
 

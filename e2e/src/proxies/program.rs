@@ -11,6 +11,8 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
+use crate::variable::variable;
+
 /// A reverse proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Program {
@@ -54,7 +56,7 @@ impl Program {
 
     /// The program's file, if the environment names one.
     pub fn find(self) -> Option<PathBuf> {
-        env::var_os(self.variable()).map(PathBuf::from)
+        variable(&self.variable()).map(PathBuf::from)
     }
 
     /// Replaces ports 80 and 443 in a configuration of `deploy/`. Returns `None` when the configuration has neither.

@@ -57,17 +57,17 @@ pub fn with_table(document: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs};
+    use std::fs;
 
     use super::*;
-    use crate::proxies::running::repository;
+    use crate::{proxies::running::repository, variable::variable};
 
     #[test]
     fn the_document_says_what_the_trials_expect() {
         let path = repository().join("docs/deploy.md");
         let document = fs::read_to_string(&path).unwrap();
         let expected = with_table(&document).expect("a place for the table");
-        if env::var_os("RIDES_WRITE_TABLE").is_some() {
+        if variable("RIDES_WRITE_TABLE").is_some() {
             fs::write(path, expected).unwrap();
         } else {
             assert!(

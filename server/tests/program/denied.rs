@@ -87,7 +87,7 @@ impl Guarded {
 #[tokio::test]
 async fn a_file_that_may_not_be_read_is_named_with_its_owner_and_who_runs() {
     let Some(guarded) = Guarded::new() else { return };
-    let file = guarded.holds("file.osm.pbf", 0o640);
+    let file = guarded.holds("index.html", 0o640);
     let good = tempfile::tempdir().unwrap();
     let development = Development::at(good.path());
     development.ensure(&[]).unwrap();
@@ -97,11 +97,12 @@ async fn a_file_that_may_not_be_read_is_named_with_its_owner_and_who_runs() {
     fs::set_permissions(development.server().key, Permissions::from_mode(0o644)).unwrap();
     let (cert, key) = (development.server().cert, development.server().key);
     let [cert, key] = [cert, key].map(|path| path.display().to_string());
-    let denied = file.display().to_string();
+    let (denied, page) = (file.display().to_string(), guarded.dir.path().display().to_string());
     let serve = ["--cars=0", "--listen=127.0.0.1:0"];
     let client = ["client", "--connect=http://127.0.0.1:1"];
     for args in [
         [&serve[..], &["--map", &denied]].concat(),
+        [&serve[..], &["--page", &page]].concat(),
         [&serve[..], &["--tls-cert", &denied, "--tls-key", &key]].concat(),
         [&serve[..], &["--tls-cert", &cert, "--tls-key", &denied]].concat(),
         [&serve[..], &["--tls-cert", &cert, "--tls-key", &key, "--client-ca", &denied]].concat(),
