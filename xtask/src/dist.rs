@@ -34,7 +34,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     println!("{}  a systemd unit for it", dir().join("rides-server.service").display());
     match archive {
         Some(archive) => {
-            println!("{}  an image of it, for `podman load` or `skopeo copy`", archive.display())
+            println!("{}  an image of it, for `podman load` or `skopeo copy`", archive.display());
         }
         None => println!("docker build --tag {IMAGE} {}  makes the image, where Docker is", dir().display()),
     }

@@ -183,7 +183,7 @@ fn cargo_install(package: &str, version: &str, about: &str, more: &[&str]) -> Re
         match progress::spin(&format!("Fetching {package} {version}"), "seconds", fetch) {
             Ok(()) => return Ok(()),
             Err(_) => {
-                progress::warn(&format!("there is no prebuilt {package} {version}: it is built instead"))
+                progress::warn(&format!("there is no prebuilt {package} {version}: it is built instead"));
             }
         }
     }
