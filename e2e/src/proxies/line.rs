@@ -28,7 +28,7 @@ use super::{backend::position, caller::Caller};
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Streams that are opened until one has its first message in time.
-const TRIES: usize = 4;
+const TRIES: usize = 10;
 
 /// How exactly a proxy keeps to its own timeout.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
