@@ -7,6 +7,7 @@ pub mod browser;
 pub mod driver;
 pub mod gateway;
 pub mod history;
+pub mod http_proxy;
 pub mod page;
 pub mod pixels;
 pub mod proxies;

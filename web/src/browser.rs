@@ -38,6 +38,19 @@ pub fn protocol() -> String {
     protocol.ok().and_then(|protocol| protocol.as_string()).unwrap_or_default()
 }
 
+/// Where the page's own addresses begin, without a slash at the end: what `data-base` of the document says, as seen from
+/// the document's address. Behind a proxy this may be a path below the root.
+pub fn base() -> String {
+    let root = document().document_element();
+    let base = root.and_then(|root| root.get_attribute("data-base")).unwrap_or_else(|| "./".to_owned());
+    let seen_from = window().location().href().unwrap_or_default();
+    let url = web_sys::Url::new_with_base(&base, &seen_from);
+    url.map_or_else(
+        |_not_an_address| String::new(),
+        |url| [url.origin(), url.pathname()].concat().trim_end_matches('/').to_owned(),
+    )
+}
+
 /// The wall clock, in Unix milliseconds.
 pub fn unix_now() -> f64 {
     js_sys::Date::now()

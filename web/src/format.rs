@@ -113,11 +113,24 @@ pub fn failure(failure: &Failure) -> String {
         (_, DEADLINE_EXCEEDED) => "The server did not answer in time. Try again.",
         ("BAD_TOKEN", _) => "This server does not know the token.",
         ("SESSION_OVER", _) => "The session is over.",
+        ("NOT_GRPC", _) => failure.text.as_str(),
         (_, UNAUTHENTICATED) => "The server does not know who you are.",
         ("", UNAVAILABLE) => "The server cannot be reached. Try again in a moment.",
         _ => failure.text.as_str(),
     };
-    words.to_owned()
+    sentence(words)
+}
+
+/// `text` with a capital at its beginning and a full stop at its end.
+fn sentence(text: &str) -> String {
+    let mut sentence = text.to_owned();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    if !sentence.is_empty() && !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
 }
 
 #[cfg(test)]
@@ -223,5 +236,18 @@ mod tests {
         assert_eq!(told(14, "DISK_FULL"), "As sent.", "a server that gives its reason was reached");
         assert_eq!(told(16, "SESSION_OVER"), "The session is over.");
         assert_eq!(told(9, "WRONG_STATE"), "As sent.");
+        assert_eq!(told(16, "NOT_GRPC"), "As sent.", "a proxy wants a login, and the server was not asked");
+    }
+
+    #[test]
+    fn what_a_person_reads_is_a_sentence() {
+        for (text, words) in [
+            ("this server is not named \"x\"", "This server is not named \"x\"."),
+            ("Whole already.", "Whole already."),
+            ("ärger", "ärger."),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(text), words);
+        }
     }
 }

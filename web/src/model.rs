@@ -393,6 +393,8 @@ pub enum Link {
     Connecting,
     /// Frames come.
     Live,
+    /// Frames come by one short call after the other: something on the way holds streams back.
+    ShortCalls,
     /// The last attempt failed; the next comes at `retry_at`.
     Waiting {
         /// When the next attempt is made.
@@ -405,6 +407,18 @@ pub enum Link {
         /// When the next attempt is made.
         retry_at: Millis,
     },
+    /// The last attempt was refused, and so will the next be, until someone changes a setting.
+    Refused {
+        /// When the next attempt is made.
+        retry_at: Millis,
+    },
+}
+
+impl Link {
+    /// Whether frames come.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Live | Self::ShortCalls)
+    }
 }
 
 impl Connection {
@@ -413,13 +427,13 @@ impl Connection {
 
     /// Whether what it brought is what is so now.
     pub fn is_live(self, now: Millis) -> bool {
-        self.link == Link::Live && self.heard_at.is_some_and(|at| now - at <= STALE_AFTER)
+        self.link.is_live() && self.heard_at.is_some_and(|at| now - at <= STALE_AFTER)
     }
 
     /// A page is as live as the worse of its streams; `self` is the one that always speaks.
     pub fn or_worse(self, other: Self) -> Self {
         let other_is_fine = self.heard_at.is_some_and(|at| other.is_live(at));
-        if self.link == Link::Live && !other_is_fine { other } else { self }
+        if self.link.is_live() && !other_is_fine { other } else { self }
     }
 }
 

@@ -28,7 +28,7 @@ fn watch() -> Attempt {
 }
 
 async fn list(origin: &'static str) -> Result<ListResponse, Status> {
-    let transport = Transport::new(BrowserFetch { origin }, Tap::new(browser::now));
+    let transport = Transport::new(BrowserFetch::new(origin.to_owned()), Tap::new(browser::now));
     transport.unary(LIST, &ListRequest::default(), DEADLINE, None).await
 }
 
@@ -102,6 +102,69 @@ async fn a_body_that_ends_early_is_unavailable() {
     let mut stream = watch();
     assert_eq!(stream.try_next().await.expect_err("cut short").code(), Code::Unavailable);
     real_fetch();
+}
+
+/// Puts a `fetch` in place that answers as a proxy that wants a login does, with this HTTP status, until credentials come.
+/// It leaves the credentials and the addresses of its calls in `window.asked`.
+fn want_login(status: u16) {
+    let fetch = Function::new_with_args(
+        "status",
+        r#"
+        window.realFetch ??= window.fetch;
+        window.asked = [];
+        window.fetch = async (url, init) => {
+            window.asked.push(`${init.credentials} ${url}`);
+            if (init.credentials === "omit") return new Response("log in", { status });
+            const headers = { "content-type": "application/grpc-web+proto", "grpc-status": "0" };
+            return new Response(new Uint8Array([0, 0, 0, 0, 0]), { headers });
+        };
+        "#,
+    );
+    fetch.call1(&JsValue::NULL, &status.into()).expect("runs");
+}
+
+fn asked() -> String {
+    let asked = Reflect::get(&browser::window(), &"asked".into()).expect("calls were made");
+    js_sys::Array::from(&asked).join("; ").into()
+}
+
+/// PROXY-7, and its exception.
+#[wasm_bindgen_test]
+async fn no_cookies_are_sent_unless_a_proxy_wants_a_login() {
+    let call = async |transport: &Transport<BrowserFetch>| {
+        transport.unary(LIST, &ListRequest::default(), DEADLINE, None).await
+    };
+    let transport = Transport::new(BrowserFetch::new("/base".to_owned()), Tap::new(browser::now));
+    want_login(401);
+    call(&transport).await.expect("logged in");
+    call(&transport).await.expect("logged in");
+    let list = "/base/rides.v1.Rides/List";
+    assert_eq!(asked(), format!("omit {list}; same-origin {list}; same-origin {list}"));
+
+    want_login(503);
+    let transport = Transport::new(BrowserFetch::default(), Tap::new(browser::now));
+    assert_eq!(call(&transport).await.expect_err("no server").code(), Code::Unavailable);
+    assert_eq!(asked(), "omit /rides.v1.Rides/List");
+    real_fetch();
+}
+
+/// PROXY-3
+#[wasm_bindgen_test]
+fn calls_go_below_the_base_that_the_document_names() {
+    let root = browser::document().document_element().expect("a document");
+    let origin = browser::window().location().origin().expect("a page has one");
+    for (base, expected) in [
+        ("/", ""),
+        ("/rides/", "/rides"),
+        ("/a/b/", "/a/b"),
+        ("https://else.where/rides/", "https://else.where/rides"),
+    ] {
+        root.set_attribute("data-base", base).expect("an attribute");
+        let expected = if base.starts_with('/') { [&origin, expected].concat() } else { expected.to_owned() };
+        assert_eq!(browser::base(), expected, "{base}");
+    }
+    root.remove_attribute("data-base").expect("an attribute");
+    assert_eq!(browser::base(), origin, "the runner's page is at the root");
 }
 
 /// The runner's own server knows nothing of gRPC.

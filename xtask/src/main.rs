@@ -32,6 +32,8 @@ enum Task {
         #[arg(last = true, value_name = "SERVER FLAGS")]
         server_flags: Vec<String>,
     },
+    /// Installs what `trunk serve` needs: Trunk, and what builds the page.
+    Setup,
     /// Builds what is deployed, in target/dist: a static program with the page inside, an image and a systemd unit.
     Dist,
     /// Installs what tests need and runs all of them, or the steps named.
@@ -58,6 +60,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Run { tls, server_flags } => run::run(tls, &server_flags),
+        Task::Setup => setup::ensure(&setup::TRUNK).map(|()| ExitCode::SUCCESS),
         Task::Dist => dist::run(),
         Task::Test { steps, release, write_matrix } => {
             test::run(&steps, test::Options { release, write_matrix })

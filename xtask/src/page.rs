@@ -99,6 +99,20 @@ pub(crate) fn first_load() -> Result<Vec<Weight>> {
 mod tests {
     use super::*;
 
+    /// START-5
+    #[test]
+    fn trunk_builds_into_another_folder_than_the_release_build() {
+        let trunk = fs::read_to_string(shell::root().join("Trunk.toml")).unwrap();
+        let trunk: toml::Table = trunk.parse().unwrap();
+        let dist = shell::root().join(trunk["build"]["dist"].as_str().unwrap());
+        assert!(
+            !dir().starts_with(&dist) && !dist.starts_with(dir()),
+            "{} and {}",
+            dist.display(),
+            dir().display()
+        );
+    }
+
     #[test]
     fn the_newest_file_anywhere_below_counts() {
         let dir = tempfile::tempdir().unwrap();

@@ -133,13 +133,11 @@ impl Port {
         let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
         let figures = health::figures(options.figures)
             .layer(middleware::from_fn_with_state(gate, auth::operators_only));
-        let elsewhere = health::router(options.health)
-            .merge(figures)
-            .merge(pages::router(pages::Options {
-                files: options.page,
-                base: options.base_path.clone(),
-                strict_transport: options.strict_transport,
-            }));
+        let elsewhere = health::router(options.health).merge(figures).merge(pages::router(pages::Options {
+            files: options.page,
+            base: options.base_path.clone(),
+            strict_transport: options.strict_transport,
+        }));
         let route = Route::new(header_size, Calls::new(rules, services), elsewhere);
         let inner = Named::new(options.hosts, origins::guard(route, &options.allow_origins)?);
         Ok(Self { base_path: options.base_path, inner })

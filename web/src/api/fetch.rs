@@ -1,7 +1,9 @@
 //! The browser's `fetch`: all of the transport that only runs in one.
 
 use std::{
+    cell::Cell,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
@@ -14,7 +16,8 @@ use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    AbortController, Headers, ReadableStreamDefaultReader, RequestCache, RequestInit, RequestRedirect,
+    AbortController, Headers, ReadableStreamDefaultReader, RequestCache, RequestCredentials, RequestInit,
+    RequestRedirect,
 };
 
 use super::{
@@ -22,23 +25,50 @@ use super::{
     transport::{Chunks, Fetch, Request, Response},
 };
 
-/// Requests of the page.
-#[derive(Clone, Copy, Default)]
+/// Requests of the page. Clones share what they have found out.
+#[derive(Clone, Default)]
 pub struct BrowserFetch {
-    /// "http://…"; empty: where the page came from.
-    pub origin: &'static str,
+    base: String,
+    with_credentials: Rc<Cell<bool>>,
+}
+
+impl BrowserFetch {
+    /// Calls go below `base`: "http://host/rides", without a slash at its end. Empty: to the root of where the page came
+    /// from.
+    pub fn new(base: String) -> Self {
+        Self { base, with_credentials: Rc::default() }
+    }
 }
 
 impl Fetch for BrowserFetch {
     type Chunks = BrowserChunks;
 
+    /// Sends no cookies: those of other programs on this host may be larger than a server takes. Only where something on
+    /// the way answers, a login for example, the request is made once more with credentials, and so is every later one.
     async fn fetch(&self, request: Request) -> Result<Response<BrowserChunks>, String> {
-        let request = fetch(self.origin, request);
-        request.await.map_err(|error| format!("the server cannot be reached ({})", describe(&error)))
+        let credentials = self.with_credentials.get();
+        let response = fetch(&self.base, &request, credentials).await?;
+        if credentials || !asks_who(&response) {
+            return Ok(response);
+        }
+        self.with_credentials.set(true);
+        fetch(&self.base, &request, true).await
     }
 }
 
-async fn fetch(origin: &str, request: Request) -> Result<Response<BrowserChunks>, JsValue> {
+/// Whether a proxy may have asked for a login.
+fn asks_who(response: &Response<BrowserChunks>) -> bool {
+    let is_grpc =
+        response.headers.get("content-type").is_some_and(|text| text.starts_with("application/grpc"));
+    !is_grpc && matches!(response.status, 0 | 200..=403)
+}
+
+async fn fetch(base: &str, request: &Request, credentials: bool) -> Result<Response<BrowserChunks>, String> {
+    let fetched = send(base, request, credentials).await;
+    fetched.map_err(|error| format!("The server cannot be reached ({}).", describe(&error)))
+}
+
+async fn send(base: &str, request: &Request, credentials: bool) -> Result<Response<BrowserChunks>, JsValue> {
     let abort = AbortOnDrop::new()?;
     let headers = Headers::new()?;
     for (name, value) in &request.headers {
@@ -52,11 +82,12 @@ async fn fetch(origin: &str, request: Request) -> Result<Response<BrowserChunks>
     init.set_headers_headers(&headers);
     init.set_body(&Uint8Array::from(&request.body[..]));
     init.set_cache(RequestCache::NoStore);
-    init.set_redirect(RequestRedirect::Error);
+    init.set_credentials(if credentials { RequestCredentials::SameOrigin } else { RequestCredentials::Omit });
+    init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&abort.controller.signal()));
 
     let window = web_sys::window().ok_or("there is no window")?;
-    let fetched = window.fetch_with_str_and_init(&format!("{origin}{}", request.path), &init);
+    let fetched = window.fetch_with_str_and_init(&[base, &request.path].concat(), &init);
     let fetched: web_sys::Response = JsFuture::from(fetched).await?.dyn_into()?;
 
     let reader = match fetched.body() {
@@ -86,7 +117,7 @@ fn read_chunks(reader: Option<ReadableStreamDefaultReader>) -> impl Stream<Item 
         match read_chunk(&reader).await {
             Ok(Some(chunk)) => Some((Ok(chunk), Some(reader))),
             Ok(None) => None,
-            Err(error) => Some((Err(format!("the connection broke ({})", describe(&error))), None)),
+            Err(error) => Some((Err(format!("The connection broke ({}).", describe(&error))), None)),
         }
     })
 }

@@ -1,18 +1,19 @@
 //! Keeps a stream open: the task around [`super::connection`].
 //!
 //! A stream that is to be replaced (another viewport) stays until its successor has answered, so that nothing
-//! on the screen stops in between.
+//! on the screen stops in between. So is a short call beside a stream that is held back, and a stream beside short calls.
 
-use std::{future::pending, pin::pin};
+use std::{cell::Cell, future::pending, pin::pin, rc::Rc};
 
 use bytes::Bytes;
 use futures_channel::mpsc;
 use futures_util::{FutureExt as _, StreamExt as _, select_biased, stream::LocalBoxStream};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{
+    buffering::{Buffering, Kind, SUSPECT_AFTER},
     clock::Clock,
-    connection::{Event, Machine, SILENCE, Step},
+    connection::{Beside, Event, Machine, SILENCE, Step},
     status::{Later, later},
 };
 use crate::model::{Connection, Millis};
@@ -44,8 +45,8 @@ pub enum Signal {
 /// What is watched, and what becomes of it. Messages stay encoded here, so that the page carries [`keep_open`]
 /// once and not once for every type of them.
 pub trait Watched {
-    /// Opens a stream from where the last one ended. Dropping it gives the call up.
-    fn open(&mut self) -> Attempt;
+    /// Opens a stream from where the last one ended, and gives the server this deadline. Dropping it gives the call up.
+    fn open(&mut self, deadline: Option<Millis>) -> Attempt;
 
     /// A message came. `first`: it is the first of its stream, and the stream before is gone.
     ///
@@ -64,15 +65,22 @@ pub type Attempt = LocalBoxStream<'static, Item>;
 
 type Item = Result<Bytes, Status>;
 
-/// A stream that is to replace another.
-struct Successor {
+/// A call beside the current one.
+struct Other {
     stream: Attempt,
+    role: Beside,
     give_up_at: Millis,
 }
 
-impl Successor {
-    fn new(stream: Attempt, now: Millis) -> Self {
-        Self { stream, give_up_at: now + SILENCE }
+impl Other {
+    fn open(watched: &mut dyn Watched, role: Beside, kind: Kind, now: Millis) -> Self {
+        let (kind, give_up_at) = match role {
+            Beside::Successor => (kind, now + SILENCE),
+            // The silent stream beside it is given up in time, and the probe with it.
+            Beside::Probe => (Kind::ShortCall, f64::INFINITY),
+            Beside::Trial => (Kind::Stream, now + SUSPECT_AFTER),
+        };
+        Self { stream: watched.open(kind.deadline()), role, give_up_at }
     }
 }
 
@@ -80,29 +88,30 @@ enum Input {
     Signal(Option<Signal>),
     /// From the stream in use.
     Current(Option<Item>),
-    /// From its successor.
-    Successor(Option<Item>),
+    /// From the call beside it.
+    Other(Option<Item>),
     Tick,
 }
 
-/// Watches until there is nothing more to watch, or nobody is left to send a signal.
+/// Watches until there is nothing more to watch, or nobody is left to send a signal. `buffering` is shared by all streams
+/// of the page.
 pub async fn keep_open(
     mut watched: Box<dyn Watched>,
     clock: impl Clock,
+    buffering: Rc<Cell<Buffering>>,
     online: bool,
     mut signals: mpsc::Receiver<Signal>,
 ) {
-    let mut machine = Machine::new(clock.now(), online);
-    let mut current = Some(watched.open());
+    let mut machine = Machine::new(clock.now(), online, buffering.get().kind());
+    let mut current = Some(watched.open(machine.kind().deadline()));
     let mut fresh = true;
-    let mut successor: Option<Successor> = None;
+    let mut other: Option<Other> = None;
     let mut drift = clock.wall() - clock.now();
     loop {
-        watched.connection(machine.connection());
-        let wake_at =
-            machine.deadline().min(successor.as_ref().map_or(f64::INFINITY, |next| next.give_up_at));
+        watched.connection(machine.connection(&buffering.get()));
+        let wake_at = machine.deadline().min(other.as_ref().map_or(f64::INFINITY, |other| other.give_up_at));
         let input =
-            next_input(&mut signals, &mut current, &mut successor, clock.sleep(wake_at - clock.now())).await;
+            next_input(&mut signals, &mut current, &mut other, clock.sleep(wake_at - clock.now())).await;
 
         let now = clock.now();
         let slept = clock.wall() - now - drift > SLEPT;
@@ -111,28 +120,46 @@ pub async fn keep_open(
             Input::Signal(None) => return,
             Input::Signal(Some(Signal::Reopen)) => {
                 if fresh && current.is_some() {
-                    current = Some(watched.open());
+                    current = Some(watched.open(machine.kind().deadline()));
+                    machine.reopened(now);
                 } else if current.is_some() {
-                    successor = Some(Successor::new(watched.open(), now));
+                    other = Some(Other::open(&mut *watched, Beside::Successor, machine.kind(), now));
                 }
                 continue;
             }
+            Input::Current(Some(Err(status)))
+                if !fresh && machine.kind() == Kind::ShortCall && status.code() == Code::DeadlineExceeded =>
+            {
+                Event::CallEnded
+            }
             Input::Current(item) => {
-                let first = item.as_ref().is_some_and(Result::is_ok) && std::mem::take(&mut fresh);
+                let is_message = matches!(item, Some(Ok(_)));
+                let first = is_message && std::mem::take(&mut fresh);
                 let Some(event) = take_in(&mut *watched, item, first) else { return };
-                event
-            }
-            Input::Successor(item) => {
-                if let Some(Ok(_)) = item {
-                    current = successor.take().map(|next| next.stream);
+                if is_message {
+                    other.take_if(|other| other.role == Beside::Probe);
                 }
-                let Some(event) = take_in(&mut *watched, item, true) else { return };
                 event
             }
-            Input::Tick if successor.as_ref().is_some_and(|next| now >= next.give_up_at) => {
-                Event::Failed(Later::default())
+            Input::Other(item) => {
+                let Some(Other { stream, role, .. }) = other.take() else { continue };
+                match item {
+                    Some(Ok(_)) => (current, fresh) = (Some(stream), false),
+                    // It was to find out something, and did not.
+                    _ if role != Beside::Successor => continue,
+                    _ => {}
+                }
+                match take_in(&mut *watched, item, true) {
+                    Some(Event::Frame) => Event::Answered(role),
+                    Some(event) => event,
+                    None => return,
+                }
             }
-            Input::Tick => Event::Tick,
+            Input::Tick => match other.take_if(|other| now >= other.give_up_at) {
+                Some(Other { role: Beside::Successor, .. }) => Event::Failed(Later::default()),
+                Some(_) => continue,
+                None => Event::Tick,
+            },
             Input::Signal(Some(Signal::Hide)) => Event::Hidden,
             Input::Signal(Some(Signal::Leave)) => Event::Left,
             Input::Signal(Some(Signal::Wake)) => Event::Wake,
@@ -140,15 +167,20 @@ pub async fn keep_open(
             Input::Signal(Some(Signal::Offline)) => Event::Offline,
             Input::Signal(Some(Signal::Reconnect)) => Event::Reconnect,
         };
-        let step = match slept.then(|| machine.on(Event::Slept, now, clock.chance())) {
-            None | Some(Step::Stay) => machine.on(event, now, clock.chance()),
+        let mut known = buffering.get();
+        let step = match slept.then(|| machine.on(Event::Slept, now, clock.chance(), &mut known)) {
+            None | Some(Step::Stay) => machine.on(event, now, clock.chance(), &mut known),
             Some(step) => step,
         };
+        buffering.set(known);
         match step {
             Step::Stay => {}
-            Step::Open => (current, fresh, successor) = (Some(watched.open()), true, None),
-            Step::Close => (current, successor) = (None, None),
-            Step::Check => successor = Some(Successor::new(watched.open(), now)),
+            Step::Open(kind) => (current, fresh, other) = (Some(watched.open(kind.deadline())), true, None),
+            Step::Next(kind) => (current, fresh) = (Some(watched.open(kind.deadline())), true),
+            Step::Close => (current, other) = (None, None),
+            Step::OpenBeside(role) => {
+                other = Some(Other::open(&mut *watched, role, machine.kind(), now));
+            }
         }
     }
 }
@@ -169,7 +201,7 @@ fn take_in(watched: &mut dyn Watched, item: Option<Item>, first: bool) -> Option
 async fn next_input(
     signals: &mut mpsc::Receiver<Signal>,
     current: &mut Option<Attempt>,
-    successor: &mut Option<Successor>,
+    other: &mut Option<Other>,
     timer: impl Future<Output = ()>,
 ) -> Input {
     let current = async {
@@ -178,15 +210,15 @@ async fn next_input(
             None => pending().await,
         }
     };
-    let successor = async {
-        match successor {
-            Some(next) => next.stream.next().await,
+    let other = async {
+        match other {
+            Some(other) => other.stream.next().await,
             None => pending().await,
         }
     };
     select_biased! {
         signal = signals.next() => Input::Signal(signal),
-        item = pin!(successor.fuse()) => Input::Successor(item),
+        item = pin!(other.fuse()) => Input::Other(item),
         item = pin!(current.fuse()) => Input::Current(item),
         () = pin!(timer.fuse()) => Input::Tick,
     }
@@ -215,6 +247,7 @@ mod tests {
     struct Scripted {
         attempts: Rc<RefCell<VecDeque<Attempt>>>,
         diary: Rc<RefCell<Vec<String>>>,
+        buffering: Rc<Cell<Buffering>>,
     }
 
     impl Scripted {
@@ -229,14 +262,16 @@ mod tests {
 
         async fn run(&self, script: impl AsyncFnOnce(mpsc::Sender<Signal>)) -> Vec<String> {
             let (sender, signals) = mpsc::channel(SIGNALS);
-            join(keep_open(Box::new(self.clone()), TestClock::new(), true, signals), script(sender)).await;
+            let watched = Box::new(self.clone());
+            let watching = keep_open(watched, TestClock::new(), self.buffering.clone(), true, signals);
+            join(watching, script(sender)).await;
             self.diary.take()
         }
     }
 
     impl Watched for Scripted {
-        fn open(&mut self) -> Attempt {
-            self.note("open");
+        fn open(&mut self, deadline: Option<Millis>) -> Attempt {
+            self.note(if deadline.is_some() { "short" } else { "open" });
             let dropped = OnDrop(self.clone());
             let attempt =
                 self.attempts.borrow_mut().pop_front().unwrap_or_else(|| stream::pending().boxed_local());
@@ -275,6 +310,16 @@ mod tests {
 
     fn then_silent(frames: &[u8]) -> Attempt {
         stream::iter(frames.to_vec()).map(|frame| Ok(message(frame))).chain(stream::pending()).boxed_local()
+    }
+
+    /// What comes of a short call through a proxy that holds back until its end.
+    fn short(frames: &[u8]) -> Attempt {
+        let items: Vec<Item> = frames.iter().map(|frame| Ok(message(*frame))).collect();
+        let end = Err(Status::deadline_exceeded(""));
+        stream::once(async { sleep(Duration::from_secs(1)).await })
+            .flat_map(move |()| stream::iter(items.clone()))
+            .chain(stream::iter([end]))
+            .boxed_local()
     }
 
     fn failing(status: Status) -> Attempt {
@@ -330,7 +375,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_successor_that_says_nothing_is_given_up_with_its_predecessor() {
         let beating = stream::iter(0..).then(async |n| {
-            sleep(Duration::from_secs(4)).await;
+            sleep(Duration::from_millis(2_800)).await;
             Ok(message(n))
         });
         let scripted = Scripted::new([beating.boxed_local(), then_silent(&[]), then_silent(&[7])]);
@@ -399,5 +444,55 @@ mod tests {
         let expected =
             ["open", "1 first", "dropped", "open", "2 first", "dropped", "open", "3 first", "dropped"];
         assert_eq!(diary, expected);
+    }
+
+    /// PROXY-1
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_held_back_goes_on_by_short_calls() {
+        let (held, none) = (|| then_silent(&[]), || short(&[]));
+        let scripted =
+            Scripted::new([held(), short(&[1]), held(), short(&[2, 3]), short(&[4]), none(), short(&[5])]);
+        let diary = scripted.run(async |_sender| sleep(Duration::from_millis(11_500)).await).await;
+        let late = Code::DeadlineExceeded.to_string();
+        let waiting = "Waiting { retry_at: 10125.0 }";
+        assert_eq!(
+            diary,
+            [
+                &["open", "short", "dropped", "1 first", "open", "dropped", "short", "dropped"][..],
+                &["2 first", "3", "short", "dropped", "4 first", "short", "dropped"],
+                &[&late, "dropped", waiting, "short", "5 first"],
+                &["short", "dropped", "dropped"],
+            ]
+            .concat()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_tried_beside_the_short_calls_and_given_up_when_it_is_silent() {
+        let scripted = Scripted::new([short(&[1]), then_silent(&[]), short(&[2]), short(&[3]), short(&[4])]);
+        let mut buffering = Buffering::default();
+        buffering.found(-60_000.0);
+        scripted.buffering.set(buffering);
+        let diary = scripted.run(async |_sender| sleep(Duration::from_millis(4_500)).await).await;
+        assert_eq!(
+            diary,
+            [
+                &["short", "1 first", "open", "short", "dropped", "2 first", "short", "dropped"][..],
+                &["3 first", "short", "dropped", "4 first", "short", "dropped", "dropped", "dropped"],
+            ]
+            .concat()
+        );
+        assert!(scripted.buffering.get().is_found());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_speaks_ends_the_short_calls() {
+        let scripted = Scripted::new([short(&[1]), then_silent(&[2])]);
+        let mut buffering = Buffering::default();
+        buffering.found(-60_000.0);
+        scripted.buffering.set(buffering);
+        let diary = scripted.run(async |_sender| sleep(Duration::from_secs(5)).await).await;
+        assert_eq!(diary, ["short", "1 first", "open", "dropped", "2 first", "dropped"]);
+        assert!(!scripted.buffering.get().is_found());
     }
 }

@@ -1,7 +1,7 @@
 //! gRPC-Web in the page: the transport over `fetch`, the tap on it, and live connections.
 //!
 //! [`frames`] (bytes to frames) → [`messages`] (frames to messages and a status) → [`transport`] (calls, typed
-//! by [`methods`]) → [`session`] (calls in somebody's name). [`connection`] (pure) → [`live`] (the task around it) keeps a stream open, and [`call`] is
+//! by [`methods`]) → [`session`] (calls in somebody's name). [`connection`] and [`buffering`] (pure) → [`live`] (the task around them) keep a stream open, and [`call`] is
 //! for single answers. Only [`fetch`] and the clock need a browser.
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use crate::{
     model::{Millis, Standing},
 };
 
+pub mod buffering;
 pub mod call;
 pub mod clock;
 pub mod connection;
@@ -51,7 +52,7 @@ pub struct Api {
 impl Api {
     /// Calls with a tap of their own. `on_standing` is told whenever the page becomes someone else to the server.
     pub fn new(on_standing: impl Fn(&Standing) + 'static) -> Self {
-        let transport = Transport::new(BrowserFetch::default(), Tap::new(browser::now));
+        let transport = Transport::new(BrowserFetch::new(browser::base()), Tap::new(browser::now));
         Self {
             session: Session::new(transport, BrowserClock, Box::new(BrowserShelves), Box::new(on_standing)),
         }
@@ -87,8 +88,13 @@ impl Api {
     }
 
     /// The answers, encoded, from before the call is made to its end; an error is the last item.
-    pub fn open<Q: Message, A>(&self, method: Method<Q, A>, request: &Q) -> live::Attempt {
-        self.session.answers(method.path(), request.encode_to_vec(), None)
+    pub fn open<Q: Message, A>(
+        &self,
+        method: Method<Q, A>,
+        request: &Q,
+        deadline: Option<Millis>,
+    ) -> live::Attempt {
+        self.session.answers(method.path(), request.encode_to_vec(), deadline)
     }
 
     async fn answer(&self, path: &'static str, message: Vec<u8>, deadline: Millis) -> Result<Bytes, Status> {

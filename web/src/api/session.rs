@@ -19,7 +19,7 @@ use super::{
     call::{self, DEADLINE},
     clock::Clock,
     methods::{Method, RENEW, SIGN_IN, SIGN_OUT, WHO_AM_I},
-    status::{Details, failure},
+    status::{failure, is_about_the_token},
     tap::Tap,
     token::Token,
     transport::{self, Answers, Fetch, Transport},
@@ -308,12 +308,6 @@ impl Drop for SigningIn<'_> {
 fn parts(token: &str, session: Option<v1::Session>) -> Result<(Token, v1::Session), Status> {
     let token = Token::parse(token).ok_or_else(|| Status::internal("the server gave out no token"))?;
     Ok((token, session.unwrap_or_default()))
-}
-
-/// A call refused for another reason would be refused with any token.
-fn is_about_the_token(status: &Status) -> bool {
-    status.code() == Code::Unauthenticated
-        && matches!(&*Details::of(status).reason, "NO_TOKEN" | "BAD_TOKEN" | "SESSION_OVER")
 }
 
 fn role(role: v1::Role) -> Option<Role> {

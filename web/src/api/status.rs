@@ -1,5 +1,7 @@
 //! How calls end: trailers to a status, and a status to the details that google.rpc puts into it.
 
+use std::{error::Error as _, sync::Arc};
+
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use tonic::{Code, Status};
@@ -109,9 +111,84 @@ impl Details {
     }
 }
 
+/// A response without gRPC: it came from something between the page and the server, or from another server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("HTTP {0} without a gRPC status")]
+pub struct NotGrpc(pub u16);
+
+impl NotGrpc {
+    /// The status of the call.
+    ///
+    /// The code is that of grpc/grpc, `doc/http-grpc-status-mapping.md`.
+    pub fn status(self) -> Status {
+        let code = match self.0 {
+            400 => Code::Internal,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::Unimplemented,
+            429 | 502 | 503 | 504 => Code::Unavailable,
+            _ => Code::Unknown,
+        };
+        let mut status = Status::new(code, self.text());
+        status.set_source(Arc::new(self));
+        status
+    }
+
+    fn of(status: &Status) -> Option<Self> {
+        status.source()?.downcast_ref().copied()
+    }
+
+    /// Whether the same call would bring the same response.
+    fn is_refusal(self) -> bool {
+        matches!(self.0, REDIRECT | 200..=499) && !matches!(self.0, 408 | 425 | 429)
+    }
+
+    fn text(self) -> String {
+        let (what, remedy) = match self.0 {
+            200..=299 => ("sends a web page in the place of an answer", LOGIN),
+            REDIRECT | 300..=399 => ("sends calls elsewhere", LOGIN),
+            401 | 407 => ("asks for a login", LOGIN),
+            403 => ("forbids calls", "The rules of a proxy or a firewall have to allow them."),
+            404 | 405 => ("does not know calls", "A proxy has to pass on every path of this page."),
+            413 => ("finds a call too large", "The limit of a proxy has to be raised."),
+            421 => ("does not serve this host name", "The name in the address may be wrong."),
+            431 => ("finds the headers too large", "Deleting the cookies of this site helps."),
+            400..=499 => ("refuses calls", "The settings of a proxy have to be changed."),
+            _ => return format!("The server answered with HTTP {} and without gRPC.", self.0),
+        };
+        let number = if self.0 == REDIRECT { String::new() } else { format!(" (HTTP {})", self.0) };
+        format!("Something on the way to the server {what}{number}. {remedy}")
+    }
+}
+
+const LOGIN: &str = "Reload this page to log in, if a login is wanted.";
+
+/// The HTTP status of a redirect that a browser does not tell.
+const REDIRECT: u16 = 0;
+
+/// Whether the page itself is refused, and not one request of it: from such an address no call passes.
+pub fn refuses_page(status: &Status) -> bool {
+    match NotGrpc::of(status) {
+        Some(response) => response.is_refusal(),
+        None => {
+            status.code() == Code::Unimplemented
+                || matches!(&*Details::of(status).reason, "FOREIGN_ORIGIN" | "UNKNOWN_HOST")
+        }
+    }
+}
+
+/// Whether a call is refused for its token; one refused for another reason would be refused with any token.
+pub fn is_about_the_token(status: &Status) -> bool {
+    status.code() == Code::Unauthenticated
+        && matches!(&*Details::of(status).reason, "NO_TOKEN" | "BAD_TOKEN" | "SESSION_OVER")
+}
+
 /// A failed call for people and for the form, as of `now`.
 pub fn failure(status: &Status, now: Millis) -> Failure {
-    let Details { reason, field, violation, retry_after, request_id } = Details::of(status);
+    let Details { mut reason, field, violation, retry_after, request_id } = Details::of(status);
+    if NotGrpc::of(status).is_some_and(NotGrpc::is_refusal) {
+        "NOT_GRPC".clone_into(&mut reason);
+    }
     let text = match (status.code(), status.message()) {
         _ if !violation.is_empty() => &violation,
         (Code::DeadlineExceeded, _) => "The server took too long to answer.",
@@ -130,6 +207,8 @@ pub struct Later {
     pub wait: Millis,
     /// It is going away, and another may take its place.
     pub is_going: bool,
+    /// It would refuse the same call again.
+    pub is_refused: bool,
 }
 
 /// What `status` says of later. A disk that is full has its time too, and is no server on its way out.
@@ -137,7 +216,9 @@ pub fn later(status: &Status) -> Later {
     let Details { reason, retry_after, .. } = Details::of(status);
     let is_down = status.code() == Code::Unavailable && retry_after.is_some();
     let is_going = is_down && matches!(&*reason, "" | "GOING_DOWN");
-    Later { wait: retry_after.unwrap_or_default(), is_going }
+    let is_refused = refuses_page(status)
+        || matches!(status.code(), Code::PermissionDenied | Code::InvalidArgument | Code::OutOfRange);
+    Later { wait: retry_after.unwrap_or_default(), is_going, is_refused }
 }
 
 /// A protobuf message, field by field, up to what cannot be read. Of google.rpc so little is looked at that its types
@@ -254,7 +335,7 @@ mod tests {
             request_id: "4bf92f35".to_owned(),
         };
         assert_eq!(Details::of(&status), read);
-        assert_eq!(later(&status), Later { wait: 2_500.0, is_going: false });
+        assert_eq!(later(&status), Later { wait: 2_500.0, is_going: false, is_refused: true });
     }
 
     #[test]
@@ -306,12 +387,63 @@ mod tests {
             (Code::ResourceExhausted, "TOO_MANY_VIEWERS", false),
             (Code::ResourceExhausted, "", false),
         ] {
-            assert_eq!(told(code, reason), Later { wait: 1_500.0, is_going }, "{code:?} {reason}");
+            assert_eq!(
+                told(code, reason),
+                Later { wait: 1_500.0, is_going, is_refused: false },
+                "{code:?} {reason}"
+            );
         }
         for details in [vec![], vec![0xff]] {
             let silent = Status::with_details(Code::Unavailable, "", details.into());
             assert_eq!(later(&silent), Later::default(), "nothing says that it goes");
         }
+    }
+
+    /// PROXY-2
+    #[test]
+    fn a_refusal_is_told_from_a_loss() {
+        for http in [0, 200, 204, 302, 307, 400, 401, 403, 404, 405, 407, 411, 413, 421, 431, 451] {
+            let status = NotGrpc(http).status();
+            assert!(refuses_page(&status) && later(&status).is_refused, "HTTP {http}");
+            let told = failure(&status, 0.0);
+            assert!(told.reason == "NOT_GRPC" && told.text.ends_with('.'), "HTTP {http}: {}", told.text);
+        }
+        for http in [408, 425, 429, 500, 502, 503, 504, 520] {
+            let status = NotGrpc(http).status();
+            assert!(!refuses_page(&status) && !later(&status).is_refused, "HTTP {http}");
+        }
+        let told = |code, reason: &str| {
+            let details = ErrorDetails::with_error_info(reason, "rides.v1", []);
+            let status = Status::with_error_details(code, "", details);
+            (refuses_page(&status), later(&status).is_refused)
+        };
+        for (code, reason, expected) in [
+            (Code::PermissionDenied, "FOREIGN_ORIGIN", (true, true)),
+            (Code::PermissionDenied, "UNKNOWN_HOST", (true, true)),
+            (Code::Unimplemented, "", (true, true)),
+            (Code::PermissionDenied, "NOT_YOURS", (false, true)),
+            (Code::InvalidArgument, "TOO_MANY_CELLS", (false, true)),
+            (Code::Unauthenticated, "NO_TOKEN", (false, false)),
+            (Code::Unavailable, "", (false, false)),
+            (Code::ResourceExhausted, "TOO_MANY_VIEWERS", (false, false)),
+            (Code::DeadlineExceeded, "", (false, false)),
+            (Code::Internal, "", (false, false)),
+        ] {
+            assert_eq!(told(code, reason), expected, "{code:?} {reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_grpc_says_what_to_do() {
+        let told = |http| failure(&NotGrpc(http).status(), 0.0).text;
+        assert_eq!(
+            told(403),
+            "Something on the way to the server forbids calls (HTTP 403). The rules of a proxy or a firewall have to allow \
+             them."
+        );
+        assert!(told(200).contains("a web page in the place of an answer (HTTP 200)"));
+        assert!(told(0).contains("sends calls elsewhere. Reload this page"));
+        assert_eq!(told(500), "The server answered with HTTP 500 and without gRPC.");
     }
 
     proptest! {

@@ -7,12 +7,12 @@
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::LocalBoxStream};
 use prost::Message;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::{
     messages::Messages,
     methods::Method,
-    status::Metadata,
+    status::{Metadata, NotGrpc},
     tap::{Direction, Tap},
     token::Token,
 };
@@ -24,7 +24,7 @@ const GRPC_WEB_PROTO: &str = "application/grpc-web+proto";
 /// An HTTP request: a POST.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// From the root: "/rides.v1.Rides/Book".
+    /// Below the page's base: "/rides.v1.Rides/Book".
     pub path: String,
     /// Names and values.
     pub headers: Vec<(&'static str, String)>,
@@ -37,7 +37,7 @@ pub struct Request {
 /// An HTTP response.
 #[derive(Clone, Debug)]
 pub struct Response<C> {
-    /// Of HTTP.
+    /// Of HTTP; 0 for a redirect, of which a browser tells no more.
     pub status: u16,
     /// Those that say what it is and how the call ended.
     pub headers: Metadata,
@@ -172,8 +172,8 @@ fn read_head<C: Chunks>(response: Response<C>) -> Result<(Option<C>, Status), St
             let cut = Status::unavailable("the connection broke before the answer was complete");
             Ok((Some(chunks), cut))
         }
-        None if framed => Ok((Some(chunks), status_of_http(status))),
-        None => Err(status_of_http(status)),
+        None if framed => Ok((Some(chunks), NotGrpc(status).status())),
+        None => Err(NotGrpc(status).status()),
     }
 }
 
@@ -181,19 +181,6 @@ fn read_head<C: Chunks>(response: Response<C>) -> Result<(Option<C>, Status), St
 fn is_grpc_web(content_type: &str) -> bool {
     let text = content_type.to_ascii_lowercase();
     text.strip_prefix(GRPC_WEB).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';', ' ']))
-}
-
-/// grpc/grpc, `doc/http-grpc-status-mapping.md`: for answers of proxies that know nothing of gRPC.
-fn status_of_http(status: u16) -> Status {
-    let code = match status {
-        400 => Code::Internal,
-        401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
-        404 => Code::Unimplemented,
-        429 | 502 | 503 | 504 => Code::Unavailable,
-        _ => Code::Unknown,
-    };
-    Status::new(code, format!("the server answered with HTTP {status} and no gRPC status"))
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ pub fn MapView(
         // Without this the browser never gives the context back.
         event.prevent_default();
         engine.get_value().borrow_mut().set_painter(None);
+        failure
+            .set(Some("the browser has taken the graphics away, and gives them back when it can".to_owned()));
     };
     let restored = move |_: web_sys::Event| {
         if let Some(canvas) = canvas.get_untracked() {
@@ -217,7 +219,7 @@ pub fn MapView(
             {move || {
                 failure.get().map(|why| {
                     view! {
-                        <p class="map-failure" role="alert">
+                        <p class="map-failure" data-testid="map-failure" role="alert">
                             {format!("The map cannot be drawn: {why}. Everything else works; pick places by \
                                       searching for their street.")}
                         </p>

@@ -34,8 +34,10 @@ impl Pill {
         let (state, word, figure) = match connection.link {
             _ if refused && !live => ("signed-out", "Signed out", String::new()),
             Link::Connecting => ("connecting", "Connecting", "…".to_owned()),
+            Link::ShortCalls if live => ("live", "Live by short calls", String::new()),
             Link::Live if live => ("live", "Live", String::new()),
-            Link::Live => ("stalled", "Stalled", String::new()),
+            Link::Live | Link::ShortCalls => ("stalled", "Stalled", String::new()),
+            Link::Refused { .. } => ("refused", "Refused", String::new()),
             Link::Waiting { retry_at } => ("reconnecting", "Reconnecting", countdown("", retry_at, now)),
             Link::Offline => ("offline", "Offline", String::new()),
             Link::Draining { retry_at } => {
@@ -47,7 +49,13 @@ impl Pill {
             let (before, after) = if live { (" · ", "") } else { (" · last frame ", " ago") };
             text += &[before, age, after].concat();
         }
-        Self { state, word, text, can_retry: state == "reconnecting", stale: age.is_some() && !live }
+        Self {
+            state,
+            word,
+            text,
+            can_retry: matches!(state, "reconnecting" | "refused"),
+            stale: age.is_some() && !live,
+        }
     }
 }
 
@@ -56,6 +64,10 @@ const HTTP1: &str = "HTTP/1.1";
 /// What to do when they are all in use. Nothing tells so but that calls get no answer.
 const CROWDED: &str = "No answer. Over HTTP/1.1 all windows of this page share six connections, and may have used them \
                        up: close one, or serve the page over TLS.";
+
+/// Why the page goes on by short calls, and what ends it.
+const HELD_BACK: &str = "Something between this page and the server holds streams back, so the page asks anew each \
+                         second. In nginx, “proxy_buffering off” cures it.";
 
 /// A protocol as people call it.
 fn protocol_name(alpn: &str) -> &'static str {
@@ -83,17 +95,27 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
     // Calls go where the page came from.
     let protocol = protocol_name(&browser::protocol());
     move || {
+        let connection = ui.store.connection.get_untracked();
         let Pill { state, word, text, can_retry, stale } =
-            Pill::of(ui.store.connection.get_untracked(), ui.is_refused(), ui.clock.now.get());
+            Pill::of(connection, ui.is_refused(), ui.clock.now.get());
         let retry = can_retry.then(|| {
             view! {
-                <button class="pill-retry" on:click=press(move || ui.commands.send(Command::Reconnect))>
+                <button class="pill-retry" data-testid="try-now" on:click=press(move || ui.commands.send(Command::Reconnect))>
                     "Try now"
                 </button>
             }
         });
-        let crowded = (protocol == HTTP1 && ui.commands.tap().is_unanswered()).then(|| {
-            view! { <p class="crowded glass" data-testid="crowded" role="status">{CROWDED}</p> }
+        let note = match connection.link {
+            Link::ShortCalls => Some(("held-back", HELD_BACK.to_owned())),
+            // Of a page that has shown nothing yet, a card says so.
+            Link::Refused { .. } if connection.heard_at.is_some() => ui.refusal().map(|why| ("refusal", why)),
+            _ if protocol == HTTP1 && ui.commands.tap().is_unanswered() => {
+                Some(("crowded", CROWDED.to_owned()))
+            }
+            _ => None,
+        };
+        let note = note.map(|(id, words)| {
+            view! { <p class="note glass" data-testid=id role="status">{words}</p> }
         });
         view! {
             <div
@@ -109,7 +131,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
                 <span class="pill-protocol">{protocol}</span>
                 {retry}
             </div>
-            {crowded}
+            {note}
             <p class="visually-hidden" role="status">{word}</p>
         }
     }
@@ -171,6 +193,23 @@ mod tests {
             assert!(!pill(link, None, 12_000.0).stale, "nothing is on the screen yet");
         }
         assert_eq!(pill(Link::Offline, None, 0.0).text, "Offline");
+    }
+
+    /// PROXY-1
+    #[test]
+    fn short_calls_are_live_and_said_to_be_short_calls() {
+        let live = pill(Link::ShortCalls, Some(1_000.0), 1_800.0);
+        let told = (live.state, live.text.as_str(), live.stale);
+        assert_eq!(told, ("live", "Live by short calls · 800 ms", false));
+        assert_eq!(pill(Link::ShortCalls, Some(0.0), 6_000.0).state, "stalled");
+    }
+
+    /// PROXY-2
+    #[test]
+    fn a_refusal_is_no_reconnecting() {
+        let refused = pill(Link::Refused { retry_at: 15_000.0 }, Some(0.0), 12_000.0);
+        let told = (refused.state, refused.text.as_str(), refused.can_retry, refused.stale);
+        assert_eq!(told, ("refused", "Refused · last frame 12 s ago", true, true));
     }
 
     #[test]

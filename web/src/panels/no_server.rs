@@ -25,7 +25,8 @@ enum First {
 impl First {
     fn after(self, connection: Connection) -> Self {
         match (self, connection.link) {
-            (Self::Made, _) | (_, Link::Live) => Self::Made,
+            (Self::Made, _) => Self::Made,
+            (_, link) if link.is_live() => Self::Made,
             (first, Link::Connecting) => first,
             _ => Self::Failed,
         }
@@ -39,25 +40,34 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
         last.copied().unwrap_or(First::Open).after(ui.store.connection.get())
     });
     let next = move || match ui.store.connection.get().link {
-        Link::Waiting { retry_at } => match format::seconds_until(retry_at, ui.clock.now.get()) {
-            0 => "Trying…".to_owned(),
-            seconds => format!("Next try in {seconds} s"),
-        },
+        Link::Waiting { retry_at } | Link::Refused { retry_at } => {
+            match format::seconds_until(retry_at, ui.clock.now.get()) {
+                0 => "Trying…".to_owned(),
+                seconds => format!("Next try in {seconds} s"),
+            }
+        }
         Link::Offline => "The browser says there is no network".to_owned(),
         _ => "Trying…".to_owned(),
+    };
+    let refusal = Memo::new(move |_| ui.refusal());
+    let is_refused = move || refusal.with(Option::is_some);
+    let title = move || if is_refused() { "The calls of this page are refused" } else { "No server yet" };
+    let what = move || {
+        refusal.get().unwrap_or_else(|| "Start one in a terminal, at the root of the project:".to_owned())
     };
     move || {
         (first.get() == First::Failed && !ui.is_refused()).then(|| {
             view! {
                 <div class="no-server" data-testid="no-server">
                     <section class="card glass" aria-labelledby="no-server-title">
-                        <h2 id="no-server-title" role="alert">"No server yet"</h2>
-                        <p>"Start one in a terminal, at the root of the project:"</p>
-                        <pre><code>"cargo run -p rides-server"</code></pre>
-                        <p class="muted">"This page goes live by itself as soon as it is there."</p>
+                        <h2 id="no-server-title" role="alert">{title}</h2>
+                        <p data-testid="refusal">{what}</p>
+                        <pre hidden=is_refused><code>"cargo run -p rides-server"</code></pre>
+                        <p class="muted">"This page goes live by itself as soon as it can."</p>
                         <div class="no-server-actions">
                             <button
                                 class="button primary"
+                                data-testid="try-now"
                                 on:click=press(move || ui.commands.send(Command::Reconnect))
                             >
                                 "Try now"

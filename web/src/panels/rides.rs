@@ -139,7 +139,7 @@ mod tests {
             let list = RideList { failure: Some(failure.clone()), ..answered(rides) };
             assert_eq!(
                 words(&list, false).as_deref(),
-                Some("Not up to date: rides cannot be kept right now")
+                Some("Not up to date: Rides cannot be kept right now.")
             );
         }
     }

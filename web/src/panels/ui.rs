@@ -136,6 +136,11 @@ impl Ui {
         self.store.standing.with(|standing| matches!(standing, Standing::Refused(_)))
     }
 
+    /// Why the page is refused, in words.
+    pub(super) fn refusal(self) -> Option<String> {
+        self.store.refusal.with(|refusal| failed(refusal).map(format::failure))
+    }
+
     /// What is wrong with one end of the draft.
     pub(super) fn failure_at(self, end: End) -> Option<Failure> {
         failures(self.store).into_iter().find(|failure| failure.field == end.name())

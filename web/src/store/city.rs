@@ -48,7 +48,7 @@ async fn load_once(api: &Api, store: Store) -> Result<(), Status> {
     let whole = store.city.get_untracked().filter(|city| city.complete);
     let have_version = whole.map(|city| city.version.clone()).unwrap_or_default();
     let request = v1::GetMapRequest { have_version: have_version.clone() };
-    let mut stream = api.open(GET_MAP, &request);
+    let mut stream = api.open(GET_MAP, &request, None);
 
     let mut growing = Growing::default();
     while let Some(message) = call::within(&clock, SILENCE, stream.try_next()).await? {

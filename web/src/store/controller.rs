@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use futures_channel::mpsc;
 use leptos::prelude::*;
 use rides_proto::{
     geo::{Bounds, LatLng},
@@ -23,8 +24,9 @@ use super::{
 use crate::{
     api::{
         Api,
+        buffering::Buffering,
         clock::BrowserClock,
-        live::{Signal, keep_open},
+        live::{Signal, Watched, keep_open},
         methods::{BOOK, CANCEL, FIND_PLACES, LIST, QUOTE},
         status,
         tap::Tap,
@@ -71,6 +73,8 @@ struct Controller {
     api: Api,
     store: Store,
     rider_id: String,
+    /// What the streams have found out about the way to the server.
+    buffering: Rc<Cell<Buffering>>,
     /// What the map shows, cut to what may be watched.
     viewport: Rc<Cell<Bounds>>,
     fleet: Signals,
@@ -97,6 +101,7 @@ impl Controller {
             api: Api::new(on_standing),
             store,
             rider_id: own_id(),
+            buffering: Rc::default(),
             viewport: Rc::new(Cell::new(nowhere())),
             fleet: Signals::default(),
             followed: Signals::default(),
@@ -299,8 +304,7 @@ impl Controller {
                 this.store.apply(Update::Action(Remote::Failed(failure(status))));
             }),
         };
-        let signals = self.followed.open();
-        spawn(keep_open(Box::new(watch), BrowserClock, browser::is_online(), signals));
+        self.keep_open(Box::new(watch), self.followed.open());
     }
 
     fn unfollow(&self) {
@@ -332,8 +336,13 @@ impl Controller {
                 this.list_now();
             }),
         };
-        spawn(keep_open(Box::new(watch), BrowserClock, browser::is_online(), self.fleet.open()));
+        self.keep_open(Box::new(watch), self.fleet.open());
         self.fleet.send(look());
+    }
+
+    fn keep_open(&self, watched: Box<dyn Watched>, signals: mpsc::Receiver<Signal>) {
+        let buffering = self.buffering.clone();
+        spawn(keep_open(watched, BrowserClock, buffering, browser::is_online(), signals));
     }
 
     /// With its beginning the map knows where to look, and the fleet is watched there; without it, [`nowhere`].

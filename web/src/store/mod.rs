@@ -43,6 +43,8 @@ pub struct Store {
     pub city: ReadSignal<Option<Arc<CityMap>>>,
     /// The page's connection: that of its streams, the worse one.
     pub connection: ReadSignal<Connection>,
+    /// Failed, and why, while the newest fleet stream was refused.
+    pub refusal: ReadSignal<Remote<()>>,
     /// The newest rides.
     pub rides: ReadSignal<RideList>,
     /// The ride the person follows.
@@ -69,6 +71,7 @@ pub struct Store {
 struct Writers {
     city: WriteSignal<Option<Arc<CityMap>>>,
     connection: WriteSignal<Connection>,
+    refusal: WriteSignal<Remote<()>>,
     rides: WriteSignal<RideList>,
     followed: WriteSignal<Option<FollowedRide>>,
     quote: WriteSignal<Remote<Quote>>,
@@ -97,6 +100,8 @@ pub enum Update {
     City(Arc<CityMap>),
     /// The fleet stream's connection: the page's pulse.
     Connection(Connection),
+    /// The newest fleet stream was refused, or it was not.
+    Refusal(Remote<()>),
     /// That of the followed ride's stream, while there is one.
     RideConnection(Option<Connection>),
     /// A message of the fleet stream.
@@ -138,6 +143,7 @@ impl Store {
     pub fn new() -> Self {
         let (city, set_city) = signal(None);
         let (connection, set_connection) = signal(Connection::NEW);
+        let (refusal, set_refusal) = signal(Remote::Idle);
         let (rides, set_rides) = signal(RideList::default());
         let (followed, set_followed) = signal(None);
         let (quote, set_quote) = signal(Remote::Idle);
@@ -149,6 +155,7 @@ impl Store {
         let write = Writers {
             city: set_city,
             connection: set_connection,
+            refusal: set_refusal,
             rides: set_rides,
             followed: set_followed,
             quote: set_quote,
@@ -167,6 +174,7 @@ impl Store {
         Self {
             city,
             connection,
+            refusal,
             rides,
             followed,
             quote,
@@ -185,6 +193,7 @@ impl Store {
         match update {
             Update::City(city) => self.write.city.set(Some(city)),
             Update::Connection(fleet) => self.connect(Kept { fleet, ..self.write.kept.get_value() }),
+            Update::Refusal(refusal) => self.write.refusal.set(refusal),
             Update::RideConnection(ride) => self.connect(Kept { ride, ..self.write.kept.get_value() }),
             Update::Fleet { frame, now } => {
                 let cars = self.fleet.with_value(|fleet| {

@@ -21,10 +21,10 @@ use crate::{
         Api,
         live::{Attempt, Watched},
         methods::{WATCH_FLEET, WATCH_RIDE},
-        transport,
+        status, transport,
     },
     browser,
-    model::{Connection, Link},
+    model::{Connection, Millis, Remote},
 };
 
 /// The most cells that a viewport may cover.
@@ -44,7 +44,7 @@ pub(super) struct FleetWatch {
 }
 
 impl Watched for FleetWatch {
-    fn open(&mut self) -> Attempt {
+    fn open(&mut self, deadline: Option<Millis>) -> Attempt {
         self.opened_for = self.viewport.get();
         let (epoch, cursors) = self.store.fleet.with_value(|fleet| {
             let fleet = fleet.borrow();
@@ -55,7 +55,7 @@ impl Watched for FleetWatch {
         });
         let viewport = Some(self.opened_for.into());
         let request = v1::WatchFleetRequest { viewport, cursors, epoch, moves: true };
-        self.api.open(WATCH_FLEET, &request)
+        self.api.open(WATCH_FLEET, &request, deadline)
     }
 
     fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
@@ -72,14 +72,21 @@ impl Watched for FleetWatch {
 
     fn connection(&mut self, connection: Connection) {
         self.store.apply(Update::Connection(connection));
-        let live = connection.link == Link::Live;
+        let live = connection.link.is_live();
         if live && !std::mem::replace(&mut self.live, live) {
             (self.on_live)();
         }
         self.live = live;
     }
 
-    fn ended(&mut self, _: &Result<(), Status>) -> bool {
+    fn ended(&mut self, end: &Result<(), Status>) -> bool {
+        let refusal = match end {
+            Err(status) if status::later(status).is_refused => {
+                Remote::Failed(status::failure(status, browser::now()))
+            }
+            _ => Remote::Idle,
+        };
+        self.store.apply(Update::Refusal(refusal));
         true
     }
 }
@@ -115,10 +122,10 @@ pub(super) struct RideWatch {
 }
 
 impl Watched for RideWatch {
-    fn open(&mut self) -> Attempt {
+    fn open(&mut self, deadline: Option<Millis>) -> Attempt {
         let (epoch, after_version) = self.following.cursor();
         let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
-        self.api.open(WATCH_RIDE, &request)
+        self.api.open(WATCH_RIDE, &request, deadline)
     }
 
     fn frame(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
@@ -152,7 +159,7 @@ impl Watched for RideWatch {
     fn ended(&mut self, end: &Result<(), Status>) -> bool {
         let goes_on = match end {
             Ok(()) => !self.following.is_over(),
-            Err(status) if is_final(status.code()) => {
+            Err(status) if is_final(status) => {
                 (self.on_refused)(status);
                 false
             }
@@ -165,9 +172,14 @@ impl Watched for RideWatch {
     }
 }
 
-/// Asking again would bring the same answer. Not so UNAUTHENTICATED: a token has an end, and there are others.
-fn is_final(code: Code) -> bool {
-    matches!(code, Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::DataLoss)
+/// Whether asking again would bring the same answer about this ride. Not so UNAUTHENTICATED: a token has an end, and there
+/// are others. Nor what is said of every call of the page: the ride is not the reason.
+fn is_final(status: &Status) -> bool {
+    let is_final = matches!(
+        status.code(),
+        Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::DataLoss
+    );
+    is_final && !status::refuses_page(status)
 }
 
 #[cfg(test)]
@@ -175,6 +187,14 @@ mod tests {
     use rides_proto::geo::LatLng;
 
     use super::*;
+    use crate::api::status::NotGrpc;
+
+    /// PROXY-2
+    #[test]
+    fn a_ride_is_not_dropped_for_what_a_proxy_says_of_every_call() {
+        assert!(is_final(&Status::not_found("")) && is_final(&Status::permission_denied("")));
+        assert!(!is_final(&NotGrpc(403).status()) && !is_final(&Status::unavailable("")));
+    }
 
     fn p(lat: f64, lng: f64) -> LatLng {
         LatLng::new(lat, lng).expect("on Earth")

@@ -19,7 +19,8 @@ const COMPRESSIBLE: [&str; 6] = ["wasm", "js", "css", "html", "svg", "webmanifes
 pub(crate) fn all(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
         let path = entry?.path();
-        if path.extension().and_then(OsStr::to_str).is_some_and(|extension| COMPRESSIBLE.contains(&extension)) {
+        if path.extension().and_then(OsStr::to_str).is_some_and(|extension| COMPRESSIBLE.contains(&extension))
+        {
             compress(&path).with_context(|| format!("cannot write beside {}", path.display()))?;
         }
     }

@@ -45,7 +45,8 @@ impl Html {
         let mut pieces = Vec::new();
         let mut rest = html.as_str();
         while let Some((before, tag)) = next_tag(rest) {
-            let (inside, after) = rest[before.len() + tag.len()..].split_once('>').context("a tag has no end")?;
+            let (inside, after) =
+                rest[before.len() + tag.len()..].split_once('>').context("a tag has no end")?;
             let attributes = attributes(inside.trim_end_matches('/'))?;
             pieces.push(Piece::Text(before.to_owned()));
             let is_asset = attributes.contains_key("data-trunk");
@@ -55,14 +56,18 @@ impl Html {
                 _ => Piece::Text(format!("{tag}{inside}>")),
             });
             rest = match tag {
-                SCRIPT if is_asset => after.strip_prefix("</script>").context("a data-trunk script is not empty")?,
+                SCRIPT if is_asset => {
+                    after.strip_prefix("</script>").context("a data-trunk script is not empty")?
+                }
                 _ => after,
             };
         }
         pieces.push(Piece::Text(rest.to_owned()));
         let count = |is: fn(&Piece) -> bool| pieces.iter().filter(|piece| is(piece)).count();
-        let (programs, scripts) =
-            (count(|piece| matches!(piece, Piece::Program(_))), count(|piece| matches!(piece, Piece::Script(_))));
+        let (programs, scripts) = (
+            count(|piece| matches!(piece, Piece::Program(_))),
+            count(|piece| matches!(piece, Piece::Script(_))),
+        );
         ensure!(programs == 1, "there must be one link with rel=\"rust\", and there are {programs}");
         ensure!(scripts == 1, "there must be one script with data-trunk, and there are {scripts}");
         Ok(Self { pieces })
@@ -70,23 +75,33 @@ impl Html {
 
     /// The files to copy, relative to the folder of the HTML.
     pub(crate) fn copied(&self) -> impl Iterator<Item = &str> {
-        self.pieces.iter().filter_map(|piece| if let Piece::Copy(path) = piece { Some(path.as_str()) } else { None })
+        self.pieces
+            .iter()
+            .filter_map(|piece| if let Piece::Copy(path) = piece { Some(path.as_str()) } else { None })
     }
 
     /// The style sheets in their order, relative to the folder of the HTML.
     pub(crate) fn styles(&self) -> impl Iterator<Item = &str> {
-        self.pieces.iter().filter_map(|piece| if let Piece::Style(path) = piece { Some(path.as_str()) } else { None })
+        self.pieces
+            .iter()
+            .filter_map(|piece| if let Piece::Style(path) = piece { Some(path.as_str()) } else { None })
     }
 
     /// The script that starts the program, relative to the folder of the HTML.
     pub(crate) fn script(&self) -> &str {
-        let found = self.pieces.iter().find_map(|piece| if let Piece::Script(path) = piece { Some(path) } else { None });
+        let found = self
+            .pieces
+            .iter()
+            .find_map(|piece| if let Piece::Script(path) = piece { Some(path) } else { None });
         found.map_or("", String::as_str)
     }
 
     /// The flags for wasm-opt.
     pub(crate) fn wasm_opt_flags(&self) -> Vec<&str> {
-        let flags = self.pieces.iter().filter_map(|piece| if let Piece::Program(flags) = piece { Some(flags) } else { None });
+        let flags = self
+            .pieces
+            .iter()
+            .filter_map(|piece| if let Piece::Program(flags) = piece { Some(flags) } else { None });
         flags.flatten().map(String::as_str).collect()
     }
 
@@ -244,10 +259,15 @@ mod tests {
         let refused = |html: &str| Html::parse(html).unwrap_err().to_string();
         assert!(refused("<link data-trunk rel=\"sass\" href=\"a.scss\">").contains("sass"));
         assert!(refused("<link data-trunk rel=\"copy-file\">").contains("href"));
-        assert!(refused("<link data-trunk rel=\"copy-file\" href=\"a\" data-target=\"b\">").contains("data-target"));
+        assert!(
+            refused("<link data-trunk rel=\"copy-file\" href=\"a\" data-target=\"b\">")
+                .contains("data-target")
+        );
         assert!(refused("<link data-trunk rel=rust>").contains("double quotes"));
         assert!(refused("<html></html>").contains("rel=\"rust\""));
-        assert!(refused("<script data-trunk type=\"module\" src=\"a.js\">alert()</script>").contains("not empty"));
+        assert!(
+            refused("<script data-trunk type=\"module\" src=\"a.js\">alert()</script>").contains("not empty")
+        );
         assert!(refused("<link data-trunk rel=\"rust\" href=\"Cargo.toml\">").contains("one script"));
     }
 }

@@ -79,7 +79,8 @@ fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
     numbers.replace_in(&mut module.wasm);
     let wasm = named(out, "rides-web", "wasm", &module.wasm)?;
     let script = named(out, "rides-web", "js", &script)?;
-    let start = script::bare(&String::from_utf8(read(html.script())?).context("the starting script is not UTF-8")?);
+    let start =
+        script::bare(&String::from_utf8(read(html.script())?).context("the starting script is not UTF-8")?);
     let start = named(out, "start", "js", start.as_bytes())?;
 
     let index = html.with(&Assets { style, script, wasm, start });

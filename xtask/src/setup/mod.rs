@@ -19,7 +19,7 @@ pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
 
 /// The Trunk that xtask installs; any other from 0.21 on is left as it is.
-const TRUNK: &str = "0.21.14";
+const TRUNK_VERSION: &str = "0.21.14";
 
 /// Something that builds or tests need.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,9 @@ pub(crate) enum Need {
 
 /// What building the page takes.
 pub(crate) const PAGE: [Need; 2] = [Need::Wasm, Need::WasmOpt];
+
+/// What `trunk serve` takes.
+pub(crate) const TRUNK: [Need; 4] = [Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt];
 
 /// Installs what is missing of `needs`, after saying so.
 ///
@@ -103,7 +106,7 @@ impl Need {
     fn install(self) -> Result<()> {
         match self {
             Need::Wasm => toolchain::install(),
-            Need::Trunk => cargo_install("trunk", TRUNK, self.about(), &[]),
+            Need::Trunk => cargo_install("trunk", TRUNK_VERSION, self.about(), &[]),
             Need::WasmBindgen => install_wasm_bindgen(self.about()),
             Need::WasmOpt => install_wasm_opt(self.about()),
             Need::Linters => toolchain::add_components(&["rustfmt", "clippy"]),

@@ -84,7 +84,7 @@ impl Step {
             Step::LintPage => &[Need::Wasm, Need::PageLinter],
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
             Step::Page => &setup::PAGE,
-            Step::Trunk => &[Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt],
+            Step::Trunk => &setup::TRUNK,
             // Proxies are looked for by the step itself: without one, the others are tested.
             Step::E2e | Step::Proxies => &[Need::Wasm, Need::WasmOpt, Need::Browser],
         }
@@ -166,7 +166,10 @@ fn trunk_build() -> Result<()> {
 }
 
 fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
-    let mut test = in_a_browser(release, &["board", "connection", "sessions", "tls", "windows"])?;
+    let mut test = in_a_browser(
+        release,
+        &["behind_proxies", "board", "connection", "sessions", "starting", "tls", "windows"],
+    )?;
     test.args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
     if release {
         test.env("RIDES_E2E_FIRST_FRAME_MS", "1000");

@@ -184,8 +184,11 @@ mod tests {
         std::fs::write(page.join(".hidden"), "hidden").unwrap();
         let page = PageFiles::Directory(page);
         let secret = dir.path().join("secret");
-        let outside = ["../secret", "snippets/../../secret", "/etc/passwd", secret.to_str().unwrap(), ".hidden"];
-        for path in outside.into_iter().chain(["", "snippets", "snippets/", "snippets//a.js", "a\\b", "a.js/x"]) {
+        let outside =
+            ["../secret", "snippets/../../secret", "/etc/passwd", secret.to_str().unwrap(), ".hidden"];
+        for path in
+            outside.into_iter().chain(["", "snippets", "snippets/", "snippets//a.js", "a\\b", "a.js/x"])
+        {
             assert!(page.bytes(path).await.unwrap().is_none(), "{path}");
         }
         assert!(page.bytes("snippets/a.js").await.unwrap().is_some());

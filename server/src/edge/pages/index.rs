@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn every_address_and_nothing_else_is_rewritten() {
-        let html = "<html data-base=\"./\"><link href=./a.css><script src='./b.js'></script><p>See ./README.</p>";
-        let expected =
-            "<html data-base=\"/rides/\"><link href=/rides/a.css><script src='/rides/b.js'></script><p>See ./README.</p>";
+        let html =
+            "<html data-base=\"./\"><link href=./a.css><script src='./b.js'></script><p>See ./README.</p>";
+        let expected = "<html data-base=\"/rides/\"><link href=/rides/a.css><script src='/rides/b.js'></script><p>See ./README.</p>";
         assert_eq!(with_base(html, "/rides/"), expected);
         assert_eq!(with_base(html, "./"), html);
     }

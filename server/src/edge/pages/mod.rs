@@ -25,8 +25,8 @@ use http::{
 };
 use sha2::{Digest as _, Sha256};
 
-pub use self::files::{EmbeddedPage, PageFiles};
 use self::files::{Content, accepts_gzip};
+pub use self::files::{EmbeddedPage, PageFiles};
 use super::{BasePath, strict_transport};
 
 const INDEX: &str = "index.html";

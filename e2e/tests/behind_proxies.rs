@@ -1,0 +1,175 @@
+//! What a person sees of a proxy that stands in the way: streams held back, calls refused, a path of its own.
+//!
+//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+#![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use http::StatusCode;
+use rides_e2e::{
+    driver::Driver,
+    history,
+    http_proxy::{Habits, HttpProxy},
+    page::SOON,
+    server::ANY_PORT,
+    stage::{QUIET, Stage},
+    wait,
+};
+use serde_json::json;
+
+/// What nginx holds back by default, at most.
+const BUFFER: usize = 8 * 1024;
+/// How soon the page must have found out.
+const FOUND_WITHIN: Duration = Duration::from_secs(15);
+/// How old the newest frame may be then, in milliseconds: a short call, and time to spare.
+const FRESH_MS: f64 = 3_000.0;
+
+/// PROXY-1
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_whose_streams_are_held_back_goes_on_by_short_calls() -> Result<()> {
+    Stage::run("held-back", async |stage| {
+        stage.set_flags(QUIET);
+        let server = stage.start_server(ANY_PORT).await?;
+        let proxy = HttpProxy::start(server, Habits { holds_back: BUFFER, ..Habits::default() }).await?;
+        let page = &stage.page;
+        let opened = Instant::now();
+        page.open(&format!("http://{}/", proxy.address())).await?;
+        page.is_live().await?;
+        println!("live {:.1?} after it was opened", opened.elapsed());
+        page.element("held-back").await?;
+        println!("told so {:.1?} after it was opened", opened.elapsed());
+        ensure!(opened.elapsed() < FOUND_WITHIN, "that is too late");
+        page.says("Live by short calls").await?;
+        page.says("proxy_buffering off").await?;
+
+        let mut driver = Driver::signs_on(server, 7).await?;
+        page.books_on_the_map().await?;
+        driver.is_offered().await?;
+        driver.accepts().await?;
+        page.reaches("ride-state", &["assigned"], SOON).await?;
+        stage.screenshot("followed").await?;
+        page.browser.resize(390, 844).await?;
+        stage.screenshot("phone").await?;
+        page.browser.resize(1440, 900).await?;
+        driver.arrives().await?;
+        driver.picks_up().await?;
+        page.reaches("ride-state", &["on-trip"], SOON).await?;
+        let oldest = page.script(OLDEST).await?;
+        driver.drops_off().await?;
+        page.reaches("ride-state", &["completed"], SOON).await?;
+        let (truth, told) = (history::of(server, driver.ride()).await?, page.timeline().await?);
+        ensure!(told == truth, "the page tells {told:?}, and it was {truth:?}");
+        ensure!(page.state("connection").await?.as_deref() == Some("live"), "it is not live any more");
+        let oldest = oldest.as_f64().context("no age")?;
+        println!("the newest frame was never older than {oldest:.0} ms");
+        ensure!(oldest < FRESH_MS, "that is too old");
+
+        proxy.becomes(Habits::default());
+        page.script("window.dispatchEvent(new Event('online'))").await?;
+        wait::until("the page to notice that streams pass", SOON, async || {
+            Ok(page.attribute("held-back", "role").await?.is_none().then_some(()))
+        })
+        .await?;
+        page.is_live().await?;
+        stage.screenshot("cured").await?;
+        page.open("about:blank").await
+    })
+    .await
+}
+
+/// The oldest age that the pill shows within five seconds, in milliseconds.
+const OLDEST: &str = r"
+    const pill = document.querySelector('[data-testid=connection] .pill-text');
+    const age = () => {
+        const [, figure, unit] = /([\d.]+) (m?s)/.exec(pill.textContent) ?? [, Infinity, 's'];
+        return unit === 's' ? figure * 1000 : +figure;
+    };
+    return new Promise((done) => {
+        let oldest = 0;
+        const end = performance.now() + 5000;
+        const look = () => {
+            oldest = Math.max(oldest, age());
+            if (performance.now() < end) setTimeout(look, 50);
+            else done(oldest);
+        };
+        look();
+    });
+";
+
+/// PROXY-2
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_whose_calls_are_refused_says_why_and_what_to_do() -> Result<()> {
+    Stage::run("refused", async |stage| {
+        stage.set_flags(QUIET);
+        let server = stage.start_server(ANY_PORT).await?;
+        let renames = |host: String| Habits { host: Some(host), ..Habits::default() };
+        let proxy = HttpProxy::start(server, renames(server.to_string())).await?;
+        let page = &stage.page;
+        page.open(&format!("http://{}/", proxy.address())).await?;
+        page.reaches("connection", &["refused"], SOON).await?;
+        page.says("The calls of this page are refused").await?;
+        let why = page.element("refusal").await?.text().await?;
+        println!("{why}");
+        ensure!(why.contains("--allow-origin"), "it does not say which flag to set: {why}");
+        stage.screenshot("renamed").await?;
+
+        proxy.becomes(Habits::default());
+        page.press("try-now").await?;
+        page.is_live().await?;
+        let mut driver = Driver::signs_on(server, 7).await?;
+        page.books_on_the_map().await?;
+        driver.is_offered().await?;
+        driver.accepts().await?;
+        page.reaches("ride-state", &["assigned"], SOON).await?;
+
+        for (habits, words) in [
+            (renames("rides.example".to_owned()), "--allow-host"),
+            (Habits { refuses: Some(StatusCode::FORBIDDEN), ..Habits::default() }, "HTTP 403"),
+            (Habits { refuses: Some(StatusCode::UNAUTHORIZED), ..Habits::default() }, "Reload this page"),
+            (Habits { refuses: Some(StatusCode::OK), ..Habits::default() }, "web page"),
+        ] {
+            proxy.becomes(habits);
+            // As if the laptop had slept, so that what is open is opened anew.
+            page.script("window.dispatchEvent(new Event('pagehide'))").await?;
+            page.script("window.dispatchEvent(new Event('pageshow'))").await?;
+            page.reaches("connection", &["refused"], SOON).await?;
+            page.says(words).await?;
+            stage.screenshot(&words.replace([' ', '-'], "")).await?;
+            ensure!(page.state("ride-state").await?.as_deref() == Some("assigned"), "the ride was dropped");
+            proxy.becomes(Habits::default());
+            page.press("try-now").await?;
+            page.is_live().await?;
+        }
+        driver.arrives().await?;
+        page.reaches("ride-state", &["arrived"], SOON).await?;
+        page.open("about:blank").await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// PROXY-3
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_below_a_path_that_the_proxy_takes_away_is_live() -> Result<()> {
+    Stage::run("below-a-path", async |stage| {
+        stage.set_flags(QUIET);
+        let server = stage.start_server(ANY_PORT).await?;
+        let proxy = HttpProxy::start(server, Habits { prefix: "/rides", ..Habits::default() }).await?;
+        let page = &stage.page;
+        page.open(&format!("http://{}/rides/", proxy.address())).await?;
+        page.is_live().await?;
+        page.picks_two_places().await?;
+        page.says("Book for").await?;
+        let manifest = "return fetch(document.querySelector('link[rel=manifest]').href).then(m => m.json())";
+        ensure!(page.script(manifest).await?["start_url"] == json!("./"), "the manifest is elsewhere");
+        let outside = "return performance.getEntriesByType('resource').map(e => new URL(e.name).pathname)\
+                       .filter(path => !path.startsWith('/rides/'))";
+        ensure!(page.script(outside).await? == json!([]), "something was asked for outside of the path");
+        page.open("about:blank").await
+    })
+    .await
+}

@@ -1,0 +1,189 @@
+//! A page that does not start, or stops, says so in words, and what to do.
+//!
+//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use rides_e2e::{
+    http_proxy::{Habits, HttpProxy},
+    page::Page,
+    pixels,
+    server::ANY_PORT,
+    stage::{QUIET, Stage},
+    wait,
+};
+
+/// How long a person may look at a page that says nothing.
+const SAYS_WITHIN: Duration = Duration::from_secs(7);
+
+type Change = fn(&str, Response<String>) -> Response<String>;
+
+/// Opens a page that a proxy has changed.
+async fn opens(stage: &mut Stage, habits: Habits) -> Result<HttpProxy> {
+    stage.set_flags(QUIET);
+    let server = stage.start_server(ANY_PORT).await?;
+    let proxy = HttpProxy::start(server, habits).await?;
+    stage.page.open(&format!("http://{}/", proxy.address())).await?;
+    Ok(proxy)
+}
+
+fn changed(change: Change) -> Habits {
+    Habits { changes: Some(change), ..Habits::default() }
+}
+
+/// Waits until the page has words for what is wrong, and a way to try again.
+async fn says_in_words(page: &Page, words: &str) -> Result<()> {
+    let opened = Instant::now();
+    wait::until(&format!("the first paint to say {words:?}"), SAYS_WITHIN, async || {
+        let seen = "const words = document.querySelector('.first-paint-words');
+                    return words?.checkVisibility({ visibilityProperty: true }) ? words.innerText : ''";
+        Ok(page.script(seen).await?.as_str().is_some_and(|text| text.contains(words)).then_some(()))
+    })
+    .await?;
+    ensure!(opened.elapsed() < SAYS_WITHIN);
+    let retry = "return document.querySelector('.first-paint-words a').href === location.href";
+    ensure!(page.script(retry).await? == true, "there is no way to try again");
+    Ok(())
+}
+
+/// PROXY-4
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_with_injected_scripts_and_changed_markup_starts() -> Result<()> {
+    Stage::run("injected", async |stage| {
+        let proxy = opens(
+            stage,
+            changed(|_, response| {
+                response.map(|text| {
+                    let text = text.replacen("<head>", "<head><script>window.injected = 1;</script>", 1);
+                    text.replace("</body>", "<style>p{}</style><script>window.injected = 2</script></body>")
+                })
+            }),
+        )
+        .await?;
+        stage.page.is_live().await?;
+        ensure!(stage.page.script("return window.injected ?? 0").await? == 0, "what was injected has run");
+        stage.screenshot("live").await?;
+        stage.page.open("about:blank").await?;
+        drop(proxy);
+        // The browser says what its policy forbids.
+        stage.console_is_clean(|error| error.text.contains("Content Security Policy")).await
+    })
+    .await
+}
+
+/// PROXY-4, PAGE-1
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_that_does_not_start_says_so_in_words_within_five_seconds() -> Result<()> {
+    let no_scripts = changed(|_, response| response.map(|text| text.replace("<script", "<template")));
+    let no_wasm = changed(|_, mut response| {
+        let policy = HeaderValue::from_static("script-src 'self'");
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        response
+    });
+    let no_program = changed(|path, mut response| {
+        if path.contains("rides-web") {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+        }
+        response
+    });
+    let cut = |length| Habits { cuts_wasm: Some(length), ..Habits::default() };
+    for (name, habits, words) in [
+        ("no-scripts", no_scripts, "has not started yet"),
+        ("no-wasm-by-policy", no_wasm, "A security policy forbids WebAssembly"),
+        ("no-program", no_program, "could not be loaded"),
+        ("cut-short", cut(100_000), "broke it off"),
+    ] {
+        Stage::run(name, async |stage| {
+            let proxy = opens(stage, habits).await?;
+            says_in_words(&stage.page, words).await?;
+            stage.screenshot("said").await?;
+            proxy.becomes(Habits::default());
+            stage.page.script("document.querySelector('.first-paint-words a').click()").await?;
+            stage.page.is_live().await?;
+            stage.page.open("about:blank").await?;
+            stage.console_is_clean(|_| true).await
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// PAGE-1
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_browser_without_webassembly_is_told_so() -> Result<()> {
+    Stage::run("no-webassembly", async |stage| {
+        stage.page.browser.on_every_page("delete globalThis.WebAssembly").await?;
+        let proxy = opens(stage, Habits::default()).await?;
+        says_in_words(&stage.page, "This browser has no WebAssembly").await?;
+        stage.screenshot("said").await?;
+        stage.page.browser.resize(390, 844).await?;
+        stage.screenshot("phone").await?;
+        drop(proxy);
+        Ok(())
+    })
+    .await
+}
+
+/// PAGE-1
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_page_that_panics_does_not_say_that_it_is_live() -> Result<()> {
+    Stage::live("panicked", async |stage| {
+        let page = &stage.page;
+        // The map is asked for something while it draws.
+        page.script(
+            "const map = document.querySelector('[data-testid=map]');
+             WebGL2RenderingContext.prototype.viewport = () =>
+                 map.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft' }));",
+        )
+        .await?;
+        says_in_words(page, "This page has stopped").await?;
+        ensure!(page.state("connection").await?.is_none(), "the pill is still there");
+        stage.screenshot("said").await?;
+        page.script("document.querySelector('.first-paint-words a').click()").await?;
+        page.is_live().await?;
+        stage
+            .console_is_clean(|error| error.text.contains("panicked") || error.text.contains("unreachable"))
+            .await
+    })
+    .await
+}
+
+/// PAGE-1
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_map_without_its_graphics_says_so_and_is_drawn_again() -> Result<()> {
+    Stage::run("graphics", async |stage| {
+        stage.set_flags(QUIET);
+        let server = stage.start_server(ANY_PORT).await?;
+        let page = &stage.page;
+        page.open(&format!("http://{server}/")).await?;
+        page.is_live().await?;
+        page.mark("first-frame").await.ok();
+        let before = page.map_at_rest().await?;
+        page.script(
+            "const canvas = document.querySelector('[data-testid=map] canvas');
+             window.graphics = canvas.getContext('webgl2').getExtension('WEBGL_lose_context');
+             window.graphics.loseContext()",
+        )
+        .await?;
+        page.element("map-failure").await?;
+        stage.screenshot("lost").await?;
+        page.script("window.graphics.restoreContext()").await?;
+        wait::until("the map to be drawn again", SAYS_WITHIN, async || {
+            Ok(page.attribute("map-failure", "role").await?.is_none().then_some(()))
+        })
+        .await?;
+        let after = page.map_at_rest().await?;
+        let differ = pixels::differing(&before, &after)?;
+        ensure!(differ < 1_000, "{differ} pixels of the map are not as they were");
+        stage.screenshot("restored").await
+    })
+    .await
+}

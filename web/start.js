@@ -1,0 +1,40 @@
+// Starts the page's program. Says in words why it does not start, or that it has stopped.
+const paint = document.getElementById("first-paint");
+const address = (rel) => document.querySelector(`link[rel=${rel}]`).href;
+
+const say = (words) => {
+  paint.dataset.failed = "";
+  const why = paint.querySelector("#first-paint-why");
+  why.setAttribute("role", "alert");
+  why.textContent = words;
+  document.body.replaceChildren(paint);
+};
+
+// After a panic some of the program may go on, and nothing that it shows can be trusted.
+const stopped = (error) => {
+  if (/wasm/.test(error?.stack))
+    say("This page has stopped because of a fault in its program. What it showed may not be true any more.");
+};
+addEventListener("error", (event) => stopped(event.error));
+addEventListener("unhandledrejection", (event) => stopped(event.reason));
+
+const start = async () => {
+  if (!globalThis.WebAssembly)
+    return say("This browser has no WebAssembly, or a setting switches it off. This page needs it.");
+  try {
+    const [program, response] = await Promise.all([import(address("modulepreload")), fetch(address("preload"))]);
+    const type = response.headers.get("content-type") ?? "";
+    if (!response.ok || type.startsWith("text/html"))
+      return say(`Something else came in the place of the page's program (HTTP ${response.status}, ${type}).`);
+    await program.default({ module_or_path: response });
+  } catch (error) {
+    console.error(error);
+    if (error instanceof WebAssembly.RuntimeError) stopped(error);
+    else if (/policy|embedder|unsafe-eval/i.test(error.message))
+      say("A security policy forbids WebAssembly on this page. Something on the way may have changed it.");
+    else if (error instanceof WebAssembly.CompileError)
+      say("The page's program came damaged or cut short, or this browser is too old for it.");
+    else say("A part of the page could not be loaded. The network, or something on the way, broke it off.");
+  }
+};
+start();
