@@ -22,11 +22,11 @@ const STEP: Duration = Duration::from_millis(250);
 const CENTRE: Location = Location { lat: 60.1695, lng: 24.9405 };
 const ELSEWHERE: Location = Location { lat: 60.1665, lng: 24.9475 };
 
-/// A server that asks for tokens, and cars that report their positions to it. Both end when it is dropped.
+/// A server that asks for tokens. It ends when it is dropped, and its cars with it.
 pub struct Backend {
     server: RidesServer,
     token: String,
-    cars: JoinHandle<Result<()>>,
+    cars: Option<JoinHandle<Result<()>>>,
     _data: TempDir,
 }
 
@@ -42,8 +42,14 @@ impl Backend {
         let flags: Vec<String> = own.iter().chain(flags).map(ToString::to_string).collect();
         let server = RidesServer::start(ANY_PORT, &flags, log).await?;
         let token = token(data.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
-        let cars = tokio::spawn(drive(server.address(), token.clone()));
-        Ok(Self { server, token, cars, _data: data })
+        Ok(Self { server, token, cars: None, _data: data })
+    }
+
+    /// Has cars report their positions from here on.
+    #[must_use]
+    pub fn with_cars(mut self) -> Self {
+        self.cars = Some(tokio::spawn(drive(self.address(), self.token.clone())));
+        self
     }
 
     /// Where it listens.
@@ -89,7 +95,9 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        self.cars.abort();
+        if let Some(cars) = &self.cars {
+            cars.abort();
+        }
     }
 }
 

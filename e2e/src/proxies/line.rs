@@ -28,7 +28,7 @@ use super::{backend::position, caller::Caller};
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Streams that are opened until one has its first message in time.
-const TRIES: usize = 4;
+const TRIES: usize = 10;
 
 /// How exactly a proxy keeps to its own timeout.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
@@ -125,7 +125,7 @@ impl Line {
         let Message::Opened(Opened { epoch: current, resumed, .. }) = first else {
             bail!("{first:?} came first")
         };
-        ensure!(resumed == !epoch.is_empty(), "resumed is {resumed}");
+        ensure!(resumed != epoch.is_empty(), "resumed is {resumed}");
         Ok(Ride { stream, cursor: Cursor { epoch: current, ..cursor } })
     }
 
@@ -287,7 +287,7 @@ impl Frames {
 
 /// A message of a ride's stream.
 enum Heard {
-    Event(Event),
+    Event(Box<Event>),
     /// The car's progress, or a heartbeat.
     Alive,
     End,
@@ -305,7 +305,7 @@ impl Ride {
         };
         ensure!(version == self.cursor.version + 1, "event {version} after {}", self.cursor.version);
         self.cursor.version = version;
-        Ok(Heard::Event(event.context("an empty event")?))
+        Ok(Heard::Event(event.context("an empty event")?.into()))
     }
 
     /// Reads until `end`.
@@ -350,7 +350,7 @@ impl Ride {
                     Heard::End => break,
                 }
             }
-            ensure!(matches!(last, Some(Event::Cancelled(_))), "the stream ends with {last:?}");
+            ensure!(matches!(last.as_deref(), Some(Event::Cancelled(_))), "the stream ends with {last:?}");
             Ok(())
         };
         timeout(DONE_WITHIN, rest).await.context("the ride's stream does not end")?

@@ -70,6 +70,8 @@ pub struct Trials {
     root: Backend,
     /// Serves `/rides/`, once a trial needs it.
     below: OnceCell<Backend>,
+    /// Serves `/` without cars, once a trial needs it: with so little to say a stream fills no proxy's buffer.
+    quiet: OnceCell<Backend>,
     browsers: Semaphore,
 }
 
@@ -82,8 +84,9 @@ impl Trials {
         fs::create_dir_all(leavings()).context("cannot make target/e2e/proxies")?;
         Ok(Self {
             certificate: Certificate::make().await?,
-            root: Backend::start(&[], &leavings().join("server.log")).await?,
+            root: Backend::start(&[], &leavings().join("server.log")).await?.with_cars(),
             below: OnceCell::new(),
+            quiet: OnceCell::new(),
             browsers: Semaphore::new(BROWSERS),
         })
     }
@@ -98,9 +101,10 @@ impl Trials {
             Client::Page => Some(self.browsers.acquire().await?),
             _ => None,
         };
-        let backend = match setup.path {
-            Path::Root | Path::Stripped => &self.root,
-            Path::Kept => self.below.get_or_try_init(below).await?,
+        let backend = match (setup.path, client.expected(setup)) {
+            (_, Expected::ShortCalls) => self.quiet.get_or_try_init(quiet).await?,
+            (Path::Root | Path::Stripped, _) => &self.root,
+            (Path::Kept, _) => self.below.get_or_try_init(below).await?,
         };
         let dir = leavings().join(format!("{} {}", setup.name, client.name()).replace([' ', ',', '/'], "-"));
         let mut proxy =
@@ -168,7 +172,12 @@ impl Trials {
 }
 
 async fn below() -> Result<Backend> {
-    Backend::start(&["--base-path", "/rides/"], &leavings().join("server-below.log")).await
+    let flags = ["--base-path", "/rides/"];
+    Ok(Backend::start(&flags, &leavings().join("server-below.log")).await?.with_cars())
+}
+
+async fn quiet() -> Result<Backend> {
+    Backend::start(&[], &leavings().join("server-quiet.log")).await
 }
 
 /// What is for everybody is passed on, and the figures are not.
