@@ -14,8 +14,10 @@ const say = (words) => {
 
 // After a panic some of the program may go on, and nothing that it shows can be trusted.
 const stopped = (error) => {
-  if (/wasm/.test(error?.stack))
-    say("This page has stopped because of a fault in its program. What it showed may not be true any more.");
+  if (!/wasm/.test(error?.stack)) return;
+  say("This page has stopped because of a fault in its program. What it showed may not be true any more.");
+  globalThis.requestAnimationFrame = globalThis.fetch = () => {};
+  stop();
 };
 addEventListener("error", (event) => stopped(event.error));
 addEventListener("unhandledrejection", (event) => stopped(event.reason));
