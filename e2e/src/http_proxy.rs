@@ -26,6 +26,9 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::server::ANY_PORT;
 
+/// Makes another response of one, by the path that was asked for.
+pub type Change = fn(&str, Response<String>) -> Response<String>;
+
 /// What a proxy does to what passes. By default, nothing.
 #[derive(Clone, Default)]
 pub struct Habits {
@@ -37,8 +40,8 @@ pub struct Habits {
     pub prefix: &'static str,
     /// Answers every call itself, with this HTTP status and a web page.
     pub refuses: Option<StatusCode>,
-    /// Changes what the browser fetches, calls left out, by its path.
-    pub changes: Option<fn(&str, Response<String>) -> Response<String>>,
+    /// Changes what the browser fetches, calls left out.
+    pub changes: Option<Change>,
     /// Cuts the page's WebAssembly short, to this many bytes.
     pub cuts_wasm: Option<usize>,
 }
