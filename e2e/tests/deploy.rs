@@ -21,23 +21,23 @@ fn root() -> PathBuf {
 }
 
 fn read(file: &str) -> String {
-    fs::read_to_string(root().join(file)).unwrap()
+    fs::read_to_string(root().join(file)).expect("a file of deploy/")
 }
 
 fn yaml(file: &str) -> Vec<Yaml> {
-    YamlLoader::load_from_str(&read(file)).unwrap()
+    YamlLoader::load_from_str(&read(file)).expect("YAML")
 }
 
 /// All files below `folder`, as paths from the root.
 fn files(folder: &str) -> Vec<String> {
-    let entries = fs::read_dir(root().join(folder)).unwrap();
+    let entries = fs::read_dir(root().join(folder)).expect("a folder of deploy/");
     let mut found = Vec::new();
     for entry in entries.map(Result::unwrap) {
         let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
         if OTHERS.contains(&path.as_str()) {
             continue;
         }
-        match entry.file_type().unwrap().is_dir() {
+        match entry.file_type().expect("a type").is_dir() {
             true => found.extend(files(&path)),
             false => found.push(path),
         }
