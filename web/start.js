@@ -16,7 +16,7 @@ const say = (words) => {
 const stopped = (error) => {
   if (!/wasm/.test(error?.stack)) return;
   say("This page has stopped because of a fault in its program. What it showed may not be true any more.");
-  globalThis.requestAnimationFrame = globalThis.fetch = () => {};
+  globalThis.requestAnimationFrame = globalThis.fetch = () => new Promise(() => {});
   stop();
 };
 addEventListener("error", (event) => stopped(event.error));
