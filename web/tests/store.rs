@@ -20,8 +20,9 @@ use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-/// Answers calls whose path ends with a name in `table` with its bytes, and leaves the stream open; all others
-/// with HTTP 404. `window.calls` lists the calls and the aborts, in order.
+/// Answers calls whose path ends with a name in `table` with its bytes, and leaves the stream open; other streams with HTTP
+/// 503, as a proxy does whose server is away, and all other calls with HTTP 404, after which the page asks for the same thing
+/// no more. `window.calls` lists the calls and the aborts, in order.
 fn answer(table: &[(&str, Vec<u8>)]) {
     let fetch = Function::new_with_args(
         "table",
@@ -30,7 +31,8 @@ fn answer(table: &[(&str, Vec<u8>)]) {
         window.fetch = async (url, init) => {
             const entry = table.find(([name]) => url.endsWith(name));
             window.calls.push(url);
-            if (!entry) return new Response("nothing here", { status: 404 });
+            const isStream = url.endsWith("/Watch") || url.endsWith("/GetMap");
+            if (!entry) return new Response("nothing here", { status: isStream ? 503 : 404 });
             const body = new ReadableStream({ start(c) { c.enqueue(entry[1]); } });
             init.signal.onabort = () => window.calls.push("abort " + url);
             return new Response(body, { headers: { "content-type": "application/grpc-web+proto" } });
