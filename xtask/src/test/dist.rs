@@ -116,12 +116,21 @@ fn try_out(child: &mut Child) -> Result<()> {
     }
 }
 
-/// Asks the program itself to end: buildah passes no signal on.
+/// Asks the program itself to end. buildah starts it through processes of its own, which pass no signal on.
 fn terminate(child: &Child) -> Result<()> {
-    let mut kill = Command::new("pkill");
-    kill.args(["-TERM", "--parent", &child.id().to_string()]);
-    let _ = kill.status().context("pkill cannot be started")?;
-    Ok(())
+    let mut process = child.id().to_string();
+    while let Some(started) = first_child(&process) {
+        process = started;
+    }
+    let mut kill = Command::new("kill");
+    kill.args(["-TERM", &process]);
+    shell::run(kill)
+}
+
+fn first_child(process: &str) -> Option<String> {
+    let mut pgrep = Command::new("pgrep");
+    pgrep.args(["--parent", process]);
+    shell::output(pgrep)?.lines().next().map(str::to_owned)
 }
 
 fn output(mut command: Command) -> Result<String> {
