@@ -11,7 +11,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from rides.v1 import rides_pb2 as r
 from rides.v1 import rides_pb2_grpc
-from rides_channel import ONE_NAME, RETRIES, ROUND_ROBIN
+from rides_channel import NO_PROXY, ONE_NAME, RETRIES, ROUND_ROBIN
 from .expect import everything, fails, figure, until
 from .places import HARBOUR, SQUARE, Health, Rides
 
@@ -67,7 +67,7 @@ class Reluctant(rides_pb2_grpc.RidesServicer):
     """Stands before a server, and sends the first callers away."""
 
     def __init__(self, server, refusals):
-        self.rides = rides_pb2_grpc.RidesStub(grpc.aio.insecure_channel(server["address"]))
+        self.rides = rides_pb2_grpc.RidesStub(grpc.aio.insecure_channel(server["address"], [NO_PROXY]))
         self.refusals = refusals
         self.attempts = []
 
