@@ -113,7 +113,7 @@ impl Need {
             Need::PageLinter => toolchain::add_page_linter(),
             Need::Browser => browser::install(),
             Need::StaticTarget => install_static_target(self.about()),
-            Need::Buildah => debian::install_packages(&["buildah"], self.about()),
+            Need::Buildah => debian::install_packages(&["buildah", "crun"], self.about()),
             Need::Peers => peers::install(),
             Need::Proxies => proxies::install(),
         }
