@@ -29,7 +29,7 @@ use crate::server::ANY_PORT;
 /// Makes another response of one, by the path that was asked for.
 pub type Change = fn(&str, Response<String>) -> Response<String>;
 
-/// What a proxy does to what passes. By default, nothing.
+/// The changes that a proxy makes to requests and responses. By default it makes none.
 #[derive(Clone, Default)]
 pub struct Habits {
     /// Holds each response back until so many bytes of it are there, or it ends.
@@ -77,7 +77,7 @@ impl HttpProxy {
         Ok(Self { address, shared, task })
     }
 
-    /// Where it listens.
+    /// The address that the proxy listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,4 +1,4 @@
-//! What a person sees of a proxy that stands in the way: streams held back, calls refused, a path of its own.
+//! The page as a person sees it behind a proxy that stands in the way: streams held back, calls refused, a path of its own.
 //!
 //! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
 #![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
@@ -18,11 +18,11 @@ use rides_e2e::{
 };
 use serde_json::json;
 
-/// What nginx holds back by default, at most.
+/// The largest number of bytes that nginx holds back by default.
 const BUFFER: usize = 8 * 1024;
-/// How soon the page must have found out.
+/// The time within which the page must have found out.
 const FOUND_WITHIN: Duration = Duration::from_secs(15);
-/// How old the newest frame may be then, in milliseconds: a short call, and time to spare.
+/// The greatest age of the newest frame then, in milliseconds: a short call, and time to spare.
 const FRESH_MS: f64 = 3_000.0;
 
 /// PROXY-1

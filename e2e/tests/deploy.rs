@@ -1,4 +1,4 @@
-//! What `deploy/` holds: each configuration is run by the tests of proxies, or says in `docs/deploy.md` that it is not; and
+//! The files of `deploy/`: each configuration is run by the tests of proxies, or says in `docs/deploy.md` that it is not; and
 //! those that are not run are at least well formed and whole.
 
 use std::{

@@ -16,7 +16,7 @@ use rides_e2e::{
     wait,
 };
 
-/// How long a person may look at a page that says nothing.
+/// The longest time for which a person may look at a page that says nothing.
 const SAYS_WITHIN: Duration = Duration::from_secs(7);
 
 type Change = fn(&str, Response<String>) -> Response<String>;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the program wants to do with a file.
+/// The use that the program wants to make of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// Read it.
@@ -219,7 +219,7 @@ mod permissions {
 
     use super::Access;
 
-    /// What the system says by itself is all there is.
+    /// No explanation beyond the system's own words.
     pub(super) fn explanation(_path: &Path, _access: Access) -> Option<String> {
         None
     }

@@ -38,7 +38,7 @@ pub fn protocol() -> String {
     protocol.ok().and_then(|protocol| protocol.as_string()).unwrap_or_default()
 }
 
-/// Where the page's own addresses begin, without a slash at the end: "http://host/rides". `start.js` leaves it in the
+/// The beginning of the page's own addresses, without a slash at the end: "http://host/rides". `start.js` leaves it in the
 /// document, as an absolute address. Empty: at the root.
 pub fn base() -> String {
     let root = document().document_element();

@@ -16,7 +16,7 @@ const EMBEDDED_PAGE: &str = "embedded-page";
 /// The target of programs that need no library of the system they run on.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// What a program is built for.
+/// The purpose that a program is built for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
     /// For this machine, at full speed.
@@ -40,7 +40,7 @@ pub(crate) fn program(profile: Profile) -> Result<()> {
     progress::spin("Linking the server with its page", "about 1 minute", server(profile, "--bins"))
 }
 
-/// What there is to look at while the first build runs.
+/// The files to look at while the first build runs.
 const MEANWHILE: &str = "\
 Building the page and the server. The first time takes some minutes. Meanwhile:
   docs/board.png              what you are about to see

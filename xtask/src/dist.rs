@@ -44,7 +44,7 @@ pub(crate) fn run() -> Result<ExitCode> {
 /// Builds the static program, and puts it beside its unit and its Containerfile.
 ///
 /// # Errors
-/// As [`run`].
+/// Fails as [`run`] does.
 pub(crate) fn program() -> Result<PathBuf> {
     setup::ensure(&[Need::StaticTarget])?;
     build::program(Profile::Static)?;

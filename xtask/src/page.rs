@@ -48,7 +48,7 @@ pub(crate) fn build() -> Result<()> {
     progress::spin("Bundling the page", "about 1 minute the first time", bundler)
 }
 
-/// Whether the built page is newer than every source of it. The bundler puts its folder in place when it is complete.
+/// Tells whether the built page is newer than every source of it. The bundler puts its folder in place when it is complete.
 fn is_fresh() -> bool {
     let built = modified(&dir().join("index.html"));
     let newest = SOURCES.iter().filter_map(|source| newest_in(&shell::root().join(source))).max();

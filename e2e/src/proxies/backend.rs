@@ -15,10 +15,10 @@ use crate::server::{ANY_PORT, RidesServer, channel, showing, token};
 /// The cars that move.
 const CARS: i64 = 20;
 
-/// How often they move: as often as viewers are told of it.
+/// The time between two moves of the cars: one tick of the server.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Where cars are, and rides begin and end.
+/// The point at which cars stand, and rides begin and end.
 const CENTRE: Location = Location { lat: 60.1695, lng: 24.9405 };
 const ELSEWHERE: Location = Location { lat: 60.1665, lng: 24.9475 };
 
@@ -52,7 +52,7 @@ impl Backend {
         self
     }
 
-    /// Where it listens.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }

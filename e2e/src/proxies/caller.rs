@@ -34,10 +34,10 @@ use crate::server::ANY_PORT;
 /// Carries the calls of the generated clients.
 pub type Caller = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
-/// Where calls go.
+/// The address that calls go to.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// As in a browser's address bar: `https://rides.example:20001/`. The host is this machine, whatever its name.
+    /// The address as a browser's address bar has it: `https://rides.example:20001/`. The host is this machine, whatever its name.
     pub url: Uri,
     /// The authority that signed the proxy's certificate.
     pub ca: Option<PathBuf>,
@@ -89,7 +89,7 @@ impl Target {
         ))
     }
 
-    /// What a GET of `path` is answered with. It shows no token.
+    /// Returns the response to a GET of `path` without a token.
     ///
     /// # Errors
     /// When there is no answer.

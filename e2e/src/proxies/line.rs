@@ -30,7 +30,7 @@ const FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// Streams that are opened until one has its first message in time.
 const TRIES: usize = 10;
 
-/// How exactly a proxy keeps to its own timeout.
+/// The precision of a proxy's own timeout.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest time between two messages of the moving fleet, which has four per second.

@@ -13,5 +13,5 @@ pub mod trial;
 
 use std::time::Duration;
 
-/// How long a stream has to be live.
+/// The time for which a stream must be live.
 pub const LIFE: Duration = Duration::from_secs(60);

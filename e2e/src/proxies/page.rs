@@ -19,7 +19,7 @@ const WINDOW: (u32, u32) = (900, 600);
 /// The time between two looks at the page. The page keeps what happens meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How the page says that a proxy holds streams back.
+/// The words by which the page says that a proxy holds streams back.
 const SHORT_CALLS: &str = "Live by short calls";
 
 /// Keeps the states of the connection as they change.
@@ -92,7 +92,7 @@ async fn looks(page: &Page) -> Result<Vec<String>> {
     Ok(looks.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// What can still be told after a failure.
+/// Describes the page after a failure.
 async fn last_look(page: &Page, dir: &Path) -> String {
     let picture = dir.join("failed.png");
     let taken = page.browser.client.screenshot().await.context("no screenshot");

@@ -133,7 +133,7 @@ impl Program {
     }
 }
 
-/// Where a system's programs and their files are: `/`, or a folder into which packages were unpacked.
+/// The root of a system's programs and their files: `/`, or a folder into which packages were unpacked.
 struct Root(PathBuf);
 
 impl Root {
@@ -142,7 +142,7 @@ impl Root {
         Self(program.ancestors().nth(3).unwrap_or(Path::new("/")).to_owned())
     }
 
-    /// Where unpacked packages have shared libraries. `None` for packages that are installed.
+    /// The folder of the shared libraries of unpacked packages. `None` for packages that are installed.
     fn libraries(&self) -> Option<OsString> {
         if self.0 == Path::new("/") {
             return None;

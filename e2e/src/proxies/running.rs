@@ -21,10 +21,10 @@ use super::{
 };
 use crate::wait;
 
-/// How long a proxy may take until it accepts connections, on a busy machine.
+/// The longest time until a proxy accepts connections, on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a proxy may take to end. Some wait for their connections first.
+/// The longest time that a proxy may take to end. Some wait for their connections first.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// The addresses in the configurations of `deploy/`.

@@ -1,4 +1,4 @@
-//! What is tried: configurations of proxies, what they speak on either side, and what is expected of each.
+//! The setups that are tried: configurations of proxies, what they speak on either side, and what is expected of each.
 
 use tonic::Code;
 
@@ -14,9 +14,9 @@ pub struct Setup {
     pub program: Program,
     /// Its configuration, a path in the repository.
     pub file: &'static str,
-    /// How clients reach it.
+    /// The way in which clients reach the proxy.
     pub outside: Outside,
-    /// What it speaks to the server.
+    /// The protocol between the proxy and the server.
     pub inside: &'static str,
     /// The path below which it has Rides.
     pub path: Path,
@@ -32,7 +32,7 @@ pub struct Setup {
     pub upload: Expected,
 }
 
-/// How clients reach a proxy.
+/// A way in which clients reach a proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outside {
     /// Without TLS, at `127.0.0.1`, where a browser says that a call is of the same origin.
@@ -43,7 +43,7 @@ pub enum Outside {
     Tls,
 }
 
-/// Where a proxy has Rides.
+/// The path at which a proxy serves Rides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Path {
     /// At `/`.
@@ -54,7 +54,7 @@ pub enum Path {
     Kept,
 }
 
-/// What is expected.
+/// An expected outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expected {
     /// The first message within 1 s, none late in 60 s, and no event lost when the proxy is started again.

@@ -52,7 +52,7 @@ impl Client {
         }
     }
 
-    /// What is expected of a setup with such a client.
+    /// The outcome that is expected of a setup with such a client.
     pub fn expected(self, setup: &Setup) -> Expected {
         match self {
             Self::Page => setup.page,
@@ -63,7 +63,7 @@ impl Client {
     }
 }
 
-/// What all trials share. Its programs end when it is dropped.
+/// The programs and values that all trials share. The programs end when this is dropped.
 pub struct Trials {
     certificate: Certificate,
     /// Serves `/`.
@@ -180,7 +180,7 @@ async fn quiet() -> Result<Backend> {
     Backend::start(&[], &leavings().join("server-quiet.log")).await
 }
 
-/// What is for everybody is passed on, and the figures are not.
+/// Checks that the page and the probes are passed on, and the metrics are not.
 async fn hides_metrics(target: &Target) -> Result<()> {
     for (path, expected) in [("/readyz", StatusCode::OK), ("/metrics", StatusCode::NOT_FOUND)] {
         let status = target.get(path).await?;
@@ -231,7 +231,7 @@ async fn uploads(expected: Expected, line: &Line) -> Result<()> {
     }
 }
 
-/// Where logs and pictures go.
+/// The folder of logs and pictures.
 fn leavings() -> PathBuf {
     repository().join("target/e2e/proxies")
 }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{listen::Listeners, tls::Tls};
 
-/// How long to leave the listeners alone when the system is out of something, such as file descriptors.
+/// The time for which the listeners rest when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// One that ended in misuse counts for so many: whoever makes such comes at once with another.
 const MISUSE: u32 = 20;
@@ -218,7 +218,7 @@ async fn accept(listeners: &mut Listeners) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Whether it was that connection that failed, and not a listener.
+/// Tells whether one connection failed, and not a listener.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

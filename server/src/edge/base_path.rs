@@ -32,7 +32,7 @@ impl BasePath {
         }
     }
 
-    /// What `path` is below the base path: `/rides/icon.svg` is `/icon.svg`, and `/rides?x` is `/?x`.
+    /// Returns `path` relative to the base path: `/rides/icon.svg` is `/icon.svg`, and `/rides?x` is `/?x`.
     fn below(&self, path: &str) -> Option<String> {
         let base = self.0.trim_end_matches('/');
         let rest = path.strip_prefix(base)?;

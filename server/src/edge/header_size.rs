@@ -11,7 +11,7 @@ use super::status::{self, with_reason};
 /// Bytes of headers that are read over HTTP/2 beyond the limit: browsers send that many bytes of cookies. Whoever sends
 /// more than that is refused by h2, without words.
 pub(super) const READ_BEYOND: usize = 48 * 1024;
-/// What each header costs over HTTP/2 beside its name and value (RFC 9113, section 6.5.2).
+/// The size of each header over HTTP/2 beside its name and value (RFC 9113, section 6.5.2).
 const PER_HEADER: usize = 32;
 
 /// The limit on the headers of a request, in bytes.

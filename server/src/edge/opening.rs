@@ -37,7 +37,7 @@ pub(super) struct Opened<S> {
 }
 
 impl<S> Opened<S> {
-    /// Whether the peer speaks TLS, which is no HTTP.
+    /// Tells whether the peer speaks TLS, which is no HTTP.
     pub(super) fn is_tls(&self) -> bool {
         !self.unread.is_empty() && self.beginning[0] == TLS_HANDSHAKE
     }

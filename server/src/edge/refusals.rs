@@ -24,8 +24,8 @@ use super::{
     wrong_protocol::TLS_ON_PLAIN_PORT,
 };
 
-/// What hyper's own responses have after their status line, and the responses of this server have not: these headers,
-/// in this order.
+/// The headers that hyper's own responses have after their status line, in this order. No response of this server has
+/// these headers in this order.
 const CLOSE: &[u8] = b"\r\nconnection: close\r\n";
 const EMPTY: &[u8] = b"content-length: 0\r\n";
 
@@ -40,7 +40,7 @@ pub(super) struct Refusals<S> {
     rest: Vec<u8>,
 }
 
-/// What the refusals of a connection say.
+/// The words of the refusals of a connection.
 #[derive(Clone, Copy)]
 pub(super) struct Words {
     pub(super) header_size: HeaderSize,

@@ -6,13 +6,13 @@ use http::{Request, uri::Authority};
 
 use super::hosts::{authority, is_this_machine};
 
-/// Whether the response to `request` may have the header: by the name that it calls the server.
+/// Tells whether the response to `request` may have the header: by the name that it calls the server.
 pub(super) fn applies_to<B>(request: &Request<B>) -> bool {
     let called = authority(request).and_then(|authority| Authority::try_from(authority).ok());
     called.is_some_and(|called| applies(called.host()))
 }
 
-/// Whether HSTS makes sense for `host`, a name or an address without a port.
+/// Tells whether HSTS makes sense for `host`, a name or an address without a port.
 ///
 /// Not for this machine's names, whatever the certificate: it would hold for every other server on them, on any port, for
 /// a year. Not for addresses either: browsers must ignore it there (RFC 6797, section 8.1.1).

@@ -160,7 +160,7 @@ mod tests {
         Listeners::open(&listen).await.unwrap()
     }
 
-    /// Whether this machine has `::1`, which some containers have not.
+    /// Tells whether this machine has `::1`, which some containers have not.
     fn has_ipv6() -> bool {
         std::net::TcpListener::bind("[::1]:0").is_ok()
     }

@@ -1,4 +1,4 @@
-//! What reverse proxies need of the port: responses that they pass on at once, and HTTP/1.0, which nginx speaks by default.
+//! The needs of reverse proxies: responses that they pass on at once, and HTTP/1.0, which nginx speaks by default.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -121,7 +121,7 @@ async fn a_stream_over_http_1_0_comes_message_by_message() {
     }
 }
 
-/// Whether its length is known or not: one rule, and a client that waits for the end of the connection never waits for long.
+/// One rule for responses of known and unknown length, and a client that waits for the end of the connection never waits for long.
 #[tokio::test]
 async fn every_response_over_http_1_0_ends_its_connection() {
     let server = server().run().await;

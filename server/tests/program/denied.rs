@@ -18,10 +18,10 @@ use crate::harness::{
 
 /// A user without any rights, which systems call nobody.
 const NOBODY: u32 = 65_534;
-/// Who owns what nobody may use.
+/// The owner of a file that the program may not use.
 const OWNER: u32 = 4_711;
 
-/// What the program says as it ends with 1, on one line.
+/// Returns the one line that the program prints before it ends with exit code 1.
 async fn refusal(command: &mut Command) -> String {
     let output = soon("a refusal", command.output()).await.unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();

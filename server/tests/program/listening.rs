@@ -1,4 +1,4 @@
-//! Where the program listens, and what it says about that.
+//! The addresses that the program listens on, and its words about them.
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 

@@ -17,7 +17,7 @@ const FIRST_TRIAL: Millis = 60_000.0;
 /// … and doubles at most this often.
 const DOUBLINGS: u32 = 4;
 
-/// How a stream is called.
+/// The way in which a stream is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// One call for as long as it lasts.
@@ -36,7 +36,7 @@ impl Kind {
     }
 }
 
-/// What is known of the way between page and server.
+/// The knowledge of the way between page and server.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Buffering {
     /// When to try a stream again. `None`: streams pass.
@@ -46,12 +46,12 @@ pub struct Buffering {
 }
 
 impl Buffering {
-    /// Whether streams are held back.
+    /// Tells whether streams are held back.
     pub fn is_found(&self) -> bool {
         self.trial_at.is_some()
     }
 
-    /// How to open what is opened next.
+    /// Returns the way in which the next call is opened.
     pub fn kind(&self) -> Kind {
         if self.is_found() { Kind::ShortCall } else { Kind::Stream }
     }
@@ -67,7 +67,7 @@ impl Buffering {
         self.trial_at = None;
     }
 
-    /// Whether a stream is to be tried beside the short calls.
+    /// Tells whether a stream is to be tried beside the short calls.
     pub fn is_trial_due(&self, now: Millis) -> bool {
         self.trial_at.is_some_and(|at| now >= at)
     }

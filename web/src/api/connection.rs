@@ -144,7 +144,7 @@ impl Machine {
         }
     }
 
-    /// How the newest call was opened.
+    /// The way in which the newest call was opened.
     pub fn kind(&self) -> Kind {
         self.call.kind
     }

@@ -56,7 +56,7 @@ impl Fetch for BrowserFetch {
     }
 }
 
-/// Whether a proxy may have asked for a login.
+/// Tells whether a proxy may have asked for a login.
 fn asks_who(response: &Response<BrowserChunks>) -> bool {
     let is_grpc =
         response.headers.get("content-type").is_some_and(|text| text.starts_with("application/grpc"));

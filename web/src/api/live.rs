@@ -312,7 +312,7 @@ mod tests {
         stream::iter(frames.to_vec()).map(|frame| Ok(message(frame))).chain(stream::pending()).boxed_local()
     }
 
-    /// What comes of a short call through a proxy that holds back until its end.
+    /// The outcome of a short call through a proxy that holds back until its end.
     fn short(frames: &[u8]) -> Attempt {
         let items: Vec<Item> = frames.iter().map(|frame| Ok(message(*frame))).collect();
         let end = Err(Status::deadline_exceeded(""));

@@ -152,7 +152,7 @@ impl NotGrpc {
         status.source()?.downcast_ref().copied()
     }
 
-    /// Whether the same call would bring the same response.
+    /// Tells whether the same call would bring the same response.
     fn is_refusal(self) -> bool {
         matches!(self.0, REDIRECT | 200..=499) && !matches!(self.0, 408 | 425 | 429)
     }
@@ -169,10 +169,10 @@ impl NotGrpc {
     }
 }
 
-/// What a browser tells of the HTTP status of a redirect.
+/// The HTTP status that a browser reports for a redirect.
 const REDIRECT: u16 = 0;
 
-/// Whether the page itself is refused, and not one request of it: from such an address no call passes.
+/// Tells whether the page itself is refused, and not one request of it: from such an address no call passes.
 pub fn refuses_page(status: &Status) -> bool {
     match NotGrpc::of(status) {
         Some(response) => response.is_refusal(),
@@ -183,7 +183,7 @@ pub fn refuses_page(status: &Status) -> bool {
     }
 }
 
-/// Whether a call is refused for its token; one refused for another reason would be refused with any token.
+/// Tells whether a call is refused for its token; one refused for another reason would be refused with any token.
 pub fn is_about_the_token(status: &Status) -> bool {
     status.code() == Code::Unauthenticated
         && matches!(&*Details::of(status).reason, "NO_TOKEN" | "BAD_TOKEN" | "SESSION_OVER")

@@ -37,7 +37,7 @@ pub struct Request {
 /// An HTTP response.
 #[derive(Clone, Debug)]
 pub struct Response<C> {
-    /// Of HTTP; 0 for a redirect, of which a browser tells no more.
+    /// The HTTP status; 0 for a redirect, of which a browser tells no more.
     pub status: u16,
     /// Those that say what it is and how the call ended.
     pub headers: Metadata,

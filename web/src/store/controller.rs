@@ -73,7 +73,7 @@ struct Controller {
     api: Api,
     store: Store,
     rider_id: String,
-    /// What the streams have found out about the way to the server.
+    /// The knowledge of all streams about the way to the server.
     buffering: Rc<Cell<Buffering>>,
     /// What the map shows, cut to what may be watched.
     viewport: Rc<Cell<Bounds>>,

@@ -172,7 +172,7 @@ impl Watched for RideWatch {
     }
 }
 
-/// Whether asking again would bring the same answer about this ride. Not so UNAUTHENTICATED: a token has an end, and there
+/// Tells whether asking again would bring the same answer about this ride. Not so UNAUTHENTICATED: a token has an end, and there
 /// are others. Nor what is said of every call of the page: the ride is not the reason.
 fn is_final(status: &Status) -> bool {
     let is_final = matches!(

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 
-/// Where wasm-bindgen's loader begins: it and what follows take an address, a request, a response, a module or bytes, and
+/// The beginning of wasm-bindgen's loader. The loader and what follows take an address, a request, a response, a module or bytes, and
 /// can work in step as well.
 const LOADER: &str = "async function __wbg_load(";
 
@@ -19,7 +19,7 @@ return __wbg_finalize_init(instance, module);
 };
 ";
 
-/// How wasm-bindgen shows a value of JavaScript in the text of a panic.
+/// The function by which wasm-bindgen shows a value of JavaScript in the text of a panic.
 const DEBUG_STRING: &str = "function debugString(val) {\n";
 
 /// The script of wasm-bindgen with the page's own loader, and with plain texts of values.

@@ -1,4 +1,4 @@
-//! What Cargo has built, made into a module that a browser loads, and made smaller.
+//! The step from Cargo's WebAssembly to a small module that a browser loads.
 
 use std::{fs, path::Path, process::Command};
 

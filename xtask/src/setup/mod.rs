@@ -51,7 +51,7 @@ pub(crate) enum Need {
 /// What building the page takes.
 pub(crate) const PAGE: [Need; 2] = [Need::Wasm, Need::WasmOpt];
 
-/// What `trunk serve` takes.
+/// The needs of `trunk serve`.
 pub(crate) const TRUNK: [Need; 4] = [Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt];
 
 /// Installs what is missing of `needs`, after saying so.

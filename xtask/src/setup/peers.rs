@@ -11,7 +11,7 @@ const NODE_OLDEST: (u32, u32) = (20, 0);
 /// Debian's packages of Python with virtual environments.
 pub(super) const PYTHON: [&str; 2] = ["python3", "python3-venv"];
 
-/// Whether Python is here, with virtual environments.
+/// Tells whether Python is here, with virtual environments.
 pub(super) fn has_python() -> bool {
     let mut python = shell::command("python3");
     python.args(["-c", "import ensurepip, venv"]);

@@ -46,7 +46,7 @@ impl PageToolchain {
     }
 }
 
-/// Whether the toolchain in use compiles for `target`.
+/// Tells whether the toolchain in use compiles for `target`.
 pub(super) fn compiles(target: &str) -> bool {
     compiles_with(shell::command("rustc"), target)
 }

@@ -1,4 +1,4 @@
-//! What is deployed, tried as an operator would: the image is started, answers, serves the page, and drains.
+//! A trial of the deployed files, as an operator would make it: the image is started, answers, serves the page, and drains.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -17,7 +17,7 @@ use crate::{
     shell,
 };
 
-/// How long the program may take to start, and to end.
+/// The longest time that the program may take to start, and to end.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// Builds what is deployed and tries it. Where it cannot be built, for want of musl or on another system than Linux, it
@@ -41,7 +41,7 @@ pub(super) fn check(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// Whether the program needs no library of the system: it names no interpreter that would load one.
+/// Checks that the program needs no library of the system: it names no interpreter that would load one.
 fn is_static(program: &Path) -> Result<()> {
     let mut readelf = shell::command("readelf");
     readelf.args(["--program-headers", "--wide"]).arg(program);
@@ -50,7 +50,7 @@ fn is_static(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether systemd takes the unit, on a system that has it. The program is not where the unit expects it.
+/// Checks that systemd takes the unit, on a system that has it. The program is not where the unit expects it.
 fn unit_is_valid(program: &Path) -> Result<()> {
     if shell::find("systemd-analyze").is_none() {
         return Ok(());

@@ -38,7 +38,7 @@ pub(crate) enum Step {
     Proxies,
     /// Clients in other languages.
     Interop,
-    /// What is deployed.
+    /// The deployed files.
     Dist,
 }
 

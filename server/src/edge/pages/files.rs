@@ -14,7 +14,7 @@ use http::{
 /// Looks up a file of a page that is compiled into the program, by its path without a leading slash.
 pub type EmbeddedPage = fn(&str) -> Option<Cow<'static, [u8]>>;
 
-/// Where the built page is.
+/// The place of the built page.
 #[derive(Clone, Debug)]
 pub enum PageFiles {
     /// In this directory. What is built there while the server runs is served as it is then.
@@ -117,19 +117,19 @@ async fn read_file(path: &Path) -> io::Result<Option<Cow<'static, [u8]>>> {
     }
 }
 
-/// Whether `path` names a file below the page's directory on every platform. The build gives files names of these
+/// Tells whether `path` names a file below the page's directory on every platform. The build gives files names of these
 /// characters only.
 fn is_below(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     path.split('/').all(|name| !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain))
 }
 
-/// Whether the client accepts gzip.
+/// Tells whether the client accepts gzip.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     accepts(headers, Compression::Gzip)
 }
 
-/// Whether `accept-encoding` names `compression` with a weight above zero (RFC 9110, section 12.5.3).
+/// Tells whether `accept-encoding` names `compression` with a weight above zero (RFC 9110, section 12.5.3).
 fn accepts(headers: &HeaderMap, compression: Compression) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut codings = values.flat_map(|value| value.split(','));

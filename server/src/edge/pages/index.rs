@@ -9,11 +9,11 @@ use std::borrow::Cow;
 
 use super::super::BasePath;
 
-/// How an address begins in HTML: after a quote, or after the equals sign where the quotes were left out.
+/// The characters before an address in HTML: a quote, or the equals sign where the quotes were left out.
 const BEFORE_AN_ADDRESS: [char; 3] = ['"', '\'', '='];
 const HERE: &str = "./";
 
-/// What addresses begin with on the page at `path`: the base path, or as many steps up as `path` has folders.
+/// Returns the beginning of every address on the page at `path`: the base path, or as many steps up as `path` has folders.
 pub(super) fn base_of(base: Option<&BasePath>, path: &str) -> String {
     match base {
         Some(base) => base.as_str().to_owned(),

@@ -45,13 +45,13 @@ const FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// The page uses none of these devices, and nothing else may use them in its name.
 const NO_DEVICES: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
-/// What serving the page takes.
+/// The options for serving the page.
 pub(super) struct Options {
     /// The files of the page.
     pub(super) files: PageFiles,
     /// The path below which a proxy serves it, if it leaves that path in place.
     pub(super) base: Option<BasePath>,
-    /// Whether browsers that know the server by a name of its own are told to insist on TLS.
+    /// True if browsers that know the server by a name of its own are told to insist on TLS.
     pub(super) strict_transport: bool,
 }
 
@@ -138,7 +138,7 @@ fn respond(request: &HeaderMap, name: &str, content: Content, tag: &str) -> Resp
     content.describe(&mut headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
     headers.insert(CONTENT_LENGTH, content.bytes.len().into());
-    (headers, Body::from(content.bytes.into_owned())).into_response()
+    (headers, Body::from(content.bytes)).into_response()
 }
 
 /// A weak validator made of the content alone, since time and size may be the same after an upgrade.
@@ -147,7 +147,7 @@ fn tag_of(parts: &[&[u8]]) -> String {
     format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&hash[..15]))
 }
 
-/// Whether `if-none-match` names `tag`. The comparison is weak (RFC 9110, section 13.1.2).
+/// Tells whether `if-none-match` names `tag`. The comparison is weak (RFC 9110, section 13.1.2).
 fn has_already(request: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let values = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -160,7 +160,7 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Whether the page is what belongs at `path`: at `/`, and at every other path that is no file's for a client that asks
+/// Tells whether the page belongs at `path`: at `/`, and at every other path that is no file's for a client that asks
 /// for HTML by name, as browsers do when a person opens a link. A probe or a program that mistypes a path gets a 404.
 fn is_of_the_page(path: &str, headers: &HeaderMap) -> bool {
     let takes = |what: &str| {
@@ -175,7 +175,7 @@ fn is_of_the_page(path: &str, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether the name has a hash of the content in it, as in `style-1f0c2d3e4.css`: eight hex digits or more after a
+/// Tells whether the name has a hash of the content in it, as in `style-1f0c2d3e4.css`: eight hex digits or more after a
 /// dash.
 fn is_named_by_content(name: &str) -> bool {
     name.split('-').skip(1).any(|rest| rest.bytes().take_while(u8::is_ascii_hexdigit).count() >= 8)
