@@ -34,8 +34,8 @@ pub struct Density {
 }
 
 impl Density {
-    /// The picture of cells that hold so many cars each; without cells there is none.
-    pub fn of(cells: impl Iterator<Item = (Cell, u32)>, ground: &Ground) -> Self {
+    /// The picture of tiles that hold so many cars each and are `zooms_out` from cells; without tiles there is none.
+    pub fn of(cells: impl Iterator<Item = (Cell, u32)>, zooms_out: u32, ground: &Ground) -> Self {
         let mut counts: Vec<_> = cells.map(|(cell, cars)| (cell.x(), cell.y(), cars)).collect();
         let (mut west, mut north, mut east, mut south, mut most) = (u32::MAX, u32::MAX, 0, 0, 1);
         for (x, y, cars) in &counts {
@@ -53,10 +53,11 @@ impl Density {
             // The eye tells ten cars from a hundred better than 910 from a thousand.
             levels[(*y * columns + *x) as usize] = ((*cars as f32 / full).sqrt() * 255.0).ceil() as u8;
         }
-        let corner = [west, north].map(|cells| f64::from(cells) / f64::from(CELLS_PER_SIDE));
+        let side = f64::from(CELLS_PER_SIDE >> zooms_out);
+        let corner = [west, north].map(|cells| f64::from(cells) / side);
         Self {
             min: ground.ground_from_world((corner[0], corner[1])),
-            cell_m: (ground.m_per_world() / f64::from(CELLS_PER_SIDE)) as f32,
+            cell_m: (ground.m_per_world() / side) as f32,
             columns,
             levels,
             counts,
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_cell_is_a_pixel_and_lies_where_its_cars_are() {
-        let density = Density::of([(cell(0, 0), 500), (cell(2, 1), 5)].into_iter(), &ground());
+        let density = Density::of([(cell(0, 0), 500), (cell(2, 1), 5)].into_iter(), 0, &ground());
         assert_eq!((density.columns, density.levels), (3, vec![255, 0, 0, 0, 0, 26]));
         assert!((600.0..620.0).contains(&density.cell_m), "{} m", density.cell_m);
         // The city's middle is in the first cell.
@@ -147,9 +148,22 @@ mod tests {
         assert!((0.0..1.0).contains(&x) && (0.0..1.0).contains(&y), "{x}, {y}");
     }
 
+    /// MAP-6
+    #[test]
+    fn coarser_tiles_are_larger_and_lie_where_their_cells_do() {
+        let fine = Density::of([(cell(0, 0), 500)].into_iter(), 0, &ground());
+        let coarse = Density::of([(cell(0, 0).coarser(3), 500)].into_iter(), 3, &ground());
+        assert_eq!((coarse.columns, &coarse.levels), (1, &fine.levels));
+        assert!((coarse.cell_m / fine.cell_m - 8.0).abs() < 1e-3, "{} m", coarse.cell_m);
+        for axis in [0, 1] {
+            let (edge, far) = (coarse.min[axis], coarse.min[axis] + coarse.cell_m);
+            assert!(edge < fine.min[axis] + 1.0 && fine.min[axis] + fine.cell_m < far + 1.0);
+        }
+    }
+
     #[test]
     fn one_car_is_to_be_seen_beside_thousands() {
-        let density = Density::of([(cell(0, 0), 900_000), (cell(1, 0), 1)].into_iter(), &ground());
+        let density = Density::of([(cell(0, 0), 900_000), (cell(1, 0), 1)].into_iter(), 0, &ground());
         assert!(density.levels.contains(&1));
     }
 
@@ -164,16 +178,16 @@ mod tests {
 
     #[test]
     fn nothing_is_drawn_of_no_cells_or_of_cells_a_world_apart() {
-        assert!(Density::of([].into_iter(), &ground()).is_empty());
+        assert!(Density::of([].into_iter(), 0, &ground()).is_empty());
         let apart = [Cell::new(0).expect("on Earth"), cell(0, 0)];
-        assert!(Density::of(apart.map(|cell| (cell, 1)).into_iter(), &ground()).is_empty());
+        assert!(Density::of(apart.map(|cell| (cell, 1)).into_iter(), 0, &ground()).is_empty());
     }
 
     #[test]
     fn a_number_stands_in_the_middle_of_its_cell_where_there_is_room() {
         let glyph = Glyph { advance: 0.5, half: [0.4, 0.6], atlas: [0.0; 4] };
         let glyphs: Glyphs = ('0'..='9').map(|digit| (digit, glyph)).collect();
-        let density = Density::of([(cell(0, 0), 640)].into_iter(), &ground());
+        let density = Density::of([(cell(0, 0), 640)].into_iter(), 0, &ground());
         let center = density.min.map(|edge| edge + density.cell_m / 2.0);
         let look = |px_per_m| Look { center, px_per_m, viewport: [800.0, 600.0], dpr: 1.0 };
         let letters = density.numbers(&glyphs, &look(0.1));

@@ -23,13 +23,15 @@ use super::{
 };
 use crate::{
     model::{CityMap, Millis},
-    store::FleetModel,
+    store::{FleetModel, Screen},
 };
 
 /// Points of the city that are prepared in one frame: about three milliseconds of work.
 const POINTS_A_FRAME: usize = 24_000;
 /// The camera rests when it has not moved for so long, ms.
 const REST_MS: f64 = 150.0;
+/// While the camera moves, ms between two looks: each is a stream to open.
+const LOOK_EVERY_MS: f64 = 300.0;
 /// Cars are watched this far beyond the screen's edge, as a share of its size.
 const LOOK_MARGIN: f64 = 0.1;
 /// Around a box that is fitted, px.
@@ -60,8 +62,8 @@ pub enum Hand {
     Arrow(f64, f64),
     /// Plus or minus: zoom levels, about the middle.
     Key(f64),
-    /// The whole city.
-    Home,
+    /// The whole map.
+    Whole,
     /// Pick the middle of the map.
     Enter,
 }
@@ -71,8 +73,10 @@ pub enum Hand {
 pub struct Outcome {
     /// A point was clicked.
     pub picked: Option<LatLng>,
-    /// The camera came to rest here.
+    /// Cars are to be watched here: the camera came to rest, or left what was watched.
     pub look: Option<Bounds>,
+    /// What the screen shows.
+    pub screen: Option<Screen>,
 }
 
 /// The city being drawn.
@@ -104,6 +108,7 @@ pub struct Engine<P> {
     dirty: bool,
     moved_at: Option<Millis>,
     looked: Option<Bounds>,
+    looked_at: Millis,
     wanted: Option<Move>,
 }
 
@@ -129,6 +134,7 @@ impl<P: Painter> Engine<P> {
             dirty: true,
             moved_at: None,
             looked: None,
+            looked_at: 0.0,
             wanted: None,
         }
     }
@@ -207,7 +213,7 @@ impl<P: Painter> Engine<P> {
             Target::To(point) => {
                 View { center: unit_mercator(point), zoom: city.camera.view().zoom.max(STREET_ZOOM) }
             }
-            Target::Home => city.camera.home(self.padding),
+            Target::Whole => city.camera.whole(self.padding.and(FIT_MARGIN_PX)),
         };
         self.motion = Motion::fly(&city.camera, view, now);
         if self.calm {
@@ -218,8 +224,8 @@ impl<P: Painter> Engine<P> {
 
     /// A hand on the map. Says what was picked.
     pub fn hand(&mut self, hand: Hand, now: Millis) -> Option<LatLng> {
-        if hand == Hand::Home {
-            self.go(Move { seq: 0, target: Target::Home }, now);
+        if hand == Hand::Whole {
+            self.go(Move { seq: 0, target: Target::Whole }, now);
             return None;
         }
         let camera = &mut self.city.as_mut()?.camera;
@@ -252,7 +258,7 @@ impl<P: Painter> Engine<P> {
                 None
             }
             Hand::Enter => Some(Intent::Click(middle)),
-            Hand::Home => None,
+            Hand::Whole => None,
         };
         let picked = intent.and_then(|intent| self.obey(intent, now));
         if self.calm {
@@ -282,11 +288,22 @@ impl<P: Painter> Engine<P> {
                 let bounds = Some(city.camera.visible(LOOK_MARGIN));
                 if self.looked == bounds { None } else { bounds }
             }
+            Some(_) if now - self.looked_at >= LOOK_EVERY_MS => {
+                let is_watched = |bounds: Bounds| {
+                    let seen = city.camera.visible(0.0);
+                    bounds.contains(seen.south_west()) && bounds.contains(seen.north_east())
+                };
+                let is_new = !self.looked.is_some_and(is_watched);
+                is_new.then(|| city.camera.visible(LOOK_MARGIN))
+            }
             _ => None,
         };
-        self.looked = look.or(self.looked);
+        if look.is_some() {
+            (self.looked, self.looked_at) = (look, now);
+        }
+        let screen = Some(city.camera.screen());
         self.paint(fleet, now);
-        Outcome { picked, look }
+        Outcome { picked, look, screen }
     }
 
     fn paint(&mut self, fleet: &FleetModel, now: Millis) {
@@ -309,7 +326,7 @@ impl<P: Painter> Engine<P> {
             self.fleet_revision = Some(fleet.revision());
             self.cars = CarInstances::of(fleet.glides(), self.overlay.followed, &ground, now);
             painter.set_cars(&self.cars);
-            self.density = Density::of(fleet.densities().into_iter().flatten(), &ground);
+            self.density = Density::of(fleet.densities().into_iter().flatten(), fleet.levels(), &ground);
             painter.set_density(&self.density);
             self.dirty = true;
         }
@@ -525,6 +542,26 @@ mod tests {
         assert!(bounds.contains(city().bounds.center()));
         click(&mut engine, (10.0, 10.0), 4000.0);
         assert_eq!(engine.frame(&fleet, 4500.0).look, None, "a click moves nothing");
+    }
+
+    /// PAGE-5
+    #[test]
+    fn cars_of_a_newly_shown_area_are_asked_for_while_the_camera_still_moves() {
+        let (mut engine, _) = engine();
+        let fleet = FleetModel::default();
+        engine.set_map(&city());
+        engine.hand(Hand::Key(3.0), 0.0);
+        (0..100).for_each(|i| _ = engine.frame(&fleet, f64::from(i) * 16.0));
+        let held = |x, time| Pointer { id: 1, at: (x, 300.0), time };
+        engine.hand(Hand::Down(held(700.0, 2_000.0)), 2_000.0);
+        let mut looks = Vec::new();
+        for i in 0..120 {
+            let now = 2_000.0 + f64::from(i) * 16.0;
+            engine.hand(Hand::Moved(held(700.0 - f64::from(i) * 5.0, now)), now);
+            looks.extend(engine.frame(&fleet, now).look.map(|bounds| (now, bounds)));
+        }
+        assert!((2..=6).contains(&looks.len()), "{looks:?}");
+        assert!(looks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= LOOK_EVERY_MS), "{looks:?}");
     }
 
     #[test]

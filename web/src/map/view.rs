@@ -122,7 +122,12 @@ pub fn MapView(
             if !painted.get_untracked() && shared.borrow().has_painted() {
                 painted.set(true);
             }
-            let outcome = store.fleet.with_value(|fleet| shared.borrow_mut().frame(&fleet.borrow(), now));
+            let outcome = store.fleet.with_value(|fleet| {
+                let mut fleet = fleet.borrow_mut();
+                let outcome = shared.borrow_mut().frame(&fleet, now);
+                fleet.set_screen(outcome.screen);
+                outcome
+            });
             if !shown && shared.borrow().is_showing() {
                 shown = true;
                 browser::mark("first-frame");
@@ -186,7 +191,7 @@ pub fn MapView(
     let label = move || {
         let city = store.city.with(|city| city.as_ref().map(|city| city.name.clone()));
         format!(
-            "Map of {}. Arrow keys move, plus and minus zoom, 0 shows the whole city, Enter picks the middle.",
+            "Map of {}. Arrow keys move, plus and minus zoom, 0 shows the whole map, Enter picks the middle.",
             city.as_deref().unwrap_or("the city")
         )
     };
@@ -247,7 +252,7 @@ fn hand_of_key(event: &KeyboardEvent) -> Option<Hand> {
         "ArrowDown" => Hand::Arrow(0.0, 1.0),
         "+" | "=" => Hand::Key(1.0),
         "-" | "_" => Hand::Key(-1.0),
-        "0" | "Home" => Hand::Home,
+        "0" | "Home" => Hand::Whole,
         "Enter" => Hand::Enter,
         _ => return None,
     })

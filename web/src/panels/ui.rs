@@ -45,7 +45,7 @@ pub(super) struct Ui {
 impl Ui {
     pub(super) fn new(store: Store, commands: Commands) -> Self {
         let (draft, set_draft) = signal(Draft::default());
-        let clock = Clock::start();
+        let clock = Clock::start(store);
         Self {
             store,
             commands,

@@ -19,7 +19,7 @@ use super::{
     decode::{self, Partly},
     follow::Following,
     running::{Latest, Signals},
-    watch::{FleetWatch, RideWatch, same_cells, watchable},
+    watch::{FleetWatch, RideWatch, same_cells},
 };
 use crate::{
     api::{
@@ -75,7 +75,7 @@ struct Controller {
     rider_id: String,
     /// The knowledge of all streams about the way to the server.
     buffering: Rc<Cell<Buffering>>,
-    /// What the map shows, cut to what may be watched.
+    /// What the map shows, and a margin.
     viewport: Rc<Cell<Bounds>>,
     fleet: Signals,
     followed: Signals,
@@ -139,7 +139,6 @@ impl Controller {
             Command::Unfollow => self.unfollow(),
             Command::FindPlaces(query) => self.find_places(&query),
             Command::Look(bounds) => {
-                let bounds = watchable(bounds);
                 if !same_cells(self.viewport.replace(bounds), bounds) {
                     self.fleet.send(Signal::Reopen);
                 }
@@ -326,6 +325,7 @@ impl Controller {
             store: self.store,
             viewport: self.viewport.clone(),
             opened_for: self.viewport.get(),
+            afresh: false,
             live: false,
             on_live: Box::new(move || {
                 // After a loss it is perhaps another server, with another city.
