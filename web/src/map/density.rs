@@ -3,7 +3,7 @@
 use rides_proto::tiles::{CELLS_PER_SIDE, Cell};
 
 use super::{
-    labels::{Glyph, Glyphs},
+    labels::{FindGlyph, Glyph},
     painter::{GlyphInstance, Look},
     palette,
     scene::{Ground, GroundPos},
@@ -70,7 +70,7 @@ impl Density {
     }
 
     /// The letters of the cells' numbers, where cells are large enough on the screen to hold one.
-    pub fn numbers(&self, glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance> {
+    pub fn numbers(&self, find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInstance> {
         let mut letters = Vec::new();
         if self.cell_m * look.px_per_m < MIN_CELL_PX {
             return letters;
@@ -78,7 +78,7 @@ impl Density {
         for (x, y, cars) in &self.counts {
             let middle =
                 [(0, *x), (1, *y)].map(|(axis, at)| self.min[axis] + (at as f32 + 0.5) * self.cell_m);
-            write(*cars, look.screen_from_ground(middle), glyphs, &mut letters);
+            write(*cars, look.screen_from_ground(middle), find, &mut letters);
         }
         letters
     }
@@ -98,12 +98,12 @@ fn scale(most: u32) -> f32 {
 }
 
 /// Writes a number around a point of the screen.
-fn write(number: u32, [x, y]: [f32; 2], glyphs: &Glyphs, letters: &mut Vec<GlyphInstance>) {
+fn write(number: u32, [x, y]: [f32; 2], find: FindGlyph<'_>, letters: &mut Vec<GlyphInstance>) {
     let advance = |digit: &Glyph| digit.advance * NUMBER_PX;
-    let digits = number.to_string();
-    let digits = || digits.chars().filter_map(|digit| glyphs.get(&digit));
-    let mut left = x - digits().map(advance).sum::<f32>() / 2.0;
-    for digit in digits() {
+    let number = number.to_string();
+    let digits: Vec<Glyph> = (0..number.len()).filter_map(|at| find(&number[at..=at])).collect();
+    let mut left = x - digits.iter().map(advance).sum::<f32>() / 2.0;
+    for digit in &digits {
         letters.push(GlyphInstance {
             at: [left + advance(digit) / 2.0, y],
             along: [1.0, 0.0],
@@ -186,14 +186,14 @@ mod tests {
     #[test]
     fn a_number_stands_in_the_middle_of_its_cell_where_there_is_room() {
         let glyph = Glyph { advance: 0.5, half: [0.4, 0.6], atlas: [0.0; 4] };
-        let glyphs: Glyphs = ('0'..='9').map(|digit| (digit, glyph)).collect();
+        let find = &mut |digit: &str| digit.parse::<u8>().ok().map(|_| glyph);
         let density = Density::of([(cell(0, 0), 640)].into_iter(), 0, &ground());
         let center = density.min.map(|edge| edge + density.cell_m / 2.0);
         let look = |px_per_m| Look { center, px_per_m, viewport: [800.0, 600.0], dpr: 1.0 };
-        let letters = density.numbers(&glyphs, &look(0.1));
+        let letters = density.numbers(find, &look(0.1));
         let places: Vec<_> = letters.iter().map(|letter| letter.at).collect();
         assert_eq!(places, [[393.5, 300.0], [400.0, 300.0], [406.5, 300.0]]);
-        assert!(density.numbers(&glyphs, &look(0.05)).is_empty());
-        assert!(density.numbers(&Glyphs::default(), &look(0.1)).is_empty(), "no letters have been drawn yet");
+        assert!(density.numbers(find, &look(0.05)).is_empty());
+        assert!(density.numbers(&mut |_| None, &look(0.1)).is_empty(), "there is no room for letters");
     }
 }

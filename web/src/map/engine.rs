@@ -13,8 +13,8 @@ use super::{
     cars::CarInstances,
     density::Density,
     gesture::{Gestures, Intent, Pointer},
-    glyphs,
-    labels::{self, Glyphs},
+    glyphs::Atlas,
+    labels,
     motion::Motion,
     names::{Name, names_of},
     overlay::{Move, Overlay, OverlayShapes, Target},
@@ -98,7 +98,7 @@ pub struct Engine<P> {
     calm: bool,
     motion: Motion,
     gestures: Gestures,
-    glyphs: Glyphs,
+    atlas: Atlas,
     overlay: Overlay,
     shapes: OverlayShapes,
     cars: CarInstances,
@@ -124,7 +124,7 @@ impl<P: Painter> Engine<P> {
             calm,
             motion: Motion::default(),
             gestures: Gestures::default(),
-            glyphs: Glyphs::default(),
+            atlas: Atlas::new(1.0, f64::INFINITY),
             overlay: Overlay::default(),
             shapes: OverlayShapes::default(),
             cars: CarInstances::default(),
@@ -144,20 +144,33 @@ impl<P: Painter> Engine<P> {
         self.painter = painter;
         self.fleet_revision = None;
         self.dirty = true;
+        self.atlas.forget_upload();
         if let Some(city) = &mut self.city {
             city.restart(self.painter.as_mut());
         }
         self.upload_overlay();
     }
 
-    /// The map's size in CSS pixels, and device pixels for each.
-    pub fn set_size(&mut self, viewport: (f64, f64), dpr: f64, now: Millis) {
+    /// The map's size in CSS pixels, and device pixels for each. Answers how many of these can be painted: fewer, where the
+    /// device has no pictures that large.
+    pub fn set_size(&mut self, viewport: (f64, f64), dpr: f64, now: Millis) -> f64 {
+        let max_side = self.max_side();
+        let dpr = dpr.min(max_side / viewport.0.max(viewport.1).max(1.0));
+        if dpr != self.dpr {
+            self.atlas = Atlas::new(dpr, max_side);
+        }
         (self.viewport, self.dpr) = (viewport, dpr);
         self.dirty = true;
         if let Some(city) = &mut self.city {
             city.camera.resize(viewport);
             self.moved_at = Some(now);
         }
+        dpr
+    }
+
+    /// The largest side of a picture that the painter has, device pixels.
+    pub fn max_side(&self) -> f64 {
+        self.painter.as_ref().map_or(f64::INFINITY, Painter::max_side)
     }
 
     /// What panels cover.
@@ -317,9 +330,13 @@ impl<P: Painter> Engine<P> {
         let look = city.look(self.viewport, self.dpr);
         let moved = self.painted != Some(look);
         // Names take as long as all that is under them: not in one frame with it.
-        let named = batch.is_none() && city.name_streets(self.dpr, painter, &mut self.glyphs);
+        let named = batch.is_none() && city.name_streets();
         if named || (moved && city.named) {
-            painter.set_names(&labels::layout(&city.names, &self.glyphs, &look));
+            let mut names = labels::layout(&city.names, &mut |text| self.atlas.find(text), &look);
+            if self.atlas.make_room() {
+                names = labels::layout(&city.names, &mut |text| self.atlas.find(text), &look);
+            }
+            painter.set_names(&names);
             self.dirty = true;
         }
         if self.fleet_revision != Some(fleet.revision()) {
@@ -331,7 +348,10 @@ impl<P: Painter> Engine<P> {
             self.dirty = true;
         }
         if self.dirty || moved {
-            painter.set_numbers(&self.density.numbers(&self.glyphs, &look));
+            painter.set_numbers(&self.density.numbers(&mut |text| self.atlas.find(text), &look));
+        }
+        if let Some(letters) = self.atlas.changed() {
+            painter.set_atlas(letters);
         }
         let alive = !self.calm && (self.shapes.is_alive() || self.overlay.followed.is_some());
         // A trail fades for a while after its car has come to rest.
@@ -344,6 +364,11 @@ impl<P: Painter> Engine<P> {
             self.painted = Some(look);
             self.dirty = false;
         }
+    }
+
+    /// Why the map is not on the screen as it should be, if anyone can tell.
+    pub fn failure(&self) -> Option<String> {
+        self.painter.as_ref().and_then(Painter::failure)
     }
 
     /// Whether there is a city to draw.
@@ -411,16 +436,12 @@ impl City {
     }
 
     /// Finds the names once the city is complete. True when there are new ones.
-    fn name_streets(&mut self, dpr: f64, painter: &mut impl Painter, glyphs: &mut Glyphs) -> bool {
+    fn name_streets(&mut self) -> bool {
         if self.named || !self.map.complete {
             return false;
         }
         self.named = true;
         self.names = names_of(&self.map, &self.builder.ground());
-        if let Some((atlas, drawn)) = glyphs::draw(&self.names, dpr) {
-            painter.set_atlas(&atlas);
-            *glyphs = drawn;
-        }
         true
     }
 
@@ -475,6 +496,12 @@ mod tests {
         fn set_overlay(&mut self, _: &OverlayShapes) {}
         fn paint(&mut self, _: &Frame) {
             self.frames.set(self.frames.get() + 1);
+        }
+        fn failure(&self) -> Option<String> {
+            None
+        }
+        fn max_side(&self) -> f64 {
+            2048.0
         }
     }
 
@@ -587,6 +614,16 @@ mod tests {
         engine.frame(&fleet, 32.0);
         assert_eq!((first.batches.get(), second.batches.get()), (1, 1));
         assert_eq!(second.frames.get(), 1);
+    }
+
+    /// PAGE-2
+    #[test]
+    fn a_screen_larger_than_the_devices_pictures_is_painted_with_fewer_pixels() {
+        let (mut engine, _) = engine();
+        assert_eq!(engine.set_size((1440.0, 900.0), 1.0, 0.0), 1.0);
+        assert_eq!(engine.set_size((1440.0, 900.0), 2.0, 0.0), 2048.0 / 1440.0);
+        assert_eq!(engine.set_size((900.0, 4096.0), 1.0, 0.0), 0.5);
+        assert_eq!(engine.set_size((0.0, 0.0), 2.0, 0.0), 2.0);
     }
 
     #[test]
