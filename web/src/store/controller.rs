@@ -63,6 +63,11 @@ impl Commands {
         controller.handle(command);
     }
 
+    /// The id under which this browser books where the server asks nobody for a token.
+    pub fn rider_id(self) -> String {
+        self.0.with_value(|controller| controller.rider_id.clone())
+    }
+
     /// What passed over the wire.
     pub fn tap(self) -> Tap {
         self.0.with_value(|controller| controller.api.tap().clone())
@@ -223,7 +228,11 @@ impl Controller {
     fn is_someone_else(self: &Rc<Self>) {
         self.signal_all(Signal::Reopen);
         self.signal_all(Signal::Reconnect);
+        // Nothing that was said to another is said to them.
         self.store.apply(Update::ForgetRides);
+        self.store.apply(Update::Action(Remote::Idle));
+        self.store.apply(Update::Refusal(Remote::Idle));
+        self.store.apply(Update::SignIn(Remote::Idle));
         self.list_now();
     }
 
@@ -376,7 +385,10 @@ impl Controller {
     async fn list(&self) {
         let request = v1::ListRequest { page_size: LIST_SIZE, ..Default::default() };
         let answer = self.api.ask(LIST, &request).await;
-        let answer = answer.map(|list| good_part(decode::rides(list.rides)));
+        let answer = answer.map(|list| {
+            let has_more = !list.next_page_token.is_empty();
+            (good_part(decode::rides(list.rides)), has_more)
+        });
         let answer = answer.map_err(|status| failure(&status));
         self.store.apply(Update::Rides { answer, now: browser::now() });
     }

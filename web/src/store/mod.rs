@@ -109,8 +109,8 @@ pub enum Update {
     Viewport(Bounds),
     /// A look at the newest rides.
     Rides {
-        /// What it brought, newest first.
-        answer: Result<Vec<Ride>, Failure>,
+        /// What it brought, newest first, and whether there are older ones.
+        answer: Result<(Vec<Ride>, bool), Failure>,
         /// When it came.
         now: Millis,
     },
@@ -219,11 +219,11 @@ fn set_if_new<T: PartialEq + Send + Sync + 'static>(read: ReadSignal<T>, write: 
 }
 
 /// What a look at the newest rides makes of their list.
-fn look(list: &mut RideList, answer: Result<Vec<Ride>, Failure>, now: Millis) {
+fn look(list: &mut RideList, answer: Result<(Vec<Ride>, bool), Failure>, now: Millis) {
     match answer {
-        Ok(newest) => {
+        Ok((newest, has_more)) => {
             let rides = merge_page(&list.rides, newest);
-            *list = RideList { rides, answered_at: Some(now), failure: None };
+            *list = RideList { rides, has_more, answered_at: Some(now), failure: None };
         }
         Err(failure) => list.failure = Some(failure),
     }
@@ -306,7 +306,7 @@ mod tests {
         let owner = Owner::new();
         owner.set();
         let store = Store::new();
-        let list = |rides| store.apply(Update::Rides { answer: Ok(rides), now: 0.0 });
+        let list = |rides| store.apply(Update::Rides { answer: Ok((rides, false)), now: 0.0 });
         list(vec![ride("b", 1), ride("a", 1)]);
         store.apply(Update::Ride(ride("a", 4)));
         store.apply(Update::Ride(ride("c", 1)));
@@ -324,12 +324,12 @@ mod tests {
         let mut told = Vec::new();
         for update in [
             Update::Rides { answer: Err(full()), now: 1.0 },
-            Update::Rides { answer: Ok(vec![ride("a", 1)]), now: 2.0 },
+            Update::Rides { answer: Ok((vec![ride("a", 1)], false)), now: 2.0 },
             Update::Rides { answer: Err(full()), now: 3.0 },
             Update::ForgetRides,
         ] {
             store.apply(update);
-            let RideList { rides, answered_at, failure } = store.rides.get_untracked();
+            let RideList { rides, answered_at, failure, .. } = store.rides.get_untracked();
             told.push((rides.len(), answered_at, failure.is_some()));
         }
         assert_eq!(told, [(0, None, true), (1, Some(2.0), false), (1, Some(2.0), true), (0, None, false)]);
