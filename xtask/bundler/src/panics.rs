@@ -1,9 +1,16 @@
 //! Panics without their texts. A panic of the released page traps where it happens: the browser stops it, and `start.js`
-//! says so to the person. The text of a panic and the code that formats it would weigh 4 kB (brotli) of a first load. A
-//! debug build (`trunk serve`) has them.
+//! says so to the person. The text of a panic, the code that formats it and the names of source files would weigh 6 kB
+//! (brotli) of a first load. A debug build (`trunk serve`) has them.
+
+use std::ops::Range;
 
 use anyhow::{Context as _, Result};
-use walrus::{FunctionBuilder, FunctionId, FunctionKind, Module};
+use walrus::{ConstExpr, DataKind, FunctionBuilder, FunctionId, FunctionKind, Module, ir::Value};
+
+/// Bytes of a word of WebAssembly's memory.
+const WORD: usize = 4;
+/// Bytes of a location.
+const LOCATION: usize = 4 * WORD;
 
 /// Functions that never return, by the beginning of their path.
 const NEVER_RETURN: [&str; 10] = [
@@ -31,7 +38,39 @@ pub(crate) fn trapping(wasm: &[u8]) -> Result<Vec<u8>> {
     for function in panics {
         trap(&mut module, function);
     }
+    let parts: Vec<_> = module.data.iter().map(|data| data.id()).collect();
+    for part in parts {
+        let data = module.data.get_mut(part);
+        if let DataKind::Active { offset: ConstExpr::Value(Value::I32(start)), .. } = data.kind {
+            clear_locations(&mut data.value, start as usize);
+        }
+    }
     Ok(module.emit_wasm())
+}
+
+/// Clears each `core::panic::Location` in a part of the memory that begins at `start`, and the file names they point to:
+/// nothing but the text of a panic has them. A location is the address and the length of a name, a line and a column.
+fn clear_locations(memory: &mut [u8], start: usize) {
+    let found: Vec<(usize, Range<usize>)> = (start.next_multiple_of(WORD) - start..memory.len())
+        .step_by(WORD)
+        .filter_map(|at| Some((at, file_name(memory, at, start)?)))
+        .collect();
+    for (at, name) in found {
+        memory[at..at + LOCATION].fill(0);
+        memory[name].fill(0);
+    }
+}
+
+/// The bytes of the file name of the location at `at`; `None` when there is no location.
+fn file_name(memory: &[u8], at: usize, start: usize) -> Option<Range<usize>> {
+    let word = |index: usize| {
+        let bytes = memory.get(at + index * WORD..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes) as usize)
+    };
+    let (from, length, line, column) = (word(0)?.checked_sub(start)?, word(1)?, word(2)?, word(3)?);
+    let name = from..from.checked_add(length)?;
+    let is_file = memory.get(name.clone())?.ends_with(b".rs");
+    (is_file && (1..100_000).contains(&line) && (1..1_000).contains(&column)).then_some(name)
 }
 
 /// Replaces the body of a function by a trap.
@@ -62,6 +101,20 @@ mod tests {
         assert!(is_panic("core::option::unwrap_failed"));
         assert!(!is_panic("rides_web[0123456789abcdef]::map::core::panicking::fake"));
         assert!(!is_panic("core[c5933c0ed4e5b6f3]::option::Option"));
+    }
+
+    #[test]
+    fn where_panics_happened_is_cleared_and_nothing_else() {
+        let mut memory = b"src/a.rs, words".to_vec();
+        memory.push(0);
+        for word in [1000, 8, 12, 5, 1000, 8, 0, 5, 1010, 5, 12, 5] {
+            memory.extend(u32::to_le_bytes(word));
+        }
+        let mut expected = memory.clone();
+        expected[..8].fill(0);
+        expected[16..32].fill(0);
+        clear_locations(&mut memory, 1000);
+        assert_eq!(memory, expected, "the second has no line, the third no file");
     }
 
     #[test]
