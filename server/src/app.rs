@@ -25,7 +25,7 @@ use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 
 use crate::{
     access::Policy,
-    city::City,
+    city::{BoxUse, City, HeaderBox, Report},
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
@@ -335,7 +335,39 @@ fn say_who_may_call(policy: Policy, addresses: &[SocketAddr]) {
 pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
     let load = move || map.map_or_else(|| Ok(City::embedded()), City::load);
     let city = spawn_blocking(load).await.context("the map could not be read")??;
+    log_what_was_kept(&city);
     Ok(Arc::new(city))
+}
+
+/// Names of streets may hold anything: they are logged with escapes.
+fn log_what_was_kept(city: &City) {
+    let Report { header_box, kept_streets, kept_km, left_out } = city.report();
+    if let BoxUse::Ignored { header_box: HeaderBox { south, west, north, east }, why } = header_box {
+        tracing::warn!(
+            south,
+            west,
+            north,
+            east,
+            "the box in the map's header {why}: it was ignored, and the view is around the streets"
+        );
+    }
+    if left_out.across_antimeridian {
+        tracing::warn!("streets on the other side of the antimeridian (180° of longitude) were left out");
+    }
+    let all = kept_streets + left_out.streets.len();
+    let shown = &left_out.streets[..left_out.streets.len().min(LEFT_OUT_SHOWN)];
+    tracing::info!(
+        city = ?city.name(),
+        kept_km = rounded(*kept_km),
+        left_out_km = rounded(left_out.km),
+        left_out = ?shown,
+        "the map was loaded: kept {kept_streets} of {all} streets; from those left out no car could reach the others and \
+         come back"
+    );
+}
+
+fn rounded(km: f64) -> f64 {
+    (km * 1_000.0).round() / 1_000.0
 }
 
 /// TLS, if it is to be served.
