@@ -65,6 +65,8 @@ const TICKS: usize = 4;
 const CLOSING: Duration = Duration::from_secs(1);
 /// Opened rides, and cars that went away, that may wait for dispatch.
 const NEWS: usize = 256;
+/// Names of streets in the line about the map.
+const LEFT_OUT_SHOWN: usize = 10;
 
 /// A server that listens and has not begun to answer.
 pub struct App {

@@ -6,6 +6,9 @@ use super::osm::Tags;
 /// The modes of transport that a taxi belongs to, the most specific first. A bus is no taxi: `bus=yes` opens nothing.
 const MODES: [&str; 6] = ["taxi", "psv", "motorcar", "motor_vehicle", "vehicle", "access"];
 
+/// The modes that are named where a street is open to taxis and not to cars.
+const FOR_TAXIS: &[&str] = &["taxi", "psv"];
+
 /// The keys that make a street one-way for some and not for all, the most specific first.
 const ONE_WAY_KEYS: [&str; 8] = [
     "oneway:taxi",
@@ -101,11 +104,13 @@ pub(super) fn one_way(tags: &Tags) -> Option<Direction> {
     }
 }
 
-/// Returns whether a node with these tags keeps a taxi from driving past it.
-pub(super) fn is_barrier(node: &Tags) -> bool {
+/// Returns whether a node keeps a taxi from driving past it along a street. A barrier that says nothing of access lets
+/// through those for whom the street is reserved: it keeps the others out.
+pub(super) fn is_barrier(node: &Tags, street: &Tags) -> bool {
     let Some(barrier) = node.get("barrier") else { return false };
     let is_shut = !OPENING_BARRIERS.contains(&barrier) || node.is("locked", &["yes"]);
-    access(node, "").map_or(is_shut, is_closed)
+    let own = access_of(&MODES, node, "").map(is_closed);
+    own.unwrap_or_else(|| is_shut && access_of(FOR_TAXIS, street, "").is_none_or(is_closed))
 }
 
 /// Returns whether a street is out of sight below another or inside a house. An archway through a house is not.
@@ -116,15 +121,11 @@ pub(super) fn is_hidden(tags: &Tags) -> bool {
 fn is_open(tags: &Tags, direction: &str) -> bool {
     let is_reserved = tags.is("highway", &["busway"]) || tags.is("service", &["emergency_access", "busway"]);
     // The general tags of a reserved street say again that it is not for all; they do not open it to a taxi.
-    let modes = if is_reserved { &MODES[..2] } else { &MODES[..] };
+    let modes = if is_reserved { FOR_TAXIS } else { &MODES };
     access_of(modes, tags, direction).map_or(!is_reserved, |value| !is_closed(value))
 }
 
 /// The value of the most specific access tag. In one of the directions, a tag for that direction comes first.
-fn access<'a>(tags: &'a Tags, direction: &str) -> Option<&'a str> {
-    access_of(&MODES, tags, direction)
-}
-
 fn access_of<'a>(modes: &[&str], tags: &'a Tags, direction: &str) -> Option<&'a str> {
     modes.iter().find_map(|mode| tags.get(&format!("{mode}{direction}")).or_else(|| tags.get(mode)))
 }
@@ -265,7 +266,20 @@ mod tests {
             ("barrier=bus_trap bus=yes", true),
             ("highway=crossing access=no", false),
         ] {
-            assert_eq!(is_barrier(&tags(text)), expected, "{text}");
+            assert_eq!(is_barrier(&tags(text), &tags("highway=residential")), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_barrier_on_a_street_for_taxis_keeps_the_others_out() {
+        for (node, street, expected) in [
+            ("barrier=bollard", "motor_vehicle=no taxi=yes", false),
+            ("barrier=bollard", "motor_vehicle=no psv=designated", false),
+            ("barrier=bollard", "motor_vehicle=no bus=yes", true),
+            ("barrier=bollard", "taxi=no", true),
+            ("barrier=bollard motor_vehicle=no", "motor_vehicle=no taxi=yes", true),
+        ] {
+            assert_eq!(is_barrier(&tags(node), &tags(street)), expected, "{node} on {street}");
         }
     }
 }

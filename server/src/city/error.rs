@@ -41,7 +41,9 @@ pub enum Problem {
     #[error("the map is damaged: {0}")]
     Damaged(String),
     /// A block is compressed in a way that the format allows and hardly any file uses.
-    #[error("the map is compressed with {0}, which is not supported: \"osmium cat IN -o OUT.osm.pbf\" makes one with zlib")]
+    #[error(
+        "the map is compressed with {0}, which is not supported: \"osmium cat IN -o OUT.osm.pbf\" makes one with zlib"
+    )]
     Compression(&'static str),
     /// The file says that reading it takes more than we can do.
     #[error("the map needs the feature {feature}, which is not supported: {}", remedy_for(feature))]

@@ -9,6 +9,8 @@ pub(super) const MAX_LATITUDE: f64 = 85.05;
 
 /// A header box may reach beyond the streets by this much, in metres, or by as much as the streets are long.
 const ROOM_M: f64 = 1_000.0;
+/// The reason against a box without streets.
+pub(super) const HOLDS_NONE: &str = "holds no street";
 /// The least room around the streets, in metres, where no box gives any.
 const MARGIN_M: f64 = 150.0;
 /// The same as a share of the longer side of the streets.
@@ -41,20 +43,29 @@ pub(super) fn believed(header_box: HeaderBox, streets: &[LatLng]) -> Result<Boun
         "is inside out"
     })?;
     match streets.iter().filter(|point| bounds.contains(**point)).count() {
-        0 => Err("holds no street"),
+        0 => Err(HOLDS_NONE),
         held if held * 2 < streets.len() => Err("holds less than half of the streets"),
         _ => Ok(bounds),
     }
 }
 
-/// The view of a city whose streets lie within `streets`; and whether it is `header_box`, which holds them.
-pub(super) fn view(streets: Bounds, header_box: Option<Bounds>) -> (Bounds, bool) {
+/// The view of a city whose streets lie within `streets`, and the use it makes of a header's box. A box that is believed
+/// holds all of `streets`.
+pub(super) fn view(
+    streets: Bounds,
+    header: Option<(HeaderBox, Result<Bounds, &'static str>)>,
+) -> (Bounds, BoxUse) {
     let longer_m = longer_side_m(streets);
     let margin = grown(streets, MARGIN_M.max(longer_m * MARGIN_SHARE));
-    match header_box {
-        None => (margin, false),
-        Some(header_box) if holds(grown(streets, ROOM_M.max(longer_m)), header_box) => (header_box, true),
-        Some(header_box) => (overlap(margin, header_box), false),
+    match header {
+        None => (margin, BoxUse::Absent),
+        Some((header_box, Err(why))) => (margin, BoxUse::Ignored { header_box, why }),
+        Some((_, Ok(bounds))) if holds(grown(streets, ROOM_M.max(longer_m)), bounds) => {
+            (bounds, BoxUse::Used)
+        }
+        Some((header_box, Ok(bounds))) => {
+            (overlap(margin, bounds), BoxUse::Ignored { header_box, why: "is far larger than the streets" })
+        }
     }
 }
 
@@ -69,9 +80,8 @@ fn grown(bounds: Bounds, metres: f64) -> Bounds {
     let (sw, ne) = (bounds.south_west(), bounds.north_east());
     let north = (metres / EARTH_RADIUS_M).to_degrees();
     let east = north / bounds.center().lat().to_radians().cos().max(0.01);
-    let corner = |lat: f64, lng: f64| {
-        LatLng::new(lat.clamp(-MAX_LATITUDE, MAX_LATITUDE), lng.clamp(-180.0, 180.0))
-    };
+    let corner =
+        |lat: f64, lng: f64| LatLng::new(lat.clamp(-MAX_LATITUDE, MAX_LATITUDE), lng.clamp(-180.0, 180.0));
     let corners = (corner(sw.lat() - north, sw.lng() - east), corner(ne.lat() + north, ne.lng() + east));
     let (Ok(south_west), Ok(north_east)) = corners else { return bounds };
     Bounds::new(south_west, north_east).unwrap_or(bounds)
@@ -110,7 +120,10 @@ mod tests {
             (header(10.0, 10.0, 11.0, 11.0), "holds no street"),
             (header(52.0, 13.0, 52.505, 14.0), "holds less than half of the streets"),
             (header(53.0, 13.0, 52.0, 14.0), "is inside out"),
-            (header(52.0, 177.0, 53.0, -178.0), "ends west of where it begins, as a box over the antimeridian does"),
+            (
+                header(52.0, 177.0, 53.0, -178.0),
+                "ends west of where it begins, as a box over the antimeridian does",
+            ),
             (header(-91.0, 13.0, 53.0, 14.0), "is not on Earth"),
             (header(52.0, 13.0, 53.0, f64::NAN), "is not on Earth"),
             (header(f64::NEG_INFINITY, 13.0, f64::INFINITY, 14.0), "is not on Earth"),
@@ -120,11 +133,16 @@ mod tests {
         assert_eq!(believed(header(52.0, 13.0, 53.0, 14.0), &streets), Ok(bounds(52.0, 13.0, 53.0, 14.0)));
     }
 
+    /// The view with this box in the header.
+    fn with_box(streets: Bounds, bounds: Bounds) -> (Bounds, BoxUse) {
+        view(streets, Some((header(0.0, 0.0, 0.0, 0.0), Ok(bounds))))
+    }
+
     #[test]
     fn a_box_around_the_streets_is_the_view() {
         let streets = bounds(52.50, 13.30, 52.54, 13.36);
-        for header_box in [bounds(52.49, 13.29, 52.55, 13.37), bounds(52.50, 13.30, 52.54, 13.36)] {
-            assert_eq!(view(streets, Some(header_box)), (header_box, true));
+        for header_box in [bounds(52.49, 13.29, 52.55, 13.37), streets] {
+            assert_eq!(with_box(streets, header_box), (header_box, BoxUse::Used));
         }
     }
 
@@ -132,15 +150,17 @@ mod tests {
     fn a_box_far_larger_than_the_streets_is_cut_down_to_them() {
         let streets = bounds(52.50, 13.30, 52.54, 13.36);
         for header_box in [bounds(-90.0, -180.0, 90.0, 180.0), bounds(52.49, 13.29, 52.55, 14.0)] {
-            let (view, is_header_box) = view(streets, Some(header_box));
-            assert!(!is_header_box && holds(view, streets) && holds(header_box, view), "{view:?}");
+            let (view, used) = with_box(streets, header_box);
+            assert!(matches!(used, BoxUse::Ignored { why: "is far larger than the streets", .. }));
+            assert!(holds(view, streets) && holds(header_box, view), "{view:?}");
             assert!(longer_side_m(view) < longer_side_m(streets) * 1.11, "{view:?}");
         }
     }
 
     #[test]
     fn a_single_short_street_has_room_around_it() {
-        let (view, _) = view(bounds(53.02, 8.5, 53.02, 8.5), None);
+        let (view, used) = view(bounds(53.02, 8.5, 53.02, 8.5), None);
+        assert_eq!(used, BoxUse::Absent);
         assert!((299.0..301.0).contains(&longer_side_m(view)), "{view:?}");
     }
 

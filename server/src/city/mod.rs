@@ -39,7 +39,7 @@ pub use self::{
     snap::Snapped,
 };
 use self::{
-    extent::{MAX_LATITUDE, believed, view},
+    extent::{HOLDS_NONE, MAX_LATITUDE, believed, view},
     osm::{Osm, are_across_antimeridian},
     places::Places,
     roads::{Roads, for_taxis},
@@ -110,31 +110,7 @@ impl City {
 
     fn new(name: &str, bytes: &[u8]) -> Result<Self, Problem> {
         let osm = Osm::parse(bytes)?;
-        let ways = for_taxis(&osm);
-        let points: Vec<_> = ways.iter().flat_map(|(way, _)| osm.known(&way.nodes)).collect();
-        let header_box = osm.header_box.map(|header_box| (header_box, believed(header_box, &points)));
-        let cut_at = header_box.and_then(|(_, believed)| believed.ok());
-        let (roads, left_out) = Roads::new(&osm, &ways, cut_at);
-        let streets = match Bounds::around(roads.nodes.iter().copied()) {
-            Some(streets) => streets,
-            None if points.is_empty() && !ways.is_empty() => return Err(Problem::NoNodes),
-            None => return Err(Problem::NoStreets),
-        };
-        if are_across_antimeridian(streets.south_west(), streets.north_east()) {
-            return Err(Problem::Antimeridian);
-        }
-        if streets.south_west().lat() < -MAX_LATITUDE || streets.north_east().lat() > MAX_LATITUDE {
-            return Err(Problem::TooNearThePole);
-        }
-        let (bounds, is_header_box) = view(streets, cut_at);
-        let header_box = match header_box {
-            None => BoxUse::Absent,
-            Some((header_box, Err(why))) => BoxUse::Ignored { header_box, why },
-            Some((header_box, Ok(_))) if !is_header_box => {
-                BoxUse::Ignored { header_box, why: "is far larger than the streets" }
-            }
-            Some(_) => BoxUse::Used,
-        };
+        let Kept { roads, bounds, report } = Kept::of(&osm)?;
         let map = MapData::new(&osm, bounds);
         let segments = SegmentIndex::new(&roads, bounds);
         let sums = roads.segments.iter().scan(0.0, |sum, segment| {
@@ -146,12 +122,7 @@ impl City {
             version: map.digest(),
             bounds,
             street_m: sums.collect(),
-            report: Report {
-                header_box,
-                kept_streets: roads.streets().len(),
-                kept_km: roads.km(),
-                left_out,
-            },
+            report,
             places: Places::new(&osm, &roads, &segments, bounds),
             segments,
             router: Router::new(&roads),
@@ -225,6 +196,41 @@ impl City {
     /// Streets that a rider can be brought to and of which one of the names matches, best first. Case and accents do not matter.
     pub fn find_places(&self, query: &str, limit: usize) -> Vec<Place> {
         self.places.find(query, limit)
+    }
+}
+
+/// What is kept of a file's streets.
+struct Kept {
+    roads: Roads,
+    bounds: Bounds,
+    report: Report,
+}
+
+impl Kept {
+    fn of(osm: &Osm) -> Result<Self, Problem> {
+        let ways = for_taxis(osm);
+        let points: Vec<_> = ways.iter().flat_map(|(way, _)| osm.known(&way.nodes)).collect();
+        if points.is_empty() && !ways.is_empty() {
+            return Err(Problem::NoNodes);
+        }
+        let mut believed = osm.header_box.map(|header_box| believed(header_box, &points));
+        let (mut roads, mut left_out) = Roads::new(osm, &ways, believed.and_then(Result::ok));
+        if roads.nodes.is_empty() && matches!(believed, Some(Ok(_))) {
+            believed = Some(Err(HOLDS_NONE));
+            (roads, left_out) = Roads::new(osm, &ways, None);
+        }
+        let streets = Bounds::around(roads.nodes.iter().copied()).ok_or(Problem::NoStreets)?;
+        let (south_west, north_east) = (streets.south_west(), streets.north_east());
+        if are_across_antimeridian(south_west, north_east) {
+            return Err(Problem::Antimeridian);
+        }
+        if south_west.lat() < -MAX_LATITUDE || north_east.lat() > MAX_LATITUDE {
+            return Err(Problem::TooNearThePole);
+        }
+        let (bounds, header_box) = view(streets, osm.header_box.zip(believed));
+        let (kept_streets, kept_km) = (roads.streets().len(), roads.km());
+        let report = Report { header_box, kept_streets, kept_km, left_out };
+        Ok(Self { roads, bounds, report })
     }
 }
 

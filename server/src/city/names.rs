@@ -3,16 +3,8 @@
 use super::osm::Tags;
 
 /// Keys of names beside the one on the signs. Each may end in a language, "old_name:sv", and hold several, "A;B".
-const OTHER_KEYS: [&str; 8] = [
-    "alt_name",
-    "short_name",
-    "official_name",
-    "loc_name",
-    "reg_name",
-    "nat_name",
-    "int_name",
-    "old_name",
-];
+const OTHER_KEYS: [&str; 8] =
+    ["alt_name", "short_name", "official_name", "loc_name", "reg_name", "nat_name", "int_name", "old_name"];
 /// Keys of numbers, such as "E 18". Each may hold several.
 const NUMBER_KEYS: [&str; 3] = ["ref", "int_ref", "nat_ref"];
 
@@ -61,7 +53,8 @@ pub(super) fn main_name(tags: &Tags) -> &str {
 fn is_translation(key: &str) -> bool {
     key.strip_prefix("name:").is_some_and(|rest| {
         let language = rest.split(['-', '_']).next().unwrap_or_default();
-        let is_language = (2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_lowercase());
+        let is_language =
+            (2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_lowercase());
         is_language || ["left", "right"].contains(&rest)
     })
 }

@@ -122,7 +122,9 @@ impl Osm {
     pub(super) fn pieces<'a>(&'a self, ids: &'a [i64]) -> impl Iterator<Item = Vec<LatLng>> + 'a {
         ids.split(|id| !self.nodes.contains_key(id))
             .map(|piece| self.known(piece))
-            .flat_map(|line| line.chunk_by(|a, b| !are_across_antimeridian(*a, *b)).map(<[_]>::to_vec).collect::<Vec<_>>())
+            .flat_map(|line| {
+                line.chunk_by(|a, b| !are_across_antimeridian(*a, *b)).map(<[_]>::to_vec).collect::<Vec<_>>()
+            })
             .filter(|piece| piece.len() >= 2)
     }
 

@@ -267,7 +267,8 @@ fn middle(street: &[Piece<'_>]) -> Option<LatLng> {
     let middle = |piece: &Piece<'_>| piece.ends[0].lerp(piece.ends[1], 0.5);
     let length = |piece: &Piece<'_>| piece.ends[0].distance_m(piece.ends[1]);
     let total: f64 = street.iter().map(length).sum();
-    let average = |of: fn(LatLng) -> f64| street.iter().map(|p| of(middle(p)) * length(p)).sum::<f64>() / total;
+    let average =
+        |of: fn(LatLng) -> f64| street.iter().map(|p| of(middle(p)) * length(p)).sum::<f64>() / total;
     let average = LatLng::new(average(LatLng::lat), average(LatLng::lng)).ok()?;
     street.iter().map(middle).min_by(|a, b| a.distance_m(average).total_cmp(&b.distance_m(average)))
 }

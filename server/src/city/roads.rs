@@ -142,7 +142,8 @@ impl Roads {
     }
 
     fn without(&self, part: &Self) -> LeftOut {
-        let is_across = |at: &LatLng| part.nodes.first().is_some_and(|kept| are_across_antimeridian(*kept, *at));
+        let is_across =
+            |at: &LatLng| part.nodes.first().is_some_and(|kept| are_across_antimeridian(*kept, *at));
         LeftOut {
             streets: self.streets().difference(&part.streets()).map(|&name| name.to_owned()).collect(),
             km: (self.km() - part.km()).max(0.0),
@@ -164,7 +165,8 @@ impl Builder<'_> {
         let name = self.name(Names::of(&way.tags));
         let metres_per_second = speed_kmh(&way.tags) / 3.6;
         for pair in way.nodes.windows(2) {
-            let (Some(mut from), Some(mut to)) = (self.node(pair[0]), self.node(pair[1])) else { continue };
+            let ends = (self.node(pair[0], way), self.node(pair[1], way));
+            let (Some(mut from), Some(mut to)) = ends else { continue };
             if direction == Direction::Backward {
                 (from, to) = (to, from);
             }
@@ -179,10 +181,10 @@ impl Builder<'_> {
     }
 
     /// The index of a node; `None` when it is not on the map. A barrier is the end of every street that comes to it.
-    fn node(&mut self, id: i64) -> Option<u32> {
+    fn node(&mut self, id: i64, way: &OsmWay) -> Option<u32> {
         let in_bounds = |at: &&LatLng| self.bounds.is_none_or(|bounds| bounds.contains(**at));
         let at = *self.osm.nodes.get(&id).filter(in_bounds)?;
-        if self.osm.node_tags.get(&id).is_some_and(is_barrier) {
+        if self.osm.node_tags.get(&id).is_some_and(|node| is_barrier(node, &way.tags)) {
             return Some(self.roads.add_node(at));
         }
         Some(*self.index.entry(id).or_insert_with(|| self.roads.add_node(at)))

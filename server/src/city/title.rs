@@ -18,9 +18,10 @@ pub(super) fn title_of(path: &Path) -> String {
         [] => &all[..],
         words => words,
     };
-    let titled = words.iter().enumerate().map(|(i, word)| {
-        if i > 0 && SMALL.contains(word) { (*word).to_owned() } else { capitalized(word) }
-    });
+    let titled = words
+        .iter()
+        .enumerate()
+        .map(|(i, word)| if i > 0 && SMALL.contains(word) { (*word).to_owned() } else { capitalized(word) });
     titled.collect::<Vec<_>>().join(" ")
 }
 

@@ -54,9 +54,15 @@ pub(super) fn stop(name: &str, at: Option<Location>) -> String {
     if name.is_empty() { point(at) } else { clean(name) }
 }
 
-/// Text of others without what would move the cursor.
+/// Text of others without what would move the cursor or turn the rest of the line around.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).collect()
+    let spaced = text.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
+    spaced.filter(|letter| !letter.is_control() && !turns_text(*letter)).collect()
+}
+
+/// Embeddings, overrides and isolates of the bidirectional algorithm.
+fn turns_text(letter: char) -> bool {
+    matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A state in words.
