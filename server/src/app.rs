@@ -335,13 +335,16 @@ fn say_who_may_call(policy: Policy, addresses: &[SocketAddr]) {
 
 /// The city to drive in: the file's, or the one that comes with the program.
 pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
+    let is_of_user = map.is_some();
     let load = move || map.map_or_else(|| Ok(City::embedded()), City::load);
     let city = spawn_blocking(load).await.context("the map could not be read")??;
-    log_what_was_kept(&city);
+    if is_of_user {
+        log_what_was_kept(&city);
+    }
     Ok(Arc::new(city))
 }
 
-/// Names of streets may hold anything: they are logged with escapes.
+/// Names may hold anything: they are logged with escapes.
 fn log_what_was_kept(city: &City) {
     let Report { header_box, kept_streets, kept_km, left_out } = city.report();
     if let BoxUse::Ignored { header_box: HeaderBox { south, west, north, east }, why } = header_box {
