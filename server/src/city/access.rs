@@ -22,7 +22,7 @@ const ONE_WAY_KEYS: [&str; 8] = [
 ];
 
 /// Values that keep a taxi out, with or without a passenger.
-const CLOSED: [&str; 15] = [
+const CLOSED: [&str; 12] = [
     "no",
     "private",
     "permit",
@@ -35,9 +35,6 @@ const CLOSED: [&str; 15] = [
     "service",
     "delivery",
     "use_sidepath",
-    "foot",
-    "bicycle",
-    "bus",
 ];
 
 /// Barriers that open for a car, or that a car drives over or through. Any other stands in the way.

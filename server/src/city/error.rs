@@ -42,7 +42,8 @@ pub enum Problem {
     Damaged(String),
     /// A block is compressed in a way that the format allows and hardly any file uses.
     #[error(
-        "the map is compressed with {0}, which is not supported: \"osmium cat IN -o OUT.osm.pbf\" makes one with zlib"
+        "the map is compressed with {0}, which is not supported: use a file with zlib, as \"osmium cat IN -o OUT.osm.pbf\" \
+         writes"
     )]
     Compression(&'static str),
     /// The file says that reading it takes more than we can do.

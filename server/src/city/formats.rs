@@ -14,7 +14,7 @@ pub struct Format {
 const XML: Format =
     Format { name: "OpenStreetMap XML", remedy: "\"osmium cat IN.osm -o OUT.osm.pbf\" converts it" };
 const O5M: Format =
-    Format { name: "an o5m file", remedy: "\"osmconvert IN.o5m -o=OUT.osm.pbf\" converts it" };
+    Format { name: "an o5m file", remedy: "\"osmium cat IN.o5m -o OUT.osm.pbf\" converts it" };
 const GZIP: Format = Format {
     name: "a file compressed with gzip",
     remedy: "for OpenStreetMap data, \"osmium cat IN.osm.gz -o OUT.osm.pbf\" converts it",

@@ -153,8 +153,7 @@ impl MapData {
         let is_ring = way.nodes.len() > 3 && way.nodes.first() == way.nodes.last();
         if let Some(kind) = area_kind(&way.tags).filter(|_| is_ring) {
             // Nodes that an extract left out lie beyond its edge: without them the ring is cut there.
-            let ring = osm.known(&way.nodes[1..]);
-            self.add_area(kind, &way.tags, vec![ring_inside(ring, bounds)]);
+            self.add_area(kind, &way.tags, vec![ring_inside(osm.ring(&way.nodes), bounds)]);
         } else if let Some(class) = street_class(&way.tags) {
             for line in cut(osm, way, bounds) {
                 self.streets.push(street(class, &way.tags, line));
@@ -174,7 +173,7 @@ impl MapData {
         let Some(kind) = multipolygon_kind(&area.tags) else { return };
         let rings = |ids: &[i64]| -> Vec<_> {
             let lines = ids.iter().filter_map(|id| Some(ways.get(id)?.nodes.clone())).collect();
-            let rings = join(lines, true).into_iter().map(|ring| ring_inside(osm.known(&ring[1..]), bounds));
+            let rings = join(lines, true).into_iter().map(|ring| ring_inside(osm.ring(&ring), bounds));
             rings.filter(|ring| !ring.is_empty()).collect()
         };
         let outer = rings(&area.outer);

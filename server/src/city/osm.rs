@@ -128,6 +128,15 @@ impl Osm {
             .filter(|piece| piece.len() >= 2)
     }
 
+    /// The corners of an area from the ids of its ring, whose first is its last, without those that are not in the file.
+    /// One that lies over the antimeridian has none.
+    pub(super) fn ring(&self, ids: &[i64]) -> Vec<LatLng> {
+        let ring = self.known(ids.get(1..).unwrap_or_default());
+        let next = ring.iter().cycle().skip(1);
+        let is_across = ring.iter().zip(next).any(|(a, b)| are_across_antimeridian(*a, *b));
+        if is_across { vec![] } else { ring }
+    }
+
     /// The points of a line of node ids, without those that are not in the file.
     pub(super) fn known(&self, ids: &[i64]) -> Vec<LatLng> {
         ids.iter().filter_map(|id| self.nodes.get(id).copied()).collect()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Words that publishers of extracts add to a name.
-const ADDED: [&str; 4] = ["latest", "internal", "extract", "free"];
+const ADDED: [&str; 3] = ["latest", "internal", "extract"];
 /// Words that are small within a name.
 const SMALL: [&str; 14] =
     ["am", "and", "da", "de", "del", "der", "di", "do", "du", "of", "on", "sur", "the", "und"];
@@ -25,14 +25,14 @@ pub(super) fn title_of(path: &Path) -> String {
     titled.collect::<Vec<_>>().join(" ")
 }
 
-/// Without what follows the name: words of publishers, and dates.
+/// Without what follows the name: words of publishers, dates, and boxes ("13.3,52.5").
 fn without_additions<'a, 'b>(mut words: &'a [&'b str]) -> &'a [&'b str] {
     while let Some((last, rest)) = words.split_last() {
         let numbers = words.iter().rev().take_while(|word| is_number(word)).count();
         let date = words[words.len() - numbers..].concat();
         if ADDED.contains(&last.to_ascii_lowercase().as_str()) {
             words = rest;
-        } else if matches!(date.len(), 4 | 6 | 8 | 12 | 14) {
+        } else if matches!(date.len(), 4 | 6 | 8 | 12 | 14) || date.contains(',') {
             words = &words[..words.len() - numbers];
         } else {
             break;
@@ -42,7 +42,7 @@ fn without_additions<'a, 'b>(mut words: &'a [&'b str]) -> &'a [&'b str] {
 }
 
 fn is_number(word: &str) -> bool {
-    word.bytes().all(|byte| byte.is_ascii_digit())
+    word.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
 }
 
 fn capitalized(word: &str) -> String {
@@ -65,6 +65,7 @@ mod tests {
             ("monaco-240101.osm.pbf", "Monaco"),
             ("helsinki_2024-01-01.osm.pbf", "Helsinki"),
             ("helsinki.2024.osm.pbf", "Helsinki"),
+            ("planet_13.1,52.35_13.7,52.6.osm.pbf", "Planet"),
             ("new-york.osm.pbf", "New York"),
             ("New York.osm.pbf", "New York"),
             ("rio-de-janeiro-latest.osm.pbf", "Rio de Janeiro"),

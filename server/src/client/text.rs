@@ -194,6 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn text_of_others_moves_no_cursor_and_turns_no_line_around() {
+        for (text, expected) in [
+            ("a\u{1b}[31m", "a[31m"),
+            ("abc\u{202e}drater\u{202c} Lane", "abcdrater Lane"),
+            ("\u{2067}isolate\u{2069} Way", "isolate Way"),
+            ("New\nLine\tStreet", "New Line Street"),
+            ("دרך \u{200d}نام", "دרך \u{200d}نام"),
+        ] {
+            assert_eq!(clean(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
     fn figures_are_as_people_say_them() {
         let euros = |minor_units| money(Some(&Money { currency: "EUR".into(), minor_units }));
         assert_eq!([euros(1240), euros(5), euros(0)], ["12.40 EUR", "0.05 EUR", "0.00 EUR"]);

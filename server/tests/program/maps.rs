@@ -73,7 +73,10 @@ async fn a_map_that_cannot_be_used_is_refused_in_one_line_with_the_remedy() {
     let xml = dir.path().join("map.osm.pbf");
     fs::write(&xml, "<?xml version='1.0'?><osm/>").unwrap();
     for (map, words) in [
-        (made_map("lzma-blobs"), "compressed with lzma, which is not supported: \"osmium cat"),
+        (
+            made_map("lzma-blobs"),
+            "compressed with lzma, which is not supported: use a file with zlib, as \"osmium cat IN",
+        ),
         (format!("--map={}", xml.display()), "this is OpenStreetMap XML"),
     ] {
         let output = soon("a refusal", program(&["--listen=127.0.0.1:0", &map]).output()).await.unwrap();

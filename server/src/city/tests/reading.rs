@@ -79,7 +79,8 @@ fn places_of_nodes_are_read_from_ways() {
 fn a_compression_that_is_not_supported_is_named_with_the_remedy() {
     assert_eq!(
         words(made("lzma-blobs")),
-        "the map is compressed with lzma, which is not supported: \"osmium cat IN -o OUT.osm.pbf\" makes one with zlib"
+        "the map is compressed with lzma, which is not supported: use a file with zlib, as \"osmium cat IN -o OUT.osm.pbf\" \
+         writes"
     );
 }
 
@@ -175,13 +176,17 @@ fn of_islands_on_both_sides_of_the_antimeridian_the_larger_is_the_map() {
 }
 
 #[test]
-fn a_line_over_the_antimeridian_is_not_drawn_around_the_earth() {
-    let map = street((-16.8, 179.9), (-16.9, 179.9)).node(3, -16.85, 179.95).node(4, -16.85, -179.95).way(
-        2,
-        &[3, 4],
-        &[("highway", "footway")],
-    );
-    assert_eq!(map.city().expect("a map").map().streets.len(), 1);
+fn what_lies_over_the_antimeridian_is_not_drawn_around_the_earth() {
+    let map = street((-16.8, 179.9), (-16.9, 179.9))
+        .node(3, -16.85, 179.95)
+        .node(4, -16.85, -179.95)
+        .node(5, -16.86, -179.95)
+        .node(6, -16.86, 179.95)
+        .way(2, &[3, 4], &[("highway", "footway")])
+        .way(3, &[3, 4, 5, 6, 3], &[("natural", "water")])
+        .boxed([-17.0, 179.8, -16.7, 180.0]);
+    let city = map.city().expect("a map");
+    assert_eq!((city.map().streets.len(), city.map().areas.len()), (1, 0));
 }
 
 #[test]
