@@ -75,7 +75,7 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
     let highlighted = move || typing.with(|typing| typing.highlighted);
 
     let text = move || {
-        let chosen = || ui.draft.with(|draft| draft.place(end).map(words::place));
+        let chosen = || ui.place(end).as_ref().map(words::place);
         typing.with(|typing| typing.text.clone()).or_else(chosen).unwrap_or_default()
     };
     let failure = move || ui.failure_at(end);
