@@ -347,12 +347,10 @@ pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
 /// Names may hold anything: they are logged with escapes.
 fn log_what_was_kept(city: &City) {
     let Report { header_box, kept_streets, kept_km, left_out } = city.report();
-    if let BoxUse::Ignored { header_box: HeaderBox { south, west, north, east }, why } = header_box {
+    if let BoxUse::Ignored { header_box, why } = header_box {
+        let HeaderBox { south, west, north, east } = header_box;
         tracing::warn!(
-            south,
-            west,
-            north,
-            east,
+            header_box = format!("{south:.4},{west:.4},{north:.4},{east:.4}"),
             "the box in the map's header {why}: it was ignored, and the view is around the streets"
         );
     }
@@ -361,13 +359,16 @@ fn log_what_was_kept(city: &City) {
     }
     let all = kept_streets + left_out.streets.len();
     let shown = &left_out.streets[..left_out.streets.len().min(LEFT_OUT_SHOWN)];
+    let what = match left_out.km > 0.0 {
+        true => "; no car could reach the rest and come back",
+        false => "",
+    };
     tracing::info!(
         city = ?city.name(),
         kept_km = rounded(*kept_km),
         left_out_km = rounded(left_out.km),
         left_out = ?shown,
-        "the map was loaded: kept {kept_streets} of {all} streets; from those left out no car could reach the others and \
-         come back"
+        "the map was loaded: kept {kept_streets} of {all} streets{what}"
     );
 }
 
