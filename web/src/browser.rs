@@ -3,7 +3,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
-use web_sys::{Document, Element, HtmlInputElement, ResizeObserver, Storage, VisibilityState, Window};
+use web_sys::{
+    Document, Element, HtmlInputElement, PointerEvent, ResizeObserver, Storage, VisibilityState, Window,
+};
 
 use crate::model::Millis;
 
@@ -101,6 +103,15 @@ pub fn on_window(event: &str, handler: impl Fn() + 'static) {
 /// Calls `handler` whenever the page is shown or hidden, for as long as it lives.
 pub fn on_visibility(handler: impl Fn() + 'static) {
     listen(&document(), "visibilitychange", handler);
+}
+
+/// Calls `handler` on every event of `target` with one of these names, for as long as the page lives.
+pub fn on_pointer(target: &web_sys::EventTarget, events: &[&str], handler: impl Fn(PointerEvent) + 'static) {
+    let closure = Closure::<dyn Fn(PointerEvent)>::new(handler).into_js_value();
+    for event in events {
+        // Fails only for a callback that is no function.
+        let _ = target.add_event_listener_with_callback(event, closure.unchecked_ref());
+    }
 }
 
 fn listen(target: &web_sys::EventTarget, event: &str, handler: impl Fn() + 'static) {

@@ -50,8 +50,8 @@ pub enum Hand {
     Moved(Pointer),
     /// … went up.
     Up(Pointer),
-    /// … was taken away by the browser.
-    Cancelled(i32),
+    /// … was taken away by the browser; `None`: all of them.
+    Cancelled(Option<i32>),
     /// A wheel turned: zoom levels, about a point, with easing.
     Wheel(ScreenPos, f64),
     /// A trackpad was pinched: zoom levels, about a point, at once.
@@ -488,7 +488,7 @@ mod tests {
     }
 
     fn click(engine: &mut Engine<Counter>, at: ScreenPos, time: Millis) {
-        let pointer = Pointer { id: 1, at, time };
+        let pointer = Pointer { id: 1, at, time, primary: true };
         assert_eq!(engine.hand(Hand::Down(pointer), time), None);
         assert_eq!(engine.hand(Hand::Up(pointer), time), None);
     }
