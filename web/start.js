@@ -22,6 +22,21 @@ const stopped = (error) => {
 addEventListener("error", (event) => stopped(event.error));
 addEventListener("unhandledrejection", (event) => stopped(event.reason));
 
+// A button that goes away when it is pressed takes the focus along: what is nearest to its place has it then.
+let path = [];
+addEventListener("focusin", (event) => (path = event.composedPath()));
+addEventListener("focusout", ({ target }) =>
+  queueMicrotask(() => {
+    if (path[0] === target && target.isConnected) path = [];
+  }),
+);
+new MutationObserver(() => {
+  if (document.activeElement !== document.body || path[0]?.isConnected !== false) return;
+  for (const near of path.filter((node) => node.isConnected))
+    for (const next of near.querySelectorAll("button:enabled, input, [tabindex], a"))
+      if (document.activeElement === document.body) next.focus();
+}).observe(document.body, { childList: true, subtree: true });
+
 const start = async () => {
   if (!globalThis.WebAssembly)
     return say("This browser has no WebAssembly, or a setting switches it off. This page needs it.");

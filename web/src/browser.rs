@@ -4,7 +4,8 @@ use std::{cell::RefCell, rc::Rc};
 
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{
-    Document, Element, HtmlInputElement, PointerEvent, ResizeObserver, Storage, VisibilityState, Window,
+    Document, Element, HtmlElement, HtmlInputElement, PointerEvent, ResizeObserver, Storage, VisibilityState,
+    Window,
 };
 
 use crate::model::Millis;
@@ -211,10 +212,22 @@ pub fn device_pixel_ratio() -> f64 {
     window().device_pixel_ratio()
 }
 
-/// Whether the person asked the system for less motion.
-pub fn prefers_reduced_motion() -> bool {
-    let query = window().match_media("(prefers-reduced-motion: reduce)");
-    query.ok().flatten().is_some_and(|query| query.matches())
+/// Whether a media query holds.
+pub fn media(query: &str) -> bool {
+    window().match_media(query).ok().flatten().is_some_and(|query| query.matches())
+}
+
+/// Whether the element with this id is there and matches `selector`.
+pub fn matches(id: &str, selector: &str) -> bool {
+    document().get_element_by_id(id).is_some_and(|element| element.matches(selector) == Ok(true))
+}
+
+/// Moves the focus to the element with this id.
+pub fn focus(id: &str) {
+    if let Some(element) = document().get_element_by_id(id) {
+        // Fails for elements without focus only.
+        let _ = element.unchecked_into::<HtmlElement>().focus();
+    }
 }
 
 /// Calls back before every repaint until it is dropped. A browser does not repaint hidden tabs.

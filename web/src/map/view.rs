@@ -60,8 +60,9 @@ pub fn MapView(
     /// What panels cover.
     padding: ReadSignal<Padding>,
 ) -> impl IntoView {
-    let engine: StoredValue<Shared, LocalStorage> =
-        StoredValue::new_local(Rc::new(RefCell::new(Engine::new(browser::prefers_reduced_motion()))));
+    let engine: StoredValue<Shared, LocalStorage> = StoredValue::new_local(Rc::new(RefCell::new(
+        Engine::new(browser::media("(prefers-reduced-motion: reduce)")),
+    )));
     let frame = NodeRef::<html::Div>::new();
     let canvas = NodeRef::<html::Canvas>::new();
     let failure = RwSignal::new(None::<String>);

@@ -1,11 +1,13 @@
 //! The newest rides: everyone's, or a rider's own.
 
 use leptos::prelude::*;
+use rides_proto::ids::RideId;
 
 use crate::{
+    browser,
     erased::press,
     format,
-    model::{Ride, RideList},
+    model::{Millis, Ride, RideList},
 };
 
 use super::{
@@ -37,17 +39,42 @@ fn under_way(list: &RideList, fresh: bool) -> String {
     }
 }
 
+/// A press is over, or can be seen by `:active`, after this long.
+const PRESS: Millis = 500.0;
+
+/// The list as it is in `order`, where rides that are not in it wait. Without an order, all of it, newest first.
+fn in_order<'a>(rides: &'a [Ride], order: &[RideId]) -> Vec<&'a Ride> {
+    let find = |id: &RideId| rides.iter().find(|ride| ride.id == *id);
+    if order.is_empty() { rides.iter().collect() } else { order.iter().filter_map(find).collect() }
+}
+
+/// Whether a person is about to press one of the rows, so that none of them may move.
+fn is_in_use(pressed_at: Millis, now: Millis) -> bool {
+    // A touch screen goes on to hover where it was touched last.
+    let hovers =
+        if browser::media("(hover: hover)") { ":hover, :focus-within" } else { ":active, :focus-within" };
+    now - pressed_at < PRESS || browser::matches("rides-list", hovers)
+}
+
 #[component]
 pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
     let open = RwSignal::new(true);
     let fresh =
         Memo::new(move |_| ui.live.get() && ui.store.rides.with(|list| list.is_fresh(ui.clock.now.get())));
+    let (pressed_at, set_pressed_at) = signal(f64::NEG_INFINITY);
+    let mut order = Vec::new();
+    // Once a second, and with each change of the list.
     let rows = move || {
         let followed = ui.store.followed.with(|followed| followed.as_ref().map(|f| f.ride.id.clone()));
         let now = ui.clock.unix.get();
         ui.store.rides.with(|list| {
-            let row = |ride| row(ui, ride, followed.as_ref() == Some(&ride.id), now);
-            list.rides.iter().map(row).collect_view()
+            if !is_in_use(pressed_at.get_untracked(), browser::now()) {
+                order.clear();
+            }
+            let rides = in_order(&list.rides, &order);
+            order = rides.iter().map(|ride| ride.id.clone()).collect();
+            let row = |ride: &Ride| row(ui, ride, followed.as_ref() == Some(&ride.id), now);
+            rides.into_iter().map(row).collect_view()
         })
     };
     let note = move || {
@@ -74,7 +101,13 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
                 <Chevron />
             </button>
             {note}
-            <ul class="rides-list" id="rides-list">{rows}</ul>
+            <ul
+                class="rides-list"
+                id="rides-list"
+                on:pointerdown=move |_| set_pressed_at.set(browser::now())
+            >
+                {rows}
+            </ul>
         </section>
     }
 }
@@ -142,6 +175,22 @@ mod tests {
                 Some("Not up to date: Rides cannot be kept right now.")
             );
         }
+    }
+
+    /// PAGE-6
+    #[test]
+    fn rows_stay_where_they_are_while_the_list_is_in_use_and_new_rides_wait() {
+        let named = |id: &str, version| Ride::bare(id, version, RideState::OnTrip);
+        let shown = |rides: &[Ride], order: &[&str]| {
+            let order: Vec<_> = order.iter().map(|id| RideId::new(*id)).collect();
+            let told = |ride: &&Ride| format!("{} {}", ride.id.as_str(), ride.version);
+            in_order(rides, &order).iter().map(told).collect::<Vec<_>>()
+        };
+        let rides = [named("new", 1), named("b", 7), named("a", 3)];
+        assert_eq!(shown(&rides, &[]), ["new 1", "b 7", "a 3"]);
+        assert_eq!(shown(&rides, &["a", "b"]), ["a 3", "b 7"]);
+        assert_eq!(shown(&rides, &["a", "gone"]), ["a 3"], "what is not known any more is not shown");
+        assert!(shown(&[], &["a"]).is_empty(), "another's rides are never shown");
     }
 
     #[test]
