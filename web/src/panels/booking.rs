@@ -94,20 +94,28 @@ fn book(ui: Ui) -> impl IntoView {
     let button =
         ui.store.quote.with(|quote| ui.store.action.with(|action| Button::of(quote, action, wait_s)));
     let is_busy = matches!(button, Button::Busy(_));
-    let (is_ready, words) = match button {
-        Button::NotYet => (false, "Book".to_owned()),
-        Button::Book(fare) => (true, format!("Book for {fare}")),
-        Button::Wait(seconds) => (false, words::again_in(seconds)),
-        Button::Again => (true, "Try again".to_owned()),
-        Button::Busy(words) => (false, words.to_owned()),
+    let is_locked = is_busy || matches!(button, Button::Wait(_));
+    let is_disabled = button == Button::NotYet;
+    let words = match button {
+        Button::NotYet => "Book".to_owned(),
+        Button::Book(fare) => format!("Book for {fare}"),
+        Button::Wait(seconds) => words::again_in(seconds),
+        Button::Again => "Try again".to_owned(),
+        Button::Busy(words) => words.to_owned(),
     };
     view! {
         <button
             class="button primary wide"
             data-testid="book"
-            disabled=!is_ready
+            disabled=is_disabled
+            // As with Cancel: who has pressed it keeps the focus.
+            aria-disabled=yes_no(is_locked)
             aria-busy=yes_no(is_busy)
-            on:click=press(move || ui.book_or_quote())
+            on:click=press(move || {
+                if !is_locked {
+                    ui.book_or_quote();
+                }
+            })
         >
             {words}
         </button>

@@ -140,9 +140,14 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
             <button
                 class="button quiet wide"
                 data-testid="cancel"
-                disabled=is_locked
+                // Not `disabled`, which would take the focus from who has just pressed it.
+                aria-disabled=yes_no(is_locked)
                 aria-busy=yes_no(is_busy)
-                on:click=press(move || ui.commands.send(Command::Cancel(id.clone())))
+                on:click=press(move || {
+                    if !is_locked {
+                        ui.commands.send(Command::Cancel(id.clone()));
+                    }
+                })
             >
                 {match (is_retrying, is_busy, wait_s) {
                     (true, ..) => words::RETRYING.to_owned(),
