@@ -94,8 +94,7 @@ fn book(ui: Ui) -> impl IntoView {
     let button =
         ui.store.quote.with(|quote| ui.store.action.with(|action| Button::of(quote, action, wait_s)));
     let is_busy = matches!(button, Button::Busy(_));
-    let is_locked = is_busy || matches!(button, Button::Wait(_));
-    let is_disabled = button == Button::NotYet;
+    let is_ready = matches!(button, Button::Book(_) | Button::Again);
     let words = match button {
         Button::NotYet => "Book".to_owned(),
         Button::Book(fare) => format!("Book for {fare}"),
@@ -107,12 +106,11 @@ fn book(ui: Ui) -> impl IntoView {
         <button
             class="button primary wide"
             data-testid="book"
-            disabled=is_disabled
-            // As with Cancel: who has pressed it keeps the focus.
-            aria-disabled=yes_no(is_locked)
+            // Not `disabled`, which would take the focus from who has just pressed it.
+            aria-disabled=yes_no(!is_ready)
             aria-busy=yes_no(is_busy)
             on:click=press(move || {
-                if !is_locked {
+                if is_ready {
                     ui.book_or_quote();
                 }
             })

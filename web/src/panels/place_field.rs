@@ -1,7 +1,5 @@
 //! One end of the ride: a text field that suggests streets (an ARIA combobox with a list).
 
-use std::time::Duration;
-
 use leptos::{ev, prelude::*};
 
 use crate::{
@@ -19,9 +17,6 @@ use super::{
     ui::{Ui, yes_no},
     words,
 };
-
-/// Typing this long without a pause sends no search.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// What stands under the field while a person types.
 #[derive(Clone, PartialEq, Debug)]
@@ -58,8 +53,8 @@ impl Suggestions {
 struct Typing {
     /// Not empty. Stays when the field is left.
     text: Option<String>,
-    /// Whether the answer in the store is to this field's search for this text.
-    asked: bool,
+    /// The search for this text, by [`Ui::searches`].
+    search: u32,
     highlighted: Option<usize>,
     /// Enter was pressed: the first street is chosen once the answer is there.
     entered: bool,
@@ -87,31 +82,27 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
         chosen.or_else(|| typing.get().text).unwrap_or_default()
     };
     let failure = move || ui.failure_at(end);
+    // The answer in the store is to the newest search, which may be the other field's.
+    let is_newest = move |search| search == ui.searches.get();
     let suggestions = Memo::new(move |last: Option<&Suggestions>| {
         let last = last.cloned().unwrap_or(Suggestions::Closed);
         match typing.get() {
             Typing { text: None, .. } => Suggestions::Closed,
-            Typing { asked: true, .. } => last.after(ui.store.places.get()),
+            Typing { search, .. } if is_newest(search) => last.after(ui.store.places.get()),
             _ => last,
         }
     });
-
-    let ask = move |now: Typing| {
+    let search = move |now: Typing| {
+        let search = ui.searches.get_untracked() + 1;
         ui.commands.send(Command::FindPlaces(now.text.clone().unwrap_or_default()));
-        typing.set(Typing { asked: true, ..now });
+        typing.set(Typing { search, ..now });
+        ui.searches.set(search);
     };
-    let mut search = leptos::leptos_dom::helpers::debounce(PAUSE, move |()| {
-        let now = typing.get_untracked();
-        if now.text.is_some() && !now.asked {
-            ask(now);
-        }
-    });
     let on_input = move |event: ev::Event| {
         let text = Some(event_target_value(&event)).filter(|text| !text.trim().is_empty());
         let before = chosen().or_else(|| typing.get_untracked().before);
-        typing.set(Typing { text, before, ..Typing::default() });
+        search(Typing { text, before, ..Typing::default() });
         choose(None);
-        search(());
     };
     // By the list, by Enter or on the map.
     effect(move || {
@@ -120,8 +111,9 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
         }
     });
     effect(move || {
-        let Typing { asked: true, entered: true, .. } = typing.get() else { return };
-        if let Remote::Ready(places) = ui.store.places.get()
+        if let Typing { entered: true, search, .. } = typing.get()
+            && is_newest(search)
+            && let Remote::Ready(places) = ui.store.places.get()
             && !places.is_empty()
         {
             choose(places.into_iter().next());
@@ -145,7 +137,12 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
             }
             "Enter" if now.text.is_some() => match now.highlighted {
                 Some(index) => choose(places.into_iter().nth(index)),
-                None => ask(Typing { entered: true, ..now }),
+                None => {
+                    let entered = Typing { entered: true, ..now };
+                    let is_asked = is_newest(entered.search)
+                        && !matches!(ui.store.places.get_untracked(), Remote::Failed(_));
+                    if is_asked { typing.set(entered) } else { search(entered) }
+                }
             },
             _ => {}
         }

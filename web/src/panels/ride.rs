@@ -140,7 +140,6 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
             <button
                 class="button quiet wide"
                 data-testid="cancel"
-                // Not `disabled`, which would take the focus from who has just pressed it.
                 aria-disabled=yes_no(is_locked)
                 aria-busy=yes_no(is_busy)
                 on:click=press(move || {

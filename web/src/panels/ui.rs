@@ -38,6 +38,8 @@ pub(super) struct Ui {
     pub(super) draft: ReadSignal<Draft>,
     set_draft: WriteSignal<Draft>,
     pub(super) tab: RwSignal<Tab>,
+    /// Counts the searches for streets.
+    pub(super) searches: RwSignal<u32>,
     /// Counts the times a person asked to see a ride; each moves the map.
     pub(super) looks: RwSignal<u32>,
 }
@@ -59,6 +61,7 @@ impl Ui {
             draft,
             set_draft,
             tab: RwSignal::new(Tab::Ride),
+            searches: RwSignal::new(0),
             looks: RwSignal::new(0),
         }
     }
