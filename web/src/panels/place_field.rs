@@ -239,8 +239,9 @@ mod tests {
     #[test]
     fn nothing_found_and_a_failed_search_are_told_apart() {
         assert_eq!(found().after(Remote::Ready(vec![])), Suggestions::Nothing);
-        let failure =
-            Failure { text: "Too long.".into(), code: 3, field: "query".into(), ..Failure::default() };
-        assert_eq!(found().after(Remote::Failed(failure)), Suggestions::Failed("Too long.".into()));
+        let text = "must be shorter".to_owned();
+        let failure = Failure { text, code: 3, field: "query".into(), ..Failure::default() };
+        let said = Suggestions::Failed("Query must be shorter.".into());
+        assert_eq!(found().after(Remote::Failed(failure)), said);
     }
 }
