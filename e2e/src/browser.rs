@@ -85,6 +85,16 @@ impl Browser {
         Ok(())
     }
 
+    /// Shows pages as another medium does ("print"), or as people have set their system up: media features, each with its
+    /// name and value.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn set_media(&self, media: &str, features: Value) -> Result<()> {
+        self.devtools("Emulation.setEmulatedMedia", json!({ "media": media, "features": features })).await?;
+        Ok(())
+    }
+
     /// Takes the network away, or gives it back, as the developer tools do.
     ///
     /// # Errors
