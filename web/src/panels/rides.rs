@@ -48,12 +48,13 @@ fn in_order<'a>(rides: &'a [Ride], order: &[RideId]) -> Vec<&'a Ride> {
     if order.is_empty() { rides.iter().collect() } else { order.iter().filter_map(find).collect() }
 }
 
-/// Whether a person is about to press one of the rows, so that none of them may move.
-fn is_in_use(pressed_at: Millis, now: Millis) -> bool {
+/// Whether a person is about to press one of the rows, so that none of them may move. `touched_at`: when a finger came to
+/// them, unless it was a mouse since.
+fn is_in_use(touched_at: Option<Millis>, now: Millis) -> bool {
     // A touch screen goes on to hover where it was touched last.
-    let hovers =
-        if browser::media("(hover: hover)") { ":hover, :focus-within" } else { ":active, :focus-within" };
-    now - pressed_at < PRESS || browser::matches("rides-list", hovers)
+    let pointer = if touched_at.is_some() { ":active" } else { ":hover" };
+    touched_at.is_some_and(|at| now - at < PRESS)
+        || browser::matches("rides-list", &[pointer, ", :focus-within"].concat())
 }
 
 #[component]
@@ -61,14 +62,14 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
     let open = RwSignal::new(true);
     let fresh =
         Memo::new(move |_| ui.live.get() && ui.store.rides.with(|list| list.is_fresh(ui.clock.now.get())));
-    let (pressed_at, set_pressed_at) = signal(f64::NEG_INFINITY);
+    let touched_at = RwSignal::new(None);
     let mut order = Vec::new();
     // Once a second, and with each change of the list.
     let rows = move || {
         let followed = ui.store.followed.with(|followed| followed.as_ref().map(|f| f.ride.id.clone()));
         let now = ui.clock.unix.get();
         ui.store.rides.with(|list| {
-            if !is_in_use(pressed_at.get_untracked(), browser::now()) {
+            if !is_in_use(touched_at.get_untracked(), browser::now()) {
                 order.clear();
             }
             let rides = in_order(&list.rides, &order);
@@ -104,7 +105,7 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
             <ul
                 class="rides-list"
                 id="rides-list"
-                on:pointerdown=move |_| set_pressed_at.set(browser::now())
+                on:pointerover=move |event| touched_at.set((event.pointer_type() == "touch").then(browser::now))
             >
                 {rows}
             </ul>
