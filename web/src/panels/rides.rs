@@ -49,11 +49,11 @@ fn in_order<'a>(rides: &'a [Ride], order: &[RideId]) -> Vec<&'a Ride> {
 }
 
 /// Whether a person is about to press one of the rows, so that none of them may move. `touched_at`: when a finger came to
-/// them, unless it was a mouse since.
-fn is_in_use(touched_at: Option<Millis>, now: Millis) -> bool {
+/// them; below 0 if it was a mouse since.
+fn is_in_use(touched_at: Millis, now: Millis) -> bool {
     // A touch screen goes on to hover where it was touched last.
-    let pointer = if touched_at.is_some() { ":active" } else { ":hover" };
-    touched_at.is_some_and(|at| now - at < PRESS)
+    let pointer = if touched_at >= 0.0 { ":active" } else { ":hover" };
+    (touched_at >= 0.0 && now - touched_at < PRESS)
         || browser::matches("rides-list", &[pointer, ", :focus-within"].concat())
 }
 
@@ -62,7 +62,7 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
     let open = RwSignal::new(true);
     let fresh =
         Memo::new(move |_| ui.live.get() && ui.store.rides.with(|list| list.is_fresh(ui.clock.now.get())));
-    let touched_at = RwSignal::new(None);
+    let (touched_at, set_touched_at) = signal(-1.0);
     let mut order = Vec::new();
     // Once a second, and with each change of the list.
     let rows = move || {
@@ -105,7 +105,7 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
             <ul
                 class="rides-list"
                 id="rides-list"
-                on:pointerover=move |event| touched_at.set((event.pointer_type() == "touch").then(browser::now))
+                on:pointerover=move |event| set_touched_at.set(if event.pointer_type() == "touch" { browser::now() } else { -1.0 })
             >
                 {rows}
             </ul>
