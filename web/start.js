@@ -37,6 +37,43 @@ new MutationObserver(() => {
       if (document.activeElement === document.body) next.focus();
 }).observe(document.body, { childList: true, subtree: true });
 
+// A browser that translates the page puts <font> elements in the place of text nodes, and the program would go on writing
+// into nodes that nobody sees (facebook/react#11538 tells of the same). A text that is about to change goes back to its
+// place first; then it is translated again.
+const places = new WeakMap();
+const used = new WeakSet();
+new MutationObserver((records) => {
+  for (const { addedNodes, removedNodes, previousSibling, nextSibling } of records)
+    for (const text of removedNodes) {
+      if (text.nodeType !== Node.TEXT_NODE) continue;
+      const isPlace = (node) => node?.nodeName === "FONT" && !used.has(node);
+      const place = [addedNodes[0], previousSibling, nextSibling].find(isPlace);
+      if (place) places.set(text, place) && used.add(place);
+    }
+}).observe(root, { childList: true, subtree: true });
+const putBack = (node) => {
+  if (node && !node.parentNode) places.get(node)?.replaceWith(node);
+};
+Object.defineProperty(Text.prototype, "nodeValue", {
+  get() {
+    return this.data;
+  },
+  set(text) {
+    putBack(this);
+    this.data = text;
+  },
+});
+const { remove } = CharacterData.prototype;
+Text.prototype.remove = function () {
+  putBack(this);
+  remove.call(this);
+};
+const { insertBefore } = Node.prototype;
+Node.prototype.insertBefore = function (node, next) {
+  putBack(next);
+  return insertBefore.call(this, node, next);
+};
+
 const start = async () => {
   if (!globalThis.WebAssembly)
     return say("This browser has no WebAssembly, or a setting switches it off. This page needs it.");

@@ -19,6 +19,7 @@ use tokio::{
 use crate::variable::variable;
 
 const START_WITHIN: Duration = Duration::from_secs(30);
+const DRIVER_STARTS: u32 = 5;
 
 /// No screen, no user, no calls home; WebGL2 in software.
 const FLAGS: [&str; 14] = [
@@ -54,18 +55,7 @@ impl Browser {
     /// # Errors
     /// When one of them does not start.
     pub async fn start() -> Result<Self> {
-        let program = variable("CHROMEDRIVER").map_or_else(|| PathBuf::from("chromedriver"), PathBuf::from);
-        let mut command = Command::new(&program);
-        command
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
-        let mut driver = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let output = driver.stdout.take().context("no pipe")?;
-        let port = timeout(START_WITHIN, port_said(output)).await.context("the driver says no port")??;
-
+        let (driver, port) = start_driver().await?;
         let profile = tempfile::tempdir()?;
         let mut builder = ClientBuilder::new(HttpConnector::new());
         if let Value::Object(capabilities) = capabilities(&profile) {
@@ -216,8 +206,31 @@ fn capabilities(profile: &TempDir) -> Value {
     })
 }
 
-/// The port that a driver started with `--port=0` has taken. Goes on reading its output in the background.
-async fn port_said(output: ChildStdout) -> Result<u16> {
+/// Starts a driver on a port that it chooses. It takes a free port of IPv6 and then the same one of IPv4, and ends when a
+/// connection of another program has that one: then it is started again.
+async fn start_driver() -> Result<(Child, u16)> {
+    let program = variable("CHROMEDRIVER").map_or_else(|| PathBuf::from("chromedriver"), PathBuf::from);
+    let mut command = Command::new(&program);
+    command
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    for _ in 0..DRIVER_STARTS {
+        let mut driver = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let output = driver.stdout.take().context("no pipe")?;
+        let port = timeout(START_WITHIN, port_said(output)).await.context("the driver says no port")??;
+        if let Some(port) = port {
+            return Ok((driver, port));
+        }
+    }
+    Err(anyhow!("{} ended at each of {DRIVER_STARTS} starts", program.display()))
+}
+
+/// The port that a driver started with `--port=0` has taken, or `None` when the driver has ended without one. Goes on
+/// reading its output in the background.
+async fn port_said(output: ChildStdout) -> Result<Option<u16>> {
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next_line().await? {
         let port = line
@@ -226,10 +239,10 @@ async fn port_said(output: ChildStdout) -> Result<u16> {
             .map(|(_, port)| port.parse());
         if let Some(Ok(port)) = port {
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return Ok(port);
+            return Ok(Some(port));
         }
     }
-    Err(anyhow!("the driver ended at its start"))
+    Ok(None)
 }
 
 /// A command that only Chromium's driver knows.

@@ -119,6 +119,11 @@ impl Cell {
     pub fn all_in(bounds: Bounds) -> impl Iterator<Item = Self> {
         CellBox::of(bounds).cells()
     }
+
+    /// The tile that holds this one, `levels` zooms out. Its column and row, and so its number, are of that zoom.
+    pub fn coarser(self, levels: u32) -> Self {
+        Self::at(self.x() >> levels, self.y() >> levels)
+    }
 }
 
 /// A rectangle of cells.
@@ -142,6 +147,22 @@ impl CellBox {
     pub fn count(self) -> u64 {
         let Self { north_west: nw, south_east: se } = self;
         u64::from(se.x() - nw.x() + 1) * u64::from(se.y() - nw.y() + 1)
+    }
+
+    /// Tells whether it has this cell.
+    pub fn contains(self, cell: Cell) -> bool {
+        let Self { north_west: nw, south_east: se } = self;
+        (nw.x()..=se.x()).contains(&cell.x()) && (nw.y()..=se.y()).contains(&cell.y())
+    }
+
+    /// The least zooms out at which at most `limit` tiles cover it.
+    pub fn levels_within(self, limit: u64) -> u32 {
+        (0..CELL_ZOOM).find(|levels| self.coarser(*levels).count() <= limit).unwrap_or(CELL_ZOOM)
+    }
+
+    /// The tiles that hold its cells, `levels` zooms out: see [`Cell::coarser`].
+    pub fn coarser(self, levels: u32) -> Self {
+        Self { north_west: self.north_west.coarser(levels), south_east: self.south_east.coarser(levels) }
     }
 
     /// Its columns from west to east. The cells of one have numbers in a row.
@@ -186,6 +207,20 @@ mod tests {
     #[test]
     fn no_cell_is_past_the_last() {
         assert_eq!(Cell::new(CELLS_PER_SIDE * CELLS_PER_SIDE), None);
+    }
+
+    #[test]
+    fn a_wide_box_is_covered_by_the_finest_tiles_that_are_few_enough() {
+        let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
+        let wide = CellBox::of(Bounds::new(corner(60.0, 24.4), corner(60.4, 25.6)).expect("right way round"));
+        assert_eq!((wide.count(), wide.levels_within(10_000), wide.levels_within(4_096)), (8_214, 0, 1));
+        assert_eq!((wide.coarser(1).count(), wide.levels_within(1)), (2_072, 9));
+        assert!(wide.cells().all(|cell| wide.coarser(1).contains(cell.coarser(1))));
+
+        let world =
+            CellBox::of(Bounds::new(corner(-85.0, -180.0), corner(85.0, 180.0)).expect("right way round"));
+        assert_eq!((world.levels_within(4_096), world.levels_within(1)), (9, 15));
+        assert!(world.contains(Cell::of(WorldPoint::of(helsinki()))));
     }
 
     proptest! {

@@ -33,12 +33,15 @@ pub fn mark(name: &str) {
     }
 }
 
-/// The protocol that the page came by, as ALPN has it: "h2"; empty where the browser does not tell.
+/// The protocol that the page speaks with its server, as ALPN has it: "h2"; empty while the browser does not tell. Of a page
+/// from its cache it never does, but of the page's calls.
 pub fn protocol() -> String {
-    let entries = window().performance().map(|performance| performance.get_entries_by_type("navigation"));
-    let page = entries.map(|entries| entries.get(0)).unwrap_or_default();
-    let protocol = js_sys::Reflect::get(&page, &"nextHopProtocol".into());
-    protocol.ok().and_then(|protocol| protocol.as_string()).unwrap_or_default()
+    let entries = window().performance().map(|performance| performance.get_entries()).unwrap_or_default();
+    let protocol = |index| {
+        let protocol = js_sys::Reflect::get(&entries.get(index), &"nextHopProtocol".into());
+        protocol.ok()?.as_string().filter(|protocol| !protocol.is_empty())
+    };
+    (0..entries.length()).find_map(protocol).unwrap_or_default()
 }
 
 /// The beginning of the page's own addresses, without a slash at the end: "http://host/rides". `start.js` leaves it in the

@@ -29,8 +29,20 @@ async function inSession(driver, alwaysMatch, use) {
   }
 }
 
-/** chromedriver, on a port that it chooses. */
-async function startDriver(program) {
+/**
+ * chromedriver, on a port that it chooses. It takes a free port of IPv6 and then the same one of IPv4, and ends when a
+ * connection of another program has that one: then it is started again.
+ */
+async function startDriver(program, attempts = 5) {
+  try {
+    return await startDriverOnce(program);
+  } catch (error) {
+    if (attempts > 1 && /port not available/.test(error.message)) return startDriver(program, attempts - 1);
+    throw error;
+  }
+}
+
+async function startDriverOnce(program) {
   const driver = spawn(program, ["--port=0"], { stdio: ["ignore", "pipe", "ignore"] });
   const port = await new Promise((resolve, reject) => {
     let said = "";

@@ -1,6 +1,6 @@
 //! The map as the ticks so far have left it, cell by cell.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, iter, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use rides_proto::tiles::{Cell, CellBox};
@@ -31,6 +31,14 @@ pub struct Board {
     /// Every cell that was emptied after this tick is still in `cells`.
     forgotten: u64,
     shared: Shared,
+}
+
+/// How many cars one tile of a view has.
+struct TileCount {
+    tile: Cell,
+    cars: usize,
+    /// Whether a viewer lacks it.
+    is_news: bool,
 }
 
 impl Board {
@@ -88,10 +96,16 @@ impl Board {
     /// The frames that someone lacks who has all of `view` as of tick `have`, or nothing of it. `moves`: as in the
     /// request.
     pub(super) fn lacking(&self, view: CellBox, have: Option<u64>, moves: bool) -> Vec<Bytes> {
-        if let Some(tick) = have.filter(|tick| *tick < self.forgotten) {
-            return view.cells().filter_map(|cell| self.lacking_of(cell, Some(tick), moves)).collect();
+        if let Some(tick) = have.filter(|tick| self.has_forgotten(*tick)) {
+            return view.cells().filter_map(|cell| self.lacking_of(cell, tick, moves)).collect();
         }
         self.cells_of(view).filter_map(|(cell, board)| board.lacking(*cell, have, moves)).collect()
+    }
+
+    /// Tells whether cells were forgotten that changed after tick `have`, and that only a look at every cell of a view
+    /// would find.
+    pub(super) fn has_forgotten(&self, have: u64) -> bool {
+        have < self.forgotten
     }
 
     /// The frames that someone lacks who has some cells of `view`, each as of its own tick.
@@ -101,32 +115,55 @@ impl Board {
         cursors: &HashMap<Cell, u64>,
         moves: bool,
     ) -> Vec<Bytes> {
-        let lacking = |cell| self.lacking_of(cell, cursors.get(&cell).copied(), moves);
-        view.cells().filter_map(lacking).collect()
-    }
-
-    /// The counts that someone lacks who has those of `view` as of tick `have`, or none of them.
-    pub(super) fn lacking_counts(
-        &self,
-        view: CellBox,
-        have: Option<u64>,
-    ) -> impl Iterator<Item = (Cell, usize)> {
-        // What was forgotten since had no cars, and it is cheap to say so.
-        let long_ago = have.filter(|tick| *tick < self.forgotten);
-        let forgotten = long_ago
-            .into_iter()
-            .flat_map(move |_| view.cells().filter(|cell| self.cell(*cell).is_none()).map(|cell| (cell, 0)));
-        let known = self.cells_of(view);
-        known.filter_map(move |(cell, board)| Some((*cell, board.lacking_count(have)?))).chain(forgotten)
-    }
-
-    fn lacking_of(&self, cell: Cell, have: Option<u64>, moves: bool) -> Option<Bytes> {
         // Nobody has seen the future: such a cursor says nothing.
-        let have = have.filter(|tick| *tick <= self.tick);
-        match (self.cell(cell), have) {
-            (Some(board), have) => board.lacking(cell, have, moves),
-            (None, Some(tick)) if tick < self.forgotten => Some(frame::snapshot(cell, self.tick, &[])),
-            (None, _) => None,
+        let have = |cell: &Cell| cursors.get(cell).copied().filter(|tick| *tick <= self.tick);
+        let known = self.cells_of(view).filter_map(|(cell, board)| board.lacking(*cell, have(cell), moves));
+        let forgotten = cursors.keys().filter(|cell| {
+            view.contains(**cell)
+                && self.cell(**cell).is_none()
+                && have(cell).is_some_and(|tick| self.has_forgotten(tick))
+        });
+        known.chain(forgotten.map(|cell| frame::snapshot(*cell, self.tick, &[]))).collect()
+    }
+
+    /// The counts that someone lacks who has those of `view` as of tick `have`, or none of them. They are of the tiles
+    /// that are `levels` zooms out, and of what lies of these in the view.
+    pub(super) fn lacking_counts(&self, view: CellBox, levels: u32, have: Option<u64>) -> Vec<(Cell, usize)> {
+        let counts = self.counts(view, levels, have);
+        let news = counts.iter().filter(|count| count.is_news).map(|count| (count.tile, count.cars));
+        // What was forgotten since had no cars, and it is cheap to say so.
+        let long_ago = have.filter(|tick| self.has_forgotten(*tick));
+        let is_empty = |tile: &Cell| counts.binary_search_by_key(tile, |count| count.tile).is_err();
+        let emptied = long_ago.into_iter().flat_map(|_| view.coarser(levels).cells().filter(is_empty));
+        news.chain(emptied.map(|tile| (tile, 0))).collect()
+    }
+
+    /// How many cars each tile has, in the order of the tiles' numbers.
+    fn counts(&self, view: CellBox, levels: u32, have: Option<u64>) -> Vec<TileCount> {
+        let count = |(cell, board): &(Cell, Arc<CellBoard>)| TileCount {
+            tile: cell.coarser(levels),
+            cars: board.count(),
+            is_news: board.is_recounted_since(have),
+        };
+        let mut counts: Vec<_> = self.cells_of(view).map(count).collect();
+        if levels > 0 {
+            counts.sort_unstable_by_key(|count| count.tile);
+            counts.dedup_by(|cell, sum| {
+                let is_same = cell.tile == sum.tile;
+                if is_same {
+                    sum.cars += cell.cars;
+                    sum.is_news |= cell.is_news;
+                }
+                is_same
+            });
+        }
+        counts
+    }
+
+    fn lacking_of(&self, cell: Cell, have: u64, moves: bool) -> Option<Bytes> {
+        match self.cell(cell) {
+            Some(board) => board.lacking(cell, Some(have), moves),
+            None => self.has_forgotten(have).then(|| frame::snapshot(cell, self.tick, &[])),
         }
     }
 
@@ -135,16 +172,21 @@ impl Board {
         Some(&self.cells[at].1)
     }
 
-    /// The cells of `view` that there are: found by a search for each column, however large the map is.
+    /// The cells of `view` that there are. A search for each column that has any finds them, however large the map is
+    /// and however wide the view.
     fn cells_of(&self, view: CellBox) -> impl Iterator<Item = &(Cell, Arc<CellBoard>)> {
         let mut rest = &self.cells[..];
-        view.columns().flat_map(move |column| {
+        let mut columns = view.columns();
+        iter::from_fn(move || {
+            let (next, _) = rest.first()?;
+            let column = columns.find(|column| column.end() >= next)?;
             let start = rest.partition_point(|(cell, _)| cell < column.start());
             let length = rest[start..].partition_point(|(cell, _)| cell <= column.end());
             let (here, east) = rest[start..].split_at(length);
             rest = east;
-            here
+            Some(here)
         })
+        .flatten()
     }
 }
 

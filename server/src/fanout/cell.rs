@@ -68,10 +68,9 @@ impl CellBoard {
         }
     }
 
-    /// The count that someone lacks who has it as of tick `have`; `None` there: not at all.
-    pub(super) fn lacking_count(&self, have: Option<u64>) -> Option<usize> {
-        let lacks = have.map_or(!self.cars.is_empty(), |tick| tick < self.recounted);
-        lacks.then_some(self.cars.len())
+    /// Tells whether a viewer lacks the count that has the cell as of tick `have`; `None` there: not at all.
+    pub(super) fn is_recounted_since(&self, have: Option<u64>) -> bool {
+        have.map_or(!self.cars.is_empty(), |tick| tick < self.recounted)
     }
 
     fn snapshot(&self, cell: Cell) -> Bytes {

@@ -8,7 +8,11 @@ use prost::{
     Message as _,
     encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
 };
-use rides_proto::{ids::CarNumber, tiles::Cell, v1};
+use rides_proto::{
+    ids::CarNumber,
+    tiles::{CELL_ZOOM, Cell},
+    v1,
+};
 
 use super::Detail;
 use crate::positions::{CarDot, CarState, Heading};
@@ -77,7 +81,7 @@ pub(super) fn snapshot(cell: Cell, tick: u64, cars: &[CarDot]) -> Bytes {
 }
 
 /// How many cars cells have. `None`: there are no cells.
-pub(super) fn densities(counts: impl Iterator<Item = (Cell, usize)>) -> Option<Bytes> {
+pub(super) fn densities(counts: Vec<(Cell, usize)>) -> Option<Bytes> {
     let (mut out, mut density) = (BytesMut::new(), BytesMut::new());
     for (cell, cars) in counts {
         density.clear();
@@ -86,6 +90,12 @@ pub(super) fn densities(counts: impl Iterator<Item = (Cell, usize)>) -> Option<B
         put_bytes(&mut out, DENSITIES, &density);
     }
     (!out.is_empty()).then(|| out.freeze())
+}
+
+/// The zoom of the tiles that a stream's densities are of, where they are `levels` zooms out from cells.
+pub(super) fn density_zoom(levels: u32) -> Bytes {
+    let density_zoom = CELL_ZOOM - levels;
+    v1::WatchFleetResponse { density_zoom, ..Default::default() }.encode_to_vec().into()
 }
 
 /// What a stream tells from here on.

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use rides_proto::tiles::{Cell, CellBox};
 
-use super::{Detail, board::Board, frame};
+use super::{Detail, board::Board, frame, viewer::MAX_CELLS};
 
 /// How many views of one tick are kept for others to share. With more of them than that, most are of one viewer
 /// each, and what nobody shares would only be held for longer.
@@ -40,6 +40,8 @@ pub enum Have {
 #[derive(Debug)]
 pub struct InView {
     view: CellBox,
+    /// How many zooms out from cells the tiles are that its densities are of.
+    levels: u32,
     cars: usize,
     /// Nearly always one.
     made: Mutex<Vec<Made>>,
@@ -58,7 +60,12 @@ impl Shared {
         if let Some(known) = views().get(&view) {
             return known.clone();
         }
-        let new = Arc::new(InView { view, cars: cars(), made: Mutex::default() });
+        let new = Arc::new(InView {
+            view,
+            levels: view.levels_within(MAX_CELLS),
+            cars: cars(),
+            made: Mutex::default(),
+        });
         let mut views = views();
         if views.len() < MAX_SHARED {
             // Where two came at once, the later one's will do for whoever comes next.
@@ -72,6 +79,26 @@ impl InView {
     /// How many cars the view has.
     pub fn cars(&self) -> usize {
         self.cars
+    }
+
+    /// Tells whether its densities are of coarser tiles than cells: it is too wide to look at each of its cells.
+    pub(super) fn is_coarse(&self) -> bool {
+        self.levels > 0
+    }
+
+    /// The first message for someone who comes back with `cursors`, of the same `board`.
+    pub(super) fn resumption(&self, board: &Board, cursors: &HashMap<Cell, u64>, moves: bool) -> Bytes {
+        let mut parts = vec![board.stamp.clone()];
+        parts.extend(self.opening(board));
+        parts.push(frame::detail(Detail::Cars));
+        parts.extend(board.lacking_with(self.view, cursors, moves));
+        frame::message(&parts)
+    }
+
+    /// What only the first message of a stream has.
+    fn opening(&self, board: &Board) -> impl Iterator<Item = Bytes> + use<> {
+        let density_zoom = self.is_coarse().then(|| frame::density_zoom(self.levels));
+        [board.opening.clone()].into_iter().chain(density_zoom)
     }
 
     /// The message, of the same `board`. `None`: there is nothing to say.
@@ -92,27 +119,22 @@ impl InView {
         };
         let mut parts = vec![board.stamp.clone()];
         if have == Have::Nothing {
-            parts.push(board.opening.clone());
+            parts.extend(self.opening(board));
         }
         if tick.is_none() {
             parts.push(frame::detail(detail));
         }
         match detail {
             Detail::Cars => parts.extend(board.lacking(self.view, tick, moves)),
-            Detail::Densities => parts.extend(frame::densities(board.lacking_counts(self.view, tick))),
+            Detail::Densities => {
+                parts.extend(frame::densities(board.lacking_counts(self.view, self.levels, tick)));
+            }
         }
         (parts.len() > 1).then(|| frame::message(&parts))
     }
 }
 
 impl Board {
-    /// The first message for someone who comes back with `cursors`.
-    pub(super) fn resumption(&self, view: CellBox, cursors: &HashMap<Cell, u64>, moves: bool) -> Bytes {
-        let start = [self.stamp.clone(), self.opening.clone(), frame::detail(Detail::Cars)];
-        let parts: Vec<_> = start.into_iter().chain(self.lacking_with(view, cursors, moves)).collect();
-        frame::message(&parts)
-    }
-
     /// A sign of life.
     pub(super) fn heartbeat(&self) -> Bytes {
         frame::message(std::slice::from_ref(&self.stamp))

@@ -62,11 +62,15 @@ impl Sight {
 
     fn news(&mut self, board: &Board) -> Option<Bytes> {
         let in_view = board.in_view(self.view);
-        let detail = self.detail.fitting(in_view.cars(), self.max_cars);
+        let detail = match self.seen {
+            // Each cell would have to be looked at. Counts say what is empty by leaving it out, and so do the cars after them.
+            Seen::Tick(tick) if in_view.is_coarse() && board.has_forgotten(tick) => Detail::Densities,
+            _ => self.detail.fitting(in_view.cars(), self.max_cars),
+        };
         let is_other = mem::replace(&mut self.detail, detail) != detail;
         let have = match mem::replace(&mut self.seen, Seen::Tick(board.tick)) {
             Seen::Cursors(cursors) if detail == Detail::Cars && !cursors.is_empty() => {
-                return Some(board.resumption(self.view, &cursors, self.moves));
+                return Some(in_view.resumption(board, &cursors, self.moves));
             }
             Seen::Cursors(_) => Have::Nothing,
             Seen::Tick(_) if is_other => Have::OtherDetail,

@@ -62,6 +62,8 @@ pub struct Request<'a> {
     pub epoch: &'a str,
     /// Whether it understands cars that only moved.
     pub moves: bool,
+    /// Whether it understands densities of coarser tiles, and so may look at any number of cells.
+    pub coarse: bool,
 }
 
 /// The handle of the fan-out. Cheap to clone.
@@ -90,10 +92,10 @@ impl Fanout {
 
     /// Opens a view.
     pub fn watch(&self, request: Request<'_>) -> Result<Viewer, TooWide> {
-        let Request { viewport, cursors, epoch, moves } = request;
+        let Request { viewport, cursors, epoch, moves, coarse } = request;
         let view = CellBox::of(viewport);
         let cells = view.count();
-        if cells > MAX_CELLS {
+        if cells > MAX_CELLS && !coarse {
             return Err(TooWide { cells });
         }
         let cursors = if *epoch == *self.epoch { cursors } else { HashMap::new() };

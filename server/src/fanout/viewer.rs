@@ -6,12 +6,12 @@ use bytes::Bytes;
 
 use super::{attendance::Seat, latest::Latest, sight::Sight};
 
-/// The most cells one viewport may touch.
+/// The most cells that one viewport may touch, and the most tiles that densities are told of.
 pub const MAX_CELLS: u64 = 4096;
 
-/// The viewport touches more than [`MAX_CELLS`] cells.
+/// The viewport touches more than [`MAX_CELLS`] cells, and the viewer does not understand coarser ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the viewport covers {cells} map cells; at most {MAX_CELLS} can be watched at once")]
+#[error("the viewport covers {cells} map cells; without `coarse` at most {MAX_CELLS} can be watched at once")]
 pub struct TooWide {
     /// How many it touches.
     pub cells: u64,

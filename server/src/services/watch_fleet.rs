@@ -74,7 +74,13 @@ pub(super) fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<V
     fields::epoch("epoch", &request.epoch)?;
     let cursors = cursors(&request.cursors)?;
     fanout
-        .watch(fanout::Request { viewport, cursors, epoch: &request.epoch, moves: request.moves })
+        .watch(fanout::Request {
+            viewport,
+            cursors,
+            epoch: &request.epoch,
+            moves: request.moves,
+            coarse: request.coarse,
+        })
         .map_err(|wide| status::invalid("viewport", wide.to_string()))
 }
 

@@ -18,12 +18,15 @@ pub type ScreenPos = (f64, f64);
 const WORLD_PX: f64 = 256.0;
 /// As close as one can get: about 13 pixels a metre in Helsinki.
 const MAX_ZOOM: f64 = 20.0;
-/// How far past the whole city one can zoom out.
-const ZOOM_OUT_MARGIN: f64 = 0.4;
+/// How many levels past the whole map one can zoom out: panels may cover two thirds of it.
+const ZOOM_OUT_MARGIN: f64 = 1.6;
 /// How far the centre may leave the city, as a share of what is visible.
 const PAN_MARGIN: f64 = 0.3;
 /// 0: at first all of the city is seen; 1: it fills the screen.
 const HOME_FILL: f64 = 0.8;
+/// A city that fills the screen only this many levels closer than where all of it is seen is long and narrow, and filling
+/// the screen would leave most of it out.
+const LONG_CITY: f64 = 1.5;
 
 /// Pixels along the map's edges that panels cover, so that a fitted box is not hidden by them.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -164,17 +167,30 @@ impl Camera {
         self.view_of(min, max, padding, f64::min)
     }
 
-    /// The whole city, large: on a screen of another shape than the city's, most of the way from showing all of
-    /// it to filling the screen. Panels at the sides are glass with the city behind them; its middle is in what
-    /// they leave free.
+    /// The first look at a city: large. On a screen of another shape than the city's, most of the way from showing all of
+    /// it to filling the screen. Panels at the sides are glass with the city behind them; its middle is in what they leave
+    /// free. Of a long, narrow city it is all of it.
     pub fn home(&self, padding: Padding) -> View {
         let behind_panels = Padding { left: 0.0, right: 0.0, ..padding };
         let zoom_of = |choose: fn(f64, f64) -> f64| {
             self.view_of(self.city_min, self.city_max, behind_panels, choose).zoom
         };
         let (whole, filled) = (zoom_of(f64::min), zoom_of(f64::max));
+        if filled - whole > LONG_CITY {
+            return self.whole(padding);
+        }
         let zoom = whole + (filled - whole) * HOME_FILL;
         View { zoom, center: centered(self.city_min, self.city_max, padding, zoom) }
+    }
+
+    /// The closest view with all of the map inside the padding.
+    pub fn whole(&self, padding: Padding) -> View {
+        self.view_of(self.city_min, self.city_max, padding, f64::min)
+    }
+
+    /// The north-western and the south-eastern corner of what the map shows.
+    pub fn screen(&self) -> (WorldPos, WorldPos) {
+        (self.world_from_screen((0.0, 0.0)), self.world_from_screen(self.viewport))
     }
 
     /// What the map shows, grown on every side by `margin` of its size.
@@ -203,8 +219,7 @@ impl Camera {
     }
 
     fn min_zoom(&self) -> f64 {
-        let whole = self.view_of(self.city_min, self.city_max, Padding::default(), f64::min);
-        whole.zoom - ZOOM_OUT_MARGIN
+        self.whole(Padding::default()).zoom - ZOOM_OUT_MARGIN
     }
 }
 
@@ -275,6 +290,26 @@ mod tests {
         assert!(camera.view().zoom > 10.0);
         camera.zoom_about((0.0, 0.0), 50.0);
         assert_eq!(camera.view().zoom, MAX_ZOOM);
+    }
+
+    /// MAP-6
+    #[test]
+    fn all_of_the_map_can_be_seen_beside_the_panels_whatever_its_shape() {
+        let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
+        let narrow = Bounds::new(corner(60.17, 24.5), corner(60.172, 25.5)).expect("right way round");
+        let padding = Padding { left: 420.0, bottom: 80.0, ..Padding::default() };
+        for city in [helsinki(), narrow] {
+            let mut camera = Camera::new(city, (1440.0, 900.0), padding);
+            let sees_all = |camera: &Camera| {
+                let (min, max) = world_box(city);
+                let ((left, top), (right, bottom)) =
+                    (camera.screen_from_world(min), camera.screen_from_world(max));
+                left >= 419.9 && right <= 1440.1 && top >= -0.1 && bottom <= 820.1
+            };
+            assert_eq!(sees_all(&camera), city == narrow, "the first look is at all of a narrow city only");
+            camera.look(camera.whole(padding));
+            assert!(sees_all(&camera), "{city:?}");
+        }
     }
 
     #[test]

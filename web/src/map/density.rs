@@ -3,7 +3,7 @@
 use rides_proto::tiles::{CELLS_PER_SIDE, Cell};
 
 use super::{
-    labels::{Glyph, Glyphs},
+    labels::{FindGlyph, Glyph},
     painter::{GlyphInstance, Look},
     palette,
     scene::{Ground, GroundPos},
@@ -34,8 +34,8 @@ pub struct Density {
 }
 
 impl Density {
-    /// The picture of cells that hold so many cars each; without cells there is none.
-    pub fn of(cells: impl Iterator<Item = (Cell, u32)>, ground: &Ground) -> Self {
+    /// The picture of tiles that hold so many cars each and are `zooms_out` from cells; without tiles there is none.
+    pub fn of(cells: impl Iterator<Item = (Cell, u32)>, zooms_out: u32, ground: &Ground) -> Self {
         let mut counts: Vec<_> = cells.map(|(cell, cars)| (cell.x(), cell.y(), cars)).collect();
         let (mut west, mut north, mut east, mut south, mut most) = (u32::MAX, u32::MAX, 0, 0, 1);
         for (x, y, cars) in &counts {
@@ -53,10 +53,11 @@ impl Density {
             // The eye tells ten cars from a hundred better than 910 from a thousand.
             levels[(*y * columns + *x) as usize] = ((*cars as f32 / full).sqrt() * 255.0).ceil() as u8;
         }
-        let corner = [west, north].map(|cells| f64::from(cells) / f64::from(CELLS_PER_SIDE));
+        let side = f64::from(CELLS_PER_SIDE >> zooms_out);
+        let corner = [west, north].map(|cells| f64::from(cells) / side);
         Self {
             min: ground.ground_from_world((corner[0], corner[1])),
-            cell_m: (ground.m_per_world() / f64::from(CELLS_PER_SIDE)) as f32,
+            cell_m: (ground.m_per_world() / side) as f32,
             columns,
             levels,
             counts,
@@ -69,7 +70,7 @@ impl Density {
     }
 
     /// The letters of the cells' numbers, where cells are large enough on the screen to hold one.
-    pub fn numbers(&self, glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance> {
+    pub fn numbers(&self, find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInstance> {
         let mut letters = Vec::new();
         if self.cell_m * look.px_per_m < MIN_CELL_PX {
             return letters;
@@ -77,7 +78,7 @@ impl Density {
         for (x, y, cars) in &self.counts {
             let middle =
                 [(0, *x), (1, *y)].map(|(axis, at)| self.min[axis] + (at as f32 + 0.5) * self.cell_m);
-            write(*cars, look.screen_from_ground(middle), glyphs, &mut letters);
+            write(*cars, look.screen_from_ground(middle), find, &mut letters);
         }
         letters
     }
@@ -97,12 +98,12 @@ fn scale(most: u32) -> f32 {
 }
 
 /// Writes a number around a point of the screen.
-fn write(number: u32, [x, y]: [f32; 2], glyphs: &Glyphs, letters: &mut Vec<GlyphInstance>) {
+fn write(number: u32, [x, y]: [f32; 2], find: FindGlyph<'_>, letters: &mut Vec<GlyphInstance>) {
     let advance = |digit: &Glyph| digit.advance * NUMBER_PX;
-    let digits = number.to_string();
-    let digits = || digits.chars().filter_map(|digit| glyphs.get(&digit));
-    let mut left = x - digits().map(advance).sum::<f32>() / 2.0;
-    for digit in digits() {
+    let number = number.to_string();
+    let digits: Vec<Glyph> = (0..number.len()).filter_map(|at| find(&number[at..=at])).collect();
+    let mut left = x - digits.iter().map(advance).sum::<f32>() / 2.0;
+    for digit in &digits {
         letters.push(GlyphInstance {
             at: [left + advance(digit) / 2.0, y],
             along: [1.0, 0.0],
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_cell_is_a_pixel_and_lies_where_its_cars_are() {
-        let density = Density::of([(cell(0, 0), 500), (cell(2, 1), 5)].into_iter(), &ground());
+        let density = Density::of([(cell(0, 0), 500), (cell(2, 1), 5)].into_iter(), 0, &ground());
         assert_eq!((density.columns, density.levels), (3, vec![255, 0, 0, 0, 0, 26]));
         assert!((600.0..620.0).contains(&density.cell_m), "{} m", density.cell_m);
         // The city's middle is in the first cell.
@@ -147,9 +148,22 @@ mod tests {
         assert!((0.0..1.0).contains(&x) && (0.0..1.0).contains(&y), "{x}, {y}");
     }
 
+    /// MAP-6
+    #[test]
+    fn coarser_tiles_are_larger_and_lie_where_their_cells_do() {
+        let fine = Density::of([(cell(0, 0), 500)].into_iter(), 0, &ground());
+        let coarse = Density::of([(cell(0, 0).coarser(3), 500)].into_iter(), 3, &ground());
+        assert_eq!((coarse.columns, &coarse.levels), (1, &fine.levels));
+        assert!((coarse.cell_m / fine.cell_m - 8.0).abs() < 1e-3, "{} m", coarse.cell_m);
+        for axis in [0, 1] {
+            let (edge, far) = (coarse.min[axis], coarse.min[axis] + coarse.cell_m);
+            assert!(edge < fine.min[axis] + 1.0 && fine.min[axis] + fine.cell_m < far + 1.0);
+        }
+    }
+
     #[test]
     fn one_car_is_to_be_seen_beside_thousands() {
-        let density = Density::of([(cell(0, 0), 900_000), (cell(1, 0), 1)].into_iter(), &ground());
+        let density = Density::of([(cell(0, 0), 900_000), (cell(1, 0), 1)].into_iter(), 0, &ground());
         assert!(density.levels.contains(&1));
     }
 
@@ -164,22 +178,22 @@ mod tests {
 
     #[test]
     fn nothing_is_drawn_of_no_cells_or_of_cells_a_world_apart() {
-        assert!(Density::of([].into_iter(), &ground()).is_empty());
+        assert!(Density::of([].into_iter(), 0, &ground()).is_empty());
         let apart = [Cell::new(0).expect("on Earth"), cell(0, 0)];
-        assert!(Density::of(apart.map(|cell| (cell, 1)).into_iter(), &ground()).is_empty());
+        assert!(Density::of(apart.map(|cell| (cell, 1)).into_iter(), 0, &ground()).is_empty());
     }
 
     #[test]
     fn a_number_stands_in_the_middle_of_its_cell_where_there_is_room() {
         let glyph = Glyph { advance: 0.5, half: [0.4, 0.6], atlas: [0.0; 4] };
-        let glyphs: Glyphs = ('0'..='9').map(|digit| (digit, glyph)).collect();
-        let density = Density::of([(cell(0, 0), 640)].into_iter(), &ground());
+        let find = &mut |digit: &str| digit.parse::<u8>().ok().map(|_| glyph);
+        let density = Density::of([(cell(0, 0), 640)].into_iter(), 0, &ground());
         let center = density.min.map(|edge| edge + density.cell_m / 2.0);
         let look = |px_per_m| Look { center, px_per_m, viewport: [800.0, 600.0], dpr: 1.0 };
-        let letters = density.numbers(&glyphs, &look(0.1));
+        let letters = density.numbers(find, &look(0.1));
         let places: Vec<_> = letters.iter().map(|letter| letter.at).collect();
         assert_eq!(places, [[393.5, 300.0], [400.0, 300.0], [406.5, 300.0]]);
-        assert!(density.numbers(&glyphs, &look(0.05)).is_empty());
-        assert!(density.numbers(&Glyphs::default(), &look(0.1)).is_empty(), "no letters have been drawn yet");
+        assert!(density.numbers(find, &look(0.05)).is_empty());
+        assert!(density.numbers(&mut |_| None, &look(0.1)).is_empty(), "there is no room for letters");
     }
 }

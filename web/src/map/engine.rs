@@ -13,8 +13,8 @@ use super::{
     cars::CarInstances,
     density::Density,
     gesture::{Gestures, Intent, Pointer},
-    glyphs,
-    labels::{self, Glyphs},
+    glyphs::Atlas,
+    labels,
     motion::Motion,
     names::{Name, names_of},
     overlay::{Move, Overlay, OverlayShapes, Target},
@@ -23,13 +23,15 @@ use super::{
 };
 use crate::{
     model::{CityMap, Millis},
-    store::FleetModel,
+    store::{FleetModel, Screen},
 };
 
 /// Points of the city that are prepared in one frame: about three milliseconds of work.
 const POINTS_A_FRAME: usize = 24_000;
 /// The camera rests when it has not moved for so long, ms.
 const REST_MS: f64 = 150.0;
+/// While the camera moves, ms between two looks: each is a stream to open.
+const LOOK_EVERY_MS: f64 = 300.0;
 /// Cars are watched this far beyond the screen's edge, as a share of its size.
 const LOOK_MARGIN: f64 = 0.1;
 /// Around a box that is fitted, px.
@@ -60,8 +62,8 @@ pub enum Hand {
     Arrow(f64, f64),
     /// Plus or minus: zoom levels, about the middle.
     Key(f64),
-    /// The whole city.
-    Home,
+    /// The whole map.
+    Whole,
     /// Pick the middle of the map.
     Enter,
 }
@@ -71,8 +73,10 @@ pub enum Hand {
 pub struct Outcome {
     /// A point was clicked.
     pub picked: Option<LatLng>,
-    /// The camera came to rest here.
+    /// Cars are to be watched here: the camera came to rest, or left what was watched.
     pub look: Option<Bounds>,
+    /// What the screen shows.
+    pub screen: Option<Screen>,
 }
 
 /// The city being drawn.
@@ -94,7 +98,7 @@ pub struct Engine<P> {
     calm: bool,
     motion: Motion,
     gestures: Gestures,
-    glyphs: Glyphs,
+    atlas: Atlas,
     overlay: Overlay,
     shapes: OverlayShapes,
     cars: CarInstances,
@@ -104,6 +108,7 @@ pub struct Engine<P> {
     dirty: bool,
     moved_at: Option<Millis>,
     looked: Option<Bounds>,
+    looked_at: Millis,
     wanted: Option<Move>,
 }
 
@@ -119,7 +124,7 @@ impl<P: Painter> Engine<P> {
             calm,
             motion: Motion::default(),
             gestures: Gestures::default(),
-            glyphs: Glyphs::default(),
+            atlas: Atlas::new(1.0, f64::INFINITY),
             overlay: Overlay::default(),
             shapes: OverlayShapes::default(),
             cars: CarInstances::default(),
@@ -129,6 +134,7 @@ impl<P: Painter> Engine<P> {
             dirty: true,
             moved_at: None,
             looked: None,
+            looked_at: 0.0,
             wanted: None,
         }
     }
@@ -138,20 +144,33 @@ impl<P: Painter> Engine<P> {
         self.painter = painter;
         self.fleet_revision = None;
         self.dirty = true;
+        self.atlas.forget_upload();
         if let Some(city) = &mut self.city {
             city.restart(self.painter.as_mut());
         }
         self.upload_overlay();
     }
 
-    /// The map's size in CSS pixels, and device pixels for each.
-    pub fn set_size(&mut self, viewport: (f64, f64), dpr: f64, now: Millis) {
+    /// The map's size in CSS pixels, and device pixels for each. Answers how many of these can be painted: fewer, where the
+    /// device has no pictures that large.
+    pub fn set_size(&mut self, viewport: (f64, f64), dpr: f64, now: Millis) -> f64 {
+        let max_side = self.max_side();
+        let dpr = dpr.min(max_side / viewport.0.max(viewport.1).max(1.0));
+        if dpr != self.dpr {
+            self.atlas = Atlas::new(dpr, max_side);
+        }
         (self.viewport, self.dpr) = (viewport, dpr);
         self.dirty = true;
         if let Some(city) = &mut self.city {
             city.camera.resize(viewport);
             self.moved_at = Some(now);
         }
+        dpr
+    }
+
+    /// The largest side of a picture that the painter has, device pixels.
+    pub fn max_side(&self) -> f64 {
+        self.painter.as_ref().map_or(f64::INFINITY, Painter::max_side)
     }
 
     /// What panels cover.
@@ -207,7 +226,7 @@ impl<P: Painter> Engine<P> {
             Target::To(point) => {
                 View { center: unit_mercator(point), zoom: city.camera.view().zoom.max(STREET_ZOOM) }
             }
-            Target::Home => city.camera.home(self.padding),
+            Target::Whole => city.camera.whole(self.padding.and(FIT_MARGIN_PX)),
         };
         self.motion = Motion::fly(&city.camera, view, now);
         if self.calm {
@@ -218,8 +237,8 @@ impl<P: Painter> Engine<P> {
 
     /// A hand on the map. Says what was picked.
     pub fn hand(&mut self, hand: Hand, now: Millis) -> Option<LatLng> {
-        if hand == Hand::Home {
-            self.go(Move { seq: 0, target: Target::Home }, now);
+        if hand == Hand::Whole {
+            self.go(Move { seq: 0, target: Target::Whole }, now);
             return None;
         }
         let camera = &mut self.city.as_mut()?.camera;
@@ -252,7 +271,7 @@ impl<P: Painter> Engine<P> {
                 None
             }
             Hand::Enter => Some(Intent::Click(middle)),
-            Hand::Home => None,
+            Hand::Whole => None,
         };
         let picked = intent.and_then(|intent| self.obey(intent, now));
         if self.calm {
@@ -282,11 +301,22 @@ impl<P: Painter> Engine<P> {
                 let bounds = Some(city.camera.visible(LOOK_MARGIN));
                 if self.looked == bounds { None } else { bounds }
             }
+            Some(_) if now - self.looked_at >= LOOK_EVERY_MS => {
+                let is_watched = |bounds: Bounds| {
+                    let seen = city.camera.visible(0.0);
+                    bounds.contains(seen.south_west()) && bounds.contains(seen.north_east())
+                };
+                let is_new = !self.looked.is_some_and(is_watched);
+                is_new.then(|| city.camera.visible(LOOK_MARGIN))
+            }
             _ => None,
         };
-        self.looked = look.or(self.looked);
+        if look.is_some() {
+            (self.looked, self.looked_at) = (look, now);
+        }
+        let screen = Some(city.camera.screen());
         self.paint(fleet, now);
-        Outcome { picked, look }
+        Outcome { picked, look, screen }
     }
 
     fn paint(&mut self, fleet: &FleetModel, now: Millis) {
@@ -300,21 +330,28 @@ impl<P: Painter> Engine<P> {
         let look = city.look(self.viewport, self.dpr);
         let moved = self.painted != Some(look);
         // Names take as long as all that is under them: not in one frame with it.
-        let named = batch.is_none() && city.name_streets(self.dpr, painter, &mut self.glyphs);
+        let named = batch.is_none() && city.name_streets();
         if named || (moved && city.named) {
-            painter.set_names(&labels::layout(&city.names, &self.glyphs, &look));
+            let mut names = labels::layout(&city.names, &mut |text| self.atlas.find(text), &look);
+            if self.atlas.make_room() {
+                names = labels::layout(&city.names, &mut |text| self.atlas.find(text), &look);
+            }
+            painter.set_names(&names);
             self.dirty = true;
         }
         if self.fleet_revision != Some(fleet.revision()) {
             self.fleet_revision = Some(fleet.revision());
             self.cars = CarInstances::of(fleet.glides(), self.overlay.followed, &ground, now);
             painter.set_cars(&self.cars);
-            self.density = Density::of(fleet.densities().into_iter().flatten(), &ground);
+            self.density = Density::of(fleet.densities().into_iter().flatten(), fleet.levels(), &ground);
             painter.set_density(&self.density);
             self.dirty = true;
         }
         if self.dirty || moved {
-            painter.set_numbers(&self.density.numbers(&self.glyphs, &look));
+            painter.set_numbers(&self.density.numbers(&mut |text| self.atlas.find(text), &look));
+        }
+        if let Some(letters) = self.atlas.changed() {
+            painter.set_atlas(letters);
         }
         let alive = !self.calm && (self.shapes.is_alive() || self.overlay.followed.is_some());
         // A trail fades for a while after its car has come to rest.
@@ -327,6 +364,11 @@ impl<P: Painter> Engine<P> {
             self.painted = Some(look);
             self.dirty = false;
         }
+    }
+
+    /// Why the map is not on the screen as it should be, if anyone can tell.
+    pub fn failure(&self) -> Option<String> {
+        self.painter.as_ref().and_then(Painter::failure)
     }
 
     /// Whether there is a city to draw.
@@ -394,16 +436,12 @@ impl City {
     }
 
     /// Finds the names once the city is complete. True when there are new ones.
-    fn name_streets(&mut self, dpr: f64, painter: &mut impl Painter, glyphs: &mut Glyphs) -> bool {
+    fn name_streets(&mut self) -> bool {
         if self.named || !self.map.complete {
             return false;
         }
         self.named = true;
         self.names = names_of(&self.map, &self.builder.ground());
-        if let Some((atlas, drawn)) = glyphs::draw(&self.names, dpr) {
-            painter.set_atlas(&atlas);
-            *glyphs = drawn;
-        }
         true
     }
 
@@ -458,6 +496,12 @@ mod tests {
         fn set_overlay(&mut self, _: &OverlayShapes) {}
         fn paint(&mut self, _: &Frame) {
             self.frames.set(self.frames.get() + 1);
+        }
+        fn failure(&self) -> Option<String> {
+            None
+        }
+        fn max_side(&self) -> f64 {
+            2048.0
         }
     }
 
@@ -527,6 +571,26 @@ mod tests {
         assert_eq!(engine.frame(&fleet, 4500.0).look, None, "a click moves nothing");
     }
 
+    /// PAGE-5
+    #[test]
+    fn cars_of_a_newly_shown_area_are_asked_for_while_the_camera_still_moves() {
+        let (mut engine, _) = engine();
+        let fleet = FleetModel::default();
+        engine.set_map(&city());
+        engine.hand(Hand::Key(3.0), 0.0);
+        (0..100).for_each(|i| _ = engine.frame(&fleet, f64::from(i) * 16.0));
+        let held = |x, time| Pointer { id: 1, at: (x, 300.0), time };
+        engine.hand(Hand::Down(held(700.0, 2_000.0)), 2_000.0);
+        let mut looks = Vec::new();
+        for i in 0..120 {
+            let now = 2_000.0 + f64::from(i) * 16.0;
+            engine.hand(Hand::Moved(held(700.0 - f64::from(i) * 5.0, now)), now);
+            looks.extend(engine.frame(&fleet, now).look.map(|bounds| (now, bounds)));
+        }
+        assert!((2..=6).contains(&looks.len()), "{looks:?}");
+        assert!(looks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= LOOK_EVERY_MS), "{looks:?}");
+    }
+
     #[test]
     fn a_click_picks_the_point_under_it() {
         let (mut engine, _) = engine();
@@ -550,6 +614,16 @@ mod tests {
         engine.frame(&fleet, 32.0);
         assert_eq!((first.batches.get(), second.batches.get()), (1, 1));
         assert_eq!(second.frames.get(), 1);
+    }
+
+    /// PAGE-2
+    #[test]
+    fn a_screen_larger_than_the_devices_pictures_is_painted_with_fewer_pixels() {
+        let (mut engine, _) = engine();
+        assert_eq!(engine.set_size((1440.0, 900.0), 1.0, 0.0), 1.0);
+        assert_eq!(engine.set_size((1440.0, 900.0), 2.0, 0.0), 2048.0 / 1440.0);
+        assert_eq!(engine.set_size((900.0, 4096.0), 1.0, 0.0), 0.5);
+        assert_eq!(engine.set_size((0.0, 0.0), 2.0, 0.0), 2.0);
     }
 
     #[test]

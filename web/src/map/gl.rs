@@ -254,7 +254,12 @@ impl Canvas {
         gl.bind_framebuffer(Gl::FRAMEBUFFER, Some(&plain));
         let texture_ref = Some(&texture);
         gl.framebuffer_texture_2d(Gl::FRAMEBUFFER, Gl::COLOR_ATTACHMENT0, Gl::TEXTURE_2D, texture_ref, 0);
+        let status = gl.check_framebuffer_status(Gl::FRAMEBUFFER);
         gl.bind_framebuffer(Gl::FRAMEBUFFER, None);
+        // Of a lost context the browser tells by an event.
+        if status != Gl::FRAMEBUFFER_COMPLETE && !gl.is_context_lost() {
+            return Err(GlError::Refused(format!("no picture of {} × {} pixels", size.0, size.1)));
+        }
         Ok(Self { gl: gl.clone(), size, smooth, color, depth, plain, texture })
     }
 
@@ -289,6 +294,13 @@ impl Drop for Canvas {
         self.gl.delete_renderbuffer(Some(&self.depth));
         self.gl.delete_texture(Some(&self.texture));
     }
+}
+
+/// The largest side of a picture that the device can paint, pixels. A browser that hides what device it runs on may say less.
+pub(super) fn max_side(gl: &Gl) -> f64 {
+    let limits = [Gl::MAX_TEXTURE_SIZE, Gl::MAX_RENDERBUFFER_SIZE];
+    let limits = limits.map(|limit| gl.get_parameter(limit).ok().and_then(|limit| limit.as_f64()));
+    limits.into_iter().flatten().fold(f64::INFINITY, f64::min)
 }
 
 /// Whether the browser paints without a graphics card.

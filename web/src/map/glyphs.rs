@@ -1,77 +1,135 @@
 //! The atlas of letters: each is drawn once by the browser's own text renderer, on a canvas that nobody sees.
+//!
+//! Letters are drawn when a name needs them. An atlas that is full is emptied, and has what is on the screen from then on.
 
+use rustc_hash::FxHashMap;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-use super::{
-    labels::{Glyph, Glyphs},
-    names::Name,
-};
+use super::labels::Glyph;
 use crate::browser;
 
 /// Size that letters are drawn at, CSS pixels; on the map they are at most this large.
 const SIZE_PX: f64 = 12.0;
 /// Room around a letter for its halo, CSS pixels.
 const HALO_PX: f64 = 2.5;
-/// Widest atlas, device pixels: every WebGL2 device has textures of that size.
-const MAX_SIDE: u32 = 2048;
+/// Height of a line of the atlas as a share of the letters' size. Scripts stack marks above and below their letters.
+const LINE: f64 = 1.9;
+/// Side of the atlas, CSS pixels.
+const SIDE_PX: f64 = 1024.0;
+/// Largest side of an atlas, device pixels: four bytes for each pixel of its square.
+const MAX_SIDE: f64 = 2048.0;
 const FONT: &str = "Inter, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', system-ui, sans-serif";
 
-/// Draws every digit, and every letter that `names` need. `None` when the browser has no 2D canvas; then there are no names.
-pub fn draw(names: &[Name], dpr: f64) -> Option<(HtmlCanvasElement, Glyphs)> {
-    let mut letters: Vec<char> = ('0'..='9').collect();
-    for letter in names.iter().flat_map(|name| &name.text) {
-        if !letters.contains(letter) {
-            letters.push(*letter);
+/// Letters, and words that are drawn as one.
+pub struct Atlas {
+    /// `None` before the first letter, and where the browser has no 2D canvas: then there are no names.
+    page: Option<(HtmlCanvasElement, CanvasRenderingContext2d)>,
+    /// `None`: there was no room.
+    glyphs: FxHashMap<String, Option<Glyph>>,
+    dpr: f64,
+    side: f64,
+    /// Where the next letter goes, device pixels.
+    at: (f64, f64),
+    is_full: bool,
+    is_changed: bool,
+}
+
+impl Atlas {
+    /// An empty one. `max_side`: of a texture, device pixels.
+    pub fn new(dpr: f64, max_side: f64) -> Self {
+        let side = (SIDE_PX * dpr.max(1.0)).min(MAX_SIDE).min(max_side);
+        Self {
+            page: None,
+            glyphs: FxHashMap::default(),
+            dpr,
+            side,
+            at: (0.0, 0.0),
+            is_full: false,
+            is_changed: false,
         }
     }
-    let canvas: HtmlCanvasElement = browser::document().create_element("canvas").ok()?.unchecked_into();
-    let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.unchecked_into();
-    let tenths = (SIZE_PX * dpr * 10.0).round() as u32;
-    let font = format!("500 {}.{}px {FONT}", tenths / 10, tenths % 10);
-    context.set_font(&font);
 
-    let cell_h = ((SIZE_PX * 1.4 + 2.0 * HALO_PX) * dpr).ceil();
-    let side = f64::from(MAX_SIDE).min(1024.0 * dpr.max(1.0));
-    let mut boxes = Vec::with_capacity(letters.len());
-    let (mut x, mut y) = (0.0, 0.0);
-    for letter in letters {
-        let advance = context.measure_text(letter.encode_utf8(&mut [0; 4])).ok()?.width();
-        let width = (advance + 2.0 * HALO_PX * dpr).ceil();
-        if x + width > side {
-            (x, y) = (0.0, y + cell_h);
+    /// A letter, or a word as one; drawn now if it was not yet. `None` when there is no room for it.
+    pub fn find(&mut self, text: &str) -> Option<Glyph> {
+        if let Some(known) = self.glyphs.get(text) {
+            return *known;
         }
-        boxes.push((letter, advance, x, y, width));
-        x += width;
+        let drawn = self.draw(text);
+        self.glyphs.insert(text.to_owned(), drawn);
+        drawn
     }
-    let height = (y + cell_h).min(f64::from(MAX_SIDE));
-    canvas.set_width(side as u32);
-    canvas.set_height(height as u32);
 
-    // A new size resets the context. Red is the halo, green the letter.
-    context.set_font(&font);
-    context.set_text_baseline("middle");
-    context.set_line_join("round");
-    context.set_line_width(HALO_PX * 1.7 * dpr);
-    context.set_global_composite_operation("lighter").ok()?;
-    let em = SIZE_PX * dpr;
-    let mut glyphs = Glyphs::default();
-    for (letter, advance, x, y, width) in boxes {
-        let mut utf8 = [0; 4];
-        let text: &str = letter.encode_utf8(&mut utf8);
-        let (left, middle) = (x + HALO_PX * dpr, y + cell_h / 2.0);
+    /// The picture, if it changed since it was asked for last.
+    pub fn changed(&mut self) -> Option<&HtmlCanvasElement> {
+        let is_changed = std::mem::take(&mut self.is_changed);
+        self.page.as_ref().map(|(canvas, _)| canvas).filter(|_| is_changed)
+    }
+
+    /// Whoever has the picture has lost it.
+    pub fn forget_upload(&mut self) {
+        self.is_changed = true;
+    }
+
+    /// Makes room if a letter found none. True when there is some now.
+    pub fn make_room(&mut self) -> bool {
+        let was_full = std::mem::take(&mut self.is_full);
+        if was_full {
+            self.glyphs.clear();
+            self.at = (0.0, 0.0);
+            if let Some((_, context)) = &self.page {
+                context.clear_rect(0.0, 0.0, self.side, self.side);
+            }
+        }
+        was_full
+    }
+
+    fn draw(&mut self, text: &str) -> Option<Glyph> {
+        if self.page.is_none() {
+            self.page = page(self.side, self.dpr);
+        }
+        let (_, context) = self.page.as_ref()?;
+        let advance = context.measure_text(text).ok()?.width();
+        let (em, halo) = (SIZE_PX * self.dpr, HALO_PX * self.dpr);
+        let (width, height) = ((advance + 2.0 * halo).ceil(), (em * LINE + 2.0 * halo).ceil());
+        if width > self.side {
+            return None;
+        }
+        if self.at.0 + width > self.side {
+            self.at = (0.0, self.at.1 + height);
+        }
+        let (x, y) = self.at;
+        if y + height > self.side {
+            self.is_full = true;
+            return None;
+        }
+        self.at.0 += width;
+        self.is_changed = true;
+        // Red is the halo, green the letter.
+        let (left, middle) = (x + halo, y + height / 2.0);
         context.set_stroke_style_str("#f00");
         context.stroke_text(text, left, middle).ok()?;
         context.set_fill_style_str("#0f0");
         context.fill_text(text, left, middle).ok()?;
-        glyphs.insert(
-            letter,
-            Glyph {
-                advance: (advance / em) as f32,
-                half: [(width / em / 2.0) as f32, (cell_h / em / 2.0) as f32],
-                atlas: [x / side, y / height, (x + width) / side, (y + cell_h) / height].map(|v| v as f32),
-            },
-        );
+        Some(Glyph {
+            advance: (advance / em) as f32,
+            half: [(width / em / 2.0) as f32, (height / em / 2.0) as f32],
+            atlas: [x, y, x + width, y + height].map(|px| (px / self.side) as f32),
+        })
     }
-    Some((canvas, glyphs))
+}
+
+/// An empty canvas, set up to draw letters.
+fn page(side: f64, dpr: f64) -> Option<(HtmlCanvasElement, CanvasRenderingContext2d)> {
+    let canvas: HtmlCanvasElement = browser::document().create_element("canvas").ok()?.unchecked_into();
+    canvas.set_width(side as u32);
+    canvas.set_height(side as u32);
+    let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.unchecked_into();
+    let tenths = (SIZE_PX * dpr * 10.0).round() as u32;
+    context.set_font(&format!("500 {}.{}px {FONT}", tenths / 10, tenths % 10));
+    context.set_text_baseline("middle");
+    context.set_line_join("round");
+    context.set_line_width(HALO_PX * 1.7 * dpr);
+    context.set_global_composite_operation("lighter").ok()?;
+    Some((canvas, context))
 }

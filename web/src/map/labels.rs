@@ -3,8 +3,6 @@
 //! Places are chosen along the whole street and not along its visible part, so that a name stays where it is
 //! while the map is dragged.
 
-use rustc_hash::FxHashMap;
-
 use super::{
     names::{Name, NamePlace},
     painter::{GlyphInstance, Look},
@@ -16,6 +14,8 @@ const SPACING: f32 = 0.13;
 const REPEAT_PX: f32 = 620.0;
 /// Two letters that follow each other turn by no more than 24°: the cosine of that.
 const MIN_AHEAD: f32 = 0.913;
+/// What is wider than this share of its size is no letter but a word, and needs a straight line.
+const MAX_LETTER: f32 = 2.0;
 /// Names this far off the screen, pixels, still keep others away.
 const MARGIN_PX: f32 = 160.0;
 /// Side of a square of the grid that tells what is taken, pixels.
@@ -32,35 +32,46 @@ pub struct Glyph {
     pub atlas: [f32; 4],
 }
 
-/// Letters by character.
-pub type Glyphs = FxHashMap<char, Glyph>;
+/// Finds a letter, or a word that is drawn as one; `None` when there is none.
+pub type FindGlyph<'a> = &'a mut dyn FnMut(&str) -> Option<Glyph>;
 
 /// The letters of all names that are to be seen.
-pub fn layout(names: &[Name], glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance> {
+pub fn layout(names: &[Name], find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInstance> {
     let mut taken = Taken::new(look.viewport);
     let mut letters = Vec::new();
     for name in names {
-        let Some(width) = width_px(name, glyphs) else { continue };
         match &name.place {
             NamePlace::Along(line) => {
                 let line = Polyline::new(line.iter().map(|at| look.screen_from_ground(*at)).collect());
-                if !taken.may_show(&line.points) || line.length() < width * 1.1 {
+                // What cannot be seen draws no letters into the atlas.
+                if !taken.may_show(&line.points) || line.length() < name.least_px() {
+                    continue;
+                }
+                let Some(glyphs) = glyphs(name, find) else { continue };
+                let width = width_px(name, &glyphs);
+                if line.length() < width * 1.1 {
                     continue;
                 }
                 // A power of two, so that most places stay when the map is zoomed.
                 let count = 1 << ((line.length() / REPEAT_PX) as u32).max(1).ilog2();
                 for i in 0..count {
                     let middle = (i as f32 + 0.5) / count as f32 * line.length();
-                    write(name, glyphs, &line, middle - width / 2.0, width, &mut taken, &mut letters);
+                    write(name, &glyphs, &line, middle - width / 2.0, width, &mut taken, &mut letters);
                 }
             }
             NamePlace::Across { center, half_m } => {
-                if half_m * 2.2 * look.px_per_m < width {
+                let [x, y] = look.screen_from_ground(*center);
+                let room = half_m * 2.2 * look.px_per_m;
+                if room < name.least_px() || !taken.may_show(&[[x - room, y], [x + room, y]]) {
                     continue;
                 }
-                let [x, y] = look.screen_from_ground(*center);
+                let Some(glyphs) = glyphs(name, find) else { continue };
+                let width = width_px(name, &glyphs);
+                if room < width {
+                    continue;
+                }
                 let line = Polyline::new(vec![[x - width, y], [x + width, y]]);
-                write(name, glyphs, &line, width / 2.0, width, &mut taken, &mut letters);
+                write(name, &glyphs, &line, width / 2.0, width, &mut taken, &mut letters);
             }
         }
     }
@@ -68,15 +79,18 @@ pub fn layout(names: &[Name], glyphs: &Glyphs, look: &Look) -> Vec<GlyphInstance
 }
 
 /// `None` when the atlas lacks a letter.
-fn width_px(name: &Name, glyphs: &Glyphs) -> Option<f32> {
-    let width: Option<f32> = name.text.iter().map(|c| Some(glyphs.get(c)?.advance + SPACING)).sum();
-    width.map(|width| width * name.size_px)
+fn glyphs(name: &Name, find: FindGlyph<'_>) -> Option<Vec<Glyph>> {
+    name.pieces().map(find).collect()
+}
+
+fn width_px(name: &Name, glyphs: &[Glyph]) -> f32 {
+    glyphs.iter().map(|glyph| glyph.advance + SPACING).sum::<f32>() * name.size_px
 }
 
 /// Writes a name along a line from `start` px on, unless something is in the way or the line turns too sharply.
 fn write(
     name: &Name,
-    glyphs: &Glyphs,
+    glyphs: &[Glyph],
     line: &Polyline,
     start: f32,
     width: f32,
@@ -85,15 +99,21 @@ fn write(
 ) {
     let (first, last) = (line.at(start), line.at(start + width));
     let backwards = last[0] < first[0];
-    let mut placed: Vec<GlyphInstance> = Vec::with_capacity(name.text.len());
+    let mut placed: Vec<GlyphInstance> = Vec::with_capacity(glyphs.len());
     let mut offset = 0.0;
-    for glyph in name.text.iter().filter_map(|c| glyphs.get(c)) {
+    for glyph in glyphs {
         let advance = (glyph.advance + SPACING) * name.size_px;
         let middle = offset + advance / 2.0;
         offset += advance;
         let (middle, sign) = if backwards { (start + width - middle, -1.0) } else { (start + middle, 1.0) };
         // The direction is taken over more than one letter: it evens out the small kinks of streets.
-        let (a, b) = (line.at(middle - name.size_px), line.at(middle + name.size_px));
+        let reach = name.size_px.max(advance / 2.0);
+        if advance > MAX_LETTER * name.size_px
+            && !line.is_straight(middle - reach, middle + reach, name.size_px)
+        {
+            return;
+        }
+        let (a, b) = (line.at(middle - reach), line.at(middle + reach));
         let size = (b[0] - a[0]).hypot(b[1] - a[1]).max(1e-3);
         let along = [(b[0] - a[0]) / size * sign, (b[1] - a[1]) / size * sign];
         if let Some(before) = placed.last() {
@@ -111,12 +131,21 @@ fn write(
             color: name.color,
         });
     }
-    let boxes = || placed.iter().map(|letter| (letter.at, name.size_px * 0.55));
-    if boxes().any(|(at, radius)| taken.is_taken(at, radius)) {
+    let radius = name.size_px * 0.55;
+    let spots: Vec<[f32; 2]> = placed.iter().flat_map(|letter| spots(letter, radius)).collect();
+    if spots.iter().any(|at| taken.is_taken(*at, radius)) {
         return;
     }
-    boxes().for_each(|(at, radius)| taken.take(at, radius));
+    spots.iter().for_each(|at| taken.take(*at, radius));
     letters.append(&mut placed);
+}
+
+/// The middles of the circles that cover a letter: one, or for a word that is drawn as one, a row of them.
+fn spots(letter: &GlyphInstance, radius: f32) -> impl Iterator<Item = [f32; 2]> + use<> {
+    let GlyphInstance { at, along, half, .. } = *letter;
+    // A letter's box has a halo on each side.
+    let count = ((half[0] / radius) as i32 - 1).max(0);
+    (-count..=count).map(move |step| [0, 1].map(|axis| at[axis] + along[axis] * step as f32 * radius))
 }
 
 /// A line that is walked by length.
@@ -143,6 +172,17 @@ impl Polyline {
 
     fn length(&self) -> f32 {
         self.along.last().copied().unwrap_or(0.0)
+    }
+
+    /// Tells whether the line between two lengths, px, stays near the straight one between its ends.
+    fn is_straight(&self, from: f32, to: f32, size: f32) -> bool {
+        let (a, b) = (self.at(from), self.at(to));
+        (1..8).all(|eighth| {
+            let part = eighth as f32 / 8.0;
+            let at = self.at(from + (to - from) * part);
+            let [x, y] = [0, 1].map(|axis| a[axis] + (b[axis] - a[axis]) * part - at[axis]);
+            x.hypot(y) < size * 0.6
+        })
     }
 
     /// The point after so many px; the nearer end when there is none.
@@ -207,19 +247,25 @@ mod tests {
 
     const LOOK: Look = Look { center: [0.0, 0.0], px_per_m: 1.0, viewport: [800.0, 600.0], dpr: 1.0 };
 
-    fn glyphs() -> Glyphs {
-        let glyph = Glyph { advance: 0.6, half: [0.5, 0.7], atlas: [0.0; 4] };
-        ('A'..='Z').map(|c| (c, glyph)).collect()
+    /// Capitals from A to Z, and Hebrew words.
+    fn find(text: &str) -> Option<Glyph> {
+        let letters = text.chars().count() as f32;
+        let is_known = text.chars().all(|letter| matches!(letter, 'A'..='Z' | 'א'..='ת'));
+        is_known.then_some(Glyph {
+            advance: 0.6 * letters,
+            half: [0.3 * letters + 0.2, 0.7],
+            atlas: [0.0; 4],
+        })
     }
 
     fn along(text: &str, line: Vec<GroundPos>) -> Name {
-        Name { text: text.chars().collect(), place: NamePlace::Along(line), size_px: 12.0, color: [1.0; 3] }
+        Name::new(text, NamePlace::Along(line), 12.0, [1.0; 3])
     }
 
     #[test]
     fn a_name_reads_from_left_to_right_whichever_way_the_street_runs() {
         for line in [vec![[-200.0, 0.0], [200.0, 20.0]], vec![[200.0, 20.0], [-200.0, 0.0]]] {
-            let letters = layout(&[along("KATU", line)], &glyphs(), &LOOK);
+            let letters = layout(&[along("KATU", line)], &mut find, &LOOK);
             assert_eq!(letters.len(), 4);
             assert!(letters.windows(2).all(|pair| pair[0].at[0] < pair[1].at[0]));
             assert!(letters.iter().all(|letter| letter.along[0] > 0.99));
@@ -231,7 +277,19 @@ mod tests {
         let short = along("MANNERHEIMINTIE", vec![[0.0, 0.0], [60.0, 0.0]]);
         let sharp = along("MUTKATIE", vec![[-60.0, 0.0], [0.0, 0.0], [0.0, 60.0]]);
         let unknown = along("ΑΘΗΝΑ", vec![[-300.0, 0.0], [300.0, 0.0]]);
-        assert_eq!(layout(&[short, sharp, unknown], &glyphs(), &LOOK), []);
+        assert_eq!(layout(&[short, sharp, unknown], &mut find, &LOOK), []);
+    }
+
+    /// MAP-4
+    #[test]
+    fn a_name_that_is_drawn_as_one_lies_straight_and_keeps_others_off_all_of_its_length() {
+        let straight = along("דרך השלום", vec![[-200.0, 0.0], [200.0, 0.0]]);
+        let crossing = along("KATU", vec![[24.0, -100.0], [24.0, 100.0]]);
+        let known = &mut |text: &str| find(&text.replace(' ', ""));
+        let letters = layout(&[straight, crossing], known, &LOOK);
+        assert_eq!(letters.len(), 1);
+        let bent = along("דרך השלום", vec![[-100.0, 0.0], [0.0, 80.0], [100.0, 0.0]]);
+        assert_eq!(layout(&[bent], known, &LOOK), []);
     }
 
     #[test]
@@ -240,21 +298,21 @@ mod tests {
             along("ENSIN", vec![[-100.0, 0.0], [100.0, 0.0]]),
             along("SITTEN", vec![[0.0, -100.0], [0.0, 100.0]]),
         ];
-        assert_eq!(layout(&crossing, &glyphs(), &LOOK).len(), 5);
+        assert_eq!(layout(&crossing, &mut find, &LOOK).len(), 5);
     }
 
     #[test]
     fn a_long_street_says_its_name_again() {
         let line = vec![[-380.0, -280.0], [380.0, -280.0], [380.0, 280.0], [-380.0, 280.0]];
-        let letters = layout(&[along("KEHA", line)], &glyphs(), &LOOK);
+        let letters = layout(&[along("KEHA", line)], &mut find, &LOOK);
         assert_eq!(letters.len(), 8);
     }
 
     #[test]
     fn dragging_the_map_moves_names_with_it() {
         let name = [along("KATU", vec![[-200.0, 0.0], [0.0, 30.0], [200.0, 0.0]])];
-        let before = layout(&name, &glyphs(), &LOOK);
-        let after = layout(&name, &glyphs(), &Look { center: [50.0, 10.0], ..LOOK });
+        let before = layout(&name, &mut find, &LOOK);
+        let after = layout(&name, &mut find, &Look { center: [50.0, 10.0], ..LOOK });
         for (a, b) in before.iter().zip(&after) {
             assert!((a.at[0] - b.at[0] - 50.0).abs() < 0.01 && (a.at[1] - b.at[1] - 10.0).abs() < 0.01);
         }

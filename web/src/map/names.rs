@@ -1,5 +1,7 @@
 //! What has a name on the map, and along which line it is written. Pure.
 
+use std::iter;
+
 use rides_proto::geo::LatLng;
 use rustc_hash::FxHashMap;
 
@@ -17,13 +19,53 @@ use crate::{
 #[derive(Clone, PartialEq, Debug)]
 pub struct Name {
     /// In capitals.
-    pub text: Vec<char>,
+    pub text: String,
+    /// Whether its letters join, stack or run to the left, so that only the browser can put them together: it is drawn as
+    /// one, and not letter by letter along the street.
+    pub is_one: bool,
     /// Where.
     pub place: NamePlace,
     /// Letters' size, pixels.
     pub size_px: f32,
     /// Colour.
     pub color: Rgb,
+}
+
+impl Name {
+    /// A name in capitals.
+    pub fn new(name: &str, place: NamePlace, size_px: f32, color: Rgb) -> Self {
+        let text = browser::capitals(name);
+        Self { is_one: !text.chars().all(stands_alone), text, place, size_px, color }
+    }
+
+    /// What is drawn as one each: letters, or all of it.
+    pub fn pieces(&self) -> impl Iterator<Item = &str> {
+        let mut rest = self.text.as_str();
+        iter::from_fn(move || {
+            let first = rest.chars().next()?;
+            let (piece, after) = rest.split_at(if self.is_one { rest.len() } else { first.len_utf8() });
+            rest = after;
+            Some(piece)
+        })
+    }
+
+    /// No name is shorter than this, pixels.
+    pub fn least_px(&self) -> f32 {
+        const NARROW: f32 = 0.2;
+        self.text.chars().count() as f32 * self.size_px * NARROW
+    }
+}
+
+/// Tells whether a letter looks the same whatever stands beside it, and is written from left to right: Latin, Greek,
+/// Cyrillic, Armenian, Georgian, Chinese, Japanese and Korean ones do, and what is not known does not. Blocks of The Unicode
+/// Standard, without marks that combine and without controls.
+fn stands_alone(letter: char) -> bool {
+    matches!(letter,
+        ' '..='~' | '\u{a0}'..='\u{ac}' | '\u{ae}'..='\u{2ff}' | '\u{370}'..='\u{482}' | '\u{48a}'..='\u{58f}'
+        | '\u{10a0}'..='\u{10ff}' | '\u{1e00}'..='\u{1fff}' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}'
+        | '\u{20a0}'..='\u{20cf}' | '\u{2100}'..='\u{214f}' | '\u{3000}'..='\u{3029}' | '\u{3030}'..='\u{3098}'
+        | '\u{309b}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{ff01}'..='\u{ffee}'
+        | '\u{20000}'..='\u{3ffff}')
 }
 
 /// Where a name is written.
@@ -69,7 +111,7 @@ fn street_name(name: &str, class: StreetClass, line: Vec<GroundPos>) -> Name {
         StreetClass::Service | StreetClass::Footway => (9.0, 0.62),
     };
     let color = palette::STREET_NAME.map(|c| c * light);
-    Name { text: capitals(name), place: NamePlace::Along(line), size_px, color }
+    Name::new(name, NamePlace::Along(line), size_px, color)
 }
 
 fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Name)> {
@@ -94,11 +136,7 @@ fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Name)> {
     };
     // Large parks before side streets, small ones after them.
     let rank = 4.0 - ((east - west) * (south - north)).sqrt() / 100.0;
-    Some((rank, Name { text: capitals(&area.name), place, size_px: 10.0, color }))
-}
-
-fn capitals(name: &str) -> Vec<char> {
-    browser::capitals(name).chars().collect()
+    Some((rank, Name::new(&area.name, place, 10.0, color)))
 }
 
 /// Metres of a line.
@@ -164,6 +202,34 @@ mod tests {
         assert_eq!(join_lines(vec![vec![a, b], vec![c, d]]).len(), 2);
     }
 
+    /// MAP-4
+    #[test]
+    fn letters_that_join_stack_or_run_to_the_left_are_drawn_as_one() {
+        let pieces = |name: &str| {
+            let place = NamePlace::Along(vec![]);
+            Name::new(name, place, 10.0, palette::LAND).pieces().count()
+        };
+        for (name, letters) in
+            [("Mäkikatu", 8), ("ул. Тверская", 12), ("Đường", 5), ("京都市", 3), ("강남대로", 4)]
+        {
+            assert_eq!(pieces(name), letters, "{name}");
+        }
+        let as_one = [
+            "شارع الملك",
+            "דרך השלום",
+            "महात्मा",
+            "ถนนสุขุมวิท",
+            "ព្រះ",
+            "Ti\u{301}ch",
+            "👨\u{200d}👩",
+            "a\u{202e}b",
+        ];
+        for name in as_one {
+            assert_eq!(pieces(name), 1, "{name}");
+        }
+        assert_eq!(pieces(""), 0);
+    }
+
     #[test]
     fn important_streets_come_first_and_names_are_in_capitals() {
         let bounds = Bounds::around([p(60.0, 25.0), p(60.1, 25.1)]).expect("two points");
@@ -188,7 +254,7 @@ mod tests {
             complete: true,
         };
         let names = names_of(&map, &Ground::of(bounds));
-        let texts: Vec<String> = names.iter().map(|n| n.text.iter().collect()).collect();
+        let texts: Vec<String> = names.into_iter().map(|name| name.text).collect();
         assert_eq!(texts, ["MÄKIKATU", "PUISTO", "PIKKUKUJA"]);
     }
 }

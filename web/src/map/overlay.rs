@@ -44,8 +44,8 @@ pub enum Target {
     Fit(Bounds),
     /// Show a point, closely enough to see its street.
     To(LatLng),
-    /// The whole city.
-    Home,
+    /// The whole map.
+    Whole,
 }
 
 /// A pin on the GPU.

@@ -21,7 +21,7 @@ use super::{
     webgl::WebGlPainter,
 };
 use crate::{
-    browser::{self, FrameLoop, SizeWatch},
+    browser::{self, FrameLoop},
     erased::effect,
     store::{Command, Commands, Store},
 };
@@ -105,20 +105,30 @@ pub fn MapView(
         }
     });
 
-    let running = StoredValue::new_local(None::<(FrameLoop, Option<SizeWatch>)>);
+    let running = StoredValue::new_local(None::<FrameLoop>);
     effect(move || {
         let (Some(frame), Some(canvas)) = (frame.get(), canvas.get()) else { return };
         let shared = engine.get_value();
         let (sized, drawn_on) = (shared.clone(), canvas.clone());
-        let on_size = Box::new(move |size: (f64, f64)| {
-            let dpr = browser::device_pixel_ratio().min(MAX_DPR);
-            canvas.set_width((size.0 * dpr).round() as u32);
-            canvas.set_height((size.1 * dpr).round() as u32);
-            sized.borrow_mut().set_size(size, dpr, browser::now());
-        });
-        let watch = SizeWatch::start(&frame, on_size);
+        let mut known = None;
+        let measured = frame.clone();
+        // A window that is moved to another screen may have other pixels and the same size, of which nothing tells: so
+        // it is measured with each frame, and painted in that frame.
+        let mut measure = move |now| {
+            let size = measured.get_bounding_client_rect();
+            let (size, dpr) = ((size.width(), size.height()), browser::device_pixel_ratio().min(MAX_DPR));
+            let seen = Some((size, dpr, sized.borrow().max_side()));
+            if known != seen {
+                known = seen;
+                let dpr = sized.borrow_mut().set_size(size, dpr, now);
+                canvas.set_width((size.0 * dpr).round() as u32);
+                canvas.set_height((size.1 * dpr).round() as u32);
+            }
+        };
+        measure(browser::now());
         let (mut attached, mut shown) = (false, false);
         let frames = FrameLoop::start(move |now| {
+            measure(now);
             if !attached {
                 // A context takes long to make: by then the cars that this city's first look asked for are here.
                 attached = shared.borrow().has_city();
@@ -130,7 +140,16 @@ pub fn MapView(
             if !painted.get_untracked() && shared.borrow().has_painted() {
                 painted.set(true);
             }
-            let outcome = store.fleet.with_value(|fleet| shared.borrow_mut().frame(&fleet.borrow(), now));
+            let why = shared.borrow().failure();
+            if why.is_some() && failure.get_untracked() != why {
+                failure.set(why);
+            }
+            let outcome = store.fleet.with_value(|fleet| {
+                let mut fleet = fleet.borrow_mut();
+                let outcome = shared.borrow_mut().frame(&fleet, now);
+                fleet.set_screen(outcome.screen);
+                outcome
+            });
             if !shown && shared.borrow().is_showing() {
                 shown = true;
                 browser::mark("first-frame");
@@ -142,7 +161,7 @@ pub fn MapView(
                 on_pick.run(at);
             }
         });
-        running.set_value(Some((frames, watch)));
+        running.set_value(Some(frames));
     });
     on_cleanup(move || running.set_value(None));
 
@@ -204,7 +223,7 @@ pub fn MapView(
     let label = move || {
         let city = store.city.with(|city| city.as_ref().map(|city| city.name.clone()));
         format!(
-            "Map of {}. Arrow keys move, plus and minus zoom, 0 shows the whole city, Enter picks the middle.",
+            "Map of {}. Arrow keys move, plus and minus zoom, 0 shows the whole map, Enter picks the middle.",
             city.as_deref().unwrap_or("the city")
         )
     };
@@ -261,7 +280,7 @@ fn hand_of_key(event: &KeyboardEvent) -> Option<Hand> {
         "ArrowDown" => Hand::Arrow(0.0, 1.0),
         "+" | "=" => Hand::Key(1.0),
         "-" | "_" => Hand::Key(-1.0),
-        "0" | "Home" => Hand::Home,
+        "0" | "Home" => Hand::Whole,
         "Enter" => Hand::Enter,
         _ => return None,
     })

@@ -12,7 +12,7 @@ use super::{
     city_layer::{CityLayer, letters},
     density::Density,
     density_layer::DensityLayer,
-    gl::{Canvas, Geometry, GlError, Program, is_software, shader},
+    gl::{Canvas, Geometry, GlError, Program, is_software, max_side, shader},
     overlay::OverlayShapes,
     painter::{Frame, GlyphInstance, Look, Painter},
     palette,
@@ -40,6 +40,8 @@ pub struct WebGlPainter {
     city: CityLayer,
     picture: Option<Picture>,
     is_software: bool,
+    max_side: f64,
+    failure: Option<String>,
     copy: Program,
     lines: Program,
     car: Program,
@@ -71,6 +73,8 @@ impl WebGlPainter {
             city: CityLayer::new(&gl)?,
             picture: None,
             is_software: is_software(&gl),
+            max_side: max_side(&gl),
+            failure: None,
             copy: program(shader!("screen.vert"), shader!("copy.frag"))?,
             lines: program(shader!("line.vert"), shader!("route.frag"))?,
             car: program(shader!("car.vert"), shader!("car.frag"))?,
@@ -200,10 +204,7 @@ impl Painter for WebGlPainter {
     fn paint(&mut self, frame: &Frame) {
         let size = frame.look.viewport.map(|px| (px * frame.look.dpr).round().max(1.0) as i32);
         self.gl.viewport(0, 0, size[0], size[1]);
-        // It fails only when the context is lost, and then the browser says so by an event.
-        if self.picture_city(frame, (size[0], size[1])).is_err() {
-            return;
-        }
+        self.failure = self.picture_city(frame, (size[0], size[1])).err().map(|error| error.to_string());
         let Some(picture) = &self.picture else { return };
         self.gl.disable(Gl::BLEND);
         self.copy.bind();
@@ -216,6 +217,14 @@ impl Painter for WebGlPainter {
         self.paint_ways(frame);
         self.paint_cars(frame);
         self.paint_pins(frame);
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.clone()
+    }
+
+    fn max_side(&self) -> f64 {
+        self.max_side
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::{browser, model::Millis};
+use crate::{browser, model::Millis, store::Store};
 
 /// Four ticks a second: enough for a truthful age, too few to matter.
 const TICK: Duration = Duration::from_millis(250);
@@ -15,13 +15,14 @@ const TICK: Duration = Duration::from_millis(250);
 pub(super) struct Clock {
     /// On the monotonic clock, four times a second.
     pub(super) now: ReadSignal<Millis>,
-    /// Unix milliseconds, once a second.
+    /// The server's clock in Unix milliseconds, once a second: a computer's own may be wrong by hours. The computer's, before
+    /// the server has said a word.
     pub(super) unix: Memo<i64>,
 }
 
 impl Clock {
     /// Ticks for as long as the page lives, while someone can see it.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(store: Store) -> Self {
         let (now, set_now) = signal(browser::now());
         let tick = move || {
             if browser::is_visible() {
@@ -32,8 +33,8 @@ impl Clock {
         // What is seen first after a while must not look as new as it was then.
         browser::on_visibility(tick);
         let unix = Memo::new(move |_| {
-            now.track();
-            browser::unix_now() as i64 / 1000 * 1000
+            let server_time = store.fleet.with_value(|fleet| fleet.borrow().server_time(now.get()));
+            server_time.unwrap_or_else(browser::unix_now) as i64 / 1000 * 1000
         });
         Self { now, unix }
     }

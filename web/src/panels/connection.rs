@@ -92,9 +92,11 @@ fn countdown(word: &str, until: Millis, now: Millis) -> String {
 /// The style sheets make the map and the ride's figures stale by `data-stale`.
 #[component]
 pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
-    // Calls go where the page came from.
-    let protocol = protocol_name(&browser::protocol());
+    let mut protocol = "";
     move || {
+        if protocol.is_empty() {
+            protocol = protocol_name(&browser::protocol());
+        }
         let connection = ui.store.connection.get_untracked();
         let Pill { state, word, text, can_retry, stale } =
             Pill::of(connection, ui.is_refused(), ui.clock.now.get());

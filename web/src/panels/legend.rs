@@ -38,7 +38,7 @@ fn total(cars: CarsInView) -> String {
     format!("{} {noun} {how}", count(cars.count))
 }
 
-/// Counted once a second.
+/// Counted once a second, on the screen.
 #[component]
 pub(super) fn Legend(ui: Ui) -> impl IntoView {
     let row = |(state, count): (CarState, usize)| {
@@ -53,11 +53,14 @@ pub(super) fn Legend(ui: Ui) -> impl IntoView {
     };
     let rows = move || {
         ui.clock.unix.track();
-        let counts =
-            ui.store.fleet.with_value(|fleet| tally(fleet.borrow().glides().map(|glide| glide.state)));
+        let counts = ui.store.fleet.with_value(|fleet| tally(fleet.borrow().states_in_view()));
         STATES.into_iter().zip(counts).map(row).collect_view()
     };
-    let is_density = Memo::new(move |_| ui.store.cars_in_view.get().detail == Detail::Densities);
+    let cars = Memo::new(move |_| {
+        ui.clock.unix.track();
+        ui.store.fleet.with_value(|fleet| fleet.borrow().in_view())
+    });
+    let is_density = Memo::new(move |_| cars.get().detail == Detail::Densities);
     view! {
         <section
             class="legend glass"
@@ -65,7 +68,7 @@ pub(super) fn Legend(ui: Ui) -> impl IntoView {
             data-testid="legend"
             data-state=move || if is_density.get() { "densities" } else { "cars" }
         >
-            <p class="legend-total figures">{move || total(ui.store.cars_in_view.get())}</p>
+            <p class="legend-total figures">{move || total(cars.get())}</p>
             {move || {
                 if is_density.get() {
                     Either::Left(view! { <p class="legend-ramp">"Zoom in to see each"</p> })

@@ -3,21 +3,28 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use rides_proto::geo::{Bounds, LatLng};
+use rides_proto::{
+    geo::{Bounds, LatLng},
+    ids::RideId,
+};
 
 use crate::{
     map::{Move, Overlay, Padding, Target},
-    model::{FollowedRide, Place, Quote, Remote},
+    model::{FollowedRide, Place, Remote, RideState},
 };
 
-use super::{draft::Draft, ui::Ui};
+use super::{draft::End, ui::Ui};
 
 /// Pins, routes and the car to ring: of the followed ride, or else of the draft and its quote.
 pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
     Memo::new(move |_| {
         ui.store.followed.with(|followed| match followed {
             Some(followed) => of_ride(followed),
-            None => ui.store.quote.with(|quote| ui.draft.with(|draft| of_draft(draft, ready(quote)))),
+            None => of_draft(
+                ui.place(End::Pickup),
+                ui.place(End::Dropoff),
+                ui.store.quote.with(|quote| ready(quote).map(|quote| quote.route.clone())),
+            ),
         })
     })
 }
@@ -27,17 +34,27 @@ pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
 enum Sight {
     Nothing,
     Quote(Bounds),
-    /// Again when the person asks for it, and when panels leave it more or less room.
-    Ride(Bounds, u32, Padding),
+    /// A ride, what is to be seen of it first, and which part of it that is: a new part is shown anew, and so is all of it
+    /// when the person asks for it and when panels leave it more or less room.
+    Ride(RideId, Part, u32, Padding),
 }
 
-/// Shows all of a route whenever there is a new one to see.
+/// What of a ride is to be seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    /// Its way and both of its ends.
+    Way,
+    /// The pickup and the car that comes.
+    Pickup,
+}
+
+/// Shows all of a route whenever there is a new one to see, and the car that a rider waits for once it is known where it is.
 pub(super) fn moves(ui: Ui, padding: ReadSignal<Padding>) -> Memo<Option<Move>> {
     let sight = Memo::new(move |_| {
-        let ride = ui.store.followed.with(|followed| followed.as_ref().map(|f| Bounds::around(sights(f))));
+        let ride = ui.store.followed.with(|followed| followed.as_ref().map(|f| (f.ride.id.clone(), part(f))));
         match ride {
-            Some(Some(bounds)) => Sight::Ride(bounds, ui.looks.get(), padding.get()),
-            Some(None) => Sight::Nothing,
+            Some((ride, Some(part))) => Sight::Ride(ride, part, ui.looks.get(), padding.get()),
+            Some((_, None)) => Sight::Nothing,
             None => ui.store.quote.with(|quote| {
                 ready(quote)
                     .and_then(|quote| Bounds::around(quote.route.iter().copied()))
@@ -47,9 +64,17 @@ pub(super) fn moves(ui: Ui, padding: ReadSignal<Padding>) -> Memo<Option<Move>> 
     });
     Memo::new(move |last: Option<&Option<Move>>| {
         let last = last.copied().flatten();
-        match sight.get() {
-            Sight::Nothing => last,
-            Sight::Quote(bounds) | Sight::Ride(bounds, ..) => {
+        let bounds = match sight.get() {
+            Sight::Nothing => None,
+            Sight::Quote(bounds) => Some(bounds),
+            Sight::Ride(_, part, ..) => ui
+                .store
+                .followed
+                .with_untracked(|followed| followed.as_ref().and_then(|f| Bounds::around(sights(f, part)))),
+        };
+        match bounds {
+            None => last,
+            Some(bounds) => {
                 Some(Move { seq: last.map_or(1, |last| last.seq + 1), target: Target::Fit(bounds) })
             }
         }
@@ -67,20 +92,35 @@ fn of_ride(followed: &FollowedRide) -> Overlay {
     }
 }
 
-fn of_draft(draft: &Draft, quote: Option<&Quote>) -> Overlay {
-    let route = quote.map(|quote| quote.route.clone()).unwrap_or_default();
+fn of_draft(pickup: Option<Place>, dropoff: Option<Place>, route: Option<Vec<LatLng>>) -> Overlay {
     Overlay {
-        pickup: point(draft.pickup.as_ref()),
-        dropoff: point(draft.dropoff.as_ref()),
-        route: Arc::new(route),
+        pickup: point(pickup.as_ref()),
+        dropoff: point(dropoff.as_ref()),
+        route: Arc::new(route.unwrap_or_default()),
         ..Overlay::default()
     }
 }
 
-/// What must be in view to follow a ride: its way and both of its ends.
-fn sights(followed: &FollowedRide) -> impl Iterator<Item = LatLng> + '_ {
-    let ends = [followed.ride.pickup.as_ref(), followed.ride.dropoff.as_ref()];
-    followed.ride.route.iter().copied().chain(ends.into_iter().filter_map(point))
+/// What of a ride is to be seen now; `None` when nothing of it has a place.
+fn part(followed: &FollowedRide) -> Option<Part> {
+    let ride = &followed.ride;
+    match ride.state {
+        RideState::Assigned if followed.progress.is_some() => Some(Part::Pickup),
+        _ => (ride.pickup.is_some() || ride.dropoff.is_some() || !ride.route.is_empty()).then_some(Part::Way),
+    }
+}
+
+/// The points that must be in view to see a part of a ride.
+fn sights(followed: &FollowedRide, part: Part) -> Vec<LatLng> {
+    let ride = &followed.ride;
+    let (way, end) = match (part, &followed.progress) {
+        (Part::Pickup, Some(progress)) => (&*progress.route, Some(progress.at)),
+        _ => (&ride.route, point(ride.dropoff.as_ref())),
+    };
+    let mut sights = way.clone();
+    sights.extend(point(ride.pickup.as_ref()));
+    sights.extend(end);
+    sights
 }
 
 fn point(place: Option<&Place>) -> Option<LatLng> {
@@ -99,7 +139,7 @@ mod tests {
     use rides_proto::ids::CarNumber;
 
     use super::*;
-    use crate::model::{Progress, Ride, RideState};
+    use crate::model::{Progress, Ride};
 
     fn place(lat: f64) -> Place {
         Place { name: String::new(), at: LatLng::new(lat, 24.9).expect("on Earth") }
@@ -107,8 +147,7 @@ mod tests {
 
     #[test]
     fn a_draft_shows_its_pins_before_there_is_a_quote() {
-        let draft = Draft { pickup: Some(place(60.1)), ..Draft::default() };
-        let shown = of_draft(&draft, None);
+        let shown = of_draft(Some(place(60.1)), None, None);
         assert_eq!((shown.pickup, shown.dropoff), (Some(place(60.1).at), None));
         assert!(shown.route.is_empty() && shown.followed.is_none());
     }
@@ -123,9 +162,23 @@ mod tests {
 
     #[test]
     fn both_ends_are_in_sight_though_the_route_stops_short_of_them() {
-        let followed = followed();
-        let sight = Bounds::around(sights(&followed)).expect("a route");
+        let mut followed = followed();
+        followed.ride.state = RideState::OnTrip;
+        assert_eq!(part(&followed), Some(Part::Way));
+        let sight = Bounds::around(sights(&followed, Part::Way)).expect("a route");
         assert!(sight.contains(place(60.1).at) && sight.contains(place(60.4).at));
+    }
+
+    /// PAGE-5
+    #[test]
+    fn the_car_that_comes_and_the_pickup_are_in_sight() {
+        let mut followed = followed();
+        assert_eq!(part(&followed), Some(Part::Pickup));
+        let sight = Bounds::around(sights(&followed, Part::Pickup)).expect("a car");
+        assert!(sight.contains(place(60.0).at) && sight.contains(place(60.1).at));
+        assert!(!sight.contains(place(60.4).at), "so close that both can be told apart");
+        followed.progress = None;
+        assert_eq!(part(&followed), Some(Part::Way), "nobody knows yet where the car is");
     }
 
     fn followed() -> FollowedRide {

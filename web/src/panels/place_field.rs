@@ -78,7 +78,7 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
     let choose = move |place| ui.change_draft(|draft| draft.set(end, place));
 
     let text = move || {
-        let chosen = chosen().as_ref().map(words::place);
+        let chosen = ui.place(end).as_ref().map(words::place);
         chosen.or_else(|| typing.get().text).unwrap_or_default()
     };
     let failure = move || ui.failure_at(end);

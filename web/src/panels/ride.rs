@@ -56,7 +56,7 @@ fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>, live: bool) -> 
                 {words::state(ride.state)}
             </p>
         </div>
-        <h2 id="ride-title">{words::headline(ride)}</h2>
+        <h2 id="ride-title">{words::headline(ride.state, ui.is_mine(ride))}</h2>
         {progress.as_ref().zip(left_s).and_then(|(progress, left_s)| eta(ride.state, progress, left_s, live))}
         {steps(entries)}
         {is_done.then(|| receipt(ride))}

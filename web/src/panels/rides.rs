@@ -29,13 +29,14 @@ fn note(list: &RideList, fresh: bool) -> Option<(&'static str, String)> {
     Some(("muted rides-note", text.to_owned()))
 }
 
-/// How many rides are on their way, if anyone knows.
+/// How many rides are on their way, if anyone knows. Where there are more rides than the list has, of how many.
 fn under_way(list: &RideList, fresh: bool) -> String {
     let count = list.rides.iter().filter(|ride| !ride.state.is_over()).count();
+    let of = if list.has_more { format!(" of the newest {}", list.rides.len()) } else { String::new() };
     match list.answered_at {
         None => String::new(),
-        Some(_) if fresh => format!("{count} under way"),
-        Some(_) => format!("{count} under way, last known"),
+        Some(_) if fresh => format!("{count}{of} under way"),
+        Some(_) => format!("{count}{of} under way, last known"),
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
     use crate::model::{Failure, RideState};
 
     fn answered(rides: Vec<Ride>) -> RideList {
-        RideList { rides, answered_at: Some(1.0), failure: None }
+        RideList { rides, answered_at: Some(1.0), ..RideList::default() }
     }
 
     fn ride(state: RideState) -> Ride {
@@ -200,5 +201,7 @@ mod tests {
         assert_eq!(under_way(&list, true), "1 under way");
         assert_eq!(under_way(&list, false), "1 under way, last known");
         assert_eq!(under_way(&RideList::default(), false), "");
+        let list = RideList { has_more: true, ..list };
+        assert_eq!(under_way(&list, true), "1 of the newest 2 under way");
     }
 }

@@ -1,11 +1,11 @@
-//! What went wrong: in words, and by the id under which whoever runs the server finds it in the log.
+//! What went wrong: in words, and behind *Details* the id under which those who run the server find it in the log.
 
 use leptos::{ev::MouseEvent, prelude::*};
 use web_sys::Element;
 
 use crate::{browser, format, model::Failure};
 
-/// The words, and what to quote.
+/// The words, and behind them what to quote.
 pub(super) fn trouble(failure: &Failure) -> impl IntoView + use<> {
     view! {
         <p class="error" role="alert">{format::failure(failure)}</p>
@@ -25,10 +25,11 @@ fn quotable(failure: &Failure) -> Option<impl IntoView + use<>> {
             }
         };
         view! {
-            <p class="quotable muted" data-testid="error-id">
+            <details class="quotable muted" data-testid="error-id">
+                <summary>"Details"</summary>
                 <code>{shown}</code>
                 <button class="link" on:click=copy>"Copy"</button>
-            </p>
+            </details>
         }
     })
 }

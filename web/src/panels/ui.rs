@@ -4,8 +4,9 @@ use leptos::prelude::*;
 use rides_proto::{geo::LatLng, ids::RideId};
 
 use crate::{
+    erased::effect,
     format,
-    model::{Failure, Place, Remote, Standing},
+    model::{Failure, Place, Remote, Ride, Role, Standing},
     store::{Command, Commands, Store},
 };
 
@@ -47,8 +48,8 @@ pub(super) struct Ui {
 impl Ui {
     pub(super) fn new(store: Store, commands: Commands) -> Self {
         let (draft, set_draft) = signal(Draft::default());
-        let clock = Clock::start();
-        Self {
+        let clock = Clock::start(store);
+        let ui = Self {
             store,
             commands,
             clock,
@@ -63,7 +64,12 @@ impl Ui {
             tab: RwSignal::new(Tab::Ride),
             searches: RwSignal::new(0),
             looks: RwSignal::new(0),
-        }
+        };
+        // What one person may not ask, or at what price, says nothing of another.
+        effect(move || {
+            store.standing.with(|_| ui.quote());
+        });
+        ui
     }
 
     /// The one way to change the draft: a complete one is quoted at once, and what was shown of the one
@@ -101,6 +107,27 @@ impl Ui {
         });
         self.change_draft(|draft| draft.pick(Place { name, at }));
         self.tab.set(Tab::Ride);
+    }
+
+    /// Tells whether a ride is the person's own: riders with a token see no others, and whoever has none booked it under
+    /// the id of this browser.
+    pub(super) fn is_mine(self, ride: &Ride) -> bool {
+        self.store.standing.with(|standing| match standing {
+            Standing::SignedIn { role, .. } => !matches!(role, Some(Role::Driver | Role::Dispatcher)),
+            _ => ride.rider_id == self.commands.rider_id(),
+        })
+    }
+
+    /// One end of the ride that is put together: as it was quoted, on its street, or else as it was chosen.
+    pub(super) fn place(self, end: End) -> Option<Place> {
+        let quoted = self.store.quote.with(|quote| match quote {
+            Remote::Ready(quote) => Some(match end {
+                End::Pickup => quote.pickup.clone(),
+                End::Dropoff => quote.dropoff.clone(),
+            }),
+            _ => None,
+        });
+        quoted.or_else(|| self.draft.with(|draft| draft.place(end).cloned()))
     }
 
     fn book(self) {

@@ -2,7 +2,7 @@
 
 use crate::{
     format,
-    model::{CarState, Place, Ride, RideState, RideType},
+    model::{CarState, Place, RideState, RideType},
 };
 
 /// While a call is made once more.
@@ -41,17 +41,21 @@ pub(super) fn state(state: RideState) -> &'static str {
     }
 }
 
-/// What the state means for the one who rides.
-pub(super) fn headline(ride: &Ride) -> &'static str {
-    match ride.state {
-        RideState::Requested => "Looking for a car",
-        RideState::Offered => "Asking a driver",
-        RideState::Assigned => "Your car is on its way",
-        RideState::Arrived => "Your car is here",
-        RideState::OnTrip => "Enjoy the ride",
-        RideState::Completed => "You have arrived",
-        RideState::Cancelled => "This ride was cancelled",
-        RideState::Expired => "No car could take it",
+/// What the state means: for the person who rides, or for anyone else.
+pub(super) fn headline(state: RideState, is_mine: bool) -> &'static str {
+    match (state, is_mine) {
+        (RideState::Requested, _) => "Looking for a car",
+        (RideState::Offered, _) => "Asking a driver",
+        (RideState::Assigned, true) => "Your car is on its way",
+        (RideState::Assigned, false) => "The car is on its way",
+        (RideState::Arrived, true) => "Your car is here",
+        (RideState::Arrived, false) => "The car waits at the pickup",
+        (RideState::OnTrip, true) => "Enjoy the ride",
+        (RideState::OnTrip, false) => "On the way to the drop-off",
+        (RideState::Completed, true) => "You have arrived",
+        (RideState::Completed, false) => "This ride is over",
+        (RideState::Cancelled, _) => "This ride was cancelled",
+        (RideState::Expired, _) => "No car could take it",
     }
 }
 

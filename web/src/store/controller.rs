@@ -19,7 +19,7 @@ use super::{
     decode::{self, Partly},
     follow::Following,
     running::{Latest, Signals},
-    watch::{FleetWatch, RideWatch, same_cells, watchable},
+    watch::{FleetWatch, RideWatch, same_cells},
 };
 use crate::{
     api::{
@@ -63,6 +63,11 @@ impl Commands {
         controller.handle(command);
     }
 
+    /// The id under which this browser books where the server asks nobody for a token.
+    pub fn rider_id(self) -> String {
+        self.0.with_value(|controller| controller.rider_id.clone())
+    }
+
     /// What passed over the wire.
     pub fn tap(self) -> Tap {
         self.0.with_value(|controller| controller.api.tap().clone())
@@ -75,7 +80,7 @@ struct Controller {
     rider_id: String,
     /// The knowledge of all streams about the way to the server.
     buffering: Rc<Cell<Buffering>>,
-    /// What the map shows, cut to what may be watched.
+    /// What the map shows, and a margin.
     viewport: Rc<Cell<Bounds>>,
     fleet: Signals,
     followed: Signals,
@@ -139,7 +144,6 @@ impl Controller {
             Command::Unfollow => self.unfollow(),
             Command::FindPlaces(query) => self.find_places(&query),
             Command::Look(bounds) => {
-                let bounds = watchable(bounds);
                 if !same_cells(self.viewport.replace(bounds), bounds) {
                     self.fleet.send(Signal::Reopen);
                 }
@@ -224,7 +228,11 @@ impl Controller {
     fn is_someone_else(self: &Rc<Self>) {
         self.signal_all(Signal::Reopen);
         self.signal_all(Signal::Reconnect);
+        // Nothing that was said to another is said to them.
         self.store.apply(Update::ForgetRides);
+        self.store.apply(Update::Action(Remote::Idle));
+        self.store.apply(Update::Refusal(Remote::Idle));
+        self.store.apply(Update::SignIn(Remote::Idle));
         self.list_now();
     }
 
@@ -326,6 +334,7 @@ impl Controller {
             store: self.store,
             viewport: self.viewport.clone(),
             opened_for: self.viewport.get(),
+            afresh: false,
             live: false,
             on_live: Box::new(move || {
                 // After a loss it is perhaps another server, with another city.
@@ -376,7 +385,10 @@ impl Controller {
     async fn list(&self) {
         let request = v1::ListRequest { page_size: LIST_SIZE, ..Default::default() };
         let answer = self.api.ask(LIST, &request).await;
-        let answer = answer.map(|list| good_part(decode::rides(list.rides)));
+        let answer = answer.map(|list| {
+            let has_more = !list.next_page_token.is_empty();
+            (good_part(decode::rides(list.rides)), has_more)
+        });
         let answer = answer.map_err(|status| failure(&status));
         self.store.apply(Update::Rides { answer, now: browser::now() });
     }

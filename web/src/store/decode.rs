@@ -6,7 +6,7 @@ use rides_proto::{
     convert::unpack_path,
     geo::{Bounds, LatLng},
     ids::{CarNumber, RideId},
-    tiles::Cell,
+    tiles::{CELL_ZOOM, Cell},
     v1,
 };
 use tonic::{Code, Status};
@@ -59,10 +59,16 @@ fn frame_of(message: v1::WatchFleetResponse) -> Partly<FleetFrame> {
         v1::MapDetail::Cars => Some(Detail::Cars),
         v1::MapDetail::Densities => Some(Detail::Densities),
     };
+    let is_first = !message.epoch.is_empty();
+    let levels = match message.density_zoom {
+        0 => 0,
+        zoom => CELL_ZOOM.saturating_sub(zoom),
+    };
     let frame = FleetFrame {
         time: unix_millis(message.time.as_ref()) as f64,
-        epoch: Some(message.epoch).filter(|epoch| !epoch.is_empty()),
+        epoch: is_first.then_some(message.epoch),
         tick_interval: message.tick_interval.as_ref().map(|interval| seconds(interval) * 1e3),
+        levels: is_first.then_some(levels),
         detail,
         cells,
         densities,

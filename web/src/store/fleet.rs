@@ -3,9 +3,9 @@
 use rides_proto::{
     geo::{Bounds, EARTH_RADIUS_M},
     ids::CarNumber,
-    tiles::{Cell, WORLD_SIDE, WorldPoint},
+    tiles::{CELLS_PER_SIDE, Cell, CellBox, WORLD_SIDE, WorldPoint},
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::pace::Pace;
 use crate::model::{CarGlide, CarState, CarsInView, Detail, Millis};
@@ -24,11 +24,13 @@ pub struct FleetFrame {
     pub epoch: Option<String>,
     /// Likewise.
     pub tick_interval: Option<Millis>,
+    /// In the first message of a stream: how many zooms out from cells the tiles are that `densities` are of.
+    pub levels: Option<u32>,
     /// In the first message of a stream, and when it changes.
     pub detail: Option<Detail>,
     /// What changed, while each car is told.
     pub cells: Vec<CellUpdate>,
-    /// What changed, while densities are: how many cars a cell holds now.
+    /// What changed, while densities are: how many cars a tile holds now.
     pub densities: Vec<(Cell, u32)>,
 }
 
@@ -79,12 +81,19 @@ pub struct FleetModel {
     cars: FxHashMap<CarNumber, Car>,
     /// The newest tick of each cell whose cars are all known.
     cells: FxHashMap<Cell, u64>,
-    /// How many cars each cell holds, zeros left out; `None` while each car is known instead.
+    /// How many cars each tile holds, zeros left out; `None` while each car is known instead.
     densities: Option<FxHashMap<Cell, u32>>,
+    /// How many zooms out from cells these tiles are.
+    levels: u32,
+    /// What the screen shows; `None` before the map has said so.
+    screen: Option<Screen>,
     epoch: String,
     pace: Pace,
     revision: u64,
 }
+
+/// A box of the unit-Mercator square: its north-western and south-eastern corners.
+pub type Screen = ((f64, f64), (f64, f64));
 
 struct Car {
     cell: Cell,
@@ -108,9 +117,14 @@ impl FleetModel {
         self.cars.get(&number).map(|car| car.glide)
     }
 
-    /// The cells that hold cars and how many each, in no order; `None` while each car is known instead.
+    /// The tiles that hold cars and how many each, in no order; `None` while each car is known instead.
     pub fn densities(&self) -> Option<impl Iterator<Item = (Cell, u32)>> {
         self.densities.as_ref().map(|cells| cells.iter().map(|(cell, cars)| (*cell, *cars)))
+    }
+
+    /// How many zooms out from cells the tiles of [`FleetModel::densities`] are.
+    pub fn levels(&self) -> u32 {
+        self.levels
     }
 
     /// Changes whenever a car or a density does.
@@ -118,15 +132,49 @@ impl FleetModel {
         self.revision
     }
 
-    /// How many cars there are, and how they are known.
+    /// The map shows this now.
+    pub fn set_screen(&mut self, screen: Option<Screen>) {
+        self.screen = screen;
+    }
+
+    /// The states of the cars on the screen, in no order.
+    pub fn states_in_view(&self) -> impl Iterator<Item = CarState> {
+        let is_in_view = |car: &&Car| {
+            self.screen.is_none_or(|((west, north), (east, south))| {
+                let (x, y) = car.glide.to;
+                (west..=east).contains(&x) && (north..=south).contains(&y)
+            })
+        };
+        self.cars.values().filter(is_in_view).map(|car| car.glide.state)
+    }
+
+    /// How many cars are on the screen, and how they are known. Of a tile that is partly on it, as large a part of its cars
+    /// is counted.
     pub fn in_view(&self) -> CarsInView {
         match &self.densities {
-            None => CarsInView { count: self.cars.len(), detail: Detail::Cars },
-            Some(cells) => {
-                let count = cells.values().map(|cars| *cars as usize).sum();
-                CarsInView { count, detail: Detail::Densities }
+            None => CarsInView { count: self.states_in_view().count(), detail: Detail::Cars },
+            Some(tiles) => {
+                let count: f64 =
+                    tiles.iter().map(|(tile, cars)| f64::from(*cars) * self.shown_part(*tile)).sum();
+                CarsInView { count: (count + 0.5) as usize, detail: Detail::Densities }
             }
         }
+    }
+
+    /// The part of a tile that is on the screen, from 0 to 1.
+    fn shown_part(&self, tile: Cell) -> f64 {
+        let Some((north_west, south_east)) = self.screen else { return 1.0 };
+        let tiles = f64::from(CELLS_PER_SIDE >> self.levels);
+        let along = |first: u32, from: f64, to: f64| {
+            let first = f64::from(first);
+            ((to * tiles).min(first + 1.0) - (from * tiles).max(first)).max(0.0)
+        };
+        along(tile.x(), north_west.0, south_east.0) * along(tile.y(), north_west.1, south_east.1)
+    }
+
+    /// The server's clock at `now`, in Unix milliseconds; `None` before the first frame.
+    pub fn server_time(&self, now: Millis) -> Option<f64> {
+        self.pace.server_time(now)
     }
 
     /// What ticks and numbers belong to; empty before the first frame.
@@ -136,19 +184,29 @@ impl FleetModel {
 
     /// What is known already of `viewport`, for the next stream: cells and their newest ticks.
     pub fn cursors_in(&self, viewport: Bounds) -> impl Iterator<Item = (Cell, u64)> {
-        Cell::all_in(viewport).filter_map(|cell| self.cells.get(&cell).map(|tick| (cell, *tick)))
+        let view = CellBox::of(viewport);
+        self.cells.iter().map(|(cell, tick)| (*cell, *tick)).filter(move |(cell, _)| view.contains(*cell))
     }
 
     /// Forgets what lies outside the cells of `viewport`: no stream speaks of it any more.
     pub fn keep_within(&mut self, viewport: Bounds) {
-        let kept: FxHashSet<Cell> = Cell::all_in(viewport).collect();
-        self.cells.retain(|cell, _| kept.contains(cell));
-        let before = self.in_view();
-        self.cars.retain(|_, car| kept.contains(&car.cell));
+        let view = CellBox::of(viewport);
+        let tiles = view.coarser(self.levels);
+        self.cells.retain(|cell, _| view.contains(*cell));
+        let known = |fleet: &Self| (fleet.cars.len(), fleet.densities.as_ref().map(FxHashMap::len));
+        let before = known(self);
+        self.cars.retain(|_, car| view.contains(car.cell));
         if let Some(densities) = &mut self.densities {
-            densities.retain(|cell, _| kept.contains(cell));
+            densities.retain(|tile, _| tiles.contains(*tile));
         }
-        self.revision += u64::from(self.in_view() != before);
+        self.revision += u64::from(known(self) != before);
+    }
+
+    /// Forgets every car: the next message tells of all there are.
+    pub fn forget_cars(&mut self) {
+        self.cars.clear();
+        self.cells.clear();
+        self.revision += 1;
     }
 
     /// Applies a message that came at `now`.
@@ -156,10 +214,18 @@ impl FleetModel {
     /// Messages of two streams may mix while one replaces the other: what a cell knows already is passed over.
     pub fn apply(&mut self, frame: &FleetFrame, now: Millis) {
         if let Some(epoch) = frame.epoch.as_ref().filter(|epoch| **epoch != self.epoch) {
-            *self = Self { epoch: epoch.clone(), revision: self.revision + 1, ..Self::default() };
+            *self = Self {
+                epoch: epoch.clone(),
+                screen: self.screen,
+                revision: self.revision + 1,
+                ..Self::default()
+            };
         }
         if let Some(interval) = frame.tick_interval {
             self.pace.set_interval(interval);
+        }
+        if let Some(levels) = frame.levels {
+            self.levels = levels;
         }
         self.pace.arrived(frame.time, now);
         if let Some(detail) = frame.detail {
@@ -183,8 +249,7 @@ impl FleetModel {
             Detail::Cars if self.densities.is_none() => return,
             Detail::Cars => self.densities = None,
             Detail::Densities => {
-                self.cars.clear();
-                self.cells.clear();
+                self.forget_cars();
                 self.densities = Some(FxHashMap::default());
             }
         }

@@ -9,8 +9,8 @@ use rides_proto::{
 };
 
 use crate::model::{
-    CarsInView, CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideList,
-    RideType, Standing,
+    CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideList, RideType,
+    Standing,
 };
 
 mod city;
@@ -24,10 +24,7 @@ mod watch;
 
 pub use controller::Commands;
 pub use decode::{Malformed, Partly, fleet_frame};
-pub use fleet::{CarMove, CarReport, CellUpdate, FleetFrame, FleetModel};
-
-/// The least time between two counts of the cars in view.
-const COUNT_EVERY: Millis = 1_000.0;
+pub use fleet::{CarMove, CarReport, CellUpdate, FleetFrame, FleetModel, Screen};
 
 /// Starts everything that fills the store. Once, inside the page's root component.
 pub fn start() -> (Store, Commands) {
@@ -59,8 +56,6 @@ pub struct Store {
     pub standing: ReadSignal<Standing>,
     /// The newest sign-in with a token, while it runs or when it failed.
     pub sign_in: ReadSignal<Remote<()>>,
-    /// Cars on the map right now; changes at most once a second, and when they are shown in another way.
-    pub cars_in_view: ReadSignal<CarsInView>,
     /// Where the cars are.
     pub fleet: StoredValue<Rc<RefCell<FleetModel>>, LocalStorage>,
     write: Writers,
@@ -79,15 +74,12 @@ struct Writers {
     places: WriteSignal<Remote<Vec<Place>>>,
     standing: WriteSignal<Standing>,
     sign_in: WriteSignal<Remote<()>>,
-    cars_in_view: WriteSignal<CarsInView>,
     kept: StoredValue<Kept>,
 }
 
 /// What the signals are made from.
 #[derive(Clone, Copy)]
 struct Kept {
-    /// When the cars in view were counted.
-    counted_at: Millis,
     fleet: Connection,
     /// While a ride is followed that is not over.
     ride: Option<Connection>,
@@ -111,12 +103,14 @@ pub enum Update {
         /// When it came.
         now: Millis,
     },
+    /// The next message of the fleet stream tells of every car that there is.
+    ForgetCars,
     /// From here on the fleet stream speaks of these cells only.
     Viewport(Bounds),
     /// A look at the newest rides.
     Rides {
-        /// What it brought, newest first.
-        answer: Result<Vec<Ride>, Failure>,
+        /// What it brought, newest first, and whether there are older ones.
+        answer: Result<(Vec<Ride>, bool), Failure>,
         /// When it came.
         now: Millis,
     },
@@ -151,7 +145,6 @@ impl Store {
         let (places, set_places) = signal(Remote::Idle);
         let (standing, set_standing) = signal(Standing::Nobody);
         let (sign_in, set_sign_in) = signal(Remote::Idle);
-        let (cars_in_view, set_cars_in_view) = signal(CarsInView::default());
         let write = Writers {
             city: set_city,
             connection: set_connection,
@@ -163,12 +156,7 @@ impl Store {
             places: set_places,
             standing: set_standing,
             sign_in: set_sign_in,
-            cars_in_view: set_cars_in_view,
-            kept: StoredValue::new(Kept {
-                counted_at: f64::NEG_INFINITY,
-                fleet: Connection::NEW,
-                ride: None,
-            }),
+            kept: StoredValue::new(Kept { fleet: Connection::NEW, ride: None }),
         };
         let fleet = StoredValue::new_local(Rc::default());
         Self {
@@ -182,7 +170,6 @@ impl Store {
             places,
             standing,
             sign_in,
-            cars_in_view,
             fleet,
             write,
         }
@@ -196,17 +183,9 @@ impl Store {
             Update::Refusal(refusal) => self.write.refusal.set(refusal),
             Update::RideConnection(ride) => self.connect(Kept { ride, ..self.write.kept.get_value() }),
             Update::Fleet { frame, now } => {
-                let cars = self.fleet.with_value(|fleet| {
-                    fleet.borrow_mut().apply(&frame, now);
-                    fleet.borrow().in_view()
-                });
-                let kept = self.write.kept.get_value();
-                let is_other = self.cars_in_view.with_untracked(|known| known.detail != cars.detail);
-                if is_other || now - kept.counted_at >= COUNT_EVERY {
-                    self.write.kept.set_value(Kept { counted_at: now, ..kept });
-                    set_if_new(self.cars_in_view, self.write.cars_in_view, cars);
-                }
+                self.fleet.with_value(|fleet| fleet.borrow_mut().apply(&frame, now));
             }
+            Update::ForgetCars => self.fleet.with_value(|fleet| fleet.borrow_mut().forget_cars()),
             Update::Viewport(bounds) => self.fleet.with_value(|fleet| fleet.borrow_mut().keep_within(bounds)),
             Update::Rides { answer, now } => self.write.rides.update(|list| look(list, answer, now)),
             Update::ForgetRides => self.write.rides.set(RideList::default()),
@@ -240,11 +219,11 @@ fn set_if_new<T: PartialEq + Send + Sync + 'static>(read: ReadSignal<T>, write: 
 }
 
 /// What a look at the newest rides makes of their list.
-fn look(list: &mut RideList, answer: Result<Vec<Ride>, Failure>, now: Millis) {
+fn look(list: &mut RideList, answer: Result<(Vec<Ride>, bool), Failure>, now: Millis) {
     match answer {
-        Ok(newest) => {
+        Ok((newest, has_more)) => {
             let rides = merge_page(&list.rides, newest);
-            *list = RideList { rides, answered_at: Some(now), failure: None };
+            *list = RideList { rides, has_more, answered_at: Some(now), failure: None };
         }
         Err(failure) => list.failure = Some(failure),
     }
@@ -316,7 +295,7 @@ pub enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Detail, Link, RideState};
+    use crate::model::{Link, RideState};
 
     fn ride(id: &str, version: u64) -> Ride {
         Ride::bare(id, version, RideState::Requested)
@@ -327,7 +306,7 @@ mod tests {
         let owner = Owner::new();
         owner.set();
         let store = Store::new();
-        let list = |rides| store.apply(Update::Rides { answer: Ok(rides), now: 0.0 });
+        let list = |rides| store.apply(Update::Rides { answer: Ok((rides, false)), now: 0.0 });
         list(vec![ride("b", 1), ride("a", 1)]);
         store.apply(Update::Ride(ride("a", 4)));
         store.apply(Update::Ride(ride("c", 1)));
@@ -345,12 +324,12 @@ mod tests {
         let mut told = Vec::new();
         for update in [
             Update::Rides { answer: Err(full()), now: 1.0 },
-            Update::Rides { answer: Ok(vec![ride("a", 1)]), now: 2.0 },
+            Update::Rides { answer: Ok((vec![ride("a", 1)], false)), now: 2.0 },
             Update::Rides { answer: Err(full()), now: 3.0 },
             Update::ForgetRides,
         ] {
             store.apply(update);
-            let RideList { rides, answered_at, failure } = store.rides.get_untracked();
+            let RideList { rides, answered_at, failure, .. } = store.rides.get_untracked();
             told.push((rides.len(), answered_at, failure.is_some()));
         }
         assert_eq!(told, [(0, None, true), (1, Some(2.0), false), (1, Some(2.0), true), (0, None, false)]);
@@ -374,35 +353,5 @@ mod tests {
             told.push(store.connection.get_untracked());
         }
         assert_eq!(told, [live, waiting, waiting, live]);
-    }
-
-    #[test]
-    fn cars_are_counted_at_most_once_a_second_and_when_they_are_shown_in_another_way() {
-        let owner = Owner::new();
-        owner.set();
-        let store = Store::new();
-        let cell = rides_proto::tiles::Cell::new(7).expect("on Earth");
-        let frame = |tick, count| {
-            let cars = (0..count).map(|number| CarReport {
-                number: rides_proto::ids::CarNumber(number),
-                at: cell.point(0, 0),
-                turn: 0.0,
-                state: crate::model::CarState::Free,
-            });
-            let cars = cars.collect();
-            let update = CellUpdate { cell, tick, snapshot: true, cars, moved: Vec::new(), left: Vec::new() };
-            FleetFrame { cells: vec![update], ..FleetFrame::default() }
-        };
-        let mut counts = Vec::new();
-        for (now, cars) in [(0.0, 3), (500.0, 5), (999.0, 6), (1_000.0, 7)] {
-            store.apply(Update::Fleet { frame: frame(now as u64 + 1, cars), now });
-            counts.push(store.cars_in_view.get_untracked().count);
-        }
-        assert_eq!(counts, [3, 3, 3, 7]);
-        let densities = vec![(cell, 12_400)];
-        let frame = FleetFrame { detail: Some(Detail::Densities), densities, ..FleetFrame::default() };
-        store.apply(Update::Fleet { frame, now: 1_001.0 });
-        let shown = CarsInView { count: 12_400, detail: Detail::Densities };
-        assert_eq!(store.cars_in_view.get_untracked(), shown);
     }
 }

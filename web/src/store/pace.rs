@@ -61,6 +61,11 @@ impl Pace {
         (taken + gap * self.interval + margin).max(now + self.interval / 2.0)
     }
 
+    /// The server's clock at `now`, in Unix milliseconds; `None` before the first frame.
+    pub(super) fn server_time(&self, now: Millis) -> Option<f64> {
+        self.offset.map(|offset| now - offset)
+    }
+
     /// Milliseconds of so many ticks.
     pub(super) fn ticks(&self, count: u64) -> Millis {
         count as f64 * self.interval

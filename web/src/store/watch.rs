@@ -4,12 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;
 use leptos::prelude::*;
-use rides_proto::{
-    geo::Bounds,
-    ids::RideId,
-    tiles::{self, WorldPoint},
-    v1,
-};
+use rides_proto::{geo::Bounds, ids::RideId, tiles::CellBox, v1};
 use tonic::{Code, Status};
 
 use super::{
@@ -27,8 +22,8 @@ use crate::{
     model::{Connection, Millis, Remote},
 };
 
-/// The most cells that a viewport may cover.
-const MAX_CELLS: u64 = 4096;
+/// The most cursors that the server takes.
+const MAX_CURSORS: usize = 4096;
 
 /// The cars in the viewport.
 pub(super) struct FleetWatch {
@@ -38,6 +33,8 @@ pub(super) struct FleetWatch {
     pub(super) viewport: Rc<Cell<Bounds>>,
     /// What the newest stream was opened for.
     pub(super) opened_for: Bounds,
+    /// Whether the newest stream was opened without the cursors there were: its first message tells all.
+    pub(super) afresh: bool,
     /// Called whenever the connection turns live.
     pub(super) on_live: Box<dyn Fn()>,
     pub(super) live: bool,
@@ -53,8 +50,10 @@ impl Watched for FleetWatch {
                 seen.map(|(cell, tick)| v1::CellCursor { cell: cell.number(), tick }).collect();
             (fleet.epoch().to_owned(), cursors)
         });
+        self.afresh = cursors.len() > MAX_CURSORS;
+        let cursors = if self.afresh { Vec::new() } else { cursors };
         let viewport = Some(self.opened_for.into());
-        let request = v1::WatchFleetRequest { viewport, cursors, epoch, moves: true };
+        let request = v1::WatchFleetRequest { viewport, cursors, epoch, moves: true, coarse: true };
         self.api.open(WATCH_FLEET, &request, deadline)
     }
 
@@ -62,6 +61,9 @@ impl Watched for FleetWatch {
         let (frame, wrong) = decode::fleet_frame(message)?;
         if let Some(why) = wrong {
             browser::warn_once(&why.to_string());
+        }
+        if first && self.afresh {
+            self.store.apply(Update::ForgetCars);
         }
         self.store.apply(Update::Fleet { frame, now: browser::now() });
         if first {
@@ -91,24 +93,9 @@ impl Watched for FleetWatch {
     }
 }
 
-/// A viewport that the server accepts: at most so many cells, around the same centre.
-pub(super) fn watchable(mut viewport: Bounds) -> Bounds {
-    let center = viewport.center();
-    while tiles::Cell::count_in(viewport) > MAX_CELLS {
-        let closer = |corner: rides_proto::geo::LatLng| corner.lerp(center, 0.2);
-        let corners = [closer(viewport.south_west()), closer(viewport.north_east())];
-        let Some(smaller) = Bounds::around(corners) else { break };
-        viewport = smaller;
-    }
-    viewport
-}
-
 /// Whether the same cells are in both.
 pub(super) fn same_cells(a: Bounds, b: Bounds) -> bool {
-    let corners = |bounds: Bounds| {
-        [bounds.south_west(), bounds.north_east()].map(|at| tiles::Cell::of(WorldPoint::of(at)))
-    };
-    corners(a) == corners(b)
+    CellBox::of(a) == CellBox::of(b)
 }
 
 /// The ride a person follows.
@@ -198,16 +185,6 @@ mod tests {
 
     fn p(lat: f64, lng: f64) -> LatLng {
         LatLng::new(lat, lng).expect("on Earth")
-    }
-
-    #[test]
-    fn the_whole_world_is_cut_down_around_its_centre() {
-        let world = Bounds::new(p(-80.0, -180.0), p(85.0, 180.0)).expect("right way round");
-        let watched = watchable(world);
-        assert!(tiles::Cell::count_in(watched) <= MAX_CELLS);
-        assert!(watched.contains(world.center()));
-        let helsinki = Bounds::new(p(60.16, 24.92), p(60.18, 24.96)).expect("right way round");
-        assert_eq!(watchable(helsinki), helsinki);
     }
 
     #[test]

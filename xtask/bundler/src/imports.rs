@@ -1,22 +1,25 @@
-//! Short names for the page's imports. wasm-bindgen names each import after what it calls and ends the name with a hash, in
-//! the wasm and in its JavaScript. Nobody reads the names, and hashes do not compress.
+//! Short names between the page's WebAssembly and its JavaScript. wasm-bindgen names each import after what it calls, and
+//! each kind of closure after what calls it, and puts a hash into the name. Nobody reads the names, and hashes do not
+//! compress.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use walrus::Module;
 
-const PREFIX: &str = "__wbg_";
+const PREFIXES: [&str; 2] = ["__wbg_", "wasm_bindgen__convert__closures_"];
 /// Digits of a hash.
 const DIGITS: usize = 16;
+/// The name of the JavaScript as a module that the WebAssembly imports from, and the short one for it.
+const MODULE: [&str; 2] = ["./page_bg.js", "a"];
 
 /// Names, and the short one for each.
 pub(crate) struct ShortNames<'a>(BTreeMap<&'a str, String>);
 
 impl<'a> ShortNames<'a> {
-    /// Names the imports in wasm-bindgen's JavaScript anew.
+    /// Names anew what has a hash in wasm-bindgen's JavaScript.
     pub(crate) fn of(script: &'a str) -> Self {
-        let names = words(script).filter(|word| is_import(word));
+        let names = words(script).filter(|word| has_hash(word));
         let mut short: BTreeMap<_, _> = names.map(|name| (name, String::new())).collect();
         for (number, name) in short.values_mut().enumerate() {
             *name = format!("_{number:x}");
@@ -35,7 +38,7 @@ impl<'a> ShortNames<'a> {
                 rest = after;
             }
         }
-        renamed + rest
+        (renamed + rest).replace(MODULE[0], MODULE[1])
     }
 
     /// The module with the short names.
@@ -48,6 +51,14 @@ impl<'a> ShortNames<'a> {
             if let Some(short) = self.0.get(import.name.as_str()) {
                 import.name.clone_from(short);
             }
+            if import.module == MODULE[0] {
+                MODULE[1].clone_into(&mut import.module);
+            }
+        }
+        for export in module.exports.iter_mut() {
+            if let Some(short) = self.0.get(export.name.as_str()) {
+                export.name.clone_from(short);
+            }
         }
         Ok(module.emit_wasm())
     }
@@ -57,10 +68,12 @@ fn words(script: &str) -> impl Iterator<Item = &str> {
     script.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
 }
 
-fn is_import(word: &str) -> bool {
-    word.strip_prefix(PREFIX)
-        .and_then(|rest| rest.as_bytes().split_last_chunk::<DIGITS>())
-        .is_some_and(|(_, hash)| hash.iter().all(u8::is_ascii_hexdigit))
+fn has_hash(word: &str) -> bool {
+    let is_hash = |piece: &str| {
+        let digits = piece.strip_prefix('h').unwrap_or(piece);
+        digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    PREFIXES.iter().any(|prefix| word.starts_with(prefix)) && word.split('_').any(is_hash)
 }
 
 #[cfg(test)]
@@ -76,6 +89,13 @@ mod tests {
         assert_eq!(names.in_script(SCRIPT), "_1: f, _0(a) {}, __wbg_cb_unref, a_c0ffee");
         let again = "__wbg_read_f41db33c90cb0f31 __wbg_new_06c5 __wbg_read_f41db33c90cb0f31";
         assert_eq!(names.in_script(again), "_1 __wbg_new_06c5 _1");
+    }
+
+    #[test]
+    fn closures_have_short_names_too() {
+        let script =
+            "wasm.wasm_bindgen__convert__closures_____invoke__h1897cd8e62e8ead9_2(a) wasm.__wbindgen_malloc";
+        assert_eq!(ShortNames::of(script).in_script(script), "wasm._0(a) wasm.__wbindgen_malloc");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod compress;
 mod html;
 mod imports;
+mod panics;
 mod script;
 mod style;
 mod wasm;
@@ -72,7 +73,7 @@ fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
     let module = wasm::bindgen(&arguments.wasm)?;
     let names = imports::ShortNames::of(&module.script);
     let script = names.in_script(&script::lighter(&module.script)?);
-    let mut module = names.in_wasm(&module.wasm)?;
+    let mut module = panics::trapping(&names.in_wasm(&module.wasm)?)?;
     if let Some(program) = &arguments.wasm_opt {
         module = wasm::optimise(&module, program, &html.wasm_opt_flags())?;
     }

@@ -11,7 +11,7 @@ use prost::Message as _;
 use rides_proto::{
     geo::{Bounds, LatLng},
     ids::CarNumber,
-    tiles::Cell,
+    tiles::{CELL_ZOOM, Cell},
     v1,
 };
 use tokio::{
@@ -55,11 +55,21 @@ fn view(count: u32) -> Bounds {
     Bounds::around([corner(cell(0), 100), corner(cell(count - 1), -100)]).expect("two points")
 }
 
+/// A box of 40,000 cells around those of [`view`].
+fn wide_view() -> Bounds {
+    let corner =
+        |column: u32, row: u32| Cell::new(column * 32768 + row).expect("a cell").point(0, 0).lat_lng();
+    Bounds::around([corner(18553, 9384), corner(18752, 9583)]).expect("two points")
+}
+
 /// A page's copy of the map.
 #[derive(Default)]
 struct Page {
     epoch: String,
     moves: bool,
+    coarse: bool,
+    /// How many zooms out from cells the tiles are that it has counts of.
+    levels: u32,
     detail: v1::MapDetail,
     cars: BTreeMap<u32, BTreeSet<(u32, i32)>>,
     counts: BTreeMap<u32, u32>,
@@ -80,6 +90,12 @@ impl Page {
         let is_first = !message.epoch.is_empty();
         if is_first {
             self.epoch.clone_from(&message.epoch);
+            self.levels = match message.density_zoom {
+                0 => 0,
+                zoom => CELL_ZOOM - zoom,
+            };
+        } else {
+            assert_eq!(message.density_zoom, 0, "said in the first message");
         }
         match message.detail() {
             v1::MapDetail::Unspecified => assert!(!is_first, "the first message says it"),
@@ -152,7 +168,13 @@ fn open(fanout: &Fanout, cells: u32, page: &Page) -> Viewer {
 }
 
 fn request(viewport: Bounds, page: &Page) -> Request<'_> {
-    Request { viewport, cursors: page.cursors.clone(), epoch: &page.epoch, moves: page.moves }
+    Request {
+        viewport,
+        cursors: page.cursors.clone(),
+        epoch: &page.epoch,
+        moves: page.moves,
+        coarse: page.coarse,
+    }
 }
 
 /// What the viewer is sent of the ticks so far, if anything.
@@ -398,6 +420,52 @@ async fn a_crowd_is_counted_and_cars_come_back_as_it_thins_out() {
     assert_eq!(page.counted(), BTreeMap::from([(cell(0).number(), 28)]));
 }
 
+/// MAP-6
+#[tokio::test(start_paused = true)]
+async fn a_wide_view_shows_each_car_and_counts_a_crowd_by_coarser_tiles() {
+    let (ticks, fanout) = fanout_with(FanoutOptions { viewer_cars: 10, ..FanoutOptions::default() });
+    let mut page = Page { coarse: true, ..Page::default() };
+    let mut viewer = fanout.watch(request(wide_view(), &page)).expect("any width");
+    let cars = |numbers: std::ops::Range<u32>, cell| numbers.map(|n| dot(n, cell, 0)).collect::<Vec<_>>();
+    let far = Cell::new(18700 * 32768 + 9400).expect("a cell");
+    ticks.send(tick(1, vec![change(cell(0), &cars(0..9, cell(0)), &[])])).await.expect("open");
+    ticks.send(tick(2, vec![change(far, &cars(9..10, far), &[])])).await.expect("open");
+    tokio::time::sleep(TICK).await;
+    let first = page.apply(&viewer.next().await.expect("open"));
+    assert_eq!((first.density_zoom, page.shown().len()), (13, 10));
+
+    let more =
+        vec![change(cell(1), &cars(10..12, cell(1)), &[]), change(cell(3), &cars(12..13, cell(3)), &[])];
+    ticks.send(tick(3, more)).await.expect("open");
+    page.apply(&viewer.next().await.expect("open"));
+    // Tiles of 4 × 4 cells: 9484 is the first row of one.
+    let tile = |x: u32, y: u32| x / 4 * 32768 + y / 4;
+    let (near, far_tile) = (tile(18653, 9484), tile(18700, 9400));
+    assert_eq!(page.counted(), BTreeMap::from([(near, 12), (far_tile, 1)]));
+
+    ticks.send(tick(4, vec![change(far, &[], &[9])])).await.expect("open");
+    let emptied = page.apply(&viewer.next().await.expect("open"));
+    assert_eq!(emptied.densities, [v1::CellDensity { cell: far_tile, cars: 0 }]);
+}
+
+/// MAP-6: a viewer who has missed what was forgotten, in a view with too many cells to say of each that it is empty.
+#[tokio::test(start_paused = true)]
+async fn a_wide_view_that_was_not_looked_at_for_long_is_told_anew() {
+    let (ticks, fanout) = fanout();
+    let mut page = Page { coarse: true, ..Page::default() };
+    let mut viewer = fanout.watch(request(wide_view(), &page)).expect("any width");
+    ticks.send(tick(1, vec![change(cell(0), &[dot(1, cell(0), 0)], &[])])).await.expect("open");
+    page.apply(&viewer.next().await.expect("open"));
+    assert_eq!(page.shown().len(), 1);
+    ticks.send(tick(2, vec![change(cell(0), &[], &[1])])).await.expect("open");
+    for n in [1000, 1001] {
+        ticks.send(tick(n, vec![change(cell(1), &[dot(2, cell(1), n as i32)], &[])])).await.expect("open");
+        tokio::time::sleep(TICK).await;
+        page.apply(&viewer.next().await.expect("open"));
+    }
+    assert_eq!(page.shown(), BTreeSet::from([(cell(1).number(), 2, 1001)]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn viewers_end_with_the_feed() {
     let (ticks, fanout) = fanout();
@@ -449,16 +517,19 @@ proptest! {
         steps in prop::collection::vec(step(), 1..60),
         max_cars in 1..9usize,
         moves in any::<bool>(),
+        wide in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(wander(&steps, max_cars, moves));
+        runtime.expect("a runtime").block_on(wander(&steps, max_cars, moves, wide));
     }
 }
 
-async fn wander(steps: &[Step], max_cars: usize, moves: bool) {
+async fn wander(steps: &[Step], max_cars: usize, moves: bool, wide: bool) {
     let (ticks, fanout) = fanout_with(FanoutOptions { viewer_cars: max_cars, ..FanoutOptions::default() });
-    let mut page = Page { moves, ..Page::default() };
-    let (mut viewer, mut in_view) = (open(&fanout, 4, &page), 4);
+    let mut page = Page { moves, coarse: wide, ..Page::default() };
+    let view_of = |cells| if wide { wide_view() } else { view(cells) };
+    let look = |cells, page: &Page| fanout.watch(request(view_of(cells), page)).expect("not too wide");
+    let (mut viewer, mut in_view) = (look(4, &page), 4);
     let mut places: BTreeMap<u32, (u32, i32)> = BTreeMap::new();
     let mut now = 0;
     for &Step { car, to, skipped, looks, pans } in steps {
@@ -476,9 +547,9 @@ async fn wander(steps: &[Step], max_cars: usize, moves: bool) {
         ticks.send(tick(now, changes.into_values().collect())).await.expect("open");
         tokio::time::sleep(Duration::from_millis(1)).await;
         if let Some(cells) = pans {
-            in_view = cells;
-            page.look_at(view(cells));
-            viewer = open(&fanout, cells, &page);
+            in_view = if wide { 4 } else { cells };
+            page.look_at(view_of(cells));
+            viewer = look(cells, &page);
         }
         if looks || pans.is_some() {
             if let Some(message) = newest(&mut viewer).await {
@@ -488,9 +559,12 @@ async fn wander(steps: &[Step], max_cars: usize, moves: bool) {
             let seen: Vec<_> = seen.map(|(car, (at, dx))| (cell(*at).number(), *car, *dx)).collect();
             match page.detail {
                 v1::MapDetail::Densities => {
-                    assert!(seen.len() > max_cars - max_cars / 5, "cars would do");
+                    assert!(wide || seen.len() > max_cars - max_cars / 5, "cars would do");
                     let mut counts = BTreeMap::new();
-                    seen.iter().for_each(|(cell, ..)| *counts.entry(*cell).or_default() += 1);
+                    for (cell, ..) in &seen {
+                        let tile = Cell::new(*cell).expect("a cell").coarser(page.levels);
+                        *counts.entry(tile.number()).or_default() += 1;
+                    }
                     assert_eq!(page.counted(), counts);
                 }
                 _ => {

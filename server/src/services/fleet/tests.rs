@@ -122,6 +122,20 @@ async fn a_bad_viewport_or_cursor_is_named() {
     }
 }
 
+/// MAP-6
+#[tokio::test]
+async fn the_whole_world_can_be_watched_by_who_understands_coarser_tiles() {
+    let mut bench = bench().await;
+    let viewport = v1::Bounds { south: -90.0, west: -180.0, north: 90.0, east: 180.0 };
+    let request = v1::WatchFleetRequest { viewport: Some(viewport), coarse: true, ..Default::default() };
+    let mut frames = bench.client.watch(request).await.expect("opened").into_inner();
+    let first = frames.message().await.expect("live").expect("a first frame");
+    assert_eq!((first.detail(), first.density_zoom), (v1::MapDetail::Cars, 6), "64 × 64 tiles");
+    bench.fleet.report(vec![report(-33.9, 151.2)]).await.expect("open");
+    let entered = frames.message().await.expect("live").expect("a frame");
+    assert_eq!((entered.cells[0].cars.len(), entered.density_zoom), (1, 0));
+}
+
 #[tokio::test]
 async fn a_full_load_of_cursors_fits() {
     let mut bench = bench().await;

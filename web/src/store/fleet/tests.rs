@@ -213,6 +213,66 @@ fn no_density_lingers_outside_the_viewport() {
     expect_densities(&fleet, &[(0, 700)]);
 }
 
+/// MAP-6
+#[test]
+fn densities_of_coarser_tiles_stay_while_their_cells_are_in_the_viewport() {
+    let mut fleet = FleetModel::default();
+    let tile = cell(0).coarser(2);
+    let beyond = cell(8).coarser(2);
+    let first = FleetFrame {
+        epoch: Some("a".to_owned()),
+        levels: Some(2),
+        detail: Some(Detail::Densities),
+        densities: vec![(tile, 700), (beyond, 40)],
+        ..FleetFrame::default()
+    };
+    fleet.apply(&first, 0.0);
+    assert_eq!(fleet.levels(), 2);
+    let corner = |x: u32| WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y: ROW * CELL_SIDE + 9 }.lat_lng();
+    fleet.keep_within(Bounds::around([corner(10), corner(CELL_SIDE + 10)]).expect("two points"));
+    assert_eq!(fleet.densities().expect("densities").collect::<Vec<_>>(), [(tile, 700)]);
+}
+
+/// MAP-6
+#[test]
+fn without_cursors_the_first_message_tells_of_every_car() {
+    let mut fleet = FleetModel::default();
+    fleet.apply(&first("a", vec![update(0, 1, true, &[report(1, 10)], &[])]), 0.0);
+    fleet.forget_cars();
+    assert_eq!(cursors(&fleet), []);
+    fleet.apply(&first("a", vec![update(1, 2, true, &[report(2, CELL_SIDE)], &[])]), 250.0);
+    expect(&fleet, &[(2, CELL_SIDE)]);
+}
+
+/// PAGE-5: more is watched than is on the screen.
+#[test]
+fn what_is_in_view_is_what_the_screen_shows() {
+    let mut fleet = FleetModel::default();
+    let cars = [report(1, 10), report(2, CELL_SIDE / 2), report(3, CELL_SIDE - 10)];
+    fleet.apply(&first("a", vec![update(0, 1, true, &cars, &[])]), 0.0);
+    let count = |fleet: &FleetModel| fleet.in_view().count;
+    assert_eq!(count(&fleet), 3, "the map has not said what it shows");
+    let corner = |x: u32, y: i32| {
+        let y = (ROW * CELL_SIDE).saturating_add_signed(y);
+        unit(WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y })
+    };
+    let (above, below) = (-(CELL_SIDE as i32), 2 * CELL_SIDE as i32);
+    fleet.set_screen(Some((corner(CELL_SIDE / 4, above), corner(CELL_SIDE * 2, below))));
+    assert_eq!((count(&fleet), fleet.states_in_view().count()), (2, 2));
+
+    fleet.apply(&densities(Some(Detail::Densities), &[(0, 400), (1, 40), (4, 9)]), 250.0);
+    assert_eq!(count(&fleet), 300 + 40, "a quarter of the first cell is off the screen");
+}
+
+/// PAGE-5
+#[test]
+fn the_time_is_the_servers() {
+    let mut fleet = FleetModel::default();
+    assert_eq!(fleet.server_time(0.0), None);
+    fleet.apply(&FleetFrame { time: 1_800_000_000_000.0, ..FleetFrame::default() }, 5_000.0);
+    assert_eq!(fleet.server_time(6_500.0), Some(1_800_000_001_500.0));
+}
+
 #[test]
 fn a_steady_car_is_drawn_at_a_steady_speed_and_never_stops() {
     let mut fleet = FleetModel::default();
