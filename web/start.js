@@ -32,9 +32,10 @@ addEventListener("focusout", ({ target }) =>
 );
 new MutationObserver(() => {
   if (document.activeElement !== document.body || path[0]?.isConnected !== false) return;
-  for (const near of path.filter((node) => node.isConnected))
-    for (const next of near.querySelectorAll("button:enabled, input, [tabindex], a"))
-      if (document.activeElement === document.body) next.focus();
+  const near = path.find((node) => node.isConnected);
+  const next = near.querySelector("button:enabled, input, a, [tabindex]") ?? near;
+  if (next === near) near.tabIndex = -1;
+  next.focus();
 }).observe(document.body, { childList: true, subtree: true });
 
 // A browser that translates the page puts <font> elements in the place of text nodes, and the program would go on writing

@@ -129,6 +129,8 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
             typing.set(Typing { highlighted: (count > 0).then(|| next(now.highlighted)), ..now.clone() });
         };
         match event.key().as_str() {
+            // These keys are the input method's.
+            _ if event.is_composing() => {}
             "ArrowDown" => step(1),
             "ArrowUp" => step(count.saturating_sub(1)),
             "Escape" if now.text.is_some() => {
