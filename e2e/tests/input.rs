@@ -113,20 +113,25 @@ async fn a_map_whose_fingers_were_lost_can_be_dragged_and_tapped() -> Result<()>
         }
 
         let zooms_page = "const map = document.querySelector('.map');
-            return ['gesturestart', 'gesturechange', 'gestureend'].filter((name) =>
-              map.dispatchEvent(new Event(name, { cancelable: true, bubbles: true })))";
-        ensure!(page.script(zooms_page).await? == json!([]), "Safari zooms the page");
-
+            return ['gesturestart', 'gesturechange', 'gestureend'].filter((name) => {
+              const gesture = new Event(name, { cancelable: true, bubbles: true });
+              return map.dispatchEvent(Object.assign(gesture, { clientX: 700, clientY: 400, scale: 2 }));
+            })";
         // The pin of the pickup is never still.
         page.script("document.querySelector('#pickup + .clear').click()").await?;
         let before = page.map_at_rest().await?;
+        ensure!(page.script(zooms_page).await? == json!([]), "Safari zooms the page");
+        let pinched = page.map_at_rest().await?;
+        let moved = pixels::differing(&before, &pinched)?;
+        ensure!(moved > 100_000, "a pinch in Safari moved only {moved} pixels");
+
         page.script(
             "document.querySelector('.map').dispatchEvent(new WheelEvent('wheel',
                { deltaY: -1, deltaMode: 2, clientX: 700, clientY: 400, cancelable: true }))",
         )
         .await?;
         let after = page.map_at_rest().await?;
-        let moved = pixels::differing(&before, &after)?;
+        let moved = pixels::differing(&pinched, &after)?;
         ensure!(moved > 100_000, "a page of the wheel moved only {moved} pixels");
         Ok(())
     })

@@ -82,6 +82,8 @@ pub struct Gestures {
     waiting: Option<Pointer>,
     /// The newest moves of a drag.
     trace: Vec<Pointer>,
+    /// Zoom levels of the pinch that Safari tells of.
+    pinched: f64,
 }
 
 impl Gestures {
@@ -156,6 +158,15 @@ impl Gestures {
             self.pressed = None;
             self.trace.clear();
         }
+    }
+
+    /// Safari tells of a pinch on a trackpad, and how far apart the fingers are compared to its start; `None` at its start
+    /// and its end. It tells of fingers on a screen too, which are down.
+    pub fn pinch(&mut self, about: ScreenPos, scale: Option<f64>) -> Option<Intent> {
+        let pinched = scale.map_or(0.0, log2);
+        let levels = pinched - std::mem::replace(&mut self.pinched, pinched);
+        let is_new = scale.is_some() && self.down.is_empty();
+        is_new.then_some(Intent::Pinch { pan: (0.0, 0.0), about, levels })
     }
 
     /// Time passes: a waiting click becomes one. To be called every frame.
@@ -339,6 +350,18 @@ mod tests {
         assert!(!g.is_dragging());
         assert_eq!(g.up(p(1, 0.0, 0.0, 20.0)), None);
         assert_eq!(g.poll(1000.0), None);
+    }
+
+    /// PAGE-4
+    #[test]
+    fn a_pinch_that_safari_tells_of_zooms_by_each_change_of_its_scale() {
+        let mut g = Gestures::default();
+        let zoom = |levels| Some(Intent::Pinch { pan: (0.0, 0.0), about: (9.0, 9.0), levels });
+        let told = [None, Some(2.0), Some(4.0), Some(2.0), None, Some(2.0), None];
+        let meant = told.map(|scale| g.pinch((9.0, 9.0), scale));
+        assert_eq!(meant, [None, zoom(1.0), zoom(1.0), zoom(-1.0), None, zoom(1.0), None]);
+        g.down(p(1, 0.0, 0.0, 0.0));
+        assert_eq!(g.pinch((9.0, 9.0), Some(2.0)), None, "the fingers on the screen have told it already");
     }
 
     /// PAGE-4

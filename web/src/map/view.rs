@@ -29,7 +29,7 @@ use crate::{
 /// More device pixels than this a CSS pixel cost time and are not seen.
 const MAX_DPR: f64 = 2.5;
 /// Events of pointers over the map. A context menu may swallow the release that would follow. Safari tells of pinches by
-/// gestures too, and zooms the page unless they are cancelled.
+/// gestures, and zooms the page unless they are cancelled.
 const POINTER_EVENTS: [&str; 9] = [
     "pointerdown",
     "pointermove",
@@ -198,7 +198,12 @@ pub fn MapView(
             "pointerup" => Hand::Up(pointer()),
             "pointermove" | "pointercancel" | "lostpointercapture" => Hand::Cancelled(Some(id)),
             "contextmenu" | "blur" => Hand::Cancelled(None),
-            _ => return event.prevent_default(),
+            gesture => {
+                event.prevent_default();
+                let scale = js_sys::Reflect::get(&event, &"scale".into()).ok();
+                let scale = scale.filter(|_| gesture == "gesturechange").and_then(|scale| scale.as_f64());
+                Hand::Gesture(position(frame.get_untracked().as_deref(), &event), scale)
+            }
         });
     };
     effect(move || {
