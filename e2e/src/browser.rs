@@ -85,6 +85,16 @@ impl Browser {
         Ok(())
     }
 
+    /// Moves the window to a screen with so many pixels for each CSS pixel; its size stays 1440 × 900.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn set_pixel_ratio(&self, ratio: f64) -> Result<()> {
+        let metrics = json!({ "width": 1440, "height": 900, "deviceScaleFactor": ratio, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await?;
+        Ok(())
+    }
+
     /// Takes the network away, or gives it back, as the developer tools do.
     ///
     /// # Errors

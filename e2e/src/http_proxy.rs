@@ -44,6 +44,8 @@ pub struct Habits {
     pub changes: Option<Change>,
     /// Cuts the page's WebAssembly short, to this many bytes.
     pub cuts_wasm: Option<usize>,
+    /// Answers with a web page in the place of the page's WebAssembly, as portals of hotels do.
+    pub is_portal: bool,
 }
 
 /// A reverse proxy in front of a server. It ends when dropped.
@@ -101,6 +103,13 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         return (status, [(header::CONTENT_TYPE, "text/html")], "<h1>No</h1>").into_response();
     }
     let path = request.uri().path().to_owned();
+    if habits.is_portal && path.ends_with(".wasm") {
+        return (
+            [(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")],
+            "<h1>Welcome</h1>",
+        )
+            .into_response();
+    }
     let Some(request) = forwarded(request, &habits, shared.server) else {
         return StatusCode::NOT_FOUND.into_response();
     };

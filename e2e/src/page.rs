@@ -210,6 +210,15 @@ impl Page {
         Ok(picture)
     }
 
+    /// The reason and the id of an error, from behind its *Details*.
+    ///
+    /// # Errors
+    /// When there is no error.
+    pub async fn error_id(&self) -> Result<String> {
+        self.element("error-id").await?.click().await.context("the details do not open")?;
+        self.element("error-id").await?.find(Locator::Css("code")).await?.text().await.context("no id")
+    }
+
     /// A mark of the page's own, in milliseconds after navigation.
     ///
     /// # Errors

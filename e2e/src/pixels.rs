@@ -1,6 +1,6 @@
 //! Comparing screenshots.
 
-use std::io::Cursor;
+use std::{collections::HashSet, io::Cursor};
 
 use anyhow::{Context, Result, ensure};
 
@@ -18,6 +18,15 @@ pub fn differing(before: &[u8], after: &[u8]) -> Result<usize> {
         |image: &Image| image.bytes.chunks_exact(image.channels).map(<[u8]>::to_vec).collect::<Vec<_>>();
     let differs = |(a, b): &(Vec<u8>, Vec<u8>)| a.iter().zip(b).any(|(a, b)| a.abs_diff(*b) > NOTICEABLE);
     Ok(pixels(&before).into_iter().zip(pixels(&after)).filter(differs).count())
+}
+
+/// How many colours a PNG has.
+///
+/// # Errors
+/// When it is not a PNG of 8 bits a channel.
+pub fn colours(picture: &[u8]) -> Result<usize> {
+    let image = decode(picture)?;
+    Ok(image.bytes.chunks_exact(image.channels).collect::<HashSet<_>>().len())
 }
 
 struct Image {
@@ -53,6 +62,7 @@ mod tests {
         let after = png(&[[0, 0, 0], [110, 100, 95], [255, 0, 200]]);
         assert_eq!(differing(&before, &before).unwrap(), 0);
         assert_eq!(differing(&before, &after).unwrap(), 1);
+        assert_eq!((colours(&before).unwrap(), colours(&png(&[[7; 3]; 5])).unwrap()), (3, 1));
     }
 
     #[test]

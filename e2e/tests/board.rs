@@ -152,7 +152,7 @@ async fn bad_input_is_told_at_the_field() -> Result<()> {
         println!("at the field: {error}");
         let described = page.attribute("dropoff", "aria-describedby").await?;
         ensure!(described.as_deref() == Some("dropoff-error"), "the message is not tied to the field");
-        let id = page.element("error-id").await?.text().await?;
+        let id = page.error_id().await?;
         ensure!(id.starts_with("OFF_MAP "), "no reason and id: {id}");
         stage.screenshot("at-the-field").await
     })

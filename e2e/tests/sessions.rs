@@ -205,7 +205,7 @@ async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()
         page.picks_two_places().await?;
         page.says("Try again in ").await?;
         page.says("Too many open calls: the limit is 4").await?;
-        let id = page.element("error-id").await?.text().await?;
+        let id = page.error_id().await?;
         ensure!(id.starts_with("TOO_MANY_OPEN_CALLS "), "no reason and id: {id}");
         stage.screenshot("countdown").await?;
 

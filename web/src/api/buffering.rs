@@ -1,8 +1,9 @@
-//! Detection of a proxy that holds streams back until some kilobytes are there. Pure; all streams of the page share one
-//! value.
+//! The choice between a stream and short calls of it. Pure; all streams of the page share one value.
 //!
-//! Such a proxy passes on a response that ends. So the page can go on by short calls of the same stream, one after the
-//! other, each with a deadline of [`SHORT_CALL`]: what the server sends within it arrives with its end.
+//! A proxy may hold streams back until some kilobytes are there, and passes on a response that ends. And over HTTP/1.1 all
+//! windows of a browser share six connections, each of which a stream holds. So the page can go on by short calls of the
+//! same stream, one after the other, each with a deadline of [`SHORT_CALL`]: what the server sends within it arrives with
+//! its end, and its connection is free for others then.
 
 use crate::model::Millis;
 
@@ -43,12 +44,19 @@ pub struct Buffering {
     trial_at: Option<Millis>,
     /// Streams that were tried and held back.
     trials: u32,
+    /// Whether other windows need the connections.
+    is_crowded: bool,
 }
 
 impl Buffering {
-    /// Tells whether streams are held back.
+    /// Tells whether streams are held back, or would hold connections that other windows need.
     pub fn is_found(&self) -> bool {
-        self.trial_at.is_some()
+        self.trial_at.is_some() || self.is_crowded
+    }
+
+    /// Other windows need the connections, or do not any more.
+    pub fn set_crowded(&mut self, is_crowded: bool) {
+        self.is_crowded = is_crowded;
     }
 
     /// Returns the way in which the next call is opened.
@@ -69,7 +77,7 @@ impl Buffering {
 
     /// Tells whether a stream is to be tried beside the short calls.
     pub fn is_trial_due(&self, now: Millis) -> bool {
-        self.trial_at.is_some_and(|at| now >= at)
+        !self.is_crowded && self.trial_at.is_some_and(|at| now >= at)
     }
 
     /// Something on the way may have changed: the next trial is due.
@@ -96,6 +104,20 @@ mod tests {
             now = at;
         }
         assert_eq!(waits, [60_000.0, 120_000.0, 240_000.0, 480_000.0, 960_000.0, 960_000.0]);
+    }
+
+    /// PAGE-9
+    #[test]
+    fn a_window_too_many_makes_short_calls_until_others_are_closed() {
+        let mut buffering = Buffering::default();
+        buffering.set_crowded(true);
+        assert_eq!(buffering.kind(), Kind::ShortCall);
+        buffering.found(0.0);
+        assert!(!buffering.is_trial_due(60_000.0), "a trial would hold a connection");
+        buffering.set_crowded(false);
+        assert!(buffering.is_trial_due(60_000.0));
+        buffering.is_over();
+        assert_eq!(buffering.kind(), Kind::Stream);
     }
 
     #[test]

@@ -24,9 +24,11 @@ const ZOOM_OUT_MARGIN: f64 = 1.6;
 const PAN_MARGIN: f64 = 0.3;
 /// 0: at first all of the city is seen; 1: it fills the screen.
 const HOME_FILL: f64 = 0.8;
-/// A city that fills the screen only this many levels closer than where all of it is seen is long and narrow, and filling
-/// the screen would leave most of it out.
-const LONG_CITY: f64 = 1.5;
+/// A city that fills the screen only this many levels closer than where all of it is seen is long and narrow: filling the
+/// screen would leave nearly all of it out.
+const LONG_CITY: f64 = 2.5;
+/// A map of which all is seen at a zoom below this is of a region, and where its cars are is seen from afar.
+const REGION_ZOOM: f64 = 12.5;
 
 /// Pixels along the map's edges that panels cover, so that a fitted box is not hidden by them.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -169,14 +171,14 @@ impl Camera {
 
     /// The first look at a city: large. On a screen of another shape than the city's, most of the way from showing all of
     /// it to filling the screen. Panels at the sides are glass with the city behind them; its middle is in what they leave
-    /// free. Of a long, narrow city it is all of it.
+    /// free. Of a region, and of a long, narrow city, it is all of it.
     pub fn home(&self, padding: Padding) -> View {
         let behind_panels = Padding { left: 0.0, right: 0.0, ..padding };
         let zoom_of = |choose: fn(f64, f64) -> f64| {
             self.view_of(self.city_min, self.city_max, behind_panels, choose).zoom
         };
         let (whole, filled) = (zoom_of(f64::min), zoom_of(f64::max));
-        if filled - whole > LONG_CITY {
+        if filled - whole > LONG_CITY || whole < REGION_ZOOM {
             return self.whole(padding);
         }
         let zoom = whole + (filled - whole) * HOME_FILL;
@@ -296,9 +298,10 @@ mod tests {
     #[test]
     fn all_of_the_map_can_be_seen_beside_the_panels_whatever_its_shape() {
         let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
-        let narrow = Bounds::new(corner(60.17, 24.5), corner(60.172, 25.5)).expect("right way round");
+        let narrow = Bounds::new(corner(60.17, 24.9), corner(60.172, 25.1)).expect("right way round");
         let padding = Padding { left: 420.0, bottom: 80.0, ..Padding::default() };
-        for city in [helsinki(), narrow] {
+        let region = Bounds::new(corner(60.0, 24.5), corner(60.4, 25.6)).expect("right way round");
+        for city in [helsinki(), narrow, region] {
             let mut camera = Camera::new(city, (1440.0, 900.0), padding);
             let sees_all = |camera: &Camera| {
                 let (min, max) = world_box(city);
@@ -306,7 +309,7 @@ mod tests {
                     (camera.screen_from_world(min), camera.screen_from_world(max));
                 left >= 419.9 && right <= 1440.1 && top >= -0.1 && bottom <= 820.1
             };
-            assert_eq!(sees_all(&camera), city == narrow, "the first look is at all of a narrow city only");
+            assert_eq!(sees_all(&camera), city != helsinki(), "the first look at a city is from close by");
             camera.look(camera.whole(padding));
             assert!(sees_all(&camera), "{city:?}");
         }

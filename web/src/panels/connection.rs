@@ -69,6 +69,10 @@ const CROWDED: &str = "No answer. Over HTTP/1.1 all windows of this page share s
 const HELD_BACK: &str = "Something between this page and the server holds streams back, so the page asks anew each \
                          second. In nginx, “proxy_buffering off” cures it.";
 
+/// Why a window makes short calls that is one of many.
+const MANY_WINDOWS: &str = "Over HTTP/1.1 all windows of this page share six connections, so this one asks anew each \
+                            second. Close a window, or serve the page over TLS.";
+
 /// A protocol as people call it.
 fn protocol_name(alpn: &str) -> &'static str {
     match alpn {
@@ -108,6 +112,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             }
         });
         let note = match connection.link {
+            Link::ShortCalls if browser::is_crowded() => Some(("many-windows", MANY_WINDOWS.to_owned())),
             Link::ShortCalls => Some(("held-back", HELD_BACK.to_owned())),
             // Of a page that has shown nothing yet, a card says so.
             Link::Refused { .. } if connection.heard_at.is_some() => ui.refusal().map(|why| ("refusal", why)),

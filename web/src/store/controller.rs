@@ -406,6 +406,14 @@ impl Controller {
         }
         let this = self.clone();
         browser::on_visibility(move || this.signal_all(look()));
+        let buffering = self.buffering.clone();
+        let crowd = move || {
+            let mut known = buffering.get();
+            known.set_crowded(browser::is_crowded());
+            buffering.set(known);
+        };
+        crowd();
+        browser::on_window("crowd", crowd);
     }
 
     fn signal_all(&self, signal: Signal) {
