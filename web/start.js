@@ -22,7 +22,8 @@ const stopped = (error) => {
 addEventListener("error", (event) => stopped(event.error));
 addEventListener("unhandledrejection", (event) => stopped(event.reason));
 
-// A button that goes away when it is pressed takes the focus along: what is nearest to its place has it then.
+// A button that disappears when it is pressed would leave the focus to the body. The nearest element that is still there
+// gets it, or the first control in that element.
 let path = [];
 addEventListener("focusin", (event) => (path = event.composedPath()));
 addEventListener("focusout", ({ target }) =>

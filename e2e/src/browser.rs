@@ -75,8 +75,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Shows pages as another medium does ("print"), or as people have set their system up: media features, each with its
-    /// name and value.
+    /// Emulates a medium ("print"; "" for the screen) and media features, each with its name and value.
     ///
     /// # Errors
     /// When the browser refuses.

@@ -1,4 +1,4 @@
-//! Fingers, keys, eyes and paper: what a person does to the page, and what it looks like then.
+//! Input by fingers, mouse and keys; small windows, forced colours and paper.
 //!
 //! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
 
@@ -19,7 +19,7 @@ use rides_e2e::{
 use rides_proto::v1::{BookRequest, Location, rides_client::RidesClient};
 use serde_json::{Value, json};
 
-/// A page that is live on a city without cars of its own.
+/// Runs a test against a page that is live on a city without cars.
 async fn quiet(
     name: &'static str,
     test: impl AsyncFnOnce(&mut Stage, SocketAddr) -> Result<()>,
@@ -62,7 +62,7 @@ async fn mouse(page: &Page, selector: &str, pressed: bool) -> Result<()> {
     page.browser.client.perform_actions(actions).await.context("the mouse cannot move there")
 }
 
-/// Sends events of made-up pointers to the map: type, pointer, whether it is the first one, x, y, buttons.
+/// Sends made-up events of touches to the map: type, pointer, whether it is primary, x, y, buttons.
 async fn pointers(page: &Page, events: &[(&str, u32, bool, u32, u32, u32)]) -> Result<()> {
     let script = format!(
         "const map = document.querySelector('.map');
@@ -148,7 +148,7 @@ const PLACES: [(f64, f64); 6] = [
     (60.1660, 24.9520),
 ];
 
-/// Somebody else books a ride from the place with this number.
+/// Books a ride for another rider, from the place with this number.
 async fn somebody_books(server: SocketAddr, number: usize) -> Result<()> {
     let location = |(lat, lng)| Some(Location { lat, lng });
     let request = BookRequest {
@@ -162,7 +162,7 @@ async fn somebody_books(server: SocketAddr, number: usize) -> Result<()> {
     Ok(())
 }
 
-/// From where the listed rides go, from the top.
+/// The pickups of the listed rides, from the top.
 async fn rows(page: &Page) -> Result<Value> {
     page.script("return [...document.querySelectorAll('.row-from')].map((from) => from.textContent)").await
 }
@@ -218,7 +218,7 @@ async fn rides_stay_under_the_pointer_and_the_focus() -> Result<()> {
     .await
 }
 
-/// What has the focus: its id, its name or its class.
+/// The id, name or class of the element that has the focus.
 async fn focused(page: &Page) -> Result<String> {
     let script = "const { id, dataset, ariaLabel, className, tagName } = document.activeElement;
         return id || dataset.testid || ariaLabel || className || tagName";
@@ -371,7 +371,7 @@ async fn the_page_can_be_used_small_in_forced_colours_and_on_paper() -> Result<(
     .await
 }
 
-/// A ring around the map that has the focus is within the window, and above the canvas: also when that is grey.
+/// Checks that a map with the focus has a ring within the window, above the canvas, also while the canvas is grey.
 async fn ring_is_inside(stage: &Stage) -> Result<()> {
     let page = &stage.page;
     page.script("document.querySelector('.map canvas').style.filter = 'grayscale(1)'").await?;
@@ -385,7 +385,7 @@ async fn ring_is_inside(stage: &Stage) -> Result<()> {
     page.script("document.querySelector('.map canvas').style.filter = ''").await.map(drop)
 }
 
-/// Whether two elements have another background, of their own or of the mark before them.
+/// Checks that two elements differ in their background, or in that of the mark before them.
 async fn differ(page: &Page, chosen: &str, other: &str) -> Result<()> {
     let script = format!(
         "const [chosen, other] = ['{chosen}', '{other}'].map((name) =>

@@ -221,12 +221,12 @@ pub fn device_pixel_ratio() -> f64 {
     window().device_pixel_ratio()
 }
 
-/// Whether a media query holds.
+/// Tells whether a media query holds.
 pub fn media(query: &str) -> bool {
     window().match_media(query).ok().flatten().is_some_and(|query| query.matches())
 }
 
-/// Whether the element with this id is there and matches `selector`.
+/// Tells whether the element with this id is there and matches `selector`.
 pub fn matches(id: &str, selector: &str) -> bool {
     document().get_element_by_id(id).is_some_and(|element| element.matches(selector) == Ok(true))
 }

@@ -58,7 +58,7 @@ pub enum Hand {
     Wheel(ScreenPos, f64),
     /// A trackpad was pinched: zoom levels, about a point, at once.
     TrackpadPinch(ScreenPos, f64),
-    /// Safari tells of a pinch: about a point, the scale since its start, which is `None`.
+    /// A pinch as Safari reports it: about a point, its scale since its start; `None` at its start and its end.
     Gesture(ScreenPos, Option<f64>),
     /// An arrow key: which way to look, -1 to 1 each.
     Arrow(f64, f64),

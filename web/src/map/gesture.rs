@@ -82,14 +82,14 @@ pub struct Gestures {
     waiting: Option<Pointer>,
     /// The newest moves of a drag.
     trace: Vec<Pointer>,
-    /// Zoom levels of the pinch that Safari tells of.
+    /// Zoom levels since the start of the pinch that Safari reports.
     pinched: f64,
 }
 
 impl Gestures {
     /// A pointer went down. A click elsewhere that was waiting is one now.
     ///
-    /// Browsers may lose a release. A primary pointer is the only one that is down, so all others are up; a pointer that
+    /// Browsers may lose a release. When a primary pointer goes down, no other pointer is down any more. A pointer that
     /// goes down twice was up between.
     pub fn down(&mut self, pointer: Pointer) -> Option<Intent> {
         self.down.retain(|p| !pointer.primary && p.id != pointer.id);
@@ -149,8 +149,8 @@ impl Gestures {
         None
     }
 
-    /// The browser took a pointer away, or all of them: nothing was meant. It says so after each release too, which
-    /// changes nothing.
+    /// Forgets a pointer that the browser took away, or with `None` all of them. Browsers report the lost capture after
+    /// each release too, which changes nothing.
     pub fn cancel(&mut self, id: Option<i32>) {
         let before = self.down.len();
         self.down.retain(|p| id.is_some_and(|id| p.id != id));
@@ -160,8 +160,8 @@ impl Gestures {
         }
     }
 
-    /// Safari tells of a pinch on a trackpad, and how far apart the fingers are compared to its start; `None` at its start
-    /// and its end. It tells of fingers on a screen too, which are down.
+    /// Takes a pinch as Safari reports it. `scale` is the distance of the fingers compared to the start of the pinch;
+    /// `None` at its start and at its end. Of fingers on a screen, their pointers tell already.
     pub fn pinch(&mut self, about: ScreenPos, scale: Option<f64>) -> Option<Intent> {
         let pinched = scale.map_or(0.0, log2);
         let levels = pinched - std::mem::replace(&mut self.pinched, pinched);

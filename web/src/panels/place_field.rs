@@ -48,17 +48,17 @@ impl Suggestions {
     }
 }
 
-/// What a person is doing in the field, until a place is chosen.
+/// The state of a field while a person types, until a place is chosen.
 #[derive(Clone, Default)]
 struct Typing {
-    /// Not empty. Stays when the field is left.
+    /// The typed text, never empty. It stays when the field is left.
     text: Option<String>,
-    /// The search for this text, by [`Ui::searches`].
+    /// The number of the search for this text, as [`Ui::searches`] counts.
     search: u32,
     highlighted: Option<usize>,
     /// Enter was pressed: the first street is chosen once the answer is there.
     entered: bool,
-    /// What was chosen before the first key, which Escape brings back.
+    /// The place that was chosen before the first key. Escape brings it back.
     before: Option<Place>,
 }
 
@@ -104,7 +104,7 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
         search(Typing { text, before, ..Typing::default() });
         choose(None);
     };
-    // By the list, by Enter or on the map.
+    // A place was chosen: in the list, by Enter or on the map.
     effect(move || {
         if chosen().is_some() {
             typing.set(Typing::default());

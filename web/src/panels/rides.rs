@@ -1,6 +1,6 @@
 //! The newest rides: everyone's, or a rider's own.
 
-use leptos::prelude::*;
+use leptos::{ev::PointerEvent, prelude::*};
 use rides_proto::ids::RideId;
 
 use crate::{
@@ -40,17 +40,17 @@ fn under_way(list: &RideList, fresh: bool) -> String {
     }
 }
 
-/// A press is over, or can be seen by `:active`, after this long.
+/// The longest time, ms, from a touch until its press has ended or `:active` shows it.
 const PRESS: Millis = 500.0;
 
-/// The list as it is in `order`, where rides that are not in it wait. Without an order, all of it, newest first.
+/// The rides in `order`; other rides wait. Without an order, all rides, newest first.
 fn in_order<'a>(rides: &'a [Ride], order: &[RideId]) -> Vec<&'a Ride> {
     let find = |id: &RideId| rides.iter().find(|ride| ride.id == *id);
     if order.is_empty() { rides.iter().collect() } else { order.iter().filter_map(find).collect() }
 }
 
-/// Whether a person is about to press one of the rows, so that none of them may move. `touched_at`: when a finger came to
-/// them; below 0 if it was a mouse since.
+/// Tells whether a person is about to press one of the rows, so that no row may move. `touched_at` is the time of the
+/// newest touch of a row; below 0 if a mouse came later.
 fn is_in_use(touched_at: Millis, now: Millis) -> bool {
     // A touch screen goes on to hover where it was touched last.
     let pointer = if touched_at >= 0.0 { ":active" } else { ":hover" };
@@ -65,7 +65,11 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
         Memo::new(move |_| ui.live.get() && ui.store.rides.with(|list| list.is_fresh(ui.clock.now.get())));
     let (touched_at, set_touched_at) = signal(-1.0);
     let mut order = Vec::new();
-    // Once a second, and with each change of the list.
+    let on_pointer = move |event: PointerEvent| {
+        let is_touch = event.pointer_type() == "touch";
+        set_touched_at.set(if is_touch { browser::now() } else { -1.0 });
+    };
+    // Runs once a second, and with each change of the list.
     let rows = move || {
         let followed = ui.store.followed.with(|followed| followed.as_ref().map(|f| f.ride.id.clone()));
         let now = ui.clock.unix.get();
@@ -106,7 +110,7 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
             <ul
                 class="rides-list"
                 id="rides-list"
-                on:pointerover=move |event| set_touched_at.set(if event.pointer_type() == "touch" { browser::now() } else { -1.0 })
+                on:pointerover=on_pointer
             >
                 {rows}
             </ul>

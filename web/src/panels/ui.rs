@@ -39,7 +39,7 @@ pub(super) struct Ui {
     pub(super) draft: ReadSignal<Draft>,
     set_draft: WriteSignal<Draft>,
     pub(super) tab: RwSignal<Tab>,
-    /// Counts the searches for streets.
+    /// The number of searches for streets so far. The store has the answer to the newest.
     pub(super) searches: RwSignal<u32>,
     /// Counts the times a person asked to see a ride; each moves the map.
     pub(super) looks: RwSignal<u32>,

@@ -1,4 +1,4 @@
-//! Rules of wording for what people read.
+//! Rules for texts that people read.
 
 use std::{fs, path::Path};
 
