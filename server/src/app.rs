@@ -25,7 +25,7 @@ use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 
 use crate::{
     access::Policy,
-    city::City,
+    city::{BoxUse, City, HeaderBox, Report},
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     dispatch,
@@ -65,6 +65,8 @@ const TICKS: usize = 4;
 const CLOSING: Duration = Duration::from_secs(1);
 /// Opened rides, and cars that went away, that may wait for dispatch.
 const NEWS: usize = 256;
+/// Names of streets in the line about the map.
+const LEFT_OUT_SHOWN: usize = 10;
 
 /// A server that listens and has not begun to answer.
 pub struct App {
@@ -333,9 +335,45 @@ fn say_who_may_call(policy: Policy, addresses: &[SocketAddr]) {
 
 /// The city to drive in: the file's, or the one that comes with the program.
 pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
+    let is_of_user = map.is_some();
     let load = move || map.map_or_else(|| Ok(City::embedded()), City::load);
     let city = spawn_blocking(load).await.context("the map could not be read")??;
+    if is_of_user {
+        log_what_was_kept(&city);
+    }
     Ok(Arc::new(city))
+}
+
+/// Names may hold anything: they are logged with escapes.
+fn log_what_was_kept(city: &City) {
+    let Report { header_box, kept_streets, kept_km, left_out } = city.report();
+    if let BoxUse::Ignored { header_box, why } = header_box {
+        let HeaderBox { south, west, north, east } = header_box;
+        tracing::warn!(
+            header_box = format!("{south:.4},{west:.4},{north:.4},{east:.4}"),
+            "the box in the map's header {why}: it was ignored, and the view is around the streets"
+        );
+    }
+    if left_out.across_antimeridian {
+        tracing::warn!("streets on the other side of the antimeridian (180° of longitude) were left out");
+    }
+    let all = kept_streets + left_out.streets.len();
+    let shown = &left_out.streets[..left_out.streets.len().min(LEFT_OUT_SHOWN)];
+    let what = match left_out.km > 0.0 {
+        true => "; no car could reach the rest and come back",
+        false => "",
+    };
+    tracing::info!(
+        city = ?city.name(),
+        kept_km = rounded(*kept_km),
+        left_out_km = rounded(left_out.km),
+        left_out = ?shown,
+        "the map was loaded: kept {kept_streets} of {all} streets{what}"
+    );
+}
+
+fn rounded(km: f64) -> f64 {
+    (km * 1_000.0).round() / 1_000.0
 }
 
 /// TLS, if it is to be served.

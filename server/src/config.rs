@@ -121,7 +121,7 @@ pub struct Config {
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<DataDir>,
 
-    /// The city, as an OpenStreetMap extract [default: central Helsinki, built in].
+    /// The city, as an OpenStreetMap extract (docs/maps.md) [default: central Helsinki, built in].
     #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
     pub map: Option<PathBuf>,
 

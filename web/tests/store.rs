@@ -119,6 +119,12 @@ async fn calls_fail_and_say_so(store: Store, commands: Commands) {
     commands.send(Command::Dismiss(failure));
     assert_eq!(store.action.get_untracked(), Remote::Idle);
 
+    // Nothing that was said to one person is said to another.
+    commands.send(Command::Book { pickup, dropoff, kind });
+    until("another failed booking", || matches!(store.action.get_untracked(), Remote::Failed(_))).await;
+    commands.send(Command::SignOut);
+    assert_eq!(store.action.get_untracked(), Remote::Idle);
+
     commands.send(Command::Quote { pickup, dropoff, kind });
     until("a failed quote", || matches!(store.quote.get_untracked(), Remote::Failed(_))).await;
     commands.send(Command::ClearQuote);

@@ -4,10 +4,18 @@ use prost::Message as _;
 
 use super::City;
 
+/// The header of a file that requires nothing but the schema.
+const HEADER: &[u8] = b"\x22\x0eOsmSchema-V0.6";
+
 /// A whole file; and, to get past the framing, the same bytes as a block of a file that is well-formed.
 pub fn pbf(input: &[u8]) {
     drive(input);
-    drive(&pack(&[("OSMHeader".into(), Vec::new()), ("OSMData".into(), input.to_vec())]));
+    drive(&around(input));
+}
+
+/// A well-formed file with one block.
+pub(super) fn around(block: &[u8]) -> Vec<u8> {
+    pack(&[("OSMHeader".into(), HEADER.to_vec()), ("OSMData".into(), block.to_vec())])
 }
 
 /// Whatever is taken for a city can be driven in.

@@ -6,11 +6,13 @@ use rides_proto::geo::{Bounds, LatLng, length_m};
 use sha2::{Digest, Sha256};
 
 use super::{
+    access::{Direction, drivable, is_hidden, one_way},
     clip::{Half, line_inside, ring_inside},
     coast::sea,
+    names::main_name,
     osm::{Multipolygon, Osm, OsmWay, Tags},
     rings::join,
-    tags::{Direction, car_class, direction, is_hidden, may_drive},
+    tags::car_class,
 };
 
 /// Most points in one street, track or area; longer ones are cut.
@@ -151,8 +153,7 @@ impl MapData {
         let is_ring = way.nodes.len() > 3 && way.nodes.first() == way.nodes.last();
         if let Some(kind) = area_kind(&way.tags).filter(|_| is_ring) {
             // Nodes that an extract left out lie beyond its edge: without them the ring is cut there.
-            let ring = osm.known(&way.nodes[1..]);
-            self.add_area(kind, &way.tags, vec![ring_inside(ring, bounds)]);
+            self.add_area(kind, &way.tags, vec![ring_inside(osm.ring(&way.nodes), bounds)]);
         } else if let Some(class) = street_class(&way.tags) {
             for line in cut(osm, way, bounds) {
                 self.streets.push(street(class, &way.tags, line));
@@ -172,7 +173,7 @@ impl MapData {
         let Some(kind) = multipolygon_kind(&area.tags) else { return };
         let rings = |ids: &[i64]| -> Vec<_> {
             let lines = ids.iter().filter_map(|id| Some(ways.get(id)?.nodes.clone())).collect();
-            let rings = join(lines, true).into_iter().map(|ring| ring_inside(osm.known(&ring[1..]), bounds));
+            let rings = join(lines, true).into_iter().map(|ring| ring_inside(osm.ring(&ring), bounds));
             rings.filter(|ring| !ring.is_empty()).collect()
         };
         let outer = rings(&area.outer);
@@ -248,18 +249,19 @@ fn size(rings: &[Vec<LatLng>]) -> f64 {
 }
 
 fn street(class: StreetClass, tags: &Tags, mut line: Vec<LatLng>) -> Street {
-    let direction = if class == StreetClass::Footway { Direction::Both } else { direction(tags) };
+    let direction = drivable(tags).or_else(|| one_way(tags)).unwrap_or(Direction::Both);
+    let direction = if class == StreetClass::Footway { Direction::Both } else { direction };
     if direction == Direction::Backward {
         line.reverse();
     }
-    let name = tags.get("name").unwrap_or_default().into();
+    let name = main_name(tags).into();
     Street { class, name, line, one_way: direction != Direction::Both }
 }
 
 fn street_class(tags: &Tags) -> Option<StreetClass> {
     let on_foot = ["footway", "pedestrian", "path", "steps", "cycleway", "track", "bridleway"];
     let class = match car_class(tags) {
-        Some(class) if may_drive(tags) => class,
+        Some(class) if drivable(tags).is_some() => class,
         Some(_) => StreetClass::Service,
         None if tags.is("highway", &on_foot) => StreetClass::Footway,
         None => return None,

@@ -1,13 +1,17 @@
 //! The city: its streets, the way between two points, and what the page draws.
 //!
-//! Data runs one way: bytes → [`osm`] → [`roads`] → [`router`] and [`snap`]; and [`osm`] → [`map`] and [`places`].
+//! Data runs one way: bytes → [`osm`] → [`roads`] → [`router`], [`snap`] and [`places`]; and [`osm`] → [`map`].
 
+mod access;
 mod clip;
 mod coast;
 mod error;
+mod extent;
+mod formats;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod map;
+mod names;
 mod osm;
 mod places;
 mod quiet;
@@ -17,6 +21,7 @@ mod route;
 mod router;
 mod snap;
 mod tags;
+mod title;
 
 use std::{path::Path, time::Duration};
 
@@ -24,16 +29,31 @@ use rides_proto::geo::{Bounds, LatLng};
 
 pub use self::{
     error::{CityError, Problem},
+    extent::BoxUse,
+    formats::Format,
     map::{Area, AreaKind, MAX_POINTS, MapData, Rail, RailKind, Street, StreetClass},
+    osm::HeaderBox,
     places::Place,
+    roads::LeftOut,
     route::Route,
     snap::Snapped,
 };
-use self::{osm::Osm, places::Places, roads::Roads, router::Router, snap::SegmentIndex};
+use self::{
+    extent::{HOLDS_NONE, MAX_LATITUDE, believed, view},
+    osm::{Osm, are_across_antimeridian},
+    places::Places,
+    roads::{Roads, for_taxis},
+    router::Router,
+    snap::SegmentIndex,
+    title::title_of,
+};
 use crate::files;
 
 /// Must stand where a person sees the map: the Open Database License asks for it.
 const ATTRIBUTION: &str = "© OpenStreetMap contributors";
+
+/// The longest way that a rider walks to a street, in metres. A place that is further away cannot be served.
+pub const REACH_M: f64 = 250.0;
 
 /// Central Helsinki; see `server/data/README.md`.
 const HELSINKI: &[u8] = include_bytes!("../../data/helsinki.osm.pbf");
@@ -50,6 +70,20 @@ pub struct City {
     router: Router,
     places: Places,
     map: MapData,
+    report: Report,
+}
+
+/// The use that was made of a map file, for the log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Report {
+    /// The box in the header.
+    pub header_box: BoxUse,
+    /// Number of names of streets that are kept.
+    pub kept_streets: usize,
+    /// Length of all that is kept, in kilometres.
+    pub kept_km: f64,
+    /// Streets that are not, because no car could come there and leave again.
+    pub left_out: LeftOut,
 }
 
 impl City {
@@ -58,14 +92,14 @@ impl City {
         Self::from_pbf("Helsinki", HELSINKI).expect("the embedded map is whole: a test loads it")
     }
 
-    /// Reads an .osm.pbf file. The city is called after it: `oulu.osm.pbf` is "Oulu".
+    /// Reads an .osm.pbf file. The city is called after it: `oulu-latest.osm.pbf` is "Oulu".
     ///
     /// Blocks, for seconds with a large file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CityError> {
         let path = path.as_ref();
         let bytes = files::read(path).map_err(Problem::Unreadable);
         bytes
-            .and_then(|bytes| Self::new(&name_of(path), &bytes))
+            .and_then(|bytes| Self::new(&title_of(path), &bytes))
             .map_err(|problem| CityError { map: path.display().to_string(), problem })
     }
 
@@ -76,13 +110,9 @@ impl City {
 
     fn new(name: &str, bytes: &[u8]) -> Result<Self, Problem> {
         let osm = Osm::parse(bytes)?;
-        let bounds =
-            osm.bounds.or_else(|| Bounds::around(osm.nodes.values().copied())).ok_or(Problem::NoStreets)?;
-        let roads = Roads::new(&osm, bounds);
-        if roads.segments.is_empty() {
-            return Err(Problem::NoStreets);
-        }
+        let Kept { roads, bounds, report } = Kept::of(&osm)?;
         let map = MapData::new(&osm, bounds);
+        let segments = SegmentIndex::new(&roads, bounds);
         let sums = roads.segments.iter().scan(0.0, |sum, segment| {
             *sum += segment.length_m;
             Some(*sum)
@@ -92,9 +122,10 @@ impl City {
             version: map.digest(),
             bounds,
             street_m: sums.collect(),
-            segments: SegmentIndex::new(&roads, bounds),
+            report,
+            places: Places::new(&osm, &roads, &segments, bounds),
+            segments,
             router: Router::new(&roads),
-            places: Places::new(&osm, bounds),
             roads,
             map,
         })
@@ -115,7 +146,12 @@ impl City {
         &self.version
     }
 
-    /// What the map covers.
+    /// What was kept of the file, and what was not.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// What the map covers: the streets and some room around them.
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }
@@ -152,22 +188,50 @@ impl City {
         let metre = rng.random::<f64>() * total;
         let segment = self.street_m.partition_point(|end| *end <= metre).min(self.roads.segments.len() - 1);
         let length = self.roads.segments[segment].length_m;
-        let part = 1.0 - (self.street_m[segment] - metre) / length;
+        // A segment between two nodes in one place has no length.
+        let part = if length > 0.0 { 1.0 - (self.street_m[segment] - metre) / length } else { 0.0 };
         Snapped::on(&self.roads, segment, part.clamp(0.0, 1.0), None)
     }
 
-    /// Streets whose name matches, in any of its languages, best first. Case and accents do not matter.
+    /// Streets that a rider can be brought to and of which one of the names matches, best first. Case and accents do not matter.
     pub fn find_places(&self, query: &str, limit: usize) -> Vec<Place> {
         self.places.find(query, limit)
     }
 }
 
-/// "Oulu" for `maps/oulu.osm.pbf`.
-fn name_of(path: &Path) -> String {
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = file.split('.').next().unwrap_or_default();
-    let mut letters = stem.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+/// What is kept of a file's streets.
+struct Kept {
+    roads: Roads,
+    bounds: Bounds,
+    report: Report,
+}
+
+impl Kept {
+    fn of(osm: &Osm) -> Result<Self, Problem> {
+        let ways = for_taxis(osm);
+        let points: Vec<_> = ways.iter().flat_map(|(way, _)| osm.known(&way.nodes)).collect();
+        if points.is_empty() && !ways.is_empty() {
+            return Err(Problem::NoNodes);
+        }
+        let mut believed = osm.header_box.map(|header_box| believed(header_box, &points));
+        let (mut roads, mut left_out) = Roads::new(osm, &ways, believed.and_then(Result::ok));
+        if roads.nodes.is_empty() && matches!(believed, Some(Ok(_))) {
+            believed = Some(Err(HOLDS_NONE));
+            (roads, left_out) = Roads::new(osm, &ways, None);
+        }
+        let streets = Bounds::around(roads.nodes.iter().copied()).ok_or(Problem::NoStreets)?;
+        let (south_west, north_east) = (streets.south_west(), streets.north_east());
+        if are_across_antimeridian(south_west, north_east) {
+            return Err(Problem::Antimeridian);
+        }
+        if south_west.lat() < -MAX_LATITUDE || north_east.lat() > MAX_LATITUDE {
+            return Err(Problem::TooNearThePole);
+        }
+        let (bounds, header_box) = view(streets, osm.header_box.zip(believed));
+        let (kept_streets, kept_km) = (roads.streets().len(), roads.km());
+        let report = Report { header_box, kept_streets, kept_km, left_out };
+        Ok(Self { roads, bounds, report })
+    }
 }
 
 #[cfg(test)]

@@ -3,31 +3,56 @@
 //! Format: OpenStreetMap wiki, "PBF Format". A file is a row of blobs, each behind a small header with its size.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{Cursor, SeekFrom},
 };
 
 use osmpbf::{
     BlobDecode, BlobReader, BlobType, Element, HeaderBBox, HeaderBlock, PrimitiveBlock, RelMemberType,
-    Relation,
+    Relation, Way,
 };
-use rides_proto::geo::{Bounds, LatLng};
+use rides_proto::geo::LatLng;
 
-use super::{error::Problem, quiet::quietly};
+use super::{
+    error::Problem,
+    formats::{other_format, unsupported_compression},
+    quiet::quietly,
+};
 
 /// OpenStreetMap's own limit on the length of a value, in characters.
 const MAX_VALUE_CHARS: usize = 255;
+/// Of all tags of nodes, those of nodes with one of these keys are kept.
+const NODE_KEYS: [&str; 2] = ["barrier", "place"];
+/// Two neighbours of a line further apart than this, in degrees of longitude, are on both sides of the antimeridian.
+const HALF_WAY_ROUND_DEG: f64 = 180.0;
 
 /// What a file holds.
 #[derive(Default)]
 pub(super) struct Osm {
-    /// The box the file says it covers.
-    pub(super) bounds: Option<Bounds>,
+    /// The box that the file says it covers, unchecked.
+    pub(super) header_box: Option<HeaderBox>,
     /// By id. Those that are not on Earth are left out.
     pub(super) nodes: HashMap<i64, LatLng>,
+    /// Tags of nodes that are barriers or places.
+    pub(super) node_tags: HashMap<i64, Tags>,
+    /// Each id once.
     pub(super) ways: Vec<OsmWay>,
     /// Areas made of several ways: relations of type multipolygon.
     pub(super) multipolygons: Vec<Multipolygon>,
+    way_ids: HashSet<i64>,
+}
+
+/// Edges of a box in degrees, as a file has them: any numbers.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct HeaderBox {
+    /// Of the southern edge.
+    pub south: f64,
+    /// Of the western edge.
+    pub west: f64,
+    /// Of the northern edge.
+    pub north: f64,
+    /// Of the eastern edge.
+    pub east: f64,
 }
 
 /// A line, or the ring around an area.
@@ -61,6 +86,11 @@ impl Tags {
         self.get(key).is_some_and(|value| values.contains(&value))
     }
 
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
     /// Whether `key` is there and not "no".
     pub(super) fn has(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| value != "no")
@@ -87,11 +117,24 @@ impl Osm {
             .unwrap_or_else(|_| Err(Problem::Damaged("a block holds impossible numbers".into())))
     }
 
-    /// The points of a line of node ids, in pieces of two and more: cut where a node is not in the file.
+    /// The points of a line of node ids, in pieces of two and more: cut where a node is not in the file, and at the
+    /// antimeridian.
     pub(super) fn pieces<'a>(&'a self, ids: &'a [i64]) -> impl Iterator<Item = Vec<LatLng>> + 'a {
         ids.split(|id| !self.nodes.contains_key(id))
-            .filter(|piece| piece.len() >= 2)
             .map(|piece| self.known(piece))
+            .flat_map(|line| {
+                line.chunk_by(|a, b| !are_across_antimeridian(*a, *b)).map(<[_]>::to_vec).collect::<Vec<_>>()
+            })
+            .filter(|piece| piece.len() >= 2)
+    }
+
+    /// The corners of an area from the ids of its ring, whose first is its last, without those that are not in the file.
+    /// One that lies over the antimeridian has none.
+    pub(super) fn ring(&self, ids: &[i64]) -> Vec<LatLng> {
+        let ring = self.known(ids.get(1..).unwrap_or_default());
+        let next = ring.iter().cycle().skip(1);
+        let is_across = ring.iter().zip(next).any(|(a, b)| are_across_antimeridian(*a, *b));
+        if is_across { vec![] } else { ring }
     }
 
     /// The points of a line of node ids, without those that are not in the file.
@@ -100,21 +143,37 @@ impl Osm {
     }
 }
 
-/// Walks over the blobs without decoding them: the reader itself takes a file that ends early for a whole one.
+/// Returns whether the short way from one point to the other crosses the 180th meridian.
+pub(super) fn are_across_antimeridian(a: LatLng, b: LatLng) -> bool {
+    (a.lng() - b.lng()).abs() > HALF_WAY_ROUND_DEG
+}
+
+/// Walks over the blobs without decoding them: the reader itself takes a file that ends early for a whole one, and a
+/// blob with a compression that it does not know for an empty one.
 fn check_framing(bytes: &[u8]) -> Result<(), Problem> {
     if bytes.is_empty() {
         return Err(Problem::Empty);
+    }
+    if let Some(format) = other_format(bytes) {
+        return Err(Problem::OtherFormat(format));
     }
     let mut blobs = BlobReader::new_seekable(Cursor::new(bytes))?;
     let mut end = 0;
     while let Some(blob) = blobs.next_header_skip_blob() {
         let (header, _) = blob.map_err(|e| if end == 0 { Problem::NotPbf } else { e.into() })?;
+        let is_known = matches!(header.blob_type(), BlobType::OsmHeader | BlobType::OsmData);
         if end == 0 && header.blob_type() != BlobType::OsmHeader {
             return Err(Problem::NotPbf);
         }
         let next = blobs.seek_raw(SeekFrom::Current(0))?;
         if next <= end {
             return Err(Problem::Damaged(format!("the block at byte {end} has a negative size")));
+        }
+        let size = u64::try_from(header.get_blob_size()).unwrap_or_default();
+        let blob = usize::try_from(next - size).ok().zip(usize::try_from(next).ok());
+        let blob = blob.and_then(|(start, end)| bytes.get(start..end)).filter(|_| is_known);
+        if let Some(compression) = blob.and_then(unsupported_compression) {
+            return Err(Problem::Compression(compression));
         }
         end = next;
     }
@@ -141,22 +200,29 @@ impl Osm {
     fn read_header(&mut self, header: &HeaderBlock) -> Result<(), Problem> {
         let known = ["OsmSchema-V0.6", "DenseNodes"];
         if let Some(feature) = header.required_features().iter().find(|f| !known.contains(&f.as_str())) {
-            return Err(Problem::Unsupported(feature.clone()));
+            return Err(Problem::Unsupported { feature: feature.clone() });
         }
-        self.bounds = header.bbox().and_then(|bbox| bounds(&bbox));
+        self.header_box = header.bbox().map(|HeaderBBox { left, right, top, bottom }| HeaderBox {
+            south: bottom,
+            west: left,
+            north: top,
+            east: right,
+        });
         Ok(())
     }
 
     fn read_block(&mut self, block: &PrimitiveBlock) {
         for element in block.elements() {
             match element {
-                Element::DenseNode(node) => self.add_node(node.id(), node.lat(), node.lon()),
-                Element::Node(node) => self.add_node(node.id(), node.lat(), node.lon()),
-                Element::Way(way) => self.ways.push(OsmWay {
-                    id: way.id(),
-                    tags: way.tags().collect(),
-                    nodes: way.refs().collect(),
-                }),
+                Element::DenseNode(node) => {
+                    self.add_node(node.id(), node.lat(), node.lon());
+                    self.add_node_tags(node.id(), node.tags());
+                }
+                Element::Node(node) => {
+                    self.add_node(node.id(), node.lat(), node.lon());
+                    self.add_node_tags(node.id(), node.tags());
+                }
+                Element::Way(way) => self.add_way(&way),
                 Element::Relation(relation) => self.multipolygons.extend(multipolygon(&relation)),
             }
         }
@@ -166,6 +232,25 @@ impl Osm {
         if let Ok(at) = LatLng::new(lat, lng) {
             self.nodes.insert(id, at);
         }
+    }
+
+    fn add_node_tags<'a>(&mut self, id: i64, tags: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+        if tags.clone().any(|(key, _)| NODE_KEYS.contains(&key)) {
+            self.node_tags.insert(id, tags.collect());
+        }
+    }
+
+    fn add_way(&mut self, way: &Way<'_>) {
+        if !self.way_ids.insert(way.id()) {
+            return;
+        }
+        // Of the optional feature LocationsOnWays: places of nodes that may be nowhere else in the file.
+        for (id, at) in way.refs().zip(way.node_locations()) {
+            if !self.nodes.contains_key(&id) {
+                self.add_node(id, at.lat(), at.lon());
+            }
+        }
+        self.ways.push(OsmWay { id: way.id(), tags: way.tags().collect(), nodes: way.refs().collect() });
     }
 }
 
@@ -180,12 +265,6 @@ fn multipolygon(relation: &Relation<'_>) -> Option<Multipolygon> {
         if is_hole { &mut inner } else { &mut outer }.push(member.member_id);
     }
     Some(Multipolygon { tags, outer, inner })
-}
-
-fn bounds(bbox: &HeaderBBox) -> Option<Bounds> {
-    let south_west = LatLng::new(bbox.bottom, bbox.left).ok()?;
-    let north_east = LatLng::new(bbox.top, bbox.right).ok()?;
-    Bounds::new(south_west, north_east)
 }
 
 impl From<osmpbf::Error> for Problem {

@@ -1,27 +1,40 @@
-//! Finding streets by name.
+//! Finding streets by name. Only streets that a rider can be brought to are found.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    iter,
+use std::collections::{BTreeMap, BTreeSet};
+
+use deunicode::deunicode_char;
+use petgraph::unionfind::UnionFind;
+use rides_proto::geo::{Bounds, LatLng};
+use rstar::{
+    RTree,
+    primitives::{GeomWithData, Line},
 };
 
-use deunicode::deunicode;
-use rides_proto::geo::{Bounds, LatLng};
-
 use super::{
+    REACH_M,
     clip::line_inside,
-    osm::{Osm, OsmWay},
+    names::{Names, main_name},
+    osm::Osm,
+    roads::Roads,
+    snap::{Plane, SegmentIndex},
     tags::car_class,
 };
 
-/// Where a street's names in the town's languages stand, beside the one on its signs.
-const LANGUAGES: [&str; 3] = ["name:fi", "name:sv", "name:en"];
+/// Pieces of one name that are further apart, in metres, are different streets.
+const APART_M: f64 = 500.0;
+/// How far a name may be from a street that it tells apart from others, in metres.
+const NEAR_M: f64 = 3_000.0;
+/// Kinds of places after which people tell streets apart.
+const DISTRICTS: [&str; 8] =
+    ["neighbourhood", "quarter", "suburb", "borough", "hamlet", "village", "town", "city"];
 
 /// A street, as one looks for it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Place {
-    /// In the language that was asked in.
+    /// In the language that was asked in; otherwise the name on the signs.
     pub name: String,
+    /// Where several streets have the name: a district or another street near this one. Otherwise empty.
+    pub near: String,
     /// On the street, near its middle.
     pub at: LatLng,
 }
@@ -31,6 +44,7 @@ pub(super) struct Places(Vec<Street>);
 
 struct Street {
     names: Vec<Name>,
+    near: String,
     at: LatLng,
 }
 
@@ -39,24 +53,47 @@ struct Name {
     folded: String,
 }
 
+/// A straight piece of a named street.
+struct Piece<'a> {
+    ends: [LatLng; 2],
+    names: &'a Names,
+}
+
 impl Places {
-    /// Every named street that is built for cars, also where they may not drive.
-    pub(super) fn new(osm: &Osm, bounds: Bounds) -> Self {
-        let mut ways: BTreeMap<&str, Vec<&OsmWay>> = BTreeMap::new();
-        for way in osm.ways.iter().filter(|way| car_class(&way.tags).is_some()) {
-            if let Some(name) = way.tags.get("name") {
-                ways.entry(name).or_default().push(way);
+    /// Every named street of `roads`; and of the others those, closed or cut off, whose middle is so near to `roads` that
+    /// a rider can walk there.
+    pub(super) fn new(osm: &Osm, roads: &Roads, index: &SegmentIndex, bounds: Bounds) -> Self {
+        let reached = by_name(roads.segments.iter().map(|segment| Piece {
+            ends: [segment.from, segment.to].map(|node| roads.nodes[node as usize]),
+            names: &roads.names[segment.name as usize],
+        }));
+        let others = named_lines(osm, bounds);
+        let others = by_name(others.iter().flat_map(|(names, line)| {
+            line.windows(2).map(move |pair| Piece { ends: [pair[0], pair[1]], names })
+        }));
+        let plane = Plane::around(bounds.center());
+        let is_within_reach = |street: &Vec<Piece<'_>>| {
+            middle(street).is_some_and(|at| index.off_m(roads, at).is_some_and(|metres| metres <= REACH_M))
+        };
+        let mut streets: BTreeMap<&str, Vec<Vec<Piece<'_>>>> = BTreeMap::new();
+        for (name, pieces) in others {
+            let near = apart(plane, pieces).into_iter().filter(is_within_reach).collect();
+            streets.insert(name, near);
+        }
+        streets.extend(reached.into_iter().map(|(name, pieces)| (name, apart(plane, pieces))));
+
+        let once = streets.iter().filter(|(_, streets)| streets.len() == 1).map(|(name, _)| *name).collect();
+        let landmarks = Landmarks { roads, index, districts: districts(osm), once };
+        let mut all = vec![];
+        for (name, streets) in streets {
+            let middles: Vec<_> = streets.iter().filter_map(|street| middle(street)).collect();
+            let near = if middles.len() > 1 { landmarks.near(name, &middles) } else { vec![String::new()] };
+            for ((street, at), near) in streets.iter().zip(middles).zip(near) {
+                let names: Vec<_> = street.iter().map(|piece| piece.names).collect();
+                all.push(Street { names: found_by(&names), near, at });
             }
         }
-        let street = |(name, ways): (&str, Vec<&OsmWay>)| {
-            let lines = ways.iter().flat_map(|way| osm.pieces(&way.nodes));
-            let lines: Vec<_> = lines.flat_map(|line| line_inside(line, bounds)).collect();
-            let others = |key: &str| ways.iter().filter_map(|way| way.tags.get(key)).collect::<BTreeSet<_>>();
-            let others = LANGUAGES.iter().flat_map(|key| others(key)).filter(|other| *other != name);
-            let names = iter::once(name).chain(others).map(Name::new).collect();
-            Some(Street { names, at: middle(&lines)? })
-        };
-        Self(ways.into_iter().filter_map(street).collect())
+        Self(all)
     }
 
     /// The best matches for `query`, best first: names that begin with it, then names with a word that does, then
@@ -66,27 +103,29 @@ impl Places {
         if query.is_empty() {
             return vec![];
         }
-        let mut matches: Vec<_> = self.0.iter().filter_map(|street| street.best_match(&query)).collect();
-        matches.sort_by_key(|(rank_and_name, _)| *rank_and_name);
+        let found = |street| Street::best_match(street, &query).map(|(rank, name)| (rank, name, street));
+        let mut matches: Vec<_> = self.0.iter().filter_map(found).collect();
+        matches.sort_by_key(|(rank, name, _)| (*rank, *name));
         matches.truncate(limit);
-        matches.into_iter().map(|((_, name), at)| Place { name: name.into(), at }).collect()
+        let place = |(_, name, street): (u8, &str, &Street)| Place {
+            name: name.into(),
+            near: street.near.clone(),
+            at: street.at,
+        };
+        matches.into_iter().map(place).collect()
     }
 }
 
 impl Street {
-    /// The name that matches best, with its rank, lower being better.
-    fn best_match(&self, query: &str) -> Option<((u8, &str), LatLng)> {
+    /// The name to show for the one that matches best, with the rank of that, lower being better.
+    fn best_match(&self, query: &str) -> Option<(u8, &str)> {
         let ranks = self.names.iter().filter_map(|name| Some((name.rank(query)?, name.shown.as_str())));
         // Of equal ranks the first stays: the name on the signs.
-        Some((ranks.min_by_key(|(rank, _)| *rank)?, self.at))
+        ranks.min_by_key(|(rank, _)| *rank)
     }
 }
 
 impl Name {
-    fn new(shown: &str) -> Self {
-        Self { shown: shown.into(), folded: fold(shown) }
-    }
-
     fn rank(&self, query: &str) -> Option<u8> {
         let at = self.folded.find(query)?;
         let begins_word =
@@ -101,21 +140,137 @@ impl Name {
     }
 }
 
-/// Without case, accents and surplus spaces.
+/// Everything that finds a street, with what is shown of it then: the name on the signs comes first.
+fn found_by(all: &[&Names]) -> Vec<Name> {
+    let name = |shown: &str, found_by: &str| Name { shown: shown.into(), folded: fold(found_by) };
+    let mut distinct = BTreeSet::new();
+    let all: Vec<_> = all.iter().filter(|names| distinct.insert(*names)).collect();
+    let main = all.iter().take(1).map(|names| name(&names.main, &names.main));
+    let translations = all.iter().flat_map(|names| names.translations.iter().map(|other| name(other, other)));
+    let others = all.iter().flat_map(|names| names.others.iter().map(|other| name(&names.main, other)));
+    let mut names: Vec<Name> = main.chain(translations).chain(others).collect();
+    let mut seen = BTreeSet::new();
+    names.retain(|name| !name.folded.is_empty() && seen.insert((name.folded.clone(), name.shown.clone())));
+    names
+}
+
+/// The lines on the map of all named streets that are built for cars, whether or not cars may drive there.
+fn named_lines(osm: &Osm, bounds: Bounds) -> Vec<(Names, Vec<LatLng>)> {
+    let for_cars = osm.ways.iter().filter(|way| car_class(&way.tags).is_some());
+    let lines = for_cars.flat_map(|way| {
+        let lines = osm.pieces(&way.nodes).flat_map(|piece| line_inside(piece, bounds));
+        lines.map(|line| (Names::of(&way.tags), line))
+    });
+    lines.collect()
+}
+
+/// Pieces by the name on the signs; those without a name are left out.
+fn by_name<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> BTreeMap<&'a str, Vec<Piece<'a>>> {
+    let mut all: BTreeMap<&str, Vec<Piece<'_>>> = BTreeMap::new();
+    for piece in pieces.filter(|piece| !piece.names.main.is_empty()) {
+        all.entry(&piece.names.main).or_default().push(piece);
+    }
+    all
+}
+
+/// The pieces of one name, sorted into streets.
+fn apart(plane: Plane, pieces: Vec<Piece<'_>>) -> Vec<Vec<Piece<'_>>> {
+    let ends = |piece: &Piece<'_>| piece.ends.map(|end| plane.place(end));
+    let line = |(i, piece): (usize, &Piece<'_>)| {
+        let [from, to] = ends(piece);
+        GeomWithData::new(Line::new(from, to), i)
+    };
+    let tree = RTree::bulk_load(pieces.iter().enumerate().map(line).collect());
+    let mut together = UnionFind::new(pieces.len());
+    for (i, piece) in pieces.iter().enumerate() {
+        for end in ends(piece) {
+            for near in tree.locate_within_distance(end, APART_M * APART_M) {
+                together.union(i, near.data);
+            }
+        }
+    }
+    let mut streets: BTreeMap<usize, Vec<Piece<'_>>> = BTreeMap::new();
+    for (street, piece) in together.into_labeling().into_iter().zip(pieces) {
+        streets.entry(street).or_default().push(piece);
+    }
+    streets.into_values().collect()
+}
+
+/// Names by which streets of one name are told apart.
+struct Landmarks<'a> {
+    roads: &'a Roads,
+    index: &'a SegmentIndex,
+    districts: Vec<(&'a str, LatLng)>,
+    /// Names of streets that no other street has.
+    once: BTreeSet<&'a str>,
+}
+
+impl Landmarks<'_> {
+    /// A name for each of the streets called `name`: its district if those differ, otherwise a street near it.
+    fn near(&self, name: &str, streets: &[LatLng]) -> Vec<String> {
+        let districts: Vec<_> = streets.iter().filter_map(|at| self.district(*at)).collect();
+        let distinct: BTreeSet<_> = districts.iter().collect();
+        if distinct.len() == streets.len() {
+            return districts.into_iter().map(str::to_owned).collect();
+        }
+        let mut taken = BTreeSet::from([name]);
+        let mut street = |at: &LatLng| {
+            let near = || self.index.names_near(self.roads, *at, NEAR_M).filter(|name| !taken.contains(name));
+            let found = near().find(|name| self.once.contains(name)).or_else(|| near().next());
+            taken.extend(found);
+            found.unwrap_or_default().to_owned()
+        };
+        streets.iter().map(&mut street).collect()
+    }
+
+    fn district(&self, at: LatLng) -> Option<&str> {
+        let by_distance = self.districts.iter().map(|(name, center)| (*name, center.distance_m(at)));
+        let nearest = by_distance.min_by(|a, b| a.1.total_cmp(&b.1));
+        nearest.filter(|(_, metres)| *metres <= NEAR_M).map(|(name, _)| name)
+    }
+}
+
+fn districts(osm: &Osm) -> Vec<(&str, LatLng)> {
+    let districts = osm.node_tags.iter().filter(|(_, tags)| tags.is("place", &DISTRICTS));
+    let named = districts.filter_map(|(id, tags)| Some((main_name(tags), *osm.nodes.get(id)?)));
+    let mut named: Vec<_> = named.filter(|(name, _)| !name.is_empty()).collect();
+    named.sort_by_key(|(name, _)| *name);
+    named
+}
+
+/// Without case, accents, surplus spaces, and characters that nobody sees. Letters of all scripts become Latin ones, so
+/// that a name is found both in its own script and as people without that keyboard write it.
 fn fold(text: &str) -> String {
-    deunicode(text).to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut latin = String::with_capacity(text.len());
+    for letter in text.chars().filter(|letter| !is_invisible(*letter)) {
+        match deunicode_char(letter) {
+            _ if letter.is_whitespace() => latin.push(' '),
+            Some(letters) => latin.push_str(letters),
+            None => latin.push(letter),
+        }
+    }
+    latin.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Zero-width characters, soft hyphens, marks of direction and selectors of variants.
+fn is_invisible(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// The middle of the straight piece that is nearest to where all of them are on average.
-fn middle(lines: &[Vec<LatLng>]) -> Option<LatLng> {
-    let straights = || lines.iter().flat_map(|line| line.windows(2)).map(|pair| (pair[0], pair[1]));
-    let total: f64 = straights().map(|(a, b)| a.distance_m(b)).sum();
-    let average = |of: fn(LatLng) -> f64| {
-        straights().map(|(a, b)| of(a.lerp(b, 0.5)) * a.distance_m(b)).sum::<f64>() / total
-    };
+fn middle(street: &[Piece<'_>]) -> Option<LatLng> {
+    let middle = |piece: &Piece<'_>| piece.ends[0].lerp(piece.ends[1], 0.5);
+    let length = |piece: &Piece<'_>| piece.ends[0].distance_m(piece.ends[1]);
+    let total: f64 = street.iter().map(length).sum();
+    let average =
+        |of: fn(LatLng) -> f64| street.iter().map(|p| of(middle(p)) * length(p)).sum::<f64>() / total;
     let average = LatLng::new(average(LatLng::lat), average(LatLng::lng)).ok()?;
-    let middles = straights().map(|(a, b)| a.lerp(b, 0.5));
-    middles.min_by(|a, b| a.distance_m(average).total_cmp(&b.distance_m(average)))
+    street.iter().map(middle).min_by(|a, b| a.distance_m(average).total_cmp(&b.distance_m(average)))
 }
 
 #[cfg(test)]
@@ -131,8 +286,24 @@ mod tests {
     }
 
     #[test]
+    fn folding_forgets_what_nobody_sees() {
+        for (text, expected) in [
+            ("Zero\u{200b}Width Road", "zerowidth road"),
+            ("Soft\u{ad}Hyphen Street", "softhyphen street"),
+            ("\u{2067}isolate\u{2069} Way", "isolate way"),
+            ("abc\u{202e}drater\u{202c} Lane", "abcdrater lane"),
+            ("Via\u{a0}Roma", "via roma"),
+            ("Tab\tStreet", "tab street"),
+            ("New\nLine Street", "new line street"),
+            ("\u{feff}\u{200e}", ""),
+        ] {
+            assert_eq!(fold(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
     fn the_beginning_of_a_name_beats_that_of_a_word_beats_the_rest() {
-        let ranks = |name: &str| Name::new(name).rank("espl");
+        let ranks = |name: &str| Name { shown: String::new(), folded: fold(name) }.rank("espl");
         assert_eq!(ranks("Esplanadi"), Some(0));
         assert_eq!(ranks("Norra Esplanaden"), Some(1));
         assert_eq!(ranks("Pohjoisesplanadi"), Some(2));

@@ -1,13 +1,15 @@
 //! The streets that cars may drive on, as a graph.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use petgraph::{algo::kosaraju_scc, graph::DiGraph};
 use rides_proto::geo::{Bounds, LatLng};
 
 use super::{
-    osm::{Osm, OsmWay},
-    tags::{Direction, car_class, direction, may_drive, speed_kmh},
+    access::{Direction, drivable, is_barrier},
+    names::Names,
+    osm::{Osm, OsmWay, are_across_antimeridian},
+    tags::{car_class, speed_kmh},
 };
 
 /// A graph in which every node can be reached from every other. A node is a point of a street, so every
@@ -16,11 +18,22 @@ use super::{
 pub(super) struct Roads {
     pub(super) nodes: Vec<LatLng>,
     pub(super) segments: Vec<Segment>,
-    /// What streets are called; the first has no name.
-    pub(super) names: Vec<String>,
+    /// Names of streets; the first has none.
+    pub(super) names: Vec<Names>,
 }
 
-/// A straight piece of street between two nodes, which differ.
+/// The streets of a map that are in no use.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct LeftOut {
+    /// Names of streets of which no part is kept, in alphabetical order.
+    pub streets: Vec<String>,
+    /// Their length, with that of streets without a name and of parts of streets that are kept.
+    pub km: f64,
+    /// Some lie on the other side of the antimeridian.
+    pub across_antimeridian: bool,
+}
+
+/// A straight piece of street between two nodes, which differ. They may stand in the same place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) from: u32,
@@ -41,16 +54,24 @@ impl Segment {
     }
 }
 
+/// The ways on which a taxi may drive, with the directions.
+pub(super) fn for_taxis(osm: &Osm) -> Vec<(&OsmWay, Direction)> {
+    let for_cars = osm.ways.iter().filter(|way| car_class(&way.tags).is_some());
+    for_cars.filter_map(|way| Some((way, drivable(&way.tags)?))).collect()
+}
+
 impl Roads {
-    /// All streets inside `bounds`, cut down to the largest part in which no car is ever stuck.
-    pub(super) fn new(osm: &Osm, bounds: Bounds) -> Self {
-        let mut all =
-            Builder { osm, bounds, roads: Self::default(), index: HashMap::new(), names: HashMap::new() };
-        all.name("");
-        for way in &osm.ways {
-            if car_class(&way.tags).is_some() && may_drive(&way.tags) {
-                all.add(way);
-            }
+    /// Those of `ways` inside `bounds`, cut down to the largest part in which no car is ever stuck; and the rest.
+    pub(super) fn new(osm: &Osm, ways: &[(&OsmWay, Direction)], bounds: Option<Bounds>) -> (Self, LeftOut) {
+        let mut all = Builder {
+            osm,
+            bounds,
+            roads: Self { names: vec![Names::default()], ..Self::default() },
+            index: HashMap::new(),
+            names: HashMap::from([(Names::default(), 0)]),
+        };
+        for (way, direction) in ways {
+            all.add(way, *direction);
         }
         all.roads.largest_component()
     }
@@ -70,47 +91,88 @@ impl Roads {
         })
     }
 
-    fn largest_component(self) -> Self {
+    fn add_node(&mut self, at: LatLng) -> u32 {
+        self.nodes.push(at);
+        self.nodes.len() as u32 - 1
+    }
+
+    /// Names of streets, each once.
+    pub(super) fn streets(&self) -> BTreeSet<&str> {
+        let names = self.segments.iter().map(|s| self.names[s.name as usize].main.as_str());
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
+    pub(super) fn km(&self) -> f64 {
+        self.segments.iter().map(|s| s.length_m).sum::<f64>() / 1_000.0
+    }
+
+    /// The part with the most metres of street among those in which every node can be reached from every other.
+    fn largest_component(self) -> (Self, LeftOut) {
         let mut graph = DiGraph::<(), (), u32>::default();
         self.nodes.iter().for_each(|_| _ = graph.add_node(()));
         graph.extend_with_edges(self.arcs().map(|(from, to, _)| (from, to)));
-        let mut kept = kosaraju_scc(&graph).into_iter().max_by_key(Vec::len).unwrap_or_default();
-        kept.sort_unstable();
+        let mut part_of = vec![0; self.nodes.len()];
+        let mut metres = vec![];
+        for (part, nodes) in kosaraju_scc(&graph).into_iter().enumerate() {
+            nodes.iter().for_each(|node| part_of[node.index()] = part);
+            metres.push(0.0);
+        }
+        for s in &self.segments {
+            let part = part_of[s.from as usize];
+            metres[part] += if part == part_of[s.to as usize] { s.length_m } else { 0.0 };
+        }
+        let largest = (0..metres.len()).filter(|part| metres[*part] > 0.0);
+        let largest = largest.max_by(|a, b| metres[*a].total_cmp(&metres[*b]));
 
         let mut new_index = vec![None; self.nodes.len()];
-        kept.iter().zip(0u32..).for_each(|(node, new)| new_index[node.index()] = Some(new));
-        let renumbered = |s: Segment| {
+        let kept = (0..self.nodes.len()).filter(|node| Some(part_of[*node]) == largest);
+        let kept: Vec<_> = kept.collect();
+        kept.iter().zip(0u32..).for_each(|(node, new)| new_index[*node] = Some(new));
+        let renumbered = |s: &Segment| {
             let (from, to) = (new_index[s.from as usize]?, new_index[s.to as usize]?);
-            Some(Segment { from, to, ..s })
+            Some(Segment { from, to, ..*s })
         };
-        Self {
-            nodes: kept.iter().map(|node| self.nodes[node.index()]).collect(),
-            segments: self.segments.into_iter().filter_map(renumbered).collect(),
-            names: self.names,
+        let part = Self {
+            nodes: kept.iter().map(|node| self.nodes[*node]).collect(),
+            segments: self.segments.iter().filter_map(renumbered).collect(),
+            names: self.names.clone(),
+        };
+        let left_out = self.without(&part);
+        (part, left_out)
+    }
+
+    fn without(&self, part: &Self) -> LeftOut {
+        let is_across =
+            |at: &LatLng| part.nodes.first().is_some_and(|kept| are_across_antimeridian(*kept, *at));
+        LeftOut {
+            streets: self.streets().difference(&part.streets()).map(|&name| name.to_owned()).collect(),
+            km: (self.km() - part.km()).max(0.0),
+            across_antimeridian: self.nodes.iter().any(is_across),
         }
     }
 }
 
 struct Builder<'a> {
     osm: &'a Osm,
-    bounds: Bounds,
+    bounds: Option<Bounds>,
     roads: Roads,
     index: HashMap<i64, u32>,
-    names: HashMap<String, u32>,
+    names: HashMap<Names, u32>,
 }
 
 impl Builder<'_> {
-    fn add(&mut self, way: &OsmWay) {
-        let name = self.name(way.tags.get("name").unwrap_or_default());
-        let direction = direction(&way.tags);
+    fn add(&mut self, way: &OsmWay, direction: Direction) {
+        let name = self.name(Names::of(&way.tags));
         let metres_per_second = speed_kmh(&way.tags) / 3.6;
         for pair in way.nodes.windows(2) {
-            let (Some(mut from), Some(mut to)) = (self.node(pair[0]), self.node(pair[1])) else { continue };
+            let ends = (self.node(pair[0], way), self.node(pair[1], way));
+            let (Some(mut from), Some(mut to)) = ends else { continue };
             if direction == Direction::Backward {
                 (from, to) = (to, from);
             }
             let length_m = self.roads.nodes[from as usize].distance_m(self.roads.nodes[to as usize]);
-            if length_m > 0.0 {
+            // Two nodes in one place hold streets together as well as one does.
+            if from != to {
                 let millis = (length_m / metres_per_second * 1000.0).round().max(1.0) as u32;
                 let two_way = direction == Direction::Both;
                 self.roads.segments.push(Segment { from, to, two_way, name, length_m, millis });
@@ -118,18 +180,19 @@ impl Builder<'_> {
         }
     }
 
-    /// The index of a node; `None` when it is not on the map.
-    fn node(&mut self, id: i64) -> Option<u32> {
-        let at = *self.osm.nodes.get(&id).filter(|at| self.bounds.contains(**at))?;
-        Some(*self.index.entry(id).or_insert_with(|| {
-            self.roads.nodes.push(at);
-            self.roads.nodes.len() as u32 - 1
-        }))
+    /// The index of a node; `None` when it is not on the map. A barrier is the end of every street that comes to it.
+    fn node(&mut self, id: i64, way: &OsmWay) -> Option<u32> {
+        let in_bounds = |at: &&LatLng| self.bounds.is_none_or(|bounds| bounds.contains(**at));
+        let at = *self.osm.nodes.get(&id).filter(in_bounds)?;
+        if self.osm.node_tags.get(&id).is_some_and(|node| is_barrier(node, &way.tags)) {
+            return Some(self.roads.add_node(at));
+        }
+        Some(*self.index.entry(id).or_insert_with(|| self.roads.add_node(at)))
     }
 
-    fn name(&mut self, name: &str) -> u32 {
-        *self.names.entry(name.into()).or_insert_with(|| {
-            self.roads.names.push(name.into());
+    fn name(&mut self, names: Names) -> u32 {
+        *self.names.entry(names).or_insert_with_key(|names| {
+            self.roads.names.push(names.clone());
             self.roads.names.len() as u32 - 1
         })
     }

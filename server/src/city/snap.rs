@@ -32,25 +32,25 @@ impl Snapped {
         let s = &roads.segments[segment];
         let at = roads.point(s, part);
         let off_m = point.map_or(0.0, |point| point.distance_m(at));
-        Self { at, off_m, street: roads.names[s.name as usize].clone(), segment, part }
+        Self { at, off_m, street: roads.names[s.name as usize].main.clone(), segment, part }
     }
 }
 
 /// Metres east and north of the city's centre, true near it.
 #[derive(Clone, Copy)]
-struct Plane {
+pub(super) struct Plane {
     center: LatLng,
     /// Metres in a degree of longitude and of latitude.
     scale: [f64; 2],
 }
 
 impl Plane {
-    fn around(center: LatLng) -> Self {
+    pub(super) fn around(center: LatLng) -> Self {
         let degree = EARTH_RADIUS_M.to_radians();
         Self { center, scale: [degree * center.lat().to_radians().cos(), degree] }
     }
 
-    fn place(&self, point: LatLng) -> [f64; 2] {
+    pub(super) fn place(&self, point: LatLng) -> [f64; 2] {
         let from_center = [point.lng() - self.center.lng(), point.lat() - self.center.lat()];
         [from_center[0] * self.scale[0], from_center[1] * self.scale[1]]
     }
@@ -78,15 +78,29 @@ impl SegmentIndex {
         Some((found.data, part_along(found.geom(), point)))
     }
 
+    /// The distance to the nearest segment, in metres. `None` only without any segments.
+    pub(super) fn off_m(&self, roads: &Roads, point: LatLng) -> Option<f64> {
+        let (segment, part) = self.nearest(point)?;
+        Some(roads.point(&roads.segments[segment], part).distance_m(point))
+    }
+
     /// The name of the nearest street that has one; empty when none is near.
     pub(super) fn name_near(&self, roads: &Roads, point: LatLng) -> String {
+        self.names_near(roads, point, NAMED_WITHIN_M).next().map(str::to_owned).unwrap_or_default()
+    }
+
+    /// Names of streets within so many metres, the nearest first, once for each segment.
+    pub(super) fn names_near<'a>(
+        &'a self,
+        roads: &'a Roads,
+        point: LatLng,
+        metres: f64,
+    ) -> impl Iterator<Item = &'a str> {
         let nearest = self.tree.nearest_neighbor_iter_with_distance_2(&self.plane.place(point));
         nearest
-            .take_while(|(_, distance_2)| *distance_2 <= NAMED_WITHIN_M * NAMED_WITHIN_M)
-            .map(|(found, _)| &roads.names[roads.segments[found.data].name as usize])
-            .find(|name| !name.is_empty())
-            .cloned()
-            .unwrap_or_default()
+            .take_while(move |(_, distance_2)| *distance_2 <= metres * metres)
+            .map(|(found, _)| roads.names[roads.segments[found.data].name as usize].main.as_str())
+            .filter(|name| !name.is_empty())
     }
 }
 

@@ -1,17 +1,8 @@
-//! What OpenStreetMap tags mean to a driver. Meanings: OpenStreetMap wiki, "Key:highway", "Key:access",
-//! "Key:oneway", "Key:maxspeed".
+//! Classes and speeds of streets. Meanings: OpenStreetMap wiki, "Key:highway", "Key:maxspeed".
 
 use super::{map::StreetClass, osm::Tags};
 
-/// Which way cars may follow a line of nodes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Direction {
-    Both,
-    Forward,
-    Backward,
-}
-
-/// The class of a way that is built for cars, whether or not they may use it; `None` for any other.
+/// The class of a way that is built for cars or buses, whether or not a taxi may use it; `None` for any other.
 pub(super) fn car_class(tags: &Tags) -> Option<StreetClass> {
     Some(match tags.get("highway")? {
         "motorway" | "motorway_link" | "trunk" | "trunk_link" => StreetClass::Motorway,
@@ -19,35 +10,9 @@ pub(super) fn car_class(tags: &Tags) -> Option<StreetClass> {
         "secondary" | "secondary_link" => StreetClass::Secondary,
         "tertiary" | "tertiary_link" => StreetClass::Tertiary,
         "residential" | "unclassified" | "living_street" | "road" => StreetClass::Residential,
-        "service" => StreetClass::Service,
+        "service" | "busway" => StreetClass::Service,
         _ => return None,
     })
-}
-
-/// Whether it is out of sight below a street or inside a house. An archway through a house is not.
-pub(super) fn is_hidden(tags: &Tags) -> bool {
-    tags.is("tunnel", &["yes"]) || tags.has("indoor")
-}
-
-/// Whether anybody's taxi may drive there. Of the access tags the most specific decides; nobody is picked up in
-/// the tunnels of garages.
-pub(super) fn may_drive(tags: &Tags) -> bool {
-    let access = ["motorcar", "motor_vehicle", "vehicle", "access"].iter().find_map(|key| tags.get(key));
-    let closed =
-        ["no", "private", "agricultural", "forestry", "emergency", "military", "service", "delivery"];
-    let is_garage = tags.is("highway", &["service"]) && is_hidden(tags);
-    !access.is_some_and(|value| closed.contains(&value)) && !tags.is("area", &["yes"]) && !is_garage
-}
-
-/// Which way cars may go.
-pub(super) fn direction(tags: &Tags) -> Direction {
-    let implied = tags.is("junction", &["roundabout", "circular"]) || tags.is("highway", &["motorway"]);
-    match tags.get("oneway") {
-        Some("yes" | "true" | "1") => Direction::Forward,
-        Some("-1" | "reverse") => Direction::Backward,
-        None if implied => Direction::Forward,
-        _ => Direction::Both,
-    }
 }
 
 /// How fast cars go when nothing is in their way: the posted limit, else what is usual in a town.
@@ -84,40 +49,9 @@ mod tests {
     fn streets_have_classes_and_footways_none() {
         assert_eq!(car_class(&tags("highway=primary_link")), Some(StreetClass::Primary));
         assert_eq!(car_class(&tags("highway=living_street")), Some(StreetClass::Residential));
+        assert_eq!(car_class(&tags("highway=busway")), Some(StreetClass::Service));
         for other in ["highway=footway", "highway=construction", "railway=tram"] {
             assert_eq!(car_class(&tags(other)), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn the_most_specific_access_tag_decides() {
-        for (text, expected) in [
-            ("highway=residential", true),
-            ("access=destination", true),
-            ("access=private", false),
-            ("access=no motor_vehicle=yes", true),
-            ("access=yes motorcar=no", false),
-            ("vehicle=no motor_vehicle=destination", true),
-            ("area=yes", false),
-            ("highway=service tunnel=yes", false),
-            ("highway=service tunnel=building_passage", true),
-            ("highway=primary tunnel=yes", true),
-        ] {
-            assert_eq!(may_drive(&tags(text)), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn one_ways_are_tagged_or_implied() {
-        for (text, expected) in [
-            ("highway=primary", Direction::Both),
-            ("oneway=yes", Direction::Forward),
-            ("oneway=-1", Direction::Backward),
-            ("junction=roundabout", Direction::Forward),
-            ("highway=motorway", Direction::Forward),
-            ("highway=motorway oneway=no", Direction::Both),
-        ] {
-            assert_eq!(direction(&tags(text)), expected, "{text}");
         }
     }
 

@@ -5,10 +5,13 @@ use std::str::FromStr;
 use anyhow::bail;
 use rides_proto::{
     geo::{Bounds, LatLng},
-    v1::{FindPlacesRequest, Location, city_client::CityClient},
+    v1::{self, FindPlacesRequest, Location, city_client::CityClient},
 };
 
-use super::servers::Servers;
+use super::{
+    servers::Servers,
+    text::{clean, point},
+};
 
 /// A place that somebody named.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,20 +37,32 @@ impl FromStr for Place {
 }
 
 impl Place {
-    /// Where it is. A street is looked up: the best match is meant.
+    /// Where it is. A street is looked up: the best match is meant, unless other streets have the same name.
     pub async fn locate(&self, servers: &Servers) -> anyhow::Result<Location> {
         let query = match self {
             Self::Point(point) => return Ok((*point).into()),
             Self::Street(name) => name,
         };
-        let request = FindPlacesRequest { query: query.clone(), limit: 1 };
+        let request = FindPlacesRequest { query: query.clone(), limit: 0 };
         let find = async |channel, request| CityClient::new(channel).find_places(request).await;
         let found = servers.ask(request, find).await?.places;
-        match found.into_iter().find_map(|place| place.location) {
-            Some(location) => Ok(location),
-            None => bail!("no street here is called {query:?}"),
+        let Some((best, location)) = found.first().and_then(|best| Some((best, best.location?))) else {
+            bail!("no street here is called {query:?}")
+        };
+        let same: Vec<_> = found.iter().filter(|place| place.name == best.name).map(told_apart).collect();
+        match same.len() {
+            1 => Ok(location),
+            _ => {
+                bail!("several streets are called {:?}: give one as LAT,LNG: {}", best.name, same.join("; "))
+            }
         }
     }
+}
+
+/// "51.46900,-0.11475 (near Mill Lane)"
+fn told_apart(place: &v1::Place) -> String {
+    let at = point(place.location);
+    if place.near.is_empty() { at } else { format!("{at} (near {})", clean(&place.near)) }
 }
 
 /// A box on the map, from its southern, western, northern and eastern edges.

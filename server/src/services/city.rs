@@ -81,7 +81,11 @@ impl city_server::City for CityService {
             _ => return Err(invalid("limit", format!("must not exceed {MAX_PLACES}"))),
         };
         let places = self.city.find_places(&query, limit as usize).into_iter();
-        let places = places.map(|place| v1::Place { name: place.name, location: Some(place.at.into()) });
+        let places = places.map(|place| v1::Place {
+            name: place.name,
+            location: Some(place.at.into()),
+            near: place.near,
+        });
         Ok(Response::new(v1::FindPlacesResponse { places: places.collect() }))
     }
 }

@@ -5,15 +5,13 @@ use tonic::Status;
 
 use super::status;
 use crate::{
-    city::{City, Snapped},
+    city::{City, REACH_M, Snapped},
     rides::{
         fare::fare,
         model::{Figures, RideType, Stop},
     },
 };
 
-/// How far from any street a rider may stand.
-const MAX_OFF_STREET_M: f64 = 250.0;
 /// Two places nearer than this are one.
 const SAME_PLACE_M: f64 = 1.0;
 
@@ -52,8 +50,8 @@ pub(super) fn stop(snapped: Snapped) -> Stop {
 
 fn on_map(city: &City, field: &str, point: LatLng) -> Result<Snapped, Status> {
     let snapped = city.snap(point);
-    if snapped.off_m > MAX_OFF_STREET_M {
-        let text = format!("is further than {MAX_OFF_STREET_M} m from any street of the map");
+    if snapped.off_m > REACH_M {
+        let text = format!("is further than {REACH_M} m from any street of the map");
         return Err(status::invalid_because(field, "OFF_MAP", text));
     }
     Ok(snapped)

@@ -1,7 +1,13 @@
-use std::net::TcpListener;
+use std::{net::TcpListener, path::Path};
 
 use super::{client, said, servers::answered, talking, typed};
-use crate::harness::{places::place, process::process, rider::Rider, server, wire::Wire};
+use crate::harness::{
+    places::{made_map, place},
+    process::process,
+    rider::Rider,
+    server,
+    wire::Wire,
+};
 
 #[tokio::test]
 async fn a_ride_is_quoted_booked_looked_at_and_cancelled() {
@@ -54,6 +60,20 @@ async fn the_same_request_id_books_once_and_lists_are_read_to_their_end() {
     assert_eq!(all.json().len(), 3);
     let two = said(client(&servers, &["list", "-n2", "--json"])).await;
     assert_eq!(two.json(), all.json()[..2]);
+}
+
+#[tokio::test]
+async fn streets_of_one_name_are_told_apart_and_none_is_picked() {
+    let path = made_map("twin-streets");
+    let server = server().on_map(Path::new(path.trim_start_matches("--map="))).run().await;
+    let quote = said(client(&[server.addr], &["quote", "church street", "long road"])).await;
+    let [line] = &quote.err.lines().collect::<Vec<_>>()[..] else { panic!("{quote:?}") };
+    assert!(line.contains("several streets are called \"Church Street\": give one as LAT,LNG: "), "{line}");
+    assert!(line.contains("(near North ") && line.contains("(near South "), "{line}");
+    let (_, point) = line.split_once("LAT,LNG: ").unwrap();
+    let (point, _) = point.split_once(' ').unwrap();
+    let quote = said(client(&[server.addr], &["quote", point, "long road", "--json"])).await;
+    assert_eq!(quote.json()[0]["pickupName"], "Church Street");
 }
 
 /// Whoever reads the first ride needs not wait for the last.

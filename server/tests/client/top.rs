@@ -20,7 +20,7 @@ async fn a_table_lists_the_cars_of_the_city() {
     let here = place(1);
     let viewport = format!("{},{},{0},{1}", here.lat, here.lng);
     let one = said(client(&[server.addr], &["top", "--once", "--viewport", &viewport])).await;
-    assert!(one.well().contains(&format!("{:.4}", here.lat)), "{one:?}");
+    assert!(one.well().contains(&format!("{:.5},{:.5}", here.lat, here.lng)), "{one:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,11 @@ pub(crate) fn place(n: u64) -> Location {
     CITY.random_place(&mut SmallRng::seed_from_u64(n)).at.into()
 }
 
+/// The flag for a map with one thing that maps of strangers have: `server/tests/maps/README.md`.
+pub(crate) fn made_map(name: &str) -> String {
+    format!("--map={}/tests/maps/{name}.osm.pbf", env!("CARGO_MANIFEST_DIR"))
+}
+
 /// Some metres north of `at`.
 pub(crate) fn north_of(at: Location, metres: f64) -> Location {
     Location { lat: at.lat + metres / 111_195.0, ..at }

@@ -10,6 +10,7 @@ mod keys;
 mod leaving;
 mod listening;
 mod log;
+mod maps;
 mod proxies;
 mod stuck;
 mod tokens;

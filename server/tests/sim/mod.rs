@@ -1,6 +1,6 @@
 //! The simulated fleet, as anyone sees it who watches the server.
 
-use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use rides_proto::{
     geo::LatLng,
@@ -17,10 +17,10 @@ use crate::{
     fleet::viewer::{Dot, Viewer},
     harness::{
         Running,
-        places::{CITY, distance_m},
+        places::{CITY, distance_m, made_map},
         process::{address, end, process},
         rider::Rider,
-        server,
+        server, soon,
         wire::Wire,
     },
 };
@@ -36,6 +36,27 @@ async fn whole_city(wire: &Wire) -> Viewer {
 
 fn off_street_m(dot: &Dot) -> f64 {
     CITY.snap(LatLng::try_from(dot.at).unwrap()).off_m
+}
+
+/// A box of 60 km around a street of 43 m.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_cars_drive_within_the_view_of_a_map_with_one_street() {
+    let map = made_map("one-street");
+    let server = server().on_map(Path::new(map.trim_start_matches("--map="))).with_cars(5).run().await;
+    let wire = Wire::Web(server.addr);
+    let mut map = wire.open("/rides.v1.City/GetMap", v1::GetMapRequest::default()).await.unwrap();
+    let first: v1::GetMapResponse = map.expect().await;
+    let info = first.info.unwrap();
+    assert_eq!((info.name.as_str(), info.streets), ("One Street", 1));
+    let mut viewer = Viewer::of(&wire, info.bounds.unwrap()).await;
+    viewer.until_cars(5).await;
+    let before = viewer.cars.clone();
+    let moves = async {
+        while viewer.cars.iter().all(|(car, dot)| before[car].at == dot.at) {
+            viewer.next().await;
+        }
+    };
+    soon("a car that drives", moves).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

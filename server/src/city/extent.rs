@@ -1,0 +1,174 @@
+//! The part of the Earth that a map shows. The streets decide; the box in a file's header only says where they are cut.
+
+use rides_proto::geo::{Bounds, EARTH_RADIUS_M, LatLng};
+
+use super::osm::HeaderBox;
+
+/// The edge of a web map, in degrees north and south.
+pub(super) const MAX_LATITUDE: f64 = 85.05;
+
+/// A header box may reach beyond the streets by this much, in metres, or by as much as the streets are long.
+const ROOM_M: f64 = 1_000.0;
+/// The reason against a box without streets.
+pub(super) const HOLDS_NONE: &str = "holds no street";
+/// The least room around the streets, in metres, where no box gives any.
+const MARGIN_M: f64 = 150.0;
+/// The same as a share of the longer side of the streets.
+const MARGIN_SHARE: f64 = 0.05;
+
+/// The use that was made of the box in a file's header.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum BoxUse {
+    /// There is none.
+    Absent,
+    /// It is the view, and streets are cut at its edges.
+    Used,
+    /// The view is around the streets instead.
+    Ignored {
+        /// The box.
+        header_box: HeaderBox,
+        /// The reason, after "the box".
+        why: &'static str,
+    },
+}
+
+/// The box of a header as one on Earth that holds most of the `streets`; otherwise the reason why it cannot be believed.
+pub(super) fn believed(header_box: HeaderBox, streets: &[LatLng]) -> Result<Bounds, &'static str> {
+    let HeaderBox { south, west, north, east } = header_box;
+    let corners = LatLng::new(south, west).and_then(|sw| Ok((sw, LatLng::new(north, east)?)));
+    let (south_west, north_east) = corners.map_err(|_| "is not on Earth")?;
+    let bounds = Bounds::new(south_west, north_east).ok_or(if west > east && south <= north {
+        "ends west of where it begins, as a box over the antimeridian does"
+    } else {
+        "is inside out"
+    })?;
+    match streets.iter().filter(|point| bounds.contains(**point)).count() {
+        0 => Err(HOLDS_NONE),
+        held if held * 2 < streets.len() => Err("holds less than half of the streets"),
+        _ => Ok(bounds),
+    }
+}
+
+/// The view of a city whose streets lie within `streets`, and the use it makes of a header's box. A box that is believed
+/// holds all of `streets`.
+pub(super) fn view(
+    streets: Bounds,
+    header: Option<(HeaderBox, Result<Bounds, &'static str>)>,
+) -> (Bounds, BoxUse) {
+    let longer_m = longer_side_m(streets);
+    let margin = grown(streets, MARGIN_M.max(longer_m * MARGIN_SHARE));
+    match header {
+        None => (margin, BoxUse::Absent),
+        Some((header_box, Err(why))) => (margin, BoxUse::Ignored { header_box, why }),
+        Some((_, Ok(bounds))) if holds(grown(streets, ROOM_M.max(longer_m)), bounds) => {
+            (bounds, BoxUse::Used)
+        }
+        Some((header_box, Ok(bounds))) => {
+            (overlap(margin, bounds), BoxUse::Ignored { header_box, why: "is far larger than the streets" })
+        }
+    }
+}
+
+fn longer_side_m(bounds: Bounds) -> f64 {
+    let (sw, ne) = (bounds.south_west(), bounds.north_east());
+    let corner = LatLng::new(sw.lat(), ne.lng()).unwrap_or(ne);
+    sw.distance_m(corner).max(corner.distance_m(ne))
+}
+
+/// The box with more room on each side, up to the edges of a web map.
+fn grown(bounds: Bounds, metres: f64) -> Bounds {
+    let (sw, ne) = (bounds.south_west(), bounds.north_east());
+    let north = (metres / EARTH_RADIUS_M).to_degrees();
+    let east = north / bounds.center().lat().to_radians().cos().max(0.01);
+    let corner =
+        |lat: f64, lng: f64| LatLng::new(lat.clamp(-MAX_LATITUDE, MAX_LATITUDE), lng.clamp(-180.0, 180.0));
+    let corners = (corner(sw.lat() - north, sw.lng() - east), corner(ne.lat() + north, ne.lng() + east));
+    let (Ok(south_west), Ok(north_east)) = corners else { return bounds };
+    Bounds::new(south_west, north_east).unwrap_or(bounds)
+}
+
+fn holds(outer: Bounds, inner: Bounds) -> bool {
+    outer.contains(inner.south_west()) && outer.contains(inner.north_east())
+}
+
+/// The part of `a` that is in `b`; `a` where they do not meet.
+fn overlap(a: Bounds, b: Bounds) -> Bounds {
+    let (a_sw, a_ne, b_sw, b_ne) = (a.south_west(), a.north_east(), b.south_west(), b.north_east());
+    let south_west = LatLng::new(a_sw.lat().max(b_sw.lat()), a_sw.lng().max(b_sw.lng()));
+    let north_east = LatLng::new(a_ne.lat().min(b_ne.lat()), a_ne.lng().min(b_ne.lng()));
+    south_west.ok().zip(north_east.ok()).and_then(|(sw, ne)| Bounds::new(sw, ne)).unwrap_or(a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::city::clip::tests::p;
+
+    fn header(south: f64, west: f64, north: f64, east: f64) -> HeaderBox {
+        HeaderBox { south, west, north, east }
+    }
+
+    fn bounds(south: f64, west: f64, north: f64, east: f64) -> Bounds {
+        Bounds::new(p(south, west), p(north, east)).expect("right way round")
+    }
+
+    #[test]
+    fn a_box_that_cannot_be_right_is_not_believed() {
+        let streets = [p(52.5, 13.3), p(52.51, 13.31), p(52.52, 13.32)];
+        for (header_box, why) in [
+            (header(0.0, 0.0, 0.0, 0.0), "holds no street"),
+            (header(10.0, 10.0, 11.0, 11.0), "holds no street"),
+            (header(52.0, 13.0, 52.505, 14.0), "holds less than half of the streets"),
+            (header(53.0, 13.0, 52.0, 14.0), "is inside out"),
+            (
+                header(52.0, 177.0, 53.0, -178.0),
+                "ends west of where it begins, as a box over the antimeridian does",
+            ),
+            (header(-91.0, 13.0, 53.0, 14.0), "is not on Earth"),
+            (header(52.0, 13.0, 53.0, f64::NAN), "is not on Earth"),
+            (header(f64::NEG_INFINITY, 13.0, f64::INFINITY, 14.0), "is not on Earth"),
+        ] {
+            assert_eq!(believed(header_box, &streets), Err(why), "{header_box:?}");
+        }
+        assert_eq!(believed(header(52.0, 13.0, 53.0, 14.0), &streets), Ok(bounds(52.0, 13.0, 53.0, 14.0)));
+    }
+
+    /// The view with this box in the header.
+    fn with_box(streets: Bounds, bounds: Bounds) -> (Bounds, BoxUse) {
+        view(streets, Some((header(0.0, 0.0, 0.0, 0.0), Ok(bounds))))
+    }
+
+    #[test]
+    fn a_box_around_the_streets_is_the_view() {
+        let streets = bounds(52.50, 13.30, 52.54, 13.36);
+        for header_box in [bounds(52.49, 13.29, 52.55, 13.37), streets] {
+            assert_eq!(with_box(streets, header_box), (header_box, BoxUse::Used));
+        }
+    }
+
+    #[test]
+    fn a_box_far_larger_than_the_streets_is_cut_down_to_them() {
+        let streets = bounds(52.50, 13.30, 52.54, 13.36);
+        for header_box in [bounds(-90.0, -180.0, 90.0, 180.0), bounds(52.49, 13.29, 52.55, 14.0)] {
+            let (view, used) = with_box(streets, header_box);
+            assert!(matches!(used, BoxUse::Ignored { why: "is far larger than the streets", .. }));
+            assert!(holds(view, streets) && holds(header_box, view), "{view:?}");
+            assert!(longer_side_m(view) < longer_side_m(streets) * 1.11, "{view:?}");
+        }
+    }
+
+    #[test]
+    fn a_single_short_street_has_room_around_it() {
+        let (view, used) = view(bounds(53.02, 8.5, 53.02, 8.5), None);
+        assert_eq!(used, BoxUse::Absent);
+        assert!((299.0..301.0).contains(&longer_side_m(view)), "{view:?}");
+    }
+
+    #[test]
+    fn no_view_reaches_beyond_the_edges_of_a_web_map() {
+        for streets in [bounds(84.9, 179.9, 85.0, 180.0), bounds(-85.0, -180.0, -84.9, -179.9)] {
+            let (view, _) = view(streets, None);
+            assert!(holds(bounds(-MAX_LATITUDE, -180.0, MAX_LATITUDE, 180.0), view), "{view:?}");
+        }
+    }
+}
