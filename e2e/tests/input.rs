@@ -274,6 +274,14 @@ async fn typed_text_the_first_press_and_the_focus_are_kept() -> Result<()> {
         keys(page, &escape).await?;
         is_so(page, &format!("{value} === 'Mannerheimintie'")).await?;
 
+        // What is half typed is swapped with the rest.
+        page.type_into("dropoff", "Snel").await?;
+        let other = "document.querySelector('#dropoff').value";
+        mouse(page, ".swap", true).await?;
+        is_so(page, &format!("{value} === 'Snel' && {other} === 'Mannerheimintie'")).await?;
+        mouse(page, ".swap", true).await?;
+        is_so(page, &format!("{value} === 'Mannerheimintie' && {other} === 'Snel'")).await?;
+
         // Buttons that go away when they are pressed leave the focus beside them.
         page.type_into("dropoff", &format!("Snellmanink{enter}")).await?;
         is_so(page, "document.querySelector('[data-testid=book]').textContent.includes('€')").await?;

@@ -11,7 +11,7 @@ use crate::{
 use super::{
     draft::{Draft, End},
     icons::Swap,
-    place_field::PlaceField,
+    place_field::{PlaceField, Typing},
     quote::QuoteCard,
     trouble::trouble,
     ui::{Ui, yes_no},
@@ -21,17 +21,24 @@ use super::{
 #[component]
 pub(super) fn Booking(ui: Ui) -> impl IntoView {
     let is_empty = move || ui.draft.with(|draft| draft.pickup.is_none() && draft.dropoff.is_none());
+    let [from, to] = [(); 2].map(|()| RwSignal::new(Typing::default()));
+    let swap = move || {
+        ui.change_draft(Draft::swap);
+        let typed = from.get_untracked();
+        from.set(to.get_untracked());
+        to.set(typed);
+    };
     view! {
         <section class="card booking" aria-labelledby="booking-title">
             <h2 id="booking-title">"Book a ride"</h2>
             <div class="fields">
-                <PlaceField ui=ui end=End::Pickup />
-                <PlaceField ui=ui end=End::Dropoff />
+                <PlaceField ui=ui end=End::Pickup typing=from />
+                <PlaceField ui=ui end=End::Dropoff typing=to />
                 <button
                     class="icon-button swap"
                     aria-label="Swap pickup and drop-off"
                     disabled=is_empty
-                    on:click=press(move || ui.change_draft(Draft::swap))
+                    on:click=press(swap)
                 >
                     <Swap />
                 </button>

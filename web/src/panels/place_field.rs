@@ -50,7 +50,7 @@ impl Suggestions {
 
 /// The state of a field while a person types, until a place is chosen.
 #[derive(Clone, Default)]
-struct Typing {
+pub(super) struct Typing {
     /// The typed text, never empty. It stays when the field is left.
     text: Option<String>,
     /// The number of the search for this text, as [`Ui::searches`] counts.
@@ -63,7 +63,7 @@ struct Typing {
 }
 
 #[component]
-pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
+pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl IntoView {
     let (label, placeholder, clear_label, list_label) = match end {
         End::Pickup => ("Pickup", "Where from?", "Clear the pickup", "Streets for the pickup"),
         End::Dropoff => ("Drop-off", "Where to?", "Clear the drop-off", "Streets for the drop-off"),
@@ -72,7 +72,6 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
     let (list_id, error_id) = (format!("{name}-list"), format!("{name}-error"));
     let option_id = move |index: usize| format!("{name}-option-{index}");
 
-    let typing = RwSignal::new(Typing::default());
     let has_focus = RwSignal::new(false);
     let chosen = move || ui.draft.with(|draft| draft.place(end).cloned());
     let choose = move |place| ui.change_draft(|draft| draft.set(end, place));
