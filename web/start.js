@@ -22,6 +22,23 @@ const stopped = (error) => {
 addEventListener("error", (event) => stopped(event.error));
 addEventListener("unhandledrejection", (event) => stopped(event.reason));
 
+// A button that disappears when it is pressed would leave the focus to the body. The nearest element that is still there
+// gets it, or the first control in that element.
+let path = [];
+addEventListener("focusin", (event) => (path = event.composedPath()));
+addEventListener("focusout", ({ target }) =>
+  queueMicrotask(() => {
+    if (path[0] === target && target.isConnected) path = [];
+  }),
+);
+new MutationObserver(() => {
+  if (document.activeElement !== document.body || path[0]?.isConnected !== false) return;
+  const near = path.find((node) => node.isConnected);
+  const next = near.querySelector("button:enabled, input, a, [tabindex]") ?? near;
+  if (next === near) near.tabIndex = -1;
+  next.focus();
+}).observe(document.body, { childList: true, subtree: true });
+
 // A browser that translates the page puts <font> elements in the place of text nodes, and the program would go on writing
 // into nodes that nobody sees (facebook/react#11538 tells of the same). A text that is about to change goes back to its
 // place first; then it is translated again.

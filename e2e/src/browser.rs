@@ -75,6 +75,15 @@ impl Browser {
         Ok(())
     }
 
+    /// Emulates a medium ("print"; "" for the screen) and media features, each with its name and value.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn set_media(&self, media: &str, features: Value) -> Result<()> {
+        self.devtools("Emulation.setEmulatedMedia", json!({ "media": media, "features": features })).await?;
+        Ok(())
+    }
+
     /// Moves the window to a screen with so many pixels for each CSS pixel; its size stays 1440 × 900.
     ///
     /// # Errors

@@ -215,7 +215,8 @@ impl Page {
     /// # Errors
     /// When there is no error.
     pub async fn error_id(&self) -> Result<String> {
-        self.element("error-id").await?.click().await.context("the details do not open")?;
+        let details = self.element("error-id").await?;
+        details.find(Locator::Css("summary")).await?.click().await.context("the details do not open")?;
         self.element("error-id").await?.find(Locator::Css("code")).await?.text().await.context("no id")
     }
 

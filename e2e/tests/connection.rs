@@ -284,7 +284,7 @@ async fn resumed(page: &Page) -> Result<Option<(u64, u64)>> {
 
 /// Waits until the page says, in words too, that it went on from `version` and missed nothing.
 async fn has_resumed(page: &Page, version: u64) -> Result<()> {
-    page.says(&format!("resumed at version {version}, missed 0")).await?;
+    page.says(&format!("Resumed at version {version}, missed 0")).await?;
     ensure!(resumed(page).await? == Some((version, 0)), "its attributes say otherwise");
     Ok(())
 }

@@ -171,7 +171,7 @@ async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()>
         page.says("1 under way").await?;
 
         let held = holds_calls(server).await?;
-        page.says("Not up to date: At most 4 calls at a time").await?;
+        page.says("Not up to date: Too many open calls: the limit is 4").await?;
         page.says("1 under way, last known").await?;
         list_is_stale(page, true).await?;
         ensure!(page.state("connection").await?.as_deref() == Some("live"), "the map is not live");
@@ -204,7 +204,7 @@ async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()
         let held = holds_calls(server).await?;
         page.picks_two_places().await?;
         page.says("Try again in ").await?;
-        page.says("At most 4 calls at a time").await?;
+        page.says("Too many open calls: the limit is 4").await?;
         let id = page.error_id().await?;
         ensure!(id.starts_with("TOO_MANY_OPEN_CALLS "), "no reason and id: {id}");
         stage.screenshot("countdown").await?;

@@ -3,7 +3,10 @@
 use std::{cell::RefCell, rc::Rc};
 
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
-use web_sys::{Document, Element, HtmlInputElement, ResizeObserver, Storage, VisibilityState, Window};
+use web_sys::{
+    Document, Element, HtmlElement, HtmlInputElement, PointerEvent, ResizeObserver, Storage, VisibilityState,
+    Window,
+};
 
 use crate::model::Millis;
 
@@ -112,6 +115,15 @@ pub fn on_visibility(handler: impl Fn() + 'static) {
     listen(&document(), "visibilitychange", handler);
 }
 
+/// Calls `handler` on every event of `target` with one of these names, for as long as the page lives.
+pub fn on_pointer(target: &web_sys::EventTarget, events: &[&str], handler: impl Fn(PointerEvent) + 'static) {
+    let closure = Closure::<dyn Fn(PointerEvent)>::new(handler).into_js_value();
+    for event in events {
+        // Fails only for a callback that is no function.
+        let _ = target.add_event_listener_with_callback(event, closure.unchecked_ref());
+    }
+}
+
 fn listen(target: &web_sys::EventTarget, event: &str, handler: impl Fn() + 'static) {
     let closure = Closure::<dyn Fn()>::new(handler).into_js_value();
     // Fails only for a callback that is no function.
@@ -209,10 +221,22 @@ pub fn device_pixel_ratio() -> f64 {
     window().device_pixel_ratio()
 }
 
-/// Whether the person asked the system for less motion.
-pub fn prefers_reduced_motion() -> bool {
-    let query = window().match_media("(prefers-reduced-motion: reduce)");
-    query.ok().flatten().is_some_and(|query| query.matches())
+/// Tells whether a media query holds.
+pub fn media(query: &str) -> bool {
+    window().match_media(query).ok().flatten().is_some_and(|query| query.matches())
+}
+
+/// Tells whether the element with this id is there and matches `selector`.
+pub fn matches(id: &str, selector: &str) -> bool {
+    document().get_element_by_id(id).is_some_and(|element| element.matches(selector) == Ok(true))
+}
+
+/// Moves the focus to the element with this id.
+pub fn focus(id: &str) {
+    if let Some(element) = document().get_element_by_id(id) {
+        // Fails for elements without focus only.
+        let _ = element.unchecked_into::<HtmlElement>().focus();
+    }
 }
 
 /// Calls back before every repaint until it is dropped. A browser does not repaint hidden tabs.

@@ -110,12 +110,15 @@ pub fn failure(failure: &Failure) -> String {
     let words = match (failure.reason.as_str(), failure.code) {
         ("OFF_MAP", _) => "There is no street near that point. Pick one closer to a street.",
         ("SAME_PLACE", _) => "Pickup and drop-off are the same place.",
+        ("NO_ROUTE", _) => "No car can drive there from the pickup.",
         (_, DEADLINE_EXCEEDED) => "The server did not answer in time. Try again.",
         ("BAD_TOKEN", _) => "This server does not know the token.",
         ("SESSION_OVER", _) => "The session is over.",
         ("NOT_GRPC", _) => failure.text.as_str(),
         (_, UNAUTHENTICATED) => "The server does not know who you are.",
         ("", UNAVAILABLE) => "The server cannot be reached. Try again in a moment.",
+        // Of a field it says what is wrong, and the field is the subject.
+        _ if !failure.field.is_empty() => return sentence(&[&failure.field, " ", &failure.text].concat()),
         _ => failure.text.as_str(),
     };
     sentence(words)
@@ -236,7 +239,17 @@ mod tests {
         assert_eq!(told(14, "DISK_FULL"), "As sent.", "a server that gives its reason was reached");
         assert_eq!(told(16, "SESSION_OVER"), "The session is over.");
         assert_eq!(told(9, "WRONG_STATE"), "As sent.");
+        assert_eq!(told(3, "NO_ROUTE"), "No car can drive there from the pickup.");
         assert_eq!(told(16, "NOT_GRPC"), "As sent.", "a proxy wants a login, and the server was not asked");
+    }
+
+    /// PAGE-10
+    #[test]
+    fn what_is_wrong_with_a_field_is_a_sentence_about_the_field() {
+        let text = "must have at most 100 characters".to_owned();
+        let wrong =
+            Failure { text, code: 3, reason: "TOO_LONG".into(), field: "query".into(), ..Failure::default() };
+        assert_eq!(failure(&wrong), "Query must have at most 100 characters.");
     }
 
     #[test]

@@ -75,7 +75,7 @@ async fn lives(page: &Page, url: &str, expected: Expected, proxy: &mut Proxy) ->
 
     page.script("window.looks = []").await?;
     proxy.restart().await?;
-    page.says("resumed at version 1, missed 0").await?;
+    page.says("Resumed at version 1, missed 0").await?;
     page.is_live().await?;
     page.press("cancel").await?;
     page.reaches("ride-state", &["cancelled"], SOON).await?;

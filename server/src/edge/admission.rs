@@ -88,7 +88,8 @@ impl Admission {
 
     fn sign_out(&self, address: &Caller) -> Result<(), Status> {
         self.sign_outs.keep_pace(address).map_err(|wait| {
-            let text = format!("at most {} an hour may sign out, please", self.limits.sign_outs_per_hour);
+            let text =
+                format!("too many sign-outs: the limit is {} per hour", self.limits.sign_outs_per_hour);
             status::busy("TOO_MANY_SIGN_OUTS", text, wait)
         })
     }
@@ -111,7 +112,7 @@ fn take(shares: &Shares, caller: &Caller) -> Result<Open, Status> {
     shares.take(caller).map_err(|no_more| match no_more {
         NoMore::TooOften(wait) => too_often(shares, wait),
         NoMore::TooManyOpen => {
-            let text = format!("at most {} calls at a time, please", shares.at_a_time);
+            let text = format!("too many open calls: the limit is {}", shares.at_a_time);
             status::busy("TOO_MANY_OPEN_CALLS", text, RETRY_AFTER)
         }
     })
@@ -120,7 +121,7 @@ fn take(shares: &Shares, caller: &Caller) -> Result<Open, Status> {
 /// Of shares that are given by the second.
 fn too_often(shares: &Shares, wait: Duration) -> Status {
     let per_second = shares.often.burst_size().get() / AT_ONCE;
-    let text = format!("at most {per_second} calls a second, please");
+    let text = format!("too many calls: the limit is {per_second} per second");
     status::busy("TOO_MANY_CALLS", text, wait)
 }
 

@@ -24,7 +24,7 @@ const BATCH: usize = 256;
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum RideError {
     /// Nobody opened this ride.
-    #[error("no such ride")]
+    #[error("there is no such ride")]
     NotFound,
     /// The rules forbid it.
     #[error(transparent)]

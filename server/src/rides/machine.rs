@@ -106,10 +106,10 @@ pub enum Decision {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
     /// Nothing opened this ride.
-    #[error("no such ride")]
+    #[error("there is no such ride")]
     NoSuchRide,
     /// The ride is not where the command has a meaning.
-    #[error("the ride is {0:?}, where this cannot be done")]
+    #[error("this cannot be done with a ride that is {}", in_words(*.0))]
     WrongState(RideState),
     /// Another car has the ride, or the offer of it.
     #[error("the ride is another car's")]
@@ -120,6 +120,19 @@ pub enum Refusal {
     /// The car is bound by another ride.
     #[error("the car already has a ride")]
     CarBusy,
+}
+
+fn in_words(state: RideState) -> &'static str {
+    match state {
+        RideState::Requested => "looking for a car",
+        RideState::Offered => "offered to a car",
+        RideState::Assigned => "assigned to a car",
+        RideState::Arrived => "at its pickup",
+        RideState::OnTrip => "on its trip",
+        RideState::Completed => "completed",
+        RideState::Cancelled => "cancelled",
+        RideState::Expired => "expired",
+    }
 }
 
 impl Refusal {

@@ -52,12 +52,14 @@ pub enum Hand {
     Moved(Pointer),
     /// … went up.
     Up(Pointer),
-    /// … was taken away by the browser.
-    Cancelled(i32),
+    /// … was taken away by the browser; `None`: all of them.
+    Cancelled(Option<i32>),
     /// A wheel turned: zoom levels, about a point, with easing.
     Wheel(ScreenPos, f64),
     /// A trackpad was pinched: zoom levels, about a point, at once.
     TrackpadPinch(ScreenPos, f64),
+    /// A pinch as Safari reports it: about a point, its scale since its start; `None` at its start and its end.
+    Gesture(ScreenPos, Option<f64>),
     /// An arrow key: which way to look, -1 to 1 each.
     Arrow(f64, f64),
     /// Plus or minus: zoom levels, about the middle.
@@ -261,6 +263,10 @@ impl<P: Painter> Engine<P> {
             Hand::TrackpadPinch(about, levels) => {
                 self.motion = Motion::Rest;
                 Some(Intent::Pinch { pan: (0.0, 0.0), about, levels })
+            }
+            Hand::Gesture(about, scale) => {
+                self.motion = Motion::Rest;
+                self.gestures.pinch(about, scale)
             }
             Hand::Arrow(x, y) => {
                 self.motion = Motion::Throw { velocity: (-x * KEY_THROW, -y * KEY_THROW), at: now };
@@ -532,7 +538,7 @@ mod tests {
     }
 
     fn click(engine: &mut Engine<Counter>, at: ScreenPos, time: Millis) {
-        let pointer = Pointer { id: 1, at, time };
+        let pointer = Pointer { id: 1, at, time, primary: true };
         assert_eq!(engine.hand(Hand::Down(pointer), time), None);
         assert_eq!(engine.hand(Hand::Up(pointer), time), None);
     }
@@ -579,7 +585,7 @@ mod tests {
         engine.set_map(&city());
         engine.hand(Hand::Key(3.0), 0.0);
         (0..100).for_each(|i| _ = engine.frame(&fleet, f64::from(i) * 16.0));
-        let held = |x, time| Pointer { id: 1, at: (x, 300.0), time };
+        let held = |x, time| Pointer { id: 1, at: (x, 300.0), time, primary: true };
         engine.hand(Hand::Down(held(700.0, 2_000.0)), 2_000.0);
         let mut looks = Vec::new();
         for i in 0..120 {

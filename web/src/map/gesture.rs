@@ -1,6 +1,7 @@
 //! From pointers to intentions: drag, pinch, throw, click, double click. Pure; time comes with the events.
 
 use rides_proto::math::log2;
+use web_sys::WheelEvent;
 
 use super::camera::ScreenPos;
 use crate::model::Millis;
@@ -14,6 +15,27 @@ const DOUBLE_PX: f64 = 24.0;
 /// A throw is measured over the last so many ms of a drag.
 const THROW_MS: f64 = 80.0;
 
+/// Pixels of a wheel for one zoom level.
+const WHEEL_PX: f64 = 240.0;
+/// Pixels that a line of a wheel stands for, in browsers that count lines.
+const LINE_PX: f64 = 32.0;
+/// Pixels that a page of a wheel stands for, in browsers that count pages.
+const PAGE_PX: f64 = 800.0;
+/// Pixels of a trackpad pinch for one zoom level.
+const PINCH_PX: f64 = 90.0;
+
+/// Returns the zoom levels for a wheel that turned by `delta` pixels, lines or pages, as `mode` says. At most one level
+/// each way.
+pub fn wheel_levels(delta: f64, mode: u32, is_pinch: bool) -> f64 {
+    let unit = match mode {
+        WheelEvent::DOM_DELTA_LINE => LINE_PX,
+        WheelEvent::DOM_DELTA_PAGE => PAGE_PX,
+        _ => 1.0,
+    };
+    let px_per_level = if is_pinch { PINCH_PX } else { WHEEL_PX };
+    (-delta * unit / px_per_level).clamp(-1.0, 1.0)
+}
+
 /// One pointer's position at one moment.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Pointer {
@@ -23,6 +45,8 @@ pub struct Pointer {
     pub at: ScreenPos,
     /// When.
     pub time: Millis,
+    /// The only finger on the screen, or a mouse.
+    pub primary: bool,
 }
 
 /// What a person meant.
@@ -58,12 +82,18 @@ pub struct Gestures {
     waiting: Option<Pointer>,
     /// The newest moves of a drag.
     trace: Vec<Pointer>,
+    /// Zoom levels since the start of the pinch that Safari reports.
+    pinched: f64,
 }
 
 impl Gestures {
     /// A pointer went down. A click elsewhere that was waiting is one now.
+    ///
+    /// Browsers may lose a release. When a primary pointer goes down, no other pointer is down any more. A pointer that
+    /// goes down twice was up between.
     pub fn down(&mut self, pointer: Pointer) -> Option<Intent> {
-        if self.down.len() >= 2 || self.down.iter().any(|p| p.id == pointer.id) {
+        self.down.retain(|p| !pointer.primary && p.id != pointer.id);
+        if self.down.len() >= 2 {
             return None;
         }
         self.pressed = self.down.is_empty().then_some(pointer.at);
@@ -119,11 +149,24 @@ impl Gestures {
         None
     }
 
-    /// The browser took the pointer away: nothing was meant.
-    pub fn cancel(&mut self, id: i32) {
-        self.down.retain(|p| p.id != id);
-        self.pressed = None;
-        self.trace.clear();
+    /// Forgets a pointer that the browser took away, or with `None` all of them. Browsers report the lost capture after
+    /// each release too, which changes nothing.
+    pub fn cancel(&mut self, id: Option<i32>) {
+        let before = self.down.len();
+        self.down.retain(|p| id.is_some_and(|id| p.id != id));
+        if self.down.len() < before {
+            self.pressed = None;
+            self.trace.clear();
+        }
+    }
+
+    /// Takes a pinch as Safari reports it. `scale` is the distance of the fingers compared to the start of the pinch;
+    /// `None` at its start and at its end. Of fingers on a screen, their pointers tell already.
+    pub fn pinch(&mut self, about: ScreenPos, scale: Option<f64>) -> Option<Intent> {
+        let pinched = scale.map_or(0.0, log2);
+        let levels = pinched - std::mem::replace(&mut self.pinched, pinched);
+        let is_new = scale.is_some() && self.down.is_empty();
+        is_new.then_some(Intent::Pinch { pan: (0.0, 0.0), about, levels })
     }
 
     /// Time passes: a waiting click becomes one. To be called every frame.
@@ -166,7 +209,7 @@ mod tests {
     use super::*;
 
     fn p(id: i32, x: f64, y: f64, time: f64) -> Pointer {
-        Pointer { id, at: (x, y), time }
+        Pointer { id, at: (x, y), time, primary: id == 1 }
     }
 
     #[test]
@@ -235,9 +278,99 @@ mod tests {
     fn what_the_browser_takes_away_means_nothing() {
         let mut g = Gestures::default();
         g.down(p(1, 0.0, 0.0, 0.0));
-        g.cancel(1);
+        g.cancel(Some(1));
         assert_eq!(g.up(p(1, 0.0, 0.0, 10.0)), None);
         assert_eq!(g.moved(p(7, 5.0, 5.0, 10.0)), None);
         assert_eq!(g.poll(1000.0), None);
+    }
+
+    /// PAGE-4
+    #[test]
+    fn a_primary_touch_ends_touches_whose_release_was_lost() {
+        let mut g = Gestures::default();
+        g.down(p(1, 100.0, 100.0, 0.0));
+        g.down(p(2, 200.0, 100.0, 5.0));
+        g.down(p(1, 0.0, 0.0, 1000.0));
+        assert_eq!(g.moved(p(1, 10.0, 0.0, 1010.0)), Some(Intent::Pan((10.0, 0.0))), "one finger drags");
+        g.up(p(1, 10.0, 0.0, 2000.0));
+        assert!(!g.is_dragging());
+        g.down(p(1, 0.0, 0.0, 3000.0));
+        g.up(p(1, 0.0, 0.0, 3010.0));
+        assert_eq!(g.poll(4000.0), Some(Intent::Click((0.0, 0.0))));
+    }
+
+    /// PAGE-4
+    #[test]
+    fn a_pointer_that_goes_down_twice_was_up_between() {
+        let mut g = Gestures::default();
+        g.down(p(1, 0.0, 0.0, 0.0));
+        g.down(p(7, 100.0, 0.0, 5.0));
+        g.down(p(7, 200.0, 0.0, 900.0));
+        let Some(Intent::Pinch { about, .. }) = g.moved(p(7, 220.0, 0.0, 910.0)) else { panic!("no pinch") };
+        assert_eq!(about, (110.0, 0.0));
+        g.cancel(Some(7));
+        assert_eq!(
+            g.moved(p(1, 10.0, 0.0, 920.0)),
+            Some(Intent::Pan((10.0, 0.0))),
+            "the first is still down"
+        );
+    }
+
+    /// PAGE-4
+    #[test]
+    fn a_lost_capture_ends_a_drag_and_means_nothing_after_a_release() {
+        let mut g = Gestures::default();
+        g.down(p(1, 0.0, 0.0, 0.0));
+        g.moved(p(1, 30.0, 0.0, 10.0));
+        g.cancel(Some(1));
+        assert!(!g.is_dragging());
+        assert_eq!(g.moved(p(1, 90.0, 0.0, 20.0)), None);
+
+        g.down(p(1, 0.0, 0.0, 1000.0));
+        g.down(p(2, 100.0, 0.0, 1005.0));
+        g.up(p(2, 100.0, 0.0, 1010.0));
+        g.moved(p(1, 30.0, 0.0, 1020.0));
+        g.moved(p(1, 60.0, 0.0, 1030.0));
+        g.cancel(Some(2));
+        assert_eq!(
+            g.up(p(1, 60.0, 0.0, 1035.0)),
+            Some(Intent::Throw((3.0, 0.0))),
+            "the other went up before"
+        );
+    }
+
+    /// PAGE-4
+    #[test]
+    fn a_window_that_is_left_holds_no_pointer() {
+        let mut g = Gestures::default();
+        g.down(p(1, 0.0, 0.0, 0.0));
+        g.down(p(2, 100.0, 0.0, 5.0));
+        g.moved(p(2, 150.0, 0.0, 10.0));
+        g.cancel(None);
+        assert!(!g.is_dragging());
+        assert_eq!(g.up(p(1, 0.0, 0.0, 20.0)), None);
+        assert_eq!(g.poll(1000.0), None);
+    }
+
+    /// PAGE-4
+    #[test]
+    fn a_pinch_that_safari_tells_of_zooms_by_each_change_of_its_scale() {
+        let mut g = Gestures::default();
+        let zoom = |levels| Some(Intent::Pinch { pan: (0.0, 0.0), about: (9.0, 9.0), levels });
+        let told = [None, Some(2.0), Some(4.0), Some(2.0), None, Some(2.0), None];
+        let meant = told.map(|scale| g.pinch((9.0, 9.0), scale));
+        assert_eq!(meant, [None, zoom(1.0), zoom(1.0), zoom(-1.0), None, zoom(1.0), None]);
+        g.down(p(1, 0.0, 0.0, 0.0));
+        assert_eq!(g.pinch((9.0, 9.0), Some(2.0)), None, "the fingers on the screen have told it already");
+    }
+
+    /// PAGE-4
+    #[test]
+    fn a_wheel_may_count_pixels_lines_or_pages() {
+        let levels = |delta, mode| wheel_levels(delta, mode, false);
+        assert_eq!(levels(-120.0, WheelEvent::DOM_DELTA_PIXEL), 0.5);
+        assert_eq!(levels(-3.0, WheelEvent::DOM_DELTA_LINE), 0.4);
+        assert_eq!(levels(1.0, WheelEvent::DOM_DELTA_PAGE), -1.0, "a page is as far as one turn goes");
+        assert_eq!(wheel_levels(-9.0, WheelEvent::DOM_DELTA_PIXEL, true), 0.1, "a pinch is finer");
     }
 }

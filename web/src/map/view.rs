@@ -16,7 +16,7 @@ use web_sys::{HtmlCanvasElement, HtmlElement};
 use super::{
     camera::{Padding, ScreenPos},
     engine::{Engine, Hand},
-    gesture::Pointer,
+    gesture::{Pointer, wheel_levels},
     overlay::{Move, Overlay},
     webgl::WebGlPainter,
 };
@@ -28,12 +28,19 @@ use crate::{
 
 /// More device pixels than this a CSS pixel cost time and are not seen.
 const MAX_DPR: f64 = 2.5;
-/// Pixels of a wheel for one zoom level.
-const WHEEL_PX: f64 = 240.0;
-/// Pixels that a line of a wheel stands for, in browsers that count lines.
-const LINE_PX: f64 = 32.0;
-/// Pixels of a trackpad pinch for one zoom level.
-const PINCH_PX: f64 = 90.0;
+/// Events of pointers over the map. A context menu may swallow the release that would follow. Safari tells of pinches by
+/// gestures, and zooms the page unless they are cancelled.
+const POINTER_EVENTS: [&str; 9] = [
+    "pointerdown",
+    "pointermove",
+    "pointerup",
+    "pointercancel",
+    "lostpointercapture",
+    "contextmenu",
+    "gesturestart",
+    "gesturechange",
+    "gestureend",
+];
 
 type Shared = Rc<RefCell<Engine<WebGlPainter>>>;
 
@@ -53,8 +60,9 @@ pub fn MapView(
     /// What panels cover.
     padding: ReadSignal<Padding>,
 ) -> impl IntoView {
-    let engine: StoredValue<Shared, LocalStorage> =
-        StoredValue::new_local(Rc::new(RefCell::new(Engine::new(browser::prefers_reduced_motion()))));
+    let engine: StoredValue<Shared, LocalStorage> = StoredValue::new_local(Rc::new(RefCell::new(
+        Engine::new(browser::media("(prefers-reduced-motion: reduce)")),
+    )));
     let frame = NodeRef::<html::Div>::new();
     let canvas = NodeRef::<html::Canvas>::new();
     let failure = RwSignal::new(None::<String>);
@@ -168,33 +176,48 @@ pub fn MapView(
             on_pick.run(at);
         }
     };
-    let pointer = move |event: &PointerEvent| {
-        let at = position(frame.get_untracked().as_deref(), event);
-        Pointer { id: event.pointer_id(), at, time: event.time_stamp() }
+    let on_pointer = move |event: PointerEvent| {
+        let id = event.pointer_id();
+        let pointer = || Pointer {
+            id,
+            at: position(frame.get_untracked().as_deref(), &event),
+            time: event.time_stamp(),
+            primary: event.is_primary(),
+        };
+        act(match event.type_().as_str() {
+            "pointerdown" if event.button() == 0 => {
+                if let Some(frame) = frame.get_untracked() {
+                    // A pointer that tests made up cannot be captured, and need not be.
+                    let _ = frame.set_pointer_capture(id);
+                }
+                Hand::Down(pointer())
+            }
+            "pointerdown" => return,
+            // A button that is up by now was released where the page did not see it.
+            "pointermove" if event.buttons() & 1 == 1 => Hand::Moved(pointer()),
+            "pointerup" => Hand::Up(pointer()),
+            "pointermove" | "pointercancel" | "lostpointercapture" => Hand::Cancelled(Some(id)),
+            "contextmenu" | "blur" => Hand::Cancelled(None),
+            gesture => {
+                event.prevent_default();
+                let scale = js_sys::Reflect::get(&event, &"scale".into()).ok();
+                let scale = scale.filter(|_| gesture == "gesturechange").and_then(|scale| scale.as_f64());
+                Hand::Gesture(position(frame.get_untracked().as_deref(), &event), scale)
+            }
+        });
     };
-    let down = move |event: PointerEvent| {
-        if event.button() != 0 {
-            return;
-        }
-        if let Some(frame) = frame.get_untracked() {
-            // A pointer that tests made up cannot be captured, and need not be.
-            let _ = frame.set_pointer_capture(event.pointer_id());
-        }
-        act(Hand::Down(pointer(&event)));
-    };
+    effect(move || {
+        let Some(frame) = frame.get() else { return };
+        browser::on_pointer(&frame, &POINTER_EVENTS, on_pointer);
+        browser::on_pointer(&browser::window(), &["blur"], on_pointer);
+    });
     let wheel = move |event: WheelEvent| {
         event.prevent_default();
-        let px = match event.delta_mode() {
-            WheelEvent::DOM_DELTA_LINE => event.delta_y() * LINE_PX,
-            _ => event.delta_y(),
-        };
         let at = position(frame.get_untracked().as_deref(), &event);
         // Browsers tell of a pinch on a trackpad as a wheel with the control key.
-        act(if event.ctrl_key() {
-            Hand::TrackpadPinch(at, -px / PINCH_PX)
-        } else {
-            Hand::Wheel(at, (-px / WHEEL_PX).clamp(-1.0, 1.0))
-        });
+        let is_pinch = event.ctrl_key();
+        let levels = wheel_levels(event.delta_y(), event.delta_mode(), is_pinch);
+        act(if is_pinch { Hand::TrackpadPinch(at, levels) } else { Hand::Wheel(at, levels) });
     };
     let key = move |event: KeyboardEvent| {
         if let Some(hand) = hand_of_key(&event) {
@@ -222,10 +245,6 @@ pub fn MapView(
             data-dragging=move || dragging.get().then_some("")
             data-painted=move || painted.get().then_some("")
             data-accelerated=move || accelerated.get().then_some("")
-            on:pointerdown=down
-            on:pointermove=move |event| act(Hand::Moved(pointer(&event)))
-            on:pointerup=move |event| act(Hand::Up(pointer(&event)))
-            on:pointercancel=move |event| act(Hand::Cancelled(event.pointer_id()))
             on:wheel=wheel
             on:keydown=key
         >

@@ -11,7 +11,7 @@ use crate::{
 use super::{
     draft::{Draft, End},
     icons::Swap,
-    place_field::PlaceField,
+    place_field::{PlaceField, Typing},
     quote::QuoteCard,
     trouble::trouble,
     ui::{Ui, yes_no},
@@ -21,17 +21,24 @@ use super::{
 #[component]
 pub(super) fn Booking(ui: Ui) -> impl IntoView {
     let is_empty = move || ui.draft.with(|draft| draft.pickup.is_none() && draft.dropoff.is_none());
+    let [from, to] = [(); 2].map(|()| RwSignal::new(Typing::default()));
+    let swap = move || {
+        ui.change_draft(Draft::swap);
+        let typed = from.get_untracked();
+        from.set(to.get_untracked());
+        to.set(typed);
+    };
     view! {
         <section class="card booking" aria-labelledby="booking-title">
             <h2 id="booking-title">"Book a ride"</h2>
             <div class="fields">
-                <PlaceField ui=ui end=End::Pickup />
-                <PlaceField ui=ui end=End::Dropoff />
+                <PlaceField ui=ui end=End::Pickup typing=from />
+                <PlaceField ui=ui end=End::Dropoff typing=to />
                 <button
                     class="icon-button swap"
                     aria-label="Swap pickup and drop-off"
                     disabled=is_empty
-                    on:click=press(move || ui.change_draft(Draft::swap))
+                    on:click=press(swap)
                 >
                     <Swap />
                 </button>
@@ -94,20 +101,26 @@ fn book(ui: Ui) -> impl IntoView {
     let button =
         ui.store.quote.with(|quote| ui.store.action.with(|action| Button::of(quote, action, wait_s)));
     let is_busy = matches!(button, Button::Busy(_));
-    let (is_ready, words) = match button {
-        Button::NotYet => (false, "Book".to_owned()),
-        Button::Book(fare) => (true, format!("Book for {fare}")),
-        Button::Wait(seconds) => (false, words::again_in(seconds)),
-        Button::Again => (true, "Try again".to_owned()),
-        Button::Busy(words) => (false, words.to_owned()),
+    let is_ready = matches!(button, Button::Book(_) | Button::Again);
+    let words = match button {
+        Button::NotYet => "Book".to_owned(),
+        Button::Book(fare) => format!("Book for {fare}"),
+        Button::Wait(seconds) => words::again_in(seconds),
+        Button::Again => "Try again".to_owned(),
+        Button::Busy(words) => words.to_owned(),
     };
     view! {
         <button
             class="button primary wide"
             data-testid="book"
-            disabled=!is_ready
+            // Not `disabled`, which would take the focus from who has just pressed it.
+            aria-disabled=yes_no(!is_ready)
             aria-busy=yes_no(is_busy)
-            on:click=press(move || ui.book_or_quote())
+            on:click=press(move || {
+                if is_ready {
+                    ui.book_or_quote();
+                }
+            })
         >
             {words}
         </button>

@@ -46,7 +46,7 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
                 seconds => format!("Next try in {seconds} s"),
             }
         }
-        Link::Offline => "The browser says there is no network".to_owned(),
+        Link::Offline => "The browser says that there is no network.".to_owned(),
         _ => "Trying…".to_owned(),
     };
     let is_refused = move || ui.refusal().is_some();

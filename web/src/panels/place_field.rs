@@ -1,11 +1,10 @@
 //! One end of the ride: a text field that suggests streets (an ARIA combobox with a list).
 
-use std::time::Duration;
-
 use leptos::{ev, prelude::*};
 
 use crate::{
-    erased::press,
+    browser,
+    erased::{effect, press},
     format,
     model::{Place, Remote},
     store::Command,
@@ -18,9 +17,6 @@ use super::{
     ui::{Ui, yes_no},
     words,
 };
-
-/// Typing this long without a pause sends no search.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// What stands under the field while a person types.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,17 +48,22 @@ impl Suggestions {
     }
 }
 
-/// What a person is doing in the field, until a place is chosen or the field is left.
-#[derive(Default)]
-struct Typing {
+/// The state of a field while a person types, until a place is chosen.
+#[derive(Clone, Default)]
+pub(super) struct Typing {
+    /// The typed text, never empty. It stays when the field is left.
     text: Option<String>,
-    /// Whether the answer in the store is to this field's search.
-    asked: bool,
+    /// The number of the search for this text, as [`Ui::searches`] counts.
+    search: u32,
     highlighted: Option<usize>,
+    /// Enter was pressed: the first street is chosen once the answer is there.
+    entered: bool,
+    /// The place that was chosen before the first key. Escape brings it back.
+    before: Option<Place>,
 }
 
 #[component]
-pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
+pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl IntoView {
     let (label, placeholder, clear_label, list_label) = match end {
         End::Pickup => ("Pickup", "Where from?", "Clear the pickup", "Streets for the pickup"),
         End::Dropoff => ("Drop-off", "Where to?", "Clear the drop-off", "Streets for the drop-off"),
@@ -71,63 +72,79 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
     let (list_id, error_id) = (format!("{name}-list"), format!("{name}-error"));
     let option_id = move |index: usize| format!("{name}-option-{index}");
 
-    let typing = RwSignal::new(Typing::default());
-    let highlighted = move || typing.with(|typing| typing.highlighted);
+    let has_focus = RwSignal::new(false);
+    let chosen = move || ui.draft.with(|draft| draft.place(end).cloned());
+    let choose = move |place| ui.change_draft(|draft| draft.set(end, place));
 
     let text = move || {
-        let chosen = || ui.place(end).as_ref().map(words::place);
-        typing.with(|typing| typing.text.clone()).or_else(chosen).unwrap_or_default()
+        let chosen = ui.place(end).as_ref().map(words::place);
+        chosen.or_else(|| typing.get().text).unwrap_or_default()
     };
     let failure = move || ui.failure_at(end);
-    let suggestions = Memo::new(move |last: Option<&Suggestions>| match typing.with(|typing| typing.asked) {
-        true => last.cloned().unwrap_or(Suggestions::Closed).after(ui.store.places.get()),
-        false => Suggestions::Closed,
-    });
-
-    let close = move || typing.set(Typing::default());
-    let choose = move |place: Place| {
-        ui.change_draft(|draft| draft.set(end, Some(place)));
-        close();
-    };
-    let mut search = leptos::leptos_dom::helpers::debounce(PAUSE, move |query: String| {
-        // The field may have been left in the meantime.
-        if typing.with_untracked(|typing| typing.text.as_ref() == Some(&query)) {
-            ui.commands.send(Command::FindPlaces(query.trim().to_owned()));
-            typing.update(|typing| typing.asked = true);
+    // The answer in the store is to the newest search, which may be the other field's.
+    let is_newest = move |search| search == ui.searches.get();
+    let suggestions = Memo::new(move |last: Option<&Suggestions>| {
+        let last = last.cloned().unwrap_or(Suggestions::Closed);
+        match typing.get() {
+            Typing { text: None, .. } => Suggestions::Closed,
+            Typing { search, .. } if is_newest(search) => last.after(ui.store.places.get()),
+            _ => last,
         }
     });
+    let search = move |now: Typing| {
+        let search = ui.searches.get_untracked() + 1;
+        ui.commands.send(Command::FindPlaces(now.text.clone().unwrap_or_default()));
+        typing.set(Typing { search, ..now });
+        ui.searches.set(search);
+    };
     let on_input = move |event: ev::Event| {
-        let query = event_target_value(&event);
-        let is_empty = query.trim().is_empty();
-        typing.update(|typing| {
-            typing.text = Some(query.clone());
-            typing.highlighted = None;
-            typing.asked &= !is_empty;
-        });
-        if is_empty {
-            ui.change_draft(|draft| draft.set(end, None));
-        } else {
-            search(query);
-        }
+        let text = Some(event_target_value(&event)).filter(|text| !text.trim().is_empty());
+        let before = chosen().or_else(|| typing.get_untracked().before);
+        search(Typing { text, before, ..Typing::default() });
+        choose(None);
     };
+    // A place was chosen: in the list, by Enter or on the map.
+    effect(move || {
+        if chosen().is_some() {
+            typing.set(Typing::default());
+        }
+    });
+    effect(move || {
+        if let Typing { entered: true, search, .. } = typing.get()
+            && is_newest(search)
+            && let Remote::Ready(places) = ui.store.places.get()
+            && !places.is_empty()
+        {
+            choose(places.into_iter().next());
+        }
+    });
     let on_keydown = move |event: ev::KeyboardEvent| {
-        let count = suggestions.with_untracked(|s| s.places().len());
+        let now = typing.get_untracked();
+        let places = suggestions.get_untracked().places().to_vec();
+        let count = places.len();
         let step = |by: usize| {
             event.prevent_default();
             let next = |at: Option<usize>| at.map_or(by / 2, |at| at + by) % count.max(1);
-            typing.update(|typing| typing.highlighted = (count > 0).then(|| next(typing.highlighted)));
+            typing.set(Typing { highlighted: (count > 0).then(|| next(now.highlighted)), ..now.clone() });
         };
         match event.key().as_str() {
+            // These keys are the input method's.
+            _ if event.is_composing() => {}
             "ArrowDown" => step(1),
             "ArrowUp" => step(count.saturating_sub(1)),
-            "Escape" => close(),
-            "Enter" => {
-                let index = typing.with_untracked(|typing| typing.highlighted).unwrap_or(0);
-                if let Some(place) = suggestions.with_untracked(|s| s.places().get(index).cloned()) {
-                    event.prevent_default();
-                    choose(place);
-                }
+            "Escape" if now.text.is_some() => {
+                typing.set(Typing::default());
+                choose(now.before);
             }
+            "Enter" if now.text.is_some() => match now.highlighted {
+                Some(index) => choose(places.into_iter().nth(index)),
+                None => {
+                    let entered = Typing { entered: true, ..now };
+                    let is_asked = is_newest(entered.search)
+                        && !matches!(ui.store.places.get_untracked(), Remote::Failed(_));
+                    if is_asked { typing.set(entered) } else { search(entered) }
+                }
+            },
             _ => {}
         }
     };
@@ -140,40 +157,29 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
                 aria-selected=yes_no(highlighted == Some(index))
                 // Keeps the focus, and with it the list, until the click has come.
                 on:pointerdown=|event| event.prevent_default()
-                on:click=press(move || choose(place.clone()))
+                on:click=press(move || choose(Some(place.clone())))
             >
                 {words}
             </li>
         }
     };
     let options = move || {
-        let (places, highlighted) = (suggestions.with(|s| s.places().to_vec()), highlighted());
+        let (places, highlighted) = (suggestions.get().places().to_vec(), typing.get().highlighted);
         places.into_iter().enumerate().map(|place| option(place, highlighted)).collect_view()
     };
-    let note = move || {
-        let words = suggestions.with(|s| match s {
-            Suggestions::Nothing => Some("No street of that name here.".to_owned()),
-            Suggestions::Failed(words) => Some(words.clone()),
-            _ => None,
-        });
-        words.map(|words| view! { <p class="muted field-note">{words}</p> })
+    let note = move || match suggestions.get() {
+        Suggestions::Nothing => "No street of that name here.".to_owned(),
+        Suggestions::Failed(words) => words,
+        _ => String::new(),
     };
     let clear = move || {
-        (!text().is_empty()).then(|| {
-            let clear = move || {
-                close();
-                ui.change_draft(|draft| draft.set(end, None));
-            };
-            view! {
-                <button class="icon-button clear" aria-label=clear_label on:click=press(clear)>
-                    <Cross />
-                </button>
-            }
-        })
+        typing.set(Typing::default());
+        choose(None);
+        browser::focus(name);
     };
 
     view! {
-        <div class="field" data-end=name>
+        <div class="field" data-end=name data-half=move || typing.get().text.map(|_| "")>
             <label for=name>{label}</label>
             <div class="field-line">
                 <input
@@ -189,21 +195,24 @@ pub(super) fn PlaceField(ui: Ui, end: End) -> impl IntoView {
                     maxlength="100"
                     aria-autocomplete="list"
                     aria-controls=list_id.clone()
-                    aria-expanded=move || yes_no(suggestions.with(|s| *s != Suggestions::Closed))
-                    aria-activedescendant=move || highlighted().map(option_id)
+                    aria-expanded=move || yes_no(has_focus.get() && suggestions.get() != Suggestions::Closed)
+                    aria-activedescendant=move || typing.get().highlighted.map(option_id)
                     aria-invalid=move || yes_no(failure().is_some())
                     aria-describedby=error_id.clone()
                     prop:value=text
                     on:input=on_input
                     on:keydown=on_keydown
-                    on:blur=move |_| close()
+                    on:focus=move |_| has_focus.set(true)
+                    on:blur=move |_| has_focus.set(false)
                 />
-                {clear}
+                <button class="icon-button clear" aria-label=clear_label on:click=press(clear)>
+                    <Cross />
+                </button>
             </div>
             <ul class="suggestions" id=list_id role="listbox" aria-label=list_label>
                 {options}
             </ul>
-            {note}
+            <p class="muted field-note">{note}</p>
             <div id=error_id>{move || failure().as_ref().map(trouble)}</div>
         </div>
     }
@@ -231,8 +240,9 @@ mod tests {
     #[test]
     fn nothing_found_and_a_failed_search_are_told_apart() {
         assert_eq!(found().after(Remote::Ready(vec![])), Suggestions::Nothing);
-        let failure =
-            Failure { text: "Too long.".into(), code: 3, field: "query".into(), ..Failure::default() };
-        assert_eq!(found().after(Remote::Failed(failure)), Suggestions::Failed("Too long.".into()));
+        let text = "must be shorter".to_owned();
+        let failure = Failure { text, code: 3, field: "query".into(), ..Failure::default() };
+        let said = Suggestions::Failed("Query must be shorter.".into());
+        assert_eq!(found().after(Remote::Failed(failure)), said);
     }
 }

@@ -140,9 +140,13 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
             <button
                 class="button quiet wide"
                 data-testid="cancel"
-                disabled=is_locked
+                aria-disabled=yes_no(is_locked)
                 aria-busy=yes_no(is_busy)
-                on:click=press(move || ui.commands.send(Command::Cancel(id.clone())))
+                on:click=press(move || {
+                    if !is_locked {
+                        ui.commands.send(Command::Cancel(id.clone()));
+                    }
+                })
             >
                 {match (is_retrying, is_busy, wait_s) {
                     (true, ..) => words::RETRYING.to_owned(),
@@ -174,9 +178,9 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
 fn resumed_words(resumed: Resumed, missed: u64) -> String {
     let Resumed { at_version, caught_up, exact, repeats, gaps } = resumed;
     let (mut words, caught_up) = if exact {
-        (format!("resumed at version {at_version}, missed {missed}"), caught_up)
+        (format!("Resumed at version {at_version}, missed {missed}"), caught_up)
     } else {
-        (format!("could not resume at version {at_version}: history reloaded, missed {missed}"), 0)
+        (format!("Could not resume at version {at_version}: history reloaded, missed {missed}"), 0)
     };
     for (what, count) in [("caught up on", caught_up), ("repeats dropped:", repeats), ("gaps closed:", gaps)]
     {
@@ -184,7 +188,7 @@ fn resumed_words(resumed: Resumed, missed: u64) -> String {
             words += &format!(" · {what} {count}");
         }
     }
-    words
+    words + "."
 }
 
 #[cfg(test)]
@@ -196,12 +200,12 @@ mod tests {
         let words = |caught_up, exact, repeats, gaps| {
             resumed_words(Resumed { at_version: 3, caught_up, exact, repeats, gaps }, 0)
         };
-        assert_eq!(words(0, true, 0, 0), "resumed at version 3, missed 0");
-        assert_eq!(words(2, true, 0, 0), "resumed at version 3, missed 0 · caught up on 2");
+        assert_eq!(words(0, true, 0, 0), "Resumed at version 3, missed 0.");
+        assert_eq!(words(2, true, 0, 0), "Resumed at version 3, missed 0 · caught up on 2.");
         assert_eq!(
             words(0, true, 4, 1),
-            "resumed at version 3, missed 0 · repeats dropped: 4 · gaps closed: 1"
+            "Resumed at version 3, missed 0 · repeats dropped: 4 · gaps closed: 1."
         );
-        assert_eq!(words(5, false, 0, 0), "could not resume at version 3: history reloaded, missed 0");
+        assert_eq!(words(5, false, 0, 0), "Could not resume at version 3: history reloaded, missed 0.");
     }
 }

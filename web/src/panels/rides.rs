@@ -1,11 +1,13 @@
 //! The newest rides: everyone's, or a rider's own.
 
-use leptos::prelude::*;
+use leptos::{ev::PointerEvent, prelude::*};
+use rides_proto::ids::RideId;
 
 use crate::{
+    browser,
     erased::press,
     format,
-    model::{Ride, RideList},
+    model::{Millis, Ride, RideList},
 };
 
 use super::{
@@ -38,17 +40,47 @@ fn under_way(list: &RideList, fresh: bool) -> String {
     }
 }
 
+/// The longest time, ms, from a touch until its press has ended or `:active` shows it.
+const PRESS: Millis = 500.0;
+
+/// The rides in `order`; other rides wait. Without an order, all rides, newest first.
+fn in_order<'a>(rides: &'a [Ride], order: &[RideId]) -> Vec<&'a Ride> {
+    let find = |id: &RideId| rides.iter().find(|ride| ride.id == *id);
+    if order.is_empty() { rides.iter().collect() } else { order.iter().filter_map(find).collect() }
+}
+
+/// Tells whether a person is about to press one of the rows, so that no row may move. `touched_at` is the time of the
+/// newest touch of a row; below 0 if a mouse came later.
+fn is_in_use(touched_at: Millis, now: Millis) -> bool {
+    // A touch screen goes on to hover where it was touched last.
+    let pointer = if touched_at >= 0.0 { ":active" } else { ":hover" };
+    (touched_at >= 0.0 && now - touched_at < PRESS)
+        || browser::matches("rides-list", &[pointer, ", :focus-within"].concat())
+}
+
 #[component]
 pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
     let open = RwSignal::new(true);
     let fresh =
         Memo::new(move |_| ui.live.get() && ui.store.rides.with(|list| list.is_fresh(ui.clock.now.get())));
+    let (touched_at, set_touched_at) = signal(-1.0);
+    let mut order = Vec::new();
+    let on_pointer = move |event: PointerEvent| {
+        let is_touch = event.pointer_type() == "touch";
+        set_touched_at.set(if is_touch { browser::now() } else { -1.0 });
+    };
+    // Runs once a second, and with each change of the list.
     let rows = move || {
         let followed = ui.store.followed.with(|followed| followed.as_ref().map(|f| f.ride.id.clone()));
         let now = ui.clock.unix.get();
         ui.store.rides.with(|list| {
-            let row = |ride| row(ui, ride, followed.as_ref() == Some(&ride.id), now);
-            list.rides.iter().map(row).collect_view()
+            if !is_in_use(touched_at.get_untracked(), browser::now()) {
+                order.clear();
+            }
+            let rides = in_order(&list.rides, &order);
+            order = rides.iter().map(|ride| ride.id.clone()).collect();
+            let row = |ride: &Ride| row(ui, ride, followed.as_ref() == Some(&ride.id), now);
+            rides.into_iter().map(row).collect_view()
         })
     };
     let note = move || {
@@ -75,7 +107,13 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
                 <Chevron />
             </button>
             {note}
-            <ul class="rides-list" id="rides-list">{rows}</ul>
+            <ul
+                class="rides-list"
+                id="rides-list"
+                on:pointerover=on_pointer
+            >
+                {rows}
+            </ul>
         </section>
     }
 }
@@ -143,6 +181,22 @@ mod tests {
                 Some("Not up to date: Rides cannot be kept right now.")
             );
         }
+    }
+
+    /// PAGE-6
+    #[test]
+    fn rows_stay_where_they_are_while_the_list_is_in_use_and_new_rides_wait() {
+        let named = |id: &str, version| Ride::bare(id, version, RideState::OnTrip);
+        let shown = |rides: &[Ride], order: &[&str]| {
+            let order: Vec<_> = order.iter().map(|id| RideId::new(*id)).collect();
+            let told = |ride: &&Ride| format!("{} {}", ride.id.as_str(), ride.version);
+            in_order(rides, &order).iter().map(told).collect::<Vec<_>>()
+        };
+        let rides = [named("new", 1), named("b", 7), named("a", 3)];
+        assert_eq!(shown(&rides, &[]), ["new 1", "b 7", "a 3"]);
+        assert_eq!(shown(&rides, &["a", "b"]), ["a 3", "b 7"]);
+        assert_eq!(shown(&rides, &["a", "gone"]), ["a 3"], "what is not known any more is not shown");
+        assert!(shown(&[], &["a"]).is_empty(), "another's rides are never shown");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The panels side by side on wide screens, and in one bottom sheet with tabs on phones.
 
-use leptos::{either::Either, html::Div, prelude::*};
+use leptos::{either::Either, prelude::*};
 
-use crate::erased::press;
+use crate::{browser, erased::press};
 
 use super::{
     booking::Booking,
@@ -16,15 +16,11 @@ use super::{
 pub(super) fn Sheet(ui: Ui) -> impl IntoView {
     let folded = RwSignal::new(false);
     let following = Memo::new(move |_| ui.store.followed.with(Option::is_some));
-    let panel = NodeRef::<Div>::new();
     // The button that was pressed goes away with its panel: the keyboard goes on from the new one.
     Effect::new(move |before: Option<bool>| {
         let now = following.get();
-        if before.is_some_and(|before| before != now)
-            && let Some(panel) = panel.get_untracked()
-        {
-            // Fails for elements without focus only, and this one has it by its tabindex.
-            let _ = panel.focus();
+        if before.is_some_and(|before| before != now) {
+            browser::focus("panel-ride");
         }
         now
     });
@@ -67,7 +63,7 @@ pub(super) fn Sheet(ui: Ui) -> impl IntoView {
                     <Chevron />
                 </button>
             </div>
-            <div class="panel glass" id="panel-ride" tabindex="-1" node_ref=panel>
+            <div class="panel glass" id="panel-ride" tabindex="-1">
                 {move || {
                     if following.get() {
                         Either::Left(view! { <RidePanel ui=ui /> })

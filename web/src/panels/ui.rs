@@ -39,6 +39,8 @@ pub(super) struct Ui {
     pub(super) draft: ReadSignal<Draft>,
     set_draft: WriteSignal<Draft>,
     pub(super) tab: RwSignal<Tab>,
+    /// The number of searches for streets so far. The store has the answer to the newest.
+    pub(super) searches: RwSignal<u32>,
     /// Counts the times a person asked to see a ride; each moves the map.
     pub(super) looks: RwSignal<u32>,
 }
@@ -60,6 +62,7 @@ impl Ui {
             draft,
             set_draft,
             tab: RwSignal::new(Tab::Ride),
+            searches: RwSignal::new(0),
             looks: RwSignal::new(0),
         };
         // What one person may not ask, or at what price, says nothing of another.

@@ -46,7 +46,7 @@ const LIST_EVERY: Millis = 5_000.0;
 /// How many of them.
 const LIST_SIZE: u32 = 50;
 /// A person types on for about this long.
-const TYPING: Millis = 120.0;
+const TYPING: Millis = 250.0;
 
 /// Takes what people ask for. Cheap to copy.
 #[derive(Clone, Copy)]

@@ -6,6 +6,8 @@ mod interop;
 mod size;
 mod steps;
 mod tally;
+#[cfg(test)]
+mod wording;
 
 use std::{
     process::ExitCode,

@@ -168,7 +168,17 @@ fn trunk_build() -> Result<()> {
 fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
     let mut test = in_a_browser(
         release,
-        &["behind_proxies", "board", "connection", "sessions", "starting", "tls", "windows"],
+        &[
+            "behind_proxies",
+            "board",
+            "connection",
+            "input",
+            "sessions",
+            "starting",
+            "tls",
+            "truth",
+            "windows",
+        ],
     )?;
     test.args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
     if release {
