@@ -200,8 +200,15 @@ pub(super) fn place(name: String, location: Option<v1::Location>) -> Decoded<Pla
     Ok(Place { name, at: point(location)? })
 }
 
+/// The streets that a search found. One of several of its name has in its own what it is near.
 pub(super) fn places(places: Vec<v1::Place>) -> Partly<Vec<Place>> {
-    keep_good(places.into_iter().map(|found| place(found.name, found.location)))
+    keep_good(places.into_iter().map(|found| {
+        let v1::Place { mut name, location, near } = found;
+        if !near.is_empty() {
+            name = [&name, ", near ", &near].concat();
+        }
+        place(name, location)
+    }))
 }
 
 pub(super) fn ride(ride: v1::Ride) -> Decoded<Ride> {
@@ -303,6 +310,22 @@ mod tests {
             states: vec![v1::CarState::OnTrip.into()],
             ..Default::default()
         }
+    }
+
+    /// MAP-4
+    #[test]
+    fn streets_of_one_name_are_told_apart() {
+        let found = |name: &str, near: &str| v1::Place {
+            name: name.into(),
+            near: near.into(),
+            location: Some(v1::Location { lat: 60.17, lng: 24.94 }),
+        };
+        let (places, wrong) = places(vec![found("Church Street", "North 1"), found("Mill Lane", "")]);
+        let names: Vec<_> = places.into_iter().map(|place| place.name).collect();
+        assert_eq!(
+            (names, wrong),
+            (vec!["Church Street, near North 1".to_owned(), "Mill Lane".to_owned()], None)
+        );
     }
 
     #[test]
