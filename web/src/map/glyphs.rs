@@ -2,7 +2,6 @@
 //!
 //! Letters are drawn when a name needs them. An atlas that is full is emptied, and has what is on the screen from then on.
 
-use rustc_hash::FxHashMap;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
@@ -25,8 +24,8 @@ const FONT: &str = "Inter, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', system-u
 pub struct Atlas {
     /// `None` before the first letter, and where the browser has no 2D canvas: then there are no names.
     page: Option<(HtmlCanvasElement, CanvasRenderingContext2d)>,
-    /// `None`: there was no room.
-    glyphs: FxHashMap<String, Option<Glyph>>,
+    /// In the order of their texts. `None`: there was no room.
+    glyphs: Vec<(String, Option<Glyph>)>,
     dpr: f64,
     side: f64,
     /// Where the next letter goes, device pixels.
@@ -39,25 +38,19 @@ impl Atlas {
     /// An empty one. `max_side`: of a texture, device pixels.
     pub fn new(dpr: f64, max_side: f64) -> Self {
         let side = (SIDE_PX * dpr.max(1.0)).min(MAX_SIDE).min(max_side);
-        Self {
-            page: None,
-            glyphs: FxHashMap::default(),
-            dpr,
-            side,
-            at: (0.0, 0.0),
-            is_full: false,
-            is_changed: false,
-        }
+        Self { page: None, glyphs: Vec::new(), dpr, side, at: (0.0, 0.0), is_full: false, is_changed: false }
     }
 
     /// A letter, or a word as one; drawn now if it was not yet. `None` when there is no room for it.
     pub fn find(&mut self, text: &str) -> Option<Glyph> {
-        if let Some(known) = self.glyphs.get(text) {
-            return *known;
+        match self.glyphs.binary_search_by(|(known, _)| known.as_str().cmp(text)) {
+            Ok(at) => self.glyphs[at].1,
+            Err(at) => {
+                let drawn = self.draw(text);
+                self.glyphs.insert(at, (text.to_owned(), drawn));
+                drawn
+            }
         }
-        let drawn = self.draw(text);
-        self.glyphs.insert(text.to_owned(), drawn);
-        drawn
     }
 
     /// The picture, if it changed since it was asked for last.

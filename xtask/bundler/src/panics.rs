@@ -13,7 +13,7 @@ const WORD: usize = 4;
 const LOCATION: usize = 4 * WORD;
 
 /// Functions that never return, by the beginning of their path.
-const NEVER_RETURN: [&str; 10] = [
+const NEVER_RETURN: [&str; 12] = [
     "core::panicking::",
     "core::str::slice_error_fail",
     "core::slice::index::slice_",
@@ -24,6 +24,8 @@ const NEVER_RETURN: [&str; 10] = [
     "std::panicking::",
     "alloc::raw_vec::handle_error",
     "alloc::raw_vec::capacity_overflow",
+    "bytes::panic_",
+    "std::thread::local::panic_",
 ];
 
 /// Makes a module whose panics trap at once.
