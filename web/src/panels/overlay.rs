@@ -21,8 +21,8 @@ pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
         ui.store.followed.with(|followed| match followed {
             Some(followed) => of_ride(followed),
             None => of_draft(
-                ui.place(End::Pickup),
-                ui.place(End::Dropoff),
+                ui.place(End::Pickup).as_ref(),
+                ui.place(End::Dropoff).as_ref(),
                 ui.store.quote.with(|quote| ready(quote).map(|quote| quote.route.clone())),
             ),
         })
@@ -92,10 +92,10 @@ fn of_ride(followed: &FollowedRide) -> Overlay {
     }
 }
 
-fn of_draft(pickup: Option<Place>, dropoff: Option<Place>, route: Option<Vec<LatLng>>) -> Overlay {
+fn of_draft(pickup: Option<&Place>, dropoff: Option<&Place>, route: Option<Vec<LatLng>>) -> Overlay {
     Overlay {
-        pickup: point(pickup.as_ref()),
-        dropoff: point(dropoff.as_ref()),
+        pickup: point(pickup),
+        dropoff: point(dropoff),
         route: Arc::new(route.unwrap_or_default()),
         ..Overlay::default()
     }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_draft_shows_its_pins_before_there_is_a_quote() {
-        let shown = of_draft(Some(place(60.1)), None, None);
+        let shown = of_draft(Some(&place(60.1)), None, None);
         assert_eq!((shown.pickup, shown.dropoff), (Some(place(60.1).at), None));
         assert!(shown.route.is_empty() && shown.followed.is_none());
     }
