@@ -200,9 +200,9 @@ async fn a_page_without_a_server_says_so_and_goes_live_by_itself() -> Result<()>
     .await
 }
 
-/// One car in the middle of the city, and one in the map cell on each side of its own.
+/// One car in the middle of the map, and one in the map cell on each side of its own.
 const CROWD: [(f64, f64); 5] =
-    [(60.17, 24.942), (60.1755, 24.942), (60.1645, 24.942), (60.17, 24.953), (60.17, 24.931)];
+    [(60.1716, 24.9443), (60.1755, 24.942), (60.1645, 24.942), (60.17, 24.953), (60.17, 24.931)];
 
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
@@ -214,6 +214,7 @@ async fn a_crowd_is_shown_as_density_and_as_cars_again_when_it_is_none() -> Resu
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
         stage.page.reaches("legend", &["densities"], SOON).await?;
+        zoom(&stage.page, "0").await?;
         stage.page.says("5 cars in view, shown as density").await?;
         let crowd = stage.page.map_at_rest().await?;
         stage.screenshot("crowd").await?;
