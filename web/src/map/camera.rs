@@ -30,6 +30,9 @@ const LONG_CITY: f64 = 2.5;
 /// A map of which all is seen at a zoom below this is of a region, and where its cars are is seen from afar.
 const REGION_ZOOM: f64 = 12.5;
 
+/// A fitted box is seen with the streets around it, however small it is: no closer than this.
+const FIT_ZOOM: f64 = 17.0;
+
 /// Pixels along the map's edges that panels cover, so that a fitted box is not hidden by them.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Padding {
@@ -166,7 +169,8 @@ impl Camera {
     /// The closest view with all of `bounds` inside the padding.
     pub fn fit(&self, bounds: Bounds, padding: Padding) -> View {
         let (min, max) = world_box(bounds);
-        self.view_of(min, max, padding, f64::min)
+        let zoom = self.view_of(min, max, padding, f64::min).zoom.min(FIT_ZOOM);
+        View { zoom, center: centered(min, max, padding, zoom) }
     }
 
     /// The first look at a city: large. On a screen of another shape than the city's, most of the way from showing all of
@@ -277,6 +281,19 @@ mod tests {
         let (right, bottom) = camera.screen_from_world(max);
         assert!(left >= 419.9 && right <= 1140.1, "{left} {right}");
         assert!(top >= 19.9 && bottom <= 860.1, "{top} {bottom}");
+    }
+
+    /// PAGE-5: a car that is at the pickup.
+    #[test]
+    fn a_fitted_point_is_in_the_middle_with_the_streets_around_it() {
+        let camera = camera();
+        let point = LatLng::new(60.17, 24.94).expect("on Earth");
+        let padding = Padding { left: 420.0, ..Padding::default() };
+        let mut fitted = camera;
+        fitted.look(camera.fit(Bounds::around([point]).expect("a point"), padding));
+        let (x, y) = fitted.screen_from_world(unit_mercator(point));
+        assert!((x - 930.0).abs() < 1.0 && (y - 450.0).abs() < 1.0, "{x} {y}");
+        assert_eq!(fitted.view().zoom, FIT_ZOOM);
     }
 
     #[test]
