@@ -16,6 +16,10 @@ pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
         let measured = room.clone();
         let on_size = Box::new(move |_| {
             let (room, board) = (measured.get_bounding_client_rect(), board.get_bounding_client_rect());
+            // On paper there is none.
+            if room.width() == 0.0 {
+                return;
+            }
             padding.set(Padding {
                 top: room.top() - board.top(),
                 right: board.right() - room.right(),
