@@ -34,7 +34,9 @@ addEventListener("focusout", ({ target }) =>
 new MutationObserver(() => {
   if (document.activeElement !== document.body || path[0]?.isConnected !== false) return;
   const near = path.find((node) => node.isConnected);
-  const next = near.querySelector("button:enabled, input, a, [tabindex]") ?? near;
+  path = [];
+  const controls = [...near.querySelectorAll("button:enabled, a, [tabindex]")];
+  const next = controls.find((control) => control.checkVisibility()) ?? near;
   if (next === near) near.tabIndex = -1;
   next.focus();
 }).observe(document.body, { childList: true, subtree: true });
@@ -50,7 +52,9 @@ new MutationObserver((records) => {
       if (text.nodeType !== Node.TEXT_NODE) continue;
       const isPlace = (node) => node?.nodeName === "FONT" && !used.has(node);
       const place = [addedNodes[0], previousSibling, nextSibling].find(isPlace);
-      if (place) places.set(text, place) && used.add(place);
+      if (!place) continue;
+      places.set(text, place);
+      used.add(place);
     }
 }).observe(root, { childList: true, subtree: true });
 const putBack = (node) => {
@@ -76,22 +80,26 @@ Node.prototype.insertBefore = function (node, next) {
   return insertBefore.call(this, node, next);
 };
 
-// Over HTTP/1.1 all windows of the page share six connections, and a seventh stream would keep every later window blank. So
-// the windows count themselves, and all but the four oldest that are seen make short calls.
+// Over HTTP/1.1 all windows of the page share six connections, and streams that hold them all would keep every later window
+// blank. So the windows that are seen count their streams, of which one that follows a ride has two: the oldest windows hold
+// four together, and the others make short calls.
 const shareConnections = () => {
   const windows = new BroadcastChannel("rides");
   const born = performance.timeOrigin;
-  let older = 0;
+  const older = new Map();
+  const streams = () => (document.querySelector("[data-testid=ride-state]") ? 2 : 1);
+  // An answer reaches all windows, and so do answers to others.
   windows.onmessage = ({ data }) => {
-    if (data) older += data < born;
-    else if (!document.hidden) windows.postMessage(born);
+    if (data[0] < born) older.set(...data);
+    else if (data === "count" && !document.hidden) windows.postMessage([born, streams()]);
   };
   const count = () => {
-    older = 0;
-    windows.postMessage(0);
+    older.clear();
+    windows.postMessage("count");
     setTimeout(() => {
       const isHttp2 = performance.getEntries().some((entry) => /^h[23]/.test(entry.nextHopProtocol));
-      root.toggleAttribute("data-crowded", older > 3 && !isHttp2);
+      const held = [...older.values()].reduce((sum, streams) => sum + streams, 0);
+      root.toggleAttribute("data-crowded", held > 0 && held + streams() > 4 && !isHttp2);
       dispatchEvent(new Event("crowd"));
     }, 200);
   };

@@ -297,6 +297,24 @@ async fn every_car_of_a_map_of_any_shape_is_in_view() -> Result<()> {
     Ok(())
 }
 
+/// MAP-6: a crowd that is too large for a screen, on a map that is too wide for cells.
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_crowd_on_a_wide_map_is_counted_by_coarser_tiles() -> Result<()> {
+    Stage::run("wide-crowd", async |stage| {
+        let file = map("wide-66-km")?;
+        stage.set_flags(["--map", &file, "--cars", "60", "--riders-per-minute", "0", "--viewer-cars", "10"]);
+        let server = stage.start_server(ANY_PORT).await?;
+        let page = &stage.page;
+        page.open(&format!("http://{server}/")).await?;
+        page.is_live().await?;
+        page.reaches("legend", &["densities"], SOON).await?;
+        reads(page, ".legend-total", "60 cars in view, shown as density").await?;
+        stage.screenshot("whole").await
+    })
+    .await
+}
+
 /// MAP-4: not in pieces and not from left to right, which the atlas tells by how many letters it draws.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]

@@ -94,10 +94,12 @@ async fn windows_leave_connections_to_each_other() -> Result<()> {
         }
         for (number, window) in windows.iter().enumerate() {
             page.browser.show(window).await?;
-            if number >= STREAMS {
-                page.says("Live by short calls").await.with_context(|| format!("window {number}"))?;
-                page.element("many-windows").await?;
-            }
+            let is_one_too_many = number >= STREAMS;
+            wait::until(&format!("window {number} to be counted"), SOON, async || {
+                let crowded = page.attribute("many-windows", "role").await?.is_some();
+                Ok((crowded == is_one_too_many).then_some(()))
+            })
+            .await?;
         }
         stage.screenshot("seventh").await?;
         page.picks_two_places().await?;

@@ -118,7 +118,9 @@ pub fn failure(failure: &Failure) -> String {
         (_, UNAUTHENTICATED) => "The server does not know who you are.",
         ("", UNAVAILABLE) => "The server cannot be reached. Try again in a moment.",
         // Of a field it says what is wrong, and the field is the subject.
-        _ if !failure.field.is_empty() => return sentence(&[&failure.field, " ", &failure.text].concat()),
+        _ if failure.text.starts_with("must ") => {
+            return sentence(&[&failure.field, " ", &failure.text].concat());
+        }
         _ => failure.text.as_str(),
     };
     sentence(words)
@@ -250,6 +252,8 @@ mod tests {
         let wrong =
             Failure { text, code: 3, reason: "TOO_LONG".into(), field: "query".into(), ..Failure::default() };
         assert_eq!(failure(&wrong), "Query must have at most 100 characters.");
+        let other = Failure { text: "this request_id was used before".to_owned(), ..wrong };
+        assert_eq!(failure(&other), "This request_id was used before.", "it has a subject of its own");
     }
 
     #[test]

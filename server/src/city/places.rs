@@ -75,12 +75,18 @@ impl Places {
         let is_within_reach = |street: &Vec<Piece<'_>>| {
             middle(street).is_some_and(|at| index.off_m(roads, at).is_some_and(|metres| metres <= REACH_M))
         };
-        let mut streets: BTreeMap<&str, Vec<Vec<Piece<'_>>>> = BTreeMap::new();
+        let mut streets: BTreeMap<&str, Vec<Vec<Piece<'_>>>> =
+            reached.into_iter().map(|(name, pieces)| (name, apart(plane, pieces))).collect();
         for (name, pieces) in others {
-            let near = apart(plane, pieces).into_iter().filter(is_within_reach).collect();
-            streets.insert(name, near);
+            let known = streets.entry(name).or_default();
+            let ends: Vec<_> = known.iter().flatten().flat_map(|piece| piece.ends).collect();
+            let is_new = |street: &Vec<Piece<'_>>| {
+                !street.iter().any(|piece| piece.ends.iter().any(|end| ends.contains(end)))
+            };
+            known.extend(
+                apart(plane, pieces).into_iter().filter(|street| is_new(street) && is_within_reach(street)),
+            );
         }
-        streets.extend(reached.into_iter().map(|(name, pieces)| (name, apart(plane, pieces))));
 
         let once = streets.iter().filter(|(_, streets)| streets.len() == 1).map(|(name, _)| *name).collect();
         let landmarks = Landmarks { roads, index, districts: districts(osm), once };

@@ -29,16 +29,21 @@ pub(super) fn title_of(path: &Path) -> String {
 fn without_additions<'a, 'b>(mut words: &'a [&'b str]) -> &'a [&'b str] {
     while let Some((last, rest)) = words.split_last() {
         let numbers = words.iter().rev().take_while(|word| is_number(word)).count();
-        let date = words[words.len() - numbers..].concat();
-        if ADDED.contains(&last.to_ascii_lowercase().as_str()) {
-            words = rest;
-        } else if matches!(date.len(), 4 | 6 | 8 | 12 | 14) || date.contains(',') {
-            words = &words[..words.len() - numbers];
-        } else {
-            break;
+        let is_box = words[words.len() - numbers..].concat().contains(',');
+        let date = (1..=numbers).find(|count| is_date(&words[words.len() - count..].concat()));
+        match date {
+            _ if ADDED.contains(&last.to_ascii_lowercase().as_str()) => words = rest,
+            _ if is_box => words = &words[..words.len() - numbers],
+            Some(count) => words = &words[..words.len() - count],
+            None => break,
         }
     }
     words
+}
+
+/// Tells whether a number has as many digits as a year, a date or a time has.
+fn is_date(digits: &str) -> bool {
+    matches!(digits.len(), 4 | 6 | 8 | 12 | 14)
 }
 
 fn is_number(word: &str) -> bool {
@@ -71,6 +76,8 @@ mod tests {
             ("rio-de-janeiro-latest.osm.pbf", "Rio de Janeiro"),
             ("NYC.osm.pbf", "NYC"),
             ("district-9.osm.pbf", "District 9"),
+            ("district-9-240101.osm.pbf", "District 9"),
+            ("route-66-2024.osm.pbf", "Route 66"),
             ("latest.osm.pbf", "Latest"),
             ("240101.osm.pbf", "240101"),
             ("東京-latest.osm.pbf", "東京"),

@@ -28,14 +28,14 @@ pub struct Density {
     /// Cells from west to east; 0: there is no picture.
     pub columns: u32,
     /// Row by row from the north-west: how full a cell is, from 0 to 255.
-    pub levels: Vec<u8>,
+    pub fullness: Vec<u8>,
     /// Column, row and number of each cell that holds cars.
     counts: Vec<(u32, u32, u32)>,
 }
 
 impl Density {
-    /// The picture of tiles that hold so many cars each and are `zooms_out` from cells; without tiles there is none.
-    pub fn of(cells: impl Iterator<Item = (Cell, u32)>, zooms_out: u32, ground: &Ground) -> Self {
+    /// The picture of tiles that hold so many cars each and are `levels` zooms out from cells; without tiles there is none.
+    pub fn of(cells: impl Iterator<Item = (Cell, u32)>, levels: u32, ground: &Ground) -> Self {
         let mut counts: Vec<_> = cells.map(|(cell, cars)| (cell.x(), cell.y(), cars)).collect();
         let (mut west, mut north, mut east, mut south, mut most) = (u32::MAX, u32::MAX, 0, 0, 1);
         for (x, y, cars) in &counts {
@@ -47,19 +47,19 @@ impl Density {
             return Self::default();
         }
         let full = scale(most);
-        let mut levels = vec![0; (columns * rows) as usize];
+        let mut fullness = vec![0; (columns * rows) as usize];
         for (x, y, cars) in &mut counts {
             (*x, *y) = (*x - west, *y - north);
             // The eye tells ten cars from a hundred better than 910 from a thousand.
-            levels[(*y * columns + *x) as usize] = ((*cars as f32 / full).sqrt() * 255.0).ceil() as u8;
+            fullness[(*y * columns + *x) as usize] = ((*cars as f32 / full).sqrt() * 255.0).ceil() as u8;
         }
-        let side = f64::from(CELLS_PER_SIDE >> zooms_out);
+        let side = f64::from(CELLS_PER_SIDE >> levels);
         let corner = [west, north].map(|cells| f64::from(cells) / side);
         Self {
             min: ground.ground_from_world((corner[0], corner[1])),
             cell_m: (ground.m_per_world() / side) as f32,
             columns,
-            levels,
+            fullness,
             counts,
         }
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_cell_is_a_pixel_and_lies_where_its_cars_are() {
         let density = Density::of([(cell(0, 0), 500), (cell(2, 1), 5)].into_iter(), 0, &ground());
-        assert_eq!((density.columns, density.levels), (3, vec![255, 0, 0, 0, 0, 26]));
+        assert_eq!((density.columns, density.fullness), (3, vec![255, 0, 0, 0, 0, 26]));
         assert!((600.0..620.0).contains(&density.cell_m), "{} m", density.cell_m);
         // The city's middle is in the first cell.
         let [x, y] = density.min.map(|edge| -edge / density.cell_m);
@@ -153,7 +153,7 @@ mod tests {
     fn coarser_tiles_are_larger_and_lie_where_their_cells_do() {
         let fine = Density::of([(cell(0, 0), 500)].into_iter(), 0, &ground());
         let coarse = Density::of([(cell(0, 0).coarser(3), 500)].into_iter(), 3, &ground());
-        assert_eq!((coarse.columns, &coarse.levels), (1, &fine.levels));
+        assert_eq!((coarse.columns, &coarse.fullness), (1, &fine.fullness));
         assert!((coarse.cell_m / fine.cell_m - 8.0).abs() < 1e-3, "{} m", coarse.cell_m);
         for axis in [0, 1] {
             let (edge, far) = (coarse.min[axis], coarse.min[axis] + coarse.cell_m);
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn one_car_is_to_be_seen_beside_thousands() {
         let density = Density::of([(cell(0, 0), 900_000), (cell(1, 0), 1)].into_iter(), 0, &ground());
-        assert!(density.levels.contains(&1));
+        assert!(density.fullness.contains(&1));
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl DensityLayer {
         let gl = &self.gl;
         gl.bind_texture(Gl::TEXTURE_2D, Some(&self.levels));
         gl.pixel_storei(Gl::UNPACK_ALIGNMENT, 1);
-        let (columns, rows) = (density.columns as i32, density.levels.len() as i32 / density.columns as i32);
+        let (columns, rows) =
+            (density.columns as i32, density.fullness.len() as i32 / density.columns as i32);
         // It fails only when the context is lost, and then the browser says so by an event.
         let _ = gl.tex_image_2d_with_i32_and_i32_and_i32_and_format_and_type_and_opt_u8_array(
             Gl::TEXTURE_2D,
@@ -45,7 +46,7 @@ impl DensityLayer {
             0,
             Gl::RED,
             Gl::UNSIGNED_BYTE,
-            Some(&density.levels),
+            Some(&density.fullness),
         );
     }
 

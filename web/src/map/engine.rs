@@ -111,6 +111,8 @@ pub struct Engine<P> {
     moved_at: Option<Millis>,
     looked: Option<Bounds>,
     looked_at: Millis,
+    /// The view that the atlas was emptied for last.
+    roomy: Option<Look>,
     wanted: Option<Move>,
 }
 
@@ -137,6 +139,7 @@ impl<P: Painter> Engine<P> {
             moved_at: None,
             looked: None,
             looked_at: 0.0,
+            roomy: None,
             wanted: None,
         }
     }
@@ -337,12 +340,13 @@ impl<P: Painter> Engine<P> {
         let moved = self.painted != Some(look);
         // Names take as long as all that is under them: not in one frame with it.
         let named = batch.is_none() && city.name_streets();
-        if named || (moved && city.named) {
-            let mut names = labels::layout(&city.names, &mut |text| self.atlas.find(text), &look);
-            if self.atlas.make_room() {
-                names = labels::layout(&city.names, &mut |text| self.atlas.find(text), &look);
-            }
-            painter.set_names(&names);
+        // Once for each view: what one screen has no room for, it lacks.
+        let has_room = self.moved_at.is_none() && self.roomy != Some(look) && self.atlas.make_room();
+        if has_room {
+            self.roomy = Some(look);
+        }
+        if named || ((moved || has_room) && city.named) {
+            painter.set_names(&labels::layout(&city.names, &mut |text| self.atlas.find(text), &look));
             self.dirty = true;
         }
         if self.fleet_revision != Some(fleet.revision()) {
@@ -372,9 +376,9 @@ impl<P: Painter> Engine<P> {
         }
     }
 
-    /// Why the map is not on the screen as it should be, if anyone can tell.
-    pub fn failure(&self) -> Option<String> {
-        self.painter.as_ref().and_then(Painter::failure)
+    /// Why the map is not on the screen as it should be, if there is a painter to tell.
+    pub fn failure(&self) -> Option<Option<String>> {
+        self.painter.as_ref().map(Painter::failure)
     }
 
     /// Whether there is a city to draw.

@@ -64,7 +64,7 @@ impl Atlas {
         self.is_changed = true;
     }
 
-    /// Makes room if a letter found none. True when there is some now.
+    /// Makes room if a letter found none, and draws the digits of densities first. True when there is some now.
     pub fn make_room(&mut self) -> bool {
         let was_full = std::mem::take(&mut self.is_full);
         if was_full {
@@ -72,6 +72,9 @@ impl Atlas {
             self.at = (0.0, 0.0);
             if let Some((_, context)) = &self.page {
                 context.clear_rect(0.0, 0.0, self.side, self.side);
+            }
+            for digit in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+                self.find(digit);
             }
         }
         was_full

@@ -141,7 +141,9 @@ pub fn MapView(
                 painted.set(true);
             }
             let why = shared.borrow().failure();
-            if why.is_some() && failure.get_untracked() != why {
+            if let Some(why) = why
+                && failure.get_untracked() != why
+            {
                 failure.set(why);
             }
             let outcome = store.fleet.with_value(|fleet| {

@@ -91,6 +91,12 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
             _ => last,
         }
     });
+    // What was highlighted stood in the list before.
+    effect(move || {
+        if suggestions.with(|_| typing.with_untracked(|typing| typing.highlighted.is_some())) {
+            typing.update(|typing| typing.highlighted = None);
+        }
+    });
     let search = move |now: Typing| {
         let search = ui.searches.get_untracked() + 1;
         ui.commands.send(Command::FindPlaces(now.text.clone().unwrap_or_default()));

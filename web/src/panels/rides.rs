@@ -44,9 +44,12 @@ fn under_way(list: &RideList, fresh: bool) -> String {
 const PRESS: Millis = 500.0;
 
 /// The rides in `order`; other rides wait. Without an order, all rides, newest first.
-fn in_order<'a>(rides: &'a [Ride], order: &[RideId]) -> Vec<&'a Ride> {
+fn in_order<'a>(rides: &'a [Ride], order: Option<&Vec<RideId>>) -> Vec<&'a Ride> {
     let find = |id: &RideId| rides.iter().find(|ride| ride.id == *id);
-    if order.is_empty() { rides.iter().collect() } else { order.iter().filter_map(find).collect() }
+    match order {
+        None => rides.iter().collect(),
+        Some(order) => order.iter().filter_map(find).collect(),
+    }
 }
 
 /// Tells whether a person is about to press one of the rows, so that no row may move. `touched_at` is the time of the
@@ -55,7 +58,7 @@ fn is_in_use(touched_at: Millis, now: Millis) -> bool {
     // A touch screen goes on to hover where it was touched last.
     let pointer = if touched_at >= 0.0 { ":active" } else { ":hover" };
     (touched_at >= 0.0 && now - touched_at < PRESS)
-        || browser::matches("rides-list", &[pointer, ", :focus-within"].concat())
+        || browser::matches("rides-list", &[pointer, ", :has(:focus-visible)"].concat())
 }
 
 #[component]
@@ -64,7 +67,7 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
     let fresh =
         Memo::new(move |_| ui.live.get() && ui.store.rides.with(|list| list.is_fresh(ui.clock.now.get())));
     let (touched_at, set_touched_at) = signal(-1.0);
-    let mut order = Vec::new();
+    let mut order = None;
     let on_pointer = move |event: PointerEvent| {
         let is_touch = event.pointer_type() == "touch";
         set_touched_at.set(if is_touch { browser::now() } else { -1.0 });
@@ -75,10 +78,10 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
         let now = ui.clock.unix.get();
         ui.store.rides.with(|list| {
             if !is_in_use(touched_at.get_untracked(), browser::now()) {
-                order.clear();
+                order = None;
             }
-            let rides = in_order(&list.rides, &order);
-            order = rides.iter().map(|ride| ride.id.clone()).collect();
+            let rides = in_order(&list.rides, order.as_ref());
+            order = Some(rides.iter().map(|ride| ride.id.clone()).collect());
             let row = |ride: &Ride| row(ui, ride, followed.as_ref() == Some(&ride.id), now);
             rides.into_iter().map(row).collect_view()
         })
@@ -187,16 +190,17 @@ mod tests {
     #[test]
     fn rows_stay_where_they_are_while_the_list_is_in_use_and_new_rides_wait() {
         let named = |id: &str, version| Ride::bare(id, version, RideState::OnTrip);
-        let shown = |rides: &[Ride], order: &[&str]| {
-            let order: Vec<_> = order.iter().map(|id| RideId::new(*id)).collect();
+        let shown = |rides: &[Ride], order: Option<&[&str]>| {
+            let order: Option<Vec<_>> = order.map(|order| order.iter().map(|id| RideId::new(*id)).collect());
             let told = |ride: &&Ride| format!("{} {}", ride.id.as_str(), ride.version);
-            in_order(rides, &order).iter().map(told).collect::<Vec<_>>()
+            in_order(rides, order.as_ref()).iter().map(told).collect::<Vec<_>>()
         };
         let rides = [named("new", 1), named("b", 7), named("a", 3)];
-        assert_eq!(shown(&rides, &[]), ["new 1", "b 7", "a 3"]);
-        assert_eq!(shown(&rides, &["a", "b"]), ["a 3", "b 7"]);
-        assert_eq!(shown(&rides, &["a", "gone"]), ["a 3"], "what is not known any more is not shown");
-        assert!(shown(&[], &["a"]).is_empty(), "another's rides are never shown");
+        assert_eq!(shown(&rides, None), ["new 1", "b 7", "a 3"]);
+        assert_eq!(shown(&rides, Some(&["a", "b"])), ["a 3", "b 7"]);
+        assert_eq!(shown(&rides, Some(&["a", "gone"])), ["a 3"], "what is not known any more is not shown");
+        assert!(shown(&rides, Some(&[])).is_empty(), "a list that is in use stays as it is");
+        assert!(shown(&[], Some(&["a"])).is_empty(), "another's rides are never shown");
     }
 
     #[test]

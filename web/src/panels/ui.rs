@@ -66,9 +66,8 @@ impl Ui {
             looks: RwSignal::new(0),
         };
         // What one person may not ask, or at what price, says nothing of another.
-        effect(move || {
-            store.standing.with(|_| ui.quote());
-        });
+        let standing = Memo::new(move |_| store.standing.get());
+        effect(move || standing.with(|_| ui.quote()));
         ui
     }
 

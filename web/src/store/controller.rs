@@ -88,6 +88,8 @@ struct Controller {
     places: Latest,
     city: Latest,
     city_streams: Rc<Cell<bool>>,
+    /// Counts the persons that the page has acted for.
+    persons: Cell<u32>,
     /// The booking whose outcome is not known, and its key: the same booking again is the same ride.
     unsettled: RefCell<Option<(Booking, String)>>,
 }
@@ -114,6 +116,7 @@ impl Controller {
             places: Latest::default(),
             city: Latest::default(),
             city_streams: Rc::default(),
+            persons: Cell::default(),
             unsettled: RefCell::default(),
         });
         controller.load_city();
@@ -169,9 +172,12 @@ impl Controller {
             return;
         }
         self.store.apply(Update::Action(Remote::Loading));
+        let person = self.persons.get();
         spawn(async move {
             let outcome = action(&self).await.map_or_else(Remote::Failed, Remote::Ready);
-            self.store.apply(Update::Action(outcome));
+            if self.persons.get() == person {
+                self.store.apply(Update::Action(outcome));
+            }
         });
     }
 
@@ -184,7 +190,12 @@ impl Controller {
             rider_id: self.rider_id(),
             passenger_ids: Vec::new(),
         };
+        let person = self.persons.get();
         let answer = self.api.ask_again(BOOK, &request, &|| self.retries_action()).await;
+        if self.persons.get() != person {
+            // The ride is in the list of the person who booked it.
+            return Ok(());
+        }
         let unknown = matches!(&answer, Err(status) if outcome_is_unknown(status.code()));
         if !unknown {
             self.unsettled.take();
@@ -229,6 +240,7 @@ impl Controller {
         self.signal_all(Signal::Reopen);
         self.signal_all(Signal::Reconnect);
         // Nothing that was said to another is said to them.
+        self.persons.set(self.persons.get() + 1);
         self.store.apply(Update::ForgetRides);
         self.store.apply(Update::Action(Remote::Idle));
         self.store.apply(Update::Refusal(Remote::Idle));

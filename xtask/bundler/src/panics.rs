@@ -13,7 +13,7 @@ const WORD: usize = 4;
 const LOCATION: usize = 4 * WORD;
 
 /// Functions that never return, by the beginning of their path.
-const NEVER_RETURN: [&str; 12] = [
+const NEVER_RETURN: [&str; 15] = [
     "core::panicking::",
     "core::str::slice_error_fail",
     "core::slice::index::slice_",
@@ -21,7 +21,10 @@ const NEVER_RETURN: [&str; 12] = [
     "core::option::expect_failed",
     "core::result::unwrap_failed",
     "core::cell::panic_",
-    "std::panicking::",
+    "std::panicking::begin_panic",
+    "std::panicking::panic_handler",
+    "std::panicking::panic_with_hook",
+    "std::panicking::rust_panic",
     "alloc::raw_vec::handle_error",
     "alloc::raw_vec::capacity_overflow",
     "bytes::panic_",

@@ -71,3 +71,21 @@ fn a_closed_street_is_found_if_an_open_one_is_near() {
     assert_eq!(map(200.0).find_places("closed", 8).len(), 1);
     assert_eq!(map(300.0).find_places("closed", 8), []);
 }
+
+#[test]
+fn a_closed_street_is_found_beside_an_open_one_of_its_name_elsewhere() {
+    let map = Drawn::default()
+        .node(1, 50.0, 10.0)
+        .node(2, 50.0, 10.01)
+        .node(3, 50.001, 10.004)
+        .node(4, 50.001, 10.006)
+        .node(5, 50.0, 10.08)
+        .node(6, 50.0, 10.085)
+        .street(1, &[1, 2, 5], "Open")
+        .street(2, &[5, 6], "Twin")
+        .way(3, &[3, 4], &[("highway", "residential"), ("name", "Twin"), ("access", "private")])
+        .boxed([49.99, 9.99, 50.01, 10.1])
+        .city()
+        .expect("a map");
+    assert_eq!(map.find_places("twin", 8).len(), 2);
+}

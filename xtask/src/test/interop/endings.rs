@@ -23,7 +23,7 @@ pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
         ("track_client", &["--server", nobody], "UNAVAILABLE: "),
         ("bidirectional_client", &["--server", nobody], "UNAVAILABLE: "),
         ("reflection_client", &["--server", nobody], "UNAVAILABLE: "),
-        ("watch_client", &["--server", open, "--ride", "none"], "NOT_FOUND: no such ride"),
+        ("watch_client", &["--server", open, "--ride", "none"], "NOT_FOUND: there is no such ride"),
         ("unary_client", &["--server", &tls, "--ca", &ca], "UNAVAILABLE: "),
         ("unary_client", &["--server", strict], no_token),
         ("track_client", &["--server", strict], no_token),
