@@ -84,7 +84,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Moves the window to a screen with so many pixels for each CSS pixel; its size stays 1440 × 900.
+    /// Moves the window to a screen that has `ratio` pixels for each CSS pixel; its size stays 1440 × 900.
     ///
     /// # Errors
     /// When the browser refuses.

@@ -20,7 +20,7 @@ pub fn differing(before: &[u8], after: &[u8]) -> Result<usize> {
     Ok(pixels(&before).into_iter().zip(pixels(&after)).filter(differs).count())
 }
 
-/// How many colours a PNG has.
+/// The number of colours in a PNG.
 ///
 /// # Errors
 /// When it is not a PNG of 8 bits a channel.

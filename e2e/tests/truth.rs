@@ -32,7 +32,7 @@ const SMALL_TEXTURES: &str = "
         };
     }";
 
-/// What a browser does to a page that it translates: a new element in the place of each text, by either way.
+/// The changes that a browser makes to a page that it translates: a new element in the place of each text, in either way.
 const TRANSLATE: &str = "
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const texts = [];

@@ -52,8 +52,8 @@ pub fn base() -> String {
     base.strip_suffix('/').unwrap_or_default().to_owned()
 }
 
-/// Whether so many windows of the page are open that this one may hold no connection for long. `start.js` finds it out, and
-/// tells by the event "crowd".
+/// Tells whether other windows of the page need the connections, so that this one may hold none for long. `start.js` finds
+/// it out, and tells by the event "crowd".
 pub fn is_crowded() -> bool {
     document().document_element().is_some_and(|root| root.has_attribute("data-crowded"))
 }

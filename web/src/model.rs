@@ -445,7 +445,7 @@ const LIST_STALE_AFTER: Millis = 12_000.0;
 pub struct RideList {
     /// Newest first.
     pub rides: Vec<Ride>,
-    /// Whether there are older ones.
+    /// True if there are older ones.
     pub has_more: bool,
     /// When the newest answer came; `None` before the first.
     pub answered_at: Option<Millis>,

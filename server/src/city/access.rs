@@ -127,7 +127,7 @@ fn access_of<'a>(modes: &[&str], tags: &'a Tags, direction: &str) -> Option<&'a 
     modes.iter().find_map(|mode| tags.get(&format!("{mode}{direction}")).or_else(|| tags.get(mode)))
 }
 
-/// Of several values, "agricultural;forestry", one that is open is enough.
+/// One open value of several, "agricultural;forestry", is enough.
 fn is_closed(value: &str) -> bool {
     value.split(';').all(|value| CLOSED.contains(&value.trim()))
 }

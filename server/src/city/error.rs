@@ -49,7 +49,7 @@ pub enum Problem {
     /// The file says that reading it takes more than we can do.
     #[error("the map needs the feature {feature}, which is not supported: {}", remedy_for(feature))]
     Unsupported {
-        /// As in the file's header.
+        /// The name, as in the file's header.
         feature: String,
     },
     /// A well-formed file in which no car can drive from anywhere to anywhere.

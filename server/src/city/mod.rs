@@ -146,12 +146,12 @@ impl City {
         &self.version
     }
 
-    /// What was kept of the file, and what was not.
+    /// The account of what was kept of the file, and what was not.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// What the map covers: the streets and some room around them.
+    /// The bounds of the map: the streets and some room around them.
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }
@@ -199,7 +199,7 @@ impl City {
     }
 }
 
-/// What is kept of a file's streets.
+/// The kept part of a file's streets.
 struct Kept {
     roads: Roads,
     bounds: Bounds,

@@ -21,7 +21,7 @@ use super::{
 
 /// OpenStreetMap's own limit on the length of a value, in characters.
 const MAX_VALUE_CHARS: usize = 255;
-/// Of all tags of nodes, those of nodes with one of these keys are kept.
+/// Keys of tags: a node with one of them keeps all of its tags.
 const NODE_KEYS: [&str; 2] = ["barrier", "place"];
 /// Two neighbours of a line further apart than this, in degrees of longitude, are on both sides of the antimeridian.
 const HALF_WAY_ROUND_DEG: f64 = 180.0;
@@ -45,13 +45,13 @@ pub(super) struct Osm {
 /// Edges of a box in degrees, as a file has them: any numbers.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct HeaderBox {
-    /// Of the southern edge.
+    /// The latitude of the southern edge.
     pub south: f64,
-    /// Of the western edge.
+    /// The longitude of the western edge.
     pub west: f64,
-    /// Of the northern edge.
+    /// The latitude of the northern edge.
     pub north: f64,
-    /// Of the eastern edge.
+    /// The longitude of the eastern edge.
     pub east: f64,
 }
 

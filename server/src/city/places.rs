@@ -22,7 +22,7 @@ use super::{
 
 /// Pieces of one name that are further apart, in metres, are different streets.
 const APART_M: f64 = 500.0;
-/// How far a name may be from a street that it tells apart from others, in metres.
+/// The largest distance of a name from a street that it tells apart from others, in metres.
 const NEAR_M: f64 = 3_000.0;
 /// Kinds of places after which people tell streets apart.
 const DISTRICTS: [&str; 8] =
@@ -33,7 +33,7 @@ const DISTRICTS: [&str; 8] =
 pub struct Place {
     /// In the language that was asked in; otherwise the name on the signs.
     pub name: String,
-    /// Where several streets have the name: a district or another street near this one. Otherwise empty.
+    /// A district or another street near this one, if several streets have its name. Otherwise empty.
     pub near: String,
     /// On the street, near its middle.
     pub at: LatLng,

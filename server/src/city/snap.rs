@@ -89,7 +89,7 @@ impl SegmentIndex {
         self.names_near(roads, point, NAMED_WITHIN_M).next().map(str::to_owned).unwrap_or_default()
     }
 
-    /// Names of streets within so many metres, the nearest first, once for each segment.
+    /// Names of streets within a distance in metres, the nearest first, once for each segment.
     pub(super) fn names_near<'a>(
         &'a self,
         roads: &'a Roads,

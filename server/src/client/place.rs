@@ -37,7 +37,7 @@ impl FromStr for Place {
 }
 
 impl Place {
-    /// Where it is. A street is looked up: the best match is meant, unless other streets have the same name.
+    /// The point. A street is looked up: the best match is meant, unless other streets have the same name.
     pub async fn locate(&self, servers: &Servers) -> anyhow::Result<Location> {
         let query = match self {
             Self::Point(point) => return Ok((*point).into()),

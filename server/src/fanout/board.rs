@@ -33,11 +33,11 @@ pub struct Board {
     shared: Shared,
 }
 
-/// How many cars one tile of a view has.
+/// The number of cars in one tile of a view.
 struct TileCount {
     tile: Cell,
     cars: usize,
-    /// Whether a viewer lacks it.
+    /// True if a viewer lacks it.
     is_news: bool,
 }
 
@@ -138,7 +138,7 @@ impl Board {
         news.chain(emptied.map(|tile| (tile, 0))).collect()
     }
 
-    /// How many cars each tile has, in the order of the tiles' numbers.
+    /// The number of cars in each tile, in the order of the tiles' numbers.
     fn counts(&self, view: CellBox, levels: u32, have: Option<u64>) -> Vec<TileCount> {
         let count = |(cell, board): &(Cell, Arc<CellBoard>)| TileCount {
             tile: cell.coarser(levels),

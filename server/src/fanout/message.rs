@@ -40,7 +40,7 @@ pub enum Have {
 #[derive(Debug)]
 pub struct InView {
     view: CellBox,
-    /// How many zooms out from cells the tiles are that its densities are of.
+    /// The zooms out from cells to the tiles that its densities are of.
     levels: u32,
     cars: usize,
     /// Nearly always one.
@@ -95,7 +95,7 @@ impl InView {
         frame::message(&parts)
     }
 
-    /// What only the first message of a stream has.
+    /// The fields that only the first message of a stream has.
     fn opening(&self, board: &Board) -> impl Iterator<Item = Bytes> + use<> {
         let density_zoom = self.is_coarse().then(|| frame::density_zoom(self.levels));
         [board.opening.clone()].into_iter().chain(density_zoom)

@@ -62,7 +62,7 @@ pub struct Request<'a> {
     pub epoch: &'a str,
     /// Whether it understands cars that only moved.
     pub moves: bool,
-    /// Whether it understands densities of coarser tiles, and so may look at any number of cells.
+    /// True if it understands densities of coarser tiles, and so may look at any number of cells.
     pub coarse: bool,
 }
 

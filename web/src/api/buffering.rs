@@ -44,7 +44,7 @@ pub struct Buffering {
     trial_at: Option<Millis>,
     /// Streams that were tried and held back.
     trials: u32,
-    /// Whether other windows need the connections.
+    /// True while other windows need the connections.
     is_crowded: bool,
 }
 

@@ -18,7 +18,7 @@ pub type ScreenPos = (f64, f64);
 const WORLD_PX: f64 = 256.0;
 /// As close as one can get: about 13 pixels a metre in Helsinki.
 const MAX_ZOOM: f64 = 20.0;
-/// How many levels past the whole map one can zoom out: panels may cover two thirds of it.
+/// The levels past the whole map that one can zoom out: panels may cover two thirds of it.
 const ZOOM_OUT_MARGIN: f64 = 1.6;
 /// How far the centre may leave the city, as a share of what is visible.
 const PAN_MARGIN: f64 = 0.3;

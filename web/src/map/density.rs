@@ -34,7 +34,7 @@ pub struct Density {
 }
 
 impl Density {
-    /// The picture of tiles that hold so many cars each and are `levels` zooms out from cells; without tiles there is none.
+    /// The picture of tiles and their numbers of cars. The tiles are `levels` zooms out from cells; without any there is no picture.
     pub fn of(cells: impl Iterator<Item = (Cell, u32)>, levels: u32, ground: &Ground) -> Self {
         let mut counts: Vec<_> = cells.map(|(cell, cars)| (cell.x(), cell.y(), cars)).collect();
         let (mut west, mut north, mut east, mut south, mut most) = (u32::MAX, u32::MAX, 0, 0, 1);

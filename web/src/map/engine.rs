@@ -77,7 +77,7 @@ pub struct Outcome {
     pub picked: Option<LatLng>,
     /// Cars are to be watched here: the camera came to rest, or left what was watched.
     pub look: Option<Bounds>,
-    /// What the screen shows.
+    /// The box that the screen shows.
     pub screen: Option<Screen>,
 }
 
@@ -376,7 +376,7 @@ impl<P: Painter> Engine<P> {
         }
     }
 
-    /// Why the map is not on the screen as it should be, if there is a painter to tell.
+    /// The reason why the map is not on the screen as it should be, if there is a painter to tell.
     pub fn failure(&self) -> Option<Option<String>> {
         self.painter.as_ref().map(Painter::failure)
     }

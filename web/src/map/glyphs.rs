@@ -28,7 +28,7 @@ pub struct Atlas {
     glyphs: Vec<(String, Option<Glyph>)>,
     dpr: f64,
     side: f64,
-    /// Where the next letter goes, device pixels.
+    /// The place of the next letter, device pixels.
     at: (f64, f64),
     is_full: bool,
     is_changed: bool,
@@ -59,7 +59,7 @@ impl Atlas {
         self.page.as_ref().map(|(canvas, _)| canvas).filter(|_| is_changed)
     }
 
-    /// Whoever has the picture has lost it.
+    /// The copy of the picture on the device is lost.
     pub fn forget_upload(&mut self) {
         self.is_changed = true;
     }

@@ -14,7 +14,7 @@ const SPACING: f32 = 0.13;
 const REPEAT_PX: f32 = 620.0;
 /// Two letters that follow each other turn by no more than 24°: the cosine of that.
 const MIN_AHEAD: f32 = 0.913;
-/// What is wider than this share of its size is no letter but a word, and needs a straight line.
+/// The widest letter, as a share of its size. A wider one is a word, and needs a straight line.
 const MAX_LETTER: f32 = 2.0;
 /// Names this far off the screen, pixels, still keep others away.
 const MARGIN_PX: f32 = 160.0;

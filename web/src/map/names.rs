@@ -20,7 +20,7 @@ use crate::{
 pub struct Name {
     /// In capitals.
     pub text: String,
-    /// Whether its letters join, stack or run to the left, so that only the browser can put them together: it is drawn as
+    /// True if its letters join, stack or run to the left, so that only the browser can put them together: it is drawn as
     /// one, and not letter by letter along the street.
     pub is_one: bool,
     /// Where.
@@ -38,7 +38,7 @@ impl Name {
         Self { is_one: !text.chars().all(stands_alone), text, place, size_px, color }
     }
 
-    /// What is drawn as one each: letters, or all of it.
+    /// The parts that are drawn as one each: letters, or all of it.
     pub fn pieces(&self) -> impl Iterator<Item = &str> {
         let mut rest = self.text.as_str();
         iter::from_fn(move || {

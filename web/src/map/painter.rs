@@ -79,7 +79,7 @@ pub trait Painter {
     fn set_overlay(&mut self, shapes: &OverlayShapes);
     /// Puts a frame on the screen.
     fn paint(&mut self, frame: &Frame);
-    /// Why the newest frame is not as it should be, if anyone can tell.
+    /// The reason why the newest frame is not as it should be, if anyone can tell.
     fn failure(&self) -> Option<String>;
     /// The largest side of a picture, device pixels.
     fn max_side(&self) -> f64;

@@ -69,7 +69,7 @@ const CROWDED: &str = "No answer. Over HTTP/1.1 all windows of this page share s
 const HELD_BACK: &str = "Something between this page and the server holds streams back, so the page asks anew each \
                          second. In nginx, “proxy_buffering off” cures it.";
 
-/// Why a window makes short calls that is one of many.
+/// The reason why one of many windows makes short calls.
 const MANY_WINDOWS: &str = "Over HTTP/1.1 all windows of this page share six connections, so this one asks anew each \
                             second. Close a window, or serve the page over TLS.";
 

@@ -39,7 +39,7 @@ enum Sight {
     Ride(RideId, Part, u32, Padding),
 }
 
-/// What of a ride is to be seen.
+/// A part of a ride that is to be seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
     /// Its way and both of its ends.
@@ -101,7 +101,7 @@ fn of_draft(pickup: Option<&Place>, dropoff: Option<&Place>, route: Option<Vec<L
     }
 }
 
-/// What of a ride is to be seen now; `None` when nothing of it has a place.
+/// The part of a ride that is to be seen now; `None` when nothing of it has a place.
 fn part(followed: &FollowedRide) -> Option<Part> {
     let ride = &followed.ride;
     match ride.state {

@@ -29,7 +29,7 @@ fn note(list: &RideList, fresh: bool) -> Option<(&'static str, String)> {
     Some(("muted rides-note", text.to_owned()))
 }
 
-/// How many rides are on their way, if anyone knows. Where there are more rides than the list has, of how many.
+/// The number of rides on their way, if anyone knows. If there are more rides than the list has, of how many.
 fn under_way(list: &RideList, fresh: bool) -> String {
     let count = list.rides.iter().filter(|ride| !ride.state.is_over()).count();
     let of = if list.has_more { format!(" of the newest {}", list.rides.len()) } else { String::new() };

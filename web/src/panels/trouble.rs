@@ -1,4 +1,4 @@
-//! What went wrong: in words, and behind *Details* the id under which those who run the server find it in the log.
+//! Words for what went wrong, and behind *Details* the id under which those who run the server find it in the log.
 
 use leptos::{ev::MouseEvent, prelude::*};
 use web_sys::Element;

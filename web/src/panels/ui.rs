@@ -108,8 +108,8 @@ impl Ui {
         self.tab.set(Tab::Ride);
     }
 
-    /// Tells whether a ride is the person's own: riders with a token see no others, and whoever has none booked it under
-    /// the id of this browser.
+    /// Tells whether a ride is the person's own: riders with a token see no others, and a rider without one booked it
+    /// under the id of this browser.
     pub(super) fn is_mine(self, ride: &Ride) -> bool {
         self.store.standing.with(|standing| match standing {
             Standing::SignedIn { role, .. } => !matches!(role, Some(Role::Driver | Role::Dispatcher)),

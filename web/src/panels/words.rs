@@ -41,7 +41,7 @@ pub(super) fn state(state: RideState) -> &'static str {
     }
 }
 
-/// What the state means: for the person who rides, or for anyone else.
+/// The meaning of the state, for the person who rides or for anyone else.
 pub(super) fn headline(state: RideState, is_mine: bool) -> &'static str {
     match (state, is_mine) {
         (RideState::Requested, _) => "Looking for a car",

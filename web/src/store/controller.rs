@@ -80,7 +80,7 @@ struct Controller {
     rider_id: String,
     /// The knowledge of all streams about the way to the server.
     buffering: Rc<Cell<Buffering>>,
-    /// What the map shows, and a margin.
+    /// The box that the map shows, and a margin.
     viewport: Rc<Cell<Bounds>>,
     fleet: Signals,
     followed: Signals,

@@ -30,7 +30,7 @@ pub struct FleetFrame {
     pub detail: Option<Detail>,
     /// What changed, while each car is told.
     pub cells: Vec<CellUpdate>,
-    /// What changed, while densities are: how many cars a tile holds now.
+    /// The numbers of cars in tiles that changed, while densities are told.
     pub densities: Vec<(Cell, u32)>,
 }
 
@@ -81,11 +81,11 @@ pub struct FleetModel {
     cars: FxHashMap<CarNumber, Car>,
     /// The newest tick of each cell whose cars are all known.
     cells: FxHashMap<Cell, u64>,
-    /// How many cars each tile holds, zeros left out; `None` while each car is known instead.
+    /// The number of cars in each tile, zeros left out; `None` while each car is known instead.
     densities: Option<FxHashMap<Cell, u32>>,
-    /// How many zooms out from cells these tiles are.
+    /// The zooms out from cells to these tiles.
     levels: u32,
-    /// What the screen shows; `None` before the map has said so.
+    /// The box that the screen shows; `None` before the map has said so.
     screen: Option<Screen>,
     epoch: String,
     pace: Pace,
@@ -122,7 +122,7 @@ impl FleetModel {
         self.densities.as_ref().map(|cells| cells.iter().map(|(cell, cars)| (*cell, *cars)))
     }
 
-    /// How many zooms out from cells the tiles of [`FleetModel::densities`] are.
+    /// The zooms out from cells to the tiles of [`FleetModel::densities`].
     pub fn levels(&self) -> u32 {
         self.levels
     }
@@ -148,7 +148,7 @@ impl FleetModel {
         self.cars.values().filter(is_in_view).map(|car| car.glide.state)
     }
 
-    /// How many cars are on the screen, and how they are known. A tile that is partly on it counts with all of its cars, as
+    /// The number of cars on the screen, and how they are known. A tile that is partly on it counts with all of its cars, as
     /// its number on the map does.
     pub fn in_view(&self) -> CarsInView {
         match &self.densities {

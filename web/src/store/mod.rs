@@ -109,7 +109,7 @@ pub enum Update {
     Viewport(Bounds),
     /// A look at the newest rides.
     Rides {
-        /// What it brought, newest first, and whether there are older ones.
+        /// The rides, newest first, and whether there are older ones.
         answer: Result<(Vec<Ride>, bool), Failure>,
         /// When it came.
         now: Millis,

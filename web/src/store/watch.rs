@@ -33,7 +33,7 @@ pub(super) struct FleetWatch {
     pub(super) viewport: Rc<Cell<Bounds>>,
     /// What the newest stream was opened for.
     pub(super) opened_for: Bounds,
-    /// Whether the newest stream was opened without the cursors there were: its first message tells all.
+    /// True if the newest stream was opened without the cursors there were: its first message tells all.
     pub(super) afresh: bool,
     /// Called whenever the connection turns live.
     pub(super) on_live: Box<dyn Fn()>,

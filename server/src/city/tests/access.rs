@@ -2,7 +2,7 @@
 
 use super::{drawn::Drawn, reading::made, *};
 
-/// Of the fastest way between two places.
+/// The kilometres of the fastest way between two places.
 fn km(city: &City, from: LatLng, to: LatLng) -> f64 {
     city.route(&city.snap(from), &city.snap(to)).expect("connected").distance_m / 1_000.0
 }

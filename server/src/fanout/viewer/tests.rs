@@ -68,7 +68,7 @@ struct Page {
     epoch: String,
     moves: bool,
     coarse: bool,
-    /// How many zooms out from cells the tiles are that it has counts of.
+    /// The zooms out from cells to the tiles that it has counts of.
     levels: u32,
     detail: v1::MapDetail,
     cars: BTreeMap<u32, BTreeSet<(u32, i32)>>,
