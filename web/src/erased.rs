@@ -10,8 +10,8 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
 }
 
 /// Runs `run` now and whenever a signal that it read changes, for as long as its owner lives.
-pub fn effect(run: impl Fn() + 'static) {
-    let run: Box<dyn Fn()> = Box::new(run);
+pub fn effect(run: impl FnMut() + 'static) {
+    let mut run: Box<dyn FnMut()> = Box::new(run);
     Effect::new(move |_: Option<()>| run());
 }
 

@@ -66,8 +66,13 @@ impl Ui {
             looks: RwSignal::new(0),
         };
         // What one person may not ask, or at what price, says nothing of another.
-        let standing = Memo::new(move |_| store.standing.get());
-        effect(move || standing.with(|_| ui.quote()));
+        let mut known = store.standing.get_untracked();
+        effect(move || {
+            let standing = store.standing.get();
+            if std::mem::replace(&mut known, standing.clone()) != standing {
+                ui.quote();
+            }
+        });
         ui
     }
 
