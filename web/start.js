@@ -36,7 +36,7 @@ new MutationObserver(() => {
   const near = path.find((node) => node.isConnected);
   path = [];
   const controls = [...near.querySelectorAll("button:enabled, a, [tabindex]")];
-  const next = controls.find((control) => control.checkVisibility()) ?? near;
+  const next = controls.find((control) => control.getClientRects().length) ?? near;
   if (next === near) near.tabIndex = -1;
   next.focus();
 }).observe(document.body, { childList: true, subtree: true });
