@@ -119,11 +119,15 @@ pub async fn keep_open(
         let event = match input {
             Input::Signal(None) => return,
             Input::Signal(Some(Signal::Reopen)) => {
-                if fresh && current.is_some() {
-                    current = Some(watched.open(machine.kind().deadline()));
-                    machine.reopened(now);
-                } else if current.is_some() {
-                    other = Some(Other::open(&mut *watched, Beside::Successor, machine.kind(), now));
+                // A short call goes on: what it has to say comes with its end, and the next one, within a second, is for what
+                // is watched then.
+                if current.is_some() && machine.kind() == Kind::Stream {
+                    if fresh {
+                        current = Some(watched.open(machine.kind().deadline()));
+                        machine.reopened(now);
+                    } else {
+                        other = Some(Other::open(&mut *watched, Beside::Successor, machine.kind(), now));
+                    }
                 }
                 continue;
             }
@@ -324,6 +328,24 @@ mod tests {
 
     fn failing(status: Status) -> Attempt {
         stream::iter([Err(status)]).boxed_local()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_call_is_not_given_up_for_another_viewport() {
+        let scripted = Scripted::new([short(&[1]), short(&[2])]);
+        let mut buffering = Buffering::default();
+        buffering.found(0.0);
+        scripted.buffering.set(buffering);
+        let diary = scripted
+            .run(async |mut signals| {
+                for _ in 0..3 {
+                    sleep(Duration::from_millis(300)).await;
+                    let _ = signals.send(Signal::Reopen).await;
+                }
+                sleep(Duration::from_millis(1_200)).await;
+            })
+            .await;
+        assert_eq!(diary[..5], ["short", "1 first", "short", "dropped", "2 first"], "{diary:?}");
     }
 
     #[tokio::test(start_paused = true)]
