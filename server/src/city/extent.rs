@@ -19,7 +19,7 @@ const MARGIN_SHARE: f64 = 0.05;
 /// The use that was made of the box in a file's header.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum BoxUse {
-    /// There is none.
+    /// The header has no box.
     Absent,
     /// It is the view, and streets are cut at its edges.
     Used,

@@ -1,4 +1,4 @@
-//! The line about the map, and what is said of files that are none.
+//! The log's line about the map, and the refusals of files that are not maps.
 
 use std::fs;
 

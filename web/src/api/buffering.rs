@@ -49,7 +49,7 @@ pub struct Buffering {
 }
 
 impl Buffering {
-    /// Tells whether streams are held back, or would hold connections that other windows need.
+    /// Tells whether the page must make short calls: streams are held back, or would hold connections that other windows need.
     pub fn is_found(&self) -> bool {
         self.trial_at.is_some() || self.is_crowded
     }

@@ -32,7 +32,7 @@ pub struct Glyph {
     pub atlas: [f32; 4],
 }
 
-/// Finds a letter, or a word that is drawn as one; `None` when there is none.
+/// Finds a letter, or a word that is drawn as one; `None` when the atlas has no room for it.
 pub type FindGlyph<'a> = &'a mut dyn FnMut(&str) -> Option<Glyph>;
 
 /// The letters of all names that are to be seen.

@@ -16,7 +16,7 @@ pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
         let measured = room.clone();
         let on_size = Box::new(move |_| {
             let (room, board) = (measured.get_bounding_client_rect(), board.get_bounding_client_rect());
-            // On paper there is none.
+            // A printed page has no panels, and so no room between them.
             if room.width() == 0.0 {
                 return;
             }
