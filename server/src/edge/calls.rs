@@ -27,6 +27,7 @@ use super::{
     Limits, Services,
     admission::{Admission, Admitted},
     auth::Gate,
+    contract::{Kind, Method},
     deadline,
     end::{End, Ties},
     ending::Ending,
@@ -37,7 +38,7 @@ use super::{
     trace::Trace,
 };
 
-/// Of health calls: whoever asks while the server goes is to hear that it does not serve.
+/// The path of health calls. They are served during shutdown, too, and say that the server does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Headers that keep proxies from holding a stream back, or changing it: nginx collects a response unless it has the first,
@@ -59,7 +60,7 @@ pub(super) struct Rules {
     figures: metrics::Calls,
     /// Past answers that nobody reads.
     rounds: Rounds,
-    /// Cancelled when the server goes: streams end then, and new calls are refused.
+    /// Cancelled at shutdown: streams end then, and new ones are refused.
     shutdown: CancellationToken,
 }
 
@@ -94,13 +95,22 @@ impl Service<Request<tonic::body::Body>> for Calls {
                 call: rules.figures.open(request.uri().path(), begun),
                 trace: Trace::of(request.headers()),
             };
+            let is_late = rules.is_late(request.uri().path(), outcome.call.method().as_ref());
+            let answer = async {
+                if is_late {
+                    return Err(status::going());
+                }
+                rules.answer(request, begun, &services, &outcome.call).await
+            };
             // A panic itself is on stderr already, where it belongs.
-            let answer =
-                AssertUnwindSafe(rules.answer(request, begun, &services, &outcome.call)).catch_unwind().await;
+            let answer = AssertUnwindSafe(answer).catch_unwind().await;
             let mut response = match answer.unwrap_or_else(|_panic| Err(status::failed())) {
                 Ok(response) => response.map(Some),
                 Err(status) => status.into_http::<()>().map(|()| None),
             };
+            if is_late {
+                response.extensions_mut().insert(NotBegun);
+            }
             outcome.settle(response.headers_mut());
             for (name, value) in PASS_ON_AT_ONCE {
                 response.headers_mut().insert(name, value);
@@ -126,6 +136,14 @@ impl Rules {
         }
     }
 
+    /// Tells whether a call came after the shutdown had begun and would be cut. Unary calls are served: they had been on
+    /// their way when the client was told to open no more.
+    fn is_late(&self, path: &str, method: Option<&Method>) -> bool {
+        self.shutdown.is_cancelled()
+            && method.is_some_and(|method| method.kind != Kind::Unary)
+            && !path.starts_with(HEALTH)
+    }
+
     /// Lets a call through to its service, or says why not: what costs less to find out comes first.
     ///
     /// The call ends at the deadline its client gave or at the ceiling of its kind, handler or stream; and its stream
@@ -140,7 +158,6 @@ impl Rules {
     ) -> Result<Response<(Ending, Admitted)>, Status> {
         let path = request.uri().path();
         let method = call.method();
-        let is_health = path.starts_with(HEALTH);
         let peer = request.extensions().get();
         let principal = self
             .gate
@@ -148,9 +165,6 @@ impl Rules {
             .map_err(|refused| self.admission.of_stranger(peer, refused))?;
         let admitted = self.admission.admit(peer, &principal, path)?;
         let asked = deadline::asked(request.headers(), begun)?;
-        if !is_health && self.shutdown.is_cancelled() {
-            return Err(status::going());
-        }
         metadata::check(request.headers())?;
 
         let end = End::of(method.map(|method| method.kind), begun, asked, || Ties {
@@ -178,6 +192,10 @@ impl Rules {
         self.rounds.watch(Held { body, outcome, admitted: Some(admitted) })
     }
 }
+
+/// An extension of the response to a call that was refused because the server shuts down: nothing of it was executed.
+#[derive(Clone, Copy)]
+pub(super) struct NotBegun;
 
 /// The body of an answer: it holds what the call holds, until it is dropped. `None`: all there is to say is in the
 /// headers.
@@ -255,7 +273,7 @@ mod tests {
     use super::*;
     use crate::{
         access::{Policy, Principal},
-        edge::{Auth, Contract, Kind},
+        edge::{Auth, Contract},
         services::let_go::LetGo,
         sessions::{Keys, Sessions},
     };

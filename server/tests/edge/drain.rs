@@ -1,4 +1,5 @@
 use std::{
+    io::Write as _,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
 use rides_proto::v1::{self, rides_client::RidesClient};
 use rides_server::edge::Limits;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -22,7 +23,8 @@ use super::services::{self, Gate, Never};
 use crate::{
     fleet::viewer::{Viewer, helsinki},
     harness::{
-        Running, SOON, http::Http, places::place, port_that_goes, port_with, server, soon, web, wire::Wire,
+        Running, SOON, http::Http, places::place, port_that_goes, port_with, raw_h2, server, soon, web,
+        wire::Wire,
     },
 };
 
@@ -63,30 +65,83 @@ fn serving(message: &[u8]) -> ServingStatus {
     HealthCheckResponse::decode(message).unwrap().status()
 }
 
-/// L11: on a connection that is still open.
+/// CLIENT-3: calls that are on their way when the client is told to open no more.
 #[tokio::test]
-async fn a_call_that_comes_too_late_is_told_to_come_again_and_does_nothing() {
+async fn late_calls_are_served_and_late_streams_are_refused_before_anything_of_them_is_done() {
     let executed = Arc::new(AtomicUsize::new(0));
     let server = port_that_goes(services::counting(executed.clone())).await;
-    for wire in server.wires().await {
-        let asked = wire.ask::<_, v1::GetResponse>("/rides.v1.Rides/Get", v1::GetRequest::default()).await;
-        let watched = async {
-            let watch = v1::WatchRequest::default();
-            let mut messages = wire.open::<_, v1::WatchResponse>("/rides.v1.Rides/Watch", watch).await?;
-            messages.next().await.expect("an end without a status")
-        };
-        for status in [asked.unwrap_err(), watched.await.unwrap_err()] {
-            assert_eq!(status.code(), Code::Unavailable, "{wire:?}");
-            let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            assert!(retry.is_some_and(|delay| delay > Duration::ZERO), "{wire:?}: {status:?}");
-        }
-        let health = wire.ask("/grpc.health.v1.Health/Check", HealthCheckRequest::default()).await;
-        assert_eq!(
-            health.map(|health: HealthCheckResponse| health.status()).unwrap(),
-            ServingStatus::NotServing
-        );
+    for mut http in server.both().await {
+        let get = web::call("/rides.v1.Rides/Get", &v1::GetRequest::default());
+        assert_eq!(web::ask(&mut http, get).await.status.code(), Code::Ok, "its handler says so");
+        let health = web::call("/grpc.health.v1.Health/Check", &HealthCheckRequest::default());
+        let health = web::ask(&mut http, health).await.message::<HealthCheckResponse>();
+        assert_eq!(health.status(), ServingStatus::NotServing);
+        let watch = web::call("/rides.v1.Rides/Watch", &v1::WatchRequest::default());
+        let refusal = web::ask(&mut http, watch).await.status;
+        assert_eq!(refusal.code(), Code::Unavailable, "a page shows this");
+        let retry = refusal.get_details_retry_info().and_then(|info| info.retry_delay);
+        assert!(retry.is_some_and(|delay| delay > Duration::ZERO), "{refusal:?}");
     }
-    assert_eq!(executed.load(Ordering::Relaxed), 0);
+    for path in ["/rides.v1.Rides/Watch", "/rides.v1.Rides/Track", "/rides.v1.Fleet/Drive"] {
+        let (mut up, mut down) = raw_h2::connect(server.addr).await;
+        up.call(1, path).await.unwrap();
+        let reset = soon("the refusal", down.next_of(raw_h2::RST_STREAM)).await.unwrap();
+        assert_eq!(reset.error(), raw_h2::REFUSED_STREAM, "{path}: gRPC clients repeat it by themselves");
+    }
+    assert_eq!(executed.load(Ordering::Relaxed), 2, "once over each version of HTTP");
+}
+
+/// CLIENT-3: a GOAWAY whose last stream is right, in two steps (RFC 9113, section 6.8).
+#[tokio::test]
+async fn a_call_that_crosses_the_goaway_is_served() {
+    let gate = Gate::default();
+    let server = port_with(gate.router().merge(services::failing("served")), Limits::default()).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    up.call(1, "/test.Gate/Pass").await.unwrap();
+    up.send(raw_h2::DATA, raw_h2::END_STREAM, 1, &[0; 5]).await.unwrap();
+    soon("the first call", gate.begun.notified()).await;
+
+    server.stop();
+    let warning = soon("the warning", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    assert_eq!((warning.last_stream(), warning.error()), (i32::MAX as u32, raw_h2::NO_ERROR));
+    let ping = soon("the ping", down.next_of(raw_h2::PING)).await.unwrap();
+    up.call(3, "/test.Failing/Now").await.unwrap();
+    up.send(raw_h2::DATA, raw_h2::END_STREAM, 3, &[0; 5]).await.unwrap();
+    let served = soon("the answer", down.next_of(raw_h2::HEADERS)).await.unwrap();
+    assert_eq!(served.stream, 3);
+    up.send(raw_h2::PING, raw_h2::ACK, 0, &ping.payload).await.unwrap();
+    let last = soon("the last word", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    assert_eq!((last.last_stream(), last.error()), (3, raw_h2::NO_ERROR));
+    gate.open.notify_waiters();
+    assert_eq!(soon("the first answer", down.next_of(raw_h2::HEADERS)).await.unwrap().stream, 1);
+    drop(up);
+    assert!(server.stopped().await < AT_ONCE);
+}
+
+/// CLIENT-3: it waits in the kernel, or has just been let in.
+#[tokio::test]
+async fn a_client_that_had_connected_is_served_once_more() {
+    let server = port_with(services::failing("served"), Limits::default()).await;
+    // Nothing of the server runs until this task waits.
+    let connect = || {
+        let stream = std::net::TcpStream::connect(server.addr).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    };
+    let (mut h1, h2) = (connect(), connect());
+    h1.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    server.stop();
+    let (mut up, mut down) = raw_h2::on(TcpStream::from_std(h2).unwrap()).await;
+    up.call(1, "/test.Failing/Now").await.unwrap();
+    up.send(raw_h2::DATA, raw_h2::END_STREAM, 1, &[0; 5]).await.unwrap();
+    assert!(soon("GOAWAY", down.next_of(raw_h2::GOAWAY)).await.is_some());
+    assert_eq!(soon("the answer", down.next_of(raw_h2::HEADERS)).await.unwrap().stream, 1);
+    drop(up);
+    let mut answer = String::new();
+    let mut h1 = TcpStream::from_std(h1).unwrap();
+    soon("the answer and the end", h1.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with("alive\n") && answer.contains("connection: close"), "{answer}");
+    assert!(server.stopped().await < AT_ONCE);
 }
 
 /// A client that has more to send, for all anyone knows.
@@ -156,7 +211,7 @@ async fn neither_a_handler_nor_a_client_that_is_stuck_can_hold_it() {
 #[tokio::test]
 async fn a_call_in_progress_may_finish() {
     let gate = Gate::default();
-    let server = port_with(gate.router().merge(services::failing("not yet")), Limits::default()).await;
+    let server = port_with(gate.router(), Limits::default()).await;
     let calls = server.both().await.map(|mut http| {
         tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await })
     });
@@ -173,46 +228,30 @@ async fn a_call_in_progress_may_finish() {
     assert!(server.stopped().await < AT_ONCE);
 }
 
-/// Until new calls are refused, the server has not noticed that it is to go.
+/// Until it refuses connections, the server has not noticed that it is to go.
 async fn until_it_goes(server: &Running) {
-    let refused = async {
-        loop {
-            let reply = web::ask(&mut Http::h1(server.addr).await, web::call("/test.Failing/Now", &())).await;
-            if reply.status.code() == Code::Unavailable {
-                return reply.status;
-            }
-        }
-    };
-    let status = soon("the refusal of a new call", refused).await;
-    assert!(status.get_details_retry_info().is_some());
+    let refused = async { while TcpStream::connect(server.addr).await.is_ok() {} };
+    soon("the refusal of a new connection", refused).await;
 }
 
-/// Who connects while calls in progress may still end is told to come again, and holds nothing up.
+/// CLIENT-3: a balancer goes to another server at once, however long the calls in progress take.
 #[tokio::test]
-async fn a_new_connection_is_answered_until_the_end() {
+async fn new_connections_are_refused_while_calls_in_progress_end() {
     let gate = Gate::default();
-    let server = port_with(
-        gate.router().merge(services::failing("not yet")),
-        Limits { drain: SOON, ..Limits::default() },
-    )
-    .await;
+    let server = port_with(gate.router(), Limits { drain: SOON, ..Limits::default() }).await;
     let mut http = Http::h1(server.addr).await;
     let call = tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await });
     timeout(SOON, gate.begun.notified()).await.unwrap();
+    let silent = TcpStream::connect(server.addr).await.unwrap();
     server.stop();
     until_it_goes(&server).await;
 
-    for mut late in server.both().await {
-        let reply = web::ask(&mut late, web::call("/test.Gate/Pass", &())).await;
-        assert_eq!(reply.status.code(), Code::Unavailable);
-        assert!(reply.status.get_details_retry_info().is_some());
-    }
-    let _silent = TcpStream::connect(server.addr).await.unwrap();
     gate.open.notify_waiters();
     assert_eq!(call.await.unwrap().status.message(), "passed");
     let addr = server.addr;
-    assert!(server.stopped().await < AT_ONCE);
+    assert!(server.stopped().await < AT_ONCE, "a client that is silent holds nothing");
     assert!(TcpStream::connect(addr).await.is_err());
+    drop(silent);
 }
 
 #[tokio::test]
