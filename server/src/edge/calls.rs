@@ -19,7 +19,6 @@ use http::{
 };
 use http_body::Frame;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tower::Service;
 
@@ -29,7 +28,7 @@ use super::{
     auth::Gate,
     contract::{Kind, Method},
     deadline,
-    end::{End, Ties},
+    end::{Draining, End, Ties},
     ending::Ending,
     messages::{self, Terms},
     metadata, metrics,
@@ -60,8 +59,6 @@ pub(super) struct Rules {
     figures: metrics::Calls,
     /// Past answers that nobody reads.
     rounds: Rounds,
-    /// Cancelled at shutdown: streams end then, and new ones are refused.
-    shutdown: CancellationToken,
 }
 
 /// The gRPC services, behind the rules. Cheap to clone.
@@ -95,7 +92,7 @@ impl Service<Request<tonic::body::Body>> for Calls {
                 call: rules.figures.open(request.uri().path(), begun),
                 trace: Trace::of(request.headers()),
             };
-            let is_late = rules.is_late(request.uri().path(), outcome.call.method().as_ref());
+            let is_late = is_late(&request, outcome.call.method());
             let answer = async {
                 if is_late {
                     return Err(status::going());
@@ -120,8 +117,16 @@ impl Service<Request<tonic::body::Body>> for Calls {
     }
 }
 
+/// Tells whether a call came after its client was told to open no more, and would be cut. Unary calls are served: they had
+/// been on their way.
+fn is_late<B>(request: &Request<B>, method: Option<Method>) -> bool {
+    request.extensions().get::<Draining>().is_some_and(Draining::has_begun)
+        && method.is_some_and(|method| method.kind != Kind::Unary)
+        && !request.uri().path().starts_with(HEALTH)
+}
+
 impl Rules {
-    pub(super) fn new(gate: Arc<Gate>, limits: &Limits, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(gate: Arc<Gate>, limits: &Limits) -> Self {
         Self {
             admission: Admission::new(limits),
             terms: Terms {
@@ -132,16 +137,7 @@ impl Rules {
             figures: metrics::Calls::of(&gate.contract),
             rounds: Rounds::default(),
             gate,
-            shutdown,
         }
-    }
-
-    /// Tells whether a call came after the shutdown had begun and would be cut. Unary calls are served: they had been on
-    /// their way when the client was told to open no more.
-    fn is_late(&self, path: &str, method: Option<&Method>) -> bool {
-        self.shutdown.is_cancelled()
-            && method.is_some_and(|method| method.kind != Kind::Unary)
-            && !path.starts_with(HEALTH)
     }
 
     /// Lets a call through to its service, or says why not: what costs less to find out comes first.
@@ -169,7 +165,7 @@ impl Rules {
 
         let end = End::of(method.map(|method| method.kind), begun, asked, || Ties {
             credentials: self.gate.auth.credentials(&principal, peer),
-            shutdown: self.shutdown.clone(),
+            draining: request.extensions().get().cloned().unwrap_or_default(),
         });
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
@@ -298,7 +294,7 @@ mod tests {
             .route(TRACK, never())
             .route(WATCH, post(quiet))
             .route(DRIVE, post(quiet));
-        let rules = Rules::new(Arc::new(gate), &Limits::default(), CancellationToken::new());
+        let rules = Rules::new(Arc::new(gate), &Limits::default());
         Calls::new(rules, Services::before(services))
     }
 

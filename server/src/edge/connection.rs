@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     error::Error,
+    future::pending,
     io,
     net::IpAddr,
     pin::{Pin, pin},
@@ -39,6 +40,7 @@ use super::{
     account::Account,
     calls::NotBegun,
     content_type::{CallType, Framing},
+    end::Draining,
     header_size::{HeaderSize, READ_BEYOND},
     leftover::{Leftovers, lingering},
     linger::Linger,
@@ -138,9 +140,11 @@ impl Service {
         let account = (!is_exempt).then(|| Account::new(self.limits.frames_per_second));
         let calls = Calls::none(account.clone());
         let leftovers = Arc::new(Leftovers::new(self.limits.streams, self.shutdown.clone()));
-        let (port, held) = (self.port.clone(), calls.clone());
+        let draining = Draining::default();
+        let (port, held, told) = (self.port.clone(), calls.clone(), draining.clone());
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(told.clone());
             let version = request.version();
             held.hold(version, port.answer(lingering(request, &leftovers), is_misplaced))
         });
@@ -191,7 +195,18 @@ impl Service {
                     Either::Left(connection) => connection.graceful_shutdown(),
                     Either::Right(connection) => connection.graceful_shutdown(),
                 }
-                connection.await
+                let tell_streams = async {
+                    self.shutdown.cancelled().await;
+                    draining.begin();
+                    pending().await
+                };
+                tokio::select! {
+                    // It sends GOAWAY first. A client that opens a stream anew, because its last one has ended, does so on
+                    // another connection then.
+                    biased;
+                    ended = connection => ended,
+                    ended = tell_streams => ended,
+                }
             }
         };
         match ended {

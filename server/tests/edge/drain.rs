@@ -22,14 +22,13 @@ use tonic_types::StatusExt as _;
 use super::services::{self, Gate, Never};
 use crate::{
     fleet::viewer::{Viewer, helsinki},
-    harness::{
-        Running, SOON, http::Http, places::place, port_that_goes, port_with, raw_h2, server, soon, web,
-        wire::Wire,
-    },
+    harness::{Running, SOON, http::Http, places::place, port_with, raw_h2, server, soon, web, wire::Wire},
 };
 
 /// Far less than the drain timeout: what is told to end does so.
 const AT_ONCE: Duration = Duration::from_secs(2);
+
+const NATIVE: &str = "application/grpc";
 
 #[tokio::test]
 async fn streams_are_told_that_the_server_goes() {
@@ -51,7 +50,9 @@ async fn streams_are_told_that_the_server_goes() {
         assert!(stream.next().await.is_none());
         let status = stream.status();
         assert_eq!(status.code(), Code::Unavailable);
-        assert!(status.get_details_retry_info().is_some());
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "GOING_DOWN");
+        assert!(details.retry_info().is_some() && details.request_info().is_some(), "{details:?}");
     }
     assert_eq!(native_stream.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     assert_eq!(native_stream.message().await.unwrap_err().code(), Code::Unavailable);
@@ -65,57 +66,63 @@ fn serving(message: &[u8]) -> ServingStatus {
     HealthCheckResponse::decode(message).unwrap().status()
 }
 
-/// CLIENT-3: calls that are on their way when the client is told to open no more.
-#[tokio::test]
-async fn late_calls_are_served_and_late_streams_are_refused_before_anything_of_them_is_done() {
-    let executed = Arc::new(AtomicUsize::new(0));
-    let server = port_that_goes(services::counting(executed.clone())).await;
-    for mut http in server.both().await {
-        let get = web::call("/rides.v1.Rides/Get", &v1::GetRequest::default());
-        assert_eq!(web::ask(&mut http, get).await.status.code(), Code::Ok, "its handler says so");
-        let health = web::call("/grpc.health.v1.Health/Check", &HealthCheckRequest::default());
-        let health = web::ask(&mut http, health).await.message::<HealthCheckResponse>();
-        assert_eq!(health.status(), ServingStatus::NotServing);
-        let watch = web::call("/rides.v1.Rides/Watch", &v1::WatchRequest::default());
-        let refusal = web::ask(&mut http, watch).await.status;
-        assert_eq!(refusal.code(), Code::Unavailable, "a page shows this");
-        let retry = refusal.get_details_retry_info().and_then(|info| info.retry_delay);
-        assert!(retry.is_some_and(|delay| delay > Duration::ZERO), "{refusal:?}");
-    }
-    for path in ["/rides.v1.Rides/Watch", "/rides.v1.Rides/Track", "/rides.v1.Fleet/Drive"] {
-        let (mut up, mut down) = raw_h2::connect(server.addr).await;
-        up.call(1, path).await.unwrap();
-        let reset = soon("the refusal", down.next_of(raw_h2::RST_STREAM)).await.unwrap();
-        assert_eq!(reset.error(), raw_h2::REFUSED_STREAM, "{path}: gRPC clients repeat it by themselves");
-    }
-    assert_eq!(executed.load(Ordering::Relaxed), 2, "once over each version of HTTP");
-}
-
 /// CLIENT-3: a GOAWAY whose last stream is right, in two steps (RFC 9113, section 6.8).
 #[tokio::test]
-async fn a_call_that_crosses_the_goaway_is_served() {
-    let gate = Gate::default();
-    let server = port_with(gate.router().merge(services::failing("served")), Limits::default()).await;
+async fn calls_that_cross_the_goaway_are_served_and_streams_are_refused_for_another_server() {
+    let (gate, executed) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+    let router = gate.router().merge(services::counting(executed.clone()));
+    let server = port_with(router, Limits::default()).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
-    up.call(1, "/test.Gate/Pass").await.unwrap();
-    up.send(raw_h2::DATA, raw_h2::END_STREAM, 1, &[0; 5]).await.unwrap();
+    up.ask(1, NATIVE, "/test.Gate/Pass").await.unwrap();
     soon("the first call", gate.begun.notified()).await;
 
     server.stop();
     let warning = soon("the warning", down.next_of(raw_h2::GOAWAY)).await.unwrap();
     assert_eq!((warning.last_stream(), warning.error()), (i32::MAX as u32, raw_h2::NO_ERROR));
     let ping = soon("the ping", down.next_of(raw_h2::PING)).await.unwrap();
-    up.call(3, "/test.Failing/Now").await.unwrap();
-    up.send(raw_h2::DATA, raw_h2::END_STREAM, 3, &[0; 5]).await.unwrap();
-    let served = soon("the answer", down.next_of(raw_h2::HEADERS)).await.unwrap();
-    assert_eq!(served.stream, 3);
+    for (stream, content_type, path, answer) in [
+        (3, NATIVE, "/rides.v1.Rides/Get", raw_h2::HEADERS),
+        (5, web::PROTO, "/rides.v1.Rides/Get", raw_h2::HEADERS),
+        (7, NATIVE, "/grpc.health.v1.Health/Watch", raw_h2::HEADERS),
+        (9, NATIVE, "/rides.v1.Rides/Watch", raw_h2::RST_STREAM),
+        (11, NATIVE, "/rides.v1.Rides/Track", raw_h2::RST_STREAM),
+        (13, NATIVE, "/rides.v1.Fleet/Drive", raw_h2::RST_STREAM),
+        // A browser would show no more than a failed fetch.
+        (15, web::PROTO, "/rides.v1.Rides/Watch", raw_h2::HEADERS),
+    ] {
+        up.ask(stream, content_type, path).await.unwrap();
+        let frame = soon("an answer", down.next_on(stream)).await.unwrap();
+        assert_eq!(frame.kind, answer, "{content_type} {path}: {frame:?}");
+        if answer == raw_h2::RST_STREAM {
+            assert_eq!(frame.error(), raw_h2::REFUSED_STREAM, "gRPC clients repeat it by themselves");
+        }
+    }
+    assert_eq!(executed.load(Ordering::Relaxed), 2, "and nothing of the streams");
     up.send(raw_h2::PING, raw_h2::ACK, 0, &ping.payload).await.unwrap();
     let last = soon("the last word", down.next_of(raw_h2::GOAWAY)).await.unwrap();
-    assert_eq!((last.last_stream(), last.error()), (3, raw_h2::NO_ERROR));
+    assert_eq!((last.last_stream(), last.error()), (15, raw_h2::NO_ERROR));
     gate.open.notify_waiters();
-    assert_eq!(soon("the first answer", down.next_of(raw_h2::HEADERS)).await.unwrap().stream, 1);
+    assert_eq!(soon("the first answer", down.next_on(1)).await.unwrap().kind, raw_h2::HEADERS);
     drop(up);
     assert!(server.stopped().await < AT_ONCE);
+}
+
+/// CLIENT-3: who opens a stream anew, because its last one has ended, is to know already that it must do so elsewhere.
+#[tokio::test]
+async fn a_connection_is_told_to_open_no_more_before_its_streams_end() {
+    let server = server().run().await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    up.ask(1, NATIVE, "/grpc.health.v1.Health/Watch").await.unwrap();
+    assert_eq!(soon("the headers", down.next_on(1)).await.unwrap().kind, raw_h2::HEADERS);
+    server.stop();
+    let mut told = false;
+    loop {
+        let frame = soon("the end of the stream", down.next()).await.unwrap();
+        told |= frame.kind == raw_h2::GOAWAY;
+        if (frame.kind, frame.stream) == (raw_h2::HEADERS, 1) {
+            return assert!(told, "the trailers came before GOAWAY");
+        }
+    }
 }
 
 /// CLIENT-3: it waits in the kernel, or has just been let in.
@@ -132,10 +139,9 @@ async fn a_client_that_had_connected_is_served_once_more() {
     h1.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     server.stop();
     let (mut up, mut down) = raw_h2::on(TcpStream::from_std(h2).unwrap()).await;
-    up.call(1, "/test.Failing/Now").await.unwrap();
-    up.send(raw_h2::DATA, raw_h2::END_STREAM, 1, &[0; 5]).await.unwrap();
+    up.ask(1, NATIVE, "/test.Failing/Now").await.unwrap();
     assert!(soon("GOAWAY", down.next_of(raw_h2::GOAWAY)).await.is_some());
-    assert_eq!(soon("the answer", down.next_of(raw_h2::HEADERS)).await.unwrap().stream, 1);
+    assert_eq!(soon("the answer", down.next_on(1)).await.unwrap().kind, raw_h2::HEADERS);
     drop(up);
     let mut answer = String::new();
     let mut h1 = TcpStream::from_std(h1).unwrap();

@@ -69,6 +69,12 @@ impl Up {
         self.0.write_all(&[&head, payload].concat()).await
     }
 
+    /// A whole call with an empty message.
+    pub(crate) async fn ask(&mut self, stream: u32, content_type: &str, path: &str) -> io::Result<()> {
+        self.send(HEADERS, END_HEADERS, stream, &call_as(content_type, path)).await?;
+        self.send(DATA, END_STREAM, stream, &[0; 5]).await
+    }
+
     /// Takes a call back.
     pub(crate) async fn cancel(&mut self, stream: u32) -> io::Result<()> {
         self.send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()).await
@@ -89,6 +95,16 @@ impl Down {
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.0.read_exact(&mut payload).await.ok()?;
         Some(Frame { kind, stream: u32::from_be_bytes(stream), payload })
+    }
+
+    /// The next frame of a stream; `None` if the connection ends without.
+    pub(crate) async fn next_on(&mut self, stream: u32) -> Option<Frame> {
+        loop {
+            let frame = self.next().await?;
+            if frame.stream == stream {
+                return Some(frame);
+            }
+        }
     }
 
     /// The next frame of this kind; `None` if the connection ends without.
@@ -124,12 +140,16 @@ impl Frame {
 
 /// The headers of a native call.
 pub(crate) fn call(path: &str) -> Vec<u8> {
+    call_as("application/grpc", path)
+}
+
+fn call_as(content_type: &str, path: &str) -> Vec<u8> {
     [
         (":method", "POST"),
         (":scheme", "http"),
         (":authority", "localhost"),
         (":path", path),
-        ("content-type", "application/grpc"),
+        ("content-type", content_type),
         ("te", "trailers"),
     ]
     .iter()
