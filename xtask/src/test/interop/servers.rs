@@ -149,7 +149,7 @@ impl Servers {
     pub(super) fn rolling(&self, address: &str) -> Result<(Server, String)> {
         let log = self.dir.join("rolling.log");
         let mut server =
-            Server::start_at(address, &self.program, Path::new(":memory:"), &["--cars=20"], &log)?;
+            Server::start_at(address, &self.program, Path::new(":memory:"), &["--cars=0"], &log)?;
         let url = server.url()?;
         Ok((server, url.trim_start_matches("http://").to_owned()))
     }
