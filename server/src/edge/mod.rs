@@ -65,7 +65,6 @@ use std::{future::ready, sync::Arc};
 use axum::middleware;
 use futures_util::future::Either;
 use http::Request;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -91,6 +90,7 @@ use self::{
     route::Route,
     wrong_protocol::needs_tls,
 };
+use crate::telemetry::Metrics;
 
 /// What the port needs to know besides the services.
 pub struct Options {
@@ -113,7 +113,7 @@ pub struct Options {
     /// How much anybody may take.
     pub limits: Limits,
     /// What `/metrics` shows.
-    pub figures: PrometheusHandle,
+    pub figures: Metrics,
     /// Cancelled when the server is to end: streams end then, and new calls are refused, with UNAVAILABLE.
     pub shutdown: CancellationToken,
 }
