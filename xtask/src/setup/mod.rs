@@ -3,6 +3,7 @@
 mod browser;
 mod debian;
 mod peers;
+mod promtool;
 mod proxies;
 mod toolchain;
 mod versions;
@@ -15,6 +16,7 @@ use console::style;
 use crate::{build::STATIC_TARGET, progress, shell};
 
 pub(crate) use browser::Browser;
+pub(crate) use promtool::find as promtool;
 pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
 
@@ -46,6 +48,8 @@ pub(crate) enum Need {
     Peers,
     /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
     Proxies,
+    /// Checks what `/metrics` shows.
+    Promtool,
 }
 
 /// What building the page takes.
@@ -100,6 +104,7 @@ impl Need {
             Need::Buildah => has("buildah"),
             Need::Peers => peers::missing().is_empty(),
             Need::Proxies => proxies::are_here(),
+            Need::Promtool => promtool::find().is_some(),
         }
     }
 
@@ -116,6 +121,7 @@ impl Need {
             Need::Buildah => debian::install_packages(&["buildah", "crun"], self.about()),
             Need::Peers => peers::install(),
             Need::Proxies => proxies::install(),
+            Need::Promtool => promtool::install(),
         }
     }
 
@@ -132,6 +138,7 @@ impl Need {
             Need::Buildah => "buildah",
             Need::Peers => "Node, Python and curl",
             Need::Proxies => "reverse proxies",
+            Need::Promtool => "promtool",
         }
     }
 
@@ -140,9 +147,12 @@ impl Need {
             Need::Wasm => "seconds; minutes where it must be built",
             Need::Trunk => "about 4 minutes",
             Need::WasmBindgen => "about 2 minutes",
-            Need::WasmOpt | Need::Linters | Need::PageLinter | Need::StaticTarget | Need::Proxies => {
-                "seconds"
-            }
+            Need::WasmOpt
+            | Need::Linters
+            | Need::PageLinter
+            | Need::StaticTarget
+            | Need::Proxies
+            | Need::Promtool => "seconds",
             Need::Browser | Need::Peers | Need::Buildah => "about 1 minute",
         }
     }
