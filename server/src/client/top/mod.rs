@@ -2,6 +2,7 @@
 
 mod feed;
 mod fleet;
+mod lateness;
 mod screen;
 mod terminal;
 
@@ -78,7 +79,7 @@ impl Feed {
 async fn messages(mut feed: Feed, once: bool, output: &Output) -> anyhow::Result<()> {
     loop {
         match feed.next().await? {
-            News::Frame(frame) => output.message("WatchFleetResponse", &frame)?,
+            News::Frame { frame, .. } => output.message("WatchFleetResponse", &frame)?,
             News::Away(status) => output.note(&format!("{}; trying again", why(&status))),
         }
         if once {
@@ -91,7 +92,7 @@ async fn once(city: &str, mut feed: Feed, output: &Output) -> anyhow::Result<()>
     let mut fleet = Fleet::default();
     let mut enough = None;
     while let Ok(news) = timeout_at(enough.unwrap_or_else(far), feed.next()).await {
-        if let News::Frame(frame) = news? {
+        if let News::Frame { frame, .. } = news? {
             fleet.apply(&frame);
             enough.get_or_insert_with(|| Instant::now() + GLANCE);
         }
@@ -115,9 +116,10 @@ async fn live(city: &str, mut feed: Feed) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             news = feed.next() => match news? {
-                News::Frame(frame) => {
+                News::Frame { frame, late } => {
                     fleet.apply(&frame);
-                    (newest, away) = (Instant::now(), None);
+                    let now = Instant::now();
+                    (newest, away) = (now.checked_sub(late).unwrap_or(now), None);
                     continue;
                 }
                 News::Away(status) => away = Some(why(&status)),
