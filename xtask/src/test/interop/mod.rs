@@ -5,6 +5,7 @@
 
 mod endings;
 mod examples;
+mod lateness;
 mod matrix;
 mod metrics;
 mod programs;
