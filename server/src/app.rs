@@ -171,7 +171,6 @@ impl App {
                 limits: config.limits.clone(),
                 strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
                 figures: metrics,
-                shutdown: shutdown.clone(),
             },
         );
         let closing = CLOSING.min(config.limits.drain / 2);

@@ -65,7 +65,6 @@ use std::{future::ready, sync::Arc};
 use axum::middleware;
 use futures_util::future::Either;
 use http::Request;
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 pub use self::{
@@ -114,8 +113,6 @@ pub struct Options {
     pub limits: Limits,
     /// What `/metrics` shows.
     pub figures: Metrics,
-    /// Cancelled when the server is to end: streams end then, and new calls are refused, with UNAVAILABLE.
-    pub shutdown: CancellationToken,
 }
 
 /// All that is on the port, ready to be served. Cheap to clone.
@@ -130,7 +127,7 @@ impl Port {
     pub fn new(services: Services, options: Options) -> Self {
         let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
         let header_size = HeaderSize(options.limits.headers);
-        let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
+        let rules = Rules::new(gate.clone(), &options.limits);
         let figures = health::figures(options.figures)
             .layer(middleware::from_fn_with_state(gate, auth::operators_only));
         let elsewhere = health::router(options.health).merge(figures).merge(pages::router(pages::Options {

@@ -2,6 +2,7 @@
 
 mod browser;
 mod debian;
+mod go;
 mod peers;
 mod promtool;
 mod proxies;
@@ -16,6 +17,7 @@ use console::style;
 use crate::{build::STATIC_TARGET, progress, shell};
 
 pub(crate) use browser::Browser;
+pub(crate) use go::program as go;
 pub(crate) use promtool::find as promtool;
 pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
@@ -46,6 +48,8 @@ pub(crate) enum Need {
     Buildah,
     /// Node with npm, Python with venv, curl: what clients in other languages run on.
     Peers,
+    /// What grpc-go is built with.
+    Go,
     /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
     Proxies,
     /// Checks what `/metrics` shows.
@@ -103,6 +107,7 @@ impl Need {
             Need::StaticTarget => toolchain::compiles(STATIC_TARGET) && has(STATIC_COMPILER),
             Need::Buildah => has("buildah"),
             Need::Peers => peers::missing().is_empty(),
+            Need::Go => go::program().is_some(),
             Need::Proxies => proxies::are_here(),
             Need::Promtool => promtool::find().is_some(),
         }
@@ -120,6 +125,7 @@ impl Need {
             Need::StaticTarget => install_static_target(self.about()),
             Need::Buildah => debian::install_packages(&["buildah", "crun"], self.about()),
             Need::Peers => peers::install(),
+            Need::Go => go::install(),
             Need::Proxies => proxies::install(),
             Need::Promtool => promtool::install(),
         }
@@ -137,6 +143,7 @@ impl Need {
             Need::StaticTarget => "the musl target and its C compiler",
             Need::Buildah => "buildah",
             Need::Peers => "Node, Python and curl",
+            Need::Go => "Go",
             Need::Proxies => "reverse proxies",
             Need::Promtool => "promtool",
         }
@@ -152,6 +159,7 @@ impl Need {
             | Need::PageLinter
             | Need::StaticTarget
             | Need::Proxies
+            | Need::Go
             | Need::Promtool => "seconds",
             Need::Browser | Need::Peers | Need::Buildah => "about 1 minute",
         }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 
-use super::debian;
+use super::{debian, go};
 use crate::{progress, shell};
 
 /// The module that Go builds it from, where there are no packages of Debian's.
@@ -21,11 +21,9 @@ pub(super) fn install() -> Result<()> {
     if debian::is_here() {
         return debian::unpack_packages(&["prometheus"], &unpacked(), "seconds");
     }
-    ensure!(
-        shell::find("go").is_some(),
-        "install Prometheus, which promtool is a part of, or Go, and have it on PATH"
-    );
-    let mut install = shell::command("go");
+    let go = go::program()
+        .context("install Prometheus, which promtool is a part of, or Go, and have it on PATH")?;
+    let mut install = shell::command(go);
     install.args(["install", MODULE]).env("GOBIN", shell::tools_dir().join("bin"));
     progress::spin("Building promtool", "about 2 minutes", install)
 }
