@@ -20,10 +20,6 @@ pub use self::{
 };
 use crate::tls::{Tls, client::Connector};
 
-/// Bytes that a stream may send ahead of its reader. A server keeps no frames of the fleet for a viewer that is slow, but
-/// those that it has sent wait here, and get old. hyper's own window is 2 MiB.
-const WINDOW: u32 = 16 * 1024;
-
 /// A server, and how to reach it.
 #[derive(Clone)]
 pub struct Server {
@@ -55,9 +51,13 @@ impl Server {
             .connect_timeout(Duration::from_secs(5))
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(5))
-            .initial_stream_window_size(WINDOW)
             .tcp_nodelay(true);
         Ok(Self { endpoint, tls })
+    }
+
+    /// Lets the server send at most `bytes` of a stream ahead of its reader, instead of hyper's 2 MiB.
+    pub fn with_window(self, bytes: u32) -> Self {
+        Self { endpoint: self.endpoint.initial_stream_window_size(bytes), ..self }
     }
 
     /// A connection, made when it is first needed and again when it breaks.

@@ -35,6 +35,8 @@ use super::{
 };
 use crate::signals::Stop;
 
+/// Bytes of the stream that may wait unread. A server keeps no frames for a slow viewer, but those that it has sent get old.
+pub(super) const WINDOW: u32 = 4 * 1024;
 /// How long a single table is looked at: speeds take two reports.
 const GLANCE: Duration = Duration::from_secs(1);
 /// The screen is drawn this often, so that ages are true.
