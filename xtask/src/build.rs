@@ -71,7 +71,7 @@ fn server(profile: Profile, what: &str) -> Command {
 }
 
 /// The commit that is built, for `rides_build_info` in `/metrics`. `None` outside of a clone.
-fn revision() -> Option<String> {
+pub(crate) fn revision() -> Option<String> {
     let mut git = shell::command("git");
     git.args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
     Some(shell::output(git)?.trim().to_owned())
