@@ -1,7 +1,8 @@
 """Calls two servers that are stopped and started in turn, until it is interrupted: no call may be lost.
 
 `python -m interop.rolling POLICY HOST:PORT HOST:PORT`. It says "ready" when every caller has had an answer, and at its
-end one line of JSON. No call is repeated by this program or by a retry policy."""
+end one line of JSON. Neither this
+program nor a retry policy repeats calls."""
 
 import asyncio
 import json
@@ -14,7 +15,7 @@ import grpc.aio
 from rides.v1.fleet_pb2_grpc import FleetStub
 from rides.v1.rides_pb2 import ListRequest
 from rides.v1.rides_pb2_grpc import RidesStub
-from rides_channel import NO_PROXY
+from rides_channel import NO_PROXY, ONE_NAME
 
 from .places import VIEW
 
@@ -59,10 +60,10 @@ async def again_and_again(ask, channel, tally):
 async def main(policy, *addresses):
     tally = Tally()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, tally.over.set)
-    options = [("grpc.lb_policy_name", policy), ("grpc.enable_retries", 0), NO_PROXY]
+    options = [("grpc.lb_policy_name", policy), ONE_NAME, NO_PROXY]
     async with grpc.aio.insecure_channel(f"ipv4:{','.join(addresses)}", options) as channel:
         await asyncio.gather(*(call(channel, tally) for _ in range(CALLERS)))
-        print("ready", flush=True)
+        print("ready" if not tally.lost else tally.lost[0], flush=True)
         callers = (again_and_again(call, channel, tally) for _ in range(CALLERS))
         await asyncio.gather(again_and_again(watch, channel, tally), *callers)
     print(json.dumps({"calls": tally.calls, "streams": tally.streams, "lost": tally.lost}))

@@ -31,7 +31,7 @@ use crate::{listen::Listeners, tls::Tls};
 /// The time for which the listeners rest when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// The time after shutdown in which connections are taken over from the kernel, which had accepted them before: closing
-/// a listener resets those. It is too short to attract more.
+/// a listener resets those. Clients are told only afterwards, so that none connects here once more.
 const LAST_ACCEPTS: Duration = Duration::from_millis(20);
 /// One that ended in misuse counts for so many: whoever makes such comes at once with another.
 const MISUSE: u32 = 20;
@@ -42,8 +42,8 @@ const REST: Duration = Duration::from_millis(1);
 
 /// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, over TLS if given, until `shutdown`.
 ///
-/// From then on the kernel refuses new connections, so that clients and balancers call another server. Each connection is
-/// told to end (GOAWAY over HTTP/2), the calls that are on their way to it are served, and calls in progress have
+/// From then on the kernel refuses new connections, so that clients and balancers call another server. Then each connection
+/// is told to end (GOAWAY over HTTP/2), the calls that are on their way to it are served, and calls in progress have
 /// `limits.drain` to end. What is left is cut.
 pub async fn serve(
     listeners: Listeners,
@@ -57,12 +57,13 @@ pub async fn serve(
     let drain = limits.drain;
 
     let mut doors = Doors::new(listeners, &limits);
-    let service = Arc::new(Service { port, limits, tls, shutdown: shutdown.clone() });
+    let closed = CancellationToken::new();
+    let service = Arc::new(Service { port, limits, tls, shutdown: closed.clone() });
     let serve = |(stream, address, mut place): (TcpStream, IpAddr, Place)| {
         let connection = Connection { stream, address, service: service.clone() };
-        let (cut, shutdown) = (cut.clone(), shutdown.clone());
+        let (cut, closed) = (cut.clone(), closed.clone());
         connections.spawn(async move {
-            shutdown.run_until_cancelled(place.turn()).await;
+            closed.run_until_cancelled(place.turn()).await;
             // Pinned here, so that the task holds it once.
             if cut.run_until_cancelled(pin!(connection.run())).await == Some(Ended::InMisuse) {
                 place.misused();
@@ -80,6 +81,7 @@ pub async fn serve(
     // It ends by its timeout alone.
     let _: Result<Infallible, _> = timeout(LAST_ACCEPTS, accepting).await;
     drop(doors);
+    closed.cancel();
 
     connections.close();
     if timeout(drain, connections.wait()).await.is_err() {

@@ -10,6 +10,8 @@ mod matrix;
 mod metrics;
 mod programs;
 mod readmes;
+#[cfg(unix)]
+mod rolling;
 mod servers;
 
 use std::{
@@ -47,7 +49,7 @@ pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Ta
     let examples = examples::run(&programs, &servers)?;
     metrics::run(&servers, tally)?;
     let (passed, failed) = matrix.counts();
-    tally.passed += passed + examples;
+    tally.passed += passed + examples + beside_others(&programs, &servers)?;
     tally.failed += failed;
     ensure!(failed == 0, "{failed} of {} checks failed", passed + failed);
     keep(&matrix, write)
@@ -71,6 +73,16 @@ pub(crate) fn packages_in_javascript() -> Result<PathBuf> {
     let node = mirror()?.join("clients/node");
     packages::node(&node, "clients in JavaScript")?;
     Ok(node)
+}
+
+/// Clients that must not notice what others do, or a server that stops.
+fn beside_others(programs: &Programs, servers: &Servers) -> Result<u64> {
+    examples::expect(&mut programs.go(&["cancelling", &servers.open]), "\"cancelled\":20000")?;
+    #[cfg(unix)]
+    let rolling = rolling::run(programs, servers)?;
+    #[cfg(not(unix))]
+    let rolling = 0;
+    Ok(1 + rolling)
 }
 
 fn keep(matrix: &Matrix, write: bool) -> Result<()> {

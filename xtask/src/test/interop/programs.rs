@@ -11,6 +11,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+#[cfg(unix)]
+use nix::{sys::signal::Signal, unistd::Pid};
 
 use crate::{packages, progress, setup, shell};
 
@@ -199,11 +201,12 @@ impl Running {
     /// When it is gone.
     #[cfg(unix)]
     pub(super) fn interrupt(&self) -> Result<()> {
-        use nix::{
-            sys::signal::{Signal, kill},
-            unistd::Pid,
-        };
-        Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGINT)?)
+        signal(&self.child, Signal::SIGINT)
+    }
+
+    /// The command, as one would type it.
+    pub(super) fn command(&self) -> &str {
+        &self.command
     }
 
     /// A line; `None` when there are no more.
@@ -216,6 +219,15 @@ impl Running {
             _ => bail!("`{}` has kept us waiting for {} s", self.command, PATIENCE.as_secs()),
         }
     }
+}
+
+/// Sends a signal to a child.
+///
+/// # Errors
+/// When it is gone.
+#[cfg(unix)]
+pub(super) fn signal(child: &Child, signal: Signal) -> Result<()> {
+    Ok(nix::sys::signal::kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
 }
 
 /// What is said there, line by line.
