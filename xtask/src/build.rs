@@ -64,7 +64,7 @@ fn server(profile: Profile, what: &str) -> Command {
     cargo.args(["--features", EMBEDDED_PAGE, what]);
     if profile == Profile::Static {
         cargo.args(["--target", STATIC_TARGET]);
-        // Only there: each commit would have a program for this machine built anew.
+        // Not in a build for this machine: each commit would have the server built anew.
         cargo.envs(revision().map(|revision| ("RIDES_REVISION", revision)));
     }
     cargo

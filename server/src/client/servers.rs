@@ -35,8 +35,8 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Those that `reach` names, with a window for each stream if it is not to be the usual one. Connects when they are first
-    /// called.
+    /// The servers that `reach` names. Each stream has a window of `window` bytes, or the usual one. Connects with the first
+    /// call.
     ///
     /// Fails if an address is none, or the authority or the token are not what they should be.
     pub fn new(reach: &Reach, window: Option<u32>) -> anyhow::Result<Self> {

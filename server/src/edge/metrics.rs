@@ -37,7 +37,7 @@ pub(super) fn describe() {
         REFUSED_CONNECTIONS,
         "Connections that were closed because their address had too many."
     );
-    // They are shown from the start, and not after the first event only.
+    // A metric is shown once it was looked up, with 0 before its first event.
     let _ = (gauge!(OPEN_CONNECTIONS), counter!(REFUSED_CONNECTIONS));
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Calls {
     unknown: Arc<Figures>,
 }
 
-/// Of one method. They are looked up once, and not for each call; so all are shown before the first.
+/// The metrics of one method. They are looked up once, when the server starts, so that all are shown before the first call.
 struct Figures {
     /// As in `rides.v1.Rides/Book`.
     name: String,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{debian, go};
 use crate::{progress, shell};
 
-/// The module that Go builds it from, where there are no packages of Debian's.
+/// The module that Go builds it from, on systems other than Debian.
 const MODULE: &str = "github.com/prometheus/prometheus/cmd/promtool@v0.316.0";
 
 /// The program, if it is here.

@@ -20,7 +20,7 @@ use crate::{client::servers::Servers, remote::backoff};
 
 /// What the stream says, and what there is to say about it.
 pub(super) enum News {
-    /// A message of it, and how much later it was read than the promptest of its stream.
+    /// A message of the stream, and how much later it was read than the promptest one.
     Frame { frame: WatchFleetResponse, late: Duration },
     /// It broke, and is opened again: why.
     Away(Status),
@@ -38,8 +38,8 @@ pub(super) async fn city(servers: &Servers) -> Result<(String, Option<Bounds>), 
 /// are those after it: another stream begins with what is newest.
 const LATEST: Duration = Duration::from_secs(2);
 
-/// Passes on what the fleet inside `viewport` does. Who is slow gets fewer, newer frames: the server sees to it, up to what
-/// fits into this client's own window, and this client sees to the rest.
+/// Passes on what the fleet inside `viewport` does. A slow viewer gets fewer, newer frames: the server sees to that once the
+/// window of the stream is full, and this client drops what waits in the window.
 ///
 /// Ends where trying again is of no use, and if no stream was ever open; and says why.
 pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<News>) -> Status {
@@ -59,7 +59,7 @@ pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<Ne
     }
 }
 
-/// One stream, and those that take its place when it is late. It makes good all attempts before it.
+/// Follows the fleet in one stream, and in another when its frames are late. A frame makes good all attempts before it.
 async fn follow(
     viewport: Bounds,
     servers: &Servers,
@@ -86,7 +86,7 @@ async fn follow(
     }
 }
 
-/// When the server made a frame, by its own clock.
+/// The time at which the server made a frame, by its own clock.
 fn made(frame: &WatchFleetResponse) -> Duration {
     let time = frame.time.and_then(|time| SystemTime::try_from(time).ok());
     time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default()

@@ -7,14 +7,14 @@ use anyhow::{Context, Result, ensure};
 
 use super::{examples::Program, programs::Running, servers::Servers};
 
-/// Each frame takes a slow client three times as long as the server takes to the next.
+/// A slow client takes three times as long over a frame as the server.
 const FLEET: [&str; 2] = ["--cars=30", "--tick=30"];
 const SLOW: [&str; 2] = ["--pause", "0.1"];
 /// No frame that is later than this is shown.
 const LATEST: f64 = 2.0;
-/// By then a client that keeps what comes shows frames that are late.
+/// A client that keeps what comes shows frames that are later than this after some seconds.
 const LATE: f64 = 4.0;
-/// By default a program shows no frame that is late.
+/// By default a program shows no frame that is late. With this it shows all.
 const SHOWING_ALL: [&str; 2] = ["--latest", "3600"];
 
 /// Runs slow clients side by side, and returns how many checks they are.
