@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     error::Error,
-    future::pending,
     io,
     net::IpAddr,
     pin::{Pin, pin},
@@ -18,7 +17,10 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::Either, stream::FuturesUnordered};
 use h2::Reason;
-use http::{Request, Response, Version, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Request, Response, Version,
+    header::{CONNECTION, CONTENT_TYPE},
+};
 use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -72,8 +74,9 @@ const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 const STREAM_WINDOW: u32 = 32 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
-/// The time in which a client that has connected before shutdown may still send its first request.
-const LATE: Duration = Duration::from_millis(250);
+/// The time after shutdown in which a client may still send a request on a connection of HTTP/1.1, or the first one on a
+/// connection of any kind.
+const LATE: Duration = Duration::from_millis(500);
 
 /// What every connection is given.
 pub(super) struct Service {
@@ -146,7 +149,7 @@ impl Service {
             request.extensions_mut().insert(peer.clone());
             request.extensions_mut().insert(told.clone());
             let version = request.version();
-            held.hold(version, port.answer(lingering(request, &leftovers), is_misplaced))
+            held.hold(version, &told, port.answer(lingering(request, &leftovers), is_misplaced))
         });
 
         let over = async {
@@ -187,27 +190,33 @@ impl Service {
         });
         // It has a waker of its own, so that it is not looked at whenever the connection is.
         let mut over = FuturesUnordered::from_iter([over]);
-        let ended = tokio::select! {
-            biased;
-            ended = connection.as_mut() => ended,
-            Some(()) = over.next() => {
-                match connection.as_mut().as_pin_mut() {
-                    Either::Left(connection) => connection.graceful_shutdown(),
-                    Either::Right(connection) => connection.graceful_shutdown(),
-                }
-                let tell_streams = async {
-                    self.shutdown.cancelled().await;
-                    draining.begin();
-                    pending().await
-                };
+        let ended = 'ended: {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => break 'ended ended,
+                Some(()) = over.next() => {}
+            }
+            if http == Http::One && self.shutdown.is_cancelled() {
+                // HTTP/1.1 has no GOAWAY: a client whose request is on its way hears of the end by the response.
+                draining.begin();
                 tokio::select! {
-                    // It sends GOAWAY first. A client that opens a stream anew, because its last one has ended, does so on
-                    // another connection then.
                     biased;
-                    ended = connection => ended,
-                    ended = tell_streams => ended,
+                    ended = connection.as_mut() => break 'ended ended,
+                    () = sleep(LATE) => {}
                 }
             }
+            match connection.as_mut().as_pin_mut() {
+                Either::Left(connection) => connection.graceful_shutdown(),
+                Either::Right(connection) => connection.graceful_shutdown(),
+            }
+            tokio::select! {
+                // It sends GOAWAY first. A client that opens a stream anew, because its last one has ended, does so on another
+                // connection then.
+                biased;
+                ended = connection.as_mut() => break 'ended ended,
+                () = self.shutdown.cancelled() => draining.begin(),
+            }
+            connection.await
         };
         match ended {
             Ok(()) => Ended::Well,
@@ -267,6 +276,7 @@ impl Calls {
     fn hold<A>(
         &self,
         version: Version,
+        draining: &Draining,
         answer: A,
     ) -> impl Future<Output = Result<Response<Counted>, h2::Error>> + use<A>
     where
@@ -274,10 +284,14 @@ impl Calls {
     {
         self.0.count.fetch_add(1, Relaxed);
         let call = Call(self.clone());
+        let draining = draining.clone();
         async move {
             let Ok(mut answer) = answer.await;
             if version == Version::HTTP_2 && is_native_and_not_begun(&answer) {
                 return Err(Reason::REFUSED_STREAM.into());
+            }
+            if version < Version::HTTP_2 && draining.has_begun() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if version == Version::HTTP_10 {
                 // hyper ends the connection after it then. Else it keeps one that the client asked to keep, even where the
