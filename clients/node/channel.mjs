@@ -42,6 +42,12 @@ export const ROUND_ROBIN = JSON.stringify({ ...RETRY, loadBalancingConfig: [{ ro
  */
 const KEEPALIVE = { "grpc.keepalive_time_ms": 20_000, "grpc.keepalive_timeout_ms": 10_000 };
 
+/**
+ * For Fleet.Watch: the server sends a slow viewer fewer, newer frames, but those that fit into the window of a stream are sent
+ * ahead, and get old there. Node itself keeps 16 KiB more, and grpc-js 16 messages: read each frame as it comes.
+ */
+export const NEWEST_ONLY = { "grpc-node.flow_control_window": 4_096 };
+
 /** A server on this machine is called directly, though the environment may name a proxy (http_proxy, grpc_proxy). */
 export const NO_PROXY = { "grpc.enable_http_proxy": 0 };
 const THIS_MACHINE = /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/i;
@@ -56,7 +62,7 @@ export function flags(more = {}) {
 }
 
 /** A client of one service: `connect(api.Rides, flags())`. Credentials hold the CA and the token. */
-export function connect(Service, { server, ca, "token-file": tokenFile }, config = RETRIES) {
+export function connect(Service, { server, ca, "token-file": tokenFile }, config = RETRIES, more = {}) {
   const transport = ca ? grpc.credentials.createSsl(readFileSync(ca)) : grpc.credentials.createInsecure();
   const token = tokenFile && tokenIn(tokenFile);
   const showToken = (options, next) =>
@@ -67,7 +73,7 @@ export function connect(Service, { server, ca, "token-file": tokenFile }, config
       },
     });
   const direct = isHere(server) ? NO_PROXY : {};
-  return new Service(server, transport, { "grpc.service_config": config, ...KEEPALIVE, ...direct, interceptors: [showToken] });
+  return new Service(server, transport, { "grpc.service_config": config, ...KEEPALIVE, ...direct, ...more, interceptors: [showToken] });
 }
 
 function tokenIn(file) {

@@ -38,6 +38,10 @@ THIS_MACHINE = r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?"
 # nothing to say for minutes, and is not to wait for a server that is gone.
 KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
              ("grpc.http2.max_pings_without_data", 0)]
+# For Fleet.Watch: the server sends a slow viewer fewer, newer frames, but those that fit into the window of a stream are sent
+# ahead, and get old there. 5 bytes are the head of one message; grpcio asks for the rest when it is read. Left alone it
+# makes the window larger by what it measures (bdp_probe).
+NEWEST_ONLY = [("grpc.http2.lookahead_bytes", 5), ("grpc.http2.bdp_probe", 0)]
 
 
 def flags(program):
@@ -50,10 +54,10 @@ def flags(program):
 
 
 @contextlib.contextmanager
-def connect(args, config=RETRIES):
+def connect(args, config=RETRIES, more=()):
     """A channel to --server, for a `with`. What goes wrong inside ends the program in one line, unless it is caught."""
     try:
-        with channel_to(args, config) as channel:
+        with channel_to(args, config, more) as channel:
             yield channel
     except grpc.RpcError as error:
         sys.exit(f"{error.code().name}: {error.details()}")
@@ -65,9 +69,9 @@ def connect(args, config=RETRIES):
         sys.exit(130)
 
 
-def channel_to(args, config):
+def channel_to(args, config, more):
     """It connects with the first call, and again whenever it must."""
-    options = [("grpc.service_config", config), *KEEPALIVE]
+    options = [("grpc.service_config", config), *KEEPALIVE, *more]
     options += [ONE_NAME] if "," in args.server else []
     options += [NO_PROXY] if is_here(args.server) else []
     if args.ca:

@@ -96,6 +96,8 @@ impl App {
     /// Fails with one line for whoever started it: the port is taken, the map is no map, the page is not where
     /// it was said to be.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
+        // First, so that what is described or counted from here on is kept.
+        let metrics = telemetry::metrics();
         let page = page(config.page, config.embedded_page)?;
         let city = city(config.map).await?;
         let listeners = Listeners::open(&config.listen).await?;
@@ -168,7 +170,7 @@ impl App {
                 contract,
                 limits: config.limits.clone(),
                 strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
-                figures: telemetry::metrics(),
+                figures: metrics,
             },
         );
         let closing = CLOSING.min(config.limits.drain / 2);

@@ -55,6 +55,11 @@ impl Server {
         Ok(Self { endpoint, tls })
     }
 
+    /// Lets the server send at most `bytes` of a stream ahead of its reader, instead of hyper's 2 MiB.
+    pub fn with_window(self, bytes: u32) -> Self {
+        Self { endpoint: self.endpoint.initial_stream_window_size(bytes), ..self }
+    }
+
     /// A connection, made when it is first needed and again when it breaks.
     pub fn connect(&self) -> Channel {
         match &self.tls {

@@ -64,6 +64,15 @@ fn server(profile: Profile, what: &str) -> Command {
     cargo.args(["--features", EMBEDDED_PAGE, what]);
     if profile == Profile::Static {
         cargo.args(["--target", STATIC_TARGET]);
+        // Not in a build for this machine: each commit would have the server built anew.
+        cargo.envs(revision().map(|revision| ("RIDES_REVISION", revision)));
     }
     cargo
+}
+
+/// The commit that is built, for `rides_build_info` in `/metrics`. `None` outside of a clone.
+pub(crate) fn revision() -> Option<String> {
+    let mut git = shell::command("git");
+    git.args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
+    Some(shell::output(git)?.trim().to_owned())
 }

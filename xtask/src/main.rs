@@ -5,6 +5,7 @@ mod abuse;
 mod api;
 mod bench;
 mod build;
+mod contract;
 mod dist;
 mod frame_cost;
 mod packages;
@@ -49,6 +50,12 @@ enum Task {
     },
     /// Writes docs/api.md, from the comments in proto/rides/v1.
     Api,
+    /// Writes proto/contract.binpb, which later changes of the contract are compared with.
+    Contract {
+        /// Also when clients of the contract as it was would break.
+        #[arg(long)]
+        breaking: bool,
+    },
     /// Measures the server beside others of its kind, and writes docs/bench.md and docs/bench.svg.
     Bench(bench::Bench),
     /// Attacks the server in many ways, and writes docs/abuse.md: what well-behaved pages see of it.
@@ -66,6 +73,7 @@ fn main() -> ExitCode {
             test::run(&steps, test::Options { release, write_matrix })
         }
         Task::Api => api::write(),
+        Task::Contract { breaking } => contract::write(breaking),
         Task::Bench(bench) => bench::run(&bench),
         Task::Abuse(abuse) => abuse::run(&abuse),
         Task::FrameCost => frame_cost::run(),

@@ -30,7 +30,8 @@ pub async fn run(config: ClientConfig) -> anyhow::Result<()> {
 }
 
 async fn act(ClientConfig { reach, json, action }: ClientConfig) -> anyhow::Result<()> {
-    let servers = Servers::new(&reach)?;
+    let window = matches!(action, Action::Top(_)).then_some(top::WINDOW);
+    let servers = Servers::new(&reach, window)?;
     let output = Output::new(json);
     match action {
         Action::Quote(trip) => rides::quote(trip, &servers, &output).await,

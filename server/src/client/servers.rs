@@ -35,14 +35,19 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Those that `reach` names. Connects when they are first called.
+    /// The servers that `reach` names. Each stream has a window of `window` bytes, or the usual one. Connects with the first
+    /// call.
     ///
     /// Fails if an address is none, or the authority or the token are not what they should be.
-    pub fn new(reach: &Reach) -> anyhow::Result<Self> {
+    pub fn new(reach: &Reach, window: Option<u32>) -> anyhow::Result<Self> {
         let connect = |url: &http::Uri| {
             let url = url.to_string();
-            let channel = Server::new(&url, reach.ca.as_deref())?.connect();
-            anyhow::Ok((url.trim_end_matches('/').to_owned(), channel))
+            let server = Server::new(&url, reach.ca.as_deref())?;
+            let server = match window {
+                Some(bytes) => server.with_window(bytes),
+                None => server,
+            };
+            anyhow::Ok((url.trim_end_matches('/').to_owned(), server.connect()))
         };
         let all: Arc<[_]> = reach.connect.iter().map(connect).collect::<Result<_, _>>()?;
         let bearer = Bearer::new(reach.token_file.clone())?;
@@ -176,7 +181,7 @@ mod tests {
         let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
         let connect = (1..=count).map(url).collect();
         let timeout = Duration::from_secs(10);
-        Servers::new(&Reach { connect, ca: None, token_file: None, timeout }).unwrap()
+        Servers::new(&Reach { connect, ca: None, token_file: None, timeout }, None).unwrap()
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,11 +2,10 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use axum::{Router, extract::State, routing::get};
+use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use futures_util::{Stream, StreamExt as _, stream};
 use http::{StatusCode, header::CONTENT_TYPE};
-use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::spawn_blocking};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::{
@@ -16,6 +15,7 @@ use tonic_health::pb::{
 };
 
 use super::{Contract, status::with_reason};
+use crate::telemetry::Metrics;
 
 const ALIVE: &str = "/healthz";
 const READY: &str = "/readyz";
@@ -95,7 +95,7 @@ pub(super) fn router(health: Health) -> Router {
 }
 
 /// `/metrics`.
-pub(super) fn figures(figures: PrometheusHandle) -> Router {
+pub(super) fn figures(figures: Metrics) -> Router {
     super::metrics::describe();
     Router::new().route("/metrics", get(metrics)).with_state(figures)
 }
@@ -108,6 +108,9 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn metrics(State(figures): State<PrometheusHandle>) -> ([(http::HeaderName, &'static str); 1], String) {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], figures.render())
+async fn metrics(State(figures): State<Metrics>) -> Result<impl IntoResponse, StatusCode> {
+    // With 10,000 open files it takes milliseconds, which calls do not wait for.
+    let text =
+        spawn_blocking(move || figures.render()).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

@@ -1,11 +1,7 @@
 //! Figures of calls and connections. They stand inside the gRPC-Web layer: outside of it, every call looks
 //! like HTTP 200.
 
-use std::{
-    collections::HashMap,
-    mem,
-    sync::{Arc, OnceLock},
-};
+use std::{array, collections::HashMap, mem, sync::Arc};
 
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
@@ -41,6 +37,8 @@ pub(super) fn describe() {
         REFUSED_CONNECTIONS,
         "Connections that were closed because their address had too many."
     );
+    // A metric is shown once it was looked up, with 0 before its first event.
+    let _ = (gauge!(OPEN_CONNECTIONS), counter!(REFUSED_CONNECTIONS));
 }
 
 /// The figures of all methods.
@@ -50,7 +48,7 @@ pub(super) struct Calls {
     unknown: Arc<Figures>,
 }
 
-/// Of one method. They are looked up once, and not for each call.
+/// The metrics of one method. They are looked up once, when the server starts, so that all are shown before the first call.
 struct Figures {
     /// As in `rides.v1.Rides/Book`.
     name: String,
@@ -61,8 +59,8 @@ struct Figures {
     received: Counter,
     sent: Counter,
     duration: Histogram,
-    /// By status, once it was seen.
-    ended: [OnceLock<Counter>; CODES],
+    /// By status.
+    ended: [Counter; CODES],
 }
 
 impl Calls {
@@ -95,16 +93,18 @@ impl Figures {
             received: of(RECEIVED),
             sent: of(SENT),
             duration: histogram!(DURATION, "method" => name.to_owned()),
-            ended: Default::default(),
+            ended: array::from_fn(|code| {
+                let code = Code::from_i32(code as i32);
+                counter!(RPCS, "method" => name.to_owned(), "code" => format!("{code:?}"))
+            }),
         }
     }
 
     fn end(&self, code: Code, began: Instant) {
         self.open.decrement(1.0);
         self.duration.record(began.elapsed());
-        let count = || counter!(RPCS, "method" => self.name.clone(), "code" => format!("{code:?}"));
         if let Some(counter) = self.ended.get(code as usize) {
-            counter.get_or_init(count).increment(1);
+            counter.increment(1);
         }
     }
 }

@@ -65,7 +65,6 @@ use std::{future::ready, sync::Arc};
 use axum::middleware;
 use futures_util::future::Either;
 use http::Request;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tower::Service;
 
 pub use self::{
@@ -90,6 +89,7 @@ use self::{
     route::Route,
     wrong_protocol::needs_tls,
 };
+use crate::telemetry::Metrics;
 
 /// What the port needs to know besides the services.
 pub struct Options {
@@ -112,7 +112,7 @@ pub struct Options {
     /// How much anybody may take.
     pub limits: Limits,
     /// What `/metrics` shows.
-    pub figures: PrometheusHandle,
+    pub figures: Metrics,
 }
 
 /// All that is on the port, ready to be served. Cheap to clone.

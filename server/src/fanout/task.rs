@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use metrics::{counter, describe_counter};
+use metrics::{Counter, counter, describe_counter};
 use rides_proto::{
     geo::Bounds,
     tiles::{Cell, CellBox},
@@ -86,7 +86,8 @@ impl Fanout {
         let first = Arc::new(Board::new(&epoch, options.tick));
         let (publisher, boards) = latest(first.clone());
         let attendance = Arc::new(Attendance::new(options.viewer_timeout));
-        let task = tokio::spawn(run(ticks, first, publisher, attendance.clone(), options.tick));
+        let task =
+            tokio::spawn(run(ticks, first, publisher, attendance.clone(), counter!(LET_GO), options.tick));
         (Self { boards, attendance, epoch: epoch.into(), options }, task)
     }
 
@@ -111,6 +112,7 @@ async fn run(
     mut board: Arc<Board>,
     publisher: Publisher,
     attendance: Arc<Attendance>,
+    let_go: Counter,
     tick_interval: Duration,
 ) {
     let mut ticked_at = Instant::now();
@@ -123,7 +125,7 @@ async fn run(
         publisher.publish(board.clone()).await;
         if uptime >= round_at {
             round_at = uptime + ROUND;
-            counter!(LET_GO).increment(attendance.go_round(uptime) as u64);
+            let_go.increment(attendance.go_round(uptime) as u64);
         }
     }
 }

@@ -184,6 +184,11 @@ impl fmt::Display for Development {
             "  macOS     security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db {ca}"
         )?;
         writeln!(f, "  Windows   certutil -addstore -user Root {ca}")?;
+        writeln!(
+            f,
+            "  Java      keytool -importcert -noprompt -alias rides -file {ca} -keystore rides.p12 -storepass changeit\n            \
+             java -Djavax.net.ssl.trustStore=rides.p12 -Djavax.net.ssl.trustStorePassword=changeit …"
+        )?;
         writeln!(f, "  Firefox   Settings, Certificates, Authorities, Import")?;
         write!(f, "  programs  rides-server sim --ca {ca}, grpcurl -cacert {ca}")
     }
@@ -195,6 +200,26 @@ mod tests {
 
     fn content(files: &Files) -> (String, String) {
         (fs::read_to_string(&files.cert).unwrap(), fs::read_to_string(&files.key).unwrap())
+    }
+
+    /// CLIENT-15
+    #[test]
+    fn each_platform_is_told_how_to_trust_the_authority() {
+        let dir = tempfile::tempdir().unwrap();
+        let development = Development::at(dir.path());
+        let (told, ca) = (development.to_string(), development.ca().display().to_string());
+        for command in [
+            "update-ca-certificates".to_owned(),
+            format!("certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n Rides -i {ca}"),
+            format!("security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db {ca}"),
+            format!("certutil -addstore -user Root {ca}"),
+            format!(
+                "keytool -importcert -noprompt -alias rides -file {ca} -keystore rides.p12 -storepass changeit"
+            ),
+            format!("grpcurl -cacert {ca}"),
+        ] {
+            assert!(told.contains(&command), "{command} in {told}");
+        }
     }
 
     #[test]

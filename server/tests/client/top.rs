@@ -1,9 +1,22 @@
+#[cfg(unix)]
+use std::process::Stdio;
+
+#[cfg(unix)]
+use rides_proto::v1;
 use serde_json::Value;
 
 use super::{client, said, talking};
 #[cfg(target_os = "linux")]
 use crate::harness::terminal::Terminal;
 use crate::harness::{car::car, places::place, server, soon};
+#[cfg(unix)]
+use crate::{
+    fleet::viewer::{helsinki, watch},
+    harness::{
+        process::{address, process, signal},
+        wire::Wire,
+    },
+};
 
 #[tokio::test]
 async fn a_table_lists_the_cars_of_the_city() {
@@ -33,6 +46,37 @@ async fn frames_are_lines_for_scripts() {
     frames.says(&format!("\"cars\":[{}]", car.number)).await;
     let once = said(client(&[server.addr], &["top", "--once", "--json"])).await;
     assert_eq!(once.json().len(), 1);
+}
+
+/// CLIENT-12: frames that came meanwhile are not passed on one after the other.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_client_that_was_stopped_goes_on_with_the_newest_frame() {
+    const TICKS: u64 = 60;
+    let mut serving = process(&["--cars=20", "--tick=20", "--listen=127.0.0.1:0"]);
+    let mut serving = serving.stderr(Stdio::null()).spawn().unwrap();
+    let addr = address(&mut serving).await;
+    let request = v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
+    let mut beside = watch(&Wire::Web(addr), request).await.unwrap();
+    let mut frames = talking(client(&[addr], &["top", "--json"]));
+    let tick = |line: String| -> u64 {
+        let frame: Value = serde_json::from_str(&line).unwrap();
+        frame["tick"].as_str().unwrap().parse().unwrap()
+    };
+    let stopped_at = tick(frames.next().await.unwrap());
+
+    signal(&frames.child, "STOP").await;
+    let mut newest = stopped_at;
+    while newest < stopped_at + TICKS {
+        newest = beside.expect().await.tick;
+    }
+    signal(&frames.child, "CONT").await;
+
+    let mut late = 0;
+    while tick(frames.next().await.unwrap()) < newest {
+        late += 1;
+    }
+    assert!(late < TICKS / 3, "{late} frames of {TICKS} were passed on late");
 }
 
 /// It draws on the whole screen, follows its size, and gives it back as it was.

@@ -11,6 +11,7 @@ mod leaving;
 mod listening;
 mod log;
 mod maps;
+mod metrics;
 mod proxies;
 mod stuck;
 mod tokens;

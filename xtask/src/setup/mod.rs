@@ -4,6 +4,7 @@ mod browser;
 mod debian;
 mod go;
 mod peers;
+mod promtool;
 mod proxies;
 mod toolchain;
 mod versions;
@@ -17,6 +18,7 @@ use crate::{build::STATIC_TARGET, progress, shell};
 
 pub(crate) use browser::Browser;
 pub(crate) use go::program as go;
+pub(crate) use promtool::find as promtool;
 pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
 
@@ -50,6 +52,8 @@ pub(crate) enum Need {
     Go,
     /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
     Proxies,
+    /// Checks what `/metrics` shows.
+    Promtool,
 }
 
 /// What building the page takes.
@@ -105,6 +109,7 @@ impl Need {
             Need::Peers => peers::missing().is_empty(),
             Need::Go => go::program().is_some(),
             Need::Proxies => proxies::are_here(),
+            Need::Promtool => promtool::find().is_some(),
         }
     }
 
@@ -122,6 +127,7 @@ impl Need {
             Need::Peers => peers::install(),
             Need::Go => go::install(),
             Need::Proxies => proxies::install(),
+            Need::Promtool => promtool::install(),
         }
     }
 
@@ -139,6 +145,7 @@ impl Need {
             Need::Peers => "Node, Python and curl",
             Need::Go => "Go",
             Need::Proxies => "reverse proxies",
+            Need::Promtool => "promtool",
         }
     }
 
@@ -152,7 +159,8 @@ impl Need {
             | Need::PageLinter
             | Need::StaticTarget
             | Need::Proxies
-            | Need::Go => "seconds",
+            | Need::Go
+            | Need::Promtool => "seconds",
             Need::Browser | Need::Peers | Need::Buildah => "about 1 minute",
         }
     }

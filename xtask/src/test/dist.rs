@@ -12,7 +12,7 @@ use console::style;
 
 use super::tally::Tally;
 use crate::{
-    dist,
+    build, dist,
     setup::{self, Need},
     shell,
 };
@@ -104,6 +104,10 @@ fn try_out(child: &mut Child) -> Result<()> {
     };
     until("it is ready", || get("/readyz", "*/*").is_ok_and(|said| said == "ready\n"))?;
     ensure!(get("/", "text/html")?.contains("<title>Rides"), "the page is not in the program");
+    if let Some(revision) = build::revision() {
+        let build = format!("revision=\"{revision}\"");
+        ensure!(get("/metrics", "*/*")?.contains(&build), "/metrics does not say {build}");
+    }
     terminate(child)?;
     let mut ended = None;
     until("it has ended", || {

@@ -2,7 +2,7 @@
 
 mod deps;
 mod dist;
-mod interop;
+pub(crate) mod interop;
 mod size;
 mod steps;
 mod tally;

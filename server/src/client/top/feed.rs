@@ -1,5 +1,7 @@
 //! The stream of frames, opened again when it breaks.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use rides_proto::{
     geo::Bounds,
     v1::{
@@ -7,15 +9,19 @@ use rides_proto::{
         fleet_client::FleetClient,
     },
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 use tonic::Status;
 
+use super::lateness::Lateness;
 use crate::{client::servers::Servers, remote::backoff};
 
 /// What the stream says, and what there is to say about it.
 pub(super) enum News {
-    /// A message of it.
-    Frame(WatchFleetResponse),
+    /// A message of the stream, and how much later it was read than the promptest one.
+    Frame { frame: WatchFleetResponse, late: Duration },
     /// It broke, and is opened again: why.
     Away(Status),
 }
@@ -28,7 +34,12 @@ pub(super) async fn city(servers: &Servers) -> Result<(String, Option<Bounds>), 
     Ok((info.name, info.bounds.and_then(|bounds| bounds.try_into().ok())))
 }
 
-/// Passes on what the fleet inside `viewport` does. Who is slow gets fewer, newer frames: the server sees to it.
+/// A frame that is later than this is not passed on. It was held up on the way, or in a client that was stopped, and so
+/// are those after it: another stream begins with what is newest.
+const LATEST: Duration = Duration::from_secs(2);
+
+/// Passes on what the fleet inside `viewport` does. A slow viewer gets fewer, newer frames: the server sees to that once the
+/// window of the stream is full, and this client drops what waits in the window.
 ///
 /// Ends where trying again is of no use, and if no stream was ever open; and says why.
 pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<News>) -> Status {
@@ -48,7 +59,7 @@ pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<Ne
     }
 }
 
-/// One stream. It makes good all attempts before it.
+/// Follows the fleet in one stream, and in another when its frames are late. A frame makes good all attempts before it.
 async fn follow(
     viewport: Bounds,
     servers: &Servers,
@@ -58,10 +69,25 @@ async fn follow(
 ) -> Result<(), Status> {
     let request = || WatchFleetRequest { viewport: Some(viewport.into()), ..Default::default() };
     let open = async |channel, request| FleetClient::new(channel).watch(request).await;
-    let mut frames = servers.open(request, open).await?;
-    while let Some(frame) = frames.message().await? {
-        (*attempt, *has_begun) = (0, true);
-        to.send(News::Frame(frame)).await.map_err(|_| Status::cancelled("nobody looks"))?;
+    let began = Instant::now();
+    loop {
+        let mut frames = servers.open(request, open).await?;
+        let mut lateness = Lateness::default();
+        loop {
+            let Some(frame) = frames.message().await? else { return Ok(()) };
+            (*attempt, *has_begun) = (0, true);
+            let late = lateness.of(made(&frame), began.elapsed());
+            if late > LATEST {
+                break;
+            }
+            let news = News::Frame { frame, late };
+            to.send(news).await.map_err(|_| Status::cancelled("nobody looks"))?;
+        }
     }
-    Ok(())
+}
+
+/// The time at which the server made a frame, by its own clock.
+fn made(frame: &WatchFleetResponse) -> Duration {
+    let time = frame.time.and_then(|time| SystemTime::try_from(time).ok());
+    time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default()
 }

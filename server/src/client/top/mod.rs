@@ -2,6 +2,7 @@
 
 mod feed;
 mod fleet;
+mod lateness;
 mod screen;
 mod terminal;
 
@@ -34,6 +35,8 @@ use super::{
 };
 use crate::signals::Stop;
 
+/// Bytes of the stream that may wait unread. A server keeps no frames for a slow viewer, but those that it has sent get old.
+pub(super) const WINDOW: u32 = 4 * 1024;
 /// How long a single table is looked at: speeds take two reports.
 const GLANCE: Duration = Duration::from_secs(1);
 /// The screen is drawn this often, so that ages are true.
@@ -78,7 +81,7 @@ impl Feed {
 async fn messages(mut feed: Feed, once: bool, output: &Output) -> anyhow::Result<()> {
     loop {
         match feed.next().await? {
-            News::Frame(frame) => output.message("WatchFleetResponse", &frame)?,
+            News::Frame { frame, .. } => output.message("WatchFleetResponse", &frame)?,
             News::Away(status) => output.note(&format!("{}; trying again", why(&status))),
         }
         if once {
@@ -91,7 +94,7 @@ async fn once(city: &str, mut feed: Feed, output: &Output) -> anyhow::Result<()>
     let mut fleet = Fleet::default();
     let mut enough = None;
     while let Ok(news) = timeout_at(enough.unwrap_or_else(far), feed.next()).await {
-        if let News::Frame(frame) = news? {
+        if let News::Frame { frame, .. } = news? {
             fleet.apply(&frame);
             enough.get_or_insert_with(|| Instant::now() + GLANCE);
         }
@@ -115,9 +118,10 @@ async fn live(city: &str, mut feed: Feed) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             news = feed.next() => match news? {
-                News::Frame(frame) => {
+                News::Frame { frame, late } => {
                     fleet.apply(&frame);
-                    (newest, away) = (Instant::now(), None);
+                    let now = Instant::now();
+                    (newest, away) = (now.checked_sub(late).unwrap_or(now), None);
                     continue;
                 }
                 News::Away(status) => away = Some(why(&status)),

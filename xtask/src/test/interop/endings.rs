@@ -17,15 +17,17 @@ pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
     let tls = servers.tls.replace("127.0.0.1", "localhost");
     let [forged, ca] = [&servers.forged_token_file, &servers.other_ca].map(|path| path.to_string_lossy());
     let (nobody, no_token) = ("localhost:1", "UNAUTHENTICATED: a session is needed");
-    let cases: [(&str, &[&str], &str); 13] = [
+    let cases: [(&str, &[&str], &str); 15] = [
         ("unary_client", &["--server", nobody], "UNAVAILABLE: "),
         ("watch_client", &["--server", nobody, "--ride", "any"], "UNAVAILABLE: "),
+        ("fleet_client", &["--server", nobody], "UNAVAILABLE: "),
         ("track_client", &["--server", nobody], "UNAVAILABLE: "),
         ("bidirectional_client", &["--server", nobody], "UNAVAILABLE: "),
         ("reflection_client", &["--server", nobody], "UNAVAILABLE: "),
         ("watch_client", &["--server", open, "--ride", "none"], "NOT_FOUND: there is no such ride"),
         ("unary_client", &["--server", &tls, "--ca", &ca], "UNAVAILABLE: "),
         ("unary_client", &["--server", strict], no_token),
+        ("fleet_client", &["--server", strict], no_token),
         ("track_client", &["--server", strict], no_token),
         ("bidirectional_client", &["--server", strict], no_token),
         ("reflection_client", &["--server", strict], no_token),

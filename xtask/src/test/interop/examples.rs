@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    endings,
+    endings, lateness,
     programs::{Programs, Running},
     readmes,
     servers::Servers,
@@ -34,6 +34,7 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
             count += endings::ctrl_c(program, signed_on, servers)?;
         }
     }
+    count += lateness::run(&python, &node, servers)?;
     Ok(count + readmes::run(programs, servers)? + board(programs, servers)?)
 }
 

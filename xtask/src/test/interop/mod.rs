@@ -5,19 +5,24 @@
 
 mod endings;
 mod examples;
+mod lateness;
 mod matrix;
+mod metrics;
 mod programs;
 mod readmes;
 #[cfg(unix)]
 mod rolling;
 mod servers;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 
 use super::tally::Tally;
-use crate::{packages, setup::Browser, shell};
+use crate::{contract, packages, setup::Browser, shell};
 use matrix::{List, Matrix};
 use programs::Programs;
 use servers::Servers;
@@ -28,16 +33,13 @@ use servers::Servers;
 /// # Errors
 /// When something cannot be installed or started, or README.md holds another table.
 pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Tally) -> Result<()> {
-    let scratch = shell::root().join("target/interop");
-    for folder in ["proto", "clients"] {
-        let left_out = ["node_modules", "gen", "__pycache__", ".venv", "keys"];
-        packages::mirror(&shell::root().join(folder), &scratch.join(folder), &left_out)?;
-    }
+    let scratch = mirror()?;
     // The file that older clients were made from.
     let older = shell::root().join("server/tests/edge/older.proto");
     fs::copy(&older, scratch.join("proto/older.proto"))
         .with_context(|| format!("cannot copy {}", older.display()))?;
     let programs = Programs::install(&scratch)?;
+    tally.passed += contract::check(&programs.node_dir())?;
     let servers = Servers::start(program, &programs, browser, &scratch.join("servers"))?;
 
     let list = List::read(&shell::root().join("clients/interop.json"))?;
@@ -45,11 +47,32 @@ pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Ta
     programs.run_all(&servers.file, &mut |line| matrix.take(line))?;
     println!("\n{matrix}");
     let examples = examples::run(&programs, &servers)?;
+    metrics::run(&servers, tally)?;
     let (passed, failed) = matrix.counts();
     tally.passed += passed + examples + beside_others(&programs, &servers)?;
     tally.failed += failed;
     ensure!(failed == 0, "{failed} of {} checks failed", passed + failed);
     keep(&matrix, write)
+}
+
+/// Copies the contract and the clients to where they are run, and returns where that is.
+fn mirror() -> Result<PathBuf> {
+    let scratch = shell::root().join("target/interop");
+    for folder in ["proto", "clients"] {
+        let left_out = ["node_modules", "gen", "__pycache__", ".venv", "keys"];
+        packages::mirror(&shell::root().join(folder), &scratch.join(folder), &left_out)?;
+    }
+    Ok(scratch)
+}
+
+/// Installs the packages of the clients in JavaScript, buf among them, and returns their folder.
+///
+/// # Errors
+/// When that fails.
+pub(crate) fn packages_in_javascript() -> Result<PathBuf> {
+    let node = mirror()?.join("clients/node");
+    packages::node(&node, "clients in JavaScript")?;
+    Ok(node)
 }
 
 /// Clients that must not notice what others do, or a server that stops.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use metrics::{gauge, histogram};
+use metrics::{Gauge, Histogram, describe_gauge, describe_histogram, gauge, histogram};
 use rusqlite::{Connection, Row, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -41,11 +41,36 @@ struct Log {
     pages: i64,
 }
 
+/// The journal's metrics.
+struct Metrics {
+    commit_seconds: Histogram,
+    commit_events: Histogram,
+    log_pages: Gauge,
+}
+
+impl Metrics {
+    const COMMIT_SECONDS: &str = "rides_journal_commit_seconds";
+    const COMMIT_EVENTS: &str = "rides_journal_commit_events";
+    const LOG_PAGES: &str = "rides_journal_log_pages";
+
+    fn register() -> Self {
+        describe_histogram!(Self::COMMIT_SECONDS, "How long a commit of the journal took.");
+        describe_histogram!(Self::COMMIT_EVENTS, "Events that shared a commit of the journal.");
+        describe_gauge!(Self::LOG_PAGES, "Length of the journal's write-ahead log, in pages of its file.");
+        Self {
+            commit_seconds: histogram!(Self::COMMIT_SECONDS),
+            commit_events: histogram!(Self::COMMIT_EVENTS),
+            log_pages: gauge!(Self::LOG_PAGES),
+        }
+    }
+}
+
 pub(super) struct Writer {
     // Closed before the lock is given up.
     db: Connection,
     _lock: Lock,
     health: watch::Sender<Health>,
+    metrics: Metrics,
     /// Whether the last append was refused for want of room: said once, not at each try.
     full: bool,
     /// Pages of the log between two checkpoints.
@@ -64,7 +89,16 @@ impl Writer {
         health: watch::Sender<Health>,
     ) -> Self {
         let checkpoint_at = checkpoint_every;
-        Self { db, _lock: lock, health, full: false, checkpoint_every, checkpoint_at, is_long: false }
+        Self {
+            db,
+            _lock: lock,
+            health,
+            metrics: Metrics::register(),
+            full: false,
+            checkpoint_every,
+            checkpoint_at,
+            is_long: false,
+        }
     }
 
     /// Writes until it is told to close, or nobody is left to tell it anything.
@@ -123,9 +157,9 @@ impl Writer {
             row::insert(&tx, entry)?;
         }
         tx.commit()?;
-        histogram!("rides_journal_commit_seconds").record(began.elapsed());
+        self.metrics.commit_seconds.record(began.elapsed());
         let events: usize = group.iter().map(|append| append.batch.len()).sum();
-        histogram!("rides_journal_commit_events").record(events as f64);
+        self.metrics.commit_events.record(events as f64);
         Ok(())
     }
 
@@ -158,7 +192,7 @@ impl Writer {
 
     fn checkpoint_if_due(&mut self) {
         let Some(Log { pages, .. }) = self.checkpoint("NOOP") else { return };
-        gauge!("rides_journal_log_pages").set(pages as f64);
+        self.metrics.log_pages.set(pages as f64);
         if pages >= self.checkpoint_at {
             // Where someone reads, or there is no room, the log grows: not each commit has to try again.
             let left = match self.checkpoint("RESTART") {
