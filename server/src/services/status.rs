@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use rides_proto::geo::NotOnEarth;
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
@@ -18,6 +18,10 @@ pub const DOMAIN: &str = "rides.v1";
 
 /// The reason of what gRPC does not allow in a request.
 pub const MALFORMED: &str = "MALFORMED_REQUEST";
+
+/// The delay before the next attempt in milliseconds, as retry policies of gRPC's own clients read it (gRFC A6). They do not
+/// read `RetryInfo`. With a negative delay they make no further attempt.
+pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// When trying again makes sense after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -48,6 +52,19 @@ pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status 
     detailed(code, reason, text, (code == Code::Unavailable).then_some(RETRY_AFTER))
 }
 
+/// RESOURCE_EXHAUSTED: the client reads too slowly. The same call may pass at once, and is better made a moment later.
+pub fn too_slow(reason: &str, text: impl Into<String>) -> Status {
+    busy(reason, text, RETRY_AFTER)
+}
+
+/// RESOURCE_EXHAUSTED for good: the same call would fail again. Clients whose policy repeats RESOURCE_EXHAUSTED are told
+/// not to.
+pub fn beyond_limit(reason: &str, text: impl Into<String>) -> Status {
+    let mut status = detailed(Code::ResourceExhausted, reason, text, None);
+    status.metadata_mut().insert(PUSHBACK, MetadataValue::from(-1));
+    status
+}
+
 /// RESOURCE_EXHAUSTED for now: the same call may pass after `retry_after`.
 pub fn busy(reason: &str, text: impl Into<String>, retry_after: Duration) -> Status {
     detailed(Code::ResourceExhausted, reason, text, Some(retry_after))
@@ -58,7 +75,13 @@ fn detailed(code: Code, reason: &str, text: impl Into<String>, retry_after: Opti
     if retry_after.is_some() {
         details.set_retry_info(retry_after);
     }
-    Status::with_error_details(code, text, details)
+    let mut status = Status::with_error_details(code, text, details);
+    if let Some(wait) = retry_after {
+        // Rounded up: an attempt that comes too early is refused again.
+        let millis = i64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+        status.metadata_mut().insert(PUSHBACK, MetadataValue::from(millis));
+    }
+    status
 }
 
 /// UNIMPLEMENTED: nobody serves it.
@@ -158,6 +181,22 @@ mod tests {
         let info = details.error_info().expect("always there");
         assert_eq!((info.domain.as_str(), info.reason.as_str()), ("rides.v1", "NOT_ON_EARTH"));
         assert!(details.retry_info().is_none(), "the same would fail again");
+    }
+
+    /// CLIENT-7
+    #[test]
+    fn the_delay_is_in_milliseconds_and_never_too_short() {
+        for (wait, millis) in [
+            (Duration::ZERO, "0"),
+            (Duration::from_micros(1), "1"),
+            (Duration::from_millis(250), "250"),
+            (Duration::from_micros(250_001), "251"),
+            (Duration::from_secs(60), "60000"),
+        ] {
+            let status = busy("TOO_MANY_CALLS", "too many calls", wait);
+            assert_eq!(status.metadata().get(PUSHBACK).map(|value| value.to_str().unwrap()), Some(millis));
+        }
+        assert!(invalid("pickup", "must be set").metadata().get(PUSHBACK).is_none());
     }
 
     #[test]

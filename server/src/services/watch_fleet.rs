@@ -11,7 +11,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use rides_proto::{convert::BadBounds, geo::Bounds, tiles::Cell, v1};
 use tonic::{
-    Code, Request, Response, Status,
+    Request, Response, Status,
     body::Body,
     server::{Grpc, ServerStreamingService},
 };
@@ -99,9 +99,7 @@ fn messages(viewer: Viewer) -> Body {
 fn ended(why: Ended) -> Status {
     match why {
         Ended::Closed => status::going_down(),
-        Ended::TooSlow => {
-            status::with_reason(Code::ResourceExhausted, "VIEWER_TOO_SLOW", format!("{why}; come again"))
-        }
+        Ended::TooSlow => status::too_slow("VIEWER_TOO_SLOW", format!("{why}: open the stream again")),
     }
 }
 
