@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use rides_proto::geo::NotOnEarth;
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::bad_request::invalid_because;
 use crate::{
     access::Denied,
     fleet,
@@ -27,25 +27,6 @@ pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// And when some of many sessions are over by themselves.
 const LATER: Duration = Duration::from_secs(60);
-
-/// INVALID_ARGUMENT: what `field`, a path in the request, holds is not allowed.
-pub fn invalid(field: impl Into<String>, text: impl Into<String>) -> Status {
-    invalid_because(field, "INVALID_FIELD", text)
-}
-
-/// INVALID_ARGUMENT with a reason of its own.
-pub fn invalid_because(field: impl Into<String>, reason: &str, text: impl Into<String>) -> Status {
-    let (field, text) = (field.into(), text.into());
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    let message = format!("{field}: {text}");
-    details.add_bad_request_violation(field, text);
-    Status::with_error_details(Code::InvalidArgument, message, details)
-}
-
-/// INVALID_ARGUMENT: a point that is none.
-pub fn not_on_earth(field: impl Into<String>, why: NotOnEarth) -> Status {
-    invalid_because(field, "NOT_ON_EARTH", why.to_string())
-}
 
 /// An error with a machine-readable reason. UNAVAILABLE says when to try again.
 pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status {
@@ -105,8 +86,8 @@ impl From<RideError> for Status {
         match error {
             RideError::NotFound => with_reason(Code::NotFound, Refusal::NoSuchRide.reason(), text),
             RideError::Refused(refusal) => with_reason(Code::FailedPrecondition, refusal.reason(), text),
-            RideError::KeyReused => invalid_because("request_id", "KEY_REUSED", text),
-            RideError::BadPageToken(_) => invalid_because("page_token", "BAD_PAGE_TOKEN", text),
+            RideError::KeyReused => invalid_because("request_id", "KEY_REUSED", text).into(),
+            RideError::BadPageToken(_) => invalid_because("page_token", "BAD_PAGE_TOKEN", text).into(),
             RideError::Closed | RideError::Journal(JournalError::Closed) => going_down(),
             RideError::Journal(JournalError::Full) => with_reason(
                 Code::Unavailable,
@@ -129,7 +110,7 @@ impl From<Unauthenticated> for Status {
     fn from(why: Unauthenticated) -> Self {
         let (code, reason) = match why {
             Unauthenticated::Missing => (Code::Unauthenticated, "NO_TOKEN"),
-            Unauthenticated::Invalid => (Code::Unauthenticated, "BAD_TOKEN"),
+            Unauthenticated::Malformed | Unauthenticated::Invalid => (Code::Unauthenticated, "BAD_TOKEN"),
             Unauthenticated::Expired => (Code::Unauthenticated, "SESSION_OVER"),
             Unauthenticated::CertificateOver => (Code::Unauthenticated, "CERTIFICATE_OVER"),
             Unauthenticated::Undecided => (Code::Unavailable, "KEYS_ON_THEIR_WAY"),
@@ -171,18 +152,6 @@ mod tests {
     use super::*;
     use crate::rides::model::RideState;
 
-    #[test]
-    fn a_bad_field_is_named_in_text_and_in_details() {
-        let status = not_on_earth("pickup", NotOnEarth::Latitude);
-        assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(status.message(), "pickup: latitude must be a number from -90 to 90");
-        let details = status.get_error_details();
-        assert_eq!(details.bad_request().map(|bad| bad.field_violations[0].field.as_str()), Some("pickup"));
-        let info = details.error_info().expect("always there");
-        assert_eq!((info.domain.as_str(), info.reason.as_str()), ("rides.v1", "NOT_ON_EARTH"));
-        assert!(details.retry_info().is_none(), "the same would fail again");
-    }
-
     /// CLIENT-7
     #[test]
     fn the_delay_is_in_milliseconds_and_never_too_short() {
@@ -196,7 +165,12 @@ mod tests {
             let status = busy("TOO_MANY_CALLS", "too many calls", wait);
             assert_eq!(status.metadata().get(PUSHBACK).map(|value| value.to_str().unwrap()), Some(millis));
         }
-        assert!(invalid("pickup", "must be set").metadata().get(PUSHBACK).is_none());
+        assert!(
+            with_reason(Code::NotFound, "NO_SUCH_RIDE", "there is no such ride")
+                .metadata()
+                .get(PUSHBACK)
+                .is_none()
+        );
     }
 
     #[test]

@@ -48,7 +48,7 @@ async fn whoever_is_told_to_call_again_is_told_so_in_both_ways() {
 async fn what_is_too_large_is_not_sent_again() {
     let server = port_with(failing("it was let in"), Limits { message: 100, ..Limits::default() }).await;
     for mut dialect in server.dialects().await {
-        let status = dialect.say(NOW, b"\0\0\0\0\x65").await.status;
+        let status = dialect.say("/rides.v1.Rides/Book", b"\0\0\0\0\x65").await.status;
         assert_eq!(
             (status.code(), details(&status).1.as_str()),
             (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")

@@ -141,6 +141,12 @@ pub(crate) fn details(status: &Status) -> (Code, String, String) {
     (status.code(), reason, field)
 }
 
+/// Every field in `BadRequest`, with its reason.
+pub(crate) fn bad_fields(status: &Status) -> Vec<(String, String)> {
+    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    violations.into_iter().map(|violation| (violation.field, violation.reason)).collect()
+}
+
 /// When to call again, as `RetryInfo` says.
 pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info()?.retry_delay
