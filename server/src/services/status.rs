@@ -181,6 +181,15 @@ mod tests {
         assert_eq!((status.code(), retry), (Code::ResourceExhausted, Some(LATER)));
     }
 
+    /// CLIENT-10
+    #[test]
+    fn a_refusal_names_no_state_as_the_program_does() {
+        for state in RideState::ALL {
+            let status = Status::from(RideError::Refused(Refusal::WrongState(state)));
+            assert!(!status.message().contains(&format!("{state:?}")), "{}", status.message());
+        }
+    }
+
     #[test]
     fn every_ride_error_has_its_code_and_reason() {
         let journal = JournalError::Unavailable("/dev/sda1: timeout".into());
