@@ -104,11 +104,20 @@ impl<T> Fields for Vec<Result<T, BadRequest>> {
     type Read = Vec<T>;
 
     fn all(self) -> Result<Vec<T>, BadRequest> {
-        self.into_iter().fold(Ok(Vec::new()), |all, one| {
-            let (mut all, one) = (all, one).all()?;
-            all.push(one);
-            Ok(all)
-        })
+        let mut read = Vec::with_capacity(self.len());
+        let mut bad: Option<BadRequest> = None;
+        for one in self {
+            match one {
+                Ok(one) => read.push(one),
+                Err(more) => {
+                    bad = Some(match bad {
+                        Some(bad) => bad.and(more),
+                        None => more,
+                    });
+                }
+            }
+        }
+        bad.map_or(Ok(read), Err)
     }
 }
 
