@@ -1,5 +1,5 @@
-//! The Connect protocol (<https://connectrpc.com/docs/protocol>), which this server does not speak. Its clients show no
-//! error in another form than their own, so they are refused in that.
+//! Refusals of Connect requests (<https://connectrpc.com/docs/protocol>). This server does not speak that protocol, but its
+//! clients show only errors in the protocol's own form.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -15,7 +15,7 @@ use super::{status, trace::Trace};
 /// The flag of the last message of a stream, which has the error.
 const END_OF_STREAM: u8 = 0b10;
 
-/// A request of a Connect client.
+/// The kind of a Connect request, which decides the form of an error.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Connect {
     /// An error is the body, beside an HTTP status code.
@@ -48,7 +48,7 @@ impl Connect {
         }
     }
 
-    /// `status` as the client shows it. A stream's HTTP status code is 200 whatever `code` is.
+    /// Returns `status` in Connect's form. The HTTP status is `code` for a unary call, and 200 for a stream.
     pub(super) fn refusal(self, code: StatusCode, status: &Status, trace: &Trace) -> Response<Body> {
         let mut response = status::alone(status, trace);
         // With the id of the call, which `alone` has added.

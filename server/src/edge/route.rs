@@ -186,7 +186,7 @@ fn no_call<B>(request: &Request<B>, http: StatusCode, code: Code, why: &str) -> 
 }
 
 /// The request as what is behind knows it: methods have one name each; and the gRPC-Web layer compares content types to
-/// the letter, its base64 has padding at the very end only, and it answers in binary whoever does not name text.
+/// the letter, its base64 has padding at the very end only, and it answers in binary unless `accept` names text.
 fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B, text::Decoded<B>>> {
     if let Some(path) = older::path_now(request.uri().path()) {
         *request.uri_mut() = Uri::from_static(path);

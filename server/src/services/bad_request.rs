@@ -1,4 +1,4 @@
-//! What is wrong with a request: every field of it that is, and not only the first.
+//! The bad fields of a request: all of them, and not only the first.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use super::status::DOMAIN;
 
-/// Most fields that are named. A status travels in headers, of which clients take 8 KiB.
+/// The most fields that a status names. It travels in headers, of which clients accept 8 KiB.
 const MAX_NAMED: usize = 10;
 
-/// The fields of a request that hold what is not allowed: one at least. Becomes INVALID_ARGUMENT.
+/// At least one bad field of a request. Becomes INVALID_ARGUMENT.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadRequest {
     first: Violation,
@@ -26,12 +26,12 @@ struct Violation {
     text: String,
 }
 
-/// What `field`, a path in the request, holds is not allowed.
+/// A bad field. `field` is a path in the request.
 pub fn invalid(field: impl Into<String>, text: impl Into<String>) -> BadRequest {
     invalid_because(field, "INVALID_FIELD", text)
 }
 
-/// The same, with a reason of its own.
+/// A bad field with its own machine-readable reason.
 pub fn invalid_because(
     field: impl Into<String>,
     reason: &'static str,
@@ -41,13 +41,13 @@ pub fn invalid_because(
     BadRequest { first, others: Vec::new() }
 }
 
-/// A point that is none.
+/// A field that holds a point that is not on Earth.
 pub fn not_on_earth(field: impl Into<String>, why: NotOnEarth) -> BadRequest {
     invalid_because(field, "NOT_ON_EARTH", why.to_string())
 }
 
 impl BadRequest {
-    /// Both, in this order.
+    /// Appends the bad fields of `other`.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.others.push(other.first);
@@ -55,7 +55,7 @@ impl BadRequest {
         self
     }
 
-    /// The same of a message that is itself at `path` in what was sent.
+    /// Puts `path` before the path of each field: the message is itself a part of what the client sent.
     #[must_use]
     pub fn within(mut self, path: &str) -> Self {
         self.first.field = format!("{path}.{}", self.first.field);
@@ -86,16 +86,16 @@ impl From<BadRequest> for Status {
     }
 }
 
-/// What was read from several fields, if all of it could be.
+/// Results of reading several fields.
 pub trait Fields {
-    /// All of it.
+    /// The values of all fields.
     type Read;
 
-    /// Fails with what is wrong with each of them.
+    /// Returns all values, or all bad fields.
     fn all(self) -> Result<Self::Read, BadRequest>;
 }
 
-/// What was read from several fields, or what is wrong with each of them.
+/// Returns the values of all `fields`, or all bad ones among them.
 pub fn all<F: Fields>(fields: F) -> Result<F::Read, BadRequest> {
     fields.all()
 }
@@ -133,7 +133,7 @@ impl<A, B> Fields for (Result<A, BadRequest>, Result<B, BadRequest>) {
     }
 }
 
-/// Of a tuple, by the one that is shorter by its last.
+/// Implements [`Fields`] for a tuple by the implementation for the tuple without its last element.
 macro_rules! fields {
     ($($one:ident)*; $last:ident) => {
         impl<$($one,)* $last> Fields for ($(Result<$one, BadRequest>,)* Result<$last, BadRequest>) {

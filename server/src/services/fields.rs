@@ -67,7 +67,7 @@ pub fn request_id(field: &str, id: String) -> Result<String, BadRequest> {
     Ok(id)
 }
 
-/// How many things are on a page.
+/// The number of entries on a page.
 pub fn page_size(field: &str, size: u32) -> Result<usize, BadRequest> {
     match size {
         0 => Ok(DEFAULT_PAGE_SIZE),

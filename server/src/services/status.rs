@@ -33,7 +33,7 @@ pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status 
     detailed(code, reason, text, (code == Code::Unavailable).then_some(RETRY_AFTER))
 }
 
-/// RESOURCE_EXHAUSTED: the client reads too slowly. The same call may pass at once, and is better made a moment later.
+/// RESOURCE_EXHAUSTED: the client reads too slowly. It may call again after a second.
 pub fn too_slow(reason: &str, text: impl Into<String>) -> Status {
     busy(reason, text, RETRY_AFTER)
 }

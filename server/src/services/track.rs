@@ -51,7 +51,7 @@ pub(super) async fn track(
     Ok(count)
 }
 
-/// The report of the position that `index` positions came before.
+/// Reads position number `index` of the stream, counted from 0.
 fn report(
     request: v1::TrackRequest,
     index: u64,
@@ -68,7 +68,7 @@ fn report(
     Ok(Report { car, at, heading_deg: None, time })
 }
 
-/// The end of an upload of which `taken` positions count.
+/// The status that ends an upload after `taken` positions.
 fn after(taken: u64, why: &Status) -> Status {
     let mut details = why.get_error_details();
     if let Some(ErrorInfo { reason, domain, mut metadata }) = details.error_info().cloned() {

@@ -1,4 +1,4 @@
-//! When to call again, for clients that read `RetryInfo` and for those that read `grpc-retry-pushback-ms`: CLIENT-7.
+//! The delay before the next attempt, for clients that read `RetryInfo` and for those that read `grpc-retry-pushback-ms`: CLIENT-7.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn with(limits: Limits) -> Running {
 }
 
 #[tokio::test]
-async fn whoever_is_told_to_call_again_is_told_so_in_both_ways() {
+async fn a_status_with_retry_info_has_the_same_delay_as_pushback() {
     let once = with(Limits { calls_per_second: 1.try_into().unwrap(), ..Limits::default() }).await;
     let closed = with(Limits { calls_per_address: 0, ..Limits::default() }).await;
     let full = with(Limits { viewers: 0, ..Limits::default() }).await;
@@ -45,7 +45,7 @@ async fn whoever_is_told_to_call_again_is_told_so_in_both_ways() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_not_sent_again() {
+async fn a_message_that_is_too_large_has_a_negative_pushback() {
     let server = port_with(failing("it was let in"), Limits { message: 100, ..Limits::default() }).await;
     for mut dialect in server.dialects().await {
         let status = dialect.say("/rides.v1.Rides/Book", b"\0\0\0\0\x65").await.status;
@@ -58,7 +58,7 @@ async fn what_is_too_large_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn whatever_cannot_pass_later_names_no_time() {
+async fn a_status_without_retry_info_has_no_pushback() {
     let server = port_with(failing("it was let in"), Limits::default()).await;
     for mut dialect in server.dialects().await {
         let status = dialect.say(NOW, EMPTY).await.status;

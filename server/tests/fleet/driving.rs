@@ -96,7 +96,7 @@ async fn whatever_a_driver_says_again_on_a_new_connection_is_done_once() {
 
 /// CLIENT-11: on the same connection, of whatever was said before.
 #[tokio::test]
-async fn whatever_a_driver_says_again_of_a_ride_further_on_is_answered() {
+async fn a_repeated_message_about_a_ride_further_on_is_answered_with_the_ride() {
     let server = server().run().await;
     let [wire, _] = server.wires().await;
     let rider = Rider(wire);
@@ -131,7 +131,7 @@ async fn whatever_a_driver_says_again_of_a_ride_further_on_is_answered() {
 
 /// CLIENT-11
 #[tokio::test]
-async fn whoever_leaves_a_ride_twice_is_told_that_it_is_left() {
+async fn a_repeated_decline_or_give_back_is_refused() {
     let server = server().run().await;
     let [wire, _] = server.wires().await;
     let rider = Rider(wire);
