@@ -170,7 +170,6 @@ impl App {
                 limits: config.limits.clone(),
                 strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
                 figures: telemetry::metrics(),
-                shutdown: shutdown.clone(),
             },
         );
         let closing = CLOSING.min(config.limits.drain / 2);

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Calls in a turn: fewer than `--max-resets`, so that one turn alone is not refused.
+/// Calls in a turn.
 const CALLS: u32 = 10;
 const CANCEL: u32 = 8;
 

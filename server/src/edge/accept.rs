@@ -1,6 +1,7 @@
 //! Who may connect, and how the server ends.
 
 use std::{
+    convert::Infallible,
     future::pending,
     io,
     net::{IpAddr, SocketAddr},
@@ -29,6 +30,9 @@ use crate::{listen::Listeners, tls::Tls};
 
 /// The time for which the listeners rest when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// The time after shutdown in which connections are taken over from the kernel, which had accepted them before: closing
+/// a listener resets those. Clients are told only afterwards, so that none connects here once more.
+const LAST_ACCEPTS: Duration = Duration::from_millis(20);
 /// One that ended in misuse counts for so many: whoever makes such comes at once with another.
 const MISUSE: u32 = 20;
 /// Connections are let in or closed for so long at a time: then those who are here have their turn.
@@ -36,9 +40,11 @@ const SPELL: Duration = Duration::from_micros(250);
 /// How long that turn is at least, when some were closed: that is work, too, and may have no end.
 const REST: Duration = Duration::from_millis(1);
 
-/// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, over TLS if given, until `shutdown`; then lets calls in progress
-/// end for as long as `limits.drain` allows, and cuts what is left. Who connects meanwhile is still answered, and
-/// holds nothing up.
+/// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, over TLS if given, until `shutdown`.
+///
+/// From then on the kernel refuses new connections, so that clients and balancers call another server. Then each connection
+/// is told to end (GOAWAY over HTTP/2), the calls that are on their way to it are served, and calls in progress have
+/// `limits.drain` to end. What is left is cut.
 pub async fn serve(
     listeners: Listeners,
     port: Port,
@@ -47,41 +53,42 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let connections = TaskTracker::new();
-    let late = TaskTracker::new();
     let cut = CancellationToken::new();
     let drain = limits.drain;
 
+    let mut doors = Doors::new(listeners, &limits);
+    let closed = CancellationToken::new();
+    let service = Arc::new(Service { port, limits, tls, shutdown: closed.clone() });
+    let serve = |(stream, address, mut place): (TcpStream, IpAddr, Place)| {
+        let connection = Connection { stream, address, service: service.clone() };
+        let (cut, closed) = (cut.clone(), closed.clone());
+        connections.spawn(async move {
+            closed.run_until_cancelled(place.turn()).await;
+            // Pinned here, so that the task holds it once.
+            if cut.run_until_cancelled(pin!(connection.run())).await == Some(Ended::InMisuse) {
+                place.misused();
+            }
+        });
+    };
+    while let Some(next) = shutdown.run_until_cancelled(doors.next()).await {
+        serve(next);
+    }
     let accepting = async {
-        let mut doors = Doors::new(listeners, &limits);
-        let service = Arc::new(Service { port, limits, tls, shutdown: shutdown.clone() });
         loop {
-            let (stream, address, mut place) = doors.next().await;
-            let tracker = if shutdown.is_cancelled() { &late } else { &connections };
-            let connection = Connection { stream, address, service: service.clone() };
-            let (cut, shutdown) = (cut.clone(), shutdown.clone());
-            tracker.spawn(async move {
-                shutdown.run_until_cancelled(place.turn()).await;
-                // Pinned here, so that the task holds it once.
-                if cut.run_until_cancelled(pin!(connection.run())).await == Some(Ended::InMisuse) {
-                    place.misused();
-                }
-            });
+            serve(doors.next().await);
         }
     };
-    let draining = async {
-        shutdown.cancelled().await;
-        connections.close();
-        if timeout(drain, connections.wait()).await.is_err() {
-            tracing::warn!("cutting {} connections that did not end in {drain:?}", connections.len());
-        }
-    };
-    tokio::select! {
-        () = accepting => {}
-        () = draining => {}
+    // It ends by its timeout alone.
+    let _: Result<Infallible, _> = timeout(LAST_ACCEPTS, accepting).await;
+    drop(doors);
+    closed.cancel();
+
+    connections.close();
+    if timeout(drain, connections.wait()).await.is_err() {
+        tracing::warn!("cutting {} connections that did not end in {drain:?}", connections.len());
     }
     cut.cancel();
-    late.close();
-    tokio::join!(connections.wait(), late.wait());
+    connections.wait().await;
 }
 
 /// Where connections come in, as many as there is room for.

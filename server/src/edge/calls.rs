@@ -19,7 +19,6 @@ use http::{
 };
 use http_body::Frame;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tower::Service;
 
@@ -27,8 +26,9 @@ use super::{
     Limits, Services,
     admission::{Admission, Admitted},
     auth::Gate,
+    contract::{Kind, Method},
     deadline,
-    end::{End, Ties},
+    end::{Draining, End, Ties},
     ending::Ending,
     messages::{self, Terms},
     metadata, metrics,
@@ -37,7 +37,7 @@ use super::{
     trace::Trace,
 };
 
-/// Of health calls: whoever asks while the server goes is to hear that it does not serve.
+/// The path of health calls. They are served during shutdown, too, and say that the server does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Headers that keep proxies from holding a stream back, or changing it: nginx collects a response unless it has the first,
@@ -59,8 +59,6 @@ pub(super) struct Rules {
     figures: metrics::Calls,
     /// Past answers that nobody reads.
     rounds: Rounds,
-    /// Cancelled when the server goes: streams end then, and new calls are refused.
-    shutdown: CancellationToken,
 }
 
 /// The gRPC services, behind the rules. Cheap to clone.
@@ -94,13 +92,22 @@ impl Service<Request<tonic::body::Body>> for Calls {
                 call: rules.figures.open(request.uri().path(), begun),
                 trace: Trace::of(request.headers()),
             };
+            let is_late = is_late(&request, outcome.call.method());
+            let answer = async {
+                if is_late {
+                    return Err(status::going());
+                }
+                rules.answer(request, begun, &services, &outcome.call).await
+            };
             // A panic itself is on stderr already, where it belongs.
-            let answer =
-                AssertUnwindSafe(rules.answer(request, begun, &services, &outcome.call)).catch_unwind().await;
+            let answer = AssertUnwindSafe(answer).catch_unwind().await;
             let mut response = match answer.unwrap_or_else(|_panic| Err(status::failed())) {
                 Ok(response) => response.map(Some),
                 Err(status) => status.into_http::<()>().map(|()| None),
             };
+            if is_late {
+                response.extensions_mut().insert(NotBegun);
+            }
             outcome.settle(response.headers_mut());
             for (name, value) in PASS_ON_AT_ONCE {
                 response.headers_mut().insert(name, value);
@@ -110,8 +117,16 @@ impl Service<Request<tonic::body::Body>> for Calls {
     }
 }
 
+/// Tells whether a call came after its client was told to open no more, and would be cut. Unary calls are served: they had
+/// been on their way.
+fn is_late<B>(request: &Request<B>, method: Option<Method>) -> bool {
+    request.extensions().get::<Draining>().is_some_and(Draining::has_begun)
+        && method.is_some_and(|method| method.kind != Kind::Unary)
+        && !request.uri().path().starts_with(HEALTH)
+}
+
 impl Rules {
-    pub(super) fn new(gate: Arc<Gate>, limits: &Limits, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(gate: Arc<Gate>, limits: &Limits) -> Self {
         Self {
             admission: Admission::new(limits),
             terms: Terms {
@@ -122,7 +137,6 @@ impl Rules {
             figures: metrics::Calls::of(&gate.contract),
             rounds: Rounds::default(),
             gate,
-            shutdown,
         }
     }
 
@@ -140,7 +154,6 @@ impl Rules {
     ) -> Result<Response<(Ending, Admitted)>, Status> {
         let path = request.uri().path();
         let method = call.method();
-        let is_health = path.starts_with(HEALTH);
         let peer = request.extensions().get();
         let principal = self
             .gate
@@ -148,14 +161,11 @@ impl Rules {
             .map_err(|refused| self.admission.of_stranger(peer, refused))?;
         let admitted = self.admission.admit(peer, &principal, path)?;
         let asked = deadline::asked(request.headers(), begun)?;
-        if !is_health && self.shutdown.is_cancelled() {
-            return Err(status::going());
-        }
         metadata::check(request.headers())?;
 
         let end = End::of(method.map(|method| method.kind), begun, asked, || Ties {
             credentials: self.gate.auth.credentials(&principal, peer),
-            shutdown: self.shutdown.clone(),
+            draining: request.extensions().get().cloned().unwrap_or_default(),
         });
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
@@ -178,6 +188,10 @@ impl Rules {
         self.rounds.watch(Held { body, outcome, admitted: Some(admitted) })
     }
 }
+
+/// An extension of the response to a call that was refused because the server shuts down: nothing of it was executed.
+#[derive(Clone, Copy)]
+pub(super) struct NotBegun;
 
 /// The body of an answer: it holds what the call holds, until it is dropped. `None`: all there is to say is in the
 /// headers.
@@ -255,7 +269,7 @@ mod tests {
     use super::*;
     use crate::{
         access::{Policy, Principal},
-        edge::{Auth, Contract, Kind},
+        edge::{Auth, Contract},
         services::let_go::LetGo,
         sessions::{Keys, Sessions},
     };
@@ -280,7 +294,7 @@ mod tests {
             .route(TRACK, never())
             .route(WATCH, post(quiet))
             .route(DRIVE, post(quiet));
-        let rules = Rules::new(Arc::new(gate), &Limits::default(), CancellationToken::new());
+        let rules = Rules::new(Arc::new(gate), &Limits::default());
         Calls::new(rules, Services::before(services))
     }
 

@@ -16,7 +16,11 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::Either, stream::FuturesUnordered};
-use http::{Request, Response, Version};
+use h2::Reason;
+use http::{
+    HeaderValue, Request, Response, Version,
+    header::{CONNECTION, CONTENT_TYPE},
+};
 use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -36,8 +40,11 @@ use tonic::{Status, body::Body};
 use super::{
     Limits, Port,
     account::Account,
+    calls::NotBegun,
+    content_type::{CallType, Framing},
+    end::Draining,
     header_size::{HeaderSize, READ_BEYOND},
-    leftover::lingering,
+    leftover::{Leftovers, lingering},
     linger::Linger,
     metrics,
     opening::{Http, open},
@@ -66,6 +73,10 @@ const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 /// bytes, of half the second. So a dozen streams that are read more slowly than they are sent may fill theirs with positions.
 const STREAM_WINDOW: u32 = 32 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
+
+/// The time after shutdown in which a client may still send a request on a connection of HTTP/1.1, or the first one on a
+/// connection of any kind.
+const LATE: Duration = Duration::from_millis(500);
 
 /// What every connection is given.
 pub(super) struct Service {
@@ -128,33 +139,32 @@ impl Service {
         is_misplaced: bool,
     ) -> Ended {
         let address = peer.address;
-        let account =
-            (!self.limits.is_exempt(peer.address)).then(|| Account::new(self.limits.frames_per_second));
+        let is_exempt = self.limits.is_exempt(address);
+        let account = (!is_exempt).then(|| Account::new(self.limits.frames_per_second));
         let calls = Calls::none(account.clone());
-        let (port, held, going) = (self.port.clone(), calls.clone(), Arc::new(self.shutdown.clone()));
+        let leftovers = Arc::new(Leftovers::new(self.limits.streams, self.shutdown.clone()));
+        let draining = Draining::default();
+        let (port, held, told) = (self.port.clone(), calls.clone(), draining.clone());
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(told.clone());
             let version = request.version();
-            held.hold(version, port.answer(lingering(request, &going), is_misplaced))
+            held.hold(version, &told, port.answer(lingering(request, &leftovers), is_misplaced))
         });
 
-        // Who comes while the server goes is to be told so first.
-        let going = async {
-            match self.shutdown.is_cancelled() {
-                true => std::future::pending().await,
-                false => self.shutdown.cancelled().await,
+        let over = async {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = calls.idle(self.limits.idle_timeout) => {}
             }
         };
-        let over = async {
-            tokio::select! { () = going => {}, () = calls.idle(self.limits.idle_timeout) => {} }
-        };
         // In a box, since the set below has room for one more of what is in it.
-        let mut over = Box::pin(over);
+        let over = Box::pin(over);
         let opened = tokio::select! {
             // Who has spoken is heard, if the server goes or not.
             biased;
             opened = open(stream, self.limits.header_timeout) => opened,
-            () = over.as_mut() => return Ended::Well,
+            () = async { self.shutdown.cancelled().await; sleep(LATE).await } => return Ended::Well,
         };
         let (http, io, is_tls) = match opened {
             Ok((http, stream)) => {
@@ -173,21 +183,40 @@ impl Service {
             warn_of_tls(address);
         }
         let mut connection = pin!(match http {
-            Http::One => Either::Left(http1(&self.limits).serve_connection(io, answer)),
-            Http::Two => Either::Right(http2(&self.limits).serve_connection(io, answer)),
+            Http::One => Either::Left(
+                http1(&self.limits).keep_alive(!self.shutdown.is_cancelled()).serve_connection(io, answer)
+            ),
+            Http::Two => Either::Right(http2(&self.limits, is_exempt).serve_connection(io, answer)),
         });
         // It has a waker of its own, so that it is not looked at whenever the connection is.
         let mut over = FuturesUnordered::from_iter([over]);
-        let ended = tokio::select! {
-            biased;
-            ended = connection.as_mut() => ended,
-            Some(()) = over.next() => {
-                match connection.as_mut().as_pin_mut() {
-                    Either::Left(connection) => connection.graceful_shutdown(),
-                    Either::Right(connection) => connection.graceful_shutdown(),
-                }
-                connection.await
+        let ended = 'ended: {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => break 'ended ended,
+                Some(()) = over.next() => {}
             }
+            if http == Http::One && self.shutdown.is_cancelled() {
+                // HTTP/1.1 has no GOAWAY: a client whose request is on its way hears of the end by the response.
+                draining.begin();
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => break 'ended ended,
+                    () = sleep(LATE) => {}
+                }
+            }
+            match connection.as_mut().as_pin_mut() {
+                Either::Left(connection) => connection.graceful_shutdown(),
+                Either::Right(connection) => connection.graceful_shutdown(),
+            }
+            tokio::select! {
+                // It sends GOAWAY first. A client that opens a stream anew, because its last one has ended, does so on another
+                // connection then.
+                biased;
+                ended = connection.as_mut() => break 'ended ended,
+                () = self.shutdown.cancelled() => draining.begin(),
+            }
+            connection.await
         };
         match ended {
             Ok(()) => Ended::Well,
@@ -239,18 +268,31 @@ impl Calls {
     }
 
     /// The answer to a request of this version, counted as in progress until its body is dropped.
+    ///
+    /// # Errors
+    /// The stream is to be reset with the error. REFUSED_STREAM (RFC 9113, section 8.7) is for native gRPC calls that were
+    /// not begun: their clients repeat them by themselves, on another server. Browsers would show a failed fetch, so calls
+    /// of theirs have a status.
     fn hold<A>(
         &self,
         version: Version,
+        draining: &Draining,
         answer: A,
-    ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<A>
+    ) -> impl Future<Output = Result<Response<Counted>, h2::Error>> + use<A>
     where
         A: Future<Output = Result<Response<Body>, Infallible>>,
     {
         self.0.count.fetch_add(1, Relaxed);
         let call = Call(self.clone());
+        let draining = draining.clone();
         async move {
-            let mut answer = answer.await?;
+            let Ok(mut answer) = answer.await;
+            if version == Version::HTTP_2 && is_native_and_not_begun(&answer) {
+                return Err(Reason::REFUSED_STREAM.into());
+            }
+            if version < Version::HTTP_2 && draining.has_begun() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             if version == Version::HTTP_10 {
                 // hyper ends the connection after it then. Else it keeps one that the client asked to keep, even where the
                 // answer does not say so, and a client may wait for its end.
@@ -280,6 +322,12 @@ impl Calls {
         let since = Duration::from_millis(idle_since.load(Relaxed));
         (count.load(Relaxed) == 0).then(|| began.elapsed().saturating_sub(since))
     }
+}
+
+fn is_native_and_not_begun(answer: &Response<Body>) -> bool {
+    answer.extensions().get::<NotBegun>().is_some()
+        && answer.headers().get(CONTENT_TYPE).and_then(CallType::parse)
+            == Some(CallType::Proto(Framing::Native))
 }
 
 struct Call(Calls);
@@ -324,7 +372,8 @@ fn http1(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+fn http2(limits: &Limits, is_exempt: bool) -> http2::Builder<TokioExecutor> {
+    let resets = if is_exempt { usize::MAX } else { limits.resets };
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -332,7 +381,9 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .keep_alive_timeout(limits.pong)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.headers + READ_BEYOND).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(limits.resets)
+        .max_pending_accept_reset_streams(resets)
+        // h2 counts over the whole life of a connection. `Paced` limits their rate.
+        .max_local_error_reset_streams(None)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(STREAM_SEND_BUFFER);

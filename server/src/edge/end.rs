@@ -22,7 +22,24 @@ pub(super) struct End {
 /// What a stream hangs on, whichever way it goes.
 pub(super) struct Ties {
     pub(super) credentials: Option<Box<Credentials>>,
-    pub(super) shutdown: CancellationToken,
+    pub(super) draining: Draining,
+}
+
+/// The shutdown as one connection has it: it begins when the client was told to open no more calls there. Requests carry
+/// it in their extensions. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Draining(CancellationToken);
+
+impl Draining {
+    /// Ends the streams of the connection, and has later ones refused.
+    pub(super) fn begin(&self) {
+        self.0.cancel();
+    }
+
+    /// Tells whether it has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.is_cancelled()
+    }
 }
 
 impl End {
@@ -66,7 +83,7 @@ impl End {
 
 impl Ties {
     async fn torn(ties: Option<&Self>) -> Status {
-        let Some(Self { credentials, shutdown }) = ties else { return pending().await };
+        let Some(Self { credentials, draining }) = ties else { return pending().await };
         let over = async {
             match credentials {
                 // In a box, so that a call without has no room for it.
@@ -76,7 +93,7 @@ impl Ties {
         };
         tokio::select! {
             status = over => status,
-            () = shutdown.cancelled() => status::going(),
+            () = draining.0.cancelled() => status::going(),
         }
     }
 }

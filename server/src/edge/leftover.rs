@@ -16,7 +16,7 @@ use http::{Request, header::EXPECT};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::{runtime::Handle, time::sleep};
+use tokio::{runtime::Handle, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Most bytes of one request that are read for nothing: many times the largest message.
@@ -28,19 +28,50 @@ const LONGEST_AT_THE_END: Duration = Duration::from_millis(500);
 /// Pieces thrown away in one go.
 const AT_ONCE: usize = 64;
 
+/// The leftovers of one connection. Over HTTP/2 each holds one of the client's streams, so the oldest is dropped when
+/// there are more than `limit`. A client that never ends such a request has streams left for its next calls then.
+pub(super) struct Leftovers {
+    limit: u64,
+    /// The number of leftovers that there have been.
+    count: watch::Sender<u64>,
+    shutdown: CancellationToken,
+}
+
+impl Leftovers {
+    /// Leftovers of a connection with `max_streams` calls at a time: half of the streams stay free for calls.
+    pub(super) fn new(max_streams: u32, shutdown: CancellationToken) -> Self {
+        Self { limit: u64::from(max_streams / 2), count: watch::Sender::new(0), shutdown }
+    }
+
+    /// Resolves when `limit` leftovers came after the one that this is called for.
+    fn crowded_out(&self) -> impl Future<Output = ()> + use<> {
+        let mut number = 0;
+        self.count.send_modify(|count| {
+            *count += 1;
+            number = *count;
+        });
+        let last = number + self.limit;
+        let mut count = self.count.subscribe();
+        async move {
+            // An error means that the connection has ended.
+            let _ = count.wait_for(|count| *count >= last).await;
+        }
+    }
+}
+
 /// The body of a request. What is left of it when it is dropped is still read.
 pub(super) struct Lingering {
     /// `None` once it has ended.
     body: Option<Incoming>,
-    /// Cancelled when the server goes. `None`: nothing is left to read, for the client waits to be told to send it.
-    going: Option<Arc<CancellationToken>>,
+    /// `None`: nothing is left to read, for the client waits to be told to send it.
+    leftovers: Option<Arc<Leftovers>>,
 }
 
 /// `request`, to which an answer may come early.
-pub(super) fn lingering(request: Request<Incoming>, going: &Arc<CancellationToken>) -> Request<Lingering> {
+pub(super) fn lingering(request: Request<Incoming>, leftovers: &Arc<Leftovers>) -> Request<Lingering> {
     let waits = request.headers().contains_key(EXPECT);
-    let going = (!waits).then(|| Arc::clone(going));
-    request.map(|body| Lingering { body: Some(body).filter(|body| !body.is_end_stream()), going })
+    let leftovers = (!waits).then(|| Arc::clone(leftovers));
+    request.map(|body| Lingering { body: Some(body).filter(|body| !body.is_end_stream()), leftovers })
 }
 
 impl http_body::Body for Lingering {
@@ -70,10 +101,10 @@ impl http_body::Body for Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        let Some((mut body, going)) = self.body.take().zip(self.going.take()) else { return };
+        let Some((mut body, leftovers)) = self.body.take().zip(self.leftovers.take()) else { return };
         // Without a runtime there is no connection any more.
         if let (false, Ok(runtime)) = (is_over(&mut body), Handle::try_current()) {
-            runtime.spawn(async move { throw_away(body, &going).await });
+            runtime.spawn(async move { throw_away(body, &leftovers).await });
         }
     }
 }
@@ -96,7 +127,7 @@ fn is_over(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
 }
 
 /// Reads `body` to its end, or to the limits.
-async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, going: &CancellationToken) {
+async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, leftovers: &Leftovers) {
     let reading = async {
         let mut left = MOST;
         while let Some(Ok(frame)) = body.frame().await {
@@ -107,7 +138,8 @@ async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, going:
     tokio::select! {
         () = reading => {}
         () = sleep(LONGEST) => {}
-        () = async { going.cancelled().await; sleep(LONGEST_AT_THE_END).await } => {}
+        () = leftovers.crowded_out() => {}
+        () = async { leftovers.shutdown.cancelled().await; sleep(LONGEST_AT_THE_END).await } => {}
     }
 }
 
@@ -115,20 +147,20 @@ async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, going:
 mod tests {
     use std::convert::Infallible;
 
-    use futures_util::{StreamExt as _, stream};
+    use futures_util::{FutureExt as _, StreamExt as _, stream};
     use http_body_util::StreamBody;
     use tokio::time::Instant;
 
     use super::*;
 
     /// How long the rest of a request is read that never ends, a byte at a time.
-    async fn patience(going: &CancellationToken) -> Duration {
+    async fn patience(leftovers: &Leftovers) -> Duration {
         let dribble = Box::pin(stream::unfold((), |()| async {
             sleep(Duration::from_millis(100)).await;
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))), ()))
         }));
         let begun = Instant::now();
-        throw_away(StreamBody::new(dribble), going).await;
+        throw_away(StreamBody::new(dribble), leftovers).await;
         begun.elapsed()
     }
 
@@ -144,9 +176,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_without_an_end_is_not_read_for_ever() {
-        let going = CancellationToken::new();
-        assert_eq!(patience(&going).await, LONGEST);
-        going.cancel();
-        assert_eq!(patience(&going).await, LONGEST_AT_THE_END);
+        let leftovers = Leftovers::new(256, CancellationToken::new());
+        assert_eq!(patience(&leftovers).await, LONGEST);
+        leftovers.shutdown.cancel();
+        assert_eq!(patience(&leftovers).await, LONGEST_AT_THE_END);
+    }
+
+    /// CLIENT-4
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_leftover_makes_room_for_the_next() {
+        let leftovers = Arc::new(Leftovers::new(8, CancellationToken::new()));
+        let mut all: Vec<_> = (0..5).map(|_| Box::pin(leftovers.crowded_out())).collect();
+        let over: Vec<_> = all.iter_mut().map(|one| one.as_mut().now_or_never().is_some()).collect();
+        assert_eq!(over, [true, false, false, false, false]);
+        drop(leftovers);
+        assert!(all[4].as_mut().now_or_never().is_some(), "the connection has ended");
     }
 }

@@ -100,11 +100,12 @@ pub struct Limits {
     #[arg(id = "ping_timeout", long = "ping-timeout", env = "RIDES_PING_TIMEOUT", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     pub pong: Duration,
 
-    /// HTTP/2 streams that a client may reset before the server has got to them; one more, and its connection ends.
-    #[arg(id = "max_resets", long = "max-resets", env = "RIDES_MAX_RESETS", default_value = "20", value_name = "N", value_parser = count::<100_000>)]
+    /// Calls of one HTTP/2 connection that may wait after their client has cancelled them. One more ends the connection. With
+    /// the default of --max-frames-per-second no client gets there.
+    #[arg(id = "max_resets", long = "max-resets", env = "RIDES_MAX_RESETS", default_value = "1000", value_name = "N", value_parser = count::<100_000>)]
     pub resets: usize,
 
-    /// HTTP/2 frames a second of one connection, but for data; twice as many at once. A reset counts for ten, and a call
+    /// HTTP/2 frames a second of one connection, but for data; twice as many at once. A reset counts for four, and a call
     /// refused with RESOURCE_EXHAUSTED for a hundred, over HTTP/1.1 too. A connection that is over it is read more slowly.
     #[arg(id = "max_frames_per_second", long = "max-frames-per-second", env = "RIDES_MAX_FRAMES_PER_SECOND", default_value = "1000", value_name = "N", value_parser = rate)]
     pub frames_per_second: NonZeroU32,
@@ -136,7 +137,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(300),
             ping: Duration::from_secs(10),
             pong: Duration::from_secs(5),
-            resets: 20,
+            resets: 1_000,
             frames_per_second: NonZeroU32::MIN.saturating_add(999),
             drain: Duration::from_secs(10),
         }

@@ -67,7 +67,6 @@ use axum::middleware;
 use futures_util::future::Either;
 use http::Request;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 pub use self::{
@@ -115,8 +114,6 @@ pub struct Options {
     pub limits: Limits,
     /// What `/metrics` shows.
     pub figures: PrometheusHandle,
-    /// Cancelled when the server is to end: streams end then, and new calls are refused, with UNAVAILABLE.
-    pub shutdown: CancellationToken,
 }
 
 /// All that is on the port, ready to be served. Cheap to clone.
@@ -131,7 +128,7 @@ impl Port {
     pub fn new(services: Services, options: Options) -> Self {
         let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
         let header_size = HeaderSize(options.limits.headers);
-        let rules = Rules::new(gate.clone(), &options.limits, options.shutdown);
+        let rules = Rules::new(gate.clone(), &options.limits);
         let figures = health::figures(options.figures)
             .layer(middleware::from_fn_with_state(gate, auth::operators_only));
         let elsewhere = health::router(options.health).merge(figures).merge(pages::router(pages::Options {

@@ -4,7 +4,7 @@
 //! them; and a call that is refused costs us more than it costs its caller.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -22,11 +22,12 @@ use super::{
     account::{Account, Standing},
     opening::{Http, PREFACE},
     status,
-    writes::writes_of_its_stream,
 };
 
-/// What a reset costs, in frames: a call was begun for nothing.
-const RESET: u32 = 10;
+/// The cost of a reset, in frames, whichever side sends it. A client that takes back all the calls that
+/// `--max-calls-per-second` allows, each answered with a reset because more of it was on its way, stays below
+/// `--max-frames-per-second`.
+const RESET: u32 = 4;
 /// What a refused call costs, in frames.
 const REFUSAL: u32 = 100;
 /// Bytes that are read at once of who is nearly in debt, so that a pause comes in time: what is read is answered at once.
@@ -46,14 +47,27 @@ pub(super) struct Paced<S> {
     stream: S,
     /// `None`: it may do as much as it likes.
     account: Option<Account>,
-    heads: Heads,
+    received: Heads,
+    sent: Heads,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
     /// `stream` is at its beginning, of which `http` is known.
     pub(super) fn new(stream: S, http: Http, account: Option<Account>) -> Self {
-        Self { stream, account, heads: Heads::of(http), pause: None }
+        Self { stream, account, received: Heads::received(http), sent: Heads::sent(http), pause: None }
+    }
+
+    /// Charges for resets in the first `written` bytes of `slices`: h2 answers frames of a stream that is over with one
+    /// each, and such frames may be data, which is free.
+    fn charge_written<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, written: usize) {
+        let Some(account) = &self.account else { return };
+        let mut left = written;
+        for slice in slices {
+            let (written, _) = slice.split_at(slice.len().min(left));
+            account.charge(self.sent.cost(written, cost_of_sent));
+            left -= written.len();
+        }
     }
 }
 
@@ -63,7 +77,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, account, heads, pause } = &mut *self;
+        let Self { stream, account, received, pause, .. } = &mut *self;
         let Some(account) = account else { return Pin::new(stream).poll_read(cx, buf) };
         while let Some(wait) = account.pause() {
             ready!(pause.get_or_insert_with(|| Box::pin(sleep(wait))).as_mut().poll(cx));
@@ -74,7 +88,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             Standing::Good => Pin::new(stream).poll_read(cx, buf),
             Standing::Low | Standing::Overdrawn(_) => poll_read_piece(Pin::new(stream), cx, buf),
         })?;
-        account.charge(heads.cost(&buf.filled()[before..]));
+        account.charge(received.cost(&buf.filled()[before..], cost_of_received));
         Poll::Ready(Ok(()))
     }
 }
@@ -92,7 +106,29 @@ fn poll_read_piece(
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
-    writes_of_its_stream!();
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.charge_written([bytes].into_iter(), written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+        self.charge_written(slices.iter().map(|slice| &**slice), written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
@@ -103,7 +139,7 @@ const HEAD: usize = 9;
 const DATA: u8 = 0;
 const RST_STREAM: u8 = 3;
 
-/// Where in its frames a connection is. It looks at their heads, and at nothing else.
+/// The place in its frames of one direction of a connection. It looks at their heads, and at nothing else.
 enum Heads {
     /// It is not HTTP/2.
     None,
@@ -112,8 +148,8 @@ enum Heads {
 }
 
 impl Heads {
-    /// Nothing has come.
-    fn of(http: Http) -> Self {
+    /// The beginning of what a client sends.
+    fn received(http: Http) -> Self {
         match http {
             Http::One => Self::None,
             // The preface is passed over like a payload.
@@ -121,8 +157,17 @@ impl Heads {
         }
     }
 
-    /// What these bytes cost, in frames. They follow those before.
-    fn cost(&mut self, mut bytes: &[u8]) -> u32 {
+    /// The beginning of what the server sends, which has no preface.
+    fn sent(http: Http) -> Self {
+        match http {
+            Http::One => Self::None,
+            Http::Two => Self::Frame { head: [0; HEAD], have: 0, left: 0 },
+        }
+    }
+
+    /// The cost of these bytes, in frames. They follow those before. `cost_of` has the cost of a frame by its kind and
+    /// length.
+    fn cost(&mut self, mut bytes: &[u8], cost_of: impl Fn(u8, usize) -> u32) -> u32 {
         let mut cost = 0;
         while !bytes.is_empty() {
             bytes = match self {
@@ -151,13 +196,18 @@ impl Heads {
     }
 }
 
-/// Data is slow enough by flow control, if there is any.
-fn cost_of(kind: u8, length: usize) -> u32 {
+/// The cost of a frame that came. Data is slow enough by flow control, if there is any.
+fn cost_of_received(kind: u8, length: usize) -> u32 {
     match kind {
         DATA if length > 0 => 0,
         RST_STREAM => RESET,
         _ => 1,
     }
+}
+
+/// The cost of a frame that we send.
+fn cost_of_sent(kind: u8, _length: usize) -> u32 {
+    if kind == RST_STREAM { RESET } else { 0 }
 }
 
 #[cfg(test)]
@@ -173,6 +223,7 @@ mod tests {
     use super::*;
     use crate::edge::account::{LONGEST, PAUSE};
 
+    const SETTINGS: u8 = 4;
     const PING: u8 = 6;
 
     fn frame(kind: u8, payload: usize) -> Vec<u8> {
@@ -181,8 +232,8 @@ mod tests {
     }
 
     fn cost(http: Http, bytes: &[u8], pieces: usize) -> u32 {
-        let mut heads = Heads::of(http);
-        bytes.chunks(pieces).map(|piece| heads.cost(piece)).sum()
+        let mut heads = Heads::received(http);
+        bytes.chunks(pieces).map(|piece| heads.cost(piece, cost_of_received)).sum()
     }
 
     proptest! {
@@ -193,7 +244,7 @@ mod tests {
         ) {
             let bytes = frames.iter().flat_map(|(kind, length)| frame(*kind, *length));
             let bytes: Vec<u8> = PREFACE.iter().copied().chain(bytes).collect();
-            let expected: u32 = frames.iter().map(|(kind, length)| cost_of(*kind, *length)).sum();
+            let expected: u32 = frames.iter().map(|(kind, length)| cost_of_received(*kind, *length)).sum();
             prop_assert_eq!(cost(Http::Two, &bytes, pieces), expected);
         }
 
@@ -232,6 +283,23 @@ mod tests {
         let begun = Instant::now();
         near.read_u8().await.unwrap();
         assert!(begun.elapsed() <= LONGEST.mul_f64(PAUSE.end), "{:?}", begun.elapsed());
+    }
+
+    /// CLIENT-2: h2 itself would end the connection after 1,024 of them, however long that takes.
+    #[tokio::test(start_paused = true)]
+    async fn resets_that_we_send_cost_the_connection_and_nothing_else_does() {
+        let account = Account::new(NonZeroU32::new(10).unwrap());
+        let (near, _far) = duplex(1 << 20);
+        let mut near = Paced::new(near, Http::Two, Some(account.clone()));
+        near.write_all(&[frame(SETTINGS, 6), frame(DATA, 2_000)].concat().repeat(100)).await.unwrap();
+        let resets = frame(RST_STREAM, 4).repeat(4);
+        for piece in resets.chunks(5) {
+            near.write_all(piece).await.unwrap();
+        }
+        assert_eq!(account.standing(), Standing::Low, "16 of 20 frames");
+        let resets = [IoSlice::new(&resets[..20]), IoSlice::new(&resets[20..])];
+        assert_eq!(near.write_vectored(&resets).await.unwrap(), 52);
+        assert_eq!(account.standing(), Standing::Overdrawn(Duration::from_millis(1_200)));
     }
 
     #[tokio::test(start_paused = true)]

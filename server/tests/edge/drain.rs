@@ -1,4 +1,5 @@
 use std::{
+    io::Write as _,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -7,10 +8,11 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
+use http::{StatusCode, header::CONNECTION};
 use prost::Message as _;
 use rides_proto::v1::{self, rides_client::RidesClient};
 use rides_server::edge::Limits;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -21,13 +23,13 @@ use tonic_types::StatusExt as _;
 use super::services::{self, Gate, Never};
 use crate::{
     fleet::viewer::{Viewer, helsinki},
-    harness::{
-        Running, SOON, http::Http, places::place, port_that_goes, port_with, server, soon, web, wire::Wire,
-    },
+    harness::{Running, SOON, http::Http, places::place, port_with, raw_h2, server, soon, web, wire::Wire},
 };
 
 /// Far less than the drain timeout: what is told to end does so.
 const AT_ONCE: Duration = Duration::from_secs(2);
+
+const NATIVE: &str = "application/grpc";
 
 #[tokio::test]
 async fn streams_are_told_that_the_server_goes() {
@@ -49,7 +51,9 @@ async fn streams_are_told_that_the_server_goes() {
         assert!(stream.next().await.is_none());
         let status = stream.status();
         assert_eq!(status.code(), Code::Unavailable);
-        assert!(status.get_details_retry_info().is_some());
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "GOING_DOWN");
+        assert!(details.retry_info().is_some() && details.request_info().is_some(), "{details:?}");
     }
     assert_eq!(native_stream.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     assert_eq!(native_stream.message().await.unwrap_err().code(), Code::Unavailable);
@@ -63,30 +67,93 @@ fn serving(message: &[u8]) -> ServingStatus {
     HealthCheckResponse::decode(message).unwrap().status()
 }
 
-/// L11: on a connection that is still open.
+/// CLIENT-3: a GOAWAY whose last stream is right, in two steps (RFC 9113, section 6.8).
 #[tokio::test]
-async fn a_call_that_comes_too_late_is_told_to_come_again_and_does_nothing() {
-    let executed = Arc::new(AtomicUsize::new(0));
-    let server = port_that_goes(services::counting(executed.clone())).await;
-    for wire in server.wires().await {
-        let asked = wire.ask::<_, v1::GetResponse>("/rides.v1.Rides/Get", v1::GetRequest::default()).await;
-        let watched = async {
-            let watch = v1::WatchRequest::default();
-            let mut messages = wire.open::<_, v1::WatchResponse>("/rides.v1.Rides/Watch", watch).await?;
-            messages.next().await.expect("an end without a status")
-        };
-        for status in [asked.unwrap_err(), watched.await.unwrap_err()] {
-            assert_eq!(status.code(), Code::Unavailable, "{wire:?}");
-            let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            assert!(retry.is_some_and(|delay| delay > Duration::ZERO), "{wire:?}: {status:?}");
+async fn calls_that_cross_the_goaway_are_served_and_streams_are_refused_for_another_server() {
+    let (gate, executed) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+    let router = gate.router().merge(services::counting(executed.clone()));
+    let server = port_with(router, Limits::default()).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    up.ask(1, NATIVE, "/test.Gate/Pass").await.unwrap();
+    soon("the first call", gate.begun.notified()).await;
+
+    server.stop();
+    let warning = soon("the warning", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    assert_eq!((warning.last_stream(), warning.error()), (i32::MAX as u32, raw_h2::NO_ERROR));
+    let ping = soon("the ping", down.next_of(raw_h2::PING)).await.unwrap();
+    for (stream, content_type, path, answer) in [
+        (3, NATIVE, "/rides.v1.Rides/Get", raw_h2::HEADERS),
+        (5, web::PROTO, "/rides.v1.Rides/Get", raw_h2::HEADERS),
+        (7, NATIVE, "/grpc.health.v1.Health/Watch", raw_h2::HEADERS),
+        (9, NATIVE, "/rides.v1.Rides/Watch", raw_h2::RST_STREAM),
+        (11, NATIVE, "/rides.v1.Rides/Track", raw_h2::RST_STREAM),
+        (13, NATIVE, "/rides.v1.Fleet/Drive", raw_h2::RST_STREAM),
+        // A browser would show no more than a failed fetch.
+        (15, web::PROTO, "/rides.v1.Rides/Watch", raw_h2::HEADERS),
+    ] {
+        up.ask(stream, content_type, path).await.unwrap();
+        let frame = soon("an answer", down.next_on(stream)).await.unwrap();
+        assert_eq!(frame.kind, answer, "{content_type} {path}: {frame:?}");
+        if answer == raw_h2::RST_STREAM {
+            assert_eq!(frame.error(), raw_h2::REFUSED_STREAM, "gRPC clients repeat it by themselves");
         }
-        let health = wire.ask("/grpc.health.v1.Health/Check", HealthCheckRequest::default()).await;
-        assert_eq!(
-            health.map(|health: HealthCheckResponse| health.status()).unwrap(),
-            ServingStatus::NotServing
-        );
     }
-    assert_eq!(executed.load(Ordering::Relaxed), 0);
+    assert_eq!(executed.load(Ordering::Relaxed), 2, "and nothing of the streams");
+    up.send(raw_h2::PING, raw_h2::ACK, 0, &ping.payload).await.unwrap();
+    let last = soon("the last word", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    assert_eq!((last.last_stream(), last.error()), (15, raw_h2::NO_ERROR));
+    gate.open.notify_waiters();
+    assert_eq!(soon("the first answer", down.next_on(1)).await.unwrap().kind, raw_h2::HEADERS);
+    drop(up);
+    assert!(server.stopped().await < AT_ONCE);
+}
+
+/// CLIENT-3: who opens a stream anew, because its last one has ended, is to know already that it must do so elsewhere.
+#[tokio::test]
+async fn a_connection_is_told_to_open_no_more_before_its_streams_end() {
+    let server = server().run().await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    up.ask(1, NATIVE, "/grpc.health.v1.Health/Watch").await.unwrap();
+    assert_eq!(soon("the headers", down.next_on(1)).await.unwrap().kind, raw_h2::HEADERS);
+    server.stop();
+    let mut told = false;
+    loop {
+        let frame = soon("the end of the stream", down.next()).await.unwrap();
+        told |= frame.kind == raw_h2::GOAWAY;
+        if (frame.kind, frame.stream) == (raw_h2::HEADERS, 1) {
+            return assert!(told, "the trailers came before GOAWAY");
+        }
+    }
+}
+
+/// CLIENT-3: it waits in the kernel, or has just been let in.
+#[tokio::test]
+async fn a_client_that_had_connected_is_served_once_more() {
+    let server = port_with(services::failing("served"), Limits::default()).await;
+    // Nothing of the server runs until this task waits.
+    let connect = || {
+        let stream = std::net::TcpStream::connect(server.addr).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    };
+    let (mut h1, h2) = (connect(), connect());
+    h1.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    server.stop();
+    let (mut up, mut down) = raw_h2::on(TcpStream::from_std(h2).unwrap()).await;
+    up.ask(1, NATIVE, "/test.Failing/Now").await.unwrap();
+    let mut heard = Vec::new();
+    while let Some(frame) = soon("the answer and the end", down.next()).await {
+        heard.push((frame.kind, frame.stream));
+    }
+    for frame in [(raw_h2::HEADERS, 1), (raw_h2::GOAWAY, 0)] {
+        assert!(heard.contains(&frame), "{frame:?} is not in {heard:?}");
+    }
+    drop(up);
+    let mut answer = String::new();
+    let mut h1 = TcpStream::from_std(h1).unwrap();
+    soon("the answer and the end", h1.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with("alive\n"), "{answer}");
+    assert!(server.stopped().await < AT_ONCE);
 }
 
 /// A client that has more to send, for all anyone knows.
@@ -156,7 +223,7 @@ async fn neither_a_handler_nor_a_client_that_is_stuck_can_hold_it() {
 #[tokio::test]
 async fn a_call_in_progress_may_finish() {
     let gate = Gate::default();
-    let server = port_with(gate.router().merge(services::failing("not yet")), Limits::default()).await;
+    let server = port_with(gate.router(), Limits::default()).await;
     let calls = server.both().await.map(|mut http| {
         tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await })
     });
@@ -173,46 +240,49 @@ async fn a_call_in_progress_may_finish() {
     assert!(server.stopped().await < AT_ONCE);
 }
 
-/// Until new calls are refused, the server has not noticed that it is to go.
+/// Until it refuses connections, the server has not noticed that it is to go.
 async fn until_it_goes(server: &Running) {
-    let refused = async {
-        loop {
-            let reply = web::ask(&mut Http::h1(server.addr).await, web::call("/test.Failing/Now", &())).await;
-            if reply.status.code() == Code::Unavailable {
-                return reply.status;
-            }
-        }
-    };
-    let status = soon("the refusal of a new call", refused).await;
-    assert!(status.get_details_retry_info().is_some());
+    let refused = async { while TcpStream::connect(server.addr).await.is_ok() {} };
+    soon("the refusal of a new connection", refused).await;
 }
 
-/// Who connects while calls in progress may still end is told to come again, and holds nothing up.
+/// CLIENT-3: HTTP/1.1 has no GOAWAY, and a proxy that keeps connections may call at any time.
 #[tokio::test]
-async fn a_new_connection_is_answered_until_the_end() {
+async fn a_connection_of_http1_that_is_kept_hears_of_the_end_by_its_next_response() {
+    let server = port_with(services::failing("served"), Limits::default()).await;
+    let mut http = Http::h1(server.addr).await;
+    let mut calls = 0;
+    loop {
+        let answer = http.get("/healthz").await;
+        assert_eq!(answer.status, StatusCode::OK, "call {calls} is lost");
+        calls += 1;
+        if answer.headers.get(CONNECTION).is_some_and(|it| it == "close") {
+            break;
+        }
+        server.stop();
+    }
+    assert!(calls > 1);
+    assert!(server.stopped().await < AT_ONCE);
+}
+
+/// CLIENT-3: a balancer goes to another server at once, however long the calls in progress take.
+#[tokio::test]
+async fn new_connections_are_refused_while_calls_in_progress_end() {
     let gate = Gate::default();
-    let server = port_with(
-        gate.router().merge(services::failing("not yet")),
-        Limits { drain: SOON, ..Limits::default() },
-    )
-    .await;
+    let server = port_with(gate.router(), Limits { drain: SOON, ..Limits::default() }).await;
     let mut http = Http::h1(server.addr).await;
     let call = tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await });
     timeout(SOON, gate.begun.notified()).await.unwrap();
+    let silent = TcpStream::connect(server.addr).await.unwrap();
     server.stop();
     until_it_goes(&server).await;
 
-    for mut late in server.both().await {
-        let reply = web::ask(&mut late, web::call("/test.Gate/Pass", &())).await;
-        assert_eq!(reply.status.code(), Code::Unavailable);
-        assert!(reply.status.get_details_retry_info().is_some());
-    }
-    let _silent = TcpStream::connect(server.addr).await.unwrap();
     gate.open.notify_waiters();
     assert_eq!(call.await.unwrap().status.message(), "passed");
     let addr = server.addr;
-    assert!(server.stopped().await < AT_ONCE);
+    assert!(server.stopped().await < AT_ONCE, "a client that is silent holds nothing");
     assert!(TcpStream::connect(addr).await.is_err());
+    drop(silent);
 }
 
 #[tokio::test]

@@ -132,6 +132,29 @@ async fn a_refused_stream_is_not_reset_while_its_client_sends() {
     soon("all that came", answered).await;
 }
 
+/// CLIENT-4: a client that takes its answer, and ends none of its requests.
+#[tokio::test]
+async fn requests_that_are_never_ended_leave_streams_for_the_next_calls() {
+    const ROUNDS: u32 = 300;
+    let server = server().requiring_tokens().run().await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    for round in 0..ROUNDS {
+        let [unended, ended] = [1, 3].map(|stream| 4 * round + stream);
+        up.call(unended, "/rides.v1.Rides/Book").await.unwrap();
+        up.call(ended, "/rides.v1.City/Quote").await.unwrap();
+        up.send(raw_h2::DATA, raw_h2::END_STREAM, ended, &[0; 5]).await.unwrap();
+        let mut unanswered = vec![unended, ended];
+        while !unanswered.is_empty() {
+            let frame = soon("an answer", down.next()).await.expect("the connection has ended");
+            match frame.kind {
+                raw_h2::HEADERS => unanswered.retain(|stream| *stream != frame.stream),
+                raw_h2::RST_STREAM => assert_eq!(frame.error(), raw_h2::NO_ERROR, "round {round}: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_upload_without_an_end_is_refused_and_stopped() {
     let server = server().requiring_tokens().run().await;

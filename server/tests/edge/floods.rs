@@ -10,15 +10,18 @@ use rides_server::edge::Limits;
 use tonic::Code;
 
 use super::services::{self, Never};
-use crate::harness::{Running, port_with, raw_h2, soon};
+use crate::harness::{Running, http::Http, port_with, raw_h2, soon};
 
 /// Frames a second. Twice as many may come at once.
 const PACE: u32 = 500;
 
 /// Limits that hold on this machine too.
 fn strict() -> Limits {
-    let frames_per_second = NonZeroU32::new(PACE).unwrap();
-    Limits { exempt: Vec::new(), frames_per_second, ..Limits::default() }
+    Limits { exempt: Vec::new(), frames_per_second: rate(PACE), ..Limits::default() }
+}
+
+fn rate(per_second: u32) -> NonZeroU32 {
+    NonZeroU32::new(per_second).unwrap()
 }
 
 /// Asserts that it took as long as so many frames must, but for the last, which are read together.
@@ -74,4 +77,132 @@ async fn calls_that_are_refused_are_read_at_their_pace() {
         // A few of them were let in.
         assert_paced(begun, 100 * (CALLS - 3));
     }
+}
+
+/// Calls that their client takes back at once, and then an answer to a ping: all of them were read.
+async fn cancel_at_once(up: &mut raw_h2::Up, down: &mut raw_h2::Down, streams: impl Iterator<Item = u32>) {
+    for stream in streams {
+        up.call(stream, "/test.Never/Answer").await.unwrap();
+        up.cancel(stream).await.unwrap();
+    }
+    up.send(raw_h2::PING, 0, 0, &[7; 8]).await.unwrap();
+    loop {
+        let frame = soon("the answer to a ping", down.next()).await.expect("the connection has ended");
+        assert_ne!(frame.kind, raw_h2::GOAWAY, "{frame:?}");
+        if (frame.kind, frame.payload.as_slice()) == (raw_h2::PING, &[7; 8]) {
+            return;
+        }
+    }
+}
+
+/// The odd numbers from `first`: those of a client's streams.
+fn streams(first: u32, count: u32) -> impl Iterator<Item = u32> {
+    (first..).step_by(2).take(count as usize)
+}
+
+/// CLIENT-1: as many as are announced may be taken back in one breath, as the end of a group does.
+#[tokio::test]
+async fn a_group_of_calls_that_is_cancelled_costs_nobody_the_connection() {
+    let limits = Limits { exempt: Vec::new(), calls_per_second: rate(100_000), ..Limits::default() };
+    let server = port_with(Never::default().router(), limits.clone()).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    let begun = Instant::now();
+    cancel_at_once(&mut up, &mut down, streams(1, limits.streams)).await;
+    // All at once is 1,280 frames, of 2,000.
+    assert!(begun.elapsed() < Duration::from_secs(1), "it was slowed: {:?}", begun.elapsed());
+}
+
+/// CLIENT-1, CLIENT-2: who is exempt is never slowed, whatever their clients cancel.
+#[tokio::test]
+async fn an_exempt_address_may_cancel_without_end() {
+    let server = port_with(Never::default().router(), Limits::default()).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    for burst in 0..100 {
+        cancel_at_once(&mut up, &mut down, streams(1 + 200 * burst, 100)).await;
+    }
+}
+
+/// CLIENT-2: what was on its way when a client took its call back is answered with a reset each time.
+#[tokio::test]
+async fn data_of_calls_that_were_cancelled_never_ends_the_connection() {
+    const CALLS: u32 = 3_000;
+    let server = port_with(Never::default().router(), Limits::default()).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    let calls = async {
+        for stream in streams(1, CALLS) {
+            up.call(stream, "/test.Never/Answer").await.unwrap();
+            up.cancel(stream).await.unwrap();
+            up.send(raw_h2::DATA, raw_h2::END_STREAM, stream, &[0; 5]).await.unwrap();
+        }
+        up.send(raw_h2::PING, 0, 0, &[7; 8]).await.unwrap();
+    };
+    let answers = async {
+        let mut resets = 0;
+        loop {
+            let frame = soon("an answer", down.next()).await.expect("the connection has ended");
+            match frame.kind {
+                raw_h2::PING if frame.payload == [7; 8] => return resets,
+                raw_h2::RST_STREAM => resets += u32::from(frame.error() == raw_h2::STREAM_CLOSED),
+                kind => assert_ne!(kind, raw_h2::GOAWAY, "{frame:?}"),
+            }
+        }
+    };
+    let ((), resets) = tokio::join!(calls, answers);
+    // h2 keeps quiet about a few that it still remembers.
+    assert!(resets > 1_024, "only {resets} were answered with a reset");
+}
+
+/// R7: a flood of resets costs others nothing, and its sender waits.
+#[tokio::test]
+async fn a_flood_of_resets_is_read_at_its_pace() {
+    const CALLS: u32 = PACE;
+    let limits = Limits { calls_per_second: rate(100_000), ..strict() };
+    let server = port_with(Never::default().router(), limits).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    let begun = Instant::now();
+    tokio::join!(cancel_at_once(&mut up, &mut down, streams(1, CALLS)), assert_others_are_served(&server));
+    assert_paced(begun, 5 * CALLS);
+}
+
+/// R7: so are calls beyond `--max-streams`, each of which is answered with a reset.
+#[tokio::test]
+async fn a_flood_of_refused_streams_is_read_at_its_pace() {
+    const CALLS: u32 = PACE;
+    let server = port_with(Never::default().router(), Limits { streams: 1, ..strict() }).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    up.call(1, "/test.Never/Answer").await.unwrap();
+    let begun = Instant::now();
+    let flood = async {
+        for stream in streams(3, CALLS) {
+            up.call(stream, "/test.Never/Answer").await.unwrap();
+        }
+    };
+    let refusals = async {
+        for _ in 0..CALLS {
+            let refusal = soon("a refusal", down.next_of(raw_h2::RST_STREAM)).await.unwrap();
+            assert_eq!(refusal.error(), raw_h2::REFUSED_STREAM);
+        }
+    };
+    tokio::join!(flood, refusals, assert_others_are_served(&server));
+    assert_paced(begun, 5 * CALLS);
+}
+
+/// R7: where an operator allows more frames, `--max-resets` ends a connection.
+#[tokio::test]
+async fn more_resets_than_are_allowed_end_the_connection() {
+    let limits =
+        Limits { exempt: Vec::new(), frames_per_second: rate(1_000_000), resets: 20, ..Limits::default() };
+    let server = port_with(Never::default().router(), limits).await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    let flood = tokio::spawn(async move {
+        for stream in streams(1, 100_000) {
+            up.call(stream, "/test.Never/Answer").await?;
+            up.cancel(stream).await?;
+        }
+        std::io::Result::Ok(())
+    });
+    let goaway = soon("the end", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    assert_eq!(goaway.error(), raw_h2::ENHANCE_YOUR_CALM);
+    assert!(flood.await.unwrap().is_err(), "it was cut");
+    assert_eq!(Http::h2(server.addr).await.get("/healthz").await.status, StatusCode::OK);
 }

@@ -3,7 +3,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::services;
-use crate::harness::{http::Http, port_that_goes, port_with, server, wire::details};
+use crate::harness::{http::Http, port_with, server, wire::details};
 use rides_server::edge::Limits;
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
@@ -66,7 +66,6 @@ async fn every_error_has_a_reason_and_an_id() {
     let nothing: HeaderMap = HeaderMap::new();
     let with = |name, value| HeaderMap::from_iter([header(name, value)]);
     let server = server().run().await;
-    let going = port_that_goes(services::failing("it was let in")).await;
     let empty = &[0; 5][..];
     for (server, path, frames, headers, code, reason) in [
         (&server, SIGN_IN, &[][..], &nothing, Code::Unimplemented, "NOT_ONE_MESSAGE"),
@@ -97,7 +96,6 @@ async fn every_error_has_a_reason_and_an_id() {
             Code::NotFound,
             "NO_SUCH_SERVICE",
         ),
-        (&going, SIGN_IN, empty, &nothing, Code::Unavailable, "GOING_DOWN"),
     ] {
         for mut dialect in server.dialects().await {
             let status = dialect.say_with(path, frames, headers).await.status;

@@ -218,30 +218,16 @@ impl Server {
 
 /// The port alone, on `limits`, in front of `services` that only a test would have.
 pub(crate) async fn port_with(services: Router, limits: Limits) -> Running {
-    let stop = CancellationToken::new();
-    port(services, limits, &[], stop.clone(), stop).await
+    port(services, limits, &[]).await
 }
 
 /// The same, for pages of [`FRIEND`] too.
 pub(crate) async fn port_for_a_friend(services: Router, limits: Limits) -> Running {
+    port(services, limits, &[FRIEND]).await
+}
+
+async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
     let stop = CancellationToken::new();
-    port(services, limits, &[FRIEND], stop.clone(), stop).await
-}
-
-/// The same, as it is between the signal and the end of a connection that has calls in progress.
-pub(crate) async fn port_that_goes(services: Router) -> Running {
-    let going = CancellationToken::new();
-    going.cancel();
-    port(services, Limits::default(), &[FRIEND], going, CancellationToken::new()).await
-}
-
-async fn port(
-    services: Router,
-    limits: Limits,
-    origins: &[&str],
-    going: CancellationToken,
-    stop: CancellationToken,
-) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], limits.message).unwrap());
@@ -258,7 +244,6 @@ async fn port(
         limits: limits.clone(),
         strict_transport: false,
         figures: telemetry::metrics(),
-        shutdown: going,
     };
     let services = Services::before(services).and(health_service);
     let port = Port::new(services, options);

@@ -20,6 +20,7 @@ pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const CONTINUATION: u8 = 9;
 
+pub(crate) const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
@@ -27,7 +28,10 @@ pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 /// Of a stream, where the settings do not say.
 pub(crate) const DEFAULT_WINDOW: u32 = 65_535;
+pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const STREAM_CLOSED: u32 = 5;
 pub(crate) const REFUSED_STREAM: u32 = 7;
+pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// What is sent.
@@ -46,7 +50,12 @@ pub(crate) struct Frame {
 
 /// A connection, preface and settings sent.
 pub(crate) async fn connect(addr: SocketAddr) -> (Up, Down) {
-    let (down, up) = TcpStream::connect(addr).await.unwrap().into_split();
+    on(TcpStream::connect(addr).await.unwrap()).await
+}
+
+/// The same on `stream`.
+pub(crate) async fn on(stream: TcpStream) -> (Up, Down) {
+    let (down, up) = stream.into_split();
     let mut up = Up(up);
     up.0.write_all(PREFACE).await.unwrap();
     up.send(SETTINGS, 0, 0, &[]).await.unwrap();
@@ -58,6 +67,17 @@ impl Up {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
         self.0.write_all(&[&head, payload].concat()).await
+    }
+
+    /// A whole call with an empty message.
+    pub(crate) async fn ask(&mut self, stream: u32, content_type: &str, path: &str) -> io::Result<()> {
+        self.send(HEADERS, END_HEADERS, stream, &call_as(content_type, path)).await?;
+        self.send(DATA, END_STREAM, stream, &[0; 5]).await
+    }
+
+    /// Takes a call back.
+    pub(crate) async fn cancel(&mut self, stream: u32) -> io::Result<()> {
+        self.send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()).await
     }
 
     /// Begins a native call of the method at `path`, and leaves its body open.
@@ -77,6 +97,16 @@ impl Down {
         Some(Frame { kind, stream: u32::from_be_bytes(stream), payload })
     }
 
+    /// The next frame of a stream; `None` if the connection ends without.
+    pub(crate) async fn next_on(&mut self, stream: u32) -> Option<Frame> {
+        loop {
+            let frame = self.next().await?;
+            if frame.stream == stream {
+                return Some(frame);
+            }
+        }
+    }
+
     /// The next frame of this kind; `None` if the connection ends without.
     pub(crate) async fn next_of(&mut self, kind: u8) -> Option<Frame> {
         loop {
@@ -89,6 +119,11 @@ impl Down {
 }
 
 impl Frame {
+    /// The last stream that a GOAWAY names.
+    pub(crate) fn last_stream(&self) -> u32 {
+        u32::from_be_bytes(self.payload[..4].try_into().unwrap())
+    }
+
     /// The error of a GOAWAY or a RST_STREAM: its last four bytes, for want of debug data.
     pub(crate) fn error(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
@@ -105,12 +140,16 @@ impl Frame {
 
 /// The headers of a native call.
 pub(crate) fn call(path: &str) -> Vec<u8> {
+    call_as("application/grpc", path)
+}
+
+fn call_as(content_type: &str, path: &str) -> Vec<u8> {
     [
         (":method", "POST"),
         (":scheme", "http"),
         (":authority", "localhost"),
         (":path", path),
-        ("content-type", "application/grpc"),
+        ("content-type", content_type),
         ("te", "trailers"),
     ]
     .iter()

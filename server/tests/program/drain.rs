@@ -1,11 +1,10 @@
 //! The end of the program with clients on it: CASES row L11.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{net::SocketAddr, process::Stdio};
 
 use futures_util::future::join_all;
-use http::StatusCode;
 use rides_proto::v1;
-use tokio::process::Child;
+use tokio::{net::TcpStream, process::Child};
 use tonic::{Code, Status, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 use tonic_types::StatusExt as _;
@@ -14,7 +13,7 @@ use crate::{
     fleet::viewer::helsinki,
     harness::{
         SOON,
-        http::{Http, Stuck},
+        http::Stuck,
         process::{address, process, signal},
         rider::Rider,
         soon,
@@ -98,11 +97,7 @@ async fn a_second_signal_ends_it_at_once() {
     let (mut child, addr) = serve("600").await;
     let _stuck = Stuck::on(addr).await;
     signal(&child, "INT").await;
-    let heard = async {
-        while Http::h1(addr).await.get("/readyz").await.status == StatusCode::OK {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
+    let heard = async { while TcpStream::connect(addr).await.is_ok() {} };
     soon("the first signal", heard).await;
     assert!(child.try_wait().unwrap().is_none(), "it waits for the stuck one");
     signal(&child, "TERM").await;

@@ -2,6 +2,7 @@
 
 mod browser;
 mod debian;
+mod go;
 mod peers;
 mod proxies;
 mod toolchain;
@@ -15,6 +16,7 @@ use console::style;
 use crate::{build::STATIC_TARGET, progress, shell};
 
 pub(crate) use browser::Browser;
+pub(crate) use go::program as go;
 pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
 
@@ -44,6 +46,8 @@ pub(crate) enum Need {
     Buildah,
     /// Node with npm, Python with venv, curl: what clients in other languages run on.
     Peers,
+    /// What grpc-go is built with.
+    Go,
     /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
     Proxies,
 }
@@ -99,6 +103,7 @@ impl Need {
             Need::StaticTarget => toolchain::compiles(STATIC_TARGET) && has(STATIC_COMPILER),
             Need::Buildah => has("buildah"),
             Need::Peers => peers::missing().is_empty(),
+            Need::Go => go::program().is_some(),
             Need::Proxies => proxies::are_here(),
         }
     }
@@ -115,6 +120,7 @@ impl Need {
             Need::StaticTarget => install_static_target(self.about()),
             Need::Buildah => debian::install_packages(&["buildah", "crun"], self.about()),
             Need::Peers => peers::install(),
+            Need::Go => go::install(),
             Need::Proxies => proxies::install(),
         }
     }
@@ -131,6 +137,7 @@ impl Need {
             Need::StaticTarget => "the musl target and its C compiler",
             Need::Buildah => "buildah",
             Need::Peers => "Node, Python and curl",
+            Need::Go => "Go",
             Need::Proxies => "reverse proxies",
         }
     }
@@ -140,9 +147,12 @@ impl Need {
             Need::Wasm => "seconds; minutes where it must be built",
             Need::Trunk => "about 4 minutes",
             Need::WasmBindgen => "about 2 minutes",
-            Need::WasmOpt | Need::Linters | Need::PageLinter | Need::StaticTarget | Need::Proxies => {
-                "seconds"
-            }
+            Need::WasmOpt
+            | Need::Linters
+            | Need::PageLinter
+            | Need::StaticTarget
+            | Need::Proxies
+            | Need::Go => "seconds",
             Need::Browser | Need::Peers | Need::Buildah => "about 1 minute",
         }
     }

@@ -215,10 +215,10 @@ fn in_a_browser(release: bool, files: &[&str]) -> Result<Command> {
     Ok(test)
 }
 
-/// Against the server that RIDES_INTEROP_SERVER names, else one built here. Where Node, Python, curl or a browser cannot
+/// Against the server that RIDES_INTEROP_SERVER names, else one built here. Where Node, Python, curl, Go or a browser cannot
 /// be had, it says so and counts as ignored.
 fn foreign_clients(options: Options, tally: &mut Tally) -> Result<()> {
-    if let Err(missing) = setup::ensure(&[Need::Browser, Need::Peers]) {
+    if let Err(missing) = setup::ensure(&[Need::Browser, Need::Peers, Need::Go]) {
         println!("{} not run: {missing:#}", style("note:").yellow().bold());
         tally.ignored += 1;
         return Ok(());

@@ -8,6 +8,8 @@ mod examples;
 mod matrix;
 mod programs;
 mod readmes;
+#[cfg(unix)]
+mod rolling;
 mod servers;
 
 use std::{fs, path::Path};
@@ -44,10 +46,20 @@ pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Ta
     println!("\n{matrix}");
     let examples = examples::run(&programs, &servers)?;
     let (passed, failed) = matrix.counts();
-    tally.passed += passed + examples;
+    tally.passed += passed + examples + beside_others(&programs, &servers)?;
     tally.failed += failed;
     ensure!(failed == 0, "{failed} of {} checks failed", passed + failed);
     keep(&matrix, write)
+}
+
+/// Clients that must not notice what others do, or a server that stops.
+fn beside_others(programs: &Programs, servers: &Servers) -> Result<u64> {
+    examples::expect(&mut programs.go(&["cancelling", &servers.open]), "\"cancelled\":20000")?;
+    #[cfg(unix)]
+    let rolling = rolling::run(programs, servers)?;
+    #[cfg(not(unix))]
+    let rolling = 0;
+    Ok(1 + rolling)
 }
 
 fn keep(matrix: &Matrix, write: bool) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The programs in `clients/`: how they are installed and run.
 
 use std::{
+    env,
     io::{BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -10,15 +11,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+#[cfg(unix)]
+use nix::{sys::signal::Signal, unistd::Pid};
 
-use crate::{packages, progress, shell};
+use crate::{packages, progress, setup, shell};
 
 /// A check may take three minutes, and those in a browser come all at once.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The clients in both languages, ready to run.
+/// The clients in all languages, ready to run.
 pub(super) struct Programs {
     python: PathBuf,
+    go: PathBuf,
     dir: PathBuf,
 }
 
@@ -31,7 +35,9 @@ impl Programs {
         let (dir, environment) = (scratch.join("clients"), scratch.join("python"));
         packages::node(&dir.join("node"), "clients in JavaScript")?;
         packages::python(&environment, &dir.join("python/requirements.txt"), "grpcio")?;
-        let programs = Self { python: packages::in_environment(&environment, "python"), dir };
+        let python = packages::in_environment(&environment, "python");
+        let programs =
+            Self { python, go: scratch.join("go").with_extension(env::consts::EXE_EXTENSION), dir };
 
         let mut stubs = programs.python(&[
             "-m",
@@ -48,7 +54,32 @@ impl Programs {
         let mut stubs = programs.node(&["node_modules/@bufbuild/buf/bin/buf", "generate"]);
         stubs.args(["--template", "interop/buf.gen.yaml"]);
         progress::spin("Making stubs in JavaScript", "seconds", stubs)?;
+        programs.build_go()?;
         Ok(programs)
+    }
+
+    fn build_go(&self) -> Result<()> {
+        let go = setup::go().context("there is no Go here")?;
+        let dir = self.dir.join("go");
+        // buf starts its plugins as `go tool NAME`.
+        let beside = go.parent().map(Path::to_owned).into_iter();
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths(beside.chain(env::split_paths(&path)))?;
+        let mut stubs = shell::command("node");
+        stubs.arg(self.node_dir().join("node_modules/@bufbuild/buf/bin/buf")).arg("generate");
+        stubs.current_dir(&dir).env("PATH", &path);
+        progress::spin("Making stubs in Go", "seconds", stubs)?;
+        let mut build = shell::command(&go);
+        build.args(["build", "-o"]).arg(&self.go).arg("./interop").current_dir(dir).env("PATH", &path);
+        progress::spin("Building the checks of grpc-go", "about 1 minute", build)
+    }
+
+    /// The checks in Go.
+    pub(super) fn go(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.go);
+        command.args(arguments);
+        behind_a_dead_proxy(&mut command);
+        command
     }
 
     /// A program in Python, as people run it.
@@ -170,11 +201,12 @@ impl Running {
     /// When it is gone.
     #[cfg(unix)]
     pub(super) fn interrupt(&self) -> Result<()> {
-        use nix::{
-            sys::signal::{Signal, kill},
-            unistd::Pid,
-        };
-        Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGINT)?)
+        signal(&self.child, Signal::SIGINT)
+    }
+
+    /// The command, as one would type it.
+    pub(super) fn command(&self) -> &str {
+        &self.command
     }
 
     /// A line; `None` when there are no more.
@@ -187,6 +219,15 @@ impl Running {
             _ => bail!("`{}` has kept us waiting for {} s", self.command, PATIENCE.as_secs()),
         }
     }
+}
+
+/// Sends a signal to a child.
+///
+/// # Errors
+/// When it is gone.
+#[cfg(unix)]
+pub(super) fn signal(child: &Child, signal: Signal) -> Result<()> {
+    Ok(nix::sys::signal::kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
 }
 
 /// What is said there, line by line.

@@ -10,9 +10,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+#[cfg(unix)]
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::programs::{Programs, Running};
+use super::programs::{self, Programs, Running};
 use crate::{setup::Browser, shell};
 
 /// The car that the driver's token is for.
@@ -138,6 +140,20 @@ impl Servers {
         Ok((server, url))
     }
 
+    /// One at `address`, which may be one where another was, and where it is, as HOST:PORT. It keeps nothing, and is killed when
+    /// dropped.
+    ///
+    /// # Errors
+    /// When it does not start.
+    #[cfg(unix)]
+    pub(super) fn rolling(&self, address: &str) -> Result<(Server, String)> {
+        let log = self.dir.join("rolling.log");
+        let mut server =
+            Server::start_at(address, &self.program, Path::new(":memory:"), &["--cars=20"], &log)?;
+        let url = server.url()?;
+        Ok((server, url.trim_start_matches("http://").to_owned()))
+    }
+
     /// One over TLS that asks for tokens, with its keys and a dispatcher's token in `keys`, and where it is, as NAME:PORT.
     ///
     /// # Errors
@@ -163,13 +179,29 @@ pub(super) struct Server {
 
 impl Server {
     fn start(program: &Path, data_dir: &Path, flags: &[&str], log: &Path) -> Result<Self> {
+        Self::start_at("127.0.0.1:0", program, data_dir, flags, log)
+    }
+
+    fn start_at(address: &str, program: &Path, data_dir: &Path, flags: &[&str], log: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        command.arg("--listen=127.0.0.1:0").arg("--data-dir").arg(data_dir);
+        command.args(["--listen", address]).arg("--data-dir").arg(data_dir);
         command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(log).with_context(|| format!("cannot write {}", log.display()))?);
         let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
         let output = child.stdout.take().context("no pipe")?;
         Ok(Self { child, output: BufReader::new(output) })
+    }
+
+    /// Stops it as an ordinary update does, and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    #[cfg(unix)]
+    pub(super) fn stop(&mut self) -> Result<()> {
+        programs::signal(&self.child, Signal::SIGTERM)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "a server ended with {status}");
+        Ok(())
     }
 
     /// Waits until it says where it listens: from then on it answers.

@@ -1,0 +1,86 @@
+//! Two servers behind one name, stopped and started in turn as in any update: no client loses a call.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{
+    programs::{Programs, Running},
+    servers::Servers,
+};
+
+/// Stops, of the two servers in turn.
+const STOPS: usize = 6;
+/// A client tries a server that has refused it again after some seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Has grpc-go and grpcio call the two, with each policy, all at once, and returns how many clients there were.
+///
+/// # Errors
+/// When a call is lost, or a server does not stop or start.
+pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
+    let mut pair = [servers.rolling("127.0.0.1:0")?, servers.rolling("127.0.0.1:0")?];
+    let addresses = pair.each_ref().map(|(_, address)| address.clone());
+    let [first, second] = addresses.each_ref().map(String::as_str);
+    let mut clients = Vec::new();
+    for policy in ["round_robin", "pick_first"] {
+        let in_python = ["-m", "interop.rolling", policy, first, second];
+        for mut command in [programs.go(&["rolling", policy, first, second]), programs.python(&in_python)] {
+            let mut client = Running::start(&mut command)?;
+            let line = client.line()?;
+            ensure!(line.as_deref() == Some("ready"), "`{}` says {line:?}", client.command());
+            clients.push(client);
+        }
+    }
+    for stop in 0..STOPS {
+        until_all_are_connected(&addresses, clients.len())?;
+        let (server, address) = &mut pair[stop % 2];
+        server.stop()?;
+        *server = servers.rolling(address)?.0;
+    }
+    for client in &mut clients {
+        client.interrupt()?;
+        let report = client.line()?.context("a client says nothing at its end")?;
+        println!("{}: {report}", client.command());
+        let counts: Value = serde_json::from_str(&report)?;
+        ensure!(counts["lost"].as_array().is_none_or(Vec::is_empty), "calls were lost");
+        ensure!(counts["calls"].as_u64() > Some(0), "there were no calls");
+        client.line()?;
+    }
+    Ok(clients.len() as u64)
+}
+
+/// Half of the clients have a connection to each server, the others have one in all.
+fn until_all_are_connected(addresses: &[String; 2], clients: usize) -> Result<()> {
+    let wanted = clients + clients / 2;
+    let begun = Instant::now();
+    loop {
+        let mut connected = 0;
+        for address in addresses {
+            connected += connections_to(address)?;
+        }
+        if connected >= wanted {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "{connected} connections, and not {wanted}");
+        thread::sleep(BETWEEN_LOOKS);
+    }
+}
+
+/// The open connections of a server, but for the one that asks.
+fn connections_to(address: &str) -> Result<usize> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n")?;
+    let mut metrics = String::new();
+    stream.read_to_string(&mut metrics)?;
+    let count = metrics.lines().find_map(|line| line.strip_prefix("rides_open_connections "));
+    let count: usize = count.context("/metrics has no rides_open_connections")?.parse()?;
+    Ok(count.saturating_sub(1))
+}
