@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use axum::Router;
 use http::StatusCode;
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
@@ -21,7 +20,7 @@ use tonic_reflection::pb::{
     v1alpha::{self, server_reflection_client::ServerReflectionClient as OlderClient},
 };
 
-use crate::harness::{port_that_goes, server, soon, web, wire::Messages};
+use crate::harness::{raw_h2, server, soon, web, wire::Messages};
 
 const SERVICES: [&str; 5] = ["", "rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions"];
 
@@ -86,17 +85,26 @@ async fn health_lists_every_service_without_a_token() {
     }
 }
 
-/// CLIENT-6: it is answered, as `Check` is, while nothing else is.
+/// CLIENT-6: a call that crosses the GOAWAY is answered, as `Check` is.
 #[tokio::test]
 async fn a_server_that_shuts_down_lists_its_services_as_not_serving() {
-    let server = port_that_goes(Router::new()).await;
-    for wire in server.wires().await {
-        let list: HealthListResponse =
-            wire.ask("/grpc.health.v1.Health/List", HealthListRequest {}).await.unwrap();
-        assert!(list.statuses.len() >= SERVICES.len(), "{list:?}");
-        let statuses = list.statuses.values();
-        assert!(statuses.map(|of| of.status()).all(|status| status == health::ServingStatus::NotServing));
-    }
+    let server = server().run().await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    server.stop();
+    soon("the warning", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    up.ask(1, "application/grpc", "/grpc.health.v1.Health/List").await.unwrap();
+    let answer = async {
+        loop {
+            let frame = down.next_on(1).await.expect("the connection is open");
+            if frame.kind == raw_h2::DATA {
+                return HealthListResponse::decode(&frame.payload[5..]).unwrap();
+            }
+        }
+    };
+    let list = soon("the list", answer).await;
+    assert!(list.statuses.len() >= SERVICES.len(), "{list:?}");
+    let statuses = list.statuses.values();
+    assert!(statuses.map(|of| of.status()).all(|status| status == health::ServingStatus::NotServing));
 }
 
 /// L26
