@@ -33,6 +33,7 @@ use crate::{
     fanout::{Fanout, FanoutOptions},
     files,
     fleet::{Fleet, FleetOptions},
+    health_v1,
     listen::{self, Listen, Listeners},
     rides::{
         Rides,
@@ -54,7 +55,7 @@ use crate::{
 /// What is on the port. Reflection's v1alpha has no place of its own: its calls are v1's.
 const DESCRIPTOR_SETS: [&[u8]; 3] = [
     rides_proto::FILE_DESCRIPTOR_SET,
-    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    health_v1::FILE_DESCRIPTOR_SET,
     tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
 ];
 /// Where `trunk build` puts the page.

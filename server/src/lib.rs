@@ -14,6 +14,7 @@ pub mod files;
 pub mod fleet;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod health_v1;
 pub mod keys;
 pub mod listen;
 pub mod positions;

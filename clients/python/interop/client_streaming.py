@@ -50,7 +50,8 @@ async def a_million_positions(client, to):
 async def a_bad_position(client, to):
     sent = [*many(3), TrackRequest(car_id=1, location=NOWHERE)]
     failure = await fails(track(client, to.open, sent), StatusCode.INVALID_ARGUMENT, reason="NOT_ON_EARTH")
-    assert failure.detail("BadRequest").field_violations[0].field == "location"
+    assert failure.detail("BadRequest").field_violations[0].field == "positions[3].location"
+    assert failure.detail("ErrorInfo").metadata["positions_taken"] == "3"
 
 
 async def faster_than_allowed(client, to):

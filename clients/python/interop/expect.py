@@ -18,8 +18,8 @@ class Failure:
 
     def __init__(self, error):
         self.code, self.message = error.code(), error.details()
-        trailers = dict(error.trailing_metadata() or ())
-        self.status = status_pb2.Status.FromString(trailers.get("grpc-status-details-bin", b""))
+        self.trailers = dict(error.trailing_metadata() or ())
+        self.status = status_pb2.Status.FromString(self.trailers.get("grpc-status-details-bin", b""))
 
     def detail(self, kind):
         """The detail of one kind: `detail("BadRequest")`."""

@@ -1,5 +1,7 @@
 """One message there, a stream back."""
 
+import json
+import time
 import uuid
 
 from grpc import StatusCode
@@ -7,7 +9,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from rides.v1 import rides_pb2 as r
 from rides.v1 import city_pb2, sessions_pb2
-from .expect import cancels, ends_in_time, everything, fails, in_progress
+from .expect import cancels, ends_in_time, everything, fails, figure, in_progress, until
 from .places import (
     HARBOUR, VIEW, City, Fleet, Health, Rides, Sessions, a_ride, any_car, is_in, somewhere, unique)
 
@@ -92,6 +94,21 @@ async def cancel(client, to):
     await call_off()
 
 
+# A retry policy that by itself would wait for a millisecond.
+RETRIES = json.dumps({
+    "methodConfig": [{
+        "name": [{"service": "rides.v1.Fleet", "method": "Watch"}],
+        "retryPolicy": {
+            "maxAttempts": 2,
+            "initialBackoff": "0.001s",
+            "maxBackoff": "0.001s",
+            "backoffMultiplier": 1,
+            "retryableStatusCodes": ["RESOURCE_EXHAUSTED"],
+        },
+    }],
+})
+
+
 async def when_to_come_again(client, to):
     token = to.tokens["dispatcher"]
     only = client.open(to.strict, Fleet.Watch, VIEW, token=token)
@@ -99,7 +116,23 @@ async def when_to_come_again(client, to):
     second = everything(client.open(to.strict, Fleet.Watch, VIEW, token=token))
     failure = await fails(second, StatusCode.RESOURCE_EXHAUSTED, reason="TOO_MANY_VIEWERS")
     assert failure.detail("RetryInfo").retry_delay.seconds == 5
+    assert failure.trailers["grpc-retry-pushback-ms"] == "5000"
+
+    async def refusals():
+        return await figure(to.strict, 'rides_rpcs_total{method="rides.v1.Fleet/Watch",code="ResourceExhausted"}')
+
+    # With a policy grpcio itself calls again, once the server's delay has passed.
+    before, begun = await refusals(), time.monotonic()
+    retries = {**to.strict, "options": [("grpc.service_config", RETRIES)]}
+    again = client.open(retries, Fleet.Watch, VIEW, token=token)
+
+    async def refused():
+        return await refusals() == before + 1
+    await until("the first attempt is refused", refused)
     only.cancel()
+    assert (await again.next()).tick > 0
+    assert 4.5 < time.monotonic() - begun < 15
+    again.cancel()
     await in_progress(to.strict, Fleet.Watch, 0)
 
 

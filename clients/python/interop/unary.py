@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import older_pb2
 from grpc import StatusCode
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
 
 from rides.v1 import rides_pb2 as r
 from rides.v1 import city_pb2, sessions_pb2
@@ -99,6 +99,8 @@ async def health(client, to):
     for service in ("", "rides.v1.Rides"):
         answer = await client.ask(to.open, Health.Check, HealthCheckRequest(service=service))
         assert answer.status == HealthCheckResponse.SERVING
+    listed = (await client.ask(to.open, Health.List, HealthListRequest())).statuses
+    assert listed[""].status == listed["rides.v1.Rides"].status == HealthCheckResponse.SERVING
     nobody = HealthCheckRequest(service="rides.v1.Nobody")
     await fails(client.ask(to.open, Health.Check, nobody), StatusCode.NOT_FOUND)
 

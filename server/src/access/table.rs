@@ -37,8 +37,9 @@ pub const TABLE: &[(&str, Access)] = &[
     ("/rides.v1.Sessions/SignOut", EVERY_ROLE),
     ("/rides.v1.Sessions/Revoke", DISPATCHERS),
     ("/grpc.health.v1.Health/Check", Access::Public),
+    ("/grpc.health.v1.Health/List", Access::Public),
     ("/grpc.health.v1.Health/Watch", Access::Public),
-    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", DISPATCHERS),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERY_ROLE),
 ];
 
 impl Access {

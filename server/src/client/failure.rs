@@ -63,7 +63,7 @@ fn text(status: &Status) -> String {
     let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     for violation in violations {
         // The message of a server that is kind says it already.
-        if !status.message().starts_with(&violation.field) {
+        if !status.message().contains(&format!("{}: ", violation.field)) {
             text += &format!("; {}: {}", violation.field, in_one_line(&violation.description));
         }
     }
@@ -134,6 +134,12 @@ mod tests {
         let line = "INVALID_ARGUMENT: pickup: is too far from any street; dropoff: is at sea (OFF_MAP) \
                     [trace 4bf92f3577b34da6a3ce929d0e0e4736]";
         assert_eq!(said(&status), (line.to_owned(), 67));
+
+        let mut details = ErrorDetails::with_bad_request_violation("pickup", "must be set");
+        details.add_bad_request_violation("dropoff", "must be set");
+        let text = "pickup: must be set; dropoff: must be set";
+        let status = Status::with_error_details(Code::InvalidArgument, text, details);
+        assert_eq!(said(&status).0, format!("INVALID_ARGUMENT: {text}"), "each once");
 
         let details = ErrorDetails::with_request_info("abc", "");
         let status = Status::with_error_details(Code::Internal, "broken", details);

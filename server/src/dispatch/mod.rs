@@ -13,7 +13,7 @@ mod task;
 use std::time::Duration;
 
 pub use choose::{Candidate, candidates};
-pub use orders::{begin, confirm_end, take_up};
+pub use orders::{begin, take_up};
 pub use task::spawn;
 
 use crate::{fleet, rides::RideError};

@@ -81,13 +81,6 @@ pub async fn take_up(rides: &Rides, fleet: &Fleet, car: CarId) -> Result<Option<
     Ok(Some(ride))
 }
 
-/// To be called when a car says that its trip is over, and it is: a driver who says so again, because the first
-/// answer was lost, hears of it again.
-pub async fn confirm_end(fleet: &Fleet, car: CarId, ride: &Ride) -> Result<(), Closed> {
-    fleet.brief(car, brief(ride, CarState::Free, Some(Order::Update(ride.clone())))).await?;
-    Ok(())
-}
-
 /// To be called when a ride has begun off the street: its car is on a trip from now on, and its driver, if
 /// connected, hears of it.
 pub async fn begin(fleet: &Fleet, ride: &Ride) -> Result<(), Closed> {

@@ -15,6 +15,7 @@ use tower::Service;
 use tower_http::csrf::ProtectionError;
 
 use super::{
+    connect::Connect,
     hosts::authority,
     repeatable::repeatable,
     status::{self, with_reason},
@@ -84,6 +85,7 @@ struct Seen {
     /// Empty, like `host`, if it is not there or cannot be repeated.
     origin: String,
     host: String,
+    connect: Option<Connect>,
     trace: Trace,
 }
 
@@ -99,12 +101,13 @@ impl Seen {
         Some(Self {
             origin: text(origin.map(|origin| origin.as_bytes()).filter(|origin| origin.contains(&b':'))),
             host: text(authority(request)),
+            connect: Connect::of(request),
             trace: Trace::of(headers),
         })
     }
 
     fn refusal(self) -> Response<Body> {
-        let Self { origin, host, trace } = self;
+        let Self { origin, host, connect, trace } = self;
         let why = if origin.is_empty() || host.is_empty() {
             "the browser says that a page of another site made this call".to_owned()
         } else {
@@ -115,6 +118,6 @@ impl Seen {
             )
         };
         let status = with_reason(Code::PermissionDenied, "FOREIGN_ORIGIN", why);
-        status::over_http(StatusCode::FORBIDDEN, &status, &trace)
+        status::refusal(connect, StatusCode::FORBIDDEN, &status, &trace)
     }
 }

@@ -4,9 +4,9 @@
 //! HTTP/2 h2 would refuse without words, so it is told to read more than the limit, and requests are measured here.
 
 use http::{HeaderMap, Request, Response, StatusCode, Version};
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 
-use super::status::{self, with_reason};
+use super::status::{self, beyond_limit};
 
 /// Bytes of headers that are read over HTTP/2 beyond the limit: browsers send that many bytes of cookies. Whoever sends
 /// more than that is refused by h2, without words.
@@ -36,7 +36,7 @@ impl HeaderSize {
              (127.0.0.1 instead of localhost), or start it with a larger --max-header-size",
             self.0
         );
-        with_reason(Code::ResourceExhausted, "HEADERS_TOO_LARGE", text)
+        beyond_limit("HEADERS_TOO_LARGE", text)
     }
 
     pub(super) fn refusal<B>(self, request: &Request<B>) -> Response<Body> {

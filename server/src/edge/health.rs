@@ -8,19 +8,24 @@ use http::{StatusCode, header::CONTENT_TYPE};
 use tokio::{sync::watch, task::spawn_blocking};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Code, Request, Response, Status};
-use tonic_health::pb::{
-    HealthCheckRequest, HealthCheckResponse,
-    health_check_response::ServingStatus,
-    health_server::{self, HealthServer},
-};
 
 use super::{Contract, status::with_reason};
-use crate::telemetry::Metrics;
+use crate::{
+    health_v1::{
+        HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+        health_check_response::ServingStatus,
+        health_server::{self, HealthServer},
+    },
+    telemetry::Metrics,
+};
 
 const ALIVE: &str = "/healthz";
 const READY: &str = "/readyz";
 /// The paths of the probes over plain HTTP.
 pub(super) const PROBES: [&str; 2] = [ALIVE, READY];
+
+/// The name of the server as a whole, beside those of its services.
+const WHOLE: &str = "";
 
 /// Says whether the server takes calls. Cheap to clone; all clones say the same.
 #[derive(Clone)]
@@ -45,9 +50,8 @@ impl Health {
         *self.serving.borrow()
     }
 
-    /// The empty name is the server as a whole.
     fn knows(&self, service: &str) -> bool {
-        service.is_empty() || self.contract.services().iter().any(|name| name == service)
+        service == WHOLE || self.contract.services().iter().any(|name| name == service)
     }
 }
 
@@ -72,6 +76,13 @@ impl health_server::Health for Health {
             return Err(with_reason(Code::NotFound, "NO_SUCH_SERVICE", text));
         }
         Ok(Response::new(answer(status(self.is_serving()))))
+    }
+
+    async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
+        let status = answer(status(self.is_serving()));
+        let services = self.contract.services().iter().map(String::as_str);
+        let statuses = [WHOLE].into_iter().chain(services).map(|name| (name.to_owned(), status)).collect();
+        Ok(Response::new(HealthListResponse { statuses }))
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;

@@ -26,6 +26,7 @@ use tonic::{Code, body::Body};
 use tower::Service;
 
 use super::{
+    connect::Connect,
     content_type::{CallType, Framing},
     health::PROBES,
     repeatable::repeatable,
@@ -139,7 +140,8 @@ fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
     let why = format!(
         "this server is not known by {called}: call it by localhost, or start it with --allow-host {name}"
     );
-    status::over_http(
+    status::refusal(
+        Connect::of(request),
         StatusCode::MISDIRECTED_REQUEST,
         &with_reason(Code::PermissionDenied, "UNKNOWN_HOST", why),
         &Trace::of(request.headers()),

@@ -20,6 +20,7 @@ mod admission;
 mod auth;
 mod base_path;
 mod calls;
+mod connect;
 mod connection;
 mod content_type;
 mod contract;

@@ -16,7 +16,7 @@ use tower_http::{
     csrf::{Csrf, CsrfLayer},
 };
 
-use super::{foreign::Explained, origin::Origin};
+use super::{foreign::Explained, origin::Origin, status::PUSHBACK};
 
 /// As long as browsers keep the answer to a preflight anyway.
 const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -49,6 +49,7 @@ pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
             HeaderName::from_static("grpc-message"),
             HeaderName::from_static("grpc-status-details-bin"),
             HeaderName::from_static("grpc-accept-encoding"),
+            HeaderName::from_static(PUSHBACK),
         ])
         .max_age(PREFLIGHT_LIFE);
     Either::Left(Box::new(cors.layer(port)))

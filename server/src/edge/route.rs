@@ -15,7 +15,7 @@ use futures_util::{
     future::{self, BoxFuture},
 };
 use http::{
-    Method, Request, Response, StatusCode, Uri, Version,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
 use http_body_util::Either;
@@ -25,6 +25,7 @@ use tower::{Layer as _, Service};
 
 use super::{
     calls::Calls,
+    connect::Connect,
     content_type::{CallType, Framing},
     header_size::HeaderSize,
     leftover::Lingering,
@@ -34,6 +35,13 @@ use super::{
     trace::Trace,
 };
 
+/// The content types that a POST may have (<https://www.w3.org/TR/ldp/#header-accept-post>).
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+const CALL_TYPES: HeaderValue = HeaderValue::from_static(
+    "application/grpc, application/grpc+proto, application/grpc-web, application/grpc-web+proto, \
+     application/grpc-web-text, application/grpc-web-text+proto",
+);
+
 /// Where a request belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Destination {
@@ -41,6 +49,7 @@ enum Destination {
     UnknownCodec(Framing),
     NeedsHttp2,
     NotACall,
+    OfConnect,
     WrongMethod,
     HeadersTooLarge,
     Elsewhere,
@@ -95,16 +104,30 @@ impl Service<Request<Lingering>> for Route {
                 response.headers_mut().insert(CONTENT_TYPE, framing.content_type());
                 response
             }
-            Destination::NeedsHttp2 => unsupported(
-                &request,
-                "NEEDS_HTTP2",
-                "application/grpc needs HTTP/2: over HTTP/1.1, call with application/grpc-web+proto",
-            ),
-            Destination::NotACall => unsupported(
-                &request,
-                "NOT_A_CALL",
-                "a call's content type is application/grpc or application/grpc-web+proto",
-            ),
+            Destination::NeedsHttp2 => {
+                let text = "gRPC needs HTTP/2, and this request came over HTTP/1.1: let the client begin with HTTP/2, and any \
+                            proxy pass it on, or call with application/grpc-web+proto";
+                let status = with_reason(Code::InvalidArgument, "NEEDS_HTTP2", text);
+                let trace = Trace::of(request.headers());
+                status::over_http(StatusCode::HTTP_VERSION_NOT_SUPPORTED, &status, &trace)
+            }
+            Destination::NotACall => {
+                let text = "a call's content type is application/grpc or application/grpc-web+proto";
+                no_call(&request, StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, text)
+            }
+            Destination::OfConnect => {
+                let text = "this server does not speak the Connect protocol: let the client speak gRPC or gRPC-Web \
+                            (in Go connect.WithGRPC(), in JavaScript createGrpcTransport or createGrpcWebTransport)";
+                let (code, is_post) = match *request.method() {
+                    Method::POST => (StatusCode::UNSUPPORTED_MEDIA_TYPE, true),
+                    _ => (StatusCode::METHOD_NOT_ALLOWED, false),
+                };
+                let mut response = no_call(&request, code, Code::Unimplemented, text);
+                if !is_post {
+                    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+                }
+                response
+            }
             Destination::WrongMethod => {
                 (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], "Calls are made with POST.\n")
                     .into_response()
@@ -120,15 +143,20 @@ fn destination<B>(request: &Request<B>) -> Destination {
     if call.is_none() && !is_call_path(request.uri().path()) {
         return Destination::Elsewhere;
     }
+    if call.is_none() && Connect::of(request).is_some() {
+        return Destination::OfConnect;
+    }
     if request.method() != Method::POST {
         return Destination::WrongMethod;
     }
     match call {
         None => Destination::NotACall,
-        Some(CallType::OtherCodec(framing)) => Destination::UnknownCodec(framing),
-        Some(CallType::Proto(Framing::Native)) if request.version() < Version::HTTP_2 => {
+        Some(CallType::Proto(Framing::Native) | CallType::OtherCodec(Framing::Native))
+            if request.version() < Version::HTTP_2 =>
+        {
             Destination::NeedsHttp2
         }
+        Some(CallType::OtherCodec(framing)) => Destination::UnknownCodec(framing),
         Some(CallType::Proto(framing)) => Destination::Call(framing),
     }
 }
@@ -149,19 +177,28 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn unsupported<B>(request: &Request<B>, reason: &str, why: &str) -> Response<Body> {
-    let status = with_reason(Code::InvalidArgument, reason, why);
-    status::over_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, &status, &Trace::of(request.headers()))
+fn no_call<B>(request: &Request<B>, http: StatusCode, code: Code, why: &str) -> Response<Body> {
+    let status = with_reason(code, "NOT_A_CALL", why);
+    let trace = Trace::of(request.headers());
+    let mut response = status::refusal(Connect::of(request), http, &status, &trace);
+    response.headers_mut().insert(ACCEPT_POST, CALL_TYPES);
+    response
 }
 
 /// The request as what is behind knows it: methods have one name each; and the gRPC-Web layer compares content types to
-/// the letter, and its base64 has padding at the very end only.
+/// the letter, its base64 has padding at the very end only, and it answers in binary unless `accept` names text.
 fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B, text::Decoded<B>>> {
     if let Some(path) = older::path_now(request.uri().path()) {
         *request.uri_mut() = Uri::from_static(path);
     }
     let headers = request.headers_mut();
-    if let Some(CallType::Proto(Framing::WebText)) = headers.get(ACCEPT).and_then(CallType::parse) {
+    let wants_text = match headers.get(ACCEPT) {
+        Some(accept) if !is_anything(accept) => {
+            CallType::parse(accept) == Some(CallType::Proto(Framing::WebText))
+        }
+        _ => framing == Framing::WebText,
+    };
+    if wants_text {
         headers.insert(ACCEPT, Framing::WebText.content_type());
     }
     match framing {
@@ -174,6 +211,11 @@ fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B,
             request.map(|body| Either::Right(text::Decoded::new(body)))
         }
     }
+}
+
+/// `accept: */*`, with or without parameters.
+fn is_anything(accept: &HeaderValue) -> bool {
+    accept.as_bytes().split(|&byte| byte == b';').next().is_some_and(|range| range.trim_ascii() == b"*/*")
 }
 
 #[cfg(test)]
@@ -193,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_content_type_decides() {
-        use Destination::{Call, NeedsHttp2, NotACall, UnknownCodec, WrongMethod};
+        use Destination::{Call, NeedsHttp2, NotACall, OfConnect, UnknownCodec, WrongMethod};
         let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
         let rpc = "/rides.v1.Rides/Book";
 
@@ -202,8 +244,12 @@ mod tests {
         assert_eq!(destination_of("POST", rpc, "application/grpc-web;x=y", h1), Call(Framing::Web));
         assert_eq!(destination_of("POST", "/anything", "application/grpc-web", h1), Call(Framing::Web));
         assert_eq!(destination_of("POST", rpc, "application/grpc+json", h2), UnknownCodec(Framing::Native));
+        assert_eq!(destination_of("POST", rpc, "application/grpc+json", h1), NeedsHttp2);
         for version in [h1, h2] {
             assert_eq!(destination_of("POST", rpc, "text/plain", version), NotACall);
+            assert_eq!(destination_of("POST", rpc, "application/json", version), OfConnect);
+            assert_eq!(destination_of("POST", rpc, "application/connect+proto", version), OfConnect);
+            assert_eq!(destination_of("GET", "/rides.v1.Rides/Quote?connect=v1", "", version), OfConnect);
             assert_eq!(destination_of("POST", rpc, "", version), NotACall);
             assert_eq!(destination_of("GET", rpc, "", version), WrongMethod);
             assert_eq!(destination_of("DELETE", rpc, "application/grpc-web", version), WrongMethod);
@@ -213,8 +259,15 @@ mod tests {
 
     #[test]
     fn pages_are_no_calls() {
-        for path in ["/", "/index.html", "/rides/7", "/snippets/a.b/c.js", "/style-1.css", "/rides.v1.Rides/"]
-        {
+        for path in [
+            "/",
+            "/?connect=v1",
+            "/index.html",
+            "/rides/7",
+            "/snippets/a.b/c.js",
+            "/style-1.css",
+            "/rides.v1.Rides/",
+        ] {
             assert_eq!(destination_of("GET", path, "", Version::HTTP_11), Destination::Elsewhere, "{path}");
         }
     }

@@ -9,10 +9,13 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 
 use super::{
+    connect::Connect,
     content_type::{CallType, Framing},
     trace::Trace,
 };
-pub(super) use crate::services::status::{MALFORMED, busy, failed, no_such_method, with_reason};
+pub(super) use crate::services::status::{
+    MALFORMED, PUSHBACK, beyond_limit, busy, failed, no_such_method, too_slow, with_reason,
+};
 
 /// How what tonic says of requests that are not what gRPC allows begins.
 const TONICS_OF_CLIENTS: [&str; 2] =
@@ -41,13 +44,13 @@ pub(super) fn in_words(status: Status) -> Status {
 
 /// RESOURCE_EXHAUSTED: the client takes nothing of what there is for it.
 pub(super) fn not_taken() -> Status {
-    with_reason(Code::ResourceExhausted, "ANSWER_NOT_TAKEN", "nothing was taken of the answer for too long")
+    too_slow("ANSWER_NOT_TAKEN", "nothing was taken of the answer for too long")
 }
 
 /// RESOURCE_EXHAUSTED for good: the same call would fail again.
 pub(super) fn too_large(largest: usize) -> Status {
     let text = format!("a request message of this method has at most {largest} bytes");
-    with_reason(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", text)
+    beyond_limit("MESSAGE_TOO_LARGE", text)
 }
 
 /// INTERNAL, as all of gRPC's servers say: the request is not what gRPC allows.
@@ -94,7 +97,20 @@ pub(super) fn to_caller<B>(code: StatusCode, status: &Status, request: &Request<
         {
             alone(status, &trace)
         }
-        _ => over_http(code, status, &trace),
+        _ => refusal(Connect::of(request), code, status, &trace),
+    }
+}
+
+/// The status beside an HTTP code, as a client of Connect reads it, or all others.
+pub(super) fn refusal(
+    connect: Option<Connect>,
+    code: StatusCode,
+    status: &Status,
+    trace: &Trace,
+) -> Response<Body> {
+    match connect {
+        Some(connect) => connect.refusal(code, status, trace),
+        None => over_http(code, status, trace),
     }
 }
 

@@ -10,7 +10,7 @@ use rides_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::status::invalid;
+use super::bad_request::{BadRequest, all, invalid};
 use crate::city::{self, AreaKind, City, MapData, RailKind, StreetClass};
 
 /// Most bytes in one message of the map.
@@ -72,14 +72,7 @@ impl city_server::City for CityService {
         request: Request<v1::FindPlacesRequest>,
     ) -> Result<Response<v1::FindPlacesResponse>, Status> {
         let v1::FindPlacesRequest { query, limit } = request.into_inner();
-        if query.chars().count() > MAX_QUERY {
-            return Err(invalid("query", format!("must not be longer than {MAX_QUERY} characters")));
-        }
-        let limit = match limit {
-            0 => DEFAULT_PLACES,
-            1..=MAX_PLACES => limit,
-            _ => return Err(invalid("limit", format!("must not exceed {MAX_PLACES}"))),
-        };
+        let (query, limit) = all((checked_query(query), checked_limit(limit)))?;
         let places = self.city.find_places(&query, limit as usize).into_iter();
         let places = places.map(|place| v1::Place {
             name: place.name,
@@ -87,6 +80,21 @@ impl city_server::City for CityService {
             near: place.near,
         });
         Ok(Response::new(v1::FindPlacesResponse { places: places.collect() }))
+    }
+}
+
+fn checked_query(query: String) -> Result<String, BadRequest> {
+    match query.chars().count() > MAX_QUERY {
+        true => Err(invalid("query", format!("must not be longer than {MAX_QUERY} characters"))),
+        false => Ok(query),
+    }
+}
+
+fn checked_limit(limit: u32) -> Result<u32, BadRequest> {
+    match limit {
+        0 => Ok(DEFAULT_PLACES),
+        1..=MAX_PLACES => Ok(limit),
+        _ => Err(invalid("limit", format!("must not exceed {MAX_PLACES}"))),
     }
 }
 

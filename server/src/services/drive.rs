@@ -2,7 +2,7 @@
 //!
 //! What the driver says becomes reports to the fleet and commands to the rides; what comes of it reaches the
 //! driver as orders, the same way as everything else that happens to its ride. Only refusals are answered
-//! here.
+//! here, and commands that took effect before, of which no order comes.
 
 mod down;
 mod said;
@@ -28,8 +28,12 @@ use super::{principal::principal, status, trip};
 use crate::{
     access::Principal,
     dispatch,
-    fleet::{CarLink, Fleet, LinkId, Report},
-    rides::{RideError, Rides, machine::Command},
+    fleet::{CarLink, Fleet, LinkId, Order, Report},
+    rides::{
+        RideError, Rides,
+        machine::{Command, Refusal},
+        model::Ride,
+    },
 };
 
 /// A stream that says nothing for this long is no driver.
@@ -132,7 +136,8 @@ impl Shift {
         }
     }
 
-    /// Does what the driver says; answers only what cannot be done. Breaks off when the driver signs off.
+    /// Does what the driver says; answers what cannot be done and what was done before. Breaks off when the driver signs
+    /// off.
     async fn apply(&self, said: Said, down: &mut Down) -> Result<ControlFlow<()>, Status> {
         match said {
             Said::Position { at, heading_deg, time } => {
@@ -140,7 +145,8 @@ impl Shift {
             }
             Said::Duty(on_duty) => self.fleet.set_duty(self.car, self.link, on_duty).await?,
             Said::Of(ride, deed) => match self.command(&ride, deed).await.map_err(Status::from) {
-                Ok(()) => {}
+                Ok(None) => {}
+                Ok(Some(ride)) => down.order(Order::Update(ride))?,
                 // Of what is only put off the driver would never hear again. On their next stream they do.
                 Err(not_now) if not_now.code() == Code::Unavailable => return Err(not_now),
                 Err(refused) => down.refused(ride.as_str(), &refused)?,
@@ -151,11 +157,15 @@ impl Shift {
         Ok(ControlFlow::Continue(()))
     }
 
-    async fn command(&self, ride: &RideId, deed: Deed) -> Result<(), RideError> {
+    /// `None`: it happens now, and the driver hears of it as an order. Otherwise it took effect before, and this is the
+    /// ride as it is.
+    async fn command(&self, ride: &RideId, deed: Deed) -> Result<Option<Ride>, RideError> {
         let car = self.car;
-        if self.driver.only_car().is_some() && !self.driver.was_asked(&self.rides.get(ride).await?) {
+        let before = self.rides.get(ride).await?;
+        if self.driver.only_car().is_some() && !self.driver.was_asked(&before) {
             return Err(RideError::NotFound);
         }
+        let leaves = matches!(deed, Deed::Decline | Deed::GiveBack { .. });
         let command = match deed {
             Deed::Accept => Command::Accept { car },
             Deed::Decline => Command::Decline { car },
@@ -164,13 +174,22 @@ impl Shift {
             Deed::GiveBack { reason } => Command::GiveBack { car, reason },
             Deed::DropOff => {
                 let now = SystemTime::now();
-                let ended = trip::end_trip(&self.rides, &self.fleet, ride, Some(car), None, now).await?;
-                return Ok(dispatch::confirm_end(&self.fleet, car, &ended).await?);
+                let after = trip::end_trip(&self.rides, &self.fleet, ride, Some(car), None, now).await?;
+                return Ok(unchanged(&before, after));
             }
         };
-        self.rides.command(ride, command).await?;
-        Ok(())
+        let after = self.rides.command(ride, command).await?;
+        match unchanged(&before, after) {
+            // It is not this car's ride any more.
+            Some(_) if leaves => Err(RideError::Refused(Refusal::PassedOver)),
+            unchanged => Ok(unchanged),
+        }
     }
+}
+
+/// The ride after a command that changed nothing.
+fn unchanged(before: &Ride, after: Ride) -> Option<Ride> {
+    (after.version == before.version).then_some(after)
 }
 
 /// The first message, which must be SignOn.

@@ -4,11 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
 use rides_proto::{geo::LatLng, ids::CarId, v1};
-
-use tonic::Status;
 use uuid::Uuid;
 
-use super::status;
+use super::bad_request::{BadRequest, all, invalid_because, not_on_earth};
 use crate::{
     access::Principal,
     rides::model::{Actor, RideState, RideType},
@@ -20,55 +18,72 @@ pub const MAX_NAME: usize = 64;
 pub const MAX_REASON: usize = 200;
 /// Most passengers of one ride.
 pub const MAX_PASSENGERS: usize = 16;
+/// Most bytes of a `request_id`.
+const MAX_REQUEST_ID: usize = 64;
+const DEFAULT_PAGE_SIZE: usize = 50;
+const MAX_PAGE_SIZE: u32 = 200;
 
 /// A clock that is off by more is not believed.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A point on Earth; it must be there.
-pub fn location(field: &str, location: Option<v1::Location>) -> Result<LatLng, Status> {
-    optional_location(field, location)?
-        .ok_or_else(|| status::invalid_because(field, "MISSING", "must be set"))
+pub fn location(field: &str, location: Option<v1::Location>) -> Result<LatLng, BadRequest> {
+    optional_location(field, location)?.ok_or_else(|| invalid_because(field, "MISSING", "must be set"))
 }
 
 /// A point on Earth, or none.
-pub fn optional_location(field: &str, location: Option<v1::Location>) -> Result<Option<LatLng>, Status> {
-    location.map(LatLng::try_from).transpose().map_err(|why| status::not_on_earth(field, why))
+pub fn optional_location(field: &str, location: Option<v1::Location>) -> Result<Option<LatLng>, BadRequest> {
+    location.map(LatLng::try_from).transpose().map_err(|why| not_on_earth(field, why))
 }
 
 /// A car's id.
-pub fn car(field: &str, id: i64) -> Result<CarId, Status> {
-    CarId::new(id).ok_or_else(|| status::invalid_because(field, "NOT_POSITIVE", "must be positive"))
+pub fn car(field: &str, id: i64) -> Result<CarId, BadRequest> {
+    CarId::new(id).ok_or_else(|| invalid_because(field, "NOT_POSITIVE", "must be positive"))
 }
 
 /// At most `max` characters; may be empty.
-pub fn text(field: &str, text: String, max: usize) -> Result<String, Status> {
+pub fn text(field: &str, text: String, max: usize) -> Result<String, BadRequest> {
     // No text has more characters than bytes, and most are short.
     if text.len() > max && text.chars().count() > max {
-        return Err(status::invalid_because(
-            field,
-            "TOO_LONG",
-            format!("must have at most {max} characters"),
-        ));
+        return Err(invalid_because(field, "TOO_LONG", format!("must have at most {max} characters")));
     }
     Ok(text)
 }
 
 /// At least one and at most `max` characters.
-pub fn name(field: &str, name: String, max: usize) -> Result<String, Status> {
+pub fn name(field: &str, name: String, max: usize) -> Result<String, BadRequest> {
     if name.is_empty() {
-        return Err(status::invalid_because(field, "MISSING", "must not be empty"));
+        return Err(invalid_because(field, "MISSING", "must not be empty"));
     }
     text(field, name, max)
 }
 
+/// The id of a request, by which it can be repeated.
+pub fn request_id(field: &str, id: String) -> Result<String, BadRequest> {
+    if id.is_empty() || id.len() > MAX_REQUEST_ID {
+        let text = format!("must have from 1 to {MAX_REQUEST_ID} bytes");
+        return Err(invalid_because(field, "BAD_LENGTH", text));
+    }
+    Ok(id)
+}
+
+/// The number of entries on a page.
+pub fn page_size(field: &str, size: u32) -> Result<usize, BadRequest> {
+    match size {
+        0 => Ok(DEFAULT_PAGE_SIZE),
+        size if size <= MAX_PAGE_SIZE => Ok(size as usize),
+        _ => Err(invalid_because(field, "TOO_MANY", format!("must be at most {MAX_PAGE_SIZE}"))),
+    }
+}
+
 /// A rider's id, or none: the caller's own, however long an identity provider has made it, or one of at most [`MAX_NAME`]
 /// characters.
-pub fn rider(field: &str, id: String, caller: &Principal) -> Result<String, Status> {
+pub fn rider(field: &str, id: String, caller: &Principal) -> Result<String, BadRequest> {
     if is_own(&id, caller) { Ok(id) } else { text(field, id, MAX_NAME) }
 }
 
 /// A driver's id, likewise; it must be there.
-pub fn driver(field: &str, id: String, caller: &Principal) -> Result<String, Status> {
+pub fn driver(field: &str, id: String, caller: &Principal) -> Result<String, BadRequest> {
     if is_own(&id, caller) { Ok(id) } else { name(field, id, MAX_NAME) }
 }
 
@@ -77,18 +92,19 @@ fn is_own(id: &str, caller: &Principal) -> bool {
 }
 
 /// At most [`MAX_PASSENGERS`] ids of at most [`MAX_NAME`] characters.
-pub fn passengers(field: &str, ids: Vec<String>) -> Result<Vec<String>, Status> {
+pub fn passengers(field: &str, ids: Vec<String>) -> Result<Vec<String>, BadRequest> {
     if ids.len() > MAX_PASSENGERS {
         let text = format!("must have at most {MAX_PASSENGERS} entries");
-        return Err(status::invalid_because(field, "TOO_MANY", text));
+        return Err(invalid_because(field, "TOO_MANY", text));
     }
-    ids.into_iter().enumerate().map(|(i, id)| text(&format!("{field}[{i}]"), id, MAX_NAME)).collect()
+    let ids = ids.into_iter().enumerate();
+    all(ids.map(|(i, id)| text(&format!("{field}[{i}]"), id, MAX_NAME)).collect::<Vec<_>>())
 }
 
 /// A time by someone's clock. Absent, in the future or more than a day ago: now.
-pub fn time(field: &str, time: Option<Timestamp>, now: SystemTime) -> Result<SystemTime, Status> {
+pub fn time(field: &str, time: Option<Timestamp>, now: SystemTime) -> Result<SystemTime, BadRequest> {
     let Some(time) = time else { return Ok(now) };
-    let malformed = || status::invalid_because(field, "BAD_TIME", "must be a time in the years 1 to 9999");
+    let malformed = || invalid_because(field, "BAD_TIME", "must be a time in the years 1 to 9999");
     let well_formed = (-62_135_596_800..=253_402_300_799).contains(&time.seconds)
         && (0..1_000_000_000).contains(&time.nanos);
     if !well_formed {
@@ -100,15 +116,15 @@ pub fn time(field: &str, time: Option<Timestamp>, now: SystemTime) -> Result<Sys
 }
 
 /// Of a cursor, from an earlier stream. Empty: none.
-pub fn epoch(field: &str, epoch: &str) -> Result<(), Status> {
+pub fn epoch(field: &str, epoch: &str) -> Result<(), BadRequest> {
     if !epoch.is_empty() && Uuid::try_parse(epoch).is_err() {
-        return Err(status::invalid_because(field, "BAD_EPOCH", "is not an epoch that any server gives out"));
+        return Err(invalid_because(field, "BAD_EPOCH", "is not an epoch that any server gives out"));
     }
     Ok(())
 }
 
 /// Regular or pool.
-pub fn ride_type(field: &str, value: i32) -> Result<RideType, Status> {
+pub fn ride_type(field: &str, value: i32) -> Result<RideType, BadRequest> {
     match v1::RideType::try_from(value) {
         Ok(v1::RideType::Regular) => Ok(RideType::Regular),
         Ok(v1::RideType::Pool) => Ok(RideType::Pool),
@@ -117,7 +133,7 @@ pub fn ride_type(field: &str, value: i32) -> Result<RideType, Status> {
 }
 
 /// Who acts, if that is said.
-pub fn actor(field: &str, value: i32) -> Result<Option<Actor>, Status> {
+pub fn actor(field: &str, value: i32) -> Result<Option<Actor>, BadRequest> {
     match v1::Actor::try_from(value) {
         Ok(v1::Actor::Unspecified) => Ok(None),
         Ok(v1::Actor::Rider) => Ok(Some(Actor::Rider)),
@@ -128,14 +144,16 @@ pub fn actor(field: &str, value: i32) -> Result<Option<Actor>, Status> {
 }
 
 /// States to look for, each once.
-pub fn states(field: &str, values: &[i32]) -> Result<Vec<RideState>, Status> {
-    let mut states = values.iter().map(|value| state(field, *value)).collect::<Result<Vec<_>, _>>()?;
+pub fn states(field: &str, values: &[i32]) -> Result<Vec<RideState>, BadRequest> {
+    let values = values.iter().enumerate();
+    let mut states =
+        all(values.map(|(i, value)| state(&format!("{field}[{i}]"), *value)).collect::<Vec<_>>())?;
     states.sort_unstable();
     states.dedup();
     Ok(states)
 }
 
-fn state(field: &str, value: i32) -> Result<RideState, Status> {
+fn state(field: &str, value: i32) -> Result<RideState, BadRequest> {
     match v1::RideState::try_from(value) {
         Ok(v1::RideState::Requested) => Ok(RideState::Requested),
         Ok(v1::RideState::Offered) => Ok(RideState::Offered),
@@ -149,20 +167,23 @@ fn state(field: &str, value: i32) -> Result<RideState, Status> {
     }
 }
 
-fn unknown(field: &str) -> Status {
-    status::invalid_because(field, "UNKNOWN_VALUE", "is not one of the values of its enum")
+fn unknown(field: &str) -> BadRequest {
+    invalid_because(field, "UNKNOWN_VALUE", "is not one of the values of its enum")
 }
 
 #[cfg(test)]
 mod tests {
+    use tonic::Status;
     use tonic_types::StatusExt as _;
 
     use super::*;
     use crate::rides::testing::noon;
 
     /// A result with the status reduced to its reason.
-    fn reason<T>(result: Result<T, Status>) -> Result<T, String> {
-        result.map_err(|status| status.get_error_details().error_info().expect("always there").reason.clone())
+    fn reason<T>(result: Result<T, BadRequest>) -> Result<T, String> {
+        result
+            .map_err(Status::from)
+            .map_err(|status| status.get_error_details().error_info().expect("always there").reason.clone())
     }
 
     #[test]
@@ -181,7 +202,8 @@ mod tests {
         assert_eq!(reason(name("driver_id", "ä".repeat(64), 64)), Ok("ä".repeat(64)));
         assert_eq!(reason(name("driver_id", "ä".repeat(65), 64)), Err("TOO_LONG".into()));
         assert_eq!(reason(name("driver_id", String::new(), 64)), Err("MISSING".into()));
-        let status = passengers("passenger_ids", vec![String::new(), "x".repeat(65)]).expect_err("too long");
+        let bad = passengers("passenger_ids", vec![String::new(), "x".repeat(65)]).expect_err("too long");
+        let status = Status::from(bad);
         assert!(status.message().starts_with("passenger_ids[1]:"), "{status}");
         assert_eq!(reason(passengers("passenger_ids", vec![String::new(); 17])), Err("TOO_MANY".into()));
     }

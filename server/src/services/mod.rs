@@ -1,5 +1,6 @@
 //! The RPCs: decode, hand over, encode. What is decided here is only what a field may hold.
 
+pub mod bad_request;
 pub mod city;
 pub mod convert;
 pub mod drive;

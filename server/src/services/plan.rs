@@ -1,9 +1,8 @@
 //! A trip before it is made: on which streets, how long, for how much.
 
 use rides_proto::geo::LatLng;
-use tonic::Status;
 
-use super::status;
+use super::bad_request::{BadRequest, all, invalid_because};
 use crate::{
     city::{City, REACH_M, Snapped},
     rides::{
@@ -24,19 +23,18 @@ pub(super) struct Plan {
 }
 
 /// Plans a trip between the streets nearest to two points.
-pub(super) fn plan(city: &City, pickup: LatLng, dropoff: LatLng, kind: RideType) -> Result<Plan, Status> {
-    let pickup = on_map(city, "pickup", pickup)?;
-    let dropoff = on_map(city, "dropoff", dropoff)?;
+pub(super) fn plan(city: &City, pickup: LatLng, dropoff: LatLng, kind: RideType) -> Result<Plan, BadRequest> {
+    let (pickup, dropoff) = all((on_map(city, "pickup", pickup), on_map(city, "dropoff", dropoff)))?;
     if pickup.at.distance_m(dropoff.at) < SAME_PLACE_M {
-        return Err(status::invalid_because(
+        return Err(invalid_because(
             "dropoff",
             "SAME_PLACE",
             "is the same place on the street as the pickup",
         ));
     }
-    let route = city.route(&pickup, &dropoff).ok_or_else(|| {
-        status::invalid_because("dropoff", "NO_ROUTE", "cannot be reached by car from the pickup")
-    })?;
+    let route = city
+        .route(&pickup, &dropoff)
+        .ok_or_else(|| invalid_because("dropoff", "NO_ROUTE", "cannot be reached by car from the pickup"))?;
     let distance_m = route.distance_m.round() as u32;
     let figures =
         Figures { distance_m, duration: route.duration, fare: fare(distance_m, route.duration, kind) };
@@ -48,11 +46,11 @@ pub(super) fn stop(snapped: Snapped) -> Stop {
     Stop { at: snapped.at, name: snapped.street }
 }
 
-fn on_map(city: &City, field: &str, point: LatLng) -> Result<Snapped, Status> {
+fn on_map(city: &City, field: &str, point: LatLng) -> Result<Snapped, BadRequest> {
     let snapped = city.snap(point);
     if snapped.off_m > REACH_M {
         let text = format!("is further than {REACH_M} m from any street of the map");
-        return Err(status::invalid_because(field, "OFF_MAP", text));
+        return Err(invalid_because(field, "OFF_MAP", text));
     }
     Ok(snapped)
 }

@@ -7,7 +7,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt as _, stream::BoxStream};
-use prost_reflect::{DescriptorError, DescriptorPool, FileDescriptor};
+use prost::{DecodeError, Message as _};
+use prost_reflect::{DescriptorPool, FileDescriptor};
+use prost_types::FileDescriptorSet;
 use tonic::{Request, Response, Status, Streaming};
 use tonic_reflection::pb::v1::{
     ErrorResponse, ExtensionNumberResponse, ExtensionRequest, FileDescriptorResponse, ListServiceResponse,
@@ -21,10 +23,12 @@ use tonic_reflection::pb::v1::{
 pub struct ReflectionService(Arc<Told>);
 
 impl ReflectionService {
-    /// Tells of these encoded file descriptor sets. Fails if one is none, or needs a file that is in none before it.
-    pub fn new(descriptor_sets: &[&[u8]]) -> Result<Self, DescriptorError> {
+    /// Tells of these encoded file descriptor sets, and of the details of errors. Fails if one is none, or needs a file
+    /// that is in none before it.
+    pub fn new(descriptor_sets: &[&[u8]]) -> anyhow::Result<Self> {
         let mut pool = DescriptorPool::new();
         descriptor_sets.iter().try_for_each(|set| pool.decode_file_descriptor_set(*set))?;
+        pool.add_file_descriptor_set(google_rpc()?)?;
         Ok(Self(Arc::new(Told { symbols: symbols(&pool), pool })))
     }
 }
@@ -97,6 +101,16 @@ impl Told {
     }
 }
 
+/// `google.rpc.Status` and all that its details may be, without which clients cannot decode them. `tonic-types` compiles
+/// the files in a folder of their own; other programs import them as `google/rpc/…`.
+fn google_rpc() -> Result<FileDescriptorSet, DecodeError> {
+    let mut set = FileDescriptorSet::decode(tonic_types::pb::FILE_DESCRIPTOR_SET)?;
+    for file in set.file.iter_mut().filter(|file| file.package() == "google.rpc") {
+        file.name = Some(format!("google/rpc/{}", file.name()));
+    }
+    Ok(set)
+}
+
 /// Every symbol there is, but packages. Values of an enum are called as if they stood beside it: protobuf's rule.
 fn symbols(pool: &DescriptorPool) -> HashMap<String, FileDescriptor> {
     let mut symbols = HashMap::new();
@@ -130,9 +144,8 @@ fn unknown(what: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
     use prost_types::{
-        DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+        DescriptorProto, FieldDescriptorProto, FileDescriptorProto,
         descriptor_proto::ExtensionRange,
         field_descriptor_proto::{Label, Type},
     };

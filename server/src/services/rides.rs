@@ -8,12 +8,12 @@ use rides_proto::{ids::RideId, v1};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
+    bad_request::all,
     convert::{self, duration, money},
     fields::{self, MAX_REASON},
     plan::{self, plan},
     principal::principal,
     progress::Tracker,
-    status,
     track::track,
     trip::end_trip,
     watch_ride::{Start, Viewer},
@@ -32,11 +32,6 @@ use crate::{
         model::{Booking, Crew, Figures, Ride, RideType, Stop},
     },
 };
-
-/// Most bytes of a `request_id`.
-const MAX_REQUEST_ID: usize = 64;
-const DEFAULT_PAGE_SIZE: u32 = 50;
-const MAX_PAGE_SIZE: u32 = 200;
 
 /// Answers the RPCs of `rides.v1.Rides`.
 pub struct RidesService {
@@ -64,15 +59,15 @@ impl v1::rides_server::Rides for RidesService {
         let caller = principal(&request)?;
         let request = request.into_inner();
         let now = SystemTime::now();
-        let crew = Crew {
-            car: fields::car("car_id", request.car_id)?,
-            driver: fields::driver("driver_id", request.driver_id, &caller)?,
-        };
-        let car = crew.car;
-        let at = fields::location("location", request.location)?;
-        let time = fields::time("time", request.time, now)?;
-        let kind = fields::ride_type("type", request.r#type)?;
-        let passengers = fields::passengers("passenger_ids", request.passenger_ids)?;
+        let (car, driver, at, time, kind, passengers) = all((
+            fields::car("car_id", request.car_id),
+            fields::driver("driver_id", request.driver_id, &caller),
+            fields::location("location", request.location),
+            fields::time("time", request.time, now),
+            fields::ride_type("type", request.r#type),
+            fields::passengers("passenger_ids", request.passenger_ids),
+        ))?;
+        let crew = Crew { car, driver };
         caller.crew(&crew)?;
 
         let ride = self.rides.start_off_street(crew, off_street(at, kind, passengers), time).await?;
@@ -89,8 +84,10 @@ impl v1::rides_server::Rides for RidesService {
     async fn end(&self, request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
         let caller = principal(&request)?;
         let request = request.into_inner();
-        let at = fields::optional_location("location", request.location)?;
-        let time = fields::time("time", request.time, SystemTime::now())?;
+        let (at, time) = all((
+            fields::optional_location("location", request.location),
+            fields::time("time", request.time, SystemTime::now()),
+        ))?;
         let id = RideId::new(request.ride_id);
         self.seen_by(&caller, &id).await?;
         let ride = end_trip(&self.rides, &self.fleet, &id, caller.only_car(), at, time).await?;
@@ -114,9 +111,11 @@ impl v1::rides_server::Rides for RidesService {
 
     async fn quote(&self, request: Request<v1::QuoteRequest>) -> Result<Response<v1::QuoteResponse>, Status> {
         let request = request.into_inner();
-        let pickup = fields::location("pickup", request.pickup)?;
-        let dropoff = fields::location("dropoff", request.dropoff)?;
-        let kind = fields::ride_type("type", request.r#type)?;
+        let (pickup, dropoff, kind) = all((
+            fields::location("pickup", request.pickup),
+            fields::location("dropoff", request.dropoff),
+            fields::ride_type("type", request.r#type),
+        ))?;
 
         let plan = plan(&self.city, pickup, dropoff, kind)?;
         let nearest = dispatch::candidates(&self.city, &self.fleet, &plan.pickup, &[]).await?;
@@ -136,17 +135,16 @@ impl v1::rides_server::Rides for RidesService {
     async fn book(&self, request: Request<v1::BookRequest>) -> Result<Response<v1::BookResponse>, Status> {
         let caller = principal(&request)?;
         let mut request = request.into_inner();
-        request.rider_id = caller.rider(fields::rider("rider_id", request.rider_id, &caller)?)?;
-        let id = std::mem::take(&mut request.request_id);
-        if id.is_empty() || id.len() > MAX_REQUEST_ID {
-            let text = format!("must have from 1 to {MAX_REQUEST_ID} bytes");
-            return Err(status::invalid_because("request_id", "BAD_LENGTH", text));
-        }
+        let (rider, id, pickup, dropoff, kind, passengers) = all((
+            fields::rider("rider_id", std::mem::take(&mut request.rider_id), &caller),
+            fields::request_id("request_id", std::mem::take(&mut request.request_id)),
+            fields::location("pickup", request.pickup),
+            fields::location("dropoff", request.dropoff),
+            fields::ride_type("type", request.r#type),
+            fields::passengers("passenger_ids", request.passenger_ids.clone()),
+        ))?;
+        request.rider_id = caller.rider(rider)?;
         let key = RequestKey { id, fingerprint: request.encode_to_vec() };
-        let pickup = fields::location("pickup", request.pickup)?;
-        let dropoff = fields::location("dropoff", request.dropoff)?;
-        let kind = fields::ride_type("type", request.r#type)?;
-        let passengers = fields::passengers("passenger_ids", request.passenger_ids)?;
 
         let ride = match plan(&self.city, pickup, dropoff, kind) {
             Ok(plan) => {
@@ -173,8 +171,9 @@ impl v1::rides_server::Rides for RidesService {
     ) -> Result<Response<v1::CancelResponse>, Status> {
         let caller = principal(&request)?;
         let request = request.into_inner();
-        let by = caller.actor(fields::actor("by", request.by)?)?;
-        let reason = fields::text("reason", request.reason, MAX_REASON)?;
+        let (by, reason) =
+            all((fields::actor("by", request.by), fields::text("reason", request.reason, MAX_REASON)))?;
+        let by = caller.actor(by)?;
         let id = RideId::new(request.ride_id);
         self.seen_by(&caller, &id).await?;
         let ride = self.rides.command(&id, Command::Cancel { by, car: caller.only_car(), reason }).await?;
@@ -190,20 +189,13 @@ impl v1::rides_server::Rides for RidesService {
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
         let caller = principal(&request)?;
         let request = request.into_inner();
-        let page_size = match request.page_size {
-            0 => DEFAULT_PAGE_SIZE,
-            size @ 1..=MAX_PAGE_SIZE => size,
-            _ => {
-                let text = format!("must be at most {MAX_PAGE_SIZE}");
-                return Err(status::invalid_because("page_size", "TOO_MANY", text));
-            }
-        };
-        let rider = caller.rider(fields::rider("rider_id", request.rider_id, &caller)?)?;
-        let filter = Filter {
-            rider: Some(rider).filter(|rider| !rider.is_empty()),
-            states: fields::states("states", &request.states)?,
-        };
-        let query = ListQuery { page_size: page_size as usize, page_token: request.page_token, filter };
+        let (page_size, rider, states) = all((
+            fields::page_size("page_size", request.page_size),
+            fields::rider("rider_id", request.rider_id, &caller),
+            fields::states("states", &request.states),
+        ))?;
+        let rider = Some(caller.rider(rider)?).filter(|rider| !rider.is_empty());
+        let query = ListQuery { page_size, page_token: request.page_token, filter: Filter { rider, states } };
         let page = self.rides.list(&query).await?;
         Ok(Response::new(v1::ListResponse {
             rides: page.rides.iter().map(convert::listed).collect(),

@@ -9,9 +9,10 @@ use rides_proto::{
 use tonic::{Code, Request, Response, Status};
 
 use super::{
+    bad_request::{BadRequest, all, invalid},
     fields,
     principal::principal,
-    status::{self, invalid},
+    status,
 };
 use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, Whose};
 
@@ -39,7 +40,7 @@ impl sessions_server::Sessions for SessionsService {
         request: Request<v1::SignInRequest>,
     ) -> Result<Response<v1::SignInResponse>, Status> {
         let v1::SignInRequest { name, role } = request.into_inner();
-        let name = guest_name(&name)?;
+        let (name, role) = all((guest_name(&name), known_role(role)))?;
         check_guest_role(role)?;
         let Issued { token, session } = self.sessions.open(name, SystemTime::now());
         Ok(Response::new(v1::SignInResponse { token, session: Some(encode(session)) }))
@@ -80,7 +81,7 @@ impl sessions_server::Sessions for SessionsService {
     }
 }
 
-fn whose(request: v1::RevokeRequest) -> Result<Whose, Status> {
+fn whose(request: v1::RevokeRequest) -> Result<Whose, BadRequest> {
     use v1::revoke_request::Whose as Named;
     match request.whose {
         Some(Named::SessionId(id)) => fields::name("session_id", id, LONGEST_ID).map(Whose::Session),
@@ -94,7 +95,7 @@ fn session<T>(request: &Request<T>) -> Result<Session, Status> {
     Ok(principal(request)?.session().ok_or(Unauthenticated::Missing)?.clone())
 }
 
-fn guest_name(name: &str) -> Result<&str, Status> {
+fn guest_name(name: &str) -> Result<&str, BadRequest> {
     let name = name.trim();
     if name.chars().count() > LONGEST_NAME {
         return Err(invalid("name", format!("must have at most {LONGEST_NAME} characters")));
@@ -105,15 +106,18 @@ fn guest_name(name: &str) -> Result<&str, Status> {
     Ok(name)
 }
 
-fn check_guest_role(role: i32) -> Result<(), Status> {
-    match v1::Role::try_from(role) {
-        Ok(v1::Role::Unspecified | v1::Role::Rider) => Ok(()),
-        Ok(v1::Role::Driver | v1::Role::Dispatcher) => Err(status::with_reason(
+fn known_role(role: i32) -> Result<v1::Role, BadRequest> {
+    v1::Role::try_from(role).map_err(|_unknown| invalid("role", "is not a role of this contract"))
+}
+
+fn check_guest_role(role: v1::Role) -> Result<(), Status> {
+    match role {
+        v1::Role::Unspecified | v1::Role::Rider => Ok(()),
+        v1::Role::Driver | v1::Role::Dispatcher => Err(status::with_reason(
             Code::PermissionDenied,
             "NOT_FOR_GUESTS",
             "guests are riders: other roles are given out by whoever runs the server",
         )),
-        Err(_unknown) => Err(invalid("role", "is not a role of this contract")),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use rides_proto::geo::NotOnEarth;
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::bad_request::invalid_because;
 use crate::{
     access::Denied,
     fleet,
@@ -19,33 +19,31 @@ pub const DOMAIN: &str = "rides.v1";
 /// The reason of what gRPC does not allow in a request.
 pub const MALFORMED: &str = "MALFORMED_REQUEST";
 
+/// The delay before the next attempt in milliseconds, as retry policies of gRPC's own clients read it (gRFC A6). They do not
+/// read `RetryInfo`. With a negative delay they make no further attempt.
+pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// When trying again makes sense after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// And when some of many sessions are over by themselves.
 const LATER: Duration = Duration::from_secs(60);
 
-/// INVALID_ARGUMENT: what `field`, a path in the request, holds is not allowed.
-pub fn invalid(field: impl Into<String>, text: impl Into<String>) -> Status {
-    invalid_because(field, "INVALID_FIELD", text)
-}
-
-/// INVALID_ARGUMENT with a reason of its own.
-pub fn invalid_because(field: impl Into<String>, reason: &str, text: impl Into<String>) -> Status {
-    let (field, text) = (field.into(), text.into());
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    let message = format!("{field}: {text}");
-    details.add_bad_request_violation(field, text);
-    Status::with_error_details(Code::InvalidArgument, message, details)
-}
-
-/// INVALID_ARGUMENT: a point that is none.
-pub fn not_on_earth(field: impl Into<String>, why: NotOnEarth) -> Status {
-    invalid_because(field, "NOT_ON_EARTH", why.to_string())
-}
-
 /// An error with a machine-readable reason. UNAVAILABLE says when to try again.
 pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status {
     detailed(code, reason, text, (code == Code::Unavailable).then_some(RETRY_AFTER))
+}
+
+/// RESOURCE_EXHAUSTED: the client reads too slowly. It may call again after a second.
+pub fn too_slow(reason: &str, text: impl Into<String>) -> Status {
+    busy(reason, text, RETRY_AFTER)
+}
+
+/// RESOURCE_EXHAUSTED for good: the same call would fail again. Clients whose policy repeats RESOURCE_EXHAUSTED are told
+/// not to.
+pub fn beyond_limit(reason: &str, text: impl Into<String>) -> Status {
+    let mut status = detailed(Code::ResourceExhausted, reason, text, None);
+    status.metadata_mut().insert(PUSHBACK, MetadataValue::from(-1));
+    status
 }
 
 /// RESOURCE_EXHAUSTED for now: the same call may pass after `retry_after`.
@@ -58,7 +56,13 @@ fn detailed(code: Code, reason: &str, text: impl Into<String>, retry_after: Opti
     if retry_after.is_some() {
         details.set_retry_info(retry_after);
     }
-    Status::with_error_details(code, text, details)
+    let mut status = Status::with_error_details(code, text, details);
+    if let Some(wait) = retry_after {
+        // Rounded up: an attempt that comes too early is refused again.
+        let millis = i64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+        status.metadata_mut().insert(PUSHBACK, MetadataValue::from(millis));
+    }
+    status
 }
 
 /// UNIMPLEMENTED: nobody serves it.
@@ -82,8 +86,8 @@ impl From<RideError> for Status {
         match error {
             RideError::NotFound => with_reason(Code::NotFound, Refusal::NoSuchRide.reason(), text),
             RideError::Refused(refusal) => with_reason(Code::FailedPrecondition, refusal.reason(), text),
-            RideError::KeyReused => invalid_because("request_id", "KEY_REUSED", text),
-            RideError::BadPageToken(_) => invalid_because("page_token", "BAD_PAGE_TOKEN", text),
+            RideError::KeyReused => invalid_because("request_id", "KEY_REUSED", text).into(),
+            RideError::BadPageToken(_) => invalid_because("page_token", "BAD_PAGE_TOKEN", text).into(),
             RideError::Closed | RideError::Journal(JournalError::Closed) => going_down(),
             RideError::Journal(JournalError::Full) => with_reason(
                 Code::Unavailable,
@@ -106,7 +110,7 @@ impl From<Unauthenticated> for Status {
     fn from(why: Unauthenticated) -> Self {
         let (code, reason) = match why {
             Unauthenticated::Missing => (Code::Unauthenticated, "NO_TOKEN"),
-            Unauthenticated::Invalid => (Code::Unauthenticated, "BAD_TOKEN"),
+            Unauthenticated::Malformed | Unauthenticated::Invalid => (Code::Unauthenticated, "BAD_TOKEN"),
             Unauthenticated::Expired => (Code::Unauthenticated, "SESSION_OVER"),
             Unauthenticated::CertificateOver => (Code::Unauthenticated, "CERTIFICATE_OVER"),
             Unauthenticated::Undecided => (Code::Unavailable, "KEYS_ON_THEIR_WAY"),
@@ -148,16 +152,25 @@ mod tests {
     use super::*;
     use crate::rides::model::RideState;
 
+    /// CLIENT-7
     #[test]
-    fn a_bad_field_is_named_in_text_and_in_details() {
-        let status = not_on_earth("pickup", NotOnEarth::Latitude);
-        assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(status.message(), "pickup: latitude must be a number from -90 to 90");
-        let details = status.get_error_details();
-        assert_eq!(details.bad_request().map(|bad| bad.field_violations[0].field.as_str()), Some("pickup"));
-        let info = details.error_info().expect("always there");
-        assert_eq!((info.domain.as_str(), info.reason.as_str()), ("rides.v1", "NOT_ON_EARTH"));
-        assert!(details.retry_info().is_none(), "the same would fail again");
+    fn the_delay_is_in_milliseconds_and_never_too_short() {
+        for (wait, millis) in [
+            (Duration::ZERO, "0"),
+            (Duration::from_micros(1), "1"),
+            (Duration::from_millis(250), "250"),
+            (Duration::from_micros(250_001), "251"),
+            (Duration::from_secs(60), "60000"),
+        ] {
+            let status = busy("TOO_MANY_CALLS", "too many calls", wait);
+            assert_eq!(status.metadata().get(PUSHBACK).map(|value| value.to_str().unwrap()), Some(millis));
+        }
+        assert!(
+            with_reason(Code::NotFound, "NO_SUCH_RIDE", "there is no such ride")
+                .metadata()
+                .get(PUSHBACK)
+                .is_none()
+        );
     }
 
     #[test]
@@ -166,6 +179,15 @@ mod tests {
         let details = status.get_error_details();
         let retry = details.retry_info().and_then(|retry| retry.retry_delay);
         assert_eq!((status.code(), retry), (Code::ResourceExhausted, Some(LATER)));
+    }
+
+    /// CLIENT-10
+    #[test]
+    fn a_refusal_names_no_state_as_the_program_does() {
+        for state in RideState::ALL {
+            let status = Status::from(RideError::Refused(Refusal::WrongState(state)));
+            assert!(!status.message().contains(&format!("{state:?}")), "{}", status.message());
+        }
     }
 
     #[test]

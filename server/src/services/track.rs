@@ -5,8 +5,9 @@ use std::{pin::pin, time::SystemTime};
 use futures_util::{Stream, StreamExt as _};
 use rides_proto::v1;
 use tonic::Status;
+use tonic_types::{ErrorInfo, StatusExt as _};
 
-use super::fields;
+use super::{bad_request::all, fields};
 use crate::{
     access::Principal,
     fleet::{Fleet, Report},
@@ -14,6 +15,9 @@ use crate::{
 
 /// Most positions handed to the fleet at once: what has arrived already, never waited for.
 const BATCH: usize = 64;
+
+/// The number of positions that were taken, in the metadata of `ErrorInfo`.
+const TAKEN: &str = "positions_taken";
 
 /// Applies positions as they arrive, up to the end of the stream or the first that is bad or of another's car. Answers how many.
 pub(super) async fn track(
@@ -27,11 +31,11 @@ pub(super) async fn track(
         let now = SystemTime::now();
         let mut reports = Vec::with_capacity(requests.len());
         let mut bad = None;
-        for request in requests {
-            match request.and_then(|request| report(request, caller, now)) {
+        for (taken, request) in (count..).zip(requests) {
+            match request.and_then(|request| report(request, taken, caller, now)) {
                 Ok(report) => reports.push(report),
                 Err(status) => {
-                    bad = Some(status);
+                    bad = Some(after(taken, &status));
                     break;
                 }
             }
@@ -47,13 +51,30 @@ pub(super) async fn track(
     Ok(count)
 }
 
-fn report(request: v1::TrackRequest, caller: &Principal, now: SystemTime) -> Result<Report, Status> {
-    let car = fields::car("car_id", request.car_id)?;
+/// Reads position number `index` of the stream, counted from 0.
+fn report(
+    request: v1::TrackRequest,
+    index: u64,
+    caller: &Principal,
+    now: SystemTime,
+) -> Result<Report, Status> {
+    let (car, at, time) = all((
+        fields::car("car_id", request.car_id),
+        fields::location("location", request.location),
+        fields::time("time", request.time, now),
+    ))
+    .map_err(|bad| bad.within(&format!("positions[{index}]")))?;
     caller.car(car)?;
-    Ok(Report {
-        car,
-        at: fields::location("location", request.location)?,
-        heading_deg: None,
-        time: fields::time("time", request.time, now)?,
-    })
+    Ok(Report { car, at, heading_deg: None, time })
+}
+
+/// The status that ends an upload after `taken` positions.
+fn after(taken: u64, why: &Status) -> Status {
+    let mut details = why.get_error_details();
+    if let Some(ErrorInfo { reason, domain, mut metadata }) = details.error_info().cloned() {
+        metadata.insert(TAKEN.to_owned(), taken.to_string());
+        details.set_error_info(reason, domain, metadata);
+    }
+    let text = format!("{} (positions taken before: {taken})", why.message());
+    Status::with_error_details_and_metadata(why.code(), text, details, why.metadata().clone())
 }

@@ -11,14 +11,20 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use rides_proto::{convert::BadBounds, geo::Bounds, tiles::Cell, v1};
 use tonic::{
-    Code, Request, Response, Status,
+    Request, Response, Status,
     body::Body,
     server::{Grpc, ServerStreamingService},
 };
 use tonic_prost::ProstCodec;
 use tower::BoxError;
 
-use super::{fields, fleet::MAX_WATCH_REQUEST, let_go::LetGo, status};
+use super::{
+    bad_request::{BadRequest, all, invalid, not_on_earth},
+    fields,
+    fleet::MAX_WATCH_REQUEST,
+    let_go::LetGo,
+    status,
+};
 use crate::fanout::{self, Ended, Fanout, MAX_CELLS, Viewer};
 
 /// Serves one call of `Fleet.Watch`.
@@ -66,14 +72,9 @@ impl ServerStreamingService<v1::WatchFleetRequest> for Opening<'_> {
 }
 
 pub(super) fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<Viewer, Status> {
-    let viewport = request.viewport.ok_or_else(|| status::invalid("viewport", "must be set"))?;
-    let viewport = Bounds::try_from(viewport).map_err(|bad| match bad {
-        BadBounds::Corner(why) => status::not_on_earth("viewport", why),
-        BadBounds::InsideOut => status::invalid("viewport", bad.to_string()),
-    })?;
-    fields::epoch("epoch", &request.epoch)?;
-    let cursors = cursors(&request.cursors)?;
-    fanout
+    let (viewport, (), cursors) =
+        all((viewport(request.viewport), fields::epoch("epoch", &request.epoch), cursors(&request.cursors)))?;
+    let viewer = fanout
         .watch(fanout::Request {
             viewport,
             cursors,
@@ -81,7 +82,16 @@ pub(super) fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<V
             moves: request.moves,
             coarse: request.coarse,
         })
-        .map_err(|wide| status::invalid("viewport", wide.to_string()))
+        .map_err(|wide| invalid("viewport", wide.to_string()))?;
+    Ok(viewer)
+}
+
+fn viewport(viewport: Option<v1::Bounds>) -> Result<Bounds, BadRequest> {
+    let viewport = viewport.ok_or_else(|| invalid("viewport", "must be set"))?;
+    Bounds::try_from(viewport).map_err(|bad| match bad {
+        BadBounds::Corner(why) => not_on_earth("viewport", why),
+        BadBounds::InsideOut => invalid("viewport", bad.to_string()),
+    })
 }
 
 /// Messages for as long as there are any, and then the status that says why there are no more.
@@ -99,9 +109,7 @@ fn messages(viewer: Viewer) -> Body {
 fn ended(why: Ended) -> Status {
     match why {
         Ended::Closed => status::going_down(),
-        Ended::TooSlow => {
-            status::with_reason(Code::ResourceExhausted, "VIEWER_TOO_SLOW", format!("{why}; come again"))
-        }
+        Ended::TooSlow => status::too_slow("VIEWER_TOO_SLOW", format!("{why}: open the stream again")),
     }
 }
 
@@ -111,14 +119,15 @@ fn trailers(status: &Status) -> Result<HeaderMap, Status> {
     Ok(trailers)
 }
 
-fn cursors(cursors: &[v1::CellCursor]) -> Result<HashMap<Cell, u64>, Status> {
+fn cursors(cursors: &[v1::CellCursor]) -> Result<HashMap<Cell, u64>, BadRequest> {
     if cursors.len() as u64 > MAX_CELLS {
-        return Err(status::invalid("cursors", format!("at most {MAX_CELLS} can be given")));
+        return Err(invalid("cursors", format!("at most {MAX_CELLS} can be given")));
     }
     let cursor = |(index, cursor): (usize, &v1::CellCursor)| {
         let cell = Cell::new(cursor.cell)
-            .ok_or_else(|| status::invalid(format!("cursors[{index}].cell"), "no cell has this number"))?;
+            .ok_or_else(|| invalid(format!("cursors[{index}].cell"), "no cell has this number"))?;
         Ok((cell, cursor.tick))
     };
-    cursors.iter().enumerate().map(cursor).collect()
+    let cursors: Vec<_> = cursors.iter().enumerate().map(cursor).collect();
+    Ok(all(cursors)?.into_iter().collect())
 }

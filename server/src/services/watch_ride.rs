@@ -17,6 +17,7 @@ use tokio::{
 use tonic::Status;
 
 use super::{
+    bad_request::BadRequest,
     convert::ride_event,
     fields,
     progress::{self, Tracker},
@@ -39,7 +40,7 @@ pub(super) struct Start {
 
 impl Start {
     /// A cursor counts when it is of our epoch and not from the future; else the whole ride follows.
-    pub(super) fn new(request: &v1::WatchRequest, epoch: &str, head: u64) -> Result<Self, Status> {
+    pub(super) fn new(request: &v1::WatchRequest, epoch: &str, head: u64) -> Result<Self, BadRequest> {
         fields::epoch("epoch", &request.epoch)?;
         let resumed = request.epoch == epoch && request.after_version <= head;
         Ok(Self { resumed, after: if resumed { request.after_version } else { 0 } })
@@ -126,7 +127,7 @@ mod tests {
         let (ours, other) = ("0b8f1a52-6f3c-4d2e-9f55-0a3a1f0c7e11", "6c1e2c5a-94cf-4f0e-8a3c-5b1f1f3b2d22");
         let start = |epoch: &str, after_version| {
             let request = v1::WatchRequest { ride_id: "r".into(), epoch: epoch.into(), after_version };
-            Start::new(&request, ours, 5).map_err(|status| status.code())
+            Start::new(&request, ours, 5).map_err(|bad| Status::from(bad).code())
         };
         let whole = Ok(Start { resumed: false, after: 0 });
         for (epoch, after, expected) in [

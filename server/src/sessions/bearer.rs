@@ -11,11 +11,11 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(Unauthenticated::Missing)?;
     if values.next().is_some() {
-        return Err(Unauthenticated::Invalid);
+        return Err(Unauthenticated::Malformed);
     }
-    let value = value.to_str().map_err(|_not_ascii| Unauthenticated::Invalid)?;
-    let (scheme, token) = value.split_once(' ').ok_or(Unauthenticated::Invalid)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Unauthenticated::Invalid) }
+    let value = value.to_str().map_err(|_not_ascii| Unauthenticated::Malformed)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Unauthenticated::Malformed)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Unauthenticated::Malformed) }
 }
 
 #[cfg(test)]
@@ -33,10 +33,11 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not() {
+    fn of_anything_else_the_form_is_told() {
         assert_eq!(bearer(&headers(&[])), Err(Unauthenticated::Missing));
-        for values in [&["Basic abc"][..], &["Bearer"], &["abc"], &["Bearer a", "Bearer b"]] {
-            assert_eq!(bearer(&headers(values)), Err(Unauthenticated::Invalid), "{values:?}");
+        for values in [&["Basic abc"][..], &["Bearer"], &["abc"], &["Bearer a", "Bearer b"], &["abc.def.ghi"]]
+        {
+            assert_eq!(bearer(&headers(values)), Err(Unauthenticated::Malformed), "{values:?}");
         }
     }
 }

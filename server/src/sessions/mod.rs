@@ -90,6 +90,9 @@ pub enum Unauthenticated {
     /// Nothing was shown.
     #[error("a session is needed: send `authorization: Bearer TOKEN` with a token from Sessions.SignIn")]
     Missing,
+    /// The header has another form than a token is shown in.
+    #[error("the authorization header must be sent once, in the form `authorization: Bearer TOKEN`")]
+    Malformed,
     /// Not ours, not whole, or no token at all.
     #[error("the token is not valid")]
     Invalid,

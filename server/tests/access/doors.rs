@@ -2,6 +2,7 @@ use http::StatusCode;
 use rides_server::access::Policy;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::{
     fleet::viewer::{Viewer, helsinki},
@@ -45,6 +46,11 @@ async fn without_a_token_there_are_probes_and_the_page() {
         ] {
             let reflected: Result<(), _> = wire.ask(path, ()).await;
             assert_eq!(reflected.unwrap_err().code(), Code::Unauthenticated);
+            for token in [server.rider("ada"), server.driver(7), server.dispatcher()] {
+                let reflected: Result<ServerReflectionResponse, _> =
+                    wire.with(token).ask(path, ServerReflectionRequest::default()).await;
+                assert!(reflected.is_ok(), "{reflected:?}");
+            }
         }
     }
 }

@@ -99,6 +99,28 @@ async fn a_token_is_looked_for_in_one_place() {
     }
 }
 
+/// CLIENT-10
+#[tokio::test]
+async fn a_token_without_its_scheme_is_told_the_form_and_a_bad_one_is_not_told_why() {
+    let server = server().requiring_tokens().run().await;
+    let token = server.rider("ada");
+    for mut http in server.both().await {
+        for shown in [token.clone(), format!("Token {token}"), "Bearer".to_owned()] {
+            let mut call = web::call(WHO_AM_I, &());
+            call.headers_mut().insert(AUTHORIZATION, shown.parse().unwrap());
+            let status = web::ask(&mut http, call).await.status;
+            assert_eq!((status.code(), details(&status).1.as_str()), (Code::Unauthenticated, "BAD_TOKEN"));
+            assert!(status.message().contains("`authorization: Bearer TOKEN`"), "{status:?}");
+        }
+        for forged in [format!("{token}x"), "nonsense".to_owned()] {
+            let mut call = web::call(WHO_AM_I, &());
+            call.headers_mut().insert(AUTHORIZATION, format!("Bearer {forged}").parse().unwrap());
+            let status = web::ask(&mut http, call).await.status;
+            assert_eq!(status.message(), "the token is not valid");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_guest_gets_in_where_tokens_are_asked_for() {
     let server = server().requiring_tokens().run().await;

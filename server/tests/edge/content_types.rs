@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use rides_proto::v1::{SignInRequest, SignInResponse, WhoAmIRequest, sessions_client::SessionsClient};
 use rides_server::edge::Limits;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::services;
-use crate::harness::{port_with, server, web};
+use crate::harness::{http::Answer, port_with, server, web, wire::details};
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 
@@ -56,11 +56,14 @@ async fn what_is_no_call_is_refused_and_not_executed() {
     let executed = Arc::new(AtomicUsize::new(0));
     let server = port_with(services::counting(executed.clone()), Limits::default()).await;
     for mut http in server.both().await {
-        for content_type in [Some("image/jpeg"), Some("text/plain"), Some("application/json"), Some(""), None]
-        {
+        for content_type in [Some("image/jpeg"), Some("text/plain"), Some(""), None] {
             let answer = http.send(post(SIGN_IN, content_type)).await;
             assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
             assert_eq!(answer.header("grpc-status"), "3", "{content_type:?}");
+            assert!(answer.header("accept-post").starts_with("application/grpc, "), "{content_type:?}");
+        }
+        for content_type in ["application/json", "application/proto", "application/connect+proto"] {
+            assert_eq!(http.send(post(SIGN_IN, Some(content_type))).await.header("grpc-status"), "12");
         }
         for method in ["GET", "DELETE", "PUT", "OPTIONS"] {
             for content_type in ["text/plain", "application/grpc", "application/grpc-web"] {
@@ -70,7 +73,7 @@ async fn what_is_no_call_is_refused_and_not_executed() {
                 assert_eq!(answer.header("allow"), "POST");
             }
         }
-        for codec in ["application/grpc-web+json", "application/grpc+foo"] {
+        for codec in ["application/grpc-web+json", "application/grpc-web-text+foo"] {
             let answer = http.send(post(SIGN_IN, Some(codec))).await;
             assert_eq!(answer.status, StatusCode::OK);
             assert_eq!(answer.header("grpc-status"), "12", "{codec}");
@@ -83,10 +86,72 @@ async fn what_is_no_call_is_refused_and_not_executed() {
 async fn native_grpc_needs_http2() {
     let server = server().run().await;
     let [mut h1, mut h2] = server.both().await;
-    let answer = h1.send(post(SIGN_IN, Some("application/grpc"))).await;
-    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert!(answer.text().contains("HTTP/2"));
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc+json"] {
+        let answer = h1.send(post(SIGN_IN, Some(content_type))).await;
+        assert_eq!(answer.status, StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        assert!(answer.text().contains("gRPC needs HTTP/2") && answer.text().contains("grpc-web+proto"));
+        assert_eq!(answer.header("grpc-status"), "3");
+    }
     assert_eq!(h2.send(post(SIGN_IN, Some("application/grpc"))).await.status, StatusCode::OK);
+    let codec = h2.send(post(SIGN_IN, Some("application/grpc+json"))).await;
+    assert_eq!((codec.status, codec.header("grpc-status")), (StatusCode::OK, "12"));
+}
+
+/// CLIENT-8
+#[tokio::test]
+async fn a_connect_client_is_refused_in_its_own_form() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        for content_type in ["application/json", "application/proto", "application/json; charset=utf-8"] {
+            let answer = http.send(post(SIGN_IN, Some(content_type))).await;
+            assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
+            assert_not_spoken(&answer, &serde_json::from_str(answer.text()).unwrap());
+        }
+        for content_type in ["application/connect+json", "application/connect+proto"] {
+            let answer = http.send(post(SIGN_IN, Some(content_type))).await;
+            assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, content_type));
+            let (prefix, message) = answer.body.split_at(5);
+            assert_eq!((prefix[0], prefix[4] as usize | (prefix[3] as usize) << 8), (2, message.len()));
+            let end: serde_json::Value = serde_json::from_slice(message).unwrap();
+            assert_not_spoken(&answer, &end["error"]);
+        }
+        let get = format!("{SIGN_IN}?connect=v1&encoding=json&message=%7B%7D");
+        let answer = http.get(&get).await;
+        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+        assert_not_spoken(&answer, &serde_json::from_str(answer.text()).unwrap());
+    }
+}
+
+/// Whatever else a Connect client is refused for, it shows the reason.
+#[tokio::test]
+async fn a_connect_client_hears_every_refusal_of_the_port_in_its_own_form() {
+    let server = server().run().await;
+    for mut http in server.both().await {
+        for (name, value, code, said) in [
+            ("host", "evil.example", StatusCode::MISDIRECTED_REQUEST, "evil.example"),
+            ("origin", "https://evil.example", StatusCode::FORBIDDEN, "--allow-origin"),
+        ] {
+            let mut request = post(SIGN_IN, Some("application/json"));
+            request.headers_mut().insert(name, value.parse().unwrap());
+            let answer = http.send(request).await;
+            assert_eq!((answer.status, answer.header("content-type")), (code, "application/json"));
+            let error: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+            assert_eq!(error["code"], "permission_denied");
+            assert!(error["message"].as_str().unwrap().contains(said), "{error}");
+        }
+    }
+}
+
+/// The status in the headers and in the body, which say the same.
+#[track_caller]
+fn assert_not_spoken(answer: &Answer, error: &serde_json::Value) {
+    let status = Status::from_header_map(&answer.headers).expect("no status");
+    assert_eq!((status.code(), details(&status).1.as_str()), (Code::Unimplemented, "NOT_A_CALL"));
+    assert_eq!((&error["code"], &error["message"]), (&"unimplemented".into(), &status.message().into()));
+    assert!(status.message().contains("does not speak the Connect protocol"), "{status:?}");
+    let kinds: Vec<_> = error["details"].as_array().unwrap().iter().map(|detail| &detail["type"]).collect();
+    assert_eq!(kinds, ["google.rpc.ErrorInfo", "google.rpc.RequestInfo"]);
+    assert!(answer.header("accept-post").contains("application/grpc-web+proto"));
 }
 
 /// W15

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use prost::Message as _;
+use prost_types::FileDescriptorProto;
+use rides_server::health_v1::{HealthListRequest, HealthListResponse, health_check_response as health};
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
@@ -18,7 +20,7 @@ use tonic_reflection::pb::{
     v1alpha::{self, server_reflection_client::ServerReflectionClient as OlderClient},
 };
 
-use crate::harness::{server, soon, web, wire::Messages};
+use crate::harness::{raw_h2, server, soon, web, wire::Messages};
 
 const SERVICES: [&str; 5] = ["", "rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions"];
 
@@ -54,6 +56,55 @@ async fn health_is_told_per_service_over_both_protocols() {
     }
     let nobody = HealthCheckRequest { service: "rides.v1.Nobody".to_owned() };
     assert_eq!(native.check(nobody).await.unwrap_err().code(), Code::NotFound);
+}
+
+/// CLIENT-6
+#[tokio::test]
+async fn health_lists_every_service_without_a_token() {
+    let server = server().requiring_tokens().run().await;
+    for wire in server.wires().await {
+        let list: HealthListResponse =
+            wire.ask("/grpc.health.v1.Health/List", HealthListRequest {}).await.unwrap();
+        for service in SERVICES {
+            assert_eq!(list.statuses[service].status(), health::ServingStatus::Serving, "{service}");
+            let request = HealthCheckRequest { service: service.to_owned() };
+            let check: HealthCheckResponse =
+                wire.ask("/grpc.health.v1.Health/Check", request.clone()).await.unwrap();
+            let mut watch: Messages<HealthCheckResponse> =
+                wire.open("/grpc.health.v1.Health/Watch", request).await.unwrap();
+            let told = list.statuses[service].status;
+            assert_eq!((check.status, watch.expect().await.status), (told, told), "{service}");
+        }
+        // And no service that nobody can ask about.
+        for service in list.statuses.keys() {
+            let request = HealthCheckRequest { service: service.clone() };
+            let check: Result<HealthCheckResponse, _> =
+                wire.ask("/grpc.health.v1.Health/Check", request).await;
+            assert!(check.is_ok(), "{service}");
+        }
+    }
+}
+
+/// CLIENT-6: a call that crosses the GOAWAY is answered, as `Check` is.
+#[tokio::test]
+async fn a_server_that_shuts_down_lists_its_services_as_not_serving() {
+    let server = server().run().await;
+    let (mut up, mut down) = raw_h2::connect(server.addr).await;
+    server.stop();
+    soon("the warning", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    up.ask(1, "application/grpc", "/grpc.health.v1.Health/List").await.unwrap();
+    let answer = async {
+        loop {
+            let frame = down.next_on(1).await.expect("the connection is open");
+            if frame.kind == raw_h2::DATA {
+                return HealthListResponse::decode(&frame.payload[5..]).unwrap();
+            }
+        }
+    };
+    let list = soon("the list", answer).await;
+    assert!(list.statuses.len() >= SERVICES.len(), "{list:?}");
+    let statuses = list.statuses.values();
+    assert!(statuses.map(|of| of.status()).all(|status| status == health::ServingStatus::NotServing));
 }
 
 /// L26
@@ -99,6 +150,58 @@ async fn older_tools_find_the_older_reflection() {
     let answer = answers.message().await.unwrap().unwrap().encode_to_vec();
     assert_lists_rides(ServerReflectionResponse::decode(answer.as_slice()).unwrap());
     assert!(answers.message().await.unwrap().is_none(), "it ends well");
+}
+
+/// CLIENT-5: what the details of an error are decoded with.
+#[tokio::test]
+async fn reflection_knows_the_details_of_errors() {
+    let server = server().run().await;
+    let symbols = [
+        ("google.rpc.Status", "google/rpc/status.proto"),
+        ("google.rpc.ErrorInfo", "google/rpc/error_details.proto"),
+        ("google.rpc.BadRequest", "google/rpc/error_details.proto"),
+        ("google.rpc.BadRequest.FieldViolation", "google/rpc/error_details.proto"),
+        ("google.rpc.RetryInfo", "google/rpc/error_details.proto"),
+        ("google.rpc.RequestInfo", "google/rpc/error_details.proto"),
+        ("google.protobuf.Any", "google/protobuf/any.proto"),
+        ("google.protobuf.Duration", "google/protobuf/duration.proto"),
+    ];
+    let asked: Vec<_> = symbols
+        .iter()
+        .flat_map(|(symbol, file)| {
+            [
+                MessageRequest::FileContainingSymbol((*symbol).to_owned()),
+                MessageRequest::FileByFilename((*file).to_owned()),
+            ]
+        })
+        .map(|asked| ServerReflectionRequest { host: String::new(), message_request: Some(asked) })
+        .collect();
+    let mut newer = ServerReflectionClient::new(server.channel().await);
+    let mut older = OlderClient::new(server.channel().await);
+    let of_old = |request: &ServerReflectionRequest| {
+        v1alpha::ServerReflectionRequest::decode(request.encode_to_vec().as_slice()).unwrap()
+    };
+    let to_older = tokio_stream::iter(asked.iter().map(of_old).collect::<Vec<_>>());
+    let mut from_older = older.server_reflection_info(to_older).await.unwrap().into_inner();
+    let to_newer = tokio_stream::iter(asked);
+    let mut from_newer = newer.server_reflection_info(to_newer).await.unwrap().into_inner();
+    for (symbol, file) in symbols {
+        for _ in 0..2 {
+            let newer = from_newer.message().await.unwrap().unwrap();
+            assert_eq!(file_in(&newer), file, "{symbol}");
+            let older = from_older.message().await.unwrap().unwrap().encode_to_vec();
+            assert_eq!(file_in(&ServerReflectionResponse::decode(older.as_slice()).unwrap()), file);
+        }
+    }
+}
+
+/// The name of the file that is told.
+fn file_in(response: &ServerReflectionResponse) -> String {
+    let Some(MessageResponse::FileDescriptorResponse(told)) = &response.message_response else {
+        panic!("{response:?}")
+    };
+    let [file] = &told.file_descriptor_proto[..] else { panic!("one file is asked for") };
+    FileDescriptorProto::decode(file.as_slice()).unwrap().name().to_owned()
 }
 
 /// Tools ask for names that they only guess, and go on asking.

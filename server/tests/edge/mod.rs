@@ -17,6 +17,7 @@ mod older;
 mod origins;
 mod pages;
 mod proxies;
+mod pushback;
 mod refusals;
 mod services;
 mod tls;

@@ -206,7 +206,7 @@ async fn every_class_of_error_is_readable_from_an_allowed_origin() {
             assert_eq!(answer.header("grpc-status"), code, "{answer:?}");
             assert_eq!(answer.header("access-control-allow-origin"), FRIEND);
             let exposed = answer.header("access-control-expose-headers");
-            for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
+            for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-retry-pushback-ms"] {
                 assert!(exposed.contains(name), "{exposed}");
             }
         }

@@ -299,8 +299,11 @@ async fn a_text_call_is_answered_in_what_it_accepts() {
     let server = server().run().await;
     for mut http in server.both().await {
         for (accept, expected) in [
-            (None, web::PROTO),
-            (Some("*/*"), web::PROTO),
+            (None, "application/grpc-web-text+proto"),
+            (Some("*/*"), "application/grpc-web-text+proto"),
+            (Some("*/*;q=0.8"), "application/grpc-web-text+proto"),
+            (Some("application/grpc-web+proto"), web::PROTO),
+            (Some("application/grpc-web"), web::PROTO),
             (Some("application/grpc-web-text"), "application/grpc-web-text+proto"),
             (Some("application/grpc-web-text+proto; charset=utf-8"), "application/grpc-web-text+proto"),
         ] {

@@ -1,5 +1,5 @@
 use futures_util::future::join_all;
-use rides_proto::v1::{self, RideState, drive_request as up, drive_response::Message as Down};
+use rides_proto::v1::{self, RideState, drive_request as up};
 use tonic::{Code, Status};
 
 use super::viewer::{Viewer, helsinki};
@@ -82,11 +82,77 @@ async fn whatever_a_driver_says_again_on_a_new_connection_is_done_once() {
             assert_eq!(driver.ride, "", "it is over");
         }
         driver.says(message).await;
+        let state = match n {
+            3 => RideState::Assigned,
+            4 => RideState::Arrived,
+            5 => RideState::OnTrip,
+            _ => RideState::Completed,
+        };
+        assert_eq!(driver.is_updated().await, (n, state));
     }
-    let Down::Update(update) = driver.hears().await else { panic!("the end is not confirmed") };
-    assert_eq!(update.ride.map(|ride| (ride.version, ride.state())), Some((6, RideState::Completed)));
     let next = rider.books("next").await.ride_id;
     driver.is_offered(&next).await;
+}
+
+/// CLIENT-11: on the same connection, of whatever was said before.
+#[tokio::test]
+async fn a_repeated_message_about_a_ride_further_on_is_answered_with_the_ride() {
+    let server = server().run().await;
+    let [wire, _] = server.wires().await;
+    let rider = Rider(wire);
+    let mut driver = car(1).at(place(1)).signs_on(&server).await;
+    let ride = rider.books("key").await.ride_id;
+    let ride_id = || ride.clone();
+    let said = [
+        (up::Message::Accept(up::AcceptOffer { ride_id: ride_id() }), RideState::Assigned),
+        (up::Message::Arrive(up::Arrive { ride_id: ride_id() }), RideState::Arrived),
+        (up::Message::PickUp(up::PickUp { ride_id: ride_id() }), RideState::OnTrip),
+        (up::Message::DropOff(up::DropOff { ride_id: ride_id() }), RideState::Completed),
+    ];
+    driver.is_offered(&ride).await;
+    for (n, (message, state)) in said.iter().enumerate() {
+        driver.says(message.clone()).await;
+        driver.hears().await;
+        for (earlier, _) in &said[..=n] {
+            driver.says(earlier.clone()).await;
+            assert_eq!(driver.is_updated().await, (n as u64 + 3, *state), "{earlier:?}");
+        }
+    }
+    for left in [
+        up::Message::Decline(up::DeclineOffer { ride_id: ride_id() }),
+        up::Message::GiveBack(up::GiveBack { ride_id: ride_id(), reason: String::new() }),
+    ] {
+        driver.says(left).await;
+        assert_eq!(driver.is_refused().await.reason, "WRONG_STATE");
+    }
+    let next = rider.books("next").await.ride_id;
+    driver.is_offered(&next).await;
+}
+
+/// CLIENT-11
+#[tokio::test]
+async fn a_repeated_decline_or_give_back_is_refused() {
+    let server = server().run().await;
+    let [wire, _] = server.wires().await;
+    let rider = Rider(wire);
+    let mut driver = car(1).at(place(1)).signs_on(&server).await;
+    let declined = rider.books("declined").await.ride_id;
+    driver.is_offered(&declined).await;
+    driver.declines(&declined).await;
+    driver.declines(&declined).await;
+    let refused = driver.is_refused().await;
+    assert_eq!((refused.ride_id.as_str(), refused.reason.as_str()), (declined.as_str(), "PASSED_OVER"));
+    driver.says_accept(&declined).await;
+    assert_eq!(driver.is_refused().await.reason, "WRONG_STATE", "nobody has it");
+    rider.cancel(&declined).await.unwrap();
+
+    let given_back = rider.books("given back").await.ride_id;
+    driver.takes(&given_back).await;
+    driver.gives_back(&given_back).await;
+    assert_eq!(driver.loses(&given_back).await, "given back");
+    driver.gives_back(&given_back).await;
+    let refused = driver.is_refused().await;
+    assert_eq!((refused.ride_id.as_str(), refused.reason.as_str()), (given_back.as_str(), "PASSED_OVER"));
 }
 
 #[tokio::test]

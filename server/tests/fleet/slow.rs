@@ -23,7 +23,7 @@ use crate::harness::{
     http::Http,
     places::{north_of, place},
     port_with, server, soon, web,
-    wire::details,
+    wire::{details, pushback, retry_after},
 };
 
 /// Less than one message of the map.
@@ -80,8 +80,10 @@ async fn who_is_stuck_is_told_so_in_the_end_and_delays_nobody() {
         ticks.push(v1::WatchFleetResponse::decode(message).unwrap().tick);
     }
     assert!(ticks.len() <= 3, "what was on its way, and no backlog: {ticks:?}");
-    let (code, reason, _) = details(&stuck.status());
+    let status = stuck.status();
+    let (code, reason, _) = details(&status);
     assert_eq!((code, reason.as_str()), (Code::ResourceExhausted, "VIEWER_TOO_SLOW"));
+    assert_eq!((retry_after(&status), pushback(&status)), (Some(Duration::from_secs(1)), Some(1_000)));
 }
 
 /// L19: of four streams of a connection three are not read. The fourth goes on.

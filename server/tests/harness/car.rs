@@ -198,6 +198,14 @@ impl Car {
         self.ends().await.unwrap();
     }
 
+    /// Hears the version and the state of its ride.
+    pub(crate) async fn is_updated(&mut self) -> (u64, RideState) {
+        match self.hears().await {
+            Down::Update(update) => update.ride.map(|ride| (ride.version, ride.state())).unwrap(),
+            other => panic!("no update: {other:?}"),
+        }
+    }
+
     async fn hears_of(&mut self, state: RideState) {
         match self.hears().await {
             Down::Update(update) => assert_eq!(update.ride.map(|ride| ride.state()), Some(state)),

@@ -1,6 +1,6 @@
 //! The same call over either wire: as a program makes it, and as a page does.
 
-use std::{error::Error as _, fmt, marker::PhantomData, net::SocketAddr};
+use std::{error::Error as _, fmt, marker::PhantomData, net::SocketAddr, time::Duration};
 
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -139,6 +139,22 @@ pub(crate) fn details(status: &Status) -> (Code, String, String) {
     let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
     let field = details.bad_request().map(|bad| bad.field_violations[0].field.clone()).unwrap_or_default();
     (status.code(), reason, field)
+}
+
+/// Every field in `BadRequest`, with its reason.
+pub(crate) fn bad_fields(status: &Status) -> Vec<(String, String)> {
+    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    violations.into_iter().map(|violation| (violation.field, violation.reason)).collect()
+}
+
+/// When to call again, as `RetryInfo` says.
+pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info()?.retry_delay
+}
+
+/// The same in milliseconds, as gRPC's own clients read it.
+pub(crate) fn pushback(status: &Status) -> Option<i64> {
+    Some(status.metadata().get("grpc-retry-pushback-ms")?.to_str().unwrap().parse().unwrap())
 }
 
 /// Asserts that a call was refused, and what the refusal says to machines.

@@ -141,13 +141,15 @@ async fn bad_flags_and_variables_are_refused() {
 async fn a_flood_leaves_no_trace_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
+    let resets = ["--max-resets=20", "--max-frames-per-second=1000000", "--exempt-addresses=192.0.2.1"];
     let mut program = program(&["--listen=127.0.0.1:0"]);
+    program.args(resets);
     let mut server = program.stderr(File::create(&log).unwrap()).spawn().unwrap();
     let (mut up, mut down) = raw_h2::connect(address(&mut server).await).await;
     let flood = async {
         for stream in (1..200_000).step_by(2) {
             up.call(stream, "/rides.v1.Rides/Get").await?;
-            up.send(raw_h2::RST_STREAM, 0, stream, &8u32.to_be_bytes()).await?;
+            up.cancel(stream).await?;
         }
         std::io::Result::Ok(())
     };

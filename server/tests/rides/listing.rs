@@ -45,8 +45,8 @@ async fn rides_are_listed_newest_first_a_page_at_a_time() {
             (page(2, "åäö"), "BAD_PAGE_TOKEN", "page_token"),
             (page(2, &"0".repeat(32)), "BAD_PAGE_TOKEN", "page_token"),
             (of_bob, "BAD_PAGE_TOKEN", "page_token"),
-            (v1::ListRequest { states: vec![0], ..page(0, "") }, "UNKNOWN_VALUE", "states"),
-            (v1::ListRequest { states: vec![99], ..page(0, "") }, "UNKNOWN_VALUE", "states"),
+            (v1::ListRequest { states: vec![0], ..page(0, "") }, "UNKNOWN_VALUE", "states[0]"),
+            (v1::ListRequest { states: vec![99], ..page(0, "") }, "UNKNOWN_VALUE", "states[0]"),
             (v1::ListRequest { rider_id: "x".repeat(65), ..page(0, "") }, "TOO_LONG", "rider_id"),
         ] {
             assert_refused(rider.list(request).await, Code::InvalidArgument, reason, field);

@@ -3,6 +3,7 @@
 mod booking;
 mod cancelling;
 mod disk;
+mod fields;
 mod kept;
 mod life;
 mod listing;

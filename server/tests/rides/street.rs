@@ -171,9 +171,9 @@ async fn a_stream_of_positions_ends_at_the_first_bad_one_and_what_came_before_co
     let [wire, _] = server.wires().await;
     let rider = Rider(wire);
     for (bad, reason, field) in [
-        (position(0, AT_SEA), "NOT_POSITIVE", "car_id"),
-        (position(7, NOWHERE), "NOT_ON_EARTH", "location"),
-        (v1::TrackRequest { location: None, ..position(7, AT_SEA) }, "MISSING", "location"),
+        (position(0, AT_SEA), "NOT_POSITIVE", "positions[1].car_id"),
+        (position(7, NOWHERE), "NOT_ON_EARTH", "positions[1].location"),
+        (v1::TrackRequest { location: None, ..position(7, AT_SEA) }, "MISSING", "positions[1].location"),
     ] {
         let id = rider.start(v1::StartRequest { location: Some(AT_SEA), ..start(7) }).await.unwrap();
         let good = |lng| position(7, Location { lng, ..AT_SEA });

@@ -76,7 +76,7 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
 pub struct Details {
     /// Why, for machines: of ErrorInfo, such as "OFF_MAP".
     pub reason: String,
-    /// The field of the request that is wrong: the last one of BadRequest.
+    /// The field of the request that is wrong: the first one of BadRequest, of which the reason is.
     pub field: String,
     /// What is wrong with it.
     pub violation: String,
@@ -96,7 +96,7 @@ impl Details {
             match kind.strip_prefix("type.googleapis.com/google.rpc.") {
                 Some("ErrorInfo") => details.reason = detail.text(1),
                 Some("BadRequest") => {
-                    let violation = Fields(detail.bytes(1));
+                    let violation = Fields(detail.every(1).next().unwrap_or_default());
                     (details.field, details.violation) = (violation.text(1), violation.text(2));
                 }
                 Some("RetryInfo") => {
@@ -347,6 +347,8 @@ mod tests {
     #[test]
     fn a_failure_names_the_field_and_says_what_is_wrong_with_it() {
         let mut details = ErrorDetails::with_bad_request_violation("pickup", "is in the sea");
+        // The reason is of the first.
+        details.add_bad_request_violation("dropoff", "must be set");
         details.set_error_info("OFF_MAP", "rides.v1", []);
         let status = Status::with_error_details(Code::InvalidArgument, "pickup: is in the sea", details);
         let expected = Failure {

@@ -26,7 +26,7 @@ export const clientStreaming = {
   "a bad position": async (client, { open }) => {
     const sent = [...positions(3), { carId: 1n, location: NOWHERE }];
     const failure = await fails(client.ask(open, track, sent), Code.INVALID_ARGUMENT, "NOT_ON_EARTH");
-    equal(failure.badRequest.fieldViolations[0].field, "location", "the field");
+    equal(failure.badRequest.fieldViolations[0].field, "positions[3].location", "the field");
   },
 
   "faster than allowed": async (client, { strict, tokens }) => {

@@ -123,7 +123,7 @@ pub(super) fn gone() -> Status {
 /// The end of a driver who lets messages pile up.
 pub(super) fn not_reading() -> Status {
     let text = format!("{OUTBOX} messages were waiting to be read");
-    status::with_reason(Code::ResourceExhausted, "DRIVER_TOO_SLOW", text)
+    status::too_slow("DRIVER_TOO_SLOW", text)
 }
 
 fn signed_on_elsewhere() -> Status {

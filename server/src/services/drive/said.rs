@@ -10,14 +10,13 @@ use rides_proto::{
         drive_request::{self as up, Message},
     },
 };
-use tonic::Status;
 
 use crate::{
     access::Principal,
     rides::model::Crew,
     services::{
+        bad_request::{BadRequest, all, invalid},
         fields::{self, MAX_REASON},
-        status,
     },
 };
 
@@ -53,8 +52,12 @@ pub(super) enum Deed {
 
 impl Said {
     /// What a message of `caller`'s says at `now`; INVALID_ARGUMENT that names the bad field.
-    pub(super) fn read(request: DriveRequest, caller: &Principal, now: SystemTime) -> Result<Self, Status> {
-        let unknown = || status::invalid("message", "must be one that this server knows");
+    pub(super) fn read(
+        request: DriveRequest,
+        caller: &Principal,
+        now: SystemTime,
+    ) -> Result<Self, BadRequest> {
+        let unknown = || invalid("message", "must be one that this server knows");
         match request.message.ok_or_else(unknown)? {
             Message::SignOn(m) => sign_on(m, caller),
             Message::Position(m) => position(m, now),
@@ -64,8 +67,11 @@ impl Said {
             Message::PickUp(m) => of("pick_up", m.ride_id, Deed::PickUp),
             Message::DropOff(m) => of("drop_off", m.ride_id, Deed::DropOff),
             Message::GiveBack(m) => {
-                let reason = fields::text("give_back.reason", m.reason, MAX_REASON)?;
-                of("give_back", m.ride_id, Deed::GiveBack { reason })
+                let (ride, reason) = all((
+                    ride("give_back", m.ride_id),
+                    fields::text("give_back.reason", m.reason, MAX_REASON),
+                ))?;
+                Ok(Self::Of(ride, Deed::GiveBack { reason }))
             }
             Message::SetDuty(m) => Ok(Self::Duty(m.on_duty)),
             Message::SignOff(_) => Ok(Self::SignOff),
@@ -73,39 +79,57 @@ impl Said {
     }
 }
 
-fn sign_on(sign_on: up::SignOn, caller: &Principal) -> Result<Said, Status> {
-    let car = fields::car("sign_on.car_id", sign_on.car_id)?;
-    let driver = fields::driver("sign_on.driver_id", sign_on.driver_id, caller)?;
-    let at = fields::optional_location("sign_on.location", sign_on.location)?;
+fn sign_on(sign_on: up::SignOn, caller: &Principal) -> Result<Said, BadRequest> {
+    let (car, driver, at) = all((
+        fields::car("sign_on.car_id", sign_on.car_id),
+        fields::driver("sign_on.driver_id", sign_on.driver_id, caller),
+        fields::optional_location("sign_on.location", sign_on.location),
+    ))?;
     Ok(Said::SignOn(SignOn { crew: Crew { car, driver }, at }))
 }
 
-fn position(position: up::Position, now: SystemTime) -> Result<Said, Status> {
-    let at = fields::location("position.location", position.location)?;
-    if position.heading_deg.is_some_and(|deg| !deg.is_finite()) {
-        return Err(status::invalid("position.heading_deg", "must be a number"));
-    }
-    if position.speed_mps.is_some_and(|speed| !(speed.is_finite() && speed >= 0.0)) {
-        return Err(status::invalid("position.speed_mps", "must be a number and not negative"));
-    }
-    let time = fields::time("position.time", position.time, now)?;
-    Ok(Said::Position { at, heading_deg: position.heading_deg, time })
+fn position(position: up::Position, now: SystemTime) -> Result<Said, BadRequest> {
+    let (at, heading_deg, (), time) = all((
+        fields::location("position.location", position.location),
+        heading(position.heading_deg),
+        check_speed(position.speed_mps),
+        fields::time("position.time", position.time, now),
+    ))?;
+    Ok(Said::Position { at, heading_deg, time })
 }
 
-fn of(message: &str, ride_id: String, deed: Deed) -> Result<Said, Status> {
-    let id = fields::name(&format!("{message}.ride_id"), ride_id, MAX_RIDE_ID)?;
-    Ok(Said::Of(RideId::new(id), deed))
+fn heading(deg: Option<f64>) -> Result<Option<f64>, BadRequest> {
+    match deg.is_none_or(f64::is_finite) {
+        true => Ok(deg),
+        false => Err(invalid("position.heading_deg", "must be a number")),
+    }
+}
+
+fn check_speed(mps: Option<f64>) -> Result<(), BadRequest> {
+    match mps.is_none_or(|speed| speed.is_finite() && speed >= 0.0) {
+        true => Ok(()),
+        false => Err(invalid("position.speed_mps", "must be a number and not negative")),
+    }
+}
+
+fn of(message: &str, ride_id: String, deed: Deed) -> Result<Said, BadRequest> {
+    Ok(Said::Of(ride(message, ride_id)?, deed))
+}
+
+fn ride(message: &str, id: String) -> Result<RideId, BadRequest> {
+    fields::name(&format!("{message}.ride_id"), id, MAX_RIDE_ID).map(RideId::new)
 }
 
 #[cfg(test)]
 mod tests {
     use rides_proto::{ids::CarId, v1};
+    use tonic::Status;
     use tonic_types::StatusExt as _;
 
     use super::*;
 
     fn say(message: Message) -> Result<Said, Status> {
-        Said::read(DriveRequest { message: Some(message) }, &Principal::Unproven, SystemTime::now())
+        Ok(Said::read(DriveRequest { message: Some(message) }, &Principal::Unproven, SystemTime::now())?)
     }
 
     fn helsinki() -> Option<v1::Location> {
@@ -150,6 +174,32 @@ mod tests {
             assert_eq!(bad.field_violations[0].field, field);
         }
         assert!(Said::read(DriveRequest { message: None }, &Principal::Unproven, SystemTime::now()).is_err());
+    }
+
+    /// CLIENT-10
+    #[test]
+    fn all_bad_fields_of_a_message_are_named() {
+        let nowhere = Some(v1::Location { lat: f64::NAN, lng: 0.0 });
+        let time = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
+        let position =
+            up::Position { location: None, heading_deg: Some(f64::NAN), speed_mps: Some(-1.0), time };
+        for (message, fields) in [
+            (
+                Message::SignOn(up::SignOn { car_id: 0, driver_id: String::new(), location: nowhere }),
+                &["sign_on.car_id", "sign_on.driver_id", "sign_on.location"][..],
+            ),
+            (
+                Message::Position(position),
+                &["position.location", "position.heading_deg", "position.speed_mps", "position.time"],
+            ),
+            (
+                Message::GiveBack(up::GiveBack { ride_id: String::new(), reason: "x".repeat(201) }),
+                &["give_back.ride_id", "give_back.reason"],
+            ),
+        ] {
+            let bad = say(message).expect_err("bad").get_details_bad_request().expect("details");
+            assert_eq!(bad.field_violations.iter().map(|bad| &*bad.field).collect::<Vec<_>>(), fields);
+        }
     }
 
     #[test]

@@ -269,7 +269,10 @@ async fn a_track_stream_ends_at_its_first_bad_position() {
     let status = track(&board.service.fleet, &Principal::Unproven, futures_util::stream::iter(requests))
         .await
         .expect_err("car 0");
-    assert_eq!(details(&status), (Code::InvalidArgument, "NOT_POSITIVE".into(), "car_id".into()));
+    assert_eq!(
+        details(&status),
+        (Code::InvalidArgument, "NOT_POSITIVE".into(), "positions[1].car_id".into())
+    );
     let car = |n| board.service.fleet.car(car(n));
     assert!(car(7).await.expect("open").is_some(), "what came before counts");
     assert_eq!(car(8).await, Ok(None));
@@ -311,7 +314,7 @@ async fn a_cancelled_ride_is_listed_as_such_without_its_route() {
         list(0, "", vec![v1::RideState::OnTrip.into()]).await.expect("fine").into_inner().rides.is_empty()
     );
     for (size, token, states, field) in
-        [(201, "", vec![], "page_size"), (1, "garbage", vec![], "page_token"), (1, "", vec![99], "states")]
+        [(201, "", vec![], "page_size"), (1, "garbage", vec![], "page_token"), (1, "", vec![99], "states[0]")]
     {
         let status = list(size, token, states).await.expect_err(field);
         assert_eq!((details(&status).0, details(&status).2), (Code::InvalidArgument, field.into()));

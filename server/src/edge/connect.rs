@@ -1,0 +1,147 @@
+//! Refusals of Connect requests (<https://connectrpc.com/docs/protocol>). This server does not speak that protocol, but its
+//! clients show only errors in the protocol's own form.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::Full;
+use prost::Message as _;
+use serde_json::{Value, json};
+use tonic::{Code, Status, body::Body};
+use tonic_types::pb;
+
+use super::{status, trace::Trace};
+
+/// The flag of the last message of a stream, which has the error.
+const END_OF_STREAM: u8 = 0b10;
+
+/// The kind of a Connect request, which decides the form of an error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Connect {
+    /// An error is the body, beside an HTTP status code.
+    Unary,
+    /// An error is the last message of a response that is 200 and has this content type.
+    Streaming(HeaderValue),
+}
+
+impl Connect {
+    pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
+        match *request.method() {
+            Method::POST => {
+                let headers = request.headers();
+                let content_type = headers.get(CONTENT_TYPE);
+                let essence = content_type.map_or(&b""[..], essence).to_ascii_lowercase();
+                match (essence.as_slice(), content_type) {
+                    (essence, Some(content_type)) if essence.starts_with(b"application/connect+") => {
+                        Some(Self::Streaming(content_type.clone()))
+                    }
+                    (b"application/json" | b"application/proto", _) => Some(Self::Unary),
+                    (essence, _) if essence.starts_with(b"application/grpc") => None,
+                    _ => headers.contains_key("connect-protocol-version").then_some(Self::Unary),
+                }
+            }
+            Method::GET => {
+                let mut parameters = request.uri().query()?.split('&');
+                parameters.any(|parameter| parameter == "connect=v1").then_some(Self::Unary)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns `status` in Connect's form. The HTTP status is `code` for a unary call, and 200 for a stream.
+    pub(super) fn refusal(self, code: StatusCode, status: &Status, trace: &Trace) -> Response<Body> {
+        let mut response = status::alone(status, trace);
+        // With the id of the call, which `alone` has added.
+        let signed = Status::from_header_map(response.headers());
+        let error = error(signed.as_ref().unwrap_or(status));
+        let (code, content_type, body) = match self {
+            Self::Unary => (code, HeaderValue::from_static("application/json"), error.to_string().into()),
+            Self::Streaming(content_type) => (StatusCode::OK, content_type, last_message(&error)),
+        };
+        *response.status_mut() = code;
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response.map(|_empty| Body::new(Full::new(body)))
+    }
+}
+
+fn essence(content_type: &HeaderValue) -> &[u8] {
+    content_type.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+fn error(status: &Status) -> Value {
+    let details = pb::Status::decode(status.details()).map(|rpc| rpc.details).unwrap_or_default();
+    let details: Vec<_> = details
+        .iter()
+        .map(|detail| {
+            let name = detail.type_url.rsplit('/').next();
+            json!({ "type": name, "value": BASE64_STANDARD_NO_PAD.encode(&detail.value) })
+        })
+        .collect();
+    json!({ "code": name(status.code()), "message": status.message(), "details": details })
+}
+
+fn last_message(error: &Value) -> Bytes {
+    let text = json!({ "error": error }).to_string();
+    let mut message = BytesMut::with_capacity(5 + text.len());
+    message.put_u8(END_OF_STREAM);
+    // Our own texts, with a name or an address of the caller's at most.
+    message.put_u32(text.len() as u32);
+    message.put_slice(text.as_bytes());
+    message.freeze()
+}
+
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Cancelled => "canceled",
+        Code::Ok | Code::Unknown => "unknown",
+        Code::InvalidArgument => "invalid_argument",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::NotFound => "not_found",
+        Code::AlreadyExists => "already_exists",
+        Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::Aborted => "aborted",
+        Code::OutOfRange => "out_of_range",
+        Code::Unimplemented => "unimplemented",
+        Code::Internal => "internal",
+        Code::Unavailable => "unavailable",
+        Code::DataLoss => "data_loss",
+        Code::Unauthenticated => "unauthenticated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(method: &str, uri: &str, headers: &[(&str, &str)]) -> Option<Connect> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Connect::of(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn its_clients_are_known_by_what_they_send() {
+        let rpc = "/rides.v1.Rides/Quote";
+        let typed = |content_type| of("POST", rpc, &[("content-type", content_type)]);
+        let version = ("connect-protocol-version", "1");
+        for unary in ["application/json", "application/proto", "Application/JSON; charset=utf-8"] {
+            assert_eq!(typed(unary), Some(Connect::Unary), "{unary}");
+        }
+        for streaming in ["application/connect+json", "application/connect+proto"] {
+            assert_eq!(typed(streaming), Some(Connect::Streaming(HeaderValue::from_static(streaming))));
+        }
+        assert_eq!(of("POST", rpc, &[version]), Some(Connect::Unary));
+        assert_eq!(of("GET", &format!("{rpc}?encoding=json&connect=v1"), &[]), Some(Connect::Unary));
+        for other in ["application/grpc", "application/grpc-web+proto", "text/plain", ""] {
+            assert_eq!(typed(other), None, "{other}");
+        }
+        assert_eq!(of("POST", rpc, &[("content-type", "application/grpc"), version]), None);
+        assert_eq!(of("GET", &format!("{rpc}?xconnect=v1"), &[]), None);
+        assert_eq!(of("GET", rpc, &[]), None);
+        assert_eq!(of("OPTIONS", rpc, &[version]), None);
+    }
+}

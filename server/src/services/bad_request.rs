@@ -1,0 +1,206 @@
+//! The bad fields of a request: all of them, and not only the first.
+
+use std::collections::HashMap;
+
+use rides_proto::geo::NotOnEarth;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use super::status::DOMAIN;
+
+/// The most fields that a status names. It travels in headers, of which clients accept 8 KiB.
+const MAX_NAMED: usize = 10;
+
+/// At least one bad field of a request. Becomes INVALID_ARGUMENT.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadRequest {
+    first: Violation,
+    others: Vec<Violation>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Violation {
+    /// A path in the request.
+    field: String,
+    reason: &'static str,
+    text: String,
+}
+
+/// A bad field. `field` is a path in the request.
+pub fn invalid(field: impl Into<String>, text: impl Into<String>) -> BadRequest {
+    invalid_because(field, "INVALID_FIELD", text)
+}
+
+/// A bad field with its own machine-readable reason.
+pub fn invalid_because(
+    field: impl Into<String>,
+    reason: &'static str,
+    text: impl Into<String>,
+) -> BadRequest {
+    let first = Violation { field: field.into(), reason, text: text.into() };
+    BadRequest { first, others: Vec::new() }
+}
+
+/// A field that holds a point that is not on Earth.
+pub fn not_on_earth(field: impl Into<String>, why: NotOnEarth) -> BadRequest {
+    invalid_because(field, "NOT_ON_EARTH", why.to_string())
+}
+
+impl BadRequest {
+    /// Appends the bad fields of `other`.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.others.push(other.first);
+        self.others.extend(other.others);
+        self
+    }
+
+    /// Puts `path` before the path of each field: the message is itself a part of what the client sent.
+    #[must_use]
+    pub fn within(mut self, path: &str) -> Self {
+        self.first.field = format!("{path}.{}", self.first.field);
+        for violation in &mut self.others {
+            violation.field = format!("{path}.{}", violation.field);
+        }
+        self
+    }
+}
+
+impl From<BadRequest> for Status {
+    fn from(BadRequest { first, mut others }: BadRequest) -> Self {
+        let unnamed = others.len().saturating_sub(MAX_NAMED - 1);
+        others.truncate(MAX_NAMED - 1);
+        let mut details = ErrorDetails::with_error_info(first.reason, DOMAIN, HashMap::new());
+        let named: Vec<_> = std::iter::once(first).chain(others).collect();
+        let mut text: Vec<_> =
+            named.iter().map(|Violation { field, text, .. }| format!("{field}: {text}")).collect();
+        if unnamed > 0 {
+            text.push(format!("and {unnamed} more"));
+        }
+        let violations = named.into_iter().map(|Violation { field, reason, text }| FieldViolation {
+            reason: reason.to_owned(),
+            ..FieldViolation::new(field, text)
+        });
+        details.set_bad_request(violations.collect::<Vec<_>>());
+        Self::with_error_details(Code::InvalidArgument, text.join("; "), details)
+    }
+}
+
+/// Results of reading several fields.
+pub trait Fields {
+    /// The values of all fields.
+    type Read;
+
+    /// Returns all values, or all bad fields.
+    fn all(self) -> Result<Self::Read, BadRequest>;
+}
+
+/// Returns the values of all `fields`, or all bad ones among them.
+pub fn all<F: Fields>(fields: F) -> Result<F::Read, BadRequest> {
+    fields.all()
+}
+
+impl<T> Fields for Vec<Result<T, BadRequest>> {
+    type Read = Vec<T>;
+
+    fn all(self) -> Result<Vec<T>, BadRequest> {
+        let mut read = Vec::with_capacity(self.len());
+        let mut bad: Option<BadRequest> = None;
+        for one in self {
+            match one {
+                Ok(one) => read.push(one),
+                Err(more) => {
+                    bad = Some(match bad {
+                        Some(bad) => bad.and(more),
+                        None => more,
+                    });
+                }
+            }
+        }
+        bad.map_or(Ok(read), Err)
+    }
+}
+
+impl<A, B> Fields for (Result<A, BadRequest>, Result<B, BadRequest>) {
+    type Read = (A, B);
+
+    fn all(self) -> Result<(A, B), BadRequest> {
+        match self {
+            (Ok(a), Ok(b)) => Ok((a, b)),
+            (Err(a), Err(b)) => Err(a.and(b)),
+            (Err(bad), Ok(_)) | (Ok(_), Err(bad)) => Err(bad),
+        }
+    }
+}
+
+/// Implements [`Fields`] for a tuple by the implementation for the tuple without its last element.
+macro_rules! fields {
+    ($($one:ident)*; $last:ident) => {
+        impl<$($one,)* $last> Fields for ($(Result<$one, BadRequest>,)* Result<$last, BadRequest>) {
+            type Read = ($($one,)* $last);
+
+            #[allow(non_snake_case)]
+            fn all(self) -> Result<Self::Read, BadRequest> {
+                let ($($one,)* $last) = self;
+                let (($($one,)*), $last) = (($($one,)*).all(), $last).all()?;
+                Ok(($($one,)* $last))
+            }
+        }
+    };
+}
+
+fields!(A B; C);
+fields!(A B C; D);
+fields!(A B C D; E);
+fields!(A B C D E; F);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good<T>(value: T) -> Result<T, BadRequest> {
+        Ok(value)
+    }
+
+    fn bad(field: &str) -> Result<u8, BadRequest> {
+        Err(invalid_because(field, "MISSING", "must be set"))
+    }
+
+    fn named(status: &Status) -> Vec<(String, String)> {
+        let violations = status.get_details_bad_request().expect("details").field_violations;
+        violations.into_iter().map(|violation| (violation.field, violation.reason)).collect()
+    }
+
+    #[test]
+    fn a_bad_field_is_named_in_text_and_in_details() {
+        let status = Status::from(not_on_earth("pickup", NotOnEarth::Latitude));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "pickup: latitude must be a number from -90 to 90");
+        assert_eq!(named(&status), [("pickup".to_owned(), "NOT_ON_EARTH".to_owned())]);
+        let details = status.get_error_details();
+        let info = details.error_info().expect("always there");
+        assert_eq!((info.domain.as_str(), info.reason.as_str()), ("rides.v1", "NOT_ON_EARTH"));
+        assert!(details.retry_info().is_none(), "the same would fail again");
+    }
+
+    /// CLIENT-10
+    #[test]
+    fn every_bad_field_is_named_in_the_order_of_the_request() {
+        assert_eq!(all((good(1), good("two"), good(3.0))), Ok((1, "two", 3.0)));
+        let many = all((bad("a"), good(2), bad("c"), bad("d").map_err(|bad| bad.within("d"))));
+        let status = Status::from(many.unwrap_err());
+        assert_eq!(status.message(), "a: must be set; c: must be set; d.d: must be set");
+        assert_eq!(named(&status).into_iter().map(|(field, _)| field).collect::<Vec<_>>(), ["a", "c", "d.d"]);
+        let one = Status::from(all((good(1), good(2), good(3), good(4), good(5), bad("f"))).unwrap_err());
+        assert_eq!(named(&one), [("f".to_owned(), "MISSING".to_owned())]);
+    }
+
+    #[test]
+    fn a_status_of_many_bad_fields_still_fits_into_headers() {
+        let many: Vec<_> = (0..4_096).map(|n| bad(&format!("cursors[{n}].cell"))).collect();
+        let status = Status::from(all(many).unwrap_err());
+        assert_eq!(named(&status).len(), MAX_NAMED);
+        assert!(status.message().ends_with("; and 4086 more"), "{}", status.message());
+        assert!(status.message().len() + status.details().len() * 4 / 3 < 4_096);
+    }
+}
