@@ -9,8 +9,8 @@ import { api, connect, flags, NEWEST_ONLY, report, RETRIES } from "./channel.mjs
 
 process.on("uncaughtException", report);
 const options = flags({
-  pause: { type: "string", default: "0" }, // Be slow: take so many seconds over each frame.
-  latest: { type: "string", default: "2" }, // Show no frame that is more seconds late.
+  pause: { type: "string", default: "0" }, // Be slow: take this many seconds over each frame.
+  latest: { type: "string", default: "2" }, // Show no frame that is later than this, in seconds.
   "any-window": { type: "boolean", default: false }, // Let frames wait in as large a window as grpc-js likes.
 });
 const fleet = connect(api.Fleet, options, RETRIES, options["any-window"] ? {} : NEWEST_ONLY);

@@ -47,7 +47,7 @@ pub fn log(filter: &str) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }
 
-/// What `/metrics` shows. Cheap to clone.
+/// A handle to the metrics of this process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics(PrometheusHandle);
 

@@ -52,7 +52,7 @@ enum Task {
     Api,
     /// Writes proto/contract.binpb, which later changes of the contract are compared with.
     Contract {
-        /// Also when clients of the contract as it was would break.
+        /// Write it even if existing clients would break.
         #[arg(long)]
         breaking: bool,
     },

@@ -1,8 +1,7 @@
 """Calls two servers that are stopped and started in turn, until it is interrupted: no call may be lost.
 
 `python -m interop.rolling POLICY HOST:PORT HOST:PORT`. It says "ready" when every caller has had an answer, and at its
-end one line of JSON. Neither this
-program nor a retry policy repeats calls."""
+end one line of JSON. Neither this program nor a retry policy repeats calls."""
 
 import asyncio
 import json

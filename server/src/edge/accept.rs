@@ -30,8 +30,8 @@ use crate::{listen::Listeners, tls::Tls};
 
 /// The time for which the listeners rest when the system is out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// The time after shutdown in which connections are taken over from the kernel, which had accepted them before: closing
-/// a listener resets those. Clients are told only afterwards, so that none connects here once more.
+/// The time after shutdown for which connections that the kernel has already accepted are served: closing the listener would
+/// reset them. Clients are told only afterwards, so that none connects here once more.
 const LAST_ACCEPTS: Duration = Duration::from_millis(20);
 /// One that ended in misuse counts for so many: whoever makes such comes at once with another.
 const MISUSE: u32 = 20;
@@ -40,9 +40,9 @@ const SPELL: Duration = Duration::from_micros(250);
 /// How long that turn is at least, when some were closed: that is work, too, and may have no end.
 const REST: Duration = Duration::from_millis(1);
 
-/// Serves `port` to whoever connects, HTTP/1.1 and HTTP/2 alike, over TLS if given, until `shutdown`.
+/// Serves `port` to clients of HTTP/1.1 and HTTP/2, over TLS if given, until `shutdown`.
 ///
-/// From then on the kernel refuses new connections, so that clients and balancers call another server. Then each connection
+/// [`LAST_ACCEPTS`] later the kernel refuses new connections, so that clients and balancers call another server. Then each connection
 /// is told to end (GOAWAY over HTTP/2), the calls that are on their way to it are served, and calls in progress have
 /// `limits.drain` to end. What is left is cut.
 pub async fn serve(

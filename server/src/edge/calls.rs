@@ -95,7 +95,7 @@ impl Service<Request<tonic::body::Body>> for Calls {
             let is_late = is_late(&request, outcome.call.method());
             let answer = async {
                 if is_late {
-                    return Err(status::going());
+                    return Err(status::shutting_down());
                 }
                 rules.answer(request, begun, &services, &outcome.call).await
             };
@@ -117,8 +117,8 @@ impl Service<Request<tonic::body::Body>> for Calls {
     }
 }
 
-/// Tells whether a call came after its client was told to open no more, and would be cut. Unary calls are served: they had
-/// been on their way.
+/// Tells whether a call is refused, because its client was told to open no more calls and its stream would be ended at once.
+/// Unary calls are served: they had been on their way.
 fn is_late<B>(request: &Request<B>, method: Option<Method>) -> bool {
     request.extensions().get::<Draining>().is_some_and(Draining::has_begun)
         && method.is_some_and(|method| method.kind != Kind::Unary)

@@ -113,7 +113,12 @@ impl Connection {
 
 impl Service {
     async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) -> Ended {
-        let (stream, certificate) = match tls.accept(stream, self.limits.header_timeout).await {
+        let accepted = tokio::select! {
+            biased;
+            accepted = tls.accept(stream, self.limits.header_timeout) => accepted,
+            () = self.late() => None,
+        };
+        let (stream, certificate) = match accepted {
             Some(Accepted::Tls(stream, certificate)) => (stream, certificate.map(Arc::new)),
             Some(Accepted::PlainHttp(stream)) => {
                 warn_of_plain_http(address);
@@ -129,6 +134,12 @@ impl Service {
                 never = tls.watch_over(&certificate) => match never {},
             },
         }
+    }
+
+    /// Returns when the server shuts down and a client that has said nothing yet is no longer waited for.
+    async fn late(&self) {
+        self.shutdown.cancelled().await;
+        sleep(LATE).await;
     }
 
     /// `is_misplaced`: as in [`Port::answer`].
@@ -164,7 +175,7 @@ impl Service {
             // Who has spoken is heard, if the server goes or not.
             biased;
             opened = open(stream, self.limits.header_timeout) => opened,
-            () = async { self.shutdown.cancelled().await; sleep(LATE).await } => return Ended::Well,
+            () = self.late() => return Ended::Well,
         };
         let (http, io, is_tls) = match opened {
             Ok((http, stream)) => {

@@ -25,8 +25,8 @@ pub(super) struct Ties {
     pub(super) draining: Draining,
 }
 
-/// The shutdown as one connection has it: it begins when the client was told to open no more calls there. Requests carry
-/// it in their extensions. Cheap to clone.
+/// The last phase of a connection at shutdown. It begins when the client was told to open no more calls on the connection.
+/// Requests carry it in their extensions. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Draining(CancellationToken);
 
@@ -93,7 +93,7 @@ impl Ties {
         };
         tokio::select! {
             status = over => status,
-            () = draining.0.cancelled() => status::going(),
+            () = draining.0.cancelled() => status::shutting_down(),
         }
     }
 }

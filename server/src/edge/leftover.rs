@@ -5,8 +5,10 @@
 //! that is reasonable.
 
 use std::{
+    collections::VecDeque,
+    convert::Infallible,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -16,7 +18,7 @@ use http::{Request, header::EXPECT};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::{runtime::Handle, sync::watch, time::sleep};
+use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Most bytes of one request that are read for nothing: many times the largest message.
@@ -31,31 +33,29 @@ const AT_ONCE: usize = 64;
 /// The leftovers of one connection. Over HTTP/2 each holds one of the client's streams, so the oldest is dropped when
 /// there are more than `limit`. A client that never ends such a request has streams left for its next calls then.
 pub(super) struct Leftovers {
-    limit: u64,
-    /// The number of leftovers that there have been.
-    count: watch::Sender<u64>,
+    limit: usize,
+    /// A sender for each leftover, the oldest first. The leftover is dropped when its sender is.
+    kept: Mutex<VecDeque<oneshot::Sender<Infallible>>>,
     shutdown: CancellationToken,
 }
 
 impl Leftovers {
     /// Leftovers of a connection with `max_streams` calls at a time: half of the streams stay free for calls.
     pub(super) fn new(max_streams: u32, shutdown: CancellationToken) -> Self {
-        Self { limit: u64::from(max_streams / 2), count: watch::Sender::new(0), shutdown }
+        let limit = (max_streams as usize / 2).max(1);
+        Self { limit, kept: Mutex::default(), shutdown }
     }
 
-    /// Resolves when `limit` leftovers came after the one that this is called for.
-    fn crowded_out(&self) -> impl Future<Output = ()> + use<> {
-        let mut number = 0;
-        self.count.send_modify(|count| {
-            *count += 1;
-            number = *count;
-        });
-        let last = number + self.limit;
-        let mut count = self.count.subscribe();
-        async move {
-            // An error means that the connection has ended.
-            let _ = count.wait_for(|count| *count >= last).await;
+    /// Adds a leftover. The receiver resolves when it is to be dropped, and is dropped with it.
+    fn add(&self) -> oneshot::Receiver<Infallible> {
+        let (sender, dropped) = oneshot::channel();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|sender| !sender.is_closed());
+        kept.push_back(sender);
+        if kept.len() > self.limit {
+            kept.pop_front();
         }
+        dropped
     }
 }
 
@@ -138,7 +138,7 @@ async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, leftov
     tokio::select! {
         () = reading => {}
         () = sleep(LONGEST) => {}
-        () = leftovers.crowded_out() => {}
+        _ = leftovers.add() => {}
         () = async { leftovers.shutdown.cancelled().await; sleep(LONGEST_AT_THE_END).await } => {}
     }
 }
@@ -183,13 +183,15 @@ mod tests {
     }
 
     /// CLIENT-4
-    #[tokio::test(start_paused = true)]
-    async fn the_oldest_leftover_makes_room_for_the_next() {
-        let leftovers = Arc::new(Leftovers::new(8, CancellationToken::new()));
-        let mut all: Vec<_> = (0..5).map(|_| Box::pin(leftovers.crowded_out())).collect();
-        let over: Vec<_> = all.iter_mut().map(|one| one.as_mut().now_or_never().is_some()).collect();
-        assert_eq!(over, [true, false, false, false, false]);
-        drop(leftovers);
-        assert!(all[4].as_mut().now_or_never().is_some(), "the connection has ended");
+    #[test]
+    fn the_oldest_leftover_makes_room_for_the_next() {
+        let leftovers = Leftovers::new(8, CancellationToken::new());
+        let mut all: Vec<_> = (0..5).map(|_| leftovers.add()).collect();
+        let is_dropped = |one: &mut oneshot::Receiver<_>| one.now_or_never().is_some();
+        let dropped: Vec<_> = all.iter_mut().map(is_dropped).collect();
+        assert_eq!(dropped, [true, false, false, false, false]);
+        all.remove(2);
+        let mut more = leftovers.add();
+        assert!(!all.iter_mut().skip(1).chain([&mut more]).any(is_dropped), "one has ended by itself");
     }
 }

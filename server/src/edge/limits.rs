@@ -100,8 +100,7 @@ pub struct Limits {
     #[arg(id = "ping_timeout", long = "ping-timeout", env = "RIDES_PING_TIMEOUT", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     pub pong: Duration,
 
-    /// Calls of one HTTP/2 connection that may wait after their client has cancelled them. One more ends the connection. With
-    /// the default of --max-frames-per-second no client gets there.
+    /// Cancelled calls of one HTTP/2 connection that the server has not handled yet. One more closes the connection.
     #[arg(id = "max_resets", long = "max-resets", env = "RIDES_MAX_RESETS", default_value = "1000", value_name = "N", value_parser = count::<100_000>)]
     pub resets: usize,
 

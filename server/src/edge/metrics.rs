@@ -59,7 +59,7 @@ struct Figures {
     received: Counter,
     sent: Counter,
     duration: Histogram,
-    /// By status.
+    /// The counters of ended calls, by status.
     ended: [Counter; CODES],
 }
 

@@ -28,6 +28,9 @@ use super::{
 /// `--max-calls-per-second` allows, each answered with a reset because more of it was on its way, stays below
 /// `--max-frames-per-second`.
 const RESET: u32 = 4;
+/// The most frames that are read while the client reads nothing. h2 keeps an answer to each in memory, about 1 kB for a
+/// reset, as long as it cannot be written.
+const UNREAD: u32 = 1_000;
 /// What a refused call costs, in frames.
 const REFUSAL: u32 = 100;
 /// Bytes that are read at once of who is nearly in debt, so that a pause comes in time: what is read is answered at once.
@@ -42,27 +45,45 @@ pub(super) async fn answered(account: &Account, headers: &HeaderMap) {
     }
 }
 
-/// Reads nothing while its account is overdrawn.
+/// Reads nothing while its account is overdrawn, and no more than [`UNREAD`] frames while its client reads nothing.
 pub(super) struct Paced<S> {
     stream: S,
     /// `None`: it may do as much as it likes.
     account: Option<Account>,
     received: Heads,
     sent: Heads,
+    /// Frames received since a write was blocked. `None`: it is not blocked.
+    unread: Option<u32>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
     /// `stream` is at its beginning, of which `http` is known.
     pub(super) fn new(stream: S, http: Http, account: Option<Account>) -> Self {
-        Self { stream, account, received: Heads::received(http), sent: Heads::sent(http), pause: None }
+        Self {
+            stream,
+            account,
+            received: Heads::received(http),
+            sent: Heads::sent(http),
+            unread: None,
+            pause: None,
+        }
     }
 
-    /// Charges for resets in the first `written` bytes of `slices`: h2 answers frames of a stream that is over with one
-    /// each, and such frames may be data, which is free.
-    fn charge_written<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, written: usize) {
-        let Some(account) = &self.account else { return };
-        let mut left = written;
+    /// Takes note of what came of a write of `slices`, and charges for the resets in it: h2 answers frames of a stream that
+    /// is over with one each, and such frames may be data, which is free.
+    fn note_written<'a>(
+        &mut self,
+        slices: impl Iterator<Item = &'a [u8]>,
+        written: &Poll<io::Result<usize>>,
+    ) {
+        let Poll::Ready(written) = written else {
+            self.unread.get_or_insert(0);
+            return;
+        };
+        self.unread = None;
+        let (Some(account), Ok(written)) = (&self.account, written) else { return };
+        let mut left = *written;
         for slice in slices {
             let (written, _) = slice.split_at(slice.len().min(left));
             account.charge(self.sent.cost(written, cost_of_sent));
@@ -77,18 +98,35 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, account, received, pause, .. } = &mut *self;
-        let Some(account) = account else { return Pin::new(stream).poll_read(cx, buf) };
-        while let Some(wait) = account.pause() {
-            ready!(pause.get_or_insert_with(|| Box::pin(sleep(wait))).as_mut().poll(cx));
-            *pause = None;
+        let Self { stream, account, received, unread, pause, .. } = &mut *self;
+        if unread.is_some_and(|frames| frames >= UNREAD) {
+            // The write that is blocked wakes the connection, which reads and writes in one task.
+            return Poll::Pending;
         }
+        if let Some(account) = account {
+            while let Some(wait) = account.pause() {
+                ready!(pause.get_or_insert_with(|| Box::pin(sleep(wait))).as_mut().poll(cx));
+                *pause = None;
+            }
+        }
+        let is_watched =
+            unread.is_some() || account.as_ref().is_some_and(|account| account.standing() != Standing::Good);
         let before = buf.filled().len();
-        ready!(match account.standing() {
-            Standing::Good => Pin::new(stream).poll_read(cx, buf),
-            Standing::Low | Standing::Overdrawn(_) => poll_read_piece(Pin::new(stream), cx, buf),
+        ready!(match is_watched {
+            false => Pin::new(stream).poll_read(cx, buf),
+            true => poll_read_piece(Pin::new(stream), cx, buf),
         })?;
-        account.charge(received.cost(&buf.filled()[before..], cost_of_received));
+        let mut frames = 0;
+        let cost = received.cost(&buf.filled()[before..], |kind, length| {
+            frames += 1;
+            cost_of_received(kind, length)
+        });
+        if let Some(account) = account {
+            account.charge(cost);
+        }
+        if let Some(unread) = unread {
+            *unread += frames;
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -107,9 +145,9 @@ fn poll_read_piece(
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.charge_written([bytes].into_iter(), written);
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_written([bytes].into_iter(), &written);
+        written
     }
 
     fn poll_write_vectored(
@@ -117,9 +155,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
-        self.charge_written(slices.iter().map(|slice| &**slice), written);
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note_written(slices.iter().map(|slice| &**slice), &written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -167,7 +205,7 @@ impl Heads {
 
     /// The cost of these bytes, in frames. They follow those before. `cost_of` has the cost of a frame by its kind and
     /// length.
-    fn cost(&mut self, mut bytes: &[u8], cost_of: impl Fn(u8, usize) -> u32) -> u32 {
+    fn cost(&mut self, mut bytes: &[u8], mut cost_of: impl FnMut(u8, usize) -> u32) -> u32 {
         let mut cost = 0;
         while !bytes.is_empty() {
             bytes = match self {
@@ -214,6 +252,7 @@ fn cost_of_sent(kind: u8, _length: usize) -> u32 {
 mod tests {
     use std::{num::NonZeroU32, time::Duration};
 
+    use futures_util::FutureExt as _;
     use proptest::prelude::*;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
@@ -300,6 +339,29 @@ mod tests {
         let resets = [IoSlice::new(&resets[..20]), IoSlice::new(&resets[20..])];
         assert_eq!(near.write_vectored(&resets).await.unwrap(), 52);
         assert_eq!(account.standing(), Standing::Overdrawn(Duration::from_millis(1_200)));
+    }
+
+    /// CLIENT-2: a client that reads nothing cannot make us keep answers without end, exempt or not.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_read_no_further() {
+        let (near, mut far) = duplex(1 << 20);
+        let mut near = Paced::new(near, Http::Two, None);
+        far.write_all(PREFACE).await.unwrap();
+        far.write_all(&frame(DATA, 1).repeat(5_000)).await.unwrap();
+        near.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+        near.write_all(&vec![0; 1 << 20]).await.unwrap();
+        assert!(near.write_u8(0).now_or_never().is_none(), "it is blocked");
+        let mut read = 0;
+        let mut more = [0; 64 * 1024];
+        while let Some(count) = near.read(&mut more).now_or_never() {
+            read += count.unwrap();
+        }
+        let frames = read / 10;
+        assert!((UNREAD as usize..UNREAD as usize + 110).contains(&frames), "{frames} were read");
+
+        far.read_exact(&mut more).await.unwrap();
+        near.write_u8(0).await.unwrap();
+        assert!(near.read(&mut more).now_or_never().is_some(), "it has read");
     }
 
     #[tokio::test(start_paused = true)]

@@ -105,8 +105,8 @@ impl Service<Request<Lingering>> for Route {
                 response
             }
             Destination::NeedsHttp2 => {
-                let text = "gRPC needs HTTP/2, and this request came over HTTP/1.1: let the client begin with HTTP/2, and any \
-                            proxy pass it on, or call with application/grpc-web+proto";
+                let text = "gRPC needs HTTP/2, and this request came over HTTP/1.1: use HTTP/2 with prior knowledge, and a \
+                            proxy that forwards HTTP/2, or call with application/grpc-web+proto";
                 let status = with_reason(Code::InvalidArgument, "NEEDS_HTTP2", text);
                 let trace = Trace::of(request.headers());
                 status::over_http(StatusCode::HTTP_VERSION_NOT_SUPPORTED, &status, &trace)

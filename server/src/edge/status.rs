@@ -14,7 +14,7 @@ use super::{
     trace::Trace,
 };
 pub(super) use crate::services::status::{
-    MALFORMED, PUSHBACK, beyond_limit, busy, failed, no_such_method, too_slow, with_reason,
+    MALFORMED, PUSHBACK, beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
 };
 
 /// How what tonic says of requests that are not what gRPC allows begins.
@@ -22,11 +22,6 @@ const TONICS_OF_CLIENTS: [&str; 2] =
     ["failed to decode Protobuf message", "protocol error: received message"];
 /// And of a compression that is none of ours.
 const TONICS_OF_COMPRESSION: &str = "Content is compressed with";
-
-/// UNAVAILABLE: the server is on its way out. Another may have taken the port when the client tries again.
-pub(super) fn going() -> Status {
-    with_reason(Code::Unavailable, "GOING_DOWN", "the server is shutting down: call again")
-}
 
 /// A status as it is, but for what tonic says by itself: that has no reason, and of a method that its service does not
 /// know no words either.
@@ -101,7 +96,7 @@ pub(super) fn to_caller<B>(code: StatusCode, status: &Status, request: &Request<
     }
 }
 
-/// The status beside an HTTP code, as a client of Connect reads it, or all others.
+/// The status beside an HTTP code: in Connect's form for a Connect request, and as [`over_http`] has it for all others.
 pub(super) fn refusal(
     connect: Option<Connect>,
     code: StatusCode,

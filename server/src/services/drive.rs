@@ -165,7 +165,8 @@ impl Shift {
         if self.driver.only_car().is_some() && !self.driver.was_asked(&before) {
             return Err(RideError::NotFound);
         }
-        let leaves = matches!(deed, Deed::Decline | Deed::GiveBack { .. });
+        // A ride that the car has left already cannot be declined or given back, whatever happens to it meanwhile.
+        let has_left = matches!(deed, Deed::Decline | Deed::GiveBack { .. }) && before.held_by() != Some(car);
         let command = match deed {
             Deed::Accept => Command::Accept { car },
             Deed::Decline => Command::Decline { car },
@@ -179,10 +180,9 @@ impl Shift {
             }
         };
         let after = self.rides.command(ride, command).await?;
-        match unchanged(&before, after) {
-            // It is not this car's ride any more.
-            Some(_) if leaves => Err(RideError::Refused(Refusal::PassedOver)),
-            unchanged => Ok(unchanged),
+        match has_left {
+            true => Err(RideError::Refused(Refusal::PassedOver)),
+            false => Ok(unchanged(&before, after)),
         }
     }
 }

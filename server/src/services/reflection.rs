@@ -23,8 +23,10 @@ use tonic_reflection::pb::v1::{
 pub struct ReflectionService(Arc<Told>);
 
 impl ReflectionService {
-    /// Tells of these encoded file descriptor sets, and of the details of errors. Fails if one is none, or needs a file
-    /// that is in none before it.
+    /// Tells of these encoded file descriptor sets, and of the details of errors.
+    ///
+    /// # Errors
+    /// When a set cannot be decoded, or needs a file that no set before it has.
     pub fn new(descriptor_sets: &[&[u8]]) -> anyhow::Result<Self> {
         let mut pool = DescriptorPool::new();
         descriptor_sets.iter().try_for_each(|set| pool.decode_file_descriptor_set(*set))?;

@@ -75,9 +75,9 @@ pub fn failed() -> Status {
     with_reason(Code::Internal, "FAILED", "the server failed while handling this call")
 }
 
-/// UNAVAILABLE: a task that the call needs has ended.
-pub fn going_down() -> Status {
-    with_reason(Code::Unavailable, "GOING_DOWN", "the server is going down; try again in a moment")
+/// UNAVAILABLE: the server shuts down. Another may have taken the port when the client tries again.
+pub fn shutting_down() -> Status {
+    with_reason(Code::Unavailable, "GOING_DOWN", "the server is shutting down: call again")
 }
 
 impl From<RideError> for Status {
@@ -88,7 +88,7 @@ impl From<RideError> for Status {
             RideError::Refused(refusal) => with_reason(Code::FailedPrecondition, refusal.reason(), text),
             RideError::KeyReused => invalid_because("request_id", "KEY_REUSED", text).into(),
             RideError::BadPageToken(_) => invalid_because("page_token", "BAD_PAGE_TOKEN", text).into(),
-            RideError::Closed | RideError::Journal(JournalError::Closed) => going_down(),
+            RideError::Closed | RideError::Journal(JournalError::Closed) => shutting_down(),
             RideError::Journal(JournalError::Full) => with_reason(
                 Code::Unavailable,
                 "DISK_FULL",
@@ -143,7 +143,7 @@ impl From<Denied> for Status {
 
 impl From<fleet::Closed> for Status {
     fn from(_: fleet::Closed) -> Self {
-        going_down()
+        shutting_down()
     }
 }
 

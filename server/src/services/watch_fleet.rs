@@ -108,7 +108,7 @@ fn messages(viewer: Viewer) -> Body {
 
 fn ended(why: Ended) -> Status {
     match why {
-        Ended::Closed => status::going_down(),
+        Ended::Closed => status::shutting_down(),
         Ended::TooSlow => status::too_slow("VIEWER_TOO_SLOW", format!("{why}: open the stream again")),
     }
 }

@@ -108,7 +108,7 @@ async fn calls_that_cross_the_goaway_are_served_and_streams_are_refused_for_anot
     assert!(server.stopped().await < AT_ONCE);
 }
 
-/// CLIENT-3: who opens a stream anew, because its last one has ended, is to know already that it must do so elsewhere.
+/// CLIENT-3: a client that opens a stream anew, because its last one has ended, knows already to do so elsewhere.
 #[tokio::test]
 async fn a_connection_is_told_to_open_no_more_before_its_streams_end() {
     let server = server().run().await;
@@ -126,7 +126,7 @@ async fn a_connection_is_told_to_open_no_more_before_its_streams_end() {
     }
 }
 
-/// CLIENT-3: it waits in the kernel, or has just been let in.
+/// CLIENT-3: a connection that the kernel has accepted already is served.
 #[tokio::test]
 async fn a_client_that_had_connected_is_served_once_more() {
     let server = port_with(services::failing("served"), Limits::default()).await;

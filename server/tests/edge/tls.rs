@@ -48,6 +48,18 @@ async fn development(cars: u32) -> (Running, TempDir, Client) {
     (server, dir, client)
 }
 
+/// CLIENT-3: a health check that connects and says nothing does not delay a restart.
+#[tokio::test]
+async fn a_client_that_never_begins_tls_does_not_hold_the_shutdown() {
+    let (server, _dir, client) = development(0).await;
+    let _silent = TcpStream::connect(server.addr).await.unwrap();
+    // It was accepted after the silent one.
+    assert_eq!(client.both().await[0].get("/readyz").await.status, StatusCode::OK);
+    server.stop();
+    let took = server.stopped().await;
+    assert!(took < Duration::from_secs(3), "it took {took:?}");
+}
+
 #[tokio::test]
 async fn pages_and_programs_call_over_tls() {
     let (_server, _dir, client) = development(0).await;

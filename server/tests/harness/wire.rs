@@ -147,7 +147,7 @@ pub(crate) fn bad_fields(status: &Status) -> Vec<(String, String)> {
     violations.into_iter().map(|violation| (violation.field, violation.reason)).collect()
 }
 
-/// When to call again, as `RetryInfo` says.
+/// The delay in `RetryInfo`.
 pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info()?.retry_delay
 }

@@ -4,11 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::{debian, peers, versions};
+use super::{debian, peers, works};
 use crate::{packages, shell};
-
-/// The oldest Go that fetches by itself the one that `clients/go/go.mod` asks for.
-const OLDEST: (u32, u32) = (1, 21);
 
 /// Go's own installer puts it here, and leaves it to the user to have it on PATH.
 const INSTALLED: &str = "/usr/local/go/bin/go";
@@ -16,7 +13,7 @@ const INSTALLED: &str = "/usr/local/go/bin/go";
 /// The `go` of the user, or else the one that xtask has installed.
 pub(crate) fn program() -> Option<PathBuf> {
     let candidates = [shell::find("go"), Some(INSTALLED.into()), Some(ours())];
-    candidates.into_iter().flatten().find(|go| is_recent(go))
+    candidates.into_iter().flatten().find(|go| suffices(go))
 }
 
 /// Installs the Go that PyPI has: Debian's is too old.
@@ -24,7 +21,10 @@ pub(super) fn install() -> Result<()> {
     if !peers::has_python() && debian::is_here() {
         debian::install_packages(&peers::PYTHON, "seconds")?;
     }
-    ensure!(peers::has_python(), "install Go 1.21 or later, and have it on PATH");
+    ensure!(
+        peers::has_python(),
+        "install the Go that clients/go/go.mod names, or a later one, and have it on PATH"
+    );
     packages::python(&environment(), &shell::root().join("clients/go/requirements.txt"), "Go")
 }
 
@@ -36,11 +36,9 @@ fn ours() -> PathBuf {
     packages::in_environment(&environment(), "go")
 }
 
-fn is_recent(go: &Path) -> bool {
+/// Tells whether this Go is the one that `clients/go/go.mod` asks for or a later one, or fetches it.
+fn suffices(go: &Path) -> bool {
     let mut ask = shell::command(go);
-    ask.arg("version");
-    // For example "go version go1.26.8 linux/amd64".
-    let said = shell::output(ask).unwrap_or_default();
-    let mut versions = said.split(' ').filter_map(|word| word.strip_prefix("go"));
-    versions.any(|version| versions::at_least(version, OLDEST))
+    ask.arg("version").current_dir(shell::root().join("clients/go"));
+    works(ask)
 }

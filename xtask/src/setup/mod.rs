@@ -48,7 +48,7 @@ pub(crate) enum Need {
     Buildah,
     /// Node with npm, Python with venv, curl: what clients in other languages run on.
     Peers,
-    /// What grpc-go is built with.
+    /// Go, which builds the checks of grpc-go.
     Go,
     /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
     Proxies,

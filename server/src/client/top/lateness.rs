@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How much later the frames of one stream are read than the promptest of them was.
+/// The lateness of frames: how much later than the promptest one of their stream they are read.
 ///
 /// The difference between the server's clock and ours is in every frame alike, so it does not count.
 #[derive(Default)]

@@ -51,7 +51,9 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
         println!("{}: {report}", client.command());
         let counts: Value = serde_json::from_str(&report)?;
         ensure!(counts["lost"].as_array().is_none_or(Vec::is_empty), "calls were lost");
-        ensure!(counts["calls"].as_u64() > Some(0), "there were no calls");
+        for (count, least) in [("calls", 1_000), ("streams", 2)] {
+            ensure!(counts[count].as_u64() >= Some(least), "fewer than {least} {count}");
+        }
         client.line()?;
     }
     Ok(clients.len() as u64)

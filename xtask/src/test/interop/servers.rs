@@ -140,8 +140,8 @@ impl Servers {
         Ok((server, url))
     }
 
-    /// One at `address`, which may be one where another was, and where it is, as HOST:PORT. It keeps nothing, and is killed when
-    /// dropped.
+    /// Starts one more at `address`, where an earlier one may have been, and returns it with its address as HOST:PORT. It keeps
+    /// nothing, and is killed when dropped.
     ///
     /// # Errors
     /// When it does not start.
