@@ -155,6 +155,21 @@ async fn a_repeated_decline_or_give_back_is_refused() {
     assert_eq!((refused.ride_id.as_str(), refused.reason.as_str()), (given_back.as_str(), "PASSED_OVER"));
 }
 
+/// CLIENT-11
+#[tokio::test]
+async fn a_repeated_decline_is_refused_though_another_car_has_the_offer_by_then() {
+    let server = server().run().await;
+    let [wire, _] = server.wires().await;
+    let mut driver = car(1).at(place(1)).signs_on(&server).await;
+    let mut other = car(2).at(place(3)).signs_on(&server).await;
+    let ride = Rider(wire).books("key").await.ride_id;
+    driver.is_offered(&ride).await;
+    driver.declines(&ride).await;
+    driver.declines(&ride).await;
+    assert_eq!(driver.is_refused().await.reason, "PASSED_OVER");
+    other.is_offered(&ride).await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_done_is_refused_and_the_stream_goes_on() {
     let server = server().run().await;
