@@ -42,9 +42,9 @@ const REST: Duration = Duration::from_millis(1);
 
 /// Serves `port` to clients of HTTP/1.1 and HTTP/2, over TLS if given, until `shutdown`.
 ///
-/// [`LAST_ACCEPTS`] later the kernel refuses new connections, so that clients and balancers call another server. Then each connection
-/// is told to end (GOAWAY over HTTP/2), the calls that are on their way to it are served, and calls in progress have
-/// `limits.drain` to end. What is left is cut.
+/// After `LAST_ACCEPTS` the kernel refuses new connections, so that clients and balancers call another server. Then each
+/// connection is told to end (GOAWAY over HTTP/2), the calls that are on their way to it are served, and calls in progress
+/// have `limits.drain` to end. What is left is cut.
 pub async fn serve(
     listeners: Listeners,
     port: Port,
