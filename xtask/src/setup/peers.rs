@@ -9,13 +9,21 @@ use crate::shell;
 const NODE_OLDEST: (u32, u32) = (20, 0);
 
 /// Debian's packages of Python with virtual environments.
-pub(super) const PYTHON: [&str; 2] = ["python3", "python3-venv"];
+const PYTHON: [&str; 2] = ["python3", "python3-venv"];
 
 /// Tells whether Python is here, with virtual environments.
 pub(super) fn has_python() -> bool {
     let mut python = shell::command("python3");
     python.args(["-c", "import ensurepip, venv"]);
     works(python)
+}
+
+/// Installs Debian's Python where there is none. Elsewhere it does nothing.
+pub(super) fn install_python() -> Result<()> {
+    if !has_python() && debian::is_here() {
+        debian::install_packages(&PYTHON, "seconds")?;
+    }
+    Ok(())
 }
 
 /// What is not here, with Debian's packages of it.

