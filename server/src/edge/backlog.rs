@@ -1,8 +1,10 @@
-//! The calls of one connection that wait for their first poll. The connection is not read meanwhile.
+//! The number of calls of one connection that wait for something.
 //!
-//! tokio moves tasks that overflow the queue of a worker into a queue that it looks at rarely. Without this limit, a few
-//! connections that begin calls without pause are polled more often than the calls are, and those pile up: in memory, and
-//! in front of the calls of others.
+//! Over HTTP/2 that is their first poll, and the connection is not read meanwhile. tokio moves tasks that overflow the queue
+//! of a worker into a queue that it looks at rarely. Without this limit, a few connections that begin calls without pause
+//! are polled more often than the calls are, and those pile up: in memory, and in front of the calls of others.
+//!
+//! Over HTTP/1.1 it is their response, for [`HalfClose`](super::half_close::HalfClose).
 
 use std::{
     sync::{
@@ -14,7 +16,7 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// The number of calls that wait for their first poll. Cheap to clone; all clones count the same calls.
+/// The number of calls that wait. Cheap to clone; all clones count the same calls.
 #[derive(Clone, Default)]
 pub(super) struct Backlog(Arc<Shared>);
 
@@ -46,7 +48,7 @@ impl Backlog {
     }
 }
 
-/// A call that has been begun and not polled. Drop it in the first poll.
+/// A call that waits until this is dropped.
 pub(super) struct Waiting(Backlog);
 
 impl Drop for Waiting {

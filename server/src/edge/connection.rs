@@ -39,10 +39,11 @@ use tonic::{Status, body::Body};
 use super::{
     Limits, Port,
     account::Account,
-    backlog::Backlog,
+    backlog::{Backlog, Waiting},
     calls::NotBegun,
     content_type::{CallType, Framing},
     end::Draining,
+    half_close::HalfClose,
     header_size::{HeaderSize, READ_BEYOND},
     leftover::{Leftovers, lingering},
     linger::Linger,
@@ -153,8 +154,8 @@ impl Service {
         let address = peer.address;
         let is_exempt = self.limits.is_exempt(address);
         let account = (!is_exempt).then(|| Account::new(self.limits.frames_per_second));
-        let backlog = Backlog::default();
-        let calls = Calls::none(account.clone(), backlog.clone());
+        let (backlog, unanswered) = (Backlog::default(), Backlog::default());
+        let calls = Calls::none(account.clone(), backlog.clone(), unanswered.clone());
         let leftovers = Arc::new(Leftovers::new(self.limits.streams, self.shutdown.clone()));
         let draining = Draining::default();
         let (port, held, told) = (self.port.clone(), calls.clone(), draining.clone());
@@ -184,7 +185,8 @@ impl Service {
                 let is_tls = stream.is_tls();
                 let words = Words { header_size: HeaderSize(self.limits.headers), is_tls };
                 let words = (http == Http::One).then_some(words);
-                let stream = Linger::new(Paced::new(stream, http, account, backlog));
+                let stream = Paced::new(stream, http, account, backlog);
+                let stream = Linger::new(HalfClose::new(stream, (http == Http::One).then_some(unanswered)));
                 (http, TokioIo::new(Refusals::new(stream, words)), is_tls)
             }
             Err(error) => {
@@ -269,16 +271,19 @@ struct Open {
     count: AtomicUsize,
     /// What the connection has cost. `None`: that is all the same.
     account: Option<Account>,
+    /// The calls that were not polled yet, over HTTP/2.
     backlog: Backlog,
+    /// The calls over HTTP/1.1 without a response, or with one that is not written and no stream.
+    unanswered: Backlog,
     began: Instant,
     /// When the last of them ended, in milliseconds from the beginning.
     idle_since: AtomicU64,
 }
 
 impl Calls {
-    fn none(account: Option<Account>, backlog: Backlog) -> Self {
+    fn none(account: Option<Account>, backlog: Backlog, unanswered: Backlog) -> Self {
         let (count, idle_since) = Default::default();
-        Self(Arc::new(Open { count, account, backlog, began: Instant::now(), idle_since }))
+        Self(Arc::new(Open { count, account, backlog, unanswered, began: Instant::now(), idle_since }))
     }
 
     /// The answer to a request of this version, counted as in progress until its body is dropped.
@@ -300,9 +305,11 @@ impl Calls {
         let call = Call(self.clone());
         let draining = draining.clone();
         // Over HTTP/1.1 the connection polls its call itself.
-        let waiting = (version == Version::HTTP_2).then(|| self.0.backlog.begin());
+        let is_http2 = version == Version::HTTP_2;
+        let unpolled = is_http2.then(|| self.0.backlog.begin());
+        let unanswered = (!is_http2).then(|| self.0.unanswered.begin());
         async move {
-            drop(waiting);
+            drop(unpolled);
             let Ok(mut answer) = answer.await;
             if version == Version::HTTP_2 && is_native_and_not_begun(&answer) {
                 return Err(Reason::REFUSED_STREAM.into());
@@ -318,7 +325,10 @@ impl Calls {
             if let Some(account) = &call.0.0.account {
                 answered(account, answer.headers()).await;
             }
-            Ok(answer.map(|body| Counted { body, _call: call }))
+            Ok(answer.map(|body| {
+                let unanswered = unanswered.filter(|_| http_body::Body::size_hint(&body).exact().is_some());
+                Counted { body, _call: call, _unanswered: unanswered }
+            }))
         }
     }
 
@@ -361,6 +371,7 @@ impl Drop for Call {
 struct Counted {
     body: Body,
     _call: Call,
+    _unanswered: Option<Waiting>,
 }
 
 impl http_body::Body for Counted {

@@ -32,6 +32,7 @@ mod foreign;
 mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod half_close;
 mod header_size;
 mod health;
 mod hosts;

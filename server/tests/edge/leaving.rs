@@ -10,15 +10,17 @@ use crate::harness::{http::Http, port_with, soon, web};
 
 /// Of so many calls, so that one for which this machine had no time decides nothing.
 const CALLS: usize = 20;
-/// How soon half of them have dropped their handlers.
-const SOON_ENOUGH: Duration = Duration::from_millis(100);
+/// How soon half of them have dropped their handlers: at once over HTTP/2. A client of HTTP/1.1 may have closed its sending
+/// side only (BAD-9), so that a call without a response is dropped a second later.
+const SOON_ENOUGH: [(&str, Duration); 2] =
+    [("HTTP/1.1", Duration::from_millis(1_100)), ("HTTP/2", Duration::from_millis(100))];
 
 /// `--nocapture` shows how soon.
 #[tokio::test]
-async fn a_call_that_nobody_waits_for_is_dropped_at_once() {
+async fn a_call_that_nobody_waits_for_is_dropped() {
     let never = Never::default();
     let server = port_with(never.router(), Limits::default()).await;
-    for version in ["HTTP/1.1", "HTTP/2"] {
+    for (version, soon_enough) in SOON_ENOUGH {
         let mut took = Vec::new();
         for _ in 0..CALLS {
             let stream = TcpStream::connect(server.addr).await.unwrap();
@@ -42,6 +44,6 @@ async fn a_call_that_nobody_waits_for_is_dropped_at_once() {
         eprintln!(
             "{version}: dropped within {min:?} (min), {median:?} (median), {max:?} (max) of {CALLS} calls"
         );
-        assert!(median < SOON_ENOUGH, "{version}: {took:?}");
+        assert!(median < soon_enough, "{version}: {took:?}");
     }
 }

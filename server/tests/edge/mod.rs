@@ -9,6 +9,7 @@ mod deadlines;
 mod drain;
 mod early;
 mod floods;
+mod half_close;
 mod hosts;
 mod introspection;
 mod leaving;

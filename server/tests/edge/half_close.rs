@@ -1,0 +1,90 @@
+//! BAD-9: a client of HTTP/1.1 that closes its sending side once it has sent a request.
+
+use std::sync::Arc;
+
+use axum::{Router, routing::post};
+use http::StatusCode;
+use rides_server::edge::Limits;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    sync::Notify,
+};
+
+use crate::harness::{http::Http, port_with, soon};
+
+/// Sends a request and closes the sending side.
+async fn ask(mut stream: TcpStream, method: &str, path: &str) -> TcpStream {
+    let content = if method == "POST" {
+        "content-type: application/grpc-web+proto\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0"
+    } else {
+        "\r\n"
+    };
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{content}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    stream
+}
+
+async fn all_of(mut stream: TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    soon("the end", stream.read_to_end(&mut all)).await.unwrap();
+    all
+}
+
+fn assert_ok(response: &[u8]) {
+    let text = String::from_utf8_lossy(&response[..response.len().min(300)]);
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text:?}");
+}
+
+#[tokio::test]
+async fn it_gets_its_response_each_time() {
+    let server = port_with(Router::new(), Limits::default()).await;
+    for _ in 0..200 {
+        for (method, path) in [("GET", "/healthz"), ("POST", "/grpc.health.v1.Health/Check")] {
+            let stream = TcpStream::connect(server.addr).await.unwrap();
+            assert_ok(&all_of(ask(stream, method, path).await).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_gets_a_response_that_takes_its_time() {
+    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let answer = {
+        let (begun, go) = (begun.clone(), go.clone());
+        async move || {
+            begun.notify_one();
+            go.notified().await;
+            ([("content-type", "application/grpc-web+proto")], "")
+        }
+    };
+    let server = port_with(Router::new().route("/test.Slow/Answer", post(answer)), Limits::default()).await;
+    let stream = TcpStream::connect(server.addr).await.unwrap();
+    let stream = ask(stream, "POST", "/test.Slow/Answer").await;
+    soon("the call", begun.notified()).await;
+    // The server has read the end of the other connection once it has answered these.
+    let mut other = Http::h1(server.addr).await;
+    for _ in 0..20 {
+        assert_eq!(other.get("/healthz").await.status, StatusCode::OK);
+    }
+    go.notify_one();
+    assert_ok(&all_of(stream).await);
+}
+
+#[tokio::test]
+async fn it_gets_all_of_a_response_that_it_reads_slowly() {
+    const LENGTH: usize = 4 << 20;
+    let large = async || ([("content-type", "application/grpc-web+proto")], vec![7; LENGTH]);
+    let server = port_with(Router::new().route("/test.Large/Read", post(large)), Limits::default()).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    let stream = ask(socket.connect(server.addr).await.unwrap(), "POST", "/test.Large/Read").await;
+    let mut other = Http::h1(server.addr).await;
+    for _ in 0..20 {
+        assert_eq!(other.get("/healthz").await.status, StatusCode::OK);
+    }
+    let all = all_of(stream).await;
+    assert_ok(&all);
+    assert!(all.len() > LENGTH, "{} bytes came", all.len());
+}
