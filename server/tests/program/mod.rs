@@ -10,6 +10,8 @@ mod keys;
 mod leaving;
 mod listening;
 mod log;
+#[cfg(target_os = "linux")]
+mod logging;
 mod maps;
 mod metrics;
 mod proxies;
@@ -50,7 +52,7 @@ async fn it_says_where_it_is_and_is_there() {
 #[cfg(unix)]
 #[tokio::test]
 async fn it_ends_in_good_order_when_told() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let mut child = program(&["--listen=127.0.0.1:0"]).spawn().unwrap();
         first_line(&mut child).await;
         assert_eq!(end(&mut child, signal).await.code(), Some(0), "{signal}");
