@@ -12,6 +12,8 @@ mod listening;
 mod log;
 #[cfg(target_os = "linux")]
 mod logging;
+#[cfg(unix)]
+mod lost_files;
 mod maps;
 mod metrics;
 mod proxies;

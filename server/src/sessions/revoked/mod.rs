@@ -7,7 +7,7 @@ mod store;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
@@ -73,6 +73,11 @@ impl NotRevoked {
 }
 
 impl Revocations {
+    /// The file in `data_dir` that they are kept in, and that is open for as long as they are.
+    pub fn file(data_dir: &Path) -> PathBuf {
+        data_dir.join(FILE)
+    }
+
     /// Of a server that keeps nothing.
     pub fn in_memory() -> Self {
         Self::over(None)

@@ -1,9 +1,12 @@
 //! One process at a time has a data directory.
+//!
+//! The directory itself is locked, which nobody can delete apart from what is in it, and a file in it, which says whose the
+//! lock is. Earlier programs lock the file alone, and so does this one where directories cannot be locked.
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process,
 };
 
@@ -15,6 +18,7 @@ const FILE: &str = "rides.lock";
 
 /// Held for as long as this lives.
 pub(super) struct Lock {
+    _dir: Option<File>,
     _file: File,
 }
 
@@ -26,19 +30,31 @@ impl Lock {
             why: files::explained(path, Access::Write, why),
         };
         make(dir).map_err(|why| failed(dir, why))?;
-        let path = dir.join(FILE);
+        let path = Self::path(dir);
         let io = |why| failed(&path, why);
+        let in_use = || {
+            let process = fs::read_to_string(&path).ok().and_then(|id| id.trim().parse().ok());
+            OpenError::InUse { dir: dir.to_owned(), process }
+        };
+        // First: the file of a server that has the directory stays as it is.
+        let locked_dir = match File::open(dir).map(|dir| dir.try_lock().map(|()| dir)) {
+            Ok(Ok(dir)) => Some(dir),
+            Ok(Err(TryLockError::WouldBlock)) => return Err(in_use()),
+            Ok(Err(TryLockError::Error(_))) | Err(_) => None,
+        };
         let mut file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let process = fs::read_to_string(&path).ok().and_then(|id| id.trim().parse().ok());
-                return Err(OpenError::InUse { dir: dir.to_owned(), process });
-            }
+            Err(TryLockError::WouldBlock) => return Err(in_use()),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", process::id())).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { _dir: locked_dir, _file: file })
+    }
+
+    /// The file that is locked.
+    pub(super) fn path(dir: &Path) -> PathBuf {
+        dir.join(FILE)
     }
 }
 

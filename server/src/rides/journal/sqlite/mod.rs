@@ -37,7 +37,7 @@ use self::{
     writer::{Append, Health, Input, Writer},
 };
 use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, Requests};
-use crate::rides::RideLog;
+use crate::{data_dir::KeptFiles, rides::RideLog};
 
 /// The journal's file in the data directory. Beside it, while it is open, are its `-wal` and `-shm`.
 pub const FILE: &str = "rides.db";
@@ -93,13 +93,21 @@ impl SqliteJournal {
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
         let pages = options.checkpoint_every / schema::page_size(&db)?;
-        let thread = Writer::new(db, lock, pages, report);
+        let files = KeptFiles::of(Self::files(dir));
+        let files = files.map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
+        let thread = Writer::new(db, lock, files, pages, report);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || thread.run(inbox))
             .map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
         let (readers, requests) = (Readers::new(file.clone(), READERS), Readers::new(file, 1));
         Ok(Self { epoch, writer, health, readers, requests })
+    }
+
+    /// What an open journal needs in its place: the directory, the lock and SQLite's files. SQLite has them open.
+    pub fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
+        let of_database = ["", "-wal", "-shm"].map(|suffix| dir.join(format!("{FILE}{suffix}")));
+        [dir.to_owned(), Lock::path(dir)].into_iter().chain(of_database)
     }
 }
 

@@ -7,7 +7,10 @@ use rusqlite::{Connection, Row, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{QUEUE, lock::Lock, row};
-use crate::rides::journal::{Entry, JournalError};
+use crate::{
+    data_dir::KeptFiles,
+    rides::journal::{Entry, JournalError},
+};
 
 /// A log that cannot be moved and is so many times as long as it should be is worth a warning.
 const LONG: i64 = 16;
@@ -69,6 +72,7 @@ pub(super) struct Writer {
     // Closed before the lock is given up.
     db: Connection,
     _lock: Lock,
+    files: KeptFiles,
     health: watch::Sender<Health>,
     metrics: Metrics,
     /// Whether the last append was refused for want of room: said once, not at each try.
@@ -85,6 +89,7 @@ impl Writer {
     pub(super) fn new(
         db: Connection,
         lock: Lock,
+        files: KeptFiles,
         checkpoint_every: i64,
         health: watch::Sender<Health>,
     ) -> Self {
@@ -92,6 +97,7 @@ impl Writer {
         Self {
             db,
             _lock: lock,
+            files,
             health,
             metrics: Metrics::register(),
             full: false,
@@ -132,7 +138,7 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        let outcome = self.try_commit(&group);
+        let outcome = self.try_commit(&group).and_then(|()| self.is_in_place());
         if matches!(outcome, Err(JournalError::Misfit { .. })) && group.len() > 1 {
             for append in group {
                 self.keep(vec![append]);
@@ -161,6 +167,15 @@ impl Writer {
         let events: usize = group.iter().map(|append| append.batch.len()).sum();
         self.metrics.commit_events.record(events as f64);
         Ok(())
+    }
+
+    /// Makes sure that what was committed is in files that the next start finds: others may have deleted or replaced them.
+    fn is_in_place(&self) -> Result<(), JournalError> {
+        self.files.check().map_err(|lost| {
+            // If only the log is lost, what it held is in the file now.
+            self.checkpoint("TRUNCATE");
+            JournalError::Failed(lost.to_string())
+        })
     }
 
     fn note(&mut self, outcome: &Result<(), JournalError>) {
