@@ -172,6 +172,19 @@ async fn a_limit_on_the_size_of_files_refuses_bookings_and_does_not_end_the_serv
     assert_eq!(end(&mut child, "TERM").await.code(), Some(0));
 }
 
+#[tokio::test]
+async fn a_hangup_drains_like_a_termination() {
+    let mut heeding = Command::new("env");
+    // Whoever runs this test may have it ignored.
+    heeding.args(["--default-signal=HUP", PROGRAM, "--cars=0", "--listen=127.0.0.1:0"]);
+    let mut child = quiet(heeding).spawn().unwrap();
+    let rider = Rider(Wire::Web(address(&mut child).await));
+    let followed = rider.watches(&rider.books("key").await.ride_id).await;
+    signal(&child, "HUP").await;
+    assert_eq!(details(&followed.ends_badly().await).1, "GOING_DOWN");
+    assert_eq!(soon("its end", child.wait()).await.unwrap().code(), Some(0));
+}
+
 /// As under `nohup`.
 #[tokio::test]
 async fn a_hangup_that_is_ignored_from_the_start_stays_ignored() {

@@ -114,10 +114,15 @@ impl SqliteJournal {
 /// The connection that writes, and the epoch.
 fn prepared(file: &File) -> Result<(Connection, String), OpenError> {
     let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
-    schema::prepare(&mut db)?;
-    db.pragma_update(None, "cache_size", WRITER_CACHE)?;
-    let epoch = schema::epoch(&mut db, &file.path)?;
-    Ok((db, epoch))
+    let mut epoch = || {
+        schema::prepare(&mut db)?;
+        db.pragma_update(None, "cache_size", WRITER_CACHE)?;
+        schema::epoch(&mut db, &file.path)
+    };
+    match epoch() {
+        Ok(epoch) => Ok((db, epoch)),
+        Err(why) => Err(why.or_unreadable(&db)),
+    }
 }
 
 /// Where connections to a journal lead.
@@ -129,13 +134,13 @@ struct File {
 
 impl File {
     /// One more connection to it. Each is used by one thread at a time.
-    fn connect(&self, create: OpenFlags) -> rusqlite::Result<Connection> {
+    fn connect(&self, create: OpenFlags) -> Result<Connection, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
         let db = match &self.vfs {
             Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str()),
             None => Connection::open_with_flags(&self.path, flags),
         }?;
-        schema::configure(&db)?;
+        schema::configure(&db).map_err(|why| JournalError::from(why).or_unreadable(&db))?;
         Ok(db)
     }
 }

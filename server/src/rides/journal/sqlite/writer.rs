@@ -138,7 +138,8 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        let outcome = self.try_commit(&group).and_then(|()| self.is_in_place());
+        let outcome = self.try_commit(&group).map_err(|error| error.or_unreadable(&self.db));
+        let outcome = outcome.and_then(|()| self.is_in_place());
         if matches!(outcome, Err(JournalError::Misfit { .. })) && group.len() > 1 {
             for append in group {
                 self.keep(vec![append]);
@@ -238,7 +239,8 @@ impl Writer {
         }
         let pragma = format!("PRAGMA wal_checkpoint({mode})");
         let log = |row: &Row<'_>| Ok(Log { kept: row.get(0)?, pages: row.get(1)? });
-        match self.db.query_row(&pragma, [], log).map_err(JournalError::from) {
+        let moved = self.db.query_row(&pragma, [], log).map_err(JournalError::from);
+        match moved.map_err(|error| error.or_unreadable(&self.db)) {
             Ok(log) => return Some(log),
             Err(JournalError::Failed(why)) => self.fail(&why),
             Err(error) => tracing::warn!(%error, "the journal's log could not be moved into its file"),
