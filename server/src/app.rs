@@ -1,6 +1,7 @@
 //! The only place that wires: what the flags say, made into a server.
 
 use std::{
+    io,
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -325,11 +326,15 @@ async fn sessions(data_dir: DataDir) -> anyhow::Result<Sessions> {
 async fn kept_files(data_dir: DataDir) -> anyhow::Result<KeptFiles> {
     let DataDir::At(dir) = data_dir else { return Ok(KeptFiles::default()) };
     let note = move || {
-        let open = SqliteJournal::files(&dir).chain([Revocations::file(&dir)]);
-        let files = KeptFiles::of(open).and_then(|files| files.and(&Keys::file(&dir)));
-        files.with_context(|| format!("the files in {} cannot be looked at", dir.display()))
+        let mut files = KeptFiles::default();
+        files.note(SqliteJournal::files(&dir).chain([Revocations::file(&dir)]))?;
+        let key = Keys::file(&dir);
+        files.keep(key.clone(), files::open(&key)?)?;
+        Ok(files)
     };
-    spawn_blocking(note).await.context("the data directory cannot be looked at")?
+    let noted: io::Result<_> =
+        spawn_blocking(note).await.context("the data directory cannot be looked at")?;
+    noted.context("the data directory cannot be looked at")
 }
 
 /// Whose tokens are good besides our own, if anyone's.

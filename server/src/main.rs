@@ -19,7 +19,7 @@ use rides_server::{
     client,
     config::{Cli, Command, Config, SimConfig},
     keys,
-    signals::{self, Stop},
+    signals::Stop,
     sim::{self, Credentials, Server, SimOptions},
     telemetry::{self, Log},
     token, upkeep,
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     let log = match Log::start() {
         Ok(log) => log,
         Err(error) => {
-            // Nobody can be told that nothing can be told.
+            // There is no other place to report this.
             writeln!(io::stderr(), "rides-server: the log cannot be started: {error}").ok();
             return ExitCode::FAILURE;
         }
@@ -61,7 +61,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     #[cfg(unix)]
     {
         let _inside = runtime.enter();
-        signals::ignore_file_size_limit().context("cannot listen for signals")?;
+        rides_server::signals::ignore_file_size_limit().context("cannot listen for signals")?;
     }
     telemetry::log(&cli.log)?;
     #[cfg(unix)]

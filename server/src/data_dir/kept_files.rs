@@ -3,7 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 /// A file or directory that was deleted, moved away or replaced. What is written to it from then on is lost with the process.
@@ -24,27 +24,25 @@ impl KeptFiles {
     ///
     /// # Errors
     /// When the system does not tell about one of them.
-    pub fn of(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
-        let mut kept = Self::default();
+    pub fn note(&mut self, paths: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
         for path in paths {
             match path.metadata() {
-                Ok(metadata) => kept.files.extend(identity(&metadata).map(|identity| (path, identity))),
+                Ok(metadata) => self.files.extend(identity(&metadata).map(|identity| (path, identity))),
                 Err(error) if is_missing(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(kept)
+        Ok(())
     }
 
-    /// Notes one more file, and keeps it open.
+    /// Notes `file`, which was opened at `path`, and keeps it open.
     ///
     /// # Errors
-    /// When it cannot be opened.
-    pub fn and(mut self, path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        self.files.extend(identity(&file.metadata()?).map(|identity| (path.to_owned(), identity)));
+    /// When the system does not tell about it.
+    pub fn keep(&mut self, path: PathBuf, file: File) -> io::Result<()> {
+        self.files.extend(identity(&file.metadata()?).map(|identity| (path, identity)));
         self.open.push(file);
-        Ok(self)
+        Ok(())
     }
 
     /// Checks that each file is still at its path. A path that cannot be looked at is no loss: it may be there still. Blocks.
@@ -82,7 +80,7 @@ fn identity(_metadata: &Metadata) -> Option<Identity> {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::fs;
+    use std::{fs, path::Path};
 
     use super::*;
 
@@ -104,7 +102,9 @@ mod tests {
             fs::create_dir(&dir).unwrap();
             let file = dir.join("file");
             fs::write(&file, "kept").unwrap();
-            let kept = KeptFiles::of([dir.join("none")]).unwrap().and(&file).unwrap();
+            let mut kept = KeptFiles::default();
+            kept.note([dir.join("none")]).unwrap();
+            kept.keep(file.clone(), File::open(&file).unwrap()).unwrap();
             fs::write(&file, "written to").unwrap();
             assert_eq!(kept.check(), Ok(()));
             lose(&dir);
@@ -118,7 +118,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let [dir, old] = ["dir", "old"].map(|name| place.path().join(name));
         fs::create_dir(&dir).unwrap();
-        let kept = KeptFiles::of([dir.clone()]).unwrap();
+        let mut kept = KeptFiles::default();
+        kept.note([dir.clone()]).unwrap();
         fs::rename(&dir, old).unwrap();
         fs::create_dir(&dir).unwrap();
         assert_eq!(kept.check(), Err(FileLost(dir)));

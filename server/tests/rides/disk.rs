@@ -1,6 +1,9 @@
 //! A disk that does not do its part, as callers see it: CASES row L21.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use std::{
+    fs::File,
+    io::{Seek as _, SeekFrom, Write as _},
+};
 
 use faulty_disk::{Disk, Operation};
 use rides_proto::v1::{self, RideState};
@@ -131,8 +134,9 @@ async fn a_damaged_ride_is_data_loss_and_keeps_no_other_from_being_served() {
                 let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'events'";
                 let page: u32 = db.query_row(root, [], |row| row.get(0)).unwrap();
                 let size: u32 = db.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
-                let file = File::options().write(true).open(&path).unwrap();
-                file.write_all_at(&vec![0xff; 100], u64::from((page - 1) * size)).unwrap();
+                let mut file = File::options().write(true).open(&path).unwrap();
+                file.seek(SeekFrom::Start(u64::from((page - 1) * size))).unwrap();
+                file.write_all(&[0xff; 100]).unwrap();
             }
         }
         drop(db);

@@ -11,16 +11,16 @@ use std::{
 };
 
 use super::OpenError;
-use crate::files::{self, Access};
+use crate::{
+    data_dir::KeptFiles,
+    files::{self, Access},
+};
 
 /// The lock's file. It stays when the lock is gone: what counts is the lock on it, which ends with the process.
 const FILE: &str = "rides.lock";
 
-/// Held for as long as this lives.
-pub(super) struct Lock {
-    _dir: Option<File>,
-    _file: File,
-}
+/// Held for as long as these files are open.
+pub(super) struct Lock(pub(super) KeptFiles);
 
 impl Lock {
     /// Makes the directory where it is not, and takes it for this process.
@@ -48,8 +48,17 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(in_use()),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
-        file.set_len(0).and_then(|()| writeln!(file, "{}", process::id())).map_err(io)?;
-        Ok(Self { _dir: locked_dir, _file: file })
+        // Written over, and not anew: on a full disk another program may take the room that is given up meanwhile.
+        let owner = format!("{}\n", process::id());
+        file.write_all(owner.as_bytes()).and_then(|()| file.set_len(owner.len() as u64)).map_err(io)?;
+        let mut files = KeptFiles::default();
+        if let Some(locked) = locked_dir {
+            files.keep(dir.to_owned(), locked).map_err(|why| failed(dir, why))?;
+        }
+        files.keep(path.clone(), file).map_err(io)?;
+        // What was locked may have been deleted before it was.
+        files.check().map_err(|lost| io(io::Error::other(lost)))?;
+        Ok(Self(files))
     }
 
     /// The file that is locked.

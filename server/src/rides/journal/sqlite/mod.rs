@@ -37,7 +37,7 @@ use self::{
     writer::{Append, Health, Input, Writer},
 };
 use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, Requests};
-use crate::{data_dir::KeptFiles, rides::RideLog};
+use crate::rides::RideLog;
 
 /// The journal's file in the data directory. Beside it, while it is open, are its `-wal` and `-shm`.
 pub const FILE: &str = "rides.db";
@@ -84,7 +84,7 @@ impl SqliteJournal {
     /// A journal of an earlier program is brought up to date. One that was put in the place of another, as from
     /// a backup, gets a new epoch.
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
-        let lock = Lock::take(dir)?;
+        let Lock(mut files) = Lock::take(dir)?;
         let file = File { path: dir.join(FILE), vfs: options.vfs };
         if file.vfs.is_none() {
             log::rewrite(&file.path)?;
@@ -93,9 +93,8 @@ impl SqliteJournal {
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
         let pages = options.checkpoint_every / schema::page_size(&db)?;
-        let files = KeptFiles::of(Self::files(dir));
-        let files = files.map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
-        let thread = Writer::new(db, lock, files, pages, report);
+        files.note(database(dir)).map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
+        let thread = Writer::new(db, files, pages, report);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || thread.run(inbox))
@@ -104,11 +103,15 @@ impl SqliteJournal {
         Ok(Self { epoch, writer, health, readers, requests })
     }
 
-    /// What an open journal needs in its place: the directory, the lock and SQLite's files. SQLite has them open.
+    /// The files that a journal in `dir` has open: the directory, the lock and SQLite's files.
     pub fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
-        let of_database = ["", "-wal", "-shm"].map(|suffix| dir.join(format!("{FILE}{suffix}")));
-        [dir.to_owned(), Lock::path(dir)].into_iter().chain(of_database)
+        [dir.to_owned(), Lock::path(dir)].into_iter().chain(database(dir))
     }
+}
+
+/// SQLite's files, which it has open.
+fn database(dir: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| dir.join(format!("{FILE}{suffix}")))
 }
 
 /// The connection that writes, and the epoch.

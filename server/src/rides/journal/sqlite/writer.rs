@@ -6,7 +6,7 @@ use metrics::{Gauge, Histogram, describe_gauge, describe_histogram, gauge, histo
 use rusqlite::{Connection, Row, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{QUEUE, lock::Lock, row};
+use super::{QUEUE, row};
 use crate::{
     data_dir::KeptFiles,
     rides::journal::{Entry, JournalError},
@@ -71,7 +71,7 @@ impl Metrics {
 pub(super) struct Writer {
     // Closed before the lock is given up.
     db: Connection,
-    _lock: Lock,
+    /// The lock and the database.
     files: KeptFiles,
     health: watch::Sender<Health>,
     metrics: Metrics,
@@ -88,7 +88,6 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         db: Connection,
-        lock: Lock,
         files: KeptFiles,
         checkpoint_every: i64,
         health: watch::Sender<Health>,
@@ -96,7 +95,6 @@ impl Writer {
         let checkpoint_at = checkpoint_every;
         Self {
             db,
-            _lock: lock,
             files,
             health,
             metrics: Metrics::register(),
