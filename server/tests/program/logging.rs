@@ -8,6 +8,7 @@ use std::{
     thread,
 };
 
+use futures_util::future::join_all;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::{net::TcpStream, process::Command, sync::oneshot};
 use tonic::Code;
@@ -135,10 +136,11 @@ async fn exit_codes_do_not_depend_on_stderr() {
         (vec!["client", "--connect=http://127.0.0.1:1", "--timeout=1", "list"], 78),
     ] {
         let (_unread, stuck) = full_pipe();
-        for stderr in [full_device(), without_reader(), stuck.into()] {
-            let ended = soon("its end", process(&args).stderr(stderr).output()).await.unwrap();
-            assert_eq!(ended.status.code(), Some(code), "{args:?}");
-        }
+        let ends = [full_device(), without_reader(), stuck.into()].map(async |stderr| {
+            let ended = soon("its end", process(&args).stderr(stderr).status()).await.unwrap();
+            assert_eq!(ended.code(), Some(code), "{args:?}");
+        });
+        join_all(ends).await;
     }
 }
 

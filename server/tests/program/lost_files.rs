@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use futures_util::future::join_all;
 use rides_proto::v1;
 use tokio::process::Child;
 
@@ -82,7 +83,7 @@ async fn ends_because_of(child: &mut Child, path: &Path) {
 
 #[tokio::test]
 async fn a_server_whose_files_are_deleted_or_replaced_ends_and_the_next_has_what_is_left() {
-    for Loss { lose, named, is_kept } in LOSSES {
+    let losses = LOSSES.map(async |Loss { lose, named, is_kept }| {
         let place = tempfile::tempdir().unwrap();
         let dir = place.path().join("data");
         let (mut child, addr) = serving(&dir).await;
@@ -98,7 +99,8 @@ async fn a_server_whose_files_are_deleted_or_replaced_ends_and_the_next_has_what
         let expected = if is_kept { vec![ride.ride_id.as_str()] } else { vec![] };
         assert_eq!(ids, expected, "{}", lost.display());
         rider.books("another").await;
-    }
+    });
+    join_all(losses).await;
 }
 
 #[tokio::test]
