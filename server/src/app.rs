@@ -263,8 +263,17 @@ impl App {
         let following = follow(tls.as_ref(), &auth.sessions, shutdown.clone());
         let simulating = simulate(listen.from_here(addr), tls.as_ref(), &simulation, &city, shutdown.clone());
         let (why, (), ()) = tokio::join!(stopping, following, simulating);
-        if timeout(closing, journal.close()).await.is_err() {
+        let (journal_closed, revocations_closed) = tokio::join!(
+            timeout(closing, journal.close()),
+            timeout(closing, auth.sessions.revocations().close())
+        );
+        if journal_closed.is_err() {
             tracing::warn!("the disk is slow: the journal is left as after a crash, which loses nothing");
+        }
+        if revocations_closed.is_err() {
+            tracing::warn!(
+                "the disk is slow: sessions that were revoked last may be valid at the next start"
+            );
         }
         match journal.failed().now_or_never() {
             Some(failed) => Err(failed.into()),

@@ -25,6 +25,7 @@ pub mod sessions;
 pub mod signals;
 pub mod sim;
 pub mod telemetry;
+mod terminal_text;
 pub mod tls;
 pub mod token;
 pub mod upkeep;

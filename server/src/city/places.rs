@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deunicode::deunicode_char;
+use memchr::memmem::Finder;
 use petgraph::unionfind::UnionFind;
 use rides_proto::geo::{Bounds, LatLng};
 use rstar::{
@@ -109,6 +110,8 @@ impl Places {
         if query.is_empty() {
             return vec![];
         }
+        // One character may fold to eighteen letters. The finder looks at no name that is shorter than the query.
+        let query = Finder::new(&query);
         let found = |street| Street::best_match(street, &query).map(|(rank, name)| (rank, name, street));
         let mut matches: Vec<_> = self.0.iter().filter_map(found).collect();
         matches.sort_by_key(|(rank, name, _)| (*rank, *name));
@@ -124,7 +127,7 @@ impl Places {
 
 impl Street {
     /// The name to show for the one that matches best, with the rank of that, lower being better.
-    fn best_match(&self, query: &str) -> Option<(u8, &str)> {
+    fn best_match(&self, query: &Finder<'_>) -> Option<(u8, &str)> {
         let ranks = self.names.iter().filter_map(|name| Some((name.rank(query)?, name.shown.as_str())));
         // Of equal ranks the first stays: the name on the signs.
         ranks.min_by_key(|(rank, _)| *rank)
@@ -132,10 +135,11 @@ impl Street {
 }
 
 impl Name {
-    fn rank(&self, query: &str) -> Option<u8> {
-        let at = self.folded.find(query)?;
+    fn rank(&self, query: &Finder<'_>) -> Option<u8> {
+        let folded = self.folded.as_bytes();
+        let at = query.find(folded)?;
         let begins_word =
-            self.folded.match_indices(query).any(|(at, _)| self.folded[..at].ends_with([' ', '-']));
+            query.find_iter(folded).any(|at| folded[..at].ends_with(b" ") || folded[..at].ends_with(b"-"));
         Some(if at == 0 {
             0
         } else if begins_word {
@@ -309,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_name_beats_that_of_a_word_beats_the_rest() {
-        let ranks = |name: &str| Name { shown: String::new(), folded: fold(name) }.rank("espl");
+        let ranks = |name: &str| Name { shown: String::new(), folded: fold(name) }.rank(&Finder::new("espl"));
         assert_eq!(ranks("Esplanadi"), Some(0));
         assert_eq!(ranks("Norra Esplanaden"), Some(1));
         assert_eq!(ranks("Pohjoisesplanadi"), Some(2));

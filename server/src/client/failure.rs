@@ -10,6 +10,8 @@ use std::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::terminal_text::clean;
+
 /// Above the codes that shells and programs use for themselves; gRPC's are added to it.
 const FIRST_STATUS: u8 = 64;
 
@@ -73,7 +75,7 @@ fn text(status: &Status) -> String {
     if let Some(trace) = trace(status) {
         text += &format!(" [trace {trace}]");
     }
-    text
+    clean(&text)
 }
 
 /// What whoever runs the server would look for: the id in `traceparent`, or in `RequestInfo`.
@@ -145,6 +147,7 @@ mod tests {
         let status = Status::with_error_details(Code::Internal, "broken", details);
         assert_eq!(said(&status), ("INTERNAL: broken [trace abc]".to_owned(), 77));
         assert_eq!(said(&Status::not_found("no such ride")), ("NOT_FOUND: no such ride".to_owned(), 69));
+        assert_eq!(said(&Status::not_found("\u{1b}[2J\u{202e}gone")).0, "NOT_FOUND: [2Jgone", "BAD-10");
     }
 
     #[test]

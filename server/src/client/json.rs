@@ -6,11 +6,13 @@ use anyhow::Context as _;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 
+use crate::terminal_text::escape_json;
+
 static CONTRACT: LazyLock<Result<DescriptorPool, prost_reflect::DescriptorError>> =
     LazyLock::new(|| DescriptorPool::decode(rides_proto::FILE_DESCRIPTOR_SET));
 
 /// `message`, which is called `name` in the contract, as one line. Fields that are empty are there too, so that scripts
-/// find the same ones in every line.
+/// find the same ones in every line. Characters that a terminal obeys are escaped.
 ///
 /// Fails if the contract has no such message.
 pub(super) fn line(name: &str, message: &impl Message) -> anyhow::Result<String> {
@@ -21,7 +23,7 @@ pub(super) fn line(name: &str, message: &impl Message) -> anyhow::Result<String>
     let mut json = serde_json::Serializer::new(Vec::new());
     let options = SerializeOptions::new().skip_default_fields(false);
     dynamic.serialize_with_options(&mut json, &options)?;
-    Ok(String::from_utf8(json.into_inner())?)
+    Ok(escape_json(&String::from_utf8(json.into_inner())?))
 }
 
 #[cfg(test)]
@@ -30,11 +32,22 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::terminal_text::steers;
 
     fn value(name: &str, message: &impl Message) -> Value {
         let line = line(name, message).unwrap();
         assert!(!line.contains('\n'));
         serde_json::from_str(&line).unwrap()
+    }
+
+    /// BAD-10.
+    #[test]
+    fn what_steers_a_terminal_is_escaped() {
+        let name = "a\u{202e}b\u{200f}c\u{85}d\u{7f}e\u{1b}[2J";
+        let ride = v1::Ride { ride_id: name.into(), ..Default::default() };
+        let line = line("Ride", &ride).unwrap();
+        assert!(!line.chars().any(steers), "{line:?}");
+        assert_eq!(value("Ride", &ride)["rideId"], name, "and it is the same text");
     }
 
     #[test]

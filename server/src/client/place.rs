@@ -8,10 +8,8 @@ use rides_proto::{
     v1::{self, FindPlacesRequest, Location, city_client::CityClient},
 };
 
-use super::{
-    servers::Servers,
-    text::{clean, point},
-};
+use super::{servers::Servers, text::point};
+use crate::terminal_text::clean;
 
 /// A place that somebody named.
 #[derive(Clone, PartialEq, Debug)]

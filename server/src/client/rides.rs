@@ -14,6 +14,7 @@ use super::{
     table::{Cell, table},
     text,
 };
+use crate::terminal_text::clean;
 
 /// Most rides in one answer.
 const PAGE: usize = 200;
@@ -106,12 +107,12 @@ fn as_table(rides: &[v1::Ride], width: Option<usize>, now: SystemTime) -> Vec<St
             None => from,
         };
         [
-            Cell::plain(text::clean(&ride.ride_id)),
+            Cell::plain(clean(&ride.ride_id)),
             Cell::styled(text::ride_state(ride.state()), text::ride_style(ride.state())),
             Cell::plain(age),
             Cell::plain(if ride.car_id == 0 { "–".to_owned() } else { ride.car_id.to_string() }),
             Cell::plain(text::money(ride.fare.as_ref())),
-            Cell::plain(text::clean(&ride.rider_id)),
+            Cell::plain(clean(&ride.rider_id)),
             Cell::plain(way),
         ]
     };

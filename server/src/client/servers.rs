@@ -14,8 +14,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 use tonic_types::StatusExt as _;
 
-use super::{args::Reach, bearer::Bearer, text::clean};
-use crate::remote::{Server, backoff};
+use super::{args::Reach, bearer::Bearer};
+use crate::{
+    remote::{Server, backoff},
+    terminal_text::clean,
+};
 
 /// How often all servers are tried before a call fails.
 const ROUNDS: usize = 4;

@@ -7,6 +7,7 @@ use prost_types::Timestamp;
 use rides_proto::v1::{self, CarState, Location, Money, RideState};
 
 use super::output::{BOLD, DIM};
+use crate::terminal_text::clean;
 
 /// `12.40 EUR`
 pub(super) fn money(amount: Option<&Money>) -> String {
@@ -52,17 +53,6 @@ pub(super) fn point(at: Option<Location>) -> String {
 /// A stop by its street, or where it is.
 pub(super) fn stop(name: &str, at: Option<Location>) -> String {
     if name.is_empty() { point(at) } else { clean(name) }
-}
-
-/// Text of others without what would move the cursor or turn the rest of the line around.
-pub(super) fn clean(text: &str) -> String {
-    let spaced = text.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
-    spaced.filter(|letter| !letter.is_control() && !turns_text(*letter)).collect()
-}
-
-/// Embeddings, overrides and isolates of the bidirectional algorithm.
-fn turns_text(letter: char) -> bool {
-    matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A state in words.
@@ -191,19 +181,6 @@ mod tests {
 
     fn plain(text: &str) -> String {
         anstream::adapter::strip_str(text).to_string()
-    }
-
-    #[test]
-    fn text_of_others_moves_no_cursor_and_turns_no_line_around() {
-        for (text, expected) in [
-            ("a\u{1b}[31m", "a[31m"),
-            ("abc\u{202e}drater\u{202c} Lane", "abcdrater Lane"),
-            ("\u{2067}isolate\u{2069} Way", "isolate Way"),
-            ("New\nLine\tStreet", "New Line Street"),
-            ("دרך \u{200d}نام", "دרך \u{200d}نام"),
-        ] {
-            assert_eq!(clean(text), expected, "{text:?}");
-        }
     }
 
     #[test]

@@ -30,7 +30,6 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Instant, sleep},
 };
@@ -40,6 +39,7 @@ use tonic::{Status, body::Body};
 use super::{
     Limits, Port,
     account::Account,
+    backlog::Backlog,
     calls::NotBegun,
     content_type::{CallType, Framing},
     end::Draining,
@@ -51,6 +51,7 @@ use super::{
     pace::{Paced, answered},
     peer::Peer,
     refusals::{Refusals, Words},
+    transport::Transport,
     wrong_protocol::{warn_of_plain_http, warn_of_tls},
 };
 use crate::tls::{Accepted, Tls};
@@ -145,14 +146,15 @@ impl Service {
     /// `is_misplaced`: as in [`Port::answer`].
     async fn speak_http(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stream: impl Transport + Send + 'static,
         peer: Peer,
         is_misplaced: bool,
     ) -> Ended {
         let address = peer.address;
         let is_exempt = self.limits.is_exempt(address);
         let account = (!is_exempt).then(|| Account::new(self.limits.frames_per_second));
-        let calls = Calls::none(account.clone());
+        let backlog = Backlog::default();
+        let calls = Calls::none(account.clone(), backlog.clone());
         let leftovers = Arc::new(Leftovers::new(self.limits.streams, self.shutdown.clone()));
         let draining = Draining::default();
         let (port, held, told) = (self.port.clone(), calls.clone(), draining.clone());
@@ -182,7 +184,7 @@ impl Service {
                 let is_tls = stream.is_tls();
                 let words = Words { header_size: HeaderSize(self.limits.headers), is_tls };
                 let words = (http == Http::One).then_some(words);
-                let stream = Linger::new(Paced::new(stream, http, account));
+                let stream = Linger::new(Paced::new(stream, http, account, backlog));
                 (http, TokioIo::new(Refusals::new(stream, words)), is_tls)
             }
             Err(error) => {
@@ -267,15 +269,16 @@ struct Open {
     count: AtomicUsize,
     /// What the connection has cost. `None`: that is all the same.
     account: Option<Account>,
+    backlog: Backlog,
     began: Instant,
     /// When the last of them ended, in milliseconds from the beginning.
     idle_since: AtomicU64,
 }
 
 impl Calls {
-    fn none(account: Option<Account>) -> Self {
+    fn none(account: Option<Account>, backlog: Backlog) -> Self {
         let (count, idle_since) = Default::default();
-        Self(Arc::new(Open { count, account, began: Instant::now(), idle_since }))
+        Self(Arc::new(Open { count, account, backlog, began: Instant::now(), idle_since }))
     }
 
     /// The answer to a request of this version, counted as in progress until its body is dropped.
@@ -296,7 +299,10 @@ impl Calls {
         self.0.count.fetch_add(1, Relaxed);
         let call = Call(self.clone());
         let draining = draining.clone();
+        // Over HTTP/1.1 the connection polls its call itself.
+        let waiting = (version == Version::HTTP_2).then(|| self.0.backlog.begin());
         async move {
+            drop(waiting);
             let Ok(mut answer) = answer.await;
             if version == Version::HTTP_2 && is_native_and_not_begun(&answer) {
                 return Err(Reason::REFUSED_STREAM.into());

@@ -18,6 +18,7 @@ mod accept;
 mod account;
 mod admission;
 mod auth;
+mod backlog;
 mod base_path;
 mod calls;
 mod connect;
@@ -58,6 +59,7 @@ mod strict_transport;
 mod tally;
 mod text;
 mod trace;
+mod transport;
 mod writes;
 mod wrong_protocol;
 

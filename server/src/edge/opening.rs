@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::writes::writes_of_its_stream;
+use super::{transport::Transport, writes::writes_of_its_stream};
 
 /// What a client of HTTP/2 begins with.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -101,6 +101,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: Transport> Transport for Opened<S> {
+    fn take_error(&self) -> Option<io::Error> {
+        self.stream.take_error()
     }
 }
 

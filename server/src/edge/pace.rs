@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, IoSlice},
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -20,8 +20,10 @@ use tonic::Code;
 
 use super::{
     account::{Account, Standing},
+    backlog::Backlog,
     opening::{Http, PREFACE},
     status,
+    transport::Transport,
 };
 
 /// The cost of a reset, in frames, whichever side sends it. A client that takes back all the calls that
@@ -33,8 +35,11 @@ const RESET: u32 = 4;
 const UNREAD: u32 = 1_000;
 /// What a refused call costs, in frames.
 const REFUSAL: u32 = 100;
-/// Bytes that are read at once of who is nearly in debt, so that a pause comes in time: what is read is answered at once.
+/// The most bytes that one read takes from a connection that is nearly in debt, or whose frames are many and small. What is
+/// read is handled at once, so that a pause would come too late.
 const PIECE: usize = 1024;
+/// The cost of one read, in frames, after which a connection is read in pieces.
+const DENSE: u32 = 32;
 
 /// A call was answered. That costs its connection nothing, unless it was refused because there are too many: then others
 /// have their turn before it hears so, however many of them have come at once.
@@ -45,7 +50,8 @@ pub(super) async fn answered(account: &Account, headers: &HeaderMap) {
     }
 }
 
-/// Reads nothing while its account is overdrawn, and no more than [`UNREAD`] frames while its client reads nothing.
+/// Reads nothing while its account is overdrawn or calls wait for their first poll, and no more than [`UNREAD`] frames
+/// while its client reads nothing.
 pub(super) struct Paced<S> {
     stream: S,
     /// `None`: it may do as much as it likes.
@@ -55,11 +61,16 @@ pub(super) struct Paced<S> {
     /// Frames received since a write was blocked. `None`: it is not blocked.
     unread: Option<u32>,
     pause: Option<Pin<Box<Sleep>>>,
+    /// The next read takes at most [`PIECE`], since the last one had frames for [`DENSE`] or more. So does the first one of HTTP/2.
+    is_dense: bool,
+    /// The next poll reads nothing. h2 reads as long as there is something, and hands over the calls only then.
+    rests: bool,
+    backlog: Backlog,
 }
 
 impl<S> Paced<S> {
     /// `stream` is at its beginning, of which `http` is known.
-    pub(super) fn new(stream: S, http: Http, account: Option<Account>) -> Self {
+    pub(super) fn new(stream: S, http: Http, account: Option<Account>, backlog: Backlog) -> Self {
         Self {
             stream,
             account,
@@ -67,6 +78,9 @@ impl<S> Paced<S> {
             sent: Heads::sent(http),
             unread: None,
             pause: None,
+            is_dense: http == Http::Two,
+            rests: false,
+            backlog,
         }
     }
 
@@ -92,13 +106,13 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: Transport> AsyncRead for Paced<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, account, received, unread, pause, .. } = &mut *self;
+        let Self { stream, account, received, unread, pause, is_dense, rests, backlog, .. } = &mut *self;
         if unread.is_some_and(|frames| frames >= UNREAD) {
             // The write that is blocked wakes the connection, which reads and writes in one task.
             return Poll::Pending;
@@ -107,12 +121,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             while let Some(wait) = account.pause() {
                 ready!(pause.get_or_insert_with(|| Box::pin(sleep(wait))).as_mut().poll(cx));
                 *pause = None;
+                // All that has come is read slowly, and a client that is gone is not to be waited for.
+                if let Some(error) = stream.take_error() {
+                    return Poll::Ready(Err(error));
+                }
             }
         }
-        let is_watched =
-            unread.is_some() || account.as_ref().is_some_and(|account| account.standing() != Standing::Good);
+        if mem::take(rests) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        ready!(backlog.poll_empty(cx));
+        let in_pieces = *is_dense
+            || unread.is_some()
+            || account.as_ref().is_some_and(|account| account.standing() != Standing::Good);
         let before = buf.filled().len();
-        ready!(match is_watched {
+        ready!(match in_pieces {
             false => Pin::new(stream).poll_read(cx, buf),
             true => poll_read_piece(Pin::new(stream), cx, buf),
         })?;
@@ -124,6 +148,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         if let Some(account) = account {
             account.charge(cost);
         }
+        *is_dense = cost >= DENSE;
+        *rests = *is_dense;
         if let Some(unread) = unread {
             *unread += frames;
         }
@@ -256,6 +282,7 @@ mod tests {
     use proptest::prelude::*;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        net::{TcpListener, TcpStream},
         time::Instant,
     };
 
@@ -304,7 +331,7 @@ mod tests {
     async fn a_flood_is_read_at_its_pace_and_never_waits_for_long() {
         let account = Account::new(NonZeroU32::new(100).unwrap());
         let (near, mut far) = duplex(1 << 20);
-        let mut near = Paced::new(near, Http::Two, Some(account.clone()));
+        let mut near = Paced::new(near, Http::Two, Some(account.clone()), Backlog::default());
         far.write_all(PREFACE).await.unwrap();
         far.write_all(&frame(PING, 8).repeat(600)).await.unwrap();
         let begun = Instant::now();
@@ -329,7 +356,7 @@ mod tests {
     async fn resets_that_we_send_cost_the_connection_and_nothing_else_does() {
         let account = Account::new(NonZeroU32::new(10).unwrap());
         let (near, _far) = duplex(1 << 20);
-        let mut near = Paced::new(near, Http::Two, Some(account.clone()));
+        let mut near = Paced::new(near, Http::Two, Some(account.clone()), Backlog::default());
         near.write_all(&[frame(SETTINGS, 6), frame(DATA, 2_000)].concat().repeat(100)).await.unwrap();
         let resets = frame(RST_STREAM, 4).repeat(4);
         for piece in resets.chunks(5) {
@@ -345,7 +372,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_nothing_is_read_no_further() {
         let (near, mut far) = duplex(1 << 20);
-        let mut near = Paced::new(near, Http::Two, None);
+        let mut near = Paced::new(near, Http::Two, None, Backlog::default());
         far.write_all(PREFACE).await.unwrap();
         far.write_all(&frame(DATA, 1).repeat(5_000)).await.unwrap();
         near.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
@@ -364,11 +391,46 @@ mod tests {
         assert!(near.read(&mut more).now_or_never().is_some(), "it has read");
     }
 
+    /// CLIENT-1: calls that are begun and cancelled in one go do not pile up in front of those of other connections.
+    #[tokio::test(start_paused = true)]
+    async fn many_small_frames_are_read_in_pieces_and_not_before_the_calls_that_they_began() {
+        let backlog = Backlog::default();
+        let (near, mut far) = duplex(8 * PIECE);
+        let mut near = Paced::new(near, Http::Two, None, backlog.clone());
+        far.write_all(PREFACE).await.unwrap();
+        far.write_all(&frame(PING, 8).repeat(400)).await.unwrap();
+        let mut all = vec![0; 8 * PIECE];
+        let mut read = async || near.read(&mut all).now_or_never().map(Result::unwrap);
+        assert_eq!([read().await, read().await, read().await], [Some(PIECE), None, Some(PIECE)]);
+        let call = backlog.begin();
+        assert_eq!([read().await, read().await, read().await], [None; 3]);
+        drop(call);
+        assert_eq!([read().await, read().await], [Some(PIECE), None]);
+    }
+
+    /// R7: what attackers leave behind is not read at their pace, which could take minutes.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_reset_its_connection_is_not_read_to_the_end() {
+        let account = Account::new(NonZeroU32::new(10).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (near, _) = listener.accept().await.unwrap();
+        let flood = [PREFACE.as_slice(), &frame(PING, 8).repeat(1_000)].concat();
+        far.write_all(&flood).await.unwrap();
+        far.set_zero_linger().unwrap();
+        drop(far);
+        let mut near = Paced::new(near, Http::Two, Some(account), Backlog::default());
+        let mut all = Vec::new();
+        let error = near.read_to_end(&mut all).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(all.len() <= 2 * PIECE, "{} bytes were read first", all.len());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_is_nearly_in_debt_is_read_in_pieces() {
         let account = Account::new(NonZeroU32::new(1_000).unwrap());
         let (near, mut far) = duplex(8 * PIECE);
-        let mut near = Paced::new(near, Http::One, Some(account.clone()));
+        let mut near = Paced::new(near, Http::One, Some(account.clone()), Backlog::default());
         far.write_all(&[7; 6 * PIECE]).await.unwrap();
         let mut all = vec![0; 8 * PIECE];
         assert_eq!(near.read(&mut all[..4 * PIECE]).await.unwrap(), 4 * PIECE);

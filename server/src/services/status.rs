@@ -124,8 +124,9 @@ impl From<NotRevoked> for Status {
         match why {
             NotRevoked::TooMany => busy("TOO_MANY_REVOKED", "too many have signed out lately", LATER),
             NotRevoked::NotKept(_) => {
-                tracing::error!(%why, "nothing was revoked");
-                with_reason(Code::Unavailable, "NOT_KEPT", "what is revoked cannot be kept right now")
+                tracing::error!(%why, "a revocation is in force and not on the disk");
+                let text = "it is in force now, and is written to the disk as soon as the disk takes it";
+                with_reason(Code::Unavailable, "NOT_KEPT", text)
             }
         }
     }

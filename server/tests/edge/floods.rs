@@ -196,7 +196,7 @@ async fn a_flood_of_refused_streams_is_read_at_its_pace() {
 #[tokio::test]
 async fn more_resets_than_are_allowed_end_the_connection() {
     let limits =
-        Limits { exempt: Vec::new(), frames_per_second: rate(1_000_000), resets: 20, ..Limits::default() };
+        Limits { exempt: Vec::new(), frames_per_second: rate(1_000_000), resets: 5, ..Limits::default() };
     let server = port_with(Never::default().router(), limits).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let flood = tokio::spawn(async move {

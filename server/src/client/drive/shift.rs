@@ -12,8 +12,9 @@ use rides_proto::{
 
 use super::way::{Pose, Way};
 use crate::{
-    client::text::{self, distance, duration, money, stop, trip, wire_duration},
+    client::text::{distance, duration, money, stop, trip, wire_duration},
     remote::{Errand, Leg},
+    terminal_text::clean,
 };
 
 /// How long passengers take to get in, in seconds.
@@ -88,7 +89,7 @@ impl Shift {
             Down::OfferWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "the offer is gone", now),
             Down::RideWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "the ride is gone", now),
             Down::Refused(Refused { ride_id, reason, message, .. }) => {
-                self.lose(&ride_id, &reason, &text::clean(&message), now)
+                self.lose(&ride_id, &reason, &clean(&message), now)
             }
             Down::Assignment(_) | Down::Update(_) | Down::Heartbeat(_) => Vec::new(),
         }
@@ -215,7 +216,7 @@ impl Shift {
         if self.ride() == Some(ride_id) {
             self.stop(now);
         }
-        let reason = if reason.is_empty() { String::new() } else { format!(" ({})", text::clean(reason)) };
+        let reason = if reason.is_empty() { String::new() } else { format!(" ({})", clean(reason)) };
         vec![Do::Tell(format!("{what}{reason}"))]
     }
 
@@ -231,7 +232,7 @@ impl Shift {
 fn passengers(ride: &Ride) -> String {
     match ride.rider_id.as_str() {
         "" => "passengers".to_owned(),
-        rider => text::clean(rider),
+        rider => clean(rider),
     }
 }
 

@@ -7,10 +7,13 @@ use rides_proto::{geo::LatLng, v1::CarState};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::fleet::{Car, Fleet};
-use crate::client::{
-    output::{BOLD, DIM},
-    table::cut,
-    text::{car_state, car_style, clean, duration, point},
+use crate::{
+    client::{
+        output::{BOLD, DIM},
+        table::cut,
+        text::{car_state, car_style, duration, point},
+    },
+    terminal_text::clean,
 };
 
 /// Streams say something every 4 s: one that has not for so long is not live.

@@ -6,9 +6,12 @@ use rides_proto::v1::{
     self, Progress, RideEvent, RideState, WatchRequest, ride_event::Event, watch_response::Opened,
 };
 
-use crate::client::{
-    output::{BOLD, DIM},
-    text::{self, cancelled, distance, duration, money, ride_style, stop, trip, wire_duration},
+use crate::{
+    client::{
+        output::{BOLD, DIM},
+        text::{cancelled, distance, duration, money, ride_style, stop, trip, wire_duration},
+    },
+    terminal_text::clean,
 };
 
 /// What is known of a ride that is followed, over all streams that it took.
@@ -119,11 +122,11 @@ fn said(event: &Event) -> (&'static str, String) {
             ("requested", format!("again: car {} {why}", ended.car_id))
         }
         Event::Assigned(assigned) => {
-            let driver = text::clean(&assigned.driver_id);
+            let driver = clean(&assigned.driver_id);
             ("assigned", format!("car {} is on its way, driven by {driver}", assigned.car_id))
         }
         Event::Unassigned(unassigned) => {
-            let reason = text::clean(&unassigned.reason);
+            let reason = clean(&unassigned.reason);
             ("requested", format!("again: car {} does not come: {reason}", unassigned.car_id))
         }
         Event::Arrived(_) => ("arrived", "the car is at the pickup".to_owned()),

@@ -1,6 +1,7 @@
-//! The one thread that keeps what is revoked. What has queued up is one commit, however many sign out at once.
+//! The one thread that writes revocations to the disk. What has queued up is one commit, however many sign out at once.
+//! Revocations that the disk did not take are in force all the same, so they are written again until it takes them.
 
-use std::{io, thread};
+use std::{io, thread, time::SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +15,7 @@ pub(super) struct Keeper(mpsc::Sender<Job>);
 
 enum Job {
     Add(Revoked, oneshot::Sender<Result<(), NotRevoked>>),
+    Retry(oneshot::Sender<Result<(), NotRevoked>>),
     News(oneshot::Sender<Result<Vec<Revoked>, NotRevoked>>),
 }
 
@@ -28,6 +30,14 @@ impl Keeper {
     /// Once it is on the disk.
     pub(super) async fn add(&self, revoked: Revoked) -> Result<(), NotRevoked> {
         self.ask(|answer| Job::Add(revoked, answer)).await
+    }
+
+    /// Writes the revocations that the disk has not taken so far.
+    ///
+    /// # Errors
+    /// It has not taken them now either.
+    pub(super) async fn retry(&self) -> Result<(), NotRevoked> {
+        self.ask(Job::Retry).await
     }
 
     /// Everything, if another process has written since this was asked last.
@@ -48,6 +58,7 @@ impl Keeper {
 
 fn work(mut store: Store, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(QUEUE);
+    let mut unkept = Unkept::default();
     while queue.blocking_recv_many(&mut jobs, QUEUE) > 0 {
         let (mut added, mut waiting) = (Vec::new(), Vec::new());
         for job in jobs.drain(..) {
@@ -56,15 +67,38 @@ fn work(mut store: Store, mut queue: mpsc::Receiver<Job>) {
                     added.push(revoked);
                     waiting.push(answer);
                 }
+                Job::Retry(answer) => answered(answer, unkept.retry(&mut store)),
                 Job::News(answer) => answered(answer, store.news()),
             }
         }
         if !added.is_empty() {
             let kept = store.add(&added).map_err(|why| why.to_string());
+            if kept.is_err() {
+                unkept.0.extend(added);
+            }
             for answer in waiting {
                 answered(answer, kept.clone().map_err(NotRevoked::NotKept));
             }
         }
+    }
+}
+
+/// Revocations that the disk has not taken.
+#[derive(Default)]
+struct Unkept(Vec<Revoked>);
+
+impl Unkept {
+    fn retry(&mut self, store: &mut Store) -> rusqlite::Result<()> {
+        let Self(unkept) = self;
+        let now = SystemTime::now();
+        unkept.retain(|revoked| revoked.until > now);
+        if unkept.is_empty() {
+            return Ok(());
+        }
+        store.add(unkept)?;
+        tracing::info!(revocations = unkept.len(), "the disk took revocations that it had not taken before");
+        unkept.clear();
+        Ok(())
     }
 }
 

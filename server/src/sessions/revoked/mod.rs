@@ -48,7 +48,7 @@ pub struct Revocations {
 /// Why something is not revoked.
 #[derive(Debug, Error)]
 pub enum NotRevoked {
-    /// It could not be kept, so it did not happen.
+    /// It is in force, and the disk has not taken it yet. It is tried again every second.
     #[error("it cannot be kept: {0}")]
     NotKept(String),
     /// There is no room for more.
@@ -85,13 +85,13 @@ impl Revocations {
 
     /// Those kept in `data_dir`. Blocks.
     pub fn open(data_dir: &Path) -> Result<Self, NotRevoked> {
-        let opened = || -> rusqlite::Result<_> {
-            let mut store = Store::open(data_dir)?;
-            store.forget_before(SystemTime::now())?;
-            let kept = store.news()?;
-            Ok((store, kept))
-        };
-        let (store, kept) = opened().map_err(|why| NotRevoked::or_denied(why, data_dir))?;
+        let store = Store::open(data_dir).map_err(|why| NotRevoked::or_denied(why, data_dir))?;
+        Self::kept_in(store)
+    }
+
+    fn kept_in(mut store: Store) -> Result<Self, NotRevoked> {
+        store.forget_before(SystemTime::now())?;
+        let kept = store.news()?;
         let keeper = Keeper::of(store).map_err(|why| NotRevoked::NotKept(why.to_string()))?;
         let revocations = Self::over(Some(keeper));
         revocations.learn(&kept);
@@ -142,7 +142,7 @@ impl Revocations {
             .map_err(|why| NotRevoked::or_denied(why, data_dir))
     }
 
-    /// Learns what others have revoked, and forgets what is over, for ever.
+    /// Learns what others have revoked, writes what the disk did not take, and forgets what is over, for ever.
     pub async fn follow(&self) {
         let mut every = interval(LOOK_EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -151,10 +151,21 @@ impl Revocations {
             let now = SystemTime::now();
             self.list.write().unwrap_or_else(PoisonError::into_inner).forget_before(now);
             let Some(keeper) = &self.keeper else { continue };
+            if let Err(why) = keeper.retry().await {
+                tracing::warn!(%why, "revocations are in force and not on the disk: they are tried again in a second");
+            }
             match keeper.news().await {
                 Ok(news) => self.learn(&news),
                 Err(why) => tracing::warn!(%why, "what others have revoked cannot be read"),
             }
+        }
+    }
+
+    /// Writes what the disk has not taken so far, for the last time.
+    pub async fn close(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        if let Err(why) = keeper.retry().await {
+            tracing::error!(%why, "sessions that were revoked are not on the disk: they are valid at the next start");
         }
     }
 
@@ -192,8 +203,10 @@ impl Revocations {
 mod tests {
     use std::time::Duration;
 
+    use faulty_disk::Disk;
     use futures_util::future::join_all;
-    use tokio::time::timeout;
+    use rusqlite::{Connection, OpenFlags};
+    use tokio::time::{sleep, timeout};
 
     use super::*;
     use crate::sessions::Role;
@@ -260,6 +273,49 @@ mod tests {
         assert!(kept.iter().all(Result::is_ok));
         let next = Revocations::open(dir.path()).unwrap();
         assert!(crowd.iter().all(|session| next.cover(session)));
+    }
+
+    fn on(disk: &Disk, dir: &Path) -> Revocations {
+        let flags = OpenFlags::default();
+        let db = Connection::open_with_flags_and_vfs(dir.join(FILE), flags, disk.vfs()).unwrap();
+        Revocations::kept_in(Store::over(db).unwrap()).unwrap()
+    }
+
+    /// BAD-2: nobody else can try it again, since the session is over.
+    #[tokio::test]
+    async fn a_session_that_signs_out_while_the_disk_is_full_stays_over_at_the_next_start() {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::new(1));
+        for the_server_goes_on in [true, false] {
+            let revocations = on(&disk, dir.path());
+            let (first, ada) = (session("first"), session("ada"));
+            let now = SystemTime::now();
+            revocations.sign_out(&first, now).await.unwrap();
+            disk.hold_at_most(Some(disk.used()));
+            let not_kept = revocations.sign_out(&ada, now).await.unwrap_err();
+            assert!(matches!(not_kept, NotRevoked::NotKept(_)), "{not_kept}");
+            assert!(revocations.cover(&ada), "it is in force");
+            let next = || on(&disk, dir.path()).cover(&ada);
+            assert!(!next());
+
+            disk.hold_at_most(None);
+            match the_server_goes_on {
+                true => tokio::select! {
+                    never = revocations.follow() => never,
+                    () = until(next) => {}
+                },
+                false => revocations.close().await,
+            }
+            assert!(next() && on(&disk, dir.path()).cover(&first));
+        }
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        let reached = async {
+            while !condition() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), reached).await.unwrap();
     }
 
     #[tokio::test]

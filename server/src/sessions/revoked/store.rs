@@ -28,7 +28,11 @@ pub(super) struct Store {
 impl Store {
     /// Makes the file where it is not. Blocks, like all of it.
     pub(super) fn open(data_dir: &Path) -> rusqlite::Result<Self> {
-        let db = Connection::open(data_dir.join(FILE))?;
+        Self::over(Connection::open(data_dir.join(FILE))?)
+    }
+
+    /// Keeps revocations in the database of this connection.
+    pub(super) fn over(db: Connection) -> rusqlite::Result<Self> {
         db.busy_timeout(PATIENCE)?;
         // As on the disk as the journal is, at a sync for each.
         db.pragma_update(None, "synchronous", "FULL")?;

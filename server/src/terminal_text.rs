@@ -1,0 +1,53 @@
+//! Text of others that is safe to show in a terminal. Pure.
+
+/// Returns whether a terminal obeys this character instead of showing it: controls, and the formatting characters of the
+/// bidirectional algorithm (Unicode Standard Annex #9, section 2).
+pub(crate) fn steers(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// Returns one line of `text` without characters that steer a terminal.
+pub(crate) fn clean(text: &str) -> String {
+    let spaced = text.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
+    spaced.filter(|letter| !steers(*letter)).collect()
+}
+
+/// Returns the same JSON with `\u` escapes for characters that steer a terminal. JSON on one line has them in strings only.
+pub(crate) fn escape_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match steers(letter) {
+            // Each of them is one unit of UTF-16.
+            true => text += &format!("\\u{:04x}", u32::from(letter)),
+            false => text.push(letter),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BAD-10: a name does not turn the terminal of a dispatcher around.
+    #[test]
+    fn text_of_others_steers_no_terminal() {
+        for (text, expected) in [
+            ("Ada\nLovelace\tKatu", "Ada Lovelace Katu"),
+            ("\u{1b}[2JAda\u{7f}\u{85}", "[2JAda "),
+            ("abc\u{202e}drater\u{202c} Lane", "abcdrater Lane"),
+            ("\u{61c}a\u{200e}b\u{200f}c\u{2066}d\u{2069}", "abcd"),
+            ("שלום 7 👩\u{200d}🔧", "שלום 7 👩\u{200d}🔧"),
+        ] {
+            assert_eq!(clean(text), expected, "{text:?}");
+            let json = serde_json::to_string(text).unwrap();
+            let escaped = escape_json(&json);
+            assert!(!escaped.chars().any(steers), "{escaped:?}");
+            assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        }
+    }
+}
