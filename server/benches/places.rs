@@ -6,7 +6,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use rides_server::city::City;
 
 /// Queries, each with what it shows.
-const QUERIES: [(&str, &str); 3] = [("a beginning", "mann"), ("no street's name", "zzzzzz"), ("a common letter", "a")];
+const QUERIES: [(&str, &str); 3] =
+    [("a beginning", "mann"), ("no street's name", "zzzzzz"), ("a common letter", "a")];
 /// A ligature that folds to eighteen letters: the longest query has a hundred of them.
 const LIGATURE: &str = "\u{fdfa}";
 
@@ -17,7 +18,9 @@ fn places(c: &mut Criterion) {
         group.bench_function(name, |bench| bench.iter(|| city.find_places(black_box(query), 10)));
     }
     let ligatures = LIGATURE.repeat(100);
-    group.bench_function("a hundred ligatures", |bench| bench.iter(|| city.find_places(black_box(&ligatures), 10)));
+    group.bench_function("a hundred ligatures", |bench| {
+        bench.iter(|| city.find_places(black_box(&ligatures), 10))
+    });
     group.finish();
 }
 
