@@ -1,6 +1,7 @@
 //! The only place that wires: what the flags say, made into a server.
 
 use std::{
+    io,
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -17,7 +18,7 @@ use rides_proto::v1::{city_server::CityServer, rides_server::RidesServer, sessio
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinHandle, spawn, spawn_blocking},
-    time::timeout,
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::service::Routes;
@@ -27,7 +28,7 @@ use crate::{
     access::Policy,
     city::{BoxUse, City, HeaderBox, Report},
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
-    data_dir::DataDir,
+    data_dir::{DataDir, FileLost, KeptFiles},
     dispatch,
     edge::{self, Auth, Contract, EmbeddedPage, Health, Hosts, Limits, Origin, PageFiles, Port, Services},
     fanout::{Fanout, FanoutOptions},
@@ -62,6 +63,8 @@ const DESCRIPTOR_SETS: [&[u8]; 3] = [
 const BUILT_PAGE: &str = "dist";
 /// Ticks that may wait for the fan-out before the fleet adds changes up instead.
 const TICKS: usize = 4;
+/// The time between two looks at the files that are kept.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long the journal may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
 /// Opened rides, and cars that went away, that may wait for dispatch.
@@ -83,6 +86,7 @@ pub struct App {
     closing: Duration,
     health: Health,
     journal: Arc<dyn Journal>,
+    kept_files: KeptFiles,
     shutdown: CancellationToken,
     city: Arc<City>,
     simulation: SimOptions,
@@ -111,7 +115,8 @@ impl App {
         let tls = tls(config.tls, data_dir.clone()).await?;
         let journal = journal(data_dir.clone(), config.journal).await?;
         let provider = provider(config.provider)?.map(Arc::new);
-        let sessions = Arc::new(sessions(data_dir).await?.trusting(provider));
+        let sessions = Arc::new(sessions(data_dir.clone()).await?.trusting(provider));
+        let kept_files = kept_files(data_dir).await?;
         let policy = config.auth.unwrap_or(match is_loopback {
             true => Policy::Open,
             false => Policy::Required,
@@ -187,6 +192,7 @@ impl App {
             closing,
             health,
             journal,
+            kept_files,
             shutdown,
             city,
             simulation: SimOptions { credentials: Credentials::Own(sessions), ..config.sim.fleet(1) },
@@ -212,7 +218,7 @@ impl App {
     }
 
     /// Serves until `stop`; then tells clients, lets calls end within the drain timeout, closes the journal, and
-    /// returns. Ends likewise when the journal fails or one of its tasks dies, and says so.
+    /// returns. Ends likewise when the journal fails, a file that is kept is lost or one of its tasks dies, and says so.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let addr = self.addr();
         let Self {
@@ -223,6 +229,7 @@ impl App {
             limits,
             health,
             journal,
+            kept_files,
             shutdown,
             city,
             simulation,
@@ -239,6 +246,7 @@ impl App {
             let why = tokio::select! {
                 () = stop => Ok(()),
                 failed = journal.failed() => Err(failed.into()),
+                lost = first_lost(kept_files) => Err(lost.into()),
                 dead = first_to_die(&mut owners) => Err(dead),
                 ended = &mut dispatching => Err(died("dispatch", ended)),
                 ended = &mut serving => Err(died("the port", ended)),
@@ -270,6 +278,21 @@ impl App {
         match journal.failed().now_or_never() {
             Some(failed) => Err(failed.into()),
             None => why,
+        }
+    }
+}
+
+/// Waits until one of `files` is not where it was.
+async fn first_lost(files: KeptFiles) -> FileLost {
+    let files = Arc::new(files);
+    let mut every = interval(LOOK_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let looked_at = Arc::clone(&files);
+        if let Ok(Err(lost)) = spawn_blocking(move || looked_at.check()).await {
+            tracing::error!(%lost, "the server ends: what it would write is lost");
+            return lost;
         }
     }
 }
@@ -306,6 +329,21 @@ async fn sessions(data_dir: DataDir) -> anyhow::Result<Sessions> {
         Ok(Sessions::new(keys).without(Arc::new(revocations)))
     };
     spawn_blocking(open).await.context("there is no key for tokens")?
+}
+
+/// Everything that is kept in the data directory and open there, and the key, which is read once.
+async fn kept_files(data_dir: DataDir) -> anyhow::Result<KeptFiles> {
+    let DataDir::At(dir) = data_dir else { return Ok(KeptFiles::default()) };
+    let note = move || {
+        let mut files = KeptFiles::default();
+        files.note(SqliteJournal::files(&dir).chain([Revocations::file(&dir)]))?;
+        let key = Keys::file(&dir);
+        files.keep(key.clone(), files::open(&key)?)?;
+        Ok(files)
+    };
+    let noted: io::Result<_> =
+        spawn_blocking(note).await.context("the data directory cannot be looked at")?;
+    noted.context("the data directory cannot be looked at")
 }
 
 /// Whose tokens are good besides our own, if anyone's.

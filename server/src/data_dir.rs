@@ -1,8 +1,12 @@
 //! Where the server keeps what must outlive it.
 
+mod kept_files;
+
 use std::{path::PathBuf, str::FromStr};
 
 use etcetera::{BaseStrategy as _, HomeDirError};
+
+pub use self::kept_files::{FileLost, KeptFiles};
 
 /// A directory, or nowhere.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,6 +8,7 @@ use std::{
     io::{self, Write as _},
     pin::pin,
     process::{self, ExitCode},
+    thread,
 };
 
 use anyhow::Context as _;
@@ -20,7 +21,8 @@ use rides_server::{
     keys,
     signals::Stop,
     sim::{self, Credentials, Server, SimOptions},
-    telemetry, token, upkeep,
+    telemetry::{self, Log},
+    token, upkeep,
 };
 use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -36,22 +38,36 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const FEWEST_FILES: u64 = 64;
 
 fn main() -> ExitCode {
-    match start(Cli::of(env::args_os()).unwrap_or_else(|error| error.exit())) {
+    let cli = Cli::of(env::args_os()).unwrap_or_else(|error| error.exit());
+    let log = match Log::start() {
+        Ok(log) => log,
+        Err(error) => {
+            // There is no other place to report this.
+            writeln!(io::stderr(), "rides-server: the log cannot be started: {error}").ok();
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rides-server: {error:#}");
+            log.say(&format!("rides-server: {error:#}"));
             error.downcast_ref().map_or(ExitCode::FAILURE, client::Failure::exit_code)
         }
     }
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
+    let runtime = Runtime::new().context("cannot start")?;
+    #[cfg(unix)]
+    {
+        let _inside = runtime.enter();
+        rides_server::signals::ignore_file_size_limit().context("cannot listen for signals")?;
+    }
     telemetry::log(&cli.log)?;
     #[cfg(unix)]
     if cli.command.is_none() {
         open_many_files()?;
     }
-    let runtime = Runtime::new().context("cannot start")?;
     let outcome = runtime.block_on(run(cli));
     // A disk that hangs must not hold the process.
     runtime.shutdown_background();
@@ -86,7 +102,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = Stop::listen().context("cannot listen for signals")?;
     let mut stopped = pin!(stop.first());
     let app = unless_stopped(App::build(config), stopped.as_mut()).await?;
-    announce(&app).context("cannot write to stdout")?;
+    announce(&app);
     Box::pin(app.run(stopped)).await
 }
 
@@ -130,7 +146,10 @@ fn open_many_files() -> anyhow::Result<()> {
 async fn unless_stopped<T>(loading: impl Future<Output = T>, stopped: impl Future<Output = ()>) -> T {
     tokio::select! {
         loaded = loading => loaded,
-        () = stopped => process::exit(0),
+        () = stopped => {
+            telemetry::flush();
+            process::exit(0)
+        }
     }
 }
 
@@ -144,9 +163,17 @@ fn complete(shell: Shell) -> io::Result<()> {
     io::stdout().write_all(script.as_bytes())
 }
 
-/// The one line on stdout: from here on, connections are answered.
-fn announce(app: &App) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "rides-server listening on {}", app.url())?;
-    stdout.flush()
+/// Prints the one line on stdout: from here on, connections are answered. A thread of its own writes it, so that a reader
+/// that is stuck or gone does not hold the server up.
+fn announce(app: &App) {
+    let line = format!("rides-server listening on {}\n", app.url());
+    let print = move || {
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
+            tracing::warn!(%error, "the address could not be written to stdout");
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("stdout".into()).spawn(print) {
+        tracing::warn!(%error, "the address could not be written to stdout");
+    }
 }

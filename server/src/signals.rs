@@ -1,11 +1,15 @@
-//! How a terminal or a supervisor ends the server: Ctrl-C, SIGTERM.
+//! How a terminal or a supervisor ends the server: Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed.
 
 use std::{io, process};
 
+#[cfg(target_os = "linux")]
+use procfs::process::Process;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 #[cfg(windows)]
 use tokio::signal::windows::{CtrlC, ctrl_c};
+
+use crate::telemetry;
 
 /// What a shell reports for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -16,6 +20,9 @@ pub struct Stop {
     interrupt: Signal,
     #[cfg(unix)]
     terminate: Signal,
+    /// `None`: whoever started the program has it ignored, as `nohup` does.
+    #[cfg(unix)]
+    hangup: Option<Signal>,
     #[cfg(windows)]
     interrupt: CtrlC,
 }
@@ -28,6 +35,11 @@ impl Stop {
             interrupt: signal(SignalKind::interrupt())?,
             #[cfg(unix)]
             terminate: signal(SignalKind::terminate())?,
+            #[cfg(unix)]
+            hangup: match is_ignored(SignalKind::hangup()) {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
             #[cfg(windows)]
             interrupt: ctrl_c()?,
         })
@@ -39,6 +51,7 @@ impl Stop {
         tracing::info!("ending; once more to end at once");
         tokio::spawn(async move {
             self.next().await;
+            telemetry::flush();
             process::exit(INTERRUPTED);
         });
     }
@@ -49,8 +62,37 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(_) = received(self.hangup.as_mut()) => {}
         }
         #[cfg(windows)]
         self.interrupt.recv().await;
     }
+}
+
+#[cfg(unix)]
+async fn received(signal: Option<&mut Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    }
+}
+
+/// Whether this process was started with `signal` ignored. Other systems than Linux do not tell without unsafe code.
+#[cfg(target_os = "linux")]
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = Process::myself().and_then(|process| process.status());
+    status.is_ok_and(|status| status.sigign & (1 << (signal.as_raw_value() - 1)) != 0)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn is_ignored(_signal: SignalKind) -> bool {
+    false
+}
+
+/// Lets a write beyond the limit on a file's size fail like any other. Without a handler of SIGXFSZ the process would end.
+/// Runs within a runtime.
+#[cfg(unix)]
+pub fn ignore_file_size_limit() -> io::Result<()> {
+    // The handler stays when the stream of signals is dropped.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }

@@ -1,5 +1,6 @@
 //! What the server tells whoever runs it: logs on stderr, and figures for Prometheus.
 
+mod log;
 #[cfg(target_os = "linux")]
 mod process;
 
@@ -15,6 +16,8 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use tracing_subscriber::EnvFilter;
+
+pub use self::log::{Log, flush};
 
 /// Buckets of distributions whose names end in this: from less than a unary call takes to as long as a stream may last.
 const SECONDS: (&str, [f64; 18]) = (
@@ -35,13 +38,14 @@ const REVISION: Option<&str> = option_env!("RIDES_REVISION");
 /// What h2 warns of is its clients' doing, who could fill the log with it. A filter may ask for it.
 const UNASKED: &str = "h2=error";
 
-/// Starts logging to stderr what `filter` lets through. Call it once.
+/// Logs what `filter` lets through from now on. Call it once, after [`Log::start`].
 pub fn log(filter: &str) -> anyhow::Result<()> {
     // An empty one lets errors through, unless there is something beside it.
     let filter = if filter.is_empty() { String::new() } else { format!("{UNASKED},{filter}") };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(io::stderr)
+        .with_writer(log::writer)
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal())
         .try_init()
         .map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
@@ -76,6 +80,7 @@ pub fn metrics() -> Metrics {
         let mut build = vec![("version", env!("CARGO_PKG_VERSION"))];
         build.extend(REVISION.map(|revision| ("revision", revision)));
         gauge!(BUILD_INFO, &build).set(1.0);
+        log::register();
         add_up(handle.clone());
         Metrics(handle)
     });

@@ -81,6 +81,8 @@ struct Handle {
 struct OpenFile {
     disk: Arc<Disk>,
     id: FileId,
+    /// The system's number of the error of the last read that failed, or 0.
+    last_errno: c_int,
     /// What SQLite has pointers into, until it closes the file.
     regions: Vec<Region>,
 }
@@ -147,7 +149,7 @@ unsafe extern "C" fn open(
         Ok(id) => id,
         Err(failure) => return code(Err(failure)),
     };
-    let opened = OpenFile { disk, id, regions: Vec::new() };
+    let opened = OpenFile { disk, id, last_errno: 0, regions: Vec::new() };
     let base = ffi::sqlite3_file { pMethods: &raw const file::METHODS };
     // SAFETY: as above; `file::close` frees the box.
     unsafe {

@@ -130,9 +130,10 @@ impl Board {
     /// that are `levels` zooms out, and of what lies of these in the view.
     pub(super) fn lacking_counts(&self, view: CellBox, levels: u32, have: Option<u64>) -> Vec<(Cell, usize)> {
         let counts = self.counts(view, levels, have);
-        let news = counts.iter().filter(|count| count.is_news).map(|count| (count.tile, count.cars));
-        // What was forgotten since had no cars, and it is cheap to say so.
+        // A cell that was forgotten since had no cars. Its tile may have others, and it is cheap to count all again.
         let long_ago = have.filter(|tick| self.has_forgotten(*tick));
+        let is_news = |count: &&TileCount| count.is_news || long_ago.is_some();
+        let news = counts.iter().filter(is_news).map(|count| (count.tile, count.cars));
         let is_empty = |tile: &Cell| counts.binary_search_by_key(tile, |count| count.tile).is_err();
         let emptied = long_ago.into_iter().flat_map(|_| view.coarser(levels).cells().filter(is_empty));
         news.chain(emptied.map(|tile| (tile, 0))).collect()

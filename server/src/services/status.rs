@@ -95,12 +95,12 @@ impl From<RideError> for Status {
                 "rides cannot be kept right now: the disk is full",
             ),
             RideError::Journal(JournalError::Unavailable(_) | JournalError::Failed(_)) => {
-                with_reason(Code::Unavailable, "JOURNAL_UNAVAILABLE", "rides cannot be kept right now")
+                with_reason(Code::Unavailable, "JOURNAL_UNAVAILABLE", "rides cannot be read or kept now")
             }
             RideError::Journal(JournalError::Misfit { .. } | JournalError::Damaged(_))
             | RideError::Broken(_) => {
                 tracing::error!(%error, "a ride's events do not fit together");
-                with_reason(Code::Internal, "BROKEN_RIDE", "the ride's history does not fit together")
+                with_reason(Code::DataLoss, "BROKEN_RIDE", "what was kept of the ride is damaged")
             }
         }
     }
@@ -151,7 +151,7 @@ impl From<fleet::Closed> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rides::model::RideState;
+    use crate::rides::{machine::Misfit, model::RideState};
 
     /// CLIENT-7
     #[test]
@@ -205,6 +205,12 @@ mod tests {
             (RideError::KeyReused, Code::InvalidArgument, "KEY_REUSED"),
             (RideError::Journal(journal), Code::Unavailable, "JOURNAL_UNAVAILABLE"),
             (RideError::Journal(JournalError::Full), Code::Unavailable, "DISK_FULL"),
+            (
+                RideError::Journal(JournalError::Damaged("event 7: no JSON".into())),
+                Code::DataLoss,
+                "BROKEN_RIDE",
+            ),
+            (RideError::Broken(Misfit { at: 1, found: 3 }), Code::DataLoss, "BROKEN_RIDE"),
             (RideError::Closed, Code::Unavailable, "GOING_DOWN"),
             (RideError::Journal(JournalError::Closed), Code::Unavailable, "GOING_DOWN"),
         ] {

@@ -30,6 +30,11 @@ impl Keys {
     pub fn load(data_dir: &Path) -> anyhow::Result<Self> {
         load(&path(data_dir))
     }
+
+    /// The file in `data_dir` that they are kept in.
+    pub fn file(data_dir: &Path) -> PathBuf {
+        path(data_dir)
+    }
 }
 
 fn path(data_dir: &Path) -> PathBuf {

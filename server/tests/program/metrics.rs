@@ -75,6 +75,7 @@ async fn every_series_is_there_before_its_first_event() {
         "rides_journal_commit_seconds_count",
         "rides_journal_commit_events_bucket{le=\"1\"}",
         "rides_journal_log_pages",
+        "rides_log_lines_dropped_total",
         "rides_rpcs_started_total{method=\"rides.v1.Rides/Book\"}",
         "rides_rpc_duration_seconds_count{method=\"rides.v1.Rides/Book\"}",
         "rides_rpcs_total{method=\"rides.v1.Rides/Book\",code=\"Ok\"}",

@@ -4,12 +4,18 @@
 mod denied;
 #[cfg(unix)]
 mod drain;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod failing_reads;
 #[cfg(unix)]
 mod files;
 mod keys;
 mod leaving;
 mod listening;
 mod log;
+#[cfg(target_os = "linux")]
+mod logging;
+#[cfg(unix)]
+mod lost_files;
 mod maps;
 mod metrics;
 mod proxies;

@@ -1,8 +1,14 @@
 //! A disk that does not do its part, as callers see it: CASES row L21.
 
+use std::{
+    fs::File,
+    io::{Seek as _, SeekFrom, Write as _},
+};
+
 use faulty_disk::{Disk, Operation};
 use rides_proto::v1::{self, RideState};
 use rides_server::rides::journal::JournalError;
+use rusqlite::Connection;
 use tempfile::tempdir;
 use tonic::{Code, Status};
 use tonic_health::pb::{
@@ -73,6 +79,86 @@ async fn a_driver_whose_word_cannot_be_kept_says_it_again() {
     assert_eq!(driver.is_assigned(&ride).await.state(), RideState::OnTrip, "and nothing is lost");
     disk.hold_at_most(None);
     driver.drops_off(&ride).await;
+}
+
+/// BAD-8
+#[tokio::test]
+async fn a_read_that_fails_is_unavailable_and_passes_when_it_is_tried_again() {
+    let (dir, disk) = (tempdir().unwrap(), Disk::new(1));
+    let server = server().keeping_in(dir.path()).on_disk(&disk).run().await;
+    for (n, rider) in server.wires().await.map(Rider).iter().enumerate() {
+        let [first, another] = ["first", "another"].map(|key| format!("{n} {key}"));
+        let ride = rider.books(&first).await.ride_id;
+        // It is over, so that it is in the journal alone.
+        let cancelled = rider.cancel(&ride).await.unwrap();
+        for attempt in 0..5 {
+            // After a commit connections read anew.
+            rider.books(&format!("{another} {attempt}")).await;
+            disk.fail(Operation::Read, 1);
+            let struck = disk.struck();
+            let refused = match attempt {
+                0 => rider.get(&ride).await.unwrap_err(),
+                1 => rider.book(booking(&first)).await.unwrap_err(),
+                2 => rider.cancel(&ride).await.unwrap_err(),
+                3 => rider.list(v1::ListRequest::default()).await.unwrap_err(),
+                _ => rider.resumes(&ride, "", 0).await.err().unwrap(),
+            };
+            assert_eq!(disk.struck(), struck + 1, "{attempt}");
+            let expected = (Code::Unavailable, "JOURNAL_UNAVAILABLE".into(), String::new());
+            assert_eq!(details(&refused), expected, "{attempt}");
+            assert!(refused.get_details_retry_info().is_some(), "it is worth trying again");
+        }
+        assert_eq!(rider.get(&ride).await.unwrap(), cancelled);
+        assert_eq!(rider.books(&first).await, cancelled);
+    }
+}
+
+/// BAD-8: an event that cannot be read, and a page of the file that is none.
+#[tokio::test]
+async fn a_damaged_ride_is_data_loss_and_keeps_no_other_from_being_served() {
+    let sing =
+        |db: &Connection| db.execute_batch("UPDATE events SET event = '\"sang\"' WHERE seq = 1").unwrap();
+    for damages_page in [false, true] {
+        let dir = tempdir().unwrap();
+        let first = server().keeping_in(dir.path()).run().await;
+        let rider = Rider(first.wires().await[0].clone());
+        let ride = rider.books("first").await.ride_id;
+        rider.cancel(&ride).await.unwrap();
+        first.stop();
+        first.stopped().await;
+        let path = dir.path().join("rides.db");
+        let db = Connection::open(&path).unwrap();
+        match damages_page {
+            false => sing(&db),
+            true => {
+                let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'events'";
+                let page: u32 = db.query_row(root, [], |row| row.get(0)).unwrap();
+                let size: u32 = db.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+                let mut file = File::options().write(true).open(&path).unwrap();
+                file.seek(SeekFrom::Start(u64::from((page - 1) * size))).unwrap();
+                file.write_all(&[0xff; 100]).unwrap();
+            }
+        }
+        drop(db);
+
+        let next = server().keeping_in(dir.path()).run().await;
+        for rider in next.wires().await.map(Rider) {
+            let expected = (Code::DataLoss, "BROKEN_RIDE".to_owned(), String::new());
+            for refused in [
+                rider.get(&ride).await.unwrap_err(),
+                rider.cancel(&ride).await.unwrap_err(),
+                rider.resumes(&ride, "", 0).await.err().unwrap(),
+            ] {
+                assert_eq!(details(&refused), expected);
+                assert!(refused.get_details_retry_info().is_none(), "trying again does not help");
+            }
+            if !damages_page {
+                let another = rider.books("another").await;
+                let listed = rider.list(v1::ListRequest::default()).await.unwrap().rides;
+                assert_eq!(listed.iter().map(|ride| &ride.ride_id).collect::<Vec<_>>(), [&another.ride_id]);
+            }
+        }
+    }
 }
 
 #[tokio::test]

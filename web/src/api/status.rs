@@ -223,7 +223,10 @@ pub fn later(status: &Status) -> Later {
     let is_down = status.code() == Code::Unavailable && retry_after.is_some();
     let is_going = is_down && matches!(&*reason, "" | "GOING_DOWN");
     let is_refused = refuses_page(status)
-        || matches!(status.code(), Code::PermissionDenied | Code::InvalidArgument | Code::OutOfRange);
+        || matches!(
+            status.code(),
+            Code::PermissionDenied | Code::InvalidArgument | Code::OutOfRange | Code::DataLoss
+        );
     Later { wait: retry_after.unwrap_or_default(), is_going, is_refused }
 }
 
@@ -431,6 +434,7 @@ mod tests {
             (Code::Unimplemented, "", (true, true)),
             (Code::PermissionDenied, "NOT_YOURS", (false, true)),
             (Code::InvalidArgument, "TOO_MANY_CELLS", (false, true)),
+            (Code::DataLoss, "BROKEN_RIDE", (false, true)),
             (Code::Unauthenticated, "NO_TOKEN", (false, false)),
             (Code::Unavailable, "", (false, false)),
             (Code::ResourceExhausted, "TOO_MANY_VIEWERS", (false, false)),

@@ -14,6 +14,9 @@ use crate::{
     shm,
 };
 
+/// An input or output error, on every Unix.
+const EIO: c_int = 5;
+
 /// What SQLite can do to a file.
 pub(super) static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     iVersion: 2,
@@ -65,7 +68,12 @@ unsafe extern "C" fn read(
     let read = file.disk().read(file.id, at as usize, buffer);
     match read {
         Ok(read) if read < buffer.len() => ffi::SQLITE_IOERR_SHORT_READ,
-        outcome => code(outcome.map(drop)),
+        Ok(_) => ffi::SQLITE_OK,
+        // As SQLite's own VFS for Unix has it.
+        Err(_) => {
+            file.last_errno = EIO;
+            ffi::SQLITE_IOERR_CORRUPTFS
+        }
     }
 }
 
@@ -128,8 +136,13 @@ unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut
     code(reserved.map(drop))
 }
 
-unsafe extern "C" fn file_control(_file: *mut ffi::sqlite3_file, _op: c_int, _arg: *mut c_void) -> c_int {
-    ffi::SQLITE_NOTFOUND
+unsafe extern "C" fn file_control(file: *mut ffi::sqlite3_file, op: c_int, arg: *mut c_void) -> c_int {
+    if op != ffi::SQLITE_FCNTL_LAST_ERRNO {
+        return ffi::SQLITE_NOTFOUND;
+    }
+    // SAFETY: SQLite wants the answer there.
+    unsafe { *arg.cast::<c_int>() = opened(file).last_errno };
+    ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn sector_size(_file: *mut ffi::sqlite3_file) -> c_int {

@@ -466,6 +466,25 @@ async fn a_wide_view_that_was_not_looked_at_for_long_is_told_anew() {
     assert_eq!(page.shown(), BTreeSet::from([(cell(1).number(), 2, 1001)]));
 }
 
+/// MAP-6: the cell that was emptied is forgotten, and the tile that it was a part of still has cars.
+#[tokio::test(start_paused = true)]
+async fn a_tile_is_counted_again_after_one_of_its_cells_was_forgotten() {
+    let (ticks, fanout) = fanout_with(FanoutOptions { viewer_cars: 1, ..FanoutOptions::default() });
+    let mut page = Page { coarse: true, ..Page::default() };
+    let mut viewer = fanout.watch(request(wide_view(), &page)).expect("any width");
+    let crowd = [1, 2].map(|car| dot(car, cell(0), 0));
+    let full = vec![change(cell(0), &crowd, &[]), change(cell(1), &[dot(3, cell(1), 0)], &[])];
+    ticks.send(tick(1, full)).await.expect("open");
+    page.apply(&viewer.next().await.expect("open"));
+    let tile = cell(0).coarser(page.levels).number();
+    assert_eq!(page.counted(), BTreeMap::from([(tile, 3)]), "both cells are in one tile");
+    ticks.send(tick(2, vec![change(cell(1), &[], &[3])])).await.expect("open");
+    ticks.send(tick(1000, vec![change(cell(0), &[dot(1, cell(0), 7)], &[])])).await.expect("open");
+    tokio::time::sleep(TICK).await;
+    page.apply(&viewer.next().await.expect("open"));
+    assert_eq!(page.counted(), BTreeMap::from([(tile, 2)]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn viewers_end_with_the_feed() {
     let (ticks, fanout) = fanout();

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use super::{Place, Server};
 use crate::rides::{
     RideError, Rides,
-    journal::{Journal as _, JournalError, RequestKey},
+    journal::{Filter, Journal as _, JournalError, RequestKey, sqlite::OpenError},
     model::Ride,
     testing::booking,
 };
@@ -99,6 +99,37 @@ async fn no_failed_sync_goes_unnoticed() {
         again.end().await;
         place.assert_sound();
     }
+}
+
+/// BAD-8: whichever read it is. A ride that cannot be read is neither damaged nor left out.
+#[tokio::test]
+async fn no_failed_read_leaves_a_ride_out() {
+    let unavailable = |error: &JournalError| matches!(error, JournalError::Unavailable(_));
+    let mut failed = 0;
+    for nth in 1..=60 {
+        let place = Place::new(nth);
+        let server = server(&place).await;
+        for n in 0..40 {
+            book(&server.rides, &n.to_string()).await.expect("the disk is fine");
+        }
+        server.end().await;
+
+        place.disk.fail(Operation::Read, nth);
+        match place.open() {
+            Err(OpenError::Journal(error)) => assert!(unavailable(&error), "read {nth}: {error}"),
+            Err(error) => panic!("read {nth}: {error}"),
+            Ok(journal) => {
+                let listed = journal.page(&Filter::default(), None, 100).await.map(|rides| rides.len());
+                let taken_up = journal.unfinished().await.map(|rides| rides.len());
+                for found in [listed, taken_up] {
+                    assert!(found == Ok(40) || found.as_ref().is_err_and(unavailable), "{nth}: {found:?}");
+                    failed += u32::from(found.is_err());
+                }
+                journal.close().await;
+            }
+        }
+    }
+    assert!(failed > 0, "no read of a ride failed");
 }
 
 /// L21: the cache still has what the failed sync did not write, and the power takes it later.

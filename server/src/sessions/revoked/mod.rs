@@ -7,11 +7,12 @@ mod store;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
+use rusqlite::ErrorCode;
 use thiserror::Error;
 use tokio::{
     sync::watch,
@@ -73,6 +74,11 @@ impl NotRevoked {
 }
 
 impl Revocations {
+    /// The file in `data_dir` that they are kept in, and that is open for as long as they are.
+    pub fn file(data_dir: &Path) -> PathBuf {
+        data_dir.join(FILE)
+    }
+
     /// Of a server that keeps nothing.
     pub fn in_memory() -> Self {
         Self::over(None)
@@ -85,7 +91,13 @@ impl Revocations {
     }
 
     fn kept_in(mut store: Store) -> Result<Self, NotRevoked> {
-        store.forget_before(SystemTime::now())?;
+        match store.forget_before(SystemTime::now()) {
+            // No reason not to start: what is over stays in the file until the next start.
+            Err(why) if why.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                tracing::warn!(%why, "what was revoked and is over stays in {FILE}");
+            }
+            forgotten => forgotten?,
+        }
         let kept = store.news()?;
         let keeper = Keeper::of(store).map_err(|why| NotRevoked::NotKept(why.to_string()))?;
         let revocations = Self::over(Some(keeper));
@@ -302,6 +314,26 @@ mod tests {
             }
             assert!(next() && on(&disk, dir.path()).cover(&first));
         }
+    }
+
+    /// BAD-1: deleting from the file needs room for SQLite's own journal.
+    #[tokio::test]
+    async fn a_full_disk_does_not_keep_the_server_from_starting() {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::new(1));
+        let (ada, bob) = (session("ada"), session("bob"));
+        let first = on(&disk, dir.path());
+        first.sign_out(&ada, SystemTime::now()).await.unwrap();
+        let long_over = Revoked {
+            whose: Whose::Session(bob.id.clone()),
+            at: SystemTime::UNIX_EPOCH,
+            until: SystemTime::UNIX_EPOCH,
+        };
+        first.add(long_over).await.unwrap();
+        first.close().await;
+        disk.hold_at_most(Some(disk.used()));
+        assert!(on(&disk, dir.path()).cover(&ada));
+        disk.hold_at_most(None);
+        assert!(!on(&disk, dir.path()).cover(&bob), "what is over is forgotten at last");
     }
 
     async fn until(condition: impl Fn() -> bool) {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{ErrorCode, ffi};
+use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::{files, rides::journal::JournalError};
 
@@ -58,6 +58,14 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// This error, unless `db` took a read that failed for damage, as SQLite does.
+    pub(super) fn or_unreadable(self, db: &Connection) -> Self {
+        match self {
+            Self::Journal(why) => Self::Journal(why.or_unreadable(db)),
+            other => other,
+        }
+    }
+
     /// The permission that is missing for the journal at `path`, if that is what is wrong, or else this error.
     pub(super) fn or_denied(self, path: &Path) -> Self {
         files::denied_of_database(path).map_or(self, |(path, why)| Self::Io { path, why })
@@ -66,6 +74,18 @@ impl OpenError {
 
 fn named(process: Option<u32>) -> String {
     process.map_or_else(String::new, |id| format!(" (process {id})"))
+}
+
+impl JournalError {
+    /// This error, unless `db` took a read that failed for damage, as SQLite does.
+    pub(super) fn or_unreadable(self, db: &Connection) -> Self {
+        match self {
+            Self::Damaged(_) => {
+                sqlite_errno::last_error(db).map_or(self, |why| Self::Unavailable(why.to_string()))
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for OpenError {

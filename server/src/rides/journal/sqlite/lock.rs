@@ -1,22 +1,26 @@
 //! One process at a time has a data directory.
+//!
+//! The directory itself is locked, which nobody can delete apart from what is in it, and a file in it, which says whose the
+//! lock is. Earlier programs lock the file alone, and so does this one where directories cannot be locked.
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process,
 };
 
 use super::OpenError;
-use crate::files::{self, Access};
+use crate::{
+    data_dir::KeptFiles,
+    files::{self, Access},
+};
 
 /// The lock's file. It stays when the lock is gone: what counts is the lock on it, which ends with the process.
 const FILE: &str = "rides.lock";
 
-/// Held for as long as this lives.
-pub(super) struct Lock {
-    _file: File,
-}
+/// Held for as long as these files are open.
+pub(super) struct Lock(pub(super) KeptFiles);
 
 impl Lock {
     /// Makes the directory where it is not, and takes it for this process.
@@ -26,19 +30,40 @@ impl Lock {
             why: files::explained(path, Access::Write, why),
         };
         make(dir).map_err(|why| failed(dir, why))?;
-        let path = dir.join(FILE);
+        let path = Self::path(dir);
         let io = |why| failed(&path, why);
+        let in_use = || {
+            let process = fs::read_to_string(&path).ok().and_then(|id| id.trim().parse().ok());
+            OpenError::InUse { dir: dir.to_owned(), process }
+        };
+        // First: the file of a server that has the directory stays as it is.
+        let locked_dir = match File::open(dir).map(|dir| dir.try_lock().map(|()| dir)) {
+            Ok(Ok(dir)) => Some(dir),
+            Ok(Err(TryLockError::WouldBlock)) => return Err(in_use()),
+            Ok(Err(TryLockError::Error(_))) | Err(_) => None,
+        };
         let mut file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let process = fs::read_to_string(&path).ok().and_then(|id| id.trim().parse().ok());
-                return Err(OpenError::InUse { dir: dir.to_owned(), process });
-            }
+            Err(TryLockError::WouldBlock) => return Err(in_use()),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
-        file.set_len(0).and_then(|()| writeln!(file, "{}", process::id())).map_err(io)?;
-        Ok(Self { _file: file })
+        // Written over, and not anew: on a full disk another program may take the room that is given up meanwhile.
+        let owner = format!("{}\n", process::id());
+        file.write_all(owner.as_bytes()).and_then(|()| file.set_len(owner.len() as u64)).map_err(io)?;
+        let mut files = KeptFiles::default();
+        if let Some(locked) = locked_dir {
+            files.keep(dir.to_owned(), locked).map_err(|why| failed(dir, why))?;
+        }
+        files.keep(path.clone(), file).map_err(io)?;
+        // What was locked may have been deleted before it was.
+        files.check().map_err(|lost| io(io::Error::other(lost)))?;
+        Ok(Self(files))
+    }
+
+    /// The file that is locked.
+    pub(super) fn path(dir: &Path) -> PathBuf {
+        dir.join(FILE)
     }
 }
 

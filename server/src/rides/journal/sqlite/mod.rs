@@ -84,7 +84,7 @@ impl SqliteJournal {
     /// A journal of an earlier program is brought up to date. One that was put in the place of another, as from
     /// a backup, gets a new epoch.
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
-        let lock = Lock::take(dir)?;
+        let Lock(mut files) = Lock::take(dir)?;
         let file = File { path: dir.join(FILE), vfs: options.vfs };
         if file.vfs.is_none() {
             log::rewrite(&file.path)?;
@@ -93,7 +93,8 @@ impl SqliteJournal {
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
         let pages = options.checkpoint_every / schema::page_size(&db)?;
-        let thread = Writer::new(db, lock, pages, report);
+        files.note(database(dir)).map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
+        let thread = Writer::new(db, files, pages, report);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || thread.run(inbox))
@@ -101,15 +102,30 @@ impl SqliteJournal {
         let (readers, requests) = (Readers::new(file.clone(), READERS), Readers::new(file, 1));
         Ok(Self { epoch, writer, health, readers, requests })
     }
+
+    /// The files that a journal in `dir` has open: the directory, the lock and SQLite's files.
+    pub fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
+        [dir.to_owned(), Lock::path(dir)].into_iter().chain(database(dir))
+    }
+}
+
+/// SQLite's files, which it has open.
+fn database(dir: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| dir.join(format!("{FILE}{suffix}")))
 }
 
 /// The connection that writes, and the epoch.
 fn prepared(file: &File) -> Result<(Connection, String), OpenError> {
     let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
-    schema::prepare(&mut db)?;
-    db.pragma_update(None, "cache_size", WRITER_CACHE)?;
-    let epoch = schema::epoch(&mut db, &file.path)?;
-    Ok((db, epoch))
+    let mut epoch = || {
+        schema::prepare(&mut db)?;
+        db.pragma_update(None, "cache_size", WRITER_CACHE)?;
+        schema::epoch(&mut db, &file.path)
+    };
+    match epoch() {
+        Ok(epoch) => Ok((db, epoch)),
+        Err(why) => Err(why.or_unreadable(&db)),
+    }
 }
 
 /// Where connections to a journal lead.
@@ -121,13 +137,13 @@ struct File {
 
 impl File {
     /// One more connection to it. Each is used by one thread at a time.
-    fn connect(&self, create: OpenFlags) -> rusqlite::Result<Connection> {
+    fn connect(&self, create: OpenFlags) -> Result<Connection, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
         let db = match &self.vfs {
             Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str()),
             None => Connection::open_with_flags(&self.path, flags),
         }?;
-        schema::configure(&db)?;
+        schema::configure(&db).map_err(|why| JournalError::from(why).or_unreadable(&db))?;
         Ok(db)
     }
 }

@@ -40,9 +40,9 @@ pub(super) fn unfinished(db: &Connection) -> Result<Vec<Arc<RideLog>>, JournalEr
     places.iter().filter_map(|(_, id)| readable(db, id).transpose()).collect()
 }
 
-/// A ride, unless it is damaged: that is said, and keeps no other from being read.
+/// A ride, unless it is damaged: that is said, and keeps no other from being read. A read that fails is no damage.
 fn readable(db: &Connection, id: &RideId) -> Result<Option<Arc<RideLog>>, JournalError> {
-    match log(db, id) {
+    match log(db, id).map_err(|error| error.or_unreadable(db)) {
         Err(error @ (JournalError::Damaged(_) | JournalError::Misfit { .. })) => {
             tracing::error!(%error, ride = %id, "left out: `rides-server journal check` says what is wrong");
             Ok(None)

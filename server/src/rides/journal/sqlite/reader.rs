@@ -53,9 +53,9 @@ impl Shared {
             None => self.connect()?,
         };
         // One transaction, so that what is read of a ride and of a list is of one moment.
-        let tx = db.unchecked_transaction()?;
-        let answer = question(&tx)?;
-        drop(tx);
+        let asked = db.unchecked_transaction().map_err(JournalError::from).and_then(|tx| question(&tx));
+        // A connection that failed is closed: what it says of its files may be of an earlier read.
+        let answer = asked.map_err(|error| error.or_unreadable(&db))?;
         idle().push(db);
         Ok(answer)
     }

@@ -58,6 +58,52 @@ async fn a_second_one_is_refused_until_the_first_is_closed() {
     open(dir.path()).expect("free again");
 }
 
+/// BAD-6
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_one_is_refused_though_the_file_of_the_lock_was_deleted() {
+    let dir = tempdir().expect("a temporary directory");
+    let first = open(dir.path()).expect("a new journal opens");
+    fs::remove_file(dir.path().join("rides.lock")).expect("can be deleted");
+    for _ in 0..2 {
+        let refused = open(dir.path()).map(drop).expect_err("in use");
+        assert!(matches!(refused, OpenError::InUse { process: None, .. }), "{refused}");
+    }
+    first.close().await;
+    open(dir.path()).expect("free again");
+}
+
+/// BAD-6: earlier programs lock the file alone.
+#[test]
+fn a_directory_that_an_earlier_program_has_is_refused() {
+    let dir = tempdir().expect("a temporary directory");
+    let lock = fs::File::create(dir.path().join("rides.lock")).expect("can be made");
+    lock.lock().expect("nobody has it");
+    assert!(matches!(open(dir.path()), Err(OpenError::InUse { .. })));
+}
+
+/// BAD-6
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_acknowledged_into_files_that_were_deleted() {
+    for (name, left) in [("rides.db", 0), ("rides.db-wal", 2), ("rides.db-shm", 2), ("rides.lock", 2)] {
+        let dir = tempdir().expect("a temporary directory");
+        let journal = open(dir.path()).expect("a new journal opens");
+        journal.append(vec![booked("a")]).await.expect("kept");
+        fs::remove_file(dir.path().join(name)).expect("can be deleted");
+        let refused = journal.append(vec![booked("b")]).await.expect_err("it was deleted");
+        let JournalError::Failed(why) = &refused else { panic!("{refused}") };
+        assert!(why.contains(name), "{why}");
+        assert_eq!(journal.failed().await, refused);
+        assert_eq!(journal.append(vec![booked("c")]).await, Err(refused), "and nothing is tried");
+        journal.close().await;
+
+        // What was not answered yet may be kept: here it is.
+        let next = open(dir.path()).expect("opens again");
+        assert_eq!(next.unfinished().await.map(|logs| logs.len()), Ok(left), "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_appends_while_it_closes_is_answered() {
     for round in 0..100 {

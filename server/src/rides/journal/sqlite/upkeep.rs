@@ -36,6 +36,10 @@ pub struct Report {
 /// Reads all of a journal and says what is wrong with it. A server may run on it meanwhile.
 pub fn check(dir: &Path) -> Result<Report, OpenError> {
     let mut db = existing(dir)?;
+    report(&mut db).map_err(|why| why.or_unreadable(&db))
+}
+
+fn report(db: &mut Connection) -> Result<Report, OpenError> {
     let tx = db.transaction()?;
     let mut report = Report::default();
     let damages = tx
@@ -56,10 +60,13 @@ pub fn rebuild(dir: &Path) -> Result<(), OpenError> {
     let _lock = Lock::take(dir)?;
     log::rewrite(&dir.join(FILE))?;
     let mut db = existing(dir)?;
+    lists(&mut db).map_err(|why| OpenError::from(why.or_unreadable(&db)))
+}
+
+fn lists(db: &mut Connection) -> Result<(), JournalError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     projection::rebuild(&tx)?;
-    tx.commit()?;
-    Ok(())
+    Ok(tx.commit()?)
 }
 
 /// Why an export ended early.
@@ -79,7 +86,7 @@ pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
     let db = existing(dir)?;
     let (mut last, mut count) = (0, 0);
     loop {
-        let lines = lines(&db, last).map_err(OpenError::from)?;
+        let lines = lines(&db, last).map_err(|why| OpenError::from(why.or_unreadable(&db)))?;
         let Some((seq, _)) = lines.last() else { return Ok(count) };
         last = *seq;
         for (_, line) in &lines {
@@ -135,7 +142,7 @@ fn existing(dir: &Path) -> Result<Connection, OpenError> {
     is_there(dir)?;
     let file = File { path: dir.join(FILE), vfs: None };
     let opened = file.connect(OpenFlags::empty()).map_err(OpenError::from).and_then(|db| {
-        schema::is_current(&db)?;
+        schema::is_current(&db).map_err(|why| why.or_unreadable(&db))?;
         Ok(db)
     });
     opened.map_err(|why| why.or_denied(&file.path))

@@ -6,8 +6,11 @@ use metrics::{Gauge, Histogram, describe_gauge, describe_histogram, gauge, histo
 use rusqlite::{Connection, Row, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{QUEUE, lock::Lock, row};
-use crate::rides::journal::{Entry, JournalError};
+use super::{QUEUE, row};
+use crate::{
+    data_dir::KeptFiles,
+    rides::journal::{Entry, JournalError},
+};
 
 /// A log that cannot be moved and is so many times as long as it should be is worth a warning.
 const LONG: i64 = 16;
@@ -68,7 +71,8 @@ impl Metrics {
 pub(super) struct Writer {
     // Closed before the lock is given up.
     db: Connection,
-    _lock: Lock,
+    /// The lock and the database.
+    files: KeptFiles,
     health: watch::Sender<Health>,
     metrics: Metrics,
     /// Whether the last append was refused for want of room: said once, not at each try.
@@ -84,14 +88,14 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         db: Connection,
-        lock: Lock,
+        files: KeptFiles,
         checkpoint_every: i64,
         health: watch::Sender<Health>,
     ) -> Self {
         let checkpoint_at = checkpoint_every;
         Self {
             db,
-            _lock: lock,
+            files,
             health,
             metrics: Metrics::register(),
             full: false,
@@ -132,7 +136,8 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        let outcome = self.try_commit(&group);
+        let outcome = self.try_commit(&group).map_err(|error| error.or_unreadable(&self.db));
+        let outcome = outcome.and_then(|()| self.is_in_place());
         if matches!(outcome, Err(JournalError::Misfit { .. })) && group.len() > 1 {
             for append in group {
                 self.keep(vec![append]);
@@ -161,6 +166,15 @@ impl Writer {
         let events: usize = group.iter().map(|append| append.batch.len()).sum();
         self.metrics.commit_events.record(events as f64);
         Ok(())
+    }
+
+    /// Makes sure that what was committed is in files that the next start finds: others may have deleted or replaced them.
+    fn is_in_place(&self) -> Result<(), JournalError> {
+        self.files.check().map_err(|lost| {
+            // If only the log is lost, what it held is in the file now.
+            self.checkpoint("TRUNCATE");
+            JournalError::Failed(lost.to_string())
+        })
     }
 
     fn note(&mut self, outcome: &Result<(), JournalError>) {
@@ -223,7 +237,8 @@ impl Writer {
         }
         let pragma = format!("PRAGMA wal_checkpoint({mode})");
         let log = |row: &Row<'_>| Ok(Log { kept: row.get(0)?, pages: row.get(1)? });
-        match self.db.query_row(&pragma, [], log).map_err(JournalError::from) {
+        let moved = self.db.query_row(&pragma, [], log).map_err(JournalError::from);
+        match moved.map_err(|error| error.or_unreadable(&self.db)) {
             Ok(log) => return Some(log),
             Err(JournalError::Failed(why)) => self.fail(&why),
             Err(error) => tracing::warn!(%error, "the journal's log could not be moved into its file"),

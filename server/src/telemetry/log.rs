@@ -1,0 +1,232 @@
+//! The log on stderr. Lines wait in memory, and a thread of its own writes them: a log that cannot be written, or that
+//! nobody reads, neither ends the server nor delays it.
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    collections::VecDeque,
+    io::{self, Write},
+    panic::{self, PanicHookInfo},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use metrics::{counter, describe_counter};
+
+/// Most bytes of lines that wait to be written. Lines beyond that are dropped and counted.
+const CAPACITY: usize = 1 << 20;
+/// The longest time that the end of the process waits for lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+const DROPPED: &str = "rides_log_lines_dropped_total";
+
+static STDERR: Lines = Lines::new();
+
+/// The log, for as long as the process lives. What waits when it is dropped is written first, within a second.
+pub struct Log(());
+
+impl Log {
+    /// Starts the thread that writes, and sends what panics say through it.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn start() -> io::Result<Self> {
+        thread::Builder::new().name("log".into()).spawn(|| STDERR.write_to(io::stderr()))?;
+        panic::set_hook(Box::new(|panic| STDERR.push(text_of(panic).into_bytes())));
+        Ok(Self(()))
+    }
+
+    /// Writes a line of its own, whatever the filter of the log is.
+    pub fn say(&self, line: &str) {
+        STDERR.push(format!("{line}\n").into_bytes());
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+/// Waits until all lines are written, or for a second. For those who end the process by themselves.
+pub fn flush() {
+    STDERR.flush(FLUSH_TIMEOUT);
+}
+
+/// Returns a writer that never fails or blocks.
+pub(super) fn writer() -> impl Write {
+    &STDERR
+}
+
+/// Describes and registers the metric of dropped lines.
+pub(super) fn register() {
+    describe_counter!(DROPPED, "Log lines that were dropped because stderr did not take them.");
+    counter!(DROPPED).absolute(STDERR.lock().dropped);
+}
+
+fn text_of(panic: &PanicHookInfo<'_>) -> String {
+    let current = thread::current();
+    let thread = current.name().unwrap_or("<unnamed>");
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => format!("thread '{thread}' {panic}\n{backtrace}\n"),
+        _ => format!("thread '{thread}' {panic}\n"),
+    }
+}
+
+/// Lines on their way to a writer.
+struct Lines {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    waiting: VecDeque<Vec<u8>>,
+    /// Bytes of `waiting`.
+    bytes: usize,
+    is_writing: bool,
+    /// Lines that were dropped so far.
+    dropped: u64,
+    /// Lines of which the log has said that they were dropped.
+    reported: u64,
+}
+
+impl Lines {
+    const fn new() -> Self {
+        let state = State { waiting: VecDeque::new(), bytes: 0, is_writing: false, dropped: 0, reported: 0 };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: Vec<u8>) {
+        let mut state = self.lock();
+        let fits = state.bytes + line.len() <= CAPACITY;
+        if fits {
+            state.bytes += line.len();
+            state.waiting.push_back(line);
+        } else {
+            state.dropped += 1;
+        }
+        let dropped = state.dropped;
+        drop(state);
+        self.changed.notify_all();
+        if !fits {
+            counter!(DROPPED).absolute(dropped);
+        }
+    }
+
+    /// Writes lines as they come, for ever.
+    fn write_to(&self, mut out: impl Write) {
+        loop {
+            let line = self.next();
+            let written = out.write_all(&line).and_then(|()| out.flush());
+            self.note(written.is_ok());
+        }
+    }
+
+    fn next(&self) -> Vec<u8> {
+        let mut state = self.lock();
+        loop {
+            if let Some(line) = state.waiting.pop_front() {
+                state.bytes -= line.len();
+                state.is_writing = true;
+                return line;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Counts a line that was not written. Once all lines are, the log says how many were dropped.
+    fn note(&self, is_written: bool) {
+        let mut state = self.lock();
+        state.is_writing = false;
+        state.dropped += u64::from(!is_written);
+        let dropped = state.dropped;
+        let mut unreported = 0;
+        if is_written && state.waiting.is_empty() {
+            unreported = dropped - state.reported;
+            state.reported = dropped;
+        }
+        drop(state);
+        if !is_written {
+            counter!(DROPPED).absolute(dropped);
+        }
+        if unreported > 0 {
+            tracing::warn!(lines = unreported, "log lines were dropped: stderr did not take them");
+        }
+        self.changed.notify_all();
+    }
+
+    fn flush(&self, timeout: Duration) {
+        let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
+        // After the timeout the rest is lost with the process.
+        drop(self.changed.wait_timeout_while(self.lock(), timeout, is_busy));
+    }
+}
+
+impl Write for &Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    /// Longer than a thread takes to write a line.
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// BAD-1
+    #[test]
+    fn lines_beyond_the_room_are_dropped_and_counted() {
+        let lines = Lines::new();
+        lines.push(vec![b'a'; CAPACITY - 1]);
+        for line in ["b", "c", "d"] {
+            lines.push(line.into());
+        }
+        let state = lines.lock();
+        assert_eq!((state.waiting.len(), state.bytes, state.dropped), (2, CAPACITY, 2));
+    }
+
+    /// BAD-1
+    #[test]
+    fn the_end_waits_until_lines_are_written_and_not_longer_than_its_timeout() {
+        static LINES: Lines = Lines::new();
+        let (mut reader, writer) = io::pipe().unwrap();
+        (&LINES).write_all(b"nobody writes it").unwrap();
+        LINES.flush(Duration::from_millis(1));
+        assert_eq!(LINES.lock().waiting.len(), 1);
+        thread::spawn(|| LINES.write_to(writer));
+        LINES.push(b", and somebody does".into());
+        LINES.flush(SOON);
+        assert!(LINES.lock().waiting.is_empty());
+        let mut written = [0; 35];
+        reader.read_exact(&mut written).unwrap();
+        assert_eq!(written, *b"nobody writes it, and somebody does");
+    }
+
+    /// BAD-1
+    #[test]
+    fn a_line_that_cannot_be_written_is_counted_and_the_next_is_tried() {
+        static LINES: Lines = Lines::new();
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        thread::spawn(|| LINES.write_to(writer));
+        for _ in 0..2 {
+            LINES.push(b"for nobody\n".into());
+        }
+        LINES.flush(SOON);
+        assert_eq!(LINES.lock().dropped, 2);
+    }
+}
