@@ -11,7 +11,7 @@ use rides_proto::ids::{CarId, RideId};
 use super::{
     RideError, RideLog,
     board::{Board, Changes},
-    journal::{Entry, RequestKey, Requests},
+    journal::{Entry, RequestId, RequestKey, Requests},
     machine::{self, Command, Decision, Refusal},
     model::{Happening, Ride, RideEvent},
 };
@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The ride that a request opened which the journal does not have yet, and that request's fingerprint.
-    pub(super) fn by_request(&self, id: &str) -> Option<&(RideId, Vec<u8>)> {
+    pub(super) fn by_request(&self, id: &RequestId) -> Option<&(RideId, Vec<u8>)> {
         self.newest_first().find_map(|drafted| drafted.requests.get(id))
     }
 

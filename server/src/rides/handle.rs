@@ -120,7 +120,7 @@ impl Rides {
 
     /// The ride that the same request booked before, as it is now; `None` if it booked none.
     pub async fn booked(&self, request: &RequestKey) -> Result<Option<Ride>, RideError> {
-        let known = self.journal.by_requests(std::slice::from_ref(&request.id)).await?;
+        let known = self.journal.by_requests(std::slice::from_ref(request)).await?;
         match opened_by(request, known.get(&request.id))? {
             Some(ride) => self.get(ride).await.map(Some),
             None => Ok(None),

@@ -190,12 +190,12 @@ impl Owner {
 
     /// What the journal knows of requests: asked once for all of them.
     async fn earlier(&self, changes: &[(Change, Reply)]) -> Result<Requests, JournalError> {
-        let id = |(change, _): &(Change, Reply)| match change {
-            Change::Book { request, .. } => Some(request.id.clone()),
+        let request = |(change, _): &(Change, Reply)| match change {
+            Change::Book { request, .. } => Some(request.clone()),
             _ => None,
         };
-        let ids: Vec<String> = changes.iter().filter_map(id).collect();
-        if ids.is_empty() { Ok(Requests::new()) } else { self.journal.by_requests(&ids).await }
+        let requests: Vec<RequestKey> = changes.iter().filter_map(request).collect();
+        if requests.is_empty() { Ok(Requests::new()) } else { self.journal.by_requests(&requests).await }
     }
 
     fn answer(&self, question: Question) {

@@ -20,7 +20,10 @@ use crate::city::City;
 
 use super::{
     RideLog,
-    journal::{Answer, Entry, Filter, Journal, JournalError, Later, MemoryJournal, Placed, Requests},
+    journal::{
+        Answer, Entry, Filter, Journal, JournalError, Later, MemoryJournal, Placed, RequestId, RequestKey,
+        Requests,
+    },
     machine::Command,
     model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
 };
@@ -62,6 +65,11 @@ pub(crate) fn booking(rider: &str) -> Booking {
         plan: Figures { distance_m: 600, duration: Duration::from_secs(90), fare: Cents(700) },
         route: vec![place(0), place(5)],
     }
+}
+
+/// A request of `ada`, the rider of most bookings here.
+pub(crate) fn request(id: &str, fingerprint: &[u8]) -> RequestKey {
+    RequestKey { id: RequestId { caller: "ada".into(), id: id.into() }, fingerprint: fingerprint.to_vec() }
 }
 
 /// When everything happens in pure tests.
@@ -135,8 +143,8 @@ impl<T: Trouble> Journal for Troubled<T> {
     fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
         self.kept.unfinished()
     }
-    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
-        self.kept.by_requests(ids)
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests> {
+        self.kept.by_requests(requests)
     }
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
         self.kept.page(filter, below, limit)

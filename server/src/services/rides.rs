@@ -26,7 +26,7 @@ use crate::{
     rides::{
         RideError, Rides,
         fare::fare,
-        journal::{Filter, RequestKey},
+        journal::{Filter, RequestId, RequestKey},
         list::ListQuery,
         machine::Command,
         model::{Booking, Crew, Figures, Ride, RideType, Stop},
@@ -144,6 +144,7 @@ impl v1::rides_server::Rides for RidesService {
             fields::passengers("passenger_ids", request.passenger_ids.clone()),
         ))?;
         request.rider_id = caller.rider(rider)?;
+        let id = RequestId { caller: caller.name(&request.rider_id).to_owned(), id };
         let key = RequestKey { id, fingerprint: request.encode_to_vec() };
 
         let ride = match plan(&self.city, pickup, dropoff, kind) {

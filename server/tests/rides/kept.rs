@@ -5,10 +5,11 @@ use tempfile::tempdir;
 use tonic::Code;
 
 use crate::harness::{
+    Running,
     places::place,
     rider::{Rider, booking},
     server, village,
-    wire::assert_refused,
+    wire::{Wire, assert_refused},
 };
 
 /// L1, L5: also when the answer got lost and the server was started anew in between.
@@ -34,6 +35,45 @@ async fn a_request_is_the_same_ride_across_a_restart() {
             listed.iter().map(|ride| &ride.ride_id).collect::<Vec<_>>(),
             [&second.ride_id, &first.ride_id]
         );
+    }
+}
+
+/// BAD-7: each caller's request ids are their own, also across a restart.
+#[tokio::test]
+async fn a_strangers_request_id_blocks_nobody() {
+    let dir = tempdir().unwrap();
+    let of = |server: &Running, wire: &Wire, who: &str| match who {
+        "eve" => Rider(wire.with(server.dispatcher())),
+        rider => Rider(wire.with(server.rider(rider))),
+    };
+    let wish = |dropoff| v1::BookRequest {
+        rider_id: String::new(),
+        dropoff: Some(place(dropoff)),
+        ..booking("order-1")
+    };
+    let mut booked = Vec::new();
+    let first = server().requiring_tokens().keeping_in(dir.path()).run().await;
+    let wires = first.wires().await;
+    for (who, dropoff, wire) in [("mallory", 2, &wires[0]), ("ada", 2, &wires[1]), ("bob", 3, &wires[0])] {
+        booked.push((who, dropoff, of(&first, wire, who).book(wish(dropoff)).await.unwrap()));
+    }
+    let by_dispatch = v1::BookRequest { rider_id: "ada".into(), ..wish(2) };
+    let dispatched = of(&first, &wires[0], "eve").book(by_dispatch.clone()).await.unwrap();
+    drop(wires);
+    first.stop();
+    first.stopped().await;
+
+    let second = server().requiring_tokens().keeping_in(dir.path()).run().await;
+    for wire in second.wires().await {
+        for (who, dropoff, ride) in &booked {
+            let rider = of(&second, &wire, who);
+            assert_eq!(rider.book(wish(*dropoff)).await.unwrap(), *ride, "{who}");
+            let another = rider.book(wish(4)).await;
+            assert_refused(another, Code::InvalidArgument, "KEY_REUSED", "request_id");
+        }
+        let eve = of(&second, &wire, "eve");
+        assert_eq!(eve.book(by_dispatch.clone()).await.unwrap(), dispatched);
+        assert_eq!(eve.list(v1::ListRequest::default()).await.unwrap().rides.len(), 4);
     }
 }
 

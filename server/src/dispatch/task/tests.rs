@@ -9,9 +9,9 @@ use crate::{
     positions::{CarState, FleetTick},
     rides::{
         RideLog,
-        journal::{Journal, MemoryJournal, RequestKey},
+        journal::{Journal, MemoryJournal},
         model::{Actor, Booking, Figures, Happening, OpenOffer, Ride},
-        testing::{Unreliable, booking, car, city, crew, on_streets, place},
+        testing::{Unreliable, booking, car, city, crew, on_streets, place, request},
     },
 };
 
@@ -60,7 +60,7 @@ impl Office {
     }
 
     async fn book(&self, key: &str) -> RideId {
-        let key = RequestKey { id: key.into(), fingerprint: vec![] };
+        let key = request(key, &[]);
         self.rides.book(key, booking("ada")).await.expect("booked").id
     }
 
@@ -240,7 +240,7 @@ async fn left_behind(steps: &[Command]) -> (Arc<MemoryJournal>, RideId) {
     let journal = Arc::new(MemoryJournal::new());
     let (opened, _unheard) = mpsc::channel(64);
     let (rides, _) = Rides::spawn(journal.clone(), opened).await.expect("readable");
-    let key = RequestKey { id: "k".into(), fingerprint: vec![] };
+    let key = request("k", &[]);
     let id = rides.book(key, booking("ada")).await.expect("booked").id;
     let expires_at = SystemTime::now() + OFFER;
     let offer = OpenOffer { pickup_eta: Duration::ZERO, expires_at };

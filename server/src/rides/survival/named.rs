@@ -6,13 +6,13 @@ use futures_util::future::join_all;
 use super::{Place, Server};
 use crate::rides::{
     RideError, Rides,
-    journal::{Journal as _, JournalError, RequestKey},
+    journal::{Journal as _, JournalError},
     model::Ride,
-    testing::booking,
+    testing::{self, booking},
 };
 
 async fn book(rides: &Rides, request: &str) -> Result<Ride, RideError> {
-    let key = RequestKey { id: request.into(), fingerprint: vec![7] };
+    let key = testing::request(request, &[7]);
     rides.book(key, booking("ada")).await
 }
 

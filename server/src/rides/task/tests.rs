@@ -10,7 +10,7 @@ use crate::rides::{
     list::ListQuery,
     machine::Refusal,
     model::{Actor, RideState},
-    testing::{Trouble, Troubled, Unreliable, booking, car, crew, noon, offer},
+    testing::{Trouble, Troubled, Unreliable, booking, car, crew, noon, offer, request},
 };
 
 async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
@@ -20,7 +20,7 @@ async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
 }
 
 fn key(id: &str, contents: u8) -> RequestKey {
-    RequestKey { id: id.into(), fingerprint: vec![contents] }
+    request(id, &[contents])
 }
 
 fn cancel() -> Command {

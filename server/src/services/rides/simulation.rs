@@ -33,7 +33,7 @@ use crate::{
         journal::{Answer, Journal, JournalError, Later, MemoryJournal},
         machine::Refusal,
         model::{Actor, OfferEnd, OpenOffer, Ride, RideState},
-        testing::{Trouble, Troubled, booking, car, city, crew, noon, place},
+        testing::{Trouble, Troubled, booking, car, city, crew, noon, place, request},
     },
     services::principal::unproven,
 };
@@ -215,7 +215,7 @@ impl Client {
     async fn open(&mut self) -> Ride {
         let name = format!("client {}", self.n);
         if self.rng.random_bool(0.8) {
-            let request = RequestKey { id: name.clone(), fingerprint: vec![self.n] };
+            let request = request(&name, &[self.n]);
             let book = |rides: Rides| {
                 let (request, booking) = (request.clone(), booking(&name));
                 async move { rides.book(request, booking).await }
