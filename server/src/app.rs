@@ -40,6 +40,7 @@ use crate::{
         journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
     },
     services::{
+        booking_limits::BookingLimits,
         city::CityService,
         fleet::{FleetService, LARGEST_REQUESTS as FLEET_LIMITS},
         reflection::ReflectionService,
@@ -149,7 +150,11 @@ impl App {
         let sessions_service =
             SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
-        let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone());
+        let booking_limits = BookingLimits {
+            open_rides: config.limits.open_rides,
+            open_rides_per_address: config.limits.open_rides_per_address,
+        };
+        let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone(), booking_limits);
         let services = Services::before(Routes::default().into_axum_router())
             .and(sessions_service)
             .and(RidesServer::new(rides_service).max_decoding_message_size(largest))

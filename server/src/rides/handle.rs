@@ -14,6 +14,7 @@ use super::{
     list::{BadPageToken, ListPage, ListQuery},
     machine::{Command, Misfit, Refusal},
     model::{Booking, Crew, Ride},
+    open::OpenRideLimit,
     task::{Change, Input, Owner, Question},
 };
 
@@ -32,6 +33,9 @@ pub enum RideError {
     /// The request id has been used for another booking.
     #[error("this request_id was used before, for another booking")]
     KeyReused,
+    /// One more open ride is more than allowed.
+    #[error("{0}")]
+    TooManyOpen(OpenRideLimit),
     /// No list gave out this page token.
     #[error(transparent)]
     BadPageToken(#[from] BadPageToken),
@@ -115,7 +119,17 @@ impl Rides {
 
     /// Books a ride, or answers the ride that the same request booked before, as it is now.
     pub async fn book(&self, request: RequestKey, booking: Booking) -> Result<Ride, RideError> {
-        self.change(Change::Book { request, booking: Arc::new(booking) }).await
+        self.book_within(Vec::new(), request, booking).await
+    }
+
+    /// The same, unless one of `limits` is reached and the ride is new.
+    pub async fn book_within(
+        &self,
+        limits: Vec<OpenRideLimit>,
+        request: RequestKey,
+        booking: Booking,
+    ) -> Result<Ride, RideError> {
+        self.change(Change::Book { request, booking: Arc::new(booking), limits }).await
     }
 
     /// The ride that the same request booked before, as it is now; `None` if it booked none.

@@ -13,6 +13,7 @@ pub mod list;
 pub mod log;
 pub mod machine;
 pub mod model;
+pub mod open;
 mod stored;
 #[cfg(test)]
 mod survival;

@@ -132,7 +132,7 @@ impl Server {
         let (gone, _) = mpsc::channel(1);
         let options = FleetOptions { tick: Duration::from_secs(3600), ..FleetOptions::default() };
         let (fleet, _) = Fleet::spawn(options, ticks, gone);
-        let service = Arc::new(RidesService::new(city(), fleet, rides.clone()));
+        let service = Arc::new(RidesService::new(city(), fleet, rides.clone(), BookingLimits::default()));
         (Self { rides, service }, task.abort_handle())
     }
 }
