@@ -37,7 +37,9 @@ use crate::{
     listen::{self, Listen, Listeners},
     rides::{
         Rides,
+        charge::FareLimits,
         journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
+        reach::Reach,
     },
     services::{
         booking_limits::BookingLimits,
@@ -121,10 +123,13 @@ impl App {
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
+        // Simulated cars may drive faster than life.
+        let reach = Reach::default().times(config.sim.sim_speed.max(1.0));
         let (ticks, every_tick) = mpsc::channel(TICKS);
         let (gone, cars_gone) = mpsc::channel(NEWS);
         let (opened, rides_opened) = mpsc::channel(NEWS);
-        let (fleet, fleet_task) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
+        let (fleet, fleet_task) =
+            Fleet::spawn(FleetOptions { tick, grace: config.grace, reach }, ticks, gone);
         let viewers = FanoutOptions {
             tick,
             viewer_timeout: config.viewer_timeout,
@@ -133,6 +138,7 @@ impl App {
         };
         let (fanout, fanout_task) = Fanout::spawn(every_tick, viewers);
         let (rides, rides_task) = Rides::spawn(journal.clone(), opened).await?;
+        let rides = rides.with_fares(FareLimits { max_factor: config.max_fare_factor, reach });
         let dispatching = dispatch::spawn(
             city.clone(),
             fleet.clone(),

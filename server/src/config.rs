@@ -157,6 +157,11 @@ pub struct Config {
     #[arg(long, env = "RIDES_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
     pub allow_host: Vec<String>,
 
+    /// What a booked ride costs at most, as a multiple of its quote, from 1 to 1000. What the meter read beyond it is kept with
+    /// the ride.
+    #[arg(long, env = "RIDES_MAX_FARE_FACTOR", default_value = "3", value_name = "X", value_parser = fare_factor)]
+    pub max_fare_factor: f64,
+
     /// Whether callers must show a token [default: open where it listens on this machine only, else required].
     #[arg(long, env = "RIDES_AUTH", value_name = "POLICY")]
     pub auth: Option<Policy>,
@@ -462,6 +467,10 @@ fn tick_hz(text: &str) -> Result<f64, String> {
     number(text, 0.5..=30.0)
 }
 
+fn fare_factor(text: &str) -> Result<f64, String> {
+    number(text, 1.0..=1_000.0)
+}
+
 fn sim_speed(text: &str) -> Result<f64, String> {
     number(text, 0.1..=20.0)
 }
@@ -700,6 +709,11 @@ mod tests {
             ("--sim-speed", "0", "0.1 to 20"),
             ("--riders-per-minute", "inf", "0 to 100000"),
             ("--riders-per-minute", "-1", "0 to 100000"),
+            ("--max-fare-factor", "0.9", "1 to 1000"),
+            ("--max-fare-factor", "NaN", "1 to 1000"),
+            ("--max-fare-factor", "inf", "1 to 1000"),
+            ("--max-open-rides", "0", "1 to 1000000"),
+            ("--max-open-rides-per-address", "0", "1 to 1000000"),
             ("--drain-timeout", "601", "0 to 600"),
             ("--viewer-timeout", "0", "1 to 600"),
             ("--viewer-cars", "0", "1 to 100000"),

@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{
     RideLog,
+    charge::FareLimits,
     journal::{Journal, JournalError, RequestKey},
     list::{BadPageToken, ListPage, ListQuery},
     machine::{Command, Misfit, Refusal},
@@ -85,6 +86,7 @@ pub(super) fn opened_by<'a>(
 pub struct Rides {
     inputs: mpsc::Sender<Input>,
     journal: Arc<dyn Journal>,
+    fares: FareLimits,
 }
 
 impl Rides {
@@ -109,7 +111,18 @@ impl Rides {
         let (inputs, inbox) = mpsc::channel(1024);
         let owner = Owner::new(Arc::clone(&journal), unfinished, opened);
         let task = tokio::spawn(owner.run(inbox, batch));
-        Ok((Self { inputs, journal }, task))
+        Ok((Self { inputs, journal, fares: FareLimits::default() }, task))
+    }
+
+    /// The same, with other limits of fares.
+    #[must_use]
+    pub fn with_fares(self, fares: FareLimits) -> Self {
+        Self { fares, ..self }
+    }
+
+    /// The most that a trip costs.
+    pub fn fares(&self) -> FareLimits {
+        self.fares
     }
 
     /// Names the journal: versions of rides mean something only together with it. A UUID.

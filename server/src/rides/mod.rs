@@ -5,6 +5,7 @@
 //! [`Rides`].
 
 mod board;
+pub mod charge;
 mod draft;
 pub mod fare;
 mod handle;
@@ -14,6 +15,7 @@ pub mod log;
 pub mod machine;
 pub mod model;
 pub mod open;
+pub mod reach;
 mod stored;
 #[cfg(test)]
 mod survival;

@@ -99,7 +99,12 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         car.clone().prop_map(|car| Command::Decline { car }),
         car.clone().prop_map(|car| Command::Arrive { car }),
         car.clone().prop_map(|car| Command::PickUp { car }),
-        prop::option::of(car.clone()).prop_map(move |car| Command::DropOff { car, figures, at: place(5) }),
+        prop::option::of(car.clone()).prop_map(move |car| Command::DropOff {
+            car,
+            figures,
+            metered_fare: None,
+            at: place(5)
+        }),
         car.clone().prop_map(|car| Command::GiveBack { car, reason: "flat tyre".into() }),
         car.prop_map(|car| Command::Unassign { car }),
         Just(Command::Cancel { by: Actor::Rider, car: None, reason: "found a tram".into() }),

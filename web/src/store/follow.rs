@@ -219,7 +219,15 @@ fn describe(before: Option<&Ride>, event: &v1::ride_event::Event) -> String {
         },
         Event::Started(v1::Started { ride: Some(_) }) => "Picked up off the street".to_owned(),
         Event::Started(_) => "On the trip".to_owned(),
-        Event::Completed(done) => format!("Completed: {}", amount(&decode::money(done.fare.clone()))),
+        Event::Completed(done) => {
+            let fare = format!("Completed: {}", amount(&decode::money(done.fare.clone())));
+            match &done.metered_fare {
+                Some(metered) => {
+                    format!("{fare}; the meter read {}", amount(&decode::money(Some(metered.clone()))))
+                }
+                None => fare,
+            }
+        }
         Event::Cancelled(cancelled) => {
             let by = match cancelled.by() {
                 v1::Actor::Rider => "Cancelled by the rider",
@@ -309,7 +317,7 @@ mod tests {
     #[test]
     fn events_become_a_ride_and_a_timeline() {
         let fare = Some(v1::Money { currency: "EUR".to_owned(), minor_units: 1205 });
-        let done = v1::Completed { distance_m: 900, duration: None, fare, location: None };
+        let done = v1::Completed { distance_m: 900, fare, ..Default::default() };
         let following = following([
             opened("e", false, 0),
             event(1, requested()),

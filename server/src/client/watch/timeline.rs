@@ -134,7 +134,12 @@ fn said(event: &Event) -> (&'static str, String) {
         }
         Event::Completed(done) => {
             let fare = money(done.fare.as_ref());
-            ("completed", format!("{BOLD}{fare}{BOLD:#} for {}", trip(done.distance_m, done.duration)))
+            let metered = match &done.metered_fare {
+                Some(metered) => format!(" (the meter read {})", money(Some(metered))),
+                None => String::new(),
+            };
+            let trip = trip(done.distance_m, done.duration);
+            ("completed", format!("{BOLD}{fare}{BOLD:#} for {trip}{metered}"))
         }
         Event::Cancelled(event) => ("cancelled", cancelled(event.by(), &event.reason)),
         Event::Expired(_) => ("expired", "no car took it in time".to_owned()),

@@ -112,7 +112,11 @@ async fn a_ride_goes_to_the_nearest_car_and_through_its_life() {
     for (command, state, doing) in [
         (Command::Arrive { car: car(n) }, RideState::Arrived, CarState::AtPickup),
         (Command::PickUp { car: car(n) }, RideState::OnTrip, CarState::OnTrip),
-        (Command::DropOff { car: None, figures, at: place(5) }, RideState::Completed, CarState::Free),
+        (
+            Command::DropOff { car: None, figures, metered_fare: None, at: place(5) },
+            RideState::Completed,
+            CarState::Free,
+        ),
     ] {
         office.command(&id, command).await;
         let order = near.orders.recv().await;
@@ -406,7 +410,7 @@ async fn a_ride_that_is_over_before_anyone_looks_after_it_lets_its_car_go() {
     let ride = office.rides.start_off_street(crew(1), booking(""), SystemTime::now()).await.expect("free").id;
     begin(&office.fleet, &office.rides.get(&ride).await.expect("kept")).await.expect("open");
     assert_eq!(assigned(&mut link).await.id, ride);
-    let end = Command::DropOff { car: None, figures: Figures::default(), at: place(5) };
+    let end = Command::DropOff { car: None, figures: Figures::default(), metered_fare: None, at: place(5) };
     office.command(&ride, end).await;
 
     let (fleet, rides) = (office.fleet.clone(), office.rides.clone());

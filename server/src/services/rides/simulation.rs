@@ -278,7 +278,9 @@ impl Client {
 
     fn finish(&self, ride: &Ride) -> Command {
         match ride.state {
-            RideState::OnTrip => Command::DropOff { car: None, figures: ride.figures, at: place(self.n) },
+            RideState::OnTrip => {
+                Command::DropOff { car: None, figures: ride.figures, metered_fare: None, at: place(self.n) }
+            }
             _ => Command::Cancel { by: Actor::Rider, car: None, reason: String::new() },
         }
     }
