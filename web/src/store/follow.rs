@@ -314,6 +314,15 @@ mod tests {
         &following.followed().expect("an event came").ride
     }
 
+    /// BAD-3
+    #[test]
+    fn a_fare_that_is_limited_is_told_with_what_the_meter_read() {
+        let euros = |minor_units| Some(v1::Money { currency: "EUR".to_owned(), minor_units });
+        let done = v1::Completed { fare: euros(2_100), metered_fare: euros(2_870), ..Default::default() };
+        let text = describe(None, &Event::Completed(done));
+        assert_eq!(text, "Completed: 21.00 EUR; the meter read 28.70 EUR");
+    }
+
     #[test]
     fn events_become_a_ride_and_a_timeline() {
         let fare = Some(v1::Money { currency: "EUR".to_owned(), minor_units: 1205 });
