@@ -11,7 +11,7 @@ use crate::{
     fleet::{Fleet, Report},
     rides::{
         RideError, Rides,
-        charge::{Charge, FareLimits},
+        charge::{Charge, FareLimits, whole_metres},
         machine::{self, Command},
         model::{Ride, RideState},
     },
@@ -72,5 +72,14 @@ async fn measure(
         (None, None) => booking.pickup.at.distance_m(at),
     };
     let duration = machine::trip_time(ride, ended, SystemTime::now());
-    Ok((fares.charge(booking, distance_m, duration), at))
+    let charge = fares.charge(booking, distance_m, duration);
+    if charge.figures.distance_m < whole_metres(distance_m) {
+        tracing::warn!(
+            ride = %ride.id,
+            reported_m = distance_m.round(),
+            charged_m = charge.figures.distance_m,
+            "the positions of a trip were further apart than a car could have driven"
+        );
+    }
+    Ok((charge, at))
 }
