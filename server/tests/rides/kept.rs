@@ -77,6 +77,28 @@ async fn a_strangers_request_id_blocks_nobody() {
     }
 }
 
+/// BAD-4: the journal counts the open rides of a rider.
+#[tokio::test]
+async fn open_rides_count_after_a_restart_too() {
+    let dir = tempdir().unwrap();
+    let starts =
+        || server().requiring_tokens().limited(|limits| limits.open_rides = 2).keeping_in(dir.path());
+    let wish = |key: &str| v1::BookRequest { rider_id: String::new(), ..booking(key) };
+    let first = starts().run().await;
+    let ada = first.as_rider("ada").await;
+    let open = ada.book(wish("first")).await.unwrap();
+    ada.book(wish("second")).await.unwrap();
+    first.stop();
+    first.stopped().await;
+
+    let second = starts().run().await;
+    let ada = second.as_rider("ada").await;
+    assert_refused(ada.book(wish("third")).await, Code::ResourceExhausted, "TOO_MANY_OPEN_RIDES", "");
+    assert_eq!(ada.book(wish("first")).await.unwrap(), open);
+    ada.cancel(&open.ride_id).await.unwrap();
+    ada.book(wish("third")).await.unwrap();
+}
+
 /// L5: and though the new map has no way where the old one had one.
 #[tokio::test]
 async fn a_request_is_the_same_ride_on_another_map() {
