@@ -19,7 +19,8 @@ use rides_e2e::{
     wait,
 };
 use rides_proto::v1::{
-    BookRequest, Bounds, Location, WatchFleetRequest, fleet_client::FleetClient, rides_client::RidesClient,
+    BookRequest, Bounds, ListRequest, Location, WatchFleetRequest, fleet_client::FleetClient,
+    rides_client::RidesClient,
 };
 
 const CAR: i64 = 7;
@@ -71,6 +72,52 @@ async fn a_guest_signs_in_books_and_follows_where_tokens_are_asked_for() -> Resu
         driver.picks_up().await?;
         driver.drops_off().await?;
         page.reaches("ride-state", &["completed"], SOON).await?;
+        stage.console_is_clean(|error| error.from_network).await
+    })
+    .await
+}
+
+/// Loses the answer to the first booking, and ends the session of its caller meanwhile.
+const LOSES_A_BOOKING: &str = r"
+    window.calls = [];
+    const fetched = window.fetch;
+    let lost = false;
+    window.fetch = async (url, init) => {
+        const method = url.split('/').pop();
+        window.calls.push(method);
+        const response = await fetched(url, init);
+        if (method !== 'Book' || lost) return response;
+        lost = true;
+        await response.arrayBuffer();
+        const end = url.replace('Rides/Book', 'Sessions/SignOut');
+        await (await fetched(end, { ...init, body: new Uint8Array(5) })).arrayBuffer();
+        throw new TypeError('the answer is lost');
+    };
+";
+
+/// BAD-7
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test e2e"]
+async fn a_guest_whose_token_is_refused_between_two_tries_books_once() -> Result<()> {
+    Stage::run("refused-between", async |stage| {
+        let keys = tempfile::tempdir()?;
+        let server = strict_server(stage, keys.path()).await?;
+        let eve = token(keys.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
+        stage.page.browser.on_every_page(LOSES_A_BOOKING).await?;
+        stage.page.open(&format!("http://{server}/")).await?;
+        stage.page.is_live().await?;
+        let page = &stage.page;
+        let mut driver = driver(server, keys.path()).await?;
+        page.books_on_the_map().await?;
+        driver.is_offered().await?;
+        driver.accepts().await?;
+        page.reaches("ride-state", &["assigned"], SOON).await.context("the guest does not see the ride")?;
+
+        ensure!(count(page, "SignIn").await? == 2, "the token was not refused");
+        ensure!(count(page, "Book").await? > 2, "the booking was not sent again");
+        let request = showing(ListRequest::default(), Some(&eve))?;
+        let rides = RidesClient::new(channel(server).await?).list(request).await?.into_inner().rides;
+        ensure!(rides.len() == 1, "the page booked {} times", rides.len());
         stage.console_is_clean(|error| error.from_network).await
     })
     .await

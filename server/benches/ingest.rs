@@ -22,7 +22,7 @@ use rides_server::{
     city::City,
     fleet::{Fleet, FleetOptions, Report},
     rides::{Rides, journal::MemoryJournal},
-    services::rides::RidesService,
+    services::{booking_limits::BookingLimits, rides::RidesService},
 };
 use tokio::{runtime, sync::mpsc};
 use tower::ServiceExt as _;
@@ -80,7 +80,7 @@ fn ingest(c: &mut Criterion) {
         let (rides, _) =
             Rides::spawn(Arc::new(MemoryJournal::new()), opened).await.expect("an empty journal");
         let city = Arc::new(City::embedded());
-        (fleet.clone(), RidesServer::new(RidesService::new(city, fleet, rides)))
+        (fleet.clone(), RidesServer::new(RidesService::new(city, fleet, rides, BookingLimits::default())))
     });
     let body = upload();
     group.bench_function("track", |b| {

@@ -19,7 +19,7 @@ use rides_proto::{
 use rides_server::rides::{
     Rides,
     journal::{
-        Entry, Journal, RequestKey, SqliteJournal,
+        Entry, Journal, RequestId, RequestKey, SqliteJournal,
         sqlite::{SqliteOptions, upkeep},
     },
     machine::Command,
@@ -64,7 +64,8 @@ fn booking() -> Booking {
 }
 
 fn request() -> RequestKey {
-    RequestKey { id: Uuid::now_v7().to_string(), fingerprint: vec![0; 60] }
+    let caller = "ada".to_owned();
+    RequestKey { id: RequestId { caller, id: Uuid::now_v7().to_string() }, fingerprint: vec![0; 60] }
 }
 
 fn entry(ride: &RideId, version: u64, what: Happening) -> Entry {

@@ -10,11 +10,11 @@ fn tokens(c: &mut Criterion) {
     let now = SystemTime::now();
     let mut group = c.benchmark_group("a session's token");
     group.bench_function("shown for the first time", |bench| {
-        let fresh = || sessions.open("Aino", now).token;
+        let fresh = || sessions.open("Aino", None, now).token;
         bench.iter_batched(fresh, |token| sessions.verify(&token, now), BatchSize::LargeInput);
     });
     group.bench_function("shown again", |bench| {
-        let token = sessions.open("Aino", now).token;
+        let token = sessions.open("Aino", None, now).token;
         bench.iter(|| sessions.verify(black_box(&token), now));
     });
     group.finish();

@@ -38,9 +38,12 @@ use crate::{
     listen::{self, Listen, Listeners},
     rides::{
         Rides,
+        charge::FareLimits,
         journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
+        reach::Reach,
     },
     services::{
+        booking_limits::BookingLimits,
         city::CityService,
         fleet::{FleetService, LARGEST_REQUESTS as FLEET_LIMITS},
         reflection::ReflectionService,
@@ -125,10 +128,13 @@ impl App {
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
+        // Simulated cars may drive faster than life.
+        let reach = Reach::default().times(config.sim.sim_speed.max(1.0));
         let (ticks, every_tick) = mpsc::channel(TICKS);
         let (gone, cars_gone) = mpsc::channel(NEWS);
         let (opened, rides_opened) = mpsc::channel(NEWS);
-        let (fleet, fleet_task) = Fleet::spawn(FleetOptions { tick, grace: config.grace }, ticks, gone);
+        let (fleet, fleet_task) =
+            Fleet::spawn(FleetOptions { tick, grace: config.grace, reach }, ticks, gone);
         let viewers = FanoutOptions {
             tick,
             viewer_timeout: config.viewer_timeout,
@@ -137,6 +143,7 @@ impl App {
         };
         let (fanout, fanout_task) = Fanout::spawn(every_tick, viewers);
         let (rides, rides_task) = Rides::spawn(journal.clone(), opened).await?;
+        let rides = rides.with_fares(FareLimits { max_factor: config.max_fare_factor, reach });
         let dispatching = dispatch::spawn(
             city.clone(),
             fleet.clone(),
@@ -154,7 +161,11 @@ impl App {
         let sessions_service =
             SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
-        let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone());
+        let booking_limits = BookingLimits {
+            open_rides: config.limits.open_rides,
+            open_rides_per_address: config.limits.open_rides_per_address,
+        };
+        let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone(), booking_limits);
         let services = Services::before(Routes::default().into_axum_router())
             .and(sessions_service)
             .and(RidesServer::new(rides_service).max_decoding_message_size(largest))

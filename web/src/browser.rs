@@ -95,6 +95,15 @@ pub fn timed_uuid() -> String {
     format!("{high:08x}-{low:04x}-7{}", &random_uuid()[15..])
 }
 
+/// 128 random bits in hexadecimal, which nobody can guess. Empty where the browser has none: then there is no secret.
+pub fn secret() -> String {
+    let mut bytes = [0; 16];
+    let filled = window().crypto().and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes));
+    let digits =
+        |byte: u8| [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]));
+    filled.map_or_else(|_| String::new(), |_| bytes.into_iter().flat_map(digits).collect())
+}
+
 /// Whether the browser believes that there is a network.
 pub fn is_online() -> bool {
     window().navigator().on_line()

@@ -3,6 +3,8 @@
 mod rules;
 pub mod table;
 
+use std::net::IpAddr;
+
 use clap::ValueEnum;
 use rides_proto::ids::CarId;
 
@@ -17,6 +19,10 @@ pub enum Policy {
     /// Nearly every call needs one: see [`table`].
     Required,
 }
+
+/// The address of a caller. A booking carries it in its extensions, unless the address stands for many callers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallerAddress(pub IpAddr);
 
 /// Who makes a call. Every call that reaches a service carries it in its extensions.
 #[derive(Clone, PartialEq, Eq, Debug)]

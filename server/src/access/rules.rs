@@ -44,6 +44,11 @@ impl Principal {
         }
     }
 
+    /// Who the caller is: the subject of their token, or who they claim to be.
+    pub fn name<'a>(&'a self, claimed: &'a str) -> &'a str {
+        self.session().map_or(claimed, |session| &session.subject)
+    }
+
     /// Whether the caller may act as `crew`. A certificate names a car, and nobody who drives it.
     pub fn crew(&self, crew: &Crew) -> Result<(), Denied> {
         self.car(crew.car)?;

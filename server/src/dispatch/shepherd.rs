@@ -19,9 +19,9 @@ use crate::{
     fleet::{Brief, CarView, Fleet},
     rides::{
         RideError, RideLog, Rides,
-        fare::fare,
+        charge::{Charge, FareLimits},
         machine::{self, Command, Refusal},
-        model::{Figures, Happening, OfferEnd, OpenOffer, Ride, RideState},
+        model::{Happening, OfferEnd, OpenOffer, Ride, RideState},
     },
 };
 
@@ -171,7 +171,7 @@ impl Shepherd<'_> {
                 }
                 last = Some((view, SystemTime::now()));
             } else if Instant::now() >= abandoned_at {
-                let end = abandoned(ride, last);
+                let end = abandoned(rides.fares(), ride, last);
                 return void(rides.command(&ride.id, end).await);
             }
         }
@@ -209,17 +209,19 @@ fn void(outcome: Result<Ride, RideError>) -> Result<(), RideError> {
 }
 
 /// The end of a trip whose car was last seen as `last`, if it was: as planned; without a plan, as driven so far.
-fn abandoned(ride: &Ride, last: Option<(CarView, SystemTime)>) -> Command {
+fn abandoned(fares: FareLimits, ride: &Ride, last: Option<(CarView, SystemTime)>) -> Command {
     let booking = &ride.booking;
     let driven = last.filter(|(view, _)| view.ride.as_ref() == Some(&ride.id));
-    let (figures, at) = match (&booking.dropoff, driven) {
+    let (Charge { figures, metered_fare }, at) = match (&booking.dropoff, driven) {
         (None, Some((CarView { at: Some(at), meter_m: Some(meter_m), .. }, seen))) => {
-            let (distance_m, duration) = (meter_m.round() as u32, machine::trip_time(ride, seen, seen));
-            (Figures { distance_m, duration, fare: fare(distance_m, duration, booking.kind) }, at)
+            (fares.charge(booking, meter_m, machine::trip_time(ride, seen, seen)), at)
         }
-        (dropoff, _) => (booking.plan, dropoff.as_ref().unwrap_or(&booking.pickup).at),
+        (dropoff, _) => {
+            let planned = Charge { figures: booking.plan, metered_fare: None };
+            (planned, dropoff.as_ref().unwrap_or(&booking.pickup).at)
+        }
     };
-    Command::DropOff { car: None, figures, at }
+    Command::DropOff { car: None, figures, metered_fare, at }
 }
 
 /// When the ride began to wait for a car: booked, or its car lost.

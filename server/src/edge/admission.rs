@@ -1,6 +1,6 @@
 //! How much of whom: refused here, a call has cost a look at its headers.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::Quota;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -101,10 +101,14 @@ impl Admission {
         paced.err().map_or(refused, |wait| too_often(&self.callers, wait))
     }
 
-    /// Unless its address stands for many.
     fn home(&self, peer: Option<&Peer>) -> Option<Caller> {
+        self.address(peer).map(Caller::Home)
+    }
+
+    /// The address that what `peer` does counts for, unless it stands for many callers.
+    pub(super) fn address(&self, peer: Option<&Peer>) -> Option<IpAddr> {
         let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
-        counted.map(|peer| Caller::Home(home(peer.address)))
+        counted.map(|peer| home(peer.address))
     }
 }
 
@@ -131,7 +135,7 @@ fn full_house() -> Status {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::IpAddr, time::SystemTime};
+    use std::time::SystemTime;
 
     use tonic::Code;
     use tonic_types::StatusExt as _;

@@ -36,7 +36,10 @@ use super::{
     status,
     trace::Trace,
 };
+use crate::access::CallerAddress;
 
+/// The method whose service counts what comes of its calls for the caller's address.
+const BOOK: &str = "/rides.v1.Rides/Book";
 /// The path of health calls. They are served during shutdown, too, and say that the server does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
@@ -160,6 +163,7 @@ impl Rules {
             .judge(method, request.headers(), peer)
             .map_err(|refused| self.admission.of_stranger(peer, refused))?;
         let admitted = self.admission.admit(peer, &principal, path)?;
+        let counted = self.admission.address(peer).filter(|_| path == BOOK);
         let asked = deadline::asked(request.headers(), begun)?;
         metadata::check(request.headers())?;
 
@@ -169,6 +173,9 @@ impl Rules {
         });
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
+        if let Some(address) = counted {
+            request.extensions_mut().insert(CallerAddress(address));
+        }
         let (parts, body) = request.into_parts();
         let answer = async {
             let body = messages::take(body, method, begun, &self.terms, call.received()).await?;

@@ -52,6 +52,14 @@ pub struct Limits {
     #[arg(id = "max_messages_per_second", long = "max-messages-per-second", env = "RIDES_MAX_MESSAGES_PER_SECOND", default_value = "100000", value_name = "N", value_parser = rate)]
     pub messages_per_second: NonZeroU32,
 
+    /// Open rides of one rider: booked, and not over yet. Dispatchers may book more for a rider.
+    #[arg(id = "max_open_rides", long = "max-open-rides", env = "RIDES_MAX_OPEN_RIDES", default_value = "10", value_name = "N", value_parser = count::<1_000_000>)]
+    pub open_rides: usize,
+
+    /// Open rides that guests have booked from one address.
+    #[arg(id = "max_open_rides_per_address", long = "max-open-rides-per-address", env = "RIDES_MAX_OPEN_RIDES_PER_ADDRESS", default_value = "50", value_name = "N", value_parser = count::<1_000_000>)]
+    pub open_rides_per_address: usize,
+
     /// Viewers of the fleet at a time, in all.
     #[arg(id = "max_viewers", long = "max-viewers", env = "RIDES_MAX_VIEWERS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
     pub viewers: usize,
@@ -126,6 +134,8 @@ impl Default for Limits {
             calls_per_second: NonZeroU32::MIN.saturating_add(99),
             sign_outs_per_hour: NonZeroU32::MIN.saturating_add(999),
             messages_per_second: NonZeroU32::MIN.saturating_add(99_999),
+            open_rides: 10,
+            open_rides_per_address: 50,
             viewers: 10_000,
             exempt: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
             message: 64 * 1024,

@@ -8,10 +8,10 @@ use rides_proto::{
     tiles::{Cell, WorldPoint},
 };
 
-use super::{Brief, CarView, FreeCar, LinkId};
+use super::{Brief, CarView, FreeCar, LinkId, Report};
 use crate::{
     positions::{CarDot, CarState, Heading},
-    rides::model::Crew,
+    rides::{model::Crew, reach::Reach},
 };
 
 /// A car known only through reports leaves the map after this long without one.
@@ -35,7 +35,10 @@ pub(super) struct Car {
     at: Option<(LatLng, WorldPoint)>,
     heading: Heading,
     meter_m: Option<f64>,
+    meter_has_gaps: bool,
     reported: SystemTime,
+    /// When its last position came.
+    heard: Option<Instant>,
     /// When its link broke, or its last report where there never was one. `None`: connected.
     pub(super) away_since: Option<Instant>,
     /// As the last tick left it on the map.
@@ -66,7 +69,9 @@ impl Car {
             at: None,
             heading: Heading::default(),
             meter_m: None,
+            meter_has_gaps: false,
             reported: SystemTime::UNIX_EPOCH,
+            heard: None,
             away_since: None,
             shown: None,
             touched: false,
@@ -75,13 +80,8 @@ impl Car {
 
     /// Applies a position; one older than the last is ignored. `clock`: the time of day here, which may have
     /// been set since.
-    pub(super) fn report(
-        &mut self,
-        at: LatLng,
-        heading_deg: Option<f64>,
-        time: SystemTime,
-        clock: SystemTime,
-    ) {
+    pub(super) fn report(&mut self, report: &Report, now: Instant, clock: SystemTime, reach: Reach) {
+        let Report { at, heading_deg, time, .. } = *report;
         if self.reported > clock {
             self.forget_clock();
         }
@@ -90,7 +90,14 @@ impl Car {
         if time < self.reported {
             return;
         }
+        // By the car's clock, for positions may come late and together; by the time here after it was forgotten.
+        let elapsed = if self.reported == SystemTime::UNIX_EPOCH {
+            self.heard.map_or(Duration::ZERO, |heard| now.saturating_duration_since(heard))
+        } else {
+            time.duration_since(self.reported).unwrap_or_default()
+        };
         self.reported = time;
+        self.heard = Some(now);
         let moved = self.at.map(|(last, _)| last.leg_to(at));
         self.heading = match (heading_deg, moved) {
             (Some(deg), _) => Heading::from_deg(deg),
@@ -98,7 +105,11 @@ impl Car {
             _ => self.heading,
         };
         if let Some(leg) = moved.filter(|_| self.doing() == CarState::OnTrip) {
-            self.meter_m = self.meter_m.map(|meter| meter + leg.distance_m);
+            if leg.distance_m <= reach.of_leg(elapsed) {
+                self.meter_m = self.meter_m.map(|meter| meter + leg.distance_m);
+            } else {
+                self.meter_has_gaps = true;
+            }
         }
         self.at = Some((at, WorldPoint::of(at)));
     }
@@ -126,6 +137,7 @@ impl Car {
         let runs = known.is_some_and(|job| job.state == CarState::OnTrip) && self.meter_m.is_some();
         if begins && !runs {
             self.meter_m = Some(0.0);
+            self.meter_has_gaps = false;
         } else if known.is_none() {
             self.meter_m = None;
         }
@@ -173,6 +185,7 @@ impl Car {
             connected: self.link.is_some(),
             ride: self.job.as_ref().map(|job| job.ride.clone()),
             meter_m: self.meter_m,
+            meter_has_gaps: self.meter_has_gaps,
         }
     }
 
@@ -189,7 +202,12 @@ impl Car {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+
+    /// When the clock here said 0.
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
     fn at(lat: f64, lng: f64) -> LatLng {
         LatLng::new(lat, lng).expect("on Earth")
@@ -207,7 +225,14 @@ mod tests {
 
     impl Car {
         fn hears_at(&mut self, at: LatLng, heading_deg: Option<f64>, second: u64) {
-            self.report(at, heading_deg, seconds(second), seconds(1_000));
+            self.hears(at, heading_deg, seconds(second), seconds(1_000));
+        }
+
+        /// A position that comes when the clock here says `clock`.
+        fn hears(&mut self, at: LatLng, heading_deg: Option<f64>, time: SystemTime, clock: SystemTime) {
+            let since = clock.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            let report = Report { car: self.id, at, heading_deg, time };
+            self.report(&report, *BEGUN + since, clock, Reach::default());
         }
     }
 
@@ -235,12 +260,12 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_stops_no_car() {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
-        car.report(at(60.0, 25.0), None, seconds(7_200), seconds(7_200));
+        car.hears(at(60.0, 25.0), None, seconds(7_200), seconds(7_200));
         for (n, lat) in [(0, 60.1), (1, 60.2)] {
-            car.report(at(lat, 25.0), None, seconds(3_600 + n), seconds(3_600 + n));
+            car.hears(at(lat, 25.0), None, seconds(3_600 + n), seconds(3_600 + n));
             assert_eq!(car.place(), Some(at(lat, 25.0)));
         }
-        car.report(at(61.0, 25.0), None, seconds(3_600), seconds(3_602));
+        car.hears(at(61.0, 25.0), None, seconds(3_600), seconds(3_602));
         assert_eq!(car.place(), Some(at(60.2, 25.0)), "late by the new time");
     }
 
@@ -251,16 +276,93 @@ mod tests {
         car.hears_at(at(60.0, 25.0), None, 1);
         assert_eq!(car.view().meter_m, None);
         car.brief(&brief("a", 5, CarState::OnTrip));
-        car.hears_at(at(60.0 + minute, 25.0), None, 2);
+        car.hears_at(at(60.0 + minute, 25.0), None, 101);
         car.brief(&brief("a", 5, CarState::OnTrip));
         car.brief(&brief("a", 6, CarState::Free));
-        car.hears_at(at(60.0 + 2.0 * minute, 25.0), None, 3);
+        car.hears_at(at(60.0 + 2.0 * minute, 25.0), None, 201);
         let meter = car.view().meter_m.expect("a trip was made");
         assert!((meter - 1853.0).abs() < 1.0, "{meter}");
         car.brief(&brief("b", 2, CarState::Offered));
         assert_eq!(car.view().meter_m, None, "another ride's");
         car.brief(&brief("b", 5, CarState::OnTrip));
         assert_eq!(car.view().meter_m, Some(0.0));
+    }
+
+    /// A car on a trip that was at 60° north in the first second.
+    fn on_trip() -> Car {
+        let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
+        car.hears_at(at(60.0, 25.0), None, 1);
+        car.brief(&brief("a", 5, CarState::OnTrip));
+        car
+    }
+
+    /// So far north of 60°.
+    fn north(metres: f64) -> LatLng {
+        at(60.0 + metres / 111_195.0, 25.0)
+    }
+
+    fn assert_meter(car: &Car, expected_m: f64) {
+        let meter = car.view().meter_m.expect("on a trip");
+        assert!((meter - expected_m).abs() < 0.1, "{meter} m and not {expected_m}");
+    }
+
+    /// BAD-3: one position at 0° north and 0° east is 7,000 km away.
+    #[test]
+    fn a_leg_that_no_car_can_drive_in_its_time_is_not_metered() {
+        let mut car = on_trip();
+        car.hears_at(at(0.0, 0.0), None, 2);
+        assert_meter(&car, 0.0);
+        assert_eq!(car.place(), Some(at(0.0, 0.0)), "where it says it is");
+        car.hears_at(north(20.0), None, 3);
+        car.hears_at(north(40.0), None, 4);
+        assert_meter(&car, 20.0);
+        car.hears_at(north(40.0 + 219.0), None, 5);
+        assert_meter(&car, 20.0 + 219.0);
+        car.hears_at(north(40.0 + 219.0 + 221.0), None, 6);
+        assert_meter(&car, 20.0 + 219.0);
+        assert!(car.view().meter_has_gaps);
+        car.brief(&brief("a", 6, CarState::Free));
+        car.brief(&brief("b", 5, CarState::OnTrip));
+        assert!(!car.view().meter_has_gaps, "another trip");
+    }
+
+    /// BAD-3: positions that were kept while there was no connection come late and together, with their times.
+    #[test]
+    fn what_was_driven_without_a_connection_is_metered() {
+        let mut car = on_trip();
+        for second in 2..=600 {
+            let (time, clock) = (seconds(second), seconds(900));
+            car.hears(north(20.0 * (second - 1) as f64), None, time, clock);
+        }
+        assert_meter(&car, 20.0 * 599.0);
+        assert!(!car.view().meter_has_gaps);
+
+        let mut tunnel = on_trip();
+        tunnel.hears_at(north(9_000.0), None, 301);
+        assert_meter(&tunnel, 9_000.0);
+    }
+
+    /// BAD-3: a new connection may come with another clock, and is no way to jump.
+    #[test]
+    fn after_a_new_connection_the_time_here_counts() {
+        for (waited, metered) in [(1, 0.0), (200, 12_000.0)] {
+            let mut car = on_trip();
+            car.hears(north(0.0), None, seconds(100_000), seconds(100_000));
+            car.forget_clock();
+            let clock = seconds(100_000 + waited);
+            car.hears(north(12_000.0), None, seconds(20_000), clock);
+            assert_meter(&car, metered);
+        }
+    }
+
+    /// BAD-3: a car that stands is somewhere else in each position.
+    #[test]
+    fn noise_is_metered_as_before() {
+        let mut car = on_trip();
+        for n in 1..=100 {
+            car.hears_at(north(if n % 2 == 0 { 0.0 } else { 5.0 }), None, 1);
+        }
+        assert_meter(&car, 500.0);
     }
 
     #[test]

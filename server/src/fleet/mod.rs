@@ -20,24 +20,29 @@ use tokio::sync::mpsc;
 pub use self::handle::Fleet;
 use crate::{
     positions::{CarState, Heading},
-    rides::model::{Crew, Ride},
+    rides::{
+        model::{Crew, Ride},
+        reach::Reach,
+    },
 };
 
 /// How many orders may wait for a driver who does not read. One more cuts the link.
 pub const OUTBOX: usize = 32;
 
 /// How the fleet runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct FleetOptions {
     /// Time between ticks. Never zero.
     pub tick: Duration,
     /// How long a car whose link broke stays on the map in case it comes back.
     pub grace: Duration,
+    /// How far cars can get: what is further is not metered.
+    pub reach: Reach,
 }
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { tick: Duration::from_millis(250), grace: Duration::from_secs(15) }
+        Self { tick: Duration::from_millis(250), grace: Duration::from_secs(15), reach: Reach::default() }
     }
 }
 
@@ -153,9 +158,12 @@ pub struct CarView {
     pub connected: bool,
     /// The ride of its last [`Brief`], which may be over.
     pub ride: Option<RideId>,
-    /// Metres driven since the trip of that ride began, standing still once it is over. `None`: there was no
+    /// Metres driven since the trip of that ride began, but for legs that no car can drive in their time. It stands still
+    /// once the ride is over. `None`: there was no
     /// trip yet, or its beginning was not seen here.
     pub meter_m: Option<f64>,
+    /// Whether a leg of that trip was left out.
+    pub meter_has_gaps: bool,
 }
 
 /// The fleet's task is gone: the server is stopping.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     positions::{CarDot, CellChange},
-    rides::model::Crew,
+    rides::{model::Crew, reach::Reach},
 };
 
 #[derive(Debug)]
@@ -32,12 +32,13 @@ pub(super) struct FleetState {
     /// Cars taken off the map since the last tick, as they were shown.
     removed: Vec<CarDot>,
     grace: Duration,
+    reach: Reach,
     next_number: u32,
     next_link: u64,
 }
 
 impl FleetState {
-    pub(super) fn new(grace: Duration) -> Self {
+    pub(super) fn new(grace: Duration, reach: Reach) -> Self {
         Self {
             cars: Slab::new(),
             slots: HashMap::new(),
@@ -45,6 +46,7 @@ impl FleetState {
             touched: Vec::new(),
             removed: Vec::new(),
             grace,
+            reach,
             next_number: 1,
             next_link: 1,
         }
@@ -83,9 +85,10 @@ impl FleetState {
     pub(super) fn report(&mut self, reports: &[Report], now: Instant, clock: SystemTime) {
         // All are found first: the processor waits for the memory of several at once then.
         let slots: Vec<_> = reports.iter().map(|report| self.appear(report.car)).collect();
+        let reach = self.reach;
         for (report, slot) in reports.iter().zip(slots) {
             self.change(slot, |car| {
-                car.report(report.at, report.heading_deg, report.time, clock);
+                car.report(report, now, clock, reach);
                 if car.crew.is_none() {
                     car.away_since = Some(now);
                 }

@@ -40,7 +40,7 @@ pub(super) async fn run(
     gone: mpsc::Sender<CarId>,
 ) {
     let mut owner = Owner {
-        state: FleetState::new(options.grace),
+        state: FleetState::new(options.grace, options.reach),
         outboxes: HashMap::new(),
         tick: 0,
         ticks,

@@ -2,19 +2,26 @@
 
 use std::{
     collections::{HashMap, hash_map},
+    net::IpAddr,
     sync::Arc,
 };
 
 use rides_proto::ids::{CarId, RideId};
 use tokio::sync::watch;
 
-use super::RideLog;
+use super::{
+    RideLog,
+    open::{Holder, OpenRides},
+};
 
 /// The rides that are not over, and which car is bound by which.
 #[derive(Default)]
 pub(super) struct Board {
     rides: HashMap<RideId, watch::Sender<Arc<RideLog>>>,
     by_car: HashMap<CarId, RideId>,
+    open: OpenRides,
+    /// Of the rides that count for one.
+    addresses: HashMap<RideId, IpAddr>,
 }
 
 /// What a draft would change.
@@ -23,6 +30,9 @@ pub(super) struct Changes {
     pub(super) rides: HashMap<RideId, Arc<RideLog>>,
     /// `None`: the car is free again.
     pub(super) cars: HashMap<CarId, Option<RideId>>,
+    pub(super) open: OpenRides,
+    /// Of rides that were opened, those that count for one.
+    pub(super) addresses: HashMap<RideId, IpAddr>,
 }
 
 impl Board {
@@ -32,6 +42,9 @@ impl Board {
         for log in unfinished {
             if let Some(car) = log.ride.held_by() {
                 board.by_car.insert(car, log.ride.id.clone());
+            }
+            if let Some(rider) = Holder::rider_of(&log.ride.booking) {
+                board.open.add(rider, 1);
             }
             board.publish(log);
         }
@@ -44,6 +57,16 @@ impl Board {
 
     pub(super) fn ride_of(&self, car: CarId) -> Option<&RideId> {
         self.by_car.get(&car)
+    }
+
+    /// The open rides of each holder.
+    pub(super) fn open(&self) -> &OpenRides {
+        &self.open
+    }
+
+    /// The address that a ride counts for, if it is open.
+    pub(super) fn address(&self, id: &RideId) -> Option<IpAddr> {
+        self.addresses.get(id).copied()
     }
 
     /// The ride as it is now and whatever it becomes, in one.
@@ -59,6 +82,8 @@ impl Board {
                 None => self.by_car.remove(&car),
             };
         }
+        self.open.add_all(changes.open);
+        self.addresses.extend(changes.addresses);
         for log in changes.rides.into_values() {
             self.publish(log);
         }
@@ -67,6 +92,9 @@ impl Board {
     /// A ride that is over leaves the board: its watchers see the last log, and then that no more will come.
     fn publish(&mut self, log: Arc<RideLog>) {
         let over = log.ride.state.is_over();
+        if over {
+            self.addresses.remove(&log.ride.id);
+        }
         match self.rides.entry(log.ride.id.clone()) {
             hash_map::Entry::Occupied(entry) if over => {
                 entry.remove().send_replace(log);

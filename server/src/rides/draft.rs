@@ -4,16 +4,17 @@
 //! journal; the board itself stays as it is until the journal has a batch, so that a failed append leaves nothing
 //! to undo.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use rides_proto::ids::{CarId, RideId};
 
 use super::{
     RideError, RideLog,
     board::{Board, Changes},
-    journal::{Entry, RequestKey, Requests},
+    journal::{Entry, RequestId, RequestKey, Requests},
     machine::{self, Command, Decision, Refusal},
-    model::{Happening, Ride, RideEvent},
+    model::{Booking, Happening, Ride, RideEvent},
+    open::{Holder, OpenRideLimit},
 };
 
 /// What a batch of decisions comes to.
@@ -48,12 +49,45 @@ impl<'a> Draft<'a> {
     }
 
     /// The ride that a request opened which the journal does not have yet, and that request's fingerprint.
-    pub(super) fn by_request(&self, id: &str) -> Option<&(RideId, Vec<u8>)> {
+    pub(super) fn by_request(&self, id: &RequestId) -> Option<&(RideId, Vec<u8>)> {
         self.newest_first().find_map(|drafted| drafted.requests.get(id))
     }
 
     fn newest_first(&self) -> impl Iterator<Item = &Drafted> {
         [Some(&*self.batch), self.before].into_iter().flatten()
+    }
+
+    /// Books a ride under a new id, unless a holder has as many open rides as it may.
+    pub(super) fn book(
+        &mut self,
+        id: RideId,
+        booking: &Arc<Booking>,
+        limits: &[OpenRideLimit],
+        request: RequestKey,
+        now: SystemTime,
+    ) -> Result<Ride, RideError> {
+        if let Some(limit) = limits.iter().find(|limit| self.open_rides(&limit.holder) >= limit.most) {
+            return Err(RideError::TooManyOpen(limit.clone()));
+        }
+        let ride = self.open(id, &Command::Book(Arc::clone(booking)), Some(request), now)?;
+        for address in limits.iter().filter_map(|limit| match limit.holder {
+            Holder::Address(address) => Some(address),
+            Holder::Rider(_) => None,
+        }) {
+            self.batch.changes.open.add(Holder::Address(address), 1);
+            self.batch.changes.addresses.insert(ride.id.clone(), address);
+        }
+        Ok(ride)
+    }
+
+    fn open_rides(&self, holder: &Holder) -> usize {
+        let drafted: isize = self.newest_first().map(|drafted| drafted.changes.open.of(holder)).sum();
+        usize::try_from(self.board.open().of(holder) + drafted).unwrap_or_default()
+    }
+
+    fn address(&self, id: &RideId) -> Option<IpAddr> {
+        let drafted = self.newest_first().find_map(|drafted| drafted.changes.addresses.get(id));
+        drafted.copied().or_else(|| self.board.address(id))
     }
 
     /// Opens a ride under a new id, with a command that does so. A start off the street that took effect before
@@ -110,9 +144,20 @@ impl<'a> Draft<'a> {
         self.batch.entries.push(entry);
         if before.is_none() {
             self.batch.opened.push(id.clone());
+            self.count(Holder::rider_of(&ride.booking), 1);
+        }
+        if ride.state.is_over() {
+            self.count(Holder::rider_of(&ride.booking), -1);
+            self.count(self.address(&id).map(Holder::Address), -1);
         }
         self.batch.changes.rides.insert(id, Arc::new(after));
         Ok(ride)
+    }
+
+    fn count(&mut self, holder: Option<Holder>, change: isize) {
+        if let Some(holder) = holder {
+            self.batch.changes.open.add(holder, change);
+        }
     }
 
     /// The ride that the same start opened, while its trip goes on. A start has no key of its own: it is the same

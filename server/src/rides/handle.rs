@@ -10,10 +10,12 @@ use tokio::{
 
 use super::{
     RideLog,
+    charge::FareLimits,
     journal::{Journal, JournalError, RequestKey},
     list::{BadPageToken, ListPage, ListQuery},
     machine::{Command, Misfit, Refusal},
     model::{Booking, Crew, Ride},
+    open::OpenRideLimit,
     task::{Change, Input, Owner, Question},
 };
 
@@ -32,6 +34,9 @@ pub enum RideError {
     /// The request id has been used for another booking.
     #[error("this request_id was used before, for another booking")]
     KeyReused,
+    /// One more open ride is more than allowed.
+    #[error("{0}")]
+    TooManyOpen(OpenRideLimit),
     /// No list gave out this page token.
     #[error(transparent)]
     BadPageToken(#[from] BadPageToken),
@@ -81,6 +86,7 @@ pub(super) fn opened_by<'a>(
 pub struct Rides {
     inputs: mpsc::Sender<Input>,
     journal: Arc<dyn Journal>,
+    fares: FareLimits,
 }
 
 impl Rides {
@@ -105,7 +111,18 @@ impl Rides {
         let (inputs, inbox) = mpsc::channel(1024);
         let owner = Owner::new(Arc::clone(&journal), unfinished, opened);
         let task = tokio::spawn(owner.run(inbox, batch));
-        Ok((Self { inputs, journal }, task))
+        Ok((Self { inputs, journal, fares: FareLimits::default() }, task))
+    }
+
+    /// The same, with other limits of fares.
+    #[must_use]
+    pub fn with_fares(self, fares: FareLimits) -> Self {
+        Self { fares, ..self }
+    }
+
+    /// The most that a trip costs.
+    pub fn fares(&self) -> FareLimits {
+        self.fares
     }
 
     /// Names the journal: versions of rides mean something only together with it. A UUID.
@@ -115,12 +132,22 @@ impl Rides {
 
     /// Books a ride, or answers the ride that the same request booked before, as it is now.
     pub async fn book(&self, request: RequestKey, booking: Booking) -> Result<Ride, RideError> {
-        self.change(Change::Book { request, booking: Arc::new(booking) }).await
+        self.book_within(Vec::new(), request, booking).await
+    }
+
+    /// The same, unless one of `limits` is reached and the ride is new.
+    pub async fn book_within(
+        &self,
+        limits: Vec<OpenRideLimit>,
+        request: RequestKey,
+        booking: Booking,
+    ) -> Result<Ride, RideError> {
+        self.change(Change::Book { request, booking: Arc::new(booking), limits }).await
     }
 
     /// The ride that the same request booked before, as it is now; `None` if it booked none.
     pub async fn booked(&self, request: &RequestKey) -> Result<Option<Ride>, RideError> {
-        let known = self.journal.by_requests(std::slice::from_ref(&request.id)).await?;
+        let known = self.journal.by_requests(std::slice::from_ref(request)).await?;
         match opened_by(request, known.get(&request.id))? {
             Some(ride) => self.get(ride).await.map(Some),
             None => Ok(None),

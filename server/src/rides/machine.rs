@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration, time::SystemTime};
 use rides_proto::{geo::LatLng, ids::CarId};
 
 use super::model::{
-    Actor, Booking, Crew, Figures, Happening, Loss, OfferEnd, OpenOffer, Ride, RideEvent, RideState,
+    Actor, Booking, Cents, Crew, Figures, Happening, Loss, OfferEnd, OpenOffer, Ride, RideEvent, RideState,
 };
 
 /// What someone wants to happen to a ride.
@@ -65,6 +65,8 @@ pub enum Command {
         car: Option<CarId>,
         /// As driven.
         figures: Figures,
+        /// What the meter read, if the fare is less.
+        metered_fare: Option<Cents>,
         /// Where.
         at: LatLng,
     },
@@ -188,13 +190,13 @@ fn decide_open(ride: &Ride, command: Command) -> Result<Decision, Refusal> {
         Command::Accept { car } => step(ride, car, RideState::Offered, Happening::Assigned),
         Command::Arrive { car } => step(ride, car, RideState::Assigned, |_| Happening::Arrived),
         Command::PickUp { car } => step(ride, car, RideState::Arrived, |_| Happening::Started),
-        Command::DropOff { car, figures, at } => match ride.state {
+        Command::DropOff { car, figures, metered_fare, at } => match ride.state {
             RideState::OnTrip | RideState::Completed
                 if car.is_some() && car != ride.crew.as_ref().map(|crew| crew.car) =>
             {
                 Err(Refusal::NotYours)
             }
-            RideState::OnTrip => happens(Happening::Completed { figures, at }),
+            RideState::OnTrip => happens(Happening::Completed { figures, metered_fare, at }),
             RideState::Completed => Ok(Decision::Already),
             _ => wrong_state,
         },

@@ -5,6 +5,7 @@
 //! [`Rides`].
 
 mod board;
+pub mod charge;
 mod draft;
 pub mod fare;
 mod handle;
@@ -13,6 +14,8 @@ pub mod list;
 pub mod log;
 pub mod machine;
 pub mod model;
+pub mod open;
+pub mod reach;
 mod stored;
 #[cfg(test)]
 mod survival;

@@ -264,6 +264,9 @@ pub enum Happening {
     Completed {
         /// As driven.
         figures: Figures,
+        /// What the meter read, if the fare is less: a booked ride costs at most so many times its quote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metered_fare: Option<Cents>,
         /// Where.
         #[serde(with = "stored::point")]
         at: LatLng,

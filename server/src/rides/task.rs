@@ -18,6 +18,7 @@ use super::{
     journal::{Answer, Journal, JournalError, RequestKey, Requests},
     machine::Command,
     model::{Booking, Crew, Ride},
+    open::OpenRideLimit,
 };
 
 /// Everything that reaches the task.
@@ -30,7 +31,7 @@ pub(super) type Reply = oneshot::Sender<Result<Ride, RideError>>;
 
 /// Everything that can change a ride.
 pub(super) enum Change {
-    Book { request: RequestKey, booking: Arc<Booking> },
+    Book { request: RequestKey, booking: Arc<Booking>, limits: Vec<OpenRideLimit> },
     StartOffStreet { crew: Crew, booking: Arc<Booking>, since: SystemTime },
     Command(RideId, Command),
 }
@@ -190,12 +191,12 @@ impl Owner {
 
     /// What the journal knows of requests: asked once for all of them.
     async fn earlier(&self, changes: &[(Change, Reply)]) -> Result<Requests, JournalError> {
-        let id = |(change, _): &(Change, Reply)| match change {
-            Change::Book { request, .. } => Some(request.id.clone()),
+        let request = |(change, _): &(Change, Reply)| match change {
+            Change::Book { request, .. } => Some(request.clone()),
             _ => None,
         };
-        let ids: Vec<String> = changes.iter().filter_map(id).collect();
-        if ids.is_empty() { Ok(Requests::new()) } else { self.journal.by_requests(&ids).await }
+        let requests: Vec<RequestKey> = changes.iter().filter_map(request).collect();
+        if requests.is_empty() { Ok(Requests::new()) } else { self.journal.by_requests(&requests).await }
     }
 
     fn answer(&self, question: Question) {
@@ -227,12 +228,12 @@ async fn decide(
     now: SystemTime,
 ) -> Result<Ride, RideError> {
     match change {
-        Change::Book { request, booking } => {
+        Change::Book { request, booking, limits } => {
             let earlier = earlier.as_ref().map_err(JournalError::clone)?;
             let known = draft.by_request(&request.id).or_else(|| earlier.get(&request.id));
             match opened_by(request, known)?.cloned() {
                 Some(ride) => Ok(find(draft, journal, &ride).await?.ride.clone()),
-                None => draft.open(new_id(), &Command::Book(booking.clone()), Some(request.clone()), now),
+                None => draft.book(new_id(), booking, limits, request.clone(), now),
             }
         }
         Change::StartOffStreet { crew, booking, since } => {

@@ -20,7 +20,10 @@ use crate::city::City;
 
 use super::{
     RideLog,
-    journal::{Answer, Entry, Filter, Journal, JournalError, Later, MemoryJournal, Placed, Requests},
+    journal::{
+        Answer, Entry, Filter, Journal, JournalError, Later, MemoryJournal, Placed, RequestId, RequestKey,
+        Requests,
+    },
     machine::Command,
     model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
 };
@@ -64,6 +67,11 @@ pub(crate) fn booking(rider: &str) -> Booking {
     }
 }
 
+/// A request of `ada`, the rider of most bookings here.
+pub(crate) fn request(id: &str, fingerprint: &[u8]) -> RequestKey {
+    RequestKey { id: RequestId { caller: "ada".into(), id: id.into() }, fingerprint: fingerprint.to_vec() }
+}
+
 /// When everything happens in pure tests.
 pub(crate) fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
@@ -91,7 +99,12 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         car.clone().prop_map(|car| Command::Decline { car }),
         car.clone().prop_map(|car| Command::Arrive { car }),
         car.clone().prop_map(|car| Command::PickUp { car }),
-        prop::option::of(car.clone()).prop_map(move |car| Command::DropOff { car, figures, at: place(5) }),
+        prop::option::of(car.clone()).prop_map(move |car| Command::DropOff {
+            car,
+            figures,
+            metered_fare: None,
+            at: place(5)
+        }),
         car.clone().prop_map(|car| Command::GiveBack { car, reason: "flat tyre".into() }),
         car.prop_map(|car| Command::Unassign { car }),
         Just(Command::Cancel { by: Actor::Rider, car: None, reason: "found a tram".into() }),
@@ -135,8 +148,8 @@ impl<T: Trouble> Journal for Troubled<T> {
     fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
         self.kept.unfinished()
     }
-    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
-        self.kept.by_requests(ids)
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests> {
+        self.kept.by_requests(requests)
     }
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
         self.kept.page(filter, below, limit)

@@ -137,12 +137,13 @@ fn happening(event: &RideEvent) -> v1::ride_event::Event {
         Happening::Arrived => Event::Arrived(v1::Arrived {}),
         Happening::Started => Event::Started(v1::Started { ride: None }),
         Happening::PickedUpOffStreet { .. } => Event::Started(v1::Started { ride: opened(event) }),
-        Happening::Completed { figures: Figures { distance_m, duration: took, fare }, at } => {
+        Happening::Completed { figures: Figures { distance_m, duration: took, fare }, metered_fare, at } => {
             Event::Completed(v1::Completed {
                 distance_m: *distance_m,
                 duration: Some(duration(*took)),
                 fare: Some(money(*fare)),
                 location: Some((*at).into()),
+                metered_fare: metered_fare.map(money),
             })
         }
         Happening::Cancelled { by, reason } => {

@@ -1,6 +1,7 @@
 //! The RPCs: decode, hand over, encode. What is decided here is only what a field may hold.
 
 pub mod bad_request;
+pub mod booking_limits;
 pub mod city;
 pub mod convert;
 pub mod drive;

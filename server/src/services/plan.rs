@@ -6,6 +6,7 @@ use super::bad_request::{BadRequest, all, invalid_because};
 use crate::{
     city::{City, REACH_M, Snapped},
     rides::{
+        charge::whole_metres,
         fare::fare,
         model::{Figures, RideType, Stop},
     },
@@ -35,7 +36,7 @@ pub(super) fn plan(city: &City, pickup: LatLng, dropoff: LatLng, kind: RideType)
     let route = city
         .route(&pickup, &dropoff)
         .ok_or_else(|| invalid_because("dropoff", "NO_ROUTE", "cannot be reached by car from the pickup"))?;
-    let distance_m = route.distance_m.round() as u32;
+    let distance_m = whole_metres(route.distance_m);
     let figures =
         Figures { distance_m, duration: route.duration, fare: fare(distance_m, route.duration, kind) };
     let route = route.line.into_iter().map(LatLng::rounded).collect();

@@ -8,7 +8,10 @@ use super::convert::duration;
 use crate::{
     city::{City, Snapped},
     fleet::{Closed, Fleet},
-    rides::model::{Ride, RideState},
+    rides::{
+        charge::whole_metres,
+        model::{Ride, RideState},
+    },
 };
 
 /// Follows the car of one ride.
@@ -40,7 +43,7 @@ impl Tracker {
         });
         if let Some(route) = route {
             progress.eta = Some(duration(route.duration));
-            progress.remaining_m = route.distance_m.round() as u32;
+            progress.remaining_m = whole_metres(route.distance_m);
             if !is_rest_of(&self.sent, &route.line) {
                 progress.route = Some(pack_path(&route.line));
                 self.sent = route.line;

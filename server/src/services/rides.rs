@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     bad_request::all,
+    booking_limits::BookingLimits,
     convert::{self, duration, money},
     fields::{self, MAX_REASON},
     plan::{self, plan},
@@ -26,7 +27,7 @@ use crate::{
     rides::{
         RideError, Rides,
         fare::fare,
-        journal::{Filter, RequestKey},
+        journal::{Filter, RequestId, RequestKey},
         list::ListQuery,
         machine::Command,
         model::{Booking, Crew, Figures, Ride, RideType, Stop},
@@ -38,12 +39,13 @@ pub struct RidesService {
     city: Arc<City>,
     fleet: Fleet,
     rides: Rides,
+    limits: BookingLimits,
 }
 
 impl RidesService {
     /// A service on these handles.
-    pub fn new(city: Arc<City>, fleet: Fleet, rides: Rides) -> Self {
-        Self { city, fleet, rides }
+    pub fn new(city: Arc<City>, fleet: Fleet, rides: Rides, limits: BookingLimits) -> Self {
+        Self { city, fleet, rides, limits }
     }
 
     /// The ride, if the caller may know of it. Whether it is another's or nobody's is not for them to tell.
@@ -134,6 +136,7 @@ impl v1::rides_server::Rides for RidesService {
 
     async fn book(&self, request: Request<v1::BookRequest>) -> Result<Response<v1::BookResponse>, Status> {
         let caller = principal(&request)?;
+        let address = request.extensions().get().copied();
         let mut request = request.into_inner();
         let (rider, id, pickup, dropoff, kind, passengers) = all((
             fields::rider("rider_id", std::mem::take(&mut request.rider_id), &caller),
@@ -144,6 +147,7 @@ impl v1::rides_server::Rides for RidesService {
             fields::passengers("passenger_ids", request.passenger_ids.clone()),
         ))?;
         request.rider_id = caller.rider(rider)?;
+        let id = RequestId { caller: caller.name(&request.rider_id).to_owned(), id };
         let key = RequestKey { id, fingerprint: request.encode_to_vec() };
 
         let ride = match plan(&self.city, pickup, dropoff, kind) {
@@ -157,7 +161,8 @@ impl v1::rides_server::Rides for RidesService {
                     plan: plan.figures,
                     route: plan.route,
                 };
-                self.rides.book(key, booking).await?
+                let limits = self.limits.of(&caller, &booking.rider, address);
+                self.rides.book_within(limits, key, booking).await?
             }
             // It may have been booked, on an earlier map.
             Err(no_way) => self.rides.booked(&key).await?.ok_or(no_way)?,

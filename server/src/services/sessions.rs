@@ -1,6 +1,6 @@
 //! `rides.v1.Sessions`.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{ops::RangeInclusive, sync::Arc, time::SystemTime};
 
 use rides_proto::{
     ids::CarId,
@@ -9,7 +9,7 @@ use rides_proto::{
 use tonic::{Code, Request, Response, Status};
 
 use super::{
-    bad_request::{BadRequest, all, invalid},
+    bad_request::{BadRequest, all, invalid, invalid_because},
     fields,
     principal::principal,
     status,
@@ -20,6 +20,9 @@ use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, Whose};
 const LONGEST_NAME: usize = 64;
 /// Of a subject or a session's id, in characters: identity providers have long ones.
 const LONGEST_ID: usize = 255;
+
+/// Of a guest's secret, in bytes: 22 hold 128 random bits in base64.
+const SECRET_LENGTH: RangeInclusive<usize> = 22..=64;
 
 /// Answers for [`Sessions`].
 pub struct SessionsService {
@@ -39,10 +42,10 @@ impl sessions_server::Sessions for SessionsService {
         &self,
         request: Request<v1::SignInRequest>,
     ) -> Result<Response<v1::SignInResponse>, Status> {
-        let v1::SignInRequest { name, role } = request.into_inner();
-        let (name, role) = all((guest_name(&name), known_role(role)))?;
+        let v1::SignInRequest { name, role, guest_secret } = request.into_inner();
+        let (name, role, secret) = all((guest_name(&name), known_role(role), known_secret(&guest_secret)))?;
         check_guest_role(role)?;
-        let Issued { token, session } = self.sessions.open(name, SystemTime::now());
+        let Issued { token, session } = self.sessions.open(name, secret, SystemTime::now());
         Ok(Response::new(v1::SignInResponse { token, session: Some(encode(session)) }))
     }
 
@@ -104,6 +107,22 @@ fn guest_name(name: &str) -> Result<&str, BadRequest> {
         return Err(invalid("name", "must not have control characters"));
     }
     Ok(name)
+}
+
+/// Empty: none. A short one could be guessed.
+fn known_secret(secret: &str) -> Result<Option<&str>, BadRequest> {
+    match secret.len() {
+        0 => Ok(None),
+        length if SECRET_LENGTH.contains(&length) => Ok(Some(secret)),
+        _ => {
+            let text = format!(
+                "must be empty, or have from {} to {} bytes",
+                SECRET_LENGTH.start(),
+                SECRET_LENGTH.end()
+            );
+            Err(invalid_because("guest_secret", "BAD_LENGTH", text))
+        }
+    }
 }
 
 fn known_role(role: i32) -> Result<v1::Role, BadRequest> {

@@ -25,7 +25,7 @@ pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// When trying again makes sense after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// And when some of many sessions are over by themselves.
+/// And when some of many sessions, or rides, are over by themselves.
 const LATER: Duration = Duration::from_secs(60);
 
 /// An error with a machine-readable reason. UNAVAILABLE says when to try again.
@@ -87,6 +87,7 @@ impl From<RideError> for Status {
             RideError::NotFound => with_reason(Code::NotFound, Refusal::NoSuchRide.reason(), text),
             RideError::Refused(refusal) => with_reason(Code::FailedPrecondition, refusal.reason(), text),
             RideError::KeyReused => invalid_because("request_id", "KEY_REUSED", text).into(),
+            RideError::TooManyOpen(_) => busy("TOO_MANY_OPEN_RIDES", text, LATER),
             RideError::BadPageToken(_) => invalid_because("page_token", "BAD_PAGE_TOKEN", text).into(),
             RideError::Closed | RideError::Journal(JournalError::Closed) => shutting_down(),
             RideError::Journal(JournalError::Full) => with_reason(

@@ -11,9 +11,9 @@ use crate::{
     fleet::{Fleet, Report},
     rides::{
         RideError, Rides,
-        fare::fare,
+        charge::{Charge, FareLimits, whole_metres},
         machine::{self, Command},
-        model::{Figures, Ride, RideState},
+        model::{Ride, RideState},
     },
 };
 
@@ -21,7 +21,8 @@ use crate::{
 ///
 /// `car`: whose stream says so; `None` for a caller who need not be the car. `at`: where; `None` is the car's
 /// last known position. `ended`: by the driver's clock. The distance is the fleet's taximeter's; where that
-/// has not seen the whole trip, the plan's, or as the crow flies where there was no plan.
+/// has not seen the whole trip, the plan's, or as the crow flies where there was no plan; and never more than a car can
+/// drive in the time of the trip. A meter with gaps reads at least what was planned.
 pub async fn end_trip(
     rides: &Rides,
     fleet: &Fleet,
@@ -31,21 +32,22 @@ pub async fn end_trip(
     ended: SystemTime,
 ) -> Result<Ride, RideError> {
     let ride = rides.get(id).await?;
-    let (figures, at) = match ride.state {
-        RideState::OnTrip => measure(fleet, &ride, at, ended).await?,
+    let (Charge { figures, metered_fare }, at) = match ride.state {
+        RideState::OnTrip => measure(rides.fares(), fleet, &ride, at, ended).await?,
         // Answered as before, or refused.
-        _ => (ride.figures, ride.booking.pickup.at),
+        _ => (Charge { figures: ride.figures, metered_fare: None }, ride.booking.pickup.at),
     };
-    rides.command(id, Command::DropOff { car, figures, at }).await
+    rides.command(id, Command::DropOff { car, figures, metered_fare, at }).await
 }
 
 /// What the trip came to, and where it ended.
 async fn measure(
+    fares: FareLimits,
     fleet: &Fleet,
     ride: &Ride,
     at: Option<LatLng>,
     ended: SystemTime,
-) -> Result<(Figures, LatLng), RideError> {
+) -> Result<(Charge, LatLng), RideError> {
     let booking = &ride.booking;
     let view = match ride.held_by() {
         Some(car) => {
@@ -59,12 +61,25 @@ async fn measure(
     };
     let planned_end = booking.dropoff.as_ref().unwrap_or(&booking.pickup).at;
     let at = at.or(view.as_ref().and_then(|view| view.at)).unwrap_or(planned_end);
-    let metered = view.filter(|view| view.ride.as_ref() == Some(&ride.id)).and_then(|view| view.meter_m);
-    let distance_m = metered.unwrap_or_else(|| match &booking.dropoff {
-        Some(_) => booking.plan.distance_m.into(),
-        None => booking.pickup.at.distance_m(at),
-    });
-    let distance_m = distance_m.round() as u32;
+    let view = view.filter(|view| view.ride.as_ref() == Some(&ride.id));
+    let (metered, has_gaps) = view.map_or((None, false), |view| (view.meter_m, view.meter_has_gaps));
+    let planned = booking.dropoff.as_ref().map(|_| f64::from(booking.plan.distance_m));
+    let distance_m = match (metered, planned) {
+        // A leg that was left out was some way, too.
+        (Some(metered), Some(planned)) if has_gaps => metered.max(planned),
+        (Some(metered), _) => metered,
+        (None, Some(planned)) => planned,
+        (None, None) => booking.pickup.at.distance_m(at),
+    };
     let duration = machine::trip_time(ride, ended, SystemTime::now());
-    Ok((Figures { distance_m, duration, fare: fare(distance_m, duration, booking.kind) }, at))
+    let charge = fares.charge(booking, distance_m, duration);
+    if charge.figures.distance_m < whole_metres(distance_m) {
+        tracing::warn!(
+            ride = %ride.id,
+            reported_m = distance_m.round(),
+            charged_m = charge.figures.distance_m,
+            "the positions of a trip were further apart than a car could have driven"
+        );
+    }
+    Ok((charge, at))
 }

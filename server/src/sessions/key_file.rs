@@ -96,7 +96,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let sessions = || Sessions::new(Keys::open(dir.path()).unwrap());
         let now = SystemTime::now();
-        let issued = sessions().open("Aino", now);
+        let issued = sessions().open("Aino", None, now);
         assert_eq!(sessions().verify(&issued.token, now), Ok(issued.session));
     }
 
@@ -111,7 +111,7 @@ mod tests {
             .collect();
         let sessions: Vec<_> = at_once.into_iter().map(|opening| opening.join().unwrap()).collect();
         let now = SystemTime::now();
-        let token = sessions[0].open("Aino", now).token;
+        let token = sessions[0].open("Aino", None, now).token;
         assert!(sessions.iter().all(|sessions| sessions.verify(&token, now).is_ok()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left behind");
     }

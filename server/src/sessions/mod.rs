@@ -20,8 +20,9 @@ use std::{
 use clap::ValueEnum;
 use jsonwebtoken::decode_header;
 use rides_proto::ids::CarId;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use self::verified::Verified;
 pub use self::{
@@ -145,10 +146,14 @@ impl Sessions {
         Self { revocations, ..self }
     }
 
-    /// A new session of a rider who was not known before. `name` is for people.
-    pub fn open(&self, name: &str, now: SystemTime) -> Issued {
-        let session = Session::new(Role::Rider, &Uuid::new_v4().to_string(), now + SESSION_LIFE);
-        self.issue(Session { name: name.to_owned(), ..session }, now)
+    /// A new session of a guest: of the one who knows `secret`, or else of a new one. `name` is for people.
+    pub fn open(&self, name: &str, secret: Option<&str>, now: SystemTime) -> Issued {
+        let subject = secret.map_or_else(Uuid::new_v4, subject_of);
+        let session = Session::new(Role::Rider, &subject.to_string(), now + SESSION_LIFE);
+        let session = Session { name: name.to_owned(), issued_at: whole_seconds(now), ..session };
+        // All that a subject had up to a second may be revoked, and this session is a later one.
+        let later = Duration::from_secs(u64::from(self.revocations.cover(&session)));
+        self.sign(Session { issued_at: session.issued_at + later, ..session })
     }
 
     /// Whose token it is.
@@ -253,6 +258,14 @@ impl Lease {
     }
 }
 
+/// The subject of the guest who knows `secret`. The secret cannot be found from it.
+fn subject_of(secret: &str) -> Uuid {
+    let digest = Sha256::new().chain_update("rides guest ").chain_update(secret).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Builder::from_random_bytes(bytes).into_uuid()
+}
+
 /// Tokens carry whole seconds.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds(time))
@@ -270,7 +283,7 @@ mod tests {
     fn a_session_lasts_to_the_second() {
         let sessions = Sessions::new(Keys::generate());
         let now = SystemTime::now();
-        let Issued { token, session } = sessions.open("Aino", now);
+        let Issued { token, session } = sessions.open("Aino", None, now);
 
         let last = session.expires_at - Duration::from_nanos(1);
         for verified_before in [None, Some(session.clone())] {
@@ -280,11 +293,33 @@ mod tests {
         }
     }
 
+    /// BAD-7
+    #[tokio::test]
+    async fn a_guest_is_known_again_by_the_secret_whatever_became_of_the_tokens() {
+        let now = SystemTime::now();
+        let (secret, other) = ("0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdee");
+        let sessions = Sessions::new(Keys::generate());
+        let first = sessions.open("Aino", Some(secret), now).session;
+        let elsewhere = Sessions::new(Keys::generate()).open("", Some(secret), now).session;
+        assert_eq!(elsewhere.subject, first.subject, "also when the keys are others");
+        assert_ne!(elsewhere.id, first.id);
+        for stranger in [Some(other), None] {
+            assert_ne!(sessions.open("Aino", stranger, now).session.subject, first.subject);
+        }
+        assert!(!first.subject.contains(secret));
+
+        let Issued { token, session } = sessions.open("Aino", Some(secret), now);
+        sessions.revocations().revoke(Whose::Subject(session.subject.clone()), now).await.unwrap();
+        assert_eq!(sessions.verify(&token, now), Err(Unauthenticated::Expired));
+        let again = sessions.open("Aino", Some(secret), now);
+        assert_eq!(sessions.verify(&again.token, now), Ok(again.session), "in the same second");
+    }
+
     #[test]
     fn renewing_changes_only_the_end() {
         let sessions = Sessions::new(Keys::generate());
         let now = SystemTime::now();
-        let first = sessions.open("Aino", now).session;
+        let first = sessions.open("Aino", None, now).session;
         let later = now + Duration::from_secs(60);
         let renewed = sessions.renew(first.clone(), later).session;
         assert_eq!(renewed.expires_at, first.expires_at + Duration::from_secs(60));

@@ -58,7 +58,6 @@ pub(super) async fn book(
             let rider = Rider {
                 client: RidesClient::new(channel),
                 speed: options.speed,
-                name: wish.rider_id.clone(),
                 credentials: options.credentials.clone(),
             };
             riders.spawn(rider.ride(wish, rng.random()));
@@ -88,7 +87,6 @@ fn wish(city: &City, rng: &mut SmallRng) -> v1::BookRequest {
 struct Rider {
     client: RidesClient<Channel>,
     speed: f64,
-    name: String,
     credentials: Credentials,
 }
 
@@ -129,11 +127,8 @@ impl Rider {
     /// Follows the ride from the cursor, which it moves, to the ride's end. A stream that opens makes good all
     /// attempts before it.
     async fn watch(&mut self, cursor: &mut v1::WatchRequest, attempt: &mut u32) -> Result<(), Status> {
-        let mut messages = self
-            .client
-            .watch(self.credentials.of_rider(cursor.clone(), &self.name).await?)
-            .await?
-            .into_inner();
+        let mut messages =
+            self.client.watch(self.credentials.for_riders(cursor.clone()).await?).await?.into_inner();
         while let Some(message) = messages.message().await? {
             match message.message {
                 Some(Message::Opened(opened)) => {
@@ -151,7 +146,7 @@ impl Rider {
     async fn book(&mut self, wish: v1::BookRequest, rng: &mut SmallRng) -> Result<String, Status> {
         let mut attempt = 0;
         loop {
-            let mut request = self.credentials.of_rider(wish.clone(), &self.name).await?;
+            let mut request = self.credentials.for_riders(wish.clone()).await?;
             request.set_timeout(DEADLINE);
             match self.client.book(request).await {
                 Ok(answer) => return Ok(answer.into_inner().ride.unwrap_or_default().ride_id),
@@ -171,7 +166,7 @@ impl Rider {
             reason: "changed my mind".to_owned(),
         };
         let cancelled = async {
-            let request = self.credentials.of_rider(request, &self.name).await?;
+            let request = self.credentials.for_riders(request).await?;
             self.client.cancel(request).await
         };
         // Too late when the trip has begun: then the rider simply rides.

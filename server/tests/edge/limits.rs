@@ -22,7 +22,14 @@ use super::services::{self, Never};
 use crate::{
     fleet::viewer::{helsinki, watch},
     harness::{
-        SOON, car::car, http::Http, line::Line, places::place, port_with, raw_h2, server, soon, web,
+        SOON,
+        car::car,
+        http::Http,
+        line::Line,
+        places::place,
+        port_with, raw_h2,
+        rider::{Rider, booking},
+        server, soon, web,
         wire::details,
     },
 };
@@ -42,10 +49,16 @@ fn a_second(n: u32) -> NonZeroU32 {
 /// Asserts that it is RESOURCE_EXHAUSTED for this reason, and says when to come again.
 #[track_caller]
 fn assert_busy(status: &Status, reason: &str) {
+    assert_busy_for(status, reason, SOON);
+}
+
+/// The same, of something that is over within `longest`.
+#[track_caller]
+fn assert_busy_for(status: &Status, reason: &str, longest: Duration) {
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     assert_eq!(status.get_details_error_info().unwrap().reason, reason);
     let wait = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap();
-    assert!(wait > Duration::ZERO && wait < SOON, "{wait:?}");
+    assert!(wait > Duration::ZERO && wait <= longest, "{wait:?}");
 }
 
 /// R6: silent, or never done with its headers.
@@ -235,6 +248,64 @@ async fn one_open_call_too_many_of_an_address_is_refused() {
     let mut http = Http::h1(server.addr).await;
     tokio::spawn(async move { web::ask(&mut http, web::call("/test.Never/Answer", &())).await });
     soon("a call in its place", never.begun.notified()).await;
+}
+
+/// BAD-4: one guest cannot take the whole fleet, and neither can many guests of one address.
+#[tokio::test]
+async fn open_rides_are_limited_by_rider_and_by_the_address_of_guests() {
+    let few = |limits: &mut Limits| {
+        *limits = Limits { open_rides: 2, open_rides_per_address: 3, ..strict() };
+    };
+    let server = server().requiring_tokens().limited(few).run().await;
+    for (n, wire) in server.wires().await.into_iter().enumerate() {
+        let rider = |name: &str| Rider(wire.with(server.rider(&format!("{name} {n}"))));
+        let wish = |n: u32| v1::BookRequest { rider_id: String::new(), ..booking(&n.to_string()) };
+        let (ada, bob) = (rider("ada"), rider("bob"));
+        let first = ada.book(wish(1)).await.unwrap();
+        ada.book(wish(2)).await.unwrap();
+        let refused = ada.book(wish(3)).await.unwrap_err();
+        assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
+        assert!(refused.message().contains("of this rider: the limit is 2"), "{refused:?}");
+        assert_eq!(ada.book(wish(1)).await.unwrap(), first, "a repeat is no new ride");
+
+        let third = bob.book(wish(1)).await.unwrap();
+        let refused = bob.book(wish(2)).await.unwrap_err();
+        assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
+        assert!(refused.message().contains("from this address: the limit is 3"), "{refused:?}");
+        ada.cancel(&first.ride_id).await.unwrap();
+        bob.book(wish(2)).await.expect("one is over");
+
+        let eve = Rider(wire.with(server.dispatcher()));
+        let rider_id = third.rider_id;
+        for n in 0..5 {
+            let wish = v1::BookRequest { rider_id: rider_id.clone(), ..booking(&format!("{rider_id} {n}")) };
+            eve.book(wish).await.expect("dispatchers have no limit");
+        }
+        for ride in eve.list(v1::ListRequest::default()).await.unwrap().rides {
+            _ = eve.cancel(&ride.ride_id).await;
+        }
+    }
+}
+
+/// BAD-4: as with every limit of an address, and sessions are told apart there too.
+#[tokio::test]
+async fn at_an_exempt_address_open_rides_are_limited_by_session_alone() {
+    let few = |limits: &mut Limits| {
+        *limits = Limits { open_rides: 2, open_rides_per_address: 1, ..Limits::default() };
+    };
+    let server = server().limited(few).run().await;
+    for wire in server.wires().await {
+        let program = Rider(wire.clone());
+        let ada = Rider(wire.with(server.rider(&format!("ada {wire:?}"))));
+        for n in 0..20 {
+            program.books(&format!("{wire:?} {n}")).await;
+        }
+        let wish = |n: u32| v1::BookRequest { rider_id: String::new(), ..booking(&n.to_string()) };
+        ada.book(wish(1)).await.unwrap();
+        ada.book(wish(2)).await.unwrap();
+        let refused = ada.book(wish(3)).await.unwrap_err();
+        assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
+    }
 }
 
 /// R10, and refusing does not wait for the body.

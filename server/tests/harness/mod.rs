@@ -164,6 +164,11 @@ impl Server {
         self
     }
 
+    pub(crate) fn charging_at_most(mut self, factor: f64) -> Self {
+        self.config.max_fare_factor = factor;
+        self
+    }
+
     pub(crate) fn requiring_tokens(self) -> Self {
         self.under(Policy::Required)
     }

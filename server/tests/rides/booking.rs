@@ -31,7 +31,7 @@ async fn one_request_books_one_ride_however_often_it_is_sent() {
 async fn of_different_bookings_at_once_under_one_request_id_one_stands() {
     let server = server().run().await;
     let [native, web] = server.wires().await.map(Rider);
-    let wishes = (0..16).map(|n| v1::BookRequest { rider_id: format!("rider {n}"), ..booking("key") });
+    let wishes = (0..16).map(|n| v1::BookRequest { passenger_ids: vec![n.to_string()], ..booking("key") });
     let riders = [&native, &web].into_iter().cycle();
     let outcomes = join_all(wishes.zip(riders).map(|(wish, rider)| rider.book(wish))).await;
     let (booked, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
@@ -40,6 +40,19 @@ async fn of_different_bookings_at_once_under_one_request_id_one_stands() {
         assert_refused(outcome, Code::InvalidArgument, "KEY_REUSED", "request_id");
     }
     assert_eq!(native.list(v1::ListRequest::default()).await.unwrap().rides.len(), 1);
+}
+
+/// BAD-7: where nobody shows a token, riders are who they claim to be.
+#[tokio::test]
+async fn a_request_id_is_of_the_rider_who_is_named() {
+    let server = server().run().await;
+    let [native, web] = server.wires().await.map(Rider);
+    let of = |rider: &str| v1::BookRequest { rider_id: rider.into(), ..booking("order-1") };
+    let adas = native.book(of("ada")).await.unwrap().ride_id;
+    let bobs = web.book(of("bob")).await.unwrap().ride_id;
+    assert_ne!(adas, bobs);
+    assert_eq!(web.book(of("ada")).await.unwrap().ride_id, adas);
+    assert_eq!(native.book(of("bob")).await.unwrap().ride_id, bobs);
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn every_bad_field_of_a_request_is_named() {
         let bad = [("query", "INVALID_FIELD"), ("limit", "INVALID_FIELD")];
         assert_named(wire.ask::<_, v1::FindPlacesResponse>("/rides.v1.City/FindPlaces", find).await, &bad);
 
-        let sign_in = v1::SignInRequest { name: "x".repeat(65), role: 9 };
+        let sign_in = v1::SignInRequest { name: "x".repeat(65), role: 9, ..Default::default() };
         let bad = [("name", "INVALID_FIELD"), ("role", "INVALID_FIELD")];
         assert_named(wire.ask::<_, v1::SignInResponse>("/rides.v1.Sessions/SignIn", sign_in).await, &bad);
     }

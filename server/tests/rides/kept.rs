@@ -5,10 +5,11 @@ use tempfile::tempdir;
 use tonic::Code;
 
 use crate::harness::{
+    Running,
     places::place,
     rider::{Rider, booking},
     server, village,
-    wire::assert_refused,
+    wire::{Wire, assert_refused},
 };
 
 /// L1, L5: also when the answer got lost and the server was started anew in between.
@@ -35,6 +36,67 @@ async fn a_request_is_the_same_ride_across_a_restart() {
             [&second.ride_id, &first.ride_id]
         );
     }
+}
+
+/// BAD-7: each caller's request ids are their own, also across a restart.
+#[tokio::test]
+async fn a_strangers_request_id_blocks_nobody() {
+    let dir = tempdir().unwrap();
+    let of = |server: &Running, wire: &Wire, who: &str| match who {
+        "eve" => Rider(wire.with(server.dispatcher())),
+        rider => Rider(wire.with(server.rider(rider))),
+    };
+    let wish = |dropoff| v1::BookRequest {
+        rider_id: String::new(),
+        dropoff: Some(place(dropoff)),
+        ..booking("order-1")
+    };
+    let mut booked = Vec::new();
+    let first = server().requiring_tokens().keeping_in(dir.path()).run().await;
+    let wires = first.wires().await;
+    for (who, dropoff, wire) in [("mallory", 2, &wires[0]), ("ada", 2, &wires[1]), ("bob", 3, &wires[0])] {
+        booked.push((who, dropoff, of(&first, wire, who).book(wish(dropoff)).await.unwrap()));
+    }
+    let by_dispatch = v1::BookRequest { rider_id: "ada".into(), ..wish(2) };
+    let dispatched = of(&first, &wires[0], "eve").book(by_dispatch.clone()).await.unwrap();
+    drop(wires);
+    first.stop();
+    first.stopped().await;
+
+    let second = server().requiring_tokens().keeping_in(dir.path()).run().await;
+    for wire in second.wires().await {
+        for (who, dropoff, ride) in &booked {
+            let rider = of(&second, &wire, who);
+            assert_eq!(rider.book(wish(*dropoff)).await.unwrap(), *ride, "{who}");
+            let another = rider.book(wish(4)).await;
+            assert_refused(another, Code::InvalidArgument, "KEY_REUSED", "request_id");
+        }
+        let eve = of(&second, &wire, "eve");
+        assert_eq!(eve.book(by_dispatch.clone()).await.unwrap(), dispatched);
+        assert_eq!(eve.list(v1::ListRequest::default()).await.unwrap().rides.len(), 4);
+    }
+}
+
+/// BAD-4: the journal counts the open rides of a rider.
+#[tokio::test]
+async fn open_rides_count_after_a_restart_too() {
+    let dir = tempdir().unwrap();
+    let starts =
+        || server().requiring_tokens().limited(|limits| limits.open_rides = 2).keeping_in(dir.path());
+    let wish = |key: &str| v1::BookRequest { rider_id: String::new(), ..booking(key) };
+    let first = starts().run().await;
+    let ada = first.as_rider("ada").await;
+    let open = ada.book(wish("first")).await.unwrap();
+    ada.book(wish("second")).await.unwrap();
+    first.stop();
+    first.stopped().await;
+
+    let second = starts().run().await;
+    let ada = second.as_rider("ada").await;
+    assert_refused(ada.book(wish("third")).await, Code::ResourceExhausted, "TOO_MANY_OPEN_RIDES", "");
+    assert_eq!(ada.book(wish("first")).await.unwrap(), open);
+    ada.cancel(&open.ride_id).await.unwrap();
+    ada.book(wish("third")).await.unwrap();
 }
 
 /// L5: and though the new map has no way where the old one had one.

@@ -3,6 +3,7 @@
 mod booking;
 mod cancelling;
 mod disk;
+mod fares;
 mod fields;
 mod kept;
 mod life;

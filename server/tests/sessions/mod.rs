@@ -1,11 +1,15 @@
 use rides_proto::v1::{
-    RenewRequest, Role, Session, SignInRequest, SignInResponse, WhoAmIRequest, WhoAmIResponse,
-    sessions_client::SessionsClient,
+    BookRequest, RenewRequest, Role, Session, SignInRequest, SignInResponse, SignOutRequest, WhoAmIRequest,
+    WhoAmIResponse, sessions_client::SessionsClient,
 };
 use tonic::{Code, Request, transport::Channel};
 use tonic_types::StatusExt as _;
 
-use crate::harness::{Running, server, web};
+use crate::harness::{
+    Running,
+    rider::{Rider, booking},
+    server, web,
+};
 
 async fn client(server: &Running) -> SessionsClient<Channel> {
     SessionsClient::new(server.channel().await)
@@ -18,7 +22,7 @@ fn bearing<T>(token: &str, message: T) -> Request<T> {
 }
 
 fn sign_in(name: &str, role: i32) -> SignInRequest {
-    SignInRequest { name: name.to_owned(), role }
+    SignInRequest { name: name.to_owned(), role, ..Default::default() }
 }
 
 #[tokio::test]
@@ -74,6 +78,38 @@ async fn guests_are_riders_with_short_names() {
         assert_eq!(status.get_details_bad_request().is_some(), code == Code::InvalidArgument);
     }
     assert!(sessions.sign_in(sign_in(&"ä".repeat(64), 0)).await.is_ok());
+}
+
+/// BAD-7: a guest whose token was refused books once, and sees the ride.
+#[tokio::test]
+async fn a_guest_who_comes_back_with_the_secret_has_their_rides() {
+    let server = server().requiring_tokens().run().await;
+    let mut sessions = client(&server).await;
+    let secret = "0b6c5f5a8c0e4d7f9a3b1c2d4e5f6a7b";
+    for (bad, good) in [("x".repeat(21), "x".repeat(22)), ("x".repeat(65), "x".repeat(64))] {
+        let with = |guest_secret: String| SignInRequest { guest_secret, ..sign_in("", 0) };
+        let status = sessions.sign_in(with(bad)).await.unwrap_err();
+        let details = status.get_error_details();
+        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "guest_secret");
+        assert!(sessions.sign_in(with(good)).await.is_ok());
+    }
+    for wire in server.wires().await {
+        let sign_in = SignInRequest { guest_secret: secret.to_owned(), ..sign_in("", 0) };
+        let mut guest = async || {
+            let issued = sessions.sign_in(sign_in.clone()).await.unwrap().into_inner();
+            (Rider(wire.with(issued.token.clone())), issued.token)
+        };
+        let wish = BookRequest { rider_id: String::new(), ..booking(&format!("{wire:?}")) };
+        let (before, token) = guest().await;
+        let ride = before.book(wish.clone()).await.unwrap();
+        client(&server).await.sign_out(bearing(&token, SignOutRequest {})).await.unwrap();
+        let refused = before.book(wish.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+
+        let (after, _) = guest().await;
+        assert_eq!(after.book(wish).await.unwrap(), ride);
+        assert_eq!(after.get(&ride.ride_id).await.unwrap(), ride);
+    }
 }
 
 #[tokio::test]

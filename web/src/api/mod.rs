@@ -4,6 +4,8 @@
 //! by [`methods`]) → [`session`] (calls in somebody's name). [`connection`] and [`buffering`] (pure) → [`live`] (the task around them) keep a stream open, and [`call`] is
 //! for single answers. Only [`fetch`] and the clock need a browser.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use prost::Message;
 use tonic::Status;
@@ -42,6 +44,8 @@ mod tests;
 
 /// Where tokens stay over a reload.
 const TOKEN: &str = "rides.token";
+/// Where the guest's secret stays.
+const GUEST: &str = "rides.guest";
 
 /// Calls of the server that the page came from. Cheap to clone; clones share the tap and the session.
 #[derive(Clone)]
@@ -54,7 +58,12 @@ impl Api {
     pub fn new(on_standing: impl Fn(&Standing) + 'static) -> Self {
         let transport = Transport::new(BrowserFetch::new(browser::base()), Tap::new(browser::now));
         Self {
-            session: Session::new(transport, BrowserClock, Box::new(BrowserShelves), Box::new(on_standing)),
+            session: Session::new(
+                transport,
+                BrowserClock,
+                Box::new(BrowserShelves::default()),
+                Box::new(on_standing),
+            ),
         }
     }
 
@@ -113,9 +122,13 @@ impl Api {
     }
 }
 
-/// A guest's token stays in the browser, since it is all that makes their rides theirs, in any tab and the next time.
-/// One that was handed over opens more, and goes with its tab.
-struct BrowserShelves;
+/// A guest's token and secret stay in the browser, since they are all that makes their rides theirs, in any tab and the
+/// next time. A token that was handed over opens more, and goes with its tab.
+#[derive(Default)]
+struct BrowserShelves {
+    /// The guest's secret, also where the browser keeps nothing.
+    secret: RefCell<Option<String>>,
+}
 
 impl Shelves for BrowserShelves {
     fn get(&self, origin: Origin) -> Option<Token> {
@@ -127,6 +140,19 @@ impl Shelves for BrowserShelves {
             Some(token) => shelf(origin).set(TOKEN, token.reveal()),
             None => shelf(origin).remove(TOKEN),
         }
+    }
+
+    fn guest_secret(&self) -> String {
+        let mut known = self.secret.borrow_mut();
+        // Another tab may have made one, or may act for another guest by now.
+        let secret = Shelf::Local.get(GUEST).or_else(|| known.take()).unwrap_or_else(browser::secret);
+        Shelf::Local.set(GUEST, &secret);
+        known.insert(secret).clone()
+    }
+
+    fn forget_guest(&self) {
+        self.secret.take();
+        Shelf::Local.remove(GUEST);
     }
 }
 

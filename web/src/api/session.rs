@@ -50,6 +50,11 @@ pub trait Shelves {
     fn get(&self, origin: Origin) -> Option<Token>;
     /// Puts it there, or leaves nothing.
     fn put(&self, origin: Origin, token: Option<&Token>);
+    /// The secret by which the server knows the guest again when the token is refused. Made where there is none; empty
+    /// where there is nothing to make it of.
+    fn guest_secret(&self) -> String;
+    /// The next guest is another one.
+    fn forget_guest(&self);
 }
 
 /// Makes calls in somebody's name. Clones share it.
@@ -146,13 +151,16 @@ impl<F: Fetch, C: Clock + 'static> Session<F, C> {
         let pass = self.0.pass.take();
         if let Some(pass) = &pass {
             self.0.shelves.put(pass.origin, None);
+            if pass.origin == Origin::Guest {
+                self.0.shelves.forget_guest();
+            }
         }
         self.0.may_be_guest.set(true);
         self.take_from_shelves();
         let session = self.clone();
         async move {
             if let Some(pass) = pass {
-                _ = session.ask(SIGN_OUT, Some(&pass.token)).await;
+                _ = session.ask(SIGN_OUT, &v1::SignOutRequest {}, Some(&pass.token)).await;
             }
         }
     }
@@ -166,7 +174,9 @@ impl<F: Fetch, C: Clock + 'static> Session<F, C> {
             return false;
         }
         let news = if is_known {
-            self.ask(RENEW, Some(&pass.token)).await.and_then(|new| parts(&new.token, new.session))
+            self.ask(RENEW, &v1::RenewRequest {}, Some(&pass.token))
+                .await
+                .and_then(|new| parts(&new.token, new.session))
         } else {
             self.who_is(&pass.token).await.map(|session| (pass.token.clone(), session))
         };
@@ -221,7 +231,8 @@ impl<F: Fetch, C: Clock + 'static> Session<F, C> {
 
     async fn sign_in(&self) -> Result<(), Status> {
         let _until_it_is_over = SigningIn::begin(&self.0.signing_in);
-        let answer = self.ask(SIGN_IN, None).await;
+        let request = v1::SignInRequest { guest_secret: self.0.shelves.guest_secret(), ..Default::default() };
+        let answer = self.ask(SIGN_IN, &request, None).await;
         let news = answer.and_then(|new| parts(&new.token, new.session));
         let (token, session) = news.inspect_err(|status| {
             if status.code() != Code::Unavailable {
@@ -233,20 +244,25 @@ impl<F: Fetch, C: Clock + 'static> Session<F, C> {
     }
 
     async fn who_is(&self, token: &Token) -> Result<v1::Session, Status> {
-        Ok(self.ask(WHO_AM_I, Some(token)).await?.session.unwrap_or_default())
+        Ok(self.ask(WHO_AM_I, &v1::WhoAmIRequest {}, Some(token)).await?.session.unwrap_or_default())
     }
 
-    /// What is asked here has no fields that matter.
-    async fn ask<Q, A: Message + Default>(
+    async fn ask<Q: Message, A: Message + Default>(
         &self,
         method: Method<Q, A>,
+        request: &Q,
         token: Option<&Token>,
     ) -> Result<A, Status> {
-        transport::decode(self.answer(method.path(), token.cloned()).await?)
+        transport::decode(self.answer(method.path(), request.encode_to_vec(), token.cloned()).await?)
     }
 
-    async fn answer(&self, path: &'static str, token: Option<Token>) -> Result<Bytes, Status> {
-        let answers = self.0.transport.answers(path, Vec::new(), Some(DEADLINE), token);
+    async fn answer(
+        &self,
+        path: &'static str,
+        message: Vec<u8>,
+        token: Option<Token>,
+    ) -> Result<Bytes, Status> {
+        let answers = self.0.transport.answers(path, message, Some(DEADLINE), token);
         call::unary(&self.0.clock, DEADLINE, transport::only(answers)).await
     }
 

@@ -196,8 +196,7 @@ impl Controller {
             // The ride is in the list of the person who booked it.
             return Ok(());
         }
-        let unknown = matches!(&answer, Err(status) if outcome_is_unknown(status.code()));
-        if !unknown {
+        if is_settled(&answer) {
             self.unsettled.take();
         }
         let ride = answer.map_err(|status| failure(&status))?.ride.unwrap_or_default();
@@ -454,9 +453,10 @@ fn wire_type(kind: RideType) -> v1::RideType {
     }
 }
 
-/// Whether a call that failed so may have taken effect.
-fn outcome_is_unknown(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled)
+/// Whether the answer says what became of the booking. Any other refusal is about this attempt alone, and an earlier one
+/// may have booked: the same booking is sent under the same key.
+fn is_settled<T>(answer: &Result<T, Status>) -> bool {
+    answer.as_ref().map_or_else(|status| status.code() == Code::InvalidArgument, |_| true)
 }
 
 /// Who books from this browser.

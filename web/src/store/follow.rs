@@ -219,7 +219,15 @@ fn describe(before: Option<&Ride>, event: &v1::ride_event::Event) -> String {
         },
         Event::Started(v1::Started { ride: Some(_) }) => "Picked up off the street".to_owned(),
         Event::Started(_) => "On the trip".to_owned(),
-        Event::Completed(done) => format!("Completed: {}", amount(&decode::money(done.fare.clone()))),
+        Event::Completed(done) => {
+            let fare = format!("Completed: {}", amount(&decode::money(done.fare.clone())));
+            match &done.metered_fare {
+                Some(metered) => {
+                    format!("{fare}; the meter read {}", amount(&decode::money(Some(metered.clone()))))
+                }
+                None => fare,
+            }
+        }
         Event::Cancelled(cancelled) => {
             let by = match cancelled.by() {
                 v1::Actor::Rider => "Cancelled by the rider",
@@ -306,10 +314,19 @@ mod tests {
         &following.followed().expect("an event came").ride
     }
 
+    /// BAD-3
+    #[test]
+    fn a_fare_that_is_limited_is_told_with_what_the_meter_read() {
+        let euros = |minor_units| Some(v1::Money { currency: "EUR".to_owned(), minor_units });
+        let done = v1::Completed { fare: euros(2_100), metered_fare: euros(2_870), ..Default::default() };
+        let text = describe(None, &Event::Completed(done));
+        assert_eq!(text, "Completed: 21.00 EUR; the meter read 28.70 EUR");
+    }
+
     #[test]
     fn events_become_a_ride_and_a_timeline() {
         let fare = Some(v1::Money { currency: "EUR".to_owned(), minor_units: 1205 });
-        let done = v1::Completed { distance_m: 900, duration: None, fare, location: None };
+        let done = v1::Completed { distance_m: 900, fare, ..Default::default() };
         let following = following([
             opened("e", false, 0),
             event(1, requested()),

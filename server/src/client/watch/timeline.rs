@@ -137,7 +137,12 @@ fn said(event: &Event) -> (&'static str, String) {
         }
         Event::Completed(done) => {
             let fare = money(done.fare.as_ref());
-            ("completed", format!("{BOLD}{fare}{BOLD:#} for {}", trip(done.distance_m, done.duration)))
+            let metered = match &done.metered_fare {
+                Some(metered) => format!(" (the meter read {})", money(Some(metered))),
+                None => String::new(),
+            };
+            let trip = trip(done.distance_m, done.duration);
+            ("completed", format!("{BOLD}{fare}{BOLD:#} for {trip}{metered}"))
         }
         Event::Cancelled(event) => ("cancelled", cancelled(event.by(), &event.reason)),
         Event::Expired(_) => ("expired", "no car took it in time".to_owned()),
@@ -217,8 +222,13 @@ mod tests {
         assert_eq!(line(event(2, 105, Event::OfferEnded(declined))), expected);
         let expected = "   0:07  assigned   car 7 is on its way, driven by aino";
         assert_eq!(line(event(3, 107, assigned())), expected);
+        let euros = |minor_units| Some(v1::Money { currency: "EUR".into(), minor_units });
+        let (fare, metered_fare) = (euros(2_100), euros(2_870));
+        let done = v1::Completed { distance_m: 20_000, fare, metered_fare, ..Default::default() };
+        let expected = "   1:40  completed  21.00 EUR for 20.0 km, 0 s (the meter read 28.70 EUR)";
+        assert_eq!(line(event(4, 200, Event::Completed(done))), expected);
         let expected = "1:00:00  expired    no car took it in time";
-        assert_eq!(line(event(4, 3_700, Event::Expired(v1::Expired {}))), expected);
+        assert_eq!(line(event(5, 3_700, Event::Expired(v1::Expired {}))), expected);
     }
 
     #[test]

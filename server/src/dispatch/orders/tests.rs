@@ -53,7 +53,8 @@ fn offer_to(n: u8) -> Command {
 
 #[test]
 fn a_car_is_told_of_its_ride_from_offer_to_end() {
-    let drop_off = Command::DropOff { car: None, figures: Figures::default(), at: place(5) };
+    let drop_off =
+        Command::DropOff { car: None, figures: Figures::default(), metered_fare: None, at: place(5) };
     let ride = [
         offer_to(1),
         Command::Accept { car: car(1) },

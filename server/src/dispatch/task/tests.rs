@@ -9,9 +9,9 @@ use crate::{
     positions::{CarState, FleetTick},
     rides::{
         RideLog,
-        journal::{Journal, MemoryJournal, RequestKey},
+        journal::{Journal, MemoryJournal},
         model::{Actor, Booking, Figures, Happening, OpenOffer, Ride},
-        testing::{Unreliable, booking, car, city, crew, on_streets, place},
+        testing::{Unreliable, booking, car, city, crew, on_streets, place, request},
     },
 };
 
@@ -60,7 +60,7 @@ impl Office {
     }
 
     async fn book(&self, key: &str) -> RideId {
-        let key = RequestKey { id: key.into(), fingerprint: vec![] };
+        let key = request(key, &[]);
         self.rides.book(key, booking("ada")).await.expect("booked").id
     }
 
@@ -112,7 +112,11 @@ async fn a_ride_goes_to_the_nearest_car_and_through_its_life() {
     for (command, state, doing) in [
         (Command::Arrive { car: car(n) }, RideState::Arrived, CarState::AtPickup),
         (Command::PickUp { car: car(n) }, RideState::OnTrip, CarState::OnTrip),
-        (Command::DropOff { car: None, figures, at: place(5) }, RideState::Completed, CarState::Free),
+        (
+            Command::DropOff { car: None, figures, metered_fare: None, at: place(5) },
+            RideState::Completed,
+            CarState::Free,
+        ),
     ] {
         office.command(&id, command).await;
         let order = near.orders.recv().await;
@@ -240,7 +244,7 @@ async fn left_behind(steps: &[Command]) -> (Arc<MemoryJournal>, RideId) {
     let journal = Arc::new(MemoryJournal::new());
     let (opened, _unheard) = mpsc::channel(64);
     let (rides, _) = Rides::spawn(journal.clone(), opened).await.expect("readable");
-    let key = RequestKey { id: "k".into(), fingerprint: vec![] };
+    let key = request("k", &[]);
     let id = rides.book(key, booking("ada")).await.expect("booked").id;
     let expires_at = SystemTime::now() + OFFER;
     let offer = OpenOffer { pickup_eta: Duration::ZERO, expires_at };
@@ -406,7 +410,7 @@ async fn a_ride_that_is_over_before_anyone_looks_after_it_lets_its_car_go() {
     let ride = office.rides.start_off_street(crew(1), booking(""), SystemTime::now()).await.expect("free").id;
     begin(&office.fleet, &office.rides.get(&ride).await.expect("kept")).await.expect("open");
     assert_eq!(assigned(&mut link).await.id, ride);
-    let end = Command::DropOff { car: None, figures: Figures::default(), at: place(5) };
+    let end = Command::DropOff { car: None, figures: Figures::default(), metered_fare: None, at: place(5) };
     office.command(&ride, end).await;
 
     let (fleet, rides) = (office.fleet.clone(), office.rides.clone());

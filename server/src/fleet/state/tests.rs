@@ -95,7 +95,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn ticks_replayed_into_a_mirror_give_exactly_the_cars(steps in steps()) {
-        let mut state = FleetState::new(GRACE);
+        let mut state = FleetState::new(GRACE, Reach::default());
         let mut mirror = Mirror::default();
         let (mut now, clock) = (Instant::now(), SystemTime::now());
         let mut version = 0;
@@ -133,7 +133,7 @@ proptest! {
 
 #[test]
 fn a_car_that_enters_and_leaves_within_a_tick_is_never_told_of() {
-    let mut state = FleetState::new(GRACE);
+    let mut state = FleetState::new(GRACE, Reach::default());
     state.report(&[report(1, at(60.17, 24.94))], Instant::now(), SystemTime::now());
     state.remove(id(1));
     assert_eq!(state.take_changes(), vec![]);
@@ -141,7 +141,7 @@ fn a_car_that_enters_and_leaves_within_a_tick_is_never_told_of() {
 
 #[test]
 fn a_car_that_comes_back_in_time_keeps_its_number_and_job() {
-    let mut state = FleetState::new(GRACE);
+    let mut state = FleetState::new(GRACE, Reach::default());
     let now = Instant::now();
     let (number, old) = state.sign_on(crew(1));
     state.report(&[report(1, at(60.17, 24.94))], now, SystemTime::now());
@@ -157,7 +157,7 @@ fn a_car_that_comes_back_in_time_keeps_its_number_and_job() {
 
 #[test]
 fn a_car_that_does_not_come_back_is_gone_and_never_leaves_its_number_to_another() {
-    let mut state = FleetState::new(GRACE);
+    let mut state = FleetState::new(GRACE, Reach::default());
     let now = Instant::now();
     let (number, _) = state.sign_on(crew(1));
     state.disconnect(id(1), now);
@@ -168,7 +168,7 @@ fn a_car_that_does_not_come_back_is_gone_and_never_leaves_its_number_to_another(
 
 #[test]
 fn a_lost_car_with_passengers_is_waited_for_longer() {
-    let mut state = FleetState::new(GRACE);
+    let mut state = FleetState::new(GRACE, Reach::default());
     let now = Instant::now();
     state.sign_on(crew(1));
     state.brief(id(1), &brief(5, CarState::OnTrip));
@@ -179,7 +179,7 @@ fn a_lost_car_with_passengers_is_waited_for_longer() {
 
 #[test]
 fn a_car_known_through_reports_is_off_duty_and_leaves_after_a_minute_of_silence() {
-    let mut state = FleetState::new(GRACE);
+    let mut state = FleetState::new(GRACE, Reach::default());
     let now = Instant::now();
     state.report(&[report(7, at(-33.9, 151.2))], now, SystemTime::now());
     assert_eq!(state.car(id(7)).expect("it appeared").state, CarState::OffDuty);
@@ -193,7 +193,7 @@ fn a_car_known_through_reports_is_off_duty_and_leaves_after_a_minute_of_silence(
 
 #[test]
 fn only_a_connected_free_car_on_duty_can_be_asked() {
-    let mut state = FleetState::new(GRACE);
+    let mut state = FleetState::new(GRACE, Reach::default());
     let here = at(60.17, 24.94);
     state.sign_on(crew(1));
     assert_eq!(state.nearest_free(here, 1), vec![], "its place is not known");
@@ -211,7 +211,7 @@ fn only_a_connected_free_car_on_duty_can_be_asked() {
 
 #[test]
 fn the_place_of_a_car_at_the_pole_stays_the_truth() {
-    let mut state = FleetState::new(GRACE);
+    let mut state = FleetState::new(GRACE, Reach::default());
     state.sign_on(crew(1));
     state.report(&[report(1, at(89.9, 10.0))], Instant::now(), SystemTime::now());
     assert_eq!(state.car(id(1)).and_then(|car| car.at), Some(at(89.9, 10.0)));

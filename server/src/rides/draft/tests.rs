@@ -83,7 +83,7 @@ fn a_start_sent_again_is_the_same_ride_until_that_is_over() {
     for other in [start("bob", "ada"), start("aino", "eve")] {
         assert_eq!(draft.open(id(3), &other, None, noon()), busy);
     }
-    let end = Command::DropOff { car: None, figures: Figures::default(), at: place(5) };
+    let end = Command::DropOff { car: None, figures: Figures::default(), metered_fare: None, at: place(5) };
     let log = draft.ride(&id(0)).expect("on the board");
     draft.decide(&log, &end, noon()).expect("on trip");
     assert_eq!(draft.open(id(4), &start("aino", "ada"), None, noon()).map(|ride| ride.id), Ok(id(4)));

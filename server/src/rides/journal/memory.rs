@@ -103,9 +103,11 @@ impl Journal for MemoryJournal {
         ready(Ok(logs.filter(|log| !log.ride.state.is_over()).cloned().collect()))
     }
 
-    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests> {
         let kept = self.kept();
-        let known = ids.iter().filter_map(|id| Some((id.clone(), kept.requests.get(id)?.clone())));
+        let known = requests
+            .iter()
+            .filter_map(|RequestKey { id, .. }| Some((id.clone(), kept.requests.get(id)?.clone())));
         ready(Ok(known.collect()))
     }
 

@@ -27,7 +27,7 @@ pub type Answer<'a, T> = Later<'a, Result<T, JournalError>>;
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What the journal knows of earlier requests: by a request's id, the ride that it opened and its fingerprint.
-pub type Requests = HashMap<String, (RideId, Vec<u8>)>;
+pub type Requests = HashMap<RequestId, (RideId, Vec<u8>)>;
 
 /// Why a journal does not do what was asked.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -57,11 +57,20 @@ pub enum JournalError {
     Closed,
 }
 
+/// The id of a request. Each caller has ids of their own, so that no caller can use up the id of another.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RequestId {
+    /// The subject of the caller's token, or the rider that the caller claims to be.
+    pub caller: String,
+    /// Made by the client, unique per booking it wants.
+    pub id: String,
+}
+
 /// A client's name for a booking, and what it booked under it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestKey {
-    /// Made by the client, unique per booking it wants.
-    pub id: String,
+    /// By which the booking is known when it is sent again.
+    pub id: RequestId,
     /// The request's own bytes: the same id with another fingerprint is another request.
     pub fingerprint: Vec<u8>,
 }
@@ -139,7 +148,7 @@ pub trait Journal: Send + Sync + 'static {
     fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>>;
 
     /// What is known of those of these requests that opened a ride.
-    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests>;
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests>;
 
     /// At most `limit` rides that `filter` matches, newest first, from the last one placed below `below`.
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>>;

@@ -10,7 +10,7 @@ use super::{sqlite::SqliteOptions, *};
 use crate::rides::{
     machine::{self, Decision},
     model::{Happening, RideState},
-    testing::{any_command, booking, noon},
+    testing::{self, any_command, booking, noon},
 };
 
 /// A journal on a disk of its own, which goes with it.
@@ -26,7 +26,7 @@ fn id(n: u8) -> RideId {
 
 fn entry(ride: u8, version: u64, what: Happening, request: Option<&str>) -> Entry {
     let event = RideEvent { ride: id(ride), version, time: noon(), what };
-    let request = request.map(|id| RequestKey { id: id.into(), fingerprint: id.as_bytes().to_vec() });
+    let request = request.map(|id| testing::request(id, id.as_bytes()));
     Entry::new(Arc::new(event), request).expect("can be written")
 }
 
@@ -43,8 +43,11 @@ async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
         let refused = journal.append(vec![opened(3, "eve"), gap]).await;
         assert_eq!(refused, Err(JournalError::Misfit { ride: id(1), misfit: Misfit { at: 1, found: 3 } }));
         assert_eq!(journal.ride(&id(3)).await, Ok(None));
-        let known = journal.by_requests(&["request-1".into(), "request-3".into()]).await.expect("readable");
-        assert_eq!(known.into_keys().collect::<Vec<_>>(), ["request-1"]);
+        let known = journal
+            .by_requests(&["request-1", "request-3"].map(|id| testing::request(id, id.as_bytes())))
+            .await
+            .expect("readable");
+        assert_eq!(known.into_keys().map(|key| key.id).collect::<Vec<_>>(), ["request-1"]);
 
         let twice = journal.append(vec![opened(2, "bob")]).await;
         assert_eq!(twice, Err(JournalError::Misfit { ride: id(2), misfit: Misfit { at: 1, found: 1 } }));
@@ -105,7 +108,8 @@ async fn all_it_says(
     }
     let unfinished =
         journal.unfinished().await.expect("readable").iter().map(|log| log.ride.id.clone()).collect();
-    let requests: Vec<String> = (0..5).map(|n| format!("request-{n}")).collect();
+    let requests: Vec<RequestKey> =
+        (0..5).map(|n| format!("request-{n}")).map(|id| testing::request(&id, id.as_bytes())).collect();
     let known = journal.by_requests(&requests).await.expect("readable");
     let mut pages = Vec::new();
     for rider in [None, Some("ada".to_owned()), Some("nobody".to_owned())] {

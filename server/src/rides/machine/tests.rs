@@ -39,7 +39,7 @@ fn ride_in(state: Option<RideState>) -> Option<RideLog> {
         Command::Arrive { car: car(1) },
         Command::PickUp { car: car(1) },
     ];
-    let drop_off = Command::DropOff { car: None, figures: FIGURES, at: place(5) };
+    let drop_off = Command::DropOff { car: None, figures: FIGURES, metered_fare: None, at: place(5) };
     let (steps, last) = match state {
         None => (0, None),
         Some(RideState::Requested) => (3, None),
@@ -87,7 +87,7 @@ const STATES: [Option<RideState>; 9] = [
 #[test]
 fn every_command_in_every_state() {
     let offer_to = |n| Command::Offer { crew: crew(n), offer: offer(noon()) };
-    let drop_off = |car| Command::DropOff { car, figures: FIGURES, at: place(5) };
+    let drop_off = |car| Command::DropOff { car, figures: FIGURES, metered_fare: None, at: place(5) };
     // Columns: not opened, Requested, Offered, Assigned, Arrived, OnTrip, Completed, Cancelled, Expired.
     // Car 1 holds the ride, car 2 has nothing to do with it, car 9 has declined it.
     let table = [

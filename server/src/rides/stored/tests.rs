@@ -49,8 +49,12 @@ fn events_are_written_like_this_for_ever() {
             r#"{"picked_up_off_street":{"booking":{"rider":"","passengers":["bob"],"kind":"pool","pickup":{"at":[60.171,24.941],"name":"Street 0"},"dropoff":null,"plan":{"distance_m":600,"duration":"90s","fare":700},"route":[]},"crew":{"car":3,"driver":"driver-3"},"since":"2027-01-15T08:00:00Z"}}"#,
         ),
         (
-            Happening::Completed { figures, at: place(5) },
+            Happening::Completed { figures, metered_fare: None, at: place(5) },
             r#"{"completed":{"figures":{"distance_m":1200,"duration":"240.000000001s","fare":950},"at":[60.176,24.941]}}"#,
+        ),
+        (
+            Happening::Completed { figures, metered_fare: Some(Cents(1200)), at: place(5) },
+            r#"{"completed":{"figures":{"distance_m":1200,"duration":"240.000000001s","fare":950},"metered_fare":1200,"at":[60.176,24.941]}}"#,
         ),
         (
             Happening::Cancelled { by: Actor::Dispatcher, reason: "fog".into() },

@@ -8,11 +8,11 @@ use crate::rides::{
     RideError, Rides,
     journal::{Filter, Journal as _, JournalError, RequestKey, sqlite::OpenError},
     model::Ride,
-    testing::booking,
+    testing::{self, booking},
 };
 
 async fn book(rides: &Rides, request: &str) -> Result<Ride, RideError> {
-    let key = RequestKey { id: request.into(), fingerprint: vec![7] };
+    let key = testing::request(request, &[7]);
     rides.book(key, booking("ada")).await
 }
 

@@ -20,7 +20,7 @@ use crate::rides::{
     journal::{Filter, Journal as _, JournalError, RequestKey},
     machine::Command,
     model::{Actor, OpenOffer, Ride, RideEvent},
-    testing::{booking, car, crew},
+    testing::{self, booking, car, crew},
 };
 
 /// How many disks. Thousands: `RIDES_DISKS=5000`.
@@ -103,7 +103,7 @@ impl Rider<'_> {
 
     async fn books(&self, request: String) {
         self.told.borrow_mut().requests.entry(request.clone()).or_default();
-        let key = RequestKey { id: request.clone(), fingerprint: request.clone().into_bytes() };
+        let key = testing::request(&request, request.as_bytes());
         match self.rides.book(key, booking("ada")).await {
             Ok(ride) => self.told.borrow_mut().booked(&request, &ride),
             Err(error) => may_happen(&error),
@@ -208,11 +208,16 @@ async fn check(place: &Place, told: &Told) {
         let log = journal.ride(id).await.expect("readable").expect("it was watched");
         assert!(log.events.starts_with(seen), "{id} was {seen:?} and is {log:?}");
     }
-    let requests: Vec<String> = told.requests.keys().cloned().collect();
+    let request = |id: &String| testing::request(id, id.as_bytes());
+    let requests: Vec<RequestKey> = told.requests.keys().map(request).collect();
     let kept = journal.by_requests(&requests).await.expect("readable");
     for (request, ride) in told.requests.iter().filter_map(|(request, ride)| Some((request, ride.as_ref()?)))
     {
-        assert_eq!(kept.get(request).map(|(ride, _)| ride), Some(ride), "{request}");
+        assert_eq!(
+            kept.get(&testing::request(request, &[]).id).map(|(ride, _)| ride),
+            Some(ride),
+            "{request}"
+        );
     }
     let listed = journal.page(&Filter::default(), None, usize::MAX / 2).await.expect("readable");
     let booked: HashSet<_> = kept.values().map(|(ride, _)| ride).collect();

@@ -10,7 +10,8 @@ use crate::rides::{
     list::ListQuery,
     machine::Refusal,
     model::{Actor, RideState},
-    testing::{Trouble, Troubled, Unreliable, booking, car, crew, noon, offer},
+    open::Holder,
+    testing::{Trouble, Troubled, Unreliable, booking, car, crew, noon, offer, request},
 };
 
 async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
@@ -20,7 +21,7 @@ async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
 }
 
 fn key(id: &str, contents: u8) -> RequestKey {
-    RequestKey { id: id.into(), fingerprint: vec![contents] }
+    request(id, &[contents])
 }
 
 fn cancel() -> Command {
@@ -45,6 +46,91 @@ async fn the_same_request_is_the_same_ride_even_when_it_is_over() {
     assert_eq!(again().await, Ok(cancelled));
     assert_eq!(rides.book(key("k", 2), booking("bob")).await, Err(RideError::KeyReused));
     assert!(opened.try_recv().is_err(), "one ride was opened");
+}
+
+fn limits(rider: usize, address: usize) -> Vec<OpenRideLimit> {
+    let far = Holder::Address("192.0.2.7".parse().expect("an address"));
+    vec![
+        OpenRideLimit { holder: Holder::Rider("ada".into()), most: rider },
+        OpenRideLimit { holder: far, most: address },
+    ]
+}
+
+fn too_many(outcome: Result<Ride, RideError>) -> Option<Holder> {
+    match outcome {
+        Err(RideError::TooManyOpen(limit)) => Some(limit.holder),
+        outcome => {
+            outcome.expect("booked");
+            None
+        }
+    }
+}
+
+/// BAD-4: however many are asked for at once, and also after a restart; a repeat is no new ride.
+#[tokio::test]
+async fn a_rider_has_at_most_so_many_open_rides() {
+    let journal = Arc::new(MemoryJournal::new());
+    let ada = Some(Holder::Rider("ada".into()));
+    let mut open = Vec::new();
+    {
+        let (rides, _opened) = rides(journal.clone()).await;
+        let books = |n: usize| rides.book_within(limits(3, 100), key(&n.to_string(), 1), booking("ada"));
+        let outcomes = futures_util::future::join_all((0..20).map(books)).await;
+        open.extend(outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).cloned());
+        assert_eq!(open.len(), 3);
+        assert!(outcomes.into_iter().filter(Result::is_err).all(|outcome| too_many(outcome) == ada));
+        let again = futures_util::future::join_all((0..20).map(books)).await;
+        assert_eq!(again.into_iter().flatten().collect::<Vec<_>>(), open, "the same requests");
+        let bobs = OpenRideLimit { holder: Holder::Rider("bob".into()), most: 3 };
+        rides.book_within(vec![bobs], key("bob", 1), booking("bob")).await.expect("another rider");
+        rides.book(key("by dispatch", 1), booking("ada")).await.expect("no limit");
+    }
+    let (rides, _opened) = rides(journal).await;
+    let books = async |n: &str| too_many(rides.book_within(limits(4, 100), key(n, 1), booking("ada")).await);
+    assert_eq!(books("one more").await, ada, "four are open, of those before the restart");
+    rides.command(&open[0].id, cancel()).await.expect("not begun");
+    rides.command(&open[0].id, cancel()).await.expect("no news");
+    assert_eq!(books("one more").await, None);
+    assert_eq!(books("and one").await, ada);
+}
+
+/// BAD-4: guests are free, so they have a limit together.
+#[tokio::test]
+async fn guests_of_one_address_have_at_most_so_many_open_rides() {
+    let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
+    let books = async |n: u8| {
+        let guest = format!("guest {n}");
+        rides.book_within(limits(100, 3), key(&n.to_string(), 1), booking(&guest)).await
+    };
+    let mut open = Vec::new();
+    for n in 0..3 {
+        open.push(books(n).await.expect("booked").id);
+    }
+    let full = || Some(limits(0, 0)[1].holder.clone());
+    assert_eq!(too_many(books(3).await), full());
+    assert_eq!(too_many(books(2).await), None, "the same request");
+    rides.command(&open[0], offer_to(1)).await.expect("free");
+    assert_eq!(too_many(books(3).await), full(), "it is still open");
+    rides.command(&open[0], cancel()).await.expect("not begun");
+    assert_eq!(too_many(books(3).await), None);
+    assert_eq!(too_many(books(4).await), full());
+}
+
+/// BAD-4: what the journal did not take counts for nobody.
+#[tokio::test]
+async fn a_ride_that_was_not_kept_does_not_count() {
+    let journal = Arc::new(Unreliable::new());
+    let (rides, _opened) = rides(journal.clone()).await;
+    let books = async |n: &str| rides.book_within(limits(2, 2), key(n, 1), booking("ada")).await;
+    journal.refuse(2);
+    for n in ["a", "b"] {
+        assert!(matches!(books(n).await, Err(RideError::Journal(_))));
+    }
+    let first = books("c").await.expect("none is open").id;
+    books("d").await.expect("one is open");
+    journal.refuse(1);
+    assert!(matches!(rides.command(&first, cancel()).await, Err(RideError::Journal(_))));
+    assert!(too_many(books("e").await).is_some(), "two are open");
 }
 
 #[tokio::test]

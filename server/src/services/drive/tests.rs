@@ -21,9 +21,8 @@ use crate::{
     fleet::{Brief, CarView, Offer, Order},
     positions::CarState,
     rides::{
-        journal::RequestKey,
         model::{OpenOffer, RideState},
-        testing::{booking, car, crew},
+        testing::{booking, car, crew, request},
     },
     services::{
         fleet::tests::{Bench, bench},
@@ -100,7 +99,7 @@ fn withdrawn(version: u64, reason: &str) -> Brief {
 
 /// Books a ride and offers it to a car, as dispatch would.
 async fn offered_ride(bench: &Bench, n: u8) -> RideId {
-    let request = RequestKey { id: "r".into(), fingerprint: vec![] };
+    let request = request("r", &[]);
     let ride = bench.rides.book(request, booking("ada")).await.expect("booked").id;
     let expires_at = SystemTime::now() + Duration::from_secs(60);
     let offer = OpenOffer { pickup_eta: Duration::from_secs(90), expires_at };

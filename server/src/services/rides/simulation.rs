@@ -33,7 +33,7 @@ use crate::{
         journal::{Answer, Journal, JournalError, Later, MemoryJournal},
         machine::Refusal,
         model::{Actor, OfferEnd, OpenOffer, Ride, RideState},
-        testing::{Trouble, Troubled, booking, car, city, crew, noon, place},
+        testing::{Trouble, Troubled, booking, car, city, crew, noon, place, request},
     },
     services::principal::unproven,
 };
@@ -132,7 +132,7 @@ impl Server {
         let (gone, _) = mpsc::channel(1);
         let options = FleetOptions { tick: Duration::from_secs(3600), ..FleetOptions::default() };
         let (fleet, _) = Fleet::spawn(options, ticks, gone);
-        let service = Arc::new(RidesService::new(city(), fleet, rides.clone()));
+        let service = Arc::new(RidesService::new(city(), fleet, rides.clone(), BookingLimits::default()));
         (Self { rides, service }, task.abort_handle())
     }
 }
@@ -215,7 +215,7 @@ impl Client {
     async fn open(&mut self) -> Ride {
         let name = format!("client {}", self.n);
         if self.rng.random_bool(0.8) {
-            let request = RequestKey { id: name.clone(), fingerprint: vec![self.n] };
+            let request = request(&name, &[self.n]);
             let book = |rides: Rides| {
                 let (request, booking) = (request.clone(), booking(&name));
                 async move { rides.book(request, booking).await }
@@ -278,7 +278,9 @@ impl Client {
 
     fn finish(&self, ride: &Ride) -> Command {
         match ride.state {
-            RideState::OnTrip => Command::DropOff { car: None, figures: ride.figures, at: place(self.n) },
+            RideState::OnTrip => {
+                Command::DropOff { car: None, figures: ride.figures, metered_fare: None, at: place(self.n) }
+            }
             _ => Command::Cancel { by: Actor::Rider, car: None, reason: String::new() },
         }
     }

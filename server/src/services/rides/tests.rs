@@ -35,7 +35,7 @@ async fn board() -> Board {
     let (rides, _) = Rides::spawn(Arc::new(MemoryJournal::new()), opened).await.expect("readable");
     let options = DispatchOptions::default();
     dispatch::spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, options);
-    Board { service: RidesService::new(city(), fleet, rides), _ticks }
+    Board { service: RidesService::new(city(), fleet, rides, BookingLimits::default()), _ticks }
 }
 
 fn ends() -> (LatLng, LatLng) {

@@ -36,6 +36,8 @@ struct Door {
     renews_nothing: Cell<bool>,
     good: RefCell<BTreeSet<String>>,
     issued: Cell<u32>,
+    /// The secret of every guest who signed in.
+    guests: RefCell<Vec<String>>,
     /// Every call and the token that came with it.
     asked: RefCell<Vec<String>>,
 }
@@ -50,7 +52,7 @@ impl Door {
         token
     }
 
-    fn answer(&self, path: &str, token: Option<&str>) -> Result<Vec<u8>, Status> {
+    fn answer(&self, path: &str, message: &[u8], token: Option<&str>) -> Result<Vec<u8>, Status> {
         let session = Some(v1::Session {
             subject: "eve".to_owned(),
             role: v1::Role::Dispatcher.into(),
@@ -62,6 +64,9 @@ impl Door {
             if self.refuses_guests.get() {
                 return Err(refusal(Code::PermissionDenied, "NO_GUESTS"));
             }
+            // After the frame's flag and length.
+            let request = v1::SignInRequest::decode(&message[5..]).expect("a message");
+            self.guests.borrow_mut().push(request.guest_secret);
             return Ok(v1::SignInResponse { token: self.issue(), session }.encode_to_vec());
         }
         match token {
@@ -93,7 +98,7 @@ impl Fetch for Server {
         let method = request.path.rsplit('/').next().unwrap_or_default();
         self.0.asked.borrow_mut().push([method, " ", token.unwrap_or("-")].concat());
         tokio::task::yield_now().await;
-        let (headers, body) = match self.0.answer(&request.path, token) {
+        let (headers, body) = match self.0.answer(&request.path, &request.body, token) {
             Ok(message) => {
                 let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
                 (Status::new(Code::Ok, "").into_http::<()>(), Some(framed.into()))
@@ -123,9 +128,9 @@ impl Chunks for Body {
     fn complete(&mut self) {}
 }
 
-/// What outlives a page.
+/// What outlives a page: a token of each origin, and how many guests were forgotten.
 #[derive(Clone, Default)]
-struct Drawer(Rc<RefCell<[Option<Token>; 2]>>);
+struct Drawer(Rc<RefCell<[Option<Token>; 2]>>, Rc<Cell<u32>>);
 
 impl Shelves for Drawer {
     fn get(&self, origin: Origin) -> Option<Token> {
@@ -134,6 +139,14 @@ impl Shelves for Drawer {
 
     fn put(&self, origin: Origin, token: Option<&Token>) {
         self.0.borrow_mut()[origin as usize] = token.cloned();
+    }
+
+    fn guest_secret(&self) -> String {
+        format!("secret-{}", self.1.get())
+    }
+
+    fn forget_guest(&self) {
+        self.1.set(self.1.get() + 1);
     }
 }
 
@@ -216,7 +229,7 @@ async fn calls_that_are_refused_together_sign_in_once_and_are_made_again() {
 }
 
 #[tokio::test]
-async fn a_guest_is_the_same_after_a_reload_and_another_when_the_token_is_refused() {
+async fn a_guest_keeps_the_token_over_a_reload_and_signs_in_anew_when_it_is_refused() {
     let page = Page::new();
     page.list().await.expect("a guest");
     let page = Page::open(&page.server, &page.shelves);
@@ -225,8 +238,25 @@ async fn a_guest_is_the_same_after_a_reload_and_another_when_the_token_is_refuse
     assert_eq!(page.asked(), ["List issued-1"]);
 
     page.forgets("issued-1");
-    page.list().await.expect("another guest");
+    page.list().await.expect("signed in anew");
     assert_eq!(page.asked(), ["List issued-1", "List -", "SignIn -", "List issued-2"]);
+}
+
+/// BAD-7: what was sent before is the guest's own, and can be sent again.
+#[tokio::test]
+async fn the_guest_whose_token_is_refused_is_the_same_guest_until_they_sign_out() {
+    let page = Page::new();
+    page.list().await.expect("a guest");
+    page.forgets("issued-1");
+    page.list().await.expect("the same guest");
+    let page = Page::open(&page.server, &page.shelves);
+    page.session.sign_in_with(page.knows("eves")).await.expect("good");
+    page.session.sign_out().await;
+    page.forgets("issued-2");
+    page.list().await.expect("the same guest");
+    page.session.sign_out().await;
+    page.list().await.expect("another guest");
+    assert_eq!(*page.server.0.guests.borrow(), ["secret-0", "secret-0", "secret-0", "secret-1"]);
 }
 
 #[tokio::test]

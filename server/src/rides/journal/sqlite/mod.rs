@@ -36,7 +36,7 @@ use self::{
     reader::Readers,
     writer::{Append, Health, Input, Writer},
 };
-use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, Requests};
+use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, RequestKey, Requests};
 use crate::rides::RideLog;
 
 /// The journal's file in the data directory. Beside it, while it is open, are its `-wal` and `-shm`.
@@ -174,9 +174,9 @@ impl Journal for SqliteJournal {
         Box::pin(self.readers.read(read::unfinished))
     }
 
-    fn by_requests<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Requests> {
-        let ids = ids.to_vec();
-        Box::pin(self.requests.read(move |db| read::requests(db, &ids)))
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests> {
+        let requests = requests.to_vec();
+        Box::pin(self.requests.read(move |db| read::requests(db, &requests)))
     }
 
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::rides::{
     RideLog,
-    journal::{Filter, JournalError, Placed, Requests},
+    journal::{Filter, JournalError, Placed, RequestKey, Requests},
     model::RideState,
 };
 
@@ -51,12 +51,20 @@ fn readable(db: &Connection, id: &RideId) -> Result<Option<Arc<RideLog>>, Journa
     }
 }
 
-/// What is known of these requests.
-pub(super) fn requests(db: &Connection, ids: &[String]) -> Result<Requests, JournalError> {
-    let mut select = db.prepare_cached("SELECT ride, fingerprint FROM events WHERE request = ?1")?;
+/// What is known of these requests. Of a request that an earlier program kept, the caller is not known: it is this one's
+/// when it asked for the same, and then nothing else is booked under it, or when it was for the caller.
+pub(super) fn requests(db: &Connection, requests: &[RequestKey]) -> Result<Requests, JournalError> {
+    let mut select = db.prepare_cached(
+        "SELECT ride, fingerprint FROM events
+         WHERE request = ?1 AND (caller = ?2 OR caller IS NULL
+             AND (fingerprint = ?3 OR json_extract(event, '$.requested.rider') = ?2))
+         ORDER BY caller IS NULL LIMIT 1",
+    )?;
     let mut known = Requests::new();
-    for id in ids {
-        let found = select.query_row([id], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).optional()?;
+    for RequestKey { id, fingerprint } in requests {
+        let found = select
+            .query_row((&id.id, &id.caller, fingerprint), |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))
+            .optional()?;
         if let Some((ride, fingerprint)) = found {
             known.insert(id.clone(), (RideId::new(ride), fingerprint));
         }

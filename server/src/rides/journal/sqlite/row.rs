@@ -15,12 +15,15 @@ use crate::rides::{
 pub(super) fn insert(tx: &Transaction<'_>, entry: &Entry) -> Result<(), JournalError> {
     let Entry { event, request, time, what: text } = entry;
     let RideEvent { ride, version, what, .. } = event.as_ref();
-    let (request, fingerprint) = request.as_ref().map(|key| (&key.id, &key.fingerprint)).unzip();
+    let request = request.as_ref();
+    let (id, caller) = request.map(|key| (&key.id.id, &key.id.caller)).unzip();
+    let fingerprint = request.map(|key| &key.fingerprint);
     let mut insert = tx.prepare_cached(
-        "INSERT INTO events (ride, version, time, event, request, fingerprint)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO events (ride, version, time, event, request, fingerprint, caller)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    let follows = match insert.insert((ride.as_str(), integer(*version), time, text, request, fingerprint)) {
+    let row = (ride.as_str(), integer(*version), time, text, id, fingerprint, caller);
+    let follows = match insert.insert(row) {
         Ok(seq) => projection::apply(tx, seq, ride.as_str(), *version, what)?,
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => false,
         Err(error) => return Err(error.into()),

@@ -25,7 +25,7 @@ pub(super) const LOG_LIMIT: i64 = 8 << 20;
 type Migration = fn(&Transaction<'_>) -> Result<(), JournalError>;
 
 /// From version 0 to 1, and so on. Only ever added to. Lists are made anew, whatever they were before.
-const MIGRATIONS: [Migration; 3] = [events, lists, lists];
+const MIGRATIONS: [Migration; 4] = [events, lists, lists, callers];
 
 /// The truth: every event of every ride, in the order in which they were kept. `seq` is never given twice.
 fn events(tx: &Transaction<'_>) -> Result<(), JournalError> {
@@ -42,6 +42,16 @@ fn events(tx: &Transaction<'_>) -> Result<(), JournalError> {
              UNIQUE (ride, version)
          ) STRICT;
          CREATE UNIQUE INDEX events_by_request ON events (request) WHERE request IS NOT NULL;",
+    )?)
+}
+
+/// The caller whose request it was; NULL in rows of before. The id comes first in the index, so that ids that begin with the
+/// time lie side by side.
+fn callers(tx: &Transaction<'_>) -> Result<(), JournalError> {
+    Ok(tx.execute_batch(
+        "ALTER TABLE events ADD COLUMN caller TEXT;
+         DROP INDEX events_by_request;
+         CREATE UNIQUE INDEX events_by_request ON events (request, caller) WHERE request IS NOT NULL;",
     )?)
 }
 

@@ -5,9 +5,9 @@ use tempfile::tempdir;
 
 use super::{upkeep::Report, *};
 use crate::rides::{
-    journal::RequestKey,
+    journal::RequestId,
     model::{Happening, RideEvent},
-    testing::{booking, crew, noon, offer},
+    testing::{booking, crew, noon, offer, request},
 };
 
 /// Longer than an answer takes.
@@ -20,7 +20,7 @@ fn open(dir: &Path) -> Result<SqliteJournal, OpenError> {
 fn booked(ride: &str) -> Entry {
     let what = Happening::Requested(Arc::new(booking("ada")));
     let event = RideEvent { ride: RideId::new(ride), version: 1, time: noon(), what };
-    let request = RequestKey { id: format!("request of {ride}"), fingerprint: vec![7] };
+    let request = request(&format!("request of {ride}"), &[7]);
     Entry::new(Arc::new(event), Some(request)).expect("can be written")
 }
 
@@ -37,6 +37,12 @@ async fn filled(dir: &Path) -> String {
     journal.close().await;
     journal.epoch().to_owned()
 }
+
+/// Makes a journal what it was in the third schema: request ids were of all callers together.
+const THIRD: &str = "DROP INDEX events_by_request;
+    ALTER TABLE events DROP COLUMN caller;
+    CREATE UNIQUE INDEX events_by_request ON events (request) WHERE request IS NOT NULL;
+    PRAGMA user_version = 3";
 
 /// A program that is not the server, at the same file.
 fn by_hand(dir: &Path, sql: &str) {
@@ -177,23 +183,56 @@ async fn a_later_schema_and_other_databases_are_refused() {
 
 #[tokio::test]
 async fn an_earlier_schema_is_brought_up_to_date() {
-    let first = "DROP TABLE rides; PRAGMA user_version = 1";
-    let second = "DROP TABLE rides;
+    let first = format!("{THIRD}; DROP TABLE rides; PRAGMA user_version = 1");
+    let second = format!(
+        "{THIRD}; DROP TABLE rides;
         CREATE TABLE rides (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, rider TEXT NOT NULL) STRICT;
         CREATE INDEX rides_by_rider_and_state ON rides (rider, place);
-        PRAGMA user_version = 2";
-    for (version, schema) in [(1, first), (2, second)] {
+        PRAGMA user_version = 2"
+    );
+    for (version, schema) in [(1, &*first), (2, &*second), (3, THIRD)] {
         let dir = tempdir().expect("a temporary directory");
         let epoch = filled(dir.path()).await;
         by_hand(dir.path(), schema);
         let older = upkeep::check(dir.path()).expect_err("not what it knows");
-        assert!(matches!(older, OpenError::Older { found, known: 3 } if found == version), "{older}");
+        assert!(matches!(older, OpenError::Older { found, known: 4 } if found == version), "{older}");
         let journal = open(dir.path()).expect("migrates");
         assert_eq!(journal.epoch(), epoch);
         let page = journal.page(&Filter::default(), None, 10).await.expect("readable");
         assert_eq!(page.iter().map(|placed| placed.ride.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(page[1].ride.version, 2);
     }
+}
+
+/// BAD-7: nobody knows any more who asked. A caller's repeat finds its ride, and a stranger's request is not in the way.
+#[tokio::test]
+async fn requests_of_an_earlier_schema_stay_what_they_were() {
+    let dir = tempdir().expect("a temporary directory");
+    filled(dir.path()).await;
+    by_hand(dir.path(), THIRD);
+    let key = |caller: &str, fingerprint| {
+        let id = RequestId { caller: caller.into(), id: "request of a".into() };
+        RequestKey { id, fingerprint: vec![fingerprint] }
+    };
+    let rides_of = async |journal: &SqliteJournal, requests: [RequestKey; 4]| {
+        let known = journal.by_requests(&requests).await.expect("readable");
+        requests.map(|request| known.get(&request.id).map(|(ride, _)| ride.to_string()))
+    };
+    let a = || Some("a".to_owned());
+    for migrated in [false, true] {
+        let journal = open(dir.path()).expect("migrates");
+        let asked = [key("ada", 7), key("a dispatcher", 7), key("ada", 8), key("bob", 8)];
+        let bobs = migrated.then(|| "c".to_owned());
+        assert_eq!(rides_of(&journal, asked).await, [a(), a(), a(), bobs]);
+        if !migrated {
+            let what = Happening::Requested(Arc::new(booking("bob")));
+            let event = RideEvent { ride: RideId::new("c"), version: 1, time: noon(), what };
+            let entry = Entry::new(Arc::new(event), Some(key("bob", 8))).expect("can be written");
+            journal.append(vec![entry]).await.expect("its id is bob's own");
+        }
+        journal.close().await;
+    }
+    assert_eq!(upkeep::check(dir.path()).expect("can be read").problems, [""; 0]);
 }
 
 /// L10
@@ -326,7 +365,7 @@ async fn an_export_is_one_object_a_line() {
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 3);
-    assert_eq!(lines[1]["request"], "request of b");
+    assert_eq!((&lines[1]["request"], &lines[1]["caller"]), (&"request of b".into(), &"ada".into()));
     assert_eq!(lines[1]["fingerprint"], "Bw==");
     let third = r#"{"seq":3,"ride":"a","version":2,"time":"2027-01-15T08:00:00Z","event":{"offered":{"crew":{"car":1,"driver":"driver-1"},"offer":{"pickup_eta":"60s","expires_at":"2027-01-15T08:00:10Z"}}}}"#;
     assert_eq!(text.lines().last(), Some(third));

@@ -109,11 +109,13 @@ struct Line<'a> {
     /// In base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<&'a str>,
 }
 
 fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError> {
     let mut select = db.prepare_cached(
-        "SELECT seq, ride, version, time, event, request, fingerprint FROM events
+        "SELECT seq, ride, version, time, event, request, fingerprint, caller FROM events
          WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
     let mut rows = select.query([after, CHUNK])?;
@@ -122,7 +124,8 @@ fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError
         let seq = row.get(0)?;
         let damaged = |error: serde_json::Error| JournalError::Damaged(format!("event {seq}: {error}"));
         let (ride, time, event): (String, String, String) = (row.get(1)?, row.get(3)?, row.get(4)?);
-        let (request, fingerprint): (Option<String>, Option<Vec<u8>>) = (row.get(5)?, row.get(6)?);
+        let (request, caller): (Option<String>, Option<String>) = (row.get(5)?, row.get(7)?);
+        let fingerprint: Option<Vec<u8>> = row.get(6)?;
         let line = Line {
             seq,
             ride: &ride,
@@ -131,6 +134,7 @@ fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError
             event: serde_json::from_str(&event).map_err(damaged)?,
             request: request.as_deref(),
             fingerprint: fingerprint.map(|bytes| STANDARD.encode(bytes)),
+            caller: caller.as_deref(),
         };
         lines.push((seq, serde_json::to_string(&line).map_err(damaged)?));
     }

@@ -1,0 +1,138 @@
+//! What is charged for a trip that was driven. Pure.
+
+use std::time::Duration;
+
+use super::{
+    fare::fare,
+    model::{Booking, Cents, Figures},
+    reach::Reach,
+};
+
+/// The most that a trip costs: a driver's positions are not to be trusted with it alone.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct FareLimits {
+    /// A booked ride costs at most so many times its quote.
+    pub max_factor: f64,
+    /// How far cars can get.
+    pub reach: Reach,
+}
+
+impl Default for FareLimits {
+    fn default() -> Self {
+        Self { max_factor: 3.0, reach: Reach::default() }
+    }
+}
+
+/// The figures of a trip, and what its fare leaves out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Charge {
+    /// As driven, as far as a car can have driven it; with the fare to pay.
+    pub figures: Figures,
+    /// What the meter read, if the fare is less.
+    pub metered_fare: Option<Cents>,
+}
+
+impl FareLimits {
+    /// The charge for a trip of `metered_m` metres.
+    pub fn charge(self, booking: &Booking, metered_m: f64, duration: Duration) -> Charge {
+        let farthest_m = self.reach.of_trip(duration.max(booking.plan.duration));
+        let distance_m = whole_metres(metered_m.min(farthest_m));
+        let metered = fare(distance_m, duration, booking.kind);
+        // Nothing was quoted for a ride off the street.
+        let most = booking.dropoff.as_ref().map_or(metered, |_| self.most(booking.plan.fare));
+        Charge {
+            figures: Figures { distance_m, duration, fare: metered.min(most) },
+            metered_fare: (metered > most).then_some(metered),
+        }
+    }
+
+    fn most(self, quote: Cents) -> Cents {
+        // A float that is too large becomes the largest integer.
+        Cents((f64::from(quote.0) * self.max_factor).round() as u32)
+    }
+}
+
+/// A distance in whole metres. More than fits is the most that fits, and what is no number is 0.
+pub fn whole_metres(metres: f64) -> u32 {
+    metres.round() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rides::{model::RideType, testing::booking};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn charge(booking: &Booking, metered_m: f64, duration: Duration) -> (u32, Cents, Option<Cents>) {
+        let Charge { figures, metered_fare } = FareLimits::default().charge(booking, metered_m, duration);
+        (figures.distance_m, figures.fare, metered_fare)
+    }
+
+    /// BAD-3: the quote is 7 €.
+    #[test]
+    fn a_booked_ride_costs_at_most_three_times_its_quote() {
+        let booked = booking("ada");
+        assert_eq!(charge(&booked, 10_000.0, 10 * MINUTE), (10_000, Cents(1_820), None));
+        assert_eq!(charge(&booked, 12_666.0, 10 * MINUTE), (12_666, Cents(2_100), None), "three times");
+        assert_eq!(charge(&booked, 12_676.0, 10 * MINUTE), (12_676, Cents(2_100), Some(Cents(2_101))));
+        assert_eq!(charge(&booked, 20_000.0, 10 * MINUTE), (20_000, Cents(2_100), Some(Cents(2_870))));
+        let waits = charge(&booked, 600.0, 240 * MINUTE);
+        assert_eq!(waits, (600, Cents(2_100), Some(Cents(9_573))), "time is money, too");
+
+        let generous = FareLimits { max_factor: 1.5, ..FareLimits::default() };
+        assert_eq!(generous.charge(&booked, 20_000.0, 10 * MINUTE).figures.fare, Cents(1_050));
+    }
+
+    /// BAD-3: nothing was quoted for it.
+    #[test]
+    fn a_ride_off_the_street_costs_what_was_driven() {
+        let street = Booking { dropoff: None, plan: Figures::default(), ..booking("") };
+        assert_eq!(charge(&street, 20_000.0, 10 * MINUTE), (20_000, Cents(2_870), None));
+    }
+
+    /// BAD-3: 70 metres per second, and a kilometre more.
+    #[test]
+    fn a_trip_is_no_longer_than_a_car_can_drive() {
+        let street = Booking { dropoff: None, plan: Figures::default(), ..booking("") };
+        let the_earths_half = 20_015_000.0;
+        for metered_m in [43_001.0, the_earths_half, f64::MAX, f64::INFINITY] {
+            assert_eq!(charge(&street, metered_m, 10 * MINUTE), (43_000, Cents(5_285), None));
+        }
+        let fast = FareLimits { reach: Reach::default().times(20.0), ..FareLimits::default() };
+        assert_eq!(fast.charge(&street, the_earths_half, 10 * MINUTE).figures.distance_m, 841_000);
+        assert_eq!(charge(&booking("ada"), 7_000.0, Duration::ZERO).0, 7_000, "the plan takes 90 s");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_the_most_that_fits() {
+        for (metres, whole) in [
+            (0.4, 0),
+            (0.5, 1),
+            (4_294_967_295.0, u32::MAX),
+            (4_294_967_296.0, u32::MAX),
+            (f64::INFINITY, u32::MAX),
+            (-1.0, 0),
+            (f64::NAN, 0),
+        ] {
+            assert_eq!(whole_metres(metres), whole, "{metres}");
+        }
+        let most = FareLimits { max_factor: 1_000.0, ..FareLimits::default() };
+        assert_eq!(most.most(Cents(u32::MAX)), Cents(u32::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_of_a_meter_breaks_it(metered_m: f64, seconds: u64, quote: u32, pool: bool) {
+            let mut booked = booking("ada");
+            booked.plan.fare = Cents(quote);
+            booked.kind = if pool { RideType::Pool } else { RideType::Regular };
+            let Charge { figures, metered_fare } =
+                FareLimits::default().charge(&booked, metered_m, Duration::from_secs(seconds));
+            prop_assert!(u64::from(figures.fare.0) <= 3 * u64::from(quote));
+            prop_assert!(metered_fare.is_none_or(|metered| metered > figures.fare));
+        }
+    }
+}
