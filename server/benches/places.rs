@@ -12,7 +12,7 @@ const QUERIES: [(&str, &str); 3] =
 const LIGATURE: &str = "\u{fdfa}";
 
 fn places(c: &mut Criterion) {
-    let city = City::helsinki();
+    let city = City::embedded();
     let mut group = c.benchmark_group("finding a street");
     for (name, query) in QUERIES {
         group.bench_function(name, |bench| bench.iter(|| city.find_places(black_box(query), 10)));

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use super::{Place, Server};
 use crate::rides::{
     RideError, Rides,
-    journal::{Filter, Journal as _, JournalError, RequestKey, sqlite::OpenError},
+    journal::{Filter, Journal as _, JournalError, sqlite::OpenError},
     model::Ride,
     testing::{self, booking},
 };

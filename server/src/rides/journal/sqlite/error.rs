@@ -7,6 +7,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
+use super::Damage;
 use crate::{files, rides::journal::JournalError};
 
 /// Why a journal cannot be opened. One line, for whoever starts the server.
@@ -46,6 +47,9 @@ pub enum OpenError {
         /// The one it should be.
         known: i64,
     },
+    /// Acknowledged commits cannot be read, and only a server may go on without them.
+    #[error("{0}: start this rides-server on it once")]
+    DamagedLog(Damage),
     /// It is a database of something else.
     #[error("{FILE} is no journal of rides", FILE = super::FILE)]
     NotOurs,

@@ -19,13 +19,18 @@ const CHUNK: usize = 1 << 20;
 /// where the first part is missing. Written again it is on the disk, or this fails and the server does not start.
 /// See "PostgreSQL's fsync() surprise", LWN 752063.
 pub(super) fn rewrite(file: &Path) -> Result<(), OpenError> {
-    let mut path = file.as_os_str().to_owned();
-    path.push("-wal");
-    let path = PathBuf::from(path);
+    let path = log_of(file);
     rewrite_in_place(&path).map_err(|why| {
         let why = files::explained(&path, Access::Write, why);
         OpenError::Io { path, why }
     })
+}
+
+/// The path of the log beside a database.
+pub(super) fn log_of(file: &Path) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push("-wal");
+    path.into()
 }
 
 fn rewrite_in_place(path: &Path) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! after its commit. Its reads go over connections of their own and never wait for it. The truth is the table of
 //! events; what lists need beside it is the [`projection`], which can be made again from them at any time.
 
+mod damage;
 mod error;
 mod lock;
 mod log;
@@ -29,6 +30,7 @@ use tokio::sync::{
     oneshot, watch,
 };
 
+pub use damage::Damage;
 pub use error::OpenError;
 
 use self::{
@@ -82,14 +84,17 @@ impl SqliteJournal {
     /// Opens the journal in a directory; makes both where they are not. Blocks.
     ///
     /// A journal of an earlier program is brought up to date. One that was put in the place of another, as from
-    /// a backup, gets a new epoch.
+    /// a backup, gets a new epoch. So does one that lost acknowledged commits to damage of its write-ahead log, which is
+    /// copied first.
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
         let Lock(mut files) = Lock::take(dir)?;
         let file = File { path: dir.join(FILE), vfs: options.vfs };
+        let mut is_damaged = false;
         if file.vfs.is_none() {
+            is_damaged = is_log_damaged(&file.path)?;
             log::rewrite(&file.path)?;
         }
-        let (db, epoch) = prepared(&file).map_err(|why| why.or_denied(&file.path))?;
+        let (db, epoch) = prepared(&file, is_damaged).map_err(|why| why.or_denied(&file.path))?;
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
         let pages = options.checkpoint_every / schema::page_size(&db)?;
@@ -114,13 +119,23 @@ fn database(dir: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|suffix| dir.join(format!("{FILE}{suffix}")))
 }
 
+/// Says so and keeps a copy, if acknowledged commits cannot be read.
+fn is_log_damaged(file: &Path) -> Result<bool, OpenError> {
+    let Some(damage) = damage::find(file)? else { return Ok(false) };
+    let copy = damage::keep_copy(file)?;
+    tracing::error!(%damage, copy = %copy.display(), "acknowledged rides are lost; a backup may have them");
+    Ok(true)
+}
+
 /// The connection that writes, and the epoch.
-fn prepared(file: &File) -> Result<(Connection, String), OpenError> {
+fn prepared(file: &File, is_damaged: bool) -> Result<(Connection, String), OpenError> {
     let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
     let mut epoch = || {
         schema::prepare(&mut db)?;
         db.pragma_update(None, "cache_size", WRITER_CACHE)?;
-        schema::epoch(&mut db, &file.path)
+        let epoch = schema::epoch(&mut db, &file.path, is_damaged)?;
+        schema::empty_log(&db)?;
+        Ok::<_, OpenError>(epoch)
     };
     match epoch() {
         Ok(epoch) => Ok((db, epoch)),

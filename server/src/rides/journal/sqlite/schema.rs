@@ -161,8 +161,21 @@ fn promise(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError>
     Ok(())
 }
 
-/// The journal's name. A new one when the file is new, or is not the file that it was.
-pub(super) fn epoch(db: &mut Connection, path: &Path) -> Result<String, OpenError> {
+/// Moves the write-ahead log into the file. Frames that a power failure left behind its end would be taken for damage at a
+/// later start.
+///
+/// # Errors
+/// When that fails. A full disk is no error: the log goes on where it is.
+pub(super) fn empty_log(db: &Connection) -> Result<(), JournalError> {
+    let moved = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(JournalError::from);
+    match moved {
+        Err(JournalError::Full) => Ok(()),
+        moved => moved,
+    }
+}
+
+/// The journal's name. A new one when the file is new, is not the file that it was, or has lost events.
+pub(super) fn epoch(db: &mut Connection, path: &Path, has_lost_events: bool) -> Result<String, OpenError> {
     let file = identity(path);
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let known: Vec<(String, String)> = tx
@@ -170,9 +183,9 @@ pub(super) fn epoch(db: &mut Connection, path: &Path) -> Result<String, OpenErro
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let epoch = match known.into_iter().next() {
-        Some((epoch, known)) if known == file => epoch,
+        Some((epoch, known)) if known == file && !has_lost_events => epoch,
         earlier => {
-            if earlier.is_some() {
+            if earlier.is_some() && !has_lost_events {
                 tracing::warn!("this journal is not in its file any more: it gets a new epoch");
             }
             let epoch = Uuid::new_v4().to_string();

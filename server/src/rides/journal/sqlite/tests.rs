@@ -64,6 +64,52 @@ async fn a_second_one_is_refused_until_the_first_is_closed() {
     open(dir.path()).expect("free again");
 }
 
+/// BAD-5: SQLite takes a damaged commit for the end of its log.
+#[tokio::test]
+async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_epoch() {
+    for (damaged_bytes, is_lost) in [(vec![], false), (vec![200], true), (vec![9], true)] {
+        let dir = tempdir().expect("a temporary directory");
+        let [file, log] = ["", "-wal"].map(|suffix| dir.path().join(format!("{FILE}{suffix}")));
+        let before = open(dir.path()).expect("a new journal opens");
+        for n in 0..6 {
+            before.append(vec![booked(&n.to_string())]).await.expect("new");
+        }
+        let [crashed, mut crashed_log] = [&file, &log].map(|path| fs::read(path).expect("is there"));
+        before.close().await;
+        for at in damaged_bytes {
+            crashed_log[at] ^= 1;
+        }
+        fs::write(&file, crashed).expect("is the same file");
+        fs::write(&log, &crashed_log).expect("can be written");
+
+        for _ in 0..2 {
+            let problems = upkeep::check(dir.path()).expect("can be checked").problems;
+            let expected = if is_lost { "the write-ahead log is damaged in " } else { "" };
+            assert!(
+                problems.concat().starts_with(expected) && problems.len() == usize::from(is_lost),
+                "{problems:?}"
+            );
+            if is_lost {
+                assert!(matches!(upkeep::rebuild(dir.path()), Err(OpenError::DamagedLog(_))));
+            }
+        }
+        let next = open(dir.path()).expect("opens with what is left");
+        assert_eq!(next.epoch() != before.epoch(), is_lost, "repeats of a booking are bookings");
+        let read = next.ride(&RideId::new("5")).await.expect("can be read");
+        assert_eq!(read.is_none(), is_lost);
+        let copies = fs::read_dir(dir.path()).expect("can be listed").filter_map(|entry| {
+            let path = entry.expect("can be listed").path();
+            path.to_string_lossy().contains("-wal.damaged-").then(|| fs::read(path).expect("can be read"))
+        });
+        assert_eq!(copies.collect::<Vec<_>>(), if is_lost { vec![crashed_log] } else { vec![] });
+        next.append(vec![booked("new")]).await.expect("new");
+        next.close().await;
+        assert_eq!(upkeep::check(dir.path()).expect("can be checked").problems, [""; 0]);
+        let again = open(dir.path()).expect("opens");
+        assert_eq!(again.epoch(), next.epoch());
+    }
+}
+
 /// BAD-6
 #[cfg(unix)]
 #[tokio::test]

@@ -8,10 +8,10 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rides_proto::ids::RideId;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use serde::Serialize;
 
-use super::{FILE, File, Lock, OpenError, log, projection, row, schema};
+use super::{FILE, File, Lock, OpenError, damage, log, projection, row, schema};
 use crate::{
     files::{self, Access},
     rides::{journal::JournalError, machine, model::Ride},
@@ -35,8 +35,11 @@ pub struct Report {
 
 /// Reads all of a journal and says what is wrong with it. A server may run on it meanwhile.
 pub fn check(dir: &Path) -> Result<Report, OpenError> {
+    let damage = damage::find(&dir.join(FILE))?;
     let mut db = existing(dir)?;
-    report(&mut db).map_err(|why| why.or_unreadable(&db))
+    let mut report = report(&mut db).map_err(|why| why.or_unreadable(&db))?;
+    report.problems.extend(damage.map(|damage| damage.to_string()));
+    Ok(report)
 }
 
 fn report(db: &mut Connection) -> Result<Report, OpenError> {
@@ -58,7 +61,11 @@ fn report(db: &mut Connection) -> Result<Report, OpenError> {
 pub fn rebuild(dir: &Path) -> Result<(), OpenError> {
     is_there(dir)?;
     let _lock = Lock::take(dir)?;
-    log::rewrite(&dir.join(FILE))?;
+    let file = dir.join(FILE);
+    if let Some(damage) = damage::find(&file)? {
+        return Err(OpenError::DamagedLog(damage));
+    }
+    log::rewrite(&file)?;
     let mut db = existing(dir)?;
     lists(&mut db).map_err(|why| OpenError::from(why.or_unreadable(&db)))
 }
@@ -147,6 +154,10 @@ fn existing(dir: &Path) -> Result<Connection, OpenError> {
     let file = File { path: dir.join(FILE), vfs: None };
     let opened = file.connect(OpenFlags::empty()).map_err(OpenError::from).and_then(|db| {
         schema::is_current(&db).map_err(|why| why.or_unreadable(&db))?;
+        if damage::find(&file.path)?.is_some() {
+            // SQLite would delete the log when the last connection closes, and the next start would not see the damage.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(JournalError::from)?;
+        }
         Ok(db)
     });
     opened.map_err(|why| why.or_denied(&file.path))
