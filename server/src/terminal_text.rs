@@ -3,11 +3,27 @@
 /// Returns whether a terminal obeys this character instead of showing it: controls, and the formatting characters of the
 /// bidirectional algorithm (Unicode Standard Annex #9, section 2).
 pub(crate) fn steers(letter: char) -> bool {
-    letter.is_control()
-        || matches!(
-            letter,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
+    letter.is_control() || is_bidi(letter)
+}
+
+/// Returns whether this is a formatting character of the bidirectional algorithm.
+pub(crate) fn is_bidi(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// Returns the text with Rust's escapes for the characters that `is_escaped` names.
+pub(crate) fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_escaped(letter) {
+            true => escaped.extend(letter.escape_default()),
+            false => escaped.push(letter),
+        }
+    }
+    escaped
 }
 
 /// Returns one line of `text` without characters that steer a terminal.
@@ -48,6 +64,8 @@ mod tests {
             let escaped = escape_json(&json);
             assert!(!escaped.chars().any(steers), "{escaped:?}");
             assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+            assert!(!escape(text, steers).chars().any(steers));
         }
+        assert_eq!(escape("a\u{202e}b\u{1b}[0m", is_bidi), "a\\u{202e}b\u{1b}[0m");
     }
 }

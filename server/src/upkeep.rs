@@ -11,6 +11,7 @@ use crate::{
     config::{JournalAction, JournalConfig},
     data_dir::DataDir,
     rides::journal::sqlite::upkeep::{self, ExportError, Report},
+    terminal_text::clean,
 };
 
 /// Does it. Fails with one line, also when a check finds something wrong. Blocks.
@@ -51,7 +52,7 @@ fn say(report: &Report) -> io::Result<()> {
     let Report { events, rides, unfinished, problems } = report;
     let mut out = io::stdout().lock();
     for problem in problems {
-        writeln!(out, "{problem}")?;
+        writeln!(out, "{}", clean(problem))?;
     }
     writeln!(out, "{events} events of {rides} rides, {unfinished} of them not over")
 }

@@ -311,6 +311,17 @@ mod tests {
         }
     }
 
+    /// BAD-10
+    #[test]
+    fn a_ligature_finds_the_letters_that_it_stands_for() {
+        let name = Name { shown: String::new(), folded: fold("Fiskartorpsvägen") };
+        let rank = |query: &str| name.rank(&Finder::new(&fold(query)));
+        assert_eq!(
+            [rank("\u{fb01}sk"), rank("v\u{e6}gen"), rank(&"\u{fdfa}".repeat(100))],
+            [Some(0), None, None]
+        );
+    }
+
     #[test]
     fn the_beginning_of_a_name_beats_that_of_a_word_beats_the_rest() {
         let ranks = |name: &str| Name { shown: String::new(), folded: fold(name) }.rank(&Finder::new("espl"));

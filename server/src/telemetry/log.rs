@@ -13,6 +13,8 @@ use std::{
 
 use metrics::{counter, describe_counter};
 
+use crate::terminal_text;
+
 /// Most bytes of lines that wait to be written. Lines beyond that are dropped and counted.
 const CAPACITY: usize = 1 << 20;
 /// The longest time that the end of the process waits for lines to be written.
@@ -38,6 +40,7 @@ impl Log {
 
     /// Writes a line of its own, whatever the filter of the log is.
     pub fn say(&self, line: &str) {
+        let line = terminal_text::escape(line, |letter| letter != '\n' && terminal_text::steers(letter));
         STDERR.push(format!("{line}\n").into_bytes());
     }
 }
@@ -168,8 +171,10 @@ impl Lines {
 }
 
 impl Write for &Lines {
+    /// Takes a line of the subscriber, which has escaped control characters and may have added colours.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.push(line.to_vec());
+        let escaped = String::from_utf8_lossy(line);
+        self.push(terminal_text::escape(&escaped, terminal_text::is_bidi).into_bytes());
         Ok(line.len())
     }
 
@@ -214,6 +219,14 @@ mod tests {
         let mut written = [0; 35];
         reader.read_exact(&mut written).unwrap();
         assert_eq!(written, *b"nobody writes it, and somebody does");
+    }
+
+    /// BAD-10
+    #[test]
+    fn a_line_turns_no_terminal_around() {
+        let lines = Lines::new();
+        (&lines).write_all("name=\u{202e}ada\n".as_bytes()).unwrap();
+        assert_eq!(lines.next(), br"name=\u{202e}ada".iter().chain(b"\n").copied().collect::<Vec<_>>());
     }
 
     /// BAD-1

@@ -15,6 +15,7 @@ use super::{FILE, File, Lock, OpenError, damage, log, projection, row, schema};
 use crate::{
     files::{self, Access},
     rides::{journal::JournalError, machine, model::Ride},
+    terminal_text::escape_json,
 };
 
 /// Events read at a time for an export, so that a server beside it can move its log on.
@@ -87,8 +88,8 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Writes every event as one JSON object a line, in the order in which they were kept. A server may run on the
-/// journal meanwhile.
+/// Writes every event as one JSON object per line, in the order in which they were kept. Characters that a terminal obeys
+/// are escaped. A server may run on the journal meanwhile.
 pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
     let db = existing(dir)?;
     let (mut last, mut count) = (0, 0);
@@ -97,7 +98,7 @@ pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
         let Some((seq, _)) = lines.last() else { return Ok(count) };
         last = *seq;
         for (_, line) in &lines {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", escape_json(line))?;
         }
         count += lines.len() as u64;
     }
