@@ -8,7 +8,7 @@
 
 use std::{
     fmt, fs,
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -53,7 +53,7 @@ pub(super) fn find(file: &Path) -> Result<Option<Damage>, OpenError> {
             Err(why) => return Err(unreadable(path, why)),
         };
         // Else it was begun anew while it was read.
-        if fs::read(&path).is_ok_and(|again| again.get(..HEADER) == log.get(..HEADER)) {
+        if header_of(&path).is_ok_and(|header| log.starts_with(&header)) {
             return Ok(damage(&log));
         }
     }
@@ -71,6 +71,12 @@ pub(super) fn keep_copy(file: &Path) -> Result<PathBuf, OpenError> {
         .and_then(|_| fs::File::open(&copy)?.sync_all())
         .map_err(|why| OpenError::Io { path: copy.clone(), why })?;
     Ok(copy)
+}
+
+fn header_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(HEADER);
+    fs::File::open(path)?.take(HEADER as u64).read_to_end(&mut header)?;
+    Ok(header)
 }
 
 fn unreadable(path: PathBuf, why: io::Error) -> OpenError {
