@@ -35,6 +35,8 @@ use crate::clock;
 
 /// How long a session lasts from sign-in or renewal.
 pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+/// The precision of times in tokens.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// No token lasts longer, whoever gave it out.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -151,9 +153,14 @@ impl Sessions {
         let subject = secret.map_or_else(Uuid::new_v4, subject_of);
         let session = Session::new(Role::Rider, &subject.to_string(), now + SESSION_LIFE);
         let session = Session { name: name.to_owned(), issued_at: whole_seconds(now), ..session };
-        // All that a subject had up to a second may be revoked, and this session is a later one.
-        let later = Duration::from_secs(u64::from(self.revocations.cover(&session)));
-        self.sign(Session { issued_at: session.issued_at + later, ..session })
+        // All that a subject had up to a second may be revoked, and this session is a later one. The clock may have been set
+        // back since.
+        let earliest =
+            self.revocations.subject_revoked_at(&session.subject).map(|at| whole_seconds(at) + SECOND);
+        self.sign(Session {
+            issued_at: session.issued_at.max(earliest.unwrap_or(session.issued_at)),
+            ..session
+        })
     }
 
     /// Whose token it is.
@@ -313,6 +320,9 @@ mod tests {
         assert_eq!(sessions.verify(&token, now), Err(Unauthenticated::Expired));
         let again = sessions.open("Aino", Some(secret), now);
         assert_eq!(sessions.verify(&again.token, now), Ok(again.session), "in the same second");
+        let earlier = now - Duration::from_secs(300);
+        let again = sessions.open("Aino", Some(secret), earlier);
+        assert_eq!(sessions.verify(&again.token, earlier), Ok(again.session), "after the clock was set back");
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl List {
         one.is_some() || all.is_some_and(|revoked| session.issued_at <= revoked.at)
     }
 
+    /// Returns the time up to which all sessions of a subject are over, if they are.
+    pub(super) fn subject_revoked_at(&self, subject: &str) -> Option<SystemTime> {
+        self.0.get(&Whose::Subject(subject.to_owned())).map(|revoked| revoked.at)
+    }
+
     /// Whether that is news. Nothing is taken back by what comes later and is older.
     pub(super) fn add(&mut self, revoked: &Revoked) -> bool {
         let Revoked { whose, at, until } = revoked;

@@ -176,6 +176,11 @@ impl Revocations {
         }
     }
 
+    /// Returns the time up to which all sessions of a subject are revoked, if they are.
+    pub(super) fn subject_revoked_at(&self, subject: &str) -> Option<SystemTime> {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).subject_revoked_at(subject)
+    }
+
     /// Whether `session` is revoked.
     pub(super) fn cover(&self, session: &Session) -> bool {
         self.list.read().unwrap_or_else(PoisonError::into_inner).covers(session)

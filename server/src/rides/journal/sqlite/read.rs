@@ -51,23 +51,28 @@ fn readable(db: &Connection, id: &RideId) -> Result<Option<Arc<RideLog>>, Journa
     }
 }
 
-/// What is known of these requests. Of a request that an earlier program kept, the caller is not known: it is this one's
-/// when it asked for the same, and then nothing else is booked under it, or when it was for the caller.
+/// The request of a caller. One statement for this and the next would read all requests with the same id.
+pub(super) const OF_CALLER: &str = "SELECT ride, fingerprint FROM events WHERE request = ?1 AND caller = ?2";
+/// The request that an earlier program kept without its caller, with the rider of its ride.
+pub(super) const OF_UNKNOWN: &str =
+    "SELECT ride, fingerprint, iif(json_valid(event), json_extract(event, '$.requested.rider'), NULL)
+     FROM events WHERE request = ?1 AND caller IS NULL";
+
+/// The rides that these requests booked. An earlier program did not keep the caller of a request: it is this one, if the
+/// ride is for the caller, or if the request asked for the same.
 pub(super) fn requests(db: &Connection, requests: &[RequestKey]) -> Result<Requests, JournalError> {
-    let mut select = db.prepare_cached(
-        "SELECT ride, fingerprint FROM events
-         WHERE request = ?1 AND (caller = ?2 OR caller IS NULL
-             AND (fingerprint = ?3 OR json_extract(event, '$.requested.rider') = ?2))
-         ORDER BY caller IS NULL LIMIT 1",
-    )?;
+    let [mut of_caller, mut of_unknown] = [db.prepare_cached(OF_CALLER)?, db.prepare_cached(OF_UNKNOWN)?];
     let mut known = Requests::new();
     for RequestKey { id, fingerprint } in requests {
-        let found = select
-            .query_row((&id.id, &id.caller, fingerprint), |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))
-            .optional()?;
-        if let Some((ride, fingerprint)) = found {
-            known.insert(id.clone(), (RideId::new(ride), fingerprint));
+        let ride = |row: &Row<'_>| Ok((RideId::new(row.get::<_, String>(0)?), row.get::<_, Vec<u8>>(1)?));
+        let mut found = of_caller.query_row((&id.id, &id.caller), ride).optional()?;
+        if found.is_none() {
+            let unknown = of_unknown.query_row([&id.id], |row| Ok((ride(row)?, row.get(2)?))).optional()?;
+            found = unknown.and_then(|((ride, asked), rider): (_, Option<String>)| {
+                (asked == *fingerprint || rider.as_ref() == Some(&id.caller)).then_some((ride, asked))
+            });
         }
+        known.extend(found.map(|found| (id.clone(), found)));
     }
     Ok(known)
 }

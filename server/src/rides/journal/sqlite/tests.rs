@@ -281,6 +281,22 @@ async fn requests_of_an_earlier_schema_stay_what_they_were() {
     assert_eq!(upkeep::check(dir.path()).expect("can be read").problems, [""; 0]);
 }
 
+/// BAD-7: requests of strangers with the same id, however many, are not looked at.
+#[tokio::test]
+async fn a_request_is_found_by_its_id_and_its_caller() {
+    let dir = tempdir().expect("a temporary directory");
+    filled(dir.path()).await;
+    let db = Connection::open(dir.path().join(FILE)).expect("a database");
+    for select in [read::OF_CALLER, read::OF_UNKNOWN] {
+        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {select}")).expect("a statement");
+        let parameters: Vec<_> = vec!["x"; plan.parameter_count()];
+        let steps =
+            plan.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>("detail"));
+        let steps: Vec<_> = steps.expect("a plan").map(|step| step.expect("a step")).collect();
+        assert_eq!(steps, ["SEARCH events USING INDEX events_by_request (request=? AND caller=?)"]);
+    }
+}
+
 /// L10
 #[tokio::test]
 async fn a_place_is_never_given_twice() {
