@@ -12,6 +12,7 @@ mod projection;
 mod read;
 mod reader;
 mod row;
+mod salvage;
 mod schema;
 pub mod upkeep;
 mod writer;
@@ -84,14 +85,13 @@ impl SqliteJournal {
     /// Opens the journal in a directory; makes both where they are not. Blocks.
     ///
     /// A journal of an earlier program is brought up to date. One that was put in the place of another, as from
-    /// a backup, gets a new epoch. So does one that lost acknowledged commits to damage of its write-ahead log, which is
-    /// copied first.
+    /// a backup, gets a new epoch. So does one whose write-ahead log is damaged, which is copied first.
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
         let Lock(mut files) = Lock::take(dir)?;
         let file = File { path: dir.join(FILE), vfs: options.vfs };
         let mut is_damaged = false;
         if file.vfs.is_none() {
-            is_damaged = is_log_damaged(&file.path)?;
+            is_damaged = salvage::prepare(&file.path)?;
             log::rewrite(&file.path)?;
         }
         let (db, epoch) = prepared(&file, is_damaged).map_err(|why| why.or_denied(&file.path))?;
@@ -117,14 +117,6 @@ impl SqliteJournal {
 /// SQLite's files, which it has open.
 fn database(dir: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|suffix| dir.join(format!("{FILE}{suffix}")))
-}
-
-/// Says so and keeps a copy, if acknowledged commits cannot be read.
-fn is_log_damaged(file: &Path) -> Result<bool, OpenError> {
-    let Some(damage) = damage::find(file)? else { return Ok(false) };
-    let copy = damage::keep_copy(file)?;
-    tracing::error!(%damage, copy = %copy.display(), "acknowledged rides are lost; a backup may have them");
-    Ok(true)
 }
 
 /// The connection that writes, and the epoch.

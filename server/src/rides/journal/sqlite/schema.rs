@@ -165,11 +165,14 @@ fn promise(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError>
 /// later start.
 ///
 /// # Errors
-/// When that fails. A full disk is no error: the log goes on where it is.
+/// When a sync fails, or the file is damaged. When it cannot be written now, as on a full disk, the log goes on where it is.
 pub(super) fn empty_log(db: &Connection) -> Result<(), JournalError> {
     let moved = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(JournalError::from);
     match moved {
-        Err(JournalError::Full) => Ok(()),
+        Err(error @ (JournalError::Full | JournalError::Unavailable(_))) => {
+            tracing::warn!(%error, "the write-ahead log was not moved into the journal's file");
+            Ok(())
+        }
         moved => moved,
     }
 }

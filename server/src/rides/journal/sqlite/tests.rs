@@ -99,14 +99,42 @@ async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_
         assert_eq!(read.is_none(), is_lost);
         let copies = fs::read_dir(dir.path()).expect("can be listed").filter_map(|entry| {
             let path = entry.expect("can be listed").path();
-            path.to_string_lossy().contains("-wal.damaged-").then(|| fs::read(path).expect("can be read"))
+            let is_copy = path.to_string_lossy().contains(".damaged-");
+            is_copy.then(|| fs::read(path.join(format!("{FILE}-wal"))).expect("can be read"))
         });
-        assert_eq!(copies.collect::<Vec<_>>(), if is_lost { vec![crashed_log] } else { vec![] });
+        assert!(copies.eq(is_lost.then_some(crashed_log)), "the log is kept as it was");
         next.append(vec![booked("new")]).await.expect("new");
         next.close().await;
         assert_eq!(upkeep::check(dir.path()).expect("can be checked").problems, [""; 0]);
         let again = open(dir.path()).expect("opens");
         assert_eq!(again.epoch(), next.epoch());
+    }
+}
+
+/// BAD-5: what was moved into the file is not overwritten with what is left of the log.
+#[tokio::test]
+async fn rides_that_are_in_the_file_are_not_lost_to_a_damaged_log() {
+    let dir = tempdir().expect("a temporary directory");
+    let [file, log] = ["", "-wal"].map(|suffix| dir.path().join(format!("{FILE}{suffix}")));
+    let before = open(dir.path()).expect("a new journal opens");
+    for n in 0..40 {
+        before.append(vec![booked(&n.to_string())]).await.expect("new");
+    }
+    by_hand(dir.path(), "PRAGMA wal_checkpoint(PASSIVE)");
+    let [moved, moved_log] = [&file, &log].map(|path| fs::read(path).expect("is there"));
+    before.close().await;
+    for part in 1..8 {
+        let mut damaged = moved_log.clone();
+        damaged[moved_log.len() / 8 * part] ^= 1;
+        fs::write(&file, &moved).expect("is the same file");
+        fs::write(&log, damaged).expect("can be written");
+        let next = open(dir.path()).expect("opens");
+        for n in 0..40 {
+            assert!(next.ride(&RideId::new(n.to_string())).await.expect("can be read").is_some(), "{n}");
+        }
+        assert_ne!(next.epoch(), before.epoch());
+        next.close().await;
+        assert_eq!(upkeep::check(dir.path()).expect("can be checked").problems, [""; 0]);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rides_proto::ids::RideId;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde::Serialize;
 
 use super::{FILE, File, Lock, OpenError, damage, log, projection, row, schema};
@@ -90,12 +90,20 @@ pub enum ExportError {
 
 /// Writes every event as one JSON object per line, in the order in which they were kept. Characters that a terminal obeys
 /// are escaped. A server may run on the journal meanwhile.
+///
+/// # Errors
+/// When they cannot be read or written; and behind the events that are left, when acknowledged ones cannot be read.
 pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
     let db = existing(dir)?;
     let (mut last, mut count) = (0, 0);
     loop {
         let lines = lines(&db, last).map_err(|why| OpenError::from(why.or_unreadable(&db)))?;
-        let Some((seq, _)) = lines.last() else { return Ok(count) };
+        let Some((seq, _)) = lines.last() else {
+            return match damage::find(&dir.join(FILE))? {
+                None => Ok(count),
+                Some(damage) => Err(OpenError::DamagedLog(damage).into()),
+            };
+        };
         last = *seq;
         for (_, line) in &lines {
             writeln!(out, "{}", escape_json(line))?;
@@ -155,10 +163,6 @@ fn existing(dir: &Path) -> Result<Connection, OpenError> {
     let file = File { path: dir.join(FILE), vfs: None };
     let opened = file.connect(OpenFlags::empty()).map_err(OpenError::from).and_then(|db| {
         schema::is_current(&db).map_err(|why| why.or_unreadable(&db))?;
-        if damage::find(&file.path)?.is_some() {
-            // SQLite would delete the log when the last connection closes, and the next start would not see the damage.
-            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(JournalError::from)?;
-        }
         Ok(db)
     });
     opened.map_err(|why| why.or_denied(&file.path))

@@ -1,0 +1,100 @@
+//! The start on a journal whose write-ahead log is damaged.
+//!
+//! What was moved from the log into the database is in both until the log is begun anew. SQLite reads the sound part of the log
+//! before the database, and so may read older pages beside newer ones. Then the database has more without its log. Both are
+//! copied first, and the start goes on with what has more events.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use sha2::{Digest as _, Sha256};
+
+use super::{Damage, FILE, File, OpenError, damage, log::log_of};
+
+/// Returns whether the journal in `file` was damaged. Then it is copied, and its log is deleted if there is more without it.
+///
+/// # Errors
+/// When the log cannot be read, or the copy cannot be written.
+pub(super) fn prepare(file: &Path) -> Result<bool, OpenError> {
+    let Some(damage) = damage::find(file)? else { return Ok(false) };
+    let (copy, [alone, with_log]) = copied(file)?;
+    tell(damage, &copy, alone, with_log);
+    if alone > with_log {
+        let failed = |why| OpenError::Io { path: log_of(file), why };
+        fs::remove_file(log_of(file)).and_then(|()| sync_parent(file)).map_err(failed)?;
+    }
+    Ok(true)
+}
+
+fn tell(damage: Damage, copy: &Path, alone: Option<i64>, with_log: Option<i64>) {
+    let copy = copy.display();
+    tracing::error!(
+        %damage, %copy, ?alone, ?with_log,
+        "acknowledged rides may be lost: the start goes on with the database alone or with the rest of its log, whichever has \
+         more events; a backup may have more"
+    );
+}
+
+/// Copies the journal to a directory beside it, and returns its path with the events that can be read of the database alone,
+/// and with what is left of the log.
+fn copied(file: &Path) -> Result<(PathBuf, [Option<i64>; 2]), OpenError> {
+    let log = log_of(file);
+    // The same for each start on the same damage: a supervisor may try it without end.
+    let name = fs::read(&log)
+        .map(|log| format!("{:x}", Sha256::digest(log)))
+        .map_err(|why| OpenError::Io { path: log.clone(), why })?;
+    let copy = file.with_file_name(format!("{FILE}.damaged-{}", &name[..12]));
+    let unfinished = copy.with_extension("unfinished");
+    let events =
+        copy_into(file, &unfinished, &copy).map_err(|why| OpenError::Io { path: copy.clone(), why })?;
+    Ok((copy, events))
+}
+
+fn copy_into(file: &Path, unfinished: &Path, copy: &Path) -> io::Result<[Option<i64>; 2]> {
+    delete(unfinished)?;
+    fs::create_dir(unfinished)?;
+    let database = unfinished.join(FILE);
+    fs::copy(file, &database)?;
+    let alone = events(&database);
+    fs::copy(log_of(file), log_of(&database))?;
+    fs::remove_file(unfinished.join(format!("{FILE}-shm"))).or_else(forgive_missing)?;
+    let with_log = events(&database);
+    for path in [&database, &log_of(&database), unfinished] {
+        fs::File::open(path)?.sync_all()?;
+    }
+    delete(copy)?;
+    fs::rename(unfinished, copy)?;
+    sync_parent(file)?;
+    Ok([alone, with_log])
+}
+
+/// Returns the number of events, if the database is sound.
+fn events(database: &Path) -> Option<i64> {
+    let db = File { path: database.to_owned(), vfs: None }.connect(OpenFlags::empty()).ok()?;
+    let ask = |db: &Connection| -> rusqlite::Result<Option<i64>> {
+        let is_sound: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        let events = db.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
+        Ok((is_sound == "ok").then_some(events))
+    };
+    ask(&db).ok().flatten()
+}
+
+fn sync_parent(file: &Path) -> io::Result<()> {
+    // Other systems have no way to sync a directory.
+    match file.parent() {
+        Some(parent) if cfg!(unix) => fs::File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn delete(dir: &Path) -> io::Result<()> {
+    fs::remove_dir_all(dir).or_else(forgive_missing)
+}
+
+fn forgive_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
