@@ -158,7 +158,11 @@ impl Lines {
             counter!(DROPPED).absolute(dropped);
         }
         if unreported > 0 {
-            tracing::warn!(lines = unreported, "log lines were dropped: stderr did not take them");
+            // Whatever the filter is.
+            self.push(
+                format!("rides-server: {unreported} log lines were dropped: stderr did not take them\n")
+                    .into_bytes(),
+            );
         }
         self.changed.notify_all();
     }

@@ -1,8 +1,9 @@
 //! BAD-9: a client of HTTP/1.1 that closes its sending side once it has sent a request.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use axum::{Router, routing::post};
+use axum::{Router, body::Body, routing::post};
+use futures_util::stream;
 use http::StatusCode;
 use rides_server::edge::Limits;
 use tokio::{
@@ -72,19 +73,29 @@ async fn it_gets_a_response_that_takes_its_time() {
     assert_ok(&all_of(stream).await);
 }
 
+/// One whose length is known, and one whose length is not, like a message of gRPC.
 #[tokio::test]
 async fn it_gets_all_of_a_response_that_it_reads_slowly() {
     const LENGTH: usize = 4 << 20;
-    let large = async || ([("content-type", "application/grpc-web+proto")], vec![7; LENGTH]);
-    let server = port_with(Router::new().route("/test.Large/Read", post(large)), Limits::default()).await;
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4 * 1024).unwrap();
-    let stream = ask(socket.connect(server.addr).await.unwrap(), "POST", "/test.Large/Read").await;
-    let mut other = Http::h1(server.addr).await;
-    for _ in 0..20 {
-        assert_eq!(other.get("/healthz").await.status, StatusCode::OK);
+    let as_grpc = [("content-type", "application/grpc-web+proto")];
+    let whole = async move || (as_grpc, vec![7; LENGTH]);
+    let pieces = async move || {
+        let pieces = (0..64).map(|_| Ok::<_, Infallible>(vec![7; LENGTH / 64]));
+        (as_grpc, Body::from_stream(stream::iter(pieces)))
+    };
+    let router =
+        Router::new().route("/test.Large/Whole", post(whole)).route("/test.Large/Pieces", post(pieces));
+    let server = port_with(router, Limits::default()).await;
+    for path in ["/test.Large/Whole", "/test.Large/Pieces"] {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        let stream = ask(socket.connect(server.addr).await.unwrap(), "POST", path).await;
+        let mut other = Http::h1(server.addr).await;
+        for _ in 0..20 {
+            assert_eq!(other.get("/healthz").await.status, StatusCode::OK);
+        }
+        let all = all_of(stream).await;
+        assert_ok(&all);
+        assert!(all.len() > LENGTH, "{path}: {} bytes came", all.len());
     }
-    let all = all_of(stream).await;
-    assert_ok(&all);
-    assert!(all.len() > LENGTH, "{} bytes came", all.len());
 }

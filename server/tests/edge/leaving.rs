@@ -10,7 +10,7 @@ use crate::harness::{http::Http, port_with, soon, web};
 
 /// Of so many calls, so that one for which this machine had no time decides nothing.
 const CALLS: usize = 20;
-/// How soon half of them have dropped their handlers: at once over HTTP/2. A client of HTTP/1.1 may have closed its sending
+/// The time in which half of them must have dropped their handlers: at once over HTTP/2. A client of HTTP/1.1 may have closed its sending
 /// side only (BAD-9), so that a call without a response is dropped a second later.
 const SOON_ENOUGH: [(&str, Duration); 2] =
     [("HTTP/1.1", Duration::from_millis(1_100)), ("HTTP/2", Duration::from_millis(100))];

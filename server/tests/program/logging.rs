@@ -120,7 +120,7 @@ async fn a_log_that_is_read_again_says_how_many_lines_were_dropped() {
     let addr = address(&mut child).await;
     let until_dropped = async { while dropped(addr).await == 0.0 {} };
     soon("more lines than there is room for", until_dropped).await;
-    reads_until(reader, "log lines were dropped: stderr did not take them lines=").await;
+    reads_until(reader, "log lines were dropped: stderr did not take them").await;
     assert_eq!(end(&mut child, "TERM").await.code(), Some(0));
 }
 
@@ -177,7 +177,7 @@ async fn a_limit_on_the_size_of_files_refuses_bookings_and_does_not_end_the_serv
 #[tokio::test]
 async fn a_hangup_drains_like_a_termination() {
     let mut heeding = Command::new("env");
-    // Whoever runs this test may have it ignored.
+    // It may be ignored where this test runs.
     heeding.args(["--default-signal=HUP", PROGRAM, "--cars=0", "--listen=127.0.0.1:0"]);
     let mut child = quiet(heeding).spawn().unwrap();
     let rider = Rider(Wire::Web(address(&mut child).await));

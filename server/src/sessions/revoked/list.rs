@@ -63,6 +63,17 @@ impl List {
         self.0.retain(|_, revoked| revoked.until > now);
     }
 
+    pub(super) fn all(&self) -> Vec<Revoked> {
+        self.0.values().cloned().collect()
+    }
+
+    /// Removes a revocation, unless it reaches further by now.
+    pub(super) fn remove(&mut self, revoked: &Revoked) {
+        if self.0.get(&revoked.whose) == Some(revoked) {
+            self.0.remove(&revoked.whose);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -132,11 +132,14 @@ impl Revocations {
         self.add(Revoked { whose, at: now, until: now + LONGEST_LIFE }).await
     }
 
-    /// In force at once, and even if nobody waits until it is kept.
+    /// Puts a revocation in force at once, and returns when it is on the disk. It is written even if nobody waits for this.
     async fn add(&self, revoked: Revoked) -> Result<(), NotRevoked> {
+        if let Some(keeper) = &self.keeper {
+            keeper.add(&revoked);
+        }
         self.learn(std::slice::from_ref(&revoked));
         match &self.keeper {
-            Some(keeper) => keeper.add(revoked).await,
+            Some(keeper) => keeper.keep().await,
             None => Ok(()),
         }
     }
@@ -158,7 +161,7 @@ impl Revocations {
             let now = SystemTime::now();
             self.list.write().unwrap_or_else(PoisonError::into_inner).forget_before(now);
             let Some(keeper) = &self.keeper else { continue };
-            if let Err(why) = keeper.retry().await {
+            if let Err(why) = keeper.keep().await {
                 tracing::warn!(%why, "revocations are in force and not on the disk: they are tried again in a second");
             }
             match keeper.news().await {
@@ -171,7 +174,7 @@ impl Revocations {
     /// Writes what the disk has not taken so far, for the last time.
     pub async fn close(&self) {
         let Some(keeper) = &self.keeper else { return };
-        if let Err(why) = keeper.retry().await {
+        if let Err(why) = keeper.keep().await {
             tracing::error!(%why, "sessions that were revoked are not on the disk: they are valid at the next start");
         }
     }
@@ -216,7 +219,7 @@ mod tests {
     use std::time::Duration;
 
     use faulty_disk::Disk;
-    use futures_util::future::join_all;
+    use futures_util::{FutureExt as _, future::join_all};
     use rusqlite::{Connection, OpenFlags};
     use tokio::time::{sleep, timeout};
 
@@ -309,6 +312,9 @@ mod tests {
             let next = || on(&disk, dir.path()).cover(&ada);
             assert!(!next());
 
+            let bob = session("bob");
+            assert!(revocations.sign_out(&bob, now).now_or_never().is_none(), "its caller leaves");
+
             disk.hold_at_most(None);
             match the_server_goes_on {
                 true => tokio::select! {
@@ -317,7 +323,8 @@ mod tests {
                 },
                 false => revocations.close().await,
             }
-            assert!(next() && on(&disk, dir.path()).cover(&first));
+            let last = on(&disk, dir.path());
+            assert!([&first, &ada, &bob].iter().all(|session| last.cover(session)));
         }
     }
 
