@@ -157,8 +157,8 @@ pub struct Config {
     #[arg(long, env = "RIDES_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
     pub allow_host: Vec<String>,
 
-    /// What a booked ride costs at most, as a multiple of its quote, from 1 to 1000. What the meter read beyond it is kept with
-    /// the ride.
+    /// The highest fare of a booked ride, as a multiple of its quote, from 1 to 1000. The ride also keeps what the meter
+    /// read.
     #[arg(long, env = "RIDES_MAX_FARE_FACTOR", default_value = "3", value_name = "X", value_parser = fare_factor)]
     pub max_fare_factor: f64,
 
@@ -715,6 +715,7 @@ mod tests {
             ("--max-fare-factor", "inf", "1 to 1000"),
             ("--max-open-rides", "0", "1 to 1000000"),
             ("--max-open-rides-per-address", "0", "1 to 1000000"),
+            ("--max-open-rides-at-exempt-addresses", "0", "1 to 1000000"),
             ("--drain-timeout", "601", "0 to 600"),
             ("--viewer-timeout", "0", "1 to 600"),
             ("--viewer-cars", "0", "1 to 100000"),
