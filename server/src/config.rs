@@ -445,8 +445,8 @@ pub struct SimOptions {
     #[arg(long, env = "RIDES_RIDERS_PER_MINUTE", default_value = "20", value_name = "N", value_parser = riders_per_minute)]
     pub riders_per_minute: f64,
 
-    /// How much faster than life simulated cars move, 0.1 to 20. A server elsewhere does not meter cars that are faster than
-    /// 70 m/s: above 3, trips there are as long as planned.
+    /// The speed of simulated cars, as a multiple of the real speed, from 0.1 to 20. A server elsewhere does not meter cars
+    /// that are faster than 70 m/s: above 3, trips there are as long as planned.
     #[arg(long, env = "RIDES_SIM_SPEED", default_value = "1", value_name = "X", value_parser = sim_speed)]
     pub sim_speed: f64,
 

@@ -1,4 +1,4 @@
-//! How a terminal or a supervisor ends the server: Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed.
+//! The signals by which a terminal or a supervisor ends the server: Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed.
 
 use std::{io, process};
 
@@ -20,7 +20,7 @@ pub struct Stop {
     interrupt: Signal,
     #[cfg(unix)]
     terminate: Signal,
-    /// `None`: whoever started the program has it ignored, as `nohup` does.
+    /// `None`: the program that started this one has it ignored, as `nohup` does.
     #[cfg(unix)]
     hangup: Option<Signal>,
     #[cfg(windows)]
@@ -77,7 +77,7 @@ async fn received(signal: Option<&mut Signal>) -> Option<()> {
     }
 }
 
-/// Whether this process was started with `signal` ignored. Other systems than Linux do not tell without unsafe code.
+/// Tells whether this process was started with `signal` ignored. Other systems than Linux do not tell without unsafe code.
 #[cfg(target_os = "linux")]
 fn is_ignored(signal: SignalKind) -> bool {
     let status = Process::myself().and_then(|process| process.status());

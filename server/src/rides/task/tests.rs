@@ -66,7 +66,7 @@ fn too_many(outcome: Result<Ride, RideError>) -> Option<Holder> {
     }
 }
 
-/// BAD-4: however many are asked for at once, and also after a restart; a repeat is no new ride.
+/// BAD-4: also when many are asked for at once, and after a restart; a repeat is no new ride.
 #[tokio::test]
 async fn a_rider_has_at_most_so_many_open_rides() {
     let journal = Arc::new(MemoryJournal::new());
@@ -136,7 +136,7 @@ async fn guests_at_exempt_addresses_have_a_limit_together() {
     assert_eq!(too_many(books(behind_a_proxy(), 23).await), Some(Holder::ExemptAddresses));
 }
 
-/// BAD-4: what the journal did not take counts for nobody.
+/// BAD-4: a ride that the journal did not take counts for no holder.
 #[tokio::test]
 async fn a_ride_that_was_not_kept_does_not_count() {
     let journal = Arc::new(Unreliable::new());
