@@ -1,7 +1,8 @@
 //! One process at a time has a data directory.
 //!
 //! Two locks are held. One is on the directory itself, which cannot be deleted without the journal in it. The other is on a
-//! file in the directory, which names the process that holds the lock. Earlier programs lock the file alone, and so does this one where directories cannot be locked.
+//! file in the directory, which names the process that holds the lock. Earlier programs lock the file alone, and so does
+//! this one where directories cannot be locked.
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
