@@ -114,7 +114,8 @@ async fn a_guest_whose_token_is_refused_between_two_tries_books_once() -> Result
         page.reaches("ride-state", &["assigned"], SOON).await.context("the guest does not see the ride")?;
 
         ensure!(count(page, "SignIn").await? == 2, "the token was not refused");
-        ensure!(count(page, "Book").await? > 2, "the booking was not sent again");
+        // A stream may have heard of the end of the session before the second try.
+        ensure!(count(page, "Book").await? > 1, "the booking was not sent again");
         let request = showing(ListRequest::default(), Some(&eve))?;
         let rides = RidesClient::new(channel(server).await?).list(request).await?.into_inner().rides;
         ensure!(rides.len() == 1, "the page booked {} times", rides.len());
@@ -123,15 +124,14 @@ async fn a_guest_whose_token_is_refused_between_two_tries_books_once() -> Result
     .await
 }
 
-/// Keeps a tab that signs out from signing in as another guest, and tells when the server has ended the session.
+/// Keeps the methods that were answered, and nothing of the next guest: the tab is closed before it signs in again.
 const LEAVES: &str = r"
     window.calls = [];
+    Storage.prototype.setItem = () => {};
     const fetched = window.fetch;
     window.fetch = async (url, init) => {
-        const method = url.split('/').pop();
-        if (method === 'SignIn') return new Promise(() => {});
         const response = await fetched(url, init);
-        window.calls.push(method);
+        window.calls.push(url.split('/').pop());
         return response;
     };
 ";
