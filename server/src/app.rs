@@ -164,6 +164,7 @@ impl App {
         let booking_limits = BookingLimits {
             open_rides: config.limits.open_rides,
             open_rides_per_address: config.limits.open_rides_per_address,
+            open_rides_at_exempt_addresses: config.limits.open_rides_at_exempt_addresses,
         };
         let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone(), booking_limits);
         let services = Services::before(Routes::default().into_axum_router())

@@ -157,8 +157,8 @@ pub struct Config {
     #[arg(long, env = "RIDES_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
     pub allow_host: Vec<String>,
 
-    /// What a booked ride costs at most, as a multiple of its quote, from 1 to 1000. What the meter read beyond it is kept with
-    /// the ride.
+    /// The highest fare of a booked ride, as a multiple of its quote, from 1 to 1000. The ride also keeps what the meter
+    /// read.
     #[arg(long, env = "RIDES_MAX_FARE_FACTOR", default_value = "3", value_name = "X", value_parser = fare_factor)]
     pub max_fare_factor: f64,
 
@@ -445,8 +445,8 @@ pub struct SimOptions {
     #[arg(long, env = "RIDES_RIDERS_PER_MINUTE", default_value = "20", value_name = "N", value_parser = riders_per_minute)]
     pub riders_per_minute: f64,
 
-    /// How much faster than life simulated cars move, 0.1 to 20. A server elsewhere does not meter cars that are faster than
-    /// 70 m/s: above 3, trips there are as long as planned.
+    /// The speed of simulated cars, as a multiple of the real speed, from 0.1 to 20. A server elsewhere does not meter cars
+    /// that are faster than 70 m/s: above 3, trips there are as long as planned.
     #[arg(long, env = "RIDES_SIM_SPEED", default_value = "1", value_name = "X", value_parser = sim_speed)]
     pub sim_speed: f64,
 
@@ -715,6 +715,7 @@ mod tests {
             ("--max-fare-factor", "inf", "1 to 1000"),
             ("--max-open-rides", "0", "1 to 1000000"),
             ("--max-open-rides-per-address", "0", "1 to 1000000"),
+            ("--max-open-rides-at-exempt-addresses", "0", "1 to 1000000"),
             ("--drain-timeout", "601", "0 to 600"),
             ("--viewer-timeout", "0", "1 to 600"),
             ("--viewer-cars", "0", "1 to 100000"),

@@ -95,7 +95,7 @@ pub fn timed_uuid() -> String {
     format!("{high:08x}-{low:04x}-7{}", &random_uuid()[15..])
 }
 
-/// 128 random bits in hexadecimal, which nobody can guess. Empty where the browser has none: then there is no secret.
+/// A secret of 128 random bits in hexadecimal. Empty where the browser has no randomness for secrets.
 pub fn secret() -> String {
     let mut bytes = [0; 16];
     let filled = window().crypto().and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes));

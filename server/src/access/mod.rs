@@ -20,7 +20,7 @@ pub enum Policy {
     Required,
 }
 
-/// The address of a caller. A booking carries it in its extensions, unless the address stands for many callers.
+/// The address of a caller. A request to book carries it in its extensions, unless the address stands for many callers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallerAddress(pub IpAddr);
 

@@ -44,7 +44,7 @@ impl Principal {
         }
     }
 
-    /// Who the caller is: the subject of their token, or who they claim to be.
+    /// The caller's name: the subject of the token, or without a token the name that the caller claims.
     pub fn name<'a>(&'a self, claimed: &'a str) -> &'a str {
         self.session().map_or(claimed, |session| &session.subject)
     }

@@ -12,7 +12,7 @@ use std::{
 pub struct FileLost(pub PathBuf);
 
 /// Files and directories by their paths and identities. Each must stay open for as long as this exists: the system gives the
-/// number of a file that nobody has open to the next file.
+/// number of a deleted file that is not open to the next file.
 #[derive(Debug, Default)]
 pub struct KeptFiles {
     files: Vec<(PathBuf, Identity)>,

@@ -105,7 +105,7 @@ impl Admission {
         self.address(peer).map(Caller::Home)
     }
 
-    /// The address that what `peer` does counts for, unless it stands for many callers.
+    /// The address that calls of `peer` count for, unless it stands for many callers.
     pub(super) fn address(&self, peer: Option<&Peer>) -> Option<IpAddr> {
         let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
         counted.map(|peer| home(peer.address))

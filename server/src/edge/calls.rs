@@ -38,7 +38,7 @@ use super::{
 };
 use crate::access::CallerAddress;
 
-/// The method whose service counts what comes of its calls for the caller's address.
+/// The method whose service counts open rides for the caller's address.
 const BOOK: &str = "/rides.v1.Rides/Book";
 /// The path of health calls. They are served during shutdown, too, and say that the server does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";

@@ -60,6 +60,10 @@ pub struct Limits {
     #[arg(id = "max_open_rides_per_address", long = "max-open-rides-per-address", env = "RIDES_MAX_OPEN_RIDES_PER_ADDRESS", default_value = "50", value_name = "N", value_parser = count::<1_000_000>)]
     pub open_rides_per_address: usize,
 
+    /// Open rides that guests with a token have booked from exempt addresses, all together.
+    #[arg(id = "max_open_rides_at_exempt_addresses", long = "max-open-rides-at-exempt-addresses", env = "RIDES_MAX_OPEN_RIDES_AT_EXEMPT_ADDRESSES", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
+    pub open_rides_at_exempt_addresses: usize,
+
     /// Viewers of the fleet at a time, in all.
     #[arg(id = "max_viewers", long = "max-viewers", env = "RIDES_MAX_VIEWERS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
     pub viewers: usize,
@@ -136,6 +140,7 @@ impl Default for Limits {
             messages_per_second: NonZeroU32::MIN.saturating_add(99_999),
             open_rides: 10,
             open_rides_per_address: 50,
+            open_rides_at_exempt_addresses: 1_000,
             viewers: 10_000,
             exempt: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
             message: 64 * 1024,

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, hash_map},
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -20,8 +19,8 @@ pub(super) struct Board {
     rides: HashMap<RideId, watch::Sender<Arc<RideLog>>>,
     by_car: HashMap<CarId, RideId>,
     open: OpenRides,
-    /// Of the rides that count for one.
-    addresses: HashMap<RideId, IpAddr>,
+    /// The guests for whom a ride counts, for each ride that counts for guests.
+    guests: HashMap<RideId, Holder>,
 }
 
 /// What a draft would change.
@@ -31,8 +30,8 @@ pub(super) struct Changes {
     /// `None`: the car is free again.
     pub(super) cars: HashMap<CarId, Option<RideId>>,
     pub(super) open: OpenRides,
-    /// Of rides that were opened, those that count for one.
-    pub(super) addresses: HashMap<RideId, IpAddr>,
+    /// The guests for whom a new ride counts, for each new ride that counts for guests.
+    pub(super) guests: HashMap<RideId, Holder>,
 }
 
 impl Board {
@@ -64,9 +63,9 @@ impl Board {
         &self.open
     }
 
-    /// The address that a ride counts for, if it is open.
-    pub(super) fn address(&self, id: &RideId) -> Option<IpAddr> {
-        self.addresses.get(id).copied()
+    /// The guests for whom a ride counts, if it is open.
+    pub(super) fn guests(&self, id: &RideId) -> Option<&Holder> {
+        self.guests.get(id)
     }
 
     /// The ride as it is now and whatever it becomes, in one.
@@ -83,7 +82,7 @@ impl Board {
             };
         }
         self.open.add_all(changes.open);
-        self.addresses.extend(changes.addresses);
+        self.guests.extend(changes.guests);
         for log in changes.rides.into_values() {
             self.publish(log);
         }
@@ -93,7 +92,7 @@ impl Board {
     fn publish(&mut self, log: Arc<RideLog>) {
         let over = log.ride.state.is_over();
         if over {
-            self.addresses.remove(&log.ride.id);
+            self.guests.remove(&log.ride.id);
         }
         match self.rides.entry(log.ride.id.clone()) {
             hash_map::Entry::Occupied(entry) if over => {

@@ -4,7 +4,7 @@
 //! journal; the board itself stays as it is until the journal has a batch, so that a failed append leaves nothing
 //! to undo.
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use rides_proto::ids::{CarId, RideId};
 
@@ -70,12 +70,9 @@ impl<'a> Draft<'a> {
             return Err(RideError::TooManyOpen(limit.clone()));
         }
         let ride = self.open(id, &Command::Book(Arc::clone(booking)), Some(request), now)?;
-        for address in limits.iter().filter_map(|limit| match limit.holder {
-            Holder::Address(address) => Some(address),
-            Holder::Rider(_) => None,
-        }) {
-            self.batch.changes.open.add(Holder::Address(address), 1);
-            self.batch.changes.addresses.insert(ride.id.clone(), address);
+        for guests in limits.iter().map(|limit| &limit.holder).filter(|holder| holder.is_guests()) {
+            self.batch.changes.open.add(guests.clone(), 1);
+            self.batch.changes.guests.insert(ride.id.clone(), guests.clone());
         }
         Ok(ride)
     }
@@ -85,9 +82,9 @@ impl<'a> Draft<'a> {
         usize::try_from(self.board.open().of(holder) + drafted).unwrap_or_default()
     }
 
-    fn address(&self, id: &RideId) -> Option<IpAddr> {
-        let drafted = self.newest_first().find_map(|drafted| drafted.changes.addresses.get(id));
-        drafted.copied().or_else(|| self.board.address(id))
+    fn guests(&self, id: &RideId) -> Option<Holder> {
+        let drafted = self.newest_first().find_map(|drafted| drafted.changes.guests.get(id));
+        drafted.or_else(|| self.board.guests(id)).cloned()
     }
 
     /// Opens a ride under a new id, with a command that does so. A start off the street that took effect before
@@ -148,7 +145,7 @@ impl<'a> Draft<'a> {
         }
         if ride.state.is_over() {
             self.count(Holder::rider_of(&ride.booking), -1);
-            self.count(self.address(&id).map(Holder::Address), -1);
+            self.count(self.guests(&id), -1);
         }
         self.batch.changes.rides.insert(id, Arc::new(after));
         Ok(ride)

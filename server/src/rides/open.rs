@@ -1,16 +1,18 @@
-//! How many rides are open at a time, and for whom they count. Pure.
+//! Open rides, counted for those that have limits of them. Pure.
 
 use std::{collections::HashMap, fmt, net::IpAddr};
 
 use super::model::Booking;
 
-/// Someone for whom open rides are counted.
+/// A holder of open rides, for whom they are counted.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Holder {
-    /// The rider of a ride, whoever booked it. Counted in the journal.
+    /// The rider of a ride, also of one that a dispatcher booked. Counted in the journal.
     Rider(String),
-    /// The address from which guests booked. Counted for as long as the server runs.
+    /// All guests who booked from one address. Counted for as long as the server runs.
     Address(IpAddr),
+    /// All guests who booked from addresses that stand for many callers. Counted for as long as the server runs.
+    ExemptAddresses,
 }
 
 impl Holder {
@@ -18,12 +20,20 @@ impl Holder {
     pub(super) fn rider_of(booking: &Booking) -> Option<Self> {
         Some(&booking.rider).filter(|rider| !rider.is_empty()).cloned().map(Self::Rider)
     }
+
+    /// Tells whether guests share this holder.
+    pub(super) fn is_guests(&self) -> bool {
+        match self {
+            Self::Rider(_) => false,
+            Self::Address(_) | Self::ExemptAddresses => true,
+        }
+    }
 }
 
 /// The most open rides that one holder of a new ride may have, with this ride.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenRideLimit {
-    /// For whom the ride counts.
+    /// The one for whom the ride counts.
     pub holder: Holder,
     /// At least 1.
     pub most: usize,
@@ -34,6 +44,7 @@ impl fmt::Display for OpenRideLimit {
         let of = match self.holder {
             Holder::Rider(_) => "of this rider",
             Holder::Address(_) => "from this address",
+            Holder::ExemptAddresses => "of all guests at exempt addresses",
         };
         write!(f, "too many open rides {of}: the limit is {}; cancel one, or wait until one ends", self.most)
     }

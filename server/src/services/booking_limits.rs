@@ -6,28 +6,31 @@ use crate::{
     sessions::{Role, Session},
 };
 
-/// How many rides may be open at a time.
+/// The most rides that may be open at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BookingLimits {
-    /// Of one rider.
+    /// The limit of one rider.
     pub open_rides: usize,
-    /// Booked by guests from one address.
+    /// The limit of all guests who book from one address.
     pub open_rides_per_address: usize,
+    /// The limit of all guests who book from addresses that stand for many callers.
+    pub open_rides_at_exempt_addresses: usize,
 }
 
-/// What the flags say when nobody says otherwise.
+/// The defaults of the flags.
 impl Default for BookingLimits {
     fn default() -> Self {
-        Self { open_rides: 10, open_rides_per_address: 50 }
+        Self { open_rides: 10, open_rides_per_address: 50, open_rides_at_exempt_addresses: 1_000 }
     }
 }
 
 impl BookingLimits {
     /// The limits of a ride that `caller` books for `rider` from `address`, if that counts.
     ///
-    /// Sessions of our own are free, so their address is counted too. Those of an identity provider are not, and a
-    /// dispatcher has no limit. Without a token the address alone tells callers apart: at one that does not count there is
-    /// no limit.
+    /// A guest's session costs nothing, so guests also have a limit together: those of one address, and those of all
+    /// addresses that stand for many callers. A session of an identity provider has the rider's limit alone, and a
+    /// dispatcher has no limit. Without a token the address alone tells callers apart: at an address that stands for many
+    /// callers there is no limit.
     pub(super) fn of(
         self,
         caller: &Principal,
@@ -38,17 +41,19 @@ impl BookingLimits {
             let holder = Holder::Rider(rider.to_owned());
             (!rider.is_empty()).then_some(OpenRideLimit { holder, most: self.open_rides })
         };
-        let of_address = || {
-            let CallerAddress(address) = address?;
-            Some(OpenRideLimit { holder: Holder::Address(address), most: self.open_rides_per_address })
-        };
-        let (rider, address) = match caller {
+        let of_address = address.map(|CallerAddress(address)| OpenRideLimit {
+            holder: Holder::Address(address),
+            most: self.open_rides_per_address,
+        });
+        let of_exempt_addresses =
+            OpenRideLimit { holder: Holder::ExemptAddresses, most: self.open_rides_at_exempt_addresses };
+        let (rider, guests) = match caller {
             Principal::Proven(Session { role: Role::Dispatcher, .. }) => (None, None),
             Principal::Proven(Session { is_ours: false, .. }) => (of_rider(), None),
-            Principal::Proven(_) => (of_rider(), of_address()),
-            Principal::Unproven | Principal::Certified(_) => (address.and_then(|_| of_rider()), of_address()),
+            Principal::Proven(_) => (of_rider(), of_address.or(Some(of_exempt_addresses))),
+            Principal::Unproven | Principal::Certified(_) => (address.and_then(|_| of_rider()), of_address),
         };
-        rider.into_iter().chain(address).collect()
+        rider.into_iter().chain(guests).collect()
     }
 }
 
@@ -69,7 +74,8 @@ mod tests {
         let far = Some(CallerAddress("192.0.2.7".parse().unwrap()));
         for (caller, rider, address, expected) in [
             (&guest, "eve", far, &[10, 50][..]),
-            (&guest, "eve", None, &[10]),
+            (&guest, "eve", None, &[10, 1_000]),
+            (&known, "eve", None, &[10]),
             (&known, "eve", far, &[10]),
             (&dispatcher, "ada", far, &[]),
             (&Principal::Unproven, "ada", far, &[10, 50]),

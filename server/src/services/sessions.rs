@@ -21,7 +21,7 @@ const LONGEST_NAME: usize = 64;
 /// Of a subject or a session's id, in characters: identity providers have long ones.
 const LONGEST_ID: usize = 255;
 
-/// Of a guest's secret, in bytes: 22 hold 128 random bits in base64.
+/// The length of a guest's secret in bytes: 22 hold 128 random bits in base64.
 const SECRET_LENGTH: RangeInclusive<usize> = 22..=64;
 
 /// Answers for [`Sessions`].
@@ -109,7 +109,7 @@ fn guest_name(name: &str) -> Result<&str, BadRequest> {
     Ok(name)
 }
 
-/// Empty: none. A short one could be guessed.
+/// Returns the secret, or `None` for an empty one. A short secret could be guessed.
 fn known_secret(secret: &str) -> Result<Option<&str>, BadRequest> {
     match secret.len() {
         0 => Ok(None),

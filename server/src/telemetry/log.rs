@@ -1,5 +1,5 @@
-//! The log on stderr. Lines wait in memory, and a thread of its own writes them: a log that cannot be written, or that
-//! nobody reads, neither ends the server nor delays it.
+//! The log on stderr. Lines wait in memory, and a thread of its own writes them: a log that cannot be written, or whose
+//! reader is stuck, neither ends the server nor delays it.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},

@@ -287,24 +287,44 @@ async fn open_rides_are_limited_by_rider_and_by_the_address_of_guests() {
     }
 }
 
-/// BAD-4: as with every limit of an address, and sessions are told apart there too.
+/// BAD-4: behind a proxy, sessions are told apart, and guests have a limit together.
 #[tokio::test]
-async fn at_an_exempt_address_open_rides_are_limited_by_session_alone() {
+async fn at_an_exempt_address_open_rides_are_limited_by_session_and_for_all_guests() {
     let few = |limits: &mut Limits| {
-        *limits = Limits { open_rides: 2, open_rides_per_address: 1, ..Limits::default() };
+        *limits = Limits {
+            open_rides: 2,
+            open_rides_per_address: 1,
+            open_rides_at_exempt_addresses: 4,
+            ..Limits::default()
+        };
     };
     let server = server().limited(few).run().await;
     for wire in server.wires().await {
         let program = Rider(wire.clone());
-        let ada = Rider(wire.with(server.rider(&format!("ada {wire:?}"))));
+        let guest = |name: &str| Rider(wire.with(server.rider(&format!("{name} {wire:?}"))));
+        let wish = |n: u32| v1::BookRequest { rider_id: String::new(), ..booking(&n.to_string()) };
+        let (ada, bob, eve) = (guest("ada"), guest("bob"), guest("eve"));
+        let first = ada.book(wish(1)).await.unwrap();
+        let mut booked = vec![first.clone(), ada.book(wish(2)).await.unwrap()];
+        let refused = ada.book(wish(3)).await.unwrap_err();
+        assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
+        assert!(refused.message().contains("of this rider: the limit is 2"), "{refused:?}");
+
+        booked.extend([bob.book(wish(1)).await.unwrap(), bob.book(wish(2)).await.unwrap()]);
+        let refused = eve.book(wish(1)).await.unwrap_err();
+        assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
+        let text = "of all guests at exempt addresses: the limit is 4";
+        assert!(refused.message().contains(text), "{refused:?}");
+        assert_eq!(ada.book(wish(1)).await.unwrap(), first, "a repeat is no new ride");
+        ada.cancel(&first.ride_id).await.unwrap();
+        booked.push(eve.book(wish(1)).await.expect("one is over"));
+
         for n in 0..20 {
             program.books(&format!("{wire:?} {n}")).await;
         }
-        let wish = |n: u32| v1::BookRequest { rider_id: String::new(), ..booking(&n.to_string()) };
-        ada.book(wish(1)).await.unwrap();
-        ada.book(wish(2)).await.unwrap();
-        let refused = ada.book(wish(3)).await.unwrap_err();
-        assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
+        for ride in &booked[1..] {
+            program.cancel(&ride.ride_id).await.unwrap();
+        }
     }
 }
 

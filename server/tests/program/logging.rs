@@ -1,4 +1,4 @@
-//! A log that cannot be written, or that nobody reads: BAD-1.
+//! A log that cannot be written, or whose reader is stuck: BAD-1.
 
 use std::{
     fs::File,
@@ -34,7 +34,7 @@ fn without_reader() -> Stdio {
     writer.into()
 }
 
-/// A pipe that has no room, since nobody reads it yet.
+/// A full pipe, whose reader does not read yet.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();

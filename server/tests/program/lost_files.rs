@@ -23,7 +23,7 @@ struct Loss {
     lose: fn(&Path),
     /// The path that is named, below the directory.
     named: &'static str,
-    /// `true`: the next server has what was acknowledged.
+    /// The next server has what was acknowledged.
     is_kept: bool,
 }
 

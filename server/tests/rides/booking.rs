@@ -42,7 +42,7 @@ async fn of_different_bookings_at_once_under_one_request_id_one_stands() {
     assert_eq!(native.list(v1::ListRequest::default()).await.unwrap().rides.len(), 1);
 }
 
-/// BAD-7: where nobody shows a token, riders are who they claim to be.
+/// BAD-7: without a token, the rider of a request is its caller.
 #[tokio::test]
 async fn a_request_id_is_of_the_rider_who_is_named() {
     let server = server().run().await;

@@ -44,7 +44,7 @@ mod tests;
 
 /// Where tokens stay over a reload.
 const TOKEN: &str = "rides.token";
-/// Where the guest's secret stays.
+/// The key of the guest's secret.
 const GUEST: &str = "rides.guest";
 
 /// Calls of the server that the page came from. Cheap to clone; clones share the tap and the session.
@@ -126,7 +126,8 @@ impl Api {
 /// next time. A token that was handed over opens more, and goes with its tab.
 #[derive(Default)]
 struct BrowserShelves {
-    /// The guest's secret, also where the browser keeps nothing.
+    /// The guest's secret where the browser keeps nothing. A secret that the browser keeps is in no tab's memory, so that
+    /// signing out in one tab forgets it in all.
     secret: RefCell<Option<String>>,
 }
 
@@ -147,7 +148,8 @@ impl Shelves for BrowserShelves {
         // Another tab may have made one, or may act for another guest by now.
         let secret = Shelf::Local.get(GUEST).or_else(|| known.take()).unwrap_or_else(browser::secret);
         Shelf::Local.set(GUEST, &secret);
-        known.insert(secret).clone()
+        *known = Shelf::Local.get(GUEST).is_none().then(|| secret.clone());
+        secret
     }
 
     fn forget_guest(&self) {

@@ -50,10 +50,10 @@ pub trait Shelves {
     fn get(&self, origin: Origin) -> Option<Token>;
     /// Puts it there, or leaves nothing.
     fn put(&self, origin: Origin, token: Option<&Token>);
-    /// The secret by which the server knows the guest again when the token is refused. Made where there is none; empty
-    /// where there is nothing to make it of.
+    /// Returns the secret by which the server knows the guest again when the token is refused. Makes one where there is
+    /// none. It is empty where the browser has no randomness for secrets.
     fn guest_secret(&self) -> String;
-    /// The next guest is another one.
+    /// Forgets the secret, so that the next guest is another one.
     fn forget_guest(&self);
 }
 

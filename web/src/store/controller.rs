@@ -453,7 +453,7 @@ fn wire_type(kind: RideType) -> v1::RideType {
     }
 }
 
-/// Whether the answer says what became of the booking. Any other refusal is about this attempt alone, and an earlier one
+/// Tells whether the response settles the booking. Any other refusal is about this attempt alone, and an earlier one
 /// may have booked: the same booking is sent under the same key.
 fn is_settled<T>(answer: &Result<T, Status>) -> bool {
     answer.as_ref().map_or_else(|status| status.code() == Code::InvalidArgument, |_| true)

@@ -69,7 +69,7 @@ unsafe extern "C" fn read(
     match read {
         Ok(read) if read < buffer.len() => ffi::SQLITE_IOERR_SHORT_READ,
         Ok(_) => ffi::SQLITE_OK,
-        // As SQLite's own VFS for Unix has it.
+        // SQLite's own VFS for Unix does the same.
         Err(_) => {
             file.last_errno = EIO;
             ffi::SQLITE_IOERR_CORRUPTFS

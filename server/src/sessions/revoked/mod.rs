@@ -296,7 +296,7 @@ mod tests {
         Revocations::kept_in(Store::over(db).unwrap()).unwrap()
     }
 
-    /// BAD-2: nobody else can try it again, since the session is over.
+    /// BAD-2: the caller cannot repeat it, since the session is over.
     #[tokio::test]
     async fn a_session_that_signs_out_while_the_disk_is_full_stays_over_at_the_next_start() {
         let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::new(1));

@@ -128,7 +128,7 @@ impl Chunks for Body {
     fn complete(&mut self) {}
 }
 
-/// What outlives a page: a token of each origin, and how many guests were forgotten.
+/// The shelves of a browser, which outlive a page: a token of each origin, and the number of guests that were forgotten.
 #[derive(Clone, Default)]
 struct Drawer(Rc<RefCell<[Option<Token>; 2]>>, Rc<Cell<u32>>);
 

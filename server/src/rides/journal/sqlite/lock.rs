@@ -1,7 +1,8 @@
 //! One process at a time has a data directory.
 //!
-//! The directory itself is locked, which nobody can delete apart from what is in it, and a file in it, which says whose the
-//! lock is. Earlier programs lock the file alone, and so does this one where directories cannot be locked.
+//! Two locks are held. One is on the directory itself, which cannot be deleted without the journal in it. The other is on a
+//! file in the directory, which names the process that holds the lock. Earlier programs lock the file alone, and so does
+//! this one where directories cannot be locked.
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},

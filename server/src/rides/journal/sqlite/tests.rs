@@ -278,7 +278,7 @@ async fn an_earlier_schema_is_brought_up_to_date() {
     }
 }
 
-/// BAD-7: nobody knows any more who asked. A caller's repeat finds its ride, and a stranger's request is not in the way.
+/// BAD-7: these requests have no caller. A caller's repeat finds its ride, and a stranger's request is not in the way.
 #[tokio::test]
 async fn requests_of_an_earlier_schema_stay_what_they_were() {
     let dir = tempdir().expect("a temporary directory");
