@@ -26,7 +26,7 @@ impl Default for FareLimits {
 /// The figures of a trip, and the fare by the meter if the fare is limited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Charge {
-    /// As driven, as far as a car can have driven it; with the fare to pay.
+    /// The driven distance, at most that which a car can drive, and the fare to pay.
     pub figures: Figures,
     /// The fare by the meter, if the fare to pay is less.
     pub metered_fare: Option<Cents>,
