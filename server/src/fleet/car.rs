@@ -8,7 +8,10 @@ use rides_proto::{
     tiles::{Cell, WorldPoint},
 };
 
-use super::{Brief, CarView, FreeCar, LinkId, Report};
+use super::{
+    Brief, CarView, FreeCar, LinkId, Report,
+    meter::{Fix, Meter},
+};
 use crate::{
     positions::{CarDot, CarState, Heading},
     rides::{model::Crew, reach::Reach},
@@ -34,8 +37,9 @@ pub(super) struct Car {
     job: Option<Box<Job>>,
     at: Option<(LatLng, WorldPoint)>,
     heading: Heading,
-    meter_m: Option<f64>,
-    meter_has_gaps: bool,
+    /// `None`: there was no trip yet, or its beginning was not seen.
+    meter: Option<Box<Meter>>,
+    /// The time of its last position by its own clock, or [`SystemTime::UNIX_EPOCH`] where that clock is not known.
     reported: SystemTime,
     /// When its last position came.
     heard: Option<Instant>,
@@ -68,8 +72,7 @@ impl Car {
             job: None,
             at: None,
             heading: Heading::default(),
-            meter_m: None,
-            meter_has_gaps: false,
+            meter: None,
             reported: SystemTime::UNIX_EPOCH,
             heard: None,
             away_since: None,
@@ -90,12 +93,6 @@ impl Car {
         if time < self.reported {
             return;
         }
-        // By the car's clock, for positions may come late and together; by the time here after it was forgotten.
-        let elapsed = if self.reported == SystemTime::UNIX_EPOCH {
-            self.heard.map_or(Duration::ZERO, |heard| now.saturating_duration_since(heard))
-        } else {
-            time.duration_since(self.reported).unwrap_or_default()
-        };
         self.reported = time;
         self.heard = Some(now);
         let moved = self.at.map(|(last, _)| last.leg_to(at));
@@ -104,24 +101,40 @@ impl Car {
             (None, Some(leg)) if leg.distance_m >= TURNING_M => Heading::from_deg(leg.bearing_deg()),
             _ => self.heading,
         };
-        if let Some(leg) = moved.filter(|_| self.doing() == CarState::OnTrip) {
-            if leg.distance_m <= reach.of_leg(elapsed) {
-                self.meter_m = self.meter_m.map(|meter| meter + leg.distance_m);
-            } else {
-                self.meter_has_gaps = true;
-            }
-        }
         self.at = Some((at, WorldPoint::of(at)));
+        if self.doing() == CarState::OnTrip
+            && let Some(fix) = self.last_fix()
+            && let Some(meter) = &mut self.meter
+        {
+            meter.measure(fix, reach);
+        }
+    }
+
+    fn last_fix(&self) -> Option<Fix> {
+        Some(Fix { at: self.place()?, time: self.known_clock(), heard: self.heard? })
+    }
+
+    /// The time of its last position by its own clock, if that is known.
+    fn known_clock(&self) -> Option<SystemTime> {
+        Some(self.reported).filter(|reported| *reported != SystemTime::UNIX_EPOCH)
+    }
+
+    /// The time by its own clock: as much later than its last position as that was heard before `now`.
+    fn clock_at(&self, now: Instant) -> Option<SystemTime> {
+        Some(self.known_clock()? + now.saturating_duration_since(self.heard?))
     }
 
     /// Takes the next report whatever its time: a new connection may come with another clock.
     pub(super) fn forget_clock(&mut self) {
         self.reported = SystemTime::UNIX_EPOCH;
+        if let Some(meter) = &mut self.meter {
+            meter.forget_clock();
+        }
     }
 
-    /// Does what its ride has it do from now on. False: the driver need not hear of it, for it is late, or was
-    /// heard.
-    pub(super) fn brief(&mut self, brief: &Brief) -> bool {
+    /// Does what its ride has it do from `now` on, when the time of day is `clock`. False: the driver need not hear of it,
+    /// for it is late, or was heard.
+    pub(super) fn brief(&mut self, brief: &Brief, now: Instant, clock: SystemTime) -> bool {
         let Brief { version, state, begins, .. } = *brief;
         let known = self.job.as_ref().filter(|job| job.ride == brief.ride);
         match known {
@@ -134,12 +147,13 @@ impl Car {
         }
         let heard =
             self.link.is_some() && known.is_some_and(|job| job.version == version && job.told == self.link);
-        let runs = known.is_some_and(|job| job.state == CarState::OnTrip) && self.meter_m.is_some();
+        let runs = known.is_some_and(|job| job.state == CarState::OnTrip) && self.meter.is_some();
         if begins && !runs {
-            self.meter_m = Some(0.0);
-            self.meter_has_gaps = false;
+            // A ride off the street begins with its driver's report, which may come late.
+            let since = if version == 1 { self.known_clock() } else { self.clock_at(now).or(Some(clock)) };
+            self.meter = Some(Box::new(Meter::new(self.last_fix(), since)));
         } else if known.is_none() {
-            self.meter_m = None;
+            self.meter = None;
         }
         self.job = Some(Box::new(Job { ride: brief.ride.clone(), version, state, told: self.link }));
         !heard
@@ -184,8 +198,8 @@ impl Car {
             state: self.state(),
             connected: self.link.is_some(),
             ride: self.job.as_ref().map(|job| job.ride.clone()),
-            meter_m: self.meter_m,
-            meter_has_gaps: self.meter_has_gaps,
+            meter_m: self.meter.as_ref().map(|meter| meter.metres()),
+            meter_has_gap: self.meter.as_ref().is_some_and(|meter| meter.has_gap()),
         }
     }
 
@@ -234,6 +248,11 @@ mod tests {
             let report = Report { car: self.id, at, heading_deg, time };
             self.report(&report, *BEGUN + since, clock, Reach::default());
         }
+
+        /// A brief that comes when the clock here says 1,000.
+        fn told(&mut self, brief: &Brief) -> bool {
+            self.brief(brief, *BEGUN + Duration::from_secs(1_000), seconds(1_000))
+        }
     }
 
     #[test]
@@ -275,16 +294,16 @@ mod tests {
         let minute = 1.0 / 60.0;
         car.hears_at(at(60.0, 25.0), None, 1);
         assert_eq!(car.view().meter_m, None);
-        car.brief(&brief("a", 5, CarState::OnTrip));
+        car.told(&brief("a", 5, CarState::OnTrip));
         car.hears_at(at(60.0 + minute, 25.0), None, 101);
-        car.brief(&brief("a", 5, CarState::OnTrip));
-        car.brief(&brief("a", 6, CarState::Free));
+        car.told(&brief("a", 5, CarState::OnTrip));
+        car.told(&brief("a", 6, CarState::Free));
         car.hears_at(at(60.0 + 2.0 * minute, 25.0), None, 201);
         let meter = car.view().meter_m.expect("a trip was made");
         assert!((meter - 1853.0).abs() < 1.0, "{meter}");
-        car.brief(&brief("b", 2, CarState::Offered));
+        car.told(&brief("b", 2, CarState::Offered));
         assert_eq!(car.view().meter_m, None, "another ride's");
-        car.brief(&brief("b", 5, CarState::OnTrip));
+        car.told(&brief("b", 5, CarState::OnTrip));
         assert_eq!(car.view().meter_m, Some(0.0));
     }
 
@@ -292,7 +311,7 @@ mod tests {
     fn on_trip() -> Car {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         car.hears_at(at(60.0, 25.0), None, 1);
-        car.brief(&brief("a", 5, CarState::OnTrip));
+        car.told(&brief("a", 5, CarState::OnTrip));
         car
     }
 
@@ -314,16 +333,18 @@ mod tests {
         assert_meter(&car, 0.0);
         assert_eq!(car.place(), Some(at(0.0, 0.0)), "where it says it is");
         car.hears_at(north(20.0), None, 3);
-        car.hears_at(north(40.0), None, 4);
         assert_meter(&car, 20.0);
+        assert!(!car.view().meter_has_gap, "the false position is passed over");
+        car.hears_at(north(40.0), None, 4);
+        assert_meter(&car, 40.0);
         car.hears_at(north(40.0 + 219.0), None, 5);
-        assert_meter(&car, 20.0 + 219.0);
+        assert_meter(&car, 40.0 + 219.0);
         car.hears_at(north(40.0 + 219.0 + 221.0), None, 6);
-        assert_meter(&car, 20.0 + 219.0);
-        assert!(car.view().meter_has_gaps);
-        car.brief(&brief("a", 6, CarState::Free));
-        car.brief(&brief("b", 5, CarState::OnTrip));
-        assert!(!car.view().meter_has_gaps, "another trip");
+        assert_meter(&car, 40.0 + 219.0);
+        assert!(car.view().meter_has_gap);
+        car.told(&brief("a", 6, CarState::Free));
+        car.told(&brief("b", 5, CarState::OnTrip));
+        assert!(!car.view().meter_has_gap, "another trip");
     }
 
     /// BAD-3: positions that were kept while there was no connection come late and together, with their times.
@@ -335,7 +356,7 @@ mod tests {
             car.hears(north(20.0 * (second - 1) as f64), None, time, clock);
         }
         assert_meter(&car, 20.0 * 599.0);
-        assert!(!car.view().meter_has_gaps);
+        assert!(!car.view().meter_has_gap);
 
         let mut tunnel = on_trip();
         tunnel.hears_at(north(9_000.0), None, 301);
@@ -368,18 +389,18 @@ mod tests {
     #[test]
     fn a_trip_whose_beginning_was_not_seen_is_not_metered() {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
-        car.brief(&Brief { begins: false, ..brief("a", 5, CarState::OnTrip) });
+        car.told(&Brief { begins: false, ..brief("a", 5, CarState::OnTrip) });
         assert_eq!((car.view().state, car.view().meter_m), (CarState::OnTrip, None));
     }
 
     #[test]
     fn what_is_late_of_one_ride_undoes_nothing() {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
-        assert!(car.brief(&brief("a", 3, CarState::ToPickup)));
-        assert!(!car.brief(&brief("a", 2, CarState::Offered)));
+        assert!(car.told(&brief("a", 3, CarState::ToPickup)));
+        assert!(!car.told(&brief("a", 2, CarState::Offered)));
         assert_eq!(car.view().state, CarState::ToPickup);
-        assert!(car.brief(&brief("a", 4, CarState::Free)));
-        assert!(!car.brief(&brief("a", 3, CarState::ToPickup)), "it would never be free again");
+        assert!(car.told(&brief("a", 4, CarState::Free)));
+        assert!(!car.told(&brief("a", 3, CarState::ToPickup)), "it would never be free again");
         assert_eq!(car.view().ride, Some(RideId::new("a")));
         assert_eq!(car.doing(), CarState::Free);
     }
@@ -387,10 +408,10 @@ mod tests {
     #[test]
     fn a_ride_off_the_street_takes_the_car_from_one_whose_end_it_has_not_heard() {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
-        car.brief(&brief("a", 5, CarState::OnTrip));
-        assert!(!car.brief(&brief("b", 2, CarState::Offered)), "one ride at a time");
-        assert!(car.brief(&brief("b", 1, CarState::OnTrip)));
-        assert!(car.brief(&brief("a", 6, CarState::Free)), "the driver hears of the end");
+        car.told(&brief("a", 5, CarState::OnTrip));
+        assert!(!car.told(&brief("b", 2, CarState::Offered)), "one ride at a time");
+        assert!(car.told(&brief("b", 1, CarState::OnTrip)));
+        assert!(car.told(&brief("a", 6, CarState::Free)), "the driver hears of the end");
         let view = car.view();
         assert_eq!(
             (view.state, view.ride, view.meter_m),
@@ -403,21 +424,21 @@ mod tests {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         for link in 1..=2 {
             car.link = Some(LinkId(link));
-            assert!(car.brief(&brief("a", 3, CarState::ToPickup)));
-            assert!(!car.brief(&brief("a", 3, CarState::ToPickup)));
+            assert!(car.told(&brief("a", 3, CarState::ToPickup)));
+            assert!(!car.told(&brief("a", 3, CarState::ToPickup)));
         }
         car.link = None;
-        car.brief(&brief("a", 4, CarState::AtPickup));
+        car.told(&brief("a", 4, CarState::AtPickup));
         car.link = Some(LinkId(3));
-        assert!(car.brief(&brief("a", 4, CarState::AtPickup)), "nobody heard it");
+        assert!(car.told(&brief("a", 4, CarState::AtPickup)), "nobody heard it");
     }
 
     #[test]
     fn a_break_begins_when_the_ride_is_done() {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
-        car.brief(&brief("a", 3, CarState::ToPickup));
+        car.told(&brief("a", 3, CarState::ToPickup));
         assert_eq!(car.view().state, CarState::ToPickup);
-        car.brief(&brief("a", 4, CarState::Free));
+        car.told(&brief("a", 4, CarState::Free));
         assert_eq!(car.view().state, CarState::OffDuty);
     }
 }

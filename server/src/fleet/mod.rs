@@ -6,6 +6,7 @@
 mod car;
 mod cells;
 mod handle;
+mod meter;
 mod state;
 mod task;
 
@@ -36,7 +37,7 @@ pub struct FleetOptions {
     pub tick: Duration,
     /// How long a car whose link broke stays on the map in case it comes back.
     pub grace: Duration,
-    /// How far cars can get: what is further is not metered.
+    /// The speed of cars. A leg that is longer than they can drive is not metered.
     pub reach: Reach,
 }
 
@@ -158,12 +159,11 @@ pub struct CarView {
     pub connected: bool,
     /// The ride of its last [`Brief`], which may be over.
     pub ride: Option<RideId>,
-    /// Metres driven since the trip of that ride began, but for legs that no car can drive in their time. It stands still
-    /// once the ride is over. `None`: there was no
-    /// trip yet, or its beginning was not seen here.
+    /// Metres driven since the trip of that ride began, without legs that no car can drive in their time. It stands still
+    /// once the ride is over. `None`: there was no trip yet, or its beginning was not seen here.
     pub meter_m: Option<f64>,
-    /// Whether a leg of that trip was left out.
-    pub meter_has_gaps: bool,
+    /// True while no car can have driven to the last positions of that trip from those before them.
+    pub meter_has_gap: bool,
 }
 
 /// The fleet's task is gone: the server is stopping.

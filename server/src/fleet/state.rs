@@ -102,8 +102,8 @@ impl FleetState {
 
     /// Whether the driver is to hear of it: what is late, or was told before, is no news. Nor is there anything
     /// late about a car that is not here.
-    pub(super) fn brief(&mut self, id: CarId, brief: &Brief) -> bool {
-        self.update(id, |car| car.brief(brief)).unwrap_or(true)
+    pub(super) fn brief(&mut self, id: CarId, brief: &Brief, now: Instant, clock: SystemTime) -> bool {
+        self.update(id, |car| car.brief(brief, now, clock)).unwrap_or(true)
     }
 
     pub(super) fn nearest_free(&self, at: LatLng, limit: usize) -> Vec<FreeCar> {

@@ -142,7 +142,7 @@ impl Owner {
 
     /// What is late, or was heard before, needs no order and is as good as told.
     fn brief(&mut self, car: CarId, brief: Brief) -> bool {
-        let is_news = self.state.brief(car, &brief);
+        let is_news = self.state.brief(car, &brief, now(), SystemTime::now());
         match brief.order {
             Some(order) if is_news => self.send(car, order),
             _ => true,

@@ -1,4 +1,4 @@
-//! What is charged for a trip that was driven. Pure.
+//! The charge for a trip that was driven. Pure.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::{
     reach::Reach,
 };
 
-/// The most that a trip costs: a driver's positions are not to be trusted with it alone.
+/// Limits of fares, because a driver's positions may be false.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct FareLimits {
-    /// A booked ride costs at most so many times its quote.
+    /// A booked ride costs at most `max_factor` times its quote.
     pub max_factor: f64,
-    /// How far cars can get.
+    /// The speed of cars.
     pub reach: Reach,
 }
 
@@ -23,12 +23,12 @@ impl Default for FareLimits {
     }
 }
 
-/// The figures of a trip, and what its fare leaves out.
+/// The figures of a trip, and the fare by the meter if the fare is limited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Charge {
-    /// As driven, as far as a car can have driven it; with the fare to pay.
+    /// The driven distance, at most that which a car can drive, and the fare to pay.
     pub figures: Figures,
-    /// What the meter read, if the fare is less.
+    /// The fare by the meter, if the fare to pay is less.
     pub metered_fare: Option<Cents>,
 }
 
@@ -44,6 +44,12 @@ impl FareLimits {
             figures: Figures { distance_m, duration, fare: metered.min(most) },
             metered_fare: (metered > most).then_some(metered),
         }
+    }
+
+    /// The metres of a trip without a plan and without a meter that ended `straight_m` from its pickup: 0 if no car can drive
+    /// there in its time.
+    pub fn unmetered(self, straight_m: f64, duration: Duration) -> f64 {
+        if straight_m <= self.reach.of_leg(duration) { straight_m } else { 0.0 }
     }
 
     fn most(self, quote: Cents) -> Cents {

@@ -7,8 +7,12 @@ use std::{sync::Arc, time::Duration, time::SystemTime};
 
 use rides_proto::{geo::LatLng, ids::CarId};
 
-use super::model::{
-    Actor, Booking, Cents, Crew, Figures, Happening, Loss, OfferEnd, OpenOffer, Ride, RideEvent, RideState,
+use super::{
+    model::{
+        Actor, Booking, Cents, Crew, Figures, Happening, Loss, OfferEnd, OpenOffer, Ride, RideEvent,
+        RideState,
+    },
+    reach::MAX_DELAY,
 };
 
 /// What someone wants to happen to a ride.
@@ -65,7 +69,7 @@ pub enum Command {
         car: Option<CarId>,
         /// As driven.
         figures: Figures,
-        /// What the meter read, if the fare is less.
+        /// The fare by the meter, if the fare to pay is less.
         metered_fare: Option<Cents>,
         /// Where.
         at: LatLng,
@@ -354,9 +358,9 @@ fn changed(mut ride: Ride, what: &Happening, time: SystemTime) -> Option<Ride> {
 }
 
 /// How long a trip took that a driver says ended at `ended`. A clock that is off makes it neither negative nor
-/// longer than the time since it began.
+/// longer than the time since it began. The start of a ride off the street counts as at most [`MAX_DELAY`] late.
 pub fn trip_time(ride: &Ride, ended: SystemTime, now: SystemTime) -> Duration {
-    let started = ride.started_at.unwrap_or(ride.requested_at);
+    let started = ride.started_at.unwrap_or(ride.requested_at).max(ride.requested_at - MAX_DELAY);
     ended.min(now).duration_since(started).unwrap_or_default()
 }
 

@@ -264,7 +264,7 @@ pub enum Happening {
     Completed {
         /// As driven.
         figures: Figures,
-        /// What the meter read, if the fare is less: a booked ride costs at most so many times its quote.
+        /// The fare by the meter, if the fare to pay is less: that of a booked ride is limited by its quote.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metered_fare: Option<Cents>,
         /// Where.

@@ -1,14 +1,18 @@
-//! How far a car can get in some time. Pure.
+//! The distance that a car can drive in some time. Pure.
 
 use std::time::Duration;
 
 /// 252 km/h, in metres per second: no car drives faster in a city.
 const TOP_SPEED: f64 = 70.0;
-/// Two positions may be so much nearer to each other than they say, in metres: each is somewhat wrong, and those without a
-/// time of their own may arrive together.
+/// The error of the distance between two positions, in metres. Each position is inexact, and positions without a time of
+/// their own may arrive together.
 const LEG_NOISE_M: f64 = 150.0;
-/// And the positions of a whole trip, together.
+/// The error of the length of a whole trip, in metres.
 const TRIP_NOISE_M: f64 = 1_000.0;
+
+/// The longest that a driver's report counts as delayed, for example because there was no connection. A driver may give any
+/// time, and the length of a trip is limited by its time: so a trip lasts at most this much longer than the server has seen.
+pub const MAX_DELAY: Duration = Duration::from_secs(300);
 
 /// Tells distances that a car can drive from others.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -23,7 +27,7 @@ impl Default for Reach {
 }
 
 impl Reach {
-    /// Of cars that drive `times` as fast as others.
+    /// Returns the reach of cars that are `times` as fast.
     #[must_use]
     pub fn times(self, times: f64) -> Self {
         Self { metres_per_second: self.metres_per_second * times }

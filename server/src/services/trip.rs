@@ -17,12 +17,15 @@ use crate::{
     },
 };
 
+/// A trip that ends at most this far from its planned end ends there, in metres: cars stop around the corner.
+const NEAR_M: f64 = 250.0;
+
 /// Ends a trip, or answers as before when it had ended.
 ///
 /// `car`: whose stream says so; `None` for a caller who need not be the car. `at`: where; `None` is the car's
 /// last known position. `ended`: by the driver's clock. The distance is the fleet's taximeter's; where that
 /// has not seen the whole trip, the plan's, or as the crow flies where there was no plan; and never more than a car can
-/// drive in the time of the trip. A meter with gaps reads at least what was planned.
+/// drive in the time of the trip. A meter with a gap reads at least the plan's if the trip ended where it was planned to.
 pub async fn end_trip(
     rides: &Rides,
     fleet: &Fleet,
@@ -62,16 +65,18 @@ async fn measure(
     let planned_end = booking.dropoff.as_ref().unwrap_or(&booking.pickup).at;
     let at = at.or(view.as_ref().and_then(|view| view.at)).unwrap_or(planned_end);
     let view = view.filter(|view| view.ride.as_ref() == Some(&ride.id));
-    let (metered, has_gaps) = view.map_or((None, false), |view| (view.meter_m, view.meter_has_gaps));
+    let (metered, has_gap) = view.map_or((None, false), |view| (view.meter_m, view.meter_has_gap));
     let planned = booking.dropoff.as_ref().map(|_| f64::from(booking.plan.distance_m));
+    let duration = machine::trip_time(ride, ended, SystemTime::now());
     let distance_m = match (metered, planned) {
-        // A leg that was left out was some way, too.
-        (Some(metered), Some(planned)) if has_gaps => metered.max(planned),
+        // The leg that was left out counts, too.
+        (Some(metered), Some(planned)) if has_gap && at.distance_m(planned_end) <= NEAR_M => {
+            metered.max(planned)
+        }
         (Some(metered), _) => metered,
         (None, Some(planned)) => planned,
-        (None, None) => booking.pickup.at.distance_m(at),
+        (None, None) => fares.unmetered(booking.pickup.at.distance_m(at), duration),
     };
-    let duration = machine::trip_time(ride, ended, SystemTime::now());
     let charge = fares.charge(booking, distance_m, duration);
     if charge.figures.distance_m < whole_metres(distance_m) {
         tracing::warn!(

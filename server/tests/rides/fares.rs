@@ -1,4 +1,4 @@
-//! What a trip costs whose positions cannot be believed: BAD-3.
+//! Fares of trips whose positions or times are false: BAD-3.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,12 +9,11 @@ use tokio_stream::iter;
 use crate::harness::{
     Running,
     car::{Car, car},
-    places::{AT_SEA, north_of, place},
+    places::{AT_SEA, distance_m, north_of, place},
     rider::{Rider, booking},
     server, soon,
 };
 
-/// Half a minute ago, and so on: a car that drives for that long between two positions.
 fn ago(seconds: u64) -> Option<prost_types::Timestamp> {
     Some((SystemTime::now() - Duration::from_secs(seconds)).into())
 }
@@ -28,10 +27,11 @@ async fn begins(rider: &Rider, car: &mut Car, wish: v1::BookRequest) -> v1::Ride
     ride
 }
 
-async fn tracks(server: &Running, car_id: i64, positions: Vec<(Location, u64)>) {
+/// Reports positions, each with its age in seconds.
+async fn tracks(server: &Running, car_id: i64, positions: &[(Location, u64)]) {
     let position =
-        |(location, seconds)| v1::TrackRequest { car_id, location: Some(location), time: ago(seconds) };
-    let positions: Vec<_> = positions.into_iter().map(position).collect();
+        |&(location, seconds)| v1::TrackRequest { car_id, location: Some(location), time: ago(seconds) };
+    let positions: Vec<_> = positions.iter().map(position).collect();
     let mut client = RidesClient::new(server.channel().await);
     soon("the count", client.track(iter(positions))).await.unwrap();
 }
@@ -53,7 +53,8 @@ async fn a_position_at_the_other_end_of_the_world_costs_nothing() {
         }
         car.drops_off(&ride.ride_id).await;
         let paid = rider.get(&ride.ride_id).await.unwrap();
-        assert_eq!((paid.state(), paid.distance_m), (RideState::Completed, ride.distance_m), "as planned");
+        let driven_m = distance_m(pickup, dropoff).round();
+        assert_eq!((paid.state(), f64::from(paid.distance_m)), (RideState::Completed, driven_m));
         assert!(cents(&paid.fare) <= cents(&ride.fare), "{paid:?}");
         car.signs_off().await;
 
@@ -71,7 +72,106 @@ async fn a_position_at_the_other_end_of_the_world_costs_nothing() {
     }
 }
 
-/// The driver goes to and fro at a speed that a car can drive, and the ride may cost no more than its quote.
+const A_DAY: u64 = 24 * 60 * 60 - 60;
+
+/// A start off the street that is as old as a clock may be.
+fn started_yesterday(car_id: i64) -> v1::StartRequest {
+    let (driver_id, location) = (format!("driver-{car_id}"), Some(place(1)));
+    v1::StartRequest { car_id, driver_id, location, time: ago(A_DAY), ..Default::default() }
+}
+
+/// BAD-3: the start, the position and the end come within a second.
+#[tokio::test]
+async fn a_start_that_is_said_to_be_a_day_old_makes_no_long_ride() {
+    let server = server().run().await;
+    let far = north_of(place(1), 1_000_000.0);
+    let too_far = north_of(place(1), 21_200.0);
+    let mut cars = 1..;
+    for wire in server.wires().await {
+        let rider = Rider(wire);
+        for (to, metres, fare) in
+            [(far, 0, 700), (too_far, 0, 700), (north_of(place(1), 6_000.0), 6_000, 1_210)]
+        {
+            let car_id = cars.next().unwrap();
+            let ride_id = rider.start(started_yesterday(car_id)).await.unwrap();
+            tracks(&server, car_id, &[(to, 0)]).await;
+            let end = v1::EndRequest { ride_id, time: ago(0), ..Default::default() };
+            let ended = rider.end(end).await.unwrap();
+            assert_eq!((ended.distance_m, cents(&ended.fare)), (metres, fare));
+            assert_eq!(ended.duration.unwrap().seconds, 300, "starts may come five minutes late");
+        }
+    }
+}
+
+/// BAD-3: the car signs off during the trip, and its meter is gone.
+#[tokio::test]
+async fn a_ride_without_a_meter_ends_nowhere_that_no_car_can_reach() {
+    let server = server().run().await;
+    for (id, wire) in (1..).zip(server.wires().await) {
+        let rider = Rider(wire);
+        for (n, metres, fare) in [(10, 6_000, 1_210), (20, 1_000_000, 700)] {
+            let car_id = n + id;
+            let mut car = car(car_id).at(place(1)).signs_on(&server).await;
+            let ride_id = rider.start(started_yesterday(car_id)).await.unwrap();
+            car.is_assigned(&ride_id).await;
+            car.signs_off().await;
+            let location = Some(north_of(place(1), f64::from(metres)));
+            let ended = rider.end(v1::EndRequest { ride_id, location, ..Default::default() }).await.unwrap();
+            let driven = if fare == 700 { 0 } else { metres as u32 };
+            assert_eq!((ended.distance_m, cents(&ended.fare)), (driven, fare));
+        }
+    }
+}
+
+/// A booking whose quote is more than the least fare.
+fn long_ride(key: &str) -> v1::BookRequest {
+    let from_here = |at: &Location| distance_m(*at, place(1));
+    let dropoff = (1..100).map(place).max_by(|a, b| from_here(a).total_cmp(&from_here(b)));
+    v1::BookRequest { dropoff, ..booking(key) }
+}
+
+/// BAD-3: the passenger gets out after a hundred metres.
+#[tokio::test]
+async fn a_false_position_does_not_raise_a_short_ride_to_its_quote() {
+    let server = server().run().await;
+    for (wire, first_key) in server.wires().await.into_iter().zip([1, 11]) {
+        let rider = Rider(wire);
+        for (id, false_at) in (first_key..).zip([1, 2]) {
+            let mut car = car(id).at(place(1)).signs_on(&server).await;
+            let ride = begins(&rider, &mut car, long_ride(&format!("key-{id}"))).await;
+            assert!(cents(&ride.fare) > 700, "or there is nothing to see");
+            let pickup = ride.pickup.unwrap();
+            let mut way = vec![pickup, north_of(pickup, 100.0)];
+            way.insert(false_at, AT_SEA);
+            for at in way {
+                car.reports(at).await;
+            }
+            car.drops_off(&ride.ride_id).await;
+            let paid = rider.get(&ride.ride_id).await.unwrap();
+            assert_eq!((paid.distance_m, cents(&paid.fare)), (100, 700), "{false_at}");
+            car.signs_off().await;
+        }
+    }
+}
+
+/// BAD-3: a car reports its way to the pickup only when the passengers are in.
+#[tokio::test]
+async fn what_was_driven_before_a_trip_is_not_metered() {
+    let server = server().run().await;
+    for (id, wire) in (1..).zip(server.wires().await) {
+        let rider = Rider(wire);
+        let mut car = car(id).at(place(1)).signs_on(&server).await;
+        let ride = begins(&rider, &mut car, long_ride(&format!("key-{id}"))).await;
+        let pickup = ride.pickup.unwrap();
+        let way = |metres, age| (north_of(pickup, metres), age);
+        tracks(&server, id, &[way(4_000.0, 300), way(2_000.0, 200), way(0.0, 100), way(100.0, 0)]).await;
+        car.drops_off(&ride.ride_id).await;
+        assert_eq!(rider.get(&ride.ride_id).await.unwrap().distance_m, 100);
+        car.signs_off().await;
+    }
+}
+
+/// The driver goes to and fro in legs that pass for noise, and the ride may cost no more than its quote.
 #[tokio::test]
 async fn what_the_meter_read_beyond_the_limit_of_a_booked_ride_is_kept_with_it() {
     let dir = tempdir().unwrap();
@@ -84,8 +184,8 @@ async fn what_the_meter_read_beyond_the_limit_of_a_booked_ride_is_kept_with_it()
         let ride = begins(&rider, &mut car, wish).await;
         let pickup = ride.pickup.unwrap();
         let to_and_fro =
-            (0..100).map(|n: u32| (north_of(pickup, f64::from(n % 2) * 900.0), 3_000 - u64::from(n) * 30));
-        tracks(&server_1, id, to_and_fro.collect()).await;
+            (0..1_000).map(|n: u32| (north_of(pickup, f64::from(n % 2) * 140.0), 0)).collect::<Vec<_>>();
+        tracks(&server_1, id, &to_and_fro).await;
         let followed = rider.watches(&ride.ride_id).await;
         car.drops_off(&ride.ride_id).await;
         let paid = rider.get(&ride.ride_id).await.unwrap();

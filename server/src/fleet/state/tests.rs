@@ -111,7 +111,7 @@ proptest! {
                 Step::SetDuty(car, on) => state.set_duty(id(car), on),
                 Step::Brief(car, job) => {
                     version += 1;
-                    state.brief(id(car), &brief(version, job));
+                    state.brief(id(car), &brief(version, job), Instant::now(), SystemTime::now());
                 }
                 Step::Wait(time) => {
                     now += time;
@@ -145,7 +145,7 @@ fn a_car_that_comes_back_in_time_keeps_its_number_and_job() {
     let now = Instant::now();
     let (number, old) = state.sign_on(crew(1));
     state.report(&[report(1, at(60.17, 24.94))], now, SystemTime::now());
-    state.brief(id(1), &brief(3, CarState::ToPickup));
+    state.brief(id(1), &brief(3, CarState::ToPickup), Instant::now(), SystemTime::now());
     state.disconnect(id(1), now);
     assert_eq!(state.give_up_absent(now + GRACE - Duration::from_secs(1)), vec![]);
     let (again, new) = state.sign_on(crew(1));
@@ -171,7 +171,7 @@ fn a_lost_car_with_passengers_is_waited_for_longer() {
     let mut state = FleetState::new(GRACE, Reach::default());
     let now = Instant::now();
     state.sign_on(crew(1));
-    state.brief(id(1), &brief(5, CarState::OnTrip));
+    state.brief(id(1), &brief(5, CarState::OnTrip), Instant::now(), SystemTime::now());
     state.disconnect(id(1), now);
     assert_eq!(state.give_up_absent(now + GRACE * 2), vec![]);
     assert_eq!(state.give_up_absent(now + Duration::from_secs(300)), vec![id(1)]);
@@ -202,9 +202,9 @@ fn only_a_connected_free_car_on_duty_can_be_asked() {
     state.set_duty(id(1), false);
     assert_eq!(state.nearest_free(here, 1), vec![], "on a break");
     state.set_duty(id(1), true);
-    state.brief(id(1), &brief(2, CarState::Offered));
+    state.brief(id(1), &brief(2, CarState::Offered), Instant::now(), SystemTime::now());
     assert_eq!(state.nearest_free(here, 1), vec![], "asked already");
-    state.brief(id(1), &brief(3, CarState::Free));
+    state.brief(id(1), &brief(3, CarState::Free), Instant::now(), SystemTime::now());
     state.disconnect(id(1), Instant::now());
     assert_eq!(state.nearest_free(here, 1), vec![], "not reachable");
 }

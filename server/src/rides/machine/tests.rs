@@ -192,6 +192,17 @@ fn a_drivers_clock_makes_no_trip_negative_or_endless() {
     assert_eq!(trip_time(&ride, now + second, now), Duration::from_secs(60));
 }
 
+/// BAD-3: the driver of a ride off the street says when the trip began.
+#[test]
+fn a_start_counts_as_at_most_five_minutes_late() {
+    let ride = ride_in(Some(RideState::OnTrip)).expect("opened").ride;
+    for (late, counted) in [(0, 60), (299, 359), (300, 360), (301, 360), (86_400, 360)] {
+        let ride = Ride { started_at: Some(ride.requested_at - Duration::from_secs(late)), ..ride.clone() };
+        let ended = ride.requested_at + Duration::from_secs(60);
+        assert_eq!(trip_time(&ride, ended, ended), Duration::from_secs(counted), "{late} s");
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_comes_a_ride_keeps_its_rules(commands in prop::collection::vec(any_command(), 1..60)) {
