@@ -20,11 +20,7 @@ pub struct Stop {
     interrupt: Signal,
     #[cfg(unix)]
     terminate: Signal,
-<<<<<<< HEAD
     /// `None`: it was ignored when the program was started, as `nohup` has it.
-=======
-    /// `None`: the program that started this one has it ignored, as `nohup` does.
->>>>>>> limits
     #[cfg(unix)]
     hangup: Option<Signal>,
     #[cfg(windows)]
@@ -81,11 +77,7 @@ async fn received(signal: Option<&mut Signal>) -> Option<()> {
     }
 }
 
-<<<<<<< HEAD
 /// Returns whether this process was started with `signal` ignored. Other systems than Linux do not tell without unsafe code.
-=======
-/// Tells whether this process was started with `signal` ignored. Other systems than Linux do not tell without unsafe code.
->>>>>>> limits
 #[cfg(target_os = "linux")]
 fn is_ignored(signal: SignalKind) -> bool {
     let status = Process::myself().and_then(|process| process.status());
