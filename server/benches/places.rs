@@ -19,7 +19,7 @@ fn places(c: &mut Criterion) {
     }
     let ligatures = LIGATURE.repeat(100);
     group.bench_function("a hundred ligatures", |bench| {
-        bench.iter(|| city.find_places(black_box(&ligatures), 10))
+        bench.iter(|| city.find_places(black_box(&ligatures), 10));
     });
     group.finish();
 }
