@@ -313,7 +313,8 @@ mod tests {
             assert!(!next());
 
             let bob = session("bob");
-            assert!(revocations.sign_out(&bob, now).now_or_never().is_none(), "its caller leaves");
+            // Its caller leaves, whether or not the disk has refused by then.
+            let _ = revocations.sign_out(&bob, now).now_or_never();
 
             disk.hold_at_most(None);
             match the_server_goes_on {

@@ -120,8 +120,8 @@ fn damage_of_frames(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum) -> Op
 /// Returns the number of commits in frames of which the first is not sound, if one of them was acknowledged. `sum` is the one
 /// that the first frame should have, if it `is_known`.
 ///
-/// A frame is of the same log as the one before if its checksum goes on from there. Frames with the same salts may be what a
-/// commit that failed has left.
+/// A frame follows the one before if its checksum goes on from there, and is of this log if it has its salts. Other frames with
+/// these salts may be what a commit that failed has left, and other salts are those of the log before.
 fn acknowledged(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum, is_known: bool) -> Option<usize> {
     let mut is_behind_commit = false;
     let mut found = false;
@@ -129,7 +129,7 @@ fn acknowledged(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum, is_known:
         let [before, frame] = pair else { break };
         let by_stored = sum.stored_in(before).takes(frame);
         let by_content = n == 0 && is_known && sum.takes(frame);
-        let is_linked = by_stored || by_content;
+        let is_linked = frame.salts() == salts && (by_stored || by_content);
         is_behind_commit = is_linked && (is_behind_commit || before.is_commit());
         found |= is_behind_commit;
     }
@@ -285,16 +285,22 @@ mod tests {
     /// A log that was moved into the database is begun anew over its first frames.
     #[test]
     fn frames_of_an_earlier_log_are_no_damage() {
-        let (dir, _) = log(&[2, 1, 3]);
-        let db = Connection::open(dir.path().join("test.db")).unwrap();
-        for commits in 1..4 {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("test.db");
+        let db = Connection::open(&file).unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)").unwrap();
+        for commits in (1..8).rev() {
             db.execute_batch("PRAGMA wal_checkpoint(RESTART)").unwrap();
             for _ in 0..commits {
                 db.execute("INSERT INTO t VALUES (1)", []).unwrap();
             }
-            let mut log = fs::read(dir.path().join("test.db-wal")).unwrap();
+            let mut log = fs::read(log_of(&file)).unwrap();
+            assert_eq!(log.len(), HEADER + 7 * (FRAME_HEADER + PAGE), "the rest is of the log before");
             assert_eq!(damage(&log), None);
             log[HEADER] ^= 1;
+            assert_eq!(damage(&log).is_some(), commits > 1, "{commits}");
+            log[HEADER] ^= 1;
+            log[0] ^= 1;
             assert_eq!(damage(&log).is_some(), commits > 1, "{commits}");
         }
     }

@@ -117,7 +117,7 @@ async fn rides_that_are_in_the_file_are_not_lost_to_a_damaged_log() {
     let dir = tempdir().expect("a temporary directory");
     let [file, log] = ["", "-wal"].map(|suffix| dir.path().join(format!("{FILE}{suffix}")));
     let before = open(dir.path()).expect("a new journal opens");
-    for n in 0..40 {
+    for n in 0..20 {
         before.append(vec![booked(&n.to_string())]).await.expect("new");
     }
     by_hand(dir.path(), "PRAGMA wal_checkpoint(PASSIVE)");
@@ -129,7 +129,7 @@ async fn rides_that_are_in_the_file_are_not_lost_to_a_damaged_log() {
         fs::write(&file, &moved).expect("is the same file");
         fs::write(&log, damaged).expect("can be written");
         let next = open(dir.path()).expect("opens");
-        for n in 0..40 {
+        for n in 0..20 {
             assert!(next.ride(&RideId::new(n.to_string())).await.expect("can be read").is_some(), "{n}");
         }
         assert_ne!(next.epoch(), before.epoch());
