@@ -315,7 +315,7 @@ mod tests {
         car
     }
 
-    /// So far north of 60°.
+    /// A place `metres` north of 60° N, 25° E.
     fn north(metres: f64) -> LatLng {
         at(60.0 + metres / 111_195.0, 25.0)
     }

@@ -187,7 +187,7 @@ async fn a_hangup_drains_like_a_termination() {
     assert_eq!(soon("its end", child.wait()).await.unwrap().code(), Some(0));
 }
 
-/// As under `nohup`.
+/// BAD-1: `nohup` starts a program like this.
 #[tokio::test]
 async fn a_hangup_that_is_ignored_from_the_start_stays_ignored() {
     let mut ignoring = Command::new("sh");

@@ -113,7 +113,7 @@ async fn a_read_that_fails_is_unavailable_and_passes_when_it_is_tried_again() {
     }
 }
 
-/// BAD-8: an event that cannot be read, and a page of the file that is none.
+/// BAD-8: an event that cannot be read, and a page of the file that is not SQLite's.
 #[tokio::test]
 async fn a_damaged_ride_is_data_loss_and_keeps_no_other_from_being_served() {
     let sing =

@@ -106,13 +106,8 @@ fn damage(log: &[u8]) -> Option<Damage> {
 }
 
 fn damage_of_frames(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum) -> Option<Damage> {
-    let is_sound = |frame: &Frame<'_>, sum: &mut Checksum| {
-        let mut next = *sum;
-        let is_sound = frame.salts() == salts && next.takes(frame);
-        *sum = next;
-        is_sound
-    };
-    let sound = frames.iter().take_while(|frame| is_sound(frame, &mut sum)).count();
+    // The sum goes on over the first frame that is not sound, too.
+    let sound = frames.iter().take_while(|frame| sum.takes(frame) & (frame.salts() == salts)).count();
     let commits = acknowledged(&frames[sound..], salts, sum, true)?;
     Some(Damage { frame: sound + 1, commits })
 }

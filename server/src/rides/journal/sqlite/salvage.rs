@@ -1,6 +1,6 @@
 //! The start on a journal whose write-ahead log is damaged.
 //!
-//! What was moved from the log into the database is in both until the log is begun anew. SQLite reads the sound part of the log
+//! Pages that were moved from the log into the database are in both until the log is begun anew. SQLite reads the sound part of the log
 //! before the database, and so may read older pages beside newer ones. Then the database has more without its log. Both are
 //! copied first, and the start goes on with what has more events.
 
@@ -13,7 +13,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
-use super::{Damage, FILE, File, OpenError, damage, log::log_of};
+use super::{Damage, FILE, File, OpenError, damage, database, log::log_of};
 
 /// Returns whether the journal in `file` was damaged. Then it is copied, and its log is deleted if there is more without it.
 ///
@@ -57,13 +57,13 @@ fn copied(file: &Path) -> Result<(PathBuf, [Option<i64>; 2]), OpenError> {
 fn copy_into(file: &Path, unfinished: &Path, copy: &Path) -> io::Result<[Option<i64>; 2]> {
     delete(unfinished)?;
     fs::create_dir(unfinished)?;
-    let database = unfinished.join(FILE);
+    let [database, log, shared_memory] = database(unfinished);
     fs::copy(file, &database)?;
     let alone = events(&database);
-    fs::copy(log_of(file), log_of(&database))?;
-    fs::remove_file(unfinished.join(format!("{FILE}-shm"))).or_else(forgive_missing)?;
+    fs::copy(log_of(file), &log)?;
+    fs::remove_file(shared_memory).or_else(forgive_missing)?;
     let with_log = events(&database);
-    for path in [&database, &log_of(&database), unfinished] {
+    for path in [&database, &log, unfinished] {
         fs::File::open(path)?.sync_all()?;
     }
     delete(copy)?;
