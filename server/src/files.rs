@@ -45,6 +45,14 @@ fn is_regular(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Syncs a directory, so that its files are in it after a loss of power. Other systems than Unix have no way to.
+///
+/// # Errors
+/// When the directory cannot be opened or synced.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
 /// The file or directory of an SQLite database at `path` that this process may not use, and why. SQLite itself does not
 /// tell. `None` if there is no such file, or if something else is wrong.
 pub fn denied_of_database(path: &Path) -> Option<(PathBuf, io::Error)> {

@@ -63,7 +63,7 @@ fn create(path: &Path) -> anyhow::Result<()> {
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
         Err(PersistError { error, .. }) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
-        _ => Ok(fs::File::open(dir)?.sync_all()?),
+        _ => Ok(files::sync_dir(dir)?),
     }
 }
 

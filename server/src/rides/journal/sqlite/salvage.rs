@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::{Damage, FILE, File, OpenError, damage, database, log::log_of};
+use crate::files;
 
 /// Returns whether the journal in `file` was damaged. Then it is copied, and its log is deleted if there is more without it.
 ///
@@ -25,7 +26,9 @@ pub(super) fn prepare(file: &Path) -> Result<bool, OpenError> {
     tell(damage, &copy, alone, with_log);
     if alone > with_log {
         let failed = |why| OpenError::Io { path: log_of(file), why };
-        fs::remove_file(log_of(file)).and_then(|()| sync_parent(file)).map_err(failed)?;
+        fs::remove_file(log_of(file))
+            .and_then(|()| file.parent().map_or(Ok(()), files::sync_dir))
+            .map_err(failed)?;
     }
     Ok(true)
 }
@@ -63,12 +66,13 @@ fn copy_into(file: &Path, unfinished: &Path, copy: &Path) -> io::Result<[Option<
     fs::copy(log_of(file), &log)?;
     fs::remove_file(shared_memory).or_else(forgive_missing)?;
     let with_log = events(&database);
-    for path in [&database, &log, unfinished] {
+    for path in [&database, &log] {
         fs::File::open(path)?.sync_all()?;
     }
+    files::sync_dir(unfinished)?;
     delete(copy)?;
     fs::rename(unfinished, copy)?;
-    sync_parent(file)?;
+    file.parent().map_or(Ok(()), files::sync_dir)?;
     Ok([alone, with_log])
 }
 
@@ -81,14 +85,6 @@ fn events(database: &Path) -> Option<i64> {
         Ok((is_sound == "ok").then_some(events))
     };
     ask(&db).ok().flatten()
-}
-
-fn sync_parent(file: &Path) -> io::Result<()> {
-    // Other systems have no way to sync a directory.
-    match file.parent() {
-        Some(parent) if cfg!(unix) => fs::File::open(parent)?.sync_all(),
-        _ => Ok(()),
-    }
 }
 
 fn delete(dir: &Path) -> io::Result<()> {
