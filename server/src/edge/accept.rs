@@ -1,4 +1,7 @@
-//! Who may connect, and how the server ends.
+//! The accept loop, its limits per address, and the order of a shutdown.
+//!
+//! A connection takes a permit before its socket is handed over. One that is over the limits of its address waits unread, or
+//! is reset.
 
 use std::{
     convert::Infallible,
@@ -28,23 +31,23 @@ use super::{
 };
 use crate::{listen::Listeners, tls::Tls};
 
-/// The time for which the listeners rest when the system is out of something, such as file descriptors.
+/// The pause after an error of a listener, for example when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// The time after shutdown for which connections that the kernel has already accepted are served: closing the listener would
 /// reset them. Clients are told only afterwards, so that none connects here once more.
 const LAST_ACCEPTS: Duration = Duration::from_millis(20);
-/// One that ended in misuse counts for so many: whoever makes such comes at once with another.
+/// The cost of a connection that ended in misuse, in new connections. A client that misuses one usually opens the next at once.
 const MISUSE: u32 = 20;
-/// Connections are let in or closed for so long at a time: then those who are here have their turn.
+/// The longest time for which the accept loop runs without a break. Other tasks run in the break.
 const SPELL: Duration = Duration::from_micros(250);
-/// How long that turn is at least, when some were closed: that is work, too, and may have no end.
+/// The break of the accept loop after it refused connections. Refusing costs time too, and a flood may have no end.
 const REST: Duration = Duration::from_millis(1);
 
 /// Serves `port` to clients of HTTP/1.1 and HTTP/2, over TLS if given, until `shutdown`.
 ///
-/// After `LAST_ACCEPTS` the kernel refuses new connections, so that clients and balancers call another server. Then each
-/// connection is told to end (GOAWAY over HTTP/2), the calls that are on their way to it are served, and calls in progress
-/// have `limits.drain` to end. What is left is cut.
+/// After `LAST_ACCEPTS` the kernel refuses new connections, so that clients and load balancers use another server. Then each
+/// connection is told to shut down (GOAWAY over HTTP/2). Calls that are on their way to it are served, and calls in progress
+/// have `limits.drain` to end. Connections that are still open after that are cut.
 pub async fn serve(
     listeners: Listeners,
     port: Port,
@@ -64,7 +67,7 @@ pub async fn serve(
         let (cut, closed) = (cut.clone(), closed.clone());
         connections.spawn(async move {
             closed.run_until_cancelled(place.turn()).await;
-            // Pinned here, so that the task holds it once.
+            // Pinned in place: passed by value, the large future would be in the task twice.
             if cut.run_until_cancelled(pin!(connection.run())).await == Some(Ended::InMisuse) {
                 place.misused();
             }
@@ -78,54 +81,58 @@ pub async fn serve(
             serve(doors.next().await);
         }
     };
-    // It ends by its timeout alone.
+    // `accepting` never ends by itself, so the result is always the timeout.
     let _: Result<Infallible, _> = timeout(LAST_ACCEPTS, accepting).await;
     drop(doors);
     closed.cancel();
 
     connections.close();
     if timeout(drain, connections.wait()).await.is_err() {
-        tracing::warn!("cutting {} connections that did not end in {drain:?}", connections.len());
+        tracing::warn!("cut {} connections that had not ended {drain:?} after the shutdown", connections.len());
     }
     cut.cancel();
     connections.wait().await;
 }
 
-/// Where connections come in, as many as there is room for.
+/// The listeners and the limits of connections, in all and per address.
 struct Doors {
     listeners: Listeners,
+    /// One permit for each of the `limits.connections` connections.
     slots: Arc<Semaphore>,
+    /// The open connections of each address.
     per_address: Tally<IpAddr>,
-    /// Of new connections.
+    /// The rate of new connections of each address.
     accounts: Accounts<IpAddr>,
+    /// The connections of each address that wait because of that rate.
     waiting: Tally<IpAddr>,
     spell: Spell,
     limits: Limits,
 }
 
-/// What a connection holds until it ends.
+/// The permits of a connection, held until it ends.
 struct Place {
-    /// `None`: its address is under no limit.
+    /// `None`: the address of the connection is exempt from the limits per address.
     share: Option<Share>,
     _slot: OwnedSemaphorePermit,
 }
 
-/// What is its part of what its address may have.
+/// The part of a [`Place`] that counts for the address of the connection.
 struct Share {
     account: Account,
-    /// How long it is not looked at, as one of those who wait.
+    /// The time for which the connection waits unread, and its permit among those that wait.
     wait: Option<(Duration, Held<IpAddr>)>,
     _held: Held<IpAddr>,
 }
 
 impl Place {
-    /// Returns when it is its turn.
+    /// Waits until the connection may be served, and releases its permit to wait.
     async fn turn(&mut self) {
         if let Some((wait, _held)) = self.share.as_mut().and_then(|share| share.wait.take()) {
             sleep(wait).await;
         }
     }
 
+    /// Charges the address of the connection for misuse.
     fn misused(&self) {
         if let Some(share) = &self.share {
             share.account.charge(MISUSE);
@@ -140,19 +147,20 @@ impl Doors {
             slots: Arc::new(Semaphore::new(limits.connections)),
             per_address: Tally::new(limits.connections_per_address),
             accounts: Accounts::new(limits.connections_per_second),
-            // Each waits for 2.5 s where there are more and more of them: a pause is 1.25 times the longest debt, on the mean.
+            // Under a flood each connection waits for 2.5 s on average: `PAUSE` is 1.25 times the debt on average, and the
+            // longest debt is 2 s. So this many wait when they arrive at the permitted rate.
             waiting: Tally::new(5 * limits.connections_per_second.get() as usize / 2),
             spell: Spell::begin(),
             limits: limits.clone(),
         }
     }
 
-    /// The next connection there is a place for. One too many of an address is closed without a word: whatever could
-    /// be said to it would cost more than it.
+    /// Accepts the next connection that is within the limits. Connections of an address that is over its limits are reset
+    /// without a response: writing one would cost the server more than the connection costs the client.
     async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
         loop {
             self.spell.go_on().await;
-            // It is never closed.
+            // The semaphore is never closed, so this never fails.
             let Ok(slot) = self.slots.clone().acquire_owned().await else { return pending().await };
             let (stream, peer) = accept(&mut self.listeners).await;
             let address = peer.ip().to_canonical();
@@ -166,16 +174,17 @@ impl Doors {
         }
     }
 
-    /// With a reset: a good end is one that the kernel remembers for a minute.
+    /// Has the connection reset when it is dropped. After an orderly close the kernel would keep it in TIME_WAIT for a minute.
     fn refuse(&mut self, stream: &TcpStream, address: IpAddr) {
         metrics::refused_a_connection();
-        tracing::debug!(%address, "closed a connection: too many of its address");
-        // That fails where it is gone already.
+        tracing::debug!(%address, "refused a connection: its address has too many connections");
+        // An error means that the peer has closed the connection already.
         let _ = stream.set_zero_linger();
         self.spell.refused = true;
     }
 
-    /// `None`: as many of `address` are here already as may be, or as may wait.
+    /// Takes the permits of one connection of `address`. Returns `None` if the address has its limit of open connections, or
+    /// if the connection would have to wait and the limit of waiting connections is reached.
     fn share_of(&mut self, address: IpAddr) -> Option<Share> {
         let held = self.per_address.take(address)?;
         let account = self.accounts.of(address).clone();
@@ -188,10 +197,10 @@ impl Doors {
     }
 }
 
-/// How long it is since the doors rested, whether anybody came or not.
+/// The time since the last break of the accept loop.
 struct Spell {
     began: Instant,
-    /// Whether some were closed in it.
+    /// At least one connection was refused since then.
     refused: bool,
 }
 
@@ -200,7 +209,7 @@ impl Spell {
         Self { began: Instant::now(), refused: false }
     }
 
-    /// However many come at once, those who are here are served in between.
+    /// Takes a break if [`SPELL`] has passed, so that open connections are served while new ones arrive without pause.
     async fn go_on(&mut self) {
         if self.began.elapsed() >= SPELL {
             match self.refused {
@@ -212,6 +221,7 @@ impl Spell {
     }
 }
 
+/// Accepts the next connection. Waits for [`ACCEPT_PAUSE`] after each error of a listener.
 async fn accept(listeners: &mut Listeners) -> (TcpStream, SocketAddr) {
     loop {
         match listeners.accept().await {
@@ -225,7 +235,7 @@ async fn accept(listeners: &mut Listeners) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Tells whether one connection failed, and not a listener.
+/// Returns `true` if the error is about one connection, and not about the listener.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -246,8 +256,8 @@ mod tests {
             advance(lasted).await;
             let begun = Instant::now();
             spell.go_on().await;
-            // The clock has ticks of a millisecond.
-            assert_eq!(begun.elapsed() >= REST, rests, "after {lasted:?}, some closed: {refused}");
+            // The clock has a resolution of one millisecond.
+            assert_eq!(begun.elapsed() >= REST, rests, "after {lasted:?}, refused: {refused}");
         }
     }
 }

@@ -1,4 +1,6 @@
-//! What somebody costs, paid by the passing of time.
+//! Token buckets that may go into debt, alone and per key.
+//!
+//! A bucket charges first and throttles afterwards: its holder sees from its standing whether to pause, and for how long.
 
 use std::{
     collections::HashMap,
@@ -14,61 +16,66 @@ use std::{
 
 use tokio::time::Instant;
 
-/// What may be had at once.
+/// The burst: the tokens that may be used at once, as the time in which they refill.
 const AT_ONCE: Duration = Duration::from_secs(2);
-/// More than so long is nobody in debt, so that we hear of it soon when they leave.
+/// The largest debt, as the time in which it is paid. A throttled connection is not read, so this also bounds the time until
+/// its end is noticed.
 pub(super) const LONGEST: Duration = Duration::from_secs(2);
-/// A pause is so many times as long as the debt, at random: those of a flood are not to go on all at once.
+/// The length of a pause as a multiple of the debt. It is random, so that the connections of a flood do not all continue at
+/// the same moment.
 pub(super) const PAUSE: Range<f64> = 1.0..1.5;
-/// Accounts to keep before those that are paid are closed.
+/// The number of accounts from which on full ones are evicted.
 const KEPT: usize = 1_024;
 
-/// What somebody has had that so many are for free of, a second. Cheap to clone; all clones are one account.
+/// A token bucket that may go into debt. Cheap to clone; all clones share one bucket.
 #[derive(Clone)]
 pub(super) struct Account(Arc<Spent>);
 
 struct Spent {
     began: Instant,
-    /// What one costs, in nanoseconds.
+    /// The time in which one token refills, in nanoseconds.
     one: u64,
-    /// Until when all is paid, in nanoseconds from the beginning.
+    /// The time at which the bucket is full again, in nanoseconds since `began`.
     until: AtomicU64,
-    /// When somebody looked at the clock last, in the same.
+    /// The last time that was read from the clock, in nanoseconds since `began`.
     seen: AtomicU64,
 }
 
-/// How somebody stands with an [`Account`].
+/// The state of an [`Account`].
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Standing {
+    /// At least half of the burst is left.
     Good,
-    /// More than half of what may be had at once has been.
+    /// Less than half of the burst is left.
     Low,
-    /// And all of it, by so much.
+    /// The bucket is in debt, which is paid in this time.
     Overdrawn(Duration),
 }
 
 impl Account {
-    /// In which `per_second` are for free, and twice as many at once.
+    /// A full bucket that refills at `per_second` tokens per second. Its burst is twice as many tokens.
     pub(super) fn new(per_second: NonZeroU32) -> Self {
         let one = 1_000_000_000 / u64::from(per_second.get());
         let (until, seen) = Default::default();
         Self(Arc::new(Spent { began: Instant::now(), one, until, seen }))
     }
 
+    /// Takes `count` tokens. The debt grows to at most [`LONGEST`].
     pub(super) fn charge(&self, count: u32) {
         if count > 0 {
             let now = self.now();
             let most = now + nanos(AT_ONCE + LONGEST);
             let cost = u64::from(count).saturating_mul(self.0.one);
             let spent = |until: u64| Some(until.max(now).saturating_add(cost).min(most));
-            // It never fails: there is always something to write.
+            // The closure always returns a value, so this never fails.
             let _ = self.0.until.fetch_update(Relaxed, Relaxed, spent);
         }
     }
 
     pub(super) fn standing(&self) -> Standing {
         let until = self.0.until.load(Relaxed);
-        // Who stood well when somebody looked last stands no worse now: for most it takes no look at the clock.
+        // Time only improves the state. If it was good at the last reading of the clock, it is good now, and most calls need
+        // no new reading.
         if until <= self.0.seen.load(Relaxed) + nanos(AT_ONCE / 2) {
             return Standing::Good;
         }
@@ -82,7 +89,7 @@ impl Account {
         }
     }
 
-    /// How long to wait, if it is overdrawn.
+    /// Returns the time to wait if the bucket is in debt: the debt times a random factor of [`PAUSE`].
     pub(super) fn pause(&self) -> Option<Duration> {
         match self.standing() {
             Standing::Overdrawn(debt) => Some(debt.mul_f64(rand::random_range(PAUSE))),
@@ -90,6 +97,7 @@ impl Account {
         }
     }
 
+    /// Returns `true` if the bucket is full.
     fn is_paid(&self) -> bool {
         self.0.until.load(Relaxed) <= self.now()
     }
@@ -105,20 +113,21 @@ fn nanos(duration: Duration) -> u64 {
     duration.as_nanos() as u64
 }
 
-/// An account for each of many.
+/// One [`Account`] per key.
 pub(super) struct Accounts<K> {
     per_second: NonZeroU32,
     open: HashMap<K, Account>,
-    /// When those that were paid were closed last.
+    /// The time of the last eviction.
     closed: Instant,
 }
 
 impl<K: Hash + Eq> Accounts<K> {
-    /// As [`Account::new`] has each of them.
+    /// Accounts that each refill at `per_second` tokens per second.
     pub(super) fn new(per_second: NonZeroU32) -> Self {
         Self { per_second, open: HashMap::new(), closed: Instant::now() }
     }
 
+    /// Returns the account of `holder`, which begins full.
     pub(super) fn of(&mut self, holder: K) -> &Account {
         if self.open.len() > KEPT && self.closed.elapsed() >= AT_ONCE {
             self.close_paid();
@@ -126,7 +135,7 @@ impl<K: Hash + Eq> Accounts<K> {
         self.open.entry(holder).or_insert_with(|| Account::new(self.per_second))
     }
 
-    /// But for those that somebody may still charge.
+    /// Evicts the accounts that are full and have no other clone: a clone may still be charged.
     fn close_paid(&mut self) {
         self.open.retain(|_, account| Arc::strong_count(&account.0) > 1 || !account.is_paid());
         self.open.shrink_to(KEPT);
@@ -152,7 +161,7 @@ mod tests {
         account.charge(10);
         assert_eq!(account.standing(), Standing::Good);
         account.charge(10);
-        assert_eq!(account.standing(), Standing::Low, "so much at once");
+        assert_eq!(account.standing(), Standing::Low, "after 20 tokens, the whole burst");
         account.charge(3);
         assert_eq!(account.standing(), Standing::Overdrawn(3 * ONE));
         advance(2 * ONE).await;

@@ -1,10 +1,11 @@
 //! The number of calls of one connection that wait for something.
 //!
-//! Over HTTP/2 that is their first poll, and the connection is not read meanwhile. tokio moves tasks that overflow the queue
-//! of a worker into a queue that it looks at rarely. Without this limit, a few connections that begin calls without pause
-//! are polled more often than the calls are, and those pile up: in memory, and in front of the calls of others.
+//! Over HTTP/2 they wait for their first poll, and the connection is not read meanwhile. tokio moves the tasks that do not
+//! fit into the queue of a worker into the global queue, which it polls rarely. Without this limit, a few connections that
+//! begin calls without pause are polled more often than their calls. The calls pile up in memory and delay the calls of other
+//! clients.
 //!
-//! Over HTTP/1.1 it is their response, for [`HalfClose`](super::half_close::HalfClose).
+//! Over HTTP/1.1 they wait for their response; see [`HalfClose`](super::half_close::HalfClose).
 
 use std::{
     sync::{
@@ -16,7 +17,7 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// The number of calls that wait. Cheap to clone; all clones count the same calls.
+/// A counter of the calls that wait. Cheap to clone; all clones count the same calls.
 #[derive(Clone, Default)]
 pub(super) struct Backlog(Arc<Shared>);
 
@@ -27,7 +28,7 @@ struct Shared {
 }
 
 impl Backlog {
-    /// Counts a call until the returned value is dropped.
+    /// Counts one call until the returned guard is dropped.
     pub(super) fn begin(&self) -> Waiting {
         self.0.waiting.fetch_add(1, Relaxed);
         Waiting(self.clone())
@@ -37,18 +38,18 @@ impl Backlog {
         self.0.waiting.load(Relaxed) == 0
     }
 
-    /// Is ready once no call waits. At most one task may wait for that.
+    /// Resolves when no call waits. At most one task may poll this, since there is one waker.
     pub(super) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
         if self.is_empty() {
             return Poll::Ready(());
         }
         self.0.reader.register(cx.waker());
-        // Between the two lines above the last call may have had its poll.
+        // The last call may have been polled before the waker was registered.
         if self.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
-/// A call that waits until this is dropped.
+/// The guard of one call that waits.
 pub(super) struct Waiting(Backlog);
 
 impl Drop for Waiting {
