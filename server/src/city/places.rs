@@ -40,8 +40,12 @@ pub struct Place {
     pub at: LatLng,
 }
 
-/// Every named street.
-pub(super) struct Places(Vec<Street>);
+/// The named streets of a city.
+pub(super) struct Places {
+    streets: Vec<Street>,
+    /// The length of the longest folded name, in bytes.
+    longest: usize,
+}
 
 struct Street {
     names: Vec<Name>,
@@ -100,20 +104,17 @@ impl Places {
                 all.push(Street { names: found_by(&names), near, at });
             }
         }
-        Self(all)
+        let longest = all.iter().flat_map(|street| &street.names).map(|name| name.folded.len()).max();
+        Self { streets: all, longest: longest.unwrap_or_default() }
     }
 
-    /// The best matches for `query`, best first: names that begin with it, then names with a word that does, then
-    /// names that hold it anywhere.
+    /// Returns the best matches for `query`, best first: names that begin with it, then names with a word that begins
+    /// with it, then names that contain it.
     pub(super) fn find(&self, query: &str, limit: usize) -> Vec<Place> {
-        let query = fold(query);
-        if query.is_empty() {
-            return vec![];
-        }
-        // One character may fold to eighteen letters. The finder looks at no name that is shorter than the query.
+        let Some(query) = self.searchable(query) else { return vec![] };
         let query = Finder::new(&query);
         let found = |street| Street::best_match(street, &query).map(|(rank, name)| (rank, name, street));
-        let mut matches: Vec<_> = self.0.iter().filter_map(found).collect();
+        let mut matches: Vec<_> = self.streets.iter().filter_map(found).collect();
         matches.sort_by_key(|(rank, name, _)| (*rank, *name));
         matches.truncate(limit);
         let place = |(_, name, street): (u8, &str, &Street)| Place {
@@ -122,6 +123,13 @@ impl Places {
             at: street.at,
         };
         matches.into_iter().map(place).collect()
+    }
+
+    /// Returns the folded `query`, or `None` if no name can contain it: it is empty, or longer than every name. One
+    /// character can fold to eighteen letters, so a short query can be a long one for every name.
+    fn searchable(&self, query: &str) -> Option<String> {
+        let query = fold(query);
+        (1..=self.longest).contains(&query.len()).then_some(query)
     }
 }
 
@@ -320,6 +328,19 @@ mod tests {
             [rank("\u{fb01}sk"), rank("v\u{e6}gen"), rank(&"\u{fdfa}".repeat(100))],
             [Some(0), None, None]
         );
+    }
+
+    /// BAD-10
+    #[test]
+    fn a_query_that_folds_to_more_letters_than_any_name_has_is_compared_with_none() {
+        let name = |text: &str| Name { shown: String::new(), folded: fold(text) };
+        let at = LatLng::new(60.17, 24.94).unwrap();
+        let streets = vec![Street { names: vec![name("Kluuvikatu")], near: String::new(), at }];
+        let places = Places { streets, longest: "kluuvikatu".len() };
+        assert_eq!(places.searchable("KLUUVI").as_deref(), Some("kluuvi"));
+        for query in ["", " ", "Kluuvikatu 1", "\u{fdfa}"] {
+            assert_eq!(places.searchable(query), None, "{query:?}");
+        }
     }
 
     #[test]
