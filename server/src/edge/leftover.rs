@@ -1,8 +1,7 @@
-//! What is left of a request that was answered before all of it was read.
+//! Draining of request bodies whose response was sent before all of the body was read.
 //!
-//! A client that goes on sending can lose an answer when its connection is closed on it (HTTP/1.1), or its stream reset
-//! (HTTP/2, where Node's clients take that for an answer that broke off). So the rest is read and thrown away, as far as
-//! that is reasonable.
+//! A client that is still sending can lose the response when its connection is closed (HTTP/1.1), or when its stream is reset
+//! (HTTP/2: Node's clients report a response that broke off). So the server reads and discards the rest, within limits.
 
 use std::{
     collections::VecDeque,
@@ -21,32 +20,32 @@ use hyper::body::Incoming;
 use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Most bytes of one request that are read for nothing: many times the largest message.
+/// The most bytes of one request that are discarded: many times the largest message.
 const MOST: usize = 1024 * 1024;
-/// For so long a client may go on sending them.
+/// The longest time that one request is drained.
 const LONGEST: Duration = Duration::from_secs(5);
-/// And for so long once the server goes.
+/// The longest time that a request is drained after shutdown.
 const LONGEST_AT_THE_END: Duration = Duration::from_millis(500);
-/// Pieces thrown away in one go.
+/// The most frames that are discarded without leaving the task.
 const AT_ONCE: usize = 64;
 
-/// The leftovers of one connection. Over HTTP/2 each holds one of the client's streams, so the oldest is dropped when
-/// there are more than `limit`. A client that never ends such a request has streams left for its next calls then.
+/// The request bodies of one connection that are being drained. Over HTTP/2 each of them holds a stream of the client, so the
+/// oldest is dropped when there are more than `limit`. Then a client whose requests never end has streams left for new calls.
 pub(super) struct Leftovers {
     limit: usize,
-    /// A sender for each leftover, the oldest first. The leftover is dropped when its sender is.
+    /// A sender for each body, the oldest first. A body is dropped when its sender is dropped.
     kept: Mutex<VecDeque<oneshot::Sender<Infallible>>>,
     shutdown: CancellationToken,
 }
 
 impl Leftovers {
-    /// Leftovers of a connection with `max_streams` calls at a time: half of the streams stay free for calls.
+    /// Creates the list for a connection with at most `max_streams` streams. Half of the streams stay free for calls.
     pub(super) fn new(max_streams: u32, shutdown: CancellationToken) -> Self {
         let limit = (max_streams as usize / 2).max(1);
         Self { limit, kept: Mutex::default(), shutdown }
     }
 
-    /// Adds a leftover. The receiver resolves when it is to be dropped, and is dropped with it.
+    /// Adds a body. The receiver resolves when the body is to be dropped. The body counts until the receiver is dropped.
     fn add(&self) -> oneshot::Receiver<Infallible> {
         let (sender, dropped) = oneshot::channel();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,15 +58,15 @@ impl Leftovers {
     }
 }
 
-/// The body of a request. What is left of it when it is dropped is still read.
+/// A request body whose unread rest is drained when it is dropped.
 pub(super) struct Lingering {
-    /// `None` once it has ended.
+    /// `None` when the body has ended.
     body: Option<Incoming>,
-    /// `None`: nothing is left to read, for the client waits to be told to send it.
+    /// `None` when the client waits for `100 Continue` before it sends the body, so that there is nothing to drain.
     leftovers: Option<Arc<Leftovers>>,
 }
 
-/// `request`, to which an answer may come early.
+/// Wraps the body of `request`, so that a response may be sent before all of it was read.
 pub(super) fn lingering(request: Request<Incoming>, leftovers: &Arc<Leftovers>) -> Request<Lingering> {
     let waits = request.headers().contains_key(EXPECT);
     let leftovers = (!waits).then(|| Arc::clone(leftovers));
@@ -102,15 +101,14 @@ impl http_body::Body for Lingering {
 impl Drop for Lingering {
     fn drop(&mut self) {
         let Some((mut body, leftovers)) = self.body.take().zip(self.leftovers.take()) else { return };
-        // Without a runtime there is no connection any more.
+        // Without a runtime the connection is gone, too.
         if let (false, Ok(runtime)) = (is_over(&mut body), Handle::try_current()) {
             runtime.spawn(async move { throw_away(body, &leftovers).await });
         }
     }
 }
 
-/// Whether there is nothing more to come: it has ended, or its client has taken it back. What is there is thrown away,
-/// unless it is in many pieces.
+/// Discards up to [`AT_ONCE`] frames that are there already. Returns `true` if the body has ended by that, or was reset.
 fn is_over(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..AT_ONCE {
@@ -126,7 +124,7 @@ fn is_over(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
     false
 }
 
-/// Reads `body` to its end, or to the limits.
+/// Reads and discards `body` up to its end or a limit.
 async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, leftovers: &Leftovers) {
     let reading = async {
         let mut left = MOST;
@@ -153,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// How long the rest of a request is read that never ends, a byte at a time.
+    /// Returns the time for which a request is drained that sends one byte at a time and never ends.
     async fn patience(leftovers: &Leftovers) -> Duration {
         let dribble = Box::pin(stream::unfold((), |()| async {
             sleep(Duration::from_millis(100)).await;

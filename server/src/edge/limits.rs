@@ -1,4 +1,4 @@
-//! How much of the server anybody may take.
+//! The limits of the port, as command-line flags.
 
 use std::{net::IpAddr, num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
@@ -7,68 +7,69 @@ use ipnet::IpNet;
 
 use crate::sessions::{MOST_REVOKED, SESSION_LIFE};
 
-/// Most that one address may sign out in an hour, and at once. What has signed out is kept until it would have been over
-/// anyway: one address alone never has as many as there is room for.
+/// The largest value of `--max-sign-outs-per-hour`. A revocation is kept for up to [`SESSION_LIFE`], so that one address
+/// alone, with its burst, cannot fill the list of revocations.
 const MOST_SIGN_OUTS: usize = 7_000;
 const _: () = assert!(MOST_SIGN_OUTS as u64 * (1 + SESSION_LIFE.as_secs() / 3_600) < MOST_REVOKED as u64);
 
-/// On what terms clients are served. [`Default`] is what the flags say when nobody says otherwise.
+/// The limits that clients are held to. [`Default`] has the defaults of the flags.
 #[derive(Args, Clone, PartialEq, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Connections at a time. More wait until one ends.
+    /// Most open connections; more wait until one ends
     #[arg(id = "max_connections", long = "max-connections", env = "RIDES_MAX_CONNECTIONS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
     pub connections: usize,
 
-    /// Connections at a time from one address. More are closed.
+    /// Most open connections from one address; more are closed
     #[arg(id = "max_connections_per_address", long = "max-connections-per-address", env = "RIDES_MAX_CONNECTIONS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub connections_per_address: usize,
 
-    /// New connections a second from one address; twice as many at once. Somewhat more wait for their turn, for up to 3 s,
-    /// and others are closed. One whose client speaks no HTTP, or that is ended for a flood, counts for twenty more.
+    /// Most new connections per second from one address, with bursts of twice as many. Further ones wait for up to 3 s, or
+    /// are closed. One that ends in a protocol error or a flood counts for twenty more
     #[arg(id = "max_connections_per_second", long = "max-connections-per-second", env = "RIDES_MAX_CONNECTIONS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub connections_per_second: NonZeroU32,
 
-    /// Calls at a time on one HTTP/2 connection.
+    /// Most calls in progress on one HTTP/2 connection
     #[arg(id = "max_streams", long = "max-streams", env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub streams: u32,
 
-    /// Calls at a time of one session, or of an address without one, over all connections, open streams included. All
-    /// of one address have four times as many.
+    /// Most calls in progress, open streams included, of one session, or of one address without a session. All sessions of
+    /// one address share four times as many
     #[arg(id = "max_calls_per_address", long = "max-calls-per-address", env = "RIDES_MAX_CALLS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub calls_per_address: usize,
 
-    /// New calls a second of one session, or of an address without one; twice as many at once. All of one address have
-    /// four times as many.
+    /// Most new calls per second of one session, or of one address without a session, with bursts of twice as many. All
+    /// sessions of one address share four times as many
     #[arg(id = "max_calls_per_second", long = "max-calls-per-second", env = "RIDES_MAX_CALLS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub calls_per_second: NonZeroU32,
 
-    /// Sessions that may sign out from one address in an hour, and as many at once, up to 7000: each is remembered for
-    /// 12 hours, and 100,000 in all.
+    /// Most sign-outs per hour from one address, with bursts of as many, from 1 to 7000. The server remembers each for up to
+    /// 12 hours, and at most 100,000 in all
     #[arg(id = "max_sign_outs_per_hour", long = "max-sign-outs-per-hour", env = "RIDES_MAX_SIGN_OUTS_PER_HOUR", default_value = "1000", value_name = "N", value_parser = sign_outs)]
     pub sign_outs_per_hour: NonZeroU32,
 
-    /// Messages a second in one stream of a client's, and as many at once.
+    /// Most messages per second in one client stream, with bursts of as many; more are read later
     #[arg(id = "max_messages_per_second", long = "max-messages-per-second", env = "RIDES_MAX_MESSAGES_PER_SECOND", default_value = "100000", value_name = "N", value_parser = rate)]
     pub messages_per_second: NonZeroU32,
 
-    /// Open rides of one rider: booked, and not over yet. Dispatchers may book more for a rider.
+    /// Most open rides of one rider, which are booked and not over yet. Dispatchers may book more for a rider
     #[arg(id = "max_open_rides", long = "max-open-rides", env = "RIDES_MAX_OPEN_RIDES", default_value = "10", value_name = "N", value_parser = count::<1_000_000>)]
     pub open_rides: usize,
 
-    /// Open rides that guests have booked from one address.
+    /// Most open rides that guests have booked from one address
     #[arg(id = "max_open_rides_per_address", long = "max-open-rides-per-address", env = "RIDES_MAX_OPEN_RIDES_PER_ADDRESS", default_value = "50", value_name = "N", value_parser = count::<1_000_000>)]
     pub open_rides_per_address: usize,
 
-    /// Open rides that guests with a token have booked from exempt addresses, all together.
+    /// Most open rides that guests with a token have booked from all exempt addresses together
     #[arg(id = "max_open_rides_at_exempt_addresses", long = "max-open-rides-at-exempt-addresses", env = "RIDES_MAX_OPEN_RIDES_AT_EXEMPT_ADDRESSES", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub open_rides_at_exempt_addresses: usize,
 
-    /// Viewers of the fleet at a time, in all.
+    /// Most viewers of the fleet at the same time
     #[arg(id = "max_viewers", long = "max-viewers", env = "RIDES_MAX_VIEWERS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
     pub viewers: usize,
 
-    /// Addresses that stand for many clients, like a proxy's: only sessions are told apart there.
+    /// Addresses and networks without limits per address and per connection, for example a reverse proxy that many clients
+    /// share. Limits per session still apply
     #[arg(
         id = "exempt_addresses",
         long = "exempt-addresses",
@@ -80,48 +81,48 @@ pub struct Limits {
     )]
     pub exempt: Vec<IpNet>,
 
-    /// The largest request message, in bytes. A few methods have limits of their own.
+    /// Largest request message, in bytes; a few methods have limits of their own
     #[arg(id = "max_message_size", long = "max-message-size", env = "RIDES_MAX_MESSAGE_SIZE", default_value = "65536", value_name = "BYTES", value_parser = size::<1_024, 4_194_304>)]
     pub message: usize,
 
-    /// The headers of a request, in bytes.
+    /// Largest size of the headers of a request, in bytes
     #[arg(id = "max_header_size", long = "max-header-size", env = "RIDES_MAX_HEADER_SIZE", default_value = "16384", value_name = "BYTES", value_parser = size::<8_192, 1_048_576>)]
     pub headers: usize,
 
-    /// How long a client may take to begin, and to send the headers of a request, in seconds.
+    /// Close a connection whose client has not begun a request, or not sent all of its headers, for this long, in seconds
     #[arg(id = "header_timeout", long = "header-timeout", env = "RIDES_HEADER_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub header_timeout: Duration,
 
-    /// How long a request, or the first message of a client's stream, may take to arrive, in seconds.
+    /// End a call whose request message, or first message of a client stream, has not arrived within this time, in seconds
     #[arg(id = "body_timeout", long = "body-timeout", env = "RIDES_BODY_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub body_timeout: Duration,
 
-    /// How long a client's stream may say nothing between two messages, in seconds.
+    /// End a client stream that has sent no message for this long after its first one, in seconds
     #[arg(id = "upload_timeout", long = "upload-timeout", env = "RIDES_UPLOAD_TIMEOUT", default_value = "600", value_name = "SECONDS", value_parser = seconds)]
     pub upload_timeout: Duration,
 
-    /// How long an HTTP/2 connection without a call is kept, in seconds.
+    /// Close an HTTP/2 connection that has had no call for this long, in seconds
     #[arg(id = "idle_timeout", long = "idle-timeout", env = "RIDES_IDLE_TIMEOUT", default_value = "300", value_name = "SECONDS", value_parser = seconds)]
     pub idle_timeout: Duration,
 
-    /// How often an HTTP/2 client is asked whether it is there, in seconds.
+    /// Interval between HTTP/2 pings to a client, in seconds
     #[arg(id = "ping_interval", long = "ping-interval", env = "RIDES_PING_INTERVAL", default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     pub ping: Duration,
 
-    /// How long it may take to answer, in seconds.
+    /// Close an HTTP/2 connection that has not answered a ping for this long, in seconds
     #[arg(id = "ping_timeout", long = "ping-timeout", env = "RIDES_PING_TIMEOUT", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     pub pong: Duration,
 
-    /// Cancelled calls of one HTTP/2 connection that the server has not handled yet. One more closes the connection.
+    /// Most cancelled calls of one HTTP/2 connection that the server has not handled yet; one more closes the connection
     #[arg(id = "max_resets", long = "max-resets", env = "RIDES_MAX_RESETS", default_value = "1000", value_name = "N", value_parser = count::<100_000>)]
     pub resets: usize,
 
-    /// HTTP/2 frames a second of one connection, but for data; twice as many at once. A reset counts for four, and a call
-    /// refused with RESOURCE_EXHAUSTED for a hundred, over HTTP/1.1 too. A connection that is over it is read more slowly.
+    /// Most HTTP/2 frames per second on one connection, without data frames, with bursts of twice as many; above that it is
+    /// read more slowly. A reset counts for 4 frames, and a call refused with RESOURCE_EXHAUSTED for 100, over HTTP/1.1 too
     #[arg(id = "max_frames_per_second", long = "max-frames-per-second", env = "RIDES_MAX_FRAMES_PER_SECOND", default_value = "1000", value_name = "N", value_parser = rate)]
     pub frames_per_second: NonZeroU32,
 
-    /// How long calls in progress may take to end at shutdown, in seconds up to 600.
+    /// Time that calls in progress have to end at shutdown, in seconds, from 0 to 600
     #[arg(id = "drain_timeout", long = "drain-timeout", env = "RIDES_DRAIN_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = drain)]
     pub drain: Duration,
 }
@@ -159,16 +160,18 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether `address` stands for many clients.
+    /// Returns `true` if `address` is one of `--exempt-addresses`.
     pub(super) fn is_exempt(&self, address: IpAddr) -> bool {
         self.exempt.iter().any(|net| net.contains(&address))
     }
 }
 
-/// An address alone is a network of one.
+/// Parses a network, or an address as a network of one address.
 fn network(text: &str) -> Result<IpNet, String> {
     let alone = |_| text.parse::<IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>().or_else(alone).map_err(|_| "an address, or a network such as 10.0.0.0/8".to_owned())
+    text.parse::<IpNet>()
+        .or_else(alone)
+        .map_err(|_| "must be an address or a network, for example 10.0.0.0/8".to_owned())
 }
 
 fn count<const MOST: usize>(text: &str) -> Result<usize, String> {
@@ -207,7 +210,7 @@ fn drain(text: &str) -> Result<Duration, String> {
     duration(text, 0.0..=600.0)
 }
 
-/// NaN lies in no range, and the ranges are finite, so infinities are out too.
+/// Parses a number of seconds within `range`. A range contains no NaN, and a finite one no infinity.
 fn duration(text: &str, range: RangeInclusive<f64>) -> Result<Duration, String> {
     text.parse()
         .ok()

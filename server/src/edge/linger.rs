@@ -1,7 +1,8 @@
-//! A lingering close: what was said last is heard before the connection is gone.
+//! A lingering close, after which the client has received the last response.
 //!
-//! The kernel answers with a reset to what nobody has read when a socket is closed, and to all that comes afterwards, and
-//! a client that is reset may never see the answer that it has. So we stop speaking, and hear the client out for a while.
+//! When a socket is closed with unread input, or receives more afterwards, the kernel sends a reset. A client that gets a
+//! reset may lose a response that it has already received. So the server shuts its sending side down first, and discards what
+//! the client still sends.
 
 use std::{
     io,
@@ -18,21 +19,24 @@ use tokio::{
 
 use super::writes::writes_of_its_stream;
 
-/// For so long a client may go on talking, and so many bytes.
+/// The longest time for which a client may go on sending.
 const LONGEST: Duration = Duration::from_secs(1);
+/// The most bytes that a client may go on sending.
 const MOST: usize = 1024 * 1024;
-/// Bytes thrown away at a time.
+/// The most bytes discarded by one read.
 const PIECE: usize = 16 * 1024;
 
-/// A stream that is shut down in two steps: its own side at once, and all of it when the peer has done the same.
+/// A stream whose shutdown ends when the peer has closed its side too, or a limit is reached.
 pub(super) struct Linger<S> {
     stream: S,
-    /// Once our side is shut.
+    /// `None` while the server's side is open.
     leaving: Option<Leaving>,
 }
 
+/// The limits on what the peer still sends.
 struct Leaving {
     expired: Pin<Box<Sleep>>,
+    /// The number of bytes that may still come.
     left: usize,
 }
 
@@ -43,7 +47,7 @@ impl<S> Linger<S> {
 }
 
 impl Leaving {
-    /// Ready when the peer is done, or has gone on for too long.
+    /// Discards input. Ready when the peer has closed its side, or a limit is reached.
     fn poll(&mut self, stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<()> {
         while self.left > 0 {
             let mut piece = [MaybeUninit::uninit(); PIECE];
@@ -102,7 +106,7 @@ mod tests {
             let mut near = Linger::new(near);
             let begun = Instant::now();
             let talking = async {
-                assert_eq!(far.read(&mut [0; 1]).await.unwrap(), 0, "we stop speaking at once");
+                assert_eq!(far.read(&mut [0; 1]).await.unwrap(), 0, "the server's side is shut down at once");
                 far.write_all(&[7; 100_000]).await.unwrap();
                 if closes {
                     drop(far);

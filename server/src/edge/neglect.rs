@@ -1,5 +1,7 @@
-//! Answers whose client takes nothing. Their transport is stuck and polls nobody, so that by themselves they would keep
-//! what they hold, past their deadline and the end of their session.
+//! A sweeper for stalled responses, whose client reads nothing.
+//!
+//! The transport of a stalled response polls neither its body nor its deadline. Without the sweeper, the call would keep its
+//! permits past its deadline and past the end of its session.
 
 use std::{
     array,
@@ -15,20 +17,22 @@ use tokio::{
 
 use super::{admission::Admitted, calls::Outcome, ending::Ending};
 
-/// Between two rounds.
+/// The time between two sweeps.
 const ROUND: Duration = Duration::from_secs(1);
-/// Every answer is on one of so many lists: two that begin or end at once seldom meet.
+/// The number of lists that responses are spread over, so that responses that begin or end at the same time seldom contend
+/// for a lock.
 const LISTS: usize = 64;
 
-/// An answer, and what its call holds until it is over.
+/// A response body, with what its call holds until it ends.
 pub(super) struct Held {
     pub(super) body: Ending,
     pub(super) outcome: Outcome,
-    /// `None`: it is over, though nobody has asked for its end yet.
+    /// The permits of the call. `None` when the call has ended, even if the transport has not polled the end of the body yet.
     pub(super) admitted: Option<Admitted>,
 }
 
 impl Held {
+    /// Counts one sweep. If the response has ended by that, releases the permits and records the status of the call.
     fn pass(&mut self) {
         if self.body.pass_round() {
             self.admitted = None;
@@ -37,7 +41,7 @@ impl Held {
     }
 }
 
-/// Goes past the answers that are there. Cheap to clone.
+/// The sweeper and the responses that it watches. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Rounds(Arc<[List; LISTS]>);
 
@@ -50,7 +54,7 @@ impl Default for Rounds {
 }
 
 impl Rounds {
-    /// Begins to go, for as long as there is anyone who has these rounds.
+    /// Starts the sweeper. It stops when the last handle is dropped.
     pub(super) fn begin(&self) {
         let lists = Arc::downgrade(&self.0);
         tokio::spawn(async move {
@@ -60,30 +64,30 @@ impl Rounds {
                 rounds.tick().await;
                 let Some(lists) = lists.upgrade() else { return };
                 for list in lists.iter() {
-                    // No list is locked while an answer ends.
+                    // The responses are cloned, so that the list is not locked while one of them ends.
                     let answers: Vec<_> = lock(list).iter().map(|(_, held)| held.clone()).collect();
                     if answers.is_empty() {
                         continue;
                     }
                     answers.into_iter().for_each(|held| lock(&held).pass());
-                    // Calls do not wait until all of some thousands have been passed.
+                    // There may be thousands of responses, and other tasks must not wait for a whole sweep.
                     yield_now().await;
                 }
             }
         });
     }
 
-    /// Goes past this one too.
+    /// Adds a response to those that are swept.
     pub(super) fn watch(&self, held: Held) -> Watched {
         let held = Arc::new(Mutex::new(held));
-        // Where it lies in memory is as good as a lot that is drawn.
+        // The address in memory spreads responses evenly, like a random number would.
         let list = Arc::as_ptr(&held).addr() / size_of::<Mutex<Held>>() % LISTS;
         let place = lock(&self.0[list]).insert(held.clone());
         Watched { held, rounds: self.clone(), list, place }
     }
 }
 
-/// An answer that the rounds go past until this is dropped.
+/// A response that is swept until this is dropped.
 pub(super) struct Watched {
     held: Arc<Mutex<Held>>,
     rounds: Rounds,

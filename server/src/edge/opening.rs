@@ -1,5 +1,6 @@
-//! What a peer opens a connection with, which tells the HTTP it speaks: no request of version 1 begins like version 2
-//! (RFC 9113, section 3.4).
+//! Detection of the HTTP version that a peer speaks, by the first bytes of its connection.
+//!
+//! No request of HTTP/1.1 begins with the connection preface of HTTP/2 (RFC 9113, section 3.4).
 
 use std::{
     io,
@@ -16,7 +17,7 @@ use tokio::{
 
 use super::{transport::Transport, writes::writes_of_its_stream};
 
-/// What a client of HTTP/2 begins with.
+/// The connection preface, which an HTTP/2 client sends first.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The versions of HTTP that share the port.
@@ -26,27 +27,28 @@ pub(super) enum Http {
     Two,
 }
 
-/// The first byte of a TLS handshake (RFC 8446, section 5.1), with which no HTTP begins.
+/// The first byte of a TLS handshake (RFC 8446, section 5.1). No HTTP request begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// A stream whose beginning was read, and is read again.
+/// A stream whose first bytes were read for the detection. Reading it returns them once more.
 pub(super) struct Opened<S> {
     stream: S,
     beginning: [u8; PREFACE.len()],
+    /// The part of `beginning` that is still to be returned.
     unread: Range<usize>,
 }
 
 impl<S> Opened<S> {
-    /// Tells whether the peer speaks TLS, which is no HTTP.
+    /// Returns `true` if the peer speaks TLS instead of HTTP.
     pub(super) fn is_tls(&self) -> bool {
         !self.unread.is_empty() && self.beginning[0] == TLS_HANDSHAKE
     }
 }
 
-/// Reads until it is clear what the peer speaks.
+/// Reads from `stream` until its HTTP version is clear. A peer that closes before that counts as HTTP/1.1.
 ///
 /// # Errors
-/// When that fails, and with `TimedOut` when it is not clear within `limit`.
+/// When a read fails, and with `TimedOut` when the version is not clear within `limit`.
 pub(super) async fn open<S: AsyncRead + Unpin>(
     mut stream: S,
     limit: Duration,
@@ -57,7 +59,7 @@ pub(super) async fn open<S: AsyncRead + Unpin>(
     Ok((http, Opened { stream, beginning, unread: 0..read }))
 }
 
-/// Fills `beginning` as long as it is like the preface, and says how much of it there is.
+/// Reads into `beginning` while the bytes agree with the preface. Returns the number of bytes read.
 async fn beginning_of(
     stream: &mut (impl AsyncRead + Unpin),
     beginning: &mut [u8; PREFACE.len()],
@@ -88,7 +90,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        // What follows comes along with it: hyper doubles a buffer of 8 KiB for a beginning that comes alone.
+        // The bytes that follow are returned by the same read. hyper would double its buffer of 8 KiB after a read that
+        // returns the first bytes alone.
         match Pin::new(stream).poll_read(cx, buf) {
             Poll::Pending => Poll::Ready(Ok(())),
             ready => ready,
@@ -164,7 +167,7 @@ mod tests {
             let (spoken, mut near) = opened.unwrap();
             assert_eq!(spoken, http, "{beginning:?}");
             assert_eq!(near.is_tls(), beginning[0] == 0x16, "{beginning:?}");
-            // All of it, in one piece.
+            // One read returns all bytes.
             let mut read = vec![0; 256];
             let count = near.read(&mut read).await.unwrap();
             assert_eq!(&read[..count], beginning);

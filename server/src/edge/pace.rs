@@ -1,7 +1,8 @@
-//! A connection that costs more than its calls do is read more slowly, and so sends more slowly.
+//! Throttling of connections that send too many HTTP/2 frames, or whose calls are refused too often.
 //!
-//! HTTP/2 has frames that cost their sender nothing and want an answer, or undo what was just begun, and no limit on
-//! them; and a call that is refused costs us more than it costs its caller.
+//! Some HTTP/2 frames cost their sender nothing and make the server respond, or cancel a call that has just begun, and HTTP/2
+//! sets no limit on them. A refused call also costs the server more than its caller. So a connection that exceeds
+//! `--max-frames-per-second` is read more slowly, and flow control makes its client send more slowly.
 
 use std::{
     io::{self, IoSlice},
@@ -26,23 +27,22 @@ use super::{
     transport::Transport,
 };
 
-/// The cost of a reset, in frames, whichever side sends it. A client that takes back all the calls that
-/// `--max-calls-per-second` allows, each answered with a reset because more of it was on its way, stays below
-/// `--max-frames-per-second`.
+/// The cost of a reset, in frames, whichever side sends it. A client stays below `--max-frames-per-second` even if it cancels
+/// all the calls that `--max-calls-per-second` allows, and the server sends a reset for each because data was on its way.
 const RESET: u32 = 4;
-/// The most frames that are read while the client reads nothing. h2 keeps an answer to each in memory, about 1 kB for a
-/// reset, as long as it cannot be written.
+/// The most frames that are read while writes are blocked. h2 keeps a reply to each frame in memory until it can write it,
+/// about 1 kB for a reset.
 const UNREAD: u32 = 1_000;
-/// What a refused call costs, in frames.
+/// The cost of a refused call, in frames.
 const REFUSAL: u32 = 100;
-/// The most bytes that one read takes from a connection that is nearly in debt, or whose frames are many and small. What is
-/// read is handled at once, so that a pause would come too late.
+/// The most bytes of one read from a connection that is nearly in debt, or whose frames are many and small. h2 handles
+/// everything that a read returns, so that a pause after a large read would come too late.
 const PIECE: usize = 1024;
-/// The cost of one read, in frames, after which a connection is read in pieces.
+/// The cost of one read, in frames, from which on the next read takes one piece.
 const DENSE: u32 = 32;
 
-/// A call was answered. That costs its connection nothing, unless it was refused because there are too many: then others
-/// have their turn before it hears so, however many of them have come at once.
+/// Charges the connection for a call that was refused with RESOURCE_EXHAUSTED, according to the response `headers`. Then the
+/// task yields before the client gets the response, so that other connections make progress during a burst of refusals.
 pub(super) async fn answered(account: &Account, headers: &HeaderMap) {
     if status::code_in(headers) == Some(Code::ResourceExhausted) {
         account.charge(REFUSAL);
@@ -50,26 +50,27 @@ pub(super) async fn answered(account: &Account, headers: &HeaderMap) {
     }
 }
 
-/// Reads nothing while its account is overdrawn or calls wait for their first poll, and no more than [`UNREAD`] frames
-/// while its client reads nothing.
+/// A byte stream that limits how fast its connection is read. It reads nothing while its account is overdrawn or calls wait
+/// for their first poll, and at most [`UNREAD`] frames while writes are blocked.
 pub(super) struct Paced<S> {
     stream: S,
-    /// `None`: it may do as much as it likes.
+    /// `None` for a connection without a limit.
     account: Option<Account>,
     received: Heads,
     sent: Heads,
-    /// Frames received since a write was blocked. `None`: it is not blocked.
+    /// Frames received since writes are blocked. `None` while they are not.
     unread: Option<u32>,
     pause: Option<Pin<Box<Sleep>>>,
-    /// The next read takes at most [`PIECE`], since the last one had frames for [`DENSE`] or more. So does the first one of HTTP/2.
+    /// Limits the next read to [`PIECE`], because the last one cost [`DENSE`] frames or more, or because it is the first one
+    /// over HTTP/2.
     is_dense: bool,
-    /// The next poll reads nothing. h2 reads as long as there is something, and hands over the calls only then.
+    /// Makes the next poll return `Pending`. h2 hands over calls only when nothing is left to read.
     rests: bool,
     backlog: Backlog,
 }
 
 impl<S> Paced<S> {
-    /// `stream` is at its beginning, of which `http` is known.
+    /// Creates it for a `stream` that is at its beginning and speaks `http`.
     pub(super) fn new(stream: S, http: Http, account: Option<Account>, backlog: Backlog) -> Self {
         Self {
             stream,
@@ -84,8 +85,8 @@ impl<S> Paced<S> {
         }
     }
 
-    /// Takes note of what came of a write of `slices`, and charges for the resets in it: h2 answers frames of a stream that
-    /// is over with one each, and such frames may be data, which is free.
+    /// Records the result of a write of `slices`, and charges for the resets in it. h2 sends a reset for each frame of a
+    /// stream that has ended. Such frames may be data frames, which are free when they are received.
     fn note_written<'a>(
         &mut self,
         slices: impl Iterator<Item = &'a [u8]>,
@@ -114,14 +115,14 @@ impl<S: Transport> AsyncRead for Paced<S> {
     ) -> Poll<io::Result<()>> {
         let Self { stream, account, received, unread, pause, is_dense, rests, backlog, .. } = &mut *self;
         if unread.is_some_and(|frames| frames >= UNREAD) {
-            // The write that is blocked wakes the connection, which reads and writes in one task.
+            // No waker is registered here: the blocked write wakes the task of the connection, which also reads.
             return Poll::Pending;
         }
         if let Some(account) = account {
             while let Some(wait) = account.pause() {
                 ready!(pause.get_or_insert_with(|| Box::pin(sleep(wait))).as_mut().poll(cx));
                 *pause = None;
-                // All that has come is read slowly, and a client that is gone is not to be waited for.
+                // A read reports a reset only after all bytes before it, and those are read slowly.
                 if let Some(error) = stream.take_error() {
                     return Poll::Ready(Err(error));
                 }
@@ -203,25 +204,25 @@ const HEAD: usize = 9;
 const DATA: u8 = 0;
 const RST_STREAM: u8 = 3;
 
-/// The place in its frames of one direction of a connection. It looks at their heads, and at nothing else.
+/// A parser of the frame headers in one direction of a connection. It skips payloads.
 enum Heads {
-    /// It is not HTTP/2.
+    /// The connection is not HTTP/2.
     None,
-    /// Of a frame: its head as far as it has come, and then what is left of its payload.
+    /// A frame: the `have` bytes of its header received so far, and the `left` bytes of its payload still to come.
     Frame { head: [u8; HEAD], have: usize, left: usize },
 }
 
 impl Heads {
-    /// The beginning of what a client sends.
+    /// Creates the parser of what the client sends.
     fn received(http: Http) -> Self {
         match http {
             Http::One => Self::None,
-            // The preface is passed over like a payload.
+            // The preface is skipped like a payload.
             Http::Two => Self::Frame { head: [0; HEAD], have: HEAD, left: PREFACE.len() },
         }
     }
 
-    /// The beginning of what the server sends, which has no preface.
+    /// Creates the parser of what the server sends, which has no preface.
     fn sent(http: Http) -> Self {
         match http {
             Http::One => Self::None,
@@ -229,8 +230,7 @@ impl Heads {
         }
     }
 
-    /// The cost of these bytes, in frames. They follow those before. `cost_of` has the cost of a frame by its kind and
-    /// length.
+    /// Returns the cost of the next `bytes`, in frames. `cost_of` has the cost of a frame by its type and payload length.
     fn cost(&mut self, mut bytes: &[u8], mut cost_of: impl FnMut(u8, usize) -> u32) -> u32 {
         let mut cost = 0;
         while !bytes.is_empty() {
@@ -260,7 +260,7 @@ impl Heads {
     }
 }
 
-/// The cost of a frame that came. Data is slow enough by flow control, if there is any.
+/// Returns the cost of a received frame. Data is free, since flow control limits it. Empty data frames escape flow control.
 fn cost_of_received(kind: u8, length: usize) -> u32 {
     match kind {
         DATA if length > 0 => 0,
@@ -269,7 +269,7 @@ fn cost_of_received(kind: u8, length: usize) -> u32 {
     }
 }
 
-/// The cost of a frame that we send.
+/// Returns the cost of a frame that the server sends.
 fn cost_of_sent(kind: u8, _length: usize) -> u32 {
     if kind == RST_STREAM { RESET } else { 0 }
 }
@@ -340,7 +340,7 @@ mod tests {
         for _ in 0..600 {
             near.read_exact(&mut pings).await.unwrap();
         }
-        // 200 at once, and 100 a second.
+        // A burst of 200, then 100 per second.
         let lasted = begun.elapsed();
         assert!(lasted > Duration::from_millis(3_900) && lasted < Duration::from_secs(6), "{lasted:?}");
 
@@ -351,7 +351,7 @@ mod tests {
         assert!(begun.elapsed() <= LONGEST.mul_f64(PAUSE.end), "{:?}", begun.elapsed());
     }
 
-    /// CLIENT-2: h2 itself would end the connection after 1,024 of them, however long that takes.
+    /// CLIENT-2: h2 by itself would end the connection after 1,024 resets over its whole life.
     #[tokio::test(start_paused = true)]
     async fn resets_that_we_send_cost_the_connection_and_nothing_else_does() {
         let account = Account::new(NonZeroU32::new(10).unwrap());
@@ -368,7 +368,8 @@ mod tests {
         assert_eq!(account.standing(), Standing::Overdrawn(Duration::from_millis(1_200)));
     }
 
-    /// CLIENT-2: a client that reads nothing cannot make us keep answers without end, exempt or not.
+    /// CLIENT-2: a client that reads nothing cannot make the server keep an unlimited number of replies, also from an exempt
+    /// address.
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_nothing_is_read_no_further() {
         let (near, mut far) = duplex(1 << 20);
@@ -377,7 +378,7 @@ mod tests {
         far.write_all(&frame(DATA, 1).repeat(5_000)).await.unwrap();
         near.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
         near.write_all(&vec![0; 1 << 20]).await.unwrap();
-        assert!(near.write_u8(0).now_or_never().is_none(), "it is blocked");
+        assert!(near.write_u8(0).now_or_never().is_none(), "the write is blocked");
         let mut read = 0;
         let mut more = [0; 64 * 1024];
         while let Some(count) = near.read(&mut more).now_or_never() {
@@ -388,10 +389,10 @@ mod tests {
 
         far.read_exact(&mut more).await.unwrap();
         near.write_u8(0).await.unwrap();
-        assert!(near.read(&mut more).now_or_never().is_some(), "it has read");
+        assert!(near.read(&mut more).now_or_never().is_some(), "reading goes on after a write");
     }
 
-    /// CLIENT-1: calls that are begun and cancelled in one go do not pile up in front of those of other connections.
+    /// CLIENT-1: calls that are opened and cancelled in a burst do not pile up before the calls of other connections.
     #[tokio::test(start_paused = true)]
     async fn many_small_frames_are_read_in_pieces_and_not_before_the_calls_that_they_began() {
         let backlog = Backlog::default();
@@ -408,7 +409,7 @@ mod tests {
         assert_eq!([read().await, read().await], [Some(PIECE), None]);
     }
 
-    /// R7: what attackers leave behind is not read at their pace, which could take minutes.
+    /// R7: the received bytes of an overdrawn connection would take minutes to read. After a reset they are dropped.
     #[tokio::test(start_paused = true)]
     async fn a_client_that_has_reset_its_connection_is_not_read_to_the_end() {
         let account = Account::new(NonZeroU32::new(10).unwrap());

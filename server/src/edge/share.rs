@@ -1,4 +1,4 @@
-//! How much each caller may have: how often, and how many at a time.
+//! The quotas of each caller: a rate of calls, and a number of calls in progress.
 
 use std::{
     collections::HashMap,
@@ -17,38 +17,42 @@ use governor::{
 
 use super::peer::Caller;
 
-/// Callers to remember before those who have been quiet are forgotten.
+/// The number of callers from which on idle ones are evicted.
 const REMEMBERED: usize = 1_024;
-/// Between two times that they are.
+/// The least time between two evictions.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
 
-/// What each caller has had of what it may have.
+/// The quotas of all callers, with the use that each caller has made of its own.
 pub(super) struct Shares {
+    /// The rate of each caller.
     pub(super) often: Quota,
+    /// The most calls in progress of each caller.
     pub(super) at_a_time: usize,
     known: Mutex<Known>,
 }
 
 struct Known {
     shares: HashMap<Caller, Arc<Share>>,
-    /// When those who have been quiet were forgotten last.
+    /// The time of the last eviction.
     forgot: Instant,
 }
 
-/// Of one caller.
+/// The use that one caller has made of its quota.
 struct Share {
     pace: DefaultDirectRateLimiter,
+    /// The number of calls in progress.
     open: AtomicUsize,
 }
 
-/// One of those at a time, given back when this is dropped.
+/// A permit for one call in progress. It is released when this is dropped.
 pub(super) struct Open(Arc<Share>);
 
-/// Why there is no more.
+/// The quota that is used up.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum NoMore {
-    /// For so long.
+    /// The rate. The next call is allowed after this time.
     TooOften(Duration),
+    /// The number of calls in progress.
     TooManyOpen,
 }
 
@@ -58,7 +62,7 @@ impl Shares {
         Self { often, at_a_time, known: Mutex::new(known) }
     }
 
-    /// One more for `caller`, to hold.
+    /// Takes a permit for a call of `caller`. Fails if the caller exceeds its rate, or has as many calls in progress as it may.
     pub(super) fn take(&self, caller: &Caller) -> Result<Open, NoMore> {
         let share = self.of(caller);
         share.keep_pace().map_err(NoMore::TooOften)?;
@@ -69,7 +73,7 @@ impl Shares {
         }
     }
 
-    /// One more for `caller`, that is over at once. Fails with how long to wait.
+    /// Counts a call of `caller` against its rate alone. Fails with the time to wait if the caller exceeds it.
     pub(super) fn keep_pace(&self, caller: &Caller) -> Result<(), Duration> {
         self.of(caller).keep_pace()
     }
@@ -94,7 +98,7 @@ impl Shares {
 impl Known {
     fn forget_the_quiet(&mut self, burst: NonZeroU32) {
         self.shares.retain(|_, share| {
-            // Who may have all at once has had nothing for long enough, and does not need what is taken here.
+            // A caller that may use a whole burst is idle. Its limiter is dropped, so that the burst taken here does not count.
             let is_quiet = Arc::strong_count(share) == 1 && matches!(share.pace.check_n(burst), Ok(Ok(())));
             !is_quiet
         });

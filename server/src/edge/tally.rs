@@ -1,4 +1,4 @@
-//! How many of something each holder has, up to a limit.
+//! A limit on the number of permits that each holder has, for example connections per address.
 
 use std::{
     collections::HashMap,
@@ -6,26 +6,26 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Counts by holder. Cheap to clone; all clones count together.
+/// A limit per holder. Cheap to clone; all clones count together.
 #[derive(Clone)]
 pub(super) struct Tally<K> {
     limit: usize,
     held: Arc<Mutex<HashMap<K, usize>>>,
 }
 
-/// One of them, given back when this is dropped.
+/// A permit of one holder. It is released when this is dropped.
 pub(super) struct Held<K: Hash + Eq> {
     tally: Tally<K>,
     holder: K,
 }
 
 impl<K: Hash + Eq + Clone> Tally<K> {
-    /// Up to `limit` for each holder.
+    /// Allows up to `limit` permits for each holder.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, held: Arc::default() }
     }
 
-    /// One more for `holder`, or `None` when it has as many as it may.
+    /// Takes a permit for `holder`. Returns `None` if the holder has `limit` permits already.
     pub(super) fn take(&self, holder: K) -> Option<Held<K>> {
         let mut held = self.lock();
         let count = held.entry(holder.clone()).or_default();
