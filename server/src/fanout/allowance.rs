@@ -1,17 +1,18 @@
-//! How many bytes a second one viewer may be sent.
+//! The rate limit of one viewer in bytes per second.
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// How far ahead of its time a message may go.
+/// The debt up to which the next message is allowed, as the time in which the limit pays for it.
 const BURST: Duration = Duration::from_secs(1);
 
-/// A ceiling that is kept by waiting, not by queueing: each message is paid for after it was sent, and the next may
-/// go once little is owed. In any time `t` goes out what `t + BURST` pays for, and one message.
+/// A rate limit that delays messages and does not queue them. Each message is charged after it was sent, and the next
+/// one is allowed once the debt is at most [`BURST`]. In any time `t` at most `t + BURST` of the limit is sent, and
+/// one message more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
-    /// `None`: no ceiling.
+    /// `None`: no limit.
     per_second: Option<NonZeroU32>,
-    /// When all that was sent will be paid for.
+    /// The time at which the debt is paid.
     paid_at: Duration,
 }
 
@@ -20,12 +21,12 @@ impl Allowance {
         Self { per_second, paid_at: Duration::ZERO }
     }
 
-    /// Whether another message may be sent.
+    /// Returns `true` if another message may be sent at `now`.
     pub(super) fn allows(&self, now: Duration) -> bool {
         self.paid_at <= now + BURST
     }
 
-    /// Notes a message that is sent.
+    /// Charges a message that is sent at `now`.
     pub(super) fn spend(&mut self, bytes: usize, now: Duration) {
         let Some(per_second) = self.per_second else { return };
         let price = Duration::from_secs_f64(bytes as f64 / f64::from(per_second.get()));
@@ -47,7 +48,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever there is to send, at whatever pace, less than the ceiling goes out, and not much less.
+        /// Messages of any size at any pace stay below the limit, and none waits longer than the limit requires.
         #[test]
         fn the_ceiling_holds_and_is_used(
             per_second in 1_000..1_000_000u32,
@@ -64,7 +65,7 @@ mod tests {
                     now += Duration::from_millis(tick_ms);
                 }
                 let owed = Duration::from_secs_f64(largest as f64 / f64::from(per_second));
-                prop_assert!(now <= asked + owed + Duration::from_millis(tick_ms), "it waits for no more than it must");
+                prop_assert!(now <= asked + owed + Duration::from_millis(tick_ms), "waits longer than it must");
                 allowance.spend(bytes, now);
                 sent += bytes;
                 largest = largest.max(bytes);

@@ -1,8 +1,8 @@
-//! Who of the viewers still takes what is shown.
+//! The detector of viewers that no longer read.
 //!
-//! A transport that is stuck asks its viewer for nothing, so that no viewer can find out by itself. They leave a
-//! mark whenever they are asked, and the fan-out goes round and looks at the marks. The port goes round too, and ends
-//! the answer of one who has lost the seat. Times are its uptime.
+//! A transport that is blocked does not poll its viewer, so the viewer cannot find out by itself. Each viewer records
+//! when it took its last board, and the fan-out checks all viewers at intervals. The edge looks at the slots too, and
+//! ends the response body of a viewer that has expired. All times are uptimes of the fan-out.
 
 use std::{
     sync::{
@@ -12,28 +12,29 @@ use std::{
     time::Duration,
 };
 
-/// The seats of all viewers.
+/// The slots of all open viewers.
 #[derive(Debug)]
 pub(super) struct Attendance {
     timeout: Duration,
     seats: Mutex<Vec<Weak<Seat>>>,
 }
 
-/// One viewer's.
+/// The progress of one viewer, shared with the fan-out and the edge. No other memory depends on its fields, so
+/// `Relaxed` suffices.
 #[derive(Debug)]
 pub struct Seat {
-    /// When it was asked last, in milliseconds.
+    /// The uptime in milliseconds at which the viewer took its last board.
     asked: AtomicU64,
     is_taken_away: AtomicBool,
 }
 
 impl Attendance {
-    /// Of nobody yet. Who takes nothing for `timeout` loses the seat.
+    /// Returns a detector without viewers. A viewer that takes no board for `timeout` expires.
     pub(super) fn new(timeout: Duration) -> Self {
         Self { timeout, seats: Mutex::default() }
     }
 
-    /// Gives a seat, which is free again once it is dropped.
+    /// Adds a slot. It is removed after its last handle was dropped.
     pub(super) fn take_seat(&self, now: Duration) -> Arc<Seat> {
         let seat = Arc::new(Seat { asked: AtomicU64::default(), is_taken_away: AtomicBool::new(false) });
         seat.is_kept(now);
@@ -41,7 +42,7 @@ impl Attendance {
         seat
     }
 
-    /// Goes round, and says how many lost their seats.
+    /// Expires the viewers that took no board for the timeout. Returns their number.
     pub(super) fn go_round(&self, now: Duration) -> usize {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         let before = seats.len();
@@ -60,12 +61,12 @@ impl Attendance {
 }
 
 impl Seat {
-    /// Whether its viewer took nothing for too long. It may not have been asked since, and so not know.
+    /// Returns `true` if the viewer took no board for the timeout. The viewer itself learns it only at its next poll.
     pub fn is_lost(&self) -> bool {
         self.is_taken_away.load(Relaxed)
     }
 
-    /// Leaves the mark that its viewer is asked for more. False: too late.
+    /// Records that the viewer takes a board at `now`. Returns `false` if it has expired already.
     pub(super) fn is_kept(&self, now: Duration) -> bool {
         self.asked.store(now.as_millis() as u64, Relaxed);
         !self.is_lost()
@@ -93,7 +94,7 @@ mod tests {
         assert_eq!([19, 20, 21].map(|now| attendance.go_round(at(now))), [0, 1, 0]);
         assert!(stuck.is_lost() && !awake.is_lost());
         assert!(awake.is_kept(at(21)));
-        assert!(!stuck.is_kept(at(21)), "it woke up too late");
+        assert!(!stuck.is_kept(at(21)), "an expired viewer does not come back");
         assert_eq!(attendance.seats.into_inner().expect("no panic").len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The map as the ticks so far have left it, cell by cell.
+//! The map after the newest tick, cell by cell.
 
 use std::{collections::HashMap, iter, sync::Arc, time::Duration};
 
@@ -12,37 +12,38 @@ use super::{
 };
 use crate::positions::FleetTick;
 
-/// For how many ticks an emptied cell is remembered. A viewer that lags further is told of every empty cell.
+/// The number of ticks for which an empty cell is kept. A viewer that is further behind gets a snapshot of every
+/// empty cell.
 const REMEMBER_EMPTY: u64 = 240;
 
-/// All cells as of one tick. What did not change is shared with the board before it.
+/// An immutable copy of all cells as of one tick. Unchanged cells are shared with the board of the tick before.
 #[derive(Debug)]
 pub struct Board {
-    /// Which tick; 0 before the first.
+    /// The number of the tick. 0 before the first.
     pub(super) tick: u64,
-    /// For how long the fan-out had run by then.
+    /// The uptime of the fan-out at this tick.
     pub(super) uptime: Duration,
-    /// What every message of this tick has.
+    /// The encoded fields that every message of this tick has.
     pub(super) stamp: Bytes,
-    /// What the first message of a stream has besides.
+    /// The encoded fields that only the first message of a stream has.
     pub(super) opening: Bytes,
-    /// In the order of their numbers.
+    /// Sorted by cell number.
     cells: Vec<(Cell, Arc<CellBoard>)>,
-    /// Every cell that was emptied after this tick is still in `cells`.
+    /// The newest tick in which a cell that is no longer in `cells` became empty.
     forgotten: u64,
     shared: Shared,
 }
 
-/// The number of cars in one tile of a view.
+/// The number of cars in one density tile of a view.
 struct TileCount {
     tile: Cell,
     cars: usize,
-    /// True if a viewer lacks it.
+    /// `true` if the viewer does not have this count.
     is_news: bool,
 }
 
 impl Board {
-    /// An empty map, before the first tick of an epoch.
+    /// Returns the empty map from before the first tick of an epoch.
     pub fn new(epoch: &str, tick_interval: Duration) -> Self {
         Self {
             tick: 0,
@@ -55,7 +56,7 @@ impl Board {
         }
     }
 
-    /// The board after a newer tick.
+    /// Returns the board after a newer tick.
     pub fn after(&self, tick: FleetTick, uptime: Duration) -> Self {
         let FleetTick { tick, time, cells: mut changes } = tick;
         changes.sort_unstable_by_key(|change| change.cell);
@@ -87,14 +88,14 @@ impl Board {
         }
     }
 
-    /// What viewers of the same cells share.
+    /// Returns the view that all viewers of the same cells share in this tick.
     pub fn in_view(&self, view: CellBox) -> Arc<InView> {
         let cars = || self.cells_of(view).map(|(_, board)| board.count()).sum();
         self.shared.get(view, cars)
     }
 
-    /// The frames that someone lacks who has all of `view` as of tick `have`, or nothing of it. `moves`: as in the
-    /// request.
+    /// Returns the frames that a viewer lacks. `have` is the tick of its copy of `view`; `None` means no copy.
+    /// `moves` is as in [`Request`](super::Request).
     pub(super) fn lacking(&self, view: CellBox, have: Option<u64>, moves: bool) -> Vec<Bytes> {
         if let Some(tick) = have.filter(|tick| self.has_forgotten(*tick)) {
             return view.cells().filter_map(|cell| self.lacking_of(cell, tick, moves)).collect();
@@ -102,20 +103,20 @@ impl Board {
         self.cells_of(view).filter_map(|(cell, board)| board.lacking(*cell, have, moves)).collect()
     }
 
-    /// Tells whether cells were forgotten that changed after tick `have`, and that only a look at every cell of a view
-    /// would find.
+    /// Returns `true` if a cell that changed after tick `have` is no longer kept. Only a search through every cell of
+    /// a view finds it then.
     pub(super) fn has_forgotten(&self, have: u64) -> bool {
         have < self.forgotten
     }
 
-    /// The frames that someone lacks who has some cells of `view`, each as of its own tick.
+    /// Returns the frames that a resuming viewer lacks. `cursors` has the tick of each cell that the viewer has.
     pub(super) fn lacking_with(
         &self,
         view: CellBox,
         cursors: &HashMap<Cell, u64>,
         moves: bool,
     ) -> Vec<Bytes> {
-        // Nobody has seen the future: such a cursor says nothing.
+        // A cursor from the future is invalid and is ignored.
         let have = |cell: &Cell| cursors.get(cell).copied().filter(|tick| *tick <= self.tick);
         let known = self.cells_of(view).filter_map(|(cell, board)| board.lacking(*cell, have(cell), moves));
         let forgotten = cursors.keys().filter(|cell| {
@@ -126,11 +127,11 @@ impl Board {
         known.chain(forgotten.map(|cell| frame::snapshot(*cell, self.tick, &[]))).collect()
     }
 
-    /// The counts that someone lacks who has those of `view` as of tick `have`, or none of them. They are of the tiles
-    /// that are `levels` zooms out, and of what lies of these in the view.
+    /// Returns the counts that a viewer lacks. `have` is the tick of its counts; `None` means no counts. The counts
+    /// are of tiles that are `levels` zooms out from cells. A tile at the edge counts only its cells inside the view.
     pub(super) fn lacking_counts(&self, view: CellBox, levels: u32, have: Option<u64>) -> Vec<(Cell, usize)> {
         let counts = self.counts(view, levels, have);
-        // A cell that was forgotten since had no cars. Its tile may have others, and it is cheap to count all again.
+        // A cell that is no longer kept had no cars, but its tile may have others. Counting all tiles again is cheap.
         let long_ago = have.filter(|tick| self.has_forgotten(*tick));
         let is_news = |count: &&TileCount| count.is_news || long_ago.is_some();
         let news = counts.iter().filter(is_news).map(|count| (count.tile, count.cars));
@@ -139,7 +140,7 @@ impl Board {
         news.chain(emptied.map(|tile| (tile, 0))).collect()
     }
 
-    /// The number of cars in each tile, in the order of the tiles' numbers.
+    /// Returns the number of cars in each tile that has cells on the board, sorted by tile number.
     fn counts(&self, view: CellBox, levels: u32, have: Option<u64>) -> Vec<TileCount> {
         let count = |(cell, board): &(Cell, Arc<CellBoard>)| TileCount {
             tile: cell.coarser(levels),
@@ -173,8 +174,8 @@ impl Board {
         Some(&self.cells[at].1)
     }
 
-    /// The cells of `view` that there are. A search for each column that has any finds them, however large the map is
-    /// and however wide the view.
+    /// The cells of `view` that are on the board, found by binary search in each column that has any. The cost hardly
+    /// depends on the size of the map or the width of the view.
     fn cells_of(&self, view: CellBox) -> impl Iterator<Item = &(Cell, Arc<CellBoard>)> {
         let mut rest = &self.cells[..];
         let mut columns = view.columns();
@@ -191,7 +192,8 @@ impl Board {
     }
 }
 
-/// Drops the cells that have been empty for long. Answers the newest tick in which one of them was emptied.
+/// Drops cells that have been empty for [`REMEMBER_EMPTY`] ticks. Returns the newest tick in which one of them became
+/// empty.
 fn forget_empty(cells: &mut Vec<(Cell, Arc<CellBoard>)>, tick: u64) -> u64 {
     let Some(limit) = tick.checked_sub(REMEMBER_EMPTY) else { return 0 };
     let mut forgotten = 0;

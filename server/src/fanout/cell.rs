@@ -1,4 +1,4 @@
-//! One cell of the board, with the bytes that say what is in it.
+//! One cell of the board, and the encoded frames of it.
 
 use std::sync::OnceLock;
 
@@ -8,26 +8,26 @@ use rides_proto::{ids::CarNumber, tiles::Cell};
 use super::frame::{self, Moved};
 use crate::positions::{CarDot, CellChange};
 
-/// A cell as of the tick in which it changed last. Its bytes are made when the first viewer needs them.
+/// A cell as of the tick of its last change. Its frames are encoded when the first viewer needs them.
 #[derive(Debug)]
 pub(super) struct CellBoard {
-    /// In the order of their numbers.
+    /// Sorted by car number.
     cars: Vec<CarDot>,
     pub(super) changed: u64,
-    /// The tick in which the number of its cars changed last.
+    /// The tick in which the number of cars last changed.
     recounted: u64,
-    /// `None`: whatever anyone has of the cell, its first frame is a snapshot.
+    /// `None`: the cell is new on the board, and every viewer gets a snapshot first.
     step: Option<Step>,
     snapshot: OnceLock<Bytes>,
 }
 
-/// How a cell changed in its newest tick.
+/// The change of a cell in its newest tick.
 #[derive(Debug)]
 struct Step {
-    /// Whoever has the cell as of this tick or later needs no more than the step.
+    /// The tick of the previous change. A viewer that has the cell as of this tick or later needs only the delta.
     from: u64,
     changed: Vec<CarDot>,
-    /// The way of each car in `changed` that did nothing but move.
+    /// The offset of each car in `changed`, or `None` for a car that did more than move.
     moves: Vec<Option<(i32, i32)>>,
     left: Vec<CarNumber>,
     delta: OnceLock<Bytes>,
@@ -35,7 +35,7 @@ struct Step {
 }
 
 impl CellBoard {
-    /// A cell of which nothing is remembered.
+    /// Returns a cell that was not on the board before.
     pub(super) fn new(change: CellChange, tick: u64) -> Self {
         let cars = in_order(change.changed);
         Self { cars, changed: tick, recounted: tick, step: None, snapshot: OnceLock::new() }
@@ -52,13 +52,13 @@ impl CellBoard {
         Self { cars, changed: tick, recounted, step, snapshot: OnceLock::new() }
     }
 
-    /// How many cars it has.
+    /// Returns the number of cars in the cell.
     pub(super) fn count(&self) -> usize {
         self.cars.len()
     }
 
-    /// What someone lacks who has the cell, which is `cell`, as of tick `have`; `None` there: not at all. `moves`: as
-    /// the viewer said in its request.
+    /// Returns the frame that a viewer lacks of this cell. `have` is the tick of its copy; `None` means no copy.
+    /// `moves` is as in [`Request`](super::Request).
     pub(super) fn lacking(&self, cell: Cell, have: Option<u64>, moves: bool) -> Option<Bytes> {
         match (have, &self.step) {
             (Some(tick), _) if tick >= self.changed => None,
@@ -68,7 +68,8 @@ impl CellBoard {
         }
     }
 
-    /// Tells whether a viewer lacks the count that has the cell as of tick `have`; `None` there: not at all.
+    /// Returns `true` if a viewer lacks the count of this cell. `have` is the tick of its counts; `None` means no
+    /// counts.
     pub(super) fn is_recounted_since(&self, have: Option<u64>) -> bool {
         have.map_or(!self.cars.is_empty(), |tick| tick < self.recounted)
     }
@@ -77,8 +78,8 @@ impl CellBoard {
         self.snapshot.get_or_init(|| frame::snapshot(cell, self.changed, &self.cars)).clone()
     }
 
-    /// Its cars with those that `changed` and without those that `left`, and how far each of the changed ones went
-    /// that did nothing else. All are in the order of their numbers.
+    /// Returns the cars after the change, and the entry in [`Step::moves`] for each changed car. All lists are sorted
+    /// by car number.
     fn merged(
         &self,
         cell: Cell,
@@ -131,7 +132,7 @@ fn in_order(mut cars: Vec<CarDot>) -> Vec<CarDot> {
     cars
 }
 
-/// How far a car went inside `cell`, to the east and to the south.
+/// Returns the offset of a car inside `cell`, to the east and to the south.
 fn way(cell: Cell, from: &CarDot, to: &CarDot) -> (i32, i32) {
     let ((x, y), (to_x, to_y)) = (cell.offset(from.at), cell.offset(to.at));
     (to_x - x, to_y - y)

@@ -1,20 +1,20 @@
-//! How closely a viewport is shown: car by car, or as a number per cell.
+//! The detail in which a viewport is shown: each car, or counts of cars.
 
-/// Of so many parts of the limit, one less is where a viewer goes back to cars.
+/// A viewer returns to single cars when their number is below the limit by one `BAND`-th.
 const BAND: usize = 5;
 
-/// What the messages of a stream tell at present.
+/// The detail of the messages of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Detail {
-    /// Each car.
+    /// Each car by itself.
     Cars,
-    /// How many cars each cell has.
+    /// The number of cars in each tile.
     Densities,
 }
 
 impl Detail {
-    /// What fits a viewport with so many `cars`, of which a screen can show `limit`. Between four fifths of it and
-    /// all of it things stay as they are, so that a fleet at the limit does not flicker.
+    /// Returns the detail for `cars` in a viewport that shows at most `limit` of them one by one. Between four fifths
+    /// of the limit and the limit the detail stays, so that a view at the limit does not flicker.
     pub(super) fn fitting(self, cars: usize, limit: usize) -> Self {
         match self {
             Self::Cars if cars > limit => Self::Densities,

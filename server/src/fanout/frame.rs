@@ -1,5 +1,7 @@
-//! Cells as bytes: each is one field of a `WatchFleetResponse`, complete with its key and length, so that strung
-//! together they are a message. Written by hand to go straight from cars to columns.
+//! The encoder of frames: cells as bytes.
+//!
+//! Each frame is one complete field of a `WatchFleetResponse`, with key and length, so that frames in a row are a
+//! valid message. The code is written by hand because it encodes columns directly from the cars.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,19 +19,19 @@ use rides_proto::{
 use super::Detail;
 use crate::positions::{CarDot, CarState, Heading};
 
-/// Length of what precedes a gRPC message: whether it is compressed, and its length.
+/// The length of the prefix of a gRPC message: the compression flag and the message length.
 pub(super) const PREFIX: usize = 5;
 
-/// `WatchFleetResponse.cells`.
+/// Field number of `WatchFleetResponse.cells`.
 const CELLS: u32 = 5;
-/// `WatchFleetResponse.densities`.
+/// Field number of `WatchFleetResponse.densities`.
 const DENSITIES: u32 = 6;
 
-/// Fields of `CellFrame`; `CELL` is the same in `CellDensity`.
+/// Field numbers of `CellFrame`. `CELL` is the same in `CellDensity`.
 mod field {
     pub(super) const CELL: u32 = 1;
     pub(super) const TICK: u32 = 2;
-    /// Of `CellDensity`.
+    /// In `CellDensity`.
     pub(super) const COUNT: u32 = 2;
     pub(super) const SNAPSHOT: u32 = 3;
     pub(super) const CARS: u32 = 4;
@@ -44,7 +46,7 @@ mod field {
     pub(super) const MOVED_HEADINGS: u32 = 13;
 }
 
-/// A car that did nothing but move inside its cell.
+/// A car that moved inside its cell and did not change its state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moved {
     number: CarNumber,
@@ -54,13 +56,13 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    /// The car as it is now, and the way it went.
+    /// `car` is the car after the move.
     pub(super) fn new(car: &CarDot, (east, south): (i32, i32)) -> Self {
         Self { number: car.number, east, south, heading: car.heading }
     }
 }
 
-/// The cars of a cell that changed, those that only moved, and those that left it.
+/// Encodes the change of a cell: cars that changed, cars that only moved, and cars that left.
 pub(super) fn delta(cell: Cell, tick: u64, changed: &[CarDot], moved: &[Moved], left: &[CarNumber]) -> Bytes {
     let mut frame = start(cell, tick);
     put_cars(&mut frame, cell, changed);
@@ -72,7 +74,7 @@ pub(super) fn delta(cell: Cell, tick: u64, changed: &[CarDot], moved: &[Moved], 
     finish(&frame)
 }
 
-/// All cars of a cell; without any it clears the cell.
+/// Encodes all cars of a cell. Without cars the frame clears the cell.
 pub(super) fn snapshot(cell: Cell, tick: u64, cars: &[CarDot]) -> Bytes {
     let mut frame = start(cell, tick);
     put_varint(&mut frame, field::SNAPSHOT, 1);
@@ -80,7 +82,7 @@ pub(super) fn snapshot(cell: Cell, tick: u64, cars: &[CarDot]) -> Bytes {
     finish(&frame)
 }
 
-/// How many cars cells have. `None`: there are no cells.
+/// Encodes the number of cars of each tile. Returns `None` if there are no tiles.
 pub(super) fn densities(counts: Vec<(Cell, usize)>) -> Option<Bytes> {
     let (mut out, mut density) = (BytesMut::new(), BytesMut::new());
     for (cell, cars) in counts {
@@ -92,13 +94,13 @@ pub(super) fn densities(counts: Vec<(Cell, usize)>) -> Option<Bytes> {
     (!out.is_empty()).then(|| out.freeze())
 }
 
-/// The zoom of the tiles that a stream's densities are of, where they are `levels` zooms out from cells.
+/// Encodes the zoom of a stream's density tiles, which are `levels` zooms out from cells.
 pub(super) fn density_zoom(levels: u32) -> Bytes {
     let density_zoom = CELL_ZOOM - levels;
     v1::WatchFleetResponse { density_zoom, ..Default::default() }.encode_to_vec().into()
 }
 
-/// What a stream tells from here on.
+/// Encodes the detail that a stream has from this message on.
 pub(super) fn detail(detail: Detail) -> Bytes {
     let detail = match detail {
         Detail::Cars => v1::MapDetail::Cars,
@@ -107,28 +109,28 @@ pub(super) fn detail(detail: Detail) -> Bytes {
     v1::WatchFleetResponse { detail: detail.into(), ..Default::default() }.encode_to_vec().into()
 }
 
-/// A gRPC message of these fields, prefix and all.
+/// Returns a gRPC message with these fields, with its prefix.
 pub(super) fn message(fields: &[Bytes]) -> Bytes {
     let length: usize = fields.iter().map(Bytes::len).sum();
     let mut message = BytesMut::with_capacity(PREFIX + length);
     message.put_u8(0);
-    // All cars there can be are far less than 4 GB.
+    // The cast is safe: all cars of a fleet together take far less than 4 GB.
     message.put_u32(length as u32);
     fields.iter().for_each(|field| message.put_slice(field));
     message.freeze()
 }
 
-/// What every message has: the tick and its time.
+/// Encodes the fields that every message has: the tick and its time.
 pub(super) fn stamp(tick: u64, time: SystemTime) -> Bytes {
     let message = v1::WatchFleetResponse { tick, time: Some(time.into()), ..Default::default() };
     message.encode_to_vec().into()
 }
 
-/// What only the first message of a stream has.
+/// Encodes the fields that only the first message of a stream has.
 pub(super) fn opening(epoch: &str, tick_interval: Duration) -> Bytes {
     let message = v1::WatchFleetResponse {
         epoch: epoch.to_owned(),
-        // Ticks are far shorter than what does not fit.
+        // The conversion fails only for durations that are far longer than a tick.
         tick_interval: prost_types::Duration::try_from(tick_interval).ok(),
         ..Default::default()
     };
@@ -157,7 +159,7 @@ fn put_cars(out: &mut BytesMut, cell: Cell, cars: &[CarDot]) {
     put_column(out, field::STATES, cars.iter().map(|car| wire_state(car.state)));
 }
 
-/// A packed repeated field; nothing at all when there are no values.
+/// Writes a packed repeated field, or nothing if there are no values.
 fn put_column(out: &mut BytesMut, field: u32, values: impl Iterator<Item = u64> + Clone) {
     let length: usize = values.clone().map(encoded_len_varint).sum();
     if length == 0 {
@@ -182,7 +184,7 @@ fn put_varint(out: &mut BytesMut, field: u32, value: u64) {
     encode_varint(value, out);
 }
 
-/// As protobuf's `sint32` goes onto the wire.
+/// Encodes as protobuf's `sint32`.
 fn zigzag(value: i32) -> u64 {
     u64::from(((value << 1) ^ (value >> 31)) as u32)
 }

@@ -1,9 +1,9 @@
-//! The newest board, and the word to viewers that there is one.
+//! A watch channel for boards that wakes viewers in a fair order and in batches.
 //!
-//! Viewers are woken in the order in which they began to wait, which is the order of the tick before: each hears of
-//! every tick after about the same time. (`watch` by itself wakes in a random order, and who was the first of some
-//! thousands and then is the last has waited for a tick and a half.) And they are woken in parts, between which whoever
-//! else has something to do does it: calls do not wait until thousands have had their frame.
+//! Viewers are woken in the order in which they began to wait, which is the order of the previous tick, so each
+//! viewer waits about one tick for the next board. `tokio::sync::watch` wakes in a random order: a viewer that was
+//! among the first and then is the last waits for up to a tick and a half. Between two batches other tasks run, so a
+//! call does not wait until thousands of viewers have their frame.
 
 use std::{
     pin::pin,
@@ -21,12 +21,13 @@ use tokio::{
 
 use super::board::Board;
 
-/// Viewers are of so many parts, each of which has a bell.
+/// The number of groups of viewers. Each group has its own [`Notify`].
 const PARTS: usize = 512;
-/// So many are woken at once: fewer than tokio runs before it looks what else there is, so that they do not pile up.
+/// The number of viewers that are woken before other tasks get a turn. Less than tokio polls before it checks for
+/// other events, so that woken tasks do not pile up.
 const AT_ONCE: usize = 32;
 
-/// A first board, for those who publish and those who follow.
+/// Returns a publisher, and a first subscriber that has not seen `first`.
 pub(super) fn latest(first: Arc<Board>) -> (Publisher, Latest) {
     let (sender, receiver) = watch::channel(Some(first));
     let bells =
@@ -37,28 +38,28 @@ pub(super) fn latest(first: Arc<Board>) -> (Publisher, Latest) {
 #[derive(Debug)]
 struct Bells {
     of_part: [Notify; PARTS],
-    /// Which part the next follower is of.
+    /// The group of the next subscriber.
     next: AtomicUsize,
 }
 
-/// Publishes boards. Once it is dropped there are no more.
+/// Publishes boards. Subscribers get no more boards after it is dropped.
 #[derive(Debug)]
 pub(super) struct Publisher {
     board: watch::Sender<Option<Arc<Board>>>,
     bells: Arc<Bells>,
 }
 
-/// Follows the newest board.
+/// A subscriber to the newest board.
 #[derive(Debug)]
 pub(super) struct Latest {
-    /// `None`: there are no more.
+    /// `None`: the publisher was dropped.
     board: watch::Receiver<Option<Arc<Board>>>,
     bells: Arc<Bells>,
     part: usize,
 }
 
 impl Publisher {
-    /// Returns once all have been told.
+    /// Publishes a board. Returns after all subscribers were woken.
     pub(super) async fn publish(&self, board: Arc<Board>) {
         self.board.send_replace(Some(board));
         let followers = Arc::strong_count(&self.bells);
@@ -80,7 +81,7 @@ impl Drop for Publisher {
 }
 
 impl Clone for Latest {
-    /// Another follower, of the next part.
+    /// Returns another subscriber, in the next group.
     fn clone(&self) -> Self {
         let part = self.bells.next.fetch_add(1, Relaxed) % PARTS;
         Self { board: self.board.clone(), bells: self.bells.clone(), part }
@@ -88,10 +89,11 @@ impl Clone for Latest {
 }
 
 impl Latest {
-    /// The newest board, once there is one that was not looked at yet. `None`: there are no more. May be dropped and called again without losing anything.
+    /// Returns the newest board as soon as there is one that this subscriber has not seen, or `None` after the
+    /// publisher was dropped. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Arc<Board>> {
         loop {
-            // Waits from here on, so that no board is missed that comes while we look.
+            // Registers before the check, so that a board that is published after the check wakes this task.
             let rung = pin!(self.bells.of_part[self.part].notified());
             match self.board.has_changed() {
                 Ok(false) => rung.await,
@@ -100,7 +102,7 @@ impl Latest {
         }
     }
 
-    /// For how long the fan-out had run at the newest board.
+    /// Returns the uptime of the fan-out at the newest board.
     pub(super) fn uptime(&self) -> Duration {
         self.board.borrow().as_ref().map_or(Duration::ZERO, |board| board.uptime)
     }
@@ -141,7 +143,7 @@ mod tests {
         assert_eq!(rounds[1], rounds[2]);
     }
 
-    /// A call that comes when a tick has just come does not wait until all viewers have looked at it.
+    /// A call that arrives just after a tick does not wait until all viewers have looked at the board.
     #[tokio::test]
     async fn others_have_their_turn_while_viewers_hear() {
         const VIEWERS: usize = 2 * PARTS;
@@ -155,7 +157,7 @@ mod tests {
                 }
             });
         }
-        // Until all of them wait.
+        // Until all viewers wait.
         for _ in 0..VIEWERS {
             yield_now().await;
         }
@@ -165,7 +167,7 @@ mod tests {
         });
         publisher.publish(board()).await;
         let had_heard = other.await.unwrap();
-        assert!(had_heard <= 2 * AT_ONCE, "{had_heard} of {VIEWERS} came first");
+        assert!(had_heard <= 2 * AT_ONCE, "{had_heard} of {VIEWERS} viewers ran before another task");
         while heard.load(Relaxed) < VIEWERS {
             yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! Messages: made once for all who look at the same cells and have the same of them.
+//! Messages, built once for all viewers that see the same cells and lack the same of them.
 
 use std::{
     collections::HashMap,
@@ -10,47 +10,47 @@ use rides_proto::tiles::{Cell, CellBox};
 
 use super::{Detail, board::Board, frame, viewer::MAX_CELLS};
 
-/// How many views of one tick are kept for others to share. With more of them than that, most are of one viewer
-/// each, and what nobody shares would only be held for longer.
+/// The most views of one tick that are kept for sharing. With more views than this most of them have a single viewer,
+/// and sharing saves nothing.
 const MAX_SHARED: usize = 256;
 
-/// Who a message is for. The same ask, the same message.
+/// The key of a message. Equal asks about one view get the same bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ask {
-    /// What it is to tell.
+    /// The detail of the message.
     pub detail: Detail,
-    /// What the viewer has before it.
+    /// The data that the viewer has before the message.
     pub have: Have,
-    /// Whether the viewer understands cars that only moved, as it said in its request.
+    /// `true` if the viewer understands cars that only moved, as in [`Request`](super::Request).
     pub moves: bool,
 }
 
-/// What a viewer has before a message.
+/// The data that a viewer has before a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Have {
-    /// Nothing: the message is the first of its stream.
+    /// Nothing: this is the first message of its stream.
     Nothing,
-    /// The other detail, which is void with this message.
+    /// Data in the other detail, which this message replaces.
     OtherDetail,
-    /// All of the view as of this tick.
+    /// A copy of the whole view as of this tick.
     Tick(u64),
 }
 
-/// One view as of one tick.
+/// One view as of one tick, shared by its viewers.
 #[derive(Debug)]
 pub struct InView {
     view: CellBox,
-    /// The zooms out from cells to the tiles that its densities are of.
+    /// The number of zooms from cells out to the density tiles of this view.
     levels: u32,
     cars: usize,
-    /// Nearly always one.
+    /// Nearly always one entry.
     made: Mutex<Vec<Made>>,
 }
 
-/// What was made of a view, for whom. No message: there is nothing to say.
+/// A key and its message. `None`: there is nothing to send.
 type Made = (Ask, Option<Bytes>);
 
-/// The views of one tick that someone has looked at.
+/// The views of one tick that a viewer has asked for.
 #[derive(Debug, Default)]
 pub(super) struct Shared(Mutex<HashMap<CellBox, Arc<InView>>>);
 
@@ -68,7 +68,7 @@ impl Shared {
         });
         let mut views = views();
         if views.len() < MAX_SHARED {
-            // Where two came at once, the later one's will do for whoever comes next.
+            // Two threads may build the same view at once. The later one replaces the earlier, which is harmless.
             views.insert(view, new.clone());
         }
         new
@@ -76,17 +76,17 @@ impl Shared {
 }
 
 impl InView {
-    /// How many cars the view has.
+    /// The number of cars in the view.
     pub fn cars(&self) -> usize {
         self.cars
     }
 
-    /// Tells whether its densities are of coarser tiles than cells: it is too wide to look at each of its cells.
+    /// Returns `true` if the view is too wide to list its cells, so that its densities are of coarser tiles.
     pub(super) fn is_coarse(&self) -> bool {
         self.levels > 0
     }
 
-    /// The first message for someone who comes back with `cursors`, of the same `board`.
+    /// Returns the first message for a viewer that resumes with `cursors`. `board` is the board of this view.
     pub(super) fn resumption(&self, board: &Board, cursors: &HashMap<Cell, u64>, moves: bool) -> Bytes {
         let mut parts = vec![board.stamp.clone()];
         parts.extend(self.opening(board));
@@ -95,13 +95,13 @@ impl InView {
         frame::message(&parts)
     }
 
-    /// The fields that only the first message of a stream has.
+    /// Returns the fields that only the first message of a stream has.
     fn opening(&self, board: &Board) -> impl Iterator<Item = Bytes> + use<> {
         let density_zoom = self.is_coarse().then(|| frame::density_zoom(self.levels));
         [board.opening.clone()].into_iter().chain(density_zoom)
     }
 
-    /// The message, of the same `board`. `None`: there is nothing to say.
+    /// Returns the message for `ask`, or `None` if there is nothing to send. `board` is the board of this view.
     pub fn message(&self, board: &Board, ask: Ask) -> Option<Bytes> {
         let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = made().iter().find(|(other, _)| *other == ask) {
@@ -135,7 +135,7 @@ impl InView {
 }
 
 impl Board {
-    /// A sign of life.
+    /// Returns a message that has only the tick and its time.
     pub(super) fn heartbeat(&self) -> Bytes {
         frame::message(std::slice::from_ref(&self.stamp))
     }
@@ -158,10 +158,10 @@ mod tests {
     use super::*;
     use crate::positions::{CarDot, CarState, CellChange, FleetTick, Heading};
 
-    /// Units of the map in a metre, in Helsinki.
+    /// Map units per metre in Helsinki.
     const PER_METRE: f64 = 26.8;
 
-    /// Central Helsinki, with `cars` that are anywhere in it and go at 3 to 14 m/s in any direction.
+    /// Central Helsinki with cars at random places that drive at 3 to 14 m/s in random directions.
     struct City {
         cars: Vec<(CarDot, f64, f64)>,
         tick: u64,
@@ -181,7 +181,7 @@ mod tests {
             Self { cars: (1..=cars).map(car).collect(), tick: 0 }
         }
 
-        /// A quarter of a second.
+        /// Moves all cars by a quarter of a second.
         fn drives(&mut self) -> FleetTick {
             self.tick += 1;
             let mut cells = BTreeMap::new();
@@ -210,7 +210,7 @@ mod tests {
         let mut city = City::of(2_000);
         let mut board = Board::new("epoch", Duration::from_millis(250)).after(city.drives(), Duration::ZERO);
         let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
-        let wide = Bounds::new(corner(60.0, 24.5), corner(60.3, 25.4)).expect("right way round");
+        let wide = Bounds::new(corner(60.0, 24.5), corner(60.3, 25.4)).expect("south-west before north-east");
         let view = CellBox::of(wide);
         let mut bytes = [0, 0];
         for _ in 0..40 {
@@ -218,12 +218,12 @@ mod tests {
             board = board.after(city.drives(), Duration::ZERO);
             for moves in [false, true] {
                 let ask = Ask { detail: Detail::Cars, have, moves };
-                let message = board.in_view(view).message(&board, ask).expect("all of them move");
+                let message = board.in_view(view).message(&board, ask).expect("all cars move");
                 bytes[usize::from(moves)] += message.len();
             }
         }
         let [plain, moves] = bytes.map(|bytes| bytes as f64 / 40.0 / 2_000.0);
         assert!(moves <= 7.0, "{moves:.2}");
-        assert!(moves < plain * 0.75, "{plain:.2}: it would not be worth a form of its own");
+        assert!(moves < plain * 0.75, "moves save too little: {moves:.2} bytes, and {plain:.2} without them");
     }
 }

@@ -1,9 +1,9 @@
-//! The fan-out: the same city to any number of viewers, encoded once.
+//! The fan-out of car positions to viewers, encoded once for all of them.
 //!
-//! [`board`] mirrors the fleet by map [`cell`], [`frame`] turns a cell into bytes, [`message`] strings together what
-//! one view lacks, once for all who lack the same. [`sight`] is the pure part of a [`viewer`]: it decides what to ask
-//! for, by [`detail`] and [`allowance`]. Viewers pull: nothing is queued for them, so that a slow one costs nothing
-//! and gets fewer, newer frames, and one that takes nothing at all loses its seat ([`attendance`]).
+//! [`board`] mirrors the fleet by map [`cell`]. [`frame`] encodes a cell as bytes. [`message`] joins the frames that
+//! a view lacks, once for all viewers that lack the same. [`sight`] is the pure state of a [`viewer`]: it decides
+//! what the next message has, by [`detail`] and [`allowance`]. Viewers pull and have no queue, so a slow viewer costs
+//! nothing and gets fewer, newer frames. [`attendance`] ends viewers that read nothing.
 
 mod allowance;
 mod attendance;

@@ -1,4 +1,4 @@
-//! What one viewer sees: a viewport, how new its copy of it is, and what it may be sent. Pure.
+//! The pure state of one viewer: its viewport, its copy of the map, and its rate limit.
 
 use std::{collections::HashMap, mem, time::Duration};
 
@@ -12,16 +12,16 @@ use super::{
     message::{Ask, Have},
 };
 
-/// A viewer to whom nothing was sent for this long gets a sign of life.
+/// The longest time without a message. After it the viewer gets a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(4);
 
-/// The sight of one viewer.
+/// The state of one viewer.
 #[derive(Debug)]
 pub(super) struct Sight {
     view: CellBox,
-    /// Above so many cars they are counted instead.
+    /// With more cars than this in view, the viewer gets counts.
     max_cars: usize,
-    /// Whether it understands cars that only moved.
+    /// `true` if the viewer understands cars that only moved.
     moves: bool,
     detail: Detail,
     seen: Seen,
@@ -29,12 +29,12 @@ pub(super) struct Sight {
     allowance: Allowance,
 }
 
-/// What the viewer has of its view.
+/// The part of the view that the viewer has.
 #[derive(Debug)]
 enum Seen {
-    /// What an earlier stream left, as of which tick each.
+    /// Cells from an earlier stream, each with its tick.
     Cursors(HashMap<Cell, u64>),
-    /// All of it as of this tick.
+    /// The whole view as of this tick.
     Tick(u64),
 }
 
@@ -50,7 +50,7 @@ impl Sight {
         Self { view, max_cars, moves, detail: Detail::Cars, seen, heartbeat_at: Duration::ZERO, allowance }
     }
 
-    /// The message that brings the viewer to `board`; `None` when there is nothing to say now.
+    /// Returns the message that brings the viewer to `board`, or `None` if there is nothing to send now.
     pub(super) fn look(&mut self, board: &Board) -> Option<Bytes> {
         let now = board.uptime;
         let news = if self.allowance.allows(now) { self.news(board) } else { None };
@@ -63,7 +63,8 @@ impl Sight {
     fn news(&mut self, board: &Board) -> Option<Bytes> {
         let in_view = board.in_view(self.view);
         let detail = match self.seen {
-            // Each cell would have to be looked at. Counts say what is empty by leaving it out, and so do the cars after them.
+            // A search through every cell would cost too much. Counts tell what is empty by leaving it out, and so do
+            // the cars after them.
             Seen::Tick(tick) if in_view.is_coarse() && board.has_forgotten(tick) => Detail::Densities,
             _ => self.detail.fitting(in_view.cars(), self.max_cars),
         };

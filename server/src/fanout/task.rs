@@ -1,4 +1,4 @@
-//! The task that turns ticks into boards, and the handle that gives out viewers.
+//! The task that turns ticks into boards, and the handle that opens viewers.
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -22,21 +22,22 @@ use crate::positions::FleetTick;
 
 const LET_GO: &str = "rides_viewers_let_go_total";
 
-/// Between two rounds past the viewers.
+/// The interval between two checks for stalled viewers.
 const ROUND: Duration = Duration::from_secs(1);
-/// The time between two ticks counts as at most so many of them: while the process was stopped, nobody was slow.
+/// The most ticks that the time between two ticks counts for. A viewer must not time out because the process was
+/// paused.
 const LONGEST_STEP: u32 = 8;
 
-/// How the fan-out treats its viewers.
+/// Settings of the fan-out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FanoutOptions {
-    /// Time between ticks, as viewers are told.
+    /// The time between ticks, as announced to viewers.
     pub tick: Duration,
-    /// A viewer that takes nothing for so long is let go.
+    /// A viewer that reads nothing for this long is ended.
     pub viewer_timeout: Duration,
-    /// A viewport with more cars than this is told their number per cell.
+    /// With more cars than this in its viewport, a viewer gets counts of cars per tile.
     pub viewer_cars: usize,
-    /// The most that one viewer is sent. `None`: no ceiling.
+    /// The rate limit of one viewer. `None`: no limit.
     pub viewer_bytes_per_second: Option<NonZeroU32>,
 }
 
@@ -51,22 +52,23 @@ impl Default for FanoutOptions {
     }
 }
 
-/// What a viewer asks for.
+/// The parameters of a new viewer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Request<'a> {
-    /// What it looks at.
+    /// The part of the map that the viewer shows.
     pub viewport: Bounds,
-    /// Which tick of which cell it has already.
+    /// The cells that the viewer has already, each with its tick.
     pub cursors: HashMap<Cell, u64>,
-    /// Of which epoch. Of another than the present one, cursors mean nothing.
+    /// The epoch of `cursors`. Cursors of another epoch are ignored.
     pub epoch: &'a str,
-    /// Whether it understands cars that only moved.
+    /// `true` if the viewer understands cars that only moved.
     pub moves: bool,
-    /// True if it understands densities of coarser tiles, and so may look at any number of cells.
+    /// `true` if the viewer understands density tiles that are coarser than cells. It may look at any number of cells
+    /// then.
     pub coarse: bool,
 }
 
-/// The handle of the fan-out. Cheap to clone.
+/// A handle to the fan-out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fanout {
     boards: Latest,
@@ -76,11 +78,11 @@ pub struct Fanout {
 }
 
 impl Fanout {
-    /// Starts the task that applies ticks, in a new epoch. It ends with `ticks`, and then so do all viewers.
+    /// Starts the fan-out task in a new epoch. The task and all viewers end when `ticks` is closed.
     pub fn spawn(ticks: mpsc::Receiver<FleetTick>, options: FanoutOptions) -> (Self, JoinHandle<()>) {
         describe_counter!(
             LET_GO,
-            "Viewers of the fleet that were let go, for they took nothing for too long."
+            "Viewers of the fleet that were ended because they read nothing for too long."
         );
         let epoch = Uuid::new_v4().simple().to_string();
         let first = Arc::new(Board::new(&epoch, options.tick));
@@ -91,7 +93,7 @@ impl Fanout {
         (Self { boards, attendance, epoch: epoch.into(), options }, task)
     }
 
-    /// Opens a view.
+    /// Opens a viewer. Fails if the viewport is too wide for a viewer that does not understand coarse tiles.
     pub fn watch(&self, request: Request<'_>) -> Result<Viewer, TooWide> {
         let Request { viewport, cursors, epoch, moves, coarse } = request;
         let view = CellBox::of(viewport);

@@ -1,4 +1,4 @@
-//! One viewer: pulls what its sight lacks of the newest board.
+//! The stream of one viewer.
 
 use std::sync::Arc;
 
@@ -6,29 +6,29 @@ use bytes::Bytes;
 
 use super::{attendance::Seat, latest::Latest, sight::Sight};
 
-/// The most cells that one viewport may touch, and the most tiles that densities are told of.
+/// The most cells in one viewport, and the most density tiles of a wider one.
 pub const MAX_CELLS: u64 = 4096;
 
-/// The viewport touches more than [`MAX_CELLS`] cells, and the viewer does not understand coarser ones.
+/// The viewport has more than [`MAX_CELLS`] cells, and the viewer does not understand coarse tiles.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the viewport covers {cells} map cells; without `coarse` at most {MAX_CELLS} can be watched at once")]
 pub struct TooWide {
-    /// How many it touches.
+    /// The number of cells in the viewport.
     pub cells: u64,
 }
 
-/// Why there are no more messages for a viewer.
+/// The reason why a viewer gets no more messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Ended {
     /// The fan-out has ended.
     #[error("the fan-out has ended")]
     Closed,
-    /// It took none for too long.
-    #[error("the viewer took nothing for too long")]
+    /// The viewer read nothing for the timeout.
+    #[error("the viewer read nothing for too long")]
     TooSlow,
 }
 
-/// The stream of messages of one viewport. Takes what is newest when it is asked, and keeps nothing in between.
+/// The messages of one viewport. Each poll takes the newest board, and nothing is kept in between.
 #[derive(Debug)]
 pub struct Viewer {
     boards: Latest,
@@ -41,14 +41,14 @@ impl Viewer {
         Self { boards, seat, sight }
     }
 
-    /// What it loses when it takes nothing for too long.
+    /// Returns the slot by which the edge finds out that this viewer has expired.
     pub fn seat(&self) -> Arc<Seat> {
         self.seat.clone()
     }
 
-    /// The next message with something to say, prefix and all: the first as soon as there is a tick, then when
-    /// anything in view changed, and a bare one after 4 s in which nothing did. Viewers who lack the same get the
-    /// same bytes. May be dropped and called again without losing anything.
+    /// Returns the next gRPC message, with its prefix. The first one comes with the first tick, later ones when
+    /// something in view changed, and a heartbeat after 4 s without a change. Viewers that lack the same get the same
+    /// bytes. Cancel safe.
     pub async fn next(&mut self) -> Result<Bytes, Ended> {
         loop {
             let board = self.boards.next().await.ok_or(Ended::Closed)?;

@@ -1,4 +1,4 @@
-//! Viewers on ticks: whatever a viewer misses, its copy ends up the same as the map.
+//! Tests of viewers on ticks: a viewer's copy ends up equal to the map, whatever ticks it misses.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,7 +27,7 @@ use crate::{
 
 const TICK: Duration = Duration::from_millis(250);
 
-/// Cells of a column in the middle of Helsinki, from north to south.
+/// One of the cells of a column in the middle of Helsinki, counted from north to south.
 fn cell(south: u32) -> Cell {
     Cell::new(18653 * 32768 + 9484 + south).expect("a cell")
 }
@@ -49,26 +49,26 @@ fn tick(tick: u64, cells: Vec<CellChange>) -> FleetTick {
     FleetTick { tick, time: SystemTime::now(), cells }
 }
 
-/// The box around `count` cells of the column, from the first.
+/// The box around the first `count` cells of the column.
 fn view(count: u32) -> Bounds {
     let corner = |cell: Cell, d: i32| cell.point(d, d).lat_lng();
     Bounds::around([corner(cell(0), 100), corner(cell(count - 1), -100)]).expect("two points")
 }
 
-/// A box of 40,000 cells around those of [`view`].
+/// A box of 40,000 cells around the box of [`view`].
 fn wide_view() -> Bounds {
     let corner =
         |column: u32, row: u32| Cell::new(column * 32768 + row).expect("a cell").point(0, 0).lat_lng();
     Bounds::around([corner(18553, 9384), corner(18752, 9583)]).expect("two points")
 }
 
-/// A page's copy of the map.
+/// A copy of the map as a page has it.
 #[derive(Default)]
 struct Page {
     epoch: String,
     moves: bool,
     coarse: bool,
-    /// The zooms out from cells to the tiles that it has counts of.
+    /// The number of zooms from cells out to its density tiles.
     levels: u32,
     detail: v1::MapDetail,
     cars: BTreeMap<u32, BTreeSet<(u32, i32)>>,
@@ -76,7 +76,7 @@ struct Page {
     cursors: HashMap<Cell, u64>,
 }
 
-/// The message after its prefix.
+/// Decodes the message behind the prefix.
 fn decode(message: &Bytes) -> v1::WatchFleetResponse {
     assert_eq!(message[0], 0, "not compressed");
     assert_eq!(message[1..5], (message.len() as u32 - 5).to_be_bytes());
@@ -86,7 +86,7 @@ fn decode(message: &Bytes) -> v1::WatchFleetResponse {
 impl Page {
     fn apply(&mut self, message: &Bytes) -> v1::WatchFleetResponse {
         let message = decode(message);
-        assert!(message.tick > 0 && message.time.is_some(), "every message has them");
+        assert!(message.tick > 0 && message.time.is_some(), "every message has a tick and a time");
         let is_first = !message.epoch.is_empty();
         if is_first {
             self.epoch.clone_from(&message.epoch);
@@ -95,10 +95,10 @@ impl Page {
                 zoom => CELL_ZOOM - zoom,
             };
         } else {
-            assert_eq!(message.density_zoom, 0, "said in the first message");
+            assert_eq!(message.density_zoom, 0, "only the first message has the density zoom");
         }
         match message.detail() {
-            v1::MapDetail::Unspecified => assert!(!is_first, "the first message says it"),
+            v1::MapDetail::Unspecified => assert!(!is_first, "the first message has the detail"),
             detail => self.turn_to(detail, is_first),
         }
         for density in &message.densities {
@@ -113,7 +113,8 @@ impl Page {
             }
             assert!(frame.moved.is_empty() || self.moves && !frame.snapshot);
             for (moved, east) in frame.moved.iter().zip(&frame.moved_east) {
-                let before = cars.iter().copied().find(|(car, _)| car == moved).expect("it was here");
+                let before =
+                    cars.iter().copied().find(|(car, _)| car == moved).expect("a moved car is known");
                 cars.remove(&before);
                 cars.insert((before.0, before.1 + east));
             }
@@ -125,7 +126,7 @@ impl Page {
     }
 
     fn turn_to(&mut self, detail: v1::MapDetail, is_first: bool) {
-        assert!(is_first || detail != self.detail, "said only when it changes");
+        assert!(is_first || detail != self.detail, "the detail is sent only when it changes");
         self.counts.clear();
         if !is_first || detail == v1::MapDetail::Densities {
             self.cars.clear();
@@ -134,7 +135,7 @@ impl Page {
         self.detail = detail;
     }
 
-    /// Looks elsewhere: what is out of view is forgotten.
+    /// Moves the view, and forgets what is outside of it.
     fn look_at(&mut self, view: Bounds) {
         let view: BTreeSet<_> = Cell::all_in(view).collect();
         self.cursors.retain(|cell, _| view.contains(cell));
@@ -177,7 +178,7 @@ fn request(viewport: Bounds, page: &Page) -> Request<'_> {
     }
 }
 
-/// What the viewer is sent of the ticks so far, if anything.
+/// Returns the message that the viewer gets for the ticks so far, if any.
 async fn newest(viewer: &mut Viewer) -> Option<Bytes> {
     let soon = Duration::from_millis(1);
     timeout(soon, viewer.next()).await.ok().map(|message| message.expect("open"))
@@ -217,7 +218,7 @@ async fn an_empty_view_opens_at_once_and_then_only_beats() {
     let feed = tokio::spawn(async move {
         for n in 2.. {
             tokio::time::sleep(TICK).await;
-            // Elsewhere the city lives.
+            // Cars move outside of the view.
             let elsewhere = vec![change(cell(9), &[dot(1, cell(9), n as i32)], &[])];
             if ticks.send(tick(n, elsewhere)).await.is_err() {
                 return;
@@ -248,7 +249,7 @@ async fn a_slow_viewer_gets_one_newer_frame_and_no_backlog() {
     tokio::time::sleep(TICK).await;
     let message = page.apply(&viewer.next().await.expect("open"));
     assert_eq!(message.tick, 50);
-    assert!(message.cells[0].snapshot, "deltas were missed");
+    assert!(message.cells[0].snapshot, "after missed deltas comes a snapshot");
     assert_eq!(page.shown(), BTreeSet::from([(cell(0).number(), 1, 50)]));
 }
 
@@ -267,7 +268,7 @@ async fn a_cell_that_was_emptied_and_forgotten_is_cleared() {
     page.apply(&viewer.next().await.expect("open"));
     assert_eq!(page.shown(), BTreeSet::new());
     let opened = Page::default().apply(&unseen.next().await.expect("open"));
-    assert_eq!(opened.cells, vec![], "who never had it need not clear it");
+    assert_eq!(opened.cells, vec![], "a viewer that never had the cell does not get it cleared");
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,7 +280,7 @@ async fn cursors_bring_only_what_is_lacking_and_only_in_their_epoch() {
     let mut viewer = open(&fanout, 4, &page);
     page.apply(&viewer.next().await.expect("open"));
 
-    // One cell changes once, one twice, two not at all.
+    // Cell 1 changes twice, cell 0 once, the others do not change.
     ticks.send(tick(2, vec![change(cell(1), &[dot(1, cell(1), 2)], &[])])).await.expect("open");
     let both = [0, 1].map(|s| change(cell(s), &[dot(s, cell(s), 3)], &[]));
     ticks.send(tick(3, both.to_vec())).await.expect("open");
@@ -295,7 +296,7 @@ async fn cursors_bring_only_what_is_lacking_and_only_in_their_epoch() {
     let message = Page::default().apply(&open(&fanout, 4, &stranger).next().await.expect("open"));
     assert_eq!(message.cells.iter().filter(|frame| frame.snapshot).count(), 4);
 
-    // A cursor from a tick that never was is no cursor.
+    // A cursor from a tick in the future is ignored.
     let prophet = Page { epoch: stranger.epoch, cursors: HashMap::from([(cell(0), 99)]), ..Page::default() };
     let mut viewer = open(&fanout, 1, &prophet);
     assert!(Page::default().apply(&viewer.next().await.expect("open")).cells[0].snapshot);
@@ -320,7 +321,7 @@ async fn viewers_share_the_same_bytes() {
     }
 }
 
-/// L12: what they lack is encoded once, and those who are new get the very same message.
+/// L12: the first message is encoded once, and all new viewers get the same bytes.
 #[tokio::test(start_paused = true)]
 async fn five_hundred_who_come_at_once_share_one_message() {
     let (ticks, fanout) = fanout();
@@ -337,7 +338,7 @@ async fn five_hundred_who_come_at_once_share_one_message() {
     assert_eq!(places.len(), 1);
 }
 
-/// L17: who takes nothing for too long is told so once it wakes up, and nobody else notices.
+/// L17: a viewer that reads nothing for too long ends with an error, and no other viewer notices.
 #[tokio::test(start_paused = true)]
 async fn who_takes_nothing_is_let_go() {
     let (ticks, fanout) = fanout();
@@ -403,7 +404,7 @@ async fn a_crowd_is_counted_and_cars_come_back_as_it_thins_out() {
     assert_eq!(page.counted(), BTreeMap::from([(cell(0).number(), 10), (cell(1).number(), 1)]));
 
     ticks.send(tick(3, vec![change(cell(0), &cars(5..10), &[])])).await.expect("open");
-    assert_eq!(newest(&mut viewer).await, None, "they moved, and are as many");
+    assert_eq!(newest(&mut viewer).await, None, "the cars moved, and the counts are the same");
     ticks.send(tick(4, vec![change(cell(1), &[], &[10])])).await.expect("open");
     assert_eq!(page.apply(&viewer.next().await.expect("open")).densities.len(), 1);
     assert_eq!(page.counted(), BTreeMap::from([(cell(0).number(), 10)]));
@@ -438,7 +439,7 @@ async fn a_wide_view_shows_each_car_and_counts_a_crowd_by_coarser_tiles() {
         vec![change(cell(1), &cars(10..12, cell(1)), &[]), change(cell(3), &cars(12..13, cell(3)), &[])];
     ticks.send(tick(3, more)).await.expect("open");
     page.apply(&viewer.next().await.expect("open"));
-    // Tiles of 4 × 4 cells: 9484 is the first row of one.
+    // A tile has 4 × 4 cells, and row 9484 is the first row of a tile.
     let tile = |x: u32, y: u32| x / 4 * 32768 + y / 4;
     let (near, far_tile) = (tile(18653, 9484), tile(18700, 9400));
     assert_eq!(page.counted(), BTreeMap::from([(near, 12), (far_tile, 1)]));
@@ -448,7 +449,7 @@ async fn a_wide_view_shows_each_car_and_counts_a_crowd_by_coarser_tiles() {
     assert_eq!(emptied.densities, [v1::CellDensity { cell: far_tile, cars: 0 }]);
 }
 
-/// MAP-6: a viewer who has missed what was forgotten, in a view with too many cells to say of each that it is empty.
+/// MAP-6: a viewer misses a cell that is no longer kept, in a view with too many cells to clear each one.
 #[tokio::test(start_paused = true)]
 async fn a_wide_view_that_was_not_looked_at_for_long_is_told_anew() {
     let (ticks, fanout) = fanout();
@@ -466,7 +467,7 @@ async fn a_wide_view_that_was_not_looked_at_for_long_is_told_anew() {
     assert_eq!(page.shown(), BTreeSet::from([(cell(1).number(), 2, 1001)]));
 }
 
-/// MAP-6: the cell that was emptied is forgotten, and the tile that it was a part of still has cars.
+/// MAP-6: a cell became empty and is no longer kept, and its tile still has cars.
 #[tokio::test(start_paused = true)]
 async fn a_tile_is_counted_again_after_one_of_its_cells_was_forgotten() {
     let (ticks, fanout) = fanout_with(FanoutOptions { viewer_cars: 1, ..FanoutOptions::default() });
@@ -502,16 +503,16 @@ async fn a_viewport_has_a_limit() {
     assert_eq!(refused, TooWide { cells: 1 << 30 });
 }
 
-/// What happens to one car, or to the viewer, before the next tick.
+/// One move of a car, and what the viewer does before the next tick.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     car: u32,
-    /// Cell 4 is out of the world: the car leaves the map.
+    /// Cell 4 is outside of the map: the car leaves.
     to: u32,
-    /// Ticks of the fleet that nobody heard.
+    /// Ticks of the fleet that are not sent.
     skipped: u64,
     looks: bool,
-    /// Reopens with its cursors, in view of so many cells.
+    /// Opens the viewer again with its cursors, on a view of this many cells.
     pans: Option<u32>,
 }
 
@@ -529,8 +530,8 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Cars wander over four cells; a viewer looks only now and then, pans with its cursors, and always shows
-    /// exactly what is there: cars, or their number where there are too many.
+    /// Cars move between four cells. A viewer looks only now and then, moves its view with its cursors, and always
+    /// shows exactly the map: cars, or their number if there are too many.
     #[test]
     fn any_viewer_ends_up_with_the_map(
         steps in prop::collection::vec(step(), 1..60),
@@ -578,7 +579,7 @@ async fn wander(steps: &[Step], max_cars: usize, moves: bool, wide: bool) {
             let seen: Vec<_> = seen.map(|(car, (at, dx))| (cell(*at).number(), *car, *dx)).collect();
             match page.detail {
                 v1::MapDetail::Densities => {
-                    assert!(wide || seen.len() > max_cars - max_cars / 5, "cars would do");
+                    assert!(wide || seen.len() > max_cars - max_cars / 5, "few enough for cars");
                     let mut counts = BTreeMap::new();
                     for (cell, ..) in &seen {
                         let tile = Cell::new(*cell).expect("a cell").coarser(page.levels);
