@@ -141,7 +141,7 @@ mod tests {
             assert!(status.code() == Code::Internal && is_clients_doing(&status), "{status:?}");
         }
         assert!(is_clients_doing(&malformed("cut short")));
-        for ours in [failed(), Status::internal("the server does not know who calls"), Status::unknown("?")] {
+        for ours in [failed(), Status::internal("the call has no principal"), Status::unknown("?")] {
             assert!(!is_clients_doing(&ours), "{ours:?}");
         }
     }

@@ -123,7 +123,7 @@ async fn a_bad_position_of_an_upload_is_named_and_so_is_how_many_were_taken() {
             client.track(request).await.expect_err("the last is bad")
         };
         let status = upload(v1::TrackRequest::default(), server.dispatcher()).await;
-        let count = format!("(positions taken before: {taken})");
+        let count = format!("(positions accepted before: {taken})");
         assert!(status.message().ends_with(&count), "{status:?}");
         let (car, location) = (format!("positions[{taken}].car_id"), format!("positions[{taken}].location"));
         assert_named(Err::<(), _>(status.clone()), &[(&car, "NOT_POSITIVE"), (&location, "MISSING")]);

@@ -175,13 +175,13 @@ mod tests {
 
     #[test]
     fn a_look_that_failed_says_why() {
-        let text = "rides cannot be read or kept now".to_owned();
+        let text = "rides cannot be read or saved now".to_owned();
         let failure = Failure { text, reason: "JOURNAL_UNAVAILABLE".into(), code: 14, ..Failure::default() };
         for rides in [vec![], vec![ride(RideState::OnTrip)]] {
             let list = RideList { failure: Some(failure.clone()), ..answered(rides) };
             assert_eq!(
                 words(&list, false).as_deref(),
-                Some("Not up to date: Rides cannot be read or kept now.")
+                Some("Not up to date: Rides cannot be read or saved now.")
             );
         }
     }
