@@ -1,12 +1,13 @@
-//! By which names this server may be called.
+//! A check of the host name in each request, against DNS rebinding.
 //!
-//! A page from anywhere can have its own name point to this machine once it is loaded (DNS rebinding), and is of the
-//! server's own origin then, as far as its browser can tell. Where nobody needs a token it could do everything. What gives
-//! it away is that name.
+//! The owner of a foreign page can let the page's host name resolve to this machine after the page was loaded. Then the
+//! browser takes the server for the page's own origin. Without tokens the page could do everything. The host name in its
+//! requests gives it away.
 //!
-//! A native gRPC call is let in by any: programs make those, which name what they like, like the target of an SSH tunnel
-//! or of `grpc.default_authority`. A page cannot make one unseen. Browsers say `origin` or `sec-fetch-site` with whatever
-//! a page posts, and speak the HTTP/2 that it needs over TLS only, where they know the server by its certificate.
+//! A native gRPC call is accepted under any name. Programs make such calls with any authority, for example the target of an
+//! SSH tunnel or of `grpc.default_authority`. A page cannot pass its request off as one: browsers add `origin` or
+//! `sec-fetch-site` to every POST of a page. Native gRPC also needs HTTP/2, which browsers speak only over TLS, where they
+//! check the server's certificate.
 
 use std::{
     convert::Infallible,
@@ -36,23 +37,23 @@ use super::{
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The names of a server, without ports.
+/// The host names under which the server may be called, without ports.
 #[derive(Clone, Debug)]
 pub struct Hosts(Option<Arc<[String]>>);
 
 impl Hosts {
-    /// Whatever it is called by.
+    /// Allows any name.
     pub fn any() -> Self {
         Self(None)
     }
 
-    /// This machine's names for itself, and `others`.
+    /// Allows `localhost`, names below it and loopback addresses, and the names in `others`.
     pub fn of_this_machine_and(others: impl IntoIterator<Item = String>) -> Self {
         Self(Some(others.into_iter().collect()))
     }
 
-    /// The first host that the request names and that is none of the server's: empty, if it cannot be read as one. A
-    /// client that names no host is no browser.
+    /// Returns the first host in the request that is not allowed, or an empty string for a `host` header that cannot be parsed.
+    /// A request without any host is allowed, since browsers always send one.
     fn foreign_to<B>(&self, request: &Request<B>) -> Option<String> {
         let others = self.0.as_ref()?;
         let foreign = |host: &str| {
@@ -69,12 +70,13 @@ impl Hosts {
     }
 }
 
-/// The host and the port that the request names, as they are compared with an origin.
+/// Returns the host and the port in the request, in the form that is compared with an origin.
 pub(super) fn authority<B>(request: &Request<B>) -> Option<&[u8]> {
     let of_uri = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     of_uri.or_else(|| Some(request.headers().get(HOST)?.as_bytes()))
 }
 
+/// Returns `true` if `host` is `localhost`, a name below it or a loopback address.
 pub(super) fn is_this_machine(host: &str) -> bool {
     if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
         return address.to_canonical().is_loopback();
@@ -83,6 +85,7 @@ pub(super) fn is_this_machine(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
+/// Returns `true` for a native gRPC call that no browser can have sent.
 fn is_a_programs<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let call = headers.get(CONTENT_TYPE).and_then(CallType::parse);
@@ -92,12 +95,13 @@ fn is_a_programs<B>(request: &Request<B>) -> bool {
         && !headers.contains_key(SEC_FETCH_SITE)
 }
 
-/// Probes are answered under any name: orchestrators call them by address, and they tell nothing secret.
+/// Returns `true` for a probe. Probes are served under any name: orchestrators call them by address, and they reveal nothing
+/// secret.
 fn is_probe<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && PROBES.contains(&request.uri().path())
 }
 
-/// What is reached by the right names only. Cheap to clone.
+/// A service that refuses requests with a host name that is not allowed. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Named<S> {
     hosts: Hosts,
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn every_name_that_is_said_must_be_known() {
         let hosts = Hosts::of_this_machine_and([]);
-        assert!(known(&hosts, "/", &[]), "no browser says nothing");
+        assert!(known(&hosts, "/", &[]), "a request without a host is from no browser");
         for (uri, headers) in [
             ("http://localhost/", &["evil.example"][..]),
             ("http://evil.example/", &["localhost"]),

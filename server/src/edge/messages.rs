@@ -1,5 +1,4 @@
-//! What a client sends, held to the contract before a handler sees any of it: how many messages, how large, how
-//! fast, and that they come at all.
+//! Checks of request messages before a handler sees them: their number, their size, their rate, and their timeouts.
 
 use std::{
     error::Error,
@@ -23,19 +22,19 @@ use tonic::{Code, Status, body::Body};
 
 use super::{contract::Method, frames::Frames, status};
 
-/// On what terms requests are taken.
+/// The limits on the messages of a request. An upload is a stream of messages from the client.
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
-    /// How long a request, or the first message of an upload, may take to arrive.
+    /// The time within which a request message, or the first message of an upload, must arrive.
     pub(super) patience: Duration,
-    /// How long an upload may say nothing once it has begun.
+    /// The longest time between two messages of an upload.
     pub(super) silence: Duration,
-    /// Messages a second of one upload, and at once.
+    /// The most messages per second of one upload, and the size of its burst.
     pub(super) per_second: NonZeroU32,
 }
 
-/// The body of a request, if it keeps to the contract of its `method`. The one message of a call is complete then; an
-/// upload is checked as it goes. `received` counts them.
+/// Returns the body of a request after checking it against its `method`. The message of a call with one request message is
+/// read and checked first. An upload is checked while it is read. `received` counts the messages.
 pub(super) async fn take(
     body: Body,
     method: Option<Method>,
@@ -55,7 +54,7 @@ pub(super) async fn take(
     })
 }
 
-/// The frame of the one message that a request is.
+/// Reads a request that has one message. Returns the frame of the message.
 pub(super) async fn one(
     mut body: impl http_body::Body<Data = Bytes, Error: Error + 'static> + Unpin,
     largest: usize,
@@ -66,21 +65,22 @@ pub(super) async fn one(
         let Ok(data) = frame.map_err(|cut| broken(&cut))?.into_data() else { continue };
         frames.take(&data)?;
         if frames.begun() > 1 {
-            return Err(not_one("this method takes one message, and there are more"));
+            return Err(not_one("this method takes one message, and the request has more"));
         }
         message.extend_from_slice(&data);
     }
     frames.end()?;
     match frames.begun() {
-        0 => Err(not_one("this method takes one message, and there is none")),
+        0 => Err(not_one("this method takes one message, and the request has none")),
         _ => Ok(message.freeze()),
     }
 }
 
-/// Why the body broke is nothing to tell: it is about our end of the connection.
+/// Returns the status of a request body that broke off. The cause is left out: it describes the server's side of the
+/// connection.
 ///
-/// Over HTTP/2, unless h2 found fault with it, its client has called it off or is gone, and hears none of it: that is no
-/// failure, also in the figures. Of a gRPC-Web call tonic leaves no cause to tell by.
+/// If h2 itself reported no error, the client has cancelled the call or disconnected. That counts as CANCELLED in the
+/// metrics. The body of a gRPC-Web call comes through tonic, which drops the cause.
 fn broken(cut: &(dyn Error + 'static)) -> Status {
     const TEXT: &str = "the request broke off";
     match Chain::new(cut).find_map(|cause| cause.downcast_ref::<h2::Error>()) {
@@ -97,21 +97,22 @@ fn late() -> Status {
     status::with_reason(Code::DeadlineExceeded, "REQUEST_TOO_SLOW", "the request did not arrive in time")
 }
 
-/// A stream of messages from the client. Its errors are [`Status`], which reach the handler as they are.
+/// The body of a client stream. Its errors are of type [`Status`], which tonic passes to the handler unchanged.
 ///
-/// One that is too fast is not read on until it is slow enough: gRPC's flow control passes that on to its sender.
+/// An upload that exceeds its rate is not read for a while, and flow control slows its sender down.
 pub(super) struct Upload {
     body: Body,
     frames: Frames,
     rate: DefaultDirectRateLimiter,
     per_second: NonZeroU32,
     received: Counter,
-    /// Messages that were passed on and are not accounted for yet.
+    /// Messages that were passed on and not yet counted against the rate.
     owed: u64,
-    /// Until the next message may come.
+    /// The pause before the next read, for an upload that exceeds its rate.
     pause: Option<Pin<Box<Sleep>>>,
-    /// When a message began last, and until the next must have.
+    /// The time at which the last message began.
     heard: Instant,
+    /// The timer within which the next message must begin.
     patience: Pin<Box<Sleep>>,
     silence: Duration,
 }
@@ -145,7 +146,8 @@ impl Upload {
         Ok(())
     }
 
-    /// Ready once no message has begun for too long. The timer is set anew when it is over, and not for each message.
+    /// Ready with a status when no message has begun for too long. To save work, the timer is reset when it expires instead of
+    /// after each message.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         loop {
             ready!(self.patience.as_mut().poll(cx));
@@ -160,7 +162,7 @@ impl Upload {
         }
     }
 
-    /// Ready once what was passed on is within the rate.
+    /// Ready when all messages that were passed on are counted against the rate.
     fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(due) = self.due() {
             if let Some(pause) = &mut self.pause {
@@ -177,7 +179,7 @@ impl Upload {
         Poll::Ready(())
     }
 
-    /// As much of what is owed as may be accounted for at once.
+    /// Returns the part of `owed` that fits into one burst. `None` if nothing is owed.
     fn due(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.owed.min(self.per_second.get().into()) as u32)
     }
@@ -224,7 +226,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
     const SILENCE: Duration = Duration::from_secs(600);
 
-    /// How an upload of empty messages ends, with so long before each.
+    /// Returns the code that ends an upload of empty messages, with one of `pauses` before each. `None` if it succeeds.
     async fn outcome(pauses: &'static [Duration]) -> Option<Code> {
         let messages = stream::unfold(pauses.iter(), |mut pauses| async {
             sleep(*pauses.next()?).await;

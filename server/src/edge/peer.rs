@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection.
+//! The client at the other end of a connection, and the caller that its calls are counted for.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -9,27 +9,29 @@ use rides_proto::ids::CarId;
 
 use crate::{access::Principal, tls::DriversCertificate};
 
-/// What is known of a client before it has said anything. Every request carries it in its extensions.
+/// The facts about a client that its connection alone tells. Every request has them in its extensions.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Where it connects from. One of IPv4 is one of IPv4, however the system has it.
+    /// The address of the client. An IPv4-mapped IPv6 address is converted to IPv4.
     pub address: IpAddr,
-    /// The driver's certificate that it has shown, if it has.
+    /// The driver's certificate that the client has presented in the TLS handshake, if any.
     pub certificate: Option<Arc<DriversCertificate>>,
 }
 
-/// Whose calls are counted together.
+/// The key under which calls are counted for quotas.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Caller {
-    /// By its id.
+    /// A session, by its id.
     Session(String),
+    /// A car, by its client certificate.
     Car(CarId),
-    /// By its first address.
+    /// An IPv4 address, or an IPv6 /64 network by its first address.
     Home(IpAddr),
 }
 
 impl Peer {
-    /// Who calls, as far as `principal` tells: many may share an address, and nobody a session.
+    /// Returns the most specific key of a call: the session of its `principal`, else the car of its certificate, else its
+    /// address. Many clients may share an address.
     pub(super) fn caller(&self, principal: &Principal) -> Caller {
         match (principal.session(), &self.certificate) {
             (Some(session), _) => Caller::Session(session.id.clone()),
@@ -39,7 +41,8 @@ impl Peer {
     }
 }
 
-/// The first of all the addresses of whoever has this one: of IPv6, that is 2⁶⁴.
+/// Returns the address under which a client is counted: an IPv4 or loopback address itself, and the first address of the /64
+/// network of any other IPv6 address, since one client has the whole network.
 pub(super) fn home(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) if !address.is_loopback() => {

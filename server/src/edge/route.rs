@@ -1,7 +1,7 @@
-//! Calls to the gRPC stack, everything else past it.
+//! Routing of requests: calls to the gRPC services, everything else to the probes and the page.
 //!
-//! The content type decides, on both HTTP versions: tonic by itself would run a `text/plain` POST over
-//! HTTP/2, which any page on the web can send without asking first.
+//! The content type decides, on both HTTP versions. tonic by itself would run a `text/plain` POST over HTTP/2, which any page
+//! on the web can send without a CORS preflight.
 
 use std::{
     convert::Infallible,
@@ -42,7 +42,7 @@ const CALL_TYPES: HeaderValue = HeaderValue::from_static(
      application/grpc-web-text, application/grpc-web-text+proto",
 );
 
-/// Where a request belongs.
+/// The destination of a request: the gRPC services, the probes and the page, or a refusal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Destination {
     Call(Framing),
@@ -55,7 +55,8 @@ enum Destination {
     Elsewhere,
 }
 
-/// Sends calls to the services, answers those that are malformed, and lets the rest pass. Cheap to clone.
+/// The router. It passes calls to the services and refuses malformed ones. All other requests pass to `elsewhere`. Cheap to
+/// clone.
 #[derive(Clone)]
 pub(super) struct Route {
     header_size: HeaderSize,
@@ -112,7 +113,7 @@ impl Service<Request<Lingering>> for Route {
                 status::over_http(StatusCode::HTTP_VERSION_NOT_SUPPORTED, &status, &trace)
             }
             Destination::NotACall => {
-                let text = "a call's content type is application/grpc or application/grpc-web+proto";
+                let text = "the content type of a call must be application/grpc or application/grpc-web+proto";
                 no_call(&request, StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, text)
             }
             Destination::OfConnect => {
@@ -161,7 +162,7 @@ fn destination<B>(request: &Request<B>) -> Destination {
     }
 }
 
-/// `/package.Service/Method`, or an older name: nothing of the page has a path like it.
+/// Returns `true` if `path` is `/package.Service/Method` or a legacy path. No file of the page has such a path.
 fn is_call_path(path: &str) -> bool {
     if older::path_now(path).is_some() {
         return true;
@@ -185,8 +186,10 @@ fn no_call<B>(request: &Request<B>, http: StatusCode, code: Code, why: &str) -> 
     response
 }
 
-/// The request as what is behind knows it: methods have one name each; and the gRPC-Web layer compares content types to
-/// the letter, its base64 has padding at the very end only, and it answers in binary unless `accept` names text.
+/// Returns the request in the form that the layers behind expect.
+///
+/// A legacy path is replaced by the path of today. The gRPC-Web layer knows only exact content types, accepts base64 with
+/// padding at the very end only, and responds in binary unless `accept` names the text format.
 fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B, text::Decoded<B>>> {
     if let Some(path) = older::path_now(request.uri().path()) {
         *request.uri_mut() = Uri::from_static(path);
@@ -213,7 +216,7 @@ fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B,
     }
 }
 
-/// `accept: */*`, with or without parameters.
+/// Returns `true` if `accept` is `*/*`, with or without parameters.
 fn is_anything(accept: &HeaderValue) -> bool {
     accept.as_bytes().split(|&byte| byte == b';').next().is_some_and(|range| range.trim_ascii() == b"*/*")
 }
