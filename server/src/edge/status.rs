@@ -1,4 +1,4 @@
-//! What the port itself says to callers it cannot serve.
+//! The statuses with which the port itself refuses requests, and their forms on the wire.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ pub(super) use crate::services::status::{
     MALFORMED, PUSHBACK, beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
 };
 
-/// How what tonic says of requests that are not what gRPC allows begins.
+/// The beginnings of tonic's own messages for requests that violate gRPC.
 const TONICS_OF_CLIENTS: [&str; 2] =
     ["failed to decode Protobuf message", "protocol error: received message"];
-/// And of a compression that is none of ours.
+/// The beginning of tonic's own message for a compression that the server does not support.
 const TONICS_OF_COMPRESSION: &str = "Content is compressed with";
 
-/// A status as it is, but for what tonic says by itself: that has no reason, and of a method that its service does not
-/// know no words either.
+/// Adds a reason to a status that tonic has made by itself, and a message to that of an unknown method. Any other status stays
+/// as it is.
 pub(super) fn in_words(status: Status) -> Status {
     let text = status.message();
     match status.code() {
@@ -37,23 +37,23 @@ pub(super) fn in_words(status: Status) -> Status {
     }
 }
 
-/// RESOURCE_EXHAUSTED: the client takes nothing of what there is for it.
+/// Returns RESOURCE_EXHAUSTED for a client that does not read its response.
 pub(super) fn not_taken() -> Status {
-    too_slow("ANSWER_NOT_TAKEN", "nothing was taken of the answer for too long")
+    too_slow("ANSWER_NOT_TAKEN", "the client has not read the response for too long")
 }
 
-/// RESOURCE_EXHAUSTED for good: the same call would fail again.
+/// Returns RESOURCE_EXHAUSTED for a message above the limit. Its metadata forbids a retry, which would fail again.
 pub(super) fn too_large(largest: usize) -> Status {
-    let text = format!("a request message of this method has at most {largest} bytes");
+    let text = format!("the request message is too large: the limit of this method is {largest} bytes");
     beyond_limit("MESSAGE_TOO_LARGE", text)
 }
 
-/// INTERNAL, as all of gRPC's servers say: the request is not what gRPC allows.
+/// Returns INTERNAL for a request that violates gRPC, like other gRPC servers.
 pub(super) fn malformed(text: impl Into<String>) -> Status {
     with_reason(Code::Internal, MALFORMED, text)
 }
 
-/// Whether it is the client's own doing, whatever its code says.
+/// Returns `true` if the client has caused the error, even if its code is INTERNAL.
 pub(super) fn is_clients_doing(status: &Status) -> bool {
     is_tonics_of_clients(status.message())
         || status.get_details_error_info().is_some_and(|info| info.reason == MALFORMED)
@@ -63,26 +63,27 @@ fn is_tonics_of_clients(text: &str) -> bool {
     TONICS_OF_CLIENTS.iter().any(|of_client| text.starts_with(of_client))
 }
 
-/// DEADLINE_EXCEEDED: an upload that had begun says nothing any more.
+/// Returns DEADLINE_EXCEEDED for an upload that has sent no message for `silence`.
 pub(super) fn silent(silence: Duration) -> Status {
     let text =
         format!("nothing was sent for {} s: open another stream when there is more", silence.as_secs());
     with_reason(Code::DeadlineExceeded, "NOTHING_SENT", text)
 }
 
-/// The code of the status that headers or trailers have, if they have one.
+/// Returns the gRPC status code in `headers` or trailers, if there is one.
 pub(super) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// The status of what has no method, with an id, in headers alone.
+/// Returns a response without a body that has the status and the trace id in its headers. The log has no method for it.
 pub(super) fn alone(status: &Status, trace: &Trace) -> Response<Body> {
     let mut response = status.clone().into_http::<Body>();
     trace.sign("none", status, response.headers_mut());
     response
 }
 
-/// The status in the caller's own protocol: native gRPC clients read none beside another HTTP code than 200.
+/// Returns the status in the protocol of the request. Native gRPC gets HTTP 200, since its clients ignore the gRPC status
+/// beside any other HTTP code. Every other protocol gets `code`.
 pub(super) fn to_caller<B>(code: StatusCode, status: &Status, request: &Request<B>) -> Response<Body> {
     let trace = Trace::of(request.headers());
     let call = request.headers().get(CONTENT_TYPE).and_then(CallType::parse);
@@ -96,7 +97,7 @@ pub(super) fn to_caller<B>(code: StatusCode, status: &Status, request: &Request<
     }
 }
 
-/// The status beside an HTTP code: in Connect's form for a Connect request, and as [`over_http`] has it for all others.
+/// Returns the status with an HTTP code, in the form of the Connect protocol or in that of [`over_http`].
 pub(super) fn refusal(
     connect: Option<Connect>,
     code: StatusCode,
@@ -109,7 +110,7 @@ pub(super) fn refusal(
     }
 }
 
-/// What browsers and proxies understand, with a text, and in its headers the status, which gRPC clients do.
+/// Returns a response with `code` and the message as text, for browsers and proxies. Its headers have the gRPC status.
 pub(super) fn over_http(code: StatusCode, status: &Status, trace: &Trace) -> Response<Body> {
     let mut response = alone(status, trace);
     *response.status_mut() = code;
@@ -127,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// What tonic makes of a request with these frames.
+    /// Returns the status that tonic makes of a request with these frames.
     async fn of_tonic(frames: &'static [u8]) -> Status {
         let decoder = ProstCodec::<(), v1::BookRequest>::default().decoder();
         let mut request = Streaming::new_request(decoder, Body::from(Bytes::from_static(frames)), None, None);

@@ -1,6 +1,6 @@
-//! What a stream that is around another has to say about writing, when it is about something else: nothing.
+//! A macro that delegates writes to a wrapped stream.
 
-/// The methods of [`tokio::io::AsyncWrite`] as the field `stream` has them, but for `poll_shutdown`.
+/// The methods of [`tokio::io::AsyncWrite`] except `poll_shutdown`, delegated to the field `stream`.
 macro_rules! writes_of_its_stream {
     () => {
         fn poll_write(
