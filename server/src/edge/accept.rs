@@ -88,7 +88,7 @@ pub async fn serve(
 
     connections.close();
     if timeout(drain, connections.wait()).await.is_err() {
-        tracing::warn!("cut {} connections that had not ended {drain:?} after the shutdown", connections.len());
+        tracing::warn!("cut {} connections still open {drain:?} after shutdown", connections.len());
     }
     cut.cancel();
     connections.wait().await;
@@ -228,7 +228,7 @@ async fn accept(listeners: &mut Listeners) -> (TcpStream, SocketAddr) {
             Ok(accepted) => return accepted,
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections for now");
+                tracing::warn!(%error, "failed to accept connections");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -1,4 +1,6 @@
-//! How much of whom: refused here, a call has cost a look at its headers.
+//! Admission control: quotas per caller and per address, and the limit of viewers.
+//!
+//! A call that is refused here has cost only the parsing of its headers and the verification of its token.
 
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -14,31 +16,32 @@ use super::{
 };
 use crate::access::Principal;
 
-/// What leaves something behind for hours.
+/// The method with a quota of its own: the server remembers a session that has signed out for hours.
 const SIGN_OUT: &str = "/rides.v1.Sessions/SignOut";
-/// The stream that viewers hold.
+/// The stream that counts as a viewer.
 const VIEW: &str = "/rides.v1.Fleet/Watch";
-/// When a caller with too many open calls, or one viewer too many, may try again: some end on their own.
+/// The delay before a retry that clients are told when calls or viewers are at their limit.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Sessions are free, and an office has one address: all that call from one may have as much as so many of them.
+/// The quota of an address, in quotas of one session. An address may stand for an office with many sessions. It needs a quota,
+/// since sessions are free.
 const OFFICE: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
-/// Calls of so many seconds may come at once.
+/// The burst of a quota: the calls of this many seconds may be made at once.
 const AT_ONCE: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
-/// What is left of what callers may have.
+/// The quotas of all callers.
 pub(super) struct Admission {
     limits: Limits,
-    /// Of a session, a car, or an address where nobody said who they are.
+    /// The quota of each session, of each car, and of each address for its calls without a session or a certificate.
     callers: Shares,
-    /// Of an address, whoever calls from it.
+    /// The quota of each address for all calls from it.
     offices: Shares,
-    /// Of an address: there is room for so many in all.
+    /// The quota of each address for sign-outs. The server remembers a limited number of them.
     sign_outs: Shares,
     viewers: Arc<Semaphore>,
 }
 
-/// A call that was let in: what it holds, it gives back at its end.
+/// The permits of an admitted call, released when this is dropped.
 pub(super) struct Admitted {
     _open: [Option<Open>; 2],
     _viewer: Option<OwnedSemaphorePermit>,
@@ -60,7 +63,10 @@ impl Admission {
         }
     }
 
-    /// Lets a call in, or says RESOURCE_EXHAUSTED and when to come again.
+    /// Takes the permits of a call.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED with the delay before a retry, if a quota or limit is exceeded.
     pub(super) fn admit(
         &self,
         peer: Option<&Peer>,
@@ -94,18 +100,19 @@ impl Admission {
         })
     }
 
-    /// What a call hears that `refused` turned away before it was known whose it is: the same, or RESOURCE_EXHAUSTED
-    /// when its address had that too often.
+    /// Returns the status of a call that was refused before its caller was known. It is `refused`, or RESOURCE_EXHAUSTED if the
+    /// address has made such calls too often.
     pub(super) fn of_stranger(&self, peer: Option<&Peer>, refused: Status) -> Status {
         let paced = self.home(peer).map_or(Ok(()), |address| self.callers.keep_pace(&address));
         paced.err().map_or(refused, |wait| too_often(&self.callers, wait))
     }
 
+    /// Returns the address of `peer` as a caller, or `None` if it is exempt.
     fn home(&self, peer: Option<&Peer>) -> Option<Caller> {
         self.address(peer).map(Caller::Home)
     }
 
-    /// The address that calls of `peer` count for, unless it stands for many callers.
+    /// Returns the address that calls of `peer` count for, or `None` if it is exempt because it stands for many callers.
     pub(super) fn address(&self, peer: Option<&Peer>) -> Option<IpAddr> {
         let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
         counted.map(|peer| home(peer.address))
@@ -122,7 +129,7 @@ fn take(shares: &Shares, caller: &Caller) -> Result<Open, Status> {
     })
 }
 
-/// Of shares that are given by the second.
+/// The status of a caller that calls too often. `shares` must be quotas per second.
 fn too_often(shares: &Shares, wait: Duration) -> Status {
     let per_second = shares.often.burst_size().get() / AT_ONCE;
     let text = format!("too many calls: the limit is {per_second} per second");
@@ -130,7 +137,7 @@ fn too_often(shares: &Shares, wait: Duration) -> Status {
 }
 
 fn full_house() -> Status {
-    status::busy("TOO_MANY_VIEWERS", "the server has as many viewers as it can serve", RETRY_AFTER)
+    status::busy("TOO_MANY_VIEWERS", "the server has reached its limit of viewers", RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -191,7 +198,7 @@ mod tests {
         assert_eq!(outcome(admission.admit(Some(&caller), &Principal::Unproven, BOOK)), None);
     }
 
-    /// R10: an office has one address, and each who is there a session.
+    /// R10: an office has one address, and each person in it a session.
     #[test]
     fn who_has_a_session_is_counted_by_it() {
         let admission = Admission::new(&limits());
@@ -207,10 +214,10 @@ mod tests {
             assert_eq!(outcome(admission.admit(Some(&office), principal, BOOK)), None);
         }
         let elsewhere = admission.admit(Some(&peer("192.0.2.2")), &hasty, BOOK);
-        assert_eq!(outcome(elsewhere).as_deref(), Some("TOO_MANY_CALLS"), "wherever they call from");
+        assert_eq!(outcome(elsewhere).as_deref(), Some("TOO_MANY_CALLS"), "from another address");
     }
 
-    /// R10: guests sign in by themselves, as often as they like.
+    /// R10: guests can sign in as often as they like.
     #[test]
     fn many_sessions_of_one_address_have_a_limit_together() {
         let admission = Admission::new(&limits());
@@ -230,7 +237,7 @@ mod tests {
         assert_eq!(one_more(), None);
     }
 
-    /// R10: what has signed out is kept for hours, and there is room for so many of all addresses.
+    /// R10: a session that has signed out is remembered for hours, and the server remembers a limited number in all.
     #[test]
     fn no_address_signs_out_without_end() {
         let calls_per_second = NonZeroU32::new(1_000).unwrap();
@@ -244,7 +251,7 @@ mod tests {
         assert_eq!(outcome(admission.admit(Some(&peer("192.0.2.1")), &guest(1_000), BOOK)), None);
     }
 
-    /// R10: behind a proxy, sessions are still told apart.
+    /// R10: behind a proxy each session still has its quota.
     #[test]
     fn an_exempt_address_exempts_no_session() {
         let admission = Admission::new(&limits());
@@ -269,7 +276,7 @@ mod tests {
         assert_eq!(knock(), Code::ResourceExhausted);
     }
 
-    /// A proxy has one address, and its neighbours are not exempt with it.
+    /// An exempt network may be one address. Its neighbours in the same /64 are not exempt.
     #[test]
     fn an_exempt_address_may_be_a_single_one() {
         let exempt = vec!["2001:db8::7/128".parse().unwrap()];

@@ -1,4 +1,4 @@
-//! Who calls, and whether they may: by the token in `authorization`, and by the table of access.
+//! Authentication and authorization of calls: the token in `authorization`, the client certificate, and the access table.
 
 use std::{future::pending, sync::Arc, time::SystemTime};
 
@@ -18,23 +18,27 @@ use crate::{
     tls::DriversCertificate,
 };
 
-/// Tells who callers are.
+/// The means to authenticate callers.
 #[derive(Clone, Debug)]
 pub struct Auth {
-    /// Know a good token.
+    /// Verify tokens.
     pub sessions: Arc<Sessions>,
-    /// What of those who show none.
+    /// Decides whether callers without a token are let in.
     pub policy: Policy,
 }
 
-/// Who is let through to what.
+/// Authenticates callers and checks that their role may call the method.
 pub(super) struct Gate {
     pub(super) auth: Auth,
     pub(super) contract: Arc<Contract>,
 }
 
 impl Gate {
-    /// Who calls `method`. Fails with UNAUTHENTICATED, PERMISSION_DENIED, or UNIMPLEMENTED for what nobody may call.
+    /// Returns the caller of `method`, which is `None` if the contract has no such method.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED if a needed token or the certificate is not valid, PERMISSION_DENIED if the caller may not call the method,
+    /// and UNIMPLEMENTED for an unknown method where tokens are required.
     pub(super) fn judge(
         &self,
         method: Option<Method>,
@@ -70,7 +74,7 @@ impl Gate {
 }
 
 impl Auth {
-    /// What lets `principal` go on, if that can be over.
+    /// Returns the credentials of `principal` that can expire or be revoked, if it has any.
     pub(super) fn credentials(&self, principal: &Principal, peer: Option<&Peer>) -> Option<Box<Credentials>> {
         let session = principal.session().map(|session| self.sessions.lease(session));
         let shown = peer.and_then(|peer| peer.certificate.clone());
@@ -84,14 +88,14 @@ impl Auth {
     }
 }
 
-/// What lets a caller go on, as long as all of it is good.
+/// The session and certificate of a caller. Its streams end when one of them expires or is revoked.
 pub(super) struct Credentials {
     session: Option<Lease>,
     certificate: Option<Arc<DriversCertificate>>,
 }
 
 impl Credentials {
-    /// Once one of them is over.
+    /// Returns the reason when one of the credentials has expired or was revoked.
     pub(super) async fn over(&self) -> Unauthenticated {
         let session = async {
             match &self.session {
@@ -114,14 +118,15 @@ impl Credentials {
 
 fn not_for(role: Role) -> Status {
     let text = match role {
-        Role::Rider => "this is not for riders",
-        Role::Driver => "this is not for drivers",
-        Role::Dispatcher => "this is not for dispatchers",
+        Role::Rider => "riders may not call this method",
+        Role::Driver => "drivers may not call this method",
+        Role::Dispatcher => "dispatchers may not call this method",
     };
     status::with_reason(Code::PermissionDenied, "NOT_FOR_YOUR_ROLE", text)
 }
 
-/// Plain HTTP for those who run the server: where tokens are required, that is who is on this machine, or a dispatcher.
+/// A middleware that keeps HTTP paths for operators. Where tokens are required, it lets in clients at a loopback address and
+/// dispatchers.
 pub(super) async fn operators_only(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let nearby = request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_loopback());
     if nearby || gate.auth.policy == Policy::Open {
@@ -129,7 +134,7 @@ pub(super) async fn operators_only(State(gate): State<Arc<Gate>>, request: Reque
     }
     match gate.auth.session(request.headers(), SystemTime::now()) {
         Ok(Session { role: Role::Dispatcher, .. }) => next.run(request).await,
-        Ok(_) => (StatusCode::FORBIDDEN, "This is for dispatchers.\n").into_response(),
+        Ok(_) => (StatusCode::FORBIDDEN, "Only dispatchers may read this.\n").into_response(),
         Err(why) => {
             (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], format!("{why}\n")).into_response()
         }

@@ -1,7 +1,7 @@
-//! The life of a call, from its headers to the last byte of its answer.
+//! The gRPC stack: every call from its headers to the last byte of its response.
 //!
-//! It is one function and one body. A layer for each rule would box a future and two bodies each, and on a unary call
-//! that costs more than all the rules.
+//! All rules of calls are applied in one function and one response body. A `tower` layer per rule would box a future and two
+//! bodies each, which costs a unary call more than all the rules.
 
 use std::{
     convert::Infallible,
@@ -40,27 +40,26 @@ use crate::access::CallerAddress;
 
 /// The method whose service counts open rides for the caller's address.
 const BOOK: &str = "/rides.v1.Rides/Book";
-/// The path of health calls. They are served during shutdown, too, and say that the server does not serve.
+/// The path of health calls. They are served during shutdown too, and report that the server does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// Headers that keep proxies from holding a stream back, or changing it: nginx collects a response unless it has the first,
-/// and others compress it, or store it, unless it has the second. Unary responses have them too, which costs less than to
-/// tell them apart.
+/// Headers that keep proxies from buffering or changing a stream. Without the first, nginx buffers a response. Without the
+/// second, other proxies compress or store it. Unary responses have them too: that costs less than telling them apart.
 const PASS_ON_AT_ONCE: [(HeaderName, HeaderValue); 2] = [
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
 ];
 
-/// What calls are held to.
+/// The rules for calls, in the modules that implement them.
 pub(super) struct Rules {
-    /// How much of whom.
+    /// Quotas per caller and limits in all.
     admission: Admission,
-    /// Who calls, and whether they may.
+    /// Authentication and authorization.
     gate: Arc<Gate>,
-    /// What clients send.
+    /// Timeouts and rates of request messages.
     terms: Terms,
     figures: metrics::Calls,
-    /// Past answers that nobody reads.
+    /// The sweeper that ends responses which no client reads.
     rounds: Rounds,
 }
 
@@ -72,6 +71,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// Starts the sweeper of stalled responses, so a tokio runtime must be running.
     pub(super) fn new(rules: Rules, services: Services) -> Self {
         rules.rounds.begin();
         Self { rules: Arc::new(rules), services: Arc::new(services) }
@@ -102,7 +102,7 @@ impl Service<Request<tonic::body::Body>> for Calls {
                 }
                 rules.answer(request, begun, &services, &outcome.call).await
             };
-            // A panic itself is on stderr already, where it belongs.
+            // The panic hook has logged the panic.
             let answer = AssertUnwindSafe(answer).catch_unwind().await;
             let mut response = match answer.unwrap_or_else(|_panic| Err(status::failed())) {
                 Ok(response) => response.map(Some),
@@ -120,8 +120,8 @@ impl Service<Request<tonic::body::Body>> for Calls {
     }
 }
 
-/// Tells whether a call is refused, because its client was told to open no more calls and its stream would be ended at once.
-/// Unary calls are served: they had been on their way.
+/// Returns `true` if a call is refused because its connection drains. Its client was told to open no more calls there, and
+/// its stream would end at once. Unary calls are served: they were sent before the client knew.
 fn is_late<B>(request: &Request<B>, method: Option<Method>) -> bool {
     request.extensions().get::<Draining>().is_some_and(Draining::has_begun)
         && method.is_some_and(|method| method.kind != Kind::Unary)
@@ -143,11 +143,13 @@ impl Rules {
         }
     }
 
-    /// Lets a call through to its service, or says why not: what costs less to find out comes first.
+    /// Applies the rules, the cheapest first, and calls the service.
     ///
-    /// The call ends at the deadline its client gave or at the ceiling of its kind, handler or stream; and its stream
-    /// once the server goes, or when the caller's session or certificate is over. A handler that has not answered by then
-    /// may still do so; but not one that waits for a client's upload, which may have no end.
+    /// A call ends at the deadline of its client or at the ceiling of its kind, as [`End`] describes. A stream also ends when
+    /// the connection drains, and when the caller's session or certificate expires or is revoked.
+    ///
+    /// # Errors
+    /// The status of the rule that refused the call, of the service, or of the event that ended the handler.
     async fn answer(
         &self,
         mut request: Request<tonic::body::Body>,
@@ -183,6 +185,7 @@ impl Rules {
             Ok::<_, Status>(response)
         };
         let mut response = tokio::select! {
+            // A response that is ready counts, even if the call ends at the same moment.
             biased;
             response = answer => response?,
             status = end.of_handler() => return Err(status),
@@ -191,31 +194,33 @@ impl Rules {
         Ok(response.map(|body| (Ending::new(body, let_go, end.of_answer()), admitted)))
     }
 
+    /// Registers a response with the sweeper, together with the permits and the record of its call.
     fn hold(&self, (body, admitted): (Ending, Admitted), outcome: Outcome) -> Watched {
         self.rounds.watch(Held { body, outcome, admitted: Some(admitted) })
     }
 }
 
-/// An extension of the response to a call that was refused because the server shuts down: nothing of it was executed.
+/// An extension of the response to a call that was refused because the server shuts down. No part of the call was executed,
+/// so its client may retry it.
 #[derive(Clone, Copy)]
 pub(super) struct NotBegun;
 
-/// The body of an answer: it holds what the call holds, until it is dropped. `None`: all there is to say is in the
-/// headers.
+/// The body of a response. It holds the permits and the record of its call until it is dropped. `None`: the response is
+/// trailers-only, so its status is in the headers.
 pub(super) struct Answer(Option<Watched>);
 
-/// What a call comes to.
+/// The record of a call: its metrics and its trace id.
 pub(super) struct Outcome {
     call: metrics::Call,
     trace: Trace,
 }
 
 impl Outcome {
-    /// Takes note of the status in headers or trailers that have one, and signs it if it is an error.
+    /// Records the status in `headers`, if they have one. Logs an error and adds the id of the call to it.
     fn settle(&mut self, headers: &mut HeaderMap) {
         let Some(code) = status::code_in(headers) else { return };
         self.call.ends(code);
-        // Reading all of a status copies the headers: not for each call that went well.
+        // Parsing the whole status copies the headers, so a call that succeeded skips it.
         if code != Code::Ok
             && let Some(status) = Status::from_header_map(headers)
         {
@@ -223,7 +228,7 @@ impl Outcome {
         }
     }
 
-    /// Counts the call as over with `code`, if that was not settled yet, though its answer is still there.
+    /// Counts the call as ended while its response still exists. `code` replaces the status, if there is one.
     pub(super) fn close(&mut self, code: Option<Code>) {
         if let Some(code) = code {
             self.call.ends(code);
@@ -231,6 +236,7 @@ impl Outcome {
         self.call.close();
     }
 
+    /// Records a frame of the response before it is sent.
     fn passes(&mut self, frame: &mut Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
             self.call.sends(data);
@@ -288,7 +294,7 @@ mod tests {
     /// An empty message.
     const MESSAGE: &[u8] = &[0; 5];
 
-    /// Handlers that never come to an end, before their headers or after.
+    /// Calls to handlers that never end, neither before their headers nor after.
     fn endless() -> Calls {
         let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
         let sessions = Arc::new(Sessions::new(Keys::generate()));
@@ -332,7 +338,7 @@ mod tests {
         }
     }
 
-    /// L17, L18: the calls of others do not wait until a round has passed thousands of answers that are stuck.
+    /// L17, L18: other calls do not wait until the sweeper has visited thousands of stalled responses.
     #[tokio::test(start_paused = true)]
     async fn others_have_their_turn_in_a_round() {
         const STUCK: usize = 4_000;
@@ -357,7 +363,7 @@ mod tests {
             yield_now().await;
         }
         let all: usize = at_once.iter().sum();
-        assert_eq!(all, STUCK, "in a round");
+        assert_eq!(all, STUCK, "responses visited in one sweep");
         assert!(at_once.iter().all(|passed| *passed < STUCK / 2), "{at_once:?}");
         drop(answers);
     }

@@ -1,4 +1,6 @@
-//! One connection: its socket, its HTTP, and when it is over.
+//! One connection: its socket options, its HTTP version, and its end.
+//!
+//! A connection ends when its client closes it, when it is idle for too long, or when the server shuts down.
 
 use std::{
     convert::Infallible,
@@ -57,30 +59,31 @@ use super::{
 };
 use crate::tls::{Accepted, Tls};
 
-/// A peer that acknowledges nothing, or reads nothing, for so long is gone. Streams say something every 4 s, so that
-/// nobody who vanished holds one for 30 s.
+/// The time after which the kernel closes a connection whose peer acknowledges or reads no data. Streams send something every
+/// 4 s, so a peer that vanished holds a stream for less than 30 s.
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(25);
-/// Between two questions of the kernel's to a peer to whom nothing is said.
+/// The interval between the keepalive probes that the kernel sends on an idle connection.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// What a peer that does not read can make us hold: in the kernel, and per HTTP/2 stream. The kernel doubles
-/// the first.
+/// The bytes that the kernel buffers for a peer that does not read. Linux doubles this value.
 const SEND_BUFFER: usize = 64 * 1024;
+/// The bytes that h2 buffers for each stream of a peer that does not read.
 const STREAM_SEND_BUFFER: usize = 64 * 1024;
-/// Below this the kernel asks for more to send: the rest stays with us, where newer replaces older.
+/// The unsent bytes in the kernel below which a socket is writable (`TCP_NOTSENT_LOWAT`). The rest stays in the server, where a
+/// newer message replaces an older one.
 #[cfg(target_os = "linux")]
 const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 
-/// What a client may send ahead of what is read, in bytes: of one stream, and of a whole connection: as much as 256 streams, the
-/// default, have together, and not less where fewer may be. h2 ends a connection with unread messages that are small and many: each costs what it lacks to 256
-/// bytes, of half the second. So a dozen streams that are read more slowly than they are sent may fill theirs with positions.
+/// The HTTP/2 flow control window of a stream, in bytes.
 const STREAM_WINDOW: u32 = 32 * 1024;
+/// The HTTP/2 flow control window of a connection, in bytes. It covers 256 streams, the default limit, also where fewer are
+/// allowed. h2 closes a connection with too many small unread DATA frames: it charges each for the bytes that it is short of
+/// 256, against half of this window. With this size, a dozen streams that are read too slowly may be full of positions.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
-/// The time after shutdown in which a client may still send a request on a connection of HTTP/1.1, or the first one on a
-/// connection of any kind.
+/// The time after shutdown in which a client may still send a request over HTTP/1.1, or its first request over any version.
 const LATE: Duration = Duration::from_millis(500);
 
-/// What every connection is given.
+/// The parts that all connections share.
 pub(super) struct Service {
     pub(super) port: Port,
     pub(super) limits: Limits,
@@ -88,26 +91,26 @@ pub(super) struct Service {
     pub(super) shutdown: CancellationToken,
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    /// Of the peer, as [`Peer::address`] is.
+    /// The address of the peer, as in [`Peer::address`].
     pub(super) address: IpAddr,
     pub(super) service: Arc<Service>,
 }
 
 impl Connection {
-    /// Serves it to its end.
+    /// Serves the connection until it ends.
     pub(super) async fn run(self) -> Ended {
         let _counted = metrics::Connection::open();
         let Self { stream, address, service } = self;
         if let Err(error) = tune(&stream) {
-            tracing::debug!(%error, "the connection is gone already");
+            tracing::debug!(%error, "a connection closed before it was served");
             return Ended::Well;
         }
         match &service.tls {
             None => service.speak_http(stream, Peer { address, certificate: None }, false).await,
-            // In a box, so that a connection without TLS has no room for one with it.
+            // Boxed, so that the task of a connection without TLS does not reserve space for TLS.
             Some(tls) => Box::pin(service.speak_https(tls, stream, address)).await,
         }
     }
@@ -116,6 +119,7 @@ impl Connection {
 impl Service {
     async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) -> Ended {
         let accepted = tokio::select! {
+            // A client that has completed its handshake is served, also during shutdown.
             biased;
             accepted = tls.accept(stream, self.limits.header_timeout) => accepted,
             () = self.late() => None,
@@ -138,13 +142,13 @@ impl Service {
         }
     }
 
-    /// Returns when the server shuts down and a client that has said nothing yet is no longer waited for.
+    /// Returns [`LATE`] after shutdown, when a client that has sent nothing is no longer waited for.
     async fn late(&self) {
         self.shutdown.cancelled().await;
         sleep(LATE).await;
     }
 
-    /// `is_misplaced`: as in [`Port::answer`].
+    /// Serves HTTP/1.1 or HTTP/2, whichever the client begins with. `is_misplaced` is passed to [`Port::answer`].
     async fn speak_http(
         &self,
         stream: impl Transport + Send + 'static,
@@ -172,10 +176,10 @@ impl Service {
                 () = calls.idle(self.limits.idle_timeout) => {}
             }
         };
-        // In a box, since the set below has room for one more of what is in it.
+        // Boxed, since the set below reserves space for one more future of the same type.
         let over = Box::pin(over);
         let opened = tokio::select! {
-            // Who has spoken is heard, if the server goes or not.
+            // A client that has sent its first bytes is served, also during shutdown.
             biased;
             opened = open(stream, self.limits.header_timeout) => opened,
             () = self.late() => return Ended::Well,
@@ -190,7 +194,7 @@ impl Service {
                 (http, TokioIo::new(Refusals::new(stream, words)), is_tls)
             }
             Err(error) => {
-                tracing::debug!(%error, "a connection did not begin");
+                tracing::debug!(%error, "a client did not begin a request");
                 return Ended::Well;
             }
         };
@@ -203,7 +207,7 @@ impl Service {
             ),
             Http::Two => Either::Right(http2(&self.limits, is_exempt).serve_connection(io, answer)),
         });
-        // It has a waker of its own, so that it is not looked at whenever the connection is.
+        // The set gives `over` its own waker, so that it is not polled each time the connection is.
         let mut over = FuturesUnordered::from_iter([over]);
         let ended = 'ended: {
             tokio::select! {
@@ -212,7 +216,7 @@ impl Service {
                 Some(()) = over.next() => {}
             }
             if http == Http::One && self.shutdown.is_cancelled() {
-                // HTTP/1.1 has no GOAWAY: a client whose request is on its way hears of the end by the response.
+                // HTTP/1.1 has no GOAWAY: the response to a request that is on its way tells the client about the close.
                 draining.begin();
                 tokio::select! {
                     biased;
@@ -225,8 +229,8 @@ impl Service {
                 Either::Right(connection) => connection.graceful_shutdown(),
             }
             tokio::select! {
-                // It sends GOAWAY first. A client that opens a stream anew, because its last one has ended, does so on another
-                // connection then.
+                // The connection is polled first, so GOAWAY is sent before streams end. A client that then reopens its stream
+                // uses another connection.
                 biased;
                 ended = connection.as_mut() => break 'ended ended,
                 () = self.shutdown.cancelled() => draining.begin(),
@@ -235,48 +239,48 @@ impl Service {
         };
         match ended {
             Ok(()) => Ended::Well,
-            // Browsers try it by themselves: it is no misuse.
+            // Browsers try TLS on the plain port by themselves, so this is not misuse.
             Err(_no_http) if is_tls => Ended::Well,
             Err(error) => {
-                tracing::debug!(error = &error as &dyn Error, "a connection ended badly");
+                tracing::debug!(error = &error as &dyn Error, "a connection ended with an error");
                 Ended::by(&error)
             }
         }
     }
 }
 
-/// How a connection ended.
+/// The end of a connection, as far as it matters for the limits of its address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ended {
-    /// Its client left, or vanished, or the server let it go.
+    /// The client closed the connection or vanished, or the server shut it down.
     Well,
-    /// Its client spoke no HTTP, or nothing that is reasonable.
+    /// The client did not speak HTTP, or broke the rules of HTTP/2.
     InMisuse,
 }
 
 impl Ended {
     fn by(error: &hyper::Error) -> Self {
         let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-        // It was ended by us, and not by the client or the network.
+        // h2 itself ended the connection, and not the client or the network.
         let is_ours = h2.is_some_and(|error| error.is_go_away() && error.is_library());
         if error.is_parse() || is_ours { Self::InMisuse } else { Self::Well }
     }
 }
 
-/// The requests of a connection that are in progress, to the last byte of their answers.
+/// The requests of a connection that are in progress. Each counts until the last byte of its response.
 #[derive(Clone)]
 struct Calls(Arc<Open>);
 
 struct Open {
     count: AtomicUsize,
-    /// What the connection has cost. `None`: that is all the same.
+    /// The bucket that throttles the connection. `None`: its address is exempt.
     account: Option<Account>,
-    /// The calls that were not polled yet, over HTTP/2.
+    /// The requests over HTTP/2 that wait for their first poll.
     backlog: Backlog,
-    /// The calls over HTTP/1.1 without a response, or with one that is not written and no stream.
+    /// The requests over HTTP/1.1 that have no response, or a response of known length that is not written yet.
     unanswered: Backlog,
     began: Instant,
-    /// When the last of them ended, in milliseconds from the beginning.
+    /// The time at which the last request ended, in milliseconds since `began`.
     idle_since: AtomicU64,
 }
 
@@ -286,12 +290,12 @@ impl Calls {
         Self(Arc::new(Open { count, account, backlog, unanswered, began: Instant::now(), idle_since }))
     }
 
-    /// The answer to a request of this version, counted as in progress until its body is dropped.
+    /// Returns the response to a request of this version. The request counts as in progress until the body is dropped.
     ///
     /// # Errors
-    /// The stream is to be reset with the error. REFUSED_STREAM (RFC 9113, section 8.7) is for native gRPC calls that were
-    /// not begun: their clients repeat them by themselves, on another server. Browsers would show a failed fetch, so calls
-    /// of theirs have a status.
+    /// REFUSED_STREAM (RFC 9113, section 8.7), with which the stream is reset, for native gRPC calls that were not begun. Their
+    /// clients retry them by themselves, on another server. Calls of browsers get a status instead, since a browser would show a
+    /// failed fetch.
     fn hold<A>(
         &self,
         version: Version,
@@ -304,7 +308,7 @@ impl Calls {
         self.0.count.fetch_add(1, Relaxed);
         let call = Call(self.clone());
         let draining = draining.clone();
-        // Over HTTP/1.1 the connection polls its call itself.
+        // Over HTTP/1.1 the connection polls its calls itself, so none of them can wait for a first poll.
         let is_http2 = version == Version::HTTP_2;
         let unpolled = is_http2.then(|| self.0.backlog.begin());
         let unanswered = (!is_http2).then(|| self.0.unanswered.begin());
@@ -318,8 +322,8 @@ impl Calls {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if version == Version::HTTP_10 {
-                // hyper ends the connection after it then. Else it keeps one that the client asked to keep, even where the
-                // answer does not say so, and a client may wait for its end.
+                // hyper then closes the connection after the response. Otherwise it keeps a connection that the client asked to
+                // keep, although the response does not say so, and a client may wait for the close.
                 *answer.version_mut() = version;
             }
             if let Some(account) = &call.0.0.account {
@@ -332,7 +336,7 @@ impl Calls {
         }
     }
 
-    /// Returns once there has been no request for `limit`. It looks from time to time, which costs requests nothing.
+    /// Returns when no request has been in progress for `limit`. It polls the counter, so that requests need not reset a timer.
     async fn idle(&self, limit: Duration) {
         loop {
             let idle_for = self.idle_for().unwrap_or_default();
@@ -343,7 +347,7 @@ impl Calls {
         }
     }
 
-    /// `None`: not at all.
+    /// Returns the time since the last request ended, or `None` if a request is in progress.
     fn idle_for(&self) -> Option<Duration> {
         let Open { count, began, idle_since, .. } = self.0.as_ref();
         let since = Duration::from_millis(idle_since.load(Relaxed));
@@ -351,12 +355,14 @@ impl Calls {
     }
 }
 
+/// Returns `true` if the response refuses a native gRPC call that was not begun.
 fn is_native_and_not_begun(answer: &Response<Body>) -> bool {
     answer.extensions().get::<NotBegun>().is_some()
         && answer.headers().get(CONTENT_TYPE).and_then(CallType::parse)
             == Some(CallType::Proto(Framing::Native))
 }
 
+/// The guard of one request in progress.
 struct Call(Calls);
 
 impl Drop for Call {
@@ -367,7 +373,7 @@ impl Drop for Call {
     }
 }
 
-/// The body of an answer.
+/// The body of a response. Its request counts as in progress until this is dropped.
 struct Counted {
     body: Body,
     _call: Call,
@@ -410,7 +416,7 @@ fn http2(limits: &Limits, is_exempt: bool) -> http2::Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.headers + READ_BEYOND).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(resets)
-        // h2 counts over the whole life of a connection. `Paced` limits their rate.
+        // h2 would limit their number over the whole life of a connection. `Paced` limits their rate instead.
         .max_local_error_reset_streams(None)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -438,7 +444,7 @@ mod tests {
 
     use super::*;
 
-    /// L15: over HTTP/1.1 nobody answers pings, and the kernel watches over who is there.
+    /// L15: HTTP/1.1 has no pings, so the kernel detects peers that vanished.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn the_kernel_gives_up_who_vanished_and_keeps_little_for_who_does_not_read() {

@@ -1,4 +1,4 @@
-//! What is served, read from the compiled contract.
+//! The services and methods on the port, read from the compiled contract.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,34 +14,34 @@ pub struct Contract {
     methods: HashMap<String, Method>,
 }
 
-/// What the port needs to know of a method.
+/// The properties of a method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Method {
-    /// Who streams.
+    /// The sides that stream.
     pub kind: Kind,
     /// The largest request message, in bytes.
     pub largest: usize,
-    /// Who may call it.
+    /// The roles that may call the method.
     pub access: Access,
 }
 
-/// How many messages go which way.
+/// The kind of a method: the sides that send a stream of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// One there, one back.
+    /// One request, one response.
     Unary,
-    /// One there, a stream back.
+    /// Server streaming: one request, a stream of responses.
     Watch,
-    /// A stream there, one back once it has ended.
+    /// Client streaming: a stream of requests, one response.
     Upload,
-    /// A stream each way.
+    /// Bidirectional streaming.
     Duplex,
 }
 
 impl Kind {
-    /// How long a call may take, whatever its caller says: after that it is over with DEADLINE_EXCEEDED.
+    /// Returns the longest duration of a call, also if its client allows more. The call then ends with DEADLINE_EXCEEDED.
     ///
-    /// Streams last as long as somebody's day; whoever is there longer takes up where it was.
+    /// Streams last for at most a day. A client that stays longer resumes its stream.
     pub fn ceiling(self) -> Duration {
         match self {
             Self::Unary => Duration::from_secs(30),
@@ -49,25 +49,27 @@ impl Kind {
         }
     }
 
-    /// Whether the request is exactly one message.
+    /// Returns `true` if the request is exactly one message.
     pub fn takes_one_message(self) -> bool {
         matches!(self, Self::Unary | Self::Watch)
     }
 }
 
 impl Contract {
-    /// From encoded file descriptor sets, with request messages of up to `largest` bytes. Fails if a set is none, and if it
-    /// has a method of which the table of access says nothing.
+    /// Reads encoded file descriptor sets. Request messages may have up to `largest` bytes.
+    ///
+    /// # Errors
+    /// When a set cannot be decoded, or has a method that is not in the access table.
     pub fn new(descriptor_sets: &[&[u8]], largest: usize) -> anyhow::Result<Self> {
         let mut contract = Self { services: Vec::new(), methods: HashMap::new() };
         for set in descriptor_sets {
-            let set = FileDescriptorSet::decode(*set).context("the compiled contract is damaged")?;
+            let set = FileDescriptorSet::decode(*set).context("failed to decode the compiled contract")?;
             set.file.iter().try_for_each(|file| contract.add(file, largest))?;
         }
         Ok(contract)
     }
 
-    /// The same, with request messages of up to `largest` bytes for the method at `path`.
+    /// Sets the largest request message of the method at `path`, in bytes.
     #[must_use]
     pub fn with_largest(mut self, path: &str, largest: usize) -> Self {
         if let Some(method) = self.methods.get_mut(path) {
@@ -76,17 +78,17 @@ impl Contract {
         self
     }
 
-    /// Full names, as in `rides.v1.Rides`.
+    /// The full names of the services, for example `rides.v1.Rides`.
     pub fn services(&self) -> &[String] {
         &self.services
     }
 
-    /// The method at `path`, as in `/rides.v1.Rides/Book`.
+    /// Returns the method at `path`, for example `/rides.v1.Rides/Book`.
     pub fn method(&self, path: &str) -> Option<Method> {
         self.methods.get(path).copied()
     }
 
-    /// Every path.
+    /// The paths of all methods, in no order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.methods.keys().map(String::as_str)
     }
@@ -102,7 +104,8 @@ impl Contract {
                     (true, true) => Kind::Duplex,
                 };
                 let path = format!("/{name}/{}", method.name());
-                let access = Access::to(&path).with_context(|| format!("who may call {path}?"))?;
+                let access = Access::to(&path)
+                    .with_context(|| format!("the access table (server/src/access/table.rs) lacks {path}"))?;
                 self.methods.insert(path, Method { kind, largest, access });
             }
             self.services.push(name);
@@ -139,7 +142,7 @@ mod tests {
         let service = set.file.iter_mut().find_map(|file| file.service.first_mut()).unwrap();
         service.method[0].name = Some("New".to_owned());
         let why = Contract::new(&[&set.encode_to_vec()], 1).err().unwrap().to_string();
-        assert!(why.starts_with("who may call /rides.v1.") && why.ends_with("/New?"), "{why}");
+        assert!(why.starts_with("the access table") && why.ends_with("/New"), "{why}");
     }
 
     #[test]

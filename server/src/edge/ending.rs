@@ -1,4 +1,6 @@
-//! A response body that can be ended from outside, with a status of its own.
+//! A response body that can be ended from outside, with a status.
+//!
+//! A call may have to end while its stream is idle, or while its client reads nothing and the transport polls nothing.
 
 use std::{
     mem,
@@ -15,27 +17,27 @@ use tonic::{Code, Status, body::Body};
 use super::status;
 use crate::services::let_go::LetGo;
 
-/// What may still go out once the end has come, if it is there already: a message and the trailers after it.
-/// So a unary answer that is made is not lost.
+/// The ready frames that are still sent after the call has ended: a message and its trailers. So a complete unary response is
+/// not lost.
 const LAST_FRAMES: u8 = 2;
-/// Frames that are there already, between two looks at whether the end has come: an answer that is made costs no look
-/// at all, and a stream that always has more ends too.
+/// The ready frames that are sent between two polls of `end`. A complete unary response needs no poll of it, and a stream that
+/// always has another frame still ends.
 const BURST: u8 = 8;
 
-/// A client that takes nothing of what is there for so many rounds ([`super::neglect`]) is let go, unless the service
-/// says when.
+/// The sweeps of [`super::neglect`] in which a client reads nothing before its call is ended. Services may set a policy of
+/// their own.
 const STUCK: u16 = 60;
-/// And after so many, the end of the call comes to its answer without being asked.
+/// The sweeps in which a client reads nothing before a sweep polls `end`, since the transport does not.
 const NEGLECTED: u16 = 5;
 
 type End = Pin<Box<dyn Future<Output = Status> + Send>>;
 
-/// Passes a gRPC response body through until it ends, or until `end` gives the status to end it with.
+/// Forwards a gRPC response body until it ends, or until `end` resolves to the status to end it with.
 ///
-/// Then the inner body is dropped, and with it the handler's stream.
+/// Then the inner body is dropped, and with it the stream of the handler.
 pub(super) struct Ending {
     state: State,
-    /// For so many rounds the transport has had what it was given, and has not asked for more. `None`: it waits for more.
+    /// The sweeps since the transport last took a frame. `None`: the transport waits for a frame, so it is not stalled.
     untaken: Option<u16>,
 }
 
@@ -46,7 +48,8 @@ enum State {
 }
 
 impl Ending {
-    /// `let_go` says when a client takes nothing for too long; without, it is [`STUCK`].
+    /// `let_go` is the policy of the service for a client that reads nothing. The default is to end the call after [`STUCK`]
+    /// sweeps.
     pub(super) fn new(
         body: Body,
         let_go: Option<LetGo>,
@@ -56,8 +59,8 @@ impl Ending {
         Self { state, untaken: Some(0) }
     }
 
-    /// A round passes, which ends an answer whose transport is stuck, and so asks nobody whether it is over. True once it
-    /// is.
+    /// Counts one sweep, and ends the response if its transport is stalled and the call is over. Returns `true` if the response
+    /// has ended.
     pub(super) fn pass_round(&mut self) -> bool {
         if let Some(status) = self.end_unasked() {
             self.state = State::Last { body: Body::empty(), status, left: 0 };
@@ -65,7 +68,8 @@ impl Ending {
         !matches!(self.state, State::Open { .. })
     }
 
-    /// While it is stuck nobody waits for the body or its end, so that no waker is lost here.
+    /// Returns the status with which a stalled response ends now. While a transport is stalled, no task waits for `end`, so the
+    /// no-op waker replaces no other.
     fn end_unasked(&mut self) -> Option<Status> {
         let State::Open { end, let_go, .. } = &mut self.state else { return None };
         let rounds = self.untaken.as_mut()?;
@@ -83,7 +87,7 @@ impl Ending {
         }
     }
 
-    /// With what status it is over, if nobody has asked for that yet.
+    /// Returns the status with which the response was ended, if the transport has not taken it yet.
     pub(super) fn last_word(&self) -> Option<Code> {
         match &self.state {
             State::Last { status, .. } => Some(status.code()),
@@ -100,7 +104,7 @@ impl http_body::Body for Ending {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        // A panic itself is on stderr already, where it belongs.
+        // The panic hook has logged the panic.
         let polled = catch_unwind(AssertUnwindSafe(|| self.state.poll(cx))).unwrap_or_else(|_panic| {
             self.state = State::Done;
             Poll::Ready(Some(Ok(Frame::trailers(trailers(&status::failed())))))
@@ -157,7 +161,7 @@ impl State {
 fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if let Err(unsendable) = status.add_header(&mut trailers) {
-        tracing::error!(%unsendable, "a status that no header can carry");
+        tracing::error!(%unsendable, "failed to encode a status as trailers");
     }
     trailers
 }

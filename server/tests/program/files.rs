@@ -83,7 +83,7 @@ async fn who_runs_out_of_files_serves_on() {
         });
     }
     let mut log = Log::of(&mut child);
-    soon("the limit", log.says("cannot accept connections")).await;
+    soon("the limit", log.says("failed to accept connections")).await;
     #[cfg(target_os = "linux")]
     assert_rests(child.id().unwrap()).await;
     for _ in 0..10 {
