@@ -1,5 +1,6 @@
-//! What ends a call besides itself: its deadline, the end of the caller's session or certificate, and that the server
-//! goes.
+//! The lifetime of a call: its deadline, the credentials of its caller, and the shutdown of the server.
+//!
+//! Unary calls and the responses to uploads end only at their deadline. Streams also end with credentials and at shutdown.
 
 use std::future::pending;
 
@@ -9,41 +10,43 @@ use tonic::Status;
 
 use super::{auth::Credentials, contract::Kind, deadline, status};
 
-/// When a call is over, and why.
+/// The events that end a call, and the status of each.
 pub(super) struct End {
     kind: Option<Kind>,
+    /// The deadline of the client.
     asked: Option<Instant>,
-    /// What was asked for, or the ceiling of its kind.
+    /// The deadline of the client or the ceiling of the kind, the earlier of the two.
     deadline: Option<Instant>,
-    /// Of any but a unary call.
+    /// `None` for a unary call.
     ties: Option<Ties>,
 }
 
-/// What a stream hangs on, whichever way it goes.
+/// The events besides a deadline that end a stream, in either direction.
 pub(super) struct Ties {
     pub(super) credentials: Option<Box<Credentials>>,
     pub(super) draining: Draining,
 }
 
-/// The last phase of a connection at shutdown. It begins when the client was told to open no more calls on the connection.
-/// Requests carry it in their extensions. Cheap to clone.
+/// The last phase of a connection at shutdown. It begins after the client was told to open no more calls on the connection.
+/// Requests carry this in their extensions. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Draining(CancellationToken);
 
 impl Draining {
-    /// Ends the streams of the connection, and has later ones refused.
+    /// Ends the streams of the connection. Later streams are refused.
     pub(super) fn begin(&self) {
         self.0.cancel();
     }
 
-    /// Tells whether it has begun.
+    /// Returns `true` if the connection drains.
     pub(super) fn has_begun(&self) -> bool {
         self.0.is_cancelled()
     }
 }
 
 impl End {
-    /// Of a call of `kind`, if that is known, that was `begun` and is to be over when its client `asked`.
+    /// The end of a call that began at `begun` with the client's deadline `asked`. `kind` is `None` if the contract has no such
+    /// method. `ties` is not called for a unary call.
     pub(super) fn of(
         kind: Option<Kind>,
         begun: Instant,
@@ -55,19 +58,20 @@ impl End {
         Self { kind, asked, deadline: asked.into_iter().chain(ceiling).min(), ties }
     }
 
-    /// Once a handler that has not answered yet is to be dropped.
+    /// Returns the status when a handler without a response is to be dropped. An upload ends as a stream does, since it may never
+    /// end by itself. Other handlers may still respond during shutdown.
     pub(super) async fn of_handler(&self) -> Status {
         match self.kind {
-            // In a box, so that a call of another kind has no room for it.
+            // Boxed, so that calls of other kinds reserve no space for it.
             Some(Kind::Upload) => Box::pin(self.of_stream()).await,
             _ => deadline::past(self.deadline).await,
         }
     }
 
-    /// Once an answer is to be cut.
+    /// Returns the status when a response is to be cut.
     pub(super) async fn of_answer(self) -> Status {
         match self.kind {
-            // It is made, and its client may still take it, but for one that waits no more.
+            // The response is complete, so its client may read it until the client's own deadline.
             Some(Kind::Unary | Kind::Upload) => deadline::past(self.asked).await,
             _ => self.of_stream().await,
         }
@@ -82,11 +86,12 @@ impl End {
 }
 
 impl Ties {
+    /// Returns the status of the first event, or never if there are no ties.
     async fn torn(ties: Option<&Self>) -> Status {
         let Some(Self { credentials, draining }) = ties else { return pending().await };
         let over = async {
             match credentials {
-                // In a box, so that a call without has no room for it.
+                // Boxed, so that calls without credentials reserve no space for it.
                 Some(credentials) => Box::pin(credentials.over()).await.into(),
                 None => pending().await,
             }

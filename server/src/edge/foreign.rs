@@ -1,7 +1,7 @@
-//! The refusal of calls from pages of foreign origins, in words.
+//! Explained refusals of calls from pages of foreign origins.
 //!
-//! Most of these are no attack. A reverse proxy that renames the host makes the server's own page look foreign, and the
-//! operator needs to hear which two names differ, and what to do about it.
+//! Most of these calls are not attacks. A reverse proxy that changes the host makes the server's own page look foreign. The
+//! refusal names the origin and the host, so that the operator can see the difference and correct it.
 
 use std::{
     pin::Pin,
@@ -24,7 +24,7 @@ use super::{
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// A service whose bare 403s become a status that says why. Cheap to clone where `S` is.
+/// A service that replaces the empty 403 responses of `S` by a status with a reason. As cheap to clone as `S`.
 #[derive(Clone)]
 pub(super) struct Explained<S> {
     inner: S,
@@ -80,17 +80,18 @@ where
     }
 }
 
-/// The parts of a request that a refusal is about.
+/// The parts of a request that a refusal needs.
 struct Seen {
-    /// Empty, like `host`, if it is not there or cannot be repeated.
+    /// The `origin` header. Empty if the request has none, or one that cannot be quoted.
     origin: String,
+    /// The host of the request. Empty in the same cases.
     host: String,
     connect: Option<Connect>,
     trace: Trace,
 }
 
 impl Seen {
-    /// `None`: the request has nothing that only browsers send, and passes.
+    /// Returns `None` if the request has no header that only browsers send. Such a request is never refused.
     fn of<B>(request: &Request<B>) -> Option<Self> {
         let headers = request.headers();
         let origin = headers.get(ORIGIN);
