@@ -1,7 +1,8 @@
-//! A client of HTTP/1.1 that closes its sending side after a request, and still gets its response.
+//! Support for HTTP/1.1 clients that close their sending side after a request and wait for the response.
 //!
-//! Such a client looks like one that is gone (RFC 9112, section 9.6, allows both). hyper would drop its call at once. So
-//! hyper hears of the end of the input only when the response is written, when it is a stream, or after [`LONGEST`].
+//! Such a client cannot be told from one that has disconnected (RFC 9112, section 9.6), and hyper would drop its call at once.
+//! So the end of the input is hidden from hyper while a response that is not a stream is incomplete, until nothing has been
+//! written for [`LONGEST`].
 
 use std::{
     io,
@@ -23,19 +24,21 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// A byte stream whose end is reported late while calls have no complete response.
 pub(super) struct HalfClose<S> {
     stream: S,
-    /// `None`: it is not HTTP/1.1.
+    /// The calls without a complete response. `None` over HTTP/2.
     unanswered: Option<Backlog>,
-    /// Once the input has ended.
+    /// The timer after which the end of the input is reported. `None` before the input has ended.
     ended: Option<Pin<Box<Sleep>>>,
+    /// Everything that hyper has written is flushed.
     is_flushed: bool,
 }
 
 impl<S> HalfClose<S> {
-    /// `unanswered` counts the calls over HTTP/1.1 whose responses are to be waited for.
+    /// Creates it. `unanswered` counts the HTTP/1.1 calls whose responses are waited for.
     pub(super) fn new(stream: S, unanswered: Option<Backlog>) -> Self {
         Self { stream, unanswered, ended: None, is_flushed: true }
     }
 
+    /// Records a write, which restarts the timer.
     fn note_written(&mut self, written: &Poll<io::Result<usize>>) {
         self.is_flushed = false;
         if let (Some(ended), Poll::Ready(Ok(1..))) = (&mut self.ended, written) {
@@ -93,11 +96,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HalfClose<S> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes once it has written all that it has.
+    /// Flushes. hyper calls this when it has written everything it has.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         if !self.is_flushed && self.ended.is_some() {
-            // The read that was held back may be over.
+            // The read that was held back may report the end of the input now.
             cx.waker().wake_by_ref();
         }
         self.is_flushed = true;

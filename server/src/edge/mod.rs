@@ -1,18 +1,19 @@
 //! The port: one listener for the page, gRPC-Web, gRPC and probes.
 //!
-//! A request passes, from the outside in:
+//! A request passes these modules, from the outside in:
 //!
-//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends (`linger`, `leftover`); words for
-//!    what hyper refuses by itself (`refusals`), and for TLS on the plain port and the reverse (`wrong_protocol`);
-//! 2. `hosts` and `origins`: who calls the server by a name that is not its own is turned away, and so are pages of other
-//!    origins, or given CORS headers if allowed;
-//! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), gives
-//!    errors an id (`trace`), and asks in turn `auth` (who calls, and whether they may), `admission` and `share` (how much of
-//!    whom), `deadline` and `end` (how long), `messages` (what the client sends), and the service.
+//! 1. `accept` and `connection`: limits on connections, TLS, detection of the HTTP version (`opening`), throttling (`pace`), and
+//!    the end of a connection (`linger`, `leftover`). They also add messages to hyper's own error responses (`refusals`) and
+//!    respond to the wrong protocol (`wrong_protocol`).
+//! 2. `hosts` and `origins`: refusal of requests with a foreign host name and of pages of foreign origins, and CORS headers for
+//!    allowed origins.
+//! 3. `route`: calls pass to the gRPC services, all other requests to the probes (`health`) and `pages`.
+//! 4. For calls: gRPC-Web framing, and then `calls`. It counts them (`metrics`), gives errors an id (`trace`), and uses `auth`
+//!    (authentication and access), `admission` and `share` (quotas), `deadline` and `end` (lifetime), `messages` (checks of
+//!    the request) and at last the service.
 //!
-//! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
-//! reaches the client in the framing the client speaks.
+//! The gRPC-Web layer is outside of everything that can end a call. So a status always reaches the client in the framing that
+//! the client speaks.
 
 mod accept;
 mod account;
@@ -95,31 +96,31 @@ use self::{
 };
 use crate::telemetry::Metrics;
 
-/// What the port needs to know besides the services.
+/// The options of the port.
 pub struct Options {
     /// The files of the page.
     pub page: PageFiles,
     /// The path below which a proxy serves everything, if it leaves that path in place.
     pub base_path: Option<BasePath>,
-    /// Origins whose pages may call this server, beside its own.
+    /// The foreign origins whose pages may call this server.
     pub allow_origins: Vec<Origin>,
-    /// By which names it may be called.
+    /// The host names under which the server may be called.
     pub hosts: Hosts,
-    /// Whether browsers are told to insist on TLS.
+    /// Tells browsers to use TLS only (HSTS).
     pub strict_transport: bool,
-    /// Answers the probes.
+    /// The state that the probes report.
     pub health: Health,
-    /// Tells who calls, and who may.
+    /// Authentication of callers, and their access to methods.
     pub auth: Auth,
-    /// What is served: how much comes in a call, how long it may take, and its name in the figures.
+    /// The methods that are served, with the limits of their messages and their access rules.
     pub contract: Arc<Contract>,
-    /// How much anybody may take.
+    /// The limits on connections and calls.
     pub limits: Limits,
-    /// What `/metrics` shows.
+    /// The metrics that `/metrics` exports.
     pub figures: Metrics,
 }
 
-/// All that is on the port, ready to be served. Cheap to clone.
+/// The service that handles every request on the port. Cheap to clone.
 #[derive(Clone)]
 pub struct Port {
     base_path: Option<BasePath>,
@@ -127,7 +128,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// The gRPC `services`, and everything around them.
+    /// Builds it around the gRPC `services`.
     pub fn new(services: Services, options: Options) -> Self {
         let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
         let header_size = HeaderSize(options.limits.headers);
@@ -144,8 +145,8 @@ impl Port {
         Self { base_path: options.base_path, inner }
     }
 
-    /// It is ready at any time, as all in it is. With `is_misplaced`, the request came in plain HTTP to a port that speaks
-    /// TLS.
+    /// Handles a request. `poll_ready` is not called, because all services inside are always ready. `is_misplaced` marks a
+    /// request in plain HTTP to a port with TLS.
     fn answer(
         &self,
         mut request: Request<Lingering>,

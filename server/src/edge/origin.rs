@@ -31,9 +31,11 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "null" => {
-                return Err("null is the origin that browsers send for local files, sandboxed frames and data: URLs \
+                return Err(
+                    "null is the origin that browsers send for local files, sandboxed frames and data: URLs \
                             of any author, so that it would allow all pages: serve the page from a web server"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             _ if text.contains('*') => return Err("there is no wildcard: name each origin".to_owned()),
             _ if !text.is_ascii() => {

@@ -113,7 +113,8 @@ impl Service<Request<Lingering>> for Route {
                 status::over_http(StatusCode::HTTP_VERSION_NOT_SUPPORTED, &status, &trace)
             }
             Destination::NotACall => {
-                let text = "the content type of a call must be application/grpc or application/grpc-web+proto";
+                let text =
+                    "the content type of a call must be application/grpc or application/grpc-web+proto";
                 no_call(&request, StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, text)
             }
             Destination::OfConnect => {
