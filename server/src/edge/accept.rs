@@ -1,7 +1,7 @@
 //! The accept loop, its limits per address, and the order of a shutdown.
 //!
-//! A connection takes a permit before its socket is handed over. One that is over the limits of its address waits unread, or
-//! is reset.
+//! A connection takes a permit before its socket is handed over. One that is over the limits of its address waits
+//! unread, or is reset.
 
 use std::{
     convert::Infallible,
@@ -33,10 +33,12 @@ use crate::{listen::Listeners, tls::Tls};
 
 /// The pause after an error of a listener, for example when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// The time after shutdown for which connections that the kernel has already accepted are served: closing the listener would
-/// reset them. Clients are told only afterwards, so that none connects here once more.
+/// The time after shutdown for which the server still accepts. Closing the listeners resets connections that the kernel
+/// has accepted already. Open connections are told to shut down only afterwards, so that no client reconnects to this
+/// server.
 const LAST_ACCEPTS: Duration = Duration::from_millis(20);
-/// The cost of a connection that ended in misuse, in new connections. A client that misuses one usually opens the next at once.
+/// The cost of a connection that ended in misuse, in new connections. A client that misuses one usually opens the next
+/// at once.
 const MISUSE: u32 = 20;
 /// The longest time for which the accept loop runs without a break. Other tasks run in the break.
 const SPELL: Duration = Duration::from_micros(250);
@@ -45,9 +47,9 @@ const REST: Duration = Duration::from_millis(1);
 
 /// Serves `port` to clients of HTTP/1.1 and HTTP/2, over TLS if given, until `shutdown`.
 ///
-/// After `LAST_ACCEPTS` the kernel refuses new connections, so that clients and load balancers use another server. Then each
-/// connection is told to shut down (GOAWAY over HTTP/2). Calls that are on their way to it are served, and calls in progress
-/// have `limits.drain` to end. Connections that are still open after that are cut.
+/// After `LAST_ACCEPTS` the kernel refuses new connections, so that clients and load balancers use another server. Then
+/// each connection is told to shut down (GOAWAY over HTTP/2). Calls that are on their way to it are served, and calls
+/// in progress have `limits.drain` to end. Connections that are still open after that are cut.
 pub async fn serve(
     listeners: Listeners,
     port: Port,
@@ -147,8 +149,8 @@ impl Doors {
             slots: Arc::new(Semaphore::new(limits.connections)),
             per_address: Tally::new(limits.connections_per_address),
             accounts: Accounts::new(limits.connections_per_second),
-            // Under a flood each connection waits for 2.5 s on average: `PAUSE` is 1.25 times the debt on average, and the
-            // longest debt is 2 s. So this many wait when they arrive at the permitted rate.
+            // Under a flood each connection waits for 2.5 s on average: `PAUSE` is 1.25 times the debt on average, and
+            // the longest debt is 2 s. So this many wait when they arrive at the permitted rate.
             waiting: Tally::new(5 * limits.connections_per_second.get() as usize / 2),
             spell: Spell::begin(),
             limits: limits.clone(),
@@ -174,7 +176,8 @@ impl Doors {
         }
     }
 
-    /// Has the connection reset when it is dropped. After an orderly close the kernel would keep it in TIME_WAIT for a minute.
+    /// Has the connection reset when it is dropped. After an orderly close the kernel would keep it in TIME_WAIT for a
+    /// minute.
     fn refuse(&mut self, stream: &TcpStream, address: IpAddr) {
         metrics::refused_a_connection();
         tracing::debug!(%address, "refused a connection: its address has too many connections");
@@ -183,8 +186,8 @@ impl Doors {
         self.spell.refused = true;
     }
 
-    /// Takes the permits of one connection of `address`. Returns `None` if the address has its limit of open connections, or
-    /// if the connection would have to wait and the limit of waiting connections is reached.
+    /// Takes the permits of one connection of `address`. Returns `None` if the address has its limit of open
+    /// connections, or if the connection would have to wait and the limit of waiting connections is reached.
     fn share_of(&mut self, address: IpAddr) -> Option<Share> {
         let held = self.per_address.take(address)?;
         let account = self.accounts.of(address).clone();

@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 /// The burst: the tokens that may be used at once, as the time in which they refill.
 const AT_ONCE: Duration = Duration::from_secs(2);
-/// The largest debt, as the time in which it is paid. A throttled connection is not read, so this also bounds the time until
-/// its end is noticed.
+/// The largest debt, as the time in which it is paid. A throttled connection is not read, so this also bounds the time
+/// until its end is noticed.
 pub(super) const LONGEST: Duration = Duration::from_secs(2);
-/// The length of a pause as a multiple of the debt. It is random, so that the connections of a flood do not all continue at
-/// the same moment.
+/// The length of a pause as a multiple of the debt. It is random, so that the connections of a flood do not all
+/// continue at the same moment.
 pub(super) const PAUSE: Range<f64> = 1.0..1.5;
 /// The number of accounts from which on full ones are evicted.
 const KEPT: usize = 1_024;
@@ -74,8 +74,8 @@ impl Account {
 
     pub(super) fn standing(&self) -> Standing {
         let until = self.0.until.load(Relaxed);
-        // Time only improves the state. If it was good at the last reading of the clock, it is good now, and most calls need
-        // no new reading.
+        // Time only improves the state. If it was good at the last reading of the clock, it is good now, and most calls
+        // need no new reading.
         if until <= self.0.seen.load(Relaxed) + nanos(AT_ONCE / 2) {
             return Standing::Good;
         }

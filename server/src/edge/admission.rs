@@ -22,8 +22,8 @@ const SIGN_OUT: &str = "/rides.v1.Sessions/SignOut";
 const VIEW: &str = "/rides.v1.Fleet/Watch";
 /// The delay before a retry that clients are told when calls or viewers are at their limit.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// The quota of an address, in quotas of one session. An address may stand for an office with many sessions. It needs a quota,
-/// since sessions are free.
+/// The quota of an address, in quotas of one session. An address may stand for an office with many sessions. It needs a
+/// quota, since sessions are free.
 const OFFICE: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
 /// The burst of a quota: the calls of this many seconds may be made at once.
@@ -100,8 +100,8 @@ impl Admission {
         })
     }
 
-    /// Returns the status of a call that was refused before its caller was known. It is `refused`, or RESOURCE_EXHAUSTED if the
-    /// address has made such calls too often.
+    /// Returns the status of a call that was refused before its caller was known. It is `refused`, or
+    /// RESOURCE_EXHAUSTED if the address has made such calls too often.
     pub(super) fn of_stranger(&self, peer: Option<&Peer>, refused: Status) -> Status {
         let paced = self.home(peer).map_or(Ok(()), |address| self.callers.keep_pace(&address));
         paced.err().map_or(refused, |wait| too_often(&self.callers, wait))

@@ -125,8 +125,8 @@ fn not_for(role: Role) -> Status {
     status::with_reason(Code::PermissionDenied, "NOT_FOR_YOUR_ROLE", text)
 }
 
-/// A middleware that keeps HTTP paths for operators. Where tokens are required, it lets in clients at a loopback address and
-/// dispatchers.
+/// A middleware that keeps HTTP paths for operators. Where tokens are required, it lets in clients at a loopback
+/// address and dispatchers.
 pub(super) async fn operators_only(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let nearby = request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_loopback());
     if nearby || gate.auth.policy == Policy::Open {

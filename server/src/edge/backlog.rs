@@ -1,9 +1,9 @@
 //! The number of calls of one connection that wait for something.
 //!
-//! Over HTTP/2 they wait for their first poll, and the connection is not read meanwhile. tokio moves the tasks that do not
-//! fit into the queue of a worker into the global queue, which it polls rarely. Without this limit, a few connections that
-//! begin calls without pause are polled more often than their calls. The calls pile up in memory and delay the calls of other
-//! clients.
+//! Over HTTP/2 they wait for their first poll, and the connection is not read meanwhile. tokio moves the tasks that do
+//! not fit into the queue of a worker into the global queue, which it polls rarely. Without this limit, a few
+//! connections that begin calls without pause are polled more often than their calls. The calls pile up in memory and
+//! delay the calls of other clients.
 //!
 //! Over HTTP/1.1 they wait for their response; see [`HalfClose`](super::half_close::HalfClose).
 

@@ -1,7 +1,7 @@
 //! The path below which a reverse proxy serves the board.
 //!
-//! A proxy either strips the path before it forwards a request, or leaves it in place. Both work at the same time: the server
-//! strips the base path from a request that still has it.
+//! A proxy either strips the path before it forwards a request, or leaves it in place. Both work at the same time: the
+//! server strips the base path from a request that still has it.
 
 use std::str::FromStr;
 
@@ -61,8 +61,8 @@ impl FromStr for BasePath {
     }
 }
 
-/// Returns `true` for a segment that no client and no proxy rewrites: unreserved characters (RFC 3986, section 2.3), and not
-/// `.` or `..`.
+/// Returns `true` for a segment that no client and no proxy rewrites: unreserved characters (RFC 3986, section 2.3),
+/// and not `.` or `..`.
 fn is_segment(segment: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     !matches!(segment, "" | "." | "..") && segment.bytes().all(unreserved)

@@ -1,7 +1,7 @@
 //! The gRPC stack: every call from its headers to the last byte of its response.
 //!
-//! All rules of calls are applied in one function and one response body. A `tower` layer per rule would box a future and two
-//! bodies each, which costs a unary call more than all the rules.
+//! All rules of calls are applied in one function and one response body. A `tower` layer per rule would box a future
+//! and two bodies each, which costs a unary call more than all the rules.
 
 use std::{
     convert::Infallible,
@@ -43,8 +43,9 @@ const BOOK: &str = "/rides.v1.Rides/Book";
 /// The path of health calls. They are served during shutdown too, and report that the server does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// Headers that keep proxies from buffering or changing a stream. Without the first, nginx buffers a response. Without the
-/// second, other proxies compress or store it. Unary responses have them too: that costs less than telling them apart.
+/// Headers that keep proxies from buffering or changing a stream. Without the first, nginx buffers a response. Without
+/// the second, other proxies compress or store it. Unary responses have them too: that costs less than telling them
+/// apart.
 const PASS_ON_AT_ONCE: [(HeaderName, HeaderValue); 2] = [
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
@@ -120,8 +121,8 @@ impl Service<Request<tonic::body::Body>> for Calls {
     }
 }
 
-/// Returns `true` if a call is refused because its connection drains. Its client was told to open no more calls there, and
-/// its stream would end at once. Unary calls are served: they were sent before the client knew.
+/// Returns `true` if a call is refused because its connection drains. Its client was told to open no more calls there,
+/// and its stream would end at once. Unary calls are served: they were sent before the client knew.
 fn is_late<B>(request: &Request<B>, method: Option<Method>) -> bool {
     request.extensions().get::<Draining>().is_some_and(Draining::has_begun)
         && method.is_some_and(|method| method.kind != Kind::Unary)
@@ -145,8 +146,8 @@ impl Rules {
 
     /// Applies the rules, the cheapest first, and calls the service.
     ///
-    /// A call ends at the deadline of its client or at the ceiling of its kind, as [`End`] describes. A stream also ends when
-    /// the connection drains, and when the caller's session or certificate expires or is revoked.
+    /// A call ends at the deadline of its client or at the ceiling of its kind, as [`End`] describes. A stream also
+    /// ends when the connection drains, and when the caller's session or certificate expires or is revoked.
     ///
     /// # Errors
     /// The status of the rule that refused the call, of the service, or of the event that ended the handler.
@@ -200,8 +201,8 @@ impl Rules {
     }
 }
 
-/// An extension of the response to a call that was refused because the server shuts down. No part of the call was executed,
-/// so its client may retry it.
+/// An extension of the response to a call that was refused because the server shuts down. No part of the call was
+/// executed, so its client may retry it.
 #[derive(Clone, Copy)]
 pub(super) struct NotBegun;
 

@@ -59,8 +59,8 @@ use super::{
 };
 use crate::tls::{Accepted, Tls};
 
-/// The time after which the kernel closes a connection whose peer acknowledges or reads no data. Streams send something every
-/// 4 s, so a peer that vanished holds a stream for less than 30 s.
+/// The time after which the kernel closes a connection whose peer acknowledges or reads no data. Streams send something
+/// every 4 s, so a peer that vanished holds a stream for less than 30 s.
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(25);
 /// The interval between the keepalive probes that the kernel sends on an idle connection.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -68,19 +68,21 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const SEND_BUFFER: usize = 64 * 1024;
 /// The bytes that h2 buffers for each stream of a peer that does not read.
 const STREAM_SEND_BUFFER: usize = 64 * 1024;
-/// The unsent bytes in the kernel below which a socket is writable (`TCP_NOTSENT_LOWAT`). The rest stays in the server, where a
-/// newer message replaces an older one.
+/// The unsent bytes in the kernel below which a socket is writable (`TCP_NOTSENT_LOWAT`). The rest stays in the server,
+/// where a newer message replaces an older one.
 #[cfg(target_os = "linux")]
 const NOT_SENT_LOW_WATER: u32 = 32 * 1024;
 
 /// The HTTP/2 flow control window of a stream, in bytes.
 const STREAM_WINDOW: u32 = 32 * 1024;
-/// The HTTP/2 flow control window of a connection, in bytes. It covers 256 streams, the default limit, also where fewer are
-/// allowed. h2 closes a connection with too many small unread DATA frames: it charges each for the bytes that it is short of
-/// 256, against half of this window. With this size, a dozen streams that are read too slowly may be full of positions.
+/// The HTTP/2 flow control window of a connection, in bytes. It covers 256 streams, the default limit, also where fewer
+/// are allowed. h2 closes a connection with too many small unread DATA frames: it charges each for the bytes that it is
+/// short of 256, against half of this window. With this size, a dozen streams that are read too slowly may be full of
+/// positions.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
-/// The time after shutdown in which a client may still send a request over HTTP/1.1, or its first request over any version.
+/// The time after shutdown in which a client may still send a request over HTTP/1.1, or its first request over any
+/// version.
 const LATE: Duration = Duration::from_millis(500);
 
 /// The parts that all connections share.
@@ -229,8 +231,8 @@ impl Service {
                 Either::Right(connection) => connection.graceful_shutdown(),
             }
             tokio::select! {
-                // The connection is polled first, so GOAWAY is sent before streams end. A client that then reopens its stream
-                // uses another connection.
+                // The connection is polled first, so GOAWAY is sent before streams end. A client that then reopens its
+                // stream uses another connection.
                 biased;
                 ended = connection.as_mut() => break 'ended ended,
                 () = self.shutdown.cancelled() => draining.begin(),
@@ -322,8 +324,8 @@ impl Calls {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if version == Version::HTTP_10 {
-                // hyper then closes the connection after the response. Otherwise it keeps a connection that the client asked to
-                // keep, although the response does not say so, and a client may wait for the close.
+                // hyper then closes the connection after the response. Otherwise it keeps a connection that the client
+                // asked to keep, although the response does not say so, and a client may wait for the close.
                 *answer.version_mut() = version;
             }
             if let Some(account) = &call.0.0.account {
@@ -336,7 +338,8 @@ impl Calls {
         }
     }
 
-    /// Returns when no request has been in progress for `limit`. It polls the counter, so that requests need not reset a timer.
+    /// Returns when no request has been in progress for `limit`. It polls the counter, so that requests need not reset
+    /// a timer.
     async fn idle(&self, limit: Duration) {
         loop {
             let idle_for = self.idle_for().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The lifetime of a call: its deadline, the credentials of its caller, and the shutdown of the server.
 //!
-//! Unary calls and the responses to uploads end only at their deadline. Streams also end with credentials and at shutdown.
+//! Unary calls and the responses to uploads end only at their deadline. Streams also end with credentials and at
+//! shutdown.
 
 use std::future::pending;
 
@@ -27,8 +28,8 @@ pub(super) struct Ties {
     pub(super) draining: Draining,
 }
 
-/// The last phase of a connection at shutdown. It begins after the client was told to open no more calls on the connection.
-/// Requests carry this in their extensions. Cheap to clone.
+/// The last phase of a connection at shutdown. It begins after the client was told to open no more calls on the
+/// connection. Requests carry this in their extensions. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Draining(CancellationToken);
 
@@ -45,8 +46,8 @@ impl Draining {
 }
 
 impl End {
-    /// The end of a call that began at `begun` with the client's deadline `asked`. `kind` is `None` if the contract has no such
-    /// method. `ties` is not called for a unary call.
+    /// The end of a call that began at `begun` with the client's deadline `asked`. `kind` is `None` if the contract has
+    /// no such method. `ties` is not called for a unary call.
     pub(super) fn of(
         kind: Option<Kind>,
         begun: Instant,
@@ -58,8 +59,8 @@ impl End {
         Self { kind, asked, deadline: asked.into_iter().chain(ceiling).min(), ties }
     }
 
-    /// Returns the status when a handler without a response is to be dropped. An upload ends as a stream does, since it may never
-    /// end by itself. Other handlers may still respond during shutdown.
+    /// Returns the status when a handler without a response is to be dropped. An upload ends as a stream does, since it
+    /// may never end by itself. Other handlers may still respond during shutdown.
     pub(super) async fn of_handler(&self) -> Status {
         match self.kind {
             // Boxed, so that calls of other kinds reserve no space for it.

@@ -17,15 +17,15 @@ use tonic::{Code, Status, body::Body};
 use super::status;
 use crate::services::let_go::LetGo;
 
-/// The ready frames that are still sent after the call has ended: a message and its trailers. So a complete unary response is
-/// not lost.
+/// The ready frames that are still sent after the call has ended: a message and its trailers. So a complete unary
+/// response is not lost.
 const LAST_FRAMES: u8 = 2;
-/// The ready frames that are sent between two polls of `end`. A complete unary response needs no poll of it, and a stream that
-/// always has another frame still ends.
+/// The ready frames that are sent between two polls of `end`. A complete unary response needs no poll of it, and a
+/// stream that always has another frame still ends.
 const BURST: u8 = 8;
 
-/// The sweeps of [`super::neglect`] in which a client reads nothing before its call is ended. Services may set a policy of
-/// their own.
+/// The sweeps of [`super::neglect`] in which a client reads nothing before its call is ended. Services may set a policy
+/// of their own.
 const STUCK: u16 = 60;
 /// The sweeps in which a client reads nothing before a sweep polls `end`, since the transport does not.
 const NEGLECTED: u16 = 5;
@@ -48,8 +48,8 @@ enum State {
 }
 
 impl Ending {
-    /// `let_go` is the policy of the service for a client that reads nothing. The default is to end the call after [`STUCK`]
-    /// sweeps.
+    /// `let_go` is the policy of the service for a client that reads nothing. The default is to end the call after
+    /// [`STUCK`] sweeps.
     pub(super) fn new(
         body: Body,
         let_go: Option<LetGo>,
@@ -59,8 +59,8 @@ impl Ending {
         Self { state, untaken: Some(0) }
     }
 
-    /// Counts one sweep, and ends the response if its transport is stalled and the call is over. Returns `true` if the response
-    /// has ended.
+    /// Counts one sweep, and ends the response if its transport is stalled and the call is over. Returns `true` if the
+    /// response has ended.
     pub(super) fn pass_round(&mut self) -> bool {
         if let Some(status) = self.end_unasked() {
             self.state = State::Last { body: Body::empty(), status, left: 0 };
@@ -68,8 +68,8 @@ impl Ending {
         !matches!(self.state, State::Open { .. })
     }
 
-    /// Returns the status with which a stalled response ends now. While a transport is stalled, no task waits for `end`, so the
-    /// no-op waker replaces no other.
+    /// Returns the status with which a stalled response ends now. While a transport is stalled, no task waits for
+    /// `end`, so the no-op waker replaces no other.
     fn end_unasked(&mut self) -> Option<Status> {
         let State::Open { end, let_go, .. } = &mut self.state else { return None };
         let rounds = self.untaken.as_mut()?;

@@ -1,7 +1,7 @@
 //! Explained refusals of calls from pages of foreign origins.
 //!
-//! Most of these calls are not attacks. A reverse proxy that changes the host makes the server's own page look foreign. The
-//! refusal names the origin and the host, so that the operator can see the difference and correct it.
+//! Most of these calls are not attacks. A reverse proxy that changes the host makes the server's own page look foreign.
+//! The refusal names the origin and the host, so that the operator can see the difference and correct it.
 
 use std::{
     pin::Pin,
