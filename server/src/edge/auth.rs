@@ -37,8 +37,8 @@ impl Gate {
     /// Returns the caller of `method`, which is `None` if the contract has no such method.
     ///
     /// # Errors
-    /// UNAUTHENTICATED if a needed token or the certificate is not valid, PERMISSION_DENIED if the caller may not call the method,
-    /// and UNIMPLEMENTED for an unknown method where tokens are required.
+    /// UNAUTHENTICATED if a required token is missing, or if the token or the certificate is not valid. PERMISSION_DENIED
+    /// if the caller may not call the method. UNIMPLEMENTED for an unknown method where tokens are required.
     pub(super) fn judge(
         &self,
         method: Option<Method>,

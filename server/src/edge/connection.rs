@@ -295,9 +295,9 @@ impl Calls {
     /// Returns the response to a request of this version. The request counts as in progress until the body is dropped.
     ///
     /// # Errors
-    /// REFUSED_STREAM (RFC 9113, section 8.7), with which the stream is reset, for native gRPC calls that were not begun. Their
-    /// clients retry them by themselves, on another server. Calls of browsers get a status instead, since a browser would show a
-    /// failed fetch.
+    /// REFUSED_STREAM (RFC 9113, section 8.7), with which the stream is reset, for native gRPC calls that were not
+    /// begun. Their clients retry them by themselves, on another server. Calls of browsers get a status instead, since a
+    /// browser would show a failed fetch.
     fn hold<A>(
         &self,
         version: Version,
