@@ -1,5 +1,5 @@
-//! The transport over the browser's own `fetch`, streams and abort signals. Runs in a real browser:
-//! `wasm-bindgen-test-runner` serves the page.
+//! Tests of the transport with the browser's `fetch`, streams and abort signals. They run in a real browser, in
+//! a page that `wasm-bindgen-test-runner` serves.
 #![cfg(target_arch = "wasm32")]
 
 use futures_util::TryStreamExt as _;
@@ -32,12 +32,13 @@ async fn list(origin: &'static str) -> Result<ListResponse, Status> {
     transport.unary(LIST, &ListRequest::default(), DEADLINE, None).await
 }
 
-/// A heartbeat of Watch, and an OK.
+/// A heartbeat message of `Watch`.
 const HEARTBEAT: &[u8] = b"\0\0\0\0\x02\x22\0";
+/// A trailers frame with the status OK.
 const OK: &[u8] = b"\x80\0\0\0\x0fgrpc-status:0\r\n";
 
-/// Puts a `fetch` in place that answers with `bytes`, one a read, and then closes or stays open. It leaves
-/// the request's abort signal in `window.signal`.
+/// Replaces `fetch` by one that responds with `bytes`, one byte per read, and then closes the body or leaves it
+/// open. The request's abort signal is left in `window.signal`.
 fn answer(bytes: &[u8], closes: bool) {
     let fetch = Function::new_with_args(
         "bytes, closes",
@@ -104,8 +105,8 @@ async fn a_body_that_ends_early_is_unavailable() {
     real_fetch();
 }
 
-/// Puts a `fetch` in place that answers as a proxy that wants a login does, with this HTTP status, until credentials come.
-/// It leaves the credentials and the addresses of its calls in `window.asked`.
+/// Replaces `fetch` by a proxy that requires a login: it responds with this HTTP status until a request has
+/// credentials. The credentials mode and the address of each call are left in `window.asked`.
 fn want_login(status: u16) {
     let fetch = Function::new_with_args(
         "status",
@@ -128,7 +129,7 @@ fn asked() -> String {
     js_sys::Array::from(&asked).join("; ").into()
 }
 
-/// PROXY-7, and its exception.
+/// PROXY-7, and the exception to it.
 #[wasm_bindgen_test]
 async fn no_cookies_are_sent_unless_a_proxy_wants_a_login() {
     let call = async |transport: &Transport<BrowserFetch>| {
@@ -157,10 +158,10 @@ fn calls_go_below_the_base_that_the_document_names() {
         assert_eq!(browser::base(), expected);
     }
     root.remove_attribute("data-base").expect("an attribute");
-    assert_eq!(browser::base(), "", "at the root of where the page came from");
+    assert_eq!(browser::base(), "", "without the attribute the base is the origin's root");
 }
 
-/// The runner's own server knows nothing of gRPC.
+/// The server of the test runner does not speak gRPC.
 #[wasm_bindgen_test]
 async fn a_server_without_grpc_is_an_error_by_the_table() {
     let status = list("").await.expect_err("no such page");
@@ -170,7 +171,7 @@ async fn a_server_without_grpc_is_an_error_by_the_table() {
 
 #[wasm_bindgen_test]
 async fn nobody_there_is_unavailable() {
-    // Browsers refuse port 1 themselves.
-    let status = list("http://127.0.0.1:1").await.expect_err("nobody there");
+    // Browsers block port 1 without a connection.
+    let status = list("http://127.0.0.1:1").await.expect_err("no server");
     assert_eq!(status.code(), Code::Unavailable);
 }
