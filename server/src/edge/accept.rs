@@ -1,7 +1,7 @@
 //! The accept loop, its limits per address, and the order of a shutdown.
 //!
-//! A connection takes a permit before its socket is handed over. One that is over the limits of its address waits
-//! unread, or is reset.
+//! The loop takes a permit before it accepts, so connections beyond the limit wait in the kernel. A connection beyond the
+//! limits of its address waits unread, or is reset.
 
 use std::{
     convert::Infallible,

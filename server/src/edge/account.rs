@@ -1,6 +1,6 @@
 //! Token buckets that may go into debt, alone and per key.
 //!
-//! A bucket charges first and throttles afterwards: its holder sees from its standing whether to pause, and for how long.
+//! A charge never fails. The user of a bucket asks it afterwards whether to pause, and for how long.
 
 use std::{
     collections::HashMap,
