@@ -1,8 +1,8 @@
 //! Support for HTTP/1.1 clients that close their sending side after a request and wait for the response.
 //!
-//! Such a client cannot be told from one that has disconnected (RFC 9112, section 9.6), and hyper would drop its call at once.
-//! So the end of the input is hidden from hyper while a response that is not a stream is incomplete, until nothing has been
-//! written for [`LONGEST`].
+//! Such a client cannot be told from one that has disconnected (RFC 9112, section 9.6), and hyper would drop its call
+//! at once. So the end of the input is hidden from hyper while a response that is not a stream is incomplete, until
+//! nothing has been written for [`LONGEST`].
 
 use std::{
     io,

@@ -1,7 +1,8 @@
 //! The limit on the size of request headers, and its refusal.
 //!
-//! Over HTTP/1.1 the size of hyper's buffer enforces the limit, and `refusals` adds a message to hyper's response. Over HTTP/2
-//! h2 would refuse without a message. So h2 is configured to read more than the limit, and the size is checked here.
+//! Over HTTP/1.1 the size of hyper's buffer enforces the limit, and `refusals` adds a message to hyper's response. Over
+//! HTTP/2 h2 would refuse without a message. So h2 is configured to read more than the limit, and the size is checked
+//! here.
 
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use tonic::{Status, body::Body};

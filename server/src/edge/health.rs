@@ -35,8 +35,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// Creates it as not serving, together with the gRPC health service, which reports on the server as a whole and on each
-    /// service.
+    /// Creates it as not serving, together with the gRPC health service, which reports on the server as a whole and on
+    /// each service.
     pub fn new(contract: Arc<Contract>) -> (Self, HealthServer<impl health_server::Health>) {
         let health = Self { contract, serving: watch::Sender::new(false) };
         (health.clone(), HealthServer::new(health))
@@ -64,8 +64,8 @@ fn status(serving: bool) -> ServingStatus {
     if serving { ServingStatus::Serving } else { ServingStatus::NotServing }
 }
 
-/// A handwritten implementation, because `tonic-health` ends the watch of an unknown service. The protocol requires such a
-/// watch to stay open, since the service could be added later. In this server none ever is.
+/// A handwritten implementation, because `tonic-health` ends the watch of an unknown service. The protocol requires
+/// such a watch to stay open, since the service could be added later. In this server none ever is.
 #[tonic::async_trait]
 impl health_server::Health for Health {
     async fn check(

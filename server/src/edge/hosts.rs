@@ -4,10 +4,10 @@
 //! browser takes the server for the page's own origin. Without tokens the page could do everything. The host name in its
 //! requests gives it away.
 //!
-//! A native gRPC call is accepted under any name. Programs make such calls with any authority, for example the target of an
-//! SSH tunnel or of `grpc.default_authority`. A page cannot pass its request off as one: browsers add `origin` or
-//! `sec-fetch-site` to every POST of a page. Native gRPC also needs HTTP/2, which browsers speak only over TLS, where they
-//! check the server's certificate.
+//! A native gRPC call is accepted under any name. Programs make such calls with any authority, for example the target
+//! of an SSH tunnel or of `grpc.default_authority`. A page cannot pass its request off as one: browsers add `origin` or
+//! `sec-fetch-site` to every POST of a page. Native gRPC also needs HTTP/2, which browsers speak only over TLS, where
+//! they check the server's certificate.
 
 use std::{
     convert::Infallible,
@@ -52,8 +52,8 @@ impl Hosts {
         Self(Some(others.into_iter().collect()))
     }
 
-    /// Returns the first host in the request that is not allowed, or an empty string for a `host` header that cannot be parsed.
-    /// A request without any host is allowed, since browsers always send one.
+    /// Returns the first host in the request that is not allowed, or an empty string for a `host` header that cannot be
+    /// parsed. A request without any host is allowed, since browsers always send one.
     fn foreign_to<B>(&self, request: &Request<B>) -> Option<String> {
         let others = self.0.as_ref()?;
         let foreign = |host: &str| {
@@ -95,8 +95,8 @@ fn is_a_programs<B>(request: &Request<B>) -> bool {
         && !headers.contains_key(SEC_FETCH_SITE)
 }
 
-/// Returns `true` for a probe. Probes are served under any name: orchestrators call them by address, and they reveal nothing
-/// secret.
+/// Returns `true` for a probe. Probes are served under any name: orchestrators call them by address, and they reveal
+/// nothing secret.
 fn is_probe<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && PROBES.contains(&request.uri().path())
 }

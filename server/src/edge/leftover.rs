@@ -1,7 +1,8 @@
 //! Draining of request bodies whose response was sent before all of the body was read.
 //!
-//! A client that is still sending can lose the response when its connection is closed (HTTP/1.1), or when its stream is reset
-//! (HTTP/2: Node's clients report a response that broke off). So the server reads and discards the rest, within limits.
+//! A client that is still sending can lose the response when its connection is closed (HTTP/1.1), or when its stream is
+//! reset (HTTP/2: Node's clients report a response that broke off). So the server reads and discards the rest, within
+//! limits.
 
 use std::{
     collections::VecDeque,
@@ -29,8 +30,9 @@ const LONGEST_AT_THE_END: Duration = Duration::from_millis(500);
 /// The most frames that are discarded without leaving the task.
 const AT_ONCE: usize = 64;
 
-/// The request bodies of one connection that are being drained. Over HTTP/2 each of them holds a stream of the client, so the
-/// oldest is dropped when there are more than `limit`. Then a client whose requests never end has streams left for new calls.
+/// The request bodies of one connection that are being drained. Over HTTP/2 each of them holds a stream of the client,
+/// so the oldest is dropped when there are more than `limit`. Then a client whose requests never end has streams left
+/// for new calls.
 pub(super) struct Leftovers {
     limit: usize,
     /// A sender for each body, the oldest first. A body is dropped when its sender is dropped.
@@ -190,6 +192,6 @@ mod tests {
         assert_eq!(dropped, [true, false, false, false, false]);
         all.remove(2);
         let mut more = leftovers.add();
-        assert!(!all.iter_mut().skip(1).chain([&mut more]).any(is_dropped), "one has ended by itself");
+        assert!(!all.iter_mut().skip(1).chain([&mut more]).any(is_dropped), "one body has ended by itself");
     }
 }

@@ -24,8 +24,8 @@ pub struct Limits {
     #[arg(id = "max_connections_per_address", long = "max-connections-per-address", env = "RIDES_MAX_CONNECTIONS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub connections_per_address: usize,
 
-    /// Most new connections per second from one address, with bursts of twice as many. Further ones wait for up to 3 s, or
-    /// are closed. One that ends in a protocol error or a flood counts for twenty more
+    /// Most new connections per second from one address, with bursts of twice as many. Further ones wait for up to 3 s,
+    /// or are closed. One that ends in a protocol error or a flood counts for twenty more
     #[arg(id = "max_connections_per_second", long = "max-connections-per-second", env = "RIDES_MAX_CONNECTIONS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub connections_per_second: NonZeroU32,
 
@@ -33,8 +33,8 @@ pub struct Limits {
     #[arg(id = "max_streams", long = "max-streams", env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub streams: u32,
 
-    /// Most calls in progress, open streams included, of one session, or of one address without a session. All sessions of
-    /// one address share four times as many
+    /// Most calls in progress, open streams included, of one session, or of one address without a session. All sessions
+    /// of one address share four times as many
     #[arg(id = "max_calls_per_address", long = "max-calls-per-address", env = "RIDES_MAX_CALLS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub calls_per_address: usize,
 
@@ -43,8 +43,8 @@ pub struct Limits {
     #[arg(id = "max_calls_per_second", long = "max-calls-per-second", env = "RIDES_MAX_CALLS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub calls_per_second: NonZeroU32,
 
-    /// Most sign-outs per hour from one address, with bursts of as many, from 1 to 7000. The server remembers each for up to
-    /// 12 hours, and at most 100,000 in all
+    /// Most sign-outs per hour from one address, with bursts of as many, from 1 to 7000. The server remembers each for
+    /// up to 12 hours, and at most 100,000 in all
     #[arg(id = "max_sign_outs_per_hour", long = "max-sign-outs-per-hour", env = "RIDES_MAX_SIGN_OUTS_PER_HOUR", default_value = "1000", value_name = "N", value_parser = sign_outs)]
     pub sign_outs_per_hour: NonZeroU32,
 
@@ -68,8 +68,8 @@ pub struct Limits {
     #[arg(id = "max_viewers", long = "max-viewers", env = "RIDES_MAX_VIEWERS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
     pub viewers: usize,
 
-    /// Addresses and networks without limits per address and per connection, for example a reverse proxy that many clients
-    /// share. Limits per session still apply
+    /// Addresses and networks without limits per address and per connection, for example a reverse proxy that many
+    /// clients share. Limits per session still apply
     #[arg(
         id = "exempt_addresses",
         long = "exempt-addresses",
@@ -93,7 +93,8 @@ pub struct Limits {
     #[arg(id = "header_timeout", long = "header-timeout", env = "RIDES_HEADER_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub header_timeout: Duration,
 
-    /// End a call whose request message, or first message of a client stream, has not arrived within this time, in seconds
+    /// End a call whose request message, or first message of a client stream, has not arrived within this time, in
+    /// seconds
     #[arg(id = "body_timeout", long = "body-timeout", env = "RIDES_BODY_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub body_timeout: Duration,
 
@@ -117,8 +118,9 @@ pub struct Limits {
     #[arg(id = "max_resets", long = "max-resets", env = "RIDES_MAX_RESETS", default_value = "1000", value_name = "N", value_parser = count::<100_000>)]
     pub resets: usize,
 
-    /// Most HTTP/2 frames per second on one connection, without data frames, with bursts of twice as many; above that it is
-    /// read more slowly. A reset counts for 4 frames, and a call refused with RESOURCE_EXHAUSTED for 100, over HTTP/1.1 too
+    /// Most HTTP/2 frames per second on one connection, without data frames, with bursts of twice as many; above that
+    /// it is read more slowly. A reset counts for 4 frames, and a call refused with RESOURCE_EXHAUSTED for 100, over
+    /// HTTP/1.1 too
     #[arg(id = "max_frames_per_second", long = "max-frames-per-second", env = "RIDES_MAX_FRAMES_PER_SECOND", default_value = "1000", value_name = "N", value_parser = rate)]
     pub frames_per_second: NonZeroU32,
 

@@ -1,8 +1,8 @@
 //! A lingering close, after which the client has received the last response.
 //!
-//! When a socket is closed with unread input, or receives more afterwards, the kernel sends a reset. A client that gets a
-//! reset may lose a response that it has already received. So the server shuts its sending side down first, and discards what
-//! the client still sends.
+//! When a socket is closed with unread input, or receives more afterwards, the kernel sends a reset. A client that gets
+//! a reset may lose a response that it has already received. So the server shuts its sending side down first, and
+//! discards what the client still sends.
 
 use std::{
     io,
@@ -36,7 +36,7 @@ pub(super) struct Linger<S> {
 /// The limits on what the peer still sends.
 struct Leaving {
     expired: Pin<Box<Sleep>>,
-    /// The number of bytes that may still come.
+    /// The number of bytes that may still be received.
     left: usize,
 }
 

@@ -33,8 +33,8 @@ pub(super) struct Terms {
     pub(super) per_second: NonZeroU32,
 }
 
-/// Returns the body of a request after checking it against its `method`. The message of a call with one request message is
-/// read and checked first. An upload is checked while it is read. `received` counts the messages.
+/// Returns the body of a request after checking it against its `method`. The message of a call with one request message
+/// is read and checked first. An upload is checked while it is read. `received` counts the messages.
 pub(super) async fn take(
     body: Body,
     method: Option<Method>,
@@ -80,7 +80,7 @@ pub(super) async fn one(
 /// connection.
 ///
 /// If h2 itself reported no error, the client has cancelled the call or disconnected. That counts as CANCELLED in the
-/// metrics. The body of a gRPC-Web call comes through tonic, which drops the cause.
+/// metrics. In a gRPC-Web call tonic wraps the body and drops the cause, so that this does not apply.
 fn broken(cut: &(dyn Error + 'static)) -> Status {
     const TEXT: &str = "the request broke off";
     match Chain::new(cut).find_map(|cause| cause.downcast_ref::<h2::Error>()) {
@@ -146,8 +146,8 @@ impl Upload {
         Ok(())
     }
 
-    /// Ready with a status when no message has begun for too long. To save work, the timer is reset when it expires instead of
-    /// after each message.
+    /// Ready with a status when no message has begun for too long. To save work, the timer is reset when it expires
+    /// instead of after each message.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         loop {
             ready!(self.patience.as_mut().poll(cx));

@@ -15,8 +15,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Checks that every binary header is base64, or a list of base64 values with commas. Fails with INVALID_ARGUMENT if one is
-/// not.
+/// Checks that every binary header is base64, or a list of base64 values with commas. Fails with INVALID_ARGUMENT if
+/// one is not.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), Status> {
     let mut binary = headers.iter().filter(|(name, _)| name.as_str().ends_with("-bin"));
     match binary.find(|(_, value)| !is_base64(value)) {

@@ -42,7 +42,7 @@ pub(super) fn describe() {
     let _ = (gauge!(OPEN_CONNECTIONS), counter!(REFUSED_CONNECTIONS));
 }
 
-/// The metrics of all methods.
+/// The metrics of calls, by method.
 pub(super) struct Calls {
     /// The metrics by path.
     methods: HashMap<String, Arc<Figures>>,
@@ -50,7 +50,8 @@ pub(super) struct Calls {
     unknown: Arc<Figures>,
 }
 
-/// The metrics of one method. They are looked up once, when the server starts, so that all are exported before the first call.
+/// The metrics of one method. They are looked up once, when the server starts, so that all are exported before the
+/// first call.
 struct Figures {
     /// The name of the method, for example `rides.v1.Rides/Book`.
     name: String,

@@ -2,18 +2,18 @@
 //!
 //! A request passes these modules, from the outside in:
 //!
-//! 1. `accept` and `connection`: limits on connections, TLS, detection of the HTTP version (`opening`), throttling (`pace`), and
-//!    the end of a connection (`linger`, `leftover`). They also add messages to hyper's own error responses (`refusals`) and
-//!    respond to the wrong protocol (`wrong_protocol`).
-//! 2. `hosts` and `origins`: refusal of requests with a foreign host name and of pages of foreign origins, and CORS headers for
-//!    allowed origins.
+//! 1. `accept` and `connection`: limits on connections, TLS, detection of the HTTP version (`opening`), throttling
+//!    (`pace`), and the end of a connection (`linger`, `leftover`). They also add messages to hyper's own error responses
+//!    (`refusals`) and respond to the wrong protocol (`wrong_protocol`).
+//! 2. `hosts` and `origins`: refusal of requests with a foreign host name and of pages of foreign origins, and CORS
+//!    headers for allowed origins.
 //! 3. `route`: calls pass to the gRPC services, all other requests to the probes (`health`) and `pages`.
-//! 4. For calls: gRPC-Web framing, and then `calls`. It counts them (`metrics`), gives errors an id (`trace`), and uses `auth`
-//!    (authentication and access), `admission` and `share` (quotas), `deadline` and `end` (lifetime), `messages` (checks of
-//!    the request) and at last the service.
+//! 4. For calls: gRPC-Web framing, and then `calls`. It counts them (`metrics`), gives errors an id (`trace`), and uses
+//!    `auth` (authentication and access), `admission` and `share` (quotas), `deadline` and `end` (lifetime), `messages`
+//!    (checks of the request) and at last the service.
 //!
-//! The gRPC-Web layer is outside of everything that can end a call. So a status always reaches the client in the framing that
-//! the client speaks.
+//! The gRPC-Web layer is outside of everything that can end a call. So a status always reaches the client in the
+//! framing that the client speaks.
 
 mod accept;
 mod account;
@@ -100,7 +100,7 @@ use crate::telemetry::Metrics;
 pub struct Options {
     /// The files of the page.
     pub page: PageFiles,
-    /// The path below which a proxy serves everything, if it leaves that path in place.
+    /// The path below which a proxy serves everything, if the proxy keeps that path in requests.
     pub base_path: Option<BasePath>,
     /// The foreign origins whose pages may call this server.
     pub allow_origins: Vec<Origin>,
@@ -145,8 +145,8 @@ impl Port {
         Self { base_path: options.base_path, inner }
     }
 
-    /// Handles a request. `poll_ready` is not called, because all services inside are always ready. `is_misplaced` marks a
-    /// request in plain HTTP to a port with TLS.
+    /// Handles a request. `poll_ready` is not called, because all services inside are always ready. `is_misplaced`
+    /// marks a request in plain HTTP to a port with TLS.
     fn answer(
         &self,
         mut request: Request<Lingering>,

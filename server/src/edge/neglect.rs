@@ -1,7 +1,7 @@
 //! A sweeper for stalled responses, whose client reads nothing.
 //!
-//! The transport of a stalled response polls neither its body nor its deadline. Without the sweeper, the call would keep its
-//! permits past its deadline and past the end of its session.
+//! The transport of a stalled response polls neither its body nor its deadline. Without the sweeper, the call would
+//! keep its permits past its deadline and past the end of its session.
 
 use std::{
     array,
@@ -19,15 +19,16 @@ use super::{admission::Admitted, calls::Outcome, ending::Ending};
 
 /// The time between two sweeps.
 const ROUND: Duration = Duration::from_secs(1);
-/// The number of lists that responses are spread over, so that responses that begin or end at the same time seldom contend
-/// for a lock.
+/// The number of lists that responses are spread over, so that responses that begin or end at the same time seldom
+/// contend for a lock.
 const LISTS: usize = 64;
 
 /// A response body, with what its call holds until it ends.
 pub(super) struct Held {
     pub(super) body: Ending,
     pub(super) outcome: Outcome,
-    /// The permits of the call. `None` when the call has ended, even if the transport has not polled the end of the body yet.
+    /// The permits of the call. `None` when the call has ended, even if the transport has not polled the end of the
+    /// body yet.
     pub(super) admitted: Option<Admitted>,
 }
 

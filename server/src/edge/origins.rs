@@ -1,7 +1,7 @@
 //! The guard against pages of foreign origins.
 //!
-//! CORS alone protects nothing: it keeps a page from reading a response, but the call still runs. So calls of foreign origins
-//! are refused before they reach a service (`foreign`), and only pages of allowed origins get CORS headers.
+//! CORS alone protects nothing: it keeps a page from reading a response, but the call still runs. So calls of foreign
+//! origins are refused before they reach a service (`foreign`), and only pages of allowed origins get CORS headers.
 
 use std::{
     sync::Arc,
@@ -24,7 +24,8 @@ const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
 /// The header that [`CsrfLayer`] checks first.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// A service behind the guard. With allowed origins it is boxed, so that connections of a server without them take less memory.
+/// A service behind the guard. With allowed origins it is boxed, so that connections of a server without them take less
+/// memory.
 pub(super) type Guarded<S> = Either<Box<Cors<Vouched<Explained<Csrf<S>>>>>, Explained<Csrf<S>>>;
 
 /// Puts `port` behind the guard, which admits pages of the server's own origin and of `allowed` ones.
@@ -39,9 +40,9 @@ pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::POST])
-        // Libraries for tracing and metrics add their own headers, and gRPC metadata may have any name. A list of headers
-        // would protect nothing here. The operator trusts these origins, no request carries credentials that a browser adds
-        // by itself, and the server ignores unknown headers.
+        // Libraries for tracing and metrics add their own headers, and gRPC metadata may have any name. A list of
+        // headers would protect nothing here. The operator trusts these origins, no request carries credentials that a
+        // browser adds by itself, and the server ignores unknown headers.
         .allow_headers(AllowHeaders::mirror_request())
         // A status without messages is sent in headers, and a page can read only exposed headers.
         .expose_headers([
@@ -55,8 +56,8 @@ pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
     Either::Left(Box::new(cors.layer(port)))
 }
 
-/// A wrapper that makes the guard treat pages of allowed origins like the server's own page. [`CsrfLayer`] itself can allow
-/// only http and https origins, and the pages of apps have other schemes.
+/// A wrapper that makes the guard treat pages of allowed origins like the server's own page. [`CsrfLayer`] itself can
+/// allow only http and https origins, and the pages of apps have other schemes.
 #[derive(Clone)]
 pub(super) struct Vouched<G> {
     origins: Arc<[HeaderValue]>,

@@ -1,8 +1,8 @@
 //! Throttling of connections that send too many HTTP/2 frames, or whose calls are refused too often.
 //!
-//! Some HTTP/2 frames cost their sender nothing and make the server respond, or cancel a call that has just begun, and HTTP/2
-//! sets no limit on them. A refused call also costs the server more than its caller. So a connection that exceeds
-//! `--max-frames-per-second` is read more slowly, and flow control makes its client send more slowly.
+//! Some HTTP/2 frames cost their sender nothing and make the server respond, or cancel a call that has just begun, and
+//! HTTP/2 sets no limit on them. A refused call also costs the server more than its caller. So a connection that
+//! exceeds `--max-frames-per-second` is read more slowly, and flow control makes its client send more slowly.
 
 use std::{
     io::{self, IoSlice},
@@ -27,11 +27,12 @@ use super::{
     transport::Transport,
 };
 
-/// The cost of a reset, in frames, whichever side sends it. A client stays below `--max-frames-per-second` even if it cancels
-/// all the calls that `--max-calls-per-second` allows, and the server sends a reset for each because data was on its way.
+/// The cost of a reset, in frames, whichever side sends it. A client stays below `--max-frames-per-second` even if it
+/// cancels all the calls that `--max-calls-per-second` allows, and the server sends a reset for each because data was
+/// on its way.
 const RESET: u32 = 4;
-/// The most frames that are read while writes are blocked. h2 keeps a reply to each frame in memory until it can write it,
-/// about 1 kB for a reset.
+/// The most frames that are read while writes are blocked. h2 keeps a reply to each frame in memory until it can write
+/// it, about 1 kB for a reset.
 const UNREAD: u32 = 1_000;
 /// The cost of a refused call, in frames.
 const REFUSAL: u32 = 100;
@@ -41,8 +42,9 @@ const PIECE: usize = 1024;
 /// The cost of one read, in frames, from which on the next read takes one piece.
 const DENSE: u32 = 32;
 
-/// Charges the connection for a call that was refused with RESOURCE_EXHAUSTED, according to the response `headers`. Then the
-/// task yields before the client gets the response, so that other connections make progress during a burst of refusals.
+/// Charges the connection for a call that was refused with RESOURCE_EXHAUSTED, according to the response `headers`.
+/// Then the task yields before the client gets the response, so that other connections make progress during a burst of
+/// refusals.
 pub(super) async fn answered(account: &Account, headers: &HeaderMap) {
     if status::code_in(headers) == Some(Code::ResourceExhausted) {
         account.charge(REFUSAL);
@@ -50,8 +52,8 @@ pub(super) async fn answered(account: &Account, headers: &HeaderMap) {
     }
 }
 
-/// A byte stream that limits how fast its connection is read. It reads nothing while its account is overdrawn or calls wait
-/// for their first poll, and at most [`UNREAD`] frames while writes are blocked.
+/// A byte stream that limits how fast its connection is read. It reads nothing while its account is overdrawn or calls
+/// wait for their first poll, and at most [`UNREAD`] frames while writes are blocked.
 pub(super) struct Paced<S> {
     stream: S,
     /// `None` for a connection without a limit.
@@ -61,8 +63,8 @@ pub(super) struct Paced<S> {
     /// Frames received since writes are blocked. `None` while they are not.
     unread: Option<u32>,
     pause: Option<Pin<Box<Sleep>>>,
-    /// Limits the next read to [`PIECE`], because the last one cost [`DENSE`] frames or more, or because it is the first one
-    /// over HTTP/2.
+    /// Limits the next read to [`PIECE`], because the last one cost [`DENSE`] frames or more, or because it is the
+    /// first one over HTTP/2.
     is_dense: bool,
     /// Makes the next poll return `Pending`. h2 hands over calls only when nothing is left to read.
     rests: bool,
@@ -260,7 +262,8 @@ impl Heads {
     }
 }
 
-/// Returns the cost of a received frame. Data is free, since flow control limits it. Empty data frames escape flow control.
+/// Returns the cost of a received frame. Data is free, since flow control limits it. Empty data frames escape flow
+/// control.
 fn cost_of_received(kind: u8, length: usize) -> u32 {
     match kind {
         DATA if length > 0 => 0,
@@ -368,8 +371,8 @@ mod tests {
         assert_eq!(account.standing(), Standing::Overdrawn(Duration::from_millis(1_200)));
     }
 
-    /// CLIENT-2: a client that reads nothing cannot make the server keep an unlimited number of replies, also from an exempt
-    /// address.
+    /// CLIENT-2: a client that reads nothing cannot make the server keep an unlimited number of replies, also from an
+    /// exempt address.
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_nothing_is_read_no_further() {
         let (near, mut far) = duplex(1 << 20);

@@ -41,8 +41,8 @@ impl Peer {
     }
 }
 
-/// Returns the address under which a client is counted: an IPv4 or loopback address itself, and the first address of the /64
-/// network of any other IPv6 address, since one client has the whole network.
+/// Returns the address under which a client is counted: an IPv4 or loopback address itself, and the first address of
+/// the /64 network of any other IPv6 address, since one client has the whole network.
 pub(super) fn home(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) if !address.is_loopback() => {

@@ -1,11 +1,12 @@
 //! Messages for the error responses that hyper sends by itself over HTTP/1.1.
 //!
-//! hyper responds to a request that it cannot parse with a status and an empty body, and offers no way to set a body. A browser
-//! shows an empty page for it. The stream in this module adds a message to such a response when it is written.
+//! hyper responds to a request that it cannot parse with a status and an empty body, and offers no way to set a body. A
+//! browser shows an empty page for it. The stream in this module adds a message to such a response when it is written.
 //!
-//! Nothing else can be mistaken for such a response. It is the last one on its connection, and begins with the first bytes after
-//! a flush. The other writes after a flush begin with a response that has other headers, or with a part of a body: the size of
-//! a chunk, a frame of gRPC-Web, or a part of a file of the page. No client controls the first bytes of any of these.
+//! Nothing else can be mistaken for such a response. It is the last one on its connection, and begins with the first
+//! bytes after a flush. The other writes after a flush begin with a response that has other headers, or with a part of
+//! a body: the size of a chunk, a frame of gRPC-Web, or a part of a file of the page. No client controls the first
+//! bytes of any of these.
 
 use std::{
     io::{self, IoSlice},

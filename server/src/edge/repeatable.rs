@@ -1,6 +1,6 @@
 //! Header values that an error message may repeat to the client that sent them.
 
-/// The longest value that is repeated. A DNS name has at most 253 characters; a scheme and a port come on top.
+/// The longest value that is repeated. A DNS name has at most 253 characters; a scheme and a port are added.
 const MAX_LEN: usize = 300;
 
 /// Returns `value` if it consists of the characters of hosts and origins alone. People copy messages into shells, and

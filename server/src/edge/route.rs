@@ -1,7 +1,7 @@
 //! Routing of requests: calls to the gRPC services, everything else to the probes and the page.
 //!
-//! The content type decides, on both HTTP versions. tonic by itself would run a `text/plain` POST over HTTP/2, which any page
-//! on the web can send without a CORS preflight.
+//! The content type decides, on both HTTP versions. tonic by itself would run a `text/plain` POST over HTTP/2, which
+//! any page on the web can send without a CORS preflight.
 
 use std::{
     convert::Infallible,
@@ -55,8 +55,8 @@ enum Destination {
     Elsewhere,
 }
 
-/// The router. It passes calls to the services and refuses malformed ones. All other requests pass to `elsewhere`. Cheap to
-/// clone.
+/// The router. It passes calls to the services and refuses malformed ones. All other requests pass to `elsewhere`.
+/// Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Route {
     header_size: HeaderSize,

@@ -62,7 +62,8 @@ impl Shares {
         Self { often, at_a_time, known: Mutex::new(known) }
     }
 
-    /// Takes a permit for a call of `caller`. Fails if the caller exceeds its rate, or has as many calls in progress as it may.
+    /// Takes a permit for a call of `caller`. Fails if the caller exceeds its rate, or has as many calls in progress as
+    /// it may.
     pub(super) fn take(&self, caller: &Caller) -> Result<Open, NoMore> {
         let share = self.of(caller);
         share.keep_pace().map_err(NoMore::TooOften)?;
@@ -98,7 +99,8 @@ impl Shares {
 impl Known {
     fn forget_the_quiet(&mut self, burst: NonZeroU32) {
         self.shares.retain(|_, share| {
-            // A caller that may use a whole burst is idle. Its limiter is dropped, so that the burst taken here does not count.
+            // A caller that may use a whole burst is idle. Its limiter is dropped, so that the burst taken here does
+            // not count.
             let is_quiet = Arc::strong_count(share) == 1 && matches!(share.pace.check_n(burst), Ok(Ok(())));
             !is_quiet
         });
@@ -140,7 +142,7 @@ mod tests {
         let first = shares.take(&eve).unwrap();
         let _second = shares.take(&eve).unwrap();
         assert_eq!(shares.take(&eve).err(), Some(NoMore::TooManyOpen));
-        assert!(shares.take(&ada).is_ok(), "each has their own");
+        assert!(shares.take(&ada).is_ok(), "each caller has its own quota");
         drop(first);
         let _third = shares.take(&eve).unwrap();
         assert_eq!(shares.keep_pace(&eve), Ok(()));
@@ -157,7 +159,7 @@ mod tests {
         shares.lock().forgot -= FORGET_EVERY;
         shares.keep_pace(&caller(REMEMBERED)).unwrap();
         assert_eq!(shares.lock().shares.len(), held.len() + 1);
-        assert!(shares.take(&caller(0)).is_err(), "it is held still");
+        assert!(shares.take(&caller(0)).is_err(), "the permit is still held");
     }
 
     #[test]

@@ -23,8 +23,8 @@ const TONICS_OF_CLIENTS: [&str; 2] =
 /// The beginning of tonic's own message for a compression that the server does not support.
 const TONICS_OF_COMPRESSION: &str = "Content is compressed with";
 
-/// Adds a reason to a status that tonic has made by itself, and a message to that of an unknown method. Any other status stays
-/// as it is.
+/// Adds a reason to a status that tonic has made by itself, and a message to that of an unknown method. Any other
+/// status stays as it is.
 pub(super) fn in_words(status: Status) -> Status {
     let text = status.message();
     match status.code() {

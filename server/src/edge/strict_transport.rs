@@ -31,7 +31,7 @@ mod tests {
         let named =
             |uri: &str, host: &str| applies_to(&Request::get(uri).header("host", host).body(()).unwrap());
         assert!(named("/", "rides.example:8443"));
-        assert!(named("https://rides.example/", "localhost"), "the target comes first");
+        assert!(named("https://rides.example/", "localhost"), "the host of the request target counts first");
         assert!(!named("/", "localhost:8443") && !named("/", "127.0.0.1:8443") && !named("/", "no host"));
         assert!(!applies_to(&Request::get("/").body(()).unwrap()));
     }

@@ -65,7 +65,7 @@ mod tests {
         let first = tally.take('a').unwrap();
         let second = tally.take('a').unwrap();
         assert!(tally.take('a').is_none());
-        assert!(tally.take('b').is_some(), "each has its own");
+        assert!(tally.take('b').is_some(), "each holder has its own limit");
         drop(first);
         drop(tally.take('a').unwrap());
         drop(second);

@@ -27,8 +27,8 @@ impl Trace {
         Self { id: id.map(str::to_owned) }
     }
 
-    /// Adds the id as `google.rpc.RequestInfo` to the error `status` in `headers`, and logs it with the `method`. Errors of the
-    /// server are warnings. Errors of the client are logged at debug level.
+    /// Adds the id as `google.rpc.RequestInfo` to the error `status` in `headers`, and logs it with the `method`.
+    /// Errors of the server are warnings. Errors of the client are logged at debug level.
     pub(super) fn sign(&self, method: &str, status: &Status, headers: &mut HeaderMap) {
         let id = self.id.clone().unwrap_or_else(|| format!("{:0DIGITS$x}", rand::random::<u128>()));
         let code = status.code();

@@ -10,8 +10,8 @@ use tokio_rustls::server::TlsStream;
 
 /// A byte stream of a client.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Takes the pending error of the socket, for example after a reset by the client. A read would report it only after all
-    /// bytes received before it.
+    /// Takes the pending error of the socket, for example after a reset by the client. A read would report it only
+    /// after all bytes received before it.
     fn take_error(&self) -> Option<io::Error>;
 }
 

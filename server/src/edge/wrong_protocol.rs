@@ -1,8 +1,9 @@
 //! Responses to clients that speak TLS to a port without TLS, or plain HTTP to a port with TLS.
 //!
-//! Both get a response in plain HTTP. No TLS alert names this mistake, and the messages that clients show for the nearest
-//! alerts make people look for wrong versions and ciphers. For HTTP in the place of TLS every client has a message of its own
-//! ("wrong version number", "server gave HTTP response to HTTPS client"), and tools show the text of the response.
+//! Both get a response in plain HTTP. No TLS alert names this mistake, and the messages that clients show for the
+//! nearest alerts make people look for wrong versions and ciphers. For HTTP in the place of TLS every client has a
+//! message of its own ("wrong version number", "server gave HTTP response to HTTPS client"), and tools show the text of
+//! the response.
 
 use std::{net::IpAddr, sync::LazyLock, time::Duration};
 
@@ -20,12 +21,12 @@ use super::{
 pub(super) const TLS_ON_PLAIN_PORT: &str = "the client speaks TLS, and this port speaks plain HTTP: use http:// instead of \
                                             https://, or start the server with --tls-cert and --tls-key";
 
-/// The least time between two log lines about the mistake. Browsers try https:// first by themselves, and no client may fill
-/// the log.
+/// The least time between two log lines about the mistake. Browsers try https:// first by themselves, and no client may
+/// fill the log.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
-/// Refuses plain HTTP on a port with TLS. It does not redirect: a program that follows a redirect each time would work, and
-/// nobody would notice that it sends its tokens unencrypted first.
+/// Refuses plain HTTP on a port with TLS. It does not redirect: a program that follows a redirect each time would work,
+/// and nobody would notice that it sends its tokens unencrypted first.
 pub(super) fn needs_tls<B>(request: &Request<B>) -> Response<Body> {
     let host = authority(request).and_then(repeatable).unwrap_or("HOST");
     let text = format!("the client speaks plain HTTP, and this port speaks TLS: use https://{host}");

@@ -4,8 +4,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-/// Returns the policy of `html`. It allows files of this origin, and the inline scripts and styles in `html`: the build puts
-/// the page's styles there, and a small script that starts it. Everything else is forbidden, also style attributes.
+/// Returns the policy of `html`. It allows files of this origin, and the inline scripts and styles in `html`: the build
+/// puts the page's styles there, and a small script that starts it. Everything else is forbidden, also style
+/// attributes.
 pub(super) fn policy(html: &str) -> HeaderValue {
     let (scripts, styles) = (hashes(html, "script"), hashes(html, "style"));
     let policy = format!(

@@ -14,7 +14,7 @@ use http::{
 /// Looks up a file of a page that is compiled into the program, by its path without a leading slash.
 pub type EmbeddedPage = fn(&str) -> Option<Cow<'static, [u8]>>;
 
-/// The place of the built page.
+/// The location of the built page.
 #[derive(Clone, Debug)]
 pub enum PageFiles {
     /// A directory. Each request reads the current files, so that a new build is served without a restart.
@@ -117,8 +117,8 @@ async fn read_file(path: &Path) -> io::Result<Option<Cow<'static, [u8]>>> {
     }
 }
 
-/// Returns `true` if `path` names a file below the page's directory on every platform. The build uses only these characters
-/// in file names.
+/// Returns `true` if `path` names a file below the page's directory on every platform. The build uses only these
+/// characters in file names.
 fn is_below(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     path.split('/').all(|name| !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain))

@@ -1,9 +1,9 @@
 //! The page's HTML, with URLs that are correct at every path.
 //!
-//! The build writes every URL as `./name`. A browser resolves it against the URL of the page, which is correct at `/` and wrong
-//! at `/ride/7`. The server knows the depth of the requested path, and writes `../name` there. So the page needs no flag behind
-//! a proxy that serves it under a path and removes that path. For a proxy that keeps the path, `--base-path` sets the beginning
-//! of each URL.
+//! The build writes every URL as `./name`. A browser resolves it against the URL of the page, which is correct at `/`
+//! and wrong at `/ride/7`. The server knows the depth of the requested path, and writes `../name` there. So the page
+//! needs no flag behind a proxy that serves it under a path and removes that path. For a proxy that keeps the path,
+//! `--base-path` sets the beginning of each URL.
 
 use std::borrow::Cow;
 

@@ -162,8 +162,9 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Returns `true` if `path` is served as the page: `/`, and every path that does not look like a file, for a client that
-/// accepts `text/html` by name. Browsers do so when a person opens a link. A probe or a program with a wrong path gets 404.
+/// Returns `true` if `path` is served as the page: `/`, and every path that does not look like a file, for a client
+/// that accepts `text/html` by name. Browsers do so when a person opens a link. A probe or a program with a wrong path
+/// gets 404.
 fn is_of_the_page(path: &str, headers: &HeaderMap) -> bool {
     let takes = |what: &str| {
         let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -177,8 +178,8 @@ fn is_of_the_page(path: &str, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Returns `true` if the name contains a hash of the content, which is eight hex digits or more after a dash. An example is
-/// `style-1f0c2d3e4.css`.
+/// Returns `true` if the name contains a hash of the content, which is eight hex digits or more after a dash. An
+/// example is `style-1f0c2d3e4.css`.
 fn is_named_by_content(name: &str) -> bool {
     name.split('-').skip(1).any(|rest| rest.bytes().take_while(u8::is_ascii_hexdigit).count() >= 8)
 }
