@@ -115,7 +115,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
         let note = match connection.link {
             Link::ShortCalls if browser::is_crowded() => Some(("many-windows", MANY_WINDOWS.to_owned())),
             Link::ShortCalls => Some(("held-back", HELD_BACK.to_owned())),
-            // Before the first frame, the card of [`super::no_server`] shows the reason.
+            // Before the first frame, the card of `no_server.rs` shows the reason.
             Link::Refused { .. } if connection.heard_at.is_some() => ui.refusal().map(|why| ("refusal", why)),
             _ if protocol == HTTP1 && ui.commands.tap().is_unanswered() => {
                 Some(("crowded", CROWDED.to_owned()))

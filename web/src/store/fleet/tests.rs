@@ -251,7 +251,7 @@ fn what_is_in_view_is_what_the_screen_shows() {
     let cars = [report(1, 10), report(2, CELL_SIDE / 2), report(3, CELL_SIDE - 10)];
     fleet.apply(&first("a", vec![update(0, 1, true, &cars, &[])]), 0.0);
     let count = |fleet: &FleetModel| fleet.in_view().count;
-    assert_eq!(count(&fleet), 3, "the map has not said what it shows");
+    assert_eq!(count(&fleet), 3, "the screen is not set yet");
     let corner = |x: u32, y: i32| {
         let y = (ROW * CELL_SIDE).saturating_add_signed(y);
         unit(WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y })
