@@ -117,7 +117,7 @@ async fn errors_are_one_line_and_an_exit_code_that_scripts_know() {
     let silent = [silent.local_addr().unwrap()];
     said(client(&silent, &["get", "r", "--timeout=0.3"]))
         .await
-        .badly(68, "DEADLINE_EXCEEDED: no answer within");
+        .badly(68, "DEADLINE_EXCEEDED: no response within");
 }
 
 #[tokio::test]
