@@ -61,7 +61,7 @@ pub fn name(field: &str, name: String, max: usize) -> Result<String, BadRequest>
     text(field, name, max)
 }
 
-/// Validates the idempotency key of a request, which has 1 to [`MAX_REQUEST_ID`] bytes.
+/// Validates the idempotency key of a request, which has 1 to `MAX_REQUEST_ID` bytes.
 pub fn request_id(field: &str, id: String) -> Result<String, BadRequest> {
     if id.is_empty() || id.len() > MAX_REQUEST_ID {
         let text = format!("must have from 1 to {MAX_REQUEST_ID} bytes");
@@ -70,7 +70,7 @@ pub fn request_id(field: &str, id: String) -> Result<String, BadRequest> {
     Ok(id)
 }
 
-/// Validates the number of entries on a page. 0 stands for [`DEFAULT_PAGE_SIZE`].
+/// Validates the number of entries on a page. 0 stands for `DEFAULT_PAGE_SIZE`.
 pub fn page_size(field: &str, size: u32) -> Result<usize, BadRequest> {
     match size {
         0 => Ok(DEFAULT_PAGE_SIZE),
