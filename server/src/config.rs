@@ -526,8 +526,8 @@ fn whole(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
 fn host(text: &str) -> Result<String, String> {
     if text.contains('*') {
         return Err(
-            "wildcards are not supported: list each host. A server with TLS, or on other addresses than \
-                    loopback, accepts every host name if --allow-host is left out"
+            "wildcards are not supported: list each host. A server that has TLS, requires tokens, or listens on \
+             other addresses than loopback accepts every host if --allow-host is left out"
                 .to_owned(),
         );
     }

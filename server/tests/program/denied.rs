@@ -41,7 +41,7 @@ async fn a_map_is_a_regular_file() {
     {
         let said = refusal(&mut program(&[&format!("--map={}", path.display())])).await;
         let expected =
-            format!("{}: the map cannot be read: it is {kind}, and only a regular file", path.display());
+            format!("{}: the map cannot be read: it is {kind}, and must be a regular file", path.display());
         assert!(said.contains(&expected), "{said}");
     }
 }

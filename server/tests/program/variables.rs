@@ -70,5 +70,5 @@ async fn an_empty_data_directory_is_refused_where_it_is_given() {
     let output = soon("a refusal", program(&["--data-dir="]).output()).await.unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("it is empty: name a directory, or :memory:"), "{stderr}");
+    assert!(stderr.contains("the value is empty: give a directory, or :memory:"), "{stderr}");
 }

@@ -51,7 +51,7 @@ pub struct Revocations {
 #[derive(Debug, Error)]
 pub enum NotRevoked {
     /// The file cannot be used. In a server, the revocation is in force, and the write is retried every second.
-    #[error("cannot use {FILE}, the file of revoked sessions: {0}")]
+    #[error("{FILE} cannot be used: {0}")]
     NotKept(String),
     /// The limit is reached, and the session is not revoked.
     #[error("too many revoked sessions: the limit is {MOST_REVOKED}")]
