@@ -82,7 +82,8 @@ pub(super) mod car {
     }
 
     pub(in crate::rides) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<CarId, D::Error> {
-        CarId::new(i64::deserialize(from)?).ok_or_else(|| D::Error::custom("the id of a car must be positive"))
+        CarId::new(i64::deserialize(from)?)
+            .ok_or_else(|| D::Error::custom("the id of a car must be positive"))
     }
 }
 
