@@ -1,7 +1,6 @@
 //! Access to the browser: clocks, timers, animation frames, visibility, storage, focus.
 //!
-//! Most of the page reaches the browser through these functions, so that each failure and workaround has one
-//! place.
+//! Most of the page reaches the browser through these functions, so that each failure and workaround has one place.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -36,9 +35,8 @@ pub fn mark(name: &str) {
     }
 }
 
-/// Returns the ALPN name of the protocol between page and server, for example "h2". Returns an empty string
-/// while the browser has not reported it: for a page from the cache, the first entry with a protocol is that of
-/// a call.
+/// Returns the ALPN name of the protocol between page and server, for example "h2". Returns an empty string while the
+/// browser has not reported it: for a page from the cache, the first entry with a protocol is that of a call.
 pub fn protocol() -> String {
     let entries = window().performance().map(|performance| performance.get_entries()).unwrap_or_default();
     let protocol = |index| {
@@ -145,8 +143,7 @@ fn listen(target: &web_sys::EventTarget, event: &str, handler: impl Fn() + 'stat
     let _ = target.add_event_listener_with_callback(event, closure.unchecked_ref());
 }
 
-/// A key-value storage of the browser. If the browser forbids storage, reads find nothing and writes are
-/// ignored.
+/// A key-value storage of the browser. If the browser forbids storage, reads find nothing and writes are ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shelf {
     /// The storage of this tab, which survives a reload.

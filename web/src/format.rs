@@ -1,5 +1,4 @@
-//! Formatting of amounts, distances, durations, times and failures for people. Pure: time and time zone are
-//! arguments.
+//! Formatting of amounts, distances, durations, times and failures for people. Pure: time and time zone are arguments.
 
 use rides_proto::geo::LatLng;
 
@@ -119,8 +118,7 @@ pub fn failure(failure: &Failure) -> String {
         ("NOT_GRPC", _) => failure.text.as_str(),
         (_, UNAUTHENTICATED) => "The server does not know who you are.",
         ("", UNAVAILABLE) => "The server cannot be reached. Try again in a moment.",
-        // The server describes only what is wrong with the field. The field becomes the subject of the
-        // sentence.
+        // The server describes only what is wrong with the field. The field becomes the subject of the sentence.
         _ if failure.text.starts_with("must ") => {
             return sentence(&[&failure.field, " ", &failure.text].concat());
         }

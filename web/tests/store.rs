@@ -1,8 +1,7 @@
 //! Tests of the store and the controller in a real browser, with a scripted `fetch`. They send commands and
 //! read the store.
 //!
-//! There is only one test, because the tests of a file share a window, and two stores would call the same
-//! script.
+//! There is only one test, because the tests of a file share a window, and two stores would call the same script.
 #![cfg(target_arch = "wasm32")]
 
 use js_sys::{Array, Function, Uint8Array};

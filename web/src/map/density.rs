@@ -1,5 +1,4 @@
-//! The densities of a view with too many cars to draw each: a texture with one pixel per cell, and numbers.
-//! Pure.
+//! The densities of a view with too many cars to draw each: a texture with one pixel per cell, and numbers. Pure.
 
 use rides_proto::tiles::{CELLS_PER_SIDE, Cell};
 

@@ -342,8 +342,7 @@ impl<P: Painter> Engine<P> {
         let moved = self.painted != Some(look);
         // Layout of the names takes as long as a batch of the city, so a frame does only one of them.
         let named = batch.is_none() && city.name_streets();
-        // Only once per view: if the atlas has no room for the glyphs of one screen, clearing it again does not
-        // help.
+        // Only once per view: if the atlas has no room for the glyphs of one screen, clearing it again does not help.
         let has_room = self.moved_at.is_none() && self.roomy != Some(look) && self.atlas.make_room();
         if has_room {
             self.roomy = Some(look);

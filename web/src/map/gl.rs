@@ -136,8 +136,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// Returns an empty geometry. `floats` has the number of floats of each attribute, in the order of the
-    /// locations.
+    /// Returns an empty geometry. `floats` has the number of floats of each attribute, in the order of the locations.
     pub(super) fn new(gl: &Gl, floats: &[i32]) -> Result<Self, GlError> {
         let (array, data) = (gone(gl.create_vertex_array())?, gone(gl.create_buffer())?);
         let indices = gone(gl.create_buffer())?;

@@ -43,8 +43,7 @@ impl Atlas {
         Self { page: None, glyphs: Vec::new(), dpr, side, at: (0.0, 0.0), is_full: false, is_changed: false }
     }
 
-    /// Returns the glyph of a letter or of a whole word, and draws it if needed. Returns `None` if there is no
-    /// room.
+    /// Returns the glyph of a letter or of a whole word, and draws it if needed. Returns `None` if there is no room.
     pub fn find(&mut self, text: &str) -> Option<Glyph> {
         match self.glyphs.binary_search_by(|(known, _)| known.as_str().cmp(text)) {
             Ok(at) => self.glyphs[at].1,

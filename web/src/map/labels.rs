@@ -10,7 +10,8 @@ use super::{
 
 /// The space between letters, as a fraction of their size.
 const SPACING: f32 = 0.13;
-/// The distance after which a street's name is repeated, in pixels. The layout uses it only approximately.
+/// The distance after which a street's name is repeated, in pixels. The number of names is rounded down to a power
+/// of two.
 const REPEAT_PX: f32 = 620.0;
 /// The cosine of 24°, the largest turn between two consecutive letters.
 const MIN_AHEAD: f32 = 0.913;
@@ -87,8 +88,7 @@ fn width_px(name: &Name, glyphs: &[Glyph]) -> f32 {
     glyphs.iter().map(|glyph| glyph.advance + SPACING).sum::<f32>() * name.size_px
 }
 
-/// Writes a name along a line from `start` pixels on, unless the space is reserved or the line turns too
-/// sharply.
+/// Writes a name along a line from `start` pixels on, unless the space is reserved or the line turns too sharply.
 fn write(
     name: &Name,
     glyphs: &[Glyph],

@@ -53,8 +53,7 @@ pub struct Frame {
     pub look: Look,
     /// Seconds since [`CarInstances::base`].
     pub cars_now: f32,
-    /// The time in seconds for pulsing and flowing animations. It is constant for people who prefer reduced
-    /// motion.
+    /// The time in seconds for pulsing and flowing animations. It is constant for people who prefer reduced motion.
     pub phase: f32,
     /// `true` while the camera moves, so that a slow painter may paint less detail.
     pub moving: bool,

@@ -191,8 +191,7 @@ pub fn MapView(
         act(match event.type_().as_str() {
             "pointerdown" if event.button() == 0 => {
                 if let Some(frame) = frame.get_untracked() {
-                    // Events made by tests have a pointer id that cannot be captured. Capture is not needed
-                    // there.
+                    // Events made by tests have a pointer id that cannot be captured. Capture is not needed there.
                     let _ = frame.set_pointer_capture(id);
                 }
                 Hand::Down(pointer())

@@ -61,8 +61,7 @@ impl Pill {
 
 /// The protocol over which a browser has six connections per server, shared by all of its windows.
 const HTTP1: &str = "HTTP/1.1";
-/// The note if those connections may all be in use. The browser does not report this: calls only get no
-/// response.
+/// The note if those connections may all be in use. The browser does not report this: calls only get no response.
 const CROWDED: &str = "No answer. Over HTTP/1.1 all windows of this page share six connections, and may have used them \
                        up: close one, or serve the page over TLS.";
 

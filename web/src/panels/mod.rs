@@ -1,8 +1,7 @@
 //! The panels of the page: each reads signals of the store and sends commands.
 //!
-//! A panel keeps no state except text that is being typed. The ride that is being put together is a
-//! [`draft::Draft`], and everything else is in the store. [`overlay`] derives from both what the map shows on
-//! top of the city.
+//! A panel keeps no state except text that is being typed. The ride that is being put together is a [`draft::Draft`],
+//! and everything else is in the store. [`overlay`] derives from both what the map shows on top of the city.
 #![allow(unreachable_pub, reason = "the component macro makes props structs pub whatever the component is")]
 
 use leptos::prelude::*;

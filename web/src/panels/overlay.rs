@@ -16,8 +16,7 @@ use crate::{
 
 use super::{draft::End, ui::Ui};
 
-/// Returns the pins, the routes and the car to ring: those of the followed ride, or else of the draft and its
-/// quote.
+/// Returns the pins, the routes and the car to ring: those of the followed ride, or else of the draft and its quote.
 pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
     Memo::new(move |_| {
         ui.store.followed.with(|followed| match followed {

@@ -29,8 +29,7 @@ fn note(list: &RideList, fresh: bool) -> Option<(&'static str, String)> {
     Some(("muted rides-note", text.to_owned()))
 }
 
-/// Describes the number of rides that have not ended. If there are more rides than the list has, the text says
-/// so.
+/// Describes the number of rides that have not ended. If there are more rides than the list has, the text says so.
 fn under_way(list: &RideList, fresh: bool) -> String {
     let count = list.rides.iter().filter(|ride| !ride.state.is_over()).count();
     let of = if list.has_more { format!(" of the newest {}", list.rides.len()) } else { String::new() };
@@ -44,8 +43,7 @@ fn under_way(list: &RideList, fresh: bool) -> String {
 /// The longest time, in milliseconds, from a touch until its press has ended or `:active` matches.
 const PRESS: Millis = 500.0;
 
-/// Returns the rides in `order`, without rides that are not in it. Without an order, returns all rides, newest
-/// first.
+/// Returns the rides in `order`, without rides that are not in it. Without an order, returns all rides, newest first.
 fn in_order<'a>(rides: &'a [Ride], order: Option<&Vec<RideId>>) -> Vec<&'a Ride> {
     let find = |id: &RideId| rides.iter().find(|ride| ride.id == *id);
     match order {

@@ -1,5 +1,4 @@
-//! The display of a failure: its text, and under *Details* the reason and the id of the call in the server's
-//! log.
+//! The display of a failure: its text, and under *Details* the reason and the id of the call in the server's log.
 
 use leptos::{ev::MouseEvent, prelude::*};
 use web_sys::Element;

@@ -367,8 +367,7 @@ impl Controller {
         spawn(keep_open(watched, BrowserClock, buffering, browser::is_online(), signals));
     }
 
-    /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches
-    /// [`nowhere`].
+    /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches [`nowhere`].
     fn load_city(self: &Rc<Self>) {
         let this = self.clone();
         let on_failure = move || this.watch_fleet();
@@ -456,8 +455,7 @@ fn wire_type(kind: RideType) -> v1::RideType {
 }
 
 /// Returns `true` if the response determines the result of the booking.
-/// After any other error an earlier attempt may still have booked the ride, so the same booking keeps its
-/// request id.
+/// After any other error an earlier attempt may still have booked the ride, so the same booking keeps its request id.
 fn is_settled<T>(answer: &Result<T, Status>) -> bool {
     answer.as_ref().map_or_else(|status| status.code() == Code::InvalidArgument, |_| true)
 }

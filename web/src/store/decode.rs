@@ -200,8 +200,7 @@ pub(super) fn place(name: String, location: Option<v1::Location>) -> Decoded<Pla
     Ok(Place { name, at: point(location)? })
 }
 
-/// Converts the streets that a search found. If several streets have the same name, "near" is a part of each
-/// name.
+/// Converts the streets that a search found. If several streets have the same name, "near" is a part of each name.
 pub(super) fn places(places: Vec<v1::Place>) -> Partly<Vec<Place>> {
     keep_good(places.into_iter().map(|found| {
         let v1::Place { mut name, location, near } = found;

@@ -1,5 +1,4 @@
-//! The model of the cars: fleet frames change it, and the painter reads glides from it. Positions are never
-//! signals.
+//! The model of the cars: fleet frames change it, and the painter reads glides from it. Positions are never signals.
 
 use rides_proto::{
     geo::{Bounds, EARTH_RADIUS_M},
@@ -11,8 +10,7 @@ use rustc_hash::FxHashMap;
 use super::pace::Pace;
 use crate::model::{CarGlide, CarState, CarsInView, Detail, Millis};
 
-/// The longest glide in metres. A car that moved further between two reports is drawn at its new position at
-/// once.
+/// The longest glide in metres. A car that moved further between two reports is drawn at its new position at once.
 const JUMP_M: f64 = 300.0;
 /// A longer time between two reports means that the car stood still. It does not count for the interval of its
 /// reports.
@@ -350,8 +348,7 @@ fn standing(report: &CarReport, now: Millis) -> CarGlide {
     }
 }
 
-/// Returns the glide from the car's drawn position at `now` to its reported position, where it arrives at
-/// `due`.
+/// Returns the glide from the car's drawn position at `now` to its reported position, where it arrives at `due`.
 fn onwards(glide: &CarGlide, report: &CarReport, now: Millis, due: Millis) -> CarGlide {
     let (from, from_turn) = drawn(glide, now);
     let to = unit(report.at);

@@ -78,8 +78,7 @@ impl Following {
         let resumed = went_on.then_some(Resumed { at_version, caught_up, exact, repeats, gaps });
         (self.epoch, self.head) = (opened.epoch, opened.head_version);
         if !exact {
-            // The server sends the whole ride again. The old state stays on the screen until the first event
-            // arrives.
+            // The server sends the whole ride again. The old state stays on the screen until the first event arrives.
             self.version = 0;
         }
         if let Some(followed) = &mut self.followed {

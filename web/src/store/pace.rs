@@ -1,8 +1,7 @@
 //! The timing of glides: an estimate of the server's clock, and of the delay with which cars are drawn.
 //!
-//! Cars are drawn a little in the past. The delay is about the time between two reports of a car plus the
-//! jitter of the network. So the next report arrives before the glide to the last one ends, and no car stops
-//! between ticks.
+//! Cars are drawn a little in the past. The delay is about the time between two reports of a car plus the jitter of
+//! the network. So the next report arrives before the glide to the last one ends, and no car stops between ticks.
 
 use crate::model::Millis;
 

@@ -29,8 +29,7 @@ const MAX_CURSORS: usize = 4096;
 pub(super) struct FleetWatch {
     pub(super) api: Api,
     pub(super) store: Store,
-    /// The area to watch. A change takes effect at the next
-    /// [`Signal::Reopen`](crate::api::live::Signal::Reopen).
+    /// The area to watch. A change takes effect at the next [`Signal::Reopen`](crate::api::live::Signal::Reopen).
     pub(super) viewport: Rc<Cell<Bounds>>,
     /// The area for which the newest stream was opened.
     pub(super) opened_for: Bounds,

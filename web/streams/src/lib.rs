@@ -1,5 +1,4 @@
-//! Conversions between streams of JavaScript and of Rust: the part of the crate `wasm-streams` that Leptos
-//! needs.
+//! Conversions between streams of JavaScript and of Rust: the part of the crate `wasm-streams` that Leptos needs.
 //!
 //! The original crate exports classes to JavaScript. A linker keeps all exports, and the page uses none of
 //! them: three kilobytes of the first load. This crate exports nothing, so the page contains nothing of it.
@@ -32,8 +31,7 @@ impl ReadableStream {
             move |controller: ReadableStreamDefaultController| {
                 let shelf = stream.clone();
                 future_to_promise(async move {
-                    // The browser does not call `pull` again before the promise is resolved, so the stream is
-                    // there.
+                    // The browser does not call `pull` again before the promise is resolved, so the stream is there.
                     let taken = shelf.borrow_mut().take();
                     let Some(mut stream) = taken else { return Ok(JsValue::UNDEFINED) };
                     match stream.next().await.transpose()? {
