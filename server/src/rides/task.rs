@@ -193,7 +193,7 @@ impl Owner {
         self.board.commit(changes);
     }
 
-    /// Returns the entries of the journal for the requests of all changes, with one query.
+    /// Returns what the journal knows of the requests of all changes, with one query.
     async fn earlier(&self, changes: &[(Change, Reply)]) -> Result<Requests, JournalError> {
         let request = |(change, _): &(Change, Reply)| match change {
             Change::Book { request, .. } => Some(request.clone()),

@@ -31,7 +31,7 @@ async fn who_reads_the_file_without_end_is_complained_of() {
     };
     let either = async {
         tokio::select! {
-            () = log.says("the journal's log grows") => {}
+            () = log.says("the journal's write-ahead log has grown") => {}
             () = bookings => {}
         }
     };

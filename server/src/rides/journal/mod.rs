@@ -139,7 +139,8 @@ pub trait Journal: Send + Sync + 'static {
     fn epoch(&self) -> &str;
 
     /// Queues `batch` at once, behind all earlier batches. The returned future succeeds when all of it is durable. If
-    /// it fails, nothing of the batch is stored.
+    /// it fails, nothing of the batch is stored. Only after [`JournalError::Failed`] this is not known until the next
+    /// start.
     fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()>;
 
     /// Returns a ride, or `None` if no ride has this id.
