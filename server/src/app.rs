@@ -102,7 +102,8 @@ impl App {
     /// Opens files and sockets, starts the tasks, and connects them.
     ///
     /// # Errors
-    /// With one line for the operator, for example if the port is in use, or the map or the page cannot be read.
+    /// If a part cannot be opened, for example because the port is in use or the map cannot be read. The error is one
+    /// line.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         // First: metrics that are described or counted before the recorder is installed are lost.
         let metrics = telemetry::metrics();

@@ -141,7 +141,7 @@ pub struct Config {
     #[arg(long, env = "RIDES_VIEWER_CARS", default_value = "10000", value_name = "N", value_parser = viewer_cars)]
     pub viewer_cars: usize,
 
-    /// Most bytes per second for one map viewer, who gets fewer, newer frames beyond that; 0 means no limit.
+    /// Limit of bytes per second for a map viewer, which gets fewer, newer frames beyond it; 0 means no limit.
     #[arg(long, env = "RIDES_VIEWER_BYTES_PER_SECOND", default_value = "500000", value_name = "N")]
     pub viewer_bytes_per_second: u32,
 

@@ -13,7 +13,7 @@ pub use self::kept_files::{FileLost, KeptFiles};
 pub enum DataDir {
     /// A directory. It is created if it is missing.
     At(PathBuf),
-    /// In memory only, until the process ends.
+    /// Memory only, until the process ends.
     Memory,
 }
 

@@ -17,7 +17,7 @@ use crate::{
 /// Runs the subcommand. Blocks.
 ///
 /// # Errors
-/// With one line, also if a check finds a problem.
+/// If the journal cannot be opened or written, or the check finds a problem.
 pub fn run(config: JournalConfig) -> anyhow::Result<()> {
     let dir = directory(config.data_dir)?;
     match config.action {

@@ -12,7 +12,7 @@ use rides_proto::ids::CarId;
 pub use self::rules::Denied;
 use crate::sessions::{Role, Session};
 
-/// Whether callers must show a token.
+/// The policy for calls without a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Policy {
     /// Callers need no token; a caller with a token has only the rights of that token.

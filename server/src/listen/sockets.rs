@@ -34,7 +34,7 @@ impl Listeners {
     /// Binds the sockets.
     ///
     /// # Errors
-    /// With one line for the operator, if a name cannot be resolved or an address cannot be bound.
+    /// If a name cannot be resolved, or an address cannot be bound.
     pub async fn open(listen: &Listen) -> anyhow::Result<Self> {
         let sockets = match listen {
             Listen::Loopbacks(port) => {

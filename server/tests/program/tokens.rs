@@ -47,7 +47,10 @@ async fn a_token_is_printed_beside_a_running_server() {
     let no_key = token(&["--role=dispatcher", "--subject=eve", &data_dir]).await;
     assert_eq!(no_key.status.code(), Some(1));
     let why = String::from_utf8(no_key.stderr).unwrap();
-    assert!(why.contains("which the server creates when it first starts") && why.lines().count() == 1, "{why}");
+    assert!(
+        why.contains("which the server creates when it first starts") && why.lines().count() == 1,
+        "{why}"
+    );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "none is made");
 
     let (_server, wire) = serving(requiring_tokens(&data_dir)).await;
