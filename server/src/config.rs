@@ -117,7 +117,7 @@ pub struct Config {
     #[arg(long, env = "RIDES_BASE_PATH", value_name = "PATH")]
     pub base_path: Option<BasePath>,
 
-    /// Directory for rides and keys, or :memory: to keep none [default: the platform's, as in ~/.local/share/rides].
+    /// Data directory, or :memory: to keep nothing [default: the platform's, for example ~/.local/share/rides].
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<DataDir>,
 
@@ -312,7 +312,7 @@ pub enum MadeBy {
 /// The keys and certificates that `gen-key` creates.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub struct GenKeyConfig {
-    /// Data directory for keys and certificates [default: the platform's, as in ~/.local/share/rides].
+    /// Data directory for keys and certificates [default: the platform's, for example ~/.local/share/rides].
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<DataDir>,
 
@@ -396,7 +396,7 @@ pub struct TokenConfig {
     #[arg(long, env = "RIDES_EXPIRES", value_name = "TIME", value_parser = lifetime)]
     pub expires: Option<Duration>,
 
-    /// Data directory of the server [default: the platform's, as in ~/.local/share/rides].
+    /// Data directory of the server [default: the platform's, for example ~/.local/share/rides].
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<DataDir>,
 }
@@ -404,7 +404,7 @@ pub struct TokenConfig {
 /// A journal, and the subcommand for it.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub struct JournalConfig {
-    /// Data directory with the journal [default: the platform's, as in ~/.local/share/rides].
+    /// Data directory with the journal [default: the platform's, for example ~/.local/share/rides].
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<DataDir>,
 
