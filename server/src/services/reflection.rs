@@ -1,9 +1,10 @@
 //! Server reflection (`grpc.reflection.v1`).
 //!
-//! It is written by hand for three faults of the service in `tonic-reflection`. That one ends the stream at an
-//! unknown name, where the protocol wants an error response and the next request. It has no extensions. Its names of
-//! enum values are not those of protobuf. Calls of `v1alpha`, which has the same messages, are routed here by
-//! `edge/older.rs`.
+//! It is written by hand, because the service in `tonic-reflection` has three faults. It ends the stream at an unknown
+//! name, where the protocol wants an error response. It does not know extensions. It gives enum values names that are
+//! not those of protobuf.
+//!
+//! `v1alpha` has the same messages: `edge/older.rs` routes its calls here.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -40,7 +40,7 @@ use crate::signals::Stop;
 pub(super) const WINDOW: u32 = 4 * 1024;
 /// The time for which frames are collected for a single table. A speed needs two reports.
 const GLANCE: Duration = Duration::from_secs(1);
-/// The interval between two drawings without news, so that ages are current.
+/// The interval at which the screen is drawn. Frames in between only update the state.
 const REDRAW: Duration = Duration::from_millis(250);
 /// The maximum number of messages that wait for the screen.
 const INBOX: usize = 4;
