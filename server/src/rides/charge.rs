@@ -77,7 +77,7 @@ mod tests {
         (figures.distance_m, figures.fare, metered_fare)
     }
 
-    /// BAD-3: the quote is 7 €.
+    /// BAD-3 in docs/failures.md: the quote is 7 €.
     #[test]
     fn a_booked_ride_costs_at_most_three_times_its_quote() {
         let booked = booking("ada");
@@ -92,14 +92,14 @@ mod tests {
         assert_eq!(generous.charge(&booked, 20_000.0, 10 * MINUTE).figures.fare, Cents(1_050));
     }
 
-    /// BAD-3: a ride off the street has no quote.
+    /// BAD-3 in docs/failures.md: a ride off the street has no quote.
     #[test]
     fn a_ride_off_the_street_costs_what_was_driven() {
         let street = Booking { dropoff: None, plan: Figures::default(), ..booking("") };
         assert_eq!(charge(&street, 20_000.0, 10 * MINUTE), (20_000, Cents(2_870), None));
     }
 
-    /// BAD-3: 70 metres per second, and one kilometre more.
+    /// BAD-3 in docs/failures.md: 70 metres per second, and one kilometre more.
     #[test]
     fn a_trip_is_no_longer_than_a_car_can_drive() {
         let street = Booking { dropoff: None, plan: Figures::default(), ..booking("") };

@@ -21,7 +21,7 @@ fn decide(draft: &mut Draft<'_>, n: usize, command: &Command) -> Result<Ride, Ri
     }
 }
 
-/// Decides a batch and commits it, as after a journal that took it.
+/// Decides a batch and commits it, as if the journal had stored it.
 fn commit(board: &mut Board, batch: &[(usize, Command)]) -> Vec<Result<Ride, RideError>> {
     let mut drafted = Drafted::default();
     let mut draft = Draft::on(board, None, &mut drafted);

@@ -1,4 +1,4 @@
-//! Every journal keeps the same promises: these tests run on each of them.
+//! Tests of the guarantees of [`Journal`], which run on each implementation.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -13,7 +13,7 @@ use crate::rides::{
     testing::{self, any_command, booking, noon},
 };
 
-/// A journal on a disk of its own, which goes with it.
+/// Returns a new journal and its directory, which is deleted when the second value is dropped.
 fn sqlite() -> (SqliteJournal, TempDir) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let journal = SqliteJournal::open(dir.path(), SqliteOptions::default()).expect("a new journal opens");
@@ -75,7 +75,7 @@ async fn one_append_that_does_not_fit_spoils_no_other() {
     }
 }
 
-/// Random lives of a few rides, as batches of what the rules allow.
+/// Random batches of events for four rides, as far as the rules allow them.
 fn lives() -> impl Strategy<Value = Vec<Vec<Entry>>> {
     let command = (0..4u8, any_command());
     prop::collection::vec(prop::collection::vec(command, 1..6), 1..12).prop_map(|batches| {
@@ -98,7 +98,7 @@ fn lives() -> impl Strategy<Value = Vec<Vec<Entry>>> {
     })
 }
 
-/// Everything a journal can be asked, of four rides.
+/// Returns the results of all queries of a journal, for four rides.
 async fn all_it_says(
     journal: &dyn Journal,
 ) -> (Vec<Option<Arc<RideLog>>>, Vec<RideId>, Requests, Vec<Vec<RideId>>) {
@@ -136,7 +136,7 @@ async fn all_it_says(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// On disk as in memory, also after it was closed and opened again, and after its lists were made again.
+    /// Compares SQLite with memory, also after a restart and a rebuild of the lists.
     #[test]
     fn all_journals_say_the_same(batches in lives()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -12,7 +12,7 @@ use crate::rides::{
 const FIGURES: Figures =
     Figures { distance_m: 700, duration: Duration::from_secs(100), fare: crate::rides::model::Cents(800) };
 
-/// Applies a command as the task does, and says what came of it.
+/// Applies a command as the task does, and returns the decision.
 fn apply(log: &mut Option<RideLog>, command: &Command) -> Result<Decision, Refusal> {
     let ride = log.as_ref().map(|log| &log.ride);
     let decision = decide(ride, command)?;
@@ -25,7 +25,7 @@ fn apply(log: &mut Option<RideLog>, command: &Command) -> Result<Decision, Refus
     Ok(decision)
 }
 
-/// A ride in each state, held by car 1 where a car holds it; car 9 has declined it before.
+/// Returns a ride in `state`. Car 1 has it in the states in which a car has it, and car 9 has declined it before.
 fn ride_in(state: Option<RideState>) -> Option<RideLog> {
     let mut log = None;
     let offer = offer(noon());
@@ -59,7 +59,7 @@ fn ride_in(state: Option<RideState>) -> Option<RideLog> {
     log
 }
 
-/// How the tables below write what came of a command.
+/// Returns the sign for a decision in the tables below.
 fn sign(came: &Result<Decision, Refusal>) -> char {
     match came {
         Ok(Decision::Happens(_)) => '+',
@@ -68,7 +68,7 @@ fn sign(came: &Result<Decision, Refusal>) -> char {
         Err(Refusal::NotYours) => 'n',
         Err(Refusal::PassedOver) => 'p',
         Err(Refusal::NoSuchRide) => '?',
-        Err(other) => panic!("not without a clock or another ride: {other:?}"),
+        Err(other) => panic!("no other refusal depends on one ride alone: {other:?}"),
     }
 }
 
@@ -88,8 +88,8 @@ const STATES: [Option<RideState>; 9] = [
 fn every_command_in_every_state() {
     let offer_to = |n| Command::Offer { crew: crew(n), offer: offer(noon()) };
     let drop_off = |car| Command::DropOff { car, figures: FIGURES, metered_fare: None, at: place(5) };
-    // Columns: not opened, Requested, Offered, Assigned, Arrived, OnTrip, Completed, Cancelled, Expired.
-    // Car 1 holds the ride, car 2 has nothing to do with it, car 9 has declined it.
+    // Columns: not opened, Requested, Offered, Assigned, Arrived, OnTrip, Completed, Cancelled, Expired. Car 1 has
+    // the ride, car 2 never had it, car 9 has declined it.
     let table = [
         (Command::Book(Arc::new(booking("bob"))), "+wwwwwwww"),
         (
@@ -130,7 +130,7 @@ fn every_command_in_every_state() {
     }
 }
 
-/// L13: what the clock says, and however it was set, an offer is open until dispatch ends it.
+/// L13 in docs/failures.md: the clock does not matter. An offer is open until dispatch ends it.
 #[test]
 fn an_answer_after_the_offers_time_stands_as_long_as_nobody_ended_the_offer() {
     let mut log = ride_in(Some(RideState::Offered));
@@ -192,7 +192,7 @@ fn a_drivers_clock_makes_no_trip_negative_or_endless() {
     assert_eq!(trip_time(&ride, now + second, now), Duration::from_secs(60));
 }
 
-/// BAD-3: the driver of a ride off the street says when the trip began.
+/// BAD-3 in docs/failures.md: the driver of a ride off the street reports the start of the trip.
 #[test]
 fn a_start_counts_as_at_most_five_minutes_late() {
     let ride = ride_in(Some(RideState::OnTrip)).expect("opened").ride;
@@ -230,7 +230,8 @@ proptest! {
             if happened {
                 let again = decide(Some(ride), command);
                 prop_assert!(again != came, "nothing happens twice");
-                // Riders and drivers may repeat themselves; who opens a ride has a key, and dispatch looks first.
+                // Riders and drivers may send a command again. Commands that open a ride have a key, and dispatch
+                // checks the state first.
                 if !matches!(
                     command,
                     Command::Book(_)

@@ -8,7 +8,7 @@ use crate::rides::{
     testing::{booking, car, crew, noon, place},
 };
 
-/// What journals hold, to the letter. A test that fails here would fail for everyone who has a journal.
+/// The exact text of stored events. If this test fails, existing journals cannot be read.
 #[test]
 fn events_are_written_like_this_for_ever() {
     let pool = crate::rides::model::Booking {

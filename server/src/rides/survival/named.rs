@@ -1,4 +1,4 @@
-//! Each way in which a disk fails, by its name.
+//! One test for each kind of fault of a disk.
 
 use faulty_disk::Operation;
 use futures_util::future::join_all;
@@ -16,13 +16,13 @@ async fn book(rides: &Rides, request: &str) -> Result<Ride, RideError> {
     rides.book(key, booking("ada")).await
 }
 
-/// A server on a disk that is fine so far.
+/// Starts a server on a disk without faults so far.
 async fn server(place: &Place) -> Server {
     let journal = place.open().expect("the disk is fine");
     Server::start(journal).await.expect("the disk is fine")
 }
 
-/// L23
+/// L23 in docs/failures.md.
 #[tokio::test]
 async fn a_sync_comes_before_every_answer() {
     let place = Place::new(1);
@@ -42,7 +42,7 @@ async fn a_sync_comes_before_every_answer() {
     server.end().await;
 }
 
-/// L21
+/// L21 in docs/failures.md.
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_acknowledged_or_even_tried_until_a_restart() {
     for seed in 0..20 {
@@ -73,7 +73,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged_or_even_tried_until_a_resta
     }
 }
 
-/// L21: whichever sync it is, of those that make a journal and the first that use it.
+/// L21 in docs/failures.md: any sync fails, of those that create a journal and the first that use it.
 #[tokio::test]
 async fn no_failed_sync_goes_unnoticed() {
     for nth in 1..=40 {
@@ -101,7 +101,7 @@ async fn no_failed_sync_goes_unnoticed() {
     }
 }
 
-/// BAD-8: whichever read it is. A ride that cannot be read is neither damaged nor left out.
+/// BAD-8 in docs/failures.md: any read fails. A ride that cannot be read is neither damaged nor left out.
 #[tokio::test]
 async fn no_failed_read_leaves_a_ride_out() {
     let unavailable = |error: &JournalError| matches!(error, JournalError::Unavailable(_));
@@ -132,7 +132,7 @@ async fn no_failed_read_leaves_a_ride_out() {
     assert!(failed > 0, "no read of a ride failed");
 }
 
-/// L21: the cache still has what the failed sync did not write, and the power takes it later.
+/// L21 in docs/failures.md: after the failed sync the cache still has the data, and a power cut removes it later.
 #[tokio::test]
 async fn what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept() {
     for seed in 0..50 {
@@ -156,7 +156,7 @@ async fn what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept() {
     }
 }
 
-/// L21
+/// L21 in docs/failures.md.
 #[tokio::test]
 async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_room() {
     let place = Place::new(1);
@@ -187,7 +187,7 @@ async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_ro
     place.assert_sound();
 }
 
-/// L22
+/// L22 in docs/failures.md.
 #[tokio::test]
 async fn the_log_grows_while_someone_reads_and_no_longer() {
     let place = Place::new(1);

@@ -66,7 +66,7 @@ fn too_many(outcome: Result<Ride, RideError>) -> Option<Holder> {
     }
 }
 
-/// BAD-4: also when many are asked for at once, and after a restart; a repeat is no new ride.
+/// BAD-4 in docs/failures.md: the limit holds for concurrent requests and after a restart. A repeat is no new ride.
 #[tokio::test]
 async fn a_rider_has_at_most_so_many_open_rides() {
     let journal = Arc::new(MemoryJournal::new());
@@ -94,7 +94,7 @@ async fn a_rider_has_at_most_so_many_open_rides() {
     assert_eq!(books("and one").await, ada);
 }
 
-/// BAD-4: guests are free, so they have a limit together.
+/// BAD-4 in docs/failures.md: guest sessions are free, so the guests of an address share a limit.
 #[tokio::test]
 async fn guests_of_one_address_have_at_most_so_many_open_rides() {
     let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
@@ -116,7 +116,7 @@ async fn guests_of_one_address_have_at_most_so_many_open_rides() {
     assert_eq!(too_many(books(4).await), full());
 }
 
-/// BAD-4: guests whose address stands for many callers have a limit together, apart from those of other addresses.
+/// BAD-4 in docs/failures.md: guests whose address stands for many callers share a limit, apart from other addresses.
 #[tokio::test]
 async fn guests_at_exempt_addresses_have_a_limit_together() {
     let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
@@ -136,7 +136,7 @@ async fn guests_at_exempt_addresses_have_a_limit_together() {
     assert_eq!(too_many(books(behind_a_proxy(), 23).await), Some(Holder::ExemptAddresses));
 }
 
-/// BAD-4: a ride that the journal did not take counts for no holder.
+/// BAD-4 in docs/failures.md: a ride that the journal did not store counts for no holder.
 #[tokio::test]
 async fn a_ride_that_was_not_kept_does_not_count() {
     let journal = Arc::new(Unreliable::new());
@@ -258,7 +258,7 @@ async fn what_the_journal_did_not_take_did_not_happen() {
     assert_eq!(rides.command(&ride.id, offer_to(1)).await.map(|ride| ride.version), Ok(2));
 }
 
-/// Each append waits for its verdict.
+/// A hook that makes each append wait for its result.
 struct Verdicts(Mutex<mpsc::Receiver<Result<(), JournalError>>>);
 
 impl Trouble for Verdicts {

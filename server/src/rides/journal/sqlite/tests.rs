@@ -10,7 +10,7 @@ use crate::rides::{
     testing::{booking, crew, noon, offer, request},
 };
 
-/// Longer than an answer takes.
+/// A timeout that is much longer than a reply takes.
 const SOON: Duration = Duration::from_secs(20);
 
 fn open(dir: &Path) -> Result<SqliteJournal, OpenError> {
@@ -30,7 +30,7 @@ fn offered(ride: &str) -> Entry {
     Entry::new(Arc::new(event), None).expect("can be written")
 }
 
-/// A closed journal with two rides.
+/// Makes a closed journal with two rides, and returns its epoch.
 async fn filled(dir: &Path) -> String {
     let journal = open(dir).expect("a new journal opens");
     journal.append(vec![booked("a"), booked("b"), offered("a")]).await.expect("new");
@@ -38,18 +38,18 @@ async fn filled(dir: &Path) -> String {
     journal.epoch().to_owned()
 }
 
-/// Makes a journal what it was in the third schema: request ids were of all callers together.
+/// Turns a journal back to schema version 3, in which request ids did not belong to a caller.
 const THIRD: &str = "DROP INDEX events_by_request;
     ALTER TABLE events DROP COLUMN caller;
     CREATE UNIQUE INDEX events_by_request ON events (request) WHERE request IS NOT NULL;
     PRAGMA user_version = 3";
 
-/// A program that is not the server, at the same file.
+/// Runs `sql` on the file of a journal, as a program other than the server.
 fn by_hand(dir: &Path, sql: &str) {
     Connection::open(dir.join(FILE)).expect("a database").execute_batch(sql).expect("can be done");
 }
 
-/// L24
+/// L24 in docs/failures.md.
 #[tokio::test]
 async fn a_second_one_is_refused_until_the_first_is_closed() {
     let dir = tempdir().expect("a temporary directory");
@@ -64,7 +64,7 @@ async fn a_second_one_is_refused_until_the_first_is_closed() {
     open(dir.path()).expect("free again");
 }
 
-/// BAD-5: SQLite takes a damaged commit for the end of its log.
+/// BAD-5 in docs/failures.md: SQLite takes a damaged commit for the end of its log.
 #[tokio::test]
 async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_epoch() {
     for (damaged_bytes, is_lost) in [(vec![], false), (vec![200], true), (vec![9], true)] {
@@ -111,7 +111,7 @@ async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_
     }
 }
 
-/// BAD-5: what was moved into the file is not overwritten with what is left of the log.
+/// BAD-5 in docs/failures.md: the rest of a damaged log does not overwrite newer pages of the database.
 #[tokio::test]
 async fn rides_that_are_in_the_file_are_not_lost_to_a_damaged_log() {
     let dir = tempdir().expect("a temporary directory");
@@ -138,7 +138,7 @@ async fn rides_that_are_in_the_file_are_not_lost_to_a_damaged_log() {
     }
 }
 
-/// BAD-6
+/// BAD-6 in docs/failures.md.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_second_one_is_refused_though_the_file_of_the_lock_was_deleted() {
@@ -153,7 +153,7 @@ async fn a_second_one_is_refused_though_the_file_of_the_lock_was_deleted() {
     open(dir.path()).expect("free again");
 }
 
-/// BAD-6: earlier programs lock the file alone.
+/// BAD-6 in docs/failures.md: earlier programs lock the file alone.
 #[test]
 fn a_directory_that_an_earlier_program_has_is_refused() {
     let dir = tempdir().expect("a temporary directory");
@@ -162,7 +162,7 @@ fn a_directory_that_an_earlier_program_has_is_refused() {
     assert!(matches!(open(dir.path()), Err(OpenError::InUse { .. })));
 }
 
-/// BAD-6
+/// BAD-6 in docs/failures.md.
 #[cfg(unix)]
 #[tokio::test]
 async fn nothing_is_acknowledged_into_files_that_were_deleted() {
@@ -178,7 +178,7 @@ async fn nothing_is_acknowledged_into_files_that_were_deleted() {
         assert_eq!(journal.append(vec![booked("c")]).await, Err(refused), "and nothing is tried");
         journal.close().await;
 
-        // What was not answered yet may be kept: here it is.
+        // An append that failed with `Failed` may be stored. Here it is.
         let next = open(dir.path()).expect("opens again");
         assert_eq!(next.unfinished().await.map(|logs| logs.len()), Ok(left), "{name}");
     }
@@ -213,7 +213,7 @@ async fn whoever_appends_while_it_closes_is_answered() {
     }
 }
 
-/// L9
+/// L9 in docs/failures.md.
 #[tokio::test]
 async fn a_journal_keeps_its_epoch_until_it_is_another_file() {
     let dir = tempdir().expect("a temporary directory");
@@ -224,7 +224,7 @@ async fn a_journal_keeps_its_epoch_until_it_is_another_file() {
     assert_eq!(again.epoch(), first);
     again.close().await;
 
-    // Both files are there at once, so that the second has an inode of its own.
+    // Both files exist at once, so that the second one has an inode of its own.
     fs::rename(&backup, &file).expect("can be restored");
     let restored = open(dir.path()).expect("opens again");
     assert_ne!(restored.epoch(), first);
@@ -278,7 +278,8 @@ async fn an_earlier_schema_is_brought_up_to_date() {
     }
 }
 
-/// BAD-7: these requests have no caller. A caller's repeat finds its ride, and a stranger's request is not in the way.
+/// BAD-7 in docs/failures.md: the stored requests have no caller. A repeat finds its ride, and the request of a
+/// stranger does not block it.
 #[tokio::test]
 async fn requests_of_an_earlier_schema_stay_what_they_were() {
     let dir = tempdir().expect("a temporary directory");
@@ -309,7 +310,7 @@ async fn requests_of_an_earlier_schema_stay_what_they_were() {
     assert_eq!(upkeep::check(dir.path()).expect("can be read").problems, [""; 0]);
 }
 
-/// BAD-7: requests of strangers with the same id, however many, are not looked at.
+/// BAD-7 in docs/failures.md: a search does not read requests of other callers with the same id.
 #[tokio::test]
 async fn a_request_is_found_by_its_id_and_its_caller() {
     let dir = tempdir().expect("a temporary directory");
@@ -325,7 +326,7 @@ async fn a_request_is_found_by_its_id_and_its_caller() {
     }
 }
 
-/// L10
+/// L10 in docs/failures.md.
 #[tokio::test]
 async fn a_place_is_never_given_twice() {
     let dir = tempdir().expect("a temporary directory");
@@ -349,7 +350,7 @@ fn a_new_file_has_large_pages_and_an_older_one_keeps_its_own() {
     }
 }
 
-/// L23: what SQLite promises. That a sync comes before the answer is seen on the faulty disk.
+/// L23 in docs/failures.md: the settings of SQLite. That a sync comes before the reply is tested on the faulty disk.
 #[test]
 fn commits_are_synced_and_sqlite_is_recent() {
     let dir = tempdir().expect("a temporary directory");
@@ -360,11 +361,11 @@ fn commits_are_synced_and_sqlite_is_recent() {
     assert_eq!((pragma("synchronous"), pragma("wal_autocheckpoint")), (2, 0));
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("a pragma");
     assert_eq!(mode, "wal");
-    // Before, a log that was reset could corrupt the file.
+    // In earlier versions the restart of a log could corrupt the database.
     assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
 }
 
-/// L22
+/// L22 in docs/failures.md.
 #[tokio::test]
 async fn the_log_is_moved_into_the_file_once_nobody_reads() {
     let dir = tempdir().expect("a temporary directory");
