@@ -9,8 +9,10 @@ pub(crate) const SECTOR: usize = 512;
 /// changes, so that the loss of all and of none happen too.
 const LUCK: [f64; 4] = [0.0, 0.5, 0.95, 1.0];
 
+/// A file of a disk.
 #[derive(Default)]
 pub(crate) struct File {
+    /// The content that reads see.
     cached: Vec<u8>,
     /// The content at the last sync. `None` if the file itself was not synced.
     durable: Option<Vec<u8>>,

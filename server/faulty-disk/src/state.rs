@@ -28,6 +28,7 @@ pub(crate) enum Failure {
     Missing,
 }
 
+/// The state of a disk.
 pub(crate) struct State {
     pub(crate) faults: Faults,
     power: bool,
@@ -42,6 +43,7 @@ pub(crate) struct State {
     rng: SmallRng,
 }
 
+/// The state of an open file.
 struct Open {
     name: String,
     is_temporary: bool,

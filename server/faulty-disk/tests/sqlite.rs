@@ -134,7 +134,7 @@ fn a_full_disk_refuses_and_takes_more_once_there_is_room() {
     disk.hold_at_most(Some(disk.used() + 2000));
     let refused = write(&mut db, 1, 50).unwrap_err();
     assert_eq!(refused.sqlite_error_code(), Some(ErrorCode::DiskFull));
-    assert_eq!(rows(&db, 0).unwrap(), 5, "reads go on");
+    assert_eq!(rows(&db, 0).unwrap(), 5, "reads still work");
     disk.hold_at_most(None);
     write(&mut db, 2, 50).unwrap();
     assert_eq!((rows(&db, 1).unwrap(), rows(&db, 2).unwrap()), (0, 50));

@@ -28,6 +28,7 @@ pub(super) enum Input {
     Question(Question),
 }
 
+/// The channel for the result of a change.
 pub(super) type Reply = oneshot::Sender<Result<Ride, RideError>>;
 
 /// The changes of rides.
@@ -43,6 +44,7 @@ pub(super) enum Question {
     RideOf(CarId, oneshot::Sender<Option<Ride>>),
 }
 
+/// The state of the task.
 pub(super) struct Owner {
     journal: Arc<dyn Journal>,
     board: Board,

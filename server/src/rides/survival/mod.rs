@@ -44,8 +44,8 @@ impl Place {
     /// Checks that `rides-server journal check` finds no problem.
     fn assert_sound(&self) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        self.disk.copy_to(dir.path()).expect("can be copied");
-        let report = upkeep::check(dir.path()).expect("can be checked");
+        self.disk.copy_to(dir.path()).expect("the files can be copied");
+        let report = upkeep::check(dir.path()).expect("the journal can be checked");
         assert_eq!(report.problems, Vec::<String>::new());
     }
 }

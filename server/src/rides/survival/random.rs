@@ -26,7 +26,7 @@ use crate::rides::{
 /// Returns the number of disks. The environment variable `RIDES_DISKS` changes it, for example `RIDES_DISKS=5000`.
 fn disks() -> u64 {
     let number = env::var("RIDES_DISKS").ok().filter(|number| !number.is_empty());
-    number.map_or(300, |number| number.parse().expect("a number"))
+    number.map_or(300, |number| number.parse().expect("RIDES_DISKS is a number"))
 }
 
 /// The number of servers that run on each disk, one after the other.
@@ -198,19 +198,19 @@ async fn live(place: &Place, told: &RefCell<Told>, seed: u64) {
 
 /// Checks the stored journal against the results that were seen.
 async fn check(place: &Place, told: &Told) {
-    let journal = place.open().expect("nothing is wrong with the disk any more");
+    let journal = place.open().expect("the disk has no fault any more");
     assert!(told.epoch.as_deref().is_none_or(|epoch| epoch == journal.epoch()));
     for (id, version) in &told.acknowledged {
-        let log = journal.ride(id).await.expect("readable");
+        let log = journal.ride(id).await.expect("the journal can be read");
         assert!(log.as_ref().is_some_and(|log| log.ride.version >= *version), "{id}: {version}, {log:?}");
     }
     for (id, seen) in &told.watched {
-        let log = journal.ride(id).await.expect("readable").expect("it was watched");
+        let log = journal.ride(id).await.expect("the journal can be read").expect("a watched ride exists");
         assert!(log.events.starts_with(seen), "{id} was {seen:?} and is {log:?}");
     }
     let request = |id: &String| testing::request(id, id.as_bytes());
     let requests: Vec<RequestKey> = told.requests.keys().map(request).collect();
-    let kept = journal.by_requests(&requests).await.expect("readable");
+    let kept = journal.by_requests(&requests).await.expect("the journal can be read");
     for (request, ride) in told.requests.iter().filter_map(|(request, ride)| Some((request, ride.as_ref()?)))
     {
         assert_eq!(
@@ -219,7 +219,8 @@ async fn check(place: &Place, told: &Told) {
             "{request}"
         );
     }
-    let listed = journal.page(&Filter::default(), None, usize::MAX / 2).await.expect("readable");
+    let listed =
+        journal.page(&Filter::default(), None, usize::MAX / 2).await.expect("the journal can be read");
     let booked: HashSet<_> = kept.values().map(|(ride, _)| ride).collect();
     assert_eq!(booked.len(), kept.len(), "two requests have one ride");
     assert_eq!(listed.iter().map(|placed| &placed.ride.id).collect::<HashSet<_>>(), booked);

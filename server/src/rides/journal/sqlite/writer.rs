@@ -15,6 +15,7 @@ use crate::{
 /// The factor by which the log may exceed the size for a checkpoint before a warning is logged.
 const LONG: i64 = 16;
 
+/// The messages to the writer.
 pub(super) enum Input {
     Append(Append),
     /// Closes the journal. The reply comes after all files are closed.
@@ -68,6 +69,7 @@ impl Metrics {
     }
 }
 
+/// The state of the writer thread.
 pub(super) struct Writer {
     // Dropped before `files`, so that the database is closed before its lock is released.
     db: Connection,
