@@ -1,4 +1,4 @@
-//! Benchmarks of a position on its way in: from the bytes of a `Rides.Track` upload, through the handler, to the
+//! Benchmarks of an incoming position: from the bytes of a `Rides.Track` upload, through the handler, to the
 //! state of the fleet. All on one thread.
 //!
 //! `cargo bench -p rides-server --bench ingest`.
