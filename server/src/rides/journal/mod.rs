@@ -94,8 +94,9 @@ impl Entry {
     /// # Errors
     /// When the event cannot be encoded as JSON.
     pub fn new(event: Arc<RideEvent>, request: Option<RequestKey>) -> Result<Self, JournalError> {
-        let what = serde_json::to_string(&event.what)
-            .map_err(|error| JournalError::Unavailable(format!("an event cannot be encoded as JSON: {error}")))?;
+        let what = serde_json::to_string(&event.what).map_err(|error| {
+            JournalError::Unavailable(format!("an event cannot be encoded as JSON: {error}"))
+        })?;
         let time = Timestamp::from(event.time).to_string();
         Ok(Self { event, request, time, what })
     }

@@ -31,7 +31,7 @@ async fn a_sync_comes_before_every_answer() {
     let booked = async |n: usize| {
         let before = syncs();
         book(&server.rides, &n.to_string()).await.expect("the disk has no fault");
-        assert!(syncs() > before, "{n} was answered before it was synced");
+        assert!(syncs() > before, "{n} was acknowledged before the sync");
     };
     for n in 0..20 {
         booked(n).await;

@@ -169,7 +169,9 @@ impl Journal for SqliteJournal {
         let handed_over = self.writer.try_send(Input::Append(Append { batch, reply }));
         Box::pin(async {
             handed_over.map_err(|refused| match refused {
-                TrySendError::Full(_) => JournalError::Unavailable(format!("{QUEUE} appends are queued already")),
+                TrySendError::Full(_) => {
+                    JournalError::Unavailable(format!("{QUEUE} appends are queued already"))
+                }
                 TrySendError::Closed(_) => JournalError::Closed,
             })?;
             answer.await.map_err(|_| JournalError::Closed)?
