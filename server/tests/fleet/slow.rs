@@ -1,4 +1,4 @@
-//! Viewers that read slowly or not at all: rows L17, L18 and L19 of CASES.
+//! Viewers that read slowly or not at all: cases L17, L18 and L19.
 
 use std::{
     convert::Infallible,

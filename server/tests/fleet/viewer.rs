@@ -94,7 +94,7 @@ impl Viewer {
     /// Applies the next frame.
     pub(crate) async fn next(&mut self) {
         let frame = self.frames.expect().await;
-        assert!(frame.epoch.is_empty() && frame.tick_interval.is_none(), "only the first frame has the epoch");
+        assert!(frame.epoch.is_empty() && frame.tick_interval.is_none(), "epoch comes once");
         self.apply(&frame);
     }
 
