@@ -148,9 +148,9 @@ impl Owner {
         Some(Sent { batch, kept })
     }
 
-    /// Appends, publishes and acknowledges, in this order: no step starts before the one before it has succeeded.
-    /// Returns the next batch, if there were changes meanwhile. Its append starts before the first batch is published
-    /// to its many receivers.
+    /// Waits for the append of a batch, publishes its events and replies, in this order. If the append fails, publishes
+    /// nothing and replies with the error. Returns the next batch, if there were changes meanwhile. Its append starts
+    /// before the first batch is published to its many receivers.
     async fn keep(&mut self, sent: Sent, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Option<Sent> {
         let Sent { mut batch, kept } = sent;
         let (kept, mut next) = self.meanwhile(kept, &batch.drafted, inbox, limit).await;
@@ -181,6 +181,7 @@ impl Owner {
         loop {
             let room = limit - next.asked.len();
             tokio::select! {
+                // An append that has ended comes first, so that its callers do not wait for further decisions.
                 biased;
                 kept = &mut kept => return (kept, next),
                 Some(asked) = self.receive(inbox, room), if room > 0 => {
