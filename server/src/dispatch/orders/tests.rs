@@ -1,3 +1,5 @@
+//! Tests of the orders that a car gets from the offer to the end of its ride.
+
 use std::sync::Arc;
 
 use rides_proto::ids::RideId;

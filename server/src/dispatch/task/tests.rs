@@ -1,3 +1,5 @@
+//! Tests of dispatch with rides and a fleet, on paused time.
+
 use std::time::SystemTime;
 
 use tokio::{sync::watch, time::Instant};
