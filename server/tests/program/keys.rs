@@ -1,3 +1,5 @@
+//! `rides-server gen-key` and `--tls=self-signed`: the keys, the certificates and their renewal.
+
 use rides_server::tls::development::Development;
 use tempfile::tempdir;
 
@@ -24,7 +26,7 @@ async fn keys_are_made_once_and_it_is_said_how_to_trust_them() {
     assert_eq!(std::fs::read(Development::at(dir.path()).ca()).unwrap(), ca);
 
     let nowhere = soon("a refusal", process(&["gen-key"]).output()).await.unwrap();
-    assert!(!nowhere.status.success(), "in memory");
+    assert!(!nowhere.status.success(), "keys without a data directory");
 }
 
 #[tokio::test]
