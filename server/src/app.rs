@@ -30,7 +30,9 @@ use crate::{
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::{DataDir, FileLost, KeptFiles},
     dispatch,
-    edge::{self, Auth, Contract, EmbeddedPage, Health, Hosts, Limits, Origin, PageFiles, Port, Services},
+    edge::{
+        self, AllowedHosts, Auth, Contract, EmbeddedPage, Health, Limits, Origin, PageFiles, Port, Services,
+    },
     fanout::{Fanout, FanoutOptions},
     files,
     fleet::{Fleet, FleetOptions},
@@ -154,7 +156,7 @@ impl App {
             config.dispatch,
         );
 
-        let largest = config.limits.message;
+        let largest = config.limits.max_message_size;
         let contract = Arc::new(contract(largest)?);
         let (health, health_service) = Health::new(contract.clone());
 
@@ -163,18 +165,18 @@ impl App {
             SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
         let booking_limits = BookingLimits {
-            open_rides: config.limits.open_rides,
-            open_rides_per_address: config.limits.open_rides_per_address,
-            open_rides_at_exempt_addresses: config.limits.open_rides_at_exempt_addresses,
+            open_rides: config.limits.max_open_rides,
+            open_rides_per_address: config.limits.max_open_rides_per_address,
+            open_rides_at_exempt_addresses: config.limits.max_open_rides_at_exempt_addresses,
         };
         let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone(), booking_limits);
-        let services = Services::before(Routes::default().into_axum_router())
-            .and(sessions_service)
-            .and(RidesServer::new(rides_service).max_decoding_message_size(largest))
-            .and(FleetService::new(fleet, fanout, rides))
-            .and(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
-            .and(health_service)
-            .and(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
+        let services = Services::new(Routes::default().into_axum_router())
+            .add(sessions_service)
+            .add(RidesServer::new(rides_service).max_decoding_message_size(largest))
+            .add(FleetService::new(fleet, fanout, rides))
+            .add(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
+            .add(health_service)
+            .add(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
 
         let here_alone = policy == Policy::Open && is_loopback && tls.is_none();
         let port = Port::new(
@@ -189,11 +191,11 @@ impl App {
                 contract,
                 limits: config.limits.clone(),
                 strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
-                figures: metrics,
+                metrics,
             },
         );
-        let closing = CLOSING.min(config.limits.drain / 2);
-        let limits = Limits { drain: config.limits.drain - closing, ..config.limits };
+        let closing = CLOSING.min(config.limits.drain_timeout / 2);
+        let limits = Limits { drain_timeout: config.limits.drain_timeout - closing, ..config.limits };
         Ok(Self {
             listeners,
             listen: config.listen,
@@ -372,12 +374,12 @@ fn provider(config: ProviderConfig) -> anyhow::Result<Option<Provider>> {
 
 /// Returns the host names that requests may use, against DNS rebinding. With TLS the certificate protects browsers,
 /// and with required tokens a foreign page has none, so that every name is allowed by default.
-fn hosts(here_alone: bool, own: Option<&str>, allowed: Vec<String>, origins: &[Origin]) -> Hosts {
+fn hosts(here_alone: bool, own: Option<&str>, allowed: Vec<String>, origins: &[Origin]) -> AllowedHosts {
     if !here_alone && allowed.is_empty() {
-        return Hosts::any();
+        return AllowedHosts::any();
     }
     let named = own.into_iter().chain(origins.iter().filter_map(Origin::web_host)).map(str::to_owned);
-    Hosts::of_this_machine_and(named.chain(allowed))
+    AllowedHosts::loopback_and(named.chain(allowed))
 }
 
 fn say_who_may_call(policy: Policy, addresses: &[SocketAddr]) {
@@ -519,7 +521,9 @@ fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::
 /// limit.
 fn contract(largest: usize) -> anyhow::Result<Contract> {
     let contract = Contract::new(&DESCRIPTOR_SETS, largest)?;
-    Ok(FLEET_LIMITS.iter().fold(contract, |contract, &(path, largest)| contract.with_largest(path, largest)))
+    Ok(FLEET_LIMITS
+        .iter()
+        .fold(contract, |contract, &(path, largest)| contract.with_max_message_size(path, largest)))
 }
 
 #[cfg(test)]

@@ -28,18 +28,18 @@ pub struct Auth {
 }
 
 /// Authenticates callers and checks that their role may call the method.
-pub(super) struct Gate {
+pub(super) struct Authorizer {
     pub(super) auth: Auth,
     pub(super) contract: Arc<Contract>,
 }
 
-impl Gate {
+impl Authorizer {
     /// Returns the caller of `method`, which is `None` if the contract has no such method.
     ///
     /// # Errors
     /// UNAUTHENTICATED if a required token is missing, or if the token or the certificate is not valid. PERMISSION_DENIED
     /// if the caller may not call the method. UNIMPLEMENTED for an unknown method where tokens are required.
-    pub(super) fn judge(
+    pub(super) fn authorize(
         &self,
         method: Option<Method>,
         headers: &HeaderMap,
@@ -67,7 +67,7 @@ impl Gate {
         };
         let principal = Principal::of(session, certified)?;
         match principal.role() {
-            Some(role) if !method.access.allows(role) => Err(not_for(role)),
+            Some(role) if !method.access.allows(role) => Err(role_not_allowed(role)),
             _ => Ok(principal),
         }
     }
@@ -96,7 +96,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     /// Returns the reason when one of the credentials has expired or was revoked.
-    pub(super) async fn over(&self) -> Unauthenticated {
+    pub(super) async fn expired_or_revoked(&self) -> Unauthenticated {
         let session = async {
             match &self.session {
                 Some(lease) => lease.over().await,
@@ -116,7 +116,7 @@ impl Credentials {
     }
 }
 
-fn not_for(role: Role) -> Status {
+fn role_not_allowed(role: Role) -> Status {
     let text = match role {
         Role::Rider => "riders may not call this method",
         Role::Driver => "drivers may not call this method",
@@ -127,7 +127,11 @@ fn not_for(role: Role) -> Status {
 
 /// A middleware that keeps HTTP paths for operators. Where tokens are required, it lets in clients at a loopback
 /// address and dispatchers.
-pub(super) async fn operators_only(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub(super) async fn operators_only(
+    State(gate): State<Arc<Authorizer>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let nearby = request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_loopback());
     if nearby || gate.auth.policy == Policy::Open {
         return next.run(request).await;
@@ -155,10 +159,10 @@ mod tests {
 
     const BOOK: &str = "/rides.v1.Rides/Book";
 
-    fn gate(policy: Policy) -> Gate {
+    fn gate(policy: Policy) -> Authorizer {
         let sessions = Arc::new(Sessions::new(Keys::generate()));
         let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
-        Gate { auth: Auth { sessions, policy }, contract }
+        Authorizer { auth: Auth { sessions, policy }, contract }
     }
 
     fn outcome(judged: Result<Principal, Status>) -> Result<Principal, (Code, Option<String>)> {
@@ -168,11 +172,11 @@ mod tests {
         })
     }
 
-    impl Gate {
+    impl Authorizer {
         fn ask(&self, path: &str, token: Option<&str>) -> Result<Principal, (Code, Option<String>)> {
             let headers = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
             let method = self.contract.method(path);
-            outcome(self.judge(method, &headers.into_iter().collect(), None))
+            outcome(self.authorize(method, &headers.into_iter().collect(), None))
         }
 
         fn token(&self, role: Role) -> String {
@@ -217,7 +221,7 @@ mod tests {
         );
     }
 
-    async fn figures(gate: &Arc<Gate>, from: &str, token: Option<String>) -> StatusCode {
+    async fn figures(gate: &Arc<Authorizer>, from: &str, token: Option<String>) -> StatusCode {
         let guard = axum::middleware::from_fn_with_state(Arc::clone(gate), operators_only);
         let port = Router::new().route("/metrics", get(|| async {})).layer(guard);
         let peer = Peer { address: from.parse::<IpAddr>().unwrap(), certificate: None };

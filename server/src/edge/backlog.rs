@@ -29,9 +29,9 @@ struct Shared {
 
 impl Backlog {
     /// Counts one call until the returned guard is dropped.
-    pub(super) fn begin(&self) -> Waiting {
+    pub(super) fn begin(&self) -> BacklogGuard {
         self.0.waiting.fetch_add(1, Relaxed);
-        Waiting(self.clone())
+        BacklogGuard(self.clone())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -50,9 +50,9 @@ impl Backlog {
 }
 
 /// The guard of one call that waits.
-pub(super) struct Waiting(Backlog);
+pub(super) struct BacklogGuard(Backlog);
 
-impl Drop for Waiting {
+impl Drop for BacklogGuard {
     fn drop(&mut self) {
         let Shared { waiting, reader } = self.0.0.as_ref();
         if waiting.fetch_sub(1, Relaxed) == 1 {

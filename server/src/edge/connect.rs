@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 use tonic::{Code, Status, body::Body};
 use tonic_types::pb;
 
-use super::{status, trace::Trace};
+use super::{status, trace_id::TraceId};
 
 /// The flag of the last message of a stream, which carries the error.
 const END_OF_STREAM: u8 = 0b10;
 
 /// The kind of a Connect request. It decides the form of an error.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Connect {
+pub(super) enum ConnectKind {
     /// The error is the body of a response with an HTTP error code.
     Unary,
     /// The error is the last message of a response with status 200 and this content type.
     Streaming(HeaderValue),
 }
 
-impl Connect {
+impl ConnectKind {
     /// Returns the kind of `request`, or `None` if it is not a Connect request.
     pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
         match *request.method() {
@@ -51,8 +51,8 @@ impl Connect {
     }
 
     /// Returns `status` in the form of Connect. The HTTP status is `code` for a unary call, and 200 for a stream.
-    pub(super) fn refusal(self, code: StatusCode, status: &Status, trace: &Trace) -> Response<Body> {
-        let mut response = status::alone(status, trace);
+    pub(super) fn refusal(self, code: StatusCode, status: &Status, trace: &TraceId) -> Response<Body> {
+        let mut response = status::headers_only(status, trace);
         // The status in the headers has the id of the call, which `alone` has added.
         let signed = Status::from_header_map(response.headers());
         let error = error(signed.as_ref().unwrap_or(status));
@@ -121,12 +121,12 @@ fn name(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
-    fn of(method: &str, uri: &str, headers: &[(&str, &str)]) -> Option<Connect> {
+    fn of(method: &str, uri: &str, headers: &[(&str, &str)]) -> Option<ConnectKind> {
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Connect::of(&request.body(()).unwrap())
+        ConnectKind::of(&request.body(()).unwrap())
     }
 
     #[test]
@@ -135,13 +135,13 @@ mod tests {
         let typed = |content_type| of("POST", rpc, &[("content-type", content_type)]);
         let version = ("connect-protocol-version", "1");
         for unary in ["application/json", "application/proto", "Application/JSON; charset=utf-8"] {
-            assert_eq!(typed(unary), Some(Connect::Unary), "{unary}");
+            assert_eq!(typed(unary), Some(ConnectKind::Unary), "{unary}");
         }
         for streaming in ["application/connect+json", "application/connect+proto"] {
-            assert_eq!(typed(streaming), Some(Connect::Streaming(HeaderValue::from_static(streaming))));
+            assert_eq!(typed(streaming), Some(ConnectKind::Streaming(HeaderValue::from_static(streaming))));
         }
-        assert_eq!(of("POST", rpc, &[version]), Some(Connect::Unary));
-        assert_eq!(of("GET", &format!("{rpc}?encoding=json&connect=v1"), &[]), Some(Connect::Unary));
+        assert_eq!(of("POST", rpc, &[version]), Some(ConnectKind::Unary));
+        assert_eq!(of("GET", &format!("{rpc}?encoding=json&connect=v1"), &[]), Some(ConnectKind::Unary));
         for other in ["application/grpc", "application/grpc-web+proto", "text/plain", ""] {
             assert_eq!(typed(other), None, "{other}");
         }

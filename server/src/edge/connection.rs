@@ -40,20 +40,20 @@ use tonic::{Status, body::Body};
 
 use super::{
     Limits, Port,
-    account::Account,
-    backlog::{Backlog, Waiting},
+    backlog::{Backlog, BacklogGuard},
+    call_lifetime::Draining,
     calls::NotBegun,
     content_type::{CallType, Framing},
-    end::Draining,
+    drain_on_drop::{DrainingBodies, drain_on_drop},
     half_close::HalfClose,
-    header_size::{HeaderSize, READ_BEYOND},
-    leftover::{Leftovers, lingering},
-    linger::Linger,
+    header_size::{EXTRA_HEADER_BYTES, HeaderSize},
+    hyper_errors::{ErrorBodies, ErrorMessages},
+    lingering_close::LingeringClose,
     metrics,
-    opening::{Http, open},
-    pace::{Paced, answered},
     peer::Peer,
-    refusals::{Refusals, Words},
+    protocol_detect::{HttpVersion, detect},
+    throttle::{Throttled, charge_refusal},
+    token_bucket::TokenBucket,
     transport::Transport,
     wrong_protocol::{warn_of_plain_http, warn_of_tls},
 };
@@ -83,10 +83,10 @@ const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
 /// The time after shutdown in which a client may still send a request over HTTP/1.1, or its first request over any
 /// version.
-const LATE: Duration = Duration::from_millis(500);
+const LATE_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// The parts that all connections share.
-pub(super) struct Service {
+pub(super) struct ConnectionContext {
     pub(super) port: Port,
     pub(super) limits: Limits,
     pub(super) tls: Option<Tls>,
@@ -98,17 +98,17 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     /// The address of the peer, as in [`Peer::address`].
     pub(super) address: IpAddr,
-    pub(super) service: Arc<Service>,
+    pub(super) service: Arc<ConnectionContext>,
 }
 
 impl Connection {
     /// Serves the connection until it ends.
-    pub(super) async fn run(self) -> Ended {
-        let _counted = metrics::Connection::open();
+    pub(super) async fn run(self) -> ConnectionEnd {
+        let _counted = metrics::ConnectionGauge::open();
         let Self { stream, address, service } = self;
-        if let Err(error) = tune(&stream) {
+        if let Err(error) = set_socket_options(&stream) {
             tracing::debug!(%error, "a connection closed before it was served");
-            return Ended::Well;
+            return ConnectionEnd::Normal;
         }
         match &service.tls {
             None => service.speak_http(stream, Peer { address, certificate: None }, false).await,
@@ -118,13 +118,13 @@ impl Connection {
     }
 }
 
-impl Service {
-    async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) -> Ended {
+impl ConnectionContext {
+    async fn speak_https(&self, tls: &Tls, stream: TcpStream, address: IpAddr) -> ConnectionEnd {
         let accepted = tokio::select! {
             // A client that has completed its handshake is served, also during shutdown.
             biased;
             accepted = tls.accept(stream, self.limits.header_timeout) => accepted,
-            () = self.late() => None,
+            () = self.late_request_grace() => None,
         };
         let (stream, certificate) = match accepted {
             Some(Accepted::Tls(stream, certificate)) => (stream, certificate.map(Arc::new)),
@@ -132,7 +132,7 @@ impl Service {
                 warn_of_plain_http(address);
                 return self.speak_http(stream, Peer { address, certificate: None }, true).await;
             }
-            None => return Ended::Well,
+            None => return ConnectionEnd::Normal,
         };
         let speaking = self.speak_http(*stream, Peer { address, certificate: certificate.clone() }, false);
         match certificate {
@@ -144,10 +144,10 @@ impl Service {
         }
     }
 
-    /// Returns [`LATE`] after shutdown, when a client that has sent nothing is no longer waited for.
-    async fn late(&self) {
+    /// Returns [`LATE_REQUEST_GRACE`] after shutdown, when a client that has sent nothing is no longer waited for.
+    async fn late_request_grace(&self) {
         self.shutdown.cancelled().await;
-        sleep(LATE).await;
+        sleep(LATE_REQUEST_GRACE).await;
     }
 
     /// Serves HTTP/1.1 or HTTP/2, whichever the client begins with. `is_misplaced` is passed to [`Port::answer`].
@@ -156,20 +156,20 @@ impl Service {
         stream: impl Transport + Send + 'static,
         peer: Peer,
         is_misplaced: bool,
-    ) -> Ended {
+    ) -> ConnectionEnd {
         let address = peer.address;
         let is_exempt = self.limits.is_exempt(address);
-        let account = (!is_exempt).then(|| Account::new(self.limits.frames_per_second));
+        let account = (!is_exempt).then(|| TokenBucket::new(self.limits.max_frames_per_second));
         let (backlog, unanswered) = (Backlog::default(), Backlog::default());
-        let calls = Calls::none(account.clone(), backlog.clone(), unanswered.clone());
-        let leftovers = Arc::new(Leftovers::new(self.limits.streams, self.shutdown.clone()));
+        let calls = ActiveRequests::none(account.clone(), backlog.clone(), unanswered.clone());
+        let leftovers = Arc::new(DrainingBodies::new(self.limits.max_streams, self.shutdown.clone()));
         let draining = Draining::default();
         let (port, held, told) = (self.port.clone(), calls.clone(), draining.clone());
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
             request.extensions_mut().insert(told.clone());
             let version = request.version();
-            held.hold(version, &told, port.answer(lingering(request, &leftovers), is_misplaced))
+            held.track(version, &told, port.handle(drain_on_drop(request, &leftovers), is_misplaced))
         });
 
         let over = async {
@@ -183,31 +183,34 @@ impl Service {
         let opened = tokio::select! {
             // A client that has sent its first bytes is served, also during shutdown.
             biased;
-            opened = open(stream, self.limits.header_timeout) => opened,
-            () = self.late() => return Ended::Well,
+            opened = detect(stream, self.limits.header_timeout) => opened,
+            () = self.late_request_grace() => return ConnectionEnd::Normal,
         };
         let (http, io, is_tls) = match opened {
             Ok((http, stream)) => {
                 let is_tls = stream.is_tls();
-                let words = Words { header_size: HeaderSize(self.limits.headers), is_tls };
-                let words = (http == Http::One).then_some(words);
-                let stream = Paced::new(stream, http, account, backlog);
-                let stream = Linger::new(HalfClose::new(stream, (http == Http::One).then_some(unanswered)));
-                (http, TokioIo::new(Refusals::new(stream, words)), is_tls)
+                let words = ErrorMessages { header_size: HeaderSize(self.limits.max_header_size), is_tls };
+                let words = (http == HttpVersion::One).then_some(words);
+                let stream = Throttled::new(stream, http, account, backlog);
+                let stream = LingeringClose::new(HalfClose::new(
+                    stream,
+                    (http == HttpVersion::One).then_some(unanswered),
+                ));
+                (http, TokioIo::new(ErrorBodies::new(stream, words)), is_tls)
             }
             Err(error) => {
                 tracing::debug!(%error, "a client did not begin a request");
-                return Ended::Well;
+                return ConnectionEnd::Normal;
             }
         };
         if is_tls {
             warn_of_tls(address);
         }
         let mut connection = pin!(match http {
-            Http::One => Either::Left(
+            HttpVersion::One => Either::Left(
                 http1(&self.limits).keep_alive(!self.shutdown.is_cancelled()).serve_connection(io, answer)
             ),
-            Http::Two => Either::Right(http2(&self.limits, is_exempt).serve_connection(io, answer)),
+            HttpVersion::Two => Either::Right(http2(&self.limits, is_exempt).serve_connection(io, answer)),
         });
         // The set gives `over` its own waker, so that it is not polled each time the connection is.
         let mut over = FuturesUnordered::from_iter([over]);
@@ -217,13 +220,13 @@ impl Service {
                 ended = connection.as_mut() => break 'ended ended,
                 Some(()) = over.next() => {}
             }
-            if http == Http::One && self.shutdown.is_cancelled() {
+            if http == HttpVersion::One && self.shutdown.is_cancelled() {
                 // HTTP/1.1 has no GOAWAY: the response to a request that is on its way tells the client about the close.
                 draining.begin();
                 tokio::select! {
                     biased;
                     ended = connection.as_mut() => break 'ended ended,
-                    () = sleep(LATE) => {}
+                    () = sleep(LATE_REQUEST_GRACE) => {}
                 }
             }
             match connection.as_mut().as_pin_mut() {
@@ -240,12 +243,12 @@ impl Service {
             connection.await
         };
         match ended {
-            Ok(()) => Ended::Well,
+            Ok(()) => ConnectionEnd::Normal,
             // Browsers try TLS on the plain port by themselves, so this is not misuse.
-            Err(_no_http) if is_tls => Ended::Well,
+            Err(_no_http) if is_tls => ConnectionEnd::Normal,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn Error, "a connection ended with an error");
-                Ended::by(&error)
+                ConnectionEnd::from_error(&error)
             }
         }
     }
@@ -253,30 +256,30 @@ impl Service {
 
 /// The end of a connection, as far as it matters for the limits of its address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Ended {
+pub(super) enum ConnectionEnd {
     /// The client closed the connection or vanished, or the server shut it down.
-    Well,
+    Normal,
     /// The client did not speak HTTP, or broke the rules of HTTP/2.
-    InMisuse,
+    Misuse,
 }
 
-impl Ended {
-    fn by(error: &hyper::Error) -> Self {
+impl ConnectionEnd {
+    fn from_error(error: &hyper::Error) -> Self {
         let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
         // h2 itself ended the connection, and not the client or the network.
         let is_ours = h2.is_some_and(|error| error.is_go_away() && error.is_library());
-        if error.is_parse() || is_ours { Self::InMisuse } else { Self::Well }
+        if error.is_parse() || is_ours { Self::Misuse } else { Self::Normal }
     }
 }
 
 /// The requests of a connection that are in progress. Each counts until the last byte of its response.
 #[derive(Clone)]
-struct Calls(Arc<Open>);
+struct ActiveRequests(Arc<ActiveRequestsInner>);
 
-struct Open {
+struct ActiveRequestsInner {
     count: AtomicUsize,
     /// The bucket that throttles the connection. `None`: its address is exempt.
-    account: Option<Account>,
+    account: Option<TokenBucket>,
     /// The requests over HTTP/2 that wait for their first poll.
     backlog: Backlog,
     /// The requests over HTTP/1.1 that have no response, or a response of known length that is not written yet.
@@ -286,10 +289,17 @@ struct Open {
     idle_since: AtomicU64,
 }
 
-impl Calls {
-    fn none(account: Option<Account>, backlog: Backlog, unanswered: Backlog) -> Self {
+impl ActiveRequests {
+    fn none(account: Option<TokenBucket>, backlog: Backlog, unanswered: Backlog) -> Self {
         let (count, idle_since) = Default::default();
-        Self(Arc::new(Open { count, account, backlog, unanswered, began: Instant::now(), idle_since }))
+        Self(Arc::new(ActiveRequestsInner {
+            count,
+            account,
+            backlog,
+            unanswered,
+            began: Instant::now(),
+            idle_since,
+        }))
     }
 
     /// Returns the response to a request of this version. The request counts as in progress until the body is dropped.
@@ -298,17 +308,17 @@ impl Calls {
     /// REFUSED_STREAM (RFC 9113, section 8.7), with which the stream is reset, for native gRPC calls that were not
     /// begun. Their clients retry them by themselves, on another server. Calls of browsers get a status instead, since a
     /// browser would show a failed fetch.
-    fn hold<A>(
+    fn track<A>(
         &self,
         version: Version,
         draining: &Draining,
         answer: A,
-    ) -> impl Future<Output = Result<Response<Counted>, h2::Error>> + use<A>
+    ) -> impl Future<Output = Result<Response<TrackedBody>, h2::Error>> + use<A>
     where
         A: Future<Output = Result<Response<Body>, Infallible>>,
     {
         self.0.count.fetch_add(1, Relaxed);
-        let call = Call(self.clone());
+        let call = ActiveRequest(self.clone());
         let draining = draining.clone();
         // Over HTTP/1.1 the connection polls its calls itself, so none of them can wait for a first poll.
         let is_http2 = version == Version::HTTP_2;
@@ -329,11 +339,11 @@ impl Calls {
                 *answer.version_mut() = version;
             }
             if let Some(account) = &call.0.0.account {
-                answered(account, answer.headers()).await;
+                charge_refusal(account, answer.headers()).await;
             }
             Ok(answer.map(|body| {
                 let unanswered = unanswered.filter(|_| http_body::Body::size_hint(&body).exact().is_some());
-                Counted { body, _call: call, _unanswered: unanswered }
+                TrackedBody { body, _call: call, _unanswered: unanswered }
             }))
         }
     }
@@ -352,7 +362,7 @@ impl Calls {
 
     /// Returns the time since the last request ended, or `None` if a request is in progress.
     fn idle_for(&self) -> Option<Duration> {
-        let Open { count, began, idle_since, .. } = self.0.as_ref();
+        let ActiveRequestsInner { count, began, idle_since, .. } = self.0.as_ref();
         let since = Duration::from_millis(idle_since.load(Relaxed));
         (count.load(Relaxed) == 0).then(|| began.elapsed().saturating_sub(since))
     }
@@ -366,24 +376,24 @@ fn is_native_and_not_begun(answer: &Response<Body>) -> bool {
 }
 
 /// The guard of one request in progress.
-struct Call(Calls);
+struct ActiveRequest(ActiveRequests);
 
-impl Drop for Call {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        let Open { count, began, idle_since, .. } = self.0.0.as_ref();
+        let ActiveRequestsInner { count, began, idle_since, .. } = self.0.0.as_ref();
         idle_since.store(began.elapsed().as_millis() as u64, Relaxed);
         count.fetch_sub(1, Relaxed);
     }
 }
 
 /// The body of a response. Its request counts as in progress until this is dropped.
-struct Counted {
+struct TrackedBody {
     body: Body,
-    _call: Call,
-    _unanswered: Option<Waiting>,
+    _call: ActiveRequest,
+    _unanswered: Option<BacklogGuard>,
 }
 
-impl http_body::Body for Counted {
+impl http_body::Body for TrackedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -405,21 +415,24 @@ impl http_body::Body for Counted {
 
 fn http1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(limits.headers);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.max_header_size);
     builder
 }
 
 fn http2(limits: &Limits, is_exempt: bool) -> http2::Builder<TokioExecutor> {
-    let resets = if is_exempt { usize::MAX } else { limits.resets };
+    let resets = if is_exempt { usize::MAX } else { limits.max_resets };
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .keep_alive_interval(limits.ping)
-        .keep_alive_timeout(limits.pong)
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.headers + READ_BEYOND).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout)
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(u32::try_from(limits.max_header_size + EXTRA_HEADER_BYTES).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(resets)
-        // h2 would limit their number over the whole life of a connection. `Paced` limits their rate instead.
+        // h2 would limit their number over the whole life of a connection. `Throttled` limits their rate instead.
         .max_local_error_reset_streams(None)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -427,7 +440,7 @@ fn http2(limits: &Limits, is_exempt: bool) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-fn tune(stream: &TcpStream) -> io::Result<()> {
+fn set_socket_options(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(UNACKNOWLEDGED_LIMIT).with_interval(KEEPALIVE_INTERVAL);
@@ -454,7 +467,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        tune(&stream).unwrap();
+        set_socket_options(&stream).unwrap();
         let socket = SockRef::from(&stream);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_LIMIT));
         assert!(socket.keepalive().unwrap());

@@ -18,45 +18,47 @@ pub struct Contract {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Method {
     /// The sides that stream.
-    pub kind: Kind,
+    pub kind: MethodKind,
     /// The largest request message, in bytes.
-    pub largest: usize,
+    pub max_message_size: usize,
     /// The roles that may call the method.
     pub access: Access,
 }
 
 /// The kind of a method: the sides that send a stream of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum MethodKind {
     /// One request, one response.
     Unary,
     /// Server streaming: one request, a stream of responses.
-    Watch,
+    ServerStreaming,
     /// Client streaming: a stream of requests, one response.
-    Upload,
+    ClientStreaming,
     /// Bidirectional streaming.
-    Duplex,
+    Bidirectional,
 }
 
-impl Kind {
+impl MethodKind {
     /// Returns the longest duration of a call, also if its client allows more. The call then ends with DEADLINE_EXCEEDED.
     ///
     /// Streams last for at most a day. A client that stays longer resumes its stream.
-    pub fn ceiling(self) -> Duration {
+    pub fn max_duration(self) -> Duration {
         match self {
             Self::Unary => Duration::from_secs(30),
-            Self::Watch | Self::Upload | Self::Duplex => Duration::from_secs(24 * 60 * 60),
+            Self::ServerStreaming | Self::ClientStreaming | Self::Bidirectional => {
+                Duration::from_secs(24 * 60 * 60)
+            }
         }
     }
 
     /// Returns `true` if the request is exactly one message.
     pub fn takes_one_message(self) -> bool {
-        matches!(self, Self::Unary | Self::Watch)
+        matches!(self, Self::Unary | Self::ServerStreaming)
     }
 }
 
 impl Contract {
-    /// Reads encoded file descriptor sets. Request messages may have up to `largest` bytes.
+    /// Reads encoded file descriptor sets. Request messages may have up to `max_message_size` bytes.
     ///
     /// # Errors
     /// When a set cannot be decoded, or has a method that is not in the access table.
@@ -71,9 +73,9 @@ impl Contract {
 
     /// Sets the largest request message of the method at `path`, in bytes.
     #[must_use]
-    pub fn with_largest(mut self, path: &str, largest: usize) -> Self {
+    pub fn with_max_message_size(mut self, path: &str, largest: usize) -> Self {
         if let Some(method) = self.methods.get_mut(path) {
-            method.largest = largest;
+            method.max_message_size = largest;
         }
         self
     }
@@ -98,15 +100,15 @@ impl Contract {
             let name = format!("{}.{}", file.package(), service.name());
             for method in &service.method {
                 let kind = match (method.client_streaming(), method.server_streaming()) {
-                    (false, false) => Kind::Unary,
-                    (false, true) => Kind::Watch,
-                    (true, false) => Kind::Upload,
-                    (true, true) => Kind::Duplex,
+                    (false, false) => MethodKind::Unary,
+                    (false, true) => MethodKind::ServerStreaming,
+                    (true, false) => MethodKind::ClientStreaming,
+                    (true, true) => MethodKind::Bidirectional,
                 };
                 let path = format!("/{name}/{}", method.name());
                 let access = Access::to(&path)
                     .with_context(|| format!("the access table (server/src/access/table.rs) lacks {path}"))?;
-                self.methods.insert(path, Method { kind, largest, access });
+                self.methods.insert(path, Method { kind, max_message_size: largest, access });
             }
             self.services.push(name);
         }
@@ -122,15 +124,15 @@ mod tests {
     fn it_knows_what_is_in_the_proto_files() {
         let contract = Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1_000)
             .unwrap()
-            .with_largest("/rides.v1.Fleet/Drive", 10);
+            .with_max_message_size("/rides.v1.Fleet/Drive", 10);
         for (path, kind, largest) in [
-            ("/rides.v1.Rides/Book", Kind::Unary, 1_000),
-            ("/rides.v1.Fleet/Watch", Kind::Watch, 1_000),
-            ("/rides.v1.Rides/Track", Kind::Upload, 1_000),
-            ("/rides.v1.Fleet/Drive", Kind::Duplex, 10),
+            ("/rides.v1.Rides/Book", MethodKind::Unary, 1_000),
+            ("/rides.v1.Fleet/Watch", MethodKind::ServerStreaming, 1_000),
+            ("/rides.v1.Rides/Track", MethodKind::ClientStreaming, 1_000),
+            ("/rides.v1.Fleet/Drive", MethodKind::Bidirectional, 10),
         ] {
             let method = contract.method(path).expect(path);
-            assert_eq!((method.kind, method.largest), (kind, largest), "{path}");
+            assert_eq!((method.kind, method.max_message_size), (kind, largest), "{path}");
         }
         assert_eq!(contract.method("/rides.v1.Fleet/Nonsense"), None);
         assert!(contract.services().contains(&"rides.v1.Rides".to_owned()));

@@ -14,7 +14,7 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 ///
 /// # Errors
 /// INVALID_ARGUMENT if the header is malformed, and DEADLINE_EXCEEDED if the timeout is zero.
-pub(super) fn asked(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>, Status> {
+pub(super) fn client_deadline(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>, Status> {
     let Some(value) = headers.get(GRPC_TIMEOUT) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse).ok_or_else(|| {
         let text = "the header grpc-timeout must be 1 to 8 digits and a unit: H, M, S, m, u or n";
@@ -27,7 +27,7 @@ pub(super) fn asked(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>
 }
 
 /// Returns DEADLINE_EXCEEDED at `at`, or never if there is no deadline.
-pub(super) async fn past(at: Option<Instant>) -> Status {
+pub(super) async fn expired(at: Option<Instant>) -> Status {
     match at {
         Some(at) => sleep_until(at).await,
         None => pending().await,
@@ -90,14 +90,14 @@ mod tests {
     fn the_header_says_when_if_it_is_there() {
         let now = Instant::now();
         let mut headers = HeaderMap::new();
-        assert!(matches!(asked(&headers, now), Ok(None)));
+        assert!(matches!(client_deadline(&headers, now), Ok(None)));
         for (value, expected) in [
             ("1S", Ok(Some(now + Duration::from_secs(1)))),
             ("0S", Err(Code::DeadlineExceeded)),
             ("soon", Err(Code::InvalidArgument)),
         ] {
             headers.insert(GRPC_TIMEOUT, value.parse().unwrap());
-            assert_eq!(asked(&headers, now).map_err(|status| status.code()), expected, "{value}");
+            assert_eq!(client_deadline(&headers, now).map_err(|status| status.code()), expected, "{value}");
         }
     }
 

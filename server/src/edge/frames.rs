@@ -11,7 +11,7 @@ const COMPRESSED: u8 = 1;
 
 /// Parses a stream of length-prefixed messages in any pieces. It stores no message.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(super) struct FrameParser {
     largest: usize,
     prefix: [u8; PREFIX],
     /// The bytes of the current prefix that have arrived.
@@ -21,7 +21,7 @@ pub(super) struct Frames {
     begun: u64,
 }
 
-impl Frames {
+impl FrameParser {
     /// A parser that accepts messages of up to `largest` bytes.
     pub(super) fn new(largest: usize) -> Self {
         Self { largest, prefix: [0; PREFIX], prefix_bytes: 0, missing: 0, begun: 0 }
@@ -36,7 +36,7 @@ impl Frames {
     ///
     /// # Errors
     /// INTERNAL at a prefix with an unknown flag, and RESOURCE_EXHAUSTED at one of a message that is too large.
-    pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<u64, Status> {
+    pub(super) fn feed(&mut self, mut piece: &[u8]) -> Result<u64, Status> {
         let before = self.begun;
         loop {
             let skipped = self.missing.min(piece.len());
@@ -60,7 +60,7 @@ impl Frames {
     ///
     /// # Errors
     /// INTERNAL in the middle of a prefix or message.
-    pub(super) fn end(&self) -> Result<(), Status> {
+    pub(super) fn finish(&self) -> Result<(), Status> {
         match (self.prefix_bytes, self.missing) {
             (0, 0) => Ok(()),
             _ => Err(status::malformed("the request ends in the middle of a message")),
@@ -97,9 +97,9 @@ mod tests {
     }
 
     fn follow(pieces: &[&[u8]]) -> Result<u64, Code> {
-        let mut frames = Frames::new(10);
-        pieces.iter().try_for_each(|piece| frames.take(piece).map(drop)).map_err(|status| status.code())?;
-        frames.end().map_err(|status| status.code())?;
+        let mut frames = FrameParser::new(10);
+        pieces.iter().try_for_each(|piece| frames.feed(piece).map(drop)).map_err(|status| status.code())?;
+        frames.finish().map_err(|status| status.code())?;
         Ok(frames.begun())
     }
 
@@ -125,24 +125,24 @@ mod tests {
             cuts in prop::collection::vec(0..80usize, 0..8),
         ) {
             let bytes: Vec<u8> = messages.iter().flat_map(|message| frame(0, message)).collect();
-            let mut frames = Frames::new(10);
+            let mut frames = FrameParser::new(10);
             let mut rest = &bytes[..];
             for cut in cuts {
                 let (piece, after) = rest.split_at(cut.min(rest.len()));
-                frames.take(piece).unwrap();
+                frames.feed(piece).unwrap();
                 rest = after;
             }
-            frames.take(rest).unwrap();
-            prop_assert!(frames.end().is_ok());
+            frames.feed(rest).unwrap();
+            prop_assert!(frames.finish().is_ok());
             prop_assert_eq!(frames.begun(), messages.len() as u64);
         }
 
         /// W31
         #[test]
         fn noise_breaks_nothing(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..9)) {
-            let mut frames = Frames::new(10);
-            if pieces.iter().try_for_each(|piece| frames.take(piece).map(drop)).is_ok() {
-                frames.end().ok();
+            let mut frames = FrameParser::new(10);
+            if pieces.iter().try_for_each(|piece| frames.feed(piece).map(drop)).is_ok() {
+                frames.finish().ok();
             }
         }
     }

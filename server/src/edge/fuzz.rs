@@ -13,20 +13,20 @@ use tokio::runtime::{self, Runtime};
 use tonic::{Code, body::Body};
 
 use super::{
-    Kind, Method,
-    frames::Frames,
-    messages::{Terms, Upload, one},
-    text::{Groups, NotBase64},
+    Method, MethodKind,
+    base64_body::{Base64Decoder, NotBase64},
+    frames::FrameParser,
+    request_messages::{MessageLimits, Upload, read_one},
 };
 use crate::access::table::Access;
 
 /// The largest message, smaller than the longest inputs, so that the fuzzer reaches the limit.
 const LARGEST: usize = 1024;
 
-const TERMS: Terms = Terms {
-    patience: Duration::from_secs(60),
-    silence: Duration::from_secs(60),
-    per_second: NonZeroU32::MAX,
+const TERMS: MessageLimits = MessageLimits {
+    body_timeout: Duration::from_secs(60),
+    upload_timeout: Duration::from_secs(60),
+    max_messages_per_second: NonZeroU32::MAX,
 };
 
 static RUNTIME: LazyLock<Runtime> =
@@ -47,12 +47,12 @@ fn body<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Body {
 /// Parses the frames of a request.
 pub fn frames(input: &[u8]) {
     fn follow<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<u64, Code> {
-        let mut frames = Frames::new(LARGEST);
+        let mut frames = FrameParser::new(LARGEST);
         pieces
             .into_iter()
-            .try_for_each(|piece| frames.take(piece).map(drop))
+            .try_for_each(|piece| frames.feed(piece).map(drop))
             .map_err(|status| status.code())?;
-        frames.end().map_err(|status| status.code())?;
+        frames.finish().map_err(|status| status.code())?;
         Ok(frames.begun())
     }
     let (pieces, whole) = pieces(input);
@@ -62,7 +62,7 @@ pub fn frames(input: &[u8]) {
 /// Decodes a request in base64.
 pub fn text(input: &[u8]) {
     fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, NotBase64> {
-        let mut groups = Groups::default();
+        let mut groups = Base64Decoder::default();
         let mut bytes = Vec::new();
         for piece in pieces {
             bytes.extend(groups.take(piece)?);
@@ -80,14 +80,15 @@ pub fn messages(input: &[u8]) {
     let pieces: Vec<_> = pieces.collect();
     RUNTIME.block_on(async {
         // Only the results are compared: if several errors are possible, the first depends on the pieces.
-        let message = one(body(pieces.iter().copied()), LARGEST).await.ok();
-        assert_eq!(message, one(body([whole].into_iter()), LARGEST).await.ok());
+        let message = read_one(body(pieces.iter().copied()), LARGEST).await.ok();
+        assert_eq!(message, read_one(body([whole].into_iter()), LARGEST).await.ok());
         if let Some(message) = message {
             assert_eq!(message, whole, "the bytes are forwarded unchanged");
             read(&message[5..]);
         }
 
-        let upload = Method { kind: Kind::Upload, largest: LARGEST, access: Access::Public };
+        let upload =
+            Method { kind: MethodKind::ClientStreaming, max_message_size: LARGEST, access: Access::Public };
         let uploaded = Upload::new(body(pieces.into_iter()), upload, TERMS, Counter::noop());
         if let Ok(uploaded) = uploaded.collect().await {
             assert_eq!(uploaded.to_bytes(), whole, "the bytes are forwarded unchanged");

@@ -1,6 +1,6 @@
 //! The limit on the size of request headers, and its refusal.
 //!
-//! Over HTTP/1.1 the size of hyper's buffer enforces the limit, and `refusals` adds a message to hyper's response. Over
+//! Over HTTP/1.1 the size of hyper's buffer enforces the limit, and `hyper_errors` adds a message to hyper's response. Over
 //! HTTP/2 h2 would refuse without a message. So h2 is configured to read more than the limit, and the size is checked
 //! here.
 
@@ -11,7 +11,7 @@ use super::status::{self, beyond_limit};
 
 /// The number of header bytes that h2 reads beyond the limit. Browsers send cookies of about this size. h2 itself refuses
 /// larger headers, without a message.
-pub(super) const READ_BEYOND: usize = 48 * 1024;
+pub(super) const EXTRA_HEADER_BYTES: usize = 48 * 1024;
 /// The overhead of each header over HTTP/2, in addition to its name and value (RFC 9113, section 6.5.2).
 const PER_HEADER: usize = 32;
 
@@ -42,7 +42,7 @@ impl HeaderSize {
     }
 
     pub(super) fn refusal<B>(self, request: &Request<B>) -> Response<Body> {
-        status::to_caller(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &self.exceeded(), request)
+        status::in_protocol_of(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &self.exceeded(), request)
     }
 }
 

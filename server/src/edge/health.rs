@@ -56,7 +56,7 @@ impl Health {
     }
 }
 
-fn answer(status: ServingStatus) -> HealthCheckResponse {
+fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status.into() }
 }
 
@@ -76,11 +76,11 @@ impl health_server::Health for Health {
             let text = "this server has no such service";
             return Err(with_reason(Code::NotFound, "NO_SUCH_SERVICE", text));
         }
-        Ok(Response::new(answer(status(self.is_serving()))))
+        Ok(Response::new(response(status(self.is_serving()))))
     }
 
     async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
-        let status = answer(status(self.is_serving()));
+        let status = response(status(self.is_serving()));
         let services = self.contract.services().iter().map(String::as_str);
         let statuses = [WHOLE].into_iter().chain(services).map(|name| (name.to_owned(), status)).collect();
         Ok(Response::new(HealthListResponse { statuses }))
@@ -97,7 +97,7 @@ impl health_server::Health for Health {
         } else {
             stream::once(async { ServingStatus::ServiceUnknown }).chain(stream::pending()).boxed()
         };
-        Ok(Response::new(Box::pin(statuses.map(|status| Ok(answer(status))))))
+        Ok(Response::new(Box::pin(statuses.map(|status| Ok(response(status))))))
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) fn router(health: Health) -> Router {
 }
 
 /// Returns the route `/metrics`, and describes the metrics of calls and connections.
-pub(super) fn figures(figures: Metrics) -> Router {
+pub(super) fn metrics_router(figures: Metrics) -> Router {
     super::metrics::describe();
     Router::new().route("/metrics", get(metrics)).with_state(figures)
 }

@@ -11,7 +11,7 @@ use metrics::{
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::{Contract, Method, frames::Frames};
+use super::{Contract, Method, frames::FrameParser};
 
 const STARTED: &str = "rides_rpcs_started_total";
 const RPCS: &str = "rides_rpcs_total";
@@ -43,16 +43,16 @@ pub(super) fn describe() {
 }
 
 /// The metrics of calls, by method.
-pub(super) struct Calls {
+pub(super) struct CallMetrics {
     /// The metrics by path.
-    methods: HashMap<String, Arc<Figures>>,
+    methods: HashMap<String, Arc<MethodMetrics>>,
     /// The metrics of all unknown paths together, so that no client can fill the memory with paths.
-    unknown: Arc<Figures>,
+    unknown: Arc<MethodMetrics>,
 }
 
 /// The metrics of one method. They are looked up once, when the server starts, so that all are exported before the
 /// first call.
-struct Figures {
+struct MethodMetrics {
     /// The name of the method, for example `rides.v1.Rides/Book`.
     name: String,
     /// The method in the contract. `None` for unknown paths.
@@ -66,27 +66,33 @@ struct Figures {
     ended: [Counter; CODES],
 }
 
-impl Calls {
+impl CallMetrics {
     /// Creates the metrics of all methods in `contract`.
     pub(super) fn of(contract: &Contract) -> Self {
         let named = |path: &str| {
-            let figures = Figures::of(path.trim_start_matches('/'), contract.method(path));
+            let figures = MethodMetrics::of(path.trim_start_matches('/'), contract.method(path));
             (path.to_owned(), Arc::new(figures))
         };
-        let unknown = Arc::new(Figures::of("unknown", None));
+        let unknown = Arc::new(MethodMetrics::of("unknown", None));
         Self { methods: contract.paths().map(named).collect(), unknown }
     }
 
     /// Counts the start of a call to `path`.
-    pub(super) fn open(&self, path: &str, began: Instant) -> Call {
+    pub(super) fn open(&self, path: &str, began: Instant) -> CallRecorder {
         let figures = self.methods.get(path).unwrap_or(&self.unknown).clone();
         figures.started.increment(1);
         figures.open.increment(1.0);
-        Call { figures, began, answers: Frames::new(usize::MAX), code: Code::Cancelled, is_closed: false }
+        CallRecorder {
+            figures,
+            began,
+            response_frames: FrameParser::new(usize::MAX),
+            code: Code::Cancelled,
+            is_closed: false,
+        }
     }
 }
 
-impl Figures {
+impl MethodMetrics {
     fn of(name: &str, method: Option<Method>) -> Self {
         let of = |figure: &'static str| counter!(figure, "method" => name.to_owned());
         Self {
@@ -114,17 +120,17 @@ impl Figures {
 }
 
 /// A call in progress. It counts as CANCELLED unless a status was seen before it was dropped.
-pub(super) struct Call {
-    figures: Arc<Figures>,
+pub(super) struct CallRecorder {
+    figures: Arc<MethodMetrics>,
     began: Instant,
     /// The parser of the response, by which its messages are counted.
-    answers: Frames,
+    response_frames: FrameParser,
     code: Code,
     /// The end of the call was counted already.
     is_closed: bool,
 }
 
-impl Call {
+impl CallRecorder {
     /// Returns the name of the method, for example `rides.v1.Rides/Book`.
     pub(super) fn name(&self) -> &str {
         &self.figures.name
@@ -141,15 +147,15 @@ impl Call {
     }
 
     /// Counts the messages that begin in `data`, the next part of the response.
-    pub(super) fn sends(&mut self, data: &[u8]) {
+    pub(super) fn record_sent(&mut self, data: &[u8]) {
         // Outgoing frames always have a valid flag and length.
-        if let Ok(begun @ 1..) = self.answers.take(data) {
+        if let Ok(begun @ 1..) = self.response_frames.feed(data) {
             self.figures.sent.increment(begun);
         }
     }
 
     /// Sets the status with which the call ends.
-    pub(super) fn ends(&mut self, code: Code) {
+    pub(super) fn set_status(&mut self, code: Code) {
         self.code = code;
     }
 
@@ -161,29 +167,29 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for CallRecorder {
     fn drop(&mut self) {
         self.close();
     }
 }
 
 /// A guard that counts an open connection until it is dropped.
-pub(super) struct Connection;
+pub(super) struct ConnectionGauge;
 
-impl Connection {
+impl ConnectionGauge {
     pub(super) fn open() -> Self {
         gauge!(OPEN_CONNECTIONS).increment(1.0);
         Self
     }
 }
 
-impl Drop for Connection {
+impl Drop for ConnectionGauge {
     fn drop(&mut self) {
         gauge!(OPEN_CONNECTIONS).decrement(1.0);
     }
 }
 
 /// Counts a connection that is closed without being read, because its address has too many.
-pub(super) fn refused_a_connection() {
+pub(super) fn count_refused_connection() {
     counter!(REFUSED_CONNECTIONS).increment(1);
 }

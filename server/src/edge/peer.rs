@@ -26,7 +26,7 @@ pub(super) enum Caller {
     /// A car, by its client certificate.
     Car(CarId),
     /// An IPv4 address, or an IPv6 /64 network by its first address.
-    Home(IpAddr),
+    Network(IpAddr),
 }
 
 impl Peer {
@@ -36,14 +36,14 @@ impl Peer {
         match (principal.session(), &self.certificate) {
             (Some(session), _) => Caller::Session(session.id.clone()),
             (None, Some(certificate)) => Caller::Car(certificate.car),
-            (None, None) => Caller::Home(home(self.address)),
+            (None, None) => Caller::Network(network_of(self.address)),
         }
     }
 }
 
 /// Returns the address under which a client is counted: an IPv4 or loopback address itself, and the first address of
 /// the /64 network of any other IPv6 address, since one client has the whole network.
-pub(super) fn home(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) if !address.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
@@ -61,7 +61,11 @@ mod tests {
         for (address, expected) in
             [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), ("::1", "::1")]
         {
-            assert_eq!(home(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{address}");
+            assert_eq!(
+                network_of(address.parse().unwrap()),
+                expected.parse::<IpAddr>().unwrap(),
+                "{address}"
+            );
         }
     }
 }

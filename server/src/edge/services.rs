@@ -9,8 +9,8 @@ use tonic::{body::Body, server::NamedService};
 use tower::{Service, ServiceExt as _};
 
 /// The future of a service's response. The services that tonic generates return it boxed.
-type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-type Handler = Box<dyn Fn(Request<Body>) -> Answer + Send + Sync>;
+type BoxedResponse = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+type Handler = Box<dyn Fn(Request<Body>) -> BoxedResponse + Send + Sync>;
 
 /// The gRPC services of the server. axum's router is not used for them: it would box each request, response and body once
 /// more, and copy the segments of each path.
@@ -21,16 +21,16 @@ pub struct Services {
 
 impl Services {
     /// Creates it without services. `rest` gets the calls to services that are not added.
-    pub fn before(rest: Router) -> Self {
+    pub fn new(rest: Router) -> Self {
         let rest = move |request| rest.clone().oneshot(request).map(answered).boxed();
         Self { named: Vec::new(), rest: Box::new(rest) }
     }
 
     /// Adds a service.
     #[must_use]
-    pub fn and<S>(mut self, service: S) -> Self
+    pub fn add<S>(mut self, service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>
             + NamedService
             + Clone
             + Send
@@ -42,7 +42,7 @@ impl Services {
     }
 
     /// Passes `request` to the service in its path.
-    pub(super) fn call(&self, request: Request<Body>) -> Answer {
+    pub(super) fn call(&self, request: Request<Body>) -> BoxedResponse {
         let name = service_in(request.uri().path());
         let named = self.named.iter().find(|(own, _)| Some(*own) == name);
         named.map_or(&self.rest, |(_, handler)| handler)(request)

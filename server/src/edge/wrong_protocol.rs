@@ -12,8 +12,8 @@ use http::{HeaderValue, Request, Response, StatusCode, Version, header::CONNECTI
 use tonic::{Code, body::Body};
 
 use super::{
-    hosts::authority,
-    repeatable::repeatable,
+    allowed_hosts::authority,
+    echoable::echoable,
     status::{self, with_reason},
 };
 
@@ -23,22 +23,22 @@ pub(super) const TLS_ON_PLAIN_PORT: &str = "the client speaks TLS, and this port
 
 /// The least time between two log lines about the mistake. Browsers try https:// first by themselves, and no client may
 /// fill the log.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Refuses plain HTTP on a port with TLS. It does not redirect: a program that follows a redirect each time would work,
 /// and nobody would notice that it sends its tokens unencrypted first.
 pub(super) fn needs_tls<B>(request: &Request<B>) -> Response<Body> {
-    let host = authority(request).and_then(repeatable).unwrap_or("HOST");
+    let host = authority(request).and_then(echoable).unwrap_or("HOST");
     let text = format!("the client speaks plain HTTP, and this port speaks TLS: use https://{host}");
     let status = with_reason(Code::FailedPrecondition, "NEEDS_TLS", text);
-    let mut response = status::to_caller(StatusCode::BAD_REQUEST, &status, request);
+    let mut response = status::in_protocol_of(StatusCode::BAD_REQUEST, &status, request);
     if request.version() < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// Logs that the client at `address` spoke TLS to a port without TLS, at most once in [`BETWEEN_WARNINGS`].
+/// Logs that the client at `address` spoke TLS to a port without TLS, at most once in [`WARNING_INTERVAL`].
 pub(super) fn warn_of_tls(address: IpAddr) {
     if may_warn() {
         tracing::warn!(
@@ -49,7 +49,7 @@ pub(super) fn warn_of_tls(address: IpAddr) {
     }
 }
 
-/// Logs that the client at `address` spoke plain HTTP to a port with TLS, at most once in [`BETWEEN_WARNINGS`].
+/// Logs that the client at `address` spoke plain HTTP to a port with TLS, at most once in [`WARNING_INTERVAL`].
 pub(super) fn warn_of_plain_http(address: IpAddr) {
     if may_warn() {
         tracing::warn!(%address, "a client spoke plain HTTP to this port, which speaks TLS: use https:// instead of http://");
@@ -58,6 +58,6 @@ pub(super) fn warn_of_plain_http(address: IpAddr) {
 
 fn may_warn() -> bool {
     static WARNINGS: LazyLock<Option<DefaultDirectRateLimiter>> =
-        LazyLock::new(|| Quota::with_period(BETWEEN_WARNINGS).map(RateLimiter::direct));
+        LazyLock::new(|| Quota::with_period(WARNING_INTERVAL).map(RateLimiter::direct));
     WARNINGS.as_ref().is_some_and(|warnings| warnings.check().is_ok())
 }

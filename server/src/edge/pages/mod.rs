@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::files::{Content, accepts_gzip};
 pub use self::files::{EmbeddedPage, PageFiles};
-use super::{BasePath, strict_transport};
+use super::{BasePath, hsts};
 
 const INDEX: &str = "index.html";
 const NOT_BUILT: &str = include_str!("not_built.html");
@@ -52,7 +52,7 @@ pub(super) struct Options {
     pub(super) files: PageFiles,
     /// The path below which a proxy serves the page, if the proxy keeps that path in requests.
     pub(super) base: Option<BasePath>,
-    /// Tells browsers to use TLS only (HSTS), for the hosts of [`strict_transport`].
+    /// Tells browsers to use TLS only (HSTS), for the hosts of [`hsts`].
     pub(super) strict_transport: bool,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn router(options: Options) -> Router {
 }
 
 async fn answer(State(page): State<Arc<Options>>, request: Request) -> Response {
-    let is_strict = page.strict_transport && strict_transport::applies_to(&request);
+    let is_strict = page.strict_transport && hsts::applies_to(&request);
     let (request, _body) = request.into_parts();
     let mut response = page.answer(&request).await;
     harden(response.headers_mut());

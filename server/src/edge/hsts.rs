@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{Request, uri::Authority};
 
-use super::hosts::{authority, is_this_machine};
+use super::allowed_hosts::{authority, is_loopback_host};
 
 /// Returns `true` if the response to `request` may have the `strict-transport-security` header, which depends on the host
 /// name in the request.
@@ -19,7 +19,7 @@ pub(super) fn applies_to<B>(request: &Request<B>) -> bool {
 /// port. It does not for addresses, either: browsers must ignore it there (RFC 6797, section 8.1.1).
 fn applies(host: &str) -> bool {
     let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    !host.is_empty() && !is_address && !is_this_machine(host)
+    !host.is_empty() && !is_address && !is_loopback_host(host)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A macro that delegates writes to a wrapped stream.
 
 /// The methods of [`tokio::io::AsyncWrite`] except `poll_shutdown`, delegated to the field `stream`.
-macro_rules! writes_of_its_stream {
+macro_rules! delegate_writes {
     () => {
         fn poll_write(
             mut self: std::pin::Pin<&mut Self>,
@@ -32,4 +32,4 @@ macro_rules! writes_of_its_stream {
     };
 }
 
-pub(super) use writes_of_its_stream;
+pub(super) use delegate_writes;

@@ -20,32 +20,33 @@ use metrics::Counter;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use tonic::{Code, Status, body::Body};
 
-use super::{contract::Method, frames::Frames, status};
+use super::{contract::Method, frames::FrameParser, status};
 
 /// The limits on the messages of a request. An upload is a stream of messages from the client.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
+pub(super) struct MessageLimits {
     /// The time within which a request message, or the first message of an upload, must arrive.
-    pub(super) patience: Duration,
+    pub(super) body_timeout: Duration,
     /// The longest time between two messages of an upload.
-    pub(super) silence: Duration,
+    pub(super) upload_timeout: Duration,
     /// The most messages per second of one upload, and the size of its burst.
-    pub(super) per_second: NonZeroU32,
+    pub(super) max_messages_per_second: NonZeroU32,
 }
 
 /// Returns the body of a request after checking it against its `method`. The message of a call with one request message
 /// is read and checked first. An upload is checked while it is read. `received` counts the messages.
-pub(super) async fn take(
+pub(super) async fn check(
     body: Body,
     method: Option<Method>,
     begun: Instant,
-    terms: &Terms,
+    terms: &MessageLimits,
     received: &Counter,
 ) -> Result<Body, Status> {
     Ok(match method {
         None => body,
         Some(method) if method.kind.takes_one_message() => {
-            let message = timeout_at(begun + terms.patience, one(body, method.largest)).await;
+            let message =
+                timeout_at(begun + terms.body_timeout, read_one(body, method.max_message_size)).await;
             let message = message.unwrap_or_else(|_elapsed| Err(late()))?;
             received.increment(1);
             Body::new(Full::new(message))
@@ -55,21 +56,21 @@ pub(super) async fn take(
 }
 
 /// Reads a request that has one message. Returns the frame of the message.
-pub(super) async fn one(
+pub(super) async fn read_one(
     mut body: impl http_body::Body<Data = Bytes, Error: Error + 'static> + Unpin,
     largest: usize,
 ) -> Result<Bytes, Status> {
-    let mut frames = Frames::new(largest);
+    let mut frames = FrameParser::new(largest);
     let mut message = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|cut| broken(&cut))?.into_data() else { continue };
-        frames.take(&data)?;
+        frames.feed(&data)?;
         if frames.begun() > 1 {
             return Err(not_one("this method takes one message, and the request has more"));
         }
         message.extend_from_slice(&data);
     }
-    frames.end()?;
+    frames.finish()?;
     match frames.begun() {
         0 => Err(not_one("this method takes one message, and the request has none")),
         _ => Ok(message.freeze()),
@@ -102,7 +103,7 @@ fn late() -> Status {
 /// An upload that exceeds its rate is not read for a while, and flow control slows its sender down.
 pub(super) struct Upload {
     body: Body,
-    frames: Frames,
+    frames: FrameParser,
     rate: DefaultDirectRateLimiter,
     per_second: NonZeroU32,
     received: Counter,
@@ -111,36 +112,36 @@ pub(super) struct Upload {
     /// The pause before the next read, for an upload that exceeds its rate.
     pause: Option<Pin<Box<Sleep>>>,
     /// The time at which the last message began.
-    heard: Instant,
+    last_message_at: Instant,
     /// The timer within which the next message must begin.
-    patience: Pin<Box<Sleep>>,
+    next_message_timer: Pin<Box<Sleep>>,
     silence: Duration,
 }
 
 impl Upload {
-    pub(super) fn new(body: Body, method: Method, terms: Terms, received: Counter) -> Self {
+    pub(super) fn new(body: Body, method: Method, terms: MessageLimits, received: Counter) -> Self {
         Self {
             body,
-            frames: Frames::new(method.largest),
-            rate: RateLimiter::direct(Quota::per_second(terms.per_second)),
-            per_second: terms.per_second,
+            frames: FrameParser::new(method.max_message_size),
+            rate: RateLimiter::direct(Quota::per_second(terms.max_messages_per_second)),
+            per_second: terms.max_messages_per_second,
             received,
             owed: 0,
             pause: None,
-            heard: Instant::now(),
-            patience: Box::pin(sleep(terms.patience)),
-            silence: terms.silence,
+            last_message_at: Instant::now(),
+            next_message_timer: Box::pin(sleep(terms.body_timeout)),
+            silence: terms.upload_timeout,
         }
     }
 
     fn take(&mut self, data: &[u8]) -> Result<(), Status> {
-        let begun = self.frames.take(data)?;
+        let begun = self.frames.feed(data)?;
         if begun > 0 {
             self.owed += begun;
             self.received.increment(begun);
-            self.heard = Instant::now();
+            self.last_message_at = Instant::now();
             if begun == self.frames.begun() {
-                self.patience.as_mut().reset(self.heard + self.silence);
+                self.next_message_timer.as_mut().reset(self.last_message_at + self.silence);
             }
         }
         Ok(())
@@ -150,15 +151,15 @@ impl Upload {
     /// instead of after each message.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         loop {
-            ready!(self.patience.as_mut().poll(cx));
+            ready!(self.next_message_timer.as_mut().poll(cx));
             if self.frames.begun() == 0 {
                 return Poll::Ready(late());
             }
-            let until = self.heard + self.silence;
+            let until = self.last_message_at + self.silence;
             if until <= Instant::now() {
-                return Poll::Ready(status::silent(self.silence));
+                return Poll::Ready(status::upload_timed_out(self.silence));
             }
-            self.patience.as_mut().reset(until);
+            self.next_message_timer.as_mut().reset(until);
         }
     }
 
@@ -204,12 +205,12 @@ impl http_body::Body for Upload {
                 Err(refused) => Some(Err(refused)),
             },
             Some(Err(cut)) => Some(Err(broken(&cut))),
-            None => self.frames.end().err().map(Err),
+            None => self.frames.finish().err().map(Err),
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && self.frames.end().is_ok()
+        self.body.is_end_stream() && self.frames.finish().is_ok()
     }
 }
 
@@ -221,7 +222,7 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::{access::table::Access, edge::Kind};
+    use crate::{access::table::Access, edge::MethodKind};
 
     const PATIENCE: Duration = Duration::from_secs(30);
     const SILENCE: Duration = Duration::from_secs(600);
@@ -232,8 +233,13 @@ mod tests {
             sleep(*pauses.next()?).await;
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 5]))), pauses))
         });
-        let method = Method { kind: Kind::Upload, largest: 0, access: Access::Public };
-        let terms = Terms { patience: PATIENCE, silence: SILENCE, per_second: NonZeroU32::MAX };
+        let method =
+            Method { kind: MethodKind::ClientStreaming, max_message_size: 0, access: Access::Public };
+        let terms = MessageLimits {
+            body_timeout: PATIENCE,
+            upload_timeout: SILENCE,
+            max_messages_per_second: NonZeroU32::MAX,
+        };
         let upload = Upload::new(Body::new(StreamBody::new(messages)), method, terms, Counter::noop());
         upload.collect().await.err().map(|status| status.code())
     }
@@ -245,7 +251,7 @@ mod tests {
             ("the body is shorter than it said".into(), Code::Internal),
         ] {
             let body = Body::new(StreamBody::new(stream::iter([Err::<Frame<Bytes>, _>(cut)])));
-            assert_eq!(one(body, 1).await.unwrap_err().code(), expected);
+            assert_eq!(read_one(body, 1).await.unwrap_err().code(), expected);
         }
     }
 

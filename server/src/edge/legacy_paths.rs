@@ -13,7 +13,7 @@ const METHODS: [(&str, &str); 3] = [
 ];
 
 /// Returns the path of today for a legacy path, and `None` for any other path.
-pub(super) fn path_now(path: &str) -> Option<&'static str> {
+pub(super) fn current_path(path: &str) -> Option<&'static str> {
     METHODS.iter().find(|(older, _)| *older == path).map(|(_, now)| *now)
 }
 
@@ -28,9 +28,9 @@ mod tests {
         let contract = Contract::new(&sets, 1).unwrap();
         assert!(METHODS.iter().all(|(_, now)| contract.method(now).is_some()));
         assert!(METHODS.iter().all(|(older, _)| contract.method(older).is_none()));
-        assert_eq!(path_now("/Rides/Start"), Some("/rides.v1.Rides/Start"));
+        assert_eq!(current_path("/Rides/Start"), Some("/rides.v1.Rides/Start"));
         for path in ["/rides.v1.Rides/Start", "/Rides/Book", "/rides/Start", "/Rides/Start/", ""] {
-            assert_eq!(path_now(path), None, "{path}");
+            assert_eq!(current_path(path), None, "{path}");
         }
     }
 }

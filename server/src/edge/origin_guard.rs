@@ -1,7 +1,7 @@
 //! The guard against pages of foreign origins.
 //!
 //! CORS alone protects nothing: it keeps a page from reading a response, but the call still runs. So calls of foreign
-//! origins are refused before they reach a service (`foreign`), and only pages of allowed origins get CORS headers.
+//! origins are refused before they reach a service (`foreign_origin`), and only pages of allowed origins get CORS headers.
 
 use std::{
     sync::Arc,
@@ -16,7 +16,7 @@ use tower_http::{
     csrf::{Csrf, CsrfLayer},
 };
 
-use super::{foreign::Explained, origin::Origin, status::PUSHBACK};
+use super::{foreign_origin::ExplainedCsrf, origin::Origin, status::PUSHBACK};
 
 /// The time for which browsers may cache the response to a preflight. Chromium caps it at this value.
 const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -26,17 +26,18 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A service behind the guard. With allowed origins it is boxed, so that connections of a server without them take less
 /// memory.
-pub(super) type Guarded<S> = Either<Box<Cors<Vouched<Explained<Csrf<S>>>>>, Explained<Csrf<S>>>;
+pub(super) type OriginGuard<S> =
+    Either<Box<Cors<TrustAllowed<ExplainedCsrf<Csrf<S>>>>>, ExplainedCsrf<Csrf<S>>>;
 
 /// Puts `port` behind the guard, which admits pages of the server's own origin and of `allowed` ones.
-pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
-    let port = Explained::new(CsrfLayer::new().layer(port));
+pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> OriginGuard<S> {
+    let port = ExplainedCsrf::new(CsrfLayer::new().layer(port));
     if allowed.is_empty() {
         return Either::Right(port);
     }
 
     let origins: Arc<[HeaderValue]> = allowed.iter().map(|origin| origin.value().clone()).collect();
-    let port = Vouched { origins: origins.clone(), guard: port };
+    let port = TrustAllowed { origins: origins.clone(), guard: port };
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::POST])
@@ -59,12 +60,12 @@ pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
 /// A wrapper that makes the guard treat pages of allowed origins like the server's own page. [`CsrfLayer`] itself can
 /// allow only http and https origins, and the pages of apps have other schemes.
 #[derive(Clone)]
-pub(super) struct Vouched<G> {
+pub(super) struct TrustAllowed<G> {
     origins: Arc<[HeaderValue]>,
     guard: G,
 }
 
-impl<G, B> Service<Request<B>> for Vouched<G>
+impl<G, B> Service<Request<B>> for TrustAllowed<G>
 where
     G: Service<Request<B>>,
 {

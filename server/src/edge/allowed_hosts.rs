@@ -27,37 +27,37 @@ use tonic::{Code, body::Body};
 use tower::Service;
 
 use super::{
-    connect::Connect,
+    connect::ConnectKind,
     content_type::{CallType, Framing},
+    echoable::echoable,
     health::PROBES,
-    repeatable::repeatable,
     status::{self, with_reason},
-    trace::Trace,
+    trace_id::TraceId,
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The host names under which the server may be called, without ports.
 #[derive(Clone, Debug)]
-pub struct Hosts(Option<Arc<[String]>>);
+pub struct AllowedHosts(Option<Arc<[String]>>);
 
-impl Hosts {
+impl AllowedHosts {
     /// Allows any name.
     pub fn any() -> Self {
         Self(None)
     }
 
     /// Allows `localhost`, names below it and loopback addresses, and the names in `others`.
-    pub fn of_this_machine_and(others: impl IntoIterator<Item = String>) -> Self {
+    pub fn loopback_and(others: impl IntoIterator<Item = String>) -> Self {
         Self(Some(others.into_iter().collect()))
     }
 
     /// Returns the first host in the request that is not allowed, or an empty string for a `host` header that cannot be
     /// parsed. A request without any host is allowed, since browsers always send one.
-    fn foreign_to<B>(&self, request: &Request<B>) -> Option<String> {
+    fn foreign_host<B>(&self, request: &Request<B>) -> Option<String> {
         let others = self.0.as_ref()?;
         let foreign = |host: &str| {
-            let known = is_this_machine(host) || others.iter().any(|other| other.eq_ignore_ascii_case(host));
+            let known = is_loopback_host(host) || others.iter().any(|other| other.eq_ignore_ascii_case(host));
             (!known).then(|| host.to_owned())
         };
         let mut headers = request.headers().get_all(HOST).iter();
@@ -77,7 +77,7 @@ pub(super) fn authority<B>(request: &Request<B>) -> Option<&[u8]> {
 }
 
 /// Returns `true` if `host` is `localhost`, a name below it or a loopback address.
-pub(super) fn is_this_machine(host: &str) -> bool {
+pub(super) fn is_loopback_host(host: &str) -> bool {
     if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
         return address.to_canonical().is_loopback();
     }
@@ -86,7 +86,7 @@ pub(super) fn is_this_machine(host: &str) -> bool {
 }
 
 /// Returns `true` for a native gRPC call that no browser can have sent.
-fn is_a_programs<B>(request: &Request<B>) -> bool {
+fn is_native_grpc<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let call = headers.get(CONTENT_TYPE).and_then(CallType::parse);
     request.version() == Version::HTTP_2
@@ -103,18 +103,18 @@ fn is_probe<B>(request: &Request<B>) -> bool {
 
 /// A service that refuses requests with a host name that is not allowed. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Named<S> {
-    hosts: Hosts,
+pub(super) struct HostGuard<S> {
+    hosts: AllowedHosts,
     inner: S,
 }
 
-impl<S> Named<S> {
-    pub(super) fn new(hosts: Hosts, inner: S) -> Self {
+impl<S> HostGuard<S> {
+    pub(super) fn new(hosts: AllowedHosts, inner: S) -> Self {
         Self { hosts, inner }
     }
 }
 
-impl<S, B> Service<Request<B>> for Named<S>
+impl<S, B> Service<Request<B>> for HostGuard<S>
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
 {
@@ -127,8 +127,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.hosts.foreign_to(&request) {
-            Some(host) if !is_a_programs(&request) && !is_probe(&request) => {
+        match self.hosts.foreign_host(&request) {
+            Some(host) if !is_native_grpc(&request) && !is_probe(&request) => {
                 Either::Right(ready(Ok(misdirected(&request, &host))))
             }
             _ => Either::Left(self.inner.call(request)),
@@ -137,7 +137,7 @@ where
 }
 
 fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
-    let (called, name) = match repeatable(host.as_bytes()) {
+    let (called, name) = match echoable(host.as_bytes()) {
         Some(host) => (format!("the name {host}"), host),
         None => ("the name in this request".to_owned(), "NAME"),
     };
@@ -145,10 +145,10 @@ fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
         "this server is not known by {called}: call it by localhost, or start it with --allow-host {name}"
     );
     status::refusal(
-        Connect::of(request),
+        ConnectKind::of(request),
         StatusCode::MISDIRECTED_REQUEST,
         &with_reason(Code::PermissionDenied, "UNKNOWN_HOST", why),
-        &Trace::of(request.headers()),
+        &TraceId::of(request.headers()),
     )
 }
 
@@ -156,17 +156,17 @@ fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
 mod tests {
     use super::*;
 
-    fn known(hosts: &Hosts, uri: &str, headers: &[&str]) -> bool {
+    fn known(hosts: &AllowedHosts, uri: &str, headers: &[&str]) -> bool {
         let mut request = Request::get(uri);
         for host in headers {
             request = request.header(HOST, *host);
         }
-        hosts.foreign_to(&request.body(()).unwrap()).is_none()
+        hosts.foreign_host(&request.body(()).unwrap()).is_none()
     }
 
     #[test]
     fn this_machine_has_many_names() {
-        let hosts = Hosts::of_this_machine_and(["rides.example".to_owned()]);
+        let hosts = AllowedHosts::loopback_and(["rides.example".to_owned()]);
         for host in [
             "localhost",
             "LocalHost:8080",
@@ -196,13 +196,13 @@ mod tests {
         ] {
             assert!(!known(&hosts, "/", &[host]), "{host}");
             assert!(!known(&hosts, &format!("http://{host}/"), &[]), "{host}");
-            assert!(known(&Hosts::any(), "/", &[host]), "{host}");
+            assert!(known(&AllowedHosts::any(), "/", &[host]), "{host}");
         }
     }
 
     #[test]
     fn every_name_that_is_said_must_be_known() {
-        let hosts = Hosts::of_this_machine_and([]);
+        let hosts = AllowedHosts::loopback_and([]);
         assert!(known(&hosts, "/", &[]), "a request without a host is from no browser");
         for (uri, headers) in [
             ("http://localhost/", &["evil.example"][..]),

@@ -9,21 +9,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{auth::Credentials, contract::Kind, deadline, status};
+use super::{auth::Credentials, contract::MethodKind, deadline, status};
 
 /// The events that end a call, and the status of each.
-pub(super) struct End {
-    kind: Option<Kind>,
+pub(super) struct CallLifetime {
+    kind: Option<MethodKind>,
     /// The deadline of the client.
     asked: Option<Instant>,
     /// The deadline of the client or the ceiling of the kind, the earlier of the two.
     deadline: Option<Instant>,
     /// `None` for a unary call.
-    ties: Option<Ties>,
+    cancel_sources: Option<CancelSources>,
 }
 
 /// The events besides a deadline that end a stream, in either direction.
-pub(super) struct Ties {
+pub(super) struct CancelSources {
     pub(super) credentials: Option<Box<Credentials>>,
     pub(super) draining: Draining,
 }
@@ -45,55 +45,55 @@ impl Draining {
     }
 }
 
-impl End {
+impl CallLifetime {
     /// The end of a call that began at `begun` with the client's deadline `asked`. `kind` is `None` if the contract has
     /// no such method. `ties` is not called for a unary call.
     pub(super) fn of(
-        kind: Option<Kind>,
+        kind: Option<MethodKind>,
         begun: Instant,
         asked: Option<Instant>,
-        ties: impl FnOnce() -> Ties,
+        ties: impl FnOnce() -> CancelSources,
     ) -> Self {
-        let ceiling = kind.map(|kind| begun + kind.ceiling());
-        let ties = (kind != Some(Kind::Unary)).then(ties);
-        Self { kind, asked, deadline: asked.into_iter().chain(ceiling).min(), ties }
+        let ceiling = kind.map(|kind| begun + kind.max_duration());
+        let ties = (kind != Some(MethodKind::Unary)).then(ties);
+        Self { kind, asked, deadline: asked.into_iter().chain(ceiling).min(), cancel_sources: ties }
     }
 
     /// Returns the status when a handler without a response is to be dropped. An upload ends as a stream does, since it
     /// may never end by itself. Other handlers may still respond during shutdown.
-    pub(super) async fn of_handler(&self) -> Status {
+    pub(super) async fn handler_end(&self) -> Status {
         match self.kind {
             // Boxed, so that calls of other kinds reserve no space for it.
-            Some(Kind::Upload) => Box::pin(self.of_stream()).await,
-            _ => deadline::past(self.deadline).await,
+            Some(MethodKind::ClientStreaming) => Box::pin(self.of_stream()).await,
+            _ => deadline::expired(self.deadline).await,
         }
     }
 
     /// Returns the status when a response is to be cut.
-    pub(super) async fn of_answer(self) -> Status {
+    pub(super) async fn response_end(self) -> Status {
         match self.kind {
             // The response is complete, so its client may read it until the client's own deadline.
-            Some(Kind::Unary | Kind::Upload) => deadline::past(self.asked).await,
+            Some(MethodKind::Unary | MethodKind::ClientStreaming) => deadline::expired(self.asked).await,
             _ => self.of_stream().await,
         }
     }
 
     async fn of_stream(&self) -> Status {
         tokio::select! {
-            status = deadline::past(self.deadline) => status,
-            status = Ties::torn(self.ties.as_ref()) => status,
+            status = deadline::expired(self.deadline) => status,
+            status = CancelSources::cancelled(self.cancel_sources.as_ref()) => status,
         }
     }
 }
 
-impl Ties {
+impl CancelSources {
     /// Returns the status of the first event, or never if there are no ties.
-    async fn torn(ties: Option<&Self>) -> Status {
+    async fn cancelled(ties: Option<&Self>) -> Status {
         let Some(Self { credentials, draining }) = ties else { return pending().await };
         let over = async {
             match credentials {
                 // Boxed, so that calls without credentials reserve no space for it.
-                Some(credentials) => Box::pin(credentials.over()).await.into(),
+                Some(credentials) => Box::pin(credentials.expired_or_revoked()).await.into(),
                 None => pending().await,
             }
         };

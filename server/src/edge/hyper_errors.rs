@@ -21,7 +21,7 @@ use tonic::Status;
 use super::{
     header_size::HeaderSize,
     status::{self, malformed},
-    trace::Trace,
+    trace_id::TraceId,
     wrong_protocol::TLS_ON_PLAIN_PORT,
 };
 
@@ -32,10 +32,10 @@ const CLOSE: &[u8] = b"\r\nconnection: close\r\n";
 const EMPTY: &[u8] = b"content-length: 0\r\n";
 
 /// A stream that adds messages to hyper's own error responses.
-pub(super) struct Refusals<S> {
+pub(super) struct ErrorBodies<S> {
     stream: S,
     /// `None` over HTTP/2, which has no such responses.
-    words: Option<Words>,
+    words: Option<ErrorMessages>,
     /// hyper has flushed everything that it has written.
     is_flushed: bool,
     /// The part of a replaced response that is still to be written. hyper was told that all of it was written.
@@ -44,21 +44,21 @@ pub(super) struct Refusals<S> {
 
 /// The messages for the errors of one connection.
 #[derive(Clone, Copy)]
-pub(super) struct Words {
+pub(super) struct ErrorMessages {
     pub(super) header_size: HeaderSize,
     /// The client speaks TLS to a port without TLS.
     pub(super) is_tls: bool,
 }
 
-impl<S> Refusals<S> {
-    pub(super) fn new(stream: S, words: Option<Words>) -> Self {
+impl<S> ErrorBodies<S> {
+    pub(super) fn new(stream: S, words: Option<ErrorMessages>) -> Self {
         Self { stream, words, is_flushed: true, rest: Vec::new() }
     }
 }
 
-impl Words {
+impl ErrorMessages {
     /// Returns the response to send instead of `written`, if that is one of hyper's own error responses.
-    fn instead_of(self, written: &[u8]) -> Option<Vec<u8>> {
+    fn replacement_for(self, written: &[u8]) -> Option<Vec<u8>> {
         let code = status_of_refusal(written)?;
         let head = written.strip_suffix(b"\r\n\r\n")?;
         let at = head.windows(EMPTY.len()).position(|window| window == EMPTY)?;
@@ -87,7 +87,7 @@ impl Words {
             ),
             _ => return None,
         };
-        let response = status::over_http(code, &status, &Trace::of(&HeaderMap::new()));
+        let response = status::over_http(code, &status, &TraceId::of(&HeaderMap::new()));
         Some((response.into_parts().0.headers, format!("{}\n", status.message())))
     }
 }
@@ -100,7 +100,7 @@ fn status_of_refusal(written: &[u8]) -> Option<StatusCode> {
     headers.starts_with(EMPTY).then(|| StatusCode::from_bytes(line.get(..3)?).ok())?
 }
 
-impl<S: AsyncWrite + Unpin> Refusals<S> {
+impl<S: AsyncWrite + Unpin> ErrorBodies<S> {
     /// Writes the rest of a replaced response.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.rest.is_empty() {
@@ -113,7 +113,7 @@ impl<S: AsyncWrite + Unpin> Refusals<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Refusals<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ErrorBodies<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -123,12 +123,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Refusals<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Refusals<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ErrorBodies<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(cx))?;
         let words = self.words.filter(|_| self.is_flushed);
         self.is_flushed = false;
-        match words.and_then(|words| words.instead_of(bytes)) {
+        match words.and_then(|words| words.replacement_for(bytes)) {
             Some(instead) => {
                 self.rest = instead;
                 Poll::Ready(Ok(bytes.len()))

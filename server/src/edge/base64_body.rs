@@ -22,12 +22,12 @@ pub(super) struct NotBase64;
 
 /// A base64 decoder for text that comes in pieces of any size. Pure.
 #[derive(Default, Debug)]
-pub(super) struct Groups {
+pub(super) struct Base64Decoder {
     /// The characters of an incomplete group.
     open: Vec<u8>,
 }
 
-impl Groups {
+impl Base64Decoder {
     /// Adds a piece, and returns the bytes of all complete groups.
     pub(super) fn take(&mut self, piece: &[u8]) -> Result<Vec<u8>, NotBase64> {
         self.open.extend_from_slice(piece);
@@ -58,19 +58,19 @@ fn runs(mut groups: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A request body in base64, decoded.
-pub(super) struct Decoded<B> {
+pub(super) struct Base64Body<B> {
     body: B,
-    groups: Groups,
+    groups: Base64Decoder,
     ended: bool,
 }
 
-impl<B> Decoded<B> {
+impl<B> Base64Body<B> {
     pub(super) fn new(body: B) -> Self {
-        Self { body, groups: Groups::default(), ended: false }
+        Self { body, groups: Base64Decoder::default(), ended: false }
     }
 }
 
-impl<B> http_body::Body for Decoded<B>
+impl<B> http_body::Body for Base64Body<B>
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn decode(pieces: &[&str]) -> Option<Vec<u8>> {
-        let mut groups = Groups::default();
+        let mut groups = Base64Decoder::default();
         let mut bytes = Vec::new();
         for piece in pieces {
             bytes.extend(groups.take(piece.as_bytes()).ok()?);

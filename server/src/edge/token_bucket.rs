@@ -17,94 +17,99 @@ use std::{
 use tokio::time::Instant;
 
 /// The burst: the tokens that may be used at once, as the time in which they refill.
-const AT_ONCE: Duration = Duration::from_secs(2);
+const BURST_DURATION: Duration = Duration::from_secs(2);
 /// The largest debt, as the time in which it is paid. A throttled connection is not read, so this also bounds the time
 /// until its end is noticed.
-pub(super) const LONGEST: Duration = Duration::from_secs(2);
+pub(super) const MAX_DEBT: Duration = Duration::from_secs(2);
 /// The length of a pause as a multiple of the debt. It is random, so that the connections of a flood do not all
 /// continue at the same moment.
-pub(super) const PAUSE: Range<f64> = 1.0..1.5;
+pub(super) const PAUSE_FACTOR: Range<f64> = 1.0..1.5;
 /// The number of accounts from which on full ones are evicted.
-const KEPT: usize = 1_024;
+const EVICT_ABOVE: usize = 1_024;
 
 /// A token bucket that may go into debt. Cheap to clone; all clones share one bucket.
 #[derive(Clone)]
-pub(super) struct Account(Arc<Spent>);
+pub(super) struct TokenBucket(Arc<TokenBucketInner>);
 
-struct Spent {
+struct TokenBucketInner {
     began: Instant,
     /// The time in which one token refills, in nanoseconds.
-    one: u64,
+    nanos_per_token: u64,
     /// The time at which the bucket is full again, in nanoseconds since `began`.
-    until: AtomicU64,
+    full_at: AtomicU64,
     /// The last time that was read from the clock, in nanoseconds since `began`.
-    seen: AtomicU64,
+    last_reading: AtomicU64,
 }
 
-/// The state of an [`Account`].
+/// The state of an [`TokenBucket`].
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Standing {
+pub(super) enum BucketState {
     /// At least half of the burst is left.
     Good,
     /// Less than half of the burst is left.
     Low,
     /// The bucket is in debt, which is paid in this time.
-    Overdrawn(Duration),
+    Exhausted(Duration),
 }
 
-impl Account {
+impl TokenBucket {
     /// A full bucket that refills at `per_second` tokens per second. Its burst is twice as many tokens.
     pub(super) fn new(per_second: NonZeroU32) -> Self {
         let one = 1_000_000_000 / u64::from(per_second.get());
         let (until, seen) = Default::default();
-        Self(Arc::new(Spent { began: Instant::now(), one, until, seen }))
+        Self(Arc::new(TokenBucketInner {
+            began: Instant::now(),
+            nanos_per_token: one,
+            full_at: until,
+            last_reading: seen,
+        }))
     }
 
-    /// Takes `count` tokens. The debt grows to at most [`LONGEST`].
+    /// Takes `count` tokens. The debt grows to at most [`MAX_DEBT`].
     pub(super) fn charge(&self, count: u32) {
         if count > 0 {
             let now = self.now();
-            let most = now + nanos(AT_ONCE + LONGEST);
-            let cost = u64::from(count).saturating_mul(self.0.one);
+            let most = now + nanos(BURST_DURATION + MAX_DEBT);
+            let cost = u64::from(count).saturating_mul(self.0.nanos_per_token);
             let spent = |until: u64| Some(until.max(now).saturating_add(cost).min(most));
             // The closure always returns a value, so this never fails.
-            let _ = self.0.until.fetch_update(Relaxed, Relaxed, spent);
+            let _ = self.0.full_at.fetch_update(Relaxed, Relaxed, spent);
         }
     }
 
-    pub(super) fn standing(&self) -> Standing {
-        let until = self.0.until.load(Relaxed);
+    pub(super) fn state(&self) -> BucketState {
+        let until = self.0.full_at.load(Relaxed);
         // Time only improves the state. If it was good at the last reading of the clock, it is good now, and most calls
         // need no new reading.
-        if until <= self.0.seen.load(Relaxed) + nanos(AT_ONCE / 2) {
-            return Standing::Good;
+        if until <= self.0.last_reading.load(Relaxed) + nanos(BURST_DURATION / 2) {
+            return BucketState::Good;
         }
         let spent = Duration::from_nanos(until.saturating_sub(self.now()));
-        if spent > AT_ONCE {
-            Standing::Overdrawn(spent - AT_ONCE)
-        } else if spent > AT_ONCE / 2 {
-            Standing::Low
+        if spent > BURST_DURATION {
+            BucketState::Exhausted(spent - BURST_DURATION)
+        } else if spent > BURST_DURATION / 2 {
+            BucketState::Low
         } else {
-            Standing::Good
+            BucketState::Good
         }
     }
 
-    /// Returns the time to wait if the bucket is in debt: the debt times a random factor of [`PAUSE`].
+    /// Returns the time to wait if the bucket is in debt: the debt times a random factor of [`PAUSE_FACTOR`].
     pub(super) fn pause(&self) -> Option<Duration> {
-        match self.standing() {
-            Standing::Overdrawn(debt) => Some(debt.mul_f64(rand::random_range(PAUSE))),
-            Standing::Low | Standing::Good => None,
+        match self.state() {
+            BucketState::Exhausted(debt) => Some(debt.mul_f64(rand::random_range(PAUSE_FACTOR))),
+            BucketState::Low | BucketState::Good => None,
         }
     }
 
     /// Returns `true` if the bucket is full.
-    fn is_paid(&self) -> bool {
-        self.0.until.load(Relaxed) <= self.now()
+    fn is_full(&self) -> bool {
+        self.0.full_at.load(Relaxed) <= self.now()
     }
 
     fn now(&self) -> u64 {
         let now = nanos(self.0.began.elapsed());
-        self.0.seen.store(now, Relaxed);
+        self.0.last_reading.store(now, Relaxed);
         now
     }
 }
@@ -113,33 +118,33 @@ fn nanos(duration: Duration) -> u64 {
     duration.as_nanos() as u64
 }
 
-/// One [`Account`] per key.
-pub(super) struct Accounts<K> {
+/// One [`TokenBucket`] per key.
+pub(super) struct KeyedBuckets<K> {
     per_second: NonZeroU32,
-    open: HashMap<K, Account>,
+    buckets: HashMap<K, TokenBucket>,
     /// The time of the last eviction.
-    closed: Instant,
+    evicted_at: Instant,
 }
 
-impl<K: Hash + Eq> Accounts<K> {
+impl<K: Hash + Eq> KeyedBuckets<K> {
     /// Accounts that each refill at `per_second` tokens per second.
     pub(super) fn new(per_second: NonZeroU32) -> Self {
-        Self { per_second, open: HashMap::new(), closed: Instant::now() }
+        Self { per_second, buckets: HashMap::new(), evicted_at: Instant::now() }
     }
 
     /// Returns the account of `holder`, which begins full.
-    pub(super) fn of(&mut self, holder: K) -> &Account {
-        if self.open.len() > KEPT && self.closed.elapsed() >= AT_ONCE {
-            self.close_paid();
+    pub(super) fn bucket(&mut self, holder: K) -> &TokenBucket {
+        if self.buckets.len() > EVICT_ABOVE && self.evicted_at.elapsed() >= BURST_DURATION {
+            self.evict_full();
         }
-        self.open.entry(holder).or_insert_with(|| Account::new(self.per_second))
+        self.buckets.entry(holder).or_insert_with(|| TokenBucket::new(self.per_second))
     }
 
     /// Evicts the accounts that are full and have no other clone: a clone may still be charged.
-    fn close_paid(&mut self) {
-        self.open.retain(|_, account| Arc::strong_count(&account.0) > 1 || !account.is_paid());
-        self.open.shrink_to(KEPT);
-        self.closed = Instant::now();
+    fn evict_full(&mut self) {
+        self.buckets.retain(|_, account| Arc::strong_count(&account.0) > 1 || !account.is_full());
+        self.buckets.shrink_to(EVICT_ABOVE);
+        self.evicted_at = Instant::now();
     }
 }
 
@@ -157,33 +162,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_had_is_paid_by_time() {
-        let account = Account::new(a_second(10));
+        let account = TokenBucket::new(a_second(10));
         account.charge(10);
-        assert_eq!(account.standing(), Standing::Good);
+        assert_eq!(account.state(), BucketState::Good);
         account.charge(10);
-        assert_eq!(account.standing(), Standing::Low, "after 20 tokens, the whole burst");
+        assert_eq!(account.state(), BucketState::Low, "after 20 tokens, the whole burst");
         account.charge(3);
-        assert_eq!(account.standing(), Standing::Overdrawn(3 * ONE));
+        assert_eq!(account.state(), BucketState::Exhausted(3 * ONE));
         advance(2 * ONE).await;
-        assert_eq!(account.standing(), Standing::Overdrawn(ONE));
+        assert_eq!(account.state(), BucketState::Exhausted(ONE));
         advance(11 * ONE).await;
-        assert_eq!(account.standing(), Standing::Good);
+        assert_eq!(account.state(), BucketState::Good);
         account.charge(u32::MAX);
-        assert_eq!(account.standing(), Standing::Overdrawn(LONGEST));
+        assert_eq!(account.state(), BucketState::Exhausted(MAX_DEBT));
     }
 
     #[tokio::test(start_paused = true)]
     async fn accounts_are_kept_while_somebody_owes_or_holds_them() {
-        let mut accounts = Accounts::new(a_second(1));
-        for holder in 0..KEPT {
-            accounts.of(holder).charge(1);
+        let mut accounts = KeyedBuckets::new(a_second(1));
+        for holder in 0..EVICT_ABOVE {
+            accounts.bucket(holder).charge(1);
         }
-        let held = accounts.of(KEPT).clone();
-        accounts.of(KEPT + 1).charge(4);
-        advance(AT_ONCE).await;
-        accounts.of(KEPT + 2);
-        assert_eq!(accounts.open.len(), 3);
+        let held = accounts.bucket(EVICT_ABOVE).clone();
+        accounts.bucket(EVICT_ABOVE + 1).charge(4);
+        advance(BURST_DURATION).await;
+        accounts.bucket(EVICT_ABOVE + 2);
+        assert_eq!(accounts.buckets.len(), 3);
         held.charge(3);
-        assert_eq!(accounts.of(KEPT).standing(), Standing::Overdrawn(Duration::from_secs(1)));
+        assert_eq!(accounts.bucket(EVICT_ABOVE).state(), BucketState::Exhausted(Duration::from_secs(1)));
     }
 }

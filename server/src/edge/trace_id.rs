@@ -15,12 +15,12 @@ const DIGITS: usize = 32;
 
 /// The trace id of a call.
 #[derive(Debug)]
-pub(super) struct Trace {
+pub(super) struct TraceId {
     /// The id that the caller has sent. Without one, an id is generated for each error.
     id: Option<String>,
 }
 
-impl Trace {
+impl TraceId {
     /// Reads the trace id from the headers of a request.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let id = headers.get(TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?));
@@ -29,11 +29,11 @@ impl Trace {
 
     /// Adds the id as `google.rpc.RequestInfo` to the error `status` in `headers`, and logs it with the `method`.
     /// Errors of the server are warnings. Errors of the client are logged at debug level.
-    pub(super) fn sign(&self, method: &str, status: &Status, headers: &mut HeaderMap) {
+    pub(super) fn attach_to(&self, method: &str, status: &Status, headers: &mut HeaderMap) {
         let id = self.id.clone().unwrap_or_else(|| format!("{:0DIGITS$x}", rand::random::<u128>()));
         let code = status.code();
         match code {
-            Code::Internal | Code::Unknown | Code::DataLoss if !status::is_clients_doing(status) => {
+            Code::Internal | Code::Unknown | Code::DataLoss if !status::is_client_error(status) => {
                 tracing::warn!(method, ?code, trace_id = id, "a call failed");
             }
             _ => tracing::debug!(method, ?code, trace_id = id, "a call was refused"),
@@ -74,15 +74,15 @@ mod tests {
 
     const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-    fn signed(trace: &Trace, status: &Status) -> Status {
+    fn signed(trace: &TraceId, status: &Status) -> Status {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).unwrap();
-        trace.sign("a.B/C", status, &mut headers);
+        trace.attach_to("a.B/C", status, &mut headers);
         Status::from_header_map(&headers).unwrap()
     }
 
-    fn from(traceparent: &str) -> Trace {
-        Trace::of(&HeaderMap::from_iter([(TRACEPARENT, traceparent.parse().unwrap())]))
+    fn from(traceparent: &str) -> TraceId {
+        TraceId::of(&HeaderMap::from_iter([(TRACEPARENT, traceparent.parse().unwrap())]))
     }
 
     #[test]
