@@ -171,8 +171,8 @@ async fn a_new_key_is_taken_and_an_old_one_is_not() {
     }
 }
 
-/// When the provider's response is not a key set, the server keeps the keys that it has. A token of an unknown
-/// key is refused with UNAVAILABLE, so that its caller tries again.
+/// The server keeps its keys if the provider's response is not a key set. A token of an unknown key is refused with
+/// UNAVAILABLE, so that its caller tries again.
 #[tokio::test]
 async fn a_provider_that_is_away_or_broken_leaves_its_keys() {
     let (known, unknown) = (Key::ed("known"), Key::ed("unknown"));

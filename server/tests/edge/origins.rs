@@ -1,3 +1,5 @@
+//! Origins and CORS: the pages that may call the server, and the errors that they can read.
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

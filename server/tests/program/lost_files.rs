@@ -24,7 +24,7 @@ struct Loss {
     lose: fn(&Path),
     /// The path in the error, relative to the directory.
     named: &'static str,
-    /// Whether the next server still has the acknowledged rides.
+    /// `true` if the next server still has the acknowledged rides.
     is_kept: bool,
 }
 
