@@ -1,4 +1,4 @@
-// Servers that another stands in for, and servers that are away for a while. Node only: channels of grpc-js know of them.
+// The checks of two servers of which one stops, and of servers that are unavailable for a while. Only in Node, with grpc-js.
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
@@ -49,7 +49,7 @@ export const failing = {
   },
 };
 
-/** Stands before a server, and sends the first callers away: `attempts` says of each how many the same call made before. */
+/** Starts a proxy in front of a server that refuses the first calls. `attempts` has the earlier attempts of each call. */
 async function startReluctant({ address }, refusals) {
   const rides = connect(api.Rides, { server: address });
   const attempts = [];
@@ -68,7 +68,7 @@ async function startReluctant({ address }, refusals) {
   return { address: `127.0.0.1:${port}`, attempts, stop: () => front.forceShutdown() };
 }
 
-/** As a server of ours says it that goes. */
+/** The status of a Rides server during shutdown. */
 function notYet() {
   const retry = anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay: { seconds: 1n } }));
   const status = create(StatusSchema, { code: Code.UNAVAILABLE, message: "not yet", details: [retry] });

@@ -1,4 +1,4 @@
-// One message there, a stream back.
+// The checks of server streaming.
 
 import { City } from "../../gen/rides/v1/city_pb.js";
 import { Fleet } from "../../gen/rides/v1/fleet_pb.js";
@@ -11,7 +11,7 @@ import { HARBOUR, VIEW, anyCar, booking, isIn, somewhere, unique } from "./place
 
 const { book, cancel, start, end, watch } = Rides.method;
 
-/** A ride that waits for a car, and how to call it off. */
+/** Books a ride, and returns its id and a function that cancels it. */
 async function aRide(client, server, options) {
   const { rideId } = (await client.ask(server, book, booking({ riderId: "" }), options)).ride;
   return { rideId, cancel: () => client.ask(server, cancel, { rideId }, options) };
@@ -82,7 +82,7 @@ export const serverStreaming = {
   "cancel": async (client, { open }) => {
     const { rideId, cancel } = await aRide(client, open);
     const messages = client.open(open, watch, { rideId });
-    messages.next().catch(() => {}); // It may be cancelled too.
+    messages.next().catch(() => {}); // It may also be cancelled.
     await cancels(messages, open, watch);
     await cancel();
   },

@@ -1,4 +1,4 @@
-// A server that stops.
+// The check of a server that stops.
 
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "../../gen/health/v1/health_pb.js";
 import { Code } from "../client.mjs";
