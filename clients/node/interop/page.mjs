@@ -12,9 +12,9 @@ const ofBrowsers = {
   "servers that fail: one of two stops": "a client has one address",
   "servers that fail: tried again": "a client has no retry policy",
 };
-const lacks = { "binary request metadata": "pages of another origin add no headers of their own" };
-const googleLacks = { ...lacks, "word of a call cancelled": "it says nothing more of one" };
-const buffers = "in binary it hands a stream over at its end";
+const lacks = { "binary request metadata": "pages of another origin cannot send custom headers" };
+const googleLacks = { ...lacks, "word of a call cancelled": "the library reports no status of a cancelled call" };
+const buffers = "in binary format the library delivers a stream only at its end";
 const ofBinary = {
   ...ofBrowsers,
   "live events": buffers,

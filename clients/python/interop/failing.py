@@ -49,7 +49,7 @@ async def one_of_two_stops(client, to):
             await client.ask(both, Rides.Quote, TRIP, timeout=10)
             return all([await served(address) for address in addresses])
 
-        await until("both have calls", both_have_calls)
+        await until("both servers have calls", both_have_calls)
         await servers[0].stop()
         before = await served(addresses[1])
         for _ in range(20):
@@ -57,7 +57,7 @@ async def one_of_two_stops(client, to):
 
         async def other_has_answered():
             return await served(addresses[1]) == before + 20
-        await until("the other has answered all of them", other_has_answered)
+        await until("the other server has handled all calls", other_has_answered)
     finally:
         for server in servers:
             await server.stop()

@@ -52,7 +52,7 @@ export const bidirectional = {
     const driver = await Driver.signsOn(client, open);
     driver.says("position", { location: SQUARE, headingDeg: 90 });
     driver.says("arrive", { rideId: "nonsense" });
-    equal((await driver.hears("refused")).reason, "NO_SUCH_RIDE", "why it is refused");
+    equal((await driver.hears("refused")).reason, "NO_SUCH_RIDE", "the reason of the refusal");
 
     const { rideId } = (await client.ask(open, book, booking())).ride;
     while ((await driver.hears("offer")).rideId !== rideId);
@@ -133,7 +133,7 @@ export const bidirectional = {
   "a call by reflection alone": async (client, { open }) => {
     const registry = await reflected(client, open, ServerReflection);
     const method = registry.getService("rides.v1.Rides").method.quote;
-    ok(method !== quote, "it is not the one that was compiled");
+    ok(method !== quote, "the method must come from reflection");
     const answer = await client.ask(open, method, { pickup: SQUARE, dropoff: HARBOUR });
     equal(answer.fare.currency, "EUR", "the currency");
   },
@@ -148,7 +148,7 @@ async function reflected(client, server, reflection) {
     return (await answers.next()).messageResponse;
   };
   const nobody = await ask("fileContainingSymbol", "rides.v1.Nobody");
-  equal(nobody.value.errorCode, Code.NOT_FOUND, "of what is not there");
+  equal(nobody.value.errorCode, Code.NOT_FOUND, "the error code for an unknown service");
   const services = (await ask("listServices", "")).value.service.map(({ name }) => name);
   for (const name of ["rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions", "grpc.health.v1.Health"]) {
     ok(services.includes(name), `${name} is listed`);

@@ -33,7 +33,7 @@ export const clientStreaming = {
     const begun = Date.now();
     const { count } = await client.ask(strict, track, positions(200), { token: tokens.dispatcher });
     equal(count, 200n, "the count");
-    ok(Date.now() - begun > 500, "it is slowed");
+    ok(Date.now() - begun > 500, "the upload is throttled");
   },
 
   "deadline": async (client, { open }) => {

@@ -23,14 +23,14 @@ export const failing = {
         address: `ipv4:${pair.map(({ address }) => address).join(",")}`,
         options: { "grpc.service_config": ROUND_ROBIN },
       };
-      await until("both have calls", async () => {
+      await until("both servers have calls", async () => {
         await client.ask(both, quote, TRIP, TERMS);
         return (await Promise.all(pair.map((server) => server.served()))).every((served) => served > 0);
       });
       await pair[0].stop();
       const before = await pair[1].served();
-      for (let n = 0; n < 20; n++) ok((await client.ask(both, quote, TRIP, TERMS)).fare, "it is answered");
-      await until("the other has answered all of them", async () => (await pair[1].served()) === before + 20);
+      for (let n = 0; n < 20; n++) ok((await client.ask(both, quote, TRIP, TERMS)).fare, "the response has a fare");
+      await until("the other server has handled all calls", async () => (await pair[1].served()) === before + 20);
     } finally {
       await Promise.all(pair.map((server) => server.stop()));
     }
@@ -41,8 +41,8 @@ export const failing = {
     try {
       await fails(client.ask({ url: "once", address: front.address }, quote, TRIP, TERMS), Code.UNAVAILABLE);
       const again = { url: "again", address: front.address, options: { "grpc.service_config": RETRIES } };
-      ok((await client.ask(again, quote, TRIP, TERMS)).fare, "it is answered");
-      equal(front.attempts.join(), "0,0,1,2", "attempts before each");
+      ok((await client.ask(again, quote, TRIP, TERMS)).fare, "the response has a fare");
+      equal(front.attempts.join(), "0,0,1,2", "earlier attempts of each call");
     } finally {
       front.stop();
     }

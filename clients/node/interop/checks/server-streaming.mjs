@@ -44,7 +44,7 @@ export const serverStreaming = {
     const [{ message: opened }] = await all(client.open(open, watch, { rideId }));
     const from = async (epoch) => all(client.open(open, watch, { rideId, epoch, afterVersion: 1n }));
     const resumed = await from(opened.value.epoch);
-    ok(resumed[0].message.value.resumed, "it resumed");
+    ok(resumed[0].message.value.resumed, "the stream resumed");
     equal(story(resumed), "2 cancelled", "the events after the cursor");
     const anew = await from(crypto.randomUUID());
     ok(!anew[0].message.value.resumed, "a cursor of another epoch does not resume");
@@ -116,5 +116,5 @@ async function wholeMap(client, server) {
   for (const what of ["streets", "areas", "rails"]) {
     equal(parts.reduce((sum, part) => sum + part[what].length, 0), info[what], what);
   }
-  ok(parts.length > 1, "it comes in pieces");
+  ok(parts.length > 1, "the map has several messages");
 }

@@ -11,7 +11,7 @@ export const stopping = {
       const health = client.open(server, Health.method.watch, { service: "rides.v1.Rides" });
       equal((await health.next()).status, Serving.SERVING, "the first status");
       const [next] = await Promise.all([health.next(), server.stop()]);
-      equal(next.status, Serving.NOT_SERVING, "the second");
+      equal(next.status, Serving.NOT_SERVING, "the second status");
       const failure = await fails(all(health), Code.UNAVAILABLE);
       equal(failure.retryInfo.retryDelay.seconds, 1n, "RetryInfo");
     } finally {

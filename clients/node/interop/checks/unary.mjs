@@ -23,7 +23,7 @@ export const unary = {
   "quote": async (client, { open }) => {
     const { fare, tripDistanceM, route } = await client.ask(open, quote, TRIP);
     equal(fare.currency, "EUR", "the currency");
-    ok(fare.minorUnits > 0n && tripDistanceM > 100 && route.microdegrees.length >= 4, "it has a fare and a way");
+    ok(fare.minorUnits > 0n && tripDistanceM > 100 && route.microdegrees.length >= 4, "the quote has a fare and a route");
   },
 
   "book, get, cancel": async (client, { open }) => {
@@ -126,7 +126,7 @@ export const unary = {
 
   "no such ride": async (client, { open }) => {
     const failure = await fails(client.ask(open, get, { rideId: "nonsense" }), Code.NOT_FOUND, "NO_SUCH_RIDE");
-    ok(failure.message.length > 0, "it says so in words");
+    ok(failure.message.length > 0, "the error has a message");
   },
 
   "unknown method": async (client, { open }) => {
@@ -140,7 +140,7 @@ export const unary = {
     }
     const failure = await fails(client.ask(open, get, { rideId: "nonsense" }), Code.NOT_FOUND);
     equal(failure.status.code, Code.NOT_FOUND, "the code in grpc-status-details-bin");
-    equal(failure.status.message, failure.message, "the message in it");
+    equal(failure.status.message, failure.message, "the message in grpc-status-details-bin");
   },
 
   "deadline": async (client, { busy }) => {
@@ -157,7 +157,7 @@ export const unary = {
   },
 
   "over TLS": async (client, { tls }) => {
-    ok((await client.ask(tls, quote, TRIP)).fare.minorUnits > 0n, "it has a fare");
+    ok((await client.ask(tls, quote, TRIP)).fare.minorUnits > 0n, "the quote has a fare");
   },
 
   "over TLS, of a CA unknown": async (client, { distrusted }) => {

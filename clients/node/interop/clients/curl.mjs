@@ -114,15 +114,15 @@ function finish(headers, exitCode, said) {
 /** The reason why the server cannot see a cancellation. */
 const HALF = "over HTTP/1.1 it is a request that breaks off";
 const cannot = {
-  "servers that fail: one of two stops": "curl takes the first address that answers",
+  "servers that fail: one of two stops": "curl uses the first address that accepts",
   "servers that fail: tried again": "curl knows no service config",
-  "bidirectional: stops reading": "curl sends nothing either while nobody takes what it prints",
+  "bidirectional: stops reading": "curl stops sending when its output is not read",
 };
-const lacks = { "word of a call cancelled": "a process that is killed says nothing" };
+const lacks = { "word of a call cancelled": "a killed process reports no status" };
 
 const ofHttp2 = {
   ...cannot,
-  "servers that fail: health as it changes": "curl 7 leaves a stream at GOAWAY, whatever is still to come on it",
+  "servers that fail: health as it changes": "curl 7 ends its streams at GOAWAY",
 };
 
 export const curl = new Client("curl", (...args) => call(false, ...args), ofHttp2, lacks);
