@@ -37,7 +37,7 @@ struct Arguments {
     /// Folder to write. An existing one is replaced.
     #[arg(long)]
     out: PathBuf,
-    /// Path of wasm-opt, which makes the WebAssembly smaller [default: do not run wasm-opt].
+    /// Path of wasm-opt, which makes the WebAssembly smaller. Optional.
     #[arg(long)]
     wasm_opt: Option<PathBuf>,
 }
