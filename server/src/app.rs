@@ -31,7 +31,7 @@ use crate::{
     data_dir::{DataDir, FileLost, WatchedFiles},
     dispatch,
     edge::{
-        self, AllowedHosts, Contract, EmbeddedPage, Health, Limits, MethodLimit, MethodPolicy, Origin,
+        self, AllowedHosts, Contract, EmbeddedPage, Health, Limits, MethodLimit, MethodPolicy, Names, Origin,
         PageFiles, Port, Services,
     },
     fanout::{Fanout, FanoutOptions},
@@ -64,6 +64,18 @@ const DESCRIPTOR_SETS: [&[u8]; 3] = [
     rides_proto::FILE_DESCRIPTOR_SET,
     health_v1::FILE_DESCRIPTOR_SET,
     tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+];
+/// The names of the server in errors and metrics.
+const NAMES: Names = Names { error_domain: "rides.v1", metrics_prefix: "rides" };
+/// Paths for older clients: those of a `rides.proto` without a package, and of reflection v1alpha. Their messages have
+/// the same encoding as those of today.
+const ALIASES: [(&str, &str); 3] = [
+    ("/Rides/Start", "/rides.v1.Rides/Start"),
+    ("/Rides/Track", "/rides.v1.Rides/Track"),
+    (
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ),
 ];
 /// The directory that `trunk build` writes the page to.
 const BUILT_PAGE: &str = "dist";
@@ -193,7 +205,9 @@ impl App {
                 contract,
                 limits: config.limits.clone(),
                 strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
-                metrics,
+                metrics: Arc::new(move || metrics.render()),
+                names: NAMES,
+                aliases: &ALIASES,
             },
         );
         let closing = JOURNAL_CLOSE_TIMEOUT.min(config.limits.drain_timeout / 2);
@@ -566,6 +580,13 @@ mod tests {
         let listed: BTreeSet<_> = METHOD_ACCESS.iter().map(|(path, _)| *path).collect();
         assert_eq!(methods, listed);
         assert_eq!(listed.len(), METHOD_ACCESS.len(), "each method has one entry");
+    }
+
+    #[test]
+    fn older_names_are_of_methods_that_are_still_there() {
+        let contract = contract(&Limits::default()).unwrap();
+        assert!(ALIASES.iter().all(|(_, now)| contract.method(now).is_some()));
+        assert!(ALIASES.iter().all(|(older, _)| contract.method(older).is_none()));
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Limits, Port,
     connection::{Connection, ConnectionContext, ConnectionEnd},
-    metrics,
+    metrics::ConnectionMetrics,
     peer::network_of,
     per_key_limit::{PerKeyLimit, Permit},
     tls::Tls,
@@ -62,9 +62,10 @@ pub async fn serve(
     let cut = CancellationToken::new();
     let drain = limits.drain_timeout;
 
-    let mut doors = Acceptor::new(listeners, &limits);
+    let metrics = ConnectionMetrics::new(port.names.metrics_prefix);
+    let mut doors = Acceptor::new(listeners, &limits, metrics.clone());
     let closed = CancellationToken::new();
-    let service = Arc::new(ConnectionContext { port, limits, tls, shutdown: closed.clone() });
+    let service = Arc::new(ConnectionContext { port, limits, metrics, tls, shutdown: closed.clone() });
     let serve = |(stream, address, mut place): (TcpStream, IpAddr, ConnectionPermit)| {
         let connection = Connection { stream, address, service: service.clone() };
         let (cut, closed) = (cut.clone(), closed.clone());
@@ -99,6 +100,7 @@ pub async fn serve(
 
 /// The listeners and the limits of connections, in all and per address.
 struct Acceptor {
+    metrics: ConnectionMetrics,
     listeners: Listeners,
     /// One permit for each of the `limits.connections` connections.
     slots: Arc<Semaphore>,
@@ -144,8 +146,9 @@ impl ConnectionPermit {
 }
 
 impl Acceptor {
-    fn new(listeners: Listeners, limits: &Limits) -> Self {
+    fn new(listeners: Listeners, limits: &Limits, metrics: ConnectionMetrics) -> Self {
         Self {
+            metrics,
             listeners,
             slots: Arc::new(Semaphore::new(limits.max_connections)),
             per_address: PerKeyLimit::new(limits.max_connections_per_address),
@@ -182,7 +185,7 @@ impl Acceptor {
     /// Has the connection reset when it is dropped. After an orderly close the kernel would keep it in TIME_WAIT for a
     /// minute.
     fn refuse(&mut self, stream: &TcpStream, address: IpAddr) {
-        metrics::count_refused_connection();
+        self.metrics.refuse();
         tracing::debug!(%address, "refused a connection: its address has too many connections");
         // An error means that the peer has closed the connection already.
         let _ = stream.set_zero_linger();

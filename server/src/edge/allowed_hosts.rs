@@ -105,12 +105,13 @@ fn is_probe<B>(request: &Request<B>) -> bool {
 #[derive(Clone)]
 pub(super) struct HostGuard<S> {
     hosts: AllowedHosts,
+    domain: &'static str,
     inner: S,
 }
 
 impl<S> HostGuard<S> {
-    pub(super) fn new(hosts: AllowedHosts, inner: S) -> Self {
-        Self { hosts, inner }
+    pub(super) fn new(hosts: AllowedHosts, domain: &'static str, inner: S) -> Self {
+        Self { hosts, domain, inner }
     }
 }
 
@@ -129,14 +130,14 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.hosts.foreign_host(&request) {
             Some(host) if !is_native_grpc(&request) && !is_probe(&request) => {
-                Either::Right(ready(Ok(misdirected(&request, &host))))
+                Either::Right(ready(Ok(misdirected(&request, &host, self.domain))))
             }
             _ => Either::Left(self.inner.call(request)),
         }
     }
 }
 
-fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
+fn misdirected<B>(request: &Request<B>, host: &str, domain: &'static str) -> Response<Body> {
     let (called, name) = match echoable(host.as_bytes()) {
         Some(host) => (format!("the name {host}"), host),
         None => ("the name in this request".to_owned(), "NAME"),
@@ -148,7 +149,7 @@ fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
         ConnectKind::of(request),
         StatusCode::MISDIRECTED_REQUEST,
         &with_reason(Code::PermissionDenied, "UNKNOWN_HOST", why),
-        &TraceId::of(request.headers()),
+        &TraceId::of(request.headers(), domain),
     )
 }
 

@@ -23,7 +23,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::{
-    Limits, Services,
+    Limits, Names, Services,
     admission::{Admission, CallPermits},
     authenticate::AnyAuthenticator,
     call_lifetime::{CallLifetime, CancelSources, Draining},
@@ -52,6 +52,7 @@ pub(super) struct CallRules {
     /// Quotas per caller and limits in all.
     admission: Admission,
     authenticator: Arc<dyn AnyAuthenticator>,
+    error_domain: &'static str,
     /// Timeouts and rates of request messages.
     terms: MessageLimits,
     metrics: metrics::CallMetrics,
@@ -89,7 +90,7 @@ impl Service<Request<tonic::body::Body>> for CallService {
             let begun = Instant::now();
             let mut outcome = CallObserver {
                 call: rules.metrics.open(request.uri().path(), begun),
-                trace: TraceId::of(request.headers()),
+                trace: TraceId::of(request.headers(), rules.error_domain),
             };
             let is_late = is_refused_while_draining(&request, outcome.call.method());
             let answer = async {
@@ -130,16 +131,18 @@ impl CallRules {
         authenticator: Arc<dyn AnyAuthenticator>,
         contract: &Contract,
         limits: &Limits,
+        names: Names,
     ) -> Self {
         Self {
             admission: Admission::new(limits, contract),
             authenticator,
+            error_domain: names.error_domain,
             terms: MessageLimits {
                 body_timeout: limits.body_timeout,
                 upload_timeout: limits.upload_timeout,
                 max_messages_per_second: limits.max_messages_per_second,
             },
-            metrics: metrics::CallMetrics::of(contract),
+            metrics: metrics::CallMetrics::of(contract, names.metrics_prefix),
             stall_sweeper: StallSweeper::default(),
         }
     }
@@ -296,7 +299,7 @@ mod tests {
             .route(CLIENT_STREAM, never())
             .route(SERVER_STREAM, post(quiet))
             .route(BIDIRECTIONAL, post(quiet));
-        let rules = CallRules::new(Arc::new(Everyone), &contract(1), &Limits::default());
+        let rules = CallRules::new(Arc::new(Everyone), &contract(1), &Limits::default(), Names::default());
         CallService::new(rules, Services::new(services))
     }
 
@@ -345,7 +348,7 @@ mod tests {
             let body = TerminableBody::new(tonic::body::Body::empty(), Some(let_go), pending());
             let admitted = rules.admission.admit(None, None, None).unwrap();
             let call = rules.metrics.open(SERVER_STREAM, Instant::now());
-            rules.register((body, admitted), CallObserver { call, trace: TraceId::of(&HeaderMap::new()) })
+            rules.register((body, admitted), CallObserver { call, trace: TraceId::of(&HeaderMap::new(), "") })
         };
         let answers: Vec<_> = (0..STUCK).map(|_| stuck()).collect();
         advance(Duration::from_secs(1)).await;

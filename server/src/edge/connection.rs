@@ -49,7 +49,7 @@ use super::{
     header_size::{EXTRA_HEADER_BYTES, HeaderSize},
     hyper_errors::{ErrorBodies, ErrorMessages},
     lingering_close::LingeringClose,
-    metrics,
+    metrics::ConnectionMetrics,
     peer::Peer,
     protocol_detect::{HttpVersion, detect},
     throttle::{Throttled, charge_refusal},
@@ -89,6 +89,7 @@ const LATE_REQUEST_GRACE: Duration = Duration::from_millis(500);
 pub(super) struct ConnectionContext {
     pub(super) port: Port,
     pub(super) limits: Limits,
+    pub(super) metrics: ConnectionMetrics,
     pub(super) tls: Option<Tls>,
     pub(super) shutdown: CancellationToken,
 }
@@ -104,8 +105,8 @@ pub(super) struct Connection {
 impl Connection {
     /// Serves the connection until it ends.
     pub(super) async fn run(self) -> ConnectionEnd {
-        let _counted = metrics::ConnectionGauge::open();
         let Self { stream, address, service } = self;
+        let _counted = service.metrics.open();
         if let Err(error) = set_socket_options(&stream) {
             tracing::debug!(%error, "a connection closed before it was served");
             return ConnectionEnd::Normal;
@@ -189,7 +190,11 @@ impl ConnectionContext {
         let (http, io, is_tls) = match opened {
             Ok((http, stream)) => {
                 let is_tls = stream.is_tls();
-                let words = ErrorMessages { header_size: HeaderSize(self.limits.max_header_size), is_tls };
+                let words = ErrorMessages {
+                    domain: self.port.names.error_domain,
+                    header_size: HeaderSize(self.limits.max_header_size),
+                    is_tls,
+                };
                 let words = (http == HttpVersion::One).then_some(words);
                 let stream = Throttled::new(stream, http, account, backlog);
                 let stream = LingeringClose::new(HalfClose::new(

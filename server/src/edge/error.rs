@@ -5,9 +5,6 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// The `ErrorInfo.domain` of all reasons.
-pub const DOMAIN: &str = "rides.v1";
-
 /// The reason for a request that violates the gRPC protocol or cannot be decoded.
 pub const MALFORMED: &str = "MALFORMED_REQUEST";
 
@@ -18,7 +15,7 @@ pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// The delay before the next attempt after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Makes a status with a machine-readable reason. UNAVAILABLE also has the delay before the next attempt.
+/// Makes a status with a machine-readable reason. The edge adds its own domain to the reason when it sends the status. UNAVAILABLE also has the delay before the next attempt.
 pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status {
     detailed(code, reason, text, (code == Code::Unavailable).then_some(RETRY_AFTER))
 }
@@ -42,7 +39,7 @@ pub fn busy(reason: &str, text: impl Into<String>, retry_after: Duration) -> Sta
 }
 
 fn detailed(code: Code, reason: &str, text: impl Into<String>, retry_after: Option<Duration>) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    let mut details = ErrorDetails::with_error_info(reason, "", HashMap::new());
     if retry_after.is_some() {
         details.set_retry_info(retry_after);
     }

@@ -27,13 +27,14 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// A service that replaces the empty 403 responses of `S` by a status with a reason. As cheap to clone as `S`.
 #[derive(Clone)]
 pub(super) struct ExplainedCsrf<S> {
+    domain: &'static str,
     inner: S,
 }
 
 impl<S> ExplainedCsrf<S> {
     /// `inner` is a [`tower_http::csrf::Csrf`], which marks its refusals with a [`ProtectionError`].
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner }
+    pub(super) fn new(inner: S, domain: &'static str) -> Self {
+        Self { domain, inner }
     }
 }
 
@@ -50,7 +51,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Explaining { seen: RefusalContext::of(&request), answer: self.inner.call(request) }
+        Explaining { seen: RefusalContext::of(&request, self.domain), answer: self.inner.call(request) }
     }
 }
 
@@ -92,7 +93,7 @@ struct RefusalContext {
 
 impl RefusalContext {
     /// Returns `None` if the request has no header that only browsers send. Such a request is never refused.
-    fn of<B>(request: &Request<B>) -> Option<Self> {
+    fn of<B>(request: &Request<B>, domain: &'static str) -> Option<Self> {
         let headers = request.headers();
         let origin = headers.get(ORIGIN);
         if origin.is_none() && !headers.contains_key(SEC_FETCH_SITE) {
@@ -103,7 +104,7 @@ impl RefusalContext {
             origin: text(origin.map(|origin| origin.as_bytes()).filter(|origin| origin.contains(&b':'))),
             host: text(authority(request)),
             connect: ConnectKind::of(request),
-            trace: TraceId::of(headers),
+            trace: TraceId::of(headers, domain),
         })
     }
 

@@ -41,8 +41,8 @@ impl HeaderSize {
         beyond_limit("HEADERS_TOO_LARGE", text)
     }
 
-    pub(super) fn refusal<B>(self, request: &Request<B>) -> Response<Body> {
-        status::in_protocol_of(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &self.exceeded(), request)
+    pub(super) fn refusal<B>(self, request: &Request<B>, domain: &'static str) -> Response<Body> {
+        status::in_protocol_of(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &self.exceeded(), request, domain)
     }
 }
 

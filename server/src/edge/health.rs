@@ -18,14 +18,11 @@ use tokio::{sync::watch, task::spawn_blocking};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Contract, authenticate::AnyAuthenticator, status::with_reason};
-use crate::{
-    health_v1::{
-        HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
-        health_check_response::ServingStatus,
-        health_server::{self, HealthServer},
-    },
-    telemetry::Metrics,
+use super::{Contract, RenderMetrics, authenticate::AnyAuthenticator, status::with_reason};
+use crate::health_v1::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+    health_check_response::ServingStatus,
+    health_server::{self, HealthServer},
 };
 
 const ALIVE: &str = "/healthz";
@@ -115,9 +112,8 @@ pub(super) fn router(health: Health) -> Router {
     Router::new().route(ALIVE, get(|| async { "alive\n" })).route(READY, get(ready)).with_state(health)
 }
 
-/// Returns the route `/metrics`, and describes the metrics of calls and connections.
-pub(super) fn metrics_router(metrics: Metrics, authenticator: Arc<dyn AnyAuthenticator>) -> Router {
-    super::metrics::describe();
+/// Returns the route `/metrics`.
+pub(super) fn metrics_router(metrics: RenderMetrics, authenticator: Arc<dyn AnyAuthenticator>) -> Router {
     Router::new()
         .route("/metrics", get(render))
         .with_state(metrics)
@@ -152,9 +148,8 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn render(State(metrics): State<Metrics>) -> Result<impl IntoResponse, StatusCode> {
+async fn render(State(metrics): State<RenderMetrics>) -> Result<impl IntoResponse, StatusCode> {
     // With 10,000 open files this takes milliseconds. It runs on another thread, so that calls do not wait for it.
-    let text =
-        spawn_blocking(move || metrics.render()).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let text = spawn_blocking(move || metrics()).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

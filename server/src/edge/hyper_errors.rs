@@ -45,6 +45,7 @@ pub(super) struct ErrorBodies<S> {
 /// The messages for the errors of one connection.
 #[derive(Clone, Copy)]
 pub(super) struct ErrorMessages {
+    pub(super) domain: &'static str,
     pub(super) header_size: HeaderSize,
     /// The client speaks TLS to a port without TLS.
     pub(super) is_tls: bool,
@@ -87,7 +88,7 @@ impl ErrorMessages {
             ),
             _ => return None,
         };
-        let response = status::over_http(code, &status, &TraceId::of(&HeaderMap::new()));
+        let response = status::over_http(code, &status, &TraceId::of(&HeaderMap::new(), self.domain));
         Some((response.into_parts().0.headers, format!("{}\n", status.message())))
     }
 }

@@ -1,36 +1,32 @@
-//! Legacy paths of methods, for older clients: those of a `rides.proto` without a package, and of reflection v1alpha.
-//!
-//! Their messages have the same encoding as those of today.
+//! Aliases: other paths under which clients may call a method, for example those of an earlier contract.
 
-/// Pairs of a legacy path and the path of the same method today.
-const METHODS: [(&str, &str); 3] = [
-    ("/Rides/Start", "/rides.v1.Rides/Start"),
-    ("/Rides/Track", "/rides.v1.Rides/Track"),
-    (
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    ),
-];
+use std::sync::Arc;
 
-/// Returns the path of today for a legacy path, and `None` for any other path.
-pub(super) fn current_path(path: &str) -> Option<&'static str> {
-    METHODS.iter().find(|(older, _)| *older == path).map(|(_, now)| *now)
+/// Pairs of an alias and the path of the method. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aliases(Arc<[(&'static str, &'static str)]>);
+
+impl Aliases {
+    pub(super) fn new(aliases: &[(&'static str, &'static str)]) -> Self {
+        Self(aliases.into())
+    }
+
+    /// Returns the path of the method for an alias, and `None` for any other path.
+    pub(super) fn current_path(&self, path: &str) -> Option<&'static str> {
+        self.0.iter().find(|(alias, _)| *alias == path).map(|(_, current)| *current)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::Contract;
 
     #[test]
-    fn older_names_are_of_methods_that_are_still_there() {
-        let sets = [rides_proto::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET];
-        let contract = Contract::new(&sets, 1).unwrap();
-        assert!(METHODS.iter().all(|(_, now)| contract.method(now).is_some()));
-        assert!(METHODS.iter().all(|(older, _)| contract.method(older).is_none()));
-        assert_eq!(current_path("/Rides/Start"), Some("/rides.v1.Rides/Start"));
-        for path in ["/rides.v1.Rides/Start", "/Rides/Book", "/rides/Start", "/Rides/Start/", ""] {
-            assert_eq!(current_path(path), None, "{path}");
+    fn an_alias_is_another_name_to_the_letter() {
+        let aliases = Aliases::new(&[("/Old/Start", "/new.v1.New/Start")]);
+        assert_eq!(aliases.current_path("/Old/Start"), Some("/new.v1.New/Start"));
+        for path in ["/new.v1.New/Start", "/Old/Stop", "/old/Start", "/Old/Start/", ""] {
+            assert_eq!(aliases.current_path(path), None, "{path}");
         }
     }
 }

@@ -13,33 +13,36 @@ use tonic::Code;
 
 use super::{Contract, Method, frames::FrameParser};
 
-const STARTED: &str = "rides_rpcs_started_total";
-const RPCS: &str = "rides_rpcs_total";
-const DURATION: &str = "rides_rpc_duration_seconds";
-const RECEIVED: &str = "rides_rpc_messages_received_total";
-const SENT: &str = "rides_rpc_messages_sent_total";
-const OPEN_RPCS: &str = "rides_open_rpcs";
-const OPEN_CONNECTIONS: &str = "rides_open_connections";
-const REFUSED_CONNECTIONS: &str = "rides_refused_connections_total";
+const STARTED: &str = "rpcs_started_total";
+const RPCS: &str = "rpcs_total";
+const DURATION: &str = "rpc_duration_seconds";
+const RECEIVED: &str = "rpc_messages_received_total";
+const SENT: &str = "rpc_messages_sent_total";
+const OPEN_RPCS: &str = "open_rpcs";
+const OPEN_CONNECTIONS: &str = "open_connections";
+const REFUSED_CONNECTIONS: &str = "refused_connections_total";
 
 /// The number of gRPC status codes, from OK to UNAUTHENTICATED.
 const CODES: usize = 17;
 
-/// Registers the help texts of the metrics.
-pub(super) fn describe() {
-    describe_counter!(STARTED, "Calls that began, by method.");
-    describe_counter!(RPCS, "Calls that ended, by method and final status.");
-    describe_histogram!(DURATION, "The duration of ended calls, streams included, by method.");
-    describe_counter!(RECEIVED, "Messages from clients, by method.");
-    describe_counter!(SENT, "Messages to clients, by method.");
-    describe_gauge!(OPEN_RPCS, "Calls in progress, streams included, by method.");
-    describe_gauge!(OPEN_CONNECTIONS, "Connections to the port.");
+/// Registers the help texts of the metrics, whose names begin with `prefix` and an underscore.
+pub(super) fn describe(prefix: &str) {
+    let name = |name: &str| named(prefix, name);
+    describe_counter!(name(STARTED), "Calls that began, by method.");
+    describe_counter!(name(RPCS), "Calls that ended, by method and final status.");
+    describe_histogram!(name(DURATION), "The duration of ended calls, streams included, by method.");
+    describe_counter!(name(RECEIVED), "Messages from clients, by method.");
+    describe_counter!(name(SENT), "Messages to clients, by method.");
+    describe_gauge!(name(OPEN_RPCS), "Calls in progress, streams included, by method.");
+    describe_gauge!(name(OPEN_CONNECTIONS), "Connections to the port.");
     describe_counter!(
-        REFUSED_CONNECTIONS,
+        name(REFUSED_CONNECTIONS),
         "Connections that were closed because their address had too many."
     );
-    // A metric that was looked up is exported, with 0 before its first event.
-    let _ = (gauge!(OPEN_CONNECTIONS), counter!(REFUSED_CONNECTIONS));
+}
+
+fn named(prefix: &str, name: &str) -> String {
+    format!("{prefix}_{name}")
 }
 
 /// The metrics of calls, by method.
@@ -68,13 +71,13 @@ struct MethodMetrics {
 
 impl CallMetrics {
     /// Creates the metrics of all methods in `contract`.
-    pub(super) fn of(contract: &Contract) -> Self {
-        let named = |path: &str| {
-            let figures = MethodMetrics::of(path.trim_start_matches('/'), contract.method(path));
+    pub(super) fn of(contract: &Contract, prefix: &str) -> Self {
+        let of_method = |path: &str| {
+            let figures = MethodMetrics::of(prefix, path.trim_start_matches('/'), contract.method(path));
             (path.to_owned(), Arc::new(figures))
         };
-        let unknown = Arc::new(MethodMetrics::of("unknown", None));
-        Self { methods: contract.paths().map(named).collect(), unknown }
+        let unknown = Arc::new(MethodMetrics::of(prefix, "unknown", None));
+        Self { methods: contract.paths().map(of_method).collect(), unknown }
     }
 
     /// Counts the start of a call to `path`.
@@ -93,19 +96,19 @@ impl CallMetrics {
 }
 
 impl MethodMetrics {
-    fn of(name: &str, method: Option<Method>) -> Self {
-        let of = |figure: &'static str| counter!(figure, "method" => name.to_owned());
+    fn of(prefix: &str, name: &str, method: Option<Method>) -> Self {
+        let of = |metric: &str| counter!(named(prefix, metric), "method" => name.to_owned());
         Self {
             name: name.to_owned(),
             method,
             started: of(STARTED),
-            open: gauge!(OPEN_RPCS, "method" => name.to_owned()),
+            open: gauge!(named(prefix, OPEN_RPCS), "method" => name.to_owned()),
             received: of(RECEIVED),
             sent: of(SENT),
-            duration: histogram!(DURATION, "method" => name.to_owned()),
+            duration: histogram!(named(prefix, DURATION), "method" => name.to_owned()),
             ended: array::from_fn(|code| {
                 let code = Code::from_i32(code as i32);
-                counter!(RPCS, "method" => name.to_owned(), "code" => format!("{code:?}"))
+                counter!(named(prefix, RPCS), "method" => name.to_owned(), "code" => format!("{code:?}"))
             }),
         }
     }
@@ -173,23 +176,38 @@ impl Drop for CallRecorder {
     }
 }
 
+/// The metrics of connections. They are exported with 0 before the first event. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ConnectionMetrics {
+    open: Gauge,
+    refused: Counter,
+}
+
+impl ConnectionMetrics {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            open: gauge!(named(prefix, OPEN_CONNECTIONS)),
+            refused: counter!(named(prefix, REFUSED_CONNECTIONS)),
+        }
+    }
+
+    /// Counts an open connection until the guard is dropped.
+    pub(super) fn open(&self) -> OpenConnection {
+        self.open.increment(1.0);
+        OpenConnection(self.open.clone())
+    }
+
+    /// Counts a connection that is closed without being read, because its address has too many.
+    pub(super) fn refuse(&self) {
+        self.refused.increment(1);
+    }
+}
+
 /// A guard that counts an open connection until it is dropped.
-pub(super) struct ConnectionGauge;
+pub(super) struct OpenConnection(Gauge);
 
-impl ConnectionGauge {
-    pub(super) fn open() -> Self {
-        gauge!(OPEN_CONNECTIONS).increment(1.0);
-        Self
-    }
-}
-
-impl Drop for ConnectionGauge {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
-        gauge!(OPEN_CONNECTIONS).decrement(1.0);
+        self.0.decrement(1.0);
     }
-}
-
-/// Counts a connection that is closed without being read, because its address has too many.
-pub(super) fn count_refused_connection() {
-    counter!(REFUSED_CONNECTIONS).increment(1);
 }

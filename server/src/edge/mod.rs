@@ -97,11 +97,23 @@ use self::{
     calls::{CallRules, CallService},
     drain_on_drop::DrainOnDrop,
     header_size::HeaderSize,
+    legacy_paths::Aliases,
     origin_guard::OriginGuard,
     route::RequestRouter,
     wrong_protocol::needs_tls,
 };
-use crate::telemetry::Metrics;
+
+/// Renders all metrics of the process for `/metrics`, in the text format of Prometheus. It may block.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The names by which a program is known in its errors and metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names {
+    /// The domain of a reason in `ErrorInfo`, for example `rides.v1`.
+    pub error_domain: &'static str,
+    /// The beginning of the names of metrics, before an underscore.
+    pub metrics_prefix: &'static str,
+}
 
 /// The options of the port.
 pub struct Options {
@@ -122,31 +134,48 @@ pub struct Options {
     /// The limits on connections and calls.
     pub limits: Limits,
     /// The metrics that `/metrics` exports.
-    pub metrics: Metrics,
+    pub metrics: RenderMetrics,
+    /// The names in errors and metrics.
+    pub names: Names,
+    /// Pairs of another path for a method and the path in the contract.
+    pub aliases: &'static [(&'static str, &'static str)],
 }
 
 /// The service that handles every request on the port. Cheap to clone.
 #[derive(Clone)]
 pub struct Port {
     base_path: Option<BasePath>,
+    names: Names,
     inner: HostGuard<OriginGuard<RequestRouter>>,
 }
 
 impl Port {
     /// Builds it around the gRPC `services`, whose callers `authenticator` knows.
     pub fn new(services: Services, authenticator: impl Authenticator, options: Options) -> Self {
+        let names = options.names;
+        metrics::describe(names.metrics_prefix);
         let authenticator: Arc<dyn AnyAuthenticator> = Arc::new(authenticator);
         let header_size = HeaderSize(options.limits.max_header_size);
-        let rules = CallRules::new(Arc::clone(&authenticator), &options.contract, &options.limits);
+        let rules = CallRules::new(Arc::clone(&authenticator), &options.contract, &options.limits, names);
         let metrics = health::metrics_router(options.metrics, authenticator);
         let elsewhere = health::router(options.health).merge(metrics).merge(pages::router(pages::Options {
             files: options.page,
             base: options.base_path.clone(),
             strict_transport: options.strict_transport,
         }));
-        let route = RequestRouter::new(header_size, CallService::new(rules, services), elsewhere);
-        let inner = HostGuard::new(options.hosts, origin_guard::guard(route, &options.allow_origins));
-        Self { base_path: options.base_path, inner }
+        let route = RequestRouter::new(
+            header_size,
+            names.error_domain,
+            Aliases::new(options.aliases),
+            CallService::new(rules, services),
+            elsewhere,
+        );
+        let inner = HostGuard::new(
+            options.hosts,
+            names.error_domain,
+            origin_guard::guard(route, &options.allow_origins, names.error_domain),
+        );
+        Self { base_path: options.base_path, names, inner }
     }
 
     /// Handles a request. `poll_ready` is not called, because all services inside are always ready. `is_misplaced`
@@ -157,7 +186,7 @@ impl Port {
         is_misplaced: bool,
     ) -> <HostGuard<OriginGuard<RequestRouter>> as Service<Request<DrainOnDrop>>>::Future {
         if is_misplaced {
-            return Either::Right(ready(Ok(needs_tls(&request))));
+            return Either::Right(ready(Ok(needs_tls(&request, self.names.error_domain))));
         }
         if let Some(base_path) = &self.base_path {
             base_path.strip(request.uri_mut());

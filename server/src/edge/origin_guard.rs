@@ -30,8 +30,8 @@ pub(super) type OriginGuard<S> =
     Either<Box<Cors<TrustAllowed<ExplainedCsrf<Csrf<S>>>>>, ExplainedCsrf<Csrf<S>>>;
 
 /// Puts `port` behind the guard, which admits pages of the server's own origin and of `allowed` ones.
-pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> OriginGuard<S> {
-    let port = ExplainedCsrf::new(CsrfLayer::new().layer(port));
+pub(super) fn guard<S>(port: S, allowed: &[Origin], domain: &'static str) -> OriginGuard<S> {
+    let port = ExplainedCsrf::new(CsrfLayer::new().layer(port), domain);
     if allowed.is_empty() {
         return Either::Right(port);
     }

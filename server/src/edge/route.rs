@@ -30,7 +30,7 @@ use super::{
     content_type::{CallType, Framing},
     drain_on_drop::DrainOnDrop,
     header_size::HeaderSize,
-    legacy_paths,
+    legacy_paths::Aliases,
     status::{self, with_reason},
     trace_id::TraceId,
 };
@@ -60,19 +60,27 @@ enum Destination {
 #[derive(Clone)]
 pub(super) struct RequestRouter {
     header_size: HeaderSize,
+    domain: &'static str,
+    aliases: Aliases,
     calls: GrpcWebService<CallService>,
     elsewhere: Router,
 }
 
 impl RequestRouter {
-    pub(super) fn new(header_size: HeaderSize, calls: CallService, elsewhere: Router) -> Self {
-        Self { header_size, calls: GrpcWebLayer::new().layer(calls), elsewhere }
+    pub(super) fn new(
+        header_size: HeaderSize,
+        domain: &'static str,
+        aliases: Aliases,
+        calls: CallService,
+        elsewhere: Router,
+    ) -> Self {
+        Self { header_size, domain, aliases, calls: GrpcWebLayer::new().layer(calls), elsewhere }
     }
 
     fn destination<B>(&self, request: &Request<B>) -> Destination {
         match self.header_size.is_exceeded_by(request) {
             true => Destination::HeadersTooLarge,
-            false => destination(request),
+            false => destination(request, &self.aliases),
         }
     }
 }
@@ -91,17 +99,18 @@ impl Service<Request<DrainOnDrop>> for RequestRouter {
     fn call(&mut self, request: Request<DrainOnDrop>) -> Self::Future {
         let refused = match self.destination(&request) {
             Destination::Call(framing) => {
-                return future::Either::Left(self.calls.call(normalised(request, framing)));
+                return future::Either::Left(self.calls.call(normalised(request, framing, &self.aliases)));
             }
             Destination::Other => {
                 let page = self.elsewhere.call(request);
                 return future::Either::Right(async { Ok(page.await?.map(Body::new)) }.boxed());
             }
-            Destination::HeadersTooLarge => self.header_size.refusal(&request),
+            Destination::HeadersTooLarge => self.header_size.refusal(&request, self.domain),
             Destination::UnknownCodec(framing) => {
                 let text = "messages must be protobuf: +proto, or no suffix";
                 let status = with_reason(Code::Unimplemented, "UNKNOWN_CODEC", text);
-                let mut response = status::headers_only(&status, &TraceId::of(request.headers()));
+                let mut response =
+                    status::headers_only(&status, &TraceId::of(request.headers(), self.domain));
                 response.headers_mut().insert(CONTENT_TYPE, framing.content_type());
                 response
             }
@@ -109,13 +118,19 @@ impl Service<Request<DrainOnDrop>> for RequestRouter {
                 let text = "gRPC needs HTTP/2, and this request came over HTTP/1.1: use HTTP/2 with prior knowledge, and a \
                             proxy that forwards HTTP/2, or call with application/grpc-web+proto";
                 let status = with_reason(Code::InvalidArgument, "NEEDS_HTTP2", text);
-                let trace = TraceId::of(request.headers());
+                let trace = TraceId::of(request.headers(), self.domain);
                 status::over_http(StatusCode::HTTP_VERSION_NOT_SUPPORTED, &status, &trace)
             }
             Destination::NotACall => {
                 let text =
                     "the content type of a call must be application/grpc or application/grpc-web+proto";
-                not_a_call(&request, StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, text)
+                not_a_call(
+                    &request,
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    Code::InvalidArgument,
+                    text,
+                    self.domain,
+                )
             }
             Destination::ConnectProtocol => {
                 let text = "this server does not speak the Connect protocol: let the client speak gRPC or gRPC-Web \
@@ -124,7 +139,7 @@ impl Service<Request<DrainOnDrop>> for RequestRouter {
                     Method::POST => (StatusCode::UNSUPPORTED_MEDIA_TYPE, true),
                     _ => (StatusCode::METHOD_NOT_ALLOWED, false),
                 };
-                let mut response = not_a_call(&request, code, Code::Unimplemented, text);
+                let mut response = not_a_call(&request, code, Code::Unimplemented, text, self.domain);
                 if !is_post {
                     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
                 }
@@ -140,9 +155,9 @@ impl Service<Request<DrainOnDrop>> for RequestRouter {
     }
 }
 
-fn destination<B>(request: &Request<B>) -> Destination {
+fn destination<B>(request: &Request<B>, aliases: &Aliases) -> Destination {
     let call = request.headers().get(CONTENT_TYPE).and_then(CallType::parse);
-    if call.is_none() && !is_call_path(request.uri().path()) {
+    if call.is_none() && !is_call_path(request.uri().path(), aliases) {
         return Destination::Other;
     }
     if call.is_none() && ConnectKind::of(request).is_some() {
@@ -163,9 +178,9 @@ fn destination<B>(request: &Request<B>) -> Destination {
     }
 }
 
-/// Returns `true` if `path` is `/package.Service/Method` or a legacy path. No file of the page has such a path.
-fn is_call_path(path: &str) -> bool {
-    if legacy_paths::current_path(path).is_some() {
+/// Returns `true` if `path` is `/package.Service/Method` or an alias. No file of the page has such a path.
+fn is_call_path(path: &str, aliases: &Aliases) -> bool {
+    if aliases.current_path(path).is_some() {
         return true;
     }
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
@@ -179,9 +194,15 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn not_a_call<B>(request: &Request<B>, http: StatusCode, code: Code, why: &str) -> Response<Body> {
+fn not_a_call<B>(
+    request: &Request<B>,
+    http: StatusCode,
+    code: Code,
+    why: &str,
+    domain: &'static str,
+) -> Response<Body> {
     let status = with_reason(code, "NOT_A_CALL", why);
-    let trace = TraceId::of(request.headers());
+    let trace = TraceId::of(request.headers(), domain);
     let mut response = status::refusal(ConnectKind::of(request), http, &status, &trace);
     response.headers_mut().insert(ACCEPT_POST, CALL_TYPES);
     response
@@ -189,13 +210,14 @@ fn not_a_call<B>(request: &Request<B>, http: StatusCode, code: Code, why: &str) 
 
 /// Returns the request in the form that the layers behind expect.
 ///
-/// A legacy path is replaced by the path of today. The gRPC-Web layer knows only exact content types, accepts base64 with
+/// An alias is replaced by the path of the method. The gRPC-Web layer knows only exact content types, accepts base64 with
 /// padding at the very end only, and responds in binary unless `accept` names the text format.
 fn normalised<B>(
     mut request: Request<B>,
     framing: Framing,
+    aliases: &Aliases,
 ) -> Request<Either<B, base64_body::Base64Body<B>>> {
-    if let Some(path) = legacy_paths::current_path(request.uri().path()) {
+    if let Some(path) = aliases.current_path(request.uri().path()) {
         *request.uri_mut() = Uri::from_static(path);
     }
     let headers = request.headers_mut();
@@ -237,7 +259,7 @@ mod tests {
             .header(CONTENT_TYPE, content_type)
             .body(Body::empty())
             .unwrap();
-        destination(&request)
+        destination(&request, &Aliases::new(&[("/Rides/Start", "/rides.v1.Rides/Start")]))
     }
 
     #[test]

@@ -84,8 +84,13 @@ pub(super) fn headers_only(status: &Status, trace: &TraceId) -> Response<Body> {
 
 /// Returns the status in the protocol of the request. Native gRPC gets HTTP 200, since its clients ignore the gRPC status
 /// beside any other HTTP code. Every other protocol gets `code`.
-pub(super) fn in_protocol_of<B>(code: StatusCode, status: &Status, request: &Request<B>) -> Response<Body> {
-    let trace = TraceId::of(request.headers());
+pub(super) fn in_protocol_of<B>(
+    code: StatusCode,
+    status: &Status,
+    request: &Request<B>,
+    domain: &'static str,
+) -> Response<Body> {
+    let trace = TraceId::of(request.headers(), domain);
     let call = request.headers().get(CONTENT_TYPE).and_then(CallType::parse);
     match call {
         Some(CallType::Proto(Framing::Native) | CallType::OtherCodec(Framing::Native))

@@ -1,4 +1,4 @@
-//! The trace id of a call, which is in the error response and in the log.
+//! The last touch to an error response: the trace id of its call, which the log has too, and the domain of its reason.
 
 use http::{HeaderMap, HeaderName};
 use prost::Message as _;
@@ -13,18 +13,19 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The number of hex digits in a trace id.
 const DIGITS: usize = 32;
 
-/// The trace id of a call.
+/// The trace id of a call, and the domain of the reasons in its errors.
 #[derive(Debug)]
 pub(super) struct TraceId {
+    domain: &'static str,
     /// The id that the caller has sent. Without one, an id is generated for each error.
     id: Option<String>,
 }
 
 impl TraceId {
     /// Reads the trace id from the headers of a request.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap, domain: &'static str) -> Self {
         let id = headers.get(TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?));
-        Self { id: id.map(str::to_owned) }
+        Self { domain, id: id.map(str::to_owned) }
     }
 
     /// Adds the id as `google.rpc.RequestInfo` to the error `status` in `headers`, and logs it with the `method`.
@@ -39,7 +40,7 @@ impl TraceId {
             _ => tracing::debug!(method, ?code, trace_id = id, "a call was refused"),
         }
         // A status whose details cannot be decoded stays as it is.
-        if let Some(signed) = with_id(status, id) {
+        if let Some(signed) = complete(status, id, self.domain) {
             _ = signed.add_header(headers);
         }
     }
@@ -55,18 +56,35 @@ fn trace_id(traceparent: &str) -> Option<&str> {
     is_one.then_some(id)
 }
 
-/// Returns `status` with the id added to its details. `None` if its details are not a `google.rpc.Status`.
-fn with_id(status: &Status, request_id: String) -> Option<Status> {
+/// Returns `status` with the id added to its details, and with `domain` for a reason that has none. `None` if its
+/// details are not a `google.rpc.Status`.
+fn complete(status: &Status, request_id: String, domain: &str) -> Option<Status> {
     let mut rpc = pb::Status::decode(status.details()).ok()?;
     (rpc.code, rpc.message) = (status.code().into(), status.message().to_owned());
+    rpc.details.iter_mut().for_each(|detail| add_domain(detail, domain));
     let info = pb::RequestInfo { request_id, serving_data: String::new() };
     let type_url = "type.googleapis.com/google.rpc.RequestInfo".to_owned();
     rpc.details.push(Any { type_url, value: info.encode_to_vec() });
     Some(Status::with_details(status.code(), status.message(), rpc.encode_to_vec().into()))
 }
 
+/// Adds `domain` to an `ErrorInfo` without one.
+fn add_domain(detail: &mut Any, domain: &str) {
+    if !detail.type_url.ends_with("/google.rpc.ErrorInfo") {
+        return;
+    }
+    if let Ok(mut info) = pb::ErrorInfo::decode(detail.value.as_slice())
+        && info.domain.is_empty()
+    {
+        domain.clone_into(&mut info.domain);
+        detail.value = info.encode_to_vec();
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
     use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -82,7 +100,7 @@ mod tests {
     }
 
     fn from(traceparent: &str) -> TraceId {
-        TraceId::of(&HeaderMap::from_iter([(TRACEPARENT, traceparent.parse().unwrap())]))
+        TraceId::of(&HeaderMap::from_iter([(TRACEPARENT, traceparent.parse().unwrap())]), "test.v1")
     }
 
     #[test]
@@ -94,6 +112,16 @@ mod tests {
         let details = signed.get_error_details();
         assert_eq!(details.bad_request().map(|bad| bad.field_violations[0].field.as_str()), Some("pickup"));
         assert_eq!(details.request_info().map(|info| info.request_id.as_str()), Some(ID));
+    }
+
+    #[test]
+    fn a_reason_gets_the_domain_unless_it_has_one() {
+        for (domain, expected) in [("", "test.v1"), ("other.v1", "other.v1")] {
+            let details = ErrorDetails::with_error_info("WHY", domain, HashMap::new());
+            let status = Status::with_error_details(Code::NotFound, "", details);
+            let info = signed(&from(""), &status).get_details_error_info().unwrap();
+            assert_eq!((info.reason.as_str(), info.domain.as_str()), ("WHY", expected));
+        }
     }
 
     #[test]

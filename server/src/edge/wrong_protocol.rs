@@ -27,11 +27,11 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Refuses plain HTTP on a port with TLS. It does not redirect: a program that follows a redirect each time would work,
 /// and nobody would notice that it sends its tokens unencrypted first.
-pub(super) fn needs_tls<B>(request: &Request<B>) -> Response<Body> {
+pub(super) fn needs_tls<B>(request: &Request<B>, domain: &'static str) -> Response<Body> {
     let host = authority(request).and_then(echoable).unwrap_or("HOST");
     let text = format!("the client speaks plain HTTP, and this port speaks TLS: use https://{host}");
     let status = with_reason(Code::FailedPrecondition, "NEEDS_TLS", text);
-    let mut response = status::in_protocol_of(StatusCode::BAD_REQUEST, &status, request);
+    let mut response = status::in_protocol_of(StatusCode::BAD_REQUEST, &status, request, domain);
     if request.version() < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -6,8 +6,6 @@ use rides_proto::geo::NotOnEarth;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use super::status::DOMAIN;
-
 /// The maximum number of fields that a status names. A status is sent in headers, and clients accept 8 KiB of those.
 const MAX_NAMED: usize = 10;
 
@@ -70,7 +68,7 @@ impl From<BadRequest> for Status {
     fn from(BadRequest { first, mut others }: BadRequest) -> Self {
         let unnamed = others.len().saturating_sub(MAX_NAMED - 1);
         others.truncate(MAX_NAMED - 1);
-        let mut details = ErrorDetails::with_error_info(first.reason, DOMAIN, HashMap::new());
+        let mut details = ErrorDetails::with_error_info(first.reason, "", HashMap::new());
         let named: Vec<_> = std::iter::once(first).chain(others).collect();
         let mut text: Vec<_> =
             named.iter().map(|Violation { field, text, .. }| format!("{field}: {text}")).collect();

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use super::bad_request::invalid_because;
 pub use crate::edge::error::{
-    DOMAIN, beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
+    beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
 };
 use crate::{
     access::Denied,

@@ -33,7 +33,7 @@ use rides_server::{
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
-    edge::{self, AllowedHosts, Contract, Health, Limits, PageFiles, Port, Services},
+    edge::{self, AllowedHosts, Contract, Health, Limits, Names, PageFiles, Port, Services},
     listen::ListenAddress,
     sessions::{Sessions, TokenKeys},
     telemetry,
@@ -249,7 +249,9 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
         contract,
         limits: limits.clone(),
         strict_transport: false,
-        metrics: telemetry::metrics(),
+        metrics: Arc::new(|| telemetry::metrics().render()),
+        names: Names { error_domain: "rides.v1", metrics_prefix: "rides" },
+        aliases: &[],
     };
     let services = Services::new(services).add(health_service);
     let port = Port::new(services, authenticator, options);
