@@ -104,11 +104,6 @@ pub fn secret() -> String {
     filled.map_or_else(|_| String::new(), |_| bytes.into_iter().flat_map(digits).collect())
 }
 
-/// Whether the browser believes that there is a network.
-pub fn is_online() -> bool {
-    window().navigator().on_line()
-}
-
 /// Whether anyone can see the page.
 pub fn is_visible() -> bool {
     document().visibility_state() == VisibilityState::Visible

@@ -5,8 +5,8 @@
 
 use crate::{
     api::{
-        frames::{BadFrame, Frame, FrameReader},
-        status::{failure, later},
+        failure::{failure, is_refused},
+        frames::{Frame, FrameError, FrameReader},
     },
     store::{FleetModel, fleet_frame},
 };
@@ -24,7 +24,7 @@ pub fn page_frames(input: &[u8]) {
         if let Frame::Trailers(trailers) = frame
             && let Some(status) = trailers.status()
         {
-            let _ = (failure(&status, 0.0), later(&status));
+            let _ = (failure(&status, 0.0), is_refused(&status));
         }
     }
 }
@@ -45,7 +45,7 @@ pub fn fleet_frames(input: &[u8]) {
 }
 
 /// The frames up to the first bad one, if there is any.
-fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Result<(), BadFrame>) {
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Result<(), FrameError>) {
     let mut reader = FrameReader::default();
     let mut frames = Vec::new();
     for piece in pieces {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+pub use crate::api::connection::Link;
 use rides_proto::{
     geo::{Bounds, LatLng},
     ids::{CarNumber, RideId},
 };
+
+use crate::api::connection::StreamState;
 
 /// A point in time: milliseconds on the browser's monotonic clock (`performance.now()`).
 pub type Millis = f64;
@@ -386,38 +389,9 @@ pub struct Connection {
     pub heard_at: Option<Millis>,
 }
 
-/// What a connection is doing.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Link {
-    /// No frame has come yet on the newest attempt.
-    Connecting,
-    /// Frames come.
-    Live,
-    /// Frames come by one short call after the other: something on the way holds streams back.
-    ShortCalls,
-    /// The last attempt failed; the next comes at `retry_at`.
-    Waiting {
-        /// When the next attempt is made.
-        retry_at: Millis,
-    },
-    /// The last attempt failed, and the browser says there is no network.
-    Offline,
-    /// The server said that it is going away; the page resumes as soon as it is back.
-    Draining {
-        /// When the next attempt is made.
-        retry_at: Millis,
-    },
-    /// The last attempt was refused, and so will the next be, until someone changes a setting.
-    Refused {
-        /// When the next attempt is made.
-        retry_at: Millis,
-    },
-}
-
-impl Link {
-    /// Whether frames come.
-    pub fn is_live(self) -> bool {
-        matches!(self, Self::Live | Self::ShortCalls)
+impl From<StreamState> for Connection {
+    fn from(StreamState { link, heard_at }: StreamState) -> Self {
+        Self { link, heard_at }
     }
 }
 

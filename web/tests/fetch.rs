@@ -4,15 +4,13 @@
 
 use futures_util::TryStreamExt as _;
 use js_sys::{Function, Reflect, Uint8Array};
-use rides_proto::v1::{ListRequest, ListResponse};
+use rides_proto::v1::{ListRequest, ListResponse, WatchRequest};
 use rides_web::{
     api::{
-        call::DEADLINE,
-        fetch::BrowserFetch,
-        live::Attempt,
+        client::Client,
+        fetch::Fetch,
+        messages::MessageStream,
         methods::{LIST, WATCH_RIDE},
-        tap::Tap,
-        transport::Transport,
     },
     browser,
 };
@@ -22,14 +20,12 @@ use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-fn watch() -> Attempt {
-    let transport = Transport::new(BrowserFetch::default(), Tap::new(browser::now));
-    transport.answers(WATCH_RIDE.path(), Vec::new(), None, None)
+fn watch() -> MessageStream {
+    Client::new(Fetch::default()).open(&WATCH_RIDE, &WatchRequest::default(), None)
 }
 
 async fn list(origin: &'static str) -> Result<ListResponse, Status> {
-    let transport = Transport::new(BrowserFetch::new(origin.to_owned()), Tap::new(browser::now));
-    transport.unary(LIST, &ListRequest::default(), DEADLINE, None).await
+    Client::new(Fetch::to(origin)).unary(&LIST, &ListRequest::default()).await
 }
 
 /// A heartbeat of Watch, and an OK.
@@ -131,19 +127,17 @@ fn asked() -> String {
 /// PROXY-7, and its exception.
 #[wasm_bindgen_test]
 async fn no_cookies_are_sent_unless_a_proxy_wants_a_login() {
-    let call = async |transport: &Transport<BrowserFetch>| {
-        transport.unary(LIST, &ListRequest::default(), DEADLINE, None).await
-    };
-    let transport = Transport::new(BrowserFetch::new("/base".to_owned()), Tap::new(browser::now));
+    let call = async |client: &Client| client.unary(&LIST, &ListRequest::default()).await;
+    let client = Client::new(Fetch::to("/base"));
     want_login(401);
-    call(&transport).await.expect("logged in");
-    call(&transport).await.expect("logged in");
+    call(&client).await.expect("logged in");
+    call(&client).await.expect("logged in");
     let list = "/base/rides.v1.Rides/List";
     assert_eq!(asked(), format!("omit {list}; same-origin {list}; same-origin {list}"));
 
     want_login(503);
-    let transport = Transport::new(BrowserFetch::default(), Tap::new(browser::now));
-    assert_eq!(call(&transport).await.expect_err("no server").code(), Code::Unavailable);
+    let client = Client::new(Fetch::default());
+    assert_eq!(call(&client).await.expect_err("no server").code(), Code::Unavailable);
     assert_eq!(asked(), "omit /rides.v1.Rides/List");
     real_fetch();
 }

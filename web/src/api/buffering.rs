@@ -1,34 +1,32 @@
-//! The choice between a stream and short calls of it. Pure; all streams of the page share one value.
+//! The choice between a stream and short calls of it. Pure; all streams of a client share one value.
 //!
-//! A proxy may hold streams back until some kilobytes are there, and passes on a response that ends. And over HTTP/1.1 all
-//! windows of a browser share six connections, each of which a stream holds. So the page can go on by short calls of the
-//! same stream, one after the other, each with a deadline of [`SHORT_CALL`]: what the server sends within it arrives with
-//! its end, and its connection is free for others then.
+//! A proxy may hold a stream back until some kilobytes have gathered, and pass on a response that ends. And over HTTP/1.1
+//! all windows of a browser share six connections to a server, of which each stream holds one. So a client can replace a
+//! stream by short calls of the same RPC in a row, each with a deadline of [`SHORT_CALL`]. The messages of a short call
+//! arrive with its end at the latest, and then its connection is free for others.
 
-use crate::model::Millis;
+use super::clock::Millis;
 
-/// A stream without a first message for this long is suspect: the server sends one at once.
-pub const SUSPECT_AFTER: Millis = 3_000.0;
 /// The deadline of a short call.
 pub const SHORT_CALL: Millis = 1_000.0;
-/// Suspect streams in a row, each beside a short call that was answered, until streams count as held back.
-pub const SUSPECTS: u32 = 2;
-/// The wait before a stream is tried again is this long at first…
+/// The number of silent streams in a row after which streams count as held back. A short call beside each got a message.
+pub(super) const SUSPECTS: u32 = 2;
+/// The first wait until a stream is tried again…
 const FIRST_TRIAL: Millis = 60_000.0;
-/// … and doubles at most this often.
+/// … and the number of times that the wait doubles.
 const DOUBLINGS: u32 = 4;
 
-/// The way in which a stream is called.
+/// The kind of a call of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// One call for as long as it lasts.
+pub enum CallKind {
+    /// One call without a deadline.
     Stream,
-    /// One call after the other, each over after [`SHORT_CALL`].
+    /// One of a row of calls with a deadline of [`SHORT_CALL`].
     ShortCall,
 }
 
-impl Kind {
-    /// The deadline to give to the server.
+impl CallKind {
+    /// Returns the deadline of the call.
     pub fn deadline(self) -> Option<Millis> {
         match self {
             Self::Stream => None,
@@ -37,51 +35,51 @@ impl Kind {
     }
 }
 
-/// The knowledge of the way between page and server.
+/// The knowledge of whether streams pass between the client and the server.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Buffering {
-    /// When to try a stream again. `None`: streams pass.
+pub struct BufferingDetector {
+    /// The time of the next trial of a stream. `None` while streams pass.
     trial_at: Option<Millis>,
-    /// Streams that were tried and held back.
-    trials: u32,
+    /// The number of detections in a row.
+    detections: u32,
     /// True while other windows need the connections.
     is_crowded: bool,
 }
 
-impl Buffering {
-    /// Tells whether the page must make short calls: streams are held back, or would hold connections that other windows need.
-    pub fn is_found(&self) -> bool {
+impl BufferingDetector {
+    /// Returns `true` if the client must make short calls: streams are held back, or other windows need the connections.
+    pub fn needs_short_calls(&self) -> bool {
         self.trial_at.is_some() || self.is_crowded
     }
 
-    /// Other windows need the connections, or do not any more.
+    /// Sets whether other windows need the connections.
     pub fn set_crowded(&mut self, is_crowded: bool) {
         self.is_crowded = is_crowded;
     }
 
-    /// Returns the way in which the next call is opened.
-    pub fn kind(&self) -> Kind {
-        if self.is_found() { Kind::ShortCall } else { Kind::Stream }
+    /// Returns the kind of the next call.
+    pub fn kind(&self) -> CallKind {
+        if self.needs_short_calls() { CallKind::ShortCall } else { CallKind::Stream }
     }
 
-    /// Streams are held back, or one is tried to find out.
-    pub fn found(&mut self, now: Millis) {
-        self.trial_at = Some(now + FIRST_TRIAL * f64::from(1u32 << self.trials));
-        self.trials = DOUBLINGS.min(self.trials + 1);
+    /// Records that streams are held back, or that the trial of one begins.
+    pub(super) fn detected(&mut self, now: Millis) {
+        self.trial_at = Some(now + FIRST_TRIAL * f64::from(1u32 << self.detections));
+        self.detections = DOUBLINGS.min(self.detections + 1);
     }
 
-    /// Streams pass.
-    pub fn is_over(&mut self) {
+    /// Records that streams pass.
+    pub(super) fn cleared(&mut self) {
         self.trial_at = None;
     }
 
-    /// Tells whether a stream is to be tried beside the short calls.
-    pub fn is_trial_due(&self, now: Millis) -> bool {
+    /// Returns `true` if a stream is to be tried beside the short calls.
+    pub(super) fn is_trial_due(&self, now: Millis) -> bool {
         !self.is_crowded && self.trial_at.is_some_and(|at| now >= at)
     }
 
-    /// Something on the way may have changed: the next trial is due.
-    pub fn may_be_over(&mut self, now: Millis) {
+    /// Records that the network may have changed. The next trial is due.
+    pub(super) fn network_changed(&mut self, now: Millis) {
         self.trial_at = self.trial_at.map(|_| now);
     }
 }
@@ -91,13 +89,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_tried_again_after_a_minute_and_ever_more_rarely() {
-        let mut buffering = Buffering::default();
-        assert_eq!(buffering.kind(), Kind::Stream);
+    fn a_stream_is_tried_again_after_a_minute_and_then_more_rarely() {
+        let mut buffering = BufferingDetector::default();
+        assert_eq!(buffering.kind(), CallKind::Stream);
         let (mut now, mut waits) = (0.0, Vec::new());
         for _ in 0..6 {
-            buffering.found(now);
-            assert_eq!(buffering.kind(), Kind::ShortCall);
+            buffering.detected(now);
+            assert_eq!(buffering.kind(), CallKind::ShortCall);
             let at = buffering.trial_at.expect("a trial");
             assert!(!buffering.is_trial_due(at - 1.0) && buffering.is_trial_due(at));
             waits.push(at - now);
@@ -108,27 +106,27 @@ mod tests {
 
     /// PAGE-9
     #[test]
-    fn a_window_too_many_makes_short_calls_until_others_are_closed() {
-        let mut buffering = Buffering::default();
+    fn a_crowded_window_makes_short_calls_until_others_are_closed() {
+        let mut buffering = BufferingDetector::default();
         buffering.set_crowded(true);
-        assert_eq!(buffering.kind(), Kind::ShortCall);
-        buffering.found(0.0);
+        assert_eq!(buffering.kind(), CallKind::ShortCall);
+        buffering.detected(0.0);
         assert!(!buffering.is_trial_due(60_000.0), "a trial would hold a connection");
         buffering.set_crowded(false);
         assert!(buffering.is_trial_due(60_000.0));
-        buffering.is_over();
-        assert_eq!(buffering.kind(), Kind::Stream);
+        buffering.cleared();
+        assert_eq!(buffering.kind(), CallKind::Stream);
     }
 
     #[test]
     fn a_new_network_is_tried_at_once() {
-        let mut buffering = Buffering::default();
-        buffering.may_be_over(5.0);
-        assert!(!buffering.is_found(), "nothing is held back");
-        buffering.found(0.0);
-        buffering.may_be_over(5.0);
-        assert!(buffering.is_found() && buffering.is_trial_due(5.0));
-        buffering.is_over();
-        assert_eq!(buffering.kind(), Kind::Stream);
+        let mut buffering = BufferingDetector::default();
+        buffering.network_changed(5.0);
+        assert!(!buffering.needs_short_calls(), "nothing is held back");
+        buffering.detected(0.0);
+        buffering.network_changed(5.0);
+        assert!(buffering.needs_short_calls() && buffering.is_trial_due(5.0));
+        buffering.cleared();
+        assert_eq!(buffering.kind(), CallKind::Stream);
     }
 }

@@ -1,21 +1,27 @@
-//! Time and chance, so that what waits and retries can be tested without waiting.
+//! Time and randomness behind a trait, so that tests of waits and retries do not wait.
 
-use crate::{browser, model::Millis};
+use super::browser;
 
-/// Time and chance.
-pub trait Clock {
-    /// The monotonic clock.
+/// A time or a duration in milliseconds. Times are on the monotonic clock (`performance.now()`).
+pub type Millis = f64;
+
+/// A source of time and randomness.
+pub trait Clock: Clone + 'static {
+    /// Returns the monotonic clock.
     fn now(&self) -> Millis;
-    /// The wall clock, which runs on while the system sleeps. Unix milliseconds.
+
+    /// Returns the wall clock in Unix milliseconds. It runs on while the system sleeps.
     fn wall(&self) -> f64;
-    /// A number in [0, 1).
-    fn chance(&self) -> f64;
-    /// Waits, for a day at most.
+
+    /// Returns a random number in [0, 1).
+    fn random(&self) -> f64;
+
+    /// Waits for `millis` milliseconds, at most one day.
     fn sleep(&self, millis: Millis) -> impl Future<Output = ()>;
 }
 
-/// The browser's.
-#[derive(Clone, Copy, Debug)]
+/// The clock of the browser.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct BrowserClock;
 
 impl Clock for BrowserClock {
@@ -24,11 +30,11 @@ impl Clock for BrowserClock {
     }
 
     fn wall(&self) -> f64 {
-        browser::unix_now()
+        js_sys::Date::now()
     }
 
-    fn chance(&self) -> f64 {
-        browser::random()
+    fn random(&self) -> f64 {
+        js_sys::Math::random()
     }
 
     async fn sleep(&self, millis: Millis) {
@@ -36,13 +42,13 @@ impl Clock for BrowserClock {
     }
 }
 
-/// tokio's, which a test can hold still; chance is always one half.
+/// The clock of tokio, which a test can pause. It starts at 0, and each random number is one half.
 #[cfg(test)]
+#[derive(Clone)]
 pub(crate) struct TestClock(tokio::time::Instant);
 
 #[cfg(test)]
 impl TestClock {
-    /// Starts at 0.
     pub(crate) fn new() -> Self {
         Self(tokio::time::Instant::now())
     }
@@ -58,7 +64,7 @@ impl Clock for TestClock {
         self.now()
     }
 
-    fn chance(&self) -> f64 {
+    fn random(&self) -> f64 {
         0.5
     }
 

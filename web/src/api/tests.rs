@@ -1,4 +1,4 @@
-//! The whole client stack, from scripted bytes to messages, on the host.
+//! The client over a scripted transport, on the host: from bytes to messages and statuses.
 
 use std::{
     collections::VecDeque,
@@ -14,18 +14,23 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use proptest::prelude::*;
 use prost::Message as _;
-use rides_proto::v1::{ListRequest, ListResponse, Ride, WatchResponse};
 use tonic::{Code, Status};
 
 use super::{
-    call::DEADLINE,
-    methods::{LIST, WATCH_RIDE},
-    status::Metadata,
+    client::Client,
+    clock::TestClock,
+    messages::MessageStream,
+    metadata::Metadata,
+    method::Method,
     tap::{Direction, Tap},
-    transport::{Chunks, Fetch, Request, Response, Transport},
+    transport::{Body, HttpRequest, HttpResponse, Transport},
 };
 
-/// A server that always answers the same.
+/// A unary RPC. prost's messages for `String` and `u64` are those of `google.protobuf`: StringValue and UInt64Value.
+const GET: Method<String, String> = Method::new("/example.v1.Example/Get");
+const WATCH: Method<u64, u64> = Method::new("/example.v1.Example/Watch");
+
+/// A server that always sends the same response.
 #[derive(Clone, Default)]
 struct Script {
     http_status: u16,
@@ -34,37 +39,37 @@ struct Script {
     /// The body stays open after the chunks.
     stalls: bool,
     unreachable: bool,
-    given_up: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
 }
 
-impl Fetch for Script {
-    type Chunks = ScriptChunks;
+impl Transport for Script {
+    type Body = ScriptBody;
 
-    async fn fetch(&self, request: Request) -> Result<Response<ScriptChunks>, String> {
-        assert!(request.headers.contains(&("content-type", "application/grpc-web+proto".to_owned())));
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse<ScriptBody>, String> {
+        assert_eq!(request.headers.get("content-type"), Some("application/grpc-web+proto"));
         if self.unreachable {
-            return Err("nobody there".to_owned());
+            return Err("unreachable".to_owned());
         }
         let mut headers = Metadata::default();
         for (name, value) in &self.headers {
             headers.append(name, value);
         }
-        let chunks = ScriptChunks {
+        let body = ScriptBody {
             chunks: self.chunks.clone().into(),
             stalls: self.stalls,
-            given_up: Some(self.given_up.clone()),
+            cancelled: Some(self.cancelled.clone()),
         };
-        Ok(Response { status: self.http_status, headers, chunks })
+        Ok(HttpResponse { status: self.http_status, headers, body })
     }
 }
 
-struct ScriptChunks {
+struct ScriptBody {
     chunks: VecDeque<Bytes>,
     stalls: bool,
-    given_up: Option<Arc<AtomicBool>>,
+    cancelled: Option<Arc<AtomicBool>>,
 }
 
-impl Stream for ScriptChunks {
+impl Stream for ScriptBody {
     type Item = Result<Bytes, String>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -76,16 +81,16 @@ impl Stream for ScriptChunks {
     }
 }
 
-impl Chunks for ScriptChunks {
+impl Body for ScriptBody {
     fn complete(&mut self) {
-        self.given_up = None;
+        self.cancelled = None;
     }
 }
 
-impl Drop for ScriptChunks {
+impl Drop for ScriptBody {
     fn drop(&mut self) {
-        if let Some(given_up) = &self.given_up {
-            given_up.store(true, Ordering::Relaxed);
+        if let Some(cancelled) = &self.cancelled {
+            cancelled.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -114,19 +119,22 @@ impl Script {
         self
     }
 
-    fn transport(&self) -> Transport<Self> {
-        Transport::new(self.clone(), Tap::new(|| 0.0))
+    fn client(&self) -> Client<Self, TestClock> {
+        Client::with_transport(self.clone(), TestClock::new(), Tap::new(|| 0.0))
     }
 
-    /// A unary call: the answer's only ride, or the status.
-    async fn list(&self) -> Result<String, Status> {
-        let mut answer = self.transport().unary(LIST, &ListRequest::default(), DEADLINE, None).await?;
-        Ok(answer.rides.remove(0).ride_id)
+    fn open_watch(&self) -> MessageStream {
+        self.client().open(&WATCH, &0, None)
     }
 
-    /// A stream, read to its end: how many messages, and how it ended.
+    /// Makes a unary call.
+    async fn get(&self) -> Result<String, Status> {
+        self.client().unary(&GET, &String::new()).await
+    }
+
+    /// Reads a stream. Returns the number of its messages, and its end.
     async fn watch(&self) -> (usize, Result<(), Status>) {
-        let mut stream = self.transport().answers(WATCH_RIDE.path(), Vec::new(), None, None);
+        let mut stream = self.open_watch();
         let mut count = 0;
         loop {
             match stream.try_next().await {
@@ -145,21 +153,19 @@ fn frame(flag: u8, content: &[u8]) -> Vec<u8> {
     [&[flag][..], &(content.len() as u32).to_be_bytes(), content].concat()
 }
 
-fn ride(id: &str) -> Vec<u8> {
-    let ride = Ride { ride_id: id.to_owned(), ..Default::default() };
-    frame(0, &ListResponse { rides: vec![ride], ..Default::default() }.encode_to_vec())
+fn text(text: &str) -> Vec<u8> {
+    frame(0, &text.to_owned().encode_to_vec())
 }
 
 fn event() -> Vec<u8> {
-    let message = rides_proto::v1::watch_response::Message::Heartbeat(Default::default());
-    frame(0, &WatchResponse { message: Some(message) }.encode_to_vec())
+    frame(0, &7u64.encode_to_vec())
 }
 
 fn trailers(block: &str) -> Vec<u8> {
     frame(0x80, block.as_bytes())
 }
 
-const NOT_FOUND: &str = "grpc-status:5\r\ngrpc-message:no%20such%20ride%3A%20%C3%A4\r\n";
+const NOT_FOUND: &str = "grpc-status:5\r\ngrpc-message:no%20such%20thing%3A%20%C3%A4\r\n";
 
 #[tokio::test]
 async fn a_trailer_frame_split_at_every_byte_keeps_its_status() {
@@ -171,31 +177,31 @@ async fn a_trailer_frame_split_at_every_byte_keeps_its_status() {
         let status = end.expect_err("NOT_FOUND");
         assert_eq!(
             (count, status.code(), status.message()),
-            (1, Code::NotFound, "no such ride: ä"),
+            (1, Code::NotFound, "no such thing: ä"),
             "cut {cut}"
         );
     }
 }
 
 #[tokio::test]
-async fn trailers_glued_to_the_last_message_are_read() {
-    let script = Script::grpc_web([[ride("r1"), trailers("grpc-status: 0\r\n")].concat()]);
-    assert_eq!(script.list().await.expect("OK"), "r1");
+async fn trailers_in_one_piece_with_the_last_message_are_read() {
+    let script = Script::grpc_web([[text("r1"), trailers("grpc-status: 0\r\n")].concat()]);
+    assert_eq!(script.get().await.expect("OK"), "r1");
     let script = Script::grpc_web([[event(), event(), trailers(NOT_FOUND)].concat()]);
     assert!(matches!(script.watch().await, (2, Err(status)) if status.code() == Code::NotFound));
 }
 
 #[tokio::test]
 async fn a_status_in_the_headers_ends_the_call() {
-    let headers = [("grpc-status", "5"), ("grpc-message", "no%20such%20ride")];
+    let headers = [("grpc-status", "5"), ("grpc-message", "no%20such%20thing")];
     let script = Script::grpc_web([]).with_headers(&headers);
-    let status = script.list().await.expect_err("NOT_FOUND");
-    assert_eq!((status.code(), status.message()), (Code::NotFound, "no such ride"));
+    let status = script.get().await.expect_err("NOT_FOUND");
+    assert_eq!((status.code(), status.message()), (Code::NotFound, "no such thing"));
     assert!(matches!(script.watch().await, (0, Err(status)) if status.code() == Code::NotFound));
 
-    // As tonic answers a deadline: neither the right framing nor the right content type.
+    // tonic responds so to an expired deadline: neither the framing nor the content type is that of gRPC-Web.
     let script = Script { headers: vec![("content-type", "application/grpc")], ..Script::grpc_web([]) };
-    let status = script.with_headers(&[("grpc-status", "4")]).list().await.expect_err("late");
+    let status = script.with_headers(&[("grpc-status", "4")]).get().await.expect_err("late");
     assert_eq!(status.code(), Code::DeadlineExceeded);
 
     let script = Script::grpc_web([]).with_headers(&[("grpc-status", "0")]);
@@ -203,14 +209,14 @@ async fn a_status_in_the_headers_ends_the_call() {
 }
 
 #[tokio::test]
-async fn a_status_in_the_body_counts_for_more_than_one_in_the_headers() {
+async fn a_status_in_the_body_overrides_one_in_the_headers() {
     let body = [event(), trailers(NOT_FOUND)].concat();
     let script = Script::grpc_web([body]).with_headers(&[("grpc-status", "0")]);
     assert!(matches!(script.watch().await, (1, Err(status)) if status.code() == Code::NotFound));
 }
 
 #[tokio::test]
-async fn an_empty_trailer_frame_says_nothing() {
+async fn an_empty_trailer_frame_is_ignored() {
     let script = Script::grpc_web([trailers(""), event(), trailers("grpc-status:0\r\n")]);
     assert!(matches!(script.watch().await, (1, Ok(()))));
 
@@ -229,11 +235,11 @@ async fn a_body_cut_short_at_any_byte_is_unavailable() {
         let script = Script::grpc_web([whole[..cut].to_vec()]);
         let (_, end) = script.watch().await;
         assert_eq!(end.expect_err("cut short").code(), Code::Unavailable, "cut {cut}");
-        assert!(script.given_up.load(Ordering::Relaxed));
+        assert!(script.cancelled.load(Ordering::Relaxed));
     }
-    let whole = [ride("r1"), trailers("grpc-status:0\r\n")].concat();
+    let whole = [text("r1"), trailers("grpc-status:0\r\n")].concat();
     for cut in 0..whole.len() {
-        let status = Script::grpc_web([whole[..cut].to_vec()]).list().await.expect_err("cut short");
+        let status = Script::grpc_web([whole[..cut].to_vec()]).get().await.expect_err("cut short");
         assert_eq!(status.code(), Code::Unavailable, "cut {cut}");
     }
 }
@@ -254,26 +260,26 @@ async fn http_errors_become_grpc_codes() {
         (200, Code::Unknown),
     ];
     for (http, code) in table {
-        let status = Script::http(http, "text/html").list().await.expect_err("an error");
+        let status = Script::http(http, "text/html").get().await.expect_err("an error");
         assert_eq!(status.code(), code, "HTTP {http}");
     }
-    // A gRPC server behind a broken proxy: the framing is right, and the status is missing.
+    // A gRPC server behind a broken proxy: the content type is right, and the status is missing.
     let script = Script { http_status: 403, ..Script::grpc_web([]) };
-    assert_eq!(script.list().await.expect_err("an error").code(), Code::PermissionDenied);
+    assert_eq!(script.get().await.expect_err("an error").code(), Code::PermissionDenied);
 }
 
 #[tokio::test]
-async fn nobody_there_is_unavailable() {
+async fn an_unreachable_server_is_unavailable() {
     let script = Script { unreachable: true, ..Script::grpc_web([]) };
-    let status = script.list().await.expect_err("unreachable");
-    assert_eq!((status.code(), status.message()), (Code::Unavailable, "nobody there"));
+    let status = script.get().await.expect_err("unreachable");
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "unreachable"));
 }
 
 #[tokio::test]
 async fn a_length_of_four_gigabytes_is_an_error() {
     for flag in [0, 0x80] {
         let script = Script::grpc_web([vec![flag, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]]);
-        assert_eq!(script.list().await.expect_err("too long").code(), Code::ResourceExhausted);
+        assert_eq!(script.get().await.expect_err("too long").code(), Code::ResourceExhausted);
     }
 }
 
@@ -282,55 +288,55 @@ async fn the_status_does_not_wait_for_the_body_to_close() {
     let mut script = Script::grpc_web([[event(), trailers("grpc-status:0\r\n")].concat()]);
     script.stalls = true;
     assert!(matches!(script.watch().await, (1, Ok(()))));
-    assert!(!script.given_up.load(Ordering::Relaxed), "a complete call must not cut its connection");
+    assert!(!script.cancelled.load(Ordering::Relaxed), "a complete call must not cut its connection");
 }
 
 #[tokio::test]
-async fn a_dropped_stream_gives_its_request_up() {
+async fn a_dropped_stream_cancels_its_request() {
     let mut script = Script::grpc_web([event()]);
     script.stalls = true;
-    let mut stream = script.transport().answers(WATCH_RIDE.path(), Vec::new(), None, None);
+    let mut stream = script.open_watch();
     assert!(stream.try_next().await.expect("a heartbeat").is_some());
-    assert!(!script.given_up.load(Ordering::Relaxed));
+    assert!(!script.cancelled.load(Ordering::Relaxed));
     drop(stream);
-    assert!(script.given_up.load(Ordering::Relaxed));
+    assert!(script.cancelled.load(Ordering::Relaxed));
 }
 
 #[tokio::test]
 async fn repeated_metadata_is_kept() {
     let script = Script::grpc_web([trailers("grpc-status:9\r\nx-tag:a\r\nx-tag:b\r\n")]);
-    let transport = script.transport();
-    let status = transport.unary(LIST, &ListRequest::default(), DEADLINE, None).await.expect_err("a status");
+    let client = script.client();
+    let status = client.unary(&GET, &String::new()).await.expect_err("a status");
     assert_eq!(status.code(), Code::FailedPrecondition);
-    let end = transport.tap().calls().remove(0).end.expect("it ended");
+    let end = client.tap().calls().remove(0).end.expect("it ended");
     assert_eq!(end.trailers.get_all("x-tag").collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[tokio::test]
-async fn an_ok_without_an_answer_is_an_error() {
+async fn an_ok_without_a_message_is_an_error() {
     let script = Script::grpc_web([trailers("grpc-status:0\r\n")]);
-    assert_eq!(script.list().await.expect_err("no answer").code(), Code::Internal);
+    assert_eq!(script.get().await.expect_err("no message").code(), Code::Internal);
     let garbled = Script::grpc_web([[frame(0, &[0xff]), trailers("grpc-status:0\r\n")].concat()]);
-    assert_eq!(garbled.list().await.expect_err("no message").code(), Code::Internal);
+    assert_eq!(garbled.get().await.expect_err("no message").code(), Code::Internal);
 }
 
 #[tokio::test]
-async fn the_tap_sees_what_passed() {
-    let script = Script::grpc_web([[ride("r1"), trailers("grpc-status:0\r\n")].concat()]);
-    let transport = script.transport();
-    let request = ListRequest { page_size: 7, ..Default::default() };
-    transport.unary(LIST, &request, DEADLINE, None).await.expect("OK");
+async fn the_tap_records_the_messages() {
+    let script = Script::grpc_web([[text("r1"), trailers("grpc-status:0\r\n")].concat()]);
+    let client = script.client();
+    let request = "seven".to_owned();
+    client.unary(&GET, &request).await.expect("OK");
 
-    let [call] = &transport.tap().calls()[..] else { panic!("one call") };
-    assert_eq!(&*call.method, "rides.v1.Rides/List");
+    let [call] = &client.tap().calls()[..] else { panic!("one call") };
+    assert_eq!(&*call.method, "example.v1.Example/Get");
     let sizes: Vec<_> = call.frames.iter().map(|frame| (frame.direction, frame.bytes as usize)).collect();
-    assert_eq!(sizes, [(Direction::Out, request.encoded_len()), (Direction::In, ride("r1").len() - 5)]);
+    assert_eq!(sizes, [(Direction::Out, request.encoded_len()), (Direction::In, text("r1").len() - 5)]);
     assert_eq!(call.end.as_ref().map(|end| end.code), Some(Code::Ok));
 }
 
 proptest! {
     #[test]
-    fn the_cuts_of_the_network_do_not_matter(
+    fn the_size_of_the_pieces_does_not_matter(
         count in 0usize..5,
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
     ) {

@@ -1,183 +1,103 @@
-//! gRPC-Web over anything that can fetch: unary and server-streaming calls, one message out.
-//!
-//! Calls are typed by their [`Method`] at the surface; below it there are bytes, so that the page carries this
-//! code once and not once for every RPC (tonic's own client would be a third of the page). Streams are [`decode`]d
-//! by whoever watches them, for the same reason.
+//! HTTP requests and responses, the trait that exchanges them, and the decision about the head of a response.
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::LocalBoxStream};
-use prost::Message;
+use futures_util::Stream;
 use tonic::Status;
 
-use super::{
-    messages::Messages,
-    methods::Method,
-    status::{Metadata, NotGrpc},
-    tap::{Direction, Tap},
-    token::Token,
-};
-use crate::model::Millis;
+use super::{clock::Millis, credentials::Token, metadata::Metadata, status::NotGrpc};
 
 const GRPC_WEB: &str = "application/grpc-web";
 const GRPC_WEB_PROTO: &str = "application/grpc-web+proto";
 
-/// An HTTP request: a POST.
+/// An HTTP POST.
 #[derive(Clone, Debug)]
-pub struct Request {
-    /// Below the page's base: "/rides.v1.Rides/Book".
+pub struct HttpRequest {
+    /// The path below the address of the server, for example "/package.Service/Method".
     pub path: String,
-    /// Names and values.
-    pub headers: Vec<(&'static str, String)>,
-    /// For `authorization`.
+    /// The headers, without `authorization`.
+    pub headers: Metadata,
+    /// The bearer token for the header `authorization`.
     pub token: Option<Token>,
-    /// All of it: a browser cannot send a body while it reads the response.
+    /// The whole body. Browsers cannot send a body while they read the response.
     pub body: Vec<u8>,
 }
 
 /// An HTTP response.
 #[derive(Clone, Debug)]
-pub struct Response<C> {
-    /// The HTTP status; 0 for a redirect, of which a browser tells no more.
+pub struct HttpResponse<B> {
+    /// The HTTP status. 0 is a redirect: browsers hide the real status of one.
     pub status: u16,
-    /// Those that say what it is and how the call ended.
+    /// The headers.
     pub headers: Metadata,
     /// The body.
-    pub chunks: C,
+    pub body: B,
 }
 
-/// Something that makes HTTP requests: the browser, or a script in a test.
+/// A sender of HTTP requests: the browser, or a script in a test. Clones share their state.
+pub trait Transport: Clone + 'static {
+    /// The body of a response.
+    type Body: Body;
+
+    /// Sends `request`. The error is a text for people. A response with an HTTP error is not an error here.
+    ///
+    /// Dropping the future cancels the request.
+    fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse<Self::Body>, String>>;
+}
+
+/// The body of a response, in the pieces that arrive. An error is a text for people.
 ///
-/// Dropping the future or the chunks gives the request up.
-pub trait Fetch: Clone + 'static {
-    /// The body of a response as it arrives.
-    type Chunks: Chunks;
-
-    /// Sends a request. Fails, with a text for people, only when there is no HTTP response.
-    fn fetch(&self, request: Request) -> impl Future<Output = Result<Response<Self::Chunks>, String>>;
-}
-
-/// The body of a response, in the pieces the network makes of it. An error is a text for people.
-pub trait Chunks: Stream<Item = Result<Bytes, String>> + Unpin + 'static {
-    /// Nothing more is needed and the server is done: dropping the chunks must not cut the connection.
+/// Dropping it cancels the request, unless it is complete.
+pub trait Body: Stream<Item = Result<Bytes, String>> + Unpin + 'static {
+    /// Marks the call as complete: the server has sent its status, so that dropping the body must not cut the
+    /// connection.
     fn complete(&mut self);
 }
 
-/// What comes back from a call: its messages, still encoded, and an error as the last item unless it ended with OK.
-pub type Answers = LocalBoxStream<'static, Result<Bytes, Status>>;
-
-/// Makes calls.
-#[derive(Clone)]
-pub struct Transport<F> {
-    fetch: F,
-    tap: Tap,
-}
-
-impl<F: Fetch> Transport<F> {
-    /// Calls go through `fetch` and leave their figures in `tap`.
-    pub fn new(fetch: F, tap: Tap) -> Self {
-        Self { fetch, tap }
-    }
-
-    /// Where the calls leave their figures.
-    pub fn tap(&self) -> &Tap {
-        &self.tap
-    }
-
-    /// The one answer to `request`. The server is told the deadline; keeping to it is for the caller.
-    pub async fn unary<Q: Message, A: Message + Default>(
-        &self,
-        method: Method<Q, A>,
-        request: &Q,
-        deadline: Millis,
-        token: Option<Token>,
-    ) -> Result<A, Status> {
-        let answers = self.answers(method.path(), request.encode_to_vec(), Some(deadline), token);
-        decode(only(answers).await?)
-    }
-
-    /// The answers to a request, encoded, from before the call is made to its end; an error is the last item.
-    pub fn answers(
-        &self,
-        path: &'static str,
-        message: Vec<u8>,
-        deadline: Option<Millis>,
-        token: Option<Token>,
-    ) -> Answers {
-        self.clone().call(path, message, deadline, token).try_flatten_stream().boxed_local()
-    }
-
-    async fn call(
-        self,
-        path: &'static str,
-        message: Vec<u8>,
-        deadline: Option<Millis>,
-        token: Option<Token>,
-    ) -> Result<Messages<F::Chunks>, Status> {
-        let call = self.tap.begin(path.trim_start_matches('/'));
-        call.frame(Direction::Out, message.len() as u32);
-        let request = self.fetch.fetch(request(path, &message, deadline, token)).map_err(Status::unavailable);
-        match request.await.and_then(read_head) {
-            Ok((chunks, without_status)) => Ok(Messages::new(chunks, without_status, call)),
-            Err(status) => {
-                call.end(&status, Metadata::default());
-                Err(status)
-            }
-        }
-    }
-}
-
-/// The one message of `answers`, which are read to their end.
-pub async fn only(mut answers: Answers) -> Result<Bytes, Status> {
-    let mut answer = None;
-    while let Some(message) = answers.next().await {
-        answer = Some(message?);
-    }
-    answer.ok_or_else(|| Status::internal("the server answered OK and nothing else"))
-}
-
-/// An answer, or INTERNAL for what cannot be read as one.
-pub fn decode<A: Message + Default>(message: Bytes) -> Result<A, Status> {
-    A::decode(message).map_err(|_which_field| Status::internal("the server sent what is no answer to this"))
-}
-
-fn request(path: &str, message: &[u8], deadline: Option<Millis>, token: Option<Token>) -> Request {
-    let mut headers = vec![
-        ("content-type", GRPC_WEB_PROTO.to_owned()),
-        ("accept", GRPC_WEB_PROTO.to_owned()),
-        ("x-grpc-web", "1".to_owned()),
-    ];
+/// Returns the HTTP request for a call with one message.
+pub(super) fn request(
+    path: &str,
+    message: &[u8],
+    metadata: &Metadata,
+    deadline: Option<Millis>,
+    token: Option<Token>,
+) -> HttpRequest {
+    let mut headers = metadata.clone();
+    headers.append("content-type", GRPC_WEB_PROTO);
+    headers.append("accept", GRPC_WEB_PROTO);
+    headers.append("x-grpc-web", "1");
     if let Some(deadline) = deadline {
-        headers.push(("grpc-timeout", format!("{}m", deadline as u32)));
+        headers.append("grpc-timeout", &format!("{}m", deadline as u32));
     }
     let mut body = vec![0];
     body.extend((message.len() as u32).to_be_bytes());
     body.extend(message);
-    Request { path: path.to_owned(), headers, token, body }
+    HttpRequest { path: path.to_owned(), headers, token, body }
 }
 
-/// Decides what a response is before any of its body is read: what there is to read, and how the call ends if
-/// that does not say.
+/// Reads the head of a response. Returns the body that is to be read, if there is one, and the status of the call if
+/// the body has none.
 ///
-/// A status in the headers ("trailers-only") counts only if the body does not bring one too.
-fn read_head<C: Chunks>(response: Response<C>) -> Result<(Option<C>, Status), Status> {
-    let Response { status, headers, mut chunks } = response;
+/// A status in the headers ("Trailers-Only") counts only if the body has none.
+pub(super) fn read_head<B: Body>(response: HttpResponse<B>) -> Result<(Option<B>, Status), Status> {
+    let HttpResponse { status, headers, mut body } = response;
     let framed = headers.get("content-type").is_some_and(is_grpc_web);
     match headers.status() {
-        Some(end) if framed => Ok((Some(chunks), end)),
+        Some(end) if framed => Ok((Some(body), end)),
         Some(end) => {
-            chunks.complete();
+            body.complete();
             Ok((None, end))
         }
         None if status == 200 && framed => {
-            let cut = Status::unavailable("the connection broke before the answer was complete");
-            Ok((Some(chunks), cut))
+            let cut = Status::unavailable("the connection broke before the response was complete");
+            Ok((Some(body), cut))
         }
-        None if framed => Ok((Some(chunks), NotGrpc(status).status())),
+        None if framed => Ok((Some(body), NotGrpc(status).status())),
         None => Err(NotGrpc(status).status()),
     }
 }
 
-/// Binary framing, with or without a message format or parameters; not the base64 one.
+/// Returns `true` for binary gRPC-Web, with or without a message format and parameters, and `false` for
+/// `application/grpc-web-text`.
 fn is_grpc_web(content_type: &str) -> bool {
     let text = content_type.to_ascii_lowercase();
     text.strip_prefix(GRPC_WEB).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';', ' ']))
@@ -188,11 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_server_is_told_the_deadline() {
+    fn a_request_carries_its_deadline_and_the_metadata() {
         let deadline = |given| {
-            let request = request("/a/b", b"xy", given, None);
+            let mut metadata = Metadata::default();
+            metadata.append("X-Tag", "a");
+            let request = request("/a/b", b"xy", &metadata, given, None);
             assert_eq!(request.body, b"\0\0\0\0\x02xy");
-            request.headers.into_iter().find(|(name, _)| *name == "grpc-timeout").map(|(_, value)| value)
+            assert_eq!(request.headers.get("x-tag"), Some("a"));
+            request.headers.get("grpc-timeout").map(str::to_owned)
         };
         assert_eq!(deadline(Some(10_000.0)).as_deref(), Some("10000m"));
         assert_eq!(deadline(None), None);

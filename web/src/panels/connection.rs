@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::{
+    api::call::DEADLINE,
     browser,
     erased::press,
     format,
@@ -116,7 +117,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             Link::ShortCalls => Some(("held-back", HELD_BACK.to_owned())),
             // Of a page that has shown nothing yet, a card says so.
             Link::Refused { .. } if connection.heard_at.is_some() => ui.refusal().map(|why| ("refusal", why)),
-            _ if protocol == HTTP1 && ui.commands.tap().is_unanswered() => {
+            _ if protocol == HTTP1 && ui.commands.tap().is_unanswered(DEADLINE) => {
                 Some(("crowded", CROWDED.to_owned()))
             }
             _ => None,

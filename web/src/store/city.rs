@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{
     api::{
-        Api, call,
-        clock::{BrowserClock, Clock as _},
-        connection::{FIRST_BACKOFF, SILENCE, backoff},
+        Api,
+        backoff::{FIRST_BACKOFF, backoff},
+        call,
+        clock::{BrowserClock, Clock as _, Millis},
+        messages,
         methods::GET_MAP,
-        transport,
     },
     browser,
     model::CityMap,
@@ -26,6 +27,8 @@ use crate::{
 
 /// How often a city is shown while it loads, the beginning and the end left out.
 const STEPS: usize = 3;
+/// A map of which nothing arrives for this long is asked for again.
+const SILENCE: Millis = 10_000.0;
 
 /// Loads the city, and tries until all of it is here. `streaming` is true except between attempts, and `on_failure` is
 /// called after each that failed.
@@ -39,7 +42,7 @@ pub(super) async fn load(api: Api, store: Store, streaming: Rc<Cell<bool>>, on_f
             return;
         }
         on_failure();
-        clock.sleep(FIRST_BACKOFF.max(clock.chance() * backoff(failures))).await;
+        clock.sleep(FIRST_BACKOFF.max(clock.random() * backoff(failures))).await;
     }
 }
 
@@ -48,11 +51,11 @@ async fn load_once(api: &Api, store: Store) -> Result<(), Status> {
     let whole = store.city.get_untracked().filter(|city| city.complete);
     let have_version = whole.map(|city| city.version.clone()).unwrap_or_default();
     let request = v1::GetMapRequest { have_version: have_version.clone() };
-    let mut stream = api.open(GET_MAP, &request, None);
+    let mut stream = api.client.open(&GET_MAP, &request, None);
 
     let mut growing = Growing::default();
-    while let Some(message) = call::within(&clock, SILENCE, stream.try_next()).await? {
-        let message: v1::GetMapResponse = transport::decode(message)?;
+    while let Some(message) = call::timeout(&clock, SILENCE, stream.try_next()).await? {
+        let message: v1::GetMapResponse = messages::decode(message)?;
         if message.info.as_ref().is_some_and(|info| !have_version.is_empty() && info.version == have_version)
         {
             return Ok(());

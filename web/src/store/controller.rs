@@ -24,13 +24,12 @@ use super::{
 use crate::{
     api::{
         Api,
-        buffering::Buffering,
-        clock::BrowserClock,
-        live::{Signal, Watched, keep_open},
+        credentials::Token,
+        failure,
+        lifecycle::{PageEvents, is_online, visibility},
+        live::{ResumableStream, Signal},
         methods::{BOOK, CANCEL, FIND_PLACES, LIST, QUOTE},
-        status,
         tap::Tap,
-        token::Token,
     },
     browser::{self, Shelf},
     erased::spawn,
@@ -70,7 +69,7 @@ impl Commands {
 
     /// What passed over the wire.
     pub fn tap(self) -> Tap {
-        self.0.with_value(|controller| controller.api.tap().clone())
+        self.0.with_value(|controller| controller.api.client.tap().clone())
     }
 }
 
@@ -78,8 +77,6 @@ struct Controller {
     api: Api,
     store: Store,
     rider_id: String,
-    /// The knowledge of all streams about the way to the server.
-    buffering: Rc<Cell<Buffering>>,
     /// The box that the map shows, and a margin.
     viewport: Rc<Cell<Bounds>>,
     fleet: Signals,
@@ -108,7 +105,6 @@ impl Controller {
             api: Api::new(on_standing),
             store,
             rider_id: own_id(),
-            buffering: Rc::default(),
             viewport: Rc::new(Cell::new(nowhere())),
             fleet: Signals::default(),
             followed: Signals::default(),
@@ -125,7 +121,7 @@ impl Controller {
         if let Some(id) = Shelf::Session.get(FOLLOWED) {
             controller.follow(RideId::new(id));
         }
-        controller.signal_all(look());
+        controller.signal_all(visibility());
         controller
     }
 
@@ -160,7 +156,7 @@ impl Controller {
             }
             Command::SignIn(token) => spawn(async move { self.sign_in(&token).await }),
             Command::SignOut => {
-                spawn(self.api.session().sign_out());
+                spawn(self.api.session.sign_out());
                 self.is_someone_else();
             }
         }
@@ -191,7 +187,7 @@ impl Controller {
             passenger_ids: Vec::new(),
         };
         let person = self.persons.get();
-        let answer = self.api.ask_again(BOOK, &request, &|| self.retries_action()).await;
+        let answer = self.api.client.unary_with_retry(&BOOK, &request, &|| self.retries_action()).await;
         if self.persons.get() != person {
             // The ride is in the list of the person who booked it.
             return Ok(());
@@ -222,7 +218,7 @@ impl Controller {
     async fn sign_in(self: &Rc<Self>, token: &str) {
         self.store.apply(Update::SignIn(Remote::Loading));
         let answer = match Token::parse(token) {
-            Some(token) => self.api.session().sign_in_with(token).await,
+            Some(token) => self.api.session.sign_in_with(token).await,
             None => Err(Status::invalid_argument(
                 "This is not a token: it has letters, digits and dots, and no spaces.",
             )),
@@ -265,7 +261,7 @@ impl Controller {
             by: v1::Actor::Unspecified.into(),
             reason: String::new(),
         };
-        let answer = self.api.ask_again(CANCEL, &request, &|| self.retries_action()).await;
+        let answer = self.api.client.unary_with_retry(&CANCEL, &request, &|| self.retries_action()).await;
         let ride = answer.map_err(|status| failure(&status))?.ride.unwrap_or_default();
         self.store.apply(Update::Ride(decode::ride(ride)?));
         Ok(())
@@ -281,7 +277,7 @@ impl Controller {
                 r#type: wire_type(booking.kind).into(),
             };
             let again = || this.store.apply(Update::Quote(Remote::Retrying));
-            let answer = this.api.ask_again(QUOTE, &request, &again).await;
+            let answer = this.api.client.unary_with_retry(&QUOTE, &request, &again).await;
             let quote = answer
                 .map_err(|status| failure(&status))
                 .and_then(|quote| decode::quote(quote).map_err(Failure::from));
@@ -302,7 +298,7 @@ impl Controller {
             browser::sleep(TYPING).await;
             let request = v1::FindPlacesRequest { query, limit: 0 };
             let again = || this.store.apply(Update::Places(Remote::Retrying));
-            let answer = this.api.ask_again(FIND_PLACES, &request, &again).await;
+            let answer = this.api.client.unary_with_retry(&FIND_PLACES, &request, &again).await;
             let places = answer.map(|found| good_part(decode::places(found.places)));
             let places = places.map_err(|status| failure(&status));
             this.store.apply(Update::Places(places.map_or_else(Remote::Failed, Remote::Ready)));
@@ -357,12 +353,11 @@ impl Controller {
             }),
         };
         self.keep_open(Box::new(watch), self.fleet.open());
-        self.fleet.send(look());
+        self.fleet.send(visibility());
     }
 
-    fn keep_open(&self, watched: Box<dyn Watched>, signals: mpsc::Receiver<Signal>) {
-        let buffering = self.buffering.clone();
-        spawn(keep_open(watched, BrowserClock, buffering, browser::is_online(), signals));
+    fn keep_open(&self, stream: Box<dyn ResumableStream>, signals: mpsc::Receiver<Signal>) {
+        spawn(self.api.client.keep_open(stream, is_online(), signals));
     }
 
     /// With its beginning the map knows where to look, and the fleet is watched there; without it, [`nowhere`].
@@ -376,7 +371,7 @@ impl Controller {
     /// signed in meanwhile.
     async fn keep_listing(self: Rc<Self>) {
         loop {
-            if self.api.session().keep_up().await {
+            if self.api.session.keep_up().await {
                 // A stream ends with the token that it was opened with.
                 self.signal_all(Signal::Reopen);
             }
@@ -395,7 +390,7 @@ impl Controller {
     /// A failure shows beside the list, and the next look is not far.
     async fn list(&self) {
         let request = v1::ListRequest { page_size: LIST_SIZE, ..Default::default() };
-        let answer = self.api.ask(LIST, &request).await;
+        let answer = self.api.client.unary(&LIST, &request).await;
         let answer = answer.map(|list| {
             let has_more = !list.next_page_token.is_empty();
             (good_part(decode::rides(list.rides)), has_more)
@@ -405,19 +400,9 @@ impl Controller {
     }
 
     fn listen(self: &Rc<Self>) {
-        for (event, signal) in [
-            ("online", Some(Signal::Online)),
-            ("offline", Some(Signal::Offline)),
-            ("pagehide", Some(Signal::Leave)),
-            ("pageshow", None),
-            ("focus", None),
-        ] {
-            let this = self.clone();
-            browser::on_window(event, move || this.signal_all(signal.unwrap_or_else(look)));
-        }
         let this = self.clone();
-        browser::on_visibility(move || this.signal_all(look()));
-        let buffering = self.buffering.clone();
+        PageEvents::listen(move |signal| this.signal_all(signal)).forget();
+        let buffering = self.api.client.buffering().clone();
         let crowd = move || {
             let mut known = buffering.get();
             known.set_crowded(browser::is_crowded());
@@ -431,11 +416,6 @@ impl Controller {
         self.fleet.send(signal);
         self.followed.send(signal);
     }
-}
-
-/// Whether someone looks.
-fn look() -> Signal {
-    if browser::is_visible() { Signal::Wake } else { Signal::Hide }
 }
 
 /// What could be read; what could not is said on the console.
@@ -469,7 +449,7 @@ fn own_id() -> String {
 }
 
 fn failure(status: &Status) -> Failure {
-    status::failure(status, browser::now())
+    failure::failure(status, browser::now())
 }
 
 /// While no map says what it shows, the fleet stream watches a cell in the ocean: it is the page's pulse, and

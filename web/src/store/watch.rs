@@ -14,9 +14,11 @@ use super::{
 use crate::{
     api::{
         Api,
-        live::{Attempt, Watched},
+        connection::StreamState,
+        failure,
+        live::ResumableStream,
+        messages::{self, MessageStream},
         methods::{WATCH_FLEET, WATCH_RIDE},
-        status, transport,
     },
     browser,
     model::{Connection, Millis, Remote},
@@ -40,8 +42,8 @@ pub(super) struct FleetWatch {
     pub(super) live: bool,
 }
 
-impl Watched for FleetWatch {
-    fn open(&mut self, deadline: Option<Millis>) -> Attempt {
+impl ResumableStream for FleetWatch {
+    fn open(&mut self, deadline: Option<Millis>) -> MessageStream {
         self.opened_for = self.viewport.get();
         let (epoch, cursors) = self.store.fleet.with_value(|fleet| {
             let fleet = fleet.borrow();
@@ -54,10 +56,10 @@ impl Watched for FleetWatch {
         let cursors = if self.afresh { Vec::new() } else { cursors };
         let viewport = Some(self.opened_for.into());
         let request = v1::WatchFleetRequest { viewport, cursors, epoch, moves: true, coarse: true };
-        self.api.open(WATCH_FLEET, &request, deadline)
+        self.api.client.open(&WATCH_FLEET, &request, deadline)
     }
 
-    fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
+    fn message(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
         let (frame, wrong) = decode::fleet_frame(message)?;
         if let Some(why) = wrong {
             browser::warn_once(&why.to_string());
@@ -72,7 +74,8 @@ impl Watched for FleetWatch {
         Ok(())
     }
 
-    fn connection(&mut self, connection: Connection) {
+    fn state(&mut self, state: StreamState) {
+        let connection = Connection::from(state);
         self.store.apply(Update::Connection(connection));
         let live = connection.link.is_live();
         if live && !std::mem::replace(&mut self.live, live) {
@@ -83,8 +86,8 @@ impl Watched for FleetWatch {
 
     fn ended(&mut self, end: &Result<(), Status>) -> bool {
         let refusal = match end {
-            Err(status) if status::later(status).is_refused => {
-                Remote::Failed(status::failure(status, browser::now()))
+            Err(status) if failure::is_refused(status) => {
+                Remote::Failed(failure::failure(status, browser::now()))
             }
             _ => Remote::Idle,
         };
@@ -108,15 +111,15 @@ pub(super) struct RideWatch {
     pub(super) on_refused: Box<dyn Fn(&Status)>,
 }
 
-impl Watched for RideWatch {
-    fn open(&mut self, deadline: Option<Millis>) -> Attempt {
+impl ResumableStream for RideWatch {
+    fn open(&mut self, deadline: Option<Millis>) -> MessageStream {
         let (epoch, after_version) = self.following.cursor();
         let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
-        self.api.open(WATCH_RIDE, &request, deadline)
+        self.api.client.open(&WATCH_RIDE, &request, deadline)
     }
 
-    fn frame(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
-        let changed = self.following.apply(transport::decode(message)?).or_else(|misfit| {
+    fn message(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
+        let changed = self.following.apply(messages::decode(message)?).or_else(|misfit| {
             browser::warn_once(&misfit.to_string());
             match misfit {
                 Misfit::Gap { .. } => Err(Status::aborted("events are missing")),
@@ -136,7 +139,8 @@ impl Watched for RideWatch {
         Ok(())
     }
 
-    fn connection(&mut self, connection: Connection) {
+    fn state(&mut self, state: StreamState) {
+        let connection = Connection::from(state);
         // The first attempt takes a moment, and nothing that is on the screen depends on it.
         if connection != Connection::NEW {
             self.store.apply(Update::RideConnection(Some(connection)));
@@ -166,7 +170,7 @@ fn is_final(status: &Status) -> bool {
         status.code(),
         Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::DataLoss
     );
-    is_final && !status::refuses_page(status)
+    is_final && !failure::refuses_page(status)
 }
 
 #[cfg(test)]
