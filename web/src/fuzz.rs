@@ -3,11 +3,10 @@
 //!
 //! `cargo fuzz` runs them from the crate in `fuzz/`; the tests here run what that has saved, and mutations of it.
 
+use grpc_web_fetch::frames::{Frame, FrameError, FrameReader};
+
 use crate::{
-    api::{
-        failure::{failure, is_refused},
-        frames::{Frame, FrameError, FrameReader},
-    },
+    api::failure::{failure, is_refused},
     store::{FleetModel, fleet_frame},
 };
 

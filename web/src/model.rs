@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-pub use crate::api::connection::Link;
+pub use grpc_web_fetch::Link;
+use grpc_web_fetch::StreamState;
 use rides_proto::{
     geo::{Bounds, LatLng},
     ids::{CarNumber, RideId},
 };
-
-use crate::api::connection::StreamState;
 
 /// A point in time: milliseconds on the browser's monotonic clock (`performance.now()`).
 pub type Millis = f64;

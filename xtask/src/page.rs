@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::{progress, setup, shell};
 
 /// What the page is made of.
-const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "proto", "web", "xtask/bundler"];
+const SOURCES: [&str; 6] = ["Cargo.lock", "Cargo.toml", "crates", "proto", "web", "xtask/bundler"];
 
 /// What a first load has to fetch.
 const FIRST_LOAD: [&str; 4] = ["wasm", "js", "css", "html"];

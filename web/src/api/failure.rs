@@ -1,12 +1,6 @@
 //! Errors of calls in the words of the page.
 
-use tonic::{Code, Status};
-
-use super::{
-    clock::Millis,
-    details::ErrorDetails,
-    status::{NotGrpc, Reasons, RetryHint},
-};
+use grpc_web_fetch::{Code, ErrorDetails, Millis, NotGrpc, Reasons, RetryHint, Status};
 
 use crate::model::Failure;
 

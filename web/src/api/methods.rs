@@ -1,8 +1,7 @@
 //! The RPCs that the page calls.
 
+use grpc_web_fetch::Method;
 use rides_proto::v1;
-
-use super::method::Method;
 
 /// `rides.v1.Rides.Quote`
 pub const QUOTE: Method<v1::QuoteRequest, v1::QuoteResponse> = Method::new("/rides.v1.Rides/Quote");

@@ -2,43 +2,17 @@
 
 use std::cell::RefCell;
 
-use self::{
-    client::Client,
-    clock::BrowserClock,
-    credentials::Token,
-    fetch::Fetch,
-    session::{Origin, Session, TokenStores},
-};
+use grpc_web_fetch::{BrowserClock, Client, Fetch, Token};
+
+use self::session::{Origin, Session, TokenStores};
 use crate::{
-    browser::{self as page, Shelf},
+    browser::{self, Shelf},
     model::Standing,
 };
 
-pub mod backoff;
-mod browser;
-pub mod buffering;
-pub mod call;
-pub mod client;
-pub mod clock;
-pub mod connection;
-pub mod credentials;
-pub mod details;
 pub mod failure;
-pub mod fetch;
-pub mod frames;
-pub mod lifecycle;
-pub mod live;
-pub mod messages;
-pub mod metadata;
-pub mod method;
 pub mod methods;
 pub mod session;
-pub mod status;
-pub mod tap;
-pub mod transport;
-
-#[cfg(test)]
-mod tests;
 
 /// The key of a token in the storage of the browser.
 const TOKEN: &str = "rides.token";
@@ -58,7 +32,7 @@ impl Api {
     /// Creates the calls to the server that the page came from. `on_identity` is called now and after each change of the
     /// identity of the page.
     pub fn new(on_identity: impl Fn(&Standing) + 'static) -> Self {
-        let client = Client::new(Fetch::to(page::base()));
+        let client = Client::new(Fetch::to(browser::base()));
         let session = Session::new(client.clone(), Box::new(BrowserStores::default()), Box::new(on_identity));
         Self { client: client.credentials(session.clone()), session }
     }
@@ -88,7 +62,7 @@ impl TokenStores for BrowserStores {
     fn guest_secret(&self) -> String {
         let mut known = self.secret.borrow_mut();
         // Another tab may have made a secret, or may act for another guest by now.
-        let secret = Shelf::Local.get(GUEST).or_else(|| known.take()).unwrap_or_else(page::secret);
+        let secret = Shelf::Local.get(GUEST).or_else(|| known.take()).unwrap_or_else(browser::secret);
         Shelf::Local.set(GUEST, &secret);
         *known = Shelf::Local.get(GUEST).is_none().then(|| secret.clone());
         secret

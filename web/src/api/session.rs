@@ -9,16 +9,14 @@ use std::{
     rc::Rc,
 };
 
+use grpc_web_fetch::{
+    Client, Clock, Code, Credentials, Decision, FailedAttempt, Millis, Status, Token, transport::Transport,
+};
 use rides_proto::v1;
-use tonic::{Code, Status};
 
 use super::{
-    client::Client,
-    clock::{Clock, Millis},
-    credentials::{Credentials, Decision, FailedAttempt, Token},
     failure::{failure, is_about_the_token},
     methods::{RENEW, SIGN_IN, SIGN_OUT, WHO_AM_I},
-    transport::Transport,
 };
 use crate::model::{Role, Standing};
 
@@ -118,10 +116,10 @@ impl<T: Transport, C: Clock> Session<T, C> {
         }
         self.0.may_be_guest.set(true);
         self.load();
-        let client = self.0.client.clone();
+        let session = self.clone();
         async move {
             if let Some(ticket) = ticket {
-                _ = client.credentials(ticket.token).unary(&SIGN_OUT, &v1::SignOutRequest {}).await;
+                _ = session.client_with(&ticket.token).unary(&SIGN_OUT, &v1::SignOutRequest {}).await;
             }
         }
     }
@@ -135,7 +133,7 @@ impl<T: Transport, C: Clock> Session<T, C> {
             return false;
         }
         let new = if is_known {
-            let client = self.0.client.clone().credentials(ticket.token.clone());
+            let client = self.client_with(&ticket.token);
             client.unary(&RENEW, &v1::RenewRequest {}).await.and_then(|new| parts(&new.token, new.session))
         } else {
             self.who_is(&ticket.token).await.map(|session| (ticket.token.clone(), session))
@@ -216,8 +214,12 @@ impl<T: Transport, C: Clock> Session<T, C> {
     }
 
     async fn who_is(&self, token: &Token) -> Result<v1::Session, Status> {
-        let client = self.0.client.clone().credentials(token.clone());
+        let client = self.client_with(token);
         Ok(client.unary(&WHO_AM_I, &v1::WhoAmIRequest {}).await?.session.unwrap_or_default())
+    }
+
+    fn client_with(&self, token: &Token) -> Client<T, C> {
+        self.0.client.clone().credentials(token.clone())
     }
 
     fn load(&self) {

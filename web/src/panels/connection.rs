@@ -1,9 +1,9 @@
 //! The status pill: how the page's connection is, told from what was measured.
 
+use grpc_web_fetch::DEADLINE;
 use leptos::prelude::*;
 
 use crate::{
-    api::call::DEADLINE,
     browser,
     erased::press,
     format,

@@ -3,23 +3,20 @@
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use futures_util::TryStreamExt as _;
+use grpc_web_fetch::{
+    BrowserClock, Clock as _, Millis, Status,
+    backoff::{FIRST_BACKOFF, backoff},
+    decode as decode_message, timeout,
+};
 use leptos::prelude::GetUntracked as _;
 use rides_proto::v1;
-use tonic::Status;
 
 use super::{
     Store, Update,
     decode::{self, Malformed},
 };
 use crate::{
-    api::{
-        Api,
-        backoff::{FIRST_BACKOFF, backoff},
-        call,
-        clock::{BrowserClock, Clock as _, Millis},
-        messages,
-        methods::GET_MAP,
-    },
+    api::{Api, methods::GET_MAP},
     browser,
     model::CityMap,
     order::sort_by_rank,
@@ -54,8 +51,8 @@ async fn load_once(api: &Api, store: Store) -> Result<(), Status> {
     let mut stream = api.client.open(&GET_MAP, &request, None);
 
     let mut growing = Growing::default();
-    while let Some(message) = call::timeout(&clock, SILENCE, stream.try_next()).await? {
-        let message: v1::GetMapResponse = messages::decode(message)?;
+    while let Some(message) = timeout(&clock, SILENCE, stream.try_next()).await? {
+        let message: v1::GetMapResponse = decode_message(message)?;
         if message.info.as_ref().is_some_and(|info| !have_version.is_empty() && info.version == have_version)
         {
             return Ok(());

@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures_channel::mpsc;
+use grpc_web_fetch::{PageEvents, ResumableStream, Signal, Token, is_online, tap::Tap, visibility};
 use leptos::prelude::*;
 use rides_proto::{
     geo::{Bounds, LatLng},
@@ -23,13 +24,8 @@ use super::{
 };
 use crate::{
     api::{
-        Api,
-        credentials::Token,
-        failure,
-        lifecycle::{PageEvents, is_online, visibility},
-        live::{ResumableStream, Signal},
+        Api, failure,
         methods::{BOOK, CANCEL, FIND_PLACES, LIST, QUOTE},
-        tap::Tap,
     },
     browser::{self, Shelf},
     erased::spawn,

@@ -8,10 +8,9 @@ use futures_util::{
     future::{AbortHandle, abortable},
 };
 
-use crate::{
-    api::live::{SIGNALS, Signal},
-    erased::spawn,
-};
+use grpc_web_fetch::{SIGNALS, Signal};
+
+use crate::erased::spawn;
 
 /// The way to a live stream. Closing it, or opening another, ends the stream.
 #[derive(Default)]

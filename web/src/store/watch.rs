@@ -3,6 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;
+use grpc_web_fetch::{MessageStream, ResumableStream, StreamState};
 use leptos::prelude::*;
 use rides_proto::{geo::Bounds, ids::RideId, tiles::CellBox, v1};
 use tonic::{Code, Status};
@@ -13,11 +14,7 @@ use super::{
 };
 use crate::{
     api::{
-        Api,
-        connection::StreamState,
-        failure,
-        live::ResumableStream,
-        messages::{self, MessageStream},
+        Api, failure,
         methods::{WATCH_FLEET, WATCH_RIDE},
     },
     browser,
@@ -31,7 +28,7 @@ const MAX_CURSORS: usize = 4096;
 pub(super) struct FleetWatch {
     pub(super) api: Api,
     pub(super) store: Store,
-    /// What the map shows, as of the newest [`Signal::Reopen`](crate::api::live::Signal::Reopen).
+    /// What the map shows, as of the newest [`Signal::Reopen`](grpc_web_fetch::Signal::Reopen).
     pub(super) viewport: Rc<Cell<Bounds>>,
     /// What the newest stream was opened for.
     pub(super) opened_for: Bounds,
@@ -119,7 +116,7 @@ impl ResumableStream for RideWatch {
     }
 
     fn message(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
-        let changed = self.following.apply(messages::decode(message)?).or_else(|misfit| {
+        let changed = self.following.apply(grpc_web_fetch::decode(message)?).or_else(|misfit| {
             browser::warn_once(&misfit.to_string());
             match misfit {
                 Misfit::Gap { .. } => Err(Status::aborted("events are missing")),
@@ -175,10 +172,10 @@ fn is_final(status: &Status) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use grpc_web_fetch::NotGrpc;
     use rides_proto::geo::LatLng;
 
     use super::*;
-    use crate::api::status::NotGrpc;
 
     /// PROXY-2
     #[test]

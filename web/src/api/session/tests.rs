@@ -8,21 +8,47 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _, future::join};
+use grpc_web_fetch::{
+    Metadata,
+    tap::Tap,
+    transport::{Body, HttpRequest, HttpResponse},
+};
 use prost::Message as _;
 use rides_proto::v1;
-use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{
-    super::{
-        clock::TestClock,
-        metadata::Metadata,
-        methods::{LIST, WATCH_RIDE},
-        tap::Tap,
-        transport::{Body, HttpRequest, HttpResponse},
-    },
+    super::methods::{LIST, WATCH_RIDE},
     *,
 };
+
+/// The clock of tokio, which a test can pause. It starts at 0, and the wall clock with it.
+#[derive(Clone)]
+struct TestClock(tokio::time::Instant);
+
+impl TestClock {
+    fn new() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Millis {
+        self.0.elapsed().as_secs_f64() * 1e3
+    }
+
+    fn wall(&self) -> f64 {
+        self.now()
+    }
+
+    fn random(&self) -> f64 {
+        0.5
+    }
+
+    async fn sleep(&self, millis: Millis) {
+        tokio::time::sleep(std::time::Duration::from_secs_f64(millis / 1e3)).await;
+    }
+}
 
 /// A server that accepts the tokens it knows, or all calls.
 #[derive(Clone, Default)]

@@ -1,4 +1,4 @@
-//! Streams that resume: the task around the state machine in [`super::connection`].
+//! Streams that resume: the task around the state machine in [`crate::connection`].
 //!
 //! A stream that is replaced, for example by one with another request, stays open until its successor has had a message,
 //! so that the data does not stop in between. The same holds for a stream beside short calls, and the reverse.
@@ -10,7 +10,7 @@ use futures_channel::mpsc;
 use futures_util::{FutureExt as _, StreamExt as _, select_biased};
 use tonic::{Code, Status};
 
-use super::{
+use crate::{
     buffering::{BufferingDetector, CallKind},
     clock::{Clock, Millis},
     connection::{Event, Machine, ResumePolicy, Role, Step, StreamState},
@@ -97,17 +97,17 @@ enum Input {
 }
 
 /// The environment of a stream.
-pub(super) struct Environment<C> {
-    pub(super) clock: C,
-    pub(super) policy: ResumePolicy,
+pub(crate) struct Environment<C> {
+    pub(crate) clock: C,
+    pub(crate) policy: ResumePolicy,
     /// The knowledge that all streams of a client share.
-    pub(super) buffering: Rc<Cell<BufferingDetector>>,
+    pub(crate) buffering: Rc<Cell<BufferingDetector>>,
     /// The belief of the browser at the start.
-    pub(super) is_online: bool,
+    pub(crate) is_online: bool,
 }
 
 /// Keeps `stream` open until it has ended for good, or until all senders of `signals` are dropped.
-pub(super) async fn keep_open<C: Clock>(
+pub(crate) async fn keep_open<C: Clock>(
     mut stream: Box<dyn ResumableStream>,
     environment: Environment<C>,
     mut signals: mpsc::Receiver<Signal>,
@@ -138,7 +138,8 @@ pub(super) async fn keep_open<C: Clock>(
                         machine.reopened(now);
                     } else {
                         let kind = machine.kind();
-                        second = Some(Second::open(&mut *stream, &policy, Role::Successor, kind, now));
+                        second =
+                            Some(Second::open(&mut *stream, machine.policy(), Role::Successor, kind, now));
                     }
                 }
                 continue;
@@ -153,7 +154,7 @@ pub(super) async fn keep_open<C: Clock>(
             Input::First(item) => {
                 let is_message = matches!(item, Some(Ok(_)));
                 let is_first = is_message && std::mem::take(&mut fresh);
-                let Some(event) = take(&mut *stream, &policy, item, is_first) else { return };
+                let Some(event) = take(&mut *stream, machine.policy(), item, is_first) else { return };
                 if is_message {
                     second.take_if(|second| second.role == Role::Probe);
                 }
@@ -167,7 +168,7 @@ pub(super) async fn keep_open<C: Clock>(
                     _ if role != Role::Successor => continue,
                     _ => {}
                 }
-                match take(&mut *stream, &policy, item, true) {
+                match take(&mut *stream, machine.policy(), item, true) {
                     Some(Event::Message) => Event::Answered(role),
                     Some(event) => event,
                     None => return,
@@ -197,7 +198,7 @@ pub(super) async fn keep_open<C: Clock>(
             Step::Next(kind) => (first, fresh) = (Some(stream.open(kind.deadline())), true),
             Step::Close => (first, second) = (None, None),
             Step::OpenSecond(role) => {
-                second = Some(Second::open(&mut *stream, &policy, role, machine.kind(), now));
+                second = Some(Second::open(&mut *stream, machine.policy(), role, machine.kind(), now));
             }
         }
     }

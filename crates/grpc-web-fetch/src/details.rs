@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::clock::Millis;
+use crate::clock::Millis;
 
 const GOOGLE_RPC: &str = "type.googleapis.com/google.rpc.";
 

@@ -1,40 +1,35 @@
-//! The transport over the browser's own `fetch`, streams and abort signals. Runs in a real browser:
-//! `wasm-bindgen-test-runner` serves the page.
+//! The client over the `fetch`, the streams and the abort signals of a real browser. `wasm-bindgen-test-runner` serves
+//! the page.
 #![cfg(target_arch = "wasm32")]
 
+use std::{cell::RefCell, rc::Rc};
+
 use futures_util::TryStreamExt as _;
+use grpc_web_fetch::{BrowserClock, Client, Clock as _, Code, Fetch, MessageStream, Method, Status};
 use js_sys::{Function, Reflect, Uint8Array};
-use rides_proto::v1::{ListRequest, ListResponse, WatchRequest};
-use rides_web::{
-    api::{
-        client::Client,
-        fetch::Fetch,
-        messages::MessageStream,
-        methods::{LIST, WATCH_RIDE},
-    },
-    browser,
-};
-use tonic::{Code, Status};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
+const GET: Method<String, String> = Method::new("/example.v1.Example/Get");
+const WATCH: Method<u64, u64> = Method::new("/example.v1.Example/Watch");
+
 fn watch() -> MessageStream {
-    Client::new(Fetch::default()).open(&WATCH_RIDE, &WatchRequest::default(), None)
+    Client::new(Fetch::default()).open(&WATCH, &0, None)
 }
 
-async fn list(origin: &'static str) -> Result<ListResponse, Status> {
-    Client::new(Fetch::to(origin)).unary(&LIST, &ListRequest::default()).await
+async fn get(origin: &'static str) -> Result<String, Status> {
+    Client::new(Fetch::to(origin)).unary(&GET, &String::new()).await
 }
 
-/// A heartbeat of Watch, and an OK.
-const HEARTBEAT: &[u8] = b"\0\0\0\0\x02\x22\0";
+/// A message, and trailers with OK.
+const MESSAGE: &[u8] = b"\0\0\0\0\x02\x08\x07";
 const OK: &[u8] = b"\x80\0\0\0\x0fgrpc-status:0\r\n";
 
-/// Puts a `fetch` in place that answers with `bytes`, one a read, and then closes or stays open. It leaves
-/// the request's abort signal in `window.signal`.
-fn answer(bytes: &[u8], closes: bool) {
+/// Replaces `fetch` by one that responds with `bytes`, one byte per read, and then closes the body or leaves it open. It
+/// leaves the abort signal of the request in `window.signal`.
+fn respond(bytes: &[u8], closes: bool) {
     let fetch = Function::new_with_args(
         "bytes, closes",
         r#"
@@ -63,17 +58,16 @@ fn real_fetch() {
 }
 
 fn aborted() -> bool {
-    let window = web_sys::window().expect("a window");
-    let signal = Reflect::get(&window, &"signal".into()).expect("a call was made");
+    let signal = Reflect::get(&js_sys::global(), &"signal".into()).expect("a call was made");
     Reflect::get(&signal, &"aborted".into()).expect("an abort signal").is_truthy()
 }
 
 #[wasm_bindgen_test]
 async fn a_stream_is_read_to_its_status_and_not_aborted() {
-    answer(&[HEARTBEAT, HEARTBEAT, OK].concat(), false);
+    respond(&[MESSAGE, MESSAGE, OK].concat(), false);
     let mut stream = watch();
     let mut count = 0;
-    while stream.try_next().await.expect("sound").is_some() {
+    while stream.try_next().await.expect("well formed").is_some() {
         count += 1;
     }
     drop(stream);
@@ -83,9 +77,9 @@ async fn a_stream_is_read_to_its_status_and_not_aborted() {
 
 #[wasm_bindgen_test]
 async fn a_dropped_stream_is_aborted() {
-    answer(HEARTBEAT, false);
+    respond(MESSAGE, false);
     let mut stream = watch();
-    assert!(stream.try_next().await.expect("sound").is_some());
+    assert!(stream.try_next().await.expect("well formed").is_some());
     assert!(!aborted());
     drop(stream);
     assert!(aborted());
@@ -94,15 +88,15 @@ async fn a_dropped_stream_is_aborted() {
 
 #[wasm_bindgen_test]
 async fn a_body_that_ends_early_is_unavailable() {
-    answer(&HEARTBEAT[..3], true);
+    respond(&MESSAGE[..3], true);
     let mut stream = watch();
     assert_eq!(stream.try_next().await.expect_err("cut short").code(), Code::Unavailable);
     real_fetch();
 }
 
-/// Puts a `fetch` in place that answers as a proxy that wants a login does, with this HTTP status, until credentials come.
-/// It leaves the credentials and the addresses of its calls in `window.asked`.
-fn want_login(status: u16) {
+/// Replaces `fetch` by one that responds like a proxy that asks for a login: with this HTTP status, until a request has
+/// credentials. It leaves the credentials and the addresses of its calls in `window.asked`.
+fn ask_for_login(status: u16) {
     let fetch = Function::new_with_args(
         "status",
         r#"
@@ -120,51 +114,69 @@ fn want_login(status: u16) {
 }
 
 fn asked() -> String {
-    let asked = Reflect::get(&browser::window(), &"asked".into()).expect("calls were made");
+    let asked = Reflect::get(&js_sys::global(), &"asked".into()).expect("calls were made");
     js_sys::Array::from(&asked).join("; ").into()
 }
 
-/// PROXY-7, and its exception.
+/// PROXY-7 with its exception.
 #[wasm_bindgen_test]
-async fn no_cookies_are_sent_unless_a_proxy_wants_a_login() {
-    let call = async |client: &Client| client.unary(&LIST, &ListRequest::default()).await;
+async fn no_cookies_are_sent_unless_a_proxy_asks_for_a_login() {
+    let call = async |client: &Client| client.unary(&GET, &String::new()).await;
     let client = Client::new(Fetch::to("/base"));
-    want_login(401);
+    ask_for_login(401);
     call(&client).await.expect("logged in");
     call(&client).await.expect("logged in");
-    let list = "/base/rides.v1.Rides/List";
-    assert_eq!(asked(), format!("omit {list}; same-origin {list}; same-origin {list}"));
+    let get = "/base/example.v1.Example/Get";
+    assert_eq!(asked(), format!("omit {get}; same-origin {get}; same-origin {get}"));
 
-    want_login(503);
+    ask_for_login(503);
     let client = Client::new(Fetch::default());
     assert_eq!(call(&client).await.expect_err("no server").code(), Code::Unavailable);
-    assert_eq!(asked(), "omit /rides.v1.Rides/List");
+    assert_eq!(asked(), "omit /example.v1.Example/Get");
     real_fetch();
 }
 
-/// PROXY-3
-#[wasm_bindgen_test]
-fn calls_go_below_the_base_that_the_document_names() {
-    let root = browser::document().document_element().expect("a document");
-    for (base, expected) in [("http://host/", "http://host"), ("http://host/a/b/", "http://host/a/b")] {
-        root.set_attribute("data-base", base).expect("an attribute");
-        assert_eq!(browser::base(), expected);
-    }
-    root.remove_attribute("data-base").expect("an attribute");
-    assert_eq!(browser::base(), "", "at the root of where the page came from");
-}
-
-/// The runner's own server knows nothing of gRPC.
+/// The server of the test runner does not speak gRPC.
 #[wasm_bindgen_test]
 async fn a_server_without_grpc_is_an_error_by_the_table() {
-    let status = list("").await.expect_err("no such page");
+    let status = get("").await.expect_err("no such page");
     assert!([Code::Unimplemented, Code::Unknown].contains(&status.code()), "{status:?}");
     assert!(status.message().contains("HTTP"), "{status:?}");
 }
 
 #[wasm_bindgen_test]
-async fn nobody_there_is_unavailable() {
-    // Browsers refuse port 1 themselves.
-    let status = list("http://127.0.0.1:1").await.expect_err("nobody there");
+async fn an_unreachable_server_is_unavailable() {
+    // Browsers refuse port 1 by themselves.
+    let status = get("http://127.0.0.1:1").await.expect_err("unreachable");
     assert_eq!(status.code(), Code::Unavailable);
+}
+
+/// A stream that resumes is opened again after it broke, from its cursor.
+#[wasm_bindgen_test]
+async fn a_stream_that_broke_resumes_from_its_cursor() {
+    respond(MESSAGE, true);
+    let (numbers, record) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
+    let (asked, seen) = (numbers.clone(), record.clone());
+    let stream = Client::new(Fetch::default()).resume(
+        &WATCH,
+        0,
+        move |last| {
+            asked.borrow_mut().push(*last);
+            *last
+        },
+        move |last, number| {
+            *last += number;
+            seen.borrow_mut().push(number);
+        },
+    );
+    let handle = stream.spawn();
+    for _ in 0..200 {
+        if record.borrow().len() >= 2 {
+            break;
+        }
+        BrowserClock.sleep(20.0).await;
+    }
+    drop(handle);
+    assert_eq!((&numbers.borrow()[..2], &record.borrow()[..2]), (&[0, 7][..], &[7, 7][..]));
+    real_fetch();
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tonic::Status;
 
-use super::{clock::Millis, credentials::Token, metadata::Metadata, status::NotGrpc};
+use crate::{clock::Millis, credentials::Token, metadata::Metadata, status::NotGrpc};
 
 const GRPC_WEB: &str = "application/grpc-web";
 const GRPC_WEB_PROTO: &str = "application/grpc-web+proto";
@@ -54,7 +54,7 @@ pub trait Body: Stream<Item = Result<Bytes, String>> + Unpin + 'static {
 }
 
 /// Returns the HTTP request for a call with one message.
-pub(super) fn request(
+pub(crate) fn request(
     path: &str,
     message: &[u8],
     metadata: &Metadata,
@@ -78,7 +78,7 @@ pub(super) fn request(
 /// the body has none.
 ///
 /// A status in the headers ("Trailers-Only") counts only if the body has none.
-pub(super) fn read_head<B: Body>(response: HttpResponse<B>) -> Result<(Option<B>, Status), Status> {
+pub(crate) fn read_head<B: Body>(response: HttpResponse<B>) -> Result<(Option<B>, Status), Status> {
     let HttpResponse { status, headers, mut body } = response;
     let framed = headers.get("content-type").is_some_and(is_grpc_web);
     match headers.status() {

@@ -20,7 +20,7 @@ use web_sys::{
     RequestRedirect,
 };
 
-use super::{
+use crate::{
     browser,
     metadata::{Metadata, STATUS_HEADERS},
     transport::{Body, HttpRequest, HttpResponse, Transport},

@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 use tonic::{Code, Status};
 
-use super::{
+use crate::{
     backoff::retry_wait,
     clock::{Clock, Millis},
     details::ErrorDetails,
@@ -20,7 +20,7 @@ const GRACE: Millis = 500.0;
 
 /// Runs `call` until the deadline that the server was given, and a little longer: the status of the server says more
 /// than that of the client.
-pub(super) async fn until_deadline<T>(
+pub(crate) async fn until_deadline<T>(
     clock: &impl Clock,
     deadline: Millis,
     call: impl Future<Output = Result<T, Status>>,
@@ -45,16 +45,16 @@ pub async fn timeout<T>(
 
 /// The time limits of a call that is repeated.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// The deadline of each attempt.
-    pub(super) deadline: Millis,
+    pub(crate) deadline: Millis,
     /// The time for all attempts together.
-    pub(super) total: Millis,
+    pub(crate) total: Millis,
 }
 
 /// Makes a call, and repeats it while it ends with UNAVAILABLE and there is time left. `call` gets the deadline of
 /// each attempt. `on_retry` is called before each wait.
-pub(super) async fn retrying<T>(
+pub(crate) async fn retrying<T>(
     clock: &impl Clock,
     limits: Limits,
     on_retry: impl Fn(),

@@ -4,7 +4,7 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::metadata::Metadata;
+use crate::metadata::Metadata;
 
 /// The default limit of a message, in bytes. It is that of tonic.
 pub const MAX_MESSAGE: u32 = 4 * 1024 * 1024;

@@ -8,7 +8,7 @@ const MESSAGE: &str = "grpc-message";
 const DETAILS: &str = "grpc-status-details-bin";
 
 /// The headers that hold the status of a call.
-pub(super) const STATUS_HEADERS: [&str; 3] = [STATUS, MESSAGE, DETAILS];
+pub(crate) const STATUS_HEADERS: [&str; 3] = [STATUS, MESSAGE, DETAILS];
 
 /// Headers or trailers: names in lower case with their values, in the order of their arrival.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

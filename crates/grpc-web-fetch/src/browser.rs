@@ -3,21 +3,21 @@
 use wasm_bindgen::JsCast as _;
 use web_sys::Window;
 
-use super::clock::Millis;
+use crate::clock::Millis;
 
 /// Returns the global scope. It has the type of a window because the bindings look up each function by its name: those
 /// that a worker has too, for example `fetch`, work there.
-pub(super) fn global() -> Window {
+pub(crate) fn global() -> Window {
     js_sys::global().unchecked_into()
 }
 
 /// Returns the monotonic clock.
-pub(super) fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     global().performance().map_or_else(js_sys::Date::now, |performance| performance.now())
 }
 
 /// Waits for `millis` milliseconds, at most one day: timers of browsers overflow after 24 days.
-pub(super) async fn sleep(millis: Millis) {
+pub(crate) async fn sleep(millis: Millis) {
     const DAY: Millis = 86_400_000.0;
     gloo_timers::future::TimeoutFuture::new(millis.clamp(0.0, DAY).ceil() as u32).await;
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tonic::{Code, Status};
 
-use super::{browser, clock::Millis, metadata::Metadata};
+use crate::{browser, clock::Millis, metadata::Metadata};
 
 /// The number of calls that are kept. The oldest are dropped first.
 pub const MAX_CALLS: usize = 200;

@@ -1,6 +1,6 @@
 //! Time and randomness behind a trait, so that tests of waits and retries do not wait.
 
-use super::browser;
+use crate::browser;
 
 /// A time or a duration in milliseconds. Times are on the monotonic clock (`performance.now()`).
 pub type Millis = f64;

@@ -1,8 +1,8 @@
 //! The connection of a resumable stream: a pure state machine.
 //!
-//! It takes events and returns steps. Time and randomness are arguments. [`super::live`] drives it.
+//! It takes events and returns steps. Time and randomness are arguments. [`crate::resumable`] drives it.
 
-use super::{
+use crate::{
     backoff::retry_wait,
     buffering::{BufferingDetector, CallKind, SUSPECTS},
     clock::Millis,
@@ -88,7 +88,7 @@ impl Link {
 
 /// An event of a connection.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A message arrived.
     Message,
     /// The first message of a second call arrived. The call replaces the one before.
@@ -117,7 +117,7 @@ pub(super) enum Event {
 
 /// The step after an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Change nothing.
     Stay,
     /// Drop all calls, and open one.
@@ -132,7 +132,7 @@ pub(super) enum Step {
 
 /// The role of a second call. With its first message it replaces the first call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// A call of the same kind, for a changed request or to find out whether the server can be reached.
     Successor,
     /// A short call beside a stream without a first message.
@@ -143,7 +143,7 @@ pub(super) enum Role {
 
 /// The state machine of one connection. It starts with an attempt under way.
 #[derive(Clone, Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     policy: ResumePolicy,
     phase: Phase,
     call: Call,
@@ -199,7 +199,7 @@ enum Cause {
 
 impl Machine {
     /// Starts with an attempt of `kind`. `online` is the belief of the browser.
-    pub(super) fn new(policy: ResumePolicy, now: Millis, online: bool, kind: CallKind) -> Self {
+    pub(crate) fn new(policy: ResumePolicy, now: Millis, online: bool, kind: CallKind) -> Self {
         Self {
             policy,
             phase: Phase::Connecting { since: now },
@@ -212,19 +212,23 @@ impl Machine {
         }
     }
 
+    pub(crate) fn policy(&self) -> &ResumePolicy {
+        &self.policy
+    }
+
     /// Returns the kind of the newest call.
-    pub(super) fn kind(&self) -> CallKind {
+    pub(crate) fn kind(&self) -> CallKind {
         self.call.kind
     }
 
     /// Records that the newest call was replaced before its first message.
-    pub(super) fn reopened(&mut self, now: Millis) {
+    pub(crate) fn reopened(&mut self, now: Millis) {
         self.call = Call::new(self.call.kind, now);
     }
 
     /// Returns the state for people. It is offline only after a failed attempt: a server on the same machine can be
     /// reached without a network.
-    pub(super) fn state(&self, buffering: &BufferingDetector) -> StreamState {
+    pub(crate) fn state(&self, buffering: &BufferingDetector) -> StreamState {
         let link = match self.phase {
             // A person who sees it paused has just come back, and the attempt begins.
             Phase::Connecting { .. } | Phase::Paused => Link::Connecting,
@@ -243,7 +247,7 @@ impl Machine {
     }
 
     /// Returns the time of the next [`Event::Tick`], if no other event comes before.
-    pub(super) fn deadline(&self) -> Millis {
+    pub(crate) fn deadline(&self) -> Millis {
         let due = match self.phase {
             Phase::Connecting { since } => since + self.policy.idle_timeout,
             Phase::Live { since } => self.heard_at.unwrap_or(since) + self.policy.idle_timeout,
@@ -263,7 +267,7 @@ impl Machine {
     }
 
     /// Takes `event`, and returns the next step. `random`, in [0, 1), spreads the attempts of many clients.
-    pub(super) fn on(
+    pub(crate) fn on(
         &mut self,
         event: Event,
         now: Millis,

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use tonic::{Code, Status};
 
-use super::{clock::Millis, details::ErrorDetails};
+use crate::{clock::Millis, details::ErrorDetails};
 
 /// An HTTP response without gRPC. It came from a proxy, or from a server that does not speak gRPC-Web.
 ///

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use super::{
+use crate::{
     client::Client,
     clock::TestClock,
     messages::MessageStream,

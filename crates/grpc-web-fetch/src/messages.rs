@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt as _};
 use prost::Message;
 use tonic::{Code, Status};
 
-use super::{
+use crate::{
     frames::{Frame, FrameError, FrameReader},
     metadata::Metadata,
     tap::{Direction, TappedCall},
@@ -67,7 +67,7 @@ pub struct Streaming<A> {
 }
 
 impl<A> Streaming<A> {
-    pub(super) fn new(messages: MessageStream) -> Self {
+    pub(crate) fn new(messages: MessageStream) -> Self {
         Self { messages, types: PhantomData }
     }
 }
@@ -91,7 +91,7 @@ impl<A: Message + Default> Stream for Streaming<A> {
 }
 
 /// The messages in the body of one response.
-pub(super) struct ResponseMessages<B> {
+pub(crate) struct ResponseMessages<B> {
     /// `None` once the rest of the body does not matter.
     body: Option<B>,
     reader: FrameReader,
@@ -101,7 +101,7 @@ pub(super) struct ResponseMessages<B> {
 }
 
 impl<B: Body> ResponseMessages<B> {
-    pub(super) fn new(body: Option<B>, without_status: Status, max_message: u32, call: TappedCall) -> Self {
+    pub(crate) fn new(body: Option<B>, without_status: Status, max_message: u32, call: TappedCall) -> Self {
         Self { body, reader: FrameReader::new(max_message), without_status: Some(without_status), call }
     }
 

@@ -1,6 +1,6 @@
 //! The waits between attempts.
 
-use super::clock::Millis;
+use crate::clock::Millis;
 
 /// The upper bound of the first wait. Each next one is twice as long…
 pub const FIRST_BACKOFF: Millis = 250.0;

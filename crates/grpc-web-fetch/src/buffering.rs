@@ -5,12 +5,12 @@
 //! stream by short calls of the same RPC in a row, each with a deadline of [`SHORT_CALL`]. The messages of a short call
 //! arrive with its end at the latest, and then its connection is free for others.
 
-use super::clock::Millis;
+use crate::clock::Millis;
 
 /// The deadline of a short call.
-pub const SHORT_CALL: Millis = 1_000.0;
+pub(crate) const SHORT_CALL: Millis = 1_000.0;
 /// The number of silent streams in a row after which streams count as held back. A short call beside each got a message.
-pub(super) const SUSPECTS: u32 = 2;
+pub(crate) const SUSPECTS: u32 = 2;
 /// The first wait until a stream is tried again…
 const FIRST_TRIAL: Millis = 60_000.0;
 /// … and the number of times that the wait doubles.
@@ -18,7 +18,7 @@ const DOUBLINGS: u32 = 4;
 
 /// The kind of a call of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CallKind {
+pub(crate) enum CallKind {
     /// One call without a deadline.
     Stream,
     /// One of a row of calls with a deadline of [`SHORT_CALL`].
@@ -27,7 +27,7 @@ pub enum CallKind {
 
 impl CallKind {
     /// Returns the deadline of the call.
-    pub fn deadline(self) -> Option<Millis> {
+    pub(crate) fn deadline(self) -> Option<Millis> {
         match self {
             Self::Stream => None,
             Self::ShortCall => Some(SHORT_CALL),
@@ -58,28 +58,28 @@ impl BufferingDetector {
     }
 
     /// Returns the kind of the next call.
-    pub fn kind(&self) -> CallKind {
+    pub(crate) fn kind(&self) -> CallKind {
         if self.needs_short_calls() { CallKind::ShortCall } else { CallKind::Stream }
     }
 
     /// Records that streams are held back, or that the trial of one begins.
-    pub(super) fn detected(&mut self, now: Millis) {
+    pub(crate) fn detected(&mut self, now: Millis) {
         self.trial_at = Some(now + FIRST_TRIAL * f64::from(1u32 << self.detections));
         self.detections = DOUBLINGS.min(self.detections + 1);
     }
 
     /// Records that streams pass.
-    pub(super) fn cleared(&mut self) {
+    pub(crate) fn cleared(&mut self) {
         self.trial_at = None;
     }
 
     /// Returns `true` if a stream is to be tried beside the short calls.
-    pub(super) fn is_trial_due(&self, now: Millis) -> bool {
+    pub(crate) fn is_trial_due(&self, now: Millis) -> bool {
         !self.is_crowded && self.trial_at.is_some_and(|at| now >= at)
     }
 
     /// Records that the network may have changed. The next trial is due.
-    pub(super) fn network_changed(&mut self, now: Millis) {
+    pub(crate) fn network_changed(&mut self, now: Millis) {
         self.trial_at = self.trial_at.map(|_| now);
     }
 }
