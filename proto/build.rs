@@ -1,4 +1,4 @@
-//! Compiles `rides/v1/*.proto` with protox, so that no protoc is needed anywhere.
+//! The build of the contract: compiles `rides/v1/*.proto` with protox, so that the build needs no protoc.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("rides.bin"), descriptors.encode_to_vec())?;
 
     tonic_prost_build::configure()
-        // Features unify across the workspace: without this the page would be asked for a transport.
+        // Cargo unifies features across the workspace. With a transport, the code of the page would need one too.
         .build_transport(false)
         .compile_fds(descriptors)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Leaves comments and indentation out of the shaders that go into the page.
+//! Strips comments and indentation from the shaders, which become part of the page.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

@@ -1,4 +1,4 @@
-// Starts the page's program. Says in words why it does not start, or that it has stopped.
+// Starts the page's program. If it does not start, or stops, the page says so in words.
 const paint = document.getElementById("first-paint");
 const root = document.documentElement;
 root.dataset.base = new URL(root.dataset.base ?? "./", location).href;
@@ -12,7 +12,7 @@ const say = (words) => {
   document.body.replaceChildren(paint);
 };
 
-// After a panic some of the program may go on, and nothing that it shows can be trusted.
+// After a panic parts of the program may still run, and what they show may be wrong.
 const stopped = (error) => {
   if (!/wasm/.test(error?.stack)) return;
   say("This page has stopped because of a fault in its program. What it showed may not be true any more.");
@@ -22,8 +22,8 @@ const stopped = (error) => {
 addEventListener("error", (event) => stopped(event.error));
 addEventListener("unhandledrejection", (event) => stopped(event.reason));
 
-// A button that disappears when it is pressed would leave the focus to the body. The nearest element that is still there
-// gets it, or the first control in that element.
+// When a focused element is removed, for example a pressed button, the browser moves the focus to the body. Instead, the
+// focus goes to the first control in the nearest remaining ancestor, or to that ancestor.
 let path = [];
 addEventListener("focusin", (event) => (path = event.composedPath()));
 addEventListener("focusout", ({ target }) =>
@@ -41,9 +41,9 @@ new MutationObserver(() => {
   next.focus();
 }).observe(document.body, { childList: true, subtree: true });
 
-// A browser that translates the page puts <font> elements in the place of text nodes, and the program would go on writing
-// into nodes that nobody sees (facebook/react#11538 tells of the same). A text that is about to change goes back to its
-// place first; then it is translated again.
+// A browser that translates the page replaces text nodes by <font> elements, and the program would write into nodes that
+// are no longer in the document (https://github.com/facebook/react/issues/11538). So a text node is put back into its place
+// before it changes. The browser then translates it again.
 const places = new WeakMap();
 const used = new WeakSet();
 new MutationObserver((records) => {
@@ -80,15 +80,15 @@ Node.prototype.insertBefore = function (node, next) {
   return insertBefore.call(this, node, next);
 };
 
-// Over HTTP/1.1 all windows of the page share six connections, and streams that hold them all would keep every later window
-// blank. So the windows that are seen count their streams, of which one that follows a ride has two: the oldest windows hold
-// four together, and the others make short calls.
+// Over HTTP/1.1 all windows of the page share six connections. If streams used all of them, every further window would stay
+// blank. So the visible windows count their streams: two in a window that follows a ride, and one in any other. The oldest
+// windows keep at most four streams together, and the others make short calls.
 const shareConnections = () => {
   const windows = new BroadcastChannel("rides");
   const born = performance.timeOrigin;
   const older = new Map();
   const streams = () => (document.querySelector("[data-testid=ride-state]") ? 2 : 1);
-  // An answer reaches all windows, and so do answers to others.
+  // A reply reaches every window, also those that did not ask.
   windows.onmessage = ({ data }) => {
     if (data[0] < born) older.set(...data);
     else if (data === "count" && !document.hidden) windows.postMessage([born, streams()]);

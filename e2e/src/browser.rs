@@ -1,4 +1,4 @@
-//! A real Chromium, through its driver.
+//! A headless Chromium, controlled through chromedriver.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::variable::variable;
 const START_WITHIN: Duration = Duration::from_secs(30);
 const DRIVER_STARTS: u32 = 5;
 
-/// No screen, no user, no calls home; WebGL2 in software.
+/// Chromium's flags: no screen, no background requests, WebGL2 rendered in software, and the test host name.
 const FLAGS: [&str; 14] = [
     "--headless",
     "--no-sandbox",
@@ -36,11 +36,12 @@ const FLAGS: [&str; 14] = [
     "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
-    // The name in the configurations of deploy/.
+    // The name in the configurations of deploy/ resolves to this machine.
     "--host-resolver-rules=MAP rides.example 127.0.0.1",
 ];
 
-/// A browser with one window. Close it with [`Browser::close`]: a driver that is merely killed leaves it behind.
+/// A browser with one window. Close it with [`Browser::close`]: if only the driver is killed, the browser keeps
+/// running.
 pub struct Browser {
     /// The WebDriver session.
     pub client: Client,
@@ -49,11 +50,13 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts the driver that CHROMEDRIVER names (else the one on PATH), and with it the browser that CHROME names
-    /// (else the driver's choice).
+    /// Starts chromedriver and, through it, the browser.
+    ///
+    /// `CHROMEDRIVER` names the driver; the default is the one on `PATH`. `CHROME` names the browser; the default is
+    /// the driver's choice.
     ///
     /// # Errors
-    /// When one of them does not start.
+    /// When the driver or the browser does not start.
     pub async fn start() -> Result<Self> {
         let (driver, port) = start_driver().await?;
         let profile = tempfile::tempdir()?;
@@ -61,11 +64,14 @@ impl Browser {
         if let Value::Object(capabilities) = capabilities(&profile) {
             builder.capabilities(capabilities);
         }
-        let client = builder.connect(&format!("http://127.0.0.1:{port}")).await.context("no browser")?;
+        let client = builder
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .context("the driver started no browser")?;
         Ok(Self { client, driver, _profile: profile })
     }
 
-    /// Makes the window's inside exactly this large, in CSS pixels.
+    /// Sets the size of the viewport, in CSS pixels.
     ///
     /// # Errors
     /// When the browser refuses.
@@ -75,7 +81,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Emulates a medium ("print"; "" for the screen) and media features, each with its name and value.
+    /// Emulates a medium (`"print"`, or `""` for the screen) and media features, each with its name and value.
     ///
     /// # Errors
     /// When the browser refuses.
@@ -84,7 +90,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Moves the window to a screen that has `ratio` pixels for each CSS pixel; its size stays 1440 × 900.
+    /// Sets the number of device pixels per CSS pixel. The viewport becomes 1440 × 900 CSS pixels.
     ///
     /// # Errors
     /// When the browser refuses.
@@ -94,7 +100,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Takes the network away, or gives it back, as the developer tools do.
+    /// Disconnects the browser from the network, or connects it again, as the developer tools do.
     ///
     /// # Errors
     /// When the browser refuses.
@@ -115,21 +121,21 @@ impl Browser {
             true => self.client.minimize_window().await,
             false => self.client.set_window_rect(0, 0, 1440, 900).await,
         };
-        done.context("the window stays as it is")
+        done.context("the browser did not hide or show the window")
     }
 
-    /// Opens another window, as large, and goes on in it.
+    /// Opens another window of 1440 × 900 CSS pixels and switches to it.
     ///
     /// # Errors
     /// When the browser refuses.
     pub async fn open_window(&self) -> Result<WindowHandle> {
-        let window = self.client.new_window(false).await.context("no other window")?.handle;
+        let window = self.client.new_window(false).await.context("the browser opened no window")?.handle;
         self.show(&window).await?;
         self.resize(1440, 900).await?;
         Ok(window)
     }
 
-    /// Opens another window that goes to an address, and does not wait until it is there.
+    /// Opens another window at `url`. Returns before the page is loaded, and does not switch to the window.
     ///
     /// # Errors
     /// When the browser refuses.
@@ -138,15 +144,15 @@ impl Browser {
         Ok(())
     }
 
-    /// Goes on in another window.
+    /// Switches to another window.
     ///
     /// # Errors
-    /// When it is closed.
+    /// When the window is closed.
     pub async fn show(&self, window: &WindowHandle) -> Result<()> {
         self.client.switch_to_window(window.clone()).await.context("no such window")
     }
 
-    /// Runs a script in every page from here on, before the page's own.
+    /// Adds a script that runs in every page loaded from now on, before the scripts of the page.
     ///
     /// # Errors
     /// When the browser refuses.
@@ -155,22 +161,25 @@ impl Browser {
         Ok(())
     }
 
-    /// A command of the DevTools protocol.
+    /// Sends a command of the DevTools protocol.
     async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
         let body = json!({ "cmd": command, "params": parameters });
         let done = self.client.issue_cmd(Vendor { path: "goog/cdp/execute", body }).await;
         done.with_context(|| format!("{command} failed"))
     }
 
-    /// What has gone to the console as an error since the last call: the page's own words, exceptions, and requests
-    /// that failed.
+    /// Returns the errors in the browser's console since the last call: errors that the page logged, uncaught
+    /// exceptions, and failed requests.
     ///
     /// # Errors
-    /// When the driver does not answer.
+    /// When the driver does not respond.
     pub async fn console_errors(&self) -> Result<Vec<ConsoleError>> {
         let body = json!({ "type": "browser" });
-        let entries =
-            self.client.issue_cmd(Vendor { path: "se/log", body }).await.context("no console log")?;
+        let entries = self
+            .client
+            .issue_cmd(Vendor { path: "se/log", body })
+            .await
+            .context("cannot read the console log")?;
         let severe = |entry: &&Value| entry["level"] == "SEVERE";
         let error = |entry: &Value| ConsoleError {
             from_network: entry["source"] == "network",
@@ -179,13 +188,13 @@ impl Browser {
         Ok(entries.as_array().into_iter().flatten().filter(severe).map(error).collect())
     }
 
-    /// Ends the browser and its driver.
+    /// Closes the browser and kills its driver.
     ///
     /// # Errors
-    /// When the browser does not answer any more.
+    /// When the browser does not respond.
     pub async fn close(mut self) -> Result<()> {
         let closed = self.client.close().await;
-        self.driver.kill().await.context("cannot end the driver")?;
+        self.driver.kill().await.context("cannot kill the driver")?;
         closed.context("cannot close the browser")
     }
 }
@@ -193,9 +202,9 @@ impl Browser {
 /// One error in the console.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConsoleError {
-    /// The browser's own note that a request failed, which no page can prevent.
+    /// Is `true` for the browser's own message that a request failed. A page cannot prevent it.
     pub from_network: bool,
-    /// Where it is from and what it says.
+    /// The source and the message.
     pub text: String,
 }
 
@@ -208,15 +217,17 @@ fn capabilities(profile: &TempDir) -> Value {
     }
     json!({
         "browserName": "chrome",
-        // A development CA is trusted by whoever runs the server, and by no browser of ours.
+        // The test browser does not trust the development CA.
         "acceptInsecureCerts": true,
         "goog:chromeOptions": chrome,
         "goog:loggingPrefs": { "browser": "ALL" },
     })
 }
 
-/// Starts a driver on a port that it chooses. It takes a free port of IPv6 and then the same one of IPv4, and ends when a
-/// connection of another program has that one: then it is started again.
+/// Starts a driver and returns it with its port.
+///
+/// With `--port=0` the driver takes a free IPv6 port and then the IPv4 port with the same number. It exits if that IPv4
+/// port is in use. In that case this function starts it again.
 async fn start_driver() -> Result<(Child, u16)> {
     let program = variable("CHROMEDRIVER").map_or_else(|| PathBuf::from("chromedriver"), PathBuf::from);
     let mut command = Command::new(&program);
@@ -228,17 +239,17 @@ async fn start_driver() -> Result<(Child, u16)> {
         .kill_on_drop(true);
     for _ in 0..DRIVER_STARTS {
         let mut driver = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let output = driver.stdout.take().context("no pipe")?;
-        let port = timeout(START_WITHIN, port_said(output)).await.context("the driver says no port")??;
+        let output = driver.stdout.take().context("the driver's output is not piped")?;
+        let port = timeout(START_WITHIN, port_said(output)).await.context("the driver printed no port")??;
         if let Some(port) = port {
             return Ok((driver, port));
         }
     }
-    Err(anyhow!("{} ended at each of {DRIVER_STARTS} starts", program.display()))
+    Err(anyhow!("{} exited at each of {DRIVER_STARTS} starts", program.display()))
 }
 
-/// The port that a driver started with `--port=0` has taken, or `None` when the driver has ended without one. Goes on
-/// reading its output in the background.
+/// Returns the port that a driver started with `--port=0` has printed, or `None` if the driver exited without one.
+/// A background task reads the rest of its output, so that the pipe does not fill.
 async fn port_said(output: ChildStdout) -> Result<Option<u16>> {
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next_line().await? {
@@ -254,7 +265,7 @@ async fn port_said(output: ChildStdout) -> Result<Option<u16>> {
     Ok(None)
 }
 
-/// A command that only Chromium's driver knows.
+/// A WebDriver command that only chromedriver has.
 #[derive(Debug)]
 struct Vendor {
     path: &'static str,

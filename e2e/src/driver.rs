@@ -1,4 +1,4 @@
-//! A car driven by hand, over gRPC, so that a test decides when something happens to a ride.
+//! A car that a test drives by hand over gRPC, so that the test decides when each event of a ride happens.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,19 +15,19 @@ use tonic::Streaming;
 
 use crate::server::{channel, showing};
 
-/// How long dispatch may take to come to this car.
+/// The time within which the server must send the next message to the driver.
 const NEWS_WITHIN: Duration = Duration::from_secs(20);
 
-/// A driver's end of a `Fleet.Drive` stream. Dropping it loses the connection.
+/// The client side of a `Fleet.Drive` stream. Dropping it closes the stream without a sign-off.
 pub struct Driver {
     up: mpsc::Sender<DriveRequest>,
     down: Streaming<DriveResponse>,
-    /// The ride that it is offered, or has.
+    /// The id of the ride that the driver was offered or has. Empty before the first offer.
     ride: String,
 }
 
 impl Driver {
-    /// Signs a car on in the middle of the city.
+    /// Signs a car on in the middle of the city, without a token.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
@@ -35,7 +35,7 @@ impl Driver {
         Self::signs_on_with(server, car_id, None).await
     }
 
-    /// The same, with a token of the driver `driver-CAR`.
+    /// Signs a car on as the driver `driver-CAR_ID`, with that driver's token if there is one.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
@@ -43,7 +43,7 @@ impl Driver {
         Self::signs_on_as(server, car_id, format!("driver-{car_id}"), token).await
     }
 
-    /// The same, under a name.
+    /// Signs a car on as the driver `driver_id`.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
@@ -62,65 +62,67 @@ impl Driver {
         driver.says(Up::SignOn(up::SignOn { car_id, driver_id, location })).await?;
         match driver.hears().await? {
             Down::SignedOn(_) => Ok(driver),
-            other => bail!("signed_on comes first: {other:?}"),
+            other => bail!("the first message is not signed_on: {other:?}"),
         }
     }
 
-    /// The ride that it is offered, or has.
+    /// Returns the id of the ride that the driver was offered or has.
     pub fn ride(&self) -> &str {
         &self.ride
     }
 
-    /// Waits for an offer, and goes to the pickup at once.
+    /// Waits for an offer, and reports the pickup as the car's position at once.
     ///
     /// # Errors
-    /// When something else comes.
+    /// When another message comes.
     pub async fn is_offered(&mut self) -> Result<()> {
-        let Down::Offer(Offer { ride_id, pickup, .. }) = self.hears().await? else { bail!("not offered") };
+        let Down::Offer(Offer { ride_id, pickup, .. }) = self.hears().await? else {
+            bail!("the driver got no offer")
+        };
         self.ride = ride_id;
         self.says(Up::Position(up::Position { location: pickup, ..Default::default() })).await
     }
 
-    /// Lets the offer go to the next car.
+    /// Declines the offer. Dispatch then offers the ride to another car.
     ///
     /// # Errors
-    /// When the stream is over.
+    /// When the stream has ended.
     pub async fn declines(&self) -> Result<()> {
         self.says(Up::Decline(up::DeclineOffer { ride_id: self.ride.clone() })).await
     }
 
-    /// Takes the offer.
+    /// Accepts the offer, and waits for the assignment.
     ///
     /// # Errors
-    /// When it is refused.
+    /// When the server refuses.
     pub async fn accepts(&mut self) -> Result<()> {
         self.says(Up::Accept(up::AcceptOffer { ride_id: self.ride.clone() })).await?;
         self.has_ride().await
     }
 
-    /// Hears which ride it has: after accepting, and when it signs on again.
+    /// Waits for an assignment: after accepting an offer, or after signing on again.
     ///
     /// # Errors
-    /// When it has none.
+    /// When another message comes.
     pub async fn has_ride(&mut self) -> Result<()> {
-        let Down::Assignment(assignment) = self.hears().await? else { bail!("not assigned") };
+        let Down::Assignment(assignment) = self.hears().await? else { bail!("the driver got no assignment") };
         self.ride = assignment.ride.context("an assignment without a ride")?.ride_id;
         Ok(())
     }
 
-    /// Gives the ride back.
+    /// Gives the ride back to dispatch.
     ///
     /// # Errors
-    /// When the stream is over.
+    /// When the stream has ended.
     pub async fn gives_back(&self) -> Result<()> {
         let reason = "a flat tyre".to_owned();
         self.says(Up::GiveBack(up::GiveBack { ride_id: self.ride.clone(), reason })).await
     }
 
-    /// Is at the pickup.
+    /// Reports that the car is at the pickup.
     ///
     /// # Errors
-    /// When it is refused.
+    /// When the server refuses.
     pub async fn arrives(&mut self) -> Result<()> {
         self.says(Up::Arrive(up::Arrive { ride_id: self.ride.clone() })).await?;
         self.hears_of(RideState::Arrived).await
@@ -129,37 +131,37 @@ impl Driver {
     /// Begins the trip.
     ///
     /// # Errors
-    /// When it is refused.
+    /// When the server refuses.
     pub async fn picks_up(&mut self) -> Result<()> {
         self.says(Up::PickUp(up::PickUp { ride_id: self.ride.clone() })).await?;
         self.hears_of(RideState::OnTrip).await
     }
 
-    /// Ends the trip, where it began.
+    /// Ends the trip. The car does not move: the trip ends where it began.
     ///
     /// # Errors
-    /// When it is refused.
+    /// When the server refuses.
     pub async fn drops_off(&mut self) -> Result<()> {
         self.says(Up::DropOff(up::DropOff { ride_id: self.ride.clone() })).await?;
         self.hears_of(RideState::Completed).await
     }
 
     async fn says(&self, message: Up) -> Result<()> {
-        self.up.send(DriveRequest { message: Some(message) }).await.context("the driver's stream is over")
+        self.up.send(DriveRequest { message: Some(message) }).await.context("the driver's stream has ended")
     }
 
-    /// The next message but heartbeats.
+    /// Returns the next message that is not a heartbeat.
     async fn hears(&mut self) -> Result<Down> {
         let message = async {
             loop {
-                let response = self.down.message().await?.context("the driver's stream is over")?;
+                let response = self.down.message().await?.context("the driver's stream has ended")?;
                 match response.message.context("an empty message")? {
                     Down::Heartbeat(_) => {}
                     message => return Ok(message),
                 }
             }
         };
-        timeout(NEWS_WITHIN, message).await.context("no news for the driver")?
+        timeout(NEWS_WITHIN, message).await.context("the driver got no message in time")?
     }
 
     async fn hears_of(&mut self, state: RideState) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Cars that are known by their positions alone, as from the gateway of a fleet elsewhere.
+//! Cars known only by their positions, as the gateway of another fleet reports them through `Rides.Track`.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio_stream::iter;
 
 use crate::server::channel;
 
-/// Puts cars 1, 2, … at these latitudes and longitudes, wherever they were.
+/// Places cars 1, 2, … at these latitudes and longitudes.
 ///
 /// # Errors
 /// When the server cannot be reached or refuses.

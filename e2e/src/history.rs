@@ -1,4 +1,4 @@
-//! What happened to a ride, as the server itself tells it to a native client.
+//! The events of a ride as the server sends them to a native client, to compare with those on the page.
 
 use std::net::SocketAddr;
 
@@ -10,21 +10,21 @@ use rides_proto::v1::{
 
 use crate::server::{channel, showing};
 
-/// An event: its version, and the state of the ride after it, as the page calls it in `data-state`.
+/// An event: its version, and the state of the ride after it, in the words of the page's `data-state`.
 pub type Happened = (u64, String);
 
-/// Every event of a ride that is over, in order.
+/// Returns every event of a finished ride, in order.
 ///
 /// # Errors
-/// When the server cannot be reached, the stream breaks, or its events are not those that Get counts.
+/// When the server cannot be reached, the stream breaks, or the number of events is not the version that `Get` returns.
 pub async fn of(server: SocketAddr, ride_id: &str) -> Result<Vec<Happened>> {
     seen_by(server, ride_id, None).await
 }
 
-/// The same, as one with a token sees it.
+/// Returns the same events, as the owner of `token` sees them.
 ///
 /// # Errors
-/// As [`of`].
+/// When [`of`] fails.
 pub async fn seen_by(server: SocketAddr, ride_id: &str, token: Option<&str>) -> Result<Vec<Happened>> {
     let mut client = RidesClient::new(channel(server).await?);
     let watch = WatchRequest { ride_id: ride_id.to_owned(), ..Default::default() };
@@ -37,12 +37,12 @@ pub async fn seen_by(server: SocketAddr, ride_id: &str, token: Option<&str>) -> 
     }
     let get = showing(GetRequest { ride_id: ride_id.to_owned() }, token)?;
     let get = client.get(get).await?.into_inner();
-    let version = get.ride.context("an empty answer")?.version;
+    let version = get.ride.context("a Get response without a ride")?.version;
     ensure!(happened.len() as u64 == version, "{} events, and the ride is at {version}", happened.len());
     Ok(happened)
 }
 
-/// How many rides the server knows, up to a page of them.
+/// Returns the number of rides that the server lists on the first page.
 ///
 /// # Errors
 /// When the server cannot be reached.

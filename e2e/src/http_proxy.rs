@@ -1,4 +1,4 @@
-//! A reverse proxy between page and server, with the habits that such proxies have.
+//! A reverse proxy between page and server that changes requests and responses as such proxies do.
 
 use std::{
     net::SocketAddr,
@@ -26,29 +26,29 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::server::ANY_PORT;
 
-/// Makes another response of one, by the path that was asked for.
+/// A function that changes a response. Its first argument is the path of the request.
 pub type Change = fn(&str, Response<String>) -> Response<String>;
 
 /// The changes that a proxy makes to requests and responses. By default it makes none.
 #[derive(Clone, Default)]
 pub struct Habits {
-    /// Holds each response back until so many bytes of it are there, or it ends.
+    /// Buffers each response until this many bytes have arrived or the response ends. 0 turns buffering off.
     pub holds_back: usize,
-    /// The host that it names to the server, in the place of the one that the browser named.
+    /// The `host` header that the server gets in place of the browser's.
     pub host: Option<String>,
-    /// Serves the page below this path, which it takes away: "/rides".
+    /// Serves the page below this path, which the proxy strips from requests. For example "/rides".
     pub prefix: &'static str,
-    /// Answers every call itself, with this HTTP status and a web page.
+    /// Responds to every POST itself, with this HTTP status and an HTML page.
     pub refuses: Option<StatusCode>,
-    /// Changes what the browser fetches, calls left out.
+    /// Changes the responses to requests other than POST, except the WebAssembly.
     pub changes: Option<Change>,
-    /// Cuts the page's WebAssembly short, to this many bytes.
+    /// Truncates the page's WebAssembly to this many bytes.
     pub cuts_wasm: Option<usize>,
-    /// Answers with a web page in the place of the page's WebAssembly, as portals of hotels do.
+    /// Sends an HTML page in place of the page's WebAssembly, as a captive portal does.
     pub is_portal: bool,
 }
 
-/// A reverse proxy in front of a server. It ends when dropped.
+/// A running reverse proxy. It stops when it is dropped.
 pub struct HttpProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -62,12 +62,12 @@ struct Shared {
 }
 
 impl HttpProxy {
-    /// Starts one on a free port.
+    /// Starts a proxy on a free port.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// When no port is free.
     pub async fn start(server: SocketAddr, habits: Habits) -> Result<Self> {
-        let listener = TcpListener::bind(ANY_PORT).await.context("no port for the proxy")?;
+        let listener = TcpListener::bind(ANY_PORT).await.context("cannot bind a port for the proxy")?;
         let address = listener.local_addr()?;
         let client = Client::builder(TokioExecutor::new()).build_http();
         let shared = Arc::new(Shared { server, client, habits: Mutex::new(habits) });
@@ -79,12 +79,12 @@ impl HttpProxy {
         Ok(Self { address, shared, task })
     }
 
-    /// The address that the proxy listens on.
+    /// Returns the address that the proxy listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Changes its habits, for requests from here on.
+    /// Replaces the habits. Requests that arrive later get the new ones.
     pub fn becomes(&self, habits: Habits) {
         *self.shared.habits.lock().unwrap_or_else(PoisonError::into_inner) = habits;
     }
@@ -128,7 +128,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     response.unwrap_or_else(|_broken| StatusCode::BAD_GATEWAY.into_response())
 }
 
-/// The request as it goes on. `None`: it is not for what is behind this proxy.
+/// Returns the request to send to the server, or `None` if its path is not below the prefix.
 fn forwarded(request: Request, habits: &Habits, server: SocketAddr) -> Option<Request> {
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query()?.as_str().strip_prefix(habits.prefix)?;
@@ -136,7 +136,7 @@ fn forwarded(request: Request, habits: &Habits, server: SocketAddr) -> Option<Re
     head.uri = Uri::try_from(format!("http://{server}{path}")).ok()?;
     if let Some(host) = &habits.host {
         head.headers.insert(header::HOST, HeaderValue::try_from(host).ok()?);
-        // A browser sends it over TLS, and to its own machine only.
+        // Browsers send this header only over TLS or to localhost. A proxy that renames the host is neither.
         head.headers.remove("sec-fetch-site");
     }
     if habits.changes.is_some() || habits.cuts_wasm.is_some() {
@@ -152,7 +152,7 @@ async fn whole(response: Response) -> Result<Response<String>> {
     Ok(Response::from_parts(head, text))
 }
 
-/// The beginning of a response that says it is longer.
+/// Truncates a response's body to `length` bytes, and leaves its `content-length` as it is.
 fn cut(response: Response, length: usize) -> Response {
     let (head, body) = response.into_parts();
     let mut left = length;
@@ -167,7 +167,7 @@ fn cut(response: Response, length: usize) -> Response {
     Response::from_parts(head, Body::from_stream(beginning))
 }
 
-/// The response in pieces of at least `size` bytes; not even its head comes before the first.
+/// Returns the response in pieces of at least `size` bytes. Even its headers wait for the first piece.
 async fn held_back(response: Response, size: usize) -> Result<Response> {
     let (head, body) = response.into_parts();
     let mut chunks = body.into_data_stream();
@@ -186,7 +186,7 @@ fn pieces(
     })
 }
 
-/// The next `size` bytes or more; fewer at the end, and none after it.
+/// Returns the next `size` bytes or more, fewer at the end of the body, and an empty piece after it.
 async fn piece(
     chunks: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin),
     size: usize,

@@ -1,7 +1,7 @@
-//! What the end-to-end tests are written with: a real server, a real browser, and the page as a person meets it.
+//! Helpers of the end-to-end tests: a real server, a real browser, and the page as its users operate it.
 //!
-//! The tests are in `tests/`; `cargo xtask test e2e` builds what they need and runs them. Screenshots and
-//! the servers' logs are left in `target/e2e`.
+//! The tests are in `tests/`. `cargo xtask test e2e` builds what they need and runs them. Screenshots and the logs of
+//! the servers are written to `target/e2e`.
 
 pub mod browser;
 pub mod driver;

@@ -1,4 +1,4 @@
-//! The page as a person meets it: what it shows, and what can be done with it.
+//! The page as its users operate it: what it displays, and the actions it offers.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use serde_json::Value;
 
 use crate::{browser::Browser, history::Happened, pixels, wait};
 
-/// How long the page may take to show what it has been told or was asked for.
+/// The time within which the page must display a change or the result of an action.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// The page in a browser.
 pub struct Page {
-    /// The browser it is open in.
+    /// The browser that shows the page.
     pub browser: Browser,
 }
 
 impl Page {
-    /// Goes to an address.
+    /// Navigates to an address.
     ///
     /// # Errors
-    /// When nothing can be loaded from there.
+    /// When the address cannot be loaded.
     pub async fn open(&self, url: &str) -> Result<()> {
         self.browser.client.goto(url).await.with_context(|| format!("cannot open {url}"))
     }
 
-    /// Runs a script in the page.
+    /// Runs a script in the page and returns its result.
     ///
     /// # Errors
-    /// When it throws.
+    /// When the script throws.
     pub async fn script(&self, script: &str) -> Result<Value> {
         self.browser
             .client
@@ -43,35 +43,35 @@ impl Page {
             .with_context(|| format!("the script failed: {script}"))
     }
 
-    /// An element by its `data-testid`, once it is there and to be seen.
+    /// Waits for an element by its `data-testid` until it is visible, and returns it.
     ///
     /// # Errors
-    /// When it does not come.
+    /// When it is not visible within [`SOON`].
     pub async fn element(&self, id: &str) -> Result<Element> {
         let selector = by_id(id);
-        wait::until(&format!("{selector} to be seen"), SOON, async || {
+        wait::until(&format!("{selector} to be visible"), SOON, async || {
             let Some(element) = self.browser.client.find_all(Locator::Css(&selector)).await?.pop() else {
                 return Ok(None);
             };
-            // An element that goes away meanwhile is looked for again.
+            // An element that is removed in the meantime counts as not visible, and is looked up again.
             Ok(element.is_displayed().await.unwrap_or(false).then_some(element))
         })
         .await
     }
 
-    /// What an element says of itself in `data-state`; `None` when it is not there.
+    /// Returns the `data-state` of an element, or `None` if there is no such element.
     ///
     /// # Errors
-    /// When the browser does not answer.
+    /// When the browser does not respond.
     pub async fn state(&self, id: &str) -> Result<Option<String>> {
         let script = format!("return document.querySelector('{}')?.dataset.state ?? null", by_id(id));
         Ok(self.script(&script).await?.as_str().map(str::to_owned))
     }
 
-    /// Waits until an element is in one of these states, and says in which.
+    /// Waits until an element is in one of `states`, and returns that state.
     ///
     /// # Errors
-    /// When it never is; the error names the state it is in.
+    /// When it does not reach one within `within`. The error names the state that it is in.
     pub async fn reaches(&self, id: &str, states: &[&str], within: Duration) -> Result<String> {
         let reached = wait::until(&format!("{id} to be {}", states.join(" or ")), within, async || {
             Ok(self.state(id).await?.filter(|state| states.contains(&state.as_str())))
@@ -83,20 +83,20 @@ impl Page {
         }
     }
 
-    /// What an element says of itself in an attribute; `None` when it, or the attribute, is not there.
+    /// Returns an attribute of an element, or `None` if the element or the attribute is not there.
     ///
     /// # Errors
-    /// When the browser does not answer.
+    /// When the browser does not respond.
     pub async fn attribute(&self, id: &str, name: &str) -> Result<Option<String>> {
         let selector = by_id(id);
         let script = format!("return document.querySelector('{selector}')?.getAttribute('{name}') ?? null");
         Ok(self.script(&script).await?.as_str().map(str::to_owned))
     }
 
-    /// The followed ride's events as they stand in its timeline, from the top.
+    /// Returns the events in the timeline of the followed ride, from the top.
     ///
     /// # Errors
-    /// When the browser does not answer.
+    /// When the browser does not respond.
     pub async fn timeline(&self) -> Result<Vec<Happened>> {
         let script = format!(
             "return [...document.querySelectorAll('{} > li')].map(li => [li.dataset.version, li.dataset.state])",
@@ -111,16 +111,16 @@ impl Page {
     /// Waits until the page is live.
     ///
     /// # Errors
-    /// When it does not become so.
+    /// When it is not live within 60 s.
     pub async fn is_live(&self) -> Result<()> {
         self.reaches("connection", &["live"], Duration::from_secs(60)).await?;
         Ok(())
     }
 
-    /// Clicks a button, once it can be clicked.
+    /// Clicks a button as soon as it is enabled.
     ///
     /// # Errors
-    /// When it does not come to that.
+    /// When it is not enabled within [`SOON`].
     pub async fn press(&self, id: &str) -> Result<()> {
         wait::until(&format!("{id} to be clickable"), SOON, async || {
             let element = self.element(id).await?;
@@ -130,7 +130,7 @@ impl Page {
         .await
     }
 
-    /// Types into a field, in the place of what is there.
+    /// Types into a field and replaces its content.
     ///
     /// # Errors
     /// When there is no such field.
@@ -142,21 +142,21 @@ impl Page {
         Ok(())
     }
 
-    /// Types a street into a field and takes the first one suggested.
+    /// Types a street into a field and chooses the first suggestion.
     ///
     /// # Errors
-    /// When none is suggested.
+    /// When there is no suggestion.
     pub async fn choose_street(&self, id: &str, street: &str) -> Result<()> {
         self.type_into(id, street).await?;
         let suggestion = format!("#{id}-list [role=option]");
-        let first = wait::until(&format!("a street like {street:?}"), SOON, async || {
+        let first = wait::until(&format!("a suggestion for {street:?}"), SOON, async || {
             Ok(self.browser.client.find_all(Locator::Css(&suggestion)).await?.into_iter().next())
         })
         .await?;
         first.click().await.context("cannot choose the street")
     }
 
-    /// Clicks the map with a pointer, at a part of its width and height.
+    /// Clicks the map with the mouse, at a fraction (0 to 1) of its width and height.
     ///
     /// # Errors
     /// When there is no map.
@@ -172,7 +172,7 @@ impl Page {
         self.browser.client.perform_actions(click).await.context("cannot click the map")
     }
 
-    /// Picks two places on the map: where a ride is to begin, and where to end.
+    /// Clicks two points on the map: the pickup and the dropoff of a ride.
     ///
     /// # Errors
     /// When there is no map.
@@ -181,7 +181,7 @@ impl Page {
         self.click_map(0.7, 0.6).await
     }
 
-    /// Books a ride between two places on the map.
+    /// Books a ride between two points on the map.
     ///
     /// # Errors
     /// When it cannot be booked.
@@ -190,10 +190,12 @@ impl Page {
         self.press("book").await
     }
 
-    /// A picture of the map alone, once two in a row are the same: panels lie over it, and change too.
+    /// Returns a screenshot of the map without the panels, as soon as two in a row are equal.
+    ///
+    /// The panels are hidden meanwhile, because they lie over the map and change too.
     ///
     /// # Errors
-    /// When it goes on moving.
+    /// When the map keeps changing.
     pub async fn map_at_rest(&self) -> Result<Vec<u8>> {
         let show_panels = |how: &str| format!("document.querySelector('.board').style.visibility = '{how}'");
         self.script(&show_panels("hidden")).await?;
@@ -210,38 +212,38 @@ impl Page {
         Ok(picture)
     }
 
-    /// The reason and the id of an error, from behind its *Details*.
+    /// Returns the reason and the id of an error, which are below its *Details*.
     ///
     /// # Errors
-    /// When there is no error.
+    /// When the page shows no error.
     pub async fn error_id(&self) -> Result<String> {
         let details = self.element("error-id").await?;
         details.find(Locator::Css("summary")).await?.click().await.context("the details do not open")?;
         self.element("error-id").await?.find(Locator::Css("code")).await?.text().await.context("no id")
     }
 
-    /// A mark of the page's own, in milliseconds after navigation.
+    /// Returns a performance mark that the page sets, in milliseconds after navigation.
     ///
     /// # Errors
-    /// When the page does not set it.
+    /// When the page does not set it within [`SOON`].
     pub async fn mark(&self, name: &str) -> Result<f64> {
         let script = format!("return performance.getEntriesByName('{name}')[0]?.startTime ?? null");
         wait::until(&format!("the mark {name:?}"), SOON, async || Ok(self.script(&script).await?.as_f64()))
             .await
     }
 
-    /// What there is to read on it.
+    /// Returns the visible text of the page.
     ///
     /// # Errors
-    /// When the browser does not answer.
+    /// When the browser does not respond.
     pub async fn text(&self) -> Result<String> {
         Ok(self.script("return document.body.innerText").await?.as_str().unwrap_or_default().to_owned())
     }
 
-    /// Waits until some words are on the page.
+    /// Waits until the page contains `words`.
     ///
     /// # Errors
-    /// When they do not come.
+    /// When they do not appear within [`SOON`].
     pub async fn says(&self, words: &str) -> Result<()> {
         wait::until(&format!("the page to say {words:?}"), SOON, async || {
             Ok(self.text().await?.contains(words).then_some(()))

@@ -1,16 +1,17 @@
-//! Comparing screenshots.
+//! Comparison of screenshots.
 
 use std::{collections::HashSet, io::Cursor};
 
 use anyhow::{Context, Result, ensure};
 
-/// How far a colour channel must move to count, out of 255: more than dithering and anti-aliasing do.
+/// The difference of a colour channel, of 255, above which a pixel counts as changed. Dithering and anti-aliasing stay
+/// below it.
 const NOTICEABLE: u8 = 24;
 
-/// How many pixels differ noticeably between two PNGs of one size.
+/// Returns the number of pixels that differ noticeably between two PNGs of the same size.
 ///
 /// # Errors
-/// When one is not a PNG of 8 bits a channel, or the sizes differ.
+/// When one is not a PNG with 8 bits per channel, or the sizes differ.
 pub fn differing(before: &[u8], after: &[u8]) -> Result<usize> {
     let (before, after) = (decode(before)?, decode(after)?);
     ensure!(before.size == after.size, "the screenshots differ in size: {:?}, {:?}", before.size, after.size);
@@ -20,10 +21,10 @@ pub fn differing(before: &[u8], after: &[u8]) -> Result<usize> {
     Ok(pixels(&before).into_iter().zip(pixels(&after)).filter(differs).count())
 }
 
-/// The number of colours in a PNG.
+/// Returns the number of colours in a PNG.
 ///
 /// # Errors
-/// When it is not a PNG of 8 bits a channel.
+/// When it is not a PNG with 8 bits per channel.
 pub fn colours(picture: &[u8]) -> Result<usize> {
     let image = decode(picture)?;
     Ok(image.bytes.chunks_exact(image.channels).collect::<HashSet<_>>().len())
@@ -39,7 +40,7 @@ fn decode(png: &[u8]) -> Result<Image> {
     let mut reader = png::Decoder::new(Cursor::new(png)).read_info().context("not a PNG")?;
     let mut bytes = vec![0; reader.output_buffer_size().context("too large")?];
     let frame = reader.next_frame(&mut bytes).context("a broken PNG")?;
-    ensure!(frame.bit_depth == png::BitDepth::Eight, "not 8 bits a channel");
+    ensure!(frame.bit_depth == png::BitDepth::Eight, "the PNG does not have 8 bits per channel");
     bytes.truncate(frame.buffer_size());
     Ok(Image { size: (frame.width, frame.height), channels: frame.color_type.samples(), bytes })
 }

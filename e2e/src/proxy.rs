@@ -1,6 +1,7 @@
-//! A bad network between page and server: it cuts, delays and splits what passes, or swallows it.
+//! A TCP proxy that simulates a bad network between page and server: it cuts connections, delays and splits data, or
+//! discards it.
 //!
-//! Chance comes from a seed, so that a run can be had again as far as timing allows.
+//! Random choices come from a seed, so that a run can be repeated as far as timing allows.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,25 +20,25 @@ use tokio::{
 
 use crate::server::ANY_PORT;
 
-/// How the network is.
+/// The condition of the simulated network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Weather {
-    /// Bytes pass as they come.
+    /// Bytes pass unchanged.
     Fair,
-    /// Bytes pass in pieces of any size with pauses between, and no connection lives long.
+    /// Bytes pass in pieces of random size with pauses between them. Each connection is cut after a short time.
     Storm,
-    /// Connections stay, and what is sent over them is gone: a half-open connection.
+    /// Connections stay open, and bytes are discarded, as on a half-open connection.
     Silence,
 }
 
-/// The longest that a connection lives in a storm, in milliseconds.
+/// The longest lifetime of a connection in a storm, in milliseconds.
 const LIFE_MS: u64 = 1_500;
 /// The longest pause between two pieces, in milliseconds.
 const PAUSE_MS: u64 = 15;
-/// The largest piece, in bytes: smaller than most frames.
+/// The largest piece, in bytes. Most frames are larger.
 const PIECE: usize = 512;
 
-/// A proxy in front of a server. It ends when dropped.
+/// A running proxy in front of a server. It stops when it is dropped.
 pub struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
@@ -45,24 +46,24 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one on a free port, in fair weather.
+    /// Starts a proxy on a free port, in [`Weather::Fair`].
     ///
     /// # Errors
-    /// When no port can be had.
+    /// When no port is free.
     pub async fn start(server: SocketAddr, seed: u64) -> Result<Self> {
-        let listener = TcpListener::bind(ANY_PORT).await.context("no port for the proxy")?;
+        let listener = TcpListener::bind(ANY_PORT).await.context("cannot bind a port for the proxy")?;
         let address = listener.local_addr()?;
         let (weather, forecast) = watch::channel(Weather::Fair);
         let task = tokio::spawn(accept(listener, server, forecast, Rng::with_seed(seed)));
         Ok(Self { address, weather, task })
     }
 
-    /// Where it listens.
+    /// Returns the address that the proxy listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Changes the weather, for connections that are open too.
+    /// Changes the weather, also for open connections.
     pub fn turn(&self, weather: Weather) {
         self.weather.send_replace(weather);
     }
@@ -82,7 +83,8 @@ async fn accept(listener: TcpListener, server: SocketAddr, weather: watch::Recei
     }
 }
 
-/// One connection until it ends, at whichever end, or is cut. A server that is not there closes it at once.
+/// Proxies one connection until either end closes it or it is cut. If the server cannot be reached, the connection is
+/// closed at once.
 async fn connect(page: TcpStream, server: SocketAddr, weather: watch::Receiver<Weather>, mut rng: Rng) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     let ((from_page, to_page), (from_server, to_server)) = (page.into_split(), server.into_split());
@@ -95,14 +97,15 @@ async fn connect(page: TcpStream, server: SocketAddr, weather: watch::Receiver<W
     }
 }
 
-/// Returns once a storm has lasted for so long.
+/// Returns `life` after a storm was first seen.
 async fn last(life: Duration, mut weather: watch::Receiver<Weather>) {
     if weather.wait_for(|weather| *weather == Weather::Storm).await.is_ok() {
         sleep(life).await;
     }
 }
 
-/// Passes bytes on in one direction. What has swallowed bytes once can pass no more.
+/// Copies bytes in one direction. A direction that has discarded bytes passes no more, also in better weather: a later
+/// byte would not be at its place in the stream.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -143,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that sends back what it gets.
+    /// Starts a server that echoes what it receives.
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -151,7 +154,7 @@ mod tests {
             while let Ok((mut stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
                     let (mut from, mut to) = stream.split();
-                    // Ends with its connection.
+                    // Ends when the connection is closed.
                     let _ = tokio::io::copy(&mut from, &mut to).await;
                 });
             }
@@ -159,7 +162,7 @@ mod tests {
         address
     }
 
-    /// Sends bytes through and reads them back, until they are all here or the connection is cut.
+    /// Sends bytes through the proxy and returns the echo. The echo is incomplete if the connection is cut.
     async fn round_trip(proxy: &Proxy, bytes: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -191,7 +194,10 @@ mod tests {
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         stream.write_all(b"lost").await.unwrap();
         let patience = Duration::from_millis(100);
-        assert!(timeout(patience, stream.read(&mut [0; 8])).await.is_err(), "neither bytes nor an end");
+        assert!(
+            timeout(patience, stream.read(&mut [0; 8])).await.is_err(),
+            "the connection returned bytes or was closed"
+        );
         proxy.turn(Weather::Fair);
         stream.write_all(b"lost too").await.unwrap();
         assert!(timeout(patience, stream.read(&mut [0; 8])).await.is_err());

@@ -1,4 +1,4 @@
-//! One test's server and page, and what is left of them when it fails.
+//! The server and the page of one test, and the diagnostics written when it fails.
 
 use std::{
     fs,
@@ -14,13 +14,13 @@ use crate::{
     server::{ANY_PORT, RidesServer},
 };
 
-/// A city that lives fast, with few riders of its own to take the cars away.
+/// Flags for a city ten times as fast as life, with few simulated riders, so that cars are free.
 pub const CITY: [&str; 6] = ["--cars", "60", "--sim-speed", "10", "--riders-per-minute", "2"];
 
-/// No cars but those that a test drives itself.
+/// Flags for a city without simulated cars: a test drives its own.
 pub const QUIET: [&str; 2] = ["--cars", "0"];
 
-/// A page in a browser, the server it talks to, and where to put what it looks like.
+/// A page in a browser, the server that it calls, and the name of the files with diagnostics.
 pub struct Stage {
     /// The page.
     pub page: Page,
@@ -30,11 +30,11 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Runs a test against a page that is live on a server of its own.
+    /// Runs a test with a page that is live, on a server that only this test uses.
     ///
     /// # Errors
-    /// When the test fails or the console holds an error; a screenshot, the page's text and the server's log tell
-    /// more.
+    /// When the test fails or the console has an error. The error names the screenshot and the server's log, and has
+    /// the text of the page.
     pub async fn live(name: &'static str, test: impl AsyncFnOnce(&mut Stage) -> Result<()>) -> Result<()> {
         Self::run(name, async |stage| {
             let address = stage.start_server(ANY_PORT).await?;
@@ -45,10 +45,10 @@ impl Stage {
         .await
     }
 
-    /// Runs a test against an empty window.
+    /// Runs a test with an empty window and no server.
     ///
     /// # Errors
-    /// As [`Stage::live`].
+    /// When the test fails or the console has an error, as in [`Stage::live`].
     pub async fn run(name: &'static str, test: impl AsyncFnOnce(&mut Stage) -> Result<()>) -> Result<()> {
         fs::create_dir_all(leavings()).context("cannot make target/e2e")?;
         let page = Page { browser: Browser::start().await? };
@@ -67,12 +67,12 @@ impl Stage {
         self.console_is_clean(|_| false).await
     }
 
-    /// What this test's servers are started with from here on, in the place of [`CITY`].
+    /// Sets the flags of the servers started from now on. The default is [`CITY`].
     pub fn set_flags<'a>(&mut self, flags: impl IntoIterator<Item = &'a str>) {
         self.flags = flags.into_iter().map(str::to_owned).collect();
     }
 
-    /// Starts this test's server, which lives as long as the test, and says where it listens.
+    /// Starts the test's server, and returns its address. It is killed at the end of the test.
     ///
     /// # Errors
     /// When it does not start.
@@ -81,10 +81,10 @@ impl Stage {
         Ok(self.server.insert(server).address())
     }
 
-    /// Ends the server without a word to anyone, as a crash would, and says where it listened.
+    /// Kills the server, as a crash would, and returns its address.
     ///
     /// # Errors
-    /// When there is none any more.
+    /// When no server runs.
     pub async fn kill_server(&mut self) -> Result<SocketAddr> {
         let server = self.server.take().context("no server was started")?;
         let address = server.address();
@@ -92,18 +92,18 @@ impl Stage {
         Ok(address)
     }
 
-    /// Tells the server to end, and does not wait for it.
+    /// Sends SIGTERM to the server, and does not wait for its exit.
     ///
     /// # Errors
-    /// When there is none any more.
+    /// When no server runs.
     pub async fn drain_server(&mut self) -> Result<()> {
         self.server.as_ref().context("no server was started")?.drain().await
     }
 
-    /// Waits until the server has ended after a drain, and says where it listened.
+    /// Waits until the server has exited after [`Stage::drain_server`], and returns its address.
     ///
     /// # Errors
-    /// When it does not end well.
+    /// When it does not exit with success.
     pub async fn server_ends(&mut self) -> Result<SocketAddr> {
         let server = self.server.take().context("no server was started")?;
         let address = server.address();
@@ -111,19 +111,19 @@ impl Stage {
         Ok(address)
     }
 
-    /// Saves what the window shows as `target/e2e/NAME-LABEL.png`.
+    /// Saves a screenshot of the window as `target/e2e/NAME-LABEL.png`.
     ///
     /// # Errors
-    /// When it cannot be had or saved.
+    /// When the browser refuses, or the file cannot be written.
     pub async fn screenshot(&self, label: &str) -> Result<()> {
         let picture = self.page.browser.client.screenshot().await.context("no screenshot")?;
         fs::write(self.file(&format!("{label}.png")), picture).context("cannot save the screenshot")
     }
 
-    /// Fails if the console holds an error, save those that are `expected`.
+    /// Checks that the console has no error except those for which `expected` returns `true`.
     ///
     /// # Errors
-    /// When there is one.
+    /// When there is another error.
     pub async fn console_is_clean(&self, expected: impl Fn(&ConsoleError) -> bool) -> Result<()> {
         let mut errors = self.page.browser.console_errors().await?;
         errors.retain(|error| !expected(error));
@@ -131,10 +131,10 @@ impl Stage {
             return Ok(());
         }
         let texts: Vec<String> = errors.into_iter().map(|error| error.text).collect();
-        bail!("errors in the console:\n  {}", texts.join("\n  "))
+        bail!("unexpected errors in the console:\n  {}", texts.join("\n  "))
     }
 
-    /// What can still be told after a failure.
+    /// Returns the diagnostics of a failed test: a screenshot, the log, the console, and the text of the page.
     async fn last_look(&self) -> String {
         let picture = match self.screenshot("failed").await {
             Ok(()) => self.file("failed.png").display().to_string(),

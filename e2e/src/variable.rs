@@ -1,8 +1,8 @@
-//! Variables of the environment.
+//! Environment variables.
 
 use std::{env, ffi::OsString};
 
-/// The value of a variable. An empty one counts as unset.
+/// Returns the value of a variable. An empty value counts as unset.
 pub fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Waiting for something to become true, and saying so when it does not.
+//! Polling until a condition holds, with an error that names the condition.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::{Instant, sleep};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks again and again until there is an answer.
+/// Calls `ask` every 100 ms until it returns a value, and returns that value.
 ///
 /// # Errors
-/// When `within` is over, naming what was waited for; or when asking fails.
+/// When `within` has passed; the error contains `what`. When `ask` fails.
 pub async fn until<T>(
     what: &str,
     within: Duration,

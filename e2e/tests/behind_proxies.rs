@@ -1,7 +1,8 @@
-//! The page as a person sees it behind a proxy that stands in the way: streams held back, calls refused, a path of its own.
+//! The page behind a misconfigured proxy: one that holds streams back, refuses calls, or serves the page below a
+//! path.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
-#![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
+#![allow(clippy::print_stdout, reason = "measurements belong in the output of the test")]
 
 use std::time::{Duration, Instant};
 
@@ -18,11 +19,11 @@ use rides_e2e::{
 };
 use serde_json::json;
 
-/// The largest number of bytes that nginx holds back by default.
+/// The number of bytes that nginx buffers by default.
 const BUFFER: usize = 8 * 1024;
-/// The time within which the page must have found out.
+/// The time within which the page must detect that streams are held back.
 const FOUND_WITHIN: Duration = Duration::from_secs(15);
-/// The greatest age of the newest frame then, in milliseconds: a short call, and time to spare.
+/// The greatest age of the newest frame by short calls, in milliseconds: one call, and a margin.
 const FRESH_MS: f64 = 3_000.0;
 
 /// PROXY-1
@@ -37,10 +38,13 @@ async fn a_page_whose_streams_are_held_back_goes_on_by_short_calls() -> Result<(
         let opened = Instant::now();
         page.open(&format!("http://{}/", proxy.address())).await?;
         page.is_live().await?;
-        println!("live {:.1?} after it was opened", opened.elapsed());
+        println!("live {:.1?} after the page was opened", opened.elapsed());
         page.element("held-back").await?;
-        println!("told so {:.1?} after it was opened", opened.elapsed());
-        ensure!(opened.elapsed() < FOUND_WITHIN, "that is too late");
+        println!("detected {:.1?} after it was opened", opened.elapsed());
+        ensure!(
+            opened.elapsed() < FOUND_WITHIN,
+            "the page took longer than {FOUND_WITHIN:?} to detect that streams are held back"
+        );
         page.says("Live by short calls").await?;
         page.says("proxy_buffering off").await?;
 
@@ -60,15 +64,15 @@ async fn a_page_whose_streams_are_held_back_goes_on_by_short_calls() -> Result<(
         driver.drops_off().await?;
         page.reaches("ride-state", &["completed"], SOON).await?;
         let (truth, told) = (history::of(server, driver.ride()).await?, page.timeline().await?);
-        ensure!(told == truth, "the page tells {told:?}, and it was {truth:?}");
-        ensure!(page.state("connection").await?.as_deref() == Some("live"), "it is not live any more");
-        let oldest = oldest.as_f64().context("no age")?;
+        ensure!(told == truth, "the page shows {told:?}, the server has {truth:?}");
+        ensure!(page.state("connection").await?.as_deref() == Some("live"), "the page is not live any more");
+        let oldest = oldest.as_f64().context("the script returned no age")?;
         println!("the newest frame was never older than {oldest:.0} ms");
-        ensure!(oldest < FRESH_MS, "that is too old");
+        ensure!(oldest < FRESH_MS, "the newest frame was {oldest:.0} ms old");
 
         proxy.becomes(Habits::default());
         page.script("window.dispatchEvent(new Event('online'))").await?;
-        wait::until("the page to notice that streams pass", SOON, async || {
+        wait::until("the page to detect that streams pass", SOON, async || {
             Ok(page.attribute("held-back", "role").await?.is_none().then_some(()))
         })
         .await?;
@@ -79,7 +83,7 @@ async fn a_page_whose_streams_are_held_back_goes_on_by_short_calls() -> Result<(
     .await
 }
 
-/// The oldest age that the pill shows within five seconds, in milliseconds.
+/// A script that returns the greatest age that the pill shows within 5 s, in milliseconds.
 const OLDEST: &str = r"
     const pill = document.querySelector('[data-testid=connection] .pill-text');
     const age = () => {
@@ -113,7 +117,7 @@ async fn a_page_whose_calls_are_refused_says_why_and_what_to_do() -> Result<()> 
         page.says("The calls of this page are refused").await?;
         let why = page.element("refusal").await?.text().await?;
         println!("{why}");
-        ensure!(why.contains("--allow-origin"), "it does not say which flag to set: {why}");
+        ensure!(why.contains("--allow-origin"), "the page does not name the flag to set: {why}");
         stage.screenshot("renamed").await?;
 
         proxy.becomes(Habits::default());
@@ -135,7 +139,7 @@ async fn a_page_whose_calls_are_refused_says_why_and_what_to_do() -> Result<()> 
             (Habits { refuses: Some(StatusCode::OK), ..Habits::default() }, "HTTP 200"),
         ] {
             proxy.becomes(habits);
-            // As if the laptop had slept, so that what is open is opened anew.
+            // The events of a laptop that sleeps and wakes: the page opens its streams again.
             page.script("window.dispatchEvent(new Event('pagehide'))").await?;
             page.script("window.dispatchEvent(new Event('pageshow'))").await?;
             page.reaches("connection", &["refused"], SOON).await?;
@@ -168,10 +172,16 @@ async fn a_page_below_a_path_that_the_proxy_takes_away_is_live() -> Result<()> {
         page.picks_two_places().await?;
         page.says("Book for").await?;
         let manifest = "return fetch(document.querySelector('link[rel=manifest]').href).then(m => m.json())";
-        ensure!(page.script(manifest).await?["start_url"] == json!("./"), "the manifest is elsewhere");
+        ensure!(
+            page.script(manifest).await?["start_url"] == json!("./"),
+            "the manifest's start_url is not ./"
+        );
         let outside = "return performance.getEntriesByType('resource').map(e => new URL(e.name).pathname)\
                        .filter(path => !path.startsWith('/rides/'))";
-        ensure!(page.script(outside).await? == json!([]), "something was asked for outside of the path");
+        ensure!(
+            page.script(outside).await? == json!([]),
+            "the page requested a path that is not below /rides/"
+        );
         page.open("about:blank").await
     })
     .await

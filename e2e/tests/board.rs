@@ -1,7 +1,8 @@
-//! What the page promises, in a real browser, against a real server.
+//! The main promises of the page, in a real browser with a real server: live cars, booking, errors, reconnection and
+//! density.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
-#![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
+#![allow(clippy::print_stdout, reason = "measurements belong in the output of the test")]
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use rides_e2e::{
 use rides_proto::v1::{Actor, CancelRequest, rides_client::RidesClient};
 use serde_json::json;
 
-/// A ride across the centre takes about this long at ten times the speed of life, with time to spare.
+/// The timeout of a ride across the centre at ten times the speed of life.
 const A_RIDE: Duration = Duration::from_secs(240);
 
 #[tokio::test]
@@ -32,14 +33,17 @@ async fn the_page_loads_and_its_cars_move() -> Result<()> {
         if let Some(limit) = variable("RIDES_E2E_FIRST_FRAME_MS") {
             let limit: f64 =
                 limit.to_string_lossy().parse().context("RIDES_E2E_FIRST_FRAME_MS is not a number")?;
-            ensure!(first_frame <= limit, "the first frame came after {first_frame:.0} ms");
+            ensure!(
+                first_frame <= limit,
+                "the first frame came after {first_frame:.0} ms, the limit is {limit:.0} ms"
+            );
         }
 
-        // Panels lie over the map, and change too: what is compared is the map alone.
+        // The panels lie over the map and change too, so they are hidden while the map is compared.
         stage.page.script("document.querySelector('.board').style.visibility = 'hidden'").await?;
         let map = stage.page.element("map").await?;
         let before = map.screenshot().await?;
-        // A few cars' worth: they move by many of their own lengths in this time.
+        // The area of a few cars. They move by several times their own length within the timeout.
         wait::until("200 pixels of the map to change", SOON, async || {
             let after = map.screenshot().await?;
             Ok((pixels::differing(&before, &after)? > 200).then_some(()))
@@ -87,13 +91,13 @@ async fn a_ride_is_booked_on_the_map_and_cancelled() -> Result<()> {
         page.press("cancel").await?;
         page.reaches("ride-state", &["cancelled"], SOON).await?;
         let listed = page.element("rides").await?.text().await?.to_lowercase();
-        ensure!(listed.contains("cancelled"), "the list of rides does not say so: {listed}");
+        ensure!(listed.contains("cancelled"), "the list of rides does not show the cancellation: {listed}");
         stage.screenshot("cancelled").await
     })
     .await
 }
 
-/// B4: whatever people call themselves, and whatever they say.
+/// B4: names and reasons from other users are displayed as text, not as HTML.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn what_others_write_is_text() -> Result<()> {
@@ -111,16 +115,16 @@ async fn what_others_write_is_text() -> Result<()> {
         driver.is_offered().await?;
         driver.accepts().await?;
         page.reaches("ride-state", &["assigned"], SOON).await?;
-        page.says(NAME).await.context("the driver's name is not there")?;
+        page.says(NAME).await.context("the page does not show the driver's name")?;
 
         let ride_id = driver.ride().to_owned();
         let cancel = CancelRequest { ride_id, by: Actor::Dispatcher.into(), reason: REASON.to_owned() };
         RidesClient::new(channel(server).await?).cancel(cancel).await?;
         page.reaches("ride-state", &["cancelled"], SOON).await?;
-        page.says("window.pwned=1</script>").await.context("the reason is not there")?;
+        page.says("window.pwned=1</script>").await.context("the page does not show the reason")?;
         let made =
             "return [window.pwned, document.querySelectorAll('body img, body a[href^=javascript]').length]";
-        ensure!(page.script(made).await? == json!([null, 0]), "it is more than text");
+        ensure!(page.script(made).await? == json!([null, 0]), "the text of others was interpreted as HTML");
         Ok(())
     })
     .await
@@ -135,7 +139,7 @@ async fn bad_input_is_told_at_the_field() -> Result<()> {
         page.says("No street of that name").await?;
         page.type_into("pickup", &Key::Escape.to_string()).await?;
 
-        // Far from any street: beside the city, where no panel is.
+        // A point far from any street: the map is zoomed out, and no panel is there.
         page.choose_street("pickup", "Mannerheimintie").await?;
         zoom(page, &"-".repeat(12)).await?;
         page.click_map(0.9, 0.85).await?;
@@ -146,14 +150,17 @@ async fn bad_input_is_told_at_the_field() -> Result<()> {
             .at_most(SOON)
             .for_element(Locator::Css(invalid))
             .await
-            .context("no error")?;
+            .context("the field is not marked as invalid")?;
         let error = page.browser.client.find(Locator::Css("#dropoff-error")).await?.text().await?;
-        ensure!(!error.trim().is_empty(), "the field is marked, but does not say why");
+        ensure!(!error.trim().is_empty(), "the invalid field has no message");
         println!("at the field: {error}");
         let described = page.attribute("dropoff", "aria-describedby").await?;
-        ensure!(described.as_deref() == Some("dropoff-error"), "the message is not tied to the field");
+        ensure!(
+            described.as_deref() == Some("dropoff-error"),
+            "aria-describedby of the field does not name its message"
+        );
         let id = page.error_id().await?;
-        ensure!(id.starts_with("OFF_MAP "), "no reason and id: {id}");
+        ensure!(id.starts_with("OFF_MAP "), "the error's reason and id do not start with OFF_MAP: {id}");
         stage.screenshot("at-the-field").await
     })
     .await
@@ -172,7 +179,7 @@ async fn the_page_is_live_again_after_the_server_was_killed() -> Result<()> {
         stage.page.is_live().await?;
         ensure!(
             stage.page.script("return window.sameDocument === true").await?.as_bool() == Some(true),
-            "it was reloaded"
+            "the page was reloaded"
         );
         stage.screenshot("back").await?;
         stage.console_is_clean(|error| error.from_network).await
@@ -200,7 +207,7 @@ async fn a_page_without_a_server_says_so_and_goes_live_by_itself() -> Result<()>
     .await
 }
 
-/// One car in the middle of the map, and one in the map cell on each side of its own.
+/// The positions of one car in the middle of the map and of one car in each of the four adjacent map cells.
 const CROWD: [(f64, f64); 5] =
     [(60.1716, 24.9443), (60.1755, 24.942), (60.1645, 24.942), (60.17, 24.953), (60.17, 24.931)];
 
@@ -226,7 +233,7 @@ async fn a_crowd_is_shown_as_density_and_as_cars_again_when_it_is_none() -> Resu
         let few = stage.page.map_at_rest().await?;
         stage.screenshot("few").await?;
         let tiles = pixels::differing(&crowd, &few)?;
-        ensure!(tiles > 100_000, "the map hardly changed: {tiles} pixels");
+        ensure!(tiles > 100_000, "only {tiles} pixels of the map changed");
 
         cars_stand_at(server, &CROWD).await?;
         stage.page.reaches("legend", &["densities"], SOON).await?;
@@ -238,9 +245,9 @@ async fn a_crowd_is_shown_as_density_and_as_cars_again_when_it_is_none() -> Resu
     .await
 }
 
-/// Zooms the map with the keyboard.
+/// Sends keys to the map: `+` and `-` zoom, `0` shows the whole map.
 async fn zoom(page: &Page, keys: &str) -> Result<()> {
     page.script("document.querySelector('[data-testid=map] [tabindex], [data-testid=map]').focus()").await?;
     let focused = page.browser.client.active_element().await?;
-    focused.send_keys(keys).await.context("the map takes no keys")
+    focused.send_keys(keys).await.context("the map does not accept keys")
 }

@@ -1,8 +1,8 @@
-//! A person who follows a ride sees every event once and in order, whatever the network and the server do.
+//! The page that follows a ride shows every event once and in order, also when the network or the server fails.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
 
-#![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
+#![allow(clippy::print_stdout, reason = "measurements belong in the output of the test")]
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,7 +17,7 @@ use rides_e2e::{
     wait,
 };
 
-/// L6: events happen while the network is gone.
+/// L6: events happen while the browser is offline.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
@@ -28,10 +28,10 @@ async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
 
         page.browser.set_offline(true).await?;
         page.reaches("connection", &["offline"], SOON).await?;
-        page.says("last known").await.context("the time to the pickup looks as if it were known")?;
+        page.says("last known").await.context("the time to the pickup is not marked as last known")?;
         driver.arrives().await?;
         driver.picks_up().await?;
-        page.says(" s ago").await.context("its age is not told")?;
+        page.says(" s ago").await.context("the page does not show the age of the time to the pickup")?;
         stage.screenshot("gone").await?;
 
         page.browser.set_offline(false).await?;
@@ -46,19 +46,22 @@ async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
     .await
 }
 
-/// L1, L3, L6: killed while a car is on its way, and drained while it is on the trip.
+/// L1, L3, L6: the server is killed while a car drives to the pickup, and drained during the trip.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> {
     Stage::run("restarted", async |stage| {
         let data = tempfile::tempdir()?;
-        stage.set_flags(QUIET.into_iter().chain(["--data-dir", data.path().to_str().context("odd path")?]));
+        stage.set_flags(QUIET.into_iter().chain([
+            "--data-dir",
+            data.path().to_str().context("the path of the data directory is not UTF-8")?,
+        ]));
         let server = stage.start_server(ANY_PORT).await?;
         books_and_gets_a_car(stage, server, server).await?;
 
         stage.kill_server().await?;
         stage.page.reaches("connection", &["reconnecting"], SOON).await?;
-        stage.page.says("Reconnecting in ").await.context("no countdown")?;
+        stage.page.says("Reconnecting in ").await.context("the page shows no countdown")?;
         stage.screenshot("killed").await?;
         stage.page.browser.resize(390, 844).await?;
         stage.screenshot("phone").await?;
@@ -86,7 +89,7 @@ async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> 
     .await
 }
 
-/// L11, the page's half; and a booking that is tried again is one ride.
+/// L11, the part of the page; and a booking that is retried makes one ride.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_page_says_that_the_server_goes_and_books_once_it_is_back() -> Result<()> {
@@ -108,13 +111,13 @@ async fn the_page_says_that_the_server_goes_and_books_once_it_is_back() -> Resul
         stage.start_server(server).await?;
         stage.page.reaches("ride-state", &["requested"], SOON).await?;
         stage.page.is_live().await?;
-        ensure!(history::rides(server).await? == 1, "there is more than one ride");
+        ensure!(history::rides(server).await? == 1, "the server does not have exactly one ride");
         stage.console_is_clean(|error| error.from_network).await
     })
     .await
 }
 
-/// L6, L15, W1, W23: cut, delayed and split at random; then half-open.
+/// L6, L15, W1, W23: connections are cut, delayed and split at random, and then half-open.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits() -> Result<()> {
@@ -127,7 +130,7 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         for number in 1..=6 {
             others.push(Driver::signs_on(server, CAR + number).await?);
         }
-        let mut driver = others.pop().context("there are some")?;
+        let mut driver = others.pop().context("no driver signed on")?;
         let page = &stage.page;
 
         proxy.turn(Weather::Storm);
@@ -142,7 +145,7 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         proxy.turn(Weather::Fair);
         page.reaches("ride-state", &["assigned"], SOON).await?;
         page.is_live().await?;
-        let (resumed, _) = resumed(page).await?.context("nothing was cut")?;
+        let (resumed, _) = resumed(page).await?.context("the page never resumed: the storm cut no stream")?;
         println!("after the storm: resumed at version {resumed}");
         stage.screenshot("after").await?;
 
@@ -150,7 +153,7 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         proxy.turn(Weather::Silence);
         driver.arrives().await?;
         driver.picks_up().await?;
-        // A stream that the storm has left to be opened again says so first.
+        // If the storm has cut a stream, the page reports that first.
         let silent = page.reaches("connection", &["stalled", "reconnecting", "connecting"], SOON).await?;
         stage.screenshot(&silent).await?;
         page.reaches("connection", &["reconnecting", "connecting"], SOON).await?;
@@ -158,14 +161,14 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         has_resumed(page, before).await?;
         driver.drops_off().await?;
         tells_all(page, server, driver.ride()).await?;
-        // The proxy goes first, and the page would notice.
+        // The proxy is dropped before the browser, and the page would log errors.
         page.open("about:blank").await?;
         stage.console_is_clean(|error| error.from_network).await
     })
     .await
 }
 
-/// L14, L19: a hidden page draws nothing and has no streams, and one that was left goes on where it was.
+/// L14, L19: a hidden page draws nothing and has no streams, and a page restored from the back/forward cache resumes.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Result<()> {
@@ -185,19 +188,25 @@ async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Resu
         has_streams(page, 0).await?;
         driver.arrives().await?;
         driver.picks_up().await?;
-        ensure!(page.timeline().await?.len() == 3, "something came without a stream");
-        ensure!(page.script("return window.frames_asked").await? == drawn, "frames were drawn");
+        ensure!(page.timeline().await?.len() == 3, "the timeline changed without a stream");
+        ensure!(
+            page.script("return window.frames_asked").await? == drawn,
+            "the hidden page requested animation frames"
+        );
 
         page.browser.set_hidden(false).await?;
         has_resumed(page, 3).await?;
         page.reaches("ride-state", &["on-trip"], SOON).await?;
         page.is_live().await?;
-        let after = wait::until("the page to have noted that it is right", SOON, async || {
+        let after = wait::until("the page to be up to date", SOON, async || {
             Ok(page.script("return window.right_after ?? null").await?.as_f64())
         })
         .await?;
-        println!("right {after:.0} ms after it was shown");
-        ensure!(after <= WAKE_MS, "that is too late");
+        println!("up to date {after:.0} ms after it was shown");
+        ensure!(
+            after <= WAKE_MS,
+            "the page took {after:.0} ms to be up to date, the limit is {WAKE_MS:.0} ms"
+        );
 
         page.script("window.sameDocument = true").await?;
         page.open(&format!("http://{server}/healthz")).await?;
@@ -206,18 +215,21 @@ async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Resu
         tells_all(page, server, driver.ride()).await?;
         has_resumed(page, 5).await?;
         page.is_live().await?;
-        ensure!(page.script("return window.sameDocument === true").await? == true, "it was loaded anew");
-        // /healthz has no icon.
+        ensure!(
+            page.script("return window.sameDocument === true").await? == true,
+            "the page was loaded again"
+        );
+        // /healthz has no icon, for which the browser logs a network error.
         stage.console_is_clean(|error| error.from_network).await
     })
     .await
 }
 
-/// L14: how long a page that is shown again may take to be right, in milliseconds.
+/// L14: the time within which a page that is shown again must be up to date, in milliseconds.
 const WAKE_MS: f64 = 2_000.0;
 
-/// Counts the streams that are open and the frames that were asked for, and notes how long after it was shown the page is
-/// live and has the ride on its trip.
+/// A script that counts open streams and requested animation frames, and measures the time from the moment the page
+/// is shown until it is live and shows the ride on its trip.
 const COUNTERS: &str = r"
     window.streams = 0;
     const fetched = window.fetch;
@@ -244,7 +256,7 @@ const COUNTERS: &str = r"
     });
 ";
 
-/// Waits until the page has so many streams open.
+/// Waits until the page has `count` open streams.
 async fn has_streams(page: &Page, count: u64) -> Result<()> {
     wait::until(&format!("the page to have {count} open streams"), SOON, async || {
         Ok((page.script("return window.streams").await? == count).then_some(()))
@@ -252,16 +264,16 @@ async fn has_streams(page: &Page, count: u64) -> Result<()> {
     .await
 }
 
-/// The car that takes the ride at first.
+/// The id of the car that takes the ride first.
 const CAR: i64 = 7;
 
-/// Starts a server without cars of its own.
+/// Starts a server without simulated cars.
 async fn quiet_server(stage: &mut Stage) -> Result<SocketAddr> {
     stage.set_flags(QUIET);
     stage.start_server(ANY_PORT).await
 }
 
-/// Opens the page, books, and waits until it shows that a car is on its way: at version 3.
+/// Opens the page, books a ride, and waits until the page shows that it is assigned: at version 3.
 async fn books_and_gets_a_car(stage: &Stage, server: SocketAddr, page_at: SocketAddr) -> Result<Driver> {
     let page = &stage.page;
     page.open(&format!("http://{page_at}/")).await?;
@@ -274,7 +286,7 @@ async fn books_and_gets_a_car(stage: &Stage, server: SocketAddr, page_at: Socket
     Ok(driver)
 }
 
-/// The version that the page says it went on from, and how many events it says it missed.
+/// Returns the version from which the page says it resumed, and the number of events that it says it missed.
 async fn resumed(page: &Page) -> Result<Option<(u64, u64)>> {
     let number = async |name| -> Result<Option<u64>> {
         Ok(page.attribute("resumed", name).await?.and_then(|text| text.parse().ok()))
@@ -282,33 +294,35 @@ async fn resumed(page: &Page) -> Result<Option<(u64, u64)>> {
     Ok(number("data-version").await?.zip(number("data-missed").await?))
 }
 
-/// Waits until the page says, in words too, that it went on from `version` and missed nothing.
+/// Waits until the page says, in its text and its attributes, that it resumed from `version` and missed nothing.
 async fn has_resumed(page: &Page, version: u64) -> Result<()> {
     page.says(&format!("Resumed at version {version}, missed 0")).await?;
-    ensure!(resumed(page).await? == Some((version, 0)), "its attributes say otherwise");
+    ensure!(
+        resumed(page).await? == Some((version, 0)),
+        "the attributes of the element do not agree with the text"
+    );
     Ok(())
 }
 
-/// For so long, at every look, what the page shows is a beginning of the ride without gaps or repeats, and no less
-/// than before.
+/// Checks repeatedly for `during` that the timeline has no gap and no repeated event, and never shrinks.
 async fn grows_in_order(page: &Page, during: Duration) -> Result<()> {
     let end = tokio::time::Instant::now() + during;
     let mut seen = 0;
     while tokio::time::Instant::now() < end {
         let versions: Vec<u64> = page.timeline().await?.into_iter().map(|(version, _)| version).collect();
         ensure!(versions == (1..=versions.len() as u64).collect::<Vec<_>>(), "out of order: {versions:?}");
-        ensure!(versions.len() >= seen, "events have gone: {versions:?}, and there were {seen}");
+        ensure!(versions.len() >= seen, "the timeline lost events: it had {seen}, now {versions:?}");
         seen = versions.len();
     }
     Ok(())
 }
 
-/// Waits until the ride is over on the page, and compares what the page tells with what the server does.
+/// Waits until the page shows the completed ride, and compares its timeline with the server's events.
 async fn tells_all(page: &Page, server: SocketAddr, ride: &str) -> Result<()> {
     page.reaches("ride-state", &["completed"], SOON).await?;
     let truth = history::of(server, ride).await?;
     let told = page.timeline().await?;
-    ensure!(told == truth, "the page tells {told:?}, and it was {truth:?}");
+    ensure!(told == truth, "the page shows {told:?}, the server has {truth:?}");
     println!("{} events, each once and in order", truth.len());
     Ok(())
 }

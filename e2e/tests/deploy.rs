@@ -1,5 +1,5 @@
-//! The files of `deploy/`: each configuration is run by the tests of proxies, or says in `docs/deploy.md` that it is not; and
-//! those that are not run are at least well formed and whole.
+//! The files of `deploy/`: each is linked from `docs/deploy.md`, and is either run by the proxy tests or listed as
+//! not run. Those that are not run are checked for consistency.
 
 use std::{
     fs,
@@ -9,11 +9,11 @@ use std::{
 use rides_e2e::proxies::setup::SETUPS;
 use yaml_rust2::{Yaml, YamlLoader};
 
-/// No program of these is to be had here.
+/// The configurations that no test runs, because their programs are not available to the tests.
 const NOT_RUN: [&str; 3] =
     ["deploy/kubernetes/rides.yaml", "deploy/traefik/dynamic.yaml", "deploy/traefik/traefik.yaml"];
 
-/// Other ways to run the server, with tests of their own.
+/// The folders of `deploy/` with other ways to run the server, which other tests check.
 const OTHERS: [&str; 2] = ["deploy/systemd", "deploy/container"];
 
 fn root() -> PathBuf {
@@ -28,7 +28,7 @@ fn yaml(file: &str) -> Vec<Yaml> {
     YamlLoader::load_from_str(&read(file)).expect("YAML")
 }
 
-/// All files below `folder`, as paths from the root.
+/// Returns all files below `folder`, as paths from the root of the repository.
 fn files(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(root().join(folder)).expect("a folder of deploy/");
     let mut found = Vec::new();
@@ -51,12 +51,12 @@ fn every_configuration_is_tried_and_in_the_document() {
     let document = read("docs/deploy.md");
     for file in files("deploy") {
         let tried = SETUPS.iter().any(|setup| setup.file == file);
-        assert_ne!(tried, NOT_RUN.contains(&file.as_str()), "{file} is tried, or said not to be");
+        assert_ne!(tried, NOT_RUN.contains(&file.as_str()), "{file} must be in either SETUPS or NOT_RUN");
         assert!(document.contains(&format!("(../{file})")), "docs/deploy.md does not link {file}");
     }
 }
 
-/// The document shows the shortest configurations as they are.
+/// The document quotes the shortest configurations in full.
 #[test]
 fn short_configurations_in_the_document_are_those_of_the_files() {
     let document = read("docs/deploy.md");
@@ -78,13 +78,13 @@ fn the_parts_of_the_kubernetes_file_fit_together() {
             "{part:?}"
         );
     }
-    let [deployment] = kind("Deployment")[..] else { panic!("one deployment") };
-    let [service] = kind("Service")[..] else { panic!("one service") };
-    let [claim] = kind("PersistentVolumeClaim")[..] else { panic!("one claim") };
+    let [deployment] = kind("Deployment")[..] else { panic!("not exactly one Deployment") };
+    let [service] = kind("Service")[..] else { panic!("not exactly one Service") };
+    let [claim] = kind("PersistentVolumeClaim")[..] else { panic!("not exactly one PersistentVolumeClaim") };
     let ingresses = kind("Ingress");
 
     let spec = &deployment["spec"];
-    // One file, one writer.
+    // SQLite has one writer, so the old pod must stop before the new one starts.
     assert_eq!((spec["replicas"].as_i64(), spec["strategy"]["type"].as_str()), (Some(1), Some("Recreate")));
     let pod = &spec["template"];
     assert_eq!(spec["selector"]["matchLabels"], pod["metadata"]["labels"]);
@@ -107,8 +107,8 @@ fn the_parts_of_the_kubernetes_file_fit_together() {
 
 #[test]
 fn the_two_files_of_traefik_fit_together() {
-    let [main] = &yaml("deploy/traefik/traefik.yaml")[..] else { panic!("one document") };
-    let [dynamic] = &yaml("deploy/traefik/dynamic.yaml")[..] else { panic!("one document") };
+    let [main] = &yaml("deploy/traefik/traefik.yaml")[..] else { panic!("not exactly one document") };
+    let [dynamic] = &yaml("deploy/traefik/dynamic.yaml")[..] else { panic!("not exactly one document") };
     let router = &dynamic["http"]["routers"]["rides"];
     let entry = router["entryPoints"][0].as_str().unwrap();
     assert_eq!(main["entryPoints"][entry]["address"].as_str(), Some(":443"));

@@ -1,6 +1,6 @@
-//! Input by fingers, mouse and keys; small windows, forced colours and paper.
+//! Input by touch, mouse and keyboard; and the page in small windows, with forced colours, and in print.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ use rides_e2e::{
 use rides_proto::v1::{BookRequest, Location, rides_client::RidesClient};
 use serde_json::{Value, json};
 
-/// Runs a test against a page that is live on a city without cars.
+/// Runs a test with a page that is live, on a server without simulated cars.
 async fn quiet(
     name: &'static str,
     test: impl AsyncFnOnce(&mut Stage, SocketAddr) -> Result<()>,
@@ -34,35 +34,44 @@ async fn quiet(
     .await
 }
 
-/// Waits until an expression of JavaScript is true.
+/// Waits until the JavaScript expression `what` is truthy.
 async fn is_so(page: &Page, what: &str) -> Result<()> {
     let script = format!("return Boolean({what})");
     wait::until(what, SOON, async || Ok((page.script(&script).await? == json!(true)).then_some(()))).await
 }
 
-/// Types into whatever has the focus.
+/// Sends keys to the element that has the focus.
 async fn keys(page: &Page, keys: &str) -> Result<()> {
-    page.browser.client.active_element().await?.send_keys(keys).await.context("nothing takes the keys")
+    page.browser
+        .client
+        .active_element()
+        .await?
+        .send_keys(keys)
+        .await
+        .context("the focused element does not accept keys")
 }
 
-/// Moves the mouse over an element; presses and releases it there if it is `pressed`.
+/// Moves the mouse over the middle of an element. If `pressed`, also presses and releases the button there.
 async fn mouse(page: &Page, selector: &str, pressed: bool) -> Result<()> {
     let script = format!(
         "const box = document.querySelector('{selector}').getBoundingClientRect();
          return [box.x + box.width / 2, box.y + box.height / 2]"
     );
     let at = page.script(&script).await?;
-    let (x, y) = (at[0].as_f64().context("no x")?, at[1].as_f64().context("no y")?);
+    let (x, y) = (
+        at[0].as_f64().context("the script returned no x")?,
+        at[1].as_f64().context("the script returned no y")?,
+    );
     let mut actions = MouseActions::new("mouse".into()).then(PointerAction::MoveTo { duration: None, x, y });
     if pressed {
         actions = actions
             .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
             .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
     }
-    page.browser.client.perform_actions(actions).await.context("the mouse cannot move there")
+    page.browser.client.perform_actions(actions).await.context("cannot move the mouse over the element")
 }
 
-/// Sends made-up events of touches to the map: type, pointer, whether it is primary, x, y, buttons.
+/// Dispatches synthetic touch events to the map: type, pointer id, whether it is primary, x, y, buttons.
 async fn pointers(page: &Page, events: &[(&str, u32, bool, u32, u32, u32)]) -> Result<()> {
     let script = format!(
         "const map = document.querySelector('.map');
@@ -85,7 +94,7 @@ async fn a_map_whose_fingers_were_lost_can_be_dragged_and_tapped() -> Result<()>
         let page = &stage.page;
         let drag = |id| [("pointerdown", id, true, 700, 500, 1), ("pointermove", id, true, 740, 540, 1)];
 
-        // Two fingers whose release never comes, and the next touch.
+        // Two fingers whose pointerup events never arrive, and then another touch.
         pointers(page, &[("pointerdown", 11, true, 600, 400, 1), ("pointerdown", 12, false, 800, 400, 1)])
             .await?;
         pointers(page, &[("pointermove", 12, false, 900, 400, 1)]).await?;
@@ -95,7 +104,7 @@ async fn a_map_whose_fingers_were_lost_can_be_dragged_and_tapped() -> Result<()>
         is_so(page, "document.querySelector('#pickup').value").await.context("the tap was lost")?;
         is_so(page, IS_FREE).await?;
 
-        // Each of these is all that may be seen of a release.
+        // Each of these events may be the only sign of a release.
         for (ending, target) in [
             ("new PointerEvent('lostpointercapture', { pointerId: 21, bubbles: true })", "map"),
             ("new PointerEvent('pointercancel', { pointerId: 21, bubbles: true })", "map"),
@@ -117,13 +126,16 @@ async fn a_map_whose_fingers_were_lost_can_be_dragged_and_tapped() -> Result<()>
               const gesture = new Event(name, { cancelable: true, bubbles: true });
               return map.dispatchEvent(Object.assign(gesture, { clientX: 700, clientY: 400, scale: 2 }));
             })";
-        // The pin of the pickup is never still.
+        // The pin of the pickup is animated: without it the map comes to rest.
         page.script("document.querySelector('#pickup + .clear').click()").await?;
         let before = page.map_at_rest().await?;
-        ensure!(page.script(zooms_page).await? == json!([]), "Safari zooms the page");
+        ensure!(
+            page.script(zooms_page).await? == json!([]),
+            "Safari would zoom the page: the map does not cancel gesture events"
+        );
         let pinched = page.map_at_rest().await?;
         let moved = pixels::differing(&before, &pinched)?;
-        ensure!(moved > 100_000, "a pinch in Safari moved only {moved} pixels");
+        ensure!(moved > 100_000, "a pinch in Safari changed only {moved} pixels");
 
         page.script(
             "document.querySelector('.map').dispatchEvent(new WheelEvent('wheel',
@@ -132,13 +144,13 @@ async fn a_map_whose_fingers_were_lost_can_be_dragged_and_tapped() -> Result<()>
         .await?;
         let after = page.map_at_rest().await?;
         let moved = pixels::differing(&pinched, &after)?;
-        ensure!(moved > 100_000, "a page of the wheel moved only {moved} pixels");
+        ensure!(moved > 100_000, "a wheel event of one page changed only {moved} pixels");
         Ok(())
     })
     .await
 }
 
-/// Streets of the city that comes with the server.
+/// Points on streets of the map that is compiled into the server.
 const PLACES: [(f64, f64); 6] = [
     (60.1699, 24.9384),
     (60.1650, 24.9450),
@@ -148,7 +160,7 @@ const PLACES: [(f64, f64); 6] = [
     (60.1660, 24.9520),
 ];
 
-/// Books a ride for another rider, from the place with this number.
+/// Books a ride for another rider, from `PLACES[number]`.
 async fn somebody_books(server: SocketAddr, number: usize) -> Result<()> {
     let location = |(lat, lng)| Some(Location { lat, lng });
     let request = BookRequest {
@@ -158,11 +170,11 @@ async fn somebody_books(server: SocketAddr, number: usize) -> Result<()> {
         rider_id: "somebody".to_owned(),
         ..Default::default()
     };
-    RidesClient::new(channel(server).await?).book(request).await.context("not booked")?;
+    RidesClient::new(channel(server).await?).book(request).await.context("the ride was not booked")?;
     Ok(())
 }
 
-/// The pickups of the listed rides, from the top.
+/// Returns the pickups of the listed rides, from the top.
 async fn rows(page: &Page) -> Result<Value> {
     page.script("return [...document.querySelectorAll('.row-from')].map((from) => from.textContent)").await
 }
@@ -190,11 +202,11 @@ async fn rides_stay_under_the_pointer_and_the_focus() -> Result<()> {
         mouse(page, ".row", false).await?;
         somebody_books(server, 3).await?;
         is_so(page, &knows(4)).await?;
-        // The list is drawn anew every second, in vain.
+        // The list is rendered every second, and its order must stay.
         is_so(page, "document.querySelector('.row-state').textContent.endsWith(' s')").await?;
         ensure!(rows(page).await? == three, "rows moved under the pointer: {}", rows(page).await?);
         mouse(page, "[data-testid=book]", false).await?;
-        is_so(page, &has_rows(4)).await.context("the new ride never came")?;
+        is_so(page, &has_rows(4)).await.context("the new ride did not appear in the list")?;
 
         page.script("document.querySelectorAll('.row')[1].focus()").await?;
         let focused = rows(page).await?[1].clone();
@@ -211,14 +223,14 @@ async fn rides_stay_under_the_pointer_and_the_focus() -> Result<()> {
         let see_through = page.script(
             "return getComputedStyle(document.querySelector('.rides-head')).backgroundColor.startsWith('rgba')",
         );
-        ensure!(see_through.await? == json!(false), "rows are seen through the head");
+        ensure!(see_through.await? == json!(false), "the head of the list is transparent: rows show through it");
         page.script("document.querySelector('#panel-rides').scrollTop = 30").await?;
         stage.screenshot("scrolled").await
     })
     .await
 }
 
-/// The id, name or class of the element that has the focus.
+/// Returns the id, test id, label or class of the element that has the focus.
 async fn focused(page: &Page) -> Result<String> {
     let script = "const { id, dataset, ariaLabel, className, tagName } = document.activeElement;
         return id || dataset.testid || ariaLabel || className || tagName";
@@ -247,37 +259,43 @@ async fn typed_text_the_first_press_and_the_focus_are_kept() -> Result<()> {
         let closed =
             "[...document.querySelectorAll('.suggestions')].every((list) => list.offsetHeight === 0)";
 
-        // A press while suggestions are open does what it is for.
+        // A press while suggestions are open has its own effect, not only that of closing them.
         page.type_into("pickup", "Mannerh").await?;
         is_so(page, "document.querySelector('#pickup-list li')").await?;
         stage.screenshot("suggestions").await?;
         mouse(page, ".kind:nth-child(2)", true).await?;
         is_so(page, "document.querySelector('.kind:nth-child(2) input').checked").await?;
         let (value, expanded) = ("document.querySelector('#pickup').value", "aria-expanded");
-        is_so(page, &format!("{value} === 'Mannerh'")).await.context("half-typed text is gone")?;
+        is_so(page, &format!("{value} === 'Mannerh'")).await.context("the half-typed text is gone")?;
         is_so(page, closed).await?;
-        ensure!(page.attribute("pickup", expanded).await?.as_deref() == Some("false"), "still open");
+        ensure!(
+            page.attribute("pickup", expanded).await?.as_deref() == Some("false"),
+            "the suggestions are still open"
+        );
         stage.screenshot("left").await?;
 
-        // It stays on Tab too.
+        // The text also stays when Tab leaves the field.
         mouse(page, "#pickup", true).await?;
-        ensure!(page.attribute("pickup", expanded).await?.as_deref() == Some("true"), "closed");
+        ensure!(
+            page.attribute("pickup", expanded).await?.as_deref() == Some("true"),
+            "the suggestions are closed"
+        );
         keys(page, &tab).await?;
         has_focus(page, "Clear the pickup").await?;
         is_so(page, &format!("{value} === 'Mannerh'")).await?;
 
-        // Cleared, the field is where one goes on. Enter waits for the answer, also when the field is left.
+        // Clearing a field focuses it. Enter waits for the suggestions, also when the field is left meanwhile.
         keys(page, &enter).await?;
         has_focus(page, "pickup").await?;
         keys(page, &format!("Mannerheimint{enter}{tab}")).await?;
         is_so(page, &format!("{value} === 'Mannerheimintie'")).await.context("Enter was lost")?;
 
-        // Escape brings back what was chosen.
+        // Escape restores the chosen street.
         page.type_into("pickup", "x").await?;
         keys(page, &escape).await?;
         is_so(page, &format!("{value} === 'Mannerheimintie'")).await?;
 
-        // What is half typed is swapped with the rest.
+        // The swap button swaps half-typed text too.
         page.type_into("dropoff", "Snel").await?;
         let other = "document.querySelector('#dropoff').value";
         mouse(page, ".swap", true).await?;
@@ -286,7 +304,7 @@ async fn typed_text_the_first_press_and_the_focus_are_kept() -> Result<()> {
         mouse(page, ".swap", true).await?;
         is_so(page, &format!("{value} === 'Mannerheimintie' && {other} === 'Snel'")).await?;
 
-        // Buttons that go away when they are pressed leave the focus beside them.
+        // A button that disappears when it is pressed leaves the focus near its place.
         page.type_into("dropoff", &format!("Snellmanink{enter}")).await?;
         is_so(page, "document.querySelector('[data-testid=book]').textContent.includes('€')").await?;
         page.script("document.querySelector('[data-testid=book]').focus()").await?;
@@ -314,7 +332,7 @@ async fn the_page_can_be_used_small_in_forced_colours_and_on_paper() -> Result<(
         is_so(page, &has_rows(2)).await?;
         ring_is_inside(stage).await?;
 
-        // A window of 1280 by 1024 at 400 %.
+        // The viewport of a window of 1280 × 1024 at 400 % zoom.
         page.browser.resize(320, 256).await?;
         page.script("document.querySelector('#pickup').focus()").await?;
         keys(page, "Mannerh").await?;
@@ -328,7 +346,7 @@ async fn the_page_can_be_used_small_in_forced_colours_and_on_paper() -> Result<(
                  const top = document.elementFromPoint(x + width / 2, y + height / 2);
                  return x >= 0 && right <= 320 && (element.contains(top) || top.matches('.book, label'))"
             );
-            ensure!(page.script(&on_top).await? == json!(true), "{element} is not to be seen");
+            ensure!(page.script(&on_top).await? == json!(true), "{element} is not visible");
         }
         let room = page
             .script(
@@ -338,12 +356,15 @@ async fn the_page_can_be_used_small_in_forced_colours_and_on_paper() -> Result<(
                  return Math.min(bottom, innerHeight) - Math.max(top, 0)",
             )
             .await?;
-        ensure!(room.as_f64() > Some(200.0), "the form has {room} pixels of 256");
+        ensure!(room.as_f64() > Some(200.0), "the form has only {room} pixels of 256");
         let apart = "const [pill, account] = ['.pill', '.account'].map((name) =>
               document.querySelector(name).getBoundingClientRect());
             const protocol = document.querySelector('.pill-protocol').getBoundingClientRect();
             return protocol.right <= pill.right && pill.right <= account.left";
-        ensure!(page.script(apart).await? == json!(true), "the pill lies under the account");
+        ensure!(
+            page.script(apart).await? == json!(true),
+            "the pill overlaps the account button or its protocol is cut off"
+        );
         page.browser.resize(320, 568).await?;
         stage.screenshot("narrow").await?;
 
@@ -371,19 +392,22 @@ async fn the_page_can_be_used_small_in_forced_colours_and_on_paper() -> Result<(
             return [['.map canvas', '.legend', '.attribution', '.ride', '.rides-list'].every(seen),
               ['.top', '.actions button', '.ride-top button'].some(seen),
               panel.scrollHeight <= panel.clientHeight]";
-        ensure!(page.script(print).await? == json!([true, false, true]), "not what belongs on paper");
+        ensure!(
+            page.script(print).await? == json!([true, false, true]),
+            "the printed page lacks something, or shows buttons"
+        );
         let canvas = page.browser.client.find(fantoccini::Locator::Css(".map canvas")).await?;
         let picture = canvas.screenshot().await?;
         stage.screenshot("paper").await?;
         page.script("document.querySelector('.map canvas').style.visibility = 'hidden'").await?;
         let drawn = pixels::differing(&picture, &canvas.screenshot().await?)?;
-        ensure!(drawn > 10_000, "the map is blank on paper: {drawn} pixels");
+        ensure!(drawn > 10_000, "the printed map is blank: {drawn} pixels");
         Ok(())
     })
     .await
 }
 
-/// Checks that a map with the focus has a ring within the window, above the canvas, also while the canvas is grey.
+/// Checks that a focused map shows a focus ring inside the window, above the canvas, also while the canvas is grey.
 async fn ring_is_inside(stage: &Stage) -> Result<()> {
     let page = &stage.page;
     page.script("document.querySelector('.map canvas').style.filter = 'grayscale(1)'").await?;
@@ -393,17 +417,17 @@ async fn ring_is_inside(stage: &Stage) -> Result<()> {
     keys(page, "a").await?;
     stage.screenshot("ring").await?;
     let ring = pixels::differing(&before, &map.screenshot().await?)?;
-    ensure!(ring > 2 * (1440 + 900), "nobody sees that the map has the focus: {ring} pixels");
+    ensure!(ring > 2 * (1440 + 900), "the focus ring of the map has only {ring} pixels");
     page.script("document.querySelector('.map canvas').style.filter = ''").await.map(drop)
 }
 
-/// Checks that two elements differ in their background, or in that of the mark before them.
+/// Checks that two elements differ in the background colour of themselves or of their `::before`.
 async fn differ(page: &Page, chosen: &str, other: &str) -> Result<()> {
     let script = format!(
         "const [chosen, other] = ['{chosen}', '{other}'].map((name) =>
            [null, '::before'].map((part) => getComputedStyle(document.querySelector(name), part).backgroundColor) + '');
          return chosen !== other"
     );
-    ensure!(page.script(&script).await? == json!(true), "{chosen} looks as {other} does");
+    ensure!(page.script(&script).await? == json!(true), "{chosen} and {other} have the same background");
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! The server behind reverse proxies: each configuration of `deploy/`, and the shortest that people write, for a minute and
-//! over a restart of the proxy. `docs/deploy.md` holds the table of what is expected.
+//! The server behind reverse proxies: each configuration of `deploy/`, and the shortest ones that people write. Each
+//! runs for a minute, and then through a restart of the proxy. The table in `docs/deploy.md` has the expected
+//! outcomes.
 //!
-//! Started by `cargo xtask test proxies`, which names the proxies' programs; ignored elsewhere. All trials run side by side,
-//! on one server.
+//! `cargo xtask test proxies` runs the trials and sets the paths of the proxy programs. A trial whose program is not
+//! set is ignored. All trials run concurrently and share the servers.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -16,7 +17,7 @@ use tokio::{runtime::Runtime, sync::OnceCell};
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
-    // Started by the first trial, if any is run.
+    // Set by the first trial that runs.
     let shared = Arc::new(OnceCell::<Trials>::new());
     let mut trials = Vec::new();
     for setup in SETUPS {
@@ -36,10 +37,10 @@ fn main() -> ExitCode {
             trials.push(Trial::test(name, trial).with_ignored_flag(setup.program.find().is_none()));
         }
     }
-    // Nearly all of the time is waiting.
+    // The trials wait nearly all of the time, so all of them run at once.
     arguments.test_threads.get_or_insert(trials.len().max(1));
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // Ends the servers.
+    // Kills the servers.
     drop(shared);
     conclusion.exit_code()
 }

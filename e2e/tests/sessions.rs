@@ -1,6 +1,6 @@
-//! Who the page is to a server that asks for tokens, and what it says of errors.
+//! The page on a server that requires tokens: guests, sign-in, renewal; and the errors that it displays.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,7 @@ use rides_proto::v1::{
 
 const CAR: i64 = 7;
 
-/// Keeps the methods that the page has called.
+/// A script that records the methods that the page calls in `window.calls`.
 const CALLS: &str = r"
     window.calls = [];
     const fetched = window.fetch;
@@ -46,28 +46,28 @@ async fn a_guest_signs_in_books_and_follows_where_tokens_are_asked_for() -> Resu
         stage.page.is_live().await?;
         let page = &stage.page;
         page.reaches("account", &["guest"], SOON).await?;
-        ensure!(count(page, "SignIn").await? == 1, "one sign-in is enough");
+        ensure!(count(page, "SignIn").await? == 1, "the page did not sign in exactly once");
 
         let mut driver = driver(server, keys.path()).await?;
         page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
         page.reaches("ride-state", &["assigned"], SOON).await?;
-        page.says("until pickup").await.context("the car is not followed")?;
+        page.says("until pickup").await.context("the page does not follow the car")?;
         stage.screenshot("assigned").await?;
 
-        // What is kept is what signs in the next time, and it is nowhere to be read.
+        // The stored secret signs in the next time. It must not be readable in the page or its URLs.
         page.browser.client.refresh().await?;
         page.is_live().await?;
         page.reaches("ride-state", &["assigned"], SOON).await?;
         page.reaches("account", &["guest"], SOON).await?;
         ensure!(count(page, "SignIn").await? == 0, "the page is another guest after a reload");
         let kept = page.script("return localStorage.getItem('rides.token')").await?;
-        let kept = kept.as_str().context("nothing is kept")?.to_owned();
+        let kept = kept.as_str().context("no token is stored")?.to_owned();
         let read = page
             .script("return [document.documentElement.outerHTML, location.href, ...performance.getEntries().map(e => e.name)].join()")
             .await?;
-        ensure!(!read.as_str().context("no text")?.contains(&kept), "the token is to be read");
+        ensure!(!read.as_str().context("the script returned no text")?.contains(&kept), "the token is readable in the page or in a URL");
         driver.arrives().await?;
         driver.picks_up().await?;
         driver.drops_off().await?;
@@ -77,7 +77,7 @@ async fn a_guest_signs_in_books_and_follows_where_tokens_are_asked_for() -> Resu
     .await
 }
 
-/// Loses the answer to the first booking, and ends the session of its caller meanwhile.
+/// A script that drops the response to the first booking and then revokes the caller's session. It records calls too.
 const LOSES_A_BOOKING: &str = r"
     window.calls = [];
     const fetched = window.fetch;
@@ -91,7 +91,7 @@ const LOSES_A_BOOKING: &str = r"
         await response.arrayBuffer();
         const end = url.replace('Rides/Book', 'Sessions/SignOut');
         await (await fetched(end, { ...init, body: new Uint8Array(5) })).arrayBuffer();
-        throw new TypeError('the answer is lost');
+        throw new TypeError('the response is lost');
     };
 ";
 
@@ -113,8 +113,8 @@ async fn a_guest_whose_token_is_refused_between_two_tries_books_once() -> Result
         driver.accepts().await?;
         page.reaches("ride-state", &["assigned"], SOON).await.context("the guest does not see the ride")?;
 
-        ensure!(count(page, "SignIn").await? == 2, "the token was not refused");
-        // A stream may have heard of the end of the session before the second try.
+        ensure!(count(page, "SignIn").await? == 2, "the token was not refused: expected two sign-ins");
+        // More than two are possible: a stream may have seen the end of the session before the second try.
         ensure!(count(page, "Book").await? > 1, "the booking was not sent again");
         let request = showing(ListRequest::default(), Some(&eve))?;
         let rides = RidesClient::new(channel(server).await?).list(request).await?.into_inner().rides;
@@ -124,7 +124,8 @@ async fn a_guest_whose_token_is_refused_between_two_tries_books_once() -> Result
     .await
 }
 
-/// Keeps the methods that were answered, and nothing of the next guest: the tab is closed before it signs in again.
+/// A script that records the methods that had a response, and discards what the page stores: the tab is closed before
+/// it stores the next guest.
 const LEAVES: &str = r"
     window.calls = [];
     Storage.prototype.setItem = () => {};
@@ -136,7 +137,7 @@ const LEAVES: &str = r"
     };
 ";
 
-/// BAD-7: the secret of a guest who signed out is in no other tab.
+/// BAD-7: after a sign-out in one tab, no other tab keeps using the guest's secret.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_guest_who_signed_out_in_one_tab_is_another_guest_in_all() -> Result<()> {
@@ -150,7 +151,7 @@ async fn a_guest_who_signed_out_in_one_tab_is_another_guest_in_all() -> Result<(
         page.reaches("account", &["guest"], SOON).await?;
         let first = page.browser.client.window().await?;
         let before = guest_secret(page).await?;
-        ensure!(before.is_some(), "the browser keeps no secret");
+        ensure!(before.is_some(), "the browser stores no guest secret");
 
         page.browser.open_window().await?;
         page.browser.on_every_page(LEAVES).await?;
@@ -158,7 +159,7 @@ async fn a_guest_who_signed_out_in_one_tab_is_another_guest_in_all() -> Result<(
         page.is_live().await?;
         page.script("document.querySelector('#who').showPopover()").await?;
         page.press("sign-out").await?;
-        wait::until("the session to be over", SOON, async || {
+        wait::until("the response to SignOut", SOON, async || {
             Ok((count(page, "SignOut").await? == 1).then_some(()))
         })
         .await?;
@@ -170,13 +171,13 @@ async fn a_guest_who_signed_out_in_one_tab_is_another_guest_in_all() -> Result<(
         page.reaches("account", &["guest"], SOON).await?;
         page.is_live().await?;
         let after = guest_secret(page).await?;
-        ensure!(after.is_some() && after != before, "the guest who signed out is back");
+        ensure!(after.is_some() && after != before, "the page signed in again as the guest who signed out");
         stage.console_is_clean(|error| error.from_network).await
     })
     .await
 }
 
-/// A2, the page's half.
+/// A2, the part of the page.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()> {
@@ -203,7 +204,7 @@ async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()
             Ok((count(page, "Renew").await? == 1).then_some(()))
         })
         .await?;
-        wait::until("the first token to be over", LIFE * 2, async || {
+        wait::until("the first token to expire", LIFE * 2, async || {
             Ok((Instant::now() > over_at + Duration::from_secs(1)).then_some(()))
         })
         .await?;
@@ -214,8 +215,11 @@ async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()
         page.reaches("ride-state", &["completed"], SOON).await?;
         let truth = history::seen_by(server, driver.ride(), Some(&eve)).await?;
         let told = page.timeline().await?;
-        ensure!(told == truth, "the page tells {told:?}, and it was {truth:?}");
-        ensure!(page.state("account").await?.as_deref() == Some("rider"), "the page is someone else");
+        ensure!(told == truth, "the page shows {told:?}, the server has {truth:?}");
+        ensure!(
+            page.state("account").await?.as_deref() == Some("rider"),
+            "the page is not signed in as a rider any more"
+        );
         stage.screenshot("completed").await?;
         stage.console_is_clean(|error| error.from_network).await
     })
@@ -238,7 +242,10 @@ async fn a_dispatchers_token_shows_all_rides_and_a_bad_one_says_so() -> Result<(
 
         signs_in(page, "not.a.token").await?;
         page.says("This server does not know the token.").await?;
-        ensure!(page.attribute("token", "aria-invalid").await?.as_deref() == Some("true"), "unmarked");
+        ensure!(
+            page.attribute("token", "aria-invalid").await?.as_deref() == Some("true"),
+            "the field of the token is not marked as invalid"
+        );
         page.element("error-id").await?;
         stage.screenshot("bad-token").await?;
         page.reaches("account", &["guest"], SOON).await?;
@@ -256,7 +263,7 @@ async fn a_dispatchers_token_shows_all_rides_and_a_bad_one_says_so() -> Result<(
     .await
 }
 
-/// The map goes on, and so the page is live; its list of rides is not.
+/// The map's stream continues, so the page is live, but the list of rides is out of date.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()> {
@@ -274,7 +281,7 @@ async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()>
         page.says("Not up to date: Too many open calls: the limit is 4").await?;
         page.says("1 under way, last known").await?;
         list_is_stale(page, true).await?;
-        ensure!(page.state("connection").await?.as_deref() == Some("live"), "the map is not live");
+        ensure!(page.state("connection").await?.as_deref() == Some("live"), "the page is not live");
         stage.screenshot("refused").await?;
         page.browser.resize(390, 844).await?;
         page.script("document.querySelector('[aria-controls=panel-rides]').click()").await?;
@@ -283,7 +290,7 @@ async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()>
 
         drop(held);
         list_is_stale(page, false).await?;
-        ensure!(!page.text().await?.contains("Not up to date"), "it is up to date");
+        ensure!(!page.text().await?.contains("Not up to date"), "the page still says \"Not up to date\"");
         stage.kill_server().await?;
         list_is_stale(&stage.page, true).await?;
         stage.screenshot("gone").await?;
@@ -292,7 +299,7 @@ async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()>
     .await
 }
 
-/// R2, the page's half.
+/// R2, the part of the page.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()> {
@@ -306,11 +313,14 @@ async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()
         page.says("Try again in ").await?;
         page.says("Too many open calls: the limit is 4").await?;
         let id = page.error_id().await?;
-        ensure!(id.starts_with("TOO_MANY_OPEN_CALLS "), "no reason and id: {id}");
+        ensure!(
+            id.starts_with("TOO_MANY_OPEN_CALLS "),
+            "the error's reason and id do not start with TOO_MANY_OPEN_CALLS: {id}"
+        );
         stage.screenshot("countdown").await?;
 
         drop(held);
-        wait::until("the button", SOON, async || {
+        wait::until("the button to say \"Try again\"", SOON, async || {
             Ok((page.element("book").await?.text().await? == "Try again").then_some(()))
         })
         .await?;
@@ -321,21 +331,22 @@ async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()
     .await
 }
 
-/// Starts a server that asks for tokens, and has no cars of its own.
+/// Starts a server that requires tokens and has no simulated cars.
 async fn strict_server(stage: &mut Stage, keys: &Path) -> Result<SocketAddr> {
-    let data_dir = keys.to_str().context("an odd path")?;
+    let data_dir = keys.to_str().context("the path of the data directory is not UTF-8")?;
     stage.set_flags(QUIET.into_iter().chain(["--auth", "required", "--data-dir", data_dir]));
     stage.start_server(ANY_PORT).await
 }
 
-/// Starts a server that takes four calls at a time, from this machine too.
+/// Starts a server that accepts four open calls per address, also from loopback.
 async fn busy_server(stage: &mut Stage) -> Result<SocketAddr> {
     let few = ["--max-calls-per-address", "4", "--exempt-addresses", "192.0.2.1"];
     stage.set_flags(QUIET.into_iter().chain(few));
     stage.start_server(ANY_PORT).await
 }
 
-/// Leaves the page nothing but its own stream, until it is dropped.
+/// Opens three streams, which leave one of the four calls to the page: its own stream. Dropping them releases the
+/// calls.
 async fn holds_calls(server: SocketAddr) -> Result<Vec<impl Sized>> {
     let mut client = FleetClient::new(channel(server).await?);
     let mut held = Vec::new();
@@ -363,24 +374,24 @@ fn helsinki() -> WatchFleetRequest {
     WatchFleetRequest { viewport, ..Default::default() }
 }
 
-/// Hands a token to the page as a person does.
+/// Signs in with a token through the page's form.
 async fn signs_in(page: &Page, token: &str) -> Result<()> {
     page.script("document.querySelector('#who').showPopover()").await?;
     page.type_into("token", token).await?;
     page.press("sign-in").await
 }
 
-/// The guest's secret that the browser keeps.
+/// Returns the guest secret that the browser stores.
 async fn guest_secret(page: &Page) -> Result<Option<String>> {
     let secret = page.script("return localStorage.getItem('rides.guest')").await?;
     Ok(secret.as_str().map(str::to_owned))
 }
 
-/// How often the page has called a method since it was loaded.
+/// Returns the number of calls of a method since the page was loaded.
 async fn count(page: &Page, method: &str) -> Result<u64> {
     let count =
         page.script(&format!("return window.calls.filter(call => call === '{method}').length")).await?;
-    count.as_u64().context("no number")
+    count.as_u64().context("the script returned no number")
 }
 
 async fn rides_listed(page: &Page, count: usize) -> Result<()> {
@@ -391,9 +402,9 @@ async fn rides_listed(page: &Page, count: usize) -> Result<()> {
     .await
 }
 
-/// Waits until the list looks as if it was so once, or as if it is so now.
+/// Waits until the list of rides is displayed as out of date, or as up to date.
 async fn list_is_stale(page: &Page, stale: bool) -> Result<()> {
-    wait::until(&format!("the list's being stale to be {stale}"), SOON, async || {
+    wait::until(&format!("data-stale of the list of rides to be {stale}"), SOON, async || {
         Ok((page.attribute("rides", "data-stale").await?.is_some() == stale).then_some(()))
     })
     .await

@@ -1,6 +1,6 @@
-//! A page that does not start, or stops, says so in words, and what to do.
+//! A page that does not start, or crashes: it says so and offers a way to try again.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use rides_e2e::{
     wait,
 };
 
-/// The longest time for which a person may look at a page that says nothing.
+/// The time within which a page that fails must say so.
 const SAYS_WITHIN: Duration = Duration::from_secs(7);
 
 type Change = fn(&str, Response<String>) -> Response<String>;
 
-/// Opens a page that a proxy has changed.
+/// Opens the page through a proxy with these habits.
 async fn opens(stage: &mut Stage, habits: Habits) -> Result<HttpProxy> {
     stage.set_flags(QUIET);
     let server = stage.start_server(ANY_PORT).await?;
@@ -39,7 +39,7 @@ fn with_policy(mut response: Response<String>, policy: &'static str) -> Response
     response
 }
 
-/// Waits until the page has words for what is wrong, and a way to try again.
+/// Waits until the first paint displays `words`, and checks that it has a link that reloads the page.
 async fn says_in_words(page: &Page, words: &str) -> Result<()> {
     wait::until(&format!("the first paint to say {words:?}"), SAYS_WITHIN, async || {
         let seen = "const words = document.querySelector('.first-paint-words');
@@ -48,7 +48,7 @@ async fn says_in_words(page: &Page, words: &str) -> Result<()> {
     })
     .await?;
     let retry = "return document.querySelector('.first-paint-words a').href === location.href";
-    ensure!(page.script(retry).await? == true, "there is no way to try again");
+    ensure!(page.script(retry).await? == true, "the page has no link to try again");
     Ok(())
 }
 
@@ -68,11 +68,11 @@ async fn a_page_with_injected_scripts_and_changed_markup_starts() -> Result<()> 
         )
         .await?;
         stage.page.is_live().await?;
-        ensure!(stage.page.script("return window.injected ?? 0").await? == 0, "what was injected has run");
+        ensure!(stage.page.script("return window.injected ?? 0").await? == 0, "an injected script has run");
         stage.screenshot("live").await?;
         stage.page.open("about:blank").await?;
         drop(proxy);
-        // The browser says what its policy forbids.
+        // The browser logs each violation of the content security policy.
         stage.console_is_clean(|error| error.text.contains("Content Security Policy")).await
     })
     .await
@@ -138,7 +138,7 @@ async fn a_browser_without_webassembly_is_told_so() -> Result<()> {
 async fn a_page_that_panics_does_not_say_that_it_is_live() -> Result<()> {
     Stage::live("panicked", async |stage| {
         let page = &stage.page;
-        // The map is asked for something while it draws.
+        // A key event during a draw re-enters the map, which panics.
         page.script(
             "const map = document.querySelector('[data-testid=map]');
              WebGL2RenderingContext.prototype.viewport = () =>
@@ -146,7 +146,7 @@ async fn a_page_that_panics_does_not_say_that_it_is_live() -> Result<()> {
         )
         .await?;
         says_in_words(page, "This page has stopped").await?;
-        ensure!(page.state("connection").await?.is_none(), "the pill is still there");
+        ensure!(page.state("connection").await?.is_none(), "the page still shows the connection pill");
         stage.screenshot("said").await?;
         page.script("document.querySelector('.first-paint-words a').click()").await?;
         page.is_live().await?;
@@ -181,7 +181,7 @@ async fn a_map_without_its_graphics_says_so_and_is_drawn_again() -> Result<()> {
         .await?;
         let after = page.map_at_rest().await?;
         let differ = pixels::differing(&before, &after)?;
-        ensure!(differ < 1_000, "{differ} pixels of the map are not as they were");
+        ensure!(differ < 1_000, "{differ} pixels of the restored map differ");
         stage.screenshot("restored").await
     })
     .await

@@ -1,6 +1,6 @@
 //! The page over TLS, as `cargo xtask run --tls` serves it.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
 
 use anyhow::{Context, Result, ensure};
 use rides_e2e::{
@@ -10,7 +10,7 @@ use rides_e2e::{
     wait,
 };
 
-/// One more than a browser takes a connection to have room for, until the server has told it.
+/// One stream more than Chromium opens on a connection before it knows the server's limit.
 const STREAMS: u64 = 101;
 
 /// B7
@@ -19,7 +19,7 @@ const STREAMS: u64 = 101;
 async fn the_page_has_http2_over_tls_and_more_streams_than_connections() -> Result<()> {
     Stage::run("tls", async |stage| {
         let keys = tempfile::tempdir()?;
-        let data_dir = keys.path().to_str().context("not a path")?;
+        let data_dir = keys.path().to_str().context("the path of the data directory is not UTF-8")?;
         stage.set_flags(QUIET.into_iter().chain(["--tls", "self-signed", "--data-dir", data_dir]));
         let server = stage.start_server(ANY_PORT).await?;
         stage.page.open(&format!("https://{server}/")).await?;
@@ -28,7 +28,7 @@ async fn the_page_has_http2_over_tls_and_more_streams_than_connections() -> Resu
         let protocols = "const of = kind => performance.getEntriesByType(kind).map(entry => entry.nextHopProtocol); \
                          return [...of('navigation'), ...of('resource')]";
         let spoken = stage.page.script(protocols).await?;
-        let spoken = spoken.as_array().context("no entries")?;
+        let spoken = spoken.as_array().context("the script returned no entries")?;
         ensure!(!spoken.is_empty() && spoken.iter().all(|protocol| protocol == "h2"), "{spoken:?}");
         stage.page.says("HTTP/2").await?;
         stage.screenshot("badge").await?;
@@ -38,10 +38,10 @@ async fn the_page_has_http2_over_tls_and_more_streams_than_connections() -> Resu
              const call = {{ method: 'POST', headers: {{ 'content-type': 'application/grpc-web+proto' }}, \
                              body: new Uint8Array(5) }}; \
              for (let n = 0; n < {STREAMS}; n++) \
-                 fetch('/grpc.health.v1.Health/Watch', call).then(answer => window.opened += answer.ok)"
+                 fetch('/grpc.health.v1.Health/Watch', call).then(response => window.opened += response.ok)"
         );
         stage.page.script(&open).await?;
-        wait::until("all streams at once", SOON, async || {
+        wait::until("all streams to be open at once", SOON, async || {
             let opened = stage.page.script("return window.opened").await?;
             Ok((opened == STREAMS).then_some(()))
         })

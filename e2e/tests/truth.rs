@@ -1,6 +1,6 @@
-//! The page says what is so: on every screen, in every language, of every ride.
+//! Correct display in unusual conditions: large screens, translated pages, wrong clocks, rides of others, odd maps.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use rides_e2e::{
 };
 use rides_proto::v1::{BookRequest, Location, rides_client::RidesClient};
 
-/// Chromium with textures no larger than Firefox says it has when it hides the device.
+/// A script that limits WebGL textures to 2048 pixels, the limit that Firefox reports when it hides the device.
 const SMALL_TEXTURES: &str = "
     const most = 2048, gl = WebGL2RenderingContext.prototype;
     const { getParameter } = gl;
@@ -32,7 +32,8 @@ const SMALL_TEXTURES: &str = "
         };
     }";
 
-/// The changes that a browser makes to a page that it translates: a new element in the place of each text, in either way.
+/// A script that changes the page as a browser's translation does: it replaces each text node by a new element, in
+/// two different ways by turns. Returns the number of replaced texts.
 const TRANSLATE: &str = "
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const texts = [];
@@ -47,17 +48,17 @@ const TRANSLATE: &str = "
     }
     return turn";
 
-/// A computer whose clock is three hours ahead.
+/// A script that sets the clock three hours ahead.
 const WRONG_CLOCK: &str = "
     const { now } = Date;
     Date.now = () => now() + 3 * 3_600_000;";
 
 fn map(name: &str) -> Result<String> {
     let map = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../server/tests/maps/{name}.osm.pbf"));
-    Ok(map.to_str().context("a path that is no text")?.to_owned())
+    Ok(map.to_str().context("the path of the map is not UTF-8")?.to_owned())
 }
 
-/// Presses keys on the map.
+/// Dispatches key events to the map.
 async fn presses(page: &Page, keys: &str) -> Result<()> {
     for key in keys.chars() {
         page.script(&format!(
@@ -69,7 +70,7 @@ async fn presses(page: &Page, keys: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until an element reads exactly so.
+/// Waits until the text of an element is exactly `words`.
 async fn reads(page: &Page, selector: &str, words: &str) -> Result<()> {
     let script = format!("return document.querySelector({selector:?})?.innerText ?? null");
     let read = wait::until(&format!("{selector} to read {words:?}"), SOON, async || {
@@ -78,7 +79,7 @@ async fn reads(page: &Page, selector: &str, words: &str) -> Result<()> {
     .await;
     match read {
         Ok(()) => Ok(()),
-        Err(error) => Err(error.context(format!("it reads {}", page.script(&script).await?))),
+        Err(error) => Err(error.context(format!("its text is {}", page.script(&script).await?))),
     }
 }
 
@@ -103,12 +104,12 @@ async fn a_screen_larger_than_the_devices_textures_has_its_streets_and_another_s
             })
             .await?;
             let colours = pixels::colours(&page.map_at_rest().await?)?;
-            ensure!(colours > 100, "a map of {colours} colours at {ratio} pixels for each");
+            ensure!(colours > 100, "the map has only {colours} colours at a pixel ratio of {ratio}");
             stage.screenshot(&format!("ratio-{ratio}")).await?;
         }
         ensure!(
             page.attribute("map-failure", "role").await?.is_none(),
-            "it is drawn, and says that it is not"
+            "the map is drawn, but the page reports a failure"
         );
         Ok(())
     })
@@ -141,7 +142,7 @@ async fn a_translated_page_goes_on_changing() -> Result<()> {
         reads(page, "[data-testid=ride-state]", "Arrived").await?;
         reads(page, "#ride-title", "Your car is here").await?;
         reads(page, "[data-car=at-pickup] .figures", "1").await?;
-        wait::until("the list to have the state", SOON, async || {
+        wait::until("the list to show the state", SOON, async || {
             let state = "return document.querySelector('.row-state').innerText";
             Ok(page
                 .script(state)
@@ -156,7 +157,7 @@ async fn a_translated_page_goes_on_changing() -> Result<()> {
         page.script(TRANSLATE).await?;
         stage.kill_server().await?;
         let page = &stage.page;
-        wait::until("the pill to say that the server is gone", SOON, async || {
+        wait::until("the pill to say that it reconnects", SOON, async || {
             let pill = "return document.querySelector('.pill-text').innerText";
             let told = page.script(pill).await?;
             Ok(told.as_str().is_some_and(|text| text.starts_with("Reconnecting")).then_some(()))
@@ -179,12 +180,12 @@ async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
         page.open(&format!("http://{server}/")).await?;
         page.is_live().await?;
 
-        // Two cars stand some 200 m apart, and one of them is zoomed out of the screen.
+        // Two cars stand 200 m apart, and zooming in moves at least one out of view.
         cars_stand_at(server, &[(60.1722, 24.9440), (60.1722, 24.9480)]).await?;
         reads(page, ".legend-total", "2 cars in view").await?;
         page.click_map(0.5, 0.5).await?;
         presses(page, "+++++++").await?;
-        wait::until("fewer cars", SOON, async || {
+        wait::until("fewer cars in view", SOON, async || {
             let total = page.script("return document.querySelector('.legend-total').innerText").await?;
             Ok(matches!(total.as_str(), Some("0 cars in view" | "1 car in view")).then_some(()))
         })
@@ -192,7 +193,7 @@ async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
         presses(page, "0").await?;
         reads(page, ".legend-total", "2 cars in view").await?;
 
-        // The names that are quoted are those of the ride.
+        // The page shows the same names in the quote and in the booked ride.
         page.script("document.querySelector('.clear')?.click()").await?;
         page.picks_two_places().await?;
         page.says("Book for").await?;
@@ -202,7 +203,7 @@ async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
         page.element("ride-state").await?;
         let ways = "return [...document.querySelectorAll('.way dd')].map((way) => way.innerText)";
         ensure!(page.script(ways).await? == quoted, "quoted {quoted}, booked {}", page.script(ways).await?);
-        wait::until("the ride to be in the list, and new", SOON, async || {
+        wait::until("the ride to be in the list with the age \"now\"", SOON, async || {
             let state = "return document.querySelector('.row-state')?.innerText ?? null";
             Ok(page.script(state).await?.as_str().is_some_and(|text| text.ends_with("now")).then_some(()))
         })
@@ -266,7 +267,7 @@ async fn the_protocol_is_told_after_a_reload_too() -> Result<()> {
     .await
 }
 
-/// MAP-1, MAP-5, MAP-6: the first look, and the whole map.
+/// MAP-1, MAP-5, MAP-6: all cars are in view of the whole map, and of some maps also at first.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn every_car_of_a_map_of_any_shape_is_in_view() -> Result<()> {
@@ -297,7 +298,7 @@ async fn every_car_of_a_map_of_any_shape_is_in_view() -> Result<()> {
     Ok(())
 }
 
-/// MAP-6: a crowd that is too large for a screen, on a map that is too wide for cells.
+/// MAP-6: more cars than `--viewer-cars`, on a map too wide for cells of the usual size.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_crowd_on_a_wide_map_is_counted_by_coarser_tiles() -> Result<()> {
@@ -315,7 +316,8 @@ async fn a_crowd_on_a_wide_map_is_counted_by_coarser_tiles() -> Result<()> {
     .await
 }
 
-/// MAP-4: not in pieces and not from left to right, which the atlas tells by how many letters it draws.
+/// MAP-4: connected and right-to-left scripts are drawn as whole names, other scripts letter by letter from the
+/// atlas.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn names_are_drawn_as_the_browser_writes_them() -> Result<()> {
@@ -339,7 +341,7 @@ async fn names_are_drawn_as_the_browser_writes_them() -> Result<()> {
         presses(page, "0").await?;
         for whole in ["דרך השלום", "شارع الملك فيصل", "महात्मा गांधी मार्ग", "ถนนสุขุมวิท"]
         {
-            wait::until(&format!("{whole} to be drawn as one"), SOON, async || {
+            wait::until(&format!("{whole} to be drawn as a whole"), SOON, async || {
                 let drawn = page.script(&format!("return window.drawn.includes({whole:?})")).await?;
                 Ok((drawn == true).then_some(()))
             })
@@ -347,7 +349,10 @@ async fn names_are_drawn_as_the_browser_writes_them() -> Result<()> {
         }
         let letters =
             page.script("return ['Т', '北', '강'].map((letter) => window.drawn.includes(letter))").await?;
-        ensure!(letters == serde_json::json!([true, true, true]), "others letter by letter: {letters}");
+        ensure!(
+            letters == serde_json::json!([true, true, true]),
+            "other scripts are not drawn letter by letter: {letters}"
+        );
         page.map_at_rest().await?;
         stage.screenshot("whole").await
     })

@@ -1,7 +1,7 @@
-//! What windows of one browser, and loads of one page, leave to each other and to the server.
+//! The connections and calls of several windows and repeated loads of the page.
 //!
-//! Started by `cargo xtask test e2e`; ignored elsewhere, since they need a browser and the built page.
-#![allow(clippy::print_stdout, reason = "what is measured belongs in the output of the test")]
+//! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
+#![allow(clippy::print_stdout, reason = "measurements belong in the output of the test")]
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,14 @@ use rides_e2e::{
     wait,
 };
 
-/// The connections that a browser has for a server over HTTP/1.1, in all of its windows.
+/// The number of HTTP/1.1 connections that a browser opens to one server, for all windows together.
 const CONNECTIONS: usize = 6;
 
-/// The windows that hold a stream each; later ones make short calls.
+/// The number of windows that have a stream each. Further windows make short calls.
 const STREAMS: usize = 4;
 
-/// Calls that hold the connections which the page's own stream leaves, as a page of another program on the same port does.
+/// A script that opens five streams. With the page's own stream they use all connections, as another program's page
+/// on the same port could.
 const HOLD: &str = "
     const viewport = [60.16, 24.92, 60.18, 24.96].flatMap((degrees, field) => {
         const value = new DataView(new ArrayBuffer(8));
@@ -27,11 +28,11 @@ const HOLD: &str = "
         return [((field + 1) << 3) | 1, ...new Uint8Array(value.buffer)];
     });
     window.held = new AbortController();
-    // What nobody has a hand on, a browser may give up.
+    // Keeps references to the calls: the browser may cancel a fetch whose response is collected.
     window.calls = Array.from({ length: 5 }, () =>
         fetch('/rides.v1.Fleet/Watch', {
             method: 'POST',
-            // As the page's calls: others have connections of their own.
+            // As in the page's calls: requests with credentials use other connections.
             credentials: 'omit',
             headers: { 'content-type': 'application/grpc-web+proto' },
             body: new Uint8Array([0, 0, 0, 0, 2 + viewport.length, 10, viewport.length, ...viewport]),
@@ -39,7 +40,7 @@ const HOLD: &str = "
         }).catch(() => {}));
     window.calls.map(async (call) => window.calls.push(await call))";
 
-/// B6: calls wait in the browser for a connection.
+/// B6: calls wait in the browser for a free connection.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_whose_connections_are_used_up_says_so() -> Result<()> {
@@ -54,7 +55,7 @@ async fn a_page_whose_connections_are_used_up_says_so() -> Result<()> {
 
         page.script(HOLD).await?;
         page.picks_two_places().await?;
-        wait::until("the quote to be given up", SOON, async || {
+        wait::until("the page to give up the quote", SOON, async || {
             Ok((page.element("book").await?.text().await? == "Try again").then_some(()))
         })
         .await?;
@@ -63,10 +64,10 @@ async fn a_page_whose_connections_are_used_up_says_so() -> Result<()> {
         page.browser.resize(390, 844).await?;
         stage.screenshot("phone").await?;
         page.browser.resize(1440, 900).await?;
-        ensure!(page.state("connection").await?.as_deref() == Some("live"), "its stream goes on");
+        ensure!(page.state("connection").await?.as_deref() == Some("live"), "the page is not live any more");
 
         page.script("window.held.abort()").await?;
-        wait::until("calls to be answered again", SOON, async || {
+        wait::until("calls to get responses again", SOON, async || {
             Ok(page.attribute("crowded", "role").await?.is_none().then_some(()))
         })
         .await?;
@@ -76,7 +77,7 @@ async fn a_page_whose_connections_are_used_up_says_so() -> Result<()> {
     .await
 }
 
-/// PAGE-9: a browser has six connections for a server, and seven windows show the map.
+/// PAGE-9: a browser has six connections to a server, and seven windows show the map.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn windows_leave_connections_to_each_other() -> Result<()> {
@@ -95,7 +96,7 @@ async fn windows_leave_connections_to_each_other() -> Result<()> {
         for (number, window) in windows.iter().enumerate() {
             page.browser.show(window).await?;
             let is_one_too_many = number >= STREAMS;
-            wait::until(&format!("window {number} to be counted"), SOON, async || {
+            wait::until(&format!("window {number} to have a stream or make short calls"), SOON, async || {
                 let crowded = page.attribute("many-windows", "role").await?.is_some();
                 Ok((crowded == is_one_too_many).then_some(()))
             })
@@ -105,13 +106,13 @@ async fn windows_leave_connections_to_each_other() -> Result<()> {
         page.picks_two_places().await?;
         page.says("Book for").await?;
 
-        let newest = windows.pop().context("seven")?;
+        let newest = windows.pop().context("there are no windows")?;
         for window in windows.drain(..CONNECTIONS - STREAMS + 1) {
             page.browser.show(&window).await?;
             page.browser.client.close_window().await?;
         }
         page.browser.show(&newest).await?;
-        wait::until("a stream in the place of short calls", SOON, async || {
+        wait::until("the window to have a stream instead of short calls", SOON, async || {
             Ok(page.attribute("many-windows", "role").await?.is_none().then_some(()))
         })
         .await?;
@@ -120,7 +121,7 @@ async fn windows_leave_connections_to_each_other() -> Result<()> {
     .await
 }
 
-/// B8, as often as there is time for.
+/// B8, repeated for 20 s.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn pages_that_are_left_leave_no_call_behind() -> Result<()> {
@@ -134,12 +135,12 @@ async fn pages_that_are_left_leave_no_call_behind() -> Result<()> {
         let first = page.browser.client.window().await?;
         page.open(&url).await?;
         page.is_live().await?;
-        ensure!(open_calls(server).await? > base, "a live page has a call open");
+        ensure!(open_calls(server).await? > base, "the live page has no open call");
 
         let began = Instant::now();
         let mut left = 1;
         while began.elapsed() < TIME {
-            // Reloaded, closed and left for elsewhere; at once, and with its streams open.
+            // The page is reloaded, closed and navigated away, both while it loads and with its streams open.
             page.browser.client.refresh().await?;
             page.browser.open_window().await?;
             page.open(&url).await?;
@@ -153,7 +154,7 @@ async fn pages_that_are_left_leave_no_call_behind() -> Result<()> {
         page.is_live().await?;
         page.open("about:blank").await?;
         let gone = Instant::now();
-        wait::until("every call to be dropped", GONE_WITHIN, async || {
+        wait::until("all calls to end", GONE_WITHIN, async || {
             Ok((open_calls(server).await? <= base).then_some(()))
         })
         .await?;

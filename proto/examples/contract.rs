@@ -1,7 +1,7 @@
-//! Prints contract.binpb: the contract as an encoded `FileDescriptorSet`, without comments. Changes of the contract are
-//! compared with the committed one.
+//! A program that prints contract.binpb: the contract as an encoded `FileDescriptorSet`, without comments. `buf
+//! breaking` compares changes of the contract with the committed file.
 //!
-//! `cargo xtask contract` writes it; a test here says when it is due.
+//! `cargo xtask contract` writes the file. A test in this file fails when the committed one is out of date.
 
 use std::io::{self, Write as _};
 
@@ -29,7 +29,7 @@ mod tests {
         let committed = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/contract.binpb")).unwrap_or_default();
         assert!(
             committed == super::contract().unwrap(),
-            "proto/contract.binpb is not what the .proto files say: `cargo xtask contract` adds what is new"
+            "proto/contract.binpb differs from the .proto files: run `cargo xtask contract`"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! Between the generated messages and the domain: every check on a point, box or line from the wire is here.
+//! Conversions between the generated messages and the domain types. Every check on a point, box or line from the wire
+//! is in this module.
 
 use std::fmt;
 
@@ -7,12 +8,12 @@ use crate::{
     v1,
 };
 
-/// Why a box from the wire is none.
+/// The reason for which a box from the wire is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BadBounds {
     /// A corner is not on Earth.
     Corner(NotOnEarth),
-    /// South is above north, or west is east of east.
+    /// South is greater than north, or west is greater than east.
     InsideOut,
 }
 
@@ -58,7 +59,7 @@ impl From<Bounds> for v1::Bounds {
     }
 }
 
-/// Packs a line; see `Path` in location.proto for the format.
+/// Encodes a line. `Path` in location.proto describes the format.
 pub fn pack_path(line: &[LatLng]) -> v1::Path {
     let mut microdegrees = Vec::with_capacity(line.len() * 2);
     let mut last = (0, 0);
@@ -70,7 +71,7 @@ pub fn pack_path(line: &[LatLng]) -> v1::Path {
     v1::Path { microdegrees }
 }
 
-/// Unpacks a line. `None` when it is malformed: an odd count, or a point that is not on Earth.
+/// Decodes a line. Returns `None` if it is malformed: an odd count, or a point that is not on Earth.
 pub fn unpack_path(path: &v1::Path) -> Option<Vec<LatLng>> {
     let (pairs, rest) = path.microdegrees.as_chunks::<2>();
     if !rest.is_empty() {

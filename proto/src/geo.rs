@@ -12,29 +12,29 @@ pub struct LatLng {
     lng: f64,
 }
 
-/// The straight way from one point to another.
+/// The straight line from one point to another.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Leg {
-    /// How long it is, in metres.
+    /// The length in metres.
     pub distance_m: f64,
-    /// Where it goes at first: so far north for so far east, by any measure.
+    /// The initial direction: the ratio of `north` to `east` counts, and their unit does not.
     north: f64,
     east: f64,
 }
 
 impl Leg {
-    /// Where it goes at first, in degrees clockwise from north, in [0, 360).
+    /// Returns the initial direction in degrees clockwise from north, in [0, 360).
     pub fn bearing_deg(self) -> f64 {
         bearing_deg(self.north, self.east)
     }
 }
 
-/// A leg of so many degrees either way is short enough to be flat...
+/// The largest difference in degrees, of latitude and of longitude, at which a leg is computed as flat.
 const FLAT_DEG: f64 = 0.1;
-/// ...up to this latitude.
+/// The largest latitude at which a leg is computed as flat.
 const FLAT_UP_TO_DEG: f64 = 80.0;
 
-/// Why two numbers are no point on Earth.
+/// The coordinate for which two numbers are not a point on Earth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotOnEarth {
     /// Latitude is not a number in [-90, 90].
@@ -55,7 +55,10 @@ impl fmt::Display for NotOnEarth {
 impl std::error::Error for NotOnEarth {}
 
 impl LatLng {
-    /// The only way in: a `LatLng` is always a point on Earth.
+    /// Returns the point.
+    ///
+    /// # Errors When a coordinate is not a number in its range. There is no other constructor, so a `LatLng` is always
+    /// a point on Earth.
     pub fn new(lat: f64, lng: f64) -> Result<Self, NotOnEarth> {
         if !(-90.0..=90.0).contains(&lat) {
             return Err(NotOnEarth::Latitude);
@@ -66,23 +69,23 @@ impl LatLng {
         Ok(Self { lat, lng })
     }
 
-    /// Degrees north.
+    /// The latitude in degrees north.
     pub fn lat(self) -> f64 {
         self.lat
     }
 
-    /// Degrees east.
+    /// The longitude in degrees east.
     pub fn lng(self) -> f64 {
         self.lng
     }
 
-    /// The same point to the microdegree, which is a tenth of a metre: as lines are kept and sent.
+    /// Returns the point rounded to a microdegree (0.1 m), the precision at which lines are stored and sent.
     pub fn rounded(self) -> Self {
         let round = |degrees: f64| (degrees * 1e6).round() / 1e6;
         Self { lat: round(self.lat), lng: round(self.lng) }
     }
 
-    /// Great-circle distance in metres (haversine).
+    /// Returns the great-circle distance in metres (haversine).
     pub fn distance_m(self, other: Self) -> f64 {
         let (lat1, lat2) = (self.lat.to_radians(), other.lat.to_radians());
         let half_lat = (lat2 - lat1) / 2.0;
@@ -91,14 +94,16 @@ impl LatLng {
         2.0 * EARTH_RADIUS_M * a.sqrt().min(1.0).asin()
     }
 
-    /// Initial bearing towards `other` in degrees clockwise from north, in [0, 360).
+    /// Returns the initial bearing towards `other` in degrees clockwise from north, in [0, 360).
     pub fn bearing_deg(self, other: Self) -> f64 {
         let (north, east) = self.towards(other);
         bearing_deg(north, east)
     }
 
-    /// The way to `other`. A short one, as between two positions of a car, is taken as flat: that costs a quarter, and is
-    /// wrong by less than a hundred-thousandth of its length and a tenth of a degree.
+    /// Returns the leg to `other`.
+    ///
+    /// A short leg, for example between two positions of a car, is computed on a flat Earth. That takes a quarter of
+    /// the time. The error is less than a hundred-thousandth of the length, and less than a tenth of a degree.
     pub fn leg_to(self, other: Self) -> Leg {
         let (d_lat, d_lng) = (other.lat - self.lat, other.lng - self.lng);
         if d_lat.abs().max(d_lng.abs()) > FLAT_DEG || self.lat.abs() > FLAT_UP_TO_DEG {
@@ -110,7 +115,7 @@ impl LatLng {
         Leg { distance_m: EARTH_RADIUS_M * (north * north + east * east).sqrt(), north, east }
     }
 
-    /// Where the great circle to `other` goes at first: so far north for so far east.
+    /// Returns the initial direction of the great circle to `other`, as its components (north, east).
     fn towards(self, other: Self) -> (f64, f64) {
         let (lat1, lat2) = (self.lat.to_radians(), other.lat.to_radians());
         let d_lng = (other.lng - self.lng).to_radians();
@@ -119,7 +124,8 @@ impl LatLng {
         (north, east)
     }
 
-    /// The point `t` of the way to `other`, on the straight line in degrees; good for street lengths.
+    /// Interpolates linearly in degrees from this point (`t` = 0) to `other` (`t` = 1). Accurate enough for the length
+    /// of a street.
     pub fn lerp(self, other: Self, t: f64) -> Self {
         let t = t.clamp(0.0, 1.0);
         Self { lat: self.lat + (other.lat - self.lat) * t, lng: self.lng + (other.lng - self.lng) * t }
@@ -130,7 +136,7 @@ fn bearing_deg(north: f64, east: f64) -> f64 {
     east.atan2(north).to_degrees().rem_euclid(360.0)
 }
 
-/// A box on Earth, edges included; `south <= north` and `west <= east`.
+/// A box on Earth with its edges: `south <= north` and `west <= east`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bounds {
     south_west: LatLng,
@@ -138,13 +144,13 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// `None` when the corners are the wrong way round.
+    /// Returns the box, or `None` if the corners are the wrong way round.
     pub fn new(south_west: LatLng, north_east: LatLng) -> Option<Self> {
         (south_west.lat <= north_east.lat && south_west.lng <= north_east.lng)
             .then_some(Self { south_west, north_east })
     }
 
-    /// The smallest box around the points; `None` without any.
+    /// Returns the smallest box around the points, or `None` if there are no points.
     pub fn around(points: impl IntoIterator<Item = LatLng>) -> Option<Self> {
         points.into_iter().fold(None, |bounds, p| match bounds {
             None => Some(Self { south_west: p, north_east: p }),
@@ -165,19 +171,19 @@ impl Bounds {
         self.north_east
     }
 
-    /// Whether `point` is inside or on the edge.
+    /// Returns `true` if `point` is inside the box or on its edge.
     pub fn contains(self, point: LatLng) -> bool {
         (self.south_west.lat..=self.north_east.lat).contains(&point.lat)
             && (self.south_west.lng..=self.north_east.lng).contains(&point.lng)
     }
 
-    /// The middle.
+    /// The middle of the box.
     pub fn center(self) -> LatLng {
         self.south_west.lerp(self.north_east, 0.5)
     }
 }
 
-/// Length of a line in metres.
+/// Returns the length of a line in metres.
 pub fn length_m(line: &[LatLng]) -> f64 {
     line.windows(2).map(|pair| pair[0].distance_m(pair[1])).sum()
 }

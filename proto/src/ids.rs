@@ -1,13 +1,13 @@
-//! Names of things, each with a type of its own.
+//! Identifiers, each with a separate type.
 
 use std::{fmt, sync::Arc};
 
-/// A car, as its operator numbers it. Always positive.
+/// The id of a car, assigned by its operator. Always positive.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CarId(i64);
 
 impl CarId {
-    /// `None` unless `id` is positive.
+    /// Returns the id, or `None` if `id` is not positive.
     pub fn new(id: i64) -> Option<Self> {
         (id > 0).then_some(Self(id))
     }
@@ -24,7 +24,7 @@ impl fmt::Display for CarId {
     }
 }
 
-/// A car's number in fleet frames: small, given out by the server, stable within an epoch.
+/// A car's number in fleet frames: small, assigned by the server, stable within an epoch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CarNumber(pub u32);
 
@@ -34,12 +34,12 @@ impl fmt::Display for CarNumber {
     }
 }
 
-/// A ride. Cheap to clone.
+/// The id of a ride. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RideId(Arc<str>);
 
 impl RideId {
-    /// Takes any text: an id nobody gave out is simply not found.
+    /// Wraps any text. A text that is no id of a ride is not found later.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
     }

@@ -1,4 +1,6 @@
-//! The functions that a map needs. In a page they are the browser's, which has their tables already; elsewhere the
+//! Mathematical functions that the map needs.
+//!
+//! In a page they are the browser's, so that the WebAssembly need not contain their tables. Elsewhere they are the
 //! standard library's. The last bits of their results may differ.
 
 #[cfg(target_arch = "wasm32")]
@@ -12,7 +14,7 @@ mod standard {
     macro_rules! functions {
         ($($name:ident)*) => {
             $(
-                /// As in the standard library.
+                /// The function of the same name in the standard library.
                 pub fn $name(x: f64) -> f64 {
                     x.$name()
                 }
@@ -22,7 +24,7 @@ mod standard {
 
     functions! { atan atanh cos exp log2 sin sinh }
 
-    /// `base` to the power of `exponent`.
+    /// Returns `base` to the power of `exponent`.
     pub fn pow(base: f64, exponent: f64) -> f64 {
         base.powf(exponent)
     }

@@ -1,8 +1,8 @@
-//! The grid of fleet frames: Web-Mercator, in fixed point.
+//! The grid of fleet frames: Web-Mercator coordinates in fixed point.
 //!
-//! The world is a square of 2²⁹ units a side, x from 180° W eastwards, y from 85.05° N southwards, as in
-//! slippy-map tiles. The upper 15 bits of a coordinate are the tile at zoom 15 (a [`Cell`], 1.2 km at the
-//! equator, 611 m in Helsinki), the lower 14 the place inside it. Formulas: OpenStreetMap wiki, "Slippy map
+//! The world is a square with sides of 2²⁹ units, x from 180° W eastwards, y from 85.05° N southwards, as in slippy-map
+//! tiles. The upper 15 bits of a coordinate are the tile at zoom 15 (a [`Cell`], 1.2 km at the equator, 611 m in
+//! Helsinki). The lower 14 bits are the offset inside the tile. The formulas are in the OpenStreetMap wiki, "Slippy map
 //! tilenames".
 
 use std::{f64::consts::PI, ops::RangeInclusive};
@@ -12,18 +12,18 @@ use crate::{
     math::{atan, atanh, sin, sinh},
 };
 
-/// Zoom of the cells.
+/// The zoom of the cells.
 pub const CELL_ZOOM: u32 = 15;
-/// Cells along one side of the world.
+/// The number of cells along one side of the world.
 pub const CELLS_PER_SIDE: u32 = 1 << CELL_ZOOM;
-/// Bits of the place inside a cell.
+/// The number of bits of an offset inside a cell.
 pub const OFFSET_BITS: u32 = 14;
-/// Units along one side of a cell.
+/// The side of a cell in units.
 pub const CELL_SIDE: u32 = 1 << OFFSET_BITS;
-/// Units along one side of the world.
+/// The side of the world in units.
 pub const WORLD_SIDE: u32 = 1 << (CELL_ZOOM + OFFSET_BITS);
 
-/// A place in the world square, `x` eastwards and `y` southwards, both below [`WORLD_SIDE`].
+/// A point in the world square, `x` eastwards and `y` southwards, both below [`WORLD_SIDE`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WorldPoint {
     /// Units from 180° W.
@@ -32,15 +32,15 @@ pub struct WorldPoint {
     pub y: u32,
 }
 
-/// Mercator coordinates in [0, 1], `x` eastwards and `y` southwards; latitudes past 85.05° fall on the edge.
+/// Returns Mercator coordinates in [0, 1], `x` eastwards and `y` southwards. Latitudes past 85.05° are on the edge.
 pub fn unit_mercator(point: LatLng) -> (f64, f64) {
     let x = (point.lng() + 180.0) / 360.0;
-    // The inverse hyperbolic sine of the tangent, at two thirds of the price.
+    // atanh(sin(φ)) is asinh(tan(φ)), and takes two thirds of its time.
     let y = (1.0 - atanh(sin(point.lat().to_radians())) / PI) / 2.0;
     (x.clamp(0.0, 1.0), y.clamp(0.0, 1.0))
 }
 
-/// The way back from [`unit_mercator`].
+/// Returns the point at Mercator coordinates: the inverse of [`unit_mercator`].
 pub fn from_unit_mercator(x: f64, y: f64) -> LatLng {
     let lng = x.clamp(0.0, 1.0) * 360.0 - 180.0;
     let lat = atan(sinh(PI * (1.0 - 2.0 * y.clamp(0.0, 1.0)))).to_degrees();
@@ -48,14 +48,14 @@ pub fn from_unit_mercator(x: f64, y: f64) -> LatLng {
 }
 
 impl WorldPoint {
-    /// The unit that holds `point`.
+    /// Returns the unit that contains `point`.
     pub fn of(point: LatLng) -> Self {
         let (x, y) = unit_mercator(point);
         let unit = |v: f64| ((v * f64::from(WORLD_SIDE)) as u32).min(WORLD_SIDE - 1);
         Self { x: unit(x), y: unit(y) }
     }
 
-    /// The middle of the unit.
+    /// Returns the middle of the unit.
     pub fn lat_lng(self) -> LatLng {
         let unit = |v: u32| (f64::from(v) + 0.5) / f64::from(WORLD_SIDE);
         from_unit_mercator(unit(self.x), unit(self.y))
@@ -67,7 +67,7 @@ impl WorldPoint {
 pub struct Cell(u32);
 
 impl Cell {
-    /// The cell that holds `point`.
+    /// Returns the cell that contains `point`.
     pub fn of(point: WorldPoint) -> Self {
         Self::at(point.x >> OFFSET_BITS, point.y >> OFFSET_BITS)
     }
@@ -76,7 +76,7 @@ impl Cell {
         Self(x * CELLS_PER_SIDE + y)
     }
 
-    /// From the number on the wire; `None` when no cell has it.
+    /// Returns the cell with this number on the wire, or `None` if no cell has it.
     pub fn new(number: u32) -> Option<Self> {
         (number < CELLS_PER_SIDE * CELLS_PER_SIDE).then_some(Self(number))
     }
@@ -86,41 +86,41 @@ impl Cell {
         self.0
     }
 
-    /// Column, counted from 180° W.
+    /// The column, counted from 180° W.
     pub fn x(self) -> u32 {
         self.0 / CELLS_PER_SIDE
     }
 
-    /// Row, counted from the north.
+    /// The row, counted from the north.
     pub fn y(self) -> u32 {
         self.0 % CELLS_PER_SIDE
     }
 
-    /// Where `point`, which is in this cell, lies from its centre: (east, south), from -8192 to 8191.
+    /// Returns the offset of `point`, which must be in this cell, from the centre: (east, south), from -8192 to 8191.
     pub fn offset(self, point: WorldPoint) -> (i32, i32) {
         let half = (CELL_SIDE / 2) as i32;
         let inside = |v: u32| (v & (CELL_SIDE - 1)) as i32 - half;
         (inside(point.x), inside(point.y))
     }
 
-    /// The way back from [`Cell::offset`]; offsets outside the cell are moved onto its edge.
+    /// Returns the point at an offset: the inverse of [`Cell::offset`]. Offsets outside the cell are moved to its edge.
     pub fn point(self, dx: i32, dy: i32) -> WorldPoint {
         let half = (CELL_SIDE / 2) as i32;
         let inside = |d: i32| (d.clamp(-half, half - 1) + half) as u32;
         WorldPoint { x: self.x() * CELL_SIDE + inside(dx), y: self.y() * CELL_SIDE + inside(dy) }
     }
 
-    /// How many cells touch `bounds`.
+    /// Returns the number of cells that touch `bounds`.
     pub fn count_in(bounds: Bounds) -> u64 {
         CellBox::of(bounds).count()
     }
 
-    /// The cells that touch `bounds`, column by column. Ask [`Cell::count_in`] first: it may be a billion.
+    /// Returns the cells that touch `bounds`, column by column. There may be a billion: check [`Cell::count_in`] first.
     pub fn all_in(bounds: Bounds) -> impl Iterator<Item = Self> {
         CellBox::of(bounds).cells()
     }
 
-    /// The tile that holds this one, `levels` zooms out. Its column and row, and so its number, are of that zoom.
+    /// Returns the tile that contains this one, `levels` zooms out. Its column, row and number are those of that zoom.
     pub fn coarser(self, levels: u32) -> Self {
         Self::at(self.x() >> levels, self.y() >> levels)
     }
@@ -134,7 +134,7 @@ pub struct CellBox {
 }
 
 impl CellBox {
-    /// The cells that touch `bounds`.
+    /// Returns the cells that touch `bounds`.
     pub fn of(bounds: Bounds) -> Self {
         let (sw, ne) = (WorldPoint::of(bounds.south_west()), WorldPoint::of(bounds.north_east()));
         Self {
@@ -143,35 +143,35 @@ impl CellBox {
         }
     }
 
-    /// How many cells it has.
+    /// Returns the number of cells.
     pub fn count(self) -> u64 {
         let Self { north_west: nw, south_east: se } = self;
         u64::from(se.x() - nw.x() + 1) * u64::from(se.y() - nw.y() + 1)
     }
 
-    /// Tells whether it has this cell.
+    /// Returns `true` if the rectangle contains `cell`.
     pub fn contains(self, cell: Cell) -> bool {
         let Self { north_west: nw, south_east: se } = self;
         (nw.x()..=se.x()).contains(&cell.x()) && (nw.y()..=se.y()).contains(&cell.y())
     }
 
-    /// The least zooms out at which at most `limit` tiles cover it.
+    /// Returns the smallest number of levels to zoom out at which at most `limit` tiles cover the rectangle.
     pub fn levels_within(self, limit: u64) -> u32 {
         (0..CELL_ZOOM).find(|levels| self.coarser(*levels).count() <= limit).unwrap_or(CELL_ZOOM)
     }
 
-    /// The tiles that hold its cells, `levels` zooms out: see [`Cell::coarser`].
+    /// Returns the tiles that contain its cells, `levels` zooms out: see [`Cell::coarser`].
     pub fn coarser(self, levels: u32) -> Self {
         Self { north_west: self.north_west.coarser(levels), south_east: self.south_east.coarser(levels) }
     }
 
-    /// Its columns from west to east. The cells of one have numbers in a row.
+    /// Returns its columns from west to east. The cells of one column have consecutive numbers.
     pub fn columns(self) -> impl Iterator<Item = RangeInclusive<Cell>> {
         let Self { north_west: nw, south_east: se } = self;
         (nw.x()..=se.x()).map(move |x| Cell::at(x, nw.y())..=Cell::at(x, se.y()))
     }
 
-    /// Its cells in the order of their numbers.
+    /// Returns its cells in the order of their numbers.
     pub fn cells(self) -> impl Iterator<Item = Cell> {
         self.columns().flat_map(|column| (column.start().0..=column.end().0).map(Cell))
     }

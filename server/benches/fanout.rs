@@ -1,4 +1,4 @@
-//! What a tick costs: encoding a fleet that moves, joining a viewport with the map, and one more viewer of it.
+//! Benchmarks of a fan-out tick: a fleet in which all cars move, a new view, and one more viewer of a shared view.
 //!
 //! `cargo bench -p rides-server --bench fanout`.
 
@@ -21,25 +21,25 @@ use rides_server::{
 };
 
 const FLEETS: [u32; 3] = [1_000, 10_000, 100_000];
-/// Cars in the viewport, whatever the fleet.
+/// The number of cars in the viewport, whatever the size of the fleet.
 const IN_VIEW: u32 = 200;
 
 fn bounds(south: f64, west: f64, north: f64, east: f64) -> Bounds {
     let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
-    Bounds::new(corner(south, west), corner(north, east)).expect("right way round")
+    Bounds::new(corner(south, west), corner(north, east)).expect("south-west before north-east")
 }
 
-/// Some streets of the centre, on a screen.
+/// A part of the city centre that fits on a screen.
 fn viewport() -> Bounds {
     bounds(60.16, 24.92, 60.18, 24.96)
 }
 
-/// A city around it, of about 25 km a side.
+/// A city of about 25 km a side, north of the viewport.
 fn city() -> Bounds {
     bounds(60.2, 24.7, 60.42, 25.15)
 }
 
-/// A fleet that moves by a few metres a tick.
+/// A fleet in which every car moves a few metres per tick.
 struct Fleet {
     cars: Vec<CarDot>,
     rng: SmallRng,
@@ -47,7 +47,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    /// The first [`IN_VIEW`] cars are in the viewport, the others elsewhere in the city.
+    /// Places the first [`IN_VIEW`] cars in the viewport, and the others elsewhere in the city.
     fn of(cars: u32) -> Self {
         let mut rng = SmallRng::seed_from_u64(1);
         let car = |number| {
@@ -80,7 +80,7 @@ impl Fleet {
         FleetTick { tick: self.tick, time: SystemTime::UNIX_EPOCH, cells: cells.into_values().collect() }
     }
 
-    /// The map after two ticks, and the next one.
+    /// Returns the board after two ticks, and the third tick.
     fn on_board(&mut self) -> (Board, FleetTick) {
         let board = Board::new("bench", Duration::from_millis(250));
         let board = board.after(self.drive(), Duration::ZERO).after(self.drive(), Duration::ZERO);
@@ -92,12 +92,12 @@ fn change(cells: &mut BTreeMap<Cell, CellChange>, cell: Cell) -> &mut CellChange
     cells.entry(cell).or_insert_with(|| CellChange { cell, changed: vec![], left: vec![] })
 }
 
-/// For whoever has everything up to the tick before.
+/// Returns the ask of a viewer that has everything up to the tick before.
 fn next_after(tick: &FleetTick) -> Ask {
     Ask { detail: Detail::Cars, have: Have::Tick(tick.tick - 1), moves: true }
 }
 
-/// A tick of a fleet that all moves. Cells become bytes only when someone looks at them: see `encode`.
+/// A tick in which all cars move. It encodes nothing: cells are encoded when a viewer needs them, as in `encode`.
 fn apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("board/apply");
     for cars in FLEETS {
@@ -109,7 +109,7 @@ fn apply(c: &mut Criterion) {
     }
 }
 
-/// All of the city as bytes, for the first who looks at it.
+/// The encoding of the whole city, for its first viewer.
 fn encode(c: &mut Criterion) {
     let mut group = c.benchmark_group("frame/encode");
     for cars in FLEETS {
@@ -125,7 +125,7 @@ fn encode(c: &mut Criterion) {
     }
 }
 
-/// What a viewer costs who is alone with its viewport, as the fleet around it grows.
+/// The cost of a viewer that shares its viewport with no other, as the fleet around it grows.
 fn join(c: &mut Criterion) {
     let mut group = c.benchmark_group("view/join");
     for cars in FLEETS {
@@ -144,7 +144,7 @@ fn join(c: &mut Criterion) {
     }
 }
 
-/// What one more viewer costs who sees what others see.
+/// The cost of one more viewer that sees the same as others.
 fn share(c: &mut Criterion) {
     let (board, tick) = Fleet::of(2_000).on_board();
     let board = board.after(tick.clone(), Duration::ZERO);

@@ -1,5 +1,5 @@
-//! What a position costs on its way in: from the bytes of a `Rides.Track` upload, through the handler, to the fleet's
-//! state. All on one thread.
+//! Benchmarks of an incoming position: from the bytes of a `Rides.Track` upload, through the handler, to the
+//! state of the fleet. All on one thread.
 //!
 //! `cargo bench -p rides-server --bench ingest`.
 
@@ -27,11 +27,12 @@ use rides_server::{
 use tokio::{runtime, sync::mpsc};
 use tower::ServiceExt as _;
 
-/// Positions of one upload, and the cars that they are of.
+/// The number of positions in one upload.
 const POSITIONS: u32 = 100_000;
+/// The number of cars that the positions belong to.
 const CARS: u32 = 10_000;
 
-/// Where a car is in its `round`th report.
+/// Returns the position of a car in its `round`th report.
 fn place(car: u32, round: u32) -> LatLng {
     let (row, column) = (f64::from(car / 100), f64::from(car % 100));
     LatLng::new(60.15 + row * 0.001 + f64::from(round) * 0.000_02, 24.85 + column * 0.002).expect("on Earth")
@@ -41,7 +42,7 @@ fn reports() -> impl Iterator<Item = (u32, LatLng)> {
     (0..POSITIONS).map(|n| (n % CARS + 1, place(n % CARS, n / CARS)))
 }
 
-/// A gateway's upload, as it comes off the wire.
+/// Returns the bytes of an upload by a gateway.
 fn upload() -> Bytes {
     let mut body = BytesMut::new();
     for (car, at) in reports() {
@@ -55,7 +56,7 @@ fn upload() -> Bytes {
     body.freeze()
 }
 
-/// A fleet whose ticks are heard by nobody in particular.
+/// Starts a fleet whose ticks are dropped.
 fn fleet() -> Fleet {
     let (ticks, mut heard) = mpsc::channel(4);
     let (gone, _) = mpsc::channel(16);
@@ -63,7 +64,7 @@ fn fleet() -> Fleet {
     Fleet::spawn(FleetOptions::default(), ticks, gone).0
 }
 
-/// Waits until the fleet has all that it was told.
+/// Waits until the fleet has applied all reports.
 async fn settled(fleet: &Fleet) {
     let any = CarId::new(1).expect("positive");
     fleet.car(any).await.expect("it runs").expect("it was reported");

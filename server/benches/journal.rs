@@ -1,6 +1,6 @@
-//! What durability costs: bookings by group commit and one by one, replay, and recovery against size.
+//! Benchmarks of durability: bookings with and without group commit, replay, and recovery by the size of the journal.
 //!
-//! All on the disk that the build is on: `cargo bench -p rides-server --bench journal`.
+//! All use the disk of the build directory: `cargo bench -p rides-server --bench journal`.
 
 use std::{
     cell::LazyCell,
@@ -29,11 +29,11 @@ use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet};
 use uuid::Uuid;
 
-/// People who book at the same time.
+/// The number of callers who book at the same time.
 const CALLERS: usize = 256;
-/// Events of a ride in the journals to replay.
+/// The number of events of each ride in the journals to replay.
 const EVENTS: usize = 5;
-/// Rides that a restart finds open, whatever the size of its journal.
+/// The number of rides that are open at a restart, whatever the size of the journal.
 const OPEN: usize = 200;
 
 fn disk() -> TempDir {
@@ -44,7 +44,7 @@ fn open(dir: &Path) -> SqliteJournal {
     SqliteJournal::open(dir, SqliteOptions::default()).expect("a journal opens")
 }
 
-/// A ride of half an hour across a city, with a corner every 100 metres.
+/// Returns a booking of 15 minutes across a city, with a route of 60 points.
 fn booking() -> Booking {
     let point = |n: u32| {
         LatLng::new(60.17 + f64::from(n) * 0.000_4, 24.94 + f64::from(n % 7) * 0.000_3)
@@ -77,7 +77,8 @@ fn new_ride() -> RideId {
     RideId::new(Uuid::now_v7().to_string())
 }
 
-/// Each caller waits for the disk before the next booking, as people do. Takes the mean of one booking a caller.
+/// Each caller waits until a booking is on the disk before making the next. The result is the time of one booking of
+/// each caller.
 fn bookings(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let booking = Arc::new(booking());
@@ -115,13 +116,13 @@ async fn book(journal: Arc<SqliteJournal>, batch: usize, booking: &Arc<Booking>,
     }
     let booked = callers.join_all().await.concat();
     let took = began.elapsed();
-    // Called off, so that the next run does not take them up.
+    // The next run must not find these rides open.
     let cancel = Command::Cancel { by: Actor::Rider, car: None, reason: String::new() };
     join_all(booked.iter().map(|ride| rides.command(ride, cancel.clone()))).await;
     took
 }
 
-/// A closed journal of so many events, most of them of rides that are over.
+/// Returns the directory of a closed journal with this number of events. Most of its rides are over.
 fn filled(events: usize) -> TempDir {
     let dir = disk();
     let runtime = Runtime::new().expect("a runtime");
@@ -140,7 +141,7 @@ fn filled(events: usize) -> TempDir {
     dir
 }
 
-/// A ride that a car drives to its end, or is on its way with.
+/// Returns the events of a ride that is over, or of one whose trip goes on.
 fn life(booking: &Arc<Booking>, open: bool) -> Vec<Entry> {
     let ride = new_ride();
     let crew = Crew { car: CarId::new(7).expect("positive"), driver: "driver".into() };
@@ -162,7 +163,7 @@ fn life(booking: &Arc<Booking>, open: bool) -> Vec<Entry> {
 
 fn replay(c: &mut Criterion) {
     let events = 1_000_000;
-    // Made for whoever runs it, not for whoever asked for another benchmark.
+    // Lazy, because it takes long and may be filtered out.
     let journal = LazyCell::new(|| filled(events));
     let mut group = c.benchmark_group("replay of 1,000,000 events");
     group.throughput(Throughput::Elements(events as u64)).sample_size(10);
@@ -180,7 +181,7 @@ fn replay(c: &mut Criterion) {
     group.finish();
 }
 
-/// From opening the journal to a task that owns every open ride.
+/// The time from opening the journal until the rides task owns every open ride.
 fn recovery(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let mut group = c.benchmark_group("recovery of 200 open rides");
@@ -213,7 +214,8 @@ async fn recover(dir: &Path) {
     }
 }
 
-/// The journal as a process left it that was killed with so many bytes in its log, or closed with none.
+/// Returns a copy of a journal as left by a process that was killed with `log` bytes in its write-ahead log, or
+/// closed if `log` is 0.
 fn left_behind(dir: &Path, log: u64, runtime: &Runtime) -> TempDir {
     if log == 0 {
         return copy_of(dir);
@@ -234,7 +236,7 @@ fn copy_of(dir: &Path) -> TempDir {
     for name in ["rides.db", "rides.db-wal"] {
         if dir.join(name).exists() {
             fs::copy(dir.join(name), copy.path().join(name)).expect("can be copied");
-            // So that no sync that is timed has to write it.
+            // Without this, a sync that is measured would have to write the copy.
             fs::File::open(copy.path().join(name)).and_then(|file| file.sync_all()).expect("can be synced");
         }
     }

@@ -1,4 +1,4 @@
-//! What it costs to know whose a token is: `cargo bench -p rides-server --bench sessions`.
+//! Benchmarks of the verification of a token: `cargo bench -p rides-server --bench sessions`.
 
 use std::{hint::black_box, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! The only place that wires: what the flags say, made into a server.
+//! The composition of the server from its configuration. No other module connects the parts.
 
 use std::{
     io,
@@ -30,7 +30,9 @@ use crate::{
     config::{Config, MadeBy, ProviderConfig, TlsConfig},
     data_dir::{DataDir, FileLost, KeptFiles},
     dispatch,
-    edge::{self, Auth, Contract, EmbeddedPage, Health, Hosts, Limits, Origin, PageFiles, Port, Services},
+    edge::{
+        self, AllowedHosts, Auth, Contract, EmbeddedPage, Health, Limits, Origin, PageFiles, Port, Services,
+    },
     fanout::{Fanout, FanoutOptions},
     files,
     fleet::{Fleet, FleetOptions},
@@ -56,36 +58,36 @@ use crate::{
     tls::{self, Files, Tls, development::Development},
 };
 
-/// What is on the port. Reflection's v1alpha has no place of its own: its calls are v1's.
+/// The services of the port. Reflection's v1alpha is not among them: its calls are routed to v1.
 const DESCRIPTOR_SETS: [&[u8]; 3] = [
     rides_proto::FILE_DESCRIPTOR_SET,
     health_v1::FILE_DESCRIPTOR_SET,
     tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
 ];
-/// Where `trunk build` puts the page.
+/// The directory that `trunk build` writes the page to.
 const BUILT_PAGE: &str = "dist";
-/// Ticks that may wait for the fan-out before the fleet adds changes up instead.
+/// The capacity of the channel from the fleet to the fan-out, in ticks. If it is full, the fleet merges changes.
 const TICKS: usize = 4;
-/// The time between two looks at the files that are kept.
+/// The interval at which the files in the data directory are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long the journal may take to close.
+/// The timeout for closing the journal.
 const CLOSING: Duration = Duration::from_secs(1);
-/// Opened rides, and cars that went away, that may wait for dispatch.
+/// The capacity of each channel to dispatch, one for opened rides and one for cars that went away.
 const NEWS: usize = 256;
-/// Names of streets in the line about the map.
+/// The most names of streets in the log line about the map.
 const LEFT_OUT_SHOWN: usize = 10;
 
-/// A server that listens and has not begun to answer.
+/// A server that listens and does not accept connections yet.
 pub struct App {
     listeners: Listeners,
     listen: Listen,
-    /// At least one.
+    /// The bound addresses, at least one.
     addresses: Vec<SocketAddr>,
     port: Port,
     limits: Limits,
     tls: Option<Tls>,
     auth: Auth,
-    /// For the journal, of the time that the server may take to end.
+    /// The part of the drain timeout that is kept for closing the journal.
     closing: Duration,
     health: Health,
     journal: Arc<dyn Journal>,
@@ -93,28 +95,29 @@ pub struct App {
     shutdown: CancellationToken,
     city: Arc<City>,
     simulation: SimOptions,
-    /// Tasks that own a state, each with its name. Without one of them the server is none.
+    /// The tasks that own a state, with their names. The server stops if one of them ends.
     owners: Vec<(&'static str, JoinHandle<()>)>,
     dispatching: JoinHandle<()>,
 }
 
 impl App {
-    /// Opens everything there is to open, and wires it.
+    /// Opens files and sockets, starts the tasks, and connects them.
     ///
-    /// Fails with one line for whoever started it: the port is taken, the map is no map, the page is not where
-    /// it was said to be.
+    /// # Errors
+    /// If a part cannot be opened, for example because the port is in use or the map cannot be read. The error is one
+    /// line.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        // First, so that what is described or counted from here on is kept.
+        // First: metrics that are described or counted before the recorder is installed are lost.
         let metrics = telemetry::metrics();
         let page = page(config.page, config.embedded_page)?;
         let city = city(config.map).await?;
         let listeners = Listeners::open(&config.listen).await?;
-        let addresses = listeners.addresses().context("the listener has no address")?;
+        let addresses = listeners.addresses().context("cannot read the addresses of the sockets")?;
         let is_loopback = addresses.iter().all(|address| address.ip().is_loopback());
         let data_dir = config
             .data_dir
             .map_or_else(DataDir::of_platform, Ok)
-            .context("no place for data: name one by --data-dir")?;
+            .context("no data directory: set --data-dir")?;
         let tls = tls(config.tls, data_dir.clone()).await?;
         let journal = journal(data_dir.clone(), config.journal).await?;
         let provider = provider(config.provider)?.map(Arc::new);
@@ -128,7 +131,7 @@ impl App {
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
-        // Simulated cars may drive faster than life.
+        // Simulated cars may be faster than real ones.
         let reach = Reach::default().times(config.sim.sim_speed.max(1.0));
         let (ticks, every_tick) = mpsc::channel(TICKS);
         let (gone, cars_gone) = mpsc::channel(NEWS);
@@ -153,7 +156,7 @@ impl App {
             config.dispatch,
         );
 
-        let largest = config.limits.message;
+        let largest = config.limits.max_message_size;
         let contract = Arc::new(contract(largest)?);
         let (health, health_service) = Health::new(contract.clone());
 
@@ -162,18 +165,18 @@ impl App {
             SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
         let booking_limits = BookingLimits {
-            open_rides: config.limits.open_rides,
-            open_rides_per_address: config.limits.open_rides_per_address,
-            open_rides_at_exempt_addresses: config.limits.open_rides_at_exempt_addresses,
+            open_rides: config.limits.max_open_rides,
+            open_rides_per_address: config.limits.max_open_rides_per_address,
+            open_rides_at_exempt_addresses: config.limits.max_open_rides_at_exempt_addresses,
         };
         let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone(), booking_limits);
-        let services = Services::before(Routes::default().into_axum_router())
-            .and(sessions_service)
-            .and(RidesServer::new(rides_service).max_decoding_message_size(largest))
-            .and(FleetService::new(fleet, fanout, rides))
-            .and(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
-            .and(health_service)
-            .and(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
+        let services = Services::new(Routes::default().into_axum_router())
+            .add(sessions_service)
+            .add(RidesServer::new(rides_service).max_decoding_message_size(largest))
+            .add(FleetService::new(fleet, fanout, rides))
+            .add(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
+            .add(health_service)
+            .add(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
 
         let here_alone = policy == Policy::Open && is_loopback && tls.is_none();
         let port = Port::new(
@@ -188,11 +191,11 @@ impl App {
                 contract,
                 limits: config.limits.clone(),
                 strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
-                figures: metrics,
+                metrics,
             },
         );
-        let closing = CLOSING.min(config.limits.drain / 2);
-        let limits = Limits { drain: config.limits.drain - closing, ..config.limits };
+        let closing = CLOSING.min(config.limits.drain_timeout / 2);
+        let limits = Limits { drain_timeout: config.limits.drain_timeout - closing, ..config.limits };
         Ok(Self {
             listeners,
             listen: config.listen,
@@ -213,24 +216,27 @@ impl App {
         })
     }
 
-    /// Where a browser finds it.
+    /// Returns the URL of the page.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.listen.for_people(self.addr()))
     }
 
-    /// The first address that it listens on, with the port that was picked.
+    /// Returns the first address that the server listens on, with the actual port.
     pub fn addr(&self) -> SocketAddr {
         self.addresses[0]
     }
 
-    /// What gives out tokens, to whomever and of whatever role.
+    /// Returns the sessions, which can issue a token for every subject and role.
     pub fn sessions(&self) -> Arc<Sessions> {
         self.auth.sessions.clone()
     }
 
-    /// Serves until `stop`; then tells clients, lets calls end within the drain timeout, closes the journal, and
-    /// returns. Ends likewise when the journal fails, a file that is kept is lost or one of its tasks dies, and says so.
+    /// Serves until `stop`. Then it tells clients to leave, lets calls end within the drain timeout, and closes the
+    /// journal.
+    ///
+    /// # Errors
+    /// If the journal fails, a file in the data directory is lost, or a task ends. The server shuts down then, too.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let addr = self.addr();
         let Self {
@@ -251,7 +257,7 @@ impl App {
         listen::warn(&addresses, tls.is_some());
         say_who_may_call(auth.policy, &addresses);
         health.set_serving(true);
-        // A task of its own, so that those who are let in take turns with those who are here.
+        // In its own task, so that accepting connections takes turns with the connections themselves.
         let serving = spawn(edge::serve(listeners, port, limits, tls.clone(), shutdown.clone()));
         let mut serving = AbortOnDropHandle::new(serving).fuse();
         let stopping = async {
@@ -264,7 +270,7 @@ impl App {
                 ended = &mut serving => Err(died("the port", ended)),
             };
             health.set_serving(false);
-            // Cars that are about to be cut off keep their rides: the next server knows what to do about them.
+            // Dispatch stops before the streams of cars end. Otherwise it would take their rides from them.
             dispatching.abort();
             shutdown.cancel();
             match serving.is_terminated() {
@@ -280,11 +286,11 @@ impl App {
             timeout(closing, auth.sessions.revocations().close())
         );
         if journal_closed.is_err() {
-            tracing::warn!("the disk is slow: the journal is left as after a crash, which loses nothing");
+            tracing::warn!("closing the journal timed out: it is left as after a crash, and no ride is lost");
         }
         if revocations_closed.is_err() {
             tracing::warn!(
-                "the disk is slow: sessions that were revoked last may be valid at the next start"
+                "writing revocations timed out: the last revoked sessions may be valid at the next start"
             );
         }
         match journal.failed().now_or_never() {
@@ -294,7 +300,7 @@ impl App {
     }
 }
 
-/// Waits until one of `files` is not where it was.
+/// Waits until one of `files` was deleted or replaced.
 async fn first_lost(files: KeptFiles) -> FileLost {
     let files = Arc::new(files);
     let mut every = interval(LOOK_EVERY);
@@ -303,7 +309,7 @@ async fn first_lost(files: KeptFiles) -> FileLost {
         every.tick().await;
         let looked_at = Arc::clone(&files);
         if let Ok(Err(lost)) = spawn_blocking(move || looked_at.check()).await {
-            tracing::error!(%lost, "the server ends: what it would write is lost");
+            tracing::error!(%lost, "shutting down: a file in the data directory was deleted or replaced");
             return lost;
         }
     }
@@ -316,12 +322,12 @@ async fn first_to_die(owners: &mut [(&'static str, JoinHandle<()>)]) -> anyhow::
 
 fn died(name: &str, ended: Result<(), JoinError>) -> anyhow::Error {
     match ended {
-        Ok(()) => anyhow!("{name} ended while the server was up"),
-        Err(error) => anyhow!("{name} died: {error}"),
+        Ok(()) => anyhow!("the task of {name} ended while the server was running"),
+        Err(error) => anyhow!("the task of {name} died: {error}"),
     }
 }
 
-/// The memory of rides: in the data directory, or nowhere.
+/// Opens the journal of rides in the data directory, or one in memory.
 async fn journal(data_dir: DataDir, options: SqliteOptions) -> anyhow::Result<Arc<dyn Journal>> {
     match data_dir {
         DataDir::Memory => Ok(Arc::new(MemoryJournal::new())),
@@ -332,18 +338,18 @@ async fn journal(data_dir: DataDir, options: SqliteOptions) -> anyhow::Result<Ar
     }
 }
 
-/// What tokens are signed with, and which are revoked: kept in the data directory, or new.
+/// Opens the signing key and the revocations in the data directory, or new ones in memory.
 async fn sessions(data_dir: DataDir) -> anyhow::Result<Sessions> {
     let DataDir::At(dir) = data_dir else { return Ok(Sessions::new(Keys::generate())) };
     let open = move || {
         let keys = Keys::open(&dir)?;
-        let revocations = Revocations::open(&dir).context("what is revoked cannot be read")?;
+        let revocations = Revocations::open(&dir).context("cannot open the revoked sessions")?;
         Ok(Sessions::new(keys).without(Arc::new(revocations)))
     };
-    spawn_blocking(open).await.context("there is no key for tokens")?
+    spawn_blocking(open).await.context("the signing key could not be opened")?
 }
 
-/// Everything that is kept in the data directory and open there, and the key, which is read once.
+/// Notes the files in the data directory that the server has open, and the signing key.
 async fn kept_files(data_dir: DataDir) -> anyhow::Result<KeptFiles> {
     let DataDir::At(dir) = data_dir else { return Ok(KeptFiles::default()) };
     let note = move || {
@@ -354,47 +360,50 @@ async fn kept_files(data_dir: DataDir) -> anyhow::Result<KeptFiles> {
         Ok(files)
     };
     let noted: io::Result<_> =
-        spawn_blocking(note).await.context("the data directory cannot be looked at")?;
-    noted.context("the data directory cannot be looked at")
+        spawn_blocking(note).await.context("cannot check the files in the data directory")?;
+    noted.context("cannot check the files in the data directory")
 }
 
-/// Whose tokens are good besides our own, if anyone's.
+/// Returns the identity provider, if one is configured.
 fn provider(config: ProviderConfig) -> anyhow::Result<Option<Provider>> {
     let ProviderConfig { keys, issuer, audience, role_claim: role, car_claim: car, ca, refresh } = config;
     let Some((source, issuer)) = keys.zip(issuer) else { return Ok(None) };
-    tracing::info!(%source, issuer, audience, "tokens of an identity provider are good too");
+    tracing::info!(%source, issuer, audience, "tokens of an identity provider are accepted");
     Provider::new(source, Expected { issuer, audience, role, car }, refresh, ca.as_deref()).map(Some)
 }
 
-/// By which names it may be called. Over TLS its certificate says that to browsers, and where tokens are required a page
-/// that calls it by another has none.
-fn hosts(here_alone: bool, own: Option<&str>, allowed: Vec<String>, origins: &[Origin]) -> Hosts {
+/// Returns the host names that requests may use, against DNS rebinding. With TLS the certificate protects browsers,
+/// and with required tokens a foreign page has none, so that every name is allowed by default.
+fn hosts(here_alone: bool, own: Option<&str>, allowed: Vec<String>, origins: &[Origin]) -> AllowedHosts {
     if !here_alone && allowed.is_empty() {
-        return Hosts::any();
+        return AllowedHosts::any();
     }
     let named = own.into_iter().chain(origins.iter().filter_map(Origin::web_host)).map(str::to_owned);
-    Hosts::of_this_machine_and(named.chain(allowed))
+    AllowedHosts::loopback_and(named.chain(allowed))
 }
 
 fn say_who_may_call(policy: Policy, addresses: &[SocketAddr]) {
     let beyond = addresses.iter().find(|address| !address.ip().is_loopback());
     match (policy, beyond) {
         (Policy::Open, None) => {
-            tracing::info!("only this machine can call: whoever shows no token is who they claim to be");
+            tracing::info!("callers need no token: the server listens on loopback addresses only");
         }
         (Policy::Open, Some(addr)) => tracing::warn!(
             %addr,
-            "OPEN TO ALL: whoever reaches this address can read and cancel every ride, drive every car and read \
-             /metrics, without a token; --auth required closes it"
+            "OPEN TO ALL: every client that reaches this address can read and cancel every ride, drive every car and \
+             read /metrics without a token; start with --auth required to prevent this"
         ),
         (Policy::Required, _) => tracing::info!(
-            "calls need a token: riders get theirs by Sessions.SignIn, drivers and dispatchers by `rides-server token`; \
-             the page, health and SignIn need none"
+            "calls need a token: riders get one from Sessions.SignIn, drivers and dispatchers from `rides-server token`; \
+             the page, health checks and SignIn need none"
         ),
     }
 }
 
-/// The city to drive in: the file's, or the one that comes with the program.
+/// Loads the city from a map file, or the one in the program.
+///
+/// # Errors
+/// If the file cannot be read or is not a map.
 pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
     let is_of_user = map.is_some();
     let load = move || map.map_or_else(|| Ok(City::embedded()), City::load);
@@ -405,7 +414,7 @@ pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
     Ok(Arc::new(city))
 }
 
-/// Names may hold anything: they are logged with escapes.
+/// Logs the parts of the map that are used. Names come from the file, and are logged with escapes.
 fn log_what_was_kept(city: &City) {
     let Report { header_box, kept_streets, kept_km, left_out } = city.report();
     if let BoxUse::Ignored { header_box, why } = header_box {
@@ -416,7 +425,7 @@ fn log_what_was_kept(city: &City) {
         );
     }
     if left_out.across_antimeridian {
-        tracing::warn!("streets on the other side of the antimeridian (180° of longitude) were left out");
+        tracing::warn!("left out the streets on the other side of the antimeridian (180° of longitude)");
     }
     let all = kept_streets + left_out.streets.len();
     let shown = &left_out.streets[..left_out.streets.len().min(LEFT_OUT_SHOWN)];
@@ -437,7 +446,7 @@ fn rounded(km: f64) -> f64 {
     (km * 1_000.0).round() / 1_000.0
 }
 
-/// TLS, if it is to be served.
+/// Returns the TLS of the port, if it is configured.
 async fn tls(config: TlsConfig, data_dir: DataDir) -> anyhow::Result<Option<Tls>> {
     let open = move || {
         let TlsConfig { cert, key, made, client_ca, client_crl } = config;
@@ -445,7 +454,7 @@ async fn tls(config: TlsConfig, data_dir: DataDir) -> anyhow::Result<Option<Tls>
             (Some((cert, key)), ..) => (Files { cert, key }, true),
             (None, Some(MadeBy::SelfSigned), DataDir::At(dir)) => (made_for_ourselves(&dir)?, false),
             (None, Some(MadeBy::SelfSigned), DataDir::Memory) => {
-                bail!("--tls self-signed keeps its keys: name a directory by --data-dir")
+                bail!("--tls self-signed needs a place for its keys: set --data-dir to a directory")
             }
             (None, None, _) => {
                 ensure!(
@@ -467,7 +476,7 @@ fn made_for_ourselves(data_dir: &Path) -> anyhow::Result<Files> {
     Ok(development.server())
 }
 
-/// Serves new certificates as they come, and keeps up with whose tokens are good.
+/// Follows changes of certificates, of the identity provider's keys and of revocations, until shutdown.
 async fn follow(tls: Option<&Tls>, sessions: &Sessions, shutdown: CancellationToken) {
     let certificates = async {
         if let Some(tls) = tls {
@@ -477,7 +486,7 @@ async fn follow(tls: Option<&Tls>, sessions: &Sessions, shutdown: CancellationTo
     shutdown.run_until_cancelled(future::join(certificates, sessions.follow())).await;
 }
 
-/// Drives the simulated fleet over the public port, like fleets from elsewhere.
+/// Runs the simulated fleet as clients of the public port.
 async fn simulate(
     addr: SocketAddr,
     tls: Option<&Tls>,
@@ -491,12 +500,11 @@ async fn simulate(
     let scheme = if tls.is_some() { "https" } else { "http" };
     match sim::Server::ourselves(&format!("{scheme}://{addr}"), tls) {
         Ok(server) => sim::run(&server, fleet, city, shutdown).await,
-        Err(error) => tracing::error!(%error, "no simulation"),
+        Err(error) => tracing::error!(%error, "could not start the simulation"),
     }
 }
 
-/// The page to serve: the one in the directory named by `--page`, else the one in the program, else what `trunk build`
-/// has built.
+/// Returns the page: from the directory of `--page`, or from the program, or from the output of `trunk build`.
 fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::Result<PageFiles> {
     match (configured, embedded) {
         (Some(dir), _) => {
@@ -509,10 +517,13 @@ fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::
     }
 }
 
-/// What is on the port, with request messages of up to `largest` bytes but where a service says otherwise.
+/// Returns the methods of the port. A request message has at most `largest` bytes, except where a service has its own
+/// limit.
 fn contract(largest: usize) -> anyhow::Result<Contract> {
     let contract = Contract::new(&DESCRIPTOR_SETS, largest)?;
-    Ok(FLEET_LIMITS.iter().fold(contract, |contract, &(path, largest)| contract.with_largest(path, largest)))
+    Ok(FLEET_LIMITS
+        .iter()
+        .fold(contract, |contract, &(path, largest)| contract.with_max_message_size(path, largest)))
 }
 
 #[cfg(test)]
@@ -522,14 +533,15 @@ mod tests {
     use super::*;
     use crate::access::table::TABLE;
 
-    /// A4: a new method stops the server until somebody has said who may call it, and here is where one that went shows.
+    /// A4 in docs/edge.md. The server does not start if a method has no entry, and this test finds entries without a
+    /// method.
     #[test]
     fn the_table_of_access_is_of_this_contract() {
         let contract = contract(1_024).unwrap();
         let methods: BTreeSet<_> = contract.paths().collect();
         let listed: BTreeSet<_> = TABLE.iter().map(|(path, _)| *path).collect();
         assert_eq!(methods, listed);
-        assert_eq!(listed.len(), TABLE.len(), "once each");
+        assert_eq!(listed.len(), TABLE.len(), "each method has one entry");
     }
 
     #[tokio::test]
@@ -537,6 +549,6 @@ mod tests {
         let died = tokio::spawn(async { panic!("at the disco") });
         let mut owners = [("the fleet", tokio::spawn(pending())), ("the rides", died)];
         let why = first_to_die(&mut owners).await.to_string();
-        assert!(why.starts_with("the rides died: ") && why.contains("at the disco"), "{why}");
+        assert!(why.starts_with("the task of the rides died: ") && why.contains("at the disco"), "{why}");
     }
 }

@@ -1,13 +1,14 @@
-//! The clock on the wall, by which tokens and certificates end.
+//! Timers by the wall clock, by which tokens and certificates expire.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
 
-/// Between two looks at it: it may be put right, or go on while the machine sleeps.
+/// The interval at which the clock is read. A single long sleep would miss a change of the clock or a suspended
+/// machine.
 const GLANCE: Duration = Duration::from_secs(30);
 
-/// Once it shows `at`.
+/// Returns when the wall clock has reached `at`.
 pub(crate) async fn past(at: SystemTime) {
     while let Ok(left) = at.duration_since(SystemTime::now())
         && !left.is_zero()

@@ -1,4 +1,4 @@
-//! The command line: every flag, its environment variable, its default and what values it takes.
+//! The command line: every flag with its environment variable, default and range.
 
 use std::{
     env,
@@ -31,30 +31,33 @@ use crate::{
     sim::{self, Credentials},
 };
 
-/// Of a token's life, in seconds.
+/// A day in seconds.
 const DAY: u64 = 24 * 60 * 60;
 
 /// A live ride-hailing board over gRPC and gRPC-Web, on one port.
 ///
-/// Serves when no subcommand is named.
+/// Starts the server if there is no subcommand.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "rides-server", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do instead of serving.
+    /// The subcommand. `None` starts the server.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// How to serve.
+    /// The configuration of the server.
     #[command(flatten)]
     pub serve: Config,
 
-    /// What to log to stderr: a level, or directives like `rides_server=debug,info`.
+    /// Filter of the log on stderr: a level, or directives such as rides_server=debug,info.
     #[arg(long, env = "RIDES_LOG", default_value = "info", value_name = "FILTER", value_parser = log_filter, global = true, help_heading = None::<&str>)]
     pub log: String,
 }
 
 impl Cli {
-    /// Parses a command line, with the environment's variables for what it leaves out. An empty variable counts as unset.
+    /// Parses a command line. Environment variables stand in for missing flags, and an empty variable counts as unset.
+    ///
+    /// # Errors
+    /// If a flag is unknown or missing, or a value is not valid. `--help` and `--version` are errors of clap, too.
     pub fn of<A: Into<OsString> + Clone>(line: impl IntoIterator<Item = A>) -> Result<Self, clap::Error> {
         let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
         let mut command = without_variables(Self::command(), &is_empty);
@@ -63,7 +66,7 @@ impl Cli {
     }
 }
 
-/// `command` and its subcommands, deaf to some variables.
+/// Returns `command` without the environment variables that `is_unset` names, in its subcommands, too.
 fn without_variables(command: clap::Command, is_unset: &impl Fn(&OsStr) -> bool) -> clap::Command {
     command
         .mut_args(|arg| match arg.get_env().is_some_and(is_unset) {
@@ -73,59 +76,56 @@ fn without_variables(command: clap::Command, is_unset: &impl Fn(&OsStr) -> bool)
         .mut_subcommands(|command| without_variables(command, is_unset))
 }
 
-/// What the program can do besides serving.
+/// The subcommands.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
-    /// Drive a simulated fleet, and book its rides, on a server elsewhere.
+    /// Run simulated cars and riders against another server.
     Sim(SimConfig),
-    /// Make a development CA, and certificates of the server and of drivers, in the data directory; say how to trust it.
+    /// Create a development CA and its certificates in the data directory, and print how to trust it.
     GenKey(GenKeyConfig),
-    /// Look after the journal of rides: check it, rebuild its lists, export its events.
+    /// Check the journal of rides, rebuild its lists, or export its events.
     Journal(JournalConfig),
-    /// Print a token for a driver, a dispatcher or a rider, or revoke what was given out. A server may run meanwhile.
+    /// Print a token for a rider, driver or dispatcher, or revoke sessions.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Token(TokenConfig),
-    /// Call a server: ask for fares, book and follow rides, drive a car, watch the fleet.
+    /// Call a server: quote fares, book and follow rides, drive a car, watch the fleet.
     #[command(after_help = client::EXIT_CODES)]
     Client(ClientConfig),
-    /// Print a script that completes this program's commands and flags in a shell.
+    /// Print a script that completes subcommands and flags in a shell.
     Completion {
-        /// Which shell.
+        /// Shell that runs the script.
         shell: Shell,
     },
 }
 
-/// How to serve. Immutable once parsed.
+/// The configuration of the server.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// The address to listen on: localhost:8080 for both loopback addresses, :8080 for all interfaces, or a host or address
-    /// with a port. Port 0 picks a free one.
+    /// Address to listen on: localhost:PORT for loopback, :PORT for all interfaces, or HOST:PORT; 0 picks a free port.
     #[arg(long, env = "RIDES_LISTEN", default_value = "localhost:8080", value_name = "HOST:PORT")]
     pub listen: Listen,
 
-    /// Serve the page that was built into this directory [default: the page in the program, if there is one, else dist].
+    /// Directory of the built page [default: the page in the program, or dist if there is none].
     #[arg(long, env = "RIDES_PAGE", value_name = "DIR")]
     pub page: Option<PathBuf>,
 
-    /// The page in the program. No flag: the build puts it there.
+    /// The page in the program. Not a flag: the build sets it.
     #[arg(skip)]
     pub embedded_page: Option<EmbeddedPage>,
 
-    /// The path below which a proxy serves the board, for example /rides/. Needed only where the proxy leaves the path in
-    /// place; requests without it are served too.
+    /// Path below which a proxy serves the page, for example /rides/, if the proxy does not strip it.
     #[arg(long, env = "RIDES_BASE_PATH", value_name = "PATH")]
     pub base_path: Option<BasePath>,
 
-    /// Where rides are kept, or `:memory:` to forget them at the end [default: the platform's data folder, like
-    /// ~/.local/share/rides].
+    /// Data directory, or :memory: to keep nothing [default: the platform's, for example ~/.local/share/rides].
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<DataDir>,
 
-    /// The city, as an OpenStreetMap extract (docs/maps.md) [default: central Helsinki, built in].
+    /// OpenStreetMap extract of the city, see docs/maps.md [default: central Helsinki, built in].
     #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
     pub map: Option<PathBuf>,
 
-    /// How often viewers hear of moving cars, 0.5 to 30 times a second.
+    /// Updates of moving cars per second that viewers are sent, from 0.5 to 30.
     #[arg(long, env = "RIDES_TICK", default_value = "4", value_name = "HZ", value_parser = tick_hz)]
     pub tick: f64,
 
@@ -133,70 +133,64 @@ pub struct Config {
     #[command(flatten)]
     pub sim: SimOptions,
 
-    /// A viewer of the map that reads nothing for so long is let go, in seconds from 1 to 600. Over HTTP/1.1 the kernel
-    /// does so itself after 25.
+    /// End the stream of a map viewer that reads nothing for this long, in seconds from 1 to 600.
     #[arg(long, env = "RIDES_VIEWER_TIMEOUT", default_value = "20", value_name = "SECONDS", value_parser = viewer_timeout)]
     pub viewer_timeout: Duration,
 
-    /// Cars in a viewport above which it is told their number per map cell instead, up to 100000.
+    /// Send a viewport with more cars than this as a number of cars per map cell, from 1 to 100000.
     #[arg(long, env = "RIDES_VIEWER_CARS", default_value = "10000", value_name = "N", value_parser = viewer_cars)]
     pub viewer_cars: usize,
 
-    /// The most that a viewer of the map is sent: above that it gets fewer, newer frames. 0: no ceiling.
+    /// Limit of bytes per second for a map viewer, which gets fewer, newer frames beyond it; 0 means no limit.
     #[arg(long, env = "RIDES_VIEWER_BYTES_PER_SECOND", default_value = "500000", value_name = "N")]
     pub viewer_bytes_per_second: u32,
 
-    /// Another origin whose pages may call this server, like https://rides.example, or capacitor://localhost for an app. May be
-    /// repeated.
+    /// Another origin whose pages may call this server, for example https://rides.example; may be repeated.
     #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<Origin>,
 
-    /// Another name by which this server may be called, like rides.example. May be repeated. Where it is open to this
-    /// machine alone without TLS, it goes by localhost, 127.0.0.1 and [::1], by these, and by the hosts of allowed
-    /// origins; elsewhere by any name, unless there are some here.
+    /// Another host name under which this server may be called, for example rides.example; may be repeated.
     #[arg(long, env = "RIDES_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
     pub allow_host: Vec<String>,
 
-    /// The highest fare of a booked ride, as a multiple of its quote, from 1 to 1000. The ride also keeps what the meter
-    /// read.
+    /// Highest fare of a booked ride, as a multiple of its quote, from 1 to 1000.
     #[arg(long, env = "RIDES_MAX_FARE_FACTOR", default_value = "3", value_name = "X", value_parser = fare_factor)]
     pub max_fare_factor: f64,
 
-    /// Whether callers must show a token [default: open where it listens on this machine only, else required].
+    /// Policy for calls without a token [default: open if the server listens on loopback only, else required].
     #[arg(long, env = "RIDES_AUTH", value_name = "POLICY")]
     pub auth: Option<Policy>,
 
-    /// Whose tokens are good besides our own.
+    /// The identity provider whose tokens are accepted, too.
     #[command(flatten)]
     pub provider: ProviderConfig,
 
-    /// How much anybody may take.
+    /// The limits of connections, calls and messages.
     #[command(flatten)]
     pub limits: Limits,
 
-    /// How to serve TLS.
+    /// The configuration of TLS.
     #[command(flatten)]
     pub tls: TlsConfig,
 
-    /// How the journal in the data directory is kept. No flag: nothing else is as safe.
+    /// The options of the journal. Not a flag: no other setting is as safe.
     #[arg(skip)]
     pub journal: SqliteOptions,
 
-    /// How patient dispatch is. No flag: drivers' apps and riders count on it.
+    /// The timeouts of dispatch. Not a flag: drivers' apps and riders rely on them.
     #[arg(skip)]
     pub dispatch: DispatchOptions,
 
-    /// How long a car whose stream broke is waited for. No flag: the contract says it.
+    /// The time for which a car may come back after its stream broke. Not a flag: the contract defines it.
     #[arg(skip = FleetOptions::default().grace)]
     pub grace: Duration,
 }
 
-/// An identity provider whose tokens are good.
+/// An identity provider whose tokens are accepted.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 #[command(next_help_heading = "Identity provider")]
 pub struct ProviderConfig {
-    /// Take tokens that are signed (RS256, ES256 or EdDSA) with one of these keys: a JSON Web Key Set, in a file or at an
-    /// https URL. It is read again every ten minutes, and when a token names a new key.
+    /// Accept tokens that are signed with a key in this JSON Web Key Set, a file or an https URL.
     #[arg(
         id = "auth_jwks",
         long = "auth-jwks",
@@ -206,7 +200,7 @@ pub struct ProviderConfig {
     )]
     pub keys: Option<Source>,
 
-    /// Who must have given them out: `iss`.
+    /// Issuer (iss) of the tokens that --auth-jwks verifies.
     #[arg(
         id = "auth_issuer",
         long = "auth-issuer",
@@ -217,7 +211,7 @@ pub struct ProviderConfig {
     )]
     pub issuer: Option<String>,
 
-    /// For whom they must be: one of `aud`.
+    /// Audience (aud) of the tokens that --auth-jwks verifies.
     #[arg(
         id = "auth_audience",
         long = "auth-audience",
@@ -228,8 +222,7 @@ pub struct ProviderConfig {
     )]
     pub audience: String,
 
-    /// The claim that says rider, driver or dispatcher, alone or in a list. One inside another has a dot before it, like
-    /// realm_access.roles.
+    /// Claim with the role rider, driver or dispatcher; dots lead into nested claims, as in realm_access.roles.
     #[arg(
         id = "auth_role_claim",
         long = "auth-role-claim",
@@ -240,7 +233,7 @@ pub struct ProviderConfig {
     )]
     pub role_claim: String,
 
-    /// The claim that says which car a driver drives, by its number.
+    /// Claim with the number of the car that a driver drives.
     #[arg(
         id = "auth_car_claim",
         long = "auth-car-claim",
@@ -251,7 +244,7 @@ pub struct ProviderConfig {
     )]
     pub car_claim: String,
 
-    /// Who signs the certificate of the URL, in PEM [default: whom this system trusts].
+    /// PEM file of the CA that signs the certificate of the --auth-jwks URL [default: the CAs of this system].
     #[arg(
         id = "auth_ca",
         long = "auth-ca",
@@ -261,16 +254,16 @@ pub struct ProviderConfig {
     )]
     pub ca: Option<PathBuf>,
 
-    /// How often keys are asked for. No flag: providers count on it.
+    /// The intervals at which keys are fetched. Not a flag: providers rely on them.
     #[arg(skip)]
     pub refresh: Refresh,
 }
 
-/// How to serve TLS, and so HTTP/2 to browsers.
+/// The configuration of TLS, which browsers need for HTTP/2.
 #[derive(Args, Clone, PartialEq, Eq, Default, Debug)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsConfig {
-    /// Serve TLS with this certificate chain, in PEM. It is read again when it changes.
+    /// Serve TLS with this PEM certificate chain, which is read again when it changes.
     #[arg(
         id = "tls_cert",
         long = "tls-cert",
@@ -280,7 +273,7 @@ pub struct TlsConfig {
     )]
     pub cert: Option<PathBuf>,
 
-    /// Its private key, in PEM.
+    /// PEM file of the private key for --tls-cert.
     #[arg(
         id = "tls_key",
         long = "tls-key",
@@ -290,17 +283,15 @@ pub struct TlsConfig {
     )]
     pub key: Option<PathBuf>,
 
-    /// Serve TLS with a certificate of a development CA, made in the data directory.
+    /// Serve TLS with a certificate of a development CA, which is created in the data directory.
     #[arg(id = "tls", long = "tls", env = "RIDES_TLS", value_name = "HOW", conflicts_with = "tls_cert")]
     pub made: Option<MadeBy>,
 
-    /// Who signs drivers' certificates, in PEM. One that names car 7 has the URI rides:car:7 among its alternative
-    /// names, and drives no other.
+    /// PEM file of the CA that signs drivers' certificates, which name a car by a URI such as rides:car:7.
     #[arg(id = "client_ca", long = "client-ca", env = "RIDES_CLIENT_CA", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
 
-    /// Which drivers' certificates are revoked, in PEM: a list of each who signs them. It is read again when it changes,
-    /// and ends what was opened with one that is on it.
+    /// PEM file of the certificate revocation lists for --client-ca, which is read again when it changes.
     #[arg(
         id = "client_crl",
         long = "client-crl",
@@ -311,152 +302,150 @@ pub struct TlsConfig {
     pub client_crl: Option<PathBuf>,
 }
 
-/// Who makes the certificate.
+/// The origin of a certificate that is created at the start.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MadeBy {
-    /// The server itself.
+    /// A certificate of the server's own development CA.
     SelfSigned,
 }
 
-/// What to make keys and certificates for.
+/// The keys and certificates that `gen-key` creates.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub struct GenKeyConfig {
-    /// Where to keep them [default: the platform's data folder, like ~/.local/share/rides].
+    /// Data directory for keys and certificates [default: the platform's, for example ~/.local/share/rides].
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<DataDir>,
 
-    /// Another name or address of the server, beside localhost. May be repeated.
+    /// Host name or address of the server, besides localhost; may be repeated.
     #[arg(long, env = "RIDES_HOST", value_name = "NAME", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub host: Vec<String>,
 
-    /// A car whose driver is to have a certificate. May be repeated.
+    /// Car whose driver gets a certificate; may be repeated.
     #[arg(long, env = "RIDES_CAR", value_name = "ID", value_delimiter = ',', value_parser = clap::value_parser!(i64).range(1..))]
     pub car: Vec<i64>,
 }
 
-/// A simulated fleet on a server elsewhere.
+/// A simulated fleet against another server.
 #[derive(Args, Clone, Debug)]
 pub struct SimConfig {
-    /// The server, like http://rides.example:8080.
+    /// URL of the server, for example http://rides.example:8080.
     #[arg(long, env = "RIDES_CONNECT", value_name = "URL", value_parser = server_url)]
     pub connect: Uri,
 
-    /// Who signs the server's certificate, in PEM [default: whom this system trusts].
+    /// PEM file of the CA that signs the server's certificate [default: the CAs of this system].
     #[arg(long, env = "RIDES_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
-    /// The city to drive in, which must be the server's [default: central Helsinki, built in].
+    /// OpenStreetMap extract of the city, the same as the server's [default: central Helsinki, built in].
     #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
     pub map: Option<PathBuf>,
 
-    /// The id of the first car. The server's own simulation counts from 1, and no two cars can be one.
+    /// Id of the first car; the simulation inside the server counts from 1.
     #[arg(long, env = "RIDES_FIRST_CAR", default_value = "1000001", value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     pub first_car: i64,
 
-    /// Holds a dispatcher's token, for a server that asks for one. Read again for each call, so that it can be renewed.
+    /// File with a dispatcher's token, for a server that requires one; read again for each call.
     #[arg(long, env = "RIDES_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// The fleet.
+    /// The cars and riders.
     #[command(flatten)]
     pub sim: SimOptions,
 }
 
-/// What can be done about tokens besides printing one.
+/// The subcommands of `token`.
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
 pub enum TokenAction {
-    /// End sessions before their time, with all tokens they have. A running server knows within a second.
+    /// Revoke sessions and all their tokens; a running server knows within a second.
     Revoke(RevokeConfig),
 }
 
-/// Whose sessions are to end.
+/// The sessions to revoke.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 #[group(required = true, multiple = false)]
 pub struct RevokeConfig {
-    /// One session, by the id that Sessions.WhoAmI tells.
+    /// Id of one session, as Sessions.WhoAmI returns it.
     #[arg(long, env = "RIDES_SESSION", value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub session: Option<String>,
 
-    /// All that this rider, driver or dispatcher has had until now.
+    /// Rider, driver or dispatcher whose sessions until now are all revoked.
     #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub subject: Option<String>,
 }
 
-/// Whom a token is for. Who it is for is there, unless something else is to be done.
+/// The subject of a token. `role` and `subject` are `Some` unless there is a subcommand.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub struct TokenConfig {
-    /// What to do instead of printing one.
+    /// The subcommand. `None` prints a token.
     #[command(subcommand)]
     pub action: Option<TokenAction>,
 
-    /// What they may be.
+    /// Role of the token.
     #[arg(long, env = "RIDES_ROLE", value_name = "ROLE", required = true)]
     pub role: Option<Role>,
 
-    /// Their id: the rider id of a rider's rides, the driver id of a driver. At most 64 characters.
+    /// Rider id, driver id or dispatcher that the token is for, at most 64 characters.
     #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = subject, required = true)]
     pub subject: Option<String>,
 
-    /// The car that a driver drives.
+    /// Car of the token, for the role driver only.
     #[arg(long, env = "RIDES_CAR", value_name = "ID", value_parser = car, required_if_eq("role", "driver"))]
     pub car: Option<CarId>,
 
-    /// How long it is good for: a number of seconds, minutes, hours or days up to 366d, like 90s, 30m, 12h or 7d
-    /// [default: 12h].
+    /// Lifetime of the token, from 1s to 366d, for example 90s, 30m, 12h or 7d [default: 12h].
     #[arg(long, env = "RIDES_EXPIRES", value_name = "TIME", value_parser = lifetime)]
     pub expires: Option<Duration>,
 
-    /// The server's data directory [default: the platform's data folder, like ~/.local/share/rides].
+    /// Data directory of the server [default: the platform's, for example ~/.local/share/rides].
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<DataDir>,
 }
 
-/// A journal, and what to do to it.
+/// A journal, and the subcommand for it.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub struct JournalConfig {
-    /// The directory that the journal is in [default: the platform's data folder, like ~/.local/share/rides].
+    /// Data directory with the journal [default: the platform's, for example ~/.local/share/rides].
     #[arg(long, env = "RIDES_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<DataDir>,
 
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub action: JournalAction,
 }
 
-/// What can be done to a journal.
+/// The subcommands of `journal`.
 #[derive(Subcommand, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum JournalAction {
-    /// Read all of it and say what is wrong. Exit code 1 when something is. A server may run meanwhile.
+    /// Check the whole journal and print its problems, with exit code 1 if there are any; the server may be running.
     Check,
-    /// Make the lists of rides again from the events. No server may run meanwhile.
+    /// Rebuild the lists of rides from the events; the server must not be running.
     Rebuild,
-    /// Write every event to stdout, one JSON object a line. A server may run meanwhile.
+    /// Write every event to stdout as one JSON object per line; the server may be running.
     Export,
 }
 
 /// The simulated fleet and its riders.
 #[derive(Args, Clone, Copy, PartialEq, Debug)]
 pub struct SimOptions {
-    /// Simulated cars, up to 100000. 0: no simulation.
+    /// Number of simulated cars, up to 100000; 0 turns the simulation off.
     #[arg(long, env = "RIDES_CARS", default_value = "120", value_name = "N", value_parser = cars)]
     pub cars: u32,
 
-    /// Rides that simulated riders book.
+    /// Rides per minute that simulated riders book, up to 100000.
     #[arg(long, env = "RIDES_RIDERS_PER_MINUTE", default_value = "20", value_name = "N", value_parser = riders_per_minute)]
     pub riders_per_minute: f64,
 
-    /// The speed of simulated cars, as a multiple of the real speed, from 0.1 to 20. A server elsewhere does not meter cars
-    /// that are faster than 70 m/s: above 3, trips there are as long as planned.
+    /// Speed of simulated cars, as a multiple of the real speed, from 0.1 to 20.
     #[arg(long, env = "RIDES_SIM_SPEED", default_value = "1", value_name = "X", value_parser = sim_speed)]
     pub sim_speed: f64,
 
-    /// Makes the simulation repeatable: the same number, the same cars and riders.
+    /// Seed of the simulation: the same number gives the same cars and riders.
     #[arg(long, env = "RIDES_SEED", default_value = "1", value_name = "N")]
     pub seed: u64,
 }
 
 impl SimOptions {
-    /// The same for the simulator, with cars numbered from `first_car`, and no tokens.
+    /// Returns the options of the simulator, with cars numbered from `first_car` and no tokens.
     pub fn fleet(self, first_car: i64) -> sim::SimOptions {
         let Self { cars, riders_per_minute, sim_speed: speed, seed } = self;
         let credentials = Credentials::None;
@@ -516,10 +505,10 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         .and_then(seconds)
         .filter(|seconds| (1..=366 * DAY).contains(seconds))
         .map(Duration::from_secs)
-        .ok_or_else(|| "must be a time from 1s to 366d, like 12h".to_owned())
+        .ok_or_else(|| "must be a duration from 1s to 366d, for example 12h".to_owned())
 }
 
-/// NaN lies in no range, and the ranges are finite, so infinities are out too.
+/// Parses a number in a finite range. NaN and infinities are in no such range.
 pub(crate) fn number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
     text.parse()
         .ok()
@@ -536,14 +525,16 @@ fn whole(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
 
 fn host(text: &str) -> Result<String, String> {
     if text.contains('*') {
-        return Err("there is no wildcard: name each host. A server that listens beyond this machine, or serves TLS, \
-                    answers to any name when --allow-host is left out"
-            .to_owned());
+        return Err(
+            "wildcards are not supported: list each host. A server that has TLS, requires tokens, or listens on \
+             other addresses than loopback accepts every host if --allow-host is left out"
+                .to_owned(),
+        );
     }
     let authority = text.parse::<Authority>().ok().filter(|authority| authority.host() == text);
     authority
         .map(|_host| text.to_owned())
-        .ok_or_else(|| "must be a name or an address without a port".to_owned())
+        .ok_or_else(|| "must be a host name or an address, without a port".to_owned())
 }
 
 pub(crate) fn server_url(text: &str) -> Result<Uri, String> {
@@ -553,7 +544,7 @@ pub(crate) fn server_url(text: &str) -> Result<Uri, String> {
             uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme))
                 && uri.authority().is_some()
         })
-        .ok_or_else(|| "must be a URL like http://127.0.0.1:8080".to_owned())
+        .ok_or_else(|| "must be a URL, for example http://127.0.0.1:8080".to_owned())
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
@@ -569,7 +560,7 @@ mod tests {
         Cli::of([&["rides-server"], args].concat())
     }
 
-    /// A command, and all that are in it, each with the words that lead to it.
+    /// Returns a command and all its subcommands, each with its words on the command line.
     fn commands(command: &clap::Command, words: &[&str]) -> Vec<(Vec<String>, clap::Command)> {
         let below = command.get_subcommands().filter(|command| command.get_name() != "help");
         let below = below.flat_map(|below| commands(below, &[words, &[below.get_name()]].concat()));
@@ -612,7 +603,7 @@ mod tests {
             let left: Vec<_> = deaf.get_arguments().filter_map(clap::Arg::get_env).collect();
             assert!(left.is_empty(), "{words:?}: {left:?}");
         }
-        assert!(heard > 50, "{heard} options have variables");
+        assert!(heard > 50, "only {heard} options have variables");
         let deaf_to_one = without_variables(Cli::command(), &|name| name == "RIDES_MAP");
         let left =
             |name: &str| deaf_to_one.get_arguments().any(|option| option.get_env() == Some(name.as_ref()));
@@ -621,7 +612,7 @@ mod tests {
 
     #[test]
     fn an_option_that_is_given_and_empty_is_refused() {
-        // Nothing is logged, or nothing is said.
+        // An empty filter logs nothing, and an empty reason is none.
         let may_be_empty = ["log", "reason"];
         for (words, command) in commands(&built(), &[]) {
             let words: Vec<_> = words.iter().map(String::as_str).collect();
@@ -740,7 +731,7 @@ mod tests {
         }
         for wildcard in ["*", "*.rides.example"] {
             let error = parse(&["--allow-host", wildcard]).unwrap_err().to_string();
-            assert!(error.contains("no wildcard") && error.contains("left out"), "{error}");
+            assert!(error.contains("not supported") && error.contains("left out"), "{error}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where the server keeps what must outlive it.
+//! The data directory, for state that outlives the server.
 
 mod kept_files;
 
@@ -8,17 +8,20 @@ use etcetera::{BaseStrategy as _, HomeDirError};
 
 pub use self::kept_files::{FileLost, KeptFiles};
 
-/// A directory, or nowhere.
+/// A value of `--data-dir`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DataDir {
-    /// This one. It is made where it is not.
+    /// A directory. It is created if it is missing.
     At(PathBuf),
-    /// In memory: all is forgotten at the end.
+    /// Memory only, until the process ends.
     Memory,
 }
 
 impl DataDir {
-    /// The platform's folder for data of the person who runs this, like `~/.local/share/rides`.
+    /// Returns the platform's data directory of the current user, for example `~/.local/share/rides`.
+    ///
+    /// # Errors
+    /// If the user has no home directory.
     pub fn of_platform() -> Result<Self, HomeDirError> {
         Ok(Self::At(etcetera::base_strategy::choose_native_strategy()?.data_dir().join("rides")))
     }
@@ -29,7 +32,7 @@ impl FromStr for DataDir {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "" => Err("it is empty: name a directory, or :memory:"),
+            "" => Err("the value is empty: give a directory, or :memory:"),
             ":memory:" => Ok(Self::Memory),
             _ => Ok(Self::At(text.into())),
         }

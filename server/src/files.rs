@@ -1,4 +1,4 @@
-//! Files that the program is told to use. An error about one says who may use it, who tries to, and what to change.
+//! Files that the operator names. An error about a missing permission names the owner, the user and the remedy.
 
 use std::{
     fs::{self, File, FileType},
@@ -6,30 +6,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The use that the program wants to make of a file.
+/// The access to a file that the program needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Read it.
+    /// To read the file.
     Read,
-    /// Read it and write to it, or make it where it is not.
+    /// To read and write the file, or to create it.
     Write,
 }
 
 /// Reads a regular file.
+///
+/// # Errors
+/// If it cannot be read, or is not a regular file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Reads a regular file of text.
+/// Reads a regular file of UTF-8 text.
+///
+/// # Errors
+/// If it cannot be read, is not a regular file, or is not UTF-8.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Opens a regular file to read it. Anything else may never end, or may wait for a writer.
+/// Opens a regular file for reading. Others are refused: a device may never end, and a FIFO may wait for a writer.
+///
+/// # Errors
+/// If it cannot be opened, or is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     is_regular(path).and_then(|()| File::open(path)).map_err(|why| explained(path, Access::Read, why))
 }
@@ -40,21 +49,21 @@ fn is_regular(path: &Path) -> io::Result<()> {
         true => Ok(()),
         false => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("it is {}, and only a regular file will do", name_of(kind)),
+            format!("it is {}, and must be a regular file", name_of(kind)),
         )),
     }
 }
 
-/// Syncs a directory, so that its files are in it after a loss of power. Other systems than Unix have no way to.
+/// Syncs a directory, so that its files are in it after a loss of power. Does nothing on systems other than Unix.
 ///
 /// # Errors
-/// When the directory cannot be opened or synced.
+/// If the directory cannot be opened or synced.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
-/// The file or directory of an SQLite database at `path` that this process may not use, and why. SQLite itself does not
-/// tell. `None` if there is no such file, or if something else is wrong.
+/// Returns the file or directory of the SQLite database at `path` that this process may not use, and the error, since
+/// SQLite does not report it. `None` if no permission is missing.
 pub fn denied_of_database(path: &Path) -> Option<(PathBuf, io::Error)> {
     let beside = ["", "-wal", "-shm", "-journal"].map(|suffix| {
         let mut name = path.as_os_str().to_owned();
@@ -72,7 +81,7 @@ pub fn denied_of_database(path: &Path) -> Option<(PathBuf, io::Error)> {
     })
 }
 
-/// `why`, and where permissions are missing, whose they are.
+/// Returns `why`, with an explanation if it is about a missing permission.
 pub fn explained(path: &Path, access: Access, why: io::Error) -> io::Error {
     let explanation = (why.kind() == io::ErrorKind::PermissionDenied)
         .then(|| permissions::explanation(path, access))
@@ -100,7 +109,7 @@ fn name_of(kind: FileType) -> &'static str {
             }
         }
     }
-    "no file"
+    "of an unknown kind"
 }
 
 #[cfg(unix)]
@@ -115,13 +124,13 @@ mod permissions {
 
     use super::Access;
 
-    /// A permission, in words and as chmod has it.
+    /// A permission in words, and in the letters of chmod.
     type Wanted = (&'static str, &'static str);
 
-    /// `None` if the system does not tell.
+    /// Returns a sentence about the missing permission. `None` if the metadata cannot be read.
     pub(super) fn explanation(path: &Path, access: Access) -> Option<String> {
         let path = absolute(path).ok()?;
-        // The last place on the way to the file that can be looked at is the one that stops this process.
+        // The deepest path whose metadata can be read is the one that denies access.
         let mut below = None;
         for place in path.ancestors() {
             match fs::metadata(place) {
@@ -169,7 +178,7 @@ mod permissions {
     }
 
     impl User {
-        /// With its name, if it is in `file`, which is /etc/passwd or /etc/group.
+        /// Looks up the name of `id` in `file`, which is /etc/passwd or /etc/group.
         fn of(file: &str, id: u32) -> Self {
             let names = fs::read_to_string(file).unwrap_or_default();
             let named = |line: &str| {
@@ -227,7 +236,7 @@ mod permissions {
 
     use super::Access;
 
-    /// No explanation beyond the system's own words.
+    /// Returns `None`: other systems have no owner and mode to explain.
     pub(super) fn explanation(_path: &Path, _access: Access) -> Option<String> {
         None
     }
@@ -241,7 +250,7 @@ mod tests {
     fn only_regular_files_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let why = read(dir.path()).unwrap_err().to_string();
-        assert_eq!(why, "it is a directory, and only a regular file will do");
+        assert_eq!(why, "it is a directory, and must be a regular file");
         let file = dir.path().join("file");
         assert_eq!(read(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
         fs::write(&file, "text").unwrap();
@@ -253,13 +262,13 @@ mod tests {
     #[test]
     fn a_device_is_not_read_until_memory_is_out() {
         let why = read(Path::new("/dev/zero")).unwrap_err().to_string();
-        assert_eq!(why, "it is a device, and only a regular file will do");
+        assert_eq!(why, "it is a device, and must be a regular file");
     }
 
     #[test]
     fn a_database_that_is_not_there_is_not_denied() {
         let dir = tempfile::tempdir().unwrap();
         assert!(denied_of_database(&dir.path().join("none.db")).is_none());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "and none is made");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "no file is created");
     }
 }

@@ -1,6 +1,6 @@
-//! Whatever strangers send, as functions of bytes. Each fails by a panic, and never should.
+//! Fuzz targets: functions that parse untrusted bytes. A panic is a failure.
 //!
-//! `cargo fuzz` runs them from the crate in `fuzz/`; the tests here run what that has saved, and mutations of it.
+//! `cargo fuzz` runs them from the crate in `fuzz/`. The tests here run its saved inputs and mutations of them.
 
 pub use crate::{
     city::fuzz::pbf,
@@ -13,37 +13,37 @@ pub use crate::{
 mod tests {
     use fuzz_replay::replay;
 
-    /// W31
+    /// W31 in docs/edge.md.
     #[test]
     fn frames_of_a_request() {
         replay("frames", super::frames);
     }
 
-    /// W31
+    /// W31 in docs/edge.md.
     #[test]
     fn a_request_in_base64() {
         replay("text", super::text);
     }
 
-    /// W31
+    /// W31 in docs/edge.md.
     #[test]
     fn messages_of_a_request() {
         replay("messages", super::messages);
     }
 
-    /// A3
+    /// A3 in docs/edge.md.
     #[test]
     fn tokens() {
         replay("token", super::token);
     }
 
-    /// A3
+    /// A3 in docs/edge.md.
     #[test]
     fn sets_of_keys() {
         replay("key_set", super::key_set);
     }
 
-    /// W31
+    /// W31 in docs/edge.md.
     #[test]
     fn viewports() {
         replay("viewport", super::viewport);

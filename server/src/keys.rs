@@ -1,4 +1,4 @@
-//! `rides-server gen-key`: a development CA, and what it signs.
+//! `rides-server gen-key`: creates a development CA and its certificates.
 
 use std::{
     io::{self, Write as _},
@@ -14,7 +14,10 @@ use crate::{
     tls::{Files, development::Development},
 };
 
-/// Makes what is missing, and says where it is. Fails with one line. Blocks.
+/// Creates the missing keys and certificates, and prints their paths. Blocks.
+///
+/// # Errors
+/// If there is no data directory, or a file cannot be read or written.
 pub fn run(config: GenKeyConfig) -> anyhow::Result<()> {
     let development = Development::at(&directory(config.data_dir)?);
     development.ensure(&config.host)?;
@@ -29,7 +32,7 @@ pub fn run(config: GenKeyConfig) -> anyhow::Result<()> {
 fn directory(data_dir: Option<DataDir>) -> anyhow::Result<PathBuf> {
     match data_dir.map_or_else(DataDir::of_platform, Ok)? {
         DataDir::At(dir) => Ok(dir),
-        DataDir::Memory => bail!("keys are to be kept: name a directory by --data-dir"),
+        DataDir::Memory => bail!("keys need a place on the disk: set --data-dir to a directory"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The Rides server. `ARCHITECTURE.md` at the root says how the parts fit.
+//! The Rides server. `ARCHITECTURE.md` at the root of the repository describes its parts.
 
 pub mod access;
 pub mod app;

@@ -27,13 +27,14 @@ use rides_server::{
 use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-/// Gives back what is freed within seconds, wherever it lies, on a thread of its own.
+/// jemalloc returns freed memory to the system within seconds, from a background thread. glibc keeps most of it after
+/// many connections have closed.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// The fewest open files that a server can do with. About 40 are open before the first connection: the journal, the page,
-/// the connections of its own fleet.
+/// The smallest usable limit on open files. About 40 are open before the first client: the journal, the page, and the
+/// connections of the simulated fleet.
 #[cfg(unix)]
 const FEWEST_FILES: u64 = 64;
 
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
     let log = match Log::start() {
         Ok(log) => log,
         Err(error) => {
-            // There is no other place to report this.
+            // Without the log, stderr is the only place to report this.
             writeln!(io::stderr(), "rides-server: the log cannot be started: {error}").ok();
             return ExitCode::FAILURE;
         }
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
-    let runtime = Runtime::new().context("cannot start")?;
+    let runtime = Runtime::new().context("cannot start the async runtime")?;
     #[cfg(unix)]
     {
         let _inside = runtime.enter();
@@ -69,7 +70,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         open_many_files()?;
     }
     let outcome = runtime.block_on(run(cli));
-    // A disk that hangs must not hold the process.
+    // Does not wait for blocking tasks: a disk that hangs must not keep the process alive.
     runtime.shutdown_background();
     outcome
 }
@@ -86,13 +87,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// Adds the page that is in the program.
+/// Adds the page in the program to the configuration.
 #[cfg(feature = "embedded-page")]
 fn with_page(config: Config) -> Config {
     Config { embedded_page: Some(page::PAGE), ..config }
 }
 
-/// Leaves the page to the flags: there is none in the program.
+/// Returns the configuration unchanged: this program has no page inside.
 #[cfg(not(feature = "embedded-page"))]
 fn with_page(config: Config) -> Config {
     config
@@ -122,27 +123,30 @@ async fn simulate(config: SimConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Raises the limit on open files, of which every connection is one, as far as the system lets it. Systems commonly allow
-/// a thousand unless asked for more.
+/// Raises the limit on open files to the hard limit. Each connection is an open file, and the soft limit is often
+/// 1,024.
+///
+/// # Errors
+/// If the limit is below [`FEWEST_FILES`].
 #[cfg(unix)]
 fn open_many_files() -> anyhow::Result<()> {
     let limit = match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => limit,
         Err(error) => {
-            tracing::warn!(%error, "the system's limit on open files stays: it limits connections");
+            tracing::warn!(%error, "could not raise the limit on open files, which limits connections");
             rlimit::Resource::NOFILE.get_soft().context("the limit on open files cannot be read")?
         }
     };
     anyhow::ensure!(
         limit >= FEWEST_FILES,
-        "the limit on open files is {limit} (`ulimit -n`), and serving needs at least {FEWEST_FILES}, and one more for each \
-         connection: raise it, as by `ulimit -n 4096` or LimitNOFILE= of systemd"
+        "the limit on open files is {limit} (`ulimit -n`), and the server needs at least {FEWEST_FILES}, and one more for \
+         each connection: raise it, for example by `ulimit -n 4096` or LimitNOFILE= of systemd"
     );
     Ok(())
 }
 
-/// What loads before there is anything to end in good order. It has threads that nothing can cancel, so a
-/// signal ends the process.
+/// Returns the result of `loading`. If `stopped` completes first, the process exits at once: nothing needs an orderly
+/// shutdown yet, and loading uses threads that cannot be cancelled.
 async fn unless_stopped<T>(loading: impl Future<Output = T>, stopped: impl Future<Output = ()>) -> T {
     tokio::select! {
         loaded = loading => loaded,
@@ -153,27 +157,27 @@ async fn unless_stopped<T>(loading: impl Future<Output = T>, stopped: impl Futur
     }
 }
 
-/// A script for `shell`.
+/// Prints the completion script of `shell`.
 fn complete(shell: Shell) -> io::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "rides-server", &mut script);
-    // In its script for bash, clap spells a name with a hyphen in two ways, and completes nothing behind a command (its
-    // issue 6421).
+    // Workaround: in the script for bash, clap writes a name with a hyphen in two ways, so that nothing is completed
+    // after a subcommand (https://github.com/clap-rs/clap/issues/6421).
     let script = String::from_utf8_lossy(&script).replace("rides__subcmd__server", "rides__server");
     io::stdout().write_all(script.as_bytes())
 }
 
-/// Prints the one line on stdout: from here on, connections are answered. A thread of its own writes it, so that a reader
-/// that is stuck or gone does not hold the server up.
+/// Prints the address to stdout, when connections are about to be accepted. A separate thread writes the line, so that
+/// a stuck reader does not block the server.
 fn announce(app: &App) {
     let line = format!("rides-server listening on {}\n", app.url());
     let print = move || {
         let mut stdout = io::stdout().lock();
         if let Err(error) = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
-            tracing::warn!(%error, "the address could not be written to stdout");
+            tracing::warn!(%error, "could not write the address to stdout");
         }
     };
     if let Err(error) = thread::Builder::new().name("stdout".into()).spawn(print) {
-        tracing::warn!(%error, "the address could not be written to stdout");
+        tracing::warn!(%error, "could not write the address to stdout");
     }
 }

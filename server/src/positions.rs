@@ -1,6 +1,6 @@
-//! What the fleet says and the fan-out hears, once a tick: the position feed.
+//! The position feed from the fleet to the fan-out, one message per tick.
 //!
-//! `fleet` and `fanout` know only this, not each other, so that the two can run on different machines.
+//! `fleet` and `fanout` depend on this module and not on each other, so that they can run on different machines.
 
 use std::time::SystemTime;
 
@@ -9,20 +9,20 @@ use rides_proto::{
     tiles::{Cell, WorldPoint},
 };
 
-/// What a car is doing, as the map shows it.
+/// The state of a car on the map.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CarState {
-    /// Signed on and without a ride.
+    /// The car is signed on and has no ride.
     Free,
-    /// Has an offer to answer.
+    /// The car has an offer that the driver has not answered.
     Offered,
-    /// On the way to a pickup.
+    /// The car is on the way to a pickup.
     ToPickup,
-    /// Waiting at the pickup.
+    /// The car waits at the pickup.
     AtPickup,
-    /// Passengers aboard.
+    /// The car has passengers.
     OnTrip,
-    /// Reports positions but takes no rides.
+    /// The car reports positions and takes no rides.
     OffDuty,
 }
 
@@ -31,12 +31,12 @@ pub enum CarState {
 pub struct Heading(u8);
 
 impl Heading {
-    /// From degrees clockwise from north; anything that is not a number is north.
+    /// Converts degrees clockwise from north. NaN and infinities become north.
     pub fn from_deg(deg: f64) -> Self {
         Self(((deg.rem_euclid(360.0) * 128.0 / 360.0).round() as u32 % 128) as u8)
     }
 
-    /// In 1/128 of a turn.
+    /// Returns the heading in 1/128 of a turn.
     pub fn get(self) -> u8 {
         self.0
     }
@@ -45,35 +45,35 @@ impl Heading {
 /// A car on the map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CarDot {
-    /// Its number in fleet frames.
+    /// The number of the car in frames of the fleet.
     pub number: CarNumber,
-    /// Where it is.
+    /// The position.
     pub at: WorldPoint,
-    /// Where it is going.
+    /// The direction of travel.
     pub heading: Heading,
-    /// What it is doing.
+    /// The state.
     pub state: CarState,
 }
 
-/// What changed in one cell in one tick.
+/// The changes in one map cell in one tick.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CellChange {
-    /// Which cell.
+    /// The cell.
     pub cell: Cell,
-    /// Cars in it that moved, entered or changed state.
+    /// The cars in the cell that moved, entered or changed state.
     pub changed: Vec<CarDot>,
-    /// Cars that are not in it any more; one that moved to a neighbour is in `changed` there.
+    /// The cars that left the cell. A car that moved to another cell is in `changed` there.
     pub left: Vec<CarNumber>,
 }
 
-/// What changed on the map in one tick. A cell stands in it at most once.
+/// The changes on the map in one tick. Each cell occurs at most once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FleetTick {
-    /// Counts up from 1 within an epoch; may skip.
+    /// The number of the tick, from 1 within an epoch. Numbers increase and may skip.
     pub tick: u64,
-    /// When it was taken.
+    /// The time of the tick.
     pub time: SystemTime,
-    /// Only cells in which something changed.
+    /// The cells with a change.
     pub cells: Vec<CellChange>,
 }
 

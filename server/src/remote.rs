@@ -1,4 +1,4 @@
-//! How our own clients reach a server: its address, its certificate, the token they show, and when to try again.
+//! The connection of this program's own clients, `sim` and `client`, to a server: address, TLS, token and retries.
 
 mod errand;
 mod line;
@@ -20,26 +20,31 @@ pub use self::{
 };
 use crate::tls::{Tls, client::Connector};
 
-/// A server, and how to reach it.
+/// A server and the settings of connections to it.
 #[derive(Clone)]
 pub struct Server {
     endpoint: Endpoint,
-    /// For a server over TLS.
+    /// The connector for a server with TLS.
     tls: Option<Connector>,
 }
 
 impl Server {
-    /// At `url`, over TLS if it says https. Its certificate is to be signed by one of `ca`, or whom this system trusts.
+    /// Returns the server at `url`, with TLS if the scheme is https. A CA in the file `ca` must have signed the
+    /// server's certificate, or by default a CA that this system trusts.
     ///
-    /// Fails if `url` is not the address of a server, or `ca` has no certificate in it or is of no use: who names it
-    /// counts on TLS, and would show a token to whoever listens.
+    /// # Errors
+    /// If `url` is not a URL, or `ca` cannot be read. Also if `ca` is given for plain HTTP: a caller that names a CA
+    /// expects TLS, and would send its token unencrypted.
     pub fn new(url: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
         let tls = url.starts_with("https:").then(|| Connector::trusting(ca)).transpose()?;
-        ensure!(tls.is_some() || ca.is_none(), "{url} is not over TLS, and needs no CA: is it https:?");
+        ensure!(tls.is_some() || ca.is_none(), "{url} is not over TLS: use an https: URL, or leave out --ca");
         Self::over(url, tls)
     }
 
-    /// This process itself, at `url`.
+    /// Returns the server in this process, at `url`. It is trusted by its very certificate.
+    ///
+    /// # Errors
+    /// If `url` is not a URL.
     pub fn ourselves(url: &str, tls: Option<&Tls>) -> anyhow::Result<Self> {
         let tls = tls.map(|tls| Connector::to_ourselves(tls.served().clone())).transpose()?;
         Self::over(url, tls)
@@ -47,7 +52,7 @@ impl Server {
 
     fn over(url: &str, tls: Option<Connector>) -> anyhow::Result<Self> {
         let endpoint = Endpoint::from_shared(url.to_owned())
-            .with_context(|| format!("{url} is not the address of a server"))?
+            .with_context(|| format!("{url} is not the URL of a server"))?
             .connect_timeout(Duration::from_secs(5))
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(5))
@@ -55,12 +60,13 @@ impl Server {
         Ok(Self { endpoint, tls })
     }
 
-    /// Lets the server send at most `bytes` of a stream ahead of its reader, instead of hyper's 2 MiB.
+    /// Sets the HTTP/2 window of each stream to `bytes`, instead of hyper's 2 MiB. The server can send this much ahead
+    /// of the reader.
     pub fn with_window(self, bytes: u32) -> Self {
         Self { endpoint: self.endpoint.initial_stream_window_size(bytes), ..self }
     }
 
-    /// A connection, made when it is first needed and again when it breaks.
+    /// Returns a channel, which connects at the first call and reconnects by itself.
     pub fn connect(&self) -> Channel {
         match &self.tls {
             Some(tls) => self.endpoint.connect_with_connector_lazy(tls.clone()),
@@ -69,10 +75,10 @@ impl Server {
     }
 }
 
-/// Where a call shows its token.
+/// The metadata key of the token.
 pub const AUTHORIZATION: &str = "authorization";
 
-/// How a call shows `token`, in a value that prints as nothing; `None` if it cannot be one.
+/// Returns the metadata value for `token`, which `Debug` does not print. `None` if `token` is not a single word.
 pub fn bearer(token: &str) -> Option<MetadataValue<Ascii>> {
     let token = token.trim();
     let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().ok()?;
@@ -80,9 +86,10 @@ pub fn bearer(token: &str) -> Option<MetadataValue<Ascii>> {
     (!token.is_empty() && !token.contains(char::is_whitespace)).then_some(value)
 }
 
-/// How long to wait before attempt number `attempt` (from 1) after one that ended with `status`: what the server
-/// asks for, and up to 0.25 s doubling to 8 s more. At random, so that those who lost a server together do not
-/// come back together.
+/// Returns the delay before retry number `attempt` (from 1), after a call that ended with `status`.
+///
+/// It is the delay in the status's `RetryInfo` plus a random part. The limit of the random part doubles from 0.25 s to
+/// 8 s. It is random, so that clients that lost a server at the same time do not return at the same time.
 pub fn backoff(attempt: u32, status: &Status, rng: &mut impl Rng) -> Duration {
     let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
     let most = Duration::from_millis(250) * 2u32.pow(attempt.saturating_sub(1).min(5));
@@ -115,7 +122,7 @@ mod tests {
         }
     }
 
-    /// L12
+    /// L12 in docs/failures.md.
     #[test]
     fn who_lost_a_server_together_does_not_come_back_together_nor_before_its_time() {
         let mut rng = SmallRng::seed_from_u64(1);

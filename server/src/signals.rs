@@ -1,4 +1,4 @@
-//! The signals by which a terminal or a supervisor ends the server: Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed.
+//! The signals that stop the program: Ctrl-C (SIGINT), SIGTERM, and SIGHUP when a terminal is closed.
 
 use std::{io, process};
 
@@ -11,16 +11,16 @@ use tokio::signal::windows::{CtrlC, ctrl_c};
 
 use crate::telemetry;
 
-/// What a shell reports for a program that Ctrl-C ended.
+/// The exit code after a second signal: 128 + SIGINT, as shells report it.
 const INTERRUPTED: i32 = 130;
 
-/// The signals that end the server, heard from the moment this exists.
+/// A listener for the signals that stop the program. It catches them from its creation on.
 pub struct Stop {
     #[cfg(unix)]
     interrupt: Signal,
     #[cfg(unix)]
     terminate: Signal,
-    /// `None`: it was ignored when the program was started, as `nohup` has it.
+    /// SIGHUP. `None` if it was ignored when the program started, for example by `nohup`.
     #[cfg(unix)]
     hangup: Option<Signal>,
     #[cfg(windows)]
@@ -28,7 +28,10 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Begins to listen.
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// If a signal handler cannot be installed.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
@@ -45,10 +48,10 @@ impl Stop {
         })
     }
 
-    /// Waits for the first signal, on which the server is to end in good order. The second ends the process.
+    /// Waits for the first signal, for an orderly shutdown. A second signal ends the process at once.
     pub async fn first(mut self) {
         self.next().await;
-        tracing::info!("ending; once more to end at once");
+        tracing::info!("shutting down; a second signal stops the server at once");
         tokio::spawn(async move {
             self.next().await;
             telemetry::flush();
@@ -56,7 +59,7 @@ impl Stop {
         });
     }
 
-    /// Waits for the next signal, for who knows what to do about it.
+    /// Waits for the next signal. The caller decides what it means.
     pub async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
@@ -77,7 +80,7 @@ async fn received(signal: Option<&mut Signal>) -> Option<()> {
     }
 }
 
-/// Returns whether this process was started with `signal` ignored. Other systems than Linux do not tell without unsafe code.
+/// Returns `true` if this process was started with `signal` ignored. Only Linux reports this without unsafe code.
 #[cfg(target_os = "linux")]
 fn is_ignored(signal: SignalKind) -> bool {
     let status = Process::myself().and_then(|process| process.status());
@@ -89,10 +92,13 @@ fn is_ignored(_signal: SignalKind) -> bool {
     false
 }
 
-/// Lets a write beyond the limit on a file's size fail like any other. Without a handler of SIGXFSZ the process would end.
-/// Runs within a runtime.
+/// Makes a write beyond the limit on the size of a file (`ulimit -f`) fail with an error. Without a handler, SIGXFSZ
+/// would end the process. Must be called within a tokio runtime.
+///
+/// # Errors
+/// If the signal handler cannot be installed.
 #[cfg(unix)]
 pub fn ignore_file_size_limit() -> io::Result<()> {
-    // The handler stays when the stream of signals is dropped.
+    // tokio keeps the handler after the stream of signals is dropped.
     signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }

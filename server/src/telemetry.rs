@@ -1,4 +1,4 @@
-//! What the server tells whoever runs it: logs on stderr, and figures for Prometheus.
+//! Telemetry for the operator: the log on stderr, and metrics for Prometheus.
 
 mod log;
 #[cfg(target_os = "linux")]
@@ -19,7 +19,8 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::log::{Log, flush};
 
-/// Buckets of distributions whose names end in this: from less than a unary call takes to as long as a stream may last.
+/// The suffix of metric names that are in seconds, and the buckets of their histograms: from below a unary call to a
+/// long stream.
 const SECONDS: (&str, [f64; 18]) = (
     "_seconds",
     [
@@ -27,20 +28,24 @@ const SECONDS: (&str, [f64; 18]) = (
         600.0, 3600.0,
     ],
 );
-/// Buckets of all other distributions, which count things. With buckets for each, no distribution is a summary, whose
-/// quantiles are estimates and cannot be added up over servers.
+/// The buckets of all other histograms, which are of counts. Without buckets, a metric would be exported as a summary,
+/// whose quantiles cannot be aggregated over servers.
 const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
 const BUILD_INFO: &str = "rides_build_info";
-/// The commit that a deployed program was built from, which `cargo xtask dist` knows.
+/// The commit that the program was built from, set by `cargo xtask dist`.
 const REVISION: Option<&str> = option_env!("RIDES_REVISION");
 
-/// What h2 warns of is its clients' doing, who could fill the log with it. A filter may ask for it.
+/// The default filter for h2. Its warnings are about clients' errors, so that a client could fill the log. `--log` can
+/// turn them on.
 const UNASKED: &str = "h2=error";
 
-/// Logs what `filter` lets through from now on. Call it once, after [`Log::start`].
+/// Starts logging with `filter`. Must be called once, after [`Log::start`].
+///
+/// # Errors
+/// If `filter` is not valid, or logging was started before.
 pub fn log(filter: &str) -> anyhow::Result<()> {
-    // An empty one lets errors through, unless there is something beside it.
+    // An empty filter lets errors through. With `UNASKED` before it, only those of h2 would pass.
     let filter = if filter.is_empty() { String::new() } else { format!("{UNASKED},{filter}") };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
@@ -51,30 +56,30 @@ pub fn log(filter: &str) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }
 
-/// A handle to the metrics of this process. Cheap to clone.
+/// A handle to the metrics of this process. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Returns all metrics as of now, in Prometheus' text format. It reads `/proc`, which blocks.
+    /// Returns the current metrics in Prometheus' text format. Reads `/proc`, which blocks.
     pub fn render(&self) -> String {
         let mut text = self.0.render();
         #[cfg(target_os = "linux")]
         match process::text() {
             Ok(process) => text.push_str(&process),
-            Err(error) => tracing::debug!(%error, "/metrics says nothing of the process"),
+            Err(error) => tracing::debug!(%error, "could not read the metrics of the process"),
         }
         text
     }
 }
 
-/// The process's metrics. The first call starts keeping them: what was described or counted before is lost.
+/// Returns the metrics of this process. The first call installs the recorder: metrics from before are lost.
 pub fn metrics() -> Metrics {
     static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
-        let recorder = recorder().expect("there are buckets");
+        let recorder = recorder().expect("the lists of buckets are not empty");
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
-            tracing::warn!("figures go to another recorder in this process: /metrics stays empty");
+            tracing::warn!("another metrics recorder is installed in this process: /metrics stays empty");
         }
         describe_gauge!(BUILD_INFO, "The build of this server, in the labels. Always 1.");
         let mut build = vec![("version", env!("CARGO_PKG_VERSION"))];
@@ -94,8 +99,8 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
     Ok(builder.build_recorder())
 }
 
-/// Adds up what was recorded, every few seconds and for ever: a recorder keeps each single value until then, and
-/// nobody may be there to ask for the sums.
+/// Starts a thread that aggregates recorded values every five seconds. The recorder keeps each value until then, and
+/// memory would grow without it while there is no scrape.
 fn add_up(figures: PrometheusHandle) {
     let adding = thread::Builder::new().name("metrics".into()).spawn(move || {
         loop {
@@ -104,6 +109,6 @@ fn add_up(figures: PrometheusHandle) {
         }
     });
     if let Err(error) = adding {
-        tracing::warn!(%error, "figures are added up only when someone asks for them");
+        tracing::warn!(%error, "could not start the thread that aggregates metrics: only scrapes do it");
     }
 }

@@ -1,12 +1,12 @@
-//! Text of others that is safe to show in a terminal. Pure.
+//! Escaping of untrusted text for terminals and logs. Without I/O.
 
-/// Returns whether a terminal obeys this character instead of showing it: controls, and the formatting characters of the
-/// bidirectional algorithm (Unicode Standard Annex #9, section 2).
+/// Returns `true` if the character controls a terminal instead of being shown: control characters, and the formatting
+/// characters of the bidirectional algorithm (Unicode Standard Annex #9, section 2).
 pub(crate) fn steers(letter: char) -> bool {
     letter.is_control() || is_bidi(letter)
 }
 
-/// Returns whether this is a formatting character of the bidirectional algorithm.
+/// Returns `true` if this is a formatting character of the bidirectional algorithm.
 pub(crate) fn is_bidi(letter: char) -> bool {
     matches!(
         letter,
@@ -26,18 +26,19 @@ pub(crate) fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// Returns one line of `text` without characters that steer a terminal.
+/// Returns `text` as one line, without characters that control a terminal.
 pub(crate) fn clean(text: &str) -> String {
     let spaced = text.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
     spaced.filter(|letter| !steers(*letter)).collect()
 }
 
-/// Returns the same JSON with `\u` escapes for characters that steer a terminal. JSON on one line has them in strings only.
+/// Returns the same JSON with `\u` escapes for characters that control a terminal. In JSON on one line they occur in
+/// strings only.
 pub(crate) fn escape_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
         match steers(letter) {
-            // Each of them is one unit of UTF-16.
+            // Each of these characters is one UTF-16 code unit.
             true => text += &format!("\\u{:04x}", u32::from(letter)),
             false => text.push(letter),
         }
@@ -49,7 +50,7 @@ pub(crate) fn escape_json(json: &str) -> String {
 mod tests {
     use super::*;
 
-    /// BAD-10: a name does not turn the terminal of a dispatcher around.
+    /// BAD-10 in docs/failures.md: a rider's name does not reverse the text in a dispatcher's terminal.
     #[test]
     fn text_of_others_steers_no_terminal() {
         for (text, expected) in [

@@ -1,4 +1,5 @@
-//! `rides-server token …`: a token from the key in the data directory, and the end of one, also beside a running server.
+//! `rides-server token`: prints a token signed with the key in the data directory, or revokes sessions. A server may
+//! use the same directory meanwhile.
 
 use std::{
     io::{self, Write as _},
@@ -14,7 +15,10 @@ use crate::{
     sessions::{Keys, Revocations, Role, SESSION_LIFE, Session, Sessions, Whose},
 };
 
-/// Does what it is told. Blocks.
+/// Prints a token or revokes sessions. Blocks.
+///
+/// # Errors
+/// If the data directory has no key, or the output or the revocation cannot be written.
 pub fn run(config: TokenConfig) -> anyhow::Result<()> {
     match config.action {
         Some(TokenAction::Revoke(whose)) => revoke(whose, config.data_dir),
@@ -22,11 +26,11 @@ pub fn run(config: TokenConfig) -> anyhow::Result<()> {
     }
 }
 
-/// Prints it on a line of its own.
+/// Prints a token on one line.
 fn print(config: TokenConfig) -> anyhow::Result<()> {
     let TokenConfig { role, subject, car, expires, data_dir, .. } = config;
-    let (role, subject) = role.zip(subject).context("for whom is the token to be?")?;
-    ensure!(role == Role::Driver || car.is_none(), "only a driver has a car");
+    let (role, subject) = role.zip(subject).context("--role and --subject are required")?;
+    ensure!(role == Role::Driver || car.is_none(), "--car is for --role driver only");
     let keys = Keys::load(&directory(data_dir)?)?;
     let now = SystemTime::now();
     let session = Session { car, ..Session::new(role, &subject, now + expires.unwrap_or(SESSION_LIFE)) };
@@ -38,9 +42,9 @@ fn revoke(config: RevokeConfig, data_dir: Option<DataDir>) -> anyhow::Result<()>
     let RevokeConfig { session, subject } = config;
     let whose = session.map(Whose::Session).or(subject.map(Whose::Subject));
     let dir = directory(data_dir)?;
-    // Another directory's tokens would go on, and nobody would know.
+    // Without a key this is not the directory of a server, and the revocation would have no effect.
     Keys::load(&dir)?;
-    let whose = whose.context("whose sessions are to end?")?;
+    let whose = whose.context("--session or --subject is required")?;
     Revocations::revoke_in(&dir, whose, SystemTime::now())
         .with_context(|| format!("nothing was revoked in {}", dir.display()))
 }
@@ -49,7 +53,9 @@ fn directory(data_dir: Option<DataDir>) -> anyhow::Result<PathBuf> {
     match data_dir.map_or_else(DataDir::of_platform, Ok)? {
         DataDir::At(dir) => Ok(dir),
         DataDir::Memory => {
-            bail!("a server without a data directory keeps its key to itself: name one by --data-dir")
+            bail!(
+                "a server with --data-dir :memory: has its key in memory only: set --data-dir to a directory"
+            )
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `rides-server journal …`: what can be done to a journal from outside the server.
+//! `rides-server journal`: checks, repairs and exports a journal.
 
 use std::{
     io::{self, BufWriter, ErrorKind, Write as _},
@@ -14,7 +14,10 @@ use crate::{
     terminal_text::clean,
 };
 
-/// Does it. Fails with one line, also when a check finds something wrong. Blocks.
+/// Runs the subcommand. Blocks.
+///
+/// # Errors
+/// If the journal cannot be opened or written, or the check finds a problem.
 pub fn run(config: JournalConfig) -> anyhow::Result<()> {
     let dir = directory(config.data_dir)?;
     match config.action {
@@ -23,7 +26,7 @@ pub fn run(config: JournalConfig) -> anyhow::Result<()> {
             say(&report).context("cannot write to stdout")?;
             match report.problems.len() {
                 0 => Ok(()),
-                n => bail!("the journal in {} is not sound: {n} problems", dir.display()),
+                n => bail!("the journal in {} has {n} problems", dir.display()),
             }
         }
         JournalAction::Rebuild => {
@@ -33,7 +36,7 @@ pub fn run(config: JournalConfig) -> anyhow::Result<()> {
         JournalAction::Export => {
             let mut out = BufWriter::new(io::stdout().lock());
             match upkeep::export(&dir, &mut out).and_then(|_| Ok(out.flush()?)) {
-                // Whoever read it, like `head`, has enough.
+                // The reader of the pipe, for example `head`, has closed it.
                 Err(ExportError::Write(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 outcome => Ok(outcome?),
             }
@@ -44,7 +47,7 @@ pub fn run(config: JournalConfig) -> anyhow::Result<()> {
 fn directory(data_dir: Option<DataDir>) -> anyhow::Result<PathBuf> {
     match data_dir.map_or_else(DataDir::of_platform, Ok)? {
         DataDir::At(dir) => Ok(dir),
-        DataDir::Memory => bail!("a journal in memory ends with its server: there is none to look at"),
+        DataDir::Memory => bail!("a journal in memory ends with its server: set --data-dir to a directory"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Tests over real sockets: each starts a server of its own on a free port.
-#![allow(clippy::unwrap_used, reason = "a helper that cannot do its part has failed the test")]
+//! Tests over real sockets. Each test starts its own server on a free port.
+#![allow(clippy::unwrap_used, reason = "a helper that fails has failed the test")]
 
 mod access;
 mod city;

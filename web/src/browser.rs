@@ -1,4 +1,6 @@
-//! The one shared door to the browser: clocks, frames, timers, visibility.
+//! Access to the browser: clocks, timers, animation frames, visibility, storage, focus.
+//!
+//! Most of the page reaches the browser through these functions, so that each failure and workaround has one place.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -10,31 +12,31 @@ use web_sys::{
 
 use crate::model::Millis;
 
-/// The window. The page runs nowhere else.
+/// Returns the window. The page never runs in a worker.
 pub fn window() -> Window {
     web_sys::window().expect("the page runs in a window")
 }
 
-/// Its document.
+/// Returns the document of the window.
 pub fn document() -> Document {
     window().document().expect("a window has a document")
 }
 
-/// The monotonic clock, in milliseconds. Some systems stop it while they sleep.
+/// Returns the monotonic clock, in milliseconds. Some systems stop this clock while they sleep.
 pub fn now() -> Millis {
     window().performance().map_or_else(js_sys::Date::now, |performance| performance.now())
 }
 
-/// Notes this moment under `name` in the browser's own record of the page, for developer tools and tests.
+/// Records a `performance.mark` named `name`, for developer tools and tests.
 pub fn mark(name: &str) {
     if let Some(performance) = window().performance() {
-        // Fails only for names that the browser keeps for itself.
+        // Fails only for names that the browser reserves.
         let _ = performance.mark(name);
     }
 }
 
-/// The protocol that the page speaks with its server, as ALPN has it: "h2"; empty while the browser does not tell. Of a page
-/// from its cache it never does, but of the page's calls.
+/// Returns the ALPN name of the protocol between page and server, for example "h2". Returns an empty string while the
+/// browser has not reported it: for a page from the cache, the first entry with a protocol is that of a call.
 pub fn protocol() -> String {
     let entries = window().performance().map(|performance| performance.get_entries()).unwrap_or_default();
     let protocol = |index| {
@@ -44,37 +46,38 @@ pub fn protocol() -> String {
     (0..entries.length()).find_map(protocol).unwrap_or_default()
 }
 
-/// The beginning of the page's own addresses, without a slash at the end: "http://host/rides". `start.js` leaves it in the
-/// document, as an absolute address. Empty: at the root.
+/// Returns the base address of the page without a trailing slash, for example "http://host/rides". `start.js`
+/// leaves it in the document as an absolute address. Returns an empty string if the document has none.
 pub fn base() -> String {
     let root = document().document_element();
     let base = root.and_then(|root| root.get_attribute("data-base")).unwrap_or_default();
     base.strip_suffix('/').unwrap_or_default().to_owned()
 }
 
-/// Tells whether other windows of the page need the connections, so that this one may hold none for long. `start.js` finds
-/// it out, and tells by the event "crowd".
+/// Returns `true` if other windows of the page need the connections, so that this window must make short calls
+/// instead of streams. `start.js` finds this out and dispatches the event "crowd" after each count.
 pub fn is_crowded() -> bool {
     document().document_element().is_some_and(|root| root.has_attribute("data-crowded"))
 }
 
-/// The wall clock, in Unix milliseconds.
+/// Returns the wall clock, in Unix milliseconds.
 pub fn unix_now() -> f64 {
     js_sys::Date::now()
 }
 
-/// Waits for `millis`; in a hidden tab, longer. Longer than a day is a day.
+/// Waits for `millis` milliseconds, at most one day. In a hidden tab the browser may wait longer.
 pub async fn sleep(millis: Millis) {
     const DAY: Millis = 86_400_000.0;
     gloo_timers::future::TimeoutFuture::new(millis.clamp(0.0, DAY).ceil() as u32).await;
 }
 
-/// A number in [0, 1), good for jitter and nothing else.
+/// Returns a random number in [0, 1) that is good enough for jitter, and not for secrets.
 pub fn random() -> f64 {
     js_sys::Math::random()
 }
 
-/// A new UUID. Falls back to weaker randomness where the page is not a secure context.
+/// Returns a new random UUID. Outside of a secure context the browser has no `randomUUID`, and the result is a
+/// hexadecimal string of weaker randomness.
 pub fn random_uuid() -> String {
     let crypto = window().crypto().ok();
     let uuid = crypto.filter(|crypto| js_sys::Reflect::has(crypto, &"randomUUID".into()) == Ok(true));
@@ -87,15 +90,16 @@ pub fn random_uuid() -> String {
     )
 }
 
-/// A new UUID that begins with the time, as version 7 of RFC 9562 does: a server that keeps many finds neighbours in
-/// time side by side.
+/// Returns a new UUID that begins with the time, as version 7 of RFC 9562 does. A server that stores many of
+/// them keeps those of similar age together.
 pub fn timed_uuid() -> String {
     let millis = js_sys::Date::now();
     let (high, low) = ((millis / 65_536.0) as u32, (millis % 65_536.0) as u32);
     format!("{high:08x}-{low:04x}-7{}", &random_uuid()[15..])
 }
 
-/// A secret of 128 random bits in hexadecimal. Empty where the browser has no randomness for secrets.
+/// Returns a secret of 128 random bits in hexadecimal, or an empty string if the browser has no cryptographic
+/// randomness.
 pub fn secret() -> String {
     let mut bytes = [0; 16];
     let filled = window().crypto().and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes));
@@ -104,59 +108,59 @@ pub fn secret() -> String {
     filled.map_or_else(|_| String::new(), |_| bytes.into_iter().flat_map(digits).collect())
 }
 
-/// Whether anyone can see the page.
+/// Returns `true` if the page is visible.
 pub fn is_visible() -> bool {
     document().visibility_state() == VisibilityState::Visible
 }
 
-/// Calls `handler` on every such event of the window, for as long as the page lives.
+/// Calls `handler` on each `event` of the window, for the life of the page.
 pub fn on_window(event: &str, handler: impl Fn() + 'static) {
     listen(&window(), event, handler);
 }
 
-/// Calls `handler` whenever the page is shown or hidden, for as long as it lives.
+/// Calls `handler` each time that the page is shown or hidden, for the life of the page.
 pub fn on_visibility(handler: impl Fn() + 'static) {
     listen(&document(), "visibilitychange", handler);
 }
 
-/// Calls `handler` on every event of `target` with one of these names, for as long as the page lives.
+/// Calls `handler` on each event of `target` that is in `events`, for the life of the page.
 pub fn on_pointer(target: &web_sys::EventTarget, events: &[&str], handler: impl Fn(PointerEvent) + 'static) {
     let closure = Closure::<dyn Fn(PointerEvent)>::new(handler).into_js_value();
     for event in events {
-        // Fails only for a callback that is no function.
+        // Fails only if the callback is not a function.
         let _ = target.add_event_listener_with_callback(event, closure.unchecked_ref());
     }
 }
 
 fn listen(target: &web_sys::EventTarget, event: &str, handler: impl Fn() + 'static) {
     let closure = Closure::<dyn Fn()>::new(handler).into_js_value();
-    // Fails only for a callback that is no function.
+    // Fails only if the callback is not a function.
     let _ = target.add_event_listener_with_callback(event, closure.unchecked_ref());
 }
 
-/// A place for text that outlives the page's memory. All of it fails silently where the browser forbids it.
+/// A key-value storage of the browser. If the browser forbids storage, reads find nothing and writes are ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shelf {
-    /// For this tab: survives a reload.
+    /// The storage of this tab, which survives a reload.
     Session,
-    /// For this browser: survives its end.
+    /// The storage of this browser, which survives a restart of the browser.
     Local,
 }
 
 impl Shelf {
-    /// What was put there under `key`.
+    /// Returns the value of `key`.
     pub fn get(self, key: &str) -> Option<String> {
         self.storage()?.get_item(key).ok()?
     }
 
-    /// Puts `value` there.
+    /// Sets the value of `key`.
     pub fn set(self, key: &str, value: &str) {
         if let Some(storage) = self.storage() {
             let _ = storage.set_item(key, value);
         }
     }
 
-    /// Takes it away.
+    /// Removes `key`.
     pub fn remove(self, key: &str) {
         if let Some(storage) = self.storage() {
             let _ = storage.remove_item(key);
@@ -172,7 +176,7 @@ impl Shelf {
     }
 }
 
-/// What is in the input with this id, which is empty from then on.
+/// Returns the text of the input with this id, and clears the input.
 pub fn take_value(id: &str) -> String {
     document().get_element_by_id(id).map_or_else(String::new, |field| {
         let field: HtmlInputElement = field.unchecked_into();
@@ -182,32 +186,32 @@ pub fn take_value(id: &str) -> String {
     })
 }
 
-/// Puts `text` on the clipboard. False where the browser has none for pages like this: without TLS, and not from this
-/// machine.
+/// Copies `text` to the clipboard. Returns `false` if the browser offers no clipboard, as for pages without TLS
+/// from another host than localhost.
 pub fn copy(text: &str) -> bool {
     let navigator = window().navigator();
     let has_one =
         js_sys::Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|clipboard| clipboard.is_truthy());
     if has_one {
-        // What becomes of it, the browser tells nobody who may not read the clipboard.
+        // Whether the write succeeds is known only to pages that may read the clipboard.
         let _ = navigator.clipboard().write_text(text);
     }
     has_one
 }
 
-/// `text` in capitals. The browser has Unicode's tables, so that the page need not carry them.
+/// Returns `text` in capitals. The browser has Unicode's tables, so that the page need not contain them.
 #[cfg(target_arch = "wasm32")]
 pub fn capitals(text: &str) -> String {
     js_sys::JsString::from(text).to_upper_case().into()
 }
 
-/// `text` in capitals, for tests on the host.
+/// Returns `text` in capitals, for tests on the host.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn capitals(text: &str) -> String {
     text.to_uppercase()
 }
 
-/// Says `text` on the console, the first time only.
+/// Writes `text` to the console as a warning, the first time only.
 pub fn warn_once(text: &str) {
     thread_local! {
         static SAID: RefCell<Vec<String>> = RefCell::default();
@@ -220,17 +224,17 @@ pub fn warn_once(text: &str) {
     });
 }
 
-/// Device pixels a CSS pixel.
+/// Returns the number of device pixels per CSS pixel.
 pub fn device_pixel_ratio() -> f64 {
     window().device_pixel_ratio()
 }
 
-/// Tells whether a media query holds.
+/// Returns `true` if the media query `query` matches.
 pub fn media(query: &str) -> bool {
     window().match_media(query).ok().flatten().is_some_and(|query| query.matches())
 }
 
-/// Tells whether the element with this id is there and matches `selector`.
+/// Returns `true` if there is an element with this id that matches the selector.
 pub fn matches(id: &str, selector: &str) -> bool {
     document().get_element_by_id(id).is_some_and(|element| element.matches(selector) == Ok(true))
 }
@@ -238,12 +242,12 @@ pub fn matches(id: &str, selector: &str) -> bool {
 /// Moves the focus to the element with this id.
 pub fn focus(id: &str) {
     if let Some(element) = document().get_element_by_id(id) {
-        // Fails for elements without focus only.
+        // Fails only for elements that cannot have the focus.
         let _ = element.unchecked_into::<HtmlElement>().focus();
     }
 }
 
-/// Calls back before every repaint until it is dropped. A browser does not repaint hidden tabs.
+/// A loop that calls back before each repaint until it is dropped. Browsers do not repaint hidden tabs.
 pub struct FrameLoop(Rc<RefCell<LoopState>>);
 
 #[derive(Default)]
@@ -253,7 +257,7 @@ struct LoopState {
 }
 
 impl FrameLoop {
-    /// Starts with the next frame.
+    /// Starts the loop with the next repaint.
     pub fn start(mut on_frame: impl FnMut(Millis) + 'static) -> Self {
         let state = Rc::new(RefCell::new(LoopState::default()));
         let again = Rc::downgrade(&state);
@@ -271,7 +275,7 @@ impl FrameLoop {
 
 impl Drop for FrameLoop {
     fn drop(&mut self) {
-        // It fails only for a window that is gone.
+        // Fails only if the window is gone.
         let _ = window().cancel_animation_frame(self.0.borrow().next);
     }
 }
@@ -284,14 +288,15 @@ fn request_frame(state: &RefCell<LoopState>) {
     }
 }
 
-/// Calls back with an element's size in CSS pixels, at once and whenever it changes, until it is dropped.
+/// An observer of the size of an element, in CSS pixels. It calls back at the start and after each change,
+/// until it is dropped.
 pub struct SizeWatch {
     observer: ResizeObserver,
     _callback: Closure<dyn FnMut()>,
 }
 
 impl SizeWatch {
-    /// `None` when the browser cannot tell.
+    /// Starts the observer. Returns `None` if the browser has no `ResizeObserver`.
     pub fn start(element: &Element, mut on_size: Box<dyn FnMut((f64, f64))>) -> Option<Self> {
         let watched = element.clone();
         let mut measure = move || {

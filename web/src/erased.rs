@@ -1,21 +1,25 @@
-//! What libraries make anew for every closure, made once: each copy would be half a kilobyte or more of page.
+//! Type-erased wrappers for futures, effects and event handlers.
+//!
+//! The libraries behind them are generic over the closure. Each instantiation would add half a kilobyte or more
+//! to the page, so all closures are boxed into one type.
 
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use leptos::{ev::MouseEvent, prelude::Effect};
 
-/// Runs `task` to its end, beside everything else.
+/// Spawns `task` on the browser's event loop.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     let task: LocalBoxFuture<'static, ()> = task.boxed_local();
     wasm_bindgen_futures::spawn_local(task);
 }
 
-/// Runs `run` now and whenever a signal that it read changes, for as long as its owner lives.
+/// Creates an effect: `run` is called now, and again after each change of a signal that it reads, until its
+/// owner is disposed.
 pub fn effect(run: impl FnMut() + 'static) {
     let mut run: Box<dyn FnMut()> = Box::new(run);
     Effect::new(move |_: Option<()>| run());
 }
 
-/// What a button does, for `on:click`.
+/// Returns a handler for `on:click` that calls `act`.
 pub fn press(act: impl Fn() + 'static) -> Box<dyn FnMut(MouseEvent)> {
     Box::new(move |_| act())
 }

@@ -1,10 +1,10 @@
-//! How figures read. Pure: time and time zone are arguments.
+//! Formatting of amounts, distances, durations, times and failures for people. Pure: time and time zone are arguments.
 
 use rides_proto::geo::LatLng;
 
 use crate::model::{Failure, Millis, Money};
 
-/// "€12.40"; other currencies keep their code: "12.40 SEK".
+/// Formats an amount of money: "€12.40". Currencies other than EUR keep their code: "12.40 SEK".
 pub fn money(amount: &Money) -> String {
     let sign = if amount.minor_units < 0 { "−" } else { "" };
     let minor = amount.minor_units.unsigned_abs();
@@ -15,7 +15,7 @@ pub fn money(amount: &Money) -> String {
     }
 }
 
-/// "850 m", "2.4 km", "31 km".
+/// Formats a distance in metres: "850 m", "2.4 km", "31 km".
 pub fn distance(metres: u32) -> String {
     match metres {
         0..950 => format!("{} m", (metres + 5) / 10 * 10),
@@ -27,7 +27,7 @@ pub fn distance(metres: u32) -> String {
     }
 }
 
-/// "940", "12,400", "1,000,000".
+/// Formats a number with separators: "940", "12,400", "1,000,000".
 pub fn count(count: usize) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
@@ -40,7 +40,7 @@ pub fn count(count: usize) -> String {
     grouped
 }
 
-/// "45 s", "6 min", "1 h 05 min".
+/// Formats a duration: "45 s", "6 min", "1 h 05 min".
 pub fn duration(seconds: u32) -> String {
     let minutes = (seconds + 30) / 60;
     match seconds {
@@ -50,7 +50,7 @@ pub fn duration(seconds: u32) -> String {
     }
 }
 
-/// "0:45", "12:03", "1:02:03".
+/// Formats a countdown: "0:45", "12:03", "1:02:03".
 pub fn countdown(seconds: u32) -> String {
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {
@@ -59,12 +59,12 @@ pub fn countdown(seconds: u32) -> String {
     }
 }
 
-/// Whole seconds from `now` until `then`, rounded up; 0 once it has passed.
+/// Returns the whole seconds from `now` until `then`, rounded up, or 0 if `then` has passed.
 pub fn seconds_until(then: Millis, now: Millis) -> u32 {
     ((then - now) / 1000.0).ceil().max(0.0) as u32
 }
 
-/// How old something is: "120 ms", "1.2 s", "14 s", "3 min". Tens of milliseconds are as fine as it gets.
+/// Formats an age, at most as fine as tens of milliseconds: "120 ms", "1.2 s", "14 s", "3 min".
 pub fn age(millis: Millis) -> String {
     let tens = (millis.max(0.0) / 10.0).round() as u32;
     match tens {
@@ -75,7 +75,8 @@ pub fn age(millis: Millis) -> String {
     }
 }
 
-/// How long ago, for a list: "now", "15 s", "3 min", "2 h", "5 d". Clocks differ: the future reads as now.
+/// Formats the time since a moment, for a list: "now", "15 s", "3 min", "2 h", "5 d". A moment in the future
+/// reads as "now", since clocks differ.
 pub fn ago(at_unix_ms: i64, now_unix_ms: i64) -> String {
     match (now_unix_ms - at_unix_ms).max(0) / 1000 {
         0..5 => "now".to_owned(),
@@ -86,13 +87,13 @@ pub fn ago(at_unix_ms: i64, now_unix_ms: i64) -> String {
     }
 }
 
-/// "14:05:09", `east_min` minutes east of UTC.
+/// Formats the time of day `east_min` minutes east of UTC: "14:05:09".
 pub fn time_of_day(unix_ms: i64, east_min: i32) -> String {
     let s = (unix_ms.div_euclid(1000) + i64::from(east_min) * 60).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
 }
 
-/// "60.1699, 24.9384".
+/// Formats a position in degrees: "60.1699, 24.9384".
 pub fn coordinates(at: LatLng) -> String {
     let degrees = |value: f64| {
         let sign = if value < 0.0 { "-" } else { "" };
@@ -102,7 +103,7 @@ pub fn coordinates(at: LatLng) -> String {
     format!("{}, {}", degrees(at.lat()), degrees(at.lng()))
 }
 
-/// A failure in words for the person who caused or suffers it.
+/// Describes a failure in one sentence for the person on the page.
 pub fn failure(failure: &Failure) -> String {
     const DEADLINE_EXCEEDED: i32 = 4;
     const UNAVAILABLE: i32 = 14;
@@ -117,7 +118,7 @@ pub fn failure(failure: &Failure) -> String {
         ("NOT_GRPC", _) => failure.text.as_str(),
         (_, UNAUTHENTICATED) => "The server does not know who you are.",
         ("", UNAVAILABLE) => "The server cannot be reached. Try again in a moment.",
-        // Of a field it says what is wrong, and the field is the subject.
+        // The server describes only what is wrong with the field. The field becomes the subject of the sentence.
         _ if failure.text.starts_with("must ") => {
             return sentence(&[&failure.field, " ", &failure.text].concat());
         }
@@ -126,7 +127,7 @@ pub fn failure(failure: &Failure) -> String {
     sentence(words)
 }
 
-/// `text` with a capital at its beginning and a full stop at its end.
+/// Returns `text` with a capital at the beginning and a full stop at the end.
 fn sentence(text: &str) -> String {
     let mut sentence = text.to_owned();
     if let Some(first) = sentence.get_mut(..1) {
@@ -238,11 +239,11 @@ mod tests {
         };
         assert!(told(3, "OFF_MAP").contains("no street"));
         assert!(told(14, "").contains("cannot be reached"));
-        assert_eq!(told(14, "DISK_FULL"), "As sent.", "a server that gives its reason was reached");
+        assert_eq!(told(14, "DISK_FULL"), "As sent.", "the server was reached if it gave a reason");
         assert_eq!(told(16, "SESSION_OVER"), "The session is over.");
         assert_eq!(told(9, "WRONG_STATE"), "As sent.");
         assert_eq!(told(3, "NO_ROUTE"), "No car can drive there from the pickup.");
-        assert_eq!(told(16, "NOT_GRPC"), "As sent.", "a proxy wants a login, and the server was not asked");
+        assert_eq!(told(16, "NOT_GRPC"), "As sent.", "the response is from a proxy, not from the server");
     }
 
     /// PAGE-10
@@ -253,7 +254,7 @@ mod tests {
             Failure { text, code: 3, reason: "TOO_LONG".into(), field: "query".into(), ..Failure::default() };
         assert_eq!(failure(&wrong), "Query must have at most 100 characters.");
         let other = Failure { text: "this request_id was used before".to_owned(), ..wrong };
-        assert_eq!(failure(&other), "This request_id was used before.", "it has a subject of its own");
+        assert_eq!(failure(&other), "This request_id was used before.", "the text has a subject");
     }
 
     #[test]

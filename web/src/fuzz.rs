@@ -1,7 +1,8 @@
-//! Whatever a server, or what stands between, sends to the page, as functions of bytes. Each fails by a panic, and never
-//! should.
+//! Fuzz targets for the bytes that the page receives from the server or from a proxy. Each target panics if it
+//! finds a fault.
 //!
-//! `cargo fuzz` runs them from the crate in `fuzz/`; the tests here run what that has saved, and mutations of it.
+//! `cargo fuzz` runs the targets from the crate in `fuzz/`. The tests here replay the saved corpus and
+//! mutations of it.
 
 use grpc_web_fetch::frames::{Frame, FrameError, FrameReader};
 
@@ -10,11 +11,11 @@ use crate::{
     store::{FleetModel, fleet_frame},
 };
 
-/// Between two messages, in milliseconds.
+/// The time between two messages, in milliseconds.
 const STEP: f64 = 250.0;
 
-/// The body of a response, and the status that it ends with. That it comes in pieces must not matter: the first byte says
-/// in how many bytes at a time.
+/// Reads `input` as the body of a response, and the status at its end. The first byte is the length of the
+/// pieces in which the body arrives. The result must not depend on it.
 pub fn page_frames(input: &[u8]) {
     let (size, bytes) = input.split_first().unwrap_or((&1, &[]));
     let whole = read([bytes]);
@@ -28,7 +29,7 @@ pub fn page_frames(input: &[u8]) {
     }
 }
 
-/// The body of a stream of the fleet: what it leaves on the map.
+/// Reads `input` as the body of a fleet stream, applies the messages, and checks the resulting map.
 pub fn fleet_frames(input: &[u8]) {
     let mut fleet = FleetModel::default();
     let mut now = 0.0;
@@ -37,13 +38,16 @@ pub fn fleet_frames(input: &[u8]) {
         let Ok((frame, _wrong)) = fleet_frame(message) else { continue };
         now += STEP;
         fleet.apply(&frame, now);
-        assert!(fleet.densities().is_none() || fleet.glides().next().is_none(), "one detail at a time");
+        assert!(
+            fleet.densities().is_none() || fleet.glides().next().is_none(),
+            "the model has both cars and densities"
+        );
     }
     let drawn = |place: (f64, f64)| [place.0, place.1].iter().all(|part| (0.0..=1.0).contains(part));
     assert!(fleet.glides().all(|glide| drawn(glide.from) && drawn(glide.to) && glide.to_turn.is_finite()));
 }
 
-/// The frames up to the first bad one, if there is any.
+/// Returns the frames before the first bad frame, and the error if there is one.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Result<(), FrameError>) {
     let mut reader = FrameReader::default();
     let mut frames = Vec::new();

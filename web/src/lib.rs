@@ -1,4 +1,6 @@
-//! The Rides page: gRPC-Web streams in, a live map out.
+//! The Rides page: a live map and panels, fed by gRPC-Web streams.
+//!
+//! Data flows in one direction: `api` makes the calls, `store` keeps the state, and `map` and `panels` show it.
 
 pub mod api;
 pub mod browser;
@@ -12,7 +14,7 @@ pub mod order;
 pub mod panels;
 pub mod store;
 
-/// Puts the page into the document's body, in the place of the static first paint of `index.html`.
+/// Mounts the page into the document's body and removes the static first paint of `index.html`.
 pub fn mount() {
     leptos::mount::mount_to_body(panels::App);
     if let Some(first_paint) = leptos::prelude::document().get_element_by_id("first-paint") {

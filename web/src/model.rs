@@ -1,4 +1,4 @@
-//! What the page knows, in its own words. Generated messages stop at `store`.
+//! The page's own data model, which panels and map use. `store` converts the generated messages to it.
 
 use std::sync::Arc;
 
@@ -12,67 +12,67 @@ use rides_proto::{
 /// A point in time: milliseconds on the browser's monotonic clock (`performance.now()`).
 pub type Millis = f64;
 
-/// The city to draw. Grows while it loads; `complete` says when it is all there.
+/// The city map, which grows while it loads.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CityMap {
-    /// For people: "Helsinki".
+    /// The name for people: "Helsinki".
     pub name: String,
-    /// What the map covers.
+    /// The area that the map covers.
     pub bounds: Bounds,
-    /// "© OpenStreetMap contributors".
+    /// The attribution that must be shown: "© OpenStreetMap contributors".
     pub attribution: String,
-    /// Changes when the map does.
+    /// An identifier that changes when the map does.
     pub version: String,
-    /// Streets, widest class first.
+    /// Streets, widest class first once the map is complete.
     pub streets: Vec<Street>,
     /// Buildings, water, parks, squares.
     pub areas: Vec<Area>,
     /// Train, tram and subway tracks.
     pub rails: Vec<Rail>,
-    /// Whether everything has arrived.
+    /// `true` once everything has arrived.
     pub complete: bool,
 }
 
-/// How important a street is, widest first.
+/// The importance of a street, most important first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum StreetClass {
     /// Motorways and trunk roads.
     Motorway,
-    /// Primary.
+    /// Primary roads.
     Primary,
-    /// Secondary.
+    /// Secondary roads.
     Secondary,
-    /// Tertiary.
+    /// Tertiary roads.
     Tertiary,
-    /// Residential and unclassified.
+    /// Residential and unclassified streets.
     Residential,
     /// Yards, alleys and parking aisles.
     Service,
-    /// Not for cars.
+    /// Ways that are not for cars.
     Footway,
 }
 
 /// A street, or a piece of one.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Street {
-    /// How important.
+    /// The importance of the street.
     pub class: StreetClass,
-    /// May be empty.
+    /// The name; may be empty.
     pub name: String,
     /// At least two points.
     pub line: Vec<LatLng>,
-    /// Cars follow `line` only forwards.
+    /// `true` if cars may follow `line` only forwards.
     pub one_way: bool,
 }
 
-/// What an area is.
+/// The kind of an area.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AreaKind {
     /// A building.
     Building,
-    /// Sea, lake, river.
+    /// Sea, lake or river.
     Water,
-    /// Park, garden, grass.
+    /// Park, garden or grass.
     Park,
     /// Square or pedestrian area.
     Square,
@@ -81,17 +81,17 @@ pub enum AreaKind {
 /// A polygon with holes, filled by the even-odd rule.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Area {
-    /// What it is.
+    /// The kind.
     pub kind: AreaKind,
-    /// Closed without repeating the first point.
+    /// The outline and the holes, closed without repeating the first point.
     pub rings: Vec<Vec<LatLng>>,
-    /// May be empty.
+    /// The name; may be empty.
     pub name: String,
-    /// Of a building; 0: unknown.
+    /// The height of a building in metres; 0 if unknown.
     pub height_m: u32,
 }
 
-/// What runs on a track.
+/// The kind of trains that use a track.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RailKind {
     /// Trains.
@@ -105,18 +105,18 @@ pub enum RailKind {
 /// A track.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rail {
-    /// What runs on it.
+    /// The kind of trains that use it.
     pub kind: RailKind,
     /// At least two points.
     pub line: Vec<LatLng>,
 }
 
-/// What a car is doing.
+/// The state of a car.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CarState {
-    /// Free.
+    /// Free to take a ride.
     Free,
-    /// Has an offer to answer.
+    /// Has an offer that its driver has not answered yet.
     Offered,
     /// On the way to a pickup.
     ToPickup,
@@ -128,148 +128,150 @@ pub enum CarState {
     OffDuty,
 }
 
-/// How a car moves between two updates, for the painter to interpolate: at `from` until `from_at`, at `to`
-/// from `to_at` on, on a straight line between. Places are unit-Mercator (`tiles::unit_mercator`).
+/// The movement of a car between two updates, which the painter interpolates. The car is at `from` until
+/// `from_at`, at `to` from `to_at` on, and on the straight line between them meanwhile. Positions are
+/// unit-Mercator (`tiles::unit_mercator`).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct CarGlide {
-    /// Its number in fleet frames.
+    /// The number of the car in fleet frames.
     pub number: CarNumber,
-    /// Where it was drawn when the newest update came.
+    /// The position where the car was drawn when the newest update arrived.
     pub from: (f64, f64),
-    /// Where the newest update says it is.
+    /// The position in the newest update.
     pub to: (f64, f64),
-    /// Heading at `from`, in turns clockwise from north.
+    /// The heading at `from`, in turns clockwise from north.
     pub from_turn: f32,
-    /// Heading at `to`, in turns; within half a turn of `from_turn`, so that mixing takes the short way.
+    /// The heading at `to`, in turns. It is within half a turn of `from_turn`, so that interpolation takes the
+    /// short way.
     pub to_turn: f32,
-    /// When the glide begins.
+    /// The beginning of the glide.
     pub from_at: Millis,
-    /// When the glide ends.
+    /// The end of the glide.
     pub to_at: Millis,
-    /// What it is doing.
+    /// The state of the car.
     pub state: CarState,
 }
 
-/// How closely a viewport is shown.
+/// The detail in which a viewport is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Detail {
     /// Each car.
     #[default]
     Cars,
-    /// How many cars each cell holds: each would be more than a screen can show.
+    /// The number of cars in each cell, where single cars would be more than a screen can show.
     Densities,
 }
 
-/// The cars of the cells in view.
+/// The cars on the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CarsInView {
-    /// How many.
+    /// The number of cars.
     pub count: usize,
-    /// How they are shown.
+    /// The detail in which they are shown.
     pub detail: Detail,
 }
 
 /// The kind of ride.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum RideType {
-    /// A car to oneself.
+    /// A car for one party.
     #[default]
     Regular,
-    /// Shared and cheaper.
+    /// A shared car, which is cheaper.
     Pool,
 }
 
-/// Where a ride is in its life.
+/// The state of a ride.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RideState {
-    /// Looking for a car.
+    /// Waiting for a car.
     Requested,
     /// Offered to a car.
     Offered,
-    /// A car is on its way.
+    /// A car is on its way to the pickup.
     Assigned,
     /// The car waits at the pickup.
     Arrived,
-    /// Under way.
+    /// The passengers are in the car.
     OnTrip,
-    /// Over and done.
+    /// Finished at the drop-off.
     Completed,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
-    /// No car took it.
+    /// No car took the ride in time.
     Expired,
 }
 
 impl RideState {
-    /// Whether nothing more will happen.
+    /// Returns `true` if the ride has ended.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled | Self::Expired)
     }
 
-    /// Whether it can still be cancelled.
+    /// Returns `true` if the ride can still be cancelled.
     pub fn can_cancel(self) -> bool {
         matches!(self, Self::Requested | Self::Offered | Self::Assigned | Self::Arrived)
     }
 }
 
-/// An exact amount.
+/// An exact amount of money.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Money {
-    /// ISO 4217.
+    /// The currency code of ISO 4217.
     pub currency: String,
-    /// Cents, for EUR.
+    /// The amount in the smallest unit, for example cents.
     pub minor_units: i64,
 }
 
 /// A point with the name of its street.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Place {
-    /// May be empty.
+    /// The name; may be empty.
     pub name: String,
-    /// Where.
+    /// The position.
     pub at: LatLng,
 }
 
 /// A ride as of its newest event.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ride {
-    /// Its id.
+    /// The id.
     pub id: RideId,
-    /// Number of the newest event.
+    /// The number of the newest event.
     pub version: u64,
-    /// Where it is in its life.
+    /// The state.
     pub state: RideState,
     /// Regular or pool.
     pub kind: RideType,
-    /// Who asked for it; may be empty.
+    /// The rider; may be empty.
     pub rider_id: String,
-    /// From.
+    /// The pickup.
     pub pickup: Option<Place>,
-    /// To. Unknown for rides off the street.
+    /// The drop-off. `None` for rides that began on the street.
     pub dropoff: Option<Place>,
-    /// The car that has it or is offered it.
+    /// The car that has the ride or an offer for it.
     pub car_id: Option<i64>,
-    /// Its driver; may be empty.
+    /// The driver of that car; may be empty.
     pub driver_id: String,
-    /// Quoted, and once completed, to be paid.
+    /// The quoted fare or, once the ride is completed, the fare to pay.
     pub fare: Money,
-    /// Of the trip.
+    /// The length of the trip in metres.
     pub distance_m: u32,
-    /// Of the trip, in seconds.
+    /// The duration of the trip in seconds.
     pub duration_s: u32,
-    /// Pickup to drop-off. Empty in lists.
+    /// The route from pickup to drop-off. Empty in lists.
     pub route: Vec<LatLng>,
-    /// Unix milliseconds.
+    /// The time of the request, in Unix milliseconds.
     pub requested_at: i64,
-    /// Unix milliseconds.
+    /// The time of the newest event, in Unix milliseconds.
     pub updated_at: i64,
-    /// Why it was cancelled; may be empty.
+    /// The reason of the cancellation; may be empty.
     pub cancel_reason: String,
 }
 
 #[cfg(test)]
 impl Ride {
-    /// One of which nothing else is known.
+    /// Returns a ride of which nothing else is known.
     pub(crate) fn bare(id: &str, version: u64, state: RideState) -> Self {
         Self {
             id: RideId::new(id),
@@ -295,96 +297,98 @@ impl Ride {
 /// One line of a ride's timeline.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TimelineEntry {
-    /// Event number, from 1 without gaps.
+    /// The event number, from 1 without gaps.
     pub version: u64,
-    /// Unix milliseconds.
+    /// The time of the event, in Unix milliseconds.
     pub at: i64,
-    /// For people, in one short line: "Offered to car 17".
+    /// One short line for people: "Offered to car 17".
     pub text: String,
-    /// The ride's state after it.
+    /// The ride's state after the event.
     pub state: RideState,
 }
 
-/// How far the car is.
+/// The rest of the way of a car to the pickup or the drop-off.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Progress {
-    /// Its number in fleet frames.
+    /// The number of the car in fleet frames.
     pub car: CarNumber,
-    /// Where it is.
+    /// The position of the car.
     pub at: LatLng,
-    /// Seconds to the pickup, or on the trip to the drop-off.
+    /// Seconds to the pickup or, on the trip, to the drop-off.
     pub eta_s: u32,
-    /// Metres left.
+    /// Metres to the pickup or the drop-off.
     pub remaining_m: u32,
-    /// The way it is expected to take.
+    /// The route that the car is expected to take.
     pub route: Arc<Vec<LatLng>>,
 }
 
 /// The ride that the person follows.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FollowedRide {
-    /// As of its newest event.
+    /// The ride as of its newest event.
     pub ride: Ride,
     /// Every event, in order.
     pub timeline: Vec<TimelineEntry>,
-    /// Number of the newest event that the server has told of, when its last stream opened.
+    /// The number of the newest event when the last stream opened, as the server reported it.
     pub head: u64,
-    /// While a car is under way.
+    /// The progress of the assigned car, from the assignment to the end of the trip.
     pub progress: Option<Progress>,
-    /// After a reconnect.
+    /// The result of the newest reconnect, if there was one.
     pub resumed: Option<Resumed>,
 }
 
 impl FollowedRide {
-    /// How many events are not in the timeline that should be: up to the newest one that is known of.
+    /// Returns the number of events that exist and are not in the timeline yet.
     pub fn missed(&self) -> u64 {
         self.head.max(self.ride.version).saturating_sub(self.timeline.len() as u64)
     }
 }
 
-/// What a reconnect brought.
+/// The result of a reconnect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resumed {
-    /// The version it went on from.
+    /// The version from which the new stream continued.
     pub at_version: u64,
-    /// Events between that and the head when the stream opened: all of them were then sent.
+    /// The number of events between that version and the head when the stream opened. The server then sends all
+    /// of them.
     pub caught_up: u64,
-    /// False: the server could not resume, and the whole ride came again.
+    /// `true` if the server resumed the stream, `false` if it sends the whole ride again.
     pub exact: bool,
-    /// Events that came twice since the ride is followed, and were dropped.
+    /// The number of events that arrived twice since the ride is followed, and were dropped.
     pub repeats: u64,
-    /// Times that an event was left out, and was asked for again.
+    /// The number of gaps in the events, each of which was requested again.
     pub gaps: u64,
 }
 
-/// What a ride would cost.
+/// A price and a route for a ride that is not booked yet.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Quote {
-    /// To pay.
+    /// The fare to pay.
     pub fare: Money,
-    /// Seconds until a car is at the pickup; `None`: no car is free.
+    /// Seconds until a car is at the pickup. `None` if no car is free.
     pub pickup_eta_s: Option<u32>,
-    /// Seconds of trip.
+    /// The duration of the trip in seconds.
     pub trip_s: u32,
-    /// Metres of trip.
+    /// The length of the trip in metres.
     pub trip_m: u32,
-    /// The way.
+    /// The route.
     pub route: Vec<LatLng>,
-    /// Snapped to the street.
+    /// The pickup, snapped to the street.
     pub pickup: Place,
-    /// Snapped to the street.
+    /// The drop-off, snapped to the street.
     pub dropoff: Place,
 }
 
-/// A live stream sends something every 4 s: older than this, it is not live, whatever the socket says.
+/// A live stream sends a message at least every 4 s. A stream that has sent nothing for longer than this is not
+/// live, even if its socket is open.
 const STALE_AFTER: Millis = 5_000.0;
 
-/// How a stream is, or the page with all of its streams.
+/// The state of one stream, or of the page with all of its streams.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Connection {
-    /// What it is doing.
+    /// The state of the link.
     pub link: Link,
-    /// When the newest frame or heartbeat came, of this attempt or of one before it.
+    /// The time of the newest frame or heartbeat, of any attempt.
     pub heard_at: Option<Millis>,
 }
 
@@ -395,39 +399,40 @@ impl From<StreamState> for Connection {
 }
 
 impl Connection {
-    /// Nothing has come yet.
+    /// The state before the first frame.
     pub const NEW: Self = Self { link: Link::Connecting, heard_at: None };
 
-    /// Whether what it brought is what is so now.
+    /// Returns `true` if the data of this connection is current at `now`.
     pub fn is_live(self, now: Millis) -> bool {
         self.link.is_live() && self.heard_at.is_some_and(|at| now - at <= STALE_AFTER)
     }
 
-    /// A page is as live as the worse of its streams; `self` is the one that always speaks.
+    /// Returns the worse of two connections. `self` is the fleet stream, whose heartbeats are the measure of
+    /// time: `other` is judged by the time of the last of them.
     pub fn or_worse(self, other: Self) -> Self {
         let other_is_fine = self.heard_at.is_some_and(|at| other.is_live(at));
         if self.link.is_live() && !other_is_fine { other } else { self }
     }
 }
 
-/// Rides are asked for every 5 s: what an answer older than this told may not be so now.
+/// The list of rides is requested every 5 s. A response older than this is not current any more.
 const LIST_STALE_AFTER: Millis = 12_000.0;
 
-/// The newest rides, and how good that knowledge is.
+/// The newest rides, and whether they are current.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RideList {
-    /// Newest first.
+    /// The rides, newest first.
     pub rides: Vec<Ride>,
-    /// True if there are older ones.
+    /// `true` if there are older rides.
     pub has_more: bool,
-    /// When the newest answer came; `None` before the first.
+    /// The time of the newest response; `None` before the first.
     pub answered_at: Option<Millis>,
-    /// Why the newest look brought nothing, if it did not.
+    /// The failure of the newest request, if it failed.
     pub failure: Option<Failure>,
 }
 
 impl RideList {
-    /// Whether it tells what is so now.
+    /// Returns `true` if the list is current at `now`.
     pub fn is_fresh(&self, now: Millis) -> bool {
         self.failure.is_none() && self.answered_at.is_some_and(|at| now - at <= LIST_STALE_AFTER)
     }
@@ -438,64 +443,64 @@ impl RideList {
 pub struct Failure {
     /// One sentence.
     pub text: String,
-    /// gRPC status code.
+    /// The gRPC status code.
     pub code: i32,
-    /// Machine-readable reason from ErrorInfo; may be empty.
+    /// The machine-readable reason from `ErrorInfo`; may be empty.
     pub reason: String,
-    /// The field it is about ("pickup", "dropoff"), from BadRequest; may be empty.
+    /// The field that caused the failure ("pickup", "dropoff"), from `BadRequest`; may be empty.
     pub field: String,
-    /// From when on the same may pass, as the server says in RetryInfo.
+    /// The earliest time of the next attempt, from `RetryInfo`.
     pub retry_at: Option<Millis>,
-    /// What the server calls this call in its log, from RequestInfo; may be empty.
+    /// The id of the call in the server's log, from `RequestInfo`; may be empty.
     pub request_id: String,
 }
 
-/// What the server takes a caller for.
+/// The role of a caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// Has their own rides, and sees no others.
+    /// Has rides, and sees no others.
     Rider,
     /// Has a car.
     Driver,
-    /// May do and see everything.
+    /// May see and do everything.
     Dispatcher,
 }
 
-/// Who the page is to the server.
+/// The identity of the page at the server.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub enum Standing {
-    /// Nobody: it shows no token, and the server has not asked for one.
+    /// Anonymous: the page sends no token, and the server has not asked for one.
     #[default]
     Nobody,
-    /// The server gave the page a token, or a person did.
+    /// Signed in, with a token that the server issued or that a person entered.
     SignedIn {
-        /// What it is for. `None` until the server has said so.
+        /// The role in the token. `None` until the server has reported it.
         role: Option<Role>,
-        /// Who a person said to be; empty for a guest.
+        /// The subject of the token; empty for a guest.
         subject: String,
     },
-    /// The server asks for a token, and refused the one it was shown, or to give one out.
+    /// Refused: the server requires a token, and rejected the page's token or did not issue one.
     Refused(Failure),
 }
 
-/// Something asked of the server: idle, asked, answered or failed.
+/// The state of a request to the server.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub enum Remote<T> {
-    /// Nothing was asked.
+    /// Nothing was requested.
     #[default]
     Idle,
-    /// The answer is on its way.
+    /// The response has not arrived yet.
     Loading,
-    /// The server could not be reached, and is asked again.
+    /// The server could not be reached, and the request is sent again.
     Retrying,
-    /// Here it is.
+    /// The result.
     Ready(T),
-    /// It failed.
+    /// The failure.
     Failed(Failure),
 }
 
 impl<T> Remote<T> {
-    /// Whether an answer is still to come.
+    /// Returns `true` while a response is expected.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Loading | Self::Retrying)
     }
@@ -518,7 +523,7 @@ mod tests {
     #[test]
     fn a_list_is_as_good_as_the_newest_look() {
         let mut list = RideList::default();
-        assert!(!list.is_fresh(0.0), "nobody has looked");
+        assert!(!list.is_fresh(0.0), "nothing was requested yet");
         list.answered_at = Some(0.0);
         assert!(list.is_fresh(12_000.0) && !list.is_fresh(12_001.0));
         list.failure = Some(Failure::default());

@@ -1,9 +1,10 @@
-//! One sort for everything that is sorted, and that by a heap: the standard library's sort is three kilobytes of code
-//! for every type, a heap a few hundred bytes.
+//! The only sort of the page, by means of a binary heap.
+//!
+//! The standard library's sort takes three kilobytes of code for each type, a heap a few hundred bytes.
 
 use std::collections::BinaryHeap;
 
-/// Sorts by `rank`, least first; NaN last. Equal ranks stay in their order.
+/// Sorts `items` by `rank`, lowest first and NaN last. The sort is stable.
 pub fn sort_by_rank<T>(items: &mut Vec<T>, rank: impl Fn(&T) -> f32) {
     let order: BinaryHeap<u64> = (0u32..)
         .zip(&*items)
@@ -14,7 +15,7 @@ pub fn sort_by_rank<T>(items: &mut Vec<T>, rank: impl Fn(&T) -> f32) {
     items.extend(order.filter_map(|place| unsorted[place as u32 as usize].take()));
 }
 
-/// Bits that are in order as numbers where the floats are, as in [`f32::total_cmp`].
+/// Returns the bits of `value`, changed so that they compare as integers in the order of [`f32::total_cmp`].
 fn ordered_bits(value: f32) -> u32 {
     let bits = value.to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }

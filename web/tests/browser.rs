@@ -15,5 +15,5 @@ fn calls_go_below_the_base_that_the_document_names() {
         assert_eq!(browser::base(), expected);
     }
     root.remove_attribute("data-base").expect("an attribute");
-    assert_eq!(browser::base(), "", "at the root of where the page came from");
+    assert_eq!(browser::base(), "", "without the attribute the base is the root of the origin");
 }

@@ -1,7 +1,8 @@
-//! What a frame of 10,000 cars costs the page's one thread: decoding it, applying it, drawing it. What the browser's
-//! rasterizer takes beyond that is told apart, and protobuf-es reads the same bytes beside us.
+//! A measurement of a frame of 10,000 cars on the page's only thread: decoding, applying and drawing it. The
+//! time of the browser's rasterizer is measured separately. protobuf-es decodes the same bytes for comparison.
 //!
-//! Figures to look at and nothing to pass or fail: `cargo xtask frame-cost` builds it as the page is built, and runs it.
+//! The results are printed, and nothing passes or fails. `cargo xtask frame-cost` compiles this with the
+//! settings of the page and runs it.
 #![cfg(target_arch = "wasm32")]
 
 use std::sync::Arc;
@@ -29,16 +30,16 @@ use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl};
 wasm_bindgen_test_configure!(run_in_browser);
 
 const CARS: u32 = 10_000;
-/// Cells along each side of the viewport.
+/// The number of cells along each side of the viewport.
 const SIDE: u32 = 8;
-/// Ticks of each measurement, after [`WARM_UP`] that are not counted.
+/// The number of ticks in each measurement, after [`WARM_UP`] ticks that do not count.
 const TICKS: usize = 60;
 const WARM_UP: usize = 10;
-/// Between two ticks, ms.
+/// The time between two ticks, in milliseconds.
 const INTERVAL: f64 = 250.0;
 const SIZE: (u32, u32) = (1440, 900);
 
-/// Milliseconds that each of several runs took.
+/// The durations of several runs, in milliseconds.
 struct Samples(Vec<f64>);
 
 impl Samples {
@@ -62,11 +63,11 @@ fn corner(column: u32, row: u32) -> Cell {
     Cell::new(middle.number() + column * 32768 + row).expect("on Earth")
 }
 
-/// How far a car drives between two ticks, in parts of a cell: eastwards at about 10 m/s.
+/// The distance that a car drives east between two ticks, in units of [`WorldPoint`]: about 10 m/s.
 const STEP: u32 = 68;
 
-/// The place of a car as of a tick: its cell among those of the message, and how far east and south in it. The fleet is
-/// spread by the golden ratio.
+/// Returns the position of a car at a tick: the index of its cell in the message, and its offset east and south
+/// in that cell. The golden ratio spreads the cars.
 fn place(number: u32, tick: u32) -> (usize, i32, i32) {
     let spread = number.wrapping_mul(0x9e37_79b1);
     let along = (spread >> 15) % (SIDE << 14) + tick * STEP;
@@ -74,8 +75,8 @@ fn place(number: u32, tick: u32) -> (usize, i32, i32) {
     (cell as usize, (along & 0x3fff) as i32 - 8192, (spread >> 7) as i32 % 8192)
 }
 
-/// What a tick brings, as the server tells a page, which asks for moves: the first one all cars, every other the way of each
-/// inside its cell, and a few that change cells.
+/// Returns the message of a tick for a page that requests moves. The first message has all cars. Each later one
+/// has the movements inside cells, and the few cars that change cells.
 fn message(tick: u32) -> Bytes {
     let cell = |number| v1::CellFrame {
         cell: corner(number / SIDE, number % SIDE).number(),
@@ -143,7 +144,7 @@ async fn a_frame_is_decoded_and_applied() {
     protobuf_es_decodes(&messages).await;
 }
 
-/// In the same browser, on the same bytes.
+/// Measures the decoding with protobuf-es, in the same browser and with the same bytes.
 async fn protobuf_es_decodes(messages: &[Bytes]) {
     let bytes: Array = messages.iter().map(|message| Uint8Array::from(&message[..])).collect();
     let run = Function::new_with_args(
@@ -170,11 +171,11 @@ async fn protobuf_es_decodes(messages: &[Bytes]) {
             let times: Array = times.unchecked_into();
             Samples(times.iter().filter_map(|time| time.as_f64()).collect()).print("protobuf-es: decode");
         }
-        Err(why) => console_log!("protobuf-es is not here: {why:?}"),
+        Err(why) => console_log!("protobuf-es was not found: {why:?}"),
     }
 }
 
-/// A city with streets along the edges of every cell, and a canvas on the page.
+/// Creates a canvas on the page, and an engine for a city with streets along the edges of every cell.
 fn stage() -> (Engine<WebGlPainter>, Gl) {
     let document = browser::document();
     let canvas: HtmlCanvasElement = document.create_element("canvas").expect("made").unchecked_into();
@@ -206,14 +207,15 @@ fn city() -> CityMap {
     }
 }
 
-/// Waits until the rasterizer has done all that it was told to.
+/// Waits until the rasterizer has executed all commands.
 fn finish(gl: &Gl) {
     let mut pixel = [0; 4];
     gl.read_pixels_with_opt_u8_array(0, 0, 1, 1, Gl::RGBA, Gl::UNSIGNED_BYTE, Some(&mut pixel))
         .expect("read");
 }
 
-/// The test's driver gives up on a page that says nothing for half a minute, which drawing without a graphics card can take.
+/// Yields to the browser. The test driver gives up on a page that does not respond for half a minute, which
+/// software rendering can take.
 async fn let_the_browser_answer() {
     browser::sleep(0.0).await;
 }
@@ -245,11 +247,11 @@ async fn a_frame_is_drawn() {
         let_the_browser_answer().await;
     }
     let names = [
-        "draw, new cars: our own work",
+        "draw, new cars: the page's work",
         "      then the rasterizer's",
-        "draw, the cars glide on: our own work",
+        "draw, the cars glide on: the page's work",
         "      then the rasterizer's",
-        "draw, the map is panned: our own work",
+        "draw, the map is panned: the page's work",
         "      then the rasterizer's",
     ];
     samples.into_iter().zip(names).for_each(|(samples, name)| samples.print(name));

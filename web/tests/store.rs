@@ -1,6 +1,7 @@
-//! The page without its panels, in a real browser: commands in, the store out. `fetch` is scripted.
+//! Tests of the store and the controller in a real browser, with a scripted `fetch`. They send commands and
+//! read the store.
 //!
-//! One test, because tests of one file share a window: the store of another would call this one's script.
+//! There is only one test, because the tests of a file share a window, and two stores would call the same script.
 #![cfg(target_arch = "wasm32")]
 
 use js_sys::{Array, Function, Uint8Array};
@@ -20,9 +21,10 @@ use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-/// Answers calls whose path ends with a name in `table` with its bytes, and leaves the stream open; other streams with HTTP
-/// 503, as a proxy does whose server is away, and all other calls with HTTP 404, after which the page asks for the same thing
-/// no more. `window.calls` lists the calls and the aborts, in order.
+/// Replaces `fetch` by a script.
+/// A call whose path ends with a name in `table` gets the bytes of that entry, and its stream stays open. Other
+/// streams get HTTP 503, as from a proxy without a server. All other calls get HTTP 404, which the page does
+/// not retry. `window.calls` lists the calls and the aborts in order.
 fn answer(table: &[(&str, Vec<u8>)]) {
     let fetch = Function::new_with_args(
         "table",
@@ -64,14 +66,14 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
         }
         browser::sleep(20.0).await;
     }
-    panic!("never came: {what}; calls: {:#?}", calls());
+    panic!("timed out waiting for {what}; calls: {:#?}", calls());
 }
 
 fn helsinki(lat: f64) -> LatLng {
     LatLng::new(lat, 24.94).expect("on Earth")
 }
 
-/// A first message with one car at `at`.
+/// Returns a first message with one car at `at`.
 fn one_car(at: LatLng) -> v1::WatchFleetResponse {
     let cell = v1::CellFrame {
         cell: Cell::of(WorldPoint::of(at)).number(),
@@ -119,7 +121,7 @@ async fn calls_fail_and_say_so(store: Store, commands: Commands) {
     commands.send(Command::Dismiss(failure));
     assert_eq!(store.action.get_untracked(), Remote::Idle);
 
-    // Nothing that was said to one person is said to another.
+    // A failure of one identity is not shown to another.
     commands.send(Command::Book { pickup, dropoff, kind });
     until("another failed booking", || matches!(store.action.get_untracked(), Remote::Failed(_))).await;
     commands.send(Command::SignOut);

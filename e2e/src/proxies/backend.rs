@@ -1,4 +1,4 @@
-//! The server behind the proxies: cars that move and take no rides, so that a ride waits until a test cancels it.
+//! The server behind the proxies. Its cars move and take no rides, so that a ride waits until a test cancels it.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
@@ -12,17 +12,17 @@ use tonic::transport::Channel;
 
 use crate::server::{ANY_PORT, RidesServer, channel, showing, token};
 
-/// The cars that move.
+/// The number of cars that move.
 const CARS: i64 = 20;
 
-/// The time between two moves of the cars: one tick of the server.
+/// The time between two positions of a car: one tick of the server.
 const STEP: Duration = Duration::from_millis(250);
 
-/// The point at which cars stand, and rides begin and end.
+/// The centre of the cars' circles, and the pickup of rides.
 const CENTRE: Location = Location { lat: 60.1695, lng: 24.9405 };
 const ELSEWHERE: Location = Location { lat: 60.1665, lng: 24.9475 };
 
-/// A server that asks for tokens. It ends when it is dropped, and its cars with it.
+/// A running server that requires tokens. It is killed when it is dropped, and its cars stop.
 pub struct Backend {
     server: RidesServer,
     token: String,
@@ -31,13 +31,13 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Starts a server as `docs/deploy.md` says, with more `flags`.
+    /// Starts a server with the flags that `docs/deploy.md` recommends behind a proxy, and with `flags`.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn start(flags: &[&str], log: &Path) -> Result<Self> {
         let data = tempfile::tempdir()?;
-        let data_dir = data.path().to_str().context("not a path")?;
+        let data_dir = data.path().to_str().context("the path of the data directory is not UTF-8")?;
         let own = ["--cars", "0", "--auth", "required", "--data-dir", data_dir];
         let flags: Vec<String> = own.iter().chain(flags).map(ToString::to_string).collect();
         let server = RidesServer::start(ANY_PORT, &flags, log).await?;
@@ -45,24 +45,24 @@ impl Backend {
         Ok(Self { server, token, cars: None, _data: data })
     }
 
-    /// Has cars report their positions from here on.
+    /// Starts cars that report their positions until the server is dropped.
     #[must_use]
     pub fn with_cars(mut self) -> Self {
         self.cars = Some(tokio::spawn(drive(self.address(), self.token.clone())));
         self
     }
 
-    /// The address that the server listens on.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// A dispatcher's token.
+    /// Returns a dispatcher's token.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Books a ride at the server itself, and returns its id.
+    /// Books a ride without the proxy, and returns its id.
     ///
     /// # Errors
     /// When the server refuses.
@@ -75,10 +75,10 @@ impl Backend {
             ..Default::default()
         };
         let booked = self.rides().await?.book(showing(request, Some(&self.token))?).await?.into_inner();
-        Ok(booked.ride.context("no ride")?.ride_id)
+        Ok(booked.ride.context("a Book response without a ride")?.ride_id)
     }
 
-    /// Cancels a ride at the server itself.
+    /// Cancels a ride without the proxy.
     ///
     /// # Errors
     /// When the server refuses.
@@ -101,7 +101,7 @@ impl Drop for Backend {
     }
 }
 
-/// Reports positions until it is aborted.
+/// Reports positions until the task is aborted.
 async fn drive(server: SocketAddr, token: String) -> Result<()> {
     let steps = IntervalStream::new(interval(STEP)).enumerate();
     let positions = steps.flat_map(|(step, _)| stream::iter((1..=CARS).map(move |car| position(car, step))));
@@ -109,7 +109,7 @@ async fn drive(server: SocketAddr, token: String) -> Result<()> {
     Ok(())
 }
 
-/// A car on its circle around the centre.
+/// Returns the position of a car on its circle around the centre.
 #[allow(clippy::cast_precision_loss, reason = "small numbers")]
 pub(super) fn position(car_id: i64, step: usize) -> TrackRequest {
     let angle = car_id as f64 + step as f64 / 40.0;

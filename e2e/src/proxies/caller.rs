@@ -1,4 +1,4 @@
-//! Calls through a proxy: native gRPC, and gRPC-Web as a browser sends it.
+//! Clients that call through a proxy: native gRPC, and gRPC-Web as a browser sends it.
 
 use std::{
     convert::Infallible,
@@ -31,25 +31,26 @@ use tower::{BoxError, Layer as _, Service, ServiceExt as _, util::BoxCloneSyncSe
 
 use crate::server::ANY_PORT;
 
-/// Carries the calls of the generated clients.
+/// The service that sends the calls of the generated clients.
 pub type Caller = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
-/// The address that calls go to.
+/// The address of a proxy, and the credentials to use there.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The address as a browser's address bar has it: `https://rides.example:20001/`. The host is this machine, whatever its name.
+    /// The URL as in a browser's address bar, for example `https://rides.example:20001/`. Every host name resolves to
+    /// this machine.
     pub url: Uri,
-    /// The authority that signed the proxy's certificate.
+    /// The certificate of the CA that signed the proxy's certificate, if it has one.
     pub ca: Option<PathBuf>,
-    /// Is shown with each call.
+    /// The bearer token of each call.
     pub token: String,
 }
 
 impl Target {
-    /// A native gRPC client's channel.
+    /// Returns a native gRPC client. It connects at the first call.
     ///
     /// # Errors
-    /// When the authority's certificate cannot be read.
+    /// When the CA's certificate cannot be read.
     pub fn native(&self) -> Result<Caller> {
         let channel =
             Endpoint::from(self.url.clone()).connect_with_connector_lazy(self.connector(Only::Http2)?);
@@ -61,10 +62,11 @@ impl Target {
         Ok(BoxCloneSyncService::new(with_token.map_err(BoxError::from)))
     }
 
-    /// A gRPC-Web client that speaks the HTTP that a browser would, with the headers that a page of this origin sends.
+    /// Returns a gRPC-Web client that speaks the HTTP version that a browser would, and sends the headers of a page
+    /// of the same origin.
     ///
     /// # Errors
-    /// When the authority's certificate cannot be read.
+    /// When the CA's certificate cannot be read.
     pub fn web(&self) -> Result<Caller> {
         let (origin, token) = (self.origin()?, self.bearer()?);
         let here = self.url.host() == Some("127.0.0.1");
@@ -74,7 +76,8 @@ impl Target {
             headers.insert(header::ORIGIN, origin.clone());
             headers.insert(header::AUTHORIZATION, token.clone());
             headers.insert(HeaderName::from_static("x-grpc-web"), HeaderValue::from_static("1"));
-            // Browsers send it to this machine, and today over TLS. Without it the server compares origin and host.
+            // Browsers send this header to localhost, and over TLS. Without it the server compares origin and host:
+            // it is left out over TLS too, so that the comparison is tested.
             if here {
                 headers.insert(
                     HeaderName::from_static("sec-fetch-site"),
@@ -89,10 +92,10 @@ impl Target {
         ))
     }
 
-    /// Returns the response to a GET of `path` without a token.
+    /// Sends a GET of `path` without a token, and returns the status of the response.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When there is no response.
     pub async fn get(&self, path: &str) -> Result<StatusCode> {
         let mut url = self.url.clone().into_parts();
         url.path_and_query = Some(path.parse()?);
@@ -103,7 +106,7 @@ impl Target {
 
     fn origin(&self) -> Result<HeaderValue> {
         let (scheme, authority) = (self.url.scheme_str(), self.url.authority());
-        let (scheme, authority) = scheme.zip(authority).context("not an address")?;
+        let (scheme, authority) = scheme.zip(authority).context("the URL has no scheme or no host")?;
         Ok(HeaderValue::from_str(&format!("{scheme}://{authority}"))?)
     }
 
@@ -116,7 +119,7 @@ impl Target {
         if let Some(ca) = &self.ca {
             let ca =
                 CertificateDer::from_pem_file(ca).with_context(|| format!("cannot read {}", ca.display()))?;
-            roots.add(ca).context("not an authority")?;
+            roots.add(ca).context("the file of the CA is not a CA certificate")?;
         }
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -139,7 +142,7 @@ enum Only {
     Any,
 }
 
-/// Resolves every name to this machine.
+/// A resolver that resolves every name to this machine.
 #[derive(Clone)]
 struct Here;
 

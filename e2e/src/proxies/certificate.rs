@@ -1,4 +1,4 @@
-//! The certificate of the proxies: of a development CA, for `rides.example`.
+//! The TLS certificate of the proxies: signed by a development CA, for `rides.example`.
 
 use std::{
     fs,
@@ -11,16 +11,16 @@ use tokio::process::Command;
 
 use crate::server::program;
 
-/// The name in the configurations of `deploy/`.
+/// The host name in the configurations of `deploy/`.
 pub const NAME: &str = "rides.example";
 
-/// A certificate in the files that the configurations of `deploy/` name. They are removed when it is dropped.
+/// The certificate files that the configurations of `deploy/` name. They are removed when this is dropped.
 pub struct Certificate {
     dir: TempDir,
 }
 
 impl Certificate {
-    /// Makes one with `rides-server gen-key`.
+    /// Makes a certificate with `rides-server gen-key`.
     ///
     /// # Errors
     /// When the program fails, or the files cannot be written.
@@ -29,9 +29,15 @@ impl Certificate {
         let mut command = Command::new(program()?);
         command.args(["gen-key", "--host", NAME, "--data-dir"]).arg(dir.path());
         let made = command.output().await.context("cannot start gen-key")?;
-        ensure!(made.status.success(), "no certificate: {}", String::from_utf8_lossy(&made.stderr));
-        let read =
-            |name: &str| fs::read_to_string(dir.path().join("tls").join(name)).context("no certificate");
+        ensure!(
+            made.status.success(),
+            "rides-server gen-key failed: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let read = |name: &str| {
+            fs::read_to_string(dir.path().join("tls").join(name))
+                .context("rides-server gen-key wrote no certificate")
+        };
         let (certificate, key) = (read("server.pem")?, read("server-key.pem")?);
         fs::write(dir.path().join("haproxy.pem"), format!("{certificate}{key}"))?;
         fs::write(dir.path().join("cert.pem"), certificate)?;
@@ -39,12 +45,12 @@ impl Certificate {
         Ok(Self { dir })
     }
 
-    /// The folder in the place of `/etc/ssl/rides`.
+    /// Returns the folder that replaces `/etc/ssl/rides`.
     pub(super) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// The CA to trust.
+    /// Returns the path of the CA certificate to trust.
     pub(super) fn ca(&self) -> PathBuf {
         self.dir.path().join("tls/ca.pem")
     }

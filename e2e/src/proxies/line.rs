@@ -1,4 +1,4 @@
-//! Streams and uploads through a proxy, and what they are held to.
+//! Streams and uploads through a proxy, with the checks of their timing and their ends.
 
 use std::time::Duration;
 
@@ -24,41 +24,41 @@ use tonic::{Code, Request, Status, Streaming};
 
 use super::{backend::position, caller::Caller};
 
-/// The time from a call to its first message.
+/// The time within which a stream must have its first message.
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
 
-/// Streams that are opened until one has its first message in time.
+/// The number of attempts to open a stream whose first message arrives in time.
 const TRIES: usize = 10;
 
-/// The precision of a proxy's own timeout.
+/// The tolerance for the time at which a proxy's timeout ends a stream.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
-/// The longest time between two messages of the moving fleet, which has four per second.
+/// The longest time between two messages of the moving fleet, which sends four per second.
 const FRAME_WITHIN: Duration = Duration::from_secs(3);
 
-/// The longest time between two messages of a ride that waits, which has a heartbeat every 4 s.
+/// The longest time between two messages of a waiting ride, which sends a heartbeat every 4 s.
 const HEARTBEAT_WITHIN: Duration = Duration::from_secs(6);
 
-/// The time that an upload or a short call may take.
+/// The timeout of uploads, of short calls, and of waiting for a stream's end.
 const DONE_WITHIN: Duration = Duration::from_secs(20);
 
-/// The positions in one upload: 1.3 MB, beyond what a proxy takes of a request by default.
+/// The number of positions in one upload: 1.3 MB, more than nginx accepts in a request by default.
 const POSITIONS: usize = 40_000;
 
-/// The car of uploads.
+/// The id of the car in uploads.
 const UPLOADS: i64 = 100;
 
-/// The deadline of the page's short calls.
+/// The deadline of the short calls that the page makes where streams are held back.
 const SHORT_CALL: Duration = Duration::from_secs(1);
 
-/// A way through a proxy.
+/// A client that calls the server through a proxy.
 #[derive(Clone)]
 pub struct Line {
     caller: Caller,
     url: Uri,
 }
 
-/// A ride that is followed, and how far.
+/// The ride that a stream follows, and the last event that was seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cursor {
     ride_id: String,
@@ -67,7 +67,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The beginning of a ride.
+    /// Returns a cursor before the first event of a ride.
     pub fn start(ride_id: &str) -> Self {
         Self { ride_id: ride_id.to_owned(), epoch: String::new(), version: 0 }
     }
@@ -83,7 +83,8 @@ pub struct Ride {
 }
 
 impl Line {
-    /// Calls to what is at `url`, which may have a path before that of a method: one without a slash at its end.
+    /// Returns a client that calls the server at `url`. Its path, if it has one, precedes the path of the method, and
+    /// has no slash at its end.
     pub fn new(caller: Caller, url: Uri) -> Self {
         Self { caller, url }
     }
@@ -99,7 +100,7 @@ impl Line {
     /// Opens a stream of the fleet.
     ///
     /// # Errors
-    /// When it is refused, or its first message does not come in time.
+    /// When the call is refused, or the first message does not arrive in time.
     pub async fn frames(&self) -> Result<Frames> {
         in_time(async || {
             let mut stream = self.fleet().watch(a_view()).await?.into_inner();
@@ -109,10 +110,10 @@ impl Line {
         .await
     }
 
-    /// Follows a ride from `cursor` on.
+    /// Opens a stream of a ride's events after `cursor`.
     ///
     /// # Errors
-    /// When the call is refused, its first message does not come in time, or the server does not know the cursor.
+    /// When the call is refused, the first message does not arrive in time, or the server does not know the cursor.
     pub async fn follow(&self, cursor: Cursor) -> Result<Ride> {
         let Cursor { ride_id, epoch, version } = cursor.clone();
         let request = WatchRequest { ride_id, epoch: epoch.clone(), after_version: version };
@@ -123,28 +124,28 @@ impl Line {
         })
         .await?;
         let Message::Opened(Opened { epoch: current, resumed, .. }) = first else {
-            bail!("{first:?} came first")
+            bail!("the first message is not opened: {first:?}")
         };
         ensure!(resumed != epoch.is_empty(), "resumed is {resumed}");
         Ok(Ride { stream, cursor: Cursor { epoch: current, ..cursor } })
     }
 
-    /// Asks for a ride that was never booked: the error is in headers alone.
+    /// Gets a ride that does not exist. The server sends this error in the headers, without a body.
     ///
     /// # Errors
-    /// When the answer is anything but NOT_FOUND with its details.
+    /// When the response is not NOT_FOUND with details.
     pub async fn hears_of_an_error(&self) -> Result<()> {
         let request = GetRequest { ride_id: "none".to_owned() };
-        let answer = timeout(DONE_WITHIN, self.rides().get(request)).await.context("no answer")?;
-        let status = answer.err().context("there is such a ride")?;
+        let answer = timeout(DONE_WITHIN, self.rides().get(request)).await.context("no response in time")?;
+        let status = answer.err().context("the server found a ride that does not exist")?;
         ensure!(status.code() == Code::NotFound && !status.details().is_empty(), "{status:?}");
         Ok(())
     }
 
-    /// Opens a stream with a deadline of a second, as the page does where streams are held back.
+    /// Opens a stream with a deadline of 1 s, as the page does where streams are held back.
     ///
     /// # Errors
-    /// When it does not end with that deadline, or has no message by then.
+    /// When the stream does not end with DEADLINE_EXCEEDED at the deadline, or has no message before it.
     pub async fn short_calls_pass(&self) -> Result<()> {
         let mut request = Request::new(a_view());
         request.set_timeout(SHORT_CALL);
@@ -160,37 +161,38 @@ impl Line {
                 }
             }
         };
-        let messages = timeout(SHORT_CALL * 2, messages).await.context("no end at the deadline")??;
+        let messages =
+            timeout(SHORT_CALL * 2, messages).await.context("the stream did not end at its deadline")??;
         ensure!(messages > 0, "no message within the deadline");
         Ok(())
     }
 
-    /// Opens a stream that the proxy cannot pass on.
+    /// Opens a stream that the proxy or the server must refuse.
     ///
     /// # Errors
-    /// When it gets anything but `code` with `why`.
+    /// When the error is not `code` with a message that contains `why`, or when there is none.
     pub async fn fails(&self, code: Code, why: &str) -> Result<()> {
-        let status = self.fleet().watch(a_view()).await.err().context("it is passed on")?;
+        let status = self.fleet().watch(a_view()).await.err().context("the stream was not refused")?;
         ensure!(status.code() == code && status.message().contains(why), "{status:?}");
         Ok(())
     }
 
-    /// Uploads positions of one car, and reads how many were taken.
+    /// Uploads positions of one car, and checks the number that the server accepted.
     ///
     /// # Errors
-    /// When the upload fails, or the server counts others.
+    /// When the upload fails, or the server accepted fewer.
     pub async fn uploads(&self) -> Result<()> {
         let count = self.upload().await?.context("the upload failed")?;
-        ensure!(count == POSITIONS as u64, "{count} of {POSITIONS} positions were taken");
+        ensure!(count == POSITIONS as u64, "{count} of {POSITIONS} positions were accepted");
         Ok(())
     }
 
-    /// Uploads positions to a proxy that refuses so many.
+    /// Uploads positions to a proxy that must refuse an upload of this size.
     ///
     /// # Errors
-    /// When it gets anything but `code` with `why`.
+    /// When the error is not `code` with a message that contains `why`, or when there is none.
     pub async fn upload_fails(&self, code: Code, why: &str) -> Result<()> {
-        let status = self.upload().await?.err().context("it is passed on")?;
+        let status = self.upload().await?.err().context("the upload was not refused")?;
         ensure!(status.code() == code && status.message().contains(why), "{status:?}");
         Ok(())
     }
@@ -198,37 +200,44 @@ impl Line {
     async fn upload(&self) -> Result<Result<u64, Status>> {
         let positions = stream::iter((0..POSITIONS).map(|step| position(UPLOADS, step)));
         let taken = timeout(DONE_WITHIN, async { self.rides().track(positions).await });
-        let taken = taken.await.context("the upload takes too long")?;
+        let taken = taken.await.context("the upload did not end in time")?;
         Ok(taken.map(|taken| taken.into_inner().count))
     }
 
-    /// Drives a car: signs on, and once that is answered, off.
+    /// Drives a car: signs on, waits for the server's message, and signs off. So both directions must flow at once.
     ///
     /// # Errors
-    /// When the server's message does not come while the driver's stream is open, or the stream does not end well.
+    /// When the server's message does not arrive while the driver's stream is open, or the stream does not end with
+    /// OK.
     pub async fn drives(&self) -> Result<()> {
         let (up, requests) = mpsc::channel(1);
         let say = async |message| up.send(DriveRequest { message: Some(message) }).await;
-        // Two drivers of one car would end each other's streams, and one with a location would be offered rides.
+        // A random car, because two drivers of one car would end each other's streams. No location, because a car
+        // with one would be offered rides.
         let car_id = fastrand::i64(1_000..i64::MAX);
         say(Up::SignOn(SignOn { car_id, driver_id: "eino".to_owned(), location: None })).await?;
         let signed_on = async {
             let mut down = self.fleet().drive(ReceiverStream::new(requests)).await?.into_inner();
             let first = down.message().await?.and_then(|response| response.message);
-            ensure!(matches!(first, Some(Down::SignedOn(_))), "{first:?} came first");
+            ensure!(
+                matches!(first, Some(Down::SignedOn(_))),
+                "the first message is not signed_on: {first:?}"
+            );
             Ok(down)
         };
-        let mut down = timeout(DONE_WITHIN, signed_on).await.context("the driver hears nothing")??;
+        let mut down =
+            timeout(DONE_WITHIN, signed_on).await.context("the driver got no message in time")??;
         say(Up::SignOff(SignOff {})).await?;
-        let end =
-            timeout(DONE_WITHIN, down.message()).await.context("the driver's stream does not end")??;
-        ensure!(end.is_none(), "after signing off: {end:?}");
+        let end = timeout(DONE_WITHIN, down.message())
+            .await
+            .context("the driver's stream did not end in time")??;
+        ensure!(end.is_none(), "a message after signing off: {end:?}");
         Ok(())
     }
 }
 
-/// Opens a stream up to its first message, which is to come within [`FIRST_WITHIN`]. A machine that is busy for a moment
-/// has other tries.
+/// Opens a stream up to its first message, which must arrive within [`FIRST_WITHIN`]. Tries again after a timeout, up
+/// to [`TRIES`] times in all, because the machine may be busy for a moment.
 async fn in_time<T>(open: impl AsyncFn() -> Result<T>) -> Result<T> {
     let mut opened = timeout(FIRST_WITHIN, open()).await;
     for _ in 1..TRIES {
@@ -239,53 +248,54 @@ async fn in_time<T>(open: impl AsyncFn() -> Result<T>) -> Result<T> {
     opened.context("no message within 1 s")?
 }
 
-/// The view in which the cars are.
+/// Returns a request to watch the view that contains all cars.
 fn a_view() -> WatchFleetRequest {
     let viewport = Some(Bounds { south: 60.15, west: 24.9, north: 60.19, east: 24.98 });
     WatchFleetRequest { viewport, moves: true, ..Default::default() }
 }
 
 impl Frames {
-    /// Reads to the end of a stream that the proxy ends after `time`.
+    /// Reads to the end of a stream that the proxy must cut after `time`.
     ///
     /// # Errors
-    /// When the stream ends earlier or goes on, or looks complete.
+    /// When the stream ends earlier or later, or ends with OK.
     pub async fn end_after(self, time: Duration) -> Result<()> {
         let opened = Instant::now();
         self.breaks().await?;
         let lived = opened.elapsed();
-        ensure!(lived.abs_diff(time) < ENDS_WITHIN, "it ended after {lived:?}");
+        ensure!(lived.abs_diff(time) < ENDS_WITHIN, "the stream ended after {lived:?}, not {time:?}");
         Ok(())
     }
 
-    /// Reads until `end`.
+    /// Reads messages until `end`.
     ///
     /// # Errors
-    /// When a frame is late, or the stream ends.
+    /// When a message is late, or the stream ends.
     pub async fn live_until(&mut self, end: Instant) -> Result<()> {
         while Instant::now() < end {
-            let frame = timeout(FRAME_WITHIN, self.0.message()).await.context("a frame is late")?;
+            let frame =
+                timeout(FRAME_WITHIN, self.0.message()).await.context("a message of the fleet is late")?;
             frame.context("the fleet's stream broke")?.context("the fleet's stream ended")?;
         }
         Ok(())
     }
 
-    /// Reads to the end of a stream whose proxy ended.
+    /// Reads to the end of a stream whose proxy has stopped.
     ///
     /// # Errors
-    /// When the stream goes on, or looks complete.
+    /// When the stream does not end, or ends with OK.
     pub async fn breaks(mut self) -> Result<()> {
         let broken = async {
             while self.0.message().await?.is_some() {}
             Ok::<_, Status>(())
         };
-        let ended = timeout(DONE_WITHIN, broken).await.context("the fleet's stream goes on")?;
-        ensure!(ended.is_err(), "a stream that was cut looks complete");
+        let ended = timeout(DONE_WITHIN, broken).await.context("the fleet's stream did not end in time")?;
+        ensure!(ended.is_err(), "a stream that was cut ended with OK");
         Ok(())
     }
 }
 
-/// A message of a ride's stream.
+/// A message of a ride's stream, or its end.
 enum Heard {
     Event(Box<Event>),
     /// The car's progress, or a heartbeat.
@@ -294,10 +304,10 @@ enum Heard {
 }
 
 impl Ride {
-    /// The next message.
+    /// Returns the next message.
     ///
     /// # Errors
-    /// When the stream broke, or an event is missing or comes again.
+    /// When the stream broke, or an event is missing or repeated.
     async fn hears(&mut self) -> Result<Heard> {
         let Some(response) = self.stream.message().await? else { return Ok(Heard::End) };
         let Some(Message::Event(RideEvent { version, event, .. })) = response.message else {
@@ -308,7 +318,7 @@ impl Ride {
         Ok(Heard::Event(event.context("an empty event")?.into()))
     }
 
-    /// Reads until `end`.
+    /// Reads messages until `end`.
     ///
     /// # Errors
     /// When a message is late, or the stream ends.
@@ -321,25 +331,25 @@ impl Ride {
         Ok(())
     }
 
-    /// Reads to the end of a stream whose proxy ended, and returns where to go on.
+    /// Reads to the end of a stream whose proxy has stopped, and returns the cursor from which to resume.
     ///
     /// # Errors
-    /// When the stream goes on, or looks complete.
+    /// When the stream does not end, or ends with OK.
     pub async fn breaks(mut self) -> Result<Cursor> {
         let broken = async {
             while let Ok(heard) = self.hears().await {
-                ensure!(!matches!(heard, Heard::End), "a stream that was cut looks complete");
+                ensure!(!matches!(heard, Heard::End), "a stream that was cut ended with OK");
             }
             Ok(())
         };
-        timeout(DONE_WITHIN, broken).await.context("the ride's stream goes on")??;
+        timeout(DONE_WITHIN, broken).await.context("the ride's stream did not end in time")??;
         Ok(self.cursor)
     }
 
-    /// Reads to the end of a ride that was cancelled.
+    /// Reads to the end of the stream of a cancelled ride.
     ///
     /// # Errors
-    /// When an event is missing or comes again, or the stream does not end with the ride.
+    /// When an event is missing or repeated, the last event is not the cancellation, or the stream does not end.
     pub async fn is_cancelled(mut self) -> Result<()> {
         let rest = async {
             let mut last = None;
@@ -350,9 +360,12 @@ impl Ride {
                     Heard::End => break,
                 }
             }
-            ensure!(matches!(last.as_deref(), Some(Event::Cancelled(_))), "the stream ends with {last:?}");
+            ensure!(
+                matches!(last.as_deref(), Some(Event::Cancelled(_))),
+                "the last event is not the cancellation: {last:?}"
+            );
             Ok(())
         };
-        timeout(DONE_WITHIN, rest).await.context("the ride's stream does not end")?
+        timeout(DONE_WITHIN, rest).await.context("the ride's stream did not end in time")?
     }
 }

@@ -1,4 +1,4 @@
-//! Reverse proxies in front of the server: the configurations of `deploy/`, run by the proxies themselves.
+//! Reverse proxies in front of the server: the real programs, with the configurations of `deploy/`.
 
 pub mod backend;
 pub mod caller;
@@ -13,5 +13,5 @@ pub mod trial;
 
 use std::time::Duration;
 
-/// The time for which a stream must be live.
+/// The time for which a stream must stay live.
 pub const LIFE: Duration = Duration::from_secs(60);

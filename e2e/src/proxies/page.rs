@@ -1,4 +1,4 @@
-//! The page behind a proxy.
+//! The page behind a proxy, in a browser.
 
 use std::{fs, path::Path};
 
@@ -13,16 +13,17 @@ use crate::{
     wait,
 };
 
-/// A window large enough to click the map beside the panels. Small, since its graphics are software.
+/// The size of the window: large enough to click the map beside the panels, and small because graphics are rendered
+/// in software.
 const WINDOW: (u32, u32) = (900, 600);
 
-/// The time between two looks at the page. The page keeps what happens meanwhile.
+/// The time between two checks of the page. A script in the page records what changes between them.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The words by which the page says that a proxy holds streams back.
+/// The words of the page when it makes short calls because a proxy holds streams back.
 const SHORT_CALLS: &str = "Live by short calls";
 
-/// Keeps the states of the connection as they change.
+/// A script that records each state of the connection in `window.looks`.
 const LOOKS: &str = r"
     window.looks = [];
     setInterval(() => {
@@ -31,11 +32,11 @@ const LOOKS: &str = r"
     }, 50);
 ";
 
-/// Holds the page at `url` to being live, by streams or by short calls, and to going on with a ride after `proxy` was
-/// started again.
+/// Checks that the page at `url` is live, by streams or by short calls as `expected`, and that a followed ride
+/// resumes after `proxy` was restarted.
 ///
 /// # Errors
-/// When it does not. A picture is left beside the log of the proxy.
+/// When a check fails. A screenshot is saved beside the log of the proxy.
 pub async fn is_live(url: &str, expected: Expected, proxy: &mut Proxy) -> Result<()> {
     let page = Page { browser: Browser::start().await? };
     let result = match lives(&page, url, expected, proxy).await {
@@ -54,7 +55,7 @@ async fn lives(page: &Page, url: &str, expected: Expected, proxy: &mut Proxy) ->
     if by_short_calls {
         page.says(SHORT_CALLS).await?;
     }
-    // Between the panels, however many rides are listed.
+    // Points between the panels, also when the list of rides is long.
     page.click_map(0.5, 0.3).await?;
     page.click_map(0.6, 0.7).await?;
     page.press("book").await?;
@@ -65,12 +66,15 @@ async fn lives(page: &Page, url: &str, expected: Expected, proxy: &mut Proxy) ->
     while Instant::now() < end {
         sleep(LOOK_EVERY).await;
         let looks = looks(page).await?;
-        // A stream that ends is opened again at once.
+        // The page opens a stream again as soon as it ends, so other states than "stalled" may show for a moment.
         let is_fine =
             |look: &String| look == "live" || matches!(expected, Expected::EndsAfter(_)) && look != "stalled";
         ensure!(looks.iter().all(is_fine), "the connection was {looks:?}");
         let text = page.text().await?;
-        ensure!(text.contains(SHORT_CALLS) == by_short_calls, "by short calls? The page says: {text}");
+        ensure!(
+            text.contains(SHORT_CALLS) == by_short_calls,
+            "short calls expected: {by_short_calls}; the page says: {text}"
+        );
     }
 
     page.script("window.looks = []").await?;
@@ -88,11 +92,11 @@ async fn lives(page: &Page, url: &str, expected: Expected, proxy: &mut Proxy) ->
 
 async fn looks(page: &Page) -> Result<Vec<String>> {
     let looks = page.script("return window.looks").await?;
-    let looks = looks.as_array().context("no looks")?;
+    let looks = looks.as_array().context("window.looks is not a list")?;
     Ok(looks.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// Describes the page after a failure.
+/// Returns the diagnostics of a failed check: a screenshot, the console, and the text of the page.
 async fn last_look(page: &Page, dir: &Path) -> String {
     let picture = dir.join("failed.png");
     let taken = page.browser.client.screenshot().await.context("no screenshot");

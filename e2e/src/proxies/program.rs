@@ -1,4 +1,4 @@
-//! The proxy programs: what each needs around a configuration of `deploy/`, and how it is started.
+//! The proxy programs: how each is started, and the main configuration around a site of `deploy/`.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::variable::variable;
 
-/// A reverse proxy.
+/// A reverse proxy program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Program {
     /// nginx.
@@ -28,7 +28,7 @@ pub enum Program {
     Envoy,
 }
 
-/// The ports that a proxy listens on, in the place of 80 and 443.
+/// The ports that a proxy listens on in place of 80 and 443.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     /// Without TLS.
@@ -38,7 +38,7 @@ pub struct Ports {
 }
 
 impl Program {
-    /// The name, for people.
+    /// Returns the name of the program.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
@@ -49,17 +49,17 @@ impl Program {
         }
     }
 
-    /// The environment variable that names the program's file. `cargo xtask test proxies` sets it.
+    /// Returns the environment variable that holds the program's path. `cargo xtask test proxies` sets it.
     fn variable(self) -> String {
         format!("RIDES_E2E_{}", self.name().to_uppercase())
     }
 
-    /// The program's file, if the environment names one.
+    /// Returns the program's path, if the environment variable is set.
     pub fn find(self) -> Option<PathBuf> {
         variable(&self.variable()).map(PathBuf::from)
     }
 
-    /// Replaces ports 80 and 443 in a configuration of `deploy/`. Returns `None` when the configuration has neither.
+    /// Replaces the ports 80 and 443 in a configuration of `deploy/`. Returns `None` if it has neither.
     pub(super) fn with_ports(self, configuration: &str, ports: Ports) -> Option<String> {
         let Ports { plain, tls } = ports;
         let listens = match self {
@@ -67,7 +67,7 @@ impl Program {
                 ("listen 80", format!("listen 127.0.0.1:{plain}")),
                 ("listen 443", format!("listen 127.0.0.1:{tls}")),
             ],
-            // A site that is a name takes its ports from the options around it.
+            // A site with a host name takes its ports from the global options in e2e/proxies/Caddyfile.
             Self::Caddy => {
                 [(":80 {", format!(":{plain} {{")), ("rides.example {", "rides.example {".to_owned())]
             }
@@ -86,10 +86,12 @@ impl Program {
         there.then(|| listens.iter().fold(configuration.to_owned(), replaced))
     }
 
-    /// The command that starts the program in the foreground with the configuration at `site`. Writes what the
-    /// program needs besides into `dir`.
+    /// Returns the command that starts the program in the foreground with the configuration at `site`. Writes the
+    /// main configuration, if the program needs one, into `dir`.
     pub(super) fn command(self, dir: &Path, site: &Path, ports: Ports) -> Result<Command> {
-        let program = self.find().with_context(|| format!("{} names no program", self.variable()))?;
+        let program = self
+            .find()
+            .with_context(|| format!("{} is not set: cargo xtask test proxies sets it", self.variable()))?;
         let root = Root::of(&program);
         let mut command = Command::new(&program);
         let main = |template: &str| {
@@ -110,7 +112,7 @@ impl Program {
             Self::Caddy => {
                 let main = main(include_str!("../../proxies/Caddyfile"))?;
                 command.args(["run", "--adapter", "caddyfile", "--config"]).arg(main);
-                // It keeps the last configuration there.
+                // Caddy saves its last configuration there.
                 command.env("XDG_CONFIG_HOME", dir);
             }
             Self::Haproxy => {
@@ -133,16 +135,16 @@ impl Program {
     }
 }
 
-/// The root of a system's programs and their files: `/`, or a folder into which packages were unpacked.
+/// The root directory of the program's files: `/`, or a folder of unpacked packages.
 struct Root(PathBuf);
 
 impl Root {
-    /// The root of a program in `ROOT/usr/sbin` or `ROOT/usr/bin`.
+    /// Returns the root of a program in `ROOT/usr/sbin` or `ROOT/usr/bin`.
     fn of(program: &Path) -> Self {
         Self(program.ancestors().nth(3).unwrap_or(Path::new("/")).to_owned())
     }
 
-    /// The folder of the shared libraries of unpacked packages. `None` for packages that are installed.
+    /// Returns the folders of shared libraries of unpacked packages, or `None` if the program is installed in `/`.
     fn libraries(&self) -> Option<OsString> {
         if self.0 == Path::new("/") {
             return None;

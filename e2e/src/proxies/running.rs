@@ -1,4 +1,4 @@
-//! A running proxy.
+//! A running proxy process, with a copy of a configuration of `deploy/`.
 
 use std::{
     fs::{self, File},
@@ -21,17 +21,17 @@ use super::{
 };
 use crate::wait;
 
-/// The longest time until a proxy accepts connections, on a busy machine.
+/// The time within which a proxy must accept connections, also on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(30);
 
-/// The longest time that a proxy may take to end. Some wait for their connections first.
+/// The time within which a proxy must exit after SIGTERM. Some wait for their connections first.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// The addresses in the configurations of `deploy/`.
+/// The server's address and the certificates' folder in the configurations of `deploy/`.
 const SERVER: &str = "127.0.0.1:8080";
 const CERTIFICATES: &str = "/etc/ssl/rides/";
 
-/// A proxy in front of a server. It is killed when dropped.
+/// A running proxy in front of a server. It is killed when it is dropped.
 pub struct Proxy {
     program: Program,
     ports: Ports,
@@ -40,11 +40,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts `program` in front of `server` with the configuration `file`, a path in the repository. The proxy keeps
-    /// what it writes, its log too, in `dir`.
+    /// Starts `program` in front of `server` with the configuration `file`, a path in the repository. The proxy's
+    /// files, its log included, are in `dir`.
     ///
     /// # Errors
-    /// When the configuration names no address of the server, or the proxy does not start with it.
+    /// When the configuration does not name the server's address, or the proxy does not start.
     pub async fn start(
         program: Program,
         file: &str,
@@ -67,49 +67,53 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// The ports that it listens on.
+    /// Returns the ports that the proxy listens on.
     pub fn ports(&self) -> Ports {
         self.ports
     }
 
-    /// The folder of what it writes.
+    /// Returns the folder of the proxy's files.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Ends the proxy as a supervisor does, and starts it again on the same ports.
+    /// Stops the proxy with SIGTERM, and starts it again on the same ports.
     ///
     /// # Errors
-    /// When it has ended before, or does not start again.
+    /// When it has already exited, or does not start again.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
         self.child = spawn(self.program, &self.dir, self.ports)?;
         self.accepts().await
     }
 
-    /// Ends the proxy as a supervisor does, with its workers, which outlive a proxy that is killed.
+    /// Stops the proxy with SIGTERM, which stops its workers too. They would outlive a proxy that is killed.
     ///
     /// # Errors
-    /// When it has ended before.
+    /// When it has already exited, or does not exit in time.
     pub async fn stop(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("{} has ended by itself ({status}): see {}", self.program.name(), self.log().display());
+            bail!(
+                "{} had already exited by itself ({status}): see {}",
+                self.program.name(),
+                self.log().display()
+            );
         }
-        let pid = self.child.id().context("no process id")?.to_string();
+        let pid = self.child.id().context("the proxy has no process id")?.to_string();
         let sent = Command::new("kill").args(["-s", "TERM", &pid]).status().await?;
-        ensure!(sent.success(), "cannot tell {} to end", self.program.name());
-        timeout(END_WITHIN, self.child.wait()).await.context("the proxy does not end")??;
+        ensure!(sent.success(), "cannot send SIGTERM to {}", self.program.name());
+        timeout(END_WITHIN, self.child.wait()).await.context("the proxy did not exit in time")??;
         Ok(())
     }
 
-    /// Waits until a port accepts connections.
+    /// Waits until one of the ports accepts connections.
     async fn accepts(&mut self) -> Result<()> {
         let Ports { plain, tls } = self.ports;
         let what = format!("{} to accept connections: see {}", self.program.name(), self.log().display());
         wait::until(&what, START_WITHIN, async || {
             if let Some(status) = self.child.try_wait()? {
                 bail!(
-                    "{} ended at its start ({status}): see {}",
+                    "{} exited at its start ({status}): see {}",
                     self.program.name(),
                     log(&self.dir).display()
                 );
@@ -129,7 +133,7 @@ impl Proxy {
     }
 }
 
-/// The configuration `text` of `file` with the addresses of this run in the place of those for people.
+/// Returns the configuration `text` of `file` with the addresses, ports and paths of this run.
 fn configured(
     program: Program,
     text: &str,
@@ -139,7 +143,7 @@ fn configured(
     file: &str,
 ) -> Result<String> {
     let (host, port) = (server.ip(), server.port());
-    // Envoy has address and port apart.
+    // Envoy's configuration has host and port in separate fields.
     let apart = "address: 127.0.0.1, port_value: 8080 ";
     ensure!(text.contains(SERVER) || text.contains(apart), "{file} does not name {SERVER}");
     let text =
@@ -161,28 +165,29 @@ fn log(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-/// Envoy goes by the ending.
+/// Returns the path of the configuration. Envoy needs the extension `.yaml`; the others accept any.
 fn site(dir: &Path) -> PathBuf {
     dir.join("site.yaml")
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub(super) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A port that nobody listens on, below those that systems give to connections: a proxy that is restarted finds it free.
+/// Returns a port that is not in use. It is below the ephemeral range, so that it is still free when a proxy is
+/// restarted.
 fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 20_000;
     const PORTS: u16 = 10_000;
     for _ in 0..PORTS {
-        // Two test runs on one machine begin at different ports.
+        // Each test process begins at another port, so that two of them rarely collide.
         let start = u16::try_from(std::process::id() % u32::from(PORTS))?;
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }
     }
-    bail!("no free port")
+    bail!("no free port in 20000-29999")
 }

@@ -1,45 +1,45 @@
-//! The setups that are tried: configurations of proxies, what they speak on either side, and what is expected of each.
+//! The setups to try: proxy configurations, the protocols on both sides of the proxy, and the expected outcomes.
 
 use tonic::Code;
 
 use self::Expected::{EndsAfter, Fails, Live, ShortCalls, Untried};
 use super::program::Program;
 
-/// A proxy with a configuration.
+/// A proxy program with a configuration, and the expected outcome for each kind of client.
 #[derive(Debug)]
 pub struct Setup {
-    /// The name: of a test, and of a folder in `target/e2e`.
+    /// The name of the test, and of its folder in `target/e2e/proxies`.
     pub name: &'static str,
-    /// The proxy.
+    /// The proxy program.
     pub program: Program,
-    /// Its configuration, a path in the repository.
+    /// The configuration, a path in the repository.
     pub file: &'static str,
-    /// The way in which clients reach the proxy.
+    /// The scheme and host by which clients reach the proxy.
     pub outside: Outside,
-    /// The protocol between the proxy and the server.
+    /// The HTTP version between the proxy and the server.
     pub inside: &'static str,
-    /// The path below which it has Rides.
+    /// The path at which the proxy serves Rides.
     pub path: Path,
-    /// The figures in `/metrics` are kept from everybody outside.
+    /// Is `true` if the proxy must respond to `/metrics` with 404.
     pub hides_metrics: bool,
-    /// The page in a browser.
+    /// The expected outcome for the page in a browser.
     pub page: Expected,
-    /// gRPC-Web, without a browser.
+    /// The expected outcome for gRPC-Web without a browser.
     pub web: Expected,
-    /// Native gRPC: streams, errors and a driver.
+    /// The expected outcome for native gRPC: streams, errors and a driver.
     pub native: Expected,
-    /// Native gRPC: an upload of 40,000 positions.
+    /// The expected outcome for a native gRPC upload of 40,000 positions.
     pub upload: Expected,
 }
 
-/// A way in which clients reach a proxy.
+/// The scheme and host by which clients reach a proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outside {
-    /// Without TLS, at `127.0.0.1`, where a browser says that a call is of the same origin.
+    /// Without TLS, at `127.0.0.1`, to which a browser sends `sec-fetch-site: same-origin`.
     Plain,
-    /// Without TLS, as `rides.example`, where the server has to compare the host with the page's origin.
+    /// Without TLS, at `rides.example`: the server has to compare the host with the page's origin.
     Named,
-    /// Over TLS, with HTTP/2 and HTTP/1.1, as `rides.example`.
+    /// Over TLS, with HTTP/2 and HTTP/1.1, at `rides.example`.
     Tls,
 }
 
@@ -54,22 +54,23 @@ pub enum Path {
     Kept,
 }
 
-/// An expected outcome.
+/// The expected outcome of a trial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expected {
-    /// The first message within 1 s, none late in 60 s, and no event lost when the proxy is started again.
+    /// The first message arrives within 1 s, no message is late within 60 s, and no event is lost when the proxy is
+    /// restarted.
     Live,
-    /// The proxy keeps streams back. The page goes on by short calls.
+    /// The proxy holds streams back. The page makes short calls instead.
     ShortCalls,
-    /// The proxy ends every stream after so many seconds, and clients go on with another.
+    /// The proxy cuts every stream after this many seconds, and clients open another.
     EndsAfter(u64),
-    /// The proxy cannot: clients hear this status, with these words.
+    /// The proxy does not support it. Clients get this status, with a message that contains this text.
     Fails(Code, &'static str),
-    /// Nothing new to see.
+    /// The trial is left out: it would show nothing new.
     Untried,
 }
 
-/// All of them, in the order of the table in `docs/deploy.md`.
+/// All setups, in the order of the table in `docs/deploy.md`.
 pub const SETUPS: &[Setup] = &[
     Setup {
         page: Live,
@@ -92,11 +93,11 @@ pub const SETUPS: &[Setup] = &[
         upload: Fails(Code::Internal, "413 Payload Too Large"),
         ..plain("nginx, shortest for gRPC", Program::Nginx, "deploy/nginx/shortest-grpc.conf", "HTTP/2")
     },
-    ours("nginx, ours", Program::Nginx, "deploy/nginx/rides.conf", "HTTP/2; the page HTTP/1.1"),
+    ours("nginx, recommended", Program::Nginx, "deploy/nginx/rides.conf", "HTTP/2; the page HTTP/1.1"),
     Setup {
         page: ShortCalls,
         web: ShortCalls,
-        ..plain("nginx that buffers", Program::Nginx, "e2e/proxies/nginx-buffers.conf", "HTTP/1.0")
+        ..plain("nginx with buffering", Program::Nginx, "e2e/proxies/nginx-buffers.conf", "HTTP/1.0")
     },
     Setup {
         path: Path::Stripped,
@@ -122,7 +123,7 @@ pub const SETUPS: &[Setup] = &[
         native: Fails(Code::InvalidArgument, "needs HTTP/2"),
         ..plain("Caddy, shortest over TLS", Program::Caddy, "deploy/caddy/shortest.Caddyfile", "HTTP/1.1")
     },
-    ours("Caddy, ours", Program::Caddy, "deploy/caddy/Caddyfile", "HTTP/2"),
+    ours("Caddy, recommended", Program::Caddy, "deploy/caddy/Caddyfile", "HTTP/2"),
     Setup {
         outside: Outside::Tls,
         path: Path::Stripped,
@@ -137,13 +138,13 @@ pub const SETUPS: &[Setup] = &[
         native: Fails(Code::InvalidArgument, "needs HTTP/2"),
         ..plain("HAProxy, shortest", Program::Haproxy, "deploy/haproxy/shortest.cfg", "HTTP/1.1")
     },
-    ours("HAProxy, ours", Program::Haproxy, "deploy/haproxy/haproxy.cfg", "HTTP/2"),
+    ours("HAProxy, recommended", Program::Haproxy, "deploy/haproxy/haproxy.cfg", "HTTP/2"),
     Setup {
         page: Live,
         web: Live,
         ..plain("Apache, shortest", Program::Apache, "deploy/apache/shortest.conf", "HTTP/1.1")
     },
-    ours("Apache, ours", Program::Apache, "deploy/apache/rides.conf", "HTTP/2; the page HTTP/1.1"),
+    ours("Apache, recommended", Program::Apache, "deploy/apache/rides.conf", "HTTP/2; the page HTTP/1.1"),
     Setup {
         outside: Outside::Named,
         page: EndsAfter(15),
@@ -151,10 +152,10 @@ pub const SETUPS: &[Setup] = &[
         native: Fails(Code::InvalidArgument, "needs HTTP/2"),
         ..plain("Envoy, shortest", Program::Envoy, "deploy/envoy/shortest.yaml", "HTTP/1.1")
     },
-    ours("Envoy, ours", Program::Envoy, "deploy/envoy/envoy.yaml", "HTTP/2"),
+    ours("Envoy, recommended", Program::Envoy, "deploy/envoy/envoy.yaml", "HTTP/2"),
 ];
 
-/// A setup of which nothing is tried yet.
+/// Returns a setup without trials.
 const fn plain(name: &'static str, program: Program, file: &'static str, inside: &'static str) -> Setup {
     Setup {
         name,
@@ -171,7 +172,7 @@ const fn plain(name: &'static str, program: Program, file: &'static str, inside:
     }
 }
 
-/// A setup of which everything is expected.
+/// Returns a setup in which every client must be live, over TLS.
 const fn ours(name: &'static str, program: Program, file: &'static str, inside: &'static str) -> Setup {
     Setup {
         outside: Outside::Tls,

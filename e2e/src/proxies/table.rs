@@ -1,4 +1,4 @@
-//! The table of `docs/deploy.md`: what is expected of each setup, as the trials hold it to.
+//! The table of `docs/deploy.md`: the expected outcomes that the trials check.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::{
     trial::Client,
 };
 
-/// Around the table.
+/// The lines before and after the table.
 const BEGIN: &str = "<!-- proxies: written by `RIDES_WRITE_TABLE=1 cargo test -p rides-e2e --lib` -->\n";
 const END: &str = "<!-- /proxies -->\n";
 
@@ -17,13 +17,17 @@ pub struct Table;
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clients = Client::ALL.map(Client::name);
-        writeln!(f, "| proxy | configuration | called by | to the server | {} |", clients.join(" | "))?;
+        writeln!(
+            f,
+            "| proxy | configuration | clients call | HTTP to the server | {} |",
+            clients.join(" | ")
+        )?;
         writeln!(f, "| --- | --- | --- | --- | {}", "--- | ".repeat(clients.len()).trim_end())?;
         for setup in SETUPS {
             let outside = match setup.outside {
                 Outside::Plain => "127.0.0.1, no TLS",
-                Outside::Named => "a name, no TLS",
-                Outside::Tls => "a name, TLS",
+                Outside::Named => "a host name, no TLS",
+                Outside::Tls => "a host name, TLS",
             };
             let file = setup.file;
             write!(f, "| {} | [`{file}`](../{file}) | {outside} | {} |", setup.name, setup.inside)?;
@@ -41,14 +45,14 @@ impl fmt::Display for Expected {
         match self {
             Self::Live => f.write_str("✓"),
             Self::ShortCalls => f.write_str("by short calls"),
-            Self::EndsAfter(seconds) => write!(f, "cut every {seconds} s, and resumed"),
+            Self::EndsAfter(seconds) => write!(f, "cut every {seconds} s and resumed"),
             Self::Fails(_, why) => write!(f, "– ({why})"),
             Self::Untried => f.write_str(""),
         }
     }
 }
 
-/// A document with the table in its place; `None` when it has no place for it.
+/// Returns the document with the table between its two marks, or `None` if it has no marks.
 pub fn with_table(document: &str) -> Option<String> {
     let (before, rest) = document.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
@@ -66,13 +70,13 @@ mod tests {
     fn the_document_says_what_the_trials_expect() {
         let path = repository().join("docs/deploy.md");
         let document = fs::read_to_string(&path).unwrap();
-        let expected = with_table(&document).expect("a place for the table");
+        let expected = with_table(&document).expect("docs/deploy.md has the marks of the table");
         if variable("RIDES_WRITE_TABLE").is_some() {
             fs::write(path, expected).unwrap();
         } else {
             assert!(
                 document == expected,
-                "the table is another: RIDES_WRITE_TABLE=1 cargo test -p rides-e2e --lib writes it"
+                "docs/deploy.md is out of date: write it with RIDES_WRITE_TABLE=1 cargo test -p rides-e2e --lib"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! One trial: a proxy of its own, with one configuration and one kind of client.
+//! Trials: each runs its own proxy process with one configuration and one kind of client.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -22,10 +22,10 @@ use super::{
 };
 use crate::{page::SOON, wait};
 
-/// Browsers at a time. Each draws a map in software.
+/// The number of browsers that may run at a time. Each renders its map in software.
 const BROWSERS: usize = 8;
 
-/// The kinds of clients.
+/// A kind of client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Client {
     /// The page, in Chromium.
@@ -39,10 +39,10 @@ pub enum Client {
 }
 
 impl Client {
-    /// All of them, in the order of the table.
+    /// All kinds, in the order of the table.
     pub const ALL: [Self; 4] = [Self::Page, Self::Web, Self::Native, Self::Upload];
 
-    /// The name, for people.
+    /// Returns the name of the kind in the table and in test names.
     pub fn name(self) -> &'static str {
         match self {
             Self::Page => "the page",
@@ -52,7 +52,7 @@ impl Client {
         }
     }
 
-    /// The outcome that is expected of a setup with such a client.
+    /// Returns the outcome that is expected of `setup` with this kind of client.
     pub fn expected(self, setup: &Setup) -> Expected {
         match self {
             Self::Page => setup.page,
@@ -63,14 +63,15 @@ impl Client {
     }
 }
 
-/// The programs and values that all trials share. The programs end when this is dropped.
+/// The servers and the certificate that all trials share. The servers are killed when this is dropped.
 pub struct Trials {
     certificate: Certificate,
     /// Serves `/`.
     root: Backend,
-    /// Serves `/rides/`, once a trial needs it.
+    /// Serves `/rides/`. Started by the first trial that needs it.
     below: OnceCell<Backend>,
-    /// Serves `/` without cars, once a trial needs it: with so little to say a stream fills no proxy's buffer.
+    /// Serves `/` without cars, so that a stream sends too little to fill a proxy's buffer. Started by the first
+    /// trial that needs it.
     quiet: OnceCell<Backend>,
     browsers: Semaphore,
 }
@@ -91,12 +92,12 @@ impl Trials {
         })
     }
 
-    /// Runs a setup with a client, and holds it to what is expected.
+    /// Runs the trial of a setup with a kind of client, and checks that the outcome is the expected one.
     ///
     /// # Errors
-    /// When it is otherwise.
+    /// When it is not, or the proxy cannot be started or stopped.
     pub async fn run(&self, setup: &Setup, client: Client) -> Result<()> {
-        // Held until the end: what is started beside it slows it down.
+        // The permit is held until the end of the trial: each browser slows the others down.
         let _browser = match client {
             Client::Page => Some(self.browsers.acquire().await?),
             _ => None,
@@ -123,9 +124,12 @@ impl Trials {
         let expected = client.expected(setup);
         let target = self.target(setup, backend, proxy)?;
         if setup.program == Program::Caddy {
-            // It listens before it has its certificate.
+            // Caddy listens before it has its certificate.
             let line = Line::new(target.web()?, target.url.clone());
-            wait::until("a certificate", SOON, async || Ok(line.hears_of_an_error().await.ok())).await?;
+            wait::until("Caddy to have a certificate", SOON, async || {
+                Ok(line.hears_of_an_error().await.ok())
+            })
+            .await?;
         }
         match client {
             Client::Page => {
@@ -180,16 +184,16 @@ async fn quiet() -> Result<Backend> {
     Backend::start(&[], &leavings().join("server-quiet.log")).await
 }
 
-/// Checks that the page and the probes are passed on, and the metrics are not.
+/// Checks that the proxy forwards probes and does not forward `/metrics`.
 async fn hides_metrics(target: &Target) -> Result<()> {
     for (path, expected) in [("/readyz", StatusCode::OK), ("/metrics", StatusCode::NOT_FOUND)] {
         let status = target.get(path).await?;
-        ensure!(status == expected, "{path} is answered with {status}");
+        ensure!(status == expected, "{path}: status {status}, expected {expected}");
     }
     Ok(())
 }
 
-/// Holds streams of both kinds to what is expected.
+/// Checks the streams of both kinds against the expected outcome.
 async fn streams(expected: Expected, line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<()> {
     match expected {
         Expected::Live => are_live(line, proxy, backend).await,
@@ -205,9 +209,9 @@ async fn streams(expected: Expected, line: &Line, proxy: &mut Proxy, backend: &B
     }
 }
 
-/// Streams that are live for a while, and a ride that is followed on after the proxy was started again.
+/// Checks that streams stay live for [`LIFE`], and that a followed ride resumes after the proxy was restarted.
 async fn are_live(line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<()> {
-    line.hears_of_an_error().await.context("a call that fails")?;
+    line.hears_of_an_error().await.context("a call with an error response")?;
     let ride = backend.book().await?;
     let mut frames = line.frames().await?;
     let mut followed = line.follow(Cursor::start(&ride)).await?;
@@ -217,7 +221,7 @@ async fn are_live(line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<(
     proxy.restart().await?;
     let ((), cursor) = tokio::try_join!(frames.breaks(), followed.breaks())?;
     let again = async || Ok(line.follow(cursor.clone()).await.ok());
-    let followed = wait::until("the ride to be followed on", SOON, again).await?;
+    let followed = wait::until("the ride's stream to resume", SOON, again).await?;
     backend.cancel(&ride).await?;
     followed.is_cancelled().await?;
     line.frames().await?;
@@ -231,7 +235,7 @@ async fn uploads(expected: Expected, line: &Line) -> Result<()> {
     }
 }
 
-/// The folder of logs and pictures.
+/// Returns the folder of logs and screenshots.
 fn leavings() -> PathBuf {
     repository().join("target/e2e/proxies")
 }

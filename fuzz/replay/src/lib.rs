@@ -1,7 +1,7 @@
-//! Runs a fuzz target where cargo-fuzz is not: on every input in `fuzz/corpus`, and then on mutations of them.
+//! A runner for fuzz targets that needs no cargo-fuzz: it uses the inputs in `fuzz/corpus`, and mutations of them.
 //!
-//! Each run has another seed. A failure says which, and `RIDES_FUZZ_SEED` repeats it; `RIDES_FUZZ_RUNS` makes a run
-//! longer.
+//! Each run has a random seed. A failure prints the seed, and `RIDES_FUZZ_SEED` repeats the run. `RIDES_FUZZ_RUNS`
+//! sets the number of mutations.
 
 mod mutate;
 
@@ -12,13 +12,13 @@ use std::{
 
 use mutate::Mutator;
 
-/// Mutations of one target, unless `RIDES_FUZZ_RUNS` says otherwise.
+/// The number of mutations for one target, unless `RIDES_FUZZ_RUNS` is set.
 const RUNS: u64 = 1_000;
 
-/// Runs `target` on what is saved under its `name`, and on mutations of that.
+/// Runs `target` on the inputs in `fuzz/corpus/NAME`, and on mutations of them.
 ///
 /// # Panics
-/// If the target does, after saying on what input; and if nothing is saved.
+/// If the target panics, after printing the input; and if there are no inputs.
 pub fn replay(name: &str, target: fn(&[u8])) {
     let saved = saved(name);
     for (path, input) in &saved {
@@ -34,7 +34,7 @@ pub fn replay(name: &str, target: fn(&[u8])) {
 
 fn attempt(target: fn(&[u8]), input: &[u8], origin: &str) {
     if let Err(failure) = panic::catch_unwind(|| target(input)) {
-        eprintln!("it failed on {origin}, which is b\"{}\"", input.escape_ascii());
+        eprintln!("the target failed on {origin}: b\"{}\"", input.escape_ascii());
         panic::resume_unwind(failure);
     }
 }
@@ -47,13 +47,13 @@ fn saved(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
         fs::read(&path).map(|input| (path, input))
     };
     let mut saved: Vec<_> = entries.map(|entry| read(entry).expect("a saved input")).collect();
-    assert!(!saved.is_empty(), "{} is empty", dir.display());
-    // A seed means the same everywhere.
+    assert!(!saved.is_empty(), "{}: no inputs", dir.display());
+    // The order of a directory differs between machines, and the mutations of a seed depend on it.
     saved.sort();
     saved
 }
 
 fn variable(name: &str) -> Option<u64> {
     let text = env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, and is {text:?}")))
 }

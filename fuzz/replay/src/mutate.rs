@@ -1,24 +1,25 @@
-//! Inputs out of inputs. The same seed, the same inputs.
+//! Mutations of inputs. The same seed gives the same mutations.
 
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 
-/// No mutation is longer, in bytes: what the targets read is short.
+/// The greatest length of a mutation in bytes. The targets read short inputs.
 const LONGEST: usize = 16 * 1024;
-/// Bytes with which lengths, tags and numbers go wrong.
+/// Byte values at the limits of lengths, tags and numbers.
 const EDGES: [u8; 9] = [0x00, 0x01, 0x7f, 0x80, 0x81, 0xfe, 0xff, b'=', b'.'];
 
+/// A source of mutations.
 pub(crate) struct Mutator {
     inputs: Vec<Vec<u8>>,
     rng: SmallRng,
 }
 
 impl Mutator {
-    /// Mutations of `inputs`, of which there is at least one.
+    /// A source of mutations of `inputs`, which must not be empty.
     pub(crate) fn new(inputs: Vec<Vec<u8>>, seed: u64) -> Self {
         Self { inputs, rng: SmallRng::seed_from_u64(seed) }
     }
 
-    /// One of the inputs, changed in some places.
+    /// Returns one of the inputs with one to eight random changes.
     pub(crate) fn mutation(&mut self) -> Vec<u8> {
         let mut input = self.any_input();
         for _ in 0..self.rng.random_range(1..=8) {

@@ -1,4 +1,4 @@
-//! What stands above a declaration, found by its path in the descriptor.
+//! The comments above declarations, by the path of the declaration in the descriptor.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ impl Comments {
         Self(comments.collect())
     }
 
-    /// Lines without the space that follows the slashes; empty if nothing stands there.
+    /// Returns the comment above the declaration at `path`, without the space after the slashes. Empty if it has none.
     pub(crate) fn at(&self, path: &[i32]) -> String {
         let text = self.0.get(path).map(String::as_str).unwrap_or_default();
         let lines = text.trim_end().lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());

@@ -1,4 +1,4 @@
-//! The contract, with its comments, in the order of its files.
+//! The declarations of the contract with their comments, read from the descriptors.
 
 use prost::Message as _;
 use prost_types::{
@@ -9,10 +9,10 @@ use prost_types::{
 
 use crate::comments::Comments;
 
-/// What readers come for first; others follow.
+/// The services in the order of the page. Others follow.
 const ORDER: [&str; 4] = ["Rides", "Fleet", "City", "Sessions"];
 
-/// All there is.
+/// All services and types of `rides.v1`.
 pub(crate) struct Contract {
     pub(crate) services: Vec<Service>,
     pub(crate) types: Vec<Type>,
@@ -37,7 +37,7 @@ pub(crate) struct Side {
     pub(crate) streams: bool,
 }
 
-/// A message or an enum. Those inside others are named `Outer.Inner`, and follow them.
+/// A message or an enum. A nested one is named `Outer.Inner` and follows the outer one.
 pub(crate) struct Type {
     pub(crate) name: String,
     pub(crate) about: String,
@@ -52,18 +52,18 @@ pub(crate) enum Body {
 pub(crate) struct Field {
     pub(crate) number: i32,
     pub(crate) name: String,
-    /// `repeated` or `optional`, or nothing.
+    /// `repeated ` or `optional ` with a space, or empty.
     pub(crate) label: &'static str,
     pub(crate) kind: Kind,
     pub(crate) about: String,
-    /// The `oneof` it is in.
+    /// The name of the `oneof` that contains the field.
     pub(crate) oneof: Option<String>,
 }
 
-/// What a field holds.
+/// The type of a field.
 pub(crate) enum Kind {
     Scalar(&'static str),
-    /// Of this contract, or of protobuf itself.
+    /// A message or an enum, of this contract or of protobuf itself.
     Named(String),
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Value {
     pub(crate) about: String,
 }
 
-/// Field numbers of descriptor.proto, which paths are made of.
+/// Field numbers of descriptor.proto. A path in `SourceCodeInfo` consists of them and of indices.
 mod at {
     pub(super) const PACKAGE: i32 = 2;
     pub(super) const MESSAGE: i32 = 4;
@@ -127,7 +127,7 @@ impl Contract {
     }
 }
 
-/// What stands above the file's package is about its service, where the service says nothing itself.
+/// Reads a service. If the service has no comment, the comment above the `package` line of its file describes it.
 fn service(service: &ServiceDescriptorProto, path: &[i32], comments: &Comments) -> Service {
     let rpcs = (0..).zip(&service.method).map(|(n, method)| {
         let side = |name: &str, streams| Side { message: short(name), streams };
@@ -159,7 +159,7 @@ fn field(field: &FieldDescriptorProto, of: &DescriptorProto, about: String) -> F
         _ if field.proto3_optional() => "optional ",
         _ => "",
     };
-    // Of an optional field it is none that anybody wrote.
+    // protobuf gives each `optional` field a synthetic oneof, which is not in the source.
     let oneof = field.oneof_index.filter(|_| !field.proto3_optional());
     let oneof = oneof.and_then(|n| of.oneof_decl.get(usize::try_from(n).ok()?));
     Field {
@@ -193,7 +193,7 @@ fn kind(field: &FieldDescriptorProto) -> Kind {
     })
 }
 
-/// Without the dot in front, and without our own package.
+/// Returns the name without its leading dot, and without the package if that is `rides.v1`.
 fn short(name: &str) -> String {
     let name = name.trim_start_matches('.');
     name.strip_prefix("rides.v1.").unwrap_or(name).to_owned()

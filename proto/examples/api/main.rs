@@ -1,6 +1,6 @@
-//! Prints docs/api.md: the contract as one page, made from the comments in rides/v1/*.proto.
+//! A program that prints docs/api.md: the contract as one page, made from the comments in rides/v1/*.proto.
 //!
-//! `cargo xtask api` writes it; a test here says when it is due.
+//! `cargo xtask api` writes the file. A test in this file fails when the committed page is out of date.
 
 mod comments;
 mod contract;
@@ -29,10 +29,7 @@ mod tests {
         let (written, due) = (fs::read_to_string(path).unwrap_or_default(), super::page().unwrap());
         let first = written.lines().zip(due.lines()).position(|(written, due)| written != due);
         let same = first.is_none() && written.lines().count() == due.lines().count();
-        let line = first.map_or_else(|| "at its end".to_owned(), |line| format!("from line {}", line + 1));
-        assert!(
-            same,
-            "docs/api.md is not what the .proto files say, {line}: refresh it by `cargo xtask api`"
-        );
+        let line = first.map_or_else(|| "at the end".to_owned(), |line| format!("from line {}", line + 1));
+        assert!(same, "docs/api.md differs from the .proto files {line}: run `cargo xtask api`");
     }
 }

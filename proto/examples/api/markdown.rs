@@ -1,4 +1,4 @@
-//! The contract as a page to read: services first, each call with its messages; then the types that they share.
+//! The contract as a Markdown page: the services, each call with its messages, and then the types that calls share.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -7,16 +7,17 @@ use crate::contract::{Body, Contract, Field, Kind, Rpc, Service, Side, Type};
 const INTRODUCTION: &str = "\
 # The API
 
-Everything that `rides.v1` has on the wire, made from the comments in [`proto/rides/v1`](../proto/rides/v1) by
-`cargo xtask api`. Beside it on the same port: `grpc.health.v1.Health` and server reflection (v1 and v1alpha).
+The reference of `rides.v1`, for developers of clients: every service, call, message and error. `cargo xtask api` makes
+this page from the comments in [`proto/rides/v1`](../proto/rides/v1). The same port also serves `grpc.health.v1.Health`
+and server reflection (v1 and v1alpha).
 
-All of it is spoken in gRPC over HTTP/2 and in gRPC-Web over either HTTP. The path of a call is
-`/rides.v1.Service/Method`. Clients of the older rides.proto, which had no package, call `/Rides/Start` and
-`/Rides/Track`, and are answered as by [Rides.Start](#ridesstart) and [Rides.Track](#ridestrack).
+Every call is available as gRPC over HTTP/2, and as gRPC-Web over HTTP/1.1 and HTTP/2. The path of a call is
+`/rides.v1.Service/Method`. Clients of the legacy rides.proto, which had no package, call `/Rides/Start` and
+`/Rides/Track`. These paths are aliases of [Rides.Start](#ridesstart) and [Rides.Track](#ridestrack).
 
 ";
 
-/// What gRPC calls statuses, where they begin what a comment says about them.
+/// The names of the gRPC status codes. In a comment, a name and a colon begin the description of that error.
 const STATUSES: [&str; 16] = [
     "CANCELLED",
     "UNKNOWN",
@@ -55,7 +56,7 @@ pub(crate) fn page(contract: &Contract) -> String {
             }
         }
     }
-    page += "\n## Types\n\nWhat messages of more than one call are made of.\n";
+    page += "\n## Types\n\nTypes that the messages of several calls contain.\n";
     for of in contract.types.iter().filter(|of| !told.contains(of.name.as_str())) {
         page += &described(of, "###");
     }
@@ -137,7 +138,7 @@ fn row(field: &Field) -> String {
     format!("| {number} | `{name}` | {oneof}{label}{kind} | {} |\n", in_cell(about))
 }
 
-/// A type or a call, linked to its heading, or to protobuf's own page.
+/// Returns a link to the heading of a type or a call, or to protobuf's page for its well-known types.
 fn link(name: &str) -> String {
     match name.strip_prefix("google.protobuf.") {
         Some(known) => {
@@ -148,7 +149,8 @@ fn link(name: &str) -> String {
     }
 }
 
-/// What a comment says but errors, and each status with what it is about: a status and a colon begin one.
+/// Splits a comment into its text and its errors, each with its status and its description. A status code and a colon
+/// begin an error.
 fn without_errors(about: &str) -> (String, Vec<(&'static str, String)>) {
     let mut begins: Vec<(usize, &'static str)> = STATUSES
         .iter()
@@ -169,7 +171,7 @@ fn without_errors(about: &str) -> (String, Vec<(&'static str, String)>) {
     (text.trim_end().to_owned(), errors.collect())
 }
 
-/// Paragraphs as they are; what is set in is a picture.
+/// Returns the paragraphs unchanged, but an indented one as a code block.
 fn prose(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(|paragraph| match paragraph.starts_with("  ") {
         true => {
@@ -181,7 +183,7 @@ fn prose(text: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-/// A comment as one line of a table.
+/// Returns a comment as one line, for the cell of a table.
 fn in_cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }

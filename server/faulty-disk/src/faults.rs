@@ -1,19 +1,19 @@
-//! What goes wrong, and when.
+//! The faults of a disk, and the operations that they strike.
 
 use rand::{Rng as _, rngs::SmallRng};
 
-/// What SQLite asks of a disk, as far as it can fail.
+/// An operation of SQLite that can fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operation {
-    /// Of a file's bytes.
+    /// A read of a file's bytes.
     Read,
-    /// Of a file's bytes.
+    /// A write of a file's bytes.
     Write,
-    /// Of all that was written to a file.
+    /// A sync of all that was written to a file.
     Sync,
-    /// Of a file's length.
+    /// A change of a file's length.
     Truncate,
-    /// Of a file.
+    /// The deletion of a file.
     Delete,
 }
 
@@ -21,14 +21,14 @@ impl Operation {
     pub(crate) const ALL: usize = Self::Delete as usize + 1;
 }
 
-/// What was asked for and has not happened yet.
+/// The faults that were asked for and have not happened yet.
 #[derive(Default)]
 pub(crate) struct Faults {
-    /// Bytes that fit; `None`: any number.
+    /// The size of the disk in bytes. `None` for no limit.
     pub(crate) room: Option<u64>,
-    /// How likely each operation is to fail.
+    /// The probability with which each operation fails.
     pub(crate) at_random: f64,
-    /// For each operation, how many more are tried up to and with the one that fails.
+    /// For each operation, the number of calls up to and with the one that fails.
     countdowns: [Option<u64>; Operation::ALL],
     power_cut: Option<u64>,
 }
@@ -42,13 +42,13 @@ impl Faults {
         self.power_cut = Some(nth);
     }
 
-    /// Whether this `operation` fails.
+    /// Returns `true` if this `operation` must fail.
     pub(crate) fn strikes(&mut self, operation: Operation, rng: &mut SmallRng) -> bool {
         is_due(&mut self.countdowns[operation as usize])
             || (self.at_random > 0.0 && rng.random_bool(self.at_random))
     }
 
-    /// Whether the power is cut during this change.
+    /// Returns `true` if the power must be cut during this change.
     pub(crate) fn cuts_power(&mut self) -> bool {
         is_due(&mut self.power_cut)
     }

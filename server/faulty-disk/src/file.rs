@@ -1,18 +1,20 @@
-//! A file: what is read back while the power is on, and what would be left without it.
+//! A file: its content while the power is on, and its content after a power cut.
 
 use rand::{Rng as _, rngs::SmallRng, seq::IndexedRandom as _};
 
-/// What a disk writes at once. A longer write can be torn between two.
+/// The bytes that a disk writes at once. A longer write can be torn between two sectors.
 pub(crate) const SECTOR: usize = 512;
 
-/// How likely an unsynced change is to be whole after a power cut. One for all changes, drawn at each cut, so that
-/// all gone and all there happen as well.
+/// The probabilities with which an unsynced change is whole after a power cut. Each cut uses one of them for all
+/// changes, so that the loss of all and of none happen too.
 const LUCK: [f64; 4] = [0.0, 0.5, 0.95, 1.0];
 
+/// A file of a disk.
 #[derive(Default)]
 pub(crate) struct File {
+    /// The content that reads see.
     cached: Vec<u8>,
-    /// As of the last sync; `None`: the file itself was not synced.
+    /// The content at the last sync. `None` if the file itself was not synced.
     durable: Option<Vec<u8>>,
     unsynced: Vec<Change>,
 }
@@ -31,7 +33,7 @@ impl File {
         &self.cached
     }
 
-    /// Fills `buffer` from the file, and says how much of it there was.
+    /// Fills `buffer` from the file, and returns the number of bytes that it had.
     pub(crate) fn read(&self, at: usize, buffer: &mut [u8]) -> usize {
         let there = self.cached.get(at..).unwrap_or_default();
         let read = there.len().min(buffer.len());
@@ -59,13 +61,13 @@ impl File {
         }
     }
 
-    /// A sync that fails: what was to be written counts as written, and may or may not be.
+    /// Fails a sync. All changes count as written, and each may or may not be.
     pub(crate) fn fail_sync(&mut self, rng: &mut SmallRng) {
         let unsynced = std::mem::take(&mut self.unsynced);
         survive(unsynced, self.durable.get_or_insert_default(), rng);
     }
 
-    /// What is left without power; `None`: not even the file.
+    /// Returns the file after a power cut, or `None` if the file itself is lost.
     pub(crate) fn survivor(self, rng: &mut SmallRng) -> Option<Self> {
         let mut left = match self.durable {
             Some(durable) => durable,
@@ -76,12 +78,12 @@ impl File {
         Some(Self::durable(left))
     }
 
-    /// What a synced file of these bytes is.
+    /// Returns a synced file with these bytes.
     pub(crate) fn durable(bytes: Vec<u8>) -> Self {
         Self { cached: bytes.clone(), durable: Some(bytes), unsynced: Vec::new() }
     }
 
-    /// What the disk keeps of a file whose deletion it may forget.
+    /// Returns the synced content of a deleted file, which returns if the disk loses the deletion.
     pub(crate) fn into_durable(self) -> Option<Vec<u8>> {
         self.durable
     }
@@ -95,7 +97,7 @@ impl Change {
         }
     }
 
-    /// Leaves some sectors of a write as they were, and now and then rubbish in one.
+    /// Leaves some sectors of a write as they were, writes some, and writes random bytes to a few.
     fn tear(&self, file: &mut Vec<u8>, rng: &mut SmallRng) {
         let Self::Write { at, bytes } = self else { return };
         let (mut from, end) = (*at, at + bytes.len());
@@ -111,7 +113,7 @@ impl Change {
     }
 }
 
-/// Does to `file` what is left of `changes` after a power cut.
+/// Applies to `file` the part of `changes` that is left after a power cut.
 fn survive(changes: Vec<Change>, file: &mut Vec<u8>, rng: &mut SmallRng) {
     let luck = LUCK.choose(rng).copied().unwrap_or_default();
     for change in changes {
@@ -137,7 +139,8 @@ mod tests {
 
     use super::*;
 
-    /// What can be left of a file that says `before`, synced, and then `after`, unsynced.
+    /// Returns possible contents after a power cut, of a file with the content `before` that was synced, and then
+    /// `after` that was not.
     fn leftovers(before: &[u8], after: &[u8]) -> Vec<Vec<u8>> {
         let left = (0..200).filter_map(|seed| {
             let mut file = File::default();
@@ -160,7 +163,7 @@ mod tests {
             .iter()
             .map(|file| sectors(file))
             .find(|sectors| sectors.contains(&vec![b'a'; SECTOR]) && sectors.contains(&vec![b'b'; SECTOR]));
-        assert!(torn.is_some(), "a sector of each");
+        assert!(torn.is_some(), "one torn write has sectors of both");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Who may do what to a file that several connections have open: SQLite's rules, without waiting.
+//! The locks of a file that several connections have open, by SQLite's rules. No call waits.
 
-/// A connection's lock on a database file. In the order in which one grows into the next.
+/// The lock of a connection on a database file, in the order in which a lock is upgraded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub(crate) enum Level {
     #[default]
@@ -12,7 +12,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// Whether a connection may have it beside what others have.
+    /// Returns `true` if a connection may have this lock beside the locks of `others`.
     pub(crate) fn is_free(self, mut others: impl Iterator<Item = Self>) -> bool {
         match self {
             Self::None => true,
@@ -23,7 +23,7 @@ impl Level {
     }
 }
 
-/// A connection's locks on the eight slots of the shared memory, as bits.
+/// The locks of a connection on the eight slots of the shared memory, as bits.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Slots {
     pub(crate) shared: u8,
@@ -31,7 +31,7 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// Takes `wanted`, unless one of `others` is in the way.
+    /// Takes the locks `wanted`, and returns `true`, unless one of `others` is in conflict.
     pub(crate) fn take(&mut self, wanted: Self, mut others: impl Iterator<Item = Self>) -> bool {
         let free = others.all(|other| {
             wanted.shared & other.exclusive == 0 && wanted.exclusive & (other.shared | other.exclusive) == 0

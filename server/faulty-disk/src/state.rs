@@ -1,4 +1,4 @@
-//! The disk as a value: its files, who has them open, and what is to go wrong.
+//! The state of a disk: its files, the connections to them, and the faults to come.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,28 +11,29 @@ use crate::{
     shm::Region,
 };
 
-/// An open file. Never given twice, so that one from before a power cut means nothing after it.
+/// An open file. An id is never used twice, so that an id from before a power cut is invalid after it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct FileId(u64);
 
-/// Why the disk does not do what it was asked.
+/// The reason why the disk refused an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
-    /// It cannot, or has no power.
+    /// The operation failed, or the power is off.
     Io(Operation),
-    /// No room.
+    /// The disk is full.
     Full,
-    /// Another connection's lock is in the way.
+    /// The lock of another connection is in conflict.
     Busy,
-    /// There is no such file.
+    /// The file does not exist.
     Missing,
 }
 
+/// The state of a disk.
 pub(crate) struct State {
     pub(crate) faults: Faults,
     power: bool,
     files: BTreeMap<String, File>,
-    /// Deleted, which the disk forgets when the power is cut before the next sync.
+    /// The deleted files. A power cut before the next sync may bring them back.
     deleted: BTreeMap<String, Vec<u8>>,
     open: HashMap<FileId, Open>,
     opened: u64,
@@ -42,6 +43,7 @@ pub(crate) struct State {
     rng: SmallRng,
 }
 
+/// The state of an open file.
 struct Open {
     name: String,
     is_temporary: bool,
@@ -100,7 +102,7 @@ impl State {
 
     // ── Files by name ───────────────────────────────────────────────────────────────────────────────────────
 
-    /// Opens a file, or makes it when it `may_create`. One without a name is temporary.
+    /// Opens a file. Creates it if it is missing and `may_create` is set. A file without a name is temporary.
     pub(crate) fn open(
         &mut self,
         name: Option<&str>,
@@ -132,7 +134,7 @@ impl State {
         }
     }
 
-    /// Whether there is anything in a file of this name.
+    /// Returns `true` if a file of this name exists and is not empty.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.power && self.files.get(name).is_some_and(|file| file.len() > 0)
     }
@@ -158,7 +160,7 @@ impl State {
         Ok(self.file(id, Operation::Read)?.len())
     }
 
-    /// How much of `buffer` the file had.
+    /// Fills `buffer` from the file, and returns the number of bytes that it had.
     pub(crate) fn read(&mut self, id: FileId, at: usize, buffer: &mut [u8]) -> Result<usize, Failure> {
         self.file(id, Operation::Read)?;
         self.attempt(Operation::Read)?;
@@ -167,7 +169,7 @@ impl State {
         Ok(read)
     }
 
-    /// Writes all, or as much as there is room for.
+    /// Writes all bytes, or as many as fit. Fails with [`Failure::Full`] in the second case.
     pub(crate) fn write(&mut self, id: FileId, at: usize, bytes: &[u8]) -> Result<(), Failure> {
         let len = self.file(id, Operation::Write)?.len();
         self.attempt(Operation::Write)?;
@@ -241,7 +243,7 @@ impl State {
         if free {
             open.level = wanted;
         } else if wanted == Level::Exclusive && held >= Level::Reserved {
-            // Lets no new readers in, so that it can have its way in the end.
+            // A pending lock keeps new readers out, so that the writer gets its lock in the end.
             open.level = Level::Pending;
         }
         if free { Ok(()) } else { Err(Failure::Busy) }
@@ -260,7 +262,7 @@ impl State {
 
     // ── Shared memory ───────────────────────────────────────────────────────────────────────────────────────
 
-    /// The n-th region; `None` when it is not there yet and is not to be made.
+    /// Returns the region with the index `nth`. `None` if it does not exist and `extend` is not set.
     pub(crate) fn map(
         &mut self,
         id: FileId,
@@ -302,7 +304,7 @@ impl State {
 
     // ── Inside ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Fails when a fault is due.
+    /// Fails if a fault is due.
     fn attempt(&mut self, operation: Operation) -> Result<(), Failure> {
         if self.faults.strikes(operation, &mut self.rng) {
             self.struck += 1;
@@ -311,7 +313,7 @@ impl State {
         Ok(())
     }
 
-    /// Counts a change, unless the power goes during it.
+    /// Counts a change. Fails if the power is cut during it.
     fn survive_power_cut(&mut self, operation: Operation) -> Result<(), Failure> {
         if self.faults.cuts_power() {
             self.cut_power();
@@ -325,7 +327,7 @@ impl State {
         self.open.get_mut(&id).ok_or(Failure::Io(Operation::Read))
     }
 
-    /// The other connections to the same file.
+    /// Returns the other connections to the same file.
     fn others(&self, id: FileId) -> impl Iterator<Item = &Open> {
         let name = self.open.get(&id).map(|open| open.name.as_str());
         self.open
@@ -336,7 +338,7 @@ impl State {
 
     fn file(&mut self, id: FileId, operation: Operation) -> Result<&mut File, Failure> {
         let open = self.open.get(&id).ok_or(Failure::Io(operation))?;
-        // Deleted while open: nobody will miss it, and SQLite does not do it to files it goes on using.
+        // The file may have been deleted while it was open. SQLite does not use such files any more.
         self.files.get_mut(&open.name).ok_or(Failure::Io(operation))
     }
 }

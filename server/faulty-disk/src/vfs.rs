@@ -1,8 +1,8 @@
-//! The disk as SQLite sees it: C functions that check nothing, decide nothing, and ask [`State`].
+//! The VFS of a disk: C functions that check nothing, decide nothing, and call [`State`].
 //!
-//! This is the one place in the workspace with `unsafe`. It rests on what SQLite promises of a VFS: pointers it
-//! passes are valid for the call, a `sqlite3_file` is used by one thread at a time and not after `xClose`, and
-//! shared memory is not touched by a connection after it closed the file.
+//! This is one of the two places in the workspace with `unsafe`. It relies on SQLite's guarantees for a VFS. Pointers
+//! are valid during a call. One thread at a time uses a `sqlite3_file`, and none after `xClose`. A connection does
+//! not access shared memory after it closed the file.
 #![allow(unsafe_code, reason = "SQLite takes a VFS as a table of C functions only")]
 
 mod file;
@@ -23,16 +23,16 @@ use crate::{
     state::{Failure, FileId, State},
 };
 
-/// Longest path, in bytes.
+/// The longest path in bytes.
 const MAX_PATH: c_int = 1024;
-/// 1970-01-01 in milliseconds of the Julian day, which is how SQLite counts.
+/// The milliseconds from the start of the Julian day count to 1970-01-01, because SQLite counts from there.
 const UNIX_EPOCH_JULIAN_MS: i64 = 210_866_760_000_000;
 
 type Disk = Mutex<State>;
 
-/// Makes the disk known to SQLite under `name`.
+/// Registers the disk with SQLite under `name`.
 ///
-/// The few bytes of the table itself are never freed: connections may outlive the disk.
+/// The few bytes of the table are never freed, because connections may outlive the disk.
 pub(crate) fn register(name: &str, disk: Weak<Disk>) {
     let name = CString::new(name).expect("no zero byte in it");
     let vfs = ffi::sqlite3_vfs {
@@ -59,19 +59,19 @@ pub(crate) fn register(name: &str, disk: Weak<Disk>) {
         xGetSystemCall: None,
         xNextSystemCall: None,
     };
-    // SAFETY: the table, its name and its data live for ever.
+    // SAFETY: the table, its name and its data are never freed.
     let code = unsafe { ffi::sqlite3_vfs_register(Box::into_raw(Box::new(vfs)), 0) };
-    assert_eq!(code, ffi::SQLITE_OK, "SQLite does not take the disk");
+    assert_eq!(code, ffi::SQLITE_OK, "SQLite did not register the VFS");
 }
 
-/// Lets no more connections be opened under `name`.
+/// Removes the VFS `name`, so that no new connections can use it.
 pub(crate) fn unregister(name: &str) {
     let name = CString::new(name).expect("no zero byte in it");
-    // SAFETY: the name is a C string, and to unregister nothing is allowed.
+    // SAFETY: the name is a C string, and SQLite accepts a null pointer here.
     unsafe { ffi::sqlite3_vfs_unregister(ffi::sqlite3_vfs_find(name.as_ptr())) };
 }
 
-/// What SQLite calls a file: it allocates this much, and we fill it.
+/// The value behind SQLite's pointer to an open file. SQLite allocates it, and [`open`] fills it.
 #[repr(C)]
 struct Handle {
     base: ffi::sqlite3_file,
@@ -81,9 +81,9 @@ struct Handle {
 struct OpenFile {
     disk: Arc<Disk>,
     id: FileId,
-    /// The system's number of the error of the last read that failed, or 0.
+    /// The `errno` of the last failed read, or 0.
     last_errno: c_int,
-    /// What SQLite has pointers into, until it closes the file.
+    /// The regions that SQLite has pointers to, until it closes the file.
     regions: Vec<Region>,
 }
 
@@ -113,16 +113,16 @@ fn code(outcome: Result<(), Failure>) -> c_int {
 
 // ── The disk ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// The disk behind a VFS, unless it is gone.
+/// Returns the disk behind a VFS, or `None` if it was dropped.
 ///
 /// # Safety
-/// `vfs` is one that [`register`] made.
+/// `vfs` must be one that [`register`] made.
 unsafe fn disk(vfs: *mut ffi::sqlite3_vfs) -> Option<Arc<Disk>> {
     unsafe { (*vfs).pAppData.cast::<Weak<Disk>>().as_ref() }?.upgrade()
 }
 
 /// # Safety
-/// `name` is null or a C string.
+/// `name` must be null or a C string.
 unsafe fn text(name: *const c_char) -> Option<String> {
     (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
 }
@@ -134,7 +134,8 @@ unsafe extern "C" fn open(
     flags: c_int,
     out_flags: *mut c_int,
 ) -> c_int {
-    // SAFETY: SQLite gave room for a `Handle`. Without methods it does not close what did not open.
+    // SAFETY: SQLite allocated a `Handle`. A file without methods is not closed by SQLite, which is right if it is
+    // not opened.
     unsafe { (*file).pMethods = ptr::null() };
     let (Some(disk), name) = (unsafe { disk(vfs) }, unsafe { text(name) }) else {
         return ffi::SQLITE_CANTOPEN;
@@ -151,7 +152,7 @@ unsafe extern "C" fn open(
     };
     let opened = OpenFile { disk, id, last_errno: 0, regions: Vec::new() };
     let base = ffi::sqlite3_file { pMethods: &raw const file::METHODS };
-    // SAFETY: as above; `file::close` frees the box.
+    // SAFETY: as above. `file::close` frees the box.
     unsafe {
         file.cast::<Handle>().write(Handle { base, file: Box::into_raw(Box::new(opened)) });
         if let Some(out) = out_flags.as_mut() {
@@ -180,19 +181,19 @@ unsafe extern "C" fn access(
     let (Some(disk), Some(name)) = (unsafe { disk(vfs) }, unsafe { text(name) }) else {
         return ffi::SQLITE_IOERR_ACCESS;
     };
-    // SAFETY: SQLite wants the answer there.
+    // SAFETY: SQLite passes a valid pointer for the result.
     unsafe { *out = c_int::from(lock(&disk).has(&name)) };
     ffi::SQLITE_OK
 }
 
-/// Names are as they are: there are no directories.
+/// Copies the name without a change, because the disk has no directories.
 unsafe extern "C" fn full_pathname(
     _vfs: *mut ffi::sqlite3_vfs,
     name: *const c_char,
     room: c_int,
     out: *mut c_char,
 ) -> c_int {
-    // SAFETY: `name` is a C string, `out` has `room` bytes.
+    // SAFETY: `name` is a C string, and `out` has `room` bytes.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes_with_nul();
     if name.len() > room as usize {
         return ffi::SQLITE_CANTOPEN;
@@ -201,10 +202,10 @@ unsafe extern "C" fn full_pathname(
     ffi::SQLITE_OK
 }
 
-// ── The machine around it ───────────────────────────────────────────────────────────────────────────────────────
+// ── Randomness and the clock ────────────────────────────────────────────────────────────────────────────────────
 
 unsafe extern "C" fn randomness(_vfs: *mut ffi::sqlite3_vfs, bytes: c_int, out: *mut c_char) -> c_int {
-    // SAFETY: `out` has `bytes` bytes, of which none need be initialized before.
+    // SAFETY: `out` has `bytes` bytes. They are zeroed here, so they need not be initialized.
     let out = unsafe {
         ptr::write_bytes(out, 0, bytes as usize);
         slice::from_raw_parts_mut(out.cast::<u8>(), bytes as usize)
@@ -229,7 +230,7 @@ unsafe extern "C" fn current_time(vfs: *mut ffi::sqlite3_vfs, out: *mut f64) -> 
 
 unsafe extern "C" fn current_time_ms(_vfs: *mut ffi::sqlite3_vfs, out: *mut ffi::sqlite3_int64) -> c_int {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // SAFETY: SQLite wants the answer there.
+    // SAFETY: SQLite passes a valid pointer for the result.
     unsafe { *out = UNIX_EPOCH_JULIAN_MS + since.as_millis() as i64 };
     ffi::SQLITE_OK
 }

@@ -1,4 +1,4 @@
-//! SQLite on the disk: that it works there, and that the disk is as bad as it says.
+//! Tests that SQLite works on the disk, and that the disk fails as it says.
 
 use faulty_disk::{Disk, Operation};
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
@@ -12,7 +12,7 @@ fn open(disk: &Disk, synchronous: &str) -> Result<Connection> {
     Ok(db)
 }
 
-/// Writes transaction `n` of `size` rows.
+/// Writes the transaction `n` with `size` rows.
 fn write(db: &mut Connection, n: i64, size: i64) -> Result<()> {
     let transaction = db.transaction()?;
     for i in 0..size {
@@ -22,7 +22,7 @@ fn write(db: &mut Connection, n: i64, size: i64) -> Result<()> {
     transaction.commit()
 }
 
-/// How many rows of transaction `n` are there.
+/// Returns the number of rows of the transaction `n`.
 fn rows(db: &Connection, n: i64) -> Result<i64> {
     db.query_row("SELECT count(*) FROM notes WHERE of = ?1", [n], |row| row.get(0))
 }
@@ -32,7 +32,7 @@ fn is_whole(db: &Connection) -> Result<bool> {
     Ok(said == "ok")
 }
 
-/// What became of a database whose power was cut again and again.
+/// The result of repeated power cuts of a database.
 #[derive(Default, PartialEq, Debug)]
 struct Fate {
     cuts: u64,
@@ -41,7 +41,7 @@ struct Fate {
     broken: u64,
 }
 
-/// Ten lives of one disk, each of which a power cut ends.
+/// Runs ten processes on one disk, each of which a power cut ends.
 fn live(seed: u64, synchronous: &str) -> Fate {
     let mut rng = SmallRng::seed_from_u64(seed);
     let disk = Disk::new(seed);
@@ -72,7 +72,7 @@ fn live(seed: u64, synchronous: &str) -> Fate {
                 let found = rows(&db, n as i64)?;
                 fate.torn += u64::from(found != 0 && found != *size);
                 fate.lost += u64::from(found == 0 && *committed);
-                // What was not reported as committed may be there, and then stays.
+                // A transaction that was not reported as committed may be there. Then it must stay.
                 *committed = found == *size;
             }
             fate.broken += u64::from(!is_whole(&db)?);
@@ -134,7 +134,7 @@ fn a_full_disk_refuses_and_takes_more_once_there_is_room() {
     disk.hold_at_most(Some(disk.used() + 2000));
     let refused = write(&mut db, 1, 50).unwrap_err();
     assert_eq!(refused.sqlite_error_code(), Some(ErrorCode::DiskFull));
-    assert_eq!(rows(&db, 0).unwrap(), 5, "reads go on");
+    assert_eq!(rows(&db, 0).unwrap(), 5, "reads still work");
     disk.hold_at_most(None);
     write(&mut db, 2, 50).unwrap();
     assert_eq!((rows(&db, 1).unwrap(), rows(&db, 2).unwrap()), (0, 50));

@@ -1,8 +1,9 @@
-//! The system's error behind a read of SQLite that failed.
+//! The error of the system behind a failed read of SQLite.
 //!
-//! SQLite on Unix reports a read that failed with EIO as SQLITE_CORRUPT, as it does a damaged page: `unixRead` makes
-//! SQLITE_IOERR_CORRUPTFS of it, and the end of a statement makes SQLITE_CORRUPT of that. The first may pass when it is tried
-//! again, and the second never does. The error stays with the file, and rusqlite has no safe way to ask for it.
+//! On Unix, SQLite reports a read that failed with EIO as SQLITE_CORRUPT, the same as a damaged page: `unixRead`
+//! returns SQLITE_IOERR_CORRUPTFS, and the end of the statement turns that into SQLITE_CORRUPT. A retry may succeed
+//! after a failed read, and never after damage. SQLite keeps the error with the file, and rusqlite has no safe
+//! function for it.
 #![allow(unsafe_code, reason = "rusqlite has no safe function for SQLITE_FCNTL_LAST_ERRNO")]
 
 use std::{
@@ -12,8 +13,8 @@ use std::{
 
 use rusqlite::{Connection, ffi};
 
-/// Returns the last error that the system gave for the files of `db`, its database and its log. It stays until the
-/// connection is closed.
+/// Returns the last error of the system for the files of `db`, which are its database and its log. The error stays
+/// until the connection is closed.
 pub fn last_error(db: &Connection) -> Option<io::Error> {
     [ffi::SQLITE_FCNTL_FILE_POINTER, ffi::SQLITE_FCNTL_JOURNAL_POINTER]
         .into_iter()
@@ -24,9 +25,9 @@ pub fn last_error(db: &Connection) -> Option<io::Error> {
 fn last_errno(db: &Connection, which: c_int) -> Option<c_int> {
     let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
     let mut errno: c_int = 0;
-    // SAFETY: the connection is open and is used by this thread alone meanwhile, since it is not `Sync`. SQLite writes a
-    // pointer to a file that it has open for as long as the connection is, or that has no methods. The methods of an open
-    // file are a table that is never freed, and LAST_ERRNO takes a pointer to an int.
+    // SAFETY: the connection is open, and only this thread uses it during the call, because it is not `Sync`. SQLite
+    // writes a pointer to a file that is open as long as the connection, or that has no methods. The methods of an
+    // open file are a table that is never freed. LAST_ERRNO takes a pointer to an int.
     unsafe {
         let found = ffi::sqlite3_file_control(db.handle(), c"main".as_ptr(), which, argument(&mut file));
         if found != ffi::SQLITE_OK {

@@ -1,4 +1,5 @@
-//! Who may do what. Pure: [`table`] says which role may call which method, [`rules`] whose things it may touch.
+//! Authorization, without I/O. [`table`] lists the roles that may call each method. [`rules`] decide which rides and
+//! cars a caller may use.
 
 mod rules;
 pub mod table;
@@ -11,32 +12,32 @@ use rides_proto::ids::CarId;
 pub use self::rules::Denied;
 use crate::sessions::{Role, Session};
 
-/// Whether callers must show a token.
+/// The policy for calls without a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Policy {
-    /// Whoever shows none is let in as what they claim to be. Whoever shows one is held to it.
+    /// Callers need no token; a caller with a token has only the rights of that token.
     Open,
-    /// Nearly every call needs one: see [`table`].
+    /// Every call needs a token, except sign-in and health checks.
     Required,
 }
 
-/// The address of a caller. A request to book carries it in its extensions, unless the address stands for many callers.
+/// The address of a caller, in the extensions of a `Book` request. It is absent if many callers share the address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallerAddress(pub IpAddr);
 
-/// Who makes a call. Every call that reaches a service carries it in its extensions.
+/// The identity of a caller. Each request that reaches a service carries it in its extensions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Principal {
-    /// Showed nothing, and need not.
+    /// A caller without a token or a client certificate, where none is required.
     Unproven,
-    /// Showed a certificate that names this car, and no token: whoever drives it.
+    /// A caller with a client certificate for this car and without a token. It may act as any driver of the car.
     Certified(CarId),
-    /// Showed a good token.
+    /// A caller with a valid token.
     Proven(Session),
 }
 
 impl Principal {
-    /// What the token says, if there was one.
+    /// Returns the session of the token, or `None` for a caller without a token.
     pub fn session(&self) -> Option<&Session> {
         match self {
             Self::Unproven | Self::Certified(_) => None,
@@ -44,7 +45,7 @@ impl Principal {
         }
     }
 
-    /// As what they are let in. `None`: as what they claim to be.
+    /// Returns the role of the caller. `None` is an unproven caller, which may act in each role.
     pub fn role(&self) -> Option<Role> {
         match self {
             Self::Unproven => None,

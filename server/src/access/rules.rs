@@ -1,4 +1,4 @@
-//! Whose things a caller may touch. A dispatcher may touch everyone's, and so may whoever need not prove who they are.
+//! The rides and cars that a caller may use. A dispatcher may use all, and so may a caller that needs no token.
 
 use rides_proto::ids::CarId;
 use thiserror::Error;
@@ -9,20 +9,23 @@ use crate::{
     sessions::{Role, Session},
 };
 
-/// Why a caller may not.
+/// The reason why a request is refused with PERMISSION_DENIED.
 #[derive(Clone, Copy, PartialEq, Eq, Error, Debug)]
 pub enum Denied {
-    /// The request is in somebody else's name.
-    #[error("the token says that you are somebody else")]
+    /// The request is in the name of another user, or in another role.
+    #[error("the token does not permit acting in this name or role")]
     NotYou,
-    /// The request is of a car that the caller does not drive.
-    #[error("you do not drive this car")]
+    /// The request is for a car that the caller does not drive.
+    #[error("the token or the client certificate is not for this car")]
     NotYourCar,
 }
 
 impl Principal {
-    /// Whoever shows the token of `session` and a certificate that names `certified`, or one of them, or nothing. A token
-    /// beside a certificate must be of the same car.
+    /// Returns the identity of a caller with the token of `session`, a client certificate for the car `certified`,
+    /// both or neither.
+    ///
+    /// # Errors
+    /// [`Denied::NotYourCar`] if the token is not for the car of the certificate.
     pub fn of(session: Option<Session>, certified: Option<CarId>) -> Result<Self, Denied> {
         match (session, certified) {
             (None, None) => Ok(Self::Unproven),
@@ -32,7 +35,11 @@ impl Principal {
         }
     }
 
-    /// Whose rides a request is about that names `claimed`, or nobody: a rider's are their own.
+    /// Returns the rider of a request that names the rider `claimed`, which may be empty. A rider's request is always
+    /// for the rider of the token.
+    ///
+    /// # Errors
+    /// [`Denied::NotYou`] if the caller may not act for that rider.
     pub fn rider(&self, claimed: String) -> Result<String, Denied> {
         match self {
             Self::Proven(Session { role: Role::Rider, subject, .. }) => {
@@ -44,12 +51,15 @@ impl Principal {
         }
     }
 
-    /// The caller's name: the subject of the token, or without a token the name that the caller claims.
+    /// Returns the caller's name: the subject of the token, or `claimed` without a token.
     pub fn name<'a>(&'a self, claimed: &'a str) -> &'a str {
         self.session().map_or(claimed, |session| &session.subject)
     }
 
-    /// Whether the caller may act as `crew`. A certificate names a car, and nobody who drives it.
+    /// Checks that the caller may act as `crew`. A client certificate permits each driver of its car.
+    ///
+    /// # Errors
+    /// The reason why the caller may not.
     pub fn crew(&self, crew: &Crew) -> Result<(), Denied> {
         self.car(crew.car)?;
         match self {
@@ -60,12 +70,15 @@ impl Principal {
         }
     }
 
-    /// Whether the caller may speak for `car`.
+    /// Checks that the caller may act for `car`.
+    ///
+    /// # Errors
+    /// [`Denied::NotYourCar`] if the caller may not.
     pub fn car(&self, car: CarId) -> Result<(), Denied> {
         if self.acts_for_anyone() || self.only_car() == Some(car) { Ok(()) } else { Err(Denied::NotYourCar) }
     }
 
-    /// The one car that the caller may speak for. `None`: any.
+    /// Returns the car of the caller's token or certificate. `None`: neither names a car.
     pub fn only_car(&self) -> Option<CarId> {
         match self {
             Self::Unproven => None,
@@ -74,7 +87,10 @@ impl Principal {
         }
     }
 
-    /// As whom the caller acts who claims to be `claimed`, or says nothing.
+    /// Returns the role in which the caller acts: `claimed`, or by default the caller's own.
+    ///
+    /// # Errors
+    /// [`Denied::NotYou`] if the caller may not act in the role `claimed`.
     pub fn actor(&self, claimed: Option<Actor>) -> Result<Actor, Denied> {
         let own = match self.role() {
             None | Some(Role::Rider) => Actor::Rider,
@@ -89,7 +105,8 @@ impl Principal {
         matches!(self.role(), None | Some(Role::Dispatcher))
     }
 
-    /// Whether the caller may know that `ride` exists: riders have theirs, drivers what their car has or is offered.
+    /// Returns `true` if the caller may know that `ride` exists. Riders see their own rides. Drivers see the ride that
+    /// their car has or is offered.
     pub fn sees(&self, ride: &Ride) -> bool {
         match self {
             Self::Proven(Session { role: Role::Rider, subject, .. }) => ride.booking.rider == *subject,
@@ -100,7 +117,8 @@ impl Principal {
         }
     }
 
-    /// Whether a driver may name `ride` in an order: it is theirs, or was offered to them.
+    /// Returns `true` if a driver may name `ride` in a request: the ride is visible to the driver, or was offered to
+    /// the car before.
     pub fn was_asked(&self, ride: &Ride) -> bool {
         self.sees(ride) || self.only_car().is_some_and(|car| ride.passed_over.contains(&car))
     }
@@ -144,7 +162,7 @@ mod tests {
         }
     }
 
-    /// Those who may touch what is everyone's.
+    /// The callers that may use all rides and cars.
     fn trusted() -> [Principal; 2] {
         [Principal::Unproven, proven(Role::Dispatcher, "eve")]
     }

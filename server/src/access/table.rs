@@ -1,13 +1,13 @@
-//! RPC × role: the one place that says who may call what.
+//! The roles that may call each method.
 
 use crate::sessions::Role::{self, Dispatcher, Driver, Rider};
 
-/// Who may call a method.
+/// The callers that may call a method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Everyone. No token is looked at.
+    /// Every caller. A token is not read.
     Public,
-    /// Who has one of these roles.
+    /// A caller with one of these roles.
     Roles(&'static [Role]),
 }
 
@@ -16,7 +16,7 @@ const RIDERS: Access = Access::Roles(&[Rider, Dispatcher]);
 const DRIVERS: Access = Access::Roles(&[Driver, Dispatcher]);
 const DISPATCHERS: Access = Access::Roles(&[Dispatcher]);
 
-/// Every method on the port: a server whose contract has one more, or one less, does not start.
+/// Every method of the port. The server does not start if a method of its services is not in this table.
 pub const TABLE: &[(&str, Access)] = &[
     ("/rides.v1.Rides/Quote", EVERY_ROLE),
     ("/rides.v1.Rides/Book", RIDERS),
@@ -43,12 +43,12 @@ pub const TABLE: &[(&str, Access)] = &[
 ];
 
 impl Access {
-    /// Who may call the method at `path`; `None` for one that nobody thought of.
+    /// Returns the callers of the method at `path`. `None`: the table has no such method.
     pub fn to(path: &str) -> Option<Self> {
         TABLE.iter().find(|(method, _)| *method == path).map(|(_, access)| *access)
     }
 
-    /// Whether it is for `role`.
+    /// Returns `true` if a caller with `role` may call the method.
     pub fn allows(self, role: Role) -> bool {
         match self {
             Self::Public => true,

@@ -1,15 +1,15 @@
-//! The access rules of OpenStreetMap, read for a taxi. Meanings: OpenStreetMap wiki, "Key:access", "Key:barrier",
-//! "Key:oneway". `docs/maps.md` says the same for those who bring a map.
+//! The access rules of OpenStreetMap for a taxi: wiki pages "Key:access", "Key:barrier" and "Key:oneway".
+//! `docs/maps.md` has them for users.
 
 use super::osm::Tags;
 
-/// The modes of transport that a taxi belongs to, the most specific first. A bus is no taxi: `bus=yes` opens nothing.
+/// The transport modes that include a taxi, the most specific first. A bus is not a taxi: `bus=yes` opens nothing.
 const MODES: [&str; 6] = ["taxi", "psv", "motorcar", "motor_vehicle", "vehicle", "access"];
 
-/// The modes that are named where a street is open to taxis and not to cars.
+/// The transport modes by which a street that is closed to cars is open to taxis.
 const FOR_TAXIS: &[&str] = &["taxi", "psv"];
 
-/// The keys that make a street one-way for some and not for all, the most specific first.
+/// The keys for one-way streets, the most specific first.
 const ONE_WAY_KEYS: [&str; 8] = [
     "oneway:taxi",
     "taxi:oneway",
@@ -21,7 +21,7 @@ const ONE_WAY_KEYS: [&str; 8] = [
     "oneway",
 ];
 
-/// Values that keep a taxi out, with or without a passenger.
+/// The values that exclude a taxi, with or without a passenger.
 const CLOSED: [&str; 12] = [
     "no",
     "private",
@@ -37,7 +37,7 @@ const CLOSED: [&str; 12] = [
     "use_sidepath",
 ];
 
-/// Barriers that open for a car, or that a car drives over or through. Any other stands in the way.
+/// The barriers that open for a car, or that a car can pass. All others block the street.
 const OPENING_BARRIERS: [&str; 14] = [
     "no",
     "gate",
@@ -55,7 +55,7 @@ const OPENING_BARRIERS: [&str; 14] = [
     "kerb",
 ];
 
-/// The ways along a line of nodes.
+/// The directions in which a way may be driven, relative to its line of nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Direction {
     Both,
@@ -74,7 +74,7 @@ impl Direction {
     }
 }
 
-/// The directions in which a taxi may drive along a street; `None` when it may not drive there at all.
+/// Returns the directions in which a taxi may drive along a street, or `None` if it may not drive there.
 pub(super) fn drivable(tags: &Tags) -> Option<Direction> {
     let is_area = tags.is("area", &["yes"]);
     let is_garage = tags.is("highway", &["service"]) && is_hidden(tags);
@@ -88,8 +88,8 @@ pub(super) fn drivable(tags: &Tags) -> Option<Direction> {
     )
 }
 
-/// The directions that the street's lanes have, without regard to who may use them; `None` when they change with
-/// the time of day.
+/// Returns the directions of the lanes of a street, regardless of access, or `None` if they change with the time of
+/// day.
 pub(super) fn one_way(tags: &Tags) -> Option<Direction> {
     let implied = tags.is("junction", &["roundabout", "circular"]) || tags.is("highway", &["motorway"]);
     match ONE_WAY_KEYS.iter().find_map(|key| tags.get(key)) {
@@ -101,8 +101,8 @@ pub(super) fn one_way(tags: &Tags) -> Option<Direction> {
     }
 }
 
-/// Returns whether a node keeps a taxi from driving past it along a street. A barrier that says nothing of access lets
-/// through those for whom the street is reserved: it keeps the others out.
+/// Returns `true` if a taxi on `street` cannot pass the node. A barrier without access tags of its own lets through
+/// the modes that the street is reserved for, because it keeps out the others.
 pub(super) fn is_barrier(node: &Tags, street: &Tags) -> bool {
     let Some(barrier) = node.get("barrier") else { return false };
     let is_shut = !OPENING_BARRIERS.contains(&barrier) || node.is("locked", &["yes"]);
@@ -110,24 +110,24 @@ pub(super) fn is_barrier(node: &Tags, street: &Tags) -> bool {
     own.unwrap_or_else(|| is_shut && access_of(FOR_TAXIS, street, "").is_none_or(is_closed))
 }
 
-/// Returns whether a street is out of sight below another or inside a house. An archway through a house is not.
+/// Returns `true` for a street below another one or inside a building. A passage through a building is not hidden.
 pub(super) fn is_hidden(tags: &Tags) -> bool {
     tags.is("tunnel", &["yes"]) || tags.has("indoor")
 }
 
 fn is_open(tags: &Tags, direction: &str) -> bool {
     let is_reserved = tags.is("highway", &["busway"]) || tags.is("service", &["emergency_access", "busway"]);
-    // The general tags of a reserved street say again that it is not for all; they do not open it to a taxi.
+    // The general tags of a reserved street only repeat that it is closed to others. They do not open it to a taxi.
     let modes = if is_reserved { FOR_TAXIS } else { &MODES };
     access_of(modes, tags, direction).map_or(!is_reserved, |value| !is_closed(value))
 }
 
-/// The value of the most specific access tag. In one of the directions, a tag for that direction comes first.
+/// Returns the value of the most specific access tag. For each mode, the tag with `direction` comes first.
 fn access_of<'a>(modes: &[&str], tags: &'a Tags, direction: &str) -> Option<&'a str> {
     modes.iter().find_map(|mode| tags.get(&format!("{mode}{direction}")).or_else(|| tags.get(mode)))
 }
 
-/// One open value of several, "agricultural;forestry", is enough.
+/// Returns `true` if all values of a list, for example "agricultural;forestry", exclude a taxi.
 fn is_closed(value: &str) -> bool {
     value.split(';').all(|value| CLOSED.contains(&value.trim()))
 }

@@ -1,10 +1,10 @@
-//! Cutting lines and rings at the edges of a box.
+//! Clipping of lines and rings to a box.
 
 use std::mem;
 
 use rides_proto::geo::{Bounds, LatLng};
 
-/// Everything north, south, east or west of a parallel or a meridian in degrees, edge included.
+/// A half-plane beyond a parallel or meridian, given in degrees, including the edge.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Half {
     North(f64),
@@ -14,13 +14,13 @@ pub(super) enum Half {
 }
 
 impl Half {
-    /// The four halves that make a box.
+    /// Returns the four half-planes whose intersection is the box.
     pub(super) fn around(bounds: Bounds) -> [Self; 4] {
         let (sw, ne) = (bounds.south_west(), bounds.north_east());
         [Self::North(sw.lat()), Self::East(sw.lng()), Self::South(ne.lat()), Self::West(ne.lng())]
     }
 
-    /// Degrees inside of the edge; negative outside.
+    /// The distance from the edge in degrees, positive inside.
     fn depth(self, point: LatLng) -> f64 {
         match self {
             Self::North(south) => point.lat() - south,
@@ -30,14 +30,14 @@ impl Half {
         }
     }
 
-    /// Where the line from `a` to `b` crosses the edge; `None` when it does not.
+    /// Returns the point at which the line from `a` to `b` crosses the edge, or `None` if it does not.
     fn crossing(self, a: LatLng, b: LatLng) -> Option<LatLng> {
         let (da, db) = (self.depth(a), self.depth(b));
         ((da < 0.0) != (db < 0.0)).then(|| a.lerp(b, da / (da - db)))
     }
 
-    /// The part of a ring that is inside; empty when none is. Sutherland and Hodgman's: where the ring leaves
-    /// and comes back, the result runs along the edge.
+    /// Clips a ring with the Sutherland–Hodgman algorithm. Where the ring leaves the half-plane and returns, the
+    /// result follows the edge. Empty if nothing is inside.
     pub(super) fn clip_ring(self, ring: &[LatLng]) -> Vec<LatLng> {
         let mut inside = Vec::with_capacity(ring.len());
         for (i, &point) in ring.iter().enumerate() {
@@ -49,7 +49,7 @@ impl Half {
         if inside.len() < 3 { vec![] } else { inside }
     }
 
-    /// The parts of a line that are inside, each of two points and more.
+    /// Returns the parts of a line that are inside, each of at least two points.
     fn clip_line(self, line: &[LatLng]) -> Vec<Vec<LatLng>> {
         let (mut pieces, mut piece) = (vec![], vec![]);
         for (i, &point) in line.iter().enumerate() {
@@ -69,7 +69,7 @@ impl Half {
     }
 }
 
-/// The part of a ring inside a box; empty when none is.
+/// Returns the part of a ring inside a box. Empty if nothing is inside.
 pub(super) fn ring_inside(ring: Vec<LatLng>, bounds: Bounds) -> Vec<LatLng> {
     if ring.iter().all(|point| bounds.contains(*point)) {
         return if ring.len() < 3 { vec![] } else { ring };
@@ -77,7 +77,7 @@ pub(super) fn ring_inside(ring: Vec<LatLng>, bounds: Bounds) -> Vec<LatLng> {
     Half::around(bounds).iter().fold(ring, |ring, half| half.clip_ring(&ring))
 }
 
-/// The parts of a line inside a box.
+/// Returns the parts of a line inside a box.
 pub(super) fn line_inside(line: Vec<LatLng>, bounds: Bounds) -> Vec<Vec<LatLng>> {
     let clip =
         |lines: Vec<Vec<LatLng>>, half: &Half| lines.iter().flat_map(|line| half.clip_line(line)).collect();
@@ -95,10 +95,10 @@ pub(super) mod tests {
     }
 
     fn unit_box() -> Bounds {
-        Bounds::new(p(0.0, 0.0), p(1.0, 1.0)).expect("right way round")
+        Bounds::new(p(0.0, 0.0), p(1.0, 1.0)).expect("south-west before north-east")
     }
 
-    /// Twice the area of a ring, positive when it runs against the clock.
+    /// Twice the area of a ring, positive if it runs counterclockwise.
     fn twice_area(ring: &[LatLng]) -> f64 {
         let next = ring.iter().cycle().skip(1);
         ring.iter().zip(next).map(|(a, b)| a.lng() * b.lat() - b.lng() * a.lat()).sum()
@@ -129,7 +129,7 @@ pub(super) mod tests {
         #[test]
         fn nothing_is_left_outside(line in prop::collection::vec((-2.0..3.0f64, -2.0..3.0f64), 0..12)) {
             let line: Vec<_> = line.into_iter().map(|(lat, lng)| p(lat, lng)).collect();
-            let slack = Bounds::new(p(-1e-9, -1e-9), p(1.0 + 1e-9, 1.0 + 1e-9)).expect("right way round");
+            let slack = Bounds::new(p(-1e-9, -1e-9), p(1.0 + 1e-9, 1.0 + 1e-9)).expect("a box");
             let pieces = line_inside(line.clone(), unit_box());
             prop_assert!(pieces.iter().flatten().all(|point| slack.contains(*point)));
             prop_assert!(ring_inside(line, unit_box()).iter().all(|point| slack.contains(*point)));

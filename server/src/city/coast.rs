@@ -1,17 +1,18 @@
-//! The sea. OpenStreetMap has no polygon for it, only its shores: lines with land on the left and water on the
-//! right (wiki, "Tag:natural=coastline"). Where a shore leaves the map, the sea goes on along the map's edge.
+//! The sea. OpenStreetMap has no polygons of it, but coastlines: lines with land on the left and water on the right
+//! (wiki, "Tag:natural=coastline"). Where a coastline leaves the map, the sea continues along the edge of the map.
 
 use rides_proto::geo::{Bounds, LatLng};
 
 use super::clip::line_inside;
 
-/// An extract drops the nodes outside of it, so that a shore may end this far short of the edge.
+/// The largest gap between the end of a shore and the edge of the map, in metres. Extracts drop nodes outside of
+/// their box.
 const REACH_M: f64 = 250.0;
 
-/// The sea as rings that fill by the even-odd rule; none when there is no shore, or when shores end in the middle
-/// of the map, where nobody could tell water from land.
+/// Returns the sea as rings for the even-odd rule. Empty if there is no shore, or if a shore ends in the middle of
+/// the map, so that water and land cannot be told apart.
 ///
-/// `shores` are as long as they get; a closed one repeats its first point at the end.
+/// `shores` are joined as far as possible. A closed shore repeats its first point at the end.
 pub(super) fn sea(shores: Vec<Vec<LatLng>>, bounds: Bounds) -> Vec<Vec<LatLng>> {
     let (closed, open): (Vec<_>, Vec<_>) = shores
         .into_iter()
@@ -32,7 +33,7 @@ pub(super) fn sea(shores: Vec<Vec<LatLng>>, bounds: Bounds) -> Vec<Vec<LatLng>> 
     rings
 }
 
-/// The parts of a shore on the map. A ring that is cut somewhere is one line over its first point.
+/// Returns the parts of a shore on the map. The first point of a ring that is cut does not split a part.
 fn inside(shore: Vec<LatLng>, bounds: Bounds) -> Vec<Vec<LatLng>> {
     let is_ring = shore.first() == shore.last();
     let mut parts = line_inside(shore, bounds);
@@ -43,7 +44,7 @@ fn inside(shore: Vec<LatLng>, bounds: Bounds) -> Vec<Vec<LatLng>> {
     parts
 }
 
-/// Land is on the left, so a shore that runs against the clock has it inside.
+/// Returns `true` if a closed shore has land inside. Land is on the left, so such a shore runs counterclockwise.
 fn is_island(ring: &[LatLng]) -> bool {
     ring.windows(2)
         .map(|w| (w[1].lng() - w[0].lng()) * (w[1].lat() + w[0].lat() - 2.0 * ring[0].lat()))
@@ -51,8 +52,8 @@ fn is_island(ring: &[LatLng]) -> bool {
         < 0.0
 }
 
-/// A shore from edge to edge. Places on the edge are numbered clockwise: 0 is the north-western corner, 1 the
-/// north-eastern, and so on up to 4.
+/// A shore from edge to edge. A position on the edge is a number that grows clockwise: 0 is the north-western corner,
+/// 1 the north-eastern, and so on up to 4.
 struct Shore {
     line: Vec<LatLng>,
     enters: f64,
@@ -68,7 +69,8 @@ impl Shore {
     }
 }
 
-/// Follows each shore to the edge and the edge clockwise, with the water on the right, to the next shore.
+/// Joins shores to rings: follows a shore to the edge, then the edge clockwise to the next shore, with the water on
+/// the right.
 fn along_the_edge(shores: &[Shore], bounds: Bounds) -> Vec<Vec<LatLng>> {
     let clockwise = |from: f64, to: f64| (to - from).rem_euclid(4.0);
     let mut used = vec![false; shores.len()];
@@ -94,7 +96,7 @@ fn along_the_edge(shores: &[Shore], bounds: Bounds) -> Vec<Vec<LatLng>> {
     rings
 }
 
-/// The number of the place on the edge that is nearest to `point`; `None` when it is out of reach.
+/// Returns the position on the edge that is nearest to `point`, or `None` if it is more than [`REACH_M`] away.
 fn edge_place(point: LatLng, bounds: Bounds) -> Option<f64> {
     let (sw, ne) = (bounds.south_west(), bounds.north_east());
     let part = |v: f64, from: f64, to: f64| {
@@ -110,7 +112,7 @@ fn edge_place(point: LatLng, bounds: Bounds) -> Option<f64> {
         .map(|(place, _)| place)
 }
 
-/// The point on the edge with a number from 0 to 4.
+/// Returns the point at a position on the edge, from 0 to 4.
 fn edge_point(place: f64, bounds: Bounds) -> LatLng {
     let (sw, ne) = (bounds.south_west(), bounds.north_east());
     let corner = |lat: LatLng, lng: LatLng| LatLng::new(lat.lat(), lng.lng()).unwrap_or(lat);
@@ -124,9 +126,9 @@ mod tests {
     use super::*;
     use crate::city::clip::tests::p;
 
-    /// About 1.1 km a side, at the equator.
+    /// A square of about 1.1 km at the equator.
     fn map() -> Bounds {
-        Bounds::new(p(0.0, 0.0), p(0.01, 0.01)).expect("right way round")
+        Bounds::new(p(0.0, 0.0), p(0.01, 0.01)).expect("south-west before north-east")
     }
 
     fn is_water(rings: &[Vec<LatLng>], at: LatLng) -> bool {

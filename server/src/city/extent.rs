@@ -1,46 +1,48 @@
-//! The part of the Earth that a map shows. The streets decide; the box in a file's header only says where they are cut.
+//! The bounds of a map. They follow from the streets. The box in the file header only says where streets are cut.
 
 use rides_proto::geo::{Bounds, EARTH_RADIUS_M, LatLng};
 
 use super::osm::HeaderBox;
 
-/// The edge of a web map, in degrees north and south.
+/// The northern and southern limit of Web Mercator, in degrees.
 pub(super) const MAX_LATITUDE: f64 = 85.05;
 
-/// A header box may reach beyond the streets by this much, in metres, or by as much as the streets are long.
+/// The distance that a header box may extend beyond the streets, in metres. For a large city it is the longer side of
+/// the streets.
 const ROOM_M: f64 = 1_000.0;
-/// The reason against a box without streets.
+/// The reason to ignore a box without streets.
 pub(super) const HOLDS_NONE: &str = "holds no street";
-/// The least room around the streets, in metres, where no box gives any.
+/// The smallest margin around the streets, in metres, if the bounds do not come from a box.
 const MARGIN_M: f64 = 150.0;
-/// The same as a share of the longer side of the streets.
+/// The smallest margin as a fraction of the longer side of the streets.
 const MARGIN_SHARE: f64 = 0.05;
 
-/// The use that was made of the box in a file's header.
+/// The use of the box in the header of a file.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum BoxUse {
     /// The header has no box.
     Absent,
-    /// It is the view, and streets are cut at its edges.
+    /// The box is the bounds of the map, and streets are cut at its edges.
     Used,
-    /// The view is around the streets instead.
+    /// The box is not used. The bounds of the map are the streets and a margin.
     Ignored {
         /// The box.
         header_box: HeaderBox,
-        /// The reason, after "the box".
+        /// The reason, to be read after "the box".
         why: &'static str,
     },
 }
 
-/// The box of a header as one on Earth that holds most of the `streets`; otherwise the reason why it cannot be believed.
+/// Returns the header box as bounds if it is on Earth and holds at least half of the points in `streets`, or else the
+/// reason to ignore it.
 pub(super) fn believed(header_box: HeaderBox, streets: &[LatLng]) -> Result<Bounds, &'static str> {
     let HeaderBox { south, west, north, east } = header_box;
     let corners = LatLng::new(south, west).and_then(|sw| Ok((sw, LatLng::new(north, east)?)));
     let (south_west, north_east) = corners.map_err(|_| "is not on Earth")?;
     let bounds = Bounds::new(south_west, north_east).ok_or(if west > east && south <= north {
-        "ends west of where it begins, as a box over the antimeridian does"
+        "crosses the antimeridian: its western edge is east of its eastern edge"
     } else {
-        "is inside out"
+        "has its southern edge north of its northern edge"
     })?;
     match streets.iter().filter(|point| bounds.contains(**point)).count() {
         0 => Err(HOLDS_NONE),
@@ -49,8 +51,8 @@ pub(super) fn believed(header_box: HeaderBox, streets: &[LatLng]) -> Result<Boun
     }
 }
 
-/// The view of a city whose streets lie within `streets`, and the use it makes of a header's box. A box that is believed
-/// holds all of `streets`.
+/// Returns the bounds of a map with the given bounds of its streets, and the use of the header box. A box that is
+/// `Ok` holds all of `streets`.
 pub(super) fn view(
     streets: Bounds,
     header: Option<(HeaderBox, Result<Bounds, &'static str>)>,
@@ -75,7 +77,7 @@ fn longer_side_m(bounds: Bounds) -> f64 {
     sw.distance_m(corner).max(corner.distance_m(ne))
 }
 
-/// The box with more room on each side, up to the edges of a web map.
+/// Returns the bounds with a margin on each side, clamped to the limits of Web Mercator.
 fn grown(bounds: Bounds, metres: f64) -> Bounds {
     let (sw, ne) = (bounds.south_west(), bounds.north_east());
     let north = (metres / EARTH_RADIUS_M).to_degrees();
@@ -91,7 +93,7 @@ fn holds(outer: Bounds, inner: Bounds) -> bool {
     outer.contains(inner.south_west()) && outer.contains(inner.north_east())
 }
 
-/// The part of `a` that is in `b`; `a` where they do not meet.
+/// Returns the intersection, or `a` if there is none.
 fn overlap(a: Bounds, b: Bounds) -> Bounds {
     let (a_sw, a_ne, b_sw, b_ne) = (a.south_west(), a.north_east(), b.south_west(), b.north_east());
     let south_west = LatLng::new(a_sw.lat().max(b_sw.lat()), a_sw.lng().max(b_sw.lng()));
@@ -109,7 +111,7 @@ mod tests {
     }
 
     fn bounds(south: f64, west: f64, north: f64, east: f64) -> Bounds {
-        Bounds::new(p(south, west), p(north, east)).expect("right way round")
+        Bounds::new(p(south, west), p(north, east)).expect("south-west before north-east")
     }
 
     #[test]
@@ -119,10 +121,10 @@ mod tests {
             (header(0.0, 0.0, 0.0, 0.0), "holds no street"),
             (header(10.0, 10.0, 11.0, 11.0), "holds no street"),
             (header(52.0, 13.0, 52.505, 14.0), "holds less than half of the streets"),
-            (header(53.0, 13.0, 52.0, 14.0), "is inside out"),
+            (header(53.0, 13.0, 52.0, 14.0), "has its southern edge north of its northern edge"),
             (
                 header(52.0, 177.0, 53.0, -178.0),
-                "ends west of where it begins, as a box over the antimeridian does",
+                "crosses the antimeridian: its western edge is east of its eastern edge",
             ),
             (header(-91.0, 13.0, 53.0, 14.0), "is not on Earth"),
             (header(52.0, 13.0, 53.0, f64::NAN), "is not on Earth"),
@@ -133,7 +135,7 @@ mod tests {
         assert_eq!(believed(header(52.0, 13.0, 53.0, 14.0), &streets), Ok(bounds(52.0, 13.0, 53.0, 14.0)));
     }
 
-    /// The view with this box in the header.
+    /// Returns the bounds of a map with this box in its header.
     fn with_box(streets: Bounds, bounds: Bounds) -> (Bounds, BoxUse) {
         view(streets, Some((header(0.0, 0.0, 0.0, 0.0), Ok(bounds))))
     }

@@ -1,13 +1,14 @@
-//! Files that are no map in PBF, told by their first bytes, and blocks of a PBF file whose compression is not supported.
+//! The detection of files in other formats by their first bytes, and of compressions in PBF files that are not
+//! supported.
 
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 
-/// A kind of file that people pass for a map.
+/// A file format that may be mistaken for a map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Format {
-    /// The format, after "this is".
+    /// The name of the format, to be read after "this is".
     pub name: &'static str,
-    /// A sentence about what to do.
+    /// The advice for the user.
     pub remedy: &'static str,
 }
 
@@ -16,17 +17,17 @@ const XML: Format =
 const O5M: Format =
     Format { name: "an o5m file", remedy: "\"osmium cat IN.o5m -o OUT.osm.pbf\" converts it" };
 const GZIP: Format = Format {
-    name: "a file compressed with gzip",
+    name: "a gzip file",
     remedy: "for OpenStreetMap data, \"osmium cat IN.osm.gz -o OUT.osm.pbf\" converts it",
 };
 const BZIP2: Format = Format {
-    name: "a file compressed with bzip2",
+    name: "a bzip2 file",
     remedy: "for OpenStreetMap data, \"osmium cat IN.osm.bz2 -o OUT.osm.pbf\" converts it",
 };
 const PACKED: Format =
     Format { name: "a compressed file", remedy: "decompress it, and use the .osm.pbf file inside" };
 const ZIP: Format = Format {
-    name: "a zip archive, as shapefiles come in",
+    name: "a zip archive, for example with shapefiles",
     remedy: "download the .osm.pbf file of the same area",
 };
 const SHAPEFILE: Format =
@@ -39,7 +40,7 @@ const SQLITE: Format = Format {
 };
 const HTML: Format = Format {
     name: "a web page",
-    remedy: "the download failed or was of the wrong address: download the .osm.pbf file itself",
+    remedy: "the download failed, or the address is not that of the file: download the .osm.pbf file itself",
 };
 
 const BEGINNINGS: [(&[u8], Format); 17] = [
@@ -62,15 +63,15 @@ const BEGINNINGS: [(&[u8], Format); 17] = [
     (b"sqlite format 3", SQLITE),
 ];
 
-/// The format of a file that is no PBF; `None` if nothing is known of it.
+/// Returns the format of a file that is not PBF, or `None` if the format is unknown.
 pub(super) fn other_format(file: &[u8]) -> Option<Format> {
     let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file).trim_ascii_start();
     let begins = |start: &[u8]| file.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
     BEGINNINGS.iter().find(|(start, _)| begins(start)).map(|(_, format)| *format)
 }
 
-/// The name of a blob's compression when it is one that cannot be read here. `blob` is the protobuf message `Blob` of
-/// the PBF format: the number of the field that holds the data says how the data is compressed.
+/// Returns the compression of a blob if it is not supported. `blob` is an encoded `Blob` message of the PBF format:
+/// the number of the field with the data tells the compression.
 pub(super) fn unsupported_compression(mut blob: &[u8]) -> Option<&'static str> {
     let context = DecodeContext::default();
     while !blob.is_empty() {

@@ -1,24 +1,24 @@
-//! Files that may be maps.
+//! The fuzz target for map files.
 
 use prost::Message as _;
 
 use super::City;
 
-/// The header of a file that requires nothing but the schema.
+/// A header that requires only the basic schema.
 const HEADER: &[u8] = b"\x22\x0eOsmSchema-V0.6";
 
-/// A whole file; and, to get past the framing, the same bytes as a block of a file that is well-formed.
+/// Reads the input as a file, and as a data block of a valid file, so that the fuzzer gets past the framing.
 pub fn pbf(input: &[u8]) {
     drive(input);
     drive(&around(input));
 }
 
-/// A well-formed file with one block.
+/// Returns a valid file with one data block.
 pub(super) fn around(block: &[u8]) -> Vec<u8> {
     pack(&[("OSMHeader".into(), HEADER.to_vec()), ("OSMData".into(), block.to_vec())])
 }
 
-/// Whatever is taken for a city can be driven in.
+/// Checks that routes can be found in every file that is accepted as a city.
 fn drive(file: &[u8]) {
     let Ok(city) = City::from_pbf("fuzz", file) else { return };
     let bounds = city.bounds();
@@ -45,7 +45,8 @@ pub(super) struct Blob {
     pub(super) zlib_data: Vec<u8>,
 }
 
-/// A file without compression, hence without checksums that would catch what is damaged.
+/// Returns a file with these blobs, without compression. It has no checksums, so damaged contents are not rejected
+/// early.
 pub(super) fn pack(blobs: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut file = vec![];
     for (kind, raw) in blobs {

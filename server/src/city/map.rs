@@ -1,4 +1,5 @@
-//! What the page draws, from what OpenStreetMap says: everything inside the map's bounds, the most visible first.
+//! The geometry that the page draws, built from OpenStreetMap: everything inside the map's bounds, the most visible
+//! first.
 
 use std::collections::HashMap;
 
@@ -15,58 +16,58 @@ use super::{
     tags::car_class,
 };
 
-/// Most points in one street, track or area; longer ones are cut.
+/// The most points in one street, track or area. Longer ones are split.
 pub const MAX_POINTS: usize = 4_000;
 
 /// The geometry of a city.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct MapData {
-    /// Widest class first.
+    /// Sorted by class, the widest first.
     pub streets: Vec<Street>,
-    /// Water, then parks, squares and buildings, of each the largest first.
+    /// Sorted by kind: water, parks, squares, buildings. The largest of each kind first.
     pub areas: Vec<Area>,
-    /// Train tracks, then subway and tram.
+    /// Sorted by kind: train, subway, tram.
     pub rails: Vec<Rail>,
 }
 
-/// How important a street is, widest first.
+/// The importance of a street, the widest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum StreetClass {
     /// Motorways and trunk roads.
     Motorway,
-    /// Primary.
+    /// Primary roads.
     Primary,
-    /// Secondary.
+    /// Secondary roads.
     Secondary,
-    /// Tertiary.
+    /// Tertiary roads.
     Tertiary,
-    /// Residential and unclassified.
+    /// Residential and unclassified streets.
     Residential,
-    /// Yards, alleys and parking aisles, and streets closed to the public.
+    /// Yards, alleys and parking aisles, and streets that are closed to taxis.
     Service,
-    /// Not for cars.
+    /// Ways that are not for cars.
     Footway,
 }
 
 /// A street, or a piece of one.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Street {
-    /// How important.
+    /// The importance of the street.
     pub class: StreetClass,
-    /// May be empty. At most 255 characters, as everywhere here.
+    /// May be empty. At most 255 characters, like every name on the map.
     pub name: String,
     /// From 2 to [`MAX_POINTS`] points.
     pub line: Vec<LatLng>,
-    /// Cars follow `line` only forwards.
+    /// `true` if cars may follow `line` only in its direction.
     pub one_way: bool,
 }
 
-/// What an area is, bottom-most first.
+/// The kind of an area, in drawing order: the bottom-most first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum AreaKind {
-    /// Sea, lake, river.
+    /// Sea, lake or river.
     Water,
-    /// Park, garden, grass, wood.
+    /// Park, garden, grass or wood.
     Park,
     /// Square or pedestrian area.
     Square,
@@ -77,18 +78,18 @@ pub enum AreaKind {
 /// A polygon with holes, filled by the even-odd rule.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Area {
-    /// What it is.
+    /// The kind of the area.
     pub kind: AreaKind,
     /// May be empty.
     pub name: String,
-    /// Closed without repeating the first point; each of three points and more, all together at most
+    /// Rings of at least three points, which do not repeat their first point. All together have at most
     /// [`MAX_POINTS`].
     pub rings: Vec<Vec<LatLng>>,
-    /// Of a building, in metres. 0: unknown.
+    /// The height of a building, in metres. 0: unknown.
     pub height_m: u32,
 }
 
-/// What runs on a track.
+/// The kind of a track.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum RailKind {
     /// Trains.
@@ -102,7 +103,7 @@ pub enum RailKind {
 /// A track, or a piece of one.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rail {
-    /// What runs on it.
+    /// The kind of the track.
     pub kind: RailKind,
     /// From 2 to [`MAX_POINTS`] points.
     pub line: Vec<LatLng>,
@@ -123,7 +124,7 @@ impl MapData {
         map
     }
 
-    /// A fingerprint of all there is to draw.
+    /// Returns a hash of everything on the map.
     pub(super) fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut add = |kind: u8, numbers: [u32; 2], name: &str, lines: &[Vec<LatLng>]| {
@@ -152,7 +153,7 @@ impl MapData {
     fn add_way(&mut self, osm: &Osm, way: &OsmWay, bounds: Bounds) {
         let is_ring = way.nodes.len() > 3 && way.nodes.first() == way.nodes.last();
         if let Some(kind) = area_kind(&way.tags).filter(|_| is_ring) {
-            // Nodes that an extract left out lie beyond its edge: without them the ring is cut there.
+            // An extract leaves out nodes beyond its edge. Without them the ring is cut off there.
             self.add_area(kind, &way.tags, vec![ring_inside(osm.ring(&way.nodes), bounds)]);
         } else if let Some(class) = street_class(&way.tags) {
             for line in cut(osm, way, bounds) {
@@ -200,27 +201,27 @@ impl MapData {
     }
 }
 
-/// The coastline, joined as far as it is in the file.
+/// Returns the coastlines, joined as far as the file has them.
 fn shores(osm: &Osm) -> Vec<Vec<LatLng>> {
     let coast = osm.ways.iter().filter(|way| way.tags.is("natural", &["coastline"]));
     let shores = join(coast.map(|way| way.nodes.clone()).collect(), false);
     shores.iter().flat_map(|shore| osm.pieces(shore)).collect()
 }
 
-/// The parts of a way that are on the map, each short enough.
+/// Returns the parts of a way that are on the map, each of at most [`MAX_POINTS`] points.
 fn cut(osm: &Osm, way: &OsmWay, bounds: Bounds) -> Vec<Vec<LatLng>> {
     let lines = osm.pieces(&way.nodes).flat_map(|piece| line_inside(piece, bounds));
     lines.flat_map(|line| overlapping_chunks(&line)).collect()
 }
 
-/// Pieces of at most [`MAX_POINTS`], each beginning where the one before it ended.
+/// Splits a line into pieces of at most [`MAX_POINTS`]. Each begins where the one before it ends.
 fn overlapping_chunks(line: &[LatLng]) -> Vec<Vec<LatLng>> {
     let starts = (0..line.len().saturating_sub(1)).step_by(MAX_POINTS - 1);
     starts.map(|start| line[start..line.len().min(start + MAX_POINTS)].to_vec()).collect()
 }
 
-/// Halves a polygon across its longer side until every part has at most [`MAX_POINTS`]. One that will not get
-/// smaller, its points being all in one place, is left out.
+/// Halves a polygon across its longer side until every part has at most [`MAX_POINTS`]. Leaves out a polygon that
+/// does not get smaller because its points are all at one place.
 fn small_enough(rings: Vec<Vec<LatLng>>, halvings: u32) -> Vec<Vec<Vec<LatLng>>> {
     let Some(bounds) = Bounds::around(rings.iter().flatten().copied()) else { return vec![] };
     if rings.iter().map(Vec::len).sum::<usize>() <= MAX_POINTS {
@@ -240,7 +241,7 @@ fn small_enough(rings: Vec<Vec<LatLng>>, halvings: u32) -> Vec<Vec<Vec<LatLng>>>
     halves.iter().flat_map(|half| small_enough(part(half), halvings + 1)).collect()
 }
 
-/// The area of the box around a polygon, in square degrees: good enough to tell large from small.
+/// The area of the box around a polygon, in square degrees. Accurate enough for sorting by size.
 fn size(rings: &[Vec<LatLng>]) -> f64 {
     Bounds::around(rings.iter().flatten().copied()).map_or(0.0, |bounds| {
         let (sw, ne) = (bounds.south_west(), bounds.north_east());
@@ -279,7 +280,7 @@ fn rail_kind(tags: &Tags) -> Option<RailKind> {
     }
 }
 
-/// What a closed way is when it is an area.
+/// Returns the kind of a closed way, or `None` if it is not an area.
 fn area_kind(tags: &Tags) -> Option<AreaKind> {
     let is_loop = tags.has("highway") && !tags.is("area", &["yes"]) && !tags.is("place", &["square"]);
     if is_loop { None } else { multipolygon_kind(tags) }
@@ -308,11 +309,11 @@ fn multipolygon_kind(tags: &Tags) -> Option<AreaKind> {
     }
 }
 
-/// Of a building, in metres: as tagged, else three a level; 0 when neither is there.
+/// The height of a building in metres: as tagged, else 3 m per level. 0: unknown.
 fn height_m(tags: &Tags) -> u32 {
     let number = |key: &str| tags.get(key)?.trim_end_matches('m').trim().parse::<f64>().ok();
     let metres = number("height").or_else(|| Some(number("building:levels")? * 3.0));
-    // A cast of a float saturates; NaN becomes 0.
+    // A cast from float saturates, and NaN becomes 0.
     metres.map_or(0, |metres| (metres.round() as u32).min(1_000))
 }
 

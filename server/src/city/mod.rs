@@ -1,6 +1,6 @@
-//! The city: its streets, the way between two points, and what the page draws.
+//! The city: its streets, routes between two places, search by street name, and the geometry that the page draws.
 //!
-//! Data runs one way: bytes → [`osm`] → [`roads`] → [`router`], [`snap`] and [`places`]; and [`osm`] → [`map`].
+//! Data flows one way: bytes → [`osm`] → [`roads`] → [`router`], [`snap`] and [`places`]; and [`osm`] → [`map`].
 
 mod access;
 mod clip;
@@ -49,22 +49,22 @@ use self::{
 };
 use crate::files;
 
-/// Must stand where a person sees the map: the Open Database License asks for it.
+/// The attribution that the Open Database License requires wherever a person sees the map.
 const ATTRIBUTION: &str = "© OpenStreetMap contributors";
 
-/// The longest way that a rider walks to a street, in metres. A place that is further away cannot be served.
+/// The longest walk of a rider to a street, in metres. A place that is further away cannot be served.
 pub const REACH_M: f64 = 250.0;
 
-/// Central Helsinki; see `server/data/README.md`.
+/// The map of central Helsinki, described in `server/data/README.md`.
 const HELSINKI: &[u8] = include_bytes!("../../data/helsinki.osm.pbf");
 
-/// A city, ready to drive in and to draw. Immutable; share it behind an `Arc`.
+/// A city with its roads, search and map. Immutable; shared in an `Arc`.
 pub struct City {
     name: String,
     version: String,
     bounds: Bounds,
     roads: Roads,
-    /// Metres of street up to and with each segment.
+    /// The total length of all segments up to and including this one, in metres.
     street_m: Vec<f64>,
     segments: SegmentIndex,
     router: Router,
@@ -73,28 +73,31 @@ pub struct City {
     report: Report,
 }
 
-/// The use that was made of a map file, for the log.
+/// The parts of a map file that are used and those that are left out, for the log.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Report {
-    /// The box in the header.
+    /// The use of the box in the header.
     pub header_box: BoxUse,
-    /// Number of names of streets that are kept.
+    /// The number of street names that are kept.
     pub kept_streets: usize,
-    /// Length of all that is kept, in kilometres.
+    /// The length of all streets that are kept, in kilometres.
     pub kept_km: f64,
-    /// Streets that are not, because no car could come there and leave again.
+    /// The streets that are left out, because no car can reach them and leave again.
     pub left_out: LeftOut,
 }
 
 impl City {
-    /// The city that comes with the program.
+    /// Returns the embedded city.
     pub fn embedded() -> Self {
         Self::from_pbf("Helsinki", HELSINKI).expect("the embedded map is whole: a test loads it")
     }
 
-    /// Reads an .osm.pbf file. The city is called after it: `oulu-latest.osm.pbf` is "Oulu".
+    /// Reads an .osm.pbf file. The name of the city is taken from the file name: `oulu-latest.osm.pbf` is "Oulu".
     ///
-    /// Blocks, for seconds with a large file.
+    /// Blocks the thread, for seconds with a large file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a map that can be used.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CityError> {
         let path = path.as_ref();
         let bytes = files::read(path).map_err(Problem::Unreadable);
@@ -103,7 +106,10 @@ impl City {
             .map_err(|problem| CityError { map: path.display().to_string(), problem })
     }
 
-    /// Reads the bytes of an .osm.pbf file. `name` is the city's, for people.
+    /// Reads the bytes of an .osm.pbf file. `name` is the display name of the city.
+    ///
+    /// # Errors
+    /// When the bytes are not a map that can be used.
     pub fn from_pbf(name: &str, bytes: &[u8]) -> Result<Self, CityError> {
         Self::new(name, bytes).map_err(|problem| CityError { map: name.into(), problem })
     }
@@ -131,39 +137,39 @@ impl City {
         })
     }
 
-    /// For people: "Helsinki".
+    /// The display name, for example "Helsinki".
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Must stand where a person sees the map.
+    /// The attribution that must be shown with the map.
     pub fn attribution(&self) -> &'static str {
         ATTRIBUTION
     }
 
-    /// Changes when [`City::map`] does: a fingerprint of it, the same in every build.
+    /// A hash of [`City::map`] that is the same in every build.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The account of what was kept of the file, and what was not.
+    /// The parts of the file that are used and those that are left out.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// The bounds of the map: the streets and some room around them.
+    /// The bounds of the map: the streets and a margin around them.
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }
 
-    /// What the page draws.
+    /// The geometry that the page draws.
     pub fn map(&self) -> &MapData {
         &self.map
     }
 
-    /// The nearest point of a drivable street, however far.
+    /// Returns the nearest point on a drivable street, at any distance.
     pub fn snap(&self, point: LatLng) -> Snapped {
-        // There is always a nearest one: a city has at least one segment.
+        // There is always a nearest segment: a city has at least one.
         let (segment, part) = self.segments.nearest(point).unwrap_or((0, 0.0));
         let mut snapped = Snapped::on(&self.roads, segment, part, Some(point));
         if snapped.street.is_empty() {
@@ -172,34 +178,35 @@ impl City {
         snapped
     }
 
-    /// The fastest way; `None` when there is none, as between places of different cities.
+    /// Returns the fastest route, or `None` if there is none, as between places of different cities.
     pub fn route(&self, from: &Snapped, to: &Snapped) -> Option<Route> {
         route::route(&self.roads, &self.router, from, to)
     }
 
-    /// How long the fastest way takes, without making its line. Cheaper than [`City::route`].
+    /// Returns the duration of the fastest route. Cheaper than [`City::route`], because it builds no line.
     pub fn drive_time(&self, from: &Snapped, to: &Snapped) -> Option<Duration> {
         route::drive_time(&self.roads, &self.router, from, to)
     }
 
-    /// A place on a drivable street, each metre of street as likely as any other.
+    /// Returns a random place on a drivable street, uniform over the length of the streets.
     pub fn random_place(&self, rng: &mut impl rand::Rng) -> Snapped {
         let total = self.street_m.last().copied().unwrap_or_default();
         let metre = rng.random::<f64>() * total;
         let segment = self.street_m.partition_point(|end| *end <= metre).min(self.roads.segments.len() - 1);
         let length = self.roads.segments[segment].length_m;
-        // A segment between two nodes in one place has no length.
+        // A segment between two nodes at the same point has no length.
         let part = if length > 0.0 { 1.0 - (self.street_m[segment] - metre) / length } else { 0.0 };
         Snapped::on(&self.roads, segment, part.clamp(0.0, 1.0), None)
     }
 
-    /// Streets that a rider can be brought to and of which one of the names matches, best first. Case and accents do not matter.
+    /// Returns streets that a rider can be driven to and of which a name matches `query`, best first. Ignores case
+    /// and accents.
     pub fn find_places(&self, query: &str, limit: usize) -> Vec<Place> {
         self.places.find(query, limit)
     }
 }
 
-/// The kept part of a file's streets.
+/// The streets of a file that are used.
 struct Kept {
     roads: Roads,
     bounds: Bounds,

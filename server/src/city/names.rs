@@ -1,21 +1,22 @@
-//! Names of a street. Meanings: OpenStreetMap wiki, "Names", "Multilingual names", "Key:ref".
+//! The names of a street, as in the OpenStreetMap wiki: "Names", "Multilingual names", "Key:ref".
 
 use super::osm::Tags;
 
-/// Keys of names beside the one on the signs. Each may end in a language, "old_name:sv", and hold several, "A;B".
+/// The keys of names other than the one on the signs. Each may have a language suffix ("old_name:sv") and a list of
+/// values ("A;B").
 const OTHER_KEYS: [&str; 8] =
     ["alt_name", "short_name", "official_name", "loc_name", "reg_name", "nat_name", "int_name", "old_name"];
-/// Keys of numbers, such as "E 18". Each may hold several.
+/// The keys of road numbers, for example "E 18". Each may have a list of values.
 const NUMBER_KEYS: [&str; 3] = ["ref", "int_ref", "nat_ref"];
 
-/// Everything that a street is called.
+/// All names of a street.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub(super) struct Names {
-    /// The name on the signs, or the number of a street without a name; empty if the street has neither.
+    /// The name on the signs, else the road number. Empty if the street has neither.
     pub(super) main: String,
     /// The name in other languages.
     pub(super) translations: Vec<String>,
-    /// Names and numbers by which the street is found, and not shown.
+    /// Names and numbers by which a search finds the street, but which are not shown.
     pub(super) others: Vec<String>,
 }
 
@@ -43,13 +44,14 @@ impl Names {
     }
 }
 
-/// The name on the signs, or the number of a street without a name; empty if the street has neither.
+/// Returns the name on the signs, else the road number. Empty if the street has neither.
 pub(super) fn main_name(tags: &Tags) -> &str {
     let given = |key: &str| tags.get(key).map(str::trim).filter(|name| !name.is_empty());
     given("name").or_else(|| given("ref")).unwrap_or_default()
 }
 
-/// "name:sv", "name:zh-Hant" and the names of the two sides; not "name:etymology" or "name:pronunciation".
+/// Returns `true` for "name:sv", "name:zh-Hant", "name:left" and "name:right", but not for example for
+/// "name:etymology".
 fn is_translation(key: &str) -> bool {
     key.strip_prefix("name:").is_some_and(|rest| {
         let language = rest.split(['-', '_']).next().unwrap_or_default();

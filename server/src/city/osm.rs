@@ -1,6 +1,6 @@
-//! OpenStreetMap PBF → plain nodes, ways and relations. Nothing is interpreted here.
+//! The reader of OpenStreetMap PBF files: bytes to plain nodes, ways and relations, without interpretation.
 //!
-//! Format: OpenStreetMap wiki, "PBF Format". A file is a row of blobs, each behind a small header with its size.
+//! A file is a sequence of blobs, each behind a header with its size (OpenStreetMap wiki, "PBF Format").
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,30 +19,31 @@ use super::{
     quiet::quietly,
 };
 
-/// OpenStreetMap's own limit on the length of a value, in characters.
+/// The longest tag value in OpenStreetMap, in characters. Longer values are cut.
 const MAX_VALUE_CHARS: usize = 255;
-/// Keys of tags: a node with one of them keeps all of its tags.
+/// The keys of nodes of which the tags are kept.
 const NODE_KEYS: [&str; 2] = ["barrier", "place"];
-/// Two neighbours of a line further apart than this, in degrees of longitude, are on both sides of the antimeridian.
+/// The largest difference in longitude between neighbours of a line, in degrees. A larger one means that the line
+/// crosses the antimeridian.
 const HALF_WAY_ROUND_DEG: f64 = 180.0;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Default)]
 pub(super) struct Osm {
-    /// The box that the file says it covers, unchecked.
+    /// The box in the header, not validated.
     pub(super) header_box: Option<HeaderBox>,
-    /// By id. Those that are not on Earth are left out.
+    /// Nodes by id, without those that are not on Earth.
     pub(super) nodes: HashMap<i64, LatLng>,
-    /// Tags of nodes that are barriers or places.
+    /// The tags of nodes that are barriers or places.
     pub(super) node_tags: HashMap<i64, Tags>,
-    /// Each id once.
+    /// Ways, without repeated ids.
     pub(super) ways: Vec<OsmWay>,
-    /// Areas made of several ways: relations of type multipolygon.
+    /// Relations of type multipolygon: areas with rings of several ways.
     pub(super) multipolygons: Vec<Multipolygon>,
     way_ids: HashSet<i64>,
 }
 
-/// Edges of a box in degrees, as a file has them: any numbers.
+/// The edges of a box in degrees. The values are as in the file and may be any numbers.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct HeaderBox {
     /// The latitude of the southern edge.
@@ -59,39 +60,39 @@ pub struct HeaderBox {
 pub(super) struct OsmWay {
     pub(super) id: i64,
     pub(super) tags: Tags,
-    /// Ids; in an extract some may be missing from the file.
+    /// Ids of nodes. An extract may lack some of the nodes.
     pub(super) nodes: Vec<i64>,
 }
 
-/// An area whose rings are made of several ways.
+/// An area with rings of several ways.
 pub(super) struct Multipolygon {
     pub(super) tags: Tags,
-    /// Ids of the ways around it, and of those around its holes.
+    /// Ids of the ways around the area, and of the ways around its holes.
     pub(super) outer: Vec<i64>,
     pub(super) inner: Vec<i64>,
 }
 
-/// Keys and values, a handful.
+/// A short list of keys and values.
 #[derive(Default, Clone, Debug)]
 pub(super) struct Tags(Vec<(Box<str>, Box<str>)>);
 
 impl Tags {
-    /// The value of `key`.
+    /// Returns the value of `key`.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(k, _)| **k == *key).map(|(_, v)| &**v)
     }
 
-    /// Whether `key` is there with one of `values`.
+    /// Returns `true` if the value of `key` is one of `values`.
     pub(super) fn is(&self, key: &str, values: &[&str]) -> bool {
         self.get(key).is_some_and(|value| values.contains(&value))
     }
 
-    /// All of them.
+    /// All keys with their values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }
 
-    /// Whether `key` is there and not "no".
+    /// Returns `true` if `key` is present and its value is not "no".
     pub(super) fn has(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| value != "no")
     }
@@ -108,17 +109,17 @@ fn shortened(value: &str) -> &str {
 }
 
 impl Osm {
-    /// Reads a whole file. Any bytes give an answer.
+    /// Reads a whole file. Any input gives a result or an error, and never a panic.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         check_framing(bytes)?;
-        // osmpbf panics on some damage that passes a blob's checksum: a relation member of unknown kind and,
-        // where overflow is checked, sums of coordinates past 64 bits.
+        // osmpbf panics on some damage that passes the checksum of a blob: a relation member of unknown kind and,
+        // with overflow checks, sums of coordinates beyond 64 bits.
         quietly(|| read_blobs(bytes))
             .unwrap_or_else(|_| Err(Problem::Damaged("a block holds impossible numbers".into())))
     }
 
-    /// The points of a line of node ids, in pieces of two and more: cut where a node is not in the file, and at the
-    /// antimeridian.
+    /// Returns the points of a line of node ids, split at nodes that are not in the file and at the antimeridian.
+    /// Each piece has at least two points.
     pub(super) fn pieces<'a>(&'a self, ids: &'a [i64]) -> impl Iterator<Item = Vec<LatLng>> + 'a {
         ids.split(|id| !self.nodes.contains_key(id))
             .map(|piece| self.known(piece))
@@ -128,8 +129,8 @@ impl Osm {
             .filter(|piece| piece.len() >= 2)
     }
 
-    /// The corners of an area from the ids of its ring, whose first is its last, without those that are not in the file.
-    /// One that lies over the antimeridian has none.
+    /// Returns the corners of an area from the ids of its ring, in which the first id is repeated at the end. Skips
+    /// nodes that are not in the file. Empty if the ring crosses the antimeridian.
     pub(super) fn ring(&self, ids: &[i64]) -> Vec<LatLng> {
         let ring = self.known(ids.get(1..).unwrap_or_default());
         let next = ring.iter().cycle().skip(1);
@@ -137,19 +138,19 @@ impl Osm {
         if is_across { vec![] } else { ring }
     }
 
-    /// The points of a line of node ids, without those that are not in the file.
+    /// Returns the points of a line of node ids, without nodes that are not in the file.
     pub(super) fn known(&self, ids: &[i64]) -> Vec<LatLng> {
         ids.iter().filter_map(|id| self.nodes.get(id).copied()).collect()
     }
 }
 
-/// Returns whether the short way from one point to the other crosses the 180th meridian.
+/// Returns `true` if the short way between two points crosses the 180th meridian.
 pub(super) fn are_across_antimeridian(a: LatLng, b: LatLng) -> bool {
     (a.lng() - b.lng()).abs() > HALF_WAY_ROUND_DEG
 }
 
-/// Walks over the blobs without decoding them: the reader itself takes a file that ends early for a whole one, and a
-/// blob with a compression that it does not know for an empty one.
+/// Checks the blob headers of a file and skips the blobs. Needed because the reader takes a truncated file for a
+/// complete one, and a blob with an unknown compression for an empty one.
 fn check_framing(bytes: &[u8]) -> Result<(), Problem> {
     if bytes.is_empty() {
         return Err(Problem::Empty);
@@ -244,7 +245,7 @@ impl Osm {
         if !self.way_ids.insert(way.id()) {
             return;
         }
-        // Of the optional feature LocationsOnWays: places of nodes that may be nowhere else in the file.
+        // The optional feature LocationsOnWays stores positions in ways. The nodes themselves may be missing.
         for (id, at) in way.refs().zip(way.node_locations()) {
             if !self.nodes.contains_key(&id) {
                 self.add_node(id, at.lat(), at.lon());

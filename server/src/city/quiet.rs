@@ -1,4 +1,4 @@
-//! Panics of others' code as answers.
+//! Panics of third-party code as errors.
 
 use std::{
     cell::Cell,
@@ -11,7 +11,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `read`; a panic in it is an `Err`, and is not reported on stderr as other panics are.
+/// Runs `read`. A panic in it is returned as `Err`, and the panic hook does not print it.
 pub(super) fn quietly<T>(read: impl FnOnce() -> T + UnwindSafe) -> thread::Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,11 +1,11 @@
-//! Joining ways end to end: the rings of multipolygons and the shores of the sea come in pieces.
+//! The joining of lines end to end: the rings of multipolygons and the coastlines come in pieces.
 
 use std::collections::{HashMap, HashSet};
 
-/// Joins lines of node ids at the ends they share, each used once. A ring comes back with its first id repeated
-/// at the end; what does not close comes back open.
+/// Joins lines of node ids at shared ends, each line once. A ring has its first id repeated at the end. A line that
+/// does not close is returned open.
 ///
-/// With `turn`, lines may be turned around to fit; without, only a head joins a tail.
+/// With `turn`, lines may be reversed to fit. Without it, only a head joins a tail.
 pub(super) fn join(lines: Vec<Vec<i64>>, turn: bool) -> Vec<Vec<i64>> {
     let mut ends: HashMap<i64, Vec<usize>> = HashMap::new();
     let mut lines: Vec<_> = lines.into_iter().map(|line| Some(line).filter(|line| line.len() >= 2)).collect();
@@ -16,7 +16,7 @@ pub(super) fn join(lines: Vec<Vec<i64>>, turn: bool) -> Vec<Vec<i64>> {
             ends.entry(*last).or_default().push(i);
         }
     }
-    // Without turning, a line must be taken up at its head: first those that nobody comes before.
+    // Without `turn`, a chain must begin at its head: first come the lines with no predecessor.
     let tails: HashSet<i64> = lines.iter().flatten().map(|line| line[line.len() - 1]).collect();
     let mut order: Vec<_> = (0..lines.len()).collect();
     order.sort_by_key(|i| lines[*i].as_ref().is_some_and(|line| tails.contains(&line[0])));
@@ -34,7 +34,7 @@ pub(super) fn join(lines: Vec<Vec<i64>>, turn: bool) -> Vec<Vec<i64>> {
     joined
 }
 
-/// Adds lines to the end of `chain` until it closes or none fits.
+/// Appends lines to `chain` until it closes or no line fits.
 fn grow(chain: &mut Vec<i64>, lines: &mut [Option<Vec<i64>>], ends: &HashMap<i64, Vec<usize>>) {
     while chain.first() != chain.last() {
         let Some(end) = chain.last().copied() else { return };

@@ -1,4 +1,4 @@
-//! The streets that cars may drive on, as a graph.
+//! The graph of the streets on which taxis may drive.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,56 +12,56 @@ use super::{
     tags::{car_class, speed_kmh},
 };
 
-/// A graph in which every node can be reached from every other. A node is a point of a street, so every
-/// segment is straight.
+/// A strongly connected graph: every node can be reached from every other. Every point of a street is a node, so
+/// every segment is straight.
 #[derive(Default)]
 pub(super) struct Roads {
     pub(super) nodes: Vec<LatLng>,
     pub(super) segments: Vec<Segment>,
-    /// Names of streets; the first has none.
+    /// The names of streets. The first entry is the one without a name.
     pub(super) names: Vec<Names>,
 }
 
-/// The streets of a map that are in no use.
+/// The streets of a map that are not used.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct LeftOut {
-    /// Names of streets of which no part is kept, in alphabetical order.
+    /// The names of streets of which no part is used, in alphabetical order.
     pub streets: Vec<String>,
-    /// Their length, with that of streets without a name and of parts of streets that are kept.
+    /// The length of all that is not used, including unnamed streets and parts of used streets.
     pub km: f64,
-    /// Some lie on the other side of the antimeridian.
+    /// `true` if some of it is on the other side of the antimeridian.
     pub across_antimeridian: bool,
 }
 
-/// A straight piece of street between two nodes, which differ. They may stand in the same place.
+/// A straight piece of street between two different nodes. Both may be at the same point.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) from: u32,
     pub(super) to: u32,
-    /// Otherwise cars only go from `from` to `to`.
+    /// `false`: cars may only drive from `from` to `to`.
     pub(super) two_way: bool,
     /// Index into [`Roads::names`].
     pub(super) name: u32,
     pub(super) length_m: f64,
-    /// Driving time from end to end, at least 1.
+    /// The driving time from end to end, in milliseconds, at least 1.
     pub(super) millis: u32,
 }
 
 impl Segment {
-    /// Driving time over a part of the segment, in milliseconds.
+    /// The driving time over a fraction of the segment, in milliseconds.
     pub(super) fn part_millis(&self, part: f64) -> usize {
         (f64::from(self.millis) * part).round() as usize
     }
 }
 
-/// The ways on which a taxi may drive, with the directions.
+/// Returns the ways on which a taxi may drive, with their directions.
 pub(super) fn for_taxis(osm: &Osm) -> Vec<(&OsmWay, Direction)> {
     let for_cars = osm.ways.iter().filter(|way| car_class(&way.tags).is_some());
     for_cars.filter_map(|way| Some((way, drivable(&way.tags)?))).collect()
 }
 
 impl Roads {
-    /// Those of `ways` inside `bounds`, cut down to the largest part in which no car is ever stuck; and the rest.
+    /// Builds the largest strongly connected part of `ways` inside `bounds`, and describes the rest.
     pub(super) fn new(osm: &Osm, ways: &[(&OsmWay, Direction)], bounds: Option<Bounds>) -> (Self, LeftOut) {
         let mut all = Builder {
             osm,
@@ -76,14 +76,14 @@ impl Roads {
         all.roads.largest_component()
     }
 
-    /// The point a part of the way along a segment.
+    /// Returns the point at a fraction of a segment.
     pub(super) fn point(&self, segment: &Segment, part: f64) -> LatLng {
         let (from, to) = (self.nodes[segment.from as usize], self.nodes[segment.to as usize]);
-        // Not lerp at the very end: rounding would put the point beside the node.
+        // At the end `lerp` would round to a point beside the node.
         if part >= 1.0 { to } else { from.lerp(to, part) }
     }
 
-    /// Every direction of every segment: from, to, milliseconds.
+    /// All directions of all segments, as from, to and milliseconds.
     pub(super) fn arcs(&self) -> impl Iterator<Item = (u32, u32, u32)> + '_ {
         self.segments.iter().flat_map(|s| {
             let back = s.two_way.then_some((s.to, s.from, s.millis));
@@ -96,7 +96,7 @@ impl Roads {
         self.nodes.len() as u32 - 1
     }
 
-    /// Names of streets, each once.
+    /// The names of the streets, without repetition.
     pub(super) fn streets(&self) -> BTreeSet<&str> {
         let names = self.segments.iter().map(|s| self.names[s.name as usize].main.as_str());
         names.filter(|name| !name.is_empty()).collect()
@@ -106,7 +106,7 @@ impl Roads {
         self.segments.iter().map(|s| s.length_m).sum::<f64>() / 1_000.0
     }
 
-    /// The part with the most metres of street among those in which every node can be reached from every other.
+    /// Returns the strongly connected component with the greatest length of streets, and describes the rest.
     fn largest_component(self) -> (Self, LeftOut) {
         let mut graph = DiGraph::<(), (), u32>::default();
         self.nodes.iter().for_each(|_| _ = graph.add_node(()));
@@ -171,7 +171,7 @@ impl Builder<'_> {
                 (from, to) = (to, from);
             }
             let length_m = self.roads.nodes[from as usize].distance_m(self.roads.nodes[to as usize]);
-            // Two nodes in one place hold streets together as well as one does.
+            // A segment from a node to itself is left out. One between two nodes at the same point connects streets.
             if from != to {
                 let millis = (length_m / metres_per_second * 1000.0).round().max(1.0) as u32;
                 let two_way = direction == Direction::Both;
@@ -180,7 +180,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The index of a node; `None` when it is not on the map. A barrier is the end of every street that comes to it.
+    /// Returns the index of a node, or `None` if it is not on the map. A node that is a barrier becomes a separate
+    /// node for each street, so that streets end there.
     fn node(&mut self, id: i64, way: &OsmWay) -> Option<u32> {
         let in_bounds = |at: &&LatLng| self.bounds.is_none_or(|bounds| bounds.contains(**at));
         let at = *self.osm.nodes.get(&id).filter(in_bounds)?;

@@ -1,4 +1,4 @@
-//! The way from one place on a street to another: both lie somewhere along a segment, and one-ways hold.
+//! Routes between two places on streets. A place is a point on a segment, and one-way streets are respected.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use super::{
     snap::Snapped,
 };
 
-/// A way by car.
+/// A route by car.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Route {
-    /// From start to end, at least one point.
+    /// The points from start to end, at least one.
     pub line: Vec<LatLng>,
-    /// When each point of `line` is reached, in seconds from the start, never decreasing.
+    /// The time at which each point of `line` is reached, in seconds from the start. Never decreases.
     pub at_s: Vec<f64>,
-    /// Metres.
+    /// The length in metres.
     pub distance_m: f64,
-    /// From start to end.
+    /// The driving time.
     pub duration: Duration,
 }
 
-/// How the fastest way goes.
+/// The course of a fastest route.
 enum Course {
-    /// Along the one segment both places are on, in so many milliseconds.
+    /// Along the one segment that has both places, with the driving time in milliseconds.
     Along(usize),
-    /// Over nodes; the first takes so many milliseconds to come to.
+    /// Over nodes, with the driving time to the first node in milliseconds.
     Over(ShortestPath, usize),
 }
 
@@ -41,12 +41,12 @@ impl Course {
     }
 }
 
-/// How long the fastest way takes; `None` when there is none.
+/// Returns the duration of the fastest route, or `None` if there is none.
 pub(super) fn drive_time(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Option<Duration> {
     Some(Duration::from_millis(course(roads, router, from, to)?.millis() as u64))
 }
 
-/// The fastest way; `None` when there is none.
+/// Returns the fastest route, or `None` if there is none.
 pub(super) fn route(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Option<Route> {
     let course = course(roads, router, from, to)?;
     let mut steps = vec![(from.at, 0)];
@@ -68,7 +68,7 @@ pub(super) fn route(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped
 }
 
 fn course(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Option<Course> {
-    // A place of another city may be on a segment that is not in this one.
+    // A place of another city may have a segment index that this city lacks.
     let (first, last) = (roads.segments.get(from.segment)?, roads.segments.get(to.segment)?);
     let starts = ways_out(first, from.part);
     let over = router.fastest(starts.clone(), ways_in(last, to.part)).map(|path| {
@@ -80,7 +80,8 @@ fn course(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Optio
     along.into_iter().chain(over).min_by_key(Course::millis)
 }
 
-/// The nodes a car at a part of a segment can drive to. At the very beginning of a one-way it is at a node.
+/// Returns the nodes that a car at a fraction of a segment can drive to. At fraction 0 of a one-way segment it is at
+/// a node.
 fn ways_out(segment: &Segment, part: f64) -> Vec<Terminal> {
     let mut ways = vec![(segment.to as usize, segment.part_millis(1.0 - part))];
     if segment.two_way || part == 0.0 {
@@ -89,7 +90,7 @@ fn ways_out(segment: &Segment, part: f64) -> Vec<Terminal> {
     ways
 }
 
-/// The nodes from which a car can drive to a part of a segment.
+/// Returns the nodes from which a car can drive to a fraction of a segment.
 fn ways_in(segment: &Segment, part: f64) -> Vec<Terminal> {
     let mut ways = vec![(segment.from as usize, segment.part_millis(part))];
     if segment.two_way || part == 1.0 {

@@ -1,4 +1,4 @@
-//! The fastest way from node to node: a contraction hierarchy, made once, asked often.
+//! The router: fastest paths between nodes, by a contraction hierarchy that is built once.
 
 use std::{
     collections::HashMap,
@@ -9,14 +9,14 @@ use fast_paths::{FastGraph, InputGraph, PathCalculator, ShortestPath};
 
 use super::roads::Roads;
 
-/// A node and how many milliseconds it takes to come to it, or from it.
+/// A node, and the driving time between it and a place on a segment, in milliseconds.
 pub(super) type Terminal = (usize, usize);
 
 pub(super) struct Router {
     graph: FastGraph,
-    /// Milliseconds from a node to its neighbour.
+    /// The driving time from a node to its neighbour, in milliseconds.
     arcs: HashMap<(usize, usize), usize>,
-    /// Working memory of queries that are over, for those to come.
+    /// A pool of the working memory of queries.
     idle: Mutex<Vec<PathCalculator>>,
 }
 
@@ -35,7 +35,7 @@ impl Router {
         Self { graph: fast_paths::prepare(&input), arcs, idle: Mutex::default() }
     }
 
-    /// The fastest way from any of `starts` to any of `ends`; neither may be empty.
+    /// Returns the fastest path from any of `starts` to any of `ends`. Neither may be empty.
     pub(super) fn fastest(&self, starts: Vec<Terminal>, ends: Vec<Terminal>) -> Option<ShortestPath> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let pooled = idle().pop();
@@ -45,7 +45,8 @@ impl Router {
         path
     }
 
-    /// Milliseconds along a path that [`Router::fastest`] gave, from its first node to each.
+    /// Returns the driving time from the first node of a path to each of its nodes, in milliseconds. The path is one
+    /// of [`Router::fastest`].
     pub(super) fn times<'a>(&'a self, nodes: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
         let steps = nodes.windows(2).map(|pair| self.arcs.get(&(pair[0], pair[1])).copied().unwrap_or(0));
         std::iter::once(0).chain(steps).scan(0, |sum, step| {
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
     use crate::city::roads::Segment;
 
-    /// Streets without geometry.
+    /// Roads without geometry.
     fn roads(arcs: Vec<(u32, u32, u32, bool)>) -> Roads {
         let segment =
             |(from, to, millis, two_way)| Segment { from, to, two_way, name: 0, length_m: 1.0, millis };

@@ -1,4 +1,4 @@
-//! The nearest street to a point.
+//! The search for the nearest street to a point.
 
 use rides_proto::geo::{Bounds, EARTH_RADIUS_M, LatLng};
 use rstar::{
@@ -8,26 +8,26 @@ use rstar::{
 
 use super::roads::Roads;
 
-/// A yard or a lane without a name goes by that of a street this near, in metres.
+/// The distance, in metres, within which a street without a name is called after a street with one.
 const NAMED_WITHIN_M: f64 = 80.0;
 
 /// A point moved to the nearest drivable street.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Snapped {
-    /// On the street.
+    /// The point on the street.
     pub at: LatLng,
-    /// How far that is from the point asked for, in metres.
+    /// The distance to the original point, in metres.
     pub off_m: f64,
-    /// The street's name, or that of the nearest street with one; empty when there is none near.
+    /// The name of the street, or of the nearest street that has one. Empty if there is none near.
     pub street: String,
-    /// Index into the segments of the roads.
+    /// The index of the segment.
     pub(super) segment: usize,
-    /// How far along the segment, from 0 to 1.
+    /// The position on the segment, from 0 to 1.
     pub(super) part: f64,
 }
 
 impl Snapped {
-    /// The place a part of the way along a segment, asked for from `point`.
+    /// Returns the place at a fraction of a segment. `point` is the original point.
     pub(super) fn on(roads: &Roads, segment: usize, part: f64, point: Option<LatLng>) -> Self {
         let s = &roads.segments[segment];
         let at = roads.point(s, part);
@@ -36,11 +36,11 @@ impl Snapped {
     }
 }
 
-/// Metres east and north of the city's centre, true near it.
+/// A local projection to metres east and north of the city's centre.
 #[derive(Clone, Copy)]
 pub(super) struct Plane {
     center: LatLng,
-    /// Metres in a degree of longitude and of latitude.
+    /// Metres per degree of longitude and of latitude.
     scale: [f64; 2],
 }
 
@@ -56,7 +56,7 @@ impl Plane {
     }
 }
 
-/// All segments of the roads, by where they are.
+/// A spatial index of all segments.
 pub(super) struct SegmentIndex {
     plane: Plane,
     tree: RTree<GeomWithData<Line<[f64; 2]>, usize>>,
@@ -71,25 +71,25 @@ impl SegmentIndex {
         Self { plane, tree }
     }
 
-    /// The nearest segment and how far along it, from 0 to 1. `None` only without any segments.
+    /// Returns the nearest segment and the position on it, from 0 to 1. `None` only if there are no segments.
     pub(super) fn nearest(&self, point: LatLng) -> Option<(usize, f64)> {
         let point = self.plane.place(point);
         let found = self.tree.nearest_neighbor(&point)?;
         Some((found.data, part_along(found.geom(), point)))
     }
 
-    /// The distance to the nearest segment, in metres. `None` only without any segments.
+    /// Returns the distance to the nearest segment, in metres. `None` only if there are no segments.
     pub(super) fn off_m(&self, roads: &Roads, point: LatLng) -> Option<f64> {
         let (segment, part) = self.nearest(point)?;
         Some(roads.point(&roads.segments[segment], part).distance_m(point))
     }
 
-    /// The name of the nearest street that has one; empty when none is near.
+    /// Returns the name of the nearest street that has one. Empty if there is none near.
     pub(super) fn name_near(&self, roads: &Roads, point: LatLng) -> String {
         self.names_near(roads, point, NAMED_WITHIN_M).next().map(str::to_owned).unwrap_or_default()
     }
 
-    /// Names of streets within a distance in metres, the nearest first, once for each segment.
+    /// The street names within a distance in metres, nearest first, once per segment.
     pub(super) fn names_near<'a>(
         &'a self,
         roads: &'a Roads,
@@ -104,12 +104,12 @@ impl SegmentIndex {
     }
 }
 
-/// Where on `line` its nearest point to `point` is, from 0 to 1.
+/// Returns the position on `line` of the point nearest to `point`, from 0 to 1.
 fn part_along(line: &Line<[f64; 2]>, point: [f64; 2]) -> f64 {
     let way = [line.to[0] - line.from[0], line.to[1] - line.from[1]];
     let off = [point[0] - line.from[0], point[1] - line.from[1]];
     let part = (off[0] * way[0] + off[1] * way[1]) / (way[0] * way[0] + way[1] * way[1]);
-    // A segment too short for its square: any end will do.
+    // The squared length of a very short segment is 0. Either end is right then.
     if part.is_finite() { part.clamp(0.0, 1.0) } else { 0.0 }
 }
 

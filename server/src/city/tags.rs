@@ -1,8 +1,8 @@
-//! Classes and speeds of streets. Meanings: OpenStreetMap wiki, "Key:highway", "Key:maxspeed".
+//! The classes and speeds of streets, as in the OpenStreetMap wiki: "Key:highway", "Key:maxspeed".
 
 use super::{map::StreetClass, osm::Tags};
 
-/// The class of a way that is built for cars or buses, whether or not a taxi may use it; `None` for any other.
+/// Returns the class of a way that is built for cars or buses, regardless of access, or `None` for any other way.
 pub(super) fn car_class(tags: &Tags) -> Option<StreetClass> {
     Some(match tags.get("highway")? {
         "motorway" | "motorway_link" | "trunk" | "trunk_link" => StreetClass::Motorway,
@@ -15,7 +15,7 @@ pub(super) fn car_class(tags: &Tags) -> Option<StreetClass> {
     })
 }
 
-/// How fast cars go when nothing is in their way: the posted limit, else what is usual in a town.
+/// Returns the free-flow speed: the posted limit, else a typical speed in a town.
 pub(super) fn speed_kmh(tags: &Tags) -> f64 {
     tags.get("maxspeed").and_then(posted_kmh).unwrap_or(match tags.get("highway") {
         Some("motorway") => 80.0,
@@ -27,7 +27,7 @@ pub(super) fn speed_kmh(tags: &Tags) -> f64 {
     })
 }
 
-/// "50", "50 km/h" or "30 mph"; `None` for words, and for numbers that are no speed.
+/// Parses "50", "50 km/h" or "30 mph". Returns `None` for words and for implausible speeds.
 fn posted_kmh(value: &str) -> Option<f64> {
     let (number, factor) = match value.strip_suffix("mph") {
         Some(miles) => (miles, 1.609_344),

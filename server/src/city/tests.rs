@@ -1,5 +1,5 @@
-//! The whole city at once, here on the embedded map; `server/data/README.md` says what that holds. The modules have made
-//! maps, each with one thing that maps of strangers have.
+//! Tests of a whole city on the embedded map, which `server/data/README.md` describes. The modules use small made
+//! maps, each with one peculiarity of real files.
 
 use std::{collections::HashSet, io::Read as _, sync::LazyLock, thread};
 
@@ -27,14 +27,14 @@ mod reading;
 
 static CITY: LazyLock<City> = LazyLock::new(City::embedded);
 
-/// Anywhere on the map and a little around it.
+/// A point on the map or a little outside of it.
 fn anywhere() -> impl Strategy<Value = LatLng> {
     (60.160..60.183f64, 24.930..24.958f64).prop_map(|(lat, lng)| p(lat, lng))
 }
 
 fn problem(bytes: &[u8]) -> Problem {
     match City::from_pbf("test", bytes) {
-        Ok(_) => panic!("a city out of {} bad bytes", bytes.len()),
+        Ok(_) => panic!("{} bad bytes were accepted as a city", bytes.len()),
         Err(error) => error.problem,
     }
 }
@@ -55,8 +55,8 @@ fn helsinki_has_what_the_file_is_known_to_hold() {
     assert_eq!(names.len(), 74);
 }
 
-/// The file has 2,114 connected nodes of streets built for cars. Fewer can be driven to and from: closed streets
-/// and garages do not count, nor do one-ways that leave the map and never come back.
+/// The file has 2,114 connected nodes of streets that are built for cars. Fewer are used: closed streets, garages,
+/// and one-way streets that leave the map and do not return are left out.
 #[test]
 fn most_of_helsinki_can_be_driven() {
     let km = CITY.street_m.last().copied().unwrap_or_default() / 1e3;
@@ -78,7 +78,7 @@ fn the_map_holds_every_kind_of_thing_inside_its_bounds() {
     let areas = |kind| map.areas.iter().filter(|area| area.kind == kind).count();
     let counts = [AreaKind::Water, AreaKind::Park, AreaKind::Square, AreaKind::Building].map(areas);
     assert!(counts[0] >= 4 && counts[1] > 100 && counts[2] > 20 && counts[3] > 400, "{counts:?}");
-    assert!(map.areas.iter().filter(|area| area.rings.len() > 1).count() > 30, "courtyards");
+    assert!(map.areas.iter().filter(|area| area.rings.len() > 1).count() > 30, "areas with courtyards");
     for kind in [RailKind::Train, RailKind::Subway, RailKind::Tram] {
         assert!(map.rails.iter().any(|rail| rail.kind == kind), "{kind:?}");
     }
@@ -106,7 +106,7 @@ fn the_bay_is_wet_and_the_railway_station_dry() {
         water.into_iter().any(|area| area.rings.iter().filter(|ring| is_in(ring, at)).count() % 2 == 1)
     };
     assert!(is_wet(p(60.1767, 24.9470)), "Kaisaniemenlahti");
-    assert!(is_wet(p(60.1787, 24.9410)), "Kaisaniemenlahti, where the map ends");
+    assert!(is_wet(p(60.1787, 24.9410)), "Kaisaniemenlahti at the edge of the map");
     assert!(!is_wet(p(60.1782, 24.9470)), "Siltasaari");
     assert!(!is_wet(p(60.1719, 24.9414)), "Helsinki Central");
     assert!(!is_wet(p(60.1699, 24.9522)), "Senaatintori");
@@ -142,7 +142,7 @@ fn streets_are_found_in_both_languages_without_accents() {
 #[test]
 fn every_street_is_found_and_near_one_that_can_be_driven() {
     let places = CITY.find_places("a", usize::MAX);
-    // Of the 74th, Karamzininranta, the map has a single node and so no line.
+    // The map has only one node of the 74th street, Karamzininranta, and so no line.
     assert_eq!(places.len(), 73);
     for place in places {
         let snapped = CITY.snap(place.at);
@@ -161,7 +161,7 @@ fn random_places_are_on_streets_and_spread_by_length() {
     let share = CITY.roads.segments.iter().filter(metres).map(|s| s.length_m).sum::<f64>()
         / CITY.street_m.last().expect("streets");
     let drawn = places.iter().filter(on).count() as f64 / places.len() as f64;
-    assert!((drawn - share).abs() < 0.02, "{drawn} for {share}");
+    assert!((drawn - share).abs() < 0.02, "{drawn}, expected {share}");
 }
 
 #[test]
@@ -225,7 +225,7 @@ proptest! {
         let snapped = CITY.snap(point);
         let nearest = CITY.roads.segments.iter().flat_map(|s| (0..=10).map(|i| CITY.roads.point(s, f64::from(i) / 10.0)));
         let nearest_m = nearest.map(|at| at.distance_m(point)).fold(f64::INFINITY, f64::min);
-        prop_assert!(snapped.off_m <= nearest_m + 0.5, "{} m, but there is one at {nearest_m} m", snapped.off_m);
+        prop_assert!(snapped.off_m <= nearest_m + 0.5, "{} m, but there is a street at {nearest_m} m", snapped.off_m);
     }
 
     #[test]
@@ -283,7 +283,7 @@ fn an_error_is_one_line_that_names_the_file() {
     assert!(!missing.contains('\n'));
 }
 
-/// The kinds and unpacked contents of a file's blobs.
+/// Returns the kinds and uncompressed contents of a file's blobs.
 fn unpack(mut file: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut blobs = vec![];
     while let Some((len, rest)) = file.split_first_chunk() {
@@ -308,7 +308,7 @@ fn a_file_without_compression_is_the_same_city() {
 #[test]
 fn a_relation_with_a_member_of_no_known_kind_is_damage() {
     let strings = b"\x0a\x00\x0a\x04type\x0a\x0cmultipolygon";
-    // id 1; tag type=multipolygon; one member: role 0, id 1, kind 9.
+    // A relation with id 1, tag type=multipolygon, and one member: role 0, id 1, kind 9.
     let relation = [8, 1, 0x12, 1, 1, 0x1a, 1, 2, 0x42, 1, 0, 0x4a, 1, 2, 0x52, 1, 9];
     let group = [&[0x22, relation.len() as u8], relation.as_slice()].concat();
     let block =
@@ -322,7 +322,7 @@ fn no_truncation_panics_or_passes_for_whole() {
     let mut rng = SmallRng::seed_from_u64(1);
     let ends = (0..300).chain((0..60).map(|_| rng.random_range(0..HELSINKI.len())));
     for end in ends {
-        // Cut between two blocks it is a whole file again, as far as the format goes.
+        // A file that is cut between two blocks is valid by the format.
         let is_between_blocks = [98, 90_856, 179_215, 265_257].contains(&end);
         assert!(City::from_pbf("cut", &HELSINKI[..end]).is_err() || is_between_blocks, "{end}");
     }
@@ -347,7 +347,7 @@ fn no_damage_panics() {
     }
 }
 
-/// Otherwise the fuzz target would never see the inside of a block.
+/// The fuzz target must get to the inside of a block.
 #[test]
 fn the_fuzz_target_reads_blocks() {
     let [_, block, ..] = &unpack(HELSINKI)[..] else { panic!("blocks") };

@@ -1,14 +1,14 @@
-//! The name of a city, from that of its file.
+//! The name of a city, derived from a file name.
 
 use std::path::Path;
 
-/// Words that publishers of extracts add to a name.
+/// Words that publishers of extracts append to names.
 const ADDED: [&str; 3] = ["latest", "internal", "extract"];
-/// Words that are small within a name.
+/// Words that stay in lower case inside a name.
 const SMALL: [&str; 14] =
     ["am", "and", "da", "de", "del", "der", "di", "do", "du", "of", "on", "sur", "the", "und"];
 
-/// "Monaco" for `maps/monaco-latest.osm.pbf`, "New York" for `new-york_2024-01-01.osm.pbf`.
+/// Returns, for example, "Monaco" for `maps/monaco-latest.osm.pbf` and "New York" for `new-york_2024-01-01.osm.pbf`.
 pub(super) fn title_of(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = file.strip_suffix(".pbf").unwrap_or(&file);
@@ -25,7 +25,7 @@ pub(super) fn title_of(path: &Path) -> String {
     titled.collect::<Vec<_>>().join(" ")
 }
 
-/// Without what follows the name: words of publishers, dates, and boxes ("13.3,52.5").
+/// Removes the words after the name: words of publishers, dates, and boxes ("13.3,52.5").
 fn without_additions<'a, 'b>(mut words: &'a [&'b str]) -> &'a [&'b str] {
     while let Some((last, rest)) = words.split_last() {
         let numbers = words.iter().rev().take_while(|word| is_number(word)).count();
@@ -41,7 +41,7 @@ fn without_additions<'a, 'b>(mut words: &'a [&'b str]) -> &'a [&'b str] {
     words
 }
 
-/// Tells whether a number has as many digits as a year, a date or a time has.
+/// Returns `true` if a number has as many digits as a year, a date or a timestamp.
 fn is_date(digits: &str) -> bool {
     matches!(digits.len(), 4 | 6 | 8 | 12 | 14)
 }

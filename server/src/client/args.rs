@@ -1,4 +1,4 @@
-//! What a person may say to the client: its commands and their flags.
+//! The subcommands and flags of the client.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,193 +10,192 @@ use rides_proto::{geo::Bounds, ids::CarId, v1};
 
 use super::place::{self, Place};
 
-/// What the exit codes mean, for `--help`.
+/// The notes at the end of `--help`: places, tokens, JSON and exit codes.
 pub const EXIT_CODES: &str = "\
-Places are points like 60.17,24.94 or names of streets.
+A place is a point (LAT,LNG, for example 60.17,24.94) or the name of a street.
 
-A token is read from --token-file or from the variable RIDES_TOKEN, and never from the command line, which others can see.
+A token comes from the file of --token-file or from the variable RIDES_TOKEN. It has no flag, because other users can see
+the command line.
 
-With --json, what the server answers is printed as it is, in proto3 JSON, one object a line.
+With --json, each message of the server is printed as one line of proto3 JSON.
 
 Exit codes:
-  0       done
-  1       it could not be done here: no such street, no such file
-  2       the command line is wrong
-  64 + n  the server's answer is an error, with gRPC status n:
+  0       success
+  1       an error in the client, for example a street or a file that was not found
+  2       an error in the command line
+  64 + n  an error of the server, with gRPC status n:
             67 INVALID_ARGUMENT     71 PERMISSION_DENIED    78 UNAVAILABLE
             68 DEADLINE_EXCEEDED    72 RESOURCE_EXHAUSTED   80 UNAUTHENTICATED
             69 NOT_FOUND            73 FAILED_PRECONDITION";
 
-/// A call, and which servers to make it to.
+/// The configuration of the client.
 #[derive(Args, Clone, Debug)]
 pub struct ClientConfig {
-    /// How to reach servers.
+    /// The servers to call.
     #[command(flatten)]
     pub reach: Reach,
 
-    /// Print what the server answers as JSON, one object a line.
+    /// Print each message of the server as one line of proto3 JSON.
     #[arg(long, env = "RIDES_JSON", global = true, value_parser = FalseyValueParser::new())]
     pub json: bool,
 
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub action: Action,
 }
 
-/// How to reach servers.
+/// The servers to call, and how to connect to them.
 #[derive(Args, Clone, Debug)]
 pub struct Reach {
-    /// The server, like http://rides.example:8080. After a comma, those that stand in for it with the same rides: of
-    /// several, calls go to the first that is not away and does not hang, and streams go on there.
+    /// URL of the server; after commas, URLs of servers with the same rides to fail over to.
     #[arg(long, env = "RIDES_CONNECT", value_name = "URL", value_delimiter = ',', global = true,
           default_value = "http://127.0.0.1:8080", value_parser = crate::config::server_url)]
     pub connect: Vec<http::Uri>,
 
-    /// Who signs the servers' certificates, in PEM [default: whom this system trusts].
+    /// PEM file of the CA that signs the servers' certificates [default: the CAs of this system].
     #[arg(long, env = "RIDES_CA", value_name = "FILE", global = true)]
     pub ca: Option<PathBuf>,
 
-    /// Holds a token, for servers that ask for one. Read again for each call, so that it can be renewed; a stream that
-    /// ends with its token goes on with the new one.
+    /// File with a token; it is read again for each call, so it can be replaced.
     #[arg(long, env = "RIDES_TOKEN_FILE", value_name = "FILE", global = true)]
     pub token_file: Option<PathBuf>,
 
-    /// How long a call may take, in seconds from 0.1 to 600. Streams last as long as they last.
+    /// Deadline of a call, in seconds from 0.1 to 600; streams have none.
     #[arg(long, env = "RIDES_TIMEOUT", default_value = "10", value_name = "SECONDS", global = true, value_parser = timeout)]
     pub timeout: Duration,
 }
 
-/// What a client can do.
+/// A subcommand of the client.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Action {
-    /// What a ride would cost, and how long it would take.
+    /// Print the fare and the duration of a ride.
     Quote(Trip),
     /// Book a ride.
     Book(Booking),
-    /// Follow a ride to its end, also over a restart of the server.
+    /// Print the events of a ride up to its end, also across restarts of the server.
     Watch(RideArg),
-    /// Rides, newest first.
+    /// List rides, newest first.
     List(Listing),
-    /// One ride as it is now.
+    /// Print one ride as it is now.
     Get(RideArg),
-    /// Cancel a ride that has not begun.
+    /// Cancel a ride whose trip has not begun.
     Cancel(Cancelling),
-    /// Be a car: sign on, take offers, drive rides. Ctrl-C signs off.
+    /// Drive a simulated car: sign on, accept offers, drive rides; Ctrl-C signs off.
     Drive(Driving),
-    /// The fleet as it moves, in a table: q quits.
+    /// Show a live table of the fleet; q quits.
     Top(Watching),
 }
 
-/// From where to where.
+/// The pickup and dropoff of a trip, and its type.
 #[derive(Args, Clone, Debug)]
 pub struct Trip {
-    /// Where it begins: LAT,LNG or a street.
+    /// Pickup: LAT,LNG or a street.
     #[arg(value_name = "FROM", allow_hyphen_values = true)]
     pub from: Place,
-    /// Where it ends.
+    /// Dropoff: LAT,LNG or a street.
     #[arg(value_name = "TO", allow_hyphen_values = true)]
     pub to: Place,
-    /// A car to oneself, or shared and cheaper.
+    /// Type of the ride.
     #[arg(long, value_name = "TYPE", default_value = "regular")]
     pub r#type: Kind,
 }
 
-/// A ride to be.
+/// The arguments of `book`.
 #[derive(Args, Clone, Debug)]
 pub struct Booking {
-    /// From where to where.
+    /// The trip.
     #[command(flatten)]
     pub trip: Trip,
-    /// Who rides [default: whoever the token is for, or you].
+    /// Name of the rider [default: the subject of the token, or without a token your user name].
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub rider: Option<String>,
-    /// Who comes along. May be repeated.
+    /// Name of another passenger; may be repeated.
     #[arg(long = "passenger", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub passengers: Vec<String>,
-    /// The same one again books no second ride [default: a new one].
+    /// Idempotency key: booking again with the same ID returns the same ride [default: a random one].
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub request_id: Option<String>,
-    /// Follow the ride to its end.
+    /// Print the events of the ride up to its end.
     #[arg(long)]
     pub watch: bool,
 }
 
-/// Which ride.
+/// The argument that names a ride.
 #[derive(Args, Clone, Debug)]
 pub struct RideArg {
-    /// Its id, as `book` and `list` say it.
+    /// Id of the ride, as printed by "book" and "list".
     #[arg(value_name = "RIDE")]
     pub ride_id: String,
 }
 
-/// Which rides.
+/// The arguments of `list`.
 #[derive(Args, Clone, Debug)]
 pub struct Listing {
-    /// Only this rider's.
+    /// List only rides of this rider.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub rider: Option<String>,
-    /// Only in this state. May be repeated.
+    /// List only rides in this state; may be repeated.
     #[arg(long = "state", value_name = "STATE")]
     pub states: Vec<State>,
-    /// At most so many. 0: all there are.
+    /// Maximum number of rides; 0 lists all.
     #[arg(short = 'n', long, value_name = "N", default_value = "20")]
     pub limit: usize,
 }
 
-/// Which ride, and why not.
+/// The arguments of `cancel`.
 #[derive(Args, Clone, Debug)]
 pub struct Cancelling {
-    /// Which ride.
+    /// The ride.
     #[command(flatten)]
     pub ride: RideArg,
-    /// For people.
+    /// Reason of the cancellation.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
-    /// As whom [default: the rider, or whoever the token is for].
+    /// Party that cancels [default: the role of the token, or without a token the rider].
     #[arg(long = "as", value_name = "WHO")]
     pub by: Option<By>,
 }
 
-/// A car's day.
+/// The arguments of `drive`.
 #[derive(Args, Clone, Debug)]
 pub struct Driving {
-    /// The car's id [default: the token's].
+    /// Id of the car [default: the car of the token].
     #[arg(long, value_name = "ID", value_parser = crate::config::car)]
     pub car: Option<CarId>,
-    /// Who drives [default: whoever the token is for, or driver-ID].
+    /// Name of the driver [default: the subject of the token, or without a token driver-ID].
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub driver: Option<String>,
-    /// Where the car is: LAT,LNG or a street.
+    /// First position of the car: LAT,LNG or a street.
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     pub at: Place,
-    /// How fast it drives, in km/h from 1 to 500.
+    /// Speed of the car, in km/h from 1 to 500.
     #[arg(long, value_name = "KMH", default_value = "40", value_parser = speed)]
     pub speed: f64,
-    /// Ask before taking an offer; else each is taken at once.
+    /// Ask before an offer is accepted; otherwise each is accepted at once.
     #[arg(long)]
     pub ask: bool,
-    /// Go home after so many rides [default: when told].
+    /// Sign off after N rides [default: at Ctrl-C].
     #[arg(long, value_name = "N")]
     pub rides: Option<u32>,
 }
 
-/// Which part of the fleet, and how.
+/// The arguments of `top`.
 #[derive(Args, Clone, Debug)]
 pub struct Watching {
-    /// Only cars inside SOUTH,WEST,NORTH,EAST, in degrees [default: the whole city].
+    /// Show only cars inside SOUTH,WEST,NORTH,EAST, in degrees [default: the whole city].
     #[arg(long, value_name = "BOX", allow_hyphen_values = true, value_parser = place::bounds)]
     pub viewport: Option<Bounds>,
-    /// Print one table and end, as it also does where there is no terminal.
+    /// Print one table and exit; this is also what happens without a terminal.
     #[arg(long)]
     pub once: bool,
 }
 
-/// A car to oneself, or shared.
+/// The type of a ride.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// A car to oneself.
+    /// A car for one party.
     Regular,
-    /// Cheaper; the driver may take others along.
+    /// A shared car, which costs less.
     Pool,
 }
 
@@ -209,14 +208,14 @@ impl From<Kind> for v1::RideType {
     }
 }
 
-/// Who acts.
+/// The party that acts on a ride.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum By {
-    /// Who booked it.
+    /// The rider that booked the ride.
     Rider,
-    /// Who drives it.
+    /// The driver of the ride.
     Driver,
-    /// Who runs the fleet.
+    /// The operator of the fleet.
     Dispatcher,
 }
 
@@ -230,9 +229,9 @@ impl From<By> for v1::Actor {
     }
 }
 
-/// Where a ride is in its life.
+/// The state of a ride.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs, reason = "the contract says what they mean")]
+#[allow(missing_docs, reason = "documented in the contract")]
 pub enum State {
     Requested,
     Offered,

@@ -1,4 +1,4 @@
-//! The token that calls show.
+//! The bearer token of calls.
 
 use std::{
     env,
@@ -17,32 +17,33 @@ use crate::{
     remote::{AUTHORIZATION, bearer},
 };
 
-/// Holds a token, where no file does.
+/// The environment variable with a token. It is read if there is no token file.
 const VARIABLE: &str = "RIDES_TOKEN";
 
 type Token = MetadataValue<Ascii>;
 
-/// Where the token comes from.
+/// The source of the token, and the token of the last stream.
 #[derive(Clone)]
 pub(super) struct Bearer {
     source: Source,
-    /// What the stream showed that was opened last.
+    /// The token with which the last stream was opened.
     opened: Arc<Mutex<Option<Token>>>,
 }
 
+/// The source of the token.
 #[derive(Clone)]
 enum Source {
     None,
-    /// It never changes.
+    /// The environment, whose token does not change.
     Variable(Token),
-    /// Read for each call.
+    /// A file, which is read for each call.
     File(PathBuf),
 }
 
 impl Bearer {
-    /// From `file`, or else the environment, or none.
+    /// Takes the token from `file` if there is one, otherwise from the environment if it is set there.
     ///
-    /// Fails if the file cannot be read, or what is there cannot be a token.
+    /// Fails if the file cannot be read, or if its text or that of the variable is not a token.
     pub(super) fn new(file: Option<PathBuf>) -> anyhow::Result<Self> {
         let source = match (file, env::var(VARIABLE)) {
             (Some(file), _) => {
@@ -58,12 +59,12 @@ impl Bearer {
         Ok(Self { source, opened: Arc::default() })
     }
 
-    /// Whether there is one.
+    /// Returns `true` if calls have a token.
     pub(super) fn is_some(&self) -> bool {
         !matches!(self.source, Source::None)
     }
 
-    /// `message` as a request that shows it.
+    /// Makes a request with the token. Fails with UNAUTHENTICATED if the token file cannot be read or holds no token.
     pub(super) fn on<T>(&self, message: T) -> Result<Request<T>, Status> {
         let mut request = Request::new(message);
         if let Some(token) = self.token()? {
@@ -72,13 +73,13 @@ impl Bearer {
         Ok(request)
     }
 
-    /// Remembers what `request`, which opens a stream, shows.
+    /// Records the token of `request`, which opens a stream.
     pub(super) fn opens<T>(&self, request: &Request<T>) {
         let shown = request.metadata().get(AUTHORIZATION).cloned();
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
-    /// Whether there is another token now than the last stream was opened with.
+    /// Returns `true` if the token is now another one than that of the last stream.
     pub(super) fn is_renewed(&self) -> bool {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         self.token().is_ok_and(|token| token != *opened)
@@ -116,10 +117,10 @@ mod tests {
         assert!(!bearer.is_renewed());
         holds("two");
         bearer.on(()).unwrap();
-        assert!(bearer.is_renewed(), "also if other calls have shown it already");
+        assert!(bearer.is_renewed(), "also if another call has used the new token");
         opens();
         assert!(!bearer.is_renewed());
         holds("");
-        assert!(!bearer.is_renewed(), "none is no other");
+        assert!(!bearer.is_renewed(), "an empty file is not a new token");
     }
 }

@@ -1,4 +1,4 @@
-//! How a failure reads in a terminal, and to a script: one line, and an exit code.
+//! Errors of the server as one line for people and an exit code for scripts.
 
 use std::{
     error::Error,
@@ -12,10 +12,11 @@ use tonic_types::StatusExt as _;
 
 use crate::terminal_text::clean;
 
-/// Above the codes that shells and programs use for themselves; gRPC's are added to it.
+/// The exit code of gRPC status 0. Other statuses are added to it. It is above the codes that shells and other programs
+/// commonly use.
 const FIRST_STATUS: u8 = 64;
 
-/// Why a command failed.
+/// An error that the server has returned.
 #[derive(Debug)]
 pub struct Failure {
     text: String,
@@ -23,7 +24,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What the program exits with.
+    /// Returns the exit code of the program.
     pub fn exit_code(&self) -> ExitCode {
         self.exit_code.into()
     }
@@ -37,7 +38,8 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// The outcome of a command as the program's: nobody needs to hear that whoever read the output had enough.
+/// Converts the result of a command into the result of the program. A gRPC status becomes a [`Failure`]. A broken
+/// pipe is a success, because the reader of the output has closed it.
 pub(super) fn outcome(done: anyhow::Result<()>) -> anyhow::Result<()> {
     let Err(error) = done else { return Ok(()) };
     let had_enough = |cause: &(dyn Error + 'static)| {
@@ -58,13 +60,14 @@ impl From<&Status> for Failure {
     }
 }
 
-/// `FAILED_PRECONDITION: the ride is on its way already (WRONG_STATE) [trace 4bf9…]`
+/// Formats a status, for example
+/// `FAILED_PRECONDITION: the ride is on its way already (WRONG_STATE) [trace 4bf9…]`.
 fn text(status: &Status) -> String {
     let details = status.get_error_details();
     let mut text = format!("{}: {}", name(status.code()), in_one_line(status.message()));
     let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     for violation in violations {
-        // The message of a server that is kind says it already.
+        // Skipped if the message of the status has it already, as messages of this server do.
         if !status.message().contains(&format!("{}: ", violation.field)) {
             text += &format!("; {}: {}", violation.field, in_one_line(&violation.description));
         }
@@ -78,7 +81,7 @@ fn text(status: &Status) -> String {
     clean(&text)
 }
 
-/// What whoever runs the server would look for: the id in `traceparent`, or in `RequestInfo`.
+/// Returns the id by which the operator finds the call in the server's log: that in `traceparent`, or in `RequestInfo`.
 fn trace(status: &Status) -> Option<String> {
     let parent = status.metadata().get("traceparent").and_then(|value| value.to_str().ok());
     let id = parent.and_then(|parent| parent.split('-').nth(1)).map(str::to_owned);
@@ -89,7 +92,7 @@ fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// As gRPC's documents spell it.
+/// Returns the name of a code as the gRPC specification spells it.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -141,7 +144,7 @@ mod tests {
         details.add_bad_request_violation("dropoff", "must be set");
         let text = "pickup: must be set; dropoff: must be set";
         let status = Status::with_error_details(Code::InvalidArgument, text, details);
-        assert_eq!(said(&status).0, format!("INVALID_ARGUMENT: {text}"), "each once");
+        assert_eq!(said(&status).0, format!("INVALID_ARGUMENT: {text}"), "no field is named twice");
 
         let details = ErrorDetails::with_request_info("abc", "");
         let status = Status::with_error_details(Code::Internal, "broken", details);

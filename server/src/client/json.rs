@@ -1,4 +1,4 @@
-//! Messages as proto3 JSON, by the contract that is compiled in.
+//! Messages as proto3 JSON. The descriptors of the contract are compiled in.
 
 use std::sync::LazyLock;
 
@@ -11,13 +11,13 @@ use crate::terminal_text::escape_json;
 static CONTRACT: LazyLock<Result<DescriptorPool, prost_reflect::DescriptorError>> =
     LazyLock::new(|| DescriptorPool::decode(rides_proto::FILE_DESCRIPTOR_SET));
 
-/// `message`, which is called `name` in the contract, as one line. Fields that are empty are there too, so that scripts
-/// find the same ones in every line. Characters that a terminal obeys are escaped.
+/// Returns `message`, of type `name` in the contract, as one line of JSON.
 ///
-/// Fails if the contract has no such message.
+/// Empty scalar and repeated fields are written too, so that scripts find the same fields in every line. Characters
+/// that control a terminal are escaped. Fails if the contract has no message of this name.
 pub(super) fn line(name: &str, message: &impl Message) -> anyhow::Result<String> {
     let contract = CONTRACT.as_ref()?;
-    let descriptor = contract.get_message_by_name(&format!("rides.v1.{name}")).context("no such message")?;
+    let descriptor = contract.get_message_by_name(&format!("rides.v1.{name}")).context("unknown message")?;
     let mut dynamic = DynamicMessage::new(descriptor);
     dynamic.transcode_from(message)?;
     let mut json = serde_json::Serializer::new(Vec::new());
@@ -47,7 +47,7 @@ mod tests {
         let ride = v1::Ride { ride_id: name.into(), ..Default::default() };
         let line = line("Ride", &ride).unwrap();
         assert!(!line.chars().any(steers), "{line:?}");
-        assert_eq!(value("Ride", &ride)["rideId"], name, "and it is the same text");
+        assert_eq!(value("Ride", &ride)["rideId"], name, "the escapes decode to the same text");
     }
 
     #[test]
@@ -63,15 +63,15 @@ mod tests {
         };
         let json = value("Ride", &ride);
         assert_eq!(json["rideId"], "r");
-        assert_eq!(json["version"], "7", "64 bits are text");
+        assert_eq!(json["version"], "7", "64-bit integers are strings");
         assert_eq!(json["state"], "RIDE_STATE_ON_TRIP");
         assert_eq!(json["fare"], json!({"currency": "EUR", "minorUnits": "1240"}));
         assert_eq!(
             (&json["duration"], &json["updatedAt"]),
             (&json!("61.500s"), &json!("2027-01-15T08:00:00Z"))
         );
-        assert_eq!((&json["riderId"], &json["passengerIds"]), (&json!(""), &json!([])), "also what is empty");
-        assert_eq!(json.get("pickup"), None, "but for messages that are not there");
+        assert_eq!((&json["riderId"], &json["passengerIds"]), (&json!(""), &json!([])), "empty fields");
+        assert_eq!(json.get("pickup"), None, "absent messages are left out");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! `rides-server client …`: riders, drivers and dispatchers in a terminal.
+//! The command line client, `rides-server client`, for riders, drivers and dispatchers.
 //!
-//! It has what any client has, the generated clients and the public port, and nothing of the server's state. What is said
-//! to people is made by pure functions (`text`, `table`, `watch/timeline`, `drive/shift`, `top/fleet`, `top/screen`); the
-//! rest carries it between the port and the terminal.
+//! It uses the generated clients and the public port, like any other client, and no state of the server. The texts
+//! that it prints come from pure modules: `text`, `table`, `watch/timeline`, `drive/shift`, `top/fleet` and
+//! `top/screen`. The other modules connect those to the server and to the terminal.
 
 mod args;
 mod bearer;
@@ -24,7 +24,7 @@ pub use self::{
 };
 use self::{output::Output, servers::Servers};
 
-/// Does what `config` says. A failure that the server answered is a [`Failure`].
+/// Runs the command in `config`. Fails with a [`Failure`] if the server responded with an error.
 pub async fn run(config: ClientConfig) -> anyhow::Result<()> {
     failure::outcome(act(config).await)
 }

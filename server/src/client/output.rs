@@ -1,4 +1,4 @@
-//! Where answers go: lines on stdout, for people or as JSON; and what is going on, in a terminal, while it lasts.
+//! The output of a command: lines on stdout, as text or JSON, and a status line in the terminal.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -11,24 +11,25 @@ use prost::Message;
 
 use super::json;
 
-/// What is less important.
+/// The style of less important text.
 pub(super) const DIM: Style = Style::new().dimmed();
-/// What is looked for.
+/// The style of the most important text.
 pub(super) const BOLD: Style = Style::new().bold();
 
-/// How often the sign of life moves.
+/// The interval between two frames of the spinner.
 const TICK: Duration = Duration::from_millis(120);
 
-/// A command's output. Colours are for terminals whose users want them; what is written elsewhere is plain.
+/// The output of a command. It has colours only in a terminal, and only if the user's environment permits them.
 pub(super) struct Output {
     json: bool,
+    /// The spinner and status line.
     live: ProgressBar,
 }
 
 impl Output {
-    /// For people, or as JSON.
+    /// Makes an output of text or of JSON.
     pub(super) fn new(json: bool) -> Self {
-        // Nothing is shown before there is something to say.
+        // Hidden up to the first call of `meanwhile`.
         let live = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             live.set_style(style);
@@ -36,12 +37,12 @@ impl Output {
         Self { json, live }
     }
 
-    /// Whether messages are to be printed as they are.
+    /// Returns `true` if messages are to be printed as JSON.
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Prints an answer: the message, which the contract calls `name`, or what it says to people.
+    /// Prints a response: as JSON, by its type `name` in the contract, or as the text that `text` makes of it.
     pub(super) fn answer<M: Message>(
         &self,
         name: &str,
@@ -59,12 +60,12 @@ impl Output {
         Ok(self.say(&json::line(name, message)?)?)
     }
 
-    /// Prints a line, or several.
+    /// Prints one or more lines.
     pub(super) fn say(&self, text: &str) -> io::Result<()> {
         self.live.suspend(|| writeln!(anstream::stdout(), "{text}"))
     }
 
-    /// Says what is going on, below all that is printed, where there is a terminal.
+    /// Shows a status line below the printed lines if stderr is a terminal.
     pub(super) fn meanwhile(&self, text: String) {
         self.live.set_message(text);
         if self.live.is_hidden() && io::stderr().is_terminal() {
@@ -73,9 +74,9 @@ impl Output {
         }
     }
 
-    /// Says on stderr what is not an answer.
+    /// Prints a note to stderr.
     pub(super) fn note(&self, text: &str) {
-        // Nobody can be told that nothing can be told.
+        // Ignored, because an error of stderr cannot be reported.
         self.live.suspend(|| writeln!(anstream::stderr(), "{DIM}{text}{DIM:#}").ok());
     }
 }

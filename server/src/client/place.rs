@@ -1,4 +1,4 @@
-//! Places as people name them: a point, or a street.
+//! Places in arguments: a point or the name of a street.
 
 use std::str::FromStr;
 
@@ -11,19 +11,20 @@ use rides_proto::{
 use super::{servers::Servers, text::point};
 use crate::terminal_text::clean;
 
-/// A place that somebody named.
+/// A place in an argument.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Place {
-    /// This point.
+    /// A point.
     Point(LatLng),
-    /// A street, by its name or a part of it.
+    /// The name of a street, or a part of it.
     Street(String),
 }
 
 impl FromStr for Place {
     type Err = String;
 
-    /// Two numbers are a point, and must be one on Earth.
+    /// Parses two numbers as a point and other text as a street. Fails if the point is not on Earth, or if the text
+    /// is empty or looks like a flag.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         match numbers(text).as_deref() {
@@ -35,7 +36,9 @@ impl FromStr for Place {
 }
 
 impl Place {
-    /// The point. A street is looked up: the best match is meant, unless other streets have the same name.
+    /// Returns the point. The server looks up a street, and its best match is used.
+    ///
+    /// Fails if no street matches, or if several streets have the name of the best match.
     pub async fn locate(&self, servers: &Servers) -> anyhow::Result<Location> {
         let query = match self {
             Self::Point(point) => return Ok((*point).into()),
@@ -45,7 +48,7 @@ impl Place {
         let find = async |channel, request| CityClient::new(channel).find_places(request).await;
         let found = servers.ask(request, find).await?.places;
         let Some((best, location)) = found.first().and_then(|best| Some((best, best.location?))) else {
-            bail!("no street here is called {query:?}")
+            bail!("no street on the server's map is called {query:?}")
         };
         let same: Vec<_> = found.iter().filter(|place| place.name == best.name).map(told_apart).collect();
         match same.len() {
@@ -57,13 +60,13 @@ impl Place {
     }
 }
 
-/// "51.46900,-0.11475 (near Mill Lane)"
+/// Formats one of several streets of the same name, for example `51.46900,-0.11475 (near Mill Lane)`.
 fn told_apart(place: &v1::Place) -> String {
     let at = point(place.location);
     if place.near.is_empty() { at } else { format!("{at} (near {})", clean(&place.near)) }
 }
 
-/// A box on the map, from its southern, western, northern and eastern edges.
+/// Parses a box on the map: its southern, western, northern and eastern edges, in degrees.
 pub(super) fn bounds(text: &str) -> Result<Bounds, String> {
     let corners = match numbers(text).as_deref() {
         Some([south, west, north, east]) => {
@@ -72,7 +75,7 @@ pub(super) fn bounds(text: &str) -> Result<Bounds, String> {
         _ => return Err("must be SOUTH,WEST,NORTH,EAST in degrees".to_owned()),
     };
     let (south_west, north_east) = corners.map_err(|why| why.to_string())?;
-    Bounds::new(south_west, north_east).ok_or_else(|| "is inside out".to_owned())
+    Bounds::new(south_west, north_east).ok_or_else(|| "must have SOUTH <= NORTH and WEST <= EAST".to_owned())
 }
 
 fn numbers(text: &str) -> Option<Vec<f64>> {

@@ -1,4 +1,4 @@
-//! The calls of riders and dispatchers: one question, one answer.
+//! The subcommands that make unary calls: `quote`, `book`, `get`, `cancel` and `list`.
 
 use std::{env, time::SystemTime};
 
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::terminal_text::clean;
 
-/// Most rides in one answer.
+/// The maximum number of rides in one page of `Rides.List`.
 const PAGE: usize = 200;
 
-/// What a trip would cost.
+/// Prints a quote.
 pub(super) async fn quote(trip: Trip, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let request = v1::QuoteRequest {
         pickup: Some(trip.from.locate(servers).await?),
@@ -31,7 +31,7 @@ pub(super) async fn quote(trip: Trip, servers: &Servers, output: &Output) -> any
     output.answer("QuoteResponse", &answer, text::quote)
 }
 
-/// Books a ride, and says its id.
+/// Books a ride and prints it. Returns its id.
 pub(super) async fn book(booking: Booking, servers: &Servers, output: &Output) -> anyhow::Result<String> {
     let request = v1::BookRequest {
         request_id: booking.request_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
@@ -44,17 +44,17 @@ pub(super) async fn book(booking: Booking, servers: &Servers, output: &Output) -
     let ask = async |channel, request| RidesClient::new(channel).book(request).await;
     let answer = servers.ask(request, ask).await?;
     output.answer("BookResponse", &answer, |answer| ride(answer.ride.as_ref()))?;
-    Ok(answer.ride.context("the server booked no ride")?.ride_id)
+    Ok(answer.ride.context("the response of the server has no ride")?.ride_id)
 }
 
-/// One ride.
+/// Prints one ride.
 pub(super) async fn get(ride_id: String, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let ask = async |channel, request| RidesClient::new(channel).get(request).await;
     let answer = servers.ask(v1::GetRequest { ride_id }, ask).await?;
     output.answer("GetResponse", &answer, |answer| ride(answer.ride.as_ref()))
 }
 
-/// Cancels a ride.
+/// Cancels a ride and prints it.
 pub(super) async fn cancel(cancelling: Cancelling, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let Cancelling { ride: which, reason, by } = cancelling;
     let by = by.map_or(v1::Actor::Unspecified, Into::into).into();
@@ -63,7 +63,7 @@ pub(super) async fn cancel(cancelling: Cancelling, servers: &Servers, output: &O
     output.answer("CancelResponse", &answer, |answer| ride(answer.ride.as_ref()))
 }
 
-/// Rides, a page at a time: as a table, or one object a line.
+/// Lists rides as a table or as JSON, one per line. It requests one page after the other.
 pub(super) async fn list(listing: Listing, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let limit = if listing.limit == 0 { usize::MAX } else { listing.limit };
     let mut request = v1::ListRequest {
@@ -120,7 +120,8 @@ fn as_table(rides: &[v1::Ride], width: Option<usize>, now: SystemTime) -> Vec<St
     table(["RIDE", "STATE", "BOOKED", "CAR", "FARE", "RIDER", "WAY"], &rows, width)
 }
 
-/// Who sits here; whom a token is for is whom it books for.
+/// Returns the user name for a booking without `--rider`. Returns `None` if there is a token: the server then books
+/// for the subject of the token.
 fn user(servers: &Servers) -> Option<String> {
     let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
     let user = ["USER", "USERNAME"].into_iter().find_map(set);

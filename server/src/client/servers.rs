@@ -1,4 +1,4 @@
-//! Calls to one of several servers: the first of them that is not away.
+//! Calls with failover between several servers.
 
 use std::{
     error::Error,
@@ -20,28 +20,28 @@ use crate::{
     terminal_text::clean,
 };
 
-/// How often all servers are tried before a call fails.
+/// The maximum number of rounds over all servers before a call fails.
 const ROUNDS: usize = 4;
 
-/// The servers to call: one, and those that stand in for it, with the same rides.
+/// One or more servers with the same rides.
 ///
-/// All calls go to one server while it answers: what one call has opened is known there to the next. Whatever is called
-/// is safe to repeat: reads, Book by its request id, Cancel. So a call that is not answered is made again, to the
-/// stand-in after it; and once all of them are away, again after a while.
+/// All calls go to one server while it is available, so that each call sees the effects of those before it. If it is
+/// unavailable or does not respond, the call is repeated on the next server. After a round over all servers it is
+/// repeated after a backoff. All calls of the client are safe to repeat: reads, `Book` by its request id, `Cancel`.
 #[derive(Clone)]
 pub struct Servers {
     all: Arc<[(String, Channel)]>,
-    /// How often one was passed over.
+    /// The number of failovers. Modulo the number of servers, it is the index of the current server.
     passed_over: Arc<AtomicUsize>,
     bearer: Bearer,
     timeout: Duration,
 }
 
 impl Servers {
-    /// The servers that `reach` names. Each stream has a window of `window` bytes, or the usual one. Connects with the first
-    /// call.
+    /// Makes handles for the servers in `reach`. Each connects at the first call. `window` is the HTTP/2 flow control
+    /// window of a stream in bytes, `None` the default.
     ///
-    /// Fails if an address is none, or the authority or the token are not what they should be.
+    /// Fails if a URL, the CA or the token is invalid.
     pub fn new(reach: &Reach, window: Option<u32>) -> anyhow::Result<Self> {
         let connect = |url: &http::Uri| {
             let url = url.to_string();
@@ -57,12 +57,12 @@ impl Servers {
         Ok(Self { all, passed_over: Arc::default(), bearer, timeout: reach.timeout })
     }
 
-    /// Whether calls show a token.
+    /// Returns `true` if calls have a token.
     pub fn have_token(&self) -> bool {
         self.bearer.is_some()
     }
 
-    /// A unary call, answered within the timeout.
+    /// Makes a unary call, including all its attempts, within the timeout.
     pub async fn ask<Q: Clone, A>(
         &self,
         question: Q,
@@ -76,7 +76,7 @@ impl Servers {
         Ok(self.in_turn(|| question.clone(), deadline, call).await?.into_inner())
     }
 
-    /// A stream, opened within the timeout, which may last as long as it likes.
+    /// Opens a stream within the timeout. The stream itself has no deadline.
     pub async fn open<Q, A>(
         &self,
         question: impl FnMut() -> Q,
@@ -89,6 +89,7 @@ impl Servers {
         Ok(self.in_turn(question, Instant::now() + self.timeout, call).await?.into_inner())
     }
 
+    /// Makes a call on the current server, and on the others if that one fails. Fails with the last error.
     async fn in_turn<Q, A>(
         &self,
         mut question: impl FnMut() -> Q,
@@ -97,12 +98,12 @@ impl Servers {
     ) -> Result<Response<A>, Status> {
         let mut rounds = 1;
         loop {
-            let mut away = Status::unavailable("there is no server to call");
+            let mut away = Status::unavailable("no server is configured");
             for untried in (1..=self.all.len() as u32).rev() {
                 let chosen = self.passed_over.load(Relaxed);
                 let (url, channel) = &self.all[chosen % self.all.len()];
                 let request = self.bearer.on(question())?;
-                // One that hangs leaves the others their share of the time.
+                // A server that hangs takes only its part of the time that is left.
                 let share = (deadline - Instant::now()) / untried;
                 away = match timeout(share, call(channel.clone(), request)).await {
                     Ok(Ok(answer)) => return Ok(answer),
@@ -121,8 +122,12 @@ impl Servers {
         }
     }
 
-    /// Whether a stream that ended so may be opened again: also one that was not opened in time, that the server had no
-    /// room for, but said when it will, or whose token was renewed meanwhile.
+    /// Returns `true` if a stream that ended with `status` may be opened again:
+    ///
+    /// - the server was unavailable or the connection broke,
+    /// - the stream was not opened in time,
+    /// - the server refused it and said when to retry,
+    /// - its token was rejected, and there is a new one.
     pub fn may_resume(&self, status: &Status) -> bool {
         let may = match status.code() {
             Code::DeadlineExceeded => true,
@@ -133,22 +138,23 @@ impl Servers {
         may || is_away(status)
     }
 
-    /// Once, however many calls find it away.
+    /// Moves to the next server. Does nothing if another call has moved on from `chosen` already.
     fn pass_over(&self, chosen: usize) {
         self.passed_over.compare_exchange(chosen, chosen.wrapping_add(1), Relaxed, Relaxed).ok();
     }
 
     fn late(&self) -> Status {
-        Status::deadline_exceeded(format!("no answer within {:?}", self.timeout))
+        Status::deadline_exceeded(format!("no response within {:?}", self.timeout))
     }
 }
 
-/// Whether there was no server, or it goes, or the connection broke. Only what is said here has a source.
+/// Returns `true` if the server was not reachable or shuts down, or if the connection broke. A status with a source
+/// was made in this process, by tonic; a status of the server has none.
 fn is_away(status: &Status) -> bool {
     status.code() == Code::Unavailable || (status.source().is_some() && !is_late(status))
 }
 
-/// Why a stream broke, for people.
+/// Returns the reason for the end of a stream, as text for people.
 pub(super) fn why(status: &Status) -> String {
     match chain(status).last() {
         Some(cause) => format!("the connection broke: {}", clean(&cause.to_string())),
@@ -156,12 +162,12 @@ pub(super) fn why(status: &Status) -> String {
     }
 }
 
-/// tonic's own clock says CANCELLED.
+/// Returns `true` if tonic's own timeout ended the call. Its code is CANCELLED, so the cause tells.
 fn is_late(status: &Status) -> bool {
     chain(status).any(|cause| cause.is::<tonic::TimeoutExpired>())
 }
 
-/// The same, with the server's address and the cause that says most, if it is about the connection.
+/// Adds the URL of the server and the innermost cause to a status about the connection. Returns others as they are.
 fn explained(url: &str, status: Status) -> Status {
     match chain(&status).last() {
         Some(cause) => Status::unavailable(format!("cannot reach {url}: {cause}")),
@@ -179,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// So many addresses, of which none is ever called.
+    /// Makes handles for `count` servers, of which none is called.
     fn servers(count: u16) -> Servers {
         let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
         let connect = (1..=count).map(url).collect();

@@ -1,13 +1,13 @@
-//! Columns. Pure.
+//! Tables with aligned columns. Pure.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::output::DIM;
 
-/// Between two columns.
+/// The number of spaces between two columns.
 const GAP: usize = 2;
-/// What must be left of a column that is cut.
+/// The minimum width of a column that is cut.
 const LEAST: usize = 8;
 
 /// One cell of a table.
@@ -18,19 +18,19 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// Text as it is.
+    /// Makes a cell without a style.
     pub(super) fn plain(text: impl Into<String>) -> Self {
         Self::styled(text, Style::new())
     }
 
-    /// Text in a style.
+    /// Makes a cell with a style.
     pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
         Self { text: text.into(), style }
     }
 }
 
-/// A line of headings, and one for each row, as wide as what is in them. Where that is wider than `width`, the last columns
-/// are left out, and the one before them is cut.
+/// Returns a line of headings and a line for each row. Each column is as wide as its widest cell. If the table is
+/// wider than `width`, the last columns are left out, and the one before them is cut.
 pub(super) fn table<const N: usize>(
     headings: [&str; N],
     rows: &[[Cell; N]],
@@ -47,7 +47,7 @@ pub(super) fn table<const N: usize>(
     std::iter::once(&headings).chain(rows).map(|row| line(row, &widths)).collect()
 }
 
-/// The widths of the columns that fit into `width`. The first is there as it is: it says what a row is about.
+/// Returns the widths of the columns that fit into `width`. The first is never cut, because it identifies the row.
 fn fitted(widths: &[usize], width: usize) -> Vec<usize> {
     let mut left = width;
     let mut fitted = Vec::with_capacity(widths.len());
@@ -76,7 +76,7 @@ fn line(cells: &[Cell], widths: &[usize]) -> String {
     line
 }
 
-/// As much of `text` as fits into `width` columns of a terminal.
+/// Returns as much of `text` as fits into `width` columns of a terminal. A text that is cut ends with `…`.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(table(None), ["N     WAY", "7     Mäkelänkatu → Töölö", "1234  東京"]);
         assert_eq!(table(Some(16)), ["N     WAY", "7     Mäkelänka…", "1234  東京"]);
         assert_eq!(table(Some(13)), ["N", "7", "1234"]);
-        assert_eq!(table(Some(3)), ["N", "7", "1234"], "a terminal that narrow wraps");
+        assert_eq!(table(Some(3)), ["N", "7", "1234"], "the first column is never cut");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What messages say to people. Pure.
+//! Messages of the server as text for people. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,13 +9,13 @@ use rides_proto::v1::{self, CarState, Location, Money, RideState};
 use super::output::{BOLD, DIM};
 use crate::terminal_text::clean;
 
-/// `12.40 EUR`
+/// Formats an amount, for example `12.40 EUR`.
 pub(super) fn money(amount: Option<&Money>) -> String {
     let Some(Money { currency, minor_units }) = amount else { return "–".to_owned() };
     format!("{}.{:02} {currency}", minor_units / 100, (minor_units % 100).abs())
 }
 
-/// `850 m`, `2.3 km`
+/// Formats a distance, for example `850 m` or `2.3 km`.
 pub(super) fn distance(metres: u32) -> String {
     match metres {
         0..1_000 => format!("{metres} m"),
@@ -23,7 +23,7 @@ pub(super) fn distance(metres: u32) -> String {
     }
 }
 
-/// `45 s`, `7 min`, `2 h 5 min`
+/// Formats a duration, for example `45 s`, `7 min` or `2 h 5 min`.
 pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     let minutes = (seconds + 30) / 60;
@@ -34,28 +34,29 @@ pub(super) fn duration(time: Duration) -> String {
     }
 }
 
-/// As on the wire; nothing, or less than nothing, is zero.
+/// Converts the duration of a message. One that is absent or negative becomes zero.
 pub(super) fn wire_duration(time: Option<prost_types::Duration>) -> Duration {
     time.and_then(|time| time.try_into().ok()).unwrap_or_default()
 }
 
-/// How long ago, by a clock that may be off: never less than nothing.
+/// Returns the time since `time`, or `None` if it is absent or invalid. A time in the future, by a clock that
+/// differs, gives zero.
 pub(super) fn since(time: Option<Timestamp>, now: SystemTime) -> Option<Duration> {
     let time = SystemTime::try_from(time?).ok()?;
     Some(now.duration_since(time).unwrap_or_default())
 }
 
-/// `60.17012,24.93811`: as places are given.
+/// Formats a point as arguments have it, for example `60.17012,24.93811`.
 pub(super) fn point(at: Option<Location>) -> String {
     at.map_or_else(|| "–".to_owned(), |Location { lat, lng }| format!("{lat:.5},{lng:.5}"))
 }
 
-/// A stop by its street, or where it is.
+/// Formats a stop: the name of its street, or its point if it has no name.
 pub(super) fn stop(name: &str, at: Option<Location>) -> String {
     if name.is_empty() { point(at) } else { clean(name) }
 }
 
-/// A state in words.
+/// Returns the name of a ride's state.
 pub(super) fn ride_state(state: RideState) -> &'static str {
     match state {
         RideState::Unspecified => "unknown",
@@ -70,7 +71,7 @@ pub(super) fn ride_state(state: RideState) -> &'static str {
     }
 }
 
-/// How a ride's state looks.
+/// Returns the style of a ride's state.
 pub(super) fn ride_style(state: RideState) -> Style {
     match state {
         RideState::Requested | RideState::Offered => AnsiColor::Yellow.on_default(),
@@ -81,7 +82,7 @@ pub(super) fn ride_style(state: RideState) -> Style {
     }
 }
 
-/// A state in words.
+/// Returns the name of a car's state.
 pub(super) fn car_state(state: CarState) -> &'static str {
     match state {
         CarState::Unspecified => "unknown",
@@ -94,7 +95,7 @@ pub(super) fn car_state(state: CarState) -> &'static str {
     }
 }
 
-/// How a car's state looks.
+/// Returns the style of a car's state.
 pub(super) fn car_style(state: CarState) -> Style {
     match state {
         CarState::Free => AnsiColor::Green.on_default(),
@@ -105,7 +106,7 @@ pub(super) fn car_style(state: CarState) -> Style {
     }
 }
 
-/// A quote: one fact a line.
+/// Formats a quote, one fact per line.
 pub(super) fn quote(quote: &v1::QuoteResponse) -> String {
     let pickup_eta = quote.pickup_eta.map(|eta| format!("in {}", duration(wire_duration(Some(eta)))));
     let trip = trip(quote.trip_distance_m, quote.trip_duration);
@@ -118,7 +119,7 @@ pub(super) fn quote(quote: &v1::QuoteResponse) -> String {
     ])
 }
 
-/// A ride: one fact a line, at `now`.
+/// Formats a ride, one fact per line. Ages are relative to `now`.
 pub(super) fn ride(ride: &v1::Ride, now: SystemTime) -> String {
     let (state, style) = (ride.state(), ride_style(ride.state()));
     let ago = |time| since(time, now).map_or_else(|| "–".to_owned(), |ago| format!("{} ago", duration(ago)));
@@ -143,10 +144,10 @@ pub(super) fn ride(ride: &v1::Ride, now: SystemTime) -> String {
     facts(&lines)
 }
 
-/// Who cancelled, and what they said.
+/// Formats a cancellation: the party that cancelled, and its reason.
 pub(super) fn cancelled(by: v1::Actor, reason: &str) -> String {
     let by = match by {
-        v1::Actor::Unspecified => "somebody",
+        v1::Actor::Unspecified => "an unknown party",
         v1::Actor::Rider => "the rider",
         v1::Actor::Driver => "the driver",
         v1::Actor::Dispatcher => "the dispatcher",
@@ -157,7 +158,7 @@ pub(super) fn cancelled(by: v1::Actor, reason: &str) -> String {
     }
 }
 
-/// `2.3 km, 7 min`
+/// Formats the distance and duration of a trip, for example `2.3 km, 7 min`.
 pub(super) fn trip(distance_m: u32, time: Option<prost_types::Duration>) -> String {
     format!("{}, {}", distance(distance_m), duration(wire_duration(time)))
 }
@@ -169,6 +170,7 @@ fn stop_at(name: &str, at: Option<Location>) -> String {
     }
 }
 
+/// Formats lines of a name and a value, with the values aligned.
 fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     let line = |(name, text): &(&str, String)| format!("{DIM}{name:<width$}{DIM:#}  {text}");

@@ -1,4 +1,4 @@
-//! Files that the server keeps its data in, and whether they are still where it opened them.
+//! The files of the data directory, and the check that they are still at their paths.
 
 use std::{
     fs::{File, Metadata},
@@ -6,13 +6,14 @@ use std::{
     path::PathBuf,
 };
 
-/// A file or directory that was deleted, moved away or replaced. What is written to it from then on is lost with the process.
+/// A file or directory that was deleted, moved or replaced while the server used it. Later writes to it are lost when
+/// the process ends.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{} was deleted or replaced while the server was using it", .0.display())]
 pub struct FileLost(pub PathBuf);
 
-/// Files and directories by their paths and identities. Each must stay open for as long as this exists: the system gives the
-/// number of a deleted file that is not open to the next file.
+/// Files and directories by their paths and identities. Each must stay open while this value exists: the system may
+/// reuse the inode number of a deleted file that is not open.
 #[derive(Debug, Default)]
 pub struct KeptFiles {
     files: Vec<(PathBuf, Identity)>,
@@ -20,10 +21,10 @@ pub struct KeptFiles {
 }
 
 impl KeptFiles {
-    /// Notes the files at `paths`, which others keep open. A path without a file is left out.
+    /// Adds the files at `paths`, which other code keeps open. A path without a file is left out.
     ///
     /// # Errors
-    /// When the system does not tell about one of them.
+    /// If the metadata of a file cannot be read.
     pub fn note(&mut self, paths: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
         for path in paths {
             match path.metadata() {
@@ -35,20 +36,20 @@ impl KeptFiles {
         Ok(())
     }
 
-    /// Notes `file`, which was opened at `path`, and keeps it open.
+    /// Adds `file`, which was opened at `path`, and keeps it open.
     ///
     /// # Errors
-    /// When the system does not tell about it.
+    /// If the metadata of the file cannot be read.
     pub fn keep(&mut self, path: PathBuf, file: File) -> io::Result<()> {
         self.files.extend(identity(&file.metadata()?).map(|identity| (path, identity)));
         self.open.push(file);
         Ok(())
     }
 
-    /// Checks that each file is still at its path. A path that cannot be looked at is no loss: it may be there still. Blocks.
+    /// Checks that each file is still at its path. A path that cannot be read does not count as lost. Blocks.
     ///
     /// # Errors
-    /// When one of them is not.
+    /// If a file was deleted, moved or replaced.
     pub fn check(&self) -> Result<(), FileLost> {
         let is_lost = |(path, known): &&(PathBuf, Identity)| match path.metadata() {
             Ok(metadata) => identity(&metadata).is_some_and(|found| found != *known),
@@ -62,17 +63,17 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The device and the number of a file.
+/// The device and the inode number of a file.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
-#[allow(clippy::unnecessary_wraps, reason = "other systems do not tell")]
+#[allow(clippy::unnecessary_wraps, reason = "other systems have no inode numbers")]
 fn identity(metadata: &Metadata) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt as _;
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// A file that is open can be neither deleted nor replaced there.
+/// Returns `None`: on other systems an open file cannot be deleted or replaced.
 #[cfg(not(unix))]
 fn identity(_metadata: &Metadata) -> Option<Identity> {
     None
@@ -84,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// BAD-6
+    /// BAD-6 in docs/failures.md.
     #[test]
     fn a_file_that_is_deleted_moved_or_replaced_is_lost() {
         let loses: [fn(&Path); 4] = [
@@ -112,7 +113,7 @@ mod tests {
         }
     }
 
-    /// BAD-6
+    /// BAD-6 in docs/failures.md.
     #[test]
     fn a_directory_that_is_replaced_is_lost() {
         let place = tempfile::tempdir().unwrap();

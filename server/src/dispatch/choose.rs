@@ -1,4 +1,4 @@
-//! Which car for which ride.
+//! The choice of a car for a ride.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::{
     rides::model::Crew,
 };
 
-/// Cars looked at for one ride: the nearest as the crow flies, of which driving time then makes the order.
+/// The most cars that are considered for a ride: the nearest by straight-line distance. Driving time then gives the
+/// order.
 const NEAREST: usize = 16;
 
 /// A free car that could take a ride.
@@ -18,11 +19,11 @@ const NEAREST: usize = 16;
 pub struct Candidate {
     /// The car and its driver.
     pub crew: Crew,
-    /// Its way to the pickup.
+    /// The driving time to the pickup.
     pub pickup_eta: Duration,
 }
 
-/// The free cars around a pickup, the one to ask first at the front, without those in `passed_over`.
+/// Returns the free cars near a pickup without those in `passed_over`, the best one first.
 pub async fn candidates(
     city: &City,
     fleet: &Fleet,
@@ -37,7 +38,7 @@ pub async fn candidates(
     Ok(rank(reachable, passed_over))
 }
 
-/// Soonest at the pickup first; of two as soon, the lower car number, so that the order never wavers.
+/// Sorts by the driving time to the pickup, then by car number, so that the order is deterministic.
 fn rank(candidates: impl IntoIterator<Item = Candidate>, passed_over: &[CarId]) -> Vec<Candidate> {
     let mut ranked: Vec<_> =
         candidates.into_iter().filter(|candidate| !passed_over.contains(&candidate.crew.car)).collect();

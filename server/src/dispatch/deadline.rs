@@ -1,16 +1,16 @@
-//! Times of day as instants. Pure.
+//! Wall-clock times as monotonic deadlines. Pure.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// A time of day, held as an instant from when it is first asked for: the clock may be set afterwards, and
-/// nobody then waits longer or shorter.
+/// A wall-clock time as a monotonic instant. The instant is fixed at the first call for a time, so that a later
+/// change of the clock does not move the deadline.
 #[derive(Debug, Default)]
 pub(super) struct Deadline(Option<(SystemTime, Instant)>);
 
 impl Deadline {
-    /// The instant of `time`, given what the clock shows and the instant at which it does.
+    /// Returns the instant of `time`. `clock` is the wall-clock time at the instant `now`.
     pub(super) fn of(&mut self, time: SystemTime, clock: SystemTime, now: Instant) -> Instant {
         match self.0 {
             Some((held, at)) if held == time => at,

@@ -1,8 +1,8 @@
-//! Dispatch: which car for which ride, and what cars are told of their rides.
+//! Dispatch: the choice of a car for each ride, and the orders to cars about their rides.
 //!
-//! Each ride that is not over has a shepherd, a task that follows the ride's log and is the ride's whole
-//! relation to cars. It knows nothing that the log and the fleet do not know, so a new one can take over at
-//! any time: that is what happens after a restart.
+//! Each open ride has a shepherd: a task that follows the log of the ride and does everything between the ride and
+//! cars. It keeps no state that is not in the log or the fleet, so a new shepherd can take over at any time, for
+//! example after a restart.
 
 mod choose;
 mod deadline;
@@ -18,21 +18,21 @@ pub use task::spawn;
 
 use crate::{fleet, rides::RideError};
 
-/// How patient dispatch is.
+/// Timeouts and intervals of dispatch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DispatchOptions {
-    /// How long a driver may think about an offer.
+    /// The time that a driver has to answer an offer.
     pub offer_timeout: Duration,
-    /// How long a ride waits for a car, from when it was booked or last lost its car.
+    /// The time that a ride waits for a car, from the booking or from the last loss of a car.
     pub give_up: Duration,
-    /// How long to wait before looking again when no car is free.
+    /// The interval between two searches while no car is free.
     pub retry: Duration,
-    /// How long a car that has a ride may be unknown to the fleet, as all are after a restart.
+    /// The time that a car with a ride may be unknown to the fleet, as every car is after a restart.
     pub grace: Duration,
-    /// How long after its planned end, or after its beginning where no end was planned, a trip goes on whose car
-    /// nobody hears of. Long, because the passengers are most likely still aboard a car without a connection, and
-    /// a driver who comes back in time reports the trip as it was driven; and not endless, because a car that
-    /// never comes back would hold its ride open, and itself be held by it, for ever.
+    /// The time after which a trip with an absent car ends, counted from its planned end, or from its beginning if no
+    /// end was planned. It is long because the passengers are probably still in a car without a connection, and a
+    /// driver who comes back in time reports the trip as driven. It is limited because otherwise a car that never
+    /// comes back would keep its ride open, and the ride would keep the car, for ever.
     pub abandoned: Duration,
 }
 

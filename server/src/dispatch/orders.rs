@@ -1,4 +1,4 @@
-//! What a car is told when something happens to its ride.
+//! The orders that cars get when something happens to their ride.
 
 use rides_proto::ids::{CarId, RideId};
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// What `event` means to a car, given the ride before and after it. An event concerns one car at most.
+/// Returns the brief for `event`, given the ride before and after it. An event concerns at most one car.
 pub(super) fn notice(before: &Ride, event: &RideEvent, after: &Ride) -> Option<(CarId, Brief)> {
     let freed = |order| Some((before.held_by()?, brief(after, CarState::Free, order)));
     match &event.what {
@@ -29,7 +29,8 @@ pub(super) fn notice(before: &Ride, event: &RideEvent, after: &Ride) -> Option<(
     }
 }
 
-/// Where the car that a ride binds stands: what it is told when it comes back.
+/// Returns the brief that puts the car of a ride into the state of the ride, for example after a reconnect. `None` if
+/// the ride has no car.
 pub(super) fn standing(ride: &Ride) -> Option<(CarId, Brief)> {
     let car = ride.held_by()?;
     let assignment = Order::Assignment(ride.clone());
@@ -54,7 +55,7 @@ fn brief(ride: &Ride, state: CarState, order: Option<Order>) -> Brief {
     Brief { ride: ride.id.clone(), version: ride.version, state, begins: false, order }
 }
 
-/// What the car hears that loses its ride, or the offer of it. A driver who declined knows.
+/// Returns the order for a car that loses its ride or its offer. `None` if the driver has declined the offer.
 fn farewell(before: &Ride, what: &Happening) -> Option<Order> {
     let reason = match what {
         Happening::OfferEnded { why: OfferEnd::Declined, .. } => return None,
@@ -72,8 +73,8 @@ fn farewell(before: &Ride, what: &Happening) -> Option<Order> {
     })
 }
 
-/// To be called when a car signs on: it hears again of the ride it has, or is offered, which is answered. A car
-/// without one hears nothing.
+/// Tells a car that signs on about the ride that it has or is offered, and returns the id of the ride. Does nothing
+/// for a car without a ride.
 pub async fn take_up(rides: &Rides, fleet: &Fleet, car: CarId) -> Result<Option<RideId>, RideError> {
     let Some((car, brief)) = rides.ride_of(car).await?.as_ref().and_then(standing) else { return Ok(None) };
     let ride = brief.ride.clone();
@@ -81,8 +82,8 @@ pub async fn take_up(rides: &Rides, fleet: &Fleet, car: CarId) -> Result<Option<
     Ok(Some(ride))
 }
 
-/// To be called when a ride has begun off the street: its car is on a trip from now on, and its driver, if
-/// connected, hears of it.
+/// Tells the fleet that a ride has begun off the street. Its car is on a trip from now on, and the driver, if
+/// connected, gets an order.
 pub async fn begin(fleet: &Fleet, ride: &Ride) -> Result<(), Closed> {
     let Some((car, brief)) = standing(ride) else { return Ok(()) };
     fleet.brief(car, Brief { begins: true, ..brief }).await?;

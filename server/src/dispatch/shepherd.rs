@@ -1,4 +1,4 @@
-//! The life of one ride towards cars.
+//! The task that follows one ride and does everything between the ride and cars.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// What every shepherd works with. Cheap to clone.
+/// The handles that every shepherd uses. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Tools {
     pub(super) city: Arc<City>,
@@ -34,9 +34,9 @@ pub(super) struct Tools {
     pub(super) options: DispatchOptions,
 }
 
-/// Looks after one ride until it is over. `told`: the ride as of the last event that cars were told of, kept for
-/// the shepherd that takes over when this one fails. What was before the first one is told by
-/// [`orders::take_up`], to cars that come back.
+/// Follows a ride until it is over. `told` is the ride as of the last event that cars were told about. The caller
+/// keeps it for the shepherd that takes over if this one fails. Events from before the first shepherd are told by
+/// [`orders::take_up`] to cars that come back.
 pub(super) async fn follow(tools: &Tools, id: &RideId, told: &mut Option<Ride>) -> Result<(), RideError> {
     let feed = tools.rides.log(id).await?;
     let so_far = match told.take() {
@@ -52,11 +52,11 @@ struct Shepherd<'a> {
     tools: &'a Tools,
     feed: watch::Receiver<Arc<RideLog>>,
     told: &'a mut Ride,
-    /// Of the offer that is out.
+    /// The end of the open offer.
     lapse: Deadline,
-    /// Of the search for a car.
+    /// The end of the search for a car.
     give_up: Deadline,
-    /// Of a trip whose car is away.
+    /// The end of a trip whose car is absent.
     abandoned: Deadline,
 }
 
@@ -72,7 +72,7 @@ impl Shepherd<'_> {
         }
     }
 
-    /// Tells cars what happened since the last time.
+    /// Tells cars about the events since the last call.
     async fn tell(&mut self, log: &RideLog) -> Result<(), RideError> {
         for event in log.after(self.told.version) {
             let after = machine::evolve(Some(self.told.clone()), event)?;
@@ -92,7 +92,7 @@ impl Shepherd<'_> {
         Ok(())
     }
 
-    /// Does what the ride needs now, until something happens to it.
+    /// Does what the ride needs in its present state. Returns when something happens to the ride.
     async fn attend(&mut self, log: &RideLog) -> Result<(), RideError> {
         match (log.ride.state, log.ride.held_by()) {
             (RideState::Requested, _) => self.find_car(log).await,
@@ -103,7 +103,8 @@ impl Shepherd<'_> {
         }
     }
 
-    /// Gives the driver time to answer. A car that could not, for it was away, may be asked again.
+    /// Waits for the driver to answer until the offer expires. A car that is not connected then may get the ride
+    /// offered again.
     async fn await_answer(&mut self, car: CarId, offer: Option<OpenOffer>) -> Result<(), RideError> {
         let now = Instant::now();
         let lapses = offer.map_or(now, |offer| self.lapse.of(offer.expires_at, SystemTime::now(), now));
@@ -114,7 +115,8 @@ impl Shepherd<'_> {
         Ok(())
     }
 
-    /// Asks the best car, and the next one when that is taken; looks again until it is time to give up.
+    /// Offers the ride to the best car, or to the next one if that car is taken. Searches again until the ride
+    /// expires.
     async fn find_car(&mut self, log: &RideLog) -> Result<(), RideError> {
         let pickup = self.tools.city.snap(log.ride.booking.pickup.at);
         let give_up = waiting_since(log) + self.tools.options.give_up;
@@ -135,7 +137,7 @@ impl Shepherd<'_> {
         }
     }
 
-    /// False: the car will not do; ask the next one.
+    /// Offers the ride to a car. Returns `false` if the car is not available, so that the next one is to be tried.
     async fn ask(&self, ride: &RideId, candidate: Candidate) -> Result<bool, RideError> {
         let Candidate { crew, pickup_eta } = candidate;
         let expires_at = SystemTime::now() + self.tools.options.offer_timeout;
@@ -146,7 +148,8 @@ impl Shepherd<'_> {
         }
     }
 
-    /// The fleet says when it loses a car; one that it never knew, as after a restart, is found out here.
+    /// Unassigns a car that the fleet does not know, as after a restart. The fleet itself reports only cars that it
+    /// has lost.
     async fn keep_car(&mut self, car: CarId) -> Result<(), RideError> {
         while self.nothing_until(Instant::now() + self.tools.options.grace).await? {
             if self.tools.fleet.car(car).await?.is_none_or(|view| view.crew.is_none()) {
@@ -156,7 +159,7 @@ impl Shepherd<'_> {
         Ok(())
     }
 
-    /// A trip is its car's, however long that is away; but one whose car never comes back does not stay open.
+    /// Keeps a trip with its car while the car is absent, and ends it if the car does not come back.
     async fn see_home(&mut self, car: CarId, ride: &Ride) -> Result<(), RideError> {
         let Tools { fleet, rides, options, .. } = self.tools;
         let planned_end = ride.started_at.unwrap_or(ride.updated_at) + ride.booking.plan.duration;
@@ -165,7 +168,7 @@ impl Shepherd<'_> {
         let mut last = None;
         while self.nothing_until(Instant::now() + options.grace).await? {
             if let Some(view) = fleet.car(car).await? {
-                // One that is known only through reports does not sign on to be told what it is doing.
+                // A car that is known only through reports does not sign on, so `take_up` never sets its state.
                 if let Some((car, brief)) = orders::standing(ride) {
                     fleet.brief(car, brief).await?;
                 }
@@ -182,7 +185,7 @@ impl Shepherd<'_> {
         void(self.tools.rides.command(&self.told.id, Command::EndOffer { car, why }).await)
     }
 
-    /// False: something happened to the ride before `deadline`.
+    /// Waits until `deadline`. Returns `false` if something happens to the ride before.
     async fn nothing_until(&mut self, deadline: Instant) -> Result<bool, RideError> {
         match timeout_at(deadline, self.feed.changed()).await {
             Ok(changed) => changed.map(|()| false).map_err(|_| RideError::Closed),
@@ -191,8 +194,8 @@ impl Shepherd<'_> {
     }
 }
 
-/// The ride as cars know it when it gets a shepherd: as it is, unless it began off the street and ended before
-/// the shepherd came. Then its car has heard nothing of the end, and must be let go.
+/// Returns the ride as cars know it when its first shepherd starts. This is the ride as it is, unless it began off
+/// the street and is over already: then its car does not know of the end, and must still be freed.
 fn told_already(log: &RideLog) -> Result<Ride, machine::Misfit> {
     match &log.events[..] {
         [first, _end] if log.ride.state.is_over() => machine::evolve(None, first),
@@ -200,7 +203,7 @@ fn told_already(log: &RideLog) -> Result<Ride, machine::Misfit> {
     }
 }
 
-/// A refusal means that someone else was faster, and what they did is in the log.
+/// Ignores a refusal: another command came first, and its event is in the log.
 fn void(outcome: Result<Ride, RideError>) -> Result<(), RideError> {
     match outcome {
         Ok(_) | Err(RideError::Refused(_)) => Ok(()),
@@ -208,7 +211,8 @@ fn void(outcome: Result<Ride, RideError>) -> Result<(), RideError> {
     }
 }
 
-/// The end of a trip whose car was last seen as `last`, if it was: as planned; without a plan, as driven so far.
+/// Returns the command that ends an abandoned trip. The trip ends as planned. Without a plan it ends as driven until
+/// `last`, when the car was last seen.
 fn abandoned(fares: FareLimits, ride: &Ride, last: Option<(CarView, SystemTime)>) -> Command {
     let booking = &ride.booking;
     let driven = last.filter(|(view, _)| view.ride.as_ref() == Some(&ride.id));
@@ -224,7 +228,7 @@ fn abandoned(fares: FareLimits, ride: &Ride, last: Option<(CarView, SystemTime)>
     Command::DropOff { car: None, figures, metered_fare, at }
 }
 
-/// When the ride began to wait for a car: booked, or its car lost.
+/// Returns the time at which the ride began to wait for a car: when it was booked, or when it last lost its car.
 fn waiting_since(log: &RideLog) -> SystemTime {
     let lost = log.events.iter().rev().find(|event| matches!(event.what, Happening::Unassigned { .. }));
     lost.map_or(log.ride.requested_at, |event| event.time)

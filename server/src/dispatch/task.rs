@@ -1,4 +1,4 @@
-//! Gives each opened ride its shepherd, and lets cars go that went away.
+//! The task that starts a shepherd for each opened ride, and frees the rides of lost cars.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::{
     },
 };
 
-/// How long to wait before trying again what the journal did not take.
+/// The delay before a retry, for example while the journal takes no events.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Starts dispatch. It ends when both `opened` and `gone` are closed and no ride is open.
+/// Starts dispatch. The task ends when `opened` and `gone` are closed and no ride is open.
 pub fn spawn(
     city: Arc<City>,
     fleet: Fleet,
@@ -38,8 +38,8 @@ pub fn spawn(
     tokio::spawn(run(Tools { city, fleet, rides, options }, opened, gone))
 }
 
-/// Waits for nothing but its inputs, because the rides and the fleet wait for it: all that asks them
-/// something back is a task of its own.
+/// Receives and spawns, and waits for nothing else. The rides task waits for this one while `opened` is full, so a
+/// call from here to the rides task could deadlock. All calls to rides and the fleet are in tasks of their own.
 async fn run(tools: Tools, mut opened: mpsc::Receiver<RideId>, mut gone: mpsc::Receiver<CarId>) {
     let mut herd = JoinSet::new();
     let mut rides = HashMap::new();
@@ -54,11 +54,11 @@ async fn run(tools: Tools, mut opened: mpsc::Receiver<RideId>, mut gone: mpsc::R
                 let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
                 match (ended, rides.remove(&id)) {
                     (Err(error), Some(ride)) => {
-                        tracing::error!(%error, %ride, "a shepherd died: another takes over");
+                        tracing::error!(%error, %ride, "shepherd panicked, another one takes over");
                         let shepherd = herd.spawn(look_after_again(tools.clone(), ride.clone()));
                         rides.insert(shepherd.id(), ride);
                     }
-                    (Err(error), None) => tracing::error!(%error, "a lost car's ride was not freed"),
+                    (Err(error), None) => tracing::error!(%error, "ride of a lost car was not freed"),
                     (Ok(_), _) => {}
                 }
             }
@@ -67,31 +67,31 @@ async fn run(tools: Tools, mut opened: mpsc::Receiver<RideId>, mut gone: mpsc::R
     }
 }
 
-/// Not at once: what killed one shepherd may well kill the next.
+/// Starts a shepherd after a delay, because the cause of the panic may persist.
 async fn look_after_again(tools: Tools, ride: RideId) {
     sleep(AGAIN).await;
     look_after(tools, ride).await;
 }
 
-/// A new shepherd takes over from one that failed.
+/// Runs a shepherd, and starts another one after each failure.
 async fn look_after(tools: Tools, ride: RideId) {
     let mut told = None;
     loop {
         match shepherd::follow(&tools, &ride, &mut told).await {
             Ok(()) | Err(RideError::Closed) => return,
-            Err(error) => tracing::warn!(%ride, %error, "trying again to look after a ride"),
+            Err(error) => tracing::warn!(%ride, %error, "shepherd failed, retrying"),
         }
         sleep(AGAIN).await;
     }
 }
 
-/// Takes the ride, or the offer of it, from a car that went away, and has not come back while the journal took
-/// nothing. Passengers stay in: a trip goes on.
+/// Unassigns the ride of a car that has left the map, or ends the offer to it. Retries while the journal takes no
+/// events, and stops if the car comes back. A trip goes on, because its passengers are in the car.
 async fn let_go(tools: Tools, car: CarId) {
     loop {
         match try_let_go(&tools, car).await {
             Ok(()) | Err(RideError::Refused(_) | RideError::Closed) => return,
-            Err(error) => tracing::warn!(%car, %error, "trying again to free the ride of a lost car"),
+            Err(error) => tracing::warn!(%car, %error, "ride of a lost car was not freed, retrying"),
         }
         sleep(AGAIN).await;
     }

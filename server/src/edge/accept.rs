@@ -1,7 +1,7 @@
 //! The accept loop, its limits per address, and the order of a shutdown.
 //!
-//! A connection takes a permit before its socket is handed over. One that is over the limits of its address waits unread, or
-//! is reset.
+//! The loop takes a permit before it accepts, so connections beyond the limit wait in the kernel. A connection beyond the
+//! limits of its address waits unread, or is reset.
 
 use std::{
     convert::Infallible,
@@ -23,31 +23,33 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Limits, Port,
-    account::{Account, Accounts},
-    connection::{Connection, Ended, Service},
+    connection::{Connection, ConnectionContext, ConnectionEnd},
     metrics,
-    peer::home,
-    tally::{Held, Tally},
+    peer::network_of,
+    per_key_limit::{PerKeyLimit, Permit},
+    token_bucket::{KeyedBuckets, TokenBucket},
 };
 use crate::{listen::Listeners, tls::Tls};
 
 /// The pause after an error of a listener, for example when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// The time after shutdown for which connections that the kernel has already accepted are served: closing the listener would
-/// reset them. Clients are told only afterwards, so that none connects here once more.
+/// The time after shutdown for which the server still accepts. Closing the listeners resets connections that the kernel
+/// has accepted already. Open connections are told to shut down only afterwards, so that no client reconnects to this
+/// server.
 const LAST_ACCEPTS: Duration = Duration::from_millis(20);
-/// The cost of a connection that ended in misuse, in new connections. A client that misuses one usually opens the next at once.
-const MISUSE: u32 = 20;
+/// The cost of a connection that ended in misuse, in new connections. A client that misuses one usually opens the next
+/// at once.
+const MISUSE_COST: u32 = 20;
 /// The longest time for which the accept loop runs without a break. Other tasks run in the break.
-const SPELL: Duration = Duration::from_micros(250);
+const MAX_ACCEPT_RUN: Duration = Duration::from_micros(250);
 /// The break of the accept loop after it refused connections. Refusing costs time too, and a flood may have no end.
-const REST: Duration = Duration::from_millis(1);
+const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
 
 /// Serves `port` to clients of HTTP/1.1 and HTTP/2, over TLS if given, until `shutdown`.
 ///
-/// After `LAST_ACCEPTS` the kernel refuses new connections, so that clients and load balancers use another server. Then each
-/// connection is told to shut down (GOAWAY over HTTP/2). Calls that are on their way to it are served, and calls in progress
-/// have `limits.drain` to end. Connections that are still open after that are cut.
+/// After `LAST_ACCEPTS` the kernel refuses new connections, so that clients and load balancers use another server. Then
+/// each connection is told to shut down (GOAWAY over HTTP/2). Calls that are on their way to it are served, and calls
+/// in progress have `limits.drain` to end. Connections that are still open after that are cut.
 pub async fn serve(
     listeners: Listeners,
     port: Port,
@@ -57,19 +59,19 @@ pub async fn serve(
 ) {
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    let drain = limits.drain;
+    let drain = limits.drain_timeout;
 
-    let mut doors = Doors::new(listeners, &limits);
+    let mut doors = Acceptor::new(listeners, &limits);
     let closed = CancellationToken::new();
-    let service = Arc::new(Service { port, limits, tls, shutdown: closed.clone() });
-    let serve = |(stream, address, mut place): (TcpStream, IpAddr, Place)| {
+    let service = Arc::new(ConnectionContext { port, limits, tls, shutdown: closed.clone() });
+    let serve = |(stream, address, mut place): (TcpStream, IpAddr, ConnectionPermit)| {
         let connection = Connection { stream, address, service: service.clone() };
         let (cut, closed) = (cut.clone(), closed.clone());
         connections.spawn(async move {
-            closed.run_until_cancelled(place.turn()).await;
+            closed.run_until_cancelled(place.wait_for_turn()).await;
             // Pinned in place: passed by value, the large future would be in the task twice.
-            if cut.run_until_cancelled(pin!(connection.run())).await == Some(Ended::InMisuse) {
-                place.misused();
+            if cut.run_until_cancelled(pin!(connection.run())).await == Some(ConnectionEnd::Misuse) {
+                place.charge_misuse();
             }
         });
     };
@@ -88,132 +90,135 @@ pub async fn serve(
 
     connections.close();
     if timeout(drain, connections.wait()).await.is_err() {
-        tracing::warn!("cut {} connections that had not ended {drain:?} after the shutdown", connections.len());
+        tracing::warn!("cut {} connections still open {drain:?} after shutdown", connections.len());
     }
     cut.cancel();
     connections.wait().await;
 }
 
 /// The listeners and the limits of connections, in all and per address.
-struct Doors {
+struct Acceptor {
     listeners: Listeners,
     /// One permit for each of the `limits.connections` connections.
     slots: Arc<Semaphore>,
     /// The open connections of each address.
-    per_address: Tally<IpAddr>,
+    per_address: PerKeyLimit<IpAddr>,
     /// The rate of new connections of each address.
-    accounts: Accounts<IpAddr>,
+    buckets: KeyedBuckets<IpAddr>,
     /// The connections of each address that wait because of that rate.
-    waiting: Tally<IpAddr>,
-    spell: Spell,
+    waiting: PerKeyLimit<IpAddr>,
+    backoff: Backoff,
     limits: Limits,
 }
 
 /// The permits of a connection, held until it ends.
-struct Place {
+struct ConnectionPermit {
     /// `None`: the address of the connection is exempt from the limits per address.
-    share: Option<Share>,
+    address_permit: Option<AddressPermit>,
     _slot: OwnedSemaphorePermit,
 }
 
-/// The part of a [`Place`] that counts for the address of the connection.
-struct Share {
-    account: Account,
+/// The part of a [`ConnectionPermit`] that counts for the address of the connection.
+struct AddressPermit {
+    account: TokenBucket,
     /// The time for which the connection waits unread, and its permit among those that wait.
-    wait: Option<(Duration, Held<IpAddr>)>,
-    _held: Held<IpAddr>,
+    wait: Option<(Duration, Permit<IpAddr>)>,
+    _held: Permit<IpAddr>,
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Waits until the connection may be served, and releases its permit to wait.
-    async fn turn(&mut self) {
-        if let Some((wait, _held)) = self.share.as_mut().and_then(|share| share.wait.take()) {
+    async fn wait_for_turn(&mut self) {
+        if let Some((wait, _held)) = self.address_permit.as_mut().and_then(|share| share.wait.take()) {
             sleep(wait).await;
         }
     }
 
     /// Charges the address of the connection for misuse.
-    fn misused(&self) {
-        if let Some(share) = &self.share {
-            share.account.charge(MISUSE);
+    fn charge_misuse(&self) {
+        if let Some(share) = &self.address_permit {
+            share.account.charge(MISUSE_COST);
         }
     }
 }
 
-impl Doors {
+impl Acceptor {
     fn new(listeners: Listeners, limits: &Limits) -> Self {
         Self {
             listeners,
-            slots: Arc::new(Semaphore::new(limits.connections)),
-            per_address: Tally::new(limits.connections_per_address),
-            accounts: Accounts::new(limits.connections_per_second),
-            // Under a flood each connection waits for 2.5 s on average: `PAUSE` is 1.25 times the debt on average, and the
-            // longest debt is 2 s. So this many wait when they arrive at the permitted rate.
-            waiting: Tally::new(5 * limits.connections_per_second.get() as usize / 2),
-            spell: Spell::begin(),
+            slots: Arc::new(Semaphore::new(limits.max_connections)),
+            per_address: PerKeyLimit::new(limits.max_connections_per_address),
+            buckets: KeyedBuckets::new(limits.max_connections_per_second),
+            // Under a flood each connection waits for 2.5 s on average: `PAUSE_FACTOR` is 1.25 times the debt on average, and
+            // the longest debt is 2 s. So this many wait when they arrive at the permitted rate.
+            waiting: PerKeyLimit::new(5 * limits.max_connections_per_second.get() as usize / 2),
+            backoff: Backoff::begin(),
             limits: limits.clone(),
         }
     }
 
     /// Accepts the next connection that is within the limits. Connections of an address that is over its limits are reset
     /// without a response: writing one would cost the server more than the connection costs the client.
-    async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
+    async fn next(&mut self) -> (TcpStream, IpAddr, ConnectionPermit) {
         loop {
-            self.spell.go_on().await;
+            self.backoff.pause_if_due().await;
             // The semaphore is never closed, so this never fails.
             let Ok(slot) = self.slots.clone().acquire_owned().await else { return pending().await };
             let (stream, peer) = accept(&mut self.listeners).await;
             let address = peer.ip().to_canonical();
             if self.limits.is_exempt(address) {
-                return (stream, address, Place { share: None, _slot: slot });
+                return (stream, address, ConnectionPermit { address_permit: None, _slot: slot });
             }
-            match self.share_of(home(address)) {
-                Some(share) => return (stream, address, Place { share: Some(share), _slot: slot }),
+            match self.take_address_permit(network_of(address)) {
+                Some(share) => {
+                    return (stream, address, ConnectionPermit { address_permit: Some(share), _slot: slot });
+                }
                 None => self.refuse(&stream, address),
             }
         }
     }
 
-    /// Has the connection reset when it is dropped. After an orderly close the kernel would keep it in TIME_WAIT for a minute.
+    /// Has the connection reset when it is dropped. After an orderly close the kernel would keep it in TIME_WAIT for a
+    /// minute.
     fn refuse(&mut self, stream: &TcpStream, address: IpAddr) {
-        metrics::refused_a_connection();
+        metrics::count_refused_connection();
         tracing::debug!(%address, "refused a connection: its address has too many connections");
         // An error means that the peer has closed the connection already.
         let _ = stream.set_zero_linger();
-        self.spell.refused = true;
+        self.backoff.refused = true;
     }
 
-    /// Takes the permits of one connection of `address`. Returns `None` if the address has its limit of open connections, or
-    /// if the connection would have to wait and the limit of waiting connections is reached.
-    fn share_of(&mut self, address: IpAddr) -> Option<Share> {
-        let held = self.per_address.take(address)?;
-        let account = self.accounts.of(address).clone();
+    /// Takes the permits of one connection of `address`. Returns `None` if the address has its limit of open
+    /// connections, or if the connection would have to wait and the limit of waiting connections is reached.
+    fn take_address_permit(&mut self, address: IpAddr) -> Option<AddressPermit> {
+        let held = self.per_address.acquire(address)?;
+        let account = self.buckets.bucket(address).clone();
         account.charge(1);
         let wait = match account.pause() {
-            Some(pause) => Some((pause, self.waiting.take(address)?)),
+            Some(pause) => Some((pause, self.waiting.acquire(address)?)),
             None => None,
         };
-        Some(Share { account, wait, _held: held })
+        Some(AddressPermit { account, wait, _held: held })
     }
 }
 
 /// The time since the last break of the accept loop.
-struct Spell {
+struct Backoff {
     began: Instant,
     /// At least one connection was refused since then.
     refused: bool,
 }
 
-impl Spell {
+impl Backoff {
     fn begin() -> Self {
         Self { began: Instant::now(), refused: false }
     }
 
-    /// Takes a break if [`SPELL`] has passed, so that open connections are served while new ones arrive without pause.
-    async fn go_on(&mut self) {
-        if self.began.elapsed() >= SPELL {
+    /// Takes a break if [`MAX_ACCEPT_RUN`] has passed, so that open connections are served while new ones arrive without pause.
+    async fn pause_if_due(&mut self) {
+        if self.began.elapsed() >= MAX_ACCEPT_RUN {
             match self.refused {
-                true => sleep(REST).await,
+                true => sleep(REFUSAL_PAUSE).await,
                 false => yield_now().await,
             }
             *self = Self::begin();
@@ -226,9 +231,9 @@ async fn accept(listeners: &mut Listeners) -> (TcpStream, SocketAddr) {
     loop {
         match listeners.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if is_connection_error(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections for now");
+                tracing::warn!(%error, "failed to accept connections");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -236,7 +241,7 @@ async fn accept(listeners: &mut Listeners) -> (TcpStream, SocketAddr) {
 }
 
 /// Returns `true` if the error is about one connection, and not about the listener.
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
@@ -249,15 +254,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn doors_rest_after_a_spell_in_which_some_were_closed() {
-        for (lasted, refused, rests) in [(SPELL / 2, true, false), (SPELL, false, false), (SPELL, true, true)]
+        for (lasted, refused, rests) in
+            [(MAX_ACCEPT_RUN / 2, true, false), (MAX_ACCEPT_RUN, false, false), (MAX_ACCEPT_RUN, true, true)]
         {
-            let mut spell = Spell::begin();
+            let mut spell = Backoff::begin();
             spell.refused = refused;
             advance(lasted).await;
             let begun = Instant::now();
-            spell.go_on().await;
+            spell.pause_if_due().await;
             // The clock has a resolution of one millisecond.
-            assert_eq!(begun.elapsed() >= REST, rests, "after {lasted:?}, refused: {refused}");
+            assert_eq!(begun.elapsed() >= REFUSAL_PAUSE, rests, "after {lasted:?}, refused: {refused}");
         }
     }
 }

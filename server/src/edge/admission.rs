@@ -1,4 +1,6 @@
-//! How much of whom: refused here, a call has cost a look at its headers.
+//! Admission control: quotas per caller and per address, and the limit of viewers.
+//!
+//! A call that is refused here has cost only the parsing of its headers and the verification of its token.
 
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -8,129 +10,134 @@ use tonic::Status;
 
 use super::{
     Limits,
-    peer::{Caller, Peer, home},
-    share::{NoMore, Open, Shares},
+    caller_quotas::{CallPermit, CallerQuotas, QuotaExceeded},
+    peer::{Caller, Peer, network_of},
     status,
 };
 use crate::access::Principal;
 
-/// What leaves something behind for hours.
+/// The method with a quota of its own: the server remembers a session that has signed out for hours.
 const SIGN_OUT: &str = "/rides.v1.Sessions/SignOut";
-/// The stream that viewers hold.
+/// The stream that counts as a viewer.
 const VIEW: &str = "/rides.v1.Fleet/Watch";
-/// When a caller with too many open calls, or one viewer too many, may try again: some end on their own.
+/// The delay before a retry that clients are told when calls or viewers are at their limit.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Sessions are free, and an office has one address: all that call from one may have as much as so many of them.
-const OFFICE: NonZeroU32 = NonZeroU32::new(4).unwrap();
+/// The quota of an address, in quotas of one session. An address may stand for an office with many sessions. It needs a
+/// quota, since sessions are free.
+const ADDRESS_QUOTA_FACTOR: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
-/// Calls of so many seconds may come at once.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(2).unwrap();
+/// The burst of a quota: the calls of this many seconds may be made at once.
+const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
-/// What is left of what callers may have.
+/// The quotas of all callers.
 pub(super) struct Admission {
     limits: Limits,
-    /// Of a session, a car, or an address where nobody said who they are.
-    callers: Shares,
-    /// Of an address, whoever calls from it.
-    offices: Shares,
-    /// Of an address: there is room for so many in all.
-    sign_outs: Shares,
+    /// The quota of each session, of each car, and of each address for its calls without a session or a certificate.
+    callers: CallerQuotas,
+    /// The quota of each address for all calls from it.
+    addresses: CallerQuotas,
+    /// The quota of each address for sign-outs. The server remembers a limited number of them.
+    sign_outs: CallerQuotas,
     viewers: Arc<Semaphore>,
 }
 
-/// A call that was let in: what it holds, it gives back at its end.
-pub(super) struct Admitted {
-    _open: [Option<Open>; 2],
+/// The permits of an admitted call, released when this is dropped.
+pub(super) struct CallPermits {
+    _open: [Option<CallPermit>; 2],
     _viewer: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
         let of_sessions = |count: NonZeroU32| {
-            let per_second = limits.calls_per_second.saturating_mul(count);
-            let often = Quota::per_second(per_second).allow_burst(per_second.saturating_mul(AT_ONCE));
-            Shares::new(often, limits.calls_per_address.saturating_mul(count.get() as usize))
+            let per_second = limits.max_calls_per_second.saturating_mul(count);
+            let often = Quota::per_second(per_second).allow_burst(per_second.saturating_mul(BURST_SECONDS));
+            CallerQuotas::new(often, limits.max_calls_per_address.saturating_mul(count.get() as usize))
         };
         Self {
             limits: limits.clone(),
             callers: of_sessions(NonZeroU32::MIN),
-            offices: of_sessions(OFFICE),
-            sign_outs: Shares::new(Quota::per_hour(limits.sign_outs_per_hour), usize::MAX),
-            viewers: Arc::new(Semaphore::new(limits.viewers)),
+            addresses: of_sessions(ADDRESS_QUOTA_FACTOR),
+            sign_outs: CallerQuotas::new(Quota::per_hour(limits.max_sign_outs_per_hour), usize::MAX),
+            viewers: Arc::new(Semaphore::new(limits.max_viewers)),
         }
     }
 
-    /// Lets a call in, or says RESOURCE_EXHAUSTED and when to come again.
+    /// Takes the permits of a call.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED with the delay before a retry, if a quota or limit is exceeded.
     pub(super) fn admit(
         &self,
         peer: Option<&Peer>,
         principal: &Principal,
         path: &str,
-    ) -> Result<Admitted, Status> {
-        let address = self.home(peer);
+    ) -> Result<CallPermits, Status> {
+        let address = self.caller_network(peer);
         let caller = match peer.map(|peer| peer.caller(principal)) {
-            Some(Caller::Home(_)) => address.clone(),
+            Some(Caller::Network(_)) => address.clone(),
             known => known,
         };
         let open = [
-            address.as_ref().map(|address| take(&self.offices, address)).transpose()?,
+            address.as_ref().map(|address| take(&self.addresses, address)).transpose()?,
             caller.as_ref().map(|caller| take(&self.callers, caller)).transpose()?,
         ];
         if let (SIGN_OUT, Some(address)) = (path, &address) {
             self.sign_out(address)?;
         }
         let viewer = match path {
-            VIEW => Some(self.viewers.clone().try_acquire_owned().map_err(|_full| full_house())?),
+            VIEW => Some(self.viewers.clone().try_acquire_owned().map_err(|_full| too_many_viewers())?),
             _ => None,
         };
-        Ok(Admitted { _open: open, _viewer: viewer })
+        Ok(CallPermits { _open: open, _viewer: viewer })
     }
 
     fn sign_out(&self, address: &Caller) -> Result<(), Status> {
-        self.sign_outs.keep_pace(address).map_err(|wait| {
+        self.sign_outs.check_rate(address).map_err(|wait| {
             let text =
-                format!("too many sign-outs: the limit is {} per hour", self.limits.sign_outs_per_hour);
+                format!("too many sign-outs: the limit is {} per hour", self.limits.max_sign_outs_per_hour);
             status::busy("TOO_MANY_SIGN_OUTS", text, wait)
         })
     }
 
-    /// What a call hears that `refused` turned away before it was known whose it is: the same, or RESOURCE_EXHAUSTED
-    /// when its address had that too often.
-    pub(super) fn of_stranger(&self, peer: Option<&Peer>, refused: Status) -> Status {
-        let paced = self.home(peer).map_or(Ok(()), |address| self.callers.keep_pace(&address));
+    /// Returns the status of a call that was refused before its caller was known. It is `refused`, or
+    /// RESOURCE_EXHAUSTED if the address has made such calls too often.
+    pub(super) fn refuse_unauthenticated(&self, peer: Option<&Peer>, refused: Status) -> Status {
+        let paced = self.caller_network(peer).map_or(Ok(()), |address| self.callers.check_rate(&address));
         paced.err().map_or(refused, |wait| too_often(&self.callers, wait))
     }
 
-    fn home(&self, peer: Option<&Peer>) -> Option<Caller> {
-        self.address(peer).map(Caller::Home)
+    /// Returns the address of `peer` as a caller, or `None` if it is exempt.
+    fn caller_network(&self, peer: Option<&Peer>) -> Option<Caller> {
+        self.address(peer).map(Caller::Network)
     }
 
-    /// The address that calls of `peer` count for, unless it stands for many callers.
+    /// Returns the address that calls of `peer` count for, or `None` if it is exempt because it stands for many callers.
     pub(super) fn address(&self, peer: Option<&Peer>) -> Option<IpAddr> {
         let counted = peer.filter(|peer| !self.limits.is_exempt(peer.address));
-        counted.map(|peer| home(peer.address))
+        counted.map(|peer| network_of(peer.address))
     }
 }
 
-fn take(shares: &Shares, caller: &Caller) -> Result<Open, Status> {
-    shares.take(caller).map_err(|no_more| match no_more {
-        NoMore::TooOften(wait) => too_often(shares, wait),
-        NoMore::TooManyOpen => {
-            let text = format!("too many open calls: the limit is {}", shares.at_a_time);
+fn take(shares: &CallerQuotas, caller: &Caller) -> Result<CallPermit, Status> {
+    shares.acquire(caller).map_err(|no_more| match no_more {
+        QuotaExceeded::Rate(wait) => too_often(shares, wait),
+        QuotaExceeded::InProgress => {
+            let text = format!("too many open calls: the limit is {}", shares.max_in_progress);
             status::busy("TOO_MANY_OPEN_CALLS", text, RETRY_AFTER)
         }
     })
 }
 
-/// Of shares that are given by the second.
-fn too_often(shares: &Shares, wait: Duration) -> Status {
-    let per_second = shares.often.burst_size().get() / AT_ONCE;
+/// The status of a caller that calls too often. `shares` must be quotas per second.
+fn too_often(shares: &CallerQuotas, wait: Duration) -> Status {
+    let per_second = shares.rate.burst_size().get() / BURST_SECONDS;
     let text = format!("too many calls: the limit is {per_second} per second");
     status::busy("TOO_MANY_CALLS", text, wait)
 }
 
-fn full_house() -> Status {
-    status::busy("TOO_MANY_VIEWERS", "the server has as many viewers as it can serve", RETRY_AFTER)
+fn too_many_viewers() -> Status {
+    status::busy("TOO_MANY_VIEWERS", "the server has reached its limit of viewers", RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -147,14 +154,19 @@ mod tests {
 
     fn limits() -> Limits {
         let calls_per_second = NonZeroU32::new(5).unwrap();
-        Limits { calls_per_second, calls_per_address: 3, viewers: 2, ..Limits::default() }
+        Limits {
+            max_calls_per_second: calls_per_second,
+            max_calls_per_address: 3,
+            max_viewers: 2,
+            ..Limits::default()
+        }
     }
 
     fn peer(address: &str) -> Peer {
         Peer { address: address.parse::<IpAddr>().unwrap(), certificate: None }
     }
 
-    fn outcome(admitted: Result<Admitted, Status>) -> Option<String> {
+    fn outcome(admitted: Result<CallPermits, Status>) -> Option<String> {
         let status = admitted.err()?;
         assert_eq!(status.code(), Code::ResourceExhausted);
         let details = status.get_error_details();
@@ -191,7 +203,7 @@ mod tests {
         assert_eq!(outcome(admission.admit(Some(&caller), &Principal::Unproven, BOOK)), None);
     }
 
-    /// R10: an office has one address, and each who is there a session.
+    /// R10: an office has one address, and each person in it a session.
     #[test]
     fn who_has_a_session_is_counted_by_it() {
         let admission = Admission::new(&limits());
@@ -207,10 +219,10 @@ mod tests {
             assert_eq!(outcome(admission.admit(Some(&office), principal, BOOK)), None);
         }
         let elsewhere = admission.admit(Some(&peer("192.0.2.2")), &hasty, BOOK);
-        assert_eq!(outcome(elsewhere).as_deref(), Some("TOO_MANY_CALLS"), "wherever they call from");
+        assert_eq!(outcome(elsewhere).as_deref(), Some("TOO_MANY_CALLS"), "from another address");
     }
 
-    /// R10: guests sign in by themselves, as often as they like.
+    /// R10: guests can sign in as often as they like.
     #[test]
     fn many_sessions_of_one_address_have_a_limit_together() {
         let admission = Admission::new(&limits());
@@ -222,7 +234,7 @@ mod tests {
         assert_eq!(calls(40).as_deref(), Some("TOO_MANY_CALLS"));
 
         let calls_per_second = NonZeroU32::new(1_000).unwrap();
-        let admission = Admission::new(&Limits { calls_per_second, ..limits() });
+        let admission = Admission::new(&Limits { max_calls_per_second: calls_per_second, ..limits() });
         let held: Vec<_> = (0..12).map(|n| admission.admit(Some(&eve), &guest(n), BOOK).unwrap()).collect();
         let one_more = || outcome(admission.admit(Some(&eve), &guest(12), BOOK));
         assert_eq!(one_more().as_deref(), Some("TOO_MANY_OPEN_CALLS"));
@@ -230,11 +242,12 @@ mod tests {
         assert_eq!(one_more(), None);
     }
 
-    /// R10: what has signed out is kept for hours, and there is room for so many of all addresses.
+    /// R10: a session that has signed out is remembered for hours, and the server remembers a limited number in all.
     #[test]
     fn no_address_signs_out_without_end() {
         let calls_per_second = NonZeroU32::new(1_000).unwrap();
-        let admission = Admission::new(&Limits { calls_per_second, ..Limits::default() });
+        let admission =
+            Admission::new(&Limits { max_calls_per_second: calls_per_second, ..Limits::default() });
         let guest =
             |n: u32| Principal::Proven(Session::new(Role::Rider, &n.to_string(), SystemTime::UNIX_EPOCH));
         let signs_out = |n, address| outcome(admission.admit(Some(&peer(address)), &guest(n), SIGN_OUT));
@@ -244,7 +257,7 @@ mod tests {
         assert_eq!(outcome(admission.admit(Some(&peer("192.0.2.1")), &guest(1_000), BOOK)), None);
     }
 
-    /// R10: behind a proxy, sessions are still told apart.
+    /// R10: behind a proxy each session still has its quota.
     #[test]
     fn an_exempt_address_exempts_no_session() {
         let admission = Admission::new(&limits());
@@ -262,18 +275,18 @@ mod tests {
     fn whoever_keeps_knocking_is_told_to_wait() {
         let admission = Admission::new(&limits());
         let eve = peer("192.0.2.1");
-        let knock = || admission.of_stranger(Some(&eve), Status::unauthenticated("who?")).code();
+        let knock = || admission.refuse_unauthenticated(Some(&eve), Status::unauthenticated("who?")).code();
         for _ in 0..10 {
             assert_eq!(knock(), Code::Unauthenticated);
         }
         assert_eq!(knock(), Code::ResourceExhausted);
     }
 
-    /// A proxy has one address, and its neighbours are not exempt with it.
+    /// An exempt network may be one address. Its neighbours in the same /64 are not exempt.
     #[test]
     fn an_exempt_address_may_be_a_single_one() {
         let exempt = vec!["2001:db8::7/128".parse().unwrap()];
-        let admission = Admission::new(&Limits { exempt, ..limits() });
+        let admission = Admission::new(&Limits { exempt_addresses: exempt, ..limits() });
         let calls = |address| {
             (0..20)
                 .all(|_| outcome(admission.admit(Some(&peer(address)), &Principal::Unproven, BOOK)).is_none())

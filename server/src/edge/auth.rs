@@ -1,4 +1,4 @@
-//! Who calls, and whether they may: by the token in `authorization`, and by the table of access.
+//! Authentication and authorization of calls: the token in `authorization`, the client certificate, and the access table.
 
 use std::{future::pending, sync::Arc, time::SystemTime};
 
@@ -18,24 +18,28 @@ use crate::{
     tls::DriversCertificate,
 };
 
-/// Tells who callers are.
+/// The means to authenticate callers.
 #[derive(Clone, Debug)]
 pub struct Auth {
-    /// Know a good token.
+    /// Verify tokens.
     pub sessions: Arc<Sessions>,
-    /// What of those who show none.
+    /// Decides whether callers without a token are let in.
     pub policy: Policy,
 }
 
-/// Who is let through to what.
-pub(super) struct Gate {
+/// Authenticates callers and checks that their role may call the method.
+pub(super) struct Authorizer {
     pub(super) auth: Auth,
     pub(super) contract: Arc<Contract>,
 }
 
-impl Gate {
-    /// Who calls `method`. Fails with UNAUTHENTICATED, PERMISSION_DENIED, or UNIMPLEMENTED for what nobody may call.
-    pub(super) fn judge(
+impl Authorizer {
+    /// Returns the caller of `method`, which is `None` if the contract has no such method.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED if a required token is missing, or if the token or the certificate is not valid. PERMISSION_DENIED
+    /// if the caller may not call the method. UNIMPLEMENTED for an unknown method where tokens are required.
+    pub(super) fn authorize(
         &self,
         method: Option<Method>,
         headers: &HeaderMap,
@@ -63,14 +67,14 @@ impl Gate {
         };
         let principal = Principal::of(session, certified)?;
         match principal.role() {
-            Some(role) if !method.access.allows(role) => Err(not_for(role)),
+            Some(role) if !method.access.allows(role) => Err(role_not_allowed(role)),
             _ => Ok(principal),
         }
     }
 }
 
 impl Auth {
-    /// What lets `principal` go on, if that can be over.
+    /// Returns the credentials of `principal` that can expire or be revoked, if it has any.
     pub(super) fn credentials(&self, principal: &Principal, peer: Option<&Peer>) -> Option<Box<Credentials>> {
         let session = principal.session().map(|session| self.sessions.lease(session));
         let shown = peer.and_then(|peer| peer.certificate.clone());
@@ -84,15 +88,15 @@ impl Auth {
     }
 }
 
-/// What lets a caller go on, as long as all of it is good.
+/// The session and certificate of a caller. Its streams end when one of them expires or is revoked.
 pub(super) struct Credentials {
     session: Option<Lease>,
     certificate: Option<Arc<DriversCertificate>>,
 }
 
 impl Credentials {
-    /// Once one of them is over.
-    pub(super) async fn over(&self) -> Unauthenticated {
+    /// Returns the reason when one of the credentials has expired or was revoked.
+    pub(super) async fn expired_or_revoked(&self) -> Unauthenticated {
         let session = async {
             match &self.session {
                 Some(lease) => lease.over().await,
@@ -112,24 +116,29 @@ impl Credentials {
     }
 }
 
-fn not_for(role: Role) -> Status {
+fn role_not_allowed(role: Role) -> Status {
     let text = match role {
-        Role::Rider => "this is not for riders",
-        Role::Driver => "this is not for drivers",
-        Role::Dispatcher => "this is not for dispatchers",
+        Role::Rider => "riders may not call this method",
+        Role::Driver => "drivers may not call this method",
+        Role::Dispatcher => "dispatchers may not call this method",
     };
     status::with_reason(Code::PermissionDenied, "NOT_FOR_YOUR_ROLE", text)
 }
 
-/// Plain HTTP for those who run the server: where tokens are required, that is who is on this machine, or a dispatcher.
-pub(super) async fn operators_only(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+/// A middleware that keeps HTTP paths for operators. Where tokens are required, it lets in clients at a loopback
+/// address and dispatchers.
+pub(super) async fn operators_only(
+    State(gate): State<Arc<Authorizer>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let nearby = request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_loopback());
     if nearby || gate.auth.policy == Policy::Open {
         return next.run(request).await;
     }
     match gate.auth.session(request.headers(), SystemTime::now()) {
         Ok(Session { role: Role::Dispatcher, .. }) => next.run(request).await,
-        Ok(_) => (StatusCode::FORBIDDEN, "This is for dispatchers.\n").into_response(),
+        Ok(_) => (StatusCode::FORBIDDEN, "Only dispatchers may read this.\n").into_response(),
         Err(why) => {
             (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], format!("{why}\n")).into_response()
         }
@@ -150,10 +159,10 @@ mod tests {
 
     const BOOK: &str = "/rides.v1.Rides/Book";
 
-    fn gate(policy: Policy) -> Gate {
+    fn gate(policy: Policy) -> Authorizer {
         let sessions = Arc::new(Sessions::new(Keys::generate()));
         let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
-        Gate { auth: Auth { sessions, policy }, contract }
+        Authorizer { auth: Auth { sessions, policy }, contract }
     }
 
     fn outcome(judged: Result<Principal, Status>) -> Result<Principal, (Code, Option<String>)> {
@@ -163,11 +172,11 @@ mod tests {
         })
     }
 
-    impl Gate {
+    impl Authorizer {
         fn ask(&self, path: &str, token: Option<&str>) -> Result<Principal, (Code, Option<String>)> {
             let headers = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
             let method = self.contract.method(path);
-            outcome(self.judge(method, &headers.into_iter().collect(), None))
+            outcome(self.authorize(method, &headers.into_iter().collect(), None))
         }
 
         fn token(&self, role: Role) -> String {
@@ -212,7 +221,7 @@ mod tests {
         );
     }
 
-    async fn figures(gate: &Arc<Gate>, from: &str, token: Option<String>) -> StatusCode {
+    async fn figures(gate: &Arc<Authorizer>, from: &str, token: Option<String>) -> StatusCode {
         let guard = axum::middleware::from_fn_with_state(Arc::clone(gate), operators_only);
         let port = Router::new().route("/metrics", get(|| async {})).layer(guard);
         let peer = Peer { address: from.parse::<IpAddr>().unwrap(), certificate: None };

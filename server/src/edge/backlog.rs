@@ -1,9 +1,9 @@
 //! The number of calls of one connection that wait for something.
 //!
-//! Over HTTP/2 they wait for their first poll, and the connection is not read meanwhile. tokio moves the tasks that do not
-//! fit into the queue of a worker into the global queue, which it polls rarely. Without this limit, a few connections that
-//! begin calls without pause are polled more often than their calls. The calls pile up in memory and delay the calls of other
-//! clients.
+//! Over HTTP/2 they wait for their first poll, and the connection is not read meanwhile. tokio moves the tasks that do
+//! not fit into the queue of a worker into the global queue, which it polls rarely. Without this limit, a few
+//! connections that begin calls without pause are polled more often than their calls. The calls pile up in memory and
+//! delay the calls of other clients.
 //!
 //! Over HTTP/1.1 they wait for their response; see [`HalfClose`](super::half_close::HalfClose).
 
@@ -29,9 +29,9 @@ struct Shared {
 
 impl Backlog {
     /// Counts one call until the returned guard is dropped.
-    pub(super) fn begin(&self) -> Waiting {
+    pub(super) fn begin(&self) -> BacklogGuard {
         self.0.waiting.fetch_add(1, Relaxed);
-        Waiting(self.clone())
+        BacklogGuard(self.clone())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -50,9 +50,9 @@ impl Backlog {
 }
 
 /// The guard of one call that waits.
-pub(super) struct Waiting(Backlog);
+pub(super) struct BacklogGuard(Backlog);
 
-impl Drop for Waiting {
+impl Drop for BacklogGuard {
     fn drop(&mut self) {
         let Shared { waiting, reader } = self.0.0.as_ref();
         if waiting.fetch_sub(1, Relaxed) == 1 {

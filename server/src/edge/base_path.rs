@@ -1,7 +1,7 @@
 //! The path below which a reverse proxy serves the board.
 //!
-//! A proxy either takes the path away before it forwards a request, or leaves it in place. Both work at the same time:
-//! a request that begins with the base path is served as if it did not.
+//! A proxy either strips the path before it forwards a request, or leaves it in place. Both work at the same time: the
+//! server strips the base path from a request that still has it.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use http::Uri;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BasePath(String);
 
-/// A text that is no base path.
+/// The error of a text that is not a base path.
 #[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[error("must be a path such as /rides/, of letters, digits, '-', '_', '.' and '~'")]
 pub struct BadBasePath;
@@ -47,7 +47,10 @@ impl BasePath {
 impl FromStr for BasePath {
     type Err = BadBasePath;
 
-    /// Reads a path with or without slashes at its ends.
+    /// Parses a path with or without slashes at its ends.
+    ///
+    /// # Errors
+    /// When the path is empty, or has a segment that a client or proxy could rewrite.
     fn from_str(text: &str) -> Result<Self, BadBasePath> {
         let inner = text.strip_prefix('/').unwrap_or(text);
         let inner = inner.strip_suffix('/').unwrap_or(inner);
@@ -58,7 +61,8 @@ impl FromStr for BasePath {
     }
 }
 
-/// A segment that no client and no proxy rewrites: unreserved characters (RFC 3986, section 2.3), and not `.` or `..`.
+/// Returns `true` for a segment that no client and no proxy rewrites: unreserved characters (RFC 3986, section 2.3),
+/// and not `.` or `..`.
 fn is_segment(segment: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     !matches!(segment, "" | "." | "..") && segment.bytes().all(unreserved)

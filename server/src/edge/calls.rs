@@ -1,7 +1,7 @@
-//! The life of a call, from its headers to the last byte of its answer.
+//! The gRPC stack: every call from its headers to the last byte of its response.
 //!
-//! It is one function and one body. A layer for each rule would box a future and two bodies each, and on a unary call
-//! that costs more than all the rules.
+//! All rules of calls are applied in one function and one response body. A `tower` layer per rule would box a future
+//! and two bodies each, which costs a unary call more than all the rules.
 
 use std::{
     convert::Infallible,
@@ -24,64 +24,64 @@ use tower::Service;
 
 use super::{
     Limits, Services,
-    admission::{Admission, Admitted},
-    auth::Gate,
-    contract::{Kind, Method},
-    deadline,
-    end::{Draining, End, Ties},
-    ending::Ending,
-    messages::{self, Terms},
-    metadata, metrics,
-    neglect::{Held, Rounds, Watched},
+    admission::{Admission, CallPermits},
+    auth::Authorizer,
+    call_lifetime::{CallLifetime, CancelSources, Draining},
+    contract::{Method, MethodKind},
+    deadline, metadata, metrics,
+    request_messages::{self, MessageLimits},
+    stalled_responses::{ResponseState, StallSweeper, SweptResponse},
     status,
-    trace::Trace,
+    terminable_body::TerminableBody,
+    trace_id::TraceId,
 };
 use crate::access::CallerAddress;
 
 /// The method whose service counts open rides for the caller's address.
 const BOOK: &str = "/rides.v1.Rides/Book";
-/// The path of health calls. They are served during shutdown, too, and say that the server does not serve.
+/// The path of health calls. They are served during shutdown too, and report that the server does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// Headers that keep proxies from holding a stream back, or changing it: nginx collects a response unless it has the first,
-/// and others compress it, or store it, unless it has the second. Unary responses have them too, which costs less than to
-/// tell them apart.
-const PASS_ON_AT_ONCE: [(HeaderName, HeaderValue); 2] = [
+/// Headers that keep proxies from buffering or changing a stream. Without the first, nginx buffers a response. Without
+/// the second, other proxies compress or store it. Unary responses have them too: that costs less than telling them
+/// apart.
+const NO_BUFFERING_HEADERS: [(HeaderName, HeaderValue); 2] = [
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
 ];
 
-/// What calls are held to.
-pub(super) struct Rules {
-    /// How much of whom.
+/// The rules for calls, in the modules that implement them.
+pub(super) struct CallRules {
+    /// Quotas per caller and limits in all.
     admission: Admission,
-    /// Who calls, and whether they may.
-    gate: Arc<Gate>,
-    /// What clients send.
-    terms: Terms,
-    figures: metrics::Calls,
-    /// Past answers that nobody reads.
-    rounds: Rounds,
+    /// Authentication and authorization.
+    gate: Arc<Authorizer>,
+    /// Timeouts and rates of request messages.
+    terms: MessageLimits,
+    metrics: metrics::CallMetrics,
+    /// The sweeper that ends responses which no client reads.
+    stall_sweeper: StallSweeper,
 }
 
 /// The gRPC services, behind the rules. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Calls {
-    rules: Arc<Rules>,
+pub(super) struct CallService {
+    rules: Arc<CallRules>,
     services: Arc<Services>,
 }
 
-impl Calls {
-    pub(super) fn new(rules: Rules, services: Services) -> Self {
-        rules.rounds.begin();
+impl CallService {
+    /// Starts the sweeper of stalled responses, so a tokio runtime must be running.
+    pub(super) fn new(rules: CallRules, services: Services) -> Self {
+        rules.stall_sweeper.start();
         Self { rules: Arc::new(rules), services: Arc::new(services) }
     }
 }
 
-impl Service<Request<tonic::body::Body>> for Calls {
-    type Response = Response<Answer>;
+impl Service<Request<tonic::body::Body>> for CallService {
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -91,18 +91,18 @@ impl Service<Request<tonic::body::Body>> for Calls {
         let Self { rules, services } = self.clone();
         Box::pin(async move {
             let begun = Instant::now();
-            let mut outcome = Outcome {
-                call: rules.figures.open(request.uri().path(), begun),
-                trace: Trace::of(request.headers()),
+            let mut outcome = CallObserver {
+                call: rules.metrics.open(request.uri().path(), begun),
+                trace: TraceId::of(request.headers()),
             };
-            let is_late = is_late(&request, outcome.call.method());
+            let is_late = is_refused_while_draining(&request, outcome.call.method());
             let answer = async {
                 if is_late {
                     return Err(status::shutting_down());
                 }
-                rules.answer(request, begun, &services, &outcome.call).await
+                rules.serve(request, begun, &services, &outcome.call).await
             };
-            // A panic itself is on stderr already, where it belongs.
+            // The panic hook has logged the panic.
             let answer = AssertUnwindSafe(answer).catch_unwind().await;
             let mut response = match answer.unwrap_or_else(|_panic| Err(status::failed())) {
                 Ok(response) => response.map(Some),
@@ -111,63 +111,66 @@ impl Service<Request<tonic::body::Body>> for Calls {
             if is_late {
                 response.extensions_mut().insert(NotBegun);
             }
-            outcome.settle(response.headers_mut());
-            for (name, value) in PASS_ON_AT_ONCE {
+            outcome.record_status(response.headers_mut());
+            for (name, value) in NO_BUFFERING_HEADERS {
                 response.headers_mut().insert(name, value);
             }
-            Ok(response.map(|answered| Answer(answered.map(|answered| rules.hold(answered, outcome)))))
+            Ok(response
+                .map(|answered| ResponseBody(answered.map(|answered| rules.register(answered, outcome)))))
         })
     }
 }
 
-/// Tells whether a call is refused, because its client was told to open no more calls and its stream would be ended at once.
-/// Unary calls are served: they had been on their way.
-fn is_late<B>(request: &Request<B>, method: Option<Method>) -> bool {
+/// Returns `true` if a call is refused because its connection drains. Its client was told to open no more calls there,
+/// and its stream would end at once. Unary calls are served: they were sent before the client knew.
+fn is_refused_while_draining<B>(request: &Request<B>, method: Option<Method>) -> bool {
     request.extensions().get::<Draining>().is_some_and(Draining::has_begun)
-        && method.is_some_and(|method| method.kind != Kind::Unary)
+        && method.is_some_and(|method| method.kind != MethodKind::Unary)
         && !request.uri().path().starts_with(HEALTH)
 }
 
-impl Rules {
-    pub(super) fn new(gate: Arc<Gate>, limits: &Limits) -> Self {
+impl CallRules {
+    pub(super) fn new(gate: Arc<Authorizer>, limits: &Limits) -> Self {
         Self {
             admission: Admission::new(limits),
-            terms: Terms {
-                patience: limits.body_timeout,
-                silence: limits.upload_timeout,
-                per_second: limits.messages_per_second,
+            terms: MessageLimits {
+                body_timeout: limits.body_timeout,
+                upload_timeout: limits.upload_timeout,
+                max_messages_per_second: limits.max_messages_per_second,
             },
-            figures: metrics::Calls::of(&gate.contract),
-            rounds: Rounds::default(),
+            metrics: metrics::CallMetrics::of(&gate.contract),
+            stall_sweeper: StallSweeper::default(),
             gate,
         }
     }
 
-    /// Lets a call through to its service, or says why not: what costs less to find out comes first.
+    /// Applies the rules, the cheapest first, and calls the service.
     ///
-    /// The call ends at the deadline its client gave or at the ceiling of its kind, handler or stream; and its stream
-    /// once the server goes, or when the caller's session or certificate is over. A handler that has not answered by then
-    /// may still do so; but not one that waits for a client's upload, which may have no end.
-    async fn answer(
+    /// A call ends at the deadline of its client or at the ceiling of its kind, as [`CallLifetime`] describes. A stream also
+    /// ends when the connection drains, and when the caller's session or certificate expires or is revoked.
+    ///
+    /// # Errors
+    /// The status of the rule that refused the call, of the service, or of the event that ended the handler.
+    async fn serve(
         &self,
         mut request: Request<tonic::body::Body>,
         begun: Instant,
         services: &Services,
-        call: &metrics::Call,
-    ) -> Result<Response<(Ending, Admitted)>, Status> {
+        call: &metrics::CallRecorder,
+    ) -> Result<Response<(TerminableBody, CallPermits)>, Status> {
         let path = request.uri().path();
         let method = call.method();
         let peer = request.extensions().get();
         let principal = self
             .gate
-            .judge(method, request.headers(), peer)
-            .map_err(|refused| self.admission.of_stranger(peer, refused))?;
+            .authorize(method, request.headers(), peer)
+            .map_err(|refused| self.admission.refuse_unauthenticated(peer, refused))?;
         let admitted = self.admission.admit(peer, &principal, path)?;
         let counted = self.admission.address(peer).filter(|_| path == BOOK);
-        let asked = deadline::asked(request.headers(), begun)?;
+        let asked = deadline::client_deadline(request.headers(), begun)?;
         metadata::check(request.headers())?;
 
-        let end = End::of(method.map(|method| method.kind), begun, asked, || Ties {
+        let end = CallLifetime::of(method.map(|method| method.kind), begun, asked, || CancelSources {
             credentials: self.gate.auth.credentials(&principal, peer),
             draining: request.extensions().get().cloned().unwrap_or_default(),
         });
@@ -178,69 +181,77 @@ impl Rules {
         }
         let (parts, body) = request.into_parts();
         let answer = async {
-            let body = messages::take(body, method, begun, &self.terms, call.received()).await?;
+            let body = request_messages::check(body, method, begun, &self.terms, call.received()).await?;
             let Ok(response) = services.call(Request::from_parts(parts, body)).await;
             Ok::<_, Status>(response)
         };
         let mut response = tokio::select! {
+            // A response that is ready counts, even if the call ends at the same moment.
             biased;
             response = answer => response?,
-            status = end.of_handler() => return Err(status),
+            status = end.handler_end() => return Err(status),
         };
         let let_go = response.extensions_mut().remove();
-        Ok(response.map(|body| (Ending::new(body, let_go, end.of_answer()), admitted)))
+        Ok(response.map(|body| (TerminableBody::new(body, let_go, end.response_end()), admitted)))
     }
 
-    fn hold(&self, (body, admitted): (Ending, Admitted), outcome: Outcome) -> Watched {
-        self.rounds.watch(Held { body, outcome, admitted: Some(admitted) })
+    /// Registers a response with the sweeper, together with the permits and the record of its call.
+    fn register(
+        &self,
+        (body, admitted): (TerminableBody, CallPermits),
+        outcome: CallObserver,
+    ) -> SweptResponse {
+        self.stall_sweeper.watch(ResponseState { body, outcome, admitted: Some(admitted) })
     }
 }
 
-/// An extension of the response to a call that was refused because the server shuts down: nothing of it was executed.
+/// An extension of the response to a call that was refused because the server shuts down. No part of the call was
+/// executed, so its client may retry it.
 #[derive(Clone, Copy)]
 pub(super) struct NotBegun;
 
-/// The body of an answer: it holds what the call holds, until it is dropped. `None`: all there is to say is in the
-/// headers.
-pub(super) struct Answer(Option<Watched>);
+/// The body of a response. It holds the permits and the record of its call until it is dropped. `None`: the response is
+/// trailers-only, so its status is in the headers.
+pub(super) struct ResponseBody(Option<SweptResponse>);
 
-/// What a call comes to.
-pub(super) struct Outcome {
-    call: metrics::Call,
-    trace: Trace,
+/// The record of a call: its metrics and its trace id.
+pub(super) struct CallObserver {
+    call: metrics::CallRecorder,
+    trace: TraceId,
 }
 
-impl Outcome {
-    /// Takes note of the status in headers or trailers that have one, and signs it if it is an error.
-    fn settle(&mut self, headers: &mut HeaderMap) {
+impl CallObserver {
+    /// Records the status in `headers`, if they have one. Logs an error and adds the id of the call to it.
+    fn record_status(&mut self, headers: &mut HeaderMap) {
         let Some(code) = status::code_in(headers) else { return };
-        self.call.ends(code);
-        // Reading all of a status copies the headers: not for each call that went well.
+        self.call.set_status(code);
+        // Parsing the whole status copies the headers, so a call that succeeded skips it.
         if code != Code::Ok
             && let Some(status) = Status::from_header_map(headers)
         {
-            self.trace.sign(self.call.name(), &status::in_words(status), headers);
+            self.trace.attach_to(self.call.name(), &status::with_missing_details(status), headers);
         }
     }
 
-    /// Counts the call as over with `code`, if that was not settled yet, though its answer is still there.
+    /// Counts the call as ended while its response still exists. `code` replaces the status, if there is one.
     pub(super) fn close(&mut self, code: Option<Code>) {
         if let Some(code) = code {
-            self.call.ends(code);
+            self.call.set_status(code);
         }
         self.call.close();
     }
 
-    fn passes(&mut self, frame: &mut Frame<Bytes>) {
+    /// Records a frame of the response before it is sent.
+    fn record_frame(&mut self, frame: &mut Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
-            self.call.sends(data);
+            self.call.record_sent(data);
         } else if let Some(trailers) = frame.trailers_mut() {
-            self.settle(trailers);
+            self.record_status(trailers);
         }
     }
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -249,7 +260,7 @@ impl http_body::Body for Answer {
         let mut held = watched.lock();
         let mut frame = ready!(Pin::new(&mut held.body).poll_frame(cx));
         if let Some(Ok(frame)) = &mut frame {
-            held.outcome.passes(frame);
+            held.outcome.record_frame(frame);
         }
         Poll::Ready(frame)
     }
@@ -288,11 +299,11 @@ mod tests {
     /// An empty message.
     const MESSAGE: &[u8] = &[0; 5];
 
-    /// Handlers that never come to an end, before their headers or after.
-    fn endless() -> Calls {
+    /// Calls to handlers that never end, neither before their headers nor after.
+    fn endless() -> CallService {
         let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
         let sessions = Arc::new(Sessions::new(Keys::generate()));
-        let gate = Gate { auth: Auth { sessions, policy: Policy::Open }, contract };
+        let gate = Authorizer { auth: Auth { sessions, policy: Policy::Open }, contract };
         let quiet =
             || async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response() };
         let never = || post(std::future::pending::<Response<Body>>);
@@ -301,16 +312,19 @@ mod tests {
             .route(TRACK, never())
             .route(WATCH, post(quiet))
             .route(DRIVE, post(quiet));
-        let rules = Rules::new(Arc::new(gate), &Limits::default());
-        Calls::new(rules, Services::before(services))
+        let rules = CallRules::new(Arc::new(gate), &Limits::default());
+        CallService::new(rules, Services::new(services))
     }
 
     /// W28
     #[tokio::test(start_paused = true)]
     async fn no_call_outlives_the_ceiling_of_its_kind() {
-        for (path, kind) in
-            [(GET, Kind::Unary), (WATCH, Kind::Watch), (TRACK, Kind::Upload), (DRIVE, Kind::Duplex)]
-        {
+        for (path, kind) in [
+            (GET, MethodKind::Unary),
+            (WATCH, MethodKind::ServerStreaming),
+            (TRACK, MethodKind::ClientStreaming),
+            (DRIVE, MethodKind::Bidirectional),
+        ] {
             for asked in [None, Some("99999999H")] {
                 let mut request = Request::post(path);
                 if let Some(asked) = asked {
@@ -325,18 +339,18 @@ mod tests {
                 assert_eq!(trailers.unwrap_or(parts.headers)["grpc-status"], "4", "{path} {asked:?}");
                 let lasted = begun.elapsed();
                 assert!(
-                    lasted >= kind.ceiling() && lasted < kind.ceiling() + Duration::from_secs(1),
+                    lasted >= kind.max_duration() && lasted < kind.max_duration() + Duration::from_secs(1),
                     "{lasted:?}"
                 );
             }
         }
     }
 
-    /// L17, L18: the calls of others do not wait until a round has passed thousands of answers that are stuck.
+    /// L17, L18: other calls do not wait until the sweeper has visited thousands of stalled responses.
     #[tokio::test(start_paused = true)]
     async fn others_have_their_turn_in_a_round() {
         const STUCK: usize = 4_000;
-        let Calls { rules, .. } = endless();
+        let CallService { rules, .. } = endless();
         let passed = Arc::new(AtomicUsize::new(0));
         let stuck = || {
             let passed = passed.clone();
@@ -344,10 +358,10 @@ mod tests {
                 passed.fetch_add(1, Relaxed);
                 None
             });
-            let body = Ending::new(tonic::body::Body::empty(), Some(let_go), pending());
+            let body = TerminableBody::new(tonic::body::Body::empty(), Some(let_go), pending());
             let admitted = rules.admission.admit(None, &Principal::Unproven, WATCH).unwrap();
-            let call = rules.figures.open(WATCH, Instant::now());
-            rules.hold((body, admitted), Outcome { call, trace: Trace::of(&HeaderMap::new()) })
+            let call = rules.metrics.open(WATCH, Instant::now());
+            rules.register((body, admitted), CallObserver { call, trace: TraceId::of(&HeaderMap::new()) })
         };
         let answers: Vec<_> = (0..STUCK).map(|_| stuck()).collect();
         advance(Duration::from_secs(1)).await;
@@ -357,7 +371,7 @@ mod tests {
             yield_now().await;
         }
         let all: usize = at_once.iter().sum();
-        assert_eq!(all, STUCK, "in a round");
+        assert_eq!(all, STUCK, "responses visited in one sweep");
         assert!(at_once.iter().all(|passed| *passed < STUCK / 2), "{at_once:?}");
         drop(answers);
     }

@@ -1,5 +1,6 @@
-//! Refusals of Connect requests (<https://connectrpc.com/docs/protocol>). This server does not speak that protocol, but its
-//! clients show only errors in the protocol's own form.
+//! Refusals of Connect requests (<https://connectrpc.com/docs/protocol>).
+//!
+//! The server does not speak this protocol, but Connect clients show an error only if it has the form of the protocol.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -10,21 +11,22 @@ use serde_json::{Value, json};
 use tonic::{Code, Status, body::Body};
 use tonic_types::pb;
 
-use super::{status, trace::Trace};
+use super::{status, trace_id::TraceId};
 
-/// The flag of the last message of a stream, which has the error.
+/// The flag of the last message of a stream, which carries the error.
 const END_OF_STREAM: u8 = 0b10;
 
-/// The kind of a Connect request, which decides the form of an error.
+/// The kind of a Connect request. It decides the form of an error.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Connect {
-    /// An error is the body, beside an HTTP status code.
+pub(super) enum ConnectKind {
+    /// The error is the body of a response with an HTTP error code.
     Unary,
-    /// An error is the last message of a response that is 200 and has this content type.
+    /// The error is the last message of a response with status 200 and this content type.
     Streaming(HeaderValue),
 }
 
-impl Connect {
+impl ConnectKind {
+    /// Returns the kind of `request`, or `None` if it is not a Connect request.
     pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
         match *request.method() {
             Method::POST => {
@@ -48,10 +50,10 @@ impl Connect {
         }
     }
 
-    /// Returns `status` in Connect's form. The HTTP status is `code` for a unary call, and 200 for a stream.
-    pub(super) fn refusal(self, code: StatusCode, status: &Status, trace: &Trace) -> Response<Body> {
-        let mut response = status::alone(status, trace);
-        // With the id of the call, which `alone` has added.
+    /// Returns `status` in the form of Connect. The HTTP status is `code` for a unary call, and 200 for a stream.
+    pub(super) fn refusal(self, code: StatusCode, status: &Status, trace: &TraceId) -> Response<Body> {
+        let mut response = status::headers_only(status, trace);
+        // The status in the headers has the id of the call, which `alone` has added.
         let signed = Status::from_header_map(response.headers());
         let error = error(signed.as_ref().unwrap_or(status));
         let (code, content_type, body) = match self {
@@ -64,10 +66,12 @@ impl Connect {
     }
 }
 
+/// The media type without its parameters.
 fn essence(content_type: &HeaderValue) -> &[u8] {
     content_type.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
+/// The JSON form of an error.
 fn error(status: &Status) -> Value {
     let details = pb::Status::decode(status.details()).map(|rpc| rpc.details).unwrap_or_default();
     let details: Vec<_> = details
@@ -80,16 +84,18 @@ fn error(status: &Status) -> Value {
     json!({ "code": name(status.code()), "message": status.message(), "details": details })
 }
 
+/// The end-of-stream message that carries `error`, with its prefix.
 fn last_message(error: &Value) -> Bytes {
     let text = json!({ "error": error }).to_string();
     let mut message = BytesMut::with_capacity(5 + text.len());
     message.put_u8(END_OF_STREAM);
-    // Our own texts, with a name or an address of the caller's at most.
+    // The length fits: the text is from this server, with at most a name or an address from the request.
     message.put_u32(text.len() as u32);
     message.put_slice(text.as_bytes());
     message.freeze()
 }
 
+/// The name of a status code in Connect.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Cancelled => "canceled",
@@ -115,12 +121,12 @@ fn name(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
-    fn of(method: &str, uri: &str, headers: &[(&str, &str)]) -> Option<Connect> {
+    fn of(method: &str, uri: &str, headers: &[(&str, &str)]) -> Option<ConnectKind> {
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Connect::of(&request.body(()).unwrap())
+        ConnectKind::of(&request.body(()).unwrap())
     }
 
     #[test]
@@ -129,13 +135,13 @@ mod tests {
         let typed = |content_type| of("POST", rpc, &[("content-type", content_type)]);
         let version = ("connect-protocol-version", "1");
         for unary in ["application/json", "application/proto", "Application/JSON; charset=utf-8"] {
-            assert_eq!(typed(unary), Some(Connect::Unary), "{unary}");
+            assert_eq!(typed(unary), Some(ConnectKind::Unary), "{unary}");
         }
         for streaming in ["application/connect+json", "application/connect+proto"] {
-            assert_eq!(typed(streaming), Some(Connect::Streaming(HeaderValue::from_static(streaming))));
+            assert_eq!(typed(streaming), Some(ConnectKind::Streaming(HeaderValue::from_static(streaming))));
         }
-        assert_eq!(of("POST", rpc, &[version]), Some(Connect::Unary));
-        assert_eq!(of("GET", &format!("{rpc}?encoding=json&connect=v1"), &[]), Some(Connect::Unary));
+        assert_eq!(of("POST", rpc, &[version]), Some(ConnectKind::Unary));
+        assert_eq!(of("GET", &format!("{rpc}?encoding=json&connect=v1"), &[]), Some(ConnectKind::Unary));
         for other in ["application/grpc", "application/grpc-web+proto", "text/plain", ""] {
             assert_eq!(typed(other), None, "{other}");
         }

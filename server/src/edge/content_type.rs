@@ -1,24 +1,24 @@
-//! Which protocol a call speaks, by its content type.
+//! The protocol and codec of a call, read from its content type.
 
 use http::HeaderValue;
 
-/// How messages and the final status travel.
+/// The protocol that carries messages and the final status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Framing {
-    /// gRPC: needs HTTP/2, the status comes in HTTP trailers.
+    /// gRPC: needs HTTP/2. The status is in HTTP trailers.
     Native,
-    /// gRPC-Web: any HTTP, the status is the last frame of the body.
+    /// gRPC-Web over any HTTP version. The status is the last frame of the body.
     Web,
-    /// gRPC-Web in base64.
+    /// gRPC-Web in base64 (`grpc-web-text`).
     WebText,
 }
 
-/// What a content type says of a call.
+/// The protocol and codec of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CallType {
     /// Messages are protobuf.
     Proto(Framing),
-    /// Messages are in something this server does not speak, such as JSON.
+    /// Messages have a codec that this server does not support, for example JSON.
     OtherCodec(Framing),
 }
 
@@ -29,7 +29,7 @@ const PROTOCOLS: [(&[u8], Framing); 3] = [
 ];
 
 impl Framing {
-    /// The content type in the one spelling that the layers below know.
+    /// Returns the content type in the only spelling that the inner layers accept.
     pub(super) fn content_type(self) -> HeaderValue {
         const NATIVE: HeaderValue = HeaderValue::from_static("application/grpc");
         const WEB: HeaderValue = HeaderValue::from_static("application/grpc-web+proto");
@@ -43,7 +43,7 @@ impl Framing {
 }
 
 impl CallType {
-    /// `None` if it is not a call. Parameters and case do not matter.
+    /// Parses a content type. Returns `None` if it is not one of a call. Parameters and case do not matter.
     pub(super) fn parse(content_type: &HeaderValue) -> Option<Self> {
         let essence = content_type.as_bytes().split(|&byte| byte == b';').next()?.trim_ascii();
         let mut parts = essence.splitn(2, |&byte| byte == b'+');

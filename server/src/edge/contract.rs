@@ -1,4 +1,4 @@
-//! What is served, read from the compiled contract.
+//! The services and methods on the port, read from the compiled contract.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,79 +14,83 @@ pub struct Contract {
     methods: HashMap<String, Method>,
 }
 
-/// What the port needs to know of a method.
+/// The properties of a method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Method {
-    /// Who streams.
-    pub kind: Kind,
+    /// The sides that stream.
+    pub kind: MethodKind,
     /// The largest request message, in bytes.
-    pub largest: usize,
-    /// Who may call it.
+    pub max_message_size: usize,
+    /// The roles that may call the method.
     pub access: Access,
 }
 
-/// How many messages go which way.
+/// The kind of a method: the sides that send a stream of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// One there, one back.
+pub enum MethodKind {
+    /// One request, one response.
     Unary,
-    /// One there, a stream back.
-    Watch,
-    /// A stream there, one back once it has ended.
-    Upload,
-    /// A stream each way.
-    Duplex,
+    /// Server streaming: one request, a stream of responses.
+    ServerStreaming,
+    /// Client streaming: a stream of requests, one response.
+    ClientStreaming,
+    /// Bidirectional streaming.
+    Bidirectional,
 }
 
-impl Kind {
-    /// How long a call may take, whatever its caller says: after that it is over with DEADLINE_EXCEEDED.
+impl MethodKind {
+    /// Returns the longest duration of a call, also if its client allows more. The call then ends with DEADLINE_EXCEEDED.
     ///
-    /// Streams last as long as somebody's day; whoever is there longer takes up where it was.
-    pub fn ceiling(self) -> Duration {
+    /// Streams last for at most a day. A client that stays longer resumes its stream.
+    pub fn max_duration(self) -> Duration {
         match self {
             Self::Unary => Duration::from_secs(30),
-            Self::Watch | Self::Upload | Self::Duplex => Duration::from_secs(24 * 60 * 60),
+            Self::ServerStreaming | Self::ClientStreaming | Self::Bidirectional => {
+                Duration::from_secs(24 * 60 * 60)
+            }
         }
     }
 
-    /// Whether the request is exactly one message.
+    /// Returns `true` if the request is exactly one message.
     pub fn takes_one_message(self) -> bool {
-        matches!(self, Self::Unary | Self::Watch)
+        matches!(self, Self::Unary | Self::ServerStreaming)
     }
 }
 
 impl Contract {
-    /// From encoded file descriptor sets, with request messages of up to `largest` bytes. Fails if a set is none, and if it
-    /// has a method of which the table of access says nothing.
+    /// Reads encoded file descriptor sets. Request messages may have up to `max_message_size` bytes.
+    ///
+    /// # Errors
+    /// When a set cannot be decoded, or has a method that is not in the access table.
     pub fn new(descriptor_sets: &[&[u8]], largest: usize) -> anyhow::Result<Self> {
         let mut contract = Self { services: Vec::new(), methods: HashMap::new() };
         for set in descriptor_sets {
-            let set = FileDescriptorSet::decode(*set).context("the compiled contract is damaged")?;
+            let set = FileDescriptorSet::decode(*set).context("failed to decode the compiled contract")?;
             set.file.iter().try_for_each(|file| contract.add(file, largest))?;
         }
         Ok(contract)
     }
 
-    /// The same, with request messages of up to `largest` bytes for the method at `path`.
+    /// Sets the largest request message of the method at `path`, in bytes.
     #[must_use]
-    pub fn with_largest(mut self, path: &str, largest: usize) -> Self {
+    pub fn with_max_message_size(mut self, path: &str, largest: usize) -> Self {
         if let Some(method) = self.methods.get_mut(path) {
-            method.largest = largest;
+            method.max_message_size = largest;
         }
         self
     }
 
-    /// Full names, as in `rides.v1.Rides`.
+    /// The full names of the services, for example `rides.v1.Rides`.
     pub fn services(&self) -> &[String] {
         &self.services
     }
 
-    /// The method at `path`, as in `/rides.v1.Rides/Book`.
+    /// Returns the method at `path`, for example `/rides.v1.Rides/Book`.
     pub fn method(&self, path: &str) -> Option<Method> {
         self.methods.get(path).copied()
     }
 
-    /// Every path.
+    /// The paths of all methods, in no order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.methods.keys().map(String::as_str)
     }
@@ -96,14 +100,15 @@ impl Contract {
             let name = format!("{}.{}", file.package(), service.name());
             for method in &service.method {
                 let kind = match (method.client_streaming(), method.server_streaming()) {
-                    (false, false) => Kind::Unary,
-                    (false, true) => Kind::Watch,
-                    (true, false) => Kind::Upload,
-                    (true, true) => Kind::Duplex,
+                    (false, false) => MethodKind::Unary,
+                    (false, true) => MethodKind::ServerStreaming,
+                    (true, false) => MethodKind::ClientStreaming,
+                    (true, true) => MethodKind::Bidirectional,
                 };
                 let path = format!("/{name}/{}", method.name());
-                let access = Access::to(&path).with_context(|| format!("who may call {path}?"))?;
-                self.methods.insert(path, Method { kind, largest, access });
+                let access = Access::to(&path)
+                    .with_context(|| format!("the access table (server/src/access/table.rs) lacks {path}"))?;
+                self.methods.insert(path, Method { kind, max_message_size: largest, access });
             }
             self.services.push(name);
         }
@@ -119,15 +124,15 @@ mod tests {
     fn it_knows_what_is_in_the_proto_files() {
         let contract = Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1_000)
             .unwrap()
-            .with_largest("/rides.v1.Fleet/Drive", 10);
+            .with_max_message_size("/rides.v1.Fleet/Drive", 10);
         for (path, kind, largest) in [
-            ("/rides.v1.Rides/Book", Kind::Unary, 1_000),
-            ("/rides.v1.Fleet/Watch", Kind::Watch, 1_000),
-            ("/rides.v1.Rides/Track", Kind::Upload, 1_000),
-            ("/rides.v1.Fleet/Drive", Kind::Duplex, 10),
+            ("/rides.v1.Rides/Book", MethodKind::Unary, 1_000),
+            ("/rides.v1.Fleet/Watch", MethodKind::ServerStreaming, 1_000),
+            ("/rides.v1.Rides/Track", MethodKind::ClientStreaming, 1_000),
+            ("/rides.v1.Fleet/Drive", MethodKind::Bidirectional, 10),
         ] {
             let method = contract.method(path).expect(path);
-            assert_eq!((method.kind, method.largest), (kind, largest), "{path}");
+            assert_eq!((method.kind, method.max_message_size), (kind, largest), "{path}");
         }
         assert_eq!(contract.method("/rides.v1.Fleet/Nonsense"), None);
         assert!(contract.services().contains(&"rides.v1.Rides".to_owned()));
@@ -139,7 +144,7 @@ mod tests {
         let service = set.file.iter_mut().find_map(|file| file.service.first_mut()).unwrap();
         service.method[0].name = Some("New".to_owned());
         let why = Contract::new(&[&set.encode_to_vec()], 1).err().unwrap().to_string();
-        assert!(why.starts_with("who may call /rides.v1.") && why.ends_with("/New?"), "{why}");
+        assert!(why.starts_with("the access table") && why.ends_with("/New"), "{why}");
     }
 
     #[test]

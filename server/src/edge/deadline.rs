@@ -1,4 +1,4 @@
-//! How long a call may take, as the caller says: the `grpc-timeout` header.
+//! The deadline that a client sets in the `grpc-timeout` header.
 
 use std::{future::pending, time::Duration};
 
@@ -10,14 +10,14 @@ use super::status::with_reason;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// When the caller wants the call to be over.
+/// Returns the deadline that the client asked for, or `None` if it set no timeout.
 ///
-/// `None`: never. Fails with INVALID_ARGUMENT if the header is there and malformed, and with DEADLINE_EXCEEDED if it
-/// leaves no time at all.
-pub(super) fn asked(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>, Status> {
+/// # Errors
+/// INVALID_ARGUMENT if the header is malformed, and DEADLINE_EXCEEDED if the timeout is zero.
+pub(super) fn client_deadline(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>, Status> {
     let Some(value) = headers.get(GRPC_TIMEOUT) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse).ok_or_else(|| {
-        let text = "grpc-timeout must be 1 to 8 digits and one of H M S m u n";
+        let text = "the header grpc-timeout must be 1 to 8 digits and a unit: H, M, S, m, u or n";
         with_reason(Code::InvalidArgument, "BAD_TIMEOUT", text)
     })?;
     match timeout.is_zero() {
@@ -26,8 +26,8 @@ pub(super) fn asked(headers: &HeaderMap, now: Instant) -> Result<Option<Instant>
     }
 }
 
-/// Once `at` is past, if that is ever.
-pub(super) async fn past(at: Option<Instant>) -> Status {
+/// Returns DEADLINE_EXCEEDED at `at`, or never if there is no deadline.
+pub(super) async fn expired(at: Option<Instant>) -> Status {
     match at {
         Some(at) => sleep_until(at).await,
         None => pending().await,
@@ -35,12 +35,11 @@ pub(super) async fn past(at: Option<Instant>) -> Status {
     exceeded()
 }
 
-/// What the caller is told when time is up.
 fn exceeded() -> Status {
     with_reason(Code::DeadlineExceeded, "DEADLINE_PASSED", "the call's deadline passed")
 }
 
-/// `TimeoutValue TimeoutUnit` of the gRPC over HTTP/2 specification. Zero is allowed: its time is up at once.
+/// Parses `TimeoutValue TimeoutUnit` of the gRPC over HTTP/2 specification. Zero is allowed, and expires at once.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -91,14 +90,14 @@ mod tests {
     fn the_header_says_when_if_it_is_there() {
         let now = Instant::now();
         let mut headers = HeaderMap::new();
-        assert!(matches!(asked(&headers, now), Ok(None)));
+        assert!(matches!(client_deadline(&headers, now), Ok(None)));
         for (value, expected) in [
             ("1S", Ok(Some(now + Duration::from_secs(1)))),
             ("0S", Err(Code::DeadlineExceeded)),
             ("soon", Err(Code::InvalidArgument)),
         ] {
             headers.insert(GRPC_TIMEOUT, value.parse().unwrap());
-            assert_eq!(asked(&headers, now).map_err(|status| status.code()), expected, "{value}");
+            assert_eq!(client_deadline(&headers, now).map_err(|status| status.code()), expected, "{value}");
         }
     }
 

@@ -1,40 +1,42 @@
-//! The frames of a request, followed as they arrive. Pure.
+//! A pure parser of the length-prefixed messages of gRPC, which checks and counts them as their bytes arrive.
 
 use tonic::Status;
 
 use super::status;
 
-/// A flag, and the length of the message in four bytes.
+/// The length of a prefix: the flag in one byte, and the length of the message in four.
 const PREFIX: usize = 5;
-/// The message is compressed.
+/// The flag of a compressed message. An uncompressed one has 0.
 const COMPRESSED: u8 = 1;
 
-/// Follows length-prefixed messages through whatever pieces they come in, and keeps none of them.
+/// Parses a stream of length-prefixed messages in any pieces. It stores no message.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(super) struct FrameParser {
     largest: usize,
     prefix: [u8; PREFIX],
-    /// Of the prefix that is arriving.
+    /// The bytes of the current prefix that have arrived.
     prefix_bytes: usize,
-    /// Of the message that is arriving.
+    /// The bytes of the current message that have not arrived.
     missing: usize,
     begun: u64,
 }
 
-impl Frames {
-    /// Messages of up to `largest` bytes.
+impl FrameParser {
+    /// A parser that accepts messages of up to `largest` bytes.
     pub(super) fn new(largest: usize) -> Self {
         Self { largest, prefix: [0; PREFIX], prefix_bytes: 0, missing: 0, begun: 0 }
     }
 
-    /// How many messages have begun, by their whole prefix.
+    /// Returns the number of messages whose prefix has arrived.
     pub(super) fn begun(&self) -> u64 {
         self.begun
     }
 
-    /// Takes the next piece, and says how many messages begin in it. Fails at the first prefix that is not acceptable,
-    /// whatever follows it.
-    pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<u64, Status> {
+    /// Parses the next piece, and returns the number of prefixes that it completes.
+    ///
+    /// # Errors
+    /// INTERNAL at a prefix with an unknown flag, and RESOURCE_EXHAUSTED at one of a message that is too large.
+    pub(super) fn feed(&mut self, mut piece: &[u8]) -> Result<u64, Status> {
         let before = self.begun;
         loop {
             let skipped = self.missing.min(piece.len());
@@ -54,18 +56,22 @@ impl Frames {
         }
     }
 
-    /// Whether the request may end here. Fails in the middle of a frame.
-    pub(super) fn end(&self) -> Result<(), Status> {
+    /// Checks that the stream may end here.
+    ///
+    /// # Errors
+    /// INTERNAL in the middle of a prefix or message.
+    pub(super) fn finish(&self) -> Result<(), Status> {
         match (self.prefix_bytes, self.missing) {
             (0, 0) => Ok(()),
             _ => Err(status::malformed("the request ends in the middle of a message")),
         }
     }
 
+    /// Begins the message whose prefix is complete.
     fn begin(&mut self) -> Result<(), Status> {
         let [flag, length @ ..] = self.prefix;
         if flag > COMPRESSED {
-            return Err(status::malformed(format!("a request has no frames with flag {flag:#04x}")));
+            return Err(status::malformed(format!("a request message has the invalid flag {flag:#04x}")));
         }
         let length = u32::from_be_bytes(length) as usize;
         if length > self.largest {
@@ -91,9 +97,9 @@ mod tests {
     }
 
     fn follow(pieces: &[&[u8]]) -> Result<u64, Code> {
-        let mut frames = Frames::new(10);
-        pieces.iter().try_for_each(|piece| frames.take(piece).map(drop)).map_err(|status| status.code())?;
-        frames.end().map_err(|status| status.code())?;
+        let mut frames = FrameParser::new(10);
+        pieces.iter().try_for_each(|piece| frames.feed(piece).map(drop)).map_err(|status| status.code())?;
+        frames.finish().map_err(|status| status.code())?;
         Ok(frames.begun())
     }
 
@@ -119,24 +125,24 @@ mod tests {
             cuts in prop::collection::vec(0..80usize, 0..8),
         ) {
             let bytes: Vec<u8> = messages.iter().flat_map(|message| frame(0, message)).collect();
-            let mut frames = Frames::new(10);
+            let mut frames = FrameParser::new(10);
             let mut rest = &bytes[..];
             for cut in cuts {
                 let (piece, after) = rest.split_at(cut.min(rest.len()));
-                frames.take(piece).unwrap();
+                frames.feed(piece).unwrap();
                 rest = after;
             }
-            frames.take(rest).unwrap();
-            prop_assert!(frames.end().is_ok());
+            frames.feed(rest).unwrap();
+            prop_assert!(frames.finish().is_ok());
             prop_assert_eq!(frames.begun(), messages.len() as u64);
         }
 
         /// W31
         #[test]
         fn noise_breaks_nothing(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..9)) {
-            let mut frames = Frames::new(10);
-            if pieces.iter().try_for_each(|piece| frames.take(piece).map(drop)).is_ok() {
-                frames.end().ok();
+            let mut frames = FrameParser::new(10);
+            if pieces.iter().try_for_each(|piece| frames.feed(piece).map(drop)).is_ok() {
+                frames.finish().ok();
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What arrives at the port, in any pieces. That it arrives in pieces must not matter.
+//! Fuzz targets of the request parsers. The same bytes in any pieces must give the same result.
 
 use std::{convert::Infallible, num::NonZeroU32, sync::LazyLock, time::Duration};
 
@@ -13,26 +13,26 @@ use tokio::runtime::{self, Runtime};
 use tonic::{Code, body::Body};
 
 use super::{
-    Kind, Method,
-    frames::Frames,
-    messages::{Terms, Upload, one},
-    text::{Groups, NotBase64},
+    Method, MethodKind,
+    base64_body::{Base64Decoder, NotBase64},
+    frames::FrameParser,
+    request_messages::{MessageLimits, Upload, read_one},
 };
 use crate::access::table::Access;
 
-/// Smaller than the longest inputs, so that the limit is met.
+/// The largest message, smaller than the longest inputs, so that the fuzzer reaches the limit.
 const LARGEST: usize = 1024;
 
-const TERMS: Terms = Terms {
-    patience: Duration::from_secs(60),
-    silence: Duration::from_secs(60),
-    per_second: NonZeroU32::MAX,
+const TERMS: MessageLimits = MessageLimits {
+    body_timeout: Duration::from_secs(60),
+    upload_timeout: Duration::from_secs(60),
+    max_messages_per_second: NonZeroU32::MAX,
 };
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-/// The first byte says in how many bytes at a time the rest comes.
+/// Splits an input: its first byte is the size of the pieces of the rest. Returns the pieces, and the rest as one.
 fn pieces(input: &[u8]) -> (impl Iterator<Item = &[u8]>, &[u8]) {
     let (size, bytes) = input.split_first().unwrap_or((&1, &[]));
     (bytes.chunks(usize::from(*size).max(1)), bytes)
@@ -44,25 +44,25 @@ fn body<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Body {
     Body::new(StreamBody::new(stream::iter(frames)))
 }
 
-/// The frames of a request.
+/// Parses the frames of a request.
 pub fn frames(input: &[u8]) {
     fn follow<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<u64, Code> {
-        let mut frames = Frames::new(LARGEST);
+        let mut frames = FrameParser::new(LARGEST);
         pieces
             .into_iter()
-            .try_for_each(|piece| frames.take(piece).map(drop))
+            .try_for_each(|piece| frames.feed(piece).map(drop))
             .map_err(|status| status.code())?;
-        frames.end().map_err(|status| status.code())?;
+        frames.finish().map_err(|status| status.code())?;
         Ok(frames.begun())
     }
     let (pieces, whole) = pieces(input);
     assert_eq!(follow(pieces), follow([whole]));
 }
 
-/// A request in base64.
+/// Decodes a request in base64.
 pub fn text(input: &[u8]) {
     fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, NotBase64> {
-        let mut groups = Groups::default();
+        let mut groups = Base64Decoder::default();
         let mut bytes = Vec::new();
         for piece in pieces {
             bytes.extend(groups.take(piece)?);
@@ -74,33 +74,34 @@ pub fn text(input: &[u8]) {
     assert_eq!(decode(pieces).ok(), decode([whole]).ok());
 }
 
-/// The one message of a request, or the many of an upload, as far as generated code reads them.
+/// Reads the only message of a request, and the messages of an upload, and decodes the former.
 pub fn messages(input: &[u8]) {
     let (pieces, whole) = pieces(input);
     let pieces: Vec<_> = pieces.collect();
     RUNTIME.block_on(async {
-        // Of several things that are wrong, which is told depends on what came first.
-        let message = one(body(pieces.iter().copied()), LARGEST).await.ok();
-        assert_eq!(message, one(body([whole].into_iter()), LARGEST).await.ok());
+        // Only the results are compared: if several errors are possible, the first depends on the pieces.
+        let message = read_one(body(pieces.iter().copied()), LARGEST).await.ok();
+        assert_eq!(message, read_one(body([whole].into_iter()), LARGEST).await.ok());
         if let Some(message) = message {
-            assert_eq!(message, whole, "it is passed on as it came");
+            assert_eq!(message, whole, "the bytes are forwarded unchanged");
             read(&message[5..]);
         }
 
-        let upload = Method { kind: Kind::Upload, largest: LARGEST, access: Access::Public };
+        let upload =
+            Method { kind: MethodKind::ClientStreaming, max_message_size: LARGEST, access: Access::Public };
         let uploaded = Upload::new(body(pieces.into_iter()), upload, TERMS, Counter::noop());
         if let Ok(uploaded) = uploaded.collect().await {
-            assert_eq!(uploaded.to_bytes(), whole, "it is passed on as it came");
+            assert_eq!(uploaded.to_bytes(), whole, "the bytes are forwarded unchanged");
         }
     });
 }
 
-/// Every kind of request; most inputs are none of them.
+/// Decodes `message` as each type of request. Most inputs are valid for few types or for none.
 fn read(message: &[u8]) {
     fn decoded<M: Message + Default>(message: &[u8]) {
         let Ok(decoded) = M::decode(message) else { return };
-        let again = M::decode(decoded.encode_to_vec().as_slice()).expect("what was encoded here");
-        // Not the messages themselves: a NaN is not equal to itself.
+        let again = M::decode(decoded.encode_to_vec().as_slice()).expect("an encoded message decodes");
+        // The encodings are compared, since a message with a NaN is not equal to itself.
         assert_eq!(again.encode_to_vec(), decoded.encode_to_vec());
     }
     decoded::<v1::StartRequest>(message);

@@ -1,7 +1,8 @@
-//! A client of HTTP/1.1 that closes its sending side after a request, and still gets its response.
+//! Support for HTTP/1.1 clients that close their sending side after a request and wait for the response.
 //!
-//! Such a client looks like one that is gone (RFC 9112, section 9.6, allows both). hyper would drop its call at once. So
-//! hyper hears of the end of the input only when the response is written, when it is a stream, or after [`LONGEST`].
+//! Such a client cannot be told from one that has disconnected (RFC 9112, section 9.6), and hyper would drop its call
+//! at once. So the end of the input is hidden from hyper while a response that is not a stream is incomplete, until
+//! nothing has been written for [`MAX_DEBT`].
 
 use std::{
     io,
@@ -18,28 +19,30 @@ use tokio::{
 use super::backlog::Backlog;
 
 /// The time without a byte written after which a client that has closed its sending side counts as gone.
-const LONGEST: Duration = Duration::from_secs(1);
+const HALF_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A byte stream whose end is reported late while calls have no complete response.
 pub(super) struct HalfClose<S> {
     stream: S,
-    /// `None`: it is not HTTP/1.1.
-    unanswered: Option<Backlog>,
-    /// Once the input has ended.
+    /// The calls without a complete response. `None` over HTTP/2.
+    incomplete_responses: Option<Backlog>,
+    /// The timer after which the end of the input is reported. `None` before the input has ended.
     ended: Option<Pin<Box<Sleep>>>,
+    /// Everything that hyper has written is flushed.
     is_flushed: bool,
 }
 
 impl<S> HalfClose<S> {
-    /// `unanswered` counts the calls over HTTP/1.1 whose responses are to be waited for.
+    /// Creates it. `incomplete_responses` counts the HTTP/1.1 calls whose responses are waited for.
     pub(super) fn new(stream: S, unanswered: Option<Backlog>) -> Self {
-        Self { stream, unanswered, ended: None, is_flushed: true }
+        Self { stream, incomplete_responses: unanswered, ended: None, is_flushed: true }
     }
 
+    /// Records a write, which restarts the timer.
     fn note_written(&mut self, written: &Poll<io::Result<usize>>) {
         self.is_flushed = false;
         if let (Some(ended), Poll::Ready(Ok(1..))) = (&mut self.ended, written) {
-            ended.as_mut().reset(Instant::now() + LONGEST);
+            ended.as_mut().reset(Instant::now() + HALF_CLOSE_TIMEOUT);
         }
     }
 }
@@ -50,7 +53,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HalfClose<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, unanswered, ended, is_flushed } = &mut *self;
+        let Self { stream, incomplete_responses: unanswered, ended, is_flushed } = &mut *self;
         let Some(unanswered) = unanswered else {
             return Pin::new(stream).poll_read(cx, buf);
         };
@@ -62,7 +65,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HalfClose<S> {
                 if buf.filled().len() > before || buf.remaining() == 0 {
                     return Poll::Ready(Ok(()));
                 }
-                ended.insert(Box::pin(sleep(LONGEST)))
+                ended.insert(Box::pin(sleep(HALF_CLOSE_TIMEOUT)))
             }
         };
         if unanswered.poll_empty(cx).is_ready() && *is_flushed {
@@ -93,11 +96,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HalfClose<S> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes once it has written all that it has.
+    /// Flushes. hyper calls this when it has written everything it has.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         if !self.is_flushed && self.ended.is_some() {
-            // The read that was held back may be over.
+            // The read that was held back may report the end of the input now.
             cx.waker().wake_by_ref();
         }
         self.is_flushed = true;
@@ -126,11 +129,14 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(near.read(&mut [0; 64]).await.unwrap(), 7);
         let respond = async {
-            sleep(LONGEST / 2).await;
+            sleep(HALF_CLOSE_TIMEOUT / 2).await;
             drop(call);
         };
         let (ended, ()) = tokio::join!(near.read_u8(), respond);
-        assert_eq!((ended.unwrap_err().kind(), begun.elapsed()), (io::ErrorKind::UnexpectedEof, LONGEST / 2));
+        assert_eq!(
+            (ended.unwrap_err().kind(), begun.elapsed()),
+            (io::ErrorKind::UnexpectedEof, HALF_CLOSE_TIMEOUT / 2)
+        );
 
         let (near, mut far) = duplex(64);
         let mut near = HalfClose::new(near, Some(unanswered.clone()));
@@ -139,11 +145,11 @@ mod tests {
         let begun = Instant::now();
         let (mut reading, mut writing) = tokio::io::split(&mut near);
         let respond = async {
-            sleep(LONGEST / 2).await;
+            sleep(HALF_CLOSE_TIMEOUT / 2).await;
             writing.write_all(b"a part of the response").await.unwrap();
         };
         let (ended, ()) = tokio::join!(reading.read_u8(), respond);
         assert!(ended.is_err());
-        assert_eq!(begun.elapsed(), LONGEST + LONGEST / 2);
+        assert_eq!(begun.elapsed(), HALF_CLOSE_TIMEOUT + HALF_CLOSE_TIMEOUT / 2);
     }
 }

@@ -1,17 +1,18 @@
-//! The limit on the headers of a request, and what a client hears that is over it.
+//! The limit on the size of request headers, and its refusal.
 //!
-//! Over HTTP/1.1 hyper holds requests to it, with the size of its buffer, and `refusals` gives the refusal its words. Over
-//! HTTP/2 h2 would refuse without words, so it is told to read more than the limit, and requests are measured here.
+//! Over HTTP/1.1 the size of hyper's buffer enforces the limit, and `hyper_errors` adds a message to hyper's response. Over
+//! HTTP/2 h2 would refuse without a message. So h2 is configured to read more than the limit, and the size is checked
+//! here.
 
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use tonic::{Status, body::Body};
 
 use super::status::{self, beyond_limit};
 
-/// Bytes of headers that are read over HTTP/2 beyond the limit: browsers send that many bytes of cookies. Whoever sends
-/// more than that is refused by h2, without words.
-pub(super) const READ_BEYOND: usize = 48 * 1024;
-/// The size of each header over HTTP/2 beside its name and value (RFC 9113, section 6.5.2).
+/// The number of header bytes that h2 reads beyond the limit. Browsers send cookies of about this size. h2 itself refuses
+/// larger headers, without a message.
+pub(super) const EXTRA_HEADER_BYTES: usize = 48 * 1024;
+/// The overhead of each header over HTTP/2, in addition to its name and value (RFC 9113, section 6.5.2).
 const PER_HEADER: usize = 32;
 
 /// The limit on the headers of a request, in bytes.
@@ -19,6 +20,7 @@ const PER_HEADER: usize = 32;
 pub(super) struct HeaderSize(pub(super) usize);
 
 impl HeaderSize {
+    /// Returns `true` if an HTTP/2 request exceeds the limit.
     pub(super) fn is_exceeded_by<B>(self, request: &Request<B>) -> bool {
         request.version() == Version::HTTP_2
             && size_of(request.headers())
@@ -27,7 +29,7 @@ impl HeaderSize {
                 > self.0
     }
 
-    /// RESOURCE_EXHAUSTED. The likely cause is named: of all headers, only cookies grow without anybody's doing.
+    /// Returns RESOURCE_EXHAUSTED with cookies as the likely cause: no other header grows without a change of the client.
     pub(super) fn exceeded(self) -> Status {
         let text = format!(
             "the headers of this request are too large: the limit is {} bytes, and 100 headers over HTTP/1.1. If a browser \
@@ -40,7 +42,7 @@ impl HeaderSize {
     }
 
     pub(super) fn refusal<B>(self, request: &Request<B>) -> Response<Body> {
-        status::to_caller(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &self.exceeded(), request)
+        status::in_protocol_of(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &self.exceeded(), request)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether the server is up, for whoever asks: gRPC health, `/healthz`, `/readyz`, and `/metrics`.
+//! The probes: the gRPC health service, `/healthz` and `/readyz`, and beside them `/metrics`.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -24,10 +24,10 @@ const READY: &str = "/readyz";
 /// The paths of the probes over plain HTTP.
 pub(super) const PROBES: [&str; 2] = [ALIVE, READY];
 
-/// The name of the server as a whole, beside those of its services.
+/// The name that stands for the server as a whole in the gRPC health protocol.
 const WHOLE: &str = "";
 
-/// Says whether the server takes calls. Cheap to clone; all clones say the same.
+/// The health of the server. Cheap to clone; all clones share one state.
 #[derive(Clone)]
 pub struct Health {
     contract: Arc<Contract>,
@@ -35,13 +35,14 @@ pub struct Health {
 }
 
 impl Health {
-    /// Not serving yet, and the gRPC service that says so, for the server as a whole and for each service.
+    /// Creates it as not serving, together with the gRPC health service, which reports on the server as a whole and on
+    /// each service.
     pub fn new(contract: Arc<Contract>) -> (Self, HealthServer<impl health_server::Health>) {
         let health = Self { contract, serving: watch::Sender::new(false) };
         (health.clone(), HealthServer::new(health))
     }
 
-    /// From now on the server takes calls, or takes no more.
+    /// Sets whether the server serves calls.
     pub fn set_serving(&self, serving: bool) {
         self.serving.send_replace(serving);
     }
@@ -55,7 +56,7 @@ impl Health {
     }
 }
 
-fn answer(status: ServingStatus) -> HealthCheckResponse {
+fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status.into() }
 }
 
@@ -63,8 +64,8 @@ fn status(serving: bool) -> ServingStatus {
     if serving { ServingStatus::Serving } else { ServingStatus::NotServing }
 }
 
-/// Written out, because the one of `tonic-health` ends the watch of a service that it does not know, where the
-/// protocol says to go on: it could still come. Here none ever does.
+/// A handwritten implementation, because `tonic-health` ends the watch of an unknown service. The protocol requires
+/// such a watch to stay open, since the service could be added later. In this server none ever is.
 #[tonic::async_trait]
 impl health_server::Health for Health {
     async fn check(
@@ -75,11 +76,11 @@ impl health_server::Health for Health {
             let text = "this server has no such service";
             return Err(with_reason(Code::NotFound, "NO_SUCH_SERVICE", text));
         }
-        Ok(Response::new(answer(status(self.is_serving()))))
+        Ok(Response::new(response(status(self.is_serving()))))
     }
 
     async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
-        let status = answer(status(self.is_serving()));
+        let status = response(status(self.is_serving()));
         let services = self.contract.services().iter().map(String::as_str);
         let statuses = [WHOLE].into_iter().chain(services).map(|name| (name.to_owned(), status)).collect();
         Ok(Response::new(HealthListResponse { statuses }))
@@ -96,17 +97,17 @@ impl health_server::Health for Health {
         } else {
             stream::once(async { ServingStatus::ServiceUnknown }).chain(stream::pending()).boxed()
         };
-        Ok(Response::new(Box::pin(statuses.map(|status| Ok(answer(status))))))
+        Ok(Response::new(Box::pin(statuses.map(|status| Ok(response(status))))))
     }
 }
 
-/// The probes over plain HTTP.
+/// Returns the routes of the probes over plain HTTP.
 pub(super) fn router(health: Health) -> Router {
     Router::new().route(ALIVE, get(|| async { "alive\n" })).route(READY, get(ready)).with_state(health)
 }
 
-/// `/metrics`.
-pub(super) fn figures(figures: Metrics) -> Router {
+/// Returns the route `/metrics`, and describes the metrics of calls and connections.
+pub(super) fn metrics_router(figures: Metrics) -> Router {
     super::metrics::describe();
     Router::new().route("/metrics", get(metrics)).with_state(figures)
 }
@@ -120,7 +121,7 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(figures): State<Metrics>) -> Result<impl IntoResponse, StatusCode> {
-    // With 10,000 open files it takes milliseconds, which calls do not wait for.
+    // With 10,000 open files this takes milliseconds. It runs on another thread, so that calls do not wait for it.
     let text =
         spawn_blocking(move || figures.render()).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))

@@ -9,8 +9,9 @@ use crate::sessions::{MOST_REVOKED, SESSION_LIFE};
 
 /// The largest value of `--max-sign-outs-per-hour`. A revocation is kept for up to [`SESSION_LIFE`], so that one address
 /// alone, with its burst, cannot fill the list of revocations.
-const MOST_SIGN_OUTS: usize = 7_000;
-const _: () = assert!(MOST_SIGN_OUTS as u64 * (1 + SESSION_LIFE.as_secs() / 3_600) < MOST_REVOKED as u64);
+const MAX_SIGN_OUTS_PER_HOUR: usize = 7_000;
+const _: () =
+    assert!(MAX_SIGN_OUTS_PER_HOUR as u64 * (1 + SESSION_LIFE.as_secs() / 3_600) < MOST_REVOKED as u64);
 
 /// The limits that clients are held to. [`Default`] has the defaults of the flags.
 #[derive(Args, Clone, PartialEq, Debug)]
@@ -18,58 +19,58 @@ const _: () = assert!(MOST_SIGN_OUTS as u64 * (1 + SESSION_LIFE.as_secs() / 3_60
 pub struct Limits {
     /// Most open connections; more wait until one ends
     #[arg(id = "max_connections", long = "max-connections", env = "RIDES_MAX_CONNECTIONS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
-    pub connections: usize,
+    pub max_connections: usize,
 
     /// Most open connections from one address; more are closed
     #[arg(id = "max_connections_per_address", long = "max-connections-per-address", env = "RIDES_MAX_CONNECTIONS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
-    pub connections_per_address: usize,
+    pub max_connections_per_address: usize,
 
-    /// Most new connections per second from one address, with bursts of twice as many. Further ones wait for up to 3 s, or
-    /// are closed. One that ends in a protocol error or a flood counts for twenty more
+    /// Most new connections per second from one address, with bursts of twice as many. Further ones wait for up to 3 s,
+    /// or are closed. One that ends in a protocol error or a flood counts for twenty more
     #[arg(id = "max_connections_per_second", long = "max-connections-per-second", env = "RIDES_MAX_CONNECTIONS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
-    pub connections_per_second: NonZeroU32,
+    pub max_connections_per_second: NonZeroU32,
 
     /// Most calls in progress on one HTTP/2 connection
     #[arg(id = "max_streams", long = "max-streams", env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub streams: u32,
+    pub max_streams: u32,
 
-    /// Most calls in progress, open streams included, of one session, or of one address without a session. All sessions of
-    /// one address share four times as many
+    /// Most calls in progress, open streams included, of one session, or of one address without a session. All sessions
+    /// of one address share four times as many
     #[arg(id = "max_calls_per_address", long = "max-calls-per-address", env = "RIDES_MAX_CALLS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
-    pub calls_per_address: usize,
+    pub max_calls_per_address: usize,
 
     /// Most new calls per second of one session, or of one address without a session, with bursts of twice as many. All
     /// sessions of one address share four times as many
     #[arg(id = "max_calls_per_second", long = "max-calls-per-second", env = "RIDES_MAX_CALLS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
-    pub calls_per_second: NonZeroU32,
+    pub max_calls_per_second: NonZeroU32,
 
-    /// Most sign-outs per hour from one address, with bursts of as many, from 1 to 7000. The server remembers each for up to
-    /// 12 hours, and at most 100,000 in all
+    /// Most sign-outs per hour from one address, with bursts of as many, from 1 to 7000. The server remembers each for
+    /// up to 12 hours, and at most 100,000 in all
     #[arg(id = "max_sign_outs_per_hour", long = "max-sign-outs-per-hour", env = "RIDES_MAX_SIGN_OUTS_PER_HOUR", default_value = "1000", value_name = "N", value_parser = sign_outs)]
-    pub sign_outs_per_hour: NonZeroU32,
+    pub max_sign_outs_per_hour: NonZeroU32,
 
     /// Most messages per second in one client stream, with bursts of as many; more are read later
     #[arg(id = "max_messages_per_second", long = "max-messages-per-second", env = "RIDES_MAX_MESSAGES_PER_SECOND", default_value = "100000", value_name = "N", value_parser = rate)]
-    pub messages_per_second: NonZeroU32,
+    pub max_messages_per_second: NonZeroU32,
 
     /// Most open rides of one rider, which are booked and not over yet. Dispatchers may book more for a rider
     #[arg(id = "max_open_rides", long = "max-open-rides", env = "RIDES_MAX_OPEN_RIDES", default_value = "10", value_name = "N", value_parser = count::<1_000_000>)]
-    pub open_rides: usize,
+    pub max_open_rides: usize,
 
     /// Most open rides that guests have booked from one address
     #[arg(id = "max_open_rides_per_address", long = "max-open-rides-per-address", env = "RIDES_MAX_OPEN_RIDES_PER_ADDRESS", default_value = "50", value_name = "N", value_parser = count::<1_000_000>)]
-    pub open_rides_per_address: usize,
+    pub max_open_rides_per_address: usize,
 
     /// Most open rides that guests with a token have booked from all exempt addresses together
     #[arg(id = "max_open_rides_at_exempt_addresses", long = "max-open-rides-at-exempt-addresses", env = "RIDES_MAX_OPEN_RIDES_AT_EXEMPT_ADDRESSES", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
-    pub open_rides_at_exempt_addresses: usize,
+    pub max_open_rides_at_exempt_addresses: usize,
 
     /// Most viewers of the fleet at the same time
     #[arg(id = "max_viewers", long = "max-viewers", env = "RIDES_MAX_VIEWERS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
-    pub viewers: usize,
+    pub max_viewers: usize,
 
-    /// Addresses and networks without limits per address and per connection, for example a reverse proxy that many clients
-    /// share. Limits per session still apply
+    /// Addresses and networks without limits per address and per connection, for example a reverse proxy that many
+    /// clients share. Limits per session still apply
     #[arg(
         id = "exempt_addresses",
         long = "exempt-addresses",
@@ -79,21 +80,22 @@ pub struct Limits {
         value_delimiter = ',',
         value_parser = network
     )]
-    pub exempt: Vec<IpNet>,
+    pub exempt_addresses: Vec<IpNet>,
 
     /// Largest request message, in bytes; a few methods have limits of their own
     #[arg(id = "max_message_size", long = "max-message-size", env = "RIDES_MAX_MESSAGE_SIZE", default_value = "65536", value_name = "BYTES", value_parser = size::<1_024, 4_194_304>)]
-    pub message: usize,
+    pub max_message_size: usize,
 
     /// Largest size of the headers of a request, in bytes
     #[arg(id = "max_header_size", long = "max-header-size", env = "RIDES_MAX_HEADER_SIZE", default_value = "16384", value_name = "BYTES", value_parser = size::<8_192, 1_048_576>)]
-    pub headers: usize,
+    pub max_header_size: usize,
 
     /// Close a connection whose client has not begun a request, or not sent all of its headers, for this long, in seconds
     #[arg(id = "header_timeout", long = "header-timeout", env = "RIDES_HEADER_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub header_timeout: Duration,
 
-    /// End a call whose request message, or first message of a client stream, has not arrived within this time, in seconds
+    /// End a call whose request message, or first message of a client stream, has not arrived within this time, in
+    /// seconds
     #[arg(id = "body_timeout", long = "body-timeout", env = "RIDES_BODY_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub body_timeout: Duration,
 
@@ -107,54 +109,55 @@ pub struct Limits {
 
     /// Interval between HTTP/2 pings to a client, in seconds
     #[arg(id = "ping_interval", long = "ping-interval", env = "RIDES_PING_INTERVAL", default_value = "10", value_name = "SECONDS", value_parser = seconds)]
-    pub ping: Duration,
+    pub ping_interval: Duration,
 
     /// Close an HTTP/2 connection that has not answered a ping for this long, in seconds
     #[arg(id = "ping_timeout", long = "ping-timeout", env = "RIDES_PING_TIMEOUT", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
-    pub pong: Duration,
+    pub ping_timeout: Duration,
 
     /// Most cancelled calls of one HTTP/2 connection that the server has not handled yet; one more closes the connection
     #[arg(id = "max_resets", long = "max-resets", env = "RIDES_MAX_RESETS", default_value = "1000", value_name = "N", value_parser = count::<100_000>)]
-    pub resets: usize,
+    pub max_resets: usize,
 
-    /// Most HTTP/2 frames per second on one connection, without data frames, with bursts of twice as many; above that it is
-    /// read more slowly. A reset counts for 4 frames, and a call refused with RESOURCE_EXHAUSTED for 100, over HTTP/1.1 too
+    /// Most HTTP/2 frames per second on one connection, without data frames, with bursts of twice as many; above that
+    /// it is read more slowly. A reset counts for 4 frames, and a call refused with RESOURCE_EXHAUSTED for 100, over
+    /// HTTP/1.1 too
     #[arg(id = "max_frames_per_second", long = "max-frames-per-second", env = "RIDES_MAX_FRAMES_PER_SECOND", default_value = "1000", value_name = "N", value_parser = rate)]
-    pub frames_per_second: NonZeroU32,
+    pub max_frames_per_second: NonZeroU32,
 
     /// Time that calls in progress have to end at shutdown, in seconds, from 0 to 600
     #[arg(id = "drain_timeout", long = "drain-timeout", env = "RIDES_DRAIN_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = drain)]
-    pub drain: Duration,
+    pub drain_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let loopback = ["127.0.0.0/8", "::1/128"];
         Self {
-            connections: 10_000,
-            connections_per_address: 1_000,
-            connections_per_second: NonZeroU32::MIN.saturating_add(99),
-            streams: 256,
-            calls_per_address: 1_000,
-            calls_per_second: NonZeroU32::MIN.saturating_add(99),
-            sign_outs_per_hour: NonZeroU32::MIN.saturating_add(999),
-            messages_per_second: NonZeroU32::MIN.saturating_add(99_999),
-            open_rides: 10,
-            open_rides_per_address: 50,
-            open_rides_at_exempt_addresses: 1_000,
-            viewers: 10_000,
-            exempt: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
-            message: 64 * 1024,
-            headers: 16 * 1024,
+            max_connections: 10_000,
+            max_connections_per_address: 1_000,
+            max_connections_per_second: NonZeroU32::MIN.saturating_add(99),
+            max_streams: 256,
+            max_calls_per_address: 1_000,
+            max_calls_per_second: NonZeroU32::MIN.saturating_add(99),
+            max_sign_outs_per_hour: NonZeroU32::MIN.saturating_add(999),
+            max_messages_per_second: NonZeroU32::MIN.saturating_add(99_999),
+            max_open_rides: 10,
+            max_open_rides_per_address: 50,
+            max_open_rides_at_exempt_addresses: 1_000,
+            max_viewers: 10_000,
+            exempt_addresses: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
+            max_message_size: 64 * 1024,
+            max_header_size: 16 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             upload_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(300),
-            ping: Duration::from_secs(10),
-            pong: Duration::from_secs(5),
-            resets: 1_000,
-            frames_per_second: NonZeroU32::MIN.saturating_add(999),
-            drain: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(10),
+            ping_timeout: Duration::from_secs(5),
+            max_resets: 1_000,
+            max_frames_per_second: NonZeroU32::MIN.saturating_add(999),
+            drain_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -162,7 +165,7 @@ impl Default for Limits {
 impl Limits {
     /// Returns `true` if `address` is one of `--exempt-addresses`.
     pub(super) fn is_exempt(&self, address: IpAddr) -> bool {
-        self.exempt.iter().any(|net| net.contains(&address))
+        self.exempt_addresses.iter().any(|net| net.contains(&address))
     }
 }
 
@@ -187,7 +190,7 @@ fn rate(text: &str) -> Result<NonZeroU32, String> {
 }
 
 fn sign_outs(text: &str) -> Result<NonZeroU32, String> {
-    rate_up_to(MOST_SIGN_OUTS, text)
+    rate_up_to(MAX_SIGN_OUTS_PER_HOUR, text)
 }
 
 fn rate_up_to(most: usize, text: &str) -> Result<NonZeroU32, String> {

@@ -1,4 +1,4 @@
-//! Metadata that is bytes: headers whose names end in `-bin`.
+//! A check of binary metadata, which is base64 in headers whose names end in `-bin`.
 
 use base64::{
     Engine as _,
@@ -9,13 +9,14 @@ use tonic::{Code, Status};
 
 use super::status::with_reason;
 
-/// Senders may pad or not, and we are to take both.
+/// Base64 with or without padding: gRPC requires receivers to accept both.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Fails with INVALID_ARGUMENT if one of them is not base64, or a list of it with commas.
+/// Checks that every binary header is base64, or a list of base64 values with commas. Fails with INVALID_ARGUMENT if
+/// one is not.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), Status> {
     let mut binary = headers.iter().filter(|(name, _)| name.as_str().ends_with("-bin"));
     match binary.find(|(_, value)| !is_base64(value)) {

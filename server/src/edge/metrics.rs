@@ -1,5 +1,6 @@
-//! Figures of calls and connections. They stand inside the gRPC-Web layer: outside of it, every call looks
-//! like HTTP 200.
+//! The metrics of calls and connections.
+//!
+//! Calls are counted inside the gRPC-Web layer, because outside of it the status of a call is part of the body.
 
 use std::{array, collections::HashMap, mem, sync::Arc};
 
@@ -10,7 +11,7 @@ use metrics::{
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::{Contract, Method, frames::Frames};
+use super::{Contract, Method, frames::FrameParser};
 
 const STARTED: &str = "rides_rpcs_started_total";
 const RPCS: &str = "rides_rpcs_total";
@@ -21,14 +22,14 @@ const OPEN_RPCS: &str = "rides_open_rpcs";
 const OPEN_CONNECTIONS: &str = "rides_open_connections";
 const REFUSED_CONNECTIONS: &str = "rides_refused_connections_total";
 
-/// Status codes, from OK to UNAUTHENTICATED.
+/// The number of gRPC status codes, from OK to UNAUTHENTICATED.
 const CODES: usize = 17;
 
-/// Says what the figures mean.
+/// Registers the help texts of the metrics.
 pub(super) fn describe() {
     describe_counter!(STARTED, "Calls that began, by method.");
     describe_counter!(RPCS, "Calls that ended, by method and final status.");
-    describe_histogram!(DURATION, "How long calls that ended took, streams included, by method.");
+    describe_histogram!(DURATION, "The duration of ended calls, streams included, by method.");
     describe_counter!(RECEIVED, "Messages from clients, by method.");
     describe_counter!(SENT, "Messages to clients, by method.");
     describe_gauge!(OPEN_RPCS, "Calls in progress, streams included, by method.");
@@ -37,22 +38,24 @@ pub(super) fn describe() {
         REFUSED_CONNECTIONS,
         "Connections that were closed because their address had too many."
     );
-    // A metric is shown once it was looked up, with 0 before its first event.
+    // A metric that was looked up is exported, with 0 before its first event.
     let _ = (gauge!(OPEN_CONNECTIONS), counter!(REFUSED_CONNECTIONS));
 }
 
-/// The figures of all methods.
-pub(super) struct Calls {
-    methods: HashMap<String, Arc<Figures>>,
-    /// Paths that are no method's share a name, so that nobody can fill the memory with them.
-    unknown: Arc<Figures>,
+/// The metrics of calls, by method.
+pub(super) struct CallMetrics {
+    /// The metrics by path.
+    methods: HashMap<String, Arc<MethodMetrics>>,
+    /// The metrics of all unknown paths together, so that no client can fill the memory with paths.
+    unknown: Arc<MethodMetrics>,
 }
 
-/// The metrics of one method. They are looked up once, when the server starts, so that all are shown before the first call.
-struct Figures {
-    /// As in `rides.v1.Rides/Book`.
+/// The metrics of one method. They are looked up once, when the server starts, so that all are exported before the
+/// first call.
+struct MethodMetrics {
+    /// The name of the method, for example `rides.v1.Rides/Book`.
     name: String,
-    /// What the contract says of it, if anything.
+    /// The method in the contract. `None` for unknown paths.
     method: Option<Method>,
     started: Counter,
     open: Gauge,
@@ -63,26 +66,33 @@ struct Figures {
     ended: [Counter; CODES],
 }
 
-impl Calls {
+impl CallMetrics {
+    /// Creates the metrics of all methods in `contract`.
     pub(super) fn of(contract: &Contract) -> Self {
         let named = |path: &str| {
-            let figures = Figures::of(path.trim_start_matches('/'), contract.method(path));
+            let figures = MethodMetrics::of(path.trim_start_matches('/'), contract.method(path));
             (path.to_owned(), Arc::new(figures))
         };
-        let unknown = Arc::new(Figures::of("unknown", None));
+        let unknown = Arc::new(MethodMetrics::of("unknown", None));
         Self { methods: contract.paths().map(named).collect(), unknown }
     }
 
-    /// Counts the call to `path` that begins.
-    pub(super) fn open(&self, path: &str, began: Instant) -> Call {
+    /// Counts the start of a call to `path`.
+    pub(super) fn open(&self, path: &str, began: Instant) -> CallRecorder {
         let figures = self.methods.get(path).unwrap_or(&self.unknown).clone();
         figures.started.increment(1);
         figures.open.increment(1.0);
-        Call { figures, began, answers: Frames::new(usize::MAX), code: Code::Cancelled, is_closed: false }
+        CallRecorder {
+            figures,
+            began,
+            response_frames: FrameParser::new(usize::MAX),
+            code: Code::Cancelled,
+            is_closed: false,
+        }
     }
 }
 
-impl Figures {
+impl MethodMetrics {
     fn of(name: &str, method: Option<Method>) -> Self {
         let of = |figure: &'static str| counter!(figure, "method" => name.to_owned());
         Self {
@@ -110,46 +120,46 @@ impl Figures {
 }
 
 /// A call in progress. It counts as CANCELLED unless a status was seen before it was dropped.
-pub(super) struct Call {
-    figures: Arc<Figures>,
+pub(super) struct CallRecorder {
+    figures: Arc<MethodMetrics>,
     began: Instant,
-    /// Followed to count them.
-    answers: Frames,
+    /// The parser of the response, by which its messages are counted.
+    response_frames: FrameParser,
     code: Code,
-    /// It was counted already.
+    /// The end of the call was counted already.
     is_closed: bool,
 }
 
-impl Call {
-    /// As in `rides.v1.Rides/Book`.
+impl CallRecorder {
+    /// Returns the name of the method, for example `rides.v1.Rides/Book`.
     pub(super) fn name(&self) -> &str {
         &self.figures.name
     }
 
-    /// What the contract says of the method; `None`: nothing.
+    /// Returns the method in the contract, or `None` for an unknown path.
     pub(super) fn method(&self) -> Option<Method> {
         self.figures.method
     }
 
-    /// Counts the messages that the client sends.
+    /// Returns the counter of messages from clients.
     pub(super) fn received(&self) -> &Counter {
         &self.figures.received
     }
 
-    /// This goes out next: a piece of one message, or several.
-    pub(super) fn sends(&mut self, data: &[u8]) {
-        // No frame of ours has a flag that is none, and none is too large.
-        if let Ok(begun @ 1..) = self.answers.take(data) {
+    /// Counts the messages that begin in `data`, the next part of the response.
+    pub(super) fn record_sent(&mut self, data: &[u8]) {
+        // Outgoing frames always have a valid flag and length.
+        if let Ok(begun @ 1..) = self.response_frames.feed(data) {
             self.figures.sent.increment(begun);
         }
     }
 
-    /// It ends with this status.
-    pub(super) fn ends(&mut self, code: Code) {
+    /// Sets the status with which the call ends.
+    pub(super) fn set_status(&mut self, code: Code) {
         self.code = code;
     }
 
-    /// It is over now, and not when it is dropped.
+    /// Counts the end of the call now instead of when this is dropped.
     pub(super) fn close(&mut self) {
         if !mem::replace(&mut self.is_closed, true) {
             self.figures.end(self.code, self.began);
@@ -157,29 +167,29 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for CallRecorder {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-/// A connection, counted for as long as it is held.
-pub(super) struct Connection;
+/// A guard that counts an open connection until it is dropped.
+pub(super) struct ConnectionGauge;
 
-impl Connection {
+impl ConnectionGauge {
     pub(super) fn open() -> Self {
         gauge!(OPEN_CONNECTIONS).increment(1.0);
         Self
     }
 }
 
-impl Drop for Connection {
+impl Drop for ConnectionGauge {
     fn drop(&mut self) {
         gauge!(OPEN_CONNECTIONS).decrement(1.0);
     }
 }
 
-/// Counts a connection that is closed unread.
-pub(super) fn refused_a_connection() {
+/// Counts a connection that is closed without being read, because its address has too many.
+pub(super) fn count_refused_connection() {
     counter!(REFUSED_CONNECTIONS).increment(1);
 }

@@ -1,67 +1,68 @@
 //! The port: one listener for the page, gRPC-Web, gRPC and probes.
 //!
-//! A request passes, from the outside in:
+//! A request passes these modules, from the outside in:
 //!
-//! 1. `accept` and `connection`: how many, on what terms, who is there, and how it ends (`linger`, `leftover`); words for
-//!    what hyper refuses by itself (`refusals`), and for TLS on the plain port and the reverse (`wrong_protocol`);
-//! 2. `hosts` and `origins`: who calls the server by a name that is not its own is turned away, and so are pages of other
-//!    origins, or given CORS headers if allowed;
-//! 3. `route`: calls go to the gRPC stack, all else to probes and `pages`;
-//! 4. for calls: gRPC-Web framing, and then `calls`, which counts them (`metrics`), gives
-//!    errors an id (`trace`), and asks in turn `auth` (who calls, and whether they may), `admission` and `share` (how much of
-//!    whom), `deadline` and `end` (how long), `messages` (what the client sends), and the service.
+//! 1. `accept` and `connection`: limits on connections, TLS, detection of the HTTP version (`protocol_detect`), throttling
+//!    (`throttle`), and the end of a connection (`lingering_close`, `drain_on_drop`). They also add messages to hyper's own error responses
+//!    (`hyper_errors`) and respond to the wrong protocol (`wrong_protocol`).
+//! 2. `allowed_hosts` and `origin_guard`: refusal of requests with a foreign host name and of pages of foreign origins, and CORS
+//!    headers for allowed origins.
+//! 3. `route`: calls pass to the gRPC services, all other requests to the probes (`health`) and `pages`.
+//! 4. For calls: gRPC-Web framing, and then `calls`. It counts them (`metrics`), gives errors an id (`trace_id`), and uses
+//!    `auth` (authentication and access), `admission` and `caller_quotas` (quotas), `deadline` and `call_lifetime` (lifetime), `request_messages`
+//!    (checks of the request) and at last the service.
 //!
-//! The gRPC-Web layer is outside of everything that can end a call, so that whatever ends it, the status
-//! reaches the client in the framing the client speaks.
+//! The gRPC-Web layer is outside of everything that can end a call. So a status always reaches the client in the
+//! framing that the client speaks.
 
 mod accept;
-mod account;
 mod admission;
+mod allowed_hosts;
 mod auth;
 mod backlog;
+mod base64_body;
 mod base_path;
+mod call_lifetime;
+mod caller_quotas;
 mod calls;
 mod connect;
 mod connection;
 mod content_type;
 mod contract;
 mod deadline;
-mod end;
-mod ending;
-mod foreign;
+mod delegate_writes;
+mod drain_on_drop;
+mod echoable;
+mod foreign_origin;
 mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod half_close;
 mod header_size;
 mod health;
-mod hosts;
-mod leftover;
+mod hsts;
+mod hyper_errors;
+mod legacy_paths;
 mod limits;
-mod linger;
-mod messages;
+mod lingering_close;
 mod metadata;
 mod metrics;
-mod neglect;
-mod older;
-mod opening;
 mod origin;
-mod origins;
-mod pace;
+mod origin_guard;
 mod pages;
 mod peer;
-mod refusals;
-mod repeatable;
+mod per_key_limit;
+mod protocol_detect;
+mod request_messages;
 mod route;
 mod services;
-mod share;
+mod stalled_responses;
 mod status;
-mod strict_transport;
-mod tally;
-mod text;
-mod trace;
+mod terminable_body;
+mod throttle;
+mod token_bucket;
+mod trace_id;
 mod transport;
-mod writes;
 mod wrong_protocol;
 
 use std::{future::ready, sync::Arc};
@@ -73,11 +74,11 @@ use tower::Service;
 
 pub use self::{
     accept::serve,
+    allowed_hosts::AllowedHosts,
     auth::Auth,
     base_path::{BadBasePath, BasePath},
-    contract::{Contract, Kind, Method},
+    contract::{Contract, Method, MethodKind},
     health::Health,
-    hosts::Hosts,
     limits::Limits,
     origin::Origin,
     pages::{EmbeddedPage, PageFiles},
@@ -85,72 +86,72 @@ pub use self::{
     services::Services,
 };
 use self::{
-    calls::{Calls, Rules},
+    allowed_hosts::HostGuard,
+    calls::{CallRules, CallService},
+    drain_on_drop::DrainOnDrop,
     header_size::HeaderSize,
-    hosts::Named,
-    leftover::Lingering,
-    origins::Guarded,
-    route::Route,
+    origin_guard::OriginGuard,
+    route::RequestRouter,
     wrong_protocol::needs_tls,
 };
 use crate::telemetry::Metrics;
 
-/// What the port needs to know besides the services.
+/// The options of the port.
 pub struct Options {
     /// The files of the page.
     pub page: PageFiles,
-    /// The path below which a proxy serves everything, if it leaves that path in place.
+    /// The path below which a proxy serves everything, if the proxy keeps that path in requests.
     pub base_path: Option<BasePath>,
-    /// Origins whose pages may call this server, beside its own.
+    /// The foreign origins whose pages may call this server.
     pub allow_origins: Vec<Origin>,
-    /// By which names it may be called.
-    pub hosts: Hosts,
-    /// Whether browsers are told to insist on TLS.
+    /// The host names under which the server may be called.
+    pub hosts: AllowedHosts,
+    /// Tells browsers to use TLS only (HSTS).
     pub strict_transport: bool,
-    /// Answers the probes.
+    /// The state that the probes report.
     pub health: Health,
-    /// Tells who calls, and who may.
+    /// Authentication of callers, and their access to methods.
     pub auth: Auth,
-    /// What is served: how much comes in a call, how long it may take, and its name in the figures.
+    /// The methods that are served, with the limits of their messages and their access rules.
     pub contract: Arc<Contract>,
-    /// How much anybody may take.
+    /// The limits on connections and calls.
     pub limits: Limits,
-    /// What `/metrics` shows.
-    pub figures: Metrics,
+    /// The metrics that `/metrics` exports.
+    pub metrics: Metrics,
 }
 
-/// All that is on the port, ready to be served. Cheap to clone.
+/// The service that handles every request on the port. Cheap to clone.
 #[derive(Clone)]
 pub struct Port {
     base_path: Option<BasePath>,
-    inner: Named<Guarded<Route>>,
+    inner: HostGuard<OriginGuard<RequestRouter>>,
 }
 
 impl Port {
-    /// The gRPC `services`, and everything around them.
+    /// Builds it around the gRPC `services`.
     pub fn new(services: Services, options: Options) -> Self {
-        let gate = Arc::new(auth::Gate { auth: options.auth, contract: options.contract });
-        let header_size = HeaderSize(options.limits.headers);
-        let rules = Rules::new(gate.clone(), &options.limits);
-        let figures = health::figures(options.figures)
+        let gate = Arc::new(auth::Authorizer { auth: options.auth, contract: options.contract });
+        let header_size = HeaderSize(options.limits.max_header_size);
+        let rules = CallRules::new(gate.clone(), &options.limits);
+        let figures = health::metrics_router(options.metrics)
             .layer(middleware::from_fn_with_state(gate, auth::operators_only));
         let elsewhere = health::router(options.health).merge(figures).merge(pages::router(pages::Options {
             files: options.page,
             base: options.base_path.clone(),
             strict_transport: options.strict_transport,
         }));
-        let route = Route::new(header_size, Calls::new(rules, services), elsewhere);
-        let inner = Named::new(options.hosts, origins::guard(route, &options.allow_origins));
+        let route = RequestRouter::new(header_size, CallService::new(rules, services), elsewhere);
+        let inner = HostGuard::new(options.hosts, origin_guard::guard(route, &options.allow_origins));
         Self { base_path: options.base_path, inner }
     }
 
-    /// It is ready at any time, as all in it is. With `is_misplaced`, the request came in plain HTTP to a port that speaks
-    /// TLS.
-    fn answer(
+    /// Handles a request. `poll_ready` is not called, because all services inside are always ready. `is_misplaced`
+    /// marks a request in plain HTTP to a port with TLS.
+    fn handle(
         &self,
-        mut request: Request<Lingering>,
+        mut request: Request<DrainOnDrop>,
         is_misplaced: bool,
-    ) -> <Named<Guarded<Route>> as Service<Request<Lingering>>>::Future {
+    ) -> <HostGuard<OriginGuard<RequestRouter>> as Service<Request<DrainOnDrop>>>::Future {
         if is_misplaced {
             return Either::Right(ready(Ok(needs_tls(&request))));
         }

@@ -1,4 +1,4 @@
-//! The origin of a page, as browsers write it in `origin`.
+//! The origin of a page, in the form of the `origin` header.
 
 use std::{net::Ipv6Addr, str::FromStr};
 
@@ -8,7 +8,7 @@ use http::{HeaderValue, Uri};
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Origin {
     value: HeaderValue,
-    /// Without its port, if browsers find it by http or https.
+    /// The host without its port, for an http or https origin.
     web_host: Option<String>,
 }
 
@@ -18,7 +18,7 @@ impl Origin {
         &self.value
     }
 
-    /// The host of an http or https origin.
+    /// Returns the host of an http or https origin, and `None` for an origin with another scheme.
     pub fn web_host(&self) -> Option<&str> {
         self.web_host.as_deref()
     }
@@ -27,17 +27,19 @@ impl Origin {
 impl FromStr for Origin {
     type Err = String;
 
-    /// Takes what a person may copy from somewhere: capitals, a default port, a slash at the end.
+    /// Parses an origin. Capitals, a default port and a slash at the end are accepted and normalized.
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "null" => {
-                return Err("null is what browsers say of local files, sandboxed frames and data: addresses, \
-                            whoever made them, so that it would allow all pages: serve the page from an address"
-                    .to_owned());
+                return Err(
+                    "null is the origin that browsers send for local files, sandboxed frames and data: URLs \
+                            of any author, so that it would allow all pages: serve the page from a web server"
+                        .to_owned(),
+                );
             }
             _ if text.contains('*') => return Err("there is no wildcard: name each origin".to_owned()),
             _ if !text.is_ascii() => {
-                return Err("browsers write such names in punycode: so must you (xn--…)".to_owned());
+                return Err("must be written in punycode (xn--…), as browsers send it".to_owned());
             }
             _ => {}
         }
@@ -66,7 +68,7 @@ impl FromStr for Origin {
         let (host, port) = match scheme.as_str() {
             "http" => (of_web(host), port.filter(|port| *port != 80)),
             "https" => (of_web(host), port.filter(|port| *port != 443)),
-            // An app's own scheme: its browser leaves the host as the app has it.
+            // The scheme of an app. Its web view sends the host unchanged.
             _ => (host.to_owned(), port),
         };
         let port = port.map_or_else(String::new, |port| format!(":{port}"));
@@ -77,13 +79,13 @@ impl FromStr for Origin {
     }
 }
 
-/// A letter, and what RFC 3986 lets follow it.
+/// Returns `true` if `scheme` is one by RFC 3986, section 3.1, in lower case.
 fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|first: char| first.is_ascii_lowercase())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// A host as browsers write it.
+/// Returns `host` in the form that browsers send: IPv6 addresses are shortened, and names are in lower case.
 fn of_web(host: &str) -> String {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     match address.and_then(|address| address.parse::<Ipv6Addr>().ok()) {

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection.
+//! The client at the other end of a connection, and the caller that its calls are counted for.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -9,38 +9,41 @@ use rides_proto::ids::CarId;
 
 use crate::{access::Principal, tls::DriversCertificate};
 
-/// What is known of a client before it has said anything. Every request carries it in its extensions.
+/// The facts about a client that its connection alone tells. Every request has them in its extensions.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Where it connects from. One of IPv4 is one of IPv4, however the system has it.
+    /// The address of the client. An IPv4-mapped IPv6 address is converted to IPv4.
     pub address: IpAddr,
-    /// The driver's certificate that it has shown, if it has.
+    /// The driver's certificate that the client has presented in the TLS handshake, if any.
     pub certificate: Option<Arc<DriversCertificate>>,
 }
 
-/// Whose calls are counted together.
+/// The key under which calls are counted for quotas.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Caller {
-    /// By its id.
+    /// A session, by its id.
     Session(String),
+    /// A car, by its client certificate.
     Car(CarId),
-    /// By its first address.
-    Home(IpAddr),
+    /// An IPv4 address, or an IPv6 /64 network by its first address.
+    Network(IpAddr),
 }
 
 impl Peer {
-    /// Who calls, as far as `principal` tells: many may share an address, and nobody a session.
+    /// Returns the most specific key of a call: the session of its `principal`, else the car of its certificate, else its
+    /// address. Many clients may share an address.
     pub(super) fn caller(&self, principal: &Principal) -> Caller {
         match (principal.session(), &self.certificate) {
             (Some(session), _) => Caller::Session(session.id.clone()),
             (None, Some(certificate)) => Caller::Car(certificate.car),
-            (None, None) => Caller::Home(home(self.address)),
+            (None, None) => Caller::Network(network_of(self.address)),
         }
     }
 }
 
-/// The first of all the addresses of whoever has this one: of IPv6, that is 2⁶⁴.
-pub(super) fn home(address: IpAddr) -> IpAddr {
+/// Returns the address under which a client is counted: an IPv4 or loopback address itself, and the first address of
+/// the /64 network of any other IPv6 address, since one client has the whole network.
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) if !address.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
@@ -58,7 +61,11 @@ mod tests {
         for (address, expected) in
             [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), ("::1", "::1")]
         {
-            assert_eq!(home(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{address}");
+            assert_eq!(
+                network_of(address.parse().unwrap()),
+                expected.parse::<IpAddr>().unwrap(),
+                "{address}"
+            );
         }
     }
 }

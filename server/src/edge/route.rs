@@ -1,7 +1,7 @@
-//! Calls to the gRPC stack, everything else past it.
+//! Routing of requests: calls to the gRPC services, everything else to the probes and the page.
 //!
-//! The content type decides, on both HTTP versions: tonic by itself would run a `text/plain` POST over
-//! HTTP/2, which any page on the web can send without asking first.
+//! The content type decides, on both HTTP versions. tonic by itself would run a `text/plain` POST over HTTP/2, which
+//! any page on the web can send without a CORS preflight.
 
 use std::{
     convert::Infallible,
@@ -24,15 +24,15 @@ use tonic_web::{GrpcWebLayer, GrpcWebService, ResponseFuture};
 use tower::{Layer as _, Service};
 
 use super::{
-    calls::Calls,
-    connect::Connect,
+    base64_body,
+    calls::CallService,
+    connect::ConnectKind,
     content_type::{CallType, Framing},
+    drain_on_drop::DrainOnDrop,
     header_size::HeaderSize,
-    leftover::Lingering,
-    older,
+    legacy_paths,
     status::{self, with_reason},
-    text,
-    trace::Trace,
+    trace_id::TraceId,
 };
 
 /// The content types that a POST may have (<https://www.w3.org/TR/ldp/#header-accept-post>).
@@ -42,29 +42,30 @@ const CALL_TYPES: HeaderValue = HeaderValue::from_static(
      application/grpc-web-text, application/grpc-web-text+proto",
 );
 
-/// Where a request belongs.
+/// The destination of a request: the gRPC services, the probes and the page, or a refusal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Destination {
     Call(Framing),
     UnknownCodec(Framing),
     NeedsHttp2,
     NotACall,
-    OfConnect,
+    ConnectProtocol,
     WrongMethod,
     HeadersTooLarge,
-    Elsewhere,
+    Other,
 }
 
-/// Sends calls to the services, answers those that are malformed, and lets the rest pass. Cheap to clone.
+/// The router. It passes calls to the services and refuses malformed ones. All other requests pass to `elsewhere`.
+/// Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Route {
+pub(super) struct RequestRouter {
     header_size: HeaderSize,
-    calls: GrpcWebService<Calls>,
+    calls: GrpcWebService<CallService>,
     elsewhere: Router,
 }
 
-impl Route {
-    pub(super) fn new(header_size: HeaderSize, calls: Calls, elsewhere: Router) -> Self {
+impl RequestRouter {
+    pub(super) fn new(header_size: HeaderSize, calls: CallService, elsewhere: Router) -> Self {
         Self { header_size, calls: GrpcWebLayer::new().layer(calls), elsewhere }
     }
 
@@ -78,21 +79,21 @@ impl Route {
 
 type Elsewhere = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-impl Service<Request<Lingering>> for Route {
+impl Service<Request<DrainOnDrop>> for RequestRouter {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = future::Either<ResponseFuture<<Calls as Service<Request<Body>>>::Future>, Elsewhere>;
+    type Future = future::Either<ResponseFuture<<CallService as Service<Request<Body>>>::Future>, Elsewhere>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Lingering>) -> Self::Future {
+    fn call(&mut self, request: Request<DrainOnDrop>) -> Self::Future {
         let refused = match self.destination(&request) {
             Destination::Call(framing) => {
                 return future::Either::Left(self.calls.call(normalised(request, framing)));
             }
-            Destination::Elsewhere => {
+            Destination::Other => {
                 let page = self.elsewhere.call(request);
                 return future::Either::Right(async { Ok(page.await?.map(Body::new)) }.boxed());
             }
@@ -100,7 +101,7 @@ impl Service<Request<Lingering>> for Route {
             Destination::UnknownCodec(framing) => {
                 let text = "messages must be protobuf: +proto, or no suffix";
                 let status = with_reason(Code::Unimplemented, "UNKNOWN_CODEC", text);
-                let mut response = status::alone(&status, &Trace::of(request.headers()));
+                let mut response = status::headers_only(&status, &TraceId::of(request.headers()));
                 response.headers_mut().insert(CONTENT_TYPE, framing.content_type());
                 response
             }
@@ -108,21 +109,22 @@ impl Service<Request<Lingering>> for Route {
                 let text = "gRPC needs HTTP/2, and this request came over HTTP/1.1: use HTTP/2 with prior knowledge, and a \
                             proxy that forwards HTTP/2, or call with application/grpc-web+proto";
                 let status = with_reason(Code::InvalidArgument, "NEEDS_HTTP2", text);
-                let trace = Trace::of(request.headers());
+                let trace = TraceId::of(request.headers());
                 status::over_http(StatusCode::HTTP_VERSION_NOT_SUPPORTED, &status, &trace)
             }
             Destination::NotACall => {
-                let text = "a call's content type is application/grpc or application/grpc-web+proto";
-                no_call(&request, StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, text)
+                let text =
+                    "the content type of a call must be application/grpc or application/grpc-web+proto";
+                not_a_call(&request, StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, text)
             }
-            Destination::OfConnect => {
+            Destination::ConnectProtocol => {
                 let text = "this server does not speak the Connect protocol: let the client speak gRPC or gRPC-Web \
                             (in Go connect.WithGRPC(), in JavaScript createGrpcTransport or createGrpcWebTransport)";
                 let (code, is_post) = match *request.method() {
                     Method::POST => (StatusCode::UNSUPPORTED_MEDIA_TYPE, true),
                     _ => (StatusCode::METHOD_NOT_ALLOWED, false),
                 };
-                let mut response = no_call(&request, code, Code::Unimplemented, text);
+                let mut response = not_a_call(&request, code, Code::Unimplemented, text);
                 if !is_post {
                     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
                 }
@@ -141,10 +143,10 @@ impl Service<Request<Lingering>> for Route {
 fn destination<B>(request: &Request<B>) -> Destination {
     let call = request.headers().get(CONTENT_TYPE).and_then(CallType::parse);
     if call.is_none() && !is_call_path(request.uri().path()) {
-        return Destination::Elsewhere;
+        return Destination::Other;
     }
-    if call.is_none() && Connect::of(request).is_some() {
-        return Destination::OfConnect;
+    if call.is_none() && ConnectKind::of(request).is_some() {
+        return Destination::ConnectProtocol;
     }
     if request.method() != Method::POST {
         return Destination::WrongMethod;
@@ -161,9 +163,9 @@ fn destination<B>(request: &Request<B>) -> Destination {
     }
 }
 
-/// `/package.Service/Method`, or an older name: nothing of the page has a path like it.
+/// Returns `true` if `path` is `/package.Service/Method` or a legacy path. No file of the page has such a path.
 fn is_call_path(path: &str) -> bool {
-    if older::path_now(path).is_some() {
+    if legacy_paths::current_path(path).is_some() {
         return true;
     }
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
@@ -177,18 +179,23 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn no_call<B>(request: &Request<B>, http: StatusCode, code: Code, why: &str) -> Response<Body> {
+fn not_a_call<B>(request: &Request<B>, http: StatusCode, code: Code, why: &str) -> Response<Body> {
     let status = with_reason(code, "NOT_A_CALL", why);
-    let trace = Trace::of(request.headers());
-    let mut response = status::refusal(Connect::of(request), http, &status, &trace);
+    let trace = TraceId::of(request.headers());
+    let mut response = status::refusal(ConnectKind::of(request), http, &status, &trace);
     response.headers_mut().insert(ACCEPT_POST, CALL_TYPES);
     response
 }
 
-/// The request as what is behind knows it: methods have one name each; and the gRPC-Web layer compares content types to
-/// the letter, its base64 has padding at the very end only, and it answers in binary unless `accept` names text.
-fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B, text::Decoded<B>>> {
-    if let Some(path) = older::path_now(request.uri().path()) {
+/// Returns the request in the form that the layers behind expect.
+///
+/// A legacy path is replaced by the path of today. The gRPC-Web layer knows only exact content types, accepts base64 with
+/// padding at the very end only, and responds in binary unless `accept` names the text format.
+fn normalised<B>(
+    mut request: Request<B>,
+    framing: Framing,
+) -> Request<Either<B, base64_body::Base64Body<B>>> {
+    if let Some(path) = legacy_paths::current_path(request.uri().path()) {
         *request.uri_mut() = Uri::from_static(path);
     }
     let headers = request.headers_mut();
@@ -208,12 +215,12 @@ fn normalised<B>(mut request: Request<B>, framing: Framing) -> Request<Either<B,
         }
         Framing::WebText => {
             headers.insert(CONTENT_TYPE, Framing::Web.content_type());
-            request.map(|body| Either::Right(text::Decoded::new(body)))
+            request.map(|body| Either::Right(base64_body::Base64Body::new(body)))
         }
     }
 }
 
-/// `accept: */*`, with or without parameters.
+/// Returns `true` if `accept` is `*/*`, with or without parameters.
 fn is_anything(accept: &HeaderValue) -> bool {
     accept.as_bytes().split(|&byte| byte == b';').next().is_some_and(|range| range.trim_ascii() == b"*/*")
 }
@@ -235,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_content_type_decides() {
-        use Destination::{Call, NeedsHttp2, NotACall, OfConnect, UnknownCodec, WrongMethod};
+        use Destination::{Call, ConnectProtocol, NeedsHttp2, NotACall, UnknownCodec, WrongMethod};
         let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
         let rpc = "/rides.v1.Rides/Book";
 
@@ -247,9 +254,12 @@ mod tests {
         assert_eq!(destination_of("POST", rpc, "application/grpc+json", h1), NeedsHttp2);
         for version in [h1, h2] {
             assert_eq!(destination_of("POST", rpc, "text/plain", version), NotACall);
-            assert_eq!(destination_of("POST", rpc, "application/json", version), OfConnect);
-            assert_eq!(destination_of("POST", rpc, "application/connect+proto", version), OfConnect);
-            assert_eq!(destination_of("GET", "/rides.v1.Rides/Quote?connect=v1", "", version), OfConnect);
+            assert_eq!(destination_of("POST", rpc, "application/json", version), ConnectProtocol);
+            assert_eq!(destination_of("POST", rpc, "application/connect+proto", version), ConnectProtocol);
+            assert_eq!(
+                destination_of("GET", "/rides.v1.Rides/Quote?connect=v1", "", version),
+                ConnectProtocol
+            );
             assert_eq!(destination_of("POST", rpc, "", version), NotACall);
             assert_eq!(destination_of("GET", rpc, "", version), WrongMethod);
             assert_eq!(destination_of("DELETE", rpc, "application/grpc-web", version), WrongMethod);
@@ -268,7 +278,7 @@ mod tests {
             "/style-1.css",
             "/rides.v1.Rides/",
         ] {
-            assert_eq!(destination_of("GET", path, "", Version::HTTP_11), Destination::Elsewhere, "{path}");
+            assert_eq!(destination_of("GET", path, "", Version::HTTP_11), Destination::Other, "{path}");
         }
     }
 }

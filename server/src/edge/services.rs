@@ -1,4 +1,4 @@
-//! The gRPC services, by name.
+//! The dispatch of calls to the gRPC services by name.
 
 use std::convert::Infallible;
 
@@ -8,29 +8,29 @@ use http::{Request, Response};
 use tonic::{body::Body, server::NamedService};
 use tower::{Service, ServiceExt as _};
 
-/// What a service's answer comes from. All services of tonic put it in a box themselves.
-type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-type Handler = Box<dyn Fn(Request<Body>) -> Answer + Send + Sync>;
+/// The future of a service's response. The services that tonic generates return it boxed.
+type BoxedResponse = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+type Handler = Box<dyn Fn(Request<Body>) -> BoxedResponse + Send + Sync>;
 
-/// All that can be called. A router of paths would box each request, answer and body of theirs once more, and copy the
-/// parts of their paths.
+/// The gRPC services of the server. axum's router is not used for them: it would box each request, response and body once
+/// more, and copy the segments of each path.
 pub struct Services {
     named: Vec<(&'static str, Handler)>,
     rest: Handler,
 }
 
 impl Services {
-    /// None yet: calls go to `rest`, unless they are of a service that is added.
-    pub fn before(rest: Router) -> Self {
+    /// Creates it without services. `rest` gets the calls to services that are not added.
+    pub fn new(rest: Router) -> Self {
         let rest = move |request| rest.clone().oneshot(request).map(answered).boxed();
         Self { named: Vec::new(), rest: Box::new(rest) }
     }
 
-    /// And this one.
+    /// Adds a service.
     #[must_use]
-    pub fn and<S>(mut self, service: S) -> Self
+    pub fn add<S>(mut self, service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>
             + NamedService
             + Clone
             + Send
@@ -41,7 +41,8 @@ impl Services {
         self
     }
 
-    pub(super) fn call(&self, request: Request<Body>) -> Answer {
+    /// Passes `request` to the service in its path.
+    pub(super) fn call(&self, request: Request<Body>) -> BoxedResponse {
         let name = service_in(request.uri().path());
         let named = self.named.iter().find(|(own, _)| Some(*own) == name);
         named.map_or(&self.rest, |(_, handler)| handler)(request)
@@ -52,7 +53,7 @@ fn answered(response: Result<Response<axum::body::Body>, Infallible>) -> Result<
     response.map(|response| response.map(Body::new))
 }
 
-/// `rides.v1.Rides` in `/rides.v1.Rides/Book`.
+/// Returns the name of the service in a path, for example `rides.v1.Rides` in `/rides.v1.Rides/Book`.
 fn service_in(path: &str) -> Option<&str> {
     path.strip_prefix('/')?.split_once('/').map(|(service, _method)| service)
 }

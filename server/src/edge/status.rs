@@ -1,4 +1,4 @@
-//! What the port itself says to callers it cannot serve.
+//! The statuses with which the port itself refuses requests, and their forms on the wire.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 
 use super::{
-    connect::Connect,
+    connect::ConnectKind,
     content_type::{CallType, Framing},
-    trace::Trace,
+    trace_id::TraceId,
 };
 pub(super) use crate::services::status::{
     MALFORMED, PUSHBACK, beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
 };
 
-/// How what tonic says of requests that are not what gRPC allows begins.
-const TONICS_OF_CLIENTS: [&str; 2] =
+/// The beginnings of tonic's own messages for requests that violate gRPC.
+const TONIC_CLIENT_ERRORS: [&str; 2] =
     ["failed to decode Protobuf message", "protocol error: received message"];
-/// And of a compression that is none of ours.
-const TONICS_OF_COMPRESSION: &str = "Content is compressed with";
+/// The beginning of tonic's own message for a compression that the server does not support.
+const TONIC_COMPRESSION_ERROR: &str = "Content is compressed with";
 
-/// A status as it is, but for what tonic says by itself: that has no reason, and of a method that its service does not
-/// know no words either.
-pub(super) fn in_words(status: Status) -> Status {
+/// Adds a reason to a status that tonic has made by itself, and a message to that of an unknown method. Any other
+/// status stays as it is.
+pub(super) fn with_missing_details(status: Status) -> Status {
     let text = status.message();
     match status.code() {
         Code::Unimplemented if text.is_empty() => no_such_method(),
-        code @ Code::Unimplemented if text.starts_with(TONICS_OF_COMPRESSION) => {
+        code @ Code::Unimplemented if text.starts_with(TONIC_COMPRESSION_ERROR) => {
             with_reason(code, "UNKNOWN_COMPRESSION", text)
         }
         code if is_tonics_of_clients(text) => with_reason(code, MALFORMED, text),
@@ -37,71 +37,72 @@ pub(super) fn in_words(status: Status) -> Status {
     }
 }
 
-/// RESOURCE_EXHAUSTED: the client takes nothing of what there is for it.
-pub(super) fn not_taken() -> Status {
-    too_slow("ANSWER_NOT_TAKEN", "nothing was taken of the answer for too long")
+/// Returns RESOURCE_EXHAUSTED for a client that does not read its response.
+pub(super) fn response_not_read() -> Status {
+    too_slow("ANSWER_NOT_TAKEN", "the client has not read the response for too long")
 }
 
-/// RESOURCE_EXHAUSTED for good: the same call would fail again.
+/// Returns RESOURCE_EXHAUSTED for a message above the limit. Its metadata forbids a retry, which would fail again.
 pub(super) fn too_large(largest: usize) -> Status {
-    let text = format!("a request message of this method has at most {largest} bytes");
+    let text = format!("the request message is too large: the limit of this method is {largest} bytes");
     beyond_limit("MESSAGE_TOO_LARGE", text)
 }
 
-/// INTERNAL, as all of gRPC's servers say: the request is not what gRPC allows.
+/// Returns INTERNAL for a request that violates gRPC, like other gRPC servers.
 pub(super) fn malformed(text: impl Into<String>) -> Status {
     with_reason(Code::Internal, MALFORMED, text)
 }
 
-/// Whether it is the client's own doing, whatever its code says.
-pub(super) fn is_clients_doing(status: &Status) -> bool {
+/// Returns `true` if the client has caused the error, even if its code is INTERNAL.
+pub(super) fn is_client_error(status: &Status) -> bool {
     is_tonics_of_clients(status.message())
         || status.get_details_error_info().is_some_and(|info| info.reason == MALFORMED)
 }
 
 fn is_tonics_of_clients(text: &str) -> bool {
-    TONICS_OF_CLIENTS.iter().any(|of_client| text.starts_with(of_client))
+    TONIC_CLIENT_ERRORS.iter().any(|of_client| text.starts_with(of_client))
 }
 
-/// DEADLINE_EXCEEDED: an upload that had begun says nothing any more.
-pub(super) fn silent(silence: Duration) -> Status {
+/// Returns DEADLINE_EXCEEDED for an upload that has sent no message for `silence`.
+pub(super) fn upload_timed_out(silence: Duration) -> Status {
     let text =
         format!("nothing was sent for {} s: open another stream when there is more", silence.as_secs());
     with_reason(Code::DeadlineExceeded, "NOTHING_SENT", text)
 }
 
-/// The code of the status that headers or trailers have, if they have one.
+/// Returns the gRPC status code in `headers` or trailers, if there is one.
 pub(super) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// The status of what has no method, with an id, in headers alone.
-pub(super) fn alone(status: &Status, trace: &Trace) -> Response<Body> {
+/// Returns a response without a body that has the status and the trace id in its headers. The log has no method for it.
+pub(super) fn headers_only(status: &Status, trace: &TraceId) -> Response<Body> {
     let mut response = status.clone().into_http::<Body>();
-    trace.sign("none", status, response.headers_mut());
+    trace.attach_to("none", status, response.headers_mut());
     response
 }
 
-/// The status in the caller's own protocol: native gRPC clients read none beside another HTTP code than 200.
-pub(super) fn to_caller<B>(code: StatusCode, status: &Status, request: &Request<B>) -> Response<Body> {
-    let trace = Trace::of(request.headers());
+/// Returns the status in the protocol of the request. Native gRPC gets HTTP 200, since its clients ignore the gRPC status
+/// beside any other HTTP code. Every other protocol gets `code`.
+pub(super) fn in_protocol_of<B>(code: StatusCode, status: &Status, request: &Request<B>) -> Response<Body> {
+    let trace = TraceId::of(request.headers());
     let call = request.headers().get(CONTENT_TYPE).and_then(CallType::parse);
     match call {
         Some(CallType::Proto(Framing::Native) | CallType::OtherCodec(Framing::Native))
             if request.version() == Version::HTTP_2 =>
         {
-            alone(status, &trace)
+            headers_only(status, &trace)
         }
-        _ => refusal(Connect::of(request), code, status, &trace),
+        _ => refusal(ConnectKind::of(request), code, status, &trace),
     }
 }
 
-/// The status beside an HTTP code: in Connect's form for a Connect request, and as [`over_http`] has it for all others.
+/// Returns the status with an HTTP code, in the form of the Connect protocol or in that of [`over_http`].
 pub(super) fn refusal(
-    connect: Option<Connect>,
+    connect: Option<ConnectKind>,
     code: StatusCode,
     status: &Status,
-    trace: &Trace,
+    trace: &TraceId,
 ) -> Response<Body> {
     match connect {
         Some(connect) => connect.refusal(code, status, trace),
@@ -109,9 +110,9 @@ pub(super) fn refusal(
     }
 }
 
-/// What browsers and proxies understand, with a text, and in its headers the status, which gRPC clients do.
-pub(super) fn over_http(code: StatusCode, status: &Status, trace: &Trace) -> Response<Body> {
-    let mut response = alone(status, trace);
+/// Returns a response with `code` and the message as text, for browsers and proxies. Its headers have the gRPC status.
+pub(super) fn over_http(code: StatusCode, status: &Status, trace: &TraceId) -> Response<Body> {
+    let mut response = headers_only(status, trace);
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response.map(|_empty| Body::new(Full::<Bytes>::from(format!("{}\n", status.message()))))
@@ -127,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// What tonic makes of a request with these frames.
+    /// Returns the status that tonic makes of a request with these frames.
     async fn of_tonic(frames: &'static [u8]) -> Status {
         let decoder = ProstCodec::<(), v1::BookRequest>::default().decoder();
         let mut request = Streaming::new_request(decoder, Body::from(Bytes::from_static(frames)), None, None);
@@ -138,11 +139,11 @@ mod tests {
     async fn what_clients_do_wrong_is_told_apart_from_what_we_do() {
         for frames in [&b"\0\0\0\0\x01\xff"[..], b"\x01\0\0\0\0"] {
             let status = of_tonic(frames).await;
-            assert!(status.code() == Code::Internal && is_clients_doing(&status), "{status:?}");
+            assert!(status.code() == Code::Internal && is_client_error(&status), "{status:?}");
         }
-        assert!(is_clients_doing(&malformed("cut short")));
-        for ours in [failed(), Status::internal("the server does not know who calls"), Status::unknown("?")] {
-            assert!(!is_clients_doing(&ours), "{ours:?}");
+        assert!(is_client_error(&malformed("cut short")));
+        for ours in [failed(), Status::internal("the call has no principal"), Status::unknown("?")] {
+            assert!(!is_client_error(&ours), "{ours:?}");
         }
     }
 }

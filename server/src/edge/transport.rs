@@ -1,4 +1,4 @@
-//! The socket below a connection, whatever was put around it.
+//! Access to the socket error of a connection, through the streams that wrap the socket.
 
 use std::io;
 
@@ -10,8 +10,8 @@ use tokio_rustls::server::TlsStream;
 
 /// A byte stream of a client.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// The error of a connection that the client has reset, if it has and nothing else met that error. A read meets it only
-    /// behind all that came before.
+    /// Takes the pending error of the socket, for example after a reset by the client. A read would report it only
+    /// after all bytes received before it.
     fn take_error(&self) -> Option<io::Error>;
 }
 

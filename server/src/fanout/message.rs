@@ -10,8 +10,8 @@ use rides_proto::tiles::{Cell, CellBox};
 
 use super::{Detail, board::Board, frame, viewer::MAX_CELLS};
 
-/// The most views of one tick that are kept for sharing. With more views than this most of them have a single viewer,
-/// and sharing saves nothing.
+/// The most views of one tick that are kept for sharing. With more views than this most have a single viewer, and
+/// keeping them would only hold their memory longer.
 const MAX_SHARED: usize = 256;
 
 /// The key of a message. Equal asks about one view get the same bytes.

@@ -63,8 +63,8 @@ impl Sight {
     fn news(&mut self, board: &Board) -> Option<Bytes> {
         let in_view = board.in_view(self.view);
         let detail = match self.seen {
-            // A search through every cell would cost too much. Counts tell what is empty by leaving it out, and so do
-            // the cars after them.
+            // Looking at every cell would cost too much. Counts leave out empty tiles, and the cars that may follow
+            // replace all of the view.
             Seen::Tick(tick) if in_view.is_coarse() && board.has_forgotten(tick) => Detail::Densities,
             _ => self.detail.fitting(in_view.cars(), self.max_cars),
         };

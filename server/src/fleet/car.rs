@@ -1,4 +1,4 @@
-//! One car: its place, its duty, its meter.
+//! One car: its position, duty, ride and meter.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,47 +17,49 @@ use crate::{
     rides::{model::Crew, reach::Reach},
 };
 
-/// A car known only through reports leaves the map after this long without one.
+/// A car that is known only through reports leaves the map after this long without one.
 const UNHEARD: Duration = Duration::from_secs(60);
-/// With passengers aboard a car is waited for this long, so that a tunnel or a dead phone does not lose the
-/// meter.
+/// The grace time of a car with passengers. It is longer than usual so that a tunnel or a dead phone does not lose
+/// the meter.
 const ABOARD: Duration = Duration::from_secs(300);
-/// Shorter moves than this are noise of a standing car and do not turn it, in metres.
+/// A shorter move, in metres, is position noise and does not change the heading.
 const TURNING_M: f64 = 1.0;
 
 #[derive(Debug)]
 pub(super) struct Car {
     pub(super) id: CarId,
     pub(super) number: CarNumber,
-    /// `None`: known only through reports. In a box, like its job: what a report touches is to lie close together.
+    /// `None`: known only through reports. Boxed, like `job` and `meter`, so that the fields that every report
+    /// touches lie close together.
     pub(super) crew: Option<Box<Crew>>,
     pub(super) link: Option<LinkId>,
     pub(super) on_duty: bool,
-    /// What its last ride has it do, whether on duty or not.
+    /// The state of the car by its last ride, independent of duty.
     job: Option<Box<Job>>,
     at: Option<(LatLng, WorldPoint)>,
     heading: Heading,
-    /// `None`: there was no trip yet, or its beginning was not seen.
+    /// `None`: no trip has begun, or its beginning was not seen.
     meter: Option<Box<Meter>>,
-    /// The time of its last position by its own clock, or [`SystemTime::UNIX_EPOCH`] where that clock is not known.
+    /// The time of the last position by the car's clock. [`SystemTime::UNIX_EPOCH`]: that clock is not known.
     reported: SystemTime,
-    /// When its last position came.
+    /// The arrival of the last position.
     heard: Option<Instant>,
-    /// When its link broke, or its last report where there never was one. `None`: connected.
+    /// The time at which the connection was lost, or of the last report of a car that never had one. `None`:
+    /// connected.
     pub(super) away_since: Option<Instant>,
-    /// As the last tick left it on the map.
+    /// The car on the map as of the last tick.
     pub(super) shown: Option<CarDot>,
-    /// Whether it is on the list of cars to look at in the next tick.
+    /// `true` if the car is on the list of cars to compare in the next tick.
     pub(super) touched: bool,
 }
 
-/// A ride as the car knows it.
+/// The last ride of a car, as the car knows it.
 #[derive(Debug)]
 struct Job {
     ride: RideId,
     version: u64,
     state: CarState,
-    /// The connection on which the driver was told.
+    /// The connection on which the driver got this version.
     told: Option<LinkId>,
 }
 
@@ -81,14 +83,14 @@ impl Car {
         }
     }
 
-    /// Applies a position; one older than the last is ignored. `clock`: the time of day here, which may have
-    /// been set since.
+    /// Applies a position, or ignores one that is older than the last. `clock` is the time of day here, which may
+    /// have been set back since the last position.
     pub(super) fn report(&mut self, report: &Report, now: Instant, clock: SystemTime, reach: Reach) {
         let Report { at, heading_deg, time, .. } = *report;
         if self.reported > clock {
             self.forget_clock();
         }
-        // A car whose clock is ahead must not shut out its own later reports.
+        // A car whose clock is ahead must not block its own later reports.
         let time = time.min(clock);
         if time < self.reported {
             return;
@@ -114,17 +116,17 @@ impl Car {
         Some(Fix { at: self.place()?, time: self.known_clock(), heard: self.heard? })
     }
 
-    /// The time of its last position by its own clock, if that is known.
+    /// The time of the last position by the car's clock, if that clock is known.
     fn known_clock(&self) -> Option<SystemTime> {
         Some(self.reported).filter(|reported| *reported != SystemTime::UNIX_EPOCH)
     }
 
-    /// The time by its own clock: as much later than its last position as that was heard before `now`.
+    /// The time at `now` by the car's clock: the time of the last position, and the time since its arrival.
     fn clock_at(&self, now: Instant) -> Option<SystemTime> {
         Some(self.known_clock()? + now.saturating_duration_since(self.heard?))
     }
 
-    /// Takes the next report whatever its time: a new connection may come with another clock.
+    /// Accepts any time in the next report, because a new connection may come with another clock.
     pub(super) fn forget_clock(&mut self) {
         self.reported = SystemTime::UNIX_EPOCH;
         if let Some(meter) = &mut self.meter {
@@ -132,14 +134,14 @@ impl Car {
         }
     }
 
-    /// Does what its ride has it do from `now` on, when the time of day is `clock`. False: the driver need not hear of it,
-    /// for it is late, or was heard.
+    /// Applies a brief at `now`, when the time of day is `clock`. Returns `false` if the driver does not need its
+    /// order: it is late, or the driver got it already.
     pub(super) fn brief(&mut self, brief: &Brief, now: Instant, clock: SystemTime) -> bool {
         let Brief { version, state, begins, .. } = *brief;
         let known = self.job.as_ref().filter(|job| job.ride == brief.ride);
         match known {
             Some(job) if version < job.version => return false,
-            // The end of an earlier ride is still worth hearing, and frees no car from this one.
+            // The driver is still told of the end of an earlier ride. It does not free the car from its present ride.
             None if self.doing() != CarState::Free && !(begins && version == 1) => {
                 return state == CarState::Free;
             }
@@ -149,7 +151,7 @@ impl Car {
             self.link.is_some() && known.is_some_and(|job| job.version == version && job.told == self.link);
         let runs = known.is_some_and(|job| job.state == CarState::OnTrip) && self.meter.is_some();
         if begins && !runs {
-            // A ride off the street begins with its driver's report, which may come late.
+            // A ride that begins off the street begins with a report of its driver, which may come late.
             let since = if version == 1 { self.known_clock() } else { self.clock_at(now).or(Some(clock)) };
             self.meter = Some(Box::new(Meter::new(self.last_fix(), since)));
         } else if known.is_none() {
@@ -163,19 +165,19 @@ impl Car {
         self.job.as_ref().map_or(CarState::Free, |job| job.state)
     }
 
-    /// Off duty is what a car is only between rides: a break begins when the ride is done.
+    /// A car is off duty only between rides. A break that is requested during a ride begins after it.
     fn state(&self) -> CarState {
         let doing = self.doing();
         if doing == CarState::Free && !self.on_duty { CarState::OffDuty } else { doing }
     }
 
-    /// As the map should show it; `None` before its first position.
+    /// The car as the map shows it. `None` before its first position.
     pub(super) fn dot(&self) -> Option<CarDot> {
         let (_, at) = self.at?;
         Some(CarDot { number: self.number, at, heading: self.heading, state: self.state() })
     }
 
-    /// The cell in which it can be asked to take a ride.
+    /// The cell in which the car can be offered a ride. `None`: it is not free.
     pub(super) fn free_in(&self) -> Option<Cell> {
         let (_, at) = self.at?;
         (self.link.is_some() && self.state() == CarState::Free).then(|| Cell::of(at))
@@ -203,7 +205,7 @@ impl Car {
         }
     }
 
-    /// Whether it has been away for longer than it is waited for.
+    /// Returns `true` if the car has been away for its whole grace time.
     pub(super) fn is_given_up(&self, now: Instant, grace: Duration) -> bool {
         let patience = match (self.doing(), &self.crew) {
             (CarState::OnTrip, _) => grace.max(ABOARD),
@@ -220,7 +222,7 @@ mod tests {
 
     use super::*;
 
-    /// When the clock here said 0.
+    /// The instant at which the test clock is 0.
     static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
     fn at(lat: f64, lng: f64) -> LatLng {
@@ -231,7 +233,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(s)
     }
 
-    /// A brief of ride `ride`, of which the trip begins with the version that says so.
+    /// A brief of `ride` at `version`. The trip begins with it if `state` is `OnTrip`.
     fn brief(ride: &str, version: u64, state: CarState) -> Brief {
         let begins = state == CarState::OnTrip;
         Brief { ride: RideId::new(ride), version, state, begins, order: None }
@@ -242,14 +244,14 @@ mod tests {
             self.hears(at, heading_deg, seconds(second), seconds(1_000));
         }
 
-        /// A position that comes when the clock here says `clock`.
+        /// Applies a position that arrives when the clock here is at `clock`.
         fn hears(&mut self, at: LatLng, heading_deg: Option<f64>, time: SystemTime, clock: SystemTime) {
             let since = clock.duration_since(SystemTime::UNIX_EPOCH).unwrap();
             let report = Report { car: self.id, at, heading_deg, time };
             self.report(&report, *BEGUN + since, clock, Reach::default());
         }
 
-        /// A brief that comes when the clock here says 1,000.
+        /// Applies a brief that arrives when the clock here is at 1,000 s.
         fn told(&mut self, brief: &Brief) -> bool {
             self.brief(brief, *BEGUN + Duration::from_secs(1_000), seconds(1_000))
         }
@@ -275,7 +277,7 @@ mod tests {
         assert_eq!(car.place(), Some(at(60.0, 25.0)));
     }
 
-    /// L13: the clock here was set back by an hour.
+    /// L13: the clock here is set back by an hour.
     #[test]
     fn a_clock_that_is_set_back_stops_no_car() {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
@@ -285,7 +287,7 @@ mod tests {
             assert_eq!(car.place(), Some(at(lat, 25.0)));
         }
         car.hears(at(61.0, 25.0), None, seconds(3_600), seconds(3_602));
-        assert_eq!(car.place(), Some(at(60.2, 25.0)), "late by the new time");
+        assert_eq!(car.place(), Some(at(60.2, 25.0)), "late by the new clock");
     }
 
     #[test]
@@ -302,12 +304,12 @@ mod tests {
         let meter = car.view().meter_m.expect("a trip was made");
         assert!((meter - 1853.0).abs() < 1.0, "{meter}");
         car.told(&brief("b", 2, CarState::Offered));
-        assert_eq!(car.view().meter_m, None, "another ride's");
+        assert_eq!(car.view().meter_m, None, "another ride");
         car.told(&brief("b", 5, CarState::OnTrip));
         assert_eq!(car.view().meter_m, Some(0.0));
     }
 
-    /// A car on a trip that was at 60° north in the first second.
+    /// A car on a trip, which was at 60° N at second 1.
     fn on_trip() -> Car {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         car.hears_at(at(60.0, 25.0), None, 1);
@@ -322,19 +324,19 @@ mod tests {
 
     fn assert_meter(car: &Car, expected_m: f64) {
         let meter = car.view().meter_m.expect("on a trip");
-        assert!((meter - expected_m).abs() < 0.1, "{meter} m and not {expected_m}");
+        assert!((meter - expected_m).abs() < 0.1, "{meter} m, expected {expected_m} m");
     }
 
-    /// BAD-3: one position at 0° north and 0° east is 7,000 km away.
+    /// BAD-3: a position at 0° N, 0° E is 7,000 km away.
     #[test]
     fn a_leg_that_no_car_can_drive_in_its_time_is_not_metered() {
         let mut car = on_trip();
         car.hears_at(at(0.0, 0.0), None, 2);
         assert_meter(&car, 0.0);
-        assert_eq!(car.place(), Some(at(0.0, 0.0)), "where it says it is");
+        assert_eq!(car.place(), Some(at(0.0, 0.0)), "the map shows the reported position");
         car.hears_at(north(20.0), None, 3);
         assert_meter(&car, 20.0);
-        assert!(!car.view().meter_has_gap, "the false position is passed over");
+        assert!(!car.view().meter_has_gap, "the false position is left out");
         car.hears_at(north(40.0), None, 4);
         assert_meter(&car, 40.0);
         car.hears_at(north(40.0 + 219.0), None, 5);
@@ -344,10 +346,10 @@ mod tests {
         assert!(car.view().meter_has_gap);
         car.told(&brief("a", 6, CarState::Free));
         car.told(&brief("b", 5, CarState::OnTrip));
-        assert!(!car.view().meter_has_gap, "another trip");
+        assert!(!car.view().meter_has_gap, "a new trip");
     }
 
-    /// BAD-3: positions that were kept while there was no connection come late and together, with their times.
+    /// BAD-3: positions that were stored while there was no connection arrive late and together, with their times.
     #[test]
     fn what_was_driven_without_a_connection_is_metered() {
         let mut car = on_trip();
@@ -363,7 +365,7 @@ mod tests {
         assert_meter(&tunnel, 9_000.0);
     }
 
-    /// BAD-3: a new connection may come with another clock, and is no way to jump.
+    /// BAD-3: a new connection may come with another clock, and must not allow a jump.
     #[test]
     fn after_a_new_connection_the_time_here_counts() {
         for (waited, metered) in [(1, 0.0), (200, 12_000.0)] {
@@ -376,7 +378,7 @@ mod tests {
         }
     }
 
-    /// BAD-3: a car that stands is somewhere else in each position.
+    /// BAD-3: the positions of a standing car differ.
     #[test]
     fn noise_is_metered_as_before() {
         let mut car = on_trip();
@@ -400,7 +402,7 @@ mod tests {
         assert!(!car.told(&brief("a", 2, CarState::Offered)));
         assert_eq!(car.view().state, CarState::ToPickup);
         assert!(car.told(&brief("a", 4, CarState::Free)));
-        assert!(!car.told(&brief("a", 3, CarState::ToPickup)), "it would never be free again");
+        assert!(!car.told(&brief("a", 3, CarState::ToPickup)), "the car would never be free again");
         assert_eq!(car.view().ride, Some(RideId::new("a")));
         assert_eq!(car.doing(), CarState::Free);
     }
@@ -411,7 +413,7 @@ mod tests {
         car.told(&brief("a", 5, CarState::OnTrip));
         assert!(!car.told(&brief("b", 2, CarState::Offered)), "one ride at a time");
         assert!(car.told(&brief("b", 1, CarState::OnTrip)));
-        assert!(car.told(&brief("a", 6, CarState::Free)), "the driver hears of the end");
+        assert!(car.told(&brief("a", 6, CarState::Free)), "the driver is told of the end");
         let view = car.view();
         assert_eq!(
             (view.state, view.ride, view.meter_m),
@@ -430,7 +432,7 @@ mod tests {
         car.link = None;
         car.told(&brief("a", 4, CarState::AtPickup));
         car.link = Some(LinkId(3));
-        assert!(car.told(&brief("a", 4, CarState::AtPickup)), "nobody heard it");
+        assert!(car.told(&brief("a", 4, CarState::AtPickup)), "no connection had it");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Cars by cell: where the free ones are, and what changed since the last tick.
+//! Cars by map cell: the index of free cars, and the changes since the last tick.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,14 +10,14 @@ use rides_proto::{
 
 use crate::positions::{CarDot, CellChange};
 
-/// The free cars of each cell that has any.
+/// The free cars by cell. Has only cells with free cars.
 #[derive(Debug, Default)]
 pub(super) struct FreeIndex {
     cells: HashMap<Cell, Vec<CarId>>,
 }
 
 impl FreeIndex {
-    /// Puts `car` where it is free now, given where it was.
+    /// Moves `car` from the cell in which it was free to the one in which it is free now.
     pub(super) fn relocate(&mut self, car: CarId, before: Option<Cell>, after: Option<Cell>) {
         if before == after {
             return;
@@ -35,8 +35,8 @@ impl FreeIndex {
         }
     }
 
-    /// The `limit` cars nearest to `at`, nearest first, with their distances in metres. Looks into the cells
-    /// from near to far, and stops at the first that can hold none nearer than what it has.
+    /// Returns the `limit` cars nearest to `at`, nearest first, with their distances in metres. Searches the cells
+    /// from near to far, and stops at the first cell that cannot have a nearer car than those found.
     pub(super) fn nearest(
         &self,
         at: LatLng,
@@ -60,9 +60,10 @@ impl FreeIndex {
     }
 }
 
-/// No car in `cell` is nearer to `at` than this, in metres: the distance to its centre less its radius.
+/// Returns a lower bound of the distance from `at` to any car in `cell`, in metres: the distance to the centre less
+/// the radius.
 fn least_distance_m(cell: Cell, at: LatLng) -> f64 {
-    // Everything up to the pole counts as in the outermost rows.
+    // The outermost rows also have all positions up to the pole.
     if cell.y() == 0 || cell.y() == CELLS_PER_SIDE - 1 {
         return 0.0;
     }
@@ -70,19 +71,19 @@ fn least_distance_m(cell: Cell, at: LatLng) -> f64 {
     let corner = |south: u32| {
         WorldPoint { x: cell.x() * CELL_SIDE, y: cell.y() * CELL_SIDE + south * (CELL_SIDE - 1) }.lat_lng()
     };
-    // A metre more, for points are taken at the middle of their units.
+    // One metre more, because a `WorldPoint` is the middle of its unit.
     let radius = centre.distance_m(corner(0)).max(centre.distance_m(corner(1))) + 1.0;
     (centre.distance_m(at) - radius).max(0.0)
 }
 
-/// What changed on the map, gathered by cell.
+/// The changes of the map, by cell.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     cells: BTreeMap<Cell, CellChange>,
 }
 
 impl Changes {
-    /// Notes how one car was shown before and is to be shown now; `None` is not at all.
+    /// Records the change of one car from `before` to `after`. `None`: not on the map.
     pub(super) fn note(&mut self, before: Option<CarDot>, after: Option<CarDot>) {
         if before == after {
             return;
@@ -102,7 +103,7 @@ impl Changes {
         self.cells.entry(cell).or_insert_with(|| CellChange { cell, changed: Vec::new(), left: Vec::new() })
     }
 
-    /// One change per cell, in the order of their numbers.
+    /// Returns one change per cell, sorted by cell number.
     pub(super) fn into_cells(self) -> Vec<CellChange> {
         self.cells.into_values().collect()
     }

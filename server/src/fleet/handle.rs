@@ -1,4 +1,4 @@
-//! The way to talk to the fleet.
+//! The handle to the fleet's task.
 
 use rides_proto::{geo::LatLng, ids::CarId};
 use tokio::{
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::{positions::FleetTick, rides::model::Crew};
 
-/// How many inputs may wait for the fleet's task before those who bring more must wait too.
+/// The capacity of the input channel. Callers wait while it is full.
 const INBOX: usize = 1024;
 
-/// The handle of the fleet. Cheap to clone; the fleet's task ends when the last one is dropped.
+/// A handle to the fleet. Cheap to clone. The fleet's task ends when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     inputs: mpsc::Sender<Input>,
 }
 
 impl Fleet {
-    /// Starts the fleet's task. It sends what changed to `ticks` (while that is full, changes add up to one
-    /// bigger tick), and to `gone` every car that had signed on and left the map.
+    /// Starts the fleet's task. It sends changes to `ticks`; while that channel is full, changes accumulate for a
+    /// later tick. It sends to `gone` each signed-on car that has left the map.
     pub fn spawn(
         options: FleetOptions,
         ticks: mpsc::Sender<FleetTick>,
@@ -33,45 +33,46 @@ impl Fleet {
         (Self { inputs }, tokio::spawn(task::run(options, inbox, ticks, gone)))
     }
 
-    /// Connects a car; the newest connection is the car, and an older one gets [`Order::Superseded`](super::Order::Superseded). A car
-    /// that comes back before it was given up keeps its number, its state and its meter.
+    /// Connects a car. An older connection of the car gets [`Order::Superseded`](super::Order::Superseded) and is
+    /// replaced. A car that comes back within the grace time keeps its number, its state and its meter.
     pub async fn sign_on(&self, crew: Crew, at: Option<LatLng>) -> Result<CarLink, Closed> {
         self.ask(|reply| Input::SignOn { crew, at, reply }).await
     }
 
-    /// The explicit end of a working day: the car leaves the map now. Does nothing when `link` was replaced.
+    /// Signs a car off at the end of a shift: it leaves the map now. Does nothing if `link` was replaced.
     pub async fn sign_off(&self, car: CarId, link: LinkId) -> Result<(), Closed> {
         self.tell(Input::SignOff { car, link }).await
     }
 
-    /// The connection broke: the car stays for the grace time. Does nothing when `link` was replaced.
+    /// Reports that the connection was lost. The car stays on the map for the grace time. Does nothing if `link` was
+    /// replaced.
     pub async fn link_lost(&self, car: CarId, link: LinkId) -> Result<(), Closed> {
         self.tell(Input::LinkLost { car, link }).await
     }
 
-    /// Positions of any cars, applied in their order. A car that nobody knew appears off duty.
+    /// Applies positions of any cars in their order. An unknown car is added as off duty.
     pub async fn report(&self, reports: Vec<Report>) -> Result<(), Closed> {
         self.tell(Input::Report(reports)).await
     }
 
-    /// Break, or back to work. Does nothing when `link` was replaced.
+    /// Begins or ends a break. Does nothing if `link` was replaced.
     pub async fn set_duty(&self, car: CarId, link: LinkId, on_duty: bool) -> Result<(), Closed> {
         self.tell(Input::SetDuty { car, link, on_duty }).await
     }
 
-    /// Says what became of a ride that is, or was, this car's. False: there is an order that the driver did
-    /// not get, for the car is not connected, or did not take its orders and is cut now.
+    /// Tells the car about a version of a ride that it has or had. Returns `false` if the brief has an order that the
+    /// driver did not get: the car is not connected, or its queue of orders is full and the connection is ended now.
     pub async fn brief(&self, car: CarId, brief: Brief) -> Result<bool, Closed> {
         let brief = Box::new(brief);
         self.ask(|reply| Input::Brief { car, brief, reply }).await
     }
 
-    /// Up to `limit` cars that can take a ride now, as the crow flies, nearest first.
+    /// Returns up to `limit` cars that can take a ride now, nearest first by straight-line distance.
     pub async fn nearest_free(&self, at: LatLng, limit: usize) -> Result<Vec<FreeCar>, Closed> {
         self.ask(|reply| Input::NearestFree { at, limit, reply }).await
     }
 
-    /// One car as it is now; `None`: not on the map.
+    /// Returns one car as it is now, or `None` if it is not on the map.
     pub async fn car(&self, car: CarId) -> Result<Option<CarView>, Closed> {
         self.ask(|reply| Input::Car { car, reply }).await
     }

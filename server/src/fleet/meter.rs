@@ -12,19 +12,19 @@ pub(super) struct Fix {
     pub(super) at: LatLng,
     /// By the car's clock. `None`: that clock is not known.
     pub(super) time: Option<SystemTime>,
-    /// By the clock here.
+    /// The time of arrival, by the clock here.
     pub(super) heard: Instant,
 }
 
 impl Fix {
-    /// The metres from here to `next`, if a car can drive them in the time between the two.
+    /// Returns the metres from here to `next`, or `None` if no car can drive them in the time between the two.
     fn leg_to(&self, next: &Self, reach: Reach) -> Option<f64> {
         let metres = self.at.leg_to(next.at).distance_m;
         (metres <= reach.of_leg(self.elapsed_to(next))).then_some(metres)
     }
 
-    /// The time by the car's clock, because positions may come late and together. The server has seen at least all of it but
-    /// [`MAX_DELAY`].
+    /// Returns the time to `next` by the car's clock, because positions may arrive late and together. It is at most
+    /// [`MAX_DELAY`] longer than the time between the two arrivals.
     fn elapsed_to(&self, next: &Self) -> Duration {
         let seen = next.heard.saturating_duration_since(self.heard);
         match (self.time, next.time) {
@@ -34,34 +34,34 @@ impl Fix {
     }
 }
 
-/// Adds up the legs of a trip that a car can drive in their time.
+/// The sum of the legs of a trip that a car can drive in their time.
 ///
-/// A position that no car can reach may be false, so the meter measures on from the position before it. If later positions
-/// follow from the doubtful one and none from the position before it, the doubtful one was right.
+/// A position that no car can reach may be false, so the meter measures on from the position before it. If later
+/// positions can be reached only from the doubtful position, the doubtful one was right.
 #[derive(Debug)]
 pub(super) struct Meter {
     metres: f64,
-    /// The beginning of the trip by the car's clock. `None`: that clock is not known.
+    /// The beginning of the trip by the clock of the car. `None`: that clock is not known.
     since: Option<SystemTime>,
     last: Option<Fix>,
     doubtful: Option<Doubtful>,
 }
 
-/// Positions that no car can reach from the one before them.
+/// Positions that no car can reach from the position before them.
 #[derive(Debug)]
 struct Doubtful {
-    /// The length of the way through them.
+    /// The length of the way through these positions.
     metres: f64,
     last: Fix,
 }
 
 impl Meter {
-    /// A meter at 0 for a trip that begins at the car's last position.
+    /// Returns a meter at 0 for a trip that begins at the car's last position.
     pub(super) fn new(last: Option<Fix>, since: Option<SystemTime>) -> Self {
         Self { metres: 0.0, since, last, doubtful: None }
     }
 
-    /// Applies the next position. The way to a position from before the trip is not measured.
+    /// Applies the next position. The leg to a position from before the trip is left out.
     pub(super) fn measure(&mut self, fix: Fix, reach: Reach) {
         let is_early = fix.time.zip(self.since).is_some_and(|(time, since)| time < since);
         let Some(last) = self.last.filter(|_| !is_early) else {
@@ -79,7 +79,7 @@ impl Meter {
         self.doubtful = Some(Doubtful { metres, last: fix });
     }
 
-    /// Forgets the car's clock: a new connection may come with another one.
+    /// Forgets the car's clock, because a new connection may come with another clock.
     pub(super) fn forget_clock(&mut self) {
         self.since = None;
         let doubtful = self.doubtful.as_mut().map(|doubtful| &mut doubtful.last);
@@ -93,7 +93,7 @@ impl Meter {
         self.metres + self.doubtful.as_ref().map_or(0.0, |doubtful| doubtful.metres)
     }
 
-    /// Tells whether a leg before the last position is left out.
+    /// Returns `true` if a leg before the last position is left out.
     pub(super) fn has_gap(&self) -> bool {
         self.doubtful.is_some()
     }
@@ -107,18 +107,18 @@ mod tests {
 
     static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-    /// The time of the car's clock `second` seconds after the trip began.
+    /// The time by the car's clock `second` seconds after the trip began.
     fn clock(second: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(100_000 + second)
     }
 
-    /// A position north of the pickup, which is heard `heard` seconds after the trip began.
+    /// A position north of the pickup that arrives `heard` seconds after the trip began.
     fn fix(north_m: f64, second: u64, heard: u64) -> Fix {
         let at = LatLng::new(60.0 + north_m / 111_195.0, 25.0).expect("on Earth");
         Fix { at, time: Some(clock(second)), heard: *BEGUN + Duration::from_secs(heard) }
     }
 
-    /// The reading, and the gap, after positions that are each heard at once.
+    /// The metres and the gap after positions that each arrive without delay.
     fn after(positions: &[(f64, u64)]) -> (f64, bool) {
         let mut meter = Meter::new(Some(fix(0.0, 0, 0)), Some(clock(0)));
         for &(north_m, second) in positions {
@@ -137,7 +137,7 @@ mod tests {
             after(&[(50.0, 5), (FALSE, 6), (FALSE, 7), (FALSE + 9.0, 8), (100.0, 10)]),
             (100.0, false)
         );
-        assert_eq!(after(&[(50.0, 5), (FALSE, 6)]), (50.0, true), "not known yet");
+        assert_eq!(after(&[(50.0, 5), (FALSE, 6)]), (50.0, true), "not decided yet");
         let both_ways = [(FALSE, 1), (-FALSE, 2), (FALSE, 3), (40.0, 4)];
         assert_eq!(after(&both_ways), (40.0, false));
     }
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(meter.metres().round(), 200.0);
     }
 
-    /// BAD-3: the car's clock says that two positions, which came together, are a day apart.
+    /// BAD-3: by the car's clock, two positions that arrive together are a day apart.
     #[test]
     fn a_leg_takes_at_most_five_minutes_longer_than_the_server_has_seen() {
         for (north_m, heard, measured) in

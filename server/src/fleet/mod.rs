@@ -1,7 +1,7 @@
-//! The fleet: who is where, doing what, and how to reach them.
+//! The fleet: the cars, their positions, their states and the connections to their drivers.
 //!
-//! [`state`] is the pure core, [`task`] the one task that owns it, [`Fleet`] the handle that everyone else
-//! holds. What changed leaves once a tick as a [`FleetTick`](crate::positions::FleetTick).
+//! [`state`] is the pure core, [`task`] the one task that owns it, and [`Fleet`] the handle for all other code.
+//! Changes are sent once per tick as a [`FleetTick`](crate::positions::FleetTick).
 
 mod car;
 mod cells;
@@ -27,17 +27,17 @@ use crate::{
     },
 };
 
-/// How many orders may wait for a driver who does not read. One more cuts the link.
+/// The most orders that are queued for a driver. One more ends the connection.
 pub const OUTBOX: usize = 32;
 
-/// How the fleet runs.
+/// Settings of the fleet.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct FleetOptions {
-    /// Time between ticks. Never zero.
+    /// The time between ticks. Never zero.
     pub tick: Duration,
-    /// How long a car whose link broke stays on the map in case it comes back.
+    /// The time for which a car stays on the map after its connection was lost.
     pub grace: Duration,
-    /// The speed of cars. A leg that is longer than they can drive is not metered.
+    /// The top speed of cars. The meter leaves out a leg that is longer than a car can drive in its time.
     pub reach: Reach,
 }
 
@@ -47,126 +47,127 @@ impl Default for FleetOptions {
     }
 }
 
-/// One connection of one car. Never given out twice.
+/// One connection of one car. Ids are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LinkId(u64);
 
-/// What signing on gives a driver's stream.
+/// The result of a sign-on, for the stream of the driver.
 #[derive(Debug)]
 pub struct CarLink {
-    /// The car's number in fleet frames.
+    /// The number of the car in fleet frames.
     pub number: CarNumber,
-    /// Names this connection in later calls, so that a stream that was replaced cannot act for its successor.
+    /// The id of this connection for later calls, so that a replaced stream cannot act for its successor.
     pub link: LinkId,
-    /// What the driver is told. Ends without [`Order::Superseded`] when the driver did not take orders for so
-    /// long that [`OUTBOX`] of them piled up.
+    /// The orders for the driver. The channel is closed without [`Order::Superseded`] if the driver left [`OUTBOX`]
+    /// orders unread.
     pub orders: mpsc::Receiver<Order>,
 }
 
-/// A position, from the car's own stream or from a gateway.
+/// A position of a car, from its own stream or from a gateway.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Report {
-    /// Which car.
+    /// The car.
     pub car: CarId,
-    /// Where it is.
+    /// The position.
     pub at: LatLng,
-    /// Degrees clockwise from north. `None`: from the last two positions.
+    /// In degrees clockwise from north. `None`: derived from the last two positions.
     pub heading_deg: Option<f64>,
-    /// By the car's clock; a time in the future counts as now. Older than the one before it: ignored.
+    /// The time by the clock of the car. A time in the future counts as now. A report that is older than the one
+    /// before is ignored.
     pub time: SystemTime,
 }
 
-/// What a driver is told.
+/// A message to a driver.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Order {
-    /// A ride to take or leave.
+    /// An offer of a ride, to accept or decline.
     Offer(Offer),
-    /// The offer is off.
+    /// The offer is no longer valid.
     OfferWithdrawn {
-        /// Of which ride.
+        /// The ride that was offered.
         ride: RideId,
         /// For people.
         reason: String,
     },
-    /// The ride is this car's.
+    /// The ride is assigned to this car.
     Assignment(Ride),
-    /// The ride is not this car's any more.
+    /// The ride is no longer assigned to this car.
     RideWithdrawn {
-        /// Which.
+        /// The ride.
         ride: RideId,
         /// For people.
         reason: String,
     },
-    /// The ride's new state.
+    /// The new state of the ride.
     Update(Ride),
-    /// The car signed on elsewhere; this link is over.
+    /// The car has signed on with another connection, and this one has ended.
     Superseded,
 }
 
-/// What one version of a ride means to its car.
+/// The meaning of one version of a ride for its car.
 ///
-/// Briefs of one ride count in the order of their versions, from whoever they come and however late: an older
-/// one than the car has is dropped, with its order. A brief of a second ride is dropped while the first has the
-/// car, unless the ride begins with it.
+/// Briefs of one ride apply in the order of their versions, whatever their sender and however late they arrive. One
+/// that is older than the version that the car has is dropped, with its order. A brief of another ride is dropped
+/// while a ride has the car, unless the other ride begins with it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Brief {
-    /// Which ride.
+    /// The ride.
     pub ride: RideId,
-    /// As of which of its events.
+    /// The version of the ride.
     pub version: u64,
-    /// What the car does from now on. [`CarState::Free`]: the ride is not its ride any more.
+    /// The state of the car from now on. [`CarState::Free`]: the ride no longer has the car.
     pub state: CarState,
-    /// Whether the trip begins with this version: the meter starts at zero.
+    /// `true` if the trip begins with this version. The meter starts at zero.
     pub begins: bool,
-    /// What the driver is told, once on each connection.
+    /// The order for the driver, sent once on each connection.
     pub order: Option<Order>,
 }
 
 /// A ride offered to a driver.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Offer {
-    /// The ride as it stands.
+    /// The ride at the time of the offer.
     pub ride: Ride,
-    /// The way to the pickup, as estimated.
+    /// The estimated driving time to the pickup.
     pub pickup_eta: Duration,
-    /// When it lapses.
+    /// The time at which the offer expires.
     pub expires_at: SystemTime,
 }
 
-/// A car that can take a ride now: connected, on duty, without a ride or an offer, and its place known.
+/// A car that can take a ride now: connected, on duty, at a known position, and without a ride or an offer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FreeCar {
     /// The car and its driver.
     pub crew: Crew,
-    /// Where it is.
+    /// The position.
     pub at: LatLng,
 }
 
-/// A car as the fleet knows it.
+/// A snapshot of a car.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CarView {
-    /// Its number in fleet frames.
+    /// The number of the car in fleet frames.
     pub number: CarNumber,
-    /// `None`: known only through reports.
+    /// `None`: the car is known only through reports.
     pub crew: Option<Crew>,
-    /// Its last position, if it ever sent one.
+    /// The last position, if there was one.
     pub at: Option<LatLng>,
-    /// Where it is going.
+    /// The direction of travel.
     pub heading: Heading,
-    /// What it is doing.
+    /// The state of the car.
     pub state: CarState,
-    /// Whether orders reach it.
+    /// `true` if the driver is connected.
     pub connected: bool,
-    /// The ride of its last [`Brief`], which may be over.
+    /// The ride of the last [`Brief`]. It may be over.
     pub ride: Option<RideId>,
-    /// Metres driven since the trip of that ride began, without legs that no car can drive in their time. It stands still
-    /// once the ride is over. `None`: there was no trip yet, or its beginning was not seen here.
+    /// The metres driven since the trip of that ride began, without legs that no car can drive in their time.
+    /// Constant after the ride is over. `None`: the trip has not begun, or its beginning was not seen here.
     pub meter_m: Option<f64>,
-    /// True while no car can have driven to the last positions of that trip from those before them.
+    /// `true` while no car can have driven to the last positions of that trip from the positions before them.
     pub meter_has_gap: bool,
 }
 
-/// The fleet's task is gone: the server is stopping.
+/// The error of a call to a fleet whose task has ended: the server is shutting down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the fleet is shut down")]
+#[error("the fleet has shut down")]
 pub struct Closed;

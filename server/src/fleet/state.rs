@@ -1,4 +1,4 @@
-//! All cars, and what is to be told of them. Pure: time comes in as an argument.
+//! The state of all cars, and the changes for the next tick. Pure: time is an argument.
 
 use std::{
     collections::HashMap,
@@ -24,12 +24,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct FleetState {
     cars: Slab<Car>,
-    /// The slot of each car.
+    /// The slot of each car in `cars`.
     slots: HashMap<CarId, usize>,
     free: FreeIndex,
-    /// The slots of cars that may look different from how the last tick left them.
+    /// The slots of cars that may have changed since the last tick.
     touched: Vec<usize>,
-    /// Cars taken off the map since the last tick, as they were shown.
+    /// The cars that were removed since the last tick, as the map showed them.
     removed: Vec<CarDot>,
     grace: Duration,
     reach: Reach,
@@ -52,7 +52,7 @@ impl FleetState {
         }
     }
 
-    /// Connects a car. One that is here already stays what it was, with its number, job and meter.
+    /// Connects a car. A car that is on the map already keeps its number, ride and meter.
     pub(super) fn sign_on(&mut self, crew: Crew) -> (CarNumber, LinkId) {
         let link = LinkId(self.next_link);
         self.next_link += 1;
@@ -68,12 +68,12 @@ impl FleetState {
         (number, link)
     }
 
-    /// Whether `link` is the car's connection now.
+    /// Returns `true` if `link` is the present connection of the car.
     pub(super) fn is_current(&self, id: CarId, link: LinkId) -> bool {
         self.get(id).is_some_and(|car| car.link == Some(link))
     }
 
-    /// Disconnects a car; it is waited for from `now` on.
+    /// Disconnects a car. Its grace time begins at `now`.
     pub(super) fn disconnect(&mut self, id: CarId, now: Instant) {
         self.update(id, |car| {
             car.link = None;
@@ -81,9 +81,9 @@ impl FleetState {
         });
     }
 
-    /// Applies positions in their order, given the time of day. A car nobody knew appears off duty.
+    /// Applies positions in their order. `clock` is the time of day. An unknown car is added as off duty.
     pub(super) fn report(&mut self, reports: &[Report], now: Instant, clock: SystemTime) {
-        // All are found first: the processor waits for the memory of several at once then.
+        // All slots are looked up first, so that the processor waits for the memory of several cars at once.
         let slots: Vec<_> = reports.iter().map(|report| self.appear(report.car)).collect();
         let reach = self.reach;
         for (report, slot) in reports.iter().zip(slots) {
@@ -100,8 +100,8 @@ impl FleetState {
         self.update(id, |car| car.on_duty = on_duty);
     }
 
-    /// Whether the driver is to hear of it: what is late, or was told before, is no news. Nor is there anything
-    /// late about a car that is not here.
+    /// Applies a brief. Returns `true` if the driver is to get its order: it is not late, and the driver did not get
+    /// it already. Always `true` for a car that is not on the map.
     pub(super) fn brief(&mut self, id: CarId, brief: &Brief, now: Instant, clock: SystemTime) -> bool {
         self.update(id, |car| car.brief(brief, now, clock)).unwrap_or(true)
     }
@@ -124,7 +124,7 @@ impl FleetState {
         }
     }
 
-    /// Takes off the map whoever was away for too long; answers those who had signed on.
+    /// Takes cars off the map whose grace time is over. Returns those that had signed on.
     pub(super) fn give_up_absent(&mut self, now: Instant) -> Vec<CarId> {
         let given_up: Vec<_> = self
             .cars
@@ -138,14 +138,14 @@ impl FleetState {
         given_up.into_iter().filter_map(|(id, signed_on)| signed_on.then_some(id)).collect()
     }
 
-    /// What changed since the last time this was asked. A car that entered and left in between is not in it.
+    /// Returns the changes since the last call. A car that entered and left in between is not among them.
     pub(super) fn take_changes(&mut self) -> Vec<CellChange> {
         let mut changes = Changes::default();
         for dot in self.removed.drain(..) {
             changes.note(Some(dot), None);
         }
         for slot in self.touched.drain(..) {
-            // A slot that was freed and taken again stands here twice: the second look finds nothing new.
+            // A slot that was freed and reused is in the list twice. The second comparison finds no change.
             if let Some(car) = self.cars.get_mut(slot) {
                 let dot = car.dot();
                 changes.note(car.shown, dot);
@@ -160,12 +160,12 @@ impl FleetState {
         self.cars.get(*self.slots.get(&id)?)
     }
 
-    /// The slot of a car, known or not until now.
+    /// Returns the slot of a car, and adds the car if it is unknown.
     fn appear(&mut self, id: CarId) -> usize {
         let Self { cars, slots, next_number, .. } = self;
         *slots.entry(id).or_insert_with(|| {
             let number = CarNumber(*next_number);
-            // Never given out again: a number means one car for as long as the epoch lasts.
+            // Never reused: a number means one car for the whole epoch.
             *next_number += 1;
             cars.insert(Car::new(id, number))
         })
@@ -176,7 +176,8 @@ impl FleetState {
         Some(self.change(slot, change))
     }
 
-    /// The one way to change a car: keeps the index of free cars and the list of touched ones right.
+    /// Changes a car. Every change must be made here, because this keeps the index of free cars and the list of
+    /// touched cars up to date.
     fn change<T>(&mut self, slot: usize, change: impl FnOnce(&mut Car) -> T) -> T {
         let car = &mut self.cars[slot];
         let before = car.free_in();

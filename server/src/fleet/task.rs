@@ -1,4 +1,4 @@
-//! The one task that owns the fleet.
+//! The task that owns the state of the fleet.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{positions::FleetTick, rides::model::Crew};
 
-/// Everything the fleet can be told or asked.
+/// The inputs of the fleet's task.
 #[derive(Debug)]
 pub(super) enum Input {
     SignOn { crew: Crew, at: Option<LatLng>, reply: oneshot::Sender<CarLink> },
@@ -51,7 +51,7 @@ pub(super) async fn run(
     timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            // First the timer: a flood of positions must not hold up the ticks.
+            // Biased to the timer: a flood of positions must not delay the ticks.
             biased;
             _ = timer.tick() => owner.on_tick(),
             input = inbox.recv() => match input {
@@ -64,17 +64,17 @@ pub(super) async fn run(
 
 struct Owner {
     state: FleetState,
-    /// The way to each connected car.
+    /// The queue of orders for each connected car.
     outboxes: HashMap<CarId, mpsc::Sender<Order>>,
     tick: u64,
     ticks: mpsc::Sender<FleetTick>,
     gone: mpsc::Sender<CarId>,
-    /// Cars that are gone, where `gone` had no room.
+    /// Cars that have left the map and could not be sent yet, because `gone` was full.
     still_to_tell: VecDeque<CarId>,
 }
 
 impl Owner {
-    // Whoever asked may have left without waiting: replies that reach nobody are dropped.
+    // A reply to a caller that no longer waits is dropped.
     fn on_input(&mut self, input: Input) {
         match input {
             Input::SignOn { crew, at, reply } => drop(reply.send(self.sign_on(crew, at))),
@@ -114,9 +114,9 @@ impl Owner {
                 let cells = self.state.take_changes();
                 room.send(FleetTick { tick: self.tick, time: SystemTime::now(), cells });
             }
-            // The next tick will tell of this one's changes too.
+            // The changes stay for the next tick.
             Err(TrySendError::Full(())) => {}
-            // Nobody listens any more; what nobody hears need not be kept.
+            // The receiver is gone. The changes are dropped, so that they do not accumulate.
             Err(TrySendError::Closed(())) => drop(self.state.take_changes()),
         }
     }
@@ -125,12 +125,12 @@ impl Owner {
         let car = crew.car;
         let (number, link) = self.state.sign_on(crew);
         if let Some(at) = at {
-            // Of no time: ours would shut out the positions of a car whose clock is slow.
+            // Without a time: the time here would shut out the positions of a car whose clock is behind.
             self.report(&[Report { car, at, heading_deg: None, time: SystemTime::UNIX_EPOCH }]);
         }
         let (outbox, orders) = mpsc::channel(OUTBOX);
         if let Some(older) = self.outboxes.insert(car, outbox) {
-            // Where it does not fit, the end of the channel says enough.
+            // If the queue is full, the end of the channel tells the stream enough.
             let _ = older.try_send(Order::Superseded);
         }
         CarLink { number, link, orders }
@@ -140,7 +140,7 @@ impl Owner {
         self.state.report(reports, now(), SystemTime::now());
     }
 
-    /// What is late, or was heard before, needs no order and is as good as told.
+    /// Applies a brief. Returns `true` if its order was sent or is not needed.
     fn brief(&mut self, car: CarId, brief: Brief) -> bool {
         let is_news = self.state.brief(car, &brief, now(), SystemTime::now());
         match brief.order {
@@ -163,7 +163,7 @@ impl Owner {
         self.state.disconnect(car, now());
     }
 
-    /// A stream whose end was not reported, because its task was dropped, shows in its closed outbox.
+    /// Disconnects cars whose stream was dropped without a report. The receivers of their queues are closed.
     fn disconnect_abandoned(&mut self) {
         let abandoned: Vec<_> =
             self.outboxes.iter().filter(|(_, outbox)| outbox.is_closed()).map(|(car, _)| *car).collect();
@@ -183,7 +183,7 @@ impl Owner {
 }
 
 fn now() -> std::time::Instant {
-    // Tokio's clock, which tests can stop.
+    // The clock of tokio, which tests can pause.
     Instant::now().into_std()
 }
 

@@ -1,25 +1,25 @@
-//! An address to listen on, as a person names it.
+//! The value of `--listen`.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 
-/// A value of `--listen`.
+/// The addresses to listen on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Listen {
     /// `localhost:8080` or `8080`: both loopback addresses.
     Loopbacks(u16),
     /// `:8080` or `*:8080`: all interfaces, over IPv6 and IPv4.
     Everywhere(u16),
-    /// `127.0.0.1:8080` or `[::1]:8080`: this address alone.
+    /// `127.0.0.1:8080` or `[::1]:8080`: this address only.
     Address(SocketAddr),
-    /// `rides.example:8080`: every address that the name has.
+    /// `rides.example:8080`: every address of the host name.
     Host(String, u16),
 }
 
 impl Listen {
-    /// The host and port that open in a browser on this machine, if `bound` is the first address that was bound.
+    /// Returns the host and port to open in a browser on this machine. `bound` is the first bound address.
     pub fn for_people(&self, bound: SocketAddr) -> String {
         let port = bound.port();
         match self {
@@ -29,10 +29,10 @@ impl Listen {
         }
     }
 
-    /// The address at which this process reaches itself, if `bound` is the first address that was bound.
+    /// Returns the address at which this process can connect to itself. `bound` is the first bound address.
     pub fn from_here(&self, bound: SocketAddr) -> SocketAddr {
         let ip = match (self, bound.ip()) {
-            // Its socket takes IPv4 too, and this machine may have no IPv6 loopback.
+            // The socket accepts IPv4, too, and this machine may have no IPv6 loopback.
             (Self::Everywhere(_), _) => Ipv4Addr::LOCALHOST.into(),
             (_, IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             (_, IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -41,7 +41,7 @@ impl Listen {
         SocketAddr::new(ip, bound.port())
     }
 
-    /// The name that the server goes by, if it was told one.
+    /// Returns the host name, if one was given.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Host(name, _) => Some(name),
@@ -60,7 +60,7 @@ impl FromStr for Listen {
         let (host, port) = text.rsplit_once(':').unwrap_or(("localhost", text));
         let port = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
         let port = port.and_then(|port| port.parse().ok());
-        let port = port.ok_or("must end in a port from 0 to 65535, like localhost:8080, :8080 or 8080")?;
+        let port = port.ok_or("must end in a port from 0 to 65535, as in localhost:8080, :8080 or 8080")?;
         match host {
             "" | "*" => Ok(Self::Everywhere(port)),
             _ if host.eq_ignore_ascii_case("localhost") => Ok(Self::Loopbacks(port)),
@@ -68,7 +68,7 @@ impl FromStr for Listen {
                 Ok(Self::Host(host.to_ascii_lowercase(), port))
             }
             _ if host.contains("://") => Err("must be HOST:PORT, without http://"),
-            _ => Err("must be HOST:PORT, :PORT or PORT; an IPv6 address stands in brackets, like [::1]:8080"),
+            _ => Err("must be HOST:PORT, :PORT or PORT, with an IPv6 address in brackets, as in [::1]:8080"),
         }
     }
 }

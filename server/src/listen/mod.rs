@@ -1,4 +1,4 @@
-//! The addresses that the server listens on: as a person names them, and as sockets.
+//! The addresses of `--listen`, and their sockets.
 
 mod address;
 mod container;
@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 
 pub use self::{address::Listen, sockets::Listeners};
 
-/// Logs what a person should know about these addresses before they wonder.
+/// Logs a warning if a container listens on its loopback only, or if other machines can connect without TLS.
 pub fn warn(addresses: &[SocketAddr], has_tls: bool) {
     let Some(port) = addresses.first().map(SocketAddr::port) else { return };
     match addresses.iter().find(|address| !address.ip().is_loopback()) {
         None if container::is_around_us() => tracing::warn!(
-            "this is a container, and the server listens on the container's loopback only, where nothing outside \
-             can connect: start it with --listen 0.0.0.0:{port} (or RIDES_LISTEN=0.0.0.0:{port}) and publish the \
-             port, as `docker run -p {port}:{port}` does"
+            "the server runs in a container and listens on the container's loopback only, where clients outside cannot \
+             connect: start it with --listen 0.0.0.0:{port} (or RIDES_LISTEN=0.0.0.0:{port}) and publish the port, for \
+             example by `docker run -p {port}:{port}`"
         ),
         Some(address) if !has_tls => tracing::warn!(
             %address,

@@ -1,4 +1,4 @@
-//! The sockets that clients connect to.
+//! The listening sockets of the server.
 
 use std::{
     future::poll_fn,
@@ -13,25 +13,28 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 use super::Listen;
 
-/// Connections that wait in the kernel until they are accepted, if the system allows that many.
+/// The length of the kernel's queue of connections that are not accepted yet. The system may limit it further.
 const BACKLOG: u32 = 1_024;
-/// Ports that are tried until one is free on every address.
+/// The number of attempts to find a port that is free on every address.
 const TRIES: usize = 16;
-/// The error of a system without IPv6, or without IPv4.
+/// The error code of a system without IPv6, or without IPv4.
 #[cfg(unix)]
 const NO_SUCH_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 #[cfg(windows)]
 const NO_SUCH_FAMILY: i32 = 10047;
 
-/// Sockets that are accepted from in turn.
+/// The listening sockets, which take turns in accepting.
 pub struct Listeners {
     sockets: Vec<TcpListener>,
-    /// The socket that is asked first.
+    /// The index of the socket that is polled first.
     next: usize,
 }
 
 impl Listeners {
-    /// Listens, or says in one line why that is not possible.
+    /// Binds the sockets.
+    ///
+    /// # Errors
+    /// If a name cannot be resolved, or an address cannot be bound.
     pub async fn open(listen: &Listen) -> anyhow::Result<Self> {
         let sockets = match listen {
             Listen::Loopbacks(port) => {
@@ -44,12 +47,15 @@ impl Listeners {
         Ok(Self { sockets, next: 0 })
     }
 
-    /// The addresses of all sockets, with the port that was picked.
+    /// Returns the addresses of all sockets, with the actual port.
+    ///
+    /// # Errors
+    /// If the system does not report an address.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets.iter().map(TcpListener::local_addr).collect()
     }
 
-    /// The next connection. A flood at one socket does not keep the others waiting.
+    /// Accepts the next connection. Sockets are polled in turn, so that a flood at one does not block the others.
     pub(crate) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         poll_fn(|cx| {
             for at in (0..self.sockets.len()).map(|n| (self.next + n) % self.sockets.len()) {
@@ -71,7 +77,7 @@ impl From<TcpListener> for Listeners {
 }
 
 async fn addresses_of(name: &str) -> anyhow::Result<Vec<IpAddr>> {
-    let found = lookup_host((name, 0)).await.with_context(|| format!("--listen: no address of {name}"))?;
+    let found = lookup_host((name, 0)).await.with_context(|| format!("--listen: cannot resolve {name}"))?;
     let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
     addresses.sort_unstable();
     addresses.dedup();
@@ -79,7 +85,7 @@ async fn addresses_of(name: &str) -> anyhow::Result<Vec<IpAddr>> {
     Ok(addresses)
 }
 
-/// One socket for IPv6 and IPv4, or for IPv4 where there is no IPv6.
+/// Binds one socket for IPv6 and IPv4, or for IPv4 only if the system has no IPv6.
 fn everywhere(port: u16) -> anyhow::Result<TcpListener> {
     let [v6, v4] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
     let [v6, v4] = [v6, v4].map(|ip: IpAddr| SocketAddr::new(ip, port));
@@ -89,8 +95,8 @@ fn everywhere(port: u16) -> anyhow::Result<TcpListener> {
     }
 }
 
-/// A socket for each of `ips`, all at one port. An address that this machine does not have, as `::1` without IPv6, is
-/// left out if there are others.
+/// Binds a socket for each of `ips`, all with one port. An address that this machine does not have, for example `::1`
+/// without IPv6, is left out if another one can be bound.
 fn on_all(ips: &[IpAddr], port: u16) -> anyhow::Result<Vec<TcpListener>> {
     let mut tries = if port == 0 { TRIES } else { 1 };
     loop {
@@ -124,7 +130,8 @@ fn try_all(ips: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, (SocketAdd
 
 fn bind(address: SocketAddr, and_v4: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Connections of a server before this one may still be closing. On Windows it would share a port with another program.
+    // Connections of a previous server may still be closing. Not on Windows: there the option would share the port with
+    // another program.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     if and_v4 {
@@ -141,10 +148,10 @@ fn is_absent(error: &io::Error) -> bool {
 fn refused(address: SocketAddr, why: &io::Error) -> anyhow::Error {
     let hint = match why.kind() {
         io::ErrorKind::AddrInUse => {
-            ": another program listens there; stop it, or choose another port, as in --listen 8081"
+            ": another program listens there; stop it, or choose another port, for example by --listen 8081"
         }
         io::ErrorKind::PermissionDenied => {
-            ": ports below 1024 may need a privilege (CAP_NET_BIND_SERVICE); choose another, as in --listen 8080"
+            ": ports below 1024 may need CAP_NET_BIND_SERVICE; choose another port, for example by --listen 8080"
         }
         io::ErrorKind::AddrNotAvailable => ": this machine does not have that address",
         _ => "",
@@ -160,7 +167,7 @@ mod tests {
         Listeners::open(&listen).await.unwrap()
     }
 
-    /// Tells whether this machine has `::1`, which some containers have not.
+    /// Returns `true` if this machine has `::1`. Some containers do not.
     fn has_ipv6() -> bool {
         std::net::TcpListener::bind("[::1]:0").is_ok()
     }
@@ -207,7 +214,7 @@ mod tests {
     fn an_address_that_a_machine_does_not_have_is_left_out_if_there_are_others() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let _entered = runtime.enter();
-        // Addresses for documentation, which no machine has.
+        // The first is an address for documentation (RFC 5737), which no machine has.
         let [nowhere, here] = ["192.0.2.1", "127.0.0.1"].map(|ip| ip.parse().unwrap());
         assert_eq!(on_all(&[nowhere, here], 0).unwrap().len(), 1);
         let why = on_all(&[nowhere], 0).unwrap_err().to_string();

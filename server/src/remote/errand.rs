@@ -1,41 +1,41 @@
-//! What the driver of a ride has still to do for it. Pure: time is an argument, in seconds.
+//! The steps of a driver's ride that are left to do. Without I/O: time is an argument, in seconds.
 
 use rides_proto::v1::{
     Ride, RideState,
     drive_request::{Arrive, DropOff, Message, PickUp},
 };
 
-/// A ride that a driver has, on its way from the assignment to the drop-off.
+/// A ride of a driver, between the assignment and the drop-off.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Errand {
     ride_id: String,
     leg: Leg,
-    /// How long passengers take to get in.
+    /// The time in seconds that passengers need to get in.
     boarding_s: f64,
 }
 
-/// How far it has come; `said` once the server was told what comes next.
+/// The current part of the ride.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Leg {
-    /// The car goes to the pickup.
+    /// The car drives to the pickup.
     ToPickup,
-    /// It stands there until passengers are in.
+    /// The car waits at the pickup until the passengers are in.
     Boarding {
-        /// When that is.
+        /// The time in seconds at which they are in.
         until: f64,
-        /// Whether it was said.
+        /// `true` once `PickUp` was sent.
         said: bool,
     },
-    /// It goes to the drop-off.
+    /// The car drives to the drop-off.
     OnTrip {
-        /// Whether it was said.
+        /// `true` once `DropOff` was sent, or if another client sends it.
         said: bool,
     },
 }
 
 impl Errand {
-    /// As the server tells it; `None` of a ride for which there is nothing to do. One off the street has no drop-off, and
-    /// whoever ends it says so.
+    /// Returns the errand of a ride as the server reports it, or `None` if its state needs no step of the driver. A
+    /// ride that was not booked has no drop-off, and is ended by another client.
     pub fn of(ride: &Ride, now: f64, boarding_s: f64) -> Option<Self> {
         let leg = match ride.state() {
             RideState::Assigned => Leg::ToPickup,
@@ -46,22 +46,23 @@ impl Errand {
         Some(Self { ride_id: ride.ride_id.clone(), leg, boarding_s })
     }
 
-    /// Which ride it is.
+    /// Returns the id of the ride.
     pub fn ride_id(&self) -> &str {
         &self.ride_id
     }
 
-    /// How far it has come.
+    /// Returns the current part of the ride.
     pub fn leg(&self) -> Leg {
         self.leg
     }
 
-    /// Whether it is what the server tells, or further: then there is nothing new to do.
+    /// Returns `true` if `told` is the same ride in the same part or an earlier one, so that it brings nothing new.
     pub fn covers(&self, told: &Self) -> bool {
         self.ride_id == told.ride_id && self.leg.rank() >= told.leg.rank()
     }
 
-    /// What is to be said at `now` by a car that is where it was to go, or is not: each once.
+    /// Returns the message to send at `now`. `is_there`: the car has reached the end of its current part. Each message
+    /// is returned once.
     pub fn step(&mut self, is_there: bool, now: f64) -> Option<Message> {
         let ride_id = || self.ride_id.clone();
         match &mut self.leg {

@@ -1,4 +1,4 @@
-//! A car's end of `Fleet.Drive`.
+//! The client side of a `Fleet.Drive` stream.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-/// What may wait to be sent.
+/// The capacity of the queue of requests.
 const OUTBOX: usize = 16;
-/// How long a car that signs off waits for the server to hear it.
+/// The timeout for the server's end of the stream after a sign-off.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// What is said on a line that is not open yet.
+/// The request side of a stream that is not open yet.
 pub struct Outbox(mpsc::Sender<DriveRequest>);
 
 impl Outbox {
-    /// With the sign-on, and the requests that a call begins with.
+    /// Returns the sender with `sign_on` queued, and the stream of requests for the call.
     pub fn new(sign_on: SignOn) -> (Self, ReceiverStream<DriveRequest>) {
         let (outbox, requests) = mpsc::channel(OUTBOX);
-        // There is room for one.
+        // This cannot fail: the queue is empty.
         outbox.try_send(request(Message::SignOn(sign_on))).ok();
         (Self(outbox), ReceiverStream::new(requests))
     }
 
-    /// Once the call is open.
+    /// Adds the response side when the call is open.
     pub fn open(self, answers: Streaming<DriveResponse>) -> Line {
         Line { outbox: self.0, answers }
     }
@@ -40,17 +40,24 @@ pub struct Line {
 }
 
 impl Line {
-    /// Says something once there is room. Why a stream is closed is the last of its answers.
+    /// Sends a request, and waits for room in the queue. If the stream is closed, the request is dropped, and
+    /// [`Self::hear`] returns the reason.
     pub async fn say(&self, message: Message) {
         self.outbox.send(request(message)).await.ok();
     }
 
-    /// What the server says next; or how it ended the stream, which is UNAVAILABLE even if it did so in peace.
+    /// Returns the next response.
+    ///
+    /// # Errors
+    /// The status that ended the stream, or UNAVAILABLE if the server ended it with OK.
     pub async fn hear(&mut self) -> Result<DriveResponse, Status> {
         self.answers.message().await?.ok_or_else(|| Status::unavailable("the server ended the stream"))
     }
 
-    /// Says the last word, and waits until the server has ended the stream, which it does when it has read it.
+    /// Signs off, and waits until the server has ended the stream, for at most `GOODBYE`.
+    ///
+    /// # Errors
+    /// The status, if the stream ended with an error.
     pub async fn sign_off(mut self) -> Result<(), Status> {
         self.say(Message::SignOff(SignOff {})).await;
         let end = async {

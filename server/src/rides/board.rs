@@ -1,4 +1,4 @@
-//! Every ride that is not over, as the journal has it.
+//! The rides that are not over, as they are in the journal.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -13,29 +13,29 @@ use super::{
     open::{Holder, OpenRides},
 };
 
-/// The rides that are not over, and which car is bound by which.
+/// The rides that are not over, and the car of each.
 #[derive(Default)]
 pub(super) struct Board {
     rides: HashMap<RideId, watch::Sender<Arc<RideLog>>>,
     by_car: HashMap<CarId, RideId>,
     open: OpenRides,
-    /// The guests for whom a ride counts, for each ride that counts for guests.
+    /// The guests that each ride counts for. Rides that count for no guests are not in it.
     guests: HashMap<RideId, Holder>,
 }
 
-/// What a draft would change.
+/// The changes of one batch.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) rides: HashMap<RideId, Arc<RideLog>>,
-    /// `None`: the car is free again.
+    /// `None` if the car is free again.
     pub(super) cars: HashMap<CarId, Option<RideId>>,
     pub(super) open: OpenRides,
-    /// The guests for whom a new ride counts, for each new ride that counts for guests.
+    /// The guests that each new ride counts for. Rides that count for no guests are not in it.
     pub(super) guests: HashMap<RideId, Holder>,
 }
 
 impl Board {
-    /// The board after a start, from what the journal says is not over.
+    /// Returns the board at the start of the server, from the unfinished rides of the journal.
     pub(super) fn of(unfinished: Vec<Arc<RideLog>>) -> Self {
         let mut board = Self::default();
         for log in unfinished {
@@ -58,22 +58,22 @@ impl Board {
         self.by_car.get(&car)
     }
 
-    /// The open rides of each holder.
+    /// The numbers of open rides by holder.
     pub(super) fn open(&self) -> &OpenRides {
         &self.open
     }
 
-    /// The guests for whom a ride counts, if it is open.
+    /// Returns the guests that an open ride counts for.
     pub(super) fn guests(&self, id: &RideId) -> Option<&Holder> {
         self.guests.get(id)
     }
 
-    /// The ride as it is now and whatever it becomes, in one.
+    /// Returns a receiver of the ride as it is now and of all later changes.
     pub(super) fn watch(&self, id: &RideId) -> Option<watch::Receiver<Arc<RideLog>>> {
         self.rides.get(id).map(watch::Sender::subscribe)
     }
 
-    /// Takes over what the journal has, and tells who watches.
+    /// Applies changes that are in the journal, and notifies watchers.
     pub(super) fn commit(&mut self, changes: Changes) {
         for (car, ride) in changes.cars {
             match ride {
@@ -88,7 +88,8 @@ impl Board {
         }
     }
 
-    /// A ride that is over leaves the board: its watchers see the last log, and then that no more will come.
+    /// Sends a log to the watchers of its ride. A ride that is over is removed: its watchers see the last log, and
+    /// then that the channel is closed.
     fn publish(&mut self, log: Arc<RideLog>) {
         let over = log.ride.state.is_over();
         if over {

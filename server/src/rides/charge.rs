@@ -1,4 +1,4 @@
-//! The charge for a trip that was driven. Pure.
+//! The charge for a trip as driven. Pure.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::{
     reach::Reach,
 };
 
-/// Limits of fares, because a driver's positions may be false.
+/// The limits of fares. They are needed because a driver's positions may be false.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct FareLimits {
-    /// A booked ride costs at most `max_factor` times its quote.
+    /// The highest fare of a booked ride, as a multiple of its quote.
     pub max_factor: f64,
-    /// The speed of cars.
+    /// The longest distances that cars can drive.
     pub reach: Reach,
 }
 
@@ -23,22 +23,22 @@ impl Default for FareLimits {
     }
 }
 
-/// The figures of a trip, and the fare by the meter if the fare is limited.
+/// The trip as driven, with the fare to pay, and the fare by the meter if the fare is limited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Charge {
-    /// The driven distance, at most that which a car can drive, and the fare to pay.
+    /// The driven distance, at most the distance that a car can drive, and the fare to pay.
     pub figures: Figures,
-    /// The fare by the meter, if the fare to pay is less.
+    /// The fare by the meter, if it is more than the fare to pay.
     pub metered_fare: Option<Cents>,
 }
 
 impl FareLimits {
-    /// The charge for a trip of `metered_m` metres.
+    /// Returns the charge for a trip of `metered_m` metres.
     pub fn charge(self, booking: &Booking, metered_m: f64, duration: Duration) -> Charge {
         let farthest_m = self.reach.of_trip(duration.max(booking.plan.duration));
         let distance_m = whole_metres(metered_m.min(farthest_m));
         let metered = fare(distance_m, duration, booking.kind);
-        // Nothing was quoted for a ride off the street.
+        // A ride off the street has no quote.
         let most = booking.dropoff.as_ref().map_or(metered, |_| self.most(booking.plan.fare));
         Charge {
             figures: Figures { distance_m, duration, fare: metered.min(most) },
@@ -46,19 +46,19 @@ impl FareLimits {
         }
     }
 
-    /// The metres of a trip without a plan and without a meter that ended `straight_m` from its pickup: 0 if no car can drive
-    /// there in its time.
+    /// Returns the metres of a trip that has neither a plan nor a meter and ended `straight_m` metres from its
+    /// pickup. Returns 0 if no car can drive that far in the time.
     pub fn unmetered(self, straight_m: f64, duration: Duration) -> f64 {
         if straight_m <= self.reach.of_leg(duration) { straight_m } else { 0.0 }
     }
 
     fn most(self, quote: Cents) -> Cents {
-        // A float that is too large becomes the largest integer.
+        // `as` turns a float that is too large into the largest integer.
         Cents((f64::from(quote.0) * self.max_factor).round() as u32)
     }
 }
 
-/// A distance in whole metres. More than fits is the most that fits, and what is no number is 0.
+/// Returns a distance in whole metres. A value that is too large becomes the largest integer, and NaN becomes 0.
 pub fn whole_metres(metres: f64) -> u32 {
     metres.round() as u32
 }
@@ -77,7 +77,7 @@ mod tests {
         (figures.distance_m, figures.fare, metered_fare)
     }
 
-    /// BAD-3: the quote is 7 €.
+    /// BAD-3 in docs/failures.md: the quote is 7 €.
     #[test]
     fn a_booked_ride_costs_at_most_three_times_its_quote() {
         let booked = booking("ada");
@@ -86,20 +86,20 @@ mod tests {
         assert_eq!(charge(&booked, 12_676.0, 10 * MINUTE), (12_676, Cents(2_100), Some(Cents(2_101))));
         assert_eq!(charge(&booked, 20_000.0, 10 * MINUTE), (20_000, Cents(2_100), Some(Cents(2_870))));
         let waits = charge(&booked, 600.0, 240 * MINUTE);
-        assert_eq!(waits, (600, Cents(2_100), Some(Cents(9_573))), "time is money, too");
+        assert_eq!(waits, (600, Cents(2_100), Some(Cents(9_573))), "the time costs, too");
 
         let generous = FareLimits { max_factor: 1.5, ..FareLimits::default() };
         assert_eq!(generous.charge(&booked, 20_000.0, 10 * MINUTE).figures.fare, Cents(1_050));
     }
 
-    /// BAD-3: nothing was quoted for it.
+    /// BAD-3 in docs/failures.md: a ride off the street has no quote.
     #[test]
     fn a_ride_off_the_street_costs_what_was_driven() {
         let street = Booking { dropoff: None, plan: Figures::default(), ..booking("") };
         assert_eq!(charge(&street, 20_000.0, 10 * MINUTE), (20_000, Cents(2_870), None));
     }
 
-    /// BAD-3: 70 metres per second, and a kilometre more.
+    /// BAD-3 in docs/failures.md: 70 metres per second, and one kilometre more.
     #[test]
     fn a_trip_is_no_longer_than_a_car_can_drive() {
         let street = Booking { dropoff: None, plan: Figures::default(), ..booking("") };

@@ -1,8 +1,7 @@
-//! A batch of decisions on top of the board, before the journal has them. Pure.
+//! A batch of decisions that are not in the journal yet. Pure.
 //!
-//! Each command sees what the ones before it decided, in its own batch and in the one that is on its way to the
-//! journal; the board itself stays as it is until the journal has a batch, so that a failed append leaves nothing
-//! to undo.
+//! Each command sees the decisions before it, in its own batch and in the batch that is being appended. The board
+//! does not change until the journal has a batch, so that a failed append leaves nothing to undo.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -17,22 +16,22 @@ use super::{
     open::{Holder, OpenRideLimit},
 };
 
-/// What a batch of decisions comes to.
+/// The decisions of a batch.
 #[derive(Default)]
 pub(super) struct Drafted {
-    /// To append.
+    /// The entries to append to the journal.
     pub(super) entries: Vec<Entry>,
-    /// The rides that it opens.
+    /// The rides that the batch opens.
     pub(super) opened: Vec<RideId>,
-    /// To change on the board once that is done.
+    /// The changes of the board, to apply after the append.
     pub(super) changes: Changes,
     requests: Requests,
 }
 
-/// A batch to which decisions are added.
+/// A builder that adds decisions to a batch.
 pub(super) struct Draft<'a> {
     board: &'a Board,
-    /// What is on its way to the journal.
+    /// The batch that is being appended to the journal.
     before: Option<&'a Drafted>,
     batch: &'a mut Drafted,
 }
@@ -42,13 +41,13 @@ impl<'a> Draft<'a> {
         Self { board, before, batch }
     }
 
-    /// The ride as it is left so far; `None` unless it is on the board or opened since.
+    /// Returns the ride after the decisions so far. `None` if it is neither on the board nor opened in a batch.
     pub(super) fn ride(&self, id: &RideId) -> Option<Arc<RideLog>> {
         let drafted = self.newest_first().find_map(|drafted| drafted.changes.rides.get(id));
         drafted.cloned().or_else(|| self.board.ride(id))
     }
 
-    /// The ride that a request opened which the journal does not have yet, and that request's fingerprint.
+    /// Returns the ride that a request opened in one of the batches, and the fingerprint of the request.
     pub(super) fn by_request(&self, id: &RequestId) -> Option<&(RideId, Vec<u8>)> {
         self.newest_first().find_map(|drafted| drafted.requests.get(id))
     }
@@ -57,7 +56,7 @@ impl<'a> Draft<'a> {
         [Some(&*self.batch), self.before].into_iter().flatten()
     }
 
-    /// Books a ride under a new id, unless a holder has as many open rides as it may.
+    /// Books a ride under a new id. Fails if a holder has reached its limit of open rides.
     pub(super) fn book(
         &mut self,
         id: RideId,
@@ -87,8 +86,8 @@ impl<'a> Draft<'a> {
         drafted.or_else(|| self.board.guests(id)).cloned()
     }
 
-    /// Opens a ride under a new id, with a command that does so. A start off the street that took effect before
-    /// opens nothing, and answers the ride it opened then.
+    /// Opens a ride under a new id. If the command is a start off the street that took effect before, opens nothing
+    /// and returns the ride that it opened.
     pub(super) fn open(
         &mut self,
         id: RideId,
@@ -157,8 +156,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The ride that the same start opened, while its trip goes on. A start has no key of its own: it is the same
-    /// when the same driver took the same passengers in the same car.
+    /// Returns the ride that the same start opened, while its trip goes on. A start has no request id: two starts are
+    /// the same if the car, its driver, the passengers and the type are the same.
     fn started_before(&self, command: &Command) -> Option<Ride> {
         let Command::StartOffStreet { booking, crew, .. } = command else { return None };
         let log = self.ride(self.ride_of(crew.car)?)?;
@@ -171,7 +170,7 @@ impl<'a> Draft<'a> {
         again.then(|| log.ride.clone())
     }
 
-    /// One ride a car: the one rule that a ride by itself cannot know.
+    /// Checks that a car has one ride at a time, which the rules of a single ride cannot know.
     fn check_car_is_free(&self, id: &RideId, what: &Happening) -> Result<(), Refusal> {
         let (Happening::Offered { crew, .. } | Happening::PickedUpOffStreet { crew, .. }) = what else {
             return Ok(());

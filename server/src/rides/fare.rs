@@ -1,27 +1,27 @@
-//! What a ride costs. Pure, in whole cents.
+//! The price list. Pure, in whole cents.
 
 use std::time::Duration;
 
 use super::model::{Cents, RideType};
 
-/// ISO 4217 code of every fare.
+/// The ISO 4217 code of every fare.
 pub const CURRENCY: &str = "EUR";
 
-/// Price list, all in cents.
+/// The price list, in cents.
 struct Tariff {
-    /// For getting in.
+    /// The price for getting in.
     base: u64,
     per_km: u64,
     per_minute: u64,
-    /// No regular ride costs less.
+    /// The lowest price of a regular ride.
     minimum: u64,
-    /// What a pool ride costs of a regular one, in percent.
+    /// The price of a pool ride, in percent of a regular one.
     pool_percent: u64,
 }
 
 const TARIFF: Tariff = Tariff { base: 390, per_km: 105, per_minute: 38, minimum: 700, pool_percent: 75 };
 
-/// The fare of a trip, rounded to the nearest cent.
+/// Returns the fare of a trip, rounded to the nearest cent.
 pub fn fare(distance_m: u32, duration: Duration, kind: RideType) -> Cents {
     let distance = per(TARIFF.per_km, u64::from(distance_m), 1_000);
     let time = per(TARIFF.per_minute, duration.as_secs(), 60);
@@ -33,7 +33,7 @@ pub fn fare(distance_m: u32, duration: Duration, kind: RideType) -> Cents {
     Cents(u32::try_from(cents).unwrap_or(u32::MAX))
 }
 
-/// `price` for each `unit` of `amount`, to the nearest cent.
+/// Returns `price` for each `unit` of `amount`, rounded to the nearest cent.
 fn per(price: u64, amount: u64, unit: u64) -> u64 {
     price.saturating_mul(amount).saturating_add(unit / 2) / unit
 }

@@ -1,4 +1,4 @@
-//! How the rest of the server talks to the rides.
+//! The handle by which the rest of the server uses the rides.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -19,35 +19,35 @@ use super::{
     task::{Change, Input, Owner, Question},
 };
 
-/// Most inputs decided in one batch.
+/// The most changes in one batch.
 const BATCH: usize = 256;
 
-/// Why nothing came of it.
+/// The reason why a call of [`Rides`] failed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum RideError {
-    /// Nobody opened this ride.
+    /// No ride has this id.
     #[error("there is no such ride")]
     NotFound,
-    /// The rules forbid it.
+    /// The rules forbid the command.
     #[error(transparent)]
     Refused(Refusal),
-    /// The request id has been used for another booking.
-    #[error("this request_id was used before, for another booking")]
+    /// The request id was used for a different booking.
+    #[error("this request_id was used before for a different booking: choose a new one")]
     KeyReused,
-    /// One more open ride is more than allowed.
+    /// A holder has reached its limit of open rides.
     #[error("{0}")]
     TooManyOpen(OpenRideLimit),
-    /// No list gave out this page token.
+    /// The page token belongs to another list.
     #[error(transparent)]
     BadPageToken(#[from] BadPageToken),
-    /// The journal did not keep it, so it did not happen.
+    /// The journal did not store the event, so the change did not take effect.
     #[error(transparent)]
     Journal(JournalError),
-    /// An event does not follow its ride.
+    /// An event is not the next one of its ride.
     #[error(transparent)]
     Broken(#[from] Misfit),
-    /// The rides task is gone: the server is going down.
-    #[error("rides are closed: the server is going down")]
+    /// The rides task has ended, because the server is shutting down.
+    #[error("the server is shutting down")]
     Closed,
 }
 
@@ -69,7 +69,8 @@ impl From<Refusal> for RideError {
     }
 }
 
-/// The ride that `request` opened, where this is `known` of its id.
+/// Returns the ride that `request` opened, from the `known` entry of its request id. Fails if the id belongs to a
+/// different booking.
 pub(super) fn opened_by<'a>(
     request: &RequestKey,
     known: Option<&'a (RideId, Vec<u8>)>,
@@ -81,7 +82,7 @@ pub(super) fn opened_by<'a>(
     }
 }
 
-/// A handle on all rides; cheap to clone. The task behind it ends when the last handle is dropped.
+/// A handle to all rides. Cheap to clone. The task behind it ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Rides {
     inputs: mpsc::Sender<Input>,
@@ -90,10 +91,13 @@ pub struct Rides {
 }
 
 impl Rides {
-    /// Takes up every ride of the journal that is not over, and starts the task that owns them.
+    /// Starts the task, with the rides of the journal that are not over.
     ///
-    /// `opened` hears of each ride that someone must look after: taken up now, or opened later. Whoever reads
-    /// it must never wait for the rides: the rides wait for it.
+    /// The task sends the id of each ride to `opened`: of the unfinished ones at the start, and of new ones later.
+    /// The task waits for the receiver. So the receiver must never wait for a call of [`Rides`].
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
     pub async fn spawn(
         journal: Arc<dyn Journal>,
         opened: mpsc::Sender<RideId>,
@@ -101,7 +105,11 @@ impl Rides {
         Self::spawn_in_batches(journal, opened, BATCH).await
     }
 
-    /// The same, with at most `batch` decisions in one append. 1: a commit for each, which is slow.
+    /// Starts the task as [`Self::spawn`] does, with at most `batch` changes in one append. With 1, each change has a
+    /// commit of its own, which is slow.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
     pub async fn spawn_in_batches(
         journal: Arc<dyn Journal>,
         opened: mpsc::Sender<RideId>,
@@ -114,28 +122,28 @@ impl Rides {
         Ok((Self { inputs, journal, fares: FareLimits::default() }, task))
     }
 
-    /// The same, with other limits of fares.
+    /// Replaces the limits of fares.
     #[must_use]
     pub fn with_fares(self, fares: FareLimits) -> Self {
         Self { fares, ..self }
     }
 
-    /// The most that a trip costs.
+    /// Returns the limits of fares.
     pub fn fares(&self) -> FareLimits {
         self.fares
     }
 
-    /// Names the journal: versions of rides mean something only together with it. A UUID.
+    /// Returns the id of the journal, a UUID. Versions of rides are valid only within one epoch.
     pub fn epoch(&self) -> &str {
         self.journal.epoch()
     }
 
-    /// Books a ride, or answers the ride that the same request booked before, as it is now.
+    /// Books a ride. If the same request booked one before, returns that ride as it is now.
     pub async fn book(&self, request: RequestKey, booking: Booking) -> Result<Ride, RideError> {
         self.book_within(Vec::new(), request, booking).await
     }
 
-    /// The same, unless one of `limits` is reached and the ride is new.
+    /// Books a ride as [`Self::book`] does. Fails if the ride would be new and one of `limits` is reached.
     pub async fn book_within(
         &self,
         limits: Vec<OpenRideLimit>,
@@ -145,7 +153,7 @@ impl Rides {
         self.change(Change::Book { request, booking: Arc::new(booking), limits }).await
     }
 
-    /// The ride that the same request booked before, as it is now; `None` if it booked none.
+    /// Returns the ride that the same request booked before, as it is now. `None` if it booked none.
     pub async fn booked(&self, request: &RequestKey) -> Result<Option<Ride>, RideError> {
         let known = self.journal.by_requests(std::slice::from_ref(request)).await?;
         match opened_by(request, known.get(&request.id))? {
@@ -154,7 +162,7 @@ impl Rides {
         }
     }
 
-    /// Opens a ride that is on its way already. `since` is when it began, by the driver's clock.
+    /// Opens a ride that is already on its trip. `since` is the start of the trip by the driver's clock.
     pub async fn start_off_street(
         &self,
         crew: Crew,
@@ -164,19 +172,19 @@ impl Rides {
         self.change(Change::StartOffStreet { crew, booking: Arc::new(booking), since }).await
     }
 
-    /// Decides one command. The answer is the ride after it, or as it was when the command had taken effect
-    /// before. By the time of the answer the journal has it.
+    /// Decides one command, and returns the ride after it. The ride is unchanged if the command took effect before.
+    /// Returns after the event is in the journal.
     pub async fn command(&self, ride: &RideId, command: Command) -> Result<Ride, RideError> {
         self.change(Change::Command(ride.clone(), command)).await
     }
 
-    /// One ride as it is now.
+    /// Returns a ride as it is now.
     pub async fn get(&self, ride: &RideId) -> Result<Ride, RideError> {
         Ok(self.log(ride).await?.borrow().ride.clone())
     }
 
-    /// One ride's whole past and whatever comes, in one: there is no gap between the two. After the last
-    /// event of a ride the feed is closed.
+    /// Returns a receiver of a ride's log. The current value has all past events, and later values have the new ones,
+    /// so that there is no gap between them. The channel closes after the last event of the ride.
     pub async fn log(&self, ride: &RideId) -> Result<watch::Receiver<Arc<RideLog>>, RideError> {
         let live = self.ask(|reply| Input::Question(Question::Watch(ride.clone(), reply))).await?;
         match live {
@@ -188,12 +196,12 @@ impl Rides {
         }
     }
 
-    /// The ride that binds a car: one it has, or is offered.
+    /// Returns the ride that a car has, or has an offer for.
     pub async fn ride_of(&self, car: CarId) -> Result<Option<Ride>, RideError> {
         self.ask(|reply| Input::Question(Question::RideOf(car, reply))).await
     }
 
-    /// One page of rides, newest first.
+    /// Returns one page of rides, newest first.
     pub async fn list(&self, query: &ListQuery) -> Result<ListPage, RideError> {
         let below = query.below(self.epoch())?;
         let found = self.journal.page(&query.filter, below, query.page_size + 1).await?;

@@ -1,4 +1,4 @@
-//! Lists of rides, newest first, a page at a time. Pure.
+//! Lists of rides, newest first, in pages. Pure.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -7,33 +7,34 @@ use super::{
     model::Ride,
 };
 
-/// Which page of which list.
+/// A request for one page of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListQuery {
-    /// At most this many rides; at least 1.
+    /// The most rides of the page, at least 1.
     pub page_size: usize,
-    /// From the page before. Empty: the first page.
+    /// The token from the page before. Empty for the first page.
     pub page_token: String,
-    /// Which rides.
+    /// The rides that the list has.
     pub filter: Filter,
 }
 
-/// One page.
+/// One page of a list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ListPage {
-    /// Newest first.
+    /// The rides, newest first.
     pub rides: Vec<Ride>,
-    /// Empty: this was the last page.
+    /// The token of the next page. Empty if this is the last page.
     pub next_page_token: String,
 }
 
-/// A page token that no list of this journal with this filter gave out.
+/// A page token that does not belong to a list of this journal with this filter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no list with these filters gave out this page token")]
+#[error("the page token is from another list, or the filters differ: start again without a token")]
 pub struct BadPageToken;
 
 impl ListQuery {
-    /// The place below which the page starts; `None` for the first page.
+    /// Returns the place that all rides of the page are below. `None` for the first page. Fails if the token is from
+    /// another list.
     pub(super) fn below(&self, epoch: &str) -> Result<Option<u64>, BadPageToken> {
         if self.page_token.is_empty() {
             return Ok(None);
@@ -45,7 +46,7 @@ impl ListQuery {
         }
     }
 
-    /// The page, given one ride more than its size where there is one more.
+    /// Returns the page. If more rides follow, `found` has one ride more than the size of the page.
     pub(super) fn page(&self, epoch: &str, mut found: Vec<Placed>) -> ListPage {
         let more = found.len() > self.page_size;
         found.truncate(self.page_size);
@@ -56,7 +57,8 @@ impl ListQuery {
         ListPage { rides: found.into_iter().map(|placed| placed.ride).collect(), next_page_token }
     }
 
-    /// A place, and a checksum over it and what it is a place in: a slip is caught, a secret it is not.
+    /// Returns the token of a place: the place, and a checksum over it, the journal and the filter. The checksum
+    /// detects mistakes, and is no protection against forgery.
     fn token(&self, epoch: &str, place: u64) -> String {
         let mut checksum = DefaultHasher::new();
         (epoch, place, &self.filter.rider, &self.filter.states).hash(&mut checksum);

@@ -7,18 +7,19 @@ use super::{
     model::{Ride, RideEvent},
 };
 
-/// A ride and everything that happened to it, oldest first. Shared with watchers as one value, so that what
-/// was and what comes can have no gap between them.
+/// A ride and all of its events, oldest first. Watchers get it as one value, so that there is no gap between past and
+/// future events.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RideLog {
-    /// As of the last event.
+    /// The ride after its last event.
     pub ride: Ride,
-    /// From version 1; never empty.
+    /// The events from version 1. Never empty.
     pub events: Vec<Arc<RideEvent>>,
 }
 
 impl RideLog {
-    /// The log (`None`: of a ride not opened yet) with one more event.
+    /// Returns `log` with one more event. `None` stands for a ride without events. Fails if the event is not the next
+    /// one of the ride.
     pub fn followed_by(log: Option<&Self>, event: Arc<RideEvent>) -> Result<Self, Misfit> {
         let ride = machine::evolve(log.map(|log| log.ride.clone()), &event)?;
         let past = log.map_or(&[][..], |log| &log.events);
@@ -26,13 +27,13 @@ impl RideLog {
         Ok(Self { ride, events })
     }
 
-    /// The log that these events make; `None` without any.
+    /// Returns the log of `events`, or `None` if there are none. Fails if an event is not the next one of the ride.
     pub fn replay(events: Vec<Arc<RideEvent>>) -> Result<Option<Self>, Misfit> {
         let ride = events.iter().try_fold(None, |ride, event| machine::evolve(ride, event).map(Some))?;
         Ok(ride.map(|ride| Self { ride, events }))
     }
 
-    /// What happened after `version`.
+    /// Returns the events after `version`.
     pub fn after(&self, version: u64) -> &[Arc<RideEvent>] {
         let seen = usize::try_from(version).unwrap_or(usize::MAX).min(self.events.len());
         &self.events[seen..]

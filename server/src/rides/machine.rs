@@ -1,7 +1,7 @@
-//! The rules of a ride: what may happen when, and what it changes. Pure.
+//! The rules of a ride: the commands, the events, and the state after each event. Pure.
 //!
-//! [`decide`] answers a command with what happens; [`evolve`] applies what happened. Every command is defined in
-//! every state, and one that took effect before is no error: commands may be sent again.
+//! [`decide`] turns a command into an event, and [`evolve`] applies an event to a ride. Every command is defined in
+//! every state. A command that took effect before is no error, so that a client may send it again.
 
 use std::{sync::Arc, time::Duration, time::SystemTime};
 
@@ -15,116 +15,116 @@ use super::{
     reach::MAX_DELAY,
 };
 
-/// What someone wants to happen to a ride.
+/// A request to change a ride.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     /// A rider books. Opens a ride.
     Book(Arc<Booking>),
     /// A driver took passengers off the street. Opens a ride.
     StartOffStreet {
-        /// What is known of it.
+        /// The known parts of a booking.
         booking: Arc<Booking>,
-        /// Who drives.
+        /// The car and its driver.
         crew: Crew,
-        /// When the trip began, by the driver's clock.
+        /// The time at which the trip began, by the driver's clock.
         since: SystemTime,
     },
-    /// Dispatch asks a car.
+    /// Dispatch offers the ride to a car.
     Offer {
-        /// Which.
+        /// The car and its driver.
         crew: Crew,
-        /// On what terms.
+        /// The terms of the offer.
         offer: OpenOffer,
     },
-    /// Dispatch takes an offer back.
+    /// Dispatch ends an offer.
     EndOffer {
-        /// The car that was asked.
+        /// The car that has the offer.
         car: CarId,
-        /// Why.
+        /// The reason.
         why: OfferEnd,
     },
-    /// The driver takes the offer.
+    /// The driver accepts the offer.
     Accept {
-        /// Whose driver.
+        /// The car of this driver.
         car: CarId,
     },
-    /// The driver does not take the offer.
+    /// The driver declines the offer.
     Decline {
-        /// Whose driver.
+        /// The car of this driver.
         car: CarId,
     },
     /// The car is at the pickup.
     Arrive {
-        /// Which.
+        /// The car.
         car: CarId,
     },
-    /// The passengers are in.
+    /// The passengers are in the car.
     PickUp {
-        /// Which car they are in.
+        /// The car.
         car: CarId,
     },
     /// The trip is over.
     DropOff {
-        /// The car that says so; `None` when the caller is not a car's own stream.
+        /// The car whose stream sent the command. `None` if the caller is no car.
         car: Option<CarId>,
-        /// As driven.
+        /// The trip as driven.
         figures: Figures,
-        /// The fare by the meter, if the fare to pay is less.
+        /// The fare by the meter, if it is more than the fare to pay.
         metered_fare: Option<Cents>,
-        /// Where.
+        /// The place of the drop-off.
         at: LatLng,
     },
     /// The driver gives an assigned ride back.
     GiveBack {
-        /// Whose driver.
+        /// The car of this driver.
         car: CarId,
-        /// For people; may be empty.
+        /// The reason, as text for people. May be empty.
         reason: String,
     },
-    /// Dispatch takes the ride from a car that was lost.
+    /// Dispatch takes the ride from a car whose connection was lost.
     Unassign {
-        /// Which.
+        /// The car.
         car: CarId,
     },
-    /// Someone calls it off.
+    /// One of the parties cancels the ride.
     Cancel {
-        /// Who.
+        /// The party.
         by: Actor,
-        /// The car whose driver says so; `None` when the caller need not be a car's.
+        /// The car whose driver cancels. `None` if the caller is no driver of a car.
         car: Option<CarId>,
-        /// For people; may be empty.
+        /// The reason, as text for people. May be empty.
         reason: String,
     },
-    /// Nobody took it in time.
+    /// No car took the ride in time.
     Expire,
 }
 
-/// The answer to a command that may stand.
+/// The result of a valid command.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Decision {
-    /// This happens now.
+    /// The command causes this event.
     Happens(Happening),
-    /// The command took effect before; nothing happens.
+    /// The command took effect before, and causes no event.
     Already,
 }
 
-/// Why a command may not stand.
+/// The reason why a command is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Nothing opened this ride.
+    /// No ride has this id.
     #[error("there is no such ride")]
     NoSuchRide,
-    /// The ride is not where the command has a meaning.
-    #[error("this cannot be done with a ride that is {}", in_words(*.0))]
+    /// The command is not possible in the state of the ride.
+    #[error("not possible: the ride is {}", in_words(*.0))]
     WrongState(RideState),
-    /// Another car has the ride, or the offer of it.
-    #[error("the ride is another car's")]
+    /// Another car has the ride or its offer.
+    #[error("another car has this ride")]
     NotYours,
-    /// The car did not want this ride before.
-    #[error("the car has passed on this ride before")]
+    /// The car declined this ride before, let its offer time out, or gave it back.
+    #[error("the car declined this ride before, let its offer time out, or gave it back")]
     PassedOver,
-    /// The car is bound by another ride.
-    #[error("the car already has a ride")]
+    /// The car has another ride or another offer.
+    #[error("the car already has another ride")]
     CarBusy,
 }
 
@@ -133,8 +133,8 @@ fn in_words(state: RideState) -> &'static str {
         RideState::Requested => "looking for a car",
         RideState::Offered => "offered to a car",
         RideState::Assigned => "assigned to a car",
-        RideState::Arrived => "at its pickup",
-        RideState::OnTrip => "on its trip",
+        RideState::Arrived => "at the pickup",
+        RideState::OnTrip => "on the trip",
         RideState::Completed => "completed",
         RideState::Cancelled => "cancelled",
         RideState::Expired => "expired",
@@ -142,7 +142,7 @@ fn in_words(state: RideState) -> &'static str {
 }
 
 impl Refusal {
-    /// For machines, as in `ErrorInfo.reason`.
+    /// Returns the reason as a constant for programs, as in `ErrorInfo.reason`.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NoSuchRide => "NO_SUCH_RIDE",
@@ -154,15 +154,15 @@ impl Refusal {
     }
 }
 
-/// Where a car has an offer to answer.
+/// The states in which a car has an offer.
 const ASKED: &[RideState] = &[RideState::Offered];
-/// Where a car has the ride and not yet the passengers.
+/// The states in which a car has the ride and not yet the passengers.
 const COMING: &[RideState] = &[RideState::Assigned, RideState::Arrived];
 
-/// What comes of `command`, given the ride as it is (`None`: not opened yet).
+/// Returns the effect of `command` on `ride`. `None` stands for a ride without events.
 ///
-/// What time it is does not matter: an offer is open until dispatch ends it, so that a clock that is set between
-/// the two takes no ride from a driver. That a car has one ride at a time is not known here: see
+/// The rules use no clock. An offer is open until dispatch ends it, so that a change of the clock takes no ride from
+/// a driver. The rules also see one ride only: the caller checks that a car has one ride at a time, see
 /// [`Refusal::CarBusy`].
 pub fn decide(ride: Option<&Ride>, command: &Command) -> Result<Decision, Refusal> {
     match (ride, command.clone()) {
@@ -233,7 +233,8 @@ fn happens(what: Happening) -> Result<Decision, Refusal> {
     Ok(Decision::Happens(what))
 }
 
-/// The next step of the car that has the ride, taken from `from`; further on, it was taken before.
+/// Decides the next step of the car that has the ride. The step leads out of the state `from`, and has no effect in a
+/// later one.
 fn step(
     ride: &Ride,
     car: CarId,
@@ -248,7 +249,8 @@ fn step(
     }
 }
 
-/// The car and the ride part, which they can in the states of `from`; a car that was passed over has left before.
+/// Decides that the car loses its ride or its offer, which is possible in the states `from`. Has no effect if the car
+/// lost it before.
 fn leave(
     ride: &Ride,
     car: CarId,
@@ -265,17 +267,18 @@ fn leave(
     }
 }
 
-/// An event that does not follow the ride it was to be applied to: the journal is broken, or another wrote to it.
+/// An event that is not the next one of its ride. The journal is damaged, or another process wrote to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("event {found} does not follow version {at} of its ride")]
 pub struct Misfit {
-    /// The ride's version. 0: not opened.
+    /// The version of the ride. 0 for a ride without events.
     pub at: u64,
-    /// The event's version.
+    /// The version of the event.
     pub found: u64,
 }
 
-/// The ride after `event`. Makes no decisions: what happened, happened.
+/// Returns the ride after `event`. Fails if the event is not the next one of the ride. Does not check the rules
+/// again.
 pub fn evolve(ride: Option<Ride>, event: &RideEvent) -> Result<Ride, Misfit> {
     let at = ride.as_ref().map_or(0, |ride| ride.version);
     let misfit = Misfit { at, found: event.version };
@@ -314,7 +317,7 @@ fn opened(event: &RideEvent, booking: &Arc<Booking>, state: RideState) -> Ride {
     }
 }
 
-/// `None` for what can only open a ride.
+/// Returns the ride after `what`, or `None` for an event that can only open a ride.
 fn changed(mut ride: Ride, what: &Happening, time: SystemTime) -> Option<Ride> {
     ride.state = match what {
         Happening::Requested(_) | Happening::PickedUpOffStreet { .. } => return None,
@@ -323,7 +326,7 @@ fn changed(mut ride: Ride, what: &Happening, time: SystemTime) -> Option<Ride> {
             ride.offer = Some(*offer);
             RideState::Offered
         }
-        // A car that was lost did not turn the ride down: it may have it should it return.
+        // A car whose connection was lost did not decline: it may get the ride again.
         Happening::OfferEnded { why: OfferEnd::CarLost, .. }
         | Happening::Unassigned { why: Loss::CarLost, .. } => {
             ride.crew = None;
@@ -357,8 +360,9 @@ fn changed(mut ride: Ride, what: &Happening, time: SystemTime) -> Option<Ride> {
     Some(ride)
 }
 
-/// How long a trip took that a driver says ended at `ended`. A clock that is off makes it neither negative nor
-/// longer than the time since it began. The start of a ride off the street counts as at most [`MAX_DELAY`] late.
+/// Returns the time that a trip took if its driver says that it ended at `ended`. A wrong clock makes the time
+/// neither negative nor longer than the time since the start. The start of a ride off the street counts as at most
+/// [`MAX_DELAY`] before its first event.
 pub fn trip_time(ride: &Ride, ended: SystemTime, now: SystemTime) -> Duration {
     let started = ride.started_at.unwrap_or(ride.requested_at).max(ride.requested_at - MAX_DELAY);
     ended.min(now).duration_since(started).unwrap_or_default()

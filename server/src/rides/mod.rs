@@ -1,8 +1,8 @@
-//! Rides: what happens to them, by which rules, and who is told.
+//! The rides: their rules, their journal, and the task that owns them.
 //!
-//! [`machine`] is the rule book and [`journal`] the memory. Between them one task owns every ride that is not
-//! over: it decides, appends to the journal, and only then tells. The rest of the server talks to it through
-//! [`Rides`].
+//! [`machine`] holds the rules, and [`journal`] stores the events. Between them one task owns every ride that is not
+//! over. It decides a command, appends the event to the journal, and only then publishes it. The rest of the server
+//! calls the task through [`Rides`].
 
 mod board;
 pub mod charge;

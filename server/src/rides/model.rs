@@ -1,4 +1,4 @@
-//! Rides, in the server's own words.
+//! The server's own types for rides, independent of the generated ones.
 
 use std::{
     sync::Arc,
@@ -13,36 +13,36 @@ use serde::{Deserialize, Serialize};
 
 use super::stored;
 
-/// Regular or pool.
+/// The type of a ride.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RideType {
-    /// A car to oneself.
+    /// The car carries this booking alone.
     #[default]
     Regular,
-    /// Cheaper; the driver may take others along.
+    /// A cheaper ride. The driver may take other passengers along.
     Pool,
 }
 
-/// Where a ride is in its life.
+/// The state of a ride.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RideState {
-    /// Waits for a car.
+    /// The ride waits for a car.
     Requested,
-    /// A car was asked.
+    /// One car has an open offer for the ride.
     Offered,
-    /// A car is on its way.
+    /// A car drives to the pickup.
     Assigned,
     /// The car waits at the pickup.
     Arrived,
-    /// Passengers are in.
+    /// The passengers are in the car.
     OnTrip,
-    /// Done.
+    /// The trip is over.
     Completed,
-    /// Called off before the trip.
+    /// The ride was cancelled before the trip.
     Cancelled,
-    /// No car took it in time.
+    /// No car took the ride in time.
     Expired,
 }
 
@@ -59,21 +59,21 @@ impl RideState {
         Self::Expired,
     ];
 
-    /// Whether nothing can happen to the ride any more.
+    /// Returns `true` if the state is final.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled | Self::Expired)
     }
 }
 
-/// Who acts.
+/// The party that acts on a ride.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
-    /// Who booked it.
+    /// The person for whom the ride was booked.
     Rider,
-    /// Who drives it.
+    /// The driver of the car.
     Driver,
-    /// Who runs the fleet.
+    /// The operator of the fleet.
     Dispatcher,
 }
 
@@ -81,17 +81,17 @@ pub enum Actor {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Cents(pub u32);
 
-/// A place with the name of its street, which may be empty.
+/// A place and the name of its street. The name may be empty.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Stop {
-    /// Where.
+    /// The location.
     #[serde(with = "stored::point")]
     pub at: LatLng,
-    /// The street's name.
+    /// The name of the street.
     pub name: String,
 }
 
-/// A car and who drives it.
+/// A car and its driver.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Crew {
     /// The car.
@@ -101,189 +101,190 @@ pub struct Crew {
     pub driver: String,
 }
 
-/// How far and how long a trip is, and what it costs.
+/// The distance, the duration and the fare of a trip.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
-    /// In metres.
+    /// The distance in metres.
     pub distance_m: u32,
-    /// Pickup to drop-off.
+    /// The time from pickup to drop-off.
     #[serde(with = "stored::duration")]
     pub duration: Duration,
-    /// Quoted before, to be paid after the trip.
+    /// The quoted fare before the trip, and the fare to pay after it.
     pub fare: Cents,
 }
 
-/// What a rider asks for, priced and routed.
+/// The request of a rider, with its route and its price.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Booking {
-    /// May be empty.
+    /// The rider. May be empty.
     pub rider: String,
-    /// May be empty.
+    /// The names of the passengers. May be empty.
     pub passengers: Vec<String>,
-    /// Regular or pool.
+    /// The type of the ride.
     pub kind: RideType,
-    /// From.
+    /// The start of the trip.
     pub pickup: Stop,
-    /// To. `None` for a ride off the street, whose end nobody knows.
+    /// The end of the trip. `None` for a ride off the street, whose destination is not known.
     pub dropoff: Option<Stop>,
-    /// As planned.
+    /// The planned trip.
     pub plan: Figures,
-    /// Pickup to drop-off, as planned. Rounded, as lines are kept and sent: see [`LatLng::rounded`].
+    /// The planned line from pickup to drop-off. Its points are rounded, as in the journal and in messages: see
+    /// [`LatLng::rounded`].
     #[serde(with = "stored::line")]
     pub route: Vec<LatLng>,
 }
 
-/// A ride as of its last event.
+/// A ride as it is after its last event.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ride {
-    /// Which ride.
+    /// The id of the ride.
     pub id: RideId,
-    /// Number of its last event, from 1.
+    /// The version of its last event, from 1.
     pub version: u64,
-    /// Where it is in its life.
+    /// The current state.
     pub state: RideState,
-    /// What was asked for.
+    /// The booking.
     pub booking: Arc<Booking>,
-    /// The car that has it, or is offered it; after [`RideState::Completed`], the one that drove.
+    /// The car that has the ride or an offer for it. After [`RideState::Completed`], the car that drove.
     pub crew: Option<Crew>,
-    /// Cars that did not take the offer, or gave the ride back: not asked again.
+    /// The cars that declined the offer, let it time out, or gave the ride back. They get no new offer.
     pub passed_over: Vec<CarId>,
-    /// The plan; from [`RideState::Completed`] on, as driven.
+    /// The planned trip. From [`RideState::Completed`] on, the trip as driven.
     pub figures: Figures,
-    /// When it was booked.
+    /// The time of its first event.
     pub requested_at: SystemTime,
-    /// When the trip began.
+    /// The time at which the trip began.
     pub started_at: Option<SystemTime>,
-    /// When its last event happened.
+    /// The time of its last event.
     pub updated_at: SystemTime,
-    /// The offer that is out.
+    /// The open offer.
     pub offer: Option<OpenOffer>,
-    /// Who called it off and why.
+    /// The party that cancelled the ride, and the reason.
     pub cancelled: Option<(Actor, String)>,
 }
 
 impl Ride {
-    /// The car that is bound by this ride now: it has it, or has to answer its offer.
+    /// Returns the car that has this ride or an offer for it, and so cannot take another ride.
     pub fn held_by(&self) -> Option<CarId> {
         self.crew.as_ref().filter(|_| !self.state.is_over()).map(|crew| crew.car)
     }
 }
 
-/// An offer that waits for its driver's answer.
+/// An offer that waits for the driver's decision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenOffer {
-    /// The car's way to the pickup, as of the offer.
+    /// The driving time from the car to the pickup, at the time of the offer.
     #[serde(with = "stored::duration")]
     pub pickup_eta: Duration,
-    /// When it lapses.
+    /// The time at which the offer expires.
     #[serde(with = "stored::time")]
     pub expires_at: SystemTime,
 }
 
-/// One thing that happened to a ride.
+/// One event of a ride.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RideEvent {
-    /// Which ride.
+    /// The id of the ride.
     pub ride: RideId,
-    /// From 1 without gaps.
+    /// The number of the event, from 1 without gaps.
     pub version: u64,
-    /// When.
+    /// The time of the event.
     pub time: SystemTime,
-    /// What.
+    /// The change.
     pub what: Happening,
 }
 
-/// Why an offer came to nothing.
+/// The reason why an offer ended without an assignment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OfferEnd {
-    /// The driver said no.
+    /// The driver declined.
     Declined,
-    /// The driver said nothing.
+    /// The driver did not respond in time.
     TimedOut,
-    /// The car's connection ended.
+    /// The connection to the car was lost.
     CarLost,
 }
 
-/// Why a ride lost its car before the trip.
+/// The reason why a ride lost its car before the trip.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
-    /// The driver gave it back, and said why; may be empty.
+    /// The driver gave the ride back, with a reason that may be empty.
     GaveBack(String),
-    /// The car went away, and may have the ride again should it return.
+    /// The connection to the car was lost. The car may get the ride again when it returns.
     CarLost,
 }
 
-/// What can happen to a ride. Journalled, so variants and fields are for ever.
+/// The kinds of event of a ride. The journal stores them, so names of variants and fields must never change.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happening {
-    /// Booked. Always version 1.
+    /// The ride was booked. Always version 1.
     Requested(Arc<Booking>),
-    /// A car was asked.
+    /// A car got an offer.
     Offered {
-        /// Which.
+        /// The car and its driver.
         crew: Crew,
-        /// On what terms.
+        /// The terms of the offer.
         offer: OpenOffer,
     },
-    /// The asked car will not come.
+    /// The offer ended without an assignment.
     OfferEnded {
-        /// Which.
+        /// The car that had the offer.
         #[serde(with = "stored::car")]
         car: CarId,
-        /// Why not.
+        /// The reason.
         why: OfferEnd,
     },
-    /// The asked car comes.
+    /// The driver accepted the offer.
     Assigned(Crew),
-    /// It will not come after all; the ride waits again.
+    /// The car lost the ride before the trip. The ride waits for another car.
     Unassigned {
-        /// Which.
+        /// The car that had the ride.
         #[serde(with = "stored::car")]
         car: CarId,
-        /// Why not.
+        /// The reason.
         why: Loss,
     },
-    /// The car is at the pickup.
+    /// The car reached the pickup.
     Arrived,
-    /// Passengers are in.
+    /// The passengers got in.
     Started,
-    /// Passengers were taken off the street. Always version 1.
+    /// The driver took passengers off the street. Always version 1.
     PickedUpOffStreet {
-        /// What is known of it.
+        /// The known parts of a booking.
         booking: Arc<Booking>,
-        /// Who drives.
+        /// The car and its driver.
         crew: Crew,
-        /// When the trip began, by the driver's clock.
+        /// The time at which the trip began, by the driver's clock.
         #[serde(with = "stored::time")]
         since: SystemTime,
     },
-    /// The trip is over.
+    /// The trip ended.
     Completed {
-        /// As driven.
+        /// The trip as driven.
         figures: Figures,
-        /// The fare by the meter, if the fare to pay is less: that of a booked ride is limited by its quote.
+        /// The fare by the meter, if it is more than the fare to pay. The quote limits the fare of a booked ride.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metered_fare: Option<Cents>,
-        /// Where.
+        /// The place of the drop-off.
         #[serde(with = "stored::point")]
         at: LatLng,
     },
-    /// Called off.
+    /// The ride was cancelled.
     Cancelled {
-        /// By whom.
+        /// The party that cancelled it.
         by: Actor,
-        /// For people.
+        /// The reason, as text for people.
         reason: String,
     },
-    /// No car took it in time.
+    /// No car took the ride in time.
     Expired,
 }
 
 impl Happening {
-    /// Where it leaves its ride.
+    /// Returns the state of a ride after this event.
     pub fn leads_to(&self) -> RideState {
         match self {
             Self::Requested(_) | Self::OfferEnded { .. } | Self::Unassigned { .. } => RideState::Requested,

@@ -1,27 +1,28 @@
-//! Open rides, counted for those that have limits of them. Pure.
+//! The numbers of open rides, counted by holder. Pure.
 
 use std::{collections::HashMap, fmt, net::IpAddr};
 
 use super::model::Booking;
 
-/// A holder of open rides, for whom they are counted.
+/// A party that open rides are counted for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Holder {
-    /// The rider of a ride, also of one that a dispatcher booked. Counted in the journal.
+    /// The rider of a ride, also if a dispatcher booked it. The count is made from the journal and survives a
+    /// restart.
     Rider(String),
-    /// All guests who booked from one address. Counted for as long as the server runs.
+    /// All guests that booked from one address. The count does not survive a restart.
     Address(IpAddr),
-    /// All guests who booked from addresses that stand for many callers. Counted for as long as the server runs.
+    /// All guests that booked from addresses which stand for many callers. The count does not survive a restart.
     ExemptAddresses,
 }
 
 impl Holder {
-    /// The rider of a booking, if it names one.
+    /// Returns the rider of a booking, if it has one.
     pub(super) fn rider_of(booking: &Booking) -> Option<Self> {
         Some(&booking.rider).filter(|rider| !rider.is_empty()).cloned().map(Self::Rider)
     }
 
-    /// Tells whether guests share this holder.
+    /// Returns `true` if the holder is a group of guests.
     pub(super) fn is_guests(&self) -> bool {
         match self {
             Self::Rider(_) => false,
@@ -30,12 +31,12 @@ impl Holder {
     }
 }
 
-/// The most open rides that one holder of a new ride may have, with this ride.
+/// A limit on the open rides of one holder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenRideLimit {
-    /// The one for whom the ride counts.
+    /// The holder that a new ride counts for.
     pub holder: Holder,
-    /// At least 1.
+    /// The most open rides, with the new one. At least 1.
     pub most: usize,
 }
 
@@ -50,7 +51,7 @@ impl fmt::Display for OpenRideLimit {
     }
 }
 
-/// Open rides of each holder, or what is added to them.
+/// The number of open rides of each holder, or a change of it.
 #[derive(Default)]
 pub(super) struct OpenRides(HashMap<Holder, isize>);
 
@@ -59,7 +60,7 @@ impl OpenRides {
         self.0.get(holder).copied().unwrap_or_default()
     }
 
-    /// Counts `change` more.
+    /// Adds `change` to the count of a holder.
     pub(super) fn add(&mut self, holder: Holder, change: isize) {
         let count = self.of(&holder) + change;
         match count {

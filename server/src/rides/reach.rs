@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-/// 252 km/h, in metres per second: no car drives faster in a city.
+/// 252 km/h, in metres per second. No car drives faster in a city.
 const TOP_SPEED: f64 = 70.0;
-/// The error of the distance between two positions, in metres. Each position is inexact, and positions without a time of
-/// their own may arrive together.
+/// The error of the distance between two positions, in metres. Each position is inexact, and positions without a time
+/// of their own may arrive together.
 const LEG_NOISE_M: f64 = 150.0;
 /// The error of the length of a whole trip, in metres.
 const TRIP_NOISE_M: f64 = 1_000.0;
 
-/// The longest that a driver's report counts as delayed, for example because there was no connection. A driver may give any
-/// time, and the length of a trip is limited by its time: so a trip lasts at most this much longer than the server has seen.
+/// The longest delay of a driver's report that counts, for example after a lost connection. A driver may give any
+/// time, and the time of a trip limits its length. So a trip counts as at most this much longer than the server has
+/// seen.
 pub const MAX_DELAY: Duration = Duration::from_secs(300);
 
-/// Tells distances that a car can drive from others.
+/// The longest distances that a car can drive in a given time.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Reach {
     metres_per_second: f64,
@@ -27,18 +28,18 @@ impl Default for Reach {
 }
 
 impl Reach {
-    /// Returns the reach of cars that are `times` as fast.
+    /// Returns the limits for cars that are `times` as fast.
     #[must_use]
     pub fn times(self, times: f64) -> Self {
         Self { metres_per_second: self.metres_per_second * times }
     }
 
-    /// The longest way between two positions in metres, if they are `elapsed` apart.
+    /// Returns the longest distance in metres between two positions that are `elapsed` apart.
     pub fn of_leg(self, elapsed: Duration) -> f64 {
         self.in_time(elapsed) + LEG_NOISE_M
     }
 
-    /// The longest way of a trip in metres, if it takes `duration`.
+    /// Returns the longest distance in metres of a trip that takes `duration`.
     pub fn of_trip(self, duration: Duration) -> f64 {
         self.in_time(duration) + TRIP_NOISE_M
     }

@@ -1,4 +1,5 @@
-//! How values are written in the journal: as the JSON form of protobuf writes them, where it does.
+//! Serde formats of the journal. They follow the JSON form of protobuf where it has one.
+//!
 //! Each module is for `#[serde(with)]`.
 
 /// A time, as RFC 3339 in UTC.
@@ -19,7 +20,7 @@ pub(super) mod time {
     }
 }
 
-/// A duration, as seconds with an `s` behind: `"90.5s"`.
+/// A duration, as seconds with the suffix `s`: `"90.5s"`.
 pub(super) mod duration {
     use std::time::Duration;
 
@@ -67,11 +68,11 @@ pub(super) mod line {
 
     pub(in crate::rides) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<LatLng>, D::Error> {
         let path = v1::Path { microdegrees: Vec::deserialize(from)? };
-        unpack_path(&path).ok_or_else(|| D::Error::custom("not a line on Earth"))
+        unpack_path(&path).ok_or_else(|| D::Error::custom("not a line of points on Earth"))
     }
 }
 
-/// A car's id, as its number.
+/// The id of a car, as a number.
 pub(super) mod car {
     use rides_proto::ids::CarId;
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
@@ -81,7 +82,8 @@ pub(super) mod car {
     }
 
     pub(in crate::rides) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<CarId, D::Error> {
-        CarId::new(i64::deserialize(from)?).ok_or_else(|| D::Error::custom("a car's id is positive"))
+        CarId::new(i64::deserialize(from)?)
+            .ok_or_else(|| D::Error::custom("the id of a car must be positive"))
     }
 }
 

@@ -1,8 +1,9 @@
-//! The one owner of every ride that is not over.
+//! The task that owns every ride that is not over.
 //!
-//! It takes what has queued up as one batch: decides all of it, appends all of it to the journal at once, and only
-//! then tells anyone. While one batch is on its way to the disk, the next is decided on top of it, and follows it
-//! before anyone is told. A busy server so pays for one write a batch, not one a command, and its disk never waits.
+//! The task takes all queued changes as one batch, decides them, and appends their events to the journal together.
+//! Then it publishes them and replies. While the journal stores one batch, the task decides the next one on top of
+//! it, and appends it before it publishes the first. So a busy server pays for one commit per batch, and its disk
+//! never waits.
 
 use std::{future::ready, mem, sync::Arc, time::SystemTime};
 
@@ -21,52 +22,54 @@ use super::{
     open::OpenRideLimit,
 };
 
-/// Everything that reaches the task.
+/// The messages to the task.
 pub(super) enum Input {
     Change(Change, Reply),
     Question(Question),
 }
 
+/// The channel for the result of a change.
 pub(super) type Reply = oneshot::Sender<Result<Ride, RideError>>;
 
-/// Everything that can change a ride.
+/// The changes of rides.
 pub(super) enum Change {
     Book { request: RequestKey, booking: Arc<Booking>, limits: Vec<OpenRideLimit> },
     StartOffStreet { crew: Crew, booking: Arc<Booking>, since: SystemTime },
     Command(RideId, Command),
 }
 
-/// Everything the task can be asked. Answered at once, as the journal has it.
+/// The queries. The task replies at once, without the changes that are not in the journal yet.
 pub(super) enum Question {
     Watch(RideId, oneshot::Sender<Option<watch::Receiver<Arc<RideLog>>>>),
     RideOf(CarId, oneshot::Sender<Option<Ride>>),
 }
 
+/// The state of the task.
 pub(super) struct Owner {
     journal: Arc<dyn Journal>,
     board: Board,
     opened: mpsc::Sender<RideId>,
-    /// Rides that `opened` has to hear of yet.
+    /// The rides that are not yet sent to `opened`.
     unsaid: Vec<RideId>,
 }
 
-/// Changes that are decided together, kept together or not at all, and then answered.
+/// Changes that are decided together, and stored together or not at all.
 #[derive(Default)]
 struct Batch {
     asked: Vec<(Change, Reply)>,
-    /// One for each that was asked.
+    /// The result of each change, in the order of `asked`.
     outcomes: Vec<Result<Ride, RideError>>,
     drafted: Drafted,
 }
 
-/// A batch that the journal was given.
+/// A batch that is being appended to the journal.
 struct Sent {
     batch: Batch,
     kept: Answer<'static, ()>,
 }
 
 impl Batch {
-    /// Nothing of it happened, whatever was decided; what was refused stays refused.
+    /// Replaces the successful results with `error`. Refused changes stay refused.
     fn take_back(&mut self, error: &JournalError) {
         for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
             *outcome = Err(error.clone().into());
@@ -75,7 +78,7 @@ impl Batch {
 
     fn answer(self) {
         for ((_, reply), outcome) in self.asked.into_iter().zip(self.outcomes) {
-            // A caller who went away does not undo what happened.
+            // A caller that is gone does not undo the change.
             let _ = reply.send(outcome);
         }
     }
@@ -91,7 +94,7 @@ impl Owner {
         Self { journal, board: Board::of(unfinished), opened, unsaid }
     }
 
-    /// Decides at most `limit` changes in one batch.
+    /// Runs until all handles are dropped. A batch has at most `limit` changes.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Input>, limit: usize) {
         self.say_opened().await;
         while let Some(asked) = self.receive(&mut inbox, limit).await {
@@ -104,8 +107,10 @@ impl Owner {
         }
     }
 
-    /// At most `limit` changes, as soon as there are any. Questions that come before are answered. `None`: nobody is
-    /// left to ask. Nothing is lost when it is dropped.
+    /// Waits for changes, and returns at most `limit` of them. Replies to queries meanwhile. `None` if all handles
+    /// are dropped.
+    ///
+    /// Cancel safe: while it waits, it holds no change.
     async fn receive(&self, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Option<Vec<(Change, Reply)>> {
         let (mut inputs, mut changes) = (Vec::new(), Vec::new());
         while inbox.recv_many(&mut inputs, limit).await > 0 {
@@ -122,7 +127,7 @@ impl Owner {
         None
     }
 
-    /// Adds to a batch that comes after `before`.
+    /// Decides `asked`, and adds the results to `batch`. `before` is the batch that is being appended.
     async fn decide(&self, batch: &mut Batch, asked: Vec<(Change, Reply)>, before: Option<&Drafted>) {
         let now = SystemTime::now();
         let earlier = self.earlier(&asked).await;
@@ -133,7 +138,7 @@ impl Owner {
         batch.asked.extend(asked);
     }
 
-    /// Hands a batch to the journal, unless it is empty.
+    /// Starts the append of a batch, unless it is empty.
     fn send(&self, mut batch: Batch) -> Option<Sent> {
         if batch.asked.is_empty() {
             return None;
@@ -143,14 +148,15 @@ impl Owner {
         Some(Sent { batch, kept })
     }
 
-    /// Append, publish, acknowledge: in this order, and no step before the one before it. Returns the next batch, as
-    /// far as it was asked for meanwhile: the journal has it before this one is told to the many who wait for it.
+    /// Waits for the append of a batch, publishes its events and replies, in this order. If the append fails, publishes
+    /// nothing and replies with the error. Returns the next batch, if there were changes meanwhile. Its append starts
+    /// before the first batch is published to its many receivers.
     async fn keep(&mut self, sent: Sent, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Option<Sent> {
         let Sent { mut batch, kept } = sent;
         let (kept, mut next) = self.meanwhile(kept, &batch.drafted, inbox, limit).await;
         if let Err(error) = &kept {
             batch.take_back(error);
-            // It was decided on top of what did not happen.
+            // The next batch was decided on top of events that did not take effect.
             let asked = mem::take(&mut next).asked;
             self.decide(&mut next, asked, None).await;
         }
@@ -163,7 +169,7 @@ impl Owner {
         next
     }
 
-    /// Decides the next batch until it is known whether the one before it is kept.
+    /// Decides the next batch until the append of the one before it has ended.
     async fn meanwhile(
         &self,
         mut kept: Answer<'static, ()>,
@@ -175,6 +181,7 @@ impl Owner {
         loop {
             let room = limit - next.asked.len();
             tokio::select! {
+                // An append that has ended comes first, so that its callers do not wait for further decisions.
                 biased;
                 kept = &mut kept => return (kept, next),
                 Some(asked) = self.receive(inbox, room), if room > 0 => {
@@ -189,7 +196,7 @@ impl Owner {
         self.board.commit(changes);
     }
 
-    /// What the journal knows of requests: asked once for all of them.
+    /// Returns what the journal knows of the requests of all changes, with one query.
     async fn earlier(&self, changes: &[(Change, Reply)]) -> Result<Requests, JournalError> {
         let request = |(change, _): &(Change, Reply)| match change {
             Change::Book { request, .. } => Some(request.clone()),
@@ -214,7 +221,7 @@ impl Owner {
     async fn say_opened(&mut self) {
         for id in self.unsaid.drain(..) {
             if self.opened.send(id).await.is_err() {
-                tracing::debug!("nobody looks after rides any more");
+                tracing::debug!("the receiver of opened rides was dropped");
             }
         }
     }
@@ -247,7 +254,7 @@ async fn decide(
     }
 }
 
-/// On the board, or over and only in the journal.
+/// Returns a ride from the board. A ride that is over is read from the journal.
 async fn find(draft: &Draft<'_>, journal: &dyn Journal, id: &RideId) -> Result<Arc<RideLog>, RideError> {
     match draft.ride(id) {
         Some(log) => Ok(log),
@@ -255,7 +262,7 @@ async fn find(draft: &Draft<'_>, journal: &dyn Journal, id: &RideId) -> Result<A
     }
 }
 
-/// Ids sort by the time they were made, which keeps a journal's index compact.
+/// Returns a UUID of version 7. These ids sort by time, which keeps the index of the journal compact.
 fn new_id() -> RideId {
     RideId::new(Uuid::now_v7().to_string())
 }

@@ -28,20 +28,20 @@ use super::{
     model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
 };
 
-/// The city that comes with the program, made once for all tests.
+/// Returns the city that is embedded in the program. It is made once for all tests.
 pub(crate) fn city() -> Arc<City> {
     static CITY: OnceLock<Arc<City>> = OnceLock::new();
     Arc::clone(CITY.get_or_init(|| Arc::new(City::embedded())))
 }
 
-/// Places on streets of [`city`], always the same ones.
+/// Returns `n` places on streets of [`city`], the same ones at each call.
 pub(crate) fn on_streets(n: usize) -> Vec<LatLng> {
     let mut rng = SmallRng::seed_from_u64(7);
     let city = city();
     (0..n).map(|_| city.random_place(&mut rng).at).collect()
 }
 
-/// A place in Helsinki, `n` times 0.001 degrees north of the railway station.
+/// Returns the place in Helsinki that is `n` times 0.001 degrees north of the railway station.
 pub(crate) fn place(n: u8) -> LatLng {
     LatLng::new(60.1710 + f64::from(n) / 1000.0, 24.9410).expect("on Earth").rounded()
 }
@@ -67,12 +67,12 @@ pub(crate) fn booking(rider: &str) -> Booking {
     }
 }
 
-/// A request of `ada`, the rider of most bookings here.
+/// Returns a request of `ada`, the rider of most bookings in tests.
 pub(crate) fn request(id: &str, fingerprint: &[u8]) -> RequestKey {
     RequestKey { id: RequestId { caller: "ada".into(), id: id.into() }, fingerprint: fingerprint.to_vec() }
 }
 
-/// When everything happens in pure tests.
+/// The time of all events in pure tests.
 pub(crate) fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
@@ -112,18 +112,18 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// What befalls the appends to a [`Troubled`] journal.
+/// A hook for the appends to a [`Troubled`] journal.
 pub(crate) trait Trouble: Send + Sync + 'static {
-    /// Comes before an append; an error is in its stead.
+    /// Runs before an append. If it fails, nothing is appended.
     fn before(&self) -> Answer<'_, ()>;
 
-    /// Comes after an append that was kept, before anyone hears of it.
+    /// Runs after a successful append, before it is acknowledged.
     fn after(&self) -> Later<'_, ()> {
         Box::pin(future::ready(()))
     }
 }
 
-/// A journal in memory whose appends meet with trouble.
+/// A journal in memory whose appends run a hook.
 pub(crate) struct Troubled<T> {
     pub(crate) kept: Arc<MemoryJournal>,
     pub(crate) trouble: Arc<T>,
@@ -162,7 +162,7 @@ impl<T: Trouble> Journal for Troubled<T> {
     }
 }
 
-/// Refuses as many appends as it was told to.
+/// A hook that fails a given number of appends.
 #[derive(Default)]
 pub(crate) struct Refusals(AtomicU32);
 
@@ -175,7 +175,7 @@ impl Trouble for Refusals {
     }
 }
 
-/// A journal whose appends fail when told to.
+/// A journal whose appends fail on demand.
 pub(crate) type Unreliable = Troubled<Refusals>;
 
 impl Unreliable {
@@ -183,7 +183,7 @@ impl Unreliable {
         Self { kept: Arc::default(), trouble: Arc::default() }
     }
 
-    /// Makes so many of the next appends fail, from now on.
+    /// Makes the next `appends` appends fail.
     pub(crate) fn refuse(&self, appends: u32) {
         self.trouble.0.store(appends, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The bad fields of a request: all of them, and not only the first.
+//! The error of a request with bad fields. It names all of them, not only the first.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use super::status::DOMAIN;
 
-/// The most fields that a status names. It travels in headers, of which clients accept 8 KiB.
+/// The maximum number of fields that a status names. A status is sent in headers, and clients accept 8 KiB of those.
 const MAX_NAMED: usize = 10;
 
-/// At least one bad field of a request. Becomes INVALID_ARGUMENT.
+/// One or more bad fields of a request. Converts to INVALID_ARGUMENT.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadRequest {
     first: Violation,
@@ -20,18 +20,18 @@ pub struct BadRequest {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Violation {
-    /// A path in the request.
+    /// The path of the field in the request, for example `cursors[3].cell`.
     field: String,
     reason: &'static str,
     text: String,
 }
 
-/// A bad field. `field` is a path in the request.
+/// Makes the error of one bad field. `field` is its path in the request.
 pub fn invalid(field: impl Into<String>, text: impl Into<String>) -> BadRequest {
     invalid_because(field, "INVALID_FIELD", text)
 }
 
-/// A bad field with its own machine-readable reason.
+/// Makes the error of one bad field, with a machine-readable reason.
 pub fn invalid_because(
     field: impl Into<String>,
     reason: &'static str,
@@ -41,7 +41,7 @@ pub fn invalid_because(
     BadRequest { first, others: Vec::new() }
 }
 
-/// A field that holds a point that is not on Earth.
+/// Makes the error of a field that holds a point which is not on Earth.
 pub fn not_on_earth(field: impl Into<String>, why: NotOnEarth) -> BadRequest {
     invalid_because(field, "NOT_ON_EARTH", why.to_string())
 }
@@ -55,7 +55,7 @@ impl BadRequest {
         self
     }
 
-    /// Puts `path` before the path of each field: the message is itself a part of what the client sent.
+    /// Prefixes the path of each field with `path`, the path of the message that holds the fields.
     #[must_use]
     pub fn within(mut self, path: &str) -> Self {
         self.first.field = format!("{path}.{}", self.first.field);
@@ -86,16 +86,16 @@ impl From<BadRequest> for Status {
     }
 }
 
-/// Results of reading several fields.
+/// The results of reading several fields.
 pub trait Fields {
     /// The values of all fields.
     type Read;
 
-    /// Returns all values, or all bad fields.
+    /// Returns all values. Fails with all bad fields if there is one.
     fn all(self) -> Result<Self::Read, BadRequest>;
 }
 
-/// Returns the values of all `fields`, or all bad ones among them.
+/// Returns the values of all `fields`. Fails with all bad ones if there is one.
 pub fn all<F: Fields>(fields: F) -> Result<F::Read, BadRequest> {
     fields.all()
 }
@@ -133,7 +133,7 @@ impl<A, B> Fields for (Result<A, BadRequest>, Result<B, BadRequest>) {
     }
 }
 
-/// Implements [`Fields`] for a tuple by the implementation for the tuple without its last element.
+/// Implements [`Fields`] for a tuple, based on the implementation for the tuple without its last element.
 macro_rules! fields {
     ($($one:ident)*; $last:ident) => {
         impl<$($one,)* $last> Fields for ($(Result<$one, BadRequest>,)* Result<$last, BadRequest>) {

@@ -1,4 +1,4 @@
-//! The limits of a booking's caller. Pure.
+//! The limits on open rides that apply to a booking. Pure.
 
 use crate::{
     access::{CallerAddress, Principal},
@@ -6,18 +6,19 @@ use crate::{
     sessions::{Role, Session},
 };
 
-/// The most rides that may be open at a time.
+/// The maximum numbers of rides that may be open at the same time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BookingLimits {
     /// The limit of one rider.
     pub open_rides: usize,
-    /// The limit of all guests who book from one address.
+    /// The limit of all guests together that book from one address.
     pub open_rides_per_address: usize,
-    /// The limit of all guests who book from addresses that stand for many callers.
+    /// The limit of all guests together that book from addresses without a limit of their own: proxies and NAT
+    /// gateways, which stand for many callers.
     pub open_rides_at_exempt_addresses: usize,
 }
 
-/// The defaults of the flags.
+/// The default values of the flags.
 impl Default for BookingLimits {
     fn default() -> Self {
         Self { open_rides: 10, open_rides_per_address: 50, open_rides_at_exempt_addresses: 1_000 }
@@ -25,12 +26,17 @@ impl Default for BookingLimits {
 }
 
 impl BookingLimits {
-    /// The limits of a ride that `caller` books for `rider` from `address`, if that counts.
+    /// Returns the limits of a ride that `caller` books for `rider` from `address`. `address` is `None` if it stands
+    /// for many callers.
     ///
-    /// A guest's session costs nothing, so guests also have a limit together: those of one address, and those of all
-    /// addresses that stand for many callers. A session of an identity provider has the rider's limit alone, and a
-    /// dispatcher has no limit. Without a token the address alone tells callers apart: at an address that stands for many
-    /// callers there is no limit.
+    /// | caller | limits |
+    /// | --- | --- |
+    /// | guest | its rider, and all guests of its address, or of all addresses that stand for many callers |
+    /// | session of an identity provider | its rider |
+    /// | dispatcher | none |
+    /// | no token | its rider and its address; none at an address that stands for many callers |
+    ///
+    /// Guests have a common limit because a new guest session costs nothing.
     pub(super) fn of(
         self,
         caller: &Principal,

@@ -1,4 +1,4 @@
-//! `rides.v1.City`: the map, and the names in it.
+//! The `rides.v1.City` service: the map, and the search for places by name.
 
 use std::{pin::Pin, sync::Arc, sync::OnceLock};
 
@@ -13,23 +13,24 @@ use tonic::{Request, Response, Status};
 use super::bad_request::{BadRequest, all, invalid};
 use crate::city::{self, AreaKind, City, MapData, RailKind, StreetClass};
 
-/// Most bytes in one message of the map.
+/// The maximum length of one message of the map, in bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// Most characters in a query.
+/// The maximum length of a query, in characters.
 const MAX_QUERY: usize = 100;
-/// Most places in an answer, and how many when nothing is said.
+/// The maximum number of places in a response.
 const MAX_PLACES: u32 = 50;
+/// The maximum number of places in the response to a request without a limit.
 const DEFAULT_PLACES: u32 = 8;
 
-/// Answers for one city.
+/// The implementation of `rides.v1.City` for one city.
 pub struct CityService {
     city: Arc<City>,
-    /// The messages of the map after the first, made when somebody asks, shared by all who do.
+    /// The messages of the map after the first. They are made at the first request and shared by all streams.
     features: OnceLock<Arc<[v1::GetMapResponse]>>,
 }
 
 impl CityService {
-    /// Ready to be mounted.
+    /// Makes the service for `city`.
     pub fn new(city: Arc<City>) -> Self {
         Self { city, features: OnceLock::new() }
     }
@@ -98,7 +99,7 @@ fn checked_limit(limit: u32) -> Result<u32, BadRequest> {
     }
 }
 
-/// One thing to draw.
+/// One thing on the map.
 enum Feature {
     Street(v1::Street),
     Area(v1::Area),
@@ -106,7 +107,8 @@ enum Feature {
 }
 
 impl Feature {
-    /// Bytes it adds to a message: itself, its tag, and its length in at most three bytes.
+    /// Returns an upper bound of the bytes that the feature adds to a message: itself, one byte of tag, and its
+    /// length in at most three bytes.
     fn encoded_len(&self) -> usize {
         let own = match self {
             Self::Street(street) => street.encoded_len(),
@@ -125,7 +127,8 @@ impl Feature {
     }
 }
 
-/// The map in messages of at most [`MAX_MESSAGE`]. [`city::MAX_POINTS`] sees to it that any feature fits.
+/// Splits the map into messages of at most [`MAX_MESSAGE`] bytes. Every feature fits into one message because it has at
+/// most [`city::MAX_POINTS`] points.
 fn in_messages(map: &MapData) -> Vec<v1::GetMapResponse> {
     let mut messages = vec![];
     let (mut message, mut len) = (v1::GetMapResponse::default(), 0);
@@ -144,7 +147,8 @@ fn in_messages(map: &MapData) -> Vec<v1::GetMapResponse> {
     messages
 }
 
-/// The most visible first: the ground, streets, tracks, buildings, and then the many ways on foot.
+/// Returns all features, the most visible first: ground areas, streets, tracks, buildings, and then the many footways.
+/// The page draws the map in this order while it loads.
 fn in_order(map: &MapData) -> impl Iterator<Item = Feature> + '_ {
     let streets = |on_foot: bool| {
         let streets = map.streets.iter().filter(move |s| (s.class == StreetClass::Footway) == on_foot);

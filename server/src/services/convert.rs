@@ -1,4 +1,4 @@
-//! From the server's own words to the generated messages.
+//! Conversions from the types of the server to the generated messages.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::rides::{
     model::{Actor, Cents, Figures, Happening, Loss, OfferEnd, Ride, RideEvent, RideState, RideType, Stop},
 };
 
-/// A duration on the wire; one too long for it is the longest.
+/// Converts a duration. One that is too long for the message becomes the longest that it can hold.
 pub fn duration(duration: Duration) -> prost_types::Duration {
     let longest = prost_types::Duration { seconds: i64::MAX, nanos: 999_999_999 };
     prost_types::Duration::try_from(duration).unwrap_or(longest)
 }
 
-/// An amount.
+/// Converts an amount of money.
 pub fn money(amount: Cents) -> v1::Money {
     v1::Money { currency: CURRENCY.into(), minor_units: amount.0.into() }
 }
 
-/// Regular or pool.
+/// Converts a type of ride.
 pub fn ride_type(kind: RideType) -> v1::RideType {
     match kind {
         RideType::Regular => v1::RideType::Regular,
@@ -29,7 +29,7 @@ pub fn ride_type(kind: RideType) -> v1::RideType {
     }
 }
 
-/// Where a ride is in its life.
+/// Converts the state of a ride.
 pub fn ride_state(state: RideState) -> v1::RideState {
     match state {
         RideState::Requested => v1::RideState::Requested,
@@ -43,7 +43,7 @@ pub fn ride_state(state: RideState) -> v1::RideState {
     }
 }
 
-/// Who acts.
+/// Converts an actor.
 pub fn actor(actor: Actor) -> v1::Actor {
     match actor {
         Actor::Rider => v1::Actor::Rider,
@@ -52,7 +52,7 @@ pub fn actor(actor: Actor) -> v1::Actor {
     }
 }
 
-/// Why an offer came to nothing.
+/// Converts the reason for the end of an offer that was not accepted.
 pub fn offer_end(why: OfferEnd) -> v1::OfferEnd {
     match why {
         OfferEnd::Declined => v1::OfferEnd::Declined,
@@ -61,13 +61,13 @@ pub fn offer_end(why: OfferEnd) -> v1::OfferEnd {
     }
 }
 
-/// A ride with its route; see [`listed`] for one without.
+/// Converts a ride, with its route. See [`listed`] for one without.
 pub fn ride(ride: &Ride) -> v1::Ride {
     let route = Some(&ride.booking.route).filter(|route| !route.is_empty());
     v1::Ride { route: route.map(|route| pack_path(route)), ..listed(ride) }
 }
 
-/// A ride as a list shows it.
+/// Converts a ride without its route, for `Rides.List`.
 pub fn listed(ride: &Ride) -> v1::Ride {
     let booking = &ride.booking;
     let (car_id, driver_id) =
@@ -101,7 +101,7 @@ pub fn listed(ride: &Ride) -> v1::Ride {
     }
 }
 
-/// One thing that happened to a ride.
+/// Converts an event of a ride.
 pub fn ride_event(event: &RideEvent) -> v1::RideEvent {
     v1::RideEvent {
         ride_id: event.ride.to_string(),
@@ -153,7 +153,7 @@ fn happening(event: &RideEvent) -> v1::ride_event::Event {
     }
 }
 
-/// The ride as its first event opened it.
+/// Returns the ride after `event`, its first. `None` if `event` is not a first event.
 fn opened(event: &RideEvent) -> Option<v1::Ride> {
     machine::evolve(None, event).ok().as_ref().map(ride)
 }

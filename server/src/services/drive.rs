@@ -1,8 +1,8 @@
-//! `Fleet.Drive`: one car's working day.
+//! The implementation of `Fleet.Drive`, the stream of one driver.
 //!
-//! What the driver says becomes reports to the fleet and commands to the rides; what comes of it reaches the
-//! driver as orders, the same way as everything else that happens to its ride. Only refusals are answered
-//! here, and commands that took effect before, of which no order comes.
+//! Messages of the driver become reports to the fleet and commands to the rides. The effects of a command reach the
+//! driver as orders of the fleet, like all other changes of its ride. This module itself responds only to a refused
+//! command, and to one that had taken effect before, since neither causes an order.
 
 mod down;
 mod said;
@@ -36,9 +36,9 @@ use crate::{
     },
 };
 
-/// A stream that says nothing for this long is no driver.
+/// The time that a new stream has to send `sign_on`.
 const SIGN_ON_WITHIN: Duration = Duration::from_secs(10);
-/// A driver to whom nothing was said for this long gets a sign of life.
+/// The interval without other messages after which the driver gets a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(4);
 
 /// The handler of `Fleet.Drive`.
@@ -53,7 +53,8 @@ impl StreamingService<DriveRequest> for Drive {
     type ResponseStream = Responses;
     type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
 
-    /// Answers at once, before the driver has said anything: many clients send only when they have headers.
+    /// Responds with headers at once, before the first message of the driver. Many clients send nothing until they have
+    /// received headers.
     fn call(&mut self, request: Request<Streaming<DriveRequest>>) -> Self::Future {
         let (mut down, responses) = Down::open();
         let drive = self.clone();
@@ -68,7 +69,7 @@ impl StreamingService<DriveRequest> for Drive {
     }
 }
 
-/// One driver, signed on.
+/// The stream of a driver that has signed on.
 struct Shift {
     driver: Principal,
     car: CarId,
@@ -78,12 +79,12 @@ struct Shift {
 }
 
 impl Drive {
-    /// A handler that tells `fleet` where cars are, and `rides` what drivers do.
+    /// Makes a handler that reports positions to `fleet` and sends the commands of drivers to `rides`.
     pub fn new(fleet: Fleet, rides: Rides) -> Self {
         Self { fleet, rides }
     }
 
-    /// The whole stream. `Ok`: the driver signed off.
+    /// Serves the stream to its end. Returns `Ok` if the driver signed off, and otherwise the status of the stream.
     async fn run(
         self,
         driver: Principal,
@@ -105,7 +106,7 @@ impl Drive {
 }
 
 impl Shift {
-    /// From sign-on to the end of the stream.
+    /// Serves the stream from sign-on to its end.
     async fn work(
         &self,
         CarLink { number, mut orders, .. }: CarLink,
@@ -136,8 +137,8 @@ impl Shift {
         }
     }
 
-    /// Does what the driver says; answers what cannot be done and what was done before. Breaks off when the driver signs
-    /// off.
+    /// Applies one message. Responds to a command that is refused or had taken effect before. Returns `Break` when the
+    /// driver signs off.
     async fn apply(&self, said: Said, down: &mut Down) -> Result<ControlFlow<()>, Status> {
         match said {
             Said::Position { at, heading_deg, time } => {
@@ -147,7 +148,8 @@ impl Shift {
             Said::Of(ride, deed) => match self.command(&ride, deed).await.map_err(Status::from) {
                 Ok(None) => {}
                 Ok(Some(ride)) => down.order(Order::Update(ride))?,
-                // Of what is only put off the driver would never hear again. On their next stream they do.
+                // Ends the stream: the driver would never learn the outcome of a command that failed only for now. The
+                // next stream of the driver begins with the state of its ride.
                 Err(not_now) if not_now.code() == Code::Unavailable => return Err(not_now),
                 Err(refused) => down.refused(ride.as_str(), &refused)?,
             },
@@ -157,15 +159,16 @@ impl Shift {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// `None`: it happens now, and the driver hears of it as an order. Otherwise it took effect before, and this is the
-    /// ride as it is.
+    /// Sends a command of the driver to the rides. Returns `None` if it takes effect now; the driver then gets an
+    /// order. Returns the ride if the command had taken effect before.
     async fn command(&self, ride: &RideId, deed: Deed) -> Result<Option<Ride>, RideError> {
         let car = self.car;
         let before = self.rides.get(ride).await?;
         if self.driver.only_car().is_some() && !self.driver.was_asked(&before) {
             return Err(RideError::NotFound);
         }
-        // A ride that the car has left already cannot be declined or given back, whatever happens to it meanwhile.
+        // A car that does not have the ride any more cannot decline it or give it back. Decided by the state before the
+        // command: the rides task accepts a repeated command, and the ride may have changed in between.
         let has_left = matches!(deed, Deed::Decline | Deed::GiveBack { .. }) && before.held_by() != Some(car);
         let command = match deed {
             Deed::Accept => Command::Accept { car },
@@ -187,12 +190,12 @@ impl Shift {
     }
 }
 
-/// The ride after a command that changed nothing.
+/// Returns the ride if the command between `before` and `after` changed nothing.
 fn unchanged(before: &Ride, after: Ride) -> Option<Ride> {
     (after.version == before.version).then_some(after)
 }
 
-/// The first message, which must be SignOn.
+/// Reads the first message. Fails if it is not `sign_on`, or does not arrive within [`SIGN_ON_WITHIN`].
 async fn first(up: &mut Streaming<DriveRequest>, down: &Down, driver: &Principal) -> Result<SignOn, Status> {
     let message = tokio::select! {
         message = timeout(SIGN_ON_WITHIN, up.message()) => message.map_err(|_elapsed| not_signed_on())?,
@@ -205,7 +208,8 @@ async fn first(up: &mut Streaming<DriveRequest>, down: &Down, driver: &Principal
     }
 }
 
-/// What cannot be decoded is the sender's fault; tonic calls it INTERNAL.
+/// Returns the status for a message that cannot be decoded: INVALID_ARGUMENT in place of tonic's INTERNAL, because the
+/// client is at fault.
 fn unreadable(status: Status) -> Status {
     match status.code() {
         Code::Internal => status::with_reason(Code::InvalidArgument, status::MALFORMED, status.message()),
@@ -222,7 +226,7 @@ fn not_signed_off() -> Status {
 }
 
 fn signed_on_already() -> Status {
-    let message = "this stream has signed on already";
+    let message = "this stream has already signed on";
     status::with_reason(Code::FailedPrecondition, "ALREADY_SIGNED_ON", message)
 }
 

@@ -1,4 +1,7 @@
-//! What each field of a request may hold.
+//! The validation of the fields of requests.
+//!
+//! Each function takes the path of a field and its value. It returns the value in a type of the server, or fails with
+//! an error that names the field.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,45 +15,45 @@ use crate::{
     rides::model::{Actor, RideState, RideType},
 };
 
-/// Most characters of a name or an id that a client makes up.
+/// The maximum length of a name or an id that a client chooses, in characters.
 pub const MAX_NAME: usize = 64;
-/// Most characters of a reason.
+/// The maximum length of a reason, in characters.
 pub const MAX_REASON: usize = 200;
-/// Most passengers of one ride.
+/// The maximum number of passengers of one ride.
 pub const MAX_PASSENGERS: usize = 16;
-/// Most bytes of a `request_id`.
+/// The maximum length of a `request_id`, in bytes.
 const MAX_REQUEST_ID: usize = 64;
 const DEFAULT_PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: u32 = 200;
 
-/// A clock that is off by more is not believed.
+/// The maximum age of a time that a client sends. An older one is replaced by the server's time.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A point on Earth; it must be there.
+/// Validates a required point on Earth.
 pub fn location(field: &str, location: Option<v1::Location>) -> Result<LatLng, BadRequest> {
     optional_location(field, location)?.ok_or_else(|| invalid_because(field, "MISSING", "must be set"))
 }
 
-/// A point on Earth, or none.
+/// Validates an optional point on Earth.
 pub fn optional_location(field: &str, location: Option<v1::Location>) -> Result<Option<LatLng>, BadRequest> {
     location.map(LatLng::try_from).transpose().map_err(|why| not_on_earth(field, why))
 }
 
-/// A car's id.
+/// Validates the id of a car, which is positive.
 pub fn car(field: &str, id: i64) -> Result<CarId, BadRequest> {
     CarId::new(id).ok_or_else(|| invalid_because(field, "NOT_POSITIVE", "must be positive"))
 }
 
-/// At most `max` characters; may be empty.
+/// Validates a text of at most `max` characters, which may be empty.
 pub fn text(field: &str, text: String, max: usize) -> Result<String, BadRequest> {
-    // No text has more characters than bytes, and most are short.
+    // Bytes first: a text has at most one character per byte, so short texts need no count.
     if text.len() > max && text.chars().count() > max {
         return Err(invalid_because(field, "TOO_LONG", format!("must have at most {max} characters")));
     }
     Ok(text)
 }
 
-/// At least one and at most `max` characters.
+/// Validates a text of 1 to `max` characters.
 pub fn name(field: &str, name: String, max: usize) -> Result<String, BadRequest> {
     if name.is_empty() {
         return Err(invalid_because(field, "MISSING", "must not be empty"));
@@ -58,7 +61,7 @@ pub fn name(field: &str, name: String, max: usize) -> Result<String, BadRequest>
     text(field, name, max)
 }
 
-/// The id of a request, by which it can be repeated.
+/// Validates the idempotency key of a request, which has 1 to `MAX_REQUEST_ID` bytes.
 pub fn request_id(field: &str, id: String) -> Result<String, BadRequest> {
     if id.is_empty() || id.len() > MAX_REQUEST_ID {
         let text = format!("must have from 1 to {MAX_REQUEST_ID} bytes");
@@ -67,7 +70,7 @@ pub fn request_id(field: &str, id: String) -> Result<String, BadRequest> {
     Ok(id)
 }
 
-/// The number of entries on a page.
+/// Validates the number of entries on a page. 0 stands for `DEFAULT_PAGE_SIZE`.
 pub fn page_size(field: &str, size: u32) -> Result<usize, BadRequest> {
     match size {
         0 => Ok(DEFAULT_PAGE_SIZE),
@@ -76,13 +79,13 @@ pub fn page_size(field: &str, size: u32) -> Result<usize, BadRequest> {
     }
 }
 
-/// A rider's id, or none: the caller's own, however long an identity provider has made it, or one of at most [`MAX_NAME`]
-/// characters.
+/// Validates the id of a rider, which may be empty. It has at most [`MAX_NAME`] characters, unless it is the caller's
+/// own subject: identity providers may issue longer ones.
 pub fn rider(field: &str, id: String, caller: &Principal) -> Result<String, BadRequest> {
     if is_own(&id, caller) { Ok(id) } else { text(field, id, MAX_NAME) }
 }
 
-/// A driver's id, likewise; it must be there.
+/// Validates the id of a driver like [`rider`], but it must not be empty.
 pub fn driver(field: &str, id: String, caller: &Principal) -> Result<String, BadRequest> {
     if is_own(&id, caller) { Ok(id) } else { name(field, id, MAX_NAME) }
 }
@@ -91,7 +94,7 @@ fn is_own(id: &str, caller: &Principal) -> bool {
     caller.session().is_some_and(|session| session.subject == id)
 }
 
-/// At most [`MAX_PASSENGERS`] ids of at most [`MAX_NAME`] characters.
+/// Validates at most [`MAX_PASSENGERS`] ids of at most [`MAX_NAME`] characters.
 pub fn passengers(field: &str, ids: Vec<String>) -> Result<Vec<String>, BadRequest> {
     if ids.len() > MAX_PASSENGERS {
         let text = format!("must have at most {MAX_PASSENGERS} entries");
@@ -101,7 +104,7 @@ pub fn passengers(field: &str, ids: Vec<String>) -> Result<Vec<String>, BadReque
     all(ids.map(|(i, id)| text(&format!("{field}[{i}]"), id, MAX_NAME)).collect::<Vec<_>>())
 }
 
-/// A time by someone's clock. Absent, in the future or more than a day ago: now.
+/// Validates a time by the client's clock. Returns `now` if the time is absent, in the future or more than a day ago.
 pub fn time(field: &str, time: Option<Timestamp>, now: SystemTime) -> Result<SystemTime, BadRequest> {
     let Some(time) = time else { return Ok(now) };
     let malformed = || invalid_because(field, "BAD_TIME", "must be a time in the years 1 to 9999");
@@ -115,15 +118,15 @@ pub fn time(field: &str, time: Option<Timestamp>, now: SystemTime) -> Result<Sys
     Ok(if plausible { time } else { now })
 }
 
-/// Of a cursor, from an earlier stream. Empty: none.
+/// Validates the epoch of a cursor, which an earlier stream has given. It may be empty.
 pub fn epoch(field: &str, epoch: &str) -> Result<(), BadRequest> {
     if !epoch.is_empty() && Uuid::try_parse(epoch).is_err() {
-        return Err(invalid_because(field, "BAD_EPOCH", "is not an epoch that any server gives out"));
+        return Err(invalid_because(field, "BAD_EPOCH", "must be empty, or the epoch of an earlier stream"));
     }
     Ok(())
 }
 
-/// Regular or pool.
+/// Validates a type of ride.
 pub fn ride_type(field: &str, value: i32) -> Result<RideType, BadRequest> {
     match v1::RideType::try_from(value) {
         Ok(v1::RideType::Regular) => Ok(RideType::Regular),
@@ -132,7 +135,7 @@ pub fn ride_type(field: &str, value: i32) -> Result<RideType, BadRequest> {
     }
 }
 
-/// Who acts, if that is said.
+/// Validates an optional actor.
 pub fn actor(field: &str, value: i32) -> Result<Option<Actor>, BadRequest> {
     match v1::Actor::try_from(value) {
         Ok(v1::Actor::Unspecified) => Ok(None),
@@ -143,7 +146,7 @@ pub fn actor(field: &str, value: i32) -> Result<Option<Actor>, BadRequest> {
     }
 }
 
-/// States to look for, each once.
+/// Validates the states to filter by. Returns them in order, without duplicates.
 pub fn states(field: &str, values: &[i32]) -> Result<Vec<RideState>, BadRequest> {
     let values = values.iter().enumerate();
     let mut states =
@@ -179,7 +182,7 @@ mod tests {
     use super::*;
     use crate::rides::testing::noon;
 
-    /// A result with the status reduced to its reason.
+    /// Replaces the error by the reason in its `ErrorInfo`.
     fn reason<T>(result: Result<T, BadRequest>) -> Result<T, String> {
         result
             .map_err(Status::from)

@@ -1,7 +1,7 @@
-//! `rides.v1.Fleet` as one service.
+//! The `rides.v1.Fleet` service.
 //!
-//! Written out instead of generated because Watch does not encode messages: they are bytes already, shared by all
-//! viewers.
+//! It is written by hand, not generated, because the messages of `Watch` are not encoded here: the fan-out makes their
+//! bytes once for all viewers.
 
 use std::{
     convert::Infallible,
@@ -23,15 +23,15 @@ use crate::{fanout::Fanout, fleet::Fleet, rides::Rides};
 const WATCH: &str = "/rides.v1.Fleet/Watch";
 const DRIVE: &str = "/rides.v1.Fleet/Drive";
 
-/// Room for 4,096 cursors of 18 bytes at most.
+/// The maximum length of a request of `Watch`, in bytes. It has room for 4,096 cursors of at most 18 bytes.
 pub(super) const MAX_WATCH_REQUEST: usize = 96 * 1024;
-/// No message of a driver is near as long as this.
+/// The maximum length of a message of `Drive`, in bytes. Valid messages are much shorter.
 const MAX_DRIVE_REQUEST: usize = 8 * 1024;
 
-/// The largest request message of each method, in bytes.
+/// The maximum length of a request message of each method, in bytes.
 pub const LARGEST_REQUESTS: [(&str, usize); 2] = [(WATCH, MAX_WATCH_REQUEST), (DRIVE, MAX_DRIVE_REQUEST)];
 
-/// Serves the whole of `rides.v1.Fleet`; add it to the routes like a generated server.
+/// The implementation of `rides.v1.Fleet`, for tonic's router.
 #[derive(Clone)]
 pub struct FleetService {
     fanout: Fanout,
@@ -39,7 +39,7 @@ pub struct FleetService {
 }
 
 impl FleetService {
-    /// A service over the parts that do the work.
+    /// Makes the service.
     pub fn new(fleet: Fleet, fanout: Fanout, rides: Rides) -> Self {
         Self { fanout, drive: Drive::new(fleet, rides) }
     }

@@ -1,4 +1,4 @@
-//! What viewers of the map ask for.
+//! A fuzz target: requests of `Fleet.Watch`.
 
 use std::{sync::LazyLock, time::SystemTime};
 
@@ -19,29 +19,32 @@ use crate::{
 /// Two cells in the middle of Helsinki.
 const CELLS: [u32; 2] = [18653 << 15 | 9484, 18653 << 15 | 9485];
 
-/// Of a message: a flag, and its length.
+/// The length of the prefix of a gRPC message in bytes: one of flags, four of length.
 const PREFIX: usize = 5;
 
 static MAP: LazyLock<Map> = LazyLock::new(Map::new);
 
-/// A request of `Fleet.Watch`: refused, or answered with a message about what it asks for.
+/// Checks one request of `Fleet.Watch`. It is refused, or its first message has only cells of the requested viewport.
 pub fn viewport(input: &[u8]) {
     let Ok(request) = v1::WatchFleetRequest::decode(input) else { return };
     let Ok(viewer) = open(&MAP.fanout, &request) else { return };
-    let view = request.viewport.and_then(|view| Bounds::try_from(view).ok()).expect("it was taken");
+    let view = request.viewport.and_then(|view| Bounds::try_from(view).ok()).expect("open accepted it");
     let message = MAP.look(viewer).split_off(PREFIX);
-    let message = v1::WatchFleetResponse::decode(message).expect("it is ours");
-    assert!(!message.epoch.is_empty(), "the first message says it");
+    let message = v1::WatchFleetResponse::decode(message).expect("a valid message");
+    assert!(!message.epoch.is_empty(), "the first message has no epoch");
     for number in message.cells.iter().map(|frame| frame.cell) {
-        assert!(Cell::all_in(view).any(|cell| cell.number() == number), "nobody asked for {number}");
+        assert!(
+            Cell::all_in(view).any(|cell| cell.number() == number),
+            "cell {number} is not in the viewport"
+        );
     }
 }
 
-/// A map that stands still.
+/// A fan-out that has had one tick, with four cars.
 struct Map {
     runtime: Runtime,
     fanout: Fanout,
-    /// Without them viewers would be at the end.
+    /// Kept open, because the streams of viewers end when the sender is dropped.
     _ticks: mpsc::Sender<FleetTick>,
 }
 
@@ -55,9 +58,9 @@ impl Map {
         Self { runtime, fanout, _ticks: ticks }
     }
 
-    /// The first message of a viewer.
+    /// Returns the first message of a viewer.
     fn look(&self, mut viewer: Viewer) -> Bytes {
-        self.runtime.block_on(viewer.next()).expect("there is a tick")
+        self.runtime.block_on(viewer.next()).expect("a message of the first tick")
     }
 }
 

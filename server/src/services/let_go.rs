@@ -1,21 +1,23 @@
-//! Answers that their service gives up by itself.
+//! The policy by which a service ends a response that its client does not read.
 
 use std::sync::Arc;
 
 use tonic::Status;
 
-/// Among the extensions of an answer: its service knows when its client has taken nothing for too long. It can only say
-/// so here, since a transport that is stuck asks the answer for nothing.
+/// An extension of a response: the function that decides when the response is over because its client reads nothing.
+///
+/// The body of the response cannot end itself, because a stalled transport does not poll it. The edge therefore calls
+/// [`LetGo::status`] from time to time.
 #[derive(Clone)]
 pub struct LetGo(Arc<dyn Fn() -> Option<Status> + Send + Sync>);
 
 impl LetGo {
-    /// Once `status` gives one, the answer is over with it.
+    /// Makes a policy that ends the response with the status that `status` returns.
     pub fn with(status: impl Fn() -> Option<Status> + Send + Sync + 'static) -> Self {
         Self(Arc::new(status))
     }
 
-    /// `None`: not yet.
+    /// Returns the status with which the response ends now, or `None` if it goes on.
     pub fn status(&self) -> Option<Status> {
         (self.0)()
     }

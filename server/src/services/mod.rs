@@ -1,4 +1,7 @@
-//! The RPCs: decode, hand over, encode. What is decided here is only what a field may hold.
+//! The implementations of the RPCs.
+//!
+//! Each decodes and validates a request, passes it to `rides`, `fleet`, `fanout`, `city` or `sessions`, and encodes the
+//! response. No other rule is decided here.
 
 pub mod bad_request;
 pub mod booking_limits;

@@ -1,4 +1,4 @@
-//! A trip before it is made: on which streets, how long, for how much.
+//! The plan of a trip before it begins: its route, distance, duration and fare.
 
 use rides_proto::geo::LatLng;
 
@@ -12,18 +12,20 @@ use crate::{
     },
 };
 
-/// Two places nearer than this are one.
+/// The distance below which pickup and dropoff are the same place, in metres.
 const SAME_PLACE_M: f64 = 1.0;
 
+/// The plan of a trip.
 pub(super) struct Plan {
-    /// Where the car stops for the rider.
+    /// The place on a street where the car stops for the rider.
     pub(super) pickup: Snapped,
     pub(super) dropoff: Snapped,
     pub(super) figures: Figures,
     pub(super) route: Vec<LatLng>,
 }
 
-/// Plans a trip between the streets nearest to two points.
+/// Plans a trip between the streets nearest to two points. Fails if a point is further than [`REACH_M`] from every
+/// street, if both are the same place, or if no route leads from one to the other.
 pub(super) fn plan(city: &City, pickup: LatLng, dropoff: LatLng, kind: RideType) -> Result<Plan, BadRequest> {
     let (pickup, dropoff) = all((on_map(city, "pickup", pickup), on_map(city, "dropoff", dropoff)))?;
     if pickup.at.distance_m(dropoff.at) < SAME_PLACE_M {

@@ -1,16 +1,18 @@
-//! Who makes a call.
+//! The principal of a call.
 
 use tonic::{Code, Request, Status};
 
 use super::status::with_reason;
 use crate::access::Principal;
 
-/// The one that the edge has found out. INTERNAL without: nobody gets past it by a path on which it was left out.
+/// Returns the principal that the edge has put into the request. Fails with INTERNAL if there is none, so that a route
+/// which bypasses authentication by mistake serves no calls.
 pub(super) fn principal<T>(request: &Request<T>) -> Result<Principal, Status> {
     let known = request.extensions().get::<Principal>();
-    known.cloned().ok_or_else(|| with_reason(Code::Internal, "FAILED", "the server does not know who calls"))
+    known.cloned().ok_or_else(|| with_reason(Code::Internal, "FAILED", "the call has no principal"))
 }
 
+/// Makes a request of a caller without a token.
 #[cfg(test)]
 pub(super) fn unproven<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);

@@ -1,4 +1,4 @@
-//! How far a ride's car is from where it is going.
+//! The progress of a ride's car towards the pickup or the dropoff.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::{
     },
 };
 
-/// Follows the car of one ride.
+/// The progress of the car of one ride, for one viewer.
 pub(super) struct Tracker {
     city: Arc<City>,
     fleet: Fleet,
-    /// Where the car goes, on the street.
+    /// The last destination of the car, and the same place on the street. Kept so that it is snapped only once.
     target: Option<(LatLng, Snapped)>,
-    /// The way that the viewer has.
+    /// The last route that was sent to the viewer.
     sent: Vec<LatLng>,
 }
 
@@ -29,7 +29,7 @@ impl Tracker {
         Self { city, fleet, target: None, sent: Vec::new() }
     }
 
-    /// `None` while no car is on its way, or nobody knows where it is.
+    /// Returns the progress of the car now. Returns `None` if no car is under way, or if its position is unknown.
     pub(super) async fn progress(&mut self, ride: &Ride) -> Result<Option<v1::Progress>, Closed> {
         let (true, Some(car)) = (is_under_way(ride), ride.held_by()) else { return Ok(None) };
         let Some(view) = self.fleet.car(car).await? else { return Ok(None) };
@@ -60,12 +60,12 @@ impl Tracker {
     }
 }
 
-/// Whether the ride's car is on its way, to the pickup or to the drop-off.
+/// Returns `true` if the ride's car is on its way to the pickup or the dropoff.
 pub(super) fn is_under_way(ride: &Ride) -> bool {
     matches!(ride.state, RideState::Assigned | RideState::OnTrip)
 }
 
-/// Where the car goes; `None` for a trip whose end nobody knows.
+/// Returns the destination of the car, or `None` for a trip without a planned dropoff.
 fn target(ride: &Ride) -> Option<LatLng> {
     match ride.state {
         RideState::Assigned => Some(ride.booking.pickup.at),
@@ -73,7 +73,7 @@ fn target(ride: &Ride) -> Option<LatLng> {
     }
 }
 
-/// Whether `route`, but for where it starts, is the end of `known`: the car followed its way.
+/// Returns `true` if `route` without its first point is a suffix of `known`, that is, if the car has followed `known`.
 fn is_rest_of(known: &[LatLng], route: &[LatLng]) -> bool {
     route.split_first().is_some_and(|(_, rest)| !known.is_empty() && known.ends_with(rest))
 }
@@ -92,8 +92,9 @@ mod tests {
         assert!(is_rest_of(&known, &[here, place(2), place(3)]));
         assert!(is_rest_of(&known, &[here, place(3)]));
         assert!(!is_rest_of(&known, &[here, place(7), place(3)]));
-        assert!(!is_rest_of(&known, &[here, place(2)]), "another end");
+        assert!(!is_rest_of(&known, &[here, place(2)]), "another destination");
     }
+
     #[test]
     fn a_car_that_keeps_to_its_way_has_no_new_one() {
         let (city, ends) = (city(), on_streets(2));

@@ -1,8 +1,10 @@
-//! Server reflection: the port says itself what is on it.
+//! Server reflection (`grpc.reflection.v1`).
 //!
-//! Written out, because the service of `tonic-reflection` ends the whole stream at a name that it does not know, where the
-//! protocol says to answer so and to go on; and it knows no extensions, and enum values by names of its own. v1alpha has
-//! the same messages: `edge/older.rs` makes its name this one's.
+//! It is written by hand, because the service in `tonic-reflection` has three faults. It ends the stream at an unknown
+//! name, where the protocol wants an error response. It does not know extensions. It gives enum values names that are
+//! not those of protobuf.
+//!
+//! `v1alpha` has the same messages: `edge/older.rs` routes its calls here.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,15 +20,16 @@ use tonic_reflection::pb::v1::{
     server_reflection_server::ServerReflection,
 };
 
-/// What is told of files, symbols, extensions and services. Cheap to clone.
+/// The implementation of server reflection. Cheap to clone.
 #[derive(Clone)]
 pub struct ReflectionService(Arc<Told>);
 
 impl ReflectionService {
-    /// Tells of these encoded file descriptor sets, and of the details of errors.
+    /// Makes a service for these encoded file descriptor sets, and for the `google.rpc` messages in the details of
+    /// errors.
     ///
     /// # Errors
-    /// When a set cannot be decoded, or needs a file that no set before it has.
+    /// If a set cannot be decoded, or needs a file that is neither in it nor in a set before it.
     pub fn new(descriptor_sets: &[&[u8]]) -> anyhow::Result<Self> {
         let mut pool = DescriptorPool::new();
         descriptor_sets.iter().try_for_each(|set| pool.decode_file_descriptor_set(*set))?;
@@ -49,10 +52,10 @@ impl ServerReflection for ReflectionService {
     }
 }
 
-/// All there is to tell. Pure.
+/// The index of all descriptors. Pure.
 struct Told {
     pool: DescriptorPool,
-    /// Where each is, by its full name.
+    /// The file of each symbol, by the full name of the symbol.
     symbols: HashMap<String, FileDescriptor>,
 }
 
@@ -76,7 +79,9 @@ impl Told {
             Some(Asked::FileContainingExtension(wanted)) => self.extension(wanted),
             Some(Asked::AllExtensionNumbersOfType(name)) => self.extension_numbers(name),
             Some(Asked::ListServices(_)) => Ok(self.services()),
-            None => Err(Status::invalid_argument("nothing is asked for")),
+            None => Err(Status::invalid_argument(
+                "message_request must be set to a request that this server knows",
+            )),
         }
     }
 
@@ -103,8 +108,8 @@ impl Told {
     }
 }
 
-/// `google.rpc.Status` and all that its details may be, without which clients cannot decode them. `tonic-types` compiles
-/// the files in a folder of their own; other programs import them as `google/rpc/…`.
+/// Returns the files of `google.rpc.Status` and of its details, which clients need to decode errors. The files of
+/// `tonic-types` have no folder in their names, so they get the standard one, `google/rpc/`.
 fn google_rpc() -> Result<FileDescriptorSet, DecodeError> {
     let mut set = FileDescriptorSet::decode(tonic_types::pb::FILE_DESCRIPTOR_SET)?;
     for file in set.file.iter_mut().filter(|file| file.package() == "google.rpc") {
@@ -113,7 +118,8 @@ fn google_rpc() -> Result<FileDescriptorSet, DecodeError> {
     Ok(set)
 }
 
-/// Every symbol there is, but packages. Values of an enum are called as if they stood beside it: protobuf's rule.
+/// Returns the file of each symbol in `pool`, packages excepted. The full name of an enum value is in the scope of
+/// its enum's parent, as protobuf defines it.
 fn symbols(pool: &DescriptorPool) -> HashMap<String, FileDescriptor> {
     let mut symbols = HashMap::new();
     let mut add = |name: &str, file| _ = symbols.insert(name.to_owned(), file);
@@ -134,14 +140,14 @@ fn symbols(pool: &DescriptorPool) -> HashMap<String, FileDescriptor> {
     symbols
 }
 
-/// A file alone: who needs those it depends on asks for them by name.
+/// Makes a response with one file. Clients request the dependencies of the file by name.
 fn file(found: Option<&FileDescriptor>, wanted: &str) -> Result<Said, Status> {
     let file_descriptor_proto = vec![found.ok_or_else(|| unknown(wanted))?.encode_to_vec()];
     Ok(Said::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }))
 }
 
 fn unknown(what: &str) -> Status {
-    Status::not_found(format!("there is no {what} here"))
+    Status::not_found(format!("{what} is not known to this server"))
 }
 
 #[cfg(test)]
@@ -155,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// Of the contract, and of a message with room for extensions, of which there is one.
+    /// Makes the index of the contract, and of a message with one extension.
     fn told() -> Arc<Told> {
         let range = ExtensionRange { start: Some(100), end: Some(200), options: None };
         let base =
@@ -179,7 +185,7 @@ mod tests {
         ReflectionService::new(&[rides_proto::FILE_DESCRIPTOR_SET, &extended]).unwrap().0
     }
 
-    /// The name of the file that is told, or why there is none.
+    /// Returns the name of the file in the response, or the code of the error.
     fn file_of(asked: &Asked) -> Result<String, Code> {
         match told().find(Some(asked)).map_err(|unknown| unknown.code())? {
             Said::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto: files }) => {
@@ -241,7 +247,7 @@ mod tests {
         };
         assert_eq!(numbers("test.Base"), Ok(("test.Base".into(), vec![107])));
         assert_eq!(numbers("rides.v1.Ride"), Ok(("rides.v1.Ride".into(), vec![])));
-        assert_eq!(numbers("rides.v1.RideState"), Err(Code::NotFound), "it is no message");
+        assert_eq!(numbers("rides.v1.RideState"), Err(Code::NotFound), "not a message");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The `Rides` service.
+//! The `rides.v1.Rides` service.
 
 use std::{pin::Pin, sync::Arc, time::SystemTime};
 
@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// Answers the RPCs of `rides.v1.Rides`.
+/// The implementation of `rides.v1.Rides`.
 pub struct RidesService {
     city: Arc<City>,
     fleet: Fleet,
@@ -43,12 +43,13 @@ pub struct RidesService {
 }
 
 impl RidesService {
-    /// A service on these handles.
+    /// Makes the service.
     pub fn new(city: Arc<City>, fleet: Fleet, rides: Rides, limits: BookingLimits) -> Self {
         Self { city, fleet, rides, limits }
     }
 
-    /// The ride, if the caller may know of it. Whether it is another's or nobody's is not for them to tell.
+    /// Returns a ride. Fails with NOT_FOUND if there is no such ride, and also if the caller may not see it: callers
+    /// cannot learn which ids other riders have.
     async fn seen_by(&self, caller: &Principal, id: &RideId) -> Result<Ride, RideError> {
         let ride = self.rides.get(id).await?;
         if caller.sees(&ride) { Ok(ride) } else { Err(RideError::NotFound) }
@@ -74,10 +75,11 @@ impl v1::rides_server::Rides for RidesService {
 
         let ride = self.rides.start_off_street(crew, off_street(at, kind, passengers), time).await?;
         let view = self.fleet.car(car).await?;
-        // A repeat must not put the car back to where it started.
+        // A repeated call must not move the car back to where the trip began.
         if !view.is_some_and(|view| view.ride.as_ref() == Some(&ride.id) && view.meter_m.is_some()) {
             self.fleet.report(vec![Report { car, at, heading_deg: None, time }]).await?;
-            // Here and not in dispatch: positions that follow this answer must find the meter running.
+            // Called here, and not left to dispatch: the meter must run before the client sends positions after this
+            // response.
             dispatch::begin(&self.fleet, &ride).await?;
         }
         Ok(Response::new(v1::StartResponse { id: ride.id.to_string() }))
@@ -164,7 +166,7 @@ impl v1::rides_server::Rides for RidesService {
                 let limits = self.limits.of(&caller, &booking.rider, address);
                 self.rides.book_within(limits, key, booking).await?
             }
-            // It may have been booked, on an earlier map.
+            // A repeated call succeeds even if the ride was booked on an earlier map that had a route.
             Err(no_way) => self.rides.booked(&key).await?.ok_or(no_way)?,
         };
         Ok(Response::new(v1::BookResponse { ride: Some(convert::ride(&ride)) }))
@@ -226,7 +228,7 @@ impl v1::rides_server::Rides for RidesService {
     }
 }
 
-/// What is known of a ride whose passengers just got in: it costs at least the least.
+/// Makes the booking of a ride whose passengers got in on the street. Its fare is the minimum fare.
 fn off_street(at: rides_proto::geo::LatLng, kind: RideType, passengers: Vec<String>) -> Booking {
     let plan = Figures { fare: fare(0, std::time::Duration::ZERO, kind), ..Figures::default() };
     Booking {

@@ -1,4 +1,4 @@
-//! `rides.v1.Sessions`.
+//! The `rides.v1.Sessions` service.
 
 use std::{ops::RangeInclusive, sync::Arc, time::SystemTime};
 
@@ -16,21 +16,21 @@ use super::{
 };
 use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, Whose};
 
-/// In characters.
+/// The maximum length of a guest's name, in characters.
 const LONGEST_NAME: usize = 64;
-/// Of a subject or a session's id, in characters: identity providers have long ones.
+/// The maximum length of a subject or a session's id, in characters. Those of identity providers are long.
 const LONGEST_ID: usize = 255;
 
 /// The length of a guest's secret in bytes: 22 hold 128 random bits in base64.
 const SECRET_LENGTH: RangeInclusive<usize> = 22..=64;
 
-/// Answers for [`Sessions`].
+/// The implementation of `rides.v1.Sessions`.
 pub struct SessionsService {
     sessions: Arc<Sessions>,
 }
 
 impl SessionsService {
-    /// Answers for `sessions`.
+    /// Makes the service.
     pub fn new(sessions: Arc<Sessions>) -> Self {
         Self { sessions }
     }
@@ -52,7 +52,7 @@ impl sessions_server::Sessions for SessionsService {
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         let session = session(&request)?;
         if !session.is_ours {
-            let text = "this session is an identity provider's, which alone can renew it";
+            let text = "this session was issued by an identity provider: renew it there";
             return Err(status::with_reason(Code::FailedPrecondition, "NOT_OURS", text));
         }
         let Issued { token, session } = self.sessions.renew(session, SystemTime::now());
@@ -93,7 +93,7 @@ fn whose(request: v1::RevokeRequest) -> Result<Whose, BadRequest> {
     }
 }
 
-/// The caller's, also where nobody else needs one.
+/// Returns the session of the caller. Fails if the call has no token, also on a server that requires none.
 fn session<T>(request: &Request<T>) -> Result<Session, Status> {
     Ok(principal(request)?.session().ok_or(Unauthenticated::Missing)?.clone())
 }
@@ -126,7 +126,7 @@ fn known_secret(secret: &str) -> Result<Option<&str>, BadRequest> {
 }
 
 fn known_role(role: i32) -> Result<v1::Role, BadRequest> {
-    v1::Role::try_from(role).map_err(|_unknown| invalid("role", "is not a role of this contract"))
+    v1::Role::try_from(role).map_err(|_unknown| invalid("role", "must be a value of rides.v1.Role"))
 }
 
 fn check_guest_role(role: v1::Role) -> Result<(), Status> {
@@ -135,7 +135,7 @@ fn check_guest_role(role: v1::Role) -> Result<(), Status> {
         v1::Role::Driver | v1::Role::Dispatcher => Err(status::with_reason(
             Code::PermissionDenied,
             "NOT_FOR_GUESTS",
-            "guests are riders: other roles are given out by whoever runs the server",
+            "a guest can only be a rider: tokens for other roles come from the operator of the server",
         )),
     }
 }

@@ -1,4 +1,6 @@
-//! The one place where errors of the domain become gRPC statuses.
+//! The conversion of all errors of the server to gRPC statuses.
+//!
+//! Bad fields of a request are in [`bad_request`](super::bad_request).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,40 +15,40 @@ use crate::{
     sessions::{NotRevoked, Unauthenticated},
 };
 
-/// The `ErrorInfo.domain` of every reason given here.
+/// The `ErrorInfo.domain` of all reasons.
 pub const DOMAIN: &str = "rides.v1";
 
-/// The reason of what gRPC does not allow in a request.
+/// The reason for a request that violates the gRPC protocol or cannot be decoded.
 pub const MALFORMED: &str = "MALFORMED_REQUEST";
 
-/// The delay before the next attempt in milliseconds, as retry policies of gRPC's own clients read it (gRFC A6). They do not
-/// read `RetryInfo`. With a negative delay they make no further attempt.
+/// The metadata key of the delay before the next attempt, in milliseconds (gRFC A6). The retry policies of gRPC's own
+/// clients read it, and do not read `RetryInfo`. At a negative delay they make no further attempt.
 pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// When trying again makes sense after UNAVAILABLE.
+/// The delay before the next attempt after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// And when some of many sessions, or rides, are over by themselves.
+/// The delay before the next attempt after a limit of sessions or rides, of which some end meanwhile.
 const LATER: Duration = Duration::from_secs(60);
 
-/// An error with a machine-readable reason. UNAVAILABLE says when to try again.
+/// Makes a status with a machine-readable reason. UNAVAILABLE also has the delay before the next attempt.
 pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status {
     detailed(code, reason, text, (code == Code::Unavailable).then_some(RETRY_AFTER))
 }
 
-/// RESOURCE_EXHAUSTED: the client reads too slowly. It may call again after a second.
+/// Makes RESOURCE_EXHAUSTED for a client that reads too slowly. It may call again after a second.
 pub fn too_slow(reason: &str, text: impl Into<String>) -> Status {
     busy(reason, text, RETRY_AFTER)
 }
 
-/// RESOURCE_EXHAUSTED for good: the same call would fail again. Clients whose policy repeats RESOURCE_EXHAUSTED are told
-/// not to.
+/// Makes RESOURCE_EXHAUSTED for a call that would fail again. Its pushback stops clients whose retry policy includes
+/// RESOURCE_EXHAUSTED.
 pub fn beyond_limit(reason: &str, text: impl Into<String>) -> Status {
     let mut status = detailed(Code::ResourceExhausted, reason, text, None);
     status.metadata_mut().insert(PUSHBACK, MetadataValue::from(-1));
     status
 }
 
-/// RESOURCE_EXHAUSTED for now: the same call may pass after `retry_after`.
+/// Makes RESOURCE_EXHAUSTED for a call that may succeed after `retry_after`.
 pub fn busy(reason: &str, text: impl Into<String>, retry_after: Duration) -> Status {
     detailed(Code::ResourceExhausted, reason, text, Some(retry_after))
 }
@@ -58,24 +60,24 @@ fn detailed(code: Code, reason: &str, text: impl Into<String>, retry_after: Opti
     }
     let mut status = Status::with_error_details(code, text, details);
     if let Some(wait) = retry_after {
-        // Rounded up: an attempt that comes too early is refused again.
+        // Rounded up, because an early attempt is refused again.
         let millis = i64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
         status.metadata_mut().insert(PUSHBACK, MetadataValue::from(millis));
     }
     status
 }
 
-/// UNIMPLEMENTED: nobody serves it.
+/// Makes UNIMPLEMENTED, for an unknown method.
 pub fn no_such_method() -> Status {
     with_reason(Code::Unimplemented, "NO_SUCH_METHOD", "this server has no such method")
 }
 
-/// INTERNAL: a handler, or what it streams, has panicked.
+/// Makes INTERNAL, for a handler or a response stream that has panicked.
 pub fn failed() -> Status {
     with_reason(Code::Internal, "FAILED", "the server failed while handling this call")
 }
 
-/// UNAVAILABLE: the server shuts down. Another may have taken the port when the client tries again.
+/// Makes UNAVAILABLE, for a server that shuts down. A restarted server may accept the next attempt.
 pub fn shutting_down() -> Status {
     with_reason(Code::Unavailable, "GOING_DOWN", "the server is shutting down: call again")
 }
@@ -93,15 +95,15 @@ impl From<RideError> for Status {
             RideError::Journal(JournalError::Full) => with_reason(
                 Code::Unavailable,
                 "DISK_FULL",
-                "rides cannot be kept right now: the disk is full",
+                "rides cannot be saved now: the disk of the server is full",
             ),
             RideError::Journal(JournalError::Unavailable(_) | JournalError::Failed(_)) => {
-                with_reason(Code::Unavailable, "JOURNAL_UNAVAILABLE", "rides cannot be read or kept now")
+                with_reason(Code::Unavailable, "JOURNAL_UNAVAILABLE", "rides cannot be read or saved now")
             }
             RideError::Journal(JournalError::Misfit { .. } | JournalError::Damaged(_))
             | RideError::Broken(_) => {
-                tracing::error!(%error, "a ride's events do not fit together");
-                with_reason(Code::DataLoss, "BROKEN_RIDE", "what was kept of the ride is damaged")
+                tracing::error!(%error, "found damaged events of a ride in the journal");
+                with_reason(Code::DataLoss, "BROKEN_RIDE", "the stored events of the ride are damaged")
             }
         }
     }
@@ -123,10 +125,10 @@ impl From<Unauthenticated> for Status {
 impl From<NotRevoked> for Status {
     fn from(why: NotRevoked) -> Self {
         match why {
-            NotRevoked::TooMany => busy("TOO_MANY_REVOKED", "too many have signed out lately", LATER),
+            NotRevoked::TooMany => busy("TOO_MANY_REVOKED", "too many sessions were revoked recently", LATER),
             NotRevoked::NotKept(_) => {
-                tracing::error!(%why, "a revocation is in force and not on the disk");
-                let text = "it is in force now, and is written to the disk as soon as the disk takes it";
+                tracing::error!(%why, "a revocation took effect but was not written to the disk");
+                let text = "the revocation is in effect, but not on the disk yet: the server tries again to write it";
                 with_reason(Code::Unavailable, "NOT_KEPT", text)
             }
         }
@@ -222,7 +224,7 @@ mod tests {
                 (code, Some(reason))
             );
             assert_eq!(details.retry_info().is_some(), code == Code::Unavailable);
-            assert!(!status.message().contains("/dev"), "no inner matters on the wire");
+            assert!(!status.message().contains("/dev"), "the message shows an internal error");
         }
     }
 }

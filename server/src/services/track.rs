@@ -1,4 +1,4 @@
-//! Positions of many cars in one client stream.
+//! The implementation of `Rides.Track`: positions of many cars in one client stream.
 
 use std::{pin::pin, time::SystemTime};
 
@@ -13,13 +13,17 @@ use crate::{
     fleet::{Fleet, Report},
 };
 
-/// Most positions handed to the fleet at once: what has arrived already, never waited for.
+/// The maximum number of positions in one report to the fleet. A report has the positions that have arrived, and does
+/// not wait for more.
 const BATCH: usize = 64;
 
-/// The number of positions that were taken, in the metadata of `ErrorInfo`.
+/// The key of the number of accepted positions, in the metadata of `ErrorInfo`.
 const TAKEN: &str = "positions_taken";
 
-/// Applies positions as they arrive, up to the end of the stream or the first that is bad or of another's car. Answers how many.
+/// Applies positions as they arrive. Returns their number at the end of the stream.
+///
+/// Fails at the first position that is invalid, or of a car that the caller may not report for. The positions before it
+/// stay applied.
 pub(super) async fn track(
     fleet: &Fleet,
     caller: &Principal,
@@ -51,7 +55,7 @@ pub(super) async fn track(
     Ok(count)
 }
 
-/// Reads position number `index` of the stream, counted from 0.
+/// Validates the position with the given index in the stream, counted from 0.
 fn report(
     request: v1::TrackRequest,
     index: u64,
@@ -68,13 +72,13 @@ fn report(
     Ok(Report { car, at, heading_deg: None, time })
 }
 
-/// The status that ends an upload after `taken` positions.
+/// Makes the status of a stream that failed after `taken` accepted positions.
 fn after(taken: u64, why: &Status) -> Status {
     let mut details = why.get_error_details();
     if let Some(ErrorInfo { reason, domain, mut metadata }) = details.error_info().cloned() {
         metadata.insert(TAKEN.to_owned(), taken.to_string());
         details.set_error_info(reason, domain, metadata);
     }
-    let text = format!("{} (positions taken before: {taken})", why.message());
+    let text = format!("{} (positions accepted before: {taken})", why.message());
     Status::with_error_details_and_metadata(why.code(), text, details, why.metadata().clone())
 }

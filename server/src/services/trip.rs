@@ -1,4 +1,4 @@
-//! The end of a trip, with its figures as driven: the same from `Rides.End` and from a car's own stream.
+//! The end of a trip, and its distance, duration and fare. `Rides.End` and `Fleet.Drive` share it.
 
 use std::time::SystemTime;
 
@@ -17,15 +17,19 @@ use crate::{
     },
 };
 
-/// A trip that ends at most this far from its planned end ends there, in metres: cars stop around the corner.
+/// The distance from the planned dropoff, in metres, within which a trip counts as driven to its end. Cars may stop
+/// around the corner.
 const NEAR_M: f64 = 250.0;
 
-/// Ends a trip, or answers as before when it had ended.
+/// Ends a trip. Returns the same ride again if the trip had already ended.
 ///
-/// `car`: whose stream says so; `None` for a caller who need not be the car. `at`: where; `None` is the car's
-/// last known position. `ended`: by the driver's clock. The distance is the fleet's taximeter's; where that
-/// has not seen the whole trip, the plan's, or as the crow flies where there was no plan; and never more than a car can
-/// drive in the time of the trip. A meter with a gap reads at least the plan's if the trip ended where it was planned to.
+/// - `car` is the car that ends the trip, or `None` if the caller may end the trip of any car.
+/// - `at` is the place where the trip ended. `None` stands for the last known position of the car.
+/// - `ended` is the time by the driver's clock.
+///
+/// The distance is the first of these that exists: the fleet's meter, the plan, the straight line from the pickup. It
+/// is at most as far as a car can drive in the time of the trip. If the meter has a gap and the trip ended at its
+/// planned dropoff, the distance is at least that of the plan.
 pub async fn end_trip(
     rides: &Rides,
     fleet: &Fleet,
@@ -37,13 +41,13 @@ pub async fn end_trip(
     let ride = rides.get(id).await?;
     let (Charge { figures, metered_fare }, at) = match ride.state {
         RideState::OnTrip => measure(rides.fares(), fleet, &ride, at, ended).await?,
-        // Answered as before, or refused.
+        // A repeated call gets the same ride, and any other is refused.
         _ => (Charge { figures: ride.figures, metered_fare: None }, ride.booking.pickup.at),
     };
     rides.command(id, Command::DropOff { car, figures, metered_fare, at }).await
 }
 
-/// What the trip came to, and where it ended.
+/// Returns the charge of a trip, and the place where it ended.
 async fn measure(
     fares: FareLimits,
     fleet: &Fleet,
@@ -55,7 +59,7 @@ async fn measure(
     let view = match ride.held_by() {
         Some(car) => {
             if let Some(at) = at {
-                // The last stretch counts too.
+                // So that the meter counts the way to the place where the trip ended.
                 fleet.report(vec![Report { car, at, heading_deg: None, time: ended }]).await?;
             }
             fleet.car(car).await?
@@ -69,7 +73,7 @@ async fn measure(
     let planned = booking.dropoff.as_ref().map(|_| f64::from(booking.plan.distance_m));
     let duration = machine::trip_time(ride, ended, SystemTime::now());
     let distance_m = match (metered, planned) {
-        // The leg that was left out counts, too.
+        // The plan has the part of the way that the meter has missed.
         (Some(metered), Some(planned)) if has_gap && at.distance_m(planned_end) <= NEAR_M => {
             metered.max(planned)
         }

@@ -1,4 +1,4 @@
-//! `Fleet.Watch`: a viewport in, messages out, byte for byte as the fan-out made them.
+//! The implementation of `Fleet.Watch`: takes a viewport, and streams the messages that the fan-out has encoded.
 
 use std::collections::HashMap;
 
@@ -29,8 +29,8 @@ use crate::fanout::{self, Ended, Fanout, MAX_CELLS, Viewer};
 
 /// Serves one call of `Fleet.Watch`.
 ///
-/// tonic reads the request and answers what is wrong with it. The messages of the answer go past its encoder,
-/// which would copy each into a buffer of this stream's own: the body hands them out as they are, shared.
+/// tonic decodes the request and makes the response to a bad one. The messages of the response bypass tonic's
+/// encoder, which would copy each into a buffer per stream. The body passes on the bytes that all viewers share.
 pub(super) async fn watch_fleet<B>(fanout: &Fanout, request: http::Request<B>) -> http::Response<Body>
 where
     B: http_body::Body + Send + 'static,
@@ -52,7 +52,7 @@ fn shown<B>(response: http::Response<B>, viewer: Viewer) -> http::Response<Body>
     response
 }
 
-/// What tonic calls with the request: opens the viewer, and leaves it with the caller.
+/// The handler that tonic calls with the decoded request. It opens the viewer and stores it for [`watch_fleet`].
 struct Opening<'a> {
     fanout: &'a Fanout,
     viewer: &'a mut Option<Viewer>,
@@ -71,6 +71,7 @@ impl ServerStreamingService<v1::WatchFleetRequest> for Opening<'_> {
     }
 }
 
+/// Opens the viewer of a request. Fails if the viewport or a cursor is invalid.
 pub(super) fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<Viewer, Status> {
     let (viewport, (), cursors) =
         all((viewport(request.viewport), fields::epoch("epoch", &request.epoch), cursors(&request.cursors)))?;
@@ -94,7 +95,7 @@ fn viewport(viewport: Option<v1::Bounds>) -> Result<Bounds, BadRequest> {
     })
 }
 
-/// Messages for as long as there are any, and then the status that says why there are no more.
+/// Makes a body of the messages of `viewer`, and of trailers with the status that ends the stream.
 fn messages(viewer: Viewer) -> Body {
     let frames = stream::unfold(Some(viewer), |viewer| async {
         let mut viewer = viewer?;
@@ -109,7 +110,7 @@ fn messages(viewer: Viewer) -> Body {
 fn ended(why: Ended) -> Status {
     match why {
         Ended::Closed => status::shutting_down(),
-        Ended::TooSlow => status::too_slow("VIEWER_TOO_SLOW", format!("{why}: open the stream again")),
+        Ended::TooSlow => status::too_slow("VIEWER_TOO_SLOW", format!("{why}: open a new stream")),
     }
 }
 
@@ -121,11 +122,11 @@ fn trailers(status: &Status) -> Result<HeaderMap, Status> {
 
 fn cursors(cursors: &[v1::CellCursor]) -> Result<HashMap<Cell, u64>, BadRequest> {
     if cursors.len() as u64 > MAX_CELLS {
-        return Err(invalid("cursors", format!("at most {MAX_CELLS} can be given")));
+        return Err(invalid("cursors", format!("must have at most {MAX_CELLS} entries")));
     }
     let cursor = |(index, cursor): (usize, &v1::CellCursor)| {
         let cell = Cell::new(cursor.cell)
-            .ok_or_else(|| invalid(format!("cursors[{index}].cell"), "no cell has this number"))?;
+            .ok_or_else(|| invalid(format!("cursors[{index}].cell"), "is not the number of a cell"))?;
         Ok((cell, cursor.tick))
     };
     let cursors: Vec<_> = cursors.iter().enumerate().map(cursor).collect();

@@ -1,4 +1,4 @@
-//! `Rides.Watch`: one ride as a stream that can be resumed.
+//! The implementation of `Rides.Watch`: a stream of the events of one ride, which can be resumed.
 
 use std::{
     sync::Arc,
@@ -24,22 +24,24 @@ use super::{
 };
 use crate::rides::{RideError, RideLog};
 
-/// Between two looks at where the car is.
+/// The interval between two messages with the progress of the car.
 const PROGRESS: Duration = Duration::from_secs(1);
-/// Longest silence.
+/// The interval without other messages after which the viewer gets a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(4);
 
-/// Where a watch starts.
+/// The point in the events of a ride at which a stream starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Start {
-    /// Whether it goes on where an earlier one ended.
+    /// `true` if the stream continues an earlier one.
     resumed: bool,
-    /// The last event that is not sent.
+    /// The version of the last event that the viewer already has.
     after: u64,
 }
 
 impl Start {
-    /// A cursor counts when it is of our epoch and not from the future; else the whole ride follows.
+    /// Reads the cursor of a request. The stream resumes after it if it is of the server's `epoch` and not beyond
+    /// `head`, the newest version. Otherwise the stream has all events of the ride. Fails if the request's epoch is
+    /// malformed.
     pub(super) fn new(request: &v1::WatchRequest, epoch: &str, head: u64) -> Result<Self, BadRequest> {
         fields::epoch("epoch", &request.epoch)?;
         let resumed = request.epoch == epoch && request.after_version <= head;
@@ -47,19 +49,22 @@ impl Start {
     }
 }
 
-/// What one viewer has seen of one ride. Pulled, so that a slow viewer costs no queue: events wait in the log,
-/// and progress is of the moment in which it is asked for.
+/// The stream of one ride to one viewer.
+///
+/// Messages are made when the transport asks for them, so a slow viewer needs no queue: events stay in the ride's
+/// log, and progress is always current.
 pub(super) struct Viewer {
     feed: watch::Receiver<Arc<RideLog>>,
     tracker: Tracker,
     opened: Option<Opened>,
-    /// The last version sent.
+    /// The version of the last event that was sent.
     seen: u64,
     next_progress: Instant,
     next_heartbeat: Instant,
 }
 
 impl Viewer {
+    /// Makes a stream that begins at `start`, and whose first message has `epoch` and `head`.
     pub(super) fn new(
         feed: watch::Receiver<Arc<RideLog>>,
         tracker: Tracker,
@@ -79,7 +84,7 @@ impl Viewer {
         }
     }
 
-    /// The stream of everything this viewer is to see. Ends with OK after the last event of a ride.
+    /// Returns the stream of messages. It ends with OK after the last event of the ride.
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<v1::WatchResponse, Status>> + Send {
         stream::try_unfold(self, |mut viewer| async move {
             let Some(message) = viewer.next().await? else { return Ok(None) };

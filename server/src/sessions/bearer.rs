@@ -1,12 +1,13 @@
-//! The token a call carries.
+//! The bearer token of a request.
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use super::Unauthenticated;
 
-/// The token in `authorization: Bearer TOKEN`, the only place it is looked for.
+/// Returns the token in `authorization: Bearer TOKEN`, the only place where a token is read.
 ///
-/// Fails if there is none, or more than one: then it would be anyone's guess which counts.
+/// # Errors
+/// If the header is missing, is not a bearer token, or occurs twice, since no rule says which of two counts.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(Unauthenticated::Missing)?;

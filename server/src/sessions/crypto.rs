@@ -1,7 +1,7 @@
-//! The cryptography of tokens, by ring, which TLS has brought: EdDSA, ES256 and RS256.
+//! The signature algorithms of tokens: EdDSA, ES256 and RS256, by ring, which TLS needs anyway.
 //!
-//! There is nothing else, so that no token can ask for it: no "none", and no symmetric algorithm whose secret a public key
-//! could be taken for.
+//! There are no others, so that a token cannot choose them: no `none`, and no symmetric algorithm that would take a
+//! public key for its secret.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey,
@@ -28,13 +28,14 @@ static RING: CryptoProvider = CryptoProvider {
         | (Algorithm::RS256, AlgorithmFamily::Rsa) => Ok(Box::new(Verify { algorithm, key: key.clone() })),
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
     },
-    // For keys made into JWKs, which they never are here.
+    // Only for exporting keys as JWKs, which this server does not do.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Before the first token is signed or verified. Again, it changes nothing.
+/// Makes these algorithms those of `jsonwebtoken`. Must be called before the first token is signed or verified. Later
+/// calls change nothing.
 pub(super) fn install() {
-    // Refused when it is there already.
+    // Fails if a provider is installed already.
     let _ = RING.install_default();
 }
 

@@ -1,4 +1,4 @@
-//! What callers show for a token, and what it may be signed with.
+//! Fuzz targets for tokens and for the keys that verify them.
 
 use std::{sync::LazyLock, time::SystemTime};
 
@@ -8,10 +8,11 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 pub use super::provider::fuzz::key_set;
 use super::{Keys, Role, Session, Unauthenticated, bearer};
 
-/// The same key in each run: what is saved stays signed with it.
+/// A fixed key, so that saved inputs with a signature stay valid.
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new(&SigningKey::from_bytes(&[7; 32])));
 
-/// A value of `authorization`; and, to get past the signature, the same bytes as the claims of a token that is signed.
+/// Reads the input as an `authorization` header, and then as the claims of a correctly signed token, which gets past
+/// the check of the signature.
 pub fn token(input: &[u8]) {
     if let Ok(value) = HeaderValue::from_bytes(input) {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
@@ -20,7 +21,7 @@ pub fn token(input: &[u8]) {
     check(KEYS.verify(&KEYS.sign_bytes(input), SystemTime::now()));
 }
 
-/// Whoever is let in is somebody, now, and has a car only to drive it.
+/// Asserts that a verified session has a subject, has not expired, and has a car if and only if it is a driver's.
 fn check(verified: Result<Session, Unauthenticated>) {
     let Ok(session) = verified else { return };
     assert!(!session.subject.is_empty());

@@ -1,4 +1,4 @@
-//! The key that tokens are signed with, in a file: tokens outlive the server.
+//! The file of the signing key. It keeps tokens valid over a restart of the server.
 
 use std::{
     fs,
@@ -17,21 +17,27 @@ use super::{Keys, token::new_key};
 use crate::files::{self, Access};
 
 impl Keys {
-    /// Those kept in `data_dir`; made there first where there are none. Blocks.
+    /// Reads the key in `data_dir`, and creates it if there is none. Blocks.
+    ///
+    /// # Errors
+    /// If the key cannot be created or read, is not an Ed25519 key, or is readable by other users.
     pub fn open(data_dir: &Path) -> anyhow::Result<Self> {
         let path = path(data_dir);
         if !path.exists() {
-            create(&path).with_context(|| format!("cannot keep a key in {}", path.display()))?;
+            create(&path).with_context(|| format!("cannot create the signing key {}", path.display()))?;
         }
         load(&path)
     }
 
-    /// Those that a server keeps in `data_dir`. Fails if there are none. Blocks.
+    /// Reads the key that a server has created in `data_dir`. Blocks.
+    ///
+    /// # Errors
+    /// If there is none, and as [`open`](Self::open).
     pub fn load(data_dir: &Path) -> anyhow::Result<Self> {
         load(&path(data_dir))
     }
 
-    /// The file in `data_dir` that they are kept in.
+    /// Returns the path of the key in `data_dir`.
     pub fn file(data_dir: &Path) -> PathBuf {
         path(data_dir)
     }
@@ -44,16 +50,19 @@ fn path(data_dir: &Path) -> PathBuf {
 fn load(path: &Path) -> anyhow::Result<Keys> {
     let name = path.display();
     let pem = files::read_to_string(path)
-        .with_context(|| format!("cannot read {name}, which a server makes when it first starts"))?;
-    ensure!(is_secret(path)?, "{name} is a secret that others can read: chmod 600 it, or delete it");
+        .with_context(|| format!("cannot read {name}, which the server creates when it first starts"))?;
+    ensure!(
+        is_secret(path)?,
+        "{name} is a private key that other users can read: chmod 600 it, or delete it"
+    );
     let key = SigningKey::from_pkcs8_pem(&pem)
-        .map_err(|why| anyhow::anyhow!("{name} is no Ed25519 key in PKCS #8: {why}"))?;
+        .map_err(|why| anyhow::anyhow!("{name} is not an Ed25519 key in PKCS #8: {why}"))?;
     Ok(Keys::new(&key))
 }
 
-/// There is a whole key at `path`, or none: whoever comes second takes the first one's.
+/// Creates a key at `path` atomically. If another process creates one at the same time, the first one stays.
 fn create(path: &Path) -> anyhow::Result<()> {
-    let dir = path.parent().context("it has no directory")?;
+    let dir = path.parent().context("the path has no directory")?;
     let pem = new_key().to_pkcs8_pem(LineEnding::LF)?;
     let mut file = Builder::new()
         .prefix(".tokens")
@@ -73,9 +82,9 @@ fn is_secret(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o077 == 0)
 }
 
-/// Elsewhere the directory's owner sees to that.
+/// Always `true`: other systems have no such mode, and the owner of the directory protects the file.
 #[cfg(not(unix))]
-#[allow(clippy::unnecessary_wraps, reason = "it can fail where there are permissions to look at")]
+#[allow(clippy::unnecessary_wraps, reason = "the version for Unix can fail")]
 fn is_secret(_path: &Path) -> io::Result<bool> {
     Ok(true)
 }
@@ -88,7 +97,7 @@ mod tests {
     use crate::sessions::Sessions;
 
     fn says(why: anyhow::Result<Keys>) -> String {
-        format!("{:#}", why.err().expect("it should fail"))
+        format!("{:#}", why.err().expect("opening the key fails"))
     }
 
     #[test]
@@ -113,7 +122,7 @@ mod tests {
         let now = SystemTime::now();
         let token = sessions[0].open("Aino", None, now).token;
         assert!(sessions.iter().all(|sessions| sessions.verify(&token, now).is_ok()));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left behind");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[cfg(unix)]
@@ -134,7 +143,7 @@ mod tests {
         assert!(says(Keys::load(dir.path())).contains("when it first starts"));
         Keys::open(dir.path()).unwrap();
         fs::write(path(dir.path()), "no key").unwrap();
-        assert!(says(Keys::open(dir.path())).contains("is no Ed25519 key"));
+        assert!(says(Keys::open(dir.path())).contains("is not an Ed25519 key"));
         assert_eq!(fs::read_to_string(path(dir.path())).unwrap(), "no key");
     }
 }

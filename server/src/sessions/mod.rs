@@ -1,5 +1,7 @@
-//! Sessions: who a caller is, as a signed token. A token that verifies is a session, unless it was [`revoked`]: nothing
-//! else is stored but the key. Beside our own there may be those of an identity [`provider`].
+//! Sessions as signed tokens.
+//!
+//! A token is valid if its signature is, and if its session was not [`revoked`]. The server stores nothing else but the
+//! signing key. It also accepts the tokens of an identity [`provider`], if one is configured.
 
 mod bearer;
 mod crypto;
@@ -33,84 +35,84 @@ pub use self::{
 };
 use crate::clock;
 
-/// How long a session lasts from sign-in or renewal.
+/// The lifetime of a session from sign-in or renewal.
 pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 /// The precision of times in tokens.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// No token lasts longer, whoever gave it out.
+/// The longest lifetime of a token of this server or of an identity provider.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// What a caller may be.
+/// The role of a caller.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
 pub enum Role {
-    /// Books rides, and sees their own.
+    /// Books rides, and sees its own.
     Rider,
     /// Drives one car.
     Driver,
-    /// Runs the fleet: may act for anyone.
+    /// Runs the fleet, and may act for all riders and drivers.
     Dispatcher,
 }
 
 impl Role {
-    /// Each of them.
+    /// All roles.
     pub const ALL: [Self; 3] = [Self::Rider, Self::Driver, Self::Dispatcher];
 }
 
-/// Who a caller is.
+/// The identity in a verified token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {
-    /// Names it, stable over renewals.
+    /// The id of the session. Renewal keeps it.
     pub id: String,
-    /// Whose it is. Stable too; the rider id of a rider's rides, the driver id of a driver.
+    /// The user: the rider id of a rider's rides, the driver id of a driver. Renewal keeps it.
     pub subject: String,
-    /// What they may be.
+    /// The role of the user.
     pub role: Role,
-    /// The car that a driver drives. No one else has one.
+    /// The car of a driver. Other roles have none.
     pub car: Option<CarId>,
-    /// For people. May be empty.
+    /// The display name. May be empty.
     pub name: String,
-    /// When its newest token was given out, in whole seconds.
+    /// The time from which the session counts as begun, in whole seconds. Renewal by this server keeps it.
     pub issued_at: SystemTime,
-    /// In whole seconds. From then on the session is over.
+    /// The time from which the token is not valid, in whole seconds.
     pub expires_at: SystemTime,
-    /// Given out here, and not by an identity provider, which alone can renew what it gave out.
+    /// `true` if this server issued the session, `false` if an identity provider did, which then alone can renew it.
     pub is_ours: bool,
 }
 
-/// A session and the token that proves it.
+/// A session and its signed token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Issued {
-    /// For the `authorization` header, after `Bearer `.
+    /// The token, for the `authorization` header after `Bearer `.
     pub token: String,
-    /// What it says.
+    /// The session that the token proves.
     pub session: Session,
 }
 
-/// Why there is no session. Which check a bad token failed is not the caller's business.
+/// The reason why a caller has no valid session. The caller is not told which check a bad token failed.
 #[derive(Clone, Copy, PartialEq, Eq, Error, Debug)]
 pub enum Unauthenticated {
-    /// Nothing was shown.
+    /// The request has no `authorization` header.
     #[error("a session is needed: send `authorization: Bearer TOKEN` with a token from Sessions.SignIn")]
     Missing,
-    /// The header has another form than a token is shown in.
+    /// The `authorization` header is repeated, or is not a bearer token.
     #[error("the authorization header must be sent once, in the form `authorization: Bearer TOKEN`")]
     Malformed,
-    /// Not ours, not whole, or no token at all.
+    /// The value is not a token, or the token does not verify.
     #[error("the token is not valid")]
     Invalid,
-    /// It was good once: its time is over, or it was revoked.
-    #[error("the session is over: sign in again")]
+    /// The token has expired, or its session was revoked.
+    #[error("the session has expired or was revoked: sign in again")]
     Expired,
-    /// The client certificate was good once: its time is over, or it was revoked.
-    #[error("the client certificate is over: connect with another")]
+    /// The client certificate has expired or was revoked.
+    #[error("the client certificate has expired or was revoked: connect with another")]
     CertificateOver,
-    /// It may be good: the identity provider's key for it is not here yet.
-    #[error("the identity provider's keys are being fetched: call again")]
+    /// The identity provider's key for the token is not known yet.
+    #[error("the identity provider's keys are being fetched: retry the call")]
     Undecided,
 }
 
-/// Gives out sessions and recognises them.
+/// Issues and verifies sessions.
 pub struct Sessions {
     keys: Keys,
     verified: Verified,
@@ -118,7 +120,7 @@ pub struct Sessions {
     revocations: Arc<Revocations>,
 }
 
-/// Keys are nobody's to read.
+/// Leaves out the keys, so that they do not end up in a log.
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions").field("provider", &self.provider).finish_non_exhaustive()
@@ -126,7 +128,7 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Signs with `keys`, knows no other tokens, and forgets at the end what is revoked.
+    /// Returns sessions that are signed with `keys`. No other tokens are accepted, and revocations are kept in memory.
     pub fn new(keys: Keys) -> Self {
         Self {
             keys,
@@ -136,25 +138,26 @@ impl Sessions {
         }
     }
 
-    /// The same, with the tokens of an identity provider too.
+    /// Accepts the tokens of an identity provider, too.
     #[must_use]
     pub fn trusting(self, provider: Option<Arc<Provider>>) -> Self {
         Self { provider, ..self }
     }
 
-    /// The same, with what is revoked already.
+    /// Refuses the sessions in `revocations`, and adds later revocations there.
     #[must_use]
     pub fn without(self, revocations: Arc<Revocations>) -> Self {
         Self { revocations, ..self }
     }
 
-    /// A new session of a guest: of the one who knows `secret`, or else of a new one. `name` is for people.
+    /// Issues a new session for a guest: the guest with `secret`, or a new guest without one. `name` is the display
+    /// name.
     pub fn open(&self, name: &str, secret: Option<&str>, now: SystemTime) -> Issued {
         let subject = secret.map_or_else(Uuid::new_v4, subject_of);
         let session = Session::new(Role::Rider, &subject.to_string(), now + SESSION_LIFE);
         let session = Session { name: name.to_owned(), issued_at: whole_seconds(now), ..session };
-        // All that a subject had up to a second may be revoked, and this session is a later one. The clock may have been set
-        // back since.
+        // A revocation of a subject covers every session issued up to its second. This session must not be among them,
+        // also in that same second, or if the clock was set back since.
         let earliest =
             self.revocations.subject_revoked_at(&session.subject).map(|at| whole_seconds(at) + SECOND);
         self.sign(Session {
@@ -163,7 +166,10 @@ impl Sessions {
         })
     }
 
-    /// Whose token it is.
+    /// Returns the session of a token.
+    ///
+    /// # Errors
+    /// The reason why the token is not valid at `now`.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
         let session = match self.verified_before(token) {
             Some(session) if session.expires_at <= now => return Err(Unauthenticated::Expired),
@@ -179,7 +185,7 @@ impl Sessions {
 
     fn verify_anew(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
         let header = decode_header(token).map_err(|_no_token| Unauthenticated::Invalid)?;
-        // Keys are told apart by their names. A token without one is nobody's.
+        // The key id alone selects the key: this server's or the provider's.
         let name = header.kid.ok_or(Unauthenticated::Invalid)?;
         if let Some(provider) = self.provider.as_ref().filter(|_| name != self.keys.id()) {
             return provider.verify(token, &name, now);
@@ -189,13 +195,14 @@ impl Sessions {
         Ok(session)
     }
 
-    /// The same session, lasting longer. It began when it did, so that what ends all that began before ends it too.
+    /// Issues a token for the same session with a later expiry. `issued_at` stays, so that a revocation of all sessions
+    /// before some time covers the renewed one, too.
     pub fn renew(&self, session: Session, now: SystemTime) -> Issued {
         let expires_at = session.expires_at.max(whole_seconds(now + SESSION_LIFE));
         self.sign(Session { expires_at, ..session })
     }
 
-    /// The token that says `session`.
+    /// Issues a token for `session`, with `now` as the time of issue.
     pub fn issue(&self, session: Session, now: SystemTime) -> Issued {
         self.sign(Session { issued_at: whole_seconds(now), ..session })
     }
@@ -204,17 +211,17 @@ impl Sessions {
         Issued { token: self.keys.sign(&session), session }
     }
 
-    /// What is revoked.
+    /// Returns the revocations.
     pub fn revocations(&self) -> &Revocations {
         &self.revocations
     }
 
-    /// The time that `session` has.
+    /// Returns a lease, which waits for the end of `session`.
     pub fn lease(&self, session: &Session) -> Lease {
         Lease { session: session.clone(), revocations: Arc::clone(&self.revocations) }
     }
 
-    /// Keeps up with the identity provider, and with what is revoked, for ever.
+    /// Refreshes the identity provider's keys and the revocations. Never returns.
     pub async fn follow(&self) {
         let keys = async {
             match &self.provider {
@@ -227,7 +234,7 @@ impl Sessions {
 }
 
 impl Session {
-    /// Of someone without a car or a name, given out here.
+    /// Returns a session of this server, without a car or a name.
     pub fn new(role: Role, subject: &str, expires_at: SystemTime) -> Self {
         Self {
             id: Uuid::new_v4().to_string(),
@@ -241,13 +248,13 @@ impl Session {
         }
     }
 
-    /// Of a driver.
+    /// Returns a driver's session.
     pub fn of_driver(subject: &str, car: CarId, expires_at: SystemTime) -> Self {
         Self { car: Some(car), ..Self::new(Role::Driver, subject, expires_at) }
     }
 }
 
-/// What is left of a session's time.
+/// The remaining lifetime of a session.
 #[derive(Clone)]
 pub struct Lease {
     session: Session,
@@ -255,7 +262,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Once the session is over, by the clock or because it was revoked.
+    /// Returns when the session has expired or was revoked.
     pub async fn over(&self) -> Unauthenticated {
         tokio::select! {
             () = clock::past(self.session.expires_at) => {}
@@ -265,7 +272,7 @@ impl Lease {
     }
 }
 
-/// The subject of the guest who knows `secret`. The secret cannot be found from it.
+/// Returns the subject of the guest with `secret`, by a one-way function.
 fn subject_of(secret: &str) -> Uuid {
     let digest = Sha256::new().chain_update("rides guest ").chain_update(secret).finalize();
     let mut bytes = [0; 16];
@@ -273,7 +280,7 @@ fn subject_of(secret: &str) -> Uuid {
     Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// Tokens carry whole seconds.
+/// Rounds down to the precision of times in tokens.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds(time))
 }
@@ -300,7 +307,7 @@ mod tests {
         }
     }
 
-    /// BAD-7
+    /// BAD-7 in docs/failures.md.
     #[tokio::test]
     async fn a_guest_is_known_again_by_the_secret_whatever_became_of_the_tokens() {
         let now = SystemTime::now();
@@ -308,7 +315,7 @@ mod tests {
         let sessions = Sessions::new(Keys::generate());
         let first = sessions.open("Aino", Some(secret), now).session;
         let elsewhere = Sessions::new(Keys::generate()).open("", Some(secret), now).session;
-        assert_eq!(elsewhere.subject, first.subject, "also when the keys are others");
+        assert_eq!(elsewhere.subject, first.subject, "the subject does not depend on the key");
         assert_ne!(elsewhere.id, first.id);
         for stranger in [Some(other), None] {
             assert_ne!(sessions.open("Aino", stranger, now).session.subject, first.subject);
@@ -339,7 +346,7 @@ mod tests {
         assert_eq!(
             sessions.renew(long.clone(), now).session.expires_at,
             long.expires_at,
-            "nor is it brought forward"
+            "renewal never shortens a session"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens: JWTs signed with EdDSA, and with nothing else.
+//! The tokens of this server: JWTs (RFC 7519) signed with EdDSA only.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,9 +13,9 @@ use super::{Role, Session, Unauthenticated, crypto, unix_seconds};
 
 const ISSUER: &str = "rides";
 
-/// What signs and verifies tokens.
+/// The key pair that signs and verifies tokens.
 pub struct Keys {
-    /// The key's name in the header of each token: its thumbprint (RFC 7638).
+    /// The `kid` in the header of each token: the thumbprint of the public key (RFC 7638).
     id: String,
     signing: EncodingKey,
     verifying: DecodingKey,
@@ -31,7 +31,7 @@ struct Claims {
     car: Option<i64>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
-    /// The session's name. Tokens of earlier servers have none.
+    /// The id of the session. Tokens of earlier servers have none.
     #[serde(default)]
     sid: String,
     #[serde(default)]
@@ -48,10 +48,10 @@ enum RoleClaim {
 }
 
 impl Keys {
-    /// New ones, from the system's randomness. Where they are not kept, tokens mean nothing to the next server.
+    /// Generates a key from the system's randomness. Its tokens are valid only until the process ends.
     ///
     /// # Panics
-    /// If the system has none.
+    /// If the system has no source of randomness.
     pub fn generate() -> Self {
         Self::new(&new_key())
     }
@@ -62,7 +62,7 @@ impl Keys {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["iss", "sub", "exp"]);
-        // `verify` does it, against the clock it is given and without leeway.
+        // `verify` checks the expiry itself, against `now` and without leeway.
         validation.validate_exp = false;
         Self {
             id: thumbprint(&key.verifying_key()),
@@ -72,12 +72,12 @@ impl Keys {
         }
     }
 
-    /// The key's name in tokens.
+    /// Returns the `kid` of the key.
     pub(super) fn id(&self) -> &str {
         &self.id
     }
 
-    /// The token that says `session`.
+    /// Returns a signed token for `session`.
     pub(super) fn sign(&self, session: &Session) -> String {
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -92,7 +92,7 @@ impl Keys {
         encode(&self.header(), &claims, &self.signing).expect("signing fails only with a key of another kind")
     }
 
-    /// A token with any bytes for its claims.
+    /// Returns a signed token with arbitrary bytes as its claims.
     #[cfg(any(test, fuzzing))]
     pub(super) fn sign_bytes(&self, claims: &[u8]) -> String {
         let header = serde_json::to_vec(&self.header()).expect("a header is JSON");
@@ -105,16 +105,21 @@ impl Keys {
         Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) }
     }
 
-    /// What `token` says, if it is ours and not over.
+    /// Returns the session of `token`.
+    ///
+    /// # Errors
+    /// [`Unauthenticated::Invalid`] if this key has not signed it or a claim is wrong, [`Unauthenticated::Expired`] if
+    /// it has expired at `now`.
     pub(super) fn verify(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
         let decoded = decode::<Claims>(token, &self.verifying, &self.validation)
             .map_err(|_which_check| Unauthenticated::Invalid)?;
-        // Critical extensions are to be refused by whoever does not know them, and we know none.
+        // A recipient must refuse critical extensions that it does not know (RFC 7515, section 4.1.11). There are none
+        // here.
         if decoded.header.crit.is_some() || decoded.header.kid.as_ref() != Some(&self.id) {
             return Err(Unauthenticated::Invalid);
         }
         let claims = decoded.claims;
-        // Rides off the street have no rider: they must not be everyone's whose name is empty.
+        // Rides that were not booked have an empty rider. A token with an empty subject would see all of them.
         if claims.sub.is_empty() {
             return Err(Unauthenticated::Invalid);
         }
@@ -141,7 +146,7 @@ impl Keys {
     }
 }
 
-/// From the system's randomness.
+/// Generates a key from the system's randomness.
 pub(super) fn new_key() -> SigningKey {
     SigningKey::from_bytes(&rand::random())
 }
@@ -150,7 +155,7 @@ fn moment(unix_seconds: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(unix_seconds))
 }
 
-/// Names the session of a token that does not.
+/// Returns the session id of a token that has none.
 pub(super) fn fingerprint(token: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
@@ -225,7 +230,7 @@ mod tests {
         }
     }
 
-    /// A3
+    /// A3 in docs/edge.md.
     #[test]
     fn no_other_algorithm_passes() {
         let keys = keys_of(7);
@@ -234,7 +239,7 @@ mod tests {
         let none = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
         assert_eq!(verify(&keys, &format!("{none}.{claims}.")), Err(Unauthenticated::Invalid));
 
-        // The public key, which everyone may know, as the secret of a symmetric algorithm.
+        // A token signed with the public key as the secret of a symmetric algorithm.
         let public = SigningKey::from_bytes(&[7; 32]).verifying_key();
         let header = Header { alg: Algorithm::HS256, ..keys.header() };
         let header = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).unwrap());
@@ -245,11 +250,11 @@ mod tests {
         let secret = EncodingKey::from_secret(public.as_bytes());
         assert!(
             encode(&Header::default(), &claims_of(ISSUER), &secret).is_err(),
-            "nobody here can even sign so"
+            "this server has no symmetric algorithm to sign with"
         );
     }
 
-    /// A3
+    /// A3 in docs/edge.md.
     #[test]
     fn other_keys_critical_extensions_and_other_issuers_are_refused() {
         let keys = Keys::generate();

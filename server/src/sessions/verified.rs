@@ -1,14 +1,14 @@
-//! Tokens that were verified before. A signature stays good as long as its key does, and checking one costs more than all
-//! else of a call.
+//! A cache of verified tokens. Checking a signature costs more than the rest of a call, and its result does not change
+//! while the key is valid.
 
 use quick_cache::sync::Cache;
 
 use super::Session;
 
-/// Tokens to remember before those that are seldom shown are forgotten.
+/// The capacity of the cache in tokens. Beyond it, rarely used tokens are evicted.
 const REMEMBERED: usize = 4_096;
 
-/// What such tokens say. It is kept beside the keys that verified them, and goes with them.
+/// The sessions of verified tokens. The cache is kept beside the keys that verified them, and dropped with them.
 pub(super) struct Verified(Cache<Box<str>, Session>);
 
 impl Default for Verified {
@@ -18,12 +18,12 @@ impl Default for Verified {
 }
 
 impl Verified {
-    /// What `token` says, if it verified before. By now its time may be over.
+    /// Returns the session of `token`, if it is cached. The token may have expired since.
     pub(super) fn get(&self, token: &str) -> Option<Session> {
         self.0.get(token)
     }
 
-    /// Remembers what a token says that has just verified.
+    /// Adds the session of a token that was just verified.
     pub(super) fn keep(&self, token: &str, session: &Session) {
         self.0.insert(token.into(), session.clone());
     }

@@ -1,4 +1,4 @@
-//! A simulated car on the wire: one `Fleet.Drive` stream for its working day, opened again when it breaks.
+//! The client of a simulated car: one `Fleet.Drive` stream, which is opened again when it breaks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tonic::{Code, Status, transport::Channel};
 use super::{Credentials, SimOptions, backoff, driver::Driver, motion::Pose};
 use crate::{city::City, remote::Outbox};
 
-/// Positions go out this often.
+/// The interval between two positions.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
 /// Drives car number `index` until `shutdown`.
@@ -29,7 +29,7 @@ pub(super) async fn drive(
         driver,
         began: Instant::now(),
         speed: options.speed,
-        // Spread over the interval, so that positions come as a stream and not in bursts.
+        // The cars are spread over the interval, so that their positions do not arrive in bursts.
         phase: REPORT_EVERY * index / options.cars.max(1),
         credentials: options.credentials,
     };
@@ -39,16 +39,16 @@ pub(super) async fn drive(
         match car.work(channel.clone(), &mut signed_on, &shutdown).await {
             Ok(()) => return,
             Err(status) if status.code() == Code::Aborted => {
-                tracing::warn!(car = car.id, "signed on elsewhere; this car stops");
+                tracing::warn!(car = car.id, "a simulated car stopped, because its id signed on elsewhere");
                 return;
             }
             Err(status) => {
                 attempt = if signed_on { 1 } else { attempt + 1 };
-                // One car speaks for all: they share the server.
+                // Only the first car logs it, because all cars share the server.
                 if index == 0 && attempt == 1 {
-                    tracing::warn!(%status, "no stream to the server; trying until there is one");
+                    tracing::warn!(%status, "simulated cars failed to reach the server; retrying");
                 }
-                tracing::debug!(car = car.id, attempt, %status, "stream lost");
+                tracing::debug!(car = car.id, attempt, %status, "a simulated car lost its stream");
                 tokio::select! {
                     () = tokio::time::sleep(backoff(attempt, &status, &mut rng)) => {}
                     () = shutdown.cancelled() => return,
@@ -58,22 +58,26 @@ pub(super) async fn drive(
     }
 }
 
+/// A car with the connection to its server.
 struct Car {
     id: i64,
     driver: Driver,
     began: Instant,
+    /// The ratio of simulated time to real time.
     speed: f64,
+    /// The delay of the first position after sign-on.
     phase: Duration,
     credentials: Credentials,
 }
 
 impl Car {
-    /// Simulated seconds since this car's beginning.
+    /// Returns the simulated seconds since the start of the car.
     fn now(&self) -> f64 {
         self.began.elapsed().as_secs_f64() * self.speed
     }
 
-    /// One stream, from sign-on to its end. `Ok` when the car signed off; `signed_on` once it was let in.
+    /// Opens one stream and serves it to its end. Returns `Ok` at shutdown, after the sign-off. Sets `signed_on` when
+    /// the server has accepted the sign-on.
     async fn work(
         &mut self,
         channel: Channel,

@@ -1,4 +1,4 @@
-//! How simulated clients prove who they are.
+//! The tokens of simulated clients.
 
 use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
@@ -15,19 +15,19 @@ use crate::{
 /// The subject of the token with which simulated riders book.
 const SIMULATOR: &str = "simulator";
 
-/// What they show. It is looked up for each call, so that no call has a token that was good once.
+/// The source of tokens. Each call gets a fresh token, so that none has expired.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// Nothing: the server takes their word.
+    /// No token, for a server that requires none.
     None,
-    /// The one token in this file, a dispatcher's, who may act for any car and any rider.
+    /// A file with the token of a dispatcher, which is valid for all cars and riders. It is read for each call.
     File(PathBuf),
-    /// Each its own, from the server in this process.
+    /// Tokens that the server in this process issues for each client.
     Own(Arc<Sessions>),
 }
 
 impl Credentials {
-    /// `message` as a request of a car's driver.
+    /// Makes a request with the token of a driver. Fails with UNAUTHENTICATED if there is no valid token.
     pub(super) async fn of_driver<T>(
         &self,
         message: T,
@@ -41,7 +41,8 @@ impl Credentials {
         self.of(message, session).await
     }
 
-    /// `message` as a request for any rider. One name stands for many riders, so that a limit of one rider is not for them.
+    /// Makes a request with the token of a dispatcher, which may book for all riders. Several simulated riders share
+    /// a name, so the limits of one rider must not apply. Fails with UNAUTHENTICATED if there is no valid token.
     pub(super) async fn for_riders<T>(&self, message: T) -> Result<Request<T>, Status> {
         self.of(message, |expires_at| Some(Session::new(Role::Dispatcher, SIMULATOR, expires_at))).await
     }
@@ -60,11 +61,12 @@ impl Credentials {
             Self::Own(sessions) => {
                 let now = SystemTime::now();
                 let session = session(now + SESSION_LIFE);
-                let session = session.ok_or_else(|| Status::unauthenticated("this car has no number"))?;
+                let session =
+                    session.ok_or_else(|| Status::unauthenticated("the car's id is not positive"))?;
                 sessions.issue(session, now).token
             }
         };
-        let none = || Status::unauthenticated("what is to be the token is none");
+        let none = || Status::unauthenticated("the token is empty or malformed");
         request.metadata_mut().insert(AUTHORIZATION, bearer(&token).ok_or_else(none)?);
         Ok(request)
     }

@@ -1,5 +1,6 @@
-//! One simulated driver: what they do, and say, as time passes and the server speaks. Pure: time is an
-//! argument, in simulated seconds, and whatever is said comes back as a list.
+//! The state machine of a simulated driver. Pure.
+//!
+//! Inputs are messages of the server and the time in simulated seconds. Outputs are the messages of the driver.
 
 use std::sync::Arc;
 
@@ -19,34 +20,36 @@ use crate::{
     remote::{Errand, Leg},
 };
 
-/// A driver takes this long to answer, in simulated seconds.
+/// The time that a driver takes to reply to an offer, in simulated seconds.
 const THINKING_S: std::ops::Range<f64> = 0.8..3.0;
-/// And passengers this long to get in.
+/// The time that passengers take to get in, in simulated seconds.
 const BOARDING_S: std::ops::Range<f64> = 4.0..9.0;
-/// And a car without a ride rests this long between two drives.
+/// The time that a free car rests between two drives, in simulated seconds.
 const RESTING_S: std::ops::Range<f64> = 0.0..12.0;
-/// How likely a driver is to decline an offer, and to miss it.
+/// The probability that a driver declines an offer.
 const DECLINES: f64 = 0.06;
+/// The probability that a driver does not reply to an offer.
 const MISSES: f64 = 0.02;
 
 /// A driver and their car.
 pub(super) struct Driver {
     city: Arc<City>,
     rng: SmallRng,
-    /// How fast this driver is, compared with the streets' speeds.
+    /// The ratio of the car's speed to the speeds of the streets.
     pace: f64,
     drive: Drive,
+    /// The time at which `drive` began.
     set_off_at: f64,
-    /// Without one, the car drives about.
+    /// The ride of the car. Without a ride the car drives to random places.
     errand: Option<Errand>,
-    /// How long it rests in between.
+    /// The time at which a free car begins its next drive.
     rests_until: f64,
-    /// What will be answered, and when.
+    /// The reply to an offer: the id of the ride, the time of the reply, and its message.
     answer: Option<(String, f64, Up)>,
 }
 
 impl Driver {
-    /// At a random place, about to drive somewhere.
+    /// Makes a driver at a random place.
     pub(super) fn new(city: Arc<City>, mut rng: SmallRng, now: f64) -> Self {
         let at = city.random_place(&mut rng).at;
         let pace = rng.random_range(0.72..0.95);
@@ -54,15 +57,15 @@ impl Driver {
         Self { city, rng, pace, drive, set_off_at: now, errand: None, rests_until: now, answer: None }
     }
 
-    /// Where the car is.
+    /// Returns the position, heading and speed of the car.
     pub(super) fn pose(&self, now: f64) -> Pose {
         self.drive.pose(now - self.set_off_at)
     }
 
-    /// Hears the server.
+    /// Handles a message of the server.
     pub(super) fn hear(&mut self, message: Down, now: f64) {
         match message {
-            // The ride that follows, if the car has one, tells how far the server is with it.
+            // If the car has a ride, the server sends it next, in the state that it knows.
             Down::SignedOn(_) => {
                 self.answer = None;
                 self.cruise(now);
@@ -78,7 +81,7 @@ impl Driver {
                 tracing::debug!(
                     ride = refused.ride_id,
                     reason = refused.reason,
-                    "refused: {}",
+                    "the server refused a message of a simulated driver: {}",
                     refused.message
                 );
                 self.lose(&refused.ride_id, now);
@@ -87,7 +90,7 @@ impl Driver {
         }
     }
 
-    /// Lets time pass until `now`: where the car is then, and what is said.
+    /// Advances the time to `now`. Returns the position of the car and the driver's messages.
     pub(super) fn step(&mut self, now: f64) -> (Pose, Vec<Up>) {
         let pose = self.pose(now);
         let answer = self.answer.take_if(|(_, at, _)| now >= *at).map(|(.., answer)| answer);
@@ -104,6 +107,7 @@ impl Driver {
         (pose, answer.into_iter().chain(deed).collect())
     }
 
+    /// Decides about an offer.
     fn consider(&mut self, ride_id: String, now: f64) {
         if self.rng.random_bool(MISSES) {
             return;
@@ -116,9 +120,9 @@ impl Driver {
         self.answer = Some((ride_id, answer_at, answer));
     }
 
-    /// Makes the ride this car's business, from wherever the ride and the car are now.
+    /// Starts or continues a ride that the server has assigned to the car, in the state that the server knows.
     fn take_up(&mut self, mut ride: Ride, now: f64) {
-        // Where passengers off the street go, they have told nobody else.
+        // A ride that began on the street has no dropoff, so the driver goes to a random place.
         let somewhere = || self.city.random_place(&mut self.rng).at.into();
         ride.dropoff = Some(ride.dropoff.unwrap_or_else(somewhere));
         let Some(errand) = Errand::of(&ride, now, self.rng.random_range(BOARDING_S)) else {
@@ -149,22 +153,23 @@ impl Driver {
         self.errand.as_ref().is_some_and(|errand| errand.ride_id() == ride_id)
     }
 
-    /// Free again: goes on with the drive it is on, and then wanders.
+    /// Sets the car free. It finishes its current drive, and then drives to random places.
     fn cruise(&mut self, now: f64) {
         self.errand = None;
         self.rests_until = now;
     }
 
+    /// Begins a drive to a random place.
     fn wander(&mut self, now: f64) {
         let there = self.city.random_place(&mut self.rng).at;
         self.go_to(Some(there), now);
         self.rests_until = now + self.drive.duration_s() + self.rng.random_range(RESTING_S);
     }
 
-    /// Sets off, or stays where it is.
+    /// Begins a drive to `there`. Without a destination or a route the car stops.
     fn go_to(&mut self, there: Option<LatLng>, now: f64) {
         let pose = self.pose(now);
-        // The graph is strongly connected, so a place without a way to it is on a map without streets.
+        // The graph of streets is strongly connected, so only a map without streets has no route.
         let route = there.and_then(|there| self.city.route(&self.city.snap(pose.at), &self.city.snap(there)));
         self.drive = match route {
             Some(route) => Drive::along(&route, self.pace, pose.heading_deg),
@@ -203,12 +208,13 @@ mod tests {
         Down::Update(RideUpdate { ride: Some(ride) })
     }
 
-    /// Steps 4 times a simulated second until `until` is said; fails after an hour.
+    /// Steps four times per simulated second until the driver sends a message that matches `until`. Returns the time.
+    /// Panics after an hour.
     fn drive_until(driver: &mut Driver, from: f64, until: impl Fn(&Up) -> bool) -> f64 {
         (1..14_400)
             .map(|i| from + f64::from(i) * 0.25)
             .find(|&now| driver.step(now).1.iter().any(&until))
-            .expect("said within an hour")
+            .expect("a message within an hour")
     }
 
     #[test]

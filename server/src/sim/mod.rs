@@ -1,7 +1,7 @@
-//! The simulated fleet and its riders: gRPC clients of the public port, like any other.
+//! The simulated fleet and its riders, which are ordinary gRPC clients of the public port.
 //!
-//! Nothing here touches the server's state. `motion` and `driver` are pure and decide what a car does;
-//! `cars` and `riders` carry that over the wire.
+//! Nothing here uses the state of the server. `motion` and `driver` are pure and decide the behaviour of a car.
+//! `cars` and `riders` make the calls.
 
 mod cars;
 mod credentials;
@@ -20,28 +20,27 @@ use crate::city::City;
 pub use crate::remote::Server;
 use crate::remote::backoff;
 
-/// Cars, and riders, on one connection: well under the streams that servers commonly allow on one.
+/// The number of cars, or of riders, per connection. It is well below the usual limits of concurrent HTTP/2 streams.
 const CLIENTS_PER_CONNECTION: u32 = 100;
 
-/// What to simulate.
+/// The options of a simulation.
 #[derive(Clone, Debug)]
 pub struct SimOptions {
-    /// How many cars drive.
+    /// The number of cars.
     pub cars: u32,
-    /// The id of the first car; the others count up from it.
+    /// The id of the first car. The ids of the others follow it.
     pub first_car: i64,
-    /// New bookings a minute, on average.
+    /// The average number of bookings per simulated minute.
     pub riders_per_minute: f64,
-    /// How much faster than life everything happens.
+    /// The ratio of simulated time to real time.
     pub speed: f64,
-    /// The same seed makes the same decisions.
+    /// The seed of all random decisions.
     pub seed: u64,
-    /// What cars and riders show.
+    /// The tokens of cars and riders.
     pub credentials: Credentials,
 }
 
-/// Simulates until `shutdown`, then signs every car off. A server that is away is tried again for as long
-/// as it takes.
+/// Simulates until `shutdown`, and then signs off all cars. If the server is unavailable, cars retry without a limit.
 pub async fn run(server: &Server, options: &SimOptions, city: &Arc<City>, shutdown: CancellationToken) {
     let connections = || -> Vec<Channel> {
         let count = options.cars / CLIENTS_PER_CONNECTION + 1;
@@ -55,7 +54,7 @@ pub async fn run(server: &Server, options: &SimOptions, city: &Arc<City>, shutdo
     tasks.spawn(riders::book(connections(), options.clone(), city.clone(), shutdown));
     while let Some(done) = tasks.join_next().await {
         if let Err(error) = done {
-            tracing::error!(%error, "a simulated client stopped");
+            tracing::error!(%error, "a simulated client panicked");
         }
     }
 }

@@ -1,33 +1,36 @@
-//! How a car moves along a route: keeps to the limits, slows for corners, starts and stops gently.
+//! The motion of a car along a route. Pure.
+//!
+//! The car keeps to the limits of streets, slows down for corners, and starts and stops with a limited acceleration.
 
 use rides_proto::geo::LatLng;
 
 use crate::city::Route;
 
-/// Acceleration and braking in m/s²: brisk for a taxi, gentle for a passenger.
+/// The acceleration, also of braking, in m/s².
 const ACCELERATION: f64 = 1.8;
-/// Speed through a right-angled corner, in m/s.
+/// The speed through a right-angled corner, in m/s.
 const CORNER_SPEED: f64 = 4.0;
-/// Slowest speed anywhere but at the ends, so that no corner takes for ever.
+/// The minimum speed between both ends of a route, in m/s. It bounds the time for a sharp corner.
 const CRAWL: f64 = 1.5;
 
-/// Where a car is, which way it faces, and how fast it goes.
+/// The position, heading and speed of a car.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Pose {
     pub(super) at: LatLng,
-    /// Degrees clockwise from north.
+    /// The heading in degrees clockwise from north.
     pub(super) heading_deg: f64,
     pub(super) speed_mps: f64,
 }
 
-/// A drive along a route, from standstill to standstill, as a function of time.
+/// A drive along a route, as a function of time. The speed is zero at both ends.
 #[derive(Clone, Debug)]
 pub(super) struct Drive {
     legs: Vec<Leg>,
     end: Pose,
 }
 
-/// One straight piece: speed up to `cruise`, keep it, and slow down to the next corner.
+/// The motion on one straight piece of a route: the car changes its speed from `enter` to `cruise`, keeps it, and
+/// changes it to `leave`. Speeds are in m/s, times in seconds from the beginning of the drive.
 #[derive(Clone, Debug)]
 struct Leg {
     from: LatLng,
@@ -42,7 +45,8 @@ struct Leg {
 }
 
 impl Drive {
-    /// Along `route`, at `pace` times the speed of its streets.
+    /// Makes a drive along `route`, at `pace` times the speeds of its streets. The heading at the end is `facing_deg`
+    /// if the route has only one point.
     pub(super) fn along(route: &Route, pace: f64, facing_deg: f64) -> Self {
         let pieces = pieces(route, pace);
         let corners = corner_speeds(&pieces);
@@ -61,32 +65,34 @@ impl Drive {
         Self { legs, end }
     }
 
-    /// Standing still.
+    /// Makes a drive that stays at `at`.
     pub(super) fn parked(at: LatLng, heading_deg: f64) -> Self {
         Self { legs: Vec::new(), end: Pose { at, heading_deg, speed_mps: 0.0 } }
     }
 
-    /// How long it takes, in seconds.
+    /// Returns the duration in seconds.
     pub(super) fn duration_s(&self) -> f64 {
         self.legs.last().map_or(0.0, |leg| leg.ends_s)
     }
 
-    /// Where the car is `t` seconds after it set off; at the end from then on.
+    /// Returns the pose of the car `t` seconds after the beginning. After the end of the drive, the car stays there.
     pub(super) fn pose(&self, t: f64) -> Pose {
         let next = self.legs.partition_point(|leg| leg.ends_s <= t);
         self.legs.get(next).map_or(self.end, |leg| leg.pose(t - leg.begins_s))
     }
 }
 
-/// A straight piece of the route and how fast its street may be driven.
+/// A straight piece of a route, with the speed limit of its street.
 struct Piece {
     from: LatLng,
     to: LatLng,
     length_m: f64,
     heading_deg: f64,
+    /// In m/s.
     limit: f64,
 }
 
+/// Splits a route into straight pieces. Pieces of at most 5 cm are left out.
 fn pieces(route: &Route, pace: f64) -> Vec<Piece> {
     let points = route.line.windows(2).zip(route.at_s.windows(2));
     points
@@ -105,8 +111,8 @@ fn pieces(route: &Route, pace: f64) -> Vec<Piece> {
         .collect()
 }
 
-/// The speed at every joint, zero at both ends: no faster than the corner, and within reach of the joints
-/// before and after it.
+/// Returns the speed at each point between two pieces, in m/s, and zero at both ends. A speed is at most that of the
+/// corner, and such that the car can reach it from the point before and brake to the point after.
 fn corner_speeds(pieces: &[Piece]) -> Vec<f64> {
     let mut speeds = vec![0.0; pieces.len() + 1];
     for (i, pair) in pieces.windows(2).enumerate() {
@@ -125,6 +131,7 @@ fn corner_speeds(pieces: &[Piece]) -> Vec<f64> {
 }
 
 impl Leg {
+    /// Makes the fastest motion on `piece` with the speeds `enter` and `leave` at its ends.
     fn new(piece: &Piece, enter: f64, leave: f64, begins_s: f64) -> Self {
         let peak = (ACCELERATION * piece.length_m + (enter * enter + leave * leave) / 2.0).sqrt();
         let cruise = peak.min(piece.limit).max(enter).max(leave);
@@ -144,6 +151,7 @@ impl Leg {
         }
     }
 
+    /// Returns the pose `t` seconds after the beginning of the leg.
     fn pose(&self, t: f64) -> Pose {
         let t = t.max(0.0);
         let total_s = self.ends_s - self.begins_s;

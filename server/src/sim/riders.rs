@@ -1,4 +1,4 @@
-//! Simulated riders: they book, watch their ride to its end, and sometimes change their minds.
+//! Simulated riders. Each books a ride, watches it to its end, and sometimes cancels it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,23 +11,24 @@ use tonic::{Code, Status, transport::Channel};
 use super::{Credentials, SimOptions, backoff};
 use crate::city::City;
 
-/// Shorter rides are walked.
+/// The minimum distance of a ride, in metres.
 const SHORTEST_M: f64 = 350.0;
-/// How likely a rider is to cancel, if they have to wait.
+/// The probability that a rider cancels after some time.
 const CANCELS: f64 = 0.05;
-/// And how likely to share.
+/// The probability that a rider books a pool ride.
 const SHARES: f64 = 0.25;
+/// The deadline of a booking.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// A rider tries again this often while the server is away.
+/// The number of times that a rider retries while the server is unavailable.
 const ATTEMPTS: u32 = 6;
-/// Who rides: the commonest first names in Finland.
+/// The names of riders: common first names in Finland.
 const NAMES: [&str; 24] = [
     "Aino", "Eino", "Helmi", "Väinö", "Lilja", "Onni", "Venla", "Leo", "Eevi", "Oliver", "Sofia", "Elias",
     "Olivia", "Toivo", "Linnea", "Noel", "Ellen", "Hugo", "Saga", "Oiva", "Alma", "Vilho", "Hilla", "Nooa",
 ];
 
-/// Books rides at random moments until `shutdown`: as a Poisson process, with a minute's worth at once in
-/// the beginning, so that the board is alive from the first look.
+/// Books rides at random times until `shutdown`. The times are a Poisson process. Before it, the rides of about one
+/// minute are booked in quick succession, so that the page shows rides from the start.
 pub(super) async fn book(
     connections: Vec<Channel>,
     options: SimOptions,
@@ -50,7 +51,7 @@ pub(super) async fn book(
             () = shutdown.cancelled() => return,
         }
         while riders.try_join_next().is_some() {}
-        // Nobody books when every car has somebody waiting already.
+        // At most as many rides at the same time as there are cars.
         if riders.len() < options.cars as usize
             && let Some(channel) = connections.next()
         {
@@ -65,9 +66,10 @@ pub(super) async fn book(
     }
 }
 
+/// Makes a random booking.
 fn wish(city: &City, rng: &mut SmallRng) -> v1::BookRequest {
     let pickup = city.random_place(rng).at;
-    // Bounded: on a map smaller than the shortest ride, any two places will do.
+    // After 20 attempts any place is taken: the map may be smaller than the shortest ride.
     let dropoff = (0..20)
         .map(|_| city.random_place(rng).at)
         .find(|at| at.distance_m(pickup) >= SHORTEST_M)
@@ -83,9 +85,11 @@ fn wish(city: &City, rng: &mut SmallRng) -> v1::BookRequest {
     }
 }
 
+/// The client of one rider.
 #[derive(Clone)]
 struct Rider {
     client: RidesClient<Channel>,
+    /// The ratio of simulated time to real time.
     speed: f64,
     credentials: Credentials,
 }
@@ -124,8 +128,8 @@ impl Rider {
         }
     }
 
-    /// Follows the ride from the cursor, which it moves, to the ride's end. A stream that opens makes good all
-    /// attempts before it.
+    /// Follows the ride to its end in one stream. Starts at the cursor and advances it. Resets `attempt` when the
+    /// stream opens.
     async fn watch(&mut self, cursor: &mut v1::WatchRequest, attempt: &mut u32) -> Result<(), Status> {
         let mut messages =
             self.client.watch(self.credentials.for_riders(cursor.clone()).await?).await?.into_inner();
@@ -142,7 +146,8 @@ impl Rider {
         Ok(())
     }
 
-    /// Books, trying again while the server is away: the request id makes that safe.
+    /// Books a ride and returns its id. Retries while the server is unavailable, which is safe because of the request
+    /// id.
     async fn book(&mut self, wish: v1::BookRequest, rng: &mut SmallRng) -> Result<String, Status> {
         let mut attempt = 0;
         loop {
@@ -159,6 +164,7 @@ impl Rider {
         }
     }
 
+    /// Cancels the ride. Ignores errors.
     async fn cancel(&mut self, ride_id: &str) {
         let request = v1::CancelRequest {
             ride_id: ride_id.to_owned(),
@@ -169,9 +175,9 @@ impl Rider {
             let request = self.credentials.for_riders(request).await?;
             self.client.cancel(request).await
         };
-        // Too late when the trip has begun: then the rider simply rides.
+        // Fails if the trip has begun; the rider then stays on the ride.
         if let Err(status) = cancelled.await {
-            tracing::debug!(%status, ride_id, "could not cancel");
+            tracing::debug!(%status, ride_id, "a simulated rider failed to cancel");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The log on stderr. Lines wait in memory, and a thread of its own writes them: a log that cannot be written, or whose
-//! reader is stuck, neither ends the server nor delays it.
+//! The log on stderr. Lines wait in memory, and a separate thread writes them, so that a stderr that is stuck or fails
+//! neither ends nor delays the server.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -15,30 +15,30 @@ use metrics::{counter, describe_counter};
 
 use crate::terminal_text;
 
-/// Most bytes of lines that wait to be written. Lines beyond that are dropped and counted.
+/// The capacity of the queue in bytes. Lines beyond it are dropped and counted.
 const CAPACITY: usize = 1 << 20;
-/// The longest time that the end of the process waits for lines to be written.
+/// The timeout for writing the queue when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "rides_log_lines_dropped_total";
 
 static STDERR: Lines = Lines::new();
 
-/// The log, for as long as the process lives. What waits when it is dropped is written first, within a second.
+/// A guard of the log. When it is dropped, it waits for up to a second until the queue is written.
 pub struct Log(());
 
 impl Log {
-    /// Starts the thread that writes, and sends what panics say through it.
+    /// Starts the writing thread, and sends the messages of panics through it.
     ///
     /// # Errors
-    /// When there can be no thread.
+    /// If the thread cannot be started.
     pub fn start() -> io::Result<Self> {
         thread::Builder::new().name("log".into()).spawn(|| STDERR.write_to(io::stderr()))?;
         panic::set_hook(Box::new(|panic| STDERR.push(text_of(panic).into_bytes())));
         Ok(Self(()))
     }
 
-    /// Writes a line of its own, whatever the filter of the log is.
+    /// Writes a line to stderr, past the filter of the log.
     pub fn say(&self, line: &str) {
         let line = terminal_text::escape(line, |letter| letter != '\n' && terminal_text::steers(letter));
         STDERR.push(format!("{line}\n").into_bytes());
@@ -51,12 +51,12 @@ impl Drop for Log {
     }
 }
 
-/// Waits until all lines are written, or for a second. For those who end the process by themselves.
+/// Waits for up to a second until the queue is written. For code that calls `process::exit`.
 pub fn flush() {
     STDERR.flush(FLUSH_TIMEOUT);
 }
 
-/// Returns a writer that never fails or blocks.
+/// Returns a writer of log lines that never fails or blocks.
 pub(super) fn writer() -> impl Write {
     &STDERR
 }
@@ -77,7 +77,7 @@ fn text_of(panic: &PanicHookInfo<'_>) -> String {
     }
 }
 
-/// Lines on their way to a writer.
+/// A queue of lines for a writer.
 struct Lines {
     state: Mutex<State>,
     changed: Condvar,
@@ -85,12 +85,12 @@ struct Lines {
 
 struct State {
     waiting: VecDeque<Vec<u8>>,
-    /// Bytes of `waiting`.
+    /// The number of bytes in `waiting`.
     bytes: usize,
     is_writing: bool,
-    /// Lines that were dropped so far.
+    /// The number of lines that were dropped so far.
     dropped: u64,
-    /// Lines of which the log has said that they were dropped.
+    /// The part of `dropped` that the log has reported.
     reported: u64,
 }
 
@@ -121,7 +121,7 @@ impl Lines {
         }
     }
 
-    /// Writes lines as they come, for ever.
+    /// Writes lines as they come. Never returns.
     fn write_to(&self, mut out: impl Write) {
         loop {
             let line = self.next();
@@ -142,7 +142,7 @@ impl Lines {
         }
     }
 
-    /// Counts a line that was not written. Once all lines are, the log says how many were dropped.
+    /// Records the result of a write. When the queue is empty, the log reports the number of dropped lines.
     fn note(&self, is_written: bool) {
         let mut state = self.lock();
         state.is_writing = false;
@@ -158,7 +158,7 @@ impl Lines {
             counter!(DROPPED).absolute(dropped);
         }
         if unreported > 0 {
-            // Whatever the filter is.
+            // Past the filter of the log.
             self.push(
                 format!("rides-server: {unreported} log lines were dropped: stderr did not take them\n")
                     .into_bytes(),
@@ -169,13 +169,13 @@ impl Lines {
 
     fn flush(&self, timeout: Duration) {
         let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
-        // After the timeout the rest is lost with the process.
+        // Lines that are left after the timeout are lost.
         drop(self.changed.wait_timeout_while(self.lock(), timeout, is_busy));
     }
 }
 
 impl Write for &Lines {
-    /// Takes a line of the subscriber, which has escaped control characters and may have added colours.
+    /// Queues a line of the subscriber, which has escaped control characters and may have added colours.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let escaped = String::from_utf8_lossy(line);
         self.push(terminal_text::escape(&escaped, terminal_text::is_bidi).into_bytes());
@@ -193,10 +193,10 @@ mod tests {
 
     use super::*;
 
-    /// Longer than a thread takes to write a line.
+    /// A timeout that is longer than a thread needs to write a line.
     const SOON: Duration = Duration::from_secs(20);
 
-    /// BAD-1
+    /// BAD-1 in docs/failures.md.
     #[test]
     fn lines_beyond_the_room_are_dropped_and_counted() {
         let lines = Lines::new();
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!((state.waiting.len(), state.bytes, state.dropped), (2, CAPACITY, 2));
     }
 
-    /// BAD-1
+    /// BAD-1 in docs/failures.md.
     #[test]
     fn the_end_waits_until_lines_are_written_and_not_longer_than_its_timeout() {
         static LINES: Lines = Lines::new();
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(written, *b"nobody writes it, and somebody does");
     }
 
-    /// BAD-10
+    /// BAD-10 in docs/failures.md.
     #[test]
     fn a_line_turns_no_terminal_around() {
         let lines = Lines::new();
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(lines.next(), br"name=\u{202e}ada".iter().chain(b"\n").copied().collect::<Vec<_>>());
     }
 
-    /// BAD-1
+    /// BAD-1 in docs/failures.md.
     #[test]
     fn a_line_that_cannot_be_written_is_counted_and_the_next_is_tried() {
         static LINES: Lines = Lines::new();

@@ -1,4 +1,4 @@
-//! The metrics of the process itself, under the names that Prometheus clients of every language use.
+//! The metrics of the process, under the standard names of Prometheus client libraries.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use procfs::{
     ticks_per_second,
 };
 
-/// Returns the metrics as of now, as text. It reads `/proc`, which blocks.
+/// Returns the current metrics as text. Reads `/proc`, which blocks.
 ///
 /// # Errors
-/// When `/proc` is not mounted, or hides the process from itself.
+/// If `/proc` is not mounted, or does not show this process.
 pub(super) fn text() -> ProcResult<String> {
     let process = Process::myself()?;
     let stat = process.stat()?;
@@ -50,7 +50,7 @@ fn text_of(metrics: &[(&str, &str, &str, f64)]) -> String {
     for (name, kind, help, value) in metrics {
         // Prometheus writes `+Inf`, where Rust writes `inf`.
         let value = if value.is_infinite() { "+Inf".to_owned() } else { value.to_string() };
-        // A String takes everything that is written to it.
+        // Writing to a String cannot fail.
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n\n");
     }
     text

@@ -1,4 +1,4 @@
-//! TLS from the other end: how our own clients connect.
+//! The TLS of this program's own clients: the simulator, `rides-server client`, and the fetch of a provider's keys.
 
 use std::{
     io,
@@ -24,12 +24,16 @@ use tower::Service;
 
 use super::{Served, pem, provider};
 
-/// Connects to servers over TLS: with HTTP/2, for tonic's channels, unless told otherwise.
+/// A connector for TLS. It offers HTTP/2 by ALPN, for tonic's channels, unless [`Self::for_http1`] was called.
 #[derive(Clone)]
 pub struct Connector(TlsConnector);
 
 impl Connector {
-    /// Trusts what the authorities in `ca` have signed, or those of this system.
+    /// Returns a connector that trusts the certificate authorities in the file `ca`, or by default those of this
+    /// system.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or contains no certificate.
     pub fn trusting(ca: Option<&Path>) -> anyhow::Result<Self> {
         let roots = match ca {
             Some(file) => pem::authorities(file)?,
@@ -38,14 +42,17 @@ impl Connector {
         Ok(Self::over(builder()?.with_root_certificates(roots).with_no_client_auth()))
     }
 
-    /// Trusts the very certificate that this process serves, whatever name is on it.
+    /// Returns a connector that trusts only the certificate that this process serves, and does not check its names.
+    ///
+    /// # Errors
+    /// If TLS cannot be configured.
     pub fn to_ourselves(served: Served) -> anyhow::Result<Self> {
         let verifier = Arc::new(Ourselves(served));
         let config = builder()?.dangerous().with_custom_certificate_verifier(verifier);
         Ok(Self::over(config.with_no_client_auth()))
     }
 
-    /// The same, speaking HTTP/1.1.
+    /// Offers HTTP/1.1 by ALPN instead of HTTP/2.
     #[must_use]
     pub fn for_http1(self) -> Self {
         let mut config = ClientConfig::clone(self.0.config());
@@ -60,7 +67,9 @@ impl Connector {
 }
 
 fn builder() -> anyhow::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
-    ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().context("no TLS")
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .context("cannot configure TLS")
 }
 
 fn of_system() -> RootCertStore {
@@ -91,7 +100,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Knows one certificate: our own.
+/// A verifier that accepts only the certificate that this process serves.
 #[derive(Debug)]
 struct Ourselves(Served);
 

@@ -1,4 +1,4 @@
-//! Whose certificates are good: what an authority has signed, and has not revoked since.
+//! The verification of client certificates, by the authorities that sign them and by their revocation lists (CRLs).
 
 use std::{
     convert::Infallible,
@@ -23,24 +23,29 @@ use super::{PemError, driver::DriversCertificate, follow::follow, pem, provider}
 
 type Verifier = Arc<dyn ClientCertVerifier>;
 
-/// Judges certificates by the list of the moment. Cheap to clone; all clones judge the same.
+/// A verifier of client certificates, which follows changes of the revocation list. Clones are cheap and share the
+/// list.
 #[derive(Clone, Debug)]
 pub(super) struct Clients {
     authorities: Arc<RootCertStore>,
-    /// What is revoked, if anything can be, and what the file held at the start.
+    /// The file of the revocation list, if there is one, and its content at the start.
     revoked: Option<(PathBuf, Arc<Vec<u8>>)>,
-    /// Has the same authorities as the one of the moment.
+    /// The verifier at the start, for methods that depend on the authorities alone.
     first: Verifier,
+    /// The verifier with the current list.
     now: watch::Sender<Verifier>,
 }
 
 impl Clients {
-    /// Reads the files. Fails if they cannot be used.
+    /// Reads the authorities and the revocation list.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used.
     pub(super) fn load(authorities: &Path, revoked: Option<PathBuf>) -> anyhow::Result<Self> {
         let authorities = Arc::new(pem::authorities(authorities)?);
         let (revoked, first) = match revoked {
             None => {
-                let first = verifier(&authorities, Vec::new()).context("the client CA cannot be used")?;
+                let first = verifier(&authorities, Vec::new()).context("cannot use the client CA")?;
                 (None, first)
             }
             Some(file) => {
@@ -52,12 +57,12 @@ impl Clients {
         Ok(Self { authorities, revoked, now: watch::Sender::new(Arc::clone(&first)), first })
     }
 
-    /// Keeps up with what is revoked, for ever.
+    /// Reads the revocation list again when it changes. Never returns.
     pub(super) async fn follow(self) {
         let Some((file, loaded)) = self.revoked else { return pending().await };
         let path = file.clone();
         follow(
-            "list of revoked certificates holds",
+            "certificate revocation list",
             loaded.as_ref().clone(),
             move || pem::read(&path),
             |bytes| {
@@ -68,7 +73,7 @@ impl Clients {
         .await;
     }
 
-    /// Says so to who has shown it, once a certificate is revoked.
+    /// Cancels `certificate.revoked` when the certificate is revoked. Never returns.
     pub(super) async fn watch_over(&self, certificate: &DriversCertificate) -> Infallible {
         let mut lists = self.now.subscribe();
         // The list may have changed since the handshake.
@@ -96,7 +101,7 @@ fn judging_by(authorities: &Arc<RootCertStore>, file: &Path, bytes: &[u8]) -> Re
     verifier(authorities, revoked).map_err(|why| pem::content(file, why))
 }
 
-/// Clients without a certificate are let in too.
+/// Returns a verifier with this revocation list. It also accepts clients without a certificate.
 fn verifier(
     authorities: &Arc<RootCertStore>,
     revoked: Vec<CertificateRevocationListDer<'static>>,

@@ -1,4 +1,5 @@
-//! A certificate authority of one's own, for development: in the data directory, made once.
+//! A certificate authority for development, in the data directory. It is created once, and signs the certificates of
+//! the server and of drivers.
 
 use std::{
     fmt,
@@ -19,53 +20,56 @@ use time::OffsetDateTime;
 use super::{Files, driver};
 use crate::files::{self, Access};
 
-/// What a certificate of a development server is for, whatever else it is asked for.
+/// The names in each server certificate, beside those that are asked for.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 const CA_LIFE: Duration = days(10 * 365);
-/// The longest that browsers put up with is 398 days.
+/// The lifetime of other certificates. Browsers accept at most 398 days.
 const LIFE: Duration = days(397);
-/// From then on it is made anew at the next start.
+/// The age from which a certificate is replaced at the next start.
 const RENEW_AFTER: Duration = days(300);
-/// Clocks differ.
+/// The time by which a certificate is backdated, since clocks differ.
 const BACKDATED: Duration = days(1);
 
 const fn days(n: u64) -> Duration {
     Duration::from_secs(n * 24 * 60 * 60)
 }
 
-/// The authority, and what it has signed.
+/// The directory of the authority and of the certificates that it has signed.
 #[derive(Clone, Debug)]
 pub struct Development {
     dir: PathBuf,
 }
 
 impl Development {
-    /// In a directory of its own in `data_dir`.
+    /// Returns the authority in the directory `tls` of `data_dir`. Creates nothing.
     pub fn at(data_dir: &Path) -> Self {
         Self { dir: data_dir.join("tls") }
     }
 
-    /// The authority's certificate: what clients are to trust.
+    /// Returns the path of the authority's certificate, which clients must trust.
     pub fn ca(&self) -> PathBuf {
         self.dir.join("ca.pem")
     }
 
-    /// The server's certificate and key.
+    /// Returns the paths of the server's certificate and key.
     pub fn server(&self) -> Files {
         self.files("server")
     }
 
-    /// The certificate and key of a car's driver.
+    /// Returns the paths of the certificate and key of a car's driver.
     pub fn driver(&self, car: CarId) -> Files {
         self.files(&format!("car-{}", car.get()))
     }
 
-    /// Makes what is missing: the authority, and a certificate for the server on this machine and under these names.
-    /// What is there and good for a while is left as it is, unless there are names to add.
+    /// Creates the authority if it is missing, and a server certificate for localhost and `hosts` if it is missing or
+    /// old. With `hosts`, the server certificate is always replaced.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written, or one of `hosts` is not a valid name.
     pub fn ensure(&self, hosts: &[String]) -> anyhow::Result<()> {
         fs::create_dir_all(&self.dir)
             .map_err(|why| files::explained(&self.dir, Access::Write, why))
-            .with_context(|| format!("cannot make {}", self.dir.display()))?;
+            .with_context(|| format!("cannot create {}", self.dir.display()))?;
         if !self.ca().exists() {
             let key = KeyPair::generate()?;
             let certificate = ca_params().self_signed(&key)?;
@@ -76,13 +80,16 @@ impl Development {
             return Ok(());
         }
         let names: Vec<String> = HOSTS.iter().map(ToString::to_string).chain(hosts.iter().cloned()).collect();
-        let mut params = CertificateParams::new(names).context("not a host's name")?;
+        let mut params = CertificateParams::new(names).context("a --host value is not a valid host name")?;
         params.distinguished_name.push(DnType::CommonName, "Rides development server");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign("server", params)
     }
 
-    /// Makes the certificate of a car's driver, if it is missing.
+    /// Creates the certificate of a car's driver, if it is missing or old.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
     pub fn ensure_driver(&self, car: CarId) -> anyhow::Result<()> {
         let Files { cert, key } = self.driver(car);
         if is_fresh(&cert) && key.exists() {
@@ -112,7 +119,7 @@ impl Development {
         Files { cert: file(""), key: file("-key") }
     }
 
-    /// The key first: a certificate that is there has one.
+    /// Writes a certificate and its key. The key is first, so that a certificate never exists without a key.
     fn write(&self, name: &str, certificate: &str, key: &KeyPair) -> anyhow::Result<()> {
         let pair = self.files(name);
         replace(&pair.key, &key.serialize_pem(), true)
@@ -122,7 +129,8 @@ impl Development {
     }
 }
 
-/// The same each time: the key is what makes an authority one of its own.
+/// Returns the parameters of the authority. They must be the same each time, since they are not read from its
+/// certificate.
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "Rides development CA");
@@ -143,7 +151,7 @@ fn is_fresh(certificate: &Path) -> bool {
     made.is_ok_and(|made| SystemTime::now().duration_since(made).unwrap_or_default() < RENEW_AFTER)
 }
 
-/// Writes beside the file, and puts it in its place once it is whole.
+/// Replaces a file atomically.
 fn replace(file: &Path, content: &str, secret: bool) -> io::Result<()> {
     let beside = file.with_extension("new");
     match fs::remove_file(&beside) {
@@ -154,7 +162,7 @@ fn replace(file: &Path, content: &str, secret: bool) -> io::Result<()> {
     fs::rename(beside, file)
 }
 
-/// A secret is its owner's alone, from its first moment on.
+/// Creates a file. A secret one has mode 0600 from the start.
 fn create(file: &Path, secret: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -168,7 +176,7 @@ fn create(file: &Path, secret: bool) -> io::Result<File> {
     options.open(file)
 }
 
-/// How to trust the authority, in short, for each platform.
+/// Writes the commands that make each platform trust the authority.
 impl fmt::Display for Development {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ca = self.ca();
@@ -202,7 +210,7 @@ mod tests {
         (fs::read_to_string(&files.cert).unwrap(), fs::read_to_string(&files.key).unwrap())
     }
 
-    /// CLIENT-15
+    /// CLIENT-15 in docs/failures.md.
     #[test]
     fn each_platform_is_told_how_to_trust_the_authority() {
         let dir = tempfile::tempdir().unwrap();
@@ -237,7 +245,7 @@ mod tests {
         assert_eq!(make(), made);
 
         development.ensure(&["rides.test".into()]).unwrap();
-        assert_eq!(content(&development.files("ca")), made[0], "who trusts it, trusts the new one too");
+        assert_eq!(content(&development.files("ca")), made[0], "the authority stays the same");
         assert_ne!(content(&development.server()), made[1]);
         assert!(development.ensure(&["no name".into(), "ä".into()]).is_err());
     }

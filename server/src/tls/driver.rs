@@ -1,5 +1,5 @@
-//! A driver's certificate: it names a car by a URI among its subject alternative names, `rides:car:7`, and is good for a
-//! time, unless it is revoked.
+//! The client certificate of a driver. It names a car by a URI in its subject alternative names, for example
+//! `rides:car:7`.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,38 +12,38 @@ use crate::clock;
 
 const PREFIX: &str = "rides:car:";
 
-/// One that a client has shown, and that was good then.
+/// A driver's certificate that was valid in the handshake. It may have expired or been revoked since.
 #[derive(Debug)]
 pub struct DriversCertificate {
-    /// What it names.
+    /// The car that the certificate names.
     pub car: CarId,
-    /// From then on it is over.
+    /// The time from which the certificate is not valid.
     until: SystemTime,
-    /// Its own first.
+    /// The certificate chain, the client's own first.
     pub(super) chain: Vec<CertificateDer<'static>>,
-    /// Cancelled once it is.
+    /// A token that is cancelled when the certificate is revoked.
     pub(super) revoked: CancellationToken,
 }
 
 impl DriversCertificate {
-    /// `None` if it names no car, or several.
+    /// Reads the first certificate of a chain. `None` if it does not name exactly one car.
     pub(super) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let (_, shown) = X509Certificate::from_der(chain.first()?).ok()?;
         Some(Self {
             car: named(&shown)?,
-            // To the end of its last second. Before 1970 none was given out.
+            // The certificate is valid to the end of its last second.
             until: moment(shown.validity().not_after.timestamp().saturating_add(1)),
             chain: chain.iter().map(|link| link.clone().into_owned()).collect(),
             revoked: CancellationToken::new(),
         })
     }
 
-    /// Whether it is over, or revoked.
+    /// Returns `true` if the certificate has expired or was revoked.
     pub(crate) fn is_over(&self, now: SystemTime) -> bool {
         self.until <= now || self.revoked.is_cancelled()
     }
 
-    /// Once it is.
+    /// Returns when the certificate has expired or was revoked.
     pub(crate) async fn over(&self) {
         tokio::select! {
             () = clock::past(self.until) => {}
@@ -52,7 +52,7 @@ impl DriversCertificate {
     }
 }
 
-/// The URI that names `car`.
+/// Returns the URI of `car`.
 pub(super) fn uri(car: CarId) -> String {
     format!("{PREFIX}{}", car.get())
 }

@@ -1,4 +1,4 @@
-//! Files that may change while the server runs.
+//! Certificate files that may change while the server runs.
 
 use std::{io, time::Duration};
 
@@ -6,11 +6,13 @@ use tokio::{task::spawn_blocking, time::sleep};
 
 use super::PemError;
 
-/// Between two looks at them. Small ones, and whoever changes one has time.
+/// The interval at which the files are read. They are small.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Reads them again and again, for ever, and has what has changed since it was `seen` taken. What cannot be is said once:
-/// the old stays in force. What the log says of the new is "a new" and `what`, like "certificate is served".
+/// Reads files again and again, and calls `take` with a content that differs from `seen`. Never returns.
+///
+/// If the files cannot be read or taken, the old content stays in use, and the error is logged once. `what` names the
+/// content in the log.
 pub(super) async fn follow<B: PartialEq + Send + 'static>(
     what: &'static str,
     mut seen: B,
@@ -29,12 +31,12 @@ pub(super) async fn follow<B: PartialEq + Send + 'static>(
             Ok(bytes) => {
                 seen = bytes;
                 complaint.clear();
-                tracing::info!("a new {what}");
+                tracing::info!("loaded the new {what}");
             }
             Err(error) => {
                 let text = error.to_string();
                 if text != complaint {
-                    tracing::warn!("{text}: the old {what} on");
+                    tracing::warn!("{text}: the old {what} stays in use");
                     complaint = text;
                 }
             }

@@ -1,4 +1,5 @@
-//! TLS: the certificate that is served, the cars that clients' certificates name, and what a client trusts.
+//! TLS: the server's certificate, client certificates of drivers, and the authorities that this program's clients
+//! trust.
 
 pub mod client;
 mod clients;
@@ -27,30 +28,31 @@ pub use self::{
     served::Served,
 };
 
-/// The longest that a client may take to agree on keys.
+/// The longest timeout of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How to serve TLS.
+/// The configuration of TLS.
 pub struct Options {
-    /// The chain and its key.
+    /// The server's certificate chain and its key.
     pub files: Files,
-    /// Who signs certificates of cars. Clients without a certificate are served too.
+    /// The authorities that sign drivers' certificates. Clients without a certificate are accepted, too.
     pub client_ca: Option<PathBuf>,
-    /// Which of these it has revoked.
+    /// The certificates that these authorities have revoked.
     pub client_crl: Option<PathBuf>,
-    /// Whether browsers are to insist on TLS from now on: not for a certificate that a person must accept first.
+    /// `true` to send HSTS (RFC 6797), which makes browsers insist on TLS. `false` for a certificate that browsers do
+    /// not trust by themselves.
     pub strict: bool,
 }
 
-/// A connection to a port that speaks TLS.
+/// An accepted connection to a port with TLS.
 pub(crate) enum Accepted {
-    /// With the driver's certificate that its client has shown, if it has.
+    /// A TLS connection, with the client's certificate if it names a car.
     Tls(Box<TlsStream<TcpStream>>, Option<DriversCertificate>),
-    /// Its client begins with HTTP, of which nothing is read yet.
+    /// A connection whose client speaks plain HTTP. Nothing is read from it yet.
     PlainHttp(TcpStream),
 }
 
-/// TLS as it is served. Cheap to clone.
+/// The TLS of the port. Clones are cheap and share the certificates.
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
@@ -60,7 +62,10 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the certificates, TLS 1.2 and up, for HTTP/2 and HTTP/1.1. Fails if one cannot be used.
+    /// Reads the certificates, and configures TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1 by ALPN.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used.
     pub fn open(options: Options) -> anyhow::Result<Self> {
         let served = Served::load(options.files)?;
         let clients = options.client_ca.map(|ca| Clients::load(&ca, options.client_crl)).transpose()?;
@@ -70,12 +75,12 @@ impl Tls {
         };
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .context("no TLS")?
+            .context("cannot configure TLS")?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(served.clone()));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         if clients.is_some() {
-            // Nobody would look at a certificate again when what it began is resumed.
+            // No session resumption: it would skip the check of the client's certificate.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -83,12 +88,13 @@ impl Tls {
         Ok(Self { acceptor, served, clients, strict: options.strict })
     }
 
-    /// Agrees on keys with a client, within `patience` and ten seconds at most. `None` if nothing comes of it.
+    /// Performs a TLS handshake, within `patience` and at most ten seconds. `None` if it fails.
     pub(crate) async fn accept(&self, stream: TcpStream, patience: Duration) -> Option<Accepted> {
         let accepting = async {
             let mut first = [0];
             stream.peek(&mut first).await?;
-            // A method of HTTP/1.1, or the preface of HTTP/2. No record of TLS begins with a letter.
+            // HTTP/1.1 begins with the letters of a method, HTTP/2 with those of its preface. A TLS record does not
+            // begin with a letter.
             if first[0].is_ascii_alphabetic() {
                 return Ok(Accepted::PlainHttp(stream));
             }
@@ -99,17 +105,17 @@ impl Tls {
         match timeout(patience.min(HANDSHAKE), accepting).await {
             Ok(Ok(accepted)) => Some(accepted),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "a handshake failed");
+                tracing::debug!(%error, "a TLS handshake failed");
                 None
             }
             Err(_elapsed) => {
-                tracing::debug!("a handshake took too long");
+                tracing::debug!("a TLS handshake timed out");
                 None
             }
         }
     }
 
-    /// Tells a driver's certificate when it is revoked.
+    /// Cancels a token of `certificate` when it is revoked. Never returns.
     pub(crate) async fn watch_over(&self, certificate: &DriversCertificate) -> Infallible {
         match &self.clients {
             Some(clients) => clients.watch_over(certificate).await,
@@ -117,7 +123,7 @@ impl Tls {
         }
     }
 
-    /// Keeps up with the files, for ever.
+    /// Reads the certificate and the revocation list again when their files change. Never returns.
     pub async fn follow(&self) {
         let clients = async {
             match self.clients.clone() {
@@ -128,12 +134,12 @@ impl Tls {
         future::join(self.served.clone().follow(), clients).await;
     }
 
-    /// The certificate that is served, now and later.
+    /// Returns a handle to the server's current certificate.
     pub fn served(&self) -> &Served {
         &self.served
     }
 
-    /// Whether browsers are told to insist on TLS.
+    /// Returns `true` if HSTS is sent to browsers.
     pub fn is_strict(&self) -> bool {
         self.strict
     }

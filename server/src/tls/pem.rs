@@ -1,4 +1,4 @@
-//! Certificates and keys in PEM files.
+//! Certificates, keys and revocation lists in PEM files.
 
 use std::{
     fmt, io,
@@ -16,45 +16,45 @@ use thiserror::Error;
 use super::provider;
 use crate::files;
 
-/// Where a certificate and its key are.
+/// The paths of a certificate and its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Files {
-    /// The chain, the server's own first.
+    /// The certificate chain, the own certificate first.
     pub cert: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
 }
 
-/// Why a file cannot be used.
+/// The reason why a PEM file cannot be used.
 #[derive(Debug, Error)]
 pub enum PemError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{file}: {why}")]
     Read {
-        /// Its path.
+        /// The path of the file.
         file: String,
-        /// What the system says.
+        /// The error of the system.
         why: io::Error,
     },
-    /// It has not in it what it should.
+    /// The content is not valid.
     #[error("{file}: {why}")]
     Content {
-        /// Its path.
+        /// The path of the file.
         file: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// Certificate and key are not of one pair, or of no kind that TLS knows.
-    #[error("{file} and its key do not work together: {why}")]
+    /// The key does not belong to the certificate, or is of a kind that is not supported.
+    #[error("{file} cannot be served with its key: {why}")]
     Pair {
-        /// The certificate's path.
+        /// The path of the certificate.
         file: String,
-        /// What is wrong.
+        /// The reason.
         why: rustls::Error,
     },
 }
 
-/// What is in the two files, byte by byte: to see whether they change.
+/// The contents of the two files, to detect changes.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Bytes {
     cert: Vec<u8>,
@@ -66,7 +66,10 @@ impl Files {
         Ok(Bytes { cert: read(&self.cert)?, key: read(&self.key)? })
     }
 
-    /// Makes of the bytes what can be served.
+    /// Parses the certificate chain and the key.
+    ///
+    /// # Errors
+    /// If one of them is not valid, or they do not belong together.
     pub(super) fn parse(&self, bytes: &Bytes) -> Result<Arc<CertifiedKey>, PemError> {
         let chain = certificates(&self.cert, &bytes.cert)?;
         let key = PrivateKeyDer::from_pem_slice(&bytes.key).map_err(|why| content(&self.key, why))?;
@@ -76,7 +79,7 @@ impl Files {
     }
 }
 
-/// The authorities in a PEM file.
+/// Reads the certificate authorities in a PEM file.
 pub(super) fn authorities(file: &Path) -> Result<RootCertStore, PemError> {
     let mut store = RootCertStore::empty();
     for authority in certificates(file, &read(file)?)? {
@@ -85,23 +88,23 @@ pub(super) fn authorities(file: &Path) -> Result<RootCertStore, PemError> {
     Ok(store)
 }
 
-/// The lists of revoked certificates in the bytes of a PEM file.
+/// Parses the revocation lists in the content `pem` of a file.
 pub(super) fn revocations(
     file: &Path,
     pem: &[u8],
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
-    all(file, pem, "list of revoked certificates")
+    all(file, pem, "certificate revocation list")
 }
 
 fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     all(file, pem, "certificate")
 }
 
-/// At least one.
+/// Parses all items of one kind. Fails if there is none.
 fn all<T: PemObject>(file: &Path, pem: &[u8], what: &str) -> Result<Vec<T>, PemError> {
     let found: Result<Vec<_>, _> = T::pem_slice_iter(pem).collect();
     let found = found.map_err(|why| content(file, why))?;
-    if found.is_empty() { Err(content(file, format!("there is no {what} in it"))) } else { Ok(found) }
+    if found.is_empty() { Err(content(file, format!("the file contains no {what}"))) } else { Ok(found) }
 }
 
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, PemError> {

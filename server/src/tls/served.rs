@@ -1,4 +1,4 @@
-//! The certificate that is served, which may change while the server runs.
+//! The server's certificate, which may change while the server runs.
 
 use std::{fmt, sync::Arc};
 
@@ -10,34 +10,37 @@ use tokio::sync::watch;
 
 use super::{Files, PemError, follow::follow, pem::Bytes};
 
-/// The certificate of the moment, and where it comes from. Cheap to clone; all clones serve the same.
+/// The server's current certificate and its files. Clones are cheap and share the certificate.
 #[derive(Clone)]
 pub struct Served {
     files: Files,
-    /// What the files held at the start.
+    /// The contents of the files at the start.
     loaded: Arc<Bytes>,
     now: watch::Sender<Arc<CertifiedKey>>,
 }
 
 impl Served {
-    /// Reads the files. Fails if they cannot be used.
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// If they cannot be read or used.
     pub(super) fn load(files: Files) -> Result<Self, PemError> {
         let loaded = files.read()?;
         let now = watch::Sender::new(files.parse(&loaded)?);
         Ok(Self { files, loaded: Arc::new(loaded), now })
     }
 
-    /// The server's own certificate, as clients see it.
+    /// Returns the server's own certificate, the first of its chain.
     pub(super) fn end_entity(&self) -> Option<Vec<u8>> {
         self.now.borrow().end_entity_cert().ok().map(|own| own.to_vec())
     }
 
-    /// Serves what is in the files, for ever: takes a new pair when there is one, and keeps the old one when the new
-    /// one cannot be used.
+    /// Reads the certificate again when its files change. A pair that cannot be used does not replace the old one.
+    /// Never returns.
     pub(super) async fn follow(self) {
         let (files, loaded) = (self.files.clone(), self.loaded.as_ref().clone());
         follow(
-            "certificate is served",
+            "server certificate",
             loaded,
             move || files.read(),
             |bytes| {

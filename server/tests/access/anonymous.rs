@@ -1,3 +1,5 @@
+//! Fleet frames: they identify no car and no driver.
+
 use bytes::BytesMut;
 use prost::{Message as _, encoding::encode_varint};
 use rides_proto::v1::{
@@ -11,11 +13,11 @@ use crate::{
     harness::{car::Car, places::place, server, soon, web},
 };
 
-/// Like nothing else on the wire.
+/// A number and a name that appear nowhere else in the bytes of a frame.
 const CAR: i64 = 987_654_321_987;
 const DRIVER: &str = "Zaphod Beeblebrox";
 
-/// A rider sees cars, and not whose.
+/// A frame for a rider has the number of the car in this epoch, but not the car's id, its driver or its ride.
 #[tokio::test]
 async fn the_map_names_no_car_and_no_driver() {
     let server = server().requiring_tokens().run().await;
@@ -35,7 +37,7 @@ async fn the_map_names_no_car_and_no_driver() {
     let mut frames = web::open(&mut http, call).await;
     let bytes = async {
         loop {
-            let bytes = frames.next().await.expect("it goes on");
+            let bytes = frames.next().await.expect("the stream has ended");
             let frame = v1::WatchFleetResponse::decode(bytes.clone()).unwrap();
             if frame.cells.iter().any(|cell| cell.cars.contains(&signed_on.car_number)) {
                 return bytes;

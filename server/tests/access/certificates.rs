@@ -1,3 +1,5 @@
+//! Client certificates: the car they belong to, expiry and revocation.
+
 use std::{fmt, fs, path::Path, time::Duration};
 
 use rides_proto::{
@@ -32,7 +34,7 @@ fn driver_of(dir: &Path, car: i64) -> Files {
     development.driver(car)
 }
 
-/// A server that asks for tokens or certificates, and a connection that shows one of car 7.
+/// Returns a server that requires a token or a certificate, and a connection with the certificate of car 7.
 async fn strict_with_seven(dir: &Path) -> (Running, Channel) {
     let seven = driver_of(dir, 7);
     let development = Development::at(dir);
@@ -53,7 +55,7 @@ fn bearing<T>(message: T, token: Option<&str>) -> Request<T> {
     request
 }
 
-/// What a driver may ask, for `car`, in each of the four ways.
+/// Makes each of the four calls that are for drivers (Track, Drive, Start, End) for `car`.
 async fn all_four(channel: &Channel, car: i64, token: Option<&str>) -> [Result<(), Status>; 4] {
     let (mut rides, mut fleet) = (RidesClient::new(channel.clone()), FleetClient::new(channel.clone()));
     let driver_id = format!("driver-{car}");
@@ -64,7 +66,7 @@ async fn all_four(channel: &Channel, car: i64, token: Option<&str>) -> [Result<(
     let up = tokio_stream::StreamExt::map(up, |message| DriveRequest { message: Some(message) });
     let drove = async {
         let mut down = fleet.drive(bearing(up, token)).await?.into_inner();
-        let said = soon("an answer", down.message()).await?.and_then(|said| said.message);
+        let said = soon("a response", down.message()).await?.and_then(|said| said.message);
         assert!(matches!(said, Some(Down::SignedOn(_))), "{said:?}");
         Ok(())
     };
@@ -81,7 +83,7 @@ fn assert_not_your_car<T: fmt::Debug>(outcome: Result<T, Status>) {
     assert_refused(outcome, Code::PermissionDenied, "NOT_YOUR_CAR", "");
 }
 
-/// A certificate is as good as a token of its car, and opens nothing else.
+/// A certificate has the rights of a driver's token for the same car, and no others.
 #[tokio::test]
 async fn a_certificate_is_a_driver_of_its_car() {
     let dir = tempfile::tempdir().unwrap();
@@ -117,7 +119,7 @@ async fn a_token_beside_a_certificate_must_be_of_the_same_car() {
     }
 }
 
-/// A server for drivers that this authority has certified, and what its clients are to trust.
+/// Returns a server that trusts the certificates of `authority`, and a function that makes clients of it.
 async fn trusting(authority: &Authority, dir: &Path) -> (Running, impl Fn(Files) -> Client) {
     let development = Development::at(dir);
     development.ensure(&[]).unwrap();
@@ -131,19 +133,19 @@ async fn trusting(authority: &Authority, dir: &Path) -> (Running, impl Fn(Files)
     (server, move |own| Client::with(addr, &ca, Some(own)))
 }
 
-/// A car that has signed on, and may say more.
+/// Signs a car on, and returns both halves of its stream.
 async fn drives(channel: &Channel, car: i64) -> (mpsc::Sender<DriveRequest>, Streaming<v1::DriveResponse>) {
     let (up, said) = mpsc::channel(1);
     let sign_on = up::SignOn { car_id: car, driver_id: format!("driver-{car}"), location: Some(place(1)) };
     up.send(DriveRequest { message: Some(Up::SignOn(sign_on)) }).await.unwrap();
     let mut fleet = FleetClient::new(channel.clone());
     let mut down = soon("headers", fleet.drive(ReceiverStream::new(said))).await.unwrap().into_inner();
-    let first = soon("an answer", down.message()).await.unwrap().and_then(|said| said.message);
+    let first = soon("a response", down.message()).await.unwrap().and_then(|said| said.message);
     assert!(matches!(first, Some(Down::SignedOn(_))), "{first:?}");
     (up, down)
 }
 
-/// Asserts that the stream ends with the certificate that opened it.
+/// Asserts that the stream ends with `CERTIFICATE_OVER`.
 async fn ends_with_its_certificate<T>(mut stream: Streaming<T>) {
     let end = async {
         loop {
@@ -165,7 +167,7 @@ async fn uploads(channel: &Channel, car: i64) -> Result<(), Status> {
     RidesClient::new(channel.clone()).track(tokio_stream::once(position)).await.map(|_| ())
 }
 
-/// A2, of certificates.
+/// A2: a certificate expires.
 #[tokio::test]
 async fn a_certificate_that_ends_ends_its_streams() {
     let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
@@ -176,13 +178,13 @@ async fn a_certificate_that_ends_ends_its_streams() {
     let (_up, lasting) = drives(&long, 8).await;
 
     ends_with_its_certificate(ending).await;
-    // The connection goes on, and opens nothing any more.
+    // The connection stays open, but every new call on it is refused.
     assert_refused(uploads(&short, 7).await, Code::Unauthenticated, "CERTIFICATE_OVER", "");
     uploads(&long, 8).await.unwrap();
     drop(lasting);
 }
 
-/// A2, of certificates.
+/// A2: a certificate is revoked.
 #[tokio::test]
 async fn a_certificate_that_is_revoked_ends_its_streams_and_opens_no_more() {
     let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
@@ -197,7 +199,7 @@ async fn a_certificate_that_is_revoked_ends_its_streams_and_opens_no_more() {
     ends_with_its_certificate(ending).await;
     assert_refused(uploads(&lost, 7).await, Code::Unauthenticated, "CERTIFICATE_OVER", "");
     let again = async { Ok::<_, crate::harness::http::Broken>(uploads(&seven.channel().await?, 7).await?) };
-    assert!(again.await.is_err(), "the handshake fails");
+    assert!(again.await.is_err(), "the handshake succeeded");
     uploads(&kept, 8).await.unwrap();
     uploads(&eight.channel().await.unwrap(), 8).await.unwrap();
     drop(lasting);
@@ -213,5 +215,5 @@ async fn a_list_of_revoked_certificates_that_is_none_is_said_at_once() {
         .with_files(development.server())
         .over_tls(|tls| (tls.client_ca, tls.client_crl) = (Some(authority.ca()), Some(authority.crl())));
     let error = server.fails().await;
-    assert!(error.contains("there is no list of revoked certificates in it"), "{error}");
+    assert!(error.contains("contains no certificate revocation list"), "{error}");
 }

@@ -1,3 +1,5 @@
+//! Calls without a token: on which addresses, and for which methods, they are accepted.
+
 use http::StatusCode;
 use rides_server::access::Policy;
 use tonic::Code;
@@ -15,7 +17,7 @@ async fn books_without_a_token(server: &Running) -> Code {
     booked.map_or_else(|status| status.code(), |_| Code::Ok)
 }
 
-/// Where it listens decides, unless somebody did.
+/// Without `--auth`, the address decides: tokens are required if the server listens beyond loopback.
 #[tokio::test]
 async fn beyond_this_machine_tokens_are_asked_for() {
     let everywhere = || server().at(([0, 0, 0, 0], 0).into());
@@ -25,7 +27,7 @@ async fn beyond_this_machine_tokens_are_asked_for() {
     assert_eq!(books_without_a_token(&server().requiring_tokens().run().await).await, Code::Unauthenticated);
 }
 
-/// A9
+/// A9: without a token the probes and the page are available, and reflection is not.
 #[tokio::test]
 async fn without_a_token_there_are_probes_and_the_page() {
     let page = tempfile::tempdir().unwrap();
@@ -55,7 +57,7 @@ async fn without_a_token_there_are_probes_and_the_page() {
     }
 }
 
-/// The server's own simulation shows tokens like anyone.
+/// The built-in simulation sends tokens like any other client.
 #[tokio::test(flavor = "multi_thread")]
 async fn simulated_cars_drive_where_tokens_are_asked_for() {
     let server = server().requiring_tokens().with_cars(3).with_riders(600.0, 10.0).run().await;

@@ -1,3 +1,5 @@
+//! Streams that end because their token expires.
+
 use std::time::{Duration, SystemTime};
 
 use rides_proto::{
@@ -12,7 +14,7 @@ use crate::{
     harness::{Running, car::car, places::place, rider::Rider, server, soon, wire::assert_refused},
 };
 
-/// Long enough to open a stream, also on a busy machine.
+/// The lifetime of a token: long enough to open a stream on a busy machine.
 const LIFE: Duration = Duration::from_secs(4);
 
 fn soon_over() -> SystemTime {
@@ -23,13 +25,13 @@ fn brief(server: &Running, role: Role, subject: &str) -> String {
     server.token(Session::new(role, subject, soon_over()))
 }
 
-/// The way every stream ends whose caller is nobody any more.
+/// Asserts that a stream ended with `SESSION_OVER`.
 #[track_caller]
 fn assert_over(ending: Result<(), Status>) {
     assert_refused(ending, Code::Unauthenticated, "SESSION_OVER", "");
 }
 
-/// A2: and with a new token the stream goes on where it was.
+/// A2: with a new token the stream resumes after the last event.
 #[tokio::test]
 async fn a_followed_ride_ends_with_its_token_and_resumes_with_the_next() {
     let server = server().requiring_tokens().run().await;
@@ -44,11 +46,11 @@ async fn a_followed_ride_ends_with_its_token_and_resumes_with_the_next() {
         let mut resumed = ada.resumes(&ride, &epoch, 1).await.unwrap();
         assert!(resumed.opened.resumed);
         ada.cancel(&ride).await.unwrap();
-        assert_eq!(resumed.event().await.unwrap().version, 2, "nothing is missed, nothing comes twice");
+        assert_eq!(resumed.event().await.unwrap().version, 2, "the next event");
     }
 }
 
-/// A2
+/// A2: `Fleet.Watch`.
 #[tokio::test]
 async fn a_view_of_the_map_ends_with_its_token() {
     let server = server().requiring_tokens().with_cars(3).run().await;
@@ -59,7 +61,7 @@ async fn a_view_of_the_map_ends_with_its_token() {
     }
 }
 
-/// A2
+/// A2: `Fleet.Drive` and `Rides.Track`.
 #[tokio::test]
 async fn a_drivers_streams_end_with_their_token() {
     let server = server().requiring_tokens().run().await;

@@ -1,4 +1,5 @@
-//! Who may do what: tokens, roles, and whose things are whose.
+//! Authentication and authorization: tokens, roles, certificates, and the rides and cars that a caller may
+//! touch.
 
 mod anonymous;
 mod certificates;

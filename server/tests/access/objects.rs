@@ -1,3 +1,5 @@
+//! The rides and cars of other callers.
+
 use std::fmt;
 
 use prost::Message as _;
@@ -19,7 +21,7 @@ use crate::harness::{
     wire::assert_refused,
 };
 
-/// All there is to be seen of a refusal, but for the trace id, which no two calls share.
+/// Everything that a caller sees of a refusal, except the trace id, which differs for each call.
 fn seen<T: fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, Vec<Any>) {
     let status = outcome.expect_err("it should be refused");
     let mut details = pb::Status::decode(status.details()).unwrap().details;
@@ -31,7 +33,7 @@ fn others(server: &Running) -> Vec<(&'static str, String)> {
     vec![("another rider", server.rider("bob")), ("a driver", server.driver(7))]
 }
 
-/// A5
+/// A5: for another caller, an existing ride and a missing ride give the same error.
 #[tokio::test]
 async fn anothers_ride_is_like_one_that_never_was() {
     let server = server().requiring_tokens().run().await;
@@ -56,7 +58,7 @@ async fn anothers_ride_is_like_one_that_never_was() {
             seen(driver.end(request).await)
         };
         assert_eq!(end(&ride).await, end(&uuid()).await);
-        assert_eq!(ada.get(&ride).await.unwrap().version, 1, "nothing came of it");
+        assert_eq!(ada.get(&ride).await.unwrap().version, 1, "the ride is unchanged");
     }
 }
 
@@ -64,7 +66,7 @@ fn uuid() -> String {
     "0199f0a0-7c1e-7000-8000-5f3f9a1c2d4e".to_owned()
 }
 
-/// A6
+/// A6: the cursor or the page token of another rider gives no access.
 #[tokio::test]
 async fn a_cursor_opens_nothing() {
     let server = server().requiring_tokens().run().await;
@@ -151,10 +153,10 @@ async fn drivers_act_for_their_own_car() {
     }
     assert_refused(reports(&server, &seven, 8).await, Code::PermissionDenied, "NOT_YOUR_CAR", "");
     assert_eq!(reports(&server, &seven, 7).await.unwrap(), 1);
-    assert_eq!(reports(&server, &server.dispatcher(), 8).await.unwrap(), 1, "a fleet's gateway");
+    assert_eq!(reports(&server, &server.dispatcher(), 8).await.unwrap(), 1, "a dispatcher may");
 }
 
-/// A5: on a driver's own stream too.
+/// A5: on a driver's stream, too, both give the same refusal.
 #[tokio::test]
 async fn a_driver_is_not_told_of_rides_that_were_never_theirs() {
     let server = server().requiring_tokens().run().await;

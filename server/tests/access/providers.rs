@@ -1,3 +1,5 @@
+//! Tokens of an identity provider: keys, claims, renewal and revocation.
+
 use std::{fs, time::Duration};
 
 use http::StatusCode;
@@ -39,7 +41,7 @@ fn refused(reason: &str) -> (Code, String) {
     (Code::Unauthenticated, reason.to_owned())
 }
 
-/// A server that takes a provider's tokens and has its keys.
+/// Returns a server that accepts the provider's tokens and has fetched its keys.
 async fn trusting(config: ProviderConfig, key: &Key) -> Running {
     let server = server().requiring_tokens().taking_tokens_of(config).run().await;
     let [wire, _] = server.wires().await;
@@ -47,6 +49,7 @@ async fn trusting(config: ProviderConfig, key: &Key) -> Running {
     server
 }
 
+/// Repeats a call with `token` until its status is `code`.
 async fn until(wire: &Wire, token: &str, code: Code) {
     let decided = async {
         while outcome(wire, token).await.0 != code {
@@ -78,12 +81,12 @@ async fn a_providers_tokens_are_good_by_any_of_its_keys() {
             let driver = who(&wire, &key.token(&driver)).await.unwrap();
             assert_eq!((driver.role(), driver.car_id), (Role::Driver, 7));
         }
-        assert_eq!(outcome(&wire, &server.rider("ada")).await.0, Code::Ok, "and so are our own");
+        assert_eq!(outcome(&wire, &server.rider("ada")).await.0, Code::Ok, "a token of the server itself");
     }
     assert_eq!(provider.asked(), 1);
 }
 
-/// A3: which algorithm it is, the key says.
+/// A3: the key determines the algorithm.
 #[tokio::test]
 async fn a_providers_token_cannot_choose_its_algorithm() {
     let keys = [Key::ed("ed"), Key::ec("ec"), Key::rsa("rsa")];
@@ -114,7 +117,7 @@ async fn a_providers_token_cannot_choose_its_algorithm() {
     }
 }
 
-/// A1, A3
+/// A1, A3: issuer, audience, subject, times and role are checked.
 #[tokio::test]
 async fn a_providers_token_is_for_us_and_for_now() {
     let key = Key::ed("ed");
@@ -161,14 +164,15 @@ async fn a_new_key_is_taken_and_an_old_one_is_not() {
         until(&wire, &shown, Code::Ok).await;
         provider.changes_to(&[&new]);
         until(&wire, &new.token(&claims()), Code::Ok).await;
-        assert_eq!(outcome(&wire, &shown).await.0, Code::Unauthenticated, "though it was good before");
+        assert_eq!(outcome(&wire, &shown).await.0, Code::Unauthenticated, "the removed key is refused");
         assert_eq!(outcome(&wire, &old.token(&claims())).await.0, Code::Unauthenticated);
         provider.changes_to(&[&old]);
         until(&wire, &shown, Code::Ok).await;
     }
 }
 
-/// Whatever a provider answers that is no set of keys, those that there were stay; and who has none of them may come again.
+/// The server keeps its keys if the provider's response is not a key set. A token of an unknown key is refused with
+/// UNAVAILABLE, so that its caller tries again.
 #[tokio::test]
 async fn a_provider_that_is_away_or_broken_leaves_its_keys() {
     let (known, unknown) = (Key::ed("known"), Key::ed("unknown"));
@@ -220,7 +224,7 @@ async fn keys_may_be_in_a_file_or_come_over_tls() {
     fs::write(&file, key_set(&[&key])).unwrap();
     trusting(config(file.to_str().unwrap()), &key).await;
 
-    // A server of ours will do for one of theirs.
+    // A Rides server serves the key set over TLS as a static file.
     let development = Development::at(dir.path());
     development.ensure(&[]).unwrap();
     fs::write(dir.path().join("index.html"), "").unwrap();
@@ -232,11 +236,11 @@ async fn keys_may_be_in_a_file_or_come_over_tls() {
     let [native, _] = stranger.wires().await;
     for _ in 0..20 {
         let undecided = outcome(&native, &key.token(&claims())).await;
-        assert_eq!(undecided.0, Code::Unavailable, "whose certificate nobody knows is not believed");
+        assert_eq!(undecided.0, Code::Unavailable, "an unknown authority is not trusted");
     }
 }
 
-/// Here it could only be made to last longer than who gave it out wants it to.
+/// The server does not renew such a session, because that would outlast the lifetime that the provider chose.
 #[tokio::test]
 async fn a_providers_session_is_renewed_by_the_provider() {
     let key = Key::ed("ed");
@@ -249,7 +253,7 @@ async fn a_providers_session_is_renewed_by_the_provider() {
     }
 }
 
-/// By its provider's clock the token was given out after its subject was revoked.
+/// By the provider's clock, the token was issued after the revocation of its subject.
 #[tokio::test]
 async fn a_clock_that_is_ahead_saves_no_session() {
     let key = Key::ed("ed");
@@ -266,7 +270,7 @@ async fn a_clock_that_is_ahead_saves_no_session() {
     assert_eq!(outcome(&wire, &ada).await, refused("SESSION_OVER"));
 }
 
-/// Providers have long names for people, and here they are who they are there.
+/// Providers have long subjects, longer than the 64 bytes that other ids may have. Their subjects are accepted.
 #[tokio::test]
 async fn who_has_a_long_name_can_book_and_drive() {
     let key = Key::ed("ed");

@@ -1,3 +1,5 @@
+//! Sessions that end early: sign-out and revocation.
+
 use rides_proto::v1::{
     RenewResponse, RevokeRequest, RevokeResponse, SignOutResponse, WatchFleetRequest, WhoAmIResponse,
     revoke_request::Whose,
@@ -17,7 +19,7 @@ use crate::{
     },
 };
 
-/// The way everything ends whose caller is nobody any more.
+/// Asserts that a call was refused, or a stream ended, with `SESSION_OVER`.
 #[track_caller]
 fn assert_over<T: std::fmt::Debug>(outcome: Result<T, Status>) {
     assert_refused(outcome, Code::Unauthenticated, "SESSION_OVER", "");
@@ -59,7 +61,7 @@ async fn who_signs_out_is_out_at_once_with_every_token_and_stream() {
         assert_over(who(&renewed).await);
         assert_over::<()>(Err(frames.last_word().await));
         assert_over::<()>(Err(followed.ends_badly().await));
-        assert!(who(&elsewhere).await.is_ok(), "their other session goes on");
+        assert!(who(&elsewhere).await.is_ok(), "the other session is still valid");
         soon("a frame", others.next()).await.unwrap().unwrap();
     }
 }
@@ -81,7 +83,7 @@ async fn a_dispatcher_ends_the_sessions_of_others() {
         assert_over(who(&lost).await);
         assert!(who(&kept).await.is_ok());
 
-        // From the next second on they may sign in again.
+        // A token that is issued in a later second than the revocation is valid again.
         let again = async {
             while who(&wire.with(server.driver(7))).await.is_err() {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -1,3 +1,5 @@
+//! The table of methods and roles.
+
 use rides_server::{
     access::table::{Access, TABLE},
     sessions::Role,
@@ -6,7 +8,7 @@ use tonic::Code;
 
 use crate::harness::{Running, server, wire::Wire};
 
-/// The first word of the answer to an empty message.
+/// Calls the method with an empty message, and returns the status of its first response.
 async fn verdict(wire: &Wire, path: &'static str) -> Code {
     match wire.open::<(), ()>(path, ()).await {
         Ok(mut answers) => match answers.next().await {
@@ -26,7 +28,7 @@ fn everyone(server: &Running, wire: &Wire) -> [(Option<Role>, Wire); 4] {
     ]
 }
 
-/// A4
+/// A4: each caller is refused exactly where the table says so.
 #[tokio::test]
 async fn every_method_is_for_whom_the_table_says() {
     let server = server().requiring_tokens().run().await;
@@ -64,7 +66,7 @@ async fn what_is_in_no_table_is_nobodys() {
     }
 }
 
-/// Old clients, and the two commands, go on as they are.
+/// Clients without tokens keep working: an open server checks only the tokens that it gets.
 #[tokio::test]
 async fn where_the_server_is_open_a_token_is_only_held_to() {
     let server = server().run().await;

@@ -1,3 +1,5 @@
+//! Tokens: expiry, forgeries, and the header that carries them.
+
 use std::time::{Duration, SystemTime};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -33,7 +35,7 @@ fn refused(reason: &str) -> (Code, String) {
     (Code::Unauthenticated, reason.to_owned())
 }
 
-/// A1: there is no leeway.
+/// A1: expiry has no leeway.
 #[tokio::test]
 async fn a_token_is_over_at_its_second() {
     for server in open_and_not().await {
@@ -48,7 +50,7 @@ async fn a_token_is_over_at_its_second() {
     }
 }
 
-/// A3
+/// A3: every forgery gets the same refusal.
 #[tokio::test]
 async fn a_forged_token_is_refused_and_not_told_why() {
     let elsewhere = server().run().await;
@@ -77,7 +79,7 @@ async fn a_forged_token_is_refused_and_not_told_why() {
     }
 }
 
-/// A7
+/// A7: only the `authorization` header counts, not the query and not cookies.
 #[tokio::test]
 async fn a_token_is_looked_for_in_one_place() {
     let server = server().requiring_tokens().run().await;
@@ -99,7 +101,7 @@ async fn a_token_is_looked_for_in_one_place() {
     }
 }
 
-/// CLIENT-10
+/// CLIENT-10: a wrong scheme is explained, and a bad token is not.
 #[tokio::test]
 async fn a_token_without_its_scheme_is_told_the_form_and_a_bad_one_is_not_told_why() {
     let server = server().requiring_tokens().run().await;
@@ -140,7 +142,7 @@ async fn a_driver_is_told_their_car() {
     }
 }
 
-/// A token outlives the server that gave it out.
+/// A token is valid after a restart, because its key is on the disk.
 #[tokio::test]
 async fn a_restart_keeps_everyone_signed_in() {
     let dir = tempfile::tempdir().unwrap();

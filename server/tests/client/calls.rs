@@ -1,3 +1,5 @@
+//! Unary calls by `rides-server client`: output, exit codes, tokens, TLS and completions.
+
 use std::{net::TcpListener, path::Path};
 
 use super::{client, said, servers::answered, talking, typed};
@@ -18,7 +20,7 @@ async fn a_ride_is_quoted_booked_looked_at_and_cancelled() {
     let quote = said(client(&servers, &["quote", &from, &to])).await;
     let names: Vec<_> = quote.well().lines().map(|line| line.split("  ").next().unwrap()).collect();
     assert_eq!(names, ["from", "to", "fare", "trip", "pickup"]);
-    assert!(!quote.out.contains('\u{1b}'), "no colours where there is no terminal");
+    assert!(!quote.out.contains('\u{1b}'), "no colours without a terminal");
 
     let booked =
         said(client(&servers, &["book", &from, &to, "--type=pool", "--passenger=bob", "--json"])).await;
@@ -76,7 +78,7 @@ async fn streets_of_one_name_are_told_apart_and_none_is_picked() {
     assert_eq!(quote.json()[0]["pickupName"], "Church Street");
 }
 
-/// Whoever reads the first ride needs not wait for the last.
+/// The client prints each page of rides before it asks for the next one.
 #[tokio::test]
 async fn a_long_list_is_printed_page_by_page() {
     let server = server().run().await;
@@ -92,7 +94,7 @@ async fn a_long_list_is_printed_page_by_page() {
     while list.next().await.is_some() {
         rest += 1;
     }
-    assert!(asked_for < pages().await, "the pipe does not hold them all, and yet all were asked for");
+    assert!(asked_for < pages().await, "the client read all pages, though the pipe was full");
     assert_eq!(rest, 400);
 }
 
@@ -117,7 +119,7 @@ async fn errors_are_one_line_and_an_exit_code_that_scripts_know() {
     let silent = [silent.local_addr().unwrap()];
     said(client(&silent, &["get", "r", "--timeout=0.3"]))
         .await
-        .badly(68, "DEADLINE_EXCEEDED: no answer within");
+        .badly(68, "DEADLINE_EXCEEDED: no response within");
 }
 
 #[tokio::test]
@@ -176,7 +178,7 @@ async fn bash_completes_what_stands_behind_a_command() {
         ("gen-key", "--da", "--data-dir"),
         ("token revoke", "--se", "--session"),
     ] {
-        // As bash calls it: the words, and which of them is being typed.
+        // The variables that bash sets: the words and the index of the word at the cursor.
         let press_tab = format!(
             "{script}
              COMP_WORDS=(rides-server {typed} '{last}'); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))

@@ -1,3 +1,5 @@
+//! `rides-server client drive`: a driver at a terminal or in a script.
+
 use std::process::Stdio;
 
 use rides_proto::v1::{self, RideState};
@@ -16,7 +18,7 @@ use crate::harness::{
     wire::Wire,
 };
 
-/// A ride around the corner.
+/// Books a ride of 200 m.
 async fn books(server: &Running) -> (Rider, v1::Ride) {
     let rider = Rider(Wire::Web(server.addr));
     let dropoff = Some(north_of(place(1), 200.0));
@@ -69,7 +71,7 @@ async fn a_driver_is_whom_the_token_is_for_and_is_asked() {
     assert_eq!(
         rider.get(&ride.ride_id).await.unwrap().state(),
         RideState::Offered,
-        "it is not taken unasked"
+        "accepted without a question"
     );
     taxi.child.stdin.as_mut().unwrap().write_all(b"y\n").await.unwrap();
     taxi.says("assigned: to ").await;

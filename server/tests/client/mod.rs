@@ -1,4 +1,4 @@
-//! `rides-server client` as who types it sees it: what it prints, how it ends, and that it finds another server.
+//! `rides-server client`: its output, its exit codes, and its change to another server.
 
 mod calls;
 mod driving;
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::harness::{process::process, soon};
 
-/// The client, which knows these servers.
+/// The client with these servers and arguments.
 fn client(servers: &[SocketAddr], args: &[&str]) -> Command {
     let urls: Vec<_> = servers.iter().map(|addr| format!("http://{addr}")).collect();
     let mut command = process(&[&["client"], args].concat());
@@ -28,12 +28,12 @@ fn client(servers: &[SocketAddr], args: &[&str]) -> Command {
     command
 }
 
-/// As places are typed.
+/// A place as arguments have it: `LAT,LNG`.
 fn typed(place: Location) -> String {
     format!("{},{}", place.lat, place.lng)
 }
 
-/// What it printed, and what it ended with.
+/// The output and the exit code of a client that has ended.
 #[derive(Debug)]
 struct Said {
     code: Option<i32>,
@@ -48,18 +48,18 @@ async fn said(mut command: Command) -> Said {
 }
 
 impl Said {
-    /// What it printed, of a client that did what it was told.
+    /// Returns the output of a client that succeeded.
     fn well(&self) -> &str {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{self:?}");
         self.out.trim_end()
     }
 
-    /// The same, which is JSON.
+    /// Returns the lines of the output as JSON. The client must have succeeded.
     fn json(&self) -> Vec<Value> {
         self.well().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Asserts that it printed nothing but one line of what went wrong.
+    /// Asserts that the client failed with this code, and printed one line of error that contains `why`.
     #[track_caller]
     fn badly(&self, code: i32, why: &str) {
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{self:?}");
@@ -68,7 +68,7 @@ impl Said {
     }
 }
 
-/// A client that goes on for a while, line by line.
+/// A client that keeps running. Its output is read line by line.
 struct Talking {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -85,14 +85,14 @@ impl Talking {
         soon("the next line", self.lines.next_line()).await.unwrap()
     }
 
-    /// The next line that has `text` in it.
+    /// Returns the next line that contains `text`.
     async fn says(&mut self, text: &str) -> String {
         while let Some(line) = self.next().await {
             if line.contains(text) {
                 return line;
             }
         }
-        panic!("it never says {text:?}");
+        panic!("the client ended without {text:?}");
     }
 
     async fn ends(mut self) -> ExitStatus {

@@ -1,4 +1,4 @@
-//! Several addresses: calls go to the first, and on when it is stopped.
+//! Several servers: calls go to the first, and to the next when the first has stopped.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ async fn serving() -> (Child, SocketAddr) {
     (child, addr)
 }
 
-/// How many of these calls a server has answered.
+/// The number of successful calls of these methods, from the metrics of the server.
 pub(super) async fn answered(addr: SocketAddr, calls: &[&str]) -> f64 {
     let figures = Http::h1(addr).await.get("/metrics").await;
     let of = |call: &str| {
@@ -28,7 +28,7 @@ pub(super) async fn answered(addr: SocketAddr, calls: &[&str]) -> f64 {
 }
 
 const QUOTE: [&str; 3] = ["quote", "Mannerheimintie", "Kaisaniemenkatu"];
-/// What it takes.
+/// The calls that `QUOTE` makes. It searches for two places.
 const CALLS: [&str; 2] = ["rides.v1.City/FindPlaces", "rides.v1.Rides/Quote"];
 
 #[tokio::test]
@@ -43,10 +43,10 @@ async fn calls_go_to_one_server_and_on_to_the_next_when_it_is_stopped() {
     for _ in 0..4 {
         said(client(&[a, b], &QUOTE)).await.well();
     }
-    assert_eq!(answered(b, &CALLS).await, 12.0, "nobody noticed");
+    assert_eq!(answered(b, &CALLS).await, 12.0, "every call succeeded on the other server");
 }
 
-/// Another server knows nothing of it.
+/// The second server does not have the ride.
 #[tokio::test]
 async fn a_ride_is_looked_for_where_it_was_booked() {
     let ((_first, a), (_second, b)) = (serving().await, serving().await);

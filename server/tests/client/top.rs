@@ -1,3 +1,5 @@
+//! `rides-server client top`: the table of cars, in a terminal and for scripts.
+
 #[cfg(unix)]
 use std::process::Stdio;
 
@@ -48,7 +50,7 @@ async fn frames_are_lines_for_scripts() {
     assert_eq!(once.json().len(), 1);
 }
 
-/// CLIENT-12: frames that came meanwhile are not passed on one after the other.
+/// CLIENT-12: a client that continues after a stop skips the frames that came meanwhile.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_client_that_was_stopped_goes_on_with_the_newest_frame() {
@@ -79,7 +81,7 @@ async fn a_client_that_was_stopped_goes_on_with_the_newest_frame() {
     assert!(late < TICKS / 3, "{late} frames of {TICKS} were passed on late");
 }
 
-/// It draws on the whole screen, follows its size, and gives it back as it was.
+/// The client draws on the alternate screen, follows its size, and restores the terminal at the end.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_terminal_shows_the_fleet_until_somebody_has_seen_enough() {

@@ -1,3 +1,5 @@
+//! `rides-server client watch`: a ride is followed across servers and tokens.
+
 use rides_proto::v1::{SignOutResponse, drive_response::Message as Down};
 use serde_json::Value;
 use tokio::{
@@ -18,7 +20,7 @@ use crate::harness::{
     wire::Wire,
 };
 
-/// L1, L11: each event once, though the server that told of the first ones is gone and another one tells of the rest.
+/// L1, L11: each event is printed once, although two servers send them, one after the other.
 #[tokio::test]
 async fn a_ride_is_followed_from_one_server_to_the_next() {
     let dir = tempfile::tempdir().unwrap();
@@ -52,7 +54,7 @@ async fn a_ride_is_followed_from_one_server_to_the_next() {
     assert_eq!(resumed, [false, true]);
     let versions: Vec<_> =
         messages.iter().filter_map(|message| message["event"]["version"].as_str()).collect();
-    assert_eq!(versions, ["3", "4", "5", "6"], "after those that were passed over here: {messages:?}");
+    assert_eq!(versions, ["3", "4", "5", "6"], "after the skipped events: {messages:?}");
 }
 
 #[tokio::test]
@@ -72,7 +74,7 @@ async fn a_timeline_tells_a_ride_to_its_end() {
     assert_eq!(watch.ends().await.code(), Some(0));
 }
 
-/// What is waited for stands below the events, and is wiped away before each of them and in the end.
+/// The status line stands below the events. It is erased before each event and at the end.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn in_a_terminal_it_says_what_it_waits_for() {
@@ -103,7 +105,8 @@ async fn a_ride_that_never_was_is_not_waited_for() {
     said(client(&[server.addr], &["watch", "nobody's"])).await.badly(69, "NOT_FOUND");
 }
 
-/// L11: also over a server that accepts connections and then says nothing, for longer than a call may take.
+/// L11: the client also leaves a server that accepts connections and sends nothing for longer than the timeout
+/// of a call.
 #[tokio::test]
 async fn a_ride_is_followed_past_a_server_that_hangs() {
     let dir = tempfile::tempdir().unwrap();
@@ -117,7 +120,7 @@ async fn a_ride_is_followed_past_a_server_that_hangs() {
 
     let hangs = TcpListener::bind(addr).await.unwrap();
     let (mut connection, _) = soon("the client", hangs.accept()).await.unwrap();
-    soon("a call after one that was late", called(&mut connection, 2)).await;
+    soon("a call after the one that timed out", called(&mut connection, 2)).await;
     drop((hangs, connection));
     let _second = server().keeping_in(dir.path()).at(addr).run().await;
     Rider(Wire::Web(addr)).cancel(&ride).await.unwrap();
@@ -125,7 +128,7 @@ async fn a_ride_is_followed_past_a_server_that_hangs() {
     assert_eq!(watch.ends().await.code(), Some(0));
 }
 
-/// Reads what a client sends until it has made so many calls.
+/// Reads what the client sends until it has made `calls` calls.
 async fn called(connection: &mut TcpStream, mut calls: usize) {
     connection.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
     while calls > 0 {
@@ -138,7 +141,7 @@ async fn called(connection: &mut TcpStream, mut calls: usize) {
     }
 }
 
-/// A2: a stream ends with its token, and goes on with the one that its file holds meanwhile.
+/// A2: the stream ends with its token, and continues with the token that its file then has.
 #[tokio::test]
 async fn a_ride_is_followed_from_one_token_to_the_next() {
     let server = server().requiring_tokens().run().await;
@@ -155,5 +158,5 @@ async fn a_ride_is_followed_from_one_token_to_the_next() {
     let _: SignOutResponse = wire.with(first).ask("/rides.v1.Sessions/SignOut", ()).await.unwrap();
     watch.says("\"resumed\":true").await;
     let _: SignOutResponse = wire.with(second).ask("/rides.v1.Sessions/SignOut", ()).await.unwrap();
-    assert_eq!(watch.ends().await.code(), Some(80), "there is no other token");
+    assert_eq!(watch.ends().await.code(), Some(80), "the file has no other token");
 }

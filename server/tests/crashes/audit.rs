@@ -1,4 +1,4 @@
-//! Asking the server for what it promised.
+//! The auditor: it asks the server for everything that was acknowledged.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,9 +9,9 @@ use tonic::Status;
 use super::{Ledger, Weather, ledger::Account};
 use crate::harness::rider::Rider;
 
-/// Rides looked at at a time.
+/// The number of rides that are checked at a time.
 const AT_ONCE: usize = 8;
-/// The longest page.
+/// The largest page size.
 const PAGE: u32 = 200;
 
 pub(crate) struct Auditor {
@@ -24,7 +24,8 @@ impl Auditor {
         Self { rider, ledger }
     }
 
-    /// Asks, whenever the server has come up, for what was promised last: that is what a kill can take.
+    /// Asks, after each restart, for the rides that were acknowledged since the last one. A kill can lose only
+    /// these.
     pub(crate) async fn checks_after_each_kill(self, mut weather: Weather) {
         while !weather.is_calm() {
             weather.changes().await;
@@ -38,14 +39,15 @@ impl Auditor {
         }
     }
 
-    /// Asks for everything, and for what should not be there. The server must be up and stay up.
+    /// Asks for every acknowledged ride, and looks for rides that were never acknowledged. The server must be
+    /// up and stay up.
     pub(crate) async fn checks_everything(&self) {
         let promised = self.ledger.rides();
         let again = promised.values().map(|account| self.books_again(account));
         stream::iter(again).buffer_unordered(AT_ONCE).collect::<()>().await;
         let listed = self.lists().await;
         for id in listed.keys().filter(|id| !promised.contains_key(*id)) {
-            self.ledger.breaks("twice", format!("{id} is in the list, and nobody was told of it"));
+            self.ledger.breaks("twice", format!("{id} is in the list, and no client knows it"));
         }
         let checks = promised.iter().map(|(id, account)| self.checks(id, account, listed.get(id)));
         stream::iter(checks).buffer_unordered(AT_ONCE).collect::<()>().await;
@@ -59,7 +61,7 @@ impl Auditor {
         }
     }
 
-    /// Every ride there is.
+    /// Returns every ride on the server.
     async fn lists(&self) -> BTreeMap<String, Ride> {
         let mut listed = BTreeMap::new();
         let mut page_token = String::new();
@@ -79,7 +81,7 @@ impl Auditor {
         }
     }
 
-    /// A ride as it is now, against what was told of it.
+    /// Compares a ride with everything that clients were told about it.
     async fn checks(&self, id: &str, account: &Account, listed: Option<&Ride>) {
         let (ride, events) = match self.whole(id).await {
             Ok(whole) => whole,
@@ -101,8 +103,8 @@ impl Auditor {
         }
     }
 
-    /// A ride that is over, and all that happened to it. Its stream is read to the end: a client that resets many
-    /// takes the rest of them for a flood, and ends its own connection.
+    /// Returns a completed ride and all its events. The stream is read to its end: when a client resets many
+    /// streams, its h2 library takes the frames that still arrive for a flood and closes the connection.
     async fn whole(&self, id: &str) -> Result<(Ride, Vec<RideEvent>), Status> {
         let ride = self.rider.get(id).await?;
         let events = self.rider.resumes(id, "", 0).await?.events().await;

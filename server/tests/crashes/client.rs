@@ -1,4 +1,4 @@
-//! A rider who books, cancels and asks, and asks again until there is an answer.
+//! A rider that books, cancels and asks, and repeats each call until it gets a response.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -13,9 +13,9 @@ use tonic::Code;
 use super::{Ledger, Watcher, Weather, weather::Answer};
 use crate::harness::{rider::Rider, village::corner};
 
-/// How many rides one has at a time.
+/// The most rides that one rider has at a time.
 const RIDES: usize = 4;
-/// Longest pause between two wishes, in milliseconds.
+/// The longest pause between two calls, in milliseconds.
 const PAUSE_MS: u64 = 60;
 
 pub(crate) struct Client {
@@ -49,7 +49,7 @@ impl Client {
         }
     }
 
-    /// Rides until the storm is over, and leaves nothing unfinished.
+    /// Makes calls until the storm has ended, and cancels the rides that are left.
     pub(crate) async fn lives(mut self) {
         while !self.weather.is_calm() {
             self.wishes_something().await;
@@ -99,7 +99,7 @@ impl Client {
         self.booked.push(Booked { request, ride_id: ride.ride_id });
     }
 
-    /// Books, or books again, which is no other ride.
+    /// Books, or repeats a booking, until there is a response.
     async fn insists_on(&mut self, request: &BookRequest) -> Answer<Ride> {
         let rider = &self.rider;
         let answer = self.weather.insists(|| rider.book(request.clone())).await;
@@ -121,7 +121,7 @@ impl Client {
                 }
                 self.ledger.count(|tally| tally.cancellations += 1);
             }
-            // On its way, or over.
+            // The trip has started or the ride has ended.
             Err(status) if status.code() == Code::FailedPrecondition => {}
             Err(status) => self.ledger.breaks("lost", format!("{ride_id} to cancel: {status}")),
         }

@@ -1,4 +1,4 @@
-//! A driver in a hurry: takes every offer, is there at once, and signs on again whenever the stream breaks.
+//! A driver that accepts every offer, arrives at once, and signs on again when its stream breaks.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) struct Driver {
     ledger: Arc<Ledger>,
 }
 
-/// Both ends of a stream.
+/// Both halves of a stream.
 struct Drive {
     up: mpsc::Sender<DriveRequest>,
     down: Streaming<DriveResponse>,
@@ -33,7 +33,7 @@ impl Driver {
         Self { car_id, channel, weather, ledger }
     }
 
-    /// Drives for ever.
+    /// Drives until the task is dropped.
     pub(crate) async fn drives(mut self) {
         loop {
             let (channel, car_id) = (&self.channel, self.car_id);
@@ -44,7 +44,7 @@ impl Driver {
         }
     }
 
-    /// Until the stream breaks.
+    /// Responds to messages until the stream breaks.
     async fn works(&self, mut drive: Drive) {
         while let Ok(Some(response)) = drive.down.message().await {
             let Some(next) = response.message.and_then(|message| self.answers(message)) else { continue };
@@ -63,7 +63,7 @@ impl Driver {
         }
     }
 
-    /// The next thing to do with a ride that is this car's.
+    /// Returns the next command for a ride of this car.
     fn goes_on(&self, ride: &Ride) -> Option<Up> {
         self.ledger.answered(0, ride);
         let ride_id = ride.ride_id.clone();
@@ -80,7 +80,7 @@ async fn signs_on(channel: &Channel, car_id: i64) -> Result<Drive, Status> {
     let (up, requests) = mpsc::channel(16);
     let driver_id = format!("driver-{car_id}");
     let sign_on = Up::SignOn(SignOn { car_id, driver_id, location: Some(corner(1, 1)) });
-    // There is room for the first one.
+    // The channel has room for the first message, so that this does not wait.
     let _ = up.send(DriveRequest { message: Some(sign_on) }).await;
     let mut client = FleetClient::new(channel.clone());
     let down = client.drive(ReceiverStream::new(requests)).await?.into_inner();

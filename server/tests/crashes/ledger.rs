@@ -1,4 +1,4 @@
-//! What the server has promised, and each promise that it broke.
+//! Everything that the server has acknowledged, and every acknowledgement that it contradicted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,7 +8,7 @@ use std::{
 
 use rides_proto::v1::{BookRequest, Ride, RideEvent, RideState, ride_event::Event, watch_response::Opened};
 
-/// Shared by all who are told something.
+/// The record of the storm, shared by all clients.
 pub(crate) struct Ledger {
     seed: u64,
     pages: Mutex<Pages>,
@@ -18,37 +18,37 @@ pub(crate) struct Ledger {
 struct Pages {
     epoch: Option<String>,
     rides: BTreeMap<String, Account>,
-    /// By request id.
+    /// Ride ids by request id.
     requests: HashMap<String, String>,
-    /// Told of since the last look, and not looked at yet.
+    /// Rides with news since the last call of [`Ledger::fresh`].
     fresh: Vec<String>,
     broken: Vec<String>,
     tally: Tally,
 }
 
-/// What was told of one ride.
+/// Everything that clients were told about one ride.
 #[derive(Clone, Default)]
 pub(crate) struct Account {
     pub(crate) request: Option<BookRequest>,
-    /// Newest version that anyone was told of.
+    /// The newest version that a client has seen.
     pub(crate) version: u64,
-    /// Answers to commands and questions: the state at a version.
+    /// The version and the state in each response of a unary call.
     answers: Vec<(u64, RideState)>,
-    /// As its watcher saw it.
+    /// The events that the watcher of the ride has received.
     pub(crate) story: Vec<RideEvent>,
 }
 
-/// That it was a storm.
+/// Counters that show whether the storm covered the cases.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Tally {
     pub(crate) kills: u32,
     pub(crate) kills_at_start: u32,
     pub(crate) bookings: u32,
     pub(crate) cancellations: u32,
-    /// Events that watchers were told of, by the state after them.
+    /// Events that watchers have received, by the state after them.
     pub(crate) events: BTreeMap<&'static str, u32>,
     pub(crate) resumes: u32,
-    /// Bookings whose answer was lost after they had taken effect (L1), and before (L2).
+    /// Bookings whose response was lost: after they had taken effect (L1), and before (L2).
     pub(crate) lost_after_commit: u32,
     pub(crate) lost_before_commit: u32,
 }
@@ -66,12 +66,12 @@ impl Ledger {
         count(&mut self.pages().tally);
     }
 
-    /// Writes down a promise that was broken: which, and how.
+    /// Records a broken promise and its details.
     pub(crate) fn breaks(&self, promise: &str, how: impl fmt::Display) {
         self.pages().broken.push(format!("{promise}: {how}"));
     }
 
-    /// A booking was answered with `ride`.
+    /// Records a booking to which the server responded with `ride`.
     pub(crate) fn booked(&self, request: &BookRequest, ride: &Ride) {
         self.answered(0, ride);
         let mut pages = self.pages();
@@ -85,7 +85,7 @@ impl Ledger {
         account.request.get_or_insert_with(|| request.clone());
     }
 
-    /// A call that was made when `before` was the newest version known was answered with `ride`.
+    /// Records a response with `ride`. `before` is the newest version that was known when the call was made.
     pub(crate) fn answered(&self, before: u64, ride: &Ride) {
         let mut pages = self.pages();
         if ride.version < before {
@@ -96,7 +96,7 @@ impl Ledger {
         account.answers.push((ride.version, ride.state()));
     }
 
-    /// A watch of a ride was opened at the cursor `seen`, of an epoch unless it was the first.
+    /// Records a watch of a ride from the epoch `cursor`, empty the first time, and the version `seen`.
     pub(crate) fn opened(&self, ride_id: &str, cursor: &str, seen: u64, opened: &Opened) {
         let mut pages = self.pages();
         let epoch = pages.epoch.get_or_insert_with(|| opened.epoch.clone()).clone();
@@ -109,7 +109,7 @@ impl Ledger {
         pages.tally.resumes += u32::from(opened.resumed);
     }
 
-    /// A watcher was told of `event`.
+    /// Records an event that a watcher has received.
     pub(crate) fn told(&self, event: &RideEvent) {
         let mut pages = self.pages();
         let account = pages.told(&event.ride_id, event.version);
@@ -126,7 +126,7 @@ impl Ledger {
         self.pages().rides.get(ride_id).map_or(0, |account| account.version)
     }
 
-    /// The rides that anyone was told of since this was asked last.
+    /// Returns the rides with news since the last call.
     pub(crate) fn fresh(&self) -> Vec<String> {
         let mut fresh = std::mem::take(&mut self.pages().fresh);
         fresh.sort();
@@ -134,7 +134,7 @@ impl Ledger {
         fresh
     }
 
-    /// Every ride that was ever told of.
+    /// Returns every ride that a client knows.
     pub(crate) fn rides(&self) -> BTreeMap<String, Account> {
         self.pages().rides.clone()
     }
@@ -152,7 +152,7 @@ impl Ledger {
         assert!(self.broken().is_empty(), "{self}");
     }
 
-    /// That there was something to lose.
+    /// Asserts that each of the cases occurred.
     #[track_caller]
     pub(crate) fn assert_there_was_a_storm(&self) {
         let tally = self.tally();
@@ -174,7 +174,7 @@ impl Pages {
 }
 
 impl Account {
-    /// The first answer that the ride's events do not bear out.
+    /// Returns the first response that `events` contradict.
     pub(crate) fn contradiction(&self, events: &[RideEvent]) -> Option<(u64, RideState)> {
         let state_at = |version| events.get(usize::try_from(version).ok()?.checked_sub(1)?).map(state_after);
         self.answers.iter().copied().find(|(version, state)| state_at(*version) != Some(*state))
@@ -182,7 +182,7 @@ impl Account {
 }
 
 fn state_after(event: &RideEvent) -> RideState {
-    match event.event.as_ref().expect("never empty") {
+    match event.event.as_ref().expect("an event without a kind") {
         Event::Requested(_) | Event::OfferEnded(_) | Event::Unassigned(_) => RideState::Requested,
         Event::Offered(_) => RideState::Offered,
         Event::Assigned(_) => RideState::Assigned,
@@ -202,7 +202,7 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// What the server would have to do to be found out, without one that does it.
+/// Tests of the ledger itself, with the faults that it must find.
 mod tests {
     use rides_proto::v1::{Cancelled, Requested};
 

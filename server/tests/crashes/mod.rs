@@ -1,8 +1,8 @@
-//! Rides that are never lost: the program is killed again and again while riders book, cancel and watch.
+//! Rides survive crashes: the program is killed repeatedly while riders book, cancel and watch.
 //!
-//! [`Storm`] kills the [`Server`] and starts it again. [`Client`]s ask until they are answered, [`Watcher`]s resume
-//! until their ride is over, [`Driver`]s sign on again; and all write down what they were told in the [`Ledger`],
-//! which says what does not fit. In the end the [`Auditor`] asks for everything.
+//! [`Storm`] kills the [`Server`] and starts it again. [`Client`]s repeat each call until they get a response,
+//! [`Watcher`]s resume until their ride has ended, and [`Driver`]s sign on again. All of them record what they
+//! were told in the [`Ledger`], which finds contradictions. At the end the [`Auditor`] asks for everything.
 
 mod audit;
 mod client;
@@ -20,13 +20,13 @@ use self::{
     watcher::Watcher, weather::Weather,
 };
 
-/// How often the server is killed. Thousands: `RIDES_CRASHES=5000`.
+/// The number of kills: 200, or `RIDES_CRASHES`, for example 5000.
 fn crashes() -> u32 {
     let number = env::var("RIDES_CRASHES").ok().filter(|number| !number.is_empty());
     number.map_or(200, |number| number.parse().unwrap())
 }
 
-/// L1, L2, L3, L4, L5, L8.
+/// L1, L2, L3, L4, L5, L8: after every kill the server has each acknowledged ride, once and in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_every_kill() {
     let ledger = Storm::new().kills(crashes()).rages().await;
@@ -35,7 +35,7 @@ async fn what_was_acknowledged_survives_every_kill() {
     ledger.assert_there_was_a_storm();
 }
 
-/// That the one above can fail.
+/// With its journal in memory the server forgets everything, and the ledger must find that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_forgets_is_found_out() {
     let ledger = Storm::new().in_memory().kills(5).rages().await;

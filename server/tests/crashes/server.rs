@@ -1,4 +1,4 @@
-//! The program, in one place and on one port for all its lives.
+//! The program under test. Every start uses the same directory and port.
 
 use std::{fs, path::PathBuf};
 
@@ -23,7 +23,7 @@ impl Server {
         server
     }
 
-    /// Starts it, and does not wait until it is up.
+    /// Starts the program without waiting until it listens.
     pub(crate) fn starts(&self) -> Child {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let map = format!("--map={}", self.map().display());
@@ -33,17 +33,17 @@ impl Server {
 
     pub(crate) async fn is_up(&self, child: &mut Child) {
         let line = first_line(child).await;
-        assert!(line.contains("listening"), "it ends by itself: {}", self.last_words());
+        assert!(line.contains("listening"), "the server ended by itself: {}", self.last_words());
     }
 
-    /// SIGKILL.
+    /// Kills the program with SIGKILL. The program must still be running.
     pub(crate) async fn is_killed(&self, mut child: Child) {
         let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "it ended by itself, {ended:?}: {}", self.last_words());
-        soon("its end", child.kill()).await.unwrap();
+        assert!(ended.is_none(), "the server ended by itself, {ended:?}: {}", self.last_words());
+        soon("the end of the server", child.kill()).await.unwrap();
     }
 
-    /// What is wrong with the journal it left.
+    /// Returns the output of `journal check`, if the check fails.
     pub(crate) async fn problems(&self) -> Option<String> {
         if self.in_memory {
             return None;
@@ -69,6 +69,7 @@ impl Server {
         self.dir.path().join("log")
     }
 
+    /// The last 20 lines of the log.
     fn last_words(&self) -> String {
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();

@@ -1,4 +1,4 @@
-//! The storm itself: who is out in it, and when it strikes.
+//! The storm: it starts the clients, and kills the server at random moments.
 
 use std::{env, sync::Arc};
 
@@ -13,13 +13,13 @@ use tonic::transport::{Channel, Endpoint};
 use super::{Auditor, Client, Driver, Ledger, Server, Weather, weather::Sky};
 use crate::harness::{rider::Rider, soon, wire::Wire};
 
-/// Riders over each wire.
+/// The number of riders over each transport.
 const CLIENTS: u64 = 5;
-/// Cars.
+/// The number of cars.
 const DRIVERS: i64 = 6;
-/// Longest life of a server that is up, in seconds.
+/// The longest time in seconds from the start of listening to the kill.
 const LIFE: f64 = 0.4;
-/// Longest life of a server that is killed while it starts, in seconds.
+/// The longest time in seconds from the start of the process to a kill before it listens.
 const START: f64 = 0.06;
 
 pub(crate) struct Storm {
@@ -29,7 +29,7 @@ pub(crate) struct Storm {
 }
 
 impl Storm {
-    /// Another storm each time, but for `RIDES_STORM`.
+    /// A storm with the seed `RIDES_STORM`, or with a random seed.
     pub(crate) fn new() -> Self {
         let seed = env::var("RIDES_STORM").ok().filter(|seed| !seed.is_empty());
         let seed = seed.map_or_else(rand::random, |seed| seed.parse().unwrap());
@@ -40,12 +40,12 @@ impl Storm {
         Self { kills, ..self }
     }
 
-    /// With a journal that each kill takes with it.
+    /// Keeps the journal in memory, so that every kill loses it.
     pub(crate) fn in_memory(self) -> Self {
         Self { in_memory: true, ..self }
     }
 
-    /// Lets it rage, and then asks for everything that was promised.
+    /// Runs the storm, and then checks everything that was acknowledged.
     pub(crate) async fn rages(self) -> Arc<Ledger> {
         let ledger = Arc::new(Ledger::new(self.seed));
         let server = Server::new(self.in_memory);
@@ -57,7 +57,7 @@ impl Storm {
         let mut rng = SmallRng::seed_from_u64(self.seed);
         for _ in 0..self.kills {
             let mut child = server.starts();
-            // More short lives than long ones.
+            // The square makes short lives more frequent than long ones.
             let part = rng.random::<f64>().powi(2);
             if rng.random_bool(0.2) {
                 ledger.count(|tally| tally.kills_at_start += 1);
@@ -84,7 +84,7 @@ impl Storm {
     }
 }
 
-/// Where everyone looks at the same sky, and writes into the same ledger.
+/// The shared parts of all clients.
 struct Town {
     port: u16,
     weather: Weather,
@@ -92,7 +92,7 @@ struct Town {
 }
 
 impl Town {
-    /// Riders on both wires, and someone who looks after what they were told. They end when the storm has.
+    /// Starts the riders, half of them over each transport, and the auditor. They end after the storm.
     fn people(&self, seed: u64) -> JoinSet<()> {
         let mut people = JoinSet::new();
         for n in 0..2 * CLIENTS {
@@ -104,7 +104,7 @@ impl Town {
         people
     }
 
-    /// They drive until they are dropped.
+    /// Starts the drivers. They end when the set is dropped.
     fn drivers(&self) -> JoinSet<()> {
         let driver = |n| Driver::new(n, self.channel(), self.weather.clone(), Arc::clone(&self.ledger));
         (1..=DRIVERS).map(|n| driver(n).drives()).collect()
@@ -122,7 +122,7 @@ impl Town {
         Rider(Wire::Web(([127, 0, 0, 1], self.port).into()))
     }
 
-    /// Connects when it must, and again after each break.
+    /// A channel that connects at the first call, and again after each break.
     fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port)).unwrap().connect_lazy()
     }

@@ -1,4 +1,4 @@
-//! Someone who follows a ride to its end, across every break.
+//! A watcher that follows a ride to its end, and resumes after every break.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Watcher {
         }
     }
 
-    /// Follows the ride until it is over. Ends early when the server knows nothing of it.
+    /// Follows the ride until it has ended. Stops early if the server does not know the ride.
     pub(crate) async fn follows(mut self) {
         let (mut epoch, mut seen) = (String::new(), 0);
         loop {

@@ -1,4 +1,4 @@
-//! What everyone knows of the storm.
+//! The state of the storm as the clients see it.
 
 use std::time::SystemTime;
 
@@ -10,29 +10,29 @@ use tonic::Status;
 
 use crate::harness::wire::is_broken;
 
-/// For how long a call that broke waits for a server that may well be up.
+/// The time for which a client waits for a restart before it repeats a failed call.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often the server has come up, and whether it will stay.
+/// The number of times the server has come up, and whether it stays up from now on.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Sky {
     pub(crate) lives: u32,
     pub(crate) is_calm: bool,
 }
 
-/// Longer than a server takes for an answer that is up.
+/// The timeout of a call: longer than any response of a running server takes.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A view of the sky.
+/// A receiver of the state of the storm.
 #[derive(Clone)]
 pub(crate) struct Weather(pub(crate) watch::Receiver<Sky>);
 
-/// What came of asking until there was an answer.
+/// The response to a call that was repeated until it got one.
 pub(crate) struct Answer<T> {
     pub(crate) outcome: Result<T, Status>,
-    /// How often it was asked in vain before.
+    /// The number of attempts without a response.
     pub(crate) lost: u32,
-    /// When it was asked in the end.
+    /// The time of the attempt that got the response.
     pub(crate) asked: SystemTime,
 }
 
@@ -43,11 +43,11 @@ impl Weather {
 
     /// Waits until the server has come up again.
     pub(crate) async fn changes(&mut self) {
-        // The sky is there as long as the storm.
+        // An error means that the sender is gone. It lives as long as the storm, so that cannot happen.
         let _ = self.0.changed().await;
     }
 
-    /// Repeats a call until it is answered, with success or with a refusal.
+    /// Repeats a call until the server responds, with success or with a refusal.
     pub(crate) async fn insists<T, F>(&mut self, call: impl Fn() -> F) -> Answer<T>
     where
         F: Future<Output = Result<T, Status>>,
@@ -58,18 +58,18 @@ impl Weather {
             match timeout(DEADLINE, call()).await {
                 Ok(Err(status)) if is_broken(&status) => self.outlasts(life).await,
                 Ok(outcome) => return Answer { outcome, lost, asked },
-                // Who was asked is dead, and the client's side of the connection did not say so: one call in a
-                // hundred thousand. It is what deadlines are for.
+                // The server was killed, but the client's connection did not report that. It happens once in
+                // about 100,000 calls, and the timeout covers it.
                 Err(_) if self.0.borrow().lives > life => {}
-                Err(_) => panic!("no answer from a server that is up"),
+                Err(_) => panic!("a running server did not respond"),
             }
             lost += 1;
         }
     }
 
-    /// Waits until the server has come up again after `life`.
+    /// Waits until the server has come up again after `life`, for at most `PATIENCE`.
     async fn outlasts(&mut self, life: u32) {
-        // It does not matter which of the two it was: whoever asks again finds out.
+        // A timeout and a restart are treated alike: the next attempt shows which of them it was.
         let _ = timeout(PATIENCE, self.0.wait_for(|sky| sky.lives > life)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Who connects too often waits, or is not let in: CASES row R7, over real sockets.
+//! The rate limit on new connections, over real sockets: case R7.
 
 use std::{
     io::ErrorKind,
@@ -20,24 +20,28 @@ use tokio::{
 use super::services::Never;
 use crate::harness::{Running, http::Http, port_with, server, soon};
 
-/// Limits of new connections that hold on this machine too.
+/// Limits with this rate of new connections and without exempt addresses, so that they apply to loopback.
 fn letting_in(per_second: u32) -> Limits {
     let connections_per_second = NonZeroU32::new(per_second).unwrap();
-    Limits { exempt: Vec::new(), connections_per_second, ..Limits::default() }
+    Limits {
+        exempt_addresses: Vec::new(),
+        max_connections_per_second: connections_per_second,
+        ..Limits::default()
+    }
 }
 
 async fn is_served(http: &mut Http) -> bool {
     http.get("/healthz").await.status == StatusCode::OK
 }
 
-/// A connection from another address.
+/// Opens a connection from another address.
 async fn from_elsewhere(to: SocketAddr) -> Http {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
     Http::h1_over(to, socket.connect(to).await.unwrap()).await.unwrap()
 }
 
-/// R7
+/// R7: the third connection in a second waits, and one from another address does not.
 #[tokio::test]
 async fn who_connects_too_often_waits_for_their_turn_and_nobody_else_does() {
     const TURN: Duration = Duration::from_secs(1);
@@ -49,20 +53,20 @@ async fn who_connects_too_often_waits_for_their_turn_and_nobody_else_does() {
     let mut third = Http::h1(server.addr).await;
     let mut elsewhere = from_elsewhere(server.addr).await;
     let (ours, theirs) = (pin!(is_served(&mut third)), pin!(is_served(&mut elsewhere)));
-    let Either::Left((true, ours)) = soon("an answer", select(theirs, ours)).await else {
+    let Either::Left((true, ours)) = soon("a response", select(theirs, ours)).await else {
         panic!("another address waits, too")
     };
-    assert!(soon("its turn", ours).await);
+    assert!(soon("the response after the wait", ours).await);
     assert!(begun.elapsed() >= TURN, "{:?}", begun.elapsed());
 }
 
-/// Opens more connections than may wait, and returns what the first that is over has said.
+/// Opens more connections than may wait, and returns everything that the first closed one has received.
 async fn turned_away(server: &Running) -> Vec<u8> {
     let mut streams = Vec::new();
     for _ in 0..40 {
         match TcpStream::connect(server.addr).await {
             Ok(stream) => streams.push(stream),
-            // It was closed before we looked.
+            // The server closed the connection during the handshake.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return Vec::new(),
             Err(error) => panic!("{error}"),
         }
@@ -70,14 +74,14 @@ async fn turned_away(server: &Running) -> Vec<u8> {
     let to_the_end = |mut stream: TcpStream| {
         Box::pin(async move {
             let mut said = Vec::new();
-            let _ = stream.read_to_end(&mut said).await; // With a reset.
+            let _ = stream.read_to_end(&mut said).await; // It may end with a reset.
             said
         })
     };
     soon("the end of one", select_all(streams.into_iter().map(to_the_end))).await.0
 }
 
-/// R7: it costs no handshake, nor a look at what they say.
+/// R7: the server closes such a connection without a TLS handshake and without reading.
 #[tokio::test]
 async fn when_too_many_wait_the_next_is_closed_unread() {
     let plain = port_with(Never::default().router(), letting_in(1)).await;
@@ -94,7 +98,7 @@ async fn when_too_many_wait_the_next_is_closed_unread() {
     assert!(figures.figure("rides_refused_connections_total") >= 2.0, "{}", figures.text());
 }
 
-/// R7: who makes such connections makes the next at once.
+/// R7: the client of such connections waits longer for the next one.
 #[tokio::test]
 async fn a_connection_that_is_no_http_counts_for_many() {
     const CONNECTIONS: u32 = 20;
@@ -108,7 +112,8 @@ async fn a_connection_that_is_no_http_counts_for_many() {
             stream.write_all(garbage).await.unwrap();
             soon("the end", stream.read_to_end(&mut Vec::new())).await.unwrap();
         }
-        // Twenty turns and its own for each, of which there were 200 at once; the last ones may not be counted yet.
+        // Each connection costs its own turn and 20 more. 200 turns are free. The last connections may not be
+        // counted yet.
         let least = Duration::from_millis(10) * (21 * (CONNECTIONS - 4) - 200);
         assert!(begun.elapsed() >= least, "{:?}, and not {least:?}", begun.elapsed());
     }

@@ -1,4 +1,4 @@
-//! The table in `docs/edge.md`, held to what it says.
+//! The table of cases in `docs/edge.md`: each case names a test that exists.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Rows of the wire, of access, of resources, and of the browser. B9 asks for browsers that there are not here.
+/// The cases of the wire (W), of access (A), of resources (R) and of the browser (B). B9 needs browsers that
+/// are not available here.
 fn expected() -> Vec<String> {
     let rows = |kind: &str, numbers: &[u32]| -> Vec<String> {
         numbers.iter().map(|n| format!("{kind}{n}")).collect()
@@ -20,7 +21,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The tests that each row names.
+/// The tests that each case names.
 fn named() -> BTreeMap<String, Vec<String>> {
     let page = fs::read_to_string(root().join("docs/edge.md")).unwrap();
     let rows = page.lines().filter_map(|line| {
@@ -33,6 +34,7 @@ fn named() -> BTreeMap<String, Vec<String>> {
     rows.collect()
 }
 
+/// Appends the text of all Rust files below `dir`.
 fn sources(dir: &Path, all: &mut String) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -60,7 +62,7 @@ fn every_row_of_the_catalogue_has_a_test() {
         }
         count += 1;
     }
-    assert!(named.is_empty(), "rows that are in no catalogue: {named:?}");
-    // Past what captures the output of tests that pass: `cargo xtask test` says it again at its end.
+    assert!(named.is_empty(), "rows that are not expected: {named:?}");
+    // `println!` would be captured if the test passes. `cargo xtask test` repeats this line at its end.
     writeln!(io::stdout(), "catalogue: {count} rows, each with a test").unwrap();
 }

@@ -1,3 +1,5 @@
+//! Content types and methods: the requests that are calls, and the refusal of all others.
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -33,7 +35,7 @@ async fn calls_work_in_both_protocols() {
     assert!(!native.sign_in(SignInRequest::default()).await.unwrap().into_inner().token.is_empty());
 }
 
-/// W12
+/// W12: parameters and the case of letters are ignored.
 #[tokio::test]
 async fn parameters_and_case_of_a_content_type_do_not_matter() {
     let server = server().run().await;
@@ -50,7 +52,7 @@ async fn parameters_and_case_of_a_content_type_do_not_matter() {
     }
 }
 
-/// W11, W13, W14
+/// W11, W13, W14: other content types, the codecs of other protocols, and other methods than POST.
 #[tokio::test]
 async fn what_is_no_call_is_refused_and_not_executed() {
     let executed = Arc::new(AtomicUsize::new(0));
@@ -97,7 +99,7 @@ async fn native_grpc_needs_http2() {
     assert_eq!((codec.status, codec.header("grpc-status")), (StatusCode::OK, "12"));
 }
 
-/// CLIENT-8
+/// CLIENT-8: both forms of unary calls, and streams.
 #[tokio::test]
 async fn a_connect_client_is_refused_in_its_own_form() {
     let server = server().run().await;
@@ -122,7 +124,8 @@ async fn a_connect_client_is_refused_in_its_own_form() {
     }
 }
 
-/// Whatever else a Connect client is refused for, it shows the reason.
+/// Refusals for other reasons are in the form of the Connect protocol, too, so that the client shows the
+/// reason.
 #[tokio::test]
 async fn a_connect_client_hears_every_refusal_of_the_port_in_its_own_form() {
     let server = server().run().await;
@@ -142,7 +145,7 @@ async fn a_connect_client_hears_every_refusal_of_the_port_in_its_own_form() {
     }
 }
 
-/// The status in the headers and in the body, which say the same.
+/// Asserts that the status in the headers and the error in the body are the same.
 #[track_caller]
 fn assert_not_spoken(answer: &Answer, error: &serde_json::Value) {
     let status = Status::from_header_map(&answer.headers).expect("no status");
@@ -154,7 +157,7 @@ fn assert_not_spoken(answer: &Answer, error: &serde_json::Value) {
     assert!(answer.header("accept-post").contains("application/grpc-web+proto"));
 }
 
-/// W15
+/// W15: an unknown method or service.
 #[tokio::test]
 async fn what_nobody_serves_is_unimplemented_in_the_callers_framing() {
     let server = server().run().await;
@@ -171,7 +174,7 @@ async fn what_nobody_serves_is_unimplemented_in_the_callers_framing() {
     assert_eq!(answer.header("grpc-status"), "12");
 }
 
-/// W19
+/// W19: the response has headers only.
 #[tokio::test]
 async fn an_error_before_any_message_comes_in_the_headers_alone() {
     let server = server().run().await;

@@ -1,3 +1,5 @@
+//! The deadline of a call, `grpc-timeout`.
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use rides_server::edge::Limits;
@@ -19,7 +21,7 @@ fn watch_health() -> Request<Bytes> {
     web::call(WATCH, &HealthCheckRequest::default())
 }
 
-/// W27: before headers, in every framing on every HTTP.
+/// W27: the deadline passes before the headers, in each protocol.
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_dropped() {
     let never = Never::default();
@@ -27,7 +29,7 @@ async fn a_handler_that_takes_too_long_is_dropped() {
     for mut dialect in server.dialects().await {
         let said = dialect.say_with("/test.Never/Answer", &[0; 5], &timeout_of("100m")).await;
         assert_eq!(said.status.code(), Code::DeadlineExceeded, "{dialect:?}");
-        timeout(SOON, never.dropped.notified()).await.expect("the handler runs on");
+        timeout(SOON, never.dropped.notified()).await.expect("the handler still runs");
     }
 }
 
@@ -35,7 +37,7 @@ fn timeout_of(text: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))])
 }
 
-/// W27: after headers, in every framing on every HTTP.
+/// W27: the deadline passes after the headers, in each protocol.
 #[tokio::test]
 async fn a_stream_ends_at_its_deadline_in_every_framing() {
     let server = server().run().await;
@@ -45,7 +47,7 @@ async fn a_stream_ends_at_its_deadline_in_every_framing() {
     }
 }
 
-/// W20, W27
+/// W20, W27: the messages before the deadline arrive.
 #[tokio::test]
 async fn a_stream_ends_at_its_deadline_after_what_it_had_to_say() {
     let server = server().run().await;
@@ -61,14 +63,14 @@ async fn native_clients_hear_it_too() {
     let server = server().run().await;
     let mut health = HealthClient::new(server.channel().await);
     let mut request = tonic::Request::new(HealthCheckRequest::default());
-    // By hand: tonic's own client would give up by itself.
+    // The header is set by hand, because tonic's client would enforce the timeout itself.
     request.metadata_mut().insert("grpc-timeout", "250m".parse().unwrap());
     let mut stream = health.watch(request).await.unwrap().into_inner();
     assert!(stream.message().await.unwrap().is_some());
     assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
 }
 
-/// W27
+/// W27: the call is not executed.
 #[tokio::test]
 async fn no_time_at_all_is_exceeded_at_once() {
     let server = server().run().await;
@@ -78,7 +80,7 @@ async fn no_time_at_all_is_exceeded_at_once() {
     }
 }
 
-/// W28
+/// W28: a timeout of more than 8 digits is malformed, and the largest valid one is accepted.
 #[tokio::test]
 async fn malformed_timeouts_are_invalid_and_huge_ones_are_not() {
     let server = server().run().await;

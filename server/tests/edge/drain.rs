@@ -1,3 +1,5 @@
+//! Shutdown: streams end at once, calls in progress finish, and connections close.
+
 use std::{
     io::Write as _,
     sync::{
@@ -26,7 +28,7 @@ use crate::{
     harness::{Running, SOON, http::Http, places::place, port_with, raw_h2, server, soon, web, wire::Wire},
 };
 
-/// Far less than the drain timeout: what is told to end does so.
+/// Far less than the drain timeout. Everything that is told to end does so within this time.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 const NATIVE: &str = "application/grpc";
@@ -67,7 +69,8 @@ fn serving(message: &[u8]) -> ServingStatus {
     HealthCheckResponse::decode(message).unwrap().status()
 }
 
-/// CLIENT-3: a GOAWAY whose last stream is right, in two steps (RFC 9113, section 6.8).
+/// CLIENT-3: two GOAWAY frames, of which the second has the id of the last stream that is served (RFC 9113,
+/// section 6.8).
 #[tokio::test]
 async fn calls_that_cross_the_goaway_are_served_and_streams_are_refused_for_another_server() {
     let (gate, executed) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
@@ -88,27 +91,27 @@ async fn calls_that_cross_the_goaway_are_served_and_streams_are_refused_for_anot
         (9, NATIVE, "/rides.v1.Rides/Watch", raw_h2::RST_STREAM),
         (11, NATIVE, "/rides.v1.Rides/Track", raw_h2::RST_STREAM),
         (13, NATIVE, "/rides.v1.Fleet/Drive", raw_h2::RST_STREAM),
-        // A browser would show no more than a failed fetch.
+        // A browser would report a reset only as a failed fetch.
         (15, web::PROTO, "/rides.v1.Rides/Watch", raw_h2::HEADERS),
     ] {
         up.ask(stream, content_type, path).await.unwrap();
-        let frame = soon("an answer", down.next_on(stream)).await.unwrap();
+        let frame = soon("a response", down.next_on(stream)).await.unwrap();
         assert_eq!(frame.kind, answer, "{content_type} {path}: {frame:?}");
         if answer == raw_h2::RST_STREAM {
-            assert_eq!(frame.error(), raw_h2::REFUSED_STREAM, "gRPC clients repeat it by themselves");
+            assert_eq!(frame.error(), raw_h2::REFUSED_STREAM, "gRPC clients retry it by themselves");
         }
     }
-    assert_eq!(executed.load(Ordering::Relaxed), 2, "and nothing of the streams");
+    assert_eq!(executed.load(Ordering::Relaxed), 2, "only the two unary calls");
     up.send(raw_h2::PING, raw_h2::ACK, 0, &ping.payload).await.unwrap();
-    let last = soon("the last word", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    let last = soon("the last GOAWAY", down.next_of(raw_h2::GOAWAY)).await.unwrap();
     assert_eq!((last.last_stream(), last.error()), (15, raw_h2::NO_ERROR));
     gate.open.notify_waiters();
-    assert_eq!(soon("the first answer", down.next_on(1)).await.unwrap().kind, raw_h2::HEADERS);
+    assert_eq!(soon("the response to the first call", down.next_on(1)).await.unwrap().kind, raw_h2::HEADERS);
     drop(up);
     assert!(server.stopped().await < AT_ONCE);
 }
 
-/// CLIENT-3: a client that opens a stream anew, because its last one has ended, knows already to do so elsewhere.
+/// CLIENT-3: GOAWAY comes before the end of the stream. So the client opens its next stream at another server.
 #[tokio::test]
 async fn a_connection_is_told_to_open_no_more_before_its_streams_end() {
     let server = server().run().await;
@@ -126,11 +129,11 @@ async fn a_connection_is_told_to_open_no_more_before_its_streams_end() {
     }
 }
 
-/// CLIENT-3: a connection that the kernel has accepted already is served.
+/// CLIENT-3: a connection in the backlog of the kernel is served.
 #[tokio::test]
 async fn a_client_that_had_connected_is_served_once_more() {
     let server = port_with(services::failing("served"), Limits::default()).await;
-    // Nothing of the server runs until this task waits.
+    // The server does not run until this task waits, because the runtime has one thread.
     let connect = || {
         let stream = std::net::TcpStream::connect(server.addr).unwrap();
         stream.set_nonblocking(true).unwrap();
@@ -142,7 +145,7 @@ async fn a_client_that_had_connected_is_served_once_more() {
     let (mut up, mut down) = raw_h2::on(TcpStream::from_std(h2).unwrap()).await;
     up.ask(1, NATIVE, "/test.Failing/Now").await.unwrap();
     let mut heard = Vec::new();
-    while let Some(frame) = soon("the answer and the end", down.next()).await {
+    while let Some(frame) = soon("the response and the end", down.next()).await {
         heard.push((frame.kind, frame.stream));
     }
     for frame in [(raw_h2::HEADERS, 1), (raw_h2::GOAWAY, 0)] {
@@ -151,12 +154,12 @@ async fn a_client_that_had_connected_is_served_once_more() {
     drop(up);
     let mut answer = String::new();
     let mut h1 = TcpStream::from_std(h1).unwrap();
-    soon("the answer and the end", h1.read_to_string(&mut answer)).await.unwrap();
+    soon("the response and the end", h1.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.ends_with("alive\n"), "{answer}");
     assert!(server.stopped().await < AT_ONCE);
 }
 
-/// A client that has more to send, for all anyone knows.
+/// The client keeps its sending half open.
 #[tokio::test]
 async fn an_upload_without_an_end_is_ended() {
     let server = server().draining_for(SOON).run().await;
@@ -196,10 +199,10 @@ async fn a_stream_that_always_has_more_ends_too() {
 #[tokio::test]
 async fn neither_a_handler_nor_a_client_that_is_stuck_can_hold_it() {
     let never = Never::default();
-    let limits = Limits { drain: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { drain_timeout: Duration::from_millis(200), ..Limits::default() };
     let server = port_with(never.router().merge(services::flood()), limits).await;
 
-    // Two clients that do not read, and one handler that does not answer, on each HTTP version.
+    // On each HTTP version: a client that does not read, and a handler that does not respond.
     let mut held = Vec::new();
     for mut http in server.both().await {
         let stream = web::open(&mut http, web::call("/test.Flood/Watch", &())).await;
@@ -215,9 +218,9 @@ async fn neither_a_handler_nor_a_client_that_is_stuck_can_hold_it() {
     server.stop();
     assert!(server.stopped().await < AT_ONCE);
     for call in calls {
-        assert!(call.await.is_err(), "there was no answer to give");
+        assert!(call.await.is_err(), "a call without a response");
     }
-    timeout(SOON, never.dropped.notified()).await.expect("the handler runs on");
+    timeout(SOON, never.dropped.notified()).await.expect("the handler still runs");
 }
 
 #[tokio::test]
@@ -240,13 +243,14 @@ async fn a_call_in_progress_may_finish() {
     assert!(server.stopped().await < AT_ONCE);
 }
 
-/// Until it refuses connections, the server has not noticed that it is to go.
+/// Waits until the server refuses connections, which is the sign that its shutdown has begun.
 async fn until_it_goes(server: &Running) {
     let refused = async { while TcpStream::connect(server.addr).await.is_ok() {} };
     soon("the refusal of a new connection", refused).await;
 }
 
-/// CLIENT-3: HTTP/1.1 has no GOAWAY, and a proxy that keeps connections may call at any time.
+/// CLIENT-3: HTTP/1.1 has no GOAWAY, and a proxy may use a connection that it keeps at any time. The next
+/// response has `connection: close`.
 #[tokio::test]
 async fn a_connection_of_http1_that_is_kept_hears_of_the_end_by_its_next_response() {
     let server = port_with(services::failing("served"), Limits::default()).await;
@@ -265,11 +269,11 @@ async fn a_connection_of_http1_that_is_kept_hears_of_the_end_by_its_next_respons
     assert!(server.stopped().await < AT_ONCE);
 }
 
-/// CLIENT-3: a balancer goes to another server at once, however long the calls in progress take.
+/// CLIENT-3: a load balancer uses another server at once, also when calls in progress take long.
 #[tokio::test]
 async fn new_connections_are_refused_while_calls_in_progress_end() {
     let gate = Gate::default();
-    let server = port_with(gate.router(), Limits { drain: SOON, ..Limits::default() }).await;
+    let server = port_with(gate.router(), Limits { drain_timeout: SOON, ..Limits::default() }).await;
     let mut http = Http::h1(server.addr).await;
     let call = tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await });
     timeout(SOON, gate.begun.notified()).await.unwrap();
@@ -280,7 +284,7 @@ async fn new_connections_are_refused_while_calls_in_progress_end() {
     gate.open.notify_waiters();
     assert_eq!(call.await.unwrap().status.message(), "passed");
     let addr = server.addr;
-    assert!(server.stopped().await < AT_ONCE, "a client that is silent holds nothing");
+    assert!(server.stopped().await < AT_ONCE, "a silent client delays the shutdown");
     assert!(TcpStream::connect(addr).await.is_err());
     drop(silent);
 }

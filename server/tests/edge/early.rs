@@ -1,4 +1,4 @@
-//! Answers that come before all of their request has: a client that goes on sending hears them all the same.
+//! Responses before the end of their request. A client that still sends must receive them.
 
 use std::io;
 
@@ -15,17 +15,17 @@ use tonic::Code;
 use super::services::Never;
 use crate::harness::{places::place, port_with, raw_h2, server, soon, web};
 
-/// More than fits into what is read at once.
+/// More bytes than one read takes.
 const LARGE: usize = 300_000;
 
-/// The head of a call of a rider's that has more to send.
+/// The head of a call whose body follows.
 fn head(content_type: &str, length: &str) -> String {
     format!(
         "POST /rides.v1.Rides/Book HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n{length}\r\n\r\n"
     )
 }
 
-/// The answer on a connection that goes on.
+/// Reads one complete response on a connection that stays open.
 async fn answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let whole = |answer: &[u8]| {
@@ -42,14 +42,14 @@ async fn answer(stream: &mut TcpStream) -> String {
             return text;
         }
         assert_ne!(
-            soon("more of the answer", stream.read_buf(&mut answer)).await.unwrap(),
+            soon("more of the response", stream.read_buf(&mut answer)).await.unwrap(),
             0,
-            "it breaks off"
+            "the response breaks off"
         );
     }
 }
 
-/// Sends so many bytes, piece by piece.
+/// Sends `length` bytes in pieces of 4 kB.
 async fn send(up: &mut TcpStream, length: usize) -> io::Result<()> {
     for piece in vec![b'x'; length].chunks(0x1000) {
         up.write_all(piece).await?;
@@ -68,19 +68,19 @@ async fn a_refusal_reaches_who_goes_on_sending() {
     ] {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(head(content_type, &format!("content-length: {LARGE}")).as_bytes()).await.unwrap();
-        // A message that is far too large.
+        // The length prefix of a message that is far too large.
         stream.write_all(&[0, 0xff, 0xff, 0xff, 0xff]).await.unwrap();
-        soon("the beginning of the answer", stream.readable()).await.unwrap();
+        soon("the beginning of the response", stream.readable()).await.unwrap();
         send(&mut stream, LARGE - 5).await.unwrap();
         let refusal = answer(&mut stream).await;
         assert!(refusal.contains(expected), "{expected}: {refusal}");
 
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        assert!(answer(&mut stream).await.ends_with("alive\n"), "the connection goes on");
+        assert!(answer(&mut stream).await.ends_with("alive\n"), "the connection stays open");
     }
 }
 
-/// Who never ends hears the refusal too, and is cut then.
+/// The client of an endless request receives the refusal. Then the connection is closed.
 #[tokio::test]
 async fn a_request_without_an_end_is_refused_and_cut() {
     let server = server().requiring_tokens().run().await;
@@ -95,19 +95,19 @@ async fn a_request_without_an_end_is_refused_and_cut() {
     soon("the cut", sending).await.unwrap();
 }
 
-/// W30: hyper itself refuses headers that are too large.
+/// W30: the HTTP library, hyper, refuses headers that are too large.
 #[tokio::test]
 async fn who_sends_too_many_headers_hears_it() {
     let server = port_with(Never::default().router(), Limits::default()).await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx-much: ").await.unwrap();
     send(&mut stream, LARGE).await.unwrap();
-    soon("the beginning of the answer", stream.readable()).await.unwrap();
+    soon("the beginning of the response", stream.readable()).await.unwrap();
     send(&mut stream, LARGE).await.unwrap();
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 431"));
 }
 
-/// Over HTTP/2 a reset after the end of an answer is allowed, and costs some clients the answer.
+/// Over HTTP/2 a reset after the end of a response is allowed, but some clients then lose the response.
 #[tokio::test]
 async fn a_refused_stream_is_not_reset_while_its_client_sends() {
     let server = server().requiring_tokens().run().await;
@@ -129,10 +129,10 @@ async fn a_refused_stream_is_not_reset_while_its_client_sends() {
         }
         panic!("the connection has ended");
     };
-    soon("all that came", answered).await;
+    soon("the response to the ping", answered).await;
 }
 
-/// CLIENT-4: a client that takes its answer, and ends none of its requests.
+/// CLIENT-4: the client reads its responses and never ends its requests.
 #[tokio::test]
 async fn requests_that_are_never_ended_leave_streams_for_the_next_calls() {
     const ROUNDS: u32 = 300;
@@ -145,7 +145,7 @@ async fn requests_that_are_never_ended_leave_streams_for_the_next_calls() {
         up.send(raw_h2::DATA, raw_h2::END_STREAM, ended, &[0; 5]).await.unwrap();
         let mut unanswered = vec![unended, ended];
         while !unanswered.is_empty() {
-            let frame = soon("an answer", down.next()).await.expect("the connection has ended");
+            let frame = soon("a response", down.next()).await.expect("the connection has ended");
             match frame.kind {
                 raw_h2::HEADERS => unanswered.retain(|stream| *stream != frame.stream),
                 raw_h2::RST_STREAM => assert_eq!(frame.error(), raw_h2::NO_ERROR, "round {round}: {frame:?}"),

@@ -1,4 +1,4 @@
-//! BAD-9: a client of HTTP/1.1 that closes its sending side once it has sent a request.
+//! Clients that close their sending half after a request over HTTP/1.1: BAD-9.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::harness::{http::Http, port_with, soon};
 
-/// Sends a request and closes the sending side.
+/// Sends a request and closes the sending half.
 async fn ask(mut stream: TcpStream, method: &str, path: &str) -> TcpStream {
     let content = if method == "POST" {
         "content-type: application/grpc-web+proto\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0"
@@ -64,7 +64,7 @@ async fn it_gets_a_response_that_takes_its_time() {
     let stream = TcpStream::connect(server.addr).await.unwrap();
     let stream = ask(stream, "POST", "/test.Slow/Answer").await;
     soon("the call", begun.notified()).await;
-    // The server has read the end of the other connection once it has answered these.
+    // The responses on another connection show that the server has had time to read the end of this one.
     let mut other = Http::h1(server.addr).await;
     for _ in 0..20 {
         assert_eq!(other.get("/healthz").await.status, StatusCode::OK);
@@ -73,7 +73,7 @@ async fn it_gets_a_response_that_takes_its_time() {
     assert_ok(&all_of(stream).await);
 }
 
-/// One whose length is known, and one whose length is not, like a message of gRPC.
+/// One response has a known length. The other has none, as a gRPC response.
 #[tokio::test]
 async fn it_gets_all_of_a_response_that_it_reads_slowly() {
     const LENGTH: usize = 4 << 20;

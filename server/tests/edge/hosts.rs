@@ -1,4 +1,5 @@
-//! A page whose name points to this machine (DNS rebinding) is of the server's own origin, and still a stranger.
+//! The names by which the server may be called. They protect against DNS rebinding: a page whose name points to
+//! this machine has the origin of the server, but is foreign.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -16,7 +17,7 @@ use crate::harness::{FRIEND, Running, http::Http, server, soon, web};
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 const EVIL: &str = "evil.example:8080";
 
-/// A page's call of a server that it knows by `host`.
+/// A call by a page that was loaded from `host`.
 fn call(host: &str) -> Request<Bytes> {
     let mut request = web::call(SIGN_IN, &SignInRequest::default());
     request.headers_mut().insert("host", host.parse().unwrap());
@@ -24,7 +25,7 @@ fn call(host: &str) -> Request<Bytes> {
     request
 }
 
-/// The same, as a program makes it.
+/// A call by a native client to `host`.
 fn native(host: &str) -> Request<Bytes> {
     let mut request = call(host);
     request.headers_mut().remove("origin");
@@ -77,7 +78,8 @@ async fn a_page_under_another_name_gets_nothing() {
     }
 }
 
-/// PROXY-8: orchestrators and load balancers call by address, and hear nothing secret.
+/// PROXY-8: orchestrators and load balancers call by address. The probes contain no secrets, so that they
+/// respond under any name.
 #[tokio::test]
 async fn probes_are_answered_under_any_name_and_figures_are_not() {
     let server = server().run().await;
@@ -94,7 +96,7 @@ async fn probes_are_answered_under_any_name_and_figures_are_not() {
     }
 }
 
-/// The text may end up in a terminal or a shell.
+/// The message may be shown in a terminal or pasted into a shell.
 #[tokio::test]
 async fn a_name_that_is_none_is_not_repeated() {
     let server = server().run().await;
@@ -103,13 +105,13 @@ async fn a_name_that_is_none_is_not_repeated() {
         let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
-        soon("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+        soon("the response", stream.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("--allow-host NAME"), "{answer}");
         assert!(!answer.contains(host), "{answer}");
     }
 }
 
-/// Whatever it takes for the server's name: no page can say the same.
+/// A native call may have any host, because no page can make it.
 #[tokio::test]
 async fn a_program_may_call_it_as_it_likes() {
     let server = server().run().await;
@@ -133,7 +135,8 @@ async fn a_server_may_have_more_names() {
     }
 }
 
-/// Where a page that is a stranger has no token, and where anybody could come anyway.
+/// A server that requires tokens, or is open on all addresses, accepts any name: a foreign page gains nothing
+/// there.
 #[tokio::test]
 async fn elsewhere_a_server_goes_by_any_name() {
     let everywhere = "0.0.0.0:0".parse().unwrap();

@@ -1,3 +1,5 @@
+//! Health, reflection, probes and metrics.
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -58,7 +60,7 @@ async fn health_is_told_per_service_over_both_protocols() {
     assert_eq!(native.check(nobody).await.unwrap_err().code(), Code::NotFound);
 }
 
-/// CLIENT-6
+/// CLIENT-6: the list agrees with `Check` and `Watch`.
 #[tokio::test]
 async fn health_lists_every_service_without_a_token() {
     let server = server().requiring_tokens().run().await;
@@ -75,7 +77,7 @@ async fn health_lists_every_service_without_a_token() {
             let told = list.statuses[service].status;
             assert_eq!((check.status, watch.expect().await.status), (told, told), "{service}");
         }
-        // And no service that nobody can ask about.
+        // Each listed service has a health check.
         for service in list.statuses.keys() {
             let request = HealthCheckRequest { service: service.clone() };
             let check: Result<HealthCheckResponse, _> =
@@ -85,7 +87,7 @@ async fn health_lists_every_service_without_a_token() {
     }
 }
 
-/// CLIENT-6: a call that crosses the GOAWAY is answered, as `Check` is.
+/// CLIENT-6: a call that crosses the GOAWAY is served, as for `Check`.
 #[tokio::test]
 async fn a_server_that_shuts_down_lists_its_services_as_not_serving() {
     let server = server().run().await;
@@ -107,7 +109,7 @@ async fn a_server_that_shuts_down_lists_its_services_as_not_serving() {
     assert!(statuses.map(|of| of.status()).all(|status| status == health::ServingStatus::NotServing));
 }
 
-/// L26
+/// L26: the stream reports SERVICE_UNKNOWN and stays open.
 #[tokio::test]
 async fn the_health_of_an_unknown_service_can_be_watched_for_as_long_as_one_likes() {
     let server = server().run().await;
@@ -116,7 +118,7 @@ async fn the_health_of_an_unknown_service_can_be_watched_for_as_long_as_one_like
         let mut watch: Messages<HealthCheckResponse> =
             wire.open("/grpc.health.v1.Health/Watch", nobody).await.unwrap();
         assert_eq!(watch.expect().await.status(), ServingStatus::ServiceUnknown);
-        assert!(timeout(Duration::from_millis(200), watch.next()).await.is_err(), "it stays open");
+        assert!(timeout(Duration::from_millis(200), watch.next()).await.is_err(), "the stream has ended");
     }
 }
 
@@ -149,10 +151,10 @@ async fn older_tools_find_the_older_reflection() {
     let mut answers = native.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
     let answer = answers.message().await.unwrap().unwrap().encode_to_vec();
     assert_lists_rides(ServerReflectionResponse::decode(answer.as_slice()).unwrap());
-    assert!(answers.message().await.unwrap().is_none(), "it ends well");
+    assert!(answers.message().await.unwrap().is_none(), "the stream ends with OK");
 }
 
-/// CLIENT-5: what the details of an error are decoded with.
+/// CLIENT-5: tools decode the details of errors with these types.
 #[tokio::test]
 async fn reflection_knows_the_details_of_errors() {
     let server = server().run().await;
@@ -195,16 +197,16 @@ async fn reflection_knows_the_details_of_errors() {
     }
 }
 
-/// The name of the file that is told.
+/// The name of the file in a response.
 fn file_in(response: &ServerReflectionResponse) -> String {
     let Some(MessageResponse::FileDescriptorResponse(told)) = &response.message_response else {
         panic!("{response:?}")
     };
-    let [file] = &told.file_descriptor_proto[..] else { panic!("one file is asked for") };
+    let [file] = &told.file_descriptor_proto[..] else { panic!("one file") };
     FileDescriptorProto::decode(file.as_slice()).unwrap().name().to_owned()
 }
 
-/// Tools ask for names that they only guess, and go on asking.
+/// Tools also ask for guessed names. The stream continues after an unknown one.
 #[tokio::test]
 async fn reflection_outlives_what_it_does_not_know() {
     let server = server().run().await;
@@ -230,7 +232,7 @@ async fn reflection_outlives_what_it_does_not_know() {
         assert_eq!((answer.valid_host.as_str(), answer.original_request.as_ref()), ("here", Some(request)));
     }
     assert_lists_rides(answers.message().await.unwrap().unwrap());
-    assert!(answers.message().await.unwrap().is_none(), "it ends well");
+    assert!(answers.message().await.unwrap().is_none(), "the stream ends with OK");
 }
 
 #[tokio::test]
@@ -264,10 +266,10 @@ async fn figures_count_calls_by_method_and_final_status() {
     }
 }
 
-/// What a stream says and hears is counted while it lasts, and whatever the pieces it comes in.
+/// The messages of a stream are counted while it runs, however they are split into reads.
 #[tokio::test]
 async fn figures_count_messages_each_way_and_how_long_calls_take() {
-    // Of a method that no other test calls so: the figures are the whole process's.
+    // No other test makes a stream of this method. The metrics are those of the whole process.
     let server = server().run().await;
     let mut reflection = ServerReflectionClient::new(server.channel().await);
     let [mut http, _] = server.both().await;

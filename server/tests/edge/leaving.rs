@@ -1,4 +1,4 @@
-//! Clients that give up their calls.
+//! Clients that cancel their calls or close their connections.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use tokio::net::TcpStream;
 use super::services::Never;
 use crate::harness::{http::Http, port_with, soon, web};
 
-/// Of so many calls, so that one for which this machine had no time decides nothing.
+/// The number of calls. Only the median is checked, because a busy machine may delay some of them.
 const CALLS: usize = 20;
-/// The time in which half of them must have dropped their handlers: at once over HTTP/2. A client of HTTP/1.1 may have closed its sending
-/// side only (BAD-9), so that a call without a response is dropped a second later.
+/// The time in which half of the calls must be dropped. Over HTTP/2 this is at once. A client of HTTP/1.1 may
+/// have closed only its sending half (BAD-9), so that a call without a response is dropped after one second.
 const SOON_ENOUGH: [(&str, Duration); 2] =
     [("HTTP/1.1", Duration::from_millis(1_100)), ("HTTP/2", Duration::from_millis(100))];
 
-/// `--nocapture` shows how soon.
+/// `--nocapture` shows the times.
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_is_dropped() {
     let never = Never::default();
@@ -24,7 +24,8 @@ async fn a_call_that_nobody_waits_for_is_dropped() {
         let mut took = Vec::new();
         for _ in 0..CALLS {
             let stream = TcpStream::connect(server.addr).await.unwrap();
-            // As clients do: else the kernel keeps the reset for 40 ms, in case there is more to say.
+            // Clients set this option. Without it the kernel delays the reset by 40 ms, in case there is more
+            // to send.
             stream.set_nodelay(true).unwrap();
             let mut http = match version {
                 "HTTP/2" => Http::h2_over(server.addr, stream).await,
@@ -32,11 +33,11 @@ async fn a_call_that_nobody_waits_for_is_dropped() {
             };
             let call = web::ask(&mut http, web::call("/test.Never/Answer", &()));
             tokio::select! {
-                reply = call => panic!("it was answered: {reply:?}"),
+                reply = call => panic!("a response: {reply:?}"),
                 () = never.begun.notified() => {}
             }
             let closed = Instant::now();
-            soon("its end", never.dropped.notified()).await;
+            soon("the end of the call", never.dropped.notified()).await;
             took.push(closed.elapsed());
         }
         took.sort();

@@ -1,4 +1,4 @@
-//! How much anybody may take: CASES rows R, over real sockets.
+//! Limits on the use of resources: cases R, over real sockets.
 
 use std::{
     num::NonZeroU32,
@@ -34,25 +34,25 @@ use crate::{
     },
 };
 
-/// Bytes of a stream that a client takes before it reads.
+/// A receive window in bytes that is smaller than one message.
 const LESS_THAN_A_MESSAGE: u32 = 10;
 
-/// Limits that hold on this machine too.
+/// Limits without exempt addresses, so that they apply to loopback.
 fn strict() -> Limits {
-    Limits { exempt: Vec::new(), ..Limits::default() }
+    Limits { exempt_addresses: Vec::new(), ..Limits::default() }
 }
 
 fn a_second(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).unwrap()
 }
 
-/// Asserts that it is RESOURCE_EXHAUSTED for this reason, and says when to come again.
+/// Asserts that the status is RESOURCE_EXHAUSTED with this reason and a retry delay.
 #[track_caller]
 fn assert_busy(status: &Status, reason: &str) {
     assert_busy_for(status, reason, SOON);
 }
 
-/// The same, of something that is over within `longest`.
+/// Asserts the same, with a retry delay of at most `longest`.
 #[track_caller]
 fn assert_busy_for(status: &Status, reason: &str, longest: Duration) {
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
@@ -61,7 +61,7 @@ fn assert_busy_for(status: &Status, reason: &str, longest: Duration) {
     assert!(wait > Duration::ZERO && wait <= longest, "{wait:?}");
 }
 
-/// R6: silent, or never done with its headers.
+/// R6: the client sends nothing, or never ends its headers.
 #[tokio::test]
 async fn who_does_not_begin_is_let_go() {
     let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::default() };
@@ -77,7 +77,7 @@ async fn who_does_not_begin_is_let_go() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
-    let limits = Limits { connections: 1, ..Limits::default() };
+    let limits = Limits { max_connections: 1, ..Limits::default() };
     let server = port_with(Never::default().router(), limits).await;
     let mut first = Http::h1(server.addr).await;
     assert_eq!(first.get("/healthz").await.status, StatusCode::OK);
@@ -89,22 +89,27 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     assert_eq!(timeout(SOON, answer).await.unwrap().status, StatusCode::OK);
 }
 
-/// L15: packets vanish both ways, and nobody says goodbye.
+/// L15: packets are lost in both directions, and neither end gets a FIN.
 #[tokio::test]
 async fn a_peer_that_vanishes_frees_its_calls() {
     let never = Never::default();
     let (ping, pong) = (Duration::from_millis(200), Duration::from_millis(200));
-    let server = port_with(never.router(), Limits { ping, pong, ..Limits::default() }).await;
+    let server =
+        port_with(never.router(), Limits { ping_interval: ping, ping_timeout: pong, ..Limits::default() })
+            .await;
     let line = Line::to(server.addr).await;
     let cut = line.cut.clone();
     let mut http = Http::h2_over(server.addr, line).await;
     let call = tokio::spawn(async move { web::ask(&mut http, web::call("/test.Never/Answer", &())).await });
     timeout(SOON, never.begun.notified()).await.unwrap();
-    assert!(timeout(5 * (ping + pong), never.dropped.notified()).await.is_err(), "it answers pings");
+    assert!(
+        timeout(5 * (ping + pong), never.dropped.notified()).await.is_err(),
+        "a client that responds to pings"
+    );
 
     cut.store(true, Ordering::Relaxed);
-    timeout(SOON, never.dropped.notified()).await.expect("the handler runs on");
-    assert!(!call.is_finished(), "the peer knows nothing of it");
+    timeout(SOON, never.dropped.notified()).await.expect("the handler still runs");
+    assert!(!call.is_finished(), "the peer does not know that the connection is closed");
     call.abort();
 }
 
@@ -125,7 +130,8 @@ async fn one_channel_holds_two_hundred_streams() {
     }
 }
 
-/// B6: where each stream is a connection, more tabs than a browser has connections for, and another that asks something.
+/// B6: over HTTP/1.1 each stream is a connection. Seven tabs are one more than a browser has connections, and
+/// there is one more request.
 #[tokio::test]
 async fn seven_tabs_over_http1_are_served() {
     let server = server().run().await;
@@ -138,24 +144,28 @@ async fn seven_tabs_over_http1_are_served() {
         tabs.push((http, stream));
     }
     let mut http = Http::h1(server.addr).await;
-    assert_eq!(soon("an answer", http.get("/readyz")).await.status, StatusCode::OK);
+    assert_eq!(soon("a response", http.get("/readyz")).await.status, StatusCode::OK);
     for (_http, stream) in &mut tabs {
-        assert!(soon("a heartbeat", stream.next()).await.is_some(), "it goes on");
+        assert!(soon("a heartbeat", stream.next()).await.is_some(), "the stream has ended");
     }
 }
 
-/// R6: the preface and no more. Such a client does not answer pings.
+/// R6: the client sends only the preface, and does not respond to pings.
 #[tokio::test]
 async fn a_preface_alone_is_no_conversation() {
     let (ping, pong) = (Duration::from_millis(100), Duration::from_millis(100));
-    let server = port_with(Never::default().router(), Limits { ping, pong, ..Limits::default() }).await;
+    let server = port_with(
+        Never::default().router(),
+        Limits { ping_interval: ping, ping_timeout: pong, ..Limits::default() },
+    )
+    .await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     stream.write_all(raw_h2::PREFACE).await.unwrap();
     let mut answer = Vec::new();
     soon("the end", stream.read_to_end(&mut answer)).await.ok();
 }
 
-/// R6: headers, and then nothing, or next to nothing.
+/// R6: after the headers the client sends nothing, or one byte now and then.
 #[tokio::test]
 async fn a_request_that_does_not_arrive_is_given_up() {
     let never = Never::default();
@@ -180,12 +190,12 @@ async fn a_request_that_does_not_arrive_is_given_up() {
     for path in ["/rides.v1.Rides/Book", "/rides.v1.Fleet/Watch"] {
         let (mut up, mut down) = raw_h2::connect(server.addr).await;
         up.call(1, path).await.unwrap();
-        let answer = soon("an answer", down.next_of(raw_h2::HEADERS)).await.unwrap();
+        let answer = soon("a response", down.next_of(raw_h2::HEADERS)).await.unwrap();
         assert_eq!(answer.stream, 1);
     }
 }
 
-/// R6: an upload of which nothing comes.
+/// R6: an upload without a first message.
 #[tokio::test]
 async fn an_upload_that_does_not_begin_is_given_up() {
     let server = server().limited(|limits| limits.body_timeout = Duration::from_millis(200)).run().await;
@@ -194,7 +204,7 @@ async fn an_upload_that_does_not_begin_is_given_up() {
     assert_eq!(status.code(), Code::DeadlineExceeded);
 }
 
-/// R6: an upload that began, and of which nothing more comes.
+/// R6: an upload without a second message.
 #[tokio::test]
 async fn an_upload_that_falls_silent_is_given_up() {
     let server = server().limited(|limits| limits.upload_timeout = Duration::from_millis(200)).run().await;
@@ -211,11 +221,11 @@ async fn an_upload_that_falls_silent_is_given_up() {
     }
 }
 
-/// R1
+/// R1: the stream beyond `--max-streams` is reset.
 #[tokio::test]
 async fn one_stream_too_many_on_a_connection_is_refused() {
     let never = Never::default();
-    let server = port_with(never.router(), Limits { streams: 10, ..Limits::default() }).await;
+    let server = port_with(never.router(), Limits { max_streams: 10, ..Limits::default() }).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let settings = soon("settings", down.next_of(raw_h2::SETTINGS)).await.unwrap();
     assert_eq!(settings.setting(raw_h2::MAX_CONCURRENT_STREAMS), Some(10));
@@ -226,11 +236,11 @@ async fn one_stream_too_many_on_a_connection_is_refused() {
     assert_eq!((refused.stream, refused.error()), (21, raw_h2::REFUSED_STREAM));
 }
 
-/// R2, over many connections; readable by the page of an allowed origin.
+/// R2: the calls are on separate connections, and the refusal is the same in each protocol.
 #[tokio::test]
 async fn one_open_call_too_many_of_an_address_is_refused() {
     let never = Never::default();
-    let server = port_with(never.router(), Limits { calls_per_address: 3, ..strict() }).await;
+    let server = port_with(never.router(), Limits { max_calls_per_address: 3, ..strict() }).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut http = Http::h1(server.addr).await;
@@ -244,17 +254,17 @@ async fn one_open_call_too_many_of_an_address_is_refused() {
         assert_busy(&said.status, "TOO_MANY_OPEN_CALLS");
     }
     held.pop().unwrap().abort();
-    soon("its end", never.dropped.notified()).await;
+    soon("the end of the call", never.dropped.notified()).await;
     let mut http = Http::h1(server.addr).await;
     tokio::spawn(async move { web::ask(&mut http, web::call("/test.Never/Answer", &())).await });
-    soon("a call in its place", never.begun.notified()).await;
+    soon("a call in the place of the other", never.begun.notified()).await;
 }
 
-/// BAD-4: one guest cannot take the whole fleet, and neither can many guests of one address.
+/// BAD-4: neither one guest nor many guests at one address can take the whole fleet.
 #[tokio::test]
 async fn open_rides_are_limited_by_rider_and_by_the_address_of_guests() {
     let few = |limits: &mut Limits| {
-        *limits = Limits { open_rides: 2, open_rides_per_address: 3, ..strict() };
+        *limits = Limits { max_open_rides: 2, max_open_rides_per_address: 3, ..strict() };
     };
     let server = server().requiring_tokens().limited(few).run().await;
     for (n, wire) in server.wires().await.into_iter().enumerate() {
@@ -266,14 +276,14 @@ async fn open_rides_are_limited_by_rider_and_by_the_address_of_guests() {
         let refused = ada.book(wish(3)).await.unwrap_err();
         assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
         assert!(refused.message().contains("of this rider: the limit is 2"), "{refused:?}");
-        assert_eq!(ada.book(wish(1)).await.unwrap(), first, "a repeat is no new ride");
+        assert_eq!(ada.book(wish(1)).await.unwrap(), first, "a repeated booking is the same ride");
 
         let third = bob.book(wish(1)).await.unwrap();
         let refused = bob.book(wish(2)).await.unwrap_err();
         assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
         assert!(refused.message().contains("from this address: the limit is 3"), "{refused:?}");
         ada.cancel(&first.ride_id).await.unwrap();
-        bob.book(wish(2)).await.expect("one is over");
+        bob.book(wish(2)).await.expect("a cancelled ride frees a permit");
 
         let eve = Rider(wire.with(server.dispatcher()));
         let rider_id = third.rider_id;
@@ -287,14 +297,14 @@ async fn open_rides_are_limited_by_rider_and_by_the_address_of_guests() {
     }
 }
 
-/// BAD-4: behind a proxy, sessions are told apart, and guests have a limit together.
+/// BAD-4: behind a proxy each session has its own limit, and all guests have one limit together.
 #[tokio::test]
 async fn at_an_exempt_address_open_rides_are_limited_by_session_and_for_all_guests() {
     let few = |limits: &mut Limits| {
         *limits = Limits {
-            open_rides: 2,
-            open_rides_per_address: 1,
-            open_rides_at_exempt_addresses: 4,
+            max_open_rides: 2,
+            max_open_rides_per_address: 1,
+            max_open_rides_at_exempt_addresses: 4,
             ..Limits::default()
         };
     };
@@ -315,9 +325,9 @@ async fn at_an_exempt_address_open_rides_are_limited_by_session_and_for_all_gues
         assert_busy_for(&refused, "TOO_MANY_OPEN_RIDES", Duration::from_secs(60));
         let text = "of all guests at exempt addresses: the limit is 4";
         assert!(refused.message().contains(text), "{refused:?}");
-        assert_eq!(ada.book(wish(1)).await.unwrap(), first, "a repeat is no new ride");
+        assert_eq!(ada.book(wish(1)).await.unwrap(), first, "a repeated booking is the same ride");
         ada.cancel(&first.ride_id).await.unwrap();
-        booked.push(eve.book(wish(1)).await.expect("one is over"));
+        booked.push(eve.book(wish(1)).await.expect("a cancelled ride frees a permit"));
 
         for n in 0..20 {
             program.books(&format!("{wire:?} {n}")).await;
@@ -328,10 +338,10 @@ async fn at_an_exempt_address_open_rides_are_limited_by_session_and_for_all_gues
     }
 }
 
-/// R10, and refusing does not wait for the body.
+/// R10: the refusal does not wait for the body.
 #[tokio::test]
 async fn who_calls_too_often_is_told_how_long_to_wait() {
-    let limits = Limits { calls_per_second: a_second(1), ..strict() };
+    let limits = Limits { max_calls_per_second: a_second(1), ..strict() };
     let server = port_with(services::failing("it was let in"), limits).await;
     let mut dialects = server.dialects().await;
     for dialect in &mut dialects {
@@ -353,13 +363,13 @@ async fn who_calls_too_often_is_told_how_long_to_wait() {
     assert!(String::from_utf8_lossy(&answer[..length]).contains("grpc-status: 8"));
 }
 
-/// A proxy stands for many, and so does this machine unless it is told otherwise.
+/// Many clients share the address of a proxy. Loopback is exempt by default.
 #[tokio::test]
 async fn an_exempt_address_is_under_no_limit_of_an_address() {
     let limits = Limits {
-        calls_per_second: a_second(1),
-        calls_per_address: 1,
-        connections_per_address: 1,
+        max_calls_per_second: a_second(1),
+        max_calls_per_address: 1,
+        max_connections_per_address: 1,
         ..Limits::default()
     };
     let server = port_with(services::failing("it was let in"), limits).await;
@@ -370,10 +380,11 @@ async fn an_exempt_address_is_under_no_limit_of_an_address() {
     }
 }
 
-/// W28: a client that takes nothing keeps nothing past its deadline, though its transport asks nobody any more.
+/// W28: the client reads nothing, and the transport no longer polls the body. The deadline ends the call
+/// nevertheless.
 #[tokio::test]
 async fn a_stuck_viewer_gives_its_place_back_at_its_deadline() {
-    let server = server().limited(|limits| limits.viewers = 1).run().await;
+    let server = server().limited(|limits| limits.max_viewers = 1).run().await;
     let view = || v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
     let mut http = Http::h2_with_window(server.addr, LESS_THAN_A_MESSAGE).await;
     let mut call = web::call("/rides.v1.Fleet/Watch", &view());
@@ -382,12 +393,12 @@ async fn a_stuck_viewer_gives_its_place_back_at_its_deadline() {
     let [wire, _] = server.wires().await;
     assert!(watch(&wire, view()).await.is_err());
     let freed = async { while watch(&wire, view()).await.is_err() {} };
-    soon("its place", freed).await;
+    soon("the slot of the viewer", freed).await;
 }
 
 #[tokio::test]
 async fn one_viewer_too_many_is_told_to_come_again() {
-    let server = server().limited(|limits| limits.viewers = 1).run().await;
+    let server = server().limited(|limits| limits.max_viewers = 1).run().await;
     let view = || v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
     for wire in server.wires().await {
         let mut first = watch(&wire, view()).await.unwrap();
@@ -406,14 +417,14 @@ async fn one_viewer_too_many_is_told_to_come_again() {
                 Err(status) => Some(Err(status)),
             } {}
         };
-        soon("its place", freed).await;
+        soon("the slot of the viewer", freed).await;
     }
 }
 
-/// R3: gRPC's flow control slows its sender down, nothing is lost, and others go on.
+/// R3: gRPC's flow control slows the sender down. No message is lost, and other uploads are not slowed.
 #[tokio::test]
 async fn an_upload_that_is_too_fast_is_slowed_and_no_other() {
-    let server = server().limited(|limits| limits.messages_per_second = a_second(50)).run().await;
+    let server = server().limited(|limits| limits.max_messages_per_second = a_second(50)).run().await;
     let positions = |car_id, count: u64| {
         let position = move |_| v1::TrackRequest { car_id, time: None, location: Some(place(1)) };
         stream::iter((0..count).map(position))
@@ -425,15 +436,15 @@ async fn an_upload_that_is_too_fast_is_slowed_and_no_other() {
     assert_eq!(other.track(positions(2, 40)).await.unwrap().into_inner().count, 40);
     assert!(!hasty.is_finished());
     assert_eq!(hasty.await.unwrap().unwrap().into_inner().count, 150);
-    // Fifty at once, and the rest at fifty a second; less a last message, which is taken before it is counted.
+    // 50 messages are free, and the others come at 50 per second. One message is read before it is counted.
     assert!(begun.elapsed() > Duration::from_millis(1_900), "{:?}", begun.elapsed());
 }
 
-/// R3: many small messages that wait to be read are no attack.
+/// R3: many small unread messages are not a flood.
 #[tokio::test]
 async fn windows_full_of_small_messages_cost_nobody_the_connection() {
     const UPLOADS: u32 = 12;
-    let server = server().limited(|limits| limits.messages_per_second = a_second(1)).run().await;
+    let server = server().limited(|limits| limits.max_messages_per_second = a_second(1)).run().await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let settings = soon("settings", down.next_of(raw_h2::SETTINGS)).await.unwrap();
     let window = settings.setting(raw_h2::INITIAL_WINDOW_SIZE).unwrap_or(raw_h2::DEFAULT_WINDOW);
@@ -455,19 +466,19 @@ async fn windows_full_of_small_messages_cost_nobody_the_connection() {
         }
         panic!("the connection has ended");
     };
-    soon("an answer to the ping", answered).await;
+    soon("the response to the ping", answered).await;
 }
 
 #[tokio::test]
 async fn one_connection_too_many_of_an_address_is_closed() {
-    let limits = Limits { connections_per_address: 2, ..strict() };
+    let limits = Limits { max_connections_per_address: 2, ..strict() };
     let server = port_with(Never::default().router(), limits).await;
     let mut connections = server.both().await;
     for http in &mut connections {
         assert_eq!(http.get("/healthz").await.status, StatusCode::OK);
     }
     let mut third = TcpStream::connect(server.addr).await.unwrap();
-    assert_eq!(soon("its end", third.read(&mut [0; 1])).await.unwrap_or(0), 0);
+    assert_eq!(soon("the end of the connection", third.read(&mut [0; 1])).await.unwrap_or(0), 0);
     drop(connections);
     let served = async {
         loop {
@@ -479,7 +490,7 @@ async fn one_connection_too_many_of_an_address_is_closed() {
             }
         }
     };
-    soon("a place", served).await;
+    soon("a connection", served).await;
 }
 
 #[tokio::test]
@@ -491,12 +502,12 @@ async fn a_connection_without_calls_is_not_kept() {
     up.call(1, "/test.Never/Answer").await.unwrap();
     soon("the call", never.begun.notified()).await;
     let goaway = timeout(Duration::from_millis(600), down.next_of(raw_h2::GOAWAY)).await;
-    assert!(goaway.is_err(), "it has a call");
+    assert!(goaway.is_err(), "a connection with a call is closed");
     up.cancel(1).await.unwrap();
-    soon("goodbye", down.next_of(raw_h2::GOAWAY)).await.unwrap();
+    soon("the GOAWAY", down.next_of(raw_h2::GOAWAY)).await.unwrap();
 }
 
-/// R7
+/// R7: a flood of CONTINUATION frames.
 #[tokio::test]
 async fn headers_without_an_end_end_their_connection() {
     let server = port_with(Never::default().router(), Limits::default()).await;
@@ -511,10 +522,10 @@ async fn headers_without_an_end_end_their_connection() {
     });
     let goaway = soon("the end", down.next_of(raw_h2::GOAWAY)).await.unwrap();
     assert_eq!(goaway.error(), raw_h2::ENHANCE_YOUR_CALM);
-    assert!(flood.await.unwrap().is_err(), "it was cut");
+    assert!(flood.await.unwrap().is_err(), "the connection is closed");
 }
 
-/// R7: who pings without reading the answers is read no further.
+/// R7: the server stops reading from a client that sends pings and does not read the responses.
 #[tokio::test]
 async fn a_flood_of_pings_waits_for_its_own_answers() {
     let server = port_with(Never::default().router(), Limits::default()).await;
@@ -526,8 +537,8 @@ async fn a_flood_of_pings_waits_for_its_own_answers() {
             }
         }
     };
-    assert!(timeout(Duration::from_secs(3), flood).await.is_err(), "all of it was taken");
+    assert!(timeout(Duration::from_secs(3), flood).await.is_err(), "the server read all pings");
     for mut http in server.both().await {
-        assert_eq!(soon("an answer", http.get("/healthz")).await.status, StatusCode::OK);
+        assert_eq!(soon("a response", http.get("/healthz")).await.status, StatusCode::OK);
     }
 }

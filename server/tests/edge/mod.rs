@@ -1,6 +1,6 @@
-//! The port itself: what goes where, what is refused, and how things end.
+//! The port: protocols, limits, deadlines, refusals and shutdown.
 
-// Elsewhere a machine has one loopback address only.
+// Only on Linux is all of 127.0.0.0/8 loopback.
 #[cfg(target_os = "linux")]
 mod arrivals;
 mod catalogue;

@@ -1,4 +1,5 @@
-//! Clients of the older rides.proto, which had no package: built here from that file, and from nothing of ours.
+//! Clients of the rides.proto without a package. The test compiles that file, and shares no code with the
+//! server.
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
@@ -18,7 +19,7 @@ use crate::harness::{
     wire::{Messages, Wire, details},
 };
 
-/// A client that knows the older file.
+/// A client made from the descriptors of the older file.
 struct Older(DescriptorPool);
 
 impl Older {
@@ -47,7 +48,7 @@ impl Older {
         on.say_with(&path, &frames, more).await
     }
 
-    /// A field of the answer.
+    /// Returns a field of the response.
     fn answer(&self, name: &str, said: &Said, field: &str) -> Value {
         assert_eq!(said.status.code(), Code::Ok, "{said:?}");
         let answer = DynamicMessage::decode(self.method(name).output(), said.messages[0].clone()).unwrap();
@@ -92,10 +93,11 @@ async fn older_clients_start_rides_and_report_in_every_framing() {
     }
 }
 
-/// An older name passes all that today's does: terms, deadlines, limits, and what errors tell.
+/// A call by an older path is subject to the same message limits, deadlines and validation as one by the
+/// current path.
 #[tokio::test]
 async fn they_are_held_to_what_everyone_is() {
-    let server = server().limited(|limits| limits.message = 1_024).run().await;
+    let server = server().limited(|limits| limits.max_message_size = 1_024).run().await;
     let older = Older::client();
     for mut dialect in server.dialects().await {
         let nobody = json!({"carId": 1, "location": {"lat": 0.0, "lng": 0.0}});
@@ -112,20 +114,24 @@ async fn they_are_held_to_what_everyone_is() {
         assert_eq!(said.status.code(), Code::ResourceExhausted, "{dialect:?}");
 
         let said = older.say(&mut dialect, "Start", &[]).await;
-        assert_eq!(said.status.code(), Code::Unimplemented, "{dialect:?}: one message is due");
+        assert_eq!(said.status.code(), Code::Unimplemented, "{dialect:?}: a request without a message");
         let said = dialect.say("/Rides/Book", &web::frame(&())).await;
-        assert_eq!(said.status.code(), Code::Unimplemented, "{dialect:?}: it was never there");
+        assert_eq!(
+            said.status.code(),
+            Code::Unimplemented,
+            "{dialect:?}: a method that the older file does not have"
+        );
     }
     for mut http in server.both().await {
         let form = Request::post("/Rides/Start").header("content-type", "text/plain").body("").unwrap();
         assert_eq!(http.send(form).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
         let figures = http.get("/metrics").await;
         assert!(figures.text().contains("{method=\"rides.v1.Rides/Start\",code=\"InvalidArgument\"}"));
-        assert!(!figures.text().contains("\"Rides/"), "one method, one name");
+        assert!(!figures.text().contains("\"Rides/"), "a metric by the older name");
     }
 }
 
-/// A4: the table of access has one line for both names.
+/// A4: both paths have one entry in the table of roles.
 #[tokio::test]
 async fn they_need_the_tokens_that_today_s_clients_need() {
     let server = server().requiring_tokens().run().await;
@@ -144,7 +150,7 @@ async fn they_need_the_tokens_that_today_s_clients_need() {
     }
 }
 
-/// What reflection tells is the contract, and the older names are none of it.
+/// Reflection describes only the current contract.
 #[tokio::test]
 async fn reflection_tells_of_today_s_names_only() {
     let server = server().run().await;

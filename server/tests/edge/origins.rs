@@ -1,3 +1,5 @@
+//! Origins and CORS: the pages that may call the server, and the errors that they can read.
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -22,7 +24,7 @@ fn call_from(headers: &[(&'static str, &str)]) -> Request<Bytes> {
     request
 }
 
-/// B2
+/// B2: the call is refused before its handler runs.
 #[tokio::test]
 async fn calls_of_foreign_pages_are_not_executed() {
     let executed = Arc::new(AtomicUsize::new(0));
@@ -45,7 +47,7 @@ async fn calls_of_foreign_pages_are_not_executed() {
     assert_eq!(executed.load(Ordering::Relaxed), 0);
 }
 
-/// PROXY-2: nginx names the host of its upstream, unless it is told otherwise, and the page has the host of the proxy.
+/// PROXY-2: by default nginx sends the host of its upstream, which differs from the host in the page's origin.
 #[tokio::test]
 async fn a_page_behind_a_proxy_that_renames_the_host_hears_which_flag_to_set() {
     let server = server().run().await;
@@ -70,7 +72,7 @@ async fn a_page_behind_a_proxy_that_renames_the_host_hears_which_flag_to_set() {
     }
 }
 
-/// The text may end up in a terminal or a shell.
+/// The message may be shown in a terminal or pasted into a shell.
 #[tokio::test]
 async fn an_origin_that_is_none_is_not_repeated() {
     let server = server().run().await;
@@ -85,7 +87,8 @@ async fn an_origin_that_is_none_is_not_repeated() {
     }
 }
 
-/// PROXY-5: what libraries for traces and metrics add to the calls of a page, and other clients of gRPC-Web.
+/// PROXY-5: libraries for traces and metrics, and other gRPC-Web clients, add these headers to the calls of a
+/// page.
 #[tokio::test]
 async fn an_allowed_origin_may_send_the_headers_of_instrumented_pages() {
     let instrumented = "authorization,baggage,connect-protocol-version,connect-timeout-ms,content-type,elastic-apm-traceparent,\
@@ -121,7 +124,11 @@ async fn an_allowed_origin_may_send_the_headers_of_instrumented_pages() {
             }
         }
         let answer = http.send(call).await;
-        assert_eq!((answer.status, answer.header("grpc-status")), (StatusCode::OK, "16"), "it is served");
+        assert_eq!(
+            (answer.status, answer.header("grpc-status")),
+            (StatusCode::OK, "16"),
+            "the call is executed"
+        );
         let exposed = answer.header("access-control-expose-headers");
         for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding"] {
             assert!(exposed.contains(name), "{exposed}");
@@ -137,7 +144,7 @@ async fn its_own_page_and_programs_may_call() {
         for headers in [
             &[("origin", own.as_str())][..],
             &[("origin", own.as_str()), ("sec-fetch-site", "same-origin")],
-            // `trunk serve` passes the page's origin on, and a host of its own.
+            // `trunk serve` forwards the page's origin and sends another host.
             &[("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")],
             &[],
         ] {
@@ -157,7 +164,7 @@ async fn a_link_from_elsewhere_opens_the_page() {
     }
 }
 
-/// B2
+/// B2: the response has no CORS headers.
 #[tokio::test]
 async fn a_preflight_from_anywhere_else_gets_no_permission() {
     let executed = Arc::new(AtomicUsize::new(0));
@@ -172,13 +179,13 @@ async fn a_preflight_from_anywhere_else_gets_no_permission() {
     assert_eq!(executed.load(Ordering::Relaxed), 0);
 }
 
-/// B3: whatever goes wrong, the page of an allowed origin can read what.
+/// B3: the page of an allowed origin can read every kind of error.
 #[tokio::test]
 async fn every_class_of_error_is_readable_from_an_allowed_origin() {
     let never = services::Never::default();
     let services = services::panicking().merge(services::failing("on purpose")).merge(never.router());
     let port = port_for_a_friend(services.clone(), Limits::default()).await;
-    let nobody = Limits { calls_per_address: 0, exempt: Vec::new(), ..Limits::default() };
+    let nobody = Limits { max_calls_per_address: 0, exempt_addresses: Vec::new(), ..Limits::default() };
     let busy = port_for_a_friend(services, nobody).await;
     let call = |path, more: &[(&'static str, &str)]| {
         let mut request = web::call(path, &());
@@ -244,7 +251,7 @@ async fn an_allowed_origin_can_call_and_read_every_error() {
     }
 }
 
-/// Whatever way it was named in, and whether it is a website or an app.
+/// The flag accepts other spellings of an origin, and origins of apps.
 #[tokio::test]
 async fn an_origin_is_allowed_in_the_form_that_browsers_send() {
     const SENT: [&str; 4] =
@@ -262,7 +269,7 @@ async fn an_origin_is_allowed_in_the_form_that_browsers_send() {
             assert_eq!(answer.header("access-control-allow-origin"), origin);
             for site in ["cross-site", "same-site"] {
                 let answer = http.send(call_from(&[("origin", origin), ("sec-fetch-site", site)])).await;
-                assert_eq!(answer.header("grpc-status"), "16", "{origin}: it runs");
+                assert_eq!(answer.header("grpc-status"), "16", "{origin}: the call is executed");
                 assert_eq!(answer.header("access-control-allow-origin"), origin);
             }
         }

@@ -1,3 +1,5 @@
+//! The page: its files, their headers, and the paths at which it is served.
+
 use std::fs;
 
 use http::{Request, StatusCode};
@@ -7,7 +9,7 @@ use crate::harness::{http::Answer, http::Http, server};
 
 const HASHED: &str = "rides-web-3c1e5a7f9b2d4680";
 
-/// A page as Trunk builds it.
+/// A page with files named as Trunk names them.
 fn built_page() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| fs::write(dir.path().join(name), content).unwrap();
@@ -78,7 +80,7 @@ async fn files_come_compressed_typed_and_cached() {
     }
 }
 
-/// B1, B5
+/// B1, B5: the Content-Security-Policy and the other security headers.
 #[tokio::test]
 async fn the_page_may_do_what_it_needs_and_no_more() {
     let dir = built_page();
@@ -94,7 +96,7 @@ async fn the_page_may_do_what_it_needs_and_no_more() {
         assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
         assert_eq!(answer.header("x-frame-options"), "DENY");
         assert!(answer.header("permissions-policy").contains("geolocation=()"));
-        assert_eq!(answer.header("strict-transport-security"), "", "there is no TLS");
+        assert_eq!(answer.header("strict-transport-security"), "", "no HSTS without TLS");
     }
 }
 
@@ -121,7 +123,7 @@ async fn a_page_that_is_not_built_says_how_to_build_it() {
     }
 }
 
-/// PROXY-8: a probe that is mistyped must not look healthy.
+/// PROXY-8: a mistyped path of a probe must not look healthy.
 #[tokio::test]
 async fn a_mistyped_probe_is_not_found() {
     let dir = built_page();
@@ -143,7 +145,8 @@ async fn a_mistyped_probe_is_not_found() {
     }
 }
 
-/// PROXY-10: an upgrade may keep the time and the size of a file.
+/// PROXY-10: an upgrade may keep the modification time and the size of a file, so that the ETag depends on its
+/// content.
 #[tokio::test]
 async fn a_copy_is_told_by_its_content_and_not_by_its_time_and_size() {
     let dir = built_page();
@@ -170,7 +173,7 @@ async fn a_copy_is_told_by_its_content_and_not_by_its_time_and_size() {
     }
 }
 
-/// PROXY-3: the page works below any path.
+/// PROXY-3: relative addresses in the page are adjusted to the depth of its path.
 #[tokio::test]
 async fn addresses_in_the_page_are_right_at_every_depth() {
     let dir = built_page();
@@ -186,7 +189,7 @@ async fn addresses_in_the_page_are_right_at_every_depth() {
     }
 }
 
-/// PROXY-3: a proxy that leaves the path in place.
+/// PROXY-3: the proxy does not remove the base path.
 #[tokio::test]
 async fn everything_is_served_below_the_base_path_and_without_it() {
     let dir = built_page();
@@ -200,7 +203,7 @@ async fn everything_is_served_below_the_base_path_and_without_it() {
             assert_eq!(http.get(path).await.status, StatusCode::OK, "{path}");
         }
         for path in ["/rides/rides.v1.Rides/Quote", "/rides.v1.Rides/Quote"] {
-            // A quote without places.
+            // The message is a `QuoteRequest` without places.
             let call = Request::post(path).header("content-type", "application/grpc-web+proto");
             let answer = http.send(call.body("\0\0\0\0\0").unwrap()).await;
             assert_eq!((answer.status, answer.header("grpc-status")), (StatusCode::OK, "3"), "{path}");

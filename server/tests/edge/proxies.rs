@@ -1,4 +1,5 @@
-//! The needs of reverse proxies: responses that they pass on at once, and HTTP/1.0, which nginx speaks by default.
+//! The needs of reverse proxies: responses that they forward at once, and HTTP/1.0, which nginx uses by
+//! default.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -47,7 +48,7 @@ async fn every_response_to_a_call_says_that_it_is_passed_on_as_it_is_and_at_once
     }
 }
 
-/// A request over HTTP/1.0 with a body.
+/// Sends a request over HTTP/1.0 with a body.
 async fn send(server: &Running, head: &str, body: &Bytes) -> TcpStream {
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     let head = format!("{head}\r\nhost: 127.0.0.1\r\ncontent-length: {}\r\n", body.len());
@@ -59,7 +60,7 @@ fn call(path: &str, connection: &str) -> String {
     format!("POST {path} HTTP/1.0\r\ncontent-type: {}\r\nconnection: {connection}", web::PROTO)
 }
 
-/// The head of the response, and what has come of its body.
+/// Returns the head of the response, and the part of its body that has arrived.
 async fn head(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     loop {
@@ -70,7 +71,8 @@ async fn head(stream: &mut TcpStream) -> (String, Vec<u8>) {
     }
 }
 
-/// Over HTTP/1.0 there are no chunks: a response of unknown length ends with its connection, whatever the client asks for.
+/// Asserts that the response ends with its connection. HTTP/1.0 has no chunked encoding, so that this is the
+/// only end that a response of unknown length can have.
 fn assert_ends_with_its_connection(head: &str) {
     assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
     for header in ["transfer-encoding", "content-length", "keep-alive"] {
@@ -121,7 +123,8 @@ async fn a_stream_over_http_1_0_comes_message_by_message() {
     }
 }
 
-/// One rule for responses of known and unknown length, and a client that waits for the end of the connection never waits for long.
+/// Responses of known length close the connection, too. A client that waits for the end of the connection then
+/// never waits long.
 #[tokio::test]
 async fn every_response_over_http_1_0_ends_its_connection() {
     let server = server().run().await;

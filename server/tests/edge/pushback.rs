@@ -1,4 +1,4 @@
-//! The delay before the next attempt, for clients that read `RetryInfo` and for those that read `grpc-retry-pushback-ms`: CLIENT-7.
+//! The delay before the next attempt, in `RetryInfo` and in `grpc-retry-pushback-ms`: CLIENT-7.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ const WATCH: &str = "/rides.v1.Fleet/Watch";
 const EMPTY: &[u8] = &[0; 5];
 
 async fn with(limits: Limits) -> Running {
-    port_with(failing("it was let in"), Limits { exempt: Vec::new(), ..limits }).await
+    port_with(failing("it was let in"), Limits { exempt_addresses: Vec::new(), ..limits }).await
 }
 
 #[tokio::test]
 async fn a_status_with_retry_info_has_the_same_delay_as_pushback() {
-    let once = with(Limits { calls_per_second: 1.try_into().unwrap(), ..Limits::default() }).await;
-    let closed = with(Limits { calls_per_address: 0, ..Limits::default() }).await;
-    let full = with(Limits { viewers: 0, ..Limits::default() }).await;
+    let once = with(Limits { max_calls_per_second: 1.try_into().unwrap(), ..Limits::default() }).await;
+    let closed = with(Limits { max_calls_per_address: 0, ..Limits::default() }).await;
+    let full = with(Limits { max_viewers: 0, ..Limits::default() }).await;
     for (server, path, code, reason) in [
         (&once, NOW, Code::ResourceExhausted, "TOO_MANY_CALLS"),
         (&closed, NOW, Code::ResourceExhausted, "TOO_MANY_OPEN_CALLS"),
@@ -36,14 +36,16 @@ async fn a_status_with_retry_info_has_the_same_delay_as_pushback() {
                 status = dialect.say(path, EMPTY).await.status;
             }
             assert_eq!((details(&status).0, details(&status).1.as_str()), (code, reason), "{dialect:?}");
-            let wait = retry_after(&status).expect("when to call again");
-            let millis = Duration::from_millis(pushback(&status).expect("both ways").try_into().unwrap());
+            let wait = retry_after(&status).expect("a delay in RetryInfo");
+            let millis = Duration::from_millis(
+                pushback(&status).expect("a delay in the pushback").try_into().unwrap(),
+            );
             assert!(millis >= wait && millis < wait + Duration::from_millis(1), "{millis:?} {wait:?}");
         }
     }
 }
 
-/// In the trailers of HTTP, and in those of gRPC-Web.
+/// The status is in the HTTP trailers or in the gRPC-Web trailers.
 #[tokio::test]
 async fn a_stream_that_ends_with_the_server_says_when_to_open_it_again() {
     let server = server().run().await;
@@ -57,7 +59,7 @@ async fn a_stream_that_ends_with_the_server_says_when_to_open_it_again() {
         while native.message().await?.is_some() {}
         Ok::<(), tonic::Status>(())
     };
-    let mut statuses = vec![soon("the end", ended).await.expect_err("it ends with the server")];
+    let mut statuses = vec![soon("the end", ended).await.expect_err("the stream ends with the server")];
     for mut stream in streams {
         while soon("the end", stream.next()).await.is_some() {}
         statuses.push(stream.status());
@@ -70,7 +72,8 @@ async fn a_stream_that_ends_with_the_server_says_when_to_open_it_again() {
 
 #[tokio::test]
 async fn a_message_that_is_too_large_has_a_negative_pushback() {
-    let server = port_with(failing("it was let in"), Limits { message: 100, ..Limits::default() }).await;
+    let server =
+        port_with(failing("it was let in"), Limits { max_message_size: 100, ..Limits::default() }).await;
     for mut dialect in server.dialects().await {
         let status = dialect.say("/rides.v1.Rides/Book", b"\0\0\0\0\x65").await.status;
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Requests that cannot be read, or have too large headers: each is told why.
+//! Malformed requests and too large headers: each refusal has a reason.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -16,12 +16,12 @@ use crate::harness::{FRIEND, Running, http::Http, port_for_a_friend, server, soo
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 
-/// Cookies of so many bytes, as one browser sends them over HTTP/1.1.
+/// A cookie header of about this many bytes, in one line as browsers send it over HTTP/1.1.
 fn cookies(bytes: usize) -> String {
     format!("other-program={}", "7".repeat(bytes))
 }
 
-/// The response to a request that may be refused before all of it is read, as text.
+/// Returns the response to a request. The server may refuse the request before it has read all of it.
 async fn answer(server: &Running, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     stream.write_all(request).await.unwrap();
@@ -30,14 +30,14 @@ async fn answer(server: &Running, request: &[u8]) -> String {
     answer
 }
 
-/// PROXY-7: other programs on localhost set cookies, which a browser sends to this one, too.
+/// PROXY-7: a browser sends the cookies of other programs on localhost to this server, too.
 #[tokio::test]
 async fn too_many_cookies_are_refused_in_words_that_name_them() {
     let server = server().run().await;
     for bytes in [17_000, 40_000, 60_000] {
         for (mut http, framing) in server.both().await.into_iter().zip(["one", "crumbs"]) {
             let mut request = Request::get("/").header("accept", "text/html,*/*;q=0.8");
-            // Over HTTP/2 browsers send each cookie in a header of its own (RFC 9113, section 8.2.3).
+            // Over HTTP/2 browsers may split cookies into several headers (RFC 9113, section 8.2.3).
             request = match framing {
                 "one" => request.header("cookie", cookies(bytes)),
                 _ => (0..bytes / 1_000).fold(request, |request, _| request.header("cookie", cookies(1_000))),
@@ -55,10 +55,10 @@ async fn too_many_cookies_are_refused_in_words_that_name_them() {
     }
 }
 
-/// The limit is where the flag says, over both HTTPs.
+/// The limit of the flag applies over both HTTP versions.
 #[tokio::test]
 async fn headers_may_be_as_large_as_the_flag_says() {
-    let server = server().limited(|limits| limits.headers = 32 * 1024).run().await;
+    let server = server().limited(|limits| limits.max_header_size = 32 * 1024).run().await;
     for mut http in server.both().await {
         for (bytes, status) in
             [(31_000, StatusCode::OK), (33_000, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)]
@@ -86,7 +86,8 @@ async fn a_native_call_with_too_large_headers_has_a_status_of_grpc() {
     assert_eq!(answer.header("grpc-status"), "8");
 }
 
-/// B3, of what the server refuses itself. Over HTTP/1.1 hyper does, before anybody knows of an origin.
+/// B3 for refusals by the server. Over HTTP/1.1 the HTTP library, hyper, refuses such requests, before the
+/// origin is known.
 #[tokio::test]
 async fn a_page_of_an_allowed_origin_can_read_that_its_headers_are_too_large() {
     let server = port_for_a_friend(Never::default().router(), Limits::default()).await;
@@ -127,14 +128,14 @@ async fn what_hyper_refuses_by_itself_has_words() {
     }
 }
 
-/// The words are for the client that is refused alone: a response before it on the same connection is as it was.
+/// Only the refusal is rewritten, not an earlier response on the same connection.
 #[tokio::test]
 async fn a_response_before_a_refusal_stays_as_it_is() {
     let server = server().run().await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     let mut http_answer = vec![0; 4096];
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    let length = soon("the answer", stream.read(&mut http_answer)).await.unwrap();
+    let length = soon("the response", stream.read(&mut http_answer)).await.unwrap();
     assert!(String::from_utf8_lossy(&http_answer[..length]).ends_with("\r\n\r\nalive\n"));
     stream.write_all(b"nonsense\r\n\r\n").await.unwrap();
     let mut refusal = String::new();
@@ -142,7 +143,7 @@ async fn a_response_before_a_refusal_stays_as_it_is() {
     assert!(refusal.starts_with("HTTP/1.1 400 ") && refusal.contains("no HTTP request"), "{refusal}");
 }
 
-/// Whoever sends far more than any browser is refused by h2, or sent away, and costs no memory.
+/// The HTTP/2 library, h2, refuses such a request or closes its connection, and does not store the headers.
 #[tokio::test]
 async fn headers_beyond_all_reason_are_refused_without_words() {
     let server = server().run().await;

@@ -1,4 +1,4 @@
-//! Services that only a test would have.
+//! Services for tests.
 
 use std::{
     convert::Infallible,
@@ -15,7 +15,7 @@ use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use tokio::sync::Notify;
 
-/// Calls of a handler that never answers, and how it noticed that nobody waits any more.
+/// A handler that never responds. It notifies when it begins and when it is dropped.
 #[derive(Clone, Default)]
 pub(super) struct Never {
     pub(super) begun: Arc<Notify>,
@@ -43,7 +43,7 @@ impl Drop for NotifyOnDrop {
     }
 }
 
-/// A handler that answers when it is let.
+/// A handler that responds when it is notified.
 #[derive(Clone, Default)]
 pub(super) struct Gate {
     pub(super) begun: Arc<Notify>,
@@ -63,7 +63,7 @@ impl Gate {
     }
 }
 
-/// A stream that always has more.
+/// An endless stream of messages of 1 kB.
 pub(super) fn flood() -> Router {
     let flood = || async {
         let frame = Bytes::from_static(b"\0\0\0\x04\0").iter().copied().chain([7; 1024]).collect::<Bytes>();
@@ -87,13 +87,13 @@ pub(super) fn panicking() -> Router {
     Router::new().route("/test.Panic/Now", post(panic))
 }
 
-/// A handler that fails, and says why in this text.
+/// A handler that fails with INTERNAL and this message.
 pub(super) fn failing(why: &'static str) -> Router {
     let fail = move || async move { tonic::Status::internal(why).into_http::<Body>() };
     Router::new().route("/test.Failing/Now", post(fail))
 }
 
-/// Counts how often anything at all is executed.
+/// A handler for every path. It counts its calls.
 pub(super) fn counting(executed: Arc<AtomicUsize>) -> Router {
     Router::new().fallback(move || {
         executed.fetch_add(1, Ordering::Relaxed);

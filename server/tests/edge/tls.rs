@@ -1,3 +1,5 @@
+//! TLS: certificates, their renewal, client certificates, and the wrong protocol on a port.
+
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
@@ -38,7 +40,7 @@ use crate::{
     },
 };
 
-/// A server with a certificate of its own, where it keeps its keys, and a client that trusts it.
+/// Returns a server with a self-signed certificate, its data directory, and a client that trusts it.
 async fn development(cars: u32) -> (Running, TempDir, Client) {
     let dir = tempdir().unwrap();
     let server =
@@ -48,16 +50,16 @@ async fn development(cars: u32) -> (Running, TempDir, Client) {
     (server, dir, client)
 }
 
-/// CLIENT-3: a health check that connects and says nothing does not delay a restart.
+/// CLIENT-3: a health check that connects and sends nothing does not delay a restart.
 #[tokio::test]
 async fn a_client_that_never_begins_tls_does_not_hold_the_shutdown() {
     let (server, _dir, client) = development(0).await;
     let _silent = TcpStream::connect(server.addr).await.unwrap();
-    // It was accepted after the silent one.
+    // The server accepted this connection after the silent one.
     assert_eq!(client.both().await[0].get("/readyz").await.status, StatusCode::OK);
     server.stop();
     let took = server.stopped().await;
-    assert!(took < Duration::from_secs(3), "it took {took:?}");
+    assert!(took < Duration::from_secs(3), "the shutdown took {took:?}");
 }
 
 #[tokio::test]
@@ -71,7 +73,7 @@ async fn pages_and_programs_call_over_tls() {
     }
 }
 
-/// Its own cars trust its own certificate; cars from elsewhere trust who signed it.
+/// Built-in cars trust the server's certificate. Cars from elsewhere trust its authority.
 #[tokio::test]
 async fn simulated_cars_drive_over_tls_from_here_and_from_elsewhere() {
     let (server, dir, client) = development(2).await;
@@ -113,7 +115,7 @@ async fn who_does_not_speak_tls_is_let_go() {
     }
 }
 
-/// All that comes of a connection that begins like this.
+/// Returns everything that the server sends to a client that begins with these bytes.
 async fn answer(addr: SocketAddr, beginning: &[u8]) -> String {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(beginning).await.unwrap();
@@ -122,7 +124,7 @@ async fn answer(addr: SocketAddr, beginning: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// PROXY-9: http:// on the port of https://. Nothing is served, and nothing is redirected.
+/// PROXY-9: plain HTTP on the TLS port. The request is neither served nor redirected.
 #[tokio::test]
 async fn plain_http_on_the_tls_port_is_told_which_address_to_use() {
     let (server, _dir, _client) = development(0).await;
@@ -153,7 +155,7 @@ async fn plain_http_on_the_tls_port_is_told_which_address_to_use() {
     }
 }
 
-/// PROXY-9: HTTP/2 with prior knowledge, as programs speak it that were told of no TLS.
+/// PROXY-9: HTTP/2 with prior knowledge, as a native client without TLS sends it.
 #[tokio::test]
 async fn a_program_without_tls_on_the_tls_port_hears_that_it_needs_tls() {
     let (server, _dir, _client) = development(0).await;
@@ -167,7 +169,7 @@ async fn a_program_without_tls_on_the_tls_port_hears_that_it_needs_tls() {
     assert_eq!((page.status, page.header("grpc-status")), (StatusCode::BAD_REQUEST, "9"));
 }
 
-/// PROXY-9: https:// on the port of http://.
+/// PROXY-9: TLS on the plain port.
 #[tokio::test]
 async fn tls_on_the_plain_port_is_told_to_use_http() {
     let server = server().run().await;
@@ -179,11 +181,14 @@ async fn tls_on_the_plain_port_is_told_to_use_http() {
     let dir = tempdir().unwrap();
     let development = Development::at(dir.path());
     development.ensure(&[]).unwrap();
-    let error = Client::of(server.addr, &development.ca()).connect("h2").await.expect_err("it speaks TLS");
-    assert!(error.to_string().contains("InvalidContentType"), "what clients say of plain HTTP: {error}");
+    let error = Client::of(server.addr, &development.ca())
+        .connect("h2")
+        .await
+        .expect_err("a TLS handshake with the plain port");
+    assert!(error.to_string().contains("InvalidContentType"), "the error of a TLS client: {error}");
 }
 
-/// PROXY-9: once, and not once for each: browsers try https:// by themselves.
+/// PROXY-9: the warning is logged once for several attempts, because browsers try https:// by themselves.
 #[tokio::test]
 async fn the_wrong_protocol_is_in_the_log_once_in_a_while() {
     const LINE: &str = "a client spoke TLS to this port, which speaks plain HTTP";
@@ -204,8 +209,8 @@ async fn the_wrong_protocol_is_in_the_log_once_in_a_while() {
     }
 }
 
-/// Browsers are to insist on a certificate that is there to stay, and not on one for development; and never for names and
-/// addresses of this machine, where it would hold for every other server on them.
+/// HSTS is for a certificate of the operator, not for one for development. Names and addresses of this machine
+/// never get it, because it would apply to every other server on them.
 #[tokio::test]
 async fn browsers_are_told_to_insist_on_a_certificate_of_ones_own_and_a_name_of_ones_own() {
     let (_made, dir, client) = development(0).await;
@@ -255,17 +260,17 @@ async fn a_new_certificate_is_served_without_a_restart() {
         }
     };
     soon("the new certificate", changed).await;
-    assert!(before.seen().await.is_err(), "the old one is gone");
+    assert!(before.seen().await.is_err(), "the old certificate is still served");
 }
 
-/// Signs on as `car`, and says what came of it.
+/// Signs on as `car`. Fails with the status of the stream.
 async fn sign_on(channel: Channel, car: i64) -> Result<(), Status> {
     let driver_id = "driver".to_owned();
     let sign_on = SignOn { car_id: car, driver_id, ..Default::default() };
     let up =
         stream::iter([DriveRequest { message: Some(Message::SignOn(sign_on)) }]).chain(stream::pending());
     let mut down = FleetClient::new(channel).drive(up).await?.into_inner();
-    let said = soon("the answer", down.message()).await?.expect("an end without a status");
+    let said = soon("the response", down.message()).await?.expect("an end without a status");
     assert!(matches!(said.message, Some(drive_response::Message::SignedOn(_))), "{said:?}");
     Ok(())
 }
@@ -296,14 +301,14 @@ async fn a_certificate_that_names_a_car_drives_that_car_alone() {
     assert_eq!(details(&refused).0, Code::PermissionDenied);
     assert_eq!(details(&refused).1, "NOT_YOUR_CAR");
     sign_on(channel, 7).await.unwrap();
-    // Who shows none is no driver by certificate.
+    // A client without a certificate is not limited to a car by it.
     sign_on(client(None).channel().await.unwrap(), 8).await.unwrap();
 
     let unknown = async {
         let channel = client(Some(stranger)).channel().await?;
         Ok::<_, crate::harness::http::Broken>(sign_on(channel, 7).await?)
     };
-    assert!(unknown.await.is_err(), "it is signed by nobody we know");
+    assert!(unknown.await.is_err(), "a certificate of an unknown authority");
 }
 
 #[tokio::test]
@@ -315,12 +320,12 @@ async fn what_cannot_be_served_is_said_at_once() {
     let seven = driver_of(dir.path(), 7);
     let mixed = Files { cert: seven.cert, key: Development::at(dir.path()).server().key };
     let error = server().with_files(mixed).fails().await;
-    assert!(error.contains("do not work together"), "{error}");
+    assert!(error.contains("cannot be served with its key"), "{error}");
     let error = server().over_tls(|tls| tls.client_ca = Some(dir.path().join("ca.pem"))).fails().await;
     assert!(error.contains("--client-ca needs TLS"), "{error}");
 }
 
-/// A ClientHello by hand: rustls has no version this old to offer.
+/// A ClientHello with this version. It is made by hand, because rustls does not offer such old versions.
 fn hello(version: [u8; 2]) -> Vec<u8> {
     let list = |content: &[u8]| [&u16::try_from(content.len()).unwrap().to_be_bytes(), content].concat();
     let extension = |kind: u16, content: &[u8]| [&kind.to_be_bytes()[..], &list(content)].concat();
@@ -330,7 +335,7 @@ fn hello(version: [u8; 2]) -> Vec<u8> {
         extension(13, &list(&[4, 3, 8, 4])),       // signatures by P-256 and RSA,
         extension(23, &[]),                        // and the extended master secret.
     ];
-    // By AES in GCM, which is of 1.2, and in CBC, which is older.
+    // Suites with AES-GCM are for TLS 1.2, and those with AES-CBC for older versions too.
     let suites = [0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x09, 0xc0, 0x13, 0, 0x2f];
     let body = [&version[..], &[7; 32], &[0], &list(&suites), &[1, 0], &list(&extensions.concat())].concat();
     let length = u32::try_from(body.len()).unwrap().to_be_bytes();
@@ -349,7 +354,7 @@ async fn tls_begins_at_1_2() {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(&hello(version)).await.unwrap();
         let mut answer = [0; 7];
-        soon("an answer", stream.read_exact(&mut answer)).await.unwrap();
+        soon("a response", stream.read_exact(&mut answer)).await.unwrap();
         let expected = if is_served { (HANDSHAKE, SERVER_HELLO) } else { (ALERT, 2) };
         assert_eq!((answer[0], answer[5]), expected, "{version:?}: {answer:?}");
         assert!(is_served || answer[6] == PROTOCOL_VERSION, "{answer:?}");

@@ -1,3 +1,5 @@
+//! Trace ids and reasons in errors.
+
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -19,7 +21,7 @@ fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) 
     (HeaderName::from_static(name), HeaderValue::from_static(value))
 }
 
-/// Whatever ends a call, before its headers or after, in every framing on every HTTP.
+/// This holds for errors before and after the headers, in each protocol.
 #[tokio::test]
 async fn every_error_has_the_trace_id_of_its_call() {
     let services = services::panicking().merge(services::failing("on purpose"));
@@ -60,7 +62,7 @@ async fn a_call_without_a_trace_gets_an_id_of_its_own() {
     }
 }
 
-/// Whatever is wrong with a call, in every framing on every HTTP.
+/// This holds for each kind of malformed call, in each protocol.
 #[tokio::test]
 async fn every_error_has_a_reason_and_an_id() {
     let nothing: HeaderMap = HeaderMap::new();
@@ -109,7 +111,7 @@ async fn every_error_has_a_reason_and_an_id() {
     }
 }
 
-/// What is turned away before it is known to be a call.
+/// These requests are refused before they are recognised as calls.
 #[tokio::test]
 async fn what_is_no_call_is_told_why_and_has_an_id_too() {
     let server = server().run().await;

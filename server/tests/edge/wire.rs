@@ -1,4 +1,4 @@
-//! What a call looks like on the wire: CASES rows W, in every dialect.
+//! The bytes of a call: cases W, in each protocol.
 
 use std::{
     io,
@@ -29,19 +29,19 @@ use crate::harness::{Running, dialect::Framing, http::Http, port_with, raw_h2, s
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 const WATCH: &str = "/rides.v1.Fleet/Watch";
 
-/// A frame with a flag and a length of one's own.
+/// A frame with any flag and any length, also wrong ones.
 fn frame(flag: u8, length: u32, message: &[u8]) -> Vec<u8> {
     [&[flag][..], &length.to_be_bytes(), message].concat()
 }
 
-/// A port where nothing may be executed, and what was.
+/// Returns a port and the number of calls that its handlers have executed.
 async fn untouched() -> (Running, Arc<AtomicUsize>) {
     let executed = Arc::new(AtomicUsize::new(0));
     (port_with(services::counting(executed.clone()), Limits::default()).await, executed)
 }
 
-/// Asserts that these frames are refused with this code in every dialect, by both methods of one message, and that
-/// no handler runs.
+/// Asserts that a request with these frames is refused with this code in each protocol, for a unary and a
+/// server-streaming method, and that no handler runs.
 async fn assert_refused(frames: &[u8], code: Code) {
     let (server, executed) = untouched().await;
     for mut dialect in server.dialects().await {
@@ -54,7 +54,7 @@ async fn assert_refused(frames: &[u8], code: Code) {
     assert_eq!(executed.load(Ordering::Relaxed), 0);
 }
 
-/// A stream that is written one byte at a time.
+/// A TCP stream that writes one byte at a time.
 struct ByteByByte(TcpStream);
 
 impl AsyncRead for ByteByByte {
@@ -81,7 +81,7 @@ impl AsyncWrite for ByteByByte {
     }
 }
 
-/// W1
+/// W1: over both HTTP versions.
 #[tokio::test]
 async fn a_call_may_come_byte_by_byte() {
     let server = server().run().await;
@@ -99,27 +99,27 @@ async fn a_call_may_come_byte_by_byte() {
     }
 }
 
-/// W2
+/// W2: a unary and a server-streaming method.
 #[tokio::test]
 async fn no_message_where_one_is_due_is_unimplemented() {
     assert_refused(b"", Code::Unimplemented).await;
 }
 
-/// W3
+/// W3: a unary and a server-streaming method.
 #[tokio::test]
 async fn two_messages_where_one_is_due_are_unimplemented() {
     assert_refused(&[frame(0, 0, b""), frame(0, 0, b"")].concat(), Code::Unimplemented).await;
 }
 
-/// W4
+/// W4: the length prefix alone is enough for a refusal.
 #[tokio::test]
 async fn a_message_may_be_as_large_as_the_limit_and_not_larger() {
     assert_refused(&frame(0, u32::MAX, b""), Code::ResourceExhausted).await;
     assert_refused(&frame(0, u32::MAX, &[0; 1_000]), Code::ResourceExhausted).await;
 
-    let server = server().limited(|limits| limits.message = 2_048).run().await;
+    let server = server().limited(|limits| limits.max_message_size = 2_048).run().await;
     for mut dialect in server.dialects().await {
-        // Field 999, which nobody knows, of two bytes' length and two bytes' tag.
+        // An unknown field with number 999. Its tag and its length take two bytes each.
         let of = |length: usize| {
             let content = length - 4;
             let varint = [(content % 128) as u8 | 0x80, (content / 128) as u8];
@@ -131,11 +131,11 @@ async fn a_message_may_be_as_large_as_the_limit_and_not_larger() {
         assert_eq!(refused.code(), Code::ResourceExhausted, "{dialect:?}");
         let info = refused.get_details_error_info().unwrap();
         assert_eq!(info.reason, "MESSAGE_TOO_LARGE");
-        assert!(refused.get_details_retry_info().is_none(), "it would fail again");
+        assert!(refused.get_details_retry_info().is_none(), "no retry delay");
     }
 }
 
-/// W5
+/// W5: the cut is in the length prefix, after it, or in the message.
 #[tokio::test]
 async fn a_request_that_ends_within_a_frame_is_an_internal_error() {
     for cut in [1, 4, 5, 7] {
@@ -143,7 +143,7 @@ async fn a_request_that_ends_within_a_frame_is_an_internal_error() {
     }
 }
 
-/// W6
+/// W6: the message does not name the HTTP library.
 #[tokio::test]
 async fn a_request_that_breaks_off_says_nothing_of_what_is_inside() {
     let (server, executed) = untouched().await;
@@ -156,7 +156,7 @@ async fn a_request_that_breaks_off_says_nothing_of_what_is_inside() {
     stream.write_all(&frame(0, 50, b"begun")).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();
-    soon("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+    soon("the response", stream.read_to_string(&mut answer)).await.unwrap();
     assert!(
         answer.contains("grpc-status: 13") && answer.contains("grpc-message: the%20request%20broke%20off"),
         "{answer}"
@@ -165,12 +165,12 @@ async fn a_request_that_breaks_off_says_nothing_of_what_is_inside() {
     assert_eq!(executed.load(Ordering::Relaxed), 0);
 }
 
-/// W6
+/// W6: the error is counted as INTERNAL, not as CANCELLED.
 #[tokio::test]
 async fn a_request_that_is_shorter_than_it_said_is_no_call_taken_back() {
     let (server, executed) = untouched().await;
     let mut figures = Http::h1(server.addr).await;
-    // Of a method that no other test calls so: the figures are the whole process's.
+    // No other test makes such a call of this method. The metrics are those of the whole process.
     let malformed = "rides_rpcs_total{method=\"rides.v1.City/FindPlaces\",code=\"Internal\"}";
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let headers =
@@ -179,11 +179,11 @@ async fn a_request_that_is_shorter_than_it_said_is_no_call_taken_back() {
     up.send(raw_h2::DATA, raw_h2::END_STREAM, 1, &frame(0, 50, b"begun")).await.unwrap();
     assert!(soon("a reset", down.next_of(raw_h2::RST_STREAM)).await.is_some());
     let counted = async { while figures.get("/metrics").await.figure(malformed) < 1.0 {} };
-    soon("an INTERNAL in the figures", counted).await;
+    soon("an INTERNAL in the metrics", counted).await;
     assert_eq!(executed.load(Ordering::Relaxed), 0);
 }
 
-/// W7
+/// W7: no `grpc-encoding`, or `identity`.
 #[tokio::test]
 async fn a_compressed_message_without_a_named_compression_is_an_internal_error() {
     let server = server().run().await;
@@ -199,7 +199,7 @@ async fn a_compressed_message_without_a_named_compression_is_an_internal_error()
     }
 }
 
-/// W8, R9: nothing is decompressed, so nothing can be inflated.
+/// W8, R9: the server decompresses nothing, so that no message can be a decompression bomb.
 #[tokio::test]
 async fn a_compression_is_unimplemented_and_told_so() {
     let server = server().run().await;
@@ -214,7 +214,7 @@ async fn a_compression_is_unimplemented_and_told_so() {
     }
 }
 
-/// W9
+/// W9: unknown flags, and the flag of trailers.
 #[tokio::test]
 async fn a_frame_that_is_no_message_is_an_internal_error() {
     for flag in [2, 0x80, 0x81] {
@@ -222,7 +222,7 @@ async fn a_frame_that_is_no_message_is_an_internal_error() {
     }
 }
 
-/// W10
+/// W10: the message is not valid Protobuf.
 #[tokio::test]
 async fn garbage_is_an_internal_error_and_no_panic() {
     let server = server().run().await;
@@ -235,7 +235,7 @@ async fn garbage_is_an_internal_error_and_no_panic() {
     }
 }
 
-/// R5
+/// R5: nested groups beyond the recursion limit, and far beyond it.
 #[tokio::test]
 async fn deeply_nested_garbage_overflows_nothing() {
     let server = server().run().await;
@@ -252,7 +252,7 @@ async fn deeply_nested_garbage_overflows_nothing() {
     }
 }
 
-/// R4: a message of two million empty elements is refused by its length.
+/// R4: a message with two million empty elements is refused because of its length.
 #[tokio::test]
 async fn a_message_that_would_grow_in_memory_is_too_large() {
     let server = server().run().await;
@@ -271,14 +271,14 @@ fn text(body: &str, accept: Option<&str>) -> Request<Vec<u8>> {
     request.body(body.as_bytes().to_vec()).unwrap()
 }
 
-/// W16, W17
+/// W16, W17: padding may also be in the middle.
 #[tokio::test]
 async fn base64_may_come_in_pieces_with_or_without_padding() {
     let server = server().run().await;
     let request = web::frame(&SignInRequest { name: "Pat".into(), ..Default::default() });
     let whole = BASE64_STANDARD.encode(&request);
     let pieces: String = request.chunks(4).map(|piece| BASE64_STANDARD.encode(piece)).collect();
-    assert_ne!(whole, pieces, "padding in the middle");
+    assert_ne!(whole, pieces, "padding only at the end");
     for mut dialect in server.dialects().await.into_iter().filter(|d| d.framing == Framing::Text) {
         for good in [&whole, &pieces, whole.trim_end_matches('=')] {
             let said = dialect.send(text(good, Some("application/grpc-web-text"))).await;
@@ -293,7 +293,7 @@ async fn base64_may_come_in_pieces_with_or_without_padding() {
     }
 }
 
-/// W18
+/// W18: `accept` selects binary or text.
 #[tokio::test]
 async fn a_text_call_is_answered_in_what_it_accepts() {
     let server = server().run().await;
@@ -313,7 +313,7 @@ async fn a_text_call_is_answered_in_what_it_accepts() {
     }
 }
 
-/// W21
+/// W21: percent signs, line breaks and letters beyond ASCII.
 #[tokio::test]
 async fn a_status_message_may_be_any_text() {
     const WHY: &str = "100 % naïve\nand %20 more ☃";
@@ -324,7 +324,7 @@ async fn a_status_message_may_be_any_text() {
     }
 }
 
-/// W29
+/// W29: several values may be in one header.
 #[tokio::test]
 async fn binary_metadata_is_base64_padded_or_not_and_may_be_a_list() {
     let server = server().run().await;
@@ -343,7 +343,7 @@ async fn binary_metadata_is_base64_padded_or_not_and_may_be_a_list() {
     }
 }
 
-/// W30
+/// W30: over both HTTP versions.
 #[tokio::test]
 async fn headers_of_any_bytes_are_taken_and_too_many_are_not() {
     let server = server().run().await;
@@ -365,16 +365,16 @@ async fn headers_of_any_bytes_are_taken_and_too_many_are_not() {
     ] {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
-        // It may be refused before all of it is sent, and then the answer may be lost to the reset.
+        // The server may refuse before all of it is sent. Then a reset may discard the response.
         stream.write_all(head.as_bytes()).await.ok();
         let mut answer = Vec::new();
-        soon("the answer", stream.read_to_end(&mut answer)).await.ok();
+        soon("the response", stream.read_to_end(&mut answer)).await.ok();
         let answer = String::from_utf8(answer).unwrap();
         assert!(answer.is_empty() && headers.len() > 100_000 || answer[9..].starts_with(status), "{answer}");
     }
 }
 
-/// Frames that nobody serves are none that anybody counts.
+/// An unknown method is UNIMPLEMENTED, although the number of messages is wrong, too.
 #[tokio::test]
 async fn what_a_method_takes_does_not_hide_that_there_is_none() {
     let server = server().run().await;

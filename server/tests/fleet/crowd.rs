@@ -1,4 +1,4 @@
-//! More cars in view than a screen can show.
+//! More cars in the viewport than the server sends one by one.
 
 use rides_proto::v1::MapDetail;
 

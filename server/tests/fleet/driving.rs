@@ -1,3 +1,5 @@
+//! The `Fleet.Drive` stream: sign-on, repeated messages and refusals.
+
 use futures_util::future::join_all;
 use rides_proto::v1::{self, RideState, drive_request as up};
 use tonic::{Code, Status};
@@ -54,14 +56,14 @@ async fn the_newest_connection_is_the_car_and_has_its_ride() {
     newer.arrives(&ride).await;
 }
 
-/// What a driver says again, because the answer may have been lost with the connection.
+/// A driver repeats a message, because the response may have been lost with the connection.
 #[tokio::test]
 async fn whatever_a_driver_says_again_on_a_new_connection_is_done_once() {
     let server = server().run().await;
     let [wire, _] = server.wires().await;
     let rider = Rider(wire);
     let mut driver = car(1).at(place(1)).signs_on(&server).await;
-    assert_eq!(driver.ride, "", "it has none");
+    assert_eq!(driver.ride, "", "a new car has no ride");
     let ride = rider.books("key").await.ride_id;
     driver.is_offered(&ride).await;
     let ride_id = || ride.clone();
@@ -79,7 +81,7 @@ async fn whatever_a_driver_says_again_on_a_new_connection_is_done_once() {
             assert_eq!(driver.ride, ride);
             assert_eq!(driver.is_assigned(&ride).await.version, n);
         } else {
-            assert_eq!(driver.ride, "", "it is over");
+            assert_eq!(driver.ride, "", "the ride has ended");
         }
         driver.says(message).await;
         let state = match n {
@@ -94,7 +96,7 @@ async fn whatever_a_driver_says_again_on_a_new_connection_is_done_once() {
     driver.is_offered(&next).await;
 }
 
-/// CLIENT-11: on the same connection, of whatever was said before.
+/// CLIENT-11: a driver repeats any earlier message on the same connection.
 #[tokio::test]
 async fn a_repeated_message_about_a_ride_further_on_is_answered_with_the_ride() {
     let server = server().run().await;
@@ -129,7 +131,7 @@ async fn a_repeated_message_about_a_ride_further_on_is_answered_with_the_ride() 
     driver.is_offered(&next).await;
 }
 
-/// CLIENT-11
+/// CLIENT-11: the second message is refused with `PASSED_OVER`.
 #[tokio::test]
 async fn a_repeated_decline_or_give_back_is_refused() {
     let server = server().run().await;
@@ -143,7 +145,7 @@ async fn a_repeated_decline_or_give_back_is_refused() {
     let refused = driver.is_refused().await;
     assert_eq!((refused.ride_id.as_str(), refused.reason.as_str()), (declined.as_str(), "PASSED_OVER"));
     driver.says_accept(&declined).await;
-    assert_eq!(driver.is_refused().await.reason, "WRONG_STATE", "nobody has it");
+    assert_eq!(driver.is_refused().await.reason, "WRONG_STATE", "no car has the offer");
     rider.cancel(&declined).await.unwrap();
 
     let given_back = rider.books("given back").await.ride_id;
@@ -155,7 +157,7 @@ async fn a_repeated_decline_or_give_back_is_refused() {
     assert_eq!((refused.ride_id.as_str(), refused.reason.as_str()), (given_back.as_str(), "PASSED_OVER"));
 }
 
-/// CLIENT-11
+/// CLIENT-11: the offer may already be with another car.
 #[tokio::test]
 async fn a_repeated_decline_is_refused_though_another_car_has_the_offer_by_then() {
     let server = server().run().await;
@@ -195,7 +197,7 @@ async fn what_cannot_be_done_is_refused_and_the_stream_goes_on() {
         assert_eq!((refused.code, refused.reason.as_str()), (i32::from(code), reason));
     }
     holder.says(up::Message::PickUp(up::PickUp { ride_id: ride.clone() })).await;
-    assert_eq!(holder.is_refused().await.reason, "WRONG_STATE", "not there yet");
+    assert_eq!(holder.is_refused().await.reason, "WRONG_STATE", "the car has not arrived");
     holder.arrives(&ride).await;
 }
 

@@ -1,4 +1,4 @@
-//! The fleet as viewers see it, and as drivers are treated.
+//! The fleet: the stream of viewers and the stream of drivers.
 
 mod crowd;
 mod driving;

@@ -1,4 +1,4 @@
-//! Viewers who do not read: CASES rows L17, L18 and L19.
+//! Viewers that read slowly or not at all: cases L17, L18 and L19.
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ use crate::harness::{
     wire::{details, pushback, retry_after},
 };
 
-/// Less than one message of the map.
+/// Bytes of a stream's window: less than one frame of the map.
 const TINY_WINDOW: u32 = 10;
 
 fn watch_helsinki() -> http::Request<Bytes> {
@@ -34,13 +34,14 @@ fn watch_helsinki() -> http::Request<Bytes> {
     web::call("/rides.v1.Fleet/Watch", &request)
 }
 
-/// How many viewers were let go, by the server's own figures.
+/// The number of viewers that the server has dropped because they did not read.
 async fn let_go(http: &mut Http) -> u64 {
     let figures = http.get("/metrics").await;
     let line = figures.text().lines().find_map(|line| line.strip_prefix("rides_viewers_let_go_total "));
     line.map_or(0, |count| count.parse().unwrap())
 }
 
+/// Moves a car back and forth, 20 times per second.
 async fn to_and_fro(car: &Car) {
     for n in 0.. {
         car.reports(north_of(place(1), f64::from(n % 2) * 5.0)).await;
@@ -48,7 +49,8 @@ async fn to_and_fro(car: &Car) {
     }
 }
 
-/// L17: one of many is stuck. The others' maps go on; its own is left behind, and then it is cut.
+/// L17: one of 21 viewers reads nothing. The others get their frames. The stream of the stuck viewer ends with
+/// an error.
 #[tokio::test]
 async fn who_is_stuck_is_told_so_in_the_end_and_delays_nobody() {
     let server = server().letting_viewers_go_after(Duration::from_secs(1)).run().await;
@@ -71,7 +73,7 @@ async fn who_is_stuck_is_told_so_in_the_end_and_delays_nobody() {
         }
     };
     tokio::select! {
-        () = soon("the stuck one is let go", watching) => {}
+        () = soon("the stuck viewer is dropped", watching) => {}
         () = to_and_fro(&car) => {}
     }
 
@@ -79,14 +81,14 @@ async fn who_is_stuck_is_told_so_in_the_end_and_delays_nobody() {
     while let Some(message) = soon("the rest of it", stuck.next()).await {
         ticks.push(v1::WatchFleetResponse::decode(message).unwrap().tick);
     }
-    assert!(ticks.len() <= 3, "what was on its way, and no backlog: {ticks:?}");
+    assert!(ticks.len() <= 3, "only buffered frames, no backlog: {ticks:?}");
     let status = stuck.status();
     let (code, reason, _) = details(&status);
     assert_eq!((code, reason.as_str()), (Code::ResourceExhausted, "VIEWER_TOO_SLOW"));
     assert_eq!((retry_after(&status), pushback(&status)), (Some(Duration::from_secs(1)), Some(1_000)));
 }
 
-/// L19: of four streams of a connection three are not read. The fourth goes on.
+/// L19: three of four streams of one connection are not read. The fourth gets all its frames.
 #[tokio::test]
 async fn who_reads_one_of_four_streams_misses_nothing_of_it() {
     let server = server().run().await;
@@ -100,7 +102,7 @@ async fn who_reads_one_of_four_streams_misses_nothing_of_it() {
     let reading = async {
         let mut ticks = Vec::new();
         while ticks.len() < 8 {
-            let message = read.next().await.expect("it goes on");
+            let message = read.next().await.expect("the stream has ended");
             ticks.push(v1::WatchFleetResponse::decode(message).unwrap().tick);
         }
         ticks
@@ -112,7 +114,7 @@ async fn who_reads_one_of_four_streams_misses_nothing_of_it() {
     assert!(ticks.is_sorted_by(|a, b| a < b), "{ticks:?}");
 }
 
-/// Messages of the size that a city has, and how many of them were taken.
+/// A service with an endless stream of messages of 16 kB. It counts the messages that the transport has taken.
 fn city_of_frames(taken: Arc<AtomicUsize>) -> Router {
     let frame = Bytes::from(vec![0; 16_000]);
     Router::new().route(
@@ -129,11 +131,13 @@ fn city_of_frames(taken: Arc<AtomicUsize>) -> Router {
     )
 }
 
-/// L18: slow readers by the dozen, over either HTTP. What each can make the server hold is a few messages.
+/// L18: 20 clients that do not read, over each HTTP version. For each of them the server holds at most `MOST`
+/// messages.
 #[tokio::test]
 async fn who_reads_slowly_holds_little() {
     const READERS: usize = 20;
-    /// Messages in all buffers between the handler and a reader. Nearly all of it is the kernel's.
+    /// The most messages in all buffers between the handler and one reader. Nearly all of them are in the
+    /// kernel.
     const MOST: usize = 20;
     let taken = Arc::new(AtomicUsize::new(0));
     let server = port_with(city_of_frames(taken.clone()), Limits::default()).await;
@@ -148,13 +152,13 @@ async fn who_reads_slowly_holds_little() {
             let stream = http.open(web::call("/test.City/Watch", &())).await;
             held.push((http, stream));
         }
-        // Until the transport takes no more.
+        // Wait until the transport takes no more messages.
         let mut before = usize::MAX;
         while taken.load(Relaxed) != before {
             before = taken.load(Relaxed);
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        assert!(before > READERS, "they did begin");
+        assert!(before > READERS, "every reader has got a message");
         assert!(before <= READERS * MOST, "{} messages each (HTTP/2: {is_h2})", before / READERS);
     }
 }

@@ -1,4 +1,4 @@
-//! A viewer's copy of the map: what a page keeps of the frames it got.
+//! A viewer's copy of the map, made from fleet frames as a page does.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -13,7 +13,7 @@ use crate::harness::{
     wire::{Messages, Wire},
 };
 
-/// A car as a viewer has it.
+/// A car on a viewer's map.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Dot {
     pub(crate) cell: u32,
@@ -22,13 +22,13 @@ pub(crate) struct Dot {
     pub(crate) state: CarState,
 }
 
-/// A `Fleet.Watch` stream, applied.
+/// A `Fleet.Watch` stream whose frames have been applied.
 pub(crate) struct Viewer {
     pub(crate) epoch: String,
     pub(crate) cars: BTreeMap<u32, Dot>,
-    /// The tick of each cell.
+    /// The last tick of each cell.
     pub(crate) cells: BTreeMap<u32, u64>,
-    /// How many cars each cell has, where there are too many to show.
+    /// The number of cars in each cell, while there are too many cars to show.
     pub(crate) counts: BTreeMap<u32, u32>,
     pub(crate) detail: MapDetail,
     frames: Messages<v1::WatchFleetResponse>,
@@ -48,12 +48,12 @@ pub(crate) async fn watch(
 }
 
 impl Viewer {
-    /// Opens a view of `viewport`, with the first frame applied.
+    /// Opens a stream for `viewport` and applies its first frame.
     pub(crate) async fn of(wire: &Wire, viewport: v1::Bounds) -> Self {
         Self::open(wire, v1::WatchFleetRequest { viewport: Some(viewport), ..Default::default() }).await
     }
 
-    /// Goes on in another stream with what this one left.
+    /// Opens another stream with the cursors of this one.
     pub(crate) async fn resume(self, wire: &Wire, epoch: &str, viewport: v1::Bounds) -> Self {
         let cursors = self.cells.iter().map(|(&cell, &tick)| v1::CellCursor { cell, tick }).collect();
         let viewport = Some(viewport);
@@ -81,7 +81,7 @@ impl Viewer {
         viewer
     }
 
-    /// Applies frames until this many cars are there.
+    /// Applies frames until there are `count` cars.
     pub(crate) async fn until_cars(&mut self, count: usize) {
         let frames = async {
             while self.cars.len() != count {
@@ -94,11 +94,11 @@ impl Viewer {
     /// Applies the next frame.
     pub(crate) async fn next(&mut self) {
         let frame = self.frames.expect().await;
-        assert!(frame.epoch.is_empty() && frame.tick_interval.is_none(), "said once only");
+        assert!(frame.epoch.is_empty() && frame.tick_interval.is_none(), "epoch comes once");
         self.apply(&frame);
     }
 
-    /// Applies frames until car `number` is as wanted; `None` is a car that is not there.
+    /// Applies frames until car `number` satisfies `wanted`. `None` means that the car is not on the map.
     pub(crate) async fn until(&mut self, number: u32, wanted: impl Fn(Option<Dot>) -> bool) -> Option<Dot> {
         let search = async {
             loop {
@@ -109,7 +109,7 @@ impl Viewer {
                 self.next().await;
             }
         };
-        soon("the car as it should be", search).await
+        soon("the wanted state of the car", search).await
     }
 
     fn apply(&mut self, frame: &v1::WatchFleetResponse) {
@@ -133,7 +133,7 @@ impl Viewer {
         }
     }
 
-    /// Applies frames until so many cars are counted.
+    /// Applies frames until the cells count `cars` cars.
     pub(crate) async fn until_counted(&mut self, cars: u32) {
         let frames = async {
             while self.counts.values().sum::<u32>() != cars {
@@ -150,7 +150,7 @@ impl Viewer {
             self.cars.retain(|_, dot| dot.cell != frame.cell);
         }
         for number in &frame.left {
-            // A car that went to a neighbour may be there already.
+            // A car that moved to a neighbouring cell may be there already.
             if self.cars.get(number).is_some_and(|dot| dot.cell == frame.cell) {
                 self.cars.remove(number);
             }

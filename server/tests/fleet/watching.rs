@@ -1,3 +1,5 @@
+//! The `Fleet.Watch` stream: cars, cursors, viewports and viewers that do not read.
+
 use std::time::Duration;
 
 use rides_proto::v1::{self, CarState, Location, drive_request as up};
@@ -12,7 +14,7 @@ use crate::harness::{
     wire::assert_refused,
 };
 
-/// An epoch that is no server's here.
+/// An epoch of no server under test.
 const ANOTHER: &str = "6c1e2c5a-94cf-4f0e-8a3c-5b1f1f3b2d22";
 
 fn is(state: CarState) -> impl Fn(Option<Dot>) -> bool {
@@ -28,20 +30,20 @@ async fn cars_appear_move_change_cell_and_leave() {
     let server = server().run().await;
     for wire in server.wires().await {
         let mut viewer = Viewer::of(&wire, helsinki()).await;
-        assert!(viewer.cars.is_empty(), "the first frame comes though nothing is there");
+        assert!(viewer.cars.is_empty(), "the first frame comes without cars");
         let car = car(1).at(place(1)).signs_on(&server).await;
         viewer.until(car.number, is_at(place(1))).await;
 
         let near = north_of(place(1), 2.0);
         car.reports(near).await;
         let moved = viewer.until(car.number, is_at(near)).await.unwrap();
-        assert_eq!((moved.state, moved.heading), (CarState::Free, 0), "it went north");
+        assert_eq!((moved.state, moved.heading), (CarState::Free, 0), "the car went north");
 
         let far = north_of(place(1), 700.0);
         car.reports(far).await;
         let gone = viewer.until(car.number, is_at(far)).await.unwrap();
         assert_ne!(gone.cell, moved.cell);
-        assert_eq!(viewer.cars.len(), 1, "it is in one cell only");
+        assert_eq!(viewer.cars.len(), 1, "the car is in one cell only");
 
         let number = car.number;
         car.signs_off().await;
@@ -186,7 +188,7 @@ async fn bad_viewports_are_refused() {
     }
 }
 
-/// Moves a car to and fro, as fast as it may.
+/// Moves a car back and forth, 20 times per second.
 async fn to_and_fro(car: &Car) {
     loop {
         for metres in [0.0, 5.0] {
@@ -196,7 +198,7 @@ async fn to_and_fro(car: &Car) {
     }
 }
 
-/// L17: the stuck ones get newer frames when they read again, and no backlog.
+/// L17: a viewer that starts to read again gets the newest frames and no backlog.
 #[tokio::test]
 async fn a_viewer_who_does_not_read_delays_nobody() {
     let server = server().run().await;
@@ -217,7 +219,7 @@ async fn a_viewer_who_does_not_read_delays_nobody() {
         () = to_and_fro(&car) => {}
     }
 
-    // And whoever wakes up gets to where the car is now.
+    // Each viewer that reads again sees the car where it is now.
     let end = north_of(place(1), 20.0);
     car.reports(end).await;
     for viewer in &mut asleep {

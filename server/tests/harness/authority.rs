@@ -1,4 +1,5 @@
-//! Who signs drivers' certificates, and takes them back: `Authority::new().certifies(7, an_hour)`.
+//! A certificate authority for drivers: `Authority::new().certifies(7, an_hour)`. It also publishes a
+//! revocation list.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -12,14 +13,15 @@ use time::OffsetDateTime;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Its certificates have the numbers of their cars.
+/// A certificate authority in a temporary directory. The serial number of each certificate is the number of its
+/// car.
 pub(crate) struct Authority {
     dir: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// One that has revoked nothing.
+    /// Creates an authority with an empty revocation list.
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -33,17 +35,17 @@ impl Authority {
         authority
     }
 
-    /// Its own certificate.
+    /// The file with the certificate of the authority.
     pub(crate) fn ca(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
-    /// What it has revoked.
+    /// The file with the revocation list.
     pub(crate) fn crl(&self) -> PathBuf {
         self.dir.path().join("crl.pem")
     }
 
-    /// A certificate of a car's driver, for so long.
+    /// Issues a client certificate for the driver of `car`. It is valid from a day ago until `life` from now.
     pub(crate) fn certifies(&self, car: u64, life: Duration) -> Files {
         let mut params = CertificateParams::default();
         params.serial_number = Some(SerialNumber::from(car));
@@ -60,7 +62,7 @@ impl Authority {
         files
     }
 
-    /// From now on these and no others are revoked.
+    /// Replaces the revocation list: exactly the certificates of `cars` are revoked.
     pub(crate) fn revokes(&self, cars: &[u64]) {
         let now = OffsetDateTime::now_utc();
         let revoked = |car: &u64| RevokedCertParams {
@@ -77,7 +79,7 @@ impl Authority {
             revoked_certs: cars.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        // Whole, or not there: a server may be reading.
+        // The rename is atomic, because a server may read the file at the same time.
         let beside = self.dir.path().join("new.pem");
         fs::write(&beside, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
         fs::rename(beside, self.crl()).unwrap();

@@ -1,4 +1,4 @@
-//! A car driven by hand: `car(7).at(place(1)).signs_on(&server).await`.
+//! A car that the test drives: `car(7).at(place(1)).signs_on(&server).await`.
 
 use rides_proto::v1::{
     self, DriveRequest, DriveResponse, Location, RideState,
@@ -12,11 +12,12 @@ use tonic::{Request, Status, Streaming};
 
 use super::{Running, soon};
 
-/// A car that is not signed on yet.
+/// Returns car `id`, which has not signed on. Its driver is `driver-{id}`.
 pub(crate) fn car(id: i64) -> Parked {
     Parked { id, driver: format!("driver-{id}"), at: None, token: None }
 }
 
+/// A car that has not signed on.
 pub(crate) struct Parked {
     id: i64,
     driver: String,
@@ -29,7 +30,7 @@ impl Parked {
         Self { at: Some(at), ..self }
     }
 
-    /// Driven by whom.
+    /// Sets the id of the driver.
     pub(crate) fn of(self, driver: &str) -> Self {
         Self { driver: driver.to_owned(), ..self }
     }
@@ -53,23 +54,23 @@ impl Parked {
     }
 }
 
-/// A driver's end of a `Fleet.Drive` stream. Dropping it loses the connection.
+/// The driver's end of a `Fleet.Drive` stream. Dropping it closes the connection without a sign-off.
 pub(crate) struct Car {
-    /// In fleet frames.
+    /// The number of the car in fleet frames.
     pub(crate) number: u32,
-    /// That it had when it signed on.
+    /// The id of the ride that the car had when it signed on; empty if it had none.
     pub(crate) ride: String,
     up: mpsc::Sender<DriveRequest>,
     down: Streaming<DriveResponse>,
 }
 
 impl Car {
-    /// Opens the stream and says nothing yet.
+    /// Opens the stream without signing on.
     pub(crate) async fn connects(server: &Running) -> Self {
         Self::connects_with(server, None).await
     }
 
-    /// The same, showing a token.
+    /// Opens the stream with a token and without signing on.
     pub(crate) async fn connects_with(server: &Running, token: Option<String>) -> Self {
         let (up, requests) = mpsc::channel(64);
         let mut client = FleetClient::new(server.channel().await);
@@ -81,24 +82,24 @@ impl Car {
     }
 
     pub(crate) async fn says(&self, message: Up) {
-        self.up.send(DriveRequest { message: Some(message) }).await.expect("the stream is over");
+        self.up.send(DriveRequest { message: Some(message) }).await.expect("the stream has ended");
     }
 
-    /// The next message but heartbeats.
+    /// Returns the next message that is not a heartbeat.
     pub(crate) async fn hears(&mut self) -> Down {
         let message = async {
             loop {
-                let response = self.down.message().await.unwrap().expect("the stream is over");
-                match response.message.expect("never empty") {
+                let response = self.down.message().await.unwrap().expect("the stream has ended");
+                match response.message.expect("a response without a message") {
                     Down::Heartbeat(_) => {}
                     message => return message,
                 }
             }
         };
-        soon("news for the driver", message).await
+        soon("a message for the driver", message).await
     }
 
-    /// How the stream ends.
+    /// Reads the stream to its end and returns its status.
     pub(crate) async fn ends(mut self) -> Result<(), Status> {
         let end = async {
             while self.down.message().await?.is_some() {}
@@ -107,7 +108,7 @@ impl Car {
         soon("the end of the stream", end).await
     }
 
-    /// Says no more, and not even goodbye.
+    /// Closes the sending half without a sign-off, and returns the status of the stream.
     pub(crate) async fn half_closes(mut self) -> Result<(), Status> {
         self.up = mpsc::channel(1).0;
         self.ends().await
@@ -120,7 +121,7 @@ impl Car {
         }
     }
 
-    /// Hears that the offer, or the ride, is gone, and why.
+    /// Reads the withdrawal of the offer or of the ride, and returns its reason.
     pub(crate) async fn loses(&mut self, ride_id: &str) -> String {
         let (id, reason) = match self.hears().await {
             Down::OfferWithdrawn(offer) => (offer.ride_id, offer.reason),
@@ -131,7 +132,7 @@ impl Car {
         reason
     }
 
-    /// Hears that the ride is the car's.
+    /// Reads the assignment of the ride to the car.
     pub(crate) async fn is_assigned(&mut self, ride_id: &str) -> v1::Ride {
         match self.hears().await {
             Down::Assignment(assignment) => assignment.ride.filter(|ride| ride.ride_id == ride_id).unwrap(),
@@ -159,7 +160,7 @@ impl Car {
         assert_eq!(self.is_assigned(ride_id).await.state(), RideState::Assigned);
     }
 
-    /// Takes the offer of the ride, which comes first.
+    /// Reads the offer of the ride and accepts it.
     pub(crate) async fn takes(&mut self, ride_id: &str) {
         self.is_offered(ride_id).await;
         self.accepts(ride_id).await;
@@ -198,7 +199,7 @@ impl Car {
         self.ends().await.unwrap();
     }
 
-    /// Hears the version and the state of its ride.
+    /// Reads an update, and returns the version and the state of the ride.
     pub(crate) async fn is_updated(&mut self) -> (u64, RideState) {
         match self.hears().await {
             Down::Update(update) => update.ride.map(|ride| (ride.version, ride.state())).unwrap(),

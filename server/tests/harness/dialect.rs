@@ -1,4 +1,5 @@
-//! One call in every way there is to say it: gRPC and gRPC-Web, in binary and in base64, on either HTTP.
+//! One call in each protocol that the port speaks: gRPC and gRPC-Web (binary and base64), over HTTP/1.1 and
+//! HTTP/2.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use tonic::Status;
 
 use super::{Running, http::Http, soon, web};
 
-/// How messages are framed.
+/// The framing of messages in a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Framing {
     Native,
@@ -18,7 +19,7 @@ pub(crate) enum Framing {
     Text,
 }
 
-/// A connection, and what is spoken on it.
+/// A connection, and the protocol of the calls on it.
 pub(crate) struct Dialect {
     http: Http,
     name: &'static str,
@@ -31,7 +32,7 @@ impl fmt::Debug for Dialect {
     }
 }
 
-/// How a call was answered.
+/// The response of one call.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) headers: HeaderMap,
@@ -40,7 +41,7 @@ pub(crate) struct Said {
 }
 
 impl Running {
-    /// Every dialect, each on a connection of its own.
+    /// Opens one connection for each protocol.
     pub(crate) async fn dialects(&self) -> Vec<Dialect> {
         let mut dialects = Vec::new();
         for framing in [Framing::Web, Framing::Text] {
@@ -54,12 +55,12 @@ impl Running {
 }
 
 impl Dialect {
-    /// Calls with these bytes as the request, frames and all.
+    /// Sends one call. `frames` is the request body with its length prefixes, before base64.
     pub(crate) async fn say(&mut self, path: &str, frames: &[u8]) -> Said {
         self.say_with(path, frames, &HeaderMap::new()).await
     }
 
-    /// The same, with more headers.
+    /// Sends one call with additional headers.
     pub(crate) async fn say_with(&mut self, path: &str, frames: &[u8], more: &HeaderMap) -> Said {
         let (content_type, body) = match self.framing {
             Framing::Native => ("application/grpc", frames.to_vec()),
@@ -72,7 +73,7 @@ impl Dialect {
         self.send(request.body(body).unwrap()).await
     }
 
-    /// Calls with exactly this.
+    /// Sends the request unchanged.
     pub(crate) async fn send(&mut self, request: Request<Vec<u8>>) -> Said {
         let (parts, body) = soon("headers", self.http.open(request)).await.into_parts();
         assert_eq!(parts.status, StatusCode::OK, "{self:?}");
@@ -83,7 +84,7 @@ impl Dialect {
             bytes = bytes.chunks(4).flat_map(|group| BASE64_STANDARD.decode(group).unwrap()).collect();
         }
         let (messages, in_body) = take_apart(bytes);
-        assert!(trailers.is_none() || in_body.is_none(), "{self:?}: two ends");
+        assert!(trailers.is_none() || in_body.is_none(), "{self:?}: trailers in the body and after it");
         if self.framing != Framing::Native {
             assert!(trailers.is_none(), "{self:?}: trailers that no page can read");
         }
@@ -93,7 +94,7 @@ impl Dialect {
     }
 }
 
-/// Messages, and trailers if there are any.
+/// Splits a body into its messages, and its gRPC-Web trailers if it has some.
 fn take_apart(mut bytes: Bytes) -> (Vec<Bytes>, Option<HeaderMap>) {
     let mut messages = Vec::new();
     while bytes.has_remaining() {

@@ -1,4 +1,4 @@
-//! An HTTP client that sends exactly what it is told, over either version.
+//! An HTTP client that sends requests unchanged, over HTTP/1.1 or HTTP/2.
 
 use std::{error::Error, net::SocketAddr};
 
@@ -18,7 +18,7 @@ use tonic_health::pb::HealthCheckRequest;
 
 use super::web;
 
-/// Why there was no answer.
+/// The reason for a missing response.
 pub(crate) type Broken = Box<dyn Error + Send + Sync>;
 
 /// One connection. Dropping it closes it.
@@ -32,7 +32,7 @@ enum Sender {
     H2(http2::SendRequest<Full<Bytes>>),
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -49,7 +49,7 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// What /metrics says of one figure; 0 where it says nothing.
+    /// Returns the value of one metric in the text of `/metrics`, or 0 if the metric is missing.
     pub(crate) fn figure(&self, name: &str) -> f64 {
         let of_name = |line| str::strip_prefix(line, name)?.strip_prefix(' ');
         self.text().lines().find_map(of_name).map_or(0.0, |value| value.parse().unwrap())
@@ -61,7 +61,7 @@ impl Http {
         Self::try_h1(addr).await.unwrap()
     }
 
-    /// For a server that may be down.
+    /// Connects over HTTP/1.1. Fails if the server does not accept the connection.
     pub(crate) async fn try_h1(addr: SocketAddr) -> Result<Self, Broken> {
         Self::h1_over(addr, TcpStream::connect(addr).await?).await
     }
@@ -88,7 +88,7 @@ impl Http {
         Self::h2_by(&http2::Builder::new(TokioExecutor::new()), addr, stream).await
     }
 
-    /// HTTP/2 with room for so many bytes of each stream that nobody has read yet.
+    /// Connects over HTTP/2 with a receive window of `bytes` for each stream.
     pub(crate) async fn h2_with_window(addr: SocketAddr, bytes: u32) -> Self {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.initial_stream_window_size(bytes);
@@ -105,12 +105,13 @@ impl Http {
         Self { addr, sender: Sender::H2(sender) }
     }
 
-    /// Sends `request`, whose URI is a path, to the server or to the host that it names, and leaves the body of the answer to be read.
+    /// Sends `request`, whose URI is a path, and returns the response with its body still to be read. A `host`
+    /// header in the request replaces the address of the server.
     pub(crate) async fn open(&mut self, request: Request<impl Into<Bytes>>) -> Response<Incoming> {
         self.try_open(request).await.unwrap()
     }
 
-    /// The same, of a server that may go down meanwhile.
+    /// Sends `request` like [`open`](Self::open). Fails if the connection breaks.
     pub(crate) async fn try_open(
         &mut self,
         request: Request<impl Into<Bytes>>,
@@ -133,7 +134,7 @@ impl Http {
         }
     }
 
-    /// Sends `request`, whose URI is a path, and reads the whole answer.
+    /// Sends `request`, whose URI is a path, and returns the complete response.
     pub(crate) async fn send(&mut self, request: Request<impl Into<Bytes>>) -> Answer {
         let (parts, body) = self.open(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -145,7 +146,7 @@ impl Http {
     }
 }
 
-/// A client that opens a stream and makes no room for a single byte of it.
+/// A client that opens a stream with a receive window of 0, so that the server cannot send any byte of it.
 pub(crate) struct Stuck {
     _stream: Incoming,
     _connection: http2::SendRequest<Full<Bytes>>,

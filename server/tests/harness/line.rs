@@ -1,4 +1,4 @@
-//! A TCP connection that can be cut without either end being told.
+//! A TCP connection that can be cut without a FIN or RST to either end.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The client's end. Once cut, what is written vanishes and nothing more is read.
+/// The client's end. After a cut, written bytes are discarded and reads wait forever.
 pub(crate) struct Line {
     stream: TcpStream,
     pub(crate) cut: Arc<AtomicBool>,

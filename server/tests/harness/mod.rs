@@ -33,7 +33,7 @@ use rides_server::{
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
-    edge::{self, Auth, Contract, Health, Hosts, Limits, PageFiles, Port, Services},
+    edge::{self, AllowedHosts, Auth, Contract, Health, Limits, PageFiles, Port, Services},
     listen::Listen,
     sessions::{Keys, Sessions},
     telemetry,
@@ -209,7 +209,7 @@ impl Server {
     }
 
     pub(crate) fn draining_for(mut self, timeout: Duration) -> Self {
-        self.config.limits.drain = timeout;
+        self.config.limits.drain_timeout = timeout;
         self
     }
 
@@ -235,22 +235,23 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
     let stop = CancellationToken::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], limits.message).unwrap());
+    let contract =
+        Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], limits.max_message_size).unwrap());
     let sessions = Arc::new(Sessions::new(Keys::generate()));
     let (health, health_service) = Health::new(contract.clone());
     let options = edge::Options {
         page: PageFiles::Directory("/nonexistent".into()),
         base_path: None,
         allow_origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
-        hosts: Hosts::any(),
+        hosts: AllowedHosts::any(),
         health,
         auth: Auth { sessions: sessions.clone(), policy: Policy::Open },
         contract,
         limits: limits.clone(),
         strict_transport: false,
-        figures: telemetry::metrics(),
+        metrics: telemetry::metrics(),
     };
-    let services = Services::before(services).and(health_service);
+    let services = Services::new(services).add(health_service);
     let port = Port::new(services, options);
     let serving = edge::serve(listener.into(), port, limits, None, stop.clone());
     let ended = tokio::spawn(async move {

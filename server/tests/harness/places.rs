@@ -1,4 +1,4 @@
-//! Places in the city that comes with the program.
+//! Locations in the embedded city, and maps made for tests.
 
 use std::sync::LazyLock;
 
@@ -6,31 +6,32 @@ use rand::{SeedableRng as _, rngs::SmallRng};
 use rides_proto::{geo::LatLng, v1::Location};
 use rides_server::city::City;
 
-/// The city that servers under test have.
+/// The embedded city, which servers under test have by default.
 pub(crate) static CITY: LazyLock<City> = LazyLock::new(City::embedded);
 
-/// Place number `n`, on a street.
+/// Returns a location on a street. The same `n` gives the same location.
 pub(crate) fn place(n: u64) -> Location {
     CITY.random_place(&mut SmallRng::seed_from_u64(n)).at.into()
 }
 
-/// The flag for a map with one thing that maps of strangers have: `server/tests/maps/README.md`.
+/// The `--map` flag for a map in `server/tests/maps`. Each of these maps has one peculiarity of maps from
+/// elsewhere; the README there lists them.
 pub(crate) fn made_map(name: &str) -> String {
     format!("--map={}/tests/maps/{name}.osm.pbf", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Some metres north of `at`.
+/// Returns the location `metres` north of `at`.
 pub(crate) fn north_of(at: Location, metres: f64) -> Location {
     Location { lat: at.lat + metres / 111_195.0, ..at }
 }
 
-/// In metres.
+/// The distance in metres.
 pub(crate) fn distance_m(a: Location, b: Location) -> f64 {
     let point = |location: Location| LatLng::try_from(location).unwrap();
     point(a).distance_m(point(b))
 }
 
-/// On Earth, and far from any street of any city.
+/// A valid location that is far from every street.
 pub(crate) const AT_SEA: Location = Location { lat: 0.0, lng: 0.0 };
-/// No place at all.
+/// An invalid location: its latitude is not a number.
 pub(crate) const NOWHERE: Location = Location { lat: f64::NAN, lng: 0.0 };

@@ -1,4 +1,4 @@
-//! An identity provider in miniature: keys at an address, and tokens that are signed with them.
+//! A small identity provider: an HTTP server with a key set, and tokens signed with those keys.
 
 use std::{
     sync::{
@@ -27,10 +27,10 @@ use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
 use super::soon;
 
-/// Whose tokens they are.
+/// The issuer of the tokens (`iss`).
 pub(crate) const ISSUER: &str = "https://id.example";
 
-/// A key, and what it is called. It is for tests, and for nothing else.
+/// A signing key and its id (`kid`), for tests only.
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pair: Pair,
@@ -54,7 +54,7 @@ impl Key {
         Self { name, pair: Pair::Ec(EcdsaKeyPair::from_pkcs8(curve, key.as_ref(), &random).unwrap().into()) }
     }
 
-    /// Always the same: making one takes long.
+    /// Returns a fixed key, because generating an RSA key is slow.
     pub(crate) fn rsa(name: &'static str) -> Self {
         let key = rsa::KeyPair::from_pkcs8(include_bytes!("rsa.pk8")).unwrap();
         Self { name, pair: Pair::Rsa(key.into()) }
@@ -68,7 +68,7 @@ impl Key {
         }
     }
 
-    /// All that the public key is, as somebody might take it for a secret.
+    /// The bytes of the public key, which an attacker might use as an HMAC secret.
     pub(crate) fn public(&self) -> Vec<u8> {
         match &self.pair {
             Pair::Ed(pair) => pair.public_key().as_ref().to_vec(),
@@ -107,32 +107,33 @@ impl Key {
         }
     }
 
-    /// A token that says `claims`.
+    /// A token with these claims, signed with this key.
     pub(crate) fn token(&self, claims: &Value) -> String {
         let header = json!({ "typ": "JWT", "alg": self.algorithm(), "kid": self.name });
         signed(&header, claims, |message| self.signature(message))
     }
 }
 
-/// A token with any header and any signature.
+/// A token with any header and any signature, also invalid ones.
 pub(crate) fn signed(header: &Value, claims: &Value, signature: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let message = [header, claims].map(|part| BASE64.encode(part.to_string())).join(".");
     let signature = BASE64.encode(signature(message.as_bytes()));
     format!("{message}.{signature}")
 }
 
-/// Of a dispatcher, for the next hour.
+/// The claims of a dispatcher's token that is valid for one hour.
 pub(crate) fn claims() -> Value {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     json!({ "iss": ISSUER, "aud": "rides", "sub": "eve", "role": "dispatcher", "iat": now, "exp": now + 3600 })
 }
 
-/// What a provider publishes.
+/// A JSON Web Key Set with the public keys.
 pub(crate) fn key_set(keys: &[&Key]) -> String {
     json!({ "keys": keys.iter().map(|key| key.published()).collect::<Vec<_>>() }).to_string()
 }
 
-/// What a server is told of a provider. It asks as often as a test can wait for.
+/// The server's configuration for this provider. The keys are fetched again after 50 ms at the earliest, so
+/// that tests need not wait long.
 pub(crate) fn config(keys: &str) -> ProviderConfig {
     let named = |name: &str| name.to_owned();
     ProviderConfig {
@@ -146,7 +147,7 @@ pub(crate) fn config(keys: &str) -> ProviderConfig {
     }
 }
 
-/// Answers whoever asks for its keys, until it is dropped.
+/// An HTTP server that responds with a key set, until it is dropped.
 pub(crate) struct IdentityProvider {
     pub(crate) url: String,
     answer: Arc<Mutex<(StatusCode, String)>>,
@@ -172,7 +173,7 @@ impl IdentityProvider {
         Self { url, answer, asked, serving }
     }
 
-    /// From now on these are its keys.
+    /// Replaces the key set.
     pub(crate) fn changes_to(&self, keys: &[&Key]) {
         self.answers(StatusCode::OK, &key_set(keys));
     }
@@ -181,7 +182,7 @@ impl IdentityProvider {
         *self.answer.lock().unwrap() = (status, text.to_owned());
     }
 
-    /// How many times somebody has asked.
+    /// The number of requests so far.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }

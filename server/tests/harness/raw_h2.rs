@@ -1,4 +1,4 @@
-//! HTTP/2 by hand, for what no client would do.
+//! HTTP/2 frame by frame, for requests that no client library sends.
 
 use std::{io, net::SocketAddr};
 
@@ -26,7 +26,7 @@ pub(crate) const END_HEADERS: u8 = 4;
 
 pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
-/// Of a stream, where the settings do not say.
+/// The initial window of a stream in bytes, if the settings have none (RFC 9113, section 6.9.2).
 pub(crate) const DEFAULT_WINDOW: u32 = 65_535;
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const STREAM_CLOSED: u32 = 5;
@@ -34,13 +34,13 @@ pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// What is sent.
+/// The sending half of a connection.
 pub(crate) struct Up(OwnedWriteHalf);
 
-/// What comes back.
+/// The receiving half of a connection.
 pub(crate) struct Down(OwnedReadHalf);
 
-/// A frame that came.
+/// A received frame.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -48,12 +48,12 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// A connection, preface and settings sent.
+/// Opens a connection and sends the preface and empty settings.
 pub(crate) async fn connect(addr: SocketAddr) -> (Up, Down) {
     on(TcpStream::connect(addr).await.unwrap()).await
 }
 
-/// The same on `stream`.
+/// Sends the preface and empty settings on `stream`.
 pub(crate) async fn on(stream: TcpStream) -> (Up, Down) {
     let (down, up) = stream.into_split();
     let mut up = Up(up);
@@ -69,25 +69,25 @@ impl Up {
         self.0.write_all(&[&head, payload].concat()).await
     }
 
-    /// A whole call with an empty message.
+    /// Sends a complete call with an empty message.
     pub(crate) async fn ask(&mut self, stream: u32, content_type: &str, path: &str) -> io::Result<()> {
         self.send(HEADERS, END_HEADERS, stream, &call_as(content_type, path)).await?;
         self.send(DATA, END_STREAM, stream, &[0; 5]).await
     }
 
-    /// Takes a call back.
+    /// Resets the stream of a call with `CANCEL`.
     pub(crate) async fn cancel(&mut self, stream: u32) -> io::Result<()> {
         self.send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()).await
     }
 
-    /// Begins a native call of the method at `path`, and leaves its body open.
+    /// Sends the headers of a native call and leaves its body open.
     pub(crate) async fn call(&mut self, stream: u32, path: &str) -> io::Result<()> {
         self.send(HEADERS, END_HEADERS, stream, &call(path)).await
     }
 }
 
 impl Down {
-    /// The next frame; `None` once the connection has ended.
+    /// Returns the next frame, or `None` if the connection has ended.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -97,7 +97,7 @@ impl Down {
         Some(Frame { kind, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// The next frame of a stream; `None` if the connection ends without.
+    /// Returns the next frame of `stream`, or `None` if the connection ends first.
     pub(crate) async fn next_on(&mut self, stream: u32) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -107,7 +107,7 @@ impl Down {
         }
     }
 
-    /// The next frame of this kind; `None` if the connection ends without.
+    /// Returns the next frame of this kind, or `None` if the connection ends first.
     pub(crate) async fn next_of(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -119,18 +119,18 @@ impl Down {
 }
 
 impl Frame {
-    /// The last stream that a GOAWAY names.
+    /// The last stream id of a GOAWAY.
     pub(crate) fn last_stream(&self) -> u32 {
         u32::from_be_bytes(self.payload[..4].try_into().unwrap())
     }
 
-    /// The error of a GOAWAY or a RST_STREAM: its last four bytes, for want of debug data.
+    /// The error code of a GOAWAY or RST_STREAM.
     pub(crate) fn error(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
 
-    /// What a SETTINGS frame says of `setting`.
+    /// Returns the value of `setting` in a SETTINGS frame.
     pub(crate) fn setting(&self, setting: u16) -> Option<u32> {
         let mut settings = self.payload.chunks(6);
         let found = settings.find(|bytes| bytes[..2] == setting.to_be_bytes())?;
@@ -157,7 +157,7 @@ fn call_as(content_type: &str, path: &str) -> Vec<u8> {
     .collect()
 }
 
-/// A header in HPACK's plainest form: literal, without indexing.
+/// A literal header field without indexing, the simplest form in HPACK (RFC 7541, section 6.2.2).
 pub(crate) fn header(name: &str, value: &str) -> Vec<u8> {
     let text = |text: &str| {
         let length = u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("a short text");

@@ -1,4 +1,4 @@
-//! A rider, over either wire: `rider.books("key").await`.
+//! A rider over gRPC or gRPC-Web: `rider.books("key").await`.
 
 use rides_proto::v1::{self, RideEvent, watch_response::Message};
 use tonic::Status;
@@ -9,11 +9,11 @@ use super::{
     wire::{Messages, Wire},
 };
 
-/// Calls `rides.v1.Rides` as a rider does.
+/// A client of `rides.v1.Rides` with the calls that a rider makes.
 #[derive(Clone, Debug)]
 pub(crate) struct Rider(pub(crate) Wire);
 
-/// A booking that is fine, under `request_id`.
+/// A valid booking from place 1 to place 2 with this request id.
 pub(crate) fn booking(request_id: &str) -> v1::BookRequest {
     v1::BookRequest {
         request_id: request_id.into(),
@@ -34,7 +34,7 @@ impl Rider {
         Ok(answer.ride.unwrap())
     }
 
-    /// Books a ride from place 1 to place 2.
+    /// Books a ride from place 1 to place 2. The booking must succeed.
     pub(crate) async fn books(&self, request_id: &str) -> v1::Ride {
         self.book(booking(request_id)).await.unwrap()
     }
@@ -64,45 +64,45 @@ impl Rider {
         self.0.ask("/rides.v1.Rides/End", request).await
     }
 
-    /// Follows a ride from its first event on.
+    /// Watches a ride from its first event.
     pub(crate) async fn watches(&self, ride_id: &str) -> Followed {
         self.resumes(ride_id, "", 0).await.unwrap()
     }
 
-    /// Follows a ride from a cursor on.
+    /// Watches a ride from the event after version `after`.
     pub(crate) async fn resumes(&self, ride_id: &str, epoch: &str, after: u64) -> Result<Followed, Status> {
         let request = v1::WatchRequest { ride_id: ride_id.into(), epoch: epoch.into(), after_version: after };
         let mut messages: Messages<v1::WatchResponse> = self.0.open("/rides.v1.Rides/Watch", request).await?;
-        match messages.next().await.expect("it ends before it begins")?.message {
+        match messages.next().await.expect("the stream ended without a message")?.message {
             Some(Message::Opened(opened)) => Ok(Followed { opened, messages }),
-            other => panic!("opened comes first: {other:?}"),
+            other => panic!("the first message is not `opened`: {other:?}"),
         }
     }
 }
 
-/// A ride as its watcher sees it.
+/// A `Rides.Watch` stream after its first message.
 pub(crate) struct Followed {
     pub(crate) opened: v1::watch_response::Opened,
     messages: Messages<v1::WatchResponse>,
 }
 
 impl Followed {
-    /// The next message.
+    /// Returns the next message, or `None` if the stream has ended with OK.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         self.try_next().await.transpose().unwrap()
     }
 
     async fn try_next(&mut self) -> Option<Result<Message, Status>> {
         let response = self.messages.next().await?;
-        Some(response.map(|response| response.message.expect("never empty")))
+        Some(response.map(|response| response.message.expect("a response without a message")))
     }
 
-    /// The next event, past progress and heartbeats.
+    /// Returns the next event, without progress and heartbeats.
     pub(crate) async fn event(&mut self) -> Option<RideEvent> {
         soon("the next event", self.try_event()).await.transpose().unwrap()
     }
 
-    /// The same, of a server that may go down meanwhile.
+    /// Returns the next event or the error that ended the stream, for a server that may shut down.
     pub(crate) async fn try_event(&mut self) -> Option<Result<RideEvent, Status>> {
         loop {
             match self.try_next().await? {
@@ -114,12 +114,12 @@ impl Followed {
         }
     }
 
-    /// How the stream ends that the server ends.
+    /// Reads the stream to its end and returns its error.
     pub(crate) async fn ends_badly(self) -> Status {
         self.messages.last_word().await
     }
 
-    /// All events up to the end of the stream, which must be a good one.
+    /// Returns all events up to the end of the stream, which must be OK.
     pub(crate) async fn events(mut self) -> Vec<RideEvent> {
         let mut events = Vec::new();
         while let Some(event) = self.event().await {

@@ -1,4 +1,4 @@
-//! A terminal as programs know it, and what they show on it.
+//! A pseudoterminal for a program, and the text on its screen.
 
 use std::os::fd::OwnedFd;
 
@@ -15,14 +15,14 @@ use tokio::{
 
 use super::soon;
 
-/// Around all that is drawn at once.
+/// The escape sequences around one synchronized update of the screen.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
 
-/// A terminal of some size, and what has come to it.
+/// A pseudoterminal and the output that was not yet examined.
 pub(crate) struct Terminal {
     keyboard: OwnedFd,
-    /// A pipe to tokio, which reads anything that can be waited for.
+    /// The controlling side as a pipe, because tokio can poll any such descriptor as one.
     screen: Receiver,
     line: OwnedFd,
     shown: String,
@@ -47,7 +47,7 @@ impl Terminal {
         tcsetwinsize(&self.line, size).unwrap();
     }
 
-    /// Starts a program here, as the one that the terminal is for.
+    /// Starts a program with this terminal as its controlling terminal.
     pub(crate) fn start(&self, program: &Command) -> Child {
         let program = program.as_std();
         let mut command = Command::new("setsid");
@@ -62,7 +62,7 @@ impl Terminal {
         command.stdin(line()).stdout(line()).stderr(line()).kill_on_drop(true).spawn().unwrap()
     }
 
-    /// Whether what is typed is echoed and edited in lines, as shells leave it.
+    /// Returns `true` if input is echoed and edited line by line, the mode in which shells expect the terminal.
     pub(crate) fn is_plain(&self) -> bool {
         let modes = tcgetattr(&self.line).unwrap().local_modes;
         modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
@@ -72,7 +72,7 @@ impl Terminal {
         assert_eq!(rustix::io::write(&self.keyboard, keys.as_bytes()), Ok(keys.len()));
     }
 
-    /// The next whole screen that is as wanted, line by line.
+    /// Waits for a complete screen that satisfies `wanted`, and returns its lines.
     pub(crate) async fn shows(&mut self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
         let shown = async {
             loop {
@@ -89,12 +89,12 @@ impl Terminal {
         soon(what, shown).await
     }
 
-    /// All that has come since, once it has `what` in it.
+    /// Waits until the remaining output contains `what`, and returns that output.
     pub(crate) async fn shows_raw(&mut self, what: &str) -> &str {
         self.has_shown(what, |shown| shown.contains(what)).await
     }
 
-    /// All that has come, of a program that has ended with `last`.
+    /// Waits until the remaining output ends with `last`, and returns that output.
     pub(crate) async fn is_left_with(&mut self, last: &str) -> &str {
         self.has_shown(last, |shown| shown.ends_with(last)).await
     }
@@ -112,12 +112,12 @@ impl Terminal {
     async fn read(&mut self) {
         let mut bytes = [0; 4096];
         let count = self.screen.read(&mut bytes).await.unwrap();
-        // What is looked for is ASCII.
+        // Tests look for ASCII only, so that a character split between two reads does no harm.
         self.shown += &String::from_utf8_lossy(&bytes[..count]);
     }
 }
 
-/// The rows of a screen that is drawn from the top, without colours.
+/// The rows of a screen that was drawn from the top, without colours.
 fn lines(frame: &str) -> Vec<String> {
     let row = |number: usize| {
         let (_, after) = frame.split_once(&format!("\x1b[{number};1H"))?;

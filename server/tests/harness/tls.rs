@@ -1,4 +1,4 @@
-//! TLS as clients speak it.
+//! A TLS client.
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
@@ -16,7 +16,7 @@ use tower::service_fn;
 
 use super::http::{Broken, Http};
 
-/// A client that trusts one authority, and may have a certificate of its own.
+/// A TLS client that trusts one authority, and may have a certificate of its own.
 #[derive(Clone)]
 pub(crate) struct Client {
     addr: SocketAddr,
@@ -24,12 +24,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Of the server at `addr`, whose certificate is signed by one of `ca`.
+    /// A client of the server at `addr` that trusts the certificates in the file `ca`.
     pub(crate) fn of(addr: SocketAddr, ca: &Path) -> Self {
         Self::with(addr, ca, None)
     }
 
-    /// The same, with a certificate to show.
+    /// A client that also has the certificate `own`, if there is one.
     pub(crate) fn with(addr: SocketAddr, ca: &Path, own: Option<Files>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
@@ -48,7 +48,7 @@ impl Client {
         Self { addr, config }
     }
 
-    /// A connection on which the two have agreed on `protocol`.
+    /// Opens a connection and negotiates `protocol` by ALPN.
     pub(crate) async fn connect(&self, protocol: &str) -> Result<TlsStream<TcpStream>, Broken> {
         let mut config = self.config.clone();
         config.alpn_protocols = vec![protocol.into()];
@@ -59,13 +59,13 @@ impl Client {
         Ok(stream)
     }
 
-    /// One connection of each HTTP version.
+    /// Opens one connection of each HTTP version.
     pub(crate) async fn both(&self) -> [Http; 2] {
         let h1 = Http::h1_over(self.addr, self.connect("http/1.1").await.unwrap()).await.unwrap();
         [h1, Http::h2_over(self.addr, self.connect("h2").await.unwrap()).await]
     }
 
-    /// A native client's connection.
+    /// Opens a connection for a native gRPC client.
     pub(crate) async fn channel(&self) -> Result<Channel, Broken> {
         let client = self.clone();
         let connector = service_fn(move |_| {
@@ -75,7 +75,7 @@ impl Client {
         Ok(Endpoint::from_shared(format!("http://{}", self.addr))?.connect_with_connector(connector).await?)
     }
 
-    /// The certificate that the server shows.
+    /// Returns the certificate that the server presents.
     pub(crate) async fn seen(&self) -> Result<CertificateDer<'static>, Broken> {
         let stream = self.connect("h2").await?;
         Ok(stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned())

@@ -1,4 +1,4 @@
-//! Tokens, as a server gives them out: `wire.with(server.rider("ada"))`.
+//! Tokens that the server under test accepts: `wire.with(server.rider("ada"))`.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use rides_server::sessions::{Role, Session};
 use super::{Running, rider::Rider};
 
 impl Running {
-    /// A token that says this.
+    /// Issues a token for `session`.
     pub(crate) fn token(&self, session: Session) -> String {
         self.sessions.issue(session, SystemTime::now()).token
     }
@@ -17,7 +17,7 @@ impl Running {
         self.token(Session::new(Role::Rider, subject, later()))
     }
 
-    /// For the driver of [`super::car::car`].
+    /// Issues a token for the driver of [`super::car::car`].
     pub(crate) fn driver(&self, car: i64) -> String {
         self.token(Session::of_driver(&format!("driver-{car}"), CarId::new(car).unwrap(), later()))
     }
@@ -26,7 +26,7 @@ impl Running {
         self.token(Session::new(Role::Dispatcher, "eve", later()))
     }
 
-    /// A rider with a token, over gRPC.
+    /// Returns a rider with a token, over gRPC.
     pub(crate) async fn as_rider(&self, subject: &str) -> Rider {
         let [native, _] = self.wires().await;
         Rider(native.with(self.rider(subject)))

@@ -1,4 +1,4 @@
-//! A map small enough that a server which has it is up at once: six streets, crossing at nine corners.
+//! A map of six streets that cross at nine corners. A server loads it at once.
 
 use std::{fs, path::Path};
 
@@ -6,14 +6,14 @@ use bytes::{BufMut as _, BytesMut};
 use prost::Message;
 use rides_proto::v1::Location;
 
-/// Corners along each street.
+/// The number of corners on each street.
 const CORNERS: i64 = 3;
-/// Between two corners, in units of the format: 100 nanodegrees. About 110 m.
+/// The distance between two corners in units of the format: 100 nanodegrees. It is about 110 m.
 const APART: i64 = 10_000;
 /// The south-west corner, 60° N 25° E, in the same units.
 const ORIGIN: (i64, i64) = (600_000_000, 250_000_000);
 
-/// A corner, counted from the south-west one: `(0, 0)` to `(2, 2)`.
+/// Returns a corner, counted from the south-west one: `(0, 0)` to `(2, 2)`.
 pub(crate) fn corner(north: i64, east: i64) -> Location {
     let (lat, lng) = units(north, east);
     Location { lat: lat as f64 / 1e7, lng: lng as f64 / 1e7 }
@@ -23,7 +23,7 @@ fn units(north: i64, east: i64) -> (i64, i64) {
     (ORIGIN.0 + north * APART, ORIGIN.1 + 2 * east * APART)
 }
 
-/// Writes the map, an .osm.pbf file.
+/// Writes the map as an .osm.pbf file.
 pub(crate) fn build(path: &Path) {
     let header = HeaderBlock { required_features: vec!["OsmSchema-V0.6".into()] };
     let mut file = BytesMut::new();
@@ -68,7 +68,7 @@ fn put_blob(file: &mut BytesMut, kind: &str, content: &impl Message) {
     file.put_slice(&blob);
 }
 
-// What the file is made of, as in the OpenStreetMap wiki, "PBF Format".
+// The messages of the file, from the page "PBF Format" of the OpenStreetMap wiki.
 
 #[derive(Message)]
 struct BlobHeader {

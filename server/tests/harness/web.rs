@@ -1,4 +1,4 @@
-//! gRPC-Web by hand: frames in, frames out, nothing forgiven.
+//! A strict gRPC-Web client: any deviation from the protocol fails the test.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) const PROTO: &str = "application/grpc-web+proto";
 const PREFIX: usize = 5;
 pub(crate) const TRAILERS: u8 = 0x80;
 
-/// `message` in its frame.
+/// Returns `message` with its length prefix.
 pub(crate) fn frame(message: &impl Message) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -24,12 +24,12 @@ pub(crate) fn frame(message: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-/// A call with `message`, as a page makes it.
+/// Returns the request of a gRPC-Web call with one message.
 pub(crate) fn call(path: &str, message: &impl Message) -> Request<Bytes> {
     Request::post(path).header("content-type", PROTO).header("x-grpc-web", "1").body(frame(message)).unwrap()
 }
 
-/// Makes a call and reads its answer to the end.
+/// Makes a call and reads the response to its end.
 pub(crate) async fn ask(http: &mut Http, request: Request<Bytes>) -> Reply {
     let mut stream = open(http, request).await;
     let mut messages = Vec::new();
@@ -39,12 +39,12 @@ pub(crate) async fn ask(http: &mut Http, request: Request<Bytes>) -> Reply {
     Reply { messages, status: stream.status() }
 }
 
-/// Makes a call whose answer is read as it comes.
+/// Makes a call and returns the response as a stream.
 pub(crate) async fn open(http: &mut Http, request: Request<Bytes>) -> Stream {
     Stream::new(http.open(request).await)
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) messages: Vec<Bytes>,
@@ -52,7 +52,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The answer of a unary call that succeeded.
+    /// Returns the message of a unary call that succeeded.
     pub(crate) fn message<M: Message + Default>(&self) -> M {
         assert_eq!(self.status.code(), Code::Ok, "{:?}", self.status);
         assert_eq!(self.messages.len(), 1);
@@ -60,19 +60,19 @@ impl Reply {
     }
 }
 
-/// The same, of a server that may go down meanwhile.
+/// Makes a call and returns the response as a stream. Fails if the connection breaks.
 pub(crate) async fn try_open(http: &mut Http, request: Request<Bytes>) -> Result<Stream, Broken> {
     Ok(Stream::new(http.try_open(request).await?))
 }
 
-/// What a client makes of a connection that broke: the status has a source, as no server's has.
+/// The status of a call whose connection broke. It has a source, unlike a status from the server.
 pub(crate) fn broken(why: impl Into<Broken>) -> Status {
     let mut status = Status::unavailable("the connection broke");
     status.set_source(Arc::from(why.into()));
     status
 }
 
-/// An answer in progress.
+/// A response that is still being read.
 pub(crate) struct Stream {
     headers: HeaderMap,
     body: Incoming,
@@ -90,7 +90,8 @@ impl Stream {
         Self { headers: parts.headers, body, buffer, trailers: None, broken: None }
     }
 
-    /// The next message; `None` at the end, which must be a proper one, or where the connection breaks.
+    /// Returns the next message. Returns `None` at the end of the body and if the connection breaks. The body
+    /// must not end within a frame.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some((flag, payload)) = self.take_frame() {
@@ -119,7 +120,8 @@ impl Stream {
         }
     }
 
-    /// How the call ended, once it did: in the last frame of the body, or in the headers if there were no frames.
+    /// The status of the call after its end. It comes from the trailers in the body, or from the headers if the
+    /// body had none.
     pub(crate) fn status(&self) -> Status {
         if let Some(broken) = &self.broken {
             return broken.clone();

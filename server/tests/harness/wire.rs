@@ -1,4 +1,4 @@
-//! The same call over either wire: as a program makes it, and as a page does.
+//! The same call over gRPC and over gRPC-Web.
 
 use std::{error::Error as _, fmt, marker::PhantomData, net::SocketAddr, time::Duration};
 
@@ -15,14 +15,14 @@ use tonic_types::StatusExt as _;
 
 use super::{http::Http, soon, web};
 
-/// A way to call the server.
+/// A transport for calls to the server.
 #[derive(Clone)]
 pub(crate) enum Wire {
     /// gRPC over HTTP/2.
     Native(Channel),
-    /// gRPC-Web by hand, over HTTP/1.1: a connection a call.
+    /// gRPC-Web over HTTP/1.1, with one connection for each call.
     Web(SocketAddr),
-    /// Either, with a token.
+    /// Either of them, with a token.
     Bearing(Box<Wire>, String),
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    /// The same, showing `token`.
+    /// Returns the same transport with `token`.
     pub(crate) fn with(&self, token: String) -> Self {
         let (wire, _) = self.parts();
         Self::Bearing(Box::new(wire.clone()), token)
@@ -50,21 +50,21 @@ impl Wire {
         }
     }
 
-    /// A unary call.
+    /// Makes a unary call.
     pub(crate) async fn ask<Q, A>(&self, path: &'static str, question: Q) -> Result<A, Status>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
         let mut answers = self.open(path, question).await?;
-        let answer = answers.next().await.expect("no answer and no status")?;
-        // The answer counts with the status that follows it.
+        let answer = answers.next().await.expect("the call ended with neither a message nor a status")?;
+        // A unary call succeeds only with the status after its message.
         let more = answers.next().await.transpose()?;
-        assert!(more.is_none(), "{path} answers twice");
+        assert!(more.is_none(), "{path} has two responses");
         Ok(answer)
     }
 
-    /// A call whose answers come as a stream. Over gRPC-Web an early refusal shows in the first message only.
+    /// Opens a server-streaming call. Over gRPC-Web an early refusal is the first item of the stream.
     pub(crate) async fn open<Q, A>(&self, path: &'static str, question: Q) -> Result<Messages<A>, Status>
     where
         Q: Message + 'static,
@@ -95,14 +95,14 @@ impl Wire {
     }
 }
 
-/// The answers of a call, as they come.
+/// The responses of a call.
 pub(crate) enum Messages<A> {
     Native(Streaming<A>),
     Web { stream: web::Stream, _http: Http, answer: PhantomData<A> },
 }
 
 impl<A: Message + Default + 'static> Messages<A> {
-    /// The next answer; `None` when the call has ended with OK.
+    /// Returns the next response, or `None` if the call has ended with OK.
     pub(crate) async fn next(&mut self) -> Option<Result<A, Status>> {
         match self {
             Self::Native(stream) => soon("the next message", stream.message()).await.transpose(),
@@ -113,7 +113,7 @@ impl<A: Message + Default + 'static> Messages<A> {
         }
     }
 
-    /// How a call ends that does not end well.
+    /// Reads the call to its end and returns its error.
     pub(crate) async fn last_word(mut self) -> Status {
         loop {
             if let Err(status) = self.next().await.expect("it ended with OK") {
@@ -122,18 +122,20 @@ impl<A: Message + Default + 'static> Messages<A> {
         }
     }
 
-    /// The next answer, of a call that has not ended.
+    /// Returns the next response of a call that has not ended.
     pub(crate) async fn expect(&mut self) -> A {
         self.next().await.expect("the call has ended").unwrap()
     }
 }
 
-/// Whether the connection broke, or the server is going down: what became of the call is open.
+/// Returns `true` if the connection broke or the server is shutting down, so that the outcome of the call is
+/// unknown.
 pub(crate) fn is_broken(status: &Status) -> bool {
     status.source().is_some() || status.code() == Code::Unavailable
 }
 
-/// What an error says to machines: its code, the reason in `ErrorInfo`, and the first field in `BadRequest`.
+/// The machine-readable parts of an error: the code, the reason in `ErrorInfo`, and the first field in
+/// `BadRequest`.
 pub(crate) fn details(status: &Status) -> (Code, String, String) {
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
@@ -152,12 +154,12 @@ pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info()?.retry_delay
 }
 
-/// The same in milliseconds, as gRPC's own clients read it.
+/// The delay in the trailer `grpc-retry-pushback-ms`, which gRPC clients read, in milliseconds.
 pub(crate) fn pushback(status: &Status) -> Option<i64> {
     Some(status.metadata().get("grpc-retry-pushback-ms")?.to_str().unwrap().parse().unwrap())
 }
 
-/// Asserts that a call was refused, and what the refusal says to machines.
+/// Asserts that a call was refused with this code, reason and field.
 #[track_caller]
 pub(crate) fn assert_refused<A: fmt::Debug>(
     outcome: Result<A, Status>,

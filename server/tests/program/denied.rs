@@ -1,4 +1,4 @@
-//! Files that the program may not use, or that are no files.
+//! Files that the program has no permission to use, or that are not regular files.
 
 use std::{
     fs::{self, Permissions},
@@ -16,7 +16,7 @@ use crate::harness::{
     soon,
 };
 
-/// A user without any rights, which systems call nobody.
+/// The user id of `nobody`, which has no rights.
 const NOBODY: u32 = 65_534;
 /// The owner of a file that the program may not use.
 const OWNER: u32 = 4_711;
@@ -41,19 +41,19 @@ async fn a_map_is_a_regular_file() {
     {
         let said = refusal(&mut program(&[&format!("--map={}", path.display())])).await;
         let expected =
-            format!("{}: the map cannot be read: it is {kind}, and only a regular file", path.display());
+            format!("{}: the map cannot be read: it is {kind}, and must be a regular file", path.display());
         assert!(said.contains(&expected), "{said}");
     }
 }
 
-/// A directory of another user's, with the program in it, so that the user `nobody` can start it.
+/// A directory of another user, with the program in it, so that the user `nobody` can start it.
 struct Guarded {
     dir: TempDir,
     program: PathBuf,
 }
 
 impl Guarded {
-    /// `None` where this test has not the rights to run a program as another user.
+    /// Returns `None` if the test has no right to run a program as another user.
     fn new() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         chown(dir.path(), Some(OWNER), Some(OWNER)).ok()?;
@@ -65,7 +65,7 @@ impl Guarded {
         Some(Self { dir, program })
     }
 
-    /// A file or directory of the owner's.
+    /// Returns a file or directory of the owner with this mode. A missing file is created.
     fn holds(&self, name: &str, mode: u32) -> PathBuf {
         let path = self.dir.path().join(name);
         if !path.exists() {
@@ -76,7 +76,7 @@ impl Guarded {
         path
     }
 
-    /// The program with these arguments, run by nobody.
+    /// Returns the program with these arguments, run by `nobody`.
     fn as_nobody(&self, args: &[&str]) -> Command {
         let mut command = quiet(Command::new(&self.program));
         command.args(args).uid(NOBODY).gid(NOBODY).current_dir("/");
@@ -127,7 +127,8 @@ async fn a_file_that_may_not_be_read_is_named_with_its_owner_and_who_runs() {
     }
 }
 
-/// A provider's keys may come later: the server starts, and its log says what is in the way.
+/// The server starts without the keys of a provider, because they may come later. The log says why they cannot
+/// be read.
 #[tokio::test]
 async fn keys_of_a_provider_that_may_not_be_read_are_named_in_the_log() {
     let Some(guarded) = Guarded::new() else { return };

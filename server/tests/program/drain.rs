@@ -1,4 +1,4 @@
-//! The end of the program with clients on it: CASES row L11.
+//! Shutdown of the program with open streams: case L11.
 
 use std::{net::SocketAddr, process::Stdio};
 
@@ -21,9 +21,11 @@ use crate::{
     },
 };
 
-/// Streams on each native connection; as many more are gRPC-Web, with a connection each.
+/// The number of streams on each native connection.
 const STREAMS: usize = 225;
+/// The number of native connections.
 const CONNECTIONS: usize = 4;
+/// The number of gRPC-Web streams, with one connection each.
 const WEB: usize = 100;
 
 async fn serve(drain_timeout: &str) -> (Child, SocketAddr) {
@@ -33,7 +35,7 @@ async fn serve(drain_timeout: &str) -> (Child, SocketAddr) {
     (child, addr)
 }
 
-/// Half of them follow a ride, half the fleet.
+/// Opens `count` streams. Half of them watch a ride, and half the fleet.
 async fn watches(wire: &Wire, ride: &str, count: usize) -> Vec<Watching> {
     let opened = (0..count).map(async |n| match n % 2 {
         0 => {
@@ -88,8 +90,8 @@ async fn a_thousand_streams_are_told_at_once_and_one_that_is_stuck_holds_nothing
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");
         assert!(status.get_details_retry_info().is_some(), "{status:?}");
     }
-    assert!(child.try_wait().unwrap().is_none(), "they were told, and not cut: the stuck one holds it still");
-    assert_eq!(soon("its end", child.wait()).await.unwrap().code(), Some(0));
+    assert!(child.try_wait().unwrap().is_none(), "the server ended before the stuck stream");
+    assert_eq!(soon("the exit of the program", child.wait()).await.unwrap().code(), Some(0));
 }
 
 #[tokio::test]
@@ -99,8 +101,8 @@ async fn a_second_signal_ends_it_at_once() {
     signal(&child, "INT").await;
     let heard = async { while TcpStream::connect(addr).await.is_ok() {} };
     soon("the first signal", heard).await;
-    assert!(child.try_wait().unwrap().is_none(), "it waits for the stuck one");
+    assert!(child.try_wait().unwrap().is_none(), "the server ended before the stuck stream");
     signal(&child, "TERM").await;
-    let status = tokio::time::timeout(SOON, child.wait()).await.expect("it waits on").unwrap();
+    let status = tokio::time::timeout(SOON, child.wait()).await.expect("the server still waits").unwrap();
     assert_eq!(status.code(), Some(130));
 }

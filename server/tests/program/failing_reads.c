@@ -1,4 +1,4 @@
-/* Loaded into the server (LD_PRELOAD): reads of the journal fail with EIO while the file FAIL_READS_WHILE exists. */
+/* A library for LD_PRELOAD. Reads of the journal fail with EIO while the file that FAIL_READS_WHILE names exists. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

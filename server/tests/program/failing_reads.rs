@@ -1,4 +1,5 @@
-//! Reads of the journal that the system refuses with EIO, in the program itself: BAD-8. SQLite takes them for damage.
+//! Reads of the journal that the system refuses with EIO, in the program itself: BAD-8. SQLite reports some of
+//! them as a corrupt file.
 
 use std::{fs, path::Path};
 
@@ -16,7 +17,8 @@ use crate::harness::{
     wire::{Wire, details},
 };
 
-/// A library that lets reads fail while a file exists. SQLite is built from C, so there is a compiler.
+/// A preloaded library that makes reads fail while a file exists. It is compiled from C; SQLite needs a C
+/// compiler too.
 struct FailingReads(TempDir);
 
 impl FailingReads {
@@ -46,7 +48,7 @@ impl FailingReads {
 
 fn assert_unavailable(refused: &Status) {
     assert_eq!(details(refused), (Code::Unavailable, "JOURNAL_UNAVAILABLE".into(), String::new()));
-    assert!(refused.get_details_retry_info().is_some(), "it is worth trying again");
+    assert!(refused.get_details_retry_info().is_some(), "a retry delay");
 }
 
 #[tokio::test]
@@ -57,7 +59,7 @@ async fn a_disk_that_cannot_be_read_is_unavailable_and_no_damage() {
     let mut child = reads.load_into(serving).spawn().unwrap();
     let rider = Rider(Wire::Web(address(&mut child).await));
     let ride = rider.books("first").await.ride_id;
-    // It is over, so that it is in the journal alone.
+    // The ride has ended, so that only the journal has it.
     let cancelled = rider.cancel(&ride).await.unwrap();
 
     reads.fail();
@@ -81,10 +83,10 @@ async fn tools_and_a_start_say_that_the_journal_cannot_be_read() {
     child.kill().await.unwrap();
     reads.fail();
     for args in [&serve[..], &["journal", "check", &data_dir], &["journal", "export", &data_dir]] {
-        let output = soon("its end", reads.load_into(process(args)).output()).await.unwrap();
+        let output = soon("the exit of the program", reads.load_into(process(args)).output()).await.unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
-        // The system's words, or SQLite's.
+        // The message is that of the system or that of SQLite.
         let says_why = stderr.contains("Input/output error") || stderr.contains("disk I/O error");
         assert!(says_why && !stderr.contains("damaged"), "{args:?}: {stderr}");
     }

@@ -1,4 +1,4 @@
-//! A program that may open few files.
+//! A low limit on open files.
 
 use std::future::pending;
 #[cfg(target_os = "linux")]
@@ -15,17 +15,17 @@ use crate::harness::{
     wire::Wire,
 };
 
-/// What a process has had of a processor since it began. The kernel counts it in hundredths of a second.
+/// The processor time that a process has used. The kernel counts it in hundredths of a second.
 #[cfg(target_os = "linux")]
 fn processor_time(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name, in parentheses, may be anything; of what follows these are user and system time.
+    // The name, in parentheses, may contain anything. Fields 11 and 12 after it are user and system time.
     let after_name = stat.rsplit_once(')').unwrap().1.split_whitespace();
     let ticks: u64 = after_name.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
     Duration::from_millis(10 * ticks)
 }
 
-/// That it does not try again and again what cannot be.
+/// Asserts that the process does not retry in a busy loop.
 #[cfg(target_os = "linux")]
 async fn assert_rests(pid: u32) {
     const WHILE: Duration = Duration::from_millis(1_500);
@@ -51,7 +51,8 @@ async fn too_few_files_to_serve_are_said_in_one_line() {
     }
 }
 
-/// With all that a server has without clients: a journal, a page, cars of its own.
+/// The lowest limit is enough for everything that a server has without clients: a journal, a page and simulated
+/// cars.
 #[tokio::test]
 async fn as_few_files_as_are_asked_for_are_enough() {
     let dir = tempfile::tempdir().unwrap();
@@ -66,7 +67,7 @@ async fn as_few_files_as_are_asked_for_are_enough() {
     assert_eq!(Http::h1(addr).await.get("/readyz").await.status, StatusCode::OK);
 }
 
-/// R8
+/// R8: a server without free file descriptors keeps serving the connections that it has.
 #[tokio::test]
 async fn who_runs_out_of_files_serves_on() {
     let mut child = with_files(128, &["--cars=0", "--listen=127.0.0.1:0"]).spawn().unwrap();
@@ -74,7 +75,8 @@ async fn who_runs_out_of_files_serves_on() {
     let mut early = Http::h1(addr).await;
     assert_eq!(early.get("/healthz").await.status, StatusCode::OK);
 
-    // A thousand at once: what the server cannot take waits in the kernel, or is yet to get there.
+    // 1,000 connections at once. Those that the server cannot accept wait in the backlog of the kernel or in
+    // the client.
     let mut crowd = JoinSet::new();
     for _ in 0..1_000 {
         crowd.spawn(async move {
@@ -83,13 +85,13 @@ async fn who_runs_out_of_files_serves_on() {
         });
     }
     let mut log = Log::of(&mut child);
-    soon("the limit", log.says("cannot accept connections")).await;
+    soon("the limit", log.says("failed to accept connections")).await;
     #[cfg(target_os = "linux")]
     assert_rests(child.id().unwrap()).await;
     for _ in 0..10 {
-        assert_eq!(soon("an answer in the crowd", early.get("/healthz")).await.status, StatusCode::OK);
+        assert_eq!(soon("a response in the crowd", early.get("/healthz")).await.status, StatusCode::OK);
     }
     crowd.shutdown().await;
     let mut late = Http::h1(addr).await;
-    assert_eq!(soon("an answer after it", late.get("/healthz")).await.status, StatusCode::OK);
+    assert_eq!(soon("a response after the crowd", late.get("/healthz")).await.status, StatusCode::OK);
 }

@@ -1,3 +1,5 @@
+//! `rides-server gen-key` and `--tls=self-signed`: the keys, the certificates and their renewal.
+
 use rides_server::tls::development::Development;
 use tempfile::tempdir;
 
@@ -24,7 +26,7 @@ async fn keys_are_made_once_and_it_is_said_how_to_trust_them() {
     assert_eq!(std::fs::read(Development::at(dir.path()).ca()).unwrap(), ca);
 
     let nowhere = soon("a refusal", process(&["gen-key"]).output()).await.unwrap();
-    assert!(!nowhere.status.success(), "in memory");
+    assert!(!nowhere.status.success(), "keys without a data directory");
 }
 
 #[tokio::test]
@@ -42,11 +44,12 @@ async fn it_serves_what_it_made_and_says_what_it_is_given() {
 
     let mut log = Log::of(&mut child);
     let key = std::fs::read(development.server().key).unwrap();
-    for (content, said) in
-        [(&b"garbage"[..], "the old certificate is served on"), (&key, "a new certificate is served")]
-    {
+    for (content, said) in [
+        (&b"garbage"[..], "the old server certificate stays in use"),
+        (&key, "loaded the new server certificate"),
+    ] {
         std::fs::write(development.server().key, content).unwrap();
-        if said.starts_with("a new") {
+        if said.starts_with("loaded") {
             development.ensure(&["rides.test".into()]).unwrap();
         }
         soon(said, log.says(said)).await;

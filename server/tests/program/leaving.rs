@@ -1,4 +1,5 @@
-//! Clients that go without a word: CASES row L16. On a process of its own, for its figures are of the whole process.
+//! Clients that leave without a message: case L16. The server is a separate process, because metrics are those
+//! of the whole process.
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
@@ -22,23 +23,24 @@ use crate::{
     },
 };
 
-/// Less than the time between two heartbeats: by then nothing was sent that could have failed.
+/// Less than the time between two heartbeats, so that the server has sent nothing that could have failed.
 const BEFORE_A_HEARTBEAT: Duration = Duration::from_secs(3);
 
-/// Calls of `rides.v1` in progress.
+/// The number of `rides.v1` calls in progress.
 async fn open_calls(addr: SocketAddr) -> f64 {
     let figures = Http::h1(addr).await.get("/metrics").await;
     let open = figures.text().lines().filter(|line| line.starts_with("rides_open_rpcs{method=\"rides.v1."));
     open.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
+/// Waits until `calls` calls are in progress.
 pub(super) async fn until_open(addr: SocketAddr, calls: f64) {
     while open_calls(addr).await != calls {
         sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// A call as a page makes it, on a connection of which this is the end.
+/// Makes a gRPC-Web call over HTTP/1.1, and returns its connection after the first byte of the response.
 async fn raw(addr: SocketAddr, path: &str, message: Bytes) -> TcpStream {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let head = format!(
@@ -48,7 +50,7 @@ async fn raw(addr: SocketAddr, path: &str, message: Bytes) -> TcpStream {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&message).await.unwrap();
-    assert!(stream.read_u8().await.is_ok(), "it has begun to answer");
+    assert!(stream.read_u8().await.is_ok(), "the response has begun");
     stream
 }
 

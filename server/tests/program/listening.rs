@@ -1,4 +1,4 @@
-//! The addresses that the program listens on, and its words about them.
+//! The addresses that the program listens on, and its messages about them.
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The URL that a server prints.
+/// The URL that a server prints in its first line.
 fn url(line: &str) -> &str {
     line.trim_end().strip_prefix("rides-server listening on ").expect(line)
 }
@@ -44,7 +44,7 @@ async fn each_way_to_name_an_address_opens_where_people_look() {
     }
 }
 
-/// The simulated cars reach the server wherever it listens.
+/// The simulated cars reach the server on every address that it listens on.
 #[tokio::test]
 async fn a_fleet_drives_on_all_interfaces() {
     let mut child = process(&["--cars=3", "--listen=:0", "--auth=open"]).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! A journal whose log cannot be moved into its file.
+//! A journal whose write-ahead log cannot be copied into its file.
 
 use rusqlite::Connection;
 
@@ -11,7 +11,7 @@ use crate::harness::{
     wire::Wire,
 };
 
-/// L22
+/// L22: a reader holds a transaction open, which blocks the checkpoint.
 #[tokio::test]
 async fn who_reads_the_file_without_end_is_complained_of() {
     let dir = tempfile::tempdir().unwrap();
@@ -31,11 +31,11 @@ async fn who_reads_the_file_without_end_is_complained_of() {
     };
     let either = async {
         tokio::select! {
-            () = log.says("the journal's log grows") => {}
+            () = log.says("the journal's write-ahead log has grown") => {}
             () = bookings => {}
         }
     };
-    soon("a complaint", either).await;
+    soon("the warning", either).await;
     let pages = Http::h1(addr).await.get("/metrics").await.figure("rides_journal_log_pages");
-    assert!(pages > 4_000.0, "64 MiB and more: {pages}");
+    assert!(pages > 4_000.0, "more pages than a log with checkpoints: {pages}");
 }

@@ -1,4 +1,4 @@
-//! A log that cannot be written, or whose reader is stuck: BAD-1.
+//! A log that cannot be written, or whose reader does not read: BAD-1.
 
 use std::{
     fs::File,
@@ -28,13 +28,13 @@ fn full_device() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
 }
 
-/// A pipe whose reader has gone.
+/// A pipe whose reader is closed.
 fn without_reader() -> Stdio {
     let (_gone, writer) = io::pipe().unwrap();
     writer.into()
 }
 
-/// A full pipe, whose reader does not read yet.
+/// A full pipe whose reader has not read yet.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();
@@ -47,7 +47,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// Waits until a line has `text` in it. The rest is read too, until the writer ends.
+/// Waits until a line contains `text`. The rest is read and discarded, until the writer closes the pipe.
 async fn reads_until(reader: PipeReader, text: &'static str) {
     let (found, finding) = oneshot::channel();
     thread::spawn(move || {
@@ -71,12 +71,12 @@ async fn a_log_that_cannot_be_written_does_not_end_the_server() {
         let addr = address(&mut child).await;
         Rider(Wire::Web(addr)).books("key").await;
         let counted = async { while dropped(addr).await < 1.0 {} };
-        soon("a count of what was dropped", counted).await;
+        soon("a count of dropped lines", counted).await;
         assert_eq!(end(&mut child, "TERM").await.code(), Some(0));
     }
 }
 
-/// The server says its address on stdout, and then it is there.
+/// The server prints its address on stdout. It serves also if that fails.
 #[tokio::test]
 async fn an_address_that_cannot_be_said_does_not_end_the_server() {
     let (_unread, stuck) = full_pipe();
@@ -105,7 +105,7 @@ async fn a_reader_of_the_log_that_is_stuck_delays_neither_start_nor_calls_nor_sh
             }
         }
     };
-    soon("more lines than there is room for", until_dropped).await;
+    soon("the first dropped line", until_dropped).await;
     rider.books("one more").await;
     assert_eq!(end(&mut child, "TERM").await.code(), Some(0));
 }
@@ -115,11 +115,11 @@ async fn a_log_that_is_read_again_says_how_many_lines_were_dropped() {
     let (reader, stuck) = full_pipe();
     let mut program = program(&["--listen=127.0.0.1:0", "--log=trace"]);
     let mut child = program.stderr(stuck).spawn().unwrap();
-    // This process has no writer of the pipe any more.
+    // Closes the copy of the writing end in this process.
     drop(program);
     let addr = address(&mut child).await;
     let until_dropped = async { while dropped(addr).await == 0.0 {} };
-    soon("more lines than there is room for", until_dropped).await;
+    soon("the first dropped line", until_dropped).await;
     reads_until(reader, "log lines were dropped: stderr did not take them").await;
     assert_eq!(end(&mut child, "TERM").await.code(), Some(0));
 }
@@ -137,21 +137,21 @@ async fn exit_codes_do_not_depend_on_stderr() {
     ] {
         let (_unread, stuck) = full_pipe();
         let ends = [full_device(), without_reader(), stuck.into()].map(async |stderr| {
-            let ended = soon("its end", process(&args).stderr(stderr).status()).await.unwrap();
+            let ended = soon("the exit", process(&args).stderr(stderr).status()).await.unwrap();
             assert_eq!(ended.code(), Some(code), "{args:?}");
         });
         join_all(ends).await;
     }
 }
 
-/// The log and the journal share the limit, as they share a disk.
+/// The limit applies to the log and to the journal, as a full disk does.
 #[tokio::test]
 async fn a_limit_on_the_size_of_files_refuses_bookings_and_does_not_end_the_server() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = format!("--data-dir={}", dir.path().join("data").display());
     let log = File::create(dir.path().join("log")).unwrap();
     let mut limited = Command::new("sh");
-    // In blocks of 512 bytes.
+    // The limit is in blocks of 512 bytes.
     limited.arg("-c").arg("ulimit -f 2048 && exec \"$0\" \"$@\"").arg(PROGRAM);
     limited.args(["--cars=0", "--listen=127.0.0.1:0", "--log=trace", &data_dir]);
     let mut child = quiet(limited).stderr(log).spawn().unwrap();
@@ -164,30 +164,30 @@ async fn a_limit_on_the_size_of_files_refuses_bookings_and_does_not_end_the_serv
                 return refused;
             }
         }
-        unreachable!("there are many numbers")
+        unreachable!("the numbers are endless")
     };
     let refused = soon("a refusal", until_refused).await;
     assert_eq!(details(&refused), (Code::Unavailable, "JOURNAL_UNAVAILABLE".into(), String::new()));
     assert_eq!(rider.get(&first.ride_id).await.unwrap(), first);
     let counted = async { while dropped(addr).await < 1.0 {} };
-    soon("a log that is full", counted).await;
+    soon("a full log", counted).await;
     assert_eq!(end(&mut child, "TERM").await.code(), Some(0));
 }
 
 #[tokio::test]
 async fn a_hangup_drains_like_a_termination() {
     let mut heeding = Command::new("env");
-    // It may be ignored where this test runs.
+    // SIGHUP may be ignored where this test runs, and the child would inherit that.
     heeding.args(["--default-signal=HUP", PROGRAM, "--cars=0", "--listen=127.0.0.1:0"]);
     let mut child = quiet(heeding).spawn().unwrap();
     let rider = Rider(Wire::Web(address(&mut child).await));
     let followed = rider.watches(&rider.books("key").await.ride_id).await;
     signal(&child, "HUP").await;
     assert_eq!(details(&followed.ends_badly().await).1, "GOING_DOWN");
-    assert_eq!(soon("its end", child.wait()).await.unwrap().code(), Some(0));
+    assert_eq!(soon("the exit of the program", child.wait()).await.unwrap().code(), Some(0));
 }
 
-/// BAD-1: `nohup` starts a program like this.
+/// BAD-1: `nohup` starts a program in this way.
 #[tokio::test]
 async fn a_hangup_that_is_ignored_from_the_start_stays_ignored() {
     let mut ignoring = Command::new("sh");

@@ -1,4 +1,4 @@
-//! The data directory, or a file in it, deleted or replaced while the server runs: BAD-6.
+//! The data directory, or a file in it, is deleted or replaced while the server runs: BAD-6.
 
 use std::{
     fs,
@@ -18,12 +18,13 @@ use crate::harness::{
     wire::Wire,
 };
 
+/// A way in which files get lost.
 struct Loss {
-    /// Does it to the data directory.
+    /// Applies the loss to the data directory.
     lose: fn(&Path),
-    /// The path that is named, below the directory.
+    /// The path in the error, relative to the directory.
     named: &'static str,
-    /// The next server has what was acknowledged.
+    /// `true` if the next server still has the acknowledged rides.
     is_kept: bool,
 }
 
@@ -37,13 +38,14 @@ fn delete(dir: &Path, name: &str) {
     fs::remove_file(dir.join(name)).unwrap();
 }
 
+/// Moves the directory, and returns its new path.
 fn moved(dir: &Path) -> PathBuf {
     let elsewhere = dir.with_extension("elsewhere");
     fs::rename(dir, &elsewhere).unwrap();
     elsewhere
 }
 
-/// Puts a copy in the place of the directory, as from a backup.
+/// Replaces the directory by a copy, as a backup does that was restored.
 fn replace_with_copy(dir: &Path) {
     let elsewhere = moved(dir);
     fs::create_dir(dir).unwrap();
@@ -72,13 +74,13 @@ async fn serving(dir: &Path) -> (Child, SocketAddr) {
     (child, addr)
 }
 
-/// The end for which a supervisor starts it anew, as after a failed sync.
+/// Waits for the exit with code 1, after which a supervisor starts the server again. The error names `path`.
 async fn ends_because_of(child: &mut Child, path: &Path) {
     let mut log = Log::of(child);
     let why =
         format!("rides-server: {} was deleted or replaced while the server was using it", path.display());
     soon(&why, log.says(&why)).await;
-    assert_eq!(soon("its end", child.wait()).await.unwrap().code(), Some(1));
+    assert_eq!(soon("the exit of the program", child.wait()).await.unwrap().code(), Some(1));
 }
 
 #[tokio::test]
@@ -113,5 +115,5 @@ async fn nothing_is_acknowledged_into_a_file_that_was_deleted() {
     fs::remove_dir_all(&dir).unwrap();
     let refused = soon("a refusal", rider.book(booking("after"))).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");
-    assert_eq!(soon("its end", child.wait()).await.unwrap().code(), Some(1));
+    assert_eq!(soon("the exit of the program", child.wait()).await.unwrap().code(), Some(1));
 }

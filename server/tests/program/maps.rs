@@ -1,4 +1,4 @@
-//! The log's line about the map, and the refusals of files that are not maps.
+//! The log line about the map, and the refusal of files that are not maps.
 
 use std::fs;
 

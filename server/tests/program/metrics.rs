@@ -1,4 +1,4 @@
-//! Tests of `/metrics` on a separate process: metrics are the whole process's.
+//! The metrics at `/metrics`. The server is a separate process, because metrics are those of the whole process.
 
 use std::{collections::BTreeSet, net::SocketAddr, process::Stdio};
 
@@ -14,7 +14,7 @@ use crate::harness::{
     wire::Wire,
 };
 
-/// A server with a journal on disk, which has metrics of its own.
+/// Starts a server with a journal on disk.
 async fn serving(data: &TempDir) -> (SocketAddr, Child) {
     let data_dir = format!("--data-dir={}", data.path().display());
     let mut child = program(&["--listen=127.0.0.1:0", &data_dir]).stderr(Stdio::null()).spawn().unwrap();
@@ -25,13 +25,13 @@ async fn metrics(addr: SocketAddr) -> Answer {
     Http::h1(addr).await.get("/metrics").await
 }
 
-/// The series of an answer: names with their labels.
+/// The series in a response: names with their labels.
 fn series(answer: &Answer) -> BTreeSet<String> {
     let samples = answer.text().lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     samples.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
 }
 
-/// Uses a server, so that every kind of event has happened.
+/// Makes one call that succeeds and one that is refused.
 async fn use_it(addr: SocketAddr) {
     Rider(Wire::Web(addr)).books("key").await;
     web::ask(&mut Http::h1(addr).await, web::call("/no.Such/Method", &())).await;
@@ -53,7 +53,7 @@ fn all_have_a_help_text_and_a_type(answer: &Answer) {
     }
 }
 
-/// CLIENT-13
+/// CLIENT-13: this holds before and after the first calls.
 #[tokio::test]
 async fn every_metric_has_a_help_text_and_a_type_and_none_is_a_summary() {
     let data = tempfile::tempdir().unwrap();
@@ -63,7 +63,7 @@ async fn every_metric_has_a_help_text_and_a_type_and_none_is_a_summary() {
     all_have_a_help_text_and_a_type(&metrics(addr).await);
 }
 
-/// CLIENT-13
+/// CLIENT-13: a series with the value 0 is there before its first event, and events add no series.
 #[tokio::test]
 async fn every_series_is_there_before_its_first_event() {
     let data = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ async fn every_series_is_there_before_its_first_event() {
     assert_eq!(series(&fresh), series(&busy));
 }
 
-/// CLIENT-13
+/// CLIENT-13: the version, and on Linux the usage of the process.
 #[tokio::test]
 async fn the_process_and_its_build_are_among_the_metrics() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The program as whoever starts it sees it: what it prints, and how it ends.
+//! The program as a process: its output, its exit codes, its flags and its files.
 
 #[cfg(unix)]
 mod denied;
@@ -41,7 +41,7 @@ use crate::harness::{
     wire::Wire,
 };
 
-/// Serving, without cars.
+/// The program as a server without simulated cars.
 fn program(args: &[&str]) -> Command {
     process(&[&["--cars=0"], args].concat())
 }
@@ -80,11 +80,11 @@ async fn what_it_cannot_do_it_says_in_one_line() {
         assert_eq!(output.status.code(), Some(1), "{flag}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         assert!(stderr.starts_with("rides-server: "), "{stderr}");
-        assert_eq!(stderr.matches(says).count(), 1, "said once: {stderr}");
+        assert_eq!(stderr.matches(says).count(), 1, "the reason once: {stderr}");
     }
 }
 
-/// L24
+/// L24: a second server with the same data directory is refused.
 #[tokio::test]
 async fn two_on_one_data_directory_are_one_too_many() {
     let dir = tempfile::tempdir().unwrap();
@@ -114,7 +114,7 @@ async fn a_journal_can_be_looked_after_from_outside() {
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
     let sound = (Some(0), "1 events of 1 rides, 1 of them not over\n".to_owned());
-    assert_eq!(journal(&["check"]).await, sound, "beside the server");
+    assert_eq!(journal(&["check"]).await, sound, "checked while the server runs");
     let (code, line) = journal(&["export"]).await;
     assert_eq!(code, Some(0), "{line}");
     assert!(line.contains(&format!("\"ride\":\"{}\"", ride.ride_id)), "{line}");
@@ -142,7 +142,7 @@ async fn bad_flags_and_variables_are_refused() {
     }
 }
 
-/// What h2 warns of whenever a client does it is in no log that nobody asked for.
+/// The library h2 logs a warning at each flood. The default log level leaves such warnings out.
 #[tokio::test]
 async fn a_flood_leaves_no_trace_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
@@ -163,7 +163,7 @@ async fn a_flood_leaves_no_trace_in_the_log() {
     assert_eq!(goaway.unwrap().error(), raw_h2::ENHANCE_YOUR_CALM);
     server.kill().await.unwrap();
     let log = fs::read_to_string(log).unwrap();
-    // In a container there is a word about how to be reached.
+    // In a container the program warns that it is not reachable from outside.
     let complains = log.lines().any(|line| line.contains("WARN") && !line.contains("rides_server::listen"));
     assert!(!complains && log.lines().count() < 20, "{log}");
 }

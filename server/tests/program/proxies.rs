@@ -1,4 +1,4 @@
-//! A proxy that the environment names, and that is not there.
+//! Proxies in the environment. They are not used.
 
 use super::program;
 use crate::{

@@ -1,5 +1,5 @@
-//! Clients that take nothing of an answer, on a connection that is well otherwise. On a process of its own, for its
-//! figures are of the whole process.
+//! Clients that read nothing of a response on a connection that is otherwise healthy. The server is a separate
+//! process, because metrics are those of the whole process.
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// An acknowledgement, of a PING.
+/// The ACK flag of a PING.
 const ACK: u8 = 1;
 
 async fn serving(flags: &[&str]) -> (SocketAddr, Child) {
@@ -36,14 +36,15 @@ fn view() -> v1::WatchFleetRequest {
     v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() }
 }
 
-/// A connection with little room for what nobody has read.
+/// Opens a connection with a small receive buffer.
 async fn narrow(addr: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(8_192).unwrap();
     socket.connect(addr).await.unwrap()
 }
 
-/// L17: the only place there is. Over HTTP/1.1 it takes as many cars as fill what the kernel has room for.
+/// L17: the stuck viewer is the only one allowed. Over HTTP/1.1 it takes many cars to fill the buffers of the
+/// kernel.
 #[tokio::test]
 async fn a_stuck_viewer_gives_its_place_back_in_time() {
     for (is_h2, cars) in [(true, "--cars=0"), (false, "--cars=500")] {
@@ -56,7 +57,7 @@ async fn a_stuck_viewer_gives_its_place_back_in_time() {
         let page = Wire::Web(addr);
         let is_free = async || {
             let mut frames = watch(&page, view()).await.unwrap();
-            frames.next().await.expect("a frame, or why not").is_ok()
+            frames.next().await.expect("a frame or a status").is_ok()
         };
         assert!(!is_free().await, "HTTP/2: {is_h2}");
         let freed = async {
@@ -64,16 +65,16 @@ async fn a_stuck_viewer_gives_its_place_back_in_time() {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        soon("its place", freed).await;
+        soon("the slot of the viewer", freed).await;
 
         let rest = async { while stuck.next().await.is_some() {} };
-        soon("the rest of it", rest).await;
+        soon("the rest of the stream", rest).await;
         let (code, reason, _) = details(&stuck.status());
         assert_eq!((code, reason.as_str()), (Code::ResourceExhausted, "VIEWER_TOO_SLOW"));
     }
 }
 
-/// W28: whatever the call, once its deadline has passed.
+/// W28: this holds for each kind of call, after its deadline.
 #[tokio::test]
 async fn whoever_takes_nothing_of_an_answer_has_no_call_open() {
     let (addr, _child) = serving(&["--cars=0", "--ping-interval=1"]).await;

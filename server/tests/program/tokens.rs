@@ -1,4 +1,4 @@
-//! Tokens from the command line, and what of them and of people is in the log: nothing.
+//! Tokens from the command line, and the log, which contains neither tokens nor personal data.
 
 use std::{
     fs::{self, File},
@@ -47,8 +47,11 @@ async fn a_token_is_printed_beside_a_running_server() {
     let no_key = token(&["--role=dispatcher", "--subject=eve", &data_dir]).await;
     assert_eq!(no_key.status.code(), Some(1));
     let why = String::from_utf8(no_key.stderr).unwrap();
-    assert!(why.contains("which a server makes when it first starts") && why.lines().count() == 1, "{why}");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "none is made");
+    assert!(
+        why.contains("which the server creates when it first starts") && why.lines().count() == 1,
+        "{why}"
+    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "no key is made");
 
     let (_server, wire) = serving(requiring_tokens(&data_dir)).await;
     let eve = printed(token(&["--role=dispatcher", "--subject=eve", &data_dir]).await);
@@ -116,13 +119,13 @@ async fn a_fleet_from_elsewhere_shows_the_token_in_its_file() {
     soon("two cars", there).await;
 }
 
-/// A10, at a level at which nothing of ours or of the libraries' is held back that anyone would run with.
+/// A10: the level is debug, the lowest that is used in production, for the server and for its libraries.
 #[tokio::test]
 async fn the_log_keeps_secrets() {
     const PHONE: &str = "+358401234567";
     let dir = tempfile::tempdir().unwrap();
     let data_dir = format!("--data-dir={}", dir.path().display());
-    // A file, for a pipe that nobody reads would stop the server once it is full.
+    // The log is a file, because an unread pipe becomes full.
     let log = dir.path().join("log");
     let mut program = requiring_tokens(&data_dir);
     program.arg("--log=debug").stderr(File::create(&log).unwrap());

@@ -1,4 +1,4 @@
-//! Variables that are set and empty, as compose files make them of what nobody has set.
+//! Variables that are set to an empty string, as compose files do with unset variables.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ use crate::harness::{
     soon,
 };
 
-/// The variables of every option there is.
+/// The variables of all options.
 fn every_variable() -> Vec<String> {
     fn of(command: &clap::Command) -> Vec<String> {
         let own = command.get_arguments().filter_map(|option| Some(option.get_env()?.to_str()?.to_owned()));
@@ -21,7 +21,7 @@ fn every_variable() -> Vec<String> {
     [of(&Cli::command()), vec!["RIDES_TOKEN".to_owned()]].concat()
 }
 
-/// The program where all variables are empty, at home in `dir` and nowhere else.
+/// The program with every variable empty, and with `dir` as its home and working directory.
 fn with_empty_variables(args: &[&str], dir: &Path) -> Command {
     let mut command = process(args);
     command.envs(every_variable().into_iter().map(|name| (name, ""))).env("HOME", dir).current_dir(dir);
@@ -38,12 +38,12 @@ async fn a_server_with_every_variable_empty_starts_as_with_none() {
     let line = first_line(&mut child).await;
     assert!(line.starts_with("rides-server listening on http://127.0.0.1:"), "{line}");
     let made: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!made.iter().any(|name| name == "rides.db"), "no journal where it was started: {made:?}");
+    assert!(!made.iter().any(|name| name == "rides.db"), "a journal in the working directory: {made:?}");
     #[cfg(target_os = "linux")]
     assert!(dir.path().join(".local/share/rides/rides.db").exists(), "{made:?}");
 }
 
-/// The journal of an empty data directory is looked for in the platform's folder.
+/// An empty `RIDES_DATA_DIR` means the default data directory of the platform.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn subcommands_hear_no_empty_variable_either() {
@@ -59,7 +59,7 @@ async fn subcommands_hear_no_empty_variable_either() {
         (&["sim"], "--connect <URL>".to_owned()),
         (&["client", "--connect=http://127.0.0.1:1", "list"], "UNAVAILABLE".to_owned()),
     ] {
-        let output = soon("an answer", with_empty_variables(args, dir.path()).output()).await.unwrap();
+        let output = soon("the exit", with_empty_variables(args, dir.path()).output()).await.unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains(&says), "{args:?}: {stderr}");
     }
@@ -70,5 +70,5 @@ async fn an_empty_data_directory_is_refused_where_it_is_given() {
     let output = soon("a refusal", program(&["--data-dir="]).output()).await.unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("it is empty: name a directory, or :memory:"), "{stderr}");
+    assert!(stderr.contains("the value is empty: give a directory, or :memory:"), "{stderr}");
 }

@@ -1,3 +1,5 @@
+//! Quotes and bookings: request ids, and requests with a bad field.
+
 use futures_util::future::join_all;
 use rides_proto::v1::{self, Location, RideType};
 use tonic::Code;
@@ -19,7 +21,7 @@ async fn one_request_books_one_ride_however_often_it_is_sent() {
         assert!(at_once.iter().all(|ride| ride.ride_id == at_once[0].ride_id));
         rider.cancel(&at_once[0].ride_id).await.unwrap();
         let later = rider.books(&key).await;
-        assert_eq!((later.ride_id.as_str(), later.version), (at_once[0].ride_id.as_str(), 2), "as it is now");
+        assert_eq!((later.ride_id.as_str(), later.version), (at_once[0].ride_id.as_str(), 2), "current ride");
 
         let another = v1::BookRequest { dropoff: Some(place(3)), ..booking(&key) };
         assert_refused(rider.book(another).await, Code::InvalidArgument, "KEY_REUSED", "request_id");
@@ -42,7 +44,7 @@ async fn of_different_bookings_at_once_under_one_request_id_one_stands() {
     assert_eq!(native.list(v1::ListRequest::default()).await.unwrap().rides.len(), 1);
 }
 
-/// BAD-7: without a token, the rider of a request is its caller.
+/// BAD-7: without a token, the caller of a request is the rider that it names.
 #[tokio::test]
 async fn a_request_id_is_of_the_rider_who_is_named() {
     let server = server().run().await;
@@ -62,14 +64,14 @@ async fn quotes_say_what_where_and_how_long() {
         let (pickup, dropoff) = (north_of(place(1), 3.0), place(2));
         let request = v1::QuoteRequest { pickup: Some(pickup), dropoff: Some(dropoff), r#type: 0 };
         let quote = rider.quote(request).await.unwrap();
-        assert_eq!(quote.pickup_eta, None, "no car is free");
-        assert!(distance_m(quote.pickup.unwrap(), pickup) <= 3.1, "moved to the nearest street");
+        assert_eq!(quote.pickup_eta, None, "an estimate without a free car");
+        assert!(distance_m(quote.pickup.unwrap(), pickup) <= 3.1, "a pickup off the nearest street");
         assert!(distance_m(quote.dropoff.unwrap(), dropoff) < 0.2);
         assert!(f64::from(quote.trip_distance_m) >= distance_m(pickup, dropoff) - 5.0);
         assert!(quote.trip_duration.is_some_and(|duration| duration.seconds > 0));
         let route = rides_proto::convert::unpack_path(&quote.route.unwrap()).unwrap();
         for (end, at) in [(route[0], quote.pickup), (route[route.len() - 1], quote.dropoff)] {
-            assert!(distance_m(end.into(), at.unwrap()) < 0.5, "the route joins the two");
+            assert!(distance_m(end.into(), at.unwrap()) < 0.5, "the route joins pickup and dropoff");
         }
         let pool = v1::QuoteRequest { r#type: RideType::Pool.into(), ..request };
         let cents = |fare: Option<v1::Money>| fare.unwrap().minor_units;

@@ -1,3 +1,5 @@
+//! Cancelling a ride in each of its states.
+
 use rides_proto::v1::{self, Actor, RideState};
 use tonic::Code;
 
@@ -34,7 +36,7 @@ async fn a_ride_can_be_cancelled_in_every_state_before_the_trip() {
             let answer = rider.cancel(&ride).await.unwrap();
             assert_eq!((answer.state(), answer.cancelled_by()), (RideState::Cancelled, Actor::Rider));
             assert_eq!(rider.cancel(&ride).await.unwrap(), answer, "safe to repeat");
-            assert_eq!(car.loses(&ride).await, "a tram came", "the driver is told why");
+            assert_eq!(car.loses(&ride).await, "a tram came", "the driver gets the reason");
             assert_eq!(followed.versions().await, (1..=answer.version).collect::<Vec<_>>());
         }
         car.signs_off().await;

@@ -1,4 +1,4 @@
-//! A disk that does not do its part, as callers see it: CASES row L21.
+//! Failures of the disk as callers see them: case L21.
 
 use std::{
     fs::File,
@@ -24,7 +24,7 @@ use crate::harness::{
     wire::{Wire, details},
 };
 
-/// Leaves no room on the disk: how the first booking fails for which there is none.
+/// Fills the disk, and books until a booking fails. Returns the error.
 async fn fills(disk: &Disk, rider: &Rider) -> Status {
     disk.hold_at_most(Some(disk.used()));
     loop {
@@ -45,17 +45,17 @@ async fn a_full_disk_refuses_bookings_and_nothing_else() {
 
         let refused = fills(&disk, rider).await;
         assert_eq!(details(&refused), (Code::Unavailable, "DISK_FULL".into(), String::new()));
-        assert!(refused.get_details_retry_info().is_some(), "it is worth trying again");
+        assert!(refused.get_details_retry_info().is_some(), "a retry delay");
         let cancel = rider.cancel(&ride.ride_id).await.unwrap_err();
         assert_eq!(details(&cancel).1, "DISK_FULL");
         assert_eq!(rider.get(&ride.ride_id).await.unwrap(), ride);
-        assert_eq!(rider.books(&format!("{n} first")).await, ride, "it was booked before");
+        assert_eq!(rider.books(&format!("{n} first")).await, ride, "the ride that was booked before");
         rider.list(v1::ListRequest::default()).await.unwrap();
 
         disk.hold_at_most(None);
         rider.books(&format!("{n} again")).await;
         rider.cancel(&ride.ride_id).await.unwrap();
-        assert_eq!(followed.versions().await, [2], "the stream went on, and nothing was in between");
+        assert_eq!(followed.versions().await, [2], "no event between");
     }
 }
 
@@ -74,14 +74,14 @@ async fn a_driver_whose_word_cannot_be_kept_says_it_again() {
     driver.says_drop_off(&ride).await;
     let put_off = driver.ends().await.unwrap_err();
     assert_eq!(details(&put_off), (Code::Unavailable, "DISK_FULL".into(), String::new()));
-    assert!(put_off.get_details_retry_info().is_some(), "it is worth trying again");
+    assert!(put_off.get_details_retry_info().is_some(), "a retry delay");
     let mut driver = car(1).at(place(3)).signs_on(&server).await;
-    assert_eq!(driver.is_assigned(&ride).await.state(), RideState::OnTrip, "and nothing is lost");
+    assert_eq!(driver.is_assigned(&ride).await.state(), RideState::OnTrip, "the trip is kept");
     disk.hold_at_most(None);
     driver.drops_off(&ride).await;
 }
 
-/// BAD-8
+/// BAD-8: the call succeeds when the caller tries again.
 #[tokio::test]
 async fn a_read_that_fails_is_unavailable_and_passes_when_it_is_tried_again() {
     let (dir, disk) = (tempdir().unwrap(), Disk::new(1));
@@ -89,10 +89,10 @@ async fn a_read_that_fails_is_unavailable_and_passes_when_it_is_tried_again() {
     for (n, rider) in server.wires().await.map(Rider).iter().enumerate() {
         let [first, another] = ["first", "another"].map(|key| format!("{n} {key}"));
         let ride = rider.books(&first).await.ride_id;
-        // It is over, so that it is in the journal alone.
+        // The ride has ended, so that only the journal has it.
         let cancelled = rider.cancel(&ride).await.unwrap();
         for attempt in 0..5 {
-            // After a commit connections read anew.
+            // After a commit the connections discard their page caches, so that the next read is from the disk.
             rider.books(&format!("{another} {attempt}")).await;
             disk.fail(Operation::Read, 1);
             let struck = disk.struck();
@@ -106,14 +106,14 @@ async fn a_read_that_fails_is_unavailable_and_passes_when_it_is_tried_again() {
             assert_eq!(disk.struck(), struck + 1, "{attempt}");
             let expected = (Code::Unavailable, "JOURNAL_UNAVAILABLE".into(), String::new());
             assert_eq!(details(&refused), expected, "{attempt}");
-            assert!(refused.get_details_retry_info().is_some(), "it is worth trying again");
+            assert!(refused.get_details_retry_info().is_some(), "a retry delay");
         }
         assert_eq!(rider.get(&ride).await.unwrap(), cancelled);
         assert_eq!(rider.books(&first).await, cancelled);
     }
 }
 
-/// BAD-8: an event that cannot be read, and a page of the file that is not SQLite's.
+/// BAD-8: an event that cannot be parsed, and a page of the file with garbage.
 #[tokio::test]
 async fn a_damaged_ride_is_data_loss_and_keeps_no_other_from_being_served() {
     let sing =
@@ -150,7 +150,7 @@ async fn a_damaged_ride_is_data_loss_and_keeps_no_other_from_being_served() {
                 rider.resumes(&ride, "", 0).await.err().unwrap(),
             ] {
                 assert_eq!(details(&refused), expected);
-                assert!(refused.get_details_retry_info().is_none(), "trying again does not help");
+                assert!(refused.get_details_retry_info().is_none(), "no retry delay");
             }
             if !damages_page {
                 let another = rider.books("another").await;
@@ -178,7 +178,7 @@ async fn a_failed_sync_ends_the_server_and_the_next_one_has_all_that_was_acknowl
     assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     let end = followed.ends_badly().await;
     assert_eq!(end.code(), Code::Unavailable);
-    assert!(end.get_details_retry_info().is_some(), "there will be another server");
+    assert!(end.get_details_retry_info().is_some(), "a retry delay");
     let why = failing.failed().await;
     assert!(matches!(why.downcast_ref(), Some(JournalError::Failed(_))), "{why}");
 

@@ -1,4 +1,4 @@
-//! Fares of trips whose positions or times are false: BAD-3.
+//! Fares of trips with false positions or times: BAD-3.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ fn ago(seconds: u64) -> Option<prost_types::Timestamp> {
     Some((SystemTime::now() - Duration::from_secs(seconds)).into())
 }
 
-/// Books, and has the car take the ride and begin the trip.
+/// Books a ride that the car then takes and starts.
 async fn begins(rider: &Rider, car: &mut Car, wish: v1::BookRequest) -> v1::Ride {
     let ride = rider.book(wish).await.unwrap();
     car.takes(&ride.ride_id).await;
@@ -27,7 +27,7 @@ async fn begins(rider: &Rider, car: &mut Car, wish: v1::BookRequest) -> v1::Ride
     ride
 }
 
-/// Reports positions, each with its age in seconds.
+/// Uploads positions of the car, each with its age in seconds.
 async fn tracks(server: &Running, car_id: i64, positions: &[(Location, u64)]) {
     let position =
         |&(location, seconds)| v1::TrackRequest { car_id, location: Some(location), time: ago(seconds) };
@@ -58,7 +58,7 @@ async fn a_position_at_the_other_end_of_the_world_costs_nothing() {
         assert!(cents(&paid.fare) <= cents(&ride.fare), "{paid:?}");
         car.signs_off().await;
 
-        // Off the street nothing is planned, and where it ends may be made up, too.
+        // A ride that began on the street has no planned route. Its end may be false, too.
         let start = v1::StartRequest {
             car_id: 100 + id,
             driver_id: "aino".into(),
@@ -74,13 +74,13 @@ async fn a_position_at_the_other_end_of_the_world_costs_nothing() {
 
 const A_DAY: u64 = 24 * 60 * 60 - 60;
 
-/// A start off the street that is as old as a clock may be.
+/// A start on the street with the oldest time that is accepted.
 fn started_yesterday(car_id: i64) -> v1::StartRequest {
     let (driver_id, location) = (format!("driver-{car_id}"), Some(place(1)));
     v1::StartRequest { car_id, driver_id, location, time: ago(A_DAY), ..Default::default() }
 }
 
-/// BAD-3: the start, the position and the end come within a second.
+/// BAD-3: the start, the position and the end arrive within one second.
 #[tokio::test]
 async fn a_start_that_is_said_to_be_a_day_old_makes_no_long_ride() {
     let server = server().run().await;
@@ -98,12 +98,12 @@ async fn a_start_that_is_said_to_be_a_day_old_makes_no_long_ride() {
             let end = v1::EndRequest { ride_id, time: ago(0), ..Default::default() };
             let ended = rider.end(end).await.unwrap();
             assert_eq!((ended.distance_m, cents(&ended.fare)), (metres, fare));
-            assert_eq!(ended.duration.unwrap().seconds, 300, "starts may come five minutes late");
+            assert_eq!(ended.duration.unwrap().seconds, 300, "a start counts as at most five minutes old");
         }
     }
 }
 
-/// BAD-3: the car signs off during the trip, and its meter is gone.
+/// BAD-3: the car signs off during the trip, which removes its meter.
 #[tokio::test]
 async fn a_ride_without_a_meter_ends_nowhere_that_no_car_can_reach() {
     let server = server().run().await;
@@ -123,14 +123,14 @@ async fn a_ride_without_a_meter_ends_nowhere_that_no_car_can_reach() {
     }
 }
 
-/// A booking of a ride that is as long as the map allows.
+/// A booking of a ride to the most distant of 99 places.
 fn long_ride(key: &str) -> v1::BookRequest {
     let from_here = |at: &Location| distance_m(*at, place(1));
     let dropoff = (1..100).map(place).max_by(|a, b| from_here(a).total_cmp(&from_here(b)));
     v1::BookRequest { dropoff, ..booking(key) }
 }
 
-/// BAD-3: the passenger gets out after a hundred metres.
+/// BAD-3: the passenger gets out after 100 metres.
 #[tokio::test]
 async fn a_false_position_does_not_raise_a_short_ride_to_its_quote() {
     let server = server().run().await;
@@ -139,7 +139,7 @@ async fn a_false_position_does_not_raise_a_short_ride_to_its_quote() {
         for (id, false_at) in (first_key..).zip([1, 2]) {
             let mut car = car(id).at(place(1)).signs_on(&server).await;
             let ride = begins(&rider, &mut car, long_ride(&format!("key-{id}"))).await;
-            assert!(ride.distance_m > 1_000, "or there is nothing to see");
+            assert!(ride.distance_m > 1_000, "the quote must be longer than the ride");
             let pickup = ride.pickup.unwrap();
             let mut way = vec![pickup, north_of(pickup, 100.0)];
             way.insert(false_at, AT_SEA);
@@ -154,7 +154,7 @@ async fn a_false_position_does_not_raise_a_short_ride_to_its_quote() {
     }
 }
 
-/// BAD-3: a car reports its way to the pickup only when the passengers are in.
+/// BAD-3: the car reports its way to the pickup only after the start of the trip.
 #[tokio::test]
 async fn what_was_driven_before_a_trip_is_not_metered() {
     let server = server().run().await;
@@ -171,7 +171,8 @@ async fn what_was_driven_before_a_trip_is_not_metered() {
     }
 }
 
-/// The driver goes to and fro in legs that pass for noise, and the ride may cost no more than its quote.
+/// The driver drives back and forth in legs that are short enough to be noise. The ride costs no more than its
+/// quote.
 #[tokio::test]
 async fn what_the_meter_read_beyond_the_limit_of_a_booked_ride_is_kept_with_it() {
     let dir = tempdir().unwrap();
@@ -198,7 +199,7 @@ async fn what_the_meter_read_beyond_the_limit_of_a_booked_ride_is_kept_with_it()
             panic!("{events:?}");
         };
         let metered = 390 + (105 * i64::from(paid.distance_m) + 500) / 1_000;
-        assert!(metered > cents(&ride.fare), "or there is nothing to see");
+        assert!(metered > cents(&ride.fare), "the meter must exceed the quote");
         assert_eq!(cents(&completed.metered_fare), metered);
         assert_eq!((&completed.fare, &paid.fare), (&ride.fare, &ride.fare));
         charged.push((paid, events));

@@ -1,4 +1,4 @@
-//! Requests with more than one bad field: CLIENT-10.
+//! Requests with several bad fields: CLIENT-10.
 
 use rides_proto::v1::{self, Location};
 use tonic::{Code, Status};
@@ -11,7 +11,7 @@ use crate::harness::{
     wire::{Wire, bad_fields},
 };
 
-/// Asserts that each of `fields` is named, with its reason, in text and in details.
+/// Asserts that the message and the details name each of `fields`, and that the details have its reason.
 #[track_caller]
 fn assert_named<A: std::fmt::Debug>(outcome: Result<A, Status>, fields: &[(&str, &str)]) {
     let status = outcome.expect_err("it should have been refused");
@@ -19,7 +19,7 @@ fn assert_named<A: std::fmt::Debug>(outcome: Result<A, Status>, fields: &[(&str,
     let named = bad_fields(&status);
     let named: Vec<_> = named.iter().map(|(field, reason)| (field.as_str(), reason.as_str())).collect();
     assert_eq!(named, fields);
-    assert_eq!(status.get_details_error_info().unwrap().reason, fields[0].1, "that of the first");
+    assert_eq!(status.get_details_error_info().unwrap().reason, fields[0].1, "the reason of the first field");
     for (field, _) in fields {
         assert!(status.message().contains(&format!("{field}: ")), "{field} in {:?}", status.message());
     }
@@ -113,7 +113,7 @@ async fn opened<A: prost::Message + Default + 'static>(
 async fn a_bad_position_of_an_upload_is_named_and_so_is_how_many_were_taken() {
     let server = server().requiring_tokens().run().await;
     let good = |car_id| v1::TrackRequest { car_id, time: None, location: Some(place(1)) };
-    // Several batches of what is handed on at once.
+    // Positions are processed in batches: 200 positions are several batches.
     for taken in [0, 1, 3, 200] {
         let upload = async |last: v1::TrackRequest, token: String| {
             let sent: Vec<_> = std::iter::repeat_n(good(7), taken).chain([last, good(7)]).collect();
@@ -123,7 +123,7 @@ async fn a_bad_position_of_an_upload_is_named_and_so_is_how_many_were_taken() {
             client.track(request).await.expect_err("the last is bad")
         };
         let status = upload(v1::TrackRequest::default(), server.dispatcher()).await;
-        let count = format!("(positions taken before: {taken})");
+        let count = format!("(positions accepted before: {taken})");
         assert!(status.message().ends_with(&count), "{status:?}");
         let (car, location) = (format!("positions[{taken}].car_id"), format!("positions[{taken}].location"));
         assert_named(Err::<(), _>(status.clone()), &[(&car, "NOT_POSITIVE"), (&location, "MISSING")]);

@@ -1,4 +1,4 @@
-//! What a restart keeps: everything that was acknowledged.
+//! A restart keeps everything that was acknowledged.
 
 use rides_proto::v1;
 use tempfile::tempdir;
@@ -12,7 +12,7 @@ use crate::harness::{
     wire::{Wire, assert_refused},
 };
 
-/// L1, L5: also when the answer got lost and the server was started anew in between.
+/// L1, L5: a request is repeated after a restart, because its response may have been lost.
 #[tokio::test]
 async fn a_request_is_the_same_ride_across_a_restart() {
     let dir = tempdir().unwrap();
@@ -26,7 +26,7 @@ async fn a_request_is_the_same_ride_across_a_restart() {
     let server_2 = server().keeping_in(dir.path()).run().await;
     for rider in server_2.wires().await.map(Rider) {
         assert_eq!(rider.books("first").await, first);
-        assert_eq!(rider.books("second").await, cancelled, "as it is now");
+        assert_eq!(rider.books("second").await, cancelled, "the current ride");
         assert_eq!(rider.cancel(&second.ride_id).await.unwrap(), cancelled);
         let another = v1::BookRequest { dropoff: Some(place(3)), ..booking("first") };
         assert_refused(rider.book(another).await, Code::InvalidArgument, "KEY_REUSED", "request_id");
@@ -38,7 +38,7 @@ async fn a_request_is_the_same_ride_across_a_restart() {
     }
 }
 
-/// BAD-7: each caller's request ids are their own, also across a restart.
+/// BAD-7: request ids belong to their caller, also after a restart.
 #[tokio::test]
 async fn a_strangers_request_id_blocks_nobody() {
     let dir = tempdir().unwrap();
@@ -77,7 +77,7 @@ async fn a_strangers_request_id_blocks_nobody() {
     }
 }
 
-/// BAD-4: the journal counts the open rides of a rider.
+/// BAD-4: after a restart the open rides of a rider come from the journal.
 #[tokio::test]
 async fn open_rides_count_after_a_restart_too() {
     let dir = tempdir().unwrap();
@@ -99,7 +99,7 @@ async fn open_rides_count_after_a_restart_too() {
     ada.book(wish("third")).await.unwrap();
 }
 
-/// L5: and though the new map has no way where the old one had one.
+/// L5: the request is repeated on a map that has no route between the two places.
 #[tokio::test]
 async fn a_request_is_the_same_ride_on_another_map() {
     let (dir, map) = (tempdir().unwrap(), tempdir().unwrap());
@@ -120,7 +120,7 @@ async fn a_request_is_the_same_ride_on_another_map() {
     }
 }
 
-/// L6: a restart ends the stream, and not what it tells.
+/// L6: a restart ends the stream. The next stream continues after the last event.
 #[tokio::test]
 async fn a_watcher_goes_on_where_it_was() {
     let dir = tempdir().unwrap();
@@ -141,11 +141,11 @@ async fn a_watcher_goes_on_where_it_was() {
         assert!(again.opened.resumed);
         assert_eq!((again.opened.epoch.as_str(), again.opened.head_version), (epoch.as_str(), 1));
         rider.cancel(&id).await.unwrap();
-        assert_eq!(again.versions().await, [2], "each once, and the end");
+        assert_eq!(again.versions().await, [2], "the new event, once");
     }
 }
 
-/// L9: the same rides in another file are another journal.
+/// L9: a copy of the file with the same rides is another journal, with another epoch.
 #[tokio::test]
 async fn a_journal_from_a_backup_resumes_nobody() {
     let (dir, backup) = (tempdir().unwrap(), tempdir().unwrap());
@@ -163,6 +163,6 @@ async fn a_journal_from_a_backup_resumes_nobody() {
         assert!(!again.opened.resumed);
         assert_ne!(again.opened.epoch, epoch);
         rider.cancel(&ride.ride_id).await.unwrap();
-        assert_eq!(again.versions().await, [1, 2], "the whole ride");
+        assert_eq!(again.versions().await, [1, 2], "every event of the ride");
     }
 }

@@ -1,3 +1,5 @@
+//! The life of a ride from quote to fare.
+
 use rides_proto::v1::{self, RideState, ride_event::Event, watch_response::Message};
 
 use crate::harness::{
@@ -15,7 +17,7 @@ async fn a_ride_is_quoted_booked_followed_and_paid() {
         let mut car = car(id).at(place(3)).signs_on(&server).await;
         let (pickup, dropoff) = (Some(place(1)), Some(place(2)));
         let quote = rider.quote(v1::QuoteRequest { pickup, dropoff, r#type: 0 }).await.unwrap();
-        assert!(quote.pickup_eta.is_some(), "a car is free");
+        assert!(quote.pickup_eta.is_some(), "an estimate with a free car");
 
         let ride = rider.books(&format!("key-{id}")).await;
         assert_eq!((ride.fare.clone(), ride.route.clone()), (quote.fare, quote.route));
@@ -44,7 +46,7 @@ async fn a_ride_is_quoted_booked_followed_and_paid() {
         assert!(matches!(assigned, Event::Assigned(assigned) if assigned.car_id == id));
         assert!(matches!((arrived, started), (Event::Arrived(_), Event::Started(_))));
 
-        // As the crow flies, for this car flew.
+        // The straight line between both places, because the car reported only these two positions.
         let driven_m = distance_m(place(1), place(2));
         assert!((f64::from(completed.distance_m) - driven_m).abs() <= 1.0, "{completed:?}, not {driven_m} m");
         let fare = completed.fare.as_ref().unwrap();
@@ -73,7 +75,7 @@ async fn the_rider_sees_the_car_come_nearer() {
         };
         let far = progress().await;
         assert_eq!((far.car, far.car_number), (Some(place(3)), car.number));
-        assert!(far.route.is_some_and(|route| route.microdegrees.len() >= 4), "the way comes first");
+        assert!(far.route.is_some_and(|route| route.microdegrees.len() >= 4), "the route is first");
         car.reports(place(1)).await;
         let near = soon("the car at the pickup", async {
             loop {
@@ -91,7 +93,7 @@ async fn the_rider_sees_the_car_come_nearer() {
             near.remaining_m
         );
         assert!(near.eta.unwrap().seconds < far.eta.unwrap().seconds);
-        // Or it would go to the car of the next round.
+        // Otherwise the ride would be offered to the car of the next iteration.
         rider.cancel(&ride.ride_id).await.unwrap();
         car.signs_off().await;
     }

@@ -1,3 +1,5 @@
+//! `Rides.List`: pages, filters and bad requests.
+
 use rides_proto::v1::{self, RideState};
 use tonic::Code;
 
@@ -29,7 +31,7 @@ async fn rides_are_listed_newest_first_a_page_at_a_time() {
         }
         assert_eq!(pages.iter().map(|page| page.rides.len()).collect::<Vec<_>>(), [2, 2, 1]);
         let listed = pages.iter().flat_map(|page| &page.rides);
-        assert!(listed.clone().all(|ride| ride.route.is_none()), "routes are left out");
+        assert!(listed.clone().all(|ride| ride.route.is_none()), "lists have no routes");
         assert_eq!(listed.map(|ride| ride.ride_id.clone()).collect::<Vec<_>>(), booked);
 
         let everything = rider.list(page(0, "")).await.unwrap();

@@ -1,4 +1,4 @@
-//! Rides from booking to fare, with riders on both wires and cars driven by hand.
+//! Rides from booking to fare. Riders use gRPC and gRPC-Web, and the tests drive the cars.
 
 mod booking;
 mod cancelling;

@@ -1,3 +1,5 @@
+//! Offers: declined, expired, and passed on to another car.
+
 use std::time::{Duration, SystemTime};
 
 use rides_proto::v1::{OfferEnd, RideState, ride_event::Event};
@@ -10,12 +12,12 @@ use crate::harness::{
     server,
 };
 
-/// Longer than a driven car needs to answer, on however busy a machine; shorter than patience.
+/// The timeout of an offer: long enough for a test car to respond on a busy machine.
 const OFFER: Duration = Duration::from_secs(2);
-/// As long as a lost car is waited for.
+/// The time for which a lost car is waited for.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What happened to the ride, as a word each.
+/// The next `length` events of the ride, in words.
 async fn story(followed: &mut Followed, length: usize) -> Vec<String> {
     let mut story = Vec::new();
     while story.len() < length {
@@ -51,7 +53,7 @@ async fn who_declines_leaves_the_ride_to_the_next_car() {
         let [offered, declined] = [format!("offered to {id}"), format!("{id} declined")];
         let [next, assigned] = [format!("offered to {}", id + 1), format!("assigned to {}", id + 1)];
         assert_eq!(story(&mut followed, 5).await, ["requested", &offered, &declined, &next, &assigned]);
-        // Or it would go to the cars of the next round.
+        // Otherwise the ride would be offered to the cars of the next iteration.
         rider.cancel(&ride.ride_id).await.unwrap();
         near.signs_off().await;
         far.signs_off().await;
@@ -70,7 +72,7 @@ async fn who_says_nothing_loses_the_offer_to_the_next_car() {
     let offer = near.is_offered(&ride.ride_id).await;
     let left = SystemTime::try_from(offer.expires_at.unwrap()).unwrap().duration_since(SystemTime::now());
     assert!(left.unwrap_or_default() <= OFFER);
-    assert!(!near.loses(&ride.ride_id).await.is_empty(), "drivers are told why");
+    assert!(!near.loses(&ride.ride_id).await.is_empty(), "the driver gets a reason");
     far.takes(&ride.ride_id).await;
     assert_eq!(
         story(&mut followed, 5).await,
@@ -78,7 +80,7 @@ async fn who_says_nothing_loses_the_offer_to_the_next_car() {
     );
 
     near.says_accept(&ride.ride_id).await;
-    assert_eq!(near.is_refused().await.reason, "NOT_YOURS", "too late");
+    assert_eq!(near.is_refused().await.reason, "NOT_YOURS", "the offer has expired");
 }
 
 #[tokio::test]
@@ -110,7 +112,7 @@ async fn a_car_that_comes_back_in_time_keeps_its_ride() {
     let mut after = car(1).signs_on(&server).await;
     assert_eq!(after.is_assigned(&ride.ride_id).await.state(), RideState::Assigned);
     after.arrives(&ride.ride_id).await;
-    assert_eq!(rider.get(&ride.ride_id).await.unwrap().version, 4, "nothing happened in between");
+    assert_eq!(rider.get(&ride.ride_id).await.unwrap().version, 4, "no event while the car was lost");
 }
 
 #[tokio::test]
@@ -141,7 +143,7 @@ async fn a_ride_that_no_car_takes_expires() {
         let ride = rider.books(&format!("{wire:?}")).await;
         let mut followed = rider.watches(&ride.ride_id).await;
         assert_eq!(story(&mut followed, 2).await, ["requested", "expired"]);
-        assert!(followed.next().await.is_none(), "nothing follows");
+        assert!(followed.next().await.is_none(), "a message after the last event");
         assert_eq!(rider.get(&ride.ride_id).await.unwrap().state(), RideState::Expired);
     }
 }

@@ -1,4 +1,4 @@
-//! A server that ends and one that begins where it ended, on the same journal and the same port.
+//! A restart with the same journal and the same port.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::{
     },
 };
 
-/// As long as cars of the server before are waited for.
+/// The time for which cars of the previous server are waited for.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Ends `server` and starts `next` in its place.
+/// Stops `server` and starts `next` at its address.
 async fn followed_by(server: Running, next: Server) -> Running {
     let addr = server.addr;
     server.stop();
@@ -30,7 +30,7 @@ async fn followed_by(server: Running, next: Server) -> Running {
     next.at(addr).run().await
 }
 
-/// A server, where it keeps rides, a rider on it, and car 1 with the rider's ride.
+/// Returns a server, its data directory, a rider, car 1, and the id of a ride that the rider has booked.
 async fn with_a_ride() -> (Running, TempDir, Rider, Car, String) {
     let dir = tempdir().unwrap();
     let server = server().keeping_in(dir.path()).run().await;
@@ -68,7 +68,7 @@ async fn a_ride_goes_on_with_its_car_and_its_watcher_misses_nothing() {
     last.drops_off(&ride).await;
     assert_eq!(watch.versions().await, [6]);
     let booked = rider.books("key").await;
-    assert_eq!(booked.ride_id, ride, "the same request, the same ride");
+    assert_eq!(booked.ride_id, ride, "the same request is the same ride");
     assert_eq!(booked.state(), RideState::Completed);
 }
 
@@ -95,7 +95,7 @@ async fn an_offer_that_is_out_is_made_again() {
     let second = followed_by(first, server().keeping_in(dir.path())).await;
     let mut after = car(1).at(place(3)).signs_on(&second).await;
     after.takes(&ride).await;
-    assert_eq!(rider.get(&ride).await.unwrap().version, 3, "it is the same offer");
+    assert_eq!(rider.get(&ride).await.unwrap().version, 3, "the offer made before the restart");
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_ride_whose_car_does_not_come_back_goes_to_another() {
     assert_eq!(rider.get(&ride).await.unwrap().car_id, 2);
 }
 
-/// L12: all at once, for a test has no patience; clients spread out.
+/// L12: all 500 connect again at once. Real clients spread out.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_who_were_cut_off_together_all_go_on_where_they_were() {
     let (first, dir, rider, mut before, ride) = with_a_ride().await;
@@ -126,7 +126,7 @@ async fn five_hundred_who_were_cut_off_together_all_go_on_where_they_were() {
         assert!(watch.opened.resumed);
         (watch, Viewer::of(wire, helsinki()).await)
     }));
-    let back = soon("all of them", back).await;
+    let back = soon("all watchers and viewers", back).await;
     rider.cancel(&ride).await.unwrap();
     let number = car.number;
     for (watch, mut viewer) in back {
@@ -135,7 +135,7 @@ async fn five_hundred_who_were_cut_off_together_all_go_on_where_they_were() {
     }
 }
 
-/// The server cuts cars off when it goes, and may take its time: that is no fault of theirs.
+/// Shutdown resets the streams of the cars, and the drain takes two seconds. The car is not treated as lost.
 #[tokio::test]
 async fn a_car_that_the_end_of_the_server_cuts_off_keeps_its_ride() {
     let dir = tempdir().unwrap();
@@ -150,5 +150,5 @@ async fn a_car_that_the_end_of_the_server_cuts_off_keeps_its_ride() {
 
     let second = soon("a restart", followed_by(first, server().keeping_in(dir.path()))).await;
     let mut after = car(1).at(place(3)).signs_on(&second).await;
-    assert_eq!(after.is_assigned(&ride).await.version, 3, "nothing happened in between");
+    assert_eq!(after.is_assigned(&ride).await.version, 3, "no event during the restart");
 }

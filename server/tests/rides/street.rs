@@ -46,7 +46,7 @@ async fn a_ride_off_the_street_is_metered_from_start_to_end_anywhere_on_earth() 
         let ride = rider.get(&id).await.unwrap();
         assert_eq!((ride.state(), ride.version, ride.car_id), (RideState::OnTrip, 1, car_id));
         assert_eq!((ride.driver_id.as_str(), ride.passenger_ids), ("aino", vec!["ada".into(), "bob".into()]));
-        assert_eq!(ride.pickup, Some(AT_SEA), "exactly as sent");
+        assert_eq!(ride.pickup, Some(AT_SEA), "the pickup as it was sent");
         let followed = rider.watches(&id).await;
 
         let way = [0.001, 0.002, 0.003].map(|lng| position(car_id, Location { lng, ..AT_SEA }));
@@ -152,7 +152,7 @@ async fn a_start_sent_again_moves_no_car_and_no_meter() {
     assert_eq!(track(&server, vec![there]).await.unwrap(), 1);
     assert_eq!(rider.start(at_sea.clone()).await.unwrap(), id);
     assert_eq!(rider.end(end(&id)).await.unwrap().distance_m, 111);
-    assert_ne!(rider.start(at_sea).await.unwrap(), id, "that one is over");
+    assert_ne!(rider.start(at_sea).await.unwrap(), id, "the first ride has ended");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Streams of drivers that end, and trips that do not: CASES row L20.
+//! Uploads and driver streams that end while the trip continues: case L20.
 
 use rides_proto::v1::{self, Location, RideState, rides_client::RidesClient, watch_response::Message};
 use tokio::sync::mpsc;
@@ -17,10 +17,11 @@ fn at_sea(lng: f64) -> Location {
     Location { lng, ..AT_SEA }
 }
 
+/// Waits until the ride's car is at `at`. No event may come before.
 async fn until_at(followed: &mut Followed, at: Location) {
     let there = async {
         loop {
-            match followed.next().await.expect("it goes on") {
+            match followed.next().await.expect("the stream has ended") {
                 Message::Progress(progress) if progress.car == Some(at) => return,
                 Message::Event(event) if event.version > 1 => panic!("something happened: {event:?}"),
                 _ => {}
@@ -30,7 +31,7 @@ async fn until_at(followed: &mut Followed, at: Location) {
     soon("the position", there).await;
 }
 
-/// How a client ends an upload.
+/// The way in which a client ends an upload.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     HalfClose,
@@ -38,13 +39,13 @@ enum Ending {
     Kill,
 }
 
-/// How many uploads were called off or lost, at any server of this process.
+/// The number of uploads that ended with CANCELLED, at all servers of this process.
 async fn called_off(server: &Running) -> f64 {
     let figures = Http::h1(server.addr).await.get("/metrics").await;
     figures.figure("rides_rpcs_total{method=\"rides.v1.Rides/Track\",code=\"Cancelled\"}")
 }
 
-/// Uploads a position of car 1, and ends the upload once that was taken.
+/// Uploads a position of car 1, and ends the upload when the server has processed the position.
 async fn upload(server: &Running, followed: &mut Followed, at: Location, ending: Ending) {
     let channel = server.channel().await;
     let (up, positions) = mpsc::channel(1);
@@ -57,15 +58,15 @@ async fn upload(server: &Running, followed: &mut Followed, at: Location, ending:
             drop(up);
             assert_eq!(soon("the count", call).await.unwrap().unwrap().into_inner().count, 1);
         }
-        // The connection goes on.
+        // The connection stays open.
         Ending::Reset => {
             call.abort();
-            assert!(soon("its end", call).await.is_err());
+            assert!(soon("the end of the call", call).await.is_err());
         }
         Ending::Kill => {
             drop(channel);
             call.abort();
-            assert!(soon("its end", call).await.is_err());
+            assert!(soon("the end of the call", call).await.is_err());
         }
     }
 }
@@ -88,9 +89,9 @@ async fn positions_count_and_only_an_end_ends_the_trip() {
         upload(&server, &mut followed, at_sea(f64::from(n) / 1000.0), ending).await;
         if !matches!(ending, Ending::HalfClose) {
             let counted = async { while called_off(&server).await <= before {} };
-            soon("a CANCELLED in the figures", counted).await;
+            soon("a CANCELLED in the metrics", counted).await;
         }
-        // Whatever the server makes of the end, it has made by the time it takes the next position.
+        // The server has processed the end of the upload before it takes the next position.
         assert_eq!(rider.get(&id).await.unwrap().state(), RideState::OnTrip, "{ending:?}");
     }
     let end = v1::EndRequest { ride_id: id.clone(), ..Default::default() };
@@ -115,6 +116,6 @@ async fn a_driver_whose_stream_ends_has_not_dropped_off() {
     assert_eq!(driver.is_assigned(&ride).await.state(), RideState::OnTrip);
     drop(driver);
     let mut driver = car(1).signs_on(&server).await;
-    assert_eq!(driver.is_assigned(&ride).await.version, 5, "nothing happened in between");
+    assert_eq!(driver.is_assigned(&ride).await.version, 5, "no event while the car was lost");
     driver.drops_off(&ride).await;
 }

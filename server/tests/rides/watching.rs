@@ -1,8 +1,10 @@
+//! `Rides.Watch`: resuming, reconnecting, and many watchers of one ride.
+
 use tonic::Code;
 
 use crate::harness::{Running, car::car, places::place, rider::Rider, server, wire::assert_refused};
 
-/// A ride with six events, which is over.
+/// Returns a completed ride with six events.
 async fn finished_ride(server: &Running, rider: &Rider, key: &str) -> String {
     let mut car = car(1).at(place(1)).signs_on(server).await;
     let ride = rider.books(key).await.ride_id;

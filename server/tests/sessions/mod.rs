@@ -1,3 +1,5 @@
+//! Sessions: sign in, renew, sign out, and the rides of a guest who comes back.
+
 use rides_proto::v1::{
     BookRequest, RenewRequest, Role, Session, SignInRequest, SignInResponse, SignOutRequest, WhoAmIRequest,
     WhoAmIResponse, sessions_client::SessionsClient,
@@ -80,7 +82,8 @@ async fn guests_are_riders_with_short_names() {
     assert!(sessions.sign_in(sign_in(&"ä".repeat(64), 0)).await.is_ok());
 }
 
-/// BAD-7: a guest whose token was refused books once, and sees the ride.
+/// BAD-7: a guest whose token is refused signs in again with the same secret. The repeated booking is the same
+/// ride, and the guest sees it.
 #[tokio::test]
 async fn a_guest_who_comes_back_with_the_secret_has_their_rides() {
     let server = server().requiring_tokens().run().await;

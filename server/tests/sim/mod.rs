@@ -1,4 +1,4 @@
-//! The simulated fleet, as anyone sees it who watches the server.
+//! The simulated fleet as its viewers see it.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration};
 
@@ -25,9 +25,9 @@ use crate::{
     },
 };
 
-/// How much faster than life.
+/// The speed of the simulation, as a multiple of real time.
 const SPEED: f64 = 10.0;
-/// A ride takes minutes; at ten times the speed, on a busy machine, not longer than this.
+/// The most time that one ride takes at this speed on a busy machine.
 const A_RIDE: Duration = Duration::from_secs(90);
 
 async fn whole_city(wire: &Wire) -> Viewer {
@@ -38,7 +38,7 @@ fn off_street_m(dot: &Dot) -> f64 {
     CITY.snap(LatLng::try_from(dot.at).unwrap()).off_m
 }
 
-/// A box of 60 km around a street of 43 m.
+/// The bounds of this map are 60 km wide, and its only street is 43 m long.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_cars_drive_within_the_view_of_a_map_with_one_street() {
     let map = made_map("one-street");
@@ -80,7 +80,8 @@ async fn rides_are_booked_driven_and_paid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cars_keep_to_the_streets_at_speeds_one_believes() {
-    /// Frames come and go late on a busy machine: speeds are of moves over as long as this.
+    /// The time over which a speed is measured. Shorter ones are imprecise, because frames are late on a busy
+    /// machine.
     const STRETCH: Duration = Duration::from_secs(2);
     let server = server().with_cars(20).with_riders(60.0, SPEED).run().await;
     let [wire, _] = server.wires().await;
@@ -106,7 +107,7 @@ async fn cars_keep_to_the_streets_at_speeds_one_believes() {
     assert!(fastest.values().filter(|speed| **speed > 1.0).count() >= 15, "m/s: {fastest:?}");
 }
 
-/// A fleet of one on a server elsewhere, until the token is cancelled.
+/// Runs a simulated fleet of one car against the server until the token is cancelled.
 fn one_car(server: &Running) -> CancellationToken {
     let shutdown = CancellationToken::new();
     let (url, token) = (format!("http://{}", server.addr), shutdown.clone());
@@ -120,7 +121,7 @@ fn one_car(server: &Running) -> CancellationToken {
     shutdown
 }
 
-/// The fleet's state is lost with the first server, and the ride is in the journal.
+/// The state of the fleet is lost with the first server. The ride is in the journal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_car_takes_up_its_ride_where_it_was_on_the_next_server() {
     let dir = tempfile::tempdir().unwrap();
@@ -132,13 +133,13 @@ async fn a_car_takes_up_its_ride_where_it_was_on_the_next_server() {
     let epoch = watch.opened.epoch.clone();
     let assigned = async {
         loop {
-            let event = watch.event().await.expect("it goes on");
+            let event = watch.event().await.expect("the stream has ended");
             if let Some(Event::Assigned(_)) = event.event {
                 return event.version;
             }
         }
     };
-    let seen = timeout(A_RIDE, assigned).await.expect("no car takes it");
+    let seen = timeout(A_RIDE, assigned).await.expect("no car takes the ride");
 
     let addr = first.addr;
     first.stop();
@@ -151,7 +152,7 @@ async fn a_car_takes_up_its_ride_where_it_was_on_the_next_server() {
     assert_eq!(versions, (seen + 1..=seen + versions.len() as u64).collect::<Vec<_>>());
     assert!(
         !rest.iter().any(|event| matches!(event.event, Some(Event::Unassigned(_)))),
-        "it stayed the car's: {rest:?}"
+        "the ride was taken from the car: {rest:?}"
     );
     assert!(matches!(rest.last().and_then(|end| end.event.as_ref()), Some(Event::Completed(_))), "{rest:?}");
     fleet.cancel();
@@ -186,6 +187,6 @@ async fn a_simulator_elsewhere_survives_its_server() {
     let since = Instant::now();
     assert!(end(&mut sim, "TERM").await.success());
     viewer.until_cars(0).await;
-    assert!(since.elapsed() < FleetOptions::default().grace, "they were lost, and did not sign off");
+    assert!(since.elapsed() < FleetOptions::default().grace, "the cars did not sign off");
     assert!(end(&mut second, "TERM").await.success());
 }

@@ -1,7 +1,7 @@
-//! Where the map is looked at from: pure arithmetic between the world and the screen.
+//! The camera: pure arithmetic between the world and the screen.
 //!
-//! *World* is unit-Mercator (`tiles::unit_mercator`), *screen* is CSS pixels from the map's top left corner.
-//! North is up.
+//! *World* coordinates are unit-Mercator (`tiles::unit_mercator`). *Screen* coordinates are CSS pixels from the
+//! map's top left corner. North is up.
 
 use rides_proto::{
     geo::{Bounds, LatLng},
@@ -9,31 +9,32 @@ use rides_proto::{
     tiles::{from_unit_mercator, unit_mercator},
 };
 
-/// A place in the unit-Mercator square: x eastwards, y southwards.
+/// A position in the unit-Mercator square: x eastwards, y southwards.
 pub type WorldPos = (f64, f64);
-/// CSS pixels from the map's top left corner: x to the right, y down.
+/// A position on the screen, in CSS pixels from the map's top left corner: x to the right, y down.
 pub type ScreenPos = (f64, f64);
 
-/// Pixels across the world at zoom 0.
+/// The width of the world at zoom 0, in pixels.
 const WORLD_PX: f64 = 256.0;
-/// As close as one can get: about 13 pixels a metre in Helsinki.
+/// The maximum zoom: about 13 pixels per metre in Helsinki.
 const MAX_ZOOM: f64 = 20.0;
-/// The levels past the whole map that one can zoom out: panels may cover two thirds of it.
+/// The number of levels beyond the whole map that the camera may zoom out, because panels may cover two thirds
+/// of the map.
 const ZOOM_OUT_MARGIN: f64 = 1.6;
-/// How far the centre may leave the city, as a share of what is visible.
+/// The distance that the centre may leave the city, as a fraction of the screen.
 const PAN_MARGIN: f64 = 0.3;
-/// 0: at first all of the city is seen; 1: it fills the screen.
+/// The zoom of the first view: 0 shows the whole city, 1 fills the screen.
 const HOME_FILL: f64 = 0.8;
-/// A city that fills the screen only this many levels closer than where all of it is seen is long and narrow: filling the
-/// screen would leave nearly all of it out.
+/// A city whose filling zoom is more than this many levels above its whole zoom is long and narrow. Filling the
+/// screen would hide nearly all of it.
 const LONG_CITY: f64 = 2.5;
-/// A map of which all is seen at a zoom below this is of a region, and where its cars are is seen from afar.
+/// A map whose whole zoom is below this is a region. Its first view shows all of it.
 const REGION_ZOOM: f64 = 12.5;
 
-/// A fitted box is seen with the streets around it, however small it is: no closer than this.
+/// The maximum zoom of a fitted box, so that even a small box is shown with the streets around it.
 const FIT_ZOOM: f64 = 17.0;
 
-/// Pixels along the map's edges that panels cover, so that a fitted box is not hidden by them.
+/// The pixels along the map's edges that panels cover. A fitted box is kept out of them.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Padding {
     /// From the top edge.
@@ -47,18 +48,18 @@ pub struct Padding {
 }
 
 impl Padding {
-    /// This much more on every side.
+    /// Returns the padding with `px` more on every side.
     pub fn and(self, px: f64) -> Self {
         Self { top: self.top + px, right: self.right + px, bottom: self.bottom + px, left: self.left + px }
     }
 }
 
-/// What is looked at, and how closely.
+/// The centre and the zoom of the map.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct View {
-    /// In the middle of the screen.
+    /// The position in the middle of the screen.
     pub center: WorldPos,
-    /// Slippy-map zoom: the world is `256 * 2^zoom` pixels wide.
+    /// The slippy-map zoom: the world is `256 * 2^zoom` pixels wide.
     pub zoom: f64,
 }
 
@@ -72,7 +73,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Over the whole city. `viewport` is the map's width and height in pixels.
+    /// Returns a camera with the first view of the city. `viewport` is the map's width and height in pixels.
     pub fn new(city: Bounds, viewport: (f64, f64), padding: Padding) -> Self {
         let (city_min, city_max) = world_box(city);
         let mut camera = Self {
@@ -85,23 +86,23 @@ impl Camera {
         camera
     }
 
-    /// What is looked at.
+    /// Returns the view.
     pub fn view(&self) -> View {
         self.view
     }
 
-    /// Width and height of the map in pixels.
+    /// Returns the width and height of the map in pixels.
     pub fn viewport(&self) -> (f64, f64) {
         self.viewport
     }
 
-    /// The map has a new size; the middle stays where it is.
+    /// Sets the size of the map. The centre stays where it is.
     pub fn resize(&mut self, viewport: (f64, f64)) {
         self.viewport = at_least_a_pixel(viewport);
         self.look(self.view);
     }
 
-    /// Looks at `view`, or at the nearest view that is allowed. Views that are not numbers are ignored.
+    /// Sets the view, or the nearest allowed view. A view that is not finite is ignored.
     pub fn look(&mut self, view: View) {
         if !(view.zoom.is_finite() && view.center.0.is_finite() && view.center.1.is_finite()) {
             return;
@@ -118,12 +119,12 @@ impl Camera {
         self.view = View { center, zoom };
     }
 
-    /// Pixels across the whole world.
+    /// Returns the width of the whole world in pixels.
     pub fn px_per_world(&self) -> f64 {
         px_per_world(self.view.zoom)
     }
 
-    /// Where on the screen a place in the world is.
+    /// Returns the position on the screen of a position in the world.
     pub fn screen_from_world(&self, world: WorldPos) -> ScreenPos {
         let scale = self.px_per_world();
         (
@@ -132,7 +133,7 @@ impl Camera {
         )
     }
 
-    /// What place in the world a pixel shows.
+    /// Returns the position in the world of a position on the screen.
     pub fn world_from_screen(&self, screen: ScreenPos) -> WorldPos {
         let scale = self.px_per_world();
         (
@@ -141,20 +142,20 @@ impl Camera {
         )
     }
 
-    /// What point on Earth a pixel shows.
+    /// Returns the point on Earth of a position on the screen.
     pub fn lat_lng_from_screen(&self, screen: ScreenPos) -> LatLng {
         let (x, y) = self.world_from_screen(screen);
         from_unit_mercator(x, y)
     }
 
-    /// Drags the map by pixels: what was under the finger stays under it.
+    /// Drags the map by pixels, so that the point under the finger stays under it.
     pub fn pan(&mut self, (dx, dy): ScreenPos) {
         let scale = self.px_per_world();
         let center = (self.view.center.0 - dx / scale, self.view.center.1 - dy / scale);
         self.look(View { center, ..self.view });
     }
 
-    /// Zooms so that the place under `about` stays there.
+    /// Zooms so that the position under `about` stays there.
     pub fn zoom_about(&mut self, about: ScreenPos, zoom: f64) {
         let zoom = zoom.max(self.min_zoom()).min(MAX_ZOOM);
         let anchor = self.world_from_screen(about);
@@ -166,16 +167,18 @@ impl Camera {
         self.look(View { center, zoom });
     }
 
-    /// The closest view with all of `bounds` inside the padding.
+    /// Returns the closest view that has all of `bounds` inside the padding.
     pub fn fit(&self, bounds: Bounds, padding: Padding) -> View {
         let (min, max) = world_box(bounds);
         let zoom = self.view_of(min, max, padding, f64::min).zoom.min(FIT_ZOOM);
         View { zoom, center: centered(min, max, padding, zoom) }
     }
 
-    /// The first look at a city: large. On a screen of another shape than the city's, most of the way from showing all of
-    /// it to filling the screen. Panels at the sides are glass with the city behind them; its middle is in what they leave
-    /// free. Of a region, and of a long, narrow city, it is all of it.
+    /// Returns the first view of the city, which is large.
+    ///
+    /// If screen and city have different shapes, the zoom is between showing all of the city and filling the
+    /// screen. The city extends behind the translucent panels at the sides, and its middle is in the area
+    /// between them. A region and a long, narrow city are shown completely.
     pub fn home(&self, padding: Padding) -> View {
         let behind_panels = Padding { left: 0.0, right: 0.0, ..padding };
         let zoom_of = |choose: fn(f64, f64) -> f64| {
@@ -189,17 +192,17 @@ impl Camera {
         View { zoom, center: centered(self.city_min, self.city_max, padding, zoom) }
     }
 
-    /// The closest view with all of the map inside the padding.
+    /// Returns the closest view that has all of the map inside the padding.
     pub fn whole(&self, padding: Padding) -> View {
         self.view_of(self.city_min, self.city_max, padding, f64::min)
     }
 
-    /// The north-western and the south-eastern corner of what the map shows.
+    /// Returns the north-western and the south-eastern corners of the visible area.
     pub fn screen(&self) -> (WorldPos, WorldPos) {
         (self.world_from_screen((0.0, 0.0)), self.world_from_screen(self.viewport))
     }
 
-    /// What the map shows, grown on every side by `margin` of its size.
+    /// Returns the visible area, extended on every side by `margin` of its size.
     pub fn visible(&self, margin: f64) -> Bounds {
         let (w, h) = self.viewport;
         let corners = [(-margin * w, -margin * h), ((1.0 + margin) * w, (1.0 + margin) * h)];
@@ -207,7 +210,8 @@ impl Camera {
         Bounds::around(corners).unwrap_or_else(|| unreachable!("two corners make a box"))
     }
 
-    /// `choose` is `min` for the zoom that shows all of the box, `max` for the one that fills the screen.
+    /// Returns the view of a box. `choose` is `min` for the zoom that shows all of the box, or `max` for the
+    /// zoom that fills the screen.
     fn view_of(
         &self,
         min: WorldPos,
@@ -215,7 +219,7 @@ impl Camera {
         padding: Padding,
         choose: impl Fn(f64, f64) -> f64,
     ) -> View {
-        // Never less than a fifth of the map, whatever the panels claim.
+        // At least a fifth of the map, even if the padding is larger.
         let room = |px: f64, pad: f64| (px - pad).max(px / 5.0);
         let room_x = room(self.viewport.0, padding.left + padding.right);
         let room_y = room(self.viewport.1, padding.top + padding.bottom);
@@ -229,7 +233,7 @@ impl Camera {
     }
 }
 
-/// The centre that puts the middle of a box into the middle of what panels leave free.
+/// Returns the centre that places the middle of a box in the middle of the area without panels.
 fn centered(min: WorldPos, max: WorldPos, padding: Padding, zoom: f64) -> WorldPos {
     let scale = px_per_world(zoom);
     let (x, y) = middle(min, max);

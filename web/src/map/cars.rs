@@ -1,4 +1,4 @@
-//! From glides to instances: what the GPU needs to move every car by itself until the next update. Pure.
+//! Instances of cars for the GPU, which moves every car along its glide until the next update. Pure.
 
 use bytemuck::{Pod, Zeroable};
 use rides_proto::ids::CarNumber;
@@ -10,33 +10,33 @@ use crate::model::{CarGlide, Millis};
 #[derive(Clone, Copy, PartialEq, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct CarInstance {
-    /// On the ground.
+    /// The position at the start of the glide, on the ground.
     pub from: [f32; 2],
-    /// On the ground.
+    /// The position at the end of the glide, on the ground.
     pub to: [f32; 2],
-    /// Headings at both ends, turns clockwise from north.
+    /// The headings at both ends, in turns clockwise from north.
     pub turns: [f32; 2],
-    /// When it leaves and arrives, seconds after the fleet's `base`.
+    /// The start and the end of the glide, in seconds since [`CarInstances::base`].
     pub times: [f32; 2],
-    /// Its light.
+    /// The colour of its light.
     pub color: [f32; 3],
-    /// 1: the car that the person follows.
+    /// 1 for the followed car, else 0.
     pub followed: f32,
 }
 
-/// All cars, as of one moment.
+/// All cars at one moment.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CarInstances {
-    /// The followed car last, so that it is painted over the others.
+    /// The cars. The followed car is last, so that it is painted over the others.
     pub cars: Vec<CarInstance>,
-    /// What the instances' times count from: an f32 cannot hold a day in milliseconds.
+    /// The origin of the instances' times, because an f32 cannot hold a day in milliseconds.
     pub base: Millis,
-    /// When the last of them comes to rest.
+    /// The end of the last glide.
     pub still_from: Millis,
 }
 
 impl CarInstances {
-    /// The instances of `glides`, uploaded at `now`.
+    /// Returns the instances of `glides`, with times relative to `now`.
     pub fn of(
         glides: impl Iterator<Item = CarGlide>,
         followed: Option<CarNumber>,

@@ -1,4 +1,4 @@
-//! The city on the GPU: land, water, streets, rails, houses and names, back to front.
+//! The city on the GPU: land, water, streets, rails, buildings and names, painted from back to front.
 
 use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlTexture};
 
@@ -21,13 +21,13 @@ const STREETS: [StreetClass; 7] = [
     StreetClass::Footway,
 ];
 const RAILS: [RailKind; 3] = [RailKind::Train, RailKind::Tram, RailKind::Subway];
-/// From this scale on, px a metre, windows are large enough to be seen, and from twice that fully.
+/// The scale in pixels per metre from which windows are visible. They are fully visible at twice this scale.
 const WINDOWS_FROM: f32 = 1.1;
 
-/// From this scale on, px a metre, ties are drawn under rails.
+/// The scale in pixels per metre from which ties are drawn under rails.
 const TIES_FROM: f32 = 1.2;
 
-/// A part of the city on the GPU.
+/// A batch of the city on the GPU.
 struct GpuBatch {
     parks: Geometry,
     water: Geometry,
@@ -66,7 +66,7 @@ impl GpuBatch {
     }
 }
 
-/// Everything that moves only with the camera.
+/// The city: everything that moves only with the camera.
 pub(super) struct CityLayer {
     gl: Gl,
     fill: Program,
@@ -105,7 +105,7 @@ impl CityLayer {
     }
 
     pub(super) fn add(&mut self, batch: &Batch) {
-        // It fails only when the context is lost, and then the browser says so by an event.
+        // Fails only if the context is lost, which the browser reports by an event.
         if let Ok(batch) = GpuBatch::new(&self.gl, batch) {
             self.batches.push(batch);
         }
@@ -113,9 +113,9 @@ impl CityLayer {
 
     pub(super) fn set_atlas(&self, letters: &HtmlCanvasElement) {
         self.gl.bind_texture(Gl::TEXTURE_2D, Some(&self.atlas));
-        // Coverage is what counts, and that is in the colours only when they are premultiplied.
+        // The atlas stores coverage in its colour channels, which is correct only with premultiplied alpha.
         self.gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 1);
-        // An upload that fails leaves no letters to see, and nothing else amiss.
+        // A failed upload only means that no text is visible.
         let _ = self.gl.tex_image_2d_with_u32_and_u32_and_html_canvas_element(
             Gl::TEXTURE_2D,
             0,
@@ -130,7 +130,7 @@ impl CityLayer {
         self.names.upload_quads(glyphs);
     }
 
-    /// Paints all of it into the framebuffer that is bound.
+    /// Paints the city into the bound framebuffer.
     pub(super) fn paint(&self, look: &Look) {
         let gl = &self.gl;
         let [r, g, b] = palette::LAND;
@@ -159,7 +159,7 @@ impl CityLayer {
         };
         fill(palette::PARK, |batch| &batch.parks);
         fill(palette::WATER, |batch| &batch.water);
-        // Light along the water, on both sides of its edge.
+        // A glow along the shore, on both sides of it.
         self.gl.blend_equation(Gl::MAX);
         let soft = (7.0 * look.px_per_m).clamp(5.0, 18.0);
         self.strokes(look, &[(palette::SHORE, 1.0)], soft);
@@ -169,7 +169,7 @@ impl CityLayer {
         fill(palette::SQUARE, |batch| &batch.squares);
     }
 
-    /// The most important streets came first, so batches are painted from the last to the first.
+    /// Paints the streets from the last batch to the first, because the most important streets arrived first.
     fn paint_streets(&self, look: &Look) {
         let half = |stroke: Stroke| stroke.width_px(look.px_per_m) / 2.0;
         let rim = (0.9 * look.px_per_m).clamp(0.7, 2.0);
@@ -177,7 +177,7 @@ impl CityLayer {
             StreetClass::Footway => (palette::CASING, 0.0),
             _ => (palette::CASING, half(palette::street(class)) + rim),
         });
-        // From close by streets are wide, and the same colour would glare.
+        // At close range streets are wide, and the full colour would be too bright.
         let light = 1.0 - 0.34 * ((look.px_per_m - 1.0) / 3.0).clamp(0.0, 1.0);
         let body = STREETS.map(palette::street).map(|stroke| (stroke.color.map(|c| c * light), half(stroke)));
         for strokes in [casing, body] {
@@ -187,7 +187,7 @@ impl CityLayer {
     }
 
     fn paint_rails(&self, look: &Look) {
-        // From far away ties would be a flicker.
+        // Ties would flicker at a distance.
         let parts: &[fn(RailKind) -> Stroke] = match look.px_per_m < TIES_FROM {
             true => &[palette::rail],
             false => &[palette::ties, palette::rail],
@@ -202,7 +202,7 @@ impl CityLayer {
         }
     }
 
-    /// The stencil keeps shadows that overlap from being darker there.
+    /// Paints the shadows. The stencil makes overlapping shadows no darker than a single one.
     fn paint_shadows(&self, look: &Look) {
         let gl = &self.gl;
         gl.enable(Gl::STENCIL_TEST);
@@ -252,7 +252,7 @@ impl CityLayer {
         letters.draw();
     }
 
-    /// Binds the line program for strokes of these colours and half widths in pixels, solid ones.
+    /// Binds the line program for solid strokes with these colours and half widths in pixels.
     fn strokes(&self, look: &Look, strokes: &[(Rgb, f32)], pad: f32) {
         let packed: Vec<[f32; 4]> = strokes.iter().map(|([r, g, b], half)| [*r, *g, *b, *half]).collect();
         self.line
@@ -266,7 +266,7 @@ impl CityLayer {
     }
 }
 
-/// For glyphs of the atlas.
+/// Creates an empty geometry for glyphs of the atlas.
 pub(super) fn letters(gl: &Gl) -> Result<Geometry, GlError> {
     Geometry::new(gl, &[2, 2, 2, 4, 3])
 }

@@ -1,4 +1,4 @@
-//! How many cars are where, when there are too many to draw: a picture of one pixel a cell, and numbers. Pure.
+//! The densities of a view with too many cars to draw each: a texture with one pixel per cell, and numbers. Pure.
 
 use rides_proto::tiles::{CELLS_PER_SIDE, Cell};
 
@@ -9,32 +9,33 @@ use super::{
     scene::{Ground, GroundPos},
 };
 
-/// No viewport is wider than this, cells; what lies further apart than that comes from a server gone wrong.
+/// The largest width or height of a view, in cells. Cells that are further apart come from a faulty server.
 const MAX_SIDE: u32 = 2048;
-/// Nor has it more cells than this.
+/// The largest number of cells in a view.
 const MAX_CELLS: u32 = 1 << 16;
-/// Of the numbers, pixels.
+/// The size of the numbers, in pixels.
 const NUMBER_PX: f32 = 13.0;
-/// A cell with less room than this for its number, pixels, has none.
+/// The smallest side of a cell for which its number is drawn, in pixels.
 const MIN_CELL_PX: f32 = 40.0;
 
 /// The densities of the cells in view.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Density {
-    /// The north-western corner of the picture.
+    /// The north-western corner of the texture.
     pub min: GroundPos,
-    /// Side of a cell on the ground, metres.
+    /// The side of a cell on the ground, in metres.
     pub cell_m: f32,
-    /// Cells from west to east; 0: there is no picture.
+    /// The number of cells from west to east; 0 if there is no texture.
     pub columns: u32,
-    /// Row by row from the north-west: how full a cell is, from 0 to 255.
+    /// The density of each cell from 0 to 255, row by row from the north-west.
     pub fullness: Vec<u8>,
-    /// Column, row and number of each cell that holds cars.
+    /// The column, the row and the number of cars of each cell that has cars.
     counts: Vec<(u32, u32, u32)>,
 }
 
 impl Density {
-    /// The picture of tiles and their numbers of cars. The tiles are `levels` zooms out from cells; without any there is no picture.
+    /// Returns the densities of tiles and their numbers of cars. The tiles are `levels` zooms out from cells.
+    /// The result is empty if there are no tiles, or if they are too far apart.
     pub fn of(cells: impl Iterator<Item = (Cell, u32)>, levels: u32, ground: &Ground) -> Self {
         let mut counts: Vec<_> = cells.map(|(cell, cars)| (cell.x(), cell.y(), cars)).collect();
         let (mut west, mut north, mut east, mut south, mut most) = (u32::MAX, u32::MAX, 0, 0, 1);
@@ -50,7 +51,8 @@ impl Density {
         let mut fullness = vec![0; (columns * rows) as usize];
         for (x, y, cars) in &mut counts {
             (*x, *y) = (*x - west, *y - north);
-            // The eye tells ten cars from a hundred better than 910 from a thousand.
+            // The square root separates small numbers: the eye should see the difference between ten cars and a
+            // hundred.
             fullness[(*y * columns + *x) as usize] = ((*cars as f32 / full).sqrt() * 255.0).ceil() as u8;
         }
         let side = f64::from(CELLS_PER_SIDE >> levels);
@@ -64,12 +66,12 @@ impl Density {
         }
     }
 
-    /// Whether there is nothing to see.
+    /// Returns `true` if there is nothing to draw.
     pub fn is_empty(&self) -> bool {
         self.columns == 0
     }
 
-    /// The letters of the cells' numbers, where cells are large enough on the screen to hold one.
+    /// Returns the glyphs of the cells' numbers, or none if the cells are too small on the screen.
     pub fn numbers(&self, find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInstance> {
         let mut letters = Vec::new();
         if self.cell_m * look.px_per_m < MIN_CELL_PX {
@@ -84,7 +86,8 @@ impl Density {
     }
 }
 
-/// The least of 10, 20, 50, 100, 200, … that is no less: so that the colours do not change with every car.
+/// Returns the smallest of 10, 20, 50, 100, 200, … that is at least `most`. With these steps the colours do not
+/// change with each car.
 fn scale(most: u32) -> f32 {
     let mut tens = 10.0;
     loop {
@@ -97,7 +100,7 @@ fn scale(most: u32) -> f32 {
     }
 }
 
-/// Writes a number around a point of the screen.
+/// Adds the glyphs of a number, centred at a point of the screen.
 fn write(number: u32, [x, y]: [f32; 2], find: FindGlyph<'_>, letters: &mut Vec<GlyphInstance>) {
     let advance = |digit: &Glyph| digit.advance * NUMBER_PX;
     let number = number.to_string();
@@ -132,7 +135,7 @@ mod tests {
         Ground::of(Bounds::around([helsinki()]).expect("a point"))
     }
 
-    /// The cell so many columns and rows from the one in the middle.
+    /// Returns the cell that is this number of columns and rows away from the one in the middle.
     fn cell(column: u32, row: u32) -> Cell {
         let middle = Cell::of(WorldPoint::of(helsinki()));
         Cell::new(middle.number() + column * CELLS_PER_SIDE + row).expect("on Earth")
@@ -143,7 +146,7 @@ mod tests {
         let density = Density::of([(cell(0, 0), 500), (cell(2, 1), 5)].into_iter(), 0, &ground());
         assert_eq!((density.columns, density.fullness), (3, vec![255, 0, 0, 0, 0, 26]));
         assert!((600.0..620.0).contains(&density.cell_m), "{} m", density.cell_m);
-        // The city's middle is in the first cell.
+        // The middle of the city is in the first cell.
         let [x, y] = density.min.map(|edge| -edge / density.cell_m);
         assert!((0.0..1.0).contains(&x) && (0.0..1.0).contains(&y), "{x}, {y}");
     }

@@ -1,4 +1,4 @@
-//! Densities on the GPU.
+//! The densities on the GPU.
 
 use web_sys::{WebGl2RenderingContext as Gl, WebGlTexture};
 
@@ -10,12 +10,13 @@ use super::{
     webgl::set_look,
 };
 
-/// A picture of one pixel a cell.
+/// A texture with one pixel per cell, and the program that draws it.
 pub(super) struct DensityLayer {
     gl: Gl,
     program: Program,
     levels: WebGlTexture,
-    /// The north-western corner on the ground; side of a cell, metres; 0 before there is anything to draw.
+    /// The north-western corner on the ground and the side of a cell, in metres. A side of 0 means that there
+    /// is nothing to draw.
     place: [f32; 3],
 }
 
@@ -36,7 +37,7 @@ impl DensityLayer {
         gl.pixel_storei(Gl::UNPACK_ALIGNMENT, 1);
         let (columns, rows) =
             (density.columns as i32, density.fullness.len() as i32 / density.columns as i32);
-        // It fails only when the context is lost, and then the browser says so by an event.
+        // Fails only if the context is lost, which the browser reports by an event.
         let _ = gl.tex_image_2d_with_i32_and_i32_and_i32_and_format_and_type_and_opt_u8_array(
             Gl::TEXTURE_2D,
             0,

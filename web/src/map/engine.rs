@@ -1,5 +1,5 @@
-//! The map between its inputs (city, cars, ride, hands) and its painter: decides what to paint, and when
-//! nothing is to be painted.
+//! The engine of the map. It receives the city, the cars, the overlay and the input of the person, and decides
+//! what to paint and whether to paint at all.
 
 use std::sync::Arc;
 
@@ -26,62 +26,64 @@ use crate::{
     store::{FleetModel, Screen},
 };
 
-/// Points of the city that are prepared in one frame: about three milliseconds of work.
+/// The number of the city's points that are prepared per frame: about three milliseconds of work.
 const POINTS_A_FRAME: usize = 24_000;
-/// The camera rests when it has not moved for so long, ms.
+/// The time without movement after which the camera is at rest, in milliseconds.
 const REST_MS: f64 = 150.0;
-/// While the camera moves, ms between two looks: each is a stream to open.
+/// The minimum time between two changes of the watched area while the camera moves, in milliseconds. Each
+/// change opens a stream.
 const LOOK_EVERY_MS: f64 = 300.0;
-/// Cars are watched this far beyond the screen's edge, as a share of its size.
+/// The margin around the screen in which cars are watched, as a fraction of the screen's size.
 const LOOK_MARGIN: f64 = 0.1;
-/// Around a box that is fitted, px.
+/// The margin around bounds that are fitted, in pixels.
 const FIT_MARGIN_PX: f64 = 56.0;
-/// Zoom at which a single point is shown.
+/// The minimum zoom at which a single point is shown.
 const STREET_ZOOM: f64 = 17.0;
-/// An arrow key throws the map this fast, px/ms; it comes to rest after 120 px.
+/// The initial speed of the map after an arrow key, in pixels per millisecond. The map stops after 120 pixels.
 const KEY_THROW: f64 = 0.54;
-/// Everything that pulses or flows comes round in this many seconds.
+/// The period of all pulsing and flowing animations, in seconds.
 const PHASE_S: f64 = 3600.0;
 
-/// A person's hand on the map.
+/// An input of the person.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Hand {
-    /// A pointer went down.
+    /// A pointer was pressed.
     Down(Pointer),
-    /// … moved.
+    /// A pointer moved.
     Moved(Pointer),
-    /// … went up.
+    /// A pointer was released.
     Up(Pointer),
-    /// … was taken away by the browser; `None`: all of them.
+    /// The browser cancelled this pointer, or all pointers.
     Cancelled(Option<i32>),
-    /// A wheel turned: zoom levels, about a point, with easing.
+    /// The wheel turned: zoom by these levels about the point, with easing.
     Wheel(ScreenPos, f64),
-    /// A trackpad was pinched: zoom levels, about a point, at once.
+    /// A trackpad was pinched: zoom by these levels about the point, at once.
     TrackpadPinch(ScreenPos, f64),
-    /// A pinch as Safari reports it: about a point, its scale since its start; `None` at its start and its end.
+    /// Safari reported a pinch about the point, and the scale since its start. The scale is `None` at the start
+    /// and the end.
     Gesture(ScreenPos, Option<f64>),
-    /// An arrow key: which way to look, -1 to 1 each.
+    /// An arrow key: the direction of the camera, each axis from -1 to 1.
     Arrow(f64, f64),
-    /// Plus or minus: zoom levels, about the middle.
+    /// Plus or minus: zoom by these levels about the middle.
     Key(f64),
-    /// The whole map.
+    /// Show the whole map.
     Whole,
     /// Pick the middle of the map.
     Enter,
 }
 
-/// What came of a frame, for the rest of the page.
+/// The results of a frame for the rest of the page.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Outcome {
-    /// A point was clicked.
+    /// The point that was clicked.
     pub picked: Option<LatLng>,
-    /// Cars are to be watched here: the camera came to rest, or left what was watched.
+    /// The new area to watch, if the camera stopped or left the watched area.
     pub look: Option<Bounds>,
-    /// The box that the screen shows.
+    /// The area that the screen shows.
     pub screen: Option<Screen>,
 }
 
-/// The city being drawn.
+/// The city that is drawn.
 struct City {
     map: Arc<CityMap>,
     builder: SceneBuilder,
@@ -90,7 +92,7 @@ struct City {
     named: bool,
 }
 
-/// The map.
+/// The map, without any part of the browser.
 pub struct Engine<P> {
     painter: Option<P>,
     city: Option<City>,
@@ -111,13 +113,13 @@ pub struct Engine<P> {
     moved_at: Option<Millis>,
     looked: Option<Bounds>,
     looked_at: Millis,
-    /// The view that the atlas was emptied for last.
+    /// The view for which the atlas was last cleared.
     roomy: Option<Look>,
     wanted: Option<Move>,
 }
 
 impl<P: Painter> Engine<P> {
-    /// Without a painter, a city or a size yet. `calm`: no motion for its own sake.
+    /// Creates an engine without a painter, a city and a size. `calm` switches off decorative motion.
     pub fn new(calm: bool) -> Self {
         Self {
             painter: None,
@@ -144,7 +146,7 @@ impl<P: Painter> Engine<P> {
         }
     }
 
-    /// A new painter, which knows nothing; or none, while the browser has taken the context away.
+    /// Sets a new painter, which receives everything again. `None` while the browser has lost the context.
     pub fn set_painter(&mut self, painter: Option<P>) {
         self.painter = painter;
         self.fleet_revision = None;
@@ -156,8 +158,8 @@ impl<P: Painter> Engine<P> {
         self.upload_overlay();
     }
 
-    /// The map's size in CSS pixels, and device pixels for each. Answers how many of these can be painted: fewer, where the
-    /// device has no pictures that large.
+    /// Sets the map's size in CSS pixels and the device pixels per CSS pixel. Returns the device pixels per CSS
+    /// pixel to paint with, which are fewer if the device has no canvas of that size.
     pub fn set_size(&mut self, viewport: (f64, f64), dpr: f64, now: Millis) -> f64 {
         let max_side = self.max_side();
         let dpr = dpr.min(max_side / viewport.0.max(viewport.1).max(1.0));
@@ -173,17 +175,17 @@ impl<P: Painter> Engine<P> {
         dpr
     }
 
-    /// The largest side of a picture that the painter has, device pixels.
+    /// Returns the largest side of a canvas that the painter supports, in device pixels.
     pub fn max_side(&self) -> f64 {
         self.painter.as_ref().map_or(f64::INFINITY, Painter::max_side)
     }
 
-    /// What panels cover.
+    /// Sets the part of the map that panels cover.
     pub fn set_padding(&mut self, padding: Padding) {
         self.padding = padding;
     }
 
-    /// The city, perhaps with more of it than before. Says where to look at first.
+    /// Sets the city, or adds the rest of it. Returns the first area to watch if it is a new city.
     pub fn set_map(&mut self, map: &Arc<CityMap>) -> Option<Bounds> {
         self.dirty = true;
         if let Some(city) = self.city.as_mut().filter(|city| city.is_earlier(map)) {
@@ -211,7 +213,7 @@ impl<P: Painter> Engine<P> {
         Some(look)
     }
 
-    /// What the ride shows.
+    /// Sets the shapes of the ride.
     pub fn set_overlay(&mut self, overlay: Overlay) {
         if self.overlay.followed != overlay.followed {
             self.fleet_revision = None;
@@ -220,7 +222,7 @@ impl<P: Painter> Engine<P> {
         self.upload_overlay();
     }
 
-    /// Moves the camera. Before there is a city, the newest request is kept for when there is one.
+    /// Moves the camera. Without a city, the newest request is kept until there is one.
     pub fn go(&mut self, to: Move, now: Millis) {
         let Some(city) = &self.city else {
             self.wanted = Some(to);
@@ -240,7 +242,7 @@ impl<P: Painter> Engine<P> {
         self.moved_at = Some(now);
     }
 
-    /// A hand on the map. Says what was picked.
+    /// Handles an input. Returns the point that was picked, if any.
     pub fn hand(&mut self, hand: Hand, now: Millis) -> Option<LatLng> {
         if hand == Hand::Whole {
             self.go(Move { seq: 0, target: Target::Whole }, now);
@@ -290,12 +292,12 @@ impl<P: Painter> Engine<P> {
         picked
     }
 
-    /// Whether the map is held.
+    /// Returns `true` while the map is dragged.
     pub fn is_dragging(&self) -> bool {
         self.gestures.is_dragging()
     }
 
-    /// One frame: moves what moves, prepares a little more of the city, and paints if anything changed.
+    /// Runs one frame: advances all motion, prepares more of the city, and paints if anything changed.
     pub fn frame(&mut self, fleet: &FleetModel, now: Millis) -> Outcome {
         let picked = self.gestures.poll(now).and_then(|intent| self.obey(intent, now));
         let Some(city) = &mut self.city else { return Outcome::default() };
@@ -305,7 +307,7 @@ impl<P: Painter> Engine<P> {
         let look = match self.moved_at {
             Some(at) if now - at >= REST_MS && !self.gestures.is_dragging() => {
                 self.moved_at = None;
-                // What was coarse while it moved is painted once more.
+                // While the camera moved, the city may have been painted without antialiasing.
                 self.dirty = true;
                 let bounds = Some(city.camera.visible(LOOK_MARGIN));
                 if self.looked == bounds { None } else { bounds }
@@ -338,9 +340,9 @@ impl<P: Painter> Engine<P> {
         }
         let look = city.look(self.viewport, self.dpr);
         let moved = self.painted != Some(look);
-        // Names take as long as all that is under them: not in one frame with it.
+        // Layout of the names takes as long as a batch of the city, so a frame does only one of them.
         let named = batch.is_none() && city.name_streets();
-        // Once for each view: what one screen has no room for, it lacks.
+        // Only once per view: if the atlas has no room for the glyphs of one screen, clearing it again does not help.
         let has_room = self.moved_at.is_none() && self.roomy != Some(look) && self.atlas.make_room();
         if has_room {
             self.roomy = Some(look);
@@ -364,7 +366,7 @@ impl<P: Painter> Engine<P> {
             painter.set_atlas(letters);
         }
         let alive = !self.calm && (self.shapes.is_alive() || self.overlay.followed.is_some());
-        // A trail fades for a while after its car has come to rest.
+        // A car's trail fades for a while after the car has stopped.
         let gliding = now < self.cars.still_from + 1000.0;
         if self.dirty || moved || alive || gliding {
             let phase = if self.calm { 0.2 } else { phase_s(now) };
@@ -376,22 +378,22 @@ impl<P: Painter> Engine<P> {
         }
     }
 
-    /// The reason why the map is not on the screen as it should be, if there is a painter to tell.
+    /// Returns the failure of the newest frame, if it failed; `None` without a painter.
     pub fn failure(&self) -> Option<Option<String>> {
         self.painter.as_ref().map(Painter::failure)
     }
 
-    /// Whether there is a city to draw.
+    /// Returns `true` if there is a city.
     pub fn has_city(&self) -> bool {
         self.city.is_some()
     }
 
-    /// Whether anything is on the screen.
+    /// Returns `true` if a frame has been painted.
     pub fn has_painted(&self) -> bool {
         self.painted.is_some()
     }
 
-    /// Whether the city and cars in it, or how many they are, are on the screen.
+    /// Returns `true` if the screen shows the city with cars or densities.
     pub fn is_showing(&self) -> bool {
         self.painted.is_some() && !(self.cars.cars.is_empty() && self.density.is_empty())
     }
@@ -427,7 +429,7 @@ impl<P: Painter> Engine<P> {
 }
 
 impl City {
-    /// Whether `map` is this city with more of it.
+    /// Returns `true` if `map` is the same city with at least the same contents.
     fn is_earlier(&self, map: &CityMap) -> bool {
         self.map.version == map.version
             && self.map.bounds == map.bounds
@@ -436,7 +438,7 @@ impl City {
             && self.map.rails.len() <= map.rails.len()
     }
 
-    /// Begins to draw it anew.
+    /// Starts to draw the city from the beginning.
     fn restart(&mut self, painter: Option<&mut impl Painter>) {
         self.builder = SceneBuilder::new(self.map.bounds);
         self.named = false;
@@ -445,7 +447,7 @@ impl City {
         }
     }
 
-    /// Finds the names once the city is complete. True when there are new ones.
+    /// Collects the names once the city is complete. Returns `true` if it did so now.
     fn name_streets(&mut self) -> bool {
         if self.named || !self.map.complete {
             return false;
@@ -466,7 +468,7 @@ impl City {
     }
 }
 
-/// Seconds since the last full [`PHASE_S`].
+/// Returns the seconds since the last full [`PHASE_S`].
 fn phase_s(now: Millis) -> f64 {
     let rounds = now / (1000.0 * PHASE_S);
     (rounds - rounds.floor()) * PHASE_S
@@ -484,7 +486,7 @@ mod tests {
         model::{Street, StreetClass},
     };
 
-    /// Counts what it is asked for.
+    /// A painter that counts batches and frames.
     #[derive(Clone, Default)]
     struct Counter {
         batches: Rc<Cell<usize>>,
@@ -553,7 +555,7 @@ mod tests {
         let fleet = FleetModel::default();
         engine.frame(&fleet, 0.0);
         assert_eq!(counter.frames.get(), 0, "there is no city yet");
-        assert!(engine.set_map(&city()).is_some(), "the first look");
+        assert!(engine.set_map(&city()).is_some(), "a new city has an area to watch");
         for now in 1..=200 {
             engine.frame(&fleet, f64::from(now) * 16.0);
         }
@@ -575,7 +577,7 @@ mod tests {
         let looks: Vec<_> =
             (0..200).filter_map(|i| Some((i, engine.frame(&fleet, f64::from(i) * 16.0).look?))).collect();
         let [(at, bounds)] = looks.as_slice() else { panic!("{looks:?}") };
-        assert!(*at > 10, "not while it moves");
+        assert!(*at > 10, "the camera was still moving");
         assert!(bounds.contains(city().bounds.center()));
         click(&mut engine, (10.0, 10.0), 4000.0);
         assert_eq!(engine.frame(&fleet, 4500.0).look, None, "a click moves nothing");

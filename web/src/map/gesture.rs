@@ -1,4 +1,4 @@
-//! From pointers to intentions: drag, pinch, throw, click, double click. Pure; time comes with the events.
+//! Recognition of gestures: drag, pinch, throw, click and double click. Pure: the events carry the time.
 
 use rides_proto::math::log2;
 use web_sys::WheelEvent;
@@ -6,26 +6,26 @@ use web_sys::WheelEvent;
 use super::camera::ScreenPos;
 use crate::model::Millis;
 
-/// A pointer that moved less than this, px, was a click and not a drag.
+/// The distance up to which a press is a click and not a drag, in pixels.
 const SLOP_PX: f64 = 6.0;
-/// A second click within this time, ms, makes a double click.
+/// The maximum time between the clicks of a double click, in milliseconds.
 const DOUBLE_MS: f64 = 250.0;
-/// … and within this distance, px.
+/// The maximum distance between the clicks of a double click, in pixels.
 const DOUBLE_PX: f64 = 24.0;
-/// A throw is measured over the last so many ms of a drag.
+/// The last part of a drag that gives the velocity of a throw, in milliseconds.
 const THROW_MS: f64 = 80.0;
 
-/// Pixels of a wheel for one zoom level.
+/// The number of wheel pixels per zoom level.
 const WHEEL_PX: f64 = 240.0;
-/// Pixels that a line of a wheel stands for, in browsers that count lines.
+/// The pixels per line, for browsers that report the wheel in lines.
 const LINE_PX: f64 = 32.0;
-/// Pixels that a page of a wheel stands for, in browsers that count pages.
+/// The pixels per page, for browsers that report the wheel in pages.
 const PAGE_PX: f64 = 800.0;
-/// Pixels of a trackpad pinch for one zoom level.
+/// The pixels of a trackpad pinch per zoom level.
 const PINCH_PX: f64 = 90.0;
 
-/// Returns the zoom levels for a wheel that turned by `delta` pixels, lines or pages, as `mode` says. At most one level
-/// each way.
+/// Returns the zoom levels for a wheel that turned by `delta`, in the unit given by `mode`: pixels, lines or
+/// pages. The result is between -1 and 1.
 pub fn wheel_levels(delta: f64, mode: u32, is_pinch: bool) -> f64 {
     let unit = match mode {
         WheelEvent::DOM_DELTA_LINE => LINE_PX,
@@ -36,61 +36,61 @@ pub fn wheel_levels(delta: f64, mode: u32, is_pinch: bool) -> f64 {
     (-delta * unit / px_per_level).clamp(-1.0, 1.0)
 }
 
-/// One pointer's position at one moment.
+/// The position of a pointer at one moment.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Pointer {
     /// The browser's pointer id.
     pub id: i32,
-    /// Where.
+    /// The position.
     pub at: ScreenPos,
-    /// When.
+    /// The time.
     pub time: Millis,
-    /// The only finger on the screen, or a mouse.
+    /// `true` for a mouse, and for the first finger on the screen.
     pub primary: bool,
 }
 
-/// What a person meant.
+/// The meaning of a gesture.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Intent {
-    /// Drag the map by so many pixels.
+    /// Drag the map by these pixels.
     Pan(ScreenPos),
-    /// Two fingers: drag by `pan`, then zoom by `levels` about `about`.
+    /// Drag by `pan`, then zoom by `levels` about `about`.
     Pinch {
-        /// Pixels.
+        /// The distance in pixels.
         pan: ScreenPos,
-        /// Between the fingers.
+        /// The point between the fingers.
         about: ScreenPos,
         /// Zoom levels.
         levels: f64,
     },
-    /// Let go while moving; pixels per millisecond.
+    /// The map was released while it moved; the velocity is in pixels per millisecond.
     Throw((f64, f64)),
-    /// A click that no second one followed.
+    /// A single click.
     Click(ScreenPos),
     /// A double click.
     DoubleClick(ScreenPos),
 }
 
-/// The pointers that are down, and what they have done so far.
+/// The pressed pointers and the state of their gesture.
 #[derive(Default, Debug)]
 pub struct Gestures {
-    /// At most two count.
+    /// At most two pointers.
     down: Vec<Pointer>,
-    /// Where the first went down; `None` once this cannot become a click any more.
+    /// The position where the first pointer was pressed; `None` if the gesture cannot become a click any more.
     pressed: Option<ScreenPos>,
-    /// A click that waits whether a second one follows.
+    /// A click that becomes a double click if another one follows in time.
     waiting: Option<Pointer>,
-    /// The newest moves of a drag.
+    /// The newest positions of a drag.
     trace: Vec<Pointer>,
-    /// Zoom levels since the start of the pinch that Safari reports.
+    /// The zoom levels since the start of the pinch that Safari reports.
     pinched: f64,
 }
 
 impl Gestures {
-    /// A pointer went down. A click elsewhere that was waiting is one now.
+    /// Handles a pressed pointer. Returns an earlier click if this press cannot be its double click.
     ///
-    /// Browsers may lose a release. When a primary pointer goes down, no other pointer is down any more. A pointer that
-    /// goes down twice was up between.
+    /// Browsers may lose a release. The press of a primary pointer ends all other pointers, and a second press
+    /// of the same pointer ends the first one.
     pub fn down(&mut self, pointer: Pointer) -> Option<Intent> {
         self.down.retain(|p| !pointer.primary && p.id != pointer.id);
         if self.down.len() >= 2 {
@@ -105,7 +105,7 @@ impl Gestures {
         self.waiting.take_if(apart).map(|click| Intent::Click(click.at))
     }
 
-    /// A pointer moved. Pointers that are not down are ignored.
+    /// Handles a moved pointer. Pointers that are not pressed are ignored.
     pub fn moved(&mut self, pointer: Pointer) -> Option<Intent> {
         let index = self.down.iter().position(|p| p.id == pointer.id)?;
         if let Some(pressed) = self.pressed {
@@ -132,7 +132,7 @@ impl Gestures {
         }
     }
 
-    /// A pointer went up.
+    /// Handles a released pointer.
     pub fn up(&mut self, pointer: Pointer) -> Option<Intent> {
         let index = self.down.iter().position(|p| p.id == pointer.id)?;
         self.down.remove(index);
@@ -149,8 +149,8 @@ impl Gestures {
         None
     }
 
-    /// Forgets a pointer that the browser took away, or with `None` all of them. Browsers report the lost capture after
-    /// each release too, which changes nothing.
+    /// Forgets a pointer that the browser cancelled, or all of them. Browsers also report a lost capture after
+    /// each release, which changes nothing.
     pub fn cancel(&mut self, id: Option<i32>) {
         let before = self.down.len();
         self.down.retain(|p| id.is_some_and(|id| p.id != id));
@@ -160,8 +160,9 @@ impl Gestures {
         }
     }
 
-    /// Takes a pinch as Safari reports it. `scale` is the distance of the fingers compared to the start of the pinch;
-    /// `None` at its start and at its end. Of fingers on a screen, their pointers tell already.
+    /// Handles a pinch that Safari reports. `scale` is the distance of the fingers relative to the start of the
+    /// pinch, and `None` at its start and its end.
+    /// A pinch on a touch screen is ignored, because its pointers report it too.
     pub fn pinch(&mut self, about: ScreenPos, scale: Option<f64>) -> Option<Intent> {
         let pinched = scale.map_or(0.0, log2);
         let levels = pinched - std::mem::replace(&mut self.pinched, pinched);
@@ -169,7 +170,7 @@ impl Gestures {
         is_new.then_some(Intent::Pinch { pan: (0.0, 0.0), about, levels })
     }
 
-    /// Time passes: a waiting click becomes one. To be called every frame.
+    /// Returns a click that no second click has followed in time. Called in every frame.
     pub fn poll(&mut self, now: Millis) -> Option<Intent> {
         if !self.down.is_empty() {
             return None;
@@ -178,7 +179,7 @@ impl Gestures {
         Some(Intent::Click(click.at))
     }
 
-    /// Whether the map is held.
+    /// Returns `true` while the map is dragged.
     pub fn is_dragging(&self) -> bool {
         !self.down.is_empty() && self.pressed.is_none()
     }
@@ -229,7 +230,7 @@ mod tests {
         g.down(p(1, 50.0, 50.0, 0.0));
         g.up(p(1, 50.0, 50.0, 50.0));
         assert_eq!(g.down(p(1, 55.0, 50.0, 150.0)), None);
-        assert_eq!(g.poll(320.0), None, "the second press is under way");
+        assert_eq!(g.poll(320.0), None, "the second press has not ended");
         assert_eq!(g.up(p(1, 55.0, 50.0, 330.0)), Some(Intent::DoubleClick((55.0, 50.0))));
 
         g.down(p(1, 50.0, 50.0, 1000.0));
@@ -247,7 +248,7 @@ mod tests {
         assert!(g.is_dragging());
         assert_eq!(g.moved(p(1, 30.0, 5.0, 20.0)), Some(Intent::Pan((20.0, 5.0))));
         assert_eq!(g.up(p(1, 30.0, 5.0, 25.0)), Some(Intent::Throw((2.0, 0.5))));
-        assert_eq!(g.poll(1000.0), None, "a drag is no click");
+        assert_eq!(g.poll(1000.0), None, "a drag is not a click");
     }
 
     #[test]
@@ -271,7 +272,7 @@ mod tests {
         assert!((levels - 1.0).abs() < 1e-9);
         assert_eq!(g.up(p(2, 300.0, 100.0, 30.0)), None);
         assert_eq!(g.up(p(1, 100.0, 100.0, 40.0)), None);
-        assert_eq!(g.poll(1000.0), None, "a pinch is no click");
+        assert_eq!(g.poll(1000.0), None, "a pinch is not a click");
     }
 
     #[test]
@@ -335,7 +336,7 @@ mod tests {
         assert_eq!(
             g.up(p(1, 60.0, 0.0, 1035.0)),
             Some(Intent::Throw((3.0, 0.0))),
-            "the other went up before"
+            "the other pointer was released before"
         );
     }
 
@@ -361,7 +362,7 @@ mod tests {
         let meant = told.map(|scale| g.pinch((9.0, 9.0), scale));
         assert_eq!(meant, [None, zoom(1.0), zoom(1.0), zoom(-1.0), None, zoom(1.0), None]);
         g.down(p(1, 0.0, 0.0, 0.0));
-        assert_eq!(g.pinch((9.0, 9.0), Some(2.0)), None, "the fingers on the screen have told it already");
+        assert_eq!(g.pinch((9.0, 9.0), Some(2.0)), None, "the pointers report the same pinch");
     }
 
     /// PAGE-4
@@ -370,7 +371,7 @@ mod tests {
         let levels = |delta, mode| wheel_levels(delta, mode, false);
         assert_eq!(levels(-120.0, WheelEvent::DOM_DELTA_PIXEL), 0.5);
         assert_eq!(levels(-3.0, WheelEvent::DOM_DELTA_LINE), 0.4);
-        assert_eq!(levels(1.0, WheelEvent::DOM_DELTA_PAGE), -1.0, "a page is as far as one turn goes");
+        assert_eq!(levels(1.0, WheelEvent::DOM_DELTA_PAGE), -1.0, "one event zooms by at most one level");
         assert_eq!(wheel_levels(-9.0, WheelEvent::DOM_DELTA_PIXEL, true), 0.1, "a pinch is finer");
     }
 }

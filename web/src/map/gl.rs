@@ -1,4 +1,4 @@
-//! The few WebGL2 things that the painter is made of: programs, geometry and render targets.
+//! Thin wrappers for WebGL2: programs, geometry, offscreen canvases and textures.
 
 use bytemuck::Pod;
 use wasm_bindgen::JsValue;
@@ -7,10 +7,10 @@ use web_sys::{
     WebGlShader, WebGlTexture, WebGlUniformLocation, WebGlVertexArrayObject,
 };
 
-/// From the extension `WEBGL_debug_renderer_info`.
+/// A constant of the extension `WEBGL_debug_renderer_info`.
 const UNMASKED_RENDERER_WEBGL: u32 = 0x9246;
 
-/// A shader of `shaders/`, as `build.rs` left it.
+/// Includes a shader of `shaders/`, as processed by `build.rs`.
 macro_rules! shader {
     ($name:literal) => {
         include_str!(concat!(env!("OUT_DIR"), "/", $name, ".glsl"))
@@ -18,13 +18,13 @@ macro_rules! shader {
 }
 pub(super) use shader;
 
-/// Why the map cannot be painted.
+/// The reason why the map cannot be painted.
 #[derive(Debug, thiserror::Error)]
 pub enum GlError {
     /// The browser has no WebGL2.
     #[error("this browser has no WebGL2")]
     Unsupported,
-    /// The context is lost, or the driver refuses.
+    /// The context is lost, or the driver reports an error.
     #[error("the graphics driver refused: {0}")]
     Refused(String),
 }
@@ -39,7 +39,7 @@ fn gone<T>(made: Option<T>) -> Result<T, GlError> {
     made.ok_or_else(|| GlError::Refused("the context is lost".into()))
 }
 
-/// A linked program and where its uniforms are.
+/// A linked program and the locations of its uniforms.
 pub(super) struct Program {
     gl: Gl,
     program: WebGlProgram,
@@ -52,7 +52,8 @@ impl Program {
         let shaders = [compile(gl, Gl::VERTEX_SHADER, vertex)?, compile(gl, Gl::FRAGMENT_SHADER, fragment)?];
         shaders.iter().for_each(|shader| gl.attach_shader(&program, shader));
         gl.link_program(&program);
-        // Each question waits for the driver to be done: this one answers for the shaders too.
+        // Each query waits for the driver, so the shaders are not queried one by one: a failed compilation
+        // fails the link.
         if !gl.get_program_parameter(&program, Gl::LINK_STATUS).is_truthy() {
             let logs = shaders.iter().map(|shader| gl.get_shader_info_log(shader));
             let logs: String = logs.chain([gl.get_program_info_log(&program)]).flatten().collect();
@@ -63,7 +64,7 @@ impl Program {
             .filter_map(|i| {
                 let name = gl.get_active_uniform(&program, i)?.name();
                 let at = gl.get_uniform_location(&program, &name)?;
-                // Arrays are listed as "name[0]".
+                // The name of an array is listed as "name[0]".
                 Some((name.strip_suffix("[0]").unwrap_or(&name).to_owned(), at))
             })
             .collect();
@@ -75,8 +76,8 @@ impl Program {
         self
     }
 
-    /// Sets a uniform of the bound program by the number of floats: 1 to 4. One that the program does not use
-    /// is skipped.
+    /// Sets a uniform of the bound program. The number of floats, 1 to 4, gives its type. A uniform that the
+    /// program does not use is skipped.
     pub(super) fn set(&self, name: &str, value: &[f32]) -> &Self {
         let at = self.at(name);
         match *value {
@@ -116,25 +117,26 @@ fn compile(gl: &Gl, kind: u32, body: &str) -> Result<WebGlShader, GlError> {
     Ok(shader)
 }
 
-/// Two triangles of a quad whose corners are numbered in rows.
+/// The two triangles of a quad whose corners are numbered row by row.
 const QUAD: [u32; 6] = [0, 1, 2, 2, 1, 3];
 
-/// Indexed triangles on the GPU. Freed when dropped.
+/// Indexed triangles on the GPU, deleted when dropped.
 ///
-/// There are no instanced draws: a quad repeats its data at each corner, and its shader tells the corners apart
-/// by `gl_VertexID & 3`. Drivers are slow at instances of four vertices, and software ones hopeless.
+/// There are no instanced draws: drivers are slow with instances of four vertices, and software renderers are
+/// far too slow. Instead, a quad repeats its data at each corner, and the shader distinguishes the corners by
+/// `gl_VertexID & 3`.
 pub(super) struct Geometry {
     gl: Gl,
     array: WebGlVertexArrayObject,
     data: WebGlBuffer,
     indices: WebGlBuffer,
     count: i32,
-    /// Quads that `indices` is long enough for.
+    /// The number of quads for which `indices` is long enough.
     quads: usize,
 }
 
 impl Geometry {
-    /// Without anything. `floats`: how many of them each attribute has, in the order of the locations.
+    /// Returns an empty geometry. `floats` has the number of floats of each attribute, in the order of the locations.
     pub(super) fn new(gl: &Gl, floats: &[i32]) -> Result<Self, GlError> {
         let (array, data) = (gone(gl.create_vertex_array())?, gone(gl.create_buffer())?);
         let indices = gone(gl.create_buffer())?;
@@ -152,7 +154,7 @@ impl Geometry {
         Ok(Self { gl: gl.clone(), array, data, indices, count: 0, quads: 0 })
     }
 
-    /// Replaces everything by triangles.
+    /// Replaces the contents with triangles.
     pub(super) fn upload_mesh<V: Pod>(&mut self, vertices: &[V], indices: &[u32]) {
         self.upload_vertices(bytemuck::cast_slice(vertices), Gl::STATIC_DRAW);
         self.upload_indices(indices);
@@ -160,12 +162,12 @@ impl Geometry {
         self.quads = 0;
     }
 
-    /// Replaces everything by a quad for every item.
+    /// Replaces the contents with one quad per item.
     pub(super) fn upload_quads<V: Pod>(&mut self, items: &[V]) {
         self.upload_corners(bytemuck::cast_slice(items), items.len());
     }
 
-    /// Each item's bytes once for every corner of its quad.
+    /// Uploads the bytes of each item four times, once for each corner of its quad.
     fn upload_corners(&mut self, items: &[u8], count: usize) {
         let size = (items.len() / count.max(1)).max(1);
         let mut corners = Vec::with_capacity(items.len() * 4);
@@ -184,7 +186,7 @@ impl Geometry {
         self.count = (count * QUAD.len()) as i32;
     }
 
-    /// How many quads are drawn.
+    /// Returns the number of quads.
     pub(super) fn len(&self) -> usize {
         self.count as usize / QUAD.len()
     }
@@ -195,7 +197,7 @@ impl Geometry {
     }
 
     fn upload_indices(&self, indices: &[u32]) {
-        // The binding of indices belongs to the vertex array.
+        // The index buffer binding belongs to the vertex array.
         self.gl.bind_vertex_array(Some(&self.array));
         let bytes = bytemuck::cast_slice(indices);
         self.gl.buffer_data_with_u8_array(Gl::ELEMENT_ARRAY_BUFFER, bytes, Gl::STATIC_DRAW);
@@ -220,7 +222,8 @@ impl Drop for Geometry {
     }
 }
 
-/// A picture that is painted once and shown many times: antialiased while painted, then a plain texture.
+/// An offscreen canvas: antialiased while it is painted, then resolved to a plain texture that can be drawn
+/// many times.
 pub(super) struct Canvas {
     gl: Gl,
     size: (i32, i32),
@@ -232,7 +235,8 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// `samples`: of antialiasing, if the device has as many; 0: none.
+    /// Creates a canvas with at most `samples` samples of antialiasing; 0 switches it off.
+    /// Fails if the device has no framebuffer of this size.
     pub(super) fn new(gl: &Gl, size: (i32, i32), samples: i32) -> Result<Self, GlError> {
         let most = gl.get_parameter(Gl::MAX_SAMPLES)?.as_f64().unwrap_or(0.0) as i32;
         let samples = samples.min(most);
@@ -256,7 +260,7 @@ impl Canvas {
         gl.framebuffer_texture_2d(Gl::FRAMEBUFFER, Gl::COLOR_ATTACHMENT0, Gl::TEXTURE_2D, texture_ref, 0);
         let status = gl.check_framebuffer_status(Gl::FRAMEBUFFER);
         gl.bind_framebuffer(Gl::FRAMEBUFFER, None);
-        // Of a lost context the browser tells by an event.
+        // The browser reports a lost context by an event.
         if status != Gl::FRAMEBUFFER_COMPLETE && !gl.is_context_lost() {
             return Err(GlError::Refused(format!("no picture of {} × {} pixels", size.0, size.1)));
         }
@@ -267,12 +271,12 @@ impl Canvas {
         self.size
     }
 
-    /// What is drawn from here on goes into the picture.
+    /// Redirects drawing to the canvas.
     pub(super) fn begin(&self) {
         self.gl.bind_framebuffer(Gl::FRAMEBUFFER, Some(&self.smooth));
     }
 
-    /// The picture is complete.
+    /// Resolves the canvas to its texture, and redirects drawing back to the screen.
     pub(super) fn end(&self) {
         let (w, h) = self.size;
         self.gl.bind_framebuffer(Gl::READ_FRAMEBUFFER, Some(&self.smooth));
@@ -296,23 +300,24 @@ impl Drop for Canvas {
     }
 }
 
-/// The largest side of a picture that the device can paint, pixels. A browser that hides what device it runs on may say less.
+/// Returns the largest side of a canvas that the device can paint, in pixels. A browser that hides the device
+/// may return less.
 pub(super) fn max_side(gl: &Gl) -> f64 {
     let limits = [Gl::MAX_TEXTURE_SIZE, Gl::MAX_RENDERBUFFER_SIZE];
     let limits = limits.map(|limit| gl.get_parameter(limit).ok().and_then(|limit| limit.as_f64()));
     limits.into_iter().flatten().fold(f64::INFINITY, f64::min)
 }
 
-/// Whether the browser paints without a graphics card.
+/// Returns `true` if the browser renders without a GPU.
 pub(super) fn is_software(gl: &Gl) -> bool {
-    // Browsers that keep the name of the card to themselves are taken to have one.
+    // A browser that hides the name of the renderer is assumed to have a GPU.
     let Ok(Some(_)) = gl.get_extension("WEBGL_debug_renderer_info") else { return false };
     let name = gl.get_parameter(UNMASKED_RENDERER_WEBGL).ok().and_then(|name| name.as_string());
     let name = name.unwrap_or_default().to_ascii_lowercase();
     ["swiftshader", "llvmpipe", "softpipe", "software"].iter().any(|known| name.contains(known))
 }
 
-/// A texture, bound, with linear filtering and no repeat.
+/// Creates and binds a texture with linear filtering that clamps to its edges.
 pub(super) fn new_texture(gl: &Gl) -> Result<WebGlTexture, GlError> {
     let texture = gone(gl.create_texture())?;
     gl.bind_texture(Gl::TEXTURE_2D, Some(&texture));

@@ -1,6 +1,7 @@
-//! The atlas of letters: each is drawn once by the browser's own text renderer, on a canvas that nobody sees.
+//! The atlas of glyphs. The browser's text renderer draws each glyph once, on a canvas that is not on the page.
 //!
-//! Letters are drawn when a name needs them. An atlas that is full is emptied, and has what is on the screen from then on.
+//! A glyph is drawn when a name needs it first. When the atlas is full, it is cleared and refilled with the
+//! glyphs on the screen.
 
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
@@ -8,40 +9,41 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 use super::labels::Glyph;
 use crate::browser;
 
-/// Size that letters are drawn at, CSS pixels; on the map they are at most this large.
+/// The size at which glyphs are drawn, in CSS pixels. They are never larger on the map.
 const SIZE_PX: f64 = 12.0;
-/// Room around a letter for its halo, CSS pixels.
+/// The space around a glyph for its halo, in CSS pixels.
 const HALO_PX: f64 = 2.5;
-/// Height of a line of the atlas as a share of the letters' size. Scripts stack marks above and below their letters.
+/// The height of a line in the atlas, as a multiple of the glyphs' size. Some scripts stack marks above and
+/// below their letters.
 const LINE: f64 = 1.9;
-/// Side of the atlas, CSS pixels.
+/// The side of the atlas, in CSS pixels.
 const SIDE_PX: f64 = 1024.0;
-/// Largest side of an atlas, device pixels: four bytes for each pixel of its square.
+/// The largest side of the atlas, in device pixels. Each pixel takes four bytes.
 const MAX_SIDE: f64 = 2048.0;
 const FONT: &str = "Inter, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', system-ui, sans-serif";
 
-/// Letters, and words that are drawn as one.
+/// The atlas: letters, and words that are drawn as one glyph.
 pub struct Atlas {
-    /// `None` before the first letter, and where the browser has no 2D canvas: then there are no names.
+    /// `None` before the first glyph, or if the browser has no 2D canvas. Then the map has no names.
     page: Option<(HtmlCanvasElement, CanvasRenderingContext2d)>,
-    /// In the order of their texts. `None`: there was no room.
+    /// The glyphs, sorted by text. `None`: there was no room.
     glyphs: Vec<(String, Option<Glyph>)>,
     dpr: f64,
     side: f64,
-    /// The place of the next letter, device pixels.
+    /// The position of the next glyph, in device pixels.
     at: (f64, f64),
     is_full: bool,
     is_changed: bool,
 }
 
 impl Atlas {
-    /// An empty one. `max_side`: of a texture, device pixels.
+    /// Creates an empty atlas. `max_side` is the largest side of a texture, in device pixels.
     pub fn new(dpr: f64, max_side: f64) -> Self {
         let side = (SIDE_PX * dpr.max(1.0)).min(MAX_SIDE).min(max_side);
         Self { page: None, glyphs: Vec::new(), dpr, side, at: (0.0, 0.0), is_full: false, is_changed: false }
     }
 
-    /// A letter, or a word as one; drawn now if it was not yet. `None` when there is no room for it.
+    /// Returns the glyph of a letter or of a whole word, and draws it if needed. Returns `None` if there is no room.
     pub fn find(&mut self, text: &str) -> Option<Glyph> {
         match self.glyphs.binary_search_by(|(known, _)| known.as_str().cmp(text)) {
             Ok(at) => self.glyphs[at].1,
@@ -53,18 +55,19 @@ impl Atlas {
         }
     }
 
-    /// The picture, if it changed since it was asked for last.
+    /// Returns the canvas if it has changed since the last call.
     pub fn changed(&mut self) -> Option<&HtmlCanvasElement> {
         let is_changed = std::mem::take(&mut self.is_changed);
         self.page.as_ref().map(|(canvas, _)| canvas).filter(|_| is_changed)
     }
 
-    /// The copy of the picture on the device is lost.
+    /// Marks the canvas as changed, because the copy on the GPU is lost.
     pub fn forget_upload(&mut self) {
         self.is_changed = true;
     }
 
-    /// Makes room if a letter found none, and draws the digits of densities first. True when there is some now.
+    /// Clears the atlas if a glyph found no room, and draws the digits of densities first. Returns `true` if it
+    /// was cleared.
     pub fn make_room(&mut self) -> bool {
         let was_full = std::mem::take(&mut self.is_full);
         if was_full {
@@ -101,7 +104,7 @@ impl Atlas {
         }
         self.at.0 += width;
         self.is_changed = true;
-        // Red is the halo, green the letter.
+        // The red channel is the halo, and the green channel is the glyph.
         let (left, middle) = (x + halo, y + height / 2.0);
         context.set_stroke_style_str("#f00");
         context.stroke_text(text, left, middle).ok()?;
@@ -115,7 +118,7 @@ impl Atlas {
     }
 }
 
-/// An empty canvas, set up to draw letters.
+/// Creates an empty canvas with the font and the line style for glyphs.
 fn page(side: f64, dpr: f64) -> Option<(HtmlCanvasElement, CanvasRenderingContext2d)> {
     let canvas: HtmlCanvasElement = browser::document().create_element("canvas").ok()?.unchecked_into();
     canvas.set_width(side as u32);

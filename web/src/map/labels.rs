@@ -1,6 +1,6 @@
-//! Which names are written where, for one camera: along their streets, without touching each other. Pure.
+//! The layout of names for one view: along their streets, without overlap. Pure.
 //!
-//! Places are chosen along the whole street and not along its visible part, so that a name stays where it is
+//! Positions are chosen along the whole street and not along its visible part, so that a name stays where it is
 //! while the map is dragged.
 
 use super::{
@@ -8,34 +8,35 @@ use super::{
     painter::{GlyphInstance, Look},
 };
 
-/// Between letters, as a share of their size.
+/// The space between letters, as a fraction of their size.
 const SPACING: f32 = 0.13;
-/// The same name again after about so many pixels of street.
+/// The distance after which a street's name is repeated, in pixels. The number of names is rounded down to a power
+/// of two.
 const REPEAT_PX: f32 = 620.0;
-/// Two letters that follow each other turn by no more than 24°: the cosine of that.
+/// The cosine of 24°, the largest turn between two consecutive letters.
 const MIN_AHEAD: f32 = 0.913;
-/// The widest letter, as a share of its size. A wider one is a word, and needs a straight line.
+/// The widest letter, as a multiple of its size. A wider glyph is a word, and needs a straight line.
 const MAX_LETTER: f32 = 2.0;
-/// Names this far off the screen, pixels, still keep others away.
+/// The margin around the screen in which names still reserve space, in pixels.
 const MARGIN_PX: f32 = 160.0;
-/// Side of a square of the grid that tells what is taken, pixels.
+/// The side of a square in the grid of reserved space, in pixels.
 const CELL_PX: f32 = 7.0;
 
-/// What the layout needs to know of one letter.
+/// The measures of a glyph.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Glyph {
-    /// To the next letter, as a share of the size.
+    /// The distance to the next glyph, as a multiple of the size.
     pub advance: f32,
-    /// Half its box, as a share of the size.
+    /// Half of the box, as a multiple of the size.
     pub half: [f32; 2],
-    /// Its box in the atlas.
+    /// The box in the atlas.
     pub atlas: [f32; 4],
 }
 
-/// Finds a letter, or a word that is drawn as one; `None` when the atlas has no room for it.
+/// A lookup of the glyph of a letter or a word. It returns `None` if the atlas has no room.
 pub type FindGlyph<'a> = &'a mut dyn FnMut(&str) -> Option<Glyph>;
 
-/// The letters of all names that are to be seen.
+/// Returns the glyphs of all visible names.
 pub fn layout(names: &[Name], find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInstance> {
     let mut taken = Taken::new(look.viewport);
     let mut letters = Vec::new();
@@ -43,7 +44,7 @@ pub fn layout(names: &[Name], find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInst
         match &name.place {
             NamePlace::Along(line) => {
                 let line = Polyline::new(line.iter().map(|at| look.screen_from_ground(*at)).collect());
-                // What cannot be seen draws no letters into the atlas.
+                // Names that cannot be visible must not fill the atlas with glyphs.
                 if !taken.may_show(&line.points) || line.length() < name.least_px() {
                     continue;
                 }
@@ -52,7 +53,7 @@ pub fn layout(names: &[Name], find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInst
                 if line.length() < width * 1.1 {
                     continue;
                 }
-                // A power of two, so that most places stay when the map is zoomed.
+                // A power of two, so that most names stay in place while the map is zoomed.
                 let count = 1 << ((line.length() / REPEAT_PX) as u32).max(1).ilog2();
                 for i in 0..count {
                     let middle = (i as f32 + 0.5) / count as f32 * line.length();
@@ -78,7 +79,7 @@ pub fn layout(names: &[Name], find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInst
     letters
 }
 
-/// `None` when the atlas lacks a letter.
+/// Returns the glyphs of a name, or `None` if the atlas lacks one.
 fn glyphs(name: &Name, find: FindGlyph<'_>) -> Option<Vec<Glyph>> {
     name.pieces().map(find).collect()
 }
@@ -87,7 +88,7 @@ fn width_px(name: &Name, glyphs: &[Glyph]) -> f32 {
     glyphs.iter().map(|glyph| glyph.advance + SPACING).sum::<f32>() * name.size_px
 }
 
-/// Writes a name along a line from `start` px on, unless something is in the way or the line turns too sharply.
+/// Writes a name along a line from `start` pixels on, unless the space is reserved or the line turns too sharply.
 fn write(
     name: &Name,
     glyphs: &[Glyph],
@@ -106,7 +107,7 @@ fn write(
         let middle = offset + advance / 2.0;
         offset += advance;
         let (middle, sign) = if backwards { (start + width - middle, -1.0) } else { (start + middle, 1.0) };
-        // The direction is taken over more than one letter: it evens out the small kinks of streets.
+        // The direction is an average over more than one letter, because streets have small kinks.
         let reach = name.size_px.max(advance / 2.0);
         if advance > MAX_LETTER * name.size_px
             && !line.is_straight(middle - reach, middle + reach, name.size_px)
@@ -140,18 +141,18 @@ fn write(
     letters.append(&mut placed);
 }
 
-/// The middles of the circles that cover a letter: one, or for a word that is drawn as one, a row of them.
+/// Returns the centres of the circles that cover a glyph: one for a letter, a row for a word.
 fn spots(letter: &GlyphInstance, radius: f32) -> impl Iterator<Item = [f32; 2]> + use<> {
     let GlyphInstance { at, along, half, .. } = *letter;
-    // A letter's box has a halo on each side.
+    // The box of a glyph includes the halo on both sides.
     let count = ((half[0] / radius) as i32 - 1).max(0);
     (-count..=count).map(move |step| [0, 1].map(|axis| at[axis] + along[axis] * step as f32 * radius))
 }
 
-/// A line that is walked by length.
+/// A line whose points are found by their distance from its start.
 struct Polyline {
     points: Vec<[f32; 2]>,
-    /// Length up to each point.
+    /// The distance of each point from the start.
     along: Vec<f32>,
 }
 
@@ -174,7 +175,7 @@ impl Polyline {
         self.along.last().copied().unwrap_or(0.0)
     }
 
-    /// Tells whether the line between two lengths, px, stays near the straight one between its ends.
+    /// Returns `true` if the part of the line between two distances is nearly straight.
     fn is_straight(&self, from: f32, to: f32, size: f32) -> bool {
         let (a, b) = (self.at(from), self.at(to));
         (1..8).all(|eighth| {
@@ -185,7 +186,7 @@ impl Polyline {
         })
     }
 
-    /// The point after so many px; the nearer end when there is none.
+    /// Returns the point at a distance in pixels from the start, or the nearer end of the line.
     fn at(&self, px: f32) -> [f32; 2] {
         let end = self.along.partition_point(|along| *along < px);
         if end == 0 || end >= self.points.len() {
@@ -197,7 +198,7 @@ impl Polyline {
     }
 }
 
-/// Which squares of the screen, and of a margin around it, have letters in them already.
+/// The squares of the screen and its margin where glyphs are.
 struct Taken {
     columns: i32,
     rows: i32,
@@ -210,7 +211,7 @@ impl Taken {
         Self { columns, rows, cells: vec![false; (columns * rows) as usize] }
     }
 
-    /// Whether the line's box touches the screen or its margin.
+    /// Returns `true` if the bounding box of a line touches the screen or its margin.
     fn may_show(&self, line: &[[f32; 2]]) -> bool {
         let meets = |axis: usize, cells: i32| {
             let size = cells as f32 * CELL_PX;
@@ -247,7 +248,7 @@ mod tests {
 
     const LOOK: Look = Look { center: [0.0, 0.0], px_per_m: 1.0, viewport: [800.0, 600.0], dpr: 1.0 };
 
-    /// Capitals from A to Z, and Hebrew words.
+    /// Finds capitals from A to Z, and Hebrew words.
     fn find(text: &str) -> Option<Glyph> {
         let letters = text.chars().count() as f32;
         let is_known = text.chars().all(|letter| matches!(letter, 'A'..='Z' | 'א'..='ת'));

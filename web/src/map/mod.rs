@@ -1,8 +1,8 @@
-//! The map: a city at night, and cars that are its light.
+//! The map: the city at night, with moving cars, densities, the followed ride and the draft.
 //!
-//! `camera`, `motion`, `gesture`, `scene`, `names`, `labels`, `cars`, `density` and `overlay` are pure and tested on the
-//! host; [`Painter`](painter::Painter) is the line between them and WebGL2. `engine` holds them together, and
-//! `view` is the only part that knows of signals and events.
+//! `camera`, `motion`, `gesture`, `scene`, `names`, `labels`, `cars`, `density` and `overlay` are pure and
+//! tested on the host. [`Painter`](painter::Painter) separates them from WebGL2. `engine` connects all of them,
+//! and only `view` handles signals and events.
 
 pub mod camera;
 pub mod cars;

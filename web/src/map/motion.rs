@@ -1,59 +1,59 @@
-//! How the camera moves by itself: flights, wheel easing and the throw of a drag.
+//! The motion of the camera without input: flights, wheel easing, and the inertia after a drag.
 
 use rides_proto::math::{exp, pow};
 
 use super::camera::{Camera, ScreenPos, View};
 use crate::model::Millis;
 
-/// How long a flight takes, ms.
+/// The duration of a flight, in milliseconds.
 const FLIGHT_MS: f64 = 650.0;
-/// A throw loses this share of its speed every millisecond.
+/// The fraction of its speed that a throw loses per millisecond.
 const FRICTION: f64 = 0.0045;
-/// Slower than this, px/ms, a throw is over.
+/// The speed below which a throw ends, in pixels per millisecond.
 const STILL: f64 = 0.02;
-/// A zoom closes this share of what is left every millisecond.
+/// The fraction of the remaining distance that a zoom covers per millisecond.
 const ZOOM_RATE: f64 = 0.014;
 
-/// A movement of the camera under way.
+/// A motion of the camera that is under way.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub enum Motion {
-    /// None.
+    /// No motion.
     #[default]
     Rest,
-    /// To a view, with easing.
+    /// An eased motion to a view.
     Flight {
-        /// Where it began.
+        /// The view at the start.
         from: View,
-        /// Where it ends.
+        /// The view at the end.
         to: View,
-        /// When it began.
+        /// The start time.
         started: Millis,
     },
-    /// On after a drag, ever slower.
+    /// Inertia after a drag, with decreasing speed.
     Throw {
-        /// Pixels per millisecond.
+        /// The velocity in pixels per millisecond.
         velocity: (f64, f64),
-        /// When the camera was last moved.
+        /// The time of the last step.
         at: Millis,
     },
-    /// Towards a zoom, about a point that stays in place.
+    /// An eased zoom about a point that stays in place.
     Zoom {
-        /// What stays.
+        /// The point that stays in place.
         about: ScreenPos,
-        /// Where it ends.
+        /// The zoom at the end.
         zoom: f64,
-        /// When the camera was last moved.
+        /// The time of the last step.
         at: Millis,
     },
 }
 
 impl Motion {
-    /// A flight from where the camera is.
+    /// Returns a flight from the camera's view to `to`.
     pub fn fly(camera: &Camera, to: View, now: Millis) -> Self {
         Self::Flight { from: camera.view(), to, started: now }
     }
 
-    /// A zoom by `levels` more, on top of one that is under way.
+    /// Returns a zoom by `levels`, which are added to the target of a running zoom.
     pub fn zoom_by(self, camera: &Camera, about: ScreenPos, levels: f64, now: Millis) -> Self {
         let from = match self {
             Self::Zoom { zoom, .. } => zoom,
@@ -62,7 +62,7 @@ impl Motion {
         Self::Zoom { about, zoom: from + levels, at: now }
     }
 
-    /// Moves the camera to where it is to be `now`, and says whether it goes on.
+    /// Moves the camera to its state at `now`. Returns `true` unless the camera is at rest.
     pub fn advance(&mut self, camera: &mut Camera, now: Millis) -> bool {
         match *self {
             Self::Rest => return false,
@@ -86,7 +86,7 @@ impl Motion {
             Self::Zoom { about, zoom, at } => {
                 let left = (zoom - camera.view().zoom) * exp(-ZOOM_RATE * (now - at).max(0.0));
                 camera.zoom_about(about, zoom - left);
-                // A camera at its limit does not follow: then there is nothing left to do either.
+                // The zoom also ends when the camera has reached its limit and no longer follows.
                 let done = left.abs() < 0.003 || (camera.view().zoom - (zoom - left)).abs() > 1e-9;
                 *self = if done { Self::Rest } else { Self::Zoom { about, zoom, at: now } };
             }
@@ -94,7 +94,7 @@ impl Motion {
         true
     }
 
-    /// Moves the camera to the end at once, for people who asked for less motion.
+    /// Moves the camera to the end at once, for people who prefer reduced motion.
     pub fn finish(&mut self, camera: &mut Camera) {
         match *self {
             Self::Rest | Self::Throw { .. } => {}
@@ -105,8 +105,8 @@ impl Motion {
     }
 }
 
-/// The view `t` of the way: the zoom evenly, and the centre at the pace at which the scale changes, so that the
-/// two belong together on the screen.
+/// Returns the view at the fraction `t` of a flight. The zoom changes evenly. The centre moves in proportion to
+/// the scale, so that both look like one movement on the screen.
 fn between(from: View, to: View, t: f64) -> View {
     let zoom = from.zoom + (to.zoom - from.zoom) * t;
     let (s0, s1, s) = (pow(2.0, -from.zoom), pow(2.0, -to.zoom), pow(2.0, -zoom));

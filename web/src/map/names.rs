@@ -1,4 +1,4 @@
-//! What has a name on the map, and along which line it is written. Pure.
+//! The names on the map, and the line along which each is written. Pure.
 
 use std::iter;
 
@@ -15,30 +15,30 @@ use crate::{
     order::sort_by_rank,
 };
 
-/// A name and where it may be written.
+/// A name and its place.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Name {
-    /// In capitals.
+    /// The text in capitals.
     pub text: String,
-    /// True if its letters join, stack or run to the left, so that only the browser can put them together: it is drawn as
-    /// one, and not letter by letter along the street.
+    /// `true` if letters join, stack or run from right to left. Only the browser can lay out such text, so the
+    /// whole name is drawn as one glyph.
     pub is_one: bool,
-    /// Where.
+    /// The place.
     pub place: NamePlace,
-    /// Letters' size, pixels.
+    /// The size of the letters in pixels.
     pub size_px: f32,
-    /// Colour.
+    /// The colour.
     pub color: Rgb,
 }
 
 impl Name {
-    /// A name in capitals.
+    /// Returns a name. The text is converted to capitals.
     pub fn new(name: &str, place: NamePlace, size_px: f32, color: Rgb) -> Self {
         let text = browser::capitals(name);
         Self { is_one: !text.chars().all(stands_alone), text, place, size_px, color }
     }
 
-    /// The parts that are drawn as one each: letters, or all of it.
+    /// Returns the parts that are drawn as one glyph each: the letters, or the whole text.
     pub fn pieces(&self) -> impl Iterator<Item = &str> {
         let mut rest = self.text.as_str();
         iter::from_fn(move || {
@@ -49,16 +49,16 @@ impl Name {
         })
     }
 
-    /// No name is shorter than this, pixels.
+    /// Returns a lower bound for the width of the name, in pixels.
     pub fn least_px(&self) -> f32 {
         const NARROW: f32 = 0.2;
         self.text.chars().count() as f32 * self.size_px * NARROW
     }
 }
 
-/// Tells whether a letter looks the same whatever stands beside it, and is written from left to right: Latin, Greek,
-/// Cyrillic, Armenian, Georgian, Chinese, Japanese and Korean ones do, and what is not known does not. Blocks of The Unicode
-/// Standard, without marks that combine and without controls.
+/// Returns `true` if a letter looks the same beside any other letter and is written from left to right.
+/// This is so for Latin, Greek, Cyrillic, Armenian, Georgian, Chinese, Japanese and Korean letters. Other
+/// letters, combining marks and control characters are excluded. The ranges are blocks of the Unicode Standard.
 fn stands_alone(letter: char) -> bool {
     matches!(letter,
         ' '..='~' | '\u{a0}'..='\u{ac}' | '\u{ae}'..='\u{2ff}' | '\u{370}'..='\u{482}' | '\u{48a}'..='\u{58f}'
@@ -68,21 +68,21 @@ fn stands_alone(letter: char) -> bool {
         | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Where a name is written.
+/// The place of a name.
 #[derive(Clone, PartialEq, Debug)]
 pub enum NamePlace {
     /// Along a street.
     Along(Vec<GroundPos>),
-    /// Level, in the middle of an area.
+    /// Horizontally, in the middle of an area.
     Across {
         /// The middle.
         center: GroundPos,
-        /// Half the area's width, metres.
+        /// Half the width of the area, in metres.
         half_m: f32,
     },
 }
 
-/// All names of a city, the most important first.
+/// Returns all names of a city, the most important first.
 pub fn names_of(map: &CityMap, ground: &Ground) -> Vec<Name> {
     let mut by_name: FxHashMap<&str, Vec<&Street>> = FxHashMap::default();
     for street in map.streets.iter().filter(|s| !s.name.is_empty()) {
@@ -134,17 +134,17 @@ fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Name)> {
         center: [(west + east) / 2.0, (north + south) / 2.0],
         half_m: (east - west) / 2.0,
     };
-    // Large parks before side streets, small ones after them.
+    // Large parks rank before side streets, and small parks after them.
     let rank = 4.0 - ((east - west) * (south - north)).sqrt() / 100.0;
     Some((rank, Name::new(&area.name, place, 10.0, color)))
 }
 
-/// Metres of a line.
+/// Returns the length of a line in metres.
 pub(super) fn length_m(line: &[GroundPos]) -> f32 {
     line.windows(2).map(|pair| (pair[1][0] - pair[0][0]).hypot(pair[1][1] - pair[0][1])).sum()
 }
 
-/// Joins pieces that meet end to end into lines as long as they get.
+/// Joins pieces that meet at their ends into the longest possible lines.
 fn join_lines(mut pieces: Vec<Vec<LatLng>>) -> Vec<Vec<LatLng>> {
     pieces.retain(|piece| piece.len() >= 2);
     let mut lines = Vec::new();
@@ -162,7 +162,7 @@ fn touches(line: &[LatLng], piece: &[LatLng]) -> bool {
     ends(line).iter().any(|end| ends(piece).contains(end))
 }
 
-/// Puts `piece`, one end of which is an end of `line`, onto it.
+/// Appends `piece` to `line`. One end of `piece` must be an end of `line`.
 fn join(line: &mut Vec<LatLng>, mut piece: Vec<LatLng>) {
     if line.first() == piece.first() || line.first() == piece.last() {
         line.reverse();

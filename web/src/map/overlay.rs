@@ -1,4 +1,4 @@
-//! What a ride adds to the map: the route, the way of the car that comes, and two pins. Pure.
+//! The overlay of a ride on the map: the route, the car's route to the pickup, and two pins. Pure.
 
 use std::sync::Arc;
 
@@ -13,38 +13,38 @@ use super::{
     scene::{Ground, Segment, line_segments},
 };
 
-/// What a ride shows on the map.
+/// The parts of a ride to show on the map.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Overlay {
-    /// A pin.
+    /// The pin of the pickup.
     pub pickup: Option<LatLng>,
-    /// A pin.
+    /// The pin of the drop-off.
     pub dropoff: Option<LatLng>,
-    /// From pickup to drop-off; empty: none.
+    /// The route from pickup to drop-off; may be empty.
     pub route: Arc<Vec<LatLng>>,
-    /// From the car to the pickup; empty: none.
+    /// The route from the car to the pickup; may be empty.
     pub way_to_car: Arc<Vec<LatLng>>,
-    /// The car that is drawn larger.
+    /// The car to highlight.
     pub followed: Option<CarNumber>,
 }
 
-/// Asks the map to move.
+/// A requested movement of the camera.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Move {
-    /// A new number makes a new request, even for the same target.
+    /// The sequence number. A new number is a new request, even for the same target.
     pub seq: u32,
-    /// Where to.
+    /// The target.
     pub target: Target,
 }
 
-/// Where the map can be asked to go.
+/// The target of a movement.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Target {
-    /// Show all of a box.
+    /// Show the whole box.
     Fit(Bounds),
-    /// Show a point, closely enough to see its street.
+    /// Show a point, close enough to see its street.
     To(LatLng),
-    /// The whole map.
+    /// Show the whole map.
     Whole,
 }
 
@@ -52,29 +52,29 @@ pub enum Target {
 #[derive(Clone, Copy, PartialEq, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct Pin {
-    /// On the ground, where its tip is.
+    /// The position of its tip on the ground.
     pub at: [f32; 2],
-    /// Its colour.
+    /// The colour.
     pub color: [f32; 3],
-    /// 0: a ring inside (pickup); 1: a square inside (drop-off).
+    /// The shape inside: 0 is a ring (pickup), 1 is a square (drop-off).
     pub shape: f32,
 }
 
 /// The overlay on the GPU.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct OverlayShapes {
-    /// From pickup to drop-off.
+    /// The route from pickup to drop-off.
     pub route: Vec<Segment>,
-    /// Metres of it.
+    /// The length of the route in metres.
     pub route_m: f32,
-    /// From the car to the pickup.
+    /// The route from the car to the pickup.
     pub way_to_car: Vec<Segment>,
-    /// The northern one first, so that the other is in front.
+    /// The pins, the northern one first, so that the southern one is painted over it.
     pub pins: Vec<Pin>,
 }
 
 impl OverlayShapes {
-    /// The shapes of `overlay`.
+    /// Returns the shapes of `overlay`.
     pub fn of(overlay: &Overlay, ground: &Ground) -> Self {
         let line = |points: &[LatLng]| -> Vec<Segment> {
             let points: Vec<_> = points.iter().map(|p| ground.ground_from_lat_lng(*p)).collect();
@@ -96,7 +96,7 @@ impl OverlayShapes {
         Self { route, route_m, way_to_car: line(&overlay.way_to_car), pins }
     }
 
-    /// Whether anything in it moves by itself.
+    /// Returns `true` if any shape is animated.
     pub fn is_alive(&self) -> bool {
         !(self.route.is_empty() && self.way_to_car.is_empty() && self.pins.is_empty())
     }

@@ -1,4 +1,4 @@
-//! What the map needs of whoever paints it.
+//! The interface between the map and its renderer.
 
 use bytemuck::{Pod, Zeroable};
 use web_sys::HtmlCanvasElement;
@@ -10,77 +10,78 @@ use super::{
     scene::{Batch, GroundPos},
 };
 
-/// One glyph of a name.
+/// A glyph of a name or a number.
 #[derive(Clone, Copy, PartialEq, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct GlyphInstance {
-    /// Its middle on the screen, pixels.
+    /// The middle on the screen, in pixels.
     pub at: [f32; 2],
-    /// The direction of the writing: cosine and sine.
+    /// The direction of the text: cosine and sine.
     pub along: [f32; 2],
-    /// Half its box, pixels.
+    /// Half the size of the box, in pixels.
     pub half: [f32; 2],
-    /// Its box in the atlas: left, top, right, bottom, 0 to 1.
+    /// The box in the atlas: left, top, right, bottom, from 0 to 1.
     pub atlas: [f32; 4],
     /// Colour.
     pub color: [f32; 3],
 }
 
-/// How the ground is seen.
+/// The view of the ground.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Look {
-    /// In the middle of the screen.
+    /// The point in the middle of the screen.
     pub center: GroundPos,
-    /// Scale.
+    /// The scale in pixels per metre.
     pub px_per_m: f32,
-    /// CSS pixels.
+    /// The size of the map in CSS pixels.
     pub viewport: [f32; 2],
-    /// Device pixels a CSS pixel.
+    /// The number of device pixels per CSS pixel.
     pub dpr: f32,
 }
 
 impl Look {
-    /// Pixels from the top left of the screen.
+    /// Returns the position on the screen in pixels from the top left corner.
     pub fn screen_from_ground(&self, at: GroundPos) -> [f32; 2] {
         [0, 1].map(|axis| (at[axis] - self.center[axis]) * self.px_per_m + self.viewport[axis] / 2.0)
     }
 }
 
-/// One frame.
+/// The parameters of a frame.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Frame {
-    /// How the ground is seen.
+    /// The view of the ground.
     pub look: Look,
-    /// Seconds after the cars' `base`.
+    /// Seconds since [`CarInstances::base`].
     pub cars_now: f32,
-    /// Seconds, for whatever pulses and flows; stands still when people asked for less motion.
+    /// The time in seconds for pulsing and flowing animations. It is constant for people who prefer reduced motion.
     pub phase: f32,
-    /// The camera is on its way: a painter that is slow may be coarse.
+    /// `true` while the camera moves, so that a slow painter may paint less detail.
     pub moving: bool,
 }
 
-/// Keeps geometry and puts frames on the screen.
+/// A renderer that keeps geometry and paints frames.
 pub trait Painter {
-    /// The city's box on the ground, north-western and south-eastern corner. Forgets what there was.
+    /// Starts a new city with this box on the ground: its north-western and south-eastern corners. All batches
+    /// are removed.
     fn start(&mut self, extent: (GroundPos, GroundPos));
-    /// More of the city.
+    /// Adds a batch of the city.
     fn add(&mut self, batch: &Batch);
-    /// The letters that names are made of.
+    /// Sets the atlas of glyphs.
     fn set_atlas(&mut self, letters: &HtmlCanvasElement);
-    /// All names on the screen, instead of those before.
+    /// Replaces the names on the screen.
     fn set_names(&mut self, glyphs: &[GlyphInstance]);
-    /// All cars, instead of those before.
+    /// Replaces the cars.
     fn set_cars(&mut self, cars: &CarInstances);
-    /// Where cars are too many to be drawn, instead of what was there before.
+    /// Replaces the densities.
     fn set_density(&mut self, density: &Density);
-    /// The numbers of its cells on the screen, instead of those before.
+    /// Replaces the numbers of the densities on the screen.
     fn set_numbers(&mut self, glyphs: &[GlyphInstance]);
-    /// The ride's shapes, instead of those before.
+    /// Replaces the shapes of the ride.
     fn set_overlay(&mut self, shapes: &OverlayShapes);
-    /// Puts a frame on the screen.
+    /// Paints a frame.
     fn paint(&mut self, frame: &Frame);
-    /// The reason why the newest frame is not as it should be, if anyone can tell.
+    /// Returns the error of the newest frame, if it could not be painted.
     fn failure(&self) -> Option<String>;
-    /// The largest side of a picture, device pixels.
+    /// Returns the largest side of a canvas, in device pixels.
     fn max_side(&self) -> f64;
 }

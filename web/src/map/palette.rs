@@ -1,10 +1,10 @@
-//! A Nordic city at night: the only place that knows colours, and widths by class.
+//! The colours of the map, and the widths of streets and rails. No other module of the map defines colours.
 
 use rides_proto::math::log2;
 
 use crate::model::{CarState, RailKind, StreetClass};
 
-/// Linear-free sRGB, 0 to 1.
+/// A colour in sRGB, without linearization; each channel is between 0 and 1.
 pub type Rgb = [f32; 3];
 
 const fn rgb(hex: u32) -> Rgb {
@@ -17,11 +17,11 @@ const fn channel(byte: u32) -> f32 {
 
 /// Land.
 pub const LAND: Rgb = rgb(0x0b1020);
-/// Beyond the edge of the map.
+/// The area beyond the edge of the map.
 pub const BEYOND: Rgb = rgb(0x060914);
-/// Sea, lakes.
+/// Seas and lakes.
 pub const WATER: Rgb = rgb(0x0d2238);
-/// The soft line along the water.
+/// The glow along the shore.
 pub const SHORE: Rgb = rgb(0x1d4468);
 /// Parks.
 pub const PARK: Rgb = rgb(0x0f2620);
@@ -29,11 +29,11 @@ pub const PARK: Rgb = rgb(0x0f2620);
 pub const SQUARE: Rgb = rgb(0x121a30);
 /// Roofs.
 pub const ROOF: Rgb = rgb(0x171f38);
-/// Around roofs.
+/// The edges of roofs.
 pub const ROOF_EDGE: Rgb = rgb(0x27314f);
 /// Lit windows.
 pub const WINDOW: Rgb = rgb(0xffc774);
-/// Around streets.
+/// The casing around streets.
 pub const CASING: Rgb = rgb(0x080c19);
 /// Street names.
 pub const STREET_NAME: Rgb = rgb(0x8d9ac4);
@@ -43,22 +43,22 @@ pub const PARK_NAME: Rgb = rgb(0x5fa38c);
 pub const WATER_NAME: Rgb = rgb(0x5f93c4);
 /// Names of squares.
 pub const SQUARE_NAME: Rgb = rgb(0x8f93c4);
-/// Behind names.
+/// The halo behind names.
 pub const HALO: Rgb = rgb(0x090d1b);
-/// The route at the pickup, and the pickup's pin.
+/// The route at the pickup, and the pin of the pickup.
 pub const PICKUP: Rgb = rgb(0x5ef2c2);
-/// The route at the drop-off, and the drop-off's pin.
+/// The route at the drop-off, and the pin of the drop-off.
 pub const DROPOFF: Rgb = rgb(0x8ab4ff);
-/// The way of the car that comes.
+/// The route of a car to the pickup.
 pub const WAY_TO_CAR: Rgb = rgb(0xff9f5a);
 
-/// Where cars are too many to be drawn, from few to many: darker means fewer to those who tell no colours apart too.
-/// `.legend-ramp` in board.css shows the same.
+/// The colours of densities, from few cars to many. They differ in brightness too, for colour-blind viewers.
+/// `.legend-ramp` in board.css shows the same colours.
 pub const DENSITY: [Rgb; 4] = [rgb(0x2f46a8), rgb(0x2a93c0), rgb(0x5ef2c2), rgb(0xffe08a)];
-/// How many they are in a cell.
+/// The number of cars in a cell.
 pub const NUMBER: Rgb = rgb(0xf3f6ff);
 
-/// The light of a car.
+/// Returns the colour of a car's light.
 pub const fn car(state: CarState) -> Rgb {
     match state {
         CarState::Free => rgb(0x5ef2c2),
@@ -70,21 +70,21 @@ pub const fn car(state: CarState) -> Rgb {
     }
 }
 
-/// How a line is drawn.
+/// The stroke of a line.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Stroke {
     /// Colour.
     pub color: Rgb,
-    /// Width on the ground, metres.
+    /// Width on the ground, in metres.
     pub width_m: f32,
-    /// Never thinner than this, pixels.
+    /// Minimum width, in pixels.
     pub min_px: f32,
-    /// Dashes in pixels: length, and length with the gap; zeros: solid.
+    /// The length of a dash, and of a dash with its gap, in pixels. Zeros mean solid.
     pub dash_px: [f32; 2],
 }
 
 impl Stroke {
-    /// Width in pixels at a scale.
+    /// Returns the width in pixels at a scale.
     pub fn width_px(&self, px_per_m: f32) -> f32 {
         (self.width_m * px_per_m).max(self.min_px)
     }
@@ -94,7 +94,7 @@ const fn solid(color: Rgb, width_m: f32, min_px: f32) -> Stroke {
     Stroke { color, width_m, min_px, dash_px: [0.0, 0.0] }
 }
 
-/// How a street is drawn.
+/// Returns the stroke of a street.
 pub const fn street(class: StreetClass) -> Stroke {
     match class {
         StreetClass::Motorway => solid(rgb(0x566092), 15.0, 3.2),
@@ -107,7 +107,7 @@ pub const fn street(class: StreetClass) -> Stroke {
     }
 }
 
-/// The rail itself.
+/// Returns the stroke of a rail.
 pub const fn rail(kind: RailKind) -> Stroke {
     match kind {
         RailKind::Train => solid(rgb(0x39456a), 0.7, 0.9),
@@ -116,7 +116,7 @@ pub const fn rail(kind: RailKind) -> Stroke {
     }
 }
 
-/// The ties under a rail; a width of 0 is none.
+/// Returns the stroke of the ties under a rail. A width of 0 means that there are none.
 pub const fn ties(kind: RailKind) -> Stroke {
     match kind {
         RailKind::Train => Stroke { dash_px: [1.2, 6.0], ..solid(rgb(0x2c3656), 2.6, 3.0) },
@@ -124,7 +124,7 @@ pub const fn ties(kind: RailKind) -> Stroke {
     }
 }
 
-/// Half of a car's length in pixels: as on the ground when that is large enough to see.
+/// Returns half of a car's drawn length in pixels: the real length if that is large enough to see.
 pub fn car_half_px(px_per_m: f32) -> f32 {
     (6.6 + 1.7 * log2(f64::from(px_per_m)) as f32).clamp(4.2, 9.0).max(2.6 * px_per_m)
 }

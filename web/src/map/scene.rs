@@ -1,7 +1,7 @@
-//! From the city to vertices: what the painter keeps on the GPU. Pure.
+//! The conversion of the city to vertices for the GPU. Pure.
 //!
-//! *Ground* is metres from the middle of the city, x eastwards and y southwards, stretched as Mercator
-//! stretches: small numbers, so that an f32 is exact to less than a millimetre.
+//! *Ground* coordinates are metres from the middle of the city in the Mercator projection, with x eastwards and
+//! y southwards. They are small numbers, so that an f32 is exact to less than a millimetre.
 
 use std::f64::consts::TAU;
 
@@ -19,19 +19,19 @@ use crate::{
     order::sort_by_rank,
 };
 
-/// WGS 84 equatorial radius, the one that Web-Mercator uses.
+/// The equatorial radius of WGS 84 in metres, which Web Mercator uses.
 const MERCATOR_RADIUS_M: f64 = 6_378_137.0;
-/// Height of a building that does not say, metres.
+/// The height of a building whose height is unknown, in metres.
 const USUAL_HEIGHT_M: f32 = 17.0;
-/// Nothing is drawn higher than this, so that a tower does not cover its neighbourhood.
+/// The maximum drawn height in metres, so that a tower does not hide its neighbourhood.
 const MAX_HEIGHT_M: f32 = 60.0;
-/// A ring's edge this close to the map's edge, metres, is where the map was cut and no shore.
+/// An edge of a ring that is this close to the edge of the map, in metres, is a cut of the map and not a shore.
 const CUT_M: f32 = 3.0;
 
-/// A place on the ground, metres.
+/// A position on the ground, in metres.
 pub type GroundPos = [f32; 2];
 
-/// The way between the world and the ground.
+/// The projection between the world and the ground.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Ground {
     origin: WorldPos,
@@ -39,68 +39,68 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// The ground of a city.
+    /// Returns the ground of a city.
     pub fn of(city: Bounds) -> Self {
         let middle = city.center();
         let m_per_world = TAU * MERCATOR_RADIUS_M * cos(middle.lat().to_radians());
         Self { origin: unit_mercator(middle), m_per_world }
     }
 
-    /// Metres across the whole world, at the city's latitude.
+    /// Returns the width of the whole world in metres, at the city's latitude.
     pub fn m_per_world(&self) -> f64 {
         self.m_per_world
     }
 
-    /// Where on the ground a place in the world is.
+    /// Returns the position on the ground of a position in the world.
     pub fn ground_from_world(&self, (x, y): WorldPos) -> GroundPos {
         let metres = |world: f64, origin: f64| ((world - origin) * self.m_per_world) as f32;
         [metres(x, self.origin.0), metres(y, self.origin.1)]
     }
 
-    /// Where on the ground a point on Earth is.
+    /// Returns the position on the ground of a point on Earth.
     pub fn ground_from_lat_lng(&self, point: LatLng) -> GroundPos {
         self.ground_from_world(unit_mercator(point))
     }
 }
 
-/// A piece of a line; the painter gives it width, round ends and dashes.
+/// A segment of a line. The painter gives it a width, round ends and dashes.
 #[derive(Clone, Copy, PartialEq, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct Segment {
-    /// On the ground.
+    /// The start on the ground.
     pub from: GroundPos,
-    /// On the ground.
+    /// The end on the ground.
     pub to: GroundPos,
-    /// Metres of the line before `from`.
+    /// The length of the line before `from`, in metres.
     pub along: f32,
-    /// Height above the ground, metres.
+    /// The height above the ground, in metres.
     pub height: f32,
-    /// Which of the strokes it is drawn with: a [`StreetClass`] or [`RailKind`] as a number.
+    /// The index of the stroke: a [`StreetClass`] or a [`RailKind`] as a number.
     pub style: f32,
 }
 
-/// A corner of a wall or roof.
+/// A vertex of a wall or a roof.
 #[derive(Clone, Copy, PartialEq, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct Corner {
-    /// On the ground.
+    /// The position on the ground.
     pub at: GroundPos,
-    /// Above the ground, metres.
+    /// The height above the ground, in metres.
     pub height: f32,
-    /// 0 dark to 1 lit.
+    /// The brightness, from 0 (dark) to 1 (lit).
     pub light: f32,
-    /// Metres along the wall; negative: a roof.
+    /// The position along the wall in metres; negative for a roof.
     pub along: f32,
-    /// Differs from building to building, 0 to 1.
+    /// A pseudorandom number of the building, from 0 to 1.
     pub seed: f32,
 }
 
-/// Triangles.
+/// Indexed triangles.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Mesh<V> {
-    /// Corners.
+    /// The vertices.
     pub vertices: Vec<V>,
-    /// Three a triangle.
+    /// Three indices per triangle.
     pub indices: Vec<u32>,
 }
 
@@ -110,28 +110,28 @@ impl<V> Default for Mesh<V> {
     }
 }
 
-/// A part of the city, ready to be uploaded.
+/// A part of the city, ready to be uploaded to the GPU.
 #[derive(Default, Debug)]
 pub struct Batch {
-    /// Flat.
+    /// Parks, flat on the ground.
     pub parks: Mesh<GroundPos>,
-    /// Flat, above parks: a pond is in a park.
+    /// Water, flat on the ground. It is painted over parks, which may contain ponds.
     pub water: Mesh<GroundPos>,
-    /// Flat.
+    /// Squares, flat on the ground.
     pub squares: Mesh<GroundPos>,
-    /// Where water meets land.
+    /// The edges between water and land.
     pub shores: Vec<Segment>,
-    /// The least important class first.
+    /// Streets, the least important class first.
     pub streets: Vec<Segment>,
-    /// Tracks.
+    /// Rails.
     pub rails: Vec<Segment>,
     /// Walls and roofs.
     pub buildings: Mesh<Corner>,
-    /// Around roofs.
+    /// The edges of roofs.
     pub roof_edges: Vec<Segment>,
 }
 
-/// Turns a city that is still growing into batches, a bounded piece at a time.
+/// A builder that converts a growing city to batches of bounded size.
 pub struct SceneBuilder {
     ground: Ground,
     min: GroundPos,
@@ -143,7 +143,7 @@ pub struct SceneBuilder {
 }
 
 impl SceneBuilder {
-    /// For a city of this extent.
+    /// Returns a builder for a city with these bounds.
     pub fn new(city: Bounds) -> Self {
         let ground = Ground::of(city);
         let [west, south] = ground.ground_from_lat_lng(city.south_west());
@@ -159,21 +159,22 @@ impl SceneBuilder {
         }
     }
 
-    /// The ground that batches stand on.
+    /// Returns the ground of the batches.
     pub fn ground(&self) -> Ground {
         self.ground
     }
 
-    /// The city's box on the ground: north-western and south-eastern corner.
+    /// Returns the city's box on the ground: its north-western and south-eastern corners.
     pub fn extent(&self) -> (GroundPos, GroundPos) {
         (self.min, self.max)
     }
 
-    /// What has come since the last call, about `budget` points of it at most. `None`: nothing new.
+    /// Converts features that the map has gained since the last call, with about `budget` points at most.
+    /// Returns `None` if there are none.
     pub fn advance(&mut self, map: &CityMap, budget: usize) -> Option<Batch> {
         let mut batch = Batch::default();
         let mut left = budget;
-        // Streets come first: cars are seen on them.
+        // Streets come first, because the cars drive on them.
         let streets = take(&map.streets, &mut self.streets, &mut left, |s| s.line.len());
         let areas = take(&map.areas, &mut self.areas, &mut left, |a| a.rings.iter().map(Vec::len).sum());
         let rails = take(&map.rails, &mut self.rails, &mut left, |r| r.line.len());
@@ -256,24 +257,24 @@ impl SceneBuilder {
     }
 }
 
-/// A number in [0, 1) that differs from place to place.
+/// Returns a pseudorandom number in [0, 1) for a position.
 fn noise(x: f32, y: f32) -> f32 {
     let bits = x.to_bits().wrapping_mul(0x9e37_79b1) ^ y.to_bits().wrapping_mul(0x85eb_ca77);
     let mixed = (bits ^ bits >> 15).wrapping_mul(0x2c1b_3c6d);
     (mixed >> 8) as f32 / (1 << 24) as f32
 }
 
-/// The number that stands for a class in [`Segment::style`].
+/// Returns the number of a class for [`Segment::style`].
 pub fn street_style(class: StreetClass) -> f32 {
     f32::from(class as u8)
 }
 
-/// The number that stands for a kind of rail in [`Segment::style`].
+/// Returns the number of a kind of rail for [`Segment::style`].
 pub fn rail_style(kind: RailKind) -> f32 {
     f32::from(kind as u8)
 }
 
-/// A line as segments.
+/// Returns the segments of a line.
 pub fn line_segments(points: &[GroundPos], height: f32, style: f32) -> impl Iterator<Item = Segment> + '_ {
     let mut along = 0.0;
     points.windows(2).map(move |pair| {
@@ -296,7 +297,8 @@ fn length(segment: &Segment) -> f32 {
     (segment.to[0] - segment.from[0]).hypot(segment.to[1] - segment.from[1])
 }
 
-/// Moves `cursor` over the items that fit the budget; one item always fits when anything is left.
+/// Takes the next items that fit into the budget, and advances `cursor`. While the budget is not used up, one
+/// more item always fits.
 fn take<'a, T>(
     items: &'a [T],
     cursor: &mut usize,
@@ -313,7 +315,7 @@ fn take<'a, T>(
     &items[start..end]
 }
 
-/// Triangulates a polygon into a mesh; the first ring is the outer one.
+/// Triangulates a polygon and adds it to the mesh. The first ring is the outer one.
 fn fill<V>(
     earcut: &mut Earcut<f32>,
     rings: &[Vec<GroundPos>],
@@ -335,8 +337,9 @@ fn fill<V>(
     mesh.vertices.extend(rings.iter().flatten().map(|at| vertex(*at)));
 }
 
-/// Two triangles from the ground to the roof. Light comes from the north-west, and walls are lit by how much
-/// they face it; both windings are taken for lit, since rings may run either way.
+/// Adds a wall as two triangles from the ground to the roof.
+/// The light comes from the north-west, and a wall is lit by its angle. Rings may have either orientation, so
+/// both sides of a wall count as lit.
 fn add_wall(mesh: &mut Mesh<Corner>, wall: &Segment, seed: f32) {
     let size = length(wall).max(1e-3);
     let (dx, dy) = ((wall.to[0] - wall.from[0]) / size, (wall.to[1] - wall.from[1]) / size);
@@ -390,14 +393,14 @@ mod tests {
         vec![p(south, west), p(south, east), p(north, east), p(north, west)]
     }
 
-    /// Area of the triangles of a flat mesh.
+    /// Returns the area of a flat mesh in square metres.
     fn mesh_m2(mesh: &Mesh<GroundPos>) -> f64 {
         let corner = |i: u32| mesh.vertices[i as usize].map(f64::from);
         let triangles = mesh.indices.as_chunks::<3>().0;
         triangles.iter().map(|[a, b, c]| ring_m2(&[corner(*a), corner(*b), corner(*c)])).sum()
     }
 
-    /// Area of a ring, by the shoelace formula.
+    /// Returns the area of a ring by the shoelace formula.
     fn ring_m2(ring: &[[f64; 2]]) -> f64 {
         let next = ring.iter().cycle().skip(1);
         ring.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f64>().abs() / 2.0

@@ -1,7 +1,7 @@
-//! The component: signals and events in, commands and picks out.
+//! The map component: it connects the [`Engine`] with signals and events, and sends commands and picked points.
 //!
-//! A frame loop asks the [`Engine`] before every repaint; it paints only when something changed or moves, and a
-//! browser does not ask for repaints of a hidden tab.
+//! A frame loop calls the engine before every repaint. The engine paints only if something has changed or
+//! moves. Browsers do not repaint hidden tabs.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -26,10 +26,10 @@ use crate::{
     store::{Command, Commands, Store},
 };
 
-/// More device pixels than this a CSS pixel cost time and are not seen.
+/// The maximum number of device pixels per CSS pixel. More are not visible and cost time.
 const MAX_DPR: f64 = 2.5;
-/// Events of pointers over the map. A context menu may swallow the release that would follow. Safari tells of pinches by
-/// gestures, and zooms the page unless they are cancelled.
+/// The pointer events of the map. A context menu may swallow the release of a button. Safari reports pinches as
+/// gesture events, and zooms the page unless they are cancelled.
 const POINTER_EVENTS: [&str; 9] = [
     "pointerdown",
     "pointermove",
@@ -44,20 +44,21 @@ const POINTER_EVENTS: [&str; 9] = [
 
 type Shared = Rc<RefCell<Engine<WebGlPainter>>>;
 
-/// The map, as large as its parent. It sends `Command::Look` at first and whenever the camera comes to rest.
+/// The map, as large as its parent. It sends `Command::Look` at the start, when the camera stops, and when it
+/// leaves the watched area.
 #[component]
 pub fn MapView(
-    /// Where the city and the cars are.
+    /// The city and the cars.
     store: Store,
-    /// Where to say what is looked at.
+    /// The receiver of `Command::Look`.
     commands: Commands,
-    /// What a ride adds to the map.
+    /// The shapes of a ride on the map.
     overlay: Memo<Overlay>,
-    /// Told of every point that is clicked, or chosen with Enter: the middle of the map.
+    /// Called with each picked point: by a click, or by Enter for the middle of the map.
     on_pick: Callback<LatLng>,
-    /// Asks for moves of the camera.
+    /// The requested movement of the camera.
     move_to: Memo<Option<Move>>,
-    /// What panels cover.
+    /// The part of the map that panels cover.
     padding: ReadSignal<Padding>,
 ) -> impl IntoView {
     let engine: StoredValue<Shared, LocalStorage> = StoredValue::new_local(Rc::new(RefCell::new(
@@ -79,7 +80,7 @@ pub fn MapView(
         Err(error) => failure.set(Some(error.to_string())),
     };
     let lost = move |event: web_sys::Event| {
-        // Without this the browser never gives the context back.
+        // Without this call the browser never restores the context.
         event.prevent_default();
         engine.get_value().borrow_mut().set_painter(None);
         failure
@@ -112,8 +113,8 @@ pub fn MapView(
         let (sized, drawn_on) = (shared.clone(), canvas.clone());
         let mut known = None;
         let measured = frame.clone();
-        // A window that is moved to another screen may have other pixels and the same size, of which nothing tells: so
-        // it is measured with each frame, and painted in that frame.
+        // A window on another screen may have the same size and another pixel ratio, which no event reports. So
+        // the size is measured in each frame, before it is painted.
         let mut measure = move |now| {
             let size = measured.get_bounding_client_rect();
             let (size, dpr) = ((size.width(), size.height()), browser::device_pixel_ratio().min(MAX_DPR));
@@ -130,7 +131,8 @@ pub fn MapView(
         let frames = FrameLoop::start(move |now| {
             measure(now);
             if !attached {
-                // A context takes long to make: by then the cars that this city's first look asked for are here.
+                // Creating a context takes long. Meanwhile the cars arrive that were requested with the city's
+                // first view.
                 attached = shared.borrow().has_city();
                 if attached {
                     attach(&drawn_on);
@@ -189,13 +191,13 @@ pub fn MapView(
         act(match event.type_().as_str() {
             "pointerdown" if event.button() == 0 => {
                 if let Some(frame) = frame.get_untracked() {
-                    // A pointer that tests made up cannot be captured, and need not be.
+                    // Events made by tests have a pointer id that cannot be captured. Capture is not needed there.
                     let _ = frame.set_pointer_capture(id);
                 }
                 Hand::Down(pointer())
             }
             "pointerdown" => return,
-            // A button that is up by now was released where the page did not see it.
+            // A button that is up was released where the page received no event.
             "pointermove" if event.buttons() & 1 == 1 => Hand::Moved(pointer()),
             "pointerup" => Hand::Up(pointer()),
             "pointermove" | "pointercancel" | "lostpointercapture" => Hand::Cancelled(Some(id)),
@@ -216,7 +218,7 @@ pub fn MapView(
     let wheel = move |event: WheelEvent| {
         event.prevent_default();
         let at = position(frame.get_untracked().as_deref(), &event);
-        // Browsers tell of a pinch on a trackpad as a wheel with the control key.
+        // Browsers report a trackpad pinch as a wheel event with the control key.
         let is_pinch = event.ctrl_key();
         let levels = wheel_levels(event.delta_y(), event.delta_mode(), is_pinch);
         act(if is_pinch { Hand::TrackpadPinch(at, levels) } else { Hand::Wheel(at, levels) });

@@ -1,7 +1,7 @@
-//! The painter on WebGL2.
+//! The painter for WebGL2.
 //!
-//! The city and its names change only with the camera: they are painted into a picture, and a frame is that
-//! picture with the route, the cars and the pins on top.
+//! The city and its names change only with the camera, so they are painted into an offscreen canvas. A frame is
+//! this canvas with the densities, the routes, the cars and the pins on top.
 
 use rides_proto::math::pow;
 use wasm_bindgen::JsCast;
@@ -19,22 +19,22 @@ use super::{
     scene::{Batch, GroundPos},
 };
 
-/// Of antialiasing.
+/// The number of samples of antialiasing.
 const SAMPLES: i32 = 4;
-/// Half of the route's width, pixels.
+/// Half of the route's width, in pixels.
 const ROUTE_HALF_PX: f32 = 2.6;
-/// How far the route's glow reaches, pixels.
+/// The reach of the route's glow, in pixels.
 const ROUTE_GLOW_PX: f32 = 16.0;
 
-/// The city as it was painted last.
+/// The offscreen canvas of the city.
 struct Picture {
     canvas: Canvas,
     samples: i32,
-    /// `None`: not as the city is now.
+    /// The look with which the city was painted; `None` if the city has changed since.
     look: Option<Look>,
 }
 
-/// Paints on a canvas.
+/// A painter for an HTML canvas.
 pub struct WebGlPainter {
     gl: Gl,
     city: CityLayer,
@@ -56,7 +56,8 @@ pub struct WebGlPainter {
 }
 
 impl WebGlPainter {
-    /// A painter for `canvas`, with nothing on it yet.
+    /// Creates a painter for `canvas` and clears it.
+    /// Fails if the browser has no WebGL2, or if the driver reports an error.
     pub fn new(canvas: &HtmlCanvasElement) -> Result<Self, GlError> {
         let attributes = WebGlContextAttributes::new();
         attributes.set_alpha(false);
@@ -64,7 +65,7 @@ impl WebGlPainter {
         attributes.set_depth(false);
         let context = canvas.get_context_with_context_options("webgl2", &attributes)?;
         let gl: Gl = context.ok_or(GlError::Unsupported)?.unchecked_into();
-        // Until something is painted, a canvas is black.
+        // An unpainted canvas is black.
         let [r, g, b] = palette::LAND;
         gl.clear_color(r, g, b, 1.0);
         gl.clear(Gl::COLOR_BUFFER_BIT);
@@ -90,13 +91,13 @@ impl WebGlPainter {
         })
     }
 
-    /// Whether there is no graphics card.
+    /// Returns `true` if the browser renders without a GPU.
     pub fn is_software(&self) -> bool {
         self.is_software
     }
 
-    /// Paints the city into the picture when it is not there as it is looked at. Smooth edges are four times the
-    /// work: without a graphics card there are none while the camera moves.
+    /// Paints the city into the offscreen canvas, unless the canvas is up to date.
+    /// Antialiasing costs four times the work. Without a GPU it is off while the camera moves.
     fn picture_city(&mut self, frame: &Frame, size: (i32, i32)) -> Result<(), GlError> {
         let samples = if self.is_software && frame.moving { 0 } else { SAMPLES };
         let mut picture = match self.picture.take() {
@@ -113,7 +114,7 @@ impl WebGlPainter {
         Ok(())
     }
 
-    /// The city changed: what was painted of it is not as it is now.
+    /// Marks the offscreen canvas as out of date.
     fn forget_picture(&mut self) {
         if let Some(picture) = &mut self.picture {
             picture.look = None;
@@ -141,7 +142,7 @@ impl WebGlPainter {
     }
 
     fn paint_cars(&self, frame: &Frame) {
-        // Where cars are many their lights would add up to white: each is smaller and dimmer then.
+        // The lights of many cars would add up to white, so with more cars each light is smaller and dimmer.
         let crowd = 500.0 / self.cars.len().max(500) as f32;
         let shrink = pow(f64::from(crowd), 0.15) as f32;
         self.car.bind();
@@ -228,7 +229,7 @@ impl Painter for WebGlPainter {
     }
 }
 
-/// What `view.glsl` wants to know.
+/// Sets the uniforms of `view.glsl`.
 pub(super) fn set_look(program: &Program, look: &Look) {
     let [w, h] = look.viewport;
     program
@@ -236,6 +237,6 @@ pub(super) fn set_look(program: &Program, look: &Look) {
         .set("u_viewport", &look.viewport)
         .set("u_px_per_m", &[look.px_per_m])
         .set("u_dpr", &[look.dpr])
-        // The eye is as high as the screen is large: a house leans by the same share on every screen.
+        // The eye is higher for a larger screen, so that buildings lean by the same ratio on every screen.
         .set("u_eye_m", &[(0.85 * w.max(h).max(800.0) / look.px_per_m).max(150.0)]);
 }

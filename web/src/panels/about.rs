@@ -1,8 +1,8 @@
-//! The wordmark, and what is behind it.
+//! The name of the page and a short explanation of its technology.
 
 use leptos::prelude::*;
 
-/// Name, claim, and on demand three sentences for someone who wants to know how.
+/// The name, the claim, and a popover with three paragraphs.
 #[component]
 pub(super) fn About() -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! Who the page is to the server, and where a person says that they are someone else.
+//! The account button: it shows the identity of the page and has a form to sign in with a token.
 
 use leptos::{ev::SubmitEvent, prelude::*};
 
@@ -16,16 +16,16 @@ use super::{
     ui::{Ui, failed, yes_no},
 };
 
-/// What a standing is called.
+/// The texts for an identity.
 #[derive(Clone, PartialEq, Debug)]
 struct Words {
-    /// For `data-state`.
+    /// The value of `data-state`.
     state: &'static str,
-    /// On the button.
+    /// The text on the button.
     name: String,
-    /// What it means for the person.
+    /// An explanation for the person.
     about: String,
-    /// What ending it is called; `None` where there is nothing to end.
+    /// The text of the button that ends this identity; `None` if there is nothing to end.
     leave: Option<&'static str>,
 }
 
@@ -60,8 +60,8 @@ impl Words {
     }
 }
 
-/// The button, and the sheet that it opens. A token is typed like a password: it is nothing for people to read, and
-/// nothing for the browser to remember.
+/// The button, and the popover that it opens. The token field is of type password, so that the token is not
+/// readable on the screen and the browser does not keep it with other form data.
 #[component]
 pub(super) fn Account(ui: Ui) -> impl IntoView {
     let submit = move |event: SubmitEvent| {

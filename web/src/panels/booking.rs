@@ -1,4 +1,4 @@
-//! Where from, where to, for how much.
+//! The booking form: pickup, drop-off, kind of ride, quote, and the button that books.
 
 use leptos::prelude::*;
 
@@ -68,18 +68,18 @@ fn kind_option(ui: Ui, kind: RideType, about: &'static str) -> impl IntoView {
     }
 }
 
-/// What the button is for at the moment.
+/// The state of the button.
 #[derive(Clone, PartialEq, Debug)]
 enum Button {
-    /// No quote to accept.
+    /// There is no quote to accept.
     NotYet,
-    /// For that much.
+    /// Book for this fare.
     Book(String),
-    /// In so many seconds.
+    /// Wait this number of seconds.
     Wait(u32),
-    /// The quote failed, and may not the next time.
+    /// The quote failed, and a new request may succeed.
     Again,
-    /// Under way, in these words.
+    /// A booking is running. The text says so.
     Busy(&'static str),
 }
 
@@ -113,7 +113,7 @@ fn book(ui: Ui) -> impl IntoView {
         <button
             class="button primary wide"
             data-testid="book"
-            // Not `disabled`, which would take the focus from who has just pressed it.
+            // `disabled` would take the focus away from the pressed button.
             aria-disabled=yes_no(!is_ready)
             aria-busy=yes_no(is_busy)
             on:click=press(move || {
@@ -162,7 +162,11 @@ mod tests {
         assert_eq!(Button::of(&quote(), &Remote::Retrying, None), Button::Busy(words::RETRYING));
         let failure = Failure { code: 14, ..Failure::default() };
         let failed = Remote::Failed(failure);
-        assert_eq!(Button::of(&quote(), &failed, Some(3)), Button::Wait(3), "the server has said when");
+        assert_eq!(
+            Button::of(&quote(), &failed, Some(3)),
+            Button::Wait(3),
+            "the server gave the time of the next attempt"
+        );
         assert_eq!(Button::of(&quote(), &failed, None), Button::Book("€12.40".into()));
     }
 

@@ -1,5 +1,5 @@
-//! The page's clocks, as signals. Whoever reads them must hold a memo between, so that nothing is drawn anew
-//! when the words stay the same.
+//! The page's clocks as signals. A reader should put a memo between the signal and the view, so that an
+//! unchanged text is not rendered again.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use leptos::prelude::*;
 
 use crate::{browser, model::Millis, store::Store};
 
-/// Four ticks a second: enough for a truthful age, too few to matter.
+/// The interval of the clock: four times per second, short enough for the age of a frame.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What time it is.
+/// The current time.
 #[derive(Clone, Copy)]
 pub(super) struct Clock {
-    /// On the monotonic clock, four times a second.
+    /// The monotonic clock, updated four times per second.
     pub(super) now: ReadSignal<Millis>,
-    /// The server's clock in Unix milliseconds, once a second: a computer's own may be wrong by hours. The computer's, before
-    /// the server has said a word.
+    /// The server's clock in Unix milliseconds, in whole seconds, because the computer's clock may be wrong by
+    /// hours. Before the first frame, the computer's clock.
     pub(super) unix: Memo<i64>,
 }
 
 impl Clock {
-    /// Ticks for as long as the page lives, while someone can see it.
+    /// Starts the clock. It runs for the life of the page, while the page is visible.
     pub(super) fn start(store: Store) -> Self {
         let (now, set_now) = signal(browser::now());
         let tick = move || {
@@ -30,7 +30,7 @@ impl Clock {
             }
         };
         set_interval(tick, TICK);
-        // What is seen first after a while must not look as new as it was then.
+        // A page that becomes visible again must not show old data as new.
         browser::on_visibility(tick);
         let unix = Memo::new(move |_| {
             let server_time = store.fleet.with_value(|fleet| fleet.borrow().server_time(now.get()));
@@ -40,7 +40,7 @@ impl Clock {
     }
 }
 
-/// The browser's time zone at that moment, in minutes east of UTC.
+/// Returns the offset of the browser's time zone at that time, in minutes east of UTC.
 pub(super) fn minutes_east(unix_ms: i64) -> i32 {
     let date = js_sys::Date::new(&(unix_ms as f64).into());
     -date.get_timezone_offset() as i32

@@ -1,4 +1,4 @@
-//! The status pill: how the page's connection is, told from what was measured.
+//! The status pill: the state of the page's connection and the measured age of the newest frame.
 
 use grpc_web_fetch::DEADLINE;
 use leptos::prelude::*;
@@ -13,18 +13,18 @@ use crate::{
 
 use super::ui::Ui;
 
-/// What the pill says.
+/// The contents of the pill.
 #[derive(Clone, PartialEq, Debug)]
 struct Pill {
-    /// For `data-state`.
+    /// The value of `data-state`.
     state: &'static str,
-    /// The state in a word, for the screen reader; changes with the state only.
+    /// The state in a few words, for screen readers. It changes only with the state.
     word: &'static str,
-    /// The state, and how old what is on the screen is.
+    /// The state, and the age of the newest frame.
     text: String,
-    /// Whether trying at once makes sense.
+    /// `true` if a person may try to connect at once.
     can_retry: bool,
-    /// Whether what is on the screen was so once, and may not be now.
+    /// `true` if the data on the screen is not current any more.
     stale: bool,
 }
 
@@ -60,21 +60,21 @@ impl Pill {
     }
 }
 
-/// Over which a browser has six connections for a server, in all of its windows.
+/// The protocol over which a browser has six connections per server, shared by all of its windows.
 const HTTP1: &str = "HTTP/1.1";
-/// What to do when they are all in use. Nothing tells so but that calls get no answer.
+/// The note if those connections may all be in use. The browser does not report this: calls only get no response.
 const CROWDED: &str = "No answer. Over HTTP/1.1 all windows of this page share six connections, and may have used them \
                        up: close one, or serve the page over TLS.";
 
-/// Why the page goes on by short calls, and what ends it.
+/// The note if streams are held back on the way, so that the page makes short calls.
 const HELD_BACK: &str = "Something between this page and the server holds streams back, so the page asks anew each \
                          second. In nginx, “proxy_buffering off” cures it.";
 
-/// The reason why one of many windows makes short calls.
+/// The note if the page makes short calls because other windows need the connections.
 const MANY_WINDOWS: &str = "Over HTTP/1.1 all windows of this page share six connections, so this one asks anew each \
                             second. Close a window, or serve the page over TLS.";
 
-/// A protocol as people call it.
+/// Returns the usual name of a protocol, or an empty string if it is unknown.
 fn protocol_name(alpn: &str) -> &'static str {
     match alpn {
         "http/1.1" => HTTP1,
@@ -91,10 +91,10 @@ fn countdown(word: &str, until: Millis, now: Millis) -> String {
     }
 }
 
-/// Sampled with the clock and not with each frame: the age is what it is at that moment, and a fleet of
-/// thousands costs the page four looks a second.
+/// The pill. It is updated with the clock and not with each frame: the age is correct at that moment, and a
+/// large fleet costs the page only four updates per second.
 ///
-/// The style sheets make the map and the ride's figures stale by `data-stale`.
+/// The style sheets show the map and the ride's numbers as stale by `data-stale`.
 #[component]
 pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
     let mut protocol = "";
@@ -115,7 +115,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
         let note = match connection.link {
             Link::ShortCalls if browser::is_crowded() => Some(("many-windows", MANY_WINDOWS.to_owned())),
             Link::ShortCalls => Some(("held-back", HELD_BACK.to_owned())),
-            // Of a page that has shown nothing yet, a card says so.
+            // Before the first frame, the card of `no_server.rs` shows the reason.
             Link::Refused { .. } if connection.heard_at.is_some() => ui.refusal().map(|why| ("refusal", why)),
             _ if protocol == HTTP1 && ui.commands.tap().is_unanswered(DEADLINE) => {
                 Some(("crowded", CROWDED.to_owned()))
@@ -162,7 +162,7 @@ mod tests {
             ("signed-out", "Signed out · last frame 1.0 s ago", true)
         );
         let live = Connection { link: Link::Live, heard_at: Some(0.0) };
-        assert_eq!(Pill::of(live, true, 0.0).state, "live", "what is live is live");
+        assert_eq!(Pill::of(live, true, 0.0).state, "live", "a live stream is shown as live");
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         let live = pill(Link::Live, Some(1_000.0), 1_120.0);
         let told = (live.state, live.text.as_str(), live.can_retry, live.stale);
         assert_eq!(told, ("live", "Live · 120 ms", false, false));
-        assert_eq!(pill(Link::Live, Some(9.0), 1.0).text, "Live · 0 ms", "newer than the clock is new");
+        assert_eq!(pill(Link::Live, Some(9.0), 1.0).text, "Live · 0 ms", "an age is never negative");
     }
 
     #[test]

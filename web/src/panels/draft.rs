@@ -1,4 +1,4 @@
-//! The ride that is being put together. Pure.
+//! The draft of a ride that is being put together. Pure.
 
 use rides_proto::geo::LatLng;
 
@@ -7,16 +7,16 @@ use crate::model::{Place, RideType};
 /// One end of a ride.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum End {
-    /// Where it begins.
+    /// The place where the ride begins.
     Pickup,
-    /// Where it ends.
+    /// The place where the ride ends.
     Dropoff,
 }
 
 impl End {
     pub(super) const BOTH: [Self; 2] = [Self::Pickup, Self::Dropoff];
 
-    /// As fields and failures call it.
+    /// Returns the name that form fields and failures use.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Pickup => "pickup",
@@ -25,7 +25,7 @@ impl End {
     }
 }
 
-/// What to book.
+/// A ride that is not booked yet.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Draft {
     pub(super) pickup: Option<Place>,
@@ -48,7 +48,7 @@ impl Draft {
         }
     }
 
-    /// A point from the map: the first is the pickup, every later one the drop-off.
+    /// Sets the pickup, or the drop-off if there is already a pickup, to a point from the map.
     pub(super) fn pick(&mut self, place: Place) {
         let end = if self.pickup.is_none() { End::Pickup } else { End::Dropoff };
         self.set(end, Some(place));
@@ -58,7 +58,7 @@ impl Draft {
         std::mem::swap(&mut self.pickup, &mut self.dropoff);
     }
 
-    /// From and to, once both are there.
+    /// Returns the pickup and the drop-off once both are set.
     pub(super) fn points(&self) -> Option<(LatLng, LatLng)> {
         Some((self.pickup.as_ref()?.at, self.dropoff.as_ref()?.at))
     }

@@ -1,4 +1,4 @@
-//! The few pictures, drawn in the colour of the text around them.
+//! The icons, drawn in the colour of the surrounding text.
 
 use leptos::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What the colours of the cars mean, how many there are of each, and whose map it is.
+//! The legend of the cars' colours with a count for each, and the attribution of the map.
 
 use leptos::{either::Either, prelude::*};
 
@@ -19,6 +19,7 @@ const STATES: [CarState; 6] = [
     CarState::OffDuty,
 ];
 
+/// Returns the number of cars in each of [`STATES`].
 fn tally(states: impl Iterator<Item = CarState>) -> [usize; STATES.len()] {
     let mut counts = [0; STATES.len()];
     for state in states {
@@ -29,6 +30,7 @@ fn tally(states: impl Iterator<Item = CarState>) -> [usize; STATES.len()] {
     counts
 }
 
+/// Describes the number of cars and their detail.
 fn total(cars: CarsInView) -> String {
     let noun = if cars.count == 1 { "car" } else { "cars" };
     let how = match cars.detail {
@@ -38,7 +40,7 @@ fn total(cars: CarsInView) -> String {
     format!("{} {noun} {how}", count(cars.count))
 }
 
-/// Counted once a second, on the screen.
+/// The legend. Its counts are updated once per second.
 #[component]
 pub(super) fn Legend(ui: Ui) -> impl IntoView {
     let row = |(state, count): (CarState, usize)| {
@@ -80,7 +82,7 @@ pub(super) fn Legend(ui: Ui) -> impl IntoView {
     }
 }
 
-/// Whose map it is; the licence asks for it to be seen at all times.
+/// The attribution of the map data, which the licence requires to be visible at all times.
 #[component]
 pub(super) fn Attribution(store: Store) -> impl IntoView {
     let text = move || {

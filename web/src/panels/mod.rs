@@ -1,7 +1,7 @@
-//! What a person reads and presses. One panel a file: a `Memo` in, a `Command` out.
+//! The panels of the page: each reads signals of the store and sends commands.
 //!
-//! Panels own nothing but what is half typed. The ride being put together is a [`draft::Draft`], everything
-//! else is read from the store; what the map shows on top of the city is derived from both in [`overlay`].
+//! A panel keeps no state except text that is being typed. The ride that is being put together is a [`draft::Draft`],
+//! and everything else is in the store. [`overlay`] derives from both what the map shows on top of the city.
 #![allow(unreachable_pub, reason = "the component macro makes props structs pub whatever the component is")]
 
 use leptos::prelude::*;
@@ -35,7 +35,7 @@ mod trouble;
 mod ui;
 mod words;
 
-/// The page.
+/// The root component of the page.
 #[component]
 pub fn App() -> impl IntoView {
     let (store, commands) = store::start();

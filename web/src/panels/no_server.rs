@@ -1,4 +1,4 @@
-//! The message for someone who opened the page before starting a server.
+//! The card that appears if the page was opened before the server was started.
 
 use leptos::prelude::*;
 
@@ -11,14 +11,14 @@ use crate::{
 
 use super::ui::Ui;
 
-/// How the very first connection went.
+/// The result of the first connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum First {
-    /// Not known yet.
+    /// The result is not known yet.
     Open,
-    /// It failed, and none came after it.
+    /// The connection failed, and no later one succeeded.
     Failed,
-    /// There was one. Later losses are the pill's to tell.
+    /// A connection succeeded. Later losses are shown by the status pill.
     Made,
 }
 
@@ -33,7 +33,7 @@ impl First {
     }
 }
 
-/// Goes away by itself with the first frame.
+/// The card. It disappears with the first frame.
 #[component]
 pub(super) fn NoServer(ui: Ui) -> impl IntoView {
     let first = Memo::new(move |last: Option<&First>| {

@@ -1,4 +1,5 @@
-//! What the map shows on top of the city, and where it moves to: derived, never synced.
+//! The overlay of the map and the movements of its camera. Both are derived from signals, so that they cannot
+//! differ from the panels.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::{
 
 use super::{draft::End, ui::Ui};
 
-/// Pins, routes and the car to ring: of the followed ride, or else of the draft and its quote.
+/// Returns the pins, the routes and the car to ring: those of the followed ride, or else of the draft and its quote.
 pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
     Memo::new(move |_| {
         ui.store.followed.with(|followed| match followed {
@@ -29,26 +30,27 @@ pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
     })
 }
 
-/// What the map was last asked to show.
+/// The target that the camera was last told to show.
 #[derive(Clone, PartialEq)]
 enum Sight {
     Nothing,
     Quote(Bounds),
-    /// A ride, what is to be seen of it first, and which part of it that is: a new part is shown anew, and so is all of it
-    /// when the person asks for it and when panels leave it more or less room.
+    /// A ride, the part of it to show, the value of [`Ui::looks`], and the padding. If one of them changes, the
+    /// camera moves to the ride again.
     Ride(RideId, Part, u32, Padding),
 }
 
-/// A part of a ride that is to be seen.
+/// A part of a ride for the camera to show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
-    /// Its way and both of its ends.
+    /// The route with the pickup and the drop-off.
     Way,
-    /// The pickup and the car that comes.
+    /// The pickup and the car on its way there.
     Pickup,
 }
 
-/// Shows all of a route whenever there is a new one to see, and the car that a rider waits for once it is known where it is.
+/// Returns the movements of the camera. It moves to each new route, and to the pickup and the car when the
+/// position of an assigned car is known.
 pub(super) fn moves(ui: Ui, padding: ReadSignal<Padding>) -> Memo<Option<Move>> {
     let sight = Memo::new(move |_| {
         let ride = ui.store.followed.with(|followed| followed.as_ref().map(|f| (f.ride.id.clone(), part(f))));
@@ -101,7 +103,7 @@ fn of_draft(pickup: Option<&Place>, dropoff: Option<&Place>, route: Option<Vec<L
     }
 }
 
-/// The part of a ride that is to be seen now; `None` when nothing of it has a place.
+/// Returns the part of a ride to show now, or `None` if nothing of the ride has a position.
 fn part(followed: &FollowedRide) -> Option<Part> {
     let ride = &followed.ride;
     match ride.state {
@@ -110,7 +112,7 @@ fn part(followed: &FollowedRide) -> Option<Part> {
     }
 }
 
-/// The points that must be in view to see a part of a ride.
+/// Returns the points that must be in view for a part of a ride.
 fn sights(followed: &FollowedRide, part: Part) -> Vec<LatLng> {
     let ride = &followed.ride;
     let (way, end) = match (part, &followed.progress) {
@@ -176,9 +178,9 @@ mod tests {
         assert_eq!(part(&followed), Some(Part::Pickup));
         let sight = Bounds::around(sights(&followed, Part::Pickup)).expect("a car");
         assert!(sight.contains(place(60.0).at) && sight.contains(place(60.1).at));
-        assert!(!sight.contains(place(60.4).at), "so close that both can be told apart");
+        assert!(!sight.contains(place(60.4).at), "the view is close enough to distinguish the two");
         followed.progress = None;
-        assert_eq!(part(&followed), Some(Part::Way), "nobody knows yet where the car is");
+        assert_eq!(part(&followed), Some(Part::Way), "the position of the car is unknown");
     }
 
     fn followed() -> FollowedRide {

@@ -1,4 +1,4 @@
-//! One end of the ride: a text field that suggests streets (an ARIA combobox with a list).
+//! The field for one end of a ride: an ARIA combobox that suggests streets.
 
 use leptos::{ev, prelude::*};
 
@@ -18,7 +18,7 @@ use super::{
     words,
 };
 
-/// What stands under the field while a person types.
+/// The suggestions under the field.
 #[derive(Clone, PartialEq, Debug)]
 enum Suggestions {
     Closed,
@@ -28,7 +28,8 @@ enum Suggestions {
 }
 
 impl Suggestions {
-    /// While the next answer is on its way, the one before it stays.
+    /// Returns the suggestions after a change of the search's state. While a search is loading, the old
+    /// suggestions stay.
     fn after(self, answer: Remote<Vec<Place>>) -> Self {
         match answer {
             Remote::Idle => Self::Closed,
@@ -48,17 +49,17 @@ impl Suggestions {
     }
 }
 
-/// The state of a field while a person types, until a place is chosen.
+/// The state of a field from the first key until a place is chosen.
 #[derive(Clone, Default)]
 pub(super) struct Typing {
-    /// The typed text, never empty. It stays when the field is left.
+    /// The typed text, never empty. It stays when the field loses the focus.
     text: Option<String>,
-    /// The number of the search for this text, as [`Ui::searches`] counts.
+    /// The number of the search for this text, as counted by [`Ui::searches`].
     search: u32,
     highlighted: Option<usize>,
-    /// Enter was pressed: the first street is chosen once the answer is there.
+    /// `true` if Enter was pressed: the first street is chosen as soon as the result arrives.
     entered: bool,
-    /// The place that was chosen before the first key. Escape brings it back.
+    /// The place that was chosen before the first key. Escape restores it.
     before: Option<Place>,
 }
 
@@ -81,7 +82,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
         chosen.or_else(|| typing.get().text).unwrap_or_default()
     };
     let failure = move || ui.failure_at(end);
-    // The answer in the store is to the newest search, which may be the other field's.
+    // The result in the store belongs to the newest search, which the other field may have made.
     let is_newest = move |search| search == ui.searches.get();
     let suggestions = Memo::new(move |last: Option<&Suggestions>| {
         let last = last.cloned().unwrap_or(Suggestions::Closed);
@@ -91,7 +92,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
             _ => last,
         }
     });
-    // What was highlighted stood in the list before.
+    // A highlight refers to a position in the old list.
     effect(move || {
         if suggestions.with(|_| typing.with_untracked(|typing| typing.highlighted.is_some())) {
             typing.update(|typing| typing.highlighted = None);
@@ -109,7 +110,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
         search(Typing { text, before, ..Typing::default() });
         choose(None);
     };
-    // A place was chosen: in the list, by Enter or on the map.
+    // The place may be chosen in the list, by Enter or on the map.
     effect(move || {
         if chosen().is_some() {
             typing.set(Typing::default());
@@ -134,7 +135,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
             typing.set(Typing { highlighted: (count > 0).then(|| next(now.highlighted)), ..now.clone() });
         };
         match event.key().as_str() {
-            // These keys are the input method's.
+            // While an input method composes text, all keys belong to it.
             _ if event.is_composing() => {}
             "ArrowDown" => step(1),
             "ArrowUp" => step(count.saturating_sub(1)),
@@ -161,7 +162,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
                 id=option_id(index)
                 role="option"
                 aria-selected=yes_no(highlighted == Some(index))
-                // Keeps the focus, and with it the list, until the click has come.
+                // Without this the field would lose the focus, and the list would close before the click.
                 on:pointerdown=|event| event.prevent_default()
                 on:click=press(move || choose(Some(place.clone())))
             >

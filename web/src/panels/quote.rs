@@ -1,4 +1,4 @@
-//! What the ride would cost and how long it would take.
+//! The quote: the fare and the duration of the draft.
 
 use leptos::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::{
 
 use super::{draft::Draft, ui::Ui, words};
 
-/// What to do next, while there is nothing to quote.
+/// Returns the next step for the person while the draft is not complete.
 fn hint(draft: &Draft) -> &'static str {
     match (&draft.pickup, &draft.dropoff) {
         (None, None) => {

@@ -1,4 +1,4 @@
-//! What a completed ride came to.
+//! The receipt of a completed ride.
 
 use leptos::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The ride that is followed: how far it is, everything that happened to it, what can be done about it.
+//! The panel of the followed ride: its progress, its events, and the actions that are possible.
 
 use leptos::prelude::*;
 
@@ -21,12 +21,12 @@ use super::{
 
 #[component]
 pub(super) fn RidePanel(ui: Ui) -> impl IntoView {
-    // Counts down between reports, so that a car in a tunnel still comes closer.
+    // The time of arrival. The remaining time counts down between reports, also while the car sends none.
     let due = Memo::new(move |_| {
         let eta_s = ui.store.followed.with(|followed| Some(followed.as_ref()?.progress.as_ref()?.eta_s))?;
         Some(ui.clock.now.get_untracked() + f64::from(eta_s) * 1000.0)
     });
-    // Stands still while nothing is heard: what counts down would seem to be known.
+    // The remaining time stops while the page is not live, because a countdown would look like current data.
     let left = Memo::new(move |before: Option<&Option<u32>>| match (ui.live.get(), before) {
         (false, Some(Some(left))) => due.get().and(Some(*left)),
         _ => due.get().map(|due| format::seconds_until(due, ui.clock.now.get())),

@@ -1,4 +1,4 @@
-//! The newest rides: everyone's, or a rider's own.
+//! The list of the newest rides: all rides, or those of the rider.
 
 use leptos::{ev::PointerEvent, prelude::*};
 use rides_proto::ids::RideId;
@@ -16,7 +16,7 @@ use super::{
     words,
 };
 
-/// What is said of the list itself, above it: its style and the words. `fresh`: it tells what is so now.
+/// Returns a note for above the list, as CSS classes and text. `fresh`: the list is current.
 fn note(list: &RideList, fresh: bool) -> Option<(&'static str, String)> {
     let text = match &list.failure {
         Some(failure) => {
@@ -29,7 +29,7 @@ fn note(list: &RideList, fresh: bool) -> Option<(&'static str, String)> {
     Some(("muted rides-note", text.to_owned()))
 }
 
-/// The number of rides on their way, if anyone knows. If there are more rides than the list has, of how many.
+/// Describes the number of rides that have not ended. If there are more rides than the list has, the text says so.
 fn under_way(list: &RideList, fresh: bool) -> String {
     let count = list.rides.iter().filter(|ride| !ride.state.is_over()).count();
     let of = if list.has_more { format!(" of the newest {}", list.rides.len()) } else { String::new() };
@@ -40,10 +40,10 @@ fn under_way(list: &RideList, fresh: bool) -> String {
     }
 }
 
-/// The longest time, ms, from a touch until its press has ended or `:active` shows it.
+/// The longest time, in milliseconds, from a touch until its press has ended or `:active` matches.
 const PRESS: Millis = 500.0;
 
-/// The rides in `order`; other rides wait. Without an order, all rides, newest first.
+/// Returns the rides in `order`, without rides that are not in it. Without an order, returns all rides, newest first.
 fn in_order<'a>(rides: &'a [Ride], order: Option<&Vec<RideId>>) -> Vec<&'a Ride> {
     let find = |id: &RideId| rides.iter().find(|ride| ride.id == *id);
     match order {
@@ -52,10 +52,10 @@ fn in_order<'a>(rides: &'a [Ride], order: Option<&Vec<RideId>>) -> Vec<&'a Ride>
     }
 }
 
-/// Tells whether a person is about to press one of the rows, so that no row may move. `touched_at` is the time of the
-/// newest touch of a row; below 0 if a mouse came later.
+/// Returns `true` if a person may be about to press a row, so that no row may move. `touched_at` is the time of
+/// the newest touch of a row; it is below 0 if a mouse came later.
 fn is_in_use(touched_at: Millis, now: Millis) -> bool {
-    // A touch screen goes on to hover where it was touched last.
+    // After a touch, `:hover` goes on to match at the touched point.
     let pointer = if touched_at >= 0.0 { ":active" } else { ":hover" };
     (touched_at >= 0.0 && now - touched_at < PRESS)
         || browser::matches("rides-list", &[pointer, ", :has(:focus-visible)"].concat())
@@ -72,7 +72,7 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
         let is_touch = event.pointer_type() == "touch";
         set_touched_at.set(if is_touch { browser::now() } else { -1.0 });
     };
-    // Runs once a second, and with each change of the list.
+    // Runs once per second, and after each change of the list.
     let rows = move || {
         let followed = ui.store.followed.with(|followed| followed.as_ref().map(|f| f.ride.id.clone()));
         let now = ui.clock.unix.get();
@@ -170,18 +170,18 @@ mod tests {
             assert_eq!(words(&unknown, false).as_deref(), Some("Not known at the moment."));
         }
         let some = answered(vec![ride(RideState::OnTrip)]);
-        assert_eq!((words(&some, true), words(&some, false)), (None, None), "its rows speak for themselves");
+        assert_eq!((words(&some, true), words(&some, false)), (None, None), "a list with rows needs no note");
     }
 
     #[test]
     fn a_look_that_failed_says_why() {
-        let text = "rides cannot be read or kept now".to_owned();
+        let text = "rides cannot be read or saved now".to_owned();
         let failure = Failure { text, reason: "JOURNAL_UNAVAILABLE".into(), code: 14, ..Failure::default() };
         for rides in [vec![], vec![ride(RideState::OnTrip)]] {
             let list = RideList { failure: Some(failure.clone()), ..answered(rides) };
             assert_eq!(
                 words(&list, false).as_deref(),
-                Some("Not up to date: Rides cannot be read or kept now.")
+                Some("Not up to date: Rides cannot be read or saved now.")
             );
         }
     }
@@ -198,9 +198,13 @@ mod tests {
         let rides = [named("new", 1), named("b", 7), named("a", 3)];
         assert_eq!(shown(&rides, None), ["new 1", "b 7", "a 3"]);
         assert_eq!(shown(&rides, Some(&["a", "b"])), ["a 3", "b 7"]);
-        assert_eq!(shown(&rides, Some(&["a", "gone"])), ["a 3"], "what is not known any more is not shown");
-        assert!(shown(&rides, Some(&[])).is_empty(), "a list that is in use stays as it is");
-        assert!(shown(&[], Some(&["a"])).is_empty(), "another's rides are never shown");
+        assert_eq!(
+            shown(&rides, Some(&["a", "gone"])),
+            ["a 3"],
+            "a ride that is no longer in the list is not shown"
+        );
+        assert!(shown(&rides, Some(&[])).is_empty(), "a new ride waits while the list is in use");
+        assert!(shown(&[], Some(&["a"])).is_empty(), "after a change of identity no old ride is shown");
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! The part of the map that no panel covers. The style sheets decide where that is: an empty element fills it,
-//! and what it leaves on each side is what the map keeps clear of.
+//! The part of the map that no panel covers.
+//!
+//! The style sheets define this area. An empty element fills it, and its distances to the edges are the padding
+//! of the map.
 
 use leptos::{html::Div, prelude::*};
 
 use crate::{browser::SizeWatch, erased::effect, map::Padding};
 
-/// Reports what lies around the room whenever its size changes.
+/// The empty element. It reports the padding each time that its size changes.
 #[component]
 pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
     let room = NodeRef::<Div>::new();
@@ -16,7 +18,7 @@ pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
         let measured = room.clone();
         let on_size = Box::new(move |_| {
             let (room, board) = (measured.get_bounding_client_rect(), board.get_bounding_client_rect());
-            // A printed page has no panels, and so no room between them.
+            // A printed page has no panels, and this element has no size.
             if room.width() == 0.0 {
                 return;
             }

@@ -1,4 +1,4 @@
-//! The panels side by side on wide screens, and in one bottom sheet with tabs on phones.
+//! The layout of the panels: side by side on wide screens, and one bottom sheet with tabs on phones.
 
 use leptos::{either::Either, prelude::*};
 
@@ -16,7 +16,7 @@ use super::{
 pub(super) fn Sheet(ui: Ui) -> impl IntoView {
     let folded = RwSignal::new(false);
     let following = Memo::new(move |_| ui.store.followed.with(Option::is_some));
-    // The button that was pressed goes away with its panel: the keyboard goes on from the new one.
+    // The pressed button disappears with its panel, so the focus moves to the new panel.
     Effect::new(move |before: Option<bool>| {
         let now = following.get();
         if before.is_some_and(|before| before != now) {

@@ -1,4 +1,4 @@
-//! A ride's life as a line with stops.
+//! The progress bar of a ride: a line with five stops.
 
 use leptos::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::model::{RideState, TimelineEntry};
 
 const STOPS: [&str; 5] = ["Booked", "Car found", "At pickup", "On trip", "There"];
 
-/// The last stop that was reached; `None` where the state is not on the line.
+/// Returns the last stop that a ride in `state` has reached, or `None` if the state is not on the line.
 fn stop(state: RideState) -> Option<usize> {
     match state {
         RideState::Requested | RideState::Offered => Some(0),
@@ -18,7 +18,8 @@ fn stop(state: RideState) -> Option<usize> {
     }
 }
 
-/// Where a ride with this history stands; one that was called off stands where it was then.
+/// Returns the last stop that a ride with this history has reached. A cancelled or expired ride stays at its
+/// last stop.
 fn reached(timeline: &[TimelineEntry]) -> usize {
     timeline.iter().rev().find_map(|entry| stop(entry.state)).unwrap_or(0)
 }

@@ -1,15 +1,15 @@
-//! A name for a point on the map, without asking the server. Pure.
+//! Names for points on the map, from the streets that the page has loaded. Pure.
 
 use rides_proto::{geo::LatLng, math::cos};
 
 use crate::model::Street;
 
-/// Further away than this a street's name says nothing about a point.
+/// The longest distance from a point to a street that may give it a name.
 const REACH_M: f64 = 150.0;
-/// Length of a degree of latitude.
+/// The length of a degree of latitude, in metres.
 const METRES_PER_DEGREE: f64 = 111_195.0;
 
-/// The name of the nearest named street within 150 m.
+/// Returns the name of the nearest named street within 150 m.
 pub(super) fn nearest(streets: &[Street], at: LatLng) -> Option<&str> {
     streets
         .iter()
@@ -20,7 +20,7 @@ pub(super) fn nearest(streets: &[Street], at: LatLng) -> Option<&str> {
         .map(|(_, name)| name)
 }
 
-/// From `at` to the nearest point of `line`, on the plane that touches Earth at `at`.
+/// Returns the distance in metres from `at` to the nearest point of `line`, on the plane that touches Earth at `at`.
 fn distance_m(line: &[LatLng], at: LatLng) -> f64 {
     let shrink = cos(at.lat().to_radians());
     let plane = |p: LatLng| {

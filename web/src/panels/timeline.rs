@@ -1,4 +1,4 @@
-//! Every event of the followed ride.
+//! The timeline of the followed ride: a line for each event.
 
 use leptos::prelude::*;
 
@@ -6,6 +6,7 @@ use crate::{format, model::TimelineEntry};
 
 use super::{clock::minutes_east, words};
 
+/// Renders the events in order.
 pub(super) fn timeline(entries: &[TimelineEntry]) -> impl IntoView + use<> {
     let line = |entry: &TimelineEntry| {
         view! {

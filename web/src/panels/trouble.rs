@@ -1,11 +1,11 @@
-//! Words for what went wrong, and behind *Details* the id under which those who run the server find it in the log.
+//! The display of a failure: its text, and under *Details* the reason and the id of the call in the server's log.
 
 use leptos::{ev::MouseEvent, prelude::*};
 use web_sys::Element;
 
 use crate::{browser, format, model::Failure};
 
-/// The words, and behind them what to quote.
+/// Renders the text and the details of a failure.
 pub(super) fn trouble(failure: &Failure) -> impl IntoView + use<> {
     view! {
         <p class="error" role="alert">{format::failure(failure)}</p>
@@ -13,7 +13,7 @@ pub(super) fn trouble(failure: &Failure) -> impl IntoView + use<> {
     }
 }
 
-/// Reason and id, to be copied in one press. `None` where the server gave no id.
+/// Renders the reason and the id with a button that copies them, or `None` if the server gave no id.
 fn quotable(failure: &Failure) -> Option<impl IntoView + use<>> {
     let Failure { reason, request_id, .. } = failure;
     let both = format!("{reason} {request_id}");

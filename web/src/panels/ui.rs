@@ -1,4 +1,4 @@
-//! What the panels share, and the few things a person can do in more than one of them.
+//! The state that panels share, and the actions that more than one panel offers.
 
 use leptos::prelude::*;
 use rides_proto::{geo::LatLng, ids::RideId};
@@ -16,32 +16,32 @@ use super::{
     streets,
 };
 
-/// Which panel a phone shows; wide screens show both.
+/// The panel that a phone shows. Wide screens show both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tab {
-    /// Booking, or the followed ride.
+    /// The booking form or the followed ride.
     Ride,
-    /// The list.
+    /// The list of rides.
     Rides,
 }
 
-/// Handed to every panel.
+/// The shared state, which every panel receives. Cheap to copy.
 #[derive(Clone, Copy)]
 pub(super) struct Ui {
     pub(super) store: Store,
     pub(super) commands: Commands,
     pub(super) clock: Clock,
-    /// Whether what is on the screen is what is so now.
+    /// `true` if the data on the screen is current.
     pub(super) live: Memo<bool>,
-    /// Seconds until what failed may be tried again, while that is not yet.
+    /// Seconds until the failed request may be sent again, if the server gave a time and it has not come.
     pub(super) wait_s: Memo<Option<u32>>,
-    /// Changes only through [`Ui::change_draft`].
+    /// The draft. It changes only through [`Ui::change_draft`].
     pub(super) draft: ReadSignal<Draft>,
     set_draft: WriteSignal<Draft>,
     pub(super) tab: RwSignal<Tab>,
-    /// The number of searches for streets so far. The store has the answer to the newest.
+    /// The number of street searches so far. The store has the result of the newest.
     pub(super) searches: RwSignal<u32>,
-    /// Counts the times a person asked to see a ride; each moves the map.
+    /// The number of times that a person asked to see a ride. Each time moves the map.
     pub(super) looks: RwSignal<u32>,
 }
 
@@ -65,7 +65,7 @@ impl Ui {
             searches: RwSignal::new(0),
             looks: RwSignal::new(0),
         };
-        // What one person may not ask, or at what price, says nothing of another.
+        // A failure or a quote for one identity does not apply to another.
         let mut known = store.standing.get_untracked();
         effect(move || {
             let standing = store.standing.get();
@@ -76,8 +76,7 @@ impl Ui {
         ui
     }
 
-    /// The one way to change the draft: a complete one is quoted at once, and what was shown of the one
-    /// before it goes away.
+    /// Changes the draft. A complete draft is quoted at once, and the old failure is dismissed.
     pub(super) fn change_draft(self, change: impl FnOnce(&mut Draft)) {
         let mut draft = self.draft.get_untracked();
         change(&mut draft);
@@ -92,7 +91,7 @@ impl Ui {
         }
     }
 
-    /// Asks for the draft's fare.
+    /// Requests a quote for the draft, or clears the quote if the draft is not complete.
     pub(super) fn quote(self) {
         let Draft { kind, .. } = self.draft.get_untracked();
         self.commands.send(match self.draft.with_untracked(Draft::points) {
@@ -101,7 +100,7 @@ impl Ui {
         });
     }
 
-    /// A click on the map. While a ride is followed it means nothing.
+    /// Handles a click on the map at `at`. While a ride is followed, it does nothing.
     pub(super) fn pick(self, at: LatLng) {
         if self.store.followed.with_untracked(Option::is_some) {
             return;
@@ -113,8 +112,8 @@ impl Ui {
         self.tab.set(Tab::Ride);
     }
 
-    /// Tells whether a ride is the person's own: riders with a token see no others, and a rider without one booked it
-    /// under the id of this browser.
+    /// Returns `true` if the ride belongs to the person. Riders with a token see only their own rides. A rider
+    /// without a token booked it with the id of this browser.
     pub(super) fn is_mine(self, ride: &Ride) -> bool {
         self.store.standing.with(|standing| match standing {
             Standing::SignedIn { role, .. } => !matches!(role, Some(Role::Driver | Role::Dispatcher)),
@@ -122,7 +121,7 @@ impl Ui {
         })
     }
 
-    /// One end of the ride that is put together: as it was quoted, on its street, or else as it was chosen.
+    /// Returns one end of the draft: the place in the quote, which is on a street, or else the chosen place.
     pub(super) fn place(self, end: End) -> Option<Place> {
         let quoted = self.store.quote.with(|quote| match quote {
             Remote::Ready(quote) => Some(match end {
@@ -141,7 +140,7 @@ impl Ui {
         }
     }
 
-    /// Books the draft if it is quoted, and else asks for its fare again.
+    /// Books the draft if it has a quote, and else requests the quote again.
     pub(super) fn book_or_quote(self) {
         if self.store.quote.with_untracked(|quote| matches!(quote, Remote::Ready(_))) {
             self.book();
@@ -150,7 +149,7 @@ impl Ui {
         }
     }
 
-    /// Follows a ride and shows it.
+    /// Follows a ride and shows it on the map.
     pub(super) fn follow(self, ride: RideId) {
         self.dismiss();
         self.commands.send(Command::Follow(ride));
@@ -158,36 +157,36 @@ impl Ui {
         self.tab.set(Tab::Ride);
     }
 
-    /// Leaves the followed ride for a new draft.
+    /// Stops following the ride and starts a new draft.
     pub(super) fn start_over(self) {
         self.dismiss();
         self.commands.send(Command::Unfollow);
         self.change_draft(|draft| *draft = Draft { kind: draft.kind, ..Draft::default() });
     }
 
-    /// Whether the server refuses to take the page for anyone.
+    /// Returns `true` if the server rejected the page's token or did not issue one.
     pub(super) fn is_refused(self) -> bool {
         self.store.standing.with(|standing| matches!(standing, Standing::Refused(_)))
     }
 
-    /// Why the page is refused, in words.
+    /// Returns the reason why the newest fleet stream was refused, for people.
     pub(super) fn refusal(self) -> Option<String> {
         self.store.refusal.with(|refusal| failed(refusal).map(format::failure))
     }
 
-    /// What is wrong with one end of the draft.
+    /// Returns the failure that concerns one end of the draft.
     pub(super) fn failure_at(self, end: End) -> Option<Failure> {
         failures(self.store).into_iter().find(|failure| failure.field == end.name())
     }
 
-    /// What is wrong with the draft, but with neither of its ends.
+    /// Returns a failure that concerns neither end of the draft.
     pub(super) fn failure_elsewhere(self) -> Option<Failure> {
         failures(self.store)
             .into_iter()
             .find(|failure| End::BOTH.iter().all(|end| failure.field != end.name()))
     }
 
-    /// What went wrong with the newest Book or Cancel.
+    /// Returns the failure of the newest booking or cancellation.
     pub(super) fn action_failure(self) -> Option<Failure> {
         self.store.action.with(|action| failed(action).cloned())
     }
@@ -199,12 +198,12 @@ impl Ui {
     }
 }
 
-/// For attributes that say whether something is so.
+/// Returns the value of a boolean ARIA attribute.
 pub(super) fn yes_no(is_so: bool) -> &'static str {
     if is_so { "true" } else { "false" }
 }
 
-/// How it failed, if it did.
+/// Returns the failure, if the request failed.
 pub(super) fn failed<T>(remote: &Remote<T>) -> Option<&Failure> {
     match remote {
         Remote::Failed(failure) => Some(failure),
@@ -212,7 +211,7 @@ pub(super) fn failed<T>(remote: &Remote<T>) -> Option<&Failure> {
     }
 }
 
-/// Of the newest Book or Cancel, and of the quote.
+/// Returns the failures of the newest booking or cancellation and of the quote.
 fn failures(store: Store) -> Vec<Failure> {
     let action = store.action.with(|action| failed(action).cloned());
     let quote = store.quote.with(|quote| failed(quote).cloned());

@@ -1,19 +1,19 @@
-//! What states are called: for people, and (slugs) for styles and tests.
+//! The names of states, for people and (as slugs) for style sheets and tests.
 
 use crate::{
     format,
     model::{CarState, Place, RideState, RideType},
 };
 
-/// While a call is made once more.
+/// The text while a call is sent again.
 pub(super) const RETRYING: &str = "No answer. Trying again…";
 
-/// Until something may be tried again.
+/// Returns the text until a request may be sent again.
 pub(super) fn again_in(seconds: u32) -> String {
     format!("Try again in {seconds} s")
 }
 
-/// The state, for `data-state`.
+/// Returns the slug of a state, for `data-state`.
 pub(super) fn slug(state: RideState) -> &'static str {
     match state {
         RideState::Requested => "requested",
@@ -27,7 +27,7 @@ pub(super) fn slug(state: RideState) -> &'static str {
     }
 }
 
-/// The state in a word or two.
+/// Returns the name of a state.
 pub(super) fn state(state: RideState) -> &'static str {
     match state {
         RideState::Requested => "Requested",
@@ -41,7 +41,7 @@ pub(super) fn state(state: RideState) -> &'static str {
     }
 }
 
-/// The meaning of the state, for the person who rides or for anyone else.
+/// Returns a sentence about the state, for the rider (`is_mine`) or for other viewers.
 pub(super) fn headline(state: RideState, is_mine: bool) -> &'static str {
     match (state, is_mine) {
         (RideState::Requested, _) => "Looking for a car",
@@ -59,7 +59,7 @@ pub(super) fn headline(state: RideState, is_mine: bool) -> &'static str {
     }
 }
 
-/// The kind of ride.
+/// Returns the name of a kind of ride.
 pub(super) fn kind(kind: RideType) -> &'static str {
     match kind {
         RideType::Regular => "Regular",
@@ -67,17 +67,17 @@ pub(super) fn kind(kind: RideType) -> &'static str {
     }
 }
 
-/// A place by its street, or by its coordinates where no street is near.
+/// Returns the name of a place, or its coordinates if no street is near.
 pub(super) fn place(place: &Place) -> String {
     if place.name.is_empty() { format::coordinates(place.at) } else { place.name.clone() }
 }
 
-/// A place that may be unknown, as with rides off the street.
+/// Returns the name of a place, or `otherwise` if the place is unknown.
 pub(super) fn place_or(known: Option<&Place>, otherwise: &str) -> String {
     known.map_or_else(|| otherwise.to_owned(), place)
 }
 
-/// What a car is doing: its slug and its name.
+/// Returns the slug and the name of a car's state.
 pub(super) fn car_state(state: CarState) -> (&'static str, &'static str) {
     match state {
         CarState::Free => ("free", "Free"),

@@ -1,4 +1,4 @@
-//! The city, put together from its stream. It is shown a few times on the way, and not with every message.
+//! The city map, assembled from its stream. The page shows it in a few steps, not after each message.
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
@@ -22,13 +22,13 @@ use crate::{
     order::sort_by_rank,
 };
 
-/// How often a city is shown while it loads, the beginning and the end left out.
+/// The number of intermediate steps in which a loading city is shown, besides its beginning and its end.
 const STEPS: usize = 3;
 /// A map of which nothing arrives for this long is asked for again.
 const SILENCE: Millis = 10_000.0;
 
-/// Loads the city, and tries until all of it is here. `streaming` is true except between attempts, and `on_failure` is
-/// called after each that failed.
+/// Loads the city, and retries until it is complete. `streaming` is `true` during an attempt and `false`
+/// between attempts. `on_failure` is called after each failed attempt.
 pub(super) async fn load(api: Api, store: Store, streaming: Rc<Cell<bool>>, on_failure: impl Fn()) {
     let clock = BrowserClock;
     for failures in 1u32.. {
@@ -65,24 +65,27 @@ async fn load_once(api: &Api, store: Store) -> Result<(), Status> {
             store.apply(Update::City(city));
         }
     }
-    let whole = growing.finish().ok_or_else(|| Status::unavailable("the map came without its beginning"))?;
+    let whole = growing
+        .finish()
+        .ok_or_else(|| Status::unavailable("the map stream ended before its first message"))?;
     store.apply(Update::City(whole));
     Ok(())
 }
 
-/// A city that is not all there. Pure.
+/// A city that is not complete. Pure.
 #[derive(Default)]
 struct Growing {
     city: Option<CityMap>,
-    /// Features that are to come, and that have come.
+    /// The numbers of features that are expected and that have arrived.
     expected: usize,
     got: usize,
     steps: usize,
 }
 
 impl Growing {
-    /// Adds a message. The city comes back when there is enough of it for another look, and beside it what
-    /// was wrong with the features left out.
+    /// Adds a message. Returns the city if it has grown enough to be shown again, and an error if features had
+    /// to be left out.
+    /// Fails if the first message of the map is missing or has no valid bounds.
     fn add(
         &mut self,
         message: v1::GetMapResponse,
@@ -117,7 +120,7 @@ impl Growing {
         Ok((shown, bad_street.or(bad_area).or(bad_rail)))
     }
 
-    /// All of it, widest streets first; `None` if it never began.
+    /// Returns the complete city with the widest streets first, or `None` if the first message is missing.
     fn finish(self) -> Option<Arc<CityMap>> {
         let mut city = self.city?;
         sort_by_rank(&mut city.streets, |street| f32::from(street.class as u8));

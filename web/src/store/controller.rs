@@ -1,4 +1,4 @@
-//! Commands of a person to calls of the server; what comes back goes into the store.
+//! The controller: it turns commands of the person into calls, and writes the results to the store.
 
 use std::{
     cell::{Cell, RefCell},
@@ -32,18 +32,18 @@ use crate::{
     model::{Failure, FollowedRide, Millis, Remote, RideType, Standing},
 };
 
-/// Where the followed ride's id stays over a reload.
+/// The storage key of the followed ride's id, which survives a reload.
 const FOLLOWED: &str = "rides.followed";
-/// Where the rider's own id stays.
+/// The storage key of the rider's id.
 const RIDER: &str = "rides.rider";
-/// Between two looks at the newest rides.
+/// The time between two requests for the newest rides.
 const LIST_EVERY: Millis = 5_000.0;
-/// How many of them.
+/// The number of rides in each request.
 const LIST_SIZE: u32 = 50;
-/// A person types on for about this long.
+/// The time without typing after which a street search is sent.
 const TYPING: Millis = 250.0;
 
-/// Takes what people ask for. Cheap to copy.
+/// A handle of the controller that accepts commands. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct Commands(StoredValue<Rc<Controller>, LocalStorage>);
 
@@ -52,18 +52,18 @@ impl Commands {
         Self(StoredValue::new_local(Controller::start(store)))
     }
 
-    /// Sets about it. The answer comes through the store.
+    /// Starts a command. Its result arrives in the store.
     pub fn send(self, command: Command) {
         let controller = self.0.get_value();
         controller.handle(command);
     }
 
-    /// The id under which this browser books where the server asks nobody for a token.
+    /// Returns the id with which this browser books rides at a server that requires no token.
     pub fn rider_id(self) -> String {
         self.0.with_value(|controller| controller.rider_id.clone())
     }
 
-    /// What passed over the wire.
+    /// Returns the record of the newest calls.
     pub fn tap(self) -> Tap {
         self.0.with_value(|controller| controller.api.client.tap().clone())
     }
@@ -73,7 +73,7 @@ struct Controller {
     api: Api,
     store: Store,
     rider_id: String,
-    /// The box that the map shows, and a margin.
+    /// The area that the map shows, and a margin.
     viewport: Rc<Cell<Bounds>>,
     fleet: Signals,
     followed: Signals,
@@ -81,9 +81,10 @@ struct Controller {
     places: Latest,
     city: Latest,
     city_streams: Rc<Cell<bool>>,
-    /// Counts the persons that the page has acted for.
+    /// The number of changes of identity. A response to an earlier identity is dropped.
     persons: Cell<u32>,
-    /// The booking whose outcome is not known, and its key: the same booking again is the same ride.
+    /// A booking whose result is unknown, and its request id. The same booking is sent with the same id, so
+    /// that it is made only once.
     unsettled: RefCell<Option<(Booking, String)>>,
 }
 
@@ -158,7 +159,7 @@ impl Controller {
         }
     }
 
-    /// Books or cancels, one at a time: a second press while the first is under way does nothing.
+    /// Runs a booking or a cancellation, unless another one is running.
     fn act(self: Rc<Self>, action: impl AsyncFnOnce(&Rc<Self>) -> Result<(), Failure> + 'static) {
         if self.store.action.with_untracked(Remote::is_open) {
             return;
@@ -185,7 +186,7 @@ impl Controller {
         let person = self.persons.get();
         let answer = self.api.client.unary_with_retry(&BOOK, &request, &|| self.retries_action()).await;
         if self.persons.get() != person {
-            // The ride is in the list of the person who booked it.
+            // The identity changed meanwhile. The ride is in the list of the person who booked it.
             return Ok(());
         }
         if is_settled(&answer) {
@@ -195,14 +196,15 @@ impl Controller {
         let ride = decode::ride(ride)?;
         let id = ride.id.clone();
         self.store.apply(Update::Ride(ride.clone()));
-        // Shown at once; the ride's own events take over from here.
+        // The response is shown at once. The events of the ride follow on its stream.
         let followed = FollowedRide { ride, timeline: Vec::new(), head: 0, progress: None, resumed: None };
         self.store.apply(Update::Followed(Some(followed)));
         self.follow(id);
         Ok(())
     }
 
-    /// Whose ride is booked: a server that knows the caller knows it better.
+    /// Returns the rider id for a booking: empty if the page is signed in, since the server then takes it from
+    /// the token.
     fn rider_id(&self) -> String {
         match self.store.standing.get_untracked() {
             Standing::SignedIn { .. } => String::new(),
@@ -210,7 +212,7 @@ impl Controller {
         }
     }
 
-    /// Stays who it is if the server does not know the token.
+    /// Signs in with `token`. If the server rejects the token, the identity stays as it is.
     async fn sign_in(self: &Rc<Self>, token: &str) {
         self.store.apply(Update::SignIn(Remote::Loading));
         let answer = match Token::parse(token) {
@@ -226,11 +228,11 @@ impl Controller {
         self.store.apply(Update::SignIn(signed_in.map_or_else(Remote::Failed, Remote::Ready)));
     }
 
-    /// What is watched is opened anew, and goes on only if the new one may see it.
+    /// Reopens all streams with the new identity, and clears all state that belongs to the old one.
     fn is_someone_else(self: &Rc<Self>) {
         self.signal_all(Signal::Reopen);
         self.signal_all(Signal::Reconnect);
-        // Nothing that was said to another is said to them.
+        // Responses to the old identity must not appear.
         self.persons.set(self.persons.get() + 1);
         self.store.apply(Update::ForgetRides);
         self.store.apply(Update::Action(Remote::Idle));
@@ -243,7 +245,7 @@ impl Controller {
         self.store.apply(Update::Action(Remote::Retrying));
     }
 
-    /// The key of a booking: the old one if it is the booking whose outcome is unknown, else a new one.
+    /// Returns the request id for `booking`: the old one if this booking's result is unknown, else a new one.
     fn key_of(&self, booking: Booking) -> String {
         let mut unsettled = self.unsettled.borrow_mut();
         let old = unsettled.take().filter(|(other, _)| *other == booking);
@@ -253,7 +255,7 @@ impl Controller {
     async fn cancel(&self, ride: &RideId) -> Result<(), Failure> {
         let request = v1::CancelRequest {
             ride_id: ride.as_str().to_owned(),
-            // As whom the page is signed in, or else as the rider.
+            // The server takes the actor from the token, or assumes the rider.
             by: v1::Actor::Unspecified.into(),
             reason: String::new(),
         };
@@ -325,7 +327,7 @@ impl Controller {
         self.store.apply(Update::Followed(None));
     }
 
-    /// Does nothing when it is watched already.
+    /// Opens the fleet stream, unless it is open.
     fn watch_fleet(self: &Rc<Self>) {
         if self.fleet.is_open() {
             return;
@@ -340,7 +342,7 @@ impl Controller {
             afresh: false,
             live: false,
             on_live: Box::new(move || {
-                // After a loss it is perhaps another server, with another city.
+                // After a reconnect the server may be another one, with another city.
                 let has_city = this.store.city.with_untracked(Option::is_some);
                 if (again.replace(true) || !has_city) && !this.city_streams.get() {
                     this.load_city();
@@ -356,19 +358,18 @@ impl Controller {
         spawn(self.api.client.keep_open(stream, is_online(), signals));
     }
 
-    /// With its beginning the map knows where to look, and the fleet is watched there; without it, [`nowhere`].
+    /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches [`nowhere`].
     fn load_city(self: &Rc<Self>) {
         let this = self.clone();
         let on_failure = move || this.watch_fleet();
         self.city.run(city::load(self.api.clone(), self.store, self.city_streams.clone(), on_failure));
     }
 
-    /// Looks at the newest rides every now and then, for as long as someone is there to see them, and keeps the page
-    /// signed in meanwhile.
+    /// Requests the newest rides periodically while the page is visible and live, and renews the page's token.
     async fn keep_listing(self: Rc<Self>) {
         loop {
             if self.api.session.keep_up().await {
-                // A stream ends with the token that it was opened with.
+                // A stream ends when the token expires with which it was opened.
                 self.signal_all(Signal::Reopen);
             }
             browser::sleep(LIST_EVERY).await;
@@ -383,7 +384,7 @@ impl Controller {
         spawn(async move { this.list().await });
     }
 
-    /// A failure shows beside the list, and the next look is not far.
+    /// Requests the newest rides. A failure appears beside the list until the next request.
     async fn list(&self) {
         let request = v1::ListRequest { page_size: LIST_SIZE, ..Default::default() };
         let answer = self.api.client.unary(&LIST, &request).await;
@@ -414,7 +415,7 @@ impl Controller {
     }
 }
 
-/// What could be read; what could not is said on the console.
+/// Returns the valid items, and writes the error of the others to the console.
 fn good_part<T>((good, wrong): Partly<T>) -> T {
     if let Some(why) = wrong {
         browser::warn_once(&why.to_string());
@@ -429,13 +430,13 @@ fn wire_type(kind: RideType) -> v1::RideType {
     }
 }
 
-/// Tells whether the response settles the booking. Any other refusal is about this attempt alone, and an earlier one
-/// may have booked: the same booking is sent under the same key.
+/// Returns `true` if the response determines the result of the booking.
+/// After any other error an earlier attempt may still have booked the ride, so the same booking keeps its request id.
 fn is_settled<T>(answer: &Result<T, Status>) -> bool {
     answer.as_ref().map_or_else(|status| status.code() == Code::InvalidArgument, |_| true)
 }
 
-/// Who books from this browser.
+/// Returns the rider id of this browser, which is created at the first use.
 fn own_id() -> String {
     Shelf::Local.get(RIDER).unwrap_or_else(|| {
         let id = browser::random_uuid();
@@ -448,8 +449,8 @@ fn failure(status: &Status) -> Failure {
     failure::failure(status, browser::now())
 }
 
-/// While no map says what it shows, the fleet stream watches a cell in the ocean: it is the page's pulse, and
-/// must tell whether there is a server even when there is no map.
+/// Returns a small area in the ocean. The fleet stream watches it until the map sets its area, because the
+/// stream must show whether the server is available even without a map.
 fn nowhere() -> Bounds {
     let gulf_of_guinea = LatLng::new(0.0, 0.0).ok();
     Bounds::around(gulf_of_guinea).expect("a point on Earth makes a box")

@@ -1,5 +1,5 @@
-//! Generated messages to the page's own words. Malformed input is an error here and a car, a street or a ride
-//! less on the screen; never a panic.
+//! Conversion of generated messages to the page's data model. Malformed input never panics: it is an error, or
+//! one car, street or ride less on the screen.
 
 use bytes::Bytes;
 use rides_proto::{
@@ -17,34 +17,34 @@ use crate::model::{
     RideType, Street, StreetClass,
 };
 
-/// What was wrong with a message.
+/// A description of the invalid part of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the server sent {0}")]
 pub struct Malformed(&'static str);
 
 impl Malformed {
-    /// Features of a map whose first message never came.
+    /// The first message of the map, with its properties, is missing.
     pub(super) const MAP_WITHOUT_BEGINNING: Self = Self("a map without its beginning");
-    /// Events of a ride whose first event never came.
+    /// The first event of the ride is missing.
     pub(super) const RIDE_WITHOUT_BEGINNING: Self = Self("a ride without its beginning");
 }
 
 type Decoded<T> = Result<T, Malformed>;
 
-/// What could be read, and what was wrong with the rest, if anything was.
+/// A result with the valid items, and the last error if some items were invalid.
 pub type Partly<T> = (T, Option<Malformed>);
 
-/// Reads what can be read.
+/// Collects the valid items, and the last error.
 fn keep_good<T>(items: impl IntoIterator<Item = Decoded<T>>) -> Partly<Vec<T>> {
     let mut wrong = None;
     let good = items.into_iter().filter_map(|item| item.map_err(|why| wrong = Some(why)).ok()).collect();
     (good, wrong)
 }
 
-/// Reads a message of the fleet stream.
+/// Decodes a message of the fleet stream. Invalid cells are left out.
 ///
 /// # Errors
-/// When it is no protobuf.
+/// If `message` is not a valid protobuf message.
 pub fn fleet_frame(message: Bytes) -> Result<Partly<FleetFrame>, Status> {
     grpc_web_fetch::decode(message).map(frame_of)
 }
@@ -115,7 +115,7 @@ fn turn(heading: u32) -> f32 {
     (heading % 128) as f32 / 128.0
 }
 
-/// A state of a newer server is drawn as a car that takes no rides.
+/// Converts a car's state. A state that this page does not know becomes `OffDuty`.
 fn car_state(state: i32) -> CarState {
     match v1::CarState::try_from(state) {
         Ok(v1::CarState::Free) => CarState::Free,
@@ -177,18 +177,18 @@ pub(super) fn rails(rails: Vec<v1::Rail>) -> Partly<Vec<Rail>> {
 }
 
 pub(super) fn bounds(bounds: Option<v1::Bounds>) -> Decoded<Bounds> {
-    bounds.and_then(|bounds| bounds.try_into().ok()).ok_or(Malformed("a box that is none"))
+    bounds.and_then(|bounds| bounds.try_into().ok()).ok_or(Malformed("invalid bounds"))
 }
 
-/// A line of at least so many points.
+/// Decodes a line of at least `at_least` points.
 fn line(path: Option<&v1::Path>, at_least: usize) -> Decoded<Vec<LatLng>> {
     let line = path.and_then(unpack_path).filter(|line| line.len() >= at_least);
-    line.ok_or(Malformed("a line that is none"))
+    line.ok_or(Malformed("a line that is invalid or too short"))
 }
 
-/// A way that may be absent.
+/// Decodes a route. An absent route is empty.
 pub(super) fn route(path: Option<&v1::Path>) -> Decoded<Vec<LatLng>> {
-    path.map_or(Ok(Vec::new()), |path| unpack_path(path).ok_or(Malformed("a route that is no line")))
+    path.map_or(Ok(Vec::new()), |path| unpack_path(path).ok_or(Malformed("an invalid route")))
 }
 
 pub(super) fn point(location: Option<v1::Location>) -> Decoded<LatLng> {
@@ -199,7 +199,7 @@ pub(super) fn place(name: String, location: Option<v1::Location>) -> Decoded<Pla
     Ok(Place { name, at: point(location)? })
 }
 
-/// The streets that a search found. One of several of its name has in its own what it is near.
+/// Converts the streets that a search found. If several streets have the same name, "near" is a part of each name.
 pub(super) fn places(places: Vec<v1::Place>) -> Partly<Vec<Place>> {
     keep_good(places.into_iter().map(|found| {
         let v1::Place { mut name, location, near } = found;
@@ -272,7 +272,7 @@ pub(super) fn money(money: Option<v1::Money>) -> Money {
     })
 }
 
-/// Rounded to the nearest; a negative duration is 0.
+/// Returns a duration in seconds, rounded to the nearest. A negative duration is 0.
 pub(super) fn whole_seconds(duration: Option<&prost_types::Duration>) -> u32 {
     duration.map_or(0, |duration| seconds(duration).round() as u32)
 }

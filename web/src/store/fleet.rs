@@ -1,4 +1,4 @@
-//! Where the cars are: fleet frames in, glides to draw out. Positions are never signals.
+//! The model of the cars: fleet frames change it, and the painter reads glides from it. Positions are never signals.
 
 use rides_proto::{
     geo::{Bounds, EARTH_RADIUS_M},
@@ -10,134 +10,136 @@ use rustc_hash::FxHashMap;
 use super::pace::Pace;
 use crate::model::{CarGlide, CarState, CarsInView, Detail, Millis};
 
-/// A car that moved further than this between two reports is put there at once, in metres.
+/// The longest glide in metres. A car that moved further between two reports is drawn at its new position at once.
 const JUMP_M: f64 = 300.0;
-/// A car that was silent for longer stood still: that says nothing about how often it reports.
+/// A longer time between two reports means that the car stood still. It does not count for the interval of its
+/// reports.
 const STOOD_STILL: Millis = 1_500.0;
 
-/// One message of a fleet stream.
+/// A message of the fleet stream.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct FleetFrame {
-    /// When it was taken, by the server's clock, in Unix milliseconds.
+    /// The time of the frame by the server's clock, in Unix milliseconds.
     pub time: f64,
-    /// In the first message of a stream.
+    /// The epoch of ticks and car numbers, in the first message of a stream.
     pub epoch: Option<String>,
-    /// Likewise.
+    /// The length of a tick, in the first message of a stream.
     pub tick_interval: Option<Millis>,
-    /// In the first message of a stream: how many zooms out from cells the tiles are that `densities` are of.
+    /// The number of zoom levels from cells out to the tiles of `densities`, in the first message of a stream.
     pub levels: Option<u32>,
-    /// In the first message of a stream, and when it changes.
+    /// The detail, in the first message of a stream and after each change.
     pub detail: Option<Detail>,
-    /// What changed, while each car is told.
+    /// The cells that changed, in the detail `Cars`.
     pub cells: Vec<CellUpdate>,
-    /// The numbers of cars in tiles that changed, while densities are told.
+    /// The number of cars in each tile where that number changed, in the detail `Densities`.
     pub densities: Vec<(Cell, u32)>,
 }
 
-/// The cars of one cell that changed, or all of them.
+/// The changed cars of one cell, or all cars of the cell.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CellUpdate {
-    /// Where.
+    /// The cell.
     pub cell: Cell,
-    /// The tick it belongs to.
+    /// The tick of the update.
     pub tick: u64,
-    /// All cars of the cell are listed.
+    /// `true` if the update lists all cars of the cell.
     pub snapshot: bool,
-    /// In no order.
+    /// New and changed cars, in no order.
     pub cars: Vec<CarReport>,
-    /// Cars that only moved since the update before.
+    /// Cars that only moved since the previous update.
     pub moved: Vec<CarMove>,
-    /// Cars that are not in the cell any more.
+    /// Cars that have left the cell.
     pub left: Vec<CarNumber>,
 }
 
-/// One car in a frame.
+/// The state of one car in a frame.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct CarReport {
-    /// Its number.
+    /// The number of the car.
     pub number: CarNumber,
-    /// Where it is.
+    /// The position.
     pub at: WorldPoint,
-    /// Direction of travel, in turns clockwise from north.
+    /// The direction of travel, in turns clockwise from north.
     pub turn: f32,
-    /// What it is doing.
+    /// The state.
     pub state: CarState,
 }
 
-/// One car in a frame that did nothing but move.
+/// The movement of one car in a frame, if nothing else about it changed.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct CarMove {
-    /// Its number.
+    /// The number of the car.
     pub number: CarNumber,
-    /// How far east and south of where it was reported before, in parts of a cell.
+    /// The distance east and south from its previous reported position, in units of [`WorldPoint`].
     pub way: (i32, i32),
-    /// As in [`CarReport`].
+    /// The direction of travel, in turns clockwise from north.
     pub turn: f32,
 }
 
-/// The cars of the cells that are watched.
+/// The cars of the watched cells, or the densities of the watched tiles.
 #[derive(Default)]
 pub struct FleetModel {
     cars: FxHashMap<CarNumber, Car>,
-    /// The newest tick of each cell whose cars are all known.
+    /// The newest tick of each cell all of whose cars are known.
     cells: FxHashMap<Cell, u64>,
-    /// The number of cars in each tile, zeros left out; `None` while each car is known instead.
+    /// The number of cars in each tile that has any; `None` in the detail `Cars`.
     densities: Option<FxHashMap<Cell, u32>>,
-    /// The zooms out from cells to these tiles.
+    /// The number of zoom levels from cells out to these tiles.
     levels: u32,
-    /// The box that the screen shows; `None` before the map has said so.
+    /// The area that the screen shows; `None` before the map has set it.
     screen: Option<Screen>,
     epoch: String,
     pace: Pace,
     revision: u64,
 }
 
-/// A box of the unit-Mercator square: its north-western and south-eastern corners.
+/// A box in the unit-Mercator square: its north-western and south-eastern corners.
 pub type Screen = ((f64, f64), (f64, f64));
 
 struct Car {
     cell: Cell,
-    /// Of its newest report.
+    /// The tick of the newest report.
     tick: u64,
-    /// Where that was.
+    /// The position in the newest report.
     at: WorldPoint,
-    /// Ticks between its reports, smoothed.
+    /// The smoothed number of ticks between reports.
     gap: f64,
     glide: CarGlide,
 }
 
 impl FleetModel {
-    /// How every car moves, in no order.
+    /// Returns the glides of all cars, in no order.
     pub fn glides(&self) -> impl Iterator<Item = CarGlide> {
         self.cars.values().map(|car| car.glide)
     }
 
-    /// How one car moves.
+    /// Returns the glide of one car.
     pub fn glide(&self, number: CarNumber) -> Option<CarGlide> {
         self.cars.get(&number).map(|car| car.glide)
     }
 
-    /// The tiles that hold cars and how many each, in no order; `None` while each car is known instead.
+    /// Returns the tiles that have cars and the number of cars in each, in no order. Returns `None` in the
+    /// detail `Cars`.
     pub fn densities(&self) -> Option<impl Iterator<Item = (Cell, u32)>> {
         self.densities.as_ref().map(|cells| cells.iter().map(|(cell, cars)| (*cell, *cars)))
     }
 
-    /// The zooms out from cells to the tiles of [`FleetModel::densities`].
+    /// Returns the number of zoom levels from cells out to the tiles of [`FleetModel::densities`].
     pub fn levels(&self) -> u32 {
         self.levels
     }
 
-    /// Changes whenever a car or a density does.
+    /// Returns a number that changes with each change of a car or a density.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The map shows this now.
+    /// Sets the area that the screen shows. With `None`, everything counts as in view.
     pub fn set_screen(&mut self, screen: Option<Screen>) {
         self.screen = screen;
     }
 
-    /// The states of the cars on the screen, in no order.
+    /// Returns the states of the cars on the screen, in no order.
     pub fn states_in_view(&self) -> impl Iterator<Item = CarState> {
         let is_in_view = |car: &&Car| {
             self.screen.is_none_or(|((west, north), (east, south))| {
@@ -148,8 +150,8 @@ impl FleetModel {
         self.cars.values().filter(is_in_view).map(|car| car.glide.state)
     }
 
-    /// The number of cars on the screen, and how they are known. A tile that is partly on it counts with all of its cars, as
-    /// its number on the map does.
+    /// Returns the number of cars on the screen and the detail. A tile that is partly on the screen counts with
+    /// all of its cars, as its number on the map does.
     pub fn in_view(&self) -> CarsInView {
         match &self.densities {
             None => CarsInView { count: self.states_in_view().count(), detail: Detail::Cars },
@@ -169,23 +171,23 @@ impl FleetModel {
         })
     }
 
-    /// The server's clock at `now`, in Unix milliseconds; `None` before the first frame.
+    /// Returns the server's clock at `now`, in Unix milliseconds, or `None` before the first frame.
     pub fn server_time(&self, now: Millis) -> Option<f64> {
         self.pace.server_time(now)
     }
 
-    /// What ticks and numbers belong to; empty before the first frame.
+    /// Returns the epoch of ticks and car numbers; empty before the first frame.
     pub fn epoch(&self) -> &str {
         &self.epoch
     }
 
-    /// What is known already of `viewport`, for the next stream: cells and their newest ticks.
+    /// Returns the cursors for the next stream: each completely known cell of `viewport` and its newest tick.
     pub fn cursors_in(&self, viewport: Bounds) -> impl Iterator<Item = (Cell, u64)> {
         let view = CellBox::of(viewport);
         self.cells.iter().map(|(cell, tick)| (*cell, *tick)).filter(move |(cell, _)| view.contains(*cell))
     }
 
-    /// Forgets what lies outside the cells of `viewport`: no stream speaks of it any more.
+    /// Forgets everything outside the cells of `viewport`, because no stream updates it any more.
     pub fn keep_within(&mut self, viewport: Bounds) {
         let view = CellBox::of(viewport);
         let tiles = view.coarser(self.levels);
@@ -199,16 +201,17 @@ impl FleetModel {
         self.revision += u64::from(known(self) != before);
     }
 
-    /// Forgets every car: the next message tells of all there are.
+    /// Forgets all cars. The next message must have every car.
     pub fn forget_cars(&mut self) {
         self.cars.clear();
         self.cells.clear();
         self.revision += 1;
     }
 
-    /// Applies a message that came at `now`.
+    /// Applies a message that arrived at `now`.
     ///
-    /// Messages of two streams may mix while one replaces the other: what a cell knows already is passed over.
+    /// The messages of two streams may mix while one replaces the other. An update that is not newer than its
+    /// cell is ignored.
     pub fn apply(&mut self, frame: &FleetFrame, now: Millis) {
         if let Some(epoch) = frame.epoch.as_ref().filter(|epoch| **epoch != self.epoch) {
             *self = Self {
@@ -240,7 +243,8 @@ impl FleetModel {
         }
     }
 
-    /// What was known in the other detail is void; and densities, where they are told anew, are told from nothing.
+    /// Changes the detail and forgets the data of the other detail. `Densities` always starts empty, since the
+    /// stream sends all of them again.
     fn change_detail(&mut self, detail: Detail) {
         match detail {
             Detail::Cars if self.densities.is_none() => return,
@@ -254,17 +258,19 @@ impl FleetModel {
     }
 
     fn apply_cells(&mut self, frame: &FleetFrame, now: Millis) {
-        // A cell may come in several pieces: what is new is decided before any of them is applied.
+        // A cell may come in several pieces, all with the same tick. All updates are compared with the known
+        // ticks before the first is applied.
         let is_news =
             |update: &&CellUpdate| self.cells.get(&update.cell).is_none_or(|tick| *tick < update.tick);
         let news: Vec<&CellUpdate> = frame.cells.iter().filter(is_news).collect();
-        // Cars first, absences after: one that went to a neighbouring cell is in it before it leaves the old.
+        // Cars are applied before absences. A car that changes its cell is then in the new cell before the old
+        // one removes it.
         for update in &news {
             for report in &update.cars {
                 self.report(update, report, frame.time, now);
             }
             for moved in &update.moved {
-                // Whose cell is not known will be told by the next stream, and all of it.
+                // If the car or its cell is unknown, the next stream sends the whole cell.
                 if let Some(report) = self.report_of(update.cell, moved) {
                     self.report(update, &report, frame.time, now);
                 }
@@ -272,7 +278,8 @@ impl FleetModel {
         }
         self.remove_absent(&news);
         for update in &news {
-            // A delta without a base does not make a cell known: the next stream must send all of it.
+            // An update without a snapshot before it does not make the cell known. The next stream must send
+            // the whole cell.
             if update.snapshot || self.cells.contains_key(&update.cell) {
                 self.cells.insert(update.cell, update.tick);
             }
@@ -316,7 +323,7 @@ impl FleetModel {
         let snapshots: FxHashMap<Cell, u64> =
             news.iter().filter(|update| update.snapshot).map(|update| (update.cell, update.tick)).collect();
         if !snapshots.is_empty() {
-            // Whoever is listed has the snapshot's tick by now.
+            // Every car that a snapshot lists has the tick of the snapshot by now.
             self.cars.retain(|_, car| snapshots.get(&car.cell).is_none_or(|tick| car.tick >= *tick));
         }
     }
@@ -341,7 +348,7 @@ fn standing(report: &CarReport, now: Millis) -> CarGlide {
     }
 }
 
-/// The glide from where the car is drawn now to where it is reported.
+/// Returns the glide from the car's drawn position at `now` to its reported position, where it arrives at `due`.
 fn onwards(glide: &CarGlide, report: &CarReport, now: Millis, due: Millis) -> CarGlide {
     let (from, from_turn) = drawn(glide, now);
     let to = unit(report.at);
@@ -353,7 +360,7 @@ fn onwards(glide: &CarGlide, report: &CarReport, now: Millis, due: Millis) -> Ca
     CarGlide { from, to, from_turn, to_turn, from_at: now, to_at: due, state: report.state, ..*glide }
 }
 
-/// Where and how turned the car is drawn.
+/// Returns the position and the heading of a glide at `now`.
 fn drawn(glide: &CarGlide, now: Millis) -> ((f64, f64), f32) {
     let length = glide.to_at - glide.from_at;
     let t = if length > 0.0 { ((now - glide.from_at) / length).clamp(0.0, 1.0) } else { 1.0 };
@@ -362,12 +369,12 @@ fn drawn(glide: &CarGlide, now: Millis) -> ((f64, f64), f32) {
     (at, glide.from_turn + (glide.to_turn - glide.from_turn) * t as f32)
 }
 
-/// The same turn, in [-0.5, 0.5).
+/// Returns the same turn in the range [-0.5, 0.5).
 fn short_way(turn: f32) -> f32 {
     turn - (turn + 0.5).floor()
 }
 
-/// Metres between two places of the unit square that are near each other.
+/// Returns the distance in metres between two points of the unit-Mercator square that are near each other.
 fn distance_m(a: (f64, f64), b: (f64, f64)) -> f64 {
     use std::f64::consts::{PI, TAU};
     let side = TAU * EARTH_RADIUS_M / (PI * (1.0 - 2.0 * a.1)).cosh();

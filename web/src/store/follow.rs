@@ -1,4 +1,4 @@
-//! The ride a person follows: its events, folded into what the panels show. Pure.
+//! The state of the ride that the person follows, built from the events of its stream. Pure.
 
 use std::sync::Arc;
 
@@ -7,56 +7,58 @@ use rides_proto::{ids::CarNumber, v1};
 use super::decode::{self, Malformed};
 use crate::model::{FollowedRide, Money, Progress, Resumed, Ride, RideState, TimelineEntry};
 
-/// Why a message cannot be taken in.
+/// The reason why a message cannot be applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Misfit {
-    /// Events are missing before this one. A stream from the newest version on will bring them.
+    /// Events before this one are missing. A new stream from the newest known version on will bring them.
     #[error("the server sent event {got} after event {after}")]
     Gap {
-        /// The newest version that is here.
+        /// The newest known version.
         after: u64,
-        /// The version that came.
+        /// The version that arrived.
         got: u64,
     },
-    /// It says what cannot be.
+    /// The message is not valid.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
 
-/// What a `Rides.Watch` stream has told so far, over all its reconnects: every event once, in order.
+/// The result of a `Rides.Watch` stream and all its reconnects: every event once, in order.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Following {
-    /// Of the journal; empty before the first answer.
+    /// The epoch of the journal; empty before the first response.
     epoch: String,
-    /// Number of the newest event.
+    /// The number of the newest event.
     version: u64,
-    /// Number of the newest event there was when the last stream opened.
+    /// The number of the newest event that existed when the last stream opened.
     head: u64,
-    /// Events that came twice.
+    /// The number of events that arrived twice.
     repeats: u64,
-    /// Times that events were left out.
+    /// The number of times that events were missing.
     gaps: u64,
-    /// After the first event.
+    /// `None` before the first event.
     followed: Option<FollowedRide>,
 }
 
 impl Following {
-    /// Where the next stream goes on: (epoch, after_version).
+    /// Returns the cursor for the next stream: the epoch, and the version after which it continues.
     pub(super) fn cursor(&self) -> (String, u64) {
         (self.epoch.clone(), self.version)
     }
 
-    /// What the panels show.
+    /// Returns the ride and its timeline for the panels, or `None` before the first event.
     pub(super) fn followed(&self) -> Option<&FollowedRide> {
         self.followed.as_ref()
     }
 
-    /// Whether nothing more will happen.
+    /// Returns `true` if the ride has ended.
     pub(super) fn is_over(&self) -> bool {
         self.followed.as_ref().is_some_and(|followed| followed.ride.state.is_over())
     }
 
-    /// Takes in one message. True: an event changed the ride. Nothing has changed after an error.
+    /// Applies a message. Returns `true` if an event changed the ride.
+    /// Fails if events are missing before this one, or if the message is not valid. After an error nothing has
+    /// changed but the count of gaps.
     pub(super) fn apply(&mut self, message: v1::WatchResponse) -> Result<bool, Misfit> {
         use v1::watch_response::Message;
         match message.message {
@@ -76,7 +78,7 @@ impl Following {
         let resumed = went_on.then_some(Resumed { at_version, caught_up, exact, repeats, gaps });
         (self.epoch, self.head) = (opened.epoch, opened.head_version);
         if !exact {
-            // The whole ride comes again. What is on the screen stays until its first event is here.
+            // The server sends the whole ride again. The old state stays on the screen until the first event arrives.
             self.version = 0;
         }
         if let Some(followed) = &mut self.followed {
@@ -104,7 +106,8 @@ impl Following {
                 let text = describe(before, &happened);
                 (evolve(before, happened)?, text)
             }
-            // An event of a newer server: the ride goes on, and we cannot say how.
+            // A newer server has kinds of events that this page does not know. The event counts, and its effect
+            // is unknown.
             None => (
                 before.cloned().ok_or(Malformed::RIDE_WITHOUT_BEGINNING)?,
                 "Something that this page does not know".to_owned(),
@@ -127,7 +130,7 @@ impl Following {
     fn progress(&mut self, progress: &v1::Progress) -> Result<(), Malformed> {
         let at = decode::point(progress.car)?;
         let Some(followed) = &mut self.followed else { return Ok(()) };
-        // A route is sent when it changes.
+        // The server sends a route only when it has changed.
         let route = match (&progress.route, &followed.progress) {
             (None, Some(old)) => old.route.clone(),
             (route, _) => Arc::new(decode::route(route.as_ref())?),
@@ -143,7 +146,7 @@ impl Following {
     }
 }
 
-/// What is left of a progress once the ride is in `state`: at the pickup the car is known and its way is over.
+/// Returns the part of `progress` that is still valid in `state`. At the pickup the car has no way left.
 fn progress_in(state: RideState, progress: Progress) -> Option<Progress> {
     match state {
         RideState::Assigned | RideState::OnTrip => Some(progress),
@@ -152,7 +155,8 @@ fn progress_in(state: RideState, progress: Progress) -> Option<Progress> {
     }
 }
 
-/// The ride after an event. Which events are possible is the server's business.
+/// Returns the ride after `event`. The server decides which events are possible in which state.
+/// Fails if the first event has no ride, or if its ride is not valid.
 fn evolve(before: Option<&Ride>, event: v1::ride_event::Event) -> Result<Ride, Malformed> {
     use v1::ride_event::Event;
     let whole = match event {
@@ -196,7 +200,7 @@ fn evolve(before: Option<&Ride>, event: v1::ride_event::Event) -> Result<Ride, M
     Ok(ride)
 }
 
-/// One short line for people.
+/// Describes an event in one short line for people.
 fn describe(before: Option<&Ride>, event: &v1::ride_event::Event) -> String {
     use v1::ride_event::Event;
     match event {
@@ -245,7 +249,7 @@ fn with_reason(text: String, reason: &str) -> String {
     if reason.is_empty() { text } else { format!("{text}: {reason}") }
 }
 
-/// "12.40 EUR". Every currency the server quotes in has two decimals.
+/// Formats an amount: "12.40 EUR". Every currency that the server uses has two decimals.
 fn amount(money: &Money) -> String {
     let sign = if money.minor_units < 0 { "-" } else { "" };
     let minor = money.minor_units.unsigned_abs();
@@ -417,7 +421,7 @@ mod tests {
         assert_eq!(following.followed().expect("followed").resumed, resumed);
     }
 
-    /// L7, L8, L9: the page's half.
+    /// L7, L8, L9: the part of the page.
     #[test]
     fn another_epoch_tells_the_ride_anew() {
         let mut following = following([opened("e", false, 2), event(1, requested()), event(2, offered())]);
@@ -425,7 +429,7 @@ mod tests {
         assert_eq!(
             ride(&following).state,
             RideState::Offered,
-            "the old stays on the screen until the new is here"
+            "the old state stays until the first event arrives"
         );
         following.apply(event(1, requested())).expect("well formed");
         let followed = following.followed().expect("followed");
@@ -459,7 +463,8 @@ mod tests {
             Following::default().apply(event(1, Event::Requested(v1::Requested { ride: None }))).is_err()
         );
     }
-    /// What a stream does wrong, or what happens to it.
+
+    /// A fault of the server, or an event in the life of the stream.
     #[derive(Clone, Copy, Debug)]
     enum Fate {
         Sent,
@@ -467,7 +472,7 @@ mod tests {
         SentAgain(u64),
         LeftOut,
         Cut,
-        /// The journal is restored: the same events under another epoch.
+        /// The journal was restored: the same events have another epoch.
         Restored,
         Happened,
     }
@@ -488,7 +493,7 @@ mod tests {
         event(version, if version == 1 { requested() } else { offered() })
     }
 
-    /// A server whose streams leave out, repeat and break at any point.
+    /// A server whose streams omit and repeat events, and end at any point.
     struct Faulty {
         following: Following,
         epoch: u32,
@@ -535,8 +540,8 @@ mod tests {
     }
 
     proptest! {
-        /// L6, L8: whatever happens to the streams, the timeline is every event once, in order, at every moment;
-        /// and once a stream lasts, it is all of them.
+        /// L6, L8: whatever happens to the streams, the timeline always has every event once and in order, and
+        /// it is complete after a stream without faults.
         #[test]
         fn every_event_is_there_once_and_in_order(fates in prop::collection::vec(fate(), 0..80)) {
             let mut server = Faulty { following: Following::default(), epoch: 1, head: 1, next: 1 };

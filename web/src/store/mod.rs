@@ -1,4 +1,4 @@
-//! Everything the page knows, and the one way to change it: [`Store::apply`].
+//! The state of the page. [`Store::apply`] is the only way to change it.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
@@ -26,42 +26,44 @@ pub use controller::Commands;
 pub use decode::{Malformed, Partly, fleet_frame};
 pub use fleet::{CarMove, CarReport, CellUpdate, FleetFrame, FleetModel, Screen};
 
-/// Starts everything that fills the store. Once, inside the page's root component.
+/// Creates the store and starts the tasks that fill it. Called once, inside the page's root component.
 pub fn start() -> (Store, Commands) {
     let store = Store::new();
     (store, Commands::start(store))
 }
 
-/// What the panels and the map read. Cheap to copy. Signals hold what changes at the pace of people;
-/// positions are never signals and live in [`FleetModel`].
+/// The state that the panels and the map read. Cheap to copy.
+///
+/// Signals hold what changes at most a few times per second. Car positions change more often: they are in
+/// [`FleetModel`], and never in signals.
 #[derive(Clone, Copy)]
 pub struct Store {
-    /// The city, growing while it loads.
+    /// The city map, which grows while it loads.
     pub city: ReadSignal<Option<Arc<CityMap>>>,
-    /// The page's connection: that of its streams, the worse one.
+    /// The connection of the page: the worse one of its streams.
     pub connection: ReadSignal<Connection>,
-    /// Failed, and why, while the newest fleet stream was refused.
+    /// `Failed` with the reason while the newest fleet stream was refused, else `Idle`.
     pub refusal: ReadSignal<Remote<()>>,
     /// The newest rides.
     pub rides: ReadSignal<RideList>,
-    /// The ride the person follows.
+    /// The ride that the person follows.
     pub followed: ReadSignal<Option<FollowedRide>>,
-    /// For the pickup and drop-off that are set.
+    /// The quote for the chosen pickup and drop-off.
     pub quote: ReadSignal<Remote<Quote>>,
-    /// The newest Book or Cancel, while it runs or when it failed.
+    /// The newest booking or cancellation, while it runs or if it failed.
     pub action: ReadSignal<Remote<()>>,
-    /// What the newest street search found.
+    /// The result of the newest street search.
     pub places: ReadSignal<Remote<Vec<Place>>>,
-    /// Who the page is to the server.
+    /// The identity of the page at the server.
     pub standing: ReadSignal<Standing>,
-    /// The newest sign-in with a token, while it runs or when it failed.
+    /// The newest sign-in with a token, while it runs or if it failed.
     pub sign_in: ReadSignal<Remote<()>>,
-    /// Where the cars are.
+    /// The cars.
     pub fleet: StoredValue<Rc<RefCell<FleetModel>>, LocalStorage>,
     write: Writers,
 }
 
-/// The other ends of the store's signals.
+/// The write halves of the store's signals.
 #[derive(Clone, Copy)]
 struct Writers {
     city: WriteSignal<Option<Arc<CityMap>>>,
@@ -77,63 +79,63 @@ struct Writers {
     kept: StoredValue<Kept>,
 }
 
-/// What the signals are made from.
+/// The connections of both streams, from which [`Store::connection`] is derived.
 #[derive(Clone, Copy)]
 struct Kept {
     fleet: Connection,
-    /// While a ride is followed that is not over.
+    /// `None` unless a ride is followed that has not ended.
     ride: Option<Connection>,
 }
 
-/// Every change there is.
+/// A change of the state.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Update {
-    /// More of the city, or another one.
+    /// More of the city, or another city.
     City(Arc<CityMap>),
-    /// The fleet stream's connection: the page's pulse.
+    /// The state of the fleet stream. It is always open, and so shows the state of the page.
     Connection(Connection),
-    /// The newest fleet stream was refused, or it was not.
+    /// `Failed` if the newest fleet stream was refused, else `Idle`.
     Refusal(Remote<()>),
-    /// That of the followed ride's stream, while there is one.
+    /// The state of the followed ride's stream; `None` if there is no such stream.
     RideConnection(Option<Connection>),
     /// A message of the fleet stream.
     Fleet {
-        /// What it says.
+        /// The message.
         frame: FleetFrame,
-        /// When it came.
+        /// The time of its arrival.
         now: Millis,
     },
-    /// The next message of the fleet stream tells of every car that there is.
+    /// Forget all cars. The next message of the fleet stream has every car.
     ForgetCars,
-    /// From here on the fleet stream speaks of these cells only.
+    /// From now on the fleet stream covers only the cells of these bounds.
     Viewport(Bounds),
-    /// A look at the newest rides.
+    /// The response to a request for the newest rides.
     Rides {
         /// The rides, newest first, and whether there are older ones.
         answer: Result<(Vec<Ride>, bool), Failure>,
-        /// When it came.
+        /// The time of its arrival.
         now: Millis,
     },
-    /// The rides that are known are another's.
+    /// Forget the rides, because the page has another identity.
     ForgetRides,
     /// One ride, as of its newest event.
     Ride(Ride),
-    /// The ride the person follows, or none.
+    /// The ride that the person follows, if any.
     Followed(Option<FollowedRide>),
-    /// A fare.
+    /// The state of the quote.
     Quote(Remote<Quote>),
-    /// A booking or a cancellation.
+    /// The state of a booking or a cancellation.
     Action(Remote<()>),
-    /// What a street search found.
+    /// The state of a street search.
     Places(Remote<Vec<Place>>),
-    /// The page is someone else to the server.
+    /// The new identity of the page at the server.
     Standing(Standing),
-    /// A sign-in with a token.
+    /// The state of a sign-in with a token.
     SignIn(Remote<()>),
 }
 
 impl Store {
-    /// An empty store that nothing fills yet.
+    /// Returns an empty store that nothing fills.
     pub fn new() -> Self {
         let (city, set_city) = signal(None);
         let (connection, set_connection) = signal(Connection::NEW);
@@ -175,7 +177,7 @@ impl Store {
         }
     }
 
-    /// The one way to change what the page knows.
+    /// Applies a change.
     pub fn apply(&self, update: Update) {
         match update {
             Update::City(city) => self.write.city.set(Some(city)),
@@ -218,7 +220,7 @@ fn set_if_new<T: PartialEq + Send + Sync + 'static>(read: ReadSignal<T>, write: 
     }
 }
 
-/// What a look at the newest rides makes of their list.
+/// Applies the response to a request for the newest rides.
 fn look(list: &mut RideList, answer: Result<(Vec<Ride>, bool), Failure>, now: Millis) {
     match answer {
         Ok((newest, has_more)) => {
@@ -229,7 +231,7 @@ fn look(list: &mut RideList, answer: Result<(Vec<Ride>, bool), Failure>, now: Mi
     }
 }
 
-/// The newest page of rides, where a ride that is known from later events stays as it is.
+/// Returns the newest page of rides. A ride whose later events are already known stays as it is.
 fn merge_page(known: &[Ride], newest: Vec<Ride>) -> Vec<Ride> {
     let newer = |ride: Ride| match known.iter().find(|other| other.id == ride.id) {
         Some(other) if other.version > ride.version => other.clone(),
@@ -238,9 +240,9 @@ fn merge_page(known: &[Ride], newest: Vec<Ride>) -> Vec<Ride> {
     newest.into_iter().map(newer).collect()
 }
 
-/// Puts a ride in its place, or first.
+/// Replaces the ride in the list if this one is newer, or inserts it first.
 fn merge_ride(rides: &mut Vec<Ride>, ride: Ride) {
-    // As in lists: a hundred routes would be megabytes.
+    // Lists have no routes: a hundred routes would be megabytes.
     let ride = Ride { route: Vec::new(), ..ride };
     match rides.iter_mut().find(|other| other.id == ride.id) {
         Some(other) if other.version <= ride.version => *other = ride,
@@ -249,14 +251,14 @@ fn merge_ride(rides: &mut Vec<Ride>, ride: Ride) {
     }
 }
 
-/// What a person can ask for. Panels and the map send these; the answers come back through the store.
+/// A command of the person. Panels and the map send commands; the results arrive in the store.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
-    /// Ask for a fare.
+    /// Ask for a quote.
     Quote {
-        /// From.
+        /// The pickup.
         pickup: LatLng,
-        /// To.
+        /// The drop-off.
         dropoff: LatLng,
         /// Regular or pool.
         kind: RideType,
@@ -265,9 +267,9 @@ pub enum Command {
     ClearQuote,
     /// Book a ride and follow it.
     Book {
-        /// From.
+        /// The pickup.
         pickup: LatLng,
-        /// To.
+        /// The drop-off.
         dropoff: LatLng,
         /// Regular or pool.
         kind: RideType,
@@ -276,19 +278,19 @@ pub enum Command {
     Cancel(RideId),
     /// Follow a ride's events.
     Follow(RideId),
-    /// Stop following.
+    /// Stop following the ride.
     Unfollow,
     /// Search street names.
     FindPlaces(String),
-    /// The map shows this now: watch the cars in it.
+    /// Watch the cars in these bounds, which the map shows now.
     Look(Bounds),
-    /// Try to connect now, without waiting for the countdown.
+    /// Try to connect now, without waiting for the next attempt.
     Reconnect,
-    /// Clear the failure shown of the last action.
+    /// Clear this failure of the last action.
     Dismiss(Failure),
-    /// Be whom this token is of.
+    /// Sign in with this token.
     SignIn(String),
-    /// Be nobody again, or a guest.
+    /// Sign out. The page becomes anonymous or a guest again.
     SignOut,
 }
 

@@ -1,27 +1,27 @@
-//! When to draw what: the server's clock on the page's, and how long a glide lasts.
+//! The timing of glides: an estimate of the server's clock, and of the delay with which cars are drawn.
 //!
-//! Cars are drawn a little in the past, by about the time between two reports of the same car and the jitter
-//! of the network, so that the next report is there before the glide to the last one ends: no car stops
-//! between ticks.
+//! Cars are drawn a little in the past. The delay is about the time between two reports of a car plus the jitter of
+//! the network. So the next report arrives before the glide to the last one ends, and no car stops between ticks.
 
 use crate::model::Millis;
 
-/// How much of a late or early frame moves the estimate of the clocks' difference.
+/// The weight of one early or late frame in the estimate of the clocks' difference.
 const OFFSET_GAIN: f64 = 0.1;
-/// Likewise for jitter.
+/// The weight of one frame in the estimate of the jitter.
 const JITTER_GAIN: f64 = 0.125;
-/// A frame that is off by more than this is a new start (sleep, a hidden tab, another clock) and no jitter.
+/// A frame that is early or late by more than this restarts the estimate and does not count as jitter. The
+/// reason is sleep, a hidden tab or another server.
 const RESTART: Millis = 2_000.0;
-/// The least that is added for jitter, and the most.
+/// The lowest and the highest delay that is added for jitter.
 const MARGIN: (Millis, Millis) = (20.0, 400.0);
-/// Until the server says so.
+/// The tick interval before the server has announced one.
 const USUAL_INTERVAL: Millis = 250.0;
 
-/// The pace of a fleet stream.
+/// The estimated timing of a fleet stream.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Pace {
     interval: Millis,
-    /// The page's clock less the server's, when frames are neither early nor late.
+    /// The page's clock minus the server's clock, for frames that are neither early nor late.
     offset: Option<f64>,
     jitter: Millis,
 }
@@ -33,14 +33,14 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The server said how long its ticks are.
+    /// Sets the length of a tick. Values outside of 1 ms to 10 s are ignored.
     pub(super) fn set_interval(&mut self, interval: Millis) {
         if (1.0..=10_000.0).contains(&interval) {
             self.interval = interval;
         }
     }
 
-    /// A frame taken at `server_time` (Unix milliseconds) came at `now`.
+    /// Records that a frame taken at `server_time` (Unix milliseconds) arrived at `now`.
     pub(super) fn arrived(&mut self, server_time: f64, now: Millis) {
         let sample = now - server_time;
         let late = self.offset.map(|offset| sample - offset).filter(|late| late.abs() < RESTART);
@@ -53,20 +53,21 @@ impl Pace {
         }
     }
 
-    /// When a car whose reports come every `gap` ticks should be where a frame of `server_time` says.
+    /// Returns the time when a car should reach the position from the frame of `server_time`, if its reports
+    /// are `gap` ticks apart.
     pub(super) fn due(&self, server_time: f64, gap: f64, now: Millis) -> Millis {
         let margin = (2.0 * self.jitter).clamp(MARGIN.0, MARGIN.1);
         let taken = self.offset.map_or(now, |offset| server_time + offset);
-        // A frame that comes late is caught up with in no less than half an interval.
+        // The glide to the position of a late frame takes at least half an interval.
         (taken + gap * self.interval + margin).max(now + self.interval / 2.0)
     }
 
-    /// The server's clock at `now`, in Unix milliseconds; `None` before the first frame.
+    /// Returns the server's clock at `now`, in Unix milliseconds, or `None` before the first frame.
     pub(super) fn server_time(&self, now: Millis) -> Option<f64> {
         self.offset.map(|offset| now - offset)
     }
 
-    /// Milliseconds of so many ticks.
+    /// Returns the duration of `count` ticks in milliseconds.
     pub(super) fn ticks(&self, count: u64) -> Millis {
         count as f64 * self.interval
     }

@@ -1,4 +1,4 @@
-//! Handles of what runs: live streams that take signals, and calls of which only the newest matters.
+//! Handles of running tasks: live streams that receive signals, and calls of which only the newest matters.
 
 use std::cell::RefCell;
 
@@ -12,7 +12,7 @@ use grpc_web_fetch::{SIGNALS, Signal};
 
 use crate::erased::spawn;
 
-/// The way to a live stream. Closing it, or opening another, ends the stream.
+/// The sender of signals to a live stream. The stream ends when the sender is closed or replaced.
 #[derive(Default)]
 pub(super) struct Signals(RefCell<Option<mpsc::Sender<Signal>>>);
 
@@ -33,13 +33,13 @@ impl Signals {
 
     pub(super) fn send(&self, signal: Signal) {
         if let Some(sender) = &mut *self.0.borrow_mut() {
-            // A stream with so many signals unread has stopped reading them for good.
+            // A full channel means that the stream no longer reads its signals.
             let _ = sender.try_send(signal);
         }
     }
 }
 
-/// Runs one task at a time: a new one drops the old, and with it the old one's call.
+/// A slot for one task. A new task drops the old one and cancels its call.
 #[derive(Default)]
 pub(super) struct Latest(RefCell<Option<AbortHandle>>);
 
@@ -49,7 +49,7 @@ impl Latest {
         if let Some(old) = self.0.replace(Some(handle)) {
             old.abort();
         }
-        // Being replaced is no error.
+        // `Err(Aborted)` means only that a newer task replaced this one.
         spawn(task.map(drop));
     }
 

@@ -1,4 +1,4 @@
-//! What the page watches: the cars in the viewport, and the ride a person follows.
+//! The two streams of the page: the cars in the viewport, and the ride that the person follows.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -21,20 +21,21 @@ use crate::{
     model::{Connection, Millis, Remote},
 };
 
-/// The most cursors that the server takes.
+/// The maximum number of cursors in a request.
 const MAX_CURSORS: usize = 4096;
 
-/// The cars in the viewport.
+/// The stream of the cars in the viewport.
 pub(super) struct FleetWatch {
     pub(super) api: Api,
     pub(super) store: Store,
-    /// What the map shows, as of the newest [`Signal::Reopen`](grpc_web_fetch::Signal::Reopen).
+    /// The area to watch. A change takes effect at the next [`Signal::Reopen`](grpc_web_fetch::Signal::Reopen).
     pub(super) viewport: Rc<Cell<Bounds>>,
-    /// What the newest stream was opened for.
+    /// The area for which the newest stream was opened.
     pub(super) opened_for: Bounds,
-    /// True if the newest stream was opened without the cursors there were: its first message tells all.
+    /// `true` if the newest stream was opened without cursors, because there were too many. Its first message
+    /// then has every car.
     pub(super) afresh: bool,
-    /// Called whenever the connection turns live.
+    /// Called each time that the connection becomes live.
     pub(super) on_live: Box<dyn Fn()>,
     pub(super) live: bool,
 }
@@ -93,18 +94,18 @@ impl ResumableStream for FleetWatch {
     }
 }
 
-/// Whether the same cells are in both.
+/// Returns `true` if both bounds cover the same cells.
 pub(super) fn same_cells(a: Bounds, b: Bounds) -> bool {
     CellBox::of(a) == CellBox::of(b)
 }
 
-/// The ride a person follows.
+/// The stream of the ride that the person follows.
 pub(super) struct RideWatch {
     pub(super) api: Api,
     pub(super) store: Store,
     pub(super) ride: RideId,
     pub(super) following: Following,
-    /// Called when there is no such ride to follow.
+    /// Called when this ride cannot be followed, for example because it does not exist.
     pub(super) on_refused: Box<dyn Fn(&Status)>,
 }
 
@@ -138,7 +139,7 @@ impl ResumableStream for RideWatch {
 
     fn state(&mut self, state: StreamState) {
         let connection = Connection::from(state);
-        // The first attempt takes a moment, and nothing that is on the screen depends on it.
+        // The first attempt is short, and nothing on the screen depends on it yet.
         if connection != Connection::NEW {
             self.store.apply(Update::RideConnection(Some(connection)));
         }
@@ -160,8 +161,9 @@ impl ResumableStream for RideWatch {
     }
 }
 
-/// Tells whether asking again would bring the same answer about this ride. Not so UNAUTHENTICATED: a token has an end, and there
-/// are others. Nor what is said of every call of the page: the ride is not the reason.
+/// Returns `true` if the same request for this ride would fail again.
+/// UNAUTHENTICATED is not final: a token expires, and the page can get another. A failure that concerns every
+/// call of the page is not final either.
 fn is_final(status: &Status) -> bool {
     let is_final = matches!(
         status.code(),

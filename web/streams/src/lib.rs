@@ -1,8 +1,7 @@
-//! Streams of JavaScript as streams of Rust, and the other way round: as much of the crate `wasm-streams` as Leptos is
-//! compiled against.
+//! Conversions between streams of JavaScript and of Rust: the part of the crate `wasm-streams` that Leptos needs.
 //!
-//! That crate exports classes to JavaScript. What is exported is kept by every linker, used or not, and the page uses
-//! none of it: three kilobytes of a first load. Nothing is exported here, and so nothing is left of this in the page.
+//! The original crate exports classes to JavaScript. A linker keeps all exports, and the page uses none of
+//! them: three kilobytes of the first load. This crate exports nothing, so the page contains nothing of it.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -12,27 +11,27 @@ use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::{ReadableStreamDefaultController, ReadableStreamDefaultReader};
 
-/// A `ReadableStream`.
+/// A wrapper of a JavaScript `ReadableStream`.
 #[derive(Clone, Debug)]
 pub struct ReadableStream(web_sys::ReadableStream);
 
 impl ReadableStream {
-    /// One that JavaScript has.
+    /// Wraps a stream of JavaScript.
     pub fn from_raw(raw: web_sys::ReadableStream) -> Self {
         Self(raw)
     }
 
-    /// One that asks `stream` for its next chunk whenever it is read.
+    /// Creates a stream that takes the next chunk of `stream` each time that it is read.
     ///
     /// # Panics
-    /// Where the browser has no such streams.
+    /// If the browser does not support such streams.
     pub fn from_stream(stream: impl Stream<Item = Result<JsValue, JsValue>> + 'static) -> Self {
         let stream = Rc::new(RefCell::new(Some(stream.boxed_local())));
         let pull = Closure::<dyn FnMut(ReadableStreamDefaultController) -> Promise>::new(
             move |controller: ReadableStreamDefaultController| {
                 let shelf = stream.clone();
                 future_to_promise(async move {
-                    // A stream is not asked again before it has answered.
+                    // The browser does not call `pull` again before the promise is resolved, so the stream is there.
                     let taken = shelf.borrow_mut().take();
                     let Some(mut stream) = taken else { return Ok(JsValue::UNDEFINED) };
                     match stream.next().await.transpose()? {
@@ -52,15 +51,15 @@ impl ReadableStream {
         Self(made.expect("the browser has streams"))
     }
 
-    /// As JavaScript has it.
+    /// Returns the stream for JavaScript.
     pub fn into_raw(self) -> web_sys::ReadableStream {
         self.0
     }
 
-    /// Its chunks, to its end or its first error.
+    /// Returns the chunks of the stream, up to its end or its first error.
     ///
     /// # Panics
-    /// When somebody reads it already.
+    /// If the stream already has a reader.
     pub fn into_stream(self) -> impl Stream<Item = Result<JsValue, JsValue>> + 'static {
         let reader: ReadableStreamDefaultReader = self.0.get_reader().unchecked_into();
         stream::unfold(Some(reader), async |reader| {

@@ -1,4 +1,4 @@
-//! The functions of an open file.
+//! The methods of an open file.
 
 use std::{
     ffi::{c_int, c_void},
@@ -14,10 +14,10 @@ use crate::{
     shm,
 };
 
-/// An input or output error, on every Unix.
+/// The `errno` of an input or output error on every Unix.
 const EIO: c_int = 5;
 
-/// What SQLite can do to a file.
+/// The table of methods for SQLite.
 pub(super) static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     iVersion: 2,
     xClose: Some(close),
@@ -41,7 +41,7 @@ pub(super) static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
 };
 
 /// # Safety
-/// `file` is one that `super::open` filled and [`close`] has not seen, and no other reference to it is alive.
+/// `file` must be one that `super::open` filled and [`close`] has not freed, and no other reference to it may exist.
 unsafe fn opened<'a>(file: *mut ffi::sqlite3_file) -> &'a mut OpenFile {
     unsafe { &mut *(*file.cast::<Handle>()).file }
 }
@@ -60,7 +60,7 @@ unsafe extern "C" fn read(
     at: ffi::sqlite3_int64,
 ) -> c_int {
     let file = unsafe { opened(file) };
-    // SAFETY: `buffer` has `amount` bytes, of which none need be initialized before.
+    // SAFETY: `buffer` has `amount` bytes. They are zeroed here, so they need not be initialized.
     let buffer = unsafe {
         ptr::write_bytes(buffer.cast::<u8>(), 0, amount as usize);
         slice::from_raw_parts_mut(buffer.cast::<u8>(), amount as usize)
@@ -69,7 +69,7 @@ unsafe extern "C" fn read(
     match read {
         Ok(read) if read < buffer.len() => ffi::SQLITE_IOERR_SHORT_READ,
         Ok(_) => ffi::SQLITE_OK,
-        // SQLite's own VFS for Unix does the same.
+        // SQLite's own VFS for Unix returns the same error.
         Err(_) => {
             file.last_errno = EIO;
             ffi::SQLITE_IOERR_CORRUPTFS
@@ -84,7 +84,7 @@ unsafe extern "C" fn write(
     at: ffi::sqlite3_int64,
 ) -> c_int {
     let file = unsafe { opened(file) };
-    // SAFETY: `bytes` are `amount` many.
+    // SAFETY: `bytes` points to `amount` bytes.
     let bytes = unsafe { slice::from_raw_parts(bytes.cast::<u8>(), amount as usize) };
     code(file.disk().write(file.id, at as usize, bytes))
 }
@@ -102,7 +102,7 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int 
 unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, out: *mut ffi::sqlite3_int64) -> c_int {
     let file = unsafe { opened(file) };
     let len = file.disk().len(file.id);
-    // SAFETY: SQLite wants the answer there.
+    // SAFETY: SQLite passes a valid pointer for the result.
     unsafe { *out = len.unwrap_or_default() as i64 };
     code(len.map(drop))
 }
@@ -131,7 +131,7 @@ unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, down_to: c_int) -> c_i
 unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut c_int) -> c_int {
     let file = unsafe { opened(file) };
     let reserved = file.disk().is_reserved(file.id);
-    // SAFETY: SQLite wants the answer there.
+    // SAFETY: SQLite passes a valid pointer for the result.
     unsafe { *out = c_int::from(reserved.unwrap_or_default()) };
     code(reserved.map(drop))
 }
@@ -140,7 +140,7 @@ unsafe extern "C" fn file_control(file: *mut ffi::sqlite3_file, op: c_int, arg: 
     if op != ffi::SQLITE_FCNTL_LAST_ERRNO {
         return ffi::SQLITE_NOTFOUND;
     }
-    // SAFETY: SQLite wants the answer there.
+    // SAFETY: SQLite passes a valid pointer for the result.
     unsafe { *arg.cast::<c_int>() = opened(file).last_errno };
     ffi::SQLITE_OK
 }
@@ -169,7 +169,7 @@ unsafe extern "C" fn shm_map(
         }
         _ => ptr::null_mut(),
     };
-    // SAFETY: SQLite wants the answer there. The file keeps the region alive.
+    // SAFETY: SQLite passes a valid pointer for the result. The file keeps the region alive.
     unsafe { *out = pointer };
     code(region.map(drop))
 }
@@ -193,7 +193,7 @@ unsafe extern "C" fn shm_barrier(_file: *mut ffi::sqlite3_file) {
     shm::barrier();
 }
 
-/// The regions themselves stay until the file is closed.
+/// Ends the use of the shared memory. The regions are freed when the file is closed.
 unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, _delete: c_int) -> c_int {
     let file = unsafe { opened(file) };
     file.disk().unmap(file.id);

@@ -1,8 +1,8 @@
-//! Barriers, and streets that are open to taxis alone.
+//! Tests of barriers, and of streets that are open only to taxis.
 
 use super::{drawn::Drawn, reading::made, *};
 
-/// The kilometres of the fastest way between two places.
+/// The length of the fastest route between two places, in kilometres.
 fn km(city: &City, from: LatLng, to: LatLng) -> f64 {
     city.route(&city.snap(from), &city.snap(to)).expect("connected").distance_m / 1_000.0
 }
@@ -21,7 +21,7 @@ fn a_street_for_taxis_is_open() {
     assert!((2.9..3.1).contains(&km), "{km} km");
 }
 
-/// Two streets, joined in the north by a lane with a node of these tags in its middle, and in the south by a long way.
+/// Two points joined in the north by a lane whose middle node has these tags, and in the south by a long detour.
 fn two_streets(tags: &[(&str, &str)]) -> City {
     let map = Drawn::default()
         .node(1, 50.0, 10.0)

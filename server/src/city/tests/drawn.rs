@@ -1,10 +1,10 @@
-//! Maps as a test draws them: a few nodes and ways, encoded as the OpenStreetMap wiki says ("PBF Format").
+//! A builder of small maps for tests, encoded as in the OpenStreetMap wiki ("PBF Format").
 
 use prost::Message;
 
 use crate::city::{City, CityError, fuzz::pack};
 
-/// A map that is being drawn.
+/// A map under construction.
 #[derive(Default)]
 pub(super) struct Drawn {
     header: HeaderBlock,
@@ -12,7 +12,7 @@ pub(super) struct Drawn {
 }
 
 impl Drawn {
-    /// A node, in degrees.
+    /// Adds a node at a position in degrees.
     pub(super) fn node(self, id: i64, lat: f64, lng: f64) -> Self {
         self.tagged(id, lat, lng, &[])
     }
@@ -24,7 +24,7 @@ impl Drawn {
         self
     }
 
-    /// A line of nodes.
+    /// Adds a line of nodes.
     pub(super) fn way(mut self, id: i64, nodes: &[i64], tags: &[(&str, &str)]) -> Self {
         let (keys, vals) = self.strings(tags);
         let before = std::iter::once(&0).chain(nodes);
@@ -33,12 +33,12 @@ impl Drawn {
         self
     }
 
-    /// A residential street.
+    /// Adds a residential street.
     pub(super) fn street(self, id: i64, nodes: &[i64], name: &str) -> Self {
         self.way(id, nodes, &[("highway", "residential"), ("name", name)])
     }
 
-    /// A header box: south, west, north, east, in degrees.
+    /// Sets the header box: south, west, north and east in degrees.
     pub(super) fn boxed(mut self, edges: [f64; 4]) -> Self {
         let [bottom, left, top, right] = edges.map(|degrees| (degrees * 1e9) as i64);
         self.header.bbox = Some(HeaderBox { left, right, top, bottom });

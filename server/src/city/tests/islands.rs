@@ -1,4 +1,4 @@
-//! Streets that no car can come to, or leave again.
+//! Tests of streets that no car can reach, or leave again.
 
 use super::{drawn::Drawn, reading::made, *};
 
@@ -27,7 +27,7 @@ fn search_finds_no_street_that_cannot_be_reached() {
     assert!(city.snap(kept.at).off_m < 0.01);
 }
 
-/// The longest part counts, not the one with the most nodes.
+/// The part with the greatest length counts, not the one with the most nodes.
 #[test]
 fn the_part_with_the_most_metres_is_kept() {
     let mut map = Drawn::default().node(1, 50.0, 10.0).node(2, 50.05, 10.0).street(1, &[1, 2], "Long");
@@ -52,7 +52,7 @@ fn whatever_is_found_can_be_driven_between() {
     }
 }
 
-/// A rider can walk to it from a street that is open.
+/// A rider can walk to the closed street from an open one.
 #[test]
 fn a_closed_street_is_found_if_an_open_one_is_near() {
     let map = |metres_north: f64| {

@@ -1,4 +1,4 @@
-//! Names in all scripts and languages, and streets that share one.
+//! Tests of street names in many scripts and languages, and of streets with the same name.
 
 use super::{drawn::Drawn, reading::made, *};
 
@@ -13,7 +13,7 @@ fn a_street_is_found_in_its_own_script() {
     assert_eq!(all.len(), 36);
     for name in &all {
         let query: String = name.chars().take(100).collect();
-        assert_eq!(names(&city, &query).first(), Some(name), "by all of it");
+        assert_eq!(names(&city, &query).first(), Some(name), "by the whole name");
     }
     for (query, expected) in [
         ("דרך", "דרך השלום"),
@@ -24,7 +24,7 @@ fn a_street_is_found_in_its_own_script() {
         ("មហាវិថី", "មហាវិថីព្រះនរោត្តម"),
         ("ဗန္ဓုလ", "မဟာဗန္ဓုလလမ်း"),
         ("강남", "강남대로"),
-        // As a Mac sends it: in parts of letters.
+        // Decomposed, as macOS may send it.
         ("\u{1100}\u{1161}\u{11bc}\u{1102}\u{1161}\u{11b7}", "강남대로"),
         ("明治通り", "東京都道 明治通り"),
         ("北京", "北京西路"),

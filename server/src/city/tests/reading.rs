@@ -1,13 +1,14 @@
-//! Files as publishers and tools write them: boxes, features, compressions, other formats, and edges of the Earth.
+//! Tests of files as publishers and tools write them: boxes, features, compressions, other formats, and positions at
+//! the limits of coordinates.
 
 use super::{drawn::Drawn, *};
 
-/// The made map of this name.
+/// Loads the test map with this name from `server/tests/maps`.
 pub(super) fn made(name: &str) -> Result<City, CityError> {
     City::load(format!("{}/tests/maps/{name}.osm.pbf", env!("CARGO_MANIFEST_DIR")))
 }
 
-/// A street of two nodes, 1.1 km long, at the given places.
+/// A street of two nodes.
 fn street(from: (f64, f64), to: (f64, f64)) -> Drawn {
     Drawn::default().node(1, from.0, from.1).node(2, to.0, to.1).street(1, &[1, 2], "Street")
 }
@@ -134,7 +135,7 @@ fn odd_nodes_and_ways_do_no_harm() {
         .node(3, 9e9, -9e9)
         .node(4, 52.52, 13.3)
         .node(4, 52.52, 13.3)
-        // In the place of node 2, as where two extracts were put together.
+        // At the position of node 2, as in a file that was merged from two extracts.
         .node(5, 52.51, 13.3)
         .street(1, &[1, 2], "Again")
         .street(2, &[1], "One node")

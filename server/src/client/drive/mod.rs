@@ -1,4 +1,4 @@
-//! `client drive`: one car, driven from a terminal.
+//! The subcommand `drive`: one car that is driven from a terminal.
 
 mod shift;
 mod way;
@@ -33,11 +33,11 @@ use crate::{
     signals::Stop,
 };
 
-/// Positions go out this often.
+/// The interval between two positions.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
-/// Drives until all rides are driven, or a signal comes. A stream that was open is opened again, and the car goes on
-/// with its ride.
+/// Drives until the last ride is done or a signal arrives. If the stream breaks, it is opened again, and the car
+/// continues its ride. Fails if the first stream cannot be opened, or if a later error cannot be retried.
 pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let home = on_signal()?;
     let (car_id, driver_id) = who(&driving, servers).await?;
@@ -59,7 +59,7 @@ pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) 
             error.downcast_ref::<Status>().filter(|status| car.has_begun() && servers.may_resume(status));
         let Some(status) = status else { return Err(error) };
         attempt += 1;
-        let what = format!("{}; trying again", why(status));
+        let what = format!("{}; retrying", why(status));
         if attempt == 1 {
             output.note(&what);
         }
@@ -71,7 +71,7 @@ pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) 
     }
 }
 
-/// Cancelled when it is time to go home.
+/// Returns a token that is cancelled by a signal.
 fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut stop = Stop::listen().context("cannot listen for signals")?;
     let home = CancellationToken::new();
@@ -83,7 +83,8 @@ fn on_signal() -> anyhow::Result<CancellationToken> {
     Ok(home)
 }
 
-/// The car and its driver: as somebody says, or the token.
+/// Returns the ids of the car and of its driver: those of the arguments, otherwise those of the token. Fails if the
+/// id of the car is in neither.
 async fn who(driving: &Driving, servers: &Servers) -> anyhow::Result<(i64, String)> {
     let session = match servers.have_token() {
         true => {
@@ -93,30 +94,31 @@ async fn who(driving: &Driving, servers: &Servers) -> anyhow::Result<(i64, Strin
         false => None,
     };
     let named = session.as_ref().map(|session| session.car_id).filter(|id| *id > 0);
-    let car_id = driving.car.map(|car| car.get()).or(named).context("which car? name it by --car")?;
+    let car_id = driving.car.map(|car| car.get()).or(named).context("no car is given: use --car ID")?;
     let driver_id = driving.driver.clone().or(session.map(|session| session.subject));
     Ok((car_id, driver_id.unwrap_or_else(|| format!("driver-{car_id}"))))
 }
 
-/// A line of streets, and where they are to lead.
+/// The search for a route. Its result is the points of the route and the destination that was searched for.
 type Planning = LocalBoxFuture<'static, (Vec<LatLng>, LatLng)>;
 
+/// The car with its connection to the server and to the terminal.
 struct Car<'a> {
     sign_on: SignOn,
     shift: Shift,
     began: Instant,
-    /// A way that is looked for.
+    /// The search for a route that is under way.
     planning: Option<Planning>,
-    /// What the driver types, if they are to be asked.
+    /// The lines that the driver types. `None` if the driver is not to be asked, or stdin has ended.
     typed: Option<Lines<BufReader<Stdin>>>,
     servers: &'a Servers,
     output: &'a Output,
-    /// Cancelled when it is time to go.
+    /// Cancelled when the car is to sign off.
     home: CancellationToken,
 }
 
 impl Car<'_> {
-    /// Whether a stream was ever open.
+    /// Returns `true` if a stream has been open.
     fn has_begun(&self) -> bool {
         self.sign_on.location.is_some()
     }
@@ -125,7 +127,8 @@ impl Car<'_> {
         self.began.elapsed().as_secs_f64()
     }
 
-    /// One stream, from sign-on to its end. `Ok` when the car signed off.
+    /// Opens one stream and serves it to its end. Returns `Ok` if the car signed off. Resets `attempt` when the
+    /// stream has delivered a message.
     async fn work(&mut self, attempt: &mut u32) -> anyhow::Result<()> {
         let mut line = self.connect().await?;
         let mut reports = interval(REPORT_EVERY);
@@ -139,7 +142,7 @@ impl Car<'_> {
                 }
                 answer = line.hear() => {
                     let answer = answer?;
-                    // It makes good all attempts before it.
+                    // The stream works, so the next backoff starts from the beginning.
                     *attempt = 0;
                     self.hear(answer)?
                 }
@@ -166,7 +169,7 @@ impl Car<'_> {
         }
     }
 
-    /// Opens the stream, with the sign-on as its first message.
+    /// Opens a stream, with the sign-on as its first message.
     async fn connect(&mut self) -> Result<Line, Status> {
         let location = Some(self.shift.pose(self.now()).at.into());
         let sign_on = SignOn { location, ..self.sign_on.clone() };
@@ -178,7 +181,7 @@ impl Car<'_> {
         };
         let open = async |channel, request| FleetClient::new(channel).drive(request).await;
         let answers = self.servers.open(requests, open).await?;
-        let outbox = outbox.ok_or_else(|| Status::internal("there was nothing to say"))?;
+        let outbox = outbox.ok_or_else(|| Status::internal("the stream was opened without a request"))?;
         self.sign_on = sign_on;
         Ok(outbox.open(answers))
     }
@@ -196,7 +199,7 @@ impl Car<'_> {
     }
 }
 
-/// The streets from here to there, which a quote names; as the crow flies where there are none.
+/// Finds a route, which is that of a quote. Without one the points are empty, and the car drives in a straight line.
 async fn plan(servers: Servers, from: LatLng, to: LatLng) -> (Vec<LatLng>, LatLng) {
     let request =
         QuoteRequest { pickup: Some(from.into()), dropoff: Some(to.into()), ..QuoteRequest::default() };
@@ -205,7 +208,7 @@ async fn plan(servers: Servers, from: LatLng, to: LatLng) -> (Vec<LatLng>, LatLn
     (route.and_then(|route| unpack_path(&route)).unwrap_or_default(), to)
 }
 
-/// Once a way is found that was looked for.
+/// Waits for the result of the search for a route. Never returns if there is no search.
 async fn planned(planning: &mut Option<Planning>) -> (Vec<LatLng>, LatLng) {
     let Some(way) = planning else { return std::future::pending().await };
     let way = way.await;
@@ -213,7 +216,7 @@ async fn planned(planning: &mut Option<Planning>) -> (Vec<LatLng>, LatLng) {
     way
 }
 
-/// Once the driver has typed an answer. Who can type no more takes nothing.
+/// Waits until the driver has typed yes or no. The end of stdin counts as no. Never returns if the driver is not asked.
 async fn answered(typed: &mut Option<Lines<BufReader<Stdin>>>) -> bool {
     let Some(lines) = typed else { return std::future::pending().await };
     while let Ok(Some(line)) = lines.next_line().await {
@@ -225,7 +228,7 @@ async fn answered(typed: &mut Option<Lines<BufReader<Stdin>>>) -> bool {
     false
 }
 
-/// `None`: it is no answer, as Enter alone.
+/// Parses yes or no. Returns `None` for other text, for example an empty line.
 fn is_yes(line: &str) -> Option<bool> {
     match line.trim().to_lowercase().as_str() {
         "y" | "yes" => Some(true),

@@ -1,5 +1,7 @@
-//! A driver's day: what is heard, what is said, and where the car is meanwhile. Pure: time is an argument, in seconds,
-//! and whatever is to be done comes back as a list.
+//! The state machine of a driver. Pure.
+//!
+//! Inputs are messages of the server, the driver's replies to offers, and the time in seconds. Outputs are lists of
+//! actions.
 
 use rides_proto::{
     geo::LatLng,
@@ -17,77 +19,80 @@ use crate::{
     terminal_text::clean,
 };
 
-/// How long passengers take to get in, in seconds.
+/// The time that passengers take to get in, in seconds.
 const BOARDING_S: f64 = 3.0;
 
-/// What is to be done.
+/// An action for the caller.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Do {
-    /// Say it to the server.
+    /// Send a message to the server.
     Say(Up),
-    /// Tell the driver.
+    /// Print a line for the driver.
     Tell(String),
-    /// Find a way, and say which: [`Shift::sets_off`].
+    /// Find a route, and pass it to [`Shift::sets_off`].
     Plan {
-        /// Where the car is.
+        /// The position of the car.
         from: LatLng,
-        /// Where it is to be.
+        /// The destination.
         to: LatLng,
     },
-    /// All rides are driven: sign off.
+    /// Sign off, because the last ride is done.
     GoHome,
 }
 
-/// What the car is busy with.
+/// The occupation of the car.
 #[derive(Clone, PartialEq, Debug)]
 enum Busy {
     Free,
-    /// The ride of this id.
+    /// The ride of this id is offered to the car.
     Offered(String),
+    /// The car has a ride.
     With(Errand),
 }
 
-/// A car at work.
+/// The state of a car and its driver.
 pub(super) struct Shift {
-    /// In metres a second.
+    /// In metres per second.
     speed: f64,
-    /// Whether offers are the driver's to take.
+    /// `true` if the driver decides about offers; otherwise each is accepted at once.
     asks: bool,
-    /// Rides until it goes home.
+    /// The number of rides after which the car signs off. `None`: it never does by itself.
     rides_left: Option<u32>,
     busy: Busy,
-    /// The way it is on, and since when.
+    /// The route that the car follows.
     way: Way,
+    /// The time at which the car set off along `way`.
     set_off_at: f64,
-    /// Where it has been told to go, while it knows no way there.
+    /// The destination, while the route to it is not known yet.
     planning: Option<LatLng>,
 }
 
 impl Shift {
-    /// Of a car that stands at `at`.
+    /// Makes the state of a free car that stands at `at`.
     pub(super) fn new(at: LatLng, speed: f64, asks: bool, rides_left: Option<u32>) -> Self {
         let way = Way::new(at, [], at);
         Self { speed, asks, rides_left, busy: Busy::Free, way, set_off_at: 0.0, planning: None }
     }
 
-    /// Where the car is.
+    /// Returns the position and heading of the car.
     pub(super) fn pose(&self, now: f64) -> Pose {
         self.way.pose((now - self.set_off_at) * self.speed)
     }
 
-    /// Hears the server.
+    /// Handles a message of the server.
     pub(super) fn hear(&mut self, message: Down, now: f64) -> Vec<Do> {
         match message {
             Down::SignedOn(signed_on) => {
-                // What it said last may be lost: the ride that follows tells how far the server is with it.
+                // The last messages before the stream broke may be lost. The server sends the ride of the car next, in
+                // the state that it knows.
                 self.stop(now);
-                vec![Do::Tell(format!("signed on, as number {} on the map", signed_on.car_number))]
+                vec![Do::Tell(format!("signed on as number {} on the map", signed_on.car_number))]
             }
             Down::Offer(offer) => self.consider(&offer),
             Down::Assignment(v1::drive_response::Assignment { ride: Some(ride) })
             | Down::Update(v1::drive_response::RideUpdate { ride: Some(ride) }) => self.take_up(&ride, now),
-            Down::OfferWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "the offer is gone", now),
-            Down::RideWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "the ride is gone", now),
+            Down::OfferWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "offer withdrawn", now),
+            Down::RideWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "ride withdrawn", now),
             Down::Refused(Refused { ride_id, reason, message, .. }) => {
                 self.lose(&ride_id, &reason, &clean(&message), now)
             }
@@ -95,7 +100,7 @@ impl Shift {
         }
     }
 
-    /// The driver's answer to the offer, if there still is one.
+    /// Returns the driver's reply to the current offer, or `None` if there is no offer any more.
     pub(super) fn answer(&self, yes: bool) -> Option<Do> {
         let Busy::Offered(ride_id) = &self.busy else { return None };
         let ride_id = ride_id.clone();
@@ -105,7 +110,7 @@ impl Shift {
         }))
     }
 
-    /// Sets off along `line` to `to`, if that is still where it is to go.
+    /// Sets off along `line` to `to`. Does nothing if the destination has changed since the search.
     pub(super) fn sets_off(&mut self, line: Vec<LatLng>, to: LatLng, now: f64) {
         if self.planning.take_if(|waited_for| *waited_for == to).is_some() {
             self.way = Way::new(self.pose(now).at, line, to);
@@ -113,7 +118,7 @@ impl Shift {
         }
     }
 
-    /// Lets time pass until `now`; the position is always the first thing said.
+    /// Advances the time to `now`. The first action is always to send the position.
     pub(super) fn step(&mut self, now: f64) -> Vec<Do> {
         let pose = self.pose(now);
         let there = self.planning.is_none() && self.left_m(now) <= 0.0;
@@ -129,15 +134,15 @@ impl Shift {
         todo
     }
 
-    /// What goes on, in words.
+    /// Returns the status line.
     pub(super) fn meanwhile(&self, now: f64) -> String {
         let left_m = self.left_m(now).max(0.0);
         let time = std::time::Duration::from_secs_f64(left_m / self.speed);
         let (time, way) = (duration(time), distance(left_m as u32));
         match &self.busy {
             Busy::Free => "free, waiting for an offer".to_owned(),
-            Busy::Offered(_) if self.asks => "take it? y or n, and Enter".to_owned(),
-            Busy::Offered(_) => "takes the offer".to_owned(),
+            Busy::Offered(_) if self.asks => "accept? type y or n, then Enter".to_owned(),
+            Busy::Offered(_) => "accepting the offer".to_owned(),
             Busy::With(errand) => match errand.leg() {
                 Leg::ToPickup => format!("{time} to the pickup ({way})"),
                 Leg::Boarding { .. } => "passengers get in".to_owned(),
@@ -146,6 +151,7 @@ impl Shift {
         }
     }
 
+    /// Returns the rest of the route in metres. Negative after the car has arrived.
     fn left_m(&self, now: f64) -> f64 {
         self.way.length_m() - (now - self.set_off_at) * self.speed
     }
@@ -171,7 +177,7 @@ impl Shift {
         [Do::Tell(told)].into_iter().chain(answer).collect()
     }
 
-    /// Makes the ride this car's business, from wherever both are.
+    /// Starts or continues a ride that the server has assigned to the car, in the state that the server knows.
     fn take_up(&mut self, ride: &Ride, now: f64) -> Vec<Do> {
         let Some(errand) = Errand::of(ride, now, BOARDING_S) else { return self.finish(ride, now) };
         if matches!(&self.busy, Busy::With(current) if current.covers(&errand)) {
@@ -193,7 +199,7 @@ impl Shift {
         }
     }
 
-    /// Gives the fare for a ride that is over, and goes home after the last.
+    /// Prints the fare of a completed ride. Signs off if it was the last.
     fn finish(&mut self, ride: &Ride, now: f64) -> Vec<Do> {
         if ride.state() != RideState::Completed || self.ride() != Some(&ride.ride_id) {
             return Vec::new();
@@ -220,7 +226,7 @@ impl Shift {
         vec![Do::Tell(format!("{what}{reason}"))]
     }
 
-    /// Free, wherever it is.
+    /// Stops the car where it is, and sets it free.
     fn stop(&mut self, now: f64) {
         let at = self.pose(now).at;
         self.way = Way::new(at, [], at);
@@ -273,7 +279,7 @@ mod tests {
         Down::Update(down::RideUpdate { ride: Some(ride(state)) })
     }
 
-    /// What is said but positions, and what else there is to do but tell.
+    /// Returns the actions without positions and texts for the driver.
     fn deeds(todo: Vec<Do>) -> Vec<Do> {
         todo.into_iter().filter(|todo| !matches!(todo, Do::Tell(_) | Do::Say(Up::Position(_)))).collect()
     }
@@ -297,7 +303,7 @@ mod tests {
         assert_eq!(deeds(car.hear(offer(), 0.0)), [accept]);
         let plan = Do::Plan { from: at(0.0), to: at(100.0) };
         assert_eq!(deeds(car.hear(assigned(), 0.0)), [plan]);
-        assert_eq!(deeds(car.step(60.0)), [], "it knows no way yet");
+        assert_eq!(deeds(car.step(60.0)), [], "the route is not known yet");
         car.sets_off(vec![], at(100.0), 60.0);
         assert_eq!(deeds(car.step(69.9)), []);
         assert!(car.pose(65.0).at.distance_m(at(50.0)) < 0.1);
@@ -309,7 +315,7 @@ mod tests {
         car.sets_off(vec![], at(200.0), 75.0);
         assert_eq!(deeds(car.step(85.1)), [drop_off()]);
         assert_eq!(deeds(car.hear(update(RideState::Completed), 85.2)), [Do::GoHome]);
-        assert!(car.pose(99.0).at.distance_m(at(200.0)) < 0.1, "it stays where it is");
+        assert!(car.pose(99.0).at.distance_m(at(200.0)) < 0.1, "the car has moved");
     }
 
     #[test]
@@ -322,7 +328,7 @@ mod tests {
         let gone = down::OfferWithdrawn { ride_id: "r".into(), reason: "TIMED_OUT".into() };
         assert_eq!(
             car.hear(Down::OfferWithdrawn(gone), 1.0),
-            [Do::Tell("the offer is gone (TIMED_OUT)".into())]
+            [Do::Tell("offer withdrawn (TIMED_OUT)".into())]
         );
         assert_eq!(car.answer(true), None);
     }
@@ -345,10 +351,10 @@ mod tests {
         assert_eq!(deeds(car.step(10.1)), [arrive()]);
 
         car.hear(signed_on(""), 11.0);
-        assert_eq!(deeds(car.step(60.0)), [], "it lost the ride while it was away");
+        assert_eq!(deeds(car.step(60.0)), [], "the car lost the ride while it was disconnected");
     }
 
-    /// Nobody knows whether the server heard what was said before the connection broke: its state tells.
+    /// After a reconnect, the state of the ride in the server tells which messages were lost.
     #[test]
     fn what_the_server_did_not_hear_is_said_again() {
         let deed = |state: RideState, to: LatLng| {
@@ -377,11 +383,11 @@ mod tests {
         let gone = down::RideWithdrawn { ride_id: "r".into(), reason: "CANCELLED".into() };
         car.hear(Down::RideWithdrawn(gone), 1.0);
         car.sets_off(vec![], at(100.0), 2.0);
-        assert!(car.pose(60.0).at.distance_m(at(0.0)) < 0.1, "it stays");
+        assert!(car.pose(60.0).at.distance_m(at(0.0)) < 0.1, "the car has moved");
 
         car.hear(assignment(RideState::OnTrip), 60.0);
         car.sets_off(vec![], at(100.0), 60.0);
-        assert_eq!(deeds(car.step(90.0)), [], "it waits for the way to the drop-off");
+        assert_eq!(deeds(car.step(90.0)), [], "the route to the dropoff is not known yet");
         car.sets_off(vec![], at(200.0), 90.0);
         assert_eq!(deeds(car.step(120.0)), [drop_off()]);
     }

@@ -1,48 +1,49 @@
-//! A way to drive, at one speed. Pure.
+//! A route, and the position after a distance along it. Pure.
 
 use rides_proto::geo::LatLng;
 
-/// A line that is driven from its first point to its last.
+/// A route: a line from its first point to its last. It has at least one point.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Way {
     line: Vec<LatLng>,
-    /// How far each point is from the first, in metres.
+    /// The distance of each point from the first along the line, in metres.
     at_m: Vec<f64>,
 }
 
-/// Where a car is, and which way it looks.
+/// The position and heading of a car.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Pose {
-    /// Where.
+    /// The position.
     pub at: LatLng,
-    /// In degrees clockwise from north; `None` where there is nowhere to go.
+    /// The heading in degrees clockwise from north. `None` if the route has only one point.
     pub heading_deg: Option<f64>,
 }
 
 impl Way {
-    /// From `from` along `line` to `to`.
+    /// Makes a route from `from` along `line` to `to`.
     pub(super) fn new(from: LatLng, line: impl IntoIterator<Item = LatLng>, to: LatLng) -> Self {
         let mut way = Self { line: vec![from], at_m: vec![0.0] };
         line.into_iter().chain([to]).for_each(|point| way.go_on(point));
         way
     }
 
+    /// Appends a point.
     fn go_on(&mut self, point: LatLng) {
         let (Some(last), Some(at_m)) = (self.line.last(), self.at_m.last()) else { return };
         let step_m = last.distance_m(point);
-        // No step, no direction.
+        // A repeated point is left out, because a step of no length has no heading.
         if step_m > 0.0 {
             self.at_m.push(at_m + step_m);
             self.line.push(point);
         }
     }
 
-    /// How long it is, in metres.
+    /// Returns the length in metres.
     pub(super) fn length_m(&self) -> f64 {
         self.at_m.last().copied().unwrap_or_default()
     }
 
-    /// Where one is after so many metres.
+    /// Returns the position and heading after `gone_m` metres. Beyond the end, it is that of the last point.
     pub(super) fn pose(&self, gone_m: f64) -> Pose {
         let next = self.at_m.partition_point(|at_m| *at_m <= gone_m).clamp(1, self.line.len().max(2) - 1);
         let (from, to) = match (self.line.get(next - 1), self.line.get(next)) {
@@ -72,7 +73,7 @@ mod tests {
         assert_eq!(way.pose(0.0), Pose { at: p(60.0, 25.0), heading_deg: Some(0.0) });
         let later = way.pose(150.0);
         assert!((later.heading_deg.unwrap() - 90.0).abs() < 0.1 && later.at.lat() == 60.001, "{later:?}");
-        assert_eq!(way.pose(1e9).at, p(60.001, 25.002), "no further than its end");
+        assert_eq!(way.pose(1e9).at, p(60.001, 25.002), "beyond the end of the route");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The stream of frames, opened again when it breaks.
+//! The stream of the fleet, which is opened again when it breaks.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,15 +18,15 @@ use tonic::Status;
 use super::lateness::Lateness;
 use crate::{client::servers::Servers, remote::backoff};
 
-/// What the stream says, and what there is to say about it.
+/// An event of the stream.
 pub(super) enum News {
-    /// A message of the stream, and how much later it was read than the promptest one.
+    /// A message of the stream, and its lateness (see [`Lateness`]).
     Frame { frame: WatchFleetResponse, late: Duration },
-    /// It broke, and is opened again: why.
+    /// The stream broke with this status, and will be opened again.
     Away(Status),
 }
 
-/// The name of the city, and its edges.
+/// Returns the name of the city and the bounds of its map.
 pub(super) async fn city(servers: &Servers) -> Result<(String, Option<Bounds>), Status> {
     let open = async |channel, request| CityClient::new(channel).get_map(request).await;
     let first = servers.open(GetMapRequest::default, open).await?.message().await?;
@@ -34,14 +34,15 @@ pub(super) async fn city(servers: &Servers) -> Result<(String, Option<Bounds>), 
     Ok((info.name, info.bounds.and_then(|bounds| bounds.try_into().ok())))
 }
 
-/// A frame that is later than this is not passed on. It was held up on the way, or in a client that was stopped, and so
-/// are those after it: another stream begins with what is newest.
+/// The maximum lateness of a frame. At a later frame the stream is opened again, which starts with the newest state.
+/// The frames of the old stream were delayed by the network, or in a client that was stopped, and those after it are
+/// late too.
 const LATEST: Duration = Duration::from_secs(2);
 
-/// Passes on what the fleet inside `viewport` does. A slow viewer gets fewer, newer frames: the server sees to that once the
-/// window of the stream is full, and this client drops what waits in the window.
+/// Sends the frames of the fleet inside `viewport` to `to`. If the display is slow, the server sends fewer, newer
+/// frames when the flow control window of the stream is full, and this function drops late frames from the window.
 ///
-/// Ends where trying again is of no use, and if no stream was ever open; and says why.
+/// Returns the status of the stream if it cannot be opened again, or if the first attempt to open it failed.
 pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<News>) -> Status {
     let (mut attempt, mut has_begun) = (0, false);
     loop {
@@ -53,13 +54,13 @@ pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<Ne
         attempt += 1;
         let wait = backoff(attempt, &status, &mut rand::rng());
         if to.send(News::Away(status)).await.is_err() {
-            return Status::cancelled("nobody looks");
+            return Status::cancelled("the display has closed");
         }
         sleep(wait).await;
     }
 }
 
-/// Follows the fleet in one stream, and in another when its frames are late. A frame makes good all attempts before it.
+/// Follows the fleet in one stream, and in another when its frames are late. Each frame resets `attempt`.
 async fn follow(
     viewport: Bounds,
     servers: &Servers,
@@ -81,12 +82,12 @@ async fn follow(
                 break;
             }
             let news = News::Frame { frame, late };
-            to.send(news).await.map_err(|_| Status::cancelled("nobody looks"))?;
+            to.send(news).await.map_err(|_| Status::cancelled("the display has closed"))?;
         }
     }
 }
 
-/// The time at which the server made a frame, by its own clock.
+/// Returns the time at which the server made a frame, by the server's clock.
 fn made(frame: &WatchFleetResponse) -> Duration {
     let time = frame.time.and_then(|time| SystemTime::try_from(time).ok());
     time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default()

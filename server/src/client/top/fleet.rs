@@ -1,4 +1,4 @@
-//! The fleet, as frames tell of it. Pure.
+//! The state of the fleet, built from frames. Pure.
 
 use std::{
     collections::BTreeMap,
@@ -11,39 +11,39 @@ use rides_proto::{
     v1::{CarState, CellFrame, MapDetail, WatchFleetResponse},
 };
 
-/// A car that was not told of for so long stands still: only what changes is told.
+/// The time without a report after which a car counts as standing. Frames have only cars that changed.
 const STOOD_STILL: Duration = Duration::from_secs(2);
 
 /// The cars in view.
 #[derive(Default)]
 pub(super) struct Fleet {
     cars: BTreeMap<u32, Car>,
-    /// How many cars each cell holds; `None` while each car is known instead.
+    /// The number of cars in each cell. `None` while the server sends each car instead.
     counts: Option<BTreeMap<u32, u32>>,
-    /// Of the newest message, by the server's clock.
+    /// The time of the newest message, by the server's clock.
     time: Option<SystemTime>,
 }
 
-/// One of them.
+/// A car in view.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Car {
-    /// In frames.
+    /// The number of the car in frames.
     pub number: u32,
-    /// Where it is.
+    /// The position.
     pub at: LatLng,
-    /// In degrees clockwise from north.
+    /// The heading in degrees clockwise from north.
     pub heading_deg: f64,
-    /// What it is doing.
+    /// The state.
     pub state: CarState,
     cell: u32,
     tick: u64,
     reported: SystemTime,
-    /// In metres a second, between its last two reports; `None` after the first.
+    /// The speed between the last two reports, in metres per second. `None` after the first report.
     speed: Option<f64>,
 }
 
 impl Fleet {
-    /// Takes a message in. The first of a stream says all there is.
+    /// Applies a message. The first message of a stream, which has an epoch, replaces all state.
     pub(super) fn apply(&mut self, message: &WatchFleetResponse) {
         let time = message.time.and_then(|time| SystemTime::try_from(time).ok());
         let Some(time) = time.or(self.time) else { return };
@@ -68,12 +68,13 @@ impl Fleet {
         }
     }
 
-    /// In the order of their numbers.
+    /// Returns the cars in the order of their numbers.
     pub(super) fn cars(&self) -> impl Iterator<Item = &Car> {
         self.cars.values()
     }
 
-    /// The cells that have cars, the fullest first; `None` while each car is known instead.
+    /// Returns the middle of each cell with cars, and their number, the fullest cell first. `None` while the server
+    /// sends each car instead.
     pub(super) fn counts(&self) -> Option<Vec<(LatLng, u32)>> {
         let mut counts: Vec<_> = self.counts.as_ref()?.iter().collect();
         counts.sort_by_key(|(_, cars)| std::cmp::Reverse(**cars));
@@ -81,7 +82,7 @@ impl Fleet {
         Some(counts.into_iter().filter_map(middle).collect())
     }
 
-    /// How many cars there are.
+    /// Returns the number of cars.
     pub(super) fn len(&self) -> usize {
         match &self.counts {
             None => self.cars.len(),
@@ -89,13 +90,14 @@ impl Fleet {
         }
     }
 
-    /// How fast a car is, in metres a second, if that is known already.
+    /// Returns the speed of a car in metres per second, or `None` if it is not known yet.
     pub(super) fn speed(&self, car: &Car) -> Option<f64> {
         let silent = self.time?.duration_since(car.reported).unwrap_or_default();
         if silent > STOOD_STILL { Some(0.0) } else { car.speed }
     }
 
-    /// Cars first, absences after: one that went to a neighbouring cell is in it before it leaves the old.
+    /// Applies the cells of a message. All cars are added before cars that left are removed, because a car that moves
+    /// to another cell is in both of their frames.
     fn apply_cells(&mut self, frames: &[CellFrame], time: SystemTime) {
         for frame in frames {
             self.report(frame, time);
@@ -182,19 +184,19 @@ mod tests {
         assert_eq!((numbers(&fleet), fleet.len()), (vec![7, 8, 9], 3));
         let gone = CellFrame { left: vec![8, 9], ..frame(HERE, 2, false, &[(7, 270)]) };
         fleet.apply(&message(2, vec![frame(THERE, 2, false, &[(9, 0)]), gone]));
-        assert_eq!(numbers(&fleet), [7, 9], "one is gone, and one went to a neighbour");
+        assert_eq!(numbers(&fleet), [7, 9], "car 8 left, and car 9 moved to the other cell");
 
         let car = fleet.cars().next().unwrap();
         let speed = fleet.speed(car).unwrap();
         assert!((9.9..10.2).contains(&speed), "{speed} m/s");
         assert_eq!(car.heading_deg, 90.0);
         fleet.apply(&message(9, vec![]));
-        assert_eq!(fleet.speed(fleet.cars().next().unwrap()), Some(0.0), "it is told of no more");
+        assert_eq!(fleet.speed(fleet.cars().next().unwrap()), Some(0.0), "no report for 7 s");
 
         fleet.apply(&message(10, vec![frame(HERE, 10, true, &[])]));
-        assert_eq!(numbers(&fleet), [9], "a snapshot is all there is");
+        assert_eq!(numbers(&fleet), [9], "a snapshot replaces its cell");
         fleet.apply(&opening(vec![frame(HERE, 1, true, &[(1, 0)])]));
-        assert_eq!(numbers(&fleet), [1], "and so is the beginning of a stream");
+        assert_eq!(numbers(&fleet), [1], "the first message of a stream replaces all cells");
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! The age of frames, without two clocks that agree. Pure.
+//! The lateness of frames, measured without synchronized clocks. Pure.
 
 use std::time::Duration;
 
-/// The lateness of frames: how much later than the promptest one of their stream they are read.
+/// The lateness of the frames of a stream: the delay from making to reading a frame, minus the least such delay so far.
 ///
-/// The difference between the server's clock and ours is in every frame alike, so it does not count.
+/// The offset between the two clocks is the same in all delays, so it cancels out.
 #[derive(Default)]
 pub(super) struct Lateness {
-    /// The least time from a frame's to its reading, in seconds.
+    /// The least delay so far, in seconds, plus the offset between the clocks.
     least: Option<f64>,
 }
 
 impl Lateness {
-    /// Returns the lateness of a frame that was made at `made` by the server's clock, and is read at `read` by ours.
+    /// Returns the lateness of a frame that was made at `made` by the server's clock and read at `read` by the
+    /// client's.
     pub(super) fn of(&mut self, made: Duration, read: Duration) -> Duration {
         let way = read.as_secs_f64() - made.as_secs_f64();
         let least = self.least.map_or(way, |least| least.min(way));

@@ -1,4 +1,4 @@
-//! `client top`: the fleet as it moves.
+//! The subcommand `top`: a live table of the fleet.
 
 mod feed;
 mod fleet;
@@ -35,19 +35,20 @@ use super::{
 };
 use crate::signals::Stop;
 
-/// Bytes of the stream that may wait unread. A server keeps no frames for a slow viewer, but those that it has sent get old.
+/// The HTTP/2 flow control window of a stream, in bytes. It is small, because frames that wait in it get old: a
+/// server replaces only frames that it has not sent yet.
 pub(super) const WINDOW: u32 = 4 * 1024;
-/// How long a single table is looked at: speeds take two reports.
+/// The time for which frames are collected for a single table. A speed needs two reports.
 const GLANCE: Duration = Duration::from_secs(1);
-/// The screen is drawn this often, so that ages are true.
+/// The interval at which the screen is drawn. Frames in between only update the state.
 const REDRAW: Duration = Duration::from_millis(250);
-/// Messages that may wait for the screen.
+/// The maximum number of messages that wait for the screen.
 const INBOX: usize = 4;
 
-/// Shows the fleet until somebody has seen enough; or once, or as messages.
+/// Shows the fleet: as a live table until the user quits, as one table, or as JSON messages.
 pub(super) async fn top(watching: Watching, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let (city, edges) = feed::city(servers).await?;
-    let viewport = watching.viewport.or(edges).context("the server's city has no edges")?;
+    let viewport = watching.viewport.or(edges).context("the server's map has no bounds: use --viewport")?;
     let feed = Feed::open(viewport, servers);
     match output.is_json() {
         true => messages(feed, watching.once, output).await,
@@ -56,9 +57,10 @@ pub(super) async fn top(watching: Watching, servers: &Servers, output: &Output) 
     }
 }
 
-/// News of the fleet, and what brings them.
+/// The events of the fleet's stream, and the future that reads the stream.
 struct Feed {
     news: mpsc::Receiver<News>,
+    /// Polled only by [`Feed::next`]: no task runs it.
     bringing: LocalBoxFuture<'static, Status>,
 }
 
@@ -68,9 +70,10 @@ impl Feed {
         Self { news, bringing: feed::feed(viewport, servers.clone(), to).boxed_local() }
     }
 
-    /// Fails when there will be no more.
+    /// Returns the next event. Fails when the stream has ended and is not opened again.
     async fn next(&mut self) -> Result<News, Status> {
         tokio::select! {
+            // Events in the channel come before the end of the stream.
             biased;
             Some(news) = self.news.recv() => Ok(news),
             status = &mut self.bringing => Err(status),
@@ -78,11 +81,12 @@ impl Feed {
     }
 }
 
+/// Prints messages as JSON.
 async fn messages(mut feed: Feed, once: bool, output: &Output) -> anyhow::Result<()> {
     loop {
         match feed.next().await? {
             News::Frame { frame, .. } => output.message("WatchFleetResponse", &frame)?,
-            News::Away(status) => output.note(&format!("{}; trying again", why(&status))),
+            News::Away(status) => output.note(&format!("{}; retrying", why(&status))),
         }
         if once {
             return Ok(());
@@ -90,6 +94,7 @@ async fn messages(mut feed: Feed, once: bool, output: &Output) -> anyhow::Result
     }
 }
 
+/// Prints one table.
 async fn once(city: &str, mut feed: Feed, output: &Output) -> anyhow::Result<()> {
     let mut fleet = Fleet::default();
     let mut enough = None;
@@ -102,14 +107,15 @@ async fn once(city: &str, mut feed: Feed, output: &Output) -> anyhow::Result<()>
     Ok(output.say(&screen::listing(city, &fleet).join("\n"))?)
 }
 
-/// Longer than anybody waits; the stream itself ends earlier.
+/// Returns a time that never comes in practice. It stands for no timeout before the first frame.
 fn far() -> Instant {
     Instant::now() + Duration::from_secs(24 * 60 * 60)
 }
 
+/// Shows a live table until the user quits.
 async fn live(city: &str, mut feed: Feed) -> anyhow::Result<()> {
     let mut stop = Stop::listen().context("cannot listen for signals")?;
-    let terminal = Terminal::take().context("cannot take the screen")?;
+    let terminal = Terminal::take().context("cannot set up the terminal")?;
     let mut keys = EventStream::new();
     let mut redraw = interval(REDRAW);
     redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -126,7 +132,7 @@ async fn live(city: &str, mut feed: Feed) -> anyhow::Result<()> {
                 }
                 News::Away(status) => away = Some(why(&status)),
             },
-            event = keys.next() => match event.context("the terminal is gone")?? {
+            event = keys.next() => match event.context("the terminal has closed")?? {
                 Event::Key(key) if is_quit(key) => return Ok(()),
                 Event::Key(key) => press(key, &mut view, terminal.size()?.1),
                 _ => {}

@@ -1,4 +1,4 @@
-//! The table, for a screen of any size. Pure.
+//! The layout of the table for a screen of any size. Pure.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -16,9 +16,9 @@ use crate::{
     terminal_text::clean,
 };
 
-/// Streams say something every 4 s: one that has not for so long is not live.
+/// The time without a message after which a stream is not live any more. A server sends a message at least every 4 s.
 const STALE: Duration = Duration::from_secs(10);
-/// As states are listed.
+/// The states in the order of the summary.
 const STATES: [CarState; 6] = [
     CarState::Free,
     CarState::Offered,
@@ -27,17 +27,17 @@ const STATES: [CarState; 6] = [
     CarState::OnTrip,
     CarState::OffDuty,
 ];
-/// Directions, clockwise from north.
+/// Arrows for headings, clockwise from north.
 const ARROWS: [char; 8] = ['↑', '↗', '→', '↘', '↓', '↙', '←', '↖'];
 
 const HEADINGS: &str = "  CAR  STATE         SPEED     POSITION           ";
 const CROWD: &str = " CARS  AROUND             ";
-/// Between columns of cars.
+/// The number of spaces between two columns of cars.
 const GAP: usize = 3;
-/// Above the cars.
+/// The number of lines above the cars.
 const HEAD: usize = 4;
 
-/// In which order cars are listed.
+/// The order of the cars.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) enum Order {
     #[default]
@@ -47,7 +47,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    /// The one after it, round and round.
+    /// Returns the next order. The first follows the last.
     pub(super) fn next(self) -> Self {
         match self {
             Self::Number => Self::State,
@@ -65,25 +65,26 @@ impl Order {
     }
 }
 
-/// How live what is shown is.
+/// The state of the stream.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Link {
-    /// The newest message came so long ago.
+    /// The stream is open, and its newest message has this age.
     Open(Duration),
-    /// There is no stream: why.
+    /// The stream broke for this reason.
     Away(String),
 }
 
-/// How it is looked at.
+/// The user's view of the table.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct View {
-    /// In which order.
+    /// The order of the cars.
     pub order: Order,
-    /// How many cars are scrolled past.
+    /// The number of rows before the first row on the screen.
     pub first: usize,
 }
 
-/// The lines of a screen of `width` columns and `height` rows. What is scrolled past the end is put right.
+/// Returns the lines of a screen of `width` columns and `height` rows. Limits `view.first` so that the screen does
+/// not scroll past the last row.
 pub(super) fn screen(
     city: &str,
     fleet: &Fleet,
@@ -117,7 +118,7 @@ pub(super) fn screen(
     head.into_iter().chain(lines).take(height).collect()
 }
 
-/// All of it, for paper and pipes.
+/// Returns the whole table, for output that is not a terminal.
 pub(super) fn listing(city: &str, fleet: &Fleet) -> Vec<String> {
     let (headings, rows) = rows(fleet, Order::Number);
     let head = [
@@ -154,7 +155,7 @@ fn rows(fleet: &Fleet, order: Order) -> (&'static str, Vec<Row>) {
     match order {
         Order::Number => {}
         Order::State => cars.sort_by_key(|car| car.state),
-        // Whole kilometres an hour: who is as fast as another keeps its place.
+        // By whole km/h, so that small changes of speed do not reorder cars. The sort is stable.
         Order::Speed => cars.sort_by_key(|car| Reverse(kmh(fleet, car))),
     }
     (HEADINGS, cars.into_iter().map(|car| row(fleet, car)).collect())
@@ -182,15 +183,15 @@ fn cars(count: usize) -> String {
 fn told(link: &Link) -> (Style, String) {
     match link {
         Link::Open(age) if *age < STALE => (AnsiColor::Green.on_default(), "live".to_owned()),
-        Link::Open(age) => (AnsiColor::Yellow.on_default(), format!("nothing new for {}", duration(*age))),
+        Link::Open(age) => (AnsiColor::Yellow.on_default(), format!("no message for {}", duration(*age))),
         Link::Away(why) => (AnsiColor::Red.on_default(), format!("not live: {}", clean(why))),
     }
 }
 
-/// How many cars do what; as much as fits.
+/// Returns the number of cars in each state, as far as they fit into `width`.
 fn summary(fleet: &Fleet, width: usize) -> String {
     if fleet.counts().is_some() {
-        return cut("too many to list: how many there are, by the middle of their map cells", width);
+        return cut("too many cars to list: their number by map cell, at the middle of the cell", width);
     }
     let counts = STATES.map(|state| (state, fleet.cars().filter(|car| car.state == state).count()));
     let mut left = width;
@@ -312,7 +313,7 @@ mod tests {
     fn what_is_not_live_does_not_look_live() {
         let say = |link| plain(&screen("Oulu", &fleet(1), &link, &mut View::default(), (60, 5)))[0].clone();
         assert!(say(Link::Open(Duration::from_secs(9))).starts_with("Oulu · 1 car · live"));
-        assert!(say(Link::Open(Duration::from_secs(12))).starts_with("Oulu · 1 car · nothing new for 12 s"));
+        assert!(say(Link::Open(Duration::from_secs(12))).starts_with("Oulu · 1 car · no message for 12 s"));
         assert!(say(Link::Away("gone".into())).starts_with("Oulu · 1 car · not live: gone"));
     }
 

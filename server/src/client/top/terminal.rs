@@ -1,4 +1,4 @@
-//! A terminal's whole screen, which is given back whatever happens.
+//! The full-screen mode of the terminal, which is left also after a panic.
 
 use std::{
     io::{self, Write as _},
@@ -17,13 +17,13 @@ use crossterm::{
 };
 use unicode_width::UnicodeWidthStr as _;
 
-/// The screen, while this exists.
+/// A guard of the full-screen mode. Dropping it restores the terminal.
 pub(super) struct Terminal {
     colours: bool,
 }
 
 impl Terminal {
-    /// Takes the screen. A panic gives it back before it says anything.
+    /// Enters the full-screen mode. Installs a panic hook that restores the terminal before the panic is printed.
     pub(super) fn take() -> io::Result<Self> {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -36,13 +36,13 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// Columns and rows.
+    /// Returns the numbers of columns and rows.
     pub(super) fn size(&self) -> io::Result<(usize, usize)> {
         let (columns, rows) = size()?;
         Ok((columns.into(), rows.into()))
     }
 
-    /// Draws all of it, at once where the terminal can.
+    /// Draws the whole screen, in one synchronized update if the terminal supports that.
     pub(super) fn draw(&self, lines: &[String]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         queue!(out, BeginSynchronizedUpdate)?;
@@ -50,7 +50,7 @@ impl Terminal {
         for (row, line) in (0..rows).zip(lines.iter().map(String::as_str).chain(iter::repeat(""))) {
             let plain = strip_str(line).to_string();
             queue!(out, MoveTo(0, row), Print(if self.colours { line } else { plain.as_str() }))?;
-            // Behind the last column there is nothing to clear: it would be the last column itself.
+            // After a line of full width the cursor is still on the last column, and clearing would erase that.
             if plain.width() < columns.into() {
                 queue!(out, Clear(ClearType::UntilNewLine))?;
             }
@@ -66,7 +66,7 @@ impl Drop for Terminal {
     }
 }
 
-/// There is nobody to tell that it failed.
+/// Restores the terminal. Errors are ignored, because they cannot be reported.
 fn give_back() {
     execute!(io::stdout(), EndSynchronizedUpdate, LeaveAlternateScreen, Show).ok();
     disable_raw_mode().ok();

@@ -1,4 +1,4 @@
-//! `client watch`: a ride to its end, whatever becomes of servers meanwhile.
+//! The subcommand `watch`: the events of a ride up to its end, also across restarts and failovers of servers.
 
 mod timeline;
 
@@ -13,8 +13,9 @@ use super::{
 };
 use crate::remote::backoff;
 
-/// Prints each event of the ride once, and returns after its last. A stream that was open is opened again, on whichever
-/// server answers, for as long as it takes.
+/// Prints each event of the ride once, and returns after the last. If the stream breaks, it is opened again on any of
+/// the servers, without a limit of attempts. Fails if the first stream cannot be opened, or if a later error cannot
+/// be retried.
 pub(super) async fn watch(ride_id: String, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let mut timeline = Timeline::of(ride_id);
     let mut attempt = 0;
@@ -24,7 +25,7 @@ pub(super) async fn watch(ride_id: String, servers: &Servers, output: &Output) -
                 Some(status) if servers.may_resume(status) => {
                     attempt += 1;
                     let wait = backoff(attempt, status, &mut rand::rng());
-                    let what = format!("{}; trying again", why(status));
+                    let what = format!("{}; retrying", why(status));
                     if attempt == 1 {
                         output.note(&what);
                     }
@@ -38,7 +39,7 @@ pub(super) async fn watch(ride_id: String, servers: &Servers, output: &Output) -
     }
 }
 
-/// One stream. It makes good all attempts before it.
+/// Opens one stream and prints its events up to its end. Each message resets `attempt`.
 async fn follow(
     timeline: &mut Timeline,
     attempt: &mut u32,
@@ -56,12 +57,12 @@ async fn follow(
     Ok(())
 }
 
-/// Takes a message in, and says whether it is to be told.
+/// Applies a message to the timeline. Returns `true` if it is to be printed.
 fn is_news(timeline: &mut Timeline, response: &WatchResponse, output: &Output) -> bool {
     match &response.message {
         Some(Message::Opened(opened)) => {
             if timeline.opened(opened.clone()) {
-                output.note("the journal is another one: the ride from its beginning");
+                output.note("the server has another journal: showing the ride from its beginning");
             }
             true
         }

@@ -1,4 +1,4 @@
-//! A ride's events as lines, each once. Pure.
+//! The events of a ride as lines of text, each once. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use crate::{
     terminal_text::clean,
 };
 
-/// What is known of a ride that is followed, over all streams that it took.
+/// The state of a ride that is followed, over all streams.
 #[derive(Default)]
 pub(super) struct Timeline {
     cursor: WatchRequest,
@@ -23,22 +23,23 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Of a ride of which nothing is known yet.
+    /// Makes the state of a ride before its first event.
     pub(super) fn of(ride_id: String) -> Self {
         Self { cursor: WatchRequest { ride_id, ..Default::default() }, ..Self::default() }
     }
 
-    /// What to ask for to go on.
+    /// Returns the request that resumes after the last event.
     pub(super) fn cursor(&self) -> WatchRequest {
         self.cursor.clone()
     }
 
-    /// Whether a stream was ever open.
+    /// Returns `true` if a stream has been open.
     pub(super) fn has_begun(&self) -> bool {
         !self.cursor.epoch.is_empty()
     }
 
-    /// A stream is open. `true`: the journal is another one, and the whole ride follows anew.
+    /// Applies the first message of a stream. Returns `true` if the server has another journal than before; the
+    /// stream then has all events of the ride again.
     pub(super) fn opened(&mut self, opened: Opened) -> bool {
         let anew = self.has_begun() && self.cursor.epoch != opened.epoch;
         if anew {
@@ -48,7 +49,7 @@ impl Timeline {
         anew
     }
 
-    /// Whether this event was not seen before; it is from now on.
+    /// Applies an event. Returns `true` if it is new.
     pub(super) fn is_news(&mut self, event: &RideEvent) -> bool {
         let news = event.version > self.cursor.after_version;
         if news {
@@ -60,7 +61,7 @@ impl Timeline {
         news
     }
 
-    /// `0:07  assigned   car 7 is on its way, driven by aino`
+    /// Formats an event, for example `0:07  assigned   car 7 is on its way, driven by aino`.
     pub(super) fn line(&self, event: &RideEvent) -> String {
         let time = event.time.and_then(|time| SystemTime::try_from(time).ok());
         let since = time.zip(self.began).map(|(time, began)| time.duration_since(began).unwrap_or_default());
@@ -69,7 +70,7 @@ impl Timeline {
         format!("{DIM}{:>7}{DIM:#}  {style}{what:<10}{style:#} {text}", clock(since.unwrap_or_default()))
     }
 
-    /// Where the car is, in words; empty when there is nothing to say.
+    /// Formats the progress of the car. Empty if the car is not under way.
     pub(super) fn progress(&self, progress: &Progress) -> String {
         let (time, way) = (duration(wire_duration(progress.eta)), distance(progress.remaining_m));
         match self.state {
@@ -79,7 +80,7 @@ impl Timeline {
         }
     }
 
-    /// What is waited for.
+    /// Returns the status line without progress.
     pub(super) fn waiting(&self) -> &'static str {
         match self.state {
             RideState::Requested => "waiting for a car",
@@ -92,6 +93,7 @@ impl Timeline {
     }
 }
 
+/// Returns the state of the ride after an event.
 fn state_after(event: &Event) -> RideState {
     match event {
         Event::Requested(_) | Event::OfferEnded(_) | Event::Unassigned(_) => RideState::Requested,
@@ -105,7 +107,7 @@ fn state_after(event: &Event) -> RideState {
     }
 }
 
-/// What happened, in a word, and what there is to know about it.
+/// Formats an event: one word, and its details.
 fn said(event: &Event) -> (&'static str, String) {
     match event {
         Event::Requested(requested) => ("requested", requested.ride.as_ref().map(wish).unwrap_or_default()),
@@ -117,7 +119,7 @@ fn said(event: &Event) -> (&'static str, String) {
             let why = match ended.why() {
                 v1::OfferEnd::Declined => "declined",
                 v1::OfferEnd::TimedOut => "did not answer in time",
-                v1::OfferEnd::CarLost | v1::OfferEnd::Unspecified => "is gone",
+                v1::OfferEnd::CarLost | v1::OfferEnd::Unspecified => "became unavailable",
             };
             ("requested", format!("again: car {} {why}", ended.car_id))
         }
@@ -154,7 +156,7 @@ fn wish(ride: &v1::Ride) -> String {
     format!("{from} → {to}, {}", money(ride.fare.as_ref()))
 }
 
-/// `0:07`, `1:02:03`
+/// Formats a duration, for example `0:07` or `1:02:03`.
 fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
@@ -197,8 +199,8 @@ mod tests {
             !timeline.is_news(&first) && timeline.is_news(&event(3, 109, Event::Arrived(v1::Arrived {})))
         );
 
-        assert!(timeline.opened(opened("b")), "another one");
-        assert!(timeline.is_news(&first), "whose events are other events");
+        assert!(timeline.opened(opened("b")), "another journal");
+        assert!(timeline.is_news(&first), "an event of the other journal is new");
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Tests of the orders that a car gets from the offer to the end of its ride.
+
 use std::sync::Arc;
 
 use rides_proto::ids::RideId;
@@ -10,7 +12,7 @@ use crate::rides::{
     testing::{booking, car, crew, noon, offer, place},
 };
 
-/// What cars are told while `commands` are applied to a new booking, one entry per event after it.
+/// Returns what cars are told while `commands` are applied to a new booking: one entry per event after it.
 fn told(commands: &[Command]) -> Vec<Option<(CarId, CarState, String)>> {
     let book = Command::Book(Arc::new(booking("ada")));
     let mut log: Option<RideLog> = None;

@@ -1,3 +1,5 @@
+//! Tests of dispatch with rides and a fleet, on paused time.
+
 use std::time::SystemTime;
 
 use tokio::{sync::watch, time::Instant};
@@ -15,10 +17,10 @@ use crate::{
     },
 };
 
-/// How long a driver may think about an offer.
+/// The time that a driver has to answer an offer.
 const OFFER: Duration = Duration::from_secs(10);
 
-/// A whole back office on stopped time.
+/// Rides, fleet and dispatch of a server, with paused time.
 struct Office {
     rides: Rides,
     fleet: Fleet,
@@ -29,7 +31,7 @@ async fn office() -> Office {
     office_on(Arc::new(MemoryJournal::new())).await
 }
 
-/// A new office on a journal that may be another's: what a restart is.
+/// Starts an office with `journal`. Another office may have written it, as before a restart.
 async fn office_on(journal: Arc<dyn Journal>) -> Office {
     let (ticks, _ticks) = mpsc::channel(4);
     let (opened, opened_rides) = mpsc::channel(64);
@@ -41,13 +43,13 @@ async fn office_on(journal: Arc<dyn Journal>) -> Office {
 }
 
 impl Office {
-    /// Car `n`, at a place of its own.
+    /// Signs on car `n` at a place that no other car has.
     async fn car(&self, n: u8) -> CarLink {
         let at = on_streets(usize::from(n)).pop();
         self.fleet.sign_on(crew(n), at).await.expect("open")
     }
 
-    /// This many cars, with their numbers, the one that would be asked first at the front.
+    /// Signs on `count` cars. Returns them with their numbers, first the one that a ride would be offered to first.
     async fn cars(&self, count: u8) -> Vec<(u8, CarLink)> {
         let mut cars = Vec::new();
         for n in 1..=count {
@@ -79,7 +81,7 @@ impl Office {
     }
 }
 
-/// The ride offered; any other order is a failure.
+/// Returns the ride that is offered. Panics at any other order.
 async fn offered(link: &mut CarLink) -> RideId {
     match link.orders.recv().await {
         Some(Order::Offer(offer)) => offer.ride.id,
@@ -239,7 +241,7 @@ async fn a_car_that_comes_back_hears_of_its_ride() {
     assert_eq!(office.state_of(1).await, Some(CarState::ToPickup));
 }
 
-/// A ride of car 1 that was brought this far by a server that has ended since, and its journal.
+/// Returns a ride of car 1 after `steps`, and its journal. The server that wrote it has ended.
 async fn left_behind(steps: &[Command]) -> (Arc<MemoryJournal>, RideId) {
     let journal = Arc::new(MemoryJournal::new());
     let (opened, _unheard) = mpsc::channel(64);
@@ -281,9 +283,9 @@ async fn after_a_restart_a_car_that_comes_back_takes_up_its_ride() {
         assert_eq!(
             office.rides.get(&id).await.map(|ride| ride.version),
             Ok(version),
-            "nothing happened since"
+            "nothing has happened since"
         );
-        assert!(link.orders.try_recv().is_err(), "it is told once");
+        assert!(link.orders.try_recv().is_err(), "the car is told once");
     }
 }
 
@@ -303,7 +305,7 @@ async fn after_a_restart_an_offer_whose_car_is_away_goes_on_and_may_come_back_to
     let (journal, id) = left_behind(&[]).await;
     let office = office_on(journal).await;
     let ride = office.until(&id, RideState::Requested).await;
-    assert_eq!(ride.passed_over, [], "it could not answer");
+    assert_eq!(ride.passed_over, [], "a car without a connection is not passed over");
     let mut late = office.car(1).await;
     assert_eq!(offered(&mut late).await, id);
 }
@@ -389,7 +391,7 @@ async fn a_car_is_let_go_though_its_shepherd_failed_when_the_ride_ended() {
     let mut link = office.car(1).await;
     let id = office.book("k").await;
     offered(&mut link).await;
-    // The offer lapses while the journal takes nothing, and the rider cancels as soon as it does again.
+    // The offer expires while the journal fails, and the rider cancels as soon as the journal works again.
     journal.refuse(1);
     tokio::time::sleep(OFFER + AGAIN / 2).await;
     office.command(&id, Command::Cancel { by: Actor::Rider, car: None, reason: "a tram".into() }).await;

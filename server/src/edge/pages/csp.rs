@@ -4,8 +4,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-/// Lets `html` load what comes from this origin, and use the scripts and styles that stand in it now: Trunk puts the
-/// page's styles there, and a small script to start it. Everything else is forbidden, style attributes included.
+/// Returns the policy of `html`. It allows files of this origin, and the inline scripts and styles in `html`: the build
+/// puts the page's styles there, and a small script that starts it. Everything else is forbidden, also style
+/// attributes.
 pub(super) fn policy(html: &str) -> HeaderValue {
     let (scripts, styles) = (hashes(html, "script"), hashes(html, "style"));
     let policy = format!(
@@ -15,7 +16,7 @@ pub(super) fn policy(html: &str) -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-/// A hash for every such element whose content stands in `html`, as the policy wants them.
+/// Returns the hashes of all inline `tag` elements in `html`, in the syntax of the policy.
 fn hashes(html: &str, tag: &str) -> String {
     let (begin, end) = (format!("<{tag}"), format!("</{tag}>"));
     let contents = html.split(&begin).skip(1).filter_map(|rest| {

@@ -1,4 +1,4 @@
-//! The files of the built page: in a directory, or compiled into the program.
+//! The files of the built page, in a directory or compiled into the program.
 
 use std::{
     borrow::Cow,
@@ -14,16 +14,16 @@ use http::{
 /// Looks up a file of a page that is compiled into the program, by its path without a leading slash.
 pub type EmbeddedPage = fn(&str) -> Option<Cow<'static, [u8]>>;
 
-/// The place of the built page.
+/// The location of the built page.
 #[derive(Clone, Debug)]
 pub enum PageFiles {
-    /// In this directory. What is built there while the server runs is served as it is then.
+    /// A directory. Each request reads the current files, so that a new build is served without a restart.
     Directory(PathBuf),
-    /// In the program.
+    /// A page that is compiled into the program.
     Embedded(EmbeddedPage),
 }
 
-/// A compression that a client may accept. The build writes a file of each beside the plain one.
+/// A compression that a client may accept. The build writes a compressed file for each beside the plain one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Compression {
     Brotli,
@@ -31,10 +31,10 @@ enum Compression {
 }
 
 impl Compression {
-    /// The smallest files first.
+    /// All compressions, the one with the smallest files first.
     const ALL: [Self; 2] = [Self::Brotli, Self::Gzip];
 
-    /// The name in HTTP headers.
+    /// Returns the name in HTTP headers.
     fn name(self) -> &'static str {
         match self {
             Self::Brotli => "br",
@@ -42,7 +42,7 @@ impl Compression {
         }
     }
 
-    /// The end of the names of files that are compressed with it.
+    /// Returns the suffix of compressed files.
     fn suffix(self) -> &'static str {
         match self {
             Self::Brotli => ".br",
@@ -51,24 +51,24 @@ impl Compression {
     }
 }
 
-/// The bytes of a response, and how they are compressed.
+/// The bytes of a response, with their compression.
 pub(super) struct Content {
     pub(super) bytes: Cow<'static, [u8]>,
     compression: Option<Compression>,
 }
 
 impl Content {
-    /// Bytes that are not compressed.
+    /// Creates content that is not compressed.
     pub(super) fn plain(bytes: Vec<u8>) -> Self {
         Self { bytes: bytes.into(), compression: None }
     }
 
-    /// Bytes that are compressed with gzip.
+    /// Creates content from bytes that are compressed with gzip.
     pub(super) fn gzip(bytes: Vec<u8>) -> Self {
         Self { bytes: bytes.into(), compression: Some(Compression::Gzip) }
     }
 
-    /// Says in `headers` how the bytes are compressed.
+    /// Adds `content-encoding` to `headers` if the bytes are compressed.
     pub(super) fn describe(&self, headers: &mut HeaderMap) {
         if let Some(compression) = self.compression {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compression.name()));
@@ -117,19 +117,19 @@ async fn read_file(path: &Path) -> io::Result<Option<Cow<'static, [u8]>>> {
     }
 }
 
-/// Tells whether `path` names a file below the page's directory on every platform. The build gives files names of these
-/// characters only.
+/// Returns `true` if `path` names a file below the page's directory on every platform. The build uses only these
+/// characters in file names.
 fn is_below(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     path.split('/').all(|name| !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain))
 }
 
-/// Tells whether the client accepts gzip.
+/// Returns `true` if the client accepts gzip.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     accepts(headers, Compression::Gzip)
 }
 
-/// Tells whether `accept-encoding` names `compression` with a weight above zero (RFC 9110, section 12.5.3).
+/// Returns `true` if `accept-encoding` names `compression` with a weight above zero (RFC 9110, section 12.5.3).
 fn accepts(headers: &HeaderMap, compression: Compression) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut codings = values.flat_map(|value| value.split(','));

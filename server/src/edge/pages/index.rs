@@ -1,19 +1,19 @@
-//! The page's HTML, with addresses that are right wherever it is served.
+//! The page's HTML, with URLs that are correct at every path.
 //!
-//! The build writes every address as `./name`. A browser resolves that against the address of the page, which is right
-//! at `/` and wrong at `/ride/7`. The server knows how deep the path is that it was asked for, and writes `../name`
-//! there. So the page needs no flag behind a proxy that serves it under a path and takes that path away. Behind one that
-//! leaves the path in place, `--base-path` says what to write.
+//! The build writes every URL as `./name`. A browser resolves it against the URL of the page, which is correct at `/`
+//! and wrong at `/ride/7`. The server knows the depth of the requested path, and writes `../name` there. So the page
+//! needs no flag behind a proxy that serves it under a path and removes that path. For a proxy that keeps the path,
+//! `--base-path` sets the beginning of each URL.
 
 use std::borrow::Cow;
 
 use super::super::BasePath;
 
-/// The characters before an address in HTML: a quote, or the equals sign where the quotes were left out.
+/// The characters before a URL in HTML: a quote, or the equals sign of an attribute without quotes.
 const BEFORE_AN_ADDRESS: [char; 3] = ['"', '\'', '='];
 const HERE: &str = "./";
 
-/// Returns the beginning of every address on the page at `path`: the base path, or as many steps up as `path` has folders.
+/// Returns the beginning of every URL on the page at `path`: the base path, or one `../` for each folder in `path`.
 pub(super) fn base_of(base: Option<&BasePath>, path: &str) -> String {
     match base {
         Some(base) => base.as_str().to_owned(),
@@ -24,7 +24,7 @@ pub(super) fn base_of(base: Option<&BasePath>, path: &str) -> String {
     }
 }
 
-/// Writes `base` in the place of every `./` that begins an address.
+/// Replaces every `./` that begins a URL with `base`.
 pub(super) fn with_base<'a>(html: &'a str, base: &str) -> Cow<'a, str> {
     if base == HERE {
         return html.into();

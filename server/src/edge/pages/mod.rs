@@ -1,4 +1,4 @@
-//! The page: its files, compressed when they were built, and one HTML file at each of its paths.
+//! The service of the page: its files, which the build has compressed, and its one HTML file at each path of the page.
 
 mod csp;
 mod files;
@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::files::{Content, accepts_gzip};
 pub use self::files::{EmbeddedPage, PageFiles};
-use super::{BasePath, strict_transport};
+use super::{BasePath, hsts};
 
 const INDEX: &str = "index.html";
 const NOT_BUILT: &str = include_str!("not_built.html");
@@ -35,33 +35,34 @@ const NOT_FOUND: &str = "Nothing is at this path. The page is at /, the probes a
                          at /metrics, and calls are POST /package.Service/Method.\n";
 const READ_ONLY: &str = "The page is read with GET. Calls are POST /package.Service/Method.\n";
 
-/// For files whose name changes with their content. A proxy must not transform any of them: the page's policy, its
-/// scripts and its WebAssembly belong together.
+/// `cache-control` of files whose name changes with their content. A proxy must not transform any file, since the page's
+/// policy, scripts and WebAssembly have to match.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable, no-transform");
-/// For files that a browser asks for again each time.
+/// `cache-control` of files that a browser must revalidate each time.
 const FRESH: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
 
+/// The value of `strict-transport-security`.
 const FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
-/// The page uses none of these devices, and nothing else may use them in its name.
+/// `permissions-policy` without the devices that the page does not use, so that no injected script can use them.
 const NO_DEVICES: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// The options for serving the page.
 pub(super) struct Options {
     /// The files of the page.
     pub(super) files: PageFiles,
-    /// The path below which a proxy serves it, if it leaves that path in place.
+    /// The path below which a proxy serves the page, if the proxy keeps that path in requests.
     pub(super) base: Option<BasePath>,
-    /// True if browsers that know the server by a name of its own are told to insist on TLS.
+    /// Tells browsers to use TLS only (HSTS), for the hosts of [`hsts`].
     pub(super) strict_transport: bool,
 }
 
-/// Serves the page; says how to build it when it is not there.
+/// Returns the routes of the page. If the page was not built, they serve instructions.
 pub(super) fn router(options: Options) -> Router {
     Router::new().fallback(answer).with_state(Arc::new(options))
 }
 
 async fn answer(State(page): State<Arc<Options>>, request: Request) -> Response {
-    let is_strict = page.strict_transport && strict_transport::applies_to(&request);
+    let is_strict = page.strict_transport && hsts::applies_to(&request);
     let (request, _body) = request.into_parts();
     let mut response = page.answer(&request).await;
     harden(response.headers_mut());
@@ -91,7 +92,7 @@ impl Options {
         })
     }
 
-    /// The HTML, with addresses that are right at `path`.
+    /// Returns the HTML with URLs that are correct at `path`.
     async fn index(&self, path: &str, headers: &HeaderMap) -> std::io::Result<Response> {
         let Some(plain) = self.files.bytes(INDEX).await? else {
             return Ok((StatusCode::NOT_FOUND, [(CACHE_CONTROL, FRESH)], Html(NOT_BUILT)).into_response());
@@ -105,7 +106,7 @@ impl Options {
             _ => Content::plain(written.as_bytes().to_vec()),
         };
         let policy = csp::policy(&written);
-        // An upgrade may change the policy and leave the HTML as it is: a browser must not use its old copy then.
+        // An upgrade may change the policy and not the HTML. The tag changes then, so that a browser drops its old copy.
         let tag = tag_of(&[written.as_bytes(), policy.as_bytes()]);
         let mut response = respond(headers, INDEX, content, &tag);
         response.headers_mut().insert(CACHE_CONTROL, FRESH);
@@ -113,6 +114,7 @@ impl Options {
         Ok(response)
     }
 
+    /// Returns the file `name`, or 404.
     async fn file(&self, name: &str, headers: &HeaderMap) -> std::io::Result<Response> {
         let Some(content) = self.files.read(name, headers).await? else {
             return Ok((StatusCode::NOT_FOUND, [(CACHE_CONTROL, FRESH)], NOT_FOUND).into_response());
@@ -125,7 +127,7 @@ impl Options {
     }
 }
 
-/// The response with `content`, or 304 where the client has it already.
+/// Returns a response with `content`, or 304 if the client has a copy with this `tag`.
 fn respond(request: &HeaderMap, name: &str, content: Content, tag: &str) -> Response {
     let mut headers = HeaderMap::new();
     if let Ok(tag) = HeaderValue::from_str(tag) {
@@ -141,13 +143,13 @@ fn respond(request: &HeaderMap, name: &str, content: Content, tag: &str) -> Resp
     (headers, Body::from(content.bytes)).into_response()
 }
 
-/// A weak validator made of the content alone, since time and size may be the same after an upgrade.
+/// Returns a weak `etag` of the content alone, since time and size may be the same after an upgrade.
 fn tag_of(parts: &[&[u8]]) -> String {
     let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
     format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&hash[..15]))
 }
 
-/// Tells whether `if-none-match` names `tag`. The comparison is weak (RFC 9110, section 13.1.2).
+/// Returns `true` if `if-none-match` names `tag`. The comparison is weak (RFC 9110, section 13.1.2).
 fn has_already(request: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let values = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -160,8 +162,9 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Tells whether the page belongs at `path`: at `/`, and at every other path that is no file's for a client that asks
-/// for HTML by name, as browsers do when a person opens a link. A probe or a program that mistypes a path gets a 404.
+/// Returns `true` if `path` is served as the page: `/`, and every path that does not look like a file, for a client
+/// that accepts `text/html` by name. Browsers do so when a person opens a link. A probe or a program with a wrong path
+/// gets 404.
 fn is_of_the_page(path: &str, headers: &HeaderMap) -> bool {
     let takes = |what: &str| {
         let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -175,8 +178,8 @@ fn is_of_the_page(path: &str, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Tells whether the name has a hash of the content in it, as in `style-1f0c2d3e4.css`: eight hex digits or more after a
-/// dash.
+/// Returns `true` if the name contains a hash of the content, which is eight hex digits or more after a dash. An
+/// example is `style-1f0c2d3e4.css`.
 fn is_named_by_content(name: &str) -> bool {
     name.split('-').skip(1).any(|rest| rest.bytes().take_while(u8::is_ascii_hexdigit).count() >= 8)
 }
@@ -197,6 +200,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
+/// Adds the security headers that every response of the page has.
 fn harden(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -1,4 +1,4 @@
-//! The state against a mirror that knows only its ticks.
+//! Tests that compare the state with a mirror that applies only its changes.
 
 use std::{
     collections::BTreeMap,
@@ -29,25 +29,25 @@ fn report(n: i64, place: LatLng) -> Report {
     Report { car: id(n), at: place, heading_deg: None, time: SystemTime::UNIX_EPOCH }
 }
 
-/// One more version of the car's only ride.
+/// A brief of the car's only ride.
 fn brief(version: u64, state: CarState) -> Brief {
     Brief { ride: RideId::new("r"), version, state, begins: false, order: None }
 }
 
-/// Cars by cell and number, as someone has them who hears only of changes.
+/// Cars by cell and number, built only from changes.
 #[derive(Default, PartialEq, Debug)]
 struct Mirror(BTreeMap<(Cell, CarNumber), CarDot>);
 
 impl Mirror {
     fn apply(&mut self, changes: Vec<CellChange>) {
         for change in changes {
-            assert!(!change.changed.is_empty() || !change.left.is_empty(), "a change of nothing");
+            assert!(!change.changed.is_empty() || !change.left.is_empty(), "an empty change");
             for number in change.left {
-                assert!(self.0.remove(&(change.cell, number)).is_some(), "left without having been there");
+                assert!(self.0.remove(&(change.cell, number)).is_some(), "left a cell that it was not in");
             }
             for dot in change.changed {
                 assert_eq!(Cell::of(dot.at), change.cell);
-                assert_ne!(self.0.insert((change.cell, dot.number), dot), Some(dot), "told of no change");
+                assert_ne!(self.0.insert((change.cell, dot.number), dot), Some(dot), "an unchanged car");
             }
         }
     }
@@ -72,7 +72,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let car = || 1..6i64;
-    // A few cells wide, so that cars come and go between them; and sometimes the ends of the Earth.
+    // Most places are in a few cells, so that cars move between them. Some are anywhere on Earth.
     let place = prop_oneof![
         6 => (60.16..60.18f64, 24.93..24.96f64),
         1 => (-90.0..=90.0f64, -180.0..=180.0f64),
@@ -186,7 +186,7 @@ fn a_car_known_through_reports_is_off_duty_and_leaves_after_a_minute_of_silence(
     assert_eq!(state.nearest_free(at(-33.9, 151.2), 1), vec![]);
     state.give_up_absent(now + Duration::from_secs(59));
     assert!(state.car(id(7)).is_some());
-    // It never signed on: nobody waits for it, and nobody is told.
+    // It never signed on, so it has no longer grace time and is not returned.
     assert_eq!(state.give_up_absent(now + Duration::from_secs(60)), vec![]);
     assert_eq!(state.car(id(7)), None);
 }
@@ -196,17 +196,17 @@ fn only_a_connected_free_car_on_duty_can_be_asked() {
     let mut state = FleetState::new(GRACE, Reach::default());
     let here = at(60.17, 24.94);
     state.sign_on(crew(1));
-    assert_eq!(state.nearest_free(here, 1), vec![], "its place is not known");
+    assert_eq!(state.nearest_free(here, 1), vec![], "its position is not known");
     state.report(&[report(1, here)], Instant::now(), SystemTime::now());
     assert_eq!(state.nearest_free(here, 1), vec![FreeCar { crew: crew(1), at: here }]);
     state.set_duty(id(1), false);
     assert_eq!(state.nearest_free(here, 1), vec![], "on a break");
     state.set_duty(id(1), true);
     state.brief(id(1), &brief(2, CarState::Offered), Instant::now(), SystemTime::now());
-    assert_eq!(state.nearest_free(here, 1), vec![], "asked already");
+    assert_eq!(state.nearest_free(here, 1), vec![], "it has an offer");
     state.brief(id(1), &brief(3, CarState::Free), Instant::now(), SystemTime::now());
     state.disconnect(id(1), Instant::now());
-    assert_eq!(state.nearest_free(here, 1), vec![], "not reachable");
+    assert_eq!(state.nearest_free(here, 1), vec![], "not connected");
 }
 
 #[test]

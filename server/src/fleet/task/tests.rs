@@ -1,4 +1,4 @@
-//! The owner through its handle, on a stopped clock.
+//! Tests of the fleet's task through its handle, with paused time.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn here() -> LatLng {
     LatLng::new(60.17, 24.94).expect("on Earth")
 }
 
-/// The loss of one more ride that was offered.
+/// A brief that withdraws an offer.
 fn withdrawn(version: u64) -> Brief {
     let ride = RideId::new("r");
     let order = Some(Order::OfferWithdrawn { ride: ride.clone(), reason: String::new() });
@@ -67,7 +67,7 @@ async fn while_nobody_takes_ticks_changes_add_up() {
         bench.fleet.report(vec![report(n, 60.17)]).await.expect("open");
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    // Four ticks waited in the channel; the next one holds everything since.
+    // Four ticks wait in the channel. The next one has all later changes.
     let mut numbers: Vec<CarNumber> = Vec::new();
     let mut taken = 0;
     while numbers.len() < 20 {
@@ -77,7 +77,7 @@ async fn while_nobody_takes_ticks_changes_add_up() {
     }
     numbers.sort();
     assert_eq!(numbers, (1..=20).map(CarNumber).collect::<Vec<_>>());
-    assert!(taken <= 6, "{taken} ticks for what five can say");
+    assert!(taken <= 6, "{taken} ticks, expected at most 6");
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn the_newest_connection_is_the_car() {
     assert_eq!(old.number, new.number);
     assert_eq!(old.orders.recv().await, Some(Order::Superseded));
     assert_eq!(old.orders.recv().await, None);
-    // What the older one still says does not count.
+    // Calls with the older connection have no effect.
     bench.fleet.sign_off(id(1), old.link).await.expect("open");
     bench.fleet.link_lost(id(1), old.link).await.expect("open");
     assert_eq!(bench.fleet.brief(id(1), withdrawn(3)).await, Ok(true));
@@ -120,11 +120,11 @@ async fn those_who_sign_off_and_those_who_do_not_come_back_are_gone() {
         match n {
             1 => bench.fleet.sign_off(id(1), link.link).await.expect("open"),
             2 => bench.fleet.link_lost(id(2), link.link).await.expect("open"),
-            // Dropped without a word.
+            // Dropped without sign-off.
             _ => drop(link),
         }
     }
-    // Nobody need read ticks for it, and a full channel of one loses nobody.
+    // This works without a reader of ticks, and although `gone` has room for only one car.
     assert_eq!(bench.gone.recv().await, Some(id(1)));
     assert_eq!(started.elapsed(), Duration::ZERO);
     let mut lost = [bench.gone.recv().await, bench.gone.recv().await];
@@ -139,7 +139,7 @@ async fn a_clock_that_is_ahead_does_not_freeze_its_car() {
     let bench = bench();
     let ahead = SystemTime::now() + Duration::from_secs(3600);
     bench.fleet.report(vec![Report { time: ahead, ..report(1, 60.1) }]).await.expect("open");
-    assert!(bench.fleet.car(id(1)).await.expect("open").is_some(), "applied before the next is made");
+    assert!(bench.fleet.car(id(1)).await.expect("open").is_some(), "it is applied already");
     bench.fleet.report(vec![report(1, 60.2)]).await.expect("open");
     let car = bench.fleet.car(id(1)).await.expect("open").expect("on the map");
     assert_eq!(car.at.map(LatLng::lat), Some(60.2));

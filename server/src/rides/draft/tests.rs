@@ -21,7 +21,7 @@ fn decide(draft: &mut Draft<'_>, n: usize, command: &Command) -> Result<Ride, Ri
     }
 }
 
-/// Decides a batch and commits it, as after a journal that took it.
+/// Decides a batch and commits it, as if the journal had stored it.
 fn commit(board: &mut Board, batch: &[(usize, Command)]) -> Vec<Result<Ride, RideError>> {
     let mut drafted = Drafted::default();
     let mut draft = Draft::on(board, None, &mut drafted);
@@ -38,7 +38,7 @@ fn a_batch_sees_itself_and_the_board_does_not_until_it_is_committed() {
     {
         let mut drafted = Drafted::default();
         let mut draft = Draft::on(&board, None, &mut drafted);
-        draft.open(id(0), &book(), None, noon()).expect("new");
+        draft.open(id(0), &book(), None, noon()).expect("the ride is new");
         assert!(draft.ride(&id(0)).is_some() && board.ride(&id(0)).is_none());
     }
     let outcomes = commit(&mut board, &batch);
@@ -67,11 +67,11 @@ fn a_start_sent_again_is_the_same_ride_until_that_is_over() {
     let mut board = Board::default();
     let mut drafted = Drafted::default();
     let mut draft = Draft::on(&board, None, &mut drafted);
-    let first = draft.open(id(0), &start("aino", "ada"), None, noon()).expect("free");
+    let first = draft.open(id(0), &start("aino", "ada"), None, noon()).expect("the car is free");
     assert_eq!(
         draft.open(id(1), &start("aino", "ada"), None, noon()),
         Ok(first.clone()),
-        "in the same batch"
+        "the repeat is in the same batch"
     );
     assert_eq!(drafted.entries.len(), 1);
     board.commit(drafted.changes);
@@ -84,8 +84,8 @@ fn a_start_sent_again_is_the_same_ride_until_that_is_over() {
         assert_eq!(draft.open(id(3), &other, None, noon()), busy);
     }
     let end = Command::DropOff { car: None, figures: Figures::default(), metered_fare: None, at: place(5) };
-    let log = draft.ride(&id(0)).expect("on the board");
-    draft.decide(&log, &end, noon()).expect("on trip");
+    let log = draft.ride(&id(0)).expect("the ride is open");
+    draft.decide(&log, &end, noon()).expect("the ride is on its trip");
     assert_eq!(draft.open(id(4), &start("aino", "ada"), None, noon()).map(|ride| ride.id), Ok(id(4)));
 }
 
@@ -106,7 +106,7 @@ fn a_start_is_no_repeat_of_a_ride_that_was_booked() {
 fn a_ride_that_is_over_leaves_the_board_after_its_watchers_saw_it() {
     let mut board = Board::default();
     commit(&mut board, &[(0, book())]);
-    let mut feed = board.watch(&id(0)).expect("on the board");
+    let mut feed = board.watch(&id(0)).expect("the ride is open");
     let cancel = Command::Cancel { by: crate::rides::model::Actor::Rider, car: None, reason: String::new() };
     commit(&mut board, &[(0, cancel)]);
     assert!(board.ride(&id(0)).is_none());

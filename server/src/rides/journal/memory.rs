@@ -1,4 +1,4 @@
-//! A journal that lasts as long as the process.
+//! A journal that exists only as long as the process.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, RequestKey, Requests};
 use crate::rides::RideLog;
 
-/// Keeps every ride in memory. Each new one is a new epoch.
+/// A journal in memory. Each instance has a new epoch.
 pub struct MemoryJournal {
     epoch: String,
     kept: RwLock<Kept>,
@@ -21,18 +21,19 @@ pub struct MemoryJournal {
 #[derive(Default)]
 struct Kept {
     rides: HashMap<RideId, Arc<RideLog>>,
-    /// In the order they were opened: a ride's place is its index.
+    /// The rides in the order in which they were opened. The place of a ride is its index.
     order: Vec<RideId>,
     requests: Requests,
 }
 
 impl MemoryJournal {
-    /// An empty one.
+    /// Makes an empty journal.
     pub fn new() -> Self {
         Self { epoch: Uuid::new_v4().to_string(), kept: RwLock::default() }
     }
 
-    /// Nothing is left half done under this lock, so a panic elsewhere does not spoil what it guards.
+    /// Locks the data for reading. Each write under the lock is complete or has no effect, so a poisoned lock is safe
+    /// to use.
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
         self.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -45,7 +46,8 @@ impl Default for MemoryJournal {
 }
 
 impl Kept {
-    /// The rides that `batch` touches, as it leaves them.
+    /// Returns the rides that `batch` changes, as they are after it. Fails if an event is not the next one of its
+    /// ride.
     fn with(&self, batch: &[Entry]) -> Result<HashMap<RideId, Arc<RideLog>>, JournalError> {
         let mut touched: HashMap<RideId, Arc<RideLog>> = HashMap::new();
         for Entry { event, .. } in batch {

@@ -1,7 +1,7 @@
-//! The memory of rides: every event, in order, for ever.
+//! The journal of rides, which stores every event in order and for ever.
 //!
-//! The one writer is the rides task; anyone may read. Kept behind a trait so that a NATS stream can stand where
-//! [`SqliteJournal`] stands, with the same promises.
+//! The rides task is the only writer, and any task may read. The trait allows for other stores with the same
+//! guarantees, for example a NATS stream in place of [`SqliteJournal`].
 
 mod memory;
 pub mod sqlite;
@@ -20,103 +20,104 @@ use super::{
     model::{Ride, RideEvent, RideState},
 };
 
-/// What a journal's methods return, so that the trait can be a `dyn` one.
+/// The future that methods of [`Journal`] return. It is boxed so that the trait can be used as `dyn`.
 pub type Answer<'a, T> = Later<'a, Result<T, JournalError>>;
 
-/// A future in a box.
+/// A boxed future.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What the journal knows of earlier requests: by a request's id, the ride that it opened and its fingerprint.
+/// The earlier requests by their ids: the ride that each one opened, and its fingerprint.
 pub type Requests = HashMap<RequestId, (RideId, Vec<u8>)>;
 
-/// Why a journal does not do what was asked.
+/// The reason why a call of a journal failed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum JournalError {
-    /// An event does not follow what is there: another writer was faster, or the journal is broken.
+    /// An event is not the next one of its ride. Another process wrote to the journal, or the journal is damaged.
     #[error("ride {ride}: {misfit}")]
     Misfit {
-        /// Whose event.
+        /// The ride of the event.
         ride: RideId,
-        /// How it fails to follow.
+        /// The expected and the found version.
         misfit: Misfit,
     },
-    /// It has no room. It takes events again once there is some.
+    /// The disk is full. The journal accepts events again when there is room.
     #[error("the disk is full")]
     Full,
-    /// It cannot be reached, or cannot write, now.
+    /// The journal cannot be read or written now.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
-    /// It can never write again: what it wrote last may be lost, and only a new start can tell.
+    /// The journal cannot be written until the server is restarted. The events that it was given last may be lost.
     #[error("the journal has failed: {0}")]
     Failed(String),
-    /// It holds something that nobody wrote like this.
+    /// The journal holds data that it did not write.
     #[error("the journal is damaged: {0}")]
     Damaged(String),
-    /// It is closed: the server is going down.
+    /// The journal is closed, because the server is shutting down.
     #[error("the journal is closed")]
     Closed,
 }
 
-/// The id of a request. Each caller has ids of their own, so that no caller can use up the id of another.
+/// The id of a request. Each caller has its own ids, so that no caller can use up the ids of another.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct RequestId {
     /// The subject of the caller's token, or the rider that the caller claims to be.
     pub caller: String,
-    /// Made by the client, unique per booking it wants.
+    /// An id that the client made, unique for each booking that it wants.
     pub id: String,
 }
 
-/// A client's name for a booking, and what it booked under it.
+/// The id of a request, and a fingerprint of its content.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestKey {
-    /// By which the booking is known when it is sent again.
+    /// The id, which is the same when the request is sent again.
     pub id: RequestId,
-    /// The request's own bytes: the same id with another fingerprint is another request.
+    /// The bytes of the request. The same id with another fingerprint is a different request.
     pub fingerprint: Vec<u8>,
 }
 
-/// One event to append. Its own version names what it expects: a ride that stands at the version before.
+/// An event to append. Its version states the expected version of the ride, which is one less.
 ///
-/// It is written out when it is made, where there are many threads, and not by the one that writes.
+/// An entry is encoded when it is made, because many threads make entries and only one writes them.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Entry {
     event: Arc<RideEvent>,
     request: Option<RequestKey>,
-    /// When it happened, as RFC 3339 in UTC.
+    /// The time of the event, as RFC 3339 in UTC.
     time: String,
-    /// What happened, as JSON.
+    /// The change, as JSON.
     what: String,
 }
 
 impl Entry {
-    /// What happened, and the request that it answers when it opens a ride.
+    /// Encodes an event, and the request that it belongs to if it opens a ride.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
+    /// When the event cannot be encoded as JSON.
     pub fn new(event: Arc<RideEvent>, request: Option<RequestKey>) -> Result<Self, JournalError> {
-        let what = serde_json::to_string(&event.what)
-            .map_err(|error| JournalError::Unavailable(format!("an event cannot be written: {error}")))?;
+        let what = serde_json::to_string(&event.what).map_err(|error| {
+            JournalError::Unavailable(format!("an event cannot be encoded as JSON: {error}"))
+        })?;
         let time = Timestamp::from(event.time).to_string();
         Ok(Self { event, request, time, what })
     }
 
-    /// What happened.
+    /// Returns the event.
     pub fn event(&self) -> &Arc<RideEvent> {
         &self.event
     }
 }
 
-/// Which rides a list is of.
+/// The filter of a list of rides.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
-    /// Only this rider's.
+    /// Only the rides of this rider.
     pub rider: Option<String>,
-    /// Only rides in one of these states. Empty: any.
+    /// Only rides in one of these states. Empty for all states.
     pub states: Vec<RideState>,
 }
 
 impl Filter {
-    /// Whether the list has `ride`.
+    /// Returns `true` if the list has `ride`.
     pub fn matches(&self, ride: &Ride) -> bool {
         self.rider.as_ref().is_none_or(|rider| *rider == ride.booking.rider)
             && (self.states.is_empty() || self.states.contains(&ride.state))
@@ -126,37 +127,40 @@ impl Filter {
 /// A ride and its place in the order in which rides were opened, from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Placed {
-    /// Never changes and is never given twice.
+    /// The place. It never changes, and no other ride gets it.
     pub place: u64,
-    /// As of its last event.
+    /// The ride after its last event.
     pub ride: Ride,
 }
 
-/// Where events are kept. What [`Journal::append`] has answered is kept, and seen by every read after it.
+/// A store of events. After [`Journal::append`] has succeeded, the events are durable and all later reads see them.
 pub trait Journal: Send + Sync + 'static {
-    /// A UUID that is another one for every new or restored journal: versions of another epoch mean nothing.
+    /// Returns the UUID of the journal. A new or restored journal has a new one. Versions from another epoch are not
+    /// valid.
     fn epoch(&self) -> &str;
 
-    /// Hands `batch` over at once, behind what was handed over before; all of it is kept when that is answered.
-    /// After an error nothing of it is.
+    /// Queues `batch` at once, behind all earlier batches. The returned future succeeds when all of it is durable. If
+    /// it fails, nothing of the batch is stored. Only after [`JournalError::Failed`] this is not known until the next
+    /// start.
     fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()>;
 
-    /// One ride; `None` when nobody opened it.
+    /// Returns a ride, or `None` if no ride has this id.
     fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>>;
 
-    /// Every ride that is not over, oldest first.
+    /// Returns the rides that are not over, oldest first.
     fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>>;
 
-    /// What is known of those of these requests that opened a ride.
+    /// Returns the rides that these requests opened. Requests that opened no ride are left out.
     fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests>;
 
-    /// At most `limit` rides that `filter` matches, newest first, from the last one placed below `below`.
+    /// Returns at most `limit` rides that match `filter`, newest first, with places below `below`.
     fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>>;
 
-    /// Waits until it can never write again, and says why. As long as it can, this does not end.
+    /// Waits until the journal can never be written again, and returns the reason. Pending while the journal works,
+    /// and after it was closed.
     fn failed(&self) -> Later<'_, JournalError>;
 
-    /// Writes what it was given before, and closes. It takes nothing after that.
+    /// Writes the queued batches, and closes the journal. Later appends fail.
     fn close(&self) -> Later<'_, ()>;
 }
 

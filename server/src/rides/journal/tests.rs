@@ -1,4 +1,4 @@
-//! Every journal keeps the same promises: these tests run on each of them.
+//! Tests of the guarantees of [`Journal`], which run on each implementation.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -13,7 +13,7 @@ use crate::rides::{
     testing::{self, any_command, booking, noon},
 };
 
-/// A journal on a disk of its own, which goes with it.
+/// Returns a new journal and its directory, which is deleted when the second value is dropped.
 fn sqlite() -> (SqliteJournal, TempDir) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let journal = SqliteJournal::open(dir.path(), SqliteOptions::default()).expect("a new journal opens");
@@ -27,7 +27,7 @@ fn id(n: u8) -> RideId {
 fn entry(ride: u8, version: u64, what: Happening, request: Option<&str>) -> Entry {
     let event = RideEvent { ride: id(ride), version, time: noon(), what };
     let request = request.map(|id| testing::request(id, id.as_bytes()));
-    Entry::new(Arc::new(event), request).expect("can be written")
+    Entry::new(Arc::new(event), request).expect("the event can be encoded")
 }
 
 fn opened(ride: u8, rider: &str) -> Entry {
@@ -38,7 +38,7 @@ fn opened(ride: u8, rider: &str) -> Entry {
 async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
     let (sqlite, _dir) = sqlite();
     for journal in [&MemoryJournal::new() as &dyn Journal, &sqlite] {
-        journal.append(vec![opened(1, "ada"), opened(2, "bob")]).await.expect("both are new");
+        journal.append(vec![opened(1, "ada"), opened(2, "bob")]).await.expect("both rides are new");
         let gap = entry(1, 3, Happening::Expired, None);
         let refused = journal.append(vec![opened(3, "eve"), gap]).await;
         assert_eq!(refused, Err(JournalError::Misfit { ride: id(1), misfit: Misfit { at: 1, found: 3 } }));
@@ -46,7 +46,7 @@ async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
         let known = journal
             .by_requests(&["request-1", "request-3"].map(|id| testing::request(id, id.as_bytes())))
             .await
-            .expect("readable");
+            .expect("the journal can be read");
         assert_eq!(known.into_keys().map(|key| key.id).collect::<Vec<_>>(), ["request-1"]);
 
         let twice = journal.append(vec![opened(2, "bob")]).await;
@@ -71,11 +71,11 @@ async fn one_append_that_does_not_fit_spoils_no_other() {
     for append in appends.collect::<Vec<_>>() {
         let (n, outcome) = append.await.expect("no panic");
         assert_eq!(outcome.is_err(), n % 3 == 0, "{n}: {outcome:?}");
-        assert_eq!(journal.ride(&id(n)).await.expect("readable").is_none(), n % 3 == 0, "{n}");
+        assert_eq!(journal.ride(&id(n)).await.expect("the journal can be read").is_none(), n % 3 == 0, "{n}");
     }
 }
 
-/// Random lives of a few rides, as batches of what the rules allow.
+/// Random batches of events for four rides, as far as the rules allow them.
 fn lives() -> impl Strategy<Value = Vec<Vec<Entry>>> {
     let command = (0..4u8, any_command());
     prop::collection::vec(prop::collection::vec(command, 1..6), 1..12).prop_map(|batches| {
@@ -98,19 +98,24 @@ fn lives() -> impl Strategy<Value = Vec<Vec<Entry>>> {
     })
 }
 
-/// Everything a journal can be asked, of four rides.
+/// Returns the results of all queries of a journal, for four rides.
 async fn all_it_says(
     journal: &dyn Journal,
 ) -> (Vec<Option<Arc<RideLog>>>, Vec<RideId>, Requests, Vec<Vec<RideId>>) {
     let mut rides = Vec::new();
     for n in 0..4 {
-        rides.push(journal.ride(&id(n)).await.expect("readable"));
+        rides.push(journal.ride(&id(n)).await.expect("the journal can be read"));
     }
-    let unfinished =
-        journal.unfinished().await.expect("readable").iter().map(|log| log.ride.id.clone()).collect();
+    let unfinished = journal
+        .unfinished()
+        .await
+        .expect("the journal can be read")
+        .iter()
+        .map(|log| log.ride.id.clone())
+        .collect();
     let requests: Vec<RequestKey> =
         (0..5).map(|n| format!("request-{n}")).map(|id| testing::request(&id, id.as_bytes())).collect();
-    let known = journal.by_requests(&requests).await.expect("readable");
+    let known = journal.by_requests(&requests).await.expect("the journal can be read");
     let mut pages = Vec::new();
     for rider in [None, Some("ada".to_owned()), Some("nobody".to_owned())] {
         for states in [
@@ -122,7 +127,7 @@ async fn all_it_says(
             for limit in [1, 3] {
                 let mut below = None;
                 loop {
-                    let page = journal.page(&filter, below, limit).await.expect("readable");
+                    let page = journal.page(&filter, below, limit).await.expect("the journal can be read");
                     pages.push(page.iter().map(|placed| placed.ride.id.clone()).collect());
                     let Some(last) = page.last().filter(|_| page.len() == limit) else { break };
                     below = Some(last.place);
@@ -136,10 +141,10 @@ async fn all_it_says(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// On disk as in memory, also after it was closed and opened again, and after its lists were made again.
+    /// Compares SQLite with memory, also after a restart and a rebuild of the lists.
     #[test]
     fn all_journals_say_the_same(batches in lives()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be built");
         runtime.block_on(async {
             let memory = MemoryJournal::new();
             let (journal, dir) = sqlite();
@@ -151,12 +156,12 @@ proptest! {
             prop_assert_eq!(&all_it_says(&journal).await, &expected);
             journal.close().await;
             prop_assert_eq!(journal.append(vec![opened(9, "late")]).await, Err(JournalError::Closed));
-            let report = sqlite::upkeep::check(dir.path()).expect("can be checked");
+            let report = sqlite::upkeep::check(dir.path()).expect("the journal can be checked");
             prop_assert_eq!(report.problems, Vec::<String>::new());
             drop(journal);
 
-            sqlite::upkeep::rebuild(dir.path()).expect("can be rebuilt");
-            let again = SqliteJournal::open(dir.path(), SqliteOptions::default()).expect("opens again");
+            sqlite::upkeep::rebuild(dir.path()).expect("the lists can be rebuilt");
+            let again = SqliteJournal::open(dir.path(), SqliteOptions::default()).expect("the journal opens again");
             prop_assert_eq!(&all_it_says(&again).await, &expected);
             Ok(())
         })?;
@@ -172,8 +177,8 @@ async fn times_are_kept_to_the_nanosecond() {
         time: SystemTime::now(),
         what: Happening::Requested(Arc::new(booking("ada"))),
     };
-    let entry = Entry::new(Arc::new(event.clone()), None).expect("can be written");
-    journal.append(vec![entry]).await.expect("new");
-    let log = journal.ride(&id(1)).await.expect("readable").expect("kept");
+    let entry = Entry::new(Arc::new(event.clone()), None).expect("the event can be encoded");
+    journal.append(vec![entry]).await.expect("the ride is new");
+    let log = journal.ride(&id(1)).await.expect("the journal can be read").expect("the ride is stored");
     assert_eq!(*log.events[0], event);
 }

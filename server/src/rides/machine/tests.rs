@@ -12,20 +12,21 @@ use crate::rides::{
 const FIGURES: Figures =
     Figures { distance_m: 700, duration: Duration::from_secs(100), fare: crate::rides::model::Cents(800) };
 
-/// Applies a command as the task does, and says what came of it.
+/// Applies a command as the task does, and returns the decision.
 fn apply(log: &mut Option<RideLog>, command: &Command) -> Result<Decision, Refusal> {
     let ride = log.as_ref().map(|log| &log.ride);
     let decision = decide(ride, command)?;
     if let Decision::Happens(what) = decision.clone() {
         let version = ride.map_or(0, |ride| ride.version) + 1;
         let event = RideEvent { ride: RideId::new("r"), version, time: noon(), what };
-        let next = RideLog::followed_by(log.as_ref(), Arc::new(event)).expect("a decision fits its ride");
+        let next = RideLog::followed_by(log.as_ref(), Arc::new(event))
+            .expect("an event of a decision is the next one");
         *log = Some(next);
     }
     Ok(decision)
 }
 
-/// A ride in each state, held by car 1 where a car holds it; car 9 has declined it before.
+/// Returns a ride in `state`. Car 1 has it in the states in which a car has it, and car 9 has declined it before.
 fn ride_in(state: Option<RideState>) -> Option<RideLog> {
     let mut log = None;
     let offer = offer(noon());
@@ -59,7 +60,7 @@ fn ride_in(state: Option<RideState>) -> Option<RideLog> {
     log
 }
 
-/// How the tables below write what came of a command.
+/// Returns the sign for a decision in the tables below.
 fn sign(came: &Result<Decision, Refusal>) -> char {
     match came {
         Ok(Decision::Happens(_)) => '+',
@@ -68,7 +69,7 @@ fn sign(came: &Result<Decision, Refusal>) -> char {
         Err(Refusal::NotYours) => 'n',
         Err(Refusal::PassedOver) => 'p',
         Err(Refusal::NoSuchRide) => '?',
-        Err(other) => panic!("not without a clock or another ride: {other:?}"),
+        Err(other) => panic!("no other refusal depends on one ride alone: {other:?}"),
     }
 }
 
@@ -88,8 +89,8 @@ const STATES: [Option<RideState>; 9] = [
 fn every_command_in_every_state() {
     let offer_to = |n| Command::Offer { crew: crew(n), offer: offer(noon()) };
     let drop_off = |car| Command::DropOff { car, figures: FIGURES, metered_fare: None, at: place(5) };
-    // Columns: not opened, Requested, Offered, Assigned, Arrived, OnTrip, Completed, Cancelled, Expired.
-    // Car 1 holds the ride, car 2 has nothing to do with it, car 9 has declined it.
+    // Columns: not opened, Requested, Offered, Assigned, Arrived, OnTrip, Completed, Cancelled, Expired. Car 1 has
+    // the ride, car 2 never had it, car 9 has declined it.
     let table = [
         (Command::Book(Arc::new(booking("bob"))), "+wwwwwwww"),
         (
@@ -130,7 +131,7 @@ fn every_command_in_every_state() {
     }
 }
 
-/// L13: what the clock says, and however it was set, an offer is open until dispatch ends it.
+/// L13 in docs/failures.md: the clock does not matter. An offer is open until dispatch ends it.
 #[test]
 fn an_answer_after_the_offers_time_stands_as_long_as_nobody_ended_the_offer() {
     let mut log = ride_in(Some(RideState::Offered));
@@ -138,7 +139,8 @@ fn an_answer_after_the_offers_time_stands_as_long_as_nobody_ended_the_offer() {
     assert!(log.as_ref().and_then(|log| log.ride.offer).is_some_and(|offer| offer.expires_at < late));
     let accept = Command::Accept { car: car(1) };
     assert_eq!(sign(&apply(&mut log.clone(), &accept)), '+');
-    apply(&mut log, &Command::EndOffer { car: car(1), why: OfferEnd::TimedOut }).expect("offered");
+    apply(&mut log, &Command::EndOffer { car: car(1), why: OfferEnd::TimedOut })
+        .expect("the car has an offer");
     assert_eq!(sign(&apply(&mut log, &accept)), 'w');
 }
 
@@ -150,25 +152,26 @@ fn a_lost_car_may_have_the_ride_again_and_one_that_gave_it_back_may_not() {
         [(RideState::Assigned, Command::Unassign { car: car(1) }), (RideState::Offered, unheard)]
     {
         let mut lost = ride_in(Some(state));
-        apply(&mut lost, &loss).expect("held");
+        apply(&mut lost, &loss).expect("the car has the ride");
         assert_eq!(sign(&apply(&mut lost, &again)), '+');
     }
 
     let mut given_back = ride_in(Some(RideState::Arrived));
-    apply(&mut given_back, &Command::GiveBack { car: car(1), reason: "flat tyre".into() }).expect("arrived");
+    apply(&mut given_back, &Command::GiveBack { car: car(1), reason: "flat tyre".into() })
+        .expect("the car has arrived");
     assert_eq!(sign(&apply(&mut given_back, &again)), 'p');
 }
 
 #[test]
 fn a_completed_ride_has_the_figures_as_driven() {
-    let log = ride_in(Some(RideState::Completed)).expect("opened");
+    let log = ride_in(Some(RideState::Completed)).expect("the ride is opened");
     assert_eq!((log.ride.figures, log.ride.booking.plan), (FIGURES, booking("ada").plan));
     assert_eq!(log.ride.held_by(), None);
 }
 
 #[test]
 fn an_event_that_does_not_follow_is_a_misfit() {
-    let log = ride_in(Some(RideState::Offered)).expect("opened");
+    let log = ride_in(Some(RideState::Offered)).expect("the ride is opened");
     let event = |version, what| RideEvent { ride: RideId::new("r"), version, time: noon(), what };
     for (ride, event) in [
         (Some(log.ride.clone()), event(6, Happening::Arrived)),
@@ -185,17 +188,17 @@ fn an_event_that_does_not_follow_is_a_misfit() {
 
 #[test]
 fn a_drivers_clock_makes_no_trip_negative_or_endless() {
-    let ride = ride_in(Some(RideState::OnTrip)).expect("opened").ride;
+    let ride = ride_in(Some(RideState::OnTrip)).expect("the ride is opened").ride;
     let (second, now) = (Duration::from_secs(1), noon() + Duration::from_secs(60));
     assert_eq!(trip_time(&ride, noon() + second, now), second);
     assert_eq!(trip_time(&ride, noon() - second, now), Duration::ZERO);
     assert_eq!(trip_time(&ride, now + second, now), Duration::from_secs(60));
 }
 
-/// BAD-3: the driver of a ride off the street says when the trip began.
+/// BAD-3 in docs/failures.md: the driver of a ride off the street reports the start of the trip.
 #[test]
 fn a_start_counts_as_at_most_five_minutes_late() {
-    let ride = ride_in(Some(RideState::OnTrip)).expect("opened").ride;
+    let ride = ride_in(Some(RideState::OnTrip)).expect("the ride is opened").ride;
     for (late, counted) in [(0, 60), (299, 359), (300, 360), (301, 360), (86_400, 360)] {
         let ride = Ride { started_at: Some(ride.requested_at - Duration::from_secs(late)), ..ride.clone() };
         let ended = ride.requested_at + Duration::from_secs(60);
@@ -211,14 +214,14 @@ proptest! {
             let before = log.clone();
             let came = apply(&mut log, command);
             let happened = matches!(came, Ok(Decision::Happens(_)));
-            prop_assert_eq!(happened, log != before, "only what happens changes a ride");
+            prop_assert_eq!(happened, log != before, "only an event changes a ride");
 
             let Some(RideLog { ride, events }) = &log else { continue };
             prop_assert!(events.iter().map(|event| event.version).eq(1..=ride.version), "no gap in versions");
             if let Some(RideLog { ride: before, .. }) = before {
-                prop_assert!(!(before.state.is_over() && happened), "over is over");
+                prop_assert!(!(before.state.is_over() && happened), "a final state has no further event");
                 let held = before.held_by().zip(ride.held_by());
-                prop_assert!(held.is_none_or(|(a, b)| a == b), "no ride goes from car to car in one step");
+                prop_assert!(held.is_none_or(|(a, b)| a == b), "a ride does not change its car in one step");
             }
             let needs_car = matches!(
                 ride.state,
@@ -229,8 +232,9 @@ proptest! {
             prop_assert!(ride.held_by().is_none_or(|car| !ride.passed_over.contains(&car)));
             if happened {
                 let again = decide(Some(ride), command);
-                prop_assert!(again != came, "nothing happens twice");
-                // Riders and drivers may repeat themselves; who opens a ride has a key, and dispatch looks first.
+                prop_assert!(again != came, "a repeat causes no second event");
+                // Riders and drivers may send a command again. Commands that open a ride have a key, and dispatch
+                // checks the state first.
                 if !matches!(
                     command,
                     Command::Book(_)

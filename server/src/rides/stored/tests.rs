@@ -8,7 +8,7 @@ use crate::rides::{
     testing::{booking, car, crew, noon, place},
 };
 
-/// What journals hold, to the letter. A test that fails here would fail for everyone who has a journal.
+/// The exact text of stored events. If this test fails, existing journals cannot be read.
 #[test]
 fn events_are_written_like_this_for_ever() {
     let pool = crate::rides::model::Booking {
@@ -62,8 +62,8 @@ fn events_are_written_like_this_for_ever() {
         ),
         (Happening::Expired, r#""expired""#),
     ] {
-        assert_eq!(serde_json::to_string(&what).expect("can be written"), text);
-        assert_eq!(serde_json::from_str::<Happening>(text).expect("can be read"), what);
+        assert_eq!(serde_json::to_string(&what).expect("the value can be encoded"), text);
+        assert_eq!(serde_json::from_str::<Happening>(text).expect("the text can be decoded"), what);
     }
 }
 
@@ -87,7 +87,7 @@ proptest::proptest! {
             pickup_eta: Duration::new(seconds, nanos),
             expires_at: UNIX_EPOCH + Duration::new(seconds, nanos),
         };
-        let text = serde_json::to_string(&offer).expect("can be written");
-        proptest::prop_assert_eq!(serde_json::from_str::<OpenOffer>(&text).expect("can be read"), offer);
+        let text = serde_json::to_string(&offer).expect("the value can be encoded");
+        proptest::prop_assert_eq!(serde_json::from_str::<OpenOffer>(&text).expect("the text can be decoded"), offer);
     }
 }

@@ -1,5 +1,5 @@
-//! Rides on a disk that fails: the power is cut, writes tear, there is no room, calls fail. Nothing that was
-//! acknowledged is lost, nothing is there twice, and no watcher sees a gap or a repeat.
+//! Tests of rides on a faulty disk: power cuts, torn writes, a full disk, failed calls. No acknowledged event is
+//! lost, no event is stored twice, and no watcher sees a gap or a repeat.
 
 mod named;
 mod random;
@@ -21,7 +21,7 @@ use super::{
     },
 };
 
-/// A disk and the directory by which a journal on it is called.
+/// A faulty disk, and the directory under whose path the journal on it is opened.
 struct Place {
     disk: Disk,
     dir: TempDir,
@@ -33,23 +33,24 @@ impl Place {
     }
 
     fn open(&self) -> Result<Arc<SqliteJournal>, OpenError> {
-        // As the journal does it on the platform's disk. Without it a test below fails.
+        // The journal does this itself on the platform's disk. Without it,
+        // `what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept` fails.
         self.disk.rewrite("-wal");
         let vfs = Some(self.disk.vfs().to_owned());
         let options = SqliteOptions { vfs, checkpoint_every: 320 << 10 };
         SqliteJournal::open(self.dir.path(), options).map(Arc::new)
     }
 
-    /// That `rides-server journal check` finds nothing.
+    /// Checks that `rides-server journal check` finds no problem.
     fn assert_sound(&self) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        self.disk.copy_to(dir.path()).expect("can be copied");
-        let report = upkeep::check(dir.path()).expect("can be checked");
+        self.disk.copy_to(dir.path()).expect("the files can be copied");
+        let report = upkeep::check(dir.path()).expect("the journal can be checked");
         assert_eq!(report.problems, Vec::<String>::new());
     }
 }
 
-/// Rides on a journal, with nobody who looks after them.
+/// The rides task on a journal, without dispatch.
 struct Server {
     rides: Rides,
     journal: Arc<SqliteJournal>,
@@ -66,7 +67,7 @@ impl Server {
         Ok(Self { rides, journal, owner, hearing })
     }
 
-    /// Ends it, and waits until another can start.
+    /// Shuts the server down, and waits until another one can start.
     async fn end(self) {
         drop(self.rides);
         self.owner.await.expect("no panic");

@@ -1,4 +1,4 @@
-//! Each way in which a disk fails, by its name.
+//! One test for each kind of fault of a disk.
 
 use faulty_disk::Operation;
 use futures_util::future::join_all;
@@ -16,13 +16,13 @@ async fn book(rides: &Rides, request: &str) -> Result<Ride, RideError> {
     rides.book(key, booking("ada")).await
 }
 
-/// A server on a disk that is fine so far.
+/// Starts a server on a disk without faults so far.
 async fn server(place: &Place) -> Server {
-    let journal = place.open().expect("the disk is fine");
-    Server::start(journal).await.expect("the disk is fine")
+    let journal = place.open().expect("the disk has no fault");
+    Server::start(journal).await.expect("the disk has no fault")
 }
 
-/// L23
+/// L23 in docs/failures.md.
 #[tokio::test]
 async fn a_sync_comes_before_every_answer() {
     let place = Place::new(1);
@@ -30,8 +30,8 @@ async fn a_sync_comes_before_every_answer() {
     let syncs = || place.disk.count(Operation::Sync);
     let booked = async |n: usize| {
         let before = syncs();
-        book(&server.rides, &n.to_string()).await.expect("the disk is fine");
-        assert!(syncs() > before, "{n} was answered before it was synced");
+        book(&server.rides, &n.to_string()).await.expect("the disk has no fault");
+        assert!(syncs() > before, "{n} was acknowledged before the sync");
     };
     for n in 0..20 {
         booked(n).await;
@@ -42,13 +42,13 @@ async fn a_sync_comes_before_every_answer() {
     server.end().await;
 }
 
-/// L21
+/// L21 in docs/failures.md.
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_acknowledged_or_even_tried_until_a_restart() {
     for seed in 0..20 {
         let place = Place::new(seed);
         let failing = server(&place).await;
-        let first = book(&failing.rides, "first").await.expect("the disk is fine");
+        let first = book(&failing.rides, "first").await.expect("the disk has no fault");
         place.disk.fail(Operation::Sync, 1);
         let failed = |outcome| matches!(outcome, Err(RideError::Journal(JournalError::Failed(_))));
         assert!(failed(book(&failing.rides, "second").await));
@@ -56,7 +56,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged_or_even_tried_until_a_resta
         let writes = place.disk.count(Operation::Write);
         assert!(failed(book(&failing.rides, "third").await));
         assert!(failed(book(&failing.rides, "second").await));
-        assert_eq!(failing.rides.get(&first.id).await, Ok(first.clone()), "reads go on");
+        assert_eq!(failing.rides.get(&first.id).await, Ok(first.clone()), "reads still work");
         if seed % 2 == 0 {
             place.disk.cut_power();
         }
@@ -66,14 +66,14 @@ async fn after_a_failed_sync_nothing_is_acknowledged_or_even_tried_until_a_resta
         place.disk.restore_power();
         let again = server(&place).await;
         assert_eq!(book(&again.rides, "first").await, Ok(first));
-        let second = book(&again.rides, "second").await.expect("the disk is fine");
+        let second = book(&again.rides, "second").await.expect("the disk has no fault");
         assert_eq!(book(&again.rides, "second").await, Ok(second));
         again.end().await;
         place.assert_sound();
     }
 }
 
-/// L21: whichever sync it is, of those that make a journal and the first that use it.
+/// L21 in docs/failures.md: any sync fails, of those that create a journal and the first that use it.
 #[tokio::test]
 async fn no_failed_sync_goes_unnoticed() {
     for nth in 1..=40 {
@@ -87,7 +87,7 @@ async fn no_failed_sync_goes_unnoticed() {
         while place.disk.struck() == 0 {
             booked.extend(book(&failing.rides, &booked.len().to_string()).await.ok());
         }
-        book(&failing.rides, "after it").await.expect_err("it failed");
+        book(&failing.rides, "after it").await.expect_err("the journal has failed");
         place.disk.cut_power();
         failing.end().await;
         place.disk.restore_power();
@@ -101,7 +101,7 @@ async fn no_failed_sync_goes_unnoticed() {
     }
 }
 
-/// BAD-8: whichever read it is. A ride that cannot be read is neither damaged nor left out.
+/// BAD-8 in docs/failures.md: any read fails. A ride that cannot be read is neither damaged nor left out.
 #[tokio::test]
 async fn no_failed_read_leaves_a_ride_out() {
     let unavailable = |error: &JournalError| matches!(error, JournalError::Unavailable(_));
@@ -110,7 +110,7 @@ async fn no_failed_read_leaves_a_ride_out() {
         let place = Place::new(nth);
         let server = server(&place).await;
         for n in 0..40 {
-            book(&server.rides, &n.to_string()).await.expect("the disk is fine");
+            book(&server.rides, &n.to_string()).await.expect("the disk has no fault");
         }
         server.end().await;
 
@@ -132,7 +132,7 @@ async fn no_failed_read_leaves_a_ride_out() {
     assert!(failed > 0, "no read of a ride failed");
 }
 
-/// L21: the cache still has what the failed sync did not write, and the power takes it later.
+/// L21 in docs/failures.md: after the failed sync the cache still has the data, and a power cut removes it later.
 #[tokio::test]
 async fn what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept() {
     for seed in 0..50 {
@@ -144,7 +144,7 @@ async fn what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept() {
         failing.end().await;
 
         let next = server(&place).await;
-        let second = book(&next.rides, "second").await.expect("the disk is fine");
+        let second = book(&next.rides, "second").await.expect("the disk has no fault");
         place.disk.cut_power();
         next.end().await;
         place.disk.restore_power();
@@ -156,12 +156,12 @@ async fn what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept() {
     }
 }
 
-/// L21
+/// L21 in docs/failures.md.
 #[tokio::test]
 async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_room() {
     let place = Place::new(1);
     let server = server(&place).await;
-    let first = book(&server.rides, "first").await.expect("there is room");
+    let first = book(&server.rides, "first").await.expect("the disk has room");
     place.disk.hold_at_most(Some(place.disk.used() + 20_000));
     let mut booked = Vec::new();
     let refused = loop {
@@ -171,11 +171,11 @@ async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_ro
         }
     };
     assert_eq!(refused, RideError::Journal(JournalError::Full));
-    assert_eq!(server.rides.get(&first.id).await, Ok(first.clone()), "reads go on");
-    assert_eq!(book(&server.rides, "first").await, Ok(first), "nothing new");
+    assert_eq!(server.rides.get(&first.id).await, Ok(first.clone()), "reads still work");
+    assert_eq!(book(&server.rides, "first").await, Ok(first), "a repeat stores nothing");
 
     place.disk.hold_at_most(None);
-    booked.push(book(&server.rides, &format!("another {}", booked.len())).await.expect("there is room"));
+    booked.push(book(&server.rides, &format!("another {}", booked.len())).await.expect("the disk has room"));
     place.disk.cut_power();
     server.end().await;
     place.disk.restore_power();
@@ -187,15 +187,16 @@ async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_ro
     place.assert_sound();
 }
 
-/// L22
+/// L22 in docs/failures.md.
 #[tokio::test]
 async fn the_log_grows_while_someone_reads_and_no_longer() {
     let place = Place::new(1);
     let server = server(&place).await;
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let file = place.dir.path().join("rides.db");
-    let reader = rusqlite::Connection::open_with_flags_and_vfs(file, flags, place.disk.vfs()).expect("opens");
-    let snapshot = reader.unchecked_transaction().expect("begins");
+    let reader = rusqlite::Connection::open_with_flags_and_vfs(file, flags, place.disk.vfs())
+        .expect("the journal opens");
+    let snapshot = reader.unchecked_transaction().expect("a transaction begins");
     let events = "SELECT count(*) FROM events";
     assert_eq!(snapshot.query_row(events, [], |row| row.get(0)), Ok(0));
 
@@ -203,18 +204,18 @@ async fn the_log_grows_while_someone_reads_and_no_longer() {
     let mut n = 0;
     while log() < 1_000_000 {
         n += 1;
-        book(&server.rides, &n.to_string()).await.expect("the disk is fine");
+        book(&server.rides, &n.to_string()).await.expect("the disk has no fault");
     }
-    assert_eq!(snapshot.query_row(events, [], |row| row.get(0)), Ok(0), "a snapshot stays what it is");
+    assert_eq!(snapshot.query_row(events, [], |row| row.get(0)), Ok(0), "a snapshot does not change");
     drop(snapshot);
     let mut sizes = Vec::new();
     for _ in 0..2 {
         for _ in 0..40 {
             n += 1;
-            book(&server.rides, &n.to_string()).await.expect("the disk is fine");
+            book(&server.rides, &n.to_string()).await.expect("the disk has no fault");
         }
         sizes.push(log());
     }
-    assert_eq!(sizes[0], sizes[1], "it is written over from its beginning");
+    assert_eq!(sizes[0], sizes[1], "the log is overwritten from its beginning");
     server.end().await;
 }

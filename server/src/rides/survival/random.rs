@@ -1,4 +1,4 @@
-//! At random: whatever happens, in lives that follow each other on one disk.
+//! Random tests: several servers run one after the other on a disk with random faults.
 
 use std::{
     cell::RefCell,
@@ -23,19 +23,19 @@ use crate::rides::{
     testing::{self, booking, car, crew},
 };
 
-/// How many disks. Thousands: `RIDES_DISKS=5000`.
+/// Returns the number of disks. The environment variable `RIDES_DISKS` changes it, for example `RIDES_DISKS=5000`.
 fn disks() -> u64 {
     let number = env::var("RIDES_DISKS").ok().filter(|number| !number.is_empty());
-    number.map_or(300, |number| number.parse().expect("a number"))
+    number.map_or(300, |number| number.parse().expect("RIDES_DISKS is a number"))
 }
 
-/// Starts of a server on each.
+/// The number of servers that run on each disk, one after the other.
 const LIVES: u32 = 4;
-/// Riders at a time, and what each of them does in one life.
+/// The number of concurrent riders, and the number of actions of each rider on one server.
 const RIDERS: u32 = 3;
 const DEEDS: u32 = 8;
 
-/// Says which disk it was, if a check fails.
+/// Prints the seed of the disk if a check fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -46,15 +46,15 @@ impl Drop for Seed {
     }
 }
 
-/// What was told to anyone, in all lives.
+/// The results that callers and watchers saw, on all servers.
 #[derive(Default)]
 struct Told {
     epoch: Option<String>,
-    /// Every request that was made, and the ride that was the answer, if there was one.
+    /// Every request, and the ride that it booked, if there was a reply.
     requests: HashMap<String, Option<RideId>>,
-    /// Of each ride, the newest version that was an answer.
+    /// The newest acknowledged version of each ride.
     acknowledged: HashMap<RideId, u64>,
-    /// Of each ride, the events that were watched.
+    /// The events of each ride that a watcher saw.
     watched: HashMap<RideId, Vec<Arc<RideEvent>>>,
 }
 
@@ -70,7 +70,7 @@ impl Told {
         self.acknowledge(ride);
     }
 
-    /// A watcher who knows some of a ride's events looks again.
+    /// Checks the events of a ride against the ones that were seen before, and adds the new ones.
     fn watch(&mut self, id: &RideId, events: &[Arc<RideEvent>]) {
         assert!((1..).zip(events).all(|(version, event)| event.version == version), "{id}: {events:?}");
         let seen = self.watched.entry(id.clone()).or_default();
@@ -79,7 +79,7 @@ impl Told {
     }
 }
 
-/// One of several who ride at the same time.
+/// One of several concurrent riders.
 struct Rider<'a> {
     name: String,
     rides: &'a Rides,
@@ -110,7 +110,7 @@ impl Rider<'_> {
         }
     }
 
-    /// Also what had no answer.
+    /// Repeats a request, also one that had no reply.
     async fn books_again(&mut self) {
         let requests: Vec<String> = self.told.borrow().requests.keys().cloned().collect();
         if let Some(request) = requests.choose(&mut self.rng) {
@@ -143,7 +143,7 @@ impl Rider<'_> {
     }
 }
 
-/// On a bad disk nothing but this goes wrong.
+/// Checks that an error is one of those that a faulty disk may cause.
 #[track_caller]
 fn may_happen(error: &RideError) {
     let told = matches!(
@@ -159,7 +159,7 @@ fn may_happen(error: &RideError) {
     assert!(told, "{error}");
 }
 
-/// Something to go wrong.
+/// Makes a random fault on the disk.
 fn trouble(disk: &Disk, rng: &mut SmallRng) {
     match rng.random_range(0..8) {
         0 | 1 => disk.cut_power_at(rng.random_range(1..80)),
@@ -172,7 +172,7 @@ fn trouble(disk: &Disk, rng: &mut SmallRng) {
     }
 }
 
-/// A server's life from its start to its end, whatever that is.
+/// Runs a server from its start to its end.
 async fn live(place: &Place, told: &RefCell<Told>, seed: u64) {
     let (disk, mut rng) = (&place.disk, SmallRng::seed_from_u64(seed));
     if rng.random() {
@@ -196,21 +196,21 @@ async fn live(place: &Place, told: &RefCell<Told>, seed: u64) {
     server.end().await;
 }
 
-/// All that was told, against what is there.
+/// Checks the stored journal against the results that were seen.
 async fn check(place: &Place, told: &Told) {
-    let journal = place.open().expect("nothing is wrong with the disk any more");
+    let journal = place.open().expect("the disk has no fault any more");
     assert!(told.epoch.as_deref().is_none_or(|epoch| epoch == journal.epoch()));
     for (id, version) in &told.acknowledged {
-        let log = journal.ride(id).await.expect("readable");
+        let log = journal.ride(id).await.expect("the journal can be read");
         assert!(log.as_ref().is_some_and(|log| log.ride.version >= *version), "{id}: {version}, {log:?}");
     }
     for (id, seen) in &told.watched {
-        let log = journal.ride(id).await.expect("readable").expect("it was watched");
+        let log = journal.ride(id).await.expect("the journal can be read").expect("a watched ride exists");
         assert!(log.events.starts_with(seen), "{id} was {seen:?} and is {log:?}");
     }
     let request = |id: &String| testing::request(id, id.as_bytes());
     let requests: Vec<RequestKey> = told.requests.keys().map(request).collect();
-    let kept = journal.by_requests(&requests).await.expect("readable");
+    let kept = journal.by_requests(&requests).await.expect("the journal can be read");
     for (request, ride) in told.requests.iter().filter_map(|(request, ride)| Some((request, ride.as_ref()?)))
     {
         assert_eq!(
@@ -219,16 +219,17 @@ async fn check(place: &Place, told: &Told) {
             "{request}"
         );
     }
-    let listed = journal.page(&Filter::default(), None, usize::MAX / 2).await.expect("readable");
+    let listed =
+        journal.page(&Filter::default(), None, usize::MAX / 2).await.expect("the journal can be read");
     let booked: HashSet<_> = kept.values().map(|(ride, _)| ride).collect();
-    assert_eq!(booked.len(), kept.len(), "a ride of two requests");
+    assert_eq!(booked.len(), kept.len(), "two requests have one ride");
     assert_eq!(listed.iter().map(|placed| &placed.ride.id).collect::<HashSet<_>>(), booked);
-    assert_eq!(listed.len(), kept.len(), "a ride of no request");
+    assert_eq!(listed.len(), kept.len(), "a ride has no request");
     journal.close().await;
     place.assert_sound();
 }
 
-/// L1–L5, L8, L21, and what SQLite and the disk do to each other beneath them.
+/// L1 to L5, L8 and L21 in docs/failures.md, and the faults of SQLite and the disk beneath them.
 #[tokio::test]
 async fn nothing_is_lost_and_nothing_is_there_twice() {
     for seed in 0..disks() {

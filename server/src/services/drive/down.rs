@@ -1,4 +1,4 @@
-//! The way down to a driver: a short queue, with a place kept for the last word.
+//! The outgoing half of a driver's stream: a short queue, with one slot reserved for the final status.
 
 use std::time::SystemTime;
 
@@ -24,14 +24,17 @@ use crate::{
 
 pub(super) type Responses = ReceiverStream<Result<DriveResponse, Status>>;
 
+/// The sender of messages to one driver.
 pub(super) struct Down {
     queue: mpsc::Sender<Result<DriveResponse, Status>>,
-    /// The status must find room even when the driver reads nothing. `None` once it is said, or there is none to say.
+    /// The slot for the final status, reserved so that it can be sent even if the driver reads nothing. `None` after
+    /// the stream has ended.
     last_word: Option<OwnedPermit<Result<DriveResponse, Status>>>,
     last_sent: Instant,
 }
 
 impl Down {
+    /// Makes a sender, and the stream of the messages that it sends.
     pub(super) fn open() -> (Self, Responses) {
         let (queue, responses) = mpsc::channel(OUTBOX + 1);
         let last_word = queue.clone().try_reserve_owned().expect("a new channel has room");
@@ -39,7 +42,7 @@ impl Down {
         (down, ReceiverStream::new(responses))
     }
 
-    /// Ends the stream; what is queued still goes out before.
+    /// Ends the stream. Messages in the queue are still sent before the status.
     pub(super) fn end(mut self, ending: Result<(), Status>) {
         self.say_last(ending);
     }
@@ -50,7 +53,7 @@ impl Down {
         }
     }
 
-    /// Once the driver's connection is gone.
+    /// Returns when the driver's connection has closed.
     pub(super) async fn closed(&self) {
         self.queue.closed().await;
     }
@@ -64,7 +67,7 @@ impl Down {
         self.send(Message::SignedOn(down::SignedOn { car_number, ride_id }))
     }
 
-    /// Tells the driver; [`Order::Superseded`] is a status and not a message.
+    /// Sends an order of the fleet. [`Order::Superseded`] has no message: it fails with the final status of the stream.
     pub(super) fn order(&mut self, order: Order) -> Result<(), Status> {
         let message = match order {
             Order::Offer(offer) => Message::Offer(wire_offer(&offer)),
@@ -83,7 +86,7 @@ impl Down {
         self.send(message)
     }
 
-    /// Answers a message that could not be applied.
+    /// Tells the driver that a message of theirs was refused.
     pub(super) fn refused(&mut self, ride_id: &str, why: &Status) -> Result<(), Status> {
         self.send(Message::Refused(down::Refused {
             ride_id: ride_id.to_owned(),
@@ -97,7 +100,8 @@ impl Down {
         self.send(Message::Heartbeat(v1::Heartbeat { time: Some(SystemTime::now().into()) }))
     }
 
-    /// Never waits: a driver who does not read is cut, not queued for.
+    /// Sends a message without waiting. Fails with the final status of the stream if the queue is full: a driver that
+    /// does not read is disconnected.
     fn send(&mut self, message: Message) -> Result<(), Status> {
         self.last_sent = Instant::now();
         let response = DriveResponse { message: Some(message) };
@@ -108,26 +112,27 @@ impl Down {
     }
 }
 
-/// Whoever was to end it has panicked, which is on stderr already. A stream that just stops would read as OK.
+/// Ends the stream with INTERNAL if [`Down::end`] was not called, because the task has panicked. A stream that ends
+/// without a status would read as OK. The panic itself is in the log.
 impl Drop for Down {
     fn drop(&mut self) {
         self.say_last(Err(status::failed()));
     }
 }
 
-/// The end of a driver who is not there to hear it.
+/// Makes the final status of a stream whose connection has closed.
 pub(super) fn gone() -> Status {
-    Status::cancelled("the driver is gone")
+    Status::cancelled("the driver's connection has closed")
 }
 
-/// The end of a driver who lets messages pile up.
+/// Makes the final status of a stream whose driver does not read.
 pub(super) fn not_reading() -> Status {
-    let text = format!("{OUTBOX} messages were waiting to be read");
+    let text = format!("the driver does not read: {OUTBOX} messages are waiting; open a new stream");
     status::too_slow("DRIVER_TOO_SLOW", text)
 }
 
 fn signed_on_elsewhere() -> Status {
-    let message = "the car has signed on with a newer connection";
+    let message = "the car has signed on with a newer stream";
     status::with_reason(Code::Aborted, "SIGNED_ON_ELSEWHERE", message)
 }
 
@@ -160,7 +165,7 @@ mod tests {
             let _down = down;
             panic!("on purpose");
         });
-        let last = responses.next().await.expect("the last word").expect_err("a status");
+        let last = responses.next().await.expect("the final status").expect_err("a status");
         assert_eq!(last.code(), Code::Internal);
         assert!(responses.next().await.is_none());
         assert!(task.await.is_err());
@@ -185,7 +190,7 @@ mod tests {
         for _ in 0..OUTBOX {
             assert!(responses.next().await.is_some_and(|response| response.is_ok()));
         }
-        let last = responses.next().await.expect("the last word").expect_err("a status");
+        let last = responses.next().await.expect("the final status").expect_err("a status");
         assert_eq!(last.code(), Code::ResourceExhausted);
         assert!(responses.next().await.is_none());
     }

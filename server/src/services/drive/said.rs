@@ -1,4 +1,4 @@
-//! What a driver says, checked. Pure.
+//! The messages of a driver, decoded and validated. Pure.
 
 use std::time::SystemTime;
 
@@ -20,26 +20,33 @@ use crate::{
     },
 };
 
-/// Most characters of a ride's id: far more than any that was given out.
+/// The maximum length of a ride's id, in characters. Ids of this server are much shorter.
 const MAX_RIDE_ID: usize = 128;
 
-/// One well-formed message.
+/// One valid message of a driver.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Said {
     SignOn(SignOn),
-    Position { at: LatLng, heading_deg: Option<f64>, time: SystemTime },
+    Position {
+        at: LatLng,
+        heading_deg: Option<f64>,
+        time: SystemTime,
+    },
+    /// A command about a ride.
     Of(RideId, Deed),
+    /// The driver wants offers (`true`) or none.
     Duty(bool),
     SignOff,
 }
 
+/// The first message of a stream.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct SignOn {
     pub(super) crew: Crew,
     pub(super) at: Option<LatLng>,
 }
 
-/// What a driver does about a ride.
+/// A driver's command about a ride.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Deed {
     Accept,
@@ -51,13 +58,14 @@ pub(super) enum Deed {
 }
 
 impl Said {
-    /// What a message of `caller`'s says at `now`; INVALID_ARGUMENT that names the bad field.
+    /// Validates a message that `caller` sent and the server received at `now`. Fails with the bad fields if there
+    /// are any.
     pub(super) fn read(
         request: DriveRequest,
         caller: &Principal,
         now: SystemTime,
     ) -> Result<Self, BadRequest> {
-        let unknown = || invalid("message", "must be one that this server knows");
+        let unknown = || invalid("message", "must be set to a message that this server knows");
         match request.message.ok_or_else(unknown)? {
             Message::SignOn(m) => sign_on(m, caller),
             Message::Position(m) => position(m, now),
@@ -207,7 +215,7 @@ mod tests {
         let driver_id = "å".repeat(64);
         let sign_on = up::SignOn { car_id: 7, driver_id: driver_id.clone(), location: helsinki() };
         let Said::SignOn(said) = say(Message::SignOn(sign_on)).expect("well formed") else {
-            panic!("something else was said");
+            panic!("not a sign-on");
         };
         assert_eq!(said.crew, Crew { car: CarId::new(7).expect("positive"), driver: driver_id });
         assert!(said.at.is_some());

@@ -1,4 +1,4 @@
-//! Drivers over a real socket, with the generated client.
+//! Tests of `Fleet.Drive` over a real socket, with the generated client.
 
 use std::{convert::Infallible, future::pending};
 
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// A driver's end of a stream.
+/// The client's end of a stream.
 struct Driver {
     up: mpsc::Sender<DriveRequest>,
     down: Streaming<DriveResponse>,
@@ -44,7 +44,7 @@ impl Driver {
         Self { up, down }
     }
 
-    /// Connected, and signed on as a car at the railway station.
+    /// Connects, and signs on as a car at the railway station.
     async fn on_shift(bench: &Bench, n: u8) -> Self {
         let mut driver = Self::connect(bench).await;
         driver.say(sign_on(n)).await;
@@ -58,7 +58,7 @@ impl Driver {
 
     async fn hear(&mut self) -> Message {
         let response = self.down.message().await.expect("live").expect("not over");
-        response.message.expect("one that is known")
+        response.message.expect("a known message")
     }
 
     async fn end(&mut self) -> Result<(), Status> {
@@ -76,7 +76,7 @@ fn sign_on(n: u8) -> Up {
     Up::SignOn(up::SignOn { car_id: crew.car.get(), driver_id: crew.driver, location: station() })
 }
 
-/// The car as soon as it is as wanted.
+/// Returns the car when it satisfies `wanted`.
 async fn car_when(bench: &Bench, n: u8, wanted: impl Fn(&CarView) -> bool) -> CarView {
     loop {
         if let Some(view) = bench.fleet.car(car(n)).await.expect("open").filter(&wanted) {
@@ -90,14 +90,14 @@ fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
-/// The loss of a ride that was offered, as of one of its versions.
+/// Makes the brief that withdraws an offer, as of `version` of its ride.
 fn withdrawn(version: u64, reason: &str) -> Brief {
     let ride = RideId::new("r");
     let order = Some(Order::OfferWithdrawn { ride: ride.clone(), reason: reason.into() });
     Brief { ride, version, state: CarState::Free, begins: false, order }
 }
 
-/// Books a ride and offers it to a car, as dispatch would.
+/// Books a ride and offers it to a car, as dispatch does.
 async fn offered_ride(bench: &Bench, n: u8) -> RideId {
     let request = request("r", &[]);
     let ride = bench.rides.book(request, booking("ada")).await.expect("booked").id;
@@ -132,7 +132,7 @@ async fn who_does_not_sign_on_first_is_sent_away() {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "NOT_SIGNED_ON"));
 }
 
-/// Else the sign-on would be waited for.
+/// The handler does not wait for [`SIGN_ON_WITHIN`] after the client has left.
 #[tokio::test]
 async fn who_leaves_before_signing_on_is_let_go_at_once() {
     let bench = bench().await;
@@ -145,7 +145,7 @@ async fn who_leaves_before_signing_on_is_let_go_at_once() {
     let up = Streaming::new_request(decoder, silent, None, None);
     let down = Drive::new(bench.fleet.clone(), bench.rides.clone()).call(unproven(up)).await;
     drop(down);
-    assert!(timeout(SIGN_ON_WITHIN / 2, gone).await.expect("it is waited for").is_err());
+    assert!(timeout(SIGN_ON_WITHIN / 2, gone).await.expect("the handler waits for the sign-on").is_err());
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn the_newest_connection_is_the_car() {
 #[tokio::test]
 async fn a_lost_connection_leaves_the_car_on_the_map() {
     let bench = bench().await;
-    // One that breaks, one that is half closed without a word.
+    // The first connection breaks. The second is half closed without a sign-off.
     drop(Driver::on_shift(&bench, 1).await);
     let Driver { up, mut down } = Driver::on_shift(&bench, 2).await;
     drop(up);
@@ -261,7 +261,7 @@ async fn an_offer_says_all_a_driver_needs() {
 async fn a_silent_line_beats() {
     let bench = bench().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
-    let Message::Heartbeat(beat) = driver.hear().await else { panic!("something else was heard") };
+    let Message::Heartbeat(beat) = driver.hear().await else { panic!("not a heartbeat") };
     assert!(beat.time.is_some());
 }
 
@@ -269,12 +269,12 @@ async fn a_silent_line_beats() {
 async fn a_driver_who_does_not_read_is_cut() {
     let bench = bench().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
-    // Larger than all buffers on the way together, before the count of messages is.
+    // Messages so long that all buffers on the way are full before the queue has its maximum number of messages.
     let reason = "x".repeat(100_000);
     let mut sent = 0;
     while bench.fleet.brief(car(1), withdrawn(sent, &reason)).await == Ok(true) {
         sent += 1;
-        assert!(sent < 1_000, "nobody cuts it");
+        assert!(sent < 1_000, "the stream was not ended");
         tokio::task::yield_now().await;
     }
     let status = driver.end().await.expect_err("cut");

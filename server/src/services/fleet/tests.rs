@@ -1,4 +1,4 @@
-//! `rides.v1.Fleet` over a real socket, with the generated client.
+//! Tests of `rides.v1.Fleet` over a real socket, with the generated client.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
     rides::journal::MemoryJournal,
 };
 
-/// Everything `Fleet` needs, on a port of its own.
+/// A server with the `Fleet` service on a free port, and its parts.
 pub(in crate::services) struct Bench {
     pub(in crate::services) client: FleetClient<Channel>,
     pub(in crate::services) fleet: Fleet,
@@ -35,6 +35,7 @@ pub(in crate::services) struct Bench {
     _opened: mpsc::Receiver<RideId>,
 }
 
+/// Starts the server.
 pub(in crate::services) async fn bench() -> Bench {
     let (ticks, tick_receiver) = mpsc::channel(4);
     let (gone_sender, gone) = mpsc::channel(16);
@@ -90,7 +91,7 @@ async fn a_stock_client_sees_cars_enter_move_and_leave() {
     bench.fleet.report(vec![report(60.1701, 24.94)]).await.expect("open");
     let moved = frames.message().await.expect("live").expect("a frame");
     assert_eq!(moved.cells[0].cars, [number]);
-    assert!(!moved.cells[0].snapshot && moved.cells[0].dy[0] < cell.dy[0], "northwards is up");
+    assert!(!moved.cells[0].snapshot && moved.cells[0].dy[0] < cell.dy[0], "y decreases to the north");
 
     bench.fleet.report(vec![report(-33.9, 151.2)]).await.expect("open");
     let left = frames.message().await.expect("live").expect("a frame");

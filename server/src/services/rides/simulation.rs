@@ -1,12 +1,14 @@
-//! Crashes, refusals, holds and cuts, by the thousand: CASES row L27.
+//! A randomized simulation of crashes, refused writes and broken streams: CASES row L27.
 //!
-//! Clients command and insist until they are answered; watchers follow through the service's own streams, read
-//! slowly, and are cut and resume. Meanwhile the journal dawdles and refuses, and the server dies at whatever await
-//! it has reached: before the journal has a batch, after that and before anyone is told. The next one begins on the
-//! same journal. Time is tokio's, stopped, on one thread. There is no network in it, so turmoil would have nothing
-//! to simulate: a hold is a stream that is not read, a cut one that is dropped.
+//! Clients send commands and repeat them until they get a response. Watchers follow rides over the streams of the
+//! service. They read slowly, drop streams and resume them. Meanwhile the journal delays and refuses batches, and the
+//! rides task is aborted at any await, for example after the journal has a batch and before the client has a
+//! response. The next task starts on the same journal.
 //!
-//! A seed fixes what everyone wants and what breaks when; which of two tasks that are ready goes first, it does not.
+//! The simulation runs on one thread with tokio's paused time. It has no network: a stalled connection is a stream
+//! that is not read, and a broken one is a stream that is dropped.
+//!
+//! A seed fixes all commands, delays and failures. It does not fix the order in which tokio polls tasks that are ready.
 
 use std::{
     env,
@@ -38,12 +40,12 @@ use crate::{
     services::principal::unproven,
 };
 
-/// How many seeds a run tries; `RIDES_SIM_SEEDS=100000` tries more.
+/// The number of seeds in a run. `RIDES_SIM_SEEDS=100000` tries more.
 const SEEDS: u64 = 1_000;
 const CLIENTS: u8 = 3;
-/// Fewer than clients, so that they get in each other's way.
+/// The number of cars that get offers. It is less than `CLIENTS`, so that clients compete for cars.
 const CARS: u8 = 2;
-/// How long a client waits for an answer before it asks again.
+/// The time that a client waits for a response before it repeats the call.
 const PATIENCE: Duration = Duration::from_millis(40);
 
 #[test]
@@ -56,7 +58,7 @@ fn nothing_acknowledged_is_lost_or_done_twice_and_no_watcher_sees_a_gap_or_a_rep
     }
 }
 
-/// Names the seed under which a test fails.
+/// Prints the seed if the test panics.
 struct Named(u64);
 
 impl Drop for Named {
@@ -67,7 +69,8 @@ impl Drop for Named {
     }
 }
 
-/// One run: clients and watchers to their ends, crashes in between, and then the reckoning.
+/// Runs one seed: clients and watchers to their ends, with crashes in between. Then checks what they saw against the
+/// journal.
 async fn world(seed: u64) {
     let mut rng = SmallRng::seed_from_u64(seed);
     let kept = Arc::new(MemoryJournal::new());
@@ -101,7 +104,7 @@ async fn world(seed: u64) {
         }
     }
     let all = kept.page(&Filter::default(), None, usize::MAX).await.expect("in memory");
-    assert_eq!(all.len(), usize::from(CLIENTS), "each opened one ride, however often it asked");
+    assert_eq!(all.len(), usize::from(CLIENTS), "a repeated call opened another ride");
     assert!(all.iter().all(|placed| placed.ride.state.is_over()));
 }
 
@@ -113,7 +116,7 @@ fn assert_no_car_has_two_rides(unfinished: &[Arc<RideLog>]) {
     assert_eq!(held.len(), cars, "two rides have one car");
 }
 
-/// A server as its clients reach it.
+/// The handles by which clients reach the current server.
 #[derive(Clone)]
 struct Server {
     rides: Rides,
@@ -121,7 +124,7 @@ struct Server {
 }
 
 impl Server {
-    /// On what is kept, with a handle to kill it by.
+    /// Starts a server on a journal. Returns it, and a handle that aborts its rides task.
     async fn start(kept: &Arc<MemoryJournal>, rng: &mut SmallRng) -> (Self, AbortHandle) {
         let disk =
             Troubled { kept: kept.clone(), trouble: Arc::new(Disk(Mutex::new(SmallRng::from_rng(rng)))) };
@@ -137,7 +140,7 @@ impl Server {
     }
 }
 
-/// Takes its time, before it has a batch and after, and now and then refuses one.
+/// A slow and unreliable disk. It delays each batch before and after the write, and refuses some.
 struct Disk(Mutex<SmallRng>);
 
 impl Disk {
@@ -167,7 +170,7 @@ impl Trouble for Disk {
     }
 }
 
-/// Opens one ride and brings it to its end, as the only one who commands it.
+/// A client that opens one ride and brings it to its end. No other client commands that ride.
 struct Client {
     n: u8,
     server: watch::Receiver<Server>,
@@ -178,7 +181,7 @@ struct Client {
 type Watched = (RideId, Vec<v1::RideEvent>);
 
 impl Client {
-    /// Every ride it was answered with, and what its watchers saw.
+    /// Returns every ride in a response, and the events that each watcher saw.
     async fn work(mut self) -> (Vec<Ride>, Vec<Watched>) {
         let mut ride = self.open().await;
         let watchers = (0..self.rng.random_range(1..3)).map(|_| {
@@ -197,7 +200,7 @@ impl Client {
             let answer = self.insist(|rides| command_on(rides, id.clone(), command.clone())).await;
             let after = match answer {
                 Ok(after) => after,
-                // What dispatch says again is refused, and may have been done the first time.
+                // Repeated commands of dispatch are refused, but the first attempt may have taken effect.
                 Err(_) => self.insist(|rides| get(rides, id.clone())).await.expect("it is there"),
             };
             assert!(after.version <= ride.version + 1, "done twice: {command:?} on {ride:?}");
@@ -222,7 +225,7 @@ impl Client {
             };
             return self.insist(book).await.expect("nothing forbids a booking");
         }
-        // In a car of its own, which no offer goes to.
+        // In a separate car, which gets no offers.
         let crew = crew(CARS + 1 + self.n);
         let start = |rides: Rides| {
             let booking = Booking { passengers: vec![name.clone()], dropoff: None, ..booking("") };
@@ -232,7 +235,7 @@ impl Client {
         self.insist(start).await.expect("the car is free")
     }
 
-    /// Sends a command until it is answered: accepted, or refused by the rules.
+    /// Repeats a call until the rides task accepts it or refuses it by its rules.
     async fn insist<F>(&mut self, call: impl Fn(Rides) -> F) -> Result<Ride, Refusal>
     where
         F: Future<Output = Result<Ride, RideError>>,
@@ -252,7 +255,7 @@ impl Client {
         }
     }
 
-    /// Mostly what comes next, sometimes something else.
+    /// Returns a random command. Most bring the ride to its next state.
     fn next(&mut self, ride: &Ride) -> Command {
         let car = match ride.held_by() {
             Some(car) if self.rng.random_bool(0.9) => car,
@@ -294,7 +297,7 @@ async fn get(rides: Rides, ride: RideId) -> Result<Ride, RideError> {
     rides.get(&ride).await
 }
 
-/// Follows one ride to its end over however many streams.
+/// A watcher that follows one ride to its end, over several streams.
 struct Watcher {
     server: watch::Receiver<Server>,
     rng: SmallRng,
@@ -319,7 +322,8 @@ impl Watcher {
         }
     }
 
-    /// Reads until the stream ends, or is cut. True: it ended as one does whose ride is over.
+    /// Reads the stream to its end, or until the watcher drops it. Returns `true` if the stream ended with OK,
+    /// because the ride is over.
     async fn read(
         &mut self,
         mut stream: <RidesService as v1::rides_server::Rides>::WatchStream,
@@ -331,7 +335,7 @@ impl Watcher {
             match stream.next().await {
                 Some(Ok(v1::WatchResponse { message: Some(Message::Opened(opened)) })) => {
                     assert_eq!(opened.resumed, !epoch.is_empty(), "the journal is the same");
-                    assert!(opened.head_version >= seen.len() as u64, "what was seen is not kept");
+                    assert!(opened.head_version >= seen.len() as u64, "an event that was seen is lost");
                     *epoch = opened.epoch;
                 }
                 Some(Ok(v1::WatchResponse { message: Some(Message::Event(event)) })) => {

@@ -1,3 +1,5 @@
+//! Tests of `rides.v1.Rides` with a fleet and dispatch, without the network.
+
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -21,7 +23,7 @@ use crate::{
     services::principal::unproven,
 };
 
-/// The service on a whole back office, on stopped time.
+/// The service with a fleet, the rides task and dispatch. Tests run it on paused time.
 struct Board {
     service: RidesService,
     _ticks: mpsc::Receiver<FleetTick>,
@@ -63,7 +65,7 @@ fn start_request(car_id: i64) -> v1::StartRequest {
     v1::StartRequest { car_id, driver_id, location: location(ends().0), ..v1::StartRequest::default() }
 }
 
-/// What `ErrorInfo` and `BadRequest` say.
+/// Returns the code, the reason in `ErrorInfo` and the first field in `BadRequest`.
 fn details(status: &Status) -> (Code, String, String) {
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
@@ -83,13 +85,13 @@ impl Board {
         Ok(Watched(self.service.watch(unproven(request)).await?.into_inner()))
     }
 
-    /// The car takes `ride` and drives it to its passengers' end.
+    /// Accepts the next offer as car `n`, and brings its ride to the start of its trip.
     async fn drive(&self, link: &mut CarLink, n: u8) {
         let Some(Order::Offer(offer)) = link.orders.recv().await else { panic!("an offer first") };
         let car = car(n);
         for command in [Command::Accept { car }, Command::Arrive { car }, Command::PickUp { car }] {
             self.service.rides.command(&offer.ride.id, command).await.expect("in order");
-            link.orders.recv().await.expect("an answer");
+            link.orders.recv().await.expect("an order");
         }
     }
 }
@@ -109,7 +111,7 @@ impl Watched {
         }
     }
 
-    /// The versions of all events up to the end of the stream.
+    /// Returns the versions of all events up to the end of the stream.
     async fn versions(mut self) -> Vec<u64> {
         let mut versions = Vec::new();
         while let Some(message) = self.next().await {
@@ -229,7 +231,7 @@ async fn a_watcher_sees_the_car_come_and_hears_a_beat_when_nothing_moves() {
             fleet.report(vec![report]).await.expect("open");
         }
     }
-    assert!(seen[0].route.is_some() && seen[1].route.is_none(), "a way is sent once");
+    assert!(seen[0].route.is_some() && seen[1].route.is_none(), "a route is sent once");
     let eta = |progress: &v1::Progress| progress.eta.map(|eta| (eta.seconds, eta.nanos));
     assert!(eta(&seen[2]) < eta(&seen[0]), "nearer is sooner");
 }

@@ -1,4 +1,4 @@
-//! What a provider's token says of its bearer. Pure.
+//! The claims of an identity provider's token, and the session that follows from them. Without I/O.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,26 +13,30 @@ use super::{
     keys::Key,
 };
 
-/// By how much the provider's clock may be ahead of ours.
+/// The most by which the provider's clock may be ahead of this server's.
 const AHEAD: Duration = Duration::from_secs(60);
-/// Of `sub`, in bytes, as OpenID Connect has it.
+/// The longest `sub` in bytes, as in OpenID Connect Core, section 2.
 const LONGEST_SUBJECT: usize = 255;
 
-/// What a token must say, and where it says who its bearer is.
+/// The values that a provider's token must have, and the names of its claims for role and car.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expected {
-    /// Who gave it out: its `iss`, to the letter.
+    /// The issuer: exactly the `iss` of the token.
     pub issuer: String,
-    /// Whom it is for: one of its `aud`.
+    /// The audience: one of the `aud` of the token.
     pub audience: String,
-    /// The claim that says rider, driver or dispatcher. See [`claim`] for its form.
+    /// The name of the claim with the role: `rider`, `driver` or `dispatcher`. See [`claim`] for its form.
     pub role: String,
-    /// The claim that says which car a driver drives: a number.
+    /// The name of the claim with the car of a driver, a number.
     pub car: String,
 }
 
 impl Expected {
-    /// What `token` says, if `key` has signed it and all is as it must be.
+    /// Returns the session of a token.
+    ///
+    /// # Errors
+    /// [`Unauthenticated::Expired`] if the token has expired at `now`, [`Unauthenticated::Invalid`] if `key` has not
+    /// signed it or a claim is missing or wrong.
     pub(super) fn session(
         &self,
         token: &str,
@@ -41,7 +45,7 @@ impl Expected {
     ) -> Result<Session, Unauthenticated> {
         let decoded = decode::<Map<String, Value>>(token, &key.key, &self.validation(key));
         let decoded = decoded.map_err(|_which_check| Unauthenticated::Invalid)?;
-        // Critical extensions are to be refused by whoever does not know them, and we know none.
+        // A recipient must refuse critical extensions that it does not know (RFC 7515, section 4.1.11).
         if decoded.header.crit.is_some() {
             return Err(Unauthenticated::Invalid);
         }
@@ -53,7 +57,7 @@ impl Expected {
         let begins = optional_moment(&claims, "nbf")?;
         let issued_at = optional_moment(&claims, "iat")?;
         let too_early = [begins, issued_at].into_iter().flatten().any(|from| from > now + AHEAD);
-        // What is revoked is remembered no longer than that.
+        // A revocation is kept for `LONGEST_LIFE`. A token that is valid for longer would outlive it.
         if too_early || expires_at > now + LONGEST_LIFE {
             return Err(Unauthenticated::Invalid);
         }
@@ -68,7 +72,8 @@ impl Expected {
             role,
             car,
             name: text("name").unwrap_or_default().to_owned(),
-            // By a clock that is ahead: what began before it was revoked must not seem to have begun later.
+            // The provider's clock may be ahead. Without this, a session that began before a revocation could look
+            // later.
             issued_at: issued_at.and_then(|at| at.checked_sub(AHEAD)).unwrap_or(SystemTime::UNIX_EPOCH),
             expires_at,
             is_ours: false,
@@ -80,12 +85,12 @@ impl Expected {
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[&self.audience]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // `session` does it, against the clock it is given and without leeway.
+        // `session` checks the expiry itself, against `now` and without leeway.
         validation.validate_exp = false;
         validation
     }
 
-    /// A driver has a car; of others, the claim does not matter.
+    /// Returns the role and, for a driver, the car. The car claim of other roles is ignored.
     fn part(&self, claims: &Map<String, Value>) -> Option<(Role, Option<CarId>)> {
         let role = role(claim(claims, &self.role)?)?;
         let car = match role {
@@ -96,7 +101,8 @@ impl Expected {
     }
 }
 
-/// The claim called `name`, or, with dots in it, the one inside of others, like `realm_access.roles`.
+/// Returns the claim called `name`. A name with dots may also be a path into nested claims, for example
+/// `realm_access.roles`.
 fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     claims.get(name).or_else(|| {
         let (outer, inner) = name.split_once('.')?;
@@ -104,7 +110,7 @@ fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     })
 }
 
-/// The one role of ours that it names, alone or in a list. Of several nobody can say which is meant.
+/// Returns the role in a text or in a list of texts. `None` if there is no role of this server, or more than one.
 fn role(value: &Value) -> Option<Role> {
     let known = |value: &Value| Role::from_str(value.as_str()?, false).ok();
     match value {
@@ -117,12 +123,15 @@ fn role(value: &Value) -> Option<Role> {
     }
 }
 
-/// A number, or its digits: many providers have only texts.
+/// Returns the car in a number or in a text of digits, since many providers have only claims of text.
 fn car(value: &Value) -> Option<CarId> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok()).and_then(CarId::new)
 }
 
-/// One that need not be there. Whoever cannot read it does not know what it forbids.
+/// Returns the time in an optional claim.
+///
+/// # Errors
+/// If the claim is there and is not a time. Ignoring it could accept a token that is not valid yet.
 fn optional_moment(claims: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, Unauthenticated> {
     match claims.contains_key(name) {
         true => moment(claims, name).map(Some).ok_or(Unauthenticated::Invalid),
@@ -130,7 +139,7 @@ fn optional_moment(claims: &Map<String, Value>, name: &str) -> Result<Option<Sys
     }
 }
 
-/// Seconds since 1970, of which some providers give parts.
+/// Returns the time in a claim: seconds since 1970, rounded down since some providers send fractions.
 fn moment(claims: &Map<String, Value>, name: &str) -> Option<SystemTime> {
     let seconds = claims.get(name)?.as_f64()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds.floor()).ok()?)

@@ -1,4 +1,4 @@
-//! What a provider publishes for keys.
+//! The fuzz target for the key set of an identity provider.
 
 use std::{sync::LazyLock, time::SystemTime};
 
@@ -16,14 +16,14 @@ static EXPECTED: LazyLock<Expected> = LazyLock::new(|| {
     Expected { issuer, audience, role, car }
 });
 
-/// A set of keys; and each of them is tried on a token, for its parts are read only then.
+/// Parses the input as a key set, and verifies a token with each key, since a key's parts are read only then.
 pub fn key_set(input: &[u8]) {
     crypto::install();
     let Ok(keys) = KeySet::parse(input) else { return };
     assert!((1..=MOST).contains(&keys.len()));
     for key in keys.keys() {
         assert!(matches!(key.algorithm, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA));
-        // Whether it is good, such a key may say as it likes.
+        // Either result is right: the input has chosen the key.
         _ = EXPECTED.session(&token(key.algorithm), key, SystemTime::now());
     }
 }

@@ -1,4 +1,4 @@
-//! A provider's keys, as it publishes them (RFC 7517). Pure.
+//! The keys of an identity provider: a JSON Web Key Set (RFC 7517). Without I/O.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use thiserror::Error;
 
-/// Most keys that one provider may have.
+/// The most keys in one set.
 pub(super) const MOST: usize = 100;
 
-/// Keys by their names. Each verifies one algorithm, whatever a token says.
+/// Keys by their `kid`. Each is for one algorithm, so that a token cannot choose another.
 #[derive(Clone, Default)]
 pub(super) struct KeySet(HashMap<String, Key>);
 
@@ -22,14 +22,14 @@ pub(super) struct Key {
     pub(super) key: DecodingKey,
 }
 
-/// Why there are no keys in it.
+/// The reason why a key set is refused.
 #[derive(Debug, Error)]
 pub(super) enum BadKeys {
-    #[error("it is no JSON Web Key Set: {0}")]
+    #[error("the content is not a JSON Web Key Set: {0}")]
     NotASet(#[from] serde_json::Error),
-    #[error("it has {0} keys, and may have {MOST}")]
+    #[error("the key set has {0} keys, and the limit is {MOST}")]
     TooMany(usize),
-    #[error("it has no key with a name (kid) for RS256, ES256 or EdDSA")]
+    #[error("the key set has no key with a kid for RS256, ES256 or EdDSA")]
     NoneOfUse,
 }
 
@@ -39,7 +39,10 @@ struct Set {
 }
 
 impl KeySet {
-    /// Keys that are of no use here are passed over: a provider has them for others.
+    /// Parses a key set. Keys for other purposes and algorithms, or without a `kid`, are left out.
+    ///
+    /// # Errors
+    /// If `json` is not a key set, has too many keys, or none that can be used.
     pub(super) fn parse(json: &[u8]) -> Result<Self, BadKeys> {
         let Set { keys } = serde_json::from_slice(json)?;
         if keys.len() > MOST {
@@ -105,7 +108,7 @@ mod tests {
         assert!(set.get("another").is_none());
     }
 
-    /// A3
+    /// A3 in docs/edge.md.
     #[test]
     fn what_is_of_no_use_is_passed_over() {
         let good = with(ED, r#""kid":"good","use":"sig","alg":"EdDSA""#);

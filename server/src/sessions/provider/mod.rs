@@ -1,8 +1,8 @@
-//! An identity provider: who else may say who a caller is.
+//! An identity provider, whose tokens this server accepts.
 //!
-//! Its keys are had in advance and kept: a call never waits for them. They are had again every ten minutes, and when
-//! a token names one that is not among them, but never twice a minute. While the provider is away, the keys that there
-//! were are good.
+//! Its keys are fetched in the background and kept, so that no call waits for them. They are fetched again every ten
+//! minutes, and earlier if a token names an unknown key, but at most once per minute. While the provider cannot be
+//! reached, the last keys stay valid.
 
 mod claims;
 #[cfg(any(test, fuzzing))]
@@ -31,7 +31,7 @@ use self::{
 use super::{Role, Session, Unauthenticated, crypto, verified::Verified};
 use crate::tls::client::Connector;
 
-/// Knows the tokens of one identity provider.
+/// The verifier of one identity provider's tokens.
 pub struct Provider {
     expected: Expected,
     source: Source,
@@ -41,7 +41,7 @@ pub struct Provider {
     wanted: Notify,
 }
 
-/// The provider's keys, and what they verified.
+/// The provider's keys and the cache of the tokens that they verified. A new key set replaces both.
 #[derive(Default)]
 struct Trusted {
     keys: KeySet,
@@ -49,8 +49,11 @@ struct Trusted {
 }
 
 impl Provider {
-    /// Without keys, until [`Self::follow`] has them. Fails if `ca`, who signs the provider's own certificate, cannot be
-    /// read; `None`: whom this system trusts.
+    /// Returns a provider without keys. [`Self::follow`] fetches them. `ca` is a file with the authorities that sign
+    /// the provider's server certificate; `None` means those of this system.
+    ///
+    /// # Errors
+    /// If the certificate authorities cannot be read.
     pub fn new(
         source: Source,
         expected: Expected,
@@ -68,7 +71,10 @@ impl Provider {
         })
     }
 
-    /// What `token` says, which says that it is signed with the key called `name`.
+    /// Returns the session of `token`, whose header has the `kid` `name`.
+    ///
+    /// # Errors
+    /// The reason why the token is not valid, or [`Unauthenticated::Undecided`] while its key may still be fetched.
     pub(super) fn verify(
         &self,
         token: &str,
@@ -82,12 +88,12 @@ impl Provider {
         Ok(session)
     }
 
-    /// What `token` says, if one of the keys that there are has verified it before.
+    /// Returns the session of `token`, if the current keys have verified it before.
     pub(super) fn verified_before(&self, token: &str) -> Option<Session> {
         self.trusted.borrow().verified.get(token)
     }
 
-    /// Asks for keys that are not there, unless that was done just now.
+    /// Requests a fetch for an unknown key, unless the last fetch was just now.
     fn miss(&self) -> Unauthenticated {
         match self.schedule().miss(Instant::now()) {
             Answer::NoSuchKey => Unauthenticated::Invalid,
@@ -99,7 +105,7 @@ impl Provider {
         }
     }
 
-    /// Has the keys, and has them again, for ever.
+    /// Fetches the keys again and again. Never returns.
     pub async fn follow(&self) {
         let mut complaint = String::new();
         loop {
@@ -108,11 +114,11 @@ impl Provider {
             let next = self.schedule().end(had.is_ok(), Instant::now());
             match had {
                 Ok(number) => {
-                    tracing::info!(keys = number, source = %self.source, "the identity provider's keys");
+                    tracing::info!(keys = number, source = %self.source, "fetched the identity provider's keys");
                     complaint.clear();
                 }
                 Err(why) if why != complaint => {
-                    tracing::warn!(source = %self.source, "no new keys of the identity provider: {why}");
+                    tracing::warn!(source = %self.source, "could not fetch the identity provider's keys: {why}");
                     complaint = why;
                 }
                 Err(_the_same) => {}
@@ -124,7 +130,10 @@ impl Provider {
         }
     }
 
-    /// Fails with a text for whoever runs the server.
+    /// Fetches the keys, and returns their number.
+    ///
+    /// # Errors
+    /// A text for the operator.
     async fn fetch(&self) -> Result<usize, String> {
         let bytes = self.source.read(&self.tls).await.map_err(|why| why.to_string())?;
         let keys = KeySet::parse(&bytes).map_err(|why| why.to_string())?;

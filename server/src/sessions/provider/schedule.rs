@@ -1,15 +1,15 @@
-//! When keys are asked for. Pure.
+//! The schedule of fetches of a provider's keys. Without I/O.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a provider is asked for its keys.
+/// The intervals at which a provider's keys are fetched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refresh {
-    /// Between two times, while nothing is missed.
+    /// The interval while no key is missing.
     pub every: Duration,
-    /// Between any two, whatever is missed: names of keys are free to make up.
+    /// The shortest interval, also if a key is missing. A client can make up any number of key ids.
     pub at_least: Duration,
 }
 
@@ -19,7 +19,7 @@ impl Default for Refresh {
     }
 }
 
-/// When to ask, given how it went so far.
+/// The time of the next fetch, given the result of the last one.
 #[derive(Debug)]
 pub(super) struct Schedule {
     refresh: Refresh,
@@ -28,20 +28,20 @@ pub(super) struct Schedule {
 
 #[derive(Debug)]
 enum Last {
-    /// It goes on, or is about to.
+    /// A fetch is running, or is about to start.
     Asking,
     Had(Instant),
     Failed,
 }
 
-/// What is to be done about a key that is not there.
+/// The reaction to a token whose key is not known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
-    /// It may be there in a moment.
+    /// The key may be in the fetch that is running.
     OnItsWay,
-    /// It may be there once the provider is asked, which is to be done now.
+    /// The key may be in a new fetch, which must start now.
     Ask,
-    /// The provider was asked just now, and has no such key.
+    /// The last fetch was just now, and the key was not in it.
     NoSuchKey,
 }
 
@@ -54,7 +54,7 @@ impl Schedule {
         self.last = Last::Asking;
     }
 
-    /// When to ask again, if nothing is missed before.
+    /// Records the end of a fetch, and returns the time of the next one, which a missing key may bring forward.
     pub(super) fn end(&mut self, had: bool, now: Instant) -> Instant {
         self.last = if had { Last::Had(now) } else { Last::Failed };
         now + if had { self.refresh.every } else { self.refresh.at_least }
@@ -63,7 +63,7 @@ impl Schedule {
     pub(super) fn miss(&mut self, now: Instant) -> Answer {
         match self.last {
             Last::Had(at) if now < at + self.refresh.at_least => Answer::NoSuchKey,
-            // Nobody knows what keys there are, and it will not be long.
+            // The current keys are not known, and a fetch ends or begins soon.
             Last::Asking | Last::Failed => Answer::OnItsWay,
             Last::Had(_) => {
                 self.last = Last::Asking;
@@ -83,14 +83,14 @@ mod tests {
     fn made_up_names_cause_one_question_a_minute() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Refresh::default());
-        assert_eq!(schedule.miss(start), Answer::OnItsWay, "the first answer is not there yet");
+        assert_eq!(schedule.miss(start), Answer::OnItsWay, "the first fetch has not ended");
         schedule.begin();
         assert_eq!(schedule.end(true, start), start + 10 * MINUTE);
         for second in [0, 30, 59] {
             assert_eq!(schedule.miss(start + Duration::from_secs(second)), Answer::NoSuchKey);
         }
         assert_eq!(schedule.miss(start + MINUTE), Answer::Ask);
-        assert_eq!(schedule.miss(start + MINUTE), Answer::OnItsWay, "and one is enough");
+        assert_eq!(schedule.miss(start + MINUTE), Answer::OnItsWay, "one fetch is enough");
         schedule.begin();
         assert_eq!(schedule.miss(start + MINUTE), Answer::OnItsWay);
     }

@@ -1,4 +1,4 @@
-//! Where a provider's keys are, and getting them: never more of them, and never for longer, than is good.
+//! The file or URL of a provider's keys, and the fetch with its limits of size and time.
 
 use std::{
     fmt, io,
@@ -26,17 +26,17 @@ use tower::Service as _;
 
 use crate::{files, tls::client::Connector};
 
-/// Most bytes of a key set.
+/// The largest key set in bytes.
 const LARGEST: usize = 64 * 1024;
-/// How long getting one may take.
+/// The timeout of a fetch.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A file, or a URL.
+/// The location of a provider's keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Source {
-    /// Read again like a URL.
+    /// A file. It is read again as often as a URL.
     File(PathBuf),
-    /// Over TLS, or of this very machine.
+    /// An https URL, or an http URL of localhost.
     Url(Uri),
 }
 
@@ -45,16 +45,16 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("it is empty: name a file or a URL".to_owned());
+            return Err("the value is empty: give a file or a URL".to_owned());
         }
         if !text.contains("://") {
             return Ok(Self::File(text.into()));
         }
-        let uri: Uri = text.parse().map_err(|_| "is no URL".to_owned())?;
+        let uri: Uri = text.parse().map_err(|_| "the value is not a valid URL".to_owned())?;
         match (uri.scheme_str(), uri.host()) {
             (Some("https"), Some(_)) => Ok(Self::Url(uri)),
             (Some("http"), Some(host)) if is_here(host) => Ok(Self::Url(uri)),
-            _ => Err("must be a file, an https URL, or an http URL of this machine".to_owned()),
+            _ => Err("expected a file, an https URL, or an http URL of localhost".to_owned()),
         }
     }
 }
@@ -73,14 +73,14 @@ impl fmt::Display for Source {
     }
 }
 
-/// Why there is nothing to be had.
+/// The reason why the keys could not be fetched.
 #[derive(Debug, Error)]
 pub(super) enum Unreachable {
-    #[error("it took longer than {} s", PATIENCE.as_secs())]
+    #[error("the fetch took longer than {} s", PATIENCE.as_secs())]
     TooSlow,
-    #[error("it is larger than {} KiB", LARGEST / 1024)]
+    #[error("the key set is larger than {} KiB", LARGEST / 1024)]
     TooLarge,
-    #[error("HTTP {0}")]
+    #[error("the response has HTTP status {0}")]
     Refused(StatusCode),
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -91,7 +91,10 @@ pub(super) enum Unreachable {
 }
 
 impl Source {
-    /// All of it.
+    /// Reads the key set. It is at most `LARGEST` bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read within `PATIENCE`, or is too large.
     pub(super) async fn read(&self, tls: &Connector) -> Result<Bytes, Unreachable> {
         let read = async {
             match self {
@@ -110,7 +113,7 @@ async fn of_file(path: &Path) -> Result<Bytes, Unreachable> {
     if bytes.len() > LARGEST { Err(Unreachable::TooLarge) } else { Ok(bytes.into()) }
 }
 
-/// Redirections are not followed: whoever moved can be named by the new address.
+/// Fetches a URL. Redirects are not followed: the operator can configure the new address.
 async fn get(uri: &Uri, mut tls: Connector) -> Result<Bytes, Unreachable> {
     if uri.scheme_str() == Some("https") {
         return ask(uri, tls.call(uri.clone()).await?).await;
@@ -140,7 +143,7 @@ where
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         Ok(body.map_err(of_body)?.to_bytes())
     };
-    // How the connection ends is of no interest once there is an answer.
+    // An error of the connection after the response does not matter.
     let (answer, _end) = join(answer, connection).await;
     answer
 }

@@ -1,7 +1,8 @@
-//! The one thread that writes revocations to the disk. What has queued up is one commit, however many sign out at once.
+//! The thread that writes revocations to the disk. It writes all that are queued in one commit, so that a thousand
+//! sign-outs at once cost one sync.
 //!
-//! A revocation is in force before it is on the disk. So it waits in a list of its own until the disk has taken it, whether or
-//! not its caller waits, too.
+//! A revocation is in force before it is on the disk. Until then it is in the list [`Unkept`], whether or not its
+//! caller waits for the disk.
 
 use std::{
     io,
@@ -18,12 +19,12 @@ use super::{
     store::Store,
 };
 
-/// The most jobs that wait. A caller beyond that waits for room.
+/// The capacity of the queue in jobs. If it is full, callers wait.
 const QUEUE: usize = 1_024;
 /// The most revocations in one commit.
 const COMMIT: usize = 1_024;
 
-/// The way to the thread, which ends when this is dropped.
+/// A handle to the thread, which ends when the handle is dropped.
 pub(super) struct Keeper {
     unkept: Arc<Unkept>,
     jobs: mpsc::Sender<Job>,
@@ -35,10 +36,10 @@ enum Job {
 }
 
 impl Keeper {
-    /// Starts the thread, which has `store` for itself.
+    /// Starts the thread, which owns `store`.
     ///
     /// # Errors
-    /// When there can be no thread.
+    /// If the thread cannot be started.
     pub(super) fn of(store: Store) -> io::Result<Self> {
         let unkept = Arc::<Unkept>::default();
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -47,20 +48,20 @@ impl Keeper {
         Ok(Self { unkept, jobs })
     }
 
-    /// Takes a revocation, which is written at the next [`keep`](Self::keep) at the latest.
+    /// Adds a revocation to those that the next [`keep`](Self::keep) writes.
     pub(super) fn add(&self, revoked: &Revoked) {
         self.unkept.lock().add(revoked);
     }
 
-    /// Returns once every revocation that was added is on the disk.
+    /// Writes the revocations that were added, and returns when they are on the disk.
     ///
     /// # Errors
-    /// The disk has not taken them now.
+    /// If the write fails. The revocations stay for the next call.
     pub(super) async fn keep(&self) -> Result<(), NotRevoked> {
         self.ask(Job::Keep).await
     }
 
-    /// Returns everything, if another process has written since this was asked last.
+    /// Returns all revocations on the disk, if another process has written since the last call, or else none.
     pub(super) async fn news(&self) -> Result<Vec<Revoked>, NotRevoked> {
         self.ask(Job::News).await
     }
@@ -69,7 +70,7 @@ impl Keeper {
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, NotRevoked>>) -> Job,
     ) -> Result<T, NotRevoked> {
-        let gone = || NotRevoked::NotKept("its thread has died".to_owned());
+        let gone = || NotRevoked::NotKept("the thread that writes it has died".to_owned());
         let (answer, answered) = oneshot::channel();
         self.jobs.send(job(answer)).await.map_err(|_unsent| gone())?;
         answered.await.unwrap_or_else(|_dropped| Err(gone()))
@@ -92,7 +93,7 @@ fn work(mut store: Store, unkept: &Unkept, mut queue: mpsc::Receiver<Job>) {
         }
         let kept = unkept.keep_in(&mut store).map_err(|why| why.to_string());
         if kept.is_ok() && has_failed {
-            tracing::info!("the disk took the revocations that it had not taken before");
+            tracing::info!("wrote the revocations that could not be written before");
         }
         has_failed = kept.is_err();
         for answer in waiting {
@@ -101,12 +102,12 @@ fn work(mut store: Store, unkept: &Unkept, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
-/// The caller may have gone.
+/// Sends a result to the caller, which may have been dropped.
 fn answered<T, E: Into<NotRevoked>>(answer: oneshot::Sender<Result<T, NotRevoked>>, outcome: Result<T, E>) {
     _ = answer.send(outcome.map_err(Into::into));
 }
 
-/// Revocations that the disk has not taken.
+/// The revocations that are not on the disk yet.
 #[derive(Default)]
 struct Unkept(Mutex<List>);
 

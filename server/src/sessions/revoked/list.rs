@@ -1,4 +1,4 @@
-//! Which sessions are over before their time. Pure.
+//! The set of revocations. Without I/O.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -7,42 +7,43 @@ use std::{
 
 use super::super::Session;
 
-/// What is revoked.
+/// The sessions that a revocation is for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Whose {
-    /// One session, by its id.
+    /// The session with this id.
     Session(String),
-    /// Every session that a subject has so far.
+    /// All sessions of this subject that were issued up to the time of the revocation.
     Subject(String),
 }
 
-/// Something revoked.
+/// A revocation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Revoked {
     pub(super) whose: Whose,
-    /// Of a subject's sessions, those of up to this second.
+    /// The time of the revocation. A subject's sessions that were issued up to then are revoked.
     pub(super) at: SystemTime,
-    /// From then on all that this is about is over by itself.
+    /// The time at which all these sessions have expired, so that the revocation can be deleted.
     pub(super) until: SystemTime,
 }
 
-/// All that is revoked.
+/// The revocations by the sessions that they are for.
 #[derive(Default, Debug)]
 pub(super) struct List(HashMap<Whose, Revoked>);
 
 impl List {
-    /// Whether the session is over.
+    /// Returns `true` if `session` is revoked.
     pub(super) fn covers(&self, session: &Session) -> bool {
         let [one, all] = names(session).map(|name| self.0.get(&name));
         one.is_some() || all.is_some_and(|revoked| session.issued_at <= revoked.at)
     }
 
-    /// Returns the time up to which all sessions of a subject are over, if they are.
+    /// Returns the time up to which all sessions of a subject are revoked, if they are.
     pub(super) fn subject_revoked_at(&self, subject: &str) -> Option<SystemTime> {
         self.0.get(&Whose::Subject(subject.to_owned())).map(|revoked| revoked.at)
     }
 
-    /// Whether that is news. Nothing is taken back by what comes later and is older.
+    /// Adds a revocation, and returns `true` if the set has changed. An older revocation never shortens one that is
+    /// there.
     pub(super) fn add(&mut self, revoked: &Revoked) -> bool {
         let Revoked { whose, at, until } = revoked;
         match self.0.entry(whose.clone()) {
@@ -67,7 +68,7 @@ impl List {
         self.0.values().cloned().collect()
     }
 
-    /// Removes a revocation, unless it reaches further by now.
+    /// Removes a revocation, unless a later one has extended it.
     pub(super) fn remove(&mut self, revoked: &Revoked) {
         if self.0.get(&revoked.whose) == Some(revoked) {
             self.0.remove(&revoked.whose);
@@ -79,7 +80,7 @@ impl List {
     }
 }
 
-/// By what a session can be revoked.
+/// Returns the two keys under which a session can be revoked.
 pub(super) fn names(session: &Session) -> [Whose; 2] {
     [Whose::Session(session.id.clone()), Whose::Subject(session.subject.clone())]
 }
@@ -107,7 +108,7 @@ mod tests {
         assert!(list.add(&revoked) && !list.add(&revoked));
         assert!(list.covers(&lost) && !list.covers(&kept));
         let renewed = Session { issued_at: at(30), ..lost };
-        assert!(list.covers(&renewed), "what it was renewed to is the same session");
+        assert!(list.covers(&renewed), "a renewed session is the same session");
     }
 
     #[test]
@@ -118,18 +119,18 @@ mod tests {
         assert!(!list.covers(&issued("ada", 21)) && !list.covers(&issued("bob", 10)));
     }
 
-    /// Another process's is heard of up to a second late.
+    /// A revocation by another process is read up to a second late.
     #[test]
     fn an_older_revocation_that_comes_later_takes_nothing_back() {
         let mut list = List::default();
         let revoked =
             |second, until| Revoked { whose: Whose::Subject("ada".into()), at: at(second), until: at(until) };
         assert!(list.add(&revoked(20, 900)));
-        assert!(!list.add(&revoked(10, 800)), "it is no news");
+        assert!(!list.add(&revoked(10, 800)), "the set does not change");
         assert!(list.covers(&issued("ada", 20)));
         assert!(list.add(&revoked(5, 1_000)));
         list.forget_before(at(950));
-        assert!(list.covers(&issued("ada", 20)), "each of them counts where it reaches further");
+        assert!(list.covers(&issued("ada", 20)), "the latest `at` and the latest `until` count");
     }
 
     #[test]

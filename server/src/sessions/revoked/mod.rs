@@ -1,5 +1,5 @@
-//! Sessions that are over before their time: kept on the disk, known at once, and forgotten once they would be over
-//! anyway.
+//! Revoked sessions. A revocation is in force at once, is kept on the disk, and is deleted when its sessions have
+//! expired.
 
 mod keeper;
 mod list;
@@ -28,32 +28,33 @@ use self::{
 use super::{LONGEST_LIFE, SESSION_LIFE, Session};
 use crate::files;
 
-/// Most sessions that may be revoked when somebody signs out: guests come and go as they like. No address of theirs has
-/// so many (`edge::Limits`).
+/// The number of revocations from which sign-outs of this server's sessions are refused, since guests can sign in and
+/// out without limit. `edge::Limits` keeps one address far below it.
 pub const MOST_REVOKED: usize = 100_000;
-/// Between two looks at what another process has revoked.
+/// The interval at which revocations by other processes are read.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So few streams wake for a session that is none of theirs: one of so many.
+/// The number of channels that wake waiting streams. A revocation wakes about 1 in `BELLS` of the streams that it is
+/// not for.
 const BELLS: usize = 256;
 
-/// What is revoked, and the way to have more of it.
+/// The revoked sessions.
 pub struct Revocations {
     list: RwLock<List>,
-    /// Each rings for some sessions, by the hash of their names.
+    /// Channels that wake the streams of revoked sessions. The hash of a [`Whose`] selects one.
     bells: Vec<watch::Sender<()>>,
     hash: RandomState,
-    /// `None`: nothing is kept.
+    /// The writer. `None`: revocations are kept in memory only.
     keeper: Option<Keeper>,
 }
 
-/// Why something is not revoked.
+/// The reason why a revocation failed.
 #[derive(Debug, Error)]
 pub enum NotRevoked {
-    /// It is in force, and the disk has not taken it yet. It is tried again every second.
-    #[error("it cannot be kept: {0}")]
+    /// The file cannot be used. In a server, the revocation is in force, and the write is retried every second.
+    #[error("{FILE} cannot be used: {0}")]
     NotKept(String),
-    /// There is no room for more.
-    #[error("{MOST_REVOKED} sessions are revoked already")]
+    /// The limit is reached, and the session is not revoked.
+    #[error("too many revoked sessions: the limit is {MOST_REVOKED}")]
     TooMany,
 }
 
@@ -64,7 +65,8 @@ impl From<rusqlite::Error> for NotRevoked {
 }
 
 impl NotRevoked {
-    /// The permission that is missing in `data_dir`, if that is what is wrong, or else what SQLite says.
+    /// Returns the error with the missing permission in `data_dir`, if that is the cause, or else with SQLite's
+    /// message.
     fn or_denied(why: rusqlite::Error, data_dir: &Path) -> Self {
         match files::denied_of_database(&data_dir.join(FILE)) {
             Some((path, why)) => Self::NotKept(format!("{}: {why}", path.display())),
@@ -74,17 +76,20 @@ impl NotRevoked {
 }
 
 impl Revocations {
-    /// The file in `data_dir` that they are kept in, and that is open for as long as they are.
+    /// Returns the path of the file in `data_dir`. The server keeps the file open.
     pub fn file(data_dir: &Path) -> PathBuf {
         data_dir.join(FILE)
     }
 
-    /// Of a server that keeps nothing.
+    /// Returns an empty set that is not kept on the disk.
     pub fn in_memory() -> Self {
         Self::over(None)
     }
 
-    /// Those kept in `data_dir`. Blocks.
+    /// Opens the revocations in `data_dir`, and starts the thread that writes them. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or read.
     pub fn open(data_dir: &Path) -> Result<Self, NotRevoked> {
         let store = Store::open(data_dir).map_err(|why| NotRevoked::or_denied(why, data_dir))?;
         Self::kept_in(store)
@@ -92,9 +97,9 @@ impl Revocations {
 
     fn kept_in(mut store: Store) -> Result<Self, NotRevoked> {
         match store.forget_before(SystemTime::now()) {
-            // No reason not to start: what is over stays in the file until the next start.
+            // A full disk must not stop the start. Expired revocations stay in the file until the next start.
             Err(why) if why.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-                tracing::warn!(%why, "what was revoked and is over stays in {FILE}");
+                tracing::warn!(%why, "could not delete expired revocations from {FILE}");
             }
             forgotten => forgotten?,
         }
@@ -114,25 +119,32 @@ impl Revocations {
         }
     }
 
-    /// Ends a session that the caller has, which may have been renewed since.
+    /// Revokes the caller's session, including tokens that were renewed since.
+    ///
+    /// # Errors
+    /// If there are too many revocations, or if this one is not on the disk yet.
     pub async fn sign_out(&self, session: &Session, now: SystemTime) -> Result<(), NotRevoked> {
-        // Those of a provider are as many as it lets in.
+        // A provider's sessions are exempt: the provider limits how many there are.
         if session.is_ours && self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MOST_REVOKED {
             return Err(NotRevoked::TooMany);
         }
         let whose = Whose::Session(session.id.clone());
-        // A provider may renew what it gave out at any time, and does not ask whether that is over here.
+        // A provider does not know of this revocation, and may renew the session at any time.
         let until =
             if session.is_ours { session.expires_at.max(now + SESSION_LIFE) } else { now + LONGEST_LIFE };
         self.add(Revoked { whose, at: now, until }).await
     }
 
-    /// Ends one session, or all of a subject's until now.
+    /// Revokes one session, or all sessions of a subject up to `now`.
+    ///
+    /// # Errors
+    /// If the revocation is not on the disk yet.
     pub async fn revoke(&self, whose: Whose, now: SystemTime) -> Result<(), NotRevoked> {
         self.add(Revoked { whose, at: now, until: now + LONGEST_LIFE }).await
     }
 
-    /// Puts a revocation in force at once, and returns when it is on the disk. It is written even if nobody waits for this.
+    /// Puts a revocation in force at once, and returns when it is on the disk. It is written even if the future is
+    /// dropped.
     async fn add(&self, revoked: Revoked) -> Result<(), NotRevoked> {
         if let Some(keeper) = &self.keeper {
             keeper.add(&revoked);
@@ -144,7 +156,10 @@ impl Revocations {
         }
     }
 
-    /// The same without a server, which finds out within a second. Blocks.
+    /// Writes a revocation to the file in `data_dir`. A running server reads it within a second. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn revoke_in(data_dir: &Path, whose: Whose, now: SystemTime) -> Result<(), NotRevoked> {
         let revoked = Revoked { whose, at: now, until: now + LONGEST_LIFE };
         Store::open(data_dir)
@@ -152,7 +167,7 @@ impl Revocations {
             .map_err(|why| NotRevoked::or_denied(why, data_dir))
     }
 
-    /// Learns what others have revoked, writes what the disk did not take, and forgets what is over, for ever.
+    /// Reads the revocations of other processes, retries failed writes, and deletes expired revocations. Never returns.
     pub async fn follow(&self) {
         let mut every = interval(LOOK_EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -162,20 +177,20 @@ impl Revocations {
             self.list.write().unwrap_or_else(PoisonError::into_inner).forget_before(now);
             let Some(keeper) = &self.keeper else { continue };
             if let Err(why) = keeper.keep().await {
-                tracing::warn!(%why, "revocations are in force and not on the disk: they are tried again in a second");
+                tracing::warn!(%why, "could not write revocations, which are in force: retrying in 1 s");
             }
             match keeper.news().await {
                 Ok(news) => self.learn(&news),
-                Err(why) => tracing::warn!(%why, "what others have revoked cannot be read"),
+                Err(why) => tracing::warn!(%why, "could not read the revocations of other processes"),
             }
         }
     }
 
-    /// Writes what the disk has not taken so far, for the last time.
+    /// Writes the revocations that are not on the disk yet, at shutdown.
     pub async fn close(&self) {
         let Some(keeper) = &self.keeper else { return };
         if let Err(why) = keeper.keep().await {
-            tracing::error!(%why, "sessions that were revoked are not on the disk: they are valid at the next start");
+            tracing::error!(%why, "could not write revocations: their sessions are valid again at the next start");
         }
     }
 
@@ -184,16 +199,16 @@ impl Revocations {
         self.list.read().unwrap_or_else(PoisonError::into_inner).subject_revoked_at(subject)
     }
 
-    /// Whether `session` is revoked.
+    /// Returns `true` if `session` is revoked.
     pub(super) fn cover(&self, session: &Session) -> bool {
         self.list.read().unwrap_or_else(PoisonError::into_inner).covers(session)
     }
 
-    /// Once `session` is revoked.
+    /// Returns when `session` is revoked.
     pub(super) async fn revoked(&self, session: &Session) {
         let [mut one, mut all] = names(session).map(|name| self.bell(&name).subscribe());
         while !self.cover(session) {
-            // The bells are here, and so is whoever rings them.
+            // This cannot fail: `self` owns the senders.
             let _ = tokio::select! {
                 rung = one.changed() => rung,
                 rung = all.changed() => rung,
@@ -243,7 +258,7 @@ mod tests {
         assert!(timeout(Duration::from_millis(20), revocations.revoked(&bob)).await.is_err());
     }
 
-    /// Here it would be over after twelve hours, and the provider may renew it for days.
+    /// This server's session expires within twelve hours, and a provider may renew its session for days.
     #[tokio::test]
     async fn a_providers_session_stays_over() {
         let now = SystemTime::now();
@@ -258,7 +273,8 @@ mod tests {
         }
     }
 
-    /// And only of those who may sign in as often as they like: what a dispatcher or a provider ends is over.
+    /// The limit is only for sign-outs of this server's sessions, not for a provider's or for a dispatcher's
+    /// revocations.
     #[tokio::test]
     async fn there_is_room_for_so_many_and_again_once_they_are_over() {
         let revocations = Revocations::in_memory();
@@ -268,7 +284,7 @@ mod tests {
         }
         let [guest, theirs] = [session("ada"), Session { is_ours: false, ..session("bob") }];
         assert!(matches!(revocations.sign_out(&guest, now).await, Err(NotRevoked::TooMany)));
-        assert!(!revocations.cover(&guest), "as they were told");
+        assert!(!revocations.cover(&guest), "the session is still valid");
         revocations.sign_out(&theirs, now).await.unwrap();
         revocations.revoke(Whose::Session(guest.id.clone()), now).await.unwrap();
         assert!(revocations.cover(&theirs) && revocations.cover(&guest));
@@ -296,7 +312,7 @@ mod tests {
         Revocations::kept_in(Store::over(db).unwrap()).unwrap()
     }
 
-    /// BAD-2: the caller cannot repeat it, since the session is over.
+    /// BAD-2 in docs/failures.md. The caller cannot retry, since its session is no longer valid.
     #[tokio::test]
     async fn a_session_that_signs_out_while_the_disk_is_full_stays_over_at_the_next_start() {
         let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::new(1));
@@ -308,12 +324,12 @@ mod tests {
             disk.hold_at_most(Some(disk.used()));
             let not_kept = revocations.sign_out(&ada, now).await.unwrap_err();
             assert!(matches!(not_kept, NotRevoked::NotKept(_)), "{not_kept}");
-            assert!(revocations.cover(&ada), "it is in force");
+            assert!(revocations.cover(&ada), "the revocation is in force");
             let next = || on(&disk, dir.path()).cover(&ada);
             assert!(!next());
 
             let bob = session("bob");
-            // Its caller leaves, whether or not the disk has refused by then.
+            // The future is dropped after one poll, before or after the write has failed.
             let _ = revocations.sign_out(&bob, now).now_or_never();
 
             disk.hold_at_most(None);
@@ -329,7 +345,7 @@ mod tests {
         }
     }
 
-    /// BAD-1: deleting from the file needs room for SQLite's own journal.
+    /// BAD-1 in docs/failures.md. Deleting from the file needs room for SQLite's own journal.
     #[tokio::test]
     async fn a_full_disk_does_not_keep_the_server_from_starting() {
         let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::new(1));
@@ -346,7 +362,7 @@ mod tests {
         disk.hold_at_most(Some(disk.used()));
         assert!(on(&disk, dir.path()).cover(&ada));
         disk.hold_at_most(None);
-        assert!(!on(&disk, dir.path()).cover(&bob), "what is over is forgotten at last");
+        assert!(!on(&disk, dir.path()).cover(&bob), "the expired revocation is deleted once there is room");
     }
 
     async fn until(condition: impl Fn() -> bool) {
@@ -368,6 +384,6 @@ mod tests {
             () = revocations.revoked(&ada) => {}
             () = revocations.follow() => {}
         }
-        assert!(Revocations::open(dir.path()).unwrap().cover(&ada), "and so does the next");
+        assert!(Revocations::open(dir.path()).unwrap().cover(&ada), "the next server reads it, too");
     }
 }

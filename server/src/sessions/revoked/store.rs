@@ -1,4 +1,5 @@
-//! What is revoked, in a file beside the journal. A server and `rides-server token revoke` may have it open at a time.
+//! The SQLite file of revocations, beside the journal. A server and `rides-server token revoke` may use it at the same
+//! time.
 
 use std::{
     path::Path,
@@ -12,29 +13,29 @@ use super::{
     list::{Revoked, Whose},
 };
 
-/// The file in the data directory.
+/// The name of the file in the data directory.
 pub(super) const FILE: &str = "revoked.db";
-/// How long the other may take to write.
+/// The longest wait for another process that writes to the file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The file, open.
+/// The open file.
 #[derive(Debug)]
 pub(super) struct Store {
     db: Connection,
-    /// As SQLite counts commits of others.
+    /// SQLite's `data_version` at the last read, which changes with each commit of another connection.
     seen: i64,
 }
 
 impl Store {
-    /// Makes the file where it is not. Blocks, like all of it.
+    /// Opens the file, and creates it if it is missing. All methods block.
     pub(super) fn open(data_dir: &Path) -> rusqlite::Result<Self> {
         Self::over(Connection::open(data_dir.join(FILE))?)
     }
 
-    /// Keeps revocations in the database of this connection.
+    /// Uses the database of this connection.
     pub(super) fn over(db: Connection) -> rusqlite::Result<Self> {
         db.busy_timeout(PATIENCE)?;
-        // As on the disk as the journal is, at a sync for each.
+        // A sync per commit, as for the journal of rides.
         db.pragma_update(None, "synchronous", "FULL")?;
         // A container may have no folder for temporary files.
         db.pragma_update(None, "temp_store", "MEMORY")?;
@@ -50,7 +51,7 @@ impl Store {
         Ok(Self { db, seen: -1 })
     }
 
-    /// All of it is on the disk once this has returned, or nothing.
+    /// Writes revocations in one commit. When it returns `Ok`, they are on the disk.
     pub(super) fn add(&mut self, revoked: &[Revoked]) -> rusqlite::Result<()> {
         let commit = self.db.transaction()?;
         for Revoked { whose, at, until } in revoked {
@@ -68,7 +69,8 @@ impl Store {
         commit.commit()
     }
 
-    /// Everything, if another has written since the last time that this was asked.
+    /// Returns all revocations, if another connection has written since the last call or this is the first, or else
+    /// none.
     pub(super) fn news(&mut self) -> rusqlite::Result<Vec<Revoked>> {
         let version = self.db.pragma_query_value(None, "data_version", |row| row.get(0))?;
         if version == self.seen {
@@ -116,7 +118,7 @@ mod tests {
         let mut other = Store::open(dir.path()).unwrap();
         other.add(&[revoked("ada", 100)]).unwrap();
         assert_eq!(first.news().unwrap(), [revoked("ada", 100)]);
-        assert_eq!(first.news().unwrap(), [], "it was seen");
+        assert_eq!(first.news().unwrap(), [], "nothing was written since");
         drop((first, other));
         assert_eq!(Store::open(dir.path()).unwrap().news().unwrap(), [revoked("ada", 100)]);
     }

@@ -3,7 +3,7 @@ in float v_height;
 
 uniform vec3 u_roof;
 uniform vec3 u_window;
-uniform float u_windows; // 0: too far away to see any
+uniform float u_windows; // visibility, 0 to 1; 0 at a distance
 out vec4 o_color;
 
 float hash(vec2 p) {
@@ -19,7 +19,7 @@ void main() {
         return;
     }
     vec3 color = u_roof * v_more.x * mix(0.7, 1.35, clamp(v_height / 25.0, 0.0, 1.0));
-    // Windows: 3 m wide and a storey of 3.3 m high, one in four lit.
+    // A window cell is 3 m wide and 3.3 m (a storey) high. One window in four is lit.
     vec2 grid = vec2(v_more.y / 3.0, v_height / 3.3);
     vec2 cell = floor(grid), inside = fract(grid);
     float pane = step(0.3, inside.x) * step(inside.x, 0.72) * step(0.3, inside.y) * step(inside.y, 0.75);

@@ -1,7 +1,7 @@
-layout(location = 0) in vec3 a_at;   // ground, height (m)
+layout(location = 0) in vec3 a_at;   // ground position, height (m)
 layout(location = 1) in vec3 a_more; // light, along (m; negative: a roof), seed
 
-// 1: flat on the ground, where its shadow falls.
+// 1: project the building onto the ground, as its shadow.
 uniform float u_shadow;
 
 out vec3 v_more;

@@ -5,7 +5,7 @@ flat in float v_trail;
 flat in float v_followed;
 
 uniform float u_phase; // s
-uniform float u_light; // of glow and trail, 0 to 1
+uniform float u_light; // strength of glow and trail, 0 to 1
 out vec4 o_color;
 
 // A capsule with two radii, from the origin upwards (Inigo Quilez, "2D distance functions").
@@ -31,7 +31,7 @@ void main() {
     float trail = step(0.0, back) * pow(clamp(1.0 - back, 0.0, 1.0), 1.6)
         * exp(-pow(v_at.x / width, 2.0)) * 0.6 * step(1.0, v_trail);
 
-    // Lighter towards the nose, with a windscreen once a car is large enough to show one.
+    // The body is lighter towards the front. A large car has a windscreen.
     vec3 paint = mix(v_color, vec3(1.0), 0.18 + 0.42 * smoothstep(-0.4, 1.0, v_at.y / v_size));
     float screen = smoothstep(8.0, 12.0, v_size) * (1.0 - smoothstep(0.10, 0.16, abs(v_at.y / v_size - 0.34)))
         * (1.0 - smoothstep(0.24, 0.32, abs(v_at.x / v_size)));
@@ -43,7 +43,7 @@ void main() {
         ring = (1.0 - smoothstep(0.8, 1.6, abs(r - v_size * 1.9))) * 0.9;
         ring += (1.0 - smoothstep(0.8, 2.2, abs(r - v_size * mix(1.9, 4.3, pulse)))) * (1.0 - pulse) * 0.8;
     }
-    // Premultiplied: the body covers, and light without alpha is added to what is below.
+    // Premultiplied alpha: the body covers what is below, and light without alpha is added to it.
     vec3 light = v_color * max(max(glow, trail) * u_light, ring) * (1.0 - core);
     o_color = vec4(paint * core + light * (1.0 - rim * 0.7), core + rim * 0.7);
 }

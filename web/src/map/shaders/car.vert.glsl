@@ -1,11 +1,11 @@
-layout(location = 0) in vec4 a_path;  // from, to (ground)
-layout(location = 1) in vec4 a_when;  // heading at both ends (turns), leaves, arrives (s)
+layout(location = 0) in vec4 a_path;  // ground positions: from, to
+layout(location = 1) in vec4 a_when;  // headings at both ends (turns), start, end (s)
 layout(location = 2) in vec4 a_light; // colour, followed
 
 uniform float u_now;     // s
 uniform float u_size_px; // half a car's length
 
-out vec2 v_at;           // px from the middle of the car: to its right, and forwards
+out vec2 v_at;           // position relative to the car's middle (px): right, forwards
 flat out vec3 v_color;
 flat out float v_size;
 flat out float v_trail;  // px

@@ -1,7 +1,7 @@
 uniform sampler2D u_levels;
-uniform vec3 u_place; // the north-western corner (ground), side of a cell (m)
+uniform vec3 u_place; // ground position of the north-western corner, side of a cell (m)
 
-out vec2 v_at;        // cells from that corner
+out vec2 v_at;        // position relative to that corner (cells)
 
 void main() {
     v_at = vec2(gl_VertexID & 1, gl_VertexID >> 1) * vec2(textureSize(u_levels, 0));

@@ -6,7 +6,7 @@ flat in vec3 v_color;
 flat in vec2 v_dash;
 
 uniform float u_alpha;
-uniform float u_soft; // px over which the edge fades; 0: crisp
+uniform float u_soft; // width over which the edge fades (px); 0: sharp edge
 
 out vec4 o_color;
 
@@ -14,7 +14,7 @@ void main() {
     float end = max(max(-v_at.x, v_at.x - v_length), 0.0);
     float from_line = length(vec2(end, v_at.y));
     float edge = 0.5 / u_dpr;
-    // Lines thinner than a pixel are drawn one pixel wide and fainter.
+    // A line thinner than a pixel is drawn one pixel wide and fainter.
     float half_width = max(v_half, edge);
     float cover = clamp((half_width - from_line) / (2.0 * edge) + 0.5, 0.0, 1.0) * min(v_half / edge, 1.0);
     if (u_soft > 0.0) cover = pow(clamp(1.0 - from_line / u_soft, 0.0, 1.0), 2.0);

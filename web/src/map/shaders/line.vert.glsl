@@ -1,16 +1,16 @@
-// One quad is one piece of a line; it reaches past both ends for round caps, and round caps on every piece
-// make round joins.
+// One quad is one segment of a line. The quad extends beyond both ends of its segment for round caps, and the caps of
+// adjacent segments form round joins.
 layout(location = 0) in vec4 a_ends;
 layout(location = 1) in vec3 a_more; // along (m), height (m), style
 
 uniform vec4 u_strokes[8]; // colour, half width (px); 0: not drawn
 uniform vec2 u_dashes[8];  // length, length with gap (px)
-uniform float u_pad;       // room for a glow (px)
+uniform float u_pad;       // space around the stroke for a glow (px)
 
-out vec2 v_at;             // px: along the piece from its start, and across
-flat out float v_length;   // px
-flat out float v_before;   // px of the line before this piece
-flat out float v_half;     // px
+out vec2 v_at;             // position relative to the segment's start (px): along, across
+flat out float v_length;   // length of the segment (px)
+flat out float v_before;   // length of the line before this segment (px)
+flat out float v_half;     // half width (px)
 flat out vec3 v_color;
 flat out vec2 v_dash;
 

@@ -1,4 +1,4 @@
-// The atlas holds the halo's coverage in red and the letter's in green.
+// The atlas has the halo's coverage in its red channel and the glyph's coverage in its green channel.
 in vec2 v_atlas;
 flat in vec3 v_color;
 

@@ -1,6 +1,6 @@
-layout(location = 0) in vec2 a_at;    // px from the top left
-layout(location = 1) in vec2 a_along; // cosine, sine
-layout(location = 2) in vec2 a_half;  // px
+layout(location = 0) in vec2 a_at;    // position from the top left (px)
+layout(location = 1) in vec2 a_along; // direction: cosine, sine
+layout(location = 2) in vec2 a_half;  // half size (px)
 layout(location = 3) in vec4 a_atlas;
 layout(location = 4) in vec3 a_color;
 

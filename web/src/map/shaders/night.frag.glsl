@@ -1,7 +1,7 @@
-// The night around the city: the map dissolves at its edge, and the corners of the screen are darker.
+// The darkness around the city: the map fades at its edge, and the corners of the screen are darker.
 in vec2 v_at;
 
-uniform vec4 u_extent; // north-western and south-eastern corner on the ground (m)
+uniform vec4 u_extent; // ground positions of the north-western and south-eastern corners (m)
 uniform vec3 u_beyond;
 out vec4 o_color;
 
@@ -13,15 +13,15 @@ void main() {
     vec2 px = (vec2(v_at.x, 1.0 - v_at.y) - 0.5) * u_viewport;
     vec2 at = px / u_px_per_m + u_center;
     vec2 middle = (u_extent.xy + u_extent.zw) * 0.5, half_size = (u_extent.zw - u_extent.xy) * 0.5;
-    // Distance to a box with round corners; the fade is as wide as a street block.
+    // The distance to a box with round corners. The fade is as wide as a city block.
     float fade = min(70.0, min(half_size.x, half_size.y) * 0.25);
     vec2 q = abs(at - middle) - half_size + fade;
     float outside = length(max(q, 0.0)) + min(max(q.x, q.y), 0.0);
     float fog = smoothstep(0.0, fade, outside);
     float vignette = smoothstep(0.35, 1.05, length(px / u_viewport)) * 0.5;
-    // A little noise hides the bands that dark gradients have in eight bits.
+    // Noise hides the bands of dark gradients with eight bits per channel.
     float dither = (noise(gl_FragCoord.xy) - 0.5) / 128.0;
-    // Past the edge, a field of faint points, one a hundred metres, that fades with the distance.
+    // Beyond the edge is a grid of faint points, 100 m apart, which fades with the distance.
     vec2 cell = (fract(at / 100.0 + 0.5) - 0.5) * 100.0 * u_px_per_m;
     float point = (1.0 - smoothstep(0.5, 1.5, length(cell))) * fog * exp(-max(outside - fade, 0.0) / 350.0);
     float cover = clamp(fog + (1.0 - fog) * vignette + dither, 0.0, 1.0);

@@ -26,7 +26,7 @@ void main() {
     float square = length(max(q, 0.0)) + min(max(q.x, q.y), 0.0) - 1.2;
     float mark = v_look.a < 0.5 ? length(head) - 3.4 : square;
 
-    // On the ground: a spot of light and a ring that widens.
+    // A spot of light and a growing ring on the ground.
     vec2 ground = v_at * vec2(1.0, 1.7);
     float r = length(ground), pulse = fract(u_phase * 0.45 + v_look.a * 0.5);
     float ripple = (1.0 - smoothstep(0.6, 1.8, abs(r - 26.0 * pulse))) * (1.0 - pulse) * 0.8;

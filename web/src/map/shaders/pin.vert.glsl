@@ -1,7 +1,7 @@
 layout(location = 0) in vec2 a_at;
 layout(location = 1) in vec4 a_look; // colour, shape
 
-out vec2 v_at; // px from the tip, y up
+out vec2 v_at; // position relative to the tip (px), y up
 flat out vec4 v_look;
 
 void main() {

@@ -1,5 +1,5 @@
 // One triangle over the whole screen.
-out vec2 v_at; // 0 to 1, y up
+out vec2 v_at; // position on the screen, 0 to 1, y up
 
 void main() {
     v_at = vec2((gl_VertexID << 1) & 2, gl_VertexID & 2);

@@ -2,12 +2,13 @@
 precision highp float;
 precision highp int;
 
-// How the ground is seen: metres (y southwards) in, CSS pixels from the middle (y down) out.
+// The view of the ground. Ground positions are in metres with y southwards, and screen positions are in CSS pixels
+// from the middle with y down.
 uniform vec2 u_center;
 uniform vec2 u_viewport;
 uniform float u_px_per_m;
 uniform float u_dpr;
-// Height of the eye over the ground, metres: what stands higher leans outwards.
+// The height of the eye above the ground in metres. Tall objects lean outwards.
 uniform float u_eye_m;
 
 vec2 px_from_ground(vec2 at, float height) {

@@ -5,7 +5,7 @@ use rides_proto::{geo::LatLng, tiles::CELL_SIDE};
 
 use super::*;
 
-/// Columns of cells that the tests' cars drive in, in one row through Helsinki.
+/// The number of columns of cells in which the cars of the tests drive, in one row through Helsinki.
 const COLUMNS: u32 = 4;
 const ROW: u32 = 9484;
 const FIRST_COLUMN: u32 = 18653;
@@ -14,7 +14,7 @@ fn cell(column: u32) -> Cell {
     Cell::of(WorldPoint { x: (FIRST_COLUMN + column) * CELL_SIDE, y: ROW * CELL_SIDE })
 }
 
-/// A place in the row, `x` units from its western end.
+/// Returns the point in the row that is `x` units from its western end.
 fn place(x: u32) -> WorldPoint {
     WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y: ROW * CELL_SIDE + 100 }
 }
@@ -37,7 +37,7 @@ fn first(epoch: &str, cells: Vec<CellUpdate>) -> FleetFrame {
     FleetFrame { epoch: Some(epoch.to_owned()), tick_interval: Some(250.0), ..frame(cells) }
 }
 
-/// Every cell that the tests use, and then some.
+/// Returns bounds that contain every cell of the tests.
 fn everywhere() -> Bounds {
     let corner =
         |x: u32, y: u32| WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y: ROW * CELL_SIDE + y }.lat_lng();
@@ -48,7 +48,7 @@ fn cursors(fleet: &FleetModel) -> Vec<(Cell, u64)> {
     fleet.cursors_in(everywhere()).collect()
 }
 
-/// Where every car is going, by number.
+/// Returns the target position of every car, by number.
 fn places(fleet: &FleetModel) -> BTreeMap<u32, (f64, f64)> {
     fleet.glides().map(|glide| (glide.number.0, glide.to)).collect()
 }
@@ -188,7 +188,7 @@ fn a_density_is_told_again_only_when_it_changes() {
     let revision = fleet.revision();
     fleet.apply(&densities(None, &[]), 4_250.0);
     assert_eq!(fleet.revision(), revision, "a heartbeat changes nothing");
-    // Another stream begins: what it does not list is empty.
+    // Another stream begins. Tiles that it does not list are empty.
     fleet.apply(&densities(Some(Detail::Densities), &[(3, 9)]), 5_000.0);
     expect_densities(&fleet, &[(3, 9)]);
 }
@@ -244,14 +244,14 @@ fn without_cursors_the_first_message_tells_of_every_car() {
     expect(&fleet, &[(2, CELL_SIDE)]);
 }
 
-/// PAGE-5: more is watched than is on the screen.
+/// PAGE-5: the page watches a larger area than the screen shows.
 #[test]
 fn what_is_in_view_is_what_the_screen_shows() {
     let mut fleet = FleetModel::default();
     let cars = [report(1, 10), report(2, CELL_SIDE / 2), report(3, CELL_SIDE - 10)];
     fleet.apply(&first("a", vec![update(0, 1, true, &cars, &[])]), 0.0);
     let count = |fleet: &FleetModel| fleet.in_view().count;
-    assert_eq!(count(&fleet), 3, "the map has not said what it shows");
+    assert_eq!(count(&fleet), 3, "the screen is not set yet");
     let corner = |x: u32, y: i32| {
         let y = (ROW * CELL_SIDE).saturating_add_signed(y);
         unit(WorldPoint { x: FIRST_COLUMN * CELL_SIDE + x, y })
@@ -261,7 +261,7 @@ fn what_is_in_view_is_what_the_screen_shows() {
     assert_eq!((count(&fleet), fleet.states_in_view().count()), (2, 2));
 
     fleet.apply(&densities(Some(Detail::Densities), &[(0, 400), (1, 40), (4, 9)]), 250.0);
-    assert_eq!(count(&fleet), 400 + 40, "as the numbers on the map say");
+    assert_eq!(count(&fleet), 400 + 40, "the sum of the numbers on the map");
 }
 
 /// PAGE-5
@@ -279,7 +279,7 @@ fn a_steady_car_is_drawn_at_a_steady_speed_and_never_stops() {
     fleet.apply(&first("a", vec![update(0, 0, true, &[report(1, 0)], &[])]), 0.0);
     let (mut last, mut steps) = (None, Vec::new());
     for millis in 1..=5_000u32 {
-        // Reports come every 250 ms, and up to 60 ms late.
+        // Reports are 250 ms apart, and up to 60 ms late.
         let tick = u64::from(millis / 250);
         if millis.is_multiple_of(250) {
             let late = f64::from(millis) + [0.0, 35.0, 10.0, 60.0][tick as usize % 4];
@@ -318,14 +318,14 @@ fn a_car_turns_the_short_way() {
     assert!((glide.to_turn - glide.from_turn - 0.2).abs() < 1e-5, "{glide:?}");
 }
 
-/// One tick of the reference.
+/// One tick of the reference model.
 #[derive(Clone, Debug)]
 struct Tick {
-    /// Cars that move or appear, or (`None`) vanish.
+    /// Cars that move or appear or, with `None`, vanish.
     changes: Vec<(u32, Option<u32>)>,
-    /// The cells that are sent whole.
+    /// The cells that are sent as snapshots.
     snapshots: [bool; COLUMNS as usize],
-    /// The cells come in reverse order.
+    /// The cells are sent in reverse order.
     turned: bool,
 }
 
@@ -336,7 +336,7 @@ fn tick() -> impl Strategy<Value = Tick> {
 }
 
 proptest! {
-    /// Against a plain map of cars: deltas and snapshots in any order, each message twice.
+    /// Compares the model with a plain map of cars: deltas and snapshots in any order, each message twice.
     #[test]
     fn the_cars_are_those_of_the_server(ticks in prop::collection::vec(tick(), 1..30)) {
         let column = |x: &u32| x / CELL_SIDE;

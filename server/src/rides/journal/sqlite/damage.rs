@@ -1,8 +1,9 @@
-//! Commits of a write-ahead log that cannot be read, because something before them is damaged.
+//! The detection of unreadable commits in a write-ahead log.
 //!
-//! SQLite reads its log up to the first frame that is not sound, and takes that for the end: the power may have failed while
-//! the last commit was written. Such a commit was never acknowledged. But each commit is on the disk before the next one is
-//! written. So a commit that is followed by frames of another was acknowledged, and is damaged if it cannot be read.
+//! SQLite reads its log up to the first frame that is not sound. It takes that for the end, because the power may
+//! have failed while the last commit was written. Such a commit was never acknowledged. But each commit is synced
+//! before the next one is written. So a commit with frames of another one behind it was acknowledged. If it cannot be
+//! read, it is damaged.
 //!
 //! The format: <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 
@@ -17,17 +18,17 @@ use crate::files::{self, Access};
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// The magic numbers of checksums over little-endian and big-endian words.
+/// The magic numbers for checksums over little-endian and over big-endian words.
 const MAGIC: [u32; 2] = [0x377f_0682, 0x377f_0683];
-/// Reads of a log that a server may be writing meanwhile.
+/// The most reads of a log that a server may be writing.
 const READS: usize = 5;
 
 /// Acknowledged commits that SQLite does not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Damage {
-    /// The first frame that is not sound, from 1. 0: the header of the log.
+    /// The first frame that is not sound, from 1. 0 for the header of the log.
     frame: usize,
-    /// The commits from there on.
+    /// The number of commits from that frame on.
     commits: usize,
 }
 
@@ -42,8 +43,8 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Looks for damage in the log beside `file`. A server may be writing to it, and a frame that is being written is not sound
-/// once. Damage is what is seen twice.
+/// Looks for damage in the log beside `file`. A server may be writing to it, and a frame that is being written is not
+/// sound. So damage counts only if two reads find it in the same frame.
 pub(super) fn find(file: &Path) -> Result<Option<Damage>, OpenError> {
     let path = log_of(file);
     let mut seen = None;
@@ -55,7 +56,7 @@ pub(super) fn find(file: &Path) -> Result<Option<Damage>, OpenError> {
         };
         let found = damage(&log);
         let place = |damage: &Option<Damage>| damage.map(|damage| damage.frame);
-        // Else it may have been begun anew while it was read.
+        // Otherwise the log may have been restarted during the read.
         let is_whole = header_of(&path).is_ok_and(|header| log.starts_with(&header));
         if is_whole && (found.is_none() || place(&found) == place(&seen)) {
             return Ok(found);
@@ -76,7 +77,7 @@ fn unreadable(path: PathBuf, why: io::Error) -> OpenError {
     OpenError::Io { path, why }
 }
 
-/// The sizes that a page may have.
+/// Returns the page sizes that SQLite allows.
 fn page_sizes() -> impl Iterator<Item = usize> {
     (9..=16).map(|bits| 1 << bits)
 }
@@ -90,11 +91,12 @@ fn damage(log: &[u8]) -> Option<Damage> {
         let page_size = page_sizes().find(|size| *size == word(header, 8) as usize)?;
         return damage_of_frames(&frames(page_size), &header[16..24], sum);
     }
-    // Any of its fields may be what is damaged.
+    // Any field of the header may be damaged, so each page size and byte order is tried.
     let found = page_sizes().filter_map(|size| {
         let frames = frames(size);
         let salts = frames.first()?.salts();
-        // Both salts change when a log is begun anew: then these frames are of the log before, and all in the database.
+        // A restart of the log changes both salts. If both differ, the frames are from the log before, and are in the
+        // database.
         let is_this_log = salts[..4] == header[16..20] || salts[4..] == header[20..24];
         let orders = [false, true];
         let mut commits =
@@ -106,17 +108,18 @@ fn damage(log: &[u8]) -> Option<Damage> {
 }
 
 fn damage_of_frames(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum) -> Option<Damage> {
-    // The sum goes on over the first frame that is not sound, too.
+    // The checksum also covers the first frame that is not sound.
     let sound = frames.iter().take_while(|frame| sum.takes(frame) & (frame.salts() == salts)).count();
     let commits = acknowledged(&frames[sound..], salts, sum, true)?;
     Some(Damage { frame: sound + 1, commits })
 }
 
-/// Returns the number of commits in frames of which the first is not sound, if one of them was acknowledged. `sum` is the one
-/// that the first frame should have, if it `is_known`.
+/// Returns the number of commits in `frames`, of which the first is not sound, if at least one of them was
+/// acknowledged. `sum` is the checksum over the log up to and with the first frame, if it `is_known`.
 ///
-/// A frame follows the one before if its checksum goes on from there, and is of this log if it has its salts. Other frames with
-/// these salts may be what a commit that failed has left, and other salts are those of the log before.
+/// A frame follows the one before it if its checksum continues from there. It belongs to this log if it has its
+/// salts. Other frames with these salts may be from a failed commit, and frames with other salts are from the log
+/// before.
 fn acknowledged(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum, is_known: bool) -> Option<usize> {
     let mut is_behind_commit = false;
     let mut found = false;
@@ -139,7 +142,7 @@ impl<'a> Frame<'a> {
         &self.0[8..16]
     }
 
-    /// The last one of a commit has the size of the database behind it.
+    /// Returns `true` for the last frame of a commit, which has the size of the database after it.
     fn is_commit(&self) -> bool {
         word(self.0, 4) != 0
     }
@@ -157,7 +160,7 @@ impl Checksum {
         Self { sums: [0, 0], is_big_endian }
     }
 
-    /// The sum that a frame says it has.
+    /// Returns the checksum that is stored in a frame.
     fn stored_in(&self, Frame(frame): &Frame<'_>) -> Self {
         Self { sums: [word(frame, 16), word(frame, 20)], ..*self }
     }
@@ -168,7 +171,7 @@ impl Checksum {
         sum
     }
 
-    /// Adds a frame, and returns whether it has the sum that it says.
+    /// Adds a frame, and returns `true` if the checksum is the stored one.
     fn takes(&mut self, Frame(frame): &Frame<'_>) -> bool {
         self.add(&frame[..8]);
         self.add(&frame[FRAME_HEADER..]);
@@ -190,7 +193,7 @@ impl Checksum {
     }
 }
 
-/// The big-endian word at an offset within `bytes`, which are longer.
+/// Returns the big-endian word at an offset. Panics if `bytes` is too short.
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
@@ -205,7 +208,7 @@ mod tests {
 
     const PAGE: usize = 4096;
 
-    /// A log of commits with the number of frames that each has.
+    /// Returns the log of commits that have these numbers of frames.
     fn log(commits: &[usize]) -> (TempDir, Vec<u8>) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("test.db");
@@ -219,11 +222,11 @@ mod tests {
             db.execute("INSERT INTO t VALUES (zeroblob(?1))", [(PAGE * frames + n) as i64]).unwrap();
         }
         let log = fs::read(log_of(&file)).unwrap();
-        assert_eq!(damage(&log), None, "it is sound");
+        assert_eq!(damage(&log), None, "the log is sound");
         (dir, log)
     }
 
-    /// The offsets at which commits end.
+    /// Returns the offsets at which commits end.
     fn ends(log: &[u8]) -> Vec<usize> {
         let frames = log[HEADER..].chunks_exact(FRAME_HEADER + PAGE).map(Frame).enumerate();
         let commits = frames.filter(|(_, frame)| frame.is_commit());
@@ -245,7 +248,7 @@ mod tests {
             prop_assert!(damage(&log).is_some());
         }
 
-        /// A power failure may leave any part of the last commit, and no more than that.
+        /// A power failure may damage any part of the last commit, and nothing before it.
         #[test]
         fn a_torn_end_is_no_damage(
             commits in prop::collection::vec(1usize..6, 1..6),
@@ -277,7 +280,7 @@ mod tests {
         }
     }
 
-    /// A log that was moved into the database is begun anew over its first frames.
+    /// After a checkpoint the log is written from its beginning, over its first frames.
     #[test]
     fn frames_of_an_earlier_log_are_no_damage() {
         let dir = tempfile::tempdir().unwrap();
@@ -290,7 +293,7 @@ mod tests {
                 db.execute("INSERT INTO t VALUES (1)", []).unwrap();
             }
             let mut log = fs::read(log_of(&file)).unwrap();
-            assert_eq!(log.len(), HEADER + 7 * (FRAME_HEADER + PAGE), "the rest is of the log before");
+            assert_eq!(log.len(), HEADER + 7 * (FRAME_HEADER + PAGE), "the rest is from the log before");
             assert_eq!(damage(&log), None);
             log[HEADER] ^= 1;
             assert_eq!(damage(&log).is_some(), commits > 1, "{commits}");
@@ -300,14 +303,14 @@ mod tests {
         }
     }
 
-    /// A commit for which there was no room leaves frames behind the next one.
+    /// A commit that failed because the disk was full leaves frames behind the next one.
     #[test]
     fn what_a_failed_commit_left_behind_a_torn_one_is_no_damage() {
         let (_dir, mut failed) = log(&[1, 6]);
         let (_dir, mut torn) = log(&[1, 2]);
         let [first, torn_end] = [ends(&torn)[0], ends(&torn)[1]];
         failed.truncate(failed.len() - FRAME_HEADER - PAGE);
-        // The same log: salts and what goes before are those of `torn`.
+        // Makes it the same log, with the salts of `torn`.
         let salts = torn[16..24].to_vec();
         for frame in failed[HEADER..].chunks_exact_mut(FRAME_HEADER + PAGE) {
             frame[8..16].copy_from_slice(&salts);

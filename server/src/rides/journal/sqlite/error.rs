@@ -1,4 +1,4 @@
-//! What SQLite says, in the journal's words.
+//! Errors of SQLite as errors of the journal.
 
 use std::{
     io,
@@ -10,59 +10,62 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use super::Damage;
 use crate::{files, rides::journal::JournalError};
 
-/// Why a journal cannot be opened. One line, for whoever starts the server.
+/// The reason why a journal cannot be opened. The text is one line for the person that starts the server.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory or a file in it cannot be made or used.
+    /// The directory or one of its files cannot be created or used.
     #[error("cannot use {}: {why}", path.display())]
     Io {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         why: io::Error,
     },
-    /// Another process has it.
-    #[error("another rides-server{} uses {}; give this one a --data-dir of its own", named(*process), dir.display())]
+    /// Another process uses the directory.
+    #[error("another rides-server{} uses {}: stop it, or give this one another --data-dir", named(*process), dir.display())]
     InUse {
         /// The data directory.
         dir: PathBuf,
-        /// The other one's process id, where it can be told.
+        /// The id of the other process, if it is known.
         process: Option<u32>,
     },
-    /// A later program made it.
+    /// The journal was written by a newer program.
     #[error(
-        "the journal was written by a newer rides-server: its schema is version {found}, this one knows up to {known}"
+        "the journal was written by a newer rides-server: its schema version is {found}, and this program knows up to {known}"
     )]
     Newer {
-        /// The file's version.
+        /// The version of the file.
         found: i64,
-        /// The latest that this program knows.
+        /// The latest version that this program knows.
         known: i64,
     },
-    /// An earlier program made it, and only a server may bring it up to date.
-    #[error("the journal's schema is version {found}, and not {known}: start this rides-server on it once")]
+    /// The journal was written by an older program, and only the server migrates it.
+    #[error(
+        "the journal's schema version is {found}, not {known}: start this rides-server on it once to migrate it"
+    )]
     Older {
-        /// The file's version.
+        /// The version of the file.
         found: i64,
-        /// The one it should be.
+        /// The version that this program needs.
         known: i64,
     },
-    /// Acknowledged commits cannot be read, and only a server may go on without them.
-    #[error("{0}: start this rides-server on it once")]
+    /// Acknowledged commits cannot be read, and only the server continues without them.
+    #[error("{0}: start this rides-server on it once to continue without them")]
     DamagedLog(Damage),
-    /// It is a database of something else.
-    #[error("{FILE} is no journal of rides", FILE = super::FILE)]
+    /// The file is a database, but no journal.
+    #[error("{FILE} is not a journal of rides: choose another --data-dir", FILE = super::FILE)]
     NotOurs,
-    /// SQLite does not do what a journal needs.
-    #[error("SQLite cannot promise what a journal needs: {0}")]
+    /// SQLite does not apply a setting that the journal needs.
+    #[error("SQLite did not apply a setting that the journal needs: {0}")]
     Promise(String),
-    /// What it holds cannot be read.
+    /// The content cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
 
 impl OpenError {
-    /// This error, unless `db` took a read that failed for damage, as SQLite does.
+    /// Returns this error. If it says that the journal is damaged because a read of `db` failed, returns the error of
+    /// that read.
     pub(super) fn or_unreadable(self, db: &Connection) -> Self {
         match self {
             Self::Journal(why) => Self::Journal(why.or_unreadable(db)),
@@ -70,7 +73,7 @@ impl OpenError {
         }
     }
 
-    /// The permission that is missing for the journal at `path`, if that is what is wrong, or else this error.
+    /// Returns the missing permission for the journal at `path`, if that is the cause, or else this error.
     pub(super) fn or_denied(self, path: &Path) -> Self {
         files::denied_of_database(path).map_or(self, |(path, why)| Self::Io { path, why })
     }
@@ -81,7 +84,8 @@ fn named(process: Option<u32>) -> String {
 }
 
 impl JournalError {
-    /// This error, unless `db` took a read that failed for damage, as SQLite does.
+    /// Returns this error. If it is [`Self::Damaged`] because a read of `db` failed, returns the error of that read:
+    /// SQLite reports both as damage.
     pub(super) fn or_unreadable(self, db: &Connection) -> Self {
         match self {
             Self::Damaged(_) => {
@@ -104,8 +108,8 @@ impl From<rusqlite::Error> for JournalError {
         match &error {
             rusqlite::Error::SqliteFailure(failure, _) => match (failure.code, failure.extended_code) {
                 (ErrorCode::DiskFull, _) => Self::Full,
-                // What a failed sync left on the disk is not known, and asking again would be told that all is
-                // well: see "PostgreSQL's fsync() surprise", LWN 752063.
+                // After a failed sync the content of the disk is unknown, and a second sync would succeed without
+                // effect: see "PostgreSQL's fsync() surprise", LWN 752063.
                 (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Self::Failed(text),
                 (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Self::Damaged(text),
                 _ => Self::Unavailable(text),

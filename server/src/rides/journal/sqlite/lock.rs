@@ -1,7 +1,7 @@
-//! One process at a time has a data directory.
+//! The lock of the data directory, for one process at a time.
 //!
-//! Two locks are held. One is on the directory itself, which cannot be deleted without the journal in it. The other is on a
-//! file in the directory, which names the process that holds the lock. Earlier programs lock the file alone, and so does
+//! There are two locks. One is on the directory itself, which cannot be deleted without the journal in it. The other
+//! is on a file in the directory, which contains the id of the process. Earlier programs lock the file alone. So does
 //! this one where directories cannot be locked.
 
 use std::{
@@ -17,14 +17,17 @@ use crate::{
     files::{self, Access},
 };
 
-/// The lock's file. It stays when the lock is gone: what counts is the lock on it, which ends with the process.
+/// The file of the lock. It is never deleted: only the lock on it counts, which ends with the process.
 const FILE: &str = "rides.lock";
 
-/// Held for as long as these files are open.
+/// The lock. It is held as long as these files are open.
 pub(super) struct Lock(pub(super) KeptFiles);
 
 impl Lock {
-    /// Makes the directory where it is not, and takes it for this process.
+    /// Creates the directory if it is missing, and locks it for this process.
+    ///
+    /// # Errors
+    /// When another process has the lock, or the files cannot be made.
     pub(super) fn take(dir: &Path) -> Result<Self, OpenError> {
         let failed = |path: &Path, why| OpenError::Io {
             path: path.to_owned(),
@@ -37,7 +40,7 @@ impl Lock {
             let process = fs::read_to_string(&path).ok().and_then(|id| id.trim().parse().ok());
             OpenError::InUse { dir: dir.to_owned(), process }
         };
-        // First: the file of a server that has the directory stays as it is.
+        // The directory comes first, so that the file of a running server does not change.
         let locked_dir = match File::open(dir).map(|dir| dir.try_lock().map(|()| dir)) {
             Ok(Ok(dir)) => Some(dir),
             Ok(Err(TryLockError::WouldBlock)) => return Err(in_use()),
@@ -49,7 +52,8 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(in_use()),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
-        // Written over, and not anew: on a full disk another program may take the room that is given up meanwhile.
+        // The file is overwritten, and not truncated first: on a full disk another program could take the room in
+        // between.
         let owner = format!("{}\n", process::id());
         file.write_all(owner.as_bytes()).and_then(|()| file.set_len(owner.len() as u64)).map_err(io)?;
         let mut files = KeptFiles::default();
@@ -57,18 +61,18 @@ impl Lock {
             files.keep(dir.to_owned(), locked).map_err(|why| failed(dir, why))?;
         }
         files.keep(path.clone(), file).map_err(io)?;
-        // What was locked may have been deleted before it was.
+        // Another process may have deleted a file between its opening and its lock.
         files.check().map_err(|lost| io(io::Error::other(lost)))?;
         Ok(Self(files))
     }
 
-    /// The file that is locked.
+    /// Returns the path of the lock's file.
     pub(super) fn path(dir: &Path) -> PathBuf {
         dir.join(FILE)
     }
 }
 
-/// Nobody else needs to read where riders went.
+/// Creates the directory for this user only, because its files show the trips of riders.
 fn make(dir: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]

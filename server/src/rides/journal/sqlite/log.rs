@@ -1,4 +1,4 @@
-//! The log of changes that an earlier process left.
+//! The write-ahead log that an earlier process left.
 
 use std::{
     fs,
@@ -9,15 +9,15 @@ use std::{
 use super::OpenError;
 use crate::files::{self, Access};
 
-/// Bytes moved at a time.
+/// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Writes the log beside `file`, if there is one, over itself, and syncs it. No other process may write to it.
+/// Writes the log beside `file` over itself, if there is one, and syncs it. No other process may write to it.
 ///
-/// A sync that fails leaves what it could not write in Linux's cache, and counts it as written. The next process
-/// reads it there, puts acknowledged rides behind it, and the power takes both: what SQLite reads of its log ends
-/// where the first part is missing. Written again it is on the disk, or this fails and the server does not start.
-/// See "PostgreSQL's fsync() surprise", LWN 752063.
+/// After a failed sync, Linux keeps the data that it could not write in its cache and marks it as written. The next
+/// process reads it there and appends acknowledged rides behind it. A loss of power then removes the first part, and
+/// SQLite reads its log only up to there. After a rewrite the log is on the disk, or this function fails and the
+/// server does not start. See "PostgreSQL's fsync() surprise", LWN 752063.
 pub(super) fn rewrite(file: &Path) -> Result<(), OpenError> {
     let path = log_of(file);
     rewrite_in_place(&path).map_err(|why| {
@@ -26,7 +26,7 @@ pub(super) fn rewrite(file: &Path) -> Result<(), OpenError> {
     })
 }
 
-/// The path of the log beside a database.
+/// Returns the path of the log beside a database.
 pub(super) fn log_of(file: &Path) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push("-wal");

@@ -1,8 +1,8 @@
-//! The journal in one file, by SQLite.
+//! The journal in a file of SQLite.
 //!
-//! [`writer`] is the one thread that writes: what has queued up becomes one transaction, and an answer leaves
-//! after its commit. Its reads go over connections of their own and never wait for it. The truth is the table of
-//! events; what lists need beside it is the [`projection`], which can be made again from them at any time.
+//! [`writer`] is the only thread that writes. It commits all queued appends in one transaction, and replies after the
+//! commit. Reads use connections of their own and never wait for the writer. The table of events is the source of
+//! truth. The [`projection`] holds the data for lists, and can be made again from the events at any time.
 
 mod damage;
 mod error;
@@ -42,22 +42,23 @@ use self::{
 use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, RequestKey, Requests};
 use crate::rides::RideLog;
 
-/// The journal's file in the data directory. Beside it, while it is open, are its `-wal` and `-shm`.
+/// The name of the journal's file in the data directory. While it is open, SQLite keeps its `-wal` and `-shm` files
+/// beside it.
 pub const FILE: &str = "rides.db";
 
-/// Appends that may wait for the writer before more are refused.
+/// The most appends that wait for the writer. More are refused.
 const QUEUE: usize = 1024;
 
-/// Reads at a time. More wait.
+/// The most concurrent reads. More wait.
 const READERS: usize = 4;
 
-/// What can be set about a journal.
+/// The options of a journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SqliteOptions {
-    /// The log of changes is moved into the file each time it has grown by so many bytes.
+    /// The size in bytes that the write-ahead log may reach between two checkpoints.
     pub checkpoint_every: i64,
-    /// The SQLite VFS that it is kept on; `None` for the platform's. Another one must itself make sure, at the
-    /// start, that what is read of it is on the disk.
+    /// The SQLite VFS for the file, or `None` for that of the platform. With another VFS, the caller must make sure
+    /// before the start that the content of the log is durable.
     pub vfs: Option<String>,
 }
 
@@ -67,25 +68,28 @@ impl Default for SqliteOptions {
     }
 }
 
-/// What the connection that writes keeps of the file in memory, in KiB, negative as SQLite has it. The ends of all tables
-/// and indexes have room in it, so that adding to them reads nothing.
+/// The page cache of the writer's connection, in KiB. Negative as SQLite requires it for KiB. The last pages of all
+/// tables and indexes fit in it, so that an insert reads nothing.
 const WRITER_CACHE: i64 = -16 * 1024;
 
-/// A journal in a file. No other process can open it meanwhile.
+/// A journal in a file. No other process can open it at the same time.
 pub struct SqliteJournal {
     epoch: String,
     writer: mpsc::Sender<Input>,
     health: watch::Receiver<Health>,
     readers: Readers,
-    /// For what every booking asks first: it does not queue behind lists.
+    /// The connection for requests. Each booking asks it first, and must not queue behind lists.
     requests: Readers,
 }
 
 impl SqliteJournal {
-    /// Opens the journal in a directory; makes both where they are not. Blocks.
+    /// Opens the journal in a directory. Creates the directory and the journal if they are missing. Blocks.
     ///
-    /// A journal of an earlier program is brought up to date. One that was put in the place of another, as from
-    /// a backup, gets a new epoch. So does one whose write-ahead log is damaged, which is copied first.
+    /// A journal of an earlier program is migrated. A journal whose file was replaced, for example with a backup,
+    /// gets a new epoch. A journal whose write-ahead log is damaged is copied first, and gets a new epoch.
+    ///
+    /// # Errors
+    /// When another process has the directory, or the journal cannot be read or written.
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
         let Lock(mut files) = Lock::take(dir)?;
         let file = File { path: dir.join(FILE), vfs: options.vfs };
@@ -108,18 +112,18 @@ impl SqliteJournal {
         Ok(Self { epoch, writer, health, readers, requests })
     }
 
-    /// The files that a journal in `dir` has open: the directory, the lock and SQLite's files.
+    /// Returns the files that a journal in `dir` has open: the directory, the lock and SQLite's files.
     pub fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
         [dir.to_owned(), Lock::path(dir)].into_iter().chain(database(dir))
     }
 }
 
-/// SQLite's files, which it has open.
+/// Returns the files that SQLite has open.
 fn database(dir: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|suffix| dir.join(format!("{FILE}{suffix}")))
 }
 
-/// The connection that writes, and the epoch.
+/// Returns the connection of the writer, and the epoch.
 fn prepared(file: &File, is_damaged: bool) -> Result<(Connection, String), OpenError> {
     let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
     let mut epoch = || {
@@ -135,7 +139,7 @@ fn prepared(file: &File, is_damaged: bool) -> Result<(Connection, String), OpenE
     }
 }
 
-/// Where connections to a journal lead.
+/// The path and the VFS of a journal's file.
 #[derive(Clone, Debug)]
 struct File {
     path: PathBuf,
@@ -143,7 +147,7 @@ struct File {
 }
 
 impl File {
-    /// One more connection to it. Each is used by one thread at a time.
+    /// Opens a connection. One thread at a time uses it.
     fn connect(&self, create: OpenFlags) -> Result<Connection, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
         let db = match &self.vfs {
@@ -165,7 +169,9 @@ impl Journal for SqliteJournal {
         let handed_over = self.writer.try_send(Input::Append(Append { batch, reply }));
         Box::pin(async {
             handed_over.map_err(|refused| match refused {
-                TrySendError::Full(_) => JournalError::Unavailable(format!("{QUEUE} appends wait for it")),
+                TrySendError::Full(_) => {
+                    JournalError::Unavailable(format!("{QUEUE} appends are queued already"))
+                }
                 TrySendError::Closed(_) => JournalError::Closed,
             })?;
             answer.await.map_err(|_| JournalError::Closed)?
@@ -201,7 +207,7 @@ impl Journal for SqliteJournal {
             match failed {
                 Ok(Health::Failed(why)) => JournalError::Failed(why),
                 _ if matches!(*health.borrow(), Health::Closed) => future::pending().await,
-                _ => JournalError::Failed("its writer is gone".into()),
+                _ => JournalError::Failed("its writer thread ended".into()),
             }
         })
     }
@@ -210,7 +216,7 @@ impl Journal for SqliteJournal {
         Box::pin(async {
             let (done, closed) = oneshot::channel();
             if self.writer.send(Input::Close(done)).await.is_ok() {
-                // Answered, or its writer is gone: closed is what it is.
+                // An error says that the writer is gone, and then the journal is closed too.
                 let _ = closed.await;
             }
         })

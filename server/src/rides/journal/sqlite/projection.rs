@@ -1,4 +1,4 @@
-//! The table of rides: what lists sort and filter by. Made of the events, and only of them.
+//! The table of rides, by which lists are sorted and filtered. It is made from the events alone.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
@@ -8,7 +8,7 @@ use crate::rides::{
     model::{Happening, RideState},
 };
 
-/// Takes in one event. False: it does not follow what the ride was.
+/// Applies one event. Returns `false` if it is not the next one of its ride.
 pub(super) fn apply(
     tx: &Transaction<'_>,
     seq: i64,
@@ -29,7 +29,7 @@ pub(super) fn apply(
     Ok(step.execute((version, state, ride))? == 1)
 }
 
-/// Forgets everything and takes in every event again. What is damaged, or does not follow, is left out.
+/// Empties the table and applies every event again. Leaves out events that are damaged or out of sequence.
 pub(super) fn rebuild(tx: &Transaction<'_>) -> Result<(), JournalError> {
     tx.execute("DELETE FROM rides", [])?;
     let mut events = tx.prepare(&row::select("ORDER BY seq"))?;
@@ -38,16 +38,19 @@ pub(super) fn rebuild(tx: &Transaction<'_>) -> Result<(), JournalError> {
         match row::event(found) {
             Ok(event) => {
                 if !apply(tx, found.get(0)?, event.ride.as_str(), event.version, &event.what)? {
-                    tracing::warn!(ride = %event.ride, version = event.version, "does not follow its ride: left out");
+                    tracing::warn!(
+                        ride = %event.ride, version = event.version,
+                        "an event out of sequence was left out of the lists"
+                    );
                 }
             }
-            Err(error) => tracing::warn!(%error, "left out"),
+            Err(error) => tracing::warn!(%error, "an unreadable event was left out of the lists"),
         }
     }
     Ok(())
 }
 
-/// The number of a ride's last event; 0 when nothing opened it.
+/// Returns the version of a ride's last event, or 0 if no ride has this id.
 pub(super) fn version(db: &Connection, ride: &str) -> Result<u64, JournalError> {
     let mut version = db.prepare_cached(
         "SELECT version FROM rides WHERE place = (SELECT seq FROM events WHERE ride = ?1 AND version = 1)",
@@ -56,7 +59,7 @@ pub(super) fn version(db: &Connection, ride: &str) -> Result<u64, JournalError> 
     Ok(version.map_or(0, i64::unsigned_abs))
 }
 
-/// A state as it stands in the table.
+/// Returns the name of a state in the table.
 pub(super) fn name(state: RideState) -> &'static str {
     match state {
         RideState::Requested => "requested",

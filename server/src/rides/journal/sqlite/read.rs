@@ -1,4 +1,4 @@
-//! The questions a journal answers.
+//! The queries of a journal.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::rides::{
     model::RideState,
 };
 
-/// One ride with its whole past.
+/// Returns a ride with all its events.
 pub(super) fn log(db: &Connection, ride: &RideId) -> Result<Option<Arc<RideLog>>, JournalError> {
     let mut select = db.prepare_cached(&row::select("WHERE ride = ?1 ORDER BY version"))?;
     let mut rows = select.query([ride.as_str()])?;
@@ -28,7 +28,7 @@ pub(super) fn log(db: &Connection, ride: &RideId) -> Result<Option<Arc<RideLog>>
     Ok(log.map(Arc::new))
 }
 
-/// Every ride that is not over, oldest first.
+/// Returns the rides that are not over, oldest first.
 pub(super) fn unfinished(db: &Connection) -> Result<Vec<Arc<RideLog>>, JournalError> {
     let mut select = db.prepare_cached("SELECT place, id FROM rides WHERE state = ?1")?;
     let mut places = Vec::new();
@@ -40,26 +40,28 @@ pub(super) fn unfinished(db: &Connection) -> Result<Vec<Arc<RideLog>>, JournalEr
     places.iter().filter_map(|(_, id)| readable(db, id).transpose()).collect()
 }
 
-/// A ride, unless it is damaged: that is said, and keeps no other from being read. A read that fails is no damage.
+/// Returns a ride. If its events are damaged, logs that and returns `None`, so that other rides can still be read. A
+/// read that fails is an error, and no damage.
 fn readable(db: &Connection, id: &RideId) -> Result<Option<Arc<RideLog>>, JournalError> {
     match log(db, id).map_err(|error| error.or_unreadable(db)) {
         Err(error @ (JournalError::Damaged(_) | JournalError::Misfit { .. })) => {
-            tracing::error!(%error, ride = %id, "left out: `rides-server journal check` says what is wrong");
+            tracing::error!(%error, ride = %id, "a damaged ride was left out: run `rides-server journal check`");
             Ok(None)
         }
         outcome => outcome,
     }
 }
 
-/// The request of a caller. One statement for this and the next would read all requests with the same id.
+/// Finds the request of a caller. It is a query of its own: one for both cases would read all requests with the same
+/// id.
 pub(super) const OF_CALLER: &str = "SELECT ride, fingerprint FROM events WHERE request = ?1 AND caller = ?2";
-/// The request that an earlier program kept without its caller, with the rider of its ride.
+/// Finds a request that an earlier program stored without its caller, and the rider of its ride.
 pub(super) const OF_UNKNOWN: &str =
     "SELECT ride, fingerprint, iif(json_valid(event), json_extract(event, '$.requested.rider'), NULL)
      FROM events WHERE request = ?1 AND caller IS NULL";
 
-/// The rides that these requests booked. An earlier program did not keep the caller of a request: it is this one, if the
-/// ride is for the caller, or if the request asked for the same.
+/// Returns the rides that these requests booked. A request without a stored caller is the caller's if the ride is for
+/// the caller, or if its fingerprint is the same.
 pub(super) fn requests(db: &Connection, requests: &[RequestKey]) -> Result<Requests, JournalError> {
     let [mut of_caller, mut of_unknown] = [db.prepare_cached(OF_CALLER)?, db.prepare_cached(OF_UNKNOWN)?];
     let mut known = Requests::new();
@@ -77,7 +79,7 @@ pub(super) fn requests(db: &Connection, requests: &[RequestKey]) -> Result<Reque
     Ok(known)
 }
 
-/// At most `limit` rides of a list, newest first. One that is damaged takes no other's place.
+/// Returns at most `limit` rides of a list, newest first. Damaged rides are left out and do not count.
 pub(super) fn page(
     db: &Connection,
     filter: &Filter,
@@ -100,7 +102,7 @@ pub(super) fn page(
     }
 }
 
-/// The newest places of a list below one of them, at most `limit`.
+/// Returns the ids and places of at most `limit` rides of a list, newest first, with places below `below`.
 fn places(
     db: &Connection,
     filter: &Filter,
@@ -113,7 +115,7 @@ fn places(
         (_, states) => states,
     };
     let mut places = Vec::new();
-    // One look into an index for each state: together they hold the page.
+    // One search in an index for each state. Together the results contain the page.
     for state in states.iter().copied().map(name) {
         places.extend(match &filter.rider {
             Some(rider) => select(db, "rider = ? AND state = ? AND", &[rider, &state], below, most)?,

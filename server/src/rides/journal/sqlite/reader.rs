@@ -1,4 +1,4 @@
-//! Connections for reading: short transactions, off the async threads, beside the writer.
+//! A pool of connections for reading, on tokio's blocking threads, beside the writer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use super::File;
 use crate::rides::journal::JournalError;
 
-/// Connections that are opened as they are needed, and kept.
+/// A pool of connections. They are opened on demand and reused.
 pub(super) struct Readers {
     shared: Arc<Shared>,
     turns: Arc<Semaphore>,
@@ -20,13 +20,13 @@ struct Shared {
 }
 
 impl Readers {
-    /// At most so many at a time.
+    /// Makes an empty pool. At most `at_once` connections are used at a time.
     pub(super) fn new(file: File, at_once: usize) -> Self {
         let shared = Shared { file, idle: Mutex::default() };
         Self { shared: Arc::new(shared), turns: Arc::new(Semaphore::new(at_once)) }
     }
 
-    /// Asks one question, which sees all that was committed before.
+    /// Runs `question` on a connection. It sees all earlier commits.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, JournalError> + Send + 'static,
@@ -52,9 +52,9 @@ impl Shared {
             Some(db) => db,
             None => self.connect()?,
         };
-        // One transaction, so that what is read of a ride and of a list is of one moment.
+        // One transaction, so that all reads see the same snapshot.
         let asked = db.unchecked_transaction().map_err(JournalError::from).and_then(|tx| question(&tx));
-        // A connection that failed is closed: what it says of its files may be of an earlier read.
+        // A connection that failed is closed: `or_unreadable` could return the error of an earlier read from it.
         let answer = asked.map_err(|error| error.or_unreadable(&db))?;
         idle().push(db);
         Ok(answer)

@@ -1,4 +1,4 @@
-//! An event as a row.
+//! An event as a row of the table.
 
 use prost_types::Timestamp;
 use rides_proto::ids::RideId;
@@ -11,7 +11,7 @@ use crate::rides::{
     model::{Happening, RideEvent},
 };
 
-/// Adds an event and what lists need of it. Only the one that follows is taken.
+/// Inserts an event, and applies it to the projection. Fails if it is not the next event of its ride.
 pub(super) fn insert(tx: &Transaction<'_>, entry: &Entry) -> Result<(), JournalError> {
     let Entry { event, request, time, what: text } = entry;
     let RideEvent { ride, version, what, .. } = event.as_ref();
@@ -35,17 +35,17 @@ pub(super) fn insert(tx: &Transaction<'_>, entry: &Entry) -> Result<(), JournalE
     Err(JournalError::Misfit { ride: ride.clone(), misfit: Misfit { at, found: *version } })
 }
 
-/// SQLite's integers have a sign. No ride has that many events.
+/// Returns `number` as SQLite's signed integer. No ride has more events than fit.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A query for what [`event`] reads.
+/// Returns the query whose rows [`event`] reads.
 pub(super) fn select(which: &str) -> String {
     format!("SELECT seq, ride, version, time, event FROM events {which}")
 }
 
-/// An event, from a query of [`select`].
+/// Reads an event from a row of a [`select`] query.
 pub(super) fn event(row: &rusqlite::Row<'_>) -> Result<RideEvent, JournalError> {
     let seq: i64 = row.get(0)?;
     let damaged = |what: &dyn std::fmt::Display| JournalError::Damaged(format!("event {seq}: {what}"));

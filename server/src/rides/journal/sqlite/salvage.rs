@@ -1,8 +1,9 @@
 //! The start on a journal whose write-ahead log is damaged.
 //!
-//! Pages that were moved from the log into the database are in both until the log is begun anew. SQLite reads the sound part of the log
-//! before the database, and so may read older pages beside newer ones. Then the database has more without its log. Both are
-//! copied first, and the start goes on with what has more events.
+//! A checkpoint copies pages from the log into the database. Both have them until the log is written from its
+//! beginning again. SQLite reads the sound part of the log before the database, and so it may combine older pages
+//! with newer ones. In that case the database alone has more events. Both files are copied first. Then the start uses
+//! the version with more events.
 
 use std::{
     fs,
@@ -16,7 +17,8 @@ use sha2::{Digest as _, Sha256};
 use super::{Damage, FILE, File, OpenError, damage, database, log::log_of};
 use crate::files;
 
-/// Returns whether the journal in `file` was damaged. Then it is copied, and its log is deleted if there is more without it.
+/// Returns `true` if the log of the journal in `file` was damaged. Then both are copied, and the log is deleted if
+/// the database alone has more events.
 ///
 /// # Errors
 /// When the log cannot be read, or the copy cannot be written.
@@ -37,16 +39,17 @@ fn tell(damage: Damage, copy: &Path, alone: Option<i64>, with_log: Option<i64>) 
     let copy = copy.display();
     tracing::error!(
         %damage, %copy, ?alone, ?with_log,
-        "acknowledged rides may be lost: the start goes on with the database alone or with the rest of its log, whichever has \
-         more events; a backup may have more"
+        "acknowledged rides may be lost: the journal was copied, and the server continues with the database alone or with \
+         the readable part of its log, whichever has more events; restore a backup if it has more"
     );
 }
 
-/// Copies the journal to a directory beside it, and returns its path with the events that can be read of the database alone,
-/// and with what is left of the log.
+/// Copies the journal to a directory beside it. Returns the path of the copy, and the number of readable events: of
+/// the database alone, and of the database with its log. `None` if the database is not sound.
 fn copied(file: &Path) -> Result<(PathBuf, [Option<i64>; 2]), OpenError> {
     let log = log_of(file);
-    // The same for each start on the same damage: a supervisor may try it without end.
+    // The name depends on the damaged log only, so that a supervisor that restarts the server without end makes one
+    // copy.
     let name = fs::read(&log)
         .map(|log| format!("{:x}", Sha256::digest(log)))
         .map_err(|why| OpenError::Io { path: log.clone(), why })?;
@@ -76,7 +79,7 @@ fn copy_into(file: &Path, unfinished: &Path, copy: &Path) -> io::Result<[Option<
     Ok([alone, with_log])
 }
 
-/// Returns the number of events, if the database is sound.
+/// Returns the number of events if the database is sound.
 fn events(database: &Path) -> Option<i64> {
     let db = File { path: database.to_owned(), vfs: None }.connect(OpenFlags::empty()).ok()?;
     let ask = |db: &Connection| -> rusqlite::Result<Option<i64>> {

@@ -1,4 +1,4 @@
-//! The file: its tables, their versions, and what SQLite is to promise about them.
+//! The schema of the file, its migrations, and the settings of SQLite that the journal needs.
 
 use std::path::Path;
 
@@ -8,26 +8,29 @@ use uuid::Uuid;
 use super::{OpenError, projection};
 use crate::rides::journal::JournalError;
 
-/// Marks the file as ours in its header: "RIDE".
+/// The application id in the header of the file: "RIDE".
 const APPLICATION_ID: i64 = 0x5249_4445;
 
-/// How long SQLite waits for another connection, in milliseconds: a checkpoint that waits for a reader holds up appends.
+/// The time that SQLite waits for another connection, in milliseconds. A checkpoint that waits for a reader delays
+/// appends.
 const PATIENCE_MS: u64 = 200;
 
-/// Bytes of a page in a file that this program makes; an older file keeps its own. An event has about 1 KiB, and a commit
-/// that many share costs by its pages more than by its bytes: with pages of 4 KiB it keeps a quarter fewer rides.
+/// The page size of a new file, in bytes. An older file keeps its page size. An event has about 1 KiB, and the cost
+/// of a commit of many events depends more on its pages than on its bytes: with pages of 4 KiB the journal stores a
+/// quarter fewer rides per second.
 const PAGE_SIZE: i64 = 16 << 10;
 
-/// What the log may keep of the disk once it was moved into the file, in bytes.
+/// The size to which a long log is truncated after a checkpoint, in bytes.
 pub(super) const LOG_LIMIT: i64 = 8 << 20;
 
-/// Brings a file from one version of the schema to the next.
+/// A migration from one version of the schema to the next.
 type Migration = fn(&Transaction<'_>) -> Result<(), JournalError>;
 
-/// From version 0 to 1, and so on. Only ever added to. Lists are made anew, whatever they were before.
+/// The migrations from version 0 to 1, from 1 to 2, and so on. New ones are only appended. Each `lists` drops earlier
+/// lists and makes new ones from the events.
 const MIGRATIONS: [Migration; 4] = [events, lists, lists, callers];
 
-/// The truth: every event of every ride, in the order in which they were kept. `seq` is never given twice.
+/// Creates the table of all events, in the order in which they were stored. A `seq` is never used twice.
 fn events(tx: &Transaction<'_>) -> Result<(), JournalError> {
     Ok(tx.execute_batch(
         "CREATE TABLE journal (epoch TEXT NOT NULL, file TEXT NOT NULL) STRICT;
@@ -45,8 +48,8 @@ fn events(tx: &Transaction<'_>) -> Result<(), JournalError> {
     )?)
 }
 
-/// The caller whose request it was; NULL in rows of before. The id comes first in the index, so that ids that begin with the
-/// time lie side by side.
+/// Adds the caller of a request, which is NULL in older rows. The request id is the first column of the index, so
+/// that ids that begin with the time are next to each other.
 fn callers(tx: &Transaction<'_>) -> Result<(), JournalError> {
     Ok(tx.execute_batch(
         "ALTER TABLE events ADD COLUMN caller TEXT;
@@ -55,8 +58,8 @@ fn callers(tx: &Transaction<'_>) -> Result<(), JournalError> {
     )?)
 }
 
-/// What lists of rides need, and no index more: each is a page of the log in every commit. A ride's place is the
-/// `seq` of its first event, by which it is found.
+/// Creates the table for lists of rides, with few indexes: each is one more page of the log in every commit. The
+/// place of a ride is the `seq` of its first event, by which it is found.
 fn lists(tx: &Transaction<'_>) -> Result<(), JournalError> {
     tx.execute_batch(
         "DROP TABLE IF EXISTS rides;
@@ -73,24 +76,25 @@ fn lists(tx: &Transaction<'_>) -> Result<(), JournalError> {
     projection::rebuild(tx)
 }
 
-/// How every connection behaves.
+/// Sets the options of a connection.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(std::time::Duration::from_millis(PATIENCE_MS))?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    // A container may have no folder for temporary files.
+    // A container may have no directory for temporary files.
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    // A sync that the disk's own cache swallows is none; only macOS makes a difference here.
+    // On macOS, `fsync` alone does not empty the cache of the disk.
     db.pragma_update(None, "fullfsync", true)?;
     db.pragma_update(None, "checkpoint_fullfsync", true)?;
-    // The writer does it, because nobody hears when a checkpoint that comes by itself fails.
+    // The writer runs the checkpoints, because SQLite does not report an error of an automatic one.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
-    // The log is written over and over in place; what a long reader made it grow beyond that is given back.
+    // The log is overwritten in place. If a long read transaction made it longer than this, it is truncated.
     db.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }
 
-/// The version of the file's schema, which this program must know. 0: there is nothing in it yet.
+/// Returns the version of the file's schema, or 0 for an empty file. Fails if the file is not a journal, or its
+/// version is newer.
 fn version(db: &Connection) -> Result<i64, OpenError> {
     let known = MIGRATIONS.len() as i64;
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -105,7 +109,7 @@ fn version(db: &Connection) -> Result<i64, OpenError> {
     Ok(found)
 }
 
-/// Makes sure that the file is as this program makes it.
+/// Checks that the schema has the version that this program makes.
 pub(super) fn is_current(db: &Connection) -> Result<(), OpenError> {
     let known = MIGRATIONS.len() as i64;
     match version(db)? {
@@ -114,10 +118,10 @@ pub(super) fn is_current(db: &Connection) -> Result<(), OpenError> {
     }
 }
 
-/// Brings the file up to date, and makes sure that a commit will be on the disk.
+/// Migrates the file, and checks that commits will be durable.
 pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
     let found = version(db)?;
-    // A file that has pages keeps theirs.
+    // This has no effect on a file that has pages.
     db.pragma_update(None, "page_size", PAGE_SIZE)?;
     log_ahead(db)?;
     promise(db, "journal_mode", "wal")?;
@@ -128,18 +132,18 @@ pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", version + 1)?;
         tx.commit()?;
-        tracing::info!(version = version + 1, "the journal's schema is up to date");
+        tracing::info!(version = version + 1, "the journal's schema was migrated");
     }
     Ok(())
 }
 
-/// Bytes of a page of the file.
+/// Returns the page size of the file in bytes.
 pub(super) fn page_size(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "page_size", |row| row.get(0))
 }
 
-/// Turns the write-ahead log on. The pragma answers first and writes the file's header after that: only at its
-/// end is a failed sync heard of.
+/// Enables the write-ahead log. The pragma returns its row before it writes the header of the file. A failed sync is
+/// reported only at the end of the statement.
 fn log_ahead(db: &Connection) -> rusqlite::Result<()> {
     let mut pragma = db.prepare("PRAGMA journal_mode = WAL")?;
     let mut answers = pragma.query([])?;
@@ -147,7 +151,7 @@ fn log_ahead(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// SQLite does not fail when it cannot set a pragma: it says what holds instead.
+/// Checks the value of a pragma. SQLite does not fail if it cannot set one, but returns the current value.
 fn promise(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError> {
     let held: rusqlite::types::Value = db.pragma_query_value(None, pragma, |row| row.get(0))?;
     let held = match held {
@@ -156,16 +160,17 @@ fn promise(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError>
         other => format!("{other:?}"),
     };
     if held != wanted {
-        return Err(OpenError::Promise(format!("{pragma} is {held} and not {wanted}")));
+        return Err(OpenError::Promise(format!("{pragma} is {held}, not {wanted}")));
     }
     Ok(())
 }
 
-/// Moves the write-ahead log into the file. Frames that a power failure left behind its end would be taken for damage at a
-/// later start.
+/// Moves the write-ahead log into the file. A power failure may leave frames behind the end of the log, and a later
+/// start would take them for damage.
 ///
 /// # Errors
-/// When a sync fails, or the file is damaged. When it cannot be written now, as on a full disk, the log goes on where it is.
+/// When a sync fails, or the file is damaged. When the file cannot be written now, for example on a full disk, the
+/// log is used where it is.
 pub(super) fn empty_log(db: &Connection) -> Result<(), JournalError> {
     let moved = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(JournalError::from);
     match moved {
@@ -177,7 +182,8 @@ pub(super) fn empty_log(db: &Connection) -> Result<(), JournalError> {
     }
 }
 
-/// The journal's name. A new one when the file is new, is not the file that it was, or has lost events.
+/// Returns the epoch of the journal. Makes a new one if the file is new, is not the same file as before, or has lost
+/// events.
 pub(super) fn epoch(db: &mut Connection, path: &Path, has_lost_events: bool) -> Result<String, OpenError> {
     let file = identity(path);
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -189,7 +195,7 @@ pub(super) fn epoch(db: &mut Connection, path: &Path, has_lost_events: bool) -> 
         Some((epoch, known)) if known == file && !has_lost_events => epoch,
         earlier => {
             if earlier.is_some() && !has_lost_events {
-                tracing::warn!("this journal is not in its file any more: it gets a new epoch");
+                tracing::warn!("the journal's file was replaced: the journal has a new epoch");
             }
             let epoch = Uuid::new_v4().to_string();
             tx.execute("DELETE FROM journal", [])?;
@@ -201,8 +207,8 @@ pub(super) fn epoch(db: &mut Connection, path: &Path, has_lost_events: bool) -> 
     Ok(epoch)
 }
 
-/// Tells a file from its copy, and stays the same when it is moved: inode and time of birth. Empty where the
-/// platform has neither.
+/// Returns the inode and the time of birth of a file. They differ for a copy, and stay the same when the file is
+/// moved. They are empty where the platform has neither.
 fn identity(path: &Path) -> String {
     let Ok(metadata) = path.metadata() else { return String::new() };
     let born = metadata.created().ok().map(|born| prost_types::Timestamp::from(born).to_string());

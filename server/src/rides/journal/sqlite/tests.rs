@@ -10,7 +10,7 @@ use crate::rides::{
     testing::{booking, crew, noon, offer, request},
 };
 
-/// Longer than an answer takes.
+/// A timeout that is much longer than a reply takes.
 const SOON: Duration = Duration::from_secs(20);
 
 fn open(dir: &Path) -> Result<SqliteJournal, OpenError> {
@@ -30,41 +30,44 @@ fn offered(ride: &str) -> Entry {
     Entry::new(Arc::new(event), None).expect("can be written")
 }
 
-/// A closed journal with two rides.
+/// Makes a closed journal with two rides, and returns its epoch.
 async fn filled(dir: &Path) -> String {
     let journal = open(dir).expect("a new journal opens");
-    journal.append(vec![booked("a"), booked("b"), offered("a")]).await.expect("new");
+    journal.append(vec![booked("a"), booked("b"), offered("a")]).await.expect("the rides are new");
     journal.close().await;
     journal.epoch().to_owned()
 }
 
-/// Makes a journal what it was in the third schema: request ids were of all callers together.
+/// Turns a journal back to schema version 3, in which request ids did not belong to a caller.
 const THIRD: &str = "DROP INDEX events_by_request;
     ALTER TABLE events DROP COLUMN caller;
     CREATE UNIQUE INDEX events_by_request ON events (request) WHERE request IS NOT NULL;
     PRAGMA user_version = 3";
 
-/// A program that is not the server, at the same file.
+/// Runs `sql` on the file of a journal, as a program other than the server.
 fn by_hand(dir: &Path, sql: &str) {
-    Connection::open(dir.join(FILE)).expect("a database").execute_batch(sql).expect("can be done");
+    Connection::open(dir.join(FILE))
+        .expect("a database")
+        .execute_batch(sql)
+        .expect("the statements are valid");
 }
 
-/// L24
+/// L24 in docs/failures.md.
 #[tokio::test]
 async fn a_second_one_is_refused_until_the_first_is_closed() {
     let dir = tempdir().expect("a temporary directory");
     let first = open(dir.path()).expect("a new journal opens");
-    let refused = open(dir.path()).map(drop).expect_err("in use");
+    let refused = open(dir.path()).map(drop).expect_err("the directory is in use");
     let line = refused.to_string();
     assert!(line.contains(&format!("process {}", std::process::id())), "{line}");
     assert!(line.contains("--data-dir"), "{line}");
     assert!(matches!(upkeep::rebuild(dir.path()), Err(OpenError::InUse { .. })));
-    upkeep::check(dir.path()).expect("a check is no writer");
+    upkeep::check(dir.path()).expect("a check needs no lock");
     first.close().await;
-    open(dir.path()).expect("free again");
+    open(dir.path()).expect("the directory is free again");
 }
 
-/// BAD-5: SQLite takes a damaged commit for the end of its log.
+/// BAD-5 in docs/failures.md: SQLite takes a damaged commit for the end of its log.
 #[tokio::test]
 async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_epoch() {
     for (damaged_bytes, is_lost) in [(vec![], false), (vec![200], true), (vec![9], true)] {
@@ -72,18 +75,18 @@ async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_
         let [file, log] = ["", "-wal"].map(|suffix| dir.path().join(format!("{FILE}{suffix}")));
         let before = open(dir.path()).expect("a new journal opens");
         for n in 0..6 {
-            before.append(vec![booked(&n.to_string())]).await.expect("new");
+            before.append(vec![booked(&n.to_string())]).await.expect("the rides are new");
         }
-        let [crashed, mut crashed_log] = [&file, &log].map(|path| fs::read(path).expect("is there"));
+        let [crashed, mut crashed_log] = [&file, &log].map(|path| fs::read(path).expect("the file exists"));
         before.close().await;
         for at in damaged_bytes {
             crashed_log[at] ^= 1;
         }
-        fs::write(&file, crashed).expect("is the same file");
+        fs::write(&file, crashed).expect("the file can be overwritten");
         fs::write(&log, &crashed_log).expect("can be written");
 
         for _ in 0..2 {
-            let problems = upkeep::check(dir.path()).expect("can be checked").problems;
+            let problems = upkeep::check(dir.path()).expect("the journal can be checked").problems;
             let expected = if is_lost { "the write-ahead log is damaged in " } else { "" };
             assert!(
                 problems.concat().starts_with(expected) && problems.len() == usize::from(is_lost),
@@ -93,93 +96,96 @@ async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_
                 assert!(matches!(upkeep::rebuild(dir.path()), Err(OpenError::DamagedLog(_))));
             }
         }
-        let next = open(dir.path()).expect("opens with what is left");
-        assert_eq!(next.epoch() != before.epoch(), is_lost, "repeats of a booking are bookings");
-        let read = next.ride(&RideId::new("5")).await.expect("can be read");
+        let next = open(dir.path()).expect("the journal opens with the readable part");
+        assert_eq!(next.epoch() != before.epoch(), is_lost, "only lost events need a new epoch");
+        let read = next.ride(&RideId::new("5")).await.expect("the journal can be read");
         assert_eq!(read.is_none(), is_lost);
-        let copies = fs::read_dir(dir.path()).expect("can be listed").filter_map(|entry| {
-            let path = entry.expect("can be listed").path();
+        let copies = fs::read_dir(dir.path()).expect("the directory can be listed").filter_map(|entry| {
+            let path = entry.expect("the directory can be listed").path();
             let is_copy = path.to_string_lossy().contains(".damaged-");
-            is_copy.then(|| fs::read(path.join(format!("{FILE}-wal"))).expect("can be read"))
+            is_copy.then(|| fs::read(path.join(format!("{FILE}-wal"))).expect("the journal can be read"))
         });
-        assert!(copies.eq(is_lost.then_some(crashed_log)), "the log is kept as it was");
-        next.append(vec![booked("new")]).await.expect("new");
+        assert!(copies.eq(is_lost.then_some(crashed_log)), "the copy has the damaged log");
+        next.append(vec![booked("new")]).await.expect("the rides are new");
         next.close().await;
-        assert_eq!(upkeep::check(dir.path()).expect("can be checked").problems, [""; 0]);
-        let again = open(dir.path()).expect("opens");
+        assert_eq!(upkeep::check(dir.path()).expect("the journal can be checked").problems, [""; 0]);
+        let again = open(dir.path()).expect("the journal opens");
         assert_eq!(again.epoch(), next.epoch());
     }
 }
 
-/// BAD-5: what was moved into the file is not overwritten with what is left of the log.
+/// BAD-5 in docs/failures.md: the rest of a damaged log does not overwrite newer pages of the database.
 #[tokio::test]
 async fn rides_that_are_in_the_file_are_not_lost_to_a_damaged_log() {
     let dir = tempdir().expect("a temporary directory");
     let [file, log] = ["", "-wal"].map(|suffix| dir.path().join(format!("{FILE}{suffix}")));
     let before = open(dir.path()).expect("a new journal opens");
     for n in 0..20 {
-        before.append(vec![booked(&n.to_string())]).await.expect("new");
+        before.append(vec![booked(&n.to_string())]).await.expect("the rides are new");
     }
     by_hand(dir.path(), "PRAGMA wal_checkpoint(PASSIVE)");
-    let [moved, moved_log] = [&file, &log].map(|path| fs::read(path).expect("is there"));
+    let [moved, moved_log] = [&file, &log].map(|path| fs::read(path).expect("the file exists"));
     before.close().await;
     for part in 1..8 {
         let mut damaged = moved_log.clone();
         damaged[moved_log.len() / 8 * part] ^= 1;
-        fs::write(&file, &moved).expect("is the same file");
+        fs::write(&file, &moved).expect("the file can be overwritten");
         fs::write(&log, damaged).expect("can be written");
-        let next = open(dir.path()).expect("opens");
+        let next = open(dir.path()).expect("the journal opens");
         for n in 0..20 {
-            assert!(next.ride(&RideId::new(n.to_string())).await.expect("can be read").is_some(), "{n}");
+            assert!(
+                next.ride(&RideId::new(n.to_string())).await.expect("the journal can be read").is_some(),
+                "{n}"
+            );
         }
         assert_ne!(next.epoch(), before.epoch());
         next.close().await;
-        assert_eq!(upkeep::check(dir.path()).expect("can be checked").problems, [""; 0]);
+        assert_eq!(upkeep::check(dir.path()).expect("the journal can be checked").problems, [""; 0]);
     }
 }
 
-/// BAD-6
+/// BAD-6 in docs/failures.md.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_second_one_is_refused_though_the_file_of_the_lock_was_deleted() {
     let dir = tempdir().expect("a temporary directory");
     let first = open(dir.path()).expect("a new journal opens");
-    fs::remove_file(dir.path().join("rides.lock")).expect("can be deleted");
+    fs::remove_file(dir.path().join("rides.lock")).expect("the file can be deleted");
     for _ in 0..2 {
-        let refused = open(dir.path()).map(drop).expect_err("in use");
+        let refused = open(dir.path()).map(drop).expect_err("the directory is in use");
         assert!(matches!(refused, OpenError::InUse { process: None, .. }), "{refused}");
     }
     first.close().await;
-    open(dir.path()).expect("free again");
+    open(dir.path()).expect("the directory is free again");
 }
 
-/// BAD-6: earlier programs lock the file alone.
+/// BAD-6 in docs/failures.md: earlier programs lock the file alone.
 #[test]
 fn a_directory_that_an_earlier_program_has_is_refused() {
     let dir = tempdir().expect("a temporary directory");
-    let lock = fs::File::create(dir.path().join("rides.lock")).expect("can be made");
-    lock.lock().expect("nobody has it");
+    let lock = fs::File::create(dir.path().join("rides.lock")).expect("the file can be created");
+    lock.lock().expect("no process has the lock");
     assert!(matches!(open(dir.path()), Err(OpenError::InUse { .. })));
 }
 
-/// BAD-6
+/// BAD-6 in docs/failures.md.
 #[cfg(unix)]
 #[tokio::test]
 async fn nothing_is_acknowledged_into_files_that_were_deleted() {
     for (name, left) in [("rides.db", 0), ("rides.db-wal", 2), ("rides.db-shm", 2), ("rides.lock", 2)] {
         let dir = tempdir().expect("a temporary directory");
         let journal = open(dir.path()).expect("a new journal opens");
-        journal.append(vec![booked("a")]).await.expect("kept");
-        fs::remove_file(dir.path().join(name)).expect("can be deleted");
-        let refused = journal.append(vec![booked("b")]).await.expect_err("it was deleted");
+        journal.append(vec![booked("a")]).await.expect("the rides are stored");
+        fs::remove_file(dir.path().join(name)).expect("the file can be deleted");
+        let refused = journal.append(vec![booked("b")]).await.expect_err("the file was deleted");
         let JournalError::Failed(why) = &refused else { panic!("{refused}") };
         assert!(why.contains(name), "{why}");
         assert_eq!(journal.failed().await, refused);
-        assert_eq!(journal.append(vec![booked("c")]).await, Err(refused), "and nothing is tried");
+        assert_eq!(journal.append(vec![booked("c")]).await, Err(refused), "the journal does not try again");
         journal.close().await;
 
-        // What was not answered yet may be kept: here it is.
-        let next = open(dir.path()).expect("opens again");
+        // An append that failed with `Failed` may be stored. Here it is.
+        let next = open(dir.path()).expect("the journal opens again");
         assert_eq!(next.unfinished().await.map(|logs| logs.len()), Ok(left), "{name}");
     }
 }
@@ -200,39 +206,39 @@ async fn whoever_appends_while_it_closes_is_answered() {
             })
         });
         let appends: Vec<_> = appends.collect();
-        journal.append(vec![booked("first")]).await.expect("open");
+        journal.append(vec![booked("first")]).await.expect("the journal is open");
         journal.close().await;
         let late = tokio::time::timeout(SOON, journal.append(vec![booked("late")])).await;
-        assert_eq!(late.expect("an answer"), Err(JournalError::Closed));
+        assert_eq!(late.expect("a reply"), Err(JournalError::Closed));
         let mut kept = 1;
         for append in appends {
-            kept += tokio::time::timeout(SOON, append).await.expect("an answer").expect("no panic");
+            kept += tokio::time::timeout(SOON, append).await.expect("a reply").expect("no panic");
         }
-        let report = upkeep::check(dir.path()).expect("can be read");
+        let report = upkeep::check(dir.path()).expect("the journal can be read");
         assert_eq!((report.events, report.problems), (kept, vec![]), "round {round}");
     }
 }
 
-/// L9
+/// L9 in docs/failures.md.
 #[tokio::test]
 async fn a_journal_keeps_its_epoch_until_it_is_another_file() {
     let dir = tempdir().expect("a temporary directory");
     let (file, backup) = (dir.path().join(FILE), dir.path().join("backup"));
     let first = filled(dir.path()).await;
-    fs::copy(&file, &backup).expect("can be copied");
-    let again = open(dir.path()).expect("opens again");
+    fs::copy(&file, &backup).expect("the file can be copied");
+    let again = open(dir.path()).expect("the journal opens again");
     assert_eq!(again.epoch(), first);
     again.close().await;
 
-    // Both files are there at once, so that the second has an inode of its own.
-    fs::rename(&backup, &file).expect("can be restored");
-    let restored = open(dir.path()).expect("opens again");
+    // Both files exist at once, so that the second one has an inode of its own.
+    fs::rename(&backup, &file).expect("the copy can be moved");
+    let restored = open(dir.path()).expect("the journal opens again");
     assert_ne!(restored.epoch(), first);
     assert_eq!(restored.unfinished().await.map(|logs| logs.len()), Ok(2));
     let second = restored.epoch().to_owned();
     restored.close().await;
-    fs::remove_file(&file).expect("can be deleted");
-    assert!(![first, second].contains(&open(dir.path()).expect("a new journal").epoch().to_owned()));
+    fs::remove_file(&file).expect("the file can be deleted");
+    assert!(![first, second].contains(&open(dir.path()).expect("a new journal opens").epoch().to_owned()));
 }
 
 #[tokio::test]
@@ -240,7 +246,7 @@ async fn a_later_schema_and_other_databases_are_refused() {
     let later = tempdir().expect("a temporary directory");
     filled(later.path()).await;
     by_hand(later.path(), "PRAGMA user_version = 99");
-    let refused = open(later.path()).map(drop).expect_err("newer");
+    let refused = open(later.path()).map(drop).expect_err("the schema is newer");
     assert!(matches!(refused, OpenError::Newer { found: 99, .. }), "{refused}");
     assert!(refused.to_string().contains("newer rides-server"), "{refused}");
 
@@ -268,17 +274,18 @@ async fn an_earlier_schema_is_brought_up_to_date() {
         let dir = tempdir().expect("a temporary directory");
         let epoch = filled(dir.path()).await;
         by_hand(dir.path(), schema);
-        let older = upkeep::check(dir.path()).expect_err("not what it knows");
+        let older = upkeep::check(dir.path()).expect_err("the schema is older");
         assert!(matches!(older, OpenError::Older { found, known: 4 } if found == version), "{older}");
-        let journal = open(dir.path()).expect("migrates");
+        let journal = open(dir.path()).expect("the journal is migrated");
         assert_eq!(journal.epoch(), epoch);
-        let page = journal.page(&Filter::default(), None, 10).await.expect("readable");
+        let page = journal.page(&Filter::default(), None, 10).await.expect("the journal can be read");
         assert_eq!(page.iter().map(|placed| placed.ride.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(page[1].ride.version, 2);
     }
 }
 
-/// BAD-7: these requests have no caller. A caller's repeat finds its ride, and a stranger's request is not in the way.
+/// BAD-7 in docs/failures.md: the stored requests have no caller. A repeat finds its ride, and the request of a
+/// stranger does not block it.
 #[tokio::test]
 async fn requests_of_an_earlier_schema_stay_what_they_were() {
     let dir = tempdir().expect("a temporary directory");
@@ -289,12 +296,12 @@ async fn requests_of_an_earlier_schema_stay_what_they_were() {
         RequestKey { id, fingerprint: vec![fingerprint] }
     };
     let rides_of = async |journal: &SqliteJournal, requests: [RequestKey; 4]| {
-        let known = journal.by_requests(&requests).await.expect("readable");
+        let known = journal.by_requests(&requests).await.expect("the journal can be read");
         requests.map(|request| known.get(&request.id).map(|(ride, _)| ride.to_string()))
     };
     let a = || Some("a".to_owned());
     for migrated in [false, true] {
-        let journal = open(dir.path()).expect("migrates");
+        let journal = open(dir.path()).expect("the journal is migrated");
         let asked = [key("ada", 7), key("a dispatcher", 7), key("ada", 8), key("bob", 8)];
         let bobs = migrated.then(|| "c".to_owned());
         assert_eq!(rides_of(&journal, asked).await, [a(), a(), a(), bobs]);
@@ -302,14 +309,14 @@ async fn requests_of_an_earlier_schema_stay_what_they_were() {
             let what = Happening::Requested(Arc::new(booking("bob")));
             let event = RideEvent { ride: RideId::new("c"), version: 1, time: noon(), what };
             let entry = Entry::new(Arc::new(event), Some(key("bob", 8))).expect("can be written");
-            journal.append(vec![entry]).await.expect("its id is bob's own");
+            journal.append(vec![entry]).await.expect("the id is one of bob");
         }
         journal.close().await;
     }
-    assert_eq!(upkeep::check(dir.path()).expect("can be read").problems, [""; 0]);
+    assert_eq!(upkeep::check(dir.path()).expect("the journal can be read").problems, [""; 0]);
 }
 
-/// BAD-7: requests of strangers with the same id, however many, are not looked at.
+/// BAD-7 in docs/failures.md: a search does not read requests of other callers with the same id.
 #[tokio::test]
 async fn a_request_is_found_by_its_id_and_its_caller() {
     let dir = tempdir().expect("a temporary directory");
@@ -325,15 +332,15 @@ async fn a_request_is_found_by_its_id_and_its_caller() {
     }
 }
 
-/// L10
+/// L10 in docs/failures.md.
 #[tokio::test]
 async fn a_place_is_never_given_twice() {
     let dir = tempdir().expect("a temporary directory");
     filled(dir.path()).await;
     by_hand(dir.path(), "DELETE FROM events; DELETE FROM rides");
-    let journal = open(dir.path()).expect("opens again");
-    journal.append(vec![booked("c")]).await.expect("new");
-    let page = journal.page(&Filter::default(), None, 10).await.expect("readable");
+    let journal = open(dir.path()).expect("the journal opens again");
+    journal.append(vec![booked("c")]).await.expect("the rides are new");
+    let page = journal.page(&Filter::default(), None, 10).await.expect("the journal can be read");
     assert_eq!(page.iter().map(|placed| placed.place).collect::<Vec<_>>(), [4]);
 }
 
@@ -342,14 +349,14 @@ fn a_new_file_has_large_pages_and_an_older_one_keeps_its_own() {
     for (before, pages) in [("", 16_384), ("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL", 4_096)] {
         let dir = tempdir().expect("a temporary directory");
         by_hand(dir.path(), before);
-        let _journal = open(dir.path()).expect("it is empty");
+        let _journal = open(dir.path()).expect("the database is empty");
         let file = File { path: dir.path().join(FILE), vfs: None };
         let db = file.connect(OpenFlags::empty()).expect("a connection");
         assert_eq!(schema::page_size(&db).expect("a pragma"), pages);
     }
 }
 
-/// L23: what SQLite promises. That a sync comes before the answer is seen on the faulty disk.
+/// L23 in docs/failures.md: the settings of SQLite. That a sync comes before the reply is tested on the faulty disk.
 #[test]
 fn commits_are_synced_and_sqlite_is_recent() {
     let dir = tempdir().expect("a temporary directory");
@@ -360,20 +367,20 @@ fn commits_are_synced_and_sqlite_is_recent() {
     assert_eq!((pragma("synchronous"), pragma("wal_autocheckpoint")), (2, 0));
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("a pragma");
     assert_eq!(mode, "wal");
-    // Before, a log that was reset could corrupt the file.
+    // In earlier versions the restart of a log could corrupt the database.
     assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
 }
 
-/// L22
+/// L22 in docs/failures.md.
 #[tokio::test]
 async fn the_log_is_moved_into_the_file_once_nobody_reads() {
     let dir = tempdir().expect("a temporary directory");
     let journal = open(dir.path()).expect("a new journal opens");
     let log = dir.path().join(format!("{FILE}-wal"));
-    let size = || fs::metadata(&log).expect("there is a log").len();
+    let size = || fs::metadata(&log).expect("the log exists").len();
     let reader =
         File { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
-    let snapshot = reader.unchecked_transaction().expect("begins");
+    let snapshot = reader.unchecked_transaction().expect("a transaction begins");
     let events =
         |db: &Connection| db.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0));
     assert_eq!(events(&snapshot), Ok(0));
@@ -382,13 +389,13 @@ async fn the_log_is_moved_into_the_file_once_nobody_reads() {
     let mut fill = async || {
         let batch: Vec<Entry> = (0..1000).map(|n| booked(&format!("{rides}-{n}"))).collect();
         rides += 1;
-        journal.append(batch).await.expect("new");
+        journal.append(batch).await.expect("the rides are new");
     };
     let limit = schema::LOG_LIMIT as u64;
     while size() < 2 * limit {
         fill().await;
     }
-    assert_eq!(events(&snapshot), Ok(0), "a snapshot stays what it is");
+    assert_eq!(events(&snapshot), Ok(0), "a snapshot does not change");
     drop(snapshot);
     while size() > limit {
         fill().await;
@@ -401,45 +408,45 @@ async fn a_check_finds_what_is_wrong_and_a_rebuild_mends_the_lists() {
     let dir = tempdir().expect("a temporary directory");
     filled(dir.path()).await;
     let sound = Report { events: 3, rides: 2, unfinished: 2, problems: vec![] };
-    assert_eq!(upkeep::check(dir.path()).expect("can be read"), sound);
+    assert_eq!(upkeep::check(dir.path()).expect("the journal can be read"), sound);
 
     by_hand(
         dir.path(),
         "UPDATE rides SET state = 'completed' WHERE id = 'a'; DELETE FROM rides WHERE id = 'b'",
     );
-    assert_eq!(upkeep::check(dir.path()).expect("can be read").problems.len(), 2);
+    assert_eq!(upkeep::check(dir.path()).expect("the journal can be read").problems.len(), 2);
     upkeep::rebuild(dir.path()).expect("can be written");
-    assert_eq!(upkeep::check(dir.path()).expect("can be read"), sound);
+    assert_eq!(upkeep::check(dir.path()).expect("the journal can be read"), sound);
 
     by_hand(
         dir.path(),
         "UPDATE events SET version = 3 WHERE seq = 3; UPDATE events SET event = '\"sang\"' WHERE seq = 2",
     );
-    let problems = upkeep::check(dir.path()).expect("can be read").problems;
+    let problems = upkeep::check(dir.path()).expect("the journal can be read").problems;
     assert!(problems.iter().any(|line| line.contains("event 3 does not follow version 1")), "{problems:?}");
     assert!(problems.iter().any(|line| line.contains("event 2: unknown variant")), "{problems:?}");
-    let journal = open(dir.path()).expect("opens");
+    let journal = open(dir.path()).expect("the journal opens");
     assert!(matches!(journal.ride(&RideId::new("b")).await, Err(JournalError::Damaged(_))));
     assert_eq!(journal.unfinished().await, Ok(vec![]), "both are damaged");
     assert_eq!(journal.page(&Filter::default(), None, 10).await, Ok(vec![]));
-    journal.append(vec![booked("c")]).await.expect("it goes on without them");
+    journal.append(vec![booked("c")]).await.expect("the append succeeds");
     assert_eq!(journal.unfinished().await.map(|logs| logs.len()), Ok(1));
     journal.close().await;
     upkeep::rebuild(dir.path()).expect("can be written");
-    let left = upkeep::check(dir.path()).expect("can be read").problems;
-    assert_eq!(left, problems[..2], "the lists are mended, and no event is made up");
+    let left = upkeep::check(dir.path()).expect("the journal can be read").problems;
+    assert_eq!(left, problems[..2], "the lists are correct, and no event was changed");
 }
 
 #[tokio::test]
 async fn a_list_goes_on_below_what_is_damaged() {
     let dir = tempdir().expect("a temporary directory");
-    let journal = open(dir.path()).expect("opens");
-    journal.append(["a", "b", "c", "d"].map(booked).into()).await.expect("kept");
+    let journal = open(dir.path()).expect("the journal opens");
+    journal.append(["a", "b", "c", "d"].map(booked).into()).await.expect("the rides are stored");
     journal.close().await;
     by_hand(dir.path(), "UPDATE events SET event = '\"sang\"' WHERE ride IN ('b', 'c')");
-    let journal = open(dir.path()).expect("opens");
+    let journal = open(dir.path()).expect("the journal opens");
     for (limit, expected) in [(1, &["d"][..]), (2, &["d", "a"]), (3, &["d", "a"])] {
-        let page = journal.page(&Filter::default(), None, limit).await.expect("readable");
+        let page = journal.page(&Filter::default(), None, limit).await.expect("the journal can be read");
         let ids: Vec<_> = page.iter().map(|placed| placed.ride.id.as_str()).collect();
         assert_eq!(ids, expected);
     }
@@ -450,10 +457,10 @@ async fn an_export_is_one_object_a_line() {
     let dir = tempdir().expect("a temporary directory");
     filled(dir.path()).await;
     let mut out = Vec::new();
-    assert_eq!(upkeep::export(dir.path(), &mut out).expect("can be read"), 3);
-    let text = String::from_utf8(out).expect("text");
+    assert_eq!(upkeep::export(dir.path(), &mut out).expect("the journal can be read"), 3);
+    let text = String::from_utf8(out).expect("the export is UTF-8");
     let lines: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        text.lines().map(|line| serde_json::from_str(line).expect("the line is JSON")).collect();
     assert_eq!(lines.len(), 3);
     assert_eq!((&lines[1]["request"], &lines[1]["caller"]), (&"request of b".into(), &"ada".into()));
     assert_eq!(lines[1]["fingerprint"], "Bw==");

@@ -1,4 +1,4 @@
-//! What can be done to a journal from outside the server: check it, rebuild its lists, export its events.
+//! The maintenance commands for a journal: check it, rebuild its lists, export its events.
 
 use std::{
     collections::HashMap,
@@ -18,23 +18,26 @@ use crate::{
     terminal_text::escape_json,
 };
 
-/// Events read at a time for an export, so that a server beside it can move its log on.
+/// The events that an export reads at a time. Between two reads, a server on the journal can run a checkpoint.
 const CHUNK: i64 = 1_000;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
-    /// Events in the journal.
+    /// The number of events.
     pub events: u64,
-    /// Rides that they make.
+    /// The number of rides that the events make.
     pub rides: u64,
-    /// Rides that are not over.
+    /// The number of rides that are not over.
     pub unfinished: u64,
-    /// One line for each thing that is not as it should be.
+    /// The problems, one line for each.
     pub problems: Vec<String>,
 }
 
-/// Reads all of a journal and says what is wrong with it. A server may run on it meanwhile.
+/// Reads a whole journal and returns its problems. A server may run on it at the same time.
+///
+/// # Errors
+/// When the journal cannot be opened or read.
 pub fn check(dir: &Path) -> Result<Report, OpenError> {
     let damage = damage::find(&dir.join(FILE))?;
     let mut db = existing(dir)?;
@@ -58,7 +61,10 @@ fn report(db: &mut Connection) -> Result<Report, OpenError> {
     Ok(report)
 }
 
-/// Makes the lists of a journal again from its events. No server may run on it.
+/// Makes the lists of a journal again from its events.
+///
+/// # Errors
+/// When a server runs on the journal, its log is damaged, or it cannot be read or written.
 pub fn rebuild(dir: &Path) -> Result<(), OpenError> {
     is_there(dir)?;
     let _lock = Lock::take(dir)?;
@@ -77,22 +83,25 @@ fn lists(db: &mut Connection) -> Result<(), JournalError> {
     Ok(tx.commit()?)
 }
 
-/// Why an export ended early.
+/// The reason why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The journal cannot be opened or read.
     #[error(transparent)]
     Journal(#[from] OpenError),
-    /// The events cannot be written where they are to go.
-    #[error("cannot write: {0}")]
+    /// The output cannot be written.
+    #[error("cannot write the output: {0}")]
     Write(#[from] io::Error),
 }
 
-/// Writes every event as one JSON object per line, in the order in which they were kept. Characters that a terminal obeys
-/// are escaped. A server may run on the journal meanwhile.
+/// Writes every event as one JSON object per line, in the order in which they were stored. Characters that control a
+/// terminal are escaped. A server may run on the journal at the same time.
+///
+/// Returns the number of events.
 ///
 /// # Errors
-/// When they cannot be read or written; and behind the events that are left, when acknowledged ones cannot be read.
+/// When the events cannot be read or written. Also at the end, after all readable events, if acknowledged ones cannot
+/// be read.
 pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
     let db = existing(dir)?;
     let (mut last, mut count) = (0, 0);
@@ -112,7 +121,7 @@ pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
     }
 }
 
-/// One event as it is exported.
+/// An exported event.
 #[derive(Serialize)]
 struct Line<'a> {
     seq: i64,
@@ -122,7 +131,7 @@ struct Line<'a> {
     event: &'a serde_json::value::RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<&'a str>,
-    /// In base64.
+    /// The fingerprint in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,7 +166,7 @@ fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError
     Ok(lines)
 }
 
-/// A connection to a journal that is there, and is this program's.
+/// Opens a connection to an existing journal. Fails if it has another version than this program.
 fn existing(dir: &Path) -> Result<Connection, OpenError> {
     is_there(dir)?;
     let file = File { path: dir.join(FILE), vfs: None };
@@ -168,7 +177,7 @@ fn existing(dir: &Path) -> Result<Connection, OpenError> {
     opened.map_err(|why| why.or_denied(&file.path))
 }
 
-/// A typing error makes no new directory.
+/// Checks that the file exists, so that a mistyped path does not create a directory.
 fn is_there(dir: &Path) -> Result<(), OpenError> {
     let path = dir.join(FILE);
     path.metadata().map(drop).map_err(|why| {
@@ -179,7 +188,7 @@ fn is_there(dir: &Path) -> Result<(), OpenError> {
 
 type Made = HashMap<RideId, (i64, Ride)>;
 
-/// The rides that the events make, each with its place.
+/// Returns the rides that the events make, with their places. Adds the problems to `report`.
 fn replay(db: &Connection, report: &mut Report) -> Result<Made, JournalError> {
     let mut made = Made::new();
     let mut select = db.prepare(&row::select("ORDER BY seq"))?;
@@ -205,7 +214,7 @@ fn replay(db: &Connection, report: &mut Report) -> Result<Made, JournalError> {
     Ok(made)
 }
 
-/// Whether the lists say what the events say.
+/// Compares the lists with the rides that the events make. Adds the problems to `report`.
 fn compare(db: &Connection, made: &Made, report: &mut Report) -> Result<(), JournalError> {
     let mut select = db.prepare("SELECT place, id, rider, state, version FROM rides")?;
     let mut rows = select.query([])?;
@@ -222,11 +231,11 @@ fn compare(db: &Connection, made: &Made, report: &mut Report) -> Result<(), Jour
         if !same {
             report
                 .problems
-                .push(format!("the lists are wrong about ride {id}: `journal rebuild` mends them"));
+                .push(format!("the lists have wrong data of ride {id}: run `rides-server journal rebuild`"));
         }
     }
     if let Some(missing @ 1..) = made.len().checked_sub(listed) {
-        report.problems.push(format!("{missing} rides are in no list: `journal rebuild` mends it"));
+        report.problems.push(format!("the lists lack {missing} rides: run `rides-server journal rebuild`"));
     }
     Ok(())
 }

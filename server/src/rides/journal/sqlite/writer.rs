@@ -1,4 +1,4 @@
-//! The one thread that writes: group commit, checkpoints, and what becomes of a disk that fails.
+//! The thread that writes the journal: group commits, checkpoints, and errors of the disk.
 
 use std::time::Instant;
 
@@ -12,34 +12,35 @@ use crate::{
     rides::journal::{Entry, JournalError},
 };
 
-/// A log that cannot be moved and is so many times as long as it should be is worth a warning.
+/// The factor by which the log may exceed the size for a checkpoint before a warning is logged.
 const LONG: i64 = 16;
 
+/// The messages to the writer.
 pub(super) enum Input {
     Append(Append),
-    /// Answered when nothing is open any more.
+    /// Closes the journal. The reply comes after all files are closed.
     Close(oneshot::Sender<()>),
 }
 
-/// To keep together or not at all.
+/// Entries that are stored together or not at all.
 pub(super) struct Append {
     pub(super) batch: Vec<Entry>,
     pub(super) reply: oneshot::Sender<Result<(), JournalError>>,
 }
 
-/// Whether the writer can write.
+/// The state of the writer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Health {
     Open,
-    /// Never again.
+    /// The journal cannot be written until the server is restarted.
     Failed(String),
-    /// In good order.
+    /// The journal was closed without an error.
     Closed,
 }
 
-/// The log of changes after a checkpoint.
+/// The write-ahead log after a checkpoint.
 struct Log {
-    /// Someone reads it still: the next commit goes behind it.
+    /// A reader still needs the log, so the next commit is appended to it.
     kept: bool,
     pages: i64,
 }
@@ -57,8 +58,8 @@ impl Metrics {
     const LOG_PAGES: &str = "rides_journal_log_pages";
 
     fn register() -> Self {
-        describe_histogram!(Self::COMMIT_SECONDS, "How long a commit of the journal took.");
-        describe_histogram!(Self::COMMIT_EVENTS, "Events that shared a commit of the journal.");
+        describe_histogram!(Self::COMMIT_SECONDS, "Duration of a commit of the journal, in seconds.");
+        describe_histogram!(Self::COMMIT_EVENTS, "Events in one commit of the journal.");
         describe_gauge!(Self::LOG_PAGES, "Length of the journal's write-ahead log, in pages of its file.");
         Self {
             commit_seconds: histogram!(Self::COMMIT_SECONDS),
@@ -68,20 +69,21 @@ impl Metrics {
     }
 }
 
+/// The state of the writer thread.
 pub(super) struct Writer {
-    // Closed before the lock is given up.
+    // Dropped before `files`, so that the database is closed before its lock is released.
     db: Connection,
-    /// The lock and the database.
+    /// The lock and the files of the database.
     files: KeptFiles,
     health: watch::Sender<Health>,
     metrics: Metrics,
-    /// Whether the last append was refused for want of room: said once, not at each try.
+    /// `true` if the last append failed because the disk is full. Limits the log to one line for each change.
     full: bool,
-    /// Pages of the log between two checkpoints.
+    /// The pages of the log between two checkpoints.
     checkpoint_every: i64,
-    /// Pages of the log at which the next checkpoint is tried.
+    /// The number of pages of the log at which the next checkpoint runs.
     checkpoint_at: i64,
-    /// Whether the log has grown long: said once, not at each try.
+    /// `true` if the log is long. Limits the log output to one line.
     is_long: bool,
 }
 
@@ -105,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Writes until it is told to close, or nobody is left to tell it anything.
+    /// Runs until it receives [`Input::Close`] or all senders are dropped.
     pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
         let mut queued = Vec::new();
         let mut closing = None;
@@ -114,15 +116,15 @@ impl Writer {
             for input in queued.drain(..) {
                 match input {
                     Input::Append(append) if closing.is_none() => group.push(append),
-                    // Dropped: its caller hears that the journal is closed.
+                    // The sender of this append gets [`JournalError::Closed`], because its reply channel is dropped.
                     Input::Append(_) => {}
                     Input::Close(done) => closing = Some(done),
                 }
             }
             self.keep(group);
         }
-        // Taken out one by one: what is sent while a receiver is dropped is dropped with the last sender only, and
-        // until then its caller waits.
+        // Inputs are taken out one by one. tokio drops an input that was sent during the drop of the receiver only
+        // with the last sender, and its caller would wait until then.
         inbox.close();
         while inbox.blocking_recv().is_some() {}
         self.close();
@@ -131,7 +133,8 @@ impl Writer {
         }
     }
 
-    /// One commit for all, then the answers. Where one append does not fit, it alone is refused.
+    /// Commits all appends together, and then replies. If one of them does not fit, commits each one alone, so that
+    /// only that one is refused.
     fn keep(&mut self, group: Vec<Append>) {
         if group.is_empty() {
             return;
@@ -146,7 +149,7 @@ impl Writer {
         }
         self.note(&outcome);
         for append in group {
-            // Whoever went away does not undo what is kept.
+            // A caller that is gone does not undo the commit.
             let _ = append.reply.send(outcome.clone());
         }
         self.checkpoint_if_due();
@@ -168,10 +171,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes sure that what was committed is in files that the next start finds: others may have deleted or replaced them.
+    /// Checks that the files of the commit are still at their paths: another process may have deleted or replaced
+    /// them.
     fn is_in_place(&self) -> Result<(), JournalError> {
         self.files.check().map_err(|lost| {
-            // If only the log is lost, what it held is in the file now.
+            // If only the log is lost, this checkpoint saves its content in the database.
             self.checkpoint("TRUNCATE");
             JournalError::Failed(lost.to_string())
         })
@@ -179,25 +183,25 @@ impl Writer {
 
     fn note(&mut self, outcome: &Result<(), JournalError>) {
         match outcome {
-            Ok(()) if self.full => tracing::info!("there is room again: rides are kept"),
+            Ok(()) if self.full => tracing::info!("the disk has room again: rides are stored"),
             Err(JournalError::Full) if !self.full => {
-                tracing::error!("the disk is full: nothing can be booked until there is room");
+                tracing::error!("the disk is full: rides cannot be booked or changed until there is room");
             }
             Err(JournalError::Failed(why)) => self.fail(why),
             Err(error @ (JournalError::Unavailable(_) | JournalError::Damaged(_))) => {
-                tracing::error!(%error, "the journal did not take a batch");
+                tracing::error!(%error, "the journal could not store a batch");
             }
             _ => {}
         }
         self.full = matches!(outcome, Err(JournalError::Full));
     }
 
-    /// What was not answered yet may be on the disk or not; a new start will see which.
+    /// Marks the journal as failed. Appends without a reply may or may not be durable, which the next start shows.
     fn fail(&self, why: &str) {
         self.health.send_if_modified(|health| {
             let first = *health == Health::Open;
             if first {
-                tracing::error!(why, "the journal has failed, and takes nothing more");
+                tracing::error!(why, "the journal failed: it stores nothing until the server is restarted");
                 *health = Health::Failed(why.to_owned());
             }
             first
@@ -208,7 +212,8 @@ impl Writer {
         let Some(Log { pages, .. }) = self.checkpoint("NOOP") else { return };
         self.metrics.log_pages.set(pages as f64);
         if pages >= self.checkpoint_at {
-            // Where someone reads, or there is no room, the log grows: not each commit has to try again.
+            // The log grows while a reader needs it or the disk is full. The next attempt waits for more pages, and
+            // is not made at each commit.
             let left = match self.checkpoint("RESTART") {
                 Some(Log { kept: false, .. }) => 0,
                 _ => pages,
@@ -223,14 +228,14 @@ impl Writer {
         if is_long && !self.is_long {
             tracing::warn!(
                 pages,
-                "the journal's log grows: somebody reads the file without end, or it has no room"
+                "the journal's write-ahead log has grown: a reader never ends its transaction, or the disk is full"
             );
         }
         self.is_long = is_long;
     }
 
-    /// Moves the log into the file as `mode` has it: TRUNCATE so that no log is left, RESTART so that the next
-    /// commit writes it from its beginning, NOOP not at all. `None` when it fails.
+    /// Runs a checkpoint in SQLite's `mode`. TRUNCATE leaves an empty log. After RESTART the next commit writes the
+    /// log from its beginning. NOOP moves nothing. Returns `None` if it fails.
     fn checkpoint(&self, mode: &str) -> Option<Log> {
         if *self.health.borrow() != Health::Open {
             return None;
@@ -241,7 +246,7 @@ impl Writer {
         match moved.map_err(|error| error.or_unreadable(&self.db)) {
             Ok(log) => return Some(log),
             Err(JournalError::Failed(why)) => self.fail(&why),
-            Err(error) => tracing::warn!(%error, "the journal's log could not be moved into its file"),
+            Err(error) => tracing::warn!(%error, "a checkpoint of the journal failed"),
         }
         None
     }

@@ -1,24 +1,25 @@
-//! Hosts for which browsers may be told to insist on TLS (HSTS, RFC 6797).
+//! The choice of hosts for which browsers are told to use TLS only (HSTS, RFC 6797).
 
 use std::net::IpAddr;
 
 use http::{Request, uri::Authority};
 
-use super::hosts::{authority, is_this_machine};
+use super::allowed_hosts::{authority, is_loopback_host};
 
-/// Tells whether the response to `request` may have the header: by the name that it calls the server.
+/// Returns `true` if the response to `request` may have the `strict-transport-security` header, which depends on the host
+/// name in the request.
 pub(super) fn applies_to<B>(request: &Request<B>) -> bool {
     let called = authority(request).and_then(|authority| Authority::try_from(authority).ok());
     called.is_some_and(|called| applies(called.host()))
 }
 
-/// Tells whether HSTS makes sense for `host`, a name or an address without a port.
+/// Returns `true` if HSTS makes sense for `host`, which is a name or an address without a port.
 ///
-/// Not for this machine's names, whatever the certificate: it would hold for every other server on them, on any port, for
-/// a year. Not for addresses either: browsers must ignore it there (RFC 6797, section 8.1.1).
+/// It does not for `localhost` and its kind: for a year it would also apply to every other server of the machine, on any
+/// port. It does not for addresses, either: browsers must ignore it there (RFC 6797, section 8.1.1).
 fn applies(host: &str) -> bool {
     let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    !host.is_empty() && !is_address && !is_this_machine(host)
+    !host.is_empty() && !is_address && !is_loopback_host(host)
 }
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ mod tests {
         let named =
             |uri: &str, host: &str| applies_to(&Request::get(uri).header("host", host).body(()).unwrap());
         assert!(named("/", "rides.example:8443"));
-        assert!(named("https://rides.example/", "localhost"), "the target comes first");
+        assert!(named("https://rides.example/", "localhost"), "the host of the request target counts first");
         assert!(!named("/", "localhost:8443") && !named("/", "127.0.0.1:8443") && !named("/", "no host"));
         assert!(!applies_to(&Request::get("/").body(()).unwrap()));
     }

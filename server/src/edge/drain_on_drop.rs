@@ -1,7 +1,8 @@
 //! Draining of request bodies whose response was sent before all of the body was read.
 //!
-//! A client that is still sending can lose the response when its connection is closed (HTTP/1.1), or when its stream is reset
-//! (HTTP/2: Node's clients report a response that broke off). So the server reads and discards the rest, within limits.
+//! A client that is still sending can lose the response when its connection is closed (HTTP/1.1), or when its stream is
+//! reset (HTTP/2: Node's clients report a response that broke off). So the server reads and discards the rest, within
+//! limits.
 
 use std::{
     collections::VecDeque,
@@ -21,24 +22,25 @@ use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// The most bytes of one request that are discarded: many times the largest message.
-const MOST: usize = 1024 * 1024;
+const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 /// The longest time that one request is drained.
-const LONGEST: Duration = Duration::from_secs(5);
+const DRAIN_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time that a request is drained after shutdown.
-const LONGEST_AT_THE_END: Duration = Duration::from_millis(500);
+const DRAIN_BODY_TIMEOUT_AT_SHUTDOWN: Duration = Duration::from_millis(500);
 /// The most frames that are discarded without leaving the task.
-const AT_ONCE: usize = 64;
+const MAX_FRAMES_AT_ONCE: usize = 64;
 
-/// The request bodies of one connection that are being drained. Over HTTP/2 each of them holds a stream of the client, so the
-/// oldest is dropped when there are more than `limit`. Then a client whose requests never end has streams left for new calls.
-pub(super) struct Leftovers {
+/// The request bodies of one connection that are being drained. Over HTTP/2 each of them holds a stream of the client,
+/// so the oldest is dropped when there are more than `limit`. Then a client whose requests never end has streams left
+/// for new calls.
+pub(super) struct DrainingBodies {
     limit: usize,
     /// A sender for each body, the oldest first. A body is dropped when its sender is dropped.
     kept: Mutex<VecDeque<oneshot::Sender<Infallible>>>,
     shutdown: CancellationToken,
 }
 
-impl Leftovers {
+impl DrainingBodies {
     /// Creates the list for a connection with at most `max_streams` streams. Half of the streams stay free for calls.
     pub(super) fn new(max_streams: u32, shutdown: CancellationToken) -> Self {
         let limit = (max_streams as usize / 2).max(1);
@@ -59,21 +61,24 @@ impl Leftovers {
 }
 
 /// A request body whose unread rest is drained when it is dropped.
-pub(super) struct Lingering {
+pub(super) struct DrainOnDrop {
     /// `None` when the body has ended.
     body: Option<Incoming>,
     /// `None` when the client waits for `100 Continue` before it sends the body, so that there is nothing to drain.
-    leftovers: Option<Arc<Leftovers>>,
+    leftovers: Option<Arc<DrainingBodies>>,
 }
 
 /// Wraps the body of `request`, so that a response may be sent before all of it was read.
-pub(super) fn lingering(request: Request<Incoming>, leftovers: &Arc<Leftovers>) -> Request<Lingering> {
+pub(super) fn drain_on_drop(
+    request: Request<Incoming>,
+    leftovers: &Arc<DrainingBodies>,
+) -> Request<DrainOnDrop> {
     let waits = request.headers().contains_key(EXPECT);
     let leftovers = (!waits).then(|| Arc::clone(leftovers));
-    request.map(|body| Lingering { body: Some(body).filter(|body| !body.is_end_stream()), leftovers })
+    request.map(|body| DrainOnDrop { body: Some(body).filter(|body| !body.is_end_stream()), leftovers })
 }
 
-impl http_body::Body for Lingering {
+impl http_body::Body for DrainOnDrop {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -98,20 +103,20 @@ impl http_body::Body for Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for DrainOnDrop {
     fn drop(&mut self) {
         let Some((mut body, leftovers)) = self.body.take().zip(self.leftovers.take()) else { return };
         // Without a runtime the connection is gone, too.
-        if let (false, Ok(runtime)) = (is_over(&mut body), Handle::try_current()) {
-            runtime.spawn(async move { throw_away(body, &leftovers).await });
+        if let (false, Ok(runtime)) = (discard_available(&mut body), Handle::try_current()) {
+            runtime.spawn(async move { drain(body, &leftovers).await });
         }
     }
 }
 
-/// Discards up to [`AT_ONCE`] frames that are there already. Returns `true` if the body has ended by that, or was reset.
-fn is_over(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
+/// Discards up to [`BURST_DURATION`] frames that are there already. Returns `true` if the body has ended by that, or was reset.
+fn discard_available(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
-    for _ in 0..AT_ONCE {
+    for _ in 0..MAX_FRAMES_AT_ONCE {
         if body.is_end_stream() {
             return true;
         }
@@ -125,9 +130,9 @@ fn is_over(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
 }
 
 /// Reads and discards `body` up to its end or a limit.
-async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, leftovers: &Leftovers) {
+async fn drain(mut body: impl http_body::Body<Data = Bytes> + Unpin, leftovers: &DrainingBodies) {
     let reading = async {
-        let mut left = MOST;
+        let mut left = MAX_DRAINED_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
             let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
             left = rest;
@@ -135,9 +140,9 @@ async fn throw_away(mut body: impl http_body::Body<Data = Bytes> + Unpin, leftov
     };
     tokio::select! {
         () = reading => {}
-        () = sleep(LONGEST) => {}
+        () = sleep(DRAIN_BODY_TIMEOUT) => {}
         _ = leftovers.add() => {}
-        () = async { leftovers.shutdown.cancelled().await; sleep(LONGEST_AT_THE_END).await } => {}
+        () = async { leftovers.shutdown.cancelled().await; sleep(DRAIN_BODY_TIMEOUT_AT_SHUTDOWN).await } => {}
     }
 }
 
@@ -152,44 +157,46 @@ mod tests {
     use super::*;
 
     /// Returns the time for which a request is drained that sends one byte at a time and never ends.
-    async fn patience(leftovers: &Leftovers) -> Duration {
+    async fn patience(leftovers: &DrainingBodies) -> Duration {
         let dribble = Box::pin(stream::unfold((), |()| async {
             sleep(Duration::from_millis(100)).await;
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))), ()))
         }));
         let begun = Instant::now();
-        throw_away(StreamBody::new(dribble), leftovers).await;
+        drain(StreamBody::new(dribble), leftovers).await;
         begun.elapsed()
     }
 
     #[test]
     fn what_is_there_already_or_taken_back_is_waited_for_by_nobody() {
         let data = || Ok(Frame::data(Bytes::from_static(b"x")));
-        let over = |frames: Vec<Result<_, &'static str>>| is_over(&mut StreamBody::new(stream::iter(frames)));
+        let over = |frames: Vec<Result<_, &'static str>>| {
+            discard_available(&mut StreamBody::new(stream::iter(frames)))
+        };
         assert!(over(vec![data(), data()]));
         assert!(over(vec![data(), Err("it was reset"), data()]));
         let more = stream::iter([data()]).chain(stream::pending());
-        assert!(!is_over(&mut StreamBody::new(more)));
+        assert!(!discard_available(&mut StreamBody::new(more)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_without_an_end_is_not_read_for_ever() {
-        let leftovers = Leftovers::new(256, CancellationToken::new());
-        assert_eq!(patience(&leftovers).await, LONGEST);
+        let leftovers = DrainingBodies::new(256, CancellationToken::new());
+        assert_eq!(patience(&leftovers).await, DRAIN_BODY_TIMEOUT);
         leftovers.shutdown.cancel();
-        assert_eq!(patience(&leftovers).await, LONGEST_AT_THE_END);
+        assert_eq!(patience(&leftovers).await, DRAIN_BODY_TIMEOUT_AT_SHUTDOWN);
     }
 
     /// CLIENT-4
     #[test]
     fn the_oldest_leftover_makes_room_for_the_next() {
-        let leftovers = Leftovers::new(8, CancellationToken::new());
+        let leftovers = DrainingBodies::new(8, CancellationToken::new());
         let mut all: Vec<_> = (0..5).map(|_| leftovers.add()).collect();
         let is_dropped = |one: &mut oneshot::Receiver<_>| one.now_or_never().is_some();
         let dropped: Vec<_> = all.iter_mut().map(is_dropped).collect();
         assert_eq!(dropped, [true, false, false, false, false]);
         all.remove(2);
         let mut more = leftovers.add();
-        assert!(!all.iter_mut().skip(1).chain([&mut more]).any(is_dropped), "one has ended by itself");
+        assert!(!all.iter_mut().skip(1).chain([&mut more]).any(is_dropped), "one body has ended by itself");
     }
 }

@@ -1,7 +1,7 @@
-//! What a stream that is around another has to say about writing, when it is about something else: nothing.
+//! A macro that delegates writes to a wrapped stream.
 
-/// The methods of [`tokio::io::AsyncWrite`] as the field `stream` has them, but for `poll_shutdown`.
-macro_rules! writes_of_its_stream {
+/// The methods of [`tokio::io::AsyncWrite`] except `poll_shutdown`, delegated to the field `stream`.
+macro_rules! delegate_writes {
     () => {
         fn poll_write(
             mut self: std::pin::Pin<&mut Self>,
@@ -32,4 +32,4 @@ macro_rules! writes_of_its_stream {
     };
 }
 
-pub(super) use writes_of_its_stream;
+pub(super) use delegate_writes;

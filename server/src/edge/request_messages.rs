@@ -1,5 +1,4 @@
-//! What a client sends, held to the contract before a handler sees any of it: how many messages, how large, how
-//! fast, and that they come at all.
+//! Checks of request messages before a handler sees them: their number, their size, their rate, and their timeouts.
 
 use std::{
     error::Error,
@@ -21,32 +20,33 @@ use metrics::Counter;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use tonic::{Code, Status, body::Body};
 
-use super::{contract::Method, frames::Frames, status};
+use super::{contract::Method, frames::FrameParser, status};
 
-/// On what terms requests are taken.
+/// The limits on the messages of a request. An upload is a stream of messages from the client.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
-    /// How long a request, or the first message of an upload, may take to arrive.
-    pub(super) patience: Duration,
-    /// How long an upload may say nothing once it has begun.
-    pub(super) silence: Duration,
-    /// Messages a second of one upload, and at once.
-    pub(super) per_second: NonZeroU32,
+pub(super) struct MessageLimits {
+    /// The time within which a request message, or the first message of an upload, must arrive.
+    pub(super) body_timeout: Duration,
+    /// The longest time between two messages of an upload.
+    pub(super) upload_timeout: Duration,
+    /// The most messages per second of one upload, and the size of its burst.
+    pub(super) max_messages_per_second: NonZeroU32,
 }
 
-/// The body of a request, if it keeps to the contract of its `method`. The one message of a call is complete then; an
-/// upload is checked as it goes. `received` counts them.
-pub(super) async fn take(
+/// Returns the body of a request after checking it against its `method`. The message of a call with one request message
+/// is read and checked first. An upload is checked while it is read. `received` counts the messages.
+pub(super) async fn check(
     body: Body,
     method: Option<Method>,
     begun: Instant,
-    terms: &Terms,
+    terms: &MessageLimits,
     received: &Counter,
 ) -> Result<Body, Status> {
     Ok(match method {
         None => body,
         Some(method) if method.kind.takes_one_message() => {
-            let message = timeout_at(begun + terms.patience, one(body, method.largest)).await;
+            let message =
+                timeout_at(begun + terms.body_timeout, read_one(body, method.max_message_size)).await;
             let message = message.unwrap_or_else(|_elapsed| Err(late()))?;
             received.increment(1);
             Body::new(Full::new(message))
@@ -55,32 +55,33 @@ pub(super) async fn take(
     })
 }
 
-/// The frame of the one message that a request is.
-pub(super) async fn one(
+/// Reads a request that has one message. Returns the frame of the message.
+pub(super) async fn read_one(
     mut body: impl http_body::Body<Data = Bytes, Error: Error + 'static> + Unpin,
     largest: usize,
 ) -> Result<Bytes, Status> {
-    let mut frames = Frames::new(largest);
+    let mut frames = FrameParser::new(largest);
     let mut message = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|cut| broken(&cut))?.into_data() else { continue };
-        frames.take(&data)?;
+        frames.feed(&data)?;
         if frames.begun() > 1 {
-            return Err(not_one("this method takes one message, and there are more"));
+            return Err(not_one("this method takes one message, and the request has more"));
         }
         message.extend_from_slice(&data);
     }
-    frames.end()?;
+    frames.finish()?;
     match frames.begun() {
-        0 => Err(not_one("this method takes one message, and there is none")),
+        0 => Err(not_one("this method takes one message, and the request has none")),
         _ => Ok(message.freeze()),
     }
 }
 
-/// Why the body broke is nothing to tell: it is about our end of the connection.
+/// Returns the status of a request body that broke off. The cause is left out: it describes the server's side of the
+/// connection.
 ///
-/// Over HTTP/2, unless h2 found fault with it, its client has called it off or is gone, and hears none of it: that is no
-/// failure, also in the figures. Of a gRPC-Web call tonic leaves no cause to tell by.
+/// If h2 itself reported no error, the client has cancelled the call or disconnected. That counts as CANCELLED in the
+/// metrics. In a gRPC-Web call tonic wraps the body and drops the cause, so that this does not apply.
 fn broken(cut: &(dyn Error + 'static)) -> Status {
     const TEXT: &str = "the request broke off";
     match Chain::new(cut).find_map(|cause| cause.downcast_ref::<h2::Error>()) {
@@ -97,70 +98,72 @@ fn late() -> Status {
     status::with_reason(Code::DeadlineExceeded, "REQUEST_TOO_SLOW", "the request did not arrive in time")
 }
 
-/// A stream of messages from the client. Its errors are [`Status`], which reach the handler as they are.
+/// The body of a client stream. Its errors are of type [`Status`], which tonic passes to the handler unchanged.
 ///
-/// One that is too fast is not read on until it is slow enough: gRPC's flow control passes that on to its sender.
+/// An upload that exceeds its rate is not read for a while, and flow control slows its sender down.
 pub(super) struct Upload {
     body: Body,
-    frames: Frames,
+    frames: FrameParser,
     rate: DefaultDirectRateLimiter,
     per_second: NonZeroU32,
     received: Counter,
-    /// Messages that were passed on and are not accounted for yet.
+    /// Messages that were passed on and not yet counted against the rate.
     owed: u64,
-    /// Until the next message may come.
+    /// The pause before the next read, for an upload that exceeds its rate.
     pause: Option<Pin<Box<Sleep>>>,
-    /// When a message began last, and until the next must have.
-    heard: Instant,
-    patience: Pin<Box<Sleep>>,
+    /// The time at which the last message began.
+    last_message_at: Instant,
+    /// The timer within which the next message must begin.
+    next_message_timer: Pin<Box<Sleep>>,
     silence: Duration,
 }
 
 impl Upload {
-    pub(super) fn new(body: Body, method: Method, terms: Terms, received: Counter) -> Self {
+    pub(super) fn new(body: Body, method: Method, terms: MessageLimits, received: Counter) -> Self {
         Self {
             body,
-            frames: Frames::new(method.largest),
-            rate: RateLimiter::direct(Quota::per_second(terms.per_second)),
-            per_second: terms.per_second,
+            frames: FrameParser::new(method.max_message_size),
+            rate: RateLimiter::direct(Quota::per_second(terms.max_messages_per_second)),
+            per_second: terms.max_messages_per_second,
             received,
             owed: 0,
             pause: None,
-            heard: Instant::now(),
-            patience: Box::pin(sleep(terms.patience)),
-            silence: terms.silence,
+            last_message_at: Instant::now(),
+            next_message_timer: Box::pin(sleep(terms.body_timeout)),
+            silence: terms.upload_timeout,
         }
     }
 
     fn take(&mut self, data: &[u8]) -> Result<(), Status> {
-        let begun = self.frames.take(data)?;
+        let begun = self.frames.feed(data)?;
         if begun > 0 {
             self.owed += begun;
             self.received.increment(begun);
-            self.heard = Instant::now();
+            self.last_message_at = Instant::now();
             if begun == self.frames.begun() {
-                self.patience.as_mut().reset(self.heard + self.silence);
+                self.next_message_timer.as_mut().reset(self.last_message_at + self.silence);
             }
         }
         Ok(())
     }
 
-    /// Ready once no message has begun for too long. The timer is set anew when it is over, and not for each message.
+    /// Ready with a status when no message has begun for too long. To save work, the timer is reset when it expires
+    /// instead of after each message.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         loop {
-            ready!(self.patience.as_mut().poll(cx));
+            ready!(self.next_message_timer.as_mut().poll(cx));
             if self.frames.begun() == 0 {
                 return Poll::Ready(late());
             }
-            let until = self.heard + self.silence;
+            let until = self.last_message_at + self.silence;
             if until <= Instant::now() {
-                return Poll::Ready(status::silent(self.silence));
+                return Poll::Ready(status::upload_timed_out(self.silence));
             }
-            self.patience.as_mut().reset(until);
+            self.next_message_timer.as_mut().reset(until);
         }
     }
 
-    /// Ready once what was passed on is within the rate.
+    /// Ready when all messages that were passed on are counted against the rate.
     fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(due) = self.due() {
             if let Some(pause) = &mut self.pause {
@@ -177,7 +180,7 @@ impl Upload {
         Poll::Ready(())
     }
 
-    /// As much of what is owed as may be accounted for at once.
+    /// Returns the part of `owed` that fits into one burst. `None` if nothing is owed.
     fn due(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.owed.min(self.per_second.get().into()) as u32)
     }
@@ -202,12 +205,12 @@ impl http_body::Body for Upload {
                 Err(refused) => Some(Err(refused)),
             },
             Some(Err(cut)) => Some(Err(broken(&cut))),
-            None => self.frames.end().err().map(Err),
+            None => self.frames.finish().err().map(Err),
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && self.frames.end().is_ok()
+        self.body.is_end_stream() && self.frames.finish().is_ok()
     }
 }
 
@@ -219,19 +222,24 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::{access::table::Access, edge::Kind};
+    use crate::{access::table::Access, edge::MethodKind};
 
     const PATIENCE: Duration = Duration::from_secs(30);
     const SILENCE: Duration = Duration::from_secs(600);
 
-    /// How an upload of empty messages ends, with so long before each.
+    /// Returns the code that ends an upload of empty messages, with one of `pauses` before each. `None` if it succeeds.
     async fn outcome(pauses: &'static [Duration]) -> Option<Code> {
         let messages = stream::unfold(pauses.iter(), |mut pauses| async {
             sleep(*pauses.next()?).await;
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 5]))), pauses))
         });
-        let method = Method { kind: Kind::Upload, largest: 0, access: Access::Public };
-        let terms = Terms { patience: PATIENCE, silence: SILENCE, per_second: NonZeroU32::MAX };
+        let method =
+            Method { kind: MethodKind::ClientStreaming, max_message_size: 0, access: Access::Public };
+        let terms = MessageLimits {
+            body_timeout: PATIENCE,
+            upload_timeout: SILENCE,
+            max_messages_per_second: NonZeroU32::MAX,
+        };
         let upload = Upload::new(Body::new(StreamBody::new(messages)), method, terms, Counter::noop());
         upload.collect().await.err().map(|status| status.code())
     }
@@ -243,7 +251,7 @@ mod tests {
             ("the body is shorter than it said".into(), Code::Internal),
         ] {
             let body = Body::new(StreamBody::new(stream::iter([Err::<Frame<Bytes>, _>(cut)])));
-            assert_eq!(one(body, 1).await.unwrap_err().code(), expected);
+            assert_eq!(read_one(body, 1).await.unwrap_err().code(), expected);
         }
     }
 

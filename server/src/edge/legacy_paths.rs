@@ -1,7 +1,8 @@
-//! The names that methods have for older clients: those of the rides.proto that had no package, and of reflection before
-//! it was v1. They are served like any other: their messages are those of today, to the bit.
+//! Legacy paths of methods, for older clients: those of a `rides.proto` without a package, and of reflection v1alpha.
+//!
+//! Their messages have the same encoding as those of today.
 
-/// What methods were called, and what they are called now.
+/// Pairs of a legacy path and the path of the same method today.
 const METHODS: [(&str, &str); 3] = [
     ("/Rides/Start", "/rides.v1.Rides/Start"),
     ("/Rides/Track", "/rides.v1.Rides/Track"),
@@ -11,8 +12,8 @@ const METHODS: [(&str, &str); 3] = [
     ),
 ];
 
-/// The path of today's method; `None` for a path that is not an older one.
-pub(super) fn path_now(path: &str) -> Option<&'static str> {
+/// Returns the path of today for a legacy path, and `None` for any other path.
+pub(super) fn current_path(path: &str) -> Option<&'static str> {
     METHODS.iter().find(|(older, _)| *older == path).map(|(_, now)| *now)
 }
 
@@ -27,9 +28,9 @@ mod tests {
         let contract = Contract::new(&sets, 1).unwrap();
         assert!(METHODS.iter().all(|(_, now)| contract.method(now).is_some()));
         assert!(METHODS.iter().all(|(older, _)| contract.method(older).is_none()));
-        assert_eq!(path_now("/Rides/Start"), Some("/rides.v1.Rides/Start"));
+        assert_eq!(current_path("/Rides/Start"), Some("/rides.v1.Rides/Start"));
         for path in ["/rides.v1.Rides/Start", "/Rides/Book", "/rides/Start", "/Rides/Start/", ""] {
-            assert_eq!(path_now(path), None, "{path}");
+            assert_eq!(current_path(path), None, "{path}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Pages of other origins: refused, unless allowed.
+//! The guard against pages of foreign origins.
 //!
-//! CORS alone is no guard: it keeps a page from reading an answer, not from having the call run. So calls of
-//! foreign origins are refused before they reach anything (`foreign`), and CORS headers go to allowed ones only.
+//! CORS alone protects nothing: it keeps a page from reading a response, but the call still runs. So calls of foreign
+//! origins are refused before they reach a service (`foreign_origin`), and only pages of allowed origins get CORS headers.
 
 use std::{
     sync::Arc,
@@ -16,34 +16,36 @@ use tower_http::{
     csrf::{Csrf, CsrfLayer},
 };
 
-use super::{foreign::Explained, origin::Origin, status::PUSHBACK};
+use super::{foreign_origin::ExplainedCsrf, origin::Origin, status::PUSHBACK};
 
-/// As long as browsers keep the answer to a preflight anyway.
+/// The time for which browsers may cache the response to a preflight. Chromium caps it at this value.
 const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The header that the guard looks at first.
+/// The header that [`CsrfLayer`] checks first.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What is behind the guard. In a box where there are allowed origins, so that a connection without has no room for them.
-pub(super) type Guarded<S> = Either<Box<Cors<Vouched<Explained<Csrf<S>>>>>, Explained<Csrf<S>>>;
+/// A service behind the guard. With allowed origins it is boxed, so that connections of a server without them take less
+/// memory.
+pub(super) type OriginGuard<S> =
+    Either<Box<Cors<TrustAllowed<ExplainedCsrf<Csrf<S>>>>>, ExplainedCsrf<Csrf<S>>>;
 
-/// `port`, callable by pages of its own origin and of `allowed` ones.
-pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
-    let port = Explained::new(CsrfLayer::new().layer(port));
+/// Puts `port` behind the guard, which admits pages of the server's own origin and of `allowed` ones.
+pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> OriginGuard<S> {
+    let port = ExplainedCsrf::new(CsrfLayer::new().layer(port));
     if allowed.is_empty() {
         return Either::Right(port);
     }
 
     let origins: Arc<[HeaderValue]> = allowed.iter().map(|origin| origin.value().clone()).collect();
-    let port = Vouched { origins: origins.clone(), guard: port };
+    let port = TrustAllowed { origins: origins.clone(), guard: port };
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::POST])
-        // Every library for traces and metrics brings headers of its own, and metadata of gRPC may have any name. A list
-        // would protect nothing here: the operator trusts these origins, no request carries credentials that a browser
-        // adds by itself, and the server ignores headers that it does not know.
+        // Libraries for tracing and metrics add their own headers, and gRPC metadata may have any name. A list of
+        // headers would protect nothing here. The operator trusts these origins, no request carries credentials that a
+        // browser adds by itself, and the server ignores unknown headers.
         .allow_headers(AllowHeaders::mirror_request())
-        // A status without messages travels in headers, which a page can read only if exposed.
+        // A status without messages is sent in headers, and a page can read only exposed headers.
         .expose_headers([
             HeaderName::from_static("grpc-status"),
             HeaderName::from_static("grpc-message"),
@@ -55,15 +57,15 @@ pub(super) fn guard<S>(port: S, allowed: &[Origin]) -> Guarded<S> {
     Either::Left(Box::new(cors.layer(port)))
 }
 
-/// A guard that takes pages of allowed origins for the server's own. [`CsrfLayer`] itself can be told of http and https
-/// origins alone, and apps have schemes of their own.
+/// A wrapper that makes the guard treat pages of allowed origins like the server's own page. [`CsrfLayer`] itself can
+/// allow only http and https origins, and the pages of apps have other schemes.
 #[derive(Clone)]
-pub(super) struct Vouched<G> {
+pub(super) struct TrustAllowed<G> {
     origins: Arc<[HeaderValue]>,
     guard: G,
 }
 
-impl<G, B> Service<Request<B>> for Vouched<G>
+impl<G, B> Service<Request<B>> for TrustAllowed<G>
 where
     G: Service<Request<B>>,
 {

@@ -1,7 +1,7 @@
-//! The refusal of calls from pages of foreign origins, in words.
+//! Explained refusals of calls from pages of foreign origins.
 //!
-//! Most of these are no attack. A reverse proxy that renames the host makes the server's own page look foreign, and the
-//! operator needs to hear which two names differ, and what to do about it.
+//! Most of these calls are not attacks. A reverse proxy that changes the host makes the server's own page look foreign.
+//! The refusal names the origin and the host, so that the operator can see the difference and correct it.
 
 use std::{
     pin::Pin,
@@ -15,29 +15,29 @@ use tower::Service;
 use tower_http::csrf::ProtectionError;
 
 use super::{
-    connect::Connect,
-    hosts::authority,
-    repeatable::repeatable,
+    allowed_hosts::authority,
+    connect::ConnectKind,
+    echoable::echoable,
     status::{self, with_reason},
-    trace::Trace,
+    trace_id::TraceId,
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// A service whose bare 403s become a status that says why. Cheap to clone where `S` is.
+/// A service that replaces the empty 403 responses of `S` by a status with a reason. As cheap to clone as `S`.
 #[derive(Clone)]
-pub(super) struct Explained<S> {
+pub(super) struct ExplainedCsrf<S> {
     inner: S,
 }
 
-impl<S> Explained<S> {
+impl<S> ExplainedCsrf<S> {
     /// `inner` is a [`tower_http::csrf::Csrf`], which marks its refusals with a [`ProtectionError`].
     pub(super) fn new(inner: S) -> Self {
         Self { inner }
     }
 }
 
-impl<S, B> Service<Request<B>> for Explained<S>
+impl<S, B> Service<Request<B>> for ExplainedCsrf<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
 {
@@ -50,14 +50,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Explaining { seen: Seen::of(&request), answer: self.inner.call(request) }
+        Explaining { seen: RefusalContext::of(&request), answer: self.inner.call(request) }
     }
 }
 
 pin_project! {
-    /// The response of an [`Explained`] service.
+    /// The response of an [`ExplainedCsrf`] service.
     pub(super) struct Explaining<F> {
-        seen: Option<Seen>,
+        seen: Option<RefusalContext>,
         #[pin]
         answer: F,
     }
@@ -80,29 +80,30 @@ where
     }
 }
 
-/// The parts of a request that a refusal is about.
-struct Seen {
-    /// Empty, like `host`, if it is not there or cannot be repeated.
+/// The parts of a request that a refusal needs.
+struct RefusalContext {
+    /// The `origin` header. Empty if the request has none, or one that cannot be quoted.
     origin: String,
+    /// The host of the request. Empty in the same cases.
     host: String,
-    connect: Option<Connect>,
-    trace: Trace,
+    connect: Option<ConnectKind>,
+    trace: TraceId,
 }
 
-impl Seen {
-    /// `None`: the request has nothing that only browsers send, and passes.
+impl RefusalContext {
+    /// Returns `None` if the request has no header that only browsers send. Such a request is never refused.
     fn of<B>(request: &Request<B>) -> Option<Self> {
         let headers = request.headers();
         let origin = headers.get(ORIGIN);
         if origin.is_none() && !headers.contains_key(SEC_FETCH_SITE) {
             return None;
         }
-        let text = |value: Option<&[u8]>| value.and_then(repeatable).unwrap_or_default().to_owned();
+        let text = |value: Option<&[u8]>| value.and_then(echoable).unwrap_or_default().to_owned();
         Some(Self {
             origin: text(origin.map(|origin| origin.as_bytes()).filter(|origin| origin.contains(&b':'))),
             host: text(authority(request)),
-            connect: Connect::of(request),
-            trace: Trace::of(headers),
+            connect: ConnectKind::of(request),
+            trace: TraceId::of(headers),
         })
     }
 

@@ -15,14 +15,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::{transport::Transport, writes::writes_of_its_stream};
+use super::{delegate_writes::delegate_writes, transport::Transport};
 
 /// The connection preface, which an HTTP/2 client sends first.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The versions of HTTP that share the port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Http {
+pub(super) enum HttpVersion {
     One,
     Two,
 }
@@ -31,14 +31,14 @@ pub(super) enum Http {
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A stream whose first bytes were read for the detection. Reading it returns them once more.
-pub(super) struct Opened<S> {
+pub(super) struct Rewind<S> {
     stream: S,
     beginning: [u8; PREFACE.len()],
     /// The part of `beginning` that is still to be returned.
     unread: Range<usize>,
 }
 
-impl<S> Opened<S> {
+impl<S> Rewind<S> {
     /// Returns `true` if the peer speaks TLS instead of HTTP.
     pub(super) fn is_tls(&self) -> bool {
         !self.unread.is_empty() && self.beginning[0] == TLS_HANDSHAKE
@@ -49,18 +49,18 @@ impl<S> Opened<S> {
 ///
 /// # Errors
 /// When a read fails, and with `TimedOut` when the version is not clear within `limit`.
-pub(super) async fn open<S: AsyncRead + Unpin>(
+pub(super) async fn detect<S: AsyncRead + Unpin>(
     mut stream: S,
     limit: Duration,
-) -> io::Result<(Http, Opened<S>)> {
+) -> io::Result<(HttpVersion, Rewind<S>)> {
     let mut beginning = [0; PREFACE.len()];
-    let read = timeout(limit, beginning_of(&mut stream, &mut beginning)).await??;
-    let http = if beginning == *PREFACE { Http::Two } else { Http::One };
-    Ok((http, Opened { stream, beginning, unread: 0..read }))
+    let read = timeout(limit, read_preface(&mut stream, &mut beginning)).await??;
+    let http = if beginning == *PREFACE { HttpVersion::Two } else { HttpVersion::One };
+    Ok((http, Rewind { stream, beginning, unread: 0..read }))
 }
 
 /// Reads into `beginning` while the bytes agree with the preface. Returns the number of bytes read.
-async fn beginning_of(
+async fn read_preface(
     stream: &mut (impl AsyncRead + Unpin),
     beginning: &mut [u8; PREFACE.len()],
 ) -> io::Result<usize> {
@@ -74,7 +74,7 @@ async fn beginning_of(
     Ok(read)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -99,15 +99,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
-    writes_of_its_stream!();
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
+    delegate_writes!();
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
-impl<S: Transport> Transport for Opened<S> {
+impl<S: Transport> Transport for Rewind<S> {
     fn take_error(&self) -> Option<io::Error> {
         self.stream.take_error()
     }
@@ -124,10 +124,10 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    async fn after(beginning: &[u8]) -> (DuplexStream, io::Result<(Http, Opened<DuplexStream>)>) {
+    async fn after(beginning: &[u8]) -> (DuplexStream, io::Result<(HttpVersion, Rewind<DuplexStream>)>) {
         let (near, mut far) = duplex(256);
         far.write_all(beginning).await.unwrap();
-        (far, open(near, LIMIT).await)
+        (far, detect(near, LIMIT).await)
     }
 
     #[tokio::test(start_paused = true)]
@@ -148,7 +148,7 @@ mod tests {
             }
         });
         let begun = Instant::now();
-        assert_eq!(open(near, LIMIT).await.err().unwrap().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(detect(near, LIMIT).await.err().unwrap().kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() < LIMIT + Duration::from_secs(1));
         dripping.abort();
     }
@@ -157,11 +157,11 @@ mod tests {
     async fn what_it_begins_with_tells_its_http() {
         let two = [PREFACE.as_slice(), b"\0\0\0\x04\0\0\0\0\0"].concat();
         for (beginning, http) in [
-            (two.as_slice(), Http::Two),
-            (b"GET / HTTP/1.1\r\n\r\n", Http::One),
-            (b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", Http::One),
-            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\t", Http::One),
-            (b"\x16\x03\x01", Http::One),
+            (two.as_slice(), HttpVersion::Two),
+            (b"GET / HTTP/1.1\r\n\r\n", HttpVersion::One),
+            (b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", HttpVersion::One),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\t", HttpVersion::One),
+            (b"\x16\x03\x01", HttpVersion::One),
         ] {
             let (mut far, opened) = after(beginning).await;
             let (spoken, mut near) = opened.unwrap();
@@ -179,13 +179,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_beginning_may_be_read_in_sips_and_come_in_drops() {
         let (near, mut far) = duplex(256);
-        let opening = tokio::spawn(open(near, LIMIT));
+        let opening = tokio::spawn(detect(near, LIMIT));
         for byte in PREFACE {
             far.write_all(&[*byte]).await.unwrap();
             tokio::task::yield_now().await;
         }
         let (http, mut near) = opening.await.unwrap().unwrap();
-        assert_eq!(http, Http::Two);
+        assert_eq!(http, HttpVersion::Two);
         far.write_all(b"and on").await.unwrap();
         let mut read = [0; PREFACE.len() + 6];
         for sip in read.chunks_mut(7) {
@@ -200,10 +200,10 @@ mod tests {
             let (near, mut far) = duplex(256);
             far.write_all(beginning).await.unwrap();
             drop(far);
-            let (http, mut near) = open(near, LIMIT).await.unwrap();
+            let (http, mut near) = detect(near, LIMIT).await.unwrap();
             let mut read = Vec::new();
             near.read_to_end(&mut read).await.unwrap();
-            assert_eq!((http, read.as_slice()), (Http::One, beginning));
+            assert_eq!((http, read.as_slice()), (HttpVersion::One, beginning));
         }
     }
 }

@@ -1,12 +1,13 @@
-//! By which names this server may be called.
+//! A check of the host name in each request, against DNS rebinding.
 //!
-//! A page from anywhere can have its own name point to this machine once it is loaded (DNS rebinding), and is of the
-//! server's own origin then, as far as its browser can tell. Where nobody needs a token it could do everything. What gives
-//! it away is that name.
+//! The owner of a foreign page can let the page's host name resolve to this machine after the page was loaded. Then the
+//! browser takes the server for the page's own origin. Without tokens the page could do everything. The host name in its
+//! requests gives it away.
 //!
-//! A native gRPC call is let in by any: programs make those, which name what they like, like the target of an SSH tunnel
-//! or of `grpc.default_authority`. A page cannot make one unseen. Browsers say `origin` or `sec-fetch-site` with whatever
-//! a page posts, and speak the HTTP/2 that it needs over TLS only, where they know the server by its certificate.
+//! A native gRPC call is accepted under any name. Programs make such calls with any authority, for example the target
+//! of an SSH tunnel or of `grpc.default_authority`. A page cannot pass its request off as one: browsers add `origin` or
+//! `sec-fetch-site` to every POST of a page. Native gRPC also needs HTTP/2, which browsers speak only over TLS, where
+//! they check the server's certificate.
 
 use std::{
     convert::Infallible,
@@ -26,37 +27,37 @@ use tonic::{Code, body::Body};
 use tower::Service;
 
 use super::{
-    connect::Connect,
+    connect::ConnectKind,
     content_type::{CallType, Framing},
+    echoable::echoable,
     health::PROBES,
-    repeatable::repeatable,
     status::{self, with_reason},
-    trace::Trace,
+    trace_id::TraceId,
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The names of a server, without ports.
+/// The host names under which the server may be called, without ports.
 #[derive(Clone, Debug)]
-pub struct Hosts(Option<Arc<[String]>>);
+pub struct AllowedHosts(Option<Arc<[String]>>);
 
-impl Hosts {
-    /// Whatever it is called by.
+impl AllowedHosts {
+    /// Allows any name.
     pub fn any() -> Self {
         Self(None)
     }
 
-    /// This machine's names for itself, and `others`.
-    pub fn of_this_machine_and(others: impl IntoIterator<Item = String>) -> Self {
+    /// Allows `localhost`, names below it and loopback addresses, and the names in `others`.
+    pub fn loopback_and(others: impl IntoIterator<Item = String>) -> Self {
         Self(Some(others.into_iter().collect()))
     }
 
-    /// The first host that the request names and that is none of the server's: empty, if it cannot be read as one. A
-    /// client that names no host is no browser.
-    fn foreign_to<B>(&self, request: &Request<B>) -> Option<String> {
+    /// Returns the first host in the request that is not allowed, or an empty string for a `host` header that cannot be
+    /// parsed. A request without any host is allowed, since browsers always send one.
+    fn foreign_host<B>(&self, request: &Request<B>) -> Option<String> {
         let others = self.0.as_ref()?;
         let foreign = |host: &str| {
-            let known = is_this_machine(host) || others.iter().any(|other| other.eq_ignore_ascii_case(host));
+            let known = is_loopback_host(host) || others.iter().any(|other| other.eq_ignore_ascii_case(host));
             (!known).then(|| host.to_owned())
         };
         let mut headers = request.headers().get_all(HOST).iter();
@@ -69,13 +70,14 @@ impl Hosts {
     }
 }
 
-/// The host and the port that the request names, as they are compared with an origin.
+/// Returns the host and the port in the request, in the form that is compared with an origin.
 pub(super) fn authority<B>(request: &Request<B>) -> Option<&[u8]> {
     let of_uri = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     of_uri.or_else(|| Some(request.headers().get(HOST)?.as_bytes()))
 }
 
-pub(super) fn is_this_machine(host: &str) -> bool {
+/// Returns `true` if `host` is `localhost`, a name below it or a loopback address.
+pub(super) fn is_loopback_host(host: &str) -> bool {
     if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
         return address.to_canonical().is_loopback();
     }
@@ -83,7 +85,8 @@ pub(super) fn is_this_machine(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-fn is_a_programs<B>(request: &Request<B>) -> bool {
+/// Returns `true` for a native gRPC call that no browser can have sent.
+fn is_native_grpc<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let call = headers.get(CONTENT_TYPE).and_then(CallType::parse);
     request.version() == Version::HTTP_2
@@ -92,25 +95,26 @@ fn is_a_programs<B>(request: &Request<B>) -> bool {
         && !headers.contains_key(SEC_FETCH_SITE)
 }
 
-/// Probes are answered under any name: orchestrators call them by address, and they tell nothing secret.
+/// Returns `true` for a probe. Probes are served under any name: orchestrators call them by address, and they reveal
+/// nothing secret.
 fn is_probe<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && PROBES.contains(&request.uri().path())
 }
 
-/// What is reached by the right names only. Cheap to clone.
+/// A service that refuses requests with a host name that is not allowed. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Named<S> {
-    hosts: Hosts,
+pub(super) struct HostGuard<S> {
+    hosts: AllowedHosts,
     inner: S,
 }
 
-impl<S> Named<S> {
-    pub(super) fn new(hosts: Hosts, inner: S) -> Self {
+impl<S> HostGuard<S> {
+    pub(super) fn new(hosts: AllowedHosts, inner: S) -> Self {
         Self { hosts, inner }
     }
 }
 
-impl<S, B> Service<Request<B>> for Named<S>
+impl<S, B> Service<Request<B>> for HostGuard<S>
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
 {
@@ -123,8 +127,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.hosts.foreign_to(&request) {
-            Some(host) if !is_a_programs(&request) && !is_probe(&request) => {
+        match self.hosts.foreign_host(&request) {
+            Some(host) if !is_native_grpc(&request) && !is_probe(&request) => {
                 Either::Right(ready(Ok(misdirected(&request, &host))))
             }
             _ => Either::Left(self.inner.call(request)),
@@ -133,7 +137,7 @@ where
 }
 
 fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
-    let (called, name) = match repeatable(host.as_bytes()) {
+    let (called, name) = match echoable(host.as_bytes()) {
         Some(host) => (format!("the name {host}"), host),
         None => ("the name in this request".to_owned(), "NAME"),
     };
@@ -141,10 +145,10 @@ fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
         "this server is not known by {called}: call it by localhost, or start it with --allow-host {name}"
     );
     status::refusal(
-        Connect::of(request),
+        ConnectKind::of(request),
         StatusCode::MISDIRECTED_REQUEST,
         &with_reason(Code::PermissionDenied, "UNKNOWN_HOST", why),
-        &Trace::of(request.headers()),
+        &TraceId::of(request.headers()),
     )
 }
 
@@ -152,17 +156,17 @@ fn misdirected<B>(request: &Request<B>, host: &str) -> Response<Body> {
 mod tests {
     use super::*;
 
-    fn known(hosts: &Hosts, uri: &str, headers: &[&str]) -> bool {
+    fn known(hosts: &AllowedHosts, uri: &str, headers: &[&str]) -> bool {
         let mut request = Request::get(uri);
         for host in headers {
             request = request.header(HOST, *host);
         }
-        hosts.foreign_to(&request.body(()).unwrap()).is_none()
+        hosts.foreign_host(&request.body(()).unwrap()).is_none()
     }
 
     #[test]
     fn this_machine_has_many_names() {
-        let hosts = Hosts::of_this_machine_and(["rides.example".to_owned()]);
+        let hosts = AllowedHosts::loopback_and(["rides.example".to_owned()]);
         for host in [
             "localhost",
             "LocalHost:8080",
@@ -192,14 +196,14 @@ mod tests {
         ] {
             assert!(!known(&hosts, "/", &[host]), "{host}");
             assert!(!known(&hosts, &format!("http://{host}/"), &[]), "{host}");
-            assert!(known(&Hosts::any(), "/", &[host]), "{host}");
+            assert!(known(&AllowedHosts::any(), "/", &[host]), "{host}");
         }
     }
 
     #[test]
     fn every_name_that_is_said_must_be_known() {
-        let hosts = Hosts::of_this_machine_and([]);
-        assert!(known(&hosts, "/", &[]), "no browser says nothing");
+        let hosts = AllowedHosts::loopback_and([]);
+        assert!(known(&hosts, "/", &[]), "a request without a host is from no browser");
         for (uri, headers) in [
             ("http://localhost/", &["evil.example"][..]),
             ("http://evil.example/", &["localhost"]),

@@ -1,11 +1,12 @@
-//! Words for the refusals of hyper.
+//! Messages for the error responses that hyper sends by itself over HTTP/1.1.
 //!
-//! hyper answers a request that it cannot parse by itself, with a status and no body, and has no way to give it one. A
-//! browser shows an empty page then. This stream gives such a response its words on the way out.
+//! hyper responds to a request that it cannot parse with a status and an empty body, and offers no way to set a body. A
+//! browser shows an empty page for it. The stream in this module adds a message to such a response when it is written.
 //!
-//! It cannot mistake anything else for one. A refusal is the last response on its connection, and the first bytes after a
-//! flush; what else follows a flush begins with a head that has other headers, or is a piece of a body: the size of a chunk,
-//! a frame of gRPC-Web, or a part of a file of the page. No client decides how any of these begins.
+//! Nothing else can be mistaken for such a response. It is the last one on its connection, and begins with the first
+//! bytes after a flush. The other writes after a flush begin with a response that has other headers, or with a part of
+//! a body: the size of a chunk, a frame of gRPC-Web, or a part of a file of the page. No client controls the first
+//! bytes of any of these.
 
 use std::{
     io::{self, IoSlice},
@@ -20,43 +21,44 @@ use tonic::Status;
 use super::{
     header_size::HeaderSize,
     status::{self, malformed},
-    trace::Trace,
+    trace_id::TraceId,
     wrong_protocol::TLS_ON_PLAIN_PORT,
 };
 
-/// The headers that hyper's own responses have after their status line, in this order. No response of this server has
-/// these headers in this order.
+/// The first header of hyper's own responses. [`EMPTY`] follows it. No other response of this server has these headers in
+/// this order.
 const CLOSE: &[u8] = b"\r\nconnection: close\r\n";
+/// The second header of hyper's own responses.
 const EMPTY: &[u8] = b"content-length: 0\r\n";
 
-/// A stream on which hyper's refusals have words.
-pub(super) struct Refusals<S> {
+/// A stream that adds messages to hyper's own error responses.
+pub(super) struct ErrorBodies<S> {
     stream: S,
-    /// `None`: it is HTTP/2, which has none.
-    words: Option<Words>,
-    /// hyper has flushed all that it has written.
+    /// `None` over HTTP/2, which has no such responses.
+    words: Option<ErrorMessages>,
+    /// hyper has flushed everything that it has written.
     is_flushed: bool,
-    /// The end of a response that is not written yet. hyper was told that all of it is.
+    /// The part of a replaced response that is still to be written. hyper was told that all of it was written.
     rest: Vec<u8>,
 }
 
-/// The words of the refusals of a connection.
+/// The messages for the errors of one connection.
 #[derive(Clone, Copy)]
-pub(super) struct Words {
+pub(super) struct ErrorMessages {
     pub(super) header_size: HeaderSize,
-    /// The client began with TLS, and this is not TLS.
+    /// The client speaks TLS to a port without TLS.
     pub(super) is_tls: bool,
 }
 
-impl<S> Refusals<S> {
-    pub(super) fn new(stream: S, words: Option<Words>) -> Self {
+impl<S> ErrorBodies<S> {
+    pub(super) fn new(stream: S, words: Option<ErrorMessages>) -> Self {
         Self { stream, words, is_flushed: true, rest: Vec::new() }
     }
 }
 
-impl Words {
-    /// The response to send instead of `written`, if that is one of hyper's refusals.
-    fn instead_of(self, written: &[u8]) -> Option<Vec<u8>> {
+impl ErrorMessages {
+    /// Returns the response to send instead of `written`, if that is one of hyper's own error responses.
+    fn replacement_for(self, written: &[u8]) -> Option<Vec<u8>> {
         let code = status_of_refusal(written)?;
         let head = written.strip_suffix(b"\r\n\r\n")?;
         let at = head.windows(EMPTY.len()).position(|window| window == EMPTY)?;
@@ -72,6 +74,7 @@ impl Words {
         Some(instead)
     }
 
+    /// Returns the headers and the body of the response with `code`, or `None` for a code without a message.
     fn say(self, code: StatusCode) -> Option<(HeaderMap, String)> {
         let status: Status = match code {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => self.header_size.exceeded(),
@@ -84,11 +87,12 @@ impl Words {
             ),
             _ => return None,
         };
-        let response = status::over_http(code, &status, &Trace::of(&HeaderMap::new()));
+        let response = status::over_http(code, &status, &TraceId::of(&HeaderMap::new()));
         Some((response.into_parts().0.headers, format!("{}\n", status.message())))
     }
 }
 
+/// Returns the status code of one of hyper's own error responses, and `None` for any other bytes.
 fn status_of_refusal(written: &[u8]) -> Option<StatusCode> {
     let line = written.strip_prefix(b"HTTP/1.1 ")?;
     let end = line.windows(2).position(|window| window == b"\r\n")?;
@@ -96,7 +100,8 @@ fn status_of_refusal(written: &[u8]) -> Option<StatusCode> {
     headers.starts_with(EMPTY).then(|| StatusCode::from_bytes(line.get(..3)?).ok())?
 }
 
-impl<S: AsyncWrite + Unpin> Refusals<S> {
+impl<S: AsyncWrite + Unpin> ErrorBodies<S> {
+    /// Writes the rest of a replaced response.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.rest.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.rest))? {
@@ -108,7 +113,7 @@ impl<S: AsyncWrite + Unpin> Refusals<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Refusals<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ErrorBodies<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -118,12 +123,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Refusals<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Refusals<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ErrorBodies<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(cx))?;
         let words = self.words.filter(|_| self.is_flushed);
         self.is_flushed = false;
-        match words.and_then(|words| words.instead_of(bytes)) {
+        match words.and_then(|words| words.replacement_for(bytes)) {
             Some(instead) => {
                 self.rest = instead;
                 Poll::Ready(Ok(bytes.len()))

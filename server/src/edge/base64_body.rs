@@ -1,6 +1,6 @@
-//! gRPC-Web in base64, on its way in.
+//! A decoder for request bodies of gRPC-Web in base64 (`application/grpc-web-text`).
 //!
-//! Clients encode piece by piece, so that padding may stand anywhere, and not at all at the very end.
+//! Clients encode a body piece by piece. So padding may be anywhere in it, and may be missing at its end.
 
 use std::{
     pin::Pin,
@@ -12,23 +12,23 @@ use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_STANDARD_NO_
 use bytes::Bytes;
 use http_body::Frame;
 
-/// Four characters, for up to three bytes.
+/// The number of characters in a group, which encodes up to three bytes.
 const GROUP: usize = 4;
 
-/// The text is none that base64 can be.
+/// The error for a body that is not base64.
 #[derive(Debug, thiserror::Error)]
 #[error("the request is not base64")]
 pub(super) struct NotBase64;
 
-/// Decodes base64, whatever pieces it comes in. Pure.
+/// A base64 decoder for text that comes in pieces of any size. Pure.
 #[derive(Default, Debug)]
-pub(super) struct Groups {
-    /// The characters of a group that is not complete.
+pub(super) struct Base64Decoder {
+    /// The characters of an incomplete group.
     open: Vec<u8>,
 }
 
-impl Groups {
-    /// The bytes of all groups that are complete.
+impl Base64Decoder {
+    /// Adds a piece, and returns the bytes of all complete groups.
     pub(super) fn take(&mut self, piece: &[u8]) -> Result<Vec<u8>, NotBase64> {
         self.open.extend_from_slice(piece);
         let whole = self.open.len() / GROUP * GROUP;
@@ -40,13 +40,13 @@ impl Groups {
         Ok(bytes)
     }
 
-    /// The bytes of a last group that has no padding.
+    /// Returns the bytes of a last group without padding.
     pub(super) fn end(&mut self) -> Result<Vec<u8>, NotBase64> {
         BASE64_STANDARD_NO_PAD.decode(std::mem::take(&mut self.open)).map_err(|_| NotBase64)
     }
 }
 
-/// Cuts whole groups behind each group with padding.
+/// Splits complete groups into runs that have padding at most in their last group.
 fn runs(mut groups: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let padded = groups.iter().position(|&character| character == b'=');
@@ -58,19 +58,19 @@ fn runs(mut groups: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A request body in base64, decoded.
-pub(super) struct Decoded<B> {
+pub(super) struct Base64Body<B> {
     body: B,
-    groups: Groups,
+    groups: Base64Decoder,
     ended: bool,
 }
 
-impl<B> Decoded<B> {
+impl<B> Base64Body<B> {
     pub(super) fn new(body: B) -> Self {
-        Self { body, groups: Groups::default(), ended: false }
+        Self { body, groups: Base64Decoder::default(), ended: false }
     }
 }
 
-impl<B> http_body::Body for Decoded<B>
+impl<B> http_body::Body for Base64Body<B>
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn decode(pieces: &[&str]) -> Option<Vec<u8>> {
-        let mut groups = Groups::default();
+        let mut groups = Base64Decoder::default();
         let mut bytes = Vec::new();
         for piece in pieces {
             bytes.extend(groups.take(piece.as_bytes()).ok()?);

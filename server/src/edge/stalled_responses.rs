@@ -1,7 +1,7 @@
 //! A sweeper for stalled responses, whose client reads nothing.
 //!
-//! The transport of a stalled response polls neither its body nor its deadline. Without the sweeper, the call would keep its
-//! permits past its deadline and past the end of its session.
+//! The transport of a stalled response polls neither its body nor its deadline. Without the sweeper, the call would
+//! keep its permits past its deadline and past the end of its session.
 
 use std::{
     array,
@@ -15,50 +15,51 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{admission::Admitted, calls::Outcome, ending::Ending};
+use super::{admission::CallPermits, calls::CallObserver, terminable_body::TerminableBody};
 
 /// The time between two sweeps.
-const ROUND: Duration = Duration::from_secs(1);
-/// The number of lists that responses are spread over, so that responses that begin or end at the same time seldom contend
-/// for a lock.
-const LISTS: usize = 64;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// The number of lists that responses are spread over, so that responses that begin or end at the same time seldom
+/// contend for a lock.
+const SHARDS: usize = 64;
 
 /// A response body, with what its call holds until it ends.
-pub(super) struct Held {
-    pub(super) body: Ending,
-    pub(super) outcome: Outcome,
-    /// The permits of the call. `None` when the call has ended, even if the transport has not polled the end of the body yet.
-    pub(super) admitted: Option<Admitted>,
+pub(super) struct ResponseState {
+    pub(super) body: TerminableBody,
+    pub(super) outcome: CallObserver,
+    /// The permits of the call. `None` when the call has ended, even if the transport has not polled the end of the
+    /// body yet.
+    pub(super) admitted: Option<CallPermits>,
 }
 
-impl Held {
+impl ResponseState {
     /// Counts one sweep. If the response has ended by that, releases the permits and records the status of the call.
-    fn pass(&mut self) {
-        if self.body.pass_round() {
+    fn sweep(&mut self) {
+        if self.body.sweep() {
             self.admitted = None;
-            self.outcome.close(self.body.last_word());
+            self.outcome.close(self.body.ended_with());
         }
     }
 }
 
 /// The sweeper and the responses that it watches. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Rounds(Arc<[List; LISTS]>);
+pub(super) struct StallSweeper(Arc<[List; SHARDS]>);
 
-type List = Mutex<Slab<Arc<Mutex<Held>>>>;
+type List = Mutex<Slab<Arc<Mutex<ResponseState>>>>;
 
-impl Default for Rounds {
+impl Default for StallSweeper {
     fn default() -> Self {
         Self(Arc::new(array::from_fn(|_| List::default())))
     }
 }
 
-impl Rounds {
+impl StallSweeper {
     /// Starts the sweeper. It stops when the last handle is dropped.
-    pub(super) fn begin(&self) {
+    pub(super) fn start(&self) {
         let lists = Arc::downgrade(&self.0);
         tokio::spawn(async move {
-            let mut rounds = interval(ROUND);
+            let mut rounds = interval(SWEEP_INTERVAL);
             rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 rounds.tick().await;
@@ -69,7 +70,7 @@ impl Rounds {
                     if answers.is_empty() {
                         continue;
                     }
-                    answers.into_iter().for_each(|held| lock(&held).pass());
+                    answers.into_iter().for_each(|held| lock(&held).sweep());
                     // There may be thousands of responses, and other tasks must not wait for a whole sweep.
                     yield_now().await;
                 }
@@ -78,30 +79,30 @@ impl Rounds {
     }
 
     /// Adds a response to those that are swept.
-    pub(super) fn watch(&self, held: Held) -> Watched {
+    pub(super) fn watch(&self, held: ResponseState) -> SweptResponse {
         let held = Arc::new(Mutex::new(held));
         // The address in memory spreads responses evenly, like a random number would.
-        let list = Arc::as_ptr(&held).addr() / size_of::<Mutex<Held>>() % LISTS;
+        let list = Arc::as_ptr(&held).addr() / size_of::<Mutex<ResponseState>>() % SHARDS;
         let place = lock(&self.0[list]).insert(held.clone());
-        Watched { held, rounds: self.clone(), list, place }
+        SweptResponse { held, rounds: self.clone(), list, place }
     }
 }
 
 /// A response that is swept until this is dropped.
-pub(super) struct Watched {
-    held: Arc<Mutex<Held>>,
-    rounds: Rounds,
+pub(super) struct SweptResponse {
+    held: Arc<Mutex<ResponseState>>,
+    rounds: StallSweeper,
     list: usize,
     place: usize,
 }
 
-impl Watched {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Held> {
+impl SweptResponse {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ResponseState> {
         lock(&self.held)
     }
 }
 
-impl Drop for Watched {
+impl Drop for SweptResponse {
     fn drop(&mut self) {
         lock(&self.rounds.0[self.list]).remove(self.place);
     }

@@ -1,4 +1,4 @@
-//! The name under which a call that failed can be found again.
+//! The trace id of a call, which is in the error response and in the log.
 
 use http::{HeaderMap, HeaderName};
 use prost::Message as _;
@@ -8,45 +8,44 @@ use tonic_types::pb;
 
 use super::status;
 
-/// Of the W3C's Trace Context.
+/// The header of W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// Digits of a trace id.
+/// The number of hex digits in a trace id.
 const DIGITS: usize = 32;
 
-/// What a caller and the log may call a call.
+/// The trace id of a call.
 #[derive(Debug)]
-pub(super) struct Trace {
-    /// The caller's, if they sent one. Else it is made up when it is needed.
+pub(super) struct TraceId {
+    /// The id that the caller has sent. Without one, an id is generated for each error.
     id: Option<String>,
 }
 
-impl Trace {
-    /// Of a call with these headers.
+impl TraceId {
+    /// Reads the trace id from the headers of a request.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let id = headers.get(TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?));
         Self { id: id.map(str::to_owned) }
     }
 
-    /// Adds the id to `status`, which is an error and stands in `headers`, as `google.rpc.RequestInfo`, and says in the
-    /// log which call it was. What went wrong here is said at once, and what went wrong with the caller where someone
-    /// looks for it.
-    pub(super) fn sign(&self, method: &str, status: &Status, headers: &mut HeaderMap) {
+    /// Adds the id as `google.rpc.RequestInfo` to the error `status` in `headers`, and logs it with the `method`.
+    /// Errors of the server are warnings. Errors of the client are logged at debug level.
+    pub(super) fn attach_to(&self, method: &str, status: &Status, headers: &mut HeaderMap) {
         let id = self.id.clone().unwrap_or_else(|| format!("{:0DIGITS$x}", rand::random::<u128>()));
         let code = status.code();
         match code {
-            Code::Internal | Code::Unknown | Code::DataLoss if !status::is_clients_doing(status) => {
+            Code::Internal | Code::Unknown | Code::DataLoss if !status::is_client_error(status) => {
                 tracing::warn!(method, ?code, trace_id = id, "a call failed");
             }
             _ => tracing::debug!(method, ?code, trace_id = id, "a call was refused"),
         }
-        // A status that cannot be read stays as it is.
+        // A status whose details cannot be decoded stays as it is.
         if let Some(signed) = with_id(status, id) {
             _ = signed.add_header(headers);
         }
     }
 }
 
-/// The id in `00-ID-PARENT-FLAGS`.
+/// Returns the id in a header value of the form `00-ID-PARENT-FLAGS`. `None` if it is not a valid id.
 fn trace_id(traceparent: &str) -> Option<&str> {
     let mut parts = traceparent.split('-').skip(1);
     let id = parts.next().filter(|_| parts.next().is_some())?;
@@ -56,7 +55,7 @@ fn trace_id(traceparent: &str) -> Option<&str> {
     is_one.then_some(id)
 }
 
-/// `None` if its details are none of google.rpc.
+/// Returns `status` with the id added to its details. `None` if its details are not a `google.rpc.Status`.
 fn with_id(status: &Status, request_id: String) -> Option<Status> {
     let mut rpc = pb::Status::decode(status.details()).ok()?;
     (rpc.code, rpc.message) = (status.code().into(), status.message().to_owned());
@@ -75,15 +74,15 @@ mod tests {
 
     const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-    fn signed(trace: &Trace, status: &Status) -> Status {
+    fn signed(trace: &TraceId, status: &Status) -> Status {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).unwrap();
-        trace.sign("a.B/C", status, &mut headers);
+        trace.attach_to("a.B/C", status, &mut headers);
         Status::from_header_map(&headers).unwrap()
     }
 
-    fn from(traceparent: &str) -> Trace {
-        Trace::of(&HeaderMap::from_iter([(TRACEPARENT, traceparent.parse().unwrap())]))
+    fn from(traceparent: &str) -> TraceId {
+        TraceId::of(&HeaderMap::from_iter([(TRACEPARENT, traceparent.parse().unwrap())]))
     }
 
     #[test]

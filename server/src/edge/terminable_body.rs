@@ -1,4 +1,6 @@
-//! A response body that can be ended from outside, with a status of its own.
+//! A response body that can be ended from outside, with a status.
+//!
+//! A call may have to end while its stream is idle, or while its client reads nothing and the transport polls nothing.
 
 use std::{
     mem,
@@ -15,84 +17,88 @@ use tonic::{Code, Status, body::Body};
 use super::status;
 use crate::services::let_go::LetGo;
 
-/// What may still go out once the end has come, if it is there already: a message and the trailers after it.
-/// So a unary answer that is made is not lost.
+/// The ready frames that are still sent after the call has ended: a message and its trailers. So a complete unary
+/// response is not lost.
 const LAST_FRAMES: u8 = 2;
-/// Frames that are there already, between two looks at whether the end has come: an answer that is made costs no look
-/// at all, and a stream that always has more ends too.
-const BURST: u8 = 8;
+/// The ready frames that are sent between two polls of `call_lifetime`. A complete unary response needs no poll of it, and a
+/// stream that always has another frame still ends.
+const FRAMES_PER_END_POLL: u8 = 8;
 
-/// A client that takes nothing of what is there for so many rounds ([`super::neglect`]) is let go, unless the service
-/// says when.
-const STUCK: u16 = 60;
-/// And after so many, the end of the call comes to its answer without being asked.
-const NEGLECTED: u16 = 5;
+/// The sweeps of [`super::stalled_responses`] in which a client reads nothing before its call is ended. Services may set a policy
+/// of their own.
+const MAX_STALLED_SWEEPS: u16 = 60;
+/// The sweeps in which a client reads nothing before a sweep polls `call_lifetime`, since the transport does not.
+const POLL_END_AFTER_SWEEPS: u16 = 5;
 
-type End = Pin<Box<dyn Future<Output = Status> + Send>>;
+type EndFuture = Pin<Box<dyn Future<Output = Status> + Send>>;
 
-/// Passes a gRPC response body through until it ends, or until `end` gives the status to end it with.
+/// Forwards a gRPC response body until it ends, or until `call_lifetime` resolves to the status to end it with.
 ///
-/// Then the inner body is dropped, and with it the handler's stream.
-pub(super) struct Ending {
+/// Then the inner body is dropped, and with it the stream of the handler.
+pub(super) struct TerminableBody {
     state: State,
-    /// For so many rounds the transport has had what it was given, and has not asked for more. `None`: it waits for more.
-    untaken: Option<u16>,
+    /// The sweeps since the transport last took a frame. `None`: the transport waits for a frame, so it is not stalled.
+    stalled_sweeps: Option<u16>,
 }
 
 enum State {
-    Open { body: Body, end: End, let_go: Option<LetGo>, burst: u8 },
-    Last { body: Body, status: Status, left: u8 },
+    Running { body: Body, end: EndFuture, let_go: Option<LetGo>, burst: u8 },
+    Flushing { body: Body, status: Status, left: u8 },
     Done,
 }
 
-impl Ending {
-    /// `let_go` says when a client takes nothing for too long; without, it is [`STUCK`].
+impl TerminableBody {
+    /// `let_go` is the policy of the service for a client that reads nothing. The default is to end the call after
+    /// [`STUCK`] sweeps.
     pub(super) fn new(
         body: Body,
         let_go: Option<LetGo>,
         end: impl Future<Output = Status> + Send + 'static,
     ) -> Self {
-        let state = State::Open { body, end: Box::pin(end), let_go, burst: 0 };
-        Self { state, untaken: Some(0) }
+        let state = State::Running { body, end: Box::pin(end), let_go, burst: 0 };
+        Self { state, stalled_sweeps: Some(0) }
     }
 
-    /// A round passes, which ends an answer whose transport is stuck, and so asks nobody whether it is over. True once it
-    /// is.
-    pub(super) fn pass_round(&mut self) -> bool {
-        if let Some(status) = self.end_unasked() {
-            self.state = State::Last { body: Body::empty(), status, left: 0 };
+    /// Counts one sweep, and ends the response if its transport is stalled and the call is over. Returns `true` if the
+    /// response has ended.
+    pub(super) fn sweep(&mut self) -> bool {
+        if let Some(status) = self.stalled_end() {
+            self.state = State::Flushing { body: Body::empty(), status, left: 0 };
         }
-        !matches!(self.state, State::Open { .. })
+        !matches!(self.state, State::Running { .. })
     }
 
-    /// While it is stuck nobody waits for the body or its end, so that no waker is lost here.
-    fn end_unasked(&mut self) -> Option<Status> {
-        let State::Open { end, let_go, .. } = &mut self.state else { return None };
-        let rounds = self.untaken.as_mut()?;
+    /// Returns the status with which a stalled response ends now. While a transport is stalled, no task waits for
+    /// `call_lifetime`, so the no-op waker replaces no other.
+    fn stalled_end(&mut self) -> Option<Status> {
+        let State::Running { end, let_go, .. } = &mut self.state else { return None };
+        let rounds = self.stalled_sweeps.as_mut()?;
         *rounds = rounds.saturating_add(1);
         if let Some(status) = let_go.as_ref().and_then(LetGo::status) {
             return Some(status);
         }
-        if *rounds < NEGLECTED {
+        if *rounds < POLL_END_AFTER_SWEEPS {
             return None;
         }
         match end.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(status) => Some(status),
-            Poll::Pending if *rounds >= STUCK && let_go.is_none() => Some(status::not_taken()),
+            Poll::Pending if *rounds >= MAX_STALLED_SWEEPS && let_go.is_none() => {
+                Some(status::response_not_read())
+            }
             Poll::Pending => None,
         }
     }
 
-    /// With what status it is over, if nobody has asked for that yet.
-    pub(super) fn last_word(&self) -> Option<Code> {
+    /// Returns the status with which the response was ended, if the transport has not taken it yet.
+    pub(super) fn ended_with(&self) -> Option<Code> {
         match &self.state {
-            State::Last { status, .. } => Some(status.code()),
-            State::Open { .. } | State::Done => None,
+            State::Flushing { status, .. } => Some(status.code()),
+            State::Running { .. } | State::Done => None,
         }
     }
 }
 
-impl http_body::Body for Ending {
+impl http_body::Body for TerminableBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -100,19 +106,19 @@ impl http_body::Body for Ending {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        // A panic itself is on stderr already, where it belongs.
+        // The panic hook has logged the panic.
         let polled = catch_unwind(AssertUnwindSafe(|| self.state.poll(cx))).unwrap_or_else(|_panic| {
             self.state = State::Done;
             Poll::Ready(Some(Ok(Frame::trailers(trailers(&status::failed())))))
         });
-        self.untaken = matches!(&polled, Poll::Ready(Some(Ok(_)))).then_some(0);
+        self.stalled_sweeps = matches!(&polled, Poll::Ready(Some(Ok(_)))).then_some(0);
         polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.state {
-            State::Open { body, .. } => body.is_end_stream(),
-            State::Last { .. } => false,
+            State::Running { body, .. } => body.is_end_stream(),
+            State::Flushing { .. } => false,
             State::Done => true,
         }
     }
@@ -121,8 +127,8 @@ impl http_body::Body for Ending {
 impl State {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self {
-            Self::Open { body, end, burst, .. } => {
-                let rests = *burst == BURST;
+            Self::Running { body, end, burst, .. } => {
+                let rests = *burst == FRAMES_PER_END_POLL;
                 if !rests && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
                     *burst += 1;
                     return Poll::Ready(frame);
@@ -132,10 +138,10 @@ impl State {
                     return if rests { self.poll(cx) } else { Poll::Pending };
                 };
                 let body = mem::take(body);
-                *self = Self::Last { body, status, left: LAST_FRAMES };
+                *self = Self::Flushing { body, status, left: LAST_FRAMES };
                 self.poll(cx)
             }
-            Self::Last { body, status, left } => {
+            Self::Flushing { body, status, left } => {
                 if *left > 0
                     && let Poll::Ready(last) = Pin::new(body).poll_frame(cx)
                 {
@@ -157,7 +163,7 @@ impl State {
 fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if let Err(unsendable) = status.add_header(&mut trailers) {
-        tracing::error!(%unsendable, "a status that no header can carry");
+        tracing::error!(%unsendable, "failed to encode a status as trailers");
     }
     trailers
 }
@@ -189,7 +195,7 @@ mod tests {
         Status::unavailable("the end")
     }
 
-    async fn outcome(body: Ending) -> (usize, i32) {
+    async fn outcome(body: TerminableBody) -> (usize, i32) {
         let collected = body.collect().await.unwrap();
         let code = collected.trailers().unwrap()["grpc-status"].to_str().unwrap().parse().unwrap();
         (collected.to_bytes().len() / b"message".len(), code)
@@ -198,7 +204,10 @@ mod tests {
     #[tokio::test]
     async fn without_an_end_all_goes_through() {
         let body = Body::new(StreamBody::new(stream::iter([message(), message(), ok()])));
-        assert_eq!(outcome(Ending::new(body, None, std::future::pending())).await, (2, Code::Ok as i32));
+        assert_eq!(
+            outcome(TerminableBody::new(body, None, std::future::pending())).await,
+            (2, Code::Ok as i32)
+        );
     }
 
     #[tokio::test]
@@ -209,7 +218,7 @@ mod tests {
             std::future::pending::<Result<Frame<Bytes>, Status>>().await
         })));
         let (end, told) = oneshot::channel();
-        let mut body = Ending::new(quiet, None, async { told.await.unwrap() });
+        let mut body = TerminableBody::new(quiet, None, async { told.await.unwrap() });
 
         let next = tokio::spawn(async move {
             let frame = body.frame().await.unwrap().unwrap();
@@ -224,14 +233,14 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_made_is_not_lost() {
         let body = Body::new(StreamBody::new(stream::iter([message(), ok()])));
-        assert_eq!(outcome(Ending::new(body, None, now())).await, (1, Code::Ok as i32));
+        assert_eq!(outcome(TerminableBody::new(body, None, now())).await, (1, Code::Ok as i32));
     }
 
     #[tokio::test]
     async fn a_stream_that_always_has_more_ends_too() {
         let body = Body::new(StreamBody::new(stream::repeat_with(message)));
-        let expected = (usize::from(BURST + LAST_FRAMES), Code::Unavailable as i32);
-        assert_eq!(outcome(Ending::new(body, None, now())).await, expected);
+        let expected = (usize::from(FRAMES_PER_END_POLL + LAST_FRAMES), Code::Unavailable as i32);
+        assert_eq!(outcome(TerminableBody::new(body, None, now())).await, expected);
     }
 
     #[tokio::test]
@@ -241,7 +250,7 @@ mod tests {
                 panic!("on purpose")
             })));
         assert_eq!(
-            outcome(Ending::new(body, None, std::future::pending())).await,
+            outcome(TerminableBody::new(body, None, std::future::pending())).await,
             (0, Code::Internal as i32)
         );
     }
@@ -260,19 +269,19 @@ mod tests {
                 message()
             })));
             let come = Instant::now() + Duration::from_secs(end);
-            let mut body = Ending::new(busy, None, async move {
+            let mut body = TerminableBody::new(busy, None, async move {
                 tokio::time::sleep_until(come).await;
                 Status::unavailable("the end")
             });
             if begins {
                 body.frame().await.unwrap().unwrap();
             }
-            assert!(!body.pass_round());
+            assert!(!body.sweep());
             advance(Duration::from_secs(60)).await;
-            let passed = (2..).find(|_| body.pass_round());
-            assert_eq!(passed, Some(if end < 60 { NEGLECTED } else { STUCK }));
+            let passed = (2..).find(|_| body.sweep());
+            assert_eq!(passed, Some(if end < 60 { POLL_END_AFTER_SWEEPS } else { MAX_STALLED_SWEEPS }));
             assert!(dropped.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
-            assert_eq!(body.last_word(), Some(code));
+            assert_eq!(body.ended_with(), Some(code));
             assert_eq!(outcome(body).await, (0, code as i32));
         }
     }
@@ -285,13 +294,13 @@ mod tests {
                 (Instant::now() >= until).then(|| Status::resource_exhausted("too slow"))
             });
             let busy = Body::new(StreamBody::new(stream::repeat_with(message)));
-            let mut body = Ending::new(busy, Some(let_go), std::future::pending());
+            let mut body = TerminableBody::new(busy, Some(let_go), std::future::pending());
             body.frame().await.unwrap().unwrap();
             advance(patience - Duration::from_millis(1)).await;
-            assert!((0..2 * STUCK).all(|_| !body.pass_round()), "{patience:?}");
+            assert!((0..2 * MAX_STALLED_SWEEPS).all(|_| !body.sweep()), "{patience:?}");
             advance(Duration::from_millis(1)).await;
-            assert!(body.pass_round(), "{patience:?}");
-            assert_eq!(body.last_word(), Some(Code::ResourceExhausted));
+            assert!(body.sweep(), "{patience:?}");
+            assert_eq!(body.ended_with(), Some(Code::ResourceExhausted));
         }
     }
 }
