@@ -1,5 +1,6 @@
 //! Functions of the global scope. They work in a window and in a worker.
 
+use gloo_timers::future::TimeoutFuture;
 use wasm_bindgen::JsCast as _;
 use web_sys::Window;
 
@@ -17,7 +18,7 @@ pub(crate) fn now() -> Millis {
 }
 
 /// Waits for `millis` milliseconds, at most one day: timers of browsers overflow after 24 days.
-pub(crate) async fn sleep(millis: Millis) {
+pub(crate) fn sleep(millis: Millis) -> TimeoutFuture {
     const DAY: Millis = 86_400_000.0;
-    gloo_timers::future::TimeoutFuture::new(millis.clamp(0.0, DAY).ceil() as u32).await;
+    TimeoutFuture::new(millis.clamp(0.0, DAY).ceil() as u32)
 }

@@ -35,14 +35,16 @@ use crate::{
 /// streams pass.
 ///
 /// The methods that change a setting change this value, and not its clones.
-pub struct Client<T = Fetch, C = BrowserClock>(Rc<Inner<T, C>>);
+pub struct Client<T = Fetch, C = BrowserClock> {
+    shared: Rc<Shared<T, C>>,
+    credentials: Option<Rc<dyn Credentials>>,
+}
 
 #[derive(Clone)]
-struct Inner<T, C> {
+struct Shared<T, C> {
     transport: T,
     clock: C,
     tap: Tap,
-    credentials: Option<Rc<dyn Credentials>>,
     metadata: Metadata,
     deadline: Millis,
     retry_timeout: Millis,
@@ -54,7 +56,7 @@ struct Inner<T, C> {
 // A derived implementation would ask for `T: Clone` and `C: Clone`.
 impl<T, C> Clone for Client<T, C> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { shared: self.shared.clone(), credentials: self.credentials.clone() }
     }
 }
 
@@ -68,81 +70,82 @@ impl Client {
 impl<T: Transport, C: Clock> Client<T, C> {
     /// Creates a client over another transport or clock, for example in a test.
     pub fn with_transport(transport: T, clock: C, tap: Tap) -> Self {
-        Self(Rc::new(Inner {
+        let shared = Shared {
             transport,
             clock,
             tap,
-            credentials: None,
             metadata: Metadata::default(),
             deadline: DEADLINE,
             retry_timeout: RETRY_TIMEOUT,
             max_message: MAX_MESSAGE,
             policy: ResumePolicy::default(),
             buffering: Rc::default(),
-        }))
+        };
+        Self { shared: Rc::new(shared), credentials: None }
     }
 
     /// Records the calls in `tap`. Without it, the client has a tap of its own.
     #[must_use]
     pub fn observe(mut self, tap: Tap) -> Self {
-        Rc::make_mut(&mut self.0).tap = tap;
+        Rc::make_mut(&mut self.shared).tap = tap;
         self
     }
 
     /// Takes the tokens of calls from `credentials`. A [`Token`] is the simplest of them.
     #[must_use]
-    pub fn credentials(self, credentials: impl Credentials + 'static) -> Self {
-        self.share_credentials(Rc::new(credentials))
+    pub fn credentials(mut self, credentials: impl Credentials + 'static) -> Self {
+        self.credentials = Some(Rc::new(credentials));
+        self
     }
 
     /// Adds a header to each call. The server must allow it for other origins (CORS).
     #[must_use]
     pub fn metadata(mut self, name: &str, value: &str) -> Self {
-        Rc::make_mut(&mut self.0).metadata.append(name, value);
+        Rc::make_mut(&mut self.shared).metadata.append(name, value);
         self
     }
 
     /// Sets the deadline of unary calls. The default is 10 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Millis) -> Self {
-        Rc::make_mut(&mut self.0).deadline = deadline;
+        Rc::make_mut(&mut self.shared).deadline = deadline;
         self
     }
 
     /// Sets the time for a unary call with all of its repetitions. The default is 25 s.
     #[must_use]
     pub fn retry_timeout(mut self, timeout: Millis) -> Self {
-        Rc::make_mut(&mut self.0).retry_timeout = timeout;
+        Rc::make_mut(&mut self.shared).retry_timeout = timeout;
         self
     }
 
     /// Sets the limit of a received message, in bytes. The default is 4 MiB.
     #[must_use]
     pub fn max_message(mut self, bytes: u32) -> Self {
-        Rc::make_mut(&mut self.0).max_message = bytes;
+        Rc::make_mut(&mut self.shared).max_message = bytes;
         self
     }
 
     /// Sets the time limits of streams that resume.
     #[must_use]
     pub fn resume_policy(mut self, policy: ResumePolicy) -> Self {
-        Rc::make_mut(&mut self.0).policy = policy;
+        Rc::make_mut(&mut self.shared).policy = policy;
         self
     }
 
     /// Returns the record of the calls.
     pub fn tap(&self) -> &Tap {
-        &self.0.tap
+        &self.shared.tap
     }
 
     /// Returns the clock.
     pub fn clock(&self) -> &C {
-        &self.0.clock
+        &self.shared.clock
     }
 
     /// Returns the knowledge of whether streams pass, which all clones share.
     pub fn buffering(&self) -> &Rc<Cell<BufferingDetector>> {
-        &self.0.buffering
+        &self.shared.buffering
     }
 
     /// Makes a unary call, and returns its response.
@@ -155,7 +158,7 @@ impl<T: Transport, C: Clock> Client<T, C> {
         Q: Message,
         A: Message + Default,
     {
-        decode(self.unary_encoded(method.path(), request.encode_to_vec(), self.0.deadline).await?)
+        decode(self.unary_encoded(method.path(), request.encode_to_vec(), self.shared.deadline).await?)
     }
 
     /// Makes a unary call, and repeats it with growing waits while it ends with UNAVAILABLE. Only for calls that are safe
@@ -235,20 +238,15 @@ impl<T: Transport, C: Clock> Client<T, C> {
         signals: mpsc::Receiver<Signal>,
     ) -> impl Future<Output = ()> + use<T, C> {
         let environment = Environment {
-            clock: self.0.clock.clone(),
-            policy: self.0.policy,
-            buffering: self.0.buffering.clone(),
+            clock: self.shared.clock.clone(),
+            policy: self.shared.policy,
+            buffering: self.shared.buffering.clone(),
             is_online,
         };
         keep_open(stream, environment, signals)
     }
 
     // The functions below are not generic over the messages, so that a page contains each of them once.
-
-    fn share_credentials(mut self, credentials: Rc<dyn Credentials>) -> Self {
-        Rc::make_mut(&mut self.0).credentials = Some(credentials);
-        self
-    }
 
     async fn unary_encoded(
         &self,
@@ -257,7 +255,7 @@ impl<T: Transport, C: Clock> Client<T, C> {
         deadline: Millis,
     ) -> Result<Bytes, Status> {
         let messages = self.call(path, message, Some(deadline));
-        call::until_deadline(&self.0.clock, deadline, messages.only()).await
+        call::until_deadline(&self.shared.clock, deadline, messages.only()).await
     }
 
     async fn retry_encoded(
@@ -266,9 +264,9 @@ impl<T: Transport, C: Clock> Client<T, C> {
         message: Vec<u8>,
         on_retry: &dyn Fn(),
     ) -> Result<Bytes, Status> {
-        let limits = Limits { deadline: self.0.deadline, total: self.0.retry_timeout };
+        let limits = Limits { deadline: self.shared.deadline, total: self.shared.retry_timeout };
         let call = async |deadline| self.unary_encoded(path, message.clone(), deadline).await;
-        call::retrying(&self.0.clock, limits, on_retry, call).await
+        call::retrying(&self.shared.clock, limits, on_retry, call).await
     }
 
     fn call(&self, path: &'static str, message: Vec<u8>, deadline: Option<Millis>) -> MessageStream {
@@ -284,12 +282,14 @@ impl<T: Transport, C: Clock> Client<T, C> {
     ) -> Result<LocalBoxStream<'static, Result<Bytes, Status>>, Status> {
         let mut repeats = 0;
         loop {
-            let token = self.0.credentials.as_ref().and_then(|credentials| credentials.token());
+            let token = self.credentials.as_ref().and_then(|credentials| credentials.token());
             let attempt = self.clone().attempt(path, message.clone(), deadline, token.clone());
             let mut messages = attempt.try_flatten_stream().boxed_local();
             let first = messages.next().await;
-            if let (Some(credentials), Some(Err(status))) = (&self.0.credentials, &first)
-                && credentials.failed(FailedAttempt { token: token.as_ref(), status, repeats }).await?
+            if let (Some(credentials), Some(Err(status))) = (&self.credentials, &first)
+                && let Some(decision) =
+                    credentials.failed(FailedAttempt { token: token.as_ref(), status, repeats })
+                && decision.await?
             {
                 repeats += 1;
                 continue;
@@ -305,13 +305,13 @@ impl<T: Transport, C: Clock> Client<T, C> {
         deadline: Option<Millis>,
         token: Option<Token>,
     ) -> Result<ResponseMessages<T::Body>, Status> {
-        let call = self.0.tap.begin(path.trim_start_matches('/'));
+        let call = self.shared.tap.begin(path.trim_start_matches('/'));
         call.frame(Direction::Out, message.len() as u32);
-        let request = transport::request(path, &message, &self.0.metadata, deadline, token);
-        let response = self.0.transport.send(request).map_err(Status::unavailable).await;
+        let request = transport::request(path, &message, &self.shared.metadata, deadline, token);
+        let response = self.shared.transport.send(request).map_err(Status::unavailable).await;
         match response.and_then(transport::read_head) {
             Ok((body, without_status)) => {
-                Ok(ResponseMessages::new(body, without_status, self.0.max_message, call))
+                Ok(ResponseMessages::new(body, without_status, self.shared.max_message, call))
             }
             Err(status) => {
                 call.end(&status, Metadata::default());

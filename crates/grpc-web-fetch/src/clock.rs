@@ -37,8 +37,8 @@ impl Clock for BrowserClock {
         js_sys::Math::random()
     }
 
-    async fn sleep(&self, millis: Millis) {
-        browser::sleep(millis).await;
+    fn sleep(&self, millis: Millis) -> impl Future<Output = ()> {
+        browser::sleep(millis)
     }
 }
 

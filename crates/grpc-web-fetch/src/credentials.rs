@@ -35,16 +35,14 @@ pub trait Credentials {
     /// Returns the token for the next call, or `None` for a call without a token.
     fn token(&self) -> Option<Token>;
 
-    /// Takes note of a call that failed before its first message. The future resolves to `true` if the call is to
-    /// be made again, with the token that [`Credentials::token`] returns by then.
-    ///
-    /// An error in the future becomes the error of the call.
-    fn failed<'a>(&'a self, _attempt: FailedAttempt<'a>) -> Decision<'a> {
-        Box::pin(std::future::ready(Ok(false)))
+    /// Takes note of a call that failed before its first message. Returns `None` if the call is not to be made again.
+    fn failed<'a>(&'a self, _attempt: FailedAttempt<'a>) -> Option<Decision<'a>> {
+        None
     }
 }
 
-/// The future of [`Credentials::failed`].
+/// The decision about a call that failed. The future resolves to `true` if the call is to be made again, with the token
+/// that [`Credentials::token`] returns by then. An error in it becomes the error of the call.
 pub type Decision<'a> = Pin<Box<dyn Future<Output = Result<bool, Status>> + 'a>>;
 
 /// A call that failed before its first message.

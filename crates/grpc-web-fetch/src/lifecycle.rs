@@ -1,52 +1,32 @@
 //! The events of a page that matter to its streams.
 
-use std::rc::Rc;
-
 use wasm_bindgen::{JsCast as _, closure::Closure};
-use web_sys::{EventTarget, VisibilityState};
+use web_sys::{Event, EventTarget, VisibilityState};
 
 use crate::{browser, resumable::Signal};
 
-/// Listeners for the events of the page that matter to its streams: it is hidden, shown or left, and the network comes
-/// and goes. They are removed when this is dropped.
-#[must_use = "the listeners are removed when this is dropped"]
-pub struct PageEvents([Listener; 6]);
+/// The events of the window.
+const WINDOW: [&str; 5] = ["online", "offline", "pagehide", "pageshow", "focus"];
+/// The event of the document.
+const DOCUMENT: &str = "visibilitychange";
 
-struct Listener {
-    target: EventTarget,
-    event: &'static str,
-    callback: Closure<dyn Fn()>,
-}
+/// A listener for the events of the page that matter to its streams: it is hidden, shown or left, and the network comes
+/// and goes. It is removed when this is dropped.
+#[must_use = "the listener is removed when this is dropped"]
+pub struct PageEvents(Closure<dyn Fn(Event)>);
 
 impl PageEvents {
     /// Calls `on_signal` with the signal for each event. In a worker there are only those of the network.
     pub fn listen(on_signal: impl Fn(Signal) + 'static) -> Self {
-        Self::listen_shared(&(Rc::new(on_signal) as _))
-    }
-
-    fn listen_shared(on_signal: &Rc<dyn Fn(Signal)>) -> Self {
-        let global = browser::global();
-        let document = global.document();
-        let window: &EventTarget = global.as_ref();
-        let document = document.as_ref().map_or(window, AsRef::as_ref);
-        let events = [
-            ("online", Some(Signal::Online), window),
-            ("offline", Some(Signal::Offline), window),
-            ("pagehide", Some(Signal::Leave), window),
-            ("pageshow", None, window),
-            ("focus", None, window),
-            ("visibilitychange", None, document),
-        ];
-        Self(events.map(|(event, signal, target)| {
-            let on_signal = on_signal.clone();
-            let callback = Closure::new(move || on_signal(signal.unwrap_or_else(visibility)));
+        let callback = Closure::<dyn Fn(Event)>::new(move |event: Event| on_signal(signal(&event.type_())));
+        each_event(|target, event| {
             // Fails only if the callback is not a function.
             let _ = target.add_event_listener_with_callback(event, callback.as_ref().unchecked_ref());
-            Listener { target: target.clone(), event, callback }
-        }))
+        });
+        Self(callback)
     }
 
-    /// Keeps the listeners for the life of the page.
+    /// Keeps the listener for the life of the page.
     pub fn forget(self) {
         std::mem::forget(self);
     }
@@ -54,10 +34,29 @@ impl PageEvents {
 
 impl Drop for PageEvents {
     fn drop(&mut self) {
-        for Listener { target, event, callback } in &self.0 {
+        each_event(|target, event| {
             // Fails only if the callback is not a function.
-            let _ = target.remove_event_listener_with_callback(event, callback.as_ref().unchecked_ref());
-        }
+            let _ = target.remove_event_listener_with_callback(event, self.0.as_ref().unchecked_ref());
+        });
+    }
+}
+
+fn each_event(act: impl Fn(&EventTarget, &str)) {
+    let global = browser::global();
+    for event in WINDOW {
+        act(&global, event);
+    }
+    if let Some(document) = global.document() {
+        act(&document, DOCUMENT);
+    }
+}
+
+fn signal(event: &str) -> Signal {
+    match event {
+        "online" => Signal::Online,
+        "offline" => Signal::Offline,
+        "pagehide" => Signal::Leave,
+        _ => visibility(),
     }
 }
 

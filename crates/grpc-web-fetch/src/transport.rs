@@ -61,7 +61,10 @@ pub(crate) fn request(
     deadline: Option<Millis>,
     token: Option<Token>,
 ) -> HttpRequest {
-    let mut headers = metadata.clone();
+    let mut headers = Metadata::default();
+    for (name, value) in metadata.iter() {
+        headers.append(name, value);
+    }
     headers.append("content-type", GRPC_WEB_PROTO);
     headers.append("accept", GRPC_WEB_PROTO);
     headers.append("x-grpc-web", "1");

@@ -19,23 +19,12 @@ const TOKEN: &str = "rides.token";
 /// The key of the secret of the guest.
 const GUEST: &str = "rides.guest";
 
-/// The calls of the page to its server. Clones share the session and the tap.
-#[derive(Clone)]
-pub struct Api {
-    /// The client, with the tokens of the session.
-    pub client: Client,
-    /// The session.
-    pub session: Session<Fetch, BrowserClock>,
-}
-
-impl Api {
-    /// Creates the calls to the server that the page came from. `on_identity` is called now and after each change of the
-    /// identity of the page.
-    pub fn new(on_identity: impl Fn(&Standing) + 'static) -> Self {
-        let client = Client::new(Fetch::to(browser::base()));
-        let session = Session::new(client.clone(), Box::new(BrowserStores::default()), Box::new(on_identity));
-        Self { client: client.credentials(session.clone()), session }
-    }
+/// Creates the client of the server that the page came from, and the session that provides its tokens. `on_identity` is
+/// called now and after each change of the identity of the page.
+pub fn connect(on_identity: impl Fn(&Standing) + 'static) -> (Client, Session<Fetch, BrowserClock>) {
+    let client = Client::new(Fetch::to(browser::base()));
+    let session = Session::new(client.clone(), Box::new(BrowserStores::default()), Box::new(on_identity));
+    (client.credentials(session.clone()), session)
 }
 
 /// The storage of the browser. The token and the secret of a guest are for all tabs and stay there: without them the guest

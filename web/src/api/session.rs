@@ -154,18 +154,6 @@ impl<T: Transport, C: Clock> Session<T, C> {
         is_new
     }
 
-    async fn repeat(&self, attempt: FailedAttempt<'_>) -> Result<bool, Status> {
-        let FailedAttempt { token, status, repeats } = attempt;
-        if !is_about_the_token(status) {
-            return Ok(false);
-        }
-        if repeats == REPEATS {
-            self.tell_refused(status);
-            return Ok(false);
-        }
-        self.replace(token, status).await
-    }
-
     /// Returns `true` if there is something else to make the call with than `used`, which was refused.
     async fn replace(&self, used: Option<&Token>, refused: &Status) -> Result<bool, Status> {
         let ticket = self.ticket();
@@ -267,8 +255,16 @@ impl<T: Transport, C: Clock> Credentials for Session<T, C> {
         self.ticket().map(|ticket| ticket.token)
     }
 
-    fn failed<'a>(&'a self, attempt: FailedAttempt<'a>) -> Decision<'a> {
-        Box::pin(self.repeat(attempt))
+    fn failed<'a>(&'a self, attempt: FailedAttempt<'a>) -> Option<Decision<'a>> {
+        let FailedAttempt { token, status, repeats } = attempt;
+        if !is_about_the_token(status) {
+            return None;
+        }
+        if repeats == REPEATS {
+            self.tell_refused(status);
+            return None;
+        }
+        Some(Box::pin(self.replace(token, status)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use futures_util::TryStreamExt as _;
 use grpc_web_fetch::{
-    BrowserClock, Clock as _, Millis, Status,
+    BrowserClock, Client, Clock as _, Millis, Status,
     backoff::{FIRST_BACKOFF, backoff},
     decode as decode_message, timeout,
 };
@@ -15,12 +15,7 @@ use super::{
     Store, Update,
     decode::{self, Malformed},
 };
-use crate::{
-    api::{Api, methods::GET_MAP},
-    browser,
-    model::CityMap,
-    order::sort_by_rank,
-};
+use crate::{api::methods::GET_MAP, browser, model::CityMap, order::sort_by_rank};
 
 /// The number of intermediate steps in which a loading city is shown, besides its beginning and its end.
 const STEPS: usize = 3;
@@ -29,11 +24,11 @@ const SILENCE: Millis = 10_000.0;
 
 /// Loads the city, and retries until it is complete. `streaming` is `true` during an attempt and `false`
 /// between attempts. `on_failure` is called after each failed attempt.
-pub(super) async fn load(api: Api, store: Store, streaming: Rc<Cell<bool>>, on_failure: impl Fn()) {
+pub(super) async fn load(client: Client, store: Store, streaming: Rc<Cell<bool>>, on_failure: impl Fn()) {
     let clock = BrowserClock;
     for failures in 1u32.. {
         streaming.set(true);
-        let end = load_once(&api, store).await;
+        let end = load_once(&client, store).await;
         streaming.set(false);
         if end.is_ok() {
             return;
@@ -43,12 +38,12 @@ pub(super) async fn load(api: Api, store: Store, streaming: Rc<Cell<bool>>, on_f
     }
 }
 
-async fn load_once(api: &Api, store: Store) -> Result<(), Status> {
+async fn load_once(client: &Client, store: Store) -> Result<(), Status> {
     let clock = BrowserClock;
     let whole = store.city.get_untracked().filter(|city| city.complete);
     let have_version = whole.map(|city| city.version.clone()).unwrap_or_default();
     let request = v1::GetMapRequest { have_version: have_version.clone() };
-    let mut stream = api.client.open(&GET_MAP, &request, None);
+    let mut stream = client.open(&GET_MAP, &request, None);
 
     let mut growing = Growing::default();
     while let Some(message) = timeout(&clock, SILENCE, stream.try_next()).await? {

@@ -6,7 +6,9 @@ use std::{
 };
 
 use futures_channel::mpsc;
-use grpc_web_fetch::{PageEvents, ResumableStream, Signal, Token, is_online, tap::Tap, visibility};
+use grpc_web_fetch::{
+    BrowserClock, Client, Fetch, PageEvents, ResumableStream, Signal, Token, is_online, tap::Tap, visibility,
+};
 use leptos::prelude::*;
 use rides_proto::{
     geo::{Bounds, LatLng},
@@ -24,8 +26,9 @@ use super::{
 };
 use crate::{
     api::{
-        Api, failure,
+        self, failure,
         methods::{BOOK, CANCEL, FIND_PLACES, LIST, QUOTE},
+        session::Session,
     },
     browser::{self, Shelf},
     erased::spawn,
@@ -65,12 +68,13 @@ impl Commands {
 
     /// Returns the record of the newest calls.
     pub fn tap(self) -> Tap {
-        self.0.with_value(|controller| controller.api.client.tap().clone())
+        self.0.with_value(|controller| controller.client.tap().clone())
     }
 }
 
 struct Controller {
-    api: Api,
+    client: Client,
+    session: Session<Fetch, BrowserClock>,
     store: Store,
     rider_id: String,
     /// The area that the map shows, and a margin.
@@ -98,8 +102,10 @@ struct Booking {
 impl Controller {
     fn start(store: Store) -> Rc<Self> {
         let on_standing = move |standing: &Standing| store.apply(Update::Standing(standing.clone()));
+        let (client, session) = api::connect(on_standing);
         let controller = Rc::new(Self {
-            api: Api::new(on_standing),
+            client,
+            session,
             store,
             rider_id: own_id(),
             viewport: Rc::new(Cell::new(nowhere())),
@@ -153,7 +159,7 @@ impl Controller {
             }
             Command::SignIn(token) => spawn(async move { self.sign_in(&token).await }),
             Command::SignOut => {
-                spawn(self.api.session.sign_out());
+                spawn(self.session.sign_out());
                 self.is_someone_else();
             }
         }
@@ -184,7 +190,7 @@ impl Controller {
             passenger_ids: Vec::new(),
         };
         let person = self.persons.get();
-        let answer = self.api.client.unary_with_retry(&BOOK, &request, &|| self.retries_action()).await;
+        let answer = self.client.unary_with_retry(&BOOK, &request, &|| self.retries_action()).await;
         if self.persons.get() != person {
             // The identity changed meanwhile. The ride is in the list of the person who booked it.
             return Ok(());
@@ -216,7 +222,7 @@ impl Controller {
     async fn sign_in(self: &Rc<Self>, token: &str) {
         self.store.apply(Update::SignIn(Remote::Loading));
         let answer = match Token::parse(token) {
-            Some(token) => self.api.session.sign_in_with(token).await,
+            Some(token) => self.session.sign_in_with(token).await,
             None => Err(Status::invalid_argument(
                 "This is not a token: it has letters, digits and dots, and no spaces.",
             )),
@@ -259,7 +265,7 @@ impl Controller {
             by: v1::Actor::Unspecified.into(),
             reason: String::new(),
         };
-        let answer = self.api.client.unary_with_retry(&CANCEL, &request, &|| self.retries_action()).await;
+        let answer = self.client.unary_with_retry(&CANCEL, &request, &|| self.retries_action()).await;
         let ride = answer.map_err(|status| failure(&status))?.ride.unwrap_or_default();
         self.store.apply(Update::Ride(decode::ride(ride)?));
         Ok(())
@@ -275,7 +281,7 @@ impl Controller {
                 r#type: wire_type(booking.kind).into(),
             };
             let again = || this.store.apply(Update::Quote(Remote::Retrying));
-            let answer = this.api.client.unary_with_retry(&QUOTE, &request, &again).await;
+            let answer = this.client.unary_with_retry(&QUOTE, &request, &again).await;
             let quote = answer
                 .map_err(|status| failure(&status))
                 .and_then(|quote| decode::quote(quote).map_err(Failure::from));
@@ -296,7 +302,7 @@ impl Controller {
             browser::sleep(TYPING).await;
             let request = v1::FindPlacesRequest { query, limit: 0 };
             let again = || this.store.apply(Update::Places(Remote::Retrying));
-            let answer = this.api.client.unary_with_retry(&FIND_PLACES, &request, &again).await;
+            let answer = this.client.unary_with_retry(&FIND_PLACES, &request, &again).await;
             let places = answer.map(|found| good_part(decode::places(found.places)));
             let places = places.map_err(|status| failure(&status));
             this.store.apply(Update::Places(places.map_or_else(Remote::Failed, Remote::Ready)));
@@ -308,7 +314,7 @@ impl Controller {
         self.store.apply(Update::RideConnection(None));
         let this = self.clone();
         let watch = RideWatch {
-            api: self.api.clone(),
+            client: self.client.clone(),
             store: self.store,
             ride,
             following: Following::default(),
@@ -335,7 +341,7 @@ impl Controller {
         let this = self.clone();
         let again = Cell::new(false);
         let watch = FleetWatch {
-            api: self.api.clone(),
+            client: self.client.clone(),
             store: self.store,
             viewport: self.viewport.clone(),
             opened_for: self.viewport.get(),
@@ -355,20 +361,20 @@ impl Controller {
     }
 
     fn keep_open(&self, stream: Box<dyn ResumableStream>, signals: mpsc::Receiver<Signal>) {
-        spawn(self.api.client.keep_open(stream, is_online(), signals));
+        spawn(self.client.keep_open(stream, is_online(), signals));
     }
 
     /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches [`nowhere`].
     fn load_city(self: &Rc<Self>) {
         let this = self.clone();
         let on_failure = move || this.watch_fleet();
-        self.city.run(city::load(self.api.clone(), self.store, self.city_streams.clone(), on_failure));
+        self.city.run(city::load(self.client.clone(), self.store, self.city_streams.clone(), on_failure));
     }
 
     /// Requests the newest rides periodically while the page is visible and live, and renews the page's token.
     async fn keep_listing(self: Rc<Self>) {
         loop {
-            if self.api.session.keep_up().await {
+            if self.session.keep_up().await {
                 // A stream ends when the token expires with which it was opened.
                 self.signal_all(Signal::Reopen);
             }
@@ -387,7 +393,7 @@ impl Controller {
     /// Requests the newest rides. A failure appears beside the list until the next request.
     async fn list(&self) {
         let request = v1::ListRequest { page_size: LIST_SIZE, ..Default::default() };
-        let answer = self.api.client.unary(&LIST, &request).await;
+        let answer = self.client.unary(&LIST, &request).await;
         let answer = answer.map(|list| {
             let has_more = !list.next_page_token.is_empty();
             (good_part(decode::rides(list.rides)), has_more)
@@ -399,7 +405,7 @@ impl Controller {
     fn listen(self: &Rc<Self>) {
         let this = self.clone();
         PageEvents::listen(move |signal| this.signal_all(signal)).forget();
-        let buffering = self.api.client.buffering().clone();
+        let buffering = self.client.buffering().clone();
         let crowd = move || {
             let mut known = buffering.get();
             known.set_crowded(browser::is_crowded());

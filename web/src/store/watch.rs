@@ -3,7 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;
-use grpc_web_fetch::{MessageStream, ResumableStream, StreamState};
+use grpc_web_fetch::{Client, MessageStream, ResumableStream, StreamState};
 use leptos::prelude::*;
 use rides_proto::{geo::Bounds, ids::RideId, tiles::CellBox, v1};
 use tonic::{Code, Status};
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{
-        Api, failure,
+        failure,
         methods::{WATCH_FLEET, WATCH_RIDE},
     },
     browser,
@@ -26,7 +26,7 @@ const MAX_CURSORS: usize = 4096;
 
 /// The stream of the cars in the viewport.
 pub(super) struct FleetWatch {
-    pub(super) api: Api,
+    pub(super) client: Client,
     pub(super) store: Store,
     /// The area to watch. A change takes effect at the next [`Signal::Reopen`](grpc_web_fetch::Signal::Reopen).
     pub(super) viewport: Rc<Cell<Bounds>>,
@@ -54,7 +54,7 @@ impl ResumableStream for FleetWatch {
         let cursors = if self.afresh { Vec::new() } else { cursors };
         let viewport = Some(self.opened_for.into());
         let request = v1::WatchFleetRequest { viewport, cursors, epoch, moves: true, coarse: true };
-        self.api.client.open(&WATCH_FLEET, &request, deadline)
+        self.client.open(&WATCH_FLEET, &request, deadline)
     }
 
     fn message(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
@@ -101,7 +101,7 @@ pub(super) fn same_cells(a: Bounds, b: Bounds) -> bool {
 
 /// The stream of the ride that the person follows.
 pub(super) struct RideWatch {
-    pub(super) api: Api,
+    pub(super) client: Client,
     pub(super) store: Store,
     pub(super) ride: RideId,
     pub(super) following: Following,
@@ -113,7 +113,7 @@ impl ResumableStream for RideWatch {
     fn open(&mut self, deadline: Option<Millis>) -> MessageStream {
         let (epoch, after_version) = self.following.cursor();
         let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
-        self.api.client.open(&WATCH_RIDE, &request, deadline)
+        self.client.open(&WATCH_RIDE, &request, deadline)
     }
 
     fn message(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
