@@ -16,7 +16,7 @@ pub struct ErrorDetails<'a>(Fields<'a>);
 /// A field of the request that the server refused (`google.rpc.BadRequest.FieldViolation`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FieldViolation<'a> {
-    /// The path of the field, for example "pickup" or "addresses[1].city".
+    /// The path of the field, for example `pickup` or `addresses[1].city`.
     pub field: &'a str,
     /// The description of the fault, for people.
     pub description: &'a str,
