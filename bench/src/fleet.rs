@@ -1,5 +1,5 @@
-//! The cars of every measurement: they drive straight at 10 m/s and turn into a side street now and then. Pure, and
-//! the same for the same seed.
+//! The cars of every benchmark. They drive straight on at 10 m/s and sometimes turn by 90 degrees. Pure, and
+//! deterministic for a seed.
 
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use rides_proto::{
@@ -8,27 +8,27 @@ use rides_proto::{
     v1,
 };
 
-/// How often a car reports, in seconds, and how often viewers hear of it.
+/// The time between two reports of a car, and between two messages to a viewer, in seconds.
 pub(crate) const TICK_SECONDS: f64 = 0.25;
-/// A car turns this often on the mean, in ticks.
+/// The mean number of ticks between two turns of a car.
 const TURNS_EVERY: u32 = 40;
 const SPEED_MPS: f64 = 10.0;
 const EQUATOR_M: f64 = 40_075_017.0;
 
-/// A rectangle on the map that cars stay in.
+/// A rectangle on the map that its cars do not leave.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Area {
     north_west: WorldPoint,
     south_east: WorldPoint,
-    /// Of a tick, at this latitude.
+    /// The distance that a car drives in a tick at this latitude, in units of the world map.
     step_units: f64,
 }
 
 impl Area {
-    /// Between two corners, in degrees.
+    /// Returns the area between two corners, in degrees.
     ///
     /// # Panics
-    /// When they are not on Earth.
+    /// When a corner is not a valid latitude and longitude.
     pub(crate) fn new(south: f64, west: f64, north: f64, east: f64) -> Self {
         let point = |lat, lng| WorldPoint::of(LatLng::new(lat, lng).expect("areas are constants"));
         let unit_m = EQUATOR_M * south.to_radians().cos() / f64::from(WORLD_SIDE);
@@ -39,12 +39,12 @@ impl Area {
         }
     }
 
-    /// As a viewport that shows all of it.
+    /// Returns the viewport of the whole area.
     pub(crate) fn viewport(&self) -> v1::Bounds {
         self.viewport_beyond(0, 0)
     }
 
-    /// As a viewport that shows all of it, and so many more cells of the map to the west and to the south.
+    /// Returns a viewport of the whole area and of this many more map cells to the west and to the south.
     pub(crate) fn viewport_beyond(&self, west: u32, south: u32) -> v1::Bounds {
         let nw = WorldPoint { x: self.north_west.x - west * CELL_SIDE, ..self.north_west }.lat_lng();
         let se = WorldPoint { y: self.south_east.y + south * CELL_SIDE, ..self.south_east }.lat_lng();
@@ -57,17 +57,17 @@ impl Area {
     }
 }
 
-/// Central Helsinki and its neighbours, 3.3 km a side: where viewers look.
+/// Returns central Helsinki and its neighbourhood, 3.3 km on each side: the area that viewers see.
 pub(crate) fn downtown() -> Area {
     Area::new(60.155, 24.905, 60.185, 24.965)
 }
 
-/// The rest of a large city, 30 km a side, east of what viewers see.
+/// Returns an area of 30 km on each side, east of the area that viewers see.
 pub(crate) fn elsewhere() -> Area {
     Area::new(60.10, 25.00, 60.37, 25.54)
 }
 
-/// A place without cars.
+/// Returns an area without cars.
 pub(crate) fn at_sea() -> Area {
     Area::new(59.800, 24.905, 59.830, 24.965)
 }
@@ -84,12 +84,12 @@ pub(crate) struct Cars {
 struct Car {
     x: f64,
     y: f64,
-    /// Clockwise from north.
+    /// In degrees clockwise from north.
     heading_deg: f64,
 }
 
 impl Cars {
-    /// Somewhere in the area, each headed somewhere.
+    /// Returns cars with random positions and headings in the area.
     pub(crate) fn new(count: usize, area: Area, seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let mut car = || Car {
@@ -101,18 +101,18 @@ impl Cars {
         Self { area, cars, random }
     }
 
-    /// How many there are.
+    /// Returns the number of cars.
     pub(crate) fn len(&self) -> usize {
         self.cars.len()
     }
 
-    /// Where a car is.
+    /// Returns the position of a car.
     pub(crate) fn point(&self, index: usize) -> WorldPoint {
         let car = self.cars[index];
         WorldPoint { x: car.x as u32, y: car.y as u32 }
     }
 
-    /// Drives one car for a tick. It turns around at the area's edge.
+    /// Moves one car by a tick. At the edge of the area it turns around.
     pub(crate) fn drive(&mut self, index: usize) {
         let car = &mut self.cars[index];
         if self.random.random_ratio(1, TURNS_EVERY) {
@@ -128,14 +128,14 @@ impl Cars {
         }
     }
 
-    /// Drives all of them for a tick.
+    /// Moves all cars by a tick.
     pub(crate) fn drive_all(&mut self) {
         for index in 0..self.cars.len() {
             self.drive(index);
         }
     }
 
-    /// Which way a car goes, in whole degrees clockwise from north, below 360.
+    /// Returns the heading of a car in whole degrees clockwise from north, below 360.
     pub(crate) fn heading(&self, index: usize) -> u32 {
         self.cars[index].heading_deg as u32
     }

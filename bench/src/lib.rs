@@ -1,11 +1,11 @@
-//! Measures the fan-out of Rides beside its peers, in one run on one machine.
+//! Benchmarks of Rides and its peers on one machine in one run, and attacks on Rides.
 //!
-//! A server under measure gets one core, the load the other. [`fleet`] moves the cars, [`feed`] reports them to ours,
-//! [`servers`] are the peers in Rust, [`wire`] reads what comes back, [`load`] holds the viewers, [`measure`] asks the
-//! questions, and [`report`] writes the answers down. [`stats`] and [`search`] are the arithmetic. [`abuse`] is another
-//! tool of the same parts: it attacks our server, and says what others see of that.
+//! The server under test has one core and the load generator the other. [`fleet`] moves the cars, [`feed`] reports
+//! them to Rides, [`servers`] has the peers in Rust, [`wire`] reads responses, [`load`] holds the viewers,
+//! [`measure`] runs the benchmarks, and [`report`] writes the results. [`stats`] and [`search`] are the arithmetic.
+//! [`abuse`] is a second tool from the same parts: it attacks Rides and measures what well-behaved pages see.
 #![cfg(target_os = "linux")]
-#![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
+#![allow(clippy::print_stdout, reason = "a tool for the terminal, whose purpose is its output")]
 
 mod abuse;
 mod contender;
@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 
 use contender::Contender;
 
-/// Measures the fan-out beside its peers. `cargo xtask bench` builds what it needs and runs it.
+/// Benchmarks of Rides and its peers. cargo xtask bench builds what they need and runs them.
 #[derive(Parser)]
 #[command(name = "rides-bench", disable_help_subcommand = true)]
 struct Cli {
@@ -37,53 +37,53 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measures, prints the tables and writes `bench.md` and `bench.svg`.
+    /// Run the benchmarks, print the tables, and write bench.md and bench.svg.
     Run(Options),
-    /// Attacks our server in many ways, prints what well-behaved pages see of it, and writes `abuse.md`.
+    /// Attack rides-server, print what well-behaved pages see meanwhile, and write abuse.md.
     Abuse(abuse::Options),
-    /// Is one of the peers.
+    /// Run one of the peers as a server.
     Serve {
         #[command(subcommand)]
         peer: servers::Peer,
     },
 }
 
-/// What to measure, and where things are.
+/// The options of `rides-bench run`.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// A short run, to see that all of it works: its figures are no figures.
+    /// Run short benchmarks, to test the tool. Do not use the results.
     #[arg(long)]
     quick: bool,
-    /// Print every single look.
+    /// Print every single measurement.
     #[arg(long)]
     verbose: bool,
-    /// Only these.
+    /// Measure only these servers, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<Contender>,
-    /// Only these questions.
+    /// Run only these benchmarks, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     questions: Vec<measure::Question>,
-    /// Runs of each, at least 3 for figures that mean something [default: 3, with --quick 1].
+    /// The number of runs of each benchmark, at least 3 for meaningful results [default: 3, with --quick 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     runs: Option<u32>,
     /// The release build of rides-server.
     #[arg(long, value_name = "FILE")]
     server: PathBuf,
-    /// Where `npm ci` was run for the Node peer.
+    /// The folder of the Node peer, in which npm ci was run. Without it the peer is left out.
     #[arg(long, value_name = "DIR")]
     node: Option<PathBuf>,
-    /// The virtual environment of the Python peer.
+    /// The virtual environment of the Python peer. Without it the peer is left out.
     #[arg(long, value_name = "DIR")]
     python: Option<PathBuf>,
-    /// For the logs of servers and what they are given to read.
+    /// The folder for the logs and the input files of servers.
     #[arg(long, value_name = "DIR")]
     scratch: PathBuf,
-    /// Where the report goes.
+    /// The folder for bench.md and bench.svg.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
-/// Runs the program.
+/// Runs the program with the arguments of the command line.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Run(options) => measure::run(&options),

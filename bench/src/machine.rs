@@ -1,4 +1,4 @@
-//! The machine: which core is whose, how many sockets there may be, and what to call it.
+//! The machine: its cores, its limit of open files, and its description.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -8,12 +8,12 @@ use rustix::{
     thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity},
 };
 
-/// Open files to ask for.
+/// The number of open files to ask for.
 const FILES: u64 = 200_000;
-/// Open files that are no viewers.
+/// The number of open files that are not viewers' sockets.
 const OTHER_FILES: u64 = 300;
 
-/// The core of the server under measure, and the core of the load.
+/// The core of the server under test, and the core of the load generator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Cores {
     server: usize,
@@ -21,24 +21,26 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// The first two that we may use. From here on, this thread and those it starts are the load.
+    /// Takes the first two cores that this process may use. Pins this thread, and so those it starts later, to the
+    /// load generator's core.
     pub(crate) fn take() -> Result<Self> {
-        let ours = sched_getaffinity(None).context("cannot tell which cores there are")?;
+        let ours = sched_getaffinity(None).context("cannot tell which cores this process may use")?;
         let mut usable = (0..CpuSet::MAX_CPU).filter(|core| ours.is_set(*core));
         let cores = usable.next().zip(usable.next());
-        let (server, load) = cores.context("it takes two cores: one for the server, one for the load")?;
+        let (server, load) =
+            cores.context("two cores are needed: one for the server, one for the load generator")?;
         pin(load)?;
         Ok(Self { server, load })
     }
 
-    /// How long the server's core and the load's have had nothing to do.
+    /// Returns the idle times of the server's core and the load generator's core since boot.
     pub(crate) fn idle(self) -> Result<[Duration; 2]> {
-        let stat = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
-        let idle = |core| idle_of(core, &stat).context("cannot tell how busy the cores are");
+        let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+        let idle = |core| idle_of(core, &stat).context("cannot read the idle time of a core from /proc/stat");
         Ok([idle(self.server)?, idle(self.load)?])
     }
 
-    /// Does something on the server's core: what is started there stays there.
+    /// Runs `act` on the server's core. A process that it starts stays there.
     pub(crate) fn as_server<T>(self, act: impl FnOnce() -> T) -> Result<T> {
         pin(self.server)?;
         let done = act();
@@ -47,7 +49,8 @@ impl Cores {
     }
 }
 
-/// From /proc/stat, in hundredths of a second: user, nice, system, idle, waiting for a disk, …
+/// Returns a core's idle time from /proc/stat. The columns are user, nice, system, idle, iowait, …, in units of 10
+/// ms.
 fn idle_of(core: usize, stat: &str) -> Option<Duration> {
     let name = format!("cpu{core} ");
     let figures = stat.lines().find_map(|line| line.strip_prefix(&name))?;
@@ -55,24 +58,26 @@ fn idle_of(core: usize, stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(10 * idle.sum::<Result<u64, _>>().ok()?))
 }
 
-/// This thread, and those it starts from now on.
+/// Pins this thread, and those it starts from now on, to a core.
 fn pin(core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
     sched_setaffinity(None, &cores).context("cannot pin to a core")
 }
 
-/// This thread, and those it starts from now on, run when nobody else on their core has anything to do, as far as the kernel
-/// lets anybody say that, and stop as soon as somebody has: at the lowest `nice` they would go on to the end of their slice.
+/// Gives this thread, and those it starts from now on, the policy `SCHED_IDLE`. It runs when nothing else on the core
+/// has work, and is preempted at once when something has. A thread with the lowest `nice` would run to the end of its
+/// slice.
 pub(crate) fn step_back() -> Result<()> {
     let mut chrt = Command::new("chrt");
     chrt.args(["-i", "-p", "0", &gettid().as_raw_nonzero().to_string()]);
-    let done = chrt.status().context("no chrt, of util-linux")?;
-    ensure!(done.success(), "cannot run at a lower priority: chrt ended with {done}");
+    let done = chrt.status().context("cannot start chrt: install util-linux")?;
+    ensure!(done.success(), "cannot run at a lower priority: chrt exited with {done}");
     Ok(())
 }
 
-/// Asks for as many open files as viewers could take, for us and for the servers we start. How many viewers fit.
+/// Raises the limit of open files, for this process and the servers it starts. Returns the number of viewers that
+/// fit.
 pub(crate) fn most_sockets() -> Result<usize> {
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(FILES);
     let ask = |files| setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum: Some(files) });
@@ -85,7 +90,7 @@ pub(crate) fn most_sockets() -> Result<usize> {
     Ok(usize::try_from(files - OTHER_FILES).unwrap_or(usize::MAX))
 }
 
-/// In one line: processor, cores, memory, kernel.
+/// Returns the processor, the cores, the memory and the kernel in one line.
 pub(crate) fn description() -> String {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, key: &str| {

@@ -1,6 +1,6 @@
-//! `rides-bench`: what `cargo xtask bench` runs.
+//! `rides-bench`, the program that `cargo xtask bench` and `cargo xtask abuse` run.
 
-/// As rides-server has it: the peers in Rust are this program too, and are to differ in nothing but what they do.
+/// The allocator of rides-server. The peers in Rust are this program too, and must not differ in the allocator.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -12,5 +12,5 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    eprintln!("rides-bench: it pins programs to cores and reads their figures from /proc, so it needs Linux");
+    eprintln!("rides-bench needs Linux: it pins programs to cores and reads /proc");
 }

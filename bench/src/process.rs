@@ -1,4 +1,4 @@
-//! A server under measure: started on its core, asked for its figures, ended.
+//! A server process under test, pinned to its core, with its processor time and memory.
 
 use std::{
     fs::{self, File},
@@ -15,31 +15,31 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::machine::Cores;
 
-/// How long a server may take until it listens.
+/// The time within which a server must listen.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ASK_AGAIN: Duration = Duration::from_millis(20);
-/// What servers print, after what they are and before their address.
+/// The part of a server's first line between its name and its address.
 const LISTENING: &str = " listening on http://";
 
-/// A server that runs, in one process or several. Ends with this value.
+/// A running server of one or more processes. They are killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     processes: Vec<Process>,
-    /// Where clients go.
+    /// The address that clients connect to.
     pub(crate) addr: SocketAddr,
-    /// What it says it is, with versions.
+    /// The name and the versions that the server prints.
     pub(crate) about: String,
 }
 
 impl Server {
-    /// Starts a program that prints one line, `NAME listening on http://ADDRESS`, once it listens.
+    /// Starts a program that prints the line `NAME listening on http://ADDRESS` as soon as it listens.
     pub(crate) fn start(command: Command, cores: Cores, log: &Path) -> Result<Self> {
         let mut process = Process::start(command, cores, log)?;
         let (about, addr) = process.announcement().with_context(|| see(log))?;
         Ok(Self { processes: vec![process], addr, about })
     }
 
-    /// Starts a proxy in front of it, which listens at `addr` and says nothing.
+    /// Starts a proxy in front of the server. The proxy listens at `addr` and prints nothing.
     pub(crate) fn behind(
         mut self,
         proxy: Command,
@@ -51,10 +51,10 @@ impl Server {
         let deadline = Instant::now() + READY_WITHIN;
         while TcpStream::connect(addr).is_err() {
             if let Some(status) = process.0.try_wait()? {
-                bail!("it ended ({status}); {}", see(log));
+                bail!("the proxy exited ({status}): {}", see(log));
             }
             if Instant::now() > deadline {
-                bail!("it does not listen; {}", see(log));
+                bail!("the proxy does not listen at {addr}: {}", see(log));
             }
             thread::sleep(ASK_AGAIN);
         }
@@ -62,22 +62,22 @@ impl Server {
         Ok(Self { addr, ..self })
     }
 
-    /// Time on a processor so far, of all its processes and threads.
+    /// Returns the processor time of all processes and threads so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         self.tree()?.into_iter().map(cpu_of).sum()
     }
 
-    /// Resident memory in bytes, of all its processes.
+    /// Returns the resident memory of all processes in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
         self.tree()?.into_iter().map(|process| memory_of(process, "VmRSS:")).sum()
     }
 
-    /// The most resident memory in bytes that each of its processes has had, summed.
+    /// Returns the sum of the peak resident memory of each process in bytes.
     pub(crate) fn peak(&self) -> Result<u64> {
         self.tree()?.into_iter().map(|process| memory_of(process, "VmHWM:")).sum()
     }
 
-    /// From now on, what there was before is no peak.
+    /// Resets the peak of resident memory.
     pub(crate) fn forget_peak(&self) -> Result<()> {
         for process in self.tree()? {
             fs::write(format!("/proc/{process}/clear_refs"), "5")
@@ -86,13 +86,13 @@ impl Server {
         Ok(())
     }
 
-    /// Its processes, with their children.
+    /// Returns the ids of the processes and of their descendants.
     fn tree(&self) -> Result<Vec<u32>> {
         let mut tree: Vec<u32> = self.processes.iter().map(|process| process.0.id()).collect();
         let mut next = 0;
         while let Some(parent) = tree.get(next) {
             let children = format!("/proc/{parent}/task/{parent}/children");
-            // A process that was there a moment ago may be gone.
+            // A process may have exited since it was listed.
             let children = fs::read_to_string(children).unwrap_or_default();
             tree.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
             next += 1;
@@ -101,18 +101,19 @@ impl Server {
     }
 }
 
-/// A free port. Nobody else is asked to leave it alone until it is taken: on a machine that measures, nobody comes.
+/// Returns a free port. Another process may take it before the server does, which is unlikely on a machine that runs
+/// only this benchmark.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// Time that this process, which is the load, was on a processor so far.
+/// Returns the processor time of this process, which is the load generator, so far.
 pub(crate) fn own_cpu() -> Result<Duration> {
     cpu_of(std::process::id())
 }
 
 fn see(log: &Path) -> String {
-    format!("what it said is in {}", log.display())
+    format!("see {}", log.display())
 }
 
 #[derive(Debug)]
@@ -127,23 +128,23 @@ impl Process {
     }
 
     fn announcement(&mut self) -> Result<(String, SocketAddr)> {
-        let output = self.0.stdout.take().context("no pipe")?;
+        let output = self.0.stdout.take().context("the server's output is not piped")?;
         let (found, announced) = mpsc::channel();
         thread::spawn(move || {
-            // To the end, so that the server never waits for a reader.
+            // Reads to the end, so that the server never blocks on a full pipe.
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some(announcement) = announcement(&line) {
-                    let _ = found.send(announcement); // Only the first is waited for.
+                    let _ = found.send(announcement); // The receiver waits for the first only.
                 }
             }
         });
-        announced.recv_timeout(READY_WITHIN).map_err(|_| anyhow!("it did not say where it listens"))
+        announced.recv_timeout(READY_WITHIN).map_err(|_| anyhow!("the server did not print its address"))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when it is gone already.
+        // These fail only if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -154,24 +155,25 @@ fn announcement(line: &str) -> Option<(String, SocketAddr)> {
     Some((about.to_owned(), addr.trim().parse().ok()?))
 }
 
-/// Of all its threads. Those that ended are not counted: servers under measure keep theirs.
+/// Returns the processor time of all threads of a process. Threads that have exited are not counted: servers under
+/// test keep theirs.
 fn cpu_of(process: u32) -> Result<Duration> {
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).context("the server has ended")?;
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).context("the server has exited")?;
     let mut nanos = 0;
     for task in tasks {
         let path = task?.path().join("schedstat");
-        let Ok(figures) = fs::read_to_string(path) else { continue }; // The thread ended just now.
+        let Ok(figures) = fs::read_to_string(path) else { continue }; // The thread exited meanwhile.
         let on_cpu = figures.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok());
-        nanos += on_cpu.context("this kernel does not say how long threads ran")?;
+        nanos += on_cpu.context("this kernel has no processor time in /proc/PID/task/TID/schedstat")?;
     }
     Ok(Duration::from_nanos(nanos))
 }
 
 fn memory_of(process: u32, which: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).context("the server has ended")?;
+    let status = fs::read_to_string(format!("/proc/{process}/status")).context("the server has exited")?;
     let line = status.lines().find_map(|line| line.strip_prefix(which));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kib| kib.parse::<u64>().ok());
-    Ok(1024 * kib.context("the server has no memory")?)
+    Ok(1024 * kib.context("/proc/PID/status has no such line")?)
 }
 
 #[cfg(test)]
@@ -193,7 +195,7 @@ mod tests {
             sum = sum.wrapping_add(1);
         }
         let memory = |which| memory_of(std::process::id(), which).unwrap();
-        // In this order: other tests take memory meanwhile.
+        // The peak is read last, because other tests allocate memory meanwhile.
         let (resident, peak) = (memory("VmRSS:"), memory("VmHWM:"));
         assert!(resident > 100_000 && peak >= resident, "{resident} of {peak}, {sum}");
     }

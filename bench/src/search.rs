@@ -1,11 +1,11 @@
-//! The search for the most viewers that a server holds: pure, one answer at a time.
+//! The search for the largest number of viewers that a server holds. Pure: takes the outcome of one step at a time.
 
-/// The gap between held and failed at which the search ends, as a share of what was held.
+/// The gap between a number that was held and one that failed at which the search ends, as a share of the former.
 const CLOSE_ENOUGH: f64 = 0.04;
-/// Of its core a server may be expected to use so much before it fails.
+/// The share of its core at which a server is expected to fail.
 const FULL: f64 = 0.95;
 
-/// A search under way.
+/// The state of a search.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
     cap: usize,
@@ -13,22 +13,22 @@ pub(crate) struct Search {
     next: usize,
     held: usize,
     failed: Option<usize>,
-    /// To be tried after the first.
+    /// The number to try in the second step.
     likely: Option<usize>,
 }
 
 impl Search {
-    /// Begins with `first`, never goes beyond `cap`, and asks at most `steps` times.
+    /// Starts a search that tries `first`, never more than `cap`, and makes at most `steps` steps.
     pub(crate) fn new(first: usize, cap: usize, steps: u32) -> Self {
         Self { cap, steps_left: steps, next: first.min(cap), held: 0, failed: None, likely: None }
     }
 
-    /// The same, when a search before this one found `most`: it gets there at once.
+    /// Sets the result of an earlier search, which the second step tries.
     pub(crate) fn near(self, most: Option<usize>) -> Self {
         Self { likely: most, ..self }
     }
 
-    /// How many viewers to try; `None`: enough is known.
+    /// Returns the number of viewers to try next, or `None` if the search is over.
     pub(crate) fn next(&self) -> Option<usize> {
         let close = (self.held as f64 * CLOSE_ENOUGH).max(1.0) as usize;
         let known = match self.failed {
@@ -38,7 +38,7 @@ impl Search {
         (!known && self.steps_left > 0).then_some(self.next)
     }
 
-    /// What was asked for was held, with this share of the server's core.
+    /// Records that the number was held with this share of the server's core.
     pub(crate) fn held(&mut self, core_share: f64) {
         self.steps_left -= 1;
         self.held = self.next;
@@ -52,19 +52,19 @@ impl Search {
         };
     }
 
-    /// What was asked for was not held.
+    /// Records that the number was not held.
     pub(crate) fn failed(&mut self) {
         self.steps_left -= 1;
         self.failed = Some(self.next);
         self.next = usize::midpoint(self.held, self.next);
     }
 
-    /// The most that was held so far; 0: none.
+    /// Returns the largest number that was held so far, or 0 if none was.
     pub(crate) fn most(&self) -> usize {
         self.held
     }
 
-    /// Whether it was the cap that ended it: the server may hold more.
+    /// Returns `true` if the cap was held: the server may hold more.
     pub(crate) fn at_cap(&self) -> bool {
         self.held == self.cap
     }
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    /// Asks a server that holds exactly `capacity`. The most found, and how often it was asked.
+    /// Searches with a server that holds exactly `capacity` viewers. Returns the search and the number of its steps.
     fn ask(mut search: Search, capacity: usize) -> (Search, u32) {
         let mut asked = 0;
         while let Some(viewers) = search.next() {

@@ -1,27 +1,28 @@
-//! The arithmetic of figures.
+//! Statistics of measurements: medians, percentiles, gaps between messages, slopes.
 
 use std::time::Duration;
 
-/// Late: a gap between two messages over this many ticks.
+/// A gap between two messages is late above this many ticks.
 const LATE: f64 = 1.5;
-/// A step holds with fewer late gaps than this share.
+/// The share of late gaps below which viewers count as served in time.
 const LATE_SHARE: f64 = 0.01;
-/// A step holds while the mean gap is this close to the tick: a server that slows its own ticks never looks late.
+/// The largest deviation of the mean gap from the tick, as a share of it. It finds servers that slow their own ticks,
+/// which have no late gaps.
 const TICK_TOLERANCE: f64 = 0.03;
 
-/// What several runs gave.
+/// The lowest, the median and the highest result of several runs.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Spread {
-    /// The least of them.
+    /// The lowest result.
     pub(crate) min: f64,
-    /// The one in the middle, or the mean of the two there.
+    /// The middle result, or the mean of the two in the middle.
     pub(crate) median: f64,
-    /// The most.
+    /// The highest result.
     pub(crate) max: f64,
 }
 
 impl Spread {
-    /// `None`: there were no runs.
+    /// Returns the spread, or `None` if there are no values.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -31,14 +32,14 @@ impl Spread {
     }
 }
 
-/// The smallest value that at least `share` of all do not exceed. `None`: there are no values.
+/// Returns the smallest value that at least `share` of all values do not exceed, or `None` if there are none.
 pub(crate) fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let rank = (share * values.len() as f64).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied()
 }
 
-/// The times between messages of the same stream, over all streams.
+/// The gaps between messages of the same stream, over all streams.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Gaps {
     tick: Duration,
@@ -48,36 +49,36 @@ pub(crate) struct Gaps {
 }
 
 impl Gaps {
-    /// None yet.
+    /// Returns an empty collection.
     pub(crate) fn new(tick: Duration) -> Self {
         Self { tick, count: 0, late: 0, total: Duration::ZERO }
     }
 
-    /// A message came `gap` after the one before it.
+    /// Adds the gap between a message and the one before it.
     pub(crate) fn add(&mut self, gap: Duration) {
         self.count += 1;
         self.total += gap;
         self.late += u64::from(self.is_late(gap));
     }
 
-    /// The window ended `gap` after a stream's last message: that counts only if it is late already.
+    /// Adds the time from a stream's last message to the end of the window, but only if it is late already.
     pub(crate) fn add_open(&mut self, gap: Duration) {
         if self.is_late(gap) {
             self.add(gap);
         }
     }
 
-    /// Share of late ones; 1 where there are none at all.
+    /// Returns the share of late gaps; 1 if there are no gaps.
     pub(crate) fn late_share(&self) -> f64 {
         if self.count == 0 { 1.0 } else { self.late as f64 / self.count as f64 }
     }
 
-    /// The mean in ticks.
+    /// Returns the mean gap in ticks.
     pub(crate) fn mean_ticks(&self) -> f64 {
         self.total.as_secs_f64() / self.tick.as_secs_f64() / self.count as f64
     }
 
-    /// Whether these are the gaps of viewers that are served in time.
+    /// Reports whether viewers with these gaps are served in time.
     pub(crate) fn in_time(&self) -> bool {
         self.late_share() < LATE_SHARE && (self.mean_ticks() - 1.0).abs() <= TICK_TOLERANCE
     }
@@ -87,7 +88,7 @@ impl Gaps {
     }
 }
 
-/// The slope between two points; `None` where it has none.
+/// Returns the slope between two points, or `None` if they have the same `x`.
 pub(crate) fn slope((x1, y1): (f64, f64), (x2, y2): (f64, f64)) -> Option<f64> {
     (x1 != x2).then(|| (y2 - y1) / (x2 - x1))
 }

@@ -1,5 +1,4 @@
-//! The page behind a misconfigured proxy: one that holds streams back, refuses calls, or serves the page below a
-//! path.
+//! The page behind a misconfigured proxy, which holds streams back, refuses calls, or serves the page below a path.
 //!
 //! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
 #![allow(clippy::print_stdout, reason = "measurements belong in the output of the test")]
@@ -26,7 +25,7 @@ const FOUND_WITHIN: Duration = Duration::from_secs(15);
 /// The greatest age of the newest frame by short calls, in milliseconds: one call, and a margin.
 const FRESH_MS: f64 = 3_000.0;
 
-/// PROXY-1
+/// Covers PROXY-1 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_whose_streams_are_held_back_goes_on_by_short_calls() -> Result<()> {
@@ -102,7 +101,7 @@ const OLDEST: &str = r"
     });
 ";
 
-/// PROXY-2
+/// Covers PROXY-2 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_whose_calls_are_refused_says_why_and_what_to_do() -> Result<()> {
@@ -158,7 +157,7 @@ async fn a_page_whose_calls_are_refused_says_why_and_what_to_do() -> Result<()> 
     .await
 }
 
-/// PROXY-3
+/// Covers PROXY-3 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_below_a_path_that_the_proxy_takes_away_is_live() -> Result<()> {

@@ -1,7 +1,7 @@
-//! The main promises of the page, in a real browser with a real server: live cars, booking, errors, reconnection and
-//! density.
+//! The main promises of the page in a real browser: live cars, booking, errors, reconnection and density.
 //!
 //! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
+//! Names such as `L6` are rows of the tables in docs/failures.md and docs/edge.md.
 #![allow(clippy::print_stdout, reason = "measurements belong in the output of the test")]
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
-//! The page that follows a ride shows every event once and in order, also when the network or the server fails.
+//! The timeline of a followed ride: every event once and in order, also when the network or the server fails.
 //!
 //! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
+//! Names such as `L6` are rows of the tables in docs/failures.md and docs/edge.md.
 
 #![allow(clippy::print_stdout, reason = "measurements belong in the output of the test")]
 

@@ -86,7 +86,7 @@ async fn pointers(page: &Page, events: &[(&str, u32, bool, u32, u32, u32)]) -> R
 const IS_DRAGGED: &str = "document.querySelector('.map').dataset.dragging !== undefined";
 const IS_FREE: &str = "document.querySelector('.map').dataset.dragging === undefined";
 
-/// PAGE-4
+/// Covers PAGE-4 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_map_whose_fingers_were_lost_can_be_dragged_and_tapped() -> Result<()> {
@@ -187,7 +187,7 @@ fn knows(count: usize) -> String {
     format!("document.querySelector('.rides-head').textContent.includes('{count} under way')")
 }
 
-/// PAGE-6
+/// Covers PAGE-6 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn rides_stay_under_the_pointer_and_the_focus() -> Result<()> {
@@ -248,7 +248,7 @@ async fn has_focus(page: &Page, name: &str) -> Result<()> {
     }
 }
 
-/// PAGE-7
+/// Covers PAGE-7 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn typed_text_the_first_press_and_the_focus_are_kept() -> Result<()> {
@@ -321,7 +321,7 @@ async fn typed_text_the_first_press_and_the_focus_are_kept() -> Result<()> {
     .await
 }
 
-/// PAGE-8, PAGE-10
+/// Covers PAGE-8, PAGE-10 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_page_can_be_used_small_in_forced_colours_and_on_paper() -> Result<()> {

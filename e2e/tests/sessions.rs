@@ -1,6 +1,7 @@
 //! The page on a server that requires tokens: guests, sign-in, renewal; and the errors that it displays.
 //!
 //! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
+//! Names such as `L6` are rows of the tables in docs/failures.md and docs/edge.md.
 
 use std::{
     net::SocketAddr,
@@ -95,7 +96,7 @@ const LOSES_A_BOOKING: &str = r"
     };
 ";
 
-/// BAD-7
+/// Covers BAD-7 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_guest_whose_token_is_refused_between_two_tries_books_once() -> Result<()> {
@@ -177,7 +178,7 @@ async fn a_guest_who_signed_out_in_one_tab_is_another_guest_in_all() -> Result<(
     .await
 }
 
-/// A2, the part of the page.
+/// Covers the part of the page in A2 of docs/edge.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()> {
@@ -299,7 +300,7 @@ async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()>
     .await
 }
 
-/// R2, the part of the page.
+/// Covers the part of the page in R2 of docs/edge.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()> {

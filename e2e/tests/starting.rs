@@ -52,7 +52,7 @@ async fn says_in_words(page: &Page, words: &str) -> Result<()> {
     Ok(())
 }
 
-/// PROXY-4
+/// Covers PROXY-4 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_with_injected_scripts_and_changed_markup_starts() -> Result<()> {
@@ -78,7 +78,7 @@ async fn a_page_with_injected_scripts_and_changed_markup_starts() -> Result<()> 
     .await
 }
 
-/// PROXY-4, PAGE-1
+/// Covers PROXY-4, PAGE-1 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_that_does_not_start_says_so_in_words_within_five_seconds() -> Result<()> {
@@ -115,7 +115,7 @@ async fn a_page_that_does_not_start_says_so_in_words_within_five_seconds() -> Re
     Ok(())
 }
 
-/// PAGE-1
+/// Covers PAGE-1 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_browser_without_webassembly_is_told_so() -> Result<()> {
@@ -132,7 +132,7 @@ async fn a_browser_without_webassembly_is_told_so() -> Result<()> {
     .await
 }
 
-/// PAGE-1
+/// Covers PAGE-1 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_that_panics_does_not_say_that_it_is_live() -> Result<()> {
@@ -155,7 +155,7 @@ async fn a_page_that_panics_does_not_say_that_it_is_live() -> Result<()> {
     .await
 }
 
-/// PAGE-1
+/// Covers PAGE-1 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_map_without_its_graphics_says_so_and_is_drawn_again() -> Result<()> {

@@ -13,7 +13,7 @@ use rides_e2e::{
 /// One stream more than Chromium opens on a connection before it knows the server's limit.
 const STREAMS: u64 = 101;
 
-/// B7
+/// Covers B7 in docs/edge.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_page_has_http2_over_tls_and_more_streams_than_connections() -> Result<()> {

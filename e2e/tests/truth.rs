@@ -1,6 +1,7 @@
 //! Correct display in unusual conditions: large screens, translated pages, wrong clocks, rides of others, odd maps.
 //!
 //! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
+//! Names such as `L6` are rows of the tables in docs/failures.md and docs/edge.md.
 
 use std::path::PathBuf;
 
@@ -83,7 +84,7 @@ async fn reads(page: &Page, selector: &str, words: &str) -> Result<()> {
     }
 }
 
-/// PAGE-2
+/// Covers PAGE-2 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_screen_larger_than_the_devices_textures_has_its_streets_and_another_screen_its_pixels()
@@ -116,7 +117,7 @@ async fn a_screen_larger_than_the_devices_textures_has_its_streets_and_another_s
     .await
 }
 
-/// PAGE-3
+/// Covers PAGE-3 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_translated_page_goes_on_changing() -> Result<()> {
@@ -168,7 +169,7 @@ async fn a_translated_page_goes_on_changing() -> Result<()> {
     .await
 }
 
-/// PAGE-5
+/// Covers PAGE-5 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
@@ -213,7 +214,7 @@ async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
     .await
 }
 
-/// PAGE-5
+/// Covers PAGE-5 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_strangers_car_is_not_said_to_be_mine() -> Result<()> {
@@ -247,7 +248,7 @@ async fn a_strangers_car_is_not_said_to_be_mine() -> Result<()> {
     .await
 }
 
-/// PAGE-9
+/// Covers PAGE-9 in docs/failures.md.
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_protocol_is_told_after_a_reload_too() -> Result<()> {

@@ -1,6 +1,7 @@
 //! The connections and calls of several windows and repeated loads of the page.
 //!
 //! The tests need a browser and the built page, so they are ignored unless `cargo xtask test e2e` runs them.
+//! Names such as `L6` are rows of the tables in docs/failures.md and docs/edge.md.
 #![allow(clippy::print_stdout, reason = "measurements belong in the output of the test")]
 
 use std::time::{Duration, Instant};

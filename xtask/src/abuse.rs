@@ -1,4 +1,5 @@
-//! `cargo xtask abuse`: has `rides-bench` attack the server, and say what well-behaved pages see of it.
+//! `cargo xtask abuse`: runs the attacks of `rides-bench` against the server, and reports their effect on well-behaved
+//! pages.
 
 use std::process::ExitCode;
 
@@ -7,22 +8,22 @@ use clap::Args;
 
 use crate::{bench, shell};
 
-/// What to do to it.
+/// The flags of `cargo xtask abuse`.
 #[derive(Args)]
 pub(crate) struct Abuse {
-    /// A short run of small crowds, to see that all of it works. Its figures are no figures.
+    /// Make a short run with few attackers, to check that everything works. Its results are not meaningful.
     #[arg(long)]
     quick: bool,
-    /// Only these: idle-viewers, never-read, slow-readers, slow-headers, slow-bodies, resets, pings, settings, continuations, garbage,
-    /// bad-calls, connects.
+    /// Run only these attacks: idle-viewers, never-read, slow-readers, slow-headers, slow-bodies, resets, pings,
+    /// settings, continuations, garbage, bad-calls, connects.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
 }
 
-/// Does it, prints the tables and writes them: into `docs` when it was all of it, else into `target/bench`.
+/// Runs the attacks, and prints and writes the tables. A full run writes into `docs`, any other into `target/bench`.
 ///
 /// # Errors
-/// When the server cannot be built, or this machine cannot measure.
+/// When the server cannot be built, or this machine does not support measurements.
 pub(crate) fn run(abuse: &Abuse) -> Result<ExitCode> {
     bench::build()?;
     let scratch = shell::root().join("target/bench");

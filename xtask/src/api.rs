@@ -1,4 +1,4 @@
-//! docs/api.md, made from the contract by an example of `proto`.
+//! `cargo xtask api`: writes docs/api.md, which an example of `rides-proto` makes from the contract.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::shell;
 
-/// Writes the page anew.
+/// Writes docs/api.md.
 ///
 /// # Errors
 /// When the contract does not compile.

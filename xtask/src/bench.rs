@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the servers, installs the peers in other languages, and has `rides-bench` measure.
+//! `cargo xtask bench`: builds the servers, installs the peers in other languages, and starts `rides-bench`.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,30 +11,30 @@ use console::style;
 
 use crate::{packages, progress, shell};
 
-/// What to measure.
+/// The flags of `cargo xtask bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// A short run, to see that all of it works. Its figures are no figures.
+    /// Make a short run, to check that everything works. Its results are not meaningful.
     #[arg(long)]
     quick: bool,
-    /// Only these: ours, tonic, envoy-grpcio, connect-node, hyper-columns, hyper-rows.
+    /// Measure only these servers: ours, tonic, envoy-grpcio, connect-node, hyper-columns, hyper-rows.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
-    /// Only these: fanout, unary, latency, flatness, idle, viewports, ingest.
+    /// Make only these measurements: fanout, unary, latency, flatness, idle, viewports, ingest.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     questions: Vec<String>,
-    /// Runs of each [default: 3, with --quick 1].
+    /// Number of runs of each measurement [default: 3, with --quick 1].
     #[arg(long, value_name = "N")]
     runs: Option<u32>,
-    /// Print every single look.
+    /// Print every single sample.
     #[arg(long)]
     verbose: bool,
 }
 
-/// Measures, and prints and writes the tables: into `docs` when all of it was measured, else into `target/bench`.
+/// Measures, and prints and writes the tables. A full run writes into `docs`, any other into `target/bench`.
 ///
-/// # Errors
-/// When the servers cannot be built, or this machine cannot measure. A peer that cannot be had is in the tables.
+/// # Errors When the servers cannot be built, or this machine does not support measurements. A peer that cannot be
+/// installed is no error: the tables say so.
 pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
     build()?;
     let scratch = shell::root().join("target/bench");
@@ -56,16 +56,17 @@ pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
     shell::pass_through(measure)
 }
 
-/// Builds the server and what measures it.
+/// Builds the server and `rides-bench`.
 ///
 /// # Errors
-/// When that fails, or this machine cannot measure.
+/// When the build fails, or this machine does not support measurements.
 pub(crate) fn build() -> Result<()> {
     ensure!(
         cfg!(target_os = "linux"),
-        "it pins programs to cores and reads their figures from /proc: it needs Linux"
+        "measurements need Linux: they pin programs to cores and read their metrics from /proc"
     );
-    // One after the other: the server is built as it is for everybody, with no feature that the benchmark wants.
+    // Two builds: in one, Cargo would unify features, and the server would be built with those that the benchmark
+    // enables.
     for (package, about) in [("rides-server", "4 minutes"), ("rides-bench", "2 minutes")] {
         let build = shell::cargo(&["build", "--release", "--locked", "--package", package]);
         progress::spin(&format!("Building {package}"), &format!("about {about} the first time"), build)?;
@@ -73,7 +74,7 @@ pub(crate) fn build() -> Result<()> {
     Ok(())
 }
 
-/// A task of `rides-bench`, with the server it is about.
+/// Returns the command of a `rides-bench` subcommand for the built server.
 pub(crate) fn task(name: &str, scratch: &Path) -> Result<Command> {
     let dir = shell::build_dir("release")?;
     let mut task = shell::command(dir.join("rides-bench"));
@@ -99,7 +100,7 @@ impl Bench {
     }
 }
 
-/// Where a peer is installed: its files, with what they need.
+/// Copies the files of a peer into `scratch`, installs their dependencies, and returns the folder.
 fn peer(name: &str, scratch: &Path, install: fn(&Path) -> Result<()>) -> Result<PathBuf> {
     let dir = scratch.join(name);
     packages::copy(&shell::root().join("bench/peers").join(name), &dir, &[])?;
@@ -111,7 +112,7 @@ fn install_node(dir: &Path) -> Result<()> {
     packages::node(dir, "connect-node")
 }
 
-/// The environment is the folder itself.
+/// Makes the folder itself the virtual environment.
 fn install_python(dir: &Path) -> Result<()> {
     packages::python(dir, &dir.join("requirements.txt"), "grpcio and Envoy")
 }

@@ -1,7 +1,7 @@
-//! Builds the program with the page inside, so that one file is the whole product.
+//! The build of the program with the page inside, so that one file is the whole product.
 //!
-//! The page and the server are built side by side. The server's library does not need the page; only the last step, which
-//! links the program, waits for it.
+//! The page and the server are built in parallel. The server's library does not need the page: only the last step,
+//! which links the program, waits for it.
 
 use std::{env, path::PathBuf, process::Command, thread};
 
@@ -13,22 +13,22 @@ use crate::{page, progress, setup, shell};
 /// The feature of rides-server that puts the page into the program.
 const EMBEDDED_PAGE: &str = "embedded-page";
 
-/// The target of programs that need no library of the system they run on.
+/// The target of programs that need no library of the system.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// The purpose that a program is built for.
+/// The purpose of a build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// For this machine, at full speed.
+    /// An optimized program for this machine.
     Release,
-    /// For any Linux machine, at full speed, without libraries.
+    /// An optimized program for any Linux machine, without libraries of the system.
     Static,
 }
 
-/// Installs what is missing, and builds the page and the server.
+/// Installs missing tools, and builds the page and the server.
 ///
 /// # Errors
-/// When something cannot be installed or built.
+/// When a tool cannot be installed, or a build fails.
 pub(crate) fn program(profile: Profile) -> Result<()> {
     progress::say(&style(MEANWHILE).dim());
     thread::scope(|scope| {
@@ -40,17 +40,17 @@ pub(crate) fn program(profile: Profile) -> Result<()> {
     progress::spin("Linking the server with its page", "about 1 minute", server(profile, "--bins"))
 }
 
-/// The files to look at while the first build runs.
+/// The note that is shown before a build: the files to read while the first build runs.
 const MEANWHILE: &str = "\
 Building the page and the server. The first time takes some minutes. Meanwhile:
-  docs/board.png              what you are about to see
+  docs/board.png              a picture of the page
   proto/rides/v1/rides.proto  the contract: four kinds of call, each with its errors
   ARCHITECTURE.md             how a car's position reaches the browser";
 
-/// The path of the built program.
+/// Returns the path of the built program.
 ///
 /// # Errors
-/// When it cannot be told where Cargo builds.
+/// When the target directory of Cargo is not known.
 pub(crate) fn path_of(profile: Profile) -> Result<PathBuf> {
     let dir = match profile {
         Profile::Release => "release".to_owned(),
@@ -64,13 +64,13 @@ fn server(profile: Profile, what: &str) -> Command {
     cargo.args(["--features", EMBEDDED_PAGE, what]);
     if profile == Profile::Static {
         cargo.args(["--target", STATIC_TARGET]);
-        // Not in a build for this machine: each commit would have the server built anew.
+        // Not in a build for this machine: the variable would rebuild the server after each commit.
         cargo.envs(revision().map(|revision| ("RIDES_REVISION", revision)));
     }
     cargo
 }
 
-/// The commit that is built, for `rides_build_info` in `/metrics`. `None` outside of a clone.
+/// Returns the commit of the build, for `rides_build_info` in `/metrics`. `None` outside of a git clone.
 pub(crate) fn revision() -> Option<String> {
     let mut git = shell::command("git");
     git.args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);

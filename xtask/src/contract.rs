@@ -1,4 +1,4 @@
-//! The contract for other languages: buf's checks of it, and the committed copy that changes are compared with.
+//! The checks of the contract with buf, and its committed copy, with which changes are compared.
 
 use std::{
     fs,
@@ -17,21 +17,21 @@ use crate::{
 /// The committed copy, in the folder of the contract.
 const COMMITTED: &str = "contract.binpb";
 
-/// buf's checks, as arguments.
+/// The arguments of the checks.
 const BREAKING: &[&str] = &["breaking", "--against", COMMITTED];
 const CHECKS: [&[&str]; 3] = [&["lint"], &["format", "--diff", "--exit-code"], BREAKING];
 
-/// Writes the committed copy anew. Unless `breaking`, it refuses a contract that breaks what clients have.
+/// Writes the committed copy. Refuses a contract that breaks existing clients, unless `breaking` is set.
 ///
 /// # Errors
-/// When the contract does not compile, or breaks something, or buf cannot be installed.
+/// When the contract does not compile, when it breaks existing clients, or when buf cannot be installed.
 pub(crate) fn write(breaking: bool) -> Result<ExitCode> {
     if !breaking {
         setup::ensure(&[Need::Peers])?;
         let node = interop::packages_in_javascript()?;
         shell::run(buf(&node, BREAKING)).context(
-            "clients of the contract as it was would break. Undo the change, or, if no client can have it yet: \
-             `cargo xtask contract --breaking`",
+            "this change breaks clients of the committed contract. Undo it, or run `cargo xtask contract --breaking` if \
+             no client uses the changed part yet",
         )?;
     }
     let mut make =
@@ -45,10 +45,10 @@ pub(crate) fn write(breaking: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs buf's checks, with the npm packages in `node`, and returns how many there are.
+/// Runs the checks with buf from the npm packages in `node`, and returns their number.
 ///
 /// # Errors
-/// When one fails.
+/// When a check fails.
 pub(crate) fn check(node: &Path) -> Result<u64> {
     for arguments in CHECKS {
         println!("buf {}", arguments.join(" "));
@@ -57,7 +57,7 @@ pub(crate) fn check(node: &Path) -> Result<u64> {
     Ok(CHECKS.len() as u64)
 }
 
-/// `buf`, in the folder of the contract, where `buf.yaml` is.
+/// Returns the command of buf, in the folder of the contract with its `buf.yaml`.
 fn buf(node: &Path, arguments: &[&str]) -> Command {
     let mut buf = shell::command("node");
     buf.arg(node.join("node_modules/@bufbuild/buf/bin/buf")).args(arguments);

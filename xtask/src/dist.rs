@@ -1,4 +1,5 @@
-//! `cargo xtask dist`: what is deployed. One static program with the page inside, an image of it, and a systemd unit.
+//! `cargo xtask dist`: builds the files for a deployment. They are one static program with the page inside, an image of
+//! it, and a systemd unit.
 
 use std::{
     fs,
@@ -18,15 +19,15 @@ use crate::{
 /// The name of the image.
 pub(crate) const IMAGE: &str = "rides";
 
-/// The folder of what is deployed.
+/// Returns the folder of the files for a deployment.
 pub(crate) fn dir() -> PathBuf {
     shell::root().join("target/dist")
 }
 
-/// Builds everything, and says where it is.
+/// Builds all files and prints their paths.
 ///
 /// # Errors
-/// When something cannot be installed or built, or the folder cannot be written.
+/// When a tool cannot be installed, a build fails, or the folder cannot be written.
 pub(crate) fn run() -> Result<ExitCode> {
     program()?;
     let archive = image()?;
@@ -36,15 +37,16 @@ pub(crate) fn run() -> Result<ExitCode> {
         Some(archive) => {
             println!("{}  an image of it, for `podman load` or `skopeo copy`", archive.display());
         }
-        None => println!("docker build --tag {IMAGE} {}  makes the image, where Docker is", dir().display()),
+        None => println!("docker build --tag {IMAGE} {}  builds the image with Docker", dir().display()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the static program, and puts it beside its unit and its Containerfile.
+/// Builds the static program, and copies it, its unit and its Containerfile into the folder. Returns the program's
+/// path.
 ///
 /// # Errors
-/// Fails as [`run`] does.
+/// As for [`run`].
 pub(crate) fn program() -> Result<PathBuf> {
     setup::ensure(&[Need::StaticTarget])?;
     build::program(Profile::Static)?;
@@ -57,7 +59,7 @@ pub(crate) fn program() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Builds the image with buildah, which needs no daemon, and returns its archive. `None` where there is no buildah.
+/// Builds the image with buildah, which needs no daemon, and returns its archive. `None` if buildah is not installed.
 ///
 /// # Errors
 /// When buildah fails.
@@ -75,11 +77,11 @@ pub(crate) fn image() -> Result<Option<PathBuf>> {
     let mut push = buildah(&["push", "--quiet", IMAGE]);
     push.arg(format!("oci-archive:{}:{IMAGE}", archive.display()));
     progress::spin("Writing the image", "seconds", push)?;
-    ensure!(archive.exists(), "buildah has written no {}", archive.display());
+    ensure!(archive.exists(), "buildah did not write {}", archive.display());
     Ok(Some(archive))
 }
 
-/// `buildah` with images of its own below `target`, for users and file systems of any kind.
+/// Returns the command of buildah with its images below `target`, in settings that work for any user and file system.
 pub(crate) fn buildah(arguments: &[&str]) -> Command {
     let store = shell::root().join("target/images");
     let mut buildah = shell::command("buildah");

@@ -1,5 +1,5 @@
-//! The commands of the README: `cargo xtask run` and `cargo xtask test`, `cargo xtask bench`, and those beside them.
-#![allow(clippy::print_stdout, reason = "a tool for the terminal: what it prints is what it is for")]
+//! The developer commands: `cargo xtask run`, `cargo xtask test`, `cargo xtask bench` and others.
+#![allow(clippy::print_stdout, reason = "a tool for the terminal: its output is its purpose")]
 
 mod abuse;
 mod api;
@@ -20,47 +20,47 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Builds, runs and tests Rides, and installs what that needs.
+/// Builds, runs and tests Rides, and installs the tools for that.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
 enum Task {
-    /// Installs what is missing, builds the page and the server (release), and starts them.
+    /// Installs missing tools, builds the page and the server (release), and starts them.
     Run {
-        /// Serve TLS, and so HTTP/2 to the browser, with a certificate of a development CA made for it.
+        /// Serve TLS, and so HTTP/2 to the browser, with a self-signed development certificate.
         #[arg(long)]
         tls: bool,
-        /// Flags for rides-server, after `--`: `cargo xtask run -- --cars 500`.
+        /// Flags for rides-server, after --, for example: cargo xtask run -- --cars 500.
         #[arg(last = true, value_name = "SERVER FLAGS")]
         server_flags: Vec<String>,
     },
-    /// Installs what `trunk serve` needs: Trunk, and what builds the page.
+    /// Installs the tools for trunk serve: Trunk, and the tools that build the page.
     Setup,
-    /// Builds what is deployed, in target/dist: a static program with the page inside, an image and a systemd unit.
+    /// Builds the files for a deployment in target/dist: a static program with the page, an image and a systemd unit.
     Dist,
-    /// Installs what tests need and runs all of them, or the steps named.
+    /// Installs the tools for the tests, and runs all steps or the named ones.
     Test {
-        /// Only these steps, in the order of the full run.
+        /// Run only these steps, in the order of a full run.
         steps: Vec<test::Step>,
-        /// Let the end-to-end test drive a release build of the server, and hold it to its promised times.
+        /// Run the end-to-end tests against a release build of the server, and check its response times.
         #[arg(long)]
         release: bool,
-        /// Let the interop test write its table into README.md, instead of holding README.md to it.
+        /// Write the table of the interop test into README.md, instead of comparing it with README.md.
         #[arg(long)]
         write_matrix: bool,
     },
-    /// Writes docs/api.md, from the comments in proto/rides/v1.
+    /// Writes docs/api.md from the comments in proto/rides/v1.
     Api,
-    /// Writes proto/contract.binpb, which later changes of the contract are compared with.
+    /// Writes proto/contract.binpb, the contract with which later changes are compared.
     Contract {
-        /// Write it even if existing clients would break.
+        /// Write the file even if existing clients would break.
         #[arg(long)]
         breaking: bool,
     },
-    /// Measures the server beside others of its kind, and writes docs/bench.md and docs/bench.svg.
+    /// Measures the server and comparable servers, and writes docs/bench.md and docs/bench.svg.
     Bench(bench::Bench),
-    /// Attacks the server in many ways, and writes docs/abuse.md: what well-behaved pages see of it.
+    /// Attacks the server, measures the effect on well-behaved pages, and writes docs/abuse.md.
     Abuse(abuse::Abuse),
-    /// Measures what a frame of 10,000 cars costs the page, in a browser, beside protobuf-es.
+    /// Measures in a browser the time that the page needs for a frame of 10,000 cars, and compares it with protobuf-es.
     FrameCost,
 }
 

@@ -1,4 +1,4 @@
-//! Packages of other languages, installed under `target/` and nowhere else.
+//! The installation of npm and PyPI packages under `target/`.
 
 use std::{
     fs,
@@ -9,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{progress, shell};
 
-/// Makes `to` hold what `from` holds and nothing else, except what `left_out` names, in all of their folders: that is neither
-/// copied nor removed.
+/// Makes `to` a copy of `from`, and removes all other files there. Entries with a name in `left_out`, at any depth, are
+/// neither copied nor removed.
 ///
 /// # Errors
-/// When something cannot be read, written or removed.
+/// When a file cannot be read, written or removed.
 pub(crate) fn mirror(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
     if to.exists() {
         clear(to, left_out)?;
@@ -21,7 +21,7 @@ pub(crate) fn mirror(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
     copy(from, to, left_out)
 }
 
-/// Removes the files in a folder and in its folders, except what `kept` names.
+/// Removes the files in a folder and its subfolders, except entries with a name in `kept`.
 fn clear(dir: &Path, kept: &[&str]) -> Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
         let entry = entry?;
@@ -38,10 +38,10 @@ fn clear(dir: &Path, kept: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Copies what is in `from`, and in its folders, except what `left_out` names, in the place of what was there before.
+/// Copies `from` with its subfolders to `to`, except entries with a name in `left_out`. Existing files are replaced.
 ///
 /// # Errors
-/// When something cannot be read or written.
+/// When a file cannot be read or written.
 pub(crate) fn copy(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
@@ -59,12 +59,12 @@ pub(crate) fn copy(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Has npm install what `package-lock.json` in `dir` names, unless it has done so already.
+/// Installs the packages of `package-lock.json` in `dir` with npm, unless they are installed.
 ///
 /// # Errors
-/// When Node is not there, or npm fails.
+/// When Node is not installed, or npm fails.
 pub(crate) fn node(dir: &Path, label: &str) -> Result<()> {
-    ensure!(shell::find("node").is_some(), "there is no Node here");
+    ensure!(shell::find("node").is_some(), "Node is not installed");
     once(&dir.join("node_modules/installed"), &dir.join("package-lock.json"), || {
         let mut npm = shell::command("npm");
         npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(dir);
@@ -72,10 +72,11 @@ pub(crate) fn node(dir: &Path, label: &str) -> Result<()> {
     })
 }
 
-/// Has pip install what `requirements` names, all of it, into a virtual environment, unless it has done so already.
+/// Installs the packages of `requirements`, which lists all dependencies, into a virtual environment with pip, unless
+/// they are installed.
 ///
 /// # Errors
-/// When Python is not there, or pip fails.
+/// When Python is not installed, or pip fails.
 pub(crate) fn python(environment: &Path, requirements: &Path, label: &str) -> Result<()> {
     once(&environment.join("installed"), requirements, || {
         let mut venv = shell::command("python3");
@@ -87,12 +88,12 @@ pub(crate) fn python(environment: &Path, requirements: &Path, label: &str) -> Re
     })
 }
 
-/// A program of a virtual environment.
+/// Returns the path of a program in a virtual environment.
 pub(crate) fn in_environment(environment: &Path, program: &str) -> PathBuf {
     environment.join(if cfg!(windows) { "Scripts" } else { "bin" }).join(program)
 }
 
-/// Installs, unless it was done before from the same list.
+/// Runs `install`, unless the file at `stamp` has the contents of `list` from an earlier installation.
 fn once(stamp: &Path, list: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
     let wanted = fs::read(list).with_context(|| format!("cannot read {}", list.display()))?;
     if fs::read(stamp).is_ok_and(|installed| installed == wanted) {

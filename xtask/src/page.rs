@@ -1,4 +1,4 @@
-//! The page's release build: Cargo compiles it to WebAssembly, and the bundler makes files of it.
+//! The release build of the page: Cargo compiles it to WebAssembly, and the bundler makes the files that are served.
 
 use std::{
     ffi::OsStr,
@@ -12,21 +12,23 @@ use anyhow::{Context, Result};
 
 use crate::{progress, setup, shell};
 
-/// What the page is made of.
-const SOURCES: [&str; 6] = ["Cargo.lock", "Cargo.toml", "crates", "proto", "web", "xtask/bundler"];
+/// The sources of the page.
+const SOURCES: [&str; 6] =
+    ["Cargo.lock", "Cargo.toml", "crates/grpc-web-fetch", "proto", "web", "xtask/bundler"];
 
-/// What a first load has to fetch.
+/// The extensions of the files that a first load fetches.
 const FIRST_LOAD: [&str; 4] = ["wasm", "js", "css", "html"];
 
-/// The folder of the built page. `trunk serve` has another, so that neither replaces a page that the other serves.
+/// Returns the folder of the built page. It is not the folder of `trunk serve`, so that neither build replaces a page
+/// that the other one serves.
 pub(crate) fn dir() -> PathBuf {
     shell::root().join("target/bundle")
 }
 
-/// Builds the page unless it is as new as its sources. The tools must be there ([`setup::PAGE`]).
+/// Builds the page, unless it is newer than its sources. The tools ([`setup::PAGE`]) must be installed.
 ///
 /// # Errors
-/// When something fails to build, or the folder cannot be written.
+/// When a build fails, or the folder cannot be written.
 pub(crate) fn build() -> Result<()> {
     if is_fresh() {
         return Ok(());
@@ -43,12 +45,13 @@ pub(crate) fn build() -> Result<()> {
     bundler.arg("--out").arg(dir());
     match setup::wasm_opt() {
         Some(program) => _ = bundler.arg("--wasm-opt").arg(program),
-        None => progress::warn("there is no wasm-opt, which npm installs: the page is larger without it"),
+        None => progress::warn("wasm-opt is not installed, so the page is larger: npm can install it"),
     }
     progress::spin("Bundling the page", "about 1 minute the first time", bundler)
 }
 
-/// Tells whether the built page is newer than every source of it. The bundler puts its folder in place when it is complete.
+/// Returns `true` if the built page is newer than all its sources. The bundler puts its folder in place only when it is
+/// complete, so one file tells the age of all.
 fn is_fresh() -> bool {
     let built = modified(&dir().join("index.html"));
     let newest = SOURCES.iter().filter_map(|source| newest_in(&shell::root().join(source))).max();
@@ -67,15 +70,15 @@ fn modified(path: &Path) -> Option<SystemTime> {
 
 /// One file of the first load.
 pub(crate) struct Weight {
-    /// Its name.
+    /// The name of the file.
     pub(crate) name: String,
-    /// Bytes as they are.
+    /// The size in bytes.
     pub(crate) plain: u64,
-    /// Bytes as a browser gets them.
+    /// The size in bytes on the wire, compressed with brotli.
     pub(crate) brotli: u64,
 }
 
-/// The files of the first load, heaviest first.
+/// Returns the files of the first load, the largest first.
 ///
 /// # Errors
 /// When the page is not built.

@@ -1,4 +1,4 @@
-//! Long work in the terminal: a line for each command that runs, and everything it said if it fails.
+//! Progress of long commands in the terminal: one line per command, and its whole output if it fails.
 
 use std::{
     fmt::Display,
@@ -14,43 +14,44 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::shell;
 
-/// The lines of all commands that run side by side.
+/// The lines of all commands that run in parallel.
 static LINES: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Prints a line above those that move.
+/// Prints a line above the progress lines.
 pub(crate) fn say(line: &dyn Display) {
     LINES.suspend(|| eprintln!("{line}"));
 }
 
-/// Prints a warning above the lines that move.
+/// Prints a warning above the progress lines.
 pub(crate) fn warn(text: &str) {
     say(&format!("{} {text}", style("warning:").yellow()));
 }
 
-/// Runs a command behind a spinner that shows its last line and how long it takes.
+/// Runs a command, with a spinner that shows its last line of output and its time.
 ///
 /// # Errors
-/// When the command cannot be started or fails; what it said is printed then.
+/// When the command cannot be started or fails. If it fails, its output is printed.
 pub(crate) fn spin(label: &str, about: &str, mut command: Command) -> Result<()> {
     let started = Instant::now();
     let bar = spinner(label, about);
-    // The tools' own stack traces would bury what they say.
+    // A stack trace of the tool would hide its error message.
     command.env("RUST_BACKTRACE", "0");
-    let output = shell::merge_output(&mut command).context("no pipe")?;
+    let output = shell::merge_output(&mut command).context("cannot make a pipe")?;
     let words = shell::words(&command);
     let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
     drop(command);
 
     let mut said = Vec::new();
     for line in BufReader::new(output).split(b'\n') {
-        let line = String::from_utf8_lossy(&line.context("reading its output")?).into_owned();
+        let line =
+            String::from_utf8_lossy(&line.context("cannot read the output of the command")?).into_owned();
         let shown = console::strip_ansi_codes(&line).trim().to_owned();
         if !shown.is_empty() {
             bar.set_message(shown);
         }
         said.push(line);
     }
-    let status = child.wait().context("waiting for it")?;
+    let status = child.wait().context("cannot wait for the end of the command")?;
     bar.finish_and_clear();
     if !status.success() {
         say(&said.join("\n"));
@@ -74,7 +75,7 @@ fn spinner(label: &str, about: &str) -> ProgressBar {
     bar
 }
 
-/// Says that something is done, when it took long enough to be worth a line.
+/// Prints that a command is done, if it took more than two seconds.
 fn done(label: &str, took: Duration) {
     if took > Duration::from_secs(2) {
         let took = style(format!("in {:.0} s", took.as_secs_f64())).dim();

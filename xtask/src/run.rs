@@ -1,4 +1,4 @@
-//! `cargo xtask run`: from a clone to a live city in the browser.
+//! `cargo xtask run`: builds and starts the server, and opens the page in the browser.
 
 use std::{
     io::{BufRead, BufReader, IsTerminal},
@@ -17,24 +17,24 @@ use crate::{
     shell,
 };
 
-/// How long the server may take until it answers, map and router included.
+/// The time within which the server must be ready, with its map and its router.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// What happens while the server runs.
+/// An event while the server runs.
 enum Event {
-    /// It said where it listens.
+    /// The server has printed the address on which it listens.
     Address(String),
-    /// It closed its output: it has ended, or is about to.
+    /// The server has closed its output: it has ended, or is about to.
     Ended,
-    /// Ctrl-C, or a request to terminate.
+    /// The user pressed Ctrl-C, or xtask got a signal to terminate.
     Stop,
 }
 
-/// Installs, builds, starts the server with the flags given, over TLS if asked for, and stays until it ends. The page is
-/// in the program.
+/// Installs missing tools, builds the program with its page, and runs it with `server_flags` until it ends. With `tls`
+/// it serves TLS.
 ///
 /// # Errors
-/// When something cannot be installed or built, or the server ends before it is ready.
+/// When a tool cannot be installed, a build fails, or the server ends before it is ready.
 pub(crate) fn run(tls: bool, server_flags: &[String]) -> Result<ExitCode> {
     build::program(Profile::Release)?;
     if is_question(server_flags) {
@@ -45,7 +45,7 @@ pub(crate) fn run(tls: bool, server_flags: &[String]) -> Result<ExitCode> {
     let (events, happened) = mpsc::channel();
     let mut server = Server::start(tls, server_flags, &events)?;
     ctrlc::set_handler(move || {
-        // The receiver lives as long as the program has something to stop.
+        // Fails only when the receiver is dropped. Then there is no server to stop.
         let _ = events.send(Event::Stop);
     })
     .context("cannot listen for Ctrl-C")?;
@@ -55,7 +55,7 @@ pub(crate) fn run(tls: bool, server_flags: &[String]) -> Result<ExitCode> {
             eprintln!("\n  {}  {}\n", style("Rides is live:").bold(), style(&address).cyan().underlined());
             eprintln!("  {}\n", style("Ctrl-C ends it.").dim());
             if has_screen() {
-                let _ = open::that_detached(&address); // A browser is a kindness: the address is printed above.
+                let _ = open::that_detached(&address); // Without a browser the user still has the printed address.
             }
             server.stay(&happened)
         }
@@ -63,7 +63,7 @@ pub(crate) fn run(tls: bool, server_flags: &[String]) -> Result<ExitCode> {
     }
 }
 
-/// Whether the server is only asked about itself, and will answer and end.
+/// Returns `true` if a flag makes the server print its help or its version and end.
 fn is_question(flags: &[String]) -> bool {
     flags.iter().any(|flag| matches!(flag.as_str(), "-h" | "--help" | "-V" | "--version" | "help"))
 }
@@ -93,7 +93,11 @@ impl Server {
         Ok(Self { child })
     }
 
-    /// The address, once `/readyz` says yes; `None` when asked to stop before.
+    /// Waits until `/readyz` reports that the server is ready, and returns its address. `None` if the user stopped it
+    /// before.
+    ///
+    /// # Errors
+    /// When the server ends, or is not ready within [`READY_WITHIN`].
     fn wait_until_ready(&mut self, happened: &Receiver<Event>) -> Result<Option<String>> {
         let deadline = Instant::now() + READY_WITHIN;
         let mut address = None;
@@ -114,7 +118,7 @@ impl Server {
         bail!("the server was not ready within {} s", READY_WITHIN.as_secs())
     }
 
-    /// Stays until the server ends by itself, or we are asked to stop.
+    /// Waits until the server ends, or the user stops it.
     fn stay(mut self, happened: &Receiver<Event>) -> Result<ExitCode> {
         while let Ok(event) = happened.recv() {
             match event {
@@ -126,7 +130,7 @@ impl Server {
         Ok(exit_code(self.child.wait()?))
     }
 
-    /// Asks the server to finish, and waits while it does. Asked once more, ends it at once.
+    /// Asks the server to shut down, and waits for its end. A second [`Event::Stop`] kills it.
     fn stop(mut self, happened: &Receiver<Event>) -> Result<ExitCode> {
         ask_to_end(&self.child);
         while let Ok(event) = happened.recv() {
@@ -140,7 +144,7 @@ impl Server {
     }
 }
 
-/// Passes the server's output on, and reports the address in it.
+/// Copies the server's output to stdout, and sends the address that it contains.
 fn relay(output: ChildStdout, events: &Sender<Event>) {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         println!("{line}");
@@ -150,11 +154,11 @@ fn relay(output: ChildStdout, events: &Sender<Event>) {
             return;
         }
     }
-    // Nobody listens any more when xtask itself is at its end.
+    // Fails only when the receiver is dropped because xtask itself ends.
     let _ = events.send(Event::Ended);
 }
 
-/// The first `http://…` of a line.
+/// Returns the first `http://…` or `https://…` in a line.
 fn address_in(line: &str) -> Option<String> {
     let from = ["http://", "https://"].iter().find_map(|scheme| line.find(scheme))?;
     let address = line[from..].split(|end: char| end.is_whitespace() || end == '"').next()?;
@@ -163,15 +167,15 @@ fn address_in(line: &str) -> Option<String> {
 
 fn is_ready(address: &str) -> bool {
     if !address.starts_with("http://") {
-        return true; // We carry no TLS: the server's own word must do.
+        return true; // xtask has no TLS client, and the server prints its address when it listens.
     }
     let url = format!("{}/readyz", address.trim_end_matches('/'));
-    // The server is on this machine: a proxy that the environment names is not asked for it.
+    // The server is on this machine, so no proxy of the environment may be used.
     let get = ureq::get(url).config().proxy(None).timeout_global(Some(Duration::from_secs(2))).build();
     get.call().is_ok()
 }
 
-/// Whether someone is likely to look at a browser on this machine.
+/// Returns `true` if this machine probably has a screen and a user for a browser.
 fn has_screen() -> bool {
     let set = |name: &str| shell::variable(name).is_some();
     let display = cfg!(any(target_os = "macos", windows)) || set("DISPLAY") || set("WAYLAND_DISPLAY");
@@ -185,14 +189,15 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     }
 }
 
-/// Ctrl-C in the terminal is for xtask, which passes it on once: a server in the same group would get it twice.
+/// Starts the command in a separate process group. The terminal sends Ctrl-C to the whole group of xtask, and xtask
+/// passes it on: a server in the same group would get it twice.
 #[cfg(unix)]
 fn own_process_group(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
     command.process_group(0);
 }
 
-/// Windows sends Ctrl-C to all programs of a console.
+/// Does nothing: Windows sends Ctrl-C to all programs of a console.
 #[cfg(not(unix))]
 fn own_process_group(_: &mut std::process::Command) {}
 
@@ -203,7 +208,7 @@ fn ask_to_end(child: &Child) {
         unistd::Pid,
     };
     let Ok(id) = i32::try_from(child.id()) else { return };
-    // It fails when the server has ended already, which is what we want.
+    // Fails only when the server has already ended.
     let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
 }
 
@@ -233,7 +238,7 @@ mod tests {
         assert_eq!(address_in("starting"), None);
     }
 
-    /// The test runs itself where the environment names a proxy that does not answer.
+    /// The test runs itself again in an environment with a proxy that does not answer.
     #[test]
     fn a_proxy_is_not_asked_whether_the_server_is_ready() {
         const NAME: &str = "run::tests::a_proxy_is_not_asked_whether_the_server_is_ready";

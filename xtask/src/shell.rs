@@ -1,4 +1,4 @@
-//! Other programs: how they are found and started.
+//! Other programs: their paths, commands and environment.
 
 use std::{
     env,
@@ -15,27 +15,33 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Where the builds of a profile end up (`target/release`), wherever this machine keeps its target directory:
-/// beside the profile that xtask itself was built in.
+/// Returns the folder of a profile's builds (`target/release`). It is beside the profile of xtask itself, since the
+/// target directory may be anywhere.
+///
+/// # Errors
+/// As for [`target_dir`].
 pub(crate) fn build_dir(profile: &str) -> Result<PathBuf> {
     Ok(target_dir()?.join(profile))
 }
 
-/// The directory in which Cargo builds everything.
+/// Returns the target directory of Cargo.
+///
+/// # Errors
+/// When the path of xtask itself is not known, or not in a target directory.
 pub(crate) fn target_dir() -> Result<PathBuf> {
-    let own = env::current_exe().context("cannot tell where xtask is")?;
+    let own = env::current_exe().context("cannot find the path of xtask")?;
     Ok(own.ancestors().nth(2).context("xtask is not in a target directory")?.to_owned())
 }
 
-/// Tools that only this repository uses.
+/// Returns the folder of the tools that only this repository uses.
 pub(crate) fn tools_dir() -> PathBuf {
     root().join("target/tools")
 }
 
-/// A command at the root of the repository that finds the tools xtask installs.
+/// Returns a command in the root of the repository, with the tools that xtask installs on its `PATH`.
 ///
-/// What `cargo run` set for xtask itself is taken away again: some build scripts (ring's) watch these variables,
-/// and would build everything above them anew.
+/// The command does not inherit the variables that `cargo run` has set for xtask. Some build scripts (ring's) watch
+/// these variables, and a change would rebuild everything that depends on them.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let path = search_path();
     let program = program.as_ref();
@@ -59,8 +65,8 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The hosts that are reached without a proxy: those of the user's own list, and this machine, where servers and browsers
-/// under test are.
+/// Returns the hosts that are reached without a proxy: those of the user, and this machine, which runs the servers and
+/// browsers under test.
 fn direct(users: Option<OsString>) -> OsString {
     let mut hosts = users.map_or_else(OsString::new, |mut hosts| {
         hosts.push(",");
@@ -70,20 +76,20 @@ fn direct(users: Option<OsString>) -> OsString {
     hosts
 }
 
-/// `cargo` with arguments.
+/// Returns the command of `cargo` with arguments.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = command("cargo");
     cargo.args(arguments);
     cargo
 }
 
-/// Whether a program is there.
+/// Returns the path of a program, or `None` if it is not found.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     which::which_in(program, search_path(), root()).ok()
 }
 
-/// The user's PATH between the exact versions kept in `target/tools`, which come first, and Cargo's own
-/// programs, which some systems leave out.
+/// Returns the search path: first the exact versions in `target/tools`, then the user's `PATH`, then Cargo's own
+/// programs, which are not on `PATH` on some systems.
 fn search_path() -> Option<OsString> {
     let user = env::var_os("PATH").unwrap_or_default();
     let exact = ["bin", "node_modules/.bin"].map(|dir| tools_dir().join(dir));
@@ -95,23 +101,26 @@ fn cargo_bin() -> Option<PathBuf> {
     Some(cargo_home()?.join("bin"))
 }
 
-/// Where Cargo keeps what it has.
+/// Returns the home directory of Cargo.
 pub(crate) fn cargo_home() -> Option<PathBuf> {
     variable("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
 }
 
-/// The value of a variable. An empty one counts as unset.
+/// Returns the value of an environment variable. An empty one counts as unset.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Runs a command for its output, showing nothing. `None` when it cannot be started or fails.
+/// Runs a command silently and returns its output. `None` if it cannot be started or fails.
 pub(crate) fn output(mut command: Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs a command with its output on the terminal.
+///
+/// # Errors
+/// When it cannot be started or fails.
 pub(crate) fn run(mut command: Command) -> Result<()> {
     let status = command.status().with_context(|| not_started(&command))?;
     if !status.success() {
@@ -120,26 +129,29 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command with its output on the terminal, and succeeds or fails as it does.
+/// Runs a command with its output on the terminal, and returns success or failure as the command does.
+///
+/// # Errors
+/// When it cannot be started.
 pub(crate) fn pass_through(mut command: Command) -> Result<ExitCode> {
     let status = command.status().with_context(|| not_started(&command))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Says that a command could not be started.
+/// Returns the message that a command could not be started.
 pub(crate) fn not_started(command: &Command) -> String {
     format!("`{}` could not be started", words(command))
 }
 
-/// A command as one would type it.
+/// Returns a command as a user would type it.
 pub(crate) fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_stem().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy);
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Both outputs of a child as one stream. The command must be dropped after it is started, or the stream never
-/// ends.
+/// Merges stdout and stderr of a child into one stream. The caller must drop the command after its start, or the stream
+/// never ends.
 pub(crate) fn merge_output(command: &mut Command) -> io::Result<io::PipeReader> {
     let (reader, writer) = io::pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);

@@ -1,4 +1,4 @@
-// connect-node, as one writes it first: every subscriber's stream hands the library a message, once a tick.
+// A server with connect-node, written in the usual way: every stream hands the library a message once per tick.
 // Usage: node server.mjs 1|2 DESCRIPTORS, where the number is the version of HTTP.
 
 import { readFileSync } from "node:fs";
@@ -24,7 +24,7 @@ const cars = Array.from({ length: CARS }, (_, index) => ({
   state: 1,
 }));
 
-// Resolved with the tick, for all who wait for it.
+// Resolves with the next tick, for all streams that wait for it.
 let next = deferred();
 let number = 0n;
 

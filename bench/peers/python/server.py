@@ -1,4 +1,4 @@
-"""grpcio's asyncio server, as one writes it first: every subscriber's stream hands the library a message, once a tick.
+"""A server with grpcio's asyncio API, written in the usual way: every stream hands the library a message once per tick.
 
 Usage: python server.py DESCRIPTORS
 """
@@ -18,7 +18,7 @@ STEP_DEG = 2.5 / 111_000  # 10 m/s
 
 
 def messages(path):
-    """Classes of messages by their full name."""
+    """Returns a function from the full name of a message to its class."""
     pool = descriptor_pool.DescriptorPool()
     with open(path, "rb") as file:
         for descriptor in descriptor_pb2.FileDescriptorSet.FromString(file.read()).file:
@@ -27,7 +27,7 @@ def messages(path):
 
 
 class Ticks:
-    """Drives the cars, and wakes all who wait for the next tick."""
+    """The cars, which move once per tick, and a future that resolves with the next tick."""
 
     def __init__(self, Tick):
         self.Tick = Tick

@@ -1,28 +1,28 @@
-//! What an attack is: how many come, and what each of them says.
+//! The definition of an attack: how many clients connect, and what each of them sends.
 
 use std::time::Duration;
 
 use crate::wire::Protocol;
 
-/// Who attacks, and for how long.
+/// The number, the pace and the reading of an attack's clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crowd {
-    /// Connections at a time. For one that ends, another comes.
+    /// Connections at a time. When one ends, another client connects.
     pub(super) clients: usize,
-    /// They share so many addresses evenly.
+    /// The number of source addresses, which the clients share evenly.
     pub(super) addresses: usize,
-    /// New connections a second, at most.
+    /// The highest rate of new connections, per second.
     pub(super) opening_per_second: f64,
-    /// How they read what they get.
+    /// The clients' way of reading.
     pub(super) reads: Reads,
-    /// Bytes that the kernel may keep for each, where it shall not decide.
+    /// The size of each socket's receive buffer in bytes. `None` leaves it to the kernel.
     pub(super) receive_buffer: Option<usize>,
-    /// How long it goes on.
+    /// The duration of the attack.
     pub(super) lasts: Duration,
 }
 
 impl Default for Crowd {
-    /// A few, from four addresses, as fast as they can for 15 s.
+    /// 64 clients from four addresses that send without pause for 15 s.
     fn default() -> Self {
         Self {
             clients: 64,
@@ -35,67 +35,67 @@ impl Default for Crowd {
     }
 }
 
-/// How a client reads.
+/// A client's way of reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reads {
-    /// All that comes, as it comes.
+    /// Reads everything as it arrives.
     AtOnce,
-    /// So many bytes a turn.
+    /// Reads at most this many bytes in each turn.
     InSips(usize),
-    /// Nothing, ever.
+    /// Never reads.
     Never,
 }
 
-/// Whose turn it is to say something.
+/// The client that may send now, and its number of turns so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
-    /// Which of all that came, from 0.
+    /// The number of the client in the order of connecting, from 0.
     pub(super) client: u64,
-    /// How often this one has said something before.
+    /// The number of turns that this client had before.
     pub(super) number: u32,
 }
 
-/// What a client does after its turn.
+/// The client's next action after a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Then {
-    /// It has another turn after so long, and not before all is sent.
+    /// Has another turn after this time, and not before everything is sent.
     Again(Duration),
-    /// It closes its connection after so long.
+    /// Closes its connection after this time.
     Leave(Duration),
-    /// It has said all it has to say.
+    /// Sends nothing more, and keeps the connection open.
     Stay,
 }
 
 impl Then {
-    /// As soon as all is sent.
+    /// Has another turn as soon as everything is sent.
     pub(super) const AT_ONCE: Self = Self::Again(Duration::ZERO);
 }
 
-/// One way to abuse a server.
+/// A way to abuse a server.
 pub(super) trait Attack: Send {
-    /// In the report: what it does.
+    /// Returns what the clients do, for the report: the rest of a sentence that begins with "64 clients".
     fn about(&self) -> &'static str;
 
-    /// Who does it.
+    /// Returns the clients of this attack.
     fn crowd(&self) -> Crowd {
         Crowd::default()
     }
 
-    /// Limits of the server that are in the way of what it is to show.
+    /// Returns flags for the server, for limits that would otherwise stop the attack too early.
     fn flags(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// So many bytes it may take of the server's memory, where that is stated.
+    /// Returns the bytes of memory that the server may use for the attack, if there is such a budget.
     fn budget(&self) -> Option<u64> {
         None
     }
 
-    /// How a client's answers are to be read.
+    /// Returns the protocol in which a client's responses are read.
     fn protocol(&self, _client: u64) -> Protocol {
         Protocol::Http1
     }
 
-    /// A client's turn: adds to `out` what it says. The first is as soon as it connects.
+    /// Adds to `out` what a client sends in this turn. The first turn is when it connects.
     fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then;
 }

@@ -1,4 +1,5 @@
-//! Attackers: one thread that steps back for everybody else, one poller, and a turn for each client when it is due.
+//! The clients of an attack: one low-priority thread with one poller, which gives each client its turn when it is
+//! due.
 
 use std::{
     cmp::Reverse,
@@ -23,29 +24,29 @@ use crate::{
     machine,
 };
 
-/// So many come in all, and no more.
+/// The largest number of connections in an attack.
 const MOST: u64 = 2_000_000;
-/// So many come before others have their turn.
+/// The largest number of connections that are opened before other clients have their turns.
 const AT_ONCE: usize = 64;
-/// Events taken from the poller at once.
+/// The largest number of events taken from the poller at once.
 const EVENTS: usize = 256;
-/// To see whether it is over, and who may come.
+/// The longest wait of the poller, after which the thread checks whether to stop and whether to open connections.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What came of an attack.
+/// The counts of an attack.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Taken {
     /// Connections that were opened.
     pub(super) opened: u64,
-    /// At a time, at most.
+    /// The largest number of connections that were open at a time.
     pub(super) most: usize,
-    /// Turns that were had.
+    /// The number of turns, over all clients.
     pub(super) turns: u64,
-    /// Connections that ended otherwise than by their client, by why.
+    /// Connections that the server ended, by reason.
     pub(super) ended: BTreeMap<String, u64>,
 }
 
-/// Attackers who are at it.
+/// A running attack.
 #[derive(Debug)]
 pub(super) struct Attackers {
     stop: Arc<AtomicBool>,
@@ -53,10 +54,10 @@ pub(super) struct Attackers {
 }
 
 impl Attackers {
-    /// Lets them loose on the server at `to`.
+    /// Starts an attack on the server at `to`.
     ///
     /// # Errors
-    /// When this machine has no poller for them, or does not let them step back.
+    /// When there is no poller, or the thread cannot lower its priority.
     pub(super) fn start(attack: Box<dyn Attack>, crowd: Crowd, to: SocketAddr) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, begun) = mpsc::channel();
@@ -65,7 +66,7 @@ impl Attackers {
             move || {
                 machine::step_back()?;
                 let mut mob = Mob::new(attack, crowd, to)?;
-                let _ = ready.send(()); // They wait for it.
+                let _ = ready.send(()); // The receiver waits for it below.
                 while !stop.load(Ordering::Relaxed) {
                     mob.go_on()?;
                 }
@@ -75,11 +76,13 @@ impl Attackers {
         let attackers = Self { stop, thread };
         match begun.recv() {
             Ok(()) => Ok(attackers),
-            Err(_never) => Err(attackers.stop().err().unwrap_or_else(|| anyhow!("the attackers have gone"))),
+            Err(_never) => {
+                Err(attackers.stop().err().unwrap_or_else(|| anyhow!("the attackers stopped at their start")))
+            }
         }
     }
 
-    /// Ends all of it, with every connection there is.
+    /// Stops the attack, closes every connection, and returns the counts.
     pub(super) fn stop(self) -> Result<Taken> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the attackers panicked"))?
@@ -93,18 +96,18 @@ struct Mob {
     began: Instant,
     poll: Poll,
     buffer: Vec<u8>,
-    /// Each in its slot, which is its token.
+    /// The clients by slot. The slot is the client's token in the poller.
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
-    /// Who is to do something at a time, by slot and number.
+    /// The times of the next actions, with slot and client number.
     due: BinaryHeap<Reverse<(Instant, usize, u64)>>,
-    /// Who has a turn now, by slot and number.
+    /// The clients that have a turn now, by slot and client number.
     ready: Vec<(usize, u64)>,
     taken: Taken,
 }
 
 struct Client {
-    /// Which of all that came.
+    /// The number of the client in the order of connecting.
     number: u64,
     socket: Socket,
     turns: u32,
@@ -118,7 +121,7 @@ impl Mob {
             crowd,
             to,
             began: Instant::now(),
-            poll: Poll::new().context("no poller")?,
+            poll: Poll::new().context("cannot make a poller")?,
             buffer: vec![0; BUFFER],
             clients: (0..crowd.clients).map(|_| None).collect(),
             free: (0..crowd.clients).rev().collect(),
@@ -171,7 +174,7 @@ impl Mob {
         Ok(())
     }
 
-    /// To all whose turn it is.
+    /// Gives a turn to each client that has one now, and closes those whose time is over.
     fn give_turns(&mut self) {
         for (slot, number) in mem::take(&mut self.ready) {
             if self.is(slot, number) {
@@ -193,14 +196,14 @@ impl Mob {
         }
     }
 
-    /// Whether the client in a slot is still that one.
+    /// Reports whether the client in a slot is still the one with this number.
     fn is(&self, slot: usize, number: u64) -> bool {
         self.clients[slot].as_ref().is_some_and(|client| client.number == number)
     }
 
     fn speak(&mut self, slot: usize) {
         let Some(client) = &mut self.clients[slot] else { return };
-        // Who has not sent all of the turn before is given no other.
+        // A client that has not sent everything of its last turn gets no new one.
         if client.socket.out().is_empty() {
             let turn = Turn { client: client.number, number: client.turns };
             client.then = self.attack.speak(turn, client.socket.out());
@@ -225,7 +228,8 @@ impl Mob {
         }
     }
 
-    /// Who has no pause has the next turn once all is sent: now, or when an event says that there is room.
+    /// Schedules the next turn of a client without pauses, if everything is sent: either now, or when an event
+    /// reports room in the socket's send buffer.
     fn when_sent(&mut self, slot: usize) {
         if let Some(client) = &mut self.clients[slot]
             && client.then == Then::AT_ONCE
@@ -242,7 +246,7 @@ impl Mob {
         let done = if self.crowd.reads == Reads::AtOnce {
             client.socket.advance(&mut self.buffer, |_| {})
         } else if event.is_error() || event.is_write_closed() {
-            Err(anyhow!("the server let go of it"))
+            Err(anyhow!("the server closed or reset the connection"))
         } else {
             client.socket.send()
         };
@@ -253,7 +257,7 @@ impl Mob {
         }
     }
 
-    /// It is over, and not by its own will.
+    /// Counts the reason for which the server ended a connection, and closes it.
     fn end(&mut self, slot: usize, why: &Error) {
         let why = why.root_cause().to_string();
         let why = why.split(" (os error").next().unwrap_or_default().to_owned();
@@ -276,12 +280,12 @@ mod tests {
 
     use super::*;
 
-    /// Says a word in each of two turns, and stays.
+    /// An attack that sends a word in each of two turns and then keeps the connection.
     struct Words;
 
     impl Attack for Words {
         fn about(&self) -> &'static str {
-            "say two words"
+            "send two words"
         }
 
         fn crowd(&self) -> Crowd {
@@ -315,12 +319,12 @@ mod tests {
         assert!(taken.ended.keys().eq(["the server closed the connection"]), "{taken:?}");
     }
 
-    /// Reads three bytes with each of its turns.
+    /// An attack that reads three bytes in each turn.
     struct Sips;
 
     impl Attack for Sips {
         fn about(&self) -> &'static str {
-            "read in sips"
+            "read three bytes at a time"
         }
 
         fn crowd(&self) -> Crowd {
@@ -335,7 +339,7 @@ mod tests {
 
     #[test]
     fn who_reads_in_sips_takes_no_more_at_a_time() {
-        /// Its client leaves once it has read all of it.
+        /// A response that makes the client close its connection when it has read all of it.
         const REFUSAL: &[u8; 24] = b"HTTP/1.1 500 Not now\r\n\r\n";
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let attackers =
@@ -344,7 +348,7 @@ mod tests {
         client.write_all(REFUSAL).unwrap();
         let mut turns = Vec::new();
         let _gone = client.read_to_end(&mut turns);
-        // In its last turn it is gone before its word is.
+        // In its last turn the client closes before it sends.
         assert!(turns.len() >= REFUSAL.len() / 3 - 1, "{turns:?}");
         let taken = attackers.stop().unwrap();
         assert!(taken.ended.keys().all(|why| why.contains("500")), "{taken:?}");

@@ -1,4 +1,4 @@
-//! Calls in perfect HTTP, of messages that are none.
+//! Calls in valid HTTP whose frames or messages are random bytes.
 
 use rand::{Rng as _, RngCore as _, SeedableRng as _, rngs::SmallRng};
 
@@ -15,7 +15,7 @@ impl BadCalls {
 
 impl Attack for BadCalls {
     fn about(&self) -> &'static str {
-        "make calls one after the other, without waiting for answers, whose frames or messages are noise"
+        "make calls with random bytes as frames or messages, one after the other, without waiting for responses"
     }
 
     fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
@@ -25,7 +25,7 @@ impl Attack for BadCalls {
         let call = Call::new("/rides.v1.Rides/Quote", message);
         Connection::new(Protocol::Http1, false).call(&call, "localhost", out);
         if turn.number.is_multiple_of(2) {
-            // The frame's flag and length are noise too.
+            // Random bytes for the frame's flag and length too.
             let frame = out.len() - length - 5;
             self.0.fill_bytes(&mut out[frame..frame + 5]);
         }

@@ -1,4 +1,4 @@
-//! Connections that are opened and closed.
+//! Connections that are opened and closed without sending.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ pub(super) struct Connects;
 
 impl Attack for Connects {
     fn about(&self) -> &'static str {
-        "connect and close, without pause and without a word"
+        "connect and close the connection, without pause and without sending anything"
     }
 
     fn crowd(&self) -> Crowd {

@@ -1,4 +1,4 @@
-//! HTTP/2 frames that cost their sender nothing, and want an answer or a place in memory.
+//! HTTP/2 frames that are cheap to send, and cost the server an acknowledgement or memory.
 
 use super::attack::{Attack, Then, Turn};
 use crate::{
@@ -9,23 +9,23 @@ use crate::{
     },
 };
 
-/// Frames in a turn.
+/// The number of frames in a turn.
 const FRAMES: usize = 200;
 
 #[derive(Clone, Copy)]
 pub(super) enum ControlFrames {
     Pings,
     Settings,
-    /// Headers that go on in frame after frame.
+    /// A header block that continues in frame after frame.
     Continuations,
 }
 
 impl Attack for ControlFrames {
     fn about(&self) -> &'static str {
         match self {
-            Self::Pings => "send HTTP/2 pings without pause, and read the answers",
-            Self::Settings => "send HTTP/2 settings without pause, and read the answers",
-            Self::Continuations => "send headers over HTTP/2 that go on in frame after frame",
+            Self::Pings => "send HTTP/2 PING frames without pause, and read the acknowledgements",
+            Self::Settings => "send HTTP/2 SETTINGS frames without pause, and read the acknowledgements",
+            Self::Continuations => "send HTTP/2 headers that continue in frame after frame and never end",
         }
     }
 

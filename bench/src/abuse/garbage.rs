@@ -1,4 +1,4 @@
-//! What is no HTTP, on connection after connection.
+//! Bytes that are not valid HTTP, on connection after connection.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use rand::{Rng as _, RngCore as _, SeedableRng as _, rngs::SmallRng};
 
 use super::attack::{Attack, Crowd, Then, Turn};
 
-/// A TLS 1.2 handshake's record and its ClientHello, up to where nobody reads on.
+/// A TLS 1.2 handshake record with the beginning of a ClientHello.
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 const NO_REQUEST: &[u8] = b"GARB\x00GE /\xff\xfe HTTP/9.9\r\n: no name\r\n\r\n";
-/// The preface of HTTP/2, and then a frame of 16 MB of a kind that there is not.
+/// The preface of HTTP/2, and then a frame of 16 MB of an unknown type.
 const NO_FRAME: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xee\xff\xff\xff\xff\xff";
 
 pub(super) struct Garbage(SmallRng);
@@ -22,7 +22,7 @@ impl Garbage {
 
 impl Attack for Garbage {
     fn about(&self) -> &'static str {
-        "connect and send random bytes, broken HTTP/1.1, broken HTTP/2 or a TLS hello, without pause"
+        "connect and send random bytes, invalid HTTP/1.1, invalid HTTP/2 or a TLS ClientHello, without pause"
     }
 
     fn crowd(&self) -> Crowd {
@@ -43,7 +43,7 @@ impl Attack for Garbage {
                 out.resize(TLS_HELLO.len() + 506, 0x5a);
             }
         }
-        // Noise may look as if more were to come.
+        // The server may take random bytes for an incomplete request and wait for the rest.
         Then::Leave(Duration::from_millis(50))
     }
 }

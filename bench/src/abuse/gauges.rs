@@ -1,4 +1,4 @@
-//! What the server says of itself, at `/metrics`.
+//! The server's metrics from `/metrics`: open connections, open calls and ended calls.
 
 use std::{
     collections::BTreeMap,
@@ -9,28 +9,29 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-/// How long it may take to say so. Under attack, it may.
+/// The timeout of the request. Under attack a response may be slow.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Its figures at one time.
+/// The metrics at one time.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(super) struct Gauges {
-    /// Connections to the port, the one of this question too.
+    /// Open connections to the port, including the one of this request.
     pub(super) connections: u64,
-    /// Calls in progress, streams too.
+    /// Open calls, including streams.
     pub(super) calls: u64,
-    /// Calls that ended until then, by status.
+    /// Ended calls since the start of the server, by status.
     pub(super) ended: BTreeMap<String, u64>,
 }
 
 impl Gauges {
-    /// Asks the server at `addr`.
+    /// Reads the metrics of the server at `addr`.
     pub(super) fn of(addr: SocketAddr) -> Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&addr, PATIENCE).context("no connection for /metrics")?;
+        let mut stream =
+            TcpStream::connect_timeout(&addr, PATIENCE).context("cannot connect to read /metrics")?;
         stream.set_read_timeout(Some(PATIENCE))?;
         write!(stream, "GET /metrics HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).context("no answer from /metrics")?;
+        stream.read_to_string(&mut answer).context("no response from /metrics")?;
         ensure!(
             answer.starts_with("HTTP/1.1 200"),
             "/metrics: {}",
@@ -39,7 +40,7 @@ impl Gauges {
         Ok(Self::read(&answer))
     }
 
-    /// From lines like `rides_rpcs_total{method="…",code="Ok"} 7`.
+    /// Reads lines such as `rides_rpcs_total{method="…",code="Ok"} 7`.
     fn read(text: &str) -> Self {
         let mut gauges = Self::default();
         for line in text.lines() {
@@ -56,7 +57,7 @@ impl Gauges {
         gauges
     }
 
-    /// Calls that ended since `before` and not well, by status.
+    /// Returns the calls since `before` that ended with a status other than OK, by status.
     pub(super) fn failed_since(&self, before: &Self) -> BTreeMap<String, u64> {
         let since = |(code, now): (&String, &u64)| {
             let before = before.ended.get(code).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Viewers who look where nothing happens, and stay.
+//! Viewers of a part of the map without cars, which keep their streams open.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub(super) struct IdleViewers;
 
 impl Attack for IdleViewers {
     fn about(&self) -> &'static str {
-        "open streams over a part of the map where nothing happens, and read them"
+        "open streams over a part of the map without cars, and read them"
     }
 
     fn crowd(&self) -> Crowd {
@@ -22,7 +22,7 @@ impl Attack for IdleViewers {
         }
     }
 
-    /// Both are 10,000 unless told otherwise, and somebody else is there too.
+    /// The defaults of both are 10,000, and the pages need some too.
     fn flags(&self) -> &'static [&'static str] {
         &["--max-connections", "12000", "--max-viewers", "12000"]
     }

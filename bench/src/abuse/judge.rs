@@ -1,43 +1,43 @@
-//! Whether a server stands an attack. Pure.
+//! The verdict on a server after an attack. Pure.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{attackers::Taken, pages::Sight};
 use crate::stats::percentile;
 
-/// What is seen in an attack must stay below so many times what is seen in peace.
+/// A latency in the attack must stay below this multiple of the baseline.
 pub(super) const TIMES: f64 = 2.0;
-/// Memory is back when there is at most so much more than before, …
+/// Memory counts as released when it is at most this share above the memory before the attack, …
 pub(super) const MORE_SHARE: f64 = 0.1;
-/// … or so many bytes: rides that the pages booked meanwhile are remembered.
+/// … or at most this many bytes: the server keeps the rides that the pages booked meanwhile.
 pub(super) const MORE_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
 
-/// What the pages saw, in milliseconds.
+/// The percentiles of what the pages measured, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Figures {
-    /// Of calls.
+    /// The median latency of calls.
     pub(super) p50: f64,
-    /// Of calls.
+    /// The 99th percentile of the latency of calls.
     pub(super) p99: f64,
-    /// Of calls.
+    /// The highest latency of calls.
     pub(super) max: f64,
-    /// Of newcomers.
+    /// The median latency of new connections.
     pub(super) arrival_p50: f64,
-    /// Of newcomers.
+    /// The highest latency of new connections.
     pub(super) arrival_max: f64,
-    /// Between frames.
+    /// The 99th percentile of the gaps between frames.
     pub(super) gap_p99: f64,
-    /// Of the pages' own thread.
+    /// The 99th percentile of the delays of the pages' own thread.
     pub(super) own_p99: f64,
 }
 
 impl Figures {
-    /// `None`: they saw nothing.
+    /// Returns the percentiles, or `None` if there are no calls or no gaps.
     pub(super) fn of(sight: &mut Sight) -> Option<Self> {
         let calls = &mut sight.calls_ms;
         let (p50, p99, max) = (percentile(calls, 0.5)?, percentile(calls, 0.99)?, percentile(calls, 1.0)?);
         let arrivals = &mut sight.arrivals_ms;
-        // Where nobody came in, that took for ever.
+        // Without any successful new connection their latency is infinite.
         let [arrival_p50, arrival_max] =
             [0.5, 1.0].map(|part| percentile(arrivals, part).unwrap_or(f64::INFINITY));
         let gap_p99 = percentile(&mut sight.gaps_ms, 0.99)?;
@@ -46,7 +46,7 @@ impl Figures {
     }
 }
 
-/// Resident memory of the server in bytes.
+/// The resident memory of the server in bytes: before the attack, at its peak, and after it.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub(super) struct Memory {
     pub(super) before: u64,
@@ -55,36 +55,38 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Whether what the attack took has been given back.
+    /// Reports whether the server has released the memory that the attack took.
     pub(super) fn is_back(&self) -> bool {
         let before = self.before as f64;
         self.after as f64 <= before + MORE_BYTES.max(MORE_SHARE * before)
     }
 }
 
-/// All that was found out about one attack.
+/// The measurements of one attack.
 #[derive(Clone, Debug)]
 pub(super) struct Findings {
     pub(super) quiet: Figures,
     pub(super) during: Figures,
-    /// What went wrong for the pages, from the beginning of the attack.
+    /// The errors of the pages since the beginning of the attack.
     pub(super) errors: Vec<String>,
-    /// Of its core, the server used so much: in peace, and in the attack.
+    /// The share of its core that the server used: in the baseline, and in the attack.
     pub(super) cpu_share: [f64; 2],
     pub(super) memory: Memory,
-    /// So much more memory than before it may take. `None`: nobody has said how much.
+    /// The bytes of memory that the attack may take, if it has a budget.
     pub(super) budget: Option<u64>,
-    /// After the attack, until connections and calls were as many as before. `None`: they never were.
+    /// The time after the attack until there were no more connections and calls than before it. `None` if that never
+    /// happened.
     pub(super) places_back: Option<Duration>,
-    /// After the attack, until memory was back. `None`: it never was.
+    /// The time after the attack until memory was released. `None` if that never happened.
     pub(super) memory_back: Option<Duration>,
     pub(super) taken: Taken,
-    /// Calls that did not end well, by status. None of them are the pages', if there are no errors.
+    /// Calls that ended with a status other than OK, by status. If there are no errors, none of them are of the
+    /// pages.
     pub(super) failed: BTreeMap<String, u64>,
 }
 
 impl Findings {
-    /// What is not as it must be. Nothing: it holds.
+    /// Returns a description of each failure. The server passes if there is none.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let Self { quiet, during, memory, .. } = self;
@@ -92,22 +94,30 @@ impl Findings {
             [("calls", quiet.p99, during.p99), ("gaps between frames", quiet.gap_p99, during.gap_p99)]
         {
             if during >= TIMES * quiet {
-                faults.push(format!("p99 of {what}: {during:.2} ms, and {quiet:.2} ms in peace"));
+                faults.push(format!("p99 of {what}: {during:.2} ms, baseline {quiet:.2} ms"));
             }
         }
         if let Some(error) = self.errors.first() {
             faults.push(format!("{} errors, the first: {error}", self.errors.len()));
         }
         if self.places_back.is_none() {
-            faults.push("connections or calls are not as few as before".into());
+            faults.push("connections or calls did not return to the number before the attack".into());
         }
         let mib = |bytes: u64| bytes / 1024 / 1024;
         let taken = memory.peak.saturating_sub(memory.before);
         if let Some(budget) = self.budget.filter(|budget| taken > *budget) {
-            faults.push(format!("it took {} MiB, of {} MiB that it may", mib(taken), mib(budget)));
+            faults.push(format!(
+                "memory: the attack took {} MiB, the budget is {} MiB",
+                mib(taken),
+                mib(budget)
+            ));
         }
         if !memory.is_back() {
-            faults.push(format!("memory: {} MiB, and {} MiB before", mib(memory.after), mib(memory.before)));
+            faults.push(format!(
+                "memory: {} MiB after the attack, {} MiB before",
+                mib(memory.after),
+                mib(memory.before)
+            ));
         }
         faults
     }
@@ -175,7 +185,7 @@ mod tests {
         assert!(!memory(20, 29).is_back());
         assert_eq!(
             findings(figures(1.0, 260.0), 120 * MIB).faults(),
-            ["memory: 120 MiB, and 100 MiB before"]
+            ["memory: 120 MiB after the attack, 100 MiB before"]
         );
     }
 
@@ -184,7 +194,7 @@ mod tests {
         let mut findings = findings(figures(1.0, 260.0), 100 * MIB);
         assert!(findings.faults().is_empty());
         findings.memory.peak += MIB;
-        assert_eq!(findings.faults(), ["it took 201 MiB, of 200 MiB that it may"]);
+        assert_eq!(findings.faults(), ["memory: the attack took 201 MiB, the budget is 200 MiB"]);
         findings.budget = None;
         assert!(findings.faults().is_empty());
     }

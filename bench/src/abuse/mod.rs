@@ -1,8 +1,8 @@
-//! Abuse: what well-behaved pages see of a server that others abuse, and whether it is as before afterwards.
+//! Attacks on a server, the latency that well-behaved pages see meanwhile, and the recovery of the server.
 //!
-//! [`scene`] plays an attack on a server of its own; [`pages`] measure, and are measured in peace first; [`attackers`] do
-//! whatever their [`attack`] says, one file each; [`judge`] says whether the server stands it, and [`report`] writes it
-//! down.
+//! [`scene`] runs an attack against a new server. [`pages`] measure a baseline and then the attack. [`attackers`] do
+//! what their [`attack`] defines; each attack has its own file. [`judge`] decides whether the server passes, and
+//! [`report`] writes the results.
 
 mod attack;
 mod attackers;
@@ -32,7 +32,7 @@ use clap::ValueEnum;
 use self::{attack::Attack, control_frames::ControlFrames, report::Outcome, scene::Plan};
 use crate::machine::{self, Cores};
 
-/// What is done to the server.
+/// An attack on the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Scenario {
     IdleViewers,
@@ -67,28 +67,28 @@ impl Scenario {
         }
     }
 
-    /// As it is named on the command line, and in the report.
+    /// Returns the name of the attack on the command line, with spaces for hyphens.
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().replace('-', " "))
     }
 }
 
-/// What to do, and where things are.
+/// The options of `rides-bench abuse`.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// A short run of small crowds, to see that all of it works: its figures are no figures.
+    /// Run short attacks of few clients, to test the tool. Do not use the results.
     #[arg(long)]
     quick: bool,
-    /// Only these.
+    /// Run only these attacks, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<Scenario>,
     /// The release build of rides-server.
     #[arg(long, value_name = "FILE")]
     server: PathBuf,
-    /// For the logs of servers.
+    /// The folder for the logs of servers.
     #[arg(long, value_name = "DIR")]
     scratch: PathBuf,
-    /// Where the report goes.
+    /// The folder for abuse.md.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -114,11 +114,11 @@ impl Options {
     }
 }
 
-/// Plays all scenes that are asked for, and reports them.
+/// Runs the attacks that the options name, and writes the report.
 ///
 /// # Errors
-/// When this machine cannot do it, when the report cannot be written, or, unless it was a quick run, when the server does
-/// not stand an attack.
+/// When this machine cannot run them, or the report cannot be written. Also when the server fails under an attack,
+/// unless the run was quick.
 pub(crate) fn run(options: &Options) -> Result<()> {
     for dir in [&options.scratch, &options.out] {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -144,7 +144,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let holds = |outcome: &Outcome| outcome.as_ref().is_ok_and(|findings| findings.faults().is_empty());
     let broken = outcomes.iter().filter(|(_, outcome)| !holds(outcome)).count();
     if broken > 0 && !options.quick {
-        bail!("the server does not stand {broken} of {} attacks", outcomes.len());
+        bail!(
+            "the server fails under {broken} of {} attacks: see the failures in the report",
+            outcomes.len()
+        );
     }
     Ok(())
 }

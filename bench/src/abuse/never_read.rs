@@ -1,4 +1,4 @@
-//! Viewers of the whole city who never read.
+//! Viewers of the whole city that never read.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ pub(super) struct NeverRead;
 
 impl Attack for NeverRead {
     fn about(&self) -> &'static str {
-        "open streams of the whole city, over HTTP/1.1 and HTTP/2, and never read"
+        "open streams of the whole city, over HTTP/1.1 and HTTP/2, and never read them"
     }
 
-    /// Longer than `--viewer-timeout`.
+    /// Lasts longer than `--viewer-timeout`.
     fn crowd(&self) -> Crowd {
         Crowd {
             clients: 1_000,

@@ -1,4 +1,4 @@
-//! Somebody well-behaved who comes anew, again and again: what a page sees that is opened now.
+//! A well-behaved client that connects again and again, as a page does that is opened now.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use crate::{
     wire::{Protocol, Seen},
 };
 
-/// Between two arrivals: fewer than an address may have.
+/// The time between two connections. The rate stays below the limit per address.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Connects, makes a call, and leaves with the answer.
+/// Connects, makes one call, and disconnects after the response.
 pub(super) struct Newcomer {
     line: Line,
-    /// When it comes next.
+    /// The time of the next connection.
     due: Instant,
-    /// Its connection, and since when it is on its way.
+    /// The open connection, if there is one, and the time at which it was opened.
     here: Option<(Socket, Instant)>,
 }
 
@@ -33,12 +33,12 @@ impl Newcomer {
         self.here.is_none() && self.due <= now
     }
 
-    /// When there is something to do, unless it is the server's turn.
+    /// Returns the time of the next connection, or `None` while it waits for the server.
     pub(super) fn next(&self) -> Option<Instant> {
         self.here.is_none().then_some(self.due)
     }
 
-    /// Comes, over the other HTTP than before.
+    /// Connects and makes the call, over HTTP/1.1 and HTTP/2 by turns.
     pub(super) fn come(&mut self, now: Instant, registry: &Registry) -> Result<()> {
         self.line.protocol = match self.line.protocol {
             Protocol::Http1 => Protocol::Http2,
@@ -57,19 +57,19 @@ impl Newcomer {
         let mut answered = false;
         let done = socket.advance(buffer, |what| answered |= matches!(what, Seen::End));
         match done {
-            Err(error) => seen.errors.push(format!("a newcomer: {error:#}")),
+            Err(error) => seen.errors.push(format!("a new connection: {error:#}")),
             Ok(()) if answered => seen.arrivals_ms.push(millis(since.elapsed())),
             Ok(()) => return,
         }
         self.here = None;
     }
 
-    /// Who gets no answer leaves.
+    /// Gives up a connection without a response within [`NO_ANSWER`].
     pub(super) fn give_up(&mut self, now: Instant, seen: &mut Sight) {
         if let Some((_, since)) = &self.here
             && now - *since > NO_ANSWER
         {
-            seen.errors.push("a newcomer: no answer".into());
+            seen.errors.push("a new connection: no response".into());
             self.here = None;
         }
     }

@@ -1,8 +1,8 @@
-//! The well-behaved: pages that watch the city, and ask for, book, look up and cancel rides.
+//! Well-behaved pages, which watch the city, and quote, book, get and cancel rides.
 //!
-//! Each has an address of its own, a stream, and a connection for its calls, like a page in a browser; beside them a
-//! newcomer connects anew each time. They are all in one thread that does little, and which has the processor before any
-//! attacker: what they see is the server's doing.
+//! Each page has its own address, a stream, and a connection for its calls, as a page in a browser has. Besides, a
+//! newcomer makes a new connection for each call. All of them run in one thread that does little and has priority
+//! over the attackers, so that the latencies they measure are the server's.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -20,31 +20,32 @@ use crate::{
     wire::{Protocol, Seen},
 };
 
-/// Half of them speak HTTP/1.1 and half HTTP/2.
+/// The number of pages. Half of them speak HTTP/1.1 and half HTTP/2.
 const PAGES: usize = 4;
-/// After their streams and their calls.
+/// The token of the newcomer. The tokens of streams and calls are below it.
 const NEWCOMER: Token = Token(2 * PAGES);
-/// Between two calls of a page. A person makes fewer; this many are enough for a p99.
+/// The time between two calls of a page. A person makes fewer; this rate gives enough calls for a p99.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A call without an answer for so long has none.
+/// The timeout of a call.
 pub(super) const NO_ANSWER: Duration = Duration::from_secs(2);
-/// How long their streams may take to begin.
+/// The time within which the streams must begin.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
-/// The poller's clock has ticks of so long.
+/// The resolution of the poller's timeout.
 const CLOCK: Duration = Duration::from_millis(1);
 
-/// What they saw in a while.
+/// The measurements of the pages in a period.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Sight {
-    /// From when a call was due to its answer, in milliseconds.
+    /// The latencies of calls in milliseconds, from the time at which each was due.
     pub(super) calls_ms: Vec<f64>,
-    /// From when a newcomer connected to its first answer, in milliseconds.
+    /// The latencies of new connections in milliseconds, from the connect to the response.
     pub(super) arrivals_ms: Vec<f64>,
-    /// Between two frames of a stream, in milliseconds.
+    /// The gaps between two frames of a stream, in milliseconds.
     pub(super) gaps_ms: Vec<f64>,
-    /// How late this thread woke when it had asked to be woken: what of the above is not the server's, at most.
+    /// The delays of this thread in milliseconds: how much later than requested it woke. They bound the part of the
+    /// latencies above that is not the server's.
     pub(super) own_delays_ms: Vec<f64>,
-    /// Calls and streams that failed, and how.
+    /// The errors of calls and streams.
     pub(super) errors: Vec<String>,
 }
 
@@ -57,9 +58,9 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Opens them on the server at `to`, and waits until all of their streams have begun.
+    /// Opens the pages on the server at `to`, and waits until all of their streams have begun.
     pub(super) fn open(to: SocketAddr) -> Result<Self> {
-        let poll = Poll::new().context("no poller")?;
+        let poll = Poll::new().context("cannot make a poller")?;
         let now = Instant::now();
         let (mut watchers, mut callers) = (Vec::new(), Vec::new());
         let line_of = |guest: usize, protocol| {
@@ -70,7 +71,7 @@ impl Pages {
             let line = line_of(page, if page < PAGES / 2 { Protocol::Http1 } else { Protocol::Http2 });
             watchers.push(Watcher::open(line, poll.registry())?);
             let line = Line { token: Token(PAGES + page), ..line };
-            // In turn, so that they are in nobody's way.
+            // Staggered, so that the pages do not call at the same moment.
             let due = now + PAUSE * page as u32 / PAGES as u32;
             callers.push(Caller::open(line, Rider::new(page), due, poll.registry())?);
         }
@@ -79,19 +80,19 @@ impl Pages {
         while pages.watchers.iter().any(|watcher| watcher.last.is_none()) {
             let seen = pages.go_on(Duration::from_millis(100))?;
             if let Some(error) = seen.errors.first() {
-                bail!("the pages do not even work in peace: {error}");
+                bail!("the pages have an error before the attack: {error}");
             }
             if now.elapsed() > BEGIN_WITHIN {
-                bail!("the pages' streams do not begin");
+                bail!("the pages' streams did not begin within 10 s");
             }
         }
         Ok(pages)
     }
 
-    /// How many there are, and so many calls they have under way at most.
+    /// The number of pages, which is also the largest number of their open unary calls.
     pub(super) const COUNT: usize = PAGES;
 
-    /// Lets them go on for a while, and says what they saw.
+    /// Runs the pages for `window`, and returns what they measured.
     pub(super) fn go_on(&mut self, window: Duration) -> Result<Sight> {
         let end = Instant::now() + window;
         let mut seen = Sight::default();
@@ -135,18 +136,18 @@ impl Pages {
         Ok(seen)
     }
 
-    /// What has not come counts too, once it is late.
+    /// Adds the gaps and calls that are late and have not ended yet.
     fn look_at_what_is_missing(&self, seen: &mut Sight) {
         let silences = self.watchers.iter().filter_map(|watcher| Some(watcher.last?.elapsed()));
         let late = silences.filter(|silence| silence.as_secs_f64() > 2.0 * TICK_SECONDS);
         seen.gaps_ms.extend(late.map(millis));
         let waits = self.callers.iter().filter_map(|caller| Some(caller.asked?.elapsed()));
         let missing = waits.filter(|wait| *wait > NO_ANSWER);
-        seen.errors.extend(missing.map(|wait| format!("no answer after {:.0} s", wait.as_secs_f64())));
+        seen.errors.extend(missing.map(|wait| format!("no response after {:.0} s", wait.as_secs_f64())));
     }
 }
 
-/// How a page reaches the server.
+/// A page's way to the server: the addresses, the protocol, and the token in the poller.
 #[derive(Clone, Copy)]
 pub(super) struct Line {
     route: Route,
@@ -193,16 +194,16 @@ impl Watcher {
     }
 }
 
-/// A person's calls, one after the other.
+/// The calls of a page, one after the other.
 struct Caller {
     line: Line,
     socket: Socket,
     rider: Rider,
-    /// When its next call is.
+    /// The time of the next call.
     due: Instant,
-    /// Since when it waits for an answer.
+    /// The time from which the latency of the open call counts, if one is open.
     asked: Option<Instant>,
-    /// When the last answer came.
+    /// The time of the last response.
     answered: Option<Instant>,
 }
 
@@ -216,13 +217,13 @@ impl Caller {
         self.asked.is_none() && self.due <= now
     }
 
-    /// When there is something to do, unless it is the server's turn.
+    /// Returns the time of the next call, or `None` while it waits for the server.
     fn next(&self) -> Option<Instant> {
         self.asked.is_none().then_some(self.due)
     }
 
     fn begin(&mut self, now: Instant, registry: &Registry, seen: &mut Sight) -> Result<()> {
-        // A call that was kept waiting by the one before has waited for the server.
+        // The time that a call waited for the one before it counts as latency.
         let kept_waiting = self.answered.is_some_and(|answered| answered > self.due);
         self.asked = Some(if kept_waiting { self.due } else { now });
         self.due += PAUSE;
@@ -249,13 +250,13 @@ impl Caller {
             seen.calls_ms.push(millis(answered - asked));
             (self.asked, self.answered) = (None, Some(answered));
             if !self.rider.is_content() {
-                return self.fail("it was refused", registry, seen);
+                return self.fail("the response has no message", registry, seen);
             }
         }
         Ok(())
     }
 
-    /// Begins anew, on a connection of its own.
+    /// Records an error, and starts a new round on a new connection.
     fn fail(&mut self, why: &str, registry: &Registry, seen: &mut Sight) -> Result<()> {
         seen.errors.push(format!("{}: {why}", self.rider.what()));
         self.rider.start_over();

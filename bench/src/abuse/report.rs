@@ -1,4 +1,4 @@
-//! The findings, written down: tables for the terminal, and `abuse.md`.
+//! The report: tables for the terminal, and `abuse.md`.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -12,10 +12,10 @@ use crate::{
     servers::CARS,
 };
 
-/// What became of one attack.
+/// The findings of one attack, or the reason why it could not be measured.
 pub(super) type Outcome = Result<Findings, String>;
 
-/// In a line, while others go on.
+/// Returns a one-line summary of an attack.
 pub(super) fn line(scenario: Scenario, outcome: &Outcome) -> String {
     let name = scenario.name();
     match outcome {
@@ -28,20 +28,22 @@ pub(super) fn line(scenario: Scenario, outcome: &Outcome) -> String {
     }
 }
 
-/// The whole page.
+/// Returns the text of `abuse.md`.
 pub(super) fn page(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
-    let intro = "# Abuse\n\nWhat well-behaved pages see while others abuse the server. Everything here is written by \
-                 `cargo xtask abuse`, and nothing by hand.\n\n";
+    let intro = "# Abuse\n\n\
+                 For operators and developers: the latencies that well-behaved pages see while other clients \
+                 abuse the server, and the cost of each attack. `cargo xtask abuse` writes this document; do \
+                 not edit it.\n\n";
     [intro.to_owned(), figures(outcomes), method(quick, outcomes)].concat()
 }
 
-/// All tables.
+/// Returns all tables.
 pub(super) fn figures(outcomes: &[(Scenario, Outcome)]) -> String {
     let findings: Vec<(Scenario, &Findings)> =
         outcomes.iter().filter_map(|(scenario, outcome)| Some((*scenario, outcome.as_ref().ok()?))).collect();
-    let mut text = format!("## What the pages see\n\n{}", seen(&findings));
-    let _ = write!(text, "\n## What it costs the server\n\n{}", costs(&findings));
-    let _ = write!(text, "\n## What the attackers get\n\n{}\n", got(&findings));
+    let mut text = format!("## Latencies of the pages\n\n{}", seen(&findings));
+    let _ = write!(text, "\n## Cost to the server\n\n{}", costs(&findings));
+    let _ = write!(text, "\n## Attackers\n\n{}\n", got(&findings));
     let faults: String = outcomes
         .iter()
         .map(|(scenario, outcome)| match outcome {
@@ -52,25 +54,25 @@ pub(super) fn figures(outcomes: &[(Scenario, Outcome)]) -> String {
         .map(|(scenario, faults)| format!("- {}: {}\n", scenario.name(), faults.join("; ")))
         .collect();
     if !faults.is_empty() {
-        let _ = write!(text, "## What does not hold\n\n{faults}\n");
+        let _ = write!(text, "## Failures\n\n{faults}\n");
     }
     text
 }
 
 fn seen(findings: &[(Scenario, &Findings)]) -> String {
     let head = [
-        "ms, in peace → in the attack",
-        "calls p50",
-        "p99",
-        "",
-        "max",
-        "new p50",
-        "max",
-        "gaps p99",
-        "",
-        "own p99",
+        "ms, baseline → attack",
+        "call p50",
+        "call p99",
+        "ratio",
+        "call max",
+        "new connection p50",
+        "new connection max",
+        "frame gap p99",
+        "ratio",
+        "delay p99",
         "errors",
-        "",
+        "verdict",
     ];
     let rows: Vec<_> = findings
         .iter()
@@ -98,12 +100,12 @@ fn seen(findings: &[(Scenario, &Findings)]) -> String {
 fn costs(findings: &[(Scenario, &Findings)]) -> String {
     let head = [
         "",
-        "% of its core",
+        "% of its core, baseline → attack",
         "MiB before",
-        "at most",
-        "after",
-        "s until memory is back",
-        "s until places are back",
+        "peak MiB",
+        "MiB after",
+        "s until memory is released",
+        "s until connections and calls end",
     ];
     let rows: Vec<_> = findings
         .iter()
@@ -125,7 +127,7 @@ fn costs(findings: &[(Scenario, &Findings)]) -> String {
 }
 
 fn got(findings: &[(Scenario, &Findings)]) -> String {
-    let head = ["", "connections", "at a time", "turns", "ended by the server", "calls that failed"];
+    let head = ["", "connections", "at a time", "writes", "ended by the server", "failed calls"];
     let rows: Vec<_> = findings
         .iter()
         .map(|(scenario, findings)| {
@@ -144,7 +146,7 @@ fn got(findings: &[(Scenario, &Findings)]) -> String {
     table(&head, &rows)
 }
 
-/// The most frequent first.
+/// Returns the counts as text, the largest first.
 fn counts(counts: &BTreeMap<String, u64>) -> String {
     let mut counts: Vec<_> = counts.iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -166,28 +168,33 @@ fn back(after: Option<Duration>) -> String {
 }
 
 fn verdict(findings: &Findings) -> &'static str {
-    if findings.faults().is_empty() { "holds" } else { "**does not hold**" }
+    if findings.faults().is_empty() { "passes" } else { "**fails**" }
 }
 
 fn method(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
-    let hasty = if quick { "**This was a quick run: its figures are no figures.** " } else { "" };
+    let hasty = if quick { "**This was a quick run: do not use its results.** " } else { "" };
     let mut text = format!(
-        "## How\n\n{hasty}On {}. The server has one core. Pages, attackers and what reports the cars share \
-         the other, where attackers run while nobody else has anything to do (`SCHED_IDLE`). All is on loopback, and no \
-         address but the one that {CARS} moving cars are reported from is exempt from limits, which are the defaults \
-         unless said below. Each attack has a server of its own.\n\n\
-         - **Pages**: four, two over HTTP/1.1 and two over HTTP/2, each with an address, a stream of the whole city and a \
-         connection for its calls: 50 a second, in rounds of four fares, a booking, its ride looked at, and its \
-         cancellation. A call that had to wait for the one before it counts from when it was due. Before the attack they \
-         are measured in peace, on the same server.\n\
-         - **New**: from another address somebody connects five times a second, over HTTP/1.1 and HTTP/2 in turn, and asks \
-         for the server's health: until the answer. It is shown, and not judged.\n\
-         - **Holds**: p99 of calls and of gaps between frames stay under {TIMES:.0} times what they are in peace, no call \
-         and no stream of the pages and no newcomer fails, connections and calls are as few as before again, and so is memory, but for \
-         {:.0} % or {:.0} MiB.\n\
-         - **Calls that failed** are counted by the server; none of them are the pages' or the newcomer's.\n\
-         - **Own p99**: how late the pages' own thread woke when it had asked to be woken. So much of the figures beside it \
-         may be the load's own doing.\n\n",
+        "## Method\n\n\
+         {hasty}On {}. The server has one core. The pages, the attackers and the feed of car positions share \
+         the other core, where the attackers run only while nothing else has work (`SCHED_IDLE`). All traffic \
+         is on loopback. Limits have their defaults unless stated below, and only the address that reports \
+         {CARS} moving cars is exempt from them. Each attack runs against a new server.\n\n\
+         - **Pages**: four pages, two over HTTP/1.1 and two over HTTP/2. Each has its own address, a stream of \
+         the whole city, and a connection for its calls. A page makes 50 calls per second, in rounds: four \
+         quotes, a booking, gets of the ride, and its cancellation. The latency of a call that had to wait for \
+         the call before it counts from the time at which it was due. The baseline is measured on the same server \
+         before the attack.\n\
+         - **New connection**: another address connects five times per second, over HTTP/1.1 and HTTP/2 by turns, \
+         and checks the server's health. The latency counts from the connect to the response. It is not part of \
+         the verdict.\n\
+         - **Passes**: the p99 of calls and of gaps between frames stays below {TIMES:.0} times the baseline. No \
+         call, stream or new connection of the pages fails. After the attack connections and calls return to the \
+         number before it, and memory to at most {:.0} % or {:.0} MiB more than before. During the attack memory \
+         stays within the budget, if one is stated below.\n\
+         - **Failed calls**: the calls that the server ended with a status other than OK. If there are no errors, \
+         all of them are the attackers'.\n\
+         - **Delay p99**: the time by which the pages' own thread woke later than requested. Up to this much of \
+         the latencies beside it may come from the load generator and not from the server.\n\n",
         machine::description(),
         100.0 * MORE_SHARE,
         MORE_BYTES / 1024.0 / 1024.0,
@@ -201,13 +208,13 @@ fn method(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
         };
         let budget = attack.budget().map_or_else(String::new, |bytes| {
             let (mib, kib_each) = (bytes / 1024 / 1024, bytes / 1024 / crowd.clients as u64);
-            format!(" The server may take {mib} MiB for them, {kib_each} KiB for each.")
+            format!(" The server may use {mib} MiB of memory for them, {kib_each} KiB for each.")
         });
         let clients = number(crowd.clients as f64, 0);
         let (addresses, lasts) = (crowd.addresses, crowd.lasts.as_secs());
         let _ = writeln!(
             text,
-            "- **{}**: {clients} clients of {addresses} addresses {}, for {lasts} s{flags}.{budget}",
+            "- **{}**: {clients} clients from {addresses} addresses {}, for {lasts} s{flags}.{budget}",
             scenario.name(),
             attack.about(),
         );

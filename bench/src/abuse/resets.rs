@@ -1,4 +1,4 @@
-//! Rapid reset: calls over HTTP/2 that are taken back at once.
+//! Rapid reset: HTTP/2 calls that the client cancels at once.
 
 use super::attack::{Attack, Then, Turn};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Calls in a turn.
+/// The number of calls in a turn.
 const CALLS: u32 = 10;
 const CANCEL: u32 = 8;
 
@@ -17,7 +17,7 @@ pub(super) struct Resets;
 
 impl Attack for Resets {
     fn about(&self) -> &'static str {
-        "open streams over HTTP/2 and reset them at once, without pause"
+        "open HTTP/2 streams and reset them at once, without pause"
     }
 
     fn protocol(&self, _client: u64) -> Protocol {

@@ -1,4 +1,4 @@
-//! What a page calls: fares, then a ride, which is looked at for a while and then cancelled.
+//! The calls of a page: quotes, then the booking of a ride, gets of the ride, and its cancellation.
 
 use anyhow::{Context as _, Result};
 use prost::Message as _;
@@ -8,19 +8,19 @@ use crate::wire::Call;
 
 const KAIVOKATU: Location = Location { lat: 60.1699, lng: 24.9384 };
 const KASARMIKATU: Location = Location { lat: 60.1642, lng: 24.9480 };
-/// Calls from one ride to the next.
+/// The number of calls in a round, from one ride to the next.
 const ROUND: u64 = 20;
-/// Of these, the first ask for fares.
+/// The number of quotes at the beginning of a round.
 const QUOTES: u64 = 4;
 
-/// One person. Pure: says what is called next, and takes the answers.
+/// A rider's sequence of calls. Pure: returns the next call, and reads the responses.
 #[derive(Debug)]
 pub(super) struct Rider {
     page: usize,
-    /// Of the call that is next, or under way.
+    /// The number of the call that is next or open.
     number: u64,
     ride_id: String,
-    /// The call under way has its message.
+    /// Is `true` if the response of the open call has had a message.
     answered: bool,
 }
 
@@ -37,7 +37,7 @@ impl Rider {
         Self { page, number: 0, ride_id: String::new(), answered: false }
     }
 
-    /// The call that is next.
+    /// Returns the next call.
     pub(super) fn call(&self) -> Call {
         let (pickup, dropoff) = (Some(KAIVOKATU), Some(KASARMIKATU));
         let ride_id = self.ride_id.clone();
@@ -61,17 +61,17 @@ impl Rider {
         Call { timeout: Some("5S"), ..Call::new(path, message) }
     }
 
-    /// The message that a call was answered with.
+    /// Reads the message of a response.
     pub(super) fn hear(&mut self, message: &[u8]) -> Result<()> {
         if self.step() == Step::Book {
             let ride = v1::BookResponse::decode(message)?.ride;
-            self.ride_id = ride.context("no ride was booked")?.ride_id;
+            self.ride_id = ride.context("the Book response has no ride")?.ride_id;
         }
         self.answered = true;
         Ok(())
     }
 
-    /// The call is over: whether there was a message, which is to say, whether it went well.
+    /// Ends the open call. Returns `true` if its response had a message, that is, if it succeeded.
     pub(super) fn is_content(&mut self) -> bool {
         if self.answered {
             self.number += 1;
@@ -79,12 +79,12 @@ impl Rider {
         std::mem::take(&mut self.answered)
     }
 
-    /// Of the call under way.
+    /// Returns the name of the open call.
     pub(super) fn what(&self) -> String {
         format!("{:?}", self.step())
     }
 
-    /// With the next round, for who knows what became of this ride.
+    /// Starts the next round, because the state of the current ride is unknown.
     pub(super) fn start_over(&mut self) {
         self.number = self.number.next_multiple_of(ROUND);
         self.answered = false;

@@ -1,4 +1,4 @@
-//! One attack on one server: peace, then the attack, then peace again.
+//! One attack on one server: the baseline, the attack, and the recovery.
 
 use std::{
     path::Path,
@@ -21,30 +21,31 @@ use crate::{
     process::Server,
 };
 
-/// For whom limits do not hold: the gateway that reports for the whole fleet, and who asks for `/metrics`.
+/// The addresses that are exempt from limits: the feed of positions, and the requests of `/metrics`.
 const EXEMPT: &str = "127.0.0.1/32";
-/// Between two looks at whether all is as before.
+/// The time between two checks whether the server has recovered.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How much time there is.
+/// The durations and sizes of an attack's phases.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// Until the server is warm.
+    /// The time until the server is warm.
     pub(super) settle: Duration,
-    /// In which peace is measured.
+    /// The duration of the baseline.
     pub(super) quiet: Duration,
-    /// No attack is longer.
+    /// The longest duration of an attack.
     pub(super) longest: Duration,
-    /// Of each crowd, one in so many comes.
+    /// The divisor of the number of clients.
     pub(super) thinned: usize,
-    /// After an attack, until all must be as before.
+    /// The time after an attack within which the server must recover.
     pub(super) patience: Duration,
 }
 
-/// Plays it.
+/// Runs an attack and returns the measurements.
 ///
 /// # Errors
-/// When the server, the pages or the attackers cannot do their part. What a server does not stand is in the findings.
+/// When the server, the pages or the attackers do not start or stop. A failure of the server under attack is no
+/// error: it is in the findings.
 pub(super) fn play(
     attack: Box<dyn Attack>,
     plan: &Plan,
@@ -60,12 +61,12 @@ pub(super) fn play(
     pages.go_on(plan.settle)?;
 
     let (mut peace, quiet_cpu) = watch(&server, &mut pages, plan.quiet)?;
-    ensure!(peace.errors.is_empty(), "even in peace there are errors: {}", peace.errors.join(", "));
-    let quiet = Figures::of(&mut peace).context("the pages saw nothing in peace")?;
+    ensure!(peace.errors.is_empty(), "the pages have errors before the attack: {}", peace.errors.join(", "));
+    let quiet = Figures::of(&mut peace).context("the pages measured nothing before the attack")?;
 
     let (before, memory) = (Gauges::of(server.addr)?, server.resident()?);
     server.forget_peak()?;
-    // What came while we asked is not of the attack.
+    // What the pages measured while the metrics were read does not count.
     pages.go_on(LOOK)?;
     let mut crowd = attack.crowd();
     crowd.lasts = crowd.lasts.min(plan.longest);
@@ -75,7 +76,7 @@ pub(super) fn play(
     let (mut sight, cpu) = watch(&server, &mut pages, crowd.lasts)?;
     let taken = attackers.stop()?;
     let peak = server.peak()?;
-    let during = Figures::of(&mut sight).context("the pages saw nothing in the attack")?;
+    let during = Figures::of(&mut sight).context("the pages measured nothing in the attack")?;
 
     let (after, late_errors) = aftermath(&server, &mut pages, plan, &before, memory)?;
     let failed = Gauges::of(server.addr)?.failed_since(&before);
@@ -94,7 +95,7 @@ pub(super) fn play(
     })
 }
 
-/// What the pages see in a while, and how much of its core the server uses.
+/// Runs the pages for `window`. Returns what they measured, and the share of its core that the server used.
 fn watch(server: &Server, pages: &mut Pages, window: Duration) -> Result<(Sight, f64)> {
     let (start, before) = (Instant::now(), server.cpu()?);
     let sight = pages.go_on(window)?;
@@ -102,14 +103,14 @@ fn watch(server: &Server, pages: &mut Pages, window: Duration) -> Result<(Sight,
     Ok((sight, used.as_secs_f64() / start.elapsed().as_secs_f64()))
 }
 
-/// What is left of an attack.
+/// The recovery of the server after an attack.
 struct Aftermath {
     resident: u64,
     places_back: Option<Duration>,
     memory_back: Option<Duration>,
 }
 
-/// Looks until all is as before, or there is no more time; and what went wrong for the pages meanwhile.
+/// Waits until the server has recovered or the time is over. Returns also the errors of the pages meanwhile.
 fn aftermath(
     server: &Server,
     pages: &mut Pages,
@@ -125,7 +126,7 @@ fn aftermath(
         after.resident = server.resident()?;
         let now = Gauges::of(server.addr)?;
         let elapsed = Some(start.elapsed());
-        // The pages' own calls come and go, and the newcomer with its.
+        // At any moment the pages may have calls open. The newcomer may have one too, with its connection.
         let few = now.connections <= before.connections && now.calls <= before.calls + Pages::COUNT as u64;
         after.places_back = after.places_back.or(elapsed.filter(|_| few));
         let is_back = Memory { before: memory, peak: 0, after: after.resident }.is_back();

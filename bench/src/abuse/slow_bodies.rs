@@ -1,11 +1,11 @@
-//! Slow-loris: calls whose one message comes a byte at a time.
+//! Slow bodies (slowloris): calls whose request message arrives one byte at a time.
 
 use std::time::Duration;
 
 use super::attack::{Attack, Crowd, Then, Turn};
 use crate::wire::{Call, Connection, Protocol};
 
-/// So that none of them is ever done.
+/// The length of the message, which is too long to be complete before the end of the attack.
 const MESSAGE: usize = 10_000;
 
 pub(super) struct SlowBodies {
@@ -26,10 +26,10 @@ impl SlowBodies {
 
 impl Attack for SlowBodies {
     fn about(&self) -> &'static str {
-        "send a byte of a unary call's message each second, over HTTP/1.1 and HTTP/2"
+        "send one byte of a unary request's message per second, over HTTP/1.1 and HTTP/2"
     }
 
-    /// Longer than `--body-timeout`.
+    /// Lasts longer than `--body-timeout`.
     fn crowd(&self) -> Crowd {
         Crowd {
             clients: 2_000,

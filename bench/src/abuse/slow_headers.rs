@@ -1,4 +1,4 @@
-//! Slow-loris: headers that come a byte at a time, and have no end.
+//! Slow headers (slowloris): headers that arrive one byte at a time and never end.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ const BEGINNING: &[u8] = b"POST /rides.v1.Rides/Quote HTTP/1.1\r\nhost: localhos
 
 impl Attack for SlowHeaders {
     fn about(&self) -> &'static str {
-        "send a byte of their headers each second, without end"
+        "send one byte of a request's headers per second, and never finish them"
     }
 
-    /// Longer than `--header-timeout`.
+    /// Lasts longer than `--header-timeout`.
     fn crowd(&self) -> Crowd {
         Crowd {
             clients: 3_000,

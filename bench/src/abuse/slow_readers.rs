@@ -1,5 +1,6 @@
-//! Viewers of the whole city who read far less than they are sent, and never nothing: CASES row L18. They speak HTTP/1.1:
-//! over HTTP/2 who is so far behind answers no ping in time, and is gone after 15 s.
+//! Viewers of the whole city that read far less than the server sends: row L18 in docs/failures.md. They speak
+//! HTTP/1.1. Over HTTP/2 a client that is so far behind does not acknowledge a ping in time, and its connection is
+//! closed after 15 s.
 
 use std::time::Duration;
 
@@ -11,19 +12,20 @@ use crate::{
 };
 
 const VIEWERS: usize = 10_000;
-/// What the server may hold for each: as much as for an idle one, and the whole city once.
+/// The bytes that the server may hold for each viewer: 16 KiB for an idle viewer, and 16 KiB for a frame of the whole
+/// city.
 const BYTES_PER_VIEWER: u64 = (16 + 16) * 1024;
-/// Bytes a second of each. The city is about fifty times that.
+/// The bytes that each client reads per second. The server sends about fifty times as much.
 const SIP: usize = 1_000;
 
 pub(super) struct SlowReaders;
 
 impl Attack for SlowReaders {
     fn about(&self) -> &'static str {
-        "open streams of the whole city, and read 1,000 bytes a second"
+        "open streams of the whole city, and read 1,000 bytes per second"
     }
 
-    /// Longer than `--viewer-timeout`.
+    /// Lasts longer than `--viewer-timeout`.
     fn crowd(&self) -> Crowd {
         Crowd {
             clients: VIEWERS,
@@ -35,7 +37,7 @@ impl Attack for SlowReaders {
         }
     }
 
-    /// Both are 10,000 unless told otherwise, and somebody else is there too.
+    /// The defaults of both are 10,000, and the pages need some too.
     fn flags(&self) -> &'static [&'static str] {
         &["--max-connections", "12000", "--max-viewers", "12000"]
     }

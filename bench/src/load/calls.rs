@@ -1,4 +1,4 @@
-//! Callers of unary RPCs: each makes its next call when the one before is answered.
+//! Callers of unary RPCs, each of which makes its next call after the response to the last one.
 
 use std::time::{Duration, Instant};
 
@@ -11,21 +11,21 @@ use super::{
 };
 use crate::wire::{Call, Seen};
 
-/// Callers at a time.
+/// The number of callers, and of their connections.
 const CALLERS: usize = 64;
 
-/// Calls for a while, from many connections with one call at a time each, after a while in which nothing counts.
-/// `at_start` is asked between the two. How many were answered with a message.
+/// Makes calls from [`CALLERS`] connections with one call at a time each, first for `warm_up` and then for `window`.
+/// Calls `at_start` between the two. Returns its result and the number of calls in `window` that succeeded.
 ///
 /// # Errors
-/// When a call fails.
+/// When a call fails, or its response has no message.
 pub(crate) fn call_for<T>(
     target: &Target,
     warm_up: Duration,
     window: Duration,
     at_start: impl FnOnce() -> Result<T>,
 ) -> Result<(T, u64)> {
-    let mut poll = Poll::new().context("no poller")?;
+    let mut poll = Poll::new().context("cannot make a poller")?;
     let mut callers = Vec::with_capacity(CALLERS);
     for index in 0..CALLERS {
         let mut socket = Socket::connect(target, index, false, poll.registry())?;
@@ -56,7 +56,7 @@ pub(crate) fn call_for<T>(
 
 struct Caller {
     socket: Socket,
-    /// The call under way has its message.
+    /// Is `true` if the response of the open call has had a message.
     answered: bool,
 }
 
@@ -72,7 +72,7 @@ impl Caller {
                 over += 1;
             }
         })?;
-        ensure!(!failed, "a call was answered without a message");
+        ensure!(!failed, "a response has no message");
         if over > 0 {
             socket.call(next);
             socket.send()?;

@@ -1,7 +1,7 @@
-//! The load: one thread and one poller, for as many sockets as there are viewers.
+//! The load generator: one thread and one poller for all sockets of viewers.
 //!
-//! It must cost less than any server under measure, so it reads each socket once for what has come, into one buffer that
-//! all share, and looks at lengths only.
+//! It must need less processor time than any server under test. So it reads each socket once for what has arrived,
+//! into one shared buffer, and parses only the lengths of messages.
 
 mod calls;
 mod socket;
@@ -15,14 +15,14 @@ pub(crate) use viewers::{Kept, Viewers, Window};
 
 use crate::wire::{Call, Protocol};
 
-/// What clients do.
+/// The server that clients connect to, and their calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// Where they go.
+    /// The server's address.
     pub(crate) addr: SocketAddr,
-    /// How they speak.
+    /// The protocol of the clients.
     pub(crate) protocol: Protocol,
-    /// What they call: each the next of these, over and over.
+    /// The calls. The clients take them in turn.
     pub(crate) calls: Vec<Call>,
 }
 

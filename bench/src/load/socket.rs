@@ -1,4 +1,4 @@
-//! One client's connection.
+//! The connection of one client.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -14,18 +14,18 @@ use socket2::{Domain, Socket as RawSocket, Type};
 use super::Target;
 use crate::wire::{Call, Connection, Protocol, Seen};
 
-/// What is read at once. In the processor's cache, and more than a socket usually has.
+/// The size of the shared read buffer in bytes: it fits into the processor's cache, and a socket rarely has more.
 pub(crate) const BUFFER: usize = 256 * 1024;
-/// Connections from one address: it has about 28,000 ports.
+/// The number of connections from one source address, which has about 28,000 ephemeral ports.
 const PER_ADDRESS: usize = 20_000;
 
-/// How a client gets to its server.
+/// The addresses of a connection, and its receive buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Route {
-    /// `None`: from wherever the kernel likes.
+    /// The source address. `None` leaves it to the kernel.
     pub(crate) from: Option<IpAddr>,
     pub(crate) to: SocketAddr,
-    /// Bytes that the kernel may keep for us, where it shall not decide.
+    /// The size of the receive buffer in bytes. `None` leaves it to the kernel.
     pub(crate) receive_buffer: Option<usize>,
 }
 
@@ -34,14 +34,14 @@ pub(crate) struct Socket {
     stream: TcpStream,
     connection: Connection,
     authority: String,
-    /// Not sent yet.
+    /// Bytes that are not sent yet.
     out: Vec<u8>,
-    /// Bytes received.
+    /// The number of bytes received.
     pub(super) received: u64,
 }
 
 impl Socket {
-    /// Connects the `index`-th client of a target, in the background. Events come under its index.
+    /// Starts to connect the `index`-th client of a target. Its token in the poller is the index.
     pub(super) fn connect(target: &Target, index: usize, keep: bool, registry: &Registry) -> Result<Self> {
         let from = match index / PER_ADDRESS {
             0 => None,
@@ -51,7 +51,7 @@ impl Socket {
         Self::open(route, target.protocol, keep, Token(index), registry)
     }
 
-    /// Connects, in the background. `keep`: the contents of messages are wanted.
+    /// Starts to connect. With `keep`, the reader passes on the contents of messages.
     pub(crate) fn open(
         route: Route,
         protocol: Protocol,
@@ -59,10 +59,10 @@ impl Socket {
         token: Token,
         registry: &Registry,
     ) -> Result<Self> {
-        let raw = RawSocket::new(Domain::IPV4, Type::STREAM, None).context("no more sockets")?;
+        let raw = RawSocket::new(Domain::IPV4, Type::STREAM, None).context("cannot make a socket")?;
         raw.set_nonblocking(true)?;
         raw.set_tcp_nodelay(true)?;
-        // No port is left waiting when thousands are closed.
+        // A close resets the connection, so that no port stays in TIME_WAIT when thousands are closed.
         raw.set_linger(Some(Duration::ZERO))?;
         if let Some(bytes) = route.receive_buffer {
             raw.set_recv_buffer_size(bytes)?;
@@ -82,25 +82,25 @@ impl Socket {
         Ok(Self { stream, connection, authority: route.to.to_string(), out: Vec::new(), received: 0 })
     }
 
-    /// Makes a call: at once, or as soon as there is a connection.
+    /// Queues a call. It is sent when the socket next sends, once connected.
     pub(crate) fn call(&mut self, call: &Call) {
         self.connection.call(call, &self.authority, &mut self.out);
     }
 
-    /// What is to be sent next, to add whatever bytes to.
+    /// Returns the buffer of bytes to send, to which any bytes may be added.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
 
-    /// Sends and reads what can be sent and read.
+    /// Sends and reads as much as possible without waiting.
     pub(crate) fn advance(&mut self, buffer: &mut [u8], mut seen: impl FnMut(Seen<'_>)) -> Result<()> {
         self.send()?;
-        // Less than was asked for: there is no more, and the next event will say when there is.
+        // A short read means that the socket is empty. The next event reports new bytes.
         while self.read(buffer, &mut seen)? == buffer.len() {}
         self.send()
     }
 
-    /// Reads once. How many bytes there were: none, if there are none now.
+    /// Reads once. Returns the number of bytes, or 0 if none are available now.
     pub(crate) fn read(&mut self, buffer: &mut [u8], seen: impl FnMut(Seen<'_>)) -> Result<usize> {
         let length = match self.stream.read(buffer) {
             Ok(0) => bail!("the server closed the connection"),
@@ -113,7 +113,7 @@ impl Socket {
         Ok(length)
     }
 
-    /// Sends what can be sent.
+    /// Sends as much as possible without waiting.
     pub(crate) fn send(&mut self) -> Result<()> {
         while !self.out.is_empty() {
             match self.stream.write(&self.out) {

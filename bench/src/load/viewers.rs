@@ -1,4 +1,4 @@
-//! Viewers: each opens one stream and reads it for as long as it lives.
+//! Viewers, each of which opens one stream and reads it until it is closed.
 
 use std::time::{Duration, Instant};
 
@@ -11,41 +11,41 @@ use super::{
 };
 use crate::{stats::Gaps, wire::Seen};
 
-/// Streams that may be opening at a time: beyond, a server's queue for connections overflows.
+/// The number of streams that may be opening at a time. More would overflow a server's listen backlog.
 const OPENING: usize = 256;
-/// Events taken from the poller at once.
+/// The largest number of events taken from the poller at once.
 const EVENTS: usize = 1024;
 
-/// A message that was kept whole.
+/// A message of which the contents were kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
-    /// When the last of it was read.
+    /// The time at which its last byte was read.
     pub(crate) at: Instant,
-    /// The message.
+    /// The contents.
     pub(crate) message: Vec<u8>,
 }
 
-/// What viewers saw for a while.
+/// The messages that viewers received in a period.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
-    /// Of all viewers.
+    /// The number of messages, over all viewers.
     pub(crate) messages: u64,
-    /// Of all viewers, with all framing.
+    /// The number of bytes with all framing, over all viewers.
     pub(crate) bytes: u64,
-    /// Between messages.
+    /// The gaps between messages.
     pub(crate) gaps: Gaps,
-    /// Streams that ended, and why the last one did.
+    /// The reasons for which streams ended, one for each.
     pub(crate) lost: Vec<String>,
-    /// Of those viewers that keep what they get.
+    /// The messages of those viewers that keep them.
     pub(crate) kept: Vec<Kept>,
 }
 
-/// Any number of viewers of one target.
+/// The viewers of one target.
 #[derive(Debug)]
 pub(crate) struct Viewers {
     target: Target,
     tick: Duration,
-    /// So many, from the first, keep what they get.
+    /// The number of viewers, from the first, that keep their messages.
     keeping: usize,
     poll: Poll,
     events: Events,
@@ -56,30 +56,30 @@ pub(crate) struct Viewers {
 #[derive(Debug)]
 struct Viewer {
     socket: Socket,
-    /// `None` before the first message.
+    /// The time of the last message. `None` before the first.
     last: Option<Instant>,
-    /// Something came: the server has taken it.
+    /// Is `true` once a byte was received: the server has accepted the stream.
     opened: bool,
     lost: Option<String>,
 }
 
 impl Viewers {
-    /// Nobody yet. The server is expected to send something every `tick`.
+    /// Returns a set without viewers. The server is expected to send a message every `tick`.
     pub(crate) fn new(target: Target, tick: Duration, keeping: usize) -> Result<Self> {
-        let poll = Poll::new().context("no poller")?;
+        let poll = Poll::new().context("cannot make a poller")?;
         let (events, buffer) = (Events::with_capacity(EVENTS), vec![0; BUFFER]);
         Ok(Self { target, tick, keeping, poll, events, buffer, viewers: Vec::new() })
     }
 
-    /// How many there are.
+    /// Returns the number of viewers.
     pub(crate) fn len(&self) -> usize {
         self.viewers.len()
     }
 
-    /// Opens or closes streams until there are `count`, each of which has got something.
+    /// Opens or closes streams until there are `count`, and each has received something.
     ///
     /// # Errors
-    /// When a stream ends meanwhile, or not all of them are there in time.
+    /// When a stream ends meanwhile, or not all streams open within `within`.
     pub(crate) fn hold(&mut self, count: usize, within: Duration) -> Result<()> {
         self.viewers.truncate(count);
         let deadline = Instant::now() + within;
@@ -103,7 +103,7 @@ impl Viewers {
         }
     }
 
-    /// Reads for a while, and says what came.
+    /// Reads for `window`, and returns what was received.
     pub(crate) fn watch(&mut self, window: Duration) -> Result<Window> {
         let deadline = Instant::now() + window;
         let mut seen = self.window();
@@ -149,7 +149,7 @@ impl Viewers {
         }
         for event in &self.events {
             let index = event.token().0;
-            // Of a viewer that was closed before the event was taken.
+            // The event may be of a viewer that was closed meanwhile.
             let Some(viewer) = self.viewers.get_mut(index) else { continue };
             if viewer.lost.is_none() {
                 viewer.advance(&mut self.buffer, index < self.keeping, window);

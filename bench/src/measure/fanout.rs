@@ -1,4 +1,4 @@
-//! What it costs to tell everybody of all cars, and how many can be told.
+//! The cost of sending all cars to all viewers, and the largest number of viewers that a server holds.
 
 use std::path::Path;
 
@@ -10,29 +10,29 @@ use super::{
 };
 use crate::{contender::Contender, process::Server, search::Search, stats::slope, wire::Protocol};
 
-/// So often, when a server fails while something else runs beside it.
+/// The number of further measurements when a server fails while other processes use its core.
 const LOOK_AGAIN: u32 = 2;
 
-/// What one run found.
+/// The result of one run.
 #[derive(Clone, Debug)]
 pub(crate) struct Fanout {
-    /// The most viewers that were served in time.
+    /// The largest number of viewers that were served in time.
     pub(crate) most: usize,
-    /// The server may hold more: there were no more sockets, or the load was full.
+    /// Is `true` if the server may hold more, because the sockets or the load generator's core were used up.
     pub(crate) at_least: bool,
-    /// Car updates in a second of the server's time, with so many.
+    /// Car updates per second of the server's processor time, with the most viewers.
     pub(crate) at_most: f64,
-    /// The same with as many as all contenders hold.
+    /// The same with the number of viewers that all contenders hold.
     pub(crate) at_few: f64,
-    /// On the wire, with all framing.
+    /// Bytes on the wire per car update, with all framing.
     pub(crate) bytes_per_update: f64,
-    /// Resident, in bytes.
+    /// Resident bytes per viewer.
     pub(crate) memory_per_viewer: f64,
-    /// Of either core, what something else used meanwhile.
+    /// The share of a core that other processes used: the larger share of the two cores.
     pub(crate) foreign_share: f64,
 }
 
-/// Asks once, of a new server, after the runs `before`. `seen` gets to see it.
+/// Makes one run with a new server. `before` has the results of earlier runs. `seen` is called with the server.
 pub(super) fn once(
     bench: &Bench,
     contender: Contender,
@@ -45,10 +45,11 @@ pub(super) fn once(
     let few = bench.plan.viewers;
     let mut stage = open()?;
     seen(&stage.server);
-    // The first viewers are not counted: they pay for what all share.
+    // The slope begins at a quarter of the viewers: the first ones pay for what all share.
     let start = look_at(bench, &mut stage, contender, few / 4)?;
     let base = look_at(bench, &mut stage, contender, few)?;
-    let memory = slope(memory_at(&start), memory_at(&base)).context("there are too few viewers")?;
+    let memory =
+        slope(memory_at(&start), memory_at(&base)).context("there are too few viewers for a slope")?;
 
     let likely = before.last().map(|run| run.most);
     let mut search = Search::new(few, bench.plan.cap, bench.plan.steps).near(likely);
@@ -68,7 +69,7 @@ pub(super) fn once(
                 let sample = other.ok();
                 search.failed();
                 load_was_full = sample.is_some_and(|sample| sample.load_is_full());
-                // What it could not do may still lie about in it.
+                // A server that has failed may still have work queued, so the next step starts a new one.
                 drop(stage);
                 stage = open()?;
             }
@@ -85,7 +86,7 @@ pub(super) fn once(
     })
 }
 
-/// Looks at so many viewers, and again where something else was in the way.
+/// Measures with this many viewers, again if other processes disturbed.
 pub(super) fn look_at(
     bench: &Bench,
     stage: &mut Stage,
@@ -103,8 +104,8 @@ pub(super) fn look_at(
     let (server, load) = (100.0 * sample.server_share(), 100.0 * sample.load_share);
     let outcome = sample.failed.as_deref().unwrap_or("held");
     bench.log(&format!(
-        "{} {viewers} viewers: {outcome}; server {server:.0} %, load {load:.0} %, others {:.0} %, {:.1} M updates per \
-         CPU-second",
+        "{} {viewers} viewers: {outcome}; server {server:.0} %, load {load:.0} %, other processes {:.0} %, {:.1} M \
+         updates per CPU-second",
         contender.name(),
         100.0 * sample.foreign_share,
         sample.updates_per_cpu_second() / 1e6,

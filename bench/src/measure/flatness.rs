@@ -1,4 +1,4 @@
-//! What one more viewer of ours costs while 200 cars are in view, as the rest of the fleet grows.
+//! The cost of one more viewer of Rides with 200 cars in view, as the rest of the fleet grows.
 
 use std::path::Path;
 
@@ -16,23 +16,23 @@ use crate::{
     wire::Protocol,
 };
 
-/// Cars in the whole city.
+/// The sizes of the fleet.
 const FLEETS: [usize; 3] = [1_000, 10_000, 100_000];
-/// Of them, in view.
+/// The number of cars in view.
 pub(crate) const IN_VIEW: usize = 200;
-/// Positions a second of all those out of view, at most: where they are more, they report less often.
+/// The largest number of positions per second of all cars out of view. A larger fleet reports less often.
 pub(crate) const REPORTS_PER_SECOND: usize = 40_000;
 
-/// What one run found of one fleet.
+/// The result of one run for one size of the fleet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flatness {
-    /// In the whole city.
+    /// The number of cars in the fleet.
     pub(crate) cars: usize,
-    /// Of the server's time, for one viewer and one tick.
+    /// The server's processor time for one viewer and one tick, in microseconds.
     pub(crate) micros_per_viewer_tick: f64,
 }
 
-/// Asks once of each fleet, of new servers.
+/// Makes one run for each size of the fleet, each with a new server.
 pub(super) fn once(bench: &Bench) -> Result<Vec<Flatness>> {
     FLEETS.into_iter().map(|cars| of_fleet(bench, cars)).collect()
 }
@@ -62,6 +62,6 @@ fn of_fleet(bench: &Bench, cars: usize) -> Result<Flatness> {
     };
     let (some, many) = (look(few)?, look(6 * few)?);
     let at = |sample: &Sample| (sample.viewers as f64, sample.server_share());
-    let share = slope(at(&some), at(&many)).context("there are too few viewers")?;
+    let share = slope(at(&some), at(&many)).context("there are too few viewers for a slope")?;
     Ok(Flatness { cars, micros_per_viewer_tick: share * TICK_SECONDS * 1e6 })
 }

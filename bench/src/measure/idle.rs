@@ -1,4 +1,4 @@
-//! What a viewer of ours costs who looks where nothing happens.
+//! The memory of a viewer of Rides that sees no cars.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use crate::{
     wire::Protocol,
 };
 
-/// What one run found.
+/// The result of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Idle {
-    /// Resident, in bytes, without the kernel's buffers.
+    /// Resident bytes per viewer, without the kernel's buffers.
     pub(crate) memory_per_viewer: f64,
 }
 
-/// Asks once, of a new server.
+/// Makes one run with a new server.
 pub(super) fn once(bench: &Bench) -> Result<Idle> {
     let call = watch_fleet(at_sea().viewport(), true);
     let scene = (vec![call], fleet(), 0);
@@ -33,6 +33,7 @@ pub(super) fn once(bench: &Bench) -> Result<Idle> {
         Ok((viewers as f64, sample.resident as f64))
     };
     let all = bench.plan.idle_viewers;
-    let memory = slope(resident(all / 10)?, resident(all)?).context("there are too few viewers")?;
+    let memory =
+        slope(resident(all / 10)?, resident(all)?).context("there are too few viewers for a slope")?;
     Ok(Idle { memory_per_viewer: memory })
 }

@@ -1,5 +1,5 @@
-//! What a position costs ours on its way in: one gateway reports for many cars over one `Rides.Track` stream, as fast as it
-//! is read.
+//! The cost of receiving positions: one gateway reports for many cars over one `Rides.Track` stream, as fast as Rides
+//! reads it.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,19 +15,19 @@ use crate::{
     process::Server,
 };
 
-/// Cars that report in turn.
+/// The number of cars, which report in turn.
 const CARS: usize = 10_000;
-/// A gateway's requests have a deadline as well.
+/// The deadline of the stream.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// What one run found.
+/// The result of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ingest {
-    /// Positions taken in a second of the server's time.
+    /// Positions received per second of the server's processor time.
     pub(crate) positions_per_cpu_second: f64,
 }
 
-/// Asks once, of a new server.
+/// Makes one run with a new server.
 pub(super) fn once(bench: &Bench) -> Result<Ingest> {
     let positions = bench.plan.positions;
     bench.say(format!("{positions} positions"));
@@ -37,7 +37,7 @@ pub(super) fn once(bench: &Bench) -> Result<Ingest> {
     let cpu = runtime.block_on(async {
         let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", server.addr))?;
         let mut gateway = RidesClient::new(channel.connect().await?);
-        // All cars are there before anything counts.
+        // The server knows all cars before the measurement begins.
         report(&mut gateway, positions / 10).await?;
         let before = server.cpu()?;
         report(&mut gateway, positions).await?;
@@ -57,7 +57,11 @@ async fn report(gateway: &mut RidesClient<Channel>, positions: usize) -> Result<
     });
     let mut upload = tonic::Request::new(futures_util::stream::iter(requests));
     upload.set_timeout(LONGEST);
-    let answer = gateway.track(upload).await.context("the server took no positions")?.into_inner();
-    ensure!(answer.count == positions as u64, "of {positions} positions it took {}", answer.count);
+    let answer = gateway.track(upload).await.context("the server did not accept the positions")?.into_inner();
+    ensure!(
+        answer.count == positions as u64,
+        "of {positions} positions the server accepted {}",
+        answer.count
+    );
     Ok(())
 }

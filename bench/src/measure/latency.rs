@@ -1,4 +1,4 @@
-//! How long it takes from a position's way in to the frame that has it, for viewers of ours.
+//! The time from the report of a position until Rides has sent the frame with it to viewers.
 
 use std::{
     collections::HashMap,
@@ -23,48 +23,48 @@ use crate::{
     wire::Protocol,
 };
 
-/// Viewers, all of whom see all cars.
+/// The number of viewers. All of them see all cars.
 pub(crate) const VIEWERS: usize = 1000;
-/// So many of them note when what arrived.
+/// The number of viewers that keep the times and contents of their messages.
 const KEEPING: usize = 20;
-/// Older, it is another visit of the same place.
+/// The longest time that counts. After a longer time it is another visit of the same point.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// What one run found, in milliseconds.
+/// The result of one run, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Latency {
-    /// Half of the positions took no longer.
+    /// The median.
     pub(crate) p50_ms: f64,
-    /// All but one in a hundred took no longer.
+    /// The 99th percentile.
     pub(crate) p99_ms: f64,
 }
 
-/// Asks once, of a new server.
+/// Makes one run with a new server.
 pub(super) fn once(bench: &Bench) -> Result<Latency> {
     let contender = Contender::Ours;
-    // Without moves: a message by itself says where each car is.
+    // Without moves, each message has the position of every car.
     let scene = (vec![watch_fleet(downtown().viewport(), false)], fleet(), KEEPING);
     let mut stage = Stage::open(bench, contender, Protocol::Http1, Path::new(""), scene)?;
     bench.say(format!("latency with {VIEWERS} viewers"));
     stage.hold(VIEWERS)?;
     let (_, window) = stage.look()?;
     ensure!(window.lost.is_empty(), "streams were lost: {}", window.lost.join(", "));
-    let sent = stage.feed.take().context("nobody reports positions")?.stop()?;
+    let sent = stage.feed.take().context("the feed is not running")?.stop()?;
     let mut latencies = latencies(&window.kept, &Sent::new(fleet(), sent))?;
     bench.log(&format!("latency: {} positions timed", latencies.len()));
     let mut at = |share| percentile(&mut latencies, share).context("no position arrived");
     Ok(Latency { p50_ms: at(0.5)?, p99_ms: at(0.99)? })
 }
 
-/// When somebody was reported to be somewhere.
+/// The times at which cars were reported at each point.
 struct Sent {
     times: Vec<Instant>,
-    /// In ascending order.
+    /// The slots in which a car was reported at a point, in ascending order.
     slots: HashMap<WorldPoint, Vec<u32>>,
 }
 
 impl Sent {
-    /// The fleet drives again as it did, slot by slot.
+    /// Repeats the drive of the fleet slot by slot, which is deterministic.
     fn new(mut groups: Vec<Group>, times: Vec<Instant>) -> Self {
         let mut slots: HashMap<WorldPoint, Vec<u32>> = HashMap::new();
         for slot in 0..times.len() {
@@ -77,7 +77,7 @@ impl Sent {
         Self { times, slots }
     }
 
-    /// The last time before `at`.
+    /// Returns the last time before `at` at which a car was reported at `place`.
     fn before(&self, place: WorldPoint, at: Instant) -> Option<Instant> {
         let slots = self.slots.get(&place)?;
         slots.iter().rev().map(|slot| self.times[*slot as usize]).find(|sent| *sent <= at)
@@ -88,7 +88,7 @@ fn latencies(kept: &[Kept], sent: &Sent) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
     for Kept { at, message } in kept {
         for frame in v1::WatchFleetResponse::decode(&**message)?.cells {
-            let cell = Cell::new(frame.cell).context("a cell that is none")?;
+            let cell = Cell::new(frame.cell).context("a frame has an invalid cell")?;
             for (dx, dy) in frame.dx.iter().zip(&frame.dy) {
                 let place = cell.point(*dx, *dy);
                 let since = sent.before(place, *at).map(|sent| *at - sent);
@@ -115,7 +115,7 @@ mod tests {
         for slot in 0..2 * SLOTS {
             let _ = driven.drive(slot);
         }
-        // Car 12 drove in slots 2 and 12.
+        // Car 12 was driven in slots 2 and 12.
         let here = driven.cars.point(12);
         let (cell, arrived) = (Cell::of(here), times[12] + Duration::from_millis(7));
         let (dx, dy) = cell.offset(here);

@@ -1,4 +1,4 @@
-//! The questions, asked of all contenders in turn, round by round: a slow minute of the machine is nobody's own.
+//! The benchmarks. Each run asks all contenders in turn, so that a slow minute of the machine affects all of them.
 
 mod fanout;
 mod flatness;
@@ -33,88 +33,88 @@ use crate::{
     wire::Protocol,
 };
 
-/// More viewers than any server here holds on one core.
+/// A number of viewers that no server holds on one core.
 const MOST_VIEWERS: usize = 60_000;
 
-/// What can be asked.
+/// A benchmark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Question {
-    /// What fanning out costs, and how many viewers it reaches.
+    /// The cost of fan-out, and the largest number of viewers.
     Fanout,
-    /// What a unary call costs.
+    /// The cost of a unary call.
     Unary,
-    /// How long a position takes to viewers of ours.
+    /// The time from a position to the frame at viewers of Rides.
     Latency,
-    /// What a viewer of ours costs as the fleet grows.
+    /// The cost of a viewer of Rides as the fleet grows.
     Flatness,
-    /// What an idle viewer of ours costs.
+    /// The memory of an idle viewer of Rides.
     Idle,
-    /// What fanning out costs ours when no two viewers look at the same cells.
+    /// The cost of fan-out of Rides when no two viewers see the same cells.
     Viewports,
-    /// What a position costs ours on its way in.
+    /// The cost of a position that Rides receives.
     Ingest,
 }
 
-/// How much is measured.
+/// The sizes and durations of the benchmarks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// Runs of each.
+    /// The number of runs of each benchmark.
     pub(crate) runs: u32,
-    /// After viewers have come, before anything counts.
+    /// The time after viewers were opened, before a measurement begins.
     pub(crate) settle: Duration,
-    /// For which everything counts.
+    /// The duration of a measurement.
     pub(crate) window: Duration,
-    /// Viewers that all contenders can hold.
+    /// The number of viewers that all contenders can hold.
     pub(crate) viewers: usize,
-    /// Steps of the search for the most viewers.
+    /// The largest number of steps in the search for the most viewers.
     pub(crate) steps: u32,
-    /// Never more viewers than this.
+    /// The largest number of viewers.
     pub(crate) cap: usize,
-    /// Of the memory measurement.
+    /// The number of viewers in the memory benchmark.
     pub(crate) idle_viewers: usize,
-    /// Of the gateway.
+    /// The number of positions that the gateway reports.
     pub(crate) positions: usize,
 }
 
-/// Answers of one contender over one protocol.
+/// The results of one contender over one protocol.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// Who.
+    /// The server.
     pub(crate) contender: Contender,
-    /// How.
+    /// The protocol of the viewers.
     pub(crate) protocol: Protocol,
-    /// What it sends, if that is what another sends.
+    /// The file of recorded messages that it sends. Empty if it sends its own.
     pub(crate) replay: PathBuf,
-    /// What it said it is, with versions.
+    /// The name and the versions that the server prints.
     pub(crate) about: String,
-    /// One a run.
+    /// The results, one per run.
     pub(crate) fanout: Vec<Fanout>,
-    /// One a run.
+    /// The results, one per run.
     pub(crate) unary: Vec<Unary>,
-    /// Why there is less than there should be.
+    /// The error that ended its runs, if there was one.
     pub(crate) problem: Option<String>,
 }
 
-/// All answers.
+/// The results of all benchmarks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
-    /// Contenders, each over both protocols.
+    /// The contenders, each over both protocols.
     pub(crate) rows: Vec<Row>,
-    /// One a run.
+    /// One result per run.
     pub(crate) latency: Vec<Latency>,
-    /// One a run, each of all sizes of the fleet.
+    /// One result per run and size of the fleet.
     pub(crate) flatness: Vec<Vec<Flatness>>,
-    /// One a run.
+    /// One result per run.
     pub(crate) idle: Vec<Idle>,
-    /// One a run.
+    /// One result per run.
     pub(crate) viewports: Vec<Viewports>,
-    /// One a run.
+    /// One result per run.
     pub(crate) ingest: Vec<Ingest>,
-    /// What else went wrong.
+    /// The errors of the benchmarks of Rides alone.
     pub(crate) problems: Vec<String>,
 }
 
-/// What measurements share.
+/// The options and the state that all benchmarks share.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) options: Options,
@@ -123,10 +123,11 @@ pub(crate) struct Bench {
     progress: ProgressBar,
 }
 
-/// Measures all that is asked for, and reports it.
+/// Runs the benchmarks that the options name, and writes the report.
 ///
 /// # Errors
-/// When this machine cannot measure, or the report cannot be written. A contender that fails is in the report.
+/// When this machine cannot measure, or the report cannot be written. The failure of a contender is part of the
+/// report.
 pub(crate) fn run(options: &Options) -> Result<()> {
     for dir in [&options.scratch, &options.out] {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -171,12 +172,12 @@ impl Plan {
 }
 
 impl Bench {
-    /// Says what goes on.
+    /// Sets the message of the progress bar.
     pub(crate) fn say(&self, what: impl Into<String>) {
         self.progress.set_message(what.into());
     }
 
-    /// Notes a single look, for whoever wonders about a figure.
+    /// Prints a single measurement, with `--verbose`.
     pub(crate) fn log(&self, what: &str) {
         if self.options.verbose {
             self.progress.suspend(|| eprintln!("  {what}"));
@@ -226,7 +227,7 @@ impl Bench {
         self.options.only.is_empty() || self.options.only.contains(&contender)
     }
 
-    /// Asks once. Each run knows the answers of those before it.
+    /// Makes one run. It may use the results of the runs before it.
     fn ask(&self, question: Question, row: &mut Row) -> Result<()> {
         let Row { contender, protocol, replay, about, fanout, unary, .. } = row;
         let seen = |server: &Server| about.clone_from(&server.about);
@@ -239,7 +240,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Asks ours as often as there are runs, or until it fails; then what failed is among the problems.
+    /// Makes all runs of a benchmark of Rides, or until one fails. The error is added to `problems`.
     fn ask_ours<T>(
         &self,
         question: Question,
@@ -259,14 +260,14 @@ impl Bench {
         answers
     }
 
-    /// None of what is not asked.
+    /// Returns the numbers of the runs; none if the benchmark was not asked for.
     fn runs(&self, question: Question) -> impl Iterator<Item = u32> {
         let is_asked = self.options.questions.is_empty() || self.options.questions.contains(&question);
         let runs = if is_asked { self.plan.runs } else { 0 };
         (1..=runs).inspect(move |run| self.progress.set_prefix(format!("{question:?}, run {run} of {runs}")))
     }
 
-    /// What a contender is to send that sends another's bytes: recorded once in a while that this program runs.
+    /// Records the messages that a contender sends, if it sends those of another. Returns their file.
     fn replay(&self, contender: Contender) -> Result<PathBuf> {
         let Some(whose) = contender.replays() else { return Ok(PathBuf::new()) };
         self.say(format!("recording {}", whose.name()));

@@ -1,4 +1,4 @@
-//! A server with its feed and its viewers, and what one look at them says.
+//! A server with its feed and its viewers, and single measurements of them.
 
 use std::{
     fs,
@@ -20,19 +20,19 @@ use crate::{
     wire::{Call, Protocol},
 };
 
-/// How long viewers may take to come.
+/// The time within which viewers must open their streams.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
-/// Of the cars, so many must be in a message on the mean: else it is not the fleet that is sent.
+/// The least mean share of all cars in a message. With fewer the server does not send the whole fleet.
 const COMPLETE: f64 = 0.95;
-/// Of its core the load may use so much before it is what limits.
+/// The share of its core above which the load generator is the bottleneck.
 const LOAD_IS_FULL: f64 = 0.9;
-/// Of a core others may use so much before they disturb.
+/// The share of a core above which other processes disturb a measurement.
 const QUIET: f64 = 0.05;
 
-/// What is on.
+/// A running server, the feed of positions, and the viewers.
 #[derive(Debug)]
 pub(super) struct Stage {
-    // Dropped in this order: the server last.
+    // Fields are dropped in this order: the server last.
     pub(super) viewers: Viewers,
     pub(super) feed: Option<Feed>,
     pub(super) server: Server,
@@ -42,31 +42,31 @@ pub(super) struct Stage {
     window: Duration,
 }
 
-/// What one look said.
+/// The result of one measurement.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    /// How many there were.
+    /// The number of viewers.
     pub(super) viewers: usize,
-    /// Cars told, over all viewers.
+    /// The number of car updates, over all viewers.
     pub(super) updates: f64,
-    /// With all framing.
+    /// The number of bytes received, with all framing.
     pub(super) bytes: u64,
-    /// Of the server.
+    /// The server's processor time.
     pub(super) cpu: Duration,
-    /// Of the server, in bytes, at the end.
+    /// The server's resident bytes at the end.
     pub(super) resident: u64,
-    /// That it lasted.
+    /// The duration.
     pub(super) took: Duration,
-    /// Of its core, what the load used.
+    /// The share of its core that the load generator used.
     pub(super) load_share: f64,
-    /// Of either core, what neither the server nor the load used.
+    /// The share of a core that neither the server nor the load generator used: the larger share of the two cores.
     pub(super) foreign_share: f64,
-    /// Why this is more than the server can hold, if it is.
+    /// The reason why the server does not hold these viewers, if it does not.
     pub(super) failed: Option<String>,
 }
 
 impl Stage {
-    /// A server without viewers. The first `keeping` of those who come keep what they get.
+    /// Starts a server without viewers. The first `keeping` viewers keep their messages.
     pub(super) fn open(
         bench: &Bench,
         contender: Contender,
@@ -83,7 +83,7 @@ impl Stage {
         Ok(Self { viewers, feed, server, cores: bench.cores, form: contender.form(), settle, window })
     }
 
-    /// All viewers see the whole fleet, and one of them looks at what it gets.
+    /// Starts a server whose viewers see the whole fleet. The first one keeps its messages.
     pub(super) fn of_fleet(
         bench: &Bench,
         contender: Contender,
@@ -93,12 +93,12 @@ impl Stage {
         Self::open(bench, contender, protocol, replay, (vec![contender.watch()], fleet(), 1))
     }
 
-    /// Lets as many viewers come or go as it takes.
+    /// Opens or closes streams until there are this many viewers.
     pub(super) fn hold(&mut self, viewers: usize) -> Result<()> {
         self.viewers.hold(viewers, OPEN_WITHIN)
     }
 
-    /// Looks at everything for a while.
+    /// Measures for the window, after a pause to settle.
     pub(super) fn look(&mut self) -> Result<(Sample, Window)> {
         self.viewers.watch(self.settle)?;
         let (start, idle) = (Instant::now(), self.cores.idle()?);
@@ -125,17 +125,17 @@ impl Stage {
         Ok((sample, window))
     }
 
-    /// Looks at viewers of the whole fleet, and judges whether the server holds them.
+    /// Measures viewers of the whole fleet, and checks whether the server holds them.
     pub(super) fn judge(&mut self) -> Result<Sample> {
         let (sample, window) = self.look()?;
         let cars = cars_per_message(self.form, &window.kept)?;
         let failed = if let Some(why) = window.lost.last() {
-            Some(format!("{} streams were lost, one because {why}", window.lost.len()))
+            Some(format!("{} streams ended, the last because: {why}", window.lost.len()))
         } else if !window.gaps.in_time() {
             let (late, mean) = (100.0 * window.gaps.late_share(), window.gaps.mean_ticks());
             Some(format!("{late:.1} % of gaps were late, the mean is {mean:.2} ticks"))
         } else if cars < COMPLETE * CARS as f64 {
-            Some(format!("a message tells of {cars:.0} cars and not of {CARS}"))
+            Some(format!("a message has {cars:.0} cars, not {CARS}"))
         } else {
             None
         };
@@ -144,28 +144,28 @@ impl Stage {
 }
 
 impl Sample {
-    /// Of the server's core.
+    /// Returns the share of its core that the server used.
     pub(super) fn server_share(&self) -> f64 {
         self.cpu.as_secs_f64() / self.took.as_secs_f64()
     }
 
-    /// Car updates delivered in a second of the server's time.
+    /// Returns the car updates per second of the server's processor time.
     pub(super) fn updates_per_cpu_second(&self) -> f64 {
         self.updates / self.cpu.as_secs_f64()
     }
 
-    /// Whether it failed, and may have because something else went on.
+    /// Returns `true` if the server failed while other processes disturbed.
     pub(super) fn failed_in_company(&self) -> bool {
         self.failed.is_some() && self.foreign_share > QUIET
     }
 
-    /// Whether it is the load that has no more to give.
+    /// Returns `true` if the load generator is the bottleneck.
     pub(super) fn load_is_full(&self) -> bool {
         self.load_share > LOAD_IS_FULL
     }
 }
 
-/// Records some seconds of what a contender sends, for another to send it again.
+/// Records 6 s of messages of a contender, for another to send again. Returns their file.
 pub(super) fn record(bench: &Bench, contender: Contender) -> Result<PathBuf> {
     const RECORD: Duration = Duration::from_secs(6);
     let mut stage = Stage::of_fleet(bench, contender, Protocol::Http2, Path::new(""))?;
@@ -173,7 +173,7 @@ pub(super) fn record(bench: &Bench, contender: Contender) -> Result<PathBuf> {
     stage.viewers.watch(stage.settle)?;
     let window = stage.viewers.watch(RECORD)?;
     let cars = cars_per_message(stage.form, &window.kept)?;
-    ensure!(cars >= COMPLETE * CARS as f64, "{} tells of {cars:.0} cars a message", contender.name());
+    ensure!(cars >= COMPLETE * CARS as f64, "{} has {cars:.0} cars per message", contender.name());
     let path = bench.options.scratch.join(format!("{contender:?}.messages"));
     let length = |message: &[u8]| (message.len() as u32).to_be_bytes();
     let file: Vec<u8> = window
@@ -188,7 +188,7 @@ pub(super) fn record(bench: &Bench, contender: Contender) -> Result<PathBuf> {
 fn cars_per_message(form: Form, kept: &[Kept]) -> Result<f64> {
     let mut cars = 0;
     for Kept { message, .. } in kept {
-        cars += form.cars(message).context("a message that is none")?;
+        cars += form.cars(message).context("cannot decode a message")?;
     }
     Ok(cars as f64 / kept.len().max(1) as f64)
 }

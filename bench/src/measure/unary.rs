@@ -1,5 +1,4 @@
-//! What a unary call costs: the health check, which all of them answer alike, and one that not everybody may make. Both
-//! with a deadline.
+//! The cost of unary calls with a deadline: the health check, which all servers have, and a call that needs a token.
 
 use std::{path::Path, time::Duration};
 
@@ -13,16 +12,16 @@ use crate::{
     wire::{Call, Protocol},
 };
 
-/// What one run found: a million calls, in seconds of the server's time.
+/// The result of one run: seconds of the server's processor time for a million calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unary {
-    /// `Health.Check`, by anybody.
+    /// `Health.Check`, without a token.
     pub(crate) health: f64,
-    /// `Sessions.WhoAmI` with a token, where there is such a thing.
+    /// `Sessions.WhoAmI` with a token, if the server has it.
     pub(crate) who_am_i: Option<f64>,
 }
 
-/// Asks once, of new servers. `seen` gets to see the first.
+/// Makes one run with new servers. `seen` is called with the first.
 pub(super) fn once(
     bench: &Bench,
     contender: Contender,
@@ -43,7 +42,7 @@ pub(super) fn once(
     Ok(unary)
 }
 
-/// Of a million calls.
+/// Returns the cost of a million calls, in seconds of processor time.
 fn cost(bench: &Bench, server: &Server, protocol: Protocol, call: Call) -> Result<f64> {
     const WARM_UP: Duration = Duration::from_secs(1);
     let path = call.path;
@@ -51,6 +50,6 @@ fn cost(bench: &Bench, server: &Server, protocol: Protocol, call: Call) -> Resul
     let (before, calls) = call_for(&target, WARM_UP, bench.plan.window, || server.cpu())?;
     let cpu = server.cpu()?.saturating_sub(before);
     let cost = cpu.as_secs_f64() * 1e6 / calls as f64;
-    bench.log(&format!("{}, {path}: {calls} calls, {cost:.1} CPU-seconds a million", server.about));
+    bench.log(&format!("{}, {path}: {calls} calls, {cost:.1} CPU-seconds per million", server.about));
     Ok(cost)
 }

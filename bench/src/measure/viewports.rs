@@ -1,5 +1,5 @@
-//! What it costs to tell everybody of all cars when no two viewers look at the same cells: then nothing but the cells is
-//! shared, and each viewer's message is put together for it alone.
+//! The cost of sending all cars when no two viewers see the same cells. Then viewers share only the encoded cells,
+//! and the server assembles each message for one viewer.
 
 use std::path::Path;
 
@@ -13,24 +13,24 @@ use crate::{
     wire::{Call, Protocol},
 };
 
-/// All see every car; one in so many sees as far to the west, and one in so many as far to the south.
+/// The number of different extensions of the viewport to the west, and to the south. All viewports contain every car.
 const SIDE: u32 = 20;
 
-/// What one run found.
+/// The result of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Viewports {
-    /// Car updates in a second of the server's time, with as many viewers as all contenders hold.
+    /// Car updates per second of the server's processor time, with the number of viewers that all contenders hold.
     pub(crate) at_few: f64,
 }
 
-/// Asks once, of a new server.
+/// Makes one run with a new server.
 pub(super) fn once(bench: &Bench) -> Result<Viewports> {
     let viewers = bench.plan.viewers;
     let mut stage =
         Stage::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), (calls(), fleet(), 1))?;
     let sample = look_at(bench, &mut stage, Contender::Ours, viewers)?;
     let failed = sample.failed.as_deref().unwrap_or_default();
-    ensure!(failed.is_empty(), "with a viewport for each of {viewers} viewers, {failed}");
+    ensure!(failed.is_empty(), "with {viewers} different viewports: {failed}");
     Ok(Viewports { at_few: sample.updates_per_cpu_second() })
 }
 

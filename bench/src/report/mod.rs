@@ -1,4 +1,4 @@
-//! The answers, written down: a table for the terminal, `bench.md` and `bench.svg`.
+//! The report: tables for the terminal, `bench.md` and `bench.svg`.
 
 mod markdown;
 mod plot;
@@ -19,7 +19,7 @@ use crate::{
     wire::Protocol,
 };
 
-/// Prints the table and writes both files.
+/// Prints the tables and writes both files.
 pub(crate) fn write(options: &Options, plan: &Plan, answers: &Answers) -> Result<()> {
     let markdown = markdown::page(options, plan, answers);
     println!("{}", markdown::figures(plan, answers));
@@ -32,7 +32,7 @@ pub(crate) fn write(options: &Options, plan: &Plan, answers: &Answers) -> Result
     Ok(())
 }
 
-/// What became of one contender, in a line.
+/// Returns a one-line summary of the results of one contender.
 pub(crate) fn line(row: &Row) -> String {
     let mut parts = vec![format!("{}, {}:", row.contender.name(), name(row.protocol))];
     if let Some(rate) = updates_per_cpu_second(&row.fanout) {
@@ -67,7 +67,7 @@ fn most_viewers(fanout: &[Fanout]) -> String {
     spread.map_or_else(nothing, |spread| format!("{more}{}", table::spread(spread, 0)))
 }
 
-/// In the place of a figure.
+/// Returns the text in place of a missing value.
 fn nothing() -> String {
     "–".into()
 }

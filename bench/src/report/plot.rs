@@ -1,4 +1,4 @@
-//! `bench.svg`: bars, readable on light and on dark pages.
+//! `bench.svg`: a bar chart that is readable on light and on dark pages.
 
 use std::fmt::Write as _;
 
@@ -10,15 +10,15 @@ use crate::{
 };
 
 const WIDTH: f64 = 760.0;
-/// For names.
+/// The width for the names.
 const LEFT: f64 = 210.0;
-/// For figures beyond the longest bar.
+/// The width for the numbers beside the longest bar.
 const RIGHT: f64 = 90.0;
 const TOP: f64 = 64.0;
 const BAR: f64 = 16.0;
 const GROUP_GAP: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
-/// About so many lines along the axis.
+/// The approximate number of grid lines along the axis.
 const LINES: f64 = 5.0;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-size:15px;font-weight:600}\
@@ -26,7 +26,7 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.title{fon
     @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.small{fill:#9198a1}.h1{fill:#4d8cf5}.h2{fill:#2a56a3}\
     .grid{stroke:#3d444d}.range{stroke:#f0f6fc}}";
 
-/// Car updates per CPU-second of all that were measured.
+/// Returns a chart of the car updates per CPU-second of all measured servers.
 pub(super) fn svg(answers: &Answers) -> String {
     let bars: Vec<(&Row, Spread)> =
         answers.rows.iter().filter_map(|row| Some((row, updates_per_cpu_second(&row.fanout)?))).collect();
@@ -50,14 +50,7 @@ pub(super) fn svg(answers: &Answers) -> String {
         let _ = writeln!(axis, r#"<path class="grid" d="M{x:.1} {:.1}V{y:.1}"/>"#, TOP - 6.0);
         text(&mut axis, x, y + 16.0, "middle", "small", &table::number(value, 0));
     }
-    text(
-        &mut axis,
-        LEFT,
-        y + 34.0,
-        "start",
-        "small",
-        "million car updates per second of the server's processor",
-    );
+    text(&mut axis, LEFT, y + 34.0, "start", "small", "million car updates per CPU-second");
     legend(&mut axis);
     let height = y + BOTTOM;
     format!(
@@ -68,7 +61,7 @@ pub(super) fn svg(answers: &Answers) -> String {
 }
 
 fn legend(out: &mut String) {
-    text(out, 10.0, 24.0, "start", "title", "Telling everybody of 2,000 cars, four times a second");
+    text(out, 10.0, 24.0, "start", "title", "2,000 cars to every viewer, four times per second");
     for (x, class, protocol) in [(LEFT, "h1", Protocol::Http1), (LEFT + 150.0, "h2", Protocol::Http2)] {
         let _ = writeln!(out, r#"<rect class="{class}" x="{x}" y="36" width="12" height="12"/>"#);
         let over = if protocol == Protocol::Http1 { "gRPC-Web, " } else { "gRPC, " };
@@ -76,7 +69,7 @@ fn legend(out: &mut String) {
     }
 }
 
-/// The median as a bar, least to most as a line on it.
+/// Draws the median as a bar, and a line from the lowest to the highest result over it.
 fn bar(out: &mut String, y: f64, scale: f64, protocol: Protocol, spread: Spread) {
     let x = |value: f64| LEFT + value / 1e6 * scale;
     let class = match protocol {
@@ -101,7 +94,7 @@ fn text(out: &mut String, x: f64, y: f64, anchor: &str, class: &str, text: &str)
         writeln!(out, r#"<text class="{class}" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#);
 }
 
-/// A round distance between lines: 1, 2 or 5 times a power of ten.
+/// Returns a round distance between grid lines: 1, 2 or 5 times a power of ten.
 fn step(most: f64) -> f64 {
     let rough = most / LINES;
     let power = 10_f64.powf(rough.log10().floor());

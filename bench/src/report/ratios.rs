@@ -1,4 +1,4 @@
-//! Rides beside one other: as many times as much of a figure, by medians.
+//! The results of Rides relative to those of each other server, by medians.
 
 use clap::ValueEnum as _;
 
@@ -10,15 +10,15 @@ use crate::{
     wire::Protocol,
 };
 
-/// A figure of one run.
+/// A result of one run.
 pub(super) type Figure = fn(&Fanout) -> f64;
 
 /// Car updates per CPU-second with the most viewers that a server holds.
 pub(super) const AT_MOST: Figure = |run| run.at_most;
-/// The same with as many viewers as all of them hold.
+/// The same with the number of viewers that all servers hold.
 pub(super) const AT_FEW: Figure = |run| run.at_few;
 
-/// What of ours is so many times what it is of `other`; `None`: one of them was not measured.
+/// Returns the result of Rides divided by that of `other`, or `None` if one of them was not measured.
 pub(super) fn ratio(rows: &[Row], other: Contender, protocol: Protocol, figure: Figure) -> Option<f64> {
     let median = |contender| {
         let runs = row_of(rows, contender, protocol)?.fanout.iter();
@@ -27,7 +27,7 @@ pub(super) fn ratio(rows: &[Row], other: Contender, protocol: Protocol, figure: 
     Some(median(Contender::Ours)? / median(other)?)
 }
 
-/// All others, over both protocols.
+/// Returns a table of the ratios to all other servers, over both protocols.
 pub(super) fn ratios(rows: &[Row], title: &str, figure: Figure) -> String {
     let others = Contender::value_variants().iter().filter(|other| **other != Contender::Ours);
     let rows: Vec<_> = others
@@ -39,7 +39,7 @@ pub(super) fn ratios(rows: &[Row], title: &str, figure: Figure) -> String {
     table::table(&[title, "HTTP/1.1", "HTTP/2"], &rows)
 }
 
-/// So many times.
+/// Returns a ratio as text.
 pub(super) fn times(ratio: f64) -> String {
     format!("{}×", table::number(ratio, 2))
 }

@@ -1,16 +1,16 @@
-//! Tables and numbers in Markdown that can be read as they are.
+//! Tables and numbers in Markdown that are also readable in a terminal.
 
 use std::fmt::Write as _;
 
 use crate::stats::Spread;
 
-/// Median, and least to most where they differ.
+/// Returns the median, and the lowest and the highest result where they differ.
 pub(super) fn spread(spread: Spread, decimals: usize) -> String {
     let [min, median, max] = [spread.min, spread.median, spread.max].map(|value| number(value, decimals));
     if min == max { median } else { format!("{median} ({min}–{max})") }
 }
 
-/// With a comma between thousands.
+/// Returns a number with a comma between thousands.
 pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
@@ -25,7 +25,7 @@ pub(crate) fn number(value: f64, decimals: usize) -> String {
     format!("{sign}{grouped}{fraction}")
 }
 
-/// Columns padded to their widest cell: the first to the left, the others to the right.
+/// Returns a table with columns padded to their widest cell. The first column is aligned left, the others right.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(ToString::to_string).collect();
     let all = || std::iter::once(&head).chain(rows);

@@ -1,4 +1,4 @@
-//! What was to be reached, beside what was measured.
+//! The targets, beside the results.
 
 use super::{
     nothing,
@@ -14,17 +14,17 @@ use crate::{
     wire::Protocol,
 };
 
-/// Of a tick, in milliseconds: so much later than it may a position be on the wire.
+/// The longest time above one tick in which a position may reach the wire, in milliseconds.
 const LATER_MS: f64 = 10.0;
-/// What a viewer costs in the largest fleet, by what it costs in the smallest: more is no longer flat.
+/// The largest ratio of the cost of a viewer in the largest fleet to that in the smallest.
 const FLAT: f64 = 1.1;
 
-/// Something to be reached.
+/// A bound on a result.
 struct Target {
     what: String,
     bound: Bound,
     show: fn(f64) -> String,
-    /// Over HTTP/1.1 and over HTTP/2.
+    /// The results over HTTP/1.1 and over HTTP/2.
     measured: [Option<f64>; 2],
 }
 
@@ -34,10 +34,10 @@ enum Bound {
     AtMost(f64),
 }
 
-/// All of them, in a table.
+/// Returns all targets in a table.
 pub(super) fn targets(answers: &Answers) -> String {
     let rows: Vec<_> = all(answers).iter().map(Target::row).collect();
-    table::table(&["", "to reach", "HTTP/1.1", "HTTP/2"], &rows)
+    table::table(&["", "target", "HTTP/1.1", "HTTP/2"], &rows)
 }
 
 fn all(answers: &Answers) -> Vec<Target> {
@@ -48,13 +48,13 @@ fn of_rows(answers: &Answers) -> Vec<Target> {
     use Bound::{AtLeast, AtMost};
     let rows = &answers.rows;
     let per_cpu_second = |other: Contender, least| Target {
-        what: format!("car updates per CPU-second, by {}", other.name()),
+        what: format!("car updates per CPU-second, relative to {}", other.name()),
         bound: AtLeast(least),
         show: times,
         measured: over_both(|protocol| ratio(rows, other, protocol, AT_MOST)),
     };
     let unary = |call: &str, cost| Target {
-        what: format!("{call}, dearer than tonic + tonic-web"),
+        what: format!("{call}, extra cost over tonic + tonic-web"),
         bound: AtMost(15.0),
         show: |more| format!("{} %", table::number(more, 0)),
         measured: over_both(|protocol| dearer(rows, protocol, cost)),
@@ -66,7 +66,7 @@ fn of_rows(answers: &Answers) -> Vec<Target> {
         per_cpu_second(Contender::HyperColumns, 0.7),
         per_cpu_second(Contender::HyperRows, 1.0),
         Target {
-            what: "bytes of a car update".into(),
+            what: "bytes per car update".into(),
             bound: AtMost(7.0),
             show: |bytes| table::number(bytes, 1),
             measured: over_both(|protocol| {
@@ -79,7 +79,7 @@ fn of_rows(answers: &Answers) -> Vec<Target> {
     ]
 }
 
-/// Of ours alone, over HTTP/1.1 but for positions, which come over HTTP/2.
+/// Returns the targets of Rides alone. They are measured over HTTP/1.1, except positions, which arrive over HTTP/2.
 fn of_ours(answers: &Answers) -> Vec<Target> {
     use Bound::{AtLeast, AtMost};
     let latency = answers.latency.iter().map(|run| run.p99_ms);
@@ -91,25 +91,25 @@ fn of_ours(answers: &Answers) -> Vec<Target> {
     });
     vec![
         Target {
-            what: "cost of a viewer as the fleet grows a hundredfold".into(),
+            what: "cost per viewer, ratio for a hundredfold fleet".into(),
             bound: AtMost(FLAT),
             show: times,
             measured: [median(growth), None],
         },
         Target {
-            what: format!("position in to frame on the wire, {LATENCY_VIEWERS} viewers, p99, ms"),
+            what: format!("latency from position to frame, {LATENCY_VIEWERS} viewers, p99, ms"),
             bound: AtMost(1e3 * TICK_SECONDS + LATER_MS),
             show: |ms| table::number(ms, 0),
             measured: [median(latency), None],
         },
         Target {
-            what: "memory of an idle viewer, KiB".into(),
+            what: "memory per idle viewer, KiB".into(),
             bound: AtMost(24.0),
             show: |kib| table::number(kib, 1),
             measured: [median(idle), None],
         },
         Target {
-            what: "million positions in per CPU-second".into(),
+            what: "M positions received per CPU-second".into(),
             bound: AtLeast(1.0),
             show: |millions| table::number(millions, 2),
             measured: [None, median(ingest)],
@@ -170,8 +170,8 @@ mod tests {
         };
         let text = targets(&answers);
         assert_eq!(line(&text, "idle viewer")[2..5], ["≤ 24.0", "24.0, reached", "–"]);
-        assert_eq!(line(&text, "positions in")[2..5], ["≥ 1.00", "–", "0.90, **not reached**"]);
+        assert_eq!(line(&text, "positions received")[2..5], ["≥ 1.00", "–", "0.90, **not reached**"]);
         assert_eq!(line(&text, "hundredfold")[2..5], ["≤ 1.10×", "1.05×, reached", "–"]);
-        assert_eq!(line(&text, "by connect-node")[2..5], ["≥ 40.00×", "–", "–"]);
+        assert_eq!(line(&text, "relative to connect-node")[2..5], ["≥ 40.00×", "–", "–"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What unary calls cost.
+//! The tables of the cost of unary calls.
 
 use std::fmt::Write as _;
 
@@ -12,13 +12,13 @@ use crate::{
     wire::Protocol,
 };
 
-/// What one run found of one call.
+/// A cost in one run, if it was measured.
 pub(super) type Cost = fn(&Unary) -> Option<f64>;
 
 pub(super) const HEALTH: Cost = |run| Some(run.health);
 pub(super) const WHO_AM_I: Cost = |run| run.who_am_i;
 
-/// A table of each call, and how ours does beside the natural server.
+/// Returns a table for each call, and the cost of Rides relative to the tonic server.
 pub(super) fn unary(rows: &[Row]) -> String {
     let of = |call: &str| format!("{call}, CPU-seconds per million calls");
     let health = costs(rows, &of("`Health/Check`"), HEALTH);
@@ -26,7 +26,7 @@ pub(super) fn unary(rows: &[Row]) -> String {
     [health, who_am_i].join("\n")
 }
 
-/// How much dearer a call to ours is, in per cent of what it costs the natural server.
+/// Returns the extra cost of a call to Rides, in percent of its cost on the tonic server.
 pub(super) fn dearer(rows: &[Row], protocol: Protocol, cost: Cost) -> Option<f64> {
     let median = |contender| spread(rows, contender, protocol, cost).map(|spread| spread.median);
     Some(100.0 * (median(Contender::Ours)? / median(Contender::Tonic)? - 1.0))
@@ -35,7 +35,7 @@ pub(super) fn dearer(rows: &[Row], protocol: Protocol, cost: Cost) -> Option<f64
 fn costs(rows: &[Row], title: &str, cost: Cost) -> String {
     let cells: Vec<_> = Contender::value_variants()
         .iter()
-        .filter(|contender| **contender != Contender::HyperRows) // The same program as the other.
+        .filter(|contender| **contender != Contender::HyperRows) // The same program as HyperColumns.
         .map(|contender| {
             let cell = |protocol| spread(rows, *contender, protocol, cost).map(|it| table::spread(it, 1));
             (contender, [cell(Protocol::Http1), cell(Protocol::Http2)])
@@ -51,7 +51,10 @@ fn costs(rows: &[Row], title: &str, cost: Cost) -> String {
         if let Some(more) = dearer(rows, protocol, cost) {
             let over = name(protocol);
             // Writing to a string never fails.
-            let _ = write!(text, "\nOver {over} it costs Rides {more:+.0} % against tonic + tonic-web.");
+            let _ = write!(
+                text,
+                "\nOver {over} a call costs Rides {more:+.0} % compared with tonic + tonic-web."
+            );
         }
     }
     text + "\n"

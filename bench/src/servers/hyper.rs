@@ -1,5 +1,5 @@
-//! The limit: hyper and nothing else. It knows nothing of cars; it sends messages that were recorded, one a tick, from
-//! one buffer to all.
+//! A server with bare hyper, which shows the cost of sending alone. It sends recorded messages, one per tick, from
+//! one buffer to all viewers.
 
 use std::{convert::Infallible, fs, path::Path};
 
@@ -24,10 +24,10 @@ use crate::wire::framed;
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-/// A `HealthCheckResponse` that says SERVING.
+/// A serialized `HealthCheckResponse` with the status SERVING.
 const SERVING: [u8; 2] = [0x08, 0x01];
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub(super) async fn serve(replay: &Path) -> Result<()> {
     let messages = read(replay).with_context(|| format!("cannot read {}", replay.display()))?;
     let (publish, messages_of_ticks) = watch::channel(Bytes::new());
@@ -43,7 +43,7 @@ pub(super) async fn serve(replay: &Path) -> Result<()> {
                 let answer = answer(&request, &ticks);
                 async move { Ok::<_, Infallible>(answer) }
             });
-            // A client that goes away is no error.
+            // An error means that the client has closed the connection.
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -81,17 +81,18 @@ fn answer(request: &Request<Incoming>, ticks: &watch::Receiver<Bytes>) -> Answer
     answer
 }
 
-/// Recorded messages, framed.
+/// Reads recorded messages, and frames them.
 fn read(replay: &Path) -> Result<Vec<Bytes>> {
     let file = fs::read(replay)?;
     let mut left = &file[..];
     let mut messages = Vec::new();
     while let Some((length, rest)) = left.split_first_chunk() {
         let length = u32::from_be_bytes(*length) as usize;
-        let (message, rest) = rest.split_at_checked(length).context("the last message is cut off")?;
+        let (message, rest) =
+            rest.split_at_checked(length).context("the file ends in the middle of a message")?;
         messages.push(framed(message).into());
         left = rest;
     }
-    ensure!(!messages.is_empty(), "it is empty");
+    ensure!(!messages.is_empty(), "the file is empty");
     Ok(messages)
 }

@@ -1,4 +1,4 @@
-//! The peers in Rust, and their contract.
+//! The peers in Rust.
 
 mod hyper;
 mod natural;
@@ -16,32 +16,32 @@ use tokio::net::TcpListener;
 
 use crate::fleet::TICK_SECONDS;
 
-/// `bench.v1`, generated.
+/// The generated types of `bench.v1`.
 #[allow(unreachable_pub, reason = "generated")]
 pub(crate) mod board {
     tonic::include_proto!("bench.v1");
 }
 
-/// The contract of the peers, as a serialized `FileDescriptorSet`.
+/// The protocol of the peers, as a serialized `FileDescriptorSet`.
 pub(crate) const BOARD_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/board.bin"));
 
-/// Cars in the fleet.
+/// The number of cars in the fleet.
 pub(crate) const CARS: usize = 2000;
 
-/// Which peer to be.
+/// The peer to run.
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum Peer {
-    /// tonic and tonic-web, as one writes it first.
+    /// Run a server with tonic and tonic-web, written in the usual way.
     Tonic,
-    /// hyper and nothing else, which sends what it was given from one buffer to all.
+    /// Run bare hyper, which sends recorded messages from one buffer to all viewers.
     Hyper {
-        /// Messages, each after its length in four bytes, big-endian.
+        /// The file of messages, each after its length in four bytes, big-endian.
         #[arg(long, value_name = "FILE")]
         replay: PathBuf,
     },
 }
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub(crate) fn serve(peer: Peer) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
@@ -57,10 +57,10 @@ fn tick() -> Duration {
 }
 
 async fn listen() -> Result<TcpListener> {
-    TcpListener::bind("127.0.0.1:0").await.context("cannot listen")
+    TcpListener::bind("127.0.0.1:0").await.context("cannot listen on a port of 127.0.0.1")
 }
 
-/// The one line that whoever started us waits for.
+/// Prints the line that [`Server::start`](crate::process::Server::start) waits for.
 fn announce(about: &str, addr: SocketAddr) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{about} listening on http://{addr}")?;

@@ -1,5 +1,5 @@
-//! The server that one writes with tonic and tonic-web: ticks come through a channel, and every subscriber's stream
-//! hands tonic a message to encode.
+//! A server with tonic and tonic-web, written in the usual way: ticks come through a channel, and every stream hands
+//! tonic a message to encode.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::fleet::{Cars, downtown};
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub(super) async fn serve() -> Result<()> {
     let (publish, ticks) = watch::channel(Arc::default());
     tokio::spawn(drive(publish));
@@ -84,7 +84,7 @@ impl Board for Natural {
     }
 }
 
-/// Who asks who they are is always the same, and needs to prove nothing.
+/// A `Sessions` service that returns the same session to every caller and does not look at tokens.
 #[derive(Debug)]
 struct OneCaller;
 
@@ -102,21 +102,21 @@ impl Sessions for OneCaller {
     }
 
     async fn sign_in(&self, _: Request<v1::SignInRequest>) -> Result<Response<v1::SignInResponse>, Status> {
-        Err(Status::unimplemented("nobody signs in"))
+        Err(Status::unimplemented("only WhoAmI is implemented"))
     }
 
     async fn renew(&self, _: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
-        Err(Status::unimplemented("nobody signs in"))
+        Err(Status::unimplemented("only WhoAmI is implemented"))
     }
 
     async fn sign_out(
         &self,
         _: Request<v1::SignOutRequest>,
     ) -> Result<Response<v1::SignOutResponse>, Status> {
-        Err(Status::unimplemented("nobody signs in"))
+        Err(Status::unimplemented("only WhoAmI is implemented"))
     }
 
     async fn revoke(&self, _: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {
-        Err(Status::unimplemented("nobody signs in"))
+        Err(Status::unimplemented("only WhoAmI is implemented"))
     }
 }

@@ -1,13 +1,13 @@
-//! HTTP/2's frames, as clients send them.
+//! HTTP/2 frames that a client sends.
 
 use super::{Call, framed};
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Bytes before the payload of each frame.
+/// The length of a frame's header in bytes.
 pub(super) const HEAD: usize = 9;
-/// Windows as large as they can be: what a viewer takes in a run is far less.
+/// The largest flow-control window. A viewer receives far less in a run.
 const WINDOW: u32 = (1 << 31) - 1;
-/// What a connection's window is without a word.
+/// The initial flow-control window of a connection.
 const FIRST_WINDOW: u32 = 65_535;
 
 pub(crate) mod kind {
@@ -28,7 +28,7 @@ pub(crate) mod flag {
     pub(crate) const PADDED: u8 = 8;
 }
 
-/// What a connection begins with: the preface, and windows that never close.
+/// Writes the beginning of a connection: the preface, and windows so large that they never close.
 pub(crate) fn opening(out: &mut Vec<u8>) {
     out.extend_from_slice(PREFACE);
     let initial_window_size = [&[0, 4], &WINDOW.to_be_bytes()[..]].concat();
@@ -36,17 +36,17 @@ pub(crate) fn opening(out: &mut Vec<u8>) {
     frame(kind::WINDOW_UPDATE, 0, 0, &(WINDOW - FIRST_WINDOW).to_be_bytes(), out);
 }
 
-/// The headers of a call. Its body is to follow.
+/// Writes the HEADERS frame of a call. Its body must follow.
 pub(crate) fn headers(call: &Call, authority: &str, stream: u32, out: &mut Vec<u8>) {
     frame(kind::HEADERS, flag::END_HEADERS, stream, &header_block(call, authority), out);
 }
 
-/// The whole body of a call.
+/// Writes the whole body of a call.
 pub(super) fn data(call: &Call, stream: u32, out: &mut Vec<u8>) {
     frame(kind::DATA, flag::END_STREAM, stream, &framed(&call.message), out);
 }
 
-/// Any frame. `payload` is below 16 MB.
+/// Writes a frame. `payload` must be shorter than 16 MB.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
     let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
     out.extend_from_slice(&length);
@@ -55,7 +55,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8], out: &mut 
     out.extend_from_slice(payload);
 }
 
-/// The error that RST_STREAM is for, and GOAWAY after its first four bytes.
+/// Returns the name of an error code. `payload` begins with it, as in RST_STREAM and, after four bytes, in GOAWAY.
 pub(super) fn error_name(payload: &[u8]) -> String {
     let code = payload.first_chunk().map_or(0, |code| u32::from_be_bytes(*code));
     match code {
@@ -68,7 +68,7 @@ pub(super) fn error_name(payload: &[u8]) -> String {
     }
 }
 
-/// HPACK without Huffman and without the dynamic table.
+/// Returns a header block in HPACK, without Huffman coding and without the dynamic table.
 fn header_block(call: &Call, authority: &str) -> Vec<u8> {
     const POST: u8 = 0x83;
     const SCHEME_HTTP: u8 = 0x86;
@@ -95,7 +95,8 @@ fn header_block(call: &Call, authority: &str) -> Vec<u8> {
     block
 }
 
-/// Up to 126 bytes have a length of one byte; of longer ones, what is beyond follows in sevens of bits.
+/// Encodes a string literal. A length below 127 takes one byte. The excess of a longer one follows in groups of seven
+/// bits.
 fn string(text: &str) -> Vec<u8> {
     const FULL: usize = 127;
     let mut string = vec![text.len().min(FULL) as u8];

@@ -1,38 +1,38 @@
-//! gRPC's own framing: a flag, a length, a message.
+//! The length-prefixed messages of gRPC: a flag, a length and a message.
 
 use super::Seen;
 
-/// Bytes before each message.
+/// The length of the prefix in bytes.
 const HEAD: usize = 5;
-/// In the flag of what is no message, but gRPC-Web's trailers.
+/// The bit in the flag that marks the trailers of gRPC-Web.
 const TRAILERS: u8 = 0x80;
 
-/// `message` with its flag and length.
+/// Returns `message` with its prefix.
 pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     // Requests and replayed messages are far below 4 GB.
     let length = (message.len() as u32).to_be_bytes();
     [&[0], &length[..], message].concat()
 }
 
-/// Counts messages in a body that comes in pieces.
+/// A parser that finds messages in a body that arrives in pieces.
 #[derive(Debug)]
 pub(crate) struct Messages {
     keep: bool,
     head: [u8; HEAD],
-    /// Of the head.
+    /// The number of bytes of the prefix that have arrived.
     have: usize,
-    /// Of the message.
+    /// The number of bytes of the message that are missing.
     left: usize,
     kept: Vec<u8>,
 }
 
 impl Messages {
-    /// At the start of a body.
+    /// Returns a parser at the start of a body. With `keep`, it passes on the contents of messages.
     pub(crate) fn new(keep: bool) -> Self {
         Self { keep, head: [0; HEAD], have: 0, left: 0, kept: Vec::new() }
     }
 
-    /// Reads a piece of the body.
+    /// Reads a piece of the body, and calls `seen` for each complete message.
     pub(crate) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(Seen<'_>)) {
         while !bytes.is_empty() {
             if self.have < HEAD {

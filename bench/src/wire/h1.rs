@@ -1,11 +1,11 @@
-//! HTTP/1.1: a request, and answers whose bodies are chunked or have a length.
+//! HTTP/1.1: requests, and responses whose bodies are chunked or have a length.
 
 use super::{Broken, Call, Seen, framed, grpc::Messages};
 
-/// The longest head of an answer.
+/// The longest head of a response in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// A gRPC-Web request.
+/// Writes a gRPC-Web request.
 pub(super) fn request(call: &Call, authority: &str, out: &mut Vec<u8>) {
     let body = framed(&call.message);
     let timeout = call.timeout.map_or_else(String::new, |timeout| format!("grpc-timeout: {timeout}\r\n"));
@@ -21,7 +21,7 @@ pub(super) fn request(call: &Call, authority: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&body);
 }
 
-/// Reads one answer after the other.
+/// A parser of the responses on one connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     keep: bool,
@@ -30,20 +30,20 @@ pub(crate) struct Connection {
     messages: Messages,
 }
 
-/// What comes next.
+/// The part of a response that comes next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
-    /// Of the head, which is collected in `line`.
+    /// The head, which is collected in `line`.
     Head,
-    /// Bytes of a body of known length.
+    /// This many bytes of a body with a length.
     Body(usize),
-    /// The length of a chunk, collected in `line`.
+    /// The length of a chunk, which is collected in `line`.
     ChunkLine,
-    /// Bytes of a chunk.
+    /// This many bytes of a chunk.
     Chunk(usize),
-    /// Bytes of the line break after a chunk.
+    /// This many bytes of the line break after a chunk.
     ChunkEnd(usize),
-    /// Trailers, line by line, up to an empty one.
+    /// Trailers, line by line, until an empty line.
     Trailers,
 }
 
@@ -98,7 +98,7 @@ impl Connection {
             let line = String::from_utf8_lossy(&self.line);
             let length = line.split(';').next().map_or("", str::trim);
             let length = usize::from_str_radix(length, 16)
-                .map_err(|_| Broken::because(format!("{length:?} is no length of a chunk")))?;
+                .map_err(|_| Broken::because(format!("{length:?} is not the length of a chunk")))?;
             self.line.clear();
             self.at = if length == 0 { At::Trailers } else { At::Chunk(length) };
         }
@@ -116,13 +116,13 @@ impl Connection {
         Ok(rest)
     }
 
-    /// Adds up to the next line break to `line`. What is left, and whether there was one.
+    /// Adds bytes to `line`, up to the next line break. Returns the rest, and whether there was a line break.
     fn line<'a>(&mut self, bytes: &'a [u8]) -> Result<(&'a [u8], bool), Broken> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
         self.line.extend_from_slice(line);
         if self.line.len() > LONGEST_HEAD {
-            return Err(Broken::because("a head without an end"));
+            return Err(Broken::because("the head of a response is longer than 16 KiB"));
         }
         Ok((rest, end.is_some()))
     }
@@ -134,12 +134,12 @@ impl Connection {
     }
 }
 
-/// How the body is to be read.
+/// Returns the way in which to read the body of a response with this head.
 fn body(head: &str) -> Result<At, Broken> {
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap_or_default();
     if status.split(' ').nth(1) != Some("200") {
-        return Err(Broken::because(format!("the answer is {status:?}")));
+        return Err(Broken::because(format!("the response is {status:?}")));
     }
     let headers: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
     let header = |name| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.trim());
@@ -147,14 +147,14 @@ fn body(head: &str) -> Result<At, Broken> {
         return Ok(At::ChunkLine);
     }
     let length = header("content-length").and_then(|length| length.parse().ok());
-    length.map(At::Body).ok_or_else(|| Broken::because("an answer of unknown length"))
+    length.map(At::Body).ok_or_else(|| Broken::because("the response has neither a length nor chunks"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Reads `answer` in pieces of every size, and requires them all to say the same.
+    /// Reads `answer` in pieces of every size, and checks that the results are the same.
     fn read(answer: &[u8]) -> Result<(Vec<Vec<u8>>, usize), Broken> {
         let in_pieces = |size: usize| {
             let (mut messages, mut ends) = (Vec::new(), 0);

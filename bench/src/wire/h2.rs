@@ -1,4 +1,4 @@
-//! HTTP/2, as much of it as a client needs that makes one call at a time and always has room.
+//! HTTP/2, reduced to a client that makes one call at a time and has unlimited windows.
 
 use super::{
     Broken, Call, Seen,
@@ -6,19 +6,19 @@ use super::{
     grpc::Messages,
 };
 
-/// The largest frame that matters whole.
+/// The number of bytes of a control frame that are kept.
 const LARGEST_CONTROL: usize = 64;
 
-/// Makes calls and reads their answers.
+/// A client's connection: it writes calls, and parses responses.
 #[derive(Debug)]
 pub(crate) struct Connection {
     keep: bool,
-    /// Of the next call; 0 before the first.
+    /// The stream of the next call. 0 before the first call.
     next_stream: u32,
     head: [u8; HEAD],
-    /// Of the head.
+    /// The number of bytes of the frame's header that have arrived.
     have: usize,
-    /// Of the payload.
+    /// The number of bytes of the payload that are missing.
     left: usize,
     control: Vec<u8>,
     messages: Messages,
@@ -81,7 +81,9 @@ impl Connection {
     fn payload(&mut self, payload: &[u8], seen: &mut impl FnMut(Seen<'_>)) -> Result<(), Broken> {
         let [_, _, _, kind, flags, ..] = self.head;
         match kind {
-            kind::DATA if flags & flag::PADDED != 0 => return Err(Broken::because("padded data")),
+            kind::DATA if flags & flag::PADDED != 0 => {
+                return Err(Broken::because("a padded DATA frame, which is not supported"));
+            }
             kind::DATA => self.messages.read(payload, seen),
             _ if self.control.len() < LARGEST_CONTROL => self.control.extend_from_slice(payload),
             _ => {}
@@ -89,7 +91,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A frame is complete.
+    /// Handles a complete frame.
     fn complete(&mut self, out: &mut Vec<u8>, seen: &mut impl FnMut(Seen<'_>)) -> Result<(), Broken> {
         let [_, _, _, kind, flags, ..] = self.head;
         let control = std::mem::take(&mut self.control);
@@ -128,7 +130,7 @@ mod tests {
 
     type Read = (Vec<Vec<u8>>, usize, Vec<u8>);
 
-    /// Reads `answer` in pieces of every size, and requires them all to say the same.
+    /// Reads `answer` in pieces of every size, and checks that the results are the same.
     fn read(answer: &[u8]) -> Result<Read, Broken> {
         let in_pieces = |size: usize| {
             let (mut messages, mut ends, mut said) = (Vec::new(), 0, Vec::new());

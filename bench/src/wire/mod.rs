@@ -1,6 +1,6 @@
-//! What goes over the sockets of viewers: requests as bytes, and readers of answers that look at no more than they must.
+//! The bytes on viewers' sockets: requests, and parsers of responses that read as little as possible.
 //!
-//! Pure. A reader is given what came, in whatever pieces, and says when a message was complete.
+//! Pure. A parser takes bytes in pieces of any size, and reports each complete message.
 
 pub(crate) mod frames;
 mod grpc;
@@ -9,45 +9,45 @@ mod h2;
 
 pub(crate) use grpc::framed;
 
-/// How a client speaks.
+/// The protocol of a client.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Protocol {
-    /// gRPC-Web over HTTP/1.1, as a page on a plain port does.
+    /// gRPC-Web over HTTP/1.1, as a page on a port without TLS uses it.
     Http1,
-    /// gRPC over HTTP/2 in the clear.
+    /// gRPC over HTTP/2 without TLS.
     Http2,
 }
 
-/// One call, which may be made many times.
+/// A call, which may be made many times.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// Like `/grpc.health.v1.Health/Check`.
+    /// The path, for example `/grpc.health.v1.Health/Check`.
     pub(crate) path: &'static str,
-    /// The request, serialized.
+    /// The serialized request message.
     pub(crate) message: Vec<u8>,
-    /// For `grpc-timeout`.
+    /// The value of the header `grpc-timeout`.
     pub(crate) timeout: Option<&'static str>,
-    /// For `authorization`.
+    /// The bearer token of the header `authorization`.
     pub(crate) token: Option<String>,
 }
 
 impl Call {
-    /// Without a deadline, by anybody.
+    /// Returns a call without a deadline and without a token.
     pub(crate) fn new(path: &'static str, message: Vec<u8>) -> Self {
         Self { path, message, timeout: None, token: None }
     }
 }
 
-/// What a reader saw.
+/// An event of a parser.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Seen<'a> {
-    /// A message, complete. It is empty where nobody wants its contents.
+    /// A complete message. It is empty unless the contents are kept.
     Message(&'a [u8]),
-    /// The answer is over.
+    /// The end of the response.
     End,
 }
 
-/// The peer does not speak as it must, or refused.
+/// An error of a connection: the peer violated the protocol, or refused the call.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Broken(String);
@@ -58,7 +58,7 @@ impl Broken {
     }
 }
 
-/// The client's end of one connection.
+/// The client's side of a connection.
 #[derive(Debug)]
 pub(crate) enum Connection {
     /// HTTP/1.1.
@@ -68,7 +68,7 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// Nothing was said yet. `keep`: the contents of messages are wanted.
+    /// Returns a connection on which nothing was sent. With `keep`, it passes on the contents of messages.
     pub(crate) fn new(protocol: Protocol, keep: bool) -> Self {
         match protocol {
             Protocol::Http1 => Self::H1(h1::Connection::new(keep)),
@@ -76,7 +76,7 @@ impl Connection {
         }
     }
 
-    /// Writes what makes the call to `out`. The call before it must be over.
+    /// Writes a call to `out`. The previous call must have ended.
     pub(crate) fn call(&mut self, call: &Call, authority: &str, out: &mut Vec<u8>) {
         match self {
             Self::H1(_) => h1::request(call, authority, out),
@@ -84,10 +84,10 @@ impl Connection {
         }
     }
 
-    /// Reads what came, and writes what must be said to it to `out`.
+    /// Parses received bytes, and writes what the protocol requires in return to `out`.
     ///
     /// # Errors
-    /// When the peer refuses the call or cannot be understood.
+    /// When the peer refuses the call or violates the protocol.
     pub(crate) fn read(
         &mut self,
         bytes: &[u8],

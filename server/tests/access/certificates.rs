@@ -12,7 +12,7 @@ use rides_proto::{
         rides_client::RidesClient,
     },
 };
-use rides_server::tls::{Files, development::Development};
+use rides_server::tls::{Files, development::DevelopmentCa};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming, transport::Channel};
@@ -28,7 +28,7 @@ use crate::harness::{
 };
 
 fn driver_of(dir: &Path, car: i64) -> Files {
-    let (development, car) = (Development::at(dir), CarId::new(car).unwrap());
+    let (development, car) = (DevelopmentCa::at(dir), CarId::new(car).unwrap());
     development.ensure(&[]).unwrap();
     development.ensure_driver(car).unwrap();
     development.driver(car)
@@ -37,7 +37,7 @@ fn driver_of(dir: &Path, car: i64) -> Files {
 /// Returns a server that requires a token or a certificate, and a connection with the certificate of car 7.
 async fn strict_with_seven(dir: &Path) -> (Running, Channel) {
     let seven = driver_of(dir, 7);
-    let development = Development::at(dir);
+    let development = DevelopmentCa::at(dir);
     let server = server()
         .requiring_tokens()
         .with_files(development.server())
@@ -121,7 +121,7 @@ async fn a_token_beside_a_certificate_must_be_of_the_same_car() {
 
 /// Returns a server that trusts the certificates of `authority`, and a function that makes clients of it.
 async fn trusting(authority: &Authority, dir: &Path) -> (Running, impl Fn(Files) -> Client) {
-    let development = Development::at(dir);
+    let development = DevelopmentCa::at(dir);
     development.ensure(&[]).unwrap();
     let server = server()
         .requiring_tokens()
@@ -150,7 +150,7 @@ async fn ends_with_its_certificate<T>(mut stream: Streaming<T>) {
     let end = async {
         loop {
             match stream.message().await {
-                Ok(message) => assert!(message.is_some(), "it ended with OK"),
+                Ok(message) => assert!(message.is_some(), "the stream ended with OK"),
                 Err(status) => return status,
             }
         }
@@ -208,7 +208,7 @@ async fn a_certificate_that_is_revoked_ends_its_streams_and_opens_no_more() {
 #[tokio::test]
 async fn a_list_of_revoked_certificates_that_is_none_is_said_at_once() {
     let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
-    let development = Development::at(dir.path());
+    let development = DevelopmentCa::at(dir.path());
     development.ensure(&[]).unwrap();
     fs::write(authority.crl(), fs::read(authority.ca()).unwrap()).unwrap();
     let server = server()

@@ -23,7 +23,7 @@ use crate::harness::{
 
 /// Everything that a caller sees of a refusal, except the trace id, which differs for each call.
 fn seen<T: fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, Vec<Any>) {
-    let status = outcome.expect_err("it should be refused");
+    let status = outcome.expect_err("the call succeeded");
     let mut details = pb::Status::decode(status.details()).unwrap().details;
     details.retain(|any| !any.type_url.ends_with("RequestInfo"));
     (status.code(), status.message().to_owned(), details)

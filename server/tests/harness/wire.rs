@@ -116,7 +116,7 @@ impl<A: Message + Default + 'static> Messages<A> {
     /// Reads the call to its end and returns its error.
     pub(crate) async fn last_word(mut self) -> Status {
         loop {
-            if let Err(status) = self.next().await.expect("it ended with OK") {
+            if let Err(status) = self.next().await.expect("the call ended with OK") {
                 return status;
             }
         }
@@ -167,7 +167,7 @@ pub(crate) fn assert_refused<A: fmt::Debug>(
     reason: &str,
     field: &str,
 ) {
-    let status = outcome.expect_err("it should have been refused");
+    let status = outcome.expect_err("the call succeeded");
     assert_eq!(details(&status), (code, reason.to_owned(), field.to_owned()), "{}", status.message());
     assert!(!status.message().is_empty());
 }

@@ -14,7 +14,7 @@ use crate::harness::{
 /// Asserts that the message and the details name each of `fields`, and that the details have its reason.
 #[track_caller]
 fn assert_named<A: std::fmt::Debug>(outcome: Result<A, Status>, fields: &[(&str, &str)]) {
-    let status = outcome.expect_err("it should have been refused");
+    let status = outcome.expect_err("the call succeeded");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let named = bad_fields(&status);
     let named: Vec<_> = named.iter().map(|(field, reason)| (field.as_str(), reason.as_str())).collect();

@@ -1,4 +1,4 @@
-//! The browser that tests drive: the user's own, or Debian's Chromium.
+//! The browser of the tests: the user's Chrome or Chromium, or Debian's Chromium.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use crate::shell;
 const BROWSERS: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"];
 
-/// Where installers put it when it is not on PATH.
+/// The paths of installed browsers that are not on `PATH`.
 const USUAL_PLACES: [&str; 4] = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -21,7 +21,7 @@ const USUAL_PLACES: [&str; 4] = [
     r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
 ];
 
-/// For a browser without a screen, a user of its own, or a word to anyone; with WebGL2 in software.
+/// Flags for a browser without a screen, without a sandbox, without background traffic, and with WebGL2 in software.
 const FLAGS: [&str; 8] = [
     "--headless",
     "--no-sandbox",
@@ -33,21 +33,21 @@ const FLAGS: [&str; 8] = [
     "--enable-unsafe-swiftshader",
 ];
 
-/// A Chrome and the driver that speaks WebDriver for it.
+/// A Chrome or Chromium and its WebDriver.
 pub(crate) struct Browser {
-    /// Chromium or Chrome.
+    /// The path of Chromium or Chrome.
     pub(crate) chrome: PathBuf,
-    /// chromedriver, of the same major version.
+    /// The path of chromedriver, of the same major version.
     pub(crate) driver: PathBuf,
 }
 
 impl Browser {
-    /// Finds both: what CHROME and CHROMEDRIVER name, else what is installed.
+    /// Finds both: the paths in CHROME and CHROMEDRIVER, else the installed programs.
     pub(crate) fn find() -> Option<Self> {
         Some(Self { chrome: chrome()?, driver: driver()? })
     }
 
-    /// What wasm-bindgen's test runner is to ask of the driver, as JSON.
+    /// Returns the WebDriver capabilities for wasm-bindgen's test runner, as JSON.
     pub(crate) fn capabilities(&self) -> String {
         serde_json::json!({ "goog:chromeOptions": { "binary": self.chrome, "args": FLAGS } }).to_string()
     }
@@ -66,12 +66,15 @@ fn driver() -> Option<PathBuf> {
         .or_else(|| named_by("CHROMEWEBDRIVER").map(in_dir).filter(|path| path.exists()))
 }
 
-/// The path in an environment variable, if something is there.
+/// Returns the path in an environment variable, if it exists.
 fn named_by(variable: &str) -> Option<PathBuf> {
     shell::variable(variable).map(PathBuf::from).filter(|path| Path::exists(path))
 }
 
-/// Installs Debian's packages; elsewhere, says what to do.
+/// Installs Debian's packages.
+///
+/// # Errors
+/// When the installation fails. On other systems always: the message says how to install the browser.
 pub(super) fn install() -> Result<()> {
     if debian::is_here() {
         return debian::install_packages(

@@ -1,5 +1,7 @@
-//! Debian's packages, where the Rust download site cannot be reached: a compiler, its source to build the wasm32
-//! standard library from, Chromium.
+//! The installation of Debian's packages.
+//!
+//! They include a Rust toolchain with the wasm32 standard library, for machines that cannot reach the download site of
+//! rustup.
 
 use std::{
     fs,
@@ -13,21 +15,21 @@ use anyhow::{Context, Result, ensure};
 use super::toolchain::WASM;
 use crate::{progress, shell};
 
-/// What rustup calls Debian's toolchain.
+/// The name of Debian's toolchain in rustup.
 pub(super) const TOOLCHAIN: &str = "debian";
 
-/// Where Debian keeps it.
+/// The folder in which Debian installs the toolchain.
 const PREFIX: &str = "/usr";
 
 const RUST: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"];
 
-/// Whether this is Debian, and we may install packages (asking for the password if there is someone to ask).
+/// Returns `true` if this is Debian and xtask may install packages. Asks for the password if there is a terminal.
 pub(super) fn is_here() -> bool {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     release.lines().any(|line| line == "ID=debian") && shell::find("apt-get").is_some() && may_be_root()
 }
 
-/// Installs packages with apt-get.
+/// Installs packages with apt-get, which may run for about the time that `about` says.
 pub(super) fn install_packages(packages: &[&str], about: &str) -> Result<()> {
     update()?;
     let mut install = as_root("env");
@@ -48,8 +50,8 @@ fn update() -> Result<()> {
     progress::spin("Reading Debian's package lists", "seconds", update)
 }
 
-/// Unpacks packages into `root`, with those that they need and that are not installed. Nothing is installed, and no service
-/// is started.
+/// Unpacks packages into `root`, with all their dependencies that are not installed. Nothing is installed, and no
+/// service is started.
 pub(super) fn unpack_packages(packages: &[&str], root: &Path, about: &str) -> Result<()> {
     let archives = root.join("archives");
     fs::create_dir_all(archives.join("partial"))
@@ -58,7 +60,7 @@ pub(super) fn unpack_packages(packages: &[&str], root: &Path, about: &str) -> Re
     let download = || {
         let mut download = shell::command("apt-get");
         download.args(["install", "--download-only", "--yes", "--no-install-recommends"]);
-        // Nothing is written but the archives.
+        // Without the lock this needs no root rights: it writes only the archives.
         download.args(["-o", "Debug::NoLocking=1", "-o", &cache]).args(packages);
         progress::spin(&format!("Downloading {}", packages.join(", ")), about, download)
     };
@@ -77,17 +79,18 @@ pub(super) fn unpack_packages(packages: &[&str], root: &Path, about: &str) -> Re
     Ok(())
 }
 
-/// Debian's compiler with a standard library for wasm32, which Debian does not package, as a rustup toolchain.
+/// Installs Debian's compiler as a rustup toolchain, with a wasm32 standard library, which Debian does not package.
 pub(super) fn install_toolchain() -> Result<()> {
     install_packages(&RUST, "about 1 minute")?;
     link_linker()?;
     install_std(&build_std()?)?;
     let mut link = shell::command("rustup");
     link.args(["toolchain", "link", TOOLCHAIN, PREFIX]);
-    progress::spin("Telling rustup", "seconds", link)
+    progress::spin("Linking the toolchain in rustup", "seconds", link)
 }
 
-/// rustc calls `rust-lld` for wasm, which Debian's packages do not bring. rustup's toolchain has one.
+/// Links `rust-lld` from rustup's toolchain into Debian's. rustc needs it for wasm, and Debian's packages do not have
+/// it.
 fn link_linker() -> Result<()> {
     let host = rustc_says(&["--print", "host-tuple"])?;
     let linker = |sysroot: &Path| sysroot.join("lib/rustlib").join(&host).join("bin/rust-lld");
@@ -96,7 +99,7 @@ fn link_linker() -> Result<()> {
         return Ok(());
     }
     let ours = linker(Path::new(&rustc_says(&["--print", "sysroot"])?));
-    ensure!(ours.exists(), "there is no {}", ours.display());
+    ensure!(ours.exists(), "rustup's toolchain has no {}", ours.display());
     let mut directory = as_root("install");
     directory.arg("-d").args(theirs.parent());
     shell::run(directory)?;
@@ -108,10 +111,10 @@ fn link_linker() -> Result<()> {
 fn rustc_says(arguments: &[&str]) -> Result<String> {
     let mut rustc = shell::command("rustc");
     rustc.args(arguments);
-    Ok(shell::output(rustc).context("rustc does not answer")?.trim().to_owned())
+    Ok(shell::output(rustc).context("rustc cannot be run")?.trim().to_owned())
 }
 
-/// Builds the standard library from `rust-web-src` as a dependency of an empty crate, and returns where it is.
+/// Builds the standard library from `rust-web-src` as a dependency of an empty crate, and returns its folder.
 fn build_std() -> Result<PathBuf> {
     let empty = shell::tools_dir().join("wasm-std");
     fs::create_dir_all(empty.join("src"))?;
@@ -120,19 +123,19 @@ fn build_std() -> Result<PathBuf> {
 
     let target = empty.join("target");
     if target.exists() {
-        fs::remove_dir_all(&target)?; // A library of an older compiler may be in it.
+        fs::remove_dir_all(&target)?; // It may have a library of an older compiler.
     }
     let bin = Path::new(PREFIX).join("bin");
     let mut build = shell::command(bin.join("cargo"));
     build.args(["build", "--release", "--target", WASM, "-Zbuild-std=std,panic_abort,proc_macro,test"]);
     build.arg("--target-dir").arg(&target).current_dir(&empty);
-    // Without the bitcode, link-time optimisation fails later: "failed to get bitcode".
+    // Without the bitcode, link-time optimisation of the page fails with "failed to get bitcode".
     build.env("RUSTC", bin.join("rustc")).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Cembed-bitcode=yes");
     progress::spin("Building the wasm32 standard library", "about 1 minute", build)?;
     Ok(target.join(WASM).join("release/deps"))
 }
 
-/// Puts the libraries where Debian's compiler looks, in the place of what an older compiler left there.
+/// Installs the libraries where Debian's compiler finds them, and removes those of an older compiler.
 fn install_std(built: &Path) -> Result<()> {
     let libraries = rlibs(built)?.filter(|path| !name(path).starts_with("libempty-"));
     let place = Path::new(PREFIX).join("lib/rustlib").join(WASM).join("lib");
@@ -160,7 +163,7 @@ fn name(path: &Path) -> std::borrow::Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
-/// A program run with root's rights.
+/// Returns the command of a program with root rights.
 fn as_root(program: &str) -> Command {
     if is_root() {
         return shell::command(program);
@@ -170,7 +173,8 @@ fn as_root(program: &str) -> Command {
     sudo
 }
 
-/// Whether sudo works without asking, or there is someone to ask: once, before a spinner covers the question.
+/// Returns `true` if the user is root, or sudo works. Asks for the password here, before a spinner would hide the
+/// question.
 fn may_be_root() -> bool {
     if is_root() {
         return true;

@@ -1,4 +1,4 @@
-//! What must be on the machine: each need says whether it is met, and installs itself when it is not.
+//! The tools that builds and tests need: the check whether a tool is installed, and its installation.
 
 mod browser;
 mod debian;
@@ -22,19 +22,19 @@ pub(crate) use promtool::find as promtool;
 pub(crate) use proxies::variables as proxies;
 pub(crate) use toolchain::{WASM, for_page};
 
-/// The Trunk that xtask installs; any other from 0.21 on is left as it is.
+/// The version of Trunk that xtask installs. Any installed version from 0.21 on is used as it is.
 const TRUNK_VERSION: &str = "0.21.14";
 
-/// Something that builds or tests need.
+/// A tool, or a group of tools, that builds or tests need.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// A toolchain with the standard library for wasm32.
     Wasm,
-    /// Builds the page.
+    /// Trunk, which builds the page for development.
     Trunk,
-    /// Joins wasm and JavaScript; exactly the version of the crate in Cargo.lock.
+    /// wasm-bindgen, in exactly the version of the crate in Cargo.lock.
     WasmBindgen,
-    /// Makes the page smaller; exactly the version in Trunk.toml.
+    /// wasm-opt, which makes the page smaller, in exactly the version in Trunk.toml.
     WasmOpt,
     /// rustfmt, and Clippy for the host.
     Linters,
@@ -42,47 +42,47 @@ pub(crate) enum Need {
     PageLinter,
     /// Chromium or Chrome, with its WebDriver.
     Browser,
-    /// The target and the C compiler of programs that need no library of the system they run on.
+    /// The target and the C compiler of programs that need no library of the system.
     StaticTarget,
-    /// Builds images without a daemon.
+    /// buildah, which builds images without a daemon.
     Buildah,
-    /// Node with npm, Python with venv, curl: what clients in other languages run on.
+    /// Node with npm, Python with venv, and curl, for clients in other languages.
     Peers,
     /// Go, which builds the checks of grpc-go.
     Go,
-    /// nginx, HAProxy, Apache, Caddy, Envoy: what the server is tested behind.
+    /// The reverse proxies of the tests: nginx, HAProxy, Apache, Caddy and Envoy.
     Proxies,
-    /// Checks what `/metrics` shows.
+    /// promtool, which checks the format of `/metrics`.
     Promtool,
 }
 
-/// What building the page takes.
+/// The needs of a release build of the page.
 pub(crate) const PAGE: [Need; 2] = [Need::Wasm, Need::WasmOpt];
 
 /// The needs of `trunk serve`.
 pub(crate) const TRUNK: [Need; 4] = [Need::Wasm, Need::Trunk, Need::WasmBindgen, Need::WasmOpt];
 
-/// Installs what is missing of `needs`, after saying so.
+/// Lists the missing tools of `needs`, and installs them.
 ///
 /// # Errors
-/// When something cannot be installed; the message says what to do by hand.
+/// When a tool cannot be installed. The message says how to install it by hand.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     let missing: Vec<Need> = needs.iter().copied().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    progress::say(&style("Missing on this machine, to be installed once:").bold());
+    progress::say(&style("Missing on this machine, installing now:").bold());
     for need in &missing {
         progress::say(&format!("  {:<28} {}", need.name(), style(need.about()).dim()));
     }
     for need in missing {
         if need.is_met() {
-            continue; // It came with one before it.
+            continue; // An earlier installation has brought it.
         }
         need.install().with_context(|| format!("{} could not be installed", need.name()))?;
-        // Without wasm-opt the page is larger, and its install has said so.
+        // wasm-opt is optional: its installation has warned if it failed.
         if !need.is_met() && need != Need::WasmOpt {
-            bail!("{} was installed, but is not found or does not work", need.name());
+            bail!("{} was installed, but was not found or does not work", need.name());
         }
     }
     Ok(())
@@ -97,7 +97,7 @@ impl Need {
                 let wanted = versions::wasm_bindgen().ok();
                 wanted.is_some() && version_of("wasm-bindgen") == wanted && has("wasm-bindgen-test-runner")
             }
-            // The page can do without.
+            // wasm-opt is optional: without npm nothing installs it.
             Need::WasmOpt => wasm_opt().is_some() || !has("npm"),
             Need::Linters => {
                 works(shell::cargo(&["fmt", "--version"])) && works(shell::cargo(&["clippy", "--version"]))
@@ -169,7 +169,7 @@ impl Need {
 /// The oldest Trunk that understands Trunk.toml and index.html.
 const TRUNK_OLDEST: (u32, u32) = (0, 21);
 
-/// The wasm-opt of the version in Trunk.toml, if it is there.
+/// Returns the path of wasm-opt, if it is installed in the version of Trunk.toml.
 pub(crate) fn wasm_opt() -> Option<PathBuf> {
     let wanted = versions::wasm_opt().ok()?;
     version_of("wasm-opt").filter(|found| *found == wanted)?;
@@ -184,7 +184,7 @@ fn works(command: std::process::Command) -> bool {
     shell::output(command).is_some()
 }
 
-/// The number that `program --version` says.
+/// Returns the version that `program --version` prints.
 fn version_of(program: &str) -> Option<String> {
     let path = shell::find(program)?;
     let mut ask = shell::command(path);
@@ -201,12 +201,12 @@ fn cargo_install(package: &str, version: &str, about: &str, more: &[&str]) -> Re
         match progress::spin(&format!("Fetching {package} {version}"), "seconds", fetch) {
             Ok(()) => return Ok(()),
             Err(_) => {
-                progress::warn(&format!("there is no prebuilt {package} {version}: it is built instead"));
+                progress::warn(&format!("{package} {version} is not available prebuilt: building it"));
             }
         }
     }
     let mut install = shell::cargo(&["install", package, "--version", version, "--locked"]);
-    // Tools that run for seconds need no minutes of link-time optimisation.
+    // Link-time optimisation would take minutes, and these tools run for seconds.
     install
         .args(more)
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
@@ -214,7 +214,7 @@ fn cargo_install(package: &str, version: &str, about: &str, more: &[&str]) -> Re
     progress::spin(&format!("Installing {package} {version}"), about, install)
 }
 
-/// Never in the place of another version that the user has: then beside it, under `target/tools`.
+/// Installs wasm-bindgen. If the user has another version, that stays, and this one is installed in `target/tools`.
 fn install_wasm_bindgen(about: &str) -> Result<()> {
     let version = versions::wasm_bindgen()?;
     if !has("wasm-bindgen") {
@@ -227,7 +227,7 @@ fn install_wasm_bindgen(about: &str) -> Result<()> {
 /// The C compiler of static programs.
 const STATIC_COMPILER: &str = "musl-gcc";
 
-/// Adds the target with rustup, and the C compiler from Debian's packages.
+/// Installs the target with rustup, and the C compiler from Debian's packages.
 fn install_static_target(about: &str) -> Result<()> {
     if !toolchain::compiles(STATIC_TARGET) {
         let mut add = shell::command("rustup");
@@ -241,7 +241,8 @@ fn install_static_target(about: &str) -> Result<()> {
     debian::install_packages(&["musl-tools"], about)
 }
 
-/// The npm package carries the same program as the project's releases.
+/// Installs wasm-opt from npm, whose package has the same program as the project's releases. A failure is only a
+/// warning.
 fn install_wasm_opt(about: &str) -> Result<()> {
     let version = versions::wasm_opt()?;
     let mut install = shell::command("npm");

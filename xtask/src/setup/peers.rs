@@ -1,24 +1,24 @@
-//! What clients in other languages run on.
+//! The runtimes of clients in other languages: Node, Python and curl.
 
 use anyhow::{Result, bail};
 
 use super::{debian, has, version_of, versions, works};
 use crate::shell;
 
-/// The oldest Node that the packages of `clients/node` are for.
+/// The oldest Node that the packages of `clients/node` support.
 const NODE_OLDEST: (u32, u32) = (20, 0);
 
-/// Debian's packages of Python with virtual environments.
+/// Debian's packages for Python with virtual environments.
 const PYTHON: [&str; 2] = ["python3", "python3-venv"];
 
-/// Tells whether Python is here, with virtual environments.
+/// Returns `true` if Python is installed, with virtual environments.
 pub(super) fn has_python() -> bool {
     let mut python = shell::command("python3");
     python.args(["-c", "import ensurepip, venv"]);
     works(python)
 }
 
-/// Installs Debian's Python where there is none. Elsewhere it does nothing.
+/// Installs Debian's Python if this is Debian and Python is missing. Otherwise it does nothing.
 pub(super) fn install_python() -> Result<()> {
     if !has_python() && debian::is_here() {
         debian::install_packages(&PYTHON, "seconds")?;
@@ -26,7 +26,7 @@ pub(super) fn install_python() -> Result<()> {
     Ok(())
 }
 
-/// What is not here, with Debian's packages of it.
+/// Returns the missing runtimes, each with its Debian packages.
 pub(super) fn missing() -> Vec<(&'static str, &'static [&'static str])> {
     let node = version_of("node").is_some_and(|found| versions::at_least(&found, NODE_OLDEST)) && has("npm");
     let all: [(bool, &'static str, &'static [&'static str]); 3] = [
@@ -37,7 +37,10 @@ pub(super) fn missing() -> Vec<(&'static str, &'static [&'static str])> {
     all.into_iter().filter(|(there, ..)| !there).map(|(_, what, packages)| (what, packages)).collect()
 }
 
-/// Installs Debian's packages; elsewhere, says what to do.
+/// Installs the missing runtimes from Debian's packages.
+///
+/// # Errors
+/// When the installation fails. On other systems always: the message names the missing runtimes.
 pub(super) fn install() -> Result<()> {
     let missing = missing();
     if debian::is_here() {
@@ -45,5 +48,5 @@ pub(super) fn install() -> Result<()> {
         return debian::install_packages(&packages, "about 1 minute");
     }
     let names: Vec<&str> = missing.iter().map(|(what, _)| *what).collect();
-    bail!("install {} with this system's package manager, and have it on PATH", names.join(", and "));
+    bail!("install {} on PATH with this system's package manager", names.join(", and "));
 }

@@ -1,5 +1,7 @@
-//! Reverse proxies, for the tests of `deploy/`. Debian's packages of them are unpacked below `target/tools` and not installed:
-//! an installed one starts its service on port 80.
+//! The reverse proxies for the tests of `deploy/`.
+//!
+//! Debian's packages are unpacked below `target/tools`. They are not installed, since their installation starts a
+//! service on port 80.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +10,8 @@ use anyhow::{Result, ensure};
 use super::{debian, peers};
 use crate::{packages, shell};
 
-/// The programs of Debian's packages: the variable that tells the tests where one is, its path below a root, its package.
+/// The programs of Debian's packages: the variable that passes the path to the tests, the path below a root, the
+/// package.
 const PROGRAMS: [(&str, &str, &str); 4] = [
     ("RIDES_E2E_NGINX", "usr/sbin/nginx", "nginx"),
     ("RIDES_E2E_HAPROXY", "usr/sbin/haproxy", "haproxy"),
@@ -16,10 +19,10 @@ const PROGRAMS: [(&str, &str, &str); 4] = [
     ("RIDES_E2E_CADDY", "usr/bin/caddy", "caddy"),
 ];
 
-/// The variable for Envoy's program, which is a package of PyPI.
+/// The variable for Envoy, which is installed from PyPI.
 const ENVOY: &str = "RIDES_E2E_ENVOY";
 
-/// The variables that tell the tests where the programs are, of those that are here.
+/// Returns the variables that pass the paths of the installed proxies to the tests.
 pub(crate) fn variables() -> Vec<(&'static str, PathBuf)> {
     let debian = PROGRAMS.iter().filter_map(|(variable, path, _)| Some((*variable, find(path)?)));
     debian.chain(envoy().map(|path| (ENVOY, path))).collect()
@@ -29,7 +32,10 @@ pub(super) fn are_here() -> bool {
     variables().len() == PROGRAMS.len() + 1
 }
 
-/// Installs what is missing of both kinds, as far as it can be had.
+/// Installs the missing proxies, also when one of them fails.
+///
+/// # Errors
+/// When a proxy cannot be installed.
 pub(super) fn install() -> Result<()> {
     let envoy = install_envoy();
     let missing: Vec<&str> =

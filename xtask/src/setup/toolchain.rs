@@ -1,4 +1,4 @@
-//! The toolchain that builds the page: the one in use when it has the wasm32 standard library, else Debian's.
+//! The toolchain that builds the page: the current one if it has the wasm32 standard library, else Debian's.
 
 use std::process::Command;
 
@@ -7,25 +7,25 @@ use anyhow::{Context, Result, bail};
 use super::debian;
 use crate::{progress, shell};
 
-/// What the page is compiled for.
+/// The target of the page.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
 /// A toolchain that can build the page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PageToolchain {
-    /// The one that everything else is built with.
+    /// The current toolchain, which builds everything else.
     Own,
-    /// Debian's, under its rustup name.
+    /// Debian's toolchain, under its name in rustup.
     Debian,
 }
 
-/// The toolchain to build the page with, if this machine has one.
+/// Returns the toolchain that builds the page, if this machine has one.
 pub(crate) fn for_page() -> Option<PageToolchain> {
     [PageToolchain::Own, PageToolchain::Debian].into_iter().find(|toolchain| toolchain.compiles_wasm())
 }
 
 impl PageToolchain {
-    /// A command of this toolchain: `cargo`, `rustc`, or a program that calls them.
+    /// Returns a command with this toolchain: `cargo`, `rustc`, or a program that calls them.
     pub(crate) fn command(self, program: &str) -> Command {
         let mut command = shell::command(program);
         if self == PageToolchain::Debian {
@@ -34,7 +34,7 @@ impl PageToolchain {
         command
     }
 
-    /// Its `cargo`, with arguments.
+    /// Returns the command of `cargo` with this toolchain and arguments.
     pub(crate) fn cargo(self, arguments: &[&str]) -> Command {
         let mut cargo = self.command("cargo");
         cargo.args(arguments);
@@ -46,12 +46,13 @@ impl PageToolchain {
     }
 }
 
-/// Tells whether the toolchain in use compiles for `target`.
+/// Returns `true` if the current toolchain compiles for `target`.
 pub(super) fn compiles(target: &str) -> bool {
     compiles_with(shell::command("rustc"), target)
 }
 
-/// Compiles an empty crate: this finds a standard library that is missing, and one of another compiler.
+/// Returns `true` if `rustc` compiles an empty crate. It does not if the standard library is missing, or was built by
+/// another compiler.
 fn compiles_with(mut rustc: Command, target: &str) -> bool {
     rustc.args([
         "--crate-name=probe",
@@ -65,29 +66,34 @@ fn compiles_with(mut rustc: Command, target: &str) -> bool {
     shell::output(rustc).is_some()
 }
 
-/// Adds the target the usual way; where the download site is out of reach, Debian's packages serve.
+/// Installs the target with rustup. If that fails on Debian, installs Debian's toolchain.
+///
+/// # Errors
+/// When neither works.
 pub(super) fn install() -> Result<()> {
     let mut add = shell::command("rustup");
     add.args(["target", "add", WASM]);
     let Err(error) = progress::spin("Adding the wasm32 target", "seconds", add) else { return Ok(()) };
     if !debian::is_here() {
         return Err(error.context(format!(
-            "the page needs the standard library for {WASM}: `rustup target add {WASM}` must work, or this must be \
-             Debian with apt-get (and root or sudo)"
+            "the page needs the standard library for {WASM}. Make `rustup target add {WASM}` work, or use Debian with \
+             apt-get (and root or sudo)"
         )));
     }
-    eprintln!("rustup cannot fetch it here: Debian's Rust packages serve instead (about 2 minutes).");
+    eprintln!(
+        "rustup cannot download the target: installing Debian's Rust packages instead (about 2 minutes)."
+    );
     debian::install_toolchain()
 }
 
-/// Adds rustup components to the toolchain in use.
+/// Installs rustup components in the current toolchain.
 pub(super) fn add_components(components: &[&str]) -> Result<()> {
     let mut add = shell::command("rustup");
     add.args(["component", "add"]).args(components);
     progress::spin("Adding components", "seconds", add)
 }
 
-/// Adds Clippy to the toolchain that builds the page.
+/// Installs Clippy in the toolchain that builds the page.
 pub(super) fn add_page_linter() -> Result<()> {
     match for_page().context("no toolchain builds the page")? {
         PageToolchain::Own => add_components(&["clippy"]),

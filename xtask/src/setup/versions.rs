@@ -1,4 +1,4 @@
-//! Which versions: read where they are pinned, so that none is written down twice.
+//! The versions of tools, read from the files that pin them, so that no version is written in two places.
 
 use std::fs;
 
@@ -7,15 +7,15 @@ use toml::Table;
 
 use crate::shell;
 
-/// The version of the wasm-bindgen crate in Cargo.lock: the tool must be the same.
+/// Returns the version of the wasm-bindgen crate in Cargo.lock. The tool must have the same version.
 pub(crate) fn wasm_bindgen() -> Result<String> {
     locked(&table("Cargo.lock")?, "wasm-bindgen").context("Cargo.lock does not name wasm-bindgen")
 }
 
-/// The number in Trunk.toml's `wasm_opt = "version_132"`.
+/// Returns the number in Trunk.toml's `wasm_opt = "version_132"`.
 pub(crate) fn wasm_opt() -> Result<String> {
     let config = table("Trunk.toml")?;
-    let version = tool(&config, "wasm_opt").context("Trunk.toml does not say `tools.wasm_opt`")?;
+    let version = tool(&config, "wasm_opt").context("Trunk.toml has no `tools.wasm_opt`")?;
     Ok(version.trim_start_matches("version_").to_owned())
 }
 
@@ -35,13 +35,14 @@ fn tool<'a>(config: &'a Table, name: &str) -> Option<&'a str> {
     config.get("tools")?.get(name)?.as_str()
 }
 
-/// The version in what a program says for `--version`: "trunk 0.21.14", "wasm-opt version 132 (version_132)", "v20.1.0".
+/// Returns the version in the output of `--version`, for example of "trunk 0.21.14", "wasm-opt version 132
+/// (version_132)" or "v20.1.0".
 pub(super) fn number_in(text: &str) -> Option<String> {
     let mut words = text.split_whitespace().map(|word| word.strip_prefix('v').unwrap_or(word));
     Some(words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?.to_owned())
 }
 
-/// Whether a version is this one or a later one.
+/// Returns `true` if `version` is `major.minor` or later.
 pub(super) fn at_least(version: &str, (major, minor): (u32, u32)) -> bool {
     let mut parts = version.split('.').map_while(|part| part.parse::<u32>().ok());
     (parts.next(), parts.next()) >= (Some(major), Some(minor))

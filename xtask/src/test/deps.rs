@@ -1,24 +1,25 @@
-//! What may come in from others.
+//! The check of the dependencies.
 
 use anyhow::{Context, Result, ensure};
 use console::style;
 
 use crate::shell;
 
-/// Libraries that may not come in: what they bring has to be installed on the machine first. (`openssl-probe` brings
-/// nothing: it knows where systems keep their certificates.) cargo-deny would say so too, but is not everywhere.
+/// Crates that are not allowed, since they need a library or a program that must be installed first. (`openssl-probe`
+/// does not: it only knows the paths of certificates.) `deny.toml` forbids them too, but cargo-deny may not be
+/// installed.
 const UNWANTED: [&str; 5] = ["openssl-sys", "openssl-src", "native-tls", "protoc", "protobuf-src"];
 
-/// Looks at the lock file, and lets cargo-deny look at the rest by `deny.toml`, where it is installed.
+/// Checks the dependencies for unwanted crates, and with cargo-deny against `deny.toml` if it is installed.
 ///
 /// # Errors
-/// When something is in it that should not be.
+/// When a dependency is not allowed.
 pub(super) fn check() -> Result<()> {
     nothing_unwanted()?;
     if shell::find("cargo-deny").is_none() {
         println!(
-            "{} licences, duplicates, sources and advisories were not looked at; `cargo install cargo-deny --locked`",
-            style("without cargo-deny:").yellow().bold()
+            "{} licences, duplicates, sources and advisories were not checked: run `cargo install cargo-deny --locked`",
+            style("cargo-deny is not installed:").yellow().bold()
         );
         return Ok(());
     }
@@ -29,28 +30,28 @@ pub(super) fn check() -> Result<()> {
 fn nothing_unwanted() -> Result<()> {
     let tree =
         shell::cargo(&["tree", "--locked", "--workspace", "--target=all", "--prefix=none", "--format={p}"]);
-    let tree =
-        shell::output(tree).context("`cargo tree` failed: does Cargo.lock fit the Cargo.toml files?")?;
+    let tree = shell::output(tree)
+        .context("`cargo tree` failed: check that Cargo.lock matches the Cargo.toml files")?;
     let unwanted = |package: &&str| UNWANTED.iter().any(|name| package.starts_with(name));
     let found: Vec<&str> = tree.lines().filter(unwanted).collect();
     ensure!(found.is_empty(), "unwanted dependencies: {}", found.join(", "));
-    println!("none of {} among {} lines", UNWANTED.join(", "), tree.lines().count());
+    println!("none of {} found in {} lines of `cargo tree`", UNWANTED.join(", "), tree.lines().count());
     Ok(())
 }
 
-/// By the newest advisories, or by those that were had before.
+/// Checks the newest advisories, or the downloaded ones if there is no network.
 fn advisories() -> Result<()> {
     if shell::output(shell::cargo(&["deny", "fetch", "db"])).is_some() {
         return deny(&["check", "advisories"]);
     }
-    println!("{} is github.com reachable?", style("no new advisories:").yellow().bold());
+    println!("{} check that github.com is reachable", style("no new advisories:").yellow().bold());
     match has_advisories() {
         true => deny(&["--offline", "check", "advisories"]),
         false => Ok(()),
     }
 }
 
-/// Where cargo-deny keeps them.
+/// Returns `true` if cargo-deny has downloaded advisories before.
 fn has_advisories() -> bool {
     let kept = shell::cargo_home().and_then(|home| home.join("advisory-dbs").read_dir().ok());
     kept.is_some_and(|kept| kept.flatten().any(|entry| entry.path().is_dir()))

@@ -1,4 +1,4 @@
-//! A trial of the deployed files, as an operator would make it: the image is started, answers, serves the page, and drains.
+//! The test of the files for a deployment: the image starts, serves the page, and drains, as for an operator.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -20,11 +20,11 @@ use crate::{
 /// The longest time that the program may take to start, and to end.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Builds what is deployed and tries it. Where it cannot be built, for want of musl or on another system than Linux, it
-/// says so and counts as ignored.
+/// Builds and tests the files for a deployment. If musl or buildah cannot be installed, prints a note and counts as
+/// ignored.
 ///
 /// # Errors
-/// When something is not as it should be.
+/// When a build or a check fails.
 pub(super) fn check(tally: &mut Tally) -> Result<()> {
     if let Err(missing) = setup::ensure(&[Need::StaticTarget, Need::Buildah]) {
         println!("{} not run: {missing:#}", style("note:").yellow().bold());
@@ -34,14 +34,14 @@ pub(super) fn check(tally: &mut Tally) -> Result<()> {
     let program = dist::program()?;
     is_static(&program)?;
     unit_is_valid(&program)?;
-    let archive = dist::image()?.context("buildah has made no image")?;
-    println!("the image has {:.1} MB", archive.metadata()?.len() as f64 / 1e6);
+    let archive = dist::image()?.context("buildah did not build an image")?;
+    println!("the size of the image is {:.1} MB", archive.metadata()?.len() as f64 / 1e6);
     the_image_serves()?;
     tally.passed += 1;
     Ok(())
 }
 
-/// Checks that the program needs no library of the system: it names no interpreter that would load one.
+/// Checks that the program needs no library of the system: it names no interpreter (dynamic loader).
 fn is_static(program: &Path) -> Result<()> {
     let mut readelf = shell::command("readelf");
     readelf.args(["--program-headers", "--wide"]).arg(program);
@@ -50,7 +50,7 @@ fn is_static(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks that systemd takes the unit, on a system that has it. The program is not where the unit expects it.
+/// Checks the unit with systemd, if it is installed. Ignores that the program is not at the path in the unit.
 fn unit_is_valid(program: &Path) -> Result<()> {
     if shell::find("systemd-analyze").is_none() {
         return Ok(());
@@ -64,7 +64,7 @@ fn unit_is_valid(program: &Path) -> Result<()> {
         .lines()
         .filter(|line| line.contains("rides-server.service") && !line.contains("is not executable"))
         .collect();
-    ensure!(faults.is_empty(), "systemd does not take the unit:\n{}", faults.join("\n"));
+    ensure!(faults.is_empty(), "systemd reports errors in the unit:\n{}", faults.join("\n"));
     Ok(())
 }
 
@@ -75,25 +75,27 @@ fn the_image_serves() -> Result<()> {
     served.and(removed.map(drop))
 }
 
-/// Starts the program in the container, on a free port of this machine alone.
+/// Starts the program in the container, on a free port of the loopback interface, and tests it.
 fn serve(container: &str) -> Result<()> {
     let mut run = dist::buildah(&["run", "--env", "RIDES_LISTEN=127.0.0.1:0", container]);
     run.args(["/rides-server", "--cars", "5", "--auth", "open"]).stdout(Stdio::piped());
     let mut child = run.spawn().with_context(|| shell::not_started(&run))?;
     let tried = try_out(&mut child);
     if tried.is_err() {
-        // What went wrong is told already.
+        // The first error counts, so an error of the kill is ignored.
         let _ = child.kill();
     }
     tried
 }
 
 fn try_out(child: &mut Child) -> Result<()> {
-    let output = child.stdout.take().context("no pipe")?;
+    let output = child.stdout.take().context("cannot read the output of the program")?;
     let mut lines = BufReader::new(output).lines();
-    let line = lines.next().context("the program said nothing")??;
-    let address =
-        line.split_whitespace().find(|word| word.starts_with("http://")).context("it named no address")?;
+    let line = lines.next().context("the program printed nothing")??;
+    let address = line
+        .split_whitespace()
+        .find(|word| word.starts_with("http://"))
+        .context("the program printed no address")?;
     let get = |path: &str, accept: &str| -> Result<String> {
         let request = ureq::get(format!("{address}{path}")).header("accept", accept);
         let config = request.config().timeout_global(Some(Duration::from_secs(5))).proxy(None).build();
@@ -102,25 +104,25 @@ fn try_out(child: &mut Child) -> Result<()> {
             .and_then(|mut answer| answer.body_mut().read_to_string())
             .with_context(|| format!("GET {path}"))
     };
-    until("it is ready", || get("/readyz", "*/*").is_ok_and(|said| said == "ready\n"))?;
-    ensure!(get("/", "text/html")?.contains("<title>Rides"), "the page is not in the program");
+    until("the program is ready", || get("/readyz", "*/*").is_ok_and(|said| said == "ready\n"))?;
+    ensure!(get("/", "text/html")?.contains("<title>Rides"), "the program does not serve the page");
     if let Some(revision) = build::revision() {
         let build = format!("revision=\"{revision}\"");
-        ensure!(get("/metrics", "*/*")?.contains(&build), "/metrics does not say {build}");
+        ensure!(get("/metrics", "*/*")?.contains(&build), "/metrics does not have {build}");
     }
     terminate(child)?;
     let mut ended = None;
-    until("it has ended", || {
+    until("the program has ended", || {
         ended = child.try_wait().ok().flatten();
         ended.is_some()
     })?;
     match ended {
         Some(status) if status.success() => Ok(()),
-        other => bail!("it did not end well: {other:?}"),
+        other => bail!("the program ended with a failure: {other:?}"),
     }
 }
 
-/// Asks the program itself to end. buildah starts it through processes of its own, which pass no signal on.
+/// Sends SIGTERM to the program itself. buildah starts it through other processes, which do not forward signals.
 fn terminate(child: &Child) -> Result<()> {
     let mut process = child.id().to_string();
     while let Some(started) = first_child(&process) {
@@ -146,7 +148,7 @@ fn output(mut command: Command) -> Result<String> {
 fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + WITHIN;
     while !holds() {
-        ensure!(Instant::now() < deadline, "not within {} s: {what}", WITHIN.as_secs());
+        ensure!(Instant::now() < deadline, "not true within {} s: {what}", WITHIN.as_secs());
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())

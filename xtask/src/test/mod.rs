@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check there is, in the order of what fails soonest.
+//! `cargo xtask test`: runs all checks, the fastest first.
 
 mod deps;
 mod dist;
@@ -23,27 +23,27 @@ pub(crate) use steps::Step;
 use crate::setup;
 use tally::Tally;
 
-/// How to run them.
+/// The options of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Options {
-    /// With a release build of the server.
+    /// Use a release build of the server.
     pub(crate) release: bool,
-    /// The table of the interop test is written, and not compared.
+    /// Write the table of the interop test instead of comparing it.
     pub(crate) write_matrix: bool,
 }
 
-/// How a step went.
+/// The result of a step.
 struct Outcome {
     step: Step,
     tally: Tally,
     took: Duration,
 }
 
-/// Runs the steps named, or all, until one fails. What it prints last is `N passed, N failed`, where a step that
-/// has no tests of its own (fmt, clippy, …) counts as one.
+/// Runs the chosen steps, or all, until one fails. The last line of output is `N passed, N failed`. A step without
+/// separate tests (fmt, clippy, …) counts as one test.
 ///
 /// # Errors
-/// When what the steps need cannot be installed.
+/// When a tool that the steps need cannot be installed.
 pub(crate) fn run(chosen: &[Step], options: Options) -> Result<ExitCode> {
     let steps: Vec<Step> = Step::value_variants()
         .iter()
@@ -75,7 +75,7 @@ fn attempt(step: Step, options: Options) -> Outcome {
     let started = Instant::now();
     let mut tally = Tally::default();
     let done = step.run(options, &mut tally).and_then(|()| {
-        ensure!(tally.passed + tally.ignored > 0 || !step.has_tests(), "not one test was run");
+        ensure!(tally.passed + tally.ignored > 0 || !step.has_tests(), "no test was run");
         Ok(())
     });
     match done {
@@ -83,7 +83,7 @@ fn attempt(step: Step, options: Options) -> Outcome {
         Ok(()) => {}
         Err(error) => {
             println!("{} {error:#}", style("error:").red().bold());
-            // One that no test reported, such as code that does not compile.
+            // A failure that no test reported, for example code that does not compile.
             tally.failed = tally.failed.max(1);
         }
     }
@@ -99,7 +99,7 @@ fn report(outcomes: &[Outcome]) -> ExitCode {
         total.add(tally);
     }
     if total.rows > 0 {
-        println!("\n{} rows of the catalogue of cases (docs/edge.md), each with a test", total.rows);
+        println!("\n{} rows in the catalogue of cases (docs/edge.md), each with a test", total.rows);
     }
     println!("\n{} passed, {} failed", total.passed, total.failed);
     if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -13,87 +13,87 @@ use crate::{
     shell,
 };
 
-/// One step. All of them run in this order.
+/// A step. A full run has all steps in this order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Step {
-    /// rustfmt.
+    /// Check the formatting with rustfmt.
     Fmt,
-    /// What may come in from others.
+    /// Check the dependencies.
     Deps,
-    /// Clippy on the host.
+    /// Run Clippy for the host.
     Lint,
-    /// Clippy on what goes into the page.
+    /// Run Clippy for the page, in wasm.
     LintPage,
-    /// Unit, integration and documentation tests.
+    /// Run unit, integration and documentation tests.
     Unit,
-    /// The page's tests in wasm.
+    /// Run the page's tests in wasm, in a browser.
     PageTests,
-    /// The page's release build and its weight.
+    /// Build the page for release, and check its size.
     Page,
-    /// The dev loop's build of the page.
+    /// Build the page with Trunk, as for development.
     Trunk,
-    /// End to end.
+    /// Run the end-to-end tests in a browser.
     E2e,
-    /// The server behind reverse proxies.
+    /// Test the server behind reverse proxies.
     Proxies,
-    /// Clients in other languages.
+    /// Test the server with clients in other languages.
     Interop,
-    /// The deployed files.
+    /// Build and test the files for a deployment.
     Dist,
 }
 
-/// The same packages in every build of the host, so that each dependency is built once, with the same features.
-/// Without xtask: Windows cannot replace a program that runs.
+/// The packages of every host build. They are always the same, so that each dependency is built once, with the same
+/// features. xtask is excluded, since Windows cannot replace a running program.
 const HOST: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 impl Step {
-    /// Its name on the command line.
+    /// Returns the name on the command line.
     pub(super) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What it looks at.
+    /// Returns the subject of the step, for its heading.
     pub(super) fn about(self) -> &'static str {
         match self {
             Step::Fmt => "formatting",
-            Step::Deps => "what comes in from others: cargo-deny, and no openssl or protoc",
+            Step::Deps => "dependencies: cargo-deny, and no openssl or protoc",
             Step::Lint => "Clippy, all targets",
             Step::LintPage => "Clippy, the page in wasm",
             Step::Unit => "unit, integration and documentation tests",
             Step::PageTests => "the page's tests, in wasm, in a browser",
-            Step::Page => "the page's release build and its weight",
+            Step::Page => "the page's release build and its size",
             Step::Trunk => "the page as `trunk serve` builds it",
             Step::E2e => "the page and the server, end to end, in a browser",
             Step::Proxies => "the server behind nginx, Caddy, HAProxy, Apache and Envoy, as deploy/ has them",
-            Step::Interop => "other people's gRPC and gRPC-Web clients, every RPC",
+            Step::Interop => "gRPC and gRPC-Web clients in other languages, every RPC",
             Step::Dist => "one static program with the page inside, its image and its unit",
         }
     }
 
-    /// Whether it runs tests, or is one check.
+    /// Returns `true` if the step reports the number of its tests. Otherwise it counts as one check.
     pub(super) fn has_tests(self) -> bool {
         matches!(self, Step::Unit | Step::PageTests | Step::E2e | Step::Proxies | Step::Interop)
     }
 
-    /// What must be installed for it.
+    /// Returns the tools that must be installed before the step.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
-            // Interop looks for what it needs itself: without it, the other steps go on.
+            // Interop and Dist install their tools themselves: if that fails, they are skipped and the other steps run.
             Step::Deps | Step::Unit | Step::Interop | Step::Dist => &[],
             Step::Fmt | Step::Lint => &[Need::Linters],
             Step::LintPage => &[Need::Wasm, Need::PageLinter],
             Step::PageTests => &[Need::Wasm, Need::WasmBindgen, Need::Browser],
             Step::Page => &setup::PAGE,
             Step::Trunk => &setup::TRUNK,
-            // Proxies are looked for by the step itself: without one, the others are tested.
+            // The step Proxies installs the proxies itself: if one cannot be installed, the others are tested.
             Step::E2e | Step::Proxies => &[Need::Wasm, Need::WasmOpt, Need::Browser],
         }
     }
 
-    /// Runs it and counts its tests.
+    /// Runs the step and counts its tests.
     ///
     /// # Errors
-    /// When it fails.
+    /// When the step fails.
     pub(super) fn run(self, options: Options, tally: &mut Tally) -> Result<()> {
         match self {
             Step::Fmt => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
@@ -131,7 +131,7 @@ fn lint_page() -> Result<()> {
 fn unit_tests(tally: &mut Tally) -> Result<()> {
     let mut host = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
     host.args(HOST);
-    // Both are run, so that the count is of all.
+    // Both commands run, so that the count includes all tests also when the first one fails.
     let host = tally.count(host);
     host.and(tally.count(shell::cargo(&["test", "--locked", "--package", "xtask"])))
 }
@@ -151,7 +151,7 @@ fn page_tests(tally: &mut Tally) -> Result<()> {
     tally.count(test)
 }
 
-/// Builds the page as `trunk serve` does, from the WebAssembly that is there already, into a folder of its own.
+/// Builds the page as `trunk serve` does, into a separate folder. The WebAssembly is built already.
 fn trunk_build() -> Result<()> {
     let toolchain = setup::for_page().context("no toolchain builds the page")?;
     let dist = shell::root().join("target/trunk");
@@ -160,7 +160,7 @@ fn trunk_build() -> Result<()> {
     shell::run(trunk)?;
     let html = fs::read_to_string(dist.join("index.html")).context("Trunk wrote no index.html")?;
     for name in ["modulepreload", "start", "data-base"] {
-        ensure!(html.contains(name), "there is no {name} in the index.html that Trunk wrote");
+        ensure!(html.contains(name), "{name} is missing in the index.html that Trunk wrote");
     }
     Ok(())
 }
@@ -187,17 +187,17 @@ fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
     tally.count(test)
 }
 
-/// With the proxies that are here, or can be had. Where one cannot, it says so, and its tests count as ignored.
+/// Runs the tests with reverse proxies. If a proxy cannot be installed, prints a note, and its tests count as ignored.
 fn behind_proxies(release: bool, tally: &mut Tally) -> Result<()> {
     if let Err(missing) = setup::ensure(&[Need::Proxies]) {
-        println!("{} not all are run: {missing:#}", style("note:").yellow().bold());
+        println!("{} not all proxies are tested: {missing:#}", style("note:").yellow().bold());
     }
     let mut test = in_a_browser(release, &["proxies"])?;
     test.envs(setup::proxies());
     tally.count(test)
 }
 
-/// Tests of `e2e` that drive a browser, with the page and the server built for them.
+/// Builds the page and the server, and returns the command of the `e2e` tests in `files`, which drive a browser.
 fn in_a_browser(release: bool, files: &[&str]) -> Result<Command> {
     page::build()?;
     let browser = Browser::find().context("no browser")?;
@@ -209,14 +209,14 @@ fn in_a_browser(release: bool, files: &[&str]) -> Result<Command> {
         test.args(["--test", file]);
     }
     test.env("RIDES_E2E_SERVER", server).env("RIDES_E2E_PAGE", page::dir());
-    // A failure tells its story in words; a stack trace of the test runner would bury it.
+    // A stack trace of the test runner would hide the message of a failed test.
     test.env("RUST_LIB_BACKTRACE", "0");
     test.env("CHROME", browser.chrome).env("CHROMEDRIVER", browser.driver);
     Ok(test)
 }
 
-/// Against the server that RIDES_INTEROP_SERVER names, else one built here. Where Node, Python, curl, Go or a browser cannot
-/// be had, it says so and counts as ignored.
+/// Runs the interop test against the server program in RIDES_INTEROP_SERVER, else against one built here. If Node,
+/// Python, curl, Go or a browser cannot be installed, prints a note and counts as ignored.
 fn foreign_clients(options: Options, tally: &mut Tally) -> Result<()> {
     if let Err(missing) = setup::ensure(&[Need::Browser, Need::Peers, Need::Go]) {
         println!("{} not run: {missing:#}", style("note:").yellow().bold());
@@ -229,14 +229,15 @@ fn foreign_clients(options: Options, tally: &mut Tally) -> Result<()> {
     interop::run(&program, &browser, options.write_matrix, tally)
 }
 
-/// The server, built.
+/// Builds the server and returns its path.
 fn server(release: bool) -> Result<PathBuf> {
     shell::run(server_build(release))?;
     let profile = if release { "release" } else { "debug" };
     Ok(shell::build_dir(profile)?.join("rides-server").with_extension(env::consts::EXE_EXTENSION))
 }
 
-/// The server that unit tests have built already, or the release build.
+/// Returns the command that builds the server: the debug build, which the unit tests have already built, or the release
+/// build.
 fn server_build(release: bool) -> Command {
     if release {
         return shell::cargo(&["build", "--locked", "--release", "--package", "rides-server"]);

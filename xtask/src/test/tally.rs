@@ -1,4 +1,5 @@
-//! Counting tests by what test runners print: `cargo test` and wasm-bindgen's runner say it in the same words.
+//! The number of tests, read from the output of test runners. `cargo test` and wasm-bindgen's runner print it in the
+//! same form.
 
 use std::{
     io::{BufRead, BufReader},
@@ -9,21 +10,21 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
-/// How many tests did what.
+/// The numbers of passed, failed and ignored tests.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Tally {
-    /// Ran and held.
+    /// Tests that passed.
     pub(super) passed: u64,
-    /// Ran and did not.
+    /// Tests that failed.
     pub(super) failed: u64,
-    /// Did not run.
+    /// Tests that did not run.
     pub(super) ignored: u64,
-    /// Rows of the catalogue of cases, in docs/edge.md, that have tests.
+    /// Rows in the catalogue of cases, in docs/edge.md, that have tests.
     pub(super) rows: u64,
 }
 
 impl Tally {
-    /// Adds another.
+    /// Adds the numbers of `other`.
     pub(super) fn add(&mut self, other: &Tally) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -31,14 +32,14 @@ impl Tally {
         self.rows += other.rows;
     }
 
-    /// Runs a command that runs tests, passing its output on, and adds what it reports.
+    /// Runs a command that runs tests, copies its output to stdout, and adds the numbers in it.
     ///
     /// # Errors
-    /// When it cannot be started or fails.
+    /// When the command cannot be started or fails.
     pub(super) fn count(&mut self, mut command: Command) -> Result<()> {
         command.stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
-        let output = child.stdout.take().context("no pipe")?;
+        let output = child.stdout.take().context("cannot read the output of the tests")?;
         for line in BufReader::new(output).split(b'\n') {
             let line = String::from_utf8_lossy(&line?).into_owned();
             println!("{line}");
@@ -65,7 +66,7 @@ fn summary(line: &str) -> Option<Tally> {
     Some(Tally { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")?, rows: 0 })
 }
 
-/// Reads `catalogue: 59 rows, each with a test`, which the test of the catalogue says wherever it is in a line.
+/// Reads `catalogue: 59 rows, each with a test`, which the test of the catalogue prints, from the end of a line.
 fn catalogue(line: &str) -> Option<Tally> {
     let (_, rows) = line.split_once("catalogue: ")?;
     let rows = rows.trim().strip_suffix(" rows, each with a test")?.parse().ok()?;

@@ -1,10 +1,10 @@
-//! Rules for texts that people read.
+//! The test of rules for texts that users read.
 
 use std::{fs, path::Path};
 
 use crate::shell;
 
-/// Calls `look` with each text file of these kinds below `dir`.
+/// Calls `look` with the path and the text of each source file below `dir`.
 fn each_source(dir: &Path, look: &mut impl FnMut(&Path, &str)) {
     for entry in fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();

@@ -1,4 +1,4 @@
-//! How the programs that people begin with end before their time: when a call fails, and by Ctrl-C.
+//! The test of how the example programs end early: after a failed call, and by Ctrl-C.
 
 use std::process::Stdio;
 
@@ -7,13 +7,14 @@ use anyhow::{Result, ensure};
 use super::{examples::Program, programs::Running, servers::Servers};
 use crate::shell;
 
-/// Whatever goes wrong ends a program with 1, and with one line that says what.
+/// Checks that a failed call ends a program with exit code 1 and one line that describes the error. Returns the number
+/// of cases.
 ///
 /// # Errors
-/// When one says more, or less.
+/// When a program ends in another way, or prints more or less.
 pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
     let Servers { open, strict, .. } = servers;
-    // Node has something to say where a certificate is asked of an address.
+    // Node prints a warning when the server name for TLS is an IP address.
     let tls = servers.tls.replace("127.0.0.1", "localhost");
     let [forged, ca] = [&servers.forged_token_file, &servers.other_ca].map(|path| path.to_string_lossy());
     let (nobody, no_token) = ("localhost:1", "UNAUTHENTICATED: a session is needed");
@@ -40,17 +41,17 @@ pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
         let (status, said) = Running::start(&mut command)?.ending()?;
         ensure!(
             status.code() == Some(1) && said.len() == 1 && said[0].contains(what),
-            "`{}` does not end ({status}) in one line that says {what:?}: {said:?}",
+            "`{}` ended ({status}) without exactly one line that has {what:?}: {said:?}",
             shell::words(&command)
         );
     }
     Ok(cases.len() as u64)
 }
 
-/// Ctrl-C ends a driver's day at once, and there is nothing to say about it.
+/// Checks that Ctrl-C ends the driver's program at once and without a message. Returns the number of cases.
 ///
 /// # Errors
-/// When it ends otherwise.
+/// When it ends in another way.
 #[cfg(unix)]
 pub(super) fn ctrl_c(program: Program, signed_on: &str, servers: &Servers) -> Result<u64> {
     use std::os::unix::process::ExitStatusExt as _;
@@ -61,15 +62,16 @@ pub(super) fn ctrl_c(program: Program, signed_on: &str, servers: &Servers) -> Re
     command.args(["--server", &servers.open]);
     let mut driver = Running::start(heeding_ctrl_c(&command).stderr(Stdio::piped()))?;
     let line = driver.line()?;
-    ensure!(line.as_deref() == Some(signed_on), "the driver says {line:?}");
+    ensure!(line.as_deref() == Some(signed_on), "the driver printed {line:?} instead of {signed_on:?}");
     driver.interrupt()?;
     let (status, said) = driver.ending()?;
     let by_ctrl_c = status.code() == Some(130) || status.signal() == Some(Signal::SIGINT as i32);
-    ensure!(by_ctrl_c && said.is_empty(), "Ctrl-C ends a driver ({status}) with: {said:?}");
+    ensure!(by_ctrl_c && said.is_empty(), "Ctrl-C ended the driver ({status}), which printed {said:?}");
     Ok(1)
 }
 
-/// As a terminal starts it: what runs in the background may ignore Ctrl-C, and so do those that it starts.
+/// Returns the command with the default reaction to Ctrl-C, as in a terminal. A process in the background may ignore
+/// SIGINT, and its children inherit that.
 #[cfg(unix)]
 fn heeding_ctrl_c(program: &std::process::Command) -> std::process::Command {
     use std::process::Command;

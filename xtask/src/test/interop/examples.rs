@@ -1,4 +1,4 @@
-//! The programs that people begin with, run as their README says.
+//! The test of the example programs in `clients/`, run as their README says.
 
 use std::{fs, process::Command};
 
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{progress, shell};
 
-/// Makes the command of a program by its name.
+/// A function that returns the command of a program by its name.
 pub(super) type Program<'a> = &'a dyn Fn(&str) -> Command;
 
-/// Runs them in both languages, and returns how many there were.
+/// Runs the programs in both languages, and returns the number of checks.
 ///
 /// # Errors
-/// When one fails, or does not say what it should.
+/// When a program fails, or does not print the expected text.
 pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
     let python = |name: &str| programs.python(&[&format!("{name}.py")]);
     let node = |name: &str| programs.node(&[&format!("{name}.mjs")]);
@@ -38,7 +38,7 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
     Ok(count + readmes::run(programs, servers)? + board(programs, servers)?)
 }
 
-/// Somebody books, a driver takes the ride to its end, and it is looked back on.
+/// Books a ride, completes it as a driver, watches its events afterwards, and reports positions.
 fn a_ride(program: Program, signed_on: &str, server: &str) -> Result<u64> {
     let at = |name: &str| {
         let mut command = program(name);
@@ -57,7 +57,7 @@ fn a_ride(program: Program, signed_on: &str, server: &str) -> Result<u64> {
     Ok(4)
 }
 
-/// Over TLS, and with a token: by stubs, and by reflection alone.
+/// Calls a server over TLS, and one with a token: with stubs, and with reflection alone.
 fn elsewhere(program: Program, servers: &Servers) -> Result<u64> {
     let mut over_tls = program("unary_client");
     expect(over_tls.args(["--server", &servers.tls, "--ca"]).arg(&servers.ca), " is RIDE_STATE_")?;
@@ -71,7 +71,7 @@ fn elsewhere(program: Program, servers: &Servers) -> Result<u64> {
     Ok(3)
 }
 
-/// Two servers behind one name, of which one stops: no call fails.
+/// Checks that no call fails when one of two servers behind one name stops.
 fn two_servers(program: Program, servers: &Servers) -> Result<u64> {
     let (one, one_url) = servers.another(&["--cars=0"])?;
     let (_other, other_url) = servers.another(&["--cars=0"])?;
@@ -81,15 +81,15 @@ fn two_servers(program: Program, servers: &Servers) -> Result<u64> {
     hears(&mut calls, "EUR")?;
     drop(one);
     for _ in 0..4 {
-        let said = calls.line()?.context("it ended")?;
-        ensure!(said.contains("EUR"), "a call fails when one of two servers stops: {said}");
+        let said = calls.line()?.context("the client ended early")?;
+        ensure!(said.contains("EUR"), "a call failed after one of two servers stopped: {said}");
     }
     Ok(1)
 }
 
-/// The page by Connect's own client shows a fare and cars, and what went wrong where there are none.
+/// Checks the page that uses Connect's client: it shows a fare and cars, and the error if the server refuses its calls.
 fn board(programs: &Programs, servers: &Servers) -> Result<u64> {
-    // Of what `generate` makes, and of nothing that was made for the checks.
+    // The page must work with the stubs of `generate` alone, without those that were made for the checks.
     let stubs = programs.node_dir().join("gen");
     fs::remove_dir_all(&stubs).with_context(|| format!("cannot remove {}", stubs.display()))?;
     for (script, what) in [("generate", "stubs"), ("page", "page")] {
@@ -107,20 +107,23 @@ fn board(programs: &Programs, servers: &Servers) -> Result<u64> {
     Ok(2)
 }
 
-/// Waits for a driver to hear of something, past all else.
+/// Reads lines of the driver until one contains `what`.
+///
+/// # Errors
+/// When the driver ends before.
 fn hears(driver: &mut Running, what: &str) -> Result<()> {
     while let Some(line) = driver.line()? {
         if line.contains(what) {
             return Ok(());
         }
     }
-    bail!("the driver does not hear {what}")
+    bail!("the driver ended without a line that has {what}")
 }
 
-/// Runs a program that says something like it, and returns all that it says.
+/// Runs a program, and returns its output, which must contain `what`.
 ///
 /// # Errors
-/// When it fails, or does not say so.
+/// When the program fails, or its output does not contain `what`.
 pub(super) fn expect(command: &mut Command, what: &str) -> Result<String> {
     let mut running = Running::start(command)?;
     let mut said = String::new();
@@ -128,6 +131,6 @@ pub(super) fn expect(command: &mut Command, what: &str) -> Result<String> {
         said.push_str(&line);
         said.push('\n');
     }
-    ensure!(said.contains(what), "`{}` does not say {what}: {said}", shell::words(command));
+    ensure!(said.contains(what), "the output of `{}` does not have {what}: {said}", shell::words(command));
     Ok(said)
 }

@@ -1,5 +1,7 @@
-//! Frames of the fleet at a client that is slow: late in a window of its library's own size, and not in the programs that
-//! people begin with.
+//! The test of fleet frames at a slow client.
+//!
+//! With the default flow-control window of its library a slow client shows late frames. The example programs set a
+//! small window, and must not.
 
 use std::process::Command;
 
@@ -7,20 +9,20 @@ use anyhow::{Context, Result, ensure};
 
 use super::{examples::Program, programs::Running, servers::Servers};
 
-/// A slow client takes three times as long over a frame as the server.
+/// The server's tick is 30 ms, and a slow client pauses for 100 ms after each frame.
 const FLEET: [&str; 2] = ["--cars=30", "--tick=30"];
 const SLOW: [&str; 2] = ["--pause", "0.1"];
-/// No frame that is later than this is shown.
+/// The largest lateness of a shown frame, in seconds.
 const LATEST: f64 = 2.0;
-/// A client that keeps what comes shows frames that are later than this after some seconds.
+/// The lateness, in seconds, that a client with a large window exceeds after a short time.
 const LATE: f64 = 4.0;
-/// By default a program shows no frame that is late. With this it shows all.
+/// The flags that make a program show all frames. By default it shows no late frame.
 const SHOWING_ALL: [&str; 2] = ["--latest", "3600"];
 
-/// Runs slow clients side by side, and returns how many checks they are.
+/// Runs slow clients in parallel, and returns the number of checks.
 ///
 /// # Errors
-/// When one shows frames that are late, or one that should show them does not.
+/// When a client shows late frames, or a client that should show late frames does not.
 pub(super) fn run(python: Program, node: Program, servers: &Servers) -> Result<u64> {
     let (_server, url) = servers.another(&FLEET)?;
     let start = |program: Program, flags: &[&str]| {
@@ -33,9 +35,9 @@ pub(super) fn run(python: Program, node: Program, servers: &Servers) -> Result<u
     let mut prompt = [
         start(python, &[])?,
         start(node, &[])?,
-        // The window alone is enough for grpcio.
+        // The small window alone is enough for grpcio.
         start(python, &SHOWING_ALL)?,
-        // And so is what the program does about late frames.
+        // So is the new stream that the program opens when frames are late.
         start(python, &["--any-window"])?,
     ];
     let mut kept = [0, 0];
@@ -43,22 +45,22 @@ pub(super) fn run(python: Program, node: Program, servers: &Servers) -> Result<u
         *tick = until(client, |_, late| late > LATE)?;
     }
     for client in &mut prompt {
-        // Read up to what was shown late elsewhere, and beyond.
+        // Read past the tick that the other clients have shown late.
         let shown = kept[0].max(kept[1]) + 60;
         let mut latest: f64 = 0.0;
         until(client, |tick, late| {
             latest = latest.max(late);
             tick > shown
         })?;
-        ensure!(latest <= LATEST, "a slow client shows a frame that is {latest} s late");
+        ensure!(latest <= LATEST, "a slow client showed a frame that is {latest} s late");
     }
     Ok((keeping.len() + prompt.len()) as u64)
 }
 
-/// Reads lines like `tick 7: 30 cars, 0.1 s late` until one is as it should be, and returns its tick.
+/// Reads lines of the form `tick 7: 30 cars, 0.1 s late` until `is_enough` accepts one, and returns its tick.
 fn until(client: &mut Running, mut is_enough: impl FnMut(u64, f64) -> bool) -> Result<u64> {
     loop {
-        let line = client.line()?.context("it ended")?;
+        let line = client.line()?.context("the client ended early")?;
         let Some((tick, late)) = shown(&line) else { continue };
         if is_enough(tick, late) {
             return Ok(tick);
@@ -66,7 +68,7 @@ fn until(client: &mut Running, mut is_enough: impl FnMut(u64, f64) -> bool) -> R
     }
 }
 
-/// The tick and the lateness of a frame that is shown.
+/// Returns the tick and the lateness in seconds of a shown frame.
 fn shown(line: &str) -> Option<(u64, f64)> {
     let (tick, rest) = line.strip_prefix("tick ")?.split_once(": ")?;
     let late = rest.rsplit_once(", ")?.1.strip_suffix(" s late")?;

@@ -1,15 +1,15 @@
-//! Which client can do what: the list of checks, what the clients said of them, and the table of both.
+//! The matrix of clients and checks: the list of checks, the outcomes that the clients report, and the table.
 
 use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Around the table in README.md.
+/// The markers around the table in README.md.
 const BEGIN: &str = "<!-- interop: written by `cargo xtask test interop --write-matrix` -->\n";
 const END: &str = "<!-- /interop -->\n";
 
-/// `clients/interop.json`. Its order is the order of the table.
+/// The clients and checks of `clients/interop.json`, in the order of the table.
 pub(super) struct List {
     clients: Vec<Client>,
     checks: Vec<Check>,
@@ -17,22 +17,24 @@ pub(super) struct List {
 
 struct Client {
     id: String,
-    /// As people know it.
+    /// The name in the table.
     name: String,
 }
 
 struct Check {
     kind: String,
     name: String,
-    /// What it calls, in words.
+    /// The RPCs that it calls, for the table.
     rpcs: String,
-    /// Ids of clients that it is for. `None`: all.
+    /// The ids of the clients that must run it. `None`: all clients.
     only: Option<Vec<String>>,
 }
 
 impl List {
+    /// Reads the list from a file.
+    ///
     /// # Errors
-    /// When it is not there, or has another form.
+    /// When the file cannot be read, or has another form.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} is not a list of checks", path.display()))
@@ -40,7 +42,7 @@ impl List {
 
     fn parse(text: &str) -> Result<Self> {
         let list: Value = serde_json::from_str(text)?;
-        let rows = |name: &str| list[name].as_array().with_context(|| format!("it has no {name}"));
+        let rows = |name: &str| list[name].as_array().with_context(|| format!("the list has no {name}"));
         let client = |row: &Value| Ok(Client { id: text_in(row, "id")?, name: text_in(row, "name")? });
         let check = |row: &Value| {
             let only = row["only"].as_array();
@@ -62,16 +64,16 @@ fn text_in(row: &Value, name: &str) -> Result<String> {
     Ok(row[name].as_str().with_context(|| format!("{row} has no {name}"))?.to_owned())
 }
 
-/// How a check went.
+/// The outcome of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     Passed,
-    /// The client cannot.
+    /// The client does not support it.
     Skipped,
     Failed,
 }
 
-/// What was said of whom. What was said by nobody has failed.
+/// The outcomes of all checks. A check without a reported outcome has failed.
 pub(super) struct Matrix {
     list: List,
     /// By client, kind and check.
@@ -83,20 +85,20 @@ impl Matrix {
         Self { list, outcomes: BTreeMap::new() }
     }
 
-    /// Takes a line that a client said, and prints what is not good.
+    /// Adds the outcome in a line of a client's output, and prints a failure.
     ///
     /// # Errors
-    /// When it is none of a check.
+    /// When the line is not an outcome.
     pub(super) fn take(&mut self, line: &str) -> Result<()> {
         let said: Value =
-            serde_json::from_str(line).with_context(|| format!("this is no outcome: {line}"))?;
+            serde_json::from_str(line).with_context(|| format!("a client printed no outcome: {line}"))?;
         let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
         let (client, kind, check) = (text("client"), text("kind"), text("check"));
         let outcome = match said["result"].as_str() {
             Some("pass") => Outcome::Passed,
             Some("skip") => Outcome::Skipped,
             Some("fail") => Outcome::Failed,
-            _ => bail!("this is no outcome: {line}"),
+            _ => bail!("a client printed no outcome: {line}"),
         };
         if outcome == Outcome::Failed {
             println!("FAILED {client}, {kind}, {check}: {}", text("text"));
@@ -105,7 +107,7 @@ impl Matrix {
         Ok(())
     }
 
-    /// How many passed, and how many failed.
+    /// Returns the number of passed and of failed checks.
     pub(super) fn counts(&self) -> (u64, u64) {
         let cells =
             self.list.checks.iter().flat_map(|check| {
@@ -118,7 +120,7 @@ impl Matrix {
         })
     }
 
-    /// `None` for a check that is not for the client.
+    /// Returns the outcome of a check, or `None` if the check is not for this client.
     fn outcome(&self, client: &Client, check: &Check) -> Option<Outcome> {
         let asked = check.only.as_ref().is_none_or(|only| only.contains(&client.id));
         let key = (client.id.clone(), check.kind.clone(), check.name.clone());
@@ -126,7 +128,7 @@ impl Matrix {
     }
 }
 
-/// As a table in Markdown.
+/// The table in Markdown.
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let List { clients, checks } = &self.list;
@@ -153,7 +155,7 @@ impl fmt::Display for Matrix {
     }
 }
 
-/// A text with the table in its place; `None` when it has no place for it.
+/// Returns `text` with `table` between the markers, or `None` if there are no markers.
 pub(super) fn with_table(text: &str, table: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;

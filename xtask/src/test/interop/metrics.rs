@@ -1,4 +1,4 @@
-//! Prometheus' own check of what the servers show at `/metrics`.
+//! The check of `/metrics` with promtool of Prometheus.
 
 use std::fs::File;
 
@@ -12,14 +12,14 @@ use crate::{
     test::tally::Tally,
 };
 
-/// Lets promtool look at the metrics of a new server, and of those that the clients have used. Where promtool cannot be
-/// had, it says so and counts as ignored.
+/// Checks the metrics of a new server, and of the servers that the clients have called. If promtool cannot be
+/// installed, prints a note and counts as ignored.
 ///
 /// # Errors
-/// When promtool has anything to say.
+/// When promtool reports a problem.
 pub(super) fn run(servers: &Servers, tally: &mut Tally) -> Result<()> {
     if let Err(missing) = setup::ensure(&[Need::Promtool]) {
-        println!("{} metrics are not checked: {missing:#}", style("note:").yellow().bold());
+        println!("{} the metrics are not checked: {missing:#}", style("note:").yellow().bold());
         tally.ignored += 1;
         return Ok(());
     }
@@ -41,13 +41,13 @@ fn check(servers: &Servers, url: &str) -> Result<()> {
     get.args(["--silent", "--show-error", "--fail", "--noproxy", "*", url, "--cacert"]).arg(&servers.ca);
     get.arg("--output").arg(&file);
     shell::run(get)?;
-    let mut promtool = shell::command(setup::promtool().context("no promtool")?);
+    let mut promtool = shell::command(setup::promtool().context("promtool not found")?);
     promtool.args(["check", "metrics"]).stdin(File::open(&file)?);
     let checked = promtool.output().with_context(|| shell::not_started(&promtool))?;
     let said = [checked.stdout, checked.stderr].concat();
     ensure!(
         checked.status.success() && said.is_empty(),
-        "promtool says of {url}:\n{}",
+        "promtool reports problems in {url}:\n{}",
         String::from_utf8_lossy(&said)
     );
     Ok(())

@@ -1,7 +1,7 @@
-//! Whether other people's clients can talk to the server: each runs through the checks of `clients/interop.json`.
+//! The interop test: gRPC and gRPC-Web clients of other projects run the checks of `clients/interop.json`.
 //!
-//! The clients are programs in `clients/`, and say one line of JSON for each check. Here they are installed, given servers
-//! to call, and listened to; what they say becomes a table, which README.md holds too.
+//! The clients are programs in `clients/`, and print one line of JSON per check. This module installs them, starts
+//! servers for them, and reads their outcomes. The outcomes become a table, which README.md also has.
 
 mod endings;
 mod examples;
@@ -27,14 +27,14 @@ use matrix::{List, Matrix};
 use programs::Programs;
 use servers::Servers;
 
-/// Runs all of it with the server at `program`, and counts its checks. With `write`, README.md gets the table; without, it
-/// must hold it already.
+/// Runs all checks against the server at `program`, and counts them. With `write`, the table is written into README.md.
+/// Otherwise README.md must have the same table.
 ///
 /// # Errors
-/// When something cannot be installed or started, or README.md holds another table.
+/// When a check fails, when a client or server cannot be installed or started, or when README.md has another table.
 pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Tally) -> Result<()> {
     let scratch = mirror()?;
-    // The file that older clients were made from.
+    // The legacy contract, for the checks of its paths.
     let older = shell::root().join("server/tests/edge/older.proto");
     fs::copy(&older, scratch.join("proto/older.proto"))
         .with_context(|| format!("cannot copy {}", older.display()))?;
@@ -55,7 +55,7 @@ pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Ta
     keep(&matrix, write)
 }
 
-/// Copies the contract and the clients to where they are run, and returns where that is.
+/// Copies the contract and the clients to the folder in which they run, and returns it.
 fn mirror() -> Result<PathBuf> {
     let scratch = shell::root().join("target/interop");
     for folder in ["proto", "clients"] {
@@ -65,17 +65,18 @@ fn mirror() -> Result<PathBuf> {
     Ok(scratch)
 }
 
-/// Installs the packages of the clients in JavaScript, buf among them, and returns their folder.
+/// Installs the packages of the clients in JavaScript, which include buf, and returns their folder.
 ///
 /// # Errors
-/// When that fails.
+/// When the installation fails.
 pub(crate) fn packages_in_javascript() -> Result<PathBuf> {
     let node = mirror()?.join("clients/node");
     packages::node(&node, "clients in JavaScript")?;
     Ok(node)
 }
 
-/// Clients that must not notice what others do, or a server that stops.
+/// Runs the checks of clients beside a client that cancels calls, and of clients whose servers stop. Returns their
+/// number.
 fn beside_others(programs: &Programs, servers: &Servers) -> Result<u64> {
     examples::expect(&mut programs.go(&["cancelling", &servers.open]), "\"cancelled\":20000")?;
     #[cfg(unix)]
@@ -89,13 +90,13 @@ fn keep(matrix: &Matrix, write: bool) -> Result<()> {
     let path = shell::root().join("README.md");
     let readme = fs::read_to_string(&path).context("cannot read README.md")?;
     let updated =
-        matrix::with_table(&readme, &matrix.to_string()).context("README.md has no place for the table")?;
+        matrix::with_table(&readme, &matrix.to_string()).context("README.md has no markers for the table")?;
     if write {
         fs::write(&path, updated).context("cannot write README.md")?;
     } else {
         ensure!(
             updated == readme,
-            "README.md holds another table: `cargo xtask test interop --write-matrix` writes this one"
+            "README.md has another table: run `cargo xtask test interop --write-matrix` to update it"
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The programs in `clients/`: how they are installed and run.
+//! The programs in `clients/`: their installation and their processes.
 
 use std::{
     env,
@@ -16,10 +16,11 @@ use nix::{sys::signal::Signal, unistd::Pid};
 
 use crate::{packages, progress, setup, shell};
 
-/// A check may take three minutes, and those in a browser come all at once.
+/// The longest time between two lines of a program. A check may take three minutes, and clients in a browser report all
+/// checks at once.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The clients in all languages, ready to run.
+/// The installed clients in all languages.
 pub(super) struct Programs {
     python: PathBuf,
     go: PathBuf,
@@ -27,10 +28,10 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Installs their packages and makes their stubs.
+    /// Installs the packages and generates the stubs.
     ///
     /// # Errors
-    /// When that fails.
+    /// When an installation or a build fails.
     pub(super) fn install(scratch: &Path) -> Result<Self> {
         let (dir, environment) = (scratch.join("clients"), scratch.join("python"));
         packages::node(&dir.join("node"), "clients in JavaScript")?;
@@ -59,7 +60,7 @@ impl Programs {
     }
 
     fn build_go(&self) -> Result<()> {
-        let go = setup::go().context("there is no Go here")?;
+        let go = setup::go().context("Go is not installed")?;
         let dir = self.dir.join("go");
         // buf starts its plugins as `go tool NAME`.
         let beside = go.parent().map(Path::to_owned).into_iter();
@@ -74,7 +75,7 @@ impl Programs {
         progress::spin("Building the checks of grpc-go", "about 1 minute", build)
     }
 
-    /// The checks in Go.
+    /// Returns the command of the checks in Go.
     pub(super) fn go(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.go);
         command.args(arguments);
@@ -82,7 +83,7 @@ impl Programs {
         command
     }
 
-    /// A program in Python, as people run it.
+    /// Returns the command of a program in Python, in the environment of a user.
     pub(super) fn python(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.python);
         command.args(arguments).current_dir(self.dir.join("python")).env("PYTHONUNBUFFERED", "1");
@@ -91,17 +92,17 @@ impl Programs {
         command
     }
 
-    /// Where `clients/` is, as it is run: what is made there is in nobody's way. `proto/` is beside it.
+    /// Returns the copy of `clients/` in which the programs run. `proto/` is beside it.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Where the programs in JavaScript are.
+    /// Returns the folder of the programs in JavaScript.
     pub(super) fn node_dir(&self) -> PathBuf {
         self.dir.join("node")
     }
 
-    /// A program in JavaScript.
+    /// Returns the command of a program in JavaScript.
     pub(super) fn node(&self, arguments: &[&str]) -> Command {
         let mut command = shell::command("node");
         command.args(arguments).current_dir(self.node_dir());
@@ -109,12 +110,13 @@ impl Programs {
         command
     }
 
-    /// Has every client run through the list, one after the other, for what they count on the server is theirs alone.
+    /// Runs all clients, one after the other, and passes each line of output to `take`. They must not run in parallel,
+    /// since some checks count what happens on the server.
     ///
     /// # Errors
-    /// When a program cannot be started, says nothing for too long, or fails.
+    /// When a program cannot be started, prints nothing for too long, or fails.
     pub(super) fn run_all(&self, servers: &Path, take: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
-        // Some checks make connections fail: grpcio would say so on the terminal.
+        // Some checks make connections fail, which grpcio would log on the terminal.
         let mut python = self.python(&["-m", "interop.run"]);
         python.env("GRPC_VERBOSITY", "NONE");
         for mut program in
@@ -131,7 +133,8 @@ impl Programs {
     }
 }
 
-/// Has the environment name a proxy that does not answer. A program that reaches a server of this machine did not ask it.
+/// Sets an HTTP proxy that does not answer in the environment. A program that still reaches a local server uses no
+/// proxy.
 pub(super) fn behind_a_dead_proxy(command: &mut Command) {
     for name in
         ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
@@ -143,33 +146,33 @@ pub(super) fn behind_a_dead_proxy(command: &mut Command) {
     }
 }
 
-/// A program that is listened to, and does not outlive us.
+/// A running program whose output is read. It is killed when dropped.
 pub(super) struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
-    /// What it says on standard error, where that does not go to the terminal.
+    /// The lines of stderr, if it does not go to the terminal.
     complaints: Option<mpsc::Receiver<String>>,
-    /// As one would type it.
+    /// The command as a user would type it.
     command: String,
 }
 
 impl Running {
-    /// Its standard error is heard, too, if the command pipes it.
+    /// Starts a program and reads its stdout. Reads its stderr too, if the command pipes it.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the program cannot be started.
     pub(super) fn start(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| shell::not_started(command))?;
-        let lines = lines_of(child.stdout.take().context("no pipe")?);
+        let lines = lines_of(child.stdout.take().context("cannot read the output of the program")?);
         let complaints = child.stderr.take().map(lines_of);
         Ok(Self { child, lines, complaints, command: shell::words(command) })
     }
 
-    /// The next line that it says; `None` once it has ended well.
+    /// Returns the next line of stdout, or `None` after the program has ended with success.
     ///
     /// # Errors
-    /// When it fails, or says nothing for too long.
+    /// When the program fails, or prints nothing for too long.
     pub(super) fn line(&mut self) -> Result<Option<String>> {
         let line = self.next(&self.lines, Instant::now() + PATIENCE)?;
         if line.is_none() {
@@ -179,10 +182,10 @@ impl Running {
         Ok(line)
     }
 
-    /// How it ends, well or not, and what it has said on standard error by then.
+    /// Waits for the end of the program, and returns its status and the lines of stderr.
     ///
     /// # Errors
-    /// When it does not end for too long.
+    /// When the program does not end in time.
     pub(super) fn ending(&mut self) -> Result<(ExitStatus, Vec<String>)> {
         let end = Instant::now() + PATIENCE;
         let mut complaints = Vec::new();
@@ -195,50 +198,53 @@ impl Running {
         Ok((self.child.wait()?, complaints))
     }
 
-    /// What Ctrl-C does.
+    /// Sends SIGINT, as Ctrl-C does.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When the program has ended.
     #[cfg(unix)]
     pub(super) fn interrupt(&self) -> Result<()> {
         signal(&self.child, Signal::SIGINT)
     }
 
-    /// The command, as one would type it.
+    /// Returns the command as a user would type it.
     pub(super) fn command(&self) -> &str {
         &self.command
     }
 
-    /// A line; `None` when there are no more.
+    /// Returns the next line, or `None` after the last one.
+    ///
+    /// # Errors
+    /// When there is no line until `end`.
     fn next(&self, lines: &mpsc::Receiver<String>, end: Instant) -> Result<Option<String>> {
         let left = end.saturating_duration_since(Instant::now());
         match lines.recv_timeout(left) {
-            // One that never falls silent has no more time either.
+            // A program that prints without pause must also end in time.
             Ok(line) if !left.is_zero() => Ok(Some(line)),
             Err(mpsc::RecvTimeoutError::Disconnected) => Ok(None),
-            _ => bail!("`{}` has kept us waiting for {} s", self.command, PATIENCE.as_secs()),
+            _ => bail!("`{}` took longer than {} s", self.command, PATIENCE.as_secs()),
         }
     }
 }
 
-/// Sends a signal to a child.
+/// Sends a signal to a child process.
 ///
 /// # Errors
-/// When it is gone.
+/// When the process has ended.
 #[cfg(unix)]
 pub(super) fn signal(child: &Child, signal: Signal) -> Result<()> {
     Ok(nix::sys::signal::kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
 }
 
-/// What is said there, line by line.
+/// Reads the lines of an output in a separate thread.
 fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (said, lines) = mpsc::sync_channel(64);
     thread::spawn(move || {
-        // Not all of it is text: curl prints messages as they are.
+        // Not all output is text: curl prints messages in binary.
         for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
             if said.send(line.trim_end_matches('\r').to_owned()).is_err() {
-                return; // Nobody listens any more.
+                return; // The receiver is dropped.
             }
         }
     });
@@ -247,7 +253,7 @@ fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only when it is gone already.
+        // Both fail only when the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! What READMEs have people type that nothing else runs, as it is printed there: only the address is another.
+//! The test of commands in READMEs that no other test runs. They are run as they are printed, with another address.
 
 use std::{fs, path::Path};
 
@@ -11,25 +11,25 @@ use super::{
 };
 use crate::shell;
 
-/// Where READMEs have servers.
+/// The addresses of servers in READMEs.
 const ADDRESSES: [&str; 2] = ["localhost:8080", "localhost:8443"];
 
-/// Runs all of it, and returns how many there were.
+/// Runs the commands, and returns their number.
 ///
 /// # Errors
-/// When one is not there, fails, or does not say what it should.
+/// When a command is missing in its README, fails, or does not print the expected text.
 pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
     Ok(shortest(programs, servers)? + guarded(programs, servers)?)
 }
 
-/// The shortest clients there are: some lines of Python, and curl.
+/// Runs the shortest clients: a few lines of Python, and curl.
 fn shortest(programs: &Programs, servers: &Servers) -> Result<u64> {
     let lines = typed(&shell::root().join("README.md"), "protos_and_services", &servers.open)?;
     expect(programs.python(&["-c", &lines]).current_dir(programs.dir().join("../proto")), "EUR")?;
     Ok(1 + curl(programs, "Health/Check", &servers.open)?)
 }
 
-/// Over TLS and with a token at once.
+/// Runs the commands that use TLS and a token.
 fn guarded(programs: &Programs, servers: &Servers) -> Result<u64> {
     let (_server, address) = servers.guarded(&programs.dir().join("keys"))?;
     let called = |language| {
@@ -40,7 +40,7 @@ fn guarded(programs: &Programs, servers: &Servers) -> Result<u64> {
     Ok(2 + curl(programs, "Sessions/WhoAmI", &address)?)
 }
 
-/// A call by nothing but curl, from a shell.
+/// Makes a call with curl in a shell.
 fn curl(programs: &Programs, call: &str, address: &str) -> Result<u64> {
     if cfg!(windows) {
         return Ok(0);
@@ -52,21 +52,21 @@ fn curl(programs: &Programs, call: &str, address: &str) -> Result<u64> {
     Ok(1)
 }
 
-/// The lines of code in a README that say `what`, of a server at `address`.
+/// Returns the code in a README that contains `what`, with `address` as the server.
 fn typed(readme: &Path, what: &str, address: &str) -> Result<String> {
     let text = fs::read_to_string(readme).with_context(|| format!("cannot read {}", readme.display()))?;
     let lines = code(&text, what).with_context(|| format!("{} has no code with {what}", readme.display()))?;
     Ok(ADDRESSES.iter().fold(lines.to_owned(), |lines, printed| lines.replace(printed, address)))
 }
 
-/// With what a program is called in the last of such lines.
+/// Returns the arguments of the program in the last line of that code.
 fn arguments(readme: &Path, what: &str, address: &str) -> Result<Vec<String>> {
     let lines = typed(readme, what, address)?;
     let call = lines.lines().last().unwrap_or_default();
     Ok(call.split_whitespace().skip(1).map(str::to_owned).collect())
 }
 
-/// The lines of the first code block that has `what`.
+/// Returns the lines of the first code block that contains `what`.
 fn code<'a>(text: &'a str, what: &str) -> Option<&'a str> {
     let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
     blocks.map(|(_language, lines)| lines).find(|lines| lines.contains(what))

@@ -1,4 +1,4 @@
-//! Two servers behind one name, stopped and started in turn as in any update: no client loses a call.
+//! The test of a rolling update: two servers behind one name stop and start in turn, and no client loses a call.
 
 use std::{
     io::{Read as _, Write as _},
@@ -15,13 +15,13 @@ use super::{
     servers::Servers,
 };
 
-/// Stops, of the two servers in turn.
+/// The number of stops of the two servers in turn.
 const STOPS: usize = 6;
-/// A client tries a server that has refused it again after some seconds.
+/// The longest time until all clients are connected. A client retries a server that refused it after some seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// Has grpc-go and grpcio call the two, with each policy, all at once, and returns how many clients there were.
+/// Runs clients of grpc-go and grpcio with each load-balancing policy in parallel, and returns their number.
 ///
 /// # Errors
 /// When a call is lost, or a server does not stop or start.
@@ -35,7 +35,11 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
         for mut command in [programs.go(&["rolling", policy, first, second]), programs.python(&in_python)] {
             let mut client = Running::start(&mut command)?;
             let line = client.line()?;
-            ensure!(line.as_deref() == Some("ready"), "`{}` says {line:?}", client.command());
+            ensure!(
+                line.as_deref() == Some("ready"),
+                "`{}` printed {line:?} instead of \"ready\"",
+                client.command()
+            );
             clients.push(client);
         }
     }
@@ -47,10 +51,10 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
     }
     for client in &mut clients {
         client.interrupt()?;
-        let report = client.line()?.context("a client says nothing at its end")?;
+        let report = client.line()?.context("a client printed no report")?;
         println!("{}: {report}", client.command());
         let counts: Value = serde_json::from_str(&report)?;
-        ensure!(counts["lost"].as_array().is_none_or(Vec::is_empty), "calls were lost");
+        ensure!(counts["lost"].as_array().is_none_or(Vec::is_empty), "a client lost calls: {report}");
         for (count, least) in [("calls", 1_000), ("streams", 2)] {
             ensure!(counts[count].as_u64() >= Some(least), "fewer than {least} {count}");
         }
@@ -59,7 +63,8 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
     Ok(clients.len() as u64)
 }
 
-/// Half of the clients have a connection to each server, the others have one in all.
+/// Waits until all clients are connected. Half of the clients (round_robin) connect to both servers, the others
+/// (pick_first) to one.
 fn until_all_are_connected(addresses: &[String; 2], clients: usize) -> Result<()> {
     let wanted = clients + clients / 2;
     let begun = Instant::now();
@@ -71,12 +76,12 @@ fn until_all_are_connected(addresses: &[String; 2], clients: usize) -> Result<()
         if connected >= wanted {
             return Ok(());
         }
-        ensure!(begun.elapsed() < PATIENCE, "{connected} connections, and not {wanted}");
+        ensure!(begun.elapsed() < PATIENCE, "only {connected} of {wanted} connections are open");
         thread::sleep(BETWEEN_LOOKS);
     }
 }
 
-/// The open connections of a server, but for the one that asks.
+/// Returns the number of open connections of a server, without the one of this request.
 fn connections_to(address: &str) -> Result<usize> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n")?;

@@ -1,5 +1,5 @@
-//! The servers that clients call: one for everybody, one over TLS, one that asks for tokens and allows little, and one that
-//! is kept waiting.
+//! The servers of the interop test: an open one, one with TLS, one with tokens and low limits, and one that is blocked
+//! on its data.
 
 use std::{
     fs::{self, File},
@@ -17,39 +17,39 @@ use serde_json::json;
 use super::programs::{self, Programs, Running};
 use crate::{setup::Browser, shell};
 
-/// The car that the driver's token is for.
+/// The car of the driver's token.
 const CAR: &str = "7";
 
-/// All of them. They are killed when dropped.
+/// The running servers. They are killed when dropped.
 pub(super) struct Servers {
-    /// Where they are, and what opens them, in JSON for the clients.
+    /// The file for the clients: addresses, tokens and certificates in JSON.
     pub(super) file: PathBuf,
-    /// Where the one for everybody is, as HOST:PORT.
+    /// The address of the open server, as HOST:PORT.
     pub(super) open: String,
-    /// Where the one over TLS is.
+    /// The address of the server with TLS.
     pub(super) tls: String,
-    /// Whom to trust there.
+    /// The CA certificate of the server with TLS.
     pub(super) ca: PathBuf,
-    /// Where the one is that asks for tokens.
+    /// The address of the server that requires tokens.
     pub(super) strict: String,
-    /// Holds a dispatcher's.
+    /// The file with a dispatcher's token.
     pub(super) token_file: PathBuf,
-    /// Holds one that is nobody's.
+    /// The file with an invalid token.
     pub(super) forged_token_file: PathBuf,
-    /// Whom to trust at no server of these.
+    /// A CA certificate that signed none of the servers' certificates.
     pub(super) other_ca: PathBuf,
     program: PathBuf,
     dir: PathBuf,
     _running: [Server; 4],
-    /// Writes to what one of them keeps, which waits for its end: whoever signs out there is not answered.
+    /// A process that locks the revocations of the busy server: a SignOut there gets no response.
     _writer: Running,
 }
 
 impl Servers {
-    /// Starts them, from nothing, with what they keep under `dir`.
+    /// Starts the servers with new, empty data under `dir`.
     ///
     /// # Errors
-    /// When one does not start.
+    /// When a server does not start.
     pub(super) fn start(program: &Path, programs: &Programs, browser: &Browser, dir: &Path) -> Result<Self> {
         if dir.exists() {
             fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
@@ -62,14 +62,14 @@ impl Servers {
         }
         let [ca, other_ca] = [&tls_dir, &other_dir].map(|dir| dir.join("tls/ca.pem"));
 
-        // Of the page with the clients that run in browsers: another origin than the servers'.
+        // The origin of the page with the clients in a browser, which is not the servers' origin.
         let page = format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?);
         let start = |name: &str, data_dir: &Path, flags: &[&str]| {
             let flags = [&["--cars=0", "--allow-origin", &page], flags].concat();
             Server::start(program, data_dir, &flags, &dir.join(format!("{name}.log")))
         };
         let mut running = [
-            // curl 7 looks at an answer that came during its upload only when something follows it: a ping.
+            // curl 7 reads a response that arrived during its upload only when more data follows: the pings.
             start(
                 "open",
                 Path::new(":memory:"),
@@ -89,7 +89,7 @@ impl Servers {
             urls.each_ref().map(|url| url.split_once("://").map_or("", |(_, address)| address));
         let mut writer = programs.python(&["-m", "interop.hold"]);
         let mut writer = Running::start(writer.arg(busy_dir.join("revoked.db")))?;
-        writer.line()?.context("nobody keeps a server waiting")?;
+        writer.line()?.context("interop.hold did not lock the revocations")?;
 
         let dispatcher = ask(program, &strict_dir, &["token", "--role=dispatcher", "--subject=eve"])?;
         let driver = ask(program, &strict_dir, &["token", "--role=driver", "--car", CAR, "--subject=aino"])?;
@@ -129,10 +129,10 @@ impl Servers {
         })
     }
 
-    /// One more, and its URL. It keeps nothing, and is killed when dropped.
+    /// Starts one more server, without stored data, and returns it with its URL. It is killed when dropped.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the server does not start.
     pub(super) fn another(&self, flags: &[&str]) -> Result<(Server, String)> {
         let log = self.dir.join("another.log");
         let mut server = Server::start(&self.program, Path::new(":memory:"), flags, &log)?;
@@ -140,11 +140,11 @@ impl Servers {
         Ok((server, url))
     }
 
-    /// Starts one more at `address`, where an earlier one may have been, and returns it with its address as HOST:PORT. It keeps
-    /// nothing, and is killed when dropped.
+    /// Starts one more server at `address`, without stored data, and returns it with its address as HOST:PORT. An
+    /// earlier server may have had the address. It is killed when dropped.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the server does not start.
     #[cfg(unix)]
     pub(super) fn rolling(&self, address: &str) -> Result<(Server, String)> {
         let log = self.dir.join("rolling.log");
@@ -154,10 +154,11 @@ impl Servers {
         Ok((server, url.trim_start_matches("http://").to_owned()))
     }
 
-    /// One over TLS that asks for tokens, with its keys and a dispatcher's token in `keys`, and where it is, as NAME:PORT.
+    /// Starts a server with TLS that requires tokens, and returns it with its address as NAME:PORT. Its keys and a
+    /// dispatcher's token are in `keys`.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the server does not start.
     pub(super) fn guarded(&self, keys: &Path) -> Result<(Server, String)> {
         if keys.exists() {
             fs::remove_dir_all(keys).with_context(|| format!("cannot remove {}", keys.display()))?;
@@ -171,7 +172,7 @@ impl Servers {
     }
 }
 
-/// One that runs. It is killed when dropped.
+/// A running server. It is killed when dropped.
 pub(super) struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -192,10 +193,10 @@ impl Server {
         Ok(Self { child, output: BufReader::new(output) })
     }
 
-    /// Stops it as an ordinary update does, and waits for its end.
+    /// Stops the server with SIGTERM, as an update does, and waits for its end.
     ///
     /// # Errors
-    /// When it does not end well.
+    /// When the server ends with a failure.
     #[cfg(unix)]
     pub(super) fn stop(&mut self) -> Result<()> {
         programs::signal(&self.child, Signal::SIGTERM)?;
@@ -204,24 +205,25 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until it says where it listens: from then on it answers.
+    /// Waits for the line with the server's address, and returns the URL. The server serves requests from then on.
     fn url(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        let (_, url) = line.trim().rsplit_once(' ').context("the server ended at its start: see its log")?;
+        let (_, url) =
+            line.trim().rsplit_once(' ').context("the server ended during its start: see its log")?;
         Ok(url.trim_end_matches('/').to_owned())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only when it is gone already.
+        // Both fail only when the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What the program says to a subcommand about what is kept in `data_dir`.
+/// Runs a subcommand of the server program for `data_dir`, and returns its output.
 fn ask(program: &Path, data_dir: &Path, subcommand: &[&str]) -> Result<String> {
     let mut command = Command::new(program);
     let output = command.args(subcommand).arg("--data-dir").arg(data_dir).output()?;
