@@ -468,7 +468,7 @@ pub enum Role {
 
 /// The identity of the page at the server.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub enum Standing {
+pub enum Identity {
     /// Anonymous: the page sends no token, and the server has not asked for one.
     #[default]
     Nobody,

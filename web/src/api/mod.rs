@@ -7,7 +7,7 @@ use grpc_web_fetch::{BrowserClock, Client, Fetch, Token};
 use self::session::{Origin, Session, TokenStores};
 use crate::{
     browser::{self, Shelf},
-    model::Standing,
+    model::Identity,
 };
 
 pub mod failure;
@@ -21,7 +21,7 @@ const GUEST: &str = "rides.guest";
 
 /// Creates the client of the server that the page came from, and the session that provides its tokens. `on_identity` is
 /// called now and after each change of the identity of the page.
-pub fn connect(on_identity: impl Fn(&Standing) + 'static) -> (Client, Session<Fetch, BrowserClock>) {
+pub fn connect(on_identity: impl Fn(&Identity) + 'static) -> (Client, Session<Fetch, BrowserClock>) {
     let client = Client::new(Fetch::to(browser::base()));
     let session = Session::new(client.clone(), Box::new(BrowserStores::default()), Box::new(on_identity));
     (client.credentials(session.clone()), session)

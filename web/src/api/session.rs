@@ -18,7 +18,7 @@ use super::{
     failure::{failure, is_about_the_token},
     methods::{RENEW, SIGN_IN, SIGN_OUT, WHO_AM_I},
 };
-use crate::model::{Role, Standing};
+use crate::model::{Identity, Role};
 
 /// The number of times that a call is repeated after its token was refused: without a token, and with a new one.
 const REPEATS: u32 = 2;
@@ -58,7 +58,7 @@ struct Inner<T, C> {
     /// Makes calls without credentials.
     client: Client<T, C>,
     stores: Box<dyn TokenStores>,
-    on_identity: Box<dyn Fn(&Standing)>,
+    on_identity: Box<dyn Fn(&Identity)>,
     ticket: RefCell<Option<Ticket>>,
     /// True if the page may sign in as a guest.
     may_be_guest: Cell<bool>,
@@ -79,7 +79,7 @@ impl<T: Transport, C: Clock> Session<T, C> {
     pub fn new(
         client: Client<T, C>,
         stores: Box<dyn TokenStores>,
-        on_identity: Box<dyn Fn(&Standing)>,
+        on_identity: Box<dyn Fn(&Identity)>,
     ) -> Self {
         let session = Self(Rc::new(Inner {
             client,
@@ -214,8 +214,8 @@ impl<T: Transport, C: Clock> Session<T, C> {
         let of = |origin| self.0.stores.get(origin).map(|token| Ticket { token, origin, renew_at: None });
         let ticket = of(Origin::Entered).or_else(|| of(Origin::Guest));
         let identity = match ticket {
-            Some(_) => Standing::SignedIn { role: None, subject: String::new() },
-            None => Standing::Nobody,
+            Some(_) => Identity::SignedIn { role: None, subject: String::new() },
+            None => Identity::Nobody,
         };
         self.0.ticket.replace(ticket);
         self.tell(&identity);
@@ -230,7 +230,7 @@ impl<T: Transport, C: Clock> Session<T, C> {
         self.0.ticket.replace(Some(Ticket { token, origin, renew_at }));
         let role = role(session.role());
         let subject = if origin == Origin::Entered { session.subject } else { String::new() };
-        self.tell(&Standing::SignedIn { role, subject });
+        self.tell(&Identity::SignedIn { role, subject });
     }
 
     fn ticket(&self) -> Option<Ticket> {
@@ -242,10 +242,10 @@ impl<T: Transport, C: Clock> Session<T, C> {
     }
 
     fn tell_refused(&self, status: &Status) {
-        self.tell(&Standing::Refused(failure(status, self.0.client.clock().now())));
+        self.tell(&Identity::Refused(failure(status, self.0.client.clock().now())));
     }
 
-    fn tell(&self, identity: &Standing) {
+    fn tell(&self, identity: &Identity) {
         (self.0.on_identity)(identity);
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     },
     browser::{self, Shelf},
     erased::spawn,
-    model::{Failure, FollowedRide, Millis, Remote, RideType, Standing},
+    model::{Failure, FollowedRide, Identity, Millis, Remote, RideType},
 };
 
 /// The storage key of the followed ride's id, which survives a reload.
@@ -101,8 +101,8 @@ struct Booking {
 
 impl Controller {
     fn start(store: Store) -> Rc<Self> {
-        let on_standing = move |standing: &Standing| store.apply(Update::Standing(standing.clone()));
-        let (client, session) = api::connect(on_standing);
+        let on_identity = move |identity: &Identity| store.apply(Update::Identity(identity.clone()));
+        let (client, session) = api::connect(on_identity);
         let controller = Rc::new(Self {
             client,
             session,
@@ -212,8 +212,8 @@ impl Controller {
     /// Returns the rider id for a booking: empty if the page is signed in, since the server then takes it from
     /// the token.
     fn rider_id(&self) -> String {
-        match self.store.standing.get_untracked() {
-            Standing::SignedIn { .. } => String::new(),
+        match self.store.identity.get_untracked() {
+            Identity::SignedIn { .. } => String::new(),
             _ => self.rider_id.clone(),
         }
     }

@@ -183,12 +183,12 @@ struct Page {
     stores: Storage,
     client: Client<Server, TestClock>,
     session: Session<Server, TestClock>,
-    identities: Rc<RefCell<Vec<Standing>>>,
+    identities: Rc<RefCell<Vec<Identity>>>,
 }
 
 impl Page {
     fn open(server: &Server, stores: &Storage) -> Self {
-        let identities = Rc::<RefCell<Vec<Standing>>>::default();
+        let identities = Rc::<RefCell<Vec<Identity>>>::default();
         let told = identities.clone();
         let client = Client::with_transport(server.clone(), TestClock::new(), Tap::new(|| 0.0));
         let session = Session::new(
@@ -222,17 +222,17 @@ impl Page {
         self.server.0.asked.take()
     }
 
-    fn identity(&self) -> Standing {
+    fn identity(&self) -> Identity {
         self.identities.borrow().last().cloned().expect("reported at the start")
     }
 }
 
-fn guest() -> Standing {
-    Standing::SignedIn { role: Some(Role::Dispatcher), subject: String::new() }
+fn guest() -> Identity {
+    Identity::SignedIn { role: Some(Role::Dispatcher), subject: String::new() }
 }
 
-fn eve() -> Standing {
-    Standing::SignedIn { role: Some(Role::Dispatcher), subject: "eve".to_owned() }
+fn eve() -> Identity {
+    Identity::SignedIn { role: Some(Role::Dispatcher), subject: "eve".to_owned() }
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn an_open_server_gets_no_token() {
     assert_eq!(page.list().await, Ok(()));
     assert!(!page.session.keep_up().await);
     assert_eq!(page.asked(), ["List -"]);
-    assert_eq!(page.identity(), Standing::Nobody);
+    assert_eq!(page.identity(), Identity::Nobody);
 }
 
 #[tokio::test]
@@ -305,12 +305,12 @@ async fn a_server_that_refuses_each_token_is_not_called_for_ever() {
     page.server.0.issues_bad_tokens.set(true);
     assert_eq!(page.list().await, Err(Code::Unauthenticated));
     assert_eq!(page.asked(), ["List -", "SignIn -", "List issued-1", "List -"]);
-    assert!(matches!(page.identity(), Standing::Refused(_)));
+    assert!(matches!(page.identity(), Identity::Refused(_)));
 
     page.server.0.refuses_guests.set(true);
     assert_eq!(page.list().await, Err(Code::PermissionDenied));
     assert_eq!(page.asked(), ["List -", "SignIn -"]);
-    let Standing::Refused(failure) = page.identity() else { panic!("refused") };
+    let Identity::Refused(failure) = page.identity() else { panic!("refused") };
     assert_eq!(failure.reason, "NO_GUESTS");
 }
 
@@ -329,7 +329,7 @@ async fn an_entered_token_takes_precedence_and_its_end_makes_no_guest() {
     assert_eq!(page.list().await, Err(Code::Unauthenticated));
     assert_eq!(page.list().await, Err(Code::Unauthenticated));
     assert_eq!(page.asked(), ["List eves", "List -"]);
-    assert!(matches!(page.identity(), Standing::Refused(_)));
+    assert!(matches!(page.identity(), Identity::Refused(_)));
 
     page.session.sign_out().await;
     page.list().await.expect("the guest from before");
@@ -398,7 +398,7 @@ async fn after_a_reload_the_page_asks_for_its_identity() {
     let page = Page::new();
     page.session.sign_in_with(page.knows("eves")).await.expect("good");
     let page = Page::open(&page.server, &page.stores);
-    assert_eq!(page.identity(), Standing::SignedIn { role: None, subject: String::new() });
+    assert_eq!(page.identity(), Identity::SignedIn { role: None, subject: String::new() });
     page.asked();
     assert!(!page.session.keep_up().await);
     assert_eq!((page.asked(), page.identity()), (vec!["WhoAmI eves".to_owned()], eve()));
