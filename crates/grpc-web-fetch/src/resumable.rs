@@ -254,7 +254,7 @@ async fn next_input(
 mod tests {
     use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
-    use futures_util::{SinkExt as _, future::join, stream};
+    use futures_util::{future::join, stream};
     use tokio::time::{advance, sleep};
     use tonic::Code;
     use tonic_types::StatusExt as _;
@@ -368,7 +368,7 @@ mod tests {
             .run(async |mut signals| {
                 for _ in 0..3 {
                     sleep(Duration::from_millis(300)).await;
-                    let _ = signals.send(Signal::Reopen).await;
+                    let _ = signals.try_send(Signal::Reopen);
                 }
                 sleep(Duration::from_millis(1_200)).await;
             })
@@ -384,7 +384,7 @@ mod tests {
         let diary = scripted
             .run(async |mut sender| {
                 sleep(Duration::from_millis(10)).await;
-                sender.send(Signal::Reopen).await.expect("alive");
+                sender.try_send(Signal::Reopen).expect("room for a signal");
                 sleep(Duration::from_millis(500)).await;
                 assert!(!scripted.diary.borrow().contains(&"dropped".to_owned()));
                 sleep(Duration::from_secs(1)).await;
@@ -401,7 +401,7 @@ mod tests {
             let diary = scripted
                 .run(async |mut sender| {
                     sleep(Duration::from_millis(10)).await;
-                    sender.send(Signal::Offline).await.expect("alive");
+                    sender.try_send(Signal::Offline).expect("room for a signal");
                     sleep(Duration::from_millis(10)).await;
                 })
                 .await;
@@ -432,7 +432,7 @@ mod tests {
         let diary = scripted
             .run(async |mut sender| {
                 sleep(Duration::from_secs(5)).await;
-                sender.send(Signal::Reopen).await.expect("alive");
+                sender.try_send(Signal::Reopen).expect("room for a signal");
                 sleep(Duration::from_secs(11)).await;
             })
             .await;
@@ -479,16 +479,16 @@ mod tests {
         let scripted = Scripted::new([then_silent(&[1]), then_silent(&[2]), then_silent(&[3])]);
         let diary = scripted
             .run(async |mut sender| {
-                sender.send(Signal::Hide).await.expect("alive");
+                sender.try_send(Signal::Hide).expect("room for a signal");
                 sleep(Duration::from_millis(ResumePolicy::default().hidden_timeout as u64 + 1)).await;
                 assert_eq!(scripted.diary.borrow().last().map(String::as_str), Some("dropped"));
                 sleep(Duration::from_secs(360)).await;
-                sender.send(Signal::Wake).await.expect("alive");
+                sender.try_send(Signal::Wake).expect("room for a signal");
                 sleep(Duration::from_millis(10)).await;
-                sender.send(Signal::Leave).await.expect("alive");
+                sender.try_send(Signal::Leave).expect("room for a signal");
                 sleep(Duration::from_millis(10)).await;
                 assert_eq!(scripted.diary.borrow().last().map(String::as_str), Some("dropped"));
-                sender.send(Signal::Wake).await.expect("alive");
+                sender.try_send(Signal::Wake).expect("room for a signal");
                 sleep(Duration::from_millis(10)).await;
             })
             .await;

@@ -1,8 +1,10 @@
 //! The client over a scripted transport, on the host: from bytes to messages and statuses.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     pin::Pin,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +13,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt as _};
+use futures_channel::mpsc;
+use futures_util::{Stream, TryStreamExt as _, future::join};
 use proptest::prelude::*;
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -19,9 +22,12 @@ use tonic::{Code, Status};
 use crate::{
     client::Client,
     clock::TestClock,
+    connection::Link,
+    credentials::{Credentials, Decision, FailedAttempt, Token},
     messages::MessageStream,
     metadata::Metadata,
     method::Method,
+    resumable::SIGNALS,
     tap::{Direction, Tap},
     transport::{Body, HttpRequest, HttpResponse, Transport},
 };
@@ -40,6 +46,7 @@ struct Script {
     stalls: bool,
     unreachable: bool,
     cancelled: Arc<AtomicBool>,
+    requests: Rc<RefCell<Vec<HttpRequest>>>,
 }
 
 impl Transport for Script {
@@ -47,6 +54,7 @@ impl Transport for Script {
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse<ScriptBody>, String> {
         assert_eq!(request.headers.get("content-type"), Some("application/grpc-web+proto"));
+        self.requests.borrow_mut().push(request);
         if self.unreachable {
             return Err("unreachable".to_owned());
         }
@@ -332,6 +340,88 @@ async fn the_tap_records_the_messages() {
     let sizes: Vec<_> = call.frames.iter().map(|frame| (frame.direction, frame.bytes as usize)).collect();
     assert_eq!(sizes, [(Direction::Out, request.encoded_len()), (Direction::In, text("r1").len() - 5)]);
     assert_eq!(call.end.as_ref().map(|end| end.code), Some(Code::Ok));
+}
+
+/// Credentials with a token that the server refuses once.
+struct Renewing(Rc<RefCell<Vec<Option<Token>>>>);
+
+impl Credentials for Renewing {
+    fn token(&self) -> Option<Token> {
+        Token::parse(&format!("token-{}", self.0.borrow().len()))
+    }
+
+    fn failed<'a>(&'a self, attempt: FailedAttempt<'a>) -> Option<Decision<'a>> {
+        let is_refused = attempt.status.code() == Code::Unauthenticated && attempt.repeats == 0;
+        self.0.borrow_mut().push(attempt.token.cloned());
+        is_refused.then(|| Box::pin(async { Ok(true) }) as Decision<'a>)
+    }
+}
+
+#[tokio::test]
+async fn a_refused_call_is_made_again_with_another_token_as_often_as_the_credentials_ask() {
+    let script = Script::grpc_web([trailers("grpc-status:16\r\n")]);
+    let refused = Rc::<RefCell<Vec<_>>>::default();
+    let client = script.client().credentials(Renewing(refused.clone())).metadata("x-tag", "a");
+    let status = client.unary(&GET, &String::new()).await.expect_err("refused twice");
+    assert_eq!(status.code(), Code::Unauthenticated);
+    let tokens = ["token-0", "token-1"].map(Token::parse);
+    assert_eq!(*refused.borrow(), tokens);
+    let requests = script.requests.borrow();
+    let sent: Vec<_> = requests.iter().map(|request| request.token.clone()).collect();
+    assert_eq!(sent, tokens);
+    assert!(requests.iter().all(|request| request.headers.get("x-tag") == Some("a")));
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_of_the_client_is_refused() {
+    let script = Script::grpc_web([[text("r1"), trailers("grpc-status:0\r\n")].concat()]);
+    assert_eq!(script.client().max_message(4).unary(&GET, &String::new()).await.expect("4 bytes"), "r1");
+    let status = script.client().max_message(3).unary(&GET, &String::new()).await.expect_err("too long");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+}
+
+#[tokio::test]
+async fn a_stream_decodes_its_messages() {
+    let script = Script::grpc_web([[event(), event(), trailers("grpc-status:0\r\n")].concat()]);
+    let mut stream = script.client().stream(&WATCH, &0);
+    while let Some(number) = stream.message().await.expect("OK") {
+        assert_eq!(number, 7);
+    }
+    let garbled = Script::grpc_web([frame(0, &[0xff])]).client().stream(&WATCH, &0).message().await;
+    assert_eq!(garbled.expect_err("no message").code(), Code::Internal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_broke_resumes_from_its_cursor_until_it_is_closed() {
+    let script = Script::grpc_web([event()]);
+    let (codes, links) = (Rc::<RefCell<Vec<_>>>::default(), Rc::<RefCell<Vec<_>>>::default());
+    let (on_error, on_state) = (codes.clone(), links.clone());
+    let stream = script
+        .client()
+        .resume(&WATCH, 0, |last| *last, |last, number| *last += number)
+        .on_error(move |status| on_error.borrow_mut().push(status.code()))
+        .on_state(move |state| on_state.borrow_mut().push(state.link));
+    let (sender, signals) = mpsc::channel(SIGNALS);
+    let close = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        drop(sender);
+    };
+    join(stream.run(true, signals), close).await;
+    assert_eq!(*codes.borrow(), [Code::Unavailable; 2]);
+    assert_eq!(
+        links.borrow()[..4],
+        [Link::Connecting, Link::Live, Link::Waiting { retry_at: 125.0 }, Link::Connecting]
+    );
+    let bodies: Vec<_> = script.requests.borrow().iter().map(|request| request.body.clone()).collect();
+    assert_eq!(bodies, [frame(0, &[]), frame(0, &7u64.encode_to_vec())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_the_server_ends_with_ok_is_not_opened_again() {
+    let script = Script::grpc_web([[event(), trailers("grpc-status:0\r\n")].concat()]);
+    let (_sender, signals) = mpsc::channel(SIGNALS);
+    script.client().resume(&WATCH, 0, |last| *last, |last, number| *last = number).run(true, signals).await;
+    assert_eq!(script.requests.borrow().len(), 1);
 }
 
 proptest! {
