@@ -283,7 +283,7 @@ impl<T: Transport, C: Clock> Client<T, C> {
         let mut repeats = 0;
         loop {
             let token = self.credentials.as_ref().and_then(|credentials| credentials.token());
-            let attempt = self.clone().attempt(path, message.clone(), deadline, token.clone());
+            let attempt = self.shared.clone().attempt(path, message.clone(), deadline, token.clone());
             let mut messages = attempt.try_flatten_stream().boxed_local();
             let first = messages.next().await;
             if let (Some(credentials), Some(Err(status))) = (&self.credentials, &first)
@@ -297,21 +297,23 @@ impl<T: Transport, C: Clock> Client<T, C> {
             return Ok(stream::iter(first).chain(messages).boxed_local());
         }
     }
+}
 
+impl<T: Transport, C> Shared<T, C> {
     async fn attempt(
-        self,
+        self: Rc<Self>,
         path: &'static str,
         message: Vec<u8>,
         deadline: Option<Millis>,
         token: Option<Token>,
     ) -> Result<ResponseMessages<T::Body>, Status> {
-        let call = self.shared.tap.begin(path.trim_start_matches('/'));
+        let call = self.tap.begin(path.strip_prefix('/').unwrap_or(path));
         call.frame(Direction::Out, message.len() as u32);
-        let request = transport::request(path, &message, &self.shared.metadata, deadline, token);
-        let response = self.shared.transport.send(request).map_err(Status::unavailable).await;
+        let request = transport::request(path, &message, &self.metadata, deadline, token);
+        let response = self.transport.send(request).map_err(Status::unavailable).await;
         match response.and_then(transport::read_head) {
             Ok((body, without_status)) => {
-                Ok(ResponseMessages::new(body, without_status, self.shared.max_message, call))
+                Ok(ResponseMessages::new(body, without_status, self.max_message, call))
             }
             Err(status) => {
                 call.end(&status, Metadata::default());

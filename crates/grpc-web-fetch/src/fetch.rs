@@ -16,8 +16,8 @@ use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    AbortController, Headers, ReadableStreamDefaultReader, RequestCache, RequestCredentials, RequestInit,
-    RequestRedirect,
+    AbortController, Headers, ReadableStreamDefaultReader, ReadableStreamReadResult, RequestCache,
+    RequestCredentials, RequestInit, RequestRedirect,
 };
 
 use crate::{
@@ -98,12 +98,10 @@ async fn try_fetch(
     init.set_signal(Some(&abort.controller.signal()));
 
     let fetched = browser::global().fetch_with_str_and_init(&[base, &request.path].concat(), &init);
-    let fetched: web_sys::Response = JsFuture::from(fetched).await?.dyn_into()?;
+    // The casts here and below are unchecked, because the Fetch and Streams standards give the types.
+    let fetched: web_sys::Response = JsFuture::from(fetched).await?.unchecked_into();
 
-    let reader = match fetched.body() {
-        Some(body) => Some(body.get_reader().dyn_into()?),
-        None => None,
-    };
+    let reader = fetched.body().map(|body| body.get_reader().unchecked_into());
     Ok(HttpResponse {
         status: fetched.status(),
         headers: read_headers(&fetched.headers()),
@@ -134,11 +132,11 @@ fn read_chunks(reader: Option<ReadableStreamDefaultReader>) -> impl Stream<Item 
 }
 
 async fn read_chunk(reader: &ReadableStreamDefaultReader) -> Result<Option<Bytes>, JsValue> {
-    let read = JsFuture::from(reader.read()).await?;
-    if Reflect::get(&read, &"done".into())?.is_truthy() {
+    let read: ReadableStreamReadResult = JsFuture::from(reader.read()).await?.unchecked_into();
+    if read.get_done() == Some(true) {
         return Ok(None);
     }
-    let chunk: Uint8Array = Reflect::get(&read, &"value".into())?.dyn_into()?;
+    let chunk: Uint8Array = read.get_value().unchecked_into();
     Ok(Some(chunk.to_vec().into()))
 }
 
