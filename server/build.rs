@@ -1,4 +1,5 @@
-//! Compiles `grpc/health/v1/health.proto` with protox: the one in `tonic-health` has no `List`.
+//! The build of the health service: compiles `grpc/health/v1/health.proto` with protox. `tonic-health` lacks its
+//! `List`.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

@@ -1,5 +1,6 @@
-// A driver's day: sign on, report, take an offer, finish the ride, sign off. A stream each way.
-// Somebody must book: the page, unary_client.mjs, or the server's own riders. The server's own cars count from 1.
+// Drives one ride: signs on, reports positions, takes an offer, finishes the ride, signs off. Bidirectional streaming.
+// A rider must book: on the page, with unary_client.mjs, or one of the server's simulated riders. The server's simulated
+// cars are numbered from 1.
 
 import { api, connect, flags, report } from "./channel.mjs";
 
@@ -11,7 +12,7 @@ const here = { lat: 60.171, lng: 24.941 };
 drive.write({ signOn: { carId: Number(options.car), driverId: options.driver, location: here } });
 const reports = setInterval(() => drive.write({ position: { location: here } }), 1_000);
 
-// What to do when the ride has come so far.
+// The message to send for each state of the ride.
 const next = {
   RIDE_STATE_ASSIGNED: (rideId) => ({ arrive: { rideId } }),
   RIDE_STATE_ARRIVED: (rideId) => ({ pickUp: { rideId } }),

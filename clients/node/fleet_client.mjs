@@ -1,7 +1,7 @@
-// Counts the cars of the city centre as they move, and shows no frame that is late. One message there, a stream back.
+// Counts the cars in the city centre, and shows no late frame. Server streaming.
 //
-// A frame tells what has changed since the frame before it, so none may be left out. When frames are late, another stream
-// begins with all that is there now. Try it: --pause 1.
+// A frame has the changes since the frame before it, so no frame may be skipped. When frames are late, the program opens a
+// new stream, which begins with all current cars. Try it with --pause 1.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import grpc from "@grpc/grpc-js";
@@ -9,14 +9,15 @@ import { api, connect, flags, NEWEST_ONLY, report, RETRIES } from "./channel.mjs
 
 process.on("uncaughtException", report);
 const options = flags({
-  pause: { type: "string", default: "0" }, // Be slow: take this many seconds over each frame.
+  pause: { type: "string", default: "0" }, // Pause for this many seconds after each frame.
   latest: { type: "string", default: "2" }, // Show no frame that is later than this, in seconds.
-  "any-window": { type: "boolean", default: false }, // Let frames wait in as large a window as grpc-js likes.
+  "any-window": { type: "boolean", default: false }, // Use the default flow-control window of grpc-js.
 });
 const fleet = connect(api.Fleet, options, RETRIES, options["any-window"] ? {} : NEWEST_ONLY);
 
 const cityCentre = { viewport: { south: 60.15, west: 24.9, north: 60.19, east: 24.98 } };
-// By number: the cell that a car is in, and the tick at which it was. Where there are too many, how many each cell has.
+// cars: the cell of each car, by its number, with the tick of that report. counts: the number of cars of each cell, for views
+// with too many cars.
 const cars = new Map();
 const counts = new Map();
 
@@ -25,15 +26,15 @@ for (let again = true; again; ) {
     again = await follow(fleet.watch(cityCentre));
   } catch (error) {
     if (error.code !== grpc.status.UNAVAILABLE || cars.size + counts.size === 0) throw error;
-    console.log("the connection broke; once more in a second");
+    console.log("the connection broke: retrying in 1 s");
     await sleep(1_000);
   }
 }
 
 /**
- * Shows a stream until a frame is late. Returns whether one was.
+ * Shows a stream until a frame is late. Returns true if a frame was late.
  *
- * The server's clock and ours differ, by as much in every frame: the promptest frame of a stream is taken to be on time.
+ * The clocks of server and client differ, by the same time in every frame. So the earliest frame counts as on time.
  */
 async function follow(frames) {
   let promptest = Infinity;
@@ -42,9 +43,9 @@ async function follow(frames) {
     promptest = Math.min(promptest, way);
     const late = way - promptest;
     if (late > Number(options.latest)) {
-      frames.on("error", () => {}); // That it is cancelled is no news.
+      frames.on("error", () => {}); // The cancellation is not an error.
       frames.cancel();
-      console.log(`${late.toFixed(1)} s late: another stream begins with what is there now`);
+      console.log(`${late.toFixed(1)} s late: opening a new stream`);
       return true;
     }
     apply(frame);
@@ -55,10 +56,10 @@ async function follow(frames) {
   return false;
 }
 
-/** Takes in what a frame tells. Cars first, absences after: a car is in its new cell before it leaves the old one. */
+/** Applies a frame. Cars come first and departures second: a car is in its new cell before it leaves the old one. */
 function apply({ detail, densities, cells }) {
   if (detail !== "MAP_DETAIL_UNSPECIFIED") {
-    // In the first frame of a stream, and where it changes: nothing from before holds.
+    // Set in the first frame of a stream, and when it changes. All earlier cars and counts are void.
     cars.clear();
     counts.clear();
   }

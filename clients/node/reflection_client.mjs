@@ -1,4 +1,4 @@
-// Asks the server what it serves, and calls a method of which it knows nothing else: no .proto of its is needed.
+// Lists the services of the server by reflection, and calls a method without a .proto file.
 
 import { fileURLToPath } from "node:url";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -11,7 +11,7 @@ process.on("uncaughtException", report);
 const options = flags();
 const REFLECTION = fileURLToPath(new URL("node_modules/@grpc/reflection/build/proto", import.meta.url));
 
-/** A client class of a service, whose name is in what proto-loader has read. */
+/** Returns the client class of a service from the definitions of proto-loader. */
 const client = (definitions, name) => grpc.makeGenericClientConstructor(definitions[name], name);
 
 const Reflection = client(
@@ -25,7 +25,7 @@ async function learn(question) {
   return (await answers.next()).value;
 }
 
-// The file of each service, and all that they import.
+// Reads the file of each service, and all files that these import.
 const services = (await learn({ listServices: "" })).listServicesResponse.service.map(({ name }) => name);
 const wanted = services.map((name) => ({ fileContainingSymbol: name }));
 const files = new Map();

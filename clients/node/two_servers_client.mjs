@@ -1,7 +1,7 @@
-// Two addresses, in turn; when one stops, calls go on with the other.
-// Beside `cargo xtask run`, in another terminal:
+// Calls two servers in turn. When one of them stops, all calls go to the other.
+// Start `cargo xtask run`, and in another terminal:
 //   cargo run --release -p rides-server -- --data-dir :memory: --listen 127.0.0.1:8081
-// Stop one of them and look on.
+// Then stop one of them.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { ROUND_ROBIN, api, connect, flags, report, within } from "./channel.mjs";

@@ -1,4 +1,4 @@
-// Asks whether the server is well, what a ride costs, books it, and looks at it. One message there, one back.
+// Checks the server's health, gets a quote, books a ride, and reads it. Unary calls.
 
 import { randomUUID } from "node:crypto";
 import { service as health } from "grpc-health-check";
@@ -17,7 +17,7 @@ console.log(`rides.v1.Rides is ${status}`);
 const quote = await ask(rides, "quote", trip);
 console.log(`${quote.pickupName} to ${quote.dropoffName}: ${(quote.fare.minorUnits / 100).toFixed(2)} ${quote.fare.currency}`);
 
-// A repeat with the same request_id answers the same ride, so that a lost answer costs nothing.
+// A repeat with the same request_id returns the same ride, so a client may retry after a lost response.
 const { ride } = await ask(rides, "book", { requestId: randomUUID(), ...trip });
 const again = await ask(rides, "get", { rideId: ride.rideId });
 console.log(`${ride.rideId} is ${again.ride.state}`);

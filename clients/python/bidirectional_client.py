@@ -1,11 +1,12 @@
-"""A driver's day: sign on, report, take an offer, finish the ride, sign off. A stream each way.
+"""Drives one ride: signs on, reports positions, takes an offer, finishes the ride, signs off. Bidirectional streaming.
 
-Somebody must book: the page, unary_client.py, or the server's own riders. The server's own cars count from 1."""
+A rider must book: on the page, with unary_client.py, or one of the server's simulated riders. The server's simulated cars
+are numbered from 1."""
 
 import queue
 import threading
 
-from rides_channel import connect, flags  # First, for what it tells grpcio.
+from rides_channel import connect, flags  # First, since it sets a variable that grpcio reads on import.
 
 from rides.v1 import fleet_pb2, fleet_pb2_grpc, rides_pb2
 from rides.v1.fleet_pb2 import DriveRequest
@@ -17,7 +18,7 @@ parser.add_argument("--driver", default="aino")
 args = parser.parse_args()
 
 HERE = Location(lat=60.171, lng=24.941)
-# What to do when the ride has come so far.
+# The message to send for each state of the ride.
 NEXT = {
     rides_pb2.RIDE_STATE_ASSIGNED: lambda ride: DriveRequest(arrive=DriveRequest.Arrive(ride_id=ride)),
     rides_pb2.RIDE_STATE_ARRIVED: lambda ride: DriveRequest(pick_up=DriveRequest.PickUp(ride_id=ride)),
@@ -31,7 +32,7 @@ home = threading.Event()
 
 
 def report():
-    """Where the car is, once a second."""
+    """Reports the car's position once per second."""
     while not home.wait(1):
         say.put(DriveRequest(position=DriveRequest.Position(location=HERE)))
 

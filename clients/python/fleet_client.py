@@ -1,11 +1,11 @@
-"""Counts the cars of the city centre as they move, and shows no frame that is late. One message there, a stream back.
+"""Counts the cars in the city centre, and shows no late frame. Server streaming.
 
-A frame tells what has changed since the frame before it, so none may be left out. When frames are late, another stream
-begins with all that is there now. Try it: --pause 1."""
+A frame has the changes since the frame before it, so no frame may be skipped. When frames are late, the program opens a
+new stream, which begins with all current cars. Try it with --pause 1."""
 
 import time
 
-from rides_channel import NEWEST_ONLY, connect, flags  # First, for what it tells grpcio.
+from rides_channel import NEWEST_ONLY, connect, flags  # First, since it sets a variable that grpcio reads on import.
 
 import grpc
 
@@ -13,19 +13,20 @@ from rides.v1 import fleet_pb2, fleet_pb2_grpc
 from rides.v1.location_pb2 import Bounds
 
 parser = flags(__doc__)
-parser.add_argument("--pause", type=float, default=0, metavar="SECONDS", help="be slow: take so long over each frame")
-parser.add_argument("--latest", type=float, default=2, metavar="SECONDS", help="show no frame that is later than this")
-parser.add_argument("--any-window", action="store_true", help="let frames wait in as large a window as grpcio likes")
+parser.add_argument("--pause", type=float, default=0, metavar="SECONDS", help="pause for this time after each frame")
+parser.add_argument("--latest", type=float, default=2, metavar="SECONDS", help="show no frame that is later than this time")
+parser.add_argument("--any-window", action="store_true", help="use grpcio's default flow-control window")
 args = parser.parse_args()
 
 CITY_CENTRE = fleet_pb2.WatchFleetRequest(viewport=Bounds(south=60.15, west=24.9, north=60.19, east=24.98))
-# By number: the cell that a car is in, and the tick at which it was. Where there are too many, how many each cell has.
+# cars: the cell of each car, by its number, with the tick of that report. counts: the number of cars of each cell, for views
+# with too many cars.
 cars, counts = {}, {}
 
 
 def apply(frame):
-    """Takes in what a frame tells. Cars first, absences after: a car is in its new cell before it leaves the old one."""
-    if frame.detail:  # In the first frame of a stream, and where it changes: nothing from before holds.
+    """Applies a frame. Cars come first and departures second: a car is in its new cell before it leaves the old one."""
+    if frame.detail:  # Set in the first frame of a stream, and when it changes. All earlier cars and counts are void.
         cars.clear()
         counts.clear()
     counts.update((density.cell, density.cars) for density in frame.densities)
@@ -39,9 +40,9 @@ def apply(frame):
 
 
 def follow(frames):
-    """Shows a stream until a frame is late. Returns whether one was.
+    """Shows a stream until a frame is late. Returns True if a frame was late.
 
-    The server's clock and ours differ, by as much in every frame: the promptest of a stream is taken to be on time."""
+    The clocks of server and client differ, by the same time in every frame. So the earliest frame counts as on time."""
     promptest = None
     for frame in frames:
         way = time.monotonic() - frame.time.ToNanoseconds() / 1e9
@@ -49,7 +50,7 @@ def follow(frames):
         late = way - promptest
         if late > args.latest:
             frames.cancel()
-            print(f"{late:.1f} s late: another stream begins with what is there now")
+            print(f"{late:.1f} s late: opening a new stream")
             return True
         apply(frame)
         print(f"tick {frame.tick}: {len(cars) + sum(counts.values())} cars, {late:.1f} s late")
@@ -66,5 +67,5 @@ with connect(args, more=[] if args.any_window else NEWEST_ONLY) as channel:
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNAVAILABLE or not (cars or counts):
                 raise
-            print("the connection broke; once more in a second")
+            print("the connection broke: retrying in 1 s")
             time.sleep(1)

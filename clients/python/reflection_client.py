@@ -1,6 +1,6 @@
-"""Asks the server what it serves, and calls a method of which it knows nothing else: no stubs are needed."""
+"""Lists the services of the server by reflection, and calls a method without generated stubs."""
 
-from rides_channel import connect, flags  # First, for what it tells grpcio.
+from rides_channel import connect, flags  # First, since it sets a variable that grpcio reads on import.
 
 from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool

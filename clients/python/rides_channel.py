@@ -1,4 +1,4 @@
-"""What the programs beside this file share: flags, and a channel with what every call is made with."""
+"""The common part of the programs in this folder: flags, and a channel with TLS, a token, retries and keepalive."""
 
 import argparse
 import contextlib
@@ -7,12 +7,13 @@ import os
 import re
 import sys
 
-# What goes wrong a program says itself, once: not grpcio, too. It reads this as it is imported, which is after this file.
+# The programs print errors themselves, so grpcio must not log them too. grpcio reads this variable on import.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
-# Calls are tried again while a server is away. Only what is safe to repeat: reads, Book by its request_id, Cancel.
+# The retry policy for a server that is unavailable. Only for calls that are safe to repeat: reads, Book with its
+# request_id, Cancel.
 RETRY = {
     "methodConfig": [{
         "name": [{"service": "rides.v1.Rides", "method": method}
@@ -26,51 +27,51 @@ RETRY = {
         },
     }],
 }
-# A service config that tries again, and one that does so over all addresses of a name in turn.
+# A service config with retries, and one that also balances calls over all addresses of a name (round robin).
 RETRIES = json.dumps({**RETRY, "loadBalancingConfig": [{"pick_first": {}}]})
 ROUND_ROBIN = json.dumps({**RETRY, "loadBalancingConfig": [{"round_robin": {}}]})
-# A list of addresses is no host name, and grpcio would send it as one.
+# The host name to send. grpcio would send a list of addresses as the host name.
 ONE_NAME = ("grpc.default_authority", "localhost")
-# A server on this machine is called directly, though the environment may name a proxy (http_proxy, grpc_proxy).
+# A server on this machine is called directly, even if the environment names a proxy (http_proxy, grpc_proxy).
 NO_PROXY = ("grpc.enable_http_proxy", 0)
 THIS_MACHINE = r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?"
-# A connection is asked for a sign of life when it has been quiet for 20 s, and given up 10 s later: a stream may have
-# nothing to say for minutes, and is not to wait for a server that is gone.
+# A connection that is silent for 20 s gets a ping, and is closed 10 s later if there is no response. A stream may be silent
+# for minutes, and must notice that its server is gone.
 KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
              ("grpc.http2.max_pings_without_data", 0)]
-# For Fleet.Watch: the server sends a slow viewer fewer, newer frames, but those that fit into the window of a stream are sent
-# ahead, and get old there. 5 bytes are the head of one message; grpcio asks for the rest when it is read. Left alone it
-# makes the window larger by what it measures (bdp_probe).
+# For Fleet.Watch: the server sends a slow viewer fewer, newer frames. But it sends ahead the frames that fit into the
+# stream's flow-control window, where they get old. 5 bytes are the header of one message: grpcio requests the rest when the
+# message is read. By default it enlarges the window by its measurements (bdp_probe).
 NEWEST_ONLY = [("grpc.http2.lookahead_bytes", 5), ("grpc.http2.bdp_probe", 0)]
 
 
 def flags(program):
-    """A parser with --server, --ca and --token-file, for a program that may add its own."""
+    """Returns a parser with --server, --ca and --token-file, to which a program may add flags."""
     parser = argparse.ArgumentParser(description=program)
     parser.add_argument("--server", default="localhost:8080", metavar="HOST:PORT")
-    parser.add_argument("--ca", metavar="FILE", help="speak TLS, and trust this CA (rides-server gen-key makes one)")
-    parser.add_argument("--token-file", metavar="FILE", help="show this token (rides-server token prints one)")
+    parser.add_argument("--ca", metavar="FILE", help="use TLS, and trust this CA (rides-server gen-key makes one)")
+    parser.add_argument("--token-file", metavar="FILE", help="send the token in this file (rides-server token prints one)")
     return parser
 
 
 @contextlib.contextmanager
 def connect(args, config=RETRIES, more=()):
-    """A channel to --server, for a `with`. What goes wrong inside ends the program in one line, unless it is caught."""
+    """Returns a channel to --server, for a `with`. An uncaught error inside ends the program with one line."""
     try:
         with channel_to(args, config, more) as channel:
             yield channel
     except grpc.RpcError as error:
         sys.exit(f"{error.code().name}: {error.details()}")
-    except BrokenPipeError:  # Whoever reads what is printed has had enough. Python would complain once more at its end.
+    except BrokenPipeError:  # The reader of the output has ended. Python would report the error again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:  # There is no such file.
+    except OSError as error:  # A file cannot be read.
         sys.exit(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def channel_to(args, config, more):
-    """It connects with the first call, and again whenever it must."""
+    """Returns a channel, which connects at the first call and reconnects when necessary."""
     options = [("grpc.service_config", config), *KEEPALIVE, *more]
     options += [ONE_NAME] if "," in args.server else []
     options += [NO_PROXY] if is_here(args.server) else []
@@ -85,7 +86,7 @@ def channel_to(args, config, more):
 
 
 def is_here(server):
-    """Whether every address in HOST:PORT, or in ipv4:HOST:PORT,HOST:PORT, is of this machine."""
+    """Returns True if every address in HOST:PORT, or in ipv4:HOST:PORT,HOST:PORT, is of this machine."""
     addresses = re.sub(r"^(dns|ipv4|ipv6):/{0,3}", "", server).split(",")
     return all(re.fullmatch(THIS_MACHINE, address, re.IGNORECASE) for address in addresses)
 
@@ -100,7 +101,7 @@ def token_in(file):
 
 class ShowToken(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor,
                 grpc.StreamUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
-    """Shows a token with every call, of whatever kind."""
+    """Sends a token with every call, of all four kinds."""
 
     def __init__(self, token):
         self.shown = ("authorization", f"Bearer {token}")

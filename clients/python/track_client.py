@@ -1,6 +1,6 @@
-"""Reports where a car is, a hundred times. A stream there, one message back."""
+"""Reports the position of a car a hundred times. Client streaming."""
 
-from rides_channel import connect, flags  # First, for what it tells grpcio.
+from rides_channel import connect, flags  # First, since it sets a variable that grpcio reads on import.
 
 from rides.v1 import rides_pb2, rides_pb2_grpc
 from rides.v1.location_pb2 import Location
@@ -12,7 +12,7 @@ args = parser.parse_args()
 
 
 def positions():
-    """Asked for the next one whenever the server can take it."""
+    """Yields positions. grpcio takes the next one when flow control allows it."""
     for n in range(args.positions):
         yield rides_pb2.TrackRequest(car_id=args.car, location=Location(lat=60.171, lng=24.941 + n / 1e6))
 

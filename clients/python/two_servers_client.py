@@ -1,12 +1,12 @@
-"""Two addresses, in turn; when one stops, calls go on with the other.
+"""Calls two servers in turn. When one of them stops, all calls go to the other.
 
-Beside `cargo xtask run`, in another terminal:
+Start `cargo xtask run`, and in another terminal:
   cargo run --release -p rides-server -- --data-dir :memory: --listen 127.0.0.1:8081
-Stop one of them and look on."""
+Then stop one of them."""
 
 import time
 
-from rides_channel import ROUND_ROBIN, connect, flags  # First, for what it tells grpcio.
+from rides_channel import ROUND_ROBIN, connect, flags  # First, since it sets a variable that grpcio reads on import.
 
 import grpc
 

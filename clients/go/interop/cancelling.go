@@ -19,8 +19,8 @@ const (
 	earlyCancels = 10_000
 )
 
-// cancelling takes calls back, in groups and one by one, on a connection that a stream and another caller share.
-// Neither of them may notice.
+// cancelling cancels calls, in groups and one by one, on a connection that a stream and another caller share. Neither of
+// these may fail.
 func cancelling(address string) error {
 	channel, err := dial("pick_first", address)
 	if err != nil {
@@ -65,7 +65,7 @@ func cancelling(address string) error {
 	return report(map[string]any{"cancelled": bursts*group + earlyCancels, "calls beside them": count.Calls.Load()})
 }
 
-// cancelGroup cancels calls together within 2 ms of their beginning.
+// cancelGroup starts a group of calls and cancels them together after 2 ms.
 func cancelGroup(channel *grpc.ClientConn, count *tally) {
 	together, cancel := context.WithTimeout(context.Background(), 2*time.Millisecond)
 	defer cancel()
@@ -76,7 +76,7 @@ func cancelGroup(channel *grpc.ClientConn, count *tally) {
 	calls.Wait()
 }
 
-// cancelEarly cancels one call while its request may still be on its way.
+// cancelEarly cancels one call while its request may still be in transit.
 func cancelEarly(channel *grpc.ClientConn, count *tally) {
 	early, cancel := context.WithCancel(context.Background())
 	var call sync.WaitGroup

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 )
 
-// dial returns a channel to all of addresses, balanced by policy. It has no retry policy.
+// dial returns a channel to addresses, with policy for load balancing and without a retry policy.
 func dial(policy string, addresses ...string) (*grpc.ClientConn, error) {
 	name := manual.NewBuilderWithScheme("rides")
 	var state resolver.State

@@ -1,4 +1,4 @@
-// The interop checks of grpc-go. Each prints one line of JSON, and ends with 1 when the server failed it.
+// The interop checks of grpc-go. Each prints one line of JSON, and exits with 1 if it failed.
 package main
 
 import (

@@ -31,8 +31,8 @@ func (t *tally) lose(err error) {
 	t.lost = append(t.lost, err.Error())
 }
 
-// rolling calls two servers that are stopped and started in turn, until it is interrupted. It says "ready" when every
-// caller has had an answer.
+// rolling calls two servers that stop and start in turn, until it is interrupted. It prints "ready" when every caller has
+// had a response.
 func rolling(policy string, addresses []string) error {
 	channel, err := dial(policy, addresses...)
 	if err != nil {
@@ -55,11 +55,11 @@ func rolling(policy string, addresses []string) error {
 	return report(map[string]any{"calls": count.Calls.Load(), "streams": count.Streams.Load(), "lost": count.lost})
 }
 
-// call makes one call after the other.
+// call makes one call after another.
 func call(over context.Context, channel *grpc.ClientConn, count *tally, answered func()) {
 	client := ridesv1.NewRidesClient(channel)
 	for over.Err() == nil {
-		// It is not cancelled by the end: the last call is a whole one.
+		// Not `over`: the interrupt must not cancel the last call.
 		_, err := client.List(context.Background(), &ridesv1.ListRequest{RiderId: "nobody"})
 		count.Calls.Add(1)
 		if err != nil {
@@ -69,7 +69,7 @@ func call(over context.Context, channel *grpc.ClientConn, count *tally, answered
 	}
 }
 
-// watch keeps a stream open. The end of a stream that has begun is no loss: its server told it to come again.
+// watch keeps a stream open. An end with UNAVAILABLE is no loss: the server asks the client to reconnect.
 func watch(over context.Context, channel *grpc.ClientConn, count *tally, answered func()) {
 	client := ridesv1.NewFleetClient(channel)
 	for over.Err() == nil {

@@ -1,4 +1,4 @@
-// A page over gRPC-Web with Connect's own client and nothing of ours: what a ride costs, and how many cars are about.
+// A page over gRPC-Web with only Connect's client: shows the fare of a ride, and the number of cars in view.
 
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
@@ -19,7 +19,7 @@ const { fare, pickupName, dropoffName } = await createClient(Rides, transport).q
 );
 show("quote", `${pickupName} to ${dropoffName}: ${(Number(fare.minorUnits) / 100).toFixed(2)} ${fare.currency}`);
 
-// Cells come as snapshots and then as what changed in them: see proto/rides/v1/fleet.proto.
+// Cells come as snapshots first, and then as deltas: see proto/rides/v1/fleet.proto.
 const cells = new Map();
 const viewport = { south: 60.16, west: 24.92, north: 60.18, east: 24.96 };
 for await (const frame of createClient(Fleet, transport).watch({ viewport })) {

@@ -1,11 +1,11 @@
-// The page of ../browser in Chromium: `node interop/board.mjs SERVERS.json URL` says what it shows, once it shows cars or trouble.
+// The page of ../browser in Chromium: `node interop/board.mjs SERVERS.json URL` prints its text when it shows cars or an error.
 
 import { readFileSync } from "node:fs";
 import { inPage } from "./webdriver.mjs";
 
 const [path, url] = process.argv.slice(2);
 
-/** Runs in the page. */
+/** Returns the text of the page. Runs in the page. */
 function shown() {
   const [quote, cars, trouble] = ["quote", "cars", "trouble"].map((id) => document.getElementById(id));
   return new Promise((resolve) => {

@@ -1,4 +1,5 @@
-// The clients that run in a browser: `node interop/browser.mjs SERVERS.json [CLIENT…]`. It serves page.mjs as one script.
+// The runner of the checks of clients in a browser: `node interop/browser.mjs SERVERS.json [CLIENT…]`. Serves page.mjs as one
+// script.
 
 import { readFileSync } from "node:fs";
 import http from "node:http";
@@ -12,11 +13,11 @@ const [path, ...only] = process.argv.slice(2);
 const servers = read(path);
 const list = read(new URL("../../interop.json", import.meta.url));
 
-/** The page's own, for a check that stops it. */
+/** The server that the page has started, for a check that stops it. */
 let own;
 const page = await servePage(new URL(servers.page).port);
 try {
-  // Whom it trusts is decided as a browser starts: there is one for the check where it trusts nobody.
+  // A browser's trust is set at its start. The check of an unknown CA needs a browser that does not trust the certificate.
   for (const trusting of [true, false]) {
     const checks = list.checks.filter(({ check }) => (check !== "over TLS, of a CA unknown") === trusting);
     const args = [{ ...list, checks }, servers, only];
@@ -45,7 +46,7 @@ async function servePage(port) {
   return server;
 }
 
-/** POST starts a server, DELETE stops it. */
+/** Starts a server for POST, and stops it for DELETE. */
 async function ofItsOwn(method) {
   if (method === "POST") own = await startServer(servers);
   else await own.stop();

@@ -1,7 +1,7 @@
-// What checks see of a client, whichever library it is made of: `ask` for one answer, `open` for a stream.
+// The interface of clients for the checks, over any library: `ask` returns one response, `open` a stream of responses.
 //
-// A library is one function: call(server, method, request, options) → { messages, cancel() }. `request` is a message, or
-// an async iterable of them where the method's client streams. `messages` is an async iterable that throws a Failure.
+// The adapter of a library is one function: call(server, method, request, options) → { messages, cancel() }. `request` is a
+// message, or an async iterable of messages for client streaming. `messages` is an async iterable that throws a Failure.
 
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema, RetryInfoSchema, StatusSchema } from "../gen/google/rpc/details_pb.js";
@@ -12,9 +12,9 @@ export const Code = {
   UNAUTHENTICATED: 16,
 };
 
-/** A call that ended with another status than OK. */
+/** A call that ended with a status other than OK. */
 export class Failure extends Error {
-  /** `status` is the value of grpc-status-details-bin, decoded from base64; undefined when there was none. */
+  /** `status` is the value of grpc-status-details-bin, decoded from base64, or undefined. */
   constructor(code, message, status) {
     super(message);
     this.code = code;
@@ -33,19 +33,19 @@ export class Failure extends Error {
 }
 
 export class Client {
-  /** `cannot` names kinds and checks that it cannot do, `lacks` what other checks do without; both say why. */
+  /** `cannot` names unsupported kinds and checks, `lacks` unsupported parts of other checks. Both have the reasons. */
   constructor(id, call, cannot = {}, lacks = {}) {
     Object.assign(this, { id, call, cannot, lacks });
   }
 
-  /** Why it cannot do a check, or undefined. */
+  /** Returns the reason why the client does not support a check, or undefined. */
   skips(kind, check) {
     return this.cannot[`${kind}: ${check}`] ?? this.cannot[check] ?? this.cannot[kind];
   }
 
   /**
-   * A call's stream of messages, which `cancel` ends. Options: token, binary, deadlineMs, and serverDeadlineMs for one
-   * that the server is told of and the library is not.
+   * Makes a call and returns its stream of messages, which `cancel` ends. Options: token, binary, deadlineMs, and
+   * serverDeadlineMs for a deadline that only the server knows, and not the library.
    */
   open(server, method, request, options = {}) {
     const message = (init) => create(method.input, init);
@@ -54,7 +54,7 @@ export class Client {
     const iterator = messages[Symbol.asyncIterator]();
     return {
       cancel,
-      /** The next message; fails when there is none. */
+      /** Returns the next message. Fails at the end of the stream. */
       async next() {
         const { done, value } = await iterator.next();
         if (done) throw new Error("the stream has ended");
@@ -64,7 +64,7 @@ export class Client {
     };
   }
 
-  /** The one answer of a call. */
+  /** Makes a call and returns its only response. */
   async ask(server, method, request, options) {
     const answers = [];
     for await (const answer of this.open(server, method, request, options)) answers.push(answer);
@@ -81,7 +81,7 @@ async function* mapped(items, change) {
   for await (const item of items) yield change(item);
 }
 
-/** What a call is made with, as header names and values; values of -bin are bytes. */
+/** Returns the headers of a call as names and values. Values of -bin headers are bytes. */
 export function headersOf({ token, binary, serverDeadlineMs }) {
   const headers = [];
   if (token) headers.push(["authorization", `Bearer ${token}`]);
@@ -93,7 +93,7 @@ export function headersOf({ token, binary, serverDeadlineMs }) {
 export const base64 = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/=+$/, "");
 export const fromBase64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 
-/** A stream of messages that are pushed, until it is ended or fails. */
+/** An async iterable of pushed messages, until `end` or `fail`. */
 export class Pushed {
   #waiting = [];
   #arrived = [];
@@ -102,7 +102,7 @@ export class Pushed {
   end() { this.#arrive({ value: Promise.resolve({ done: true }), last: true }); }
   fail(error) {
     const failed = Promise.reject(error);
-    failed.catch(() => {}); // Whoever reads is told.
+    failed.catch(() => {}); // The reader gets the error.
     this.#arrive({ value: failed, last: true });
   }
 

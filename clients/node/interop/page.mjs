@@ -1,4 +1,4 @@
-// The clients that run in a page. It is not of the servers' origin, so that CORS is in the test too.
+// The clients that run in a page. The page has another origin than the servers, so that the test includes CORS.
 
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { inBrowsers } from "./checks/index.mjs";
@@ -12,9 +12,9 @@ const ofBrowsers = {
   "servers that fail: one of two stops": "a client has one address",
   "servers that fail: tried again": "a client has no retry policy",
 };
-const lacks = { "binary request metadata": "pages of another origin add no headers of their own" };
-const googleLacks = { ...lacks, "word of a call cancelled": "it says nothing more of one" };
-const buffers = "in binary it hands a stream over at its end";
+const lacks = { "binary request metadata": "pages of another origin cannot send custom headers" };
+const googleLacks = { ...lacks, "word of a call cancelled": "the library reports no status of a cancelled call" };
+const buffers = "in binary format the library delivers a stream only at its end";
 const ofBinary = {
   ...ofBrowsers,
   "live events": buffers,
@@ -29,7 +29,7 @@ const clients = [
   grpcWeb("grpc-web-text", "text", ofBrowsers, googleLacks),
 ];
 
-/** Called by browser.mjs. */
+/** Runs the checks. browser.mjs calls it. */
 globalThis.interop = async (list, servers, only) => {
   servers.start = startServer;
   const lines = [];
@@ -42,7 +42,7 @@ globalThis.interop = async (list, servers, only) => {
   return lines;
 };
 
-/** browser.mjs starts it, and stops it. */
+/** Asks browser.mjs to start a server. */
 async function startServer() {
   const { url } = await (await fetch("/server", { method: "POST" })).json();
   return { url, stop: () => fetch("/server", { method: "DELETE" }) };

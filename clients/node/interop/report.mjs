@@ -1,6 +1,6 @@
-// Runs a client through the list, and says how each check went: one line of JSON each.
+// The runner of the checks of one client. It reports one line of JSON per check.
 
-/** `list` is clients/interop.json, `checks` the code by kind and name, `say` takes a line. */
+/** Runs the checks. `list` is clients/interop.json, `checks` has the code by kind and name, and `say` gets each line. */
 export async function run(client, list, checks, servers, say) {
   for (const { kind, check, only } of list.checks) {
     if (only?.includes(client.id) === false) continue;
@@ -8,7 +8,7 @@ export async function run(client, list, checks, servers, say) {
   }
 }
 
-/** A million positions, one message each, take a busy machine more than a minute. */
+/** The time limit of a check. A million positions, one message each, take a busy machine more than a minute. */
 const PATIENCE = 180_000;
 
 async function outcome(client, kind, check, checks, servers) {
@@ -20,7 +20,7 @@ async function outcome(client, kind, check, checks, servers) {
     timer = setTimeout(() => reject(new Error(`not done within ${PATIENCE / 1000} s`)), PATIENCE);
   });
   try {
-    const { [check]: carryOut = () => { throw new Error("nobody has written it"); } } = checks[kind] ?? {};
+    const { [check]: carryOut = () => { throw new Error("this check is not implemented"); } } = checks[kind] ?? {};
     await Promise.race([carryOut(client, servers), late]);
     return { result: "pass", ms: Date.now() - begun };
   } catch (error) {

@@ -1,4 +1,4 @@
-// The clients that run in Node, and curl: `node interop/run.mjs SERVERS.json [CLIENT…]`.
+// The runner of the checks of clients in Node, and of curl: `node interop/run.mjs SERVERS.json [CLIENT…]`.
 
 import { readFileSync } from "node:fs";
 import { bidirectional } from "./checks/bidirectional.mjs";
@@ -24,4 +24,4 @@ for (const client of [grpcJs, connectNode, connectNodeWeb, curl, curlWeb]) {
     await run(client, list, checks, servers, (line) => process.stdout.write(`${line}\n`));
   }
 }
-process.exit(); // Channels would stay open.
+process.exit(); // Open channels would keep the process alive.

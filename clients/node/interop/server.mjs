@@ -1,4 +1,4 @@
-// A server of one's own, for a check that stops it.
+// A separate server, for a check that stops it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -6,7 +6,7 @@ import { figure } from "./expect.mjs";
 
 const SERVED = `rides_rpcs_total{method="rides.v1.Rides/Quote",code="Ok"}`;
 
-/** Pages may call it, too. */
+/** Starts the server, which pages may also call. */
 export async function startServer({ program, page }) {
   const flags = ["--listen", "127.0.0.1:0", "--data-dir", ":memory:", "--cars", "0", "--log", "off", "--allow-origin", page];
   const server = spawn(program, flags, { stdio: ["ignore", "pipe", "ignore"] });
@@ -15,7 +15,7 @@ export async function startServer({ program, page }) {
   return {
     address: url.split("//")[1],
     url,
-    /** How many quotes it has answered. */
+    /** Returns the number of quotes that the server has returned. */
     served: async () => (await figure({ url }, SERVED)) ?? 0,
     async stop() {
       if (server.exitCode !== null || server.signalCode !== null) return;

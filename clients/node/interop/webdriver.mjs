@@ -1,10 +1,10 @@
-// A page in Chromium, driven by WebDriver as it is: HTTP and JSON.
+// A page in Chromium, driven with the WebDriver protocol (JSON over HTTP).
 
 import { spawn } from "node:child_process";
 
 /**
- * Runs a script in the page at `url`, and returns what it returns. `servers` says where Chromium and its driver are;
- * `trusting`: whatever certificate is shown will do, for a development CA is trusted by no browser of ours.
+ * Runs a script in the page at `url`, and returns its result. `servers` has the paths of Chromium and its driver. With
+ * `trusting` the browser accepts any certificate, since it does not know the development CA.
  */
 export async function inPage(servers, url, script, args, trusting = true) {
   const driver = await startDriver(servers.chromedriver);
@@ -30,8 +30,8 @@ async function inSession(driver, alwaysMatch, use) {
 }
 
 /**
- * chromedriver, on a port that it chooses. It takes a free port of IPv6 and then the same one of IPv4, and ends when a
- * connection of another program has that one: then it is started again.
+ * Starts chromedriver on a port that it chooses. It binds a free IPv6 port and then the same IPv4 port, and exits if another
+ * program uses that one. Then it is started again.
  */
 async function startDriver(program, attempts = 5) {
   try {

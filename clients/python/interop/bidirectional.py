@@ -1,4 +1,4 @@
-"""A stream each way."""
+"""The checks of bidirectional streaming."""
 
 from google.protobuf import descriptor_pb2, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -17,7 +17,7 @@ def sign_on(car):
 
 
 class Driver:
-    """A driver's end of Fleet.Drive."""
+    """The client of a Fleet.Drive stream."""
 
     def __init__(self, client, server, **terms):
         self.up = client.said()
@@ -34,7 +34,7 @@ class Driver:
         self.up.put(DriveRequest(**message))
 
     async def hears(self, kind):
-        """The next message of a kind, past all others."""
+        """Returns the next message of a kind, and skips all others."""
         while (message := await self.down.next()).WhichOneof("message") != kind:
             pass
         return getattr(message, kind)
@@ -116,12 +116,12 @@ async def stops_reading(client, to):
     nonsense = DriveRequest(arrive=DriveRequest.Arrive(ride_id="x" * 128))
 
     async def let_go():
-        for _ in range(200):  # Each is refused, in a message that nobody reads.
+        for _ in range(200):  # The server refuses each of them in a message that this client does not read.
             driver.up.put(nonsense)
         quote = await client.ask(to.open, Rides.Quote, r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR))
         return not quote.HasField("pickup_eta")
-    await until("the car is let go", let_go)
-    # grpc.aio fails the call by itself when it cannot write any more, and reads no further.
+    await until("the server ends the stream", let_go)
+    # When grpc.aio can no longer write, it fails the call itself and does not read the status.
     codes = [StatusCode.RESOURCE_EXHAUSTED] + [StatusCode.INTERNAL] * (client.id == "grpcio-aio")
     await fails(everything(driver.down), *codes)
     driver.up.end()
@@ -152,7 +152,7 @@ async def a_call_by_reflection_alone(client, to):
     pool = await reflected(client, to.open, "v1")
     quote = pool.FindMethodByName("rides.v1.Rides.Quote")
     Request, Answer = map(message_factory.GetMessageClass, (quote.input_type, quote.output_type))
-    assert Request is not r.QuoteRequest, "it is not the one that was compiled"
+    assert Request is not r.QuoteRequest, "the message class must come from reflection"
 
     class Stub:
         def __init__(self, channel):
@@ -167,7 +167,7 @@ async def a_call_by_reflection_alone(client, to):
 
 
 async def reflected(client, server, version):
-    """Everything about the services that a server lists, from nothing but what it says."""
+    """Reads the descriptors of all services of a server by reflection, and returns their pool."""
     asked = client.said()
     answers = client.open(server, reflection(version).ServerReflectionInfo, asked)
 
@@ -206,7 +206,7 @@ async def reflected(client, server, version):
 
 
 def reflection(version):
-    """The two versions have the same messages. The package brings the older one."""
+    """Returns the reflection service of a version. Both have the same messages, and the package has only v1alpha."""
     def stub(channel):
         if version == "v1alpha":
             return reflection_pb2_grpc.ServerReflectionStub(channel)

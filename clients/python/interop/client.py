@@ -1,6 +1,6 @@
-"""What checks see of a client, whether its channels block or are asynchronous.
+"""The interface of clients for the checks, over blocking and asynchronous channels.
 
-`ask` is for one answer, `open` for a stream, `said()` for what the client streams."""
+`ask` returns one response, `open` a stream of responses, and `said()` makes a stream of requests."""
 
 import asyncio
 import queue
@@ -26,7 +26,7 @@ class Method(NamedTuple):
 
 
 class Service:
-    """Its methods, by name: `Service(RidesStub, "rides.v1.Rides").Quote`."""
+    """A service, whose methods are attributes: `Service(RidesStub, "rides.v1.Rides").Quote`."""
 
     def __init__(self, stub, name):
         self.stub, self.name = stub, name
@@ -36,7 +36,7 @@ class Service:
 
 
 class Call:
-    """A stream of messages: `async for`, or `next` for one."""
+    """A stream of messages, for `async for`, or `next` for one message."""
 
     def __init__(self, read, cancel):
         self.read, self.cancel = read, cancel
@@ -57,13 +57,13 @@ class Call:
 
 
 class Client:
-    """Keeps a channel to each server."""
+    """A client with one channel to each server."""
 
     def __init__(self):
         self.channels = {}
 
     def channel(self, server):
-        """A channel of its own connections, so that what one check breaks the next does not feel."""
+        """Returns a channel with its own connections, so that a check cannot disturb another one."""
         key = (server["address"], server.get("ca"), *server.get("options", []))
         if key not in self.channels:
             options = [("grpc.use_local_subchannel_pool", 1), NO_PROXY, *server.get("options", [])]
@@ -76,7 +76,7 @@ class Client:
         return self.channels[key]
 
     def open(self, server, method, request, token=None, binary=None, timeout=None, server_timeout=None):
-        """`server_timeout` is a deadline that the server is told of and the library is not."""
+        """Makes a call. `server_timeout` is a deadline that only the server knows, and not the library."""
         metadata = [("authorization", f"Bearer {token}")] if token else []
         if binary:
             metadata.append(("trace-bin", binary))
@@ -91,7 +91,7 @@ class Client:
 
 
 class Blocking(Client):
-    """grpcio as most programs use it. Its calls block threads; the checks wait for those."""
+    """grpcio with blocking calls, in threads for which the checks wait."""
 
     id = "grpcio"
     api = grpc
@@ -115,7 +115,7 @@ class Blocking(Client):
 
 
 class Asynchronous(Client):
-    """grpc.aio."""
+    """grpcio with asyncio (grpc.aio)."""
 
     id = "grpcio-aio"
     api = grpc.aio

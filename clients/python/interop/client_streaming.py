@@ -1,4 +1,4 @@
-"""A stream there, one message back."""
+"""The checks of client streaming."""
 
 import time
 
@@ -19,7 +19,7 @@ def many(count, car=None):
 
 
 async def counted(client, server, count):
-    """The server took each, as it answers and as its figures say."""
+    """Checks that the server applied every position, by its response and by its metrics."""
     async def received():
         return await figure_of(server, "rides_rpc_messages_received_total", Rides.Track)
 
@@ -29,7 +29,7 @@ async def counted(client, server, count):
 
 
 def endless(client):
-    """The beginning of an upload that never ends."""
+    """Returns the beginning of an upload that never ends."""
     said = client.said()
     said.put(TrackRequest(car_id=any_car(), location=SQUARE))
     return said
@@ -57,7 +57,7 @@ async def a_bad_position(client, to):
 async def faster_than_allowed(client, to):
     begun = time.monotonic()
     assert (await track(client, to.strict, many(200), token=to.tokens["dispatcher"])).count == 200
-    assert time.monotonic() - begun > 0.5, "it is slowed"
+    assert time.monotonic() - begun > 0.5, "the upload was not throttled"
 
 
 async def deadline(client, to):

@@ -1,4 +1,4 @@
-"""Servers that stop, and servers that are away for a while."""
+"""The checks of servers that stop, and of servers that are unavailable for a while."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ TRIP = r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR)
 
 
 class Server:
-    """One of its own, for a check that stops it."""
+    """A separate server, for a check that stops it."""
 
     def __init__(self, program):
         flags = ["--listen=127.0.0.1:0", "--data-dir=:memory:", "--cars=0", "--log=off"]
@@ -49,7 +49,7 @@ async def one_of_two_stops(client, to):
             await client.ask(both, Rides.Quote, TRIP, timeout=10)
             return all([await served(address) for address in addresses])
 
-        await until("both have calls", both_have_calls)
+        await until("both servers have calls", both_have_calls)
         await servers[0].stop()
         before = await served(addresses[1])
         for _ in range(20):
@@ -57,14 +57,14 @@ async def one_of_two_stops(client, to):
 
         async def other_has_answered():
             return await served(addresses[1]) == before + 20
-        await until("the other has answered all of them", other_has_answered)
+        await until("the other server has handled all calls", other_has_answered)
     finally:
         for server in servers:
             await server.stop()
 
 
 class Reluctant(rides_pb2_grpc.RidesServicer):
-    """Stands before a server, and sends the first callers away."""
+    """A proxy in front of a server that refuses the first calls."""
 
     def __init__(self, server, refusals):
         self.rides = rides_pb2_grpc.RidesStub(grpc.aio.insecure_channel(server["address"], [NO_PROXY]))
@@ -72,7 +72,7 @@ class Reluctant(rides_pb2_grpc.RidesServicer):
         self.attempts = []
 
     async def Quote(self, request, context):
-        # How many there were before it, of the same call.
+        # The number of earlier attempts of the same call.
         self.attempts.append(int(dict(context.invocation_metadata()).get("grpc-previous-rpc-attempts", 0)))
         if len(self.attempts) <= self.refusals:
             await context.abort(StatusCode.UNAVAILABLE, "not yet", (("grpc-status-details-bin", NOT_YET),))
@@ -91,7 +91,7 @@ class Reluctant(rides_pb2_grpc.RidesServicer):
 
 
 def not_yet():
-    """As a server of ours says it that goes."""
+    """Returns the status of a Rides server during shutdown."""
     status = status_pb2.Status(code=StatusCode.UNAVAILABLE.value[0], message="not yet")
     status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay={"seconds": 1}))
     return status.SerializeToString()

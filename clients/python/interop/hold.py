@@ -1,4 +1,4 @@
-"""Begins to write to a file of SQLite's, and comes to no end: whoever else would write waits. `python -m interop.hold FILE`."""
+"""Locks an SQLite file with a transaction that never ends: other writers wait. `python -m interop.hold FILE`."""
 
 import sqlite3
 import sys

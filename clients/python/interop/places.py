@@ -1,4 +1,4 @@
-"""Where checks happen, and who takes part."""
+"""The services, places, cars and rides of the checks."""
 
 import random
 import uuid
@@ -15,37 +15,37 @@ Rides = Service(rides_pb2_grpc.RidesStub, "rides.v1.Rides")
 Fleet = Service(fleet_pb2_grpc.FleetStub, "rides.v1.Fleet")
 City = Service(city_pb2_grpc.CityStub, "rides.v1.City")
 Sessions = Service(sessions_pb2_grpc.SessionsStub, "rides.v1.Sessions")
-# The rides.proto that had no package.
+# The legacy rides.proto, which had no package.
 Older = Service(older_pb2_grpc.RidesStub, "Rides")
 Health = Service(health_pb2_grpc.HealthStub, "grpc.health.v1.Health")
 
-# In the city that comes with the server.
+# Two places on the built-in map of the server.
 SQUARE = Location(lat=60.171, lng=24.941)
 HARBOUR = Location(lat=60.167, lng=24.947)
-# On Earth, and far from any street.
+# A point on Earth, far from any street.
 AT_SEA = Location(lat=0, lng=0)
-# No place at all.
+# An invalid location.
 NOWHERE = Location(lat=float("nan"), lng=0)
 VIEW = fleet_pb2.WatchFleetRequest(viewport=Bounds(south=60.165, west=24.935, north=60.175, east=24.95))
 
 
 def unique(what):
-    """A name that nobody else has."""
+    """Returns a unique name."""
     return f"{what}-{uuid.uuid4()}"
 
 
 def any_car():
-    """A car that nobody else drives."""
+    """Returns the id of a car that no other check uses."""
     return 1_000 + random.randrange(10**9)
 
 
 def somewhere():
-    """A place in VIEW where nobody else is."""
+    """Returns a random place in VIEW."""
     return Location(lat=random.uniform(60.168, 60.172), lng=random.uniform(24.938, 24.946))
 
 
 def is_in(frame, place):
-    """Whether one of the cars of a map cell is at a place, to a ten-thousandth of a degree."""
+    """Returns True if a car of a map cell is at a place, to a ten-thousandth of a degree."""
     x, y = divmod(frame.cell, 32768)
     for dx, dy in zip(frame.dx, frame.dy, strict=True):
         east, south = x + 0.5 + dx / 16384, y + 0.5 + dy / 16384
@@ -62,7 +62,7 @@ def booking(**more):
 
 
 async def a_ride(client, server, **terms):
-    """The id of a ride that waits for a car, and a function that calls it off."""
+    """Books a ride, and returns its id and a function that cancels it."""
     booked = await client.ask(server, Rides.Book, booking(rider_id=""), **terms)
     ride_id = booked.ride.ride_id
 

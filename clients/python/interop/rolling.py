@@ -1,7 +1,7 @@
-"""Calls two servers that are stopped and started in turn, until it is interrupted: no call may be lost.
+"""Calls two servers that stop and start in turn, until it is interrupted: no call may be lost.
 
-`python -m interop.rolling POLICY HOST:PORT HOST:PORT`. It says "ready" when every caller has had an answer, and at its
-end one line of JSON. Neither this program nor a retry policy repeats calls."""
+`python -m interop.rolling POLICY HOST:PORT HOST:PORT`. It prints "ready" when every caller has had a response, and one line
+of JSON at its end. It repeats no call, and has no retry policy."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ class Tally:
 
 
 async def call(channel, tally):
-    """One call."""
+    """Makes one call."""
     tally.calls += 1
     try:
         await RidesStub(channel).List(ListRequest(rider_id="nobody"))
@@ -38,7 +38,7 @@ async def call(channel, tally):
 
 
 async def watch(channel, tally):
-    """A stream to its end, which is no loss: its server told it to come again."""
+    """Reads a stream to its end. An end with UNAVAILABLE is no loss: the server asks the client to reconnect."""
     tally.streams += 1
     begun = False
     try:

@@ -1,4 +1,4 @@
-"""grpcio, blocking and asynchronous: `python -m interop.run SERVERS.json [CLIENT…]`."""
+"""The runner of the checks of grpcio, blocking and asynchronous: `python -m interop.run SERVERS.json [CLIENT…]`."""
 
 import asyncio
 import json
@@ -19,12 +19,12 @@ KINDS = {
     "bidirectional": bidirectional,
     "servers that fail": failing,
 }
-# A million positions, one message each, take a busy machine more than a minute.
+# The time limit of a check in seconds. A million positions, one message each, take a busy machine more than a minute.
 PATIENCE = 180
 
 
 def code_of(kind, check):
-    """The check named "a driver's day" is the function a_drivers_day."""
+    """Returns the function of a check, for example a_drivers_day for "a driver's day"."""
     name = check.lower().replace("'", "").replace(",", "").replace(" ", "_")
     return getattr(KINDS[kind], name)
 

@@ -1,4 +1,4 @@
-"""One message there, a stream back."""
+"""The checks of server streaming."""
 
 import json
 import time
@@ -20,7 +20,7 @@ def watched(client, server, ride_id, epoch="", after_version=0, **terms):
 
 
 def story(messages):
-    """The events among them."""
+    """Returns the version and the kind of each event in the messages."""
     events = [message.event for message in messages if message.WhichOneof("message") == "event"]
     return [(event.version, event.WhichOneof("event")) for event in events]
 
@@ -94,7 +94,7 @@ async def cancel(client, to):
     await call_off()
 
 
-# A retry policy that by itself would wait for a millisecond.
+# A retry policy with a delay of only one millisecond, unless the server asks for a longer one.
 RETRIES = json.dumps({
     "methodConfig": [{
         "name": [{"service": "rides.v1.Fleet", "method": "Watch"}],
@@ -121,7 +121,7 @@ async def when_to_come_again(client, to):
     async def refusals():
         return await figure(to.strict, 'rides_rpcs_total{method="rides.v1.Fleet/Watch",code="ResourceExhausted"}')
 
-    # With a policy grpcio itself calls again, once the server's delay has passed.
+    # With a retry policy grpcio repeats the call itself, after the delay that the server asks for.
     before, begun = await refusals(), time.monotonic()
     retries = {**to.strict, "options": [("grpc.service_config", RETRIES)]}
     again = client.open(retries, Fleet.Watch, VIEW, token=token)

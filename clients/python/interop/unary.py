@@ -1,4 +1,4 @@
-"""One message there, one back."""
+"""The checks of unary calls."""
 
 import asyncio
 
@@ -18,12 +18,12 @@ TRIP = r.QuoteRequest(pickup=SQUARE, dropoff=HARBOUR, type=r.POOL)
 
 
 def states(count, **more):
-    """Encoded, a state is one byte."""
+    """Returns a List request of `count` states, each of which is one byte on the wire."""
     return r.ListRequest(states=[r.RIDE_STATE_EXPIRED] * count, **more)
 
 
 async def guest(client, server):
-    """The token of somebody new."""
+    """Returns the token of a new guest."""
     return (await client.ask(server, Sessions.SignIn, sessions_pb2.SignInRequest(name="Ada"))).token
 
 
@@ -163,9 +163,9 @@ async def cancel(client, to):
     call = client.open(to.busy, Sessions.SignOut, sessions_pb2.SignOutRequest(), token=token)
     await cancels(call, to.busy, Sessions.SignOut)
     try:
-        raise AssertionError(f"it is answered: {await call.next()}")
+        raise AssertionError(f"the cancelled call got a response: {await call.next()}")
     except (grpc.FutureCancelledError, asyncio.CancelledError):
-        pass  # Each way of calling has its own.
+        pass  # The blocking client raises the first, the asynchronous one the second.
 
 
 async def over_tls(client, to):

@@ -1,4 +1,4 @@
-//! Compressed files beside the plain ones, since the server compresses nothing while it serves.
+//! Compressed files beside the plain ones. The server does not compress while it serves.
 
 use std::{
     ffi::OsStr,
@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// Files that shrink. Pictures and fonts are compressed already.
+/// The extensions of files that are compressed. Pictures and fonts are compressed already.
 const COMPRESSIBLE: [&str; 6] = ["wasm", "js", "css", "html", "svg", "webmanifest"];
 
-/// Writes `NAME.gz` and `NAME.br` beside every file in `dir` that shrinks.
+/// Writes `NAME.gz` and `NAME.br` beside every compressible file in `dir`.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -33,7 +33,7 @@ fn compress(path: &Path) -> io::Result<()> {
     fs::write(beside(path, "br"), brotli(&bytes)?)
 }
 
-/// `a/b.js` → `a/b.js.br`.
+/// Appends an extension to a path: `a/b.js` → `a/b.js.br`.
 fn beside(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");

@@ -1,7 +1,7 @@
-//! The page's `index.html`: what its `data-trunk` links ask for, and what stands there in the built page.
+//! The page's `index.html`: its `data-trunk` links, and their replacements in the built page.
 //!
-//! The links are Trunk's (its guide, "Assets"), of which the page uses three kinds: `copy-file`, `inline` for style
-//! sheets, and `rust`; and a script that starts the program.
+//! The links are those of Trunk (its guide, "Assets"). The page uses three kinds of them: `copy-file`, `inline` for
+//! style sheets, and `rust`. It also has one `data-trunk` script, which starts the program.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +23,9 @@ pub(crate) struct Html {
 
 #[derive(PartialEq, Debug)]
 enum Piece {
-    /// Text that stays.
+    /// Text that is kept.
     Text(String),
-    /// A file to copy as it is.
+    /// A file that is copied unchanged.
     Copy(String),
     /// A style sheet.
     Style(String),
@@ -39,14 +39,14 @@ impl Html {
     /// Cuts the HTML at its `data-trunk` links.
     ///
     /// # Errors
-    /// When a link is of a kind that this program does not know, or the program is not named exactly once.
+    /// When a link has an unknown kind, or there is not exactly one link to the program and one `data-trunk` script.
     pub(crate) fn parse(html: &str) -> Result<Self> {
         let html = without_comments(html);
         let mut pieces = Vec::new();
         let mut rest = html.as_str();
         while let Some((before, tag)) = next_tag(rest) {
             let (inside, after) =
-                rest[before.len() + tag.len()..].split_once('>').context("a tag has no end")?;
+                rest[before.len() + tag.len()..].split_once('>').context("a tag in the HTML has no end")?;
             let attributes = attributes(inside.trim_end_matches('/'))?;
             pieces.push(Piece::Text(before.to_owned()));
             let is_asset = attributes.contains_key("data-trunk");
@@ -68,26 +68,26 @@ impl Html {
             count(|piece| matches!(piece, Piece::Program(_))),
             count(|piece| matches!(piece, Piece::Script(_))),
         );
-        ensure!(programs == 1, "there must be one link with rel=\"rust\", and there are {programs}");
-        ensure!(scripts == 1, "there must be one script with data-trunk, and there are {scripts}");
+        ensure!(programs == 1, "there must be one link with rel=\"rust\", but there are {programs}");
+        ensure!(scripts == 1, "there must be one script with data-trunk, but there are {scripts}");
         Ok(Self { pieces })
     }
 
-    /// The files to copy, relative to the folder of the HTML.
+    /// Returns the files to copy, relative to the folder of the HTML.
     pub(crate) fn copied(&self) -> impl Iterator<Item = &str> {
         self.pieces
             .iter()
             .filter_map(|piece| if let Piece::Copy(path) = piece { Some(path.as_str()) } else { None })
     }
 
-    /// The style sheets in their order, relative to the folder of the HTML.
+    /// Returns the style sheets in their order, relative to the folder of the HTML.
     pub(crate) fn styles(&self) -> impl Iterator<Item = &str> {
         self.pieces
             .iter()
             .filter_map(|piece| if let Piece::Style(path) = piece { Some(path.as_str()) } else { None })
     }
 
-    /// The script that starts the program, relative to the folder of the HTML.
+    /// Returns the script that starts the program, relative to the folder of the HTML.
     pub(crate) fn script(&self) -> &str {
         let found = self
             .pieces
@@ -96,7 +96,7 @@ impl Html {
         found.map_or("", String::as_str)
     }
 
-    /// The flags for wasm-opt.
+    /// Returns the flags for wasm-opt.
     pub(crate) fn wasm_opt_flags(&self) -> Vec<&str> {
         let flags = self
             .pieces
@@ -105,15 +105,15 @@ impl Html {
         flags.flatten().map(String::as_str).collect()
     }
 
-    /// The HTML of the built page. All addresses are relative (`./name`): the server puts the right beginning in their
-    /// place.
+    /// Returns the HTML of the built page. All its URLs are relative (`./name`). The server replaces `./` by the right
+    /// prefix.
     pub(crate) fn with(&self, assets: &Assets) -> String {
         let Assets { style, script, wasm, start } = assets;
         let mut html = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => html.extend(text.lines().map(str::trim_start).filter(|line| !line.is_empty()).flat_map(
-                    // A line break stays where a tag goes on in the next line, or text does.
+                    // Where a tag or a text continues in the next line, a space replaces the line break.
                     |line| if line.ends_with('>') { [line, ""] } else { [line, " "] },
                 )),
                 Piece::Copy(_) | Piece::Style(_) | Piece::Script(_) => {}
@@ -170,13 +170,16 @@ fn script(attributes: &BTreeMap<&str, &str>) -> Result<Piece> {
 const LINK: &str = "<link";
 const SCRIPT: &str = "<script";
 
-/// The text before the next link or script, and which of the two it is.
+/// Returns the text before the next link or script, and the beginning of that tag.
 fn next_tag(html: &str) -> Option<(&str, &'static str)> {
     let found = [LINK, SCRIPT].into_iter().filter_map(|tag| Some((html.find(tag)?, tag))).min()?;
     Some((&html[..found.0], found.1))
 }
 
-/// The attributes of a tag. Values stand in double quotes; an attribute without a value has an empty one.
+/// Returns the attributes of a tag. An attribute without a value has an empty one.
+///
+/// # Errors
+/// When a value is not in double quotes.
 fn attributes(tag: &str) -> Result<BTreeMap<&str, &str>> {
     let mut attributes = BTreeMap::new();
     let mut rest = tag.trim();
@@ -187,7 +190,7 @@ fn attributes(tag: &str) -> Result<BTreeMap<&str, &str>> {
             Some(quoted) => quoted
                 .strip_prefix('"')
                 .and_then(|quoted| quoted.split_once('"'))
-                .with_context(|| format!("the value of {name} must stand in double quotes"))?,
+                .with_context(|| format!("the value of {name} must be in double quotes"))?,
             None => ("", after),
         };
         attributes.insert(name, value);

@@ -1,6 +1,6 @@
-//! Short names between the page's WebAssembly and its JavaScript. wasm-bindgen names each import after what it calls, and
-//! each kind of closure after what calls it, and puts a hash into the name. Nobody reads the names, and hashes do not
-//! compress.
+//! Short names for the imports and exports between the page's WebAssembly and its JavaScript.
+//!
+//! wasm-bindgen gives imports and closures long names with a hash, and hashes do not compress.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use anyhow::{Context as _, Result};
 use walrus::Module;
 
 const PREFIXES: [&str; 2] = ["__wbg_", "wasm_bindgen__convert__closures_"];
-/// Digits of a hash.
+/// The number of digits of a hash.
 const DIGITS: usize = 16;
-/// The name of the JavaScript as a module that the WebAssembly imports from, and the short one for it.
+/// The name of the JavaScript module from which the WebAssembly imports, and its short name.
 const MODULE: [&str; 2] = ["./page_bg.js", "a"];
 
-/// Names, and the short one for each.
+/// The short name of each long name.
 pub(crate) struct ShortNames<'a>(BTreeMap<&'a str, String>);
 
 impl<'a> ShortNames<'a> {
-    /// Names anew what has a hash in wasm-bindgen's JavaScript.
+    /// Assigns short names to all names with a hash in wasm-bindgen's JavaScript.
     pub(crate) fn of(script: &'a str) -> Self {
         let names = words(script).filter(|word| has_hash(word));
         let mut short: BTreeMap<_, _> = names.map(|name| (name, String::new())).collect();
@@ -27,7 +27,7 @@ impl<'a> ShortNames<'a> {
         Self(short)
     }
 
-    /// The JavaScript with the short names.
+    /// Returns the JavaScript with the short names.
     pub(crate) fn in_script(&self, script: &str) -> String {
         let mut renamed = String::with_capacity(script.len());
         let mut rest = script;
@@ -41,10 +41,10 @@ impl<'a> ShortNames<'a> {
         (renamed + rest).replace(MODULE[0], MODULE[1])
     }
 
-    /// The module with the short names.
+    /// Returns the WebAssembly module with the short names.
     ///
     /// # Errors
-    /// When it is not a module.
+    /// When `wasm` is not a module.
     pub(crate) fn in_wasm(&self, wasm: &[u8]) -> Result<Vec<u8>> {
         let mut module = Module::from_buffer(wasm).context("wasm-bindgen's WebAssembly cannot be read")?;
         for import in module.imports.iter_mut() {

@@ -1,9 +1,9 @@
-//! Makes the files of the page from its WebAssembly and its `index.html`, as `trunk build --release` would.
+//! The bundler of the page: makes its files from its WebAssembly and its `index.html`, as `trunk build --release`
+//! would.
 //!
-//! `trunk serve` is for working on the page. A first run needs none of Trunk's watching and serving, and Trunk takes
-//! longer to build than the page and the server together. Both read the same `index.html`: its `data-trunk` links say
-//! what belongs to the page. This program refuses a link that it does not know, so that the two cannot drift apart
-//! unseen.
+//! Trunk is only needed to develop the page, with `trunk serve`, and its build takes longer than those of the page and
+//! the server together. Both programs read the same `index.html`, whose `data-trunk` links name the files of the page.
+//! This program refuses an unknown link, so that a difference between the two is noticed.
 #![allow(clippy::print_stdout, reason = "a tool for the terminal")]
 
 mod compress;
@@ -28,16 +28,16 @@ use self::html::{Assets, Html};
 /// Makes the files of the page from its WebAssembly and its index.html.
 #[derive(Parser)]
 struct Arguments {
-    /// The WebAssembly that Cargo has built.
+    /// Path of the WebAssembly that Cargo has built.
     #[arg(long)]
     wasm: PathBuf,
-    /// The page's index.html, whose links are relative to its folder.
+    /// Path of the page's index.html, whose links are relative to its folder.
     #[arg(long)]
     html: PathBuf,
-    /// The folder to write. What is there is replaced.
+    /// Folder to write. An existing one is replaced.
     #[arg(long)]
     out: PathBuf,
-    /// The wasm-opt to make the WebAssembly smaller with. Without it the page is larger.
+    /// Path of wasm-opt, which makes the WebAssembly smaller. Optional.
     #[arg(long)]
     wasm_opt: Option<PathBuf>,
 }
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     let source = fs::read_to_string(&arguments.html)
         .with_context(|| format!("cannot read {}", arguments.html.display()))?;
     let html = Html::parse(&source).with_context(|| format!("{}", arguments.html.display()))?;
-    // Whole or not at all: a server that serves the folder keeps the old page until the new one is complete.
+    // The folder is replaced only when it is complete: a server that serves it has the old page until then.
     let building = arguments.out.with_extension("new");
     remove(&building)?;
     fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
@@ -63,7 +63,7 @@ fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     };
     for path in html.copied() {
-        let name = Path::new(path).file_name().with_context(|| format!("{path} has no name"))?;
+        let name = Path::new(path).file_name().with_context(|| format!("{path} has no file name"))?;
         write(&out.join(name), &read(path)?)?;
     }
 
@@ -79,8 +79,10 @@ fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
     }
     let wasm = named(out, "rides-web", "wasm", &module)?;
     let script = named(out, "rides-web", "js", script.as_bytes())?;
-    let start =
-        script::bare(&String::from_utf8(read(html.script())?).context("the starting script is not UTF-8")?);
+    let start = script::bare(
+        &String::from_utf8(read(html.script())?)
+            .context("the script that starts the program is not UTF-8")?,
+    );
     let start = named(out, "start", "js", start.as_bytes())?;
 
     let index = html.with(&Assets { style, script, wasm, start });
@@ -88,7 +90,7 @@ fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
     compress::all(out)
 }
 
-/// Writes a file whose name has the hash of its content, and returns that name.
+/// Writes a file with the hash of its content in its name, and returns that name.
 fn named(out: &Path, name: &str, extension: &str, content: &[u8]) -> Result<String> {
     let hash: String = Sha256::digest(content)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let name = format!("{name}-{hash}.{extension}");

@@ -1,18 +1,20 @@
-//! Panics without their texts. A panic of the released page traps where it happens: the browser stops it, and `start.js`
-//! says so to the person. The text of a panic, the code that formats it and the names of source files would weigh 6 kB
-//! (brotli) of a first load. A debug build (`trunk serve`) has them.
+//! The removal of panic messages from the WebAssembly.
+//!
+//! A panic of the released page traps at once: the browser stops the program, and `start.js` shows that to the user.
+//! The messages, the code that formats them and the names of source files would add 6 kB (brotli) to a first load. A
+//! debug build (`trunk serve`) keeps them.
 
 use std::ops::Range;
 
 use anyhow::{Context as _, Result};
 use walrus::{ConstExpr, DataKind, FunctionBuilder, FunctionId, FunctionKind, Module, ir::Value};
 
-/// Bytes of a word of WebAssembly's memory.
+/// The size of a word in WebAssembly's memory, in bytes.
 const WORD: usize = 4;
-/// Bytes of a location.
+/// The size of a `core::panic::Location`, in bytes.
 const LOCATION: usize = 4 * WORD;
 
-/// Functions that never return, by the beginning of their path.
+/// The functions of panics, which never return, by the beginning of their path.
 const NEVER_RETURN: [&str; 15] = [
     "core::panicking::",
     "core::str::slice_error_fail",
@@ -31,10 +33,10 @@ const NEVER_RETURN: [&str; 15] = [
     "std::thread::local::panic_",
 ];
 
-/// Makes a module whose panics trap at once.
+/// Returns the module with all panics replaced by traps.
 ///
 /// # Errors
-/// When it is not a module.
+/// When `wasm` is not a module.
 pub(crate) fn trapping(wasm: &[u8]) -> Result<Vec<u8>> {
     let mut module = Module::from_buffer(wasm).context("the WebAssembly cannot be read")?;
     let functions = module.funcs.iter().filter(|function| matches!(function.kind, FunctionKind::Local(_)));
@@ -53,8 +55,8 @@ pub(crate) fn trapping(wasm: &[u8]) -> Result<Vec<u8>> {
     Ok(module.emit_wasm())
 }
 
-/// Clears each `core::panic::Location` in a part of the memory that begins at `start`, and the file names they point to:
-/// nothing but the text of a panic has them. A location is the address and the length of a name, a line and a column.
+/// Clears each `core::panic::Location` in a part of the memory that begins at `start`, and the file names to which they
+/// point. Only panic messages use them. A location is the address and the length of a name, a line and a column.
 fn clear_locations(memory: &mut [u8], start: usize) {
     let found: Vec<(usize, Range<usize>)> = (start.next_multiple_of(WORD) - start..memory.len())
         .step_by(WORD)
@@ -66,7 +68,7 @@ fn clear_locations(memory: &mut [u8], start: usize) {
     }
 }
 
-/// The bytes of the file name of the location at `at`; `None` when there is no location.
+/// Returns the range of the file name of the location at `at`, or `None` if there is no location.
 fn file_name(memory: &[u8], at: usize, start: usize) -> Option<Range<usize>> {
     let word = |index: usize| {
         let bytes = memory.get(at + index * WORD..)?.first_chunk()?;
@@ -78,7 +80,7 @@ fn file_name(memory: &[u8], at: usize, start: usize) -> Option<Range<usize>> {
     (is_file && (1..100_000).contains(&line) && (1..1_000).contains(&column)).then_some(name)
 }
 
-/// Replaces the body of a function by a trap.
+/// Replaces the body of a function with a trap.
 fn trap(module: &mut Module, function: FunctionId) {
     let kind = module.types.get(module.funcs.get(function).ty());
     let (parameters, results) = (kind.params().to_vec(), kind.results().to_vec());
@@ -88,7 +90,8 @@ fn trap(module: &mut Module, function: FunctionId) {
     module.funcs.get_mut(function).kind = FunctionKind::Local(builder.local_func(arguments));
 }
 
-/// Tells a function of [`NEVER_RETURN`] by its name, in which crates have hashes: `core[c5933c0ed4e5b6f3]::panicking::panic`.
+/// Returns `true` if the name is one of [`NEVER_RETURN`]. In names, crates have hashes:
+/// `core[c5933c0ed4e5b6f3]::panicking::panic`.
 fn is_panic(name: &str) -> bool {
     let pieces = name.split('[').map(|piece| piece.split_once(']').map_or(piece, |(_, rest)| rest));
     let path: String = pieces.collect();
@@ -119,7 +122,7 @@ mod tests {
         expected[..8].fill(0);
         expected[16..32].fill(0);
         clear_locations(&mut memory, 1000);
-        assert_eq!(memory, expected, "the second has no line, the third no file");
+        assert_eq!(memory, expected, "the second location has no line, the third has no file");
     }
 
     #[test]

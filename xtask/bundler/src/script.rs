@@ -1,13 +1,13 @@
-//! Lighter JavaScript than wasm-bindgen writes: without comments and indentation, and with one way to load the program in
-//! the place of several.
+//! The reduction of wasm-bindgen's JavaScript: without comments and indentation, and with one loader instead of
+//! several.
 
 use anyhow::{Context as _, Result};
 
-/// The beginning of wasm-bindgen's loader. The loader and what follows take an address, a request, a response, a module or bytes, and
-/// can work in step as well.
+/// The beginning of wasm-bindgen's loaders, which end the script. They accept a URL, a request, a response, a module or
+/// bytes, and one of them is synchronous.
 const LOADER: &str = "async function __wbg_load(";
 
-/// The loader for what `web/start.js` has: a response.
+/// The loader that replaces them. It accepts a response, which is what `web/start.js` has.
 const OWN_LOADER: &str = "\
 export default async ({ module_or_path: response }) => {
 const imports = __wbg_get_imports();
@@ -19,16 +19,16 @@ return __wbg_finalize_init(instance, module);
 };
 ";
 
-/// The function by which wasm-bindgen shows a value of JavaScript in the text of a panic.
+/// The function with which wasm-bindgen formats a JavaScript value for a panic message.
 const DEBUG_STRING: &str = "function debugString(val) {\n";
 
-/// The script of wasm-bindgen with the page's own loader, and with plain texts of values.
+/// Returns wasm-bindgen's script with the smaller loader, and with `String(value)` as the format of values.
 ///
 /// # Errors
-/// When the script is not what this version of wasm-bindgen writes.
+/// When the script has no loader of the form that this version of wasm-bindgen writes.
 pub(crate) fn lighter(script: &str) -> Result<String> {
     let script = bare(script);
-    let (before, _) = script.split_once(LOADER).context("wasm-bindgen's script has another loader")?;
+    let (before, _) = script.split_once(LOADER).context("wasm-bindgen's script has an unknown loader")?;
     Ok(with_plain_texts(before) + OWN_LOADER)
 }
 
@@ -40,7 +40,7 @@ fn with_plain_texts(script: &str) -> String {
     texts.unwrap_or_else(|| script.to_owned())
 }
 
-/// The script without comments that have lines of their own, without indentation and without empty lines.
+/// Returns the script without indentation, empty lines, and comments that fill whole lines.
 pub(crate) fn bare(script: &str) -> String {
     let mut bare = String::with_capacity(script.len());
     let mut in_comment = false;

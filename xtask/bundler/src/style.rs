@@ -1,11 +1,12 @@
-//! Lighter style sheets: without comments, indentation and line breaks.
+//! The reduction of style sheets: without comments, indentation and line breaks.
 
-/// The style sheet without what only people read. Strings in it must not contain comments or line breaks.
+/// Returns the style sheet without comments, indentation and line breaks. Its strings must not contain comments or line
+/// breaks.
 pub(crate) fn bare(css: &str) -> String {
     let lines = without_comments(css);
     let mut bare = String::with_capacity(lines.len());
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        // A selector or a value that goes on in the next line needs a space between.
+        // A selector or a value that continues in the next line needs a space.
         if !bare.is_empty() && !bare.ends_with(['{', '}', ';', ',', '(']) && !line.starts_with(['}', ')']) {
             bare.push(' ');
         }

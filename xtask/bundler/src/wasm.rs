@@ -11,10 +11,10 @@ pub(crate) struct Module {
     pub(crate) script: String,
 }
 
-/// The name that wasm-bindgen gives its files.
+/// The name of wasm-bindgen's output files.
 const NAME: &str = "page";
 
-/// Joins the WebAssembly that Cargo has built with JavaScript, for `import` in a browser.
+/// Runs wasm-bindgen on the WebAssembly that Cargo has built, for `import` in a browser.
 ///
 /// # Errors
 /// When the file cannot be read, or was compiled with another version of wasm-bindgen.
@@ -26,7 +26,7 @@ pub(crate) fn bindgen(path: &Path) -> Result<Module> {
     let made = |name: String| dir.path().join(name);
     ensure!(
         !made("snippets".to_owned()).exists(),
-        "the page brings JavaScript files of its own, which this program does not copy"
+        "the page has JavaScript snippets, which this program does not support"
     );
     let script = fs::read_to_string(made(format!("{NAME}.js"))).context("wasm-bindgen wrote no script")?;
     let wasm = fs::read(made(format!("{NAME}_bg.wasm"))).context("wasm-bindgen wrote no WebAssembly")?;
@@ -36,7 +36,7 @@ pub(crate) fn bindgen(path: &Path) -> Result<Module> {
 /// Makes the module smaller with Binaryen's wasm-opt.
 ///
 /// # Errors
-/// When it cannot be started, or fails.
+/// When wasm-opt cannot be started, or fails.
 pub(crate) fn optimise(wasm: &[u8], program: &Path, flags: &[&str]) -> Result<Vec<u8>> {
     let dir = tempfile::tempdir().context("no temporary folder")?;
     let (input, output) = (dir.path().join("in.wasm"), dir.path().join("out.wasm"));

@@ -1,4 +1,4 @@
-// A stream each way.
+// The checks of bidirectional streaming.
 
 import { createFileRegistry, create, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
@@ -16,7 +16,7 @@ const { book, get, quote } = Rides.method;
 const say = (kind, value = {}) => ({ message: { case: kind, value } });
 const signOn = (carId) => say("signOn", { carId, driverId: "aino", location: SQUARE });
 
-/** A driver's end of Fleet.Drive. */
+/** The client of a Fleet.Drive stream. */
 class Driver {
   constructor(client, server, options) {
     this.up = new Pushed();
@@ -32,7 +32,7 @@ class Driver {
 
   says(kind, value) { this.up.push(say(kind, value)); }
 
-  /** The next message of a kind, past all others. */
+  /** Returns the next message of a kind, and skips all others. */
   async hears(kind) {
     for (;;) {
       const { message } = await this.down.next();
@@ -52,7 +52,7 @@ export const bidirectional = {
     const driver = await Driver.signsOn(client, open);
     driver.says("position", { location: SQUARE, headingDeg: 90 });
     driver.says("arrive", { rideId: "nonsense" });
-    equal((await driver.hears("refused")).reason, "NO_SUCH_RIDE", "why it is refused");
+    equal((await driver.hears("refused")).reason, "NO_SUCH_RIDE", "the reason of the refusal");
 
     const { rideId } = (await client.ask(open, book, booking())).ride;
     while ((await driver.hears("offer")).rideId !== rideId);
@@ -107,8 +107,8 @@ export const bidirectional = {
   "stops reading": async (client, { open }) => {
     const driver = await Driver.signsOn(client, open);
     const nonsense = { rideId: "x".repeat(128) };
-    await until("the car is let go", async () => {
-      // Each is refused, in a message that nobody reads.
+    await until("the server ends the stream", async () => {
+      // The server refuses each of them in a message that this client does not read.
       for (let n = 0; n < 200; n++) driver.says("arrive", nonsense);
       return (await client.ask(open, quote, { pickup: SQUARE, dropoff: HARBOUR })).pickupEta === undefined;
     });
@@ -133,13 +133,13 @@ export const bidirectional = {
   "a call by reflection alone": async (client, { open }) => {
     const registry = await reflected(client, open, ServerReflection);
     const method = registry.getService("rides.v1.Rides").method.quote;
-    ok(method !== quote, "it is not the one that was compiled");
+    ok(method !== quote, "the method must come from reflection");
     const answer = await client.ask(open, method, { pickup: SQUARE, dropoff: HARBOUR });
     equal(answer.fare.currency, "EUR", "the currency");
   },
 };
 
-/** Everything about the services that a server lists, from nothing but what it says. */
+/** Reads the descriptors of all services of a server by reflection. */
 async function reflected(client, server, reflection) {
   const asked = new Pushed();
   const answers = client.open(server, reflection.method.serverReflectionInfo, asked);
@@ -148,7 +148,7 @@ async function reflected(client, server, reflection) {
     return (await answers.next()).messageResponse;
   };
   const nobody = await ask("fileContainingSymbol", "rides.v1.Nobody");
-  equal(nobody.value.errorCode, Code.NOT_FOUND, "of what is not there");
+  equal(nobody.value.errorCode, Code.NOT_FOUND, "the error code for an unknown service");
   const services = (await ask("listServices", "")).value.service.map(({ name }) => name);
   for (const name of ["rides.v1.Rides", "rides.v1.Fleet", "rides.v1.City", "rides.v1.Sessions", "grpc.health.v1.Health"]) {
     ok(services.includes(name), `${name} is listed`);
@@ -170,7 +170,7 @@ async function reflected(client, server, reflection) {
   return registry;
 }
 
-/** Each file after those it depends on. */
+/** Sorts the files: each one comes after its dependencies. */
 function ordered(files) {
   const done = new Set();
   const add = (name) => {

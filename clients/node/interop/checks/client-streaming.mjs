@@ -1,4 +1,4 @@
-// A stream there, one message back.
+// The checks of client streaming.
 
 import { Rides as Older } from "../../gen/older_pb.js";
 import { Rides } from "../../gen/rides/v1/rides_pb.js";
@@ -12,7 +12,7 @@ function* positions(count, carId = anyCar()) {
   for (let n = 0; n < count; n++) yield { carId, location: SQUARE };
 }
 
-/** The beginning of an upload that never ends. */
+/** Returns the beginning of an upload that never ends. */
 async function* endless() {
   yield* positions(1);
   await new Promise(() => {});
@@ -33,7 +33,7 @@ export const clientStreaming = {
     const begun = Date.now();
     const { count } = await client.ask(strict, track, positions(200), { token: tokens.dispatcher });
     equal(count, 200n, "the count");
-    ok(Date.now() - begun > 500, "it is slowed");
+    ok(Date.now() - begun > 500, "the upload is throttled");
   },
 
   "deadline": async (client, { open }) => {
@@ -64,7 +64,7 @@ export const clientStreaming = {
   },
 };
 
-/** The server took each, as it answers and as its figures say. */
+/** Checks that the server applied every position, by its response and by its metrics. */
 async function counted(client, server, many) {
   const before = await received(server, track);
   equal((await client.ask(server, track, positions(many))).count, BigInt(many), "the count");

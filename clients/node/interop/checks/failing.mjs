@@ -1,4 +1,4 @@
-// Servers that another stands in for, and servers that are away for a while. Node only: channels of grpc-js know of them.
+// The checks of two servers of which one stops, and of servers that are unavailable for a while. Only in Node, with grpc-js.
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
@@ -23,14 +23,14 @@ export const failing = {
         address: `ipv4:${pair.map(({ address }) => address).join(",")}`,
         options: { "grpc.service_config": ROUND_ROBIN },
       };
-      await until("both have calls", async () => {
+      await until("both servers have calls", async () => {
         await client.ask(both, quote, TRIP, TERMS);
         return (await Promise.all(pair.map((server) => server.served()))).every((served) => served > 0);
       });
       await pair[0].stop();
       const before = await pair[1].served();
-      for (let n = 0; n < 20; n++) ok((await client.ask(both, quote, TRIP, TERMS)).fare, "it is answered");
-      await until("the other has answered all of them", async () => (await pair[1].served()) === before + 20);
+      for (let n = 0; n < 20; n++) ok((await client.ask(both, quote, TRIP, TERMS)).fare, "the response has a fare");
+      await until("the other server has handled all calls", async () => (await pair[1].served()) === before + 20);
     } finally {
       await Promise.all(pair.map((server) => server.stop()));
     }
@@ -41,15 +41,15 @@ export const failing = {
     try {
       await fails(client.ask({ url: "once", address: front.address }, quote, TRIP, TERMS), Code.UNAVAILABLE);
       const again = { url: "again", address: front.address, options: { "grpc.service_config": RETRIES } };
-      ok((await client.ask(again, quote, TRIP, TERMS)).fare, "it is answered");
-      equal(front.attempts.join(), "0,0,1,2", "attempts before each");
+      ok((await client.ask(again, quote, TRIP, TERMS)).fare, "the response has a fare");
+      equal(front.attempts.join(), "0,0,1,2", "earlier attempts of each call");
     } finally {
       front.stop();
     }
   },
 };
 
-/** Stands before a server, and sends the first callers away: `attempts` says of each how many the same call made before. */
+/** Starts a proxy in front of a server that refuses the first calls. `attempts` has the earlier attempts of each call. */
 async function startReluctant({ address }, refusals) {
   const rides = connect(api.Rides, { server: address });
   const attempts = [];
@@ -68,7 +68,7 @@ async function startReluctant({ address }, refusals) {
   return { address: `127.0.0.1:${port}`, attempts, stop: () => front.forceShutdown() };
 }
 
-/** As a server of ours says it that goes. */
+/** The status of a Rides server during shutdown. */
 function notYet() {
   const retry = anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay: { seconds: 1n } }));
   const status = create(StatusSchema, { code: Code.UNAVAILABLE, message: "not yet", details: [retry] });

@@ -1,4 +1,4 @@
-// Every check that runs in a browser too, by kind and name as in clients/interop.json.
+// The checks that also run in a browser, by kind and name as in clients/interop.json.
 
 import { serverStreaming } from "./server-streaming.mjs";
 import { stopping } from "./stopping.mjs";

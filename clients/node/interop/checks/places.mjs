@@ -1,25 +1,25 @@
-// Where checks happen, and who takes part.
+// The places, cars and names of the checks.
 
-/** In the city that comes with the server. */
+/** Two places on the built-in map of the server. */
 export const SQUARE = { lat: 60.171, lng: 24.941 };
 export const HARBOUR = { lat: 60.167, lng: 24.947 };
-/** On Earth, and far from any street. */
+/** A point on Earth, far from any street. */
 export const AT_SEA = { lat: 0, lng: 0 };
-/** No place at all. */
+/** An invalid location. */
 export const NOWHERE = { lat: Number.NaN, lng: 0 };
 
 export const VIEW = { viewport: { south: 60.165, west: 24.935, north: 60.175, east: 24.95 } };
 
-/** A name that nobody else has. */
+/** Returns a unique name. */
 export const unique = (what) => `${what}-${crypto.randomUUID()}`;
 
-/** A car that nobody else drives. */
+/** Returns the id of a car that no other check uses. */
 export const anyCar = () => BigInt(1_000 + Math.floor(Math.random() * 1e9));
 
-/** A place in VIEW where nobody else is. */
+/** Returns a random place in VIEW. */
 export const somewhere = () => ({ lat: 60.168 + Math.random() * 0.004, lng: 24.938 + Math.random() * 0.008 });
 
-/** Whether one of the cars of a map cell is at a place, to a ten-thousandth of a degree. */
+/** Returns true if a car of a map cell is at a place, to a ten-thousandth of a degree. */
 export function isIn(frame, { lat, lng }) {
   const [x, y] = [Math.floor(frame.cell / 32768), frame.cell % 32768];
   return frame.dx.some((dx, car) => {

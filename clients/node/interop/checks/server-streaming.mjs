@@ -1,4 +1,4 @@
-// One message there, a stream back.
+// The checks of server streaming.
 
 import { City } from "../../gen/rides/v1/city_pb.js";
 import { Fleet } from "../../gen/rides/v1/fleet_pb.js";
@@ -11,7 +11,7 @@ import { HARBOUR, VIEW, anyCar, booking, isIn, somewhere, unique } from "./place
 
 const { book, cancel, start, end, watch } = Rides.method;
 
-/** A ride that waits for a car, and how to call it off. */
+/** Books a ride, and returns its id and a function that cancels it. */
 async function aRide(client, server, options) {
   const { rideId } = (await client.ask(server, book, booking({ riderId: "" }), options)).ride;
   return { rideId, cancel: () => client.ask(server, cancel, { rideId }, options) };
@@ -44,7 +44,7 @@ export const serverStreaming = {
     const [{ message: opened }] = await all(client.open(open, watch, { rideId }));
     const from = async (epoch) => all(client.open(open, watch, { rideId, epoch, afterVersion: 1n }));
     const resumed = await from(opened.value.epoch);
-    ok(resumed[0].message.value.resumed, "it resumed");
+    ok(resumed[0].message.value.resumed, "the stream resumed");
     equal(story(resumed), "2 cancelled", "the events after the cursor");
     const anew = await from(crypto.randomUUID());
     ok(!anew[0].message.value.resumed, "a cursor of another epoch does not resume");
@@ -82,7 +82,7 @@ export const serverStreaming = {
   "cancel": async (client, { open }) => {
     const { rideId, cancel } = await aRide(client, open);
     const messages = client.open(open, watch, { rideId });
-    messages.next().catch(() => {}); // It may be cancelled too.
+    messages.next().catch(() => {}); // It may also be cancelled.
     await cancels(messages, open, watch);
     await cancel();
   },
@@ -116,5 +116,5 @@ async function wholeMap(client, server) {
   for (const what of ["streets", "areas", "rails"]) {
     equal(parts.reduce((sum, part) => sum + part[what].length, 0), info[what], what);
   }
-  ok(parts.length > 1, "it comes in pieces");
+  ok(parts.length > 1, "the map has several messages");
 }

@@ -1,4 +1,4 @@
-// One message there, one back.
+// The checks of unary calls.
 
 import { Rides as Older } from "../../gen/older_pb.js";
 import { City } from "../../gen/rides/v1/city_pb.js";
@@ -13,17 +13,17 @@ const { quote, book, get, cancel, list, start, end } = Rides.method;
 const { signIn, signOut, revoke, renew, whoAmI } = Sessions.method;
 
 const TRIP = { pickup: SQUARE, dropoff: HARBOUR, type: RideType.POOL };
-/** Encoded, a state is one byte. */
+/** Returns `count` states for a List request. Each is one byte on the wire. */
 const states = (count) => ({ states: Array(count).fill(RideState.EXPIRED) });
 
-/** The token of somebody new. */
+/** Returns the token of a new guest. */
 const guest = async (client, server) => (await client.ask(server, signIn, { name: "Ada" })).token;
 
 export const unary = {
   "quote": async (client, { open }) => {
     const { fare, tripDistanceM, route } = await client.ask(open, quote, TRIP);
     equal(fare.currency, "EUR", "the currency");
-    ok(fare.minorUnits > 0n && tripDistanceM > 100 && route.microdegrees.length >= 4, "it has a fare and a way");
+    ok(fare.minorUnits > 0n && tripDistanceM > 100 && route.microdegrees.length >= 4, "the quote has a fare and a route");
   },
 
   "book, get, cancel": async (client, { open }) => {
@@ -111,7 +111,7 @@ export const unary = {
   },
 
   "too large a request": async (client, { open, tls }) => {
-    // Over HTTP/1.1 a server that has not read all of it closes the connection, and of that a browser may see no more.
+    // Over HTTP/1.1 the server closes the connection before it has read the request. A browser may see only the close.
     const server = client.inBrowser ? tls : open;
     await fails(client.ask(server, list, states(70_000)), Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE");
   },
@@ -126,7 +126,7 @@ export const unary = {
 
   "no such ride": async (client, { open }) => {
     const failure = await fails(client.ask(open, get, { rideId: "nonsense" }), Code.NOT_FOUND, "NO_SUCH_RIDE");
-    ok(failure.message.length > 0, "it says so in words");
+    ok(failure.message.length > 0, "the error has a message");
   },
 
   "unknown method": async (client, { open }) => {
@@ -140,7 +140,7 @@ export const unary = {
     }
     const failure = await fails(client.ask(open, get, { rideId: "nonsense" }), Code.NOT_FOUND);
     equal(failure.status.code, Code.NOT_FOUND, "the code in grpc-status-details-bin");
-    equal(failure.status.message, failure.message, "the message in it");
+    equal(failure.status.message, failure.message, "the message in grpc-status-details-bin");
   },
 
   "deadline": async (client, { busy }) => {
@@ -157,11 +157,11 @@ export const unary = {
   },
 
   "over TLS": async (client, { tls }) => {
-    ok((await client.ask(tls, quote, TRIP)).fare.minorUnits > 0n, "it has a fare");
+    ok((await client.ask(tls, quote, TRIP)).fare.minorUnits > 0n, "the quote has a fare");
   },
 
   "over TLS, of a CA unknown": async (client, { distrusted }) => {
-    // No library of Connect's has a code for it, and no browser says what it was.
+    // Connect's libraries have no code for this error, and browsers do not describe it.
     const code = client.inBrowser ? Code.UNKNOWN : client.id.startsWith("connect") ? Code.INTERNAL : Code.UNAVAILABLE;
     await fails(client.ask(distrusted, quote, TRIP, { deadlineMs: 10_000 }), code);
   },

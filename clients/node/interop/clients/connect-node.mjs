@@ -1,4 +1,4 @@
-// @connectrpc/connect-node: gRPC, and gRPC-Web over HTTP/2, where it streams both ways too.
+// The clients of @connectrpc/connect-node: gRPC, and gRPC-Web over HTTP/2, which also supports bidirectional streaming.
 
 import { readFileSync } from "node:fs";
 import { createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";

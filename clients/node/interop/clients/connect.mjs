@@ -1,9 +1,9 @@
-// Connect's clients: the same for every transport, in Node and in browsers.
+// The adapter of Connect's clients, for every transport in Node and in browsers.
 
 import { ConnectError, createClient, decodeBinaryHeader, encodeBinaryHeader } from "@connectrpc/connect";
 import { Client, Failure, headersOf } from "../client.mjs";
 
-/** A client over the transports that `transportTo(server)` makes. */
+/** Returns a client over the transports that `transportTo(server)` makes. */
 export function connect(id, transportTo, cannot, lacks) {
   const transports = new Map();
   const to = (server) => {

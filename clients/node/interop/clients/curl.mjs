@@ -1,4 +1,4 @@
-// curl, and frames made by hand: a flag, the length in four bytes, the message.
+// The client of curl, which encodes frames itself: a flag, the length in four bytes, the message.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -18,7 +18,7 @@ function frame(message) {
   return frame;
 }
 
-/** The frames in a stream of bytes, as [flag, content]. */
+/** Yields the frames in a stream of bytes, as [flag, content]. */
 async function* frames(bytes) {
   let rest = Buffer.alloc(0);
   for await (const chunk of bytes) {
@@ -30,11 +30,11 @@ async function* frames(bytes) {
   if (rest.length > 0) throw new Error("the answer ends within a frame");
 }
 
-/** `web`: gRPC-Web over HTTP/1.1, else gRPC over HTTP/2. */
+/** Makes a call: with `web` gRPC-Web over HTTP/1.1, otherwise gRPC over HTTP/2. */
 function call(web, server, method, request, options) {
   const scratch = mkdtempSync(join(tmpdir(), "rides-interop-"));
   const headFile = join(scratch, "head");
-  // As it comes, or all at once: else curl may miss an answer that does not wait for the message.
+  // A single message is sent at once. As an upload, curl may miss a response that arrives before the message is sent.
   const body = streams(method) ? ["--upload-file", "."] : ["--data-binary", "@-"];
   const args = [
     "--silent", "--show-error", "--noproxy", "*", "--no-progress-meter", "--no-buffer", "--dump-header", headFile,
@@ -57,7 +57,7 @@ function call(web, server, method, request, options) {
   });
   send(curl.stdin, method, streams(method) ? request : [request]);
   let trailers;
-  // curl uploads to the end of its input, even when it has the answer.
+  // curl uploads until the end of its input, also when it has the response.
   if (streams(method)) endOnce(() => trailers || /^grpc-status:/im.test(heads()), curl);
 
   async function* messages() {
@@ -78,7 +78,7 @@ function call(web, server, method, request, options) {
 }
 
 async function send(stdin, method, messages) {
-  stdin.on("error", () => {}); // curl has ended: why, its answer says.
+  stdin.on("error", () => {}); // curl has ended. Its response has the reason.
   const when = (event) => new Promise((resolve) => stdin.once(event, resolve));
   const closed = when("close");
   for await (const message of messages) {
@@ -90,7 +90,7 @@ async function send(stdin, method, messages) {
   stdin.end();
 }
 
-/** Ends curl's input once something is so, unless curl ends before. */
+/** Ends curl's input when a condition holds, unless curl ends before. */
 async function endOnce(holds, curl) {
   while (curl.exitCode === null && curl.signalCode === null && !holds()) await sleep(20);
   curl.stdin.end();
@@ -111,18 +111,18 @@ function finish(headers, exitCode, said) {
   throw new Failure(code, decodeURIComponent(headers["grpc-message"] ?? ""), details && fromBase64(details));
 }
 
-/** Nobody can tell what its client meant. */
+/** The reason why the server cannot see a cancellation. */
 const HALF = "over HTTP/1.1 it is a request that breaks off";
 const cannot = {
-  "servers that fail: one of two stops": "curl takes the first address that answers",
+  "servers that fail: one of two stops": "curl uses the first address that accepts",
   "servers that fail: tried again": "curl knows no service config",
-  "bidirectional: stops reading": "curl sends nothing either while nobody takes what it prints",
+  "bidirectional: stops reading": "curl stops sending when its output is not read",
 };
-const lacks = { "word of a call cancelled": "a process that is killed says nothing" };
+const lacks = { "word of a call cancelled": "a killed process reports no status" };
 
 const ofHttp2 = {
   ...cannot,
-  "servers that fail: health as it changes": "curl 7 leaves a stream at GOAWAY, whatever is still to come on it",
+  "servers that fail: health as it changes": "curl 7 ends its streams at GOAWAY",
 };
 
 export const curl = new Client("curl", (...args) => call(false, ...args), ofHttp2, lacks);

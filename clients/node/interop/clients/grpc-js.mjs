@@ -1,4 +1,4 @@
-// @grpc/grpc-js, through the four kinds of call that every generated stub is made of.
+// The client of @grpc/grpc-js, with the four kinds of call that generated stubs use.
 
 import { readFileSync } from "node:fs";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ function channelTo(server) {
   const key = `${server.url} ${server.ca}`;
   if (!channels.has(key)) {
     const trust = server.ca ? credentials.createSsl(readFileSync(server.ca)) : credentials.createInsecure();
-    // Of its own, for what one check breaks the next is not to feel.
+    // A channel with its own connections, so that a check cannot disturb another one.
     channels.set(key, new Channel(server.address, trust, { "grpc.use_local_subchannel_pool": 1, ...NO_PROXY, ...server.options }));
   }
   return channels.get(key);
@@ -55,7 +55,7 @@ function call(server, method, request, options) {
   return { messages: failing(messages), cancel: () => ongoing.cancel() };
 }
 
-/** Writes as fast as the server reads; what ends the call is for its reader to hear. */
+/** Writes as fast as flow control allows. Errors go to the reader of the call. */
 async function send(call, messages) {
   let over = false;
   const ended = once(call, "status").catch(() => {}).then(() => { over = true; });

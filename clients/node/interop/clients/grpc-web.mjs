@@ -1,10 +1,10 @@
-// Google's grpc-web, in a browser. What its generated stubs call, with protobuf-es for the messages.
+// The client of Google's grpc-web in a browser. It makes the calls of generated stubs, with the messages of protobuf-es.
 
 import { GrpcWebClientBase, MethodDescriptor, MethodType } from "grpc-web";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, Failure, Pushed, fromBase64, headersOf } from "../client.mjs";
 
-/** `format` is "binary" or "text". */
+/** Returns a client for a format, "binary" or "text". */
 export function grpcWeb(id, format, cannot, lacks) {
   const client = new GrpcWebClientBase({ format });
   return new Client(id, (server, method, request, options) => call(client, server, method, request, options), cannot, lacks);

@@ -82,6 +82,6 @@ mod tests {
     #[test]
     fn a_line_tells_the_tick_of_a_frame_and_how_late_it_is() {
         assert_eq!(shown("tick 1207: 30 cars, 2.5 s late"), Some((1_207, 2.5)));
-        assert_eq!(shown("2.1 s late: another stream begins with what is there now"), None);
+        assert_eq!(shown("2.1 s late: opening a new stream"), None);
     }
 }

@@ -76,7 +76,7 @@ enum Outcome {
 /// The outcomes of all checks. A check without a reported outcome has failed.
 pub(super) struct Matrix {
     list: List,
-    /// By client, kind and check.
+    /// The outcomes by client, kind and check.
     outcomes: BTreeMap<(String, String, String), Outcome>,
 }
 
