@@ -39,7 +39,7 @@ pub async fn timeout<T>(
 ) -> Result<T, Status> {
     match select(pin!(step), pin!(clock.sleep(millis))).await {
         Either::Left((outcome, _)) => outcome,
-        Either::Right(((), _)) => Err(Status::deadline_exceeded("the server took too long to answer")),
+        Either::Right(((), _)) => Err(Status::deadline_exceeded("the server sent no response in time")),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     status::{Reasons, RetryHint},
 };
 
-/// The lowest wait after a refusal. The same call is refused again until somebody changes a setting.
+/// The lowest wait after a refusal. The same call is refused again until a setting changes.
 const REFUSED_WAIT: Millis = 10_000.0;
 /// A stream that was live for longer than this forgets the failures before it. Otherwise a server that accepts each
 /// stream and ends it at once would be called without a wait.
@@ -72,7 +72,7 @@ pub enum Link {
         /// The time of the next attempt.
         retry_at: Millis,
     },
-    /// The last attempt was refused, and the next one will be, until somebody changes a setting.
+    /// The last attempt was refused, and the next one will be, until a setting changes.
     Refused {
         /// The time of the next attempt.
         retry_at: Millis,
@@ -92,7 +92,7 @@ pub(crate) enum Event {
     /// A message arrived.
     Message,
     /// The first message of a second call arrived. The call replaces the one before.
-    Answered(Role),
+    TakenOver(Role),
     /// A short call reached its deadline after a message.
     CallEnded,
     /// The attempt or the stream failed.
@@ -293,8 +293,8 @@ impl Machine {
             _ if self.phase == Phase::Paused => Step::Stay,
             _ if unseen => self.pause(),
             Event::Message => self.message(now, buffering),
-            Event::Answered(role) => {
-                self.answered(role, now, buffering);
+            Event::TakenOver(role) => {
+                self.take_over(role, now, buffering);
                 self.message(now, buffering)
             }
             Event::CallEnded if !waiting => {
@@ -343,7 +343,7 @@ impl Machine {
     }
 
     /// Puts the second call in the place of the first.
-    fn answered(&mut self, role: Role, now: Millis, buffering: &mut BufferingDetector) {
+    fn take_over(&mut self, role: Role, now: Millis, buffering: &mut BufferingDetector) {
         let kind = match role {
             Role::Successor => self.call.kind,
             Role::Probe => {
@@ -413,8 +413,8 @@ mod tests {
             page
         }
 
-        fn on(&mut self, event: Event, now: Millis, chance: f64) -> Step {
-            self.0.on(event, now, chance, &mut self.1)
+        fn on(&mut self, event: Event, now: Millis, random: f64) -> Step {
+            self.0.on(event, now, random, &mut self.1)
         }
 
         fn state(&self) -> StreamState {
@@ -573,12 +573,12 @@ mod tests {
         let mut machine = Page::new(0.0);
         assert_eq!(machine.on(Event::Tick, 2_999.0, 0.5), Step::Stay);
         assert_eq!(machine.on(Event::Tick, 3_000.0, 0.5), Step::OpenSecond(Role::Probe));
-        assert_eq!(machine.on(Event::Answered(Role::Probe), 4_000.0, 0.5), Step::Stay);
+        assert_eq!(machine.on(Event::TakenOver(Role::Probe), 4_000.0, 0.5), Step::Stay);
         assert_eq!(machine.link(), Link::Live, "once may be an accident");
         assert_eq!(machine.on(Event::CallEnded, 4_001.0, 0.5), Step::Next(CallKind::Stream));
         assert_eq!(machine.0.deadline(), 7_001.0);
         assert_eq!(machine.on(Event::Tick, 7_001.0, 0.5), Step::OpenSecond(Role::Probe));
-        assert_eq!(machine.on(Event::Answered(Role::Probe), 8_000.0, 0.5), Step::Stay);
+        assert_eq!(machine.on(Event::TakenOver(Role::Probe), 8_000.0, 0.5), Step::Stay);
         assert_eq!(machine.link(), Link::ShortCalls);
         machine
     }
@@ -609,7 +609,7 @@ mod tests {
         }
         let mut once = Page::new(0.0);
         once.on(Event::Tick, 3_000.0, 0.0);
-        once.on(Event::Answered(Role::Probe), 3_100.0, 0.0);
+        once.on(Event::TakenOver(Role::Probe), 3_100.0, 0.0);
         once.on(Event::CallEnded, 4_100.0, 0.0);
         once.on(Event::Message, 4_150.0, 0.0);
         assert_eq!(once.0.silent, 0);
@@ -628,7 +628,7 @@ mod tests {
         machine.on(Event::CallEnded, trial - 500.0, 0.5);
         assert_eq!(machine.on(Event::Message, trial, 0.5), Step::OpenSecond(Role::Trial));
         assert_eq!(machine.on(Event::Message, trial + 1.0, 0.5), Step::Stay, "one trial at a time");
-        assert_eq!(machine.on(Event::Answered(Role::Trial), trial + 50.0, 0.5), Step::Stay);
+        assert_eq!(machine.on(Event::TakenOver(Role::Trial), trial + 50.0, 0.5), Step::Stay);
         assert_eq!((machine.link(), machine.0.kind()), (Link::Live, CallKind::Stream));
 
         let mut asked = held_back();
@@ -652,7 +652,7 @@ mod tests {
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::Message),
-            role().prop_map(Event::Answered),
+            role().prop_map(Event::TakenOver),
             Just(Event::CallEnded),
             (0.0..1e6f64, any::<bool>(), any::<bool>()).prop_map(|(wait, is_shutting_down, is_refused)| {
                 Event::Failed(RetryHint { wait, is_shutting_down, is_refused })
@@ -675,12 +675,12 @@ mod tests {
         fn it_never_gives_up(events in prop::collection::vec((event(), 0.0..20_000.0f64, 0.0..1.0f64), 0..60)) {
             let mut machine = Page::new(0.0);
             let (mut now, mut open) = (0.0, true);
-            for (event, later, chance) in events {
+            for (event, later, random) in events {
                 now += later;
-                if !open && matches!(event, Event::Message | Event::Answered(_) | Event::CallEnded | Event::Failed(_)) {
+                if !open && matches!(event, Event::Message | Event::TakenOver(_) | Event::CallEnded | Event::Failed(_)) {
                     continue;
                 }
-                match machine.on(event, now, chance) {
+                match machine.on(event, now, random) {
                     Step::Open(_) | Step::Next(_) => open = true,
                     Step::Close => open = false,
                     Step::Stay | Step::OpenSecond(_) => {}

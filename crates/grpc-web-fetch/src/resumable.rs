@@ -169,7 +169,7 @@ pub(crate) async fn keep_open<C: Clock>(
                     _ => {}
                 }
                 match take(&mut *stream, machine.policy(), item, true) {
-                    Some(Event::Message) => Event::Answered(role),
+                    Some(Event::Message) => Event::TakenOver(role),
                     Some(event) => event,
                     None => return,
                 }

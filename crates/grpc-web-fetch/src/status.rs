@@ -60,7 +60,7 @@ impl NotGrpc {
 
     fn text(self) -> String {
         let what = match self.0 {
-            500.. => return format!("The server answered with HTTP {}.", self.0),
+            500.. => return format!("The server responded with HTTP {}.", self.0),
             413 => "The limit of a proxy has to be raised.",
             431 => "Deleting the cookies of this site helps.",
             REDIRECT..=399 | 401 | 407 => "Reload this page to log in, if a login is wanted.",
@@ -224,6 +224,6 @@ mod tests {
             assert!(told(http).ends_with("Reload this page to log in, if a login is wanted."), "HTTP {http}");
         }
         assert!(told(431).contains("cookies") && told(413).contains("limit"));
-        assert_eq!(told(500), "The server answered with HTTP 500.");
+        assert_eq!(told(500), "The server responded with HTTP 500.");
     }
 }

@@ -114,7 +114,7 @@ impl Tap {
 
     /// Returns `true` if calls are cancelled without a response. Of the calls that had `time` milliseconds or that the
     /// server ended, the newest decides: it got no message and no status.
-    pub fn is_unanswered(&self, time: Millis) -> bool {
+    pub fn has_no_responses(&self, time: Millis) -> bool {
         let log = self.lock();
         let had_its_time = |call: &CallRecord, end: &CallEnd| end.at - call.started >= time;
         let newest = log.calls.iter().rev().find_map(|call| match &call.end {
@@ -262,9 +262,9 @@ mod tests {
                 call.end(&Status::new(code, ""), Metadata::default());
             }
             drop(call);
-            tap.is_unanswered(DEADLINE)
+            tap.has_no_responses(DEADLINE)
         };
-        assert!(!tap.is_unanswered(DEADLINE));
+        assert!(!tap.has_no_responses(DEADLINE));
         assert!(!call(DEADLINE, 0, Some(Code::DeadlineExceeded)), "the server has ended it");
         assert!(call(DEADLINE, 0, None));
         assert!(call(20.0, 0, None), "it was replaced early, which says nothing");

@@ -117,7 +117,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             Link::ShortCalls => Some(("held-back", HELD_BACK.to_owned())),
             // Before the first frame, the card of `no_server.rs` shows the reason.
             Link::Refused { .. } if connection.heard_at.is_some() => ui.refusal().map(|why| ("refusal", why)),
-            _ if protocol == HTTP1 && ui.commands.tap().is_unanswered(DEADLINE) => {
+            _ if protocol == HTTP1 && ui.commands.tap().has_no_responses(DEADLINE) => {
                 Some(("crowded", CROWDED.to_owned()))
             }
             _ => None,

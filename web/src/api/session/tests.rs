@@ -79,7 +79,7 @@ impl ServerState {
         token
     }
 
-    fn answer(&self, path: &str, message: &[u8], token: Option<&str>) -> Result<Vec<u8>, Status> {
+    fn respond(&self, path: &str, message: &[u8], token: Option<&str>) -> Result<Vec<u8>, Status> {
         let session = Some(v1::Session {
             subject: "eve".to_owned(),
             role: v1::Role::Dispatcher.into(),
@@ -125,7 +125,7 @@ impl Transport for Server {
         let method = request.path.rsplit('/').next().unwrap_or_default();
         self.0.asked.borrow_mut().push([method, " ", token.unwrap_or("-")].concat());
         tokio::task::yield_now().await;
-        let (headers, body) = match self.0.answer(&request.path, &request.body, token) {
+        let (headers, body) = match self.0.respond(&request.path, &request.body, token) {
             Ok(message) => {
                 let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
                 (Status::new(Code::Ok, "").into_http::<()>(), Some(framed.into()))
