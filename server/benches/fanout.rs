@@ -16,7 +16,7 @@ use rides_proto::{
     tiles::{Cell, CellBox, WorldPoint},
 };
 use rides_server::{
-    fanout::{Ask, Board, Detail, Have},
+    fanout::{MessageKey, FleetMap, Detail, Baseline},
     positions::{CarDot, CarState, CellChange, FleetTick, Heading},
 };
 
@@ -81,8 +81,8 @@ impl Fleet {
     }
 
     /// Returns the board after two ticks, and the third tick.
-    fn on_board(&mut self) -> (Board, FleetTick) {
-        let board = Board::new("bench", Duration::from_millis(250));
+    fn on_board(&mut self) -> (FleetMap, FleetTick) {
+        let board = FleetMap::new("bench", Duration::from_millis(250));
         let board = board.after(self.drive(), Duration::ZERO).after(self.drive(), Duration::ZERO);
         (board, self.drive())
     }
@@ -93,8 +93,8 @@ fn change(cells: &mut BTreeMap<Cell, CellChange>, cell: Cell) -> &mut CellChange
 }
 
 /// Returns the ask of a viewer that has everything up to the tick before.
-fn next_after(tick: &FleetTick) -> Ask {
-    Ask { detail: Detail::Cars, have: Have::Tick(tick.tick - 1), moves: true }
+fn next_after(tick: &FleetTick) -> MessageKey {
+    MessageKey { detail: Detail::Cars, baseline: Baseline::Tick(tick.tick - 1), moves: true }
 }
 
 /// A tick in which all cars move. It encodes nothing: cells are encoded when a viewer needs them, as in `encode`.
@@ -118,7 +118,7 @@ fn encode(c: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(cars), |b| {
             b.iter_batched_ref(
                 || board.after(tick.clone(), Duration::ZERO),
-                |board| black_box(board.in_view(CellBox::of(city())).message(board, next_after(&tick))),
+                |board| black_box(board.shared_view(CellBox::of(city())).message(board, next_after(&tick))),
                 BatchSize::LargeInput,
             );
         });
@@ -135,7 +135,7 @@ fn join(c: &mut Criterion) {
             b.iter_batched_ref(
                 || board.after(tick.clone(), Duration::ZERO),
                 |board| {
-                    let in_view = board.in_view(view);
+                    let in_view = board.shared_view(view);
                     black_box(in_view.message(board, next_after(&tick)))
                 },
                 BatchSize::LargeInput,
@@ -149,7 +149,7 @@ fn share(c: &mut Criterion) {
     let (board, tick) = Fleet::of(2_000).on_board();
     let board = board.after(tick.clone(), Duration::ZERO);
     let view = CellBox::of(bounds(60.15, 24.7, 60.42, 25.15));
-    let look = || board.in_view(view).message(&board, next_after(&tick));
+    let look = || board.shared_view(view).message(&board, next_after(&tick));
     c.bench_function("view/shared", |b| b.iter(|| black_box(look())));
 }
 

@@ -20,7 +20,7 @@ use rides_proto::{
 use rides_server::{
     access::Principal,
     city::City,
-    fleet::{Fleet, FleetOptions, Report},
+    fleet::{Fleet, FleetOptions, PositionReport},
     rides::{Rides, journal::MemoryJournal},
     services::{booking_limits::BookingLimits, rides::RidesService},
 };
@@ -87,7 +87,7 @@ fn ingest(c: &mut Criterion) {
     group.bench_function("track", |b| {
         b.to_async(&runtime).iter(|| async {
             let request = http::Request::post("/rides.v1.Rides/Track")
-                .extension(Principal::Unproven)
+                .extension(Principal::Anonymous)
                 .body(Full::new(body.clone()));
             let response = service.clone().oneshot(request.expect("a request")).await.expect("never fails");
             let answer = response.into_body().collect().await.expect("a body");
@@ -96,7 +96,7 @@ fn ingest(c: &mut Criterion) {
         });
     });
     group.bench_function("fleet", |b| {
-        let report = |(car, at): (u32, LatLng)| Report {
+        let report = |(car, at): (u32, LatLng)| PositionReport {
             car: CarId::new(car.into()).expect("positive"),
             at,
             heading_deg: None,

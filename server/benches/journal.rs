@@ -20,10 +20,10 @@ use rides_server::rides::{
     Rides,
     journal::{
         Entry, Journal, RequestId, RequestKey, SqliteJournal,
-        sqlite::{SqliteOptions, upkeep},
+        sqlite::{SqliteOptions, maintenance},
     },
     machine::Command,
-    model::{Actor, Booking, Cents, Crew, Figures, Happening, OpenOffer, RideEvent, RideType, Stop},
+    model::{Actor, Booking, Cents, CarAndDriver, TripSummary, EventKind, OpenOffer, RideEvent, RideType, Stop},
 };
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet};
@@ -58,7 +58,7 @@ fn booking() -> Booking {
         kind: RideType::Regular,
         pickup: stop(0),
         dropoff: Some(stop(60)),
-        plan: Figures { distance_m: 6_000, duration: Duration::from_secs(900), fare: Cents(1_590) },
+        plan: TripSummary { distance_m: 6_000, duration: Duration::from_secs(900), fare: Cents(1_590) },
         route: (0..60).map(point).collect(),
     }
 }
@@ -68,7 +68,7 @@ fn request() -> RequestKey {
     RequestKey { id: RequestId { caller, id: Uuid::now_v7().to_string() }, fingerprint: vec![0; 60] }
 }
 
-fn entry(ride: &RideId, version: u64, what: Happening) -> Entry {
+fn entry(ride: &RideId, version: u64, what: EventKind) -> Entry {
     let event = RideEvent { ride: ride.clone(), version, time: SystemTime::now(), what };
     Entry::new(Arc::new(event), (version == 1).then(request)).expect("can be written")
 }
@@ -144,18 +144,18 @@ fn filled(events: usize) -> TempDir {
 /// Returns the events of a ride that is over, or of one whose trip goes on.
 fn life(booking: &Arc<Booking>, open: bool) -> Vec<Entry> {
     let ride = new_ride();
-    let crew = Crew { car: CarId::new(7).expect("positive"), driver: "driver".into() };
+    let crew = CarAndDriver { car: CarId::new(7).expect("positive"), driver: "driver".into() };
     let offer = OpenOffer { pickup_eta: Duration::from_secs(120), expires_at: SystemTime::now() };
     let last = if open {
-        Happening::Started
+        EventKind::Started
     } else {
-        Happening::Cancelled { by: Actor::Driver, reason: "no-one there".into() }
+        EventKind::Cancelled { by: Actor::Driver, reason: "no-one there".into() }
     };
     let happenings = [
-        Happening::Requested(booking.clone()),
-        Happening::Offered { crew: crew.clone(), offer },
-        Happening::Assigned(crew),
-        Happening::Arrived,
+        EventKind::Requested(booking.clone()),
+        EventKind::Offered { crew: crew.clone(), offer },
+        EventKind::Assigned(crew),
+        EventKind::Arrived,
         last,
     ];
     (1..).zip(happenings).map(|(version, what)| entry(&ride, version, what)).collect()
@@ -170,13 +170,13 @@ fn replay(c: &mut Criterion) {
     group.bench_function("check: every event, folded and compared", |bench| {
         let dir = journal.path();
         bench.iter(|| {
-            let report = upkeep::check(dir).expect("readable");
+            let report = maintenance::check(dir).expect("readable");
             assert_eq!((report.events, report.problems.len()), (events as u64, 0));
         });
     });
     group.bench_function("rebuild: the lists made again", |bench| {
         let dir = journal.path();
-        bench.iter(|| upkeep::rebuild(dir).expect("writable"));
+        bench.iter(|| maintenance::rebuild(dir).expect("writable"));
     });
     group.finish();
 }

@@ -3,18 +3,18 @@
 use std::{hint::black_box, time::SystemTime};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use rides_server::sessions::{Keys, Sessions};
+use rides_server::sessions::{TokenKeys, Sessions};
 
 fn tokens(c: &mut Criterion) {
-    let sessions = Sessions::new(Keys::generate());
+    let sessions = Sessions::new(TokenKeys::generate());
     let now = SystemTime::now();
     let mut group = c.benchmark_group("a session's token");
     group.bench_function("shown for the first time", |bench| {
-        let fresh = || sessions.open("Aino", None, now).token;
+        let fresh = || sessions.sign_in_guest("Aino", None, now).token;
         bench.iter_batched(fresh, |token| sessions.verify(&token, now), BatchSize::LargeInput);
     });
     group.bench_function("shown again", |bench| {
-        let token = sessions.open("Aino", None, now).token;
+        let token = sessions.sign_in_guest("Aino", None, now).token;
         bench.iter(|| sessions.verify(black_box(&token), now));
     });
     group.finish();

@@ -25,10 +25,10 @@ use tonic::service::Routes;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 
 use crate::{
-    access::Policy,
-    city::{BoxUse, City, HeaderBox, Report},
-    config::{Config, MadeBy, ProviderConfig, TlsConfig},
-    data_dir::{DataDir, FileLost, KeptFiles},
+    access::AuthPolicy,
+    city::{HeaderBoxUse, City, HeaderBox, MapReport},
+    config::{Config, GeneratedCertificate, ProviderConfig, TlsConfig},
+    data_dir::{DataDir, FileLost, WatchedFiles},
     dispatch,
     edge::{
         self, AllowedHosts, Auth, Contract, EmbeddedPage, Health, Limits, Origin, PageFiles, Port, Services,
@@ -37,12 +37,12 @@ use crate::{
     files,
     fleet::{Fleet, FleetOptions},
     health_v1,
-    listen::{self, Listen, Listeners},
+    listen::{self, ListenAddress, Listeners},
     rides::{
         Rides,
         charge::FareLimits,
         journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
-        reach::Reach,
+        drivable_distance::DrivableDistance,
     },
     services::{
         booking_limits::BookingLimits,
@@ -52,10 +52,10 @@ use crate::{
         rides::RidesService,
         sessions::SessionsService,
     },
-    sessions::{Expected, Keys, Provider, Revocations, Sessions},
+    sessions::{ExpectedClaims, TokenKeys, Provider, Revocations, Sessions},
     sim::{self, Credentials, SimOptions},
     telemetry,
-    tls::{self, Files, Tls, development::Development},
+    tls::{self, CertificateFiles, Tls, development::DevelopmentCa},
 };
 
 /// The services of the port. Reflection's v1alpha is not among them: its calls are routed to v1.
@@ -67,20 +67,20 @@ const DESCRIPTOR_SETS: [&[u8]; 3] = [
 /// The directory that `trunk build` writes the page to.
 const BUILT_PAGE: &str = "dist";
 /// The capacity of the channel from the fleet to the fan-out, in ticks. If it is full, the fleet merges changes.
-const TICKS: usize = 4;
+const TICKS_CAPACITY: usize = 4;
 /// The interval at which the files in the data directory are checked.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// The timeout for closing the journal.
-const CLOSING: Duration = Duration::from_secs(1);
+const JOURNAL_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The capacity of each channel to dispatch, one for opened rides and one for cars that went away.
-const NEWS: usize = 256;
+const OPENED_RIDES_CAPACITY: usize = 256;
 /// The most names of streets in the log line about the map.
-const LEFT_OUT_SHOWN: usize = 10;
+const MAX_STREETS_LOGGED: usize = 10;
 
 /// A server that listens and does not accept connections yet.
 pub struct App {
     listeners: Listeners,
-    listen: Listen,
+    listen: ListenAddress,
     /// The bound addresses, at least one.
     addresses: Vec<SocketAddr>,
     port: Port,
@@ -91,12 +91,12 @@ pub struct App {
     closing: Duration,
     health: Health,
     journal: Arc<dyn Journal>,
-    kept_files: KeptFiles,
+    kept_files: WatchedFiles,
     shutdown: CancellationToken,
     city: Arc<City>,
     simulation: SimOptions,
     /// The tasks that own a state, with their names. The server stops if one of them ends.
-    owners: Vec<(&'static str, JoinHandle<()>)>,
+    state_tasks: Vec<(&'static str, JoinHandle<()>)>,
     dispatching: JoinHandle<()>,
 }
 
@@ -121,21 +121,21 @@ impl App {
         let tls = tls(config.tls, data_dir.clone()).await?;
         let journal = journal(data_dir.clone(), config.journal).await?;
         let provider = provider(config.provider)?.map(Arc::new);
-        let sessions = Arc::new(sessions(data_dir.clone()).await?.trusting(provider));
+        let sessions = Arc::new(sessions(data_dir.clone()).await?.with_provider(provider));
         let kept_files = kept_files(data_dir).await?;
         let policy = config.auth.unwrap_or(match is_loopback {
-            true => Policy::Open,
-            false => Policy::Required,
+            true => AuthPolicy::Open,
+            false => AuthPolicy::Required,
         });
         let auth = Auth { sessions: sessions.clone(), policy };
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
         // Simulated cars may be faster than real ones.
-        let reach = Reach::default().times(config.sim.sim_speed.max(1.0));
-        let (ticks, every_tick) = mpsc::channel(TICKS);
-        let (gone, cars_gone) = mpsc::channel(NEWS);
-        let (opened, rides_opened) = mpsc::channel(NEWS);
+        let reach = DrivableDistance::default().scaled_by(config.sim.sim_speed.max(1.0));
+        let (ticks, every_tick) = mpsc::channel(TICKS_CAPACITY);
+        let (gone, cars_gone) = mpsc::channel(OPENED_RIDES_CAPACITY);
+        let (opened, rides_opened) = mpsc::channel(OPENED_RIDES_CAPACITY);
         let (fleet, fleet_task) =
             Fleet::spawn(FleetOptions { tick, grace: config.grace, reach }, ticks, gone);
         let viewers = FanoutOptions {
@@ -178,13 +178,13 @@ impl App {
             .add(health_service)
             .add(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
 
-        let here_alone = policy == Policy::Open && is_loopback && tls.is_none();
+        let loopback_only = policy == AuthPolicy::Open && is_loopback && tls.is_none();
         let port = Port::new(
             services,
             edge::Options {
                 page,
                 base_path: config.base_path,
-                hosts: hosts(here_alone, config.listen.name(), config.allow_host, &config.allow_origin),
+                hosts: hosts(loopback_only, config.listen.name(), config.allow_host, &config.allow_origin),
                 allow_origins: config.allow_origin,
                 health: health.clone(),
                 auth: auth.clone(),
@@ -194,7 +194,7 @@ impl App {
                 metrics,
             },
         );
-        let closing = CLOSING.min(config.limits.drain_timeout / 2);
+        let closing = JOURNAL_CLOSE_TIMEOUT.min(config.limits.drain_timeout / 2);
         let limits = Limits { drain_timeout: config.limits.drain_timeout - closing, ..config.limits };
         Ok(Self {
             listeners,
@@ -210,8 +210,8 @@ impl App {
             kept_files,
             shutdown,
             city,
-            simulation: SimOptions { credentials: Credentials::Own(sessions), ..config.sim.fleet(1) },
-            owners: vec![("the fleet", fleet_task), ("the fan-out", fanout_task), ("the rides", rides_task)],
+            simulation: SimOptions { credentials: Credentials::Issued(sessions), ..config.sim.fleet(1) },
+            state_tasks: vec![("the fleet", fleet_task), ("the fan-out", fanout_task), ("the rides", rides_task)],
             dispatching,
         })
     }
@@ -219,7 +219,7 @@ impl App {
     /// Returns the URL of the page.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.listen.for_people(self.addr()))
+        format!("{scheme}://{}", self.listen.display_address(self.addr()))
     }
 
     /// Returns the first address that the server listens on, with the actual port.
@@ -253,9 +253,9 @@ impl App {
             simulation,
             ..
         } = self;
-        let Self { closing, tls, auth, mut owners, mut dispatching, .. } = self;
+        let Self { closing, tls, auth, state_tasks: mut owners, mut dispatching, .. } = self;
         listen::warn(&addresses, tls.is_some());
-        say_who_may_call(auth.policy, &addresses);
+        log_auth_policy(auth.policy, &addresses);
         health.set_serving(true);
         // In its own task, so that accepting connections takes turns with the connections themselves.
         let serving = spawn(edge::serve(listeners, port, limits, tls.clone(), shutdown.clone()));
@@ -265,7 +265,7 @@ impl App {
                 () = stop => Ok(()),
                 failed = journal.failed() => Err(failed.into()),
                 lost = first_lost(kept_files) => Err(lost.into()),
-                dead = first_to_die(&mut owners) => Err(dead),
+                dead = first_ended(&mut owners) => Err(dead),
                 ended = &mut dispatching => Err(died("dispatch", ended)),
                 ended = &mut serving => Err(died("the port", ended)),
             };
@@ -279,7 +279,7 @@ impl App {
             }
         };
         let following = follow(tls.as_ref(), &auth.sessions, shutdown.clone());
-        let simulating = simulate(listen.from_here(addr), tls.as_ref(), &simulation, &city, shutdown.clone());
+        let simulating = run_simulation(listen.local_address(addr), tls.as_ref(), &simulation, &city, shutdown.clone());
         let (why, (), ()) = tokio::join!(stopping, following, simulating);
         let (journal_closed, revocations_closed) = tokio::join!(
             timeout(closing, journal.close()),
@@ -301,9 +301,9 @@ impl App {
 }
 
 /// Waits until one of `files` was deleted or replaced.
-async fn first_lost(files: KeptFiles) -> FileLost {
+async fn first_lost(files: WatchedFiles) -> FileLost {
     let files = Arc::new(files);
-    let mut every = interval(LOOK_EVERY);
+    let mut every = interval(FILE_CHECK_INTERVAL);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
@@ -315,7 +315,7 @@ async fn first_lost(files: KeptFiles) -> FileLost {
     }
 }
 
-async fn first_to_die(owners: &mut [(&'static str, JoinHandle<()>)]) -> anyhow::Error {
+async fn first_ended(owners: &mut [(&'static str, JoinHandle<()>)]) -> anyhow::Error {
     let ends = owners.iter_mut().map(|(name, task)| task.map(|ended| died(name, ended)));
     select_all(ends).await.0
 }
@@ -340,23 +340,23 @@ async fn journal(data_dir: DataDir, options: SqliteOptions) -> anyhow::Result<Ar
 
 /// Opens the signing key and the revocations in the data directory, or new ones in memory.
 async fn sessions(data_dir: DataDir) -> anyhow::Result<Sessions> {
-    let DataDir::At(dir) = data_dir else { return Ok(Sessions::new(Keys::generate())) };
+    let DataDir::At(dir) = data_dir else { return Ok(Sessions::new(TokenKeys::generate())) };
     let open = move || {
-        let keys = Keys::open(&dir)?;
+        let keys = TokenKeys::open(&dir)?;
         let revocations = Revocations::open(&dir).context("cannot open the revoked sessions")?;
-        Ok(Sessions::new(keys).without(Arc::new(revocations)))
+        Ok(Sessions::new(keys).with_revocations(Arc::new(revocations)))
     };
     spawn_blocking(open).await.context("the signing key could not be opened")?
 }
 
 /// Notes the files in the data directory that the server has open, and the signing key.
-async fn kept_files(data_dir: DataDir) -> anyhow::Result<KeptFiles> {
-    let DataDir::At(dir) = data_dir else { return Ok(KeptFiles::default()) };
+async fn kept_files(data_dir: DataDir) -> anyhow::Result<WatchedFiles> {
+    let DataDir::At(dir) = data_dir else { return Ok(WatchedFiles::default()) };
     let note = move || {
-        let mut files = KeptFiles::default();
-        files.note(SqliteJournal::files(&dir).chain([Revocations::file(&dir)]))?;
-        let key = Keys::file(&dir);
-        files.keep(key.clone(), files::open(&key)?)?;
+        let mut files = WatchedFiles::default();
+        files.watch(SqliteJournal::files(&dir).chain([Revocations::file(&dir)]))?;
+        let key = TokenKeys::file(&dir);
+        files.watch_open(key.clone(), files::open(&key)?)?;
         Ok(files)
     };
     let noted: io::Result<_> =
@@ -369,7 +369,7 @@ fn provider(config: ProviderConfig) -> anyhow::Result<Option<Provider>> {
     let ProviderConfig { keys, issuer, audience, role_claim: role, car_claim: car, ca, refresh } = config;
     let Some((source, issuer)) = keys.zip(issuer) else { return Ok(None) };
     tracing::info!(%source, issuer, audience, "tokens of an identity provider are accepted");
-    Provider::new(source, Expected { issuer, audience, role, car }, refresh, ca.as_deref()).map(Some)
+    Provider::new(source, ExpectedClaims { issuer, audience, role, car }, refresh, ca.as_deref()).map(Some)
 }
 
 /// Returns the host names that requests may use, against DNS rebinding. With TLS the certificate protects browsers,
@@ -382,18 +382,18 @@ fn hosts(here_alone: bool, own: Option<&str>, allowed: Vec<String>, origins: &[O
     AllowedHosts::loopback_and(named.chain(allowed))
 }
 
-fn say_who_may_call(policy: Policy, addresses: &[SocketAddr]) {
+fn log_auth_policy(policy: AuthPolicy, addresses: &[SocketAddr]) {
     let beyond = addresses.iter().find(|address| !address.ip().is_loopback());
     match (policy, beyond) {
-        (Policy::Open, None) => {
+        (AuthPolicy::Open, None) => {
             tracing::info!("callers need no token: the server listens on loopback addresses only");
         }
-        (Policy::Open, Some(addr)) => tracing::warn!(
+        (AuthPolicy::Open, Some(addr)) => tracing::warn!(
             %addr,
             "OPEN TO ALL: every client that reaches this address can read and cancel every ride, drive every car and \
              read /metrics without a token; start with --auth required to prevent this"
         ),
-        (Policy::Required, _) => tracing::info!(
+        (AuthPolicy::Required, _) => tracing::info!(
             "calls need a token: riders get one from Sessions.SignIn, drivers and dispatchers from `rides-server token`; \
              the page, health checks and SignIn need none"
         ),
@@ -416,8 +416,8 @@ pub async fn city(map: Option<PathBuf>) -> anyhow::Result<Arc<City>> {
 
 /// Logs the parts of the map that are used. Names come from the file, and are logged with escapes.
 fn log_what_was_kept(city: &City) {
-    let Report { header_box, kept_streets, kept_km, left_out } = city.report();
-    if let BoxUse::Ignored { header_box, why } = header_box {
+    let MapReport { header_box, kept_streets, kept_km, left_out } = city.report();
+    if let HeaderBoxUse::Ignored { header_box, why } = header_box {
         let HeaderBox { south, west, north, east } = header_box;
         tracing::warn!(
             header_box = format!("{south:.4},{west:.4},{north:.4},{east:.4}"),
@@ -428,7 +428,7 @@ fn log_what_was_kept(city: &City) {
         tracing::warn!("left out the streets on the other side of the antimeridian (180° of longitude)");
     }
     let all = kept_streets + left_out.streets.len();
-    let shown = &left_out.streets[..left_out.streets.len().min(LEFT_OUT_SHOWN)];
+    let shown = &left_out.streets[..left_out.streets.len().min(MAX_STREETS_LOGGED)];
     let what = match left_out.km > 0.0 {
         true => "; no car could reach the rest and come back",
         false => "",
@@ -449,11 +449,11 @@ fn rounded(km: f64) -> f64 {
 /// Returns the TLS of the port, if it is configured.
 async fn tls(config: TlsConfig, data_dir: DataDir) -> anyhow::Result<Option<Tls>> {
     let open = move || {
-        let TlsConfig { cert, key, made, client_ca, client_crl } = config;
+        let TlsConfig { cert, key, tls: made, client_ca, client_crl } = config;
         let (files, strict) = match (cert.zip(key), made, data_dir) {
-            (Some((cert, key)), ..) => (Files { cert, key }, true),
-            (None, Some(MadeBy::SelfSigned), DataDir::At(dir)) => (made_for_ourselves(&dir)?, false),
-            (None, Some(MadeBy::SelfSigned), DataDir::Memory) => {
+            (Some((cert, key)), ..) => (CertificateFiles { cert, key }, true),
+            (None, Some(GeneratedCertificate::SelfSigned), DataDir::At(dir)) => (development_certificate(&dir)?, false),
+            (None, Some(GeneratedCertificate::SelfSigned), DataDir::Memory) => {
                 bail!("--tls self-signed needs a place for its keys: set --data-dir to a directory")
             }
             (None, None, _) => {
@@ -464,13 +464,13 @@ async fn tls(config: TlsConfig, data_dir: DataDir) -> anyhow::Result<Option<Tls>
                 return Ok(None);
             }
         };
-        Tls::open(tls::Options { files, client_ca, client_crl, strict }).map(Some)
+        Tls::open(tls::Options { files, client_ca, client_crl, hsts: strict }).map(Some)
     };
     spawn_blocking(open).await.context("TLS could not be set up")?
 }
 
-fn made_for_ourselves(data_dir: &Path) -> anyhow::Result<Files> {
-    let development = Development::at(data_dir);
+fn development_certificate(data_dir: &Path) -> anyhow::Result<CertificateFiles> {
+    let development = DevelopmentCa::at(data_dir);
     development.ensure(&[])?;
     tracing::info!("{development}");
     Ok(development.server())
@@ -487,7 +487,7 @@ async fn follow(tls: Option<&Tls>, sessions: &Sessions, shutdown: CancellationTo
 }
 
 /// Runs the simulated fleet as clients of the public port.
-async fn simulate(
+async fn run_simulation(
     addr: SocketAddr,
     tls: Option<&Tls>,
     fleet: &SimOptions,
@@ -498,7 +498,7 @@ async fn simulate(
         return;
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    match sim::Server::ourselves(&format!("{scheme}://{addr}"), tls) {
+    match sim::Server::this_process(&format!("{scheme}://{addr}"), tls) {
         Ok(server) => sim::run(&server, fleet, city, shutdown).await,
         Err(error) => tracing::error!(%error, "could not start the simulation"),
     }
@@ -531,7 +531,7 @@ mod tests {
     use std::{collections::BTreeSet, future::pending};
 
     use super::*;
-    use crate::access::table::TABLE;
+    use crate::access::table::METHOD_ACCESS;
 
     /// A4 in docs/edge.md. The server does not start if a method has no entry, and this test finds entries without a
     /// method.
@@ -539,16 +539,16 @@ mod tests {
     fn the_table_of_access_is_of_this_contract() {
         let contract = contract(1_024).unwrap();
         let methods: BTreeSet<_> = contract.paths().collect();
-        let listed: BTreeSet<_> = TABLE.iter().map(|(path, _)| *path).collect();
+        let listed: BTreeSet<_> = METHOD_ACCESS.iter().map(|(path, _)| *path).collect();
         assert_eq!(methods, listed);
-        assert_eq!(listed.len(), TABLE.len(), "each method has one entry");
+        assert_eq!(listed.len(), METHOD_ACCESS.len(), "each method has one entry");
     }
 
     #[tokio::test]
     async fn a_task_that_dies_is_named() {
         let died = tokio::spawn(async { panic!("at the disco") });
         let mut owners = [("the fleet", tokio::spawn(pending())), ("the rides", died)];
-        let why = first_to_die(&mut owners).await.to_string();
+        let why = first_ended(&mut owners).await.to_string();
         assert!(why.starts_with("the task of the rides died: ") && why.contains("at the disco"), "{why}");
     }
 }

@@ -18,16 +18,16 @@ use rides_proto::ids::CarId;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    access::Policy,
+    access::AuthPolicy,
     client::{self, ClientConfig},
     data_dir::DataDir,
     dispatch::DispatchOptions,
     edge::{BasePath, EmbeddedPage, Limits, Origin},
     fleet::FleetOptions,
-    listen::Listen,
+    listen::ListenAddress,
     rides::journal::sqlite::SqliteOptions,
     services::fields::MAX_NAME,
-    sessions::{Refresh, Role, Source},
+    sessions::{Refresh, Role, KeySource},
     sim::{self, Credentials},
 };
 
@@ -58,7 +58,7 @@ impl Cli {
     ///
     /// # Errors
     /// If a flag is unknown or missing, or a value is not valid. `--help` and `--version` are errors of clap, too.
-    pub fn of<A: Into<OsString> + Clone>(line: impl IntoIterator<Item = A>) -> Result<Self, clap::Error> {
+    pub fn try_parse<A: Into<OsString> + Clone>(line: impl IntoIterator<Item = A>) -> Result<Self, clap::Error> {
         let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
         let mut command = without_variables(Self::command(), &is_empty);
         let mut matches = command.try_get_matches_from_mut(line)?;
@@ -89,7 +89,7 @@ pub enum Command {
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Token(TokenConfig),
     /// Call a server: quote fares, book and follow rides, drive a car, watch the fleet.
-    #[command(after_help = client::EXIT_CODES)]
+    #[command(after_help = client::AFTER_HELP)]
     Client(ClientConfig),
     /// Print a script that completes subcommands and flags in a shell.
     Completion {
@@ -103,7 +103,7 @@ pub enum Command {
 pub struct Config {
     /// Address to listen on: localhost:PORT for loopback, :PORT for all interfaces, or HOST:PORT; 0 picks a free port.
     #[arg(long, env = "RIDES_LISTEN", default_value = "localhost:8080", value_name = "HOST:PORT")]
-    pub listen: Listen,
+    pub listen: ListenAddress,
 
     /// Directory of the built page [default: the page in the program, or dist if there is none].
     #[arg(long, env = "RIDES_PAGE", value_name = "DIR")]
@@ -159,7 +159,7 @@ pub struct Config {
 
     /// Policy for calls without a token [default: open if the server listens on loopback only, else required].
     #[arg(long, env = "RIDES_AUTH", value_name = "POLICY")]
-    pub auth: Option<Policy>,
+    pub auth: Option<AuthPolicy>,
 
     /// The identity provider whose tokens are accepted, too.
     #[command(flatten)]
@@ -198,7 +198,7 @@ pub struct ProviderConfig {
         value_name = "FILE|URL",
         requires = "auth_issuer"
     )]
-    pub keys: Option<Source>,
+    pub keys: Option<KeySource>,
 
     /// Issuer (iss) of the tokens that --auth-jwks verifies.
     #[arg(
@@ -285,7 +285,7 @@ pub struct TlsConfig {
 
     /// Serve TLS with a certificate of a development CA, which is created in the data directory.
     #[arg(id = "tls", long = "tls", env = "RIDES_TLS", value_name = "HOW", conflicts_with = "tls_cert")]
-    pub made: Option<MadeBy>,
+    pub tls: Option<GeneratedCertificate>,
 
     /// PEM file of the CA that signs drivers' certificates, which name a car by a URI such as rides:car:7.
     #[arg(id = "client_ca", long = "client-ca", env = "RIDES_CLIENT_CA", value_name = "FILE")]
@@ -304,7 +304,7 @@ pub struct TlsConfig {
 
 /// The origin of a certificate that is created at the start.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MadeBy {
+pub enum GeneratedCertificate {
     /// A certificate of the server's own development CA.
     SelfSigned,
 }
@@ -554,10 +554,10 @@ fn log_filter(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sessions::LONGEST_LIFE;
+    use crate::sessions::MAX_TOKEN_LIFETIME;
 
     fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
-        Cli::of([&["rides-server"], args].concat())
+        Cli::try_parse([&["rides-server"], args].concat())
     }
 
     /// Returns a command and all its subcommands, each with its words on the command line.
@@ -596,14 +596,14 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_an_unset_one_for_every_option_of_every_subcommand() {
-        let mut heard = 0;
+        let mut with_variable = 0;
         for (words, command) in commands(&Cli::command(), &[]) {
-            heard += command.get_arguments().filter(|option| option.get_env().is_some()).count();
+            with_variable += command.get_arguments().filter(|option| option.get_env().is_some()).count();
             let deaf = without_variables(command, &|_| true);
             let left: Vec<_> = deaf.get_arguments().filter_map(clap::Arg::get_env).collect();
             assert!(left.is_empty(), "{words:?}: {left:?}");
         }
-        assert!(heard > 50, "only {heard} options have variables");
+        assert!(with_variable > 50, "only {with_variable} options have variables");
         let deaf_to_one = without_variables(Cli::command(), &|name| name == "RIDES_MAP");
         let left =
             |name: &str| deaf_to_one.get_arguments().any(|option| option.get_env() == Some(name.as_ref()));
@@ -638,7 +638,7 @@ mod tests {
     fn serving_needs_no_flags() {
         let cli = parse(&[]).unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.serve.listen, Listen::Loopbacks(8080));
+        assert_eq!(cli.serve.listen, ListenAddress::Loopbacks(8080));
         assert_eq!(cli.serve.limits, Limits::default());
         assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 20.0, sim_speed: 1.0, seed: 1 });
         assert_eq!(cli.serve.tick, 4.0);
@@ -673,7 +673,7 @@ mod tests {
         let driver = token(&["--role=driver", "--car=7", "--subject=aino"]).unwrap();
         assert_eq!((driver.role, driver.car, driver.expires), (Some(Role::Driver), CarId::new(7), None));
         let long = token(&["--role=dispatcher", "--subject=eve", "--expires=366d"]).unwrap();
-        assert_eq!(long.expires, Some(LONGEST_LIFE));
+        assert_eq!(long.expires, Some(MAX_TOKEN_LIFETIME));
         for bad in [
             &["--role=driver", "--subject=aino"][..],
             &["--role=driver", "--subject=aino", "--car=0"],

@@ -1,12 +1,12 @@
 //! The data directory, for state that outlives the server.
 
-mod kept_files;
+mod watched_files;
 
 use std::{path::PathBuf, str::FromStr};
 
 use etcetera::{BaseStrategy as _, HomeDirError};
 
-pub use self::kept_files::{FileLost, KeptFiles};
+pub use self::watched_files::{FileLost, WatchedFiles};
 
 /// A value of `--data-dir`.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -15,10 +15,10 @@ pub mod fleet;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod health_v1;
-pub mod keys;
+pub mod gen_key;
 pub mod listen;
 pub mod positions;
-pub mod remote;
+pub mod server_connection;
 pub mod rides;
 pub mod services;
 pub mod sessions;
@@ -28,4 +28,4 @@ pub mod telemetry;
 mod terminal_text;
 pub mod tls;
 pub mod token;
-pub mod upkeep;
+pub mod journal_command;

@@ -18,11 +18,11 @@ use rides_server::{
     app::{self, App},
     client,
     config::{Cli, Command, Config, SimConfig},
-    keys,
-    signals::Stop,
+    gen_key,
+    signals::StopSignals,
     sim::{self, Credentials, Server, SimOptions},
     telemetry::{self, Log},
-    token, upkeep,
+    token, journal_command,
 };
 use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -36,10 +36,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// The smallest usable limit on open files. About 40 are open before the first client: the journal, the page, and the
 /// connections of the simulated fleet.
 #[cfg(unix)]
-const FEWEST_FILES: u64 = 64;
+const MIN_OPEN_FILES: u64 = 64;
 
 fn main() -> ExitCode {
-    let cli = Cli::of(env::args_os()).unwrap_or_else(|error| error.exit());
+    let cli = Cli::try_parse(env::args_os()).unwrap_or_else(|error| error.exit());
     let log = match Log::start() {
         Ok(log) => log,
         Err(error) => {
@@ -79,9 +79,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => Box::pin(serve(with_page(cli.serve))).await,
         Some(Command::Sim(config)) => simulate(config).await,
-        Some(Command::GenKey(config)) => spawn_blocking(|| keys::run(config)).await?,
+        Some(Command::GenKey(config)) => spawn_blocking(|| gen_key::run(config)).await?,
         Some(Command::Token(config)) => spawn_blocking(|| token::run(config)).await?,
-        Some(Command::Journal(config)) => spawn_blocking(|| upkeep::run(config)).await?,
+        Some(Command::Journal(config)) => spawn_blocking(|| journal_command::run(config)).await?,
         Some(Command::Client(config)) => client::run(config).await,
         Some(Command::Completion { shell }) => complete(shell).context("cannot write to stdout"),
     }
@@ -100,17 +100,17 @@ fn with_page(config: Config) -> Config {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let stop = Stop::listen().context("cannot listen for signals")?;
+    let stop = StopSignals::listen().context("cannot listen for signals")?;
     let mut stopped = pin!(stop.first());
-    let app = unless_stopped(App::build(config), stopped.as_mut()).await?;
+    let app = or_exit_on_signal(App::build(config), stopped.as_mut()).await?;
     announce(&app);
     Box::pin(app.run(stopped)).await
 }
 
 async fn simulate(config: SimConfig) -> anyhow::Result<()> {
-    let stop = Stop::listen().context("cannot listen for signals")?;
+    let stop = StopSignals::listen().context("cannot listen for signals")?;
     let mut stopped = pin!(stop.first());
-    let city = unless_stopped(app::city(config.map), stopped.as_mut()).await?;
+    let city = or_exit_on_signal(app::city(config.map), stopped.as_mut()).await?;
     let shutdown = CancellationToken::new();
     let server = Server::new(&config.connect.to_string(), config.ca.as_deref())?;
     let credentials = config.token_file.map_or(Credentials::None, Credentials::File);
@@ -127,7 +127,7 @@ async fn simulate(config: SimConfig) -> anyhow::Result<()> {
 /// 1,024.
 ///
 /// # Errors
-/// If the limit is below [`FEWEST_FILES`].
+/// If the limit is below [`MIN_OPEN_FILES`].
 #[cfg(unix)]
 fn open_many_files() -> anyhow::Result<()> {
     let limit = match rlimit::increase_nofile_limit(u64::MAX) {
@@ -138,8 +138,8 @@ fn open_many_files() -> anyhow::Result<()> {
         }
     };
     anyhow::ensure!(
-        limit >= FEWEST_FILES,
-        "the limit on open files is {limit} (`ulimit -n`), and the server needs at least {FEWEST_FILES}, and one more for \
+        limit >= MIN_OPEN_FILES,
+        "the limit on open files is {limit} (`ulimit -n`), and the server needs at least {MIN_OPEN_FILES}, and one more for \
          each connection: raise it, for example by `ulimit -n 4096` or LimitNOFILE= of systemd"
     );
     Ok(())
@@ -147,7 +147,7 @@ fn open_many_files() -> anyhow::Result<()> {
 
 /// Returns the result of `loading`. If `stopped` completes first, the process exits at once: nothing needs an orderly
 /// shutdown yet, and loading uses threads that cannot be cancelled.
-async fn unless_stopped<T>(loading: impl Future<Output = T>, stopped: impl Future<Output = ()>) -> T {
+async fn or_exit_on_signal<T>(loading: impl Future<Output = T>, stopped: impl Future<Output = ()>) -> T {
     tokio::select! {
         loaded = loading => loaded,
         () = stopped => {

@@ -15,7 +15,7 @@ use crate::telemetry;
 const INTERRUPTED: i32 = 130;
 
 /// A listener for the signals that stop the program. It catches them from its creation on.
-pub struct Stop {
+pub struct StopSignals {
     #[cfg(unix)]
     interrupt: Signal,
     #[cfg(unix)]
@@ -27,7 +27,7 @@ pub struct Stop {
     interrupt: CtrlC,
 }
 
-impl Stop {
+impl StopSignals {
     /// Starts to listen.
     ///
     /// # Errors

@@ -38,15 +38,15 @@ const REVISION: Option<&str> = option_env!("RIDES_REVISION");
 
 /// The default filter for h2. Its warnings are about clients' errors, so that a client could fill the log. `--log` can
 /// turn them on.
-const UNASKED: &str = "h2=error";
+const DEFAULT_DIRECTIVES: &str = "h2=error";
 
 /// Starts logging with `filter`. Must be called once, after [`Log::start`].
 ///
 /// # Errors
 /// If `filter` is not valid, or logging was started before.
 pub fn log(filter: &str) -> anyhow::Result<()> {
-    // An empty filter lets errors through. With `UNASKED` before it, only those of h2 would pass.
-    let filter = if filter.is_empty() { String::new() } else { format!("{UNASKED},{filter}") };
+    // An empty filter lets errors through. With `DEFAULT_DIRECTIVES` before it, only those of h2 would pass.
+    let filter = if filter.is_empty() { String::new() } else { format!("{DEFAULT_DIRECTIVES},{filter}") };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(log::writer)
@@ -86,7 +86,7 @@ pub fn metrics() -> Metrics {
         build.extend(REVISION.map(|revision| ("revision", revision)));
         gauge!(BUILD_INFO, &build).set(1.0);
         log::register();
-        add_up(handle.clone());
+        start_upkeep(handle.clone());
         Metrics(handle)
     });
     METRICS.clone()
@@ -101,7 +101,7 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
 
 /// Starts a thread that aggregates recorded values every five seconds. The recorder keeps each value until then, and
 /// memory would grow without it while there is no scrape.
-fn add_up(figures: PrometheusHandle) {
+fn start_upkeep(figures: PrometheusHandle) {
     let adding = thread::Builder::new().name("metrics".into()).spawn(move || {
         loop {
             thread::sleep(Duration::from_secs(5));

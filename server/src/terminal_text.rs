@@ -2,7 +2,7 @@
 
 /// Returns `true` if the character controls a terminal instead of being shown: control characters, and the formatting
 /// characters of the bidirectional algorithm (Unicode Standard Annex #9, section 2).
-pub(crate) fn steers(letter: char) -> bool {
+pub(crate) fn is_terminal_control(letter: char) -> bool {
     letter.is_control() || is_bidi(letter)
 }
 
@@ -27,9 +27,9 @@ pub(crate) fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
 }
 
 /// Returns `text` as one line, without characters that control a terminal.
-pub(crate) fn clean(text: &str) -> String {
+pub(crate) fn strip_controls(text: &str) -> String {
     let spaced = text.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
-    spaced.filter(|letter| !steers(*letter)).collect()
+    spaced.filter(|letter| !is_terminal_control(*letter)).collect()
 }
 
 /// Returns the same JSON with `\u` escapes for characters that control a terminal. In JSON on one line they occur in
@@ -37,7 +37,7 @@ pub(crate) fn clean(text: &str) -> String {
 pub(crate) fn escape_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
-        match steers(letter) {
+        match is_terminal_control(letter) {
             // Each of these characters is one UTF-16 code unit.
             true => text += &format!("\\u{:04x}", u32::from(letter)),
             false => text.push(letter),
@@ -60,12 +60,12 @@ mod tests {
             ("\u{61c}a\u{200e}b\u{200f}c\u{2066}d\u{2069}", "abcd"),
             ("שלום 7 👩\u{200d}🔧", "שלום 7 👩\u{200d}🔧"),
         ] {
-            assert_eq!(clean(text), expected, "{text:?}");
+            assert_eq!(strip_controls(text), expected, "{text:?}");
             let json = serde_json::to_string(text).unwrap();
             let escaped = escape_json(&json);
-            assert!(!escaped.chars().any(steers), "{escaped:?}");
+            assert!(!escaped.chars().any(is_terminal_control), "{escaped:?}");
             assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
-            assert!(!escape(text, steers).chars().any(steers));
+            assert!(!escape(text, is_terminal_control).chars().any(is_terminal_control));
         }
         assert_eq!(escape("a\u{202e}b\u{1b}[0m", is_bidi), "a\\u{202e}b\u{1b}[0m");
     }

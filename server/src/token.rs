@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use crate::{
     config::{RevokeConfig, TokenAction, TokenConfig},
     data_dir::DataDir,
-    sessions::{Keys, Revocations, Role, SESSION_LIFE, Session, Sessions, Whose},
+    sessions::{TokenKeys, Revocations, Role, SESSION_LIFETIME, Session, Sessions, SessionScope},
 };
 
 /// Prints a token or revokes sessions. Blocks.
@@ -31,19 +31,19 @@ fn print(config: TokenConfig) -> anyhow::Result<()> {
     let TokenConfig { role, subject, car, expires, data_dir, .. } = config;
     let (role, subject) = role.zip(subject).context("--role and --subject are required")?;
     ensure!(role == Role::Driver || car.is_none(), "--car is for --role driver only");
-    let keys = Keys::load(&directory(data_dir)?)?;
+    let keys = TokenKeys::load(&directory(data_dir)?)?;
     let now = SystemTime::now();
-    let session = Session { car, ..Session::new(role, &subject, now + expires.unwrap_or(SESSION_LIFE)) };
+    let session = Session { car, ..Session::new(role, &subject, now + expires.unwrap_or(SESSION_LIFETIME)) };
     let issued = Sessions::new(keys).issue(session, now);
     writeln!(io::stdout(), "{}", issued.token).context("cannot write to stdout")
 }
 
 fn revoke(config: RevokeConfig, data_dir: Option<DataDir>) -> anyhow::Result<()> {
     let RevokeConfig { session, subject } = config;
-    let whose = session.map(Whose::Session).or(subject.map(Whose::Subject));
+    let whose = session.map(SessionScope::Session).or(subject.map(SessionScope::Subject));
     let dir = directory(data_dir)?;
     // Without a key this is not the directory of a server, and the revocation would have no effect.
-    Keys::load(&dir)?;
+    TokenKeys::load(&dir)?;
     let whose = whose.context("--session or --subject is required")?;
     Revocations::revoke_in(&dir, whose, SystemTime::now())
         .with_context(|| format!("nothing was revoked in {}", dir.display()))

@@ -25,7 +25,7 @@ impl Operation {
 #[derive(Default)]
 pub(crate) struct Faults {
     /// The size of the disk in bytes. `None` for no limit.
-    pub(crate) room: Option<u64>,
+    pub(crate) size_limit: Option<u64>,
     /// The probability with which each operation fails.
     pub(crate) at_random: f64,
     /// For each operation, the number of calls up to and with the one that fails.

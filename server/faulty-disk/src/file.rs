@@ -7,7 +7,7 @@ pub(crate) const SECTOR: usize = 512;
 
 /// The probabilities with which an unsynced change is whole after a power cut. Each cut uses one of them for all
 /// changes, so that the loss of all and of none happen too.
-const LUCK: [f64; 4] = [0.0, 0.5, 0.95, 1.0];
+const SURVIVAL_PROBABILITIES: [f64; 4] = [0.0, 0.5, 0.95, 1.0];
 
 /// A file of a disk.
 #[derive(Default)]
@@ -64,17 +64,17 @@ impl File {
     /// Fails a sync. All changes count as written, and each may or may not be.
     pub(crate) fn fail_sync(&mut self, rng: &mut SmallRng) {
         let unsynced = std::mem::take(&mut self.unsynced);
-        survive(unsynced, self.durable.get_or_insert_default(), rng);
+        apply_survivors(unsynced, self.durable.get_or_insert_default(), rng);
     }
 
     /// Returns the file after a power cut, or `None` if the file itself is lost.
-    pub(crate) fn survivor(self, rng: &mut SmallRng) -> Option<Self> {
+    pub(crate) fn after_power_cut(self, rng: &mut SmallRng) -> Option<Self> {
         let mut left = match self.durable {
             Some(durable) => durable,
             None if rng.random() => Vec::new(),
             None => return None,
         };
-        survive(self.unsynced, &mut left, rng);
+        apply_survivors(self.unsynced, &mut left, rng);
         Some(Self::durable(left))
     }
 
@@ -114,8 +114,8 @@ impl Change {
 }
 
 /// Applies to `file` the part of `changes` that is left after a power cut.
-fn survive(changes: Vec<Change>, file: &mut Vec<u8>, rng: &mut SmallRng) {
-    let luck = LUCK.choose(rng).copied().unwrap_or_default();
+fn apply_survivors(changes: Vec<Change>, file: &mut Vec<u8>, rng: &mut SmallRng) {
+    let luck = SURVIVAL_PROBABILITIES.choose(rng).copied().unwrap_or_default();
     for change in changes {
         if rng.random_bool(luck) {
             change.apply(file);
@@ -147,7 +147,7 @@ mod tests {
             file.write(0, before);
             file.sync();
             file.write(0, after);
-            file.survivor(&mut SmallRng::seed_from_u64(seed))
+            file.after_power_cut(&mut SmallRng::seed_from_u64(seed))
         });
         left.map(|file| file.cached).collect()
     }
@@ -172,7 +172,7 @@ mod tests {
         for seed in 0..200 {
             let mut file = File::durable(before.clone());
             file.write(100, &[b'b'; SECTOR]);
-            let left = file.survivor(&mut SmallRng::seed_from_u64(seed)).unwrap();
+            let left = file.after_power_cut(&mut SmallRng::seed_from_u64(seed)).unwrap();
             before[100..100 + SECTOR].copy_from_slice(&left.cached[100..100 + SECTOR]);
             assert_eq!(left.cached, before);
         }
@@ -186,7 +186,7 @@ mod tests {
             file.write(0, b"money");
             file.fail_sync(rng);
             file.sync();
-            file.survivor(rng).unwrap().cached != b"money"
+            file.after_power_cut(rng).unwrap().cached != b"money"
         });
         assert!((10..90).contains(&lost.count()));
     }

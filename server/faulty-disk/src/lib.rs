@@ -81,8 +81,8 @@ impl Disk {
     }
 
     /// Limits the size of the disk in bytes. `None` for no limit. The files may already be larger.
-    pub fn hold_at_most(&self, bytes: Option<u64>) {
-        self.state().faults.room = bytes;
+    pub fn limit_size(&self, bytes: Option<u64>) {
+        self.state().faults.size_limit = bytes;
     }
 
     /// Makes the `nth` `operation` from now fail, counted from 1. Later ones succeed.
@@ -101,7 +101,7 @@ impl Disk {
     }
 
     /// Returns the number of operations that failed on demand or at random.
-    pub fn struck(&self) -> u64 {
+    pub fn injected_faults(&self) -> u64 {
         self.state().struck()
     }
 

@@ -43,7 +43,7 @@ impl Slots {
         free
     }
 
-    pub(crate) fn give_back(&mut self, slots: Self) {
+    pub(crate) fn release(&mut self, slots: Self) {
         self.shared &= !slots.shared;
         self.exclusive &= !slots.exclusive;
     }

@@ -35,7 +35,7 @@ pub(crate) struct State {
     files: BTreeMap<String, File>,
     /// The deleted files. A power cut before the next sync may bring them back.
     deleted: BTreeMap<String, Vec<u8>>,
-    open: HashMap<FileId, Open>,
+    open: HashMap<FileId, OpenState>,
     opened: u64,
     shared_memory: HashMap<String, Vec<Region>>,
     counts: [u64; Operation::ALL],
@@ -44,7 +44,7 @@ pub(crate) struct State {
 }
 
 /// The state of an open file.
-struct Open {
+struct OpenState {
     name: String,
     is_temporary: bool,
     level: Level,
@@ -85,7 +85,7 @@ impl State {
         let rng = &mut self.rng;
         let mut left: BTreeMap<_, _> = std::mem::take(&mut self.files)
             .into_iter()
-            .filter_map(|(name, file)| Some((name, file.survivor(rng)?)))
+            .filter_map(|(name, file)| Some((name, file.after_power_cut(rng)?)))
             .collect();
         for (name, bytes) in std::mem::take(&mut self.deleted) {
             if rng.random() {
@@ -116,7 +116,7 @@ impl State {
         }
         self.opened += 1;
         self.files.entry(name.clone()).or_default();
-        let open = Open {
+        let open = OpenState {
             name,
             is_temporary: delete_on_close,
             level: Level::None,
@@ -151,7 +151,7 @@ impl State {
         if let Some(bytes) = bytes.filter(|_| !durably) {
             self.deleted.insert(name.to_owned(), bytes);
         }
-        self.survive_power_cut(Operation::Delete)
+        self.count_change(Operation::Delete)
     }
 
     // ── Bytes of an open file ───────────────────────────────────────────────────────────────────────────────
@@ -173,10 +173,10 @@ impl State {
     pub(crate) fn write(&mut self, id: FileId, at: usize, bytes: &[u8]) -> Result<(), Failure> {
         let len = self.file(id, Operation::Write)?.len();
         self.attempt(Operation::Write)?;
-        let room = self.faults.room.map(|room| room.saturating_sub(self.used()) as usize);
+        let room = self.faults.size_limit.map(|room| room.saturating_sub(self.used()) as usize);
         let fits = room.map_or(bytes.len(), |room| (len + room).saturating_sub(at).min(bytes.len()));
         self.file(id, Operation::Write)?.write(at, &bytes[..fits]);
-        self.survive_power_cut(Operation::Write)?;
+        self.count_change(Operation::Write)?;
         if fits == bytes.len() { Ok(()) } else { Err(Failure::Full) }
     }
 
@@ -184,7 +184,7 @@ impl State {
         self.file(id, Operation::Truncate)?;
         self.attempt(Operation::Truncate)?;
         self.file(id, Operation::Truncate)?.truncate(len);
-        self.survive_power_cut(Operation::Truncate)
+        self.count_change(Operation::Truncate)
     }
 
     pub(crate) fn sync(&mut self, id: FileId) -> Result<(), Failure> {
@@ -196,7 +196,7 @@ impl State {
             }
             return Err(failure);
         }
-        self.survive_power_cut(Operation::Sync)?;
+        self.count_change(Operation::Sync)?;
         self.file(id, Operation::Sync)?.sync();
         self.deleted.clear();
         Ok(())
@@ -296,9 +296,9 @@ impl State {
         if taken { Ok(()) } else { Err(Failure::Busy) }
     }
 
-    pub(crate) fn give_back_slots(&mut self, id: FileId, slots: Slots) {
+    pub(crate) fn release_slots(&mut self, id: FileId, slots: Slots) {
         if let Some(open) = self.open.get_mut(&id) {
-            open.slots.give_back(slots);
+            open.slots.release(slots);
         }
     }
 
@@ -314,7 +314,7 @@ impl State {
     }
 
     /// Counts a change. Fails if the power is cut during it.
-    fn survive_power_cut(&mut self, operation: Operation) -> Result<(), Failure> {
+    fn count_change(&mut self, operation: Operation) -> Result<(), Failure> {
         if self.faults.cuts_power() {
             self.cut_power();
             return Err(Failure::Io(operation));
@@ -323,12 +323,12 @@ impl State {
         Ok(())
     }
 
-    fn opened(&mut self, id: FileId) -> Result<&mut Open, Failure> {
+    fn opened(&mut self, id: FileId) -> Result<&mut OpenState, Failure> {
         self.open.get_mut(&id).ok_or(Failure::Io(Operation::Read))
     }
 
     /// Returns the other connections to the same file.
-    fn others(&self, id: FileId) -> impl Iterator<Item = &Open> {
+    fn others(&self, id: FileId) -> impl Iterator<Item = &OpenState> {
         let name = self.open.get(&id).map(|open| open.name.as_str());
         self.open
             .iter()

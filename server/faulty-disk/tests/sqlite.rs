@@ -131,11 +131,11 @@ fn a_full_disk_refuses_and_takes_more_once_there_is_room() {
     let disk = Disk::new(1);
     let mut db = open(&disk, "full").unwrap();
     write(&mut db, 0, 5).unwrap();
-    disk.hold_at_most(Some(disk.used() + 2000));
+    disk.limit_size(Some(disk.used() + 2000));
     let refused = write(&mut db, 1, 50).unwrap_err();
     assert_eq!(refused.sqlite_error_code(), Some(ErrorCode::DiskFull));
     assert_eq!(rows(&db, 0).unwrap(), 5, "reads still work");
-    disk.hold_at_most(None);
+    disk.limit_size(None);
     write(&mut db, 2, 50).unwrap();
     assert_eq!((rows(&db, 1).unwrap(), rows(&db, 2).unwrap()), (0, 50));
     assert!(is_whole(&db).unwrap());

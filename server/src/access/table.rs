@@ -17,7 +17,7 @@ const DRIVERS: Access = Access::Roles(&[Driver, Dispatcher]);
 const DISPATCHERS: Access = Access::Roles(&[Dispatcher]);
 
 /// Every method of the port. The server does not start if a method of its services is not in this table.
-pub const TABLE: &[(&str, Access)] = &[
+pub const METHOD_ACCESS: &[(&str, Access)] = &[
     ("/rides.v1.Rides/Quote", EVERY_ROLE),
     ("/rides.v1.Rides/Book", RIDERS),
     ("/rides.v1.Rides/Cancel", EVERY_ROLE),
@@ -44,8 +44,8 @@ pub const TABLE: &[(&str, Access)] = &[
 
 impl Access {
     /// Returns the callers of the method at `path`. `None`: the table has no such method.
-    pub fn to(path: &str) -> Option<Self> {
-        TABLE.iter().find(|(method, _)| *method == path).map(|(_, access)| *access)
+    pub fn for_method(path: &str) -> Option<Self> {
+        METHOD_ACCESS.iter().find(|(method, _)| *method == path).map(|(_, access)| *access)
     }
 
     /// Returns `true` if a caller with `role` may call the method.

@@ -12,7 +12,7 @@ thread_local! {
 }
 
 /// Runs `read`. A panic in it is returned as `Err`, and the panic hook does not print it.
-pub(super) fn quietly<T>(read: impl FnOnce() -> T + UnwindSafe) -> thread::Result<T> {
+pub(super) fn catch_panic<T>(read: impl FnOnce() -> T + UnwindSafe) -> thread::Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let report = panic::take_hook();
@@ -34,8 +34,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_answer() {
-        assert_eq!(quietly(|| 7).ok(), Some(7));
-        assert!(quietly(|| panic!("not heard")).is_err());
+        assert_eq!(catch_panic(|| 7).ok(), Some(7));
+        assert!(catch_panic(|| panic!("not heard")).is_err());
         assert!(!QUIET.get());
     }
 }

@@ -6,14 +6,14 @@ use rides_proto::geo::{Bounds, LatLng};
 
 /// A half-plane beyond a parallel or meridian, given in degrees, including the edge.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Half {
+pub(super) enum HalfPlane {
     North(f64),
     South(f64),
     East(f64),
     West(f64),
 }
 
-impl Half {
+impl HalfPlane {
     /// Returns the four half-planes whose intersection is the box.
     pub(super) fn around(bounds: Bounds) -> [Self; 4] {
         let (sw, ne) = (bounds.south_west(), bounds.north_east());
@@ -74,14 +74,14 @@ pub(super) fn ring_inside(ring: Vec<LatLng>, bounds: Bounds) -> Vec<LatLng> {
     if ring.iter().all(|point| bounds.contains(*point)) {
         return if ring.len() < 3 { vec![] } else { ring };
     }
-    Half::around(bounds).iter().fold(ring, |ring, half| half.clip_ring(&ring))
+    HalfPlane::around(bounds).iter().fold(ring, |ring, half| half.clip_ring(&ring))
 }
 
 /// Returns the parts of a line inside a box.
 pub(super) fn line_inside(line: Vec<LatLng>, bounds: Bounds) -> Vec<Vec<LatLng>> {
     let clip =
-        |lines: Vec<Vec<LatLng>>, half: &Half| lines.iter().flat_map(|line| half.clip_line(line)).collect();
-    Half::around(bounds).iter().fold(vec![line], clip)
+        |lines: Vec<Vec<LatLng>>, half: &HalfPlane| lines.iter().flat_map(|line| half.clip_line(line)).collect();
+    HalfPlane::around(bounds).iter().fold(vec![line], clip)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::clip::line_inside;
 
 /// The largest gap between the end of a shore and the edge of the map, in metres. Extracts drop nodes outside of
 /// their box.
-const REACH_M: f64 = 250.0;
+const MAX_SHORE_GAP_M: f64 = 250.0;
 
 /// Returns the sea as rings for the even-odd rule. Empty if there is no shore, or if a shore ends in the middle of
 /// the map, so that water and land cannot be told apart.
@@ -96,7 +96,7 @@ fn along_the_edge(shores: &[Shore], bounds: Bounds) -> Vec<Vec<LatLng>> {
     rings
 }
 
-/// Returns the position on the edge that is nearest to `point`, or `None` if it is more than [`REACH_M`] away.
+/// Returns the position on the edge that is nearest to `point`, or `None` if it is more than [`MAX_WALK_M`] away.
 fn edge_place(point: LatLng, bounds: Bounds) -> Option<f64> {
     let (sw, ne) = (bounds.south_west(), bounds.north_east());
     let part = |v: f64, from: f64, to: f64| {
@@ -108,7 +108,7 @@ fn edge_place(point: LatLng, bounds: Bounds) -> Option<f64> {
         .into_iter()
         .map(|place| (place, edge_point(place, bounds).distance_m(point)))
         .min_by(|a, b| a.1.total_cmp(&b.1))
-        .filter(|(_, off_m)| *off_m <= REACH_M)
+        .filter(|(_, off_m)| *off_m <= MAX_SHORE_GAP_M)
         .map(|(place, _)| place)
 }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     access::{Direction, drivable, is_hidden, one_way},
-    clip::{Half, line_inside, ring_inside},
+    clip::{HalfPlane, line_inside, ring_inside},
     coast::sea,
     names::main_name,
     osm::{Multipolygon, Osm, OsmWay, Tags},
@@ -58,7 +58,7 @@ pub struct Street {
     pub name: String,
     /// From 2 to [`MAX_POINTS`] points.
     pub line: Vec<LatLng>,
-    /// `true` if cars may follow `line` only in its direction.
+    /// `true` if cars may follow `drive_stream` only in its direction.
     pub one_way: bool,
 }
 
@@ -187,7 +187,7 @@ impl MapData {
         rings.retain(|ring| ring.len() >= 3);
         let name = tags.get("name").unwrap_or_default();
         let height_m = if kind == AreaKind::Building { height_m(tags) } else { 0 };
-        for rings in small_enough(rings, 0) {
+        for rings in split_polygon(rings, 0) {
             self.areas.push(Area { kind, name: name.into(), rings, height_m });
         }
     }
@@ -222,7 +222,7 @@ fn overlapping_chunks(line: &[LatLng]) -> Vec<Vec<LatLng>> {
 
 /// Halves a polygon across its longer side until every part has at most [`MAX_POINTS`]. Leaves out a polygon that
 /// does not get smaller because its points are all at one place.
-fn small_enough(rings: Vec<Vec<LatLng>>, halvings: u32) -> Vec<Vec<Vec<LatLng>>> {
+fn split_polygon(rings: Vec<Vec<LatLng>>, halvings: u32) -> Vec<Vec<Vec<LatLng>>> {
     let Some(bounds) = Bounds::around(rings.iter().flatten().copied()) else { return vec![] };
     if rings.iter().map(Vec::len).sum::<usize>() <= MAX_POINTS {
         return vec![rings];
@@ -232,13 +232,13 @@ fn small_enough(rings: Vec<Vec<LatLng>>, halvings: u32) -> Vec<Vec<Vec<LatLng>>>
     }
     let (sw, ne, center) = (bounds.south_west(), bounds.north_east(), bounds.center());
     let halves = if ne.lat() - sw.lat() > ne.lng() - sw.lng() {
-        [Half::North(center.lat()), Half::South(center.lat())]
+        [HalfPlane::North(center.lat()), HalfPlane::South(center.lat())]
     } else {
-        [Half::East(center.lng()), Half::West(center.lng())]
+        [HalfPlane::East(center.lng()), HalfPlane::West(center.lng())]
     };
     let part =
-        |half: &Half| rings.iter().map(|ring| half.clip_ring(ring)).filter(|ring| !ring.is_empty()).collect();
-    halves.iter().flat_map(|half| small_enough(part(half), halvings + 1)).collect()
+        |half: &HalfPlane| rings.iter().map(|ring| half.clip_ring(ring)).filter(|ring| !ring.is_empty()).collect();
+    halves.iter().flat_map(|half| split_polygon(part(half), halvings + 1)).collect()
 }
 
 /// The area of the box around a polygon, in square degrees. Accurate enough for sorting by size.
@@ -362,7 +362,7 @@ mod tests {
     fn a_huge_polygon_is_cut_into_parts_that_cover_it() {
         let turn = |i: u32| f64::from(i) / 20_000.0 * std::f64::consts::TAU;
         let circle: Vec<_> = (0..20_000).map(|i| p(turn(i).sin(), turn(i).cos())).collect();
-        let parts = small_enough(vec![circle], 0);
+        let parts = split_polygon(vec![circle], 0);
         assert!(parts.iter().all(|rings| rings.iter().map(Vec::len).sum::<usize>() <= MAX_POINTS));
         let area = |ring: &Vec<LatLng>| {
             let next = ring.iter().cycle().skip(1);
@@ -374,6 +374,6 @@ mod tests {
 
     #[test]
     fn a_polygon_of_one_point_a_thousand_times_over_is_left_out() {
-        assert!(small_enough(vec![vec![p(1.0, 1.0); 9_000]], 0).is_empty());
+        assert!(split_polygon(vec![vec![p(1.0, 1.0); 9_000]], 0).is_empty());
     }
 }

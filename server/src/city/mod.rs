@@ -14,7 +14,7 @@ mod map;
 mod names;
 mod osm;
 mod places;
-mod quiet;
+mod catch_panic;
 mod rings;
 mod roads;
 mod route;
@@ -29,17 +29,17 @@ use rides_proto::geo::{Bounds, LatLng};
 
 pub use self::{
     error::{CityError, Problem},
-    extent::BoxUse,
+    extent::HeaderBoxUse,
     formats::Format,
     map::{Area, AreaKind, MAX_POINTS, MapData, Rail, RailKind, Street, StreetClass},
     osm::HeaderBox,
     places::Place,
-    roads::LeftOut,
+    roads::UnusedStreets,
     route::Route,
     snap::Snapped,
 };
 use self::{
-    extent::{HOLDS_NONE, MAX_LATITUDE, believed, view},
+    extent::{NO_STREETS_IN_BOX, MAX_LATITUDE, checked_box, map_bounds},
     osm::{Osm, are_across_antimeridian},
     places::Places,
     roads::{Roads, for_taxis},
@@ -53,7 +53,7 @@ use crate::files;
 const ATTRIBUTION: &str = "© OpenStreetMap contributors";
 
 /// The longest walk of a rider to a street, in metres. A place that is further away cannot be served.
-pub const REACH_M: f64 = 250.0;
+pub const MAX_WALK_M: f64 = 250.0;
 
 /// The map of central Helsinki, described in `server/data/README.md`.
 const HELSINKI: &[u8] = include_bytes!("../../data/helsinki.osm.pbf");
@@ -65,25 +65,25 @@ pub struct City {
     bounds: Bounds,
     roads: Roads,
     /// The total length of all segments up to and including this one, in metres.
-    street_m: Vec<f64>,
+    cumulative_m: Vec<f64>,
     segments: SegmentIndex,
     router: Router,
     places: Places,
     map: MapData,
-    report: Report,
+    report: MapReport,
 }
 
 /// The parts of a map file that are used and those that are left out, for the log.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Report {
+pub struct MapReport {
     /// The use of the box in the header.
-    pub header_box: BoxUse,
+    pub header_box: HeaderBoxUse,
     /// The number of street names that are kept.
     pub kept_streets: usize,
     /// The length of all streets that are kept, in kilometres.
     pub kept_km: f64,
     /// The streets that are left out, because no car can reach them and leave again.
-    pub left_out: LeftOut,
+    pub left_out: UnusedStreets,
 }
 
 impl City {
@@ -116,7 +116,7 @@ impl City {
 
     fn new(name: &str, bytes: &[u8]) -> Result<Self, Problem> {
         let osm = Osm::parse(bytes)?;
-        let Kept { roads, bounds, report } = Kept::of(&osm)?;
+        let UsedStreets { roads, bounds, report } = UsedStreets::of(&osm)?;
         let map = MapData::new(&osm, bounds);
         let segments = SegmentIndex::new(&roads, bounds);
         let sums = roads.segments.iter().scan(0.0, |sum, segment| {
@@ -127,7 +127,7 @@ impl City {
             name: name.into(),
             version: map.digest(),
             bounds,
-            street_m: sums.collect(),
+            cumulative_m: sums.collect(),
             report,
             places: Places::new(&osm, &roads, &segments, bounds),
             segments,
@@ -153,7 +153,7 @@ impl City {
     }
 
     /// The parts of the file that are used and those that are left out.
-    pub fn report(&self) -> &Report {
+    pub fn report(&self) -> &MapReport {
         &self.report
     }
 
@@ -190,12 +190,12 @@ impl City {
 
     /// Returns a random place on a drivable street, uniform over the length of the streets.
     pub fn random_place(&self, rng: &mut impl rand::Rng) -> Snapped {
-        let total = self.street_m.last().copied().unwrap_or_default();
+        let total = self.cumulative_m.last().copied().unwrap_or_default();
         let metre = rng.random::<f64>() * total;
-        let segment = self.street_m.partition_point(|end| *end <= metre).min(self.roads.segments.len() - 1);
+        let segment = self.cumulative_m.partition_point(|end| *end <= metre).min(self.roads.segments.len() - 1);
         let length = self.roads.segments[segment].length_m;
         // A segment between two nodes at the same point has no length.
-        let part = if length > 0.0 { 1.0 - (self.street_m[segment] - metre) / length } else { 0.0 };
+        let part = if length > 0.0 { 1.0 - (self.cumulative_m[segment] - metre) / length } else { 0.0 };
         Snapped::on(&self.roads, segment, part.clamp(0.0, 1.0), None)
     }
 
@@ -207,23 +207,23 @@ impl City {
 }
 
 /// The streets of a file that are used.
-struct Kept {
+struct UsedStreets {
     roads: Roads,
     bounds: Bounds,
-    report: Report,
+    report: MapReport,
 }
 
-impl Kept {
+impl UsedStreets {
     fn of(osm: &Osm) -> Result<Self, Problem> {
         let ways = for_taxis(osm);
-        let points: Vec<_> = ways.iter().flat_map(|(way, _)| osm.known(&way.nodes)).collect();
+        let points: Vec<_> = ways.iter().flat_map(|(way, _)| osm.known_points(&way.nodes)).collect();
         if points.is_empty() && !ways.is_empty() {
             return Err(Problem::NoNodes);
         }
-        let mut believed = osm.header_box.map(|header_box| believed(header_box, &points));
+        let mut believed = osm.header_box.map(|header_box| checked_box(header_box, &points));
         let (mut roads, mut left_out) = Roads::new(osm, &ways, believed.and_then(Result::ok));
         if roads.nodes.is_empty() && matches!(believed, Some(Ok(_))) {
-            believed = Some(Err(HOLDS_NONE));
+            believed = Some(Err(NO_STREETS_IN_BOX));
             (roads, left_out) = Roads::new(osm, &ways, None);
         }
         let streets = Bounds::around(roads.nodes.iter().copied()).ok_or(Problem::NoStreets)?;
@@ -234,9 +234,9 @@ impl Kept {
         if south_west.lat() < -MAX_LATITUDE || north_east.lat() > MAX_LATITUDE {
             return Err(Problem::TooNearThePole);
         }
-        let (bounds, header_box) = view(streets, osm.header_box.zip(believed));
+        let (bounds, header_box) = map_bounds(streets, osm.header_box.zip(believed));
         let (kept_streets, kept_km) = (roads.streets().len(), roads.km());
-        let report = Report { header_box, kept_streets, kept_km, left_out };
+        let report = MapReport { header_box, kept_streets, kept_km, left_out };
         Ok(Self { roads, bounds, report })
     }
 }

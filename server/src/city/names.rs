@@ -24,8 +24,8 @@ impl Names {
     pub(super) fn of(tags: &Tags) -> Self {
         let main = main_name(tags);
         let translations = tags.iter().filter(|(key, _)| is_translation(key)).map(|(_, value)| value.trim());
-        let others = tags.iter().filter(|(key, _)| is_other(key)).flat_map(|(_, value)| several(value));
-        let numbers = NUMBER_KEYS.iter().filter_map(|key| tags.get(key)).flat_map(several);
+        let others = tags.iter().filter(|(key, _)| is_other(key)).flat_map(|(_, value)| split_values(value));
+        let numbers = NUMBER_KEYS.iter().filter_map(|key| tags.get(key)).flat_map(split_values);
         // People type "E18" for "E 18".
         let numbers = numbers.flat_map(|number| [number.to_owned(), number.replace(' ', "")]);
         let mut seen = vec![main.to_owned()];
@@ -65,7 +65,7 @@ fn is_other(key: &str) -> bool {
     OTHER_KEYS.contains(&key.split(':').next().unwrap_or_default())
 }
 
-fn several(value: &str) -> impl Iterator<Item = &str> {
+fn split_values(value: &str) -> impl Iterator<Item = &str> {
     value.split(';').map(str::trim)
 }
 

@@ -16,7 +16,7 @@ use rides_proto::geo::LatLng;
 use super::{
     error::Problem,
     formats::{other_format, unsupported_compression},
-    quiet::quietly,
+    catch_panic::catch_panic,
 };
 
 /// The longest tag value in OpenStreetMap, in characters. Longer values are cut.
@@ -114,7 +114,7 @@ impl Osm {
         check_framing(bytes)?;
         // osmpbf panics on some damage that passes the checksum of a blob: a relation member of unknown kind and,
         // with overflow checks, sums of coordinates beyond 64 bits.
-        quietly(|| read_blobs(bytes))
+        catch_panic(|| read_blobs(bytes))
             .unwrap_or_else(|_| Err(Problem::Damaged("a block holds impossible numbers".into())))
     }
 
@@ -122,7 +122,7 @@ impl Osm {
     /// Each piece has at least two points.
     pub(super) fn pieces<'a>(&'a self, ids: &'a [i64]) -> impl Iterator<Item = Vec<LatLng>> + 'a {
         ids.split(|id| !self.nodes.contains_key(id))
-            .map(|piece| self.known(piece))
+            .map(|piece| self.known_points(piece))
             .flat_map(|line| {
                 line.chunk_by(|a, b| !are_across_antimeridian(*a, *b)).map(<[_]>::to_vec).collect::<Vec<_>>()
             })
@@ -132,14 +132,14 @@ impl Osm {
     /// Returns the corners of an area from the ids of its ring, in which the first id is repeated at the end. Skips
     /// nodes that are not in the file. Empty if the ring crosses the antimeridian.
     pub(super) fn ring(&self, ids: &[i64]) -> Vec<LatLng> {
-        let ring = self.known(ids.get(1..).unwrap_or_default());
+        let ring = self.known_points(ids.get(1..).unwrap_or_default());
         let next = ring.iter().cycle().skip(1);
         let is_across = ring.iter().zip(next).any(|(a, b)| are_across_antimeridian(*a, *b));
         if is_across { vec![] } else { ring }
     }
 
     /// Returns the points of a line of node ids, without nodes that are not in the file.
-    pub(super) fn known(&self, ids: &[i64]) -> Vec<LatLng> {
+    pub(super) fn known_points(&self, ids: &[i64]) -> Vec<LatLng> {
         ids.iter().filter_map(|id| self.nodes.get(id).copied()).collect()
     }
 }

@@ -12,7 +12,7 @@ use rstar::{
 };
 
 use super::{
-    REACH_M,
+    MAX_WALK_M,
     clip::line_inside,
     names::{Names, main_name},
     osm::Osm,
@@ -22,9 +22,9 @@ use super::{
 };
 
 /// Pieces of one name that are further apart, in metres, are different streets.
-const APART_M: f64 = 500.0;
+const MAX_STREET_GAP_M: f64 = 500.0;
 /// The largest distance of a name from a street that it tells apart from others, in metres.
-const NEAR_M: f64 = 3_000.0;
+const MAX_DISTRICT_DISTANCE_M: f64 = 3_000.0;
 /// Kinds of places after which people tell streets apart.
 const DISTRICTS: [&str; 8] =
     ["neighbourhood", "quarter", "suburb", "borough", "hamlet", "village", "town", "city"];
@@ -42,12 +42,12 @@ pub struct Place {
 
 /// The named streets of a city.
 pub(super) struct Places {
-    streets: Vec<Street>,
+    streets: Vec<SearchStreet>,
     /// The length of the longest folded name, in bytes.
     longest: usize,
 }
 
-struct Street {
+struct SearchStreet {
     names: Vec<Name>,
     near: String,
     at: LatLng,
@@ -78,10 +78,10 @@ impl Places {
         }));
         let plane = Plane::around(bounds.center());
         let is_within_reach = |street: &Vec<Piece<'_>>| {
-            middle(street).is_some_and(|at| index.off_m(roads, at).is_some_and(|metres| metres <= REACH_M))
+            middle(street).is_some_and(|at| index.off_m(roads, at).is_some_and(|metres| metres <= MAX_WALK_M))
         };
         let mut streets: BTreeMap<&str, Vec<Vec<Piece<'_>>>> =
-            reached.into_iter().map(|(name, pieces)| (name, apart(plane, pieces))).collect();
+            reached.into_iter().map(|(name, pieces)| (name, split_by_distance(plane, pieces))).collect();
         for (name, pieces) in others {
             let known = streets.entry(name).or_default();
             let ends: Vec<_> = known.iter().flatten().flat_map(|piece| piece.ends).collect();
@@ -89,19 +89,19 @@ impl Places {
                 !street.iter().any(|piece| piece.ends.iter().any(|end| ends.contains(end)))
             };
             known.extend(
-                apart(plane, pieces).into_iter().filter(|street| is_new(street) && is_within_reach(street)),
+                split_by_distance(plane, pieces).into_iter().filter(|street| is_new(street) && is_within_reach(street)),
             );
         }
 
         let once = streets.iter().filter(|(_, streets)| streets.len() == 1).map(|(name, _)| *name).collect();
-        let landmarks = Landmarks { roads, index, districts: districts(osm), once };
+        let landmarks = Landmarks { roads, index, districts: districts(osm), unique_names: once };
         let mut all = vec![];
         for (name, streets) in streets {
             let middles: Vec<_> = streets.iter().filter_map(|street| middle(street)).collect();
             let near = if middles.len() > 1 { landmarks.near(name, &middles) } else { vec![String::new()] };
             for ((street, at), near) in streets.iter().zip(middles).zip(near) {
                 let names: Vec<_> = street.iter().map(|piece| piece.names).collect();
-                all.push(Street { names: found_by(&names), near, at });
+                all.push(SearchStreet { names: search_names(&names), near, at });
             }
         }
         let longest = all.iter().flat_map(|street| &street.names).map(|name| name.folded.len()).max();
@@ -113,11 +113,11 @@ impl Places {
     pub(super) fn find(&self, query: &str, limit: usize) -> Vec<Place> {
         let Some(query) = self.searchable(query) else { return vec![] };
         let query = Finder::new(&query);
-        let found = |street| Street::best_match(street, &query).map(|(rank, name)| (rank, name, street));
+        let found = |street| SearchStreet::best_match(street, &query).map(|(rank, name)| (rank, name, street));
         let mut matches: Vec<_> = self.streets.iter().filter_map(found).collect();
         matches.sort_by_key(|(rank, name, _)| (*rank, *name));
         matches.truncate(limit);
-        let place = |(_, name, street): (u8, &str, &Street)| Place {
+        let place = |(_, name, street): (u8, &str, &SearchStreet)| Place {
             name: name.into(),
             near: street.near.clone(),
             at: street.at,
@@ -133,7 +133,7 @@ impl Places {
     }
 }
 
-impl Street {
+impl SearchStreet {
     /// The name to show for the one that matches best, with the rank of that, lower being better.
     fn best_match(&self, query: &Finder<'_>) -> Option<(u8, &str)> {
         let ranks = self.names.iter().filter_map(|name| Some((name.rank(query)?, name.shown.as_str())));
@@ -159,7 +159,7 @@ impl Name {
 }
 
 /// Everything that finds a street, with what is shown of it then: the name on the signs comes first.
-fn found_by(all: &[&Names]) -> Vec<Name> {
+fn search_names(all: &[&Names]) -> Vec<Name> {
     let name = |shown: &str, found_by: &str| Name { shown: shown.into(), folded: fold(found_by) };
     let mut distinct = BTreeSet::new();
     let all: Vec<_> = all.iter().filter(|names| distinct.insert(*names)).collect();
@@ -192,7 +192,7 @@ fn by_name<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> BTreeMap<&'a str, Vec
 }
 
 /// The pieces of one name, sorted into streets.
-fn apart(plane: Plane, pieces: Vec<Piece<'_>>) -> Vec<Vec<Piece<'_>>> {
+fn split_by_distance(plane: Plane, pieces: Vec<Piece<'_>>) -> Vec<Vec<Piece<'_>>> {
     let ends = |piece: &Piece<'_>| piece.ends.map(|end| plane.place(end));
     let line = |(i, piece): (usize, &Piece<'_>)| {
         let [from, to] = ends(piece);
@@ -202,7 +202,7 @@ fn apart(plane: Plane, pieces: Vec<Piece<'_>>) -> Vec<Vec<Piece<'_>>> {
     let mut together = UnionFind::new(pieces.len());
     for (i, piece) in pieces.iter().enumerate() {
         for end in ends(piece) {
-            for near in tree.locate_within_distance(end, APART_M * APART_M) {
+            for near in tree.locate_within_distance(end, MAX_STREET_GAP_M * MAX_STREET_GAP_M) {
                 together.union(i, near.data);
             }
         }
@@ -220,7 +220,7 @@ struct Landmarks<'a> {
     index: &'a SegmentIndex,
     districts: Vec<(&'a str, LatLng)>,
     /// Names of streets that no other street has.
-    once: BTreeSet<&'a str>,
+    unique_names: BTreeSet<&'a str>,
 }
 
 impl Landmarks<'_> {
@@ -233,8 +233,8 @@ impl Landmarks<'_> {
         }
         let mut taken = BTreeSet::from([name]);
         let mut street = |at: &LatLng| {
-            let near = || self.index.names_near(self.roads, *at, NEAR_M).filter(|name| !taken.contains(name));
-            let found = near().find(|name| self.once.contains(name)).or_else(|| near().next());
+            let near = || self.index.names_near(self.roads, *at, MAX_DISTRICT_DISTANCE_M).filter(|name| !taken.contains(name));
+            let found = near().find(|name| self.unique_names.contains(name)).or_else(|| near().next());
             taken.extend(found);
             found.unwrap_or_default().to_owned()
         };
@@ -244,7 +244,7 @@ impl Landmarks<'_> {
     fn district(&self, at: LatLng) -> Option<&str> {
         let by_distance = self.districts.iter().map(|(name, center)| (*name, center.distance_m(at)));
         let nearest = by_distance.min_by(|a, b| a.1.total_cmp(&b.1));
-        nearest.filter(|(_, metres)| *metres <= NEAR_M).map(|(name, _)| name)
+        nearest.filter(|(_, metres)| *metres <= MAX_DISTRICT_DISTANCE_M).map(|(name, _)| name)
     }
 }
 
@@ -335,7 +335,7 @@ mod tests {
     fn a_query_that_folds_to_more_letters_than_any_name_has_is_compared_with_none() {
         let name = |text: &str| Name { shown: String::new(), folded: fold(text) };
         let at = LatLng::new(60.17, 24.94).unwrap();
-        let streets = vec![Street { names: vec![name("Kluuvikatu")], near: String::new(), at }];
+        let streets = vec![SearchStreet { names: vec![name("Kluuvikatu")], near: String::new(), at }];
         let places = Places { streets, longest: "kluuvikatu".len() };
         assert_eq!(places.searchable("KLUUVI").as_deref(), Some("kluuvi"));
         for query in ["", " ", "Kluuvikatu 1", "\u{fdfa}"] {

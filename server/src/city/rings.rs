@@ -24,10 +24,10 @@ pub(super) fn join(lines: Vec<Vec<i64>>, turn: bool) -> Vec<Vec<i64>> {
     let mut joined = vec![];
     for i in order {
         let Some(mut chain) = lines[i].take() else { continue };
-        grow(&mut chain, &mut lines, &ends);
+        extend_chain(&mut chain, &mut lines, &ends);
         if turn && chain.first() != chain.last() {
             chain.reverse();
-            grow(&mut chain, &mut lines, &ends);
+            extend_chain(&mut chain, &mut lines, &ends);
         }
         joined.push(chain);
     }
@@ -35,7 +35,7 @@ pub(super) fn join(lines: Vec<Vec<i64>>, turn: bool) -> Vec<Vec<i64>> {
 }
 
 /// Appends lines to `chain` until it closes or no line fits.
-fn grow(chain: &mut Vec<i64>, lines: &mut [Option<Vec<i64>>], ends: &HashMap<i64, Vec<usize>>) {
+fn extend_chain(chain: &mut Vec<i64>, lines: &mut [Option<Vec<i64>>], ends: &HashMap<i64, Vec<usize>>) {
     while chain.first() != chain.last() {
         let Some(end) = chain.last().copied() else { return };
         let fitting = ends.get(&end).into_iter().flatten().find_map(|i| lines[*i].take());

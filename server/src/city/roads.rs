@@ -24,7 +24,7 @@ pub(super) struct Roads {
 
 /// The streets of a map that are not used.
 #[derive(Clone, PartialEq, Default, Debug)]
-pub struct LeftOut {
+pub struct UnusedStreets {
     /// The names of streets of which no part is used, in alphabetical order.
     pub streets: Vec<String>,
     /// The length of all that is not used, including unnamed streets and parts of used streets.
@@ -62,7 +62,7 @@ pub(super) fn for_taxis(osm: &Osm) -> Vec<(&OsmWay, Direction)> {
 
 impl Roads {
     /// Builds the largest strongly connected part of `ways` inside `bounds`, and describes the rest.
-    pub(super) fn new(osm: &Osm, ways: &[(&OsmWay, Direction)], bounds: Option<Bounds>) -> (Self, LeftOut) {
+    pub(super) fn new(osm: &Osm, ways: &[(&OsmWay, Direction)], bounds: Option<Bounds>) -> (Self, UnusedStreets) {
         let mut all = Builder {
             osm,
             bounds,
@@ -107,7 +107,7 @@ impl Roads {
     }
 
     /// Returns the strongly connected component with the greatest length of streets, and describes the rest.
-    fn largest_component(self) -> (Self, LeftOut) {
+    fn largest_component(self) -> (Self, UnusedStreets) {
         let mut graph = DiGraph::<(), (), u32>::default();
         self.nodes.iter().for_each(|_| _ = graph.add_node(()));
         graph.extend_with_edges(self.arcs().map(|(from, to, _)| (from, to)));
@@ -137,14 +137,14 @@ impl Roads {
             segments: self.segments.iter().filter_map(renumbered).collect(),
             names: self.names.clone(),
         };
-        let left_out = self.without(&part);
+        let left_out = self.left_out(&part);
         (part, left_out)
     }
 
-    fn without(&self, part: &Self) -> LeftOut {
+    fn left_out(&self, part: &Self) -> UnusedStreets {
         let is_across =
             |at: &LatLng| part.nodes.first().is_some_and(|kept| are_across_antimeridian(*kept, *at));
-        LeftOut {
+        UnusedStreets {
             streets: self.streets().difference(&part.streets()).map(|&name| name.to_owned()).collect(),
             km: (self.km() - part.km()).max(0.0),
             across_antimeridian: self.nodes.iter().any(is_across),

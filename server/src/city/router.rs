@@ -10,7 +10,7 @@ use fast_paths::{FastGraph, InputGraph, PathCalculator, ShortestPath};
 use super::roads::Roads;
 
 /// A node, and the driving time between it and a place on a segment, in milliseconds.
-pub(super) type Terminal = (usize, usize);
+pub(super) type PathEnd = (usize, usize);
 
 pub(super) struct Router {
     graph: FastGraph,
@@ -36,7 +36,7 @@ impl Router {
     }
 
     /// Returns the fastest path from any of `starts` to any of `ends`. Neither may be empty.
-    pub(super) fn fastest(&self, starts: Vec<Terminal>, ends: Vec<Terminal>) -> Option<ShortestPath> {
+    pub(super) fn fastest(&self, starts: Vec<PathEnd>, ends: Vec<PathEnd>) -> Option<ShortestPath> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let pooled = idle().pop();
         let mut calculator = pooled.unwrap_or_else(|| fast_paths::create_calculator(&self.graph));

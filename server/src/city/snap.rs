@@ -17,7 +17,7 @@ pub struct Snapped {
     /// The point on the street.
     pub at: LatLng,
     /// The distance to the original point, in metres.
-    pub off_m: f64,
+    pub snap_distance_m: f64,
     /// The name of the street, or of the nearest street that has one. Empty if there is none near.
     pub street: String,
     /// The index of the segment.
@@ -32,7 +32,7 @@ impl Snapped {
         let s = &roads.segments[segment];
         let at = roads.point(s, part);
         let off_m = point.map_or(0.0, |point| point.distance_m(at));
-        Self { at, off_m, street: roads.names[s.name as usize].main.clone(), segment, part }
+        Self { at, snap_distance_m: off_m, street: roads.names[s.name as usize].main.clone(), segment, part }
     }
 }
 
@@ -104,7 +104,7 @@ impl SegmentIndex {
     }
 }
 
-/// Returns the position on `line` of the point nearest to `point`, from 0 to 1.
+/// Returns the position on `drive_stream` of the point nearest to `point`, from 0 to 1.
 fn part_along(line: &Line<[f64; 2]>, point: [f64; 2]) -> f64 {
     let way = [line.to[0] - line.from[0], line.to[1] - line.from[1]];
     let off = [point[0] - line.from[0], point[1] - line.from[1]];

@@ -20,7 +20,7 @@ use super::{
 };
 
 mod access;
-mod drawn;
+mod map_builder;
 mod islands;
 mod names;
 mod reading;
@@ -59,7 +59,7 @@ fn helsinki_has_what_the_file_is_known_to_hold() {
 /// and one-way streets that leave the map and do not return are left out.
 #[test]
 fn most_of_helsinki_can_be_driven() {
-    let km = CITY.street_m.last().copied().unwrap_or_default() / 1e3;
+    let km = CITY.cumulative_m.last().copied().unwrap_or_default() / 1e3;
     assert!((20.0..28.0).contains(&km), "{km} km");
     assert!(CITY.roads.segments.iter().all(|s| s.length_m < 250.0 && s.from != s.to));
     for s in &CITY.roads.segments {
@@ -146,7 +146,7 @@ fn every_street_is_found_and_near_one_that_can_be_driven() {
     assert_eq!(places.len(), 73);
     for place in places {
         let snapped = CITY.snap(place.at);
-        assert!(snapped.off_m < 250.0, "{place:?} is {} m off", snapped.off_m);
+        assert!(snapped.snap_distance_m < 250.0, "{place:?} is {} m off", snapped.snap_distance_m);
         assert!(CITY.bounds().contains(place.at));
     }
 }
@@ -155,11 +155,11 @@ fn every_street_is_found_and_near_one_that_can_be_driven() {
 fn random_places_are_on_streets_and_spread_by_length() {
     let mut rng = SmallRng::seed_from_u64(7);
     let places: Vec<_> = (0..4_000).map(|_| CITY.random_place(&mut rng)).collect();
-    assert!(places.iter().all(|place| CITY.snap(place.at).off_m < 0.01));
+    assert!(places.iter().all(|place| CITY.snap(place.at).snap_distance_m < 0.01));
     let on = |place: &&Snapped| place.street == "Mannerheimintie";
     let metres = |s: &&roads::Segment| CITY.roads.names[s.name as usize].main == "Mannerheimintie";
     let share = CITY.roads.segments.iter().filter(metres).map(|s| s.length_m).sum::<f64>()
-        / CITY.street_m.last().expect("streets");
+        / CITY.cumulative_m.last().expect("streets");
     let drawn = places.iter().filter(on).count() as f64 / places.len() as f64;
     assert!((drawn - share).abs() < 0.02, "{drawn}, expected {share}");
 }
@@ -215,9 +215,9 @@ proptest! {
     #[test]
     fn a_snapped_point_is_on_the_street_already(point in anywhere()) {
         let snapped = CITY.snap(point);
-        prop_assert!((point.distance_m(snapped.at) - snapped.off_m).abs() < 1e-6);
+        prop_assert!((point.distance_m(snapped.at) - snapped.snap_distance_m).abs() < 1e-6);
         let again = CITY.snap(snapped.at);
-        prop_assert!(again.off_m < 0.01 && snapped.at.distance_m(again.at) < 0.01);
+        prop_assert!(again.snap_distance_m < 0.01 && snapped.at.distance_m(again.at) < 0.01);
     }
 
     #[test]
@@ -225,7 +225,7 @@ proptest! {
         let snapped = CITY.snap(point);
         let nearest = CITY.roads.segments.iter().flat_map(|s| (0..=10).map(|i| CITY.roads.point(s, f64::from(i) / 10.0)));
         let nearest_m = nearest.map(|at| at.distance_m(point)).fold(f64::INFINITY, f64::min);
-        prop_assert!(snapped.off_m <= nearest_m + 0.5, "{} m, but there is a street at {nearest_m} m", snapped.off_m);
+        prop_assert!(snapped.snap_distance_m <= nearest_m + 0.5, "{} m, but there is a street at {nearest_m} m", snapped.snap_distance_m);
     }
 
     #[test]

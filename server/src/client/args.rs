@@ -8,10 +8,10 @@ use clap::{
 };
 use rides_proto::{geo::Bounds, ids::CarId, v1};
 
-use super::place::{self, Place};
+use super::place::{self, PlaceArg};
 
 /// The notes at the end of `--help`: places, tokens, JSON and exit codes.
-pub const EXIT_CODES: &str = "\
+pub const AFTER_HELP: &str = "\
 A place is a point (LAT,LNG, for example 60.17,24.94) or the name of a street.
 
 A token comes from the file of --token-file or from the variable RIDES_TOKEN. It has no flag, because other users can see
@@ -33,7 +33,7 @@ Exit codes:
 pub struct ClientConfig {
     /// The servers to call.
     #[command(flatten)]
-    pub reach: Reach,
+    pub servers: ServerArgs,
 
     /// Print each message of the server as one line of proto3 JSON.
     #[arg(long, env = "RIDES_JSON", global = true, value_parser = FalseyValueParser::new())]
@@ -46,7 +46,7 @@ pub struct ClientConfig {
 
 /// The servers to call, and how to connect to them.
 #[derive(Args, Clone, Debug)]
-pub struct Reach {
+pub struct ServerArgs {
     /// URL of the server; after commas, URLs of servers with the same rides to fail over to.
     #[arg(long, env = "RIDES_CONNECT", value_name = "URL", value_delimiter = ',', global = true,
           default_value = "http://127.0.0.1:8080", value_parser = crate::config::server_url)]
@@ -69,43 +69,43 @@ pub struct Reach {
 #[derive(Subcommand, Clone, Debug)]
 pub enum Action {
     /// Print the fare and the duration of a ride.
-    Quote(Trip),
+    Quote(TripArgs),
     /// Book a ride.
-    Book(Booking),
+    Book(BookArgs),
     /// Print the events of a ride up to its end, also across restarts of the server.
     Watch(RideArg),
     /// List rides, newest first.
-    List(Listing),
+    List(ListArgs),
     /// Print one ride as it is now.
     Get(RideArg),
     /// Cancel a ride whose trip has not begun.
-    Cancel(Cancelling),
+    Cancel(CancelArgs),
     /// Drive a simulated car: sign on, accept offers, drive rides; Ctrl-C signs off.
-    Drive(Driving),
+    Drive(DriveArgs),
     /// Show a live table of the fleet; q quits.
-    Top(Watching),
+    Top(TopArgs),
 }
 
 /// The pickup and dropoff of a trip, and its type.
 #[derive(Args, Clone, Debug)]
-pub struct Trip {
+pub struct TripArgs {
     /// Pickup: LAT,LNG or a street.
     #[arg(value_name = "FROM", allow_hyphen_values = true)]
-    pub from: Place,
+    pub from: PlaceArg,
     /// Dropoff: LAT,LNG or a street.
     #[arg(value_name = "TO", allow_hyphen_values = true)]
-    pub to: Place,
+    pub to: PlaceArg,
     /// Type of the ride.
     #[arg(long, value_name = "TYPE", default_value = "regular")]
-    pub r#type: Kind,
+    pub r#type: RideTypeArg,
 }
 
 /// The arguments of `book`.
 #[derive(Args, Clone, Debug)]
-pub struct Booking {
+pub struct BookArgs {
     /// The trip.
     #[command(flatten)]
-    pub trip: Trip,
+    pub trip: TripArgs,
     /// Name of the rider [default: the subject of the token, or without a token your user name].
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub rider: Option<String>,
@@ -130,13 +130,13 @@ pub struct RideArg {
 
 /// The arguments of `list`.
 #[derive(Args, Clone, Debug)]
-pub struct Listing {
+pub struct ListArgs {
     /// List only rides of this rider.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub rider: Option<String>,
     /// List only rides in this state; may be repeated.
     #[arg(long = "state", value_name = "STATE")]
-    pub states: Vec<State>,
+    pub states: Vec<RideStateArg>,
     /// Maximum number of rides; 0 lists all.
     #[arg(short = 'n', long, value_name = "N", default_value = "20")]
     pub limit: usize,
@@ -144,7 +144,7 @@ pub struct Listing {
 
 /// The arguments of `cancel`.
 #[derive(Args, Clone, Debug)]
-pub struct Cancelling {
+pub struct CancelArgs {
     /// The ride.
     #[command(flatten)]
     pub ride: RideArg,
@@ -153,12 +153,12 @@ pub struct Cancelling {
     pub reason: String,
     /// Party that cancels [default: the role of the token, or without a token the rider].
     #[arg(long = "as", value_name = "WHO")]
-    pub by: Option<By>,
+    pub by: Option<ActorArg>,
 }
 
 /// The arguments of `drive`.
 #[derive(Args, Clone, Debug)]
-pub struct Driving {
+pub struct DriveArgs {
     /// Id of the car [default: the car of the token].
     #[arg(long, value_name = "ID", value_parser = crate::config::car)]
     pub car: Option<CarId>,
@@ -167,7 +167,7 @@ pub struct Driving {
     pub driver: Option<String>,
     /// First position of the car: LAT,LNG or a street.
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
-    pub at: Place,
+    pub at: PlaceArg,
     /// Speed of the car, in km/h from 1 to 500.
     #[arg(long, value_name = "KMH", default_value = "40", value_parser = speed)]
     pub speed: f64,
@@ -181,7 +181,7 @@ pub struct Driving {
 
 /// The arguments of `top`.
 #[derive(Args, Clone, Debug)]
-pub struct Watching {
+pub struct TopArgs {
     /// Show only cars inside SOUTH,WEST,NORTH,EAST, in degrees [default: the whole city].
     #[arg(long, value_name = "BOX", allow_hyphen_values = true, value_parser = place::bounds)]
     pub viewport: Option<Bounds>,
@@ -192,25 +192,25 @@ pub struct Watching {
 
 /// The type of a ride.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum RideTypeArg {
     /// A car for one party.
     Regular,
     /// A shared car, which costs less.
     Pool,
 }
 
-impl From<Kind> for v1::RideType {
-    fn from(kind: Kind) -> Self {
+impl From<RideTypeArg> for v1::RideType {
+    fn from(kind: RideTypeArg) -> Self {
         match kind {
-            Kind::Regular => Self::Regular,
-            Kind::Pool => Self::Pool,
+            RideTypeArg::Regular => Self::Regular,
+            RideTypeArg::Pool => Self::Pool,
         }
     }
 }
 
 /// The party that acts on a ride.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum By {
+pub enum ActorArg {
     /// The rider that booked the ride.
     Rider,
     /// The driver of the ride.
@@ -219,12 +219,12 @@ pub enum By {
     Dispatcher,
 }
 
-impl From<By> for v1::Actor {
-    fn from(by: By) -> Self {
+impl From<ActorArg> for v1::Actor {
+    fn from(by: ActorArg) -> Self {
         match by {
-            By::Rider => Self::Rider,
-            By::Driver => Self::Driver,
-            By::Dispatcher => Self::Dispatcher,
+            ActorArg::Rider => Self::Rider,
+            ActorArg::Driver => Self::Driver,
+            ActorArg::Dispatcher => Self::Dispatcher,
         }
     }
 }
@@ -232,7 +232,7 @@ impl From<By> for v1::Actor {
 /// The state of a ride.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "documented in the contract")]
-pub enum State {
+pub enum RideStateArg {
     Requested,
     Offered,
     Assigned,
@@ -243,17 +243,17 @@ pub enum State {
     Expired,
 }
 
-impl From<State> for v1::RideState {
-    fn from(state: State) -> Self {
+impl From<RideStateArg> for v1::RideState {
+    fn from(state: RideStateArg) -> Self {
         match state {
-            State::Requested => Self::Requested,
-            State::Offered => Self::Offered,
-            State::Assigned => Self::Assigned,
-            State::Arrived => Self::Arrived,
-            State::OnTrip => Self::OnTrip,
-            State::Completed => Self::Completed,
-            State::Cancelled => Self::Cancelled,
-            State::Expired => Self::Expired,
+            RideStateArg::Requested => Self::Requested,
+            RideStateArg::Offered => Self::Offered,
+            RideStateArg::Assigned => Self::Assigned,
+            RideStateArg::Arrived => Self::Arrived,
+            RideStateArg::OnTrip => Self::OnTrip,
+            RideStateArg::Completed => Self::Completed,
+            RideStateArg::Cancelled => Self::Cancelled,
+            RideStateArg::Expired => Self::Expired,
         }
     }
 }

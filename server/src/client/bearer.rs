@@ -14,7 +14,7 @@ use tonic::{
 
 use crate::{
     files,
-    remote::{AUTHORIZATION, bearer},
+    server_connection::{AUTHORIZATION, bearer},
 };
 
 /// The environment variable with a token. It is read if there is no token file.
@@ -65,7 +65,7 @@ impl Bearer {
     }
 
     /// Makes a request with the token. Fails with UNAUTHENTICATED if the token file cannot be read or holds no token.
-    pub(super) fn on<T>(&self, message: T) -> Result<Request<T>, Status> {
+    pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, Status> {
         let mut request = Request::new(message);
         if let Some(token) = self.token()? {
             request.metadata_mut().insert(AUTHORIZATION, token);
@@ -112,11 +112,11 @@ mod tests {
         let holds = |text: &str| fs::write(file.path(), text).unwrap();
         holds("one");
         let bearer = Bearer::new(Some(file.path().to_owned())).unwrap();
-        let opens = || bearer.opens(&bearer.on(()).unwrap());
+        let opens = || bearer.opens(&bearer.request(()).unwrap());
         opens();
         assert!(!bearer.is_renewed());
         holds("two");
-        bearer.on(()).unwrap();
+        bearer.request(()).unwrap();
         assert!(bearer.is_renewed(), "also if another call has used the new token");
         opens();
         assert!(!bearer.is_renewed());

@@ -10,7 +10,7 @@ use std::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::terminal_text::clean;
+use crate::terminal_text::strip_controls;
 
 /// The exit code of gRPC status 0. Other statuses are added to it. It is above the codes that shells and other programs
 /// commonly use.
@@ -78,7 +78,7 @@ fn text(status: &Status) -> String {
     if let Some(trace) = trace(status) {
         text += &format!(" [trace {trace}]");
     }
-    clean(&text)
+    strip_controls(&text)
 }
 
 /// Returns the id by which the operator finds the call in the server's log: that in `traceparent`, or in `RequestInfo`.

@@ -32,7 +32,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::terminal_text::steers;
+    use crate::terminal_text::is_terminal_control;
 
     fn value(name: &str, message: &impl Message) -> Value {
         let line = line(name, message).unwrap();
@@ -46,7 +46,7 @@ mod tests {
         let name = "a\u{202e}b\u{200f}c\u{85}d\u{7f}e\u{1b}[2J";
         let ride = v1::Ride { ride_id: name.into(), ..Default::default() };
         let line = line("Ride", &ride).unwrap();
-        assert!(!line.chars().any(steers), "{line:?}");
+        assert!(!line.chars().any(is_terminal_control), "{line:?}");
         assert_eq!(value("Ride", &ride)["rideId"], name, "the escapes decode to the same text");
     }
 

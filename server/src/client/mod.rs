@@ -1,7 +1,7 @@
 //! The command line client, `rides-server client`, for riders, drivers and dispatchers.
 //!
 //! It uses the generated clients and the public port, like any other client, and no state of the server. The texts
-//! that it prints come from pure modules: `text`, `table`, `watch/timeline`, `drive/shift`, `top/fleet` and
+//! that it prints come from pure modules: `text`, `role_table`, `watch/timeline`, `drive/shift`, `top/fleet` and
 //! `top/screen`. The other modules connect those to the server and to the terminal.
 
 mod args;
@@ -19,7 +19,7 @@ mod top;
 mod watch;
 
 pub use self::{
-    args::{Action, ClientConfig, EXIT_CODES},
+    args::{Action, ClientConfig, AFTER_HELP},
     failure::Failure,
 };
 use self::{output::Output, servers::Servers};
@@ -29,7 +29,7 @@ pub async fn run(config: ClientConfig) -> anyhow::Result<()> {
     failure::outcome(act(config).await)
 }
 
-async fn act(ClientConfig { reach, json, action }: ClientConfig) -> anyhow::Result<()> {
+async fn act(ClientConfig { servers: reach, json, action }: ClientConfig) -> anyhow::Result<()> {
     let window = matches!(action, Action::Top(_)).then_some(top::WINDOW);
     let servers = Servers::new(&reach, window)?;
     let output = Output::new(json);

@@ -29,7 +29,7 @@ pub(super) struct Output {
 impl Output {
     /// Makes an output of text or of JSON.
     pub(super) fn new(json: bool) -> Self {
-        // Hidden up to the first call of `meanwhile`.
+        // Hidden up to the first call of `set_status`.
         let live = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             live.set_style(style);
@@ -43,7 +43,7 @@ impl Output {
     }
 
     /// Prints a response: as JSON, by its type `name` in the contract, or as the text that `text` makes of it.
-    pub(super) fn answer<M: Message>(
+    pub(super) fn response<M: Message>(
         &self,
         name: &str,
         message: &M,
@@ -51,22 +51,22 @@ impl Output {
     ) -> anyhow::Result<()> {
         match self.json {
             true => self.message(name, message),
-            false => Ok(self.say(&text(message))?),
+            false => Ok(self.print(&text(message))?),
         }
     }
 
     /// Prints a message as JSON.
     pub(super) fn message(&self, name: &str, message: &impl Message) -> anyhow::Result<()> {
-        Ok(self.say(&json::line(name, message)?)?)
+        Ok(self.print(&json::line(name, message)?)?)
     }
 
     /// Prints one or more lines.
-    pub(super) fn say(&self, text: &str) -> io::Result<()> {
+    pub(super) fn print(&self, text: &str) -> io::Result<()> {
         self.live.suspend(|| writeln!(anstream::stdout(), "{text}"))
     }
 
     /// Shows a status line below the printed lines if stderr is a terminal.
-    pub(super) fn meanwhile(&self, text: String) {
+    pub(super) fn set_status(&self, text: String) {
         self.live.set_message(text);
         if self.live.is_hidden() && io::stderr().is_terminal() {
             self.live.set_draw_target(ProgressDrawTarget::stderr());

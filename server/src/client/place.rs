@@ -9,18 +9,18 @@ use rides_proto::{
 };
 
 use super::{servers::Servers, text::point};
-use crate::terminal_text::clean;
+use crate::terminal_text::strip_controls;
 
 /// A place in an argument.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Place {
+pub enum PlaceArg {
     /// A point.
     Point(LatLng),
     /// The name of a street, or a part of it.
     Street(String),
 }
 
-impl FromStr for Place {
+impl FromStr for PlaceArg {
     type Err = String;
 
     /// Parses two numbers as a point and other text as a street. Fails if the point is not on Earth, or if the text
@@ -35,7 +35,7 @@ impl FromStr for Place {
     }
 }
 
-impl Place {
+impl PlaceArg {
     /// Returns the point. The server looks up a street, and its best match is used.
     ///
     /// Fails if no street matches, or if several streets have the name of the best match.
@@ -46,7 +46,7 @@ impl Place {
         };
         let request = FindPlacesRequest { query: query.clone(), limit: 0 };
         let find = async |channel, request| CityClient::new(channel).find_places(request).await;
-        let found = servers.ask(request, find).await?.places;
+        let found = servers.unary(request, find).await?.places;
         let Some((best, location)) = found.first().and_then(|best| Some((best, best.location?))) else {
             bail!("no street on the server's map is called {query:?}")
         };
@@ -63,7 +63,7 @@ impl Place {
 /// Formats one of several streets of the same name, for example `51.46900,-0.11475 (near Mill Lane)`.
 fn told_apart(place: &v1::Place) -> String {
     let at = point(place.location);
-    if place.near.is_empty() { at } else { format!("{at} (near {})", clean(&place.near)) }
+    if place.near.is_empty() { at } else { format!("{at} (near {})", strip_controls(&place.near)) }
 }
 
 /// Parses a box on the map: its southern, western, northern and eastern edges, in degrees.
@@ -88,14 +88,14 @@ mod tests {
 
     #[test]
     fn two_numbers_are_a_point_and_all_else_is_a_street() {
-        let point = |lat, lng| Ok(Place::Point(LatLng::new(lat, lng).unwrap()));
+        let point = |lat, lng| Ok(PlaceArg::Point(LatLng::new(lat, lng).unwrap()));
         assert_eq!("60.17,24.94".parse(), point(60.17, 24.94));
         assert_eq!(" -33.8, 151.2 ".parse(), point(-33.8, 151.2));
         for street in ["Mannerheimintie", "5. linja", "60", "60.17;24.94", "Katu, 7"] {
-            assert_eq!(street.parse(), Ok(Place::Street(street.to_owned())));
+            assert_eq!(street.parse(), Ok(PlaceArg::Street(street.to_owned())));
         }
         for bad in ["91,0", "0,181", "NaN,0", "", "  ", "--jsn"] {
-            assert!(bad.parse::<Place>().is_err(), "{bad}");
+            assert!(bad.parse::<PlaceArg>().is_err(), "{bad}");
         }
     }
 

@@ -8,31 +8,31 @@ use terminal_size::{Width, terminal_size_of};
 use uuid::Uuid;
 
 use super::{
-    args::{Booking, Cancelling, Listing, Trip},
+    args::{BookArgs, CancelArgs, ListArgs, TripArgs},
     output::Output,
     servers::Servers,
     table::{Cell, table},
     text,
 };
-use crate::terminal_text::clean;
+use crate::terminal_text::strip_controls;
 
 /// The maximum number of rides in one page of `Rides.List`.
 const PAGE: usize = 200;
 
 /// Prints a quote.
-pub(super) async fn quote(trip: Trip, servers: &Servers, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn quote(trip: TripArgs, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let request = v1::QuoteRequest {
         pickup: Some(trip.from.locate(servers).await?),
         dropoff: Some(trip.to.locate(servers).await?),
         r#type: v1::RideType::from(trip.r#type).into(),
     };
     let ask = async |channel, request| RidesClient::new(channel).quote(request).await;
-    let answer = servers.ask(request, ask).await?;
-    output.answer("QuoteResponse", &answer, text::quote)
+    let answer = servers.unary(request, ask).await?;
+    output.response("QuoteResponse", &answer, text::quote)
 }
 
 /// Books a ride and prints it. Returns its id.
-pub(super) async fn book(booking: Booking, servers: &Servers, output: &Output) -> anyhow::Result<String> {
+pub(super) async fn book(booking: BookArgs, servers: &Servers, output: &Output) -> anyhow::Result<String> {
     let request = v1::BookRequest {
         request_id: booking.request_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
         pickup: Some(booking.trip.from.locate(servers).await?),
@@ -42,29 +42,29 @@ pub(super) async fn book(booking: Booking, servers: &Servers, output: &Output) -
         passenger_ids: booking.passengers,
     };
     let ask = async |channel, request| RidesClient::new(channel).book(request).await;
-    let answer = servers.ask(request, ask).await?;
-    output.answer("BookResponse", &answer, |answer| ride(answer.ride.as_ref()))?;
+    let answer = servers.unary(request, ask).await?;
+    output.response("BookResponse", &answer, |answer| ride(answer.ride.as_ref()))?;
     Ok(answer.ride.context("the response of the server has no ride")?.ride_id)
 }
 
 /// Prints one ride.
 pub(super) async fn get(ride_id: String, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let ask = async |channel, request| RidesClient::new(channel).get(request).await;
-    let answer = servers.ask(v1::GetRequest { ride_id }, ask).await?;
-    output.answer("GetResponse", &answer, |answer| ride(answer.ride.as_ref()))
+    let answer = servers.unary(v1::GetRequest { ride_id }, ask).await?;
+    output.response("GetResponse", &answer, |answer| ride(answer.ride.as_ref()))
 }
 
 /// Cancels a ride and prints it.
-pub(super) async fn cancel(cancelling: Cancelling, servers: &Servers, output: &Output) -> anyhow::Result<()> {
-    let Cancelling { ride: which, reason, by } = cancelling;
+pub(super) async fn cancel(cancelling: CancelArgs, servers: &Servers, output: &Output) -> anyhow::Result<()> {
+    let CancelArgs { ride: which, reason, by } = cancelling;
     let by = by.map_or(v1::Actor::Unspecified, Into::into).into();
     let ask = async |channel, request| RidesClient::new(channel).cancel(request).await;
-    let answer = servers.ask(v1::CancelRequest { ride_id: which.ride_id, by, reason }, ask).await?;
-    output.answer("CancelResponse", &answer, |answer| ride(answer.ride.as_ref()))
+    let answer = servers.unary(v1::CancelRequest { ride_id: which.ride_id, by, reason }, ask).await?;
+    output.response("CancelResponse", &answer, |answer| ride(answer.ride.as_ref()))
 }
 
 /// Lists rides as a table or as JSON, one per line. It requests one page after the other.
-pub(super) async fn list(listing: Listing, servers: &Servers, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn list(listing: ListArgs, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let limit = if listing.limit == 0 { usize::MAX } else { listing.limit };
     let mut request = v1::ListRequest {
         rider_id: listing.rider.unwrap_or_default(),
@@ -75,7 +75,7 @@ pub(super) async fn list(listing: Listing, servers: &Servers, output: &Output) -
     loop {
         request.page_size = PAGE.min(limit - count) as u32;
         let ask = async |channel, request| RidesClient::new(channel).list(request).await;
-        let page = servers.ask(request.clone(), ask).await?;
+        let page = servers.unary(request.clone(), ask).await?;
         count += page.rides.len();
         match output.is_json() {
             true => page.rides.iter().try_for_each(|ride| output.message("Ride", ride))?,
@@ -85,7 +85,7 @@ pub(super) async fn list(listing: Listing, servers: &Servers, output: &Output) -
             break;
         }
         request.page_token = page.next_page_token;
-        output.meanwhile(format!("{count} rides so far"));
+        output.set_status(format!("{count} rides so far"));
     }
     if output.is_json() {
         return Ok(());
@@ -95,7 +95,7 @@ pub(super) async fn list(listing: Listing, servers: &Servers, output: &Output) -
         return Ok(());
     }
     let width = terminal_size_of(std::io::stdout()).map(|(Width(width), _)| width.into());
-    Ok(output.say(&as_table(&rides, width, SystemTime::now()).join("\n"))?)
+    Ok(output.print(&as_table(&rides, width, SystemTime::now()).join("\n"))?)
 }
 
 fn as_table(rides: &[v1::Ride], width: Option<usize>, now: SystemTime) -> Vec<String> {
@@ -107,12 +107,12 @@ fn as_table(rides: &[v1::Ride], width: Option<usize>, now: SystemTime) -> Vec<St
             None => from,
         };
         [
-            Cell::plain(clean(&ride.ride_id)),
+            Cell::plain(strip_controls(&ride.ride_id)),
             Cell::styled(text::ride_state(ride.state()), text::ride_style(ride.state())),
             Cell::plain(age),
             Cell::plain(if ride.car_id == 0 { "–".to_owned() } else { ride.car_id.to_string() }),
             Cell::plain(text::money(ride.fare.as_ref())),
-            Cell::plain(clean(&ride.rider_id)),
+            Cell::plain(strip_controls(&ride.rider_id)),
             Cell::plain(way),
         ]
     };

@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 use tonic_types::StatusExt as _;
 
-use super::{args::Reach, bearer::Bearer};
+use super::{args::ServerArgs, bearer::Bearer};
 use crate::{
-    remote::{Server, backoff},
-    terminal_text::clean,
+    server_connection::{Server, backoff},
+    terminal_text::strip_controls,
 };
 
 /// The maximum number of rounds over all servers before a call fails.
@@ -32,17 +32,17 @@ const ROUNDS: usize = 4;
 pub struct Servers {
     all: Arc<[(String, Channel)]>,
     /// The number of failovers. Modulo the number of servers, it is the index of the current server.
-    passed_over: Arc<AtomicUsize>,
+    failovers: Arc<AtomicUsize>,
     bearer: Bearer,
     timeout: Duration,
 }
 
 impl Servers {
-    /// Makes handles for the servers in `reach`. Each connects at the first call. `window` is the HTTP/2 flow control
+    /// Makes handles for the servers in `drivable_distance`. Each connects at the first call. `window` is the HTTP/2 flow control
     /// window of a stream in bytes, `None` the default.
     ///
     /// Fails if a URL, the CA or the token is invalid.
-    pub fn new(reach: &Reach, window: Option<u32>) -> anyhow::Result<Self> {
+    pub fn new(reach: &ServerArgs, window: Option<u32>) -> anyhow::Result<Self> {
         let connect = |url: &http::Uri| {
             let url = url.to_string();
             let server = Server::new(&url, reach.ca.as_deref())?;
@@ -54,7 +54,7 @@ impl Servers {
         };
         let all: Arc<[_]> = reach.connect.iter().map(connect).collect::<Result<_, _>>()?;
         let bearer = Bearer::new(reach.token_file.clone())?;
-        Ok(Self { all, passed_over: Arc::default(), bearer, timeout: reach.timeout })
+        Ok(Self { all, failovers: Arc::default(), bearer, timeout: reach.timeout })
     }
 
     /// Returns `true` if calls have a token.
@@ -63,7 +63,7 @@ impl Servers {
     }
 
     /// Makes a unary call, including all its attempts, within the timeout.
-    pub async fn ask<Q: Clone, A>(
+    pub async fn unary<Q: Clone, A>(
         &self,
         question: Q,
         call: impl AsyncFn(Channel, Request<Q>) -> Result<Response<A>, Status>,
@@ -73,7 +73,7 @@ impl Servers {
             request.set_timeout(deadline - Instant::now());
             call(channel, request).await
         };
-        Ok(self.in_turn(|| question.clone(), deadline, call).await?.into_inner())
+        Ok(self.with_failover(|| question.clone(), deadline, call).await?.into_inner())
     }
 
     /// Opens a stream within the timeout. The stream itself has no deadline.
@@ -86,11 +86,11 @@ impl Servers {
             self.bearer.opens(&request);
             call(channel, request).await
         };
-        Ok(self.in_turn(question, Instant::now() + self.timeout, call).await?.into_inner())
+        Ok(self.with_failover(question, Instant::now() + self.timeout, call).await?.into_inner())
     }
 
     /// Makes a call on the current server, and on the others if that one fails. Fails with the last error.
-    async fn in_turn<Q, A>(
+    async fn with_failover<Q, A>(
         &self,
         mut question: impl FnMut() -> Q,
         deadline: Instant,
@@ -100,18 +100,18 @@ impl Servers {
         loop {
             let mut away = Status::unavailable("no server is configured");
             for untried in (1..=self.all.len() as u32).rev() {
-                let chosen = self.passed_over.load(Relaxed);
+                let chosen = self.failovers.load(Relaxed);
                 let (url, channel) = &self.all[chosen % self.all.len()];
-                let request = self.bearer.on(question())?;
+                let request = self.bearer.request(question())?;
                 // A server that hangs takes only its part of the time that is left.
                 let share = (deadline - Instant::now()) / untried;
                 away = match timeout(share, call(channel.clone(), request)).await {
                     Ok(Ok(answer)) => return Ok(answer),
-                    Ok(Err(status)) if is_away(&status) => explained(url, status),
+                    Ok(Err(status)) if is_unavailable(&status) => explained(url, status),
                     Ok(Err(status)) if !is_late(&status) => return Err(status),
                     Ok(Err(_)) | Err(_) => self.late(),
                 };
-                self.pass_over(chosen);
+                self.fail_over(chosen);
             }
             let wait = backoff(rounds, &away, &mut rand::rng());
             if rounds as usize >= ROUNDS || Instant::now() + wait >= deadline {
@@ -135,12 +135,12 @@ impl Servers {
             Code::Unauthenticated => self.bearer.is_renewed(),
             _ => false,
         };
-        may || is_away(status)
+        may || is_unavailable(status)
     }
 
     /// Moves to the next server. Does nothing if another call has moved on from `chosen` already.
-    fn pass_over(&self, chosen: usize) {
-        self.passed_over.compare_exchange(chosen, chosen.wrapping_add(1), Relaxed, Relaxed).ok();
+    fn fail_over(&self, chosen: usize) {
+        self.failovers.compare_exchange(chosen, chosen.wrapping_add(1), Relaxed, Relaxed).ok();
     }
 
     fn late(&self) -> Status {
@@ -150,15 +150,15 @@ impl Servers {
 
 /// Returns `true` if the server was not reachable or shuts down, or if the connection broke. A status with a source
 /// was made in this process, by tonic; a status of the server has none.
-fn is_away(status: &Status) -> bool {
+fn is_unavailable(status: &Status) -> bool {
     status.code() == Code::Unavailable || (status.source().is_some() && !is_late(status))
 }
 
 /// Returns the reason for the end of a stream, as text for people.
-pub(super) fn why(status: &Status) -> String {
+pub(super) fn end_reason(status: &Status) -> String {
     match chain(status).last() {
-        Some(cause) => format!("the connection broke: {}", clean(&cause.to_string())),
-        None => clean(status.message()),
+        Some(cause) => format!("the connection broke: {}", strip_controls(&cause.to_string())),
+        None => strip_controls(status.message()),
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
         let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
         let connect = (1..=count).map(url).collect();
         let timeout = Duration::from_secs(10);
-        Servers::new(&Reach { connect, ca: None, token_file: None, timeout }, None).unwrap()
+        Servers::new(&ServerArgs { connect, ca: None, token_file: None, timeout }, None).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,7 +200,7 @@ mod tests {
             0 => Ok(Response::new("the third")),
             _ => pending().await,
         };
-        assert_eq!(servers(3).ask((), call).await.unwrap(), "the third");
+        assert_eq!(servers(3).unary((), call).await.unwrap(), "the third");
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use prost_types::Timestamp;
 use rides_proto::v1::{self, CarState, Location, Money, RideState};
 
 use super::output::{BOLD, DIM};
-use crate::terminal_text::clean;
+use crate::terminal_text::strip_controls;
 
 /// Formats an amount, for example `12.40 EUR`.
 pub(super) fn money(amount: Option<&Money>) -> String {
@@ -53,7 +53,7 @@ pub(super) fn point(at: Option<Location>) -> String {
 
 /// Formats a stop: the name of its street, or its point if it has no name.
 pub(super) fn stop(name: &str, at: Option<Location>) -> String {
-    if name.is_empty() { point(at) } else { clean(name) }
+    if name.is_empty() { point(at) } else { strip_controls(name) }
 }
 
 /// Returns the name of a ride's state.
@@ -123,9 +123,9 @@ pub(super) fn quote(quote: &v1::QuoteResponse) -> String {
 pub(super) fn ride(ride: &v1::Ride, now: SystemTime) -> String {
     let (state, style) = (ride.state(), ride_style(ride.state()));
     let ago = |time| since(time, now).map_or_else(|| "–".to_owned(), |ago| format!("{} ago", duration(ago)));
-    let names = ride.passenger_ids.iter().map(|name| clean(name)).collect::<Vec<_>>().join(", ");
+    let names = ride.passenger_ids.iter().map(|name| strip_controls(name)).collect::<Vec<_>>().join(", ");
     let mut lines = vec![
-        ("ride", format!("{BOLD}{}{BOLD:#}", clean(&ride.ride_id))),
+        ("ride", format!("{BOLD}{}{BOLD:#}", strip_controls(&ride.ride_id))),
         ("state", format!("{style}{}{style:#}, {}", ride_state(state), ago(ride.updated_at))),
         ("from", stop_at(&ride.pickup_name, ride.pickup)),
         ("to", stop_at(&ride.dropoff_name, ride.dropoff)),
@@ -133,10 +133,10 @@ pub(super) fn ride(ride: &v1::Ride, now: SystemTime) -> String {
         ("trip", trip(ride.distance_m, ride.duration)),
     ];
     let more = [
-        ("rider", clean(&ride.rider_id), !ride.rider_id.is_empty()),
+        ("rider", strip_controls(&ride.rider_id), !ride.rider_id.is_empty()),
         ("with", names, !ride.passenger_ids.is_empty()),
         ("type", "pool".to_owned(), ride.r#type() == v1::RideType::Pool),
-        ("car", format!("{}, driven by {}", ride.car_id, clean(&ride.driver_id)), ride.car_id != 0),
+        ("car", format!("{}, driven by {}", ride.car_id, strip_controls(&ride.driver_id)), ride.car_id != 0),
         ("booked", ago(ride.requested_at), true),
         ("why", cancelled(ride.cancelled_by(), &ride.cancel_reason), state == RideState::Cancelled),
     ];
@@ -154,7 +154,7 @@ pub(super) fn cancelled(by: v1::Actor, reason: &str) -> String {
     };
     match reason {
         "" => format!("by {by}"),
-        reason => format!("by {by}: {}", clean(reason)),
+        reason => format!("by {by}: {}", strip_controls(reason)),
     }
 }
 
@@ -166,7 +166,7 @@ pub(super) fn trip(distance_m: u32, time: Option<prost_types::Duration>) -> Stri
 fn stop_at(name: &str, at: Option<Location>) -> String {
     match name {
         "" => point(at),
-        name => format!("{} {DIM}{}{DIM:#}", clean(name), point(at)),
+        name => format!("{} {DIM}{}{DIM:#}", strip_controls(name), point(at)),
     }
 }
 

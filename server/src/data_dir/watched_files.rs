@@ -15,17 +15,17 @@ pub struct FileLost(pub PathBuf);
 /// Files and directories by their paths and identities. Each must stay open while this value exists: the system may
 /// reuse the inode number of a deleted file that is not open.
 #[derive(Debug, Default)]
-pub struct KeptFiles {
+pub struct WatchedFiles {
     files: Vec<(PathBuf, Identity)>,
     open: Vec<File>,
 }
 
-impl KeptFiles {
+impl WatchedFiles {
     /// Adds the files at `paths`, which other code keeps open. A path without a file is left out.
     ///
     /// # Errors
     /// If the metadata of a file cannot be read.
-    pub fn note(&mut self, paths: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
+    pub fn watch(&mut self, paths: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
         for path in paths {
             match path.metadata() {
                 Ok(metadata) => self.files.extend(identity(&metadata).map(|identity| (path, identity))),
@@ -40,7 +40,7 @@ impl KeptFiles {
     ///
     /// # Errors
     /// If the metadata of the file cannot be read.
-    pub fn keep(&mut self, path: PathBuf, file: File) -> io::Result<()> {
+    pub fn watch_open(&mut self, path: PathBuf, file: File) -> io::Result<()> {
         self.files.extend(identity(&file.metadata()?).map(|identity| (path, identity)));
         self.open.push(file);
         Ok(())
@@ -103,9 +103,9 @@ mod tests {
             fs::create_dir(&dir).unwrap();
             let file = dir.join("file");
             fs::write(&file, "kept").unwrap();
-            let mut kept = KeptFiles::default();
-            kept.note([dir.join("none")]).unwrap();
-            kept.keep(file.clone(), File::open(&file).unwrap()).unwrap();
+            let mut kept = WatchedFiles::default();
+            kept.watch([dir.join("none")]).unwrap();
+            kept.watch_open(file.clone(), File::open(&file).unwrap()).unwrap();
             fs::write(&file, "written to").unwrap();
             assert_eq!(kept.check(), Ok(()));
             lose(&dir);
@@ -119,8 +119,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let [dir, old] = ["dir", "old"].map(|name| place.path().join(name));
         fs::create_dir(&dir).unwrap();
-        let mut kept = KeptFiles::default();
-        kept.note([dir.clone()]).unwrap();
+        let mut kept = WatchedFiles::default();
+        kept.watch([dir.clone()]).unwrap();
         fs::rename(&dir, old).unwrap();
         fs::create_dir(&dir).unwrap();
         assert_eq!(kept.check(), Err(FileLost(dir)));

@@ -6,8 +6,8 @@ use rides_proto::ids::CarId;
 
 use crate::{
     city::{City, Snapped},
-    fleet::{Closed, Fleet},
-    rides::model::Crew,
+    fleet::{FleetClosed, Fleet},
+    rides::model::CarAndDriver,
 };
 
 /// The most cars that are considered for a ride: the nearest by straight-line distance. Driving time then gives the
@@ -18,7 +18,7 @@ const NEAREST: usize = 16;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidate {
     /// The car and its driver.
-    pub crew: Crew,
+    pub crew: CarAndDriver,
     /// The driving time to the pickup.
     pub pickup_eta: Duration,
 }
@@ -29,7 +29,7 @@ pub async fn candidates(
     fleet: &Fleet,
     pickup: &Snapped,
     passed_over: &[CarId],
-) -> Result<Vec<Candidate>, Closed> {
+) -> Result<Vec<Candidate>, FleetClosed> {
     let free = fleet.nearest_free(pickup.at, NEAREST + passed_over.len()).await?;
     let reachable = free.into_iter().filter_map(|car| {
         let pickup_eta = city.drive_time(&city.snap(car.at), pickup)?;

@@ -181,13 +181,13 @@ mod tests {
         let admission = Admission::new(&limits());
         let (hasty, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
         for _ in 0..10 {
-            assert_eq!(outcome(admission.admit(Some(&hasty), &Principal::Unproven, BOOK)), None);
+            assert_eq!(outcome(admission.admit(Some(&hasty), &Principal::Anonymous, BOOK)), None);
         }
         assert_eq!(
-            outcome(admission.admit(Some(&hasty), &Principal::Unproven, BOOK)).as_deref(),
+            outcome(admission.admit(Some(&hasty), &Principal::Anonymous, BOOK)).as_deref(),
             Some("TOO_MANY_CALLS")
         );
-        assert_eq!(outcome(admission.admit(Some(&other), &Principal::Unproven, BOOK)), None);
+        assert_eq!(outcome(admission.admit(Some(&other), &Principal::Anonymous, BOOK)), None);
     }
 
     /// R2
@@ -196,11 +196,11 @@ mod tests {
         let admission = Admission::new(&limits());
         let caller = peer("192.0.2.1");
         let mut held: Vec<_> =
-            (0..3).map(|_| admission.admit(Some(&caller), &Principal::Unproven, BOOK).unwrap()).collect();
-        let refused = admission.admit(Some(&caller), &Principal::Unproven, BOOK);
+            (0..3).map(|_| admission.admit(Some(&caller), &Principal::Anonymous, BOOK).unwrap()).collect();
+        let refused = admission.admit(Some(&caller), &Principal::Anonymous, BOOK);
         assert_eq!(outcome(refused).as_deref(), Some("TOO_MANY_OPEN_CALLS"));
         held.pop();
-        assert_eq!(outcome(admission.admit(Some(&caller), &Principal::Unproven, BOOK)), None);
+        assert_eq!(outcome(admission.admit(Some(&caller), &Principal::Anonymous, BOOK)), None);
     }
 
     /// R10: an office has one address, and each person in it a session.
@@ -208,14 +208,14 @@ mod tests {
     fn who_has_a_session_is_counted_by_it() {
         let admission = Admission::new(&limits());
         let office = peer("192.0.2.1");
-        let rider = |subject| Principal::Proven(Session::new(Role::Rider, subject, SystemTime::UNIX_EPOCH));
+        let rider = |subject| Principal::Authenticated(Session::new(Role::Rider, subject, SystemTime::UNIX_EPOCH));
         let (hasty, other) = (rider("ada"), rider("bob"));
         for _ in 0..10 {
             assert_eq!(outcome(admission.admit(Some(&office), &hasty, BOOK)), None);
         }
         let refused = admission.admit(Some(&office), &hasty, BOOK);
         assert_eq!(outcome(refused).as_deref(), Some("TOO_MANY_CALLS"));
-        for principal in [&other, &Principal::Unproven] {
+        for principal in [&other, &Principal::Anonymous] {
             assert_eq!(outcome(admission.admit(Some(&office), principal, BOOK)), None);
         }
         let elsewhere = admission.admit(Some(&peer("192.0.2.2")), &hasty, BOOK);
@@ -228,7 +228,7 @@ mod tests {
         let admission = Admission::new(&limits());
         let eve = peer("192.0.2.1");
         let guest =
-            |n: u32| Principal::Proven(Session::new(Role::Rider, &n.to_string(), SystemTime::UNIX_EPOCH));
+            |n: u32| Principal::Authenticated(Session::new(Role::Rider, &n.to_string(), SystemTime::UNIX_EPOCH));
         let calls = |n: u32| outcome(admission.admit(Some(&eve), &guest(n), BOOK));
         assert!((0..40).all(|n| calls(n).is_none()));
         assert_eq!(calls(40).as_deref(), Some("TOO_MANY_CALLS"));
@@ -249,7 +249,7 @@ mod tests {
         let admission =
             Admission::new(&Limits { max_calls_per_second: calls_per_second, ..Limits::default() });
         let guest =
-            |n: u32| Principal::Proven(Session::new(Role::Rider, &n.to_string(), SystemTime::UNIX_EPOCH));
+            |n: u32| Principal::Authenticated(Session::new(Role::Rider, &n.to_string(), SystemTime::UNIX_EPOCH));
         let signs_out = |n, address| outcome(admission.admit(Some(&peer(address)), &guest(n), SIGN_OUT));
         assert!((0..1_000).all(|n| signs_out(n, "192.0.2.1").is_none()));
         assert_eq!(signs_out(1_000, "192.0.2.1").as_deref(), Some("TOO_MANY_SIGN_OUTS"));
@@ -262,7 +262,7 @@ mod tests {
     fn an_exempt_address_exempts_no_session() {
         let admission = Admission::new(&limits());
         let proxy = peer("127.0.0.1");
-        let hasty = Principal::Proven(Session::new(Role::Rider, "eve", SystemTime::UNIX_EPOCH));
+        let hasty = Principal::Authenticated(Session::new(Role::Rider, "eve", SystemTime::UNIX_EPOCH));
         for _ in 0..10 {
             assert_eq!(outcome(admission.admit(Some(&proxy), &hasty, BOOK)), None);
         }
@@ -289,7 +289,7 @@ mod tests {
         let admission = Admission::new(&Limits { exempt_addresses: exempt, ..limits() });
         let calls = |address| {
             (0..20)
-                .all(|_| outcome(admission.admit(Some(&peer(address)), &Principal::Unproven, BOOK)).is_none())
+                .all(|_| outcome(admission.admit(Some(&peer(address)), &Principal::Anonymous, BOOK)).is_none())
         };
         assert!(calls("2001:db8::7"));
         assert!(!calls("2001:db8::8"));
@@ -300,12 +300,12 @@ mod tests {
         let admission = Admission::new(&limits());
         let proxy = peer("127.0.0.1");
         for _ in 0..100 {
-            assert_eq!(outcome(admission.admit(Some(&proxy), &Principal::Unproven, BOOK)), None);
+            assert_eq!(outcome(admission.admit(Some(&proxy), &Principal::Anonymous, BOOK)), None);
         }
         let _viewers = [proxy.clone(), peer("192.0.2.1")]
-            .map(|peer| admission.admit(Some(&peer), &Principal::Unproven, VIEW).unwrap());
+            .map(|peer| admission.admit(Some(&peer), &Principal::Anonymous, VIEW).unwrap());
         assert_eq!(
-            outcome(admission.admit(Some(&proxy), &Principal::Unproven, VIEW)).as_deref(),
+            outcome(admission.admit(Some(&proxy), &Principal::Anonymous, VIEW)).as_deref(),
             Some("TOO_MANY_VIEWERS")
         );
     }

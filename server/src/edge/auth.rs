@@ -12,10 +12,10 @@ use tonic::{Code, Status};
 
 use super::{Contract, Method, Peer};
 use crate::{
-    access::{Policy, Principal, table::Access},
+    access::{AuthPolicy, Principal, table::Access},
     services::status,
-    sessions::{Lease, Role, Session, Sessions, Unauthenticated, bearer},
-    tls::DriversCertificate,
+    sessions::{SessionExpiry, Role, Session, Sessions, Unauthenticated, bearer},
+    tls::DriverCertificate,
 };
 
 /// The means to authenticate callers.
@@ -24,7 +24,7 @@ pub struct Auth {
     /// Verify tokens.
     pub sessions: Arc<Sessions>,
     /// Decides whether callers without a token are let in.
-    pub policy: Policy,
+    pub policy: AuthPolicy,
 }
 
 /// Authenticates callers and checks that their role may call the method.
@@ -47,25 +47,25 @@ impl Authorizer {
     ) -> Result<Principal, Status> {
         let Some(method) = method else {
             return match self.auth.policy {
-                Policy::Open => Ok(Principal::Unproven),
-                Policy::Required => Err(super::status::no_such_method()),
+                AuthPolicy::Open => Ok(Principal::Anonymous),
+                AuthPolicy::Required => Err(super::status::no_such_method()),
             };
         };
         if method.access == Access::Public {
-            return Ok(Principal::Unproven);
+            return Ok(Principal::Anonymous);
         }
         let now = SystemTime::now();
         let certificate = peer.and_then(|peer| peer.certificate.as_deref());
         if certificate.is_some_and(|certificate| certificate.is_over(now)) {
-            return Err(Unauthenticated::CertificateOver.into());
+            return Err(Unauthenticated::CertificateExpired.into());
         }
         let certified = certificate.map(|certificate| certificate.car);
         let session = match self.auth.session(headers, now) {
             Ok(session) => Some(session),
-            Err(Unauthenticated::Missing) if self.auth.policy == Policy::Open || certified.is_some() => None,
+            Err(Unauthenticated::Missing) if self.auth.policy == AuthPolicy::Open || certified.is_some() => None,
             Err(why) => return Err(why.into()),
         };
-        let principal = Principal::of(session, certified)?;
+        let principal = Principal::new(session, certified)?;
         match principal.role() {
             Some(role) if !method.access.allows(role) => Err(role_not_allowed(role)),
             _ => Ok(principal),
@@ -90,8 +90,8 @@ impl Auth {
 
 /// The session and certificate of a caller. Its streams end when one of them expires or is revoked.
 pub(super) struct Credentials {
-    session: Option<Lease>,
-    certificate: Option<Arc<DriversCertificate>>,
+    session: Option<SessionExpiry>,
+    certificate: Option<Arc<DriverCertificate>>,
 }
 
 impl Credentials {
@@ -99,7 +99,7 @@ impl Credentials {
     pub(super) async fn expired_or_revoked(&self) -> Unauthenticated {
         let session = async {
             match &self.session {
-                Some(lease) => lease.over().await,
+                Some(lease) => lease.ended().await,
                 None => pending().await,
             }
         };
@@ -111,7 +111,7 @@ impl Credentials {
         };
         tokio::select! {
             why = session => why,
-            () = certificate => Unauthenticated::CertificateOver,
+            () = certificate => Unauthenticated::CertificateExpired,
         }
     }
 }
@@ -133,7 +133,7 @@ pub(super) async fn operators_only(
     next: Next,
 ) -> Response {
     let nearby = request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_loopback());
-    if nearby || gate.auth.policy == Policy::Open {
+    if nearby || gate.auth.policy == AuthPolicy::Open {
         return next.run(request).await;
     }
     match gate.auth.session(request.headers(), SystemTime::now()) {
@@ -155,12 +155,12 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::sessions::Keys;
+    use crate::sessions::TokenKeys;
 
     const BOOK: &str = "/rides.v1.Rides/Book";
 
-    fn gate(policy: Policy) -> Authorizer {
-        let sessions = Arc::new(Sessions::new(Keys::generate()));
+    fn gate(policy: AuthPolicy) -> Authorizer {
+        let sessions = Arc::new(Sessions::new(TokenKeys::generate()));
         let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
         Authorizer { auth: Auth { sessions, policy }, contract }
     }
@@ -187,14 +187,14 @@ mod tests {
 
     #[test]
     fn without_a_token_one_is_who_one_claims_to_be_or_nobody() {
-        assert_eq!(gate(Policy::Open).ask(BOOK, None), Ok(Principal::Unproven));
+        assert_eq!(gate(AuthPolicy::Open).ask(BOOK, None), Ok(Principal::Anonymous));
         let missing = (Code::Unauthenticated, Some("NO_TOKEN".to_owned()));
-        assert_eq!(gate(Policy::Required).ask(BOOK, None), Err(missing));
+        assert_eq!(gate(AuthPolicy::Required).ask(BOOK, None), Err(missing));
     }
 
     #[test]
     fn whoever_shows_a_token_is_held_to_it() {
-        for policy in [Policy::Open, Policy::Required] {
+        for policy in [AuthPolicy::Open, AuthPolicy::Required] {
             let gate = gate(policy);
             assert_eq!(gate.ask(BOOK, Some("x")), Err((Code::Unauthenticated, Some("BAD_TOKEN".to_owned()))));
             let rider = gate.ask(BOOK, Some(&gate.token(Role::Rider))).unwrap();
@@ -206,17 +206,17 @@ mod tests {
 
     #[test]
     fn what_is_for_everyone_looks_at_no_token() {
-        let gate = gate(Policy::Required);
+        let gate = gate(AuthPolicy::Required);
         for token in [None, Some("x")] {
-            assert_eq!(gate.ask("/rides.v1.Sessions/SignIn", token), Ok(Principal::Unproven));
+            assert_eq!(gate.ask("/rides.v1.Sessions/SignIn", token), Ok(Principal::Anonymous));
         }
     }
 
     #[test]
     fn what_is_in_no_contract_is_nobodys_where_tokens_are_required() {
-        assert_eq!(gate(Policy::Open).ask("/test/New", None), Ok(Principal::Unproven));
+        assert_eq!(gate(AuthPolicy::Open).ask("/test/New", None), Ok(Principal::Anonymous));
         assert_eq!(
-            gate(Policy::Required).ask("/test/New", None),
+            gate(AuthPolicy::Required).ask("/test/New", None),
             Err((Code::Unimplemented, Some("NO_SUCH_METHOD".to_owned())))
         );
     }
@@ -235,8 +235,8 @@ mod tests {
     #[tokio::test]
     async fn figures_are_for_who_is_near_or_runs_the_server() {
         let far = "192.0.2.7";
-        assert_eq!(figures(&Arc::new(gate(Policy::Open)), far, None).await, StatusCode::OK);
-        let gate = Arc::new(gate(Policy::Required));
+        assert_eq!(figures(&Arc::new(gate(AuthPolicy::Open)), far, None).await, StatusCode::OK);
+        let gate = Arc::new(gate(AuthPolicy::Required));
         let (rider, dispatcher) = (gate.token(Role::Rider), gate.token(Role::Dispatcher));
         for (from, token, expected) in [
             ("127.0.0.1", None, StatusCode::OK),

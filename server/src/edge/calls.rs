@@ -286,10 +286,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        access::{Policy, Principal},
+        access::{AuthPolicy, Principal},
         edge::{Auth, Contract},
-        services::let_go::LetGo,
-        sessions::{Keys, Sessions},
+        services::stall_policy::StallPolicy,
+        sessions::{TokenKeys, Sessions},
     };
 
     const GET: &str = "/rides.v1.Rides/Get";
@@ -302,8 +302,8 @@ mod tests {
     /// Calls to handlers that never end, neither before their headers nor after.
     fn endless() -> CallService {
         let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
-        let sessions = Arc::new(Sessions::new(Keys::generate()));
-        let gate = Authorizer { auth: Auth { sessions, policy: Policy::Open }, contract };
+        let sessions = Arc::new(Sessions::new(TokenKeys::generate()));
+        let gate = Authorizer { auth: Auth { sessions, policy: AuthPolicy::Open }, contract };
         let quiet =
             || async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response() };
         let never = || post(std::future::pending::<Response<Body>>);
@@ -354,12 +354,12 @@ mod tests {
         let passed = Arc::new(AtomicUsize::new(0));
         let stuck = || {
             let passed = passed.clone();
-            let let_go = LetGo::with(move || {
+            let let_go = StallPolicy::new(move || {
                 passed.fetch_add(1, Relaxed);
                 None
             });
             let body = TerminableBody::new(tonic::body::Body::empty(), Some(let_go), pending());
-            let admitted = rules.admission.admit(None, &Principal::Unproven, WATCH).unwrap();
+            let admitted = rules.admission.admit(None, &Principal::Anonymous, WATCH).unwrap();
             let call = rules.metrics.open(WATCH, Instant::now());
             rules.register((body, admitted), CallObserver { call, trace: TraceId::of(&HeaderMap::new()) })
         };

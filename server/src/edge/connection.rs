@@ -139,7 +139,7 @@ impl ConnectionContext {
             None => speaking.await,
             Some(certificate) => tokio::select! {
                 end = speaking => end,
-                never = tls.watch_over(&certificate) => match never {},
+                never = tls.cancel_when_revoked(&certificate) => match never {},
             },
         }
     }

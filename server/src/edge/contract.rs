@@ -106,7 +106,7 @@ impl Contract {
                     (true, true) => MethodKind::Bidirectional,
                 };
                 let path = format!("/{name}/{}", method.name());
-                let access = Access::to(&path)
+                let access = Access::for_method(&path)
                     .with_context(|| format!("the access table (server/src/access/table.rs) lacks {path}"))?;
                 self.methods.insert(path, Method { kind, max_message_size: largest, access });
             }

@@ -7,7 +7,7 @@ use std::{
 
 use rides_proto::ids::CarId;
 
-use crate::{access::Principal, tls::DriversCertificate};
+use crate::{access::Principal, tls::DriverCertificate};
 
 /// The facts about a client that its connection alone tells. Every request has them in its extensions.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Peer {
     /// The address of the client. An IPv4-mapped IPv6 address is converted to IPv4.
     pub address: IpAddr,
     /// The driver's certificate that the client has presented in the TLS handshake, if any.
-    pub certificate: Option<Arc<DriversCertificate>>,
+    pub certificate: Option<Arc<DriverCertificate>>,
 }
 
 /// The key under which calls are counted for quotas.

@@ -15,7 +15,7 @@ use http_body::{Body as _, Frame};
 use tonic::{Code, Status, body::Body};
 
 use super::status;
-use crate::services::let_go::LetGo;
+use crate::services::stall_policy::StallPolicy;
 
 /// The ready frames that are still sent after the call has ended: a message and its trailers. So a complete unary
 /// response is not lost.
@@ -42,17 +42,17 @@ pub(super) struct TerminableBody {
 }
 
 enum State {
-    Running { body: Body, end: EndFuture, let_go: Option<LetGo>, burst: u8 },
+    Running { body: Body, end: EndFuture, let_go: Option<StallPolicy>, burst: u8 },
     Flushing { body: Body, status: Status, left: u8 },
     Done,
 }
 
 impl TerminableBody {
-    /// `let_go` is the policy of the service for a client that reads nothing. The default is to end the call after
+    /// `stall_policy` is the policy of the service for a client that reads nothing. The default is to end the call after
     /// [`STUCK`] sweeps.
     pub(super) fn new(
         body: Body,
-        let_go: Option<LetGo>,
+        let_go: Option<StallPolicy>,
         end: impl Future<Output = Status> + Send + 'static,
     ) -> Self {
         let state = State::Running { body, end: Box::pin(end), let_go, burst: 0 };
@@ -74,7 +74,7 @@ impl TerminableBody {
         let State::Running { end, let_go, .. } = &mut self.state else { return None };
         let rounds = self.stalled_sweeps.as_mut()?;
         *rounds = rounds.saturating_add(1);
-        if let Some(status) = let_go.as_ref().and_then(LetGo::status) {
+        if let Some(status) = let_go.as_ref().and_then(StallPolicy::status) {
             return Some(status);
         }
         if *rounds < POLL_END_AFTER_SWEEPS {
@@ -290,7 +290,7 @@ mod tests {
     async fn a_service_may_have_more_patience_or_less() {
         for patience in [Duration::from_secs(1), Duration::from_secs(600)] {
             let until = Instant::now() + patience;
-            let let_go = LetGo::with(move || {
+            let let_go = StallPolicy::new(move || {
                 (Instant::now() >= until).then(|| Status::resource_exhausted("too slow"))
             });
             let busy = Body::new(StreamBody::new(stream::repeat_with(message)));

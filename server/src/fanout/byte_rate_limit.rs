@@ -9,14 +9,14 @@ const BURST: Duration = Duration::from_secs(1);
 /// one is allowed once the debt is at most [`BURST`]. In any time `t` at most `t + BURST` of the limit is sent, and
 /// one message more.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
+pub(super) struct ByteRateLimit {
     /// `None`: no limit.
     per_second: Option<NonZeroU32>,
     /// The time at which the debt is paid.
     paid_at: Duration,
 }
 
-impl Allowance {
+impl ByteRateLimit {
     pub(super) fn new(per_second: Option<NonZeroU32>) -> Self {
         Self { per_second, paid_at: Duration::ZERO }
     }
@@ -27,7 +27,7 @@ impl Allowance {
     }
 
     /// Charges a message that is sent at `now`.
-    pub(super) fn spend(&mut self, bytes: usize, now: Duration) {
+    pub(super) fn charge(&mut self, bytes: usize, now: Duration) {
         let Some(per_second) = self.per_second else { return };
         let price = Duration::from_secs_f64(bytes as f64 / f64::from(per_second.get()));
         self.paid_at = self.paid_at.max(now) + price;
@@ -42,8 +42,8 @@ mod tests {
 
     #[test]
     fn without_a_ceiling_all_goes() {
-        let mut allowance = Allowance::new(None);
-        allowance.spend(usize::MAX, Duration::ZERO);
+        let mut allowance = ByteRateLimit::new(None);
+        allowance.charge(usize::MAX, Duration::ZERO);
         assert!(allowance.allows(Duration::ZERO));
     }
 
@@ -55,7 +55,7 @@ mod tests {
             sizes in prop::collection::vec(1..100_000usize, 1..200),
             tick_ms in 20..2_000u64,
         ) {
-            let mut allowance = Allowance::new(NonZeroU32::new(per_second));
+            let mut allowance = ByteRateLimit::new(NonZeroU32::new(per_second));
             let (mut sent, mut now) = (0, Duration::ZERO);
             let started = now;
             let mut largest = 0;
@@ -66,7 +66,7 @@ mod tests {
                 }
                 let owed = Duration::from_secs_f64(largest as f64 / f64::from(per_second));
                 prop_assert!(now <= asked + owed + Duration::from_millis(tick_ms), "waits longer than it must");
-                allowance.spend(bytes, now);
+                allowance.charge(bytes, now);
                 sent += bytes;
                 largest = largest.max(bytes);
                 let covered = (now - started + BURST).as_secs_f64() * f64::from(per_second);

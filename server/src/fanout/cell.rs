@@ -10,20 +10,20 @@ use crate::positions::{CarDot, CellChange};
 
 /// A cell as of the tick of its last change. Its frames are encoded when the first viewer needs them.
 #[derive(Debug)]
-pub(super) struct CellBoard {
+pub(super) struct MapCell {
     /// Sorted by car number.
     cars: Vec<CarDot>,
     pub(super) changed: u64,
     /// The tick in which the number of cars last changed.
-    recounted: u64,
+    count_changed: u64,
     /// `None`: the cell is new on the board, and every viewer gets a snapshot first.
-    step: Option<Step>,
+    last_delta: Option<CellDelta>,
     snapshot: OnceLock<Bytes>,
 }
 
 /// The change of a cell in its newest tick.
 #[derive(Debug)]
-struct Step {
+struct CellDelta {
     /// The tick of the previous change. A viewer that has the cell as of this tick or later needs only the delta.
     from: u64,
     changed: Vec<CarDot>,
@@ -34,11 +34,11 @@ struct Step {
     delta_of_moves: OnceLock<Bytes>,
 }
 
-impl CellBoard {
+impl MapCell {
     /// Returns a cell that was not on the board before.
     pub(super) fn new(change: CellChange, tick: u64) -> Self {
         let cars = in_order(change.changed);
-        Self { cars, changed: tick, recounted: tick, step: None, snapshot: OnceLock::new() }
+        Self { cars, changed: tick, count_changed: tick, last_delta: None, snapshot: OnceLock::new() }
     }
 
     pub(super) fn after(&self, change: CellChange, tick: u64) -> Self {
@@ -46,10 +46,10 @@ impl CellBoard {
         let changed = in_order(changed);
         left.sort_unstable();
         let (cars, moves) = self.merged(cell, &changed, &left);
-        let recounted = if cars.len() == self.cars.len() { self.recounted } else { tick };
+        let recounted = if cars.len() == self.cars.len() { self.count_changed } else { tick };
         let (delta, delta_of_moves) = (OnceLock::new(), OnceLock::new());
-        let step = Some(Step { from: self.changed, changed, moves, left, delta, delta_of_moves });
-        Self { cars, changed: tick, recounted, step, snapshot: OnceLock::new() }
+        let step = Some(CellDelta { from: self.changed, changed, moves, left, delta, delta_of_moves });
+        Self { cars, changed: tick, count_changed: recounted, last_delta: step, snapshot: OnceLock::new() }
     }
 
     /// Returns the number of cars in the cell.
@@ -59,8 +59,8 @@ impl CellBoard {
 
     /// Returns the frame that a viewer lacks of this cell. `have` is the tick of its copy; `None` means no copy.
     /// `moves` is as in [`Request`](super::Request).
-    pub(super) fn lacking(&self, cell: Cell, have: Option<u64>, moves: bool) -> Option<Bytes> {
-        match (have, &self.step) {
+    pub(super) fn frame_since(&self, cell: Cell, have: Option<u64>, moves: bool) -> Option<Bytes> {
+        match (have, &self.last_delta) {
             (Some(tick), _) if tick >= self.changed => None,
             (Some(tick), Some(step)) if tick >= step.from => Some(step.delta(cell, self.changed, moves)),
             (None, _) if self.cars.is_empty() => None,
@@ -71,14 +71,14 @@ impl CellBoard {
     /// Returns `true` if a viewer lacks the count of this cell. `have` is the tick of its counts; `None` means no
     /// counts.
     pub(super) fn is_recounted_since(&self, have: Option<u64>) -> bool {
-        have.map_or(!self.cars.is_empty(), |tick| tick < self.recounted)
+        have.map_or(!self.cars.is_empty(), |tick| tick < self.count_changed)
     }
 
     fn snapshot(&self, cell: Cell) -> Bytes {
         self.snapshot.get_or_init(|| frame::snapshot(cell, self.changed, &self.cars)).clone()
     }
 
-    /// Returns the cars after the change, and the entry in [`Step::moves`] for each changed car. All lists are sorted
+    /// Returns the cars after the change, and the entry in [`CellDelta::moves`] for each changed car. All lists are sorted
     /// by car number.
     fn merged(
         &self,
@@ -97,7 +97,7 @@ impl CellBoard {
             match changed.next_if(|new| new.number == car.number) {
                 Some(new) => {
                     cars.push(new);
-                    moves.push((new.state == car.state).then(|| way(cell, car, &new)));
+                    moves.push((new.state == car.state).then(|| offset(cell, car, &new)));
                 }
                 None if left.binary_search(&car.number).is_ok() => {}
                 None => cars.push(*car),
@@ -109,7 +109,7 @@ impl CellBoard {
     }
 }
 
-impl Step {
+impl CellDelta {
     fn delta(&self, cell: Cell, tick: u64, moves: bool) -> Bytes {
         if !moves {
             return self
@@ -133,7 +133,7 @@ fn in_order(mut cars: Vec<CarDot>) -> Vec<CarDot> {
 }
 
 /// Returns the offset of a car inside `cell`, to the east and to the south.
-fn way(cell: Cell, from: &CarDot, to: &CarDot) -> (i32, i32) {
+fn offset(cell: Cell, from: &CarDot, to: &CarDot) -> (i32, i32) {
     let ((x, y), (to_x, to_y)) = (cell.offset(from.at), cell.offset(to.at));
     (to_x - x, to_y - y)
 }

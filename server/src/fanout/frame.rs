@@ -20,7 +20,7 @@ use super::Detail;
 use crate::positions::{CarDot, CarState, Heading};
 
 /// The length of the prefix of a gRPC message: the compression flag and the message length.
-pub(super) const PREFIX: usize = 5;
+pub(super) const GRPC_PREFIX_LEN: usize = 5;
 
 /// Field number of `WatchFleetResponse.cells`.
 const CELLS: u32 = 5;
@@ -112,7 +112,7 @@ pub(super) fn detail(detail: Detail) -> Bytes {
 /// Returns a gRPC message with these fields, with its prefix.
 pub(super) fn message(fields: &[Bytes]) -> Bytes {
     let length: usize = fields.iter().map(Bytes::len).sum();
-    let mut message = BytesMut::with_capacity(PREFIX + length);
+    let mut message = BytesMut::with_capacity(GRPC_PREFIX_LEN + length);
     message.put_u8(0);
     // The cast is safe: all cars of a fleet together take far less than 4 GB.
     message.put_u32(length as u32);
@@ -121,13 +121,13 @@ pub(super) fn message(fields: &[Bytes]) -> Bytes {
 }
 
 /// Encodes the fields that every message has: the tick and its time.
-pub(super) fn stamp(tick: u64, time: SystemTime) -> Bytes {
+pub(super) fn common_fields(tick: u64, time: SystemTime) -> Bytes {
     let message = v1::WatchFleetResponse { tick, time: Some(time.into()), ..Default::default() };
     message.encode_to_vec().into()
 }
 
 /// Encodes the fields that only the first message of a stream has.
-pub(super) fn opening(epoch: &str, tick_interval: Duration) -> Bytes {
+pub(super) fn first_fields(epoch: &str, tick_interval: Duration) -> Bytes {
     let message = v1::WatchFleetResponse {
         epoch: epoch.to_owned(),
         // The conversion fails only for durations that are far longer than a tick.

@@ -19,82 +19,82 @@ use tokio::{
     task::yield_now,
 };
 
-use super::board::Board;
+use super::fleet_map::FleetMap;
 
 /// The number of groups of viewers. Each group has its own [`Notify`].
-const PARTS: usize = 512;
+const GROUPS: usize = 512;
 /// The number of viewers that are woken before other tasks get a turn. Less than tokio polls before it checks for
 /// other events, so that woken tasks do not pile up.
-const AT_ONCE: usize = 32;
+const WAKE_BATCH: usize = 32;
 
 /// Returns a publisher, and a first subscriber that has not seen `first`.
-pub(super) fn latest(first: Arc<Board>) -> (Publisher, Latest) {
+pub(super) fn channel(first: Arc<FleetMap>) -> (MapSender, MapReceiver) {
     let (sender, receiver) = watch::channel(Some(first));
     let bells =
-        Arc::new(Bells { of_part: std::array::from_fn(|_| Notify::new()), next: AtomicUsize::new(0) });
-    (Publisher { board: sender, bells: bells.clone() }, Latest { board: receiver, bells, part: 0 })
+        Arc::new(Wakers { of_group: std::array::from_fn(|_| Notify::new()), next: AtomicUsize::new(0) });
+    (MapSender { board: sender, wakers: bells.clone() }, MapReceiver { board: receiver, bells, group: 0 })
 }
 
 #[derive(Debug)]
-struct Bells {
-    of_part: [Notify; PARTS],
+struct Wakers {
+    of_group: [Notify; GROUPS],
     /// The group of the next subscriber.
     next: AtomicUsize,
 }
 
 /// Publishes boards. Subscribers get no more boards after it is dropped.
 #[derive(Debug)]
-pub(super) struct Publisher {
-    board: watch::Sender<Option<Arc<Board>>>,
-    bells: Arc<Bells>,
+pub(super) struct MapSender {
+    board: watch::Sender<Option<Arc<FleetMap>>>,
+    wakers: Arc<Wakers>,
 }
 
 /// A subscriber to the newest board.
 #[derive(Debug)]
-pub(super) struct Latest {
+pub(super) struct MapReceiver {
     /// `None`: the publisher was dropped.
-    board: watch::Receiver<Option<Arc<Board>>>,
-    bells: Arc<Bells>,
-    part: usize,
+    board: watch::Receiver<Option<Arc<FleetMap>>>,
+    bells: Arc<Wakers>,
+    group: usize,
 }
 
-impl Publisher {
+impl MapSender {
     /// Publishes a board. Returns after all subscribers were woken.
-    pub(super) async fn publish(&self, board: Arc<Board>) {
+    pub(super) async fn publish(&self, board: Arc<FleetMap>) {
         self.board.send_replace(Some(board));
-        let followers = Arc::strong_count(&self.bells);
-        let parts = (PARTS * AT_ONCE / followers).clamp(1, PARTS);
-        for bells in self.bells.of_part.chunks(parts) {
+        let followers = Arc::strong_count(&self.wakers);
+        let parts = (GROUPS * WAKE_BATCH / followers).clamp(1, GROUPS);
+        for bells in self.wakers.of_group.chunks(parts) {
             bells.iter().for_each(Notify::notify_waiters);
             yield_now().await;
         }
     }
 }
 
-impl Drop for Publisher {
+impl Drop for MapSender {
     fn drop(&mut self) {
         self.board.send_replace(None);
-        for bell in &self.bells.of_part {
+        for bell in &self.wakers.of_group {
             bell.notify_waiters();
         }
     }
 }
 
-impl Clone for Latest {
+impl Clone for MapReceiver {
     /// Returns another subscriber, in the next group.
     fn clone(&self) -> Self {
-        let part = self.bells.next.fetch_add(1, Relaxed) % PARTS;
-        Self { board: self.board.clone(), bells: self.bells.clone(), part }
+        let part = self.bells.next.fetch_add(1, Relaxed) % GROUPS;
+        Self { board: self.board.clone(), bells: self.bells.clone(), group: part }
     }
 }
 
-impl Latest {
+impl MapReceiver {
     /// Returns the newest board as soon as there is one that this subscriber has not seen, or `None` after the
     /// publisher was dropped. Cancel safe.
-    pub(super) async fn next(&mut self) -> Option<Arc<Board>> {
+    pub(super) async fn next(&mut self) -> Option<Arc<FleetMap>> {
         loop {
             // Registers before the check, so that a board that is published after the check wakes this task.
-            let rung = pin!(self.bells.of_part[self.part].notified());
+            let rung = pin!(self.bells.of_group[self.group].notified());
             match self.board.has_changed() {
                 Ok(false) => rung.await,
                 Ok(true) | Err(_) => return self.board.borrow_and_update().clone(),
@@ -114,14 +114,14 @@ mod tests {
 
     use super::*;
 
-    fn board() -> Arc<Board> {
-        Arc::new(Board::new("epoch", Duration::from_millis(250)))
+    fn board() -> Arc<FleetMap> {
+        Arc::new(FleetMap::new("epoch", Duration::from_millis(250)))
     }
 
     #[tokio::test]
     async fn viewers_hear_in_the_same_order_each_time() {
         const VIEWERS: usize = 100;
-        let (publisher, latest) = latest(board());
+        let (publisher, latest) = channel(board());
         let (hear, mut heard) = mpsc::unbounded_channel();
         for viewer in 0..VIEWERS {
             let (mut latest, hear) = (latest.clone(), hear.clone());
@@ -146,8 +146,8 @@ mod tests {
     /// A call that arrives just after a tick does not wait until all viewers have looked at the board.
     #[tokio::test]
     async fn others_have_their_turn_while_viewers_hear() {
-        const VIEWERS: usize = 2 * PARTS;
-        let (publisher, latest) = latest(board());
+        const VIEWERS: usize = 2 * GROUPS;
+        let (publisher, latest) = channel(board());
         let heard = Arc::new(AtomicUsize::new(0));
         for _ in 0..VIEWERS {
             let (mut latest, heard) = (latest.clone(), heard.clone());
@@ -167,7 +167,7 @@ mod tests {
         });
         publisher.publish(board()).await;
         let had_heard = other.await.unwrap();
-        assert!(had_heard <= 2 * AT_ONCE, "{had_heard} of {VIEWERS} viewers ran before another task");
+        assert!(had_heard <= 2 * WAKE_BATCH, "{had_heard} of {VIEWERS} viewers ran before another task");
         while heard.load(Relaxed) < VIEWERS {
             yield_now().await;
         }
@@ -175,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_comes_late_hears_that_there_are_no_more() {
-        let (publisher, mut latest) = latest(board());
+        let (publisher, mut latest) = channel(board());
         drop(publisher);
         assert!(latest.next().await.is_none());
         assert!(latest.clone().next().await.is_none());

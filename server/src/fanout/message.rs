@@ -8,26 +8,26 @@ use std::{
 use bytes::Bytes;
 use rides_proto::tiles::{Cell, CellBox};
 
-use super::{Detail, board::Board, frame, viewer::MAX_CELLS};
+use super::{Detail, fleet_map::FleetMap, frame, viewer::MAX_CELLS};
 
 /// The most views of one tick that are kept for sharing. With more views than this most have a single viewer, and
 /// keeping them would only hold their memory longer.
-const MAX_SHARED: usize = 256;
+const MAX_CACHED_VIEWS: usize = 256;
 
 /// The key of a message. Equal asks about one view get the same bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ask {
+pub struct MessageKey {
     /// The detail of the message.
     pub detail: Detail,
     /// The data that the viewer has before the message.
-    pub have: Have,
+    pub baseline: Baseline,
     /// `true` if the viewer understands cars that only moved, as in [`Request`](super::Request).
     pub moves: bool,
 }
 
 /// The data that a viewer has before a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Have {
+pub enum Baseline {
     /// Nothing: this is the first message of its stream.
     Nothing,
     /// Data in the other detail, which this message replaces.
@@ -38,36 +38,36 @@ pub enum Have {
 
 /// One view as of one tick, shared by its viewers.
 #[derive(Debug)]
-pub struct InView {
+pub struct SharedView {
     view: CellBox,
     /// The number of zooms from cells out to the density tiles of this view.
     levels: u32,
     cars: usize,
     /// Nearly always one entry.
-    made: Mutex<Vec<Made>>,
+    messages: Mutex<Vec<CachedMessage>>,
 }
 
 /// A key and its message. `None`: there is nothing to send.
-type Made = (Ask, Option<Bytes>);
+type CachedMessage = (MessageKey, Option<Bytes>);
 
 /// The views of one tick that a viewer has asked for.
 #[derive(Debug, Default)]
-pub(super) struct Shared(Mutex<HashMap<CellBox, Arc<InView>>>);
+pub(super) struct ViewCache(Mutex<HashMap<CellBox, Arc<SharedView>>>);
 
-impl Shared {
-    pub(super) fn get(&self, view: CellBox, cars: impl FnOnce() -> usize) -> Arc<InView> {
+impl ViewCache {
+    pub(super) fn get(&self, view: CellBox, cars: impl FnOnce() -> usize) -> Arc<SharedView> {
         let views = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = views().get(&view) {
             return known.clone();
         }
-        let new = Arc::new(InView {
+        let new = Arc::new(SharedView {
             view,
             levels: view.levels_within(MAX_CELLS),
             cars: cars(),
-            made: Mutex::default(),
+            messages: Mutex::default(),
         });
         let mut views = views();
-        if views.len() < MAX_SHARED {
+        if views.len() < MAX_CACHED_VIEWS {
             // Two threads may build the same view at once. The later one replaces the earlier, which is harmless.
             views.insert(view, new.clone());
         }
@@ -75,7 +75,7 @@ impl Shared {
     }
 }
 
-impl InView {
+impl SharedView {
     /// The number of cars in the view.
     pub fn cars(&self) -> usize {
         self.cars
@@ -86,24 +86,24 @@ impl InView {
         self.levels > 0
     }
 
-    /// Returns the first message for a viewer that resumes with `cursors`. `board` is the board of this view.
-    pub(super) fn resumption(&self, board: &Board, cursors: &HashMap<Cell, u64>, moves: bool) -> Bytes {
-        let mut parts = vec![board.stamp.clone()];
+    /// Returns the first message for a viewer that resumes with `cursors`. `active_rides` is the board of this view.
+    pub(super) fn resume_message(&self, board: &FleetMap, cursors: &HashMap<Cell, u64>, moves: bool) -> Bytes {
+        let mut parts = vec![board.common_fields.clone()];
         parts.extend(self.opening(board));
         parts.push(frame::detail(Detail::Cars));
-        parts.extend(board.lacking_with(self.view, cursors, moves));
+        parts.extend(board.frames_for_cursors(self.view, cursors, moves));
         frame::message(&parts)
     }
 
     /// Returns the fields that only the first message of a stream has.
-    fn opening(&self, board: &Board) -> impl Iterator<Item = Bytes> + use<> {
+    fn opening(&self, board: &FleetMap) -> impl Iterator<Item = Bytes> + use<> {
         let density_zoom = self.is_coarse().then(|| frame::density_zoom(self.levels));
-        [board.opening.clone()].into_iter().chain(density_zoom)
+        [board.first_fields.clone()].into_iter().chain(density_zoom)
     }
 
-    /// Returns the message for `ask`, or `None` if there is nothing to send. `board` is the board of this view.
-    pub fn message(&self, board: &Board, ask: Ask) -> Option<Bytes> {
-        let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns the message for `ask`, or `None` if there is nothing to send. `active_rides` is the board of this view.
+    pub fn message(&self, board: &FleetMap, ask: MessageKey) -> Option<Bytes> {
+        let made = || self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = made().iter().find(|(other, _)| *other == ask) {
             return known.clone();
         }
@@ -112,32 +112,32 @@ impl InView {
         message
     }
 
-    fn make(&self, board: &Board, Ask { detail, have, moves }: Ask) -> Option<Bytes> {
+    fn make(&self, board: &FleetMap, MessageKey { detail, baseline: have, moves }: MessageKey) -> Option<Bytes> {
         let tick = match have {
-            Have::Tick(tick) => Some(tick),
-            Have::Nothing | Have::OtherDetail => None,
+            Baseline::Tick(tick) => Some(tick),
+            Baseline::Nothing | Baseline::OtherDetail => None,
         };
-        let mut parts = vec![board.stamp.clone()];
-        if have == Have::Nothing {
+        let mut parts = vec![board.common_fields.clone()];
+        if have == Baseline::Nothing {
             parts.extend(self.opening(board));
         }
         if tick.is_none() {
             parts.push(frame::detail(detail));
         }
         match detail {
-            Detail::Cars => parts.extend(board.lacking(self.view, tick, moves)),
+            Detail::Cars => parts.extend(board.frames_since(self.view, tick, moves)),
             Detail::Densities => {
-                parts.extend(frame::densities(board.lacking_counts(self.view, self.levels, tick)));
+                parts.extend(frame::densities(board.counts_since(self.view, self.levels, tick)));
             }
         }
         (parts.len() > 1).then(|| frame::message(&parts))
     }
 }
 
-impl Board {
+impl FleetMap {
     /// Returns a message that has only the tick and its time.
     pub(super) fn heartbeat(&self) -> Bytes {
-        frame::message(std::slice::from_ref(&self.stamp))
+        frame::message(std::slice::from_ref(&self.common_fields))
     }
 }
 
@@ -208,17 +208,17 @@ mod tests {
     #[test]
     fn two_thousand_cars_that_move_take_at_most_seven_bytes_each() {
         let mut city = City::of(2_000);
-        let mut board = Board::new("epoch", Duration::from_millis(250)).after(city.drives(), Duration::ZERO);
+        let mut board = FleetMap::new("epoch", Duration::from_millis(250)).after(city.drives(), Duration::ZERO);
         let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
         let wide = Bounds::new(corner(60.0, 24.5), corner(60.3, 25.4)).expect("south-west before north-east");
         let view = CellBox::of(wide);
         let mut bytes = [0, 0];
         for _ in 0..40 {
-            let have = Have::Tick(board.tick);
+            let have = Baseline::Tick(board.tick);
             board = board.after(city.drives(), Duration::ZERO);
             for moves in [false, true] {
-                let ask = Ask { detail: Detail::Cars, have, moves };
-                let message = board.in_view(view).message(&board, ask).expect("all cars move");
+                let ask = MessageKey { detail: Detail::Cars, baseline: have, moves };
+                let message = board.shared_view(view).message(&board, ask).expect("all cars move");
                 bytes[usize::from(moves)] += message.len();
             }
         }

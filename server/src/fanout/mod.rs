@@ -1,27 +1,27 @@
 //! The fan-out of car positions to viewers, encoded once for all of them.
 //!
-//! [`board`] mirrors the fleet by map [`cell`]. [`frame`] encodes a cell as bytes. [`message`] joins the frames that
-//! a view lacks, once for all viewers that lack the same. [`sight`] is the pure state of a [`viewer`]: it decides
-//! what the next message has, by [`detail`] and [`allowance`]. Viewers pull and have no queue, so a slow viewer costs
-//! nothing and gets fewer, newer frames. [`attendance`] ends viewers that read nothing.
+//! [`active_rides`] mirrors the fleet by map [`cell`]. [`frame`] encodes a cell as bytes. [`message`] joins the frames that
+//! a view lacks, once for all viewers that lack the same. [`view_state`] is the pure state of a [`viewer`]: it decides
+//! what the next message has, by [`detail`] and [`byte_rate_limit`]. Viewers pull and have no queue, so a slow viewer costs
+//! nothing and gets fewer, newer frames. [`stall_detector`] ends viewers that read nothing.
 
-mod allowance;
-mod attendance;
-mod board;
+mod byte_rate_limit;
+mod stall_detector;
+mod fleet_map;
 mod cell;
 mod detail;
 mod frame;
-mod latest;
+mod map_watch;
 mod message;
-mod sight;
+mod view_state;
 mod task;
 mod viewer;
 
 pub use self::{
-    attendance::Seat,
-    board::Board,
+    stall_detector::ViewerSlot,
+    fleet_map::FleetMap,
     detail::Detail,
-    message::{Ask, Have, InView},
-    task::{Fanout, FanoutOptions, Request},
-    viewer::{Ended, MAX_CELLS, TooWide, Viewer},
+    message::{MessageKey, Baseline, SharedView},
+    task::{Fanout, FanoutOptions, WatchParams},
+    viewer::{ViewerEnd, MAX_CELLS, ViewportTooWide, Viewer},
 };

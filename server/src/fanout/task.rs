@@ -11,22 +11,22 @@ use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use uuid::Uuid;
 
 use super::{
-    allowance::Allowance,
-    attendance::Attendance,
-    board::Board,
-    latest::{Latest, Publisher, latest},
-    sight::Sight,
-    viewer::{MAX_CELLS, TooWide, Viewer},
+    byte_rate_limit::ByteRateLimit,
+    stall_detector::StallDetector,
+    fleet_map::FleetMap,
+    map_watch::{MapReceiver, MapSender, channel},
+    view_state::ViewState,
+    viewer::{MAX_CELLS, ViewportTooWide, Viewer},
 };
 use crate::positions::FleetTick;
 
-const LET_GO: &str = "rides_viewers_let_go_total";
+const ENDED_VIEWERS: &str = "rides_viewers_let_go_total";
 
 /// The interval between two checks for stalled viewers.
-const ROUND: Duration = Duration::from_secs(1);
+const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The most ticks that the time between two ticks counts for. A viewer must not time out because the process was
 /// paused.
-const LONGEST_STEP: u32 = 8;
+const MAX_TICKS_PER_STEP: u32 = 8;
 
 /// Settings of the fan-out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +54,7 @@ impl Default for FanoutOptions {
 
 /// The parameters of a new viewer.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Request<'a> {
+pub struct WatchParams<'a> {
     /// The part of the map that the viewer shows.
     pub viewport: Bounds,
     /// The cells that the viewer has already, each with its tick.
@@ -71,8 +71,8 @@ pub struct Request<'a> {
 /// A handle to the fan-out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fanout {
-    boards: Latest,
-    attendance: Arc<Attendance>,
+    boards: MapReceiver,
+    stalls: Arc<StallDetector>,
     pub(super) epoch: Arc<str>,
     options: FanoutOptions,
 }
@@ -81,53 +81,53 @@ impl Fanout {
     /// Starts the fan-out task in a new epoch. The task and all viewers end when `ticks` is closed.
     pub fn spawn(ticks: mpsc::Receiver<FleetTick>, options: FanoutOptions) -> (Self, JoinHandle<()>) {
         describe_counter!(
-            LET_GO,
+            ENDED_VIEWERS,
             "Viewers of the fleet that were ended because they read nothing for too long."
         );
         let epoch = Uuid::new_v4().simple().to_string();
-        let first = Arc::new(Board::new(&epoch, options.tick));
-        let (publisher, boards) = latest(first.clone());
-        let attendance = Arc::new(Attendance::new(options.viewer_timeout));
+        let first = Arc::new(FleetMap::new(&epoch, options.tick));
+        let (publisher, boards) = channel(first.clone());
+        let attendance = Arc::new(StallDetector::new(options.viewer_timeout));
         let task =
-            tokio::spawn(run(ticks, first, publisher, attendance.clone(), counter!(LET_GO), options.tick));
-        (Self { boards, attendance, epoch: epoch.into(), options }, task)
+            tokio::spawn(run(ticks, first, publisher, attendance.clone(), counter!(ENDED_VIEWERS), options.tick));
+        (Self { boards, stalls: attendance, epoch: epoch.into(), options }, task)
     }
 
     /// Opens a viewer. Fails if the viewport is too wide for a viewer that does not understand coarse tiles.
-    pub fn watch(&self, request: Request<'_>) -> Result<Viewer, TooWide> {
-        let Request { viewport, cursors, epoch, moves, coarse } = request;
+    pub fn watch(&self, request: WatchParams<'_>) -> Result<Viewer, ViewportTooWide> {
+        let WatchParams { viewport, cursors, epoch, moves, coarse } = request;
         let view = CellBox::of(viewport);
         let cells = view.count();
         if cells > MAX_CELLS && !coarse {
-            return Err(TooWide { cells });
+            return Err(ViewportTooWide { cells });
         }
         let cursors = if *epoch == *self.epoch { cursors } else { HashMap::new() };
-        let allowance = Allowance::new(self.options.viewer_bytes_per_second);
-        let sight = Sight::new(view, self.options.viewer_cars, moves, cursors, allowance);
-        let seat = self.attendance.take_seat(self.boards.uptime());
+        let allowance = ByteRateLimit::new(self.options.viewer_bytes_per_second);
+        let sight = ViewState::new(view, self.options.viewer_cars, moves, cursors, allowance);
+        let seat = self.stalls.register(self.boards.uptime());
         Ok(Viewer::new(self.boards.clone(), seat, sight))
     }
 }
 
 async fn run(
     mut ticks: mpsc::Receiver<FleetTick>,
-    mut board: Arc<Board>,
-    publisher: Publisher,
-    attendance: Arc<Attendance>,
+    mut board: Arc<FleetMap>,
+    publisher: MapSender,
+    attendance: Arc<StallDetector>,
     let_go: Counter,
     tick_interval: Duration,
 ) {
     let mut ticked_at = Instant::now();
-    let mut round_at = ROUND;
+    let mut round_at = STALL_CHECK_INTERVAL;
     while let Some(tick) = ticks.recv().await {
         let now = Instant::now();
-        let uptime = board.uptime + (now - ticked_at).min(tick_interval * LONGEST_STEP);
+        let uptime = board.uptime + (now - ticked_at).min(tick_interval * MAX_TICKS_PER_STEP);
         ticked_at = now;
         board = Arc::new(board.after(tick, uptime));
         publisher.publish(board.clone()).await;
         if uptime >= round_at {
-            round_at = uptime + ROUND;
-            let_go.increment(attendance.go_round(uptime) as u64);
+            round_at = uptime + STALL_CHECK_INTERVAL;
+            let_go.increment(attendance.expire_stalled(uptime) as u64);
         }
     }
 }

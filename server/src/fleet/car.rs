@@ -9,41 +9,41 @@ use rides_proto::{
 };
 
 use super::{
-    Brief, CarView, FreeCar, LinkId, Report,
+    CarUpdate, CarView, FreeCar, DriverConnectionId, PositionReport,
     meter::{Fix, Meter},
 };
 use crate::{
     positions::{CarDot, CarState, Heading},
-    rides::{model::Crew, reach::Reach},
+    rides::{model::CarAndDriver, drivable_distance::DrivableDistance},
 };
 
 /// A car that is known only through reports leaves the map after this long without one.
-const UNHEARD: Duration = Duration::from_secs(60);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The grace time of a car with passengers. It is longer than usual so that a tunnel or a dead phone does not lose
 /// the meter.
-const ABOARD: Duration = Duration::from_secs(300);
+const PASSENGER_GRACE: Duration = Duration::from_secs(300);
 /// A shorter move, in metres, is position noise and does not change the heading.
-const TURNING_M: f64 = 1.0;
+const MIN_TURN_M: f64 = 1.0;
 
 #[derive(Debug)]
 pub(super) struct Car {
     pub(super) id: CarId,
     pub(super) number: CarNumber,
-    /// `None`: known only through reports. Boxed, like `job` and `meter`, so that the fields that every report
+    /// `None`: known only through reports. Boxed, like `last_ride` and `meter`, so that the fields that every report
     /// touches lie close together.
-    pub(super) crew: Option<Box<Crew>>,
-    pub(super) link: Option<LinkId>,
+    pub(super) crew: Option<Box<CarAndDriver>>,
+    pub(super) link: Option<DriverConnectionId>,
     pub(super) on_duty: bool,
     /// The state of the car by its last ride, independent of duty.
-    job: Option<Box<Job>>,
+    last_ride: Option<Box<CarRide>>,
     at: Option<(LatLng, WorldPoint)>,
     heading: Heading,
     /// `None`: no trip has begun, or its beginning was not seen.
     meter: Option<Box<Meter>>,
     /// The time of the last position by the car's clock. [`SystemTime::UNIX_EPOCH`]: that clock is not known.
-    reported: SystemTime,
+    reported_at: SystemTime,
     /// The arrival of the last position.
-    heard: Option<Instant>,
+    arrived_at: Option<Instant>,
     /// The time at which the connection was lost, or of the last report of a car that never had one. `None`:
     /// connected.
     pub(super) away_since: Option<Instant>,
@@ -55,12 +55,12 @@ pub(super) struct Car {
 
 /// The last ride of a car, as the car knows it.
 #[derive(Debug)]
-struct Job {
+struct CarRide {
     ride: RideId,
     version: u64,
     state: CarState,
     /// The connection on which the driver got this version.
-    told: Option<LinkId>,
+    told_on: Option<DriverConnectionId>,
 }
 
 impl Car {
@@ -71,12 +71,12 @@ impl Car {
             crew: None,
             link: None,
             on_duty: false,
-            job: None,
+            last_ride: None,
             at: None,
             heading: Heading::default(),
             meter: None,
-            reported: SystemTime::UNIX_EPOCH,
-            heard: None,
+            reported_at: SystemTime::UNIX_EPOCH,
+            arrived_at: None,
             away_since: None,
             shown: None,
             touched: false,
@@ -85,26 +85,26 @@ impl Car {
 
     /// Applies a position, or ignores one that is older than the last. `clock` is the time of day here, which may
     /// have been set back since the last position.
-    pub(super) fn report(&mut self, report: &Report, now: Instant, clock: SystemTime, reach: Reach) {
-        let Report { at, heading_deg, time, .. } = *report;
-        if self.reported > clock {
+    pub(super) fn report(&mut self, report: &PositionReport, now: Instant, clock: SystemTime, reach: DrivableDistance) {
+        let PositionReport { at, heading_deg, time, .. } = *report;
+        if self.reported_at > clock {
             self.forget_clock();
         }
         // A car whose clock is ahead must not block its own later reports.
         let time = time.min(clock);
-        if time < self.reported {
+        if time < self.reported_at {
             return;
         }
-        self.reported = time;
-        self.heard = Some(now);
+        self.reported_at = time;
+        self.arrived_at = Some(now);
         let moved = self.at.map(|(last, _)| last.leg_to(at));
         self.heading = match (heading_deg, moved) {
             (Some(deg), _) => Heading::from_deg(deg),
-            (None, Some(leg)) if leg.distance_m >= TURNING_M => Heading::from_deg(leg.bearing_deg()),
+            (None, Some(leg)) if leg.distance_m >= MIN_TURN_M => Heading::from_deg(leg.bearing_deg()),
             _ => self.heading,
         };
         self.at = Some((at, WorldPoint::of(at)));
-        if self.doing() == CarState::OnTrip
+        if self.ride_state() == CarState::OnTrip
             && let Some(fix) = self.last_fix()
             && let Some(meter) = &mut self.meter
         {
@@ -113,22 +113,22 @@ impl Car {
     }
 
     fn last_fix(&self) -> Option<Fix> {
-        Some(Fix { at: self.place()?, time: self.known_clock(), heard: self.heard? })
+        Some(Fix { at: self.place()?, time: self.known_clock(), arrived_at: self.arrived_at? })
     }
 
     /// The time of the last position by the car's clock, if that clock is known.
     fn known_clock(&self) -> Option<SystemTime> {
-        Some(self.reported).filter(|reported| *reported != SystemTime::UNIX_EPOCH)
+        Some(self.reported_at).filter(|reported| *reported != SystemTime::UNIX_EPOCH)
     }
 
     /// The time at `now` by the car's clock: the time of the last position, and the time since its arrival.
     fn clock_at(&self, now: Instant) -> Option<SystemTime> {
-        Some(self.known_clock()? + now.saturating_duration_since(self.heard?))
+        Some(self.known_clock()? + now.saturating_duration_since(self.arrived_at?))
     }
 
     /// Accepts any time in the next report, because a new connection may come with another clock.
     pub(super) fn forget_clock(&mut self) {
-        self.reported = SystemTime::UNIX_EPOCH;
+        self.reported_at = SystemTime::UNIX_EPOCH;
         if let Some(meter) = &mut self.meter {
             meter.forget_clock();
         }
@@ -136,19 +136,19 @@ impl Car {
 
     /// Applies a brief at `now`, when the time of day is `clock`. Returns `false` if the driver does not need its
     /// order: it is late, or the driver got it already.
-    pub(super) fn brief(&mut self, brief: &Brief, now: Instant, clock: SystemTime) -> bool {
-        let Brief { version, state, begins, .. } = *brief;
-        let known = self.job.as_ref().filter(|job| job.ride == brief.ride);
+    pub(super) fn apply_update(&mut self, brief: &CarUpdate, now: Instant, clock: SystemTime) -> bool {
+        let CarUpdate { version, state, begins_trip: begins, .. } = *brief;
+        let known = self.last_ride.as_ref().filter(|job| job.ride == brief.ride);
         match known {
             Some(job) if version < job.version => return false,
             // The driver is still told of the end of an earlier ride. It does not free the car from its present ride.
-            None if self.doing() != CarState::Free && !(begins && version == 1) => {
+            None if self.ride_state() != CarState::Free && !(begins && version == 1) => {
                 return state == CarState::Free;
             }
             _ => {}
         }
         let heard =
-            self.link.is_some() && known.is_some_and(|job| job.version == version && job.told == self.link);
+            self.link.is_some() && known.is_some_and(|job| job.version == version && job.told_on == self.link);
         let runs = known.is_some_and(|job| job.state == CarState::OnTrip) && self.meter.is_some();
         if begins && !runs {
             // A ride that begins off the street begins with a report of its driver, which may come late.
@@ -157,17 +157,17 @@ impl Car {
         } else if known.is_none() {
             self.meter = None;
         }
-        self.job = Some(Box::new(Job { ride: brief.ride.clone(), version, state, told: self.link }));
+        self.last_ride = Some(Box::new(CarRide { ride: brief.ride.clone(), version, state, told_on: self.link }));
         !heard
     }
 
-    fn doing(&self) -> CarState {
-        self.job.as_ref().map_or(CarState::Free, |job| job.state)
+    fn ride_state(&self) -> CarState {
+        self.last_ride.as_ref().map_or(CarState::Free, |job| job.state)
     }
 
     /// A car is off duty only between rides. A break that is requested during a ride begins after it.
     fn state(&self) -> CarState {
-        let doing = self.doing();
+        let doing = self.ride_state();
         if doing == CarState::Free && !self.on_duty { CarState::OffDuty } else { doing }
     }
 
@@ -178,7 +178,7 @@ impl Car {
     }
 
     /// The cell in which the car can be offered a ride. `None`: it is not free.
-    pub(super) fn free_in(&self) -> Option<Cell> {
+    pub(super) fn free_cell(&self) -> Option<Cell> {
         let (_, at) = self.at?;
         (self.link.is_some() && self.state() == CarState::Free).then(|| Cell::of(at))
     }
@@ -199,18 +199,18 @@ impl Car {
             heading: self.heading,
             state: self.state(),
             connected: self.link.is_some(),
-            ride: self.job.as_ref().map(|job| job.ride.clone()),
+            ride: self.last_ride.as_ref().map(|job| job.ride.clone()),
             meter_m: self.meter.as_ref().map(|meter| meter.metres()),
             meter_has_gap: self.meter.as_ref().is_some_and(|meter| meter.has_gap()),
         }
     }
 
     /// Returns `true` if the car has been away for its whole grace time.
-    pub(super) fn is_given_up(&self, now: Instant, grace: Duration) -> bool {
-        let patience = match (self.doing(), &self.crew) {
-            (CarState::OnTrip, _) => grace.max(ABOARD),
+    pub(super) fn is_grace_over(&self, now: Instant, grace: Duration) -> bool {
+        let patience = match (self.ride_state(), &self.crew) {
+            (CarState::OnTrip, _) => grace.max(PASSENGER_GRACE),
             (_, Some(_)) => grace,
-            (_, None) => UNHEARD,
+            (_, None) => REPORT_TIMEOUT,
         };
         self.away_since.is_some_and(|since| now.saturating_duration_since(since) >= patience)
     }
@@ -234,9 +234,9 @@ mod tests {
     }
 
     /// A brief of `ride` at `version`. The trip begins with it if `state` is `OnTrip`.
-    fn brief(ride: &str, version: u64, state: CarState) -> Brief {
+    fn brief(ride: &str, version: u64, state: CarState) -> CarUpdate {
         let begins = state == CarState::OnTrip;
-        Brief { ride: RideId::new(ride), version, state, begins, order: None }
+        CarUpdate { ride: RideId::new(ride), version, state, begins_trip: begins, order: None }
     }
 
     impl Car {
@@ -247,13 +247,13 @@ mod tests {
         /// Applies a position that arrives when the clock here is at `clock`.
         fn hears(&mut self, at: LatLng, heading_deg: Option<f64>, time: SystemTime, clock: SystemTime) {
             let since = clock.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-            let report = Report { car: self.id, at, heading_deg, time };
-            self.report(&report, *BEGUN + since, clock, Reach::default());
+            let report = PositionReport { car: self.id, at, heading_deg, time };
+            self.report(&report, *BEGUN + since, clock, DrivableDistance::default());
         }
 
         /// Applies a brief that arrives when the clock here is at 1,000 s.
-        fn told(&mut self, brief: &Brief) -> bool {
-            self.brief(brief, *BEGUN + Duration::from_secs(1_000), seconds(1_000))
+        fn told(&mut self, brief: &CarUpdate) -> bool {
+            self.apply_update(brief, *BEGUN + Duration::from_secs(1_000), seconds(1_000))
         }
     }
 
@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn a_trip_whose_beginning_was_not_seen_is_not_metered() {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
-        car.told(&Brief { begins: false, ..brief("a", 5, CarState::OnTrip) });
+        car.told(&CarUpdate { begins_trip: false, ..brief("a", 5, CarState::OnTrip) });
         assert_eq!((car.view().state, car.view().meter_m), (CarState::OnTrip, None));
     }
 
@@ -404,7 +404,7 @@ mod tests {
         assert!(car.told(&brief("a", 4, CarState::Free)));
         assert!(!car.told(&brief("a", 3, CarState::ToPickup)), "the car would never be free again");
         assert_eq!(car.view().ride, Some(RideId::new("a")));
-        assert_eq!(car.doing(), CarState::Free);
+        assert_eq!(car.ride_state(), CarState::Free);
     }
 
     #[test]
@@ -425,13 +425,13 @@ mod tests {
     fn a_driver_hears_each_version_once_on_each_connection() {
         let mut car = Car::new(CarId::new(7).unwrap(), CarNumber(1));
         for link in 1..=2 {
-            car.link = Some(LinkId(link));
+            car.link = Some(DriverConnectionId(link));
             assert!(car.told(&brief("a", 3, CarState::ToPickup)));
             assert!(!car.told(&brief("a", 3, CarState::ToPickup)));
         }
         car.link = None;
         car.told(&brief("a", 4, CarState::AtPickup));
-        car.link = Some(LinkId(3));
+        car.link = Some(DriverConnectionId(3));
         assert!(car.told(&brief("a", 4, CarState::AtPickup)), "no connection had it");
     }
 

@@ -84,7 +84,7 @@ pub(super) struct Changes {
 
 impl Changes {
     /// Records the change of one car from `before` to `after`. `None`: not on the map.
-    pub(super) fn note(&mut self, before: Option<CarDot>, after: Option<CarDot>) {
+    pub(super) fn record(&mut self, before: Option<CarDot>, after: Option<CarDot>) {
         if before == after {
             return;
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rides_proto::geo::LatLng;
 
-use crate::rides::reach::{MAX_DELAY, Reach};
+use crate::rides::drivable_distance::{MAX_DELAY, DrivableDistance};
 
 /// A position and its time.
 #[derive(Clone, Copy, Debug)]
@@ -13,12 +13,12 @@ pub(super) struct Fix {
     /// By the car's clock. `None`: that clock is not known.
     pub(super) time: Option<SystemTime>,
     /// The time of arrival, by the clock here.
-    pub(super) heard: Instant,
+    pub(super) arrived_at: Instant,
 }
 
 impl Fix {
     /// Returns the metres from here to `next`, or `None` if no car can drive them in the time between the two.
-    fn leg_to(&self, next: &Self, reach: Reach) -> Option<f64> {
+    fn leg_to(&self, next: &Self, reach: DrivableDistance) -> Option<f64> {
         let metres = self.at.leg_to(next.at).distance_m;
         (metres <= reach.of_leg(self.elapsed_to(next))).then_some(metres)
     }
@@ -26,7 +26,7 @@ impl Fix {
     /// Returns the time to `next` by the car's clock, because positions may arrive late and together. It is at most
     /// [`MAX_DELAY`] longer than the time between the two arrivals.
     fn elapsed_to(&self, next: &Self) -> Duration {
-        let seen = next.heard.saturating_duration_since(self.heard);
+        let seen = next.arrived_at.saturating_duration_since(self.arrived_at);
         match (self.time, next.time) {
             (Some(time), Some(next)) => next.duration_since(time).unwrap_or_default().min(seen + MAX_DELAY),
             _ => seen,
@@ -62,7 +62,7 @@ impl Meter {
     }
 
     /// Applies the next position. The leg to a position from before the trip is left out.
-    pub(super) fn measure(&mut self, fix: Fix, reach: Reach) {
+    pub(super) fn measure(&mut self, fix: Fix, reach: DrivableDistance) {
         let is_early = fix.time.zip(self.since).is_some_and(|(time, since)| time < since);
         let Some(last) = self.last.filter(|_| !is_early) else {
             (self.last, self.doubtful) = (Some(fix), None);
@@ -112,17 +112,17 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(100_000 + second)
     }
 
-    /// A position north of the pickup that arrives `heard` seconds after the trip began.
+    /// A position north of the pickup that arrives `arrived_at` seconds after the trip began.
     fn fix(north_m: f64, second: u64, heard: u64) -> Fix {
         let at = LatLng::new(60.0 + north_m / 111_195.0, 25.0).expect("on Earth");
-        Fix { at, time: Some(clock(second)), heard: *BEGUN + Duration::from_secs(heard) }
+        Fix { at, time: Some(clock(second)), arrived_at: *BEGUN + Duration::from_secs(heard) }
     }
 
     /// The metres and the gap after positions that each arrive without delay.
     fn after(positions: &[(f64, u64)]) -> (f64, bool) {
         let mut meter = Meter::new(Some(fix(0.0, 0, 0)), Some(clock(0)));
         for &(north_m, second) in positions {
-            meter.measure(fix(north_m, second, second), Reach::default());
+            meter.measure(fix(north_m, second, second), DrivableDistance::default());
         }
         (meter.metres().round(), meter.has_gap())
     }
@@ -154,7 +154,7 @@ mod tests {
     fn the_way_to_a_position_from_before_the_trip_is_not_measured() {
         let mut meter = Meter::new(Some(fix(0.0, 0, 0)), Some(clock(60)));
         for (north_m, second) in [(1_000.0, 20), (1_500.0, 59), (1_600.0, 60), (1_700.0, 70)] {
-            meter.measure(fix(north_m, second, 100), Reach::default());
+            meter.measure(fix(north_m, second, 100), DrivableDistance::default());
         }
         assert_eq!(meter.metres().round(), 200.0);
     }
@@ -166,7 +166,7 @@ mod tests {
             [(21_149.0, 0, 21_149.0), (21_151.0, 0, 0.0), (28_149.0, 100, 28_149.0), (28_151.0, 100, 0.0)]
         {
             let mut meter = Meter::new(Some(fix(0.0, 0, 0)), Some(clock(0)));
-            meter.measure(fix(north_m, 86_400, heard), Reach::default());
+            meter.measure(fix(north_m, 86_400, heard), DrivableDistance::default());
             assert_eq!(meter.metres().round(), measured, "{north_m} m");
         }
     }
@@ -176,8 +176,8 @@ mod tests {
     fn another_clock_stops_no_meter() {
         let mut meter = Meter::new(Some(fix(0.0, 3_600, 0)), Some(clock(3_600)));
         meter.forget_clock();
-        meter.measure(fix(100.0, 10, 10), Reach::default());
-        meter.measure(fix(200.0, 20, 20), Reach::default());
+        meter.measure(fix(100.0, 10, 10), DrivableDistance::default());
+        meter.measure(fix(200.0, 20, 20), DrivableDistance::default());
         assert_eq!((meter.metres().round(), meter.has_gap()), (200.0, false));
     }
 }

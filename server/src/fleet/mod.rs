@@ -22,13 +22,13 @@ pub use self::handle::Fleet;
 use crate::{
     positions::{CarState, Heading},
     rides::{
-        model::{Crew, Ride},
-        reach::Reach,
+        model::{CarAndDriver, Ride},
+        drivable_distance::DrivableDistance,
     },
 };
 
 /// The most orders that are queued for a driver. One more ends the connection.
-pub const OUTBOX: usize = 32;
+pub const ORDER_QUEUE: usize = 32;
 
 /// Settings of the fleet.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -38,34 +38,34 @@ pub struct FleetOptions {
     /// The time for which a car stays on the map after its connection was lost.
     pub grace: Duration,
     /// The top speed of cars. The meter leaves out a leg that is longer than a car can drive in its time.
-    pub reach: Reach,
+    pub reach: DrivableDistance,
 }
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { tick: Duration::from_millis(250), grace: Duration::from_secs(15), reach: Reach::default() }
+        Self { tick: Duration::from_millis(250), grace: Duration::from_secs(15), reach: DrivableDistance::default() }
     }
 }
 
 /// One connection of one car. Ids are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct LinkId(u64);
+pub struct DriverConnectionId(u64);
 
 /// The result of a sign-on, for the stream of the driver.
 #[derive(Debug)]
-pub struct CarLink {
+pub struct DriverConnection {
     /// The number of the car in fleet frames.
     pub number: CarNumber,
     /// The id of this connection for later calls, so that a replaced stream cannot act for its successor.
-    pub link: LinkId,
-    /// The orders for the driver. The channel is closed without [`Order::Superseded`] if the driver left [`OUTBOX`]
+    pub link: DriverConnectionId,
+    /// The orders for the driver. The channel is closed without [`Order::Superseded`] if the driver left [`ORDER_QUEUE`]
     /// orders unread.
     pub orders: mpsc::Receiver<Order>,
 }
 
 /// A position of a car, from its own stream or from a gateway.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Report {
+pub struct PositionReport {
     /// The car.
     pub car: CarId,
     /// The position.
@@ -110,7 +110,7 @@ pub enum Order {
 /// that is older than the version that the car has is dropped, with its order. A brief of another ride is dropped
 /// while a ride has the car, unless the other ride begins with it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Brief {
+pub struct CarUpdate {
     /// The ride.
     pub ride: RideId,
     /// The version of the ride.
@@ -118,7 +118,7 @@ pub struct Brief {
     /// The state of the car from now on. [`CarState::Free`]: the ride no longer has the car.
     pub state: CarState,
     /// `true` if the trip begins with this version. The meter starts at zero.
-    pub begins: bool,
+    pub begins_trip: bool,
     /// The order for the driver, sent once on each connection.
     pub order: Option<Order>,
 }
@@ -138,7 +138,7 @@ pub struct Offer {
 #[derive(Clone, PartialEq, Debug)]
 pub struct FreeCar {
     /// The car and its driver.
-    pub crew: Crew,
+    pub crew: CarAndDriver,
     /// The position.
     pub at: LatLng,
 }
@@ -149,7 +149,7 @@ pub struct CarView {
     /// The number of the car in fleet frames.
     pub number: CarNumber,
     /// `None`: the car is known only through reports.
-    pub crew: Option<Crew>,
+    pub crew: Option<CarAndDriver>,
     /// The last position, if there was one.
     pub at: Option<LatLng>,
     /// The direction of travel.
@@ -158,7 +158,7 @@ pub struct CarView {
     pub state: CarState,
     /// `true` if the driver is connected.
     pub connected: bool,
-    /// The ride of the last [`Brief`]. It may be over.
+    /// The ride of the last [`CarUpdate`]. It may be over.
     pub ride: Option<RideId>,
     /// The metres driven since the trip of that ride began, without legs that no car can drive in their time.
     /// Constant after the ride is over. `None`: the trip has not begun, or its beginning was not seen here.
@@ -170,4 +170,4 @@ pub struct CarView {
 /// The error of a call to a fleet whose task has ended: the server is shutting down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the fleet has shut down")]
-pub struct Closed;
+pub struct FleetClosed;

@@ -12,13 +12,13 @@ use rides_proto::{
 use slab::Slab;
 
 use super::{
-    Brief, CarView, FreeCar, LinkId, Report,
+    CarUpdate, CarView, FreeCar, DriverConnectionId, PositionReport,
     car::Car,
     cells::{Changes, FreeIndex},
 };
 use crate::{
     positions::{CarDot, CellChange},
-    rides::{model::Crew, reach::Reach},
+    rides::{model::CarAndDriver, drivable_distance::DrivableDistance},
 };
 
 #[derive(Debug)]
@@ -32,13 +32,13 @@ pub(super) struct FleetState {
     /// The cars that were removed since the last tick, as the map showed them.
     removed: Vec<CarDot>,
     grace: Duration,
-    reach: Reach,
+    reach: DrivableDistance,
     next_number: u32,
     next_link: u64,
 }
 
 impl FleetState {
-    pub(super) fn new(grace: Duration, reach: Reach) -> Self {
+    pub(super) fn new(grace: Duration, reach: DrivableDistance) -> Self {
         Self {
             cars: Slab::new(),
             slots: HashMap::new(),
@@ -53,8 +53,8 @@ impl FleetState {
     }
 
     /// Connects a car. A car that is on the map already keeps its number, ride and meter.
-    pub(super) fn sign_on(&mut self, crew: Crew) -> (CarNumber, LinkId) {
-        let link = LinkId(self.next_link);
+    pub(super) fn sign_on(&mut self, crew: CarAndDriver) -> (CarNumber, DriverConnectionId) {
+        let link = DriverConnectionId(self.next_link);
         self.next_link += 1;
         let slot = self.appear(crew.car);
         let number = self.change(slot, |car| {
@@ -69,7 +69,7 @@ impl FleetState {
     }
 
     /// Returns `true` if `link` is the present connection of the car.
-    pub(super) fn is_current(&self, id: CarId, link: LinkId) -> bool {
+    pub(super) fn is_current(&self, id: CarId, link: DriverConnectionId) -> bool {
         self.get(id).is_some_and(|car| car.link == Some(link))
     }
 
@@ -82,7 +82,7 @@ impl FleetState {
     }
 
     /// Applies positions in their order. `clock` is the time of day. An unknown car is added as off duty.
-    pub(super) fn report(&mut self, reports: &[Report], now: Instant, clock: SystemTime) {
+    pub(super) fn report(&mut self, reports: &[PositionReport], now: Instant, clock: SystemTime) {
         // All slots are looked up first, so that the processor waits for the memory of several cars at once.
         let slots: Vec<_> = reports.iter().map(|report| self.appear(report.car)).collect();
         let reach = self.reach;
@@ -102,8 +102,8 @@ impl FleetState {
 
     /// Applies a brief. Returns `true` if the driver is to get its order: it is not late, and the driver did not get
     /// it already. Always `true` for a car that is not on the map.
-    pub(super) fn brief(&mut self, id: CarId, brief: &Brief, now: Instant, clock: SystemTime) -> bool {
-        self.update(id, |car| car.brief(brief, now, clock)).unwrap_or(true)
+    pub(super) fn apply_update(&mut self, id: CarId, brief: &CarUpdate, now: Instant, clock: SystemTime) -> bool {
+        self.update(id, |car| car.apply_update(brief, now, clock)).unwrap_or(true)
     }
 
     pub(super) fn nearest_free(&self, at: LatLng, limit: usize) -> Vec<FreeCar> {
@@ -119,17 +119,17 @@ impl FleetState {
     pub(super) fn remove(&mut self, id: CarId) {
         if let Some(slot) = self.slots.remove(&id) {
             let car = self.cars.remove(slot);
-            self.free.relocate(id, car.free_in(), None);
+            self.free.relocate(id, car.free_cell(), None);
             self.removed.extend(car.shown);
         }
     }
 
     /// Takes cars off the map whose grace time is over. Returns those that had signed on.
-    pub(super) fn give_up_absent(&mut self, now: Instant) -> Vec<CarId> {
+    pub(super) fn remove_absent(&mut self, now: Instant) -> Vec<CarId> {
         let given_up: Vec<_> = self
             .cars
             .iter()
-            .filter(|(_, car)| car.is_given_up(now, self.grace))
+            .filter(|(_, car)| car.is_grace_over(now, self.grace))
             .map(|(_, car)| (car.id, car.crew.is_some()))
             .collect();
         for (id, _) in &given_up {
@@ -142,13 +142,13 @@ impl FleetState {
     pub(super) fn take_changes(&mut self) -> Vec<CellChange> {
         let mut changes = Changes::default();
         for dot in self.removed.drain(..) {
-            changes.note(Some(dot), None);
+            changes.record(Some(dot), None);
         }
         for slot in self.touched.drain(..) {
             // A slot that was freed and reused is in the list twice. The second comparison finds no change.
             if let Some(car) = self.cars.get_mut(slot) {
                 let dot = car.dot();
-                changes.note(car.shown, dot);
+                changes.record(car.shown, dot);
                 car.shown = dot;
                 car.touched = false;
             }
@@ -180,9 +180,9 @@ impl FleetState {
     /// touched cars up to date.
     fn change<T>(&mut self, slot: usize, change: impl FnOnce(&mut Car) -> T) -> T {
         let car = &mut self.cars[slot];
-        let before = car.free_in();
+        let before = car.free_cell();
         let answer = change(car);
-        self.free.relocate(car.id, before, car.free_in());
+        self.free.relocate(car.id, before, car.free_cell());
         if !std::mem::replace(&mut car.touched, true) {
             self.touched.push(slot);
         }

@@ -15,19 +15,19 @@ use tokio::{
 };
 
 use super::{
-    Brief, CarLink, CarView, FleetOptions, FreeCar, LinkId, OUTBOX, Order, Report, state::FleetState,
+    CarUpdate, DriverConnection, CarView, FleetOptions, FreeCar, DriverConnectionId, ORDER_QUEUE, Order, PositionReport, state::FleetState,
 };
-use crate::{positions::FleetTick, rides::model::Crew};
+use crate::{positions::FleetTick, rides::model::CarAndDriver};
 
 /// The inputs of the fleet's task.
 #[derive(Debug)]
 pub(super) enum Input {
-    SignOn { crew: Crew, at: Option<LatLng>, reply: oneshot::Sender<CarLink> },
-    SignOff { car: CarId, link: LinkId },
-    LinkLost { car: CarId, link: LinkId },
-    Report(Vec<Report>),
-    SetDuty { car: CarId, link: LinkId, on_duty: bool },
-    Brief { car: CarId, brief: Box<Brief>, reply: oneshot::Sender<bool> },
+    SignOn { crew: CarAndDriver, at: Option<LatLng>, reply: oneshot::Sender<DriverConnection> },
+    SignOff { car: CarId, link: DriverConnectionId },
+    LinkLost { car: CarId, link: DriverConnectionId },
+    Report(Vec<PositionReport>),
+    SetDuty { car: CarId, link: DriverConnectionId, on_duty: bool },
+    UpdateCar { car: CarId, brief: Box<CarUpdate>, reply: oneshot::Sender<bool> },
     NearestFree { at: LatLng, limit: usize, reply: oneshot::Sender<Vec<FreeCar>> },
     Car { car: CarId, reply: oneshot::Sender<Option<CarView>> },
 }
@@ -39,13 +39,13 @@ pub(super) async fn run(
     ticks: mpsc::Sender<FleetTick>,
     gone: mpsc::Sender<CarId>,
 ) {
-    let mut owner = Owner {
+    let mut owner = FleetTask {
         state: FleetState::new(options.grace, options.reach),
         outboxes: HashMap::new(),
         tick: 0,
         ticks,
         gone,
-        still_to_tell: VecDeque::new(),
+        unsent_gone: VecDeque::new(),
     };
     let mut timer = interval(options.tick);
     timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -62,7 +62,7 @@ pub(super) async fn run(
     }
 }
 
-struct Owner {
+struct FleetTask {
     state: FleetState,
     /// The queue of orders for each connected car.
     outboxes: HashMap<CarId, mpsc::Sender<Order>>,
@@ -70,10 +70,10 @@ struct Owner {
     ticks: mpsc::Sender<FleetTick>,
     gone: mpsc::Sender<CarId>,
     /// Cars that have left the map and could not be sent yet, because `gone` was full.
-    still_to_tell: VecDeque<CarId>,
+    unsent_gone: VecDeque<CarId>,
 }
 
-impl Owner {
+impl FleetTask {
     // A reply to a caller that no longer waits is dropped.
     fn on_input(&mut self, input: Input) {
         match input {
@@ -82,8 +82,8 @@ impl Owner {
                 if self.state.is_current(car, link) {
                     self.outboxes.remove(&car);
                     self.state.remove(car);
-                    self.still_to_tell.push_back(car);
-                    self.tell_gone();
+                    self.unsent_gone.push_back(car);
+                    self.send_gone();
                 }
             }
             Input::LinkLost { car, link } => {
@@ -97,7 +97,7 @@ impl Owner {
                     self.state.set_duty(car, on_duty);
                 }
             }
-            Input::Brief { car, brief, reply } => drop(reply.send(self.brief(car, *brief))),
+            Input::UpdateCar { car, brief, reply } => drop(reply.send(self.brief(car, *brief))),
             Input::NearestFree { at, limit, reply } => drop(reply.send(self.state.nearest_free(at, limit))),
             Input::Car { car, reply } => drop(reply.send(self.state.car(car))),
         }
@@ -105,10 +105,10 @@ impl Owner {
 
     fn on_tick(&mut self) {
         self.tick += 1;
-        self.disconnect_abandoned();
-        let given_up = self.state.give_up_absent(now());
-        self.still_to_tell.extend(given_up);
-        self.tell_gone();
+        self.disconnect_dropped();
+        let given_up = self.state.remove_absent(now());
+        self.unsent_gone.extend(given_up);
+        self.send_gone();
         match self.ticks.try_reserve() {
             Ok(room) => {
                 let cells = self.state.take_changes();
@@ -121,28 +121,28 @@ impl Owner {
         }
     }
 
-    fn sign_on(&mut self, crew: Crew, at: Option<LatLng>) -> CarLink {
+    fn sign_on(&mut self, crew: CarAndDriver, at: Option<LatLng>) -> DriverConnection {
         let car = crew.car;
         let (number, link) = self.state.sign_on(crew);
         if let Some(at) = at {
             // Without a time: the time here would shut out the positions of a car whose clock is behind.
-            self.report(&[Report { car, at, heading_deg: None, time: SystemTime::UNIX_EPOCH }]);
+            self.report(&[PositionReport { car, at, heading_deg: None, time: SystemTime::UNIX_EPOCH }]);
         }
-        let (outbox, orders) = mpsc::channel(OUTBOX);
+        let (outbox, orders) = mpsc::channel(ORDER_QUEUE);
         if let Some(older) = self.outboxes.insert(car, outbox) {
             // If the queue is full, the end of the channel tells the stream enough.
             let _ = older.try_send(Order::Superseded);
         }
-        CarLink { number, link, orders }
+        DriverConnection { number, link, orders }
     }
 
-    fn report(&mut self, reports: &[Report]) {
+    fn report(&mut self, reports: &[PositionReport]) {
         self.state.report(reports, now(), SystemTime::now());
     }
 
     /// Applies a brief. Returns `true` if its order was sent or is not needed.
-    fn brief(&mut self, car: CarId, brief: Brief) -> bool {
-        let is_news = self.state.brief(car, &brief, now(), SystemTime::now());
+    fn brief(&mut self, car: CarId, brief: CarUpdate) -> bool {
+        let is_news = self.state.apply_update(car, &brief, now(), SystemTime::now());
         match brief.order {
             Some(order) if is_news => self.send(car, order),
             _ => true,
@@ -164,7 +164,7 @@ impl Owner {
     }
 
     /// Disconnects cars whose stream was dropped without a report. The receivers of their queues are closed.
-    fn disconnect_abandoned(&mut self) {
+    fn disconnect_dropped(&mut self) {
         let abandoned: Vec<_> =
             self.outboxes.iter().filter(|(_, outbox)| outbox.is_closed()).map(|(car, _)| *car).collect();
         for car in abandoned {
@@ -172,10 +172,10 @@ impl Owner {
         }
     }
 
-    fn tell_gone(&mut self) {
-        while let Some(car) = self.still_to_tell.pop_front() {
+    fn send_gone(&mut self) {
+        while let Some(car) = self.unsent_gone.pop_front() {
             if let Err(TrySendError::Full(car)) = self.gone.try_send(car) {
-                self.still_to_tell.push_front(car);
+                self.unsent_gone.push_front(car);
                 return;
             }
         }

@@ -7,33 +7,33 @@ use std::{
 
 /// The addresses to listen on.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Listen {
+pub enum ListenAddress {
     /// `localhost:8080` or `8080`: both loopback addresses.
     Loopbacks(u16),
     /// `:8080` or `*:8080`: all interfaces, over IPv6 and IPv4.
-    Everywhere(u16),
+    AllInterfaces(u16),
     /// `127.0.0.1:8080` or `[::1]:8080`: this address only.
     Address(SocketAddr),
     /// `rides.example:8080`: every address of the host name.
     Host(String, u16),
 }
 
-impl Listen {
+impl ListenAddress {
     /// Returns the host and port to open in a browser on this machine. `bound` is the first bound address.
-    pub fn for_people(&self, bound: SocketAddr) -> String {
+    pub fn display_address(&self, bound: SocketAddr) -> String {
         let port = bound.port();
         match self {
             Self::Address(address) if !address.ip().is_unspecified() => bound.to_string(),
-            Self::Loopbacks(_) | Self::Everywhere(_) | Self::Address(_) => format!("localhost:{port}"),
+            Self::Loopbacks(_) | Self::AllInterfaces(_) | Self::Address(_) => format!("localhost:{port}"),
             Self::Host(name, _) => format!("{name}:{port}"),
         }
     }
 
     /// Returns the address at which this process can connect to itself. `bound` is the first bound address.
-    pub fn from_here(&self, bound: SocketAddr) -> SocketAddr {
+    pub fn local_address(&self, bound: SocketAddr) -> SocketAddr {
         let ip = match (self, bound.ip()) {
             // The socket accepts IPv4, too, and this machine may have no IPv6 loopback.
-            (Self::Everywhere(_), _) => Ipv4Addr::LOCALHOST.into(),
+            (Self::AllInterfaces(_), _) => Ipv4Addr::LOCALHOST.into(),
             (_, IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             (_, IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             (_, ip) => ip,
@@ -45,12 +45,12 @@ impl Listen {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Host(name, _) => Some(name),
-            Self::Loopbacks(_) | Self::Everywhere(_) | Self::Address(_) => None,
+            Self::Loopbacks(_) | Self::AllInterfaces(_) | Self::Address(_) => None,
         }
     }
 }
 
-impl FromStr for Listen {
+impl FromStr for ListenAddress {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -62,7 +62,7 @@ impl FromStr for Listen {
         let port = port.and_then(|port| port.parse().ok());
         let port = port.ok_or("must end in a port from 0 to 65535, as in localhost:8080, :8080 or 8080")?;
         match host {
-            "" | "*" => Ok(Self::Everywhere(port)),
+            "" | "*" => Ok(Self::AllInterfaces(port)),
             _ if host.eq_ignore_ascii_case("localhost") => Ok(Self::Loopbacks(port)),
             _ if host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) => {
                 Ok(Self::Host(host.to_ascii_lowercase(), port))
@@ -84,16 +84,16 @@ mod tests {
     #[test]
     fn an_address_can_be_named_in_the_ways_that_people_try() {
         for (text, listen) in [
-            ("localhost:8080", Listen::Loopbacks(8080)),
-            ("LocalHost:8080", Listen::Loopbacks(8080)),
-            ("8080", Listen::Loopbacks(8080)),
-            ("0", Listen::Loopbacks(0)),
-            (":8080", Listen::Everywhere(8080)),
-            ("*:8080", Listen::Everywhere(8080)),
-            ("127.0.0.1:0", Listen::Address(bound("127.0.0.1:0"))),
-            ("[::1]:8080", Listen::Address(bound("[::1]:8080"))),
-            ("0.0.0.0:80", Listen::Address(bound("0.0.0.0:80"))),
-            ("Rides.Example:443", Listen::Host("rides.example".to_owned(), 443)),
+            ("localhost:8080", ListenAddress::Loopbacks(8080)),
+            ("LocalHost:8080", ListenAddress::Loopbacks(8080)),
+            ("8080", ListenAddress::Loopbacks(8080)),
+            ("0", ListenAddress::Loopbacks(0)),
+            (":8080", ListenAddress::AllInterfaces(8080)),
+            ("*:8080", ListenAddress::AllInterfaces(8080)),
+            ("127.0.0.1:0", ListenAddress::Address(bound("127.0.0.1:0"))),
+            ("[::1]:8080", ListenAddress::Address(bound("[::1]:8080"))),
+            ("0.0.0.0:80", ListenAddress::Address(bound("0.0.0.0:80"))),
+            ("Rides.Example:443", ListenAddress::Host("rides.example".to_owned(), 443)),
         ] {
             assert_eq!(text.parse(), Ok(listen), "{text}");
         }
@@ -114,7 +114,7 @@ mod tests {
             ("http://localhost:8080", "without http://"),
             ("two words:80", "must be HOST:PORT"),
         ] {
-            let error = text.parse::<Listen>().unwrap_err();
+            let error = text.parse::<ListenAddress>().unwrap_err();
             assert!(error.contains(says), "{text:?}: {error}");
         }
     }
@@ -132,9 +132,9 @@ mod tests {
             ("192.168.1.7:80", "192.168.1.7:80", "192.168.1.7:80", "192.168.1.7:80"),
             ("rides.example:80", "192.168.1.7:80", "rides.example:80", "192.168.1.7:80"),
         ] {
-            let listen: Listen = text.parse().unwrap();
-            assert_eq!(listen.for_people(bound(address)), people, "{text}");
-            assert_eq!(listen.from_here(bound(address)), bound(from_here), "{text}");
+            let listen: ListenAddress = text.parse().unwrap();
+            assert_eq!(listen.display_address(bound(address)), people, "{text}");
+            assert_eq!(listen.local_address(bound(address)), bound(from_here), "{text}");
         }
     }
 }

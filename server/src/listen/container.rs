@@ -8,7 +8,7 @@ const MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 
 /// Returns `true` if this process seems to run in a container.
-pub(super) fn is_around_us() -> bool {
+pub(super) fn is_container() -> bool {
     MARKS.iter().any(|mark| Path::new(mark).exists())
         || env::var_os(KUBERNETES).is_some_and(|host| !host.is_empty())
 }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
-use super::Listen;
+use super::ListenAddress;
 
 /// The length of the kernel's queue of connections that are not accepted yet. The system may limit it further.
 const BACKLOG: u32 = 1_024;
@@ -35,14 +35,14 @@ impl Listeners {
     ///
     /// # Errors
     /// If a name cannot be resolved, or an address cannot be bound.
-    pub async fn open(listen: &Listen) -> anyhow::Result<Self> {
+    pub async fn open(listen: &ListenAddress) -> anyhow::Result<Self> {
         let sockets = match listen {
-            Listen::Loopbacks(port) => {
-                on_all(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], *port)?
+            ListenAddress::Loopbacks(port) => {
+                bind_each(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], *port)?
             }
-            Listen::Everywhere(port) => vec![everywhere(*port)?],
-            Listen::Address(address) => on_all(&[address.ip()], address.port())?,
-            Listen::Host(name, port) => on_all(&addresses_of(name).await?, *port)?,
+            ListenAddress::AllInterfaces(port) => vec![bind_all_interfaces(*port)?],
+            ListenAddress::Address(address) => bind_each(&[address.ip()], address.port())?,
+            ListenAddress::Host(name, port) => bind_each(&addresses_of(name).await?, *port)?,
         };
         Ok(Self { sockets, next: 0 })
     }
@@ -86,7 +86,7 @@ async fn addresses_of(name: &str) -> anyhow::Result<Vec<IpAddr>> {
 }
 
 /// Binds one socket for IPv6 and IPv4, or for IPv4 only if the system has no IPv6.
-fn everywhere(port: u16) -> anyhow::Result<TcpListener> {
+fn bind_all_interfaces(port: u16) -> anyhow::Result<TcpListener> {
     let [v6, v4] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
     let [v6, v4] = [v6, v4].map(|ip: IpAddr| SocketAddr::new(ip, port));
     match bind(v6, true) {
@@ -97,7 +97,7 @@ fn everywhere(port: u16) -> anyhow::Result<TcpListener> {
 
 /// Binds a socket for each of `ips`, all with one port. An address that this machine does not have, for example `::1`
 /// without IPv6, is left out if another one can be bound.
-fn on_all(ips: &[IpAddr], port: u16) -> anyhow::Result<Vec<TcpListener>> {
+fn bind_each(ips: &[IpAddr], port: u16) -> anyhow::Result<Vec<TcpListener>> {
     let mut tries = if port == 0 { TRIES } else { 1 };
     loop {
         tries -= 1;
@@ -163,7 +163,7 @@ fn refused(address: SocketAddr, why: &io::Error) -> anyhow::Error {
 mod tests {
     use super::*;
 
-    async fn open(listen: Listen) -> Listeners {
+    async fn open(listen: ListenAddress) -> Listeners {
         Listeners::open(&listen).await.unwrap()
     }
 
@@ -178,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn both_loopbacks_have_the_port_that_was_picked() {
-        let addresses = open(Listen::Loopbacks(0)).await.addresses().unwrap();
+        let addresses = open(ListenAddress::Loopbacks(0)).await.addresses().unwrap();
         let ports: Vec<_> = addresses.iter().map(SocketAddr::port).collect();
         assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]), "{addresses:?}");
         assert!(addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_interfaces_are_ipv4_and_ipv6_on_one_port() {
-        let listeners = open(Listen::Everywhere(0)).await;
+        let listeners = open(ListenAddress::AllInterfaces(0)).await;
         let port = listeners.addresses().unwrap()[0].port();
         assert!(connects(Ipv4Addr::LOCALHOST, port).await);
         assert_eq!(connects(Ipv6Addr::LOCALHOST, port).await, has_ipv6());
@@ -195,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_is_asked_for_is_the_only_one() {
-        let listeners = open(Listen::Address((Ipv4Addr::LOCALHOST, 0).into())).await;
+        let listeners = open(ListenAddress::Address((Ipv4Addr::LOCALHOST, 0).into())).await;
         let port = listeners.addresses().unwrap()[0].port();
         assert!(connects(Ipv4Addr::LOCALHOST, port).await);
         assert!(!connects(Ipv6Addr::LOCALHOST, port).await);
@@ -205,7 +205,7 @@ mod tests {
     async fn a_loopback_that_another_program_has_is_named() {
         let Ok(taken) = TcpListener::bind("[::1]:0").await else { return };
         let address = taken.local_addr().unwrap();
-        let why = Listeners::open(&Listen::Loopbacks(address.port())).await.err().unwrap().to_string();
+        let why = Listeners::open(&ListenAddress::Loopbacks(address.port())).await.err().unwrap().to_string();
         assert!(why.starts_with(&format!("cannot listen on {address}: ")), "{why}");
         assert!(why.contains("another program listens there"), "{why}");
     }
@@ -216,14 +216,14 @@ mod tests {
         let _entered = runtime.enter();
         // The first is an address for documentation (RFC 5737), which no machine has.
         let [nowhere, here] = ["192.0.2.1", "127.0.0.1"].map(|ip| ip.parse().unwrap());
-        assert_eq!(on_all(&[nowhere, here], 0).unwrap().len(), 1);
-        let why = on_all(&[nowhere], 0).unwrap_err().to_string();
+        assert_eq!(bind_each(&[nowhere, here], 0).unwrap().len(), 1);
+        let why = bind_each(&[nowhere], 0).unwrap_err().to_string();
         assert!(why.contains("192.0.2.1:0") && why.contains("does not have"), "{why}");
     }
 
     #[tokio::test]
     async fn sockets_take_turns() {
-        let mut listeners = open(Listen::Loopbacks(0)).await;
+        let mut listeners = open(ListenAddress::Loopbacks(0)).await;
         let [first, second] = listeners.addresses().unwrap()[..] else { return assert!(!has_ipv6()) };
         let mut clients = Vec::new();
         for address in [first, first, second, second] {

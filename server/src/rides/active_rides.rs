@@ -10,15 +10,15 @@ use tokio::sync::watch;
 
 use super::{
     RideLog,
-    open::{Holder, OpenRides},
+    open_ride_limits::{Holder, OpenRideCounts},
 };
 
 /// The rides that are not over, and the car of each.
 #[derive(Default)]
-pub(super) struct Board {
+pub(super) struct ActiveRides {
     rides: HashMap<RideId, watch::Sender<Arc<RideLog>>>,
     by_car: HashMap<CarId, RideId>,
-    open: OpenRides,
+    open: OpenRideCounts,
     /// The guests that each ride counts for. Rides that count for no guests are not in it.
     guests: HashMap<RideId, Holder>,
 }
@@ -29,17 +29,17 @@ pub(super) struct Changes {
     pub(super) rides: HashMap<RideId, Arc<RideLog>>,
     /// `None` if the car is free again.
     pub(super) cars: HashMap<CarId, Option<RideId>>,
-    pub(super) open: OpenRides,
+    pub(super) open: OpenRideCounts,
     /// The guests that each new ride counts for. Rides that count for no guests are not in it.
     pub(super) guests: HashMap<RideId, Holder>,
 }
 
-impl Board {
+impl ActiveRides {
     /// Returns the board at the start of the server, from the unfinished rides of the journal.
     pub(super) fn of(unfinished: Vec<Arc<RideLog>>) -> Self {
         let mut board = Self::default();
         for log in unfinished {
-            if let Some(car) = log.ride.held_by() {
+            if let Some(car) = log.ride.current_car() {
                 board.by_car.insert(car, log.ride.id.clone());
             }
             if let Some(rider) = Holder::rider_of(&log.ride.booking) {
@@ -59,7 +59,7 @@ impl Board {
     }
 
     /// The numbers of open rides by holder.
-    pub(super) fn open(&self) -> &OpenRides {
+    pub(super) fn open(&self) -> &OpenRideCounts {
         &self.open
     }
 

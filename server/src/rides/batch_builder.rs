@@ -9,35 +9,35 @@ use rides_proto::ids::{CarId, RideId};
 
 use super::{
     RideError, RideLog,
-    board::{Board, Changes},
-    journal::{Entry, RequestId, RequestKey, Requests},
+    active_rides::{ActiveRides, Changes},
+    journal::{Entry, RequestId, RequestKey, KnownRequests},
     machine::{self, Command, Decision, Refusal},
-    model::{Booking, Happening, Ride, RideEvent},
-    open::{Holder, OpenRideLimit},
+    model::{Booking, EventKind, Ride, RideEvent},
+    open_ride_limits::{Holder, OpenRideLimit},
 };
 
 /// The decisions of a batch.
 #[derive(Default)]
-pub(super) struct Drafted {
+pub(super) struct StagedBatch {
     /// The entries to append to the journal.
     pub(super) entries: Vec<Entry>,
     /// The rides that the batch opens.
     pub(super) opened: Vec<RideId>,
     /// The changes of the board, to apply after the append.
     pub(super) changes: Changes,
-    requests: Requests,
+    requests: KnownRequests,
 }
 
 /// A builder that adds decisions to a batch.
-pub(super) struct Draft<'a> {
-    board: &'a Board,
+pub(super) struct BatchBuilder<'a> {
+    board: &'a ActiveRides,
     /// The batch that is being appended to the journal.
-    before: Option<&'a Drafted>,
-    batch: &'a mut Drafted,
+    before: Option<&'a StagedBatch>,
+    batch: &'a mut StagedBatch,
 }
 
-impl<'a> Draft<'a> {
-    pub(super) fn on(board: &'a Board, before: Option<&'a Drafted>, batch: &'a mut Drafted) -> Self {
+impl<'a> BatchBuilder<'a> {
+    pub(super) fn on(board: &'a ActiveRides, before: Option<&'a StagedBatch>, batch: &'a mut StagedBatch) -> Self {
         Self { board, before, batch }
     }
 
@@ -52,7 +52,7 @@ impl<'a> Draft<'a> {
         self.newest_first().find_map(|drafted| drafted.requests.get(id))
     }
 
-    fn newest_first(&self) -> impl Iterator<Item = &Drafted> {
+    fn newest_first(&self) -> impl Iterator<Item = &StagedBatch> {
         [Some(&*self.batch), self.before].into_iter().flatten()
     }
 
@@ -65,11 +65,11 @@ impl<'a> Draft<'a> {
         request: RequestKey,
         now: SystemTime,
     ) -> Result<Ride, RideError> {
-        if let Some(limit) = limits.iter().find(|limit| self.open_rides(&limit.holder) >= limit.most) {
+        if let Some(limit) = limits.iter().find(|limit| self.open_rides(&limit.holder) >= limit.max_open_rides) {
             return Err(RideError::TooManyOpen(limit.clone()));
         }
         let ride = self.open(id, &Command::Book(Arc::clone(booking)), Some(request), now)?;
-        for guests in limits.iter().map(|limit| &limit.holder).filter(|holder| holder.is_guests()) {
+        for guests in limits.iter().map(|limit| &limit.holder).filter(|holder| holder.is_guest_group()) {
             self.batch.changes.open.add(guests.clone(), 1);
             self.batch.changes.guests.insert(ride.id.clone(), guests.clone());
         }
@@ -98,7 +98,7 @@ impl<'a> Draft<'a> {
         if let Some(ride) = self.started_before(command) {
             return Ok(ride);
         }
-        let Decision::Happens(what) = machine::decide(None, command)? else {
+        let Decision::Event(what) = machine::decide(None, command)? else {
             return Err(Refusal::NoSuchRide.into());
         };
         self.add(id, None, what, request, now)
@@ -112,8 +112,8 @@ impl<'a> Draft<'a> {
         now: SystemTime,
     ) -> Result<Ride, RideError> {
         match machine::decide(Some(&log.ride), command)? {
-            Decision::Already => Ok(log.ride.clone()),
-            Decision::Happens(what) => self.add(log.ride.id.clone(), Some(log), what, None, now),
+            Decision::NoChange => Ok(log.ride.clone()),
+            Decision::Event(what) => self.add(log.ride.id.clone(), Some(log), what, None, now),
         }
     }
 
@@ -121,7 +121,7 @@ impl<'a> Draft<'a> {
         &mut self,
         id: RideId,
         log: Option<&RideLog>,
-        what: Happening,
+        what: EventKind,
         request: Option<RequestKey>,
         now: SystemTime,
     ) -> Result<Ride, RideError> {
@@ -129,11 +129,11 @@ impl<'a> Draft<'a> {
         let before = log.map(|log| &log.ride);
         let version = before.map_or(0, |ride| ride.version) + 1;
         let event = Arc::new(RideEvent { ride: id.clone(), version, time: now, what });
-        let after = RideLog::followed_by(log, Arc::clone(&event))?;
+        let after = RideLog::with_event(log, Arc::clone(&event))?;
         let ride = after.ride.clone();
         let entry = Entry::new(event, request.clone())?;
 
-        self.rebind(before.and_then(Ride::held_by), ride.held_by(), &id);
+        self.rebind(before.and_then(Ride::current_car), ride.current_car(), &id);
         if let Some(RequestKey { id: request, fingerprint }) = request {
             self.batch.requests.insert(request, (id.clone(), fingerprint));
         }
@@ -161,7 +161,7 @@ impl<'a> Draft<'a> {
     fn started_before(&self, command: &Command) -> Option<Ride> {
         let Command::StartOffStreet { booking, crew, .. } = command else { return None };
         let log = self.ride(self.ride_of(crew.car)?)?;
-        let Happening::PickedUpOffStreet { booking: earlier, crew: same, .. } = &log.events.first()?.what
+        let EventKind::PickedUpOffStreet { booking: earlier, crew: same, .. } = &log.events.first()?.what
         else {
             return None;
         };
@@ -171,8 +171,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Checks that a car has one ride at a time, which the rules of a single ride cannot know.
-    fn check_car_is_free(&self, id: &RideId, what: &Happening) -> Result<(), Refusal> {
-        let (Happening::Offered { crew, .. } | Happening::PickedUpOffStreet { crew, .. }) = what else {
+    fn check_car_is_free(&self, id: &RideId, what: &EventKind) -> Result<(), Refusal> {
+        let (EventKind::Offered { crew, .. } | EventKind::PickedUpOffStreet { crew, .. }) = what else {
             return Ok(());
         };
         match self.ride_of(crew.car) {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{
     fare::fare,
-    model::{Booking, Cents, Figures},
-    reach::Reach,
+    model::{Booking, Cents, TripSummary},
+    drivable_distance::DrivableDistance,
 };
 
 /// The limits of fares. They are needed because a driver's positions may be false.
@@ -14,12 +14,12 @@ pub struct FareLimits {
     /// The highest fare of a booked ride, as a multiple of its quote.
     pub max_factor: f64,
     /// The longest distances that cars can drive.
-    pub reach: Reach,
+    pub reach: DrivableDistance,
 }
 
 impl Default for FareLimits {
     fn default() -> Self {
-        Self { max_factor: 3.0, reach: Reach::default() }
+        Self { max_factor: 3.0, reach: DrivableDistance::default() }
     }
 }
 
@@ -27,7 +27,7 @@ impl Default for FareLimits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Charge {
     /// The driven distance, at most the distance that a car can drive, and the fare to pay.
-    pub figures: Figures,
+    pub figures: TripSummary,
     /// The fare by the meter, if it is more than the fare to pay.
     pub metered_fare: Option<Cents>,
 }
@@ -39,20 +39,20 @@ impl FareLimits {
         let distance_m = whole_metres(metered_m.min(farthest_m));
         let metered = fare(distance_m, duration, booking.kind);
         // A ride off the street has no quote.
-        let most = booking.dropoff.as_ref().map_or(metered, |_| self.most(booking.plan.fare));
+        let most = booking.dropoff.as_ref().map_or(metered, |_| self.max_fare(booking.plan.fare));
         Charge {
-            figures: Figures { distance_m, duration, fare: metered.min(most) },
+            figures: TripSummary { distance_m, duration, fare: metered.min(most) },
             metered_fare: (metered > most).then_some(metered),
         }
     }
 
     /// Returns the metres of a trip that has neither a plan nor a meter and ended `straight_m` metres from its
     /// pickup. Returns 0 if no car can drive that far in the time.
-    pub fn unmetered(self, straight_m: f64, duration: Duration) -> f64 {
+    pub fn unmetered_distance(self, straight_m: f64, duration: Duration) -> f64 {
         if straight_m <= self.reach.of_leg(duration) { straight_m } else { 0.0 }
     }
 
-    fn most(self, quote: Cents) -> Cents {
+    fn max_fare(self, quote: Cents) -> Cents {
         // `as` turns a float that is too large into the largest integer.
         Cents((f64::from(quote.0) * self.max_factor).round() as u32)
     }
@@ -95,19 +95,19 @@ mod tests {
     /// BAD-3 in docs/failures.md: a ride off the street has no quote.
     #[test]
     fn a_ride_off_the_street_costs_what_was_driven() {
-        let street = Booking { dropoff: None, plan: Figures::default(), ..booking("") };
+        let street = Booking { dropoff: None, plan: TripSummary::default(), ..booking("") };
         assert_eq!(charge(&street, 20_000.0, 10 * MINUTE), (20_000, Cents(2_870), None));
     }
 
     /// BAD-3 in docs/failures.md: 70 metres per second, and one kilometre more.
     #[test]
     fn a_trip_is_no_longer_than_a_car_can_drive() {
-        let street = Booking { dropoff: None, plan: Figures::default(), ..booking("") };
+        let street = Booking { dropoff: None, plan: TripSummary::default(), ..booking("") };
         let the_earths_half = 20_015_000.0;
         for metered_m in [43_001.0, the_earths_half, f64::MAX, f64::INFINITY] {
             assert_eq!(charge(&street, metered_m, 10 * MINUTE), (43_000, Cents(5_285), None));
         }
-        let fast = FareLimits { reach: Reach::default().times(20.0), ..FareLimits::default() };
+        let fast = FareLimits { reach: DrivableDistance::default().scaled_by(20.0), ..FareLimits::default() };
         assert_eq!(fast.charge(&street, the_earths_half, 10 * MINUTE).figures.distance_m, 841_000);
         assert_eq!(charge(&booking("ada"), 7_000.0, Duration::ZERO).0, 7_000, "the plan takes 90 s");
     }
@@ -126,7 +126,7 @@ mod tests {
             assert_eq!(whole_metres(metres), whole, "{metres}");
         }
         let most = FareLimits { max_factor: 1_000.0, ..FareLimits::default() };
-        assert_eq!(most.most(Cents(u32::MAX)), Cents(u32::MAX));
+        assert_eq!(most.max_fare(Cents(u32::MAX)), Cents(u32::MAX));
     }
 
     proptest! {

@@ -17,20 +17,20 @@ pub const MAX_DELAY: Duration = Duration::from_secs(300);
 
 /// The longest distances that a car can drive in a given time.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Reach {
+pub struct DrivableDistance {
     metres_per_second: f64,
 }
 
-impl Default for Reach {
+impl Default for DrivableDistance {
     fn default() -> Self {
         Self { metres_per_second: TOP_SPEED }
     }
 }
 
-impl Reach {
-    /// Returns the limits for cars that are `times` as fast.
+impl DrivableDistance {
+    /// Returns the limits for cars that are `scaled_by` as fast.
     #[must_use]
-    pub fn times(self, times: f64) -> Self {
+    pub fn scaled_by(self, times: f64) -> Self {
         Self { metres_per_second: self.metres_per_second * times }
     }
 

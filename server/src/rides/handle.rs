@@ -13,10 +13,10 @@ use super::{
     charge::FareLimits,
     journal::{Journal, JournalError, RequestKey},
     list::{BadPageToken, ListPage, ListQuery},
-    machine::{Command, Misfit, Refusal},
-    model::{Booking, Crew, Ride},
-    open::OpenRideLimit,
-    task::{Change, Input, Owner, Question},
+    machine::{Command, OutOfSequence, Refusal},
+    model::{Booking, CarAndDriver, Ride},
+    open_ride_limits::OpenRideLimit,
+    task::{Change, Input, RidesTask, RideQuery},
 };
 
 /// The most changes in one batch.
@@ -45,7 +45,7 @@ pub enum RideError {
     Journal(JournalError),
     /// An event is not the next one of its ride.
     #[error(transparent)]
-    Broken(#[from] Misfit),
+    OutOfSequence(#[from] OutOfSequence),
     /// The rides task has ended, because the server is shutting down.
     #[error("the server is shutting down")]
     Closed,
@@ -117,7 +117,7 @@ impl Rides {
     ) -> Result<(Self, JoinHandle<()>), JournalError> {
         let unfinished = journal.unfinished().await?;
         let (inputs, inbox) = mpsc::channel(1024);
-        let owner = Owner::new(Arc::clone(&journal), unfinished, opened);
+        let owner = RidesTask::new(Arc::clone(&journal), unfinished, opened);
         let task = tokio::spawn(owner.run(inbox, batch));
         Ok((Self { inputs, journal, fares: FareLimits::default() }, task))
     }
@@ -140,11 +140,11 @@ impl Rides {
 
     /// Books a ride. If the same request booked one before, returns that ride as it is now.
     pub async fn book(&self, request: RequestKey, booking: Booking) -> Result<Ride, RideError> {
-        self.book_within(Vec::new(), request, booking).await
+        self.book_with_limits(Vec::new(), request, booking).await
     }
 
     /// Books a ride as [`Self::book`] does. Fails if the ride would be new and one of `limits` is reached.
-    pub async fn book_within(
+    pub async fn book_with_limits(
         &self,
         limits: Vec<OpenRideLimit>,
         request: RequestKey,
@@ -154,7 +154,7 @@ impl Rides {
     }
 
     /// Returns the ride that the same request booked before, as it is now. `None` if it booked none.
-    pub async fn booked(&self, request: &RequestKey) -> Result<Option<Ride>, RideError> {
+    pub async fn ride_of_request(&self, request: &RequestKey) -> Result<Option<Ride>, RideError> {
         let known = self.journal.by_requests(std::slice::from_ref(request)).await?;
         match opened_by(request, known.get(&request.id))? {
             Some(ride) => self.get(ride).await.map(Some),
@@ -165,7 +165,7 @@ impl Rides {
     /// Opens a ride that is already on its trip. `since` is the start of the trip by the driver's clock.
     pub async fn start_off_street(
         &self,
-        crew: Crew,
+        crew: CarAndDriver,
         booking: Booking,
         since: SystemTime,
     ) -> Result<Ride, RideError> {
@@ -180,13 +180,13 @@ impl Rides {
 
     /// Returns a ride as it is now.
     pub async fn get(&self, ride: &RideId) -> Result<Ride, RideError> {
-        Ok(self.log(ride).await?.borrow().ride.clone())
+        Ok(self.watch(ride).await?.borrow().ride.clone())
     }
 
     /// Returns a receiver of a ride's log. The current value has all past events, and later values have the new ones,
     /// so that there is no gap between them. The channel closes after the last event of the ride.
-    pub async fn log(&self, ride: &RideId) -> Result<watch::Receiver<Arc<RideLog>>, RideError> {
-        let live = self.ask(|reply| Input::Question(Question::Watch(ride.clone(), reply))).await?;
+    pub async fn watch(&self, ride: &RideId) -> Result<watch::Receiver<Arc<RideLog>>, RideError> {
+        let live = self.ask(|reply| Input::Question(RideQuery::Watch(ride.clone(), reply))).await?;
         match live {
             Some(feed) => Ok(feed),
             None => {
@@ -198,7 +198,7 @@ impl Rides {
 
     /// Returns the ride that a car has, or has an offer for.
     pub async fn ride_of(&self, car: CarId) -> Result<Option<Ride>, RideError> {
-        self.ask(|reply| Input::Question(Question::RideOf(car, reply))).await
+        self.ask(|reply| Input::Question(RideQuery::RideOf(car, reply))).await
     }
 
     /// Returns one page of rides, newest first.

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::{
-    journal::{Filter, Placed},
+    journal::{Filter, ListedRide},
     model::Ride,
 };
 
@@ -47,11 +47,11 @@ impl ListQuery {
     }
 
     /// Returns the page. If more rides follow, `found` has one ride more than the size of the page.
-    pub(super) fn page(&self, epoch: &str, mut found: Vec<Placed>) -> ListPage {
+    pub(super) fn page(&self, epoch: &str, mut found: Vec<ListedRide>) -> ListPage {
         let more = found.len() > self.page_size;
         found.truncate(self.page_size);
         let next_page_token = match found.last() {
-            Some(last) if more => self.token(epoch, last.place),
+            Some(last) if more => self.token(epoch, last.list_position),
             _ => String::new(),
         };
         ListPage { rides: found.into_iter().map(|placed| placed.ride).collect(), next_page_token }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    machine::{self, Misfit},
+    machine::{self, OutOfSequence},
     model::{Ride, RideEvent},
 };
 
@@ -18,9 +18,9 @@ pub struct RideLog {
 }
 
 impl RideLog {
-    /// Returns `log` with one more event. `None` stands for a ride without events. Fails if the event is not the next
+    /// Returns `wal` with one more event. `None` stands for a ride without events. Fails if the event is not the next
     /// one of the ride.
-    pub fn followed_by(log: Option<&Self>, event: Arc<RideEvent>) -> Result<Self, Misfit> {
+    pub fn with_event(log: Option<&Self>, event: Arc<RideEvent>) -> Result<Self, OutOfSequence> {
         let ride = machine::evolve(log.map(|log| log.ride.clone()), &event)?;
         let past = log.map_or(&[][..], |log| &log.events);
         let events = past.iter().cloned().chain([event]).collect();
@@ -28,7 +28,7 @@ impl RideLog {
     }
 
     /// Returns the log of `events`, or `None` if there are none. Fails if an event is not the next one of the ride.
-    pub fn replay(events: Vec<Arc<RideEvent>>) -> Result<Option<Self>, Misfit> {
+    pub fn replay(events: Vec<Arc<RideEvent>>) -> Result<Option<Self>, OutOfSequence> {
         let ride = events.iter().try_fold(None, |ride, event| machine::evolve(ride, event).map(Some))?;
         Ok(ride.map(|ride| Self { ride, events }))
     }

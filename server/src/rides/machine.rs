@@ -9,10 +9,10 @@ use rides_proto::{geo::LatLng, ids::CarId};
 
 use super::{
     model::{
-        Actor, Booking, Cents, Crew, Figures, Happening, Loss, OfferEnd, OpenOffer, Ride, RideEvent,
+        Actor, Booking, Cents, CarAndDriver, TripSummary, EventKind, UnassignReason, OfferEndReason, OpenOffer, Ride, RideEvent,
         RideState,
     },
-    reach::MAX_DELAY,
+    drivable_distance::MAX_DELAY,
 };
 
 /// A request to change a ride.
@@ -25,14 +25,14 @@ pub enum Command {
         /// The known parts of a booking.
         booking: Arc<Booking>,
         /// The car and its driver.
-        crew: Crew,
+        crew: CarAndDriver,
         /// The time at which the trip began, by the driver's clock.
         since: SystemTime,
     },
     /// Dispatch offers the ride to a car.
     Offer {
         /// The car and its driver.
-        crew: Crew,
+        crew: CarAndDriver,
         /// The terms of the offer.
         offer: OpenOffer,
     },
@@ -41,7 +41,7 @@ pub enum Command {
         /// The car that has the offer.
         car: CarId,
         /// The reason.
-        why: OfferEnd,
+        why: OfferEndReason,
     },
     /// The driver accepts the offer.
     Accept {
@@ -68,7 +68,7 @@ pub enum Command {
         /// The car whose stream sent the command. `None` if the caller is no car.
         car: Option<CarId>,
         /// The trip as driven.
-        figures: Figures,
+        figures: TripSummary,
         /// The fare by the meter, if it is more than the fare to pay.
         metered_fare: Option<Cents>,
         /// The place of the drop-off.
@@ -103,9 +103,9 @@ pub enum Command {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Decision {
     /// The command causes this event.
-    Happens(Happening),
+    Event(EventKind),
     /// The command took effect before, and causes no event.
-    Already,
+    NoChange,
 }
 
 /// The reason why a command is refused.
@@ -115,7 +115,7 @@ pub enum Refusal {
     #[error("there is no such ride")]
     NoSuchRide,
     /// The command is not possible in the state of the ride.
-    #[error("not possible: the ride is {}", in_words(*.0))]
+    #[error("not possible: the ride is {}", state_text(*.0))]
     WrongState(RideState),
     /// Another car has the ride or its offer.
     #[error("another car has this ride")]
@@ -128,7 +128,7 @@ pub enum Refusal {
     CarBusy,
 }
 
-fn in_words(state: RideState) -> &'static str {
+fn state_text(state: RideState) -> &'static str {
     match state {
         RideState::Requested => "looking for a car",
         RideState::Offered => "offered to a car",
@@ -157,7 +157,7 @@ impl Refusal {
 /// The states in which a car has an offer.
 const ASKED: &[RideState] = &[RideState::Offered];
 /// The states in which a car has the ride and not yet the passengers.
-const COMING: &[RideState] = &[RideState::Assigned, RideState::Arrived];
+const BEFORE_TRIP: &[RideState] = &[RideState::Assigned, RideState::Arrived];
 
 /// Returns the effect of `command` on `ride`. `None` stands for a ride without events.
 ///
@@ -166,9 +166,9 @@ const COMING: &[RideState] = &[RideState::Assigned, RideState::Arrived];
 /// [`Refusal::CarBusy`].
 pub fn decide(ride: Option<&Ride>, command: &Command) -> Result<Decision, Refusal> {
     match (ride, command.clone()) {
-        (None, Command::Book(booking)) => happens(Happening::Requested(booking)),
+        (None, Command::Book(booking)) => happens(EventKind::Requested(booking)),
         (None, Command::StartOffStreet { booking, crew, since }) => {
-            happens(Happening::PickedUpOffStreet { booking, crew, since })
+            happens(EventKind::PickedUpOffStreet { booking, crew, since })
         }
         (None, _) => Err(Refusal::NoSuchRide),
         (Some(ride), command) => decide_open(ride, command),
@@ -182,55 +182,55 @@ fn decide_open(ride: &Ride, command: Command) -> Result<Decision, Refusal> {
 
         Command::Offer { crew, offer } => match ride.state {
             RideState::Requested if ride.passed_over.contains(&crew.car) => Err(Refusal::PassedOver),
-            RideState::Requested => happens(Happening::Offered { crew, offer }),
-            RideState::Offered if ride.held_by() == Some(crew.car) => Ok(Decision::Already),
+            RideState::Requested => happens(EventKind::Offered { crew, offer }),
+            RideState::Offered if ride.current_car() == Some(crew.car) => Ok(Decision::NoChange),
             _ => wrong_state,
         },
-        Command::EndOffer { car, why } => leave(ride, car, ASKED, || Happening::OfferEnded { car, why }),
+        Command::EndOffer { car, why } => leave(ride, car, ASKED, || EventKind::OfferEnded { car, why }),
         Command::Decline { car } => {
-            leave(ride, car, ASKED, || Happening::OfferEnded { car, why: OfferEnd::Declined })
+            leave(ride, car, ASKED, || EventKind::OfferEnded { car, why: OfferEndReason::Declined })
         }
 
-        Command::Accept { car } => step(ride, car, RideState::Offered, Happening::Assigned),
-        Command::Arrive { car } => step(ride, car, RideState::Assigned, |_| Happening::Arrived),
-        Command::PickUp { car } => step(ride, car, RideState::Arrived, |_| Happening::Started),
+        Command::Accept { car } => step(ride, car, RideState::Offered, EventKind::Assigned),
+        Command::Arrive { car } => step(ride, car, RideState::Assigned, |_| EventKind::Arrived),
+        Command::PickUp { car } => step(ride, car, RideState::Arrived, |_| EventKind::Started),
         Command::DropOff { car, figures, metered_fare, at } => match ride.state {
             RideState::OnTrip | RideState::Completed
                 if car.is_some() && car != ride.crew.as_ref().map(|crew| crew.car) =>
             {
                 Err(Refusal::NotYours)
             }
-            RideState::OnTrip => happens(Happening::Completed { figures, metered_fare, at }),
-            RideState::Completed => Ok(Decision::Already),
+            RideState::OnTrip => happens(EventKind::Completed { figures, metered_fare, at }),
+            RideState::Completed => Ok(Decision::NoChange),
             _ => wrong_state,
         },
 
         Command::GiveBack { car, reason } => {
-            let why = Loss::GaveBack(reason);
-            leave(ride, car, COMING, || Happening::Unassigned { car, why })
+            let why = UnassignReason::GaveBack(reason);
+            leave(ride, car, BEFORE_TRIP, || EventKind::Unassigned { car, why })
         }
         Command::Unassign { car } => {
-            leave(ride, car, COMING, || Happening::Unassigned { car, why: Loss::CarLost })
+            leave(ride, car, BEFORE_TRIP, || EventKind::Unassigned { car, why: UnassignReason::CarLost })
         }
 
         Command::Cancel { by, car, reason } => match ride.state {
-            RideState::Cancelled => Ok(Decision::Already),
-            state if state < RideState::OnTrip && car.is_some() && car != ride.held_by() => {
+            RideState::Cancelled => Ok(Decision::NoChange),
+            state if state < RideState::OnTrip && car.is_some() && car != ride.current_car() => {
                 Err(Refusal::NotYours)
             }
-            state if state < RideState::OnTrip => happens(Happening::Cancelled { by, reason }),
+            state if state < RideState::OnTrip => happens(EventKind::Cancelled { by, reason }),
             _ => wrong_state,
         },
         Command::Expire => match ride.state {
-            RideState::Requested => happens(Happening::Expired),
-            RideState::Expired => Ok(Decision::Already),
+            RideState::Requested => happens(EventKind::Expired),
+            RideState::Expired => Ok(Decision::NoChange),
             _ => wrong_state,
         },
     }
 }
 
-fn happens(what: Happening) -> Result<Decision, Refusal> {
-    Ok(Decision::Happens(what))
+fn happens(what: EventKind) -> Result<Decision, Refusal> {
+    Ok(Decision::Event(what))
 }
 
 /// Decides the next step of the car that has the ride. The step leads out of the state `from`, and has no effect in a
@@ -239,12 +239,12 @@ fn step(
     ride: &Ride,
     car: CarId,
     from: RideState,
-    what: impl FnOnce(Crew) -> Happening,
+    what: impl FnOnce(CarAndDriver) -> EventKind,
 ) -> Result<Decision, Refusal> {
     match &ride.crew {
         Some(crew) if crew.car != car => Err(Refusal::NotYours),
         Some(crew) if ride.state == from => happens(what(crew.clone())),
-        Some(_) if ride.state > from => Ok(Decision::Already),
+        Some(_) if ride.state > from => Ok(Decision::NoChange),
         _ => Err(Refusal::WrongState(ride.state)),
     }
 }
@@ -255,12 +255,12 @@ fn leave(
     ride: &Ride,
     car: CarId,
     from: &[RideState],
-    what: impl FnOnce() -> Happening,
+    what: impl FnOnce() -> EventKind,
 ) -> Result<Decision, Refusal> {
     if ride.passed_over.contains(&car) {
-        return Ok(Decision::Already);
+        return Ok(Decision::NoChange);
     }
-    match ride.held_by() {
+    match ride.current_car() {
         Some(other) if other != car => Err(Refusal::NotYours),
         Some(_) if from.contains(&ride.state) => happens(what()),
         _ => Err(Refusal::WrongState(ride.state)),
@@ -270,7 +270,7 @@ fn leave(
 /// An event that is not the next one of its ride. The journal is damaged, or another process wrote to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("event {found} does not follow version {at} of its ride")]
-pub struct Misfit {
+pub struct OutOfSequence {
     /// The version of the ride. 0 for a ride without events.
     pub at: u64,
     /// The version of the event.
@@ -279,15 +279,15 @@ pub struct Misfit {
 
 /// Returns the ride after `event`. Fails if the event is not the next one of the ride. Does not check the rules
 /// again.
-pub fn evolve(ride: Option<Ride>, event: &RideEvent) -> Result<Ride, Misfit> {
+pub fn evolve(ride: Option<Ride>, event: &RideEvent) -> Result<Ride, OutOfSequence> {
     let at = ride.as_ref().map_or(0, |ride| ride.version);
-    let misfit = Misfit { at, found: event.version };
+    let misfit = OutOfSequence { at, found: event.version };
     if event.version != at + 1 {
         return Err(misfit);
     }
     match (ride, &event.what) {
-        (None, Happening::Requested(booking)) => Ok(opened(event, booking, RideState::Requested)),
-        (None, Happening::PickedUpOffStreet { booking, crew, since }) => Ok(Ride {
+        (None, EventKind::Requested(booking)) => Ok(opened(event, booking, RideState::Requested)),
+        (None, EventKind::PickedUpOffStreet { booking, crew, since }) => Ok(Ride {
             crew: Some(crew.clone()),
             started_at: Some(*since),
             ..opened(event, booking, RideState::OnTrip)
@@ -318,44 +318,44 @@ fn opened(event: &RideEvent, booking: &Arc<Booking>, state: RideState) -> Ride {
 }
 
 /// Returns the ride after `what`, or `None` for an event that can only open a ride.
-fn changed(mut ride: Ride, what: &Happening, time: SystemTime) -> Option<Ride> {
+fn changed(mut ride: Ride, what: &EventKind, time: SystemTime) -> Option<Ride> {
     ride.state = match what {
-        Happening::Requested(_) | Happening::PickedUpOffStreet { .. } => return None,
-        Happening::Offered { crew, offer } => {
+        EventKind::Requested(_) | EventKind::PickedUpOffStreet { .. } => return None,
+        EventKind::Offered { crew, offer } => {
             ride.crew = Some(crew.clone());
             ride.offer = Some(*offer);
             RideState::Offered
         }
         // A car whose connection was lost did not decline: it may get the ride again.
-        Happening::OfferEnded { why: OfferEnd::CarLost, .. }
-        | Happening::Unassigned { why: Loss::CarLost, .. } => {
+        EventKind::OfferEnded { why: OfferEndReason::CarLost, .. }
+        | EventKind::Unassigned { why: UnassignReason::CarLost, .. } => {
             ride.crew = None;
             RideState::Requested
         }
-        Happening::OfferEnded { car, .. } | Happening::Unassigned { car, .. } => {
+        EventKind::OfferEnded { car, .. } | EventKind::Unassigned { car, .. } => {
             ride.crew = None;
             ride.passed_over.push(*car);
             RideState::Requested
         }
-        Happening::Assigned(crew) => {
+        EventKind::Assigned(crew) => {
             ride.crew = Some(crew.clone());
             RideState::Assigned
         }
-        Happening::Arrived => RideState::Arrived,
-        Happening::Started => {
+        EventKind::Arrived => RideState::Arrived,
+        EventKind::Started => {
             ride.started_at = Some(time);
             RideState::OnTrip
         }
-        Happening::Completed { figures, .. } => {
+        EventKind::Completed { figures, .. } => {
             ride.figures = *figures;
             RideState::Completed
         }
-        Happening::Cancelled { by, reason } => {
+        EventKind::Cancelled { by, reason } => {
             ride.crew = None;
             ride.cancelled = Some((*by, reason.clone()));
             RideState::Cancelled
         }
-        Happening::Expired => RideState::Expired,
+        EventKind::Expired => RideState::Expired,
     };
     Some(ride)
 }

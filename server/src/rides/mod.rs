@@ -4,9 +4,9 @@
 //! over. It decides a command, appends the event to the journal, and only then publishes it. The rest of the server
 //! calls the task through [`Rides`].
 
-mod board;
+mod active_rides;
 pub mod charge;
-mod draft;
+mod batch_builder;
 pub mod fare;
 mod handle;
 pub mod journal;
@@ -14,11 +14,11 @@ pub mod list;
 pub mod log;
 pub mod machine;
 pub mod model;
-pub mod open;
-pub mod reach;
-mod stored;
+pub mod open_ride_limits;
+pub mod drivable_distance;
+mod json_format;
 #[cfg(test)]
-mod survival;
+mod disk_fault_tests;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,7 +11,7 @@ use rides_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::stored;
+use super::json_format;
 
 /// The type of a ride.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ pub struct Cents(pub u32);
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Stop {
     /// The location.
-    #[serde(with = "stored::point")]
+    #[serde(with = "json_format::point")]
     pub at: LatLng,
     /// The name of the street.
     pub name: String,
@@ -93,9 +93,9 @@ pub struct Stop {
 
 /// A car and its driver.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Crew {
+pub struct CarAndDriver {
     /// The car.
-    #[serde(with = "stored::car")]
+    #[serde(with = "json_format::car")]
     pub car: CarId,
     /// Its driver.
     pub driver: String,
@@ -103,11 +103,11 @@ pub struct Crew {
 
 /// The distance, the duration and the fare of a trip.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Figures {
+pub struct TripSummary {
     /// The distance in metres.
     pub distance_m: u32,
     /// The time from pickup to drop-off.
-    #[serde(with = "stored::duration")]
+    #[serde(with = "json_format::duration")]
     pub duration: Duration,
     /// The quoted fare before the trip, and the fare to pay after it.
     pub fare: Cents,
@@ -127,10 +127,10 @@ pub struct Booking {
     /// The end of the trip. `None` for a ride off the street, whose destination is not known.
     pub dropoff: Option<Stop>,
     /// The planned trip.
-    pub plan: Figures,
+    pub plan: TripSummary,
     /// The planned line from pickup to drop-off. Its points are rounded, as in the journal and in messages: see
     /// [`LatLng::rounded`].
-    #[serde(with = "stored::line")]
+    #[serde(with = "json_format::line")]
     pub route: Vec<LatLng>,
 }
 
@@ -146,11 +146,11 @@ pub struct Ride {
     /// The booking.
     pub booking: Arc<Booking>,
     /// The car that has the ride or an offer for it. After [`RideState::Completed`], the car that drove.
-    pub crew: Option<Crew>,
+    pub crew: Option<CarAndDriver>,
     /// The cars that declined the offer, let it time out, or gave the ride back. They get no new offer.
     pub passed_over: Vec<CarId>,
     /// The planned trip. From [`RideState::Completed`] on, the trip as driven.
-    pub figures: Figures,
+    pub figures: TripSummary,
     /// The time of its first event.
     pub requested_at: SystemTime,
     /// The time at which the trip began.
@@ -165,7 +165,7 @@ pub struct Ride {
 
 impl Ride {
     /// Returns the car that has this ride or an offer for it, and so cannot take another ride.
-    pub fn held_by(&self) -> Option<CarId> {
+    pub fn current_car(&self) -> Option<CarId> {
         self.crew.as_ref().filter(|_| !self.state.is_over()).map(|crew| crew.car)
     }
 }
@@ -174,10 +174,10 @@ impl Ride {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenOffer {
     /// The driving time from the car to the pickup, at the time of the offer.
-    #[serde(with = "stored::duration")]
+    #[serde(with = "json_format::duration")]
     pub pickup_eta: Duration,
     /// The time at which the offer expires.
-    #[serde(with = "stored::time")]
+    #[serde(with = "json_format::time")]
     pub expires_at: SystemTime,
 }
 
@@ -191,13 +191,13 @@ pub struct RideEvent {
     /// The time of the event.
     pub time: SystemTime,
     /// The change.
-    pub what: Happening,
+    pub what: EventKind,
 }
 
 /// The reason why an offer ended without an assignment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OfferEnd {
+pub enum OfferEndReason {
     /// The driver declined.
     Declined,
     /// The driver did not respond in time.
@@ -209,7 +209,7 @@ pub enum OfferEnd {
 /// The reason why a ride lost its car before the trip.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Loss {
+pub enum UnassignReason {
     /// The driver gave the ride back, with a reason that may be empty.
     GaveBack(String),
     /// The connection to the car was lost. The car may get the ride again when it returns.
@@ -219,33 +219,33 @@ pub enum Loss {
 /// The kinds of event of a ride. The journal stores them, so names of variants and fields must never change.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Happening {
+pub enum EventKind {
     /// The ride was booked. Always version 1.
     Requested(Arc<Booking>),
     /// A car got an offer.
     Offered {
         /// The car and its driver.
-        crew: Crew,
+        crew: CarAndDriver,
         /// The terms of the offer.
         offer: OpenOffer,
     },
     /// The offer ended without an assignment.
     OfferEnded {
         /// The car that had the offer.
-        #[serde(with = "stored::car")]
+        #[serde(with = "json_format::car")]
         car: CarId,
         /// The reason.
-        why: OfferEnd,
+        why: OfferEndReason,
     },
     /// The driver accepted the offer.
-    Assigned(Crew),
+    Assigned(CarAndDriver),
     /// The car lost the ride before the trip. The ride waits for another car.
     Unassigned {
         /// The car that had the ride.
-        #[serde(with = "stored::car")]
+        #[serde(with = "json_format::car")]
         car: CarId,
         /// The reason.
-        why: Loss,
+        why: UnassignReason,
     },
     /// The car reached the pickup.
     Arrived,
@@ -256,20 +256,20 @@ pub enum Happening {
         /// The known parts of a booking.
         booking: Arc<Booking>,
         /// The car and its driver.
-        crew: Crew,
+        crew: CarAndDriver,
         /// The time at which the trip began, by the driver's clock.
-        #[serde(with = "stored::time")]
+        #[serde(with = "json_format::time")]
         since: SystemTime,
     },
     /// The trip ended.
     Completed {
         /// The trip as driven.
-        figures: Figures,
+        figures: TripSummary,
         /// The fare by the meter, if it is more than the fare to pay. The quote limits the fare of a booked ride.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metered_fare: Option<Cents>,
         /// The place of the drop-off.
-        #[serde(with = "stored::point")]
+        #[serde(with = "json_format::point")]
         at: LatLng,
     },
     /// The ride was cancelled.
@@ -283,9 +283,9 @@ pub enum Happening {
     Expired,
 }
 
-impl Happening {
+impl EventKind {
     /// Returns the state of a ride after this event.
-    pub fn leads_to(&self) -> RideState {
+    pub fn next_state(&self) -> RideState {
         match self {
             Self::Requested(_) | Self::OfferEnded { .. } | Self::Unassigned { .. } => RideState::Requested,
             Self::Offered { .. } => RideState::Offered,

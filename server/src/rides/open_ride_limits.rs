@@ -23,7 +23,7 @@ impl Holder {
     }
 
     /// Returns `true` if the holder is a group of guests.
-    pub(super) fn is_guests(&self) -> bool {
+    pub(super) fn is_guest_group(&self) -> bool {
         match self {
             Self::Rider(_) => false,
             Self::Address(_) | Self::ExemptAddresses => true,
@@ -37,7 +37,7 @@ pub struct OpenRideLimit {
     /// The holder that a new ride counts for.
     pub holder: Holder,
     /// The most open rides, with the new one. At least 1.
-    pub most: usize,
+    pub max_open_rides: usize,
 }
 
 impl fmt::Display for OpenRideLimit {
@@ -47,15 +47,15 @@ impl fmt::Display for OpenRideLimit {
             Holder::Address(_) => "from this address",
             Holder::ExemptAddresses => "of all guests at exempt addresses",
         };
-        write!(f, "too many open rides {of}: the limit is {}; cancel one, or wait until one ends", self.most)
+        write!(f, "too many open rides {of}: the limit is {}; cancel one, or wait until one ends", self.max_open_rides)
     }
 }
 
 /// The number of open rides of each holder, or a change of it.
 #[derive(Default)]
-pub(super) struct OpenRides(HashMap<Holder, isize>);
+pub(super) struct OpenRideCounts(HashMap<Holder, isize>);
 
-impl OpenRides {
+impl OpenRideCounts {
     pub(super) fn of(&self, holder: &Holder) -> isize {
         self.0.get(holder).copied().unwrap_or_default()
     }

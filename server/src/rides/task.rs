@@ -13,19 +13,19 @@ use uuid::Uuid;
 
 use super::{
     RideError, RideLog,
-    board::Board,
-    draft::{Draft, Drafted},
+    active_rides::ActiveRides,
+    batch_builder::{BatchBuilder, StagedBatch},
     handle::opened_by,
-    journal::{Answer, Journal, JournalError, RequestKey, Requests},
+    journal::{JournalFuture, Journal, JournalError, RequestKey, KnownRequests},
     machine::Command,
-    model::{Booking, Crew, Ride},
-    open::OpenRideLimit,
+    model::{Booking, CarAndDriver, Ride},
+    open_ride_limits::OpenRideLimit,
 };
 
 /// The messages to the task.
 pub(super) enum Input {
     Change(Change, Reply),
-    Question(Question),
+    Question(RideQuery),
 }
 
 /// The channel for the result of a change.
@@ -34,23 +34,23 @@ pub(super) type Reply = oneshot::Sender<Result<Ride, RideError>>;
 /// The changes of rides.
 pub(super) enum Change {
     Book { request: RequestKey, booking: Arc<Booking>, limits: Vec<OpenRideLimit> },
-    StartOffStreet { crew: Crew, booking: Arc<Booking>, since: SystemTime },
+    StartOffStreet { crew: CarAndDriver, booking: Arc<Booking>, since: SystemTime },
     Command(RideId, Command),
 }
 
 /// The queries. The task replies at once, without the changes that are not in the journal yet.
-pub(super) enum Question {
+pub(super) enum RideQuery {
     Watch(RideId, oneshot::Sender<Option<watch::Receiver<Arc<RideLog>>>>),
     RideOf(CarId, oneshot::Sender<Option<Ride>>),
 }
 
 /// The state of the task.
-pub(super) struct Owner {
+pub(super) struct RidesTask {
     journal: Arc<dyn Journal>,
-    board: Board,
+    board: ActiveRides,
     opened: mpsc::Sender<RideId>,
     /// The rides that are not yet sent to `opened`.
-    unsaid: Vec<RideId>,
+    unannounced: Vec<RideId>,
 }
 
 /// Changes that are decided together, and stored together or not at all.
@@ -59,18 +59,18 @@ struct Batch {
     asked: Vec<(Change, Reply)>,
     /// The result of each change, in the order of `asked`.
     outcomes: Vec<Result<Ride, RideError>>,
-    drafted: Drafted,
+    drafted: StagedBatch,
 }
 
 /// A batch that is being appended to the journal.
-struct Sent {
+struct AppendingBatch {
     batch: Batch,
-    kept: Answer<'static, ()>,
+    append: JournalFuture<'static, ()>,
 }
 
 impl Batch {
     /// Replaces the successful results with `error`. Refused changes stay refused.
-    fn take_back(&mut self, error: &JournalError) {
+    fn fail_all(&mut self, error: &JournalError) {
         for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
             *outcome = Err(error.clone().into());
         }
@@ -84,25 +84,25 @@ impl Batch {
     }
 }
 
-impl Owner {
+impl RidesTask {
     pub(super) fn new(
         journal: Arc<dyn Journal>,
         unfinished: Vec<Arc<RideLog>>,
         opened: mpsc::Sender<RideId>,
     ) -> Self {
         let unsaid = unfinished.iter().map(|log| log.ride.id.clone()).collect();
-        Self { journal, board: Board::of(unfinished), opened, unsaid }
+        Self { journal, board: ActiveRides::of(unfinished), opened, unannounced: unsaid }
     }
 
     /// Runs until all handles are dropped. A batch has at most `limit` changes.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Input>, limit: usize) {
-        self.say_opened().await;
+        self.announce_opened().await;
         while let Some(asked) = self.receive(&mut inbox, limit).await {
             let mut batch = Batch::default();
             self.decide(&mut batch, asked, None).await;
             let mut sent = self.send(batch);
             while let Some(batch) = sent {
-                sent = self.keep(batch, &mut inbox, limit).await;
+                sent = self.finish(batch, &mut inbox, limit).await;
             }
         }
     }
@@ -128,10 +128,10 @@ impl Owner {
     }
 
     /// Decides `asked`, and adds the results to `batch`. `before` is the batch that is being appended.
-    async fn decide(&self, batch: &mut Batch, asked: Vec<(Change, Reply)>, before: Option<&Drafted>) {
+    async fn decide(&self, batch: &mut Batch, asked: Vec<(Change, Reply)>, before: Option<&StagedBatch>) {
         let now = SystemTime::now();
-        let earlier = self.earlier(&asked).await;
-        let mut draft = Draft::on(&self.board, before, &mut batch.drafted);
+        let earlier = self.known_requests(&asked).await;
+        let mut draft = BatchBuilder::on(&self.board, before, &mut batch.drafted);
         for (change, _) in &asked {
             batch.outcomes.push(decide(&mut draft, self.journal.as_ref(), &earlier, change, now).await);
         }
@@ -139,23 +139,23 @@ impl Owner {
     }
 
     /// Starts the append of a batch, unless it is empty.
-    fn send(&self, mut batch: Batch) -> Option<Sent> {
+    fn send(&self, mut batch: Batch) -> Option<AppendingBatch> {
         if batch.asked.is_empty() {
             return None;
         }
         let entries = mem::take(&mut batch.drafted.entries);
         let kept = if entries.is_empty() { Box::pin(ready(Ok(()))) } else { self.journal.append(entries) };
-        Some(Sent { batch, kept })
+        Some(AppendingBatch { batch, append: kept })
     }
 
     /// Waits for the append of a batch, publishes its events and replies, in this order. If the append fails, publishes
     /// nothing and replies with the error. Returns the next batch, if there were changes meanwhile. Its append starts
     /// before the first batch is published to its many receivers.
-    async fn keep(&mut self, sent: Sent, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Option<Sent> {
-        let Sent { mut batch, kept } = sent;
-        let (kept, mut next) = self.meanwhile(kept, &batch.drafted, inbox, limit).await;
+    async fn finish(&mut self, sent: AppendingBatch, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Option<AppendingBatch> {
+        let AppendingBatch { mut batch, append: kept } = sent;
+        let (kept, mut next) = self.decide_during_append(kept, &batch.drafted, inbox, limit).await;
         if let Err(error) = &kept {
-            batch.take_back(error);
+            batch.fail_all(error);
             // The next batch was decided on top of events that did not take effect.
             let asked = mem::take(&mut next).asked;
             self.decide(&mut next, asked, None).await;
@@ -165,15 +165,15 @@ impl Owner {
             self.publish(mem::take(&mut batch.drafted));
         }
         batch.answer();
-        self.say_opened().await;
+        self.announce_opened().await;
         next
     }
 
     /// Decides the next batch until the append of the one before it has ended.
-    async fn meanwhile(
+    async fn decide_during_append(
         &self,
-        mut kept: Answer<'static, ()>,
-        before: &Drafted,
+        mut kept: JournalFuture<'static, ()>,
+        before: &StagedBatch,
         inbox: &mut mpsc::Receiver<Input>,
         limit: usize,
     ) -> (Result<(), JournalError>, Batch) {
@@ -191,35 +191,35 @@ impl Owner {
         }
     }
 
-    fn publish(&mut self, Drafted { opened, changes, .. }: Drafted) {
-        self.unsaid.extend(opened);
+    fn publish(&mut self, StagedBatch { opened, changes, .. }: StagedBatch) {
+        self.unannounced.extend(opened);
         self.board.commit(changes);
     }
 
     /// Returns what the journal knows of the requests of all changes, with one query.
-    async fn earlier(&self, changes: &[(Change, Reply)]) -> Result<Requests, JournalError> {
+    async fn known_requests(&self, changes: &[(Change, Reply)]) -> Result<KnownRequests, JournalError> {
         let request = |(change, _): &(Change, Reply)| match change {
             Change::Book { request, .. } => Some(request.clone()),
             _ => None,
         };
         let requests: Vec<RequestKey> = changes.iter().filter_map(request).collect();
-        if requests.is_empty() { Ok(Requests::new()) } else { self.journal.by_requests(&requests).await }
+        if requests.is_empty() { Ok(KnownRequests::new()) } else { self.journal.by_requests(&requests).await }
     }
 
-    fn answer(&self, question: Question) {
+    fn answer(&self, question: RideQuery) {
         match question {
-            Question::Watch(id, reply) => {
+            RideQuery::Watch(id, reply) => {
                 let _ = reply.send(self.board.watch(&id));
             }
-            Question::RideOf(car, reply) => {
+            RideQuery::RideOf(car, reply) => {
                 let log = self.board.ride_of(car).and_then(|id| self.board.ride(id));
                 let _ = reply.send(log.map(|log| log.ride.clone()));
             }
         }
     }
 
-    async fn say_opened(&mut self) {
-        for id in self.unsaid.drain(..) {
+    async fn announce_opened(&mut self) {
+        for id in self.unannounced.drain(..) {
             if self.opened.send(id).await.is_err() {
                 tracing::debug!("the receiver of opened rides was dropped");
             }
@@ -228,9 +228,9 @@ impl Owner {
 }
 
 async fn decide(
-    draft: &mut Draft<'_>,
+    draft: &mut BatchBuilder<'_>,
     journal: &dyn Journal,
-    earlier: &Result<Requests, JournalError>,
+    earlier: &Result<KnownRequests, JournalError>,
     change: &Change,
     now: SystemTime,
 ) -> Result<Ride, RideError> {
@@ -255,7 +255,7 @@ async fn decide(
 }
 
 /// Returns a ride from the board. A ride that is over is read from the journal.
-async fn find(draft: &Draft<'_>, journal: &dyn Journal, id: &RideId) -> Result<Arc<RideLog>, RideError> {
+async fn find(draft: &BatchBuilder<'_>, journal: &dyn Journal, id: &RideId) -> Result<Arc<RideLog>, RideError> {
     match draft.ride(id) {
         Some(log) => Ok(log),
         None => journal.ride(id).await?.ok_or(RideError::NotFound),

@@ -21,11 +21,11 @@ use crate::city::City;
 use super::{
     RideLog,
     journal::{
-        Answer, Entry, Filter, Journal, JournalError, Later, MemoryJournal, Placed, RequestId, RequestKey,
-        Requests,
+        JournalFuture, Entry, Filter, Journal, JournalError, Later, MemoryJournal, ListedRide, RequestId, RequestKey,
+        KnownRequests,
     },
     machine::Command,
-    model::{Actor, Booking, Cents, Crew, Figures, OfferEnd, OpenOffer, Stop},
+    model::{Actor, Booking, Cents, CarAndDriver, TripSummary, OfferEndReason, OpenOffer, Stop},
 };
 
 /// Returns the city that is embedded in the program. It is made once for all tests.
@@ -50,8 +50,8 @@ pub(crate) fn car(n: u8) -> CarId {
     CarId::new(i64::from(n)).expect("positive")
 }
 
-pub(crate) fn crew(n: u8) -> Crew {
-    Crew { car: car(n), driver: format!("driver-{n}") }
+pub(crate) fn crew(n: u8) -> CarAndDriver {
+    CarAndDriver { car: car(n), driver: format!("driver-{n}") }
 }
 
 pub(crate) fn booking(rider: &str) -> Booking {
@@ -62,7 +62,7 @@ pub(crate) fn booking(rider: &str) -> Booking {
         kind: Default::default(),
         pickup: stop(0),
         dropoff: Some(stop(5)),
-        plan: Figures { distance_m: 600, duration: Duration::from_secs(90), fare: Cents(700) },
+        plan: TripSummary { distance_m: 600, duration: Duration::from_secs(90), fare: Cents(700) },
         route: vec![place(0), place(5)],
     }
 }
@@ -85,8 +85,8 @@ pub(crate) fn offer(now: SystemTime) -> OpenOffer {
 pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     let car = (1..=3u8).prop_map(car);
     let crew = (1..=3u8).prop_map(crew);
-    let why = prop_oneof![Just(OfferEnd::TimedOut), Just(OfferEnd::CarLost)];
-    let figures = Figures { distance_m: 700, duration: Duration::from_secs(100), fare: Cents(800) };
+    let why = prop_oneof![Just(OfferEndReason::TimedOut), Just(OfferEndReason::CarLost)];
+    let figures = TripSummary { distance_m: 700, duration: Duration::from_secs(100), fare: Cents(800) };
     prop_oneof![
         Just(Command::Book(Arc::new(booking("ada")))),
         crew.clone().prop_map(|crew| {
@@ -112,10 +112,10 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// A hook for the appends to a [`Troubled`] journal.
-pub(crate) trait Trouble: Send + Sync + 'static {
+/// A hook for the appends to a [`HookedJournal`] journal.
+pub(crate) trait AppendHook: Send + Sync + 'static {
     /// Runs before an append. If it fails, nothing is appended.
-    fn before(&self) -> Answer<'_, ()>;
+    fn before(&self) -> JournalFuture<'_, ()>;
 
     /// Runs after a successful append, before it is acknowledged.
     fn after(&self) -> Later<'_, ()> {
@@ -124,16 +124,16 @@ pub(crate) trait Trouble: Send + Sync + 'static {
 }
 
 /// A journal in memory whose appends run a hook.
-pub(crate) struct Troubled<T> {
+pub(crate) struct HookedJournal<T> {
     pub(crate) kept: Arc<MemoryJournal>,
     pub(crate) trouble: Arc<T>,
 }
 
-impl<T: Trouble> Journal for Troubled<T> {
+impl<T: AppendHook> Journal for HookedJournal<T> {
     fn epoch(&self) -> &str {
         self.kept.epoch()
     }
-    fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()> {
+    fn append(&self, batch: Vec<Entry>) -> JournalFuture<'static, ()> {
         let (kept, trouble) = (Arc::clone(&self.kept), Arc::clone(&self.trouble));
         Box::pin(async move {
             trouble.before().await?;
@@ -142,16 +142,16 @@ impl<T: Trouble> Journal for Troubled<T> {
             Ok(())
         })
     }
-    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
+    fn ride<'a>(&'a self, ride: &'a RideId) -> JournalFuture<'a, Option<Arc<RideLog>>> {
         self.kept.ride(ride)
     }
-    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
+    fn unfinished(&self) -> JournalFuture<'_, Vec<Arc<RideLog>>> {
         self.kept.unfinished()
     }
-    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests> {
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> JournalFuture<'a, KnownRequests> {
         self.kept.by_requests(requests)
     }
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> JournalFuture<'a, Vec<ListedRide>> {
         self.kept.page(filter, below, limit)
     }
     fn failed(&self) -> Later<'_, JournalError> {
@@ -164,10 +164,10 @@ impl<T: Trouble> Journal for Troubled<T> {
 
 /// A hook that fails a given number of appends.
 #[derive(Default)]
-pub(crate) struct Refusals(AtomicU32);
+pub(crate) struct FailAppends(AtomicU32);
 
-impl Trouble for Refusals {
-    fn before(&self) -> Answer<'_, ()> {
+impl AppendHook for FailAppends {
+    fn before(&self) -> JournalFuture<'_, ()> {
         let one_less = |left: u32| left.checked_sub(1);
         let refused = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
         let full = || JournalError::Unavailable("the disk is full".into());
@@ -176,15 +176,15 @@ impl Trouble for Refusals {
 }
 
 /// A journal whose appends fail on demand.
-pub(crate) type Unreliable = Troubled<Refusals>;
+pub(crate) type FailingJournal = HookedJournal<FailAppends>;
 
-impl Unreliable {
+impl FailingJournal {
     pub(crate) fn new() -> Self {
         Self { kept: Arc::default(), trouble: Arc::default() }
     }
 
     /// Makes the next `appends` appends fail.
-    pub(crate) fn refuse(&self, appends: u32) {
+    pub(crate) fn fail_appends(&self, appends: u32) {
         self.trouble.0.store(appends, Ordering::Relaxed);
     }
 }

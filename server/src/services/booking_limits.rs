@@ -2,7 +2,7 @@
 
 use crate::{
     access::{CallerAddress, Principal},
-    rides::open::{Holder, OpenRideLimit},
+    rides::open_ride_limits::{Holder, OpenRideLimit},
     sessions::{Role, Session},
 };
 
@@ -45,19 +45,19 @@ impl BookingLimits {
     ) -> Vec<OpenRideLimit> {
         let of_rider = || {
             let holder = Holder::Rider(rider.to_owned());
-            (!rider.is_empty()).then_some(OpenRideLimit { holder, most: self.open_rides })
+            (!rider.is_empty()).then_some(OpenRideLimit { holder, max_open_rides: self.open_rides })
         };
         let of_address = address.map(|CallerAddress(address)| OpenRideLimit {
             holder: Holder::Address(address),
-            most: self.open_rides_per_address,
+            max_open_rides: self.open_rides_per_address,
         });
         let of_exempt_addresses =
-            OpenRideLimit { holder: Holder::ExemptAddresses, most: self.open_rides_at_exempt_addresses };
+            OpenRideLimit { holder: Holder::ExemptAddresses, max_open_rides: self.open_rides_at_exempt_addresses };
         let (rider, guests) = match caller {
-            Principal::Proven(Session { role: Role::Dispatcher, .. }) => (None, None),
-            Principal::Proven(Session { is_ours: false, .. }) => (of_rider(), None),
-            Principal::Proven(_) => (of_rider(), of_address.or(Some(of_exempt_addresses))),
-            Principal::Unproven | Principal::Certified(_) => (address.and_then(|_| of_rider()), of_address),
+            Principal::Authenticated(Session { role: Role::Dispatcher, .. }) => (None, None),
+            Principal::Authenticated(Session { issued_here: false, .. }) => (of_rider(), None),
+            Principal::Authenticated(_) => (of_rider(), of_address.or(Some(of_exempt_addresses))),
+            Principal::Anonymous | Principal::Certificate(_) => (address.and_then(|_| of_rider()), of_address),
         };
         rider.into_iter().chain(guests).collect()
     }
@@ -74,9 +74,9 @@ mod tests {
     fn the_limits_of_a_booking_depend_on_who_books() {
         let limits = BookingLimits::default();
         let session = |role| Session::new(role, "eve", SystemTime::UNIX_EPOCH);
-        let guest = Principal::Proven(session(Role::Rider));
-        let known = Principal::Proven(Session { is_ours: false, ..session(Role::Rider) });
-        let dispatcher = Principal::Proven(session(Role::Dispatcher));
+        let guest = Principal::Authenticated(session(Role::Rider));
+        let known = Principal::Authenticated(Session { issued_here: false, ..session(Role::Rider) });
+        let dispatcher = Principal::Authenticated(session(Role::Dispatcher));
         let far = Some(CallerAddress("192.0.2.7".parse().unwrap()));
         for (caller, rider, address, expected) in [
             (&guest, "eve", far, &[10, 50][..]),
@@ -84,11 +84,11 @@ mod tests {
             (&known, "eve", None, &[10]),
             (&known, "eve", far, &[10]),
             (&dispatcher, "ada", far, &[]),
-            (&Principal::Unproven, "ada", far, &[10, 50]),
-            (&Principal::Unproven, "", far, &[50]),
-            (&Principal::Unproven, "ada", None, &[]),
+            (&Principal::Anonymous, "ada", far, &[10, 50]),
+            (&Principal::Anonymous, "", far, &[50]),
+            (&Principal::Anonymous, "ada", None, &[]),
         ] {
-            let most: Vec<_> = limits.of(caller, rider, address).iter().map(|limit| limit.most).collect();
+            let most: Vec<_> = limits.of(caller, rider, address).iter().map(|limit| limit.max_open_rides).collect();
             assert_eq!(most, expected, "{caller:?} for {rider:?} from {address:?}");
         }
     }

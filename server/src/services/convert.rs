@@ -7,7 +7,7 @@ use rides_proto::{convert::pack_path, v1};
 use crate::rides::{
     fare::CURRENCY,
     machine,
-    model::{Actor, Cents, Figures, Happening, Loss, OfferEnd, Ride, RideEvent, RideState, RideType, Stop},
+    model::{Actor, Cents, TripSummary, EventKind, UnassignReason, OfferEndReason, Ride, RideEvent, RideState, RideType, Stop},
 };
 
 /// Converts a duration. One that is too long for the message becomes the longest that it can hold.
@@ -53,11 +53,11 @@ pub fn actor(actor: Actor) -> v1::Actor {
 }
 
 /// Converts the reason for the end of an offer that was not accepted.
-pub fn offer_end(why: OfferEnd) -> v1::OfferEnd {
+pub fn offer_end(why: OfferEndReason) -> v1::OfferEnd {
     match why {
-        OfferEnd::Declined => v1::OfferEnd::Declined,
-        OfferEnd::TimedOut => v1::OfferEnd::TimedOut,
-        OfferEnd::CarLost => v1::OfferEnd::CarLost,
+        OfferEndReason::Declined => v1::OfferEnd::Declined,
+        OfferEndReason::TimedOut => v1::OfferEnd::TimedOut,
+        OfferEndReason::CarLost => v1::OfferEnd::CarLost,
     }
 }
 
@@ -114,30 +114,30 @@ pub fn ride_event(event: &RideEvent) -> v1::RideEvent {
 fn happening(event: &RideEvent) -> v1::ride_event::Event {
     use v1::ride_event::Event;
     match &event.what {
-        Happening::Requested(_) => Event::Requested(v1::Requested { ride: opened(event) }),
-        Happening::Offered { crew, offer } => Event::Offered(v1::Offered {
+        EventKind::Requested(_) => Event::Requested(v1::Requested { ride: opened(event) }),
+        EventKind::Offered { crew, offer } => Event::Offered(v1::Offered {
             car_id: crew.car.get(),
             driver_id: crew.driver.clone(),
             pickup_eta: Some(duration(offer.pickup_eta)),
             expires_at: Some(offer.expires_at.into()),
         }),
-        Happening::OfferEnded { car, why } => {
+        EventKind::OfferEnded { car, why } => {
             Event::OfferEnded(v1::OfferEnded { car_id: car.get(), why: offer_end(*why).into() })
         }
-        Happening::Assigned(crew) => {
+        EventKind::Assigned(crew) => {
             Event::Assigned(v1::Assigned { car_id: crew.car.get(), driver_id: crew.driver.clone() })
         }
-        Happening::Unassigned { car, why } => {
+        EventKind::Unassigned { car, why } => {
             let reason = match why {
-                Loss::GaveBack(reason) => reason.clone(),
-                Loss::CarLost => "the connection to the car was lost".to_owned(),
+                UnassignReason::GaveBack(reason) => reason.clone(),
+                UnassignReason::CarLost => "the connection to the car was lost".to_owned(),
             };
             Event::Unassigned(v1::Unassigned { car_id: car.get(), reason })
         }
-        Happening::Arrived => Event::Arrived(v1::Arrived {}),
-        Happening::Started => Event::Started(v1::Started { ride: None }),
-        Happening::PickedUpOffStreet { .. } => Event::Started(v1::Started { ride: opened(event) }),
-        Happening::Completed { figures: Figures { distance_m, duration: took, fare }, metered_fare, at } => {
+        EventKind::Arrived => Event::Arrived(v1::Arrived {}),
+        EventKind::Started => Event::Started(v1::Started { ride: None }),
+        EventKind::PickedUpOffStreet { .. } => Event::Started(v1::Started { ride: opened(event) }),
+        EventKind::Completed { figures: TripSummary { distance_m, duration: took, fare }, metered_fare, at } => {
             Event::Completed(v1::Completed {
                 distance_m: *distance_m,
                 duration: Some(duration(*took)),
@@ -146,10 +146,10 @@ fn happening(event: &RideEvent) -> v1::ride_event::Event {
                 metered_fare: metered_fare.map(money),
             })
         }
-        Happening::Cancelled { by, reason } => {
+        EventKind::Cancelled { by, reason } => {
             Event::Cancelled(v1::Cancelled { by: actor(*by).into(), reason: reason.clone() })
         }
-        Happening::Expired => Event::Expired(v1::Expired {}),
+        EventKind::Expired => Event::Expired(v1::Expired {}),
     }
 }
 

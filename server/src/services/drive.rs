@@ -1,11 +1,11 @@
-//! The implementation of `Fleet.Drive`, the stream of one driver.
+//! The implementation of `Fleet.DriveHandler`, the stream of one driver.
 //!
 //! Messages of the driver become reports to the fleet and commands to the rides. The effects of a command reach the
 //! driver as orders of the fleet, like all other changes of its ride. This module itself responds only to a refused
 //! command, and to one that had taken effect before, since neither causes an order.
 
-mod down;
-mod said;
+mod sender;
+mod driver_message;
 
 use std::{
     ops::ControlFlow,
@@ -21,14 +21,14 @@ use tokio::time::{sleep_until, timeout};
 use tonic::{Code, Request, Response, Status, Streaming, server::StreamingService};
 
 use self::{
-    down::{Down, Responses},
-    said::{Deed, Said, SignOn},
+    sender::{DriverSender, Responses},
+    driver_message::{RideAction, DriverMessage, SignOn},
 };
 use super::{principal::principal, status, trip};
 use crate::{
     access::Principal,
     dispatch,
-    fleet::{CarLink, Fleet, LinkId, Order, Report},
+    fleet::{DriverConnection, Fleet, DriverConnectionId, Order, PositionReport},
     rides::{
         RideError, Rides,
         machine::{Command, Refusal},
@@ -41,14 +41,14 @@ const SIGN_ON_WITHIN: Duration = Duration::from_secs(10);
 /// The interval without other messages after which the driver gets a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(4);
 
-/// The handler of `Fleet.Drive`.
+/// The handler of `Fleet.DriveHandler`.
 #[derive(Clone)]
-pub struct Drive {
+pub struct DriveHandler {
     fleet: Fleet,
     rides: Rides,
 }
 
-impl StreamingService<DriveRequest> for Drive {
+impl StreamingService<DriveRequest> for DriveHandler {
     type Response = DriveResponse;
     type ResponseStream = Responses;
     type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
@@ -56,7 +56,7 @@ impl StreamingService<DriveRequest> for Drive {
     /// Responds with headers at once, before the first message of the driver. Many clients send nothing until they have
     /// received headers.
     fn call(&mut self, request: Request<Streaming<DriveRequest>>) -> Self::Future {
-        let (mut down, responses) = Down::open();
+        let (mut down, responses) = DriverSender::open();
         let drive = self.clone();
         tokio::spawn(async move {
             let ending = match principal(&request) {
@@ -70,15 +70,15 @@ impl StreamingService<DriveRequest> for Drive {
 }
 
 /// The stream of a driver that has signed on.
-struct Shift {
+struct DriverSession {
     driver: Principal,
     car: CarId,
-    link: LinkId,
+    link: DriverConnectionId,
     fleet: Fleet,
     rides: Rides,
 }
 
-impl Drive {
+impl DriveHandler {
     /// Makes a handler that reports positions to `fleet` and sends the commands of drivers to `rides`.
     pub fn new(fleet: Fleet, rides: Rides) -> Self {
         Self { fleet, rides }
@@ -89,13 +89,13 @@ impl Drive {
         self,
         driver: Principal,
         mut up: Streaming<DriveRequest>,
-        down: &mut Down,
+        down: &mut DriverSender,
     ) -> Result<(), Status> {
         let SignOn { crew, at } = first(&mut up, down, &driver).await?;
-        driver.crew(&crew)?;
+        driver.authorize_crew(&crew)?;
         let car = crew.car;
         let link = self.fleet.sign_on(crew, at).await?;
-        let shift = Shift { driver, car, link: link.link, fleet: self.fleet, rides: self.rides };
+        let shift = DriverSession { driver, car, link: link.link, fleet: self.fleet, rides: self.rides };
         let ending = shift.work(link, &mut up, down).await;
         match ending {
             Ok(()) => shift.fleet.sign_off(car, shift.link).await?,
@@ -105,33 +105,33 @@ impl Drive {
     }
 }
 
-impl Shift {
+impl DriverSession {
     /// Serves the stream from sign-on to its end.
     async fn work(
         &self,
-        CarLink { number, mut orders, .. }: CarLink,
+        DriverConnection { number, mut orders, .. }: DriverConnection,
         up: &mut Streaming<DriveRequest>,
-        down: &mut Down,
+        down: &mut DriverSender,
     ) -> Result<(), Status> {
-        let ride = dispatch::take_up(&self.rides, &self.fleet, self.car).await?;
+        let ride = dispatch::resume_ride(&self.rides, &self.fleet, self.car).await?;
         down.signed_on(number.0, ride)?;
         loop {
             let heartbeat_at = down.last_sent() + HEARTBEAT;
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => down.order(order)?,
-                    None => return Err(down::not_reading()),
+                    None => return Err(sender::not_reading()),
                 },
                 message = up.message() => match message.map_err(unreadable)? {
                     Some(message) => {
-                        let said = Said::read(message, &self.driver, SystemTime::now())?;
+                        let said = DriverMessage::read(message, &self.driver, SystemTime::now())?;
                         if self.apply(said, down).await?.is_break() {
                             return Ok(());
                         }
                     }
                     None => return Err(not_signed_off()),
                 },
-                () = down.closed() => return Err(down::gone()),
+                () = down.closed() => return Err(sender::gone()),
                 () = sleep_until(heartbeat_at) => down.heartbeat()?,
             }
         }
@@ -139,13 +139,13 @@ impl Shift {
 
     /// Applies one message. Responds to a command that is refused or had taken effect before. Returns `Break` when the
     /// driver signs off.
-    async fn apply(&self, said: Said, down: &mut Down) -> Result<ControlFlow<()>, Status> {
+    async fn apply(&self, said: DriverMessage, down: &mut DriverSender) -> Result<ControlFlow<()>, Status> {
         match said {
-            Said::Position { at, heading_deg, time } => {
-                self.fleet.report(vec![Report { car: self.car, at, heading_deg, time }]).await?;
+            DriverMessage::Position { at, heading_deg, time } => {
+                self.fleet.report(vec![PositionReport { car: self.car, at, heading_deg, time }]).await?;
             }
-            Said::Duty(on_duty) => self.fleet.set_duty(self.car, self.link, on_duty).await?,
-            Said::Of(ride, deed) => match self.command(&ride, deed).await.map_err(Status::from) {
+            DriverMessage::Duty(on_duty) => self.fleet.set_duty(self.car, self.link, on_duty).await?,
+            DriverMessage::Ride(ride, deed) => match self.command(&ride, deed).await.map_err(Status::from) {
                 Ok(None) => {}
                 Ok(Some(ride)) => down.order(Order::Update(ride))?,
                 // Ends the stream: the driver would never learn the outcome of a command that failed only for now. The
@@ -153,30 +153,30 @@ impl Shift {
                 Err(not_now) if not_now.code() == Code::Unavailable => return Err(not_now),
                 Err(refused) => down.refused(ride.as_str(), &refused)?,
             },
-            Said::SignOn(_) => down.refused("", &signed_on_already())?,
-            Said::SignOff => return Ok(ControlFlow::Break(())),
+            DriverMessage::SignOn(_) => down.refused("", &signed_on_already())?,
+            DriverMessage::SignOff => return Ok(ControlFlow::Break(())),
         }
         Ok(ControlFlow::Continue(()))
     }
 
     /// Sends a command of the driver to the rides. Returns `None` if it takes effect now; the driver then gets an
     /// order. Returns the ride if the command had taken effect before.
-    async fn command(&self, ride: &RideId, deed: Deed) -> Result<Option<Ride>, RideError> {
+    async fn command(&self, ride: &RideId, deed: RideAction) -> Result<Option<Ride>, RideError> {
         let car = self.car;
         let before = self.rides.get(ride).await?;
-        if self.driver.only_car().is_some() && !self.driver.was_asked(&before) {
+        if self.driver.only_car().is_some() && !self.driver.was_offered(&before) {
             return Err(RideError::NotFound);
         }
         // A car that does not have the ride any more cannot decline it or give it back. Decided by the state before the
         // command: the rides task accepts a repeated command, and the ride may have changed in between.
-        let has_left = matches!(deed, Deed::Decline | Deed::GiveBack { .. }) && before.held_by() != Some(car);
+        let has_left = matches!(deed, RideAction::Decline | RideAction::GiveBack { .. }) && before.current_car() != Some(car);
         let command = match deed {
-            Deed::Accept => Command::Accept { car },
-            Deed::Decline => Command::Decline { car },
-            Deed::Arrive => Command::Arrive { car },
-            Deed::PickUp => Command::PickUp { car },
-            Deed::GiveBack { reason } => Command::GiveBack { car, reason },
-            Deed::DropOff => {
+            RideAction::Accept => Command::Accept { car },
+            RideAction::Decline => Command::Decline { car },
+            RideAction::Arrive => Command::Arrive { car },
+            RideAction::PickUp => Command::PickUp { car },
+            RideAction::GiveBack { reason } => Command::GiveBack { car, reason },
+            RideAction::DropOff => {
                 let now = SystemTime::now();
                 let after = trip::end_trip(&self.rides, &self.fleet, ride, Some(car), None, now).await?;
                 return Ok(unchanged(&before, after));
@@ -196,14 +196,14 @@ fn unchanged(before: &Ride, after: Ride) -> Option<Ride> {
 }
 
 /// Reads the first message. Fails if it is not `sign_on`, or does not arrive within [`SIGN_ON_WITHIN`].
-async fn first(up: &mut Streaming<DriveRequest>, down: &Down, driver: &Principal) -> Result<SignOn, Status> {
+async fn first(up: &mut Streaming<DriveRequest>, down: &DriverSender, driver: &Principal) -> Result<SignOn, Status> {
     let message = tokio::select! {
         message = timeout(SIGN_ON_WITHIN, up.message()) => message.map_err(|_elapsed| not_signed_on())?,
-        () = down.closed() => return Err(down::gone()),
+        () = down.closed() => return Err(sender::gone()),
     };
     let message = message.map_err(unreadable)?.ok_or_else(not_signed_on)?;
-    match Said::read(message, driver, SystemTime::now())? {
-        Said::SignOn(sign_on) => Ok(sign_on),
+    match DriverMessage::read(message, driver, SystemTime::now())? {
+        DriverMessage::SignOn(sign_on) => Ok(sign_on),
         _ => Err(not_signed_on()),
     }
 }

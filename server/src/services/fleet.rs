@@ -1,4 +1,4 @@
-//! The `rides.v1.Fleet` service.
+//! The `rides.v1.FleetView` service.
 //!
 //! It is written by hand, not generated, because the messages of `Watch` are not encoded here: the fan-out makes their
 //! bytes once for all viewers.
@@ -17,7 +17,7 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{BoxError, Service};
 
-use super::{drive::Drive, status::no_such_method, watch_fleet::watch_fleet};
+use super::{drive::DriveHandler, status::no_such_method, watch_fleet::watch_fleet};
 use crate::{fanout::Fanout, fleet::Fleet, rides::Rides};
 
 const WATCH: &str = "/rides.v1.Fleet/Watch";
@@ -31,17 +31,17 @@ const MAX_DRIVE_REQUEST: usize = 8 * 1024;
 /// The maximum length of a request message of each method, in bytes.
 pub const LARGEST_REQUESTS: [(&str, usize); 2] = [(WATCH, MAX_WATCH_REQUEST), (DRIVE, MAX_DRIVE_REQUEST)];
 
-/// The implementation of `rides.v1.Fleet`, for tonic's router.
+/// The implementation of `rides.v1.FleetView`, for tonic's router.
 #[derive(Clone)]
 pub struct FleetService {
     fanout: Fanout,
-    drive: Drive,
+    drive: DriveHandler,
 }
 
 impl FleetService {
     /// Makes the service.
     pub fn new(fleet: Fleet, fanout: Fanout, rides: Rides) -> Self {
-        Self { fanout, drive: Drive::new(fleet, rides) }
+        Self { fanout, drive: DriveHandler::new(fleet, rides) }
     }
 }
 

@@ -12,7 +12,7 @@ pub mod fields;
 pub mod fleet;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-pub mod let_go;
+pub mod stall_policy;
 mod plan;
 mod principal;
 mod progress;

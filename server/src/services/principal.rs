@@ -16,6 +16,6 @@ pub(super) fn principal<T>(request: &Request<T>) -> Result<Principal, Status> {
 #[cfg(test)]
 pub(super) fn unproven<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.extensions_mut().insert(Principal::Unproven);
+    request.extensions_mut().insert(Principal::Anonymous);
     request
 }

@@ -7,7 +7,7 @@ use rides_proto::{convert::pack_path, geo::LatLng, v1};
 use super::convert::duration;
 use crate::{
     city::{City, Snapped},
-    fleet::{Closed, Fleet},
+    fleet::{FleetClosed, Fleet},
     rides::{
         charge::whole_metres,
         model::{Ride, RideState},
@@ -30,8 +30,8 @@ impl Tracker {
     }
 
     /// Returns the progress of the car now. Returns `None` if no car is under way, or if its position is unknown.
-    pub(super) async fn progress(&mut self, ride: &Ride) -> Result<Option<v1::Progress>, Closed> {
-        let (true, Some(car)) = (is_under_way(ride), ride.held_by()) else { return Ok(None) };
+    pub(super) async fn progress(&mut self, ride: &Ride) -> Result<Option<v1::Progress>, FleetClosed> {
+        let (true, Some(car)) = (is_under_way(ride), ride.current_car()) else { return Ok(None) };
         let Some(view) = self.fleet.car(car).await? else { return Ok(None) };
         let Some(at) = view.at else { return Ok(None) };
         let mut progress =

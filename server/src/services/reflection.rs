@@ -4,7 +4,7 @@
 //! name, where the protocol wants an error response. It does not know extensions. It gives enum values names that are
 //! not those of protobuf.
 //!
-//! `v1alpha` has the same messages: `edge/older.rs` routes its calls here.
+//! `v1alpha` has the same messages: `edge/legacy_paths.rs` routes its calls here.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -22,7 +22,7 @@ use tonic_reflection::pb::v1::{
 
 /// The implementation of server reflection. Cheap to clone.
 #[derive(Clone)]
-pub struct ReflectionService(Arc<Told>);
+pub struct ReflectionService(Arc<DescriptorIndex>);
 
 impl ReflectionService {
     /// Makes a service for these encoded file descriptor sets, and for the `google.rpc` messages in the details of
@@ -34,7 +34,7 @@ impl ReflectionService {
         let mut pool = DescriptorPool::new();
         descriptor_sets.iter().try_for_each(|set| pool.decode_file_descriptor_set(*set))?;
         pool.add_file_descriptor_set(google_rpc()?)?;
-        Ok(Self(Arc::new(Told { symbols: symbols(&pool), pool })))
+        Ok(Self(Arc::new(DescriptorIndex { symbols: symbols(&pool), pool })))
     }
 }
 
@@ -47,20 +47,20 @@ impl ServerReflection for ReflectionService {
         request: Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
         let told = Arc::clone(&self.0);
-        let answers = request.into_inner().map(move |asked| Ok(told.answer(asked?)));
+        let answers = request.into_inner().map(move |asked| Ok(told.respond(asked?)));
         Ok(Response::new(answers.boxed()))
     }
 }
 
 /// The index of all descriptors. Pure.
-struct Told {
+struct DescriptorIndex {
     pool: DescriptorPool,
     /// The file of each symbol, by the full name of the symbol.
     symbols: HashMap<String, FileDescriptor>,
 }
 
-impl Told {
-    fn answer(&self, request: ServerReflectionRequest) -> ServerReflectionResponse {
+impl DescriptorIndex {
+    fn respond(&self, request: ServerReflectionRequest) -> ServerReflectionResponse {
         let said = self.find(request.message_request.as_ref()).unwrap_or_else(|unknown| {
             let error_code = unknown.code().into();
             Said::ErrorResponse(ErrorResponse { error_code, error_message: unknown.message().to_owned() })
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     /// Makes the index of the contract, and of a message with one extension.
-    fn told() -> Arc<Told> {
+    fn told() -> Arc<DescriptorIndex> {
         let range = ExtensionRange { start: Some(100), end: Some(200), options: None };
         let base =
             DescriptorProto { name: Some("Base".into()), extension_range: vec![range], ..Default::default() };
@@ -256,10 +256,10 @@ mod tests {
             [None, Some(Asked::FileByFilename("nonsense".into())), Some(Asked::ListServices("*".into()))]
         {
             let request = ServerReflectionRequest { host: "here".into(), message_request };
-            let answer = told().answer(request.clone());
+            let answer = told().respond(request.clone());
             assert_eq!((answer.valid_host.as_str(), answer.original_request), ("here", Some(request)));
         }
-        let nothing = told().answer(ServerReflectionRequest::default()).message_response;
+        let nothing = told().respond(ServerReflectionRequest::default()).message_response;
         assert!(
             matches!(nothing, Some(Said::ErrorResponse(why)) if why.error_code == Code::InvalidArgument as i32)
         );

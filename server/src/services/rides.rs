@@ -17,20 +17,20 @@ use super::{
     progress::Tracker,
     track::track,
     trip::end_trip,
-    watch_ride::{Start, Viewer},
+    watch_ride::{ResumePoint, RideViewer},
 };
 use crate::{
     access::Principal,
     city::City,
     dispatch,
-    fleet::{Fleet, Report},
+    fleet::{Fleet, PositionReport},
     rides::{
         RideError, Rides,
         fare::fare,
         journal::{Filter, RequestId, RequestKey},
         list::ListQuery,
         machine::Command,
-        model::{Booking, Crew, Figures, Ride, RideType, Stop},
+        model::{Booking, CarAndDriver, TripSummary, Ride, RideType, Stop},
     },
 };
 
@@ -52,7 +52,7 @@ impl RidesService {
     /// cannot learn which ids other riders have.
     async fn seen_by(&self, caller: &Principal, id: &RideId) -> Result<Ride, RideError> {
         let ride = self.rides.get(id).await?;
-        if caller.sees(&ride) { Ok(ride) } else { Err(RideError::NotFound) }
+        if caller.can_see(&ride) { Ok(ride) } else { Err(RideError::NotFound) }
     }
 }
 
@@ -70,17 +70,17 @@ impl v1::rides_server::Rides for RidesService {
             fields::ride_type("type", request.r#type),
             fields::passengers("passenger_ids", request.passenger_ids),
         ))?;
-        let crew = Crew { car, driver };
-        caller.crew(&crew)?;
+        let crew = CarAndDriver { car, driver };
+        caller.authorize_crew(&crew)?;
 
         let ride = self.rides.start_off_street(crew, off_street(at, kind, passengers), time).await?;
         let view = self.fleet.car(car).await?;
         // A repeated call must not move the car back to where the trip began.
         if !view.is_some_and(|view| view.ride.as_ref() == Some(&ride.id) && view.meter_m.is_some()) {
-            self.fleet.report(vec![Report { car, at, heading_deg: None, time }]).await?;
+            self.fleet.report(vec![PositionReport { car, at, heading_deg: None, time }]).await?;
             // Called here, and not left to dispatch: the meter must run before the client sends positions after this
             // response.
-            dispatch::begin(&self.fleet, &ride).await?;
+            dispatch::begin_off_street(&self.fleet, &ride).await?;
         }
         Ok(Response::new(v1::StartResponse { id: ride.id.to_string() }))
     }
@@ -95,7 +95,7 @@ impl v1::rides_server::Rides for RidesService {
         let id = RideId::new(request.ride_id);
         self.seen_by(&caller, &id).await?;
         let ride = end_trip(&self.rides, &self.fleet, &id, caller.only_car(), at, time).await?;
-        let Figures { distance_m, duration: took, fare } = ride.figures;
+        let TripSummary { distance_m, duration: took, fare } = ride.figures;
         Ok(Response::new(v1::EndResponse {
             distance_m,
             duration: Some(duration(took)),
@@ -148,7 +148,7 @@ impl v1::rides_server::Rides for RidesService {
             fields::ride_type("type", request.r#type),
             fields::passengers("passenger_ids", request.passenger_ids.clone()),
         ))?;
-        request.rider_id = caller.rider(rider)?;
+        request.rider_id = caller.authorize_rider(rider)?;
         let id = RequestId { caller: caller.name(&request.rider_id).to_owned(), id };
         let key = RequestKey { id, fingerprint: request.encode_to_vec() };
 
@@ -164,10 +164,10 @@ impl v1::rides_server::Rides for RidesService {
                     route: plan.route,
                 };
                 let limits = self.limits.of(&caller, &booking.rider, address);
-                self.rides.book_within(limits, key, booking).await?
+                self.rides.book_with_limits(limits, key, booking).await?
             }
             // A repeated call succeeds even if the ride was booked on an earlier map that had a route.
-            Err(no_way) => self.rides.booked(&key).await?.ok_or(no_way)?,
+            Err(no_way) => self.rides.ride_of_request(&key).await?.ok_or(no_way)?,
         };
         Ok(Response::new(v1::BookResponse { ride: Some(convert::ride(&ride)) }))
     }
@@ -180,7 +180,7 @@ impl v1::rides_server::Rides for RidesService {
         let request = request.into_inner();
         let (by, reason) =
             all((fields::actor("by", request.by), fields::text("reason", request.reason, MAX_REASON)))?;
-        let by = caller.actor(by)?;
+        let by = caller.authorize_actor(by)?;
         let id = RideId::new(request.ride_id);
         self.seen_by(&caller, &id).await?;
         let ride = self.rides.command(&id, Command::Cancel { by, car: caller.only_car(), reason }).await?;
@@ -201,7 +201,7 @@ impl v1::rides_server::Rides for RidesService {
             fields::rider("rider_id", request.rider_id, &caller),
             fields::states("states", &request.states),
         ))?;
-        let rider = Some(caller.rider(rider)?).filter(|rider| !rider.is_empty());
+        let rider = Some(caller.authorize_rider(rider)?).filter(|rider| !rider.is_empty());
         let query = ListQuery { page_size, page_token: request.page_token, filter: Filter { rider, states } };
         let page = self.rides.list(&query).await?;
         Ok(Response::new(v1::ListResponse {
@@ -216,21 +216,21 @@ impl v1::rides_server::Rides for RidesService {
         let caller = principal(&request)?;
         let request = request.into_inner();
         let epoch = self.rides.epoch();
-        let feed = self.rides.log(&RideId::new(request.ride_id.as_str())).await?;
-        if !caller.sees(&feed.borrow().ride) {
+        let feed = self.rides.watch(&RideId::new(request.ride_id.as_str())).await?;
+        if !caller.can_see(&feed.borrow().ride) {
             return Err(RideError::NotFound.into());
         }
         let head = feed.borrow().ride.version;
-        let start = Start::new(&request, epoch, head)?;
+        let start = ResumePoint::new(&request, epoch, head)?;
         let tracker = Tracker::new(Arc::clone(&self.city), self.fleet.clone());
-        let viewer = Viewer::new(feed, tracker, epoch, head, start);
+        let viewer = RideViewer::new(feed, tracker, epoch, head, start);
         Ok(Response::new(Box::pin(viewer.into_stream())))
     }
 }
 
 /// Makes the booking of a ride whose passengers got in on the street. Its fare is the minimum fare.
 fn off_street(at: rides_proto::geo::LatLng, kind: RideType, passengers: Vec<String>) -> Booking {
-    let plan = Figures { fare: fare(0, std::time::Duration::ZERO, kind), ..Figures::default() };
+    let plan = TripSummary { fare: fare(0, std::time::Duration::ZERO, kind), ..TripSummary::default() };
     Booking {
         rider: String::new(),
         passengers,

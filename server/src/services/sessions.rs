@@ -14,7 +14,7 @@ use super::{
     principal::principal,
     status,
 };
-use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, Whose};
+use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, SessionScope};
 
 /// The maximum length of a guest's name, in characters.
 const LONGEST_NAME: usize = 64;
@@ -45,13 +45,13 @@ impl sessions_server::Sessions for SessionsService {
         let v1::SignInRequest { name, role, guest_secret } = request.into_inner();
         let (name, role, secret) = all((guest_name(&name), known_role(role), known_secret(&guest_secret)))?;
         check_guest_role(role)?;
-        let Issued { token, session } = self.sessions.open(name, secret, SystemTime::now());
+        let Issued { token, session } = self.sessions.sign_in_guest(name, secret, SystemTime::now());
         Ok(Response::new(v1::SignInResponse { token, session: Some(encode(session)) }))
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         let session = session(&request)?;
-        if !session.is_ours {
+        if !session.issued_here {
             let text = "this session was issued by an identity provider: renew it there";
             return Err(status::with_reason(Code::FailedPrecondition, "NOT_OURS", text));
         }
@@ -78,17 +78,17 @@ impl sessions_server::Sessions for SessionsService {
         &self,
         request: Request<v1::RevokeRequest>,
     ) -> Result<Response<v1::RevokeResponse>, Status> {
-        let whose = whose(request.into_inner())?;
+        let whose = session_scope(request.into_inner())?;
         self.sessions.revocations().revoke(whose, SystemTime::now()).await?;
         Ok(Response::new(v1::RevokeResponse {}))
     }
 }
 
-fn whose(request: v1::RevokeRequest) -> Result<Whose, BadRequest> {
+fn session_scope(request: v1::RevokeRequest) -> Result<SessionScope, BadRequest> {
     use v1::revoke_request::Whose as Named;
     match request.whose {
-        Some(Named::SessionId(id)) => fields::name("session_id", id, LONGEST_ID).map(Whose::Session),
-        Some(Named::Subject(subject)) => fields::name("subject", subject, LONGEST_ID).map(Whose::Subject),
+        Some(Named::SessionId(id)) => fields::name("session_id", id, LONGEST_ID).map(SessionScope::Session),
+        Some(Named::Subject(subject)) => fields::name("subject", subject, LONGEST_ID).map(SessionScope::Subject),
         None => Err(invalid("whose", "must be set")),
     }
 }

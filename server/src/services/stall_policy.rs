@@ -7,13 +7,13 @@ use tonic::Status;
 /// An extension of a response: the function that decides when the response is over because its client reads nothing.
 ///
 /// The body of the response cannot end itself, because a stalled transport does not poll it. The edge therefore calls
-/// [`LetGo::status`] from time to time.
+/// [`StallPolicy::status`] from time to time.
 #[derive(Clone)]
-pub struct LetGo(Arc<dyn Fn() -> Option<Status> + Send + Sync>);
+pub struct StallPolicy(Arc<dyn Fn() -> Option<Status> + Send + Sync>);
 
-impl LetGo {
+impl StallPolicy {
     /// Makes a policy that ends the response with the status that `status` returns.
-    pub fn with(status: impl Fn() -> Option<Status> + Send + Sync + 'static) -> Self {
+    pub fn new(status: impl Fn() -> Option<Status> + Send + Sync + 'static) -> Self {
         Self(Arc::new(status))
     }
 

@@ -12,7 +12,7 @@ use crate::{
     access::Denied,
     fleet,
     rides::{RideError, journal::JournalError, machine::Refusal},
-    sessions::{NotRevoked, Unauthenticated},
+    sessions::{RevokeError, Unauthenticated},
 };
 
 /// The `ErrorInfo.domain` of all reasons.
@@ -100,8 +100,8 @@ impl From<RideError> for Status {
             RideError::Journal(JournalError::Unavailable(_) | JournalError::Failed(_)) => {
                 with_reason(Code::Unavailable, "JOURNAL_UNAVAILABLE", "rides cannot be read or saved now")
             }
-            RideError::Journal(JournalError::Misfit { .. } | JournalError::Damaged(_))
-            | RideError::Broken(_) => {
+            RideError::Journal(JournalError::OutOfSequence { .. } | JournalError::Damaged(_))
+            | RideError::OutOfSequence(_) => {
                 tracing::error!(%error, "found damaged events of a ride in the journal");
                 with_reason(Code::DataLoss, "BROKEN_RIDE", "the stored events of the ride are damaged")
             }
@@ -115,18 +115,18 @@ impl From<Unauthenticated> for Status {
             Unauthenticated::Missing => (Code::Unauthenticated, "NO_TOKEN"),
             Unauthenticated::Malformed | Unauthenticated::Invalid => (Code::Unauthenticated, "BAD_TOKEN"),
             Unauthenticated::Expired => (Code::Unauthenticated, "SESSION_OVER"),
-            Unauthenticated::CertificateOver => (Code::Unauthenticated, "CERTIFICATE_OVER"),
-            Unauthenticated::Undecided => (Code::Unavailable, "KEYS_ON_THEIR_WAY"),
+            Unauthenticated::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_OVER"),
+            Unauthenticated::KeysPending => (Code::Unavailable, "KEYS_ON_THEIR_WAY"),
         };
         with_reason(code, reason, why.to_string())
     }
 }
 
-impl From<NotRevoked> for Status {
-    fn from(why: NotRevoked) -> Self {
+impl From<RevokeError> for Status {
+    fn from(why: RevokeError) -> Self {
         match why {
-            NotRevoked::TooMany => busy("TOO_MANY_REVOKED", "too many sessions were revoked recently", LATER),
-            NotRevoked::NotKept(_) => {
+            RevokeError::TooMany => busy("TOO_MANY_REVOKED", "too many sessions were revoked recently", LATER),
+            RevokeError::NotWritten(_) => {
                 tracing::error!(%why, "a revocation took effect but was not written to the disk");
                 let text = "the revocation is in effect, but not on the disk yet: the server tries again to write it";
                 with_reason(Code::Unavailable, "NOT_KEPT", text)
@@ -145,8 +145,8 @@ impl From<Denied> for Status {
     }
 }
 
-impl From<fleet::Closed> for Status {
-    fn from(_: fleet::Closed) -> Self {
+impl From<fleet::FleetClosed> for Status {
+    fn from(_: fleet::FleetClosed) -> Self {
         shutting_down()
     }
 }
@@ -154,7 +154,7 @@ impl From<fleet::Closed> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rides::{machine::Misfit, model::RideState};
+    use crate::rides::{machine::OutOfSequence, model::RideState};
 
     /// CLIENT-7
     #[test]
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn who_cannot_sign_out_is_told_when_to_try_again() {
-        let status = Status::from(NotRevoked::TooMany);
+        let status = Status::from(RevokeError::TooMany);
         let details = status.get_error_details();
         let retry = details.retry_info().and_then(|retry| retry.retry_delay);
         assert_eq!((status.code(), retry), (Code::ResourceExhausted, Some(LATER)));
@@ -213,7 +213,7 @@ mod tests {
                 Code::DataLoss,
                 "BROKEN_RIDE",
             ),
-            (RideError::Broken(Misfit { at: 1, found: 3 }), Code::DataLoss, "BROKEN_RIDE"),
+            (RideError::OutOfSequence(OutOfSequence { at: 1, found: 3 }), Code::DataLoss, "BROKEN_RIDE"),
             (RideError::Closed, Code::Unavailable, "GOING_DOWN"),
             (RideError::Journal(JournalError::Closed), Code::Unavailable, "GOING_DOWN"),
         ] {

@@ -10,7 +10,7 @@ use tonic_types::{ErrorInfo, StatusExt as _};
 use super::{bad_request::all, fields};
 use crate::{
     access::Principal,
-    fleet::{Fleet, Report},
+    fleet::{Fleet, PositionReport},
 };
 
 /// The maximum number of positions in one report to the fleet. A report has the positions that have arrived, and does
@@ -61,15 +61,15 @@ fn report(
     index: u64,
     caller: &Principal,
     now: SystemTime,
-) -> Result<Report, Status> {
+) -> Result<PositionReport, Status> {
     let (car, at, time) = all((
         fields::car("car_id", request.car_id),
         fields::location("location", request.location),
         fields::time("time", request.time, now),
     ))
     .map_err(|bad| bad.within(&format!("positions[{index}]")))?;
-    caller.car(car)?;
-    Ok(Report { car, at, heading_deg: None, time })
+    caller.authorize_car(car)?;
+    Ok(PositionReport { car, at, heading_deg: None, time })
 }
 
 /// Makes the status of a stream that failed after `taken` accepted positions.

@@ -8,7 +8,7 @@ use rides_proto::{
 };
 
 use crate::{
-    fleet::{Fleet, Report},
+    fleet::{Fleet, PositionReport},
     rides::{
         RideError, Rides,
         charge::{Charge, FareLimits, whole_metres},
@@ -56,11 +56,11 @@ async fn measure(
     ended: SystemTime,
 ) -> Result<(Charge, LatLng), RideError> {
     let booking = &ride.booking;
-    let view = match ride.held_by() {
+    let view = match ride.current_car() {
         Some(car) => {
             if let Some(at) = at {
                 // So that the meter counts the way to the place where the trip ended.
-                fleet.report(vec![Report { car, at, heading_deg: None, time: ended }]).await?;
+                fleet.report(vec![PositionReport { car, at, heading_deg: None, time: ended }]).await?;
             }
             fleet.car(car).await?
         }
@@ -79,7 +79,7 @@ async fn measure(
         }
         (Some(metered), _) => metered,
         (None, Some(planned)) => planned,
-        (None, None) => fares.unmetered(booking.pickup.at.distance_m(at), duration),
+        (None, None) => fares.unmetered_distance(booking.pickup.at.distance_m(at), duration),
     };
     let charge = fares.charge(booking, distance_m, duration);
     if charge.figures.distance_m < whole_metres(distance_m) {

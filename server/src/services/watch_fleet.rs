@@ -22,10 +22,10 @@ use super::{
     bad_request::{BadRequest, all, invalid, not_on_earth},
     fields,
     fleet::MAX_WATCH_REQUEST,
-    let_go::LetGo,
+    stall_policy::StallPolicy,
     status,
 };
-use crate::fanout::{self, Ended, Fanout, MAX_CELLS, Viewer};
+use crate::fanout::{self, ViewerEnd, Fanout, MAX_CELLS, Viewer};
 
 /// Serves one call of `Fleet.Watch`.
 ///
@@ -38,7 +38,7 @@ where
 {
     let mut viewer = None;
     let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(MAX_WATCH_REQUEST);
-    let response = grpc.server_streaming(Opening { fanout, viewer: &mut viewer }, request).await;
+    let response = grpc.server_streaming(WatchHandler { fanout, viewer: &mut viewer }, request).await;
     match viewer {
         Some(viewer) => shown(response, viewer),
         None => response,
@@ -46,19 +46,19 @@ where
 }
 
 fn shown<B>(response: http::Response<B>, viewer: Viewer) -> http::Response<Body> {
-    let seat = viewer.seat();
+    let seat = viewer.slot();
     let mut response = response.map(|_empty| messages(viewer));
-    response.extensions_mut().insert(LetGo::with(move || seat.is_lost().then(|| ended(Ended::TooSlow))));
+    response.extensions_mut().insert(StallPolicy::new(move || seat.is_expired().then(|| ended(ViewerEnd::TooSlow))));
     response
 }
 
 /// The handler that tonic calls with the decoded request. It opens the viewer and stores it for [`watch_fleet`].
-struct Opening<'a> {
+struct WatchHandler<'a> {
     fanout: &'a Fanout,
     viewer: &'a mut Option<Viewer>,
 }
 
-impl ServerStreamingService<v1::WatchFleetRequest> for Opening<'_> {
+impl ServerStreamingService<v1::WatchFleetRequest> for WatchHandler<'_> {
     type Response = v1::WatchFleetResponse;
     type ResponseStream = stream::Empty<Result<v1::WatchFleetResponse, Status>>;
     type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
@@ -76,7 +76,7 @@ pub(super) fn open(fanout: &Fanout, request: &v1::WatchFleetRequest) -> Result<V
     let (viewport, (), cursors) =
         all((viewport(request.viewport), fields::epoch("epoch", &request.epoch), cursors(&request.cursors)))?;
     let viewer = fanout
-        .watch(fanout::Request {
+        .watch(fanout::WatchParams {
             viewport,
             cursors,
             epoch: &request.epoch,
@@ -107,10 +107,10 @@ fn messages(viewer: Viewer) -> Body {
     Body::new(StreamBody::new(frames))
 }
 
-fn ended(why: Ended) -> Status {
+fn ended(why: ViewerEnd) -> Status {
     match why {
-        Ended::Closed => status::shutting_down(),
-        Ended::TooSlow => status::too_slow("VIEWER_TOO_SLOW", format!("{why}: open a new stream")),
+        ViewerEnd::Closed => status::shutting_down(),
+        ViewerEnd::TooSlow => status::too_slow("VIEWER_TOO_SLOW", format!("{why}: open a new stream")),
     }
 }
 

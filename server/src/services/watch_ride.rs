@@ -31,14 +31,14 @@ const HEARTBEAT: Duration = Duration::from_secs(4);
 
 /// The point in the events of a ride at which a stream starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Start {
+pub(super) struct ResumePoint {
     /// `true` if the stream continues an earlier one.
     resumed: bool,
     /// The version of the last event that the viewer already has.
     after: u64,
 }
 
-impl Start {
+impl ResumePoint {
     /// Reads the cursor of a request. The stream resumes after it if it is of the server's `epoch` and not beyond
     /// `head`, the newest version. Otherwise the stream has all events of the ride. Fails if the request's epoch is
     /// malformed.
@@ -53,7 +53,7 @@ impl Start {
 ///
 /// Messages are made when the transport asks for them, so a slow viewer needs no queue: events stay in the ride's
 /// log, and progress is always current.
-pub(super) struct Viewer {
+pub(super) struct RideViewer {
     feed: watch::Receiver<Arc<RideLog>>,
     tracker: Tracker,
     opened: Option<Opened>,
@@ -63,14 +63,14 @@ pub(super) struct Viewer {
     next_heartbeat: Instant,
 }
 
-impl Viewer {
+impl RideViewer {
     /// Makes a stream that begins at `start`, and whose first message has `epoch` and `head`.
     pub(super) fn new(
         feed: watch::Receiver<Arc<RideLog>>,
         tracker: Tracker,
         epoch: &str,
         head: u64,
-        start: Start,
+        start: ResumePoint,
     ) -> Self {
         let opened = Opened { epoch: epoch.to_owned(), resumed: start.resumed, head_version: head };
         let now = Instant::now();
@@ -132,14 +132,14 @@ mod tests {
         let (ours, other) = ("0b8f1a52-6f3c-4d2e-9f55-0a3a1f0c7e11", "6c1e2c5a-94cf-4f0e-8a3c-5b1f1f3b2d22");
         let start = |epoch: &str, after_version| {
             let request = v1::WatchRequest { ride_id: "r".into(), epoch: epoch.into(), after_version };
-            Start::new(&request, ours, 5).map_err(|bad| Status::from(bad).code())
+            ResumePoint::new(&request, ours, 5).map_err(|bad| Status::from(bad).code())
         };
-        let whole = Ok(Start { resumed: false, after: 0 });
+        let whole = Ok(ResumePoint { resumed: false, after: 0 });
         for (epoch, after, expected) in [
             ("", 0, whole),
             ("", 3, whole),
-            (ours, 0, Ok(Start { resumed: true, after: 0 })),
-            (ours, 5, Ok(Start { resumed: true, after: 5 })),
+            (ours, 0, Ok(ResumePoint { resumed: true, after: 0 })),
+            (ours, 5, Ok(ResumePoint { resumed: true, after: 5 })),
             (ours, 6, whole),
             (ours, u64::MAX, whole),
             (other, 3, whole),

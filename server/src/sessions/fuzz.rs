@@ -6,10 +6,10 @@ use ed25519_dalek::SigningKey;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 pub use super::provider::fuzz::key_set;
-use super::{Keys, Role, Session, Unauthenticated, bearer};
+use super::{TokenKeys, Role, Session, Unauthenticated, bearer};
 
 /// A fixed key, so that saved inputs with a signature stay valid.
-static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new(&SigningKey::from_bytes(&[7; 32])));
+static KEYS: LazyLock<TokenKeys> = LazyLock::new(|| TokenKeys::new(&SigningKey::from_bytes(&[7; 32])));
 
 /// Reads the input as an `authorization` header, and then as the claims of a correctly signed token, which gets past
 /// the check of the signature.

@@ -13,10 +13,10 @@ use ed25519_dalek::{
 };
 use tempfile::{Builder, PersistError};
 
-use super::{Keys, token::new_key};
+use super::{TokenKeys, token::new_key};
 use crate::files::{self, Access};
 
-impl Keys {
+impl TokenKeys {
     /// Reads the key in `data_dir`, and creates it if there is none. Blocks.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Keys {
     /// Reads the key that a server has created in `data_dir`. Blocks.
     ///
     /// # Errors
-    /// If there is none, and as [`open`](Self::open).
+    /// If there is none, and as [`open_ride_limits`](Self::open).
     pub fn load(data_dir: &Path) -> anyhow::Result<Self> {
         load(&path(data_dir))
     }
@@ -47,7 +47,7 @@ fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("tokens.pem")
 }
 
-fn load(path: &Path) -> anyhow::Result<Keys> {
+fn load(path: &Path) -> anyhow::Result<TokenKeys> {
     let name = path.display();
     let pem = files::read_to_string(path)
         .with_context(|| format!("cannot read {name}, which the server creates when it first starts"))?;
@@ -57,7 +57,7 @@ fn load(path: &Path) -> anyhow::Result<Keys> {
     );
     let key = SigningKey::from_pkcs8_pem(&pem)
         .map_err(|why| anyhow::anyhow!("{name} is not an Ed25519 key in PKCS #8: {why}"))?;
-    Ok(Keys::new(&key))
+    Ok(TokenKeys::new(&key))
 }
 
 /// Creates a key at `path` atomically. If another process creates one at the same time, the first one stays.
@@ -96,16 +96,16 @@ mod tests {
     use super::*;
     use crate::sessions::Sessions;
 
-    fn says(why: anyhow::Result<Keys>) -> String {
+    fn says(why: anyhow::Result<TokenKeys>) -> String {
         format!("{:#}", why.err().expect("opening the key fails"))
     }
 
     #[test]
     fn tokens_outlive_the_server() {
         let dir = tempfile::tempdir().unwrap();
-        let sessions = || Sessions::new(Keys::open(dir.path()).unwrap());
+        let sessions = || Sessions::new(TokenKeys::open(dir.path()).unwrap());
         let now = SystemTime::now();
-        let issued = sessions().open("Aino", None, now);
+        let issued = sessions().sign_in_guest("Aino", None, now);
         assert_eq!(sessions().verify(&issued.token, now), Ok(issued.session));
     }
 
@@ -115,12 +115,12 @@ mod tests {
         let at_once: Vec<_> = (0..8)
             .map(|_| {
                 let dir = dir.path().to_owned();
-                thread::spawn(move || Sessions::new(Keys::open(&dir).unwrap()))
+                thread::spawn(move || Sessions::new(TokenKeys::open(&dir).unwrap()))
             })
             .collect();
         let sessions: Vec<_> = at_once.into_iter().map(|opening| opening.join().unwrap()).collect();
         let now = SystemTime::now();
-        let token = sessions[0].open("Aino", None, now).token;
+        let token = sessions[0].sign_in_guest("Aino", None, now).token;
         assert!(sessions.iter().all(|sessions| sessions.verify(&token, now).is_ok()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
@@ -130,20 +130,20 @@ mod tests {
     fn the_key_is_for_its_owner_only() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
-        Keys::open(dir.path()).unwrap();
+        TokenKeys::open(dir.path()).unwrap();
         let path = path(dir.path());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(says(Keys::open(dir.path())).contains("chmod 600"));
+        assert!(says(TokenKeys::open(dir.path())).contains("chmod 600"));
     }
 
     #[test]
     fn what_is_no_key_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(says(Keys::load(dir.path())).contains("when it first starts"));
-        Keys::open(dir.path()).unwrap();
+        assert!(says(TokenKeys::load(dir.path())).contains("when it first starts"));
+        TokenKeys::open(dir.path()).unwrap();
         fs::write(path(dir.path()), "no key").unwrap();
-        assert!(says(Keys::open(dir.path())).contains("is not an Ed25519 key"));
+        assert!(says(TokenKeys::open(dir.path())).contains("is not an Ed25519 key"));
         assert_eq!(fs::read_to_string(path(dir.path())).unwrap(), "no key");
     }
 }

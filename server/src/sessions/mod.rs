@@ -1,6 +1,6 @@
 //! Sessions as signed tokens.
 //!
-//! A token is valid if its signature is, and if its session was not [`revoked`]. The server stores nothing else but the
+//! A token is valid if its signature is, and if its session was not [`revocations`]. The server stores nothing else but the
 //! signing key. It also accepts the tokens of an identity [`provider`], if one is configured.
 
 mod bearer;
@@ -9,9 +9,9 @@ mod crypto;
 pub mod fuzz;
 mod key_file;
 mod provider;
-mod revoked;
+mod revocations;
 mod token;
-mod verified;
+mod token_cache;
 
 use std::{
     fmt,
@@ -26,22 +26,22 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use uuid::{Builder, Uuid};
 
-use self::verified::Verified;
+use self::token_cache::TokenCache;
 pub use self::{
     bearer::bearer,
-    provider::{Expected, Provider, Refresh, Source},
-    revoked::{MOST_REVOKED, NotRevoked, Revocations, Whose},
-    token::Keys,
+    provider::{ExpectedClaims, Provider, Refresh, KeySource},
+    revocations::{MAX_REVOCATIONS, RevokeError, Revocations, SessionScope},
+    token::TokenKeys,
 };
 use crate::clock;
 
 /// The lifetime of a session from sign-in or renewal.
-pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// The precision of times in tokens.
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The longest lifetime of a token of this server or of an identity provider.
-pub const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The role of a caller.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
@@ -77,7 +77,7 @@ pub struct Session {
     /// The time from which the token is not valid, in whole seconds.
     pub expires_at: SystemTime,
     /// `true` if this server issued the session, `false` if an identity provider did, which then alone can renew it.
-    pub is_ours: bool,
+    pub issued_here: bool,
 }
 
 /// A session and its signed token.
@@ -106,16 +106,16 @@ pub enum Unauthenticated {
     Expired,
     /// The client certificate has expired or was revoked.
     #[error("the client certificate has expired or was revoked: connect with another")]
-    CertificateOver,
+    CertificateExpired,
     /// The identity provider's key for the token is not known yet.
     #[error("the identity provider's keys are being fetched: retry the call")]
-    Undecided,
+    KeysPending,
 }
 
 /// Issues and verifies sessions.
 pub struct Sessions {
-    keys: Keys,
-    verified: Verified,
+    keys: TokenKeys,
+    verified: TokenCache,
     provider: Option<Arc<Provider>>,
     revocations: Arc<Revocations>,
 }
@@ -128,11 +128,11 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Returns sessions that are signed with `keys`. No other tokens are accepted, and revocations are kept in memory.
-    pub fn new(keys: Keys) -> Self {
+    /// Returns sessions that are signed with `gen_key`. No other tokens are accepted, and revocations are kept in memory.
+    pub fn new(keys: TokenKeys) -> Self {
         Self {
             keys,
-            verified: Verified::default(),
+            verified: TokenCache::default(),
             provider: None,
             revocations: Arc::new(Revocations::in_memory()),
         }
@@ -140,21 +140,21 @@ impl Sessions {
 
     /// Accepts the tokens of an identity provider, too.
     #[must_use]
-    pub fn trusting(self, provider: Option<Arc<Provider>>) -> Self {
+    pub fn with_provider(self, provider: Option<Arc<Provider>>) -> Self {
         Self { provider, ..self }
     }
 
     /// Refuses the sessions in `revocations`, and adds later revocations there.
     #[must_use]
-    pub fn without(self, revocations: Arc<Revocations>) -> Self {
+    pub fn with_revocations(self, revocations: Arc<Revocations>) -> Self {
         Self { revocations, ..self }
     }
 
     /// Issues a new session for a guest: the guest with `secret`, or a new guest without one. `name` is the display
     /// name.
-    pub fn open(&self, name: &str, secret: Option<&str>, now: SystemTime) -> Issued {
+    pub fn sign_in_guest(&self, name: &str, secret: Option<&str>, now: SystemTime) -> Issued {
         let subject = secret.map_or_else(Uuid::new_v4, subject_of);
-        let session = Session::new(Role::Rider, &subject.to_string(), now + SESSION_LIFE);
+        let session = Session::new(Role::Rider, &subject.to_string(), now + SESSION_LIFETIME);
         let session = Session { name: name.to_owned(), issued_at: whole_seconds(now), ..session };
         // A revocation of a subject covers every session issued up to its second. This session must not be among them,
         // also in that same second, or if the clock was set back since.
@@ -171,19 +171,19 @@ impl Sessions {
     /// # Errors
     /// The reason why the token is not valid at `now`.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
-        let session = match self.verified_before(token) {
+        let session = match self.cached(token) {
             Some(session) if session.expires_at <= now => return Err(Unauthenticated::Expired),
             Some(session) => session,
-            None => self.verify_anew(token, now)?,
+            None => self.verify_uncached(token, now)?,
         };
-        if self.revocations.cover(&session) { Err(Unauthenticated::Expired) } else { Ok(session) }
+        if self.revocations.is_revoked(&session) { Err(Unauthenticated::Expired) } else { Ok(session) }
     }
 
-    fn verified_before(&self, token: &str) -> Option<Session> {
+    fn cached(&self, token: &str) -> Option<Session> {
         self.verified.get(token).or_else(|| self.provider.as_ref()?.verified_before(token))
     }
 
-    fn verify_anew(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
+    fn verify_uncached(&self, token: &str, now: SystemTime) -> Result<Session, Unauthenticated> {
         let header = decode_header(token).map_err(|_no_token| Unauthenticated::Invalid)?;
         // The key id alone selects the key: this server's or the provider's.
         let name = header.kid.ok_or(Unauthenticated::Invalid)?;
@@ -191,14 +191,14 @@ impl Sessions {
             return provider.verify(token, &name, now);
         }
         let session = self.keys.verify(token, now)?;
-        self.verified.keep(token, &session);
+        self.verified.insert(token, &session);
         Ok(session)
     }
 
     /// Issues a token for the same session with a later expiry. `issued_at` stays, so that a revocation of all sessions
     /// before some time covers the renewed one, too.
     pub fn renew(&self, session: Session, now: SystemTime) -> Issued {
-        let expires_at = session.expires_at.max(whole_seconds(now + SESSION_LIFE));
+        let expires_at = session.expires_at.max(whole_seconds(now + SESSION_LIFETIME));
         self.sign(Session { expires_at, ..session })
     }
 
@@ -217,8 +217,8 @@ impl Sessions {
     }
 
     /// Returns a lease, which waits for the end of `session`.
-    pub fn lease(&self, session: &Session) -> Lease {
-        Lease { session: session.clone(), revocations: Arc::clone(&self.revocations) }
+    pub fn lease(&self, session: &Session) -> SessionExpiry {
+        SessionExpiry { session: session.clone(), revocations: Arc::clone(&self.revocations) }
     }
 
     /// Refreshes the identity provider's keys and the revocations. Never returns.
@@ -244,7 +244,7 @@ impl Session {
             name: String::new(),
             issued_at: SystemTime::UNIX_EPOCH,
             expires_at: whole_seconds(expires_at),
-            is_ours: true,
+            issued_here: true,
         }
     }
 
@@ -256,17 +256,17 @@ impl Session {
 
 /// The remaining lifetime of a session.
 #[derive(Clone)]
-pub struct Lease {
+pub struct SessionExpiry {
     session: Session,
     revocations: Arc<Revocations>,
 }
 
-impl Lease {
+impl SessionExpiry {
     /// Returns when the session has expired or was revoked.
-    pub async fn over(&self) -> Unauthenticated {
+    pub async fn ended(&self) -> Unauthenticated {
         tokio::select! {
-            () = clock::past(self.session.expires_at) => {}
-            () = self.revocations.revoked(&self.session) => {}
+            () = clock::sleep_until(self.session.expires_at) => {}
+            () = self.revocations.until_revoked(&self.session) => {}
         }
         Unauthenticated::Expired
     }
@@ -295,13 +295,13 @@ mod tests {
 
     #[test]
     fn a_session_lasts_to_the_second() {
-        let sessions = Sessions::new(Keys::generate());
+        let sessions = Sessions::new(TokenKeys::generate());
         let now = SystemTime::now();
-        let Issued { token, session } = sessions.open("Aino", None, now);
+        let Issued { token, session } = sessions.sign_in_guest("Aino", None, now);
 
         let last = session.expires_at - Duration::from_nanos(1);
         for verified_before in [None, Some(session.clone())] {
-            assert_eq!(sessions.verified_before(&token), verified_before);
+            assert_eq!(sessions.cached(&token), verified_before);
             assert_eq!(sessions.verify(&token, session.expires_at), Err(Unauthenticated::Expired));
             assert_eq!(sessions.verify(&token, last), Ok(session.clone()));
         }
@@ -312,37 +312,37 @@ mod tests {
     async fn a_guest_is_known_again_by_the_secret_whatever_became_of_the_tokens() {
         let now = SystemTime::now();
         let (secret, other) = ("0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdee");
-        let sessions = Sessions::new(Keys::generate());
-        let first = sessions.open("Aino", Some(secret), now).session;
-        let elsewhere = Sessions::new(Keys::generate()).open("", Some(secret), now).session;
+        let sessions = Sessions::new(TokenKeys::generate());
+        let first = sessions.sign_in_guest("Aino", Some(secret), now).session;
+        let elsewhere = Sessions::new(TokenKeys::generate()).sign_in_guest("", Some(secret), now).session;
         assert_eq!(elsewhere.subject, first.subject, "the subject does not depend on the key");
         assert_ne!(elsewhere.id, first.id);
         for stranger in [Some(other), None] {
-            assert_ne!(sessions.open("Aino", stranger, now).session.subject, first.subject);
+            assert_ne!(sessions.sign_in_guest("Aino", stranger, now).session.subject, first.subject);
         }
         assert!(!first.subject.contains(secret));
 
-        let Issued { token, session } = sessions.open("Aino", Some(secret), now);
-        sessions.revocations().revoke(Whose::Subject(session.subject.clone()), now).await.unwrap();
+        let Issued { token, session } = sessions.sign_in_guest("Aino", Some(secret), now);
+        sessions.revocations().revoke(SessionScope::Subject(session.subject.clone()), now).await.unwrap();
         assert_eq!(sessions.verify(&token, now), Err(Unauthenticated::Expired));
-        let again = sessions.open("Aino", Some(secret), now);
+        let again = sessions.sign_in_guest("Aino", Some(secret), now);
         assert_eq!(sessions.verify(&again.token, now), Ok(again.session), "in the same second");
         let earlier = now - Duration::from_secs(300);
-        let again = sessions.open("Aino", Some(secret), earlier);
+        let again = sessions.sign_in_guest("Aino", Some(secret), earlier);
         assert_eq!(sessions.verify(&again.token, earlier), Ok(again.session), "after the clock was set back");
     }
 
     #[test]
     fn renewing_changes_only_the_end() {
-        let sessions = Sessions::new(Keys::generate());
+        let sessions = Sessions::new(TokenKeys::generate());
         let now = SystemTime::now();
-        let first = sessions.open("Aino", None, now).session;
+        let first = sessions.sign_in_guest("Aino", None, now).session;
         let later = now + Duration::from_secs(60);
         let renewed = sessions.renew(first.clone(), later).session;
         assert_eq!(renewed.expires_at, first.expires_at + Duration::from_secs(60));
         assert_eq!(Session { expires_at: first.expires_at, ..renewed }, first);
 
-        let long = Session::new(Role::Dispatcher, "eve", now + SESSION_LIFE * 10);
+        let long = Session::new(Role::Dispatcher, "eve", now + SESSION_LIFETIME * 10);
         assert_eq!(
             sessions.renew(long.clone(), now).session.expires_at,
             long.expires_at,

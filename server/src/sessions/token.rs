@@ -14,7 +14,7 @@ use super::{Role, Session, Unauthenticated, crypto, unix_seconds};
 const ISSUER: &str = "rides";
 
 /// The key pair that signs and verifies tokens.
-pub struct Keys {
+pub struct TokenKeys {
     /// The `kid` in the header of each token: the thumbprint of the public key (RFC 7638).
     id: String,
     signing: EncodingKey,
@@ -47,7 +47,7 @@ enum RoleClaim {
     Dispatcher,
 }
 
-impl Keys {
+impl TokenKeys {
     /// Generates a key from the system's randomness. Its tokens are valid only until the process ends.
     ///
     /// # Panics
@@ -141,7 +141,7 @@ impl Keys {
             name: claims.name,
             issued_at,
             expires_at,
-            is_ours: true,
+            issued_here: true,
         })
     }
 }
@@ -203,25 +203,25 @@ mod tests {
         }
     }
 
-    fn keys_of(secret: u8) -> Keys {
-        Keys::new(&SigningKey::from_bytes(&[secret; 32]))
+    fn keys_of(secret: u8) -> TokenKeys {
+        TokenKeys::new(&SigningKey::from_bytes(&[secret; 32]))
     }
 
-    fn verify(keys: &Keys, token: &str) -> Result<Session, Unauthenticated> {
+    fn verify(keys: &TokenKeys, token: &str) -> Result<Session, Unauthenticated> {
         keys.verify(token, SystemTime::now())
     }
 
     #[test]
     fn what_is_signed_verifies_and_only_with_the_same_keys() {
-        let (keys, session) = (Keys::generate(), session());
+        let (keys, session) = (TokenKeys::generate(), session());
         let token = keys.sign(&session);
         assert_eq!(verify(&keys, &token), Ok(session));
-        assert_eq!(verify(&Keys::generate(), &token), Err(Unauthenticated::Invalid));
+        assert_eq!(verify(&TokenKeys::generate(), &token), Err(Unauthenticated::Invalid));
     }
 
     #[test]
     fn every_change_of_a_character_is_noticed() {
-        let keys = Keys::generate();
+        let keys = TokenKeys::generate();
         let token = keys.sign(&session());
         for at in 0..token.len() {
             let other = if &token[at..=at] == "A" { "g" } else { "A" };
@@ -257,7 +257,7 @@ mod tests {
     /// A3 in docs/edge.md.
     #[test]
     fn other_keys_critical_extensions_and_other_issuers_are_refused() {
-        let keys = Keys::generate();
+        let keys = TokenKeys::generate();
         let sign = |header: &Header, claims: &Claims| encode(header, claims, &keys.signing).unwrap();
         let (header, claims) = (keys.header(), claims_of(ISSUER));
         assert!(verify(&keys, &sign(&header, &claims)).is_ok());
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_driver_has_a_car_and_nobody_else_has() {
-        let keys = Keys::generate();
+        let keys = TokenKeys::generate();
         for (role, car, good) in [
             (RoleClaim::Driver, Some(7), true),
             (RoleClaim::Driver, Some(0), false),

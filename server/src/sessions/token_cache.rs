@@ -6,25 +6,25 @@ use quick_cache::sync::Cache;
 use super::Session;
 
 /// The capacity of the cache in tokens. Beyond it, rarely used tokens are evicted.
-const REMEMBERED: usize = 4_096;
+const CACHE_CAPACITY: usize = 4_096;
 
 /// The sessions of verified tokens. The cache is kept beside the keys that verified them, and dropped with them.
-pub(super) struct Verified(Cache<Box<str>, Session>);
+pub(super) struct TokenCache(Cache<Box<str>, Session>);
 
-impl Default for Verified {
+impl Default for TokenCache {
     fn default() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self(Cache::new(CACHE_CAPACITY))
     }
 }
 
-impl Verified {
+impl TokenCache {
     /// Returns the session of `token`, if it is cached. The token may have expired since.
     pub(super) fn get(&self, token: &str) -> Option<Session> {
         self.0.get(token)
     }
 
     /// Adds the session of a token that was just verified.
-    pub(super) fn keep(&self, token: &str, session: &Session) {
+    pub(super) fn insert(&self, token: &str, session: &Session) {
         self.0.insert(token.into(), session.clone());
     }
 }

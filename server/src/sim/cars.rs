@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, transport::Channel};
 
 use super::{Credentials, SimOptions, backoff, driver::Driver, motion::Pose};
-use crate::{city::City, remote::Outbox};
+use crate::{city::City, server_connection::DriveSender};
 
 /// The interval between two positions.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
@@ -87,7 +87,7 @@ impl Car {
         let at = self.driver.pose(self.now()).at;
         let driver_id = format!("sim-{}", self.id);
         let sign_on = up::SignOn { car_id: self.id, driver_id: driver_id.clone(), location: Some(at.into()) };
-        let (outbox, requests) = Outbox::new(sign_on);
+        let (outbox, requests) = DriveSender::new(sign_on);
         let request = self.credentials.of_driver(requests, &driver_id, self.id).await?;
         let mut client = v1::fleet_client::FleetClient::new(channel);
         let mut line = tokio::select! {
@@ -101,15 +101,15 @@ impl Car {
                 _ = reports.tick() => {
                     let now = self.now();
                     let (pose, said) = self.driver.step(now);
-                    line.say(position(pose, self.speed)).await;
+                    line.send(position(pose, self.speed)).await;
                     for message in said {
-                        line.say(message).await;
+                        line.send(message).await;
                     }
                 }
-                answer = line.hear() => if let Some(message) = answer?.message {
+                answer = line.receive() => if let Some(message) = answer?.message {
                     *signed_on |= matches!(message, Down::SignedOn(_));
                     let now = self.now();
-                    self.driver.hear(message, now);
+                    self.driver.handle(message, now);
                 },
                 () = shutdown.cancelled() => return line.sign_off().await,
             }

@@ -8,8 +8,8 @@ use tonic::{Request, Status};
 
 use crate::{
     files,
-    remote::{AUTHORIZATION, bearer},
-    sessions::{Role, SESSION_LIFE, Session, Sessions},
+    server_connection::{AUTHORIZATION, bearer},
+    sessions::{Role, SESSION_LIFETIME, Session, Sessions},
 };
 
 /// The subject of the token with which simulated riders book.
@@ -23,7 +23,7 @@ pub enum Credentials {
     /// A file with the token of a dispatcher, which is valid for all cars and riders. It is read for each call.
     File(PathBuf),
     /// Tokens that the server in this process issues for each client.
-    Own(Arc<Sessions>),
+    Issued(Arc<Sessions>),
 }
 
 impl Credentials {
@@ -58,9 +58,9 @@ impl Credentials {
             Self::File(path) => read(path.clone())
                 .await
                 .map_err(|why| Status::unauthenticated(format!("{}: {why}", path.display())))?,
-            Self::Own(sessions) => {
+            Self::Issued(sessions) => {
                 let now = SystemTime::now();
-                let session = session(now + SESSION_LIFE);
+                let session = session(now + SESSION_LIFETIME);
                 let session =
                     session.ok_or_else(|| Status::unauthenticated("the car's id is not positive"))?;
                 sessions.issue(session, now).token

@@ -14,10 +14,10 @@ use rides_proto::{
     },
 };
 
-use super::motion::{Drive, Pose};
+use super::motion::{MotionProfile, Pose};
 use crate::{
     city::City,
-    remote::{Errand, Leg},
+    server_connection::{DriverTask, DriverTaskStep},
 };
 
 /// The time that a driver takes to reply to an offer, in simulated seconds.
@@ -36,16 +36,16 @@ pub(super) struct Driver {
     city: Arc<City>,
     rng: SmallRng,
     /// The ratio of the car's speed to the speeds of the streets.
-    pace: f64,
-    drive: Drive,
+    speed_factor: f64,
+    drive: MotionProfile,
     /// The time at which `drive` began.
     set_off_at: f64,
     /// The ride of the car. Without a ride the car drives to random places.
-    errand: Option<Errand>,
+    errand: Option<DriverTask>,
     /// The time at which a free car begins its next drive.
     rests_until: f64,
     /// The reply to an offer: the id of the ride, the time of the reply, and its message.
-    answer: Option<(String, f64, Up)>,
+    reply: Option<(String, f64, Up)>,
 }
 
 impl Driver {
@@ -53,8 +53,8 @@ impl Driver {
     pub(super) fn new(city: Arc<City>, mut rng: SmallRng, now: f64) -> Self {
         let at = city.random_place(&mut rng).at;
         let pace = rng.random_range(0.72..0.95);
-        let drive = Drive::parked(at, 0.0);
-        Self { city, rng, pace, drive, set_off_at: now, errand: None, rests_until: now, answer: None }
+        let drive = MotionProfile::parked(at, 0.0);
+        Self { city, rng, speed_factor: pace, drive, set_off_at: now, errand: None, rests_until: now, reply: None }
     }
 
     /// Returns the position, heading and speed of the car.
@@ -63,11 +63,11 @@ impl Driver {
     }
 
     /// Handles a message of the server.
-    pub(super) fn hear(&mut self, message: Down, now: f64) {
+    pub(super) fn handle(&mut self, message: Down, now: f64) {
         match message {
             // If the car has a ride, the server sends it next, in the state that it knows.
             Down::SignedOn(_) => {
-                self.answer = None;
+                self.reply = None;
                 self.cruise(now);
             }
             Down::Offer(offer) => self.consider(offer.ride_id, now),
@@ -93,7 +93,7 @@ impl Driver {
     /// Advances the time to `now`. Returns the position of the car and the driver's messages.
     pub(super) fn step(&mut self, now: f64) -> (Pose, Vec<Up>) {
         let pose = self.pose(now);
-        let answer = self.answer.take_if(|(_, at, _)| now >= *at).map(|(.., answer)| answer);
+        let answer = self.reply.take_if(|(_, at, _)| now >= *at).map(|(.., answer)| answer);
         let is_there = now - self.set_off_at >= self.drive.duration_s();
         let deed = match &mut self.errand {
             Some(errand) => errand.step(is_there, now),
@@ -117,7 +117,7 @@ impl Driver {
             true => Up::Decline(DeclineOffer { ride_id: ride_id.clone() }),
             false => Up::Accept(AcceptOffer { ride_id: ride_id.clone() }),
         };
-        self.answer = Some((ride_id, answer_at, answer));
+        self.reply = Some((ride_id, answer_at, answer));
     }
 
     /// Starts or continues a ride that the server has assigned to the car, in the state that the server knows.
@@ -125,7 +125,7 @@ impl Driver {
         // A ride that began on the street has no dropoff, so the driver goes to a random place.
         let somewhere = || self.city.random_place(&mut self.rng).at.into();
         ride.dropoff = Some(ride.dropoff.unwrap_or_else(somewhere));
-        let Some(errand) = Errand::of(&ride, now, self.rng.random_range(BOARDING_S)) else {
+        let Some(errand) = DriverTask::of(&ride, now, self.rng.random_range(BOARDING_S)) else {
             if self.has(&ride.ride_id) {
                 self.cruise(now);
             }
@@ -135,15 +135,15 @@ impl Driver {
             return;
         }
         match errand.leg() {
-            Leg::ToPickup => self.go_to(place(ride.pickup), now),
-            Leg::Boarding { .. } => self.go_to(None, now),
-            Leg::OnTrip { .. } => self.go_to(place(ride.dropoff), now),
+            DriverTaskStep::ToPickup => self.go_to(place(ride.pickup), now),
+            DriverTaskStep::Boarding { .. } => self.go_to(None, now),
+            DriverTaskStep::OnTrip { .. } => self.go_to(place(ride.dropoff), now),
         }
         self.errand = Some(errand);
     }
 
     fn lose(&mut self, ride_id: &str, now: f64) {
-        self.answer.take_if(|(offered, ..)| offered == ride_id);
+        self.reply.take_if(|(offered, ..)| offered == ride_id);
         if self.has(ride_id) {
             self.cruise(now);
         }
@@ -172,8 +172,8 @@ impl Driver {
         // The graph of streets is strongly connected, so only a map without streets has no route.
         let route = there.and_then(|there| self.city.route(&self.city.snap(pose.at), &self.city.snap(there)));
         self.drive = match route {
-            Some(route) => Drive::along(&route, self.pace, pose.heading_deg),
-            None => Drive::parked(pose.at, pose.heading_deg),
+            Some(route) => MotionProfile::along(&route, self.speed_factor, pose.heading_deg),
+            None => MotionProfile::parked(pose.at, pose.heading_deg),
         };
         self.set_off_at = now;
     }
@@ -238,17 +238,17 @@ mod tests {
         let (pickup, dropoff) = (somewhere(&driver, 1), somewhere(&driver, 2));
         let update = |state| update(state, pickup, dropoff);
 
-        driver.hear(Down::Offer(Offer { ride_id: "r".to_owned(), ..Default::default() }), 0.0);
+        driver.handle(Down::Offer(Offer { ride_id: "r".to_owned(), ..Default::default() }), 0.0);
         let now = drive_until(&mut driver, 0.0, |said| matches!(said, Up::Accept(_)));
-        driver.hear(update(RideState::Assigned), now);
+        driver.handle(update(RideState::Assigned), now);
         let now = drive_until(&mut driver, now, |said| matches!(said, Up::Arrive(_)));
         assert!(driver.pose(now).at.distance_m(pickup) < 1.0);
-        driver.hear(update(RideState::Arrived), now);
+        driver.handle(update(RideState::Arrived), now);
         let now = drive_until(&mut driver, now, |said| matches!(said, Up::PickUp(_)));
-        driver.hear(update(RideState::OnTrip), now);
+        driver.handle(update(RideState::OnTrip), now);
         let now = drive_until(&mut driver, now, |said| matches!(said, Up::DropOff(_)));
         assert!(driver.pose(now).at.distance_m(dropoff) < 1.0);
-        driver.hear(update(RideState::Completed), now);
+        driver.handle(update(RideState::Completed), now);
         assert_eq!(driver.errand, None);
     }
 
@@ -256,14 +256,14 @@ mod tests {
     fn a_withdrawn_ride_sets_the_driver_free() {
         let mut driver = driver();
         let here = driver.pose(0.0).at;
-        driver.hear(update(RideState::Assigned, here, here), 0.0);
+        driver.handle(update(RideState::Assigned, here, here), 0.0);
         assert!(driver.has("r"));
         let gone = |ride_id: &str| {
             Down::RideWithdrawn(RideWithdrawn { ride_id: ride_id.to_owned(), ..Default::default() })
         };
-        driver.hear(gone("another"), 1.0);
+        driver.handle(gone("another"), 1.0);
         assert!(driver.has("r"));
-        driver.hear(gone("r"), 1.0);
+        driver.handle(gone("r"), 1.0);
         assert_eq!(driver.errand, None);
     }
 
@@ -271,8 +271,8 @@ mod tests {
     fn a_car_that_signs_on_again_takes_up_its_ride_where_it_was() {
         let mut driver = driver();
         let place = somewhere(&driver, 3);
-        driver.hear(Down::SignedOn(SignedOn::default()), 5.0);
-        driver.hear(update(RideState::OnTrip, place, place), 5.0);
+        driver.handle(Down::SignedOn(SignedOn::default()), 5.0);
+        driver.handle(update(RideState::OnTrip, place, place), 5.0);
         let now = drive_until(&mut driver, 5.0, |said| matches!(said, Up::DropOff(_)));
         assert!(driver.pose(now).at.distance_m(place) < 1.0);
     }

@@ -17,8 +17,8 @@ use tonic::transport::Channel;
 
 pub use self::credentials::Credentials;
 use crate::city::City;
-pub use crate::remote::Server;
-use crate::remote::backoff;
+pub use crate::server_connection::Server;
+use crate::server_connection::backoff;
 
 /// The number of cars, or of riders, per connection. It is well below the usual limits of concurrent HTTP/2 streams.
 const CLIENTS_PER_CONNECTION: u32 = 100;

@@ -24,15 +24,15 @@ pub(super) struct Pose {
 
 /// A drive along a route, as a function of time. The speed is zero at both ends.
 #[derive(Clone, Debug)]
-pub(super) struct Drive {
-    legs: Vec<Leg>,
+pub(super) struct MotionProfile {
+    legs: Vec<MotionSegment>,
     end: Pose,
 }
 
 /// The motion on one straight piece of a route: the car changes its speed from `enter` to `cruise`, keeps it, and
 /// changes it to `leave`. Speeds are in m/s, times in seconds from the beginning of the drive.
 #[derive(Clone, Debug)]
-struct Leg {
+struct MotionSegment {
     from: LatLng,
     to: LatLng,
     heading_deg: f64,
@@ -44,16 +44,16 @@ struct Leg {
     leave: f64,
 }
 
-impl Drive {
+impl MotionProfile {
     /// Makes a drive along `route`, at `pace` times the speeds of its streets. The heading at the end is `facing_deg`
     /// if the route has only one point.
     pub(super) fn along(route: &Route, pace: f64, facing_deg: f64) -> Self {
         let pieces = pieces(route, pace);
         let corners = corner_speeds(&pieces);
-        let mut legs: Vec<Leg> = Vec::with_capacity(pieces.len());
+        let mut legs: Vec<MotionSegment> = Vec::with_capacity(pieces.len());
         let mut begins_s = 0.0;
         for (piece, speeds) in pieces.iter().zip(corners.windows(2)) {
-            let leg = Leg::new(piece, speeds[0], speeds[1], begins_s);
+            let leg = MotionSegment::new(piece, speeds[0], speeds[1], begins_s);
             begins_s = leg.ends_s;
             legs.push(leg);
         }
@@ -130,7 +130,7 @@ fn corner_speeds(pieces: &[Piece]) -> Vec<f64> {
     speeds
 }
 
-impl Leg {
+impl MotionSegment {
     /// Makes the fastest motion on `piece` with the speeds `enter` and `leave` at its ends.
     fn new(piece: &Piece, enter: f64, leave: f64, begins_s: f64) -> Self {
         let peak = (ACCELERATION * piece.length_m + (enter * enter + leave * leave) / 2.0).sqrt();
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_long_street_is_driven_at_its_limit_and_ends_at_a_standstill() {
-        let drive = Drive::along(&route(&[(60.0, 25.0), (60.01, 25.0)], 10.0), 1.0, 0.0);
+        let drive = MotionProfile::along(&route(&[(60.0, 25.0), (60.01, 25.0)], 10.0), 1.0, 0.0);
         let middle = drive.pose(drive.duration_s() / 2.0);
         assert!((middle.speed_mps - 10.0).abs() < 0.01, "{middle:?}");
         assert!(middle.heading_deg.abs() < 0.01, "{middle:?}");
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn corners_are_taken_slowly() {
         let corner = (60.005, 25.0);
-        let drive = Drive::along(&route(&[(60.0, 25.0), corner, (60.005, 25.01)], 13.0), 1.0, 0.0);
+        let drive = MotionProfile::along(&route(&[(60.0, 25.0), corner, (60.005, 25.01)], 13.0), 1.0, 0.0);
         let at_corner = LatLng::new(corner.0, corner.1).expect("on Earth");
         let slowest = (0..2000)
             .map(|i| drive.pose(f64::from(i) * drive.duration_s() / 2000.0))
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_route_of_one_point_is_over_at_once() {
-        let drive = Drive::along(&route(&[(60.0, 25.0)], 10.0), 1.0, 77.0);
+        let drive = MotionProfile::along(&route(&[(60.0, 25.0)], 10.0), 1.0, 77.0);
         assert_eq!(drive.duration_s(), 0.0);
         assert_eq!(drive.pose(0.0).heading_deg, 77.0);
     }
@@ -233,7 +233,7 @@ mod tests {
                 let (lat, lng) = points[points.len() - 1];
                 points.push((lat + d_lat, lng + d_lng));
             }
-            let drive = Drive::along(&route(&points, mps), 1.0, 0.0);
+            let drive = MotionProfile::along(&route(&points, mps), 1.0, 0.0);
             prop_assert!(drive.duration_s().is_finite());
             let step = 0.25;
             let mut last = drive.pose(0.0);

@@ -22,7 +22,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "rides_log_lines_dropped_total";
 
-static STDERR: Lines = Lines::new();
+static STDERR: LineQueue = LineQueue::new();
 
 /// A guard of the log. When it is dropped, it waits for up to a second until the queue is written.
 pub struct Log(());
@@ -40,7 +40,7 @@ impl Log {
 
     /// Writes a line to stderr, past the filter of the log.
     pub fn say(&self, line: &str) {
-        let line = terminal_text::escape(line, |letter| letter != '\n' && terminal_text::steers(letter));
+        let line = terminal_text::escape(line, |letter| letter != '\n' && terminal_text::is_terminal_control(letter));
         STDERR.push(format!("{line}\n").into_bytes());
     }
 }
@@ -78,7 +78,7 @@ fn text_of(panic: &PanicHookInfo<'_>) -> String {
 }
 
 /// A queue of lines for a writer.
-struct Lines {
+struct LineQueue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -94,7 +94,7 @@ struct State {
     reported: u64,
 }
 
-impl Lines {
+impl LineQueue {
     const fn new() -> Self {
         let state = State { waiting: VecDeque::new(), bytes: 0, is_writing: false, dropped: 0, reported: 0 };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -126,7 +126,7 @@ impl Lines {
         loop {
             let line = self.next();
             let written = out.write_all(&line).and_then(|()| out.flush());
-            self.note(written.is_ok());
+            self.record_write(written.is_ok());
         }
     }
 
@@ -143,7 +143,7 @@ impl Lines {
     }
 
     /// Records the result of a write. When the queue is empty, the log reports the number of dropped lines.
-    fn note(&self, is_written: bool) {
+    fn record_write(&self, is_written: bool) {
         let mut state = self.lock();
         state.is_writing = false;
         state.dropped += u64::from(!is_written);
@@ -174,7 +174,7 @@ impl Lines {
     }
 }
 
-impl Write for &Lines {
+impl Write for &LineQueue {
     /// Queues a line of the subscriber, which has escaped control characters and may have added colours.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let escaped = String::from_utf8_lossy(line);
@@ -199,7 +199,7 @@ mod tests {
     /// BAD-1 in docs/failures.md.
     #[test]
     fn lines_beyond_the_room_are_dropped_and_counted() {
-        let lines = Lines::new();
+        let lines = LineQueue::new();
         lines.push(vec![b'a'; CAPACITY - 1]);
         for line in ["b", "c", "d"] {
             lines.push(line.into());
@@ -211,7 +211,7 @@ mod tests {
     /// BAD-1 in docs/failures.md.
     #[test]
     fn the_end_waits_until_lines_are_written_and_not_longer_than_its_timeout() {
-        static LINES: Lines = Lines::new();
+        static LINES: LineQueue = LineQueue::new();
         let (mut reader, writer) = io::pipe().unwrap();
         (&LINES).write_all(b"nobody writes it").unwrap();
         LINES.flush(Duration::from_millis(1));
@@ -228,7 +228,7 @@ mod tests {
     /// BAD-10 in docs/failures.md.
     #[test]
     fn a_line_turns_no_terminal_around() {
-        let lines = Lines::new();
+        let lines = LineQueue::new();
         (&lines).write_all("name=\u{202e}ada\n".as_bytes()).unwrap();
         assert_eq!(lines.next(), br"name=\u{202e}ada".iter().chain(b"\n").copied().collect::<Vec<_>>());
     }
@@ -236,7 +236,7 @@ mod tests {
     /// BAD-1 in docs/failures.md.
     #[test]
     fn a_line_that_cannot_be_written_is_counted_and_the_next_is_tried() {
-        static LINES: Lines = Lines::new();
+        static LINES: LineQueue = LineQueue::new();
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         thread::spawn(|| LINES.write_to(writer));

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower::Service;
 
-use super::{Served, pem, provider};
+use super::{ServerCertificate, pem, provider};
 
 /// A connector for TLS. It offers HTTP/2 by ALPN, for tonic's channels, unless [`Self::for_http1`] was called.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ impl Connector {
     pub fn trusting(ca: Option<&Path>) -> anyhow::Result<Self> {
         let roots = match ca {
             Some(file) => pem::authorities(file)?,
-            None => of_system(),
+            None => system_roots(),
         };
         Ok(Self::over(builder()?.with_root_certificates(roots).with_no_client_auth()))
     }
@@ -46,8 +46,8 @@ impl Connector {
     ///
     /// # Errors
     /// If TLS cannot be configured.
-    pub fn to_ourselves(served: Served) -> anyhow::Result<Self> {
-        let verifier = Arc::new(Ourselves(served));
+    pub fn to_own_server(served: ServerCertificate) -> anyhow::Result<Self> {
+        let verifier = Arc::new(OwnCertificateVerifier(served));
         let config = builder()?.dangerous().with_custom_certificate_verifier(verifier);
         Ok(Self::over(config.with_no_client_auth()))
     }
@@ -72,7 +72,7 @@ fn builder() -> anyhow::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
         .context("cannot configure TLS")
 }
 
-fn of_system() -> RootCertStore {
+fn system_roots() -> RootCertStore {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     store
@@ -102,9 +102,9 @@ impl Service<Uri> for Connector {
 
 /// A verifier that accepts only the certificate that this process serves.
 #[derive(Debug)]
-struct Ourselves(Served);
+struct OwnCertificateVerifier(ServerCertificate);
 
-impl ServerCertVerifier for Ourselves {
+impl ServerCertVerifier for OwnCertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -17,7 +17,7 @@ use rcgen::{
 use rides_proto::ids::CarId;
 use time::OffsetDateTime;
 
-use super::{Files, driver};
+use super::{CertificateFiles, driver};
 use crate::files::{self, Access};
 
 /// The names in each server certificate, beside those that are asked for.
@@ -36,11 +36,11 @@ const fn days(n: u64) -> Duration {
 
 /// The directory of the authority and of the certificates that it has signed.
 #[derive(Clone, Debug)]
-pub struct Development {
+pub struct DevelopmentCa {
     dir: PathBuf,
 }
 
-impl Development {
+impl DevelopmentCa {
     /// Returns the authority in the directory `tls` of `data_dir`. Creates nothing.
     pub fn at(data_dir: &Path) -> Self {
         Self { dir: data_dir.join("tls") }
@@ -52,12 +52,12 @@ impl Development {
     }
 
     /// Returns the paths of the server's certificate and key.
-    pub fn server(&self) -> Files {
+    pub fn server(&self) -> CertificateFiles {
         self.files("server")
     }
 
     /// Returns the paths of the certificate and key of a car's driver.
-    pub fn driver(&self, car: CarId) -> Files {
+    pub fn driver(&self, car: CarId) -> CertificateFiles {
         self.files(&format!("car-{}", car.get()))
     }
 
@@ -75,7 +75,7 @@ impl Development {
             let certificate = ca_params().self_signed(&key)?;
             self.write("ca", &certificate.pem(), &key)?;
         }
-        let Files { cert, key } = self.server();
+        let CertificateFiles { cert, key } = self.server();
         if hosts.is_empty() && is_fresh(&cert) && key.exists() {
             return Ok(());
         }
@@ -91,7 +91,7 @@ impl Development {
     /// # Errors
     /// If a file cannot be read or written.
     pub fn ensure_driver(&self, car: CarId) -> anyhow::Result<()> {
-        let Files { cert, key } = self.driver(car);
+        let CertificateFiles { cert, key } = self.driver(car);
         if is_fresh(&cert) && key.exists() {
             return Ok(());
         }
@@ -114,9 +114,9 @@ impl Development {
         self.write(name, &certificate.pem(), &key)
     }
 
-    fn files(&self, name: &str) -> Files {
+    fn files(&self, name: &str) -> CertificateFiles {
         let file = |suffix: &str| self.dir.join(format!("{name}{suffix}.pem"));
-        Files { cert: file(""), key: file("-key") }
+        CertificateFiles { cert: file(""), key: file("-key") }
     }
 
     /// Writes a certificate and its key. The key is first, so that a certificate never exists without a key.
@@ -177,7 +177,7 @@ fn create(file: &Path, secret: bool) -> io::Result<File> {
 }
 
 /// Writes the commands that make each platform trust the authority.
-impl fmt::Display for Development {
+impl fmt::Display for DevelopmentCa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ca = self.ca();
         let ca = ca.display();
@@ -206,7 +206,7 @@ impl fmt::Display for Development {
 mod tests {
     use super::*;
 
-    fn content(files: &Files) -> (String, String) {
+    fn content(files: &CertificateFiles) -> (String, String) {
         (fs::read_to_string(&files.cert).unwrap(), fs::read_to_string(&files.key).unwrap())
     }
 
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn each_platform_is_told_how_to_trust_the_authority() {
         let dir = tempfile::tempdir().unwrap();
-        let development = Development::at(dir.path());
+        let development = DevelopmentCa::at(dir.path());
         let (told, ca) = (development.to_string(), development.ca().display().to_string());
         for command in [
             "update-ca-certificates".to_owned(),
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn what_is_there_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let development = Development::at(dir.path());
+        let development = DevelopmentCa::at(dir.path());
         let car = CarId::new(7).unwrap();
         let make = || {
             development.ensure(&[]).unwrap();
@@ -255,7 +255,7 @@ mod tests {
     fn keys_are_their_owners_alone() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
-        let development = Development::at(dir.path());
+        let development = DevelopmentCa::at(dir.path());
         development.ensure(&[]).unwrap();
         for name in ["ca", "server"] {
             let mode = fs::metadata(development.files(name).key).unwrap().permissions().mode();

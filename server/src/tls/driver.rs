@@ -14,7 +14,7 @@ const PREFIX: &str = "rides:car:";
 
 /// A driver's certificate that was valid in the handshake. It may have expired or been revoked since.
 #[derive(Debug)]
-pub struct DriversCertificate {
+pub struct DriverCertificate {
     /// The car that the certificate names.
     pub car: CarId,
     /// The time from which the certificate is not valid.
@@ -25,7 +25,7 @@ pub struct DriversCertificate {
     pub(super) revoked: CancellationToken,
 }
 
-impl DriversCertificate {
+impl DriverCertificate {
     /// Reads the first certificate of a chain. `None` if it does not name exactly one car.
     pub(super) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let (_, shown) = X509Certificate::from_der(chain.first()?).ok()?;
@@ -46,7 +46,7 @@ impl DriversCertificate {
     /// Returns when the certificate has expired or was revoked.
     pub(crate) async fn over(&self) {
         tokio::select! {
-            () = clock::past(self.until) => {}
+            () = clock::sleep_until(self.until) => {}
             () = self.revoked.cancelled() => {}
         }
     }

@@ -2,7 +2,7 @@
 //! trust.
 
 pub mod client;
-mod clients;
+mod client_certs;
 pub mod development;
 mod driver;
 mod follow;
@@ -21,33 +21,33 @@ use rustls::{
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use self::clients::Clients;
+use self::client_certs::ClientVerifier;
 pub use self::{
-    driver::DriversCertificate,
-    pem::{Files, PemError},
-    served::Served,
+    driver::DriverCertificate,
+    pem::{CertificateFiles, PemError},
+    served::ServerCertificate,
 };
 
 /// The longest timeout of a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The configuration of TLS.
 pub struct Options {
     /// The server's certificate chain and its key.
-    pub files: Files,
+    pub files: CertificateFiles,
     /// The authorities that sign drivers' certificates. Clients without a certificate are accepted, too.
     pub client_ca: Option<PathBuf>,
     /// The certificates that these authorities have revoked.
     pub client_crl: Option<PathBuf>,
     /// `true` to send HSTS (RFC 6797), which makes browsers insist on TLS. `false` for a certificate that browsers do
     /// not trust by themselves.
-    pub strict: bool,
+    pub hsts: bool,
 }
 
 /// An accepted connection to a port with TLS.
 pub(crate) enum Accepted {
     /// A TLS connection, with the client's certificate if it names a car.
-    Tls(Box<TlsStream<TcpStream>>, Option<DriversCertificate>),
+    Tls(Box<TlsStream<TcpStream>>, Option<DriverCertificate>),
     /// A connection whose client speaks plain HTTP. Nothing is read from it yet.
     PlainHttp(TcpStream),
 }
@@ -56,8 +56,8 @@ pub(crate) enum Accepted {
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
-    served: Served,
-    clients: Option<Clients>,
+    served: ServerCertificate,
+    clients: Option<ClientVerifier>,
     strict: bool,
 }
 
@@ -67,8 +67,8 @@ impl Tls {
     /// # Errors
     /// If a file cannot be read or used.
     pub fn open(options: Options) -> anyhow::Result<Self> {
-        let served = Served::load(options.files)?;
-        let clients = options.client_ca.map(|ca| Clients::load(&ca, options.client_crl)).transpose()?;
+        let served = ServerCertificate::load(options.files)?;
+        let clients = options.client_ca.map(|ca| ClientVerifier::load(&ca, options.client_crl)).transpose()?;
         let verifier: Arc<dyn ClientCertVerifier> = match &clients {
             Some(clients) => Arc::new(clients.clone()),
             None => Arc::new(NoClientAuth),
@@ -85,7 +85,7 @@ impl Tls {
             config.send_tls13_tickets = 0;
         }
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { acceptor, served, clients, strict: options.strict })
+        Ok(Self { acceptor, served, clients, strict: options.hsts })
     }
 
     /// Performs a TLS handshake, within `patience` and at most ten seconds. `None` if it fails.
@@ -99,10 +99,10 @@ impl Tls {
                 return Ok(Accepted::PlainHttp(stream));
             }
             let stream = Box::new(self.acceptor.accept(stream).await?);
-            let shown = stream.get_ref().1.peer_certificates().and_then(DriversCertificate::of);
+            let shown = stream.get_ref().1.peer_certificates().and_then(DriverCertificate::of);
             Ok::<_, io::Error>(Accepted::Tls(stream, shown))
         };
-        match timeout(patience.min(HANDSHAKE), accepting).await {
+        match timeout(patience.min(HANDSHAKE_TIMEOUT), accepting).await {
             Ok(Ok(accepted)) => Some(accepted),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -116,9 +116,9 @@ impl Tls {
     }
 
     /// Cancels a token of `certificate` when it is revoked. Never returns.
-    pub(crate) async fn watch_over(&self, certificate: &DriversCertificate) -> Infallible {
+    pub(crate) async fn cancel_when_revoked(&self, certificate: &DriverCertificate) -> Infallible {
         match &self.clients {
-            Some(clients) => clients.watch_over(certificate).await,
+            Some(clients) => clients.cancel_when_revoked(certificate).await,
             None => pending().await,
         }
     }
@@ -135,7 +135,7 @@ impl Tls {
     }
 
     /// Returns a handle to the server's current certificate.
-    pub fn served(&self) -> &Served {
+    pub fn served(&self) -> &ServerCertificate {
         &self.served
     }
 

@@ -18,7 +18,7 @@ use crate::files;
 
 /// The paths of a certificate and its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Files {
+pub struct CertificateFiles {
     /// The certificate chain, the own certificate first.
     pub cert: PathBuf,
     /// The private key of the certificate.
@@ -61,7 +61,7 @@ pub(super) struct Bytes {
     key: Vec<u8>,
 }
 
-impl Files {
+impl CertificateFiles {
     pub(super) fn read(&self) -> Result<Bytes, PemError> {
         Ok(Bytes { cert: read(&self.cert)?, key: read(&self.key)? })
     }

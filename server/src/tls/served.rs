@@ -8,23 +8,23 @@ use rustls::{
 };
 use tokio::sync::watch;
 
-use super::{Files, PemError, follow::follow, pem::Bytes};
+use super::{CertificateFiles, PemError, follow::follow, pem::Bytes};
 
 /// The server's current certificate and its files. Clones are cheap and share the certificate.
 #[derive(Clone)]
-pub struct Served {
-    files: Files,
+pub struct ServerCertificate {
+    files: CertificateFiles,
     /// The contents of the files at the start.
     loaded: Arc<Bytes>,
     now: watch::Sender<Arc<CertifiedKey>>,
 }
 
-impl Served {
+impl ServerCertificate {
     /// Reads the files.
     ///
     /// # Errors
     /// If they cannot be read or used.
-    pub(super) fn load(files: Files) -> Result<Self, PemError> {
+    pub(super) fn load(files: CertificateFiles) -> Result<Self, PemError> {
         let loaded = files.read()?;
         let now = watch::Sender::new(files.parse(&loaded)?);
         Ok(Self { files, loaded: Arc::new(loaded), now })
@@ -52,13 +52,13 @@ impl Served {
     }
 }
 
-impl ResolvesServerCert for Served {
+impl ResolvesServerCert for ServerCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.now.borrow().clone())
     }
 }
 
-impl fmt::Debug for Served {
+impl fmt::Debug for ServerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Served").field("files", &self.files).finish_non_exhaustive()
     }

@@ -12,7 +12,7 @@ use rides_proto::{
         rides_client::RidesClient,
     },
 };
-use rides_server::tls::{Files, development::DevelopmentCa};
+use rides_server::tls::{CertificateFiles, development::DevelopmentCa};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming, transport::Channel};
@@ -23,11 +23,11 @@ use crate::harness::{
     places::place,
     rider::{Rider, booking},
     server, soon,
-    tls::Client,
+    tls::TlsClient,
     wire::{Wire, assert_refused, details},
 };
 
-fn driver_of(dir: &Path, car: i64) -> Files {
+fn driver_of(dir: &Path, car: i64) -> CertificateFiles {
     let (development, car) = (DevelopmentCa::at(dir), CarId::new(car).unwrap());
     development.ensure(&[]).unwrap();
     development.ensure_driver(car).unwrap();
@@ -44,7 +44,7 @@ async fn strict_with_seven(dir: &Path) -> (Running, Channel) {
         .over_tls(|tls| tls.client_ca = Some(development.ca()))
         .run()
         .await;
-    let channel = Client::with(server.addr, &development.ca(), Some(seven)).channel().await.unwrap();
+    let channel = TlsClient::with(server.addr, &development.ca(), Some(seven)).channel().await.unwrap();
     (server, channel)
 }
 
@@ -120,7 +120,7 @@ async fn a_token_beside_a_certificate_must_be_of_the_same_car() {
 }
 
 /// Returns a server that trusts the certificates of `authority`, and a function that makes clients of it.
-async fn trusting(authority: &Authority, dir: &Path) -> (Running, impl Fn(Files) -> Client) {
+async fn trusting(authority: &Authority, dir: &Path) -> (Running, impl Fn(CertificateFiles) -> TlsClient) {
     let development = DevelopmentCa::at(dir);
     development.ensure(&[]).unwrap();
     let server = server()
@@ -130,7 +130,7 @@ async fn trusting(authority: &Authority, dir: &Path) -> (Running, impl Fn(Files)
         .run()
         .await;
     let (addr, ca) = (server.addr, development.ca());
-    (server, move |own| Client::with(addr, &ca, Some(own)))
+    (server, move |own| TlsClient::with(addr, &ca, Some(own)))
 }
 
 /// Signs a car on, and returns both halves of its stream.
@@ -198,7 +198,7 @@ async fn a_certificate_that_is_revoked_ends_its_streams_and_opens_no_more() {
     authority.revokes(&[7]);
     ends_with_its_certificate(ending).await;
     assert_refused(uploads(&lost, 7).await, Code::Unauthenticated, "CERTIFICATE_OVER", "");
-    let again = async { Ok::<_, crate::harness::http::Broken>(uploads(&seven.channel().await?, 7).await?) };
+    let again = async { Ok::<_, crate::harness::http::ConnectError>(uploads(&seven.channel().await?, 7).await?) };
     assert!(again.await.is_err(), "the handshake succeeded");
     uploads(&kept, 8).await.unwrap();
     uploads(&eight.channel().await.unwrap(), 8).await.unwrap();

@@ -41,7 +41,7 @@ async fn a_followed_ride_ends_with_its_token_and_resumes_with_the_next() {
         let mut followed = Rider(wire.with(brief(&server, Role::Rider, "ada"))).watches(&ride).await;
         assert_eq!(followed.event().await.unwrap().version, 1);
         let epoch = followed.opened.epoch.clone();
-        assert_over(Err(followed.ends_badly().await));
+        assert_over(Err(followed.expect_error().await));
 
         let mut resumed = ada.resumes(&ride, &epoch, 1).await.unwrap();
         assert!(resumed.opened.resumed);
@@ -57,7 +57,7 @@ async fn a_view_of_the_map_ends_with_its_token() {
     for wire in server.wires().await {
         let request = v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
         let frames = watch(&wire.with(brief(&server, Role::Rider, "ada")), request).await.unwrap();
-        assert_over(Err(frames.last_word().await));
+        assert_over(Err(frames.expect_error().await));
     }
 }
 

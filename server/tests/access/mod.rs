@@ -3,10 +3,10 @@
 
 mod anonymous;
 mod certificates;
-mod doors;
+mod without_token;
 mod expiry;
 mod objects;
 mod providers;
 mod revoked;
-mod table;
+mod role_table;
 mod tokens;

@@ -7,7 +7,7 @@ use rides_proto::v1::{
     BookRequest, ListRequest, RevokeRequest, RevokeResponse, Role, Session, StartRequest, WhoAmIRequest,
     WhoAmIResponse, revoke_request::Whose,
 };
-use rides_server::{config::ProviderConfig, tls::development::Development};
+use rides_server::{config::ProviderConfig, tls::development::DevelopmentCa};
 use ring::hmac;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -206,7 +206,7 @@ async fn made_up_keys_are_not_asked_for_again_and_again() {
     let (known, made_up) = (Key::ed("known"), Key::ed("made up"));
     let provider = IdentityProvider::with(&[&known]).await;
     let mut config = config(&provider.url);
-    config.refresh.at_least = Duration::from_secs(60);
+    config.refresh.min_interval = Duration::from_secs(60);
     let server = trusting(config, &known).await;
     for wire in server.wires().await {
         for _ in 0..20 {
@@ -225,7 +225,7 @@ async fn keys_may_be_in_a_file_or_come_over_tls() {
     trusting(config(file.to_str().unwrap()), &key).await;
 
     // A Rides server serves the key set over TLS as a static file.
-    let development = Development::at(dir.path());
+    let development = DevelopmentCa::at(dir.path());
     development.ensure(&[]).unwrap();
     fs::write(dir.path().join("index.html"), "").unwrap();
     let provider = server().with_files(development.server()).with_page(dir.path()).run().await;

@@ -59,8 +59,8 @@ async fn who_signs_out_is_out_at_once_with_every_token_and_stream() {
         sign_out(&ada).await;
         assert_over(who(&ada).await);
         assert_over(who(&renewed).await);
-        assert_over::<()>(Err(frames.last_word().await));
-        assert_over::<()>(Err(followed.ends_badly().await));
+        assert_over::<()>(Err(frames.expect_error().await));
+        assert_over::<()>(Err(followed.expect_error().await));
         assert!(who(&elsewhere).await.is_ok(), "the other session is still valid");
         soon("a frame", others.next()).await.unwrap().unwrap();
     }

@@ -82,7 +82,7 @@ async fn streets_are_found_by_name() {
         for query in ["mannerheimintie", "MANNERHEIMINT", "Mannerheimvägen", "mannerheimvagen"] {
             let found = find(query, 1).await.unwrap();
             let at = found.places[0].location.unwrap().try_into().unwrap();
-            assert!(CITY.snap(at).off_m < 50.0, "the result is on the street");
+            assert!(CITY.snap(at).snap_distance_m < 50.0, "the result is on the street");
             assert!(names(found)[0].starts_with("Mannerheim"), "{query}");
         }
         assert_eq!(names(find("katu", 0).await.unwrap()).len(), 8, "the default limit");

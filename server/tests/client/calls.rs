@@ -2,9 +2,9 @@
 
 use std::{net::TcpListener, path::Path};
 
-use super::{client, said, servers::answered, talking, typed};
+use super::{client, run, servers::ok_calls, start, typed};
 use crate::harness::{
-    places::{made_map, place},
+    places::{test_map_flag, place},
     process::process,
     rider::Rider,
     server,
@@ -17,26 +17,26 @@ async fn a_ride_is_quoted_booked_looked_at_and_cancelled() {
     let servers = [server.addr];
     let (from, to) = (typed(place(1)), typed(place(2)));
 
-    let quote = said(client(&servers, &["quote", &from, &to])).await;
-    let names: Vec<_> = quote.well().lines().map(|line| line.split("  ").next().unwrap()).collect();
+    let quote = run(client(&servers, &["quote", &from, &to])).await;
+    let names: Vec<_> = quote.success_output().lines().map(|line| line.split("  ").next().unwrap()).collect();
     assert_eq!(names, ["from", "to", "fare", "trip", "pickup"]);
     assert!(!quote.out.contains('\u{1b}'), "no colours without a terminal");
 
     let booked =
-        said(client(&servers, &["book", &from, &to, "--type=pool", "--passenger=bob", "--json"])).await;
+        run(client(&servers, &["book", &from, &to, "--type=pool", "--passenger=bob", "--json"])).await;
     let [booked] = &booked.json()[..] else { panic!("{booked:?}") };
     let id = booked["ride"]["rideId"].as_str().unwrap();
     assert_eq!((&booked["ride"]["type"], &booked["ride"]["riderId"]), (&"POOL".into(), &"ada".into()));
     assert_eq!(booked["ride"]["passengerIds"][0], "bob");
 
-    let got = said(client(&servers, &["get", id])).await;
+    let got = run(client(&servers, &["get", id])).await;
     for fact in ["state   requested, ", "rider   ada", "with    bob", "type    pool"] {
-        assert!(got.well().lines().any(|line| line.starts_with(fact)), "{fact:?} in {got:?}");
+        assert!(got.success_output().lines().any(|line| line.starts_with(fact)), "{fact:?} in {got:?}");
     }
-    let cancelled = said(client(&servers, &["cancel", id, "--reason", "a tram came", "--as=rider"])).await;
-    assert!(cancelled.well().contains("by the rider: a tram came"), "{cancelled:?}");
-    let listed = said(client(&servers, &["list", "--state=cancelled", "--rider=ada"])).await;
-    let [heading, line] = &listed.well().lines().collect::<Vec<_>>()[..] else { panic!("{listed:?}") };
+    let cancelled = run(client(&servers, &["cancel", id, "--reason", "a tram came", "--as=rider"])).await;
+    assert!(cancelled.success_output().contains("by the rider: a tram came"), "{cancelled:?}");
+    let listed = run(client(&servers, &["list", "--state=cancelled", "--rider=ada"])).await;
+    let [heading, line] = &listed.success_output().lines().collect::<Vec<_>>()[..] else { panic!("{listed:?}") };
     assert!(heading.starts_with("RIDE ") && line.starts_with(id) && line.contains("cancelled"), "{listed:?}");
 }
 
@@ -44,7 +44,7 @@ async fn a_ride_is_quoted_booked_looked_at_and_cancelled() {
 async fn places_may_be_streets() {
     let server = server().run().await;
     let quote =
-        said(client(&[server.addr], &["quote", "mannerheimintie", "Kaisaniemenkatu", "--json"])).await;
+        run(client(&[server.addr], &["quote", "mannerheimintie", "Kaisaniemenkatu", "--json"])).await;
     let [quote] = &quote.json()[..] else { panic!("{quote:?}") };
     assert_eq!(quote["pickupName"], "Mannerheimintie");
     assert_eq!(quote["dropoffName"], "Kaisaniemenkatu");
@@ -56,25 +56,25 @@ async fn the_same_request_id_books_once_and_lists_are_read_to_their_end() {
     let servers = [server.addr];
     let (from, to) = (typed(place(1)), typed(place(2)));
     for key in ["a", "b", "a", "c"] {
-        said(client(&servers, &["book", &from, &to, "--request-id", key])).await.well();
+        run(client(&servers, &["book", &from, &to, "--request-id", key])).await.success_output();
     }
-    let all = said(client(&servers, &["list", "-n0", "--json"])).await;
+    let all = run(client(&servers, &["list", "-n0", "--json"])).await;
     assert_eq!(all.json().len(), 3);
-    let two = said(client(&servers, &["list", "-n2", "--json"])).await;
+    let two = run(client(&servers, &["list", "-n2", "--json"])).await;
     assert_eq!(two.json(), all.json()[..2]);
 }
 
 #[tokio::test]
 async fn streets_of_one_name_are_told_apart_and_none_is_picked() {
-    let path = made_map("twin-streets");
+    let path = test_map_flag("twin-streets");
     let server = server().on_map(Path::new(path.trim_start_matches("--map="))).run().await;
-    let quote = said(client(&[server.addr], &["quote", "church street", "long road"])).await;
+    let quote = run(client(&[server.addr], &["quote", "church street", "long road"])).await;
     let [line] = &quote.err.lines().collect::<Vec<_>>()[..] else { panic!("{quote:?}") };
     assert!(line.contains("several streets are called \"Church Street\": give one as LAT,LNG: "), "{line}");
     assert!(line.contains("(near North ") && line.contains("(near South "), "{line}");
     let (_, point) = line.split_once("LAT,LNG: ").unwrap();
     let (point, _) = point.split_once(' ').unwrap();
-    let quote = said(client(&[server.addr], &["quote", point, "long road", "--json"])).await;
+    let quote = run(client(&[server.addr], &["quote", point, "long road", "--json"])).await;
     assert_eq!(quote.json()[0]["pickupName"], "Church Street");
 }
 
@@ -86,9 +86,9 @@ async fn a_long_list_is_printed_page_by_page() {
     for key in 0..401 {
         rider.books(&key.to_string()).await;
     }
-    let mut list = talking(client(&[server.addr], &["list", "-n0", "--json"]));
+    let mut list = start(client(&[server.addr], &["list", "-n0", "--json"]));
     list.says("rideId").await;
-    let pages = async || answered(server.addr, &["rides.v1.Rides/List"]).await;
+    let pages = async || ok_calls(server.addr, &["rides.v1.Rides/List"]).await;
     let asked_for = pages().await;
     let mut rest = 0;
     while list.next().await.is_some() {
@@ -103,40 +103,40 @@ async fn errors_are_one_line_and_an_exit_code_that_scripts_know() {
     let server = server().run().await;
     let servers = [server.addr];
     let (from, sea) = (typed(place(1)), "0,0");
-    said(client(&servers, &["get", "nobody's"])).await.badly(69, "NOT_FOUND: ");
-    let off_map = said(client(&servers, &["quote", &from, sea])).await;
-    off_map.badly(67, "INVALID_ARGUMENT: dropoff: ");
+    run(client(&servers, &["get", "nobody's"])).await.assert_error(69, "NOT_FOUND: ");
+    let off_map = run(client(&servers, &["quote", &from, sea])).await;
+    off_map.assert_error(67, "INVALID_ARGUMENT: dropoff: ");
     assert!(off_map.err.contains(" (OFF_MAP) [trace "), "{off_map:?}");
-    said(client(&servers, &["quote", "No Such Street", &from])).await.badly(1, "\"No Such Street\"");
-    let usage = said(client(&servers, &["quote", "91,0", &from])).await;
+    run(client(&servers, &["quote", "No Such Street", &from])).await.assert_error(1, "\"No Such Street\"");
+    let usage = run(client(&servers, &["quote", "91,0", &from])).await;
     assert_eq!(usage.code, Some(2), "{usage:?}");
-    said(client(&servers, &["get", "r", "--token-file=/nonexistent"])).await.badly(1, "/nonexistent: ");
+    run(client(&servers, &["get", "r", "--token-file=/nonexistent"])).await.assert_error(1, "/nonexistent: ");
 
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let why = format!("UNAVAILABLE: cannot reach http://{nobody}: ");
-    said(client(&[nobody], &["get", "r"])).await.badly(78, &why);
+    run(client(&[nobody], &["get", "r"])).await.assert_error(78, &why);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = [silent.local_addr().unwrap()];
-    said(client(&silent, &["get", "r", "--timeout=0.3"]))
+    run(client(&silent, &["get", "r", "--timeout=0.3"]))
         .await
-        .badly(68, "DEADLINE_EXCEEDED: no response within");
+        .assert_error(68, "DEADLINE_EXCEEDED: no response within");
 }
 
 #[tokio::test]
 async fn a_token_comes_from_a_file_or_the_environment() {
     let server = server().requiring_tokens().run().await;
     let servers = [server.addr];
-    said(client(&servers, &["list"])).await.badly(80, "(NO_TOKEN)");
+    run(client(&servers, &["list"])).await.assert_error(80, "(NO_TOKEN)");
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     std::fs::write(&file, server.rider("bob") + "\n").unwrap();
     let (from, to) = (typed(place(1)), typed(place(2)));
     let book = ["book", &from, &to, "--json", "--token-file", file.to_str().unwrap()];
-    assert_eq!(said(client(&servers, &book)).await.json()[0]["ride"]["riderId"], "bob");
+    assert_eq!(run(client(&servers, &book)).await.json()[0]["ride"]["riderId"], "bob");
     let mut list = client(&servers, &["list"]);
     list.env("RIDES_JSON", "1").env("RIDES_TOKEN", server.dispatcher());
-    assert_eq!(said(list).await.json()[0]["riderId"], "bob");
+    assert_eq!(run(list).await.json()[0]["riderId"], "bob");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn over_tls_the_server_is_who_its_certificate_says() {
     let dir = tempfile::tempdir().unwrap();
     let server = server()
         .keeping_in(dir.path())
-        .over_tls(|tls| tls.made = Some(rides_server::config::MadeBy::SelfSigned))
+        .over_tls(|tls| tls.tls = Some(rides_server::config::GeneratedCertificate::SelfSigned))
         .run()
         .await;
     let list = |args: &[&str]| {
@@ -152,24 +152,24 @@ async fn over_tls_the_server_is_who_its_certificate_says() {
         list.env("RIDES_CONNECT", format!("https://{}", server.addr));
         list
     };
-    let ca = rides_server::tls::development::Development::at(dir.path()).ca();
-    let trusting = said(list(&["--ca", ca.to_str().unwrap()])).await;
+    let ca = rides_server::tls::development::DevelopmentCa::at(dir.path()).ca();
+    let trusting = run(list(&["--ca", ca.to_str().unwrap()])).await;
     assert_eq!((trusting.code, trusting.err.as_str()), (Some(0), "no rides\n"));
-    said(list(&[])).await.badly(78, "invalid peer certificate");
+    run(list(&[])).await.assert_error(78, "invalid peer certificate");
 }
 
 #[tokio::test]
 async fn shells_complete_its_commands() {
     for (shell, knows) in [("bash", "rides__server"), ("zsh", "#compdef rides-server"), ("fish", "quote")] {
-        let script = said(process(&["completion", shell])).await;
-        assert!(script.well().contains(knows) && script.out.contains("request-id"), "{shell}");
+        let script = run(process(&["completion", shell])).await;
+        assert!(script.success_output().contains(knows) && script.out.contains("request-id"), "{shell}");
     }
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn bash_completes_what_stands_behind_a_command() {
-    let script = said(process(&["completion", "bash"])).await.out;
+    let script = run(process(&["completion", "bash"])).await.out;
     for (typed, last, offered) in [
         ("", "cl", "client"),
         ("client", "", "quote"),
@@ -186,15 +186,15 @@ async fn bash_completes_what_stands_behind_a_command() {
         );
         let mut bash = tokio::process::Command::new("bash");
         bash.args(["--norc", "-c", &press_tab]);
-        let reply = said(bash).await;
-        assert!(reply.well().split(' ').any(|word| word == offered), "{typed} {last}: {reply:?}");
+        let reply = run(bash).await;
+        assert!(reply.success_output().split(' ').any(|word| word == offered), "{typed} {last}: {reply:?}");
     }
 }
 
 #[tokio::test]
 async fn its_help_says_what_exit_codes_mean() {
-    let help = said(process(&["client", "--help"])).await;
+    let help = run(process(&["client", "--help"])).await;
     for text in ["69 NOT_FOUND", "RIDES_TOKEN", "--connect", "drive", "top"] {
-        assert!(help.well().contains(text), "{text} in {help:?}");
+        assert!(help.success_output().contains(text), "{text} in {help:?}");
     }
 }

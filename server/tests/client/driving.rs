@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
 #[cfg(unix)]
-use super::said;
-use super::{client, talking, typed};
+use super::run;
+use super::{client, start, typed};
 use crate::harness::{
     Running,
     car::car,
@@ -31,7 +31,7 @@ async fn a_car_takes_a_ride_drives_it_and_goes_home() {
     let server = server().run().await;
     let at = typed(place(1));
     let args = ["drive", "--car=7", "--at", &at, "--speed=500", "--rides=1"];
-    let mut taxi = talking(client(&[server.addr], &args));
+    let mut taxi = start(client(&[server.addr], &args));
     taxi.says("signed on").await;
     let (rider, ride) = books(&server).await;
     for line in ["offered: ", "assigned: to ", "on trip: to ", "completed: ", "signed off"] {
@@ -47,7 +47,7 @@ async fn what_a_driver_hears_is_lines_for_scripts() {
     let server = server().run().await;
     let at = typed(place(1));
     let args = ["drive", "--car=7", "--at", &at, "--speed=500", "--rides=1", "--json"];
-    let mut taxi = talking(client(&[server.addr], &args));
+    let mut taxi = start(client(&[server.addr], &args));
     taxi.says("{\"signedOn\":{").await;
     books(&server).await;
     for said in ["offer", "assignment", "_ARRIVED", "_ON_TRIP", "_COMPLETED"] {
@@ -63,7 +63,7 @@ async fn a_driver_is_whom_the_token_is_for_and_is_asked() {
     let at = typed(place(1));
     let mut drive = client(&[server.addr], &["drive", "--at", &at, "--ask"]);
     drive.env("RIDES_TOKEN", server.driver(7)).stdin(Stdio::piped());
-    let mut taxi = talking(drive);
+    let mut taxi = start(drive);
     taxi.says("signed on").await;
     let rider = server.as_rider("ada").await;
     let ride = rider.books("key").await;
@@ -82,7 +82,7 @@ async fn a_driver_is_whom_the_token_is_for_and_is_asked() {
 async fn a_car_that_somebody_else_drives_now_goes_home() {
     let server = server().run().await;
     let at = typed(place(1));
-    let mut ours = talking(client(&[server.addr], &["drive", "--car=7", "--at", &at]));
+    let mut ours = start(client(&[server.addr], &["drive", "--car=7", "--at", &at]));
     ours.says("signed on").await;
     let _theirs = car(7).at(place(1)).signs_on(&server).await;
     assert_eq!(ours.ends().await.code(), Some(74), "ABORTED");
@@ -93,11 +93,11 @@ async fn a_car_that_somebody_else_drives_now_goes_home() {
 async fn ctrl_c_signs_off() {
     let server = server().run().await;
     let at = typed(place(1));
-    let mut taxi = talking(client(&[server.addr], &["drive", "--car=7", "--at", &at]));
+    let mut taxi = start(client(&[server.addr], &["drive", "--car=7", "--at", &at]));
     taxi.says("signed on").await;
     crate::harness::process::signal(&taxi.child, "INT").await;
     taxi.says("signed off").await;
     assert_eq!(taxi.ends().await.code(), Some(0));
-    let table = said(client(&[server.addr], &["top", "--once"])).await;
-    assert!(table.well().contains("0 cars"), "{table:?}");
+    let table = run(client(&[server.addr], &["top", "--once"])).await;
+    assert!(table.success_output().contains("0 cars"), "{table:?}");
 }

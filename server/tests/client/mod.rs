@@ -35,33 +35,33 @@ fn typed(place: Location) -> String {
 
 /// The output and the exit code of a client that has ended.
 #[derive(Debug)]
-struct Said {
+struct ClientOutput {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-async fn said(mut command: Command) -> Said {
+async fn run(mut command: Command) -> ClientOutput {
     let Output { status, stdout, stderr } = soon("the client", command.output()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Said { code: status.code(), out: text(stdout), err: text(stderr) }
+    ClientOutput { code: status.code(), out: text(stdout), err: text(stderr) }
 }
 
-impl Said {
+impl ClientOutput {
     /// Returns the output of a client that succeeded.
-    fn well(&self) -> &str {
+    fn success_output(&self) -> &str {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{self:?}");
         self.out.trim_end()
     }
 
     /// Returns the lines of the output as JSON. The client must have succeeded.
     fn json(&self) -> Vec<Value> {
-        self.well().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.success_output().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Asserts that the client failed with this code, and printed one line of error that contains `why`.
     #[track_caller]
-    fn badly(&self, code: i32, why: &str) {
+    fn assert_error(&self, code: i32, why: &str) {
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{self:?}");
         assert_eq!(self.err.lines().count(), 1, "{self:?}");
         assert!(self.err.starts_with("rides-server: ") && self.err.contains(why), "{self:?}");
@@ -69,18 +69,18 @@ impl Said {
 }
 
 /// A client that keeps running. Its output is read line by line.
-struct Talking {
+struct RunningClient {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-fn talking(mut command: Command) -> Talking {
+fn start(mut command: Command) -> RunningClient {
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    Talking { child, lines }
+    RunningClient { child, lines }
 }
 
-impl Talking {
+impl RunningClient {
     async fn next(&mut self) -> Option<String> {
         soon("the next line", self.lines.next_line()).await.unwrap()
     }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use rides_proto::v1;
 use serde_json::Value;
 
-use super::{client, said, talking};
+use super::{client, run, start};
 #[cfg(target_os = "linux")]
 use crate::harness::terminal::Terminal;
 use crate::harness::{car::car, places::place, server, soon};
@@ -26,27 +26,27 @@ async fn a_table_lists_the_cars_of_the_city() {
     let _one = car(7).at(place(1)).signs_on(&server).await;
     let _two = car(8).at(place(2)).signs_on(&server).await;
     for args in [&["top", "--once"][..], &["top"]] {
-        let table = said(client(&[server.addr], args)).await;
-        let lines: Vec<_> = table.well().lines().collect();
+        let table = run(client(&[server.addr], args)).await;
+        let lines: Vec<_> = table.success_output().lines().collect();
         assert!(lines[0].ends_with(" · 2 cars") && lines[1].contains("2 free"), "{lines:?}");
         assert!(lines[3].trim_start().starts_with("CAR  STATE"), "{lines:?}");
         assert_eq!(lines.len(), 6, "{lines:?}");
     }
     let here = place(1);
     let viewport = format!("{},{},{0},{1}", here.lat, here.lng);
-    let one = said(client(&[server.addr], &["top", "--once", "--viewport", &viewport])).await;
-    assert!(one.well().contains(&format!("{:.5},{:.5}", here.lat, here.lng)), "{one:?}");
+    let one = run(client(&[server.addr], &["top", "--once", "--viewport", &viewport])).await;
+    assert!(one.success_output().contains(&format!("{:.5},{:.5}", here.lat, here.lng)), "{one:?}");
 }
 
 #[tokio::test]
 async fn frames_are_lines_for_scripts() {
     let server = server().run().await;
     let car = car(7).at(place(1)).signs_on(&server).await;
-    let mut frames = talking(client(&[server.addr], &["top", "--json"]));
+    let mut frames = start(client(&[server.addr], &["top", "--json"]));
     let first: Value = serde_json::from_str(&frames.next().await.unwrap()).unwrap();
     assert_eq!(first["detail"], "MAP_DETAIL_CARS");
     frames.says(&format!("\"cars\":[{}]", car.number)).await;
-    let once = said(client(&[server.addr], &["top", "--once", "--json"])).await;
+    let once = run(client(&[server.addr], &["top", "--once", "--json"])).await;
     assert_eq!(once.json().len(), 1);
 }
 
@@ -60,7 +60,7 @@ async fn a_client_that_was_stopped_goes_on_with_the_newest_frame() {
     let addr = address(&mut serving).await;
     let request = v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
     let mut beside = watch(&Wire::Web(addr), request).await.unwrap();
-    let mut frames = talking(client(&[addr], &["top", "--json"]));
+    let mut frames = start(client(&[addr], &["top", "--json"]));
     let tick = |line: String| -> u64 {
         let frame: Value = serde_json::from_str(&line).unwrap();
         frame["tick"].as_str().unwrap().parse().unwrap()

@@ -7,13 +7,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{client, said, talking, typed};
+use super::{client, run, start, typed};
 #[cfg(target_os = "linux")]
 use crate::harness::terminal::Terminal;
 use crate::harness::{
     car::car,
     places::place,
-    process::quiet_port,
+    process::unused_port,
     raw_h2::{HEADERS, PREFACE},
     rider::Rider,
     server, soon,
@@ -25,11 +25,11 @@ use crate::harness::{
 async fn a_ride_is_followed_from_one_server_to_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let first = server().keeping_in(dir.path()).run().await;
-    let other = format!("127.0.0.1:{}", quiet_port()).parse().unwrap();
+    let other = format!("127.0.0.1:{}", unused_port()).parse().unwrap();
     let rider = Rider(Wire::Web(first.addr));
     let mut taxi = car(7).at(place(1)).signs_on(&first).await;
     let ride = rider.books("key").await.ride_id;
-    let mut watch = talking(client(&[first.addr, other], &["watch", &ride, "--json"]));
+    let mut watch = start(client(&[first.addr, other], &["watch", &ride, "--json"]));
     taxi.takes(&ride).await;
     let mut lines = vec![watch.says("\"opened\"").await];
     lines.push(watch.says("\"assigned\"").await);
@@ -62,7 +62,7 @@ async fn a_timeline_tells_a_ride_to_its_end() {
     let server = server().run().await;
     let (from, to) = (typed(place(1)), typed(place(2)));
     let mut taxi = car(7).at(place(1)).signs_on(&server).await;
-    let mut watch = talking(client(&[server.addr], &["book", &from, &to, "--watch"]));
+    let mut watch = start(client(&[server.addr], &["book", &from, &to, "--watch"]));
     let ride = watch.says("ride ").await.split_whitespace().last().unwrap().to_owned();
     taxi.takes(&ride).await;
     taxi.arrives(&ride).await;
@@ -102,7 +102,7 @@ async fn in_a_terminal_it_says_what_it_waits_for() {
 #[tokio::test]
 async fn a_ride_that_never_was_is_not_waited_for() {
     let server = server().run().await;
-    said(client(&[server.addr], &["watch", "nobody's"])).await.badly(69, "NOT_FOUND");
+    run(client(&[server.addr], &["watch", "nobody's"])).await.assert_error(69, "NOT_FOUND");
 }
 
 /// L11: the client also leaves a server that accepts connections and sends nothing for longer than the timeout
@@ -110,10 +110,10 @@ async fn a_ride_that_never_was_is_not_waited_for() {
 #[tokio::test]
 async fn a_ride_is_followed_past_a_server_that_hangs() {
     let dir = tempfile::tempdir().unwrap();
-    let addr = format!("127.0.0.1:{}", quiet_port()).parse().unwrap();
+    let addr = format!("127.0.0.1:{}", unused_port()).parse().unwrap();
     let first = server().keeping_in(dir.path()).at(addr).run().await;
     let ride = Rider(Wire::Web(addr)).books("key").await.ride_id;
-    let mut watch = talking(client(&[addr], &["watch", &ride, "--timeout=1"]));
+    let mut watch = start(client(&[addr], &["watch", &ride, "--timeout=1"]));
     watch.says("requested").await;
     first.stop();
     first.stopped().await;
@@ -151,7 +151,7 @@ async fn a_ride_is_followed_from_one_token_to_the_next() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &first).unwrap();
     let path = file.path().to_str().unwrap();
-    let mut watch = talking(client(&[server.addr], &["watch", &ride, "--json", "--token-file", path]));
+    let mut watch = start(client(&[server.addr], &["watch", &ride, "--json", "--token-file", path]));
     watch.says("\"requested\"").await;
 
     std::fs::write(file.path(), &second).unwrap();

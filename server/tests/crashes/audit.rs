@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use rides_proto::v1::{ListRequest, Ride, RideEvent};
 use tonic::Status;
 
-use super::{Ledger, Weather, ledger::Account};
+use super::{Ledger, StormReceiver, ledger::RideRecord};
 use crate::harness::rider::Rider;
 
 /// The number of rides that are checked at a time.
@@ -26,14 +26,14 @@ impl Auditor {
 
     /// Asks, after each restart, for the rides that were acknowledged since the last one. A kill can lose only
     /// these.
-    pub(crate) async fn checks_after_each_kill(self, mut weather: Weather) {
+    pub(crate) async fn checks_after_each_kill(self, mut weather: StormReceiver) {
         while !weather.is_calm() {
             weather.changes().await;
             for ride_id in self.ledger.fresh() {
                 let before = self.ledger.version(&ride_id);
-                match weather.insists(|| self.rider.get(&ride_id)).await.outcome {
-                    Ok(ride) => self.ledger.answered(before, &ride),
-                    Err(status) => self.ledger.breaks("lost", format!("{ride_id} to get: {status}")),
+                match weather.retry_until_response(|| self.rider.get(&ride_id)).await.outcome {
+                    Ok(ride) => self.ledger.record_response(before, &ride),
+                    Err(status) => self.ledger.record_broken("lost", format!("{ride_id} to get: {status}")),
                 }
             }
         }
@@ -47,17 +47,17 @@ impl Auditor {
         stream::iter(again).buffer_unordered(AT_ONCE).collect::<()>().await;
         let listed = self.lists().await;
         for id in listed.keys().filter(|id| !promised.contains_key(*id)) {
-            self.ledger.breaks("twice", format!("{id} is in the list, and no client knows it"));
+            self.ledger.record_broken("twice", format!("{id} is in the list, and no client knows it"));
         }
         let checks = promised.iter().map(|(id, account)| self.checks(id, account, listed.get(id)));
         stream::iter(checks).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
 
-    async fn books_again(&self, account: &Account) {
+    async fn books_again(&self, account: &RideRecord) {
         let Some(request) = account.request.clone() else { return };
         match self.rider.book(request.clone()).await {
             Ok(ride) => self.ledger.booked(&request, &ride),
-            Err(status) => self.ledger.breaks("refused", format!("{} again: {status}", request.request_id)),
+            Err(status) => self.ledger.record_broken("refused", format!("{} again: {status}", request.request_id)),
         }
     }
 
@@ -71,7 +71,7 @@ impl Auditor {
             for ride in page.rides {
                 let id = ride.ride_id.clone();
                 if listed.insert(id.clone(), ride).is_some() {
-                    self.ledger.breaks("twice", format!("{id} is in the list twice"));
+                    self.ledger.record_broken("twice", format!("{id} is in the list twice"));
                 }
             }
             page_token = page.next_page_token;
@@ -82,24 +82,24 @@ impl Auditor {
     }
 
     /// Compares a ride with everything that clients were told about it.
-    async fn checks(&self, id: &str, account: &Account, listed: Option<&Ride>) {
+    async fn checks(&self, id: &str, account: &RideRecord, listed: Option<&Ride>) {
         let (ride, events) = match self.whole(id).await {
             Ok(whole) => whole,
-            Err(status) => return self.ledger.breaks("lost", format!("{id}: {status}")),
+            Err(status) => return self.ledger.record_broken("lost", format!("{id}: {status}")),
         };
         let head = (ride.version, ride.state());
         let versions: Vec<u64> = events.iter().map(|event| event.version).collect();
         if listed.map(|ride| (ride.version, ride.state())) != Some(head) {
-            self.ledger.breaks("lost", format!("{id} is at {head:?} and in the list as {listed:?}"));
+            self.ledger.record_broken("lost", format!("{id} is at {head:?} and in the list as {listed:?}"));
         }
         if versions != (1..=ride.version).collect::<Vec<_>>() {
-            self.ledger.breaks("out of order", format!("{id} at {head:?} has {versions:?}"));
+            self.ledger.record_broken("out of order", format!("{id} at {head:?} has {versions:?}"));
         }
         if events != account.story {
-            self.ledger.breaks("lost", format!("{id} was {:?} and now is {events:?}", account.story));
+            self.ledger.record_broken("lost", format!("{id} was {:?} and now is {events:?}", account.story));
         }
         if let Some(answer) = account.contradiction(&events) {
-            self.ledger.breaks("lost", format!("{id} was answered as {answer:?}, and is {events:?}"));
+            self.ledger.record_broken("lost", format!("{id} was answered as {answer:?}, and is {events:?}"));
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tonic::Code;
 
-use super::{Ledger, Watcher, Weather, weather::Answer};
+use super::{Ledger, Watcher, StormReceiver, weather::RetriedCall};
 use crate::harness::{rider::Rider, village::corner};
 
 /// The most rides that one rider has at a time.
@@ -21,7 +21,7 @@ const PAUSE_MS: u64 = 60;
 pub(crate) struct Client {
     name: String,
     rider: Rider,
-    weather: Weather,
+    weather: StormReceiver,
     ledger: Arc<Ledger>,
     rng: SmallRng,
     booked: Vec<Booked>,
@@ -36,7 +36,7 @@ struct Booked {
 }
 
 impl Client {
-    pub(crate) fn new(n: u64, seed: u64, rider: Rider, weather: Weather, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(n: u64, seed: u64, rider: Rider, weather: StormReceiver, ledger: Arc<Ledger>) -> Self {
         Self {
             name: format!("rider-{n}"),
             rider,
@@ -50,7 +50,7 @@ impl Client {
     }
 
     /// Makes calls until the storm has ended, and cancels the rides that are left.
-    pub(crate) async fn lives(mut self) {
+    pub(crate) async fn run(mut self) {
         while !self.weather.is_calm() {
             self.wishes_something().await;
             let pause = self.rng.random_range(0..PAUSE_MS);
@@ -85,7 +85,7 @@ impl Client {
             rider_id: self.name.clone(),
             ..Default::default()
         };
-        let Answer { outcome, lost, asked } = self.insists_on(&request).await;
+        let RetriedCall { outcome, lost, asked } = self.insists_on(&request).await;
         let Ok(ride) = outcome else { return };
         let requested_at = ride.requested_at.and_then(|at| SystemTime::try_from(at).ok());
         let took_effect = requested_at.is_some_and(|at| at < asked);
@@ -100,12 +100,12 @@ impl Client {
     }
 
     /// Books, or repeats a booking, until there is a response.
-    async fn insists_on(&mut self, request: &BookRequest) -> Answer<Ride> {
+    async fn insists_on(&mut self, request: &BookRequest) -> RetriedCall<Ride> {
         let rider = &self.rider;
-        let answer = self.weather.insists(|| rider.book(request.clone())).await;
+        let answer = self.weather.retry_until_response(|| rider.book(request.clone())).await;
         match &answer.outcome {
             Ok(ride) => self.ledger.booked(request, ride),
-            Err(status) => self.ledger.breaks("refused", format!("{}: {status}", request.request_id)),
+            Err(status) => self.ledger.record_broken("refused", format!("{}: {status}", request.request_id)),
         }
         answer
     }
@@ -113,31 +113,31 @@ impl Client {
     async fn cancels(&mut self, booked: &Booked) {
         let (rider, ride_id) = (&self.rider, &booked.ride_id);
         let before = self.ledger.version(ride_id);
-        match self.weather.insists(|| rider.cancel(ride_id)).await.outcome {
+        match self.weather.retry_until_response(|| rider.cancel(ride_id)).await.outcome {
             Ok(ride) => {
-                self.ledger.answered(before, &ride);
+                self.ledger.record_response(before, &ride);
                 if ride.state() != RideState::Cancelled {
-                    self.ledger.breaks("lost", format!("{ride_id} was cancelled and is {:?}", ride.state()));
+                    self.ledger.record_broken("lost", format!("{ride_id} was cancelled and is {:?}", ride.state()));
                 }
                 self.ledger.count(|tally| tally.cancellations += 1);
             }
             // The trip has started or the ride has ended.
             Err(status) if status.code() == Code::FailedPrecondition => {}
-            Err(status) => self.ledger.breaks("lost", format!("{ride_id} to cancel: {status}")),
+            Err(status) => self.ledger.record_broken("lost", format!("{ride_id} to cancel: {status}")),
         }
         self.booked.retain(|other| other.ride_id != *ride_id);
     }
 
     async fn asks(&mut self, ride_id: &str) {
         let (rider, before) = (&self.rider, self.ledger.version(ride_id));
-        match self.weather.insists(|| rider.get(ride_id)).await.outcome {
+        match self.weather.retry_until_response(|| rider.get(ride_id)).await.outcome {
             Ok(ride) => {
-                self.ledger.answered(before, &ride);
+                self.ledger.record_response(before, &ride);
                 if is_over(ride.state()) {
                     self.booked.retain(|other| other.ride_id != *ride_id);
                 }
             }
-            Err(status) => self.ledger.breaks("lost", format!("{ride_id} to get: {status}")),
+            Err(status) => self.ledger.record_broken("lost", format!("{ride_id} to get: {status}")),
         }
     }
 }

@@ -12,13 +12,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::{Ledger, Weather};
+use super::{Ledger, StormReceiver};
 use crate::harness::village::corner;
 
 pub(crate) struct Driver {
     car_id: i64,
     channel: Channel,
-    weather: Weather,
+    weather: StormReceiver,
     ledger: Arc<Ledger>,
 }
 
@@ -29,7 +29,7 @@ struct Drive {
 }
 
 impl Driver {
-    pub(crate) fn new(car_id: i64, channel: Channel, weather: Weather, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(car_id: i64, channel: Channel, weather: StormReceiver, ledger: Arc<Ledger>) -> Self {
         Self { car_id, channel, weather, ledger }
     }
 
@@ -37,9 +37,9 @@ impl Driver {
     pub(crate) async fn drives(mut self) {
         loop {
             let (channel, car_id) = (&self.channel, self.car_id);
-            match self.weather.insists(|| signs_on(channel, car_id)).await.outcome {
+            match self.weather.retry_until_response(|| signs_on(channel, car_id)).await.outcome {
                 Ok(drive) => self.works(drive).await,
-                Err(status) => return self.ledger.breaks("refused", format!("car {car_id}: {status}")),
+                Err(status) => return self.ledger.record_broken("refused", format!("car {car_id}: {status}")),
             }
         }
     }
@@ -65,7 +65,7 @@ impl Driver {
 
     /// Returns the next command for a ride of this car.
     fn goes_on(&self, ride: &Ride) -> Option<Up> {
-        self.ledger.answered(0, ride);
+        self.ledger.record_response(0, ride);
         let ride_id = ride.ride_id.clone();
         match ride.state() {
             RideState::Assigned => Some(Up::Arrive(Arrive { ride_id })),

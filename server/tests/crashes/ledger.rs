@@ -11,24 +11,24 @@ use rides_proto::v1::{BookRequest, Ride, RideEvent, RideState, ride_event::Event
 /// The record of the storm, shared by all clients.
 pub(crate) struct Ledger {
     seed: u64,
-    pages: Mutex<Pages>,
+    pages: Mutex<LedgerInner>,
 }
 
 #[derive(Default)]
-struct Pages {
+struct LedgerInner {
     epoch: Option<String>,
-    rides: BTreeMap<String, Account>,
+    rides: BTreeMap<String, RideRecord>,
     /// Ride ids by request id.
     requests: HashMap<String, String>,
     /// Rides with news since the last call of [`Ledger::fresh`].
     fresh: Vec<String>,
     broken: Vec<String>,
-    tally: Tally,
+    tally: StormCounters,
 }
 
 /// Everything that clients were told about one ride.
 #[derive(Clone, Default)]
-pub(crate) struct Account {
+pub(crate) struct RideRecord {
     pub(crate) request: Option<BookRequest>,
     /// The newest version that a client has seen.
     pub(crate) version: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Account {
 
 /// Counters that show whether the storm covered the cases.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Tally {
+pub(crate) struct StormCounters {
     pub(crate) kills: u32,
     pub(crate) kills_at_start: u32,
     pub(crate) bookings: u32,
@@ -58,22 +58,22 @@ impl Ledger {
         Self { seed, pages: Mutex::default() }
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
+    fn pages(&self) -> MutexGuard<'_, LedgerInner> {
         self.pages.lock().unwrap()
     }
 
-    pub(crate) fn count(&self, count: impl FnOnce(&mut Tally)) {
+    pub(crate) fn count(&self, count: impl FnOnce(&mut StormCounters)) {
         count(&mut self.pages().tally);
     }
 
     /// Records a broken promise and its details.
-    pub(crate) fn breaks(&self, promise: &str, how: impl fmt::Display) {
+    pub(crate) fn record_broken(&self, promise: &str, how: impl fmt::Display) {
         self.pages().broken.push(format!("{promise}: {how}"));
     }
 
     /// Records a booking to which the server responded with `ride`.
     pub(crate) fn booked(&self, request: &BookRequest, ride: &Ride) {
-        self.answered(0, ride);
+        self.record_response(0, ride);
         let mut pages = self.pages();
         let id = &request.request_id;
         let known = pages.requests.entry(id.clone()).or_insert_with(|| ride.ride_id.clone());
@@ -86,7 +86,7 @@ impl Ledger {
     }
 
     /// Records a response with `ride`. `before` is the newest version that was known when the call was made.
-    pub(crate) fn answered(&self, before: u64, ride: &Ride) {
+    pub(crate) fn record_response(&self, before: u64, ride: &Ride) {
         let mut pages = self.pages();
         if ride.version < before {
             let how = format!("lost: {} was at {before}, and is at {}", ride.ride_id, ride.version);
@@ -135,11 +135,11 @@ impl Ledger {
     }
 
     /// Returns every ride that a client knows.
-    pub(crate) fn rides(&self) -> BTreeMap<String, Account> {
+    pub(crate) fn rides(&self) -> BTreeMap<String, RideRecord> {
         self.pages().rides.clone()
     }
 
-    pub(crate) fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> StormCounters {
         self.pages().tally.clone()
     }
 
@@ -162,8 +162,8 @@ impl Ledger {
     }
 }
 
-impl Pages {
-    fn told(&mut self, ride_id: &str, version: u64) -> &mut Account {
+impl LedgerInner {
+    fn told(&mut self, ride_id: &str, version: u64) -> &mut RideRecord {
         let account = self.rides.entry(ride_id.to_owned()).or_default();
         if version > account.version {
             account.version = version;
@@ -173,7 +173,7 @@ impl Pages {
     }
 }
 
-impl Account {
+impl RideRecord {
     /// Returns the first response that `events` contradict.
     pub(crate) fn contradiction(&self, events: &[RideEvent]) -> Option<(u64, RideState)> {
         let state_at = |version| events.get(usize::try_from(version).ok()?.checked_sub(1)?).map(state_after);
@@ -232,7 +232,7 @@ mod tests {
         let ledger = Ledger::new(0);
         ledger.opened("r", "", 0, &opened("e", false, 1));
         ledger.told(&requested());
-        ledger.answered(0, &ride(1, RideState::Requested));
+        ledger.record_response(0, &ride(1, RideState::Requested));
         ledger.assert_nothing_is_lost();
         what(&ledger);
         let broken = ledger.broken();
@@ -246,7 +246,7 @@ mod tests {
         finds("out of order", |ledger| ledger.opened("r", "e", 1, &opened("e", false, 1)));
         finds("lost", |ledger| ledger.opened("r", "e", 1, &opened("e", true, 0)));
         finds("lost", |ledger| ledger.opened("r", "e", 1, &opened("another", false, 1)));
-        finds("lost", |ledger| ledger.answered(2, &ride(1, RideState::Requested)));
+        finds("lost", |ledger| ledger.record_response(2, &ride(1, RideState::Requested)));
         finds("twice", |ledger| {
             let request = BookRequest { request_id: "key".into(), ..Default::default() };
             ledger.booked(&request, &ride(1, RideState::Requested));
@@ -257,8 +257,8 @@ mod tests {
     #[test]
     fn it_finds_answers_that_the_events_do_not_bear_out() {
         let ledger = Ledger::new(0);
-        ledger.answered(0, &ride(1, RideState::Requested));
-        ledger.answered(1, &ride(2, RideState::Cancelled));
+        ledger.record_response(0, &ride(1, RideState::Requested));
+        ledger.record_response(1, &ride(2, RideState::Cancelled));
         let account = &ledger.rides()["r"];
         assert_eq!(account.contradiction(&[requested(), cancelled(2)]), None);
         let forgotten = Some((2, RideState::Cancelled));

@@ -17,7 +17,7 @@ use std::env;
 
 use self::{
     audit::Auditor, client::Client, driver::Driver, ledger::Ledger, server::Server, storm::Storm,
-    watcher::Watcher, weather::Weather,
+    watcher::Watcher, weather::StormReceiver,
 };
 
 /// The number of kills: 200, or `RIDES_CRASHES`, for example 5000.
@@ -29,7 +29,7 @@ fn crashes() -> u32 {
 /// L1, L2, L3, L4, L5, L8: after every kill the server has each acknowledged ride, once and in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_every_kill() {
-    let ledger = Storm::new().kills(crashes()).rages().await;
+    let ledger = Storm::new().kills(crashes()).run().await;
     eprintln!("{ledger}");
     ledger.assert_nothing_is_lost();
     ledger.assert_there_was_a_storm();
@@ -38,7 +38,7 @@ async fn what_was_acknowledged_survives_every_kill() {
 /// With its journal in memory the server forgets everything, and the ledger must find that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_forgets_is_found_out() {
-    let ledger = Storm::new().in_memory().kills(5).rages().await;
+    let ledger = Storm::new().in_memory().kills(5).run().await;
     for promise in ["lost: ", "twice: "] {
         assert!(ledger.broken().iter().any(|broken| broken.starts_with(promise)), "{promise}{ledger}");
     }

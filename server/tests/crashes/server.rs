@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::harness::{
-    process::{first_line, process, quiet_port},
+    process::{first_line, process, unused_port},
     soon, village,
 };
 
@@ -18,7 +18,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(in_memory: bool) -> Self {
-        let server = Self { dir: tempfile::tempdir().unwrap(), port: quiet_port(), in_memory };
+        let server = Self { dir: tempfile::tempdir().unwrap(), port: unused_port(), in_memory };
         village::build(&server.map());
         server
     }

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-use super::{Auditor, Client, Driver, Ledger, Server, Weather, weather::Sky};
+use super::{Auditor, Client, Driver, Ledger, Server, StormReceiver, weather::StormState};
 use crate::harness::{rider::Rider, soon, wire::Wire};
 
 /// The number of riders over each transport.
@@ -46,11 +46,11 @@ impl Storm {
     }
 
     /// Runs the storm, and then checks everything that was acknowledged.
-    pub(crate) async fn rages(self) -> Arc<Ledger> {
+    pub(crate) async fn run(self) -> Arc<Ledger> {
         let ledger = Arc::new(Ledger::new(self.seed));
         let server = Server::new(self.in_memory);
-        let (sky, view) = watch::channel(Sky::default());
-        let town = Town { port: server.port, weather: Weather(view), ledger: Arc::clone(&ledger) };
+        let (sky, view) = watch::channel(StormState::default());
+        let town = StormClients { port: server.port, weather: StormReceiver(view), ledger: Arc::clone(&ledger) };
         let people = town.people(self.seed);
         let _drivers = town.drivers();
 
@@ -73,32 +73,32 @@ impl Storm {
 
         let mut child = server.starts();
         server.is_up(&mut child).await;
-        sky.send_modify(|sky| *sky = Sky { lives: sky.lives + 1, is_calm: true });
+        sky.send_modify(|sky| *sky = StormState { lives: sky.lives + 1, is_calm: true });
         soon("the end of every ride", people.join_all()).await;
         town.auditor().checks_everything().await;
         server.is_killed(child).await;
         if let Some(problems) = server.problems().await {
-            ledger.breaks("lost", problems);
+            ledger.record_broken("lost", problems);
         }
         ledger
     }
 }
 
 /// The shared parts of all clients.
-struct Town {
+struct StormClients {
     port: u16,
-    weather: Weather,
+    weather: StormReceiver,
     ledger: Arc<Ledger>,
 }
 
-impl Town {
+impl StormClients {
     /// Starts the riders, half of them over each transport, and the auditor. They end after the storm.
     fn people(&self, seed: u64) -> JoinSet<()> {
         let mut people = JoinSet::new();
         for n in 0..2 * CLIENTS {
             let rider = if n % 2 == 0 { self.native() } else { self.web() };
             let client = Client::new(n, seed, rider, self.weather.clone(), Arc::clone(&self.ledger));
-            people.spawn(client.lives());
+            people.spawn(client.run());
         }
         people.spawn(self.auditor().checks_after_each_kill(self.weather.clone()));
         people

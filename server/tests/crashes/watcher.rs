@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Ledger, Weather};
+use super::{Ledger, StormReceiver};
 use crate::harness::rider::Rider;
 
 pub(crate) struct Watcher {
     ride_id: String,
     rider: Rider,
-    weather: Weather,
+    weather: StormReceiver,
     ledger: Arc<Ledger>,
 }
 
 impl Watcher {
-    pub(crate) fn new(ride_id: &str, rider: &Rider, weather: &Weather, ledger: &Arc<Ledger>) -> Self {
+    pub(crate) fn new(ride_id: &str, rider: &Rider, weather: &StormReceiver, ledger: &Arc<Ledger>) -> Self {
         Self {
             ride_id: ride_id.into(),
             rider: rider.clone(),
@@ -27,10 +27,10 @@ impl Watcher {
         let (mut epoch, mut seen) = (String::new(), 0);
         loop {
             let (rider, ride_id) = (&self.rider, &self.ride_id);
-            let mut watch = match self.weather.insists(|| rider.resumes(ride_id, &epoch, seen)).await.outcome
+            let mut watch = match self.weather.retry_until_response(|| rider.resumes(ride_id, &epoch, seen)).await.outcome
             {
                 Ok(watch) => watch,
-                Err(status) => return self.ledger.breaks("lost", format!("{ride_id} to watch: {status}")),
+                Err(status) => return self.ledger.record_broken("lost", format!("{ride_id} to watch: {status}")),
             };
             self.ledger.opened(ride_id, &epoch, seen, &watch.opened);
             epoch.clone_from(&watch.opened.epoch);

@@ -11,11 +11,11 @@ use tonic::Status;
 use crate::harness::wire::is_broken;
 
 /// The time for which a client waits for a restart before it repeats a failed call.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RESTART_WAIT: Duration = Duration::from_millis(500);
 
 /// The number of times the server has come up, and whether it stays up from now on.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Sky {
+pub(crate) struct StormState {
     pub(crate) lives: u32,
     pub(crate) is_calm: bool,
 }
@@ -25,10 +25,10 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A receiver of the state of the storm.
 #[derive(Clone)]
-pub(crate) struct Weather(pub(crate) watch::Receiver<Sky>);
+pub(crate) struct StormReceiver(pub(crate) watch::Receiver<StormState>);
 
 /// The response to a call that was repeated until it got one.
-pub(crate) struct Answer<T> {
+pub(crate) struct RetriedCall<T> {
     pub(crate) outcome: Result<T, Status>,
     /// The number of attempts without a response.
     pub(crate) lost: u32,
@@ -36,7 +36,7 @@ pub(crate) struct Answer<T> {
     pub(crate) asked: SystemTime,
 }
 
-impl Weather {
+impl StormReceiver {
     pub(crate) fn is_calm(&self) -> bool {
         self.0.borrow().is_calm
     }
@@ -48,7 +48,7 @@ impl Weather {
     }
 
     /// Repeats a call until the server responds, with success or with a refusal.
-    pub(crate) async fn insists<T, F>(&mut self, call: impl Fn() -> F) -> Answer<T>
+    pub(crate) async fn retry_until_response<T, F>(&mut self, call: impl Fn() -> F) -> RetriedCall<T>
     where
         F: Future<Output = Result<T, Status>>,
     {
@@ -56,8 +56,8 @@ impl Weather {
         loop {
             let (life, asked) = (self.0.borrow().lives, SystemTime::now());
             match timeout(DEADLINE, call()).await {
-                Ok(Err(status)) if is_broken(&status) => self.outlasts(life).await,
-                Ok(outcome) => return Answer { outcome, lost, asked },
+                Ok(Err(status)) if is_broken(&status) => self.wait_for_restart(life).await,
+                Ok(outcome) => return RetriedCall { outcome, lost, asked },
                 // The server was killed, but the client's connection did not report that. It happens once in
                 // about 100,000 calls, and the timeout covers it.
                 Err(_) if self.0.borrow().lives > life => {}
@@ -67,9 +67,9 @@ impl Weather {
         }
     }
 
-    /// Waits until the server has come up again after `life`, for at most `PATIENCE`.
-    async fn outlasts(&mut self, life: u32) {
+    /// Waits until the server has come up again after `life`, for at most `RESTART_WAIT`.
+    async fn wait_for_restart(&mut self, life: u32) {
         // A timeout and a restart are treated alike: the next attempt shows which of them it was.
-        let _ = timeout(PATIENCE, self.0.wait_for(|sky| sky.lives > life)).await;
+        let _ = timeout(RESTART_WAIT, self.0.wait_for(|sky| sky.lives > life)).await;
     }
 }

@@ -10,14 +10,14 @@ use std::{
 
 use futures_util::future::{Either, select, select_all};
 use http::StatusCode;
-use rides_server::{config::MadeBy, edge::Limits};
+use rides_server::{config::GeneratedCertificate, edge::Limits};
 use tempfile::tempdir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
 };
 
-use super::services::Never;
+use super::services::NeverResponds;
 use crate::harness::{Running, http::Http, port_with, server, soon};
 
 /// Limits with this rate of new connections and without exempt addresses, so that they apply to loopback.
@@ -45,7 +45,7 @@ async fn from_elsewhere(to: SocketAddr) -> Http {
 #[tokio::test]
 async fn who_connects_too_often_waits_for_their_turn_and_nobody_else_does() {
     const TURN: Duration = Duration::from_secs(1);
-    let server = port_with(Never::default().router(), letting_in(1)).await;
+    let server = port_with(NeverResponds::default().router(), letting_in(1)).await;
     let begun = Instant::now();
     for _ in 0..2 {
         assert!(is_served(&mut Http::h1(server.addr).await).await);
@@ -84,18 +84,18 @@ async fn turned_away(server: &Running) -> Vec<u8> {
 /// R7: the server closes such a connection without a TLS handshake and without reading.
 #[tokio::test]
 async fn when_too_many_wait_the_next_is_closed_unread() {
-    let plain = port_with(Never::default().router(), letting_in(1)).await;
+    let plain = port_with(NeverResponds::default().router(), letting_in(1)).await;
     let dir = tempdir().unwrap();
     let over_tls = server()
         .with_cars(0)
         .keeping_in(dir.path())
-        .over_tls(|tls| tls.made = Some(MadeBy::SelfSigned))
+        .over_tls(|tls| tls.tls = Some(GeneratedCertificate::SelfSigned))
         .limited(|limits| *limits = letting_in(1));
     for server in [&plain, &over_tls.run().await] {
         assert_eq!(turned_away(server).await, b"");
     }
     let figures = from_elsewhere(plain.addr).await.get("/metrics").await;
-    assert!(figures.figure("rides_refused_connections_total") >= 2.0, "{}", figures.text());
+    assert!(figures.metric("rides_refused_connections_total") >= 2.0, "{}", figures.text());
 }
 
 /// R7: the client of such connections waits longer for the next one.
@@ -105,7 +105,7 @@ async fn a_connection_that_is_no_http_counts_for_many() {
     let no_request = b"GARB\0GE\r\n\r\n".as_slice();
     let no_frame = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xee\xff\xff\xff\xff\xff".as_slice();
     for garbage in [no_request, no_frame] {
-        let server = port_with(Never::default().router(), letting_in(100)).await;
+        let server = port_with(NeverResponds::default().router(), letting_in(100)).await;
         let begun = Instant::now();
         for _ in 0..CONNECTIONS {
             let mut stream = TcpStream::connect(server.addr).await.unwrap();

@@ -12,7 +12,7 @@ use rides_server::edge::Limits;
 use tonic::{Code, Status};
 
 use super::services;
-use crate::harness::{http::Answer, port_with, server, web, wire::details};
+use crate::harness::{http::FullResponse, port_with, server, web, wire::details};
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 
@@ -147,7 +147,7 @@ async fn a_connect_client_hears_every_refusal_of_the_port_in_its_own_form() {
 
 /// Asserts that the status in the headers and the error in the body are the same.
 #[track_caller]
-fn assert_not_spoken(answer: &Answer, error: &serde_json::Value) {
+fn assert_not_spoken(answer: &FullResponse, error: &serde_json::Value) {
     let status = Status::from_header_map(&answer.headers).expect("no status");
     assert_eq!((status.code(), details(&status).1.as_str()), (Code::Unimplemented, "NOT_A_CALL"));
     assert_eq!((&error["code"], &error["message"]), (&"unimplemented".into(), &status.message().into()));

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::services::Never;
+use super::services::NeverResponds;
 use crate::harness::{SOON, port_with, server, web};
 
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
@@ -24,7 +24,7 @@ fn watch_health() -> Request<Bytes> {
 /// W27: the deadline passes before the headers, in each protocol.
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_dropped() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let server = port_with(never.router(), Limits::default()).await;
     for mut dialect in server.dialects().await {
         let said = dialect.say_with("/test.Never/Answer", &[0; 5], &timeout_of("100m")).await;

@@ -22,7 +22,7 @@ use tonic_health::pb::{
 };
 use tonic_types::StatusExt as _;
 
-use super::services::{self, Gate, Never};
+use super::services::{self, GatedHandler, NeverResponds};
 use crate::{
     fleet::viewer::{Viewer, helsinki},
     harness::{Running, SOON, http::Http, places::place, port_with, raw_h2, server, soon, web, wire::Wire},
@@ -73,7 +73,7 @@ fn serving(message: &[u8]) -> ServingStatus {
 /// section 6.8).
 #[tokio::test]
 async fn calls_that_cross_the_goaway_are_served_and_streams_are_refused_for_another_server() {
-    let (gate, executed) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+    let (gate, executed) = (GatedHandler::default(), Arc::new(AtomicUsize::new(0)));
     let router = gate.router().merge(services::counting(executed.clone()));
     let server = port_with(router, Limits::default()).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
@@ -198,7 +198,7 @@ async fn a_stream_that_always_has_more_ends_too() {
 
 #[tokio::test]
 async fn neither_a_handler_nor_a_client_that_is_stuck_can_hold_it() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let limits = Limits { drain_timeout: Duration::from_millis(200), ..Limits::default() };
     let server = port_with(never.router().merge(services::flood()), limits).await;
 
@@ -225,7 +225,7 @@ async fn neither_a_handler_nor_a_client_that_is_stuck_can_hold_it() {
 
 #[tokio::test]
 async fn a_call_in_progress_may_finish() {
-    let gate = Gate::default();
+    let gate = GatedHandler::default();
     let server = port_with(gate.router(), Limits::default()).await;
     let calls = server.both().await.map(|mut http| {
         tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await })
@@ -272,7 +272,7 @@ async fn a_connection_of_http1_that_is_kept_hears_of_the_end_by_its_next_respons
 /// CLIENT-3: a load balancer uses another server at once, also when calls in progress take long.
 #[tokio::test]
 async fn new_connections_are_refused_while_calls_in_progress_end() {
-    let gate = Gate::default();
+    let gate = GatedHandler::default();
     let server = port_with(gate.router(), Limits { drain_timeout: SOON, ..Limits::default() }).await;
     let mut http = Http::h1(server.addr).await;
     let call = tokio::spawn(async move { web::ask(&mut http, web::call("/test.Gate/Pass", &())).await });

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tonic::Code;
 
-use super::services::Never;
+use super::services::NeverResponds;
 use crate::harness::{places::place, port_with, raw_h2, server, soon, web};
 
 /// More bytes than one read takes.
@@ -98,7 +98,7 @@ async fn a_request_without_an_end_is_refused_and_cut() {
 /// W30: the HTTP library, hyper, refuses headers that are too large.
 #[tokio::test]
 async fn who_sends_too_many_headers_hears_it() {
-    let server = port_with(Never::default().router(), Limits::default()).await;
+    let server = port_with(NeverResponds::default().router(), Limits::default()).await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx-much: ").await.unwrap();
     send(&mut stream, LARGE).await.unwrap();

@@ -9,7 +9,7 @@ use http::StatusCode;
 use rides_server::edge::Limits;
 use tonic::Code;
 
-use super::services::{self, Never};
+use super::services::{self, NeverResponds};
 use crate::harness::{Running, http::Http, port_with, raw_h2, soon};
 
 /// Frames per second. Twice as many may come at once.
@@ -44,7 +44,7 @@ async fn a_flood_of_frames_is_read_at_its_pace() {
     const FRAMES: u32 = 4 * PACE;
     for kind in [raw_h2::PING, raw_h2::SETTINGS] {
         let payload: &[u8] = if kind == raw_h2::PING { &[7; 8] } else { &[] };
-        let server = port_with(Never::default().router(), strict()).await;
+        let server = port_with(NeverResponds::default().router(), strict()).await;
         let (mut up, mut down) = raw_h2::connect(server.addr).await;
         let begun = Instant::now();
         let flood = async {
@@ -82,7 +82,7 @@ async fn calls_that_are_refused_are_read_at_their_pace() {
 
 /// Makes calls and cancels them at once. Then waits for the response to a ping, after which all of them were
 /// read.
-async fn cancel_at_once(up: &mut raw_h2::Up, down: &mut raw_h2::Down, streams: impl Iterator<Item = u32>) {
+async fn cancel_at_once(up: &mut raw_h2::FrameSender, down: &mut raw_h2::FrameReceiver, streams: impl Iterator<Item = u32>) {
     for stream in streams {
         up.call(stream, "/test.Never/Answer").await.unwrap();
         up.cancel(stream).await.unwrap();
@@ -107,7 +107,7 @@ fn streams(first: u32, count: u32) -> impl Iterator<Item = u32> {
 #[tokio::test]
 async fn a_group_of_calls_that_is_cancelled_costs_nobody_the_connection() {
     let limits = Limits { exempt_addresses: Vec::new(), ..Limits::default() };
-    let server = port_with(Never::default().router(), limits).await;
+    let server = port_with(NeverResponds::default().router(), limits).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let begun = Instant::now();
     for stream in streams(1, 200) {
@@ -123,7 +123,7 @@ async fn a_group_of_calls_that_is_cancelled_costs_nobody_the_connection() {
 /// CLIENT-1, CLIENT-2: a client at an exempt address is not slowed for the calls that it cancels.
 #[tokio::test]
 async fn an_exempt_address_may_cancel_without_end() {
-    let server = port_with(Never::default().router(), Limits::default()).await;
+    let server = port_with(NeverResponds::default().router(), Limits::default()).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     for burst in 0..100 {
         cancel_at_once(&mut up, &mut down, streams(1 + 200 * burst, 100)).await;
@@ -134,7 +134,7 @@ async fn an_exempt_address_may_cancel_without_end() {
 #[tokio::test]
 async fn data_of_calls_that_were_cancelled_never_ends_the_connection() {
     const CALLS: u32 = 3_000;
-    let server = port_with(Never::default().router(), Limits::default()).await;
+    let server = port_with(NeverResponds::default().router(), Limits::default()).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let calls = async {
         for stream in streams(1, CALLS) {
@@ -165,7 +165,7 @@ async fn data_of_calls_that_were_cancelled_never_ends_the_connection() {
 async fn a_flood_of_resets_is_read_at_its_pace() {
     const CALLS: u32 = PACE;
     let limits = Limits { max_calls_per_second: rate(100_000), ..strict() };
-    let server = port_with(Never::default().router(), limits).await;
+    let server = port_with(NeverResponds::default().router(), limits).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let begun = Instant::now();
     tokio::join!(cancel_at_once(&mut up, &mut down, streams(1, CALLS)), assert_others_are_served(&server));
@@ -176,7 +176,7 @@ async fn a_flood_of_resets_is_read_at_its_pace() {
 #[tokio::test]
 async fn a_flood_of_refused_streams_is_read_at_its_pace() {
     const CALLS: u32 = PACE;
-    let server = port_with(Never::default().router(), Limits { max_streams: 1, ..strict() }).await;
+    let server = port_with(NeverResponds::default().router(), Limits { max_streams: 1, ..strict() }).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     up.call(1, "/test.Never/Answer").await.unwrap();
     let begun = Instant::now();
@@ -204,7 +204,7 @@ async fn more_resets_than_are_allowed_end_the_connection() {
         max_resets: 5,
         ..Limits::default()
     };
-    let server = port_with(Never::default().router(), limits).await;
+    let server = port_with(NeverResponds::default().router(), limits).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let flood = tokio::spawn(async move {
         for stream in streams(1, 100_000) {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use rides_proto::v1::SignInRequest;
-use rides_server::access::Policy;
+use rides_server::access::AuthPolicy;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -140,9 +140,9 @@ async fn a_server_may_have_more_names() {
 #[tokio::test]
 async fn elsewhere_a_server_goes_by_any_name() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
-    for server in [server().requiring_tokens(), server().at(everywhere).under(Policy::Open)] {
+    for server in [server().requiring_tokens(), server().at(everywhere).under(AuthPolicy::Open)] {
         assert!(signs_in(&server.run().await, EVIL).await);
     }
-    let named = server().at(everywhere).under(Policy::Open).called("rides.example").run().await;
+    let named = server().at(everywhere).under(AuthPolicy::Open).called("rides.example").run().await;
     assert!(signs_in(&named, "rides.example").await && !signs_in(&named, EVIL).await);
 }

@@ -262,7 +262,7 @@ async fn figures_count_calls_by_method_and_final_status() {
         "rides_open_rpcs{method=\"grpc.health.v1.Health/Watch\"}",
         "rides_open_connections",
     ] {
-        assert!(answer.figure(figure) >= 1.0, "{figure} in\n{}", answer.text());
+        assert!(answer.metric(figure) >= 1.0, "{figure} in\n{}", answer.text());
     }
 }
 
@@ -275,7 +275,7 @@ async fn figures_count_messages_each_way_and_how_long_calls_take() {
     let [mut http, _] = server.both().await;
     let method = "{method=\"grpc.reflection.v1.ServerReflection/ServerReflectionInfo\"";
     let mut count =
-        async |name: &str| http.get("/metrics").await.figure(&format!("rides_rpc{name}{method}}}"));
+        async |name: &str| http.get("/metrics").await.metric(&format!("rides_rpc{name}{method}}}"));
     let started = count("s_started_total").await;
     let (received, sent) = (count("_messages_received_total").await, count("_messages_sent_total").await);
     let requests = tokio_stream::iter(vec![list_services(); 20]).chain(tokio_stream::pending());
@@ -290,7 +290,7 @@ async fn figures_count_messages_each_way_and_how_long_calls_take() {
     drop(answers);
     let taken = async {
         let bucket = format!("rides_rpc_duration_seconds_bucket{method},le=\"3600\"}}");
-        while http.get("/metrics").await.figure(&bucket) < 1.0 {}
+        while http.get("/metrics").await.metric(&bucket) < 1.0 {}
     };
     soon("a duration", taken).await;
 }

@@ -18,14 +18,14 @@ use tokio::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::services::{self, Never};
+use super::services::{self, NeverResponds};
 use crate::{
     fleet::viewer::{helsinki, watch},
     harness::{
         SOON,
         car::car,
         http::Http,
-        line::Line,
+        cuttable_stream::CuttableStream,
         places::place,
         port_with, raw_h2,
         rider::{Rider, booking},
@@ -65,7 +65,7 @@ fn assert_busy_for(status: &Status, reason: &str, longest: Duration) {
 #[tokio::test]
 async fn who_does_not_begin_is_let_go() {
     let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::default() };
-    let server = port_with(Never::default().router(), limits).await;
+    let server = port_with(NeverResponds::default().router(), limits).await;
     for beginning in ["", "PRI * HTTP", "GET / HT", "GET /healthz HTTP/1.1\r\nhost: somewhere.example\r\n"] {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(beginning.as_bytes()).await.unwrap();
@@ -78,7 +78,7 @@ async fn who_does_not_begin_is_let_go() {
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let limits = Limits { max_connections: 1, ..Limits::default() };
-    let server = port_with(Never::default().router(), limits).await;
+    let server = port_with(NeverResponds::default().router(), limits).await;
     let mut first = Http::h1(server.addr).await;
     assert_eq!(first.get("/healthz").await.status, StatusCode::OK);
 
@@ -92,12 +92,12 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 /// L15: packets are lost in both directions, and neither end gets a FIN.
 #[tokio::test]
 async fn a_peer_that_vanishes_frees_its_calls() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let (ping, pong) = (Duration::from_millis(200), Duration::from_millis(200));
     let server =
         port_with(never.router(), Limits { ping_interval: ping, ping_timeout: pong, ..Limits::default() })
             .await;
-    let line = Line::to(server.addr).await;
+    let line = CuttableStream::to(server.addr).await;
     let cut = line.cut.clone();
     let mut http = Http::h2_over(server.addr, line).await;
     let call = tokio::spawn(async move { web::ask(&mut http, web::call("/test.Never/Answer", &())).await });
@@ -115,7 +115,7 @@ async fn a_peer_that_vanishes_frees_its_calls() {
 
 #[tokio::test]
 async fn one_channel_holds_two_hundred_streams() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let server = port_with(never.router(), Limits::default()).await;
     let channel = server.channel().await;
     for _ in 0..200 {
@@ -155,7 +155,7 @@ async fn seven_tabs_over_http1_are_served() {
 async fn a_preface_alone_is_no_conversation() {
     let (ping, pong) = (Duration::from_millis(100), Duration::from_millis(100));
     let server = port_with(
-        Never::default().router(),
+        NeverResponds::default().router(),
         Limits { ping_interval: ping, ping_timeout: pong, ..Limits::default() },
     )
     .await;
@@ -168,7 +168,7 @@ async fn a_preface_alone_is_no_conversation() {
 /// R6: after the headers the client sends nothing, or one byte now and then.
 #[tokio::test]
 async fn a_request_that_does_not_arrive_is_given_up() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
     let server = port_with(never.router(), limits).await;
     let head = format!(
@@ -224,7 +224,7 @@ async fn an_upload_that_falls_silent_is_given_up() {
 /// R1: the stream beyond `--max-streams` is reset.
 #[tokio::test]
 async fn one_stream_too_many_on_a_connection_is_refused() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let server = port_with(never.router(), Limits { max_streams: 10, ..Limits::default() }).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let settings = soon("settings", down.next_of(raw_h2::SETTINGS)).await.unwrap();
@@ -239,7 +239,7 @@ async fn one_stream_too_many_on_a_connection_is_refused() {
 /// R2: the calls are on separate connections, and the refusal is the same in each protocol.
 #[tokio::test]
 async fn one_open_call_too_many_of_an_address_is_refused() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let server = port_with(never.router(), Limits { max_calls_per_address: 3, ..strict() }).await;
     let mut held = Vec::new();
     for _ in 0..3 {
@@ -405,7 +405,7 @@ async fn one_viewer_too_many_is_told_to_come_again() {
         first.expect().await;
         for other in server.wires().await {
             let refused = match watch(&other, view()).await {
-                Ok(refused) => refused.last_word().await,
+                Ok(refused) => refused.expect_error().await,
                 Err(status) => status,
             };
             assert_busy(&refused, "TOO_MANY_VIEWERS");
@@ -472,7 +472,7 @@ async fn windows_full_of_small_messages_cost_nobody_the_connection() {
 #[tokio::test]
 async fn one_connection_too_many_of_an_address_is_closed() {
     let limits = Limits { max_connections_per_address: 2, ..strict() };
-    let server = port_with(Never::default().router(), limits).await;
+    let server = port_with(NeverResponds::default().router(), limits).await;
     let mut connections = server.both().await;
     for http in &mut connections {
         assert_eq!(http.get("/healthz").await.status, StatusCode::OK);
@@ -495,7 +495,7 @@ async fn one_connection_too_many_of_an_address_is_closed() {
 
 #[tokio::test]
 async fn a_connection_without_calls_is_not_kept() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let limits = Limits { idle_timeout: Duration::from_millis(200), ..Limits::default() };
     let server = port_with(never.router(), limits).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
@@ -510,7 +510,7 @@ async fn a_connection_without_calls_is_not_kept() {
 /// R7: a flood of CONTINUATION frames.
 #[tokio::test]
 async fn headers_without_an_end_end_their_connection() {
-    let server = port_with(Never::default().router(), Limits::default()).await;
+    let server = port_with(NeverResponds::default().router(), Limits::default()).await;
     let (mut up, mut down) = raw_h2::connect(server.addr).await;
     let flood = tokio::spawn(async move {
         let block = raw_h2::header("x-more", &"7".repeat(100)).repeat(100);
@@ -528,7 +528,7 @@ async fn headers_without_an_end_end_their_connection() {
 /// R7: the server stops reading from a client that sends pings and does not read the responses.
 #[tokio::test]
 async fn a_flood_of_pings_waits_for_its_own_answers() {
-    let server = port_with(Never::default().router(), Limits::default()).await;
+    let server = port_with(NeverResponds::default().router(), Limits::default()).await;
     let (mut up, _unread) = raw_h2::connect(server.addr).await;
     let flood = async {
         for n in 0..10_000_000u64 {

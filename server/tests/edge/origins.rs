@@ -182,7 +182,7 @@ async fn a_preflight_from_anywhere_else_gets_no_permission() {
 /// B3: the page of an allowed origin can read every kind of error.
 #[tokio::test]
 async fn every_class_of_error_is_readable_from_an_allowed_origin() {
-    let never = services::Never::default();
+    let never = services::NeverResponds::default();
     let services = services::panicking().merge(services::failing("on purpose")).merge(never.router());
     let port = port_for_a_friend(services.clone(), Limits::default()).await;
     let nobody = Limits { max_calls_per_address: 0, exempt_addresses: Vec::new(), ..Limits::default() };

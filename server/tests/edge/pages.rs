@@ -5,7 +5,7 @@ use std::fs;
 use http::{Request, StatusCode};
 use tempfile::TempDir;
 
-use crate::harness::{http::Answer, http::Http, server};
+use crate::harness::{http::FullResponse, http::Http, server};
 
 const HASHED: &str = "rides-web-3c1e5a7f9b2d4680";
 
@@ -22,7 +22,7 @@ fn built_page() -> TempDir {
     dir
 }
 
-async fn navigate(http: &mut Http, path: &str) -> Answer {
+async fn navigate(http: &mut Http, path: &str) -> FullResponse {
     http.send(Request::get(path).header("accept", "text/html,*/*;q=0.8").body("").unwrap()).await
 }
 

@@ -11,7 +11,7 @@ use tokio::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::services::Never;
+use super::services::NeverResponds;
 use crate::harness::{FRIEND, Running, http::Http, port_for_a_friend, server, soon, web};
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
@@ -90,7 +90,7 @@ async fn a_native_call_with_too_large_headers_has_a_status_of_grpc() {
 /// origin is known.
 #[tokio::test]
 async fn a_page_of_an_allowed_origin_can_read_that_its_headers_are_too_large() {
-    let server = port_for_a_friend(Never::default().router(), Limits::default()).await;
+    let server = port_for_a_friend(NeverResponds::default().router(), Limits::default()).await;
     let mut call = web::call("/test.Never/Answer", &());
     call.headers_mut().insert("origin", FRIEND.parse().unwrap());
     call.headers_mut().insert("x-much", "7".repeat(20_000).parse().unwrap());

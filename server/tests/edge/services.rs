@@ -17,12 +17,12 @@ use tokio::sync::Notify;
 
 /// A handler that never responds. It notifies when it begins and when it is dropped.
 #[derive(Clone, Default)]
-pub(super) struct Never {
+pub(super) struct NeverResponds {
     pub(super) begun: Arc<Notify>,
     pub(super) dropped: Arc<Notify>,
 }
 
-impl Never {
+impl NeverResponds {
     pub(super) fn router(&self) -> Router {
         let never = self.clone();
         Router::new().route("/test.Never/Answer", post(move || never.clone().answer()))
@@ -45,12 +45,12 @@ impl Drop for NotifyOnDrop {
 
 /// A handler that responds when it is notified.
 #[derive(Clone, Default)]
-pub(super) struct Gate {
+pub(super) struct GatedHandler {
     pub(super) begun: Arc<Notify>,
     pub(super) open: Arc<Notify>,
 }
 
-impl Gate {
+impl GatedHandler {
     pub(super) fn router(&self) -> Router {
         let gate = self.clone();
         Router::new().route("/test.Gate/Pass", post(move || gate.clone().pass()))

@@ -15,9 +15,9 @@ use rides_proto::{
 };
 use rides_server::{
     city::City,
-    config::MadeBy,
+    config::GeneratedCertificate,
     sim,
-    tls::{Files, development::Development},
+    tls::{CertificateFiles, development::DevelopmentCa},
 };
 use tempfile::{TempDir, tempdir};
 use tokio::{
@@ -34,19 +34,19 @@ use crate::{
         http::Http,
         process::{address, process},
         server, soon,
-        tls::Client,
+        tls::TlsClient,
         web,
         wire::{Wire, details},
     },
 };
 
 /// Returns a server with a self-signed certificate, its data directory, and a client that trusts it.
-async fn development(cars: u32) -> (Running, TempDir, Client) {
+async fn development(cars: u32) -> (Running, TempDir, TlsClient) {
     let dir = tempdir().unwrap();
     let server =
-        server().with_cars(cars).keeping_in(dir.path()).over_tls(|tls| tls.made = Some(MadeBy::SelfSigned));
+        server().with_cars(cars).keeping_in(dir.path()).over_tls(|tls| tls.tls = Some(GeneratedCertificate::SelfSigned));
     let server = server.run().await;
-    let client = Client::of(server.addr, &Development::at(dir.path()).ca());
+    let client = TlsClient::of(server.addr, &DevelopmentCa::at(dir.path()).ca());
     (server, dir, client)
 }
 
@@ -79,7 +79,7 @@ async fn simulated_cars_drive_over_tls_from_here_and_from_elsewhere() {
     let (server, dir, client) = development(2).await;
     let elsewhere = {
         let url = format!("https://{}", server.addr);
-        sim::Server::new(&url, Some(&Development::at(dir.path()).ca())).unwrap()
+        sim::Server::new(&url, Some(&DevelopmentCa::at(dir.path()).ca())).unwrap()
     };
     let options = sim::SimOptions {
         cars: 1,
@@ -105,7 +105,7 @@ async fn who_does_not_speak_tls_is_let_go() {
     let dir = tempdir().unwrap();
     let server = server()
         .keeping_in(dir.path())
-        .over_tls(|tls| tls.made = Some(MadeBy::SelfSigned))
+        .over_tls(|tls| tls.tls = Some(GeneratedCertificate::SelfSigned))
         .limited(|limits| limits.header_timeout = Duration::from_millis(200))
         .run()
         .await;
@@ -179,9 +179,9 @@ async fn tls_on_the_plain_port_is_told_to_use_http() {
         assert!(answer.contains("use http:// instead of https://"), "{answer}");
     }
     let dir = tempdir().unwrap();
-    let development = Development::at(dir.path());
+    let development = DevelopmentCa::at(dir.path());
     development.ensure(&[]).unwrap();
-    let error = Client::of(server.addr, &development.ca())
+    let error = TlsClient::of(server.addr, &development.ca())
         .connect("h2")
         .await
         .expect_err("a TLS handshake with the plain port");
@@ -219,9 +219,9 @@ async fn browsers_are_told_to_insist_on_a_certificate_of_ones_own_and_a_name_of_
     for mut http in client.both().await {
         assert_eq!(http.send(page("rides.example")).await.header("strict-transport-security"), "");
     }
-    let development = Development::at(dir.path());
+    let development = DevelopmentCa::at(dir.path());
     let given = server().with_files(development.server()).run().await;
-    for mut http in Client::of(given.addr, &development.ca()).both().await {
+    for mut http in TlsClient::of(given.addr, &development.ca()).both().await {
         for (host, header) in [
             ("rides.example", "max-age=31536000"),
             ("rides.example:8443", "max-age=31536000"),
@@ -238,7 +238,7 @@ async fn browsers_are_told_to_insist_on_a_certificate_of_ones_own_and_a_name_of_
     }
 }
 
-fn copy(from: &Files, to: &Files) {
+fn copy(from: &CertificateFiles, to: &CertificateFiles) {
     fs::copy(&from.cert, &to.cert).unwrap();
     fs::copy(&from.key, &to.key).unwrap();
 }
@@ -246,21 +246,21 @@ fn copy(from: &Files, to: &Files) {
 #[tokio::test]
 async fn a_new_certificate_is_served_without_a_restart() {
     let (dir, other) = (tempdir().unwrap(), tempdir().unwrap());
-    let (first, second) = (Development::at(dir.path()), Development::at(other.path()));
+    let (first, second) = (DevelopmentCa::at(dir.path()), DevelopmentCa::at(other.path()));
     first.ensure(&[]).unwrap();
     second.ensure(&[]).unwrap();
     let files = first.server();
     let server = server().with_files(files.clone()).run().await;
-    let (before, after) = (Client::of(server.addr, &first.ca()), Client::of(server.addr, &second.ca()));
-    before.seen().await.unwrap();
+    let (before, after) = (TlsClient::of(server.addr, &first.ca()), TlsClient::of(server.addr, &second.ca()));
+    before.server_certificate().await.unwrap();
     copy(&second.server(), &files);
     let changed = async {
-        while after.seen().await.is_err() {
+        while after.server_certificate().await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     soon("the new certificate", changed).await;
-    assert!(before.seen().await.is_err(), "the old certificate is still served");
+    assert!(before.server_certificate().await.is_err(), "the old certificate is still served");
 }
 
 /// Signs on as `car`. Fails with the status of the stream.
@@ -275,9 +275,9 @@ async fn sign_on(channel: Channel, car: i64) -> Result<(), Status> {
     Ok(())
 }
 
-fn driver_of(data_dir: &Path, car: i64) -> Files {
+fn driver_of(data_dir: &Path, car: i64) -> CertificateFiles {
     let car = CarId::new(car).unwrap();
-    let development = Development::at(data_dir);
+    let development = DevelopmentCa::at(data_dir);
     development.ensure(&[]).unwrap();
     development.ensure_driver(car).unwrap();
     development.driver(car)
@@ -288,13 +288,13 @@ async fn a_certificate_that_names_a_car_drives_that_car_alone() {
     let (dir, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
     let seven = driver_of(dir.path(), 7);
     let stranger = driver_of(elsewhere.path(), 7);
-    let development = Development::at(dir.path());
+    let development = DevelopmentCa::at(dir.path());
     let server = server()
         .with_files(development.server())
         .over_tls(|tls| tls.client_ca = Some(development.ca()))
         .run()
         .await;
-    let client = |own| Client::with(server.addr, &development.ca(), own);
+    let client = |own| TlsClient::with(server.addr, &development.ca(), own);
 
     let channel = client(Some(seven)).channel().await.unwrap();
     let refused = sign_on(channel.clone(), 8).await.unwrap_err();
@@ -306,7 +306,7 @@ async fn a_certificate_that_names_a_car_drives_that_car_alone() {
 
     let unknown = async {
         let channel = client(Some(stranger)).channel().await?;
-        Ok::<_, crate::harness::http::Broken>(sign_on(channel, 7).await?)
+        Ok::<_, crate::harness::http::ConnectError>(sign_on(channel, 7).await?)
     };
     assert!(unknown.await.is_err(), "a certificate of an unknown authority");
 }
@@ -314,11 +314,11 @@ async fn a_certificate_that_names_a_car_drives_that_car_alone() {
 #[tokio::test]
 async fn what_cannot_be_served_is_said_at_once() {
     let dir = tempdir().unwrap();
-    let missing = Files { cert: dir.path().join("no.pem"), key: dir.path().join("no-key.pem") };
+    let missing = CertificateFiles { cert: dir.path().join("no.pem"), key: dir.path().join("no-key.pem") };
     let error = server().with_files(missing).fails().await;
     assert!(error.contains("no.pem"), "{error}");
     let seven = driver_of(dir.path(), 7);
-    let mixed = Files { cert: seven.cert, key: Development::at(dir.path()).server().key };
+    let mixed = CertificateFiles { cert: seven.cert, key: DevelopmentCa::at(dir.path()).server().key };
     let error = server().with_files(mixed).fails().await;
     assert!(error.contains("cannot be served with its key"), "{error}");
     let error = server().over_tls(|tls| tls.client_ca = Some(dir.path().join("ca.pem"))).fails().await;

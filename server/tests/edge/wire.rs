@@ -24,7 +24,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_types::StatusExt as _;
 
 use super::services;
-use crate::harness::{Running, dialect::Framing, http::Http, port_with, raw_h2, server, soon, web};
+use crate::harness::{Running, protocol::Framing, http::Http, port_with, raw_h2, server, soon, web};
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 const WATCH: &str = "/rides.v1.Fleet/Watch";
@@ -178,7 +178,7 @@ async fn a_request_that_is_shorter_than_it_said_is_no_call_taken_back() {
     up.send(raw_h2::HEADERS, raw_h2::END_HEADERS, 1, &headers).await.unwrap();
     up.send(raw_h2::DATA, raw_h2::END_STREAM, 1, &frame(0, 50, b"begun")).await.unwrap();
     assert!(soon("a reset", down.next_of(raw_h2::RST_STREAM)).await.is_some());
-    let counted = async { while figures.get("/metrics").await.figure(malformed) < 1.0 {} };
+    let counted = async { while figures.get("/metrics").await.metric(malformed) < 1.0 {} };
     soon("an INTERNAL in the metrics", counted).await;
     assert_eq!(executed.load(Ordering::Relaxed), 0);
 }

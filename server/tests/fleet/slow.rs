@@ -35,7 +35,7 @@ fn watch_helsinki() -> http::Request<Bytes> {
 }
 
 /// The number of viewers that the server has dropped because they did not read.
-async fn let_go(http: &mut Http) -> u64 {
+async fn dropped_viewers(http: &mut Http) -> u64 {
     let figures = http.get("/metrics").await;
     let line = figures.text().lines().find_map(|line| line.strip_prefix("rides_viewers_let_go_total "));
     line.map_or(0, |count| count.parse().unwrap())
@@ -58,7 +58,7 @@ async fn who_is_stuck_is_told_so_in_the_end_and_delays_nobody() {
     let car = car(1).at(place(1)).signs_on(&server).await;
     let mut http = Http::h2_with_window(server.addr, TINY_WINDOW).await;
     let mut figures = Http::h1(server.addr).await;
-    let before = let_go(&mut figures).await;
+    let before = dropped_viewers(&mut figures).await;
     let mut stuck = web::open(&mut http, watch_helsinki()).await;
     let mut awake = Vec::new();
     for wire in [&native, &page].into_iter().cycle().take(20) {
@@ -66,7 +66,7 @@ async fn who_is_stuck_is_told_so_in_the_end_and_delays_nobody() {
     }
 
     let watching = async {
-        while let_go(&mut figures).await == before {
+        while dropped_viewers(&mut figures).await == before {
             for viewer in &mut awake {
                 viewer.next().await;
             }

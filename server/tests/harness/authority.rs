@@ -7,7 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
-use rides_server::tls::Files;
+use rides_server::tls::CertificateFiles;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -46,7 +46,7 @@ impl Authority {
     }
 
     /// Issues a client certificate for the driver of `car`. It is valid from a day ago until `life` from now.
-    pub(crate) fn certifies(&self, car: u64, life: Duration) -> Files {
+    pub(crate) fn certifies(&self, car: u64, life: Duration) -> CertificateFiles {
         let mut params = CertificateParams::default();
         params.serial_number = Some(SerialNumber::from(car));
         params.subject_alt_names.push(SanType::URI(format!("rides:car:{car}").try_into().unwrap()));
@@ -56,7 +56,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let file = |name: &str| self.dir.path().join(format!("{car}-{name}.pem"));
-        let files = Files { cert: file("cert"), key: file("key") };
+        let files = CertificateFiles { cert: file("cert"), key: file("key") };
         fs::write(&files.cert, certificate.pem()).unwrap();
         fs::write(&files.key, key.serialize_pem()).unwrap();
         files

@@ -13,19 +13,19 @@ use tonic::{Request, Status, Streaming};
 use super::{Running, soon};
 
 /// Returns car `id`, which has not signed on. Its driver is `driver-{id}`.
-pub(crate) fn car(id: i64) -> Parked {
-    Parked { id, driver: format!("driver-{id}"), at: None, token: None }
+pub(crate) fn car(id: i64) -> CarBuilder {
+    CarBuilder { id, driver: format!("driver-{id}"), at: None, token: None }
 }
 
 /// A car that has not signed on.
-pub(crate) struct Parked {
+pub(crate) struct CarBuilder {
     id: i64,
     driver: String,
     at: Option<Location>,
     token: Option<String>,
 }
 
-impl Parked {
+impl CarBuilder {
     pub(crate) fn at(self, at: Location) -> Self {
         Self { at: Some(at), ..self }
     }

@@ -19,7 +19,7 @@ use tonic_health::pb::HealthCheckRequest;
 use super::web;
 
 /// The reason for a missing response.
-pub(crate) type Broken = Box<dyn Error + Send + Sync>;
+pub(crate) type ConnectError = Box<dyn Error + Send + Sync>;
 
 /// One connection. Dropping it closes it.
 pub(crate) struct Http {
@@ -34,13 +34,13 @@ enum Sender {
 
 /// A complete response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct FullResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl FullResponse {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -50,7 +50,7 @@ impl Answer {
     }
 
     /// Returns the value of one metric in the text of `/metrics`, or 0 if the metric is missing.
-    pub(crate) fn figure(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let of_name = |line| str::strip_prefix(line, name)?.strip_prefix(' ');
         self.text().lines().find_map(of_name).map_or(0.0, |value| value.parse().unwrap())
     }
@@ -62,7 +62,7 @@ impl Http {
     }
 
     /// Connects over HTTP/1.1. Fails if the server does not accept the connection.
-    pub(crate) async fn try_h1(addr: SocketAddr) -> Result<Self, Broken> {
+    pub(crate) async fn try_h1(addr: SocketAddr) -> Result<Self, ConnectError> {
         Self::h1_over(addr, TcpStream::connect(addr).await?).await
     }
 
@@ -70,7 +70,7 @@ impl Http {
     pub(crate) async fn h1_over(
         addr: SocketAddr,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> Result<Self, Broken> {
+    ) -> Result<Self, ConnectError> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { addr, sender: Sender::H1(sender) })
@@ -115,7 +115,7 @@ impl Http {
     pub(crate) async fn try_open(
         &mut self,
         request: Request<impl Into<Bytes>>,
-    ) -> Result<Response<Incoming>, Broken> {
+    ) -> Result<Response<Incoming>, ConnectError> {
         let mut request = request.map(|body| Full::new(body.into()));
         let host =
             request.headers_mut().remove(HOST).unwrap_or_else(|| self.addr.to_string().parse().unwrap());
@@ -135,24 +135,24 @@ impl Http {
     }
 
     /// Sends `request`, whose URI is a path, and returns the complete response.
-    pub(crate) async fn send(&mut self, request: Request<impl Into<Bytes>>) -> Answer {
+    pub(crate) async fn send(&mut self, request: Request<impl Into<Bytes>>) -> FullResponse {
         let (parts, body) = self.open(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body }
+        FullResponse { status: parts.status, headers: parts.headers, body }
     }
 
-    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> FullResponse {
         self.send(Request::get(path).body("").unwrap()).await
     }
 }
 
 /// A client that opens a stream with a receive window of 0, so that the server cannot send any byte of it.
-pub(crate) struct Stuck {
+pub(crate) struct StuckClient {
     _stream: Incoming,
     _connection: http2::SendRequest<Full<Bytes>>,
 }
 
-impl Stuck {
+impl StuckClient {
     pub(crate) async fn on(addr: SocketAddr) -> Self {
         let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
         let mut builder = http2::Builder::new(TokioExecutor::new());

@@ -2,9 +2,9 @@
 
 pub(crate) mod authority;
 pub(crate) mod car;
-pub(crate) mod dialect;
+pub(crate) mod protocol;
 pub(crate) mod http;
-pub(crate) mod line;
+pub(crate) mod cuttable_stream;
 pub(crate) mod places;
 pub(crate) mod process;
 pub(crate) mod provider;
@@ -29,15 +29,15 @@ use axum::Router;
 use clap::Parser as _;
 use faulty_disk::Disk;
 use rides_server::{
-    access::Policy,
+    access::AuthPolicy,
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
     edge::{self, AllowedHosts, Auth, Contract, Health, Limits, PageFiles, Port, Services},
-    listen::Listen,
-    sessions::{Keys, Sessions},
+    listen::ListenAddress,
+    sessions::{TokenKeys, Sessions},
     telemetry,
-    tls::Files,
+    tls::CertificateFiles,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,7 @@ pub(crate) const FRIEND: &str = "https://friend.example";
 pub(crate) fn server() -> Server {
     let mut config = Cli::parse_from(["rides-server", "--listen=127.0.0.1:0", "--data-dir=:memory:"]).serve;
     // No test waits two seconds for nothing.
-    config.dispatch.retry = Duration::from_millis(100);
+    config.dispatch.retry_interval = Duration::from_millis(100);
     Server { config }.with_cars(0)
 }
 
@@ -90,7 +90,7 @@ impl Server {
 
     /// How long a ride waits for a car.
     pub(crate) fn giving_up_after(mut self, timeout: Duration) -> Self {
-        self.config.dispatch.give_up = timeout;
+        self.config.dispatch.search_timeout = timeout;
         self
     }
 
@@ -108,7 +108,7 @@ impl Server {
 
     /// Where a server before this one was.
     pub(crate) fn at(mut self, addr: SocketAddr) -> Self {
-        self.config.listen = Listen::Address(addr);
+        self.config.listen = ListenAddress::Address(addr);
         self
     }
 
@@ -170,11 +170,11 @@ impl Server {
     }
 
     pub(crate) fn requiring_tokens(self) -> Self {
-        self.under(Policy::Required)
+        self.under(AuthPolicy::Required)
     }
 
     /// What of callers without a token, wherever it listens.
-    pub(crate) fn under(mut self, policy: Policy) -> Self {
+    pub(crate) fn under(mut self, policy: AuthPolicy) -> Self {
         self.config.auth = Some(policy);
         self
     }
@@ -196,7 +196,7 @@ impl Server {
         self
     }
 
-    pub(crate) fn with_files(self, Files { cert, key }: Files) -> Self {
+    pub(crate) fn with_files(self, CertificateFiles { cert, key }: CertificateFiles) -> Self {
         self.over_tls(|tls| (tls.cert, tls.key) = (Some(cert), Some(key)))
     }
 
@@ -237,7 +237,7 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
     let addr = listener.local_addr().unwrap();
     let contract =
         Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], limits.max_message_size).unwrap());
-    let sessions = Arc::new(Sessions::new(Keys::generate()));
+    let sessions = Arc::new(Sessions::new(TokenKeys::generate()));
     let (health, health_service) = Health::new(contract.clone());
     let options = edge::Options {
         page: PageFiles::Directory("/nonexistent".into()),
@@ -245,7 +245,7 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
         allow_origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
         hosts: AllowedHosts::any(),
         health,
-        auth: Auth { sessions: sessions.clone(), policy: Policy::Open },
+        auth: Auth { sessions: sessions.clone(), policy: AuthPolicy::Open },
         contract,
         limits: limits.clone(),
         strict_transport: false,

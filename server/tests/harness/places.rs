@@ -16,7 +16,7 @@ pub(crate) fn place(n: u64) -> Location {
 
 /// The `--map` flag for a map in `server/tests/maps`. Each of these maps has one peculiarity of maps from
 /// elsewhere; the README there lists them.
-pub(crate) fn made_map(name: &str) -> String {
+pub(crate) fn test_map_flag(name: &str) -> String {
     format!("--map={}/tests/maps/{name}.osm.pbf", env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -19,7 +19,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_rides-server");
 pub(crate) fn process(args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(args);
-    quiet(command)
+    without_disk(command)
 }
 
 /// The program with these arguments, and a limit of `files` open files.
@@ -27,12 +27,12 @@ pub(crate) fn process(args: &[&str]) -> Command {
 pub(crate) fn with_files(files: usize, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\"")).arg(PROGRAM).args(args);
-    quiet(command)
+    without_disk(command)
 }
 
 /// Makes the child of `command` end when it is dropped. It keeps nothing on disk unless an argument sets the
 /// data directory.
-pub(crate) fn quiet(mut command: Command) -> Command {
+pub(crate) fn without_disk(mut command: Command) -> Command {
     command
         .env("RIDES_DATA_DIR", ":memory:")
         .stdout(Stdio::piped())
@@ -75,7 +75,7 @@ impl Log {
 
 /// Returns a free port outside the range that the system gives to clients, so that the port stays free until a
 /// server listens on it.
-pub(crate) fn quiet_port() -> u16 {
+pub(crate) fn unused_port() -> u16 {
     let ports = std::iter::repeat_with(|| rand::random_range(10_000..30_000));
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     ports.take(1_000).find(free).expect("a free port")

@@ -13,7 +13,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use http::{Response, StatusCode};
 use rides_server::{
     config::ProviderConfig,
-    sessions::{Refresh, Source},
+    sessions::{Refresh, KeySource},
 };
 use ring::{
     rand::SystemRandom,
@@ -137,13 +137,13 @@ pub(crate) fn key_set(keys: &[&Key]) -> String {
 pub(crate) fn config(keys: &str) -> ProviderConfig {
     let named = |name: &str| name.to_owned();
     ProviderConfig {
-        keys: Some(keys.parse::<Source>().unwrap()),
+        keys: Some(keys.parse::<KeySource>().unwrap()),
         issuer: Some(named(ISSUER)),
         audience: named("rides"),
         role_claim: named("role"),
         car_claim: named("car"),
         ca: None,
-        refresh: Refresh { every: Duration::from_secs(600), at_least: Duration::from_millis(50) },
+        refresh: Refresh { interval: Duration::from_secs(600), min_interval: Duration::from_millis(50) },
     }
 }
 

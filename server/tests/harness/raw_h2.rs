@@ -35,10 +35,10 @@ pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The sending half of a connection.
-pub(crate) struct Up(OwnedWriteHalf);
+pub(crate) struct FrameSender(OwnedWriteHalf);
 
 /// The receiving half of a connection.
-pub(crate) struct Down(OwnedReadHalf);
+pub(crate) struct FrameReceiver(OwnedReadHalf);
 
 /// A received frame.
 #[derive(Debug)]
@@ -49,20 +49,20 @@ pub(crate) struct Frame {
 }
 
 /// Opens a connection and sends the preface and empty settings.
-pub(crate) async fn connect(addr: SocketAddr) -> (Up, Down) {
+pub(crate) async fn connect(addr: SocketAddr) -> (FrameSender, FrameReceiver) {
     on(TcpStream::connect(addr).await.unwrap()).await
 }
 
 /// Sends the preface and empty settings on `stream`.
-pub(crate) async fn on(stream: TcpStream) -> (Up, Down) {
+pub(crate) async fn on(stream: TcpStream) -> (FrameSender, FrameReceiver) {
     let (down, up) = stream.into_split();
-    let mut up = Up(up);
+    let mut up = FrameSender(up);
     up.0.write_all(PREFACE).await.unwrap();
     up.send(SETTINGS, 0, 0, &[]).await.unwrap();
-    (up, Down(down))
+    (up, FrameReceiver(down))
 }
 
-impl Up {
+impl FrameSender {
     pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
@@ -86,7 +86,7 @@ impl Up {
     }
 }
 
-impl Down {
+impl FrameReceiver {
     /// Returns the next frame, or `None` if the connection has ended.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];

@@ -65,28 +65,28 @@ impl Rider {
     }
 
     /// Watches a ride from its first event.
-    pub(crate) async fn watches(&self, ride_id: &str) -> Followed {
+    pub(crate) async fn watches(&self, ride_id: &str) -> RideSubscription {
         self.resumes(ride_id, "", 0).await.unwrap()
     }
 
     /// Watches a ride from the event after version `after`.
-    pub(crate) async fn resumes(&self, ride_id: &str, epoch: &str, after: u64) -> Result<Followed, Status> {
+    pub(crate) async fn resumes(&self, ride_id: &str, epoch: &str, after: u64) -> Result<RideSubscription, Status> {
         let request = v1::WatchRequest { ride_id: ride_id.into(), epoch: epoch.into(), after_version: after };
         let mut messages: Messages<v1::WatchResponse> = self.0.open("/rides.v1.Rides/Watch", request).await?;
         match messages.next().await.expect("the stream ended without a message")?.message {
-            Some(Message::Opened(opened)) => Ok(Followed { opened, messages }),
+            Some(Message::Opened(opened)) => Ok(RideSubscription { opened, messages }),
             other => panic!("the first message is not `opened`: {other:?}"),
         }
     }
 }
 
 /// A `Rides.Watch` stream after its first message.
-pub(crate) struct Followed {
+pub(crate) struct RideSubscription {
     pub(crate) opened: v1::watch_response::Opened,
     messages: Messages<v1::WatchResponse>,
 }
 
-impl Followed {
+impl RideSubscription {
     /// Returns the next message, or `None` if the stream has ended with OK.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         self.try_next().await.transpose().unwrap()
@@ -115,8 +115,8 @@ impl Followed {
     }
 
     /// Reads the stream to its end and returns its error.
-    pub(crate) async fn ends_badly(self) -> Status {
-        self.messages.last_word().await
+    pub(crate) async fn expect_error(self) -> Status {
+        self.messages.expect_error().await
     }
 
     /// Returns all events up to the end of the stream, which must be OK.

@@ -24,7 +24,7 @@ pub(crate) struct Terminal {
     keyboard: OwnedFd,
     /// The controlling side as a pipe, because tokio can poll any such descriptor as one.
     screen: Receiver,
-    line: OwnedFd,
+    terminal_side: OwnedFd,
     shown: String,
 }
 
@@ -37,14 +37,14 @@ impl Terminal {
         let line = ioctl_tiocgptpeer(&keyboard, flags).unwrap();
         fcntl_setfl(&keyboard, OFlags::NONBLOCK).unwrap();
         let screen = Receiver::from_owned_fd_unchecked(keyboard.try_clone().unwrap()).unwrap();
-        let terminal = Self { keyboard, screen, line, shown: String::new() };
+        let terminal = Self { keyboard, screen, terminal_side: line, shown: String::new() };
         terminal.resize(columns, rows);
         terminal
     }
 
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&self.line, size).unwrap();
+        tcsetwinsize(&self.terminal_side, size).unwrap();
     }
 
     /// Starts a program with this terminal as its controlling terminal.
@@ -58,13 +58,13 @@ impl Terminal {
                 None => command.env_remove(name),
             };
         }
-        let line = || self.line.try_clone().unwrap();
+        let line = || self.terminal_side.try_clone().unwrap();
         command.stdin(line()).stdout(line()).stderr(line()).kill_on_drop(true).spawn().unwrap()
     }
 
     /// Returns `true` if input is echoed and edited line by line, the mode in which shells expect the terminal.
     pub(crate) fn is_plain(&self) -> bool {
-        let modes = tcgetattr(&self.line).unwrap().local_modes;
+        let modes = tcgetattr(&self.terminal_side).unwrap().local_modes;
         modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
     }
 

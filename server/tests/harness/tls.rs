@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use hyper_util::rt::TokioIo;
-use rides_server::tls::Files;
+use rides_server::tls::CertificateFiles;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -14,23 +14,23 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use super::http::{Broken, Http};
+use super::http::{ConnectError, Http};
 
 /// A TLS client that trusts one authority, and may have a certificate of its own.
 #[derive(Clone)]
-pub(crate) struct Client {
+pub(crate) struct TlsClient {
     addr: SocketAddr,
     config: ClientConfig,
 }
 
-impl Client {
+impl TlsClient {
     /// A client of the server at `addr` that trusts the certificates in the file `ca`.
     pub(crate) fn of(addr: SocketAddr, ca: &Path) -> Self {
         Self::with(addr, ca, None)
     }
 
     /// A client that also has the certificate `own`, if there is one.
-    pub(crate) fn with(addr: SocketAddr, ca: &Path, own: Option<Files>) -> Self {
+    pub(crate) fn with(addr: SocketAddr, ca: &Path, own: Option<CertificateFiles>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -39,7 +39,7 @@ impl Client {
             .with_root_certificates(roots);
         let config = match own {
             None => config.with_no_client_auth(),
-            Some(Files { cert, key }) => {
+            Some(CertificateFiles { cert, key }) => {
                 let chain = vec![CertificateDer::from_pem_file(cert).unwrap()];
                 let key = PrivateKeyDer::from_pem_slice(&fs::read(key).unwrap()).unwrap();
                 config.with_client_auth_cert(chain, key).unwrap()
@@ -49,7 +49,7 @@ impl Client {
     }
 
     /// Opens a connection and negotiates `protocol` by ALPN.
-    pub(crate) async fn connect(&self, protocol: &str) -> Result<TlsStream<TcpStream>, Broken> {
+    pub(crate) async fn connect(&self, protocol: &str) -> Result<TlsStream<TcpStream>, ConnectError> {
         let mut config = self.config.clone();
         config.alpn_protocols = vec![protocol.into()];
         let stream = TcpStream::connect(self.addr).await?;
@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// Opens a connection for a native gRPC client.
-    pub(crate) async fn channel(&self) -> Result<Channel, Broken> {
+    pub(crate) async fn channel(&self) -> Result<Channel, ConnectError> {
         let client = self.clone();
         let connector = service_fn(move |_| {
             let client = client.clone();
@@ -76,7 +76,7 @@ impl Client {
     }
 
     /// Returns the certificate that the server presents.
-    pub(crate) async fn seen(&self) -> Result<CertificateDer<'static>, Broken> {
+    pub(crate) async fn server_certificate(&self) -> Result<CertificateDer<'static>, ConnectError> {
         let stream = self.connect("h2").await?;
         Ok(stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned())
     }

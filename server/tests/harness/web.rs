@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use prost::Message;
 use tonic::{Code, Status};
 
-use super::http::{Broken, Http};
+use super::http::{ConnectError, Http};
 
 pub(crate) const PROTO: &str = "application/grpc-web+proto";
 const PREFIX: usize = 5;
@@ -30,13 +30,13 @@ pub(crate) fn call(path: &str, message: &impl Message) -> Request<Bytes> {
 }
 
 /// Makes a call and reads the response to its end.
-pub(crate) async fn ask(http: &mut Http, request: Request<Bytes>) -> Reply {
+pub(crate) async fn ask(http: &mut Http, request: Request<Bytes>) -> WebResponse {
     let mut stream = open(http, request).await;
     let mut messages = Vec::new();
     while let Some(message) = stream.next().await {
         messages.push(message);
     }
-    Reply { messages, status: stream.status() }
+    WebResponse { messages, status: stream.status() }
 }
 
 /// Makes a call and returns the response as a stream.
@@ -46,12 +46,12 @@ pub(crate) async fn open(http: &mut Http, request: Request<Bytes>) -> Stream {
 
 /// A complete response.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct WebResponse {
     pub(crate) messages: Vec<Bytes>,
     pub(crate) status: Status,
 }
 
-impl Reply {
+impl WebResponse {
     /// Returns the message of a unary call that succeeded.
     pub(crate) fn message<M: Message + Default>(&self) -> M {
         assert_eq!(self.status.code(), Code::Ok, "{:?}", self.status);
@@ -61,12 +61,12 @@ impl Reply {
 }
 
 /// Makes a call and returns the response as a stream. Fails if the connection breaks.
-pub(crate) async fn try_open(http: &mut Http, request: Request<Bytes>) -> Result<Stream, Broken> {
+pub(crate) async fn try_open(http: &mut Http, request: Request<Bytes>) -> Result<Stream, ConnectError> {
     Ok(Stream::new(http.try_open(request).await?))
 }
 
 /// The status of a call whose connection broke. It has a source, unlike a status from the server.
-pub(crate) fn broken(why: impl Into<Broken>) -> Status {
+pub(crate) fn broken(why: impl Into<ConnectError>) -> Status {
     let mut status = Status::unavailable("the connection broke");
     status.set_source(Arc::from(why.into()));
     status

@@ -23,7 +23,7 @@ pub(crate) enum Wire {
     /// gRPC-Web over HTTP/1.1, with one connection for each call.
     Web(SocketAddr),
     /// Either of them, with a token.
-    Bearing(Box<Wire>, String),
+    WithToken(Box<Wire>, String),
 }
 
 impl fmt::Debug for Wire {
@@ -31,7 +31,7 @@ impl fmt::Debug for Wire {
         match self {
             Self::Native(_) => f.write_str("gRPC"),
             Self::Web(_) => f.write_str("gRPC-Web"),
-            Self::Bearing(wire, _) => write!(f, "{wire:?} with a token"),
+            Self::WithToken(wire, _) => write!(f, "{wire:?} with a token"),
         }
     }
 }
@@ -40,12 +40,12 @@ impl Wire {
     /// Returns the same transport with `token`.
     pub(crate) fn with(&self, token: String) -> Self {
         let (wire, _) = self.parts();
-        Self::Bearing(Box::new(wire.clone()), token)
+        Self::WithToken(Box::new(wire.clone()), token)
     }
 
     fn parts(&self) -> (&Self, Option<MetadataValue<Ascii>>) {
         match self {
-            Self::Bearing(wire, token) => (wire, Some(format!("Bearer {token}").parse().unwrap())),
+            Self::WithToken(wire, token) => (wire, Some(format!("Bearer {token}").parse().unwrap())),
             wire => (wire, None),
         }
     }
@@ -90,7 +90,7 @@ impl Wire {
                 let stream = soon(path, web::try_open(&mut http, call)).await.map_err(web::broken)?;
                 Ok(Messages::Web { stream, _http: http, answer: PhantomData })
             }
-            Self::Bearing(..) => unreachable!("one token is enough"),
+            Self::WithToken(..) => unreachable!("one token is enough"),
         }
     }
 }
@@ -114,7 +114,7 @@ impl<A: Message + Default + 'static> Messages<A> {
     }
 
     /// Reads the call to its end and returns its error.
-    pub(crate) async fn last_word(mut self) -> Status {
+    pub(crate) async fn expect_error(mut self) -> Status {
         loop {
             if let Err(status) = self.next().await.expect("the call ended with OK") {
                 return status;

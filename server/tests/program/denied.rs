@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rides_server::tls::development::Development;
+use rides_server::tls::development::DevelopmentCa;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::program;
 use crate::harness::{
-    process::{Log, PROGRAM, first_line, process, quiet},
+    process::{Log, PROGRAM, first_line, process, without_disk},
     soon,
 };
 
@@ -78,7 +78,7 @@ impl Guarded {
 
     /// Returns the program with these arguments, run by `nobody`.
     fn as_nobody(&self, args: &[&str]) -> Command {
-        let mut command = quiet(Command::new(&self.program));
+        let mut command = without_disk(Command::new(&self.program));
         command.args(args).uid(NOBODY).gid(NOBODY).current_dir("/");
         command
     }
@@ -89,7 +89,7 @@ async fn a_file_that_may_not_be_read_is_named_with_its_owner_and_who_runs() {
     let Some(guarded) = Guarded::new() else { return };
     let file = guarded.holds("index.html", 0o640);
     let good = tempfile::tempdir().unwrap();
-    let development = Development::at(good.path());
+    let development = DevelopmentCa::at(good.path());
     development.ensure(&[]).unwrap();
     for path in [good.path(), &good.path().join("tls")] {
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();

@@ -13,7 +13,7 @@ use crate::{
     fleet::viewer::helsinki,
     harness::{
         SOON,
-        http::Stuck,
+        http::StuckClient,
         process::{address, process, signal},
         rider::Rider,
         soon,
@@ -62,8 +62,8 @@ enum Watching {
 impl Watching {
     async fn last_word(self) -> Status {
         match self {
-            Self::Ride(messages) => messages.last_word().await,
-            Self::Fleet(messages) => messages.last_word().await,
+            Self::Ride(messages) => messages.expect_error().await,
+            Self::Fleet(messages) => messages.expect_error().await,
         }
     }
 }
@@ -79,7 +79,7 @@ async fn a_thousand_streams_are_told_at_once_and_one_that_is_stuck_holds_nothing
         watching.extend(watches(&Wire::Native(channel), &ride, STREAMS).await);
     }
     assert_eq!(watching.len(), 1_000);
-    let _stuck = Stuck::on(addr).await;
+    let _stuck = StuckClient::on(addr).await;
     let mut health: Messages<HealthCheckResponse> =
         rider.0.open("/grpc.health.v1.Health/Watch", HealthCheckRequest::default()).await.unwrap();
     assert_eq!(health.expect().await.status(), ServingStatus::Serving);
@@ -97,7 +97,7 @@ async fn a_thousand_streams_are_told_at_once_and_one_that_is_stuck_holds_nothing
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let (mut child, addr) = serve("600").await;
-    let _stuck = Stuck::on(addr).await;
+    let _stuck = StuckClient::on(addr).await;
     signal(&child, "INT").await;
     let heard = async { while TcpStream::connect(addr).await.is_ok() {} };
     soon("the first signal", heard).await;

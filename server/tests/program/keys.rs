@@ -1,12 +1,12 @@
 //! `rides-server gen-key` and `--tls=self-signed`: the keys, the certificates and their renewal.
 
-use rides_server::tls::development::Development;
+use rides_server::tls::development::DevelopmentCa;
 use tempfile::tempdir;
 
 use crate::harness::{
     process::{Log, first_line, process},
     soon,
-    tls::Client,
+    tls::TlsClient,
 };
 
 #[tokio::test]
@@ -21,9 +21,9 @@ async fn keys_are_made_once_and_it_is_said_how_to_trust_them() {
     for part in ["ca.pem", "car-7.pem", "update-ca-certificates", "macOS", "Windows", "--ca "] {
         assert!(said.contains(part), "{part} in {said}");
     }
-    let ca = std::fs::read(Development::at(dir.path()).ca()).unwrap();
+    let ca = std::fs::read(DevelopmentCa::at(dir.path()).ca()).unwrap();
     assert!(soon("keys", make()).await.unwrap().status.success());
-    assert_eq!(std::fs::read(Development::at(dir.path()).ca()).unwrap(), ca);
+    assert_eq!(std::fs::read(DevelopmentCa::at(dir.path()).ca()).unwrap(), ca);
 
     let nowhere = soon("a refusal", process(&["gen-key"]).output()).await.unwrap();
     assert!(!nowhere.status.success(), "keys without a data directory");
@@ -38,9 +38,9 @@ async fn it_serves_what_it_made_and_says_what_it_is_given() {
     let line = first_line(&mut child).await;
     let addr =
         line.trim_end().strip_prefix("rides-server listening on https://").expect(&line).parse().unwrap();
-    let development = Development::at(dir.path());
-    let client = Client::of(addr, &development.ca());
-    client.seen().await.unwrap();
+    let development = DevelopmentCa::at(dir.path());
+    let client = TlsClient::of(addr, &development.ca());
+    client.server_certificate().await.unwrap();
 
     let mut log = Log::of(&mut child);
     let key = std::fs::read(development.server().key).unwrap();
@@ -53,6 +53,6 @@ async fn it_serves_what_it_made_and_says_what_it_is_given() {
             development.ensure(&["rides.test".into()]).unwrap();
         }
         soon(said, log.says(said)).await;
-        client.seen().await.unwrap();
+        client.server_certificate().await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     fleet::viewer::{Viewer, helsinki},
     harness::{
         http::Http,
-        process::{Log, first_line, process, quiet_port},
+        process::{Log, first_line, process, unused_port},
         soon,
         wire::Wire,
     },
@@ -22,7 +22,7 @@ fn url(line: &str) -> &str {
 
 #[tokio::test]
 async fn each_way_to_name_an_address_opens_where_people_look() {
-    let port = quiet_port();
+    let port = unused_port();
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
     let here = format!("http://localhost:{port}");
     for (listen, says, over_ipv6) in [

@@ -36,6 +36,6 @@ async fn who_reads_the_file_without_end_is_complained_of() {
         }
     };
     soon("the warning", either).await;
-    let pages = Http::h1(addr).await.get("/metrics").await.figure("rides_journal_log_pages");
+    let pages = Http::h1(addr).await.get("/metrics").await.metric("rides_journal_log_pages");
     assert!(pages > 4_000.0, "more pages than a log with checkpoints: {pages}");
 }

@@ -16,7 +16,7 @@ use tonic::Code;
 use super::program;
 use crate::harness::{
     http::Http,
-    process::{PROGRAM, address, end, process, quiet, quiet_port, signal},
+    process::{PROGRAM, address, end, process, without_disk, unused_port, signal},
     rider::{Rider, booking},
     soon,
     wire::{Wire, details},
@@ -61,7 +61,7 @@ async fn reads_until(reader: PipeReader, text: &'static str) {
 }
 
 async fn dropped(addr: SocketAddr) -> f64 {
-    Http::h1(addr).await.get("/metrics").await.figure(DROPPED)
+    Http::h1(addr).await.get("/metrics").await.metric(DROPPED)
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_log_that_cannot_be_written_does_not_end_the_server() {
 async fn an_address_that_cannot_be_said_does_not_end_the_server() {
     let (_unread, stuck) = full_pipe();
     for stdout in [full_device(), without_reader(), stuck.into()] {
-        let addr = SocketAddr::from(([127, 0, 0, 1], quiet_port()));
+        let addr = SocketAddr::from(([127, 0, 0, 1], unused_port()));
         let mut child = program(&[&format!("--listen={addr}")]).stdout(stdout).spawn().unwrap();
         let up = async { while TcpStream::connect(addr).await.is_err() {} };
         soon("a server", up).await;
@@ -154,7 +154,7 @@ async fn a_limit_on_the_size_of_files_refuses_bookings_and_does_not_end_the_serv
     // The limit is in blocks of 512 bytes.
     limited.arg("-c").arg("ulimit -f 2048 && exec \"$0\" \"$@\"").arg(PROGRAM);
     limited.args(["--cars=0", "--listen=127.0.0.1:0", "--log=trace", &data_dir]);
-    let mut child = quiet(limited).stderr(log).spawn().unwrap();
+    let mut child = without_disk(limited).stderr(log).spawn().unwrap();
     let addr = address(&mut child).await;
     let rider = Rider(Wire::Web(addr));
     let first = rider.books("first").await;
@@ -179,11 +179,11 @@ async fn a_hangup_drains_like_a_termination() {
     let mut heeding = Command::new("env");
     // SIGHUP may be ignored where this test runs, and the child would inherit that.
     heeding.args(["--default-signal=HUP", PROGRAM, "--cars=0", "--listen=127.0.0.1:0"]);
-    let mut child = quiet(heeding).spawn().unwrap();
+    let mut child = without_disk(heeding).spawn().unwrap();
     let rider = Rider(Wire::Web(address(&mut child).await));
     let followed = rider.watches(&rider.books("key").await.ride_id).await;
     signal(&child, "HUP").await;
-    assert_eq!(details(&followed.ends_badly().await).1, "GOING_DOWN");
+    assert_eq!(details(&followed.expect_error().await).1, "GOING_DOWN");
     assert_eq!(soon("the exit of the program", child.wait()).await.unwrap().code(), Some(0));
 }
 
@@ -193,7 +193,7 @@ async fn a_hangup_that_is_ignored_from_the_start_stays_ignored() {
     let mut ignoring = Command::new("sh");
     ignoring.arg("-c").arg("trap '' HUP && exec \"$0\" \"$@\"").arg(PROGRAM);
     ignoring.args(["--cars=0", "--listen=127.0.0.1:0"]);
-    let mut child = quiet(ignoring).spawn().unwrap();
+    let mut child = without_disk(ignoring).spawn().unwrap();
     let addr = address(&mut child).await;
     signal(&child, "HUP").await;
     Rider(Wire::Web(addr)).books("key").await;

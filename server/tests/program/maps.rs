@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::program;
 use crate::harness::{
-    places::made_map,
+    places::test_map_flag,
     process::{Log, address},
     rider::Rider,
     soon,
@@ -16,7 +16,7 @@ use crate::harness::{
 
 #[tokio::test]
 async fn the_log_says_what_was_kept_of_a_map_and_what_was_left_out() {
-    let mut child = program(&["--listen=127.0.0.1:0", &made_map("one-street")]).spawn().unwrap();
+    let mut child = program(&["--listen=127.0.0.1:0", &test_map_flag("one-street")]).spawn().unwrap();
     let mut log = Log::of(&mut child);
     let mut lines = vec![];
     while !lines.last().is_some_and(|line: &String| line.contains("the map was loaded")) {
@@ -36,7 +36,7 @@ async fn the_log_says_what_was_kept_of_a_map_and_what_was_left_out() {
 async fn names_in_the_log_move_no_cursor_and_turn_no_text() {
     let dir = tempfile::tempdir().unwrap();
     let map = dir.path().join("a\u{202e}b\u{1b}[31m.osm.pbf");
-    fs::copy(made_map("one-street").trim_start_matches("--map="), &map).unwrap();
+    fs::copy(test_map_flag("one-street").trim_start_matches("--map="), &map).unwrap();
     let mut child = program(&["--listen=127.0.0.1:0", &format!("--map={}", map.display())]).spawn().unwrap();
     let mut log = Log::of(&mut child);
     loop {
@@ -50,7 +50,7 @@ async fn names_in_the_log_move_no_cursor_and_turn_no_text() {
 
 #[tokio::test]
 async fn search_offers_what_quote_takes() {
-    let mut child = program(&["--listen=127.0.0.1:0", &made_map("one-street")]).spawn().unwrap();
+    let mut child = program(&["--listen=127.0.0.1:0", &test_map_flag("one-street")]).spawn().unwrap();
     let wire = Wire::Web(address(&mut child).await);
     let find = async |query: &str| {
         let request = v1::FindPlacesRequest { query: query.into(), limit: 0 };
@@ -74,7 +74,7 @@ async fn a_map_that_cannot_be_used_is_refused_in_one_line_with_the_remedy() {
     fs::write(&xml, "<?xml version='1.0'?><osm/>").unwrap();
     for (map, words) in [
         (
-            made_map("lzma-blobs"),
+            test_map_flag("lzma-blobs"),
             "compressed with lzma, which is not supported: use a file with zlib, as \"osmium cat IN",
         ),
         (format!("--map={}", xml.display()), "this is OpenStreetMap XML"),

@@ -7,7 +7,7 @@ use tokio::process::Child;
 
 use super::program;
 use crate::harness::{
-    http::{Answer, Http},
+    http::{FullResponse, Http},
     process::address,
     rider::Rider,
     web,
@@ -21,12 +21,12 @@ async fn serving(data: &TempDir) -> (SocketAddr, Child) {
     (address(&mut child).await, child)
 }
 
-async fn metrics(addr: SocketAddr) -> Answer {
+async fn metrics(addr: SocketAddr) -> FullResponse {
     Http::h1(addr).await.get("/metrics").await
 }
 
 /// The series in a response: names with their labels.
-fn series(answer: &Answer) -> BTreeSet<String> {
+fn series(answer: &FullResponse) -> BTreeSet<String> {
     let samples = answer.text().lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     samples.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
 }
@@ -37,7 +37,7 @@ async fn use_it(addr: SocketAddr) {
     web::ask(&mut Http::h1(addr).await, web::call("/no.Such/Method", &())).await;
 }
 
-fn all_have_a_help_text_and_a_type(answer: &Answer) {
+fn all_have_a_help_text_and_a_type(answer: &FullResponse) {
     let text = answer.text();
     let told = |about: &str| -> BTreeSet<&str> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(about));
@@ -87,8 +87,8 @@ async fn every_series_is_there_before_its_first_event() {
 
     use_it(addr).await;
     let busy = metrics(addr).await;
-    assert_eq!(busy.figure("rides_rpcs_total{method=\"rides.v1.Rides/Book\",code=\"Ok\"}"), 1.0);
-    assert!(busy.figure("rides_journal_commit_events_bucket{le=\"1\"}") >= 1.0, "{}", busy.text());
+    assert_eq!(busy.metric("rides_rpcs_total{method=\"rides.v1.Rides/Book\",code=\"Ok\"}"), 1.0);
+    assert!(busy.metric("rides_journal_commit_events_bucket{le=\"1\"}") >= 1.0, "{}", busy.text());
     assert_eq!(series(&fresh), series(&busy));
 }
 
@@ -101,7 +101,7 @@ async fn the_process_and_its_build_are_among_the_metrics() {
     let build = series(&answer).into_iter().find(|series| series.starts_with("rides_build_info{"));
     let build = build.expect("a build");
     assert!(build.contains(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION"))), "{build}");
-    assert_eq!(answer.figure(&build), 1.0);
+    assert_eq!(answer.metric(&build), 1.0);
     if !cfg!(target_os = "linux") {
         return;
     }
@@ -114,6 +114,6 @@ async fn the_process_and_its_build_are_among_the_metrics() {
         ("process_start_time_seconds", 1.7e9),
     ] {
         assert!(answer.text().contains(&format!("\n{name} ")), "{name} in {}", answer.text());
-        assert!(answer.figure(name) >= least, "{name} in {}", answer.text());
+        assert!(answer.metric(name) >= least, "{name} in {}", answer.text());
     }
 }

@@ -9,7 +9,7 @@ mod failing_reads;
 #[cfg(unix)]
 mod files;
 mod keys;
-mod leaving;
+mod closed_streams;
 mod listening;
 mod log;
 #[cfg(target_os = "linux")]

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tonic::Code;
 
-use super::leaving::until_open;
+use super::closed_streams::until_open;
 use crate::{
     fleet::viewer::{helsinki, watch},
     harness::{

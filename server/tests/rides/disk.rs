@@ -26,7 +26,7 @@ use crate::harness::{
 
 /// Fills the disk, and books until a booking fails. Returns the error.
 async fn fills(disk: &Disk, rider: &Rider) -> Status {
-    disk.hold_at_most(Some(disk.used()));
+    disk.limit_size(Some(disk.used()));
     loop {
         if let Err(full) = rider.book(booking(&format!("at {}", disk.count(Operation::Sync)))).await {
             return full;
@@ -52,7 +52,7 @@ async fn a_full_disk_refuses_bookings_and_nothing_else() {
         assert_eq!(rider.books(&format!("{n} first")).await, ride, "the ride that was booked before");
         rider.list(v1::ListRequest::default()).await.unwrap();
 
-        disk.hold_at_most(None);
+        disk.limit_size(None);
         rider.books(&format!("{n} again")).await;
         rider.cancel(&ride.ride_id).await.unwrap();
         assert_eq!(followed.versions().await, [2], "no event between");
@@ -77,7 +77,7 @@ async fn a_driver_whose_word_cannot_be_kept_says_it_again() {
     assert!(put_off.get_details_retry_info().is_some(), "a retry delay");
     let mut driver = car(1).at(place(3)).signs_on(&server).await;
     assert_eq!(driver.is_assigned(&ride).await.state(), RideState::OnTrip, "the trip is kept");
-    disk.hold_at_most(None);
+    disk.limit_size(None);
     driver.drops_off(&ride).await;
 }
 
@@ -95,7 +95,7 @@ async fn a_read_that_fails_is_unavailable_and_passes_when_it_is_tried_again() {
             // After a commit the connections discard their page caches, so that the next read is from the disk.
             rider.books(&format!("{another} {attempt}")).await;
             disk.fail(Operation::Read, 1);
-            let struck = disk.struck();
+            let struck = disk.injected_faults();
             let refused = match attempt {
                 0 => rider.get(&ride).await.unwrap_err(),
                 1 => rider.book(booking(&first)).await.unwrap_err(),
@@ -103,7 +103,7 @@ async fn a_read_that_fails_is_unavailable_and_passes_when_it_is_tried_again() {
                 3 => rider.list(v1::ListRequest::default()).await.unwrap_err(),
                 _ => rider.resumes(&ride, "", 0).await.err().unwrap(),
             };
-            assert_eq!(disk.struck(), struck + 1, "{attempt}");
+            assert_eq!(disk.injected_faults(), struck + 1, "{attempt}");
             let expected = (Code::Unavailable, "JOURNAL_UNAVAILABLE".into(), String::new());
             assert_eq!(details(&refused), expected, "{attempt}");
             assert!(refused.get_details_retry_info().is_some(), "a retry delay");
@@ -176,7 +176,7 @@ async fn a_failed_sync_ends_the_server_and_the_next_one_has_all_that_was_acknowl
     let refused = rider.book(booking("second")).await.unwrap_err();
     assert_eq!(details(&refused), (Code::Unavailable, "JOURNAL_UNAVAILABLE".into(), String::new()));
     assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
-    let end = followed.ends_badly().await;
+    let end = followed.expect_error().await;
     assert_eq!(end.code(), Code::Unavailable);
     assert!(end.get_details_retry_info().is_some(), "a retry delay");
     let why = failing.failed().await;

@@ -8,7 +8,7 @@ use crate::harness::{
     SOON,
     car::car,
     places::{north_of, place},
-    rider::{Followed, Rider},
+    rider::{RideSubscription, Rider},
     server,
 };
 
@@ -18,7 +18,7 @@ const OFFER: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(500);
 
 /// The next `length` events of the ride, in words.
-async fn story(followed: &mut Followed, length: usize) -> Vec<String> {
+async fn story(followed: &mut RideSubscription, length: usize) -> Vec<String> {
     let mut story = Vec::new();
     while story.len() < length {
         story.push(match followed.event().await.unwrap().event.unwrap() {

@@ -11,7 +11,7 @@ use crate::{
     harness::{
         Running, Server,
         car::{Car, car},
-        http::Stuck,
+        http::StuckClient,
         places::place,
         rider::Rider,
         server, soon,
@@ -60,7 +60,7 @@ async fn a_ride_goes_on_with_its_car_and_its_watcher_misses_nothing() {
     after.picks_up(&ride).await;
 
     let third = followed_by(second, server().keeping_in(dir.path())).await;
-    let status = watch.ends_badly().await;
+    let status = watch.expect_error().await;
     assert_eq!(status.code(), tonic::Code::Unavailable);
     let mut last = car(1).at(place(3)).signs_on(&third).await;
     assert_eq!(last.is_assigned(&ride).await.state(), RideState::OnTrip);
@@ -146,7 +146,7 @@ async fn a_car_that_the_end_of_the_server_cuts_off_keeps_its_ride() {
     let mut before = car(1).at(place(3)).signs_on(&first).await;
     let ride = rider.books("key").await.ride_id;
     before.takes(&ride).await;
-    let _stuck = Stuck::on(first.addr).await;
+    let _stuck = StuckClient::on(first.addr).await;
 
     let second = soon("a restart", followed_by(first, server().keeping_in(dir.path()))).await;
     let mut after = car(1).at(place(3)).signs_on(&second).await;

@@ -9,7 +9,7 @@ use crate::harness::{
     car::car,
     http::Http,
     places::{AT_SEA, place},
-    rider::{Followed, Rider},
+    rider::{RideSubscription, Rider},
     server, soon,
 };
 
@@ -18,7 +18,7 @@ fn at_sea(lng: f64) -> Location {
 }
 
 /// Waits until the ride's car is at `at`. No event may come before.
-async fn until_at(followed: &mut Followed, at: Location) {
+async fn until_at(followed: &mut RideSubscription, at: Location) {
     let there = async {
         loop {
             match followed.next().await.expect("the stream has ended") {
@@ -42,11 +42,11 @@ enum Ending {
 /// The number of uploads that ended with CANCELLED, at all servers of this process.
 async fn called_off(server: &Running) -> f64 {
     let figures = Http::h1(server.addr).await.get("/metrics").await;
-    figures.figure("rides_rpcs_total{method=\"rides.v1.Rides/Track\",code=\"Cancelled\"}")
+    figures.metric("rides_rpcs_total{method=\"rides.v1.Rides/Track\",code=\"Cancelled\"}")
 }
 
 /// Uploads a position of car 1, and ends the upload when the server has processed the position.
-async fn upload(server: &Running, followed: &mut Followed, at: Location, ending: Ending) {
+async fn upload(server: &Running, followed: &mut RideSubscription, at: Location, ending: Ending) {
     let channel = server.channel().await;
     let (up, positions) = mpsc::channel(1);
     let mut client = RidesClient::new(channel.clone());

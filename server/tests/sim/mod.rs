@@ -17,7 +17,7 @@ use crate::{
     fleet::viewer::{Dot, Viewer},
     harness::{
         Running,
-        places::{CITY, distance_m, made_map},
+        places::{CITY, distance_m, test_map_flag},
         process::{address, end, process},
         rider::Rider,
         server, soon,
@@ -35,13 +35,13 @@ async fn whole_city(wire: &Wire) -> Viewer {
 }
 
 fn off_street_m(dot: &Dot) -> f64 {
-    CITY.snap(LatLng::try_from(dot.at).unwrap()).off_m
+    CITY.snap(LatLng::try_from(dot.at).unwrap()).snap_distance_m
 }
 
 /// The bounds of this map are 60 km wide, and its only street is 43 m long.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_cars_drive_within_the_view_of_a_map_with_one_street() {
-    let map = made_map("one-street");
+    let map = test_map_flag("one-street");
     let server = server().on_map(Path::new(map.trim_start_matches("--map="))).with_cars(5).run().await;
     let wire = Wire::Web(server.addr);
     let mut map = wire.open("/rides.v1.City/GetMap", v1::GetMapRequest::default()).await.unwrap();

@@ -185,7 +185,7 @@ unsafe extern "C" fn shm_lock(file: *mut ffi::sqlite3_file, first: c_int, n: c_i
     if flags & ffi::SQLITE_SHM_LOCK != 0 {
         return code(file.disk().take_slots(file.id, slots));
     }
-    file.disk().give_back_slots(file.id, slots);
+    file.disk().release_slots(file.id, slots);
     ffi::SQLITE_OK
 }
 

@@ -1,6 +1,6 @@
 //! Tests of barriers, and of streets that are open only to taxis.
 
-use super::{drawn::Drawn, reading::made, *};
+use super::{map_builder::MapBuilder, reading::made, *};
 
 /// The length of the fastest route between two places, in kilometres.
 fn km(city: &City, from: LatLng, to: LatLng) -> f64 {
@@ -23,7 +23,7 @@ fn a_street_for_taxis_is_open() {
 
 /// Two points joined in the north by a lane whose middle node has these tags, and in the south by a long detour.
 fn two_streets(tags: &[(&str, &str)]) -> City {
-    let map = Drawn::default()
+    let map = MapBuilder::default()
         .node(1, 50.0, 10.0)
         .tagged(2, 50.0, 10.005, tags)
         .node(3, 50.0, 10.01)
@@ -39,7 +39,7 @@ fn both_sides_of_a_barrier_can_be_driven_up_to_it() {
     let (west, east) = (p(50.0, 10.0049), p(50.0, 10.0051));
     assert!(km(&city, p(50.0, 10.0), west) < 0.4 && km(&city, east, p(50.0, 10.01)) < 0.4);
     assert!(km(&city, west, east) > 6.0);
-    assert_eq!(city.report().left_out, LeftOut::default());
+    assert_eq!(city.report().left_out, UnusedStreets::default());
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_barrier_that_opens_does_not_stand_in_the_way() {
 
 #[test]
 fn a_street_that_a_bollard_cuts_off_is_an_island() {
-    let map = Drawn::default()
+    let map = MapBuilder::default()
         .node(1, 50.0, 10.0)
         .node(2, 50.0, 10.01)
         .tagged(3, 50.0, 10.02, &[("barrier", "bollard")])

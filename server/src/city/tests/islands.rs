@@ -1,6 +1,6 @@
 //! Tests of streets that no car can reach, or leave again.
 
-use super::{drawn::Drawn, reading::made, *};
+use super::{map_builder::MapBuilder, reading::made, *};
 
 #[test]
 fn the_part_that_is_kept_is_the_map_and_the_rest_is_reported() {
@@ -24,13 +24,13 @@ fn search_finds_no_street_that_cannot_be_reached() {
     let city = made("one-street").expect("a map");
     assert_eq!(city.find_places("cut off", 8), []);
     let [kept] = &city.find_places("kept", 8)[..] else { panic!("one street") };
-    assert!(city.snap(kept.at).off_m < 0.01);
+    assert!(city.snap(kept.at).snap_distance_m < 0.01);
 }
 
 /// The part with the greatest length counts, not the one with the most nodes.
 #[test]
 fn the_part_with_the_most_metres_is_kept() {
-    let mut map = Drawn::default().node(1, 50.0, 10.0).node(2, 50.05, 10.0).street(1, &[1, 2], "Long");
+    let mut map = MapBuilder::default().node(1, 50.0, 10.0).node(2, 50.05, 10.0).street(1, &[1, 2], "Long");
     let bends: Vec<i64> = (10..60).collect();
     for (id, bend) in bends.iter().zip(0..) {
         map = map.node(*id, 50.1 + f64::from(bend) * 1e-5, 10.0);
@@ -46,7 +46,7 @@ fn whatever_is_found_can_be_driven_between() {
         let places = city.find_places("e", 40);
         for (from, to) in places.iter().zip(places.iter().skip(1)) {
             let [from, to] = [from, to].map(|place| city.snap(place.at));
-            assert!(from.off_m <= REACH_M && to.off_m <= REACH_M, "{name}: {from:?} {to:?}");
+            assert!(from.snap_distance_m <= MAX_WALK_M && to.snap_distance_m <= MAX_WALK_M, "{name}: {from:?} {to:?}");
             assert!(city.route(&from, &to).is_some(), "{name}: {from:?} {to:?}");
         }
     }
@@ -57,7 +57,7 @@ fn whatever_is_found_can_be_driven_between() {
 fn a_closed_street_is_found_if_an_open_one_is_near() {
     let map = |metres_north: f64| {
         let lat = 50.0 + metres_north / 111_195.0;
-        Drawn::default()
+        MapBuilder::default()
             .node(1, 50.0, 10.0)
             .node(2, 50.0, 10.01)
             .node(3, lat, 10.004)
@@ -74,7 +74,7 @@ fn a_closed_street_is_found_if_an_open_one_is_near() {
 
 #[test]
 fn a_closed_street_is_found_beside_an_open_one_of_its_name_elsewhere() {
-    let map = Drawn::default()
+    let map = MapBuilder::default()
         .node(1, 50.0, 10.0)
         .node(2, 50.0, 10.01)
         .node(3, 50.001, 10.004)

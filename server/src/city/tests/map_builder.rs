@@ -6,12 +6,12 @@ use crate::city::{City, CityError, fuzz::pack};
 
 /// A map under construction.
 #[derive(Default)]
-pub(super) struct Drawn {
+pub(super) struct MapBuilder {
     header: HeaderBlock,
     block: PrimitiveBlock,
 }
 
-impl Drawn {
+impl MapBuilder {
     /// Adds a node at a position in degrees.
     pub(super) fn node(self, id: i64, lat: f64, lng: f64) -> Self {
         self.tagged(id, lat, lng, &[])

@@ -1,6 +1,6 @@
 //! Tests of street names in many scripts and languages, and of streets with the same name.
 
-use super::{drawn::Drawn, reading::made, *};
+use super::{map_builder::MapBuilder, reading::made, *};
 
 fn names(city: &City, query: &str) -> Vec<String> {
     city.find_places(query, 50).into_iter().map(|place| place.name).collect()
@@ -64,7 +64,7 @@ fn what_nobody_sees_in_a_name_neither_hides_a_street_nor_finds_one() {
 
 #[test]
 fn a_street_is_found_by_any_of_its_names_and_numbers() {
-    let map = Drawn::default().node(1, 60.0, 25.0).node(2, 60.01, 25.0).node(3, 60.02, 25.0);
+    let map = MapBuilder::default().node(1, 60.0, 25.0).node(2, 60.01, 25.0).node(3, 60.02, 25.0);
     let map = map.way(
         1,
         &[1, 2],
@@ -116,7 +116,7 @@ fn streets_of_one_name_are_told_apart() {
 
 #[test]
 fn a_street_with_a_gap_is_one_and_districts_tell_streets_apart() {
-    let mut map = Drawn::default().tagged(90, 50.0, 10.0, &[("place", "village"), ("name", "Upton")]).tagged(
+    let mut map = MapBuilder::default().tagged(90, 50.0, 10.0, &[("place", "village"), ("name", "Upton")]).tagged(
         91,
         50.1,
         10.0,

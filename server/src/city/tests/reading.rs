@@ -1,7 +1,7 @@
 //! Tests of files as publishers and tools write them: boxes, features, compressions, other formats, and positions at
 //! the limits of coordinates.
 
-use super::{drawn::Drawn, *};
+use super::{map_builder::MapBuilder, *};
 
 /// Loads the test map with this name from `server/tests/maps`.
 pub(super) fn made(name: &str) -> Result<City, CityError> {
@@ -9,8 +9,8 @@ pub(super) fn made(name: &str) -> Result<City, CityError> {
 }
 
 /// A street of two nodes.
-fn street(from: (f64, f64), to: (f64, f64)) -> Drawn {
-    Drawn::default().node(1, from.0, from.1).node(2, to.0, to.1).street(1, &[1, 2], "Street")
+fn street(from: (f64, f64), to: (f64, f64)) -> MapBuilder {
+    MapBuilder::default().node(1, from.0, from.1).node(2, to.0, to.1).street(1, &[1, 2], "Street")
 }
 
 fn words(city: Result<City, CityError>) -> String {
@@ -23,7 +23,7 @@ fn a_header_box_that_cannot_be_believed_gives_way_to_the_streets() {
         [("bbox-zero", "holds no street"), ("bbox-world", "is far larger than the streets")]
     {
         let city = made(name).expect("a map");
-        let BoxUse::Ignored { why, .. } = city.report().header_box else { panic!("{:?}", city.report()) };
+        let HeaderBoxUse::Ignored { why, .. } = city.report().header_box else { panic!("{:?}", city.report()) };
         assert_eq!(why, expected, "{name}");
         let (sw, ne) = (city.bounds().south_west(), city.bounds().north_east());
         assert!(
@@ -32,7 +32,7 @@ fn a_header_box_that_cannot_be_believed_gives_way_to_the_streets() {
         );
         assert_eq!(city.map().streets.len(), 40, "{name}");
     }
-    assert_eq!(made("twin-streets").expect("a map").report().header_box, BoxUse::Used);
+    assert_eq!(made("twin-streets").expect("a map").report().header_box, HeaderBoxUse::Used);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn boxes_of_all_kinds_leave_the_streets_on_the_map() {
 
 #[test]
 fn streets_are_still_cut_at_a_box_that_can_be_believed() {
-    let long = Drawn::default()
+    let long = MapBuilder::default()
         .node(1, 52.5, 13.3)
         .node(2, 52.501, 13.3)
         .node(3, 52.502, 13.3)
@@ -65,7 +65,7 @@ fn streets_are_still_cut_at_a_box_that_can_be_believed() {
         .street(1, &[1, 2, 3, 4], "Street")
         .boxed([52.499, 13.299, 52.503, 13.301]);
     let city = long.city().expect("a map");
-    assert_eq!(city.report().header_box, BoxUse::Used);
+    assert_eq!(city.report().header_box, HeaderBoxUse::Used);
     assert!((city.bounds().north_east().lat() - 52.503).abs() < 1e-9, "{:?}", city.bounds());
 }
 
@@ -117,11 +117,11 @@ fn a_file_of_another_format_is_named_with_the_remedy() {
 
 #[test]
 fn a_file_without_streets_or_without_their_nodes_says_which() {
-    let no_streets = Drawn::default().node(1, 52.5, 13.3).node(2, 52.51, 13.3);
+    let no_streets = MapBuilder::default().node(1, 52.5, 13.3).node(2, 52.51, 13.3);
     assert!(words(no_streets.city()).starts_with("the map has no street that cars may drive on"));
-    let no_nodes = Drawn::default().street(1, &[1, 2], "Street");
+    let no_nodes = MapBuilder::default().street(1, &[1, 2], "Street");
     assert!(words(no_nodes.city()).starts_with("the map has streets but not the nodes"));
-    let one_way_only = Drawn::default().node(1, 52.5, 13.3).node(2, 52.51, 13.3).way(
+    let one_way_only = MapBuilder::default().node(1, 52.5, 13.3).node(2, 52.51, 13.3).way(
         1,
         &[1, 2],
         &[("highway", "primary"), ("oneway", "yes")],

@@ -12,11 +12,11 @@ use rides_proto::{
     },
 };
 
-use super::way::{Pose, Way};
+use super::path::{Pose, DrivePath};
 use crate::{
     client::text::{distance, duration, money, stop, trip, wire_duration},
-    remote::{Errand, Leg},
-    terminal_text::clean,
+    server_connection::{DriverTask, DriverTaskStep},
+    terminal_text::strip_controls,
 };
 
 /// The time that passengers take to get in, in seconds.
@@ -24,54 +24,54 @@ const BOARDING_S: f64 = 3.0;
 
 /// An action for the caller.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Do {
+pub(super) enum Effect {
     /// Send a message to the server.
-    Say(Up),
+    Send(Up),
     /// Print a line for the driver.
-    Tell(String),
-    /// Find a route, and pass it to [`Shift::sets_off`].
-    Plan {
+    Print(String),
+    /// Find a route, and pass it to [`DriverSession::sets_off`].
+    FindRoute {
         /// The position of the car.
         from: LatLng,
         /// The destination.
         to: LatLng,
     },
     /// Sign off, because the last ride is done.
-    GoHome,
+    SignOff,
 }
 
 /// The occupation of the car.
 #[derive(Clone, PartialEq, Debug)]
-enum Busy {
+enum Occupation {
     Free,
     /// The ride of this id is offered to the car.
     Offered(String),
     /// The car has a ride.
-    With(Errand),
+    With(DriverTask),
 }
 
 /// The state of a car and its driver.
-pub(super) struct Shift {
+pub(super) struct DriverState {
     /// In metres per second.
     speed: f64,
     /// `true` if the driver decides about offers; otherwise each is accepted at once.
     asks: bool,
     /// The number of rides after which the car signs off. `None`: it never does by itself.
     rides_left: Option<u32>,
-    busy: Busy,
+    busy: Occupation,
     /// The route that the car follows.
-    way: Way,
-    /// The time at which the car set off along `way`.
+    way: DrivePath,
+    /// The time at which the car set off along `path`.
     set_off_at: f64,
     /// The destination, while the route to it is not known yet.
     planning: Option<LatLng>,
 }
 
-impl Shift {
+impl DriverState {
     /// Makes the state of a free car that stands at `at`.
     pub(super) fn new(at: LatLng, speed: f64, asks: bool, rides_left: Option<u32>) -> Self {
-        let way = Way::new(at, [], at);
-        Self { speed, asks, rides_left, busy: Busy::Free, way, set_off_at: 0.0, planning: None }
+        let way = DrivePath::new(at, [], at);
+        Self { speed, asks, rides_left, busy: Occupation::Free, way, set_off_at: 0.0, planning: None }
     }
 
     /// Returns the position and heading of the car.
@@ -80,13 +80,13 @@ impl Shift {
     }
 
     /// Handles a message of the server.
-    pub(super) fn hear(&mut self, message: Down, now: f64) -> Vec<Do> {
+    pub(super) fn handle(&mut self, message: Down, now: f64) -> Vec<Effect> {
         match message {
             Down::SignedOn(signed_on) => {
                 // The last messages before the stream broke may be lost. The server sends the ride of the car next, in
                 // the state that it knows.
                 self.stop(now);
-                vec![Do::Tell(format!("signed on as number {} on the map", signed_on.car_number))]
+                vec![Effect::Print(format!("signed on as number {} on the map", signed_on.car_number))]
             }
             Down::Offer(offer) => self.consider(&offer),
             Down::Assignment(v1::drive_response::Assignment { ride: Some(ride) })
@@ -94,59 +94,59 @@ impl Shift {
             Down::OfferWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "offer withdrawn", now),
             Down::RideWithdrawn(gone) => self.lose(&gone.ride_id, &gone.reason, "ride withdrawn", now),
             Down::Refused(Refused { ride_id, reason, message, .. }) => {
-                self.lose(&ride_id, &reason, &clean(&message), now)
+                self.lose(&ride_id, &reason, &strip_controls(&message), now)
             }
             Down::Assignment(_) | Down::Update(_) | Down::Heartbeat(_) => Vec::new(),
         }
     }
 
     /// Returns the driver's reply to the current offer, or `None` if there is no offer any more.
-    pub(super) fn answer(&self, yes: bool) -> Option<Do> {
-        let Busy::Offered(ride_id) = &self.busy else { return None };
+    pub(super) fn reply(&self, yes: bool) -> Option<Effect> {
+        let Occupation::Offered(ride_id) = &self.busy else { return None };
         let ride_id = ride_id.clone();
-        Some(Do::Say(match yes {
+        Some(Effect::Send(match yes {
             true => Up::Accept(up::AcceptOffer { ride_id }),
             false => Up::Decline(up::DeclineOffer { ride_id }),
         }))
     }
 
-    /// Sets off along `line` to `to`. Does nothing if the destination has changed since the search.
-    pub(super) fn sets_off(&mut self, line: Vec<LatLng>, to: LatLng, now: f64) {
+    /// Sets off along `drive_stream` to `to`. Does nothing if the destination has changed since the search.
+    pub(super) fn set_route(&mut self, line: Vec<LatLng>, to: LatLng, now: f64) {
         if self.planning.take_if(|waited_for| *waited_for == to).is_some() {
-            self.way = Way::new(self.pose(now).at, line, to);
+            self.way = DrivePath::new(self.pose(now).at, line, to);
             self.set_off_at = now;
         }
     }
 
     /// Advances the time to `now`. The first action is always to send the position.
-    pub(super) fn step(&mut self, now: f64) -> Vec<Do> {
+    pub(super) fn step(&mut self, now: f64) -> Vec<Effect> {
         let pose = self.pose(now);
         let there = self.planning.is_none() && self.left_m(now) <= 0.0;
-        let mut todo = vec![Do::Say(Up::Position(up::Position {
+        let mut todo = vec![Effect::Send(Up::Position(up::Position {
             location: Some(pose.at.into()),
             heading_deg: pose.heading_deg,
             speed_mps: Some(if there { 0.0 } else { self.speed }),
             time: None,
         }))];
-        if let Busy::With(errand) = &mut self.busy {
-            todo.extend(errand.step(there, now).map(Do::Say));
+        if let Occupation::With(errand) = &mut self.busy {
+            todo.extend(errand.step(there, now).map(Effect::Send));
         }
         todo
     }
 
     /// Returns the status line.
-    pub(super) fn meanwhile(&self, now: f64) -> String {
+    pub(super) fn status_line(&self, now: f64) -> String {
         let left_m = self.left_m(now).max(0.0);
         let time = std::time::Duration::from_secs_f64(left_m / self.speed);
         let (time, way) = (duration(time), distance(left_m as u32));
         match &self.busy {
-            Busy::Free => "free, waiting for an offer".to_owned(),
-            Busy::Offered(_) if self.asks => "accept? type y or n, then Enter".to_owned(),
-            Busy::Offered(_) => "accepting the offer".to_owned(),
-            Busy::With(errand) => match errand.leg() {
-                Leg::ToPickup => format!("{time} to the pickup ({way})"),
-                Leg::Boarding { .. } => "passengers get in".to_owned(),
-                Leg::OnTrip { .. } => format!("{time} to the drop-off ({way})"),
+            Occupation::Free => "free, waiting for an offer".to_owned(),
+            Occupation::Offered(_) if self.asks => "accept? type y or n, then Enter".to_owned(),
+            Occupation::Offered(_) => "accepting the offer".to_owned(),
+            Occupation::With(errand) => match errand.leg() {
+                DriverTaskStep::ToPickup => format!("{time} to the pickup ({way})"),
+                DriverTaskStep::Boarding { .. } => "passengers get in".to_owned(),
+                DriverTaskStep::OnTrip { .. } => format!("{time} to the drop-off ({way})"),
             },
         }
     }
@@ -158,14 +158,14 @@ impl Shift {
 
     fn ride(&self) -> Option<&str> {
         match &self.busy {
-            Busy::Free => None,
-            Busy::Offered(ride) => Some(ride),
-            Busy::With(errand) => Some(errand.ride_id()),
+            Occupation::Free => None,
+            Occupation::Offered(ride) => Some(ride),
+            Occupation::With(errand) => Some(errand.ride_id()),
         }
     }
 
-    fn consider(&mut self, offer: &Offer) -> Vec<Do> {
-        self.busy = Busy::Offered(offer.ride_id.clone());
+    fn consider(&mut self, offer: &Offer) -> Vec<Effect> {
+        self.busy = Occupation::Offered(offer.ride_id.clone());
         let told = format!(
             "offered: {} → {}, {}, {} away",
             stop(&offer.pickup_name, offer.pickup),
@@ -173,26 +173,26 @@ impl Shift {
             money(offer.fare.as_ref()),
             duration(wire_duration(offer.pickup_eta)),
         );
-        let answer = if self.asks { None } else { self.answer(true) };
-        [Do::Tell(told)].into_iter().chain(answer).collect()
+        let answer = if self.asks { None } else { self.reply(true) };
+        [Effect::Print(told)].into_iter().chain(answer).collect()
     }
 
     /// Starts or continues a ride that the server has assigned to the car, in the state that the server knows.
-    fn take_up(&mut self, ride: &Ride, now: f64) -> Vec<Do> {
-        let Some(errand) = Errand::of(ride, now, BOARDING_S) else { return self.finish(ride, now) };
-        if matches!(&self.busy, Busy::With(current) if current.covers(&errand)) {
+    fn take_up(&mut self, ride: &Ride, now: f64) -> Vec<Effect> {
+        let Some(errand) = DriverTask::of(ride, now, BOARDING_S) else { return self.finish(ride, now) };
+        if matches!(&self.busy, Occupation::With(current) if current.covers(&errand)) {
             return Vec::new();
         }
         let leg = errand.leg();
         self.stop(now);
-        self.busy = Busy::With(errand);
+        self.busy = Occupation::With(errand);
         match leg {
-            Leg::ToPickup => {
+            DriverTaskStep::ToPickup => {
                 let street = stop(&ride.pickup_name, ride.pickup);
                 self.go_to(ride.pickup, format!("assigned: to {street}, for {}", passengers(ride)), now)
             }
-            Leg::Boarding { .. } => vec![Do::Tell("at the pickup".to_owned())],
-            Leg::OnTrip { .. } => {
+            DriverTaskStep::Boarding { .. } => vec![Effect::Print("at the pickup".to_owned())],
+            DriverTaskStep::OnTrip { .. } => {
                 let street = stop(&ride.dropoff_name, ride.dropoff);
                 self.go_to(ride.dropoff, format!("on trip: to {street}"), now)
             }
@@ -200,45 +200,45 @@ impl Shift {
     }
 
     /// Prints the fare of a completed ride. Signs off if it was the last.
-    fn finish(&mut self, ride: &Ride, now: f64) -> Vec<Do> {
+    fn finish(&mut self, ride: &Ride, now: f64) -> Vec<Effect> {
         if ride.state() != RideState::Completed || self.ride() != Some(&ride.ride_id) {
             return Vec::new();
         }
         self.stop(now);
         let trip = trip(ride.distance_m, ride.duration);
-        let told = Do::Tell(format!("completed: {} for {trip}", money(ride.fare.as_ref())));
+        let told = Effect::Print(format!("completed: {} for {trip}", money(ride.fare.as_ref())));
         self.rides_left = self.rides_left.map(|left| left.saturating_sub(1));
-        [told].into_iter().chain((self.rides_left == Some(0)).then_some(Do::GoHome)).collect()
+        [told].into_iter().chain((self.rides_left == Some(0)).then_some(Effect::SignOff)).collect()
     }
 
-    fn go_to(&mut self, to: Option<v1::Location>, told: String, now: f64) -> Vec<Do> {
+    fn go_to(&mut self, to: Option<v1::Location>, told: String, now: f64) -> Vec<Effect> {
         let from = self.pose(now).at;
         self.planning = to.and_then(|to| LatLng::try_from(to).ok());
-        let plan = self.planning.map(|to| Do::Plan { from, to });
-        [Do::Tell(told)].into_iter().chain(plan).collect()
+        let plan = self.planning.map(|to| Effect::FindRoute { from, to });
+        [Effect::Print(told)].into_iter().chain(plan).collect()
     }
 
-    fn lose(&mut self, ride_id: &str, reason: &str, what: &str, now: f64) -> Vec<Do> {
+    fn lose(&mut self, ride_id: &str, reason: &str, what: &str, now: f64) -> Vec<Effect> {
         if self.ride() == Some(ride_id) {
             self.stop(now);
         }
-        let reason = if reason.is_empty() { String::new() } else { format!(" ({})", clean(reason)) };
-        vec![Do::Tell(format!("{what}{reason}"))]
+        let reason = if reason.is_empty() { String::new() } else { format!(" ({})", strip_controls(reason)) };
+        vec![Effect::Print(format!("{what}{reason}"))]
     }
 
     /// Stops the car where it is, and sets it free.
     fn stop(&mut self, now: f64) {
         let at = self.pose(now).at;
-        self.way = Way::new(at, [], at);
+        self.way = DrivePath::new(at, [], at);
         (self.set_off_at, self.planning) = (now, None);
-        self.busy = Busy::Free;
+        self.busy = Occupation::Free;
     }
 }
 
 fn passengers(ride: &Ride) -> String {
     match ride.rider_id.as_str() {
         "" => "passengers".to_owned(),
-        rider => clean(rider),
+        rider => strip_controls(rider),
     }
 }
 
@@ -254,8 +254,8 @@ mod tests {
         LatLng::new(60.0 + north / 111_195.0, 25.0).unwrap()
     }
 
-    fn shift(asks: bool) -> Shift {
-        Shift::new(at(0.0), SPEED, asks, Some(1))
+    fn shift(asks: bool) -> DriverState {
+        DriverState::new(at(0.0), SPEED, asks, Some(1))
     }
 
     fn offer() -> Down {
@@ -280,57 +280,57 @@ mod tests {
     }
 
     /// Returns the actions without positions and texts for the driver.
-    fn deeds(todo: Vec<Do>) -> Vec<Do> {
-        todo.into_iter().filter(|todo| !matches!(todo, Do::Tell(_) | Do::Say(Up::Position(_)))).collect()
+    fn deeds(todo: Vec<Effect>) -> Vec<Effect> {
+        todo.into_iter().filter(|todo| !matches!(todo, Effect::Print(_) | Effect::Send(Up::Position(_)))).collect()
     }
 
-    fn arrive() -> Do {
-        Do::Say(Up::Arrive(up::Arrive { ride_id: "r".into() }))
+    fn arrive() -> Effect {
+        Effect::Send(Up::Arrive(up::Arrive { ride_id: "r".into() }))
     }
 
-    fn pick_up() -> Do {
-        Do::Say(Up::PickUp(up::PickUp { ride_id: "r".into() }))
+    fn pick_up() -> Effect {
+        Effect::Send(Up::PickUp(up::PickUp { ride_id: "r".into() }))
     }
 
-    fn drop_off() -> Do {
-        Do::Say(Up::DropOff(up::DropOff { ride_id: "r".into() }))
+    fn drop_off() -> Effect {
+        Effect::Send(Up::DropOff(up::DropOff { ride_id: "r".into() }))
     }
 
     #[test]
     fn a_ride_goes_from_offer_to_receipt_and_then_home() {
         let mut car = shift(false);
-        let accept = Do::Say(Up::Accept(up::AcceptOffer { ride_id: "r".into() }));
-        assert_eq!(deeds(car.hear(offer(), 0.0)), [accept]);
-        let plan = Do::Plan { from: at(0.0), to: at(100.0) };
-        assert_eq!(deeds(car.hear(assigned(), 0.0)), [plan]);
+        let accept = Effect::Send(Up::Accept(up::AcceptOffer { ride_id: "r".into() }));
+        assert_eq!(deeds(car.handle(offer(), 0.0)), [accept]);
+        let plan = Effect::FindRoute { from: at(0.0), to: at(100.0) };
+        assert_eq!(deeds(car.handle(assigned(), 0.0)), [plan]);
         assert_eq!(deeds(car.step(60.0)), [], "the route is not known yet");
-        car.sets_off(vec![], at(100.0), 60.0);
+        car.set_route(vec![], at(100.0), 60.0);
         assert_eq!(deeds(car.step(69.9)), []);
         assert!(car.pose(65.0).at.distance_m(at(50.0)) < 0.1);
         assert_eq!(deeds(car.step(70.1)), [arrive()]);
-        assert_eq!(deeds(car.hear(update(RideState::Arrived), 70.2)), []);
+        assert_eq!(deeds(car.handle(update(RideState::Arrived), 70.2)), []);
         assert_eq!(deeds(car.step(73.2)), [pick_up()]);
         assert_eq!(deeds(car.step(74.0)), [], "once");
-        assert_eq!(deeds(car.hear(update(RideState::OnTrip), 75.0)).len(), 1);
-        car.sets_off(vec![], at(200.0), 75.0);
+        assert_eq!(deeds(car.handle(update(RideState::OnTrip), 75.0)).len(), 1);
+        car.set_route(vec![], at(200.0), 75.0);
         assert_eq!(deeds(car.step(85.1)), [drop_off()]);
-        assert_eq!(deeds(car.hear(update(RideState::Completed), 85.2)), [Do::GoHome]);
+        assert_eq!(deeds(car.handle(update(RideState::Completed), 85.2)), [Effect::SignOff]);
         assert!(car.pose(99.0).at.distance_m(at(200.0)) < 0.1, "the car has moved");
     }
 
     #[test]
     fn a_driver_who_wants_to_be_asked_is_asked_while_there_is_an_offer() {
         let mut car = shift(true);
-        assert_eq!(car.answer(true), None);
-        assert_eq!(deeds(car.hear(offer(), 0.0)), []);
-        let decline = Do::Say(Up::Decline(up::DeclineOffer { ride_id: "r".into() }));
-        assert_eq!(car.answer(false), Some(decline));
+        assert_eq!(car.reply(true), None);
+        assert_eq!(deeds(car.handle(offer(), 0.0)), []);
+        let decline = Effect::Send(Up::Decline(up::DeclineOffer { ride_id: "r".into() }));
+        assert_eq!(car.reply(false), Some(decline));
         let gone = down::OfferWithdrawn { ride_id: "r".into(), reason: "TIMED_OUT".into() };
         assert_eq!(
-            car.hear(Down::OfferWithdrawn(gone), 1.0),
-            [Do::Tell("offer withdrawn (TIMED_OUT)".into())]
+            car.handle(Down::OfferWithdrawn(gone), 1.0),
+            [Effect::Print("offer withdrawn (TIMED_OUT)".into())]
         );
-        assert_eq!(car.answer(true), None);
+        assert_eq!(car.reply(true), None);
     }
 
     fn signed_on(ride: &str) -> Down {
@@ -340,17 +340,17 @@ mod tests {
     #[test]
     fn a_car_that_lost_its_connection_goes_on_where_it_was() {
         let mut car = shift(false);
-        car.hear(offer(), 0.0);
-        car.hear(assigned(), 0.0);
-        car.sets_off(vec![], at(100.0), 0.0);
-        car.hear(signed_on("r"), 5.0);
-        let on = deeds(car.hear(assigned(), 5.0));
-        let [Do::Plan { from, to }] = &on[..] else { panic!("{on:?}") };
+        car.handle(offer(), 0.0);
+        car.handle(assigned(), 0.0);
+        car.set_route(vec![], at(100.0), 0.0);
+        car.handle(signed_on("r"), 5.0);
+        let on = deeds(car.handle(assigned(), 5.0));
+        let [Effect::FindRoute { from, to }] = &on[..] else { panic!("{on:?}") };
         assert!(from.distance_m(at(50.0)) < 0.1 && *to == at(100.0), "{on:?}");
-        car.sets_off(vec![], at(100.0), 5.0);
+        car.set_route(vec![], at(100.0), 5.0);
         assert_eq!(deeds(car.step(10.1)), [arrive()]);
 
-        car.hear(signed_on(""), 11.0);
+        car.handle(signed_on(""), 11.0);
         assert_eq!(deeds(car.step(60.0)), [], "the car lost the ride while it was disconnected");
     }
 
@@ -360,9 +360,9 @@ mod tests {
         let deed = |state: RideState, to: LatLng| {
             let mut car = shift(false);
             let mut says_it = |now: f64| {
-                car.hear(signed_on("r"), now);
-                car.hear(assignment(state), now);
-                car.sets_off(vec![], to, now);
+                car.handle(signed_on("r"), now);
+                car.handle(assignment(state), now);
+                car.set_route(vec![], to, now);
                 let all = [1.0, 30.0, 60.0].map(|later| deeds(car.step(now + later))).concat();
                 all.first().cloned()
             };
@@ -378,28 +378,28 @@ mod tests {
     #[test]
     fn a_way_that_nobody_waits_for_any_more_is_not_taken() {
         let mut car = shift(false);
-        car.hear(offer(), 0.0);
-        car.hear(assigned(), 0.0);
+        car.handle(offer(), 0.0);
+        car.handle(assigned(), 0.0);
         let gone = down::RideWithdrawn { ride_id: "r".into(), reason: "CANCELLED".into() };
-        car.hear(Down::RideWithdrawn(gone), 1.0);
-        car.sets_off(vec![], at(100.0), 2.0);
+        car.handle(Down::RideWithdrawn(gone), 1.0);
+        car.set_route(vec![], at(100.0), 2.0);
         assert!(car.pose(60.0).at.distance_m(at(0.0)) < 0.1, "the car has moved");
 
-        car.hear(assignment(RideState::OnTrip), 60.0);
-        car.sets_off(vec![], at(100.0), 60.0);
+        car.handle(assignment(RideState::OnTrip), 60.0);
+        car.set_route(vec![], at(100.0), 60.0);
         assert_eq!(deeds(car.step(90.0)), [], "the route to the dropoff is not known yet");
-        car.sets_off(vec![], at(200.0), 90.0);
+        car.set_route(vec![], at(200.0), 90.0);
         assert_eq!(deeds(car.step(120.0)), [drop_off()]);
     }
 
     #[test]
     fn a_ride_that_is_taken_away_is_driven_no_further() {
         let mut car = shift(false);
-        car.hear(offer(), 0.0);
-        car.hear(assigned(), 0.0);
-        car.sets_off(vec![], at(100.0), 0.0);
+        car.handle(offer(), 0.0);
+        car.handle(assigned(), 0.0);
+        car.set_route(vec![], at(100.0), 0.0);
         let gone = down::RideWithdrawn { ride_id: "r".into(), reason: "CANCELLED".into() };
-        car.hear(Down::RideWithdrawn(gone), 5.0);
+        car.handle(Down::RideWithdrawn(gone), 5.0);
         assert_eq!(deeds(car.step(60.0)), []);
         assert!(car.pose(60.0).at.distance_m(at(50.0)) < 0.1);
     }
@@ -409,7 +409,7 @@ mod tests {
         let mut car = shift(false);
         let street = Ride { dropoff: None, ..ride(RideState::OnTrip) };
         let assigned = Down::Assignment(down::Assignment { ride: Some(street) });
-        assert_eq!(deeds(car.hear(assigned, 0.0)), []);
+        assert_eq!(deeds(car.handle(assigned, 0.0)), []);
         assert_eq!(deeds(car.step(600.0)), []);
     }
 }

@@ -1,7 +1,7 @@
 //! The subcommand `drive`: one car that is driven from a terminal.
 
-mod shift;
-mod way;
+mod driver_state;
+mod path;
 
 use std::time::Duration;
 
@@ -22,15 +22,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use self::shift::{Do, Shift};
+use self::driver_state::{Effect, DriverState};
 use super::{
-    args::Driving,
+    args::DriveArgs,
     output::Output,
-    servers::{Servers, why},
+    servers::{Servers, end_reason},
 };
 use crate::{
-    remote::{Line, Outbox, backoff},
-    signals::Stop,
+    server_connection::{DriveStream, DriveSender, backoff},
+    signals::StopSignals,
 };
 
 /// The interval between two positions.
@@ -38,19 +38,19 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 
 /// Drives until the last ride is done or a signal arrives. If the stream breaks, it is opened again, and the car
 /// continues its ride. Fails if the first stream cannot be opened, or if a later error cannot be retried.
-pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn drive(driving: DriveArgs, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let home = on_signal()?;
-    let (car_id, driver_id) = who(&driving, servers).await?;
+    let (car_id, driver_id) = car_and_driver(&driving, servers).await?;
     let at = LatLng::try_from(driving.at.locate(servers).await?)?;
     let mut car = Car {
         sign_on: SignOn { car_id, driver_id, location: None },
-        shift: Shift::new(at, driving.speed / 3.6, driving.ask, driving.rides),
+        shift: DriverState::new(at, driving.speed / 3.6, driving.ask, driving.rides),
         began: Instant::now(),
         planning: None,
         typed: driving.ask.then(|| BufReader::new(stdin()).lines()),
         servers,
         output,
-        home,
+        shutdown: home,
     };
     let mut attempt = 0;
     loop {
@@ -59,13 +59,13 @@ pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) 
             error.downcast_ref::<Status>().filter(|status| car.has_begun() && servers.may_resume(status));
         let Some(status) = status else { return Err(error) };
         attempt += 1;
-        let what = format!("{}; retrying", why(status));
+        let what = format!("{}; retrying", end_reason(status));
         if attempt == 1 {
             output.note(&what);
         }
-        output.meanwhile(what);
+        output.set_status(what);
         let wait = sleep(backoff(attempt, status, &mut rand::rng()));
-        if car.home.run_until_cancelled(wait).await.is_none() {
+        if car.shutdown.run_until_cancelled(wait).await.is_none() {
             return Ok(());
         }
     }
@@ -73,7 +73,7 @@ pub(super) async fn drive(driving: Driving, servers: &Servers, output: &Output) 
 
 /// Returns a token that is cancelled by a signal.
 fn on_signal() -> anyhow::Result<CancellationToken> {
-    let mut stop = Stop::listen().context("cannot listen for signals")?;
+    let mut stop = StopSignals::listen().context("cannot listen for signals")?;
     let home = CancellationToken::new();
     let told = home.clone();
     tokio::spawn(async move {
@@ -85,11 +85,11 @@ fn on_signal() -> anyhow::Result<CancellationToken> {
 
 /// Returns the ids of the car and of its driver: those of the arguments, otherwise those of the token. Fails if the
 /// id of the car is in neither.
-async fn who(driving: &Driving, servers: &Servers) -> anyhow::Result<(i64, String)> {
+async fn car_and_driver(driving: &DriveArgs, servers: &Servers) -> anyhow::Result<(i64, String)> {
     let session = match servers.have_token() {
         true => {
             let ask = async |channel, request| SessionsClient::new(channel).who_am_i(request).await;
-            servers.ask(WhoAmIRequest {}, ask).await?.session.filter(|session| session.role() == Role::Driver)
+            servers.unary(WhoAmIRequest {}, ask).await?.session.filter(|session| session.role() == Role::Driver)
         }
         false => None,
     };
@@ -100,21 +100,21 @@ async fn who(driving: &Driving, servers: &Servers) -> anyhow::Result<(i64, Strin
 }
 
 /// The search for a route. Its result is the points of the route and the destination that was searched for.
-type Planning = LocalBoxFuture<'static, (Vec<LatLng>, LatLng)>;
+type RouteSearch = LocalBoxFuture<'static, (Vec<LatLng>, LatLng)>;
 
 /// The car with its connection to the server and to the terminal.
 struct Car<'a> {
     sign_on: SignOn,
-    shift: Shift,
+    shift: DriverState,
     began: Instant,
     /// The search for a route that is under way.
-    planning: Option<Planning>,
+    planning: Option<RouteSearch>,
     /// The lines that the driver types. `None` if the driver is not to be asked, or stdin has ended.
     typed: Option<Lines<BufReader<Stdin>>>,
     servers: &'a Servers,
     output: &'a Output,
     /// Cancelled when the car is to sign off.
-    home: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 impl Car<'_> {
@@ -137,30 +137,30 @@ impl Car<'_> {
             let todo = tokio::select! {
                 _ = reports.tick() => {
                     let now = self.now();
-                    self.output.meanwhile(self.shift.meanwhile(now));
+                    self.output.set_status(self.shift.status_line(now));
                     self.shift.step(now)
                 }
-                answer = line.hear() => {
+                answer = line.receive() => {
                     let answer = answer?;
                     // The stream works, so the next backoff starts from the beginning.
                     *attempt = 0;
                     self.hear(answer)?
                 }
                 (way, to) = planned(&mut self.planning) => {
-                    self.shift.sets_off(way, to, self.now());
+                    self.shift.set_route(way, to, self.now());
                     Vec::new()
                 }
-                yes = answered(&mut self.typed) => self.shift.answer(yes).into_iter().collect(),
-                () = self.home.cancelled() => vec![Do::GoHome],
+                yes = answered(&mut self.typed) => self.shift.reply(yes).into_iter().collect(),
+                () = self.shutdown.cancelled() => vec![Effect::SignOff],
             };
             for todo in todo {
                 match todo {
-                    Do::Say(message) => line.say(message).await,
-                    Do::Tell(text) => self.tell(&text)?,
-                    Do::Plan { from, to } => {
+                    Effect::Send(message) => line.send(message).await,
+                    Effect::Print(text) => self.tell(&text)?,
+                    Effect::FindRoute { from, to } => {
                         self.planning = Some(plan(self.servers.clone(), from, to).boxed_local());
                     }
-                    Do::GoHome => {
+                    Effect::SignOff => {
                         line.sign_off().await?;
                         return Ok(self.tell("signed off")?);
                     }
@@ -170,12 +170,12 @@ impl Car<'_> {
     }
 
     /// Opens a stream, with the sign-on as its first message.
-    async fn connect(&mut self) -> Result<Line, Status> {
+    async fn connect(&mut self) -> Result<DriveStream, Status> {
         let location = Some(self.shift.pose(self.now()).at.into());
         let sign_on = SignOn { location, ..self.sign_on.clone() };
         let mut outbox = None;
         let requests = || {
-            let (first, requests) = Outbox::new(sign_on.clone());
+            let (first, requests) = DriveSender::new(sign_on.clone());
             outbox = Some(first);
             requests
         };
@@ -186,16 +186,16 @@ impl Car<'_> {
         Ok(outbox.open(answers))
     }
 
-    fn hear(&mut self, answer: DriveResponse) -> anyhow::Result<Vec<Do>> {
+    fn hear(&mut self, answer: DriveResponse) -> anyhow::Result<Vec<Effect>> {
         if self.output.is_json() {
             self.output.message("DriveResponse", &answer)?;
         }
         let now = self.now();
-        Ok(answer.message.map(|message| self.shift.hear(message, now)).unwrap_or_default())
+        Ok(answer.message.map(|message| self.shift.handle(message, now)).unwrap_or_default())
     }
 
     fn tell(&self, text: &str) -> std::io::Result<()> {
-        if self.output.is_json() { Ok(()) } else { self.output.say(text) }
+        if self.output.is_json() { Ok(()) } else { self.output.print(text) }
     }
 }
 
@@ -204,12 +204,12 @@ async fn plan(servers: Servers, from: LatLng, to: LatLng) -> (Vec<LatLng>, LatLn
     let request =
         QuoteRequest { pickup: Some(from.into()), dropoff: Some(to.into()), ..QuoteRequest::default() };
     let ask = async |channel, request| RidesClient::new(channel).quote(request).await;
-    let route = servers.ask(request, ask).await.ok().and_then(|quote| quote.route);
+    let route = servers.unary(request, ask).await.ok().and_then(|quote| quote.route);
     (route.and_then(|route| unpack_path(&route)).unwrap_or_default(), to)
 }
 
 /// Waits for the result of the search for a route. Never returns if there is no search.
-async fn planned(planning: &mut Option<Planning>) -> (Vec<LatLng>, LatLng) {
+async fn planned(planning: &mut Option<RouteSearch>) -> (Vec<LatLng>, LatLng) {
     let Some(way) = planning else { return std::future::pending().await };
     let way = way.await;
     *planning = None;

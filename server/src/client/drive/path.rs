@@ -4,7 +4,7 @@ use rides_proto::geo::LatLng;
 
 /// A route: a line from its first point to its last. It has at least one point.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Way {
+pub(super) struct DrivePath {
     line: Vec<LatLng>,
     /// The distance of each point from the first along the line, in metres.
     at_m: Vec<f64>,
@@ -19,8 +19,8 @@ pub(super) struct Pose {
     pub heading_deg: Option<f64>,
 }
 
-impl Way {
-    /// Makes a route from `from` along `line` to `to`.
+impl DrivePath {
+    /// Makes a route from `from` along `drive_stream` to `to`.
     pub(super) fn new(from: LatLng, line: impl IntoIterator<Item = LatLng>, to: LatLng) -> Self {
         let mut way = Self { line: vec![from], at_m: vec![0.0] };
         line.into_iter().chain([to]).for_each(|point| way.go_on(point));
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_way_is_driven_corner_by_corner() {
-        let way = Way::new(p(60.0, 25.0), [p(60.0, 25.0), p(60.001, 25.0)], p(60.001, 25.002));
+        let way = DrivePath::new(p(60.0, 25.0), [p(60.0, 25.0), p(60.001, 25.0)], p(60.001, 25.002));
         assert!((way.length_m() - 222.4).abs() < 0.5, "{}", way.length_m());
         assert_eq!(way.pose(0.0), Pose { at: p(60.0, 25.0), heading_deg: Some(0.0) });
         let later = way.pose(150.0);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_way_to_where_one_is_is_none() {
-        let way = Way::new(p(60.0, 25.0), [], p(60.0, 25.0));
+        let way = DrivePath::new(p(60.0, 25.0), [], p(60.0, 25.0));
         assert_eq!(way.length_m(), 0.0);
         assert_eq!(way.pose(5.0), Pose { at: p(60.0, 25.0), heading_deg: None });
     }
@@ -97,7 +97,7 @@ mod tests {
                     p(here.0, here.1)
                 })
                 .collect();
-            let way = Way::new(p(60.0, 25.0), line.iter().copied(), line[line.len() - 1]);
+            let way = DrivePath::new(p(60.0, 25.0), line.iter().copied(), line[line.len() - 1]);
             let (before, after) = (way.pose(gone).at, way.pose(gone + 5.0).at);
             prop_assert!(before.distance_m(after) < 5.1);
         }

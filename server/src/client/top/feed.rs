@@ -16,14 +16,14 @@ use tokio::{
 use tonic::Status;
 
 use super::lateness::Lateness;
-use crate::{client::servers::Servers, remote::backoff};
+use crate::{client::servers::Servers, server_connection::backoff};
 
 /// An event of the stream.
-pub(super) enum News {
+pub(super) enum FeedEvent {
     /// A message of the stream, and its lateness (see [`Lateness`]).
     Frame { frame: WatchFleetResponse, late: Duration },
     /// The stream broke with this status, and will be opened again.
-    Away(Status),
+    Disconnected(Status),
 }
 
 /// Returns the name of the city and the bounds of its map.
@@ -37,13 +37,13 @@ pub(super) async fn city(servers: &Servers) -> Result<(String, Option<Bounds>), 
 /// The maximum lateness of a frame. At a later frame the stream is opened again, which starts with the newest state.
 /// The frames of the old stream were delayed by the network, or in a client that was stopped, and those after it are
 /// late too.
-const LATEST: Duration = Duration::from_secs(2);
+const MAX_LATENESS: Duration = Duration::from_secs(2);
 
 /// Sends the frames of the fleet inside `viewport` to `to`. If the display is slow, the server sends fewer, newer
 /// frames when the flow control window of the stream is full, and this function drops late frames from the window.
 ///
 /// Returns the status of the stream if it cannot be opened again, or if the first attempt to open it failed.
-pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<News>) -> Status {
+pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<FeedEvent>) -> Status {
     let (mut attempt, mut has_begun) = (0, false);
     loop {
         let status = follow(viewport, &servers, &to, &mut attempt, &mut has_begun).await;
@@ -53,7 +53,7 @@ pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<Ne
         }
         attempt += 1;
         let wait = backoff(attempt, &status, &mut rand::rng());
-        if to.send(News::Away(status)).await.is_err() {
+        if to.send(FeedEvent::Disconnected(status)).await.is_err() {
             return Status::cancelled("the display has closed");
         }
         sleep(wait).await;
@@ -64,7 +64,7 @@ pub(super) async fn feed(viewport: Bounds, servers: Servers, to: mpsc::Sender<Ne
 async fn follow(
     viewport: Bounds,
     servers: &Servers,
-    to: &mpsc::Sender<News>,
+    to: &mpsc::Sender<FeedEvent>,
     attempt: &mut u32,
     has_begun: &mut bool,
 ) -> Result<(), Status> {
@@ -78,10 +78,10 @@ async fn follow(
             let Some(frame) = frames.message().await? else { return Ok(()) };
             (*attempt, *has_begun) = (0, true);
             let late = lateness.of(made(&frame), began.elapsed());
-            if late > LATEST {
+            if late > MAX_LATENESS {
                 break;
             }
-            let news = News::Frame { frame, late };
+            let news = FeedEvent::Frame { frame, late };
             to.send(news).await.map_err(|_| Status::cancelled("the display has closed"))?;
         }
     }

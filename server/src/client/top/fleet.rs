@@ -16,7 +16,7 @@ const STOOD_STILL: Duration = Duration::from_secs(2);
 
 /// The cars in view.
 #[derive(Default)]
-pub(super) struct Fleet {
+pub(super) struct FleetView {
     cars: BTreeMap<u32, Car>,
     /// The number of cars in each cell. `None` while the server sends each car instead.
     counts: Option<BTreeMap<u32, u32>>,
@@ -42,7 +42,7 @@ pub(super) struct Car {
     speed: Option<f64>,
 }
 
-impl Fleet {
+impl FleetView {
     /// Applies a message. The first message of a stream, which has an epoch, replaces all state.
     pub(super) fn apply(&mut self, message: &WatchFleetResponse) {
         let time = message.time.and_then(|time| SystemTime::try_from(time).ok());
@@ -173,13 +173,13 @@ mod tests {
         WatchFleetResponse { epoch: "e".into(), detail: MapDetail::Cars.into(), ..message(1, cells) }
     }
 
-    fn numbers(fleet: &Fleet) -> Vec<u32> {
+    fn numbers(fleet: &FleetView) -> Vec<u32> {
         fleet.cars().map(|car| car.number).collect()
     }
 
     #[test]
     fn cars_come_move_and_go() {
-        let mut fleet = Fleet::default();
+        let mut fleet = FleetView::default();
         fleet.apply(&opening(vec![frame(HERE, 1, true, &[(7, 0), (8, 0), (9, 0)])]));
         assert_eq!((numbers(&fleet), fleet.len()), (vec![7, 8, 9], 3));
         let gone = CellFrame { left: vec![8, 9], ..frame(HERE, 2, false, &[(7, 270)]) };
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_crowd_is_counted() {
-        let mut fleet = Fleet::default();
+        let mut fleet = FleetView::default();
         fleet.apply(&opening(vec![frame(HERE, 1, true, &[(7, 0)])]));
         assert_eq!(fleet.counts(), None);
         let density = |cell, cars| CellDensity { cell, cars };

@@ -23,17 +23,17 @@ use tokio_stream::StreamExt as _;
 use tonic::Status;
 
 use self::{
-    feed::News,
-    fleet::Fleet,
-    screen::{Link, View},
+    feed::FeedEvent,
+    fleet::FleetView,
+    screen::{StreamState, View},
     terminal::Terminal,
 };
 use super::{
-    args::Watching,
+    args::TopArgs,
     output::Output,
-    servers::{Servers, why},
+    servers::{Servers, end_reason},
 };
-use crate::signals::Stop;
+use crate::signals::StopSignals;
 
 /// The HTTP/2 flow control window of a stream, in bytes. It is small, because frames that wait in it get old: a
 /// server replaces only frames that it has not sent yet.
@@ -46,7 +46,7 @@ const REDRAW: Duration = Duration::from_millis(250);
 const INBOX: usize = 4;
 
 /// Shows the fleet: as a live table until the user quits, as one table, or as JSON messages.
-pub(super) async fn top(watching: Watching, servers: &Servers, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn top(watching: TopArgs, servers: &Servers, output: &Output) -> anyhow::Result<()> {
     let (city, edges) = feed::city(servers).await?;
     let viewport = watching.viewport.or(edges).context("the server's map has no bounds: use --viewport")?;
     let feed = Feed::open(viewport, servers);
@@ -59,7 +59,7 @@ pub(super) async fn top(watching: Watching, servers: &Servers, output: &Output) 
 
 /// The events of the fleet's stream, and the future that reads the stream.
 struct Feed {
-    news: mpsc::Receiver<News>,
+    news: mpsc::Receiver<FeedEvent>,
     /// Polled only by [`Feed::next`]: no task runs it.
     bringing: LocalBoxFuture<'static, Status>,
 }
@@ -71,7 +71,7 @@ impl Feed {
     }
 
     /// Returns the next event. Fails when the stream has ended and is not opened again.
-    async fn next(&mut self) -> Result<News, Status> {
+    async fn next(&mut self) -> Result<FeedEvent, Status> {
         tokio::select! {
             // Events in the channel come before the end of the stream.
             biased;
@@ -85,8 +85,8 @@ impl Feed {
 async fn messages(mut feed: Feed, once: bool, output: &Output) -> anyhow::Result<()> {
     loop {
         match feed.next().await? {
-            News::Frame { frame, .. } => output.message("WatchFleetResponse", &frame)?,
-            News::Away(status) => output.note(&format!("{}; retrying", why(&status))),
+            FeedEvent::Frame { frame, .. } => output.message("WatchFleetResponse", &frame)?,
+            FeedEvent::Disconnected(status) => output.note(&format!("{}; retrying", end_reason(&status))),
         }
         if once {
             return Ok(());
@@ -96,15 +96,15 @@ async fn messages(mut feed: Feed, once: bool, output: &Output) -> anyhow::Result
 
 /// Prints one table.
 async fn once(city: &str, mut feed: Feed, output: &Output) -> anyhow::Result<()> {
-    let mut fleet = Fleet::default();
+    let mut fleet = FleetView::default();
     let mut enough = None;
     while let Ok(news) = timeout_at(enough.unwrap_or_else(far), feed.next()).await {
-        if let News::Frame { frame, .. } = news? {
+        if let FeedEvent::Frame { frame, .. } = news? {
             fleet.apply(&frame);
             enough.get_or_insert_with(|| Instant::now() + GLANCE);
         }
     }
-    Ok(output.say(&screen::listing(city, &fleet).join("\n"))?)
+    Ok(output.print(&screen::listing(city, &fleet).join("\n"))?)
 }
 
 /// Returns a time that never comes in practice. It stands for no timeout before the first frame.
@@ -114,23 +114,23 @@ fn far() -> Instant {
 
 /// Shows a live table until the user quits.
 async fn live(city: &str, mut feed: Feed) -> anyhow::Result<()> {
-    let mut stop = Stop::listen().context("cannot listen for signals")?;
+    let mut stop = StopSignals::listen().context("cannot listen for signals")?;
     let terminal = Terminal::take().context("cannot set up the terminal")?;
     let mut keys = EventStream::new();
     let mut redraw = interval(REDRAW);
     redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (mut fleet, mut view) = (Fleet::default(), View::default());
+    let (mut fleet, mut view) = (FleetView::default(), View::default());
     let (mut newest, mut away) = (Instant::now(), None);
     loop {
         tokio::select! {
             news = feed.next() => match news? {
-                News::Frame { frame, late } => {
+                FeedEvent::Frame { frame, late } => {
                     fleet.apply(&frame);
                     let now = Instant::now();
                     (newest, away) = (now.checked_sub(late).unwrap_or(now), None);
                     continue;
                 }
-                News::Away(status) => away = Some(why(&status)),
+                FeedEvent::Disconnected(status) => away = Some(end_reason(&status)),
             },
             event = keys.next() => match event.context("the terminal has closed")?? {
                 Event::Key(key) if is_quit(key) => return Ok(()),
@@ -140,7 +140,7 @@ async fn live(city: &str, mut feed: Feed) -> anyhow::Result<()> {
             _ = redraw.tick() => {}
             () = stop.next() => return Ok(()),
         }
-        let link = away.clone().map_or_else(|| Link::Open(newest.elapsed()), Link::Away);
+        let link = away.clone().map_or_else(|| StreamState::Open(newest.elapsed()), StreamState::Broken);
         terminal.draw(&screen::screen(city, &fleet, &link, &mut view, terminal.size()?))?;
     }
 }

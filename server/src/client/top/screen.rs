@@ -6,14 +6,14 @@ use anstyle::{AnsiColor, Style};
 use rides_proto::{geo::LatLng, v1::CarState};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::fleet::{Car, Fleet};
+use super::fleet::{Car, FleetView};
 use crate::{
     client::{
         output::{BOLD, DIM},
         table::cut,
         text::{car_state, car_style, duration, point},
     },
-    terminal_text::clean,
+    terminal_text::strip_controls,
 };
 
 /// The time without a message after which a stream is not live any more. A server sends a message at least every 4 s.
@@ -39,14 +39,14 @@ const HEAD: usize = 4;
 
 /// The order of the cars.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) enum Order {
+pub(super) enum SortOrder {
     #[default]
     Number,
     State,
     Speed,
 }
 
-impl Order {
+impl SortOrder {
     /// Returns the next order. The first follows the last.
     pub(super) fn next(self) -> Self {
         match self {
@@ -67,18 +67,18 @@ impl Order {
 
 /// The state of the stream.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Link {
+pub(super) enum StreamState {
     /// The stream is open, and its newest message has this age.
     Open(Duration),
     /// The stream broke for this reason.
-    Away(String),
+    Broken(String),
 }
 
 /// The user's view of the table.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct View {
     /// The order of the cars.
-    pub order: Order,
+    pub order: SortOrder,
     /// The number of rows before the first row on the screen.
     pub first: usize,
 }
@@ -87,13 +87,13 @@ pub(super) struct View {
 /// not scroll past the last row.
 pub(super) fn screen(
     city: &str,
-    fleet: &Fleet,
-    link: &Link,
+    fleet: &FleetView,
+    link: &StreamState,
     view: &mut View,
     (width, height): (usize, usize),
 ) -> Vec<String> {
     let keys = format!("q quit  s sort by {}  ↑↓ scroll", view.order.next().name());
-    let title = cut(&format!("{} · {} · ", clean(city), cars(fleet.len())), width);
+    let title = cut(&format!("{} · {} · ", strip_controls(city), cars(fleet.len())), width);
     let (style, state) = told(link);
     let room = width.saturating_sub(title.width());
     let state = cut(&state, room);
@@ -119,10 +119,10 @@ pub(super) fn screen(
 }
 
 /// Returns the whole table, for output that is not a terminal.
-pub(super) fn listing(city: &str, fleet: &Fleet) -> Vec<String> {
-    let (headings, rows) = rows(fleet, Order::Number);
+pub(super) fn listing(city: &str, fleet: &FleetView) -> Vec<String> {
+    let (headings, rows) = rows(fleet, SortOrder::Number);
     let head = [
-        format!("{BOLD}{} · {}{BOLD:#}", clean(city), cars(fleet.len())),
+        format!("{BOLD}{} · {}{BOLD:#}", strip_controls(city), cars(fleet.len())),
         summary(fleet, usize::MAX),
         String::new(),
         format!("{DIM}{}{DIM:#}", headings.trim_end()),
@@ -143,7 +143,7 @@ impl Row {
     }
 }
 
-fn rows(fleet: &Fleet, order: Order) -> (&'static str, Vec<Row>) {
+fn rows(fleet: &FleetView, order: SortOrder) -> (&'static str, Vec<Row>) {
     if let Some(counts) = fleet.counts() {
         let crowd = |(at, cars): (LatLng, u32)| Row {
             style: Style::new(),
@@ -153,15 +153,15 @@ fn rows(fleet: &Fleet, order: Order) -> (&'static str, Vec<Row>) {
     }
     let mut cars: Vec<&Car> = fleet.cars().collect();
     match order {
-        Order::Number => {}
-        Order::State => cars.sort_by_key(|car| car.state),
+        SortOrder::Number => {}
+        SortOrder::State => cars.sort_by_key(|car| car.state),
         // By whole km/h, so that small changes of speed do not reorder cars. The sort is stable.
-        Order::Speed => cars.sort_by_key(|car| Reverse(kmh(fleet, car))),
+        SortOrder::Speed => cars.sort_by_key(|car| Reverse(kmh(fleet, car))),
     }
     (HEADINGS, cars.into_iter().map(|car| row(fleet, car)).collect())
 }
 
-fn row(fleet: &Fleet, car: &Car) -> Row {
+fn row(fleet: &FleetView, car: &Car) -> Row {
     let speed = kmh(fleet, car).map_or_else(|| "–".to_owned(), |kmh| format!("{kmh} km/h"));
     let arrow = ARROWS[(car.heading_deg / 45.0).round() as usize % ARROWS.len()];
     let arrow = if kmh(fleet, car) == Some(0) { ' ' } else { arrow };
@@ -172,7 +172,7 @@ fn row(fleet: &Fleet, car: &Car) -> Row {
     }
 }
 
-fn kmh(fleet: &Fleet, car: &Car) -> Option<u64> {
+fn kmh(fleet: &FleetView, car: &Car) -> Option<u64> {
     fleet.speed(car).map(|speed| (speed * 3.6).round() as u64)
 }
 
@@ -180,16 +180,16 @@ fn cars(count: usize) -> String {
     if count == 1 { "1 car".to_owned() } else { format!("{count} cars") }
 }
 
-fn told(link: &Link) -> (Style, String) {
+fn told(link: &StreamState) -> (Style, String) {
     match link {
-        Link::Open(age) if *age < STALE => (AnsiColor::Green.on_default(), "live".to_owned()),
-        Link::Open(age) => (AnsiColor::Yellow.on_default(), format!("no message for {}", duration(*age))),
-        Link::Away(why) => (AnsiColor::Red.on_default(), format!("not live: {}", clean(why))),
+        StreamState::Open(age) if *age < STALE => (AnsiColor::Green.on_default(), "live".to_owned()),
+        StreamState::Open(age) => (AnsiColor::Yellow.on_default(), format!("no message for {}", duration(*age))),
+        StreamState::Broken(why) => (AnsiColor::Red.on_default(), format!("not live: {}", strip_controls(why))),
     }
 }
 
 /// Returns the number of cars in each state, as far as they fit into `width`.
-fn summary(fleet: &Fleet, width: usize) -> String {
+fn summary(fleet: &FleetView, width: usize) -> String {
     if fleet.counts().is_some() {
         return cut("too many cars to list: their number by map cell, at the middle of the cell", width);
     }
@@ -215,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    fn fleet(cars: u32) -> Fleet {
+    fn fleet(cars: u32) -> FleetView {
         let here = LatLng::new(60.17, 24.94).unwrap();
         let cell = Cell::of(WorldPoint::of(here));
         let (dx, dy) = cell.offset(WorldPoint::of(here));
@@ -235,7 +235,7 @@ mod tests {
             }],
             ..Default::default()
         };
-        let mut fleet = Fleet::default();
+        let mut fleet = FleetView::default();
         fleet.apply(&frame(1, 0));
         fleet.apply(&frame(2, 270));
         fleet
@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn shown(cars: u32, view: &mut View, size: (usize, usize)) -> Vec<String> {
-        let link = Link::Open(Duration::ZERO);
+        let link = StreamState::Open(Duration::ZERO);
         plain(&screen("Helsinki", &fleet(cars), &link, view, size))
     }
 
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_city_may_have_wide_letters() {
-        let link = Link::Open(Duration::ZERO);
+        let link = StreamState::Open(Duration::ZERO);
         for width in [20, 80] {
             let lines = plain(&screen("東京都", &fleet(1), &link, &mut View::default(), (width, 24)));
             assert!(lines[0].width() <= width, "{}", lines[0]);
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn cars_are_in_the_order_that_was_asked_for() {
-        let mut view = View { order: Order::State, first: 0 };
+        let mut view = View { order: SortOrder::State, first: 0 };
         let lines = shown(4, &mut view, (80, 24));
         let numbers: Vec<_> = lines[HEAD..].iter().map(|line| line[..5].trim()).collect();
         assert_eq!(numbers, ["1", "3", "2", "4"]);
@@ -312,9 +312,9 @@ mod tests {
     #[test]
     fn what_is_not_live_does_not_look_live() {
         let say = |link| plain(&screen("Oulu", &fleet(1), &link, &mut View::default(), (60, 5)))[0].clone();
-        assert!(say(Link::Open(Duration::from_secs(9))).starts_with("Oulu · 1 car · live"));
-        assert!(say(Link::Open(Duration::from_secs(12))).starts_with("Oulu · 1 car · no message for 12 s"));
-        assert!(say(Link::Away("gone".into())).starts_with("Oulu · 1 car · not live: gone"));
+        assert!(say(StreamState::Open(Duration::from_secs(9))).starts_with("Oulu · 1 car · live"));
+        assert!(say(StreamState::Open(Duration::from_secs(12))).starts_with("Oulu · 1 car · no message for 12 s"));
+        assert!(say(StreamState::Broken("gone".into())).starts_with("Oulu · 1 car · not live: gone"));
     }
 
     #[test]

@@ -9,9 +9,9 @@ use tonic::Status;
 use self::timeline::Timeline;
 use super::{
     output::Output,
-    servers::{Servers, why},
+    servers::{Servers, end_reason},
 };
-use crate::remote::backoff;
+use crate::server_connection::backoff;
 
 /// Prints each event of the ride once, and returns after the last. If the stream breaks, it is opened again on any of
 /// the servers, without a limit of attempts. Fails if the first stream cannot be opened, or if a later error cannot
@@ -25,11 +25,11 @@ pub(super) async fn watch(ride_id: String, servers: &Servers, output: &Output) -
                 Some(status) if servers.may_resume(status) => {
                     attempt += 1;
                     let wait = backoff(attempt, status, &mut rand::rng());
-                    let what = format!("{}; retrying", why(status));
+                    let what = format!("{}; retrying", end_reason(status));
                     if attempt == 1 {
                         output.note(&what);
                     }
-                    output.meanwhile(what);
+                    output.set_status(what);
                     sleep(wait).await;
                 }
                 _ => return Err(error),
@@ -66,7 +66,7 @@ fn is_news(timeline: &mut Timeline, response: &WatchResponse, output: &Output) -
             }
             true
         }
-        Some(Message::Event(event)) => timeline.is_news(event),
+        Some(Message::Event(event)) => timeline.apply(event),
         Some(Message::Progress(_) | Message::Heartbeat(_)) => true,
         None => false,
     }
@@ -78,11 +78,11 @@ fn tell(timeline: &Timeline, response: &WatchResponse, output: &Output) -> anyho
     }
     match &response.message {
         Some(Message::Event(event)) => {
-            output.say(&timeline.line(event))?;
-            output.meanwhile(timeline.waiting().to_owned());
+            output.print(&timeline.line(event))?;
+            output.set_status(timeline.waiting().to_owned());
         }
-        Some(Message::Progress(progress)) => output.meanwhile(timeline.progress(progress)),
-        Some(Message::Opened(_)) => output.meanwhile(timeline.waiting().to_owned()),
+        Some(Message::Progress(progress)) => output.set_status(timeline.progress(progress)),
+        Some(Message::Opened(_)) => output.set_status(timeline.waiting().to_owned()),
         Some(Message::Heartbeat(_)) | None => {}
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::{
         output::{BOLD, DIM},
         text::{cancelled, distance, duration, money, ride_style, stop, trip, wire_duration},
     },
-    terminal_text::clean,
+    terminal_text::strip_controls,
 };
 
 /// The state of a ride that is followed, over all streams.
@@ -50,7 +50,7 @@ impl Timeline {
     }
 
     /// Applies an event. Returns `true` if it is new.
-    pub(super) fn is_news(&mut self, event: &RideEvent) -> bool {
+    pub(super) fn apply(&mut self, event: &RideEvent) -> bool {
         let news = event.version > self.cursor.after_version;
         if news {
             self.cursor.after_version = event.version;
@@ -65,7 +65,7 @@ impl Timeline {
     pub(super) fn line(&self, event: &RideEvent) -> String {
         let time = event.time.and_then(|time| SystemTime::try_from(time).ok());
         let since = time.zip(self.began).map(|(time, began)| time.duration_since(began).unwrap_or_default());
-        let (what, text) = event.event.as_ref().map_or(("?", String::new()), said);
+        let (what, text) = event.event.as_ref().map_or(("?", String::new()), describe);
         let style = event.event.as_ref().map(|event| ride_style(state_after(event))).unwrap_or_default();
         format!("{DIM}{:>7}{DIM:#}  {style}{what:<10}{style:#} {text}", clock(since.unwrap_or_default()))
     }
@@ -108,7 +108,7 @@ fn state_after(event: &Event) -> RideState {
 }
 
 /// Formats an event: one word, and its details.
-fn said(event: &Event) -> (&'static str, String) {
+fn describe(event: &Event) -> (&'static str, String) {
     match event {
         Event::Requested(requested) => ("requested", requested.ride.as_ref().map(wish).unwrap_or_default()),
         Event::Offered(offered) => (
@@ -124,11 +124,11 @@ fn said(event: &Event) -> (&'static str, String) {
             ("requested", format!("again: car {} {why}", ended.car_id))
         }
         Event::Assigned(assigned) => {
-            let driver = clean(&assigned.driver_id);
+            let driver = strip_controls(&assigned.driver_id);
             ("assigned", format!("car {} is on its way, driven by {driver}", assigned.car_id))
         }
         Event::Unassigned(unassigned) => {
-            let reason = clean(&unassigned.reason);
+            let reason = strip_controls(&unassigned.reason);
             ("requested", format!("again: car {} does not come: {reason}", unassigned.car_id))
         }
         Event::Arrived(_) => ("arrived", "the car is at the pickup".to_owned()),
@@ -189,25 +189,25 @@ mod tests {
         assert!(!timeline.has_begun());
         assert!(!timeline.opened(opened("a")));
         let first = event(1, 100, Event::Requested(v1::Requested::default()));
-        assert!(timeline.is_news(&first) && !timeline.is_news(&first));
-        assert!(timeline.is_news(&event(2, 107, assigned())));
+        assert!(timeline.apply(&first) && !timeline.apply(&first));
+        assert!(timeline.apply(&event(2, 107, assigned())));
 
         assert!(!timeline.opened(opened("a")), "the same journal");
         let cursor = WatchRequest { ride_id: "r".into(), epoch: "a".into(), after_version: 2 };
         assert_eq!(timeline.cursor(), cursor);
         assert!(
-            !timeline.is_news(&first) && timeline.is_news(&event(3, 109, Event::Arrived(v1::Arrived {})))
+            !timeline.apply(&first) && timeline.apply(&event(3, 109, Event::Arrived(v1::Arrived {})))
         );
 
         assert!(timeline.opened(opened("b")), "another journal");
-        assert!(timeline.is_news(&first), "an event of the other journal is new");
+        assert!(timeline.apply(&first), "an event of the other journal is new");
     }
 
     #[test]
     fn events_read_as_what_happened() {
         let mut timeline = Timeline::of("r".into());
         let mut line = |event: RideEvent| {
-            timeline.is_news(&event);
+            timeline.apply(&event);
             anstream::adapter::strip_str(&timeline.line(&event)).to_string()
         };
         let booked = v1::Ride {
@@ -242,7 +242,7 @@ mod tests {
             ..Default::default()
         };
         assert_eq!((timeline.waiting(), timeline.progress(&far)), ("", String::new()));
-        timeline.is_news(&event(1, 0, assigned()));
+        timeline.apply(&event(1, 0, assigned()));
         assert_eq!(timeline.waiting(), "the car is on its way");
         assert_eq!(timeline.progress(&far), "the car is 2 min away (800 m)");
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::rides::{
     RideLog,
     machine::{self, Command, Decision},
-    model::{Actor, Figures},
+    model::{Actor, TripSummary},
     testing::{booking, car, crew, noon, offer, place},
 };
 
@@ -20,15 +20,15 @@ fn told(commands: &[Command]) -> Vec<Option<(CarId, CarState, String)>> {
     for command in [book].iter().chain(commands) {
         let before = log.as_ref().map(|log| log.ride.clone());
         let decision = machine::decide(before.as_ref(), command).expect("allowed");
-        let Decision::Happens(what) = decision else { panic!("repeated: {command:?}") };
+        let Decision::Event(what) = decision else { panic!("repeated: {command:?}") };
         let version = before.as_ref().map_or(0, |ride| ride.version) + 1;
         let event = Arc::new(RideEvent { ride: RideId::new("r"), version, time: noon(), what });
-        let next = RideLog::followed_by(log.as_ref(), Arc::clone(&event)).expect("follows");
+        let next = RideLog::with_event(log.as_ref(), Arc::clone(&event)).expect("follows");
         if let Some(before) = before {
-            let notice = notice(&before, &event, &next.ride);
+            let notice = brief_for_event(&before, &event, &next.ride);
             told.push(notice.map(|(car, brief)| {
                 assert_eq!((brief.ride, brief.version), (event.ride.clone(), event.version));
-                assert_eq!(brief.begins, brief.state == CarState::OnTrip, "the meter starts once");
+                assert_eq!(brief.begins_trip, brief.state == CarState::OnTrip, "the meter starts once");
                 (car, brief.state, order_name(brief.order))
             }));
         }
@@ -56,7 +56,7 @@ fn offer_to(n: u8) -> Command {
 #[test]
 fn a_car_is_told_of_its_ride_from_offer_to_end() {
     let drop_off =
-        Command::DropOff { car: None, figures: Figures::default(), metered_fare: None, at: place(5) };
+        Command::DropOff { car: None, figures: TripSummary::default(), metered_fare: None, at: place(5) };
     let ride = [
         offer_to(1),
         Command::Accept { car: car(1) },
@@ -77,7 +77,7 @@ fn a_car_is_told_of_its_ride_from_offer_to_end() {
 #[test]
 fn a_car_that_loses_a_ride_is_free_and_hears_why() {
     let cancel = |reason: &str| Command::Cancel { by: Actor::Rider, car: None, reason: reason.into() };
-    let timed_out = Command::EndOffer { car: car(1), why: OfferEnd::TimedOut };
+    let timed_out = Command::EndOffer { car: car(1), why: OfferEndReason::TimedOut };
     let accept = Command::Accept { car: car(1) };
     for (commands, expected) in [
         (vec![offer_to(1), timed_out], "offer withdrawn: the offer was not answered in time"),

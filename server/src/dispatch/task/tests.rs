@@ -6,14 +6,14 @@ use tokio::{sync::watch, time::Instant};
 
 use super::*;
 use crate::{
-    dispatch::{begin, candidates, take_up},
-    fleet::{CarLink, FleetOptions, Order, Report},
+    dispatch::{begin_off_street, candidates, resume_ride},
+    fleet::{DriverConnection, FleetOptions, Order, PositionReport},
     positions::{CarState, FleetTick},
     rides::{
         RideLog,
         journal::{Journal, MemoryJournal},
-        model::{Actor, Booking, Figures, Happening, OpenOffer, Ride},
-        testing::{Unreliable, booking, car, city, crew, on_streets, place, request},
+        model::{Actor, Booking, TripSummary, EventKind, OpenOffer, Ride},
+        testing::{FailingJournal, booking, car, city, crew, on_streets, place, request},
     },
 };
 
@@ -44,13 +44,13 @@ async fn office_on(journal: Arc<dyn Journal>) -> Office {
 
 impl Office {
     /// Signs on car `n` at a place that no other car has.
-    async fn car(&self, n: u8) -> CarLink {
+    async fn car(&self, n: u8) -> DriverConnection {
         let at = on_streets(usize::from(n)).pop();
         self.fleet.sign_on(crew(n), at).await.expect("open")
     }
 
     /// Signs on `count` cars. Returns them with their numbers, first the one that a ride would be offered to first.
-    async fn cars(&self, count: u8) -> Vec<(u8, CarLink)> {
+    async fn cars(&self, count: u8) -> Vec<(u8, DriverConnection)> {
         let mut cars = Vec::new();
         for n in 1..=count {
             cars.push((n, self.car(n).await));
@@ -67,7 +67,7 @@ impl Office {
     }
 
     async fn until(&self, ride: &RideId, state: RideState) -> Ride {
-        let mut feed: watch::Receiver<Arc<RideLog>> = self.rides.log(ride).await.expect("booked");
+        let mut feed: watch::Receiver<Arc<RideLog>> = self.rides.watch(ride).await.expect("booked");
         let log = feed.wait_for(|log| log.ride.state == state).await.expect("it gets there");
         log.ride.clone()
     }
@@ -82,14 +82,14 @@ impl Office {
 }
 
 /// Returns the ride that is offered. Panics at any other order.
-async fn offered(link: &mut CarLink) -> RideId {
+async fn offered(link: &mut DriverConnection) -> RideId {
     match link.orders.recv().await {
         Some(Order::Offer(offer)) => offer.ride.id,
         other => panic!("expected an offer: {other:?}"),
     }
 }
 
-async fn assigned(link: &mut CarLink) -> Ride {
+async fn assigned(link: &mut DriverConnection) -> Ride {
     match link.orders.recv().await {
         Some(Order::Assignment(ride)) => ride,
         other => panic!("expected an assignment: {other:?}"),
@@ -110,7 +110,7 @@ async fn a_ride_goes_to_the_nearest_car_and_through_its_life() {
     assert_eq!(assigned(near).await.state, RideState::Assigned);
     assert_eq!(office.state_of(n).await, Some(CarState::ToPickup));
 
-    let figures = Figures::default();
+    let figures = TripSummary::default();
     for (command, state, doing) in [
         (Command::Arrive { car: car(n) }, RideState::Arrived, CarState::AtPickup),
         (Command::PickUp { car: car(n) }, RideState::OnTrip, CarState::OnTrip),
@@ -228,7 +228,7 @@ async fn a_car_that_comes_back_hears_of_its_ride() {
     let id = office.book("k").await;
     offered(&mut link).await;
     let mut again = office.car(1).await;
-    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    resume_ride(&office.rides, &office.fleet, car(1)).await.expect("open");
     assert_eq!(offered(&mut again).await, id);
 
     office.command(&id, Command::Accept { car: car(1) }).await;
@@ -236,7 +236,7 @@ async fn a_car_that_comes_back_hears_of_its_ride() {
     office.fleet.link_lost(car(1), again.link).await.expect("open");
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut back = office.car(1).await;
-    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    resume_ride(&office.rides, &office.fleet, car(1)).await.expect("open");
     assert_eq!(assigned(&mut back).await.id, id);
     assert_eq!(office.state_of(1).await, Some(CarState::ToPickup));
 }
@@ -276,7 +276,7 @@ async fn after_a_restart_a_car_that_comes_back_takes_up_its_ride() {
         let office = office_on(journal).await;
         let version = office.rides.get(&id).await.expect("kept").version;
         let mut link = office.car(1).await;
-        take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+        resume_ride(&office.rides, &office.fleet, car(1)).await.expect("open");
         assert_eq!(assigned(&mut link).await.state, state);
         assert_eq!(office.state_of(1).await, Some(doing));
         tokio::time::sleep(Duration::from_secs(600)).await;
@@ -294,7 +294,7 @@ async fn after_a_restart_an_offer_that_is_out_is_made_again() {
     let (journal, id) = left_behind(&[]).await;
     let office = office_on(journal).await;
     let mut link = office.car(1).await;
-    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
+    resume_ride(&office.rides, &office.fleet, car(1)).await.expect("open");
     assert_eq!(offered(&mut link).await, id);
     office.command(&id, accept()).await;
     assert_eq!(assigned(&mut link).await.version, 3);
@@ -328,11 +328,11 @@ async fn a_trip_whose_car_never_comes_back_ends_as_planned() {
     let ride = office.until(&id, RideState::Completed).await;
     let plan = booking("ada").plan;
     assert_eq!(ride.figures, plan);
-    let waited = start.elapsed() - plan.duration - DispatchOptions::default().abandoned;
+    let waited = start.elapsed() - plan.duration - DispatchOptions::default().abandon_after;
     assert!(waited < Duration::from_secs(20), "{waited:?}");
-    let log = office.rides.log(&id).await.expect("kept").borrow().clone();
+    let log = office.rides.watch(&id).await.expect("kept").borrow().clone();
     let end = log.events.last().map(|event| event.what.clone());
-    assert!(matches!(end, Some(Happening::Completed { at, .. }) if at == place(5)), "{end:?}");
+    assert!(matches!(end, Some(EventKind::Completed { at, .. }) if at == place(5)), "{end:?}");
     let mut link = office.car(1).await;
     let next = office.book("next").await;
     assert_eq!(offered(&mut link).await, next, "the car is free");
@@ -341,11 +341,11 @@ async fn a_trip_whose_car_never_comes_back_ends_as_planned() {
 #[tokio::test(start_paused = true)]
 async fn a_ride_off_the_street_whose_car_never_comes_back_ends_as_driven() {
     let office = office().await;
-    let booking = Booking { dropoff: None, plan: Figures::default(), ..booking("") };
+    let booking = Booking { dropoff: None, plan: TripSummary::default(), ..booking("") };
     let ride = office.rides.start_off_street(crew(1), booking, SystemTime::now()).await.expect("free");
-    let report = |n| Report { car: car(1), at: place(n), heading_deg: None, time: SystemTime::now() };
+    let report = |n| PositionReport { car: car(1), at: place(n), heading_deg: None, time: SystemTime::now() };
     office.fleet.report(vec![report(0)]).await.expect("open");
-    begin(&office.fleet, &ride).await.expect("open");
+    begin_off_street(&office.fleet, &ride).await.expect("open");
     for n in 1..=3 {
         office.fleet.report(vec![report(n)]).await.expect("open");
         tokio::time::sleep(Duration::from_secs(30)).await;
@@ -360,25 +360,25 @@ async fn a_trip_goes_on_for_as_long_as_its_car_is_there() {
     let (journal, id) = left_behind(&pick_up()).await;
     let office = office_on(journal).await;
     let _link = office.car(1).await;
-    tokio::time::sleep(DispatchOptions::default().abandoned * 3).await;
+    tokio::time::sleep(DispatchOptions::default().abandon_after * 3).await;
     assert_eq!(office.rides.get(&id).await.map(|ride| ride.state), Ok(RideState::OnTrip));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_car_that_comes_back_before_the_journal_does_keeps_its_ride() {
-    let journal = Arc::new(Unreliable::new());
+    let journal = Arc::new(FailingJournal::new());
     let office = office_on(journal.clone()).await;
     let mut link = office.car(1).await;
     let id = office.book("k").await;
     offered(&mut link).await;
     office.command(&id, accept()).await;
     assigned(&mut link).await;
-    journal.refuse(1);
+    journal.fail_appends(1);
     office.fleet.sign_off(car(1), link.link).await.expect("open");
-    tokio::time::sleep(AGAIN / 2).await;
+    tokio::time::sleep(RETRY_DELAY / 2).await;
     let mut back = office.car(1).await;
-    take_up(&office.rides, &office.fleet, car(1)).await.expect("open");
-    tokio::time::sleep(AGAIN * 2).await;
+    resume_ride(&office.rides, &office.fleet, car(1)).await.expect("open");
+    tokio::time::sleep(RETRY_DELAY * 2).await;
     assert_eq!(assigned(&mut back).await.id, id);
     assert!(back.orders.try_recv().is_err(), "nothing was taken back");
     assert_eq!(office.rides.get(&id).await.map(|ride| ride.state), Ok(RideState::Assigned));
@@ -386,14 +386,14 @@ async fn a_car_that_comes_back_before_the_journal_does_keeps_its_ride() {
 
 #[tokio::test(start_paused = true)]
 async fn a_car_is_let_go_though_its_shepherd_failed_when_the_ride_ended() {
-    let journal = Arc::new(Unreliable::new());
+    let journal = Arc::new(FailingJournal::new());
     let office = office_on(journal.clone()).await;
     let mut link = office.car(1).await;
     let id = office.book("k").await;
     offered(&mut link).await;
     // The offer expires while the journal fails, and the rider cancels as soon as the journal works again.
-    journal.refuse(1);
-    tokio::time::sleep(OFFER + AGAIN / 2).await;
+    journal.fail_appends(1);
+    tokio::time::sleep(OFFER + RETRY_DELAY / 2).await;
     office.command(&id, Command::Cancel { by: Actor::Rider, car: None, reason: "a tram".into() }).await;
     let order = link.orders.recv().await;
     assert!(matches!(&order, Some(Order::OfferWithdrawn { reason, .. }) if reason == "a tram"), "{order:?}");
@@ -410,9 +410,9 @@ async fn a_ride_that_is_over_before_anyone_looks_after_it_lets_its_car_go() {
     let office = Office { rides, fleet, _ticks };
     let mut link = office.car(1).await;
     let ride = office.rides.start_off_street(crew(1), booking(""), SystemTime::now()).await.expect("free").id;
-    begin(&office.fleet, &office.rides.get(&ride).await.expect("kept")).await.expect("open");
+    begin_off_street(&office.fleet, &office.rides.get(&ride).await.expect("kept")).await.expect("open");
     assert_eq!(assigned(&mut link).await.id, ride);
-    let end = Command::DropOff { car: None, figures: Figures::default(), metered_fare: None, at: place(5) };
+    let end = Command::DropOff { car: None, figures: TripSummary::default(), metered_fare: None, at: place(5) };
     office.command(&ride, end).await;
 
     let (fleet, rides) = (office.fleet.clone(), office.rides.clone());

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    fanout::{Fanout, FanoutOptions, Request},
+    fanout::{Fanout, FanoutOptions, WatchParams},
     positions::{CarDot, CarState, CellChange, FleetTick, Heading},
 };
 
@@ -168,8 +168,8 @@ fn open(fanout: &Fanout, cells: u32, page: &Page) -> Viewer {
     fanout.watch(request(view(cells), page)).expect("not too wide")
 }
 
-fn request(viewport: Bounds, page: &Page) -> Request<'_> {
-    Request {
+fn request(viewport: Bounds, page: &Page) -> WatchParams<'_> {
+    WatchParams {
         viewport,
         cursors: page.cursors.clone(),
         epoch: &page.epoch,
@@ -353,7 +353,7 @@ async fn who_takes_nothing_is_let_go() {
         let message = decode(&awake.next().await.expect("open"));
         assert_eq!(message.tick, n, "every tick");
     }
-    assert_eq!(asleep.next().await, Err(Ended::TooSlow));
+    assert_eq!(asleep.next().await, Err(ViewerEnd::TooSlow));
 }
 
 #[tokio::test(start_paused = true)]
@@ -491,7 +491,7 @@ async fn viewers_end_with_the_feed() {
     let (ticks, fanout) = fanout();
     let mut viewer = open(&fanout, 1, &Page::default());
     drop(ticks);
-    assert_eq!(viewer.next().await, Err(Ended::Closed));
+    assert_eq!(viewer.next().await, Err(ViewerEnd::Closed));
 }
 
 #[tokio::test]
@@ -500,7 +500,7 @@ async fn a_viewport_has_a_limit() {
     let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
     let world = Bounds::around([corner(-90.0, -180.0), corner(90.0, 180.0)]).expect("two points");
     let refused = fanout.watch(request(world, &Page::default())).expect_err("too wide");
-    assert_eq!(refused, TooWide { cells: 1 << 30 });
+    assert_eq!(refused, ViewportTooWide { cells: 1 << 30 });
 }
 
 /// One move of a car, and what the viewer does before the next tick.

@@ -17,21 +17,21 @@ fn id(n: i64) -> CarId {
     CarId::new(n).expect("positive")
 }
 
-fn crew(n: i64) -> Crew {
-    Crew { car: id(n), driver: format!("driver {n}") }
+fn crew(n: i64) -> CarAndDriver {
+    CarAndDriver { car: id(n), driver: format!("driver {n}") }
 }
 
 fn at(lat: f64, lng: f64) -> LatLng {
     LatLng::new(lat, lng).expect("on Earth")
 }
 
-fn report(n: i64, place: LatLng) -> Report {
-    Report { car: id(n), at: place, heading_deg: None, time: SystemTime::UNIX_EPOCH }
+fn report(n: i64, place: LatLng) -> PositionReport {
+    PositionReport { car: id(n), at: place, heading_deg: None, time: SystemTime::UNIX_EPOCH }
 }
 
 /// A brief of the car's only ride.
-fn brief(version: u64, state: CarState) -> Brief {
-    Brief { ride: RideId::new("r"), version, state, begins: false, order: None }
+fn brief(version: u64, state: CarState) -> CarUpdate {
+    CarUpdate { ride: RideId::new("r"), version, state, begins_trip: false, order: None }
 }
 
 /// Cars by cell and number, built only from changes.
@@ -95,7 +95,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn ticks_replayed_into_a_mirror_give_exactly_the_cars(steps in steps()) {
-        let mut state = FleetState::new(GRACE, Reach::default());
+        let mut state = FleetState::new(GRACE, DrivableDistance::default());
         let mut mirror = Mirror::default();
         let (mut now, clock) = (Instant::now(), SystemTime::now());
         let mut version = 0;
@@ -111,18 +111,18 @@ proptest! {
                 Step::SetDuty(car, on) => state.set_duty(id(car), on),
                 Step::Brief(car, job) => {
                     version += 1;
-                    state.brief(id(car), &brief(version, job), Instant::now(), SystemTime::now());
+                    state.apply_update(id(car), &brief(version, job), Instant::now(), SystemTime::now());
                 }
                 Step::Wait(time) => {
                     now += time;
-                    state.give_up_absent(now);
+                    state.remove_absent(now);
                 }
                 Step::Tick => {
                     mirror.apply(state.take_changes());
                     prop_assert_eq!(&mirror, &Mirror::of(&state));
                 }
             }
-            let free: Vec<_> = state.cars.iter().filter(|(_, car)| car.free_in().is_some()).collect();
+            let free: Vec<_> = state.cars.iter().filter(|(_, car)| car.free_cell().is_some()).collect();
             prop_assert_eq!(state.nearest_free(at(60.17, 24.94), 99).len(), free.len());
         }
         mirror.apply(state.take_changes());
@@ -133,7 +133,7 @@ proptest! {
 
 #[test]
 fn a_car_that_enters_and_leaves_within_a_tick_is_never_told_of() {
-    let mut state = FleetState::new(GRACE, Reach::default());
+    let mut state = FleetState::new(GRACE, DrivableDistance::default());
     state.report(&[report(1, at(60.17, 24.94))], Instant::now(), SystemTime::now());
     state.remove(id(1));
     assert_eq!(state.take_changes(), vec![]);
@@ -141,59 +141,59 @@ fn a_car_that_enters_and_leaves_within_a_tick_is_never_told_of() {
 
 #[test]
 fn a_car_that_comes_back_in_time_keeps_its_number_and_job() {
-    let mut state = FleetState::new(GRACE, Reach::default());
+    let mut state = FleetState::new(GRACE, DrivableDistance::default());
     let now = Instant::now();
     let (number, old) = state.sign_on(crew(1));
     state.report(&[report(1, at(60.17, 24.94))], now, SystemTime::now());
-    state.brief(id(1), &brief(3, CarState::ToPickup), Instant::now(), SystemTime::now());
+    state.apply_update(id(1), &brief(3, CarState::ToPickup), Instant::now(), SystemTime::now());
     state.disconnect(id(1), now);
-    assert_eq!(state.give_up_absent(now + GRACE - Duration::from_secs(1)), vec![]);
+    assert_eq!(state.remove_absent(now + GRACE - Duration::from_secs(1)), vec![]);
     let (again, new) = state.sign_on(crew(1));
     assert_eq!(again, number);
     assert!(state.is_current(id(1), new) && !state.is_current(id(1), old));
-    assert_eq!(state.give_up_absent(now + GRACE * 2), vec![]);
+    assert_eq!(state.remove_absent(now + GRACE * 2), vec![]);
     assert_eq!(state.car(id(1)).expect("still here").state, CarState::ToPickup);
 }
 
 #[test]
 fn a_car_that_does_not_come_back_is_gone_and_never_leaves_its_number_to_another() {
-    let mut state = FleetState::new(GRACE, Reach::default());
+    let mut state = FleetState::new(GRACE, DrivableDistance::default());
     let now = Instant::now();
     let (number, _) = state.sign_on(crew(1));
     state.disconnect(id(1), now);
-    assert_eq!(state.give_up_absent(now + GRACE), vec![id(1)]);
+    assert_eq!(state.remove_absent(now + GRACE), vec![id(1)]);
     assert_eq!(state.car(id(1)), None);
     assert_ne!(state.sign_on(crew(2)).0, number);
 }
 
 #[test]
 fn a_lost_car_with_passengers_is_waited_for_longer() {
-    let mut state = FleetState::new(GRACE, Reach::default());
+    let mut state = FleetState::new(GRACE, DrivableDistance::default());
     let now = Instant::now();
     state.sign_on(crew(1));
-    state.brief(id(1), &brief(5, CarState::OnTrip), Instant::now(), SystemTime::now());
+    state.apply_update(id(1), &brief(5, CarState::OnTrip), Instant::now(), SystemTime::now());
     state.disconnect(id(1), now);
-    assert_eq!(state.give_up_absent(now + GRACE * 2), vec![]);
-    assert_eq!(state.give_up_absent(now + Duration::from_secs(300)), vec![id(1)]);
+    assert_eq!(state.remove_absent(now + GRACE * 2), vec![]);
+    assert_eq!(state.remove_absent(now + Duration::from_secs(300)), vec![id(1)]);
 }
 
 #[test]
 fn a_car_known_through_reports_is_off_duty_and_leaves_after_a_minute_of_silence() {
-    let mut state = FleetState::new(GRACE, Reach::default());
+    let mut state = FleetState::new(GRACE, DrivableDistance::default());
     let now = Instant::now();
     state.report(&[report(7, at(-33.9, 151.2))], now, SystemTime::now());
     assert_eq!(state.car(id(7)).expect("it appeared").state, CarState::OffDuty);
     assert_eq!(state.nearest_free(at(-33.9, 151.2), 1), vec![]);
-    state.give_up_absent(now + Duration::from_secs(59));
+    state.remove_absent(now + Duration::from_secs(59));
     assert!(state.car(id(7)).is_some());
     // It never signed on, so it has no longer grace time and is not returned.
-    assert_eq!(state.give_up_absent(now + Duration::from_secs(60)), vec![]);
+    assert_eq!(state.remove_absent(now + Duration::from_secs(60)), vec![]);
     assert_eq!(state.car(id(7)), None);
 }
 
 #[test]
 fn only_a_connected_free_car_on_duty_can_be_asked() {
-    let mut state = FleetState::new(GRACE, Reach::default());
+    let mut state = FleetState::new(GRACE, DrivableDistance::default());
     let here = at(60.17, 24.94);
     state.sign_on(crew(1));
     assert_eq!(state.nearest_free(here, 1), vec![], "its position is not known");
@@ -202,16 +202,16 @@ fn only_a_connected_free_car_on_duty_can_be_asked() {
     state.set_duty(id(1), false);
     assert_eq!(state.nearest_free(here, 1), vec![], "on a break");
     state.set_duty(id(1), true);
-    state.brief(id(1), &brief(2, CarState::Offered), Instant::now(), SystemTime::now());
+    state.apply_update(id(1), &brief(2, CarState::Offered), Instant::now(), SystemTime::now());
     assert_eq!(state.nearest_free(here, 1), vec![], "it has an offer");
-    state.brief(id(1), &brief(3, CarState::Free), Instant::now(), SystemTime::now());
+    state.apply_update(id(1), &brief(3, CarState::Free), Instant::now(), SystemTime::now());
     state.disconnect(id(1), Instant::now());
     assert_eq!(state.nearest_free(here, 1), vec![], "not connected");
 }
 
 #[test]
 fn the_place_of_a_car_at_the_pole_stays_the_truth() {
-    let mut state = FleetState::new(GRACE, Reach::default());
+    let mut state = FleetState::new(GRACE, DrivableDistance::default());
     state.sign_on(crew(1));
     state.report(&[report(1, at(89.9, 10.0))], Instant::now(), SystemTime::now());
     assert_eq!(state.car(id(1)).and_then(|car| car.at), Some(at(89.9, 10.0)));

@@ -6,25 +6,25 @@ use rides_proto::ids::{CarNumber, RideId};
 
 use super::*;
 use crate::{
-    fleet::{Fleet, OUTBOX},
+    fleet::{Fleet, ORDER_QUEUE},
     positions::CarState,
 };
 
-struct Bench {
+struct FleetTaskFixture {
     fleet: Fleet,
     ticks: mpsc::Receiver<FleetTick>,
     gone: mpsc::Receiver<CarId>,
 }
 
-fn bench() -> Bench {
+fn fleet_task_fixture() -> FleetTaskFixture {
     let (tick_sender, ticks) = mpsc::channel(4);
     let (gone_sender, gone) = mpsc::channel(1);
     let (fleet, _) = Fleet::spawn(FleetOptions::default(), tick_sender, gone_sender);
-    Bench { fleet, ticks, gone }
+    FleetTaskFixture { fleet, ticks, gone }
 }
 
-fn crew(n: i64) -> Crew {
-    Crew { car: id(n), driver: "Aino".into() }
+fn crew(n: i64) -> CarAndDriver {
+    CarAndDriver { car: id(n), driver: "Aino".into() }
 }
 
 fn id(n: i64) -> CarId {
@@ -36,20 +36,20 @@ fn here() -> LatLng {
 }
 
 /// A brief that withdraws an offer.
-fn withdrawn(version: u64) -> Brief {
+fn withdrawn(version: u64) -> CarUpdate {
     let ride = RideId::new("r");
     let order = Some(Order::OfferWithdrawn { ride: ride.clone(), reason: String::new() });
-    Brief { ride, version, state: CarState::Free, begins: false, order }
+    CarUpdate { ride, version, state: CarState::Free, begins_trip: false, order }
 }
 
-fn report(n: i64, lat: f64) -> Report {
+fn report(n: i64, lat: f64) -> PositionReport {
     let at = LatLng::new(lat, 24.94).expect("on Earth");
-    Report { car: id(n), at, heading_deg: None, time: SystemTime::now() }
+    PositionReport { car: id(n), at, heading_deg: None, time: SystemTime::now() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tick_tells_what_changed_since_the_one_before() {
-    let mut bench = bench();
+    let mut bench = fleet_task_fixture();
     let link = bench.fleet.sign_on(crew(1), Some(here())).await.expect("open");
     let mut tick = bench.ticks.recv().await.expect("open");
     while tick.cells.is_empty() {
@@ -62,7 +62,7 @@ async fn a_tick_tells_what_changed_since_the_one_before() {
 
 #[tokio::test(start_paused = true)]
 async fn while_nobody_takes_ticks_changes_add_up() {
-    let mut bench = bench();
+    let mut bench = fleet_task_fixture();
     for n in 1..=20 {
         bench.fleet.report(vec![report(n, 60.17)]).await.expect("open");
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -82,7 +82,7 @@ async fn while_nobody_takes_ticks_changes_add_up() {
 
 #[tokio::test(start_paused = true)]
 async fn the_newest_connection_is_the_car() {
-    let bench = bench();
+    let bench = fleet_task_fixture();
     let mut old = bench.fleet.sign_on(crew(1), None).await.expect("open");
     let mut new = bench.fleet.sign_on(crew(1), None).await.expect("open");
     assert_eq!(old.number, new.number);
@@ -91,29 +91,29 @@ async fn the_newest_connection_is_the_car() {
     // Calls with the older connection have no effect.
     bench.fleet.sign_off(id(1), old.link).await.expect("open");
     bench.fleet.link_lost(id(1), old.link).await.expect("open");
-    assert_eq!(bench.fleet.brief(id(1), withdrawn(3)).await, Ok(true));
+    assert_eq!(bench.fleet.update_car(id(1), withdrawn(3)).await, Ok(true));
     assert_eq!(new.orders.recv().await, withdrawn(3).order);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_driver_who_takes_no_orders_is_cut() {
-    let bench = bench();
+    let bench = fleet_task_fixture();
     let mut link = bench.fleet.sign_on(crew(1), None).await.expect("open");
-    for version in 1..=OUTBOX as u64 {
-        assert_eq!(bench.fleet.brief(id(1), withdrawn(version)).await, Ok(true));
+    for version in 1..=ORDER_QUEUE as u64 {
+        assert_eq!(bench.fleet.update_car(id(1), withdrawn(version)).await, Ok(true));
     }
-    assert_eq!(bench.fleet.brief(id(1), withdrawn(OUTBOX as u64 + 1)).await, Ok(false));
+    assert_eq!(bench.fleet.update_car(id(1), withdrawn(ORDER_QUEUE as u64 + 1)).await, Ok(false));
     assert!(!bench.fleet.car(id(1)).await.expect("open").expect("in its grace time").connected);
     let mut taken = 0;
     while link.orders.recv().await.is_some() {
         taken += 1;
     }
-    assert_eq!(taken, OUTBOX);
+    assert_eq!(taken, ORDER_QUEUE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn those_who_sign_off_and_those_who_do_not_come_back_are_gone() {
-    let mut bench = bench();
+    let mut bench = fleet_task_fixture();
     let started = Instant::now();
     for n in 1..=3 {
         let link = bench.fleet.sign_on(crew(n), Some(here())).await.expect("open");
@@ -136,9 +136,9 @@ async fn those_who_sign_off_and_those_who_do_not_come_back_are_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_ahead_does_not_freeze_its_car() {
-    let bench = bench();
+    let bench = fleet_task_fixture();
     let ahead = SystemTime::now() + Duration::from_secs(3600);
-    bench.fleet.report(vec![Report { time: ahead, ..report(1, 60.1) }]).await.expect("open");
+    bench.fleet.report(vec![PositionReport { time: ahead, ..report(1, 60.1) }]).await.expect("open");
     assert!(bench.fleet.car(id(1)).await.expect("open").is_some(), "it is applied already");
     bench.fleet.report(vec![report(1, 60.2)]).await.expect("open");
     let car = bench.fleet.car(id(1)).await.expect("open").expect("on the map");

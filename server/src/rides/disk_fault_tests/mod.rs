@@ -1,7 +1,7 @@
 //! Tests of rides on a faulty disk: power cuts, torn writes, a full disk, failed calls. No acknowledged event is
 //! lost, no event is stored twice, and no watcher sees a gap or a repeat.
 
-mod named;
+mod one_fault;
 mod random;
 
 use std::sync::Arc;
@@ -17,17 +17,17 @@ use super::{
     Rides,
     journal::{
         Journal, JournalError, SqliteJournal,
-        sqlite::{OpenError, SqliteOptions, upkeep},
+        sqlite::{OpenError, SqliteOptions, maintenance},
     },
 };
 
 /// A faulty disk, and the directory under whose path the journal on it is opened.
-struct Place {
+struct TestDisk {
     disk: Disk,
     dir: TempDir,
 }
 
-impl Place {
+impl TestDisk {
     fn new(seed: u64) -> Self {
         Self { disk: Disk::new(seed), dir: tempfile::tempdir().expect("a temporary directory") }
     }
@@ -45,7 +45,7 @@ impl Place {
     fn assert_sound(&self) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         self.disk.copy_to(dir.path()).expect("the files can be copied");
-        let report = upkeep::check(dir.path()).expect("the journal can be checked");
+        let report = maintenance::check(dir.path()).expect("the journal can be checked");
         assert_eq!(report.problems, Vec::<String>::new());
     }
 }

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use rides_proto::ids::RideId;
 
-use super::{Place, Server};
+use super::{TestDisk, Server};
 use crate::rides::{
     RideError, Rides,
     journal::{Filter, Journal as _, JournalError, RequestKey},
@@ -30,15 +30,15 @@ fn disks() -> u64 {
 }
 
 /// The number of servers that run on each disk, one after the other.
-const LIVES: u32 = 4;
+const SERVERS: u32 = 4;
 /// The number of concurrent riders, and the number of actions of each rider on one server.
 const RIDERS: u32 = 3;
-const DEEDS: u32 = 8;
+const ACTIONS: u32 = 8;
 
 /// Prints the seed of the disk if a check fails.
-struct Seed(u64);
+struct PrintSeedOnPanic(u64);
 
-impl Drop for Seed {
+impl Drop for PrintSeedOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("seed {}", self.0);
@@ -48,7 +48,7 @@ impl Drop for Seed {
 
 /// The results that callers and watchers saw, on all servers.
 #[derive(Default)]
-struct Told {
+struct Observed {
     epoch: Option<String>,
     /// Every request, and the ride that it booked, if there was a reply.
     requests: HashMap<String, Option<RideId>>,
@@ -58,7 +58,7 @@ struct Told {
     watched: HashMap<RideId, Vec<Arc<RideEvent>>>,
 }
 
-impl Told {
+impl Observed {
     fn acknowledge(&mut self, ride: &Ride) {
         let version = self.acknowledged.entry(ride.id.clone()).or_default();
         *version = ride.version.max(*version);
@@ -83,13 +83,13 @@ impl Told {
 struct Rider<'a> {
     name: String,
     rides: &'a Rides,
-    told: &'a RefCell<Told>,
+    told: &'a RefCell<Observed>,
     rng: SmallRng,
 }
 
 impl Rider<'_> {
     async fn rides(mut self) {
-        for deed in 0..DEEDS {
+        for deed in 0..ACTIONS {
             let known: Vec<RideId> = self.told.borrow().acknowledged.keys().cloned().collect();
             let one = known.choose(&mut self.rng).cloned();
             match (self.rng.random_range(0..10), one) {
@@ -106,7 +106,7 @@ impl Rider<'_> {
         let key = testing::request(&request, request.as_bytes());
         match self.rides.book(key, booking("ada")).await {
             Ok(ride) => self.told.borrow_mut().booked(&request, &ride),
-            Err(error) => may_happen(&error),
+            Err(error) => assert_expected(&error),
         }
     }
 
@@ -131,21 +131,21 @@ impl Rider<'_> {
         match self.rides.command(id, command).await {
             Ok(ride) => self.told.borrow_mut().acknowledge(&ride),
             Err(RideError::Refused(_)) => {}
-            Err(error) => may_happen(&error),
+            Err(error) => assert_expected(&error),
         }
     }
 
     async fn watches(&self, id: &RideId) {
-        match self.rides.log(id).await {
+        match self.rides.watch(id).await {
             Ok(feed) => self.told.borrow_mut().watch(id, &feed.borrow().events),
-            Err(error) => may_happen(&error),
+            Err(error) => assert_expected(&error),
         }
     }
 }
 
 /// Checks that an error is one of those that a faulty disk may cause.
 #[track_caller]
-fn may_happen(error: &RideError) {
+fn assert_expected(error: &RideError) {
     let told = matches!(
         error,
         RideError::Closed
@@ -160,29 +160,29 @@ fn may_happen(error: &RideError) {
 }
 
 /// Makes a random fault on the disk.
-fn trouble(disk: &Disk, rng: &mut SmallRng) {
+fn inject_fault(disk: &Disk, rng: &mut SmallRng) {
     match rng.random_range(0..8) {
         0 | 1 => disk.cut_power_at(rng.random_range(1..80)),
         2 => disk.fail(Operation::Sync, rng.random_range(1..20)),
         3 => disk.fail(Operation::Write, rng.random_range(1..60)),
         4 => disk.fail(Operation::Truncate, 1),
         5 => disk.fail_at_random(rng.random_range(0.001..0.05)),
-        6 => disk.hold_at_most(Some(disk.used() + rng.random_range(0..100_000))),
+        6 => disk.limit_size(Some(disk.used() + rng.random_range(0..100_000))),
         _ => {}
     }
 }
 
 /// Runs a server from its start to its end.
-async fn live(place: &Place, told: &RefCell<Told>, seed: u64) {
+async fn run_server(place: &TestDisk, told: &RefCell<Observed>, seed: u64) {
     let (disk, mut rng) = (&place.disk, SmallRng::seed_from_u64(seed));
     if rng.random() {
-        trouble(disk, &mut rng);
+        inject_fault(disk, &mut rng);
     }
     let Ok(journal) = place.open() else { return };
     let epoch = journal.epoch().to_owned();
     assert_eq!(*told.borrow_mut().epoch.get_or_insert(epoch.clone()), epoch);
     let Ok(server) = Server::start(Arc::clone(&journal)).await else { return journal.close().await };
-    trouble(disk, &mut rng);
+    inject_fault(disk, &mut rng);
     let riders = (0..RIDERS).map(|n| {
         let rng = SmallRng::seed_from_u64(rng.random());
         Rider { name: format!("{seed}-{n}"), rides: &server.rides, told, rng }.rides()
@@ -197,7 +197,7 @@ async fn live(place: &Place, told: &RefCell<Told>, seed: u64) {
 }
 
 /// Checks the stored journal against the results that were seen.
-async fn check(place: &Place, told: &Told) {
+async fn check(place: &TestDisk, told: &Observed) {
     let journal = place.open().expect("the disk has no fault any more");
     assert!(told.epoch.as_deref().is_none_or(|epoch| epoch == journal.epoch()));
     for (id, version) in &told.acknowledged {
@@ -233,10 +233,10 @@ async fn check(place: &Place, told: &Told) {
 #[tokio::test]
 async fn nothing_is_lost_and_nothing_is_there_twice() {
     for seed in 0..disks() {
-        let _seed = Seed(seed);
-        let (place, told) = (Place::new(seed), RefCell::new(Told::default()));
-        for life in 0..LIVES {
-            live(&place, &told, seed << 8 | u64::from(life)).await;
+        let _seed = PrintSeedOnPanic(seed);
+        let (place, told) = (TestDisk::new(seed), RefCell::new(Observed::default()));
+        for life in 0..SERVERS {
+            run_server(&place, &told, seed << 8 | u64::from(life)).await;
             place.disk.restore_power();
         }
         check(&place, &told.take()).await;

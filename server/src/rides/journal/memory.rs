@@ -9,21 +9,21 @@ use std::{
 use rides_proto::ids::RideId;
 use uuid::Uuid;
 
-use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, RequestKey, Requests};
+use super::{JournalFuture, Entry, Filter, Journal, JournalError, Later, ListedRide, RequestKey, KnownRequests};
 use crate::rides::RideLog;
 
 /// A journal in memory. Each instance has a new epoch.
 pub struct MemoryJournal {
     epoch: String,
-    kept: RwLock<Kept>,
+    kept: RwLock<Stored>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Stored {
     rides: HashMap<RideId, Arc<RideLog>>,
     /// The rides in the order in which they were opened. The place of a ride is its index.
     order: Vec<RideId>,
-    requests: Requests,
+    requests: KnownRequests,
 }
 
 impl MemoryJournal {
@@ -34,7 +34,7 @@ impl MemoryJournal {
 
     /// Locks the data for reading. Each write under the lock is complete or has no effect, so a poisoned lock is safe
     /// to use.
-    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
+    fn kept(&self) -> RwLockReadGuard<'_, Stored> {
         self.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -45,22 +45,22 @@ impl Default for MemoryJournal {
     }
 }
 
-impl Kept {
+impl Stored {
     /// Returns the rides that `batch` changes, as they are after it. Fails if an event is not the next one of its
     /// ride.
-    fn with(&self, batch: &[Entry]) -> Result<HashMap<RideId, Arc<RideLog>>, JournalError> {
+    fn changed_by(&self, batch: &[Entry]) -> Result<HashMap<RideId, Arc<RideLog>>, JournalError> {
         let mut touched: HashMap<RideId, Arc<RideLog>> = HashMap::new();
         for Entry { event, .. } in batch {
             let log = touched.get(&event.ride).or_else(|| self.rides.get(&event.ride));
-            let log = RideLog::followed_by(log.map(Arc::as_ref), Arc::clone(event))
-                .map_err(|misfit| JournalError::Misfit { ride: event.ride.clone(), misfit })?;
+            let log = RideLog::with_event(log.map(Arc::as_ref), Arc::clone(event))
+                .map_err(|misfit| JournalError::OutOfSequence { ride: event.ride.clone(), misfit })?;
             touched.insert(event.ride.clone(), Arc::new(log));
         }
         Ok(touched)
     }
 
     fn append(&mut self, batch: Vec<Entry>) -> Result<(), JournalError> {
-        let touched = self.with(&batch)?;
+        let touched = self.changed_by(&batch)?;
         for Entry { event, request, .. } in batch {
             if event.version == 1 {
                 self.order.push(event.ride.clone());
@@ -73,14 +73,14 @@ impl Kept {
         Ok(())
     }
 
-    fn page(&self, filter: &Filter, below: Option<u64>, limit: usize) -> Vec<Placed> {
+    fn page(&self, filter: &Filter, below: Option<u64>, limit: usize) -> Vec<ListedRide> {
         let end = below.map_or(usize::MAX, |place| usize::try_from(place).unwrap_or(usize::MAX));
         let older = self.order[..end.min(self.order.len())].iter().enumerate().rev();
         older
             .filter_map(|(place, id)| Some((place, &self.rides.get(id)?.ride)))
             .filter(|(_, ride)| filter.matches(ride))
             .take(limit)
-            .map(|(place, ride)| Placed { place: place as u64, ride: ride.clone() })
+            .map(|(place, ride)| ListedRide { list_position: place as u64, ride: ride.clone() })
             .collect()
     }
 }
@@ -90,22 +90,22 @@ impl Journal for MemoryJournal {
         &self.epoch
     }
 
-    fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()> {
+    fn append(&self, batch: Vec<Entry>) -> JournalFuture<'static, ()> {
         let appended = self.kept.write().unwrap_or_else(PoisonError::into_inner).append(batch);
         ready(appended)
     }
 
-    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
+    fn ride<'a>(&'a self, ride: &'a RideId) -> JournalFuture<'a, Option<Arc<RideLog>>> {
         ready(Ok(self.kept().rides.get(ride).cloned()))
     }
 
-    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
+    fn unfinished(&self) -> JournalFuture<'_, Vec<Arc<RideLog>>> {
         let kept = self.kept();
         let logs = kept.order.iter().filter_map(|id| kept.rides.get(id));
         ready(Ok(logs.filter(|log| !log.ride.state.is_over()).cloned().collect()))
     }
 
-    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests> {
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> JournalFuture<'a, KnownRequests> {
         let kept = self.kept();
         let known = requests
             .iter()
@@ -113,7 +113,7 @@ impl Journal for MemoryJournal {
         ready(Ok(known.collect()))
     }
 
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> JournalFuture<'a, Vec<ListedRide>> {
         ready(Ok(self.kept().page(filter, below, limit)))
     }
 
@@ -126,6 +126,6 @@ impl Journal for MemoryJournal {
     }
 }
 
-fn ready<'a, T: Send + 'a>(answer: Result<T, JournalError>) -> Answer<'a, T> {
+fn ready<'a, T: Send + 'a>(answer: Result<T, JournalError>) -> JournalFuture<'a, T> {
     Box::pin(future::ready(answer))
 }

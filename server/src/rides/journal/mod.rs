@@ -16,29 +16,29 @@ pub use sqlite::SqliteJournal;
 
 use super::{
     RideLog,
-    machine::Misfit,
+    machine::OutOfSequence,
     model::{Ride, RideEvent, RideState},
 };
 
 /// The future that methods of [`Journal`] return. It is boxed so that the trait can be used as `dyn`.
-pub type Answer<'a, T> = Later<'a, Result<T, JournalError>>;
+pub type JournalFuture<'a, T> = Later<'a, Result<T, JournalError>>;
 
 /// A boxed future.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The earlier requests by their ids: the ride that each one opened, and its fingerprint.
-pub type Requests = HashMap<RequestId, (RideId, Vec<u8>)>;
+pub type KnownRequests = HashMap<RequestId, (RideId, Vec<u8>)>;
 
 /// The reason why a call of a journal failed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum JournalError {
     /// An event is not the next one of its ride. Another process wrote to the journal, or the journal is damaged.
     #[error("ride {ride}: {misfit}")]
-    Misfit {
+    OutOfSequence {
         /// The ride of the event.
         ride: RideId,
         /// The expected and the found version.
-        misfit: Misfit,
+        misfit: OutOfSequence,
     },
     /// The disk is full. The journal accepts events again when there is room.
     #[error("the disk is full")]
@@ -85,7 +85,7 @@ pub struct Entry {
     /// The time of the event, as RFC 3339 in UTC.
     time: String,
     /// The change, as JSON.
-    what: String,
+    json: String,
 }
 
 impl Entry {
@@ -98,7 +98,7 @@ impl Entry {
             JournalError::Unavailable(format!("an event cannot be encoded as JSON: {error}"))
         })?;
         let time = Timestamp::from(event.time).to_string();
-        Ok(Self { event, request, time, what })
+        Ok(Self { event, request, time, json: what })
     }
 
     /// Returns the event.
@@ -126,9 +126,9 @@ impl Filter {
 
 /// A ride and its place in the order in which rides were opened, from 0.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Placed {
+pub struct ListedRide {
     /// The place. It never changes, and no other ride gets it.
-    pub place: u64,
+    pub list_position: u64,
     /// The ride after its last event.
     pub ride: Ride,
 }
@@ -142,19 +142,19 @@ pub trait Journal: Send + Sync + 'static {
     /// Queues `batch` at once, behind all earlier batches. The returned future succeeds when all of it is durable. If
     /// it fails, nothing of the batch is stored. Only after [`JournalError::Failed`] this is not known until the next
     /// start.
-    fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()>;
+    fn append(&self, batch: Vec<Entry>) -> JournalFuture<'static, ()>;
 
     /// Returns a ride, or `None` if no ride has this id.
-    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>>;
+    fn ride<'a>(&'a self, ride: &'a RideId) -> JournalFuture<'a, Option<Arc<RideLog>>>;
 
     /// Returns the rides that are not over, oldest first.
-    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>>;
+    fn unfinished(&self) -> JournalFuture<'_, Vec<Arc<RideLog>>>;
 
     /// Returns the rides that these requests opened. Requests that opened no ride are left out.
-    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests>;
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> JournalFuture<'a, KnownRequests>;
 
     /// Returns at most `limit` rides that match `filter`, newest first, with places below `below`.
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>>;
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> JournalFuture<'a, Vec<ListedRide>>;
 
     /// Waits until the journal can never be written again, and returns the reason. Pending while the journal works,
     /// and after it was closed.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{sqlite::SqliteOptions, *};
 use crate::rides::{
     machine::{self, Decision},
-    model::{Happening, RideState},
+    model::{EventKind, RideState},
     testing::{self, any_command, booking, noon},
 };
 
@@ -24,14 +24,14 @@ fn id(n: u8) -> RideId {
     RideId::new(format!("ride-{n}"))
 }
 
-fn entry(ride: u8, version: u64, what: Happening, request: Option<&str>) -> Entry {
+fn entry(ride: u8, version: u64, what: EventKind, request: Option<&str>) -> Entry {
     let event = RideEvent { ride: id(ride), version, time: noon(), what };
     let request = request.map(|id| testing::request(id, id.as_bytes()));
     Entry::new(Arc::new(event), request).expect("the event can be encoded")
 }
 
 fn opened(ride: u8, rider: &str) -> Entry {
-    entry(ride, 1, Happening::Requested(Arc::new(booking(rider))), Some(&format!("request-{ride}")))
+    entry(ride, 1, EventKind::Requested(Arc::new(booking(rider))), Some(&format!("request-{ride}")))
 }
 
 #[tokio::test]
@@ -39,9 +39,9 @@ async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
     let (sqlite, _dir) = sqlite();
     for journal in [&MemoryJournal::new() as &dyn Journal, &sqlite] {
         journal.append(vec![opened(1, "ada"), opened(2, "bob")]).await.expect("both rides are new");
-        let gap = entry(1, 3, Happening::Expired, None);
+        let gap = entry(1, 3, EventKind::Expired, None);
         let refused = journal.append(vec![opened(3, "eve"), gap]).await;
-        assert_eq!(refused, Err(JournalError::Misfit { ride: id(1), misfit: Misfit { at: 1, found: 3 } }));
+        assert_eq!(refused, Err(JournalError::OutOfSequence { ride: id(1), misfit: OutOfSequence { at: 1, found: 3 } }));
         assert_eq!(journal.ride(&id(3)).await, Ok(None));
         let known = journal
             .by_requests(&["request-1", "request-3"].map(|id| testing::request(id, id.as_bytes())))
@@ -50,9 +50,9 @@ async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
         assert_eq!(known.into_keys().map(|key| key.id).collect::<Vec<_>>(), ["request-1"]);
 
         let twice = journal.append(vec![opened(2, "bob")]).await;
-        assert_eq!(twice, Err(JournalError::Misfit { ride: id(2), misfit: Misfit { at: 1, found: 1 } }));
-        let orphan = journal.append(vec![entry(9, 2, Happening::Expired, None)]).await;
-        assert_eq!(orphan, Err(JournalError::Misfit { ride: id(9), misfit: Misfit { at: 0, found: 2 } }));
+        assert_eq!(twice, Err(JournalError::OutOfSequence { ride: id(2), misfit: OutOfSequence { at: 1, found: 1 } }));
+        let orphan = journal.append(vec![entry(9, 2, EventKind::Expired, None)]).await;
+        assert_eq!(orphan, Err(JournalError::OutOfSequence { ride: id(9), misfit: OutOfSequence { at: 0, found: 2 } }));
     }
 }
 
@@ -64,7 +64,7 @@ async fn one_append_that_does_not_fit_spoils_no_other() {
         let journal = Arc::clone(&journal);
         tokio::spawn(async move {
             let bad = n % 3 == 0;
-            let batch = if bad { entry(n, 2, Happening::Expired, None) } else { opened(n, "ada") };
+            let batch = if bad { entry(n, 2, EventKind::Expired, None) } else { opened(n, "ada") };
             (n, journal.append(vec![batch]).await)
         })
     });
@@ -83,7 +83,7 @@ fn lives() -> impl Strategy<Value = Vec<Vec<Entry>>> {
         let batch = |commands: Vec<(u8, _)>| {
             let happens = |(n, command)| {
                 let ride = &mut rides[usize::from(n)];
-                let Ok(Decision::Happens(what)) = machine::decide(ride.as_ref(), &command) else {
+                let Ok(Decision::Event(what)) = machine::decide(ride.as_ref(), &command) else {
                     return None;
                 };
                 let version = ride.as_ref().map_or(0, |ride| ride.version) + 1;
@@ -101,7 +101,7 @@ fn lives() -> impl Strategy<Value = Vec<Vec<Entry>>> {
 /// Returns the results of all queries of a journal, for four rides.
 async fn all_it_says(
     journal: &dyn Journal,
-) -> (Vec<Option<Arc<RideLog>>>, Vec<RideId>, Requests, Vec<Vec<RideId>>) {
+) -> (Vec<Option<Arc<RideLog>>>, Vec<RideId>, KnownRequests, Vec<Vec<RideId>>) {
     let mut rides = Vec::new();
     for n in 0..4 {
         rides.push(journal.ride(&id(n)).await.expect("the journal can be read"));
@@ -130,7 +130,7 @@ async fn all_it_says(
                     let page = journal.page(&filter, below, limit).await.expect("the journal can be read");
                     pages.push(page.iter().map(|placed| placed.ride.id.clone()).collect());
                     let Some(last) = page.last().filter(|_| page.len() == limit) else { break };
-                    below = Some(last.place);
+                    below = Some(last.list_position);
                 }
             }
         }
@@ -156,11 +156,11 @@ proptest! {
             prop_assert_eq!(&all_it_says(&journal).await, &expected);
             journal.close().await;
             prop_assert_eq!(journal.append(vec![opened(9, "late")]).await, Err(JournalError::Closed));
-            let report = sqlite::upkeep::check(dir.path()).expect("the journal can be checked");
+            let report = sqlite::maintenance::check(dir.path()).expect("the journal can be checked");
             prop_assert_eq!(report.problems, Vec::<String>::new());
             drop(journal);
 
-            sqlite::upkeep::rebuild(dir.path()).expect("the lists can be rebuilt");
+            sqlite::maintenance::rebuild(dir.path()).expect("the lists can be rebuilt");
             let again = SqliteJournal::open(dir.path(), SqliteOptions::default()).expect("the journal opens again");
             prop_assert_eq!(&all_it_says(&again).await, &expected);
             Ok(())
@@ -175,7 +175,7 @@ async fn times_are_kept_to_the_nanosecond() {
         ride: id(1),
         version: 1,
         time: SystemTime::now(),
-        what: Happening::Requested(Arc::new(booking("ada"))),
+        what: EventKind::Requested(Arc::new(booking("ada"))),
     };
     let entry = Entry::new(Arc::new(event.clone()), None).expect("the event can be encoded");
     journal.append(vec![entry]).await.expect("the ride is new");

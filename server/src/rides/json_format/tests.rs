@@ -4,7 +4,7 @@ use std::{
 };
 
 use crate::rides::{
-    model::{Actor, Cents, Figures, Happening, Loss, OfferEnd, OpenOffer, RideType},
+    model::{Actor, Cents, TripSummary, EventKind, UnassignReason, OfferEndReason, OpenOffer, RideType},
     testing::{booking, car, crew, noon, place},
 };
 
@@ -19,51 +19,51 @@ fn events_are_written_like_this_for_ever() {
         ..booking("")
     };
     let offer = OpenOffer { pickup_eta: Duration::from_millis(60_500), expires_at: noon() };
-    let figures = Figures { distance_m: 1200, duration: Duration::new(240, 1), fare: Cents(950) };
+    let figures = TripSummary { distance_m: 1200, duration: Duration::new(240, 1), fare: Cents(950) };
     for (what, text) in [
         (
-            Happening::Requested(Arc::new(booking("ada"))),
+            EventKind::Requested(Arc::new(booking("ada"))),
             r#"{"requested":{"rider":"ada","passengers":[],"kind":"regular","pickup":{"at":[60.171,24.941],"name":"Street 0"},"dropoff":{"at":[60.176,24.941],"name":"Street 5"},"plan":{"distance_m":600,"duration":"90s","fare":700},"route":[60171000,24941000,5000,0]}}"#,
         ),
         (
-            Happening::Offered { crew: crew(1), offer },
+            EventKind::Offered { crew: crew(1), offer },
             r#"{"offered":{"crew":{"car":1,"driver":"driver-1"},"offer":{"pickup_eta":"60.500s","expires_at":"2027-01-15T08:00:00Z"}}}"#,
         ),
         (
-            Happening::OfferEnded { car: car(1), why: OfferEnd::TimedOut },
+            EventKind::OfferEnded { car: car(1), why: OfferEndReason::TimedOut },
             r#"{"offer_ended":{"car":1,"why":"timed_out"}}"#,
         ),
-        (Happening::Assigned(crew(2)), r#"{"assigned":{"car":2,"driver":"driver-2"}}"#),
+        (EventKind::Assigned(crew(2)), r#"{"assigned":{"car":2,"driver":"driver-2"}}"#),
         (
-            Happening::Unassigned { car: car(2), why: Loss::GaveBack("flat tyre".into()) },
+            EventKind::Unassigned { car: car(2), why: UnassignReason::GaveBack("flat tyre".into()) },
             r#"{"unassigned":{"car":2,"why":{"gave_back":"flat tyre"}}}"#,
         ),
         (
-            Happening::Unassigned { car: car(2), why: Loss::CarLost },
+            EventKind::Unassigned { car: car(2), why: UnassignReason::CarLost },
             r#"{"unassigned":{"car":2,"why":"car_lost"}}"#,
         ),
-        (Happening::Arrived, r#""arrived""#),
-        (Happening::Started, r#""started""#),
+        (EventKind::Arrived, r#""arrived""#),
+        (EventKind::Started, r#""started""#),
         (
-            Happening::PickedUpOffStreet { booking: Arc::new(pool), crew: crew(3), since: noon() },
+            EventKind::PickedUpOffStreet { booking: Arc::new(pool), crew: crew(3), since: noon() },
             r#"{"picked_up_off_street":{"booking":{"rider":"","passengers":["bob"],"kind":"pool","pickup":{"at":[60.171,24.941],"name":"Street 0"},"dropoff":null,"plan":{"distance_m":600,"duration":"90s","fare":700},"route":[]},"crew":{"car":3,"driver":"driver-3"},"since":"2027-01-15T08:00:00Z"}}"#,
         ),
         (
-            Happening::Completed { figures, metered_fare: None, at: place(5) },
+            EventKind::Completed { figures, metered_fare: None, at: place(5) },
             r#"{"completed":{"figures":{"distance_m":1200,"duration":"240.000000001s","fare":950},"at":[60.176,24.941]}}"#,
         ),
         (
-            Happening::Completed { figures, metered_fare: Some(Cents(1200)), at: place(5) },
+            EventKind::Completed { figures, metered_fare: Some(Cents(1200)), at: place(5) },
             r#"{"completed":{"figures":{"distance_m":1200,"duration":"240.000000001s","fare":950},"metered_fare":1200,"at":[60.176,24.941]}}"#,
         ),
         (
-            Happening::Cancelled { by: Actor::Dispatcher, reason: "fog".into() },
+            EventKind::Cancelled { by: Actor::Dispatcher, reason: "fog".into() },
             r#"{"cancelled":{"by":"dispatcher","reason":"fog"}}"#,
         ),
-        (Happening::Expired, r#""expired""#),
+        (EventKind::Expired, r#""expired""#),
     ] {
         assert_eq!(serde_json::to_string(&what).expect("the value can be encoded"), text);
-        assert_eq!(serde_json::from_str::<Happening>(text).expect("the text can be decoded"), what);
+        assert_eq!(serde_json::from_str::<EventKind>(text).expect("the text can be decoded"), what);
     }
 }
 
@@ -76,7 +76,7 @@ fn what_cannot_be_is_refused() {
         r#"{"completed":{"figures":{"distance_m":1,"duration":"1s","fare":1},"at":[91.0,24.0]}}"#,
         r#"{"offered":{"crew":{"car":1,"driver":""},"offer":{"pickup_eta":"1s","expires_at":"noon"}}}"#,
     ] {
-        assert!(serde_json::from_str::<Happening>(text).is_err(), "{text}");
+        assert!(serde_json::from_str::<EventKind>(text).is_err(), "{text}");
     }
 }
 

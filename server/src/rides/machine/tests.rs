@@ -9,17 +9,17 @@ use crate::rides::{
     testing::{any_command, booking, car, crew, noon, offer, place},
 };
 
-const FIGURES: Figures =
-    Figures { distance_m: 700, duration: Duration::from_secs(100), fare: crate::rides::model::Cents(800) };
+const FIGURES: TripSummary =
+    TripSummary { distance_m: 700, duration: Duration::from_secs(100), fare: crate::rides::model::Cents(800) };
 
 /// Applies a command as the task does, and returns the decision.
 fn apply(log: &mut Option<RideLog>, command: &Command) -> Result<Decision, Refusal> {
     let ride = log.as_ref().map(|log| &log.ride);
     let decision = decide(ride, command)?;
-    if let Decision::Happens(what) = decision.clone() {
+    if let Decision::Event(what) = decision.clone() {
         let version = ride.map_or(0, |ride| ride.version) + 1;
         let event = RideEvent { ride: RideId::new("r"), version, time: noon(), what };
-        let next = RideLog::followed_by(log.as_ref(), Arc::new(event))
+        let next = RideLog::with_event(log.as_ref(), Arc::new(event))
             .expect("an event of a decision is the next one");
         *log = Some(next);
     }
@@ -54,7 +54,7 @@ fn ride_in(state: Option<RideState>) -> Option<RideLog> {
     };
     for command in path[..steps].iter().chain(&last) {
         let came = apply(&mut log, command);
-        assert!(matches!(came, Ok(Decision::Happens(_))), "{command:?}: {came:?}");
+        assert!(matches!(came, Ok(Decision::Event(_))), "{command:?}: {came:?}");
     }
     assert_eq!(log.as_ref().map(|log| log.ride.state), state);
     log
@@ -63,8 +63,8 @@ fn ride_in(state: Option<RideState>) -> Option<RideLog> {
 /// Returns the sign for a decision in the tables below.
 fn sign(came: &Result<Decision, Refusal>) -> char {
     match came {
-        Ok(Decision::Happens(_)) => '+',
-        Ok(Decision::Already) => '=',
+        Ok(Decision::Event(_)) => '+',
+        Ok(Decision::NoChange) => '=',
         Err(Refusal::WrongState(_)) => 'w',
         Err(Refusal::NotYours) => 'n',
         Err(Refusal::PassedOver) => 'p',
@@ -100,9 +100,9 @@ fn every_command_in_every_state() {
         (offer_to(1), "?+=wwwwww"),
         (offer_to(2), "?+wwwwwww"),
         (offer_to(9), "?pwwwwwww"),
-        (Command::EndOffer { car: car(1), why: OfferEnd::TimedOut }, "?w+wwwwww"),
-        (Command::EndOffer { car: car(2), why: OfferEnd::CarLost }, "?wnnnnwww"),
-        (Command::EndOffer { car: car(9), why: OfferEnd::TimedOut }, "?========"),
+        (Command::EndOffer { car: car(1), why: OfferEndReason::TimedOut }, "?w+wwwwww"),
+        (Command::EndOffer { car: car(2), why: OfferEndReason::CarLost }, "?wnnnnwww"),
+        (Command::EndOffer { car: car(9), why: OfferEndReason::TimedOut }, "?========"),
         (Command::Accept { car: car(1) }, "?w+====ww"),
         (Command::Accept { car: car(2) }, "?wnnnnnww"),
         (Command::Decline { car: car(1) }, "?w+wwwwww"),
@@ -123,7 +123,7 @@ fn every_command_in_every_state() {
         (Command::Cancel { by: Actor::Driver, car: Some(car(1)), reason: String::new() }, "?n+++ww=w"),
         (Command::Cancel { by: Actor::Driver, car: Some(car(2)), reason: String::new() }, "?nnnnww=w"),
         (Command::Expire, "?+wwwwww="),
-        (Command::EndOffer { car: car(1), why: OfferEnd::CarLost }, "?w+wwwwww"),
+        (Command::EndOffer { car: car(1), why: OfferEndReason::CarLost }, "?w+wwwwww"),
     ];
     for (command, expected) in table {
         let came: String = STATES.iter().map(|state| sign(&apply(&mut ride_in(*state), &command))).collect();
@@ -139,7 +139,7 @@ fn an_answer_after_the_offers_time_stands_as_long_as_nobody_ended_the_offer() {
     assert!(log.as_ref().and_then(|log| log.ride.offer).is_some_and(|offer| offer.expires_at < late));
     let accept = Command::Accept { car: car(1) };
     assert_eq!(sign(&apply(&mut log.clone(), &accept)), '+');
-    apply(&mut log, &Command::EndOffer { car: car(1), why: OfferEnd::TimedOut })
+    apply(&mut log, &Command::EndOffer { car: car(1), why: OfferEndReason::TimedOut })
         .expect("the car has an offer");
     assert_eq!(sign(&apply(&mut log, &accept)), 'w');
 }
@@ -147,7 +147,7 @@ fn an_answer_after_the_offers_time_stands_as_long_as_nobody_ended_the_offer() {
 #[test]
 fn a_lost_car_may_have_the_ride_again_and_one_that_gave_it_back_may_not() {
     let again = Command::Offer { crew: crew(1), offer: offer(noon()) };
-    let unheard = Command::EndOffer { car: car(1), why: OfferEnd::CarLost };
+    let unheard = Command::EndOffer { car: car(1), why: OfferEndReason::CarLost };
     for (state, loss) in
         [(RideState::Assigned, Command::Unassign { car: car(1) }), (RideState::Offered, unheard)]
     {
@@ -166,7 +166,7 @@ fn a_lost_car_may_have_the_ride_again_and_one_that_gave_it_back_may_not() {
 fn a_completed_ride_has_the_figures_as_driven() {
     let log = ride_in(Some(RideState::Completed)).expect("the ride is opened");
     assert_eq!((log.ride.figures, log.ride.booking.plan), (FIGURES, booking("ada").plan));
-    assert_eq!(log.ride.held_by(), None);
+    assert_eq!(log.ride.current_car(), None);
 }
 
 #[test]
@@ -174,15 +174,15 @@ fn an_event_that_does_not_follow_is_a_misfit() {
     let log = ride_in(Some(RideState::Offered)).expect("the ride is opened");
     let event = |version, what| RideEvent { ride: RideId::new("r"), version, time: noon(), what };
     for (ride, event) in [
-        (Some(log.ride.clone()), event(6, Happening::Arrived)),
-        (Some(log.ride.clone()), event(4, Happening::Arrived)),
-        (Some(log.ride.clone()), event(5, Happening::Requested(Arc::new(booking("bob"))))),
-        (Some(Ride { id: RideId::new("other"), ..log.ride }), event(5, Happening::Arrived)),
-        (None, event(1, Happening::Arrived)),
+        (Some(log.ride.clone()), event(6, EventKind::Arrived)),
+        (Some(log.ride.clone()), event(4, EventKind::Arrived)),
+        (Some(log.ride.clone()), event(5, EventKind::Requested(Arc::new(booking("bob"))))),
+        (Some(Ride { id: RideId::new("other"), ..log.ride }), event(5, EventKind::Arrived)),
+        (None, event(1, EventKind::Arrived)),
     ] {
         let found = event.version;
         let at = ride.as_ref().map_or(0, |ride| ride.version);
-        assert_eq!(evolve(ride, &event), Err(Misfit { at, found }));
+        assert_eq!(evolve(ride, &event), Err(OutOfSequence { at, found }));
     }
 }
 
@@ -213,23 +213,23 @@ proptest! {
         for command in &commands {
             let before = log.clone();
             let came = apply(&mut log, command);
-            let happened = matches!(came, Ok(Decision::Happens(_)));
+            let happened = matches!(came, Ok(Decision::Event(_)));
             prop_assert_eq!(happened, log != before, "only an event changes a ride");
 
             let Some(RideLog { ride, events }) = &log else { continue };
             prop_assert!(events.iter().map(|event| event.version).eq(1..=ride.version), "no gap in versions");
             if let Some(RideLog { ride: before, .. }) = before {
                 prop_assert!(!(before.state.is_over() && happened), "a final state has no further event");
-                let held = before.held_by().zip(ride.held_by());
+                let held = before.current_car().zip(ride.current_car());
                 prop_assert!(held.is_none_or(|(a, b)| a == b), "a ride does not change its car in one step");
             }
             let needs_car = matches!(
                 ride.state,
                 RideState::Offered | RideState::Assigned | RideState::Arrived | RideState::OnTrip
             );
-            prop_assert_eq!(ride.held_by().is_some(), needs_car);
+            prop_assert_eq!(ride.current_car().is_some(), needs_car);
             prop_assert_eq!(ride.offer.is_some(), ride.state == RideState::Offered);
-            prop_assert!(ride.held_by().is_none_or(|car| !ride.passed_over.contains(&car)));
+            prop_assert!(ride.current_car().is_none_or(|car| !ride.passed_over.contains(&car)));
             if happened {
                 let again = decide(Some(ride), command);
                 prop_assert!(again != came, "a repeat causes no second event");
@@ -243,7 +243,7 @@ proptest! {
                         | Command::EndOffer { .. }
                         | Command::Unassign { .. }
                 ) {
-                    prop_assert_eq!(again, Ok(Decision::Already));
+                    prop_assert_eq!(again, Ok(Decision::NoChange));
                 }
             }
         }

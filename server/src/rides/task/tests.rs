@@ -6,12 +6,12 @@ use tokio::sync::Mutex;
 use super::*;
 use crate::rides::{
     Rides,
-    journal::{Answer, Filter, MemoryJournal},
+    journal::{JournalFuture, Filter, MemoryJournal},
     list::ListQuery,
     machine::Refusal,
     model::{Actor, RideState},
-    open::Holder,
-    testing::{Trouble, Troubled, Unreliable, booking, car, crew, noon, offer, request},
+    open_ride_limits::Holder,
+    testing::{AppendHook, HookedJournal, FailingJournal, booking, car, crew, noon, offer, request},
 };
 
 async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
@@ -51,8 +51,8 @@ async fn the_same_request_is_the_same_ride_even_when_it_is_over() {
 fn limits(rider: usize, address: usize) -> Vec<OpenRideLimit> {
     let far = Holder::Address("192.0.2.7".parse().expect("an address"));
     vec![
-        OpenRideLimit { holder: Holder::Rider("ada".into()), most: rider },
-        OpenRideLimit { holder: far, most: address },
+        OpenRideLimit { holder: Holder::Rider("ada".into()), max_open_rides: rider },
+        OpenRideLimit { holder: far, max_open_rides: address },
     ]
 }
 
@@ -74,22 +74,22 @@ async fn a_rider_has_at_most_so_many_open_rides() {
     let mut open = Vec::new();
     {
         let (rides, _opened) = rides(journal.clone()).await;
-        let books = |n: usize| rides.book_within(limits(3, 100), key(&n.to_string(), 1), booking("ada"));
+        let books = |n: usize| rides.book_with_limits(limits(3, 100), key(&n.to_string(), 1), booking("ada"));
         let outcomes = futures_util::future::join_all((0..20).map(books)).await;
         open.extend(outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).cloned());
         assert_eq!(open.len(), 3);
         assert!(outcomes.into_iter().filter(Result::is_err).all(|outcome| too_many(outcome) == ada));
         let again = futures_util::future::join_all((0..20).map(books)).await;
         assert_eq!(again.into_iter().flatten().collect::<Vec<_>>(), open, "the requests are the same");
-        let bobs = OpenRideLimit { holder: Holder::Rider("bob".into()), most: 3 };
+        let bobs = OpenRideLimit { holder: Holder::Rider("bob".into()), max_open_rides: 3 };
         rides
-            .book_within(vec![bobs], key("bob", 1), booking("bob"))
+            .book_with_limits(vec![bobs], key("bob", 1), booking("bob"))
             .await
             .expect("another rider has no open ride");
         rides.book(key("by dispatch", 1), booking("ada")).await.expect("there is no limit");
     }
     let (rides, _opened) = rides(journal).await;
-    let books = async |n: &str| too_many(rides.book_within(limits(4, 100), key(n, 1), booking("ada")).await);
+    let books = async |n: &str| too_many(rides.book_with_limits(limits(4, 100), key(n, 1), booking("ada")).await);
     assert_eq!(books("one more").await, ada, "four rides are open since before the restart");
     rides.command(&open[0].id, cancel()).await.expect("the trip has not begun");
     rides.command(&open[0].id, cancel()).await.expect("the ride is cancelled already");
@@ -103,7 +103,7 @@ async fn guests_of_one_address_have_at_most_so_many_open_rides() {
     let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
     let books = async |n: u8| {
         let guest = format!("guest {n}");
-        rides.book_within(limits(100, 3), key(&n.to_string(), 1), booking(&guest)).await
+        rides.book_with_limits(limits(100, 3), key(&n.to_string(), 1), booking(&guest)).await
     };
     let mut open = Vec::new();
     for n in 0..3 {
@@ -123,10 +123,10 @@ async fn guests_of_one_address_have_at_most_so_many_open_rides() {
 #[tokio::test]
 async fn guests_at_exempt_addresses_have_a_limit_together() {
     let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
-    let at = |holder: Holder| vec![OpenRideLimit { holder, most: 3 }];
+    let at = |holder: Holder| vec![OpenRideLimit { holder, max_open_rides: 3 }];
     let books = async |limits, n: u8| {
         let guest = format!("guest {n}");
-        rides.book_within(limits, key(&n.to_string(), 1), booking(&guest)).await
+        rides.book_with_limits(limits, key(&n.to_string(), 1), booking(&guest)).await
     };
     let behind_a_proxy = || at(Holder::ExemptAddresses);
     let open = futures_util::future::join_all((0..20).map(|n| books(behind_a_proxy(), n))).await;
@@ -142,16 +142,16 @@ async fn guests_at_exempt_addresses_have_a_limit_together() {
 /// BAD-4 in docs/failures.md: a ride that the journal did not store counts for no holder.
 #[tokio::test]
 async fn a_ride_that_was_not_kept_does_not_count() {
-    let journal = Arc::new(Unreliable::new());
+    let journal = Arc::new(FailingJournal::new());
     let (rides, _opened) = rides(journal.clone()).await;
-    let books = async |n: &str| rides.book_within(limits(2, 2), key(n, 1), booking("ada")).await;
-    journal.refuse(2);
+    let books = async |n: &str| rides.book_with_limits(limits(2, 2), key(n, 1), booking("ada")).await;
+    journal.fail_appends(2);
     for n in ["a", "b"] {
         assert!(matches!(books(n).await, Err(RideError::Journal(_))));
     }
     let first = books("c").await.expect("no ride is open").id;
     books("d").await.expect("one ride is open");
-    journal.refuse(1);
+    journal.fail_appends(1);
     assert!(matches!(rides.command(&first, cancel()).await, Err(RideError::Journal(_))));
     assert!(too_many(books("e").await).is_some(), "two rides are open");
 }
@@ -174,7 +174,7 @@ async fn a_closed_ride_is_read_from_the_journal_and_repeats_are_no_errors() {
 async fn a_watcher_sees_every_event_and_then_the_end() {
     let (rides, _opened) = rides(Arc::new(MemoryJournal::new())).await;
     let id = rides.book(key("k", 1), booking("ada")).await.expect("the ride is booked").id;
-    let mut feed = rides.log(&id).await.expect("the task runs");
+    let mut feed = rides.watch(&id).await.expect("the task runs");
     rides.command(&id, offer_to(1)).await.expect("the car is free");
     rides.command(&id, Command::Accept { car: car(1) }).await.expect("the car has an offer");
     assert_eq!(rides.ride_of(car(1)).await.expect("the task runs").map(|ride| ride.id), Some(id.clone()));
@@ -184,7 +184,7 @@ async fn a_watcher_sees_every_event_and_then_the_end() {
     assert_eq!(feed.borrow_and_update().events.len(), 4);
     assert!(feed.changed().await.is_err(), "the channel closes after the last event");
     assert_eq!(rides.ride_of(car(1)).await, Ok(None));
-    assert_eq!(rides.log(&id).await.expect("the ride is stored").borrow().events.len(), 4);
+    assert_eq!(rides.watch(&id).await.expect("the ride is stored").borrow().events.len(), 4);
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_car_has_one_ride() {
         Ok(first),
         "the start was repeated"
     );
-    let other = crate::rides::model::Crew { driver: "bob".into(), ..crew(1) };
+    let other = crate::rides::model::CarAndDriver { driver: "bob".into(), ..crew(1) };
     assert_eq!(rides.start_off_street(other, booking(""), noon()).await, busy);
     let id = rides.book(key("k", 1), booking("ada")).await.expect("the ride is booked").id;
     assert_eq!(rides.command(&id, offer_to(1)).await, busy);
@@ -252,27 +252,27 @@ async fn rides_that_are_not_over_are_taken_up_again() {
 
 #[tokio::test]
 async fn what_the_journal_did_not_take_did_not_happen() {
-    let journal = Arc::new(Unreliable::new());
+    let journal = Arc::new(FailingJournal::new());
     let (rides, _opened) = rides(journal.clone()).await;
     let ride = rides.book(key("k", 1), booking("ada")).await.expect("the ride is booked");
-    let feed = rides.log(&ride.id).await.expect("the task runs");
+    let feed = rides.watch(&ride.id).await.expect("the task runs");
 
-    journal.refuse(u32::MAX);
+    journal.fail_appends(u32::MAX);
     let failed = rides.command(&ride.id, offer_to(1)).await;
     assert!(matches!(failed, Err(RideError::Journal(_))), "{failed:?}");
     assert_eq!(rides.get(&ride.id).await, Ok(ride.clone()));
     assert_eq!(rides.ride_of(car(1)).await, Ok(None));
     assert_eq!(feed.has_changed().ok(), Some(false));
 
-    journal.refuse(0);
+    journal.fail_appends(0);
     assert_eq!(rides.command(&ride.id, offer_to(1)).await.map(|ride| ride.version), Ok(2));
 }
 
 /// A hook that makes each append wait for its result.
 struct Verdicts(Mutex<mpsc::Receiver<Result<(), JournalError>>>);
 
-impl Trouble for Verdicts {
-    fn before(&self) -> Answer<'_, ()> {
+impl AppendHook for Verdicts {
+    fn before(&self) -> JournalFuture<'_, ()> {
         Box::pin(async { self.0.lock().await.recv().await.unwrap_or(Err(JournalError::Closed)) })
     }
 }
@@ -280,7 +280,7 @@ impl Trouble for Verdicts {
 #[tokio::test]
 async fn what_is_decided_while_a_batch_is_on_its_way_stands_and_falls_with_it() {
     let (verdicts, judge) = mpsc::channel(8);
-    let journal = Troubled { kept: Arc::default(), trouble: Arc::new(Verdicts(Mutex::new(judge))) };
+    let journal = HookedJournal { kept: Arc::default(), trouble: Arc::new(Verdicts(Mutex::new(judge))) };
     let (rides, _opened) = rides(Arc::new(journal)).await;
     let verdict = async |verdict| verdicts.send(verdict).await.expect("the journal waits for a result");
     verdict(Ok(())).await;

@@ -13,7 +13,7 @@ use rides_proto::{
 
 use crate::{
     access::Principal,
-    rides::model::Crew,
+    rides::model::CarAndDriver,
     services::{
         bad_request::{BadRequest, all, invalid},
         fields::{self, MAX_REASON},
@@ -25,7 +25,7 @@ const MAX_RIDE_ID: usize = 128;
 
 /// One valid message of a driver.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Said {
+pub(super) enum DriverMessage {
     SignOn(SignOn),
     Position {
         at: LatLng,
@@ -33,7 +33,7 @@ pub(super) enum Said {
         time: SystemTime,
     },
     /// A command about a ride.
-    Of(RideId, Deed),
+    Ride(RideId, RideAction),
     /// The driver wants offers (`true`) or none.
     Duty(bool),
     SignOff,
@@ -42,13 +42,13 @@ pub(super) enum Said {
 /// The first message of a stream.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct SignOn {
-    pub(super) crew: Crew,
+    pub(super) crew: CarAndDriver,
     pub(super) at: Option<LatLng>,
 }
 
 /// A driver's command about a ride.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Deed {
+pub(super) enum RideAction {
     Accept,
     Decline,
     Arrive,
@@ -57,7 +57,7 @@ pub(super) enum Deed {
     GiveBack { reason: String },
 }
 
-impl Said {
+impl DriverMessage {
     /// Validates a message that `caller` sent and the server received at `now`. Fails with the bad fields if there
     /// are any.
     pub(super) fn read(
@@ -69,17 +69,17 @@ impl Said {
         match request.message.ok_or_else(unknown)? {
             Message::SignOn(m) => sign_on(m, caller),
             Message::Position(m) => position(m, now),
-            Message::Accept(m) => of("accept", m.ride_id, Deed::Accept),
-            Message::Decline(m) => of("decline", m.ride_id, Deed::Decline),
-            Message::Arrive(m) => of("arrive", m.ride_id, Deed::Arrive),
-            Message::PickUp(m) => of("pick_up", m.ride_id, Deed::PickUp),
-            Message::DropOff(m) => of("drop_off", m.ride_id, Deed::DropOff),
+            Message::Accept(m) => of("accept", m.ride_id, RideAction::Accept),
+            Message::Decline(m) => of("decline", m.ride_id, RideAction::Decline),
+            Message::Arrive(m) => of("arrive", m.ride_id, RideAction::Arrive),
+            Message::PickUp(m) => of("pick_up", m.ride_id, RideAction::PickUp),
+            Message::DropOff(m) => of("drop_off", m.ride_id, RideAction::DropOff),
             Message::GiveBack(m) => {
                 let (ride, reason) = all((
                     ride("give_back", m.ride_id),
                     fields::text("give_back.reason", m.reason, MAX_REASON),
                 ))?;
-                Ok(Self::Of(ride, Deed::GiveBack { reason }))
+                Ok(Self::Ride(ride, RideAction::GiveBack { reason }))
             }
             Message::SetDuty(m) => Ok(Self::Duty(m.on_duty)),
             Message::SignOff(_) => Ok(Self::SignOff),
@@ -87,23 +87,23 @@ impl Said {
     }
 }
 
-fn sign_on(sign_on: up::SignOn, caller: &Principal) -> Result<Said, BadRequest> {
+fn sign_on(sign_on: up::SignOn, caller: &Principal) -> Result<DriverMessage, BadRequest> {
     let (car, driver, at) = all((
         fields::car("sign_on.car_id", sign_on.car_id),
         fields::driver("sign_on.driver_id", sign_on.driver_id, caller),
         fields::optional_location("sign_on.location", sign_on.location),
     ))?;
-    Ok(Said::SignOn(SignOn { crew: Crew { car, driver }, at }))
+    Ok(DriverMessage::SignOn(SignOn { crew: CarAndDriver { car, driver }, at }))
 }
 
-fn position(position: up::Position, now: SystemTime) -> Result<Said, BadRequest> {
+fn position(position: up::Position, now: SystemTime) -> Result<DriverMessage, BadRequest> {
     let (at, heading_deg, (), time) = all((
         fields::location("position.location", position.location),
         heading(position.heading_deg),
         check_speed(position.speed_mps),
         fields::time("position.time", position.time, now),
     ))?;
-    Ok(Said::Position { at, heading_deg, time })
+    Ok(DriverMessage::Position { at, heading_deg, time })
 }
 
 fn heading(deg: Option<f64>) -> Result<Option<f64>, BadRequest> {
@@ -120,8 +120,8 @@ fn check_speed(mps: Option<f64>) -> Result<(), BadRequest> {
     }
 }
 
-fn of(message: &str, ride_id: String, deed: Deed) -> Result<Said, BadRequest> {
-    Ok(Said::Of(ride(message, ride_id)?, deed))
+fn of(message: &str, ride_id: String, deed: RideAction) -> Result<DriverMessage, BadRequest> {
+    Ok(DriverMessage::Ride(ride(message, ride_id)?, deed))
 }
 
 fn ride(message: &str, id: String) -> Result<RideId, BadRequest> {
@@ -136,8 +136,8 @@ mod tests {
 
     use super::*;
 
-    fn say(message: Message) -> Result<Said, Status> {
-        Ok(Said::read(DriveRequest { message: Some(message) }, &Principal::Unproven, SystemTime::now())?)
+    fn say(message: Message) -> Result<DriverMessage, Status> {
+        Ok(DriverMessage::read(DriveRequest { message: Some(message) }, &Principal::Anonymous, SystemTime::now())?)
     }
 
     fn helsinki() -> Option<v1::Location> {
@@ -181,7 +181,7 @@ mod tests {
             let bad = status.get_details_bad_request().expect("details");
             assert_eq!(bad.field_violations[0].field, field);
         }
-        assert!(Said::read(DriveRequest { message: None }, &Principal::Unproven, SystemTime::now()).is_err());
+        assert!(DriverMessage::read(DriveRequest { message: None }, &Principal::Anonymous, SystemTime::now()).is_err());
     }
 
     /// CLIENT-10
@@ -214,10 +214,10 @@ mod tests {
     fn limits_count_characters() {
         let driver_id = "å".repeat(64);
         let sign_on = up::SignOn { car_id: 7, driver_id: driver_id.clone(), location: helsinki() };
-        let Said::SignOn(said) = say(Message::SignOn(sign_on)).expect("well formed") else {
+        let DriverMessage::SignOn(said) = say(Message::SignOn(sign_on)).expect("well formed") else {
             panic!("not a sign-on");
         };
-        assert_eq!(said.crew, Crew { car: CarId::new(7).expect("positive"), driver: driver_id });
+        assert_eq!(said.crew, CarAndDriver { car: CarId::new(7).expect("positive"), driver: driver_id });
         assert!(said.at.is_some());
     }
 }

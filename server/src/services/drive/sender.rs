@@ -18,37 +18,37 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
-    fleet::{OUTBOX, Offer, Order},
+    fleet::{ORDER_QUEUE, Offer, Order},
     services::{convert, status},
 };
 
 pub(super) type Responses = ReceiverStream<Result<DriveResponse, Status>>;
 
 /// The sender of messages to one driver.
-pub(super) struct Down {
+pub(super) struct DriverSender {
     queue: mpsc::Sender<Result<DriveResponse, Status>>,
     /// The slot for the final status, reserved so that it can be sent even if the driver reads nothing. `None` after
     /// the stream has ended.
-    last_word: Option<OwnedPermit<Result<DriveResponse, Status>>>,
+    final_status_permit: Option<OwnedPermit<Result<DriveResponse, Status>>>,
     last_sent: Instant,
 }
 
-impl Down {
+impl DriverSender {
     /// Makes a sender, and the stream of the messages that it sends.
     pub(super) fn open() -> (Self, Responses) {
-        let (queue, responses) = mpsc::channel(OUTBOX + 1);
+        let (queue, responses) = mpsc::channel(ORDER_QUEUE + 1);
         let last_word = queue.clone().try_reserve_owned().expect("a new channel has room");
-        let down = Self { queue, last_word: Some(last_word), last_sent: Instant::now() };
+        let down = Self { queue, final_status_permit: Some(last_word), last_sent: Instant::now() };
         (down, ReceiverStream::new(responses))
     }
 
     /// Ends the stream. Messages in the queue are still sent before the status.
     pub(super) fn end(mut self, ending: Result<(), Status>) {
-        self.say_last(ending);
+        self.send_final_status(ending);
     }
 
-    fn say_last(&mut self, ending: Result<(), Status>) {
-        if let (Some(last_word), Err(status)) = (self.last_word.take(), ending) {
+    fn send_final_status(&mut self, ending: Result<(), Status>) {
+        if let (Some(last_word), Err(status)) = (self.final_status_permit.take(), ending) {
             last_word.send(Err(status));
         }
     }
@@ -114,9 +114,9 @@ impl Down {
 
 /// Ends the stream with INTERNAL if [`Down::end`] was not called, because the task has panicked. A stream that ends
 /// without a status would read as OK. The panic itself is in the log.
-impl Drop for Down {
+impl Drop for DriverSender {
     fn drop(&mut self) {
-        self.say_last(Err(status::failed()));
+        self.send_final_status(Err(status::failed()));
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn gone() -> Status {
 
 /// Makes the final status of a stream whose driver does not read.
 pub(super) fn not_reading() -> Status {
-    let text = format!("the driver does not read: {OUTBOX} messages are waiting; open a new stream");
+    let text = format!("the driver does not read: {ORDER_QUEUE} messages are waiting; open a new stream");
     status::too_slow("DRIVER_TOO_SLOW", text)
 }
 
@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_panics_is_no_good_end() {
-        let (down, mut responses) = Down::open();
+        let (down, mut responses) = DriverSender::open();
         let task = tokio::spawn(async move {
             let _down = down;
             panic!("on purpose");
@@ -173,21 +173,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_good_end_says_nothing_more() {
-        let (down, mut responses) = Down::open();
+        let (down, mut responses) = DriverSender::open();
         down.end(Ok(()));
         assert!(responses.next().await.is_none());
     }
 
     #[tokio::test]
     async fn who_reads_nothing_is_told_so_at_last() {
-        let (mut down, mut responses) = Down::open();
+        let (mut down, mut responses) = DriverSender::open();
         let ending = loop {
             if let Err(status) = down.heartbeat() {
                 break status;
             }
         };
         down.end(Err(ending));
-        for _ in 0..OUTBOX {
+        for _ in 0..ORDER_QUEUE {
             assert!(responses.next().await.is_some_and(|response| response.is_ok()));
         }
         let last = responses.next().await.expect("the final status").expect_err("a status");

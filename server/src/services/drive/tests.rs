@@ -18,14 +18,14 @@ use tonic_types::StatusExt as _;
 
 use super::*;
 use crate::{
-    fleet::{Brief, CarView, Offer, Order},
+    fleet::{CarUpdate, CarView, Offer, Order},
     positions::CarState,
     rides::{
         model::{OpenOffer, RideState},
         testing::{booking, car, crew, request},
     },
     services::{
-        fleet::tests::{Bench, bench},
+        fleet::tests::{FleetFixture, fleet_fixture},
         principal::unproven,
     },
 };
@@ -37,7 +37,7 @@ struct Driver {
 }
 
 impl Driver {
-    async fn connect(bench: &Bench) -> Self {
+    async fn connect(bench: &FleetFixture) -> Self {
         let (up, requests) = mpsc::channel(64);
         let requests = ReceiverStream::new(requests);
         let down = bench.client.clone().drive(requests).await.expect("opened").into_inner();
@@ -45,7 +45,7 @@ impl Driver {
     }
 
     /// Connects, and signs on as a car at the railway station.
-    async fn on_shift(bench: &Bench, n: u8) -> Self {
+    async fn on_shift(bench: &FleetFixture, n: u8) -> Self {
         let mut driver = Self::connect(bench).await;
         driver.say(sign_on(n)).await;
         assert!(matches!(driver.hear().await, Message::SignedOn(_)));
@@ -77,7 +77,7 @@ fn sign_on(n: u8) -> Up {
 }
 
 /// Returns the car when it satisfies `wanted`.
-async fn car_when(bench: &Bench, n: u8, wanted: impl Fn(&CarView) -> bool) -> CarView {
+async fn car_when(bench: &FleetFixture, n: u8, wanted: impl Fn(&CarView) -> bool) -> CarView {
     loop {
         if let Some(view) = bench.fleet.car(car(n)).await.expect("open").filter(&wanted) {
             return view;
@@ -91,14 +91,14 @@ fn reason(status: &Status) -> String {
 }
 
 /// Makes the brief that withdraws an offer, as of `version` of its ride.
-fn withdrawn(version: u64, reason: &str) -> Brief {
+fn withdrawn(version: u64, reason: &str) -> CarUpdate {
     let ride = RideId::new("r");
     let order = Some(Order::OfferWithdrawn { ride: ride.clone(), reason: reason.into() });
-    Brief { ride, version, state: CarState::Free, begins: false, order }
+    CarUpdate { ride, version, state: CarState::Free, begins_trip: false, order }
 }
 
 /// Books a ride and offers it to a car, as dispatch does.
-async fn offered_ride(bench: &Bench, n: u8) -> RideId {
+async fn offered_ride(bench: &FleetFixture, n: u8) -> RideId {
     let request = request("r", &[]);
     let ride = bench.rides.book(request, booking("ada")).await.expect("booked").id;
     let expires_at = SystemTime::now() + Duration::from_secs(60);
@@ -109,7 +109,7 @@ async fn offered_ride(bench: &Bench, n: u8) -> RideId {
 
 #[tokio::test]
 async fn a_day_from_sign_on_to_sign_off() {
-    let mut bench = bench().await;
+    let mut bench = fleet_fixture().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
     let position = up::Position { location: Some(Location { lat: 60.2, lng: 24.9 }), ..Default::default() };
     driver.say(Up::Position(position)).await;
@@ -125,7 +125,7 @@ async fn a_day_from_sign_on_to_sign_off() {
 
 #[tokio::test]
 async fn who_does_not_sign_on_first_is_sent_away() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let mut driver = Driver::connect(&bench).await;
     driver.say(Up::SetDuty(up::SetDuty { on_duty: true })).await;
     let status = driver.end().await.expect_err("not signed on");
@@ -135,7 +135,7 @@ async fn who_does_not_sign_on_first_is_sent_away() {
 /// The handler does not wait for [`SIGN_ON_WITHIN`] after the client has left.
 #[tokio::test]
 async fn who_leaves_before_signing_on_is_let_go_at_once() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let (held, gone) = oneshot::channel::<()>();
     let silent = Body::from_stream(stream::once(async move {
         let _held = held;
@@ -143,26 +143,26 @@ async fn who_leaves_before_signing_on_is_let_go_at_once() {
     }));
     let decoder = ProstCodec::<DriveResponse, DriveRequest>::default().decoder();
     let up = Streaming::new_request(decoder, silent, None, None);
-    let down = Drive::new(bench.fleet.clone(), bench.rides.clone()).call(unproven(up)).await;
+    let down = DriveHandler::new(bench.fleet.clone(), bench.rides.clone()).call(unproven(up)).await;
     drop(down);
     assert!(timeout(SIGN_ON_WITHIN / 2, gone).await.expect("the handler waits for the sign-on").is_err());
 }
 
 #[tokio::test]
 async fn the_newest_connection_is_the_car() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let mut old = Driver::on_shift(&bench, 1).await;
     let mut new = Driver::on_shift(&bench, 1).await;
     let status = old.end().await.expect_err("superseded");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "SIGNED_ON_ELSEWHERE"));
-    assert_eq!(bench.fleet.brief(car(1), withdrawn(3, "late")).await, Ok(true));
+    assert_eq!(bench.fleet.update_car(car(1), withdrawn(3, "late")).await, Ok(true));
     let expected = down::OfferWithdrawn { ride_id: "r".into(), reason: "late".into() };
     assert_eq!(new.hear().await, Message::OfferWithdrawn(expected));
 }
 
 #[tokio::test]
 async fn a_lost_connection_leaves_the_car_on_the_map() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     // The first connection breaks. The second is half closed without a sign-off.
     drop(Driver::on_shift(&bench, 1).await);
     let Driver { up, mut down } = Driver::on_shift(&bench, 2).await;
@@ -176,7 +176,7 @@ async fn a_lost_connection_leaves_the_car_on_the_map() {
 
 #[tokio::test]
 async fn what_cannot_be_applied_is_refused_and_the_stream_goes_on() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
     driver.say(Up::Accept(up::AcceptOffer { ride_id: "nowhere".into() })).await;
     let Message::Refused(refused) = driver.hear().await else { panic!("not refused") };
@@ -195,7 +195,7 @@ async fn what_cannot_be_applied_is_refused_and_the_stream_goes_on() {
 
 #[tokio::test]
 async fn a_malformed_message_ends_the_stream() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
     driver.say(Up::Position(up::Position::default())).await;
     let status = driver.end().await.expect_err("malformed");
@@ -207,10 +207,10 @@ async fn a_malformed_message_ends_the_stream() {
 
 #[tokio::test]
 async fn a_driver_takes_a_ride_to_its_end() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let driver = Driver::on_shift(&bench, 1).await;
     let ride = offered_ride(&bench, 1).await;
-    let mut log = bench.rides.log(&ride).await.expect("booked");
+    let mut log = bench.rides.watch(&ride).await.expect("booked");
     let ride_id = ride.to_string();
     let steps = [
         (Up::Accept(up::AcceptOffer { ride_id: ride_id.clone() }), RideState::Assigned),
@@ -227,7 +227,7 @@ async fn a_driver_takes_a_ride_to_its_end() {
 
 #[tokio::test]
 async fn who_comes_back_hears_of_its_ride_again() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     drop(Driver::on_shift(&bench, 1).await);
     let ride = offered_ride(&bench, 1).await;
     bench.rides.command(&ride, Command::Accept { car: car(1) }).await.expect("accepted");
@@ -240,15 +240,15 @@ async fn who_comes_back_hears_of_its_ride_again() {
 
 #[tokio::test]
 async fn an_offer_says_all_a_driver_needs() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
     let ride = offered_ride(&bench, 1).await;
     let ride = bench.rides.get(&ride).await.expect("booked");
     let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let offer = Offer { ride, pickup_eta: Duration::from_secs(90), expires_at };
     let (state, order) = (CarState::Offered, Some(Order::Offer(offer)));
-    let brief = Brief { ride: RideId::new("r"), version: 2, state, begins: false, order };
-    assert_eq!(bench.fleet.brief(car(1), brief).await, Ok(true));
+    let brief = CarUpdate { ride: RideId::new("r"), version: 2, state, begins_trip: false, order };
+    assert_eq!(bench.fleet.update_car(car(1), brief).await, Ok(true));
     let Message::Offer(offer) = driver.hear().await else { panic!("no offer") };
     assert_eq!((offer.pickup_name.as_str(), offer.dropoff_name.as_str()), ("Street 0", "Street 5"));
     assert_eq!(offer.fare, Some(v1::Money { currency: "EUR".into(), minor_units: 700 }));
@@ -259,7 +259,7 @@ async fn an_offer_says_all_a_driver_needs() {
 
 #[tokio::test]
 async fn a_silent_line_beats() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
     let Message::Heartbeat(beat) = driver.hear().await else { panic!("not a heartbeat") };
     assert!(beat.time.is_some());
@@ -267,12 +267,12 @@ async fn a_silent_line_beats() {
 
 #[tokio::test]
 async fn a_driver_who_does_not_read_is_cut() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let mut driver = Driver::on_shift(&bench, 1).await;
     // Messages so long that all buffers on the way are full before the queue has its maximum number of messages.
     let reason = "x".repeat(100_000);
     let mut sent = 0;
-    while bench.fleet.brief(car(1), withdrawn(sent, &reason)).await == Ok(true) {
+    while bench.fleet.update_car(car(1), withdrawn(sent, &reason)).await == Ok(true) {
         sent += 1;
         assert!(sent < 1_000, "the stream was not ended");
         tokio::task::yield_now().await;

@@ -20,12 +20,12 @@ use super::*;
 use crate::{
     access::Principal,
     fanout::FanoutOptions,
-    fleet::{FleetOptions, Report},
+    fleet::{FleetOptions, PositionReport},
     rides::journal::MemoryJournal,
 };
 
 /// A server with the `Fleet` service on a free port, and its parts.
-pub(in crate::services) struct Bench {
+pub(in crate::services) struct FleetFixture {
     pub(in crate::services) client: FleetClient<Channel>,
     pub(in crate::services) fleet: Fleet,
     pub(in crate::services) rides: Rides,
@@ -36,7 +36,7 @@ pub(in crate::services) struct Bench {
 }
 
 /// Starts the server.
-pub(in crate::services) async fn bench() -> Bench {
+pub(in crate::services) async fn fleet_fixture() -> FleetFixture {
     let (ticks, tick_receiver) = mpsc::channel(4);
     let (gone_sender, gone) = mpsc::channel(16);
     let (opened_sender, opened) = mpsc::channel(16);
@@ -52,7 +52,7 @@ pub(in crate::services) async fn bench() -> Bench {
     let service = FleetService::new(fleet.clone(), fanout, rides.clone());
     let incoming = TcpListenerStream::new(listener);
     let everyone = InterceptorLayer::new(|mut request: Request<()>| {
-        request.extensions_mut().insert(Principal::Unproven);
+        request.extensions_mut().insert(Principal::Anonymous);
         Ok(request)
     });
     tokio::spawn(Server::builder().layer(everyone).add_service(service).serve_with_incoming(incoming));
@@ -60,7 +60,7 @@ pub(in crate::services) async fn bench() -> Bench {
     let channel = endpoint.connect().await.expect("connected");
     let client = FleetClient::new(channel.clone());
     let fanout = fanout_task.abort_handle();
-    Bench { client, fleet, rides, gone, channel, fanout, _opened: opened }
+    FleetFixture { client, fleet, rides, gone, channel, fanout, _opened: opened }
 }
 
 fn around_helsinki() -> v1::WatchFleetRequest {
@@ -68,15 +68,15 @@ fn around_helsinki() -> v1::WatchFleetRequest {
     v1::WatchFleetRequest { viewport: Some(viewport), ..Default::default() }
 }
 
-fn report(lat: f64, lng: f64) -> Report {
+fn report(lat: f64, lng: f64) -> PositionReport {
     let at = rides_proto::geo::LatLng::new(lat, lng).expect("on Earth");
     let car = CarId::new(1).expect("positive");
-    Report { car, at, heading_deg: Some(90.0), time: std::time::SystemTime::now() }
+    PositionReport { car, at, heading_deg: Some(90.0), time: std::time::SystemTime::now() }
 }
 
 #[tokio::test]
 async fn a_stock_client_sees_cars_enter_move_and_leave() {
-    let mut bench = bench().await;
+    let mut bench = fleet_fixture().await;
     let mut frames = bench.client.watch(around_helsinki()).await.expect("opened").into_inner();
     let first = frames.message().await.expect("live").expect("a first frame");
     assert!(!first.epoch.is_empty() && first.tick > 0 && first.time.is_some());
@@ -100,7 +100,7 @@ async fn a_stock_client_sees_cars_enter_move_and_leave() {
 
 #[tokio::test]
 async fn a_bad_viewport_or_cursor_is_named() {
-    let mut bench = bench().await;
+    let mut bench = fleet_fixture().await;
     let with = |viewport| v1::WatchFleetRequest { viewport, ..Default::default() };
     let bounds = |south, west, north, east| Some(v1::Bounds { south, west, north, east });
     let cursor = v1::CellCursor { cell: 1 << 30, tick: 1 };
@@ -126,7 +126,7 @@ async fn a_bad_viewport_or_cursor_is_named() {
 /// MAP-6
 #[tokio::test]
 async fn the_whole_world_can_be_watched_by_who_understands_coarser_tiles() {
-    let mut bench = bench().await;
+    let mut bench = fleet_fixture().await;
     let viewport = v1::Bounds { south: -90.0, west: -180.0, north: 90.0, east: 180.0 };
     let request = v1::WatchFleetRequest { viewport: Some(viewport), coarse: true, ..Default::default() };
     let mut frames = bench.client.watch(request).await.expect("opened").into_inner();
@@ -139,7 +139,7 @@ async fn the_whole_world_can_be_watched_by_who_understands_coarser_tiles() {
 
 #[tokio::test]
 async fn a_full_load_of_cursors_fits() {
-    let mut bench = bench().await;
+    let mut bench = fleet_fixture().await;
     let widest = v1::CellCursor { cell: (1 << 30) - 1, tick: u64::MAX };
     let request = v1::WatchFleetRequest { cursors: vec![widest; 4096], ..around_helsinki() };
     assert!(bench.client.watch(request).await.is_ok());
@@ -147,7 +147,7 @@ async fn a_full_load_of_cursors_fits() {
 
 #[tokio::test]
 async fn a_watch_that_ends_says_why() {
-    let mut bench = bench().await;
+    let mut bench = fleet_fixture().await;
     let mut frames = bench.client.watch(around_helsinki()).await.expect("opened").into_inner();
     assert!(frames.message().await.expect("live").is_some());
     bench.fanout.abort();
@@ -157,7 +157,7 @@ async fn a_watch_that_ends_says_why() {
 
 #[tokio::test]
 async fn an_unknown_method_is_unimplemented() {
-    let bench = bench().await;
+    let bench = fleet_fixture().await;
     let mut grpc = tonic::client::Grpc::new(bench.channel);
     grpc.ready().await.expect("connected");
     let path = PathAndQuery::from_static("/rides.v1.Fleet/Sell");

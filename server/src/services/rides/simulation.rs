@@ -32,10 +32,10 @@ use crate::{
     fleet::FleetOptions,
     rides::{
         RideError, RideLog,
-        journal::{Answer, Journal, JournalError, Later, MemoryJournal},
+        journal::{JournalFuture, Journal, JournalError, Later, MemoryJournal},
         machine::Refusal,
-        model::{Actor, OfferEnd, OpenOffer, Ride, RideState},
-        testing::{Trouble, Troubled, booking, car, city, crew, noon, place, request},
+        model::{Actor, OfferEndReason, OpenOffer, Ride, RideState},
+        testing::{AppendHook, HookedJournal, booking, car, city, crew, noon, place, request},
     },
     services::principal::unproven,
 };
@@ -46,7 +46,7 @@ const CLIENTS: u8 = 3;
 /// The number of cars that get offers. It is less than `CLIENTS`, so that clients compete for cars.
 const CARS: u8 = 2;
 /// The time that a client waits for a response before it repeats the call.
-const PATIENCE: Duration = Duration::from_millis(40);
+const CALL_TIMEOUT: Duration = Duration::from_millis(40);
 
 #[test]
 fn nothing_acknowledged_is_lost_or_done_twice_and_no_watcher_sees_a_gap_or_a_repeat() {
@@ -109,7 +109,7 @@ async fn world(seed: u64) {
 }
 
 fn assert_no_car_has_two_rides(unfinished: &[Arc<RideLog>]) {
-    let mut held: Vec<_> = unfinished.iter().filter_map(|log| log.ride.held_by()).collect();
+    let mut held: Vec<_> = unfinished.iter().filter_map(|log| log.ride.current_car()).collect();
     let cars = held.len();
     held.sort_unstable();
     held.dedup();
@@ -127,7 +127,7 @@ impl Server {
     /// Starts a server on a journal. Returns it, and a handle that aborts its rides task.
     async fn start(kept: &Arc<MemoryJournal>, rng: &mut SmallRng) -> (Self, AbortHandle) {
         let disk =
-            Troubled { kept: kept.clone(), trouble: Arc::new(Disk(Mutex::new(SmallRng::from_rng(rng)))) };
+            HookedJournal { kept: kept.clone(), trouble: Arc::new(Disk(Mutex::new(SmallRng::from_rng(rng)))) };
         let (opened, mut hears) = mpsc::channel(64);
         tokio::spawn(async move { while hears.recv().await.is_some() {} });
         let (rides, task) = Rides::spawn(Arc::new(disk), opened).await.expect("in memory");
@@ -154,8 +154,8 @@ impl Disk {
     }
 }
 
-impl Trouble for Disk {
-    fn before(&self) -> Answer<'_, ()> {
+impl AppendHook for Disk {
+    fn before(&self) -> JournalFuture<'_, ()> {
         Box::pin(async {
             self.dawdle().await;
             if self.roll(|rng| rng.random_bool(0.15)) {
@@ -178,11 +178,11 @@ struct Client {
     acknowledged: Vec<Ride>,
 }
 
-type Watched = (RideId, Vec<v1::RideEvent>);
+type WatchedEvents = (RideId, Vec<v1::RideEvent>);
 
 impl Client {
     /// Returns every ride in a response, and the events that each watcher saw.
-    async fn work(mut self) -> (Vec<Ride>, Vec<Watched>) {
+    async fn work(mut self) -> (Vec<Ride>, Vec<WatchedEvents>) {
         let mut ride = self.open().await;
         let watchers = (0..self.rng.random_range(1..3)).map(|_| {
             let (server, rng) = (self.server.clone(), SmallRng::from_rng(&mut self.rng));
@@ -242,7 +242,7 @@ impl Client {
     {
         loop {
             let rides = self.server.borrow().rides.clone();
-            match timeout(PATIENCE, call(rides)).await {
+            match timeout(CALL_TIMEOUT, call(rides)).await {
                 Ok(Ok(ride)) => {
                     self.acknowledged.push(ride.clone());
                     return Ok(ride);
@@ -257,7 +257,7 @@ impl Client {
 
     /// Returns a random command. Most bring the ride to its next state.
     fn next(&mut self, ride: &Ride) -> Command {
-        let car = match ride.held_by() {
+        let car = match ride.current_car() {
             Some(car) if self.rng.random_bool(0.9) => car,
             _ => car(self.rng.random_range(1..=CARS)),
         };
@@ -265,11 +265,11 @@ impl Client {
         match (ride.state, self.rng.random_range(0..8)) {
             (RideState::Requested, 0) => Command::Expire,
             (RideState::Requested, _) => {
-                let offer = OpenOffer { pickup_eta: PATIENCE, expires_at: noon() };
+                let offer = OpenOffer { pickup_eta: CALL_TIMEOUT, expires_at: noon() };
                 Command::Offer { crew: crew(self.rng.random_range(1..=CARS)), offer }
             }
             (RideState::Offered, 0) => Command::Decline { car },
-            (RideState::Offered, 1) => Command::EndOffer { car, why: OfferEnd::CarLost },
+            (RideState::Offered, 1) => Command::EndOffer { car, why: OfferEndReason::CarLost },
             (RideState::Offered, _) => Command::Accept { car },
             (RideState::Assigned | RideState::Arrived, 0) => Command::GiveBack { car, reason: reason() },
             (RideState::Assigned | RideState::Arrived, 1) => Command::Unassign { car },
@@ -313,7 +313,7 @@ impl Watcher {
             let ride_id = self.ride.to_string();
             let request =
                 v1::WatchRequest { ride_id, epoch: epoch.clone(), after_version: seen.len() as u64 };
-            if let Ok(Ok(stream)) = timeout(PATIENCE, service.watch(unproven(request))).await
+            if let Ok(Ok(stream)) = timeout(CALL_TIMEOUT, service.watch(unproven(request))).await
                 && self.read(stream.into_inner(), &mut epoch, &mut seen).await
             {
                 return seen;

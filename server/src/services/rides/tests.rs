@@ -14,7 +14,7 @@ use tonic_types::StatusExt as _;
 use super::*;
 use crate::{
     dispatch::DispatchOptions,
-    fleet::{CarLink, FleetOptions, Order},
+    fleet::{DriverConnection, FleetOptions, Order},
     positions::FleetTick,
     rides::{
         journal::MemoryJournal,
@@ -24,12 +24,12 @@ use crate::{
 };
 
 /// The service with a fleet, the rides task and dispatch. Tests run it on paused time.
-struct Board {
+struct RidesFixture {
     service: RidesService,
     _ticks: mpsc::Receiver<FleetTick>,
 }
 
-async fn board() -> Board {
+async fn rides_fixture() -> RidesFixture {
     let (ticks, _ticks) = mpsc::channel(4);
     let (opened, opened_rides) = mpsc::channel(64);
     let (gone, gone_cars) = mpsc::channel(64);
@@ -37,7 +37,7 @@ async fn board() -> Board {
     let (rides, _) = Rides::spawn(Arc::new(MemoryJournal::new()), opened).await.expect("readable");
     let options = DispatchOptions::default();
     dispatch::spawn(city(), fleet.clone(), rides.clone(), opened_rides, gone_cars, options);
-    Board { service: RidesService::new(city(), fleet, rides, BookingLimits::default()), _ticks }
+    RidesFixture { service: RidesService::new(city(), fleet, rides, BookingLimits::default()), _ticks }
 }
 
 fn ends() -> (LatLng, LatLng) {
@@ -73,20 +73,20 @@ fn details(status: &Status) -> (Code, String, String) {
     (status.code(), reason, field)
 }
 
-impl Board {
+impl RidesFixture {
     async fn book(&self, request: v1::BookRequest) -> Result<v1::Ride, Status> {
         let response = self.service.book(unproven(request)).await?;
         Ok(response.into_inner().ride.expect("always there"))
     }
 
-    async fn watch(&self, ride_id: &str, epoch: &str, after_version: u64) -> Result<Watched, Status> {
+    async fn watch(&self, ride_id: &str, epoch: &str, after_version: u64) -> Result<RideStream, Status> {
         let (ride_id, epoch) = (ride_id.to_owned(), epoch.to_owned());
         let request = v1::WatchRequest { ride_id, epoch, after_version };
-        Ok(Watched(self.service.watch(unproven(request)).await?.into_inner()))
+        Ok(RideStream(self.service.watch(unproven(request)).await?.into_inner()))
     }
 
     /// Accepts the next offer as car `n`, and brings its ride to the start of its trip.
-    async fn drive(&self, link: &mut CarLink, n: u8) {
+    async fn drive(&self, link: &mut DriverConnection, n: u8) {
         let Some(Order::Offer(offer)) = link.orders.recv().await else { panic!("an offer first") };
         let car = car(n);
         for command in [Command::Accept { car }, Command::Arrive { car }, Command::PickUp { car }] {
@@ -96,9 +96,9 @@ impl Board {
     }
 }
 
-struct Watched(<RidesService as v1::rides_server::Rides>::WatchStream);
+struct RideStream(<RidesService as v1::rides_server::Rides>::WatchStream);
 
-impl Watched {
+impl RideStream {
     async fn next(&mut self) -> Option<Message> {
         let response = self.0.next().await?.expect("no error");
         Some(response.message.expect("never empty"))
@@ -125,7 +125,7 @@ impl Watched {
 
 #[tokio::test(start_paused = true)]
 async fn a_quote_is_what_a_booking_costs() {
-    let board = board().await;
+    let board = rides_fixture().await;
     let (pickup, dropoff) = ends();
     let request = v1::QuoteRequest {
         pickup: location(pickup),
@@ -148,7 +148,7 @@ async fn a_quote_is_what_a_booking_costs() {
 
 #[tokio::test(start_paused = true)]
 async fn bad_bookings_say_which_field_and_why() {
-    let board = board().await;
+    let board = rides_fixture().await;
     let good = booking_request("k");
     let nan = Some(v1::Location { lat: f64::NAN, lng: 0.0 });
     let at_sea = Some(v1::Location { lat: 0.0, lng: 0.0 });
@@ -173,7 +173,7 @@ async fn bad_bookings_say_which_field_and_why() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watcher_follows_a_ride_from_booking_to_the_fare() {
-    let board = board().await;
+    let board = rides_fixture().await;
     let (pickup, dropoff) = ends();
     let mut link = board.service.fleet.sign_on(crew(1), Some(pickup)).await.expect("open");
     let ride = board.book(booking_request("k")).await.expect("on the map");
@@ -205,7 +205,7 @@ async fn a_watcher_follows_a_ride_from_booking_to_the_fare() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watcher_sees_the_car_come_and_hears_a_beat_when_nothing_moves() {
-    let board = board().await;
+    let board = rides_fixture().await;
     let (pickup, dropoff) = ends();
     let ride = board.book(booking_request("k")).await.expect("on the map");
     let mut watched = board.watch(&ride.ride_id, "", 0).await.expect("there");
@@ -227,7 +227,7 @@ async fn a_watcher_sees_the_car_come_and_hears_a_beat_when_nothing_moves() {
             other => panic!("{other:?}"),
         }
         if seen.len() == 2 {
-            let report = Report { car: car(1), at: pickup, heading_deg: None, time: SystemTime::now() };
+            let report = PositionReport { car: car(1), at: pickup, heading_deg: None, time: SystemTime::now() };
             fleet.report(vec![report]).await.expect("open");
         }
     }
@@ -238,7 +238,7 @@ async fn a_watcher_sees_the_car_come_and_hears_a_beat_when_nothing_moves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_street_ride_runs_from_start_to_end_anywhere_on_earth() {
-    let board = board().await;
+    let board = rides_fixture().await;
     let at_sea = |lng| Some(v1::Location { lat: 0.0, lng });
     let start = v1::StartRequest { location: at_sea(0.0), ..start_request(7) };
     let id = board.service.start(unproven(start.clone())).await.expect("anywhere").into_inner().id;
@@ -251,7 +251,7 @@ async fn a_street_ride_runs_from_start_to_end_anywhere_on_earth() {
     let positions =
         [0.001, 0.002].map(|lng| Ok(v1::TrackRequest { car_id: 7, time: None, location: at_sea(lng) }));
     let count =
-        track(&board.service.fleet, &Principal::Unproven, futures_util::stream::iter(positions)).await;
+        track(&board.service.fleet, &Principal::Anonymous, futures_util::stream::iter(positions)).await;
     assert_eq!(count.expect("all good"), 2);
     let end = v1::EndRequest { ride_id: id.clone(), location: None, time: None };
     let ended = board.service.end(unproven(end)).await.expect("on trip").into_inner();
@@ -264,11 +264,11 @@ async fn a_street_ride_runs_from_start_to_end_anywhere_on_earth() {
 
 #[tokio::test(start_paused = true)]
 async fn a_track_stream_ends_at_its_first_bad_position() {
-    let board = board().await;
+    let board = rides_fixture().await;
     let good = v1::TrackRequest { car_id: 7, time: None, location: location(ends().0) };
     let bad = v1::TrackRequest { car_id: 0, ..good };
     let requests = [good, bad, v1::TrackRequest { car_id: 8, ..good }].map(Ok);
-    let status = track(&board.service.fleet, &Principal::Unproven, futures_util::stream::iter(requests))
+    let status = track(&board.service.fleet, &Principal::Anonymous, futures_util::stream::iter(requests))
         .await
         .expect_err("car 0");
     assert_eq!(
@@ -282,7 +282,7 @@ async fn a_track_stream_ends_at_its_first_bad_position() {
 
 #[tokio::test(start_paused = true)]
 async fn starts_are_checked_field_by_field() {
-    let board = board().await;
+    let board = rides_fixture().await;
     for (request, field) in [
         (v1::StartRequest { car_id: 0, ..start_request(1) }, "car_id"),
         (v1::StartRequest { driver_id: String::new(), ..start_request(1) }, "driver_id"),
@@ -295,7 +295,7 @@ async fn starts_are_checked_field_by_field() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_ride_is_listed_as_such_without_its_route() {
-    let board = board().await;
+    let board = rides_fixture().await;
     let ride = board.book(booking_request("k")).await.expect("on the map");
     let cancel = v1::CancelRequest { ride_id: ride.ride_id.clone(), reason: "a tram".into(), by: 0 };
     for _ in 0..2 {

@@ -8,19 +8,19 @@ use rides_proto::ids::CarId;
 use serde_json::{Map, Value};
 
 use super::{
-    super::{LONGEST_LIFE, token::fingerprint},
+    super::{MAX_TOKEN_LIFETIME, token::fingerprint},
     Role, Session, Unauthenticated,
     keys::Key,
 };
 
 /// The most by which the provider's clock may be ahead of this server's.
-const AHEAD: Duration = Duration::from_secs(60);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// The longest `sub` in bytes, as in OpenID Connect Core, section 2.
 const LONGEST_SUBJECT: usize = 255;
 
 /// The values that a provider's token must have, and the names of its claims for role and car.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Expected {
+pub struct ExpectedClaims {
     /// The issuer: exactly the `iss` of the token.
     pub issuer: String,
     /// The audience: one of the `aud` of the token.
@@ -31,7 +31,7 @@ pub struct Expected {
     pub car: String,
 }
 
-impl Expected {
+impl ExpectedClaims {
     /// Returns the session of a token.
     ///
     /// # Errors
@@ -56,12 +56,12 @@ impl Expected {
         }
         let begins = optional_moment(&claims, "nbf")?;
         let issued_at = optional_moment(&claims, "iat")?;
-        let too_early = [begins, issued_at].into_iter().flatten().any(|from| from > now + AHEAD);
-        // A revocation is kept for `LONGEST_LIFE`. A token that is valid for longer would outlive it.
-        if too_early || expires_at > now + LONGEST_LIFE {
+        let too_early = [begins, issued_at].into_iter().flatten().any(|from| from > now + MAX_CLOCK_SKEW);
+        // A revocation is kept for `MAX_TOKEN_LIFETIME`. A token that is valid for longer would outlive it.
+        if too_early || expires_at > now + MAX_TOKEN_LIFETIME {
             return Err(Unauthenticated::Invalid);
         }
-        let (role, car) = self.part(&claims).ok_or(Unauthenticated::Invalid)?;
+        let (role, car) = self.role_and_car(&claims).ok_or(Unauthenticated::Invalid)?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Session {
             id: text("sid").or(text("jti")).map_or_else(|| fingerprint(token), str::to_owned),
@@ -74,9 +74,9 @@ impl Expected {
             name: text("name").unwrap_or_default().to_owned(),
             // The provider's clock may be ahead. Without this, a session that began before a revocation could look
             // later.
-            issued_at: issued_at.and_then(|at| at.checked_sub(AHEAD)).unwrap_or(SystemTime::UNIX_EPOCH),
+            issued_at: issued_at.and_then(|at| at.checked_sub(MAX_CLOCK_SKEW)).unwrap_or(SystemTime::UNIX_EPOCH),
             expires_at,
-            is_ours: false,
+            issued_here: false,
         })
     }
 
@@ -91,7 +91,7 @@ impl Expected {
     }
 
     /// Returns the role and, for a driver, the car. The car claim of other roles is ignored.
-    fn part(&self, claims: &Map<String, Value>) -> Option<(Role, Option<CarId>)> {
+    fn role_and_car(&self, claims: &Map<String, Value>) -> Option<(Role, Option<CarId>)> {
         let role = role(claim(claims, &self.role)?)?;
         let car = match role {
             Role::Driver => Some(car(claim(claims, &self.car)?)?),
@@ -151,13 +151,13 @@ mod tests {
 
     use super::*;
 
-    fn expected(role: &str, car: &str) -> Expected {
+    fn expected(role: &str, car: &str) -> ExpectedClaims {
         let [issuer, audience, role, car] = ["https://id.example", "rides", role, car].map(str::to_owned);
-        Expected { issuer, audience, role, car }
+        ExpectedClaims { issuer, audience, role, car }
     }
 
-    fn part(expected: &Expected, claims: &Value) -> Option<(Role, Option<i64>)> {
-        let part = expected.part(claims.as_object().unwrap());
+    fn part(expected: &ExpectedClaims, claims: &Value) -> Option<(Role, Option<i64>)> {
+        let part = expected.role_and_car(claims.as_object().unwrap());
         part.map(|(role, car)| (role, car.map(CarId::get)))
     }
 

@@ -6,21 +6,21 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 
 use super::{
-    claims::Expected,
+    claims::ExpectedClaims,
     crypto,
-    keys::{KeySet, MOST},
+    keys::{KeySet, MAX_KEYS},
 };
 
-static EXPECTED: LazyLock<Expected> = LazyLock::new(|| {
+static EXPECTED: LazyLock<ExpectedClaims> = LazyLock::new(|| {
     let [issuer, audience, role, car] = ["https://id.example", "rides", "role", "car"].map(str::to_owned);
-    Expected { issuer, audience, role, car }
+    ExpectedClaims { issuer, audience, role, car }
 });
 
 /// Parses the input as a key set, and verifies a token with each key, since a key's parts are read only then.
 pub fn key_set(input: &[u8]) {
     crypto::install();
     let Ok(keys) = KeySet::parse(input) else { return };
-    assert!((1..=MOST).contains(&keys.len()));
+    assert!((1..=MAX_KEYS).contains(&keys.len()));
     for key in keys.keys() {
         assert!(matches!(key.algorithm, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA));
         // Either result is right: the input has chosen the key.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 /// The most keys in one set.
-pub(super) const MOST: usize = 100;
+pub(super) const MAX_KEYS: usize = 100;
 
 /// Keys by their `kid`. Each is for one algorithm, so that a token cannot choose another.
 #[derive(Clone, Default)]
@@ -24,10 +24,10 @@ pub(super) struct Key {
 
 /// The reason why a key set is refused.
 #[derive(Debug, Error)]
-pub(super) enum BadKeys {
+pub(super) enum KeySetError {
     #[error("the content is not a JSON Web Key Set: {0}")]
     NotASet(#[from] serde_json::Error),
-    #[error("the key set has {0} keys, and the limit is {MOST}")]
+    #[error("the key set has {0} keys, and the limit is {MAX_KEYS}")]
     TooMany(usize),
     #[error("the key set has no key with a kid for RS256, ES256 or EdDSA")]
     NoneOfUse,
@@ -43,14 +43,14 @@ impl KeySet {
     ///
     /// # Errors
     /// If `json` is not a key set, has too many keys, or none that can be used.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, BadKeys> {
+    pub(super) fn parse(json: &[u8]) -> Result<Self, KeySetError> {
         let Set { keys } = serde_json::from_slice(json)?;
-        if keys.len() > MOST {
-            return Err(BadKeys::TooMany(keys.len()));
+        if keys.len() > MAX_KEYS {
+            return Err(KeySetError::TooMany(keys.len()));
         }
         let named = keys.into_iter().filter_map(|key| named(&serde_json::from_value(key).ok()?));
         let keys: HashMap<_, _> = named.collect();
-        if keys.is_empty() { Err(BadKeys::NoneOfUse) } else { Ok(Self(keys)) }
+        if keys.is_empty() { Err(KeySetError::NoneOfUse) } else { Ok(Self(keys)) }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Key> {
@@ -89,7 +89,7 @@ mod tests {
     const EC: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x0_GC9MvXd_1rL0YUQYRk6IGv2xLlRKrAF4AlnkvkNc""#;
     const RSA: &str = r#""kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB""#;
 
-    fn set(keys: &[String]) -> Result<KeySet, BadKeys> {
+    fn set(keys: &[String]) -> Result<KeySet, KeySetError> {
         KeySet::parse(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes())
     }
 
@@ -123,7 +123,7 @@ mod tests {
             r#""kid":"broken""#.to_owned(),
         ] {
             let other = if other.starts_with('{') { other } else { format!("{{{other}}}") };
-            assert!(matches!(set(std::slice::from_ref(&other)), Err(BadKeys::NoneOfUse)), "{other}");
+            assert!(matches!(set(std::slice::from_ref(&other)), Err(KeySetError::NoneOfUse)), "{other}");
             assert_eq!(set(&[other, good.clone()]).unwrap().len(), 1);
         }
     }
@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn what_is_no_set_is_said_to_be_none() {
         for json in ["", "[]", "{}", r#"{"keys":7}"#, "<html>"] {
-            assert!(matches!(KeySet::parse(json.as_bytes()), Err(BadKeys::NotASet(_))), "{json}");
+            assert!(matches!(KeySet::parse(json.as_bytes()), Err(KeySetError::NotASet(_))), "{json}");
         }
-        let many: Vec<_> = (0..=MOST).map(|n| with(ED, &format!(r#""kid":"{n}""#))).collect();
-        assert!(matches!(set(&many), Err(BadKeys::TooMany(101))));
+        let many: Vec<_> = (0..=MAX_KEYS).map(|n| with(ED, &format!(r#""kid":"{n}""#))).collect();
+        assert!(matches!(set(&many), Err(KeySetError::TooMany(101))));
     }
 }

@@ -23,29 +23,29 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use self::{claims::Expected, schedule::Refresh, source::Source};
+pub use self::{claims::ExpectedClaims, schedule::Refresh, source::KeySource};
 use self::{
     keys::KeySet,
-    schedule::{Answer, Schedule},
+    schedule::{OnUnknownKey, Schedule},
 };
-use super::{Role, Session, Unauthenticated, crypto, verified::Verified};
+use super::{Role, Session, Unauthenticated, crypto, token_cache::TokenCache};
 use crate::tls::client::Connector;
 
 /// The verifier of one identity provider's tokens.
 pub struct Provider {
-    expected: Expected,
-    source: Source,
+    expected: ExpectedClaims,
+    source: KeySource,
     tls: Connector,
-    trusted: watch::Sender<Arc<Trusted>>,
+    trusted: watch::Sender<Arc<VerifyingKeys>>,
     schedule: Mutex<Schedule>,
-    wanted: Notify,
+    fetch_requested: Notify,
 }
 
 /// The provider's keys and the cache of the tokens that they verified. A new key set replaces both.
 #[derive(Default)]
-struct Trusted {
+struct VerifyingKeys {
     keys: KeySet,
-    verified: Verified,
+    verified: TokenCache,
 }
 
 impl Provider {
@@ -55,8 +55,8 @@ impl Provider {
     /// # Errors
     /// If the certificate authorities cannot be read.
     pub fn new(
-        source: Source,
-        expected: Expected,
+        source: KeySource,
+        expected: ExpectedClaims,
         refresh: Refresh,
         ca: Option<&Path>,
     ) -> anyhow::Result<Self> {
@@ -67,14 +67,14 @@ impl Provider {
             tls: Connector::trusting(ca)?.for_http1(),
             trusted: watch::Sender::default(),
             schedule: Mutex::new(Schedule::new(refresh)),
-            wanted: Notify::new(),
+            fetch_requested: Notify::new(),
         })
     }
 
     /// Returns the session of `token`, whose header has the `kid` `name`.
     ///
     /// # Errors
-    /// The reason why the token is not valid, or [`Unauthenticated::Undecided`] while its key may still be fetched.
+    /// The reason why the token is not valid, or [`Unauthenticated::KeysPending`] while its key may still be fetched.
     pub(super) fn verify(
         &self,
         token: &str,
@@ -84,7 +84,7 @@ impl Provider {
         let trusted = Arc::clone(&self.trusted.borrow());
         let Some(key) = trusted.keys.get(name) else { return Err(self.miss()) };
         let session = self.expected.session(token, key, now)?;
-        trusted.verified.keep(token, &session);
+        trusted.verified.insert(token, &session);
         Ok(session)
     }
 
@@ -96,11 +96,11 @@ impl Provider {
     /// Requests a fetch for an unknown key, unless the last fetch was just now.
     fn miss(&self) -> Unauthenticated {
         match self.schedule().miss(Instant::now()) {
-            Answer::NoSuchKey => Unauthenticated::Invalid,
-            Answer::OnItsWay => Unauthenticated::Undecided,
-            Answer::Ask => {
-                self.wanted.notify_one();
-                Unauthenticated::Undecided
+            OnUnknownKey::UnknownKey => Unauthenticated::Invalid,
+            OnUnknownKey::FetchPending => Unauthenticated::KeysPending,
+            OnUnknownKey::StartFetch => {
+                self.fetch_requested.notify_one();
+                Unauthenticated::KeysPending
             }
         }
     }
@@ -125,7 +125,7 @@ impl Provider {
             }
             tokio::select! {
                 () = sleep_until(next) => {}
-                () = self.wanted.notified() => {}
+                () = self.fetch_requested.notified() => {}
             }
         }
     }
@@ -138,7 +138,7 @@ impl Provider {
         let bytes = self.source.read(&self.tls).await.map_err(|why| why.to_string())?;
         let keys = KeySet::parse(&bytes).map_err(|why| why.to_string())?;
         let number = keys.len();
-        self.trusted.send_replace(Arc::new(Trusted { keys, verified: Verified::default() }));
+        self.trusted.send_replace(Arc::new(VerifyingKeys { keys, verified: TokenCache::default() }));
         Ok(number)
     }
 

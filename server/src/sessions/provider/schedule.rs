@@ -8,14 +8,14 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refresh {
     /// The interval while no key is missing.
-    pub every: Duration,
+    pub interval: Duration,
     /// The shortest interval, also if a key is missing. A client can make up any number of key ids.
-    pub at_least: Duration,
+    pub min_interval: Duration,
 }
 
 impl Default for Refresh {
     fn default() -> Self {
-        Self { every: Duration::from_secs(10 * 60), at_least: Duration::from_secs(60) }
+        Self { interval: Duration::from_secs(10 * 60), min_interval: Duration::from_secs(60) }
     }
 }
 
@@ -23,51 +23,51 @@ impl Default for Refresh {
 #[derive(Debug)]
 pub(super) struct Schedule {
     refresh: Refresh,
-    last: Last,
+    last: LastFetch,
 }
 
 #[derive(Debug)]
-enum Last {
+enum LastFetch {
     /// A fetch is running, or is about to start.
     Asking,
-    Had(Instant),
+    Succeeded(Instant),
     Failed,
 }
 
 /// The reaction to a token whose key is not known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(super) enum OnUnknownKey {
     /// The key may be in the fetch that is running.
-    OnItsWay,
+    FetchPending,
     /// The key may be in a new fetch, which must start now.
-    Ask,
+    StartFetch,
     /// The last fetch was just now, and the key was not in it.
-    NoSuchKey,
+    UnknownKey,
 }
 
 impl Schedule {
     pub(super) fn new(refresh: Refresh) -> Self {
-        Self { refresh, last: Last::Asking }
+        Self { refresh, last: LastFetch::Asking }
     }
 
     pub(super) fn begin(&mut self) {
-        self.last = Last::Asking;
+        self.last = LastFetch::Asking;
     }
 
     /// Records the end of a fetch, and returns the time of the next one, which a missing key may bring forward.
     pub(super) fn end(&mut self, had: bool, now: Instant) -> Instant {
-        self.last = if had { Last::Had(now) } else { Last::Failed };
-        now + if had { self.refresh.every } else { self.refresh.at_least }
+        self.last = if had { LastFetch::Succeeded(now) } else { LastFetch::Failed };
+        now + if had { self.refresh.interval } else { self.refresh.min_interval }
     }
 
-    pub(super) fn miss(&mut self, now: Instant) -> Answer {
+    pub(super) fn miss(&mut self, now: Instant) -> OnUnknownKey {
         match self.last {
-            Last::Had(at) if now < at + self.refresh.at_least => Answer::NoSuchKey,
+            LastFetch::Succeeded(at) if now < at + self.refresh.min_interval => OnUnknownKey::UnknownKey,
             // The current keys are not known, and a fetch ends or begins soon.
-            Last::Asking | Last::Failed => Answer::OnItsWay,
-            Last::Had(_) => {
-                self.last = Last::Asking;
-                Answer::Ask
+            LastFetch::Asking | LastFetch::Failed => OnUnknownKey::FetchPending,
+            LastFetch::Succeeded(_) => {
+                self.last = LastFetch::Asking;
+                OnUnknownKey::StartFetch
             }
         }
     }
@@ -83,16 +83,16 @@ mod tests {
     fn made_up_names_cause_one_question_a_minute() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Refresh::default());
-        assert_eq!(schedule.miss(start), Answer::OnItsWay, "the first fetch has not ended");
+        assert_eq!(schedule.miss(start), OnUnknownKey::FetchPending, "the first fetch has not ended");
         schedule.begin();
         assert_eq!(schedule.end(true, start), start + 10 * MINUTE);
         for second in [0, 30, 59] {
-            assert_eq!(schedule.miss(start + Duration::from_secs(second)), Answer::NoSuchKey);
+            assert_eq!(schedule.miss(start + Duration::from_secs(second)), OnUnknownKey::UnknownKey);
         }
-        assert_eq!(schedule.miss(start + MINUTE), Answer::Ask);
-        assert_eq!(schedule.miss(start + MINUTE), Answer::OnItsWay, "one fetch is enough");
+        assert_eq!(schedule.miss(start + MINUTE), OnUnknownKey::StartFetch);
+        assert_eq!(schedule.miss(start + MINUTE), OnUnknownKey::FetchPending, "one fetch is enough");
         schedule.begin();
-        assert_eq!(schedule.miss(start + MINUTE), Answer::OnItsWay);
+        assert_eq!(schedule.miss(start + MINUTE), OnUnknownKey::FetchPending);
     }
 
     #[test]
@@ -100,6 +100,6 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::new(Refresh::default());
         assert_eq!(schedule.end(false, start), start + MINUTE);
-        assert_eq!(schedule.miss(start + 2 * MINUTE), Answer::OnItsWay);
+        assert_eq!(schedule.miss(start + 2 * MINUTE), OnUnknownKey::FetchPending);
     }
 }

@@ -27,20 +27,20 @@ use tower::Service as _;
 use crate::{files, tls::client::Connector};
 
 /// The largest key set in bytes.
-const LARGEST: usize = 64 * 1024;
+const MAX_KEY_SET_BYTES: usize = 64 * 1024;
 /// The timeout of a fetch.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The location of a provider's keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Source {
+pub enum KeySource {
     /// A file. It is read again as often as a URL.
     File(PathBuf),
     /// An https URL, or an http URL of localhost.
     Url(Uri),
 }
 
-impl FromStr for Source {
+impl FromStr for KeySource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -64,7 +64,7 @@ fn is_here(host: &str) -> bool {
     address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
@@ -75,10 +75,10 @@ impl fmt::Display for Source {
 
 /// The reason why the keys could not be fetched.
 #[derive(Debug, Error)]
-pub(super) enum Unreachable {
-    #[error("the fetch took longer than {} s", PATIENCE.as_secs())]
+pub(super) enum FetchError {
+    #[error("the fetch took longer than {} s", FETCH_TIMEOUT.as_secs())]
     TooSlow,
-    #[error("the key set is larger than {} KiB", LARGEST / 1024)]
+    #[error("the key set is larger than {} KiB", MAX_KEY_SET_BYTES / 1024)]
     TooLarge,
     #[error("the response has HTTP status {0}")]
     Refused(StatusCode),
@@ -90,31 +90,31 @@ pub(super) enum Unreachable {
     Body(Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl Source {
-    /// Reads the key set. It is at most `LARGEST` bytes.
+impl KeySource {
+    /// Reads the key set. It is at most `MAX_KEY_SET_BYTES` bytes.
     ///
     /// # Errors
-    /// If it cannot be read within `PATIENCE`, or is too large.
-    pub(super) async fn read(&self, tls: &Connector) -> Result<Bytes, Unreachable> {
+    /// If it cannot be read within `FETCH_TIMEOUT`, or is too large.
+    pub(super) async fn read(&self, tls: &Connector) -> Result<Bytes, FetchError> {
         let read = async {
             match self {
                 Self::File(path) => of_file(path).await,
                 Self::Url(uri) => get(uri, tls.clone()).await,
             }
         };
-        timeout(PATIENCE, read).await.unwrap_or(Err(Unreachable::TooSlow))
+        timeout(FETCH_TIMEOUT, read).await.unwrap_or(Err(FetchError::TooSlow))
     }
 }
 
-async fn of_file(path: &Path) -> Result<Bytes, Unreachable> {
+async fn of_file(path: &Path) -> Result<Bytes, FetchError> {
     let (mut bytes, path) = (Vec::new(), path.to_owned());
     let file = spawn_blocking(move || files::open(&path)).await.map_err(io::Error::other)??;
-    File::from_std(file).take(LARGEST as u64 + 1).read_to_end(&mut bytes).await?;
-    if bytes.len() > LARGEST { Err(Unreachable::TooLarge) } else { Ok(bytes.into()) }
+    File::from_std(file).take(MAX_KEY_SET_BYTES as u64 + 1).read_to_end(&mut bytes).await?;
+    if bytes.len() > MAX_KEY_SET_BYTES { Err(FetchError::TooLarge) } else { Ok(bytes.into()) }
 }
 
 /// Fetches a URL. Redirects are not followed: the operator can configure the new address.
-async fn get(uri: &Uri, mut tls: Connector) -> Result<Bytes, Unreachable> {
+async fn get(uri: &Uri, mut tls: Connector) -> Result<Bytes, FetchError> {
     if uri.scheme_str() == Some("https") {
         return ask(uri, tls.call(uri.clone()).await?).await;
     }
@@ -122,7 +122,7 @@ async fn get(uri: &Uri, mut tls: Connector) -> Result<Bytes, Unreachable> {
     ask(uri, TokioIo::new(TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?)).await
 }
 
-async fn ask<S>(uri: &Uri, stream: TokioIo<S>) -> Result<Bytes, Unreachable>
+async fn ask<S>(uri: &Uri, stream: TokioIo<S>) -> Result<Bytes, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -134,13 +134,13 @@ where
         .header(header::ACCEPT, "application/jwk-set+json, application/json")
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
-        .map_err(|error| Unreachable::Body(error.into()))?;
+        .map_err(|error| FetchError::Body(error.into()))?;
     let answer = async move {
         let response = requests.send_request(request).await?;
         if response.status() != StatusCode::OK {
-            return Err(Unreachable::Refused(response.status()));
+            return Err(FetchError::Refused(response.status()));
         }
-        let body = Limited::new(response.into_body(), LARGEST).collect().await;
+        let body = Limited::new(response.into_body(), MAX_KEY_SET_BYTES).collect().await;
         Ok(body.map_err(of_body)?.to_bytes())
     };
     // An error of the connection after the response does not matter.
@@ -148,11 +148,11 @@ where
     answer
 }
 
-fn of_body(error: Box<dyn std::error::Error + Send + Sync>) -> Unreachable {
+fn of_body(error: Box<dyn std::error::Error + Send + Sync>) -> FetchError {
     if error.is::<http_body_util::LengthLimitError>() {
-        return Unreachable::TooLarge;
+        return FetchError::TooLarge;
     }
-    Unreachable::Body(error)
+    FetchError::Body(error)
 }
 
 #[cfg(test)]
@@ -161,15 +161,15 @@ mod tests {
 
     #[test]
     fn keys_come_over_tls_or_from_this_machine() {
-        let source = |text: &str| text.parse::<Source>().ok();
-        assert_eq!(source("keys/jwks.json"), Some(Source::File("keys/jwks.json".into())));
+        let source = |text: &str| text.parse::<KeySource>().ok();
+        assert_eq!(source("keys/jwks.json"), Some(KeySource::File("keys/jwks.json".into())));
         for url in [
             "https://id.example/jwks",
             "http://127.0.0.1:8/jwks",
             "http://localhost/jwks?x=1",
             "http://[::1]:8/",
         ] {
-            assert_eq!(source(url), Some(Source::Url(url.parse().unwrap())), "{url}");
+            assert_eq!(source(url), Some(KeySource::Url(url.parse().unwrap())), "{url}");
         }
         for bad in [
             "http://id.example/jwks",

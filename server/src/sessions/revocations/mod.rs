@@ -1,7 +1,7 @@
 //! Revoked sessions. A revocation is in force at once, is kept on the disk, and is deleted when its sessions have
 //! expired.
 
-mod keeper;
+mod writer;
 mod list;
 mod store;
 
@@ -19,57 +19,57 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-pub use self::list::Whose;
+pub use self::list::SessionScope;
 use self::{
-    keeper::Keeper,
-    list::{List, Revoked, names},
-    store::{FILE, Store},
+    writer::RevocationWriter,
+    list::{RevocationSet, Revocation, scopes_of},
+    store::{FILE, RevocationFile},
 };
-use super::{LONGEST_LIFE, SESSION_LIFE, Session};
+use super::{MAX_TOKEN_LIFETIME, SESSION_LIFETIME, Session};
 use crate::files;
 
 /// The number of revocations from which sign-outs of this server's sessions are refused, since guests can sign in and
 /// out without limit. `edge::Limits` keeps one address far below it.
-pub const MOST_REVOKED: usize = 100_000;
+pub const MAX_REVOCATIONS: usize = 100_000;
 /// The interval at which revocations by other processes are read.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The number of channels that wake waiting streams. A revocation wakes about 1 in `BELLS` of the streams that it is
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The number of channels that wake waiting streams. A revocation wakes about 1 in `WAKERS` of the streams that it is
 /// not for.
-const BELLS: usize = 256;
+const WAKERS: usize = 256;
 
 /// The revoked sessions.
 pub struct Revocations {
-    list: RwLock<List>,
+    list: RwLock<RevocationSet>,
     /// Channels that wake the streams of revoked sessions. The hash of a [`Whose`] selects one.
-    bells: Vec<watch::Sender<()>>,
+    wakers: Vec<watch::Sender<()>>,
     hash: RandomState,
     /// The writer. `None`: revocations are kept in memory only.
-    keeper: Option<Keeper>,
+    keeper: Option<RevocationWriter>,
 }
 
 /// The reason why a revocation failed.
 #[derive(Debug, Error)]
-pub enum NotRevoked {
+pub enum RevokeError {
     /// The file cannot be used. In a server, the revocation is in force, and the write is retried every second.
     #[error("{FILE} cannot be used: {0}")]
-    NotKept(String),
+    NotWritten(String),
     /// The limit is reached, and the session is not revoked.
-    #[error("too many revoked sessions: the limit is {MOST_REVOKED}")]
+    #[error("too many revoked sessions: the limit is {MAX_REVOCATIONS}")]
     TooMany,
 }
 
-impl From<rusqlite::Error> for NotRevoked {
+impl From<rusqlite::Error> for RevokeError {
     fn from(why: rusqlite::Error) -> Self {
-        Self::NotKept(why.to_string())
+        Self::NotWritten(why.to_string())
     }
 }
 
-impl NotRevoked {
+impl RevokeError {
     /// Returns the error with the missing permission in `data_dir`, if that is the cause, or else with SQLite's
     /// message.
     fn or_denied(why: rusqlite::Error, data_dir: &Path) -> Self {
         match files::denied_of_database(&data_dir.join(FILE)) {
-            Some((path, why)) => Self::NotKept(format!("{}: {why}", path.display())),
+            Some((path, why)) => Self::NotWritten(format!("{}: {why}", path.display())),
             None => why.into(),
         }
     }
@@ -90,12 +90,12 @@ impl Revocations {
     ///
     /// # Errors
     /// If the file cannot be opened or read.
-    pub fn open(data_dir: &Path) -> Result<Self, NotRevoked> {
-        let store = Store::open(data_dir).map_err(|why| NotRevoked::or_denied(why, data_dir))?;
+    pub fn open(data_dir: &Path) -> Result<Self, RevokeError> {
+        let store = RevocationFile::open(data_dir).map_err(|why| RevokeError::or_denied(why, data_dir))?;
         Self::kept_in(store)
     }
 
-    fn kept_in(mut store: Store) -> Result<Self, NotRevoked> {
+    fn kept_in(mut store: RevocationFile) -> Result<Self, RevokeError> {
         match store.forget_before(SystemTime::now()) {
             // A full disk must not stop the start. Expired revocations stay in the file until the next start.
             Err(why) if why.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
@@ -104,16 +104,16 @@ impl Revocations {
             forgotten => forgotten?,
         }
         let kept = store.news()?;
-        let keeper = Keeper::of(store).map_err(|why| NotRevoked::NotKept(why.to_string()))?;
+        let keeper = RevocationWriter::of(store).map_err(|why| RevokeError::NotWritten(why.to_string()))?;
         let revocations = Self::over(Some(keeper));
-        revocations.learn(&kept);
+        revocations.apply(&kept);
         Ok(revocations)
     }
 
-    fn over(keeper: Option<Keeper>) -> Self {
+    fn over(keeper: Option<RevocationWriter>) -> Self {
         Self {
             list: RwLock::default(),
-            bells: (0..BELLS).map(|_| watch::Sender::default()).collect(),
+            wakers: (0..WAKERS).map(|_| watch::Sender::default()).collect(),
             hash: RandomState::new(),
             keeper,
         }
@@ -123,35 +123,35 @@ impl Revocations {
     ///
     /// # Errors
     /// If there are too many revocations, or if this one is not on the disk yet.
-    pub async fn sign_out(&self, session: &Session, now: SystemTime) -> Result<(), NotRevoked> {
+    pub async fn sign_out(&self, session: &Session, now: SystemTime) -> Result<(), RevokeError> {
         // A provider's sessions are exempt: the provider limits how many there are.
-        if session.is_ours && self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MOST_REVOKED {
-            return Err(NotRevoked::TooMany);
+        if session.issued_here && self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MAX_REVOCATIONS {
+            return Err(RevokeError::TooMany);
         }
-        let whose = Whose::Session(session.id.clone());
+        let whose = SessionScope::Session(session.id.clone());
         // A provider does not know of this revocation, and may renew the session at any time.
         let until =
-            if session.is_ours { session.expires_at.max(now + SESSION_LIFE) } else { now + LONGEST_LIFE };
-        self.add(Revoked { whose, at: now, until }).await
+            if session.issued_here { session.expires_at.max(now + SESSION_LIFETIME) } else { now + MAX_TOKEN_LIFETIME };
+        self.add(Revocation { scope: whose, at: now, until }).await
     }
 
     /// Revokes one session, or all sessions of a subject up to `now`.
     ///
     /// # Errors
     /// If the revocation is not on the disk yet.
-    pub async fn revoke(&self, whose: Whose, now: SystemTime) -> Result<(), NotRevoked> {
-        self.add(Revoked { whose, at: now, until: now + LONGEST_LIFE }).await
+    pub async fn revoke(&self, whose: SessionScope, now: SystemTime) -> Result<(), RevokeError> {
+        self.add(Revocation { scope: whose, at: now, until: now + MAX_TOKEN_LIFETIME }).await
     }
 
     /// Puts a revocation in force at once, and returns when it is on the disk. It is written even if the future is
     /// dropped.
-    async fn add(&self, revoked: Revoked) -> Result<(), NotRevoked> {
+    async fn add(&self, revoked: Revocation) -> Result<(), RevokeError> {
         if let Some(keeper) = &self.keeper {
             keeper.add(&revoked);
         }
-        self.learn(std::slice::from_ref(&revoked));
+        self.apply(std::slice::from_ref(&revoked));
         match &self.keeper {
-            Some(keeper) => keeper.keep().await,
+            Some(keeper) => keeper.write_pending().await,
             None => Ok(()),
         }
     }
@@ -160,27 +160,27 @@ impl Revocations {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn revoke_in(data_dir: &Path, whose: Whose, now: SystemTime) -> Result<(), NotRevoked> {
-        let revoked = Revoked { whose, at: now, until: now + LONGEST_LIFE };
-        Store::open(data_dir)
+    pub fn revoke_in(data_dir: &Path, whose: SessionScope, now: SystemTime) -> Result<(), RevokeError> {
+        let revoked = Revocation { scope: whose, at: now, until: now + MAX_TOKEN_LIFETIME };
+        RevocationFile::open(data_dir)
             .and_then(|mut store| store.add(&[revoked]))
-            .map_err(|why| NotRevoked::or_denied(why, data_dir))
+            .map_err(|why| RevokeError::or_denied(why, data_dir))
     }
 
     /// Reads the revocations of other processes, retries failed writes, and deletes expired revocations. Never returns.
     pub async fn follow(&self) {
-        let mut every = interval(LOOK_EVERY);
+        let mut every = interval(POLL_INTERVAL);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
             let now = SystemTime::now();
             self.list.write().unwrap_or_else(PoisonError::into_inner).forget_before(now);
             let Some(keeper) = &self.keeper else { continue };
-            if let Err(why) = keeper.keep().await {
+            if let Err(why) = keeper.write_pending().await {
                 tracing::warn!(%why, "could not write revocations, which are in force: retrying in 1 s");
             }
-            match keeper.news().await {
-                Ok(news) => self.learn(&news),
+            match keeper.changes_by_others().await {
+                Ok(news) => self.apply(&news),
                 Err(why) => tracing::warn!(%why, "could not read the revocations of other processes"),
             }
         }
@@ -189,7 +189,7 @@ impl Revocations {
     /// Writes the revocations that are not on the disk yet, at shutdown.
     pub async fn close(&self) {
         let Some(keeper) = &self.keeper else { return };
-        if let Err(why) = keeper.keep().await {
+        if let Err(why) = keeper.write_pending().await {
             tracing::error!(%why, "could not write revocations: their sessions are valid again at the next start");
         }
     }
@@ -200,14 +200,14 @@ impl Revocations {
     }
 
     /// Returns `true` if `session` is revoked.
-    pub(super) fn cover(&self, session: &Session) -> bool {
-        self.list.read().unwrap_or_else(PoisonError::into_inner).covers(session)
+    pub(super) fn is_revoked(&self, session: &Session) -> bool {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).is_revoked(session)
     }
 
     /// Returns when `session` is revoked.
-    pub(super) async fn revoked(&self, session: &Session) {
-        let [mut one, mut all] = names(session).map(|name| self.bell(&name).subscribe());
-        while !self.cover(session) {
+    pub(super) async fn until_revoked(&self, session: &Session) {
+        let [mut one, mut all] = scopes_of(session).map(|name| self.waker_of(&name).subscribe());
+        while !self.is_revoked(session) {
             // This cannot fail: `self` owns the senders.
             let _ = tokio::select! {
                 rung = one.changed() => rung,
@@ -216,16 +216,16 @@ impl Revocations {
         }
     }
 
-    fn learn(&self, news: &[Revoked]) {
+    fn apply(&self, news: &[Revocation]) {
         for revoked in news {
             if self.list.write().unwrap_or_else(PoisonError::into_inner).add(revoked) {
-                self.bell(&revoked.whose).send_replace(());
+                self.waker_of(&revoked.scope).send_replace(());
             }
         }
     }
 
-    fn bell(&self, whose: &Whose) -> &watch::Sender<()> {
-        &self.bells[self.hash.hash_one(whose) as usize % BELLS]
+    fn waker_of(&self, whose: &SessionScope) -> &watch::Sender<()> {
+        &self.wakers[self.hash.hash_one(whose) as usize % WAKERS]
     }
 }
 
@@ -252,10 +252,10 @@ mod tests {
         let now = SystemTime::now();
         let revoke = async {
             revocations.sign_out(&ada, now).await.unwrap();
-            revocations.revoke(Whose::Subject("carol".into()), now).await.unwrap();
+            revocations.revoke(SessionScope::Subject("carol".into()), now).await.unwrap();
         };
-        tokio::join!(revocations.revoked(&ada), revocations.revoked(&carol), revoke);
-        assert!(timeout(Duration::from_millis(20), revocations.revoked(&bob)).await.is_err());
+        tokio::join!(revocations.until_revoked(&ada), revocations.until_revoked(&carol), revoke);
+        assert!(timeout(Duration::from_millis(20), revocations.until_revoked(&bob)).await.is_err());
     }
 
     /// This server's session expires within twelve hours, and a provider may renew its session for days.
@@ -265,11 +265,11 @@ mod tests {
         let days_later = now + Duration::from_secs(30 * 24 * 60 * 60);
         for (is_ours, is_remembered) in [(true, false), (false, true)] {
             let revocations = Revocations::in_memory();
-            let first = Session { is_ours, ..session("ada") };
+            let first = Session { issued_here: is_ours, ..session("ada") };
             revocations.sign_out(&first, now).await.unwrap();
             revocations.list.write().unwrap().forget_before(days_later);
-            let renewed = Session { issued_at: days_later, expires_at: days_later + SESSION_LIFE, ..first };
-            assert_eq!(revocations.cover(&renewed), is_remembered);
+            let renewed = Session { issued_at: days_later, expires_at: days_later + SESSION_LIFETIME, ..first };
+            assert_eq!(revocations.is_revoked(&renewed), is_remembered);
         }
     }
 
@@ -279,19 +279,19 @@ mod tests {
     async fn there_is_room_for_so_many_and_again_once_they_are_over() {
         let revocations = Revocations::in_memory();
         let now = SystemTime::now();
-        for _ in 0..MOST_REVOKED {
+        for _ in 0..MAX_REVOCATIONS {
             revocations.sign_out(&session("guest"), now).await.unwrap();
         }
-        let [guest, theirs] = [session("ada"), Session { is_ours: false, ..session("bob") }];
-        assert!(matches!(revocations.sign_out(&guest, now).await, Err(NotRevoked::TooMany)));
-        assert!(!revocations.cover(&guest), "the session is still valid");
+        let [guest, theirs] = [session("ada"), Session { issued_here: false, ..session("bob") }];
+        assert!(matches!(revocations.sign_out(&guest, now).await, Err(RevokeError::TooMany)));
+        assert!(!revocations.is_revoked(&guest), "the session is still valid");
         revocations.sign_out(&theirs, now).await.unwrap();
-        revocations.revoke(Whose::Session(guest.id.clone()), now).await.unwrap();
-        assert!(revocations.cover(&theirs) && revocations.cover(&guest));
-        revocations.list.write().unwrap().forget_before(now + SESSION_LIFE);
+        revocations.revoke(SessionScope::Session(guest.id.clone()), now).await.unwrap();
+        assert!(revocations.is_revoked(&theirs) && revocations.is_revoked(&guest));
+        revocations.list.write().unwrap().forget_before(now + SESSION_LIFETIME);
         let later = session("carol");
-        revocations.sign_out(&later, now + SESSION_LIFE).await.unwrap();
-        assert!(revocations.cover(&later) && revocations.cover(&theirs));
+        revocations.sign_out(&later, now + SESSION_LIFETIME).await.unwrap();
+        assert!(revocations.is_revoked(&later) && revocations.is_revoked(&theirs));
     }
 
     #[tokio::test]
@@ -303,13 +303,13 @@ mod tests {
         let kept = join_all(crowd.iter().map(|session| revocations.sign_out(session, now))).await;
         assert!(kept.iter().all(Result::is_ok));
         let next = Revocations::open(dir.path()).unwrap();
-        assert!(crowd.iter().all(|session| next.cover(session)));
+        assert!(crowd.iter().all(|session| next.is_revoked(session)));
     }
 
     fn on(disk: &Disk, dir: &Path) -> Revocations {
         let flags = OpenFlags::default();
         let db = Connection::open_with_flags_and_vfs(dir.join(FILE), flags, disk.vfs()).unwrap();
-        Revocations::kept_in(Store::over(db).unwrap()).unwrap()
+        Revocations::kept_in(RevocationFile::with_connection(db).unwrap()).unwrap()
     }
 
     /// BAD-2 in docs/failures.md. The caller cannot retry, since its session is no longer valid.
@@ -321,18 +321,18 @@ mod tests {
             let (first, ada) = (session("first"), session("ada"));
             let now = SystemTime::now();
             revocations.sign_out(&first, now).await.unwrap();
-            disk.hold_at_most(Some(disk.used()));
+            disk.limit_size(Some(disk.used()));
             let not_kept = revocations.sign_out(&ada, now).await.unwrap_err();
-            assert!(matches!(not_kept, NotRevoked::NotKept(_)), "{not_kept}");
-            assert!(revocations.cover(&ada), "the revocation is in force");
-            let next = || on(&disk, dir.path()).cover(&ada);
+            assert!(matches!(not_kept, RevokeError::NotWritten(_)), "{not_kept}");
+            assert!(revocations.is_revoked(&ada), "the revocation is in force");
+            let next = || on(&disk, dir.path()).is_revoked(&ada);
             assert!(!next());
 
             let bob = session("bob");
             // The future is dropped after one poll, before or after the write has failed.
             let _ = revocations.sign_out(&bob, now).now_or_never();
 
-            disk.hold_at_most(None);
+            disk.limit_size(None);
             match the_server_goes_on {
                 true => tokio::select! {
                     never = revocations.follow() => never,
@@ -341,7 +341,7 @@ mod tests {
                 false => revocations.close().await,
             }
             let last = on(&disk, dir.path());
-            assert!([&first, &ada, &bob].iter().all(|session| last.cover(session)));
+            assert!([&first, &ada, &bob].iter().all(|session| last.is_revoked(session)));
         }
     }
 
@@ -352,17 +352,17 @@ mod tests {
         let (ada, bob) = (session("ada"), session("bob"));
         let first = on(&disk, dir.path());
         first.sign_out(&ada, SystemTime::now()).await.unwrap();
-        let long_over = Revoked {
-            whose: Whose::Session(bob.id.clone()),
+        let long_over = Revocation {
+            scope: SessionScope::Session(bob.id.clone()),
             at: SystemTime::UNIX_EPOCH,
             until: SystemTime::UNIX_EPOCH,
         };
         first.add(long_over).await.unwrap();
         first.close().await;
-        disk.hold_at_most(Some(disk.used()));
-        assert!(on(&disk, dir.path()).cover(&ada));
-        disk.hold_at_most(None);
-        assert!(!on(&disk, dir.path()).cover(&bob), "the expired revocation is deleted once there is room");
+        disk.limit_size(Some(disk.used()));
+        assert!(on(&disk, dir.path()).is_revoked(&ada));
+        disk.limit_size(None);
+        assert!(!on(&disk, dir.path()).is_revoked(&bob), "the expired revocation is deleted once there is room");
     }
 
     async fn until(condition: impl Fn() -> bool) {
@@ -379,11 +379,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let revocations = Revocations::open(dir.path()).unwrap();
         let ada = session("ada");
-        Revocations::revoke_in(dir.path(), Whose::Session(ada.id.clone()), SystemTime::now()).unwrap();
+        Revocations::revoke_in(dir.path(), SessionScope::Session(ada.id.clone()), SystemTime::now()).unwrap();
         tokio::select! {
-            () = revocations.revoked(&ada) => {}
+            () = revocations.until_revoked(&ada) => {}
             () = revocations.follow() => {}
         }
-        assert!(Revocations::open(dir.path()).unwrap().cover(&ada), "the next server reads it, too");
+        assert!(Revocations::open(dir.path()).unwrap().is_revoked(&ada), "the next server reads it, too");
     }
 }

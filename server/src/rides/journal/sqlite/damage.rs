@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{OpenError, log::log_of};
+use super::{OpenError, wal::wal_path};
 use crate::files::{self, Access};
 
 const HEADER: usize = 32;
@@ -46,7 +46,7 @@ impl fmt::Display for Damage {
 /// Looks for damage in the log beside `file`. A server may be writing to it, and a frame that is being written is not
 /// sound. So damage counts only if two reads find it in the same frame.
 pub(super) fn find(file: &Path) -> Result<Option<Damage>, OpenError> {
-    let path = log_of(file);
+    let path = wal_path(file);
     let mut seen = None;
     for _ in 0..READS {
         let log = match fs::read(&path) {
@@ -100,7 +100,7 @@ fn damage(log: &[u8]) -> Option<Damage> {
         let is_this_log = salts[..4] == header[16..20] || salts[4..] == header[20..24];
         let orders = [false, true];
         let mut commits =
-            orders.iter().filter_map(|order| acknowledged(&frames, salts, Checksum::new(*order), false));
+            orders.iter().filter_map(|order| acknowledged_commits(&frames, salts, Checksum::new(*order), false));
         let commits = is_this_log.then(|| commits.next())??;
         Some(Damage { frame: 0, commits })
     });
@@ -110,7 +110,7 @@ fn damage(log: &[u8]) -> Option<Damage> {
 fn damage_of_frames(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum) -> Option<Damage> {
     // The checksum also covers the first frame that is not sound.
     let sound = frames.iter().take_while(|frame| sum.takes(frame) & (frame.salts() == salts)).count();
-    let commits = acknowledged(&frames[sound..], salts, sum, true)?;
+    let commits = acknowledged_commits(&frames[sound..], salts, sum, true)?;
     Some(Damage { frame: sound + 1, commits })
 }
 
@@ -120,7 +120,7 @@ fn damage_of_frames(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum) -> Op
 /// A frame follows the one before it if its checksum continues from there. It belongs to this log if it has its
 /// salts. Other frames with these salts may be from a failed commit, and frames with other salts are from the log
 /// before.
-fn acknowledged(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum, is_known: bool) -> Option<usize> {
+fn acknowledged_commits(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum, is_known: bool) -> Option<usize> {
     let mut is_behind_commit = false;
     let mut found = false;
     for (n, pair) in frames.windows(2).enumerate() {
@@ -221,7 +221,7 @@ mod tests {
         for (n, frames) in commits.iter().enumerate() {
             db.execute("INSERT INTO t VALUES (zeroblob(?1))", [(PAGE * frames + n) as i64]).unwrap();
         }
-        let log = fs::read(log_of(&file)).unwrap();
+        let log = fs::read(wal_path(&file)).unwrap();
         assert_eq!(damage(&log), None, "the log is sound");
         (dir, log)
     }
@@ -292,7 +292,7 @@ mod tests {
             for _ in 0..commits {
                 db.execute("INSERT INTO t VALUES (1)", []).unwrap();
             }
-            let mut log = fs::read(log_of(&file)).unwrap();
+            let mut log = fs::read(wal_path(&file)).unwrap();
             assert_eq!(log.len(), HEADER + 7 * (FRAME_HEADER + PAGE), "the rest is from the log before");
             assert_eq!(damage(&log), None);
             log[HEADER] ^= 1;

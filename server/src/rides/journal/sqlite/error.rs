@@ -22,7 +22,7 @@ pub enum OpenError {
         why: io::Error,
     },
     /// Another process uses the directory.
-    #[error("another rides-server{} uses {}: stop it, or give this one another --data-dir", named(*process), dir.display())]
+    #[error("another rides-server{} uses {}: stop it, or give this one another --data-dir", process_text(*process), dir.display())]
     InUse {
         /// The data directory.
         dir: PathBuf,
@@ -54,10 +54,10 @@ pub enum OpenError {
     DamagedLog(Damage),
     /// The file is a database, but no journal.
     #[error("{FILE} is not a journal of rides: choose another --data-dir", FILE = super::FILE)]
-    NotOurs,
+    NotAJournal,
     /// SQLite does not apply a setting that the journal needs.
     #[error("SQLite did not apply a setting that the journal needs: {0}")]
-    Promise(String),
+    Setting(String),
     /// The content cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -79,7 +79,7 @@ impl OpenError {
     }
 }
 
-fn named(process: Option<u32>) -> String {
+fn process_text(process: Option<u32>) -> String {
     process.map_or_else(String::new, |id| format!(" (process {id})"))
 }
 

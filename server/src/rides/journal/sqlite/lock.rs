@@ -13,7 +13,7 @@ use std::{
 
 use super::OpenError;
 use crate::{
-    data_dir::KeptFiles,
+    data_dir::WatchedFiles,
     files::{self, Access},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 const FILE: &str = "rides.lock";
 
 /// The lock. It is held as long as these files are open.
-pub(super) struct Lock(pub(super) KeptFiles);
+pub(super) struct Lock(pub(super) WatchedFiles);
 
 impl Lock {
     /// Creates the directory if it is missing, and locks it for this process.
@@ -56,11 +56,11 @@ impl Lock {
         // between.
         let owner = format!("{}\n", process::id());
         file.write_all(owner.as_bytes()).and_then(|()| file.set_len(owner.len() as u64)).map_err(io)?;
-        let mut files = KeptFiles::default();
+        let mut files = WatchedFiles::default();
         if let Some(locked) = locked_dir {
-            files.keep(dir.to_owned(), locked).map_err(|why| failed(dir, why))?;
+            files.watch_open(dir.to_owned(), locked).map_err(|why| failed(dir, why))?;
         }
-        files.keep(path.clone(), file).map_err(io)?;
+        files.watch_open(path.clone(), file).map_err(io)?;
         // Another process may have deleted a file between its opening and its lock.
         files.check().map_err(|lost| io(io::Error::other(lost)))?;
         Ok(Self(files))

@@ -11,7 +11,7 @@ use rides_proto::ids::RideId;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde::Serialize;
 
-use super::{FILE, File, Lock, OpenError, damage, log, projection, row, schema};
+use super::{FILE, DatabaseFile, Lock, OpenError, damage, wal, projection, row, schema};
 use crate::{
     files::{self, Access},
     rides::{journal::JournalError, machine, model::Ride},
@@ -40,7 +40,7 @@ pub struct Report {
 /// When the journal cannot be opened or read.
 pub fn check(dir: &Path) -> Result<Report, OpenError> {
     let damage = damage::find(&dir.join(FILE))?;
-    let mut db = existing(dir)?;
+    let mut db = open_existing(dir)?;
     let mut report = report(&mut db).map_err(|why| why.or_unreadable(&db))?;
     report.problems.extend(damage.map(|damage| damage.to_string()));
     Ok(report)
@@ -66,14 +66,14 @@ fn report(db: &mut Connection) -> Result<Report, OpenError> {
 /// # Errors
 /// When a server runs on the journal, its log is damaged, or it cannot be read or written.
 pub fn rebuild(dir: &Path) -> Result<(), OpenError> {
-    is_there(dir)?;
+    check_exists(dir)?;
     let _lock = Lock::take(dir)?;
     let file = dir.join(FILE);
     if let Some(damage) = damage::find(&file)? {
         return Err(OpenError::DamagedLog(damage));
     }
-    log::rewrite(&file)?;
-    let mut db = existing(dir)?;
+    wal::rewrite(&file)?;
+    let mut db = open_existing(dir)?;
     lists(&mut db).map_err(|why| OpenError::from(why.or_unreadable(&db)))
 }
 
@@ -103,7 +103,7 @@ pub enum ExportError {
 /// When the events cannot be read or written. Also at the end, after all readable events, if acknowledged ones cannot
 /// be read.
 pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
-    let db = existing(dir)?;
+    let db = open_existing(dir)?;
     let (mut last, mut count) = (0, 0);
     loop {
         let lines = lines(&db, last).map_err(|why| OpenError::from(why.or_unreadable(&db)))?;
@@ -167,18 +167,18 @@ fn lines(db: &Connection, after: i64) -> Result<Vec<(i64, String)>, JournalError
 }
 
 /// Opens a connection to an existing journal. Fails if it has another version than this program.
-fn existing(dir: &Path) -> Result<Connection, OpenError> {
-    is_there(dir)?;
-    let file = File { path: dir.join(FILE), vfs: None };
+fn open_existing(dir: &Path) -> Result<Connection, OpenError> {
+    check_exists(dir)?;
+    let file = DatabaseFile { path: dir.join(FILE), vfs: None };
     let opened = file.connect(OpenFlags::empty()).map_err(OpenError::from).and_then(|db| {
-        schema::is_current(&db).map_err(|why| why.or_unreadable(&db))?;
+        schema::check_is_current(&db).map_err(|why| why.or_unreadable(&db))?;
         Ok(db)
     });
     opened.map_err(|why| why.or_denied(&file.path))
 }
 
 /// Checks that the file exists, so that a mistyped path does not create a directory.
-fn is_there(dir: &Path) -> Result<(), OpenError> {
+fn check_exists(dir: &Path) -> Result<(), OpenError> {
     let path = dir.join(FILE);
     path.metadata().map(drop).map_err(|why| {
         let why = files::explained(&path, Access::Read, why);
@@ -186,11 +186,11 @@ fn is_there(dir: &Path) -> Result<(), OpenError> {
     })
 }
 
-type Made = HashMap<RideId, (i64, Ride)>;
+type ReplayedRides = HashMap<RideId, (i64, Ride)>;
 
 /// Returns the rides that the events make, with their places. Adds the problems to `report`.
-fn replay(db: &Connection, report: &mut Report) -> Result<Made, JournalError> {
-    let mut made = Made::new();
+fn replay(db: &Connection, report: &mut Report) -> Result<ReplayedRides, JournalError> {
+    let mut made = ReplayedRides::new();
     let mut select = db.prepare(&row::select("ORDER BY seq"))?;
     let mut rows = select.query([])?;
     while let Some(found) = rows.next()? {
@@ -215,7 +215,7 @@ fn replay(db: &Connection, report: &mut Report) -> Result<Made, JournalError> {
 }
 
 /// Compares the lists with the rides that the events make. Adds the problems to `report`.
-fn compare(db: &Connection, made: &Made, report: &mut Report) -> Result<(), JournalError> {
+fn compare(db: &Connection, made: &ReplayedRides, report: &mut Report) -> Result<(), JournalError> {
     let mut select = db.prepare("SELECT place, id, rider, state, version FROM rides")?;
     let mut rows = select.query([])?;
     let mut listed = 0;

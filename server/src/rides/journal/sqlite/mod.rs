@@ -7,14 +7,14 @@
 mod damage;
 mod error;
 mod lock;
-mod log;
+mod wal;
 mod projection;
 mod read;
 mod reader;
 mod row;
 mod salvage;
 mod schema;
-pub mod upkeep;
+pub mod maintenance;
 mod writer;
 
 use std::{
@@ -36,10 +36,10 @@ pub use error::OpenError;
 
 use self::{
     lock::Lock,
-    reader::Readers,
+    reader::ReaderPool,
     writer::{Append, Health, Input, Writer},
 };
-use super::{Answer, Entry, Filter, Journal, JournalError, Later, Placed, RequestKey, Requests};
+use super::{JournalFuture, Entry, Filter, Journal, JournalError, Later, ListedRide, RequestKey, KnownRequests};
 use crate::rides::RideLog;
 
 /// The name of the journal's file in the data directory. While it is open, SQLite keeps its `-wal` and `-shm` files
@@ -77,9 +77,9 @@ pub struct SqliteJournal {
     epoch: String,
     writer: mpsc::Sender<Input>,
     health: watch::Receiver<Health>,
-    readers: Readers,
+    readers: ReaderPool,
     /// The connection for requests. Each booking asks it first, and must not queue behind lists.
-    requests: Readers,
+    requests: ReaderPool,
 }
 
 impl SqliteJournal {
@@ -92,23 +92,23 @@ impl SqliteJournal {
     /// When another process has the directory, or the journal cannot be read or written.
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
         let Lock(mut files) = Lock::take(dir)?;
-        let file = File { path: dir.join(FILE), vfs: options.vfs };
+        let file = DatabaseFile { path: dir.join(FILE), vfs: options.vfs };
         let mut is_damaged = false;
         if file.vfs.is_none() {
             is_damaged = salvage::prepare(&file.path)?;
-            log::rewrite(&file.path)?;
+            wal::rewrite(&file.path)?;
         }
         let (db, epoch) = prepared(&file, is_damaged).map_err(|why| why.or_denied(&file.path))?;
         let (writer, inbox) = mpsc::channel(QUEUE);
         let (report, health) = watch::channel(Health::Open);
         let pages = options.checkpoint_every / schema::page_size(&db)?;
-        files.note(database(dir)).map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
+        files.watch(database(dir)).map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
         let thread = Writer::new(db, files, pages, report);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || thread.run(inbox))
             .map_err(|why| OpenError::Io { path: dir.to_owned(), why })?;
-        let (readers, requests) = (Readers::new(file.clone(), READERS), Readers::new(file, 1));
+        let (readers, requests) = (ReaderPool::new(file.clone(), READERS), ReaderPool::new(file, 1));
         Ok(Self { epoch, writer, health, readers, requests })
     }
 
@@ -124,13 +124,13 @@ fn database(dir: &Path) -> [PathBuf; 3] {
 }
 
 /// Returns the connection of the writer, and the epoch.
-fn prepared(file: &File, is_damaged: bool) -> Result<(Connection, String), OpenError> {
+fn prepared(file: &DatabaseFile, is_damaged: bool) -> Result<(Connection, String), OpenError> {
     let mut db = file.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
     let mut epoch = || {
         schema::prepare(&mut db)?;
         db.pragma_update(None, "cache_size", WRITER_CACHE)?;
         let epoch = schema::epoch(&mut db, &file.path, is_damaged)?;
-        schema::empty_log(&db)?;
+        schema::truncate_wal(&db)?;
         Ok::<_, OpenError>(epoch)
     };
     match epoch() {
@@ -141,12 +141,12 @@ fn prepared(file: &File, is_damaged: bool) -> Result<(Connection, String), OpenE
 
 /// The path and the VFS of a journal's file.
 #[derive(Clone, Debug)]
-struct File {
+struct DatabaseFile {
     path: PathBuf,
     vfs: Option<String>,
 }
 
-impl File {
+impl DatabaseFile {
     /// Opens a connection. One thread at a time uses it.
     fn connect(&self, create: OpenFlags) -> Result<Connection, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
@@ -164,7 +164,7 @@ impl Journal for SqliteJournal {
         &self.epoch
     }
 
-    fn append(&self, batch: Vec<Entry>) -> Answer<'static, ()> {
+    fn append(&self, batch: Vec<Entry>) -> JournalFuture<'static, ()> {
         let (reply, answer) = oneshot::channel();
         let handed_over = self.writer.try_send(Input::Append(Append { batch, reply }));
         Box::pin(async {
@@ -178,21 +178,21 @@ impl Journal for SqliteJournal {
         })
     }
 
-    fn ride<'a>(&'a self, ride: &'a RideId) -> Answer<'a, Option<Arc<RideLog>>> {
+    fn ride<'a>(&'a self, ride: &'a RideId) -> JournalFuture<'a, Option<Arc<RideLog>>> {
         let ride = ride.clone();
         Box::pin(self.readers.read(move |db| read::log(db, &ride)))
     }
 
-    fn unfinished(&self) -> Answer<'_, Vec<Arc<RideLog>>> {
+    fn unfinished(&self) -> JournalFuture<'_, Vec<Arc<RideLog>>> {
         Box::pin(self.readers.read(read::unfinished))
     }
 
-    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> Answer<'a, Requests> {
+    fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> JournalFuture<'a, KnownRequests> {
         let requests = requests.to_vec();
         Box::pin(self.requests.read(move |db| read::requests(db, &requests)))
     }
 
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> Answer<'a, Vec<Placed>> {
+    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> JournalFuture<'a, Vec<ListedRide>> {
         let filter = filter.clone();
         Box::pin(self.readers.read(move |db| read::page(db, &filter, below, limit)))
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use super::row;
 use crate::rides::{
     journal::JournalError,
-    model::{Happening, RideState},
+    model::{EventKind, RideState},
 };
 
 /// Applies one event. Returns `false` if it is not the next one of its ride.
@@ -14,11 +14,11 @@ pub(super) fn apply(
     seq: i64,
     ride: &str,
     version: u64,
-    what: &Happening,
+    what: &EventKind,
 ) -> Result<bool, JournalError> {
-    let state = name(what.leads_to());
+    let state = name(what.next_state());
     let version = row::integer(version);
-    if let Happening::Requested(booking) | Happening::PickedUpOffStreet { booking, .. } = what {
+    if let EventKind::Requested(booking) | EventKind::PickedUpOffStreet { booking, .. } = what {
         let mut open = tx.prepare_cached("INSERT OR IGNORE INTO rides VALUES (?1, ?2, ?3, ?4, ?5)")?;
         return Ok(version == 1 && open.execute((seq, ride, &booking.rider, state, version))? == 1);
     }

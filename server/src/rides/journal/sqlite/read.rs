@@ -11,7 +11,7 @@ use super::{
 };
 use crate::rides::{
     RideLog,
-    journal::{Filter, JournalError, Placed, RequestKey, Requests},
+    journal::{Filter, JournalError, ListedRide, RequestKey, KnownRequests},
     model::RideState,
 };
 
@@ -24,7 +24,7 @@ pub(super) fn log(db: &Connection, ride: &RideId) -> Result<Option<Arc<RideLog>>
         events.push(Arc::new(row::event(found)?));
     }
     let log =
-        RideLog::replay(events).map_err(|misfit| JournalError::Misfit { ride: ride.clone(), misfit })?;
+        RideLog::replay(events).map_err(|misfit| JournalError::OutOfSequence { ride: ride.clone(), misfit })?;
     Ok(log.map(Arc::new))
 }
 
@@ -37,14 +37,14 @@ pub(super) fn unfinished(db: &Connection) -> Result<Vec<Arc<RideLog>>, JournalEr
         places.extend(found.collect::<Result<Vec<_>, _>>()?);
     }
     places.sort_unstable();
-    places.iter().filter_map(|(_, id)| readable(db, id).transpose()).collect()
+    places.iter().filter_map(|(_, id)| log_unless_damaged(db, id).transpose()).collect()
 }
 
 /// Returns a ride. If its events are damaged, logs that and returns `None`, so that other rides can still be read. A
 /// read that fails is an error, and no damage.
-fn readable(db: &Connection, id: &RideId) -> Result<Option<Arc<RideLog>>, JournalError> {
+fn log_unless_damaged(db: &Connection, id: &RideId) -> Result<Option<Arc<RideLog>>, JournalError> {
     match log(db, id).map_err(|error| error.or_unreadable(db)) {
-        Err(error @ (JournalError::Damaged(_) | JournalError::Misfit { .. })) => {
+        Err(error @ (JournalError::Damaged(_) | JournalError::OutOfSequence { .. })) => {
             tracing::error!(%error, ride = %id, "a damaged ride was left out: run `rides-server journal check`");
             Ok(None)
         }
@@ -62,9 +62,9 @@ pub(super) const OF_UNKNOWN: &str =
 
 /// Returns the rides that these requests booked. A request without a stored caller is the caller's if the ride is for
 /// the caller, or if its fingerprint is the same.
-pub(super) fn requests(db: &Connection, requests: &[RequestKey]) -> Result<Requests, JournalError> {
+pub(super) fn requests(db: &Connection, requests: &[RequestKey]) -> Result<KnownRequests, JournalError> {
     let [mut of_caller, mut of_unknown] = [db.prepare_cached(OF_CALLER)?, db.prepare_cached(OF_UNKNOWN)?];
-    let mut known = Requests::new();
+    let mut known = KnownRequests::new();
     for RequestKey { id, fingerprint } in requests {
         let ride = |row: &Row<'_>| Ok((RideId::new(row.get::<_, String>(0)?), row.get::<_, Vec<u8>>(1)?));
         let mut found = of_caller.query_row((&id.id, &id.caller), ride).optional()?;
@@ -85,15 +85,15 @@ pub(super) fn page(
     filter: &Filter,
     below: Option<u64>,
     limit: usize,
-) -> Result<Vec<Placed>, JournalError> {
+) -> Result<Vec<ListedRide>, JournalError> {
     let mut below = below.map_or(i64::MAX, integer);
     let mut page = Vec::new();
     loop {
         let missing = limit - page.len();
         let found = places(db, filter, below, missing)?;
         for (place, id) in &found {
-            let log = readable(db, id)?;
-            page.extend(log.map(|log| Placed { place: place.unsigned_abs(), ride: log.ride.clone() }));
+            let log = log_unless_damaged(db, id)?;
+            page.extend(log.map(|log| ListedRide { list_position: place.unsigned_abs(), ride: log.ride.clone() }));
         }
         match found.last() {
             Some((last, _)) if found.len() == missing && page.len() < limit => below = *last,

@@ -5,25 +5,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OpenFlags};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use super::File;
+use super::DatabaseFile;
 use crate::rides::journal::JournalError;
 
 /// A pool of connections. They are opened on demand and reused.
-pub(super) struct Readers {
+pub(super) struct ReaderPool {
     shared: Arc<Shared>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 struct Shared {
-    file: File,
+    file: DatabaseFile,
     idle: Mutex<Vec<Connection>>,
 }
 
-impl Readers {
+impl ReaderPool {
     /// Makes an empty pool. At most `at_once` connections are used at a time.
-    pub(super) fn new(file: File, at_once: usize) -> Self {
+    pub(super) fn new(file: DatabaseFile, at_once: usize) -> Self {
         let shared = Shared { file, idle: Mutex::default() };
-        Self { shared: Arc::new(shared), turns: Arc::new(Semaphore::new(at_once)) }
+        Self { shared: Arc::new(shared), permits: Arc::new(Semaphore::new(at_once)) }
     }
 
     /// Runs `question` on a connection. It sees all earlier commits.
@@ -31,7 +31,7 @@ impl Readers {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| JournalError::Closed)?;
+        let turn = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| JournalError::Closed)?;
         let shared = Arc::clone(&self.shared);
         let asked = spawn_blocking(move || {
             let _turn = turn;

@@ -7,13 +7,13 @@ use rusqlite::Transaction;
 use super::projection;
 use crate::rides::{
     journal::{Entry, JournalError},
-    machine::Misfit,
-    model::{Happening, RideEvent},
+    machine::OutOfSequence,
+    model::{EventKind, RideEvent},
 };
 
 /// Inserts an event, and applies it to the projection. Fails if it is not the next event of its ride.
 pub(super) fn insert(tx: &Transaction<'_>, entry: &Entry) -> Result<(), JournalError> {
-    let Entry { event, request, time, what: text } = entry;
+    let Entry { event, request, time, json: text } = entry;
     let RideEvent { ride, version, what, .. } = event.as_ref();
     let request = request.as_ref();
     let (id, caller) = request.map(|key| (&key.id.id, &key.id.caller)).unzip();
@@ -32,7 +32,7 @@ pub(super) fn insert(tx: &Transaction<'_>, entry: &Entry) -> Result<(), JournalE
         return Ok(());
     }
     let at = projection::version(tx, ride.as_str())?;
-    Err(JournalError::Misfit { ride: ride.clone(), misfit: Misfit { at, found: *version } })
+    Err(JournalError::OutOfSequence { ride: ride.clone(), misfit: OutOfSequence { at, found: *version } })
 }
 
 /// Returns `number` as SQLite's signed integer. No ride has more events than fit.
@@ -56,6 +56,6 @@ pub(super) fn event(row: &rusqlite::Row<'_>) -> Result<RideEvent, JournalError> 
         ride: RideId::new(row.get_ref(1)?.as_str().map_err(|error| damaged(&error))?),
         version: u64::try_from(row.get::<_, i64>(2)?).map_err(|error| damaged(&error))?,
         time: time.try_into().map_err(|error| damaged(&error))?,
-        what: serde_json::from_str::<Happening>(text).map_err(|error| damaged(&error))?,
+        what: serde_json::from_str::<EventKind>(text).map_err(|error| damaged(&error))?,
     })
 }

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
-use super::{Damage, FILE, File, OpenError, damage, database, log::log_of};
+use super::{Damage, FILE, DatabaseFile, OpenError, damage, database, wal::wal_path};
 use crate::files;
 
 /// Returns `true` if the log of the journal in `file` was damaged. Then both are copied, and the log is deleted if
@@ -24,18 +24,18 @@ use crate::files;
 /// When the log cannot be read, or the copy cannot be written.
 pub(super) fn prepare(file: &Path) -> Result<bool, OpenError> {
     let Some(damage) = damage::find(file)? else { return Ok(false) };
-    let (copy, [alone, with_log]) = copied(file)?;
-    tell(damage, &copy, alone, with_log);
+    let (copy, [alone, with_log]) = copy_journal(file)?;
+    log_damage(damage, &copy, alone, with_log);
     if alone > with_log {
-        let failed = |why| OpenError::Io { path: log_of(file), why };
-        fs::remove_file(log_of(file))
+        let failed = |why| OpenError::Io { path: wal_path(file), why };
+        fs::remove_file(wal_path(file))
             .and_then(|()| file.parent().map_or(Ok(()), files::sync_dir))
             .map_err(failed)?;
     }
     Ok(true)
 }
 
-fn tell(damage: Damage, copy: &Path, alone: Option<i64>, with_log: Option<i64>) {
+fn log_damage(damage: Damage, copy: &Path, alone: Option<i64>, with_log: Option<i64>) {
     let copy = copy.display();
     tracing::error!(
         %damage, %copy, ?alone, ?with_log,
@@ -46,8 +46,8 @@ fn tell(damage: Damage, copy: &Path, alone: Option<i64>, with_log: Option<i64>) 
 
 /// Copies the journal to a directory beside it. Returns the path of the copy, and the number of readable events: of
 /// the database alone, and of the database with its log. `None` if the database is not sound.
-fn copied(file: &Path) -> Result<(PathBuf, [Option<i64>; 2]), OpenError> {
-    let log = log_of(file);
+fn copy_journal(file: &Path) -> Result<(PathBuf, [Option<i64>; 2]), OpenError> {
+    let log = wal_path(file);
     // The name depends on the damaged log only, so that a supervisor that restarts the server without end makes one
     // copy.
     let name = fs::read(&log)
@@ -66,7 +66,7 @@ fn copy_into(file: &Path, unfinished: &Path, copy: &Path) -> io::Result<[Option<
     let [database, log, shared_memory] = database(unfinished);
     fs::copy(file, &database)?;
     let alone = events(&database);
-    fs::copy(log_of(file), &log)?;
+    fs::copy(wal_path(file), &log)?;
     fs::remove_file(shared_memory).or_else(forgive_missing)?;
     let with_log = events(&database);
     for path in [&database, &log] {
@@ -81,7 +81,7 @@ fn copy_into(file: &Path, unfinished: &Path, copy: &Path) -> io::Result<[Option<
 
 /// Returns the number of events if the database is sound.
 fn events(database: &Path) -> Option<i64> {
-    let db = File { path: database.to_owned(), vfs: None }.connect(OpenFlags::empty()).ok()?;
+    let db = DatabaseFile { path: database.to_owned(), vfs: None }.connect(OpenFlags::empty()).ok()?;
     let ask = |db: &Connection| -> rusqlite::Result<Option<i64>> {
         let is_sound: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         let events = db.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;

@@ -13,7 +13,7 @@ const APPLICATION_ID: i64 = 0x5249_4445;
 
 /// The time that SQLite waits for another connection, in milliseconds. A checkpoint that waits for a reader delays
 /// appends.
-const PATIENCE_MS: u64 = 200;
+const BUSY_TIMEOUT_MS: u64 = 200;
 
 /// The page size of a new file, in bytes. An older file keeps its page size. An event has about 1 KiB, and the cost
 /// of a commit of many events depends more on its pages than on its bytes: with pages of 4 KiB the journal stores a
@@ -21,7 +21,7 @@ const PATIENCE_MS: u64 = 200;
 const PAGE_SIZE: i64 = 16 << 10;
 
 /// The size to which a long log is truncated after a checkpoint, in bytes.
-pub(super) const LOG_LIMIT: i64 = 8 << 20;
+pub(super) const WAL_SIZE_LIMIT: i64 = 8 << 20;
 
 /// A migration from one version of the schema to the next.
 type Migration = fn(&Transaction<'_>) -> Result<(), JournalError>;
@@ -78,7 +78,7 @@ fn lists(tx: &Transaction<'_>) -> Result<(), JournalError> {
 
 /// Sets the options of a connection.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
-    db.busy_timeout(std::time::Duration::from_millis(PATIENCE_MS))?;
+    db.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
     db.pragma_update(None, "synchronous", "FULL")?;
     // A container may have no directory for temporary files.
     db.pragma_update(None, "temp_store", "MEMORY")?;
@@ -88,7 +88,7 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     // The writer runs the checkpoints, because SQLite does not report an error of an automatic one.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
     // The log is overwritten in place. If a long read transaction made it longer than this, it is truncated.
-    db.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+    db.pragma_update(None, "journal_size_limit", WAL_SIZE_LIMIT)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }
@@ -101,7 +101,7 @@ fn version(db: &Connection) -> Result<i64, OpenError> {
     let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application != APPLICATION_ID && (application, found, tables) != (0, 0, 0) {
-        return Err(OpenError::NotOurs);
+        return Err(OpenError::NotAJournal);
     }
     if found > known {
         return Err(OpenError::Newer { found, known });
@@ -110,7 +110,7 @@ fn version(db: &Connection) -> Result<i64, OpenError> {
 }
 
 /// Checks that the schema has the version that this program makes.
-pub(super) fn is_current(db: &Connection) -> Result<(), OpenError> {
+pub(super) fn check_is_current(db: &Connection) -> Result<(), OpenError> {
     let known = MIGRATIONS.len() as i64;
     match version(db)? {
         found if found == known => Ok(()),
@@ -123,9 +123,9 @@ pub(super) fn prepare(db: &mut Connection) -> Result<(), OpenError> {
     let found = version(db)?;
     // This has no effect on a file that has pages.
     db.pragma_update(None, "page_size", PAGE_SIZE)?;
-    log_ahead(db)?;
-    promise(db, "journal_mode", "wal")?;
-    promise(db, "synchronous", "2")?;
+    enable_wal(db)?;
+    check_pragma(db, "journal_mode", "wal")?;
+    check_pragma(db, "synchronous", "2")?;
     for version in found..MIGRATIONS.len() as i64 {
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         MIGRATIONS[version as usize](&tx)?;
@@ -144,7 +144,7 @@ pub(super) fn page_size(db: &Connection) -> rusqlite::Result<i64> {
 
 /// Enables the write-ahead log. The pragma returns its row before it writes the header of the file. A failed sync is
 /// reported only at the end of the statement.
-fn log_ahead(db: &Connection) -> rusqlite::Result<()> {
+fn enable_wal(db: &Connection) -> rusqlite::Result<()> {
     let mut pragma = db.prepare("PRAGMA journal_mode = WAL")?;
     let mut answers = pragma.query([])?;
     while answers.next()?.is_some() {}
@@ -152,7 +152,7 @@ fn log_ahead(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Checks the value of a pragma. SQLite does not fail if it cannot set one, but returns the current value.
-fn promise(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError> {
+fn check_pragma(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError> {
     let held: rusqlite::types::Value = db.pragma_query_value(None, pragma, |row| row.get(0))?;
     let held = match held {
         rusqlite::types::Value::Text(text) => text,
@@ -160,7 +160,7 @@ fn promise(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError>
         other => format!("{other:?}"),
     };
     if held != wanted {
-        return Err(OpenError::Promise(format!("{pragma} is {held}, not {wanted}")));
+        return Err(OpenError::Setting(format!("{pragma} is {held}, not {wanted}")));
     }
     Ok(())
 }
@@ -171,7 +171,7 @@ fn promise(db: &Connection, pragma: &str, wanted: &str) -> Result<(), OpenError>
 /// # Errors
 /// When a sync fails, or the file is damaged. When the file cannot be written now, for example on a full disk, the
 /// log is used where it is.
-pub(super) fn empty_log(db: &Connection) -> Result<(), JournalError> {
+pub(super) fn truncate_wal(db: &Connection) -> Result<(), JournalError> {
     let moved = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(JournalError::from);
     match moved {
         Err(error @ (JournalError::Full | JournalError::Unavailable(_))) => {

@@ -3,10 +3,10 @@ use std::{fs, time::Duration};
 use rusqlite::Connection;
 use tempfile::tempdir;
 
-use super::{upkeep::Report, *};
+use super::{maintenance::Report, *};
 use crate::rides::{
     journal::RequestId,
-    model::{Happening, RideEvent},
+    model::{EventKind, RideEvent},
     testing::{booking, crew, noon, offer, request},
 };
 
@@ -18,14 +18,14 @@ fn open(dir: &Path) -> Result<SqliteJournal, OpenError> {
 }
 
 fn booked(ride: &str) -> Entry {
-    let what = Happening::Requested(Arc::new(booking("ada")));
+    let what = EventKind::Requested(Arc::new(booking("ada")));
     let event = RideEvent { ride: RideId::new(ride), version: 1, time: noon(), what };
     let request = request(&format!("request of {ride}"), &[7]);
     Entry::new(Arc::new(event), Some(request)).expect("can be written")
 }
 
 fn offered(ride: &str) -> Entry {
-    let what = Happening::Offered { crew: crew(1), offer: offer(noon()) };
+    let what = EventKind::Offered { crew: crew(1), offer: offer(noon()) };
     let event = RideEvent { ride: RideId::new(ride), version: 2, time: noon(), what };
     Entry::new(Arc::new(event), None).expect("can be written")
 }
@@ -61,8 +61,8 @@ async fn a_second_one_is_refused_until_the_first_is_closed() {
     let line = refused.to_string();
     assert!(line.contains(&format!("process {}", std::process::id())), "{line}");
     assert!(line.contains("--data-dir"), "{line}");
-    assert!(matches!(upkeep::rebuild(dir.path()), Err(OpenError::InUse { .. })));
-    upkeep::check(dir.path()).expect("a check needs no lock");
+    assert!(matches!(maintenance::rebuild(dir.path()), Err(OpenError::InUse { .. })));
+    maintenance::check(dir.path()).expect("a check needs no lock");
     first.close().await;
     open(dir.path()).expect("the directory is free again");
 }
@@ -86,14 +86,14 @@ async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_
         fs::write(&log, &crashed_log).expect("can be written");
 
         for _ in 0..2 {
-            let problems = upkeep::check(dir.path()).expect("the journal can be checked").problems;
+            let problems = maintenance::check(dir.path()).expect("the journal can be checked").problems;
             let expected = if is_lost { "the write-ahead log is damaged in " } else { "" };
             assert!(
                 problems.concat().starts_with(expected) && problems.len() == usize::from(is_lost),
                 "{problems:?}"
             );
             if is_lost {
-                assert!(matches!(upkeep::rebuild(dir.path()), Err(OpenError::DamagedLog(_))));
+                assert!(matches!(maintenance::rebuild(dir.path()), Err(OpenError::DamagedLog(_))));
             }
         }
         let next = open(dir.path()).expect("the journal opens with the readable part");
@@ -108,7 +108,7 @@ async fn acknowledged_rides_that_a_damaged_log_lost_are_told_of_and_begin_a_new_
         assert!(copies.eq(is_lost.then_some(crashed_log)), "the copy has the damaged log");
         next.append(vec![booked("new")]).await.expect("the rides are new");
         next.close().await;
-        assert_eq!(upkeep::check(dir.path()).expect("the journal can be checked").problems, [""; 0]);
+        assert_eq!(maintenance::check(dir.path()).expect("the journal can be checked").problems, [""; 0]);
         let again = open(dir.path()).expect("the journal opens");
         assert_eq!(again.epoch(), next.epoch());
     }
@@ -140,7 +140,7 @@ async fn rides_that_are_in_the_file_are_not_lost_to_a_damaged_log() {
         }
         assert_ne!(next.epoch(), before.epoch());
         next.close().await;
-        assert_eq!(upkeep::check(dir.path()).expect("the journal can be checked").problems, [""; 0]);
+        assert_eq!(maintenance::check(dir.path()).expect("the journal can be checked").problems, [""; 0]);
     }
 }
 
@@ -214,7 +214,7 @@ async fn whoever_appends_while_it_closes_is_answered() {
         for append in appends {
             kept += tokio::time::timeout(SOON, append).await.expect("a reply").expect("no panic");
         }
-        let report = upkeep::check(dir.path()).expect("the journal can be read");
+        let report = maintenance::check(dir.path()).expect("the journal can be read");
         assert_eq!((report.events, report.problems), (kept, vec![]), "round {round}");
     }
 }
@@ -252,7 +252,7 @@ async fn a_later_schema_and_other_databases_are_refused() {
 
     let other = tempdir().expect("a temporary directory");
     by_hand(other.path(), "CREATE TABLE recipes (name TEXT)");
-    assert!(matches!(open(other.path()), Err(OpenError::NotOurs)));
+    assert!(matches!(open(other.path()), Err(OpenError::NotAJournal)));
     fs::write(
         other.path().join(FILE),
         "not a database at all, but long enough for a header of one, or so it seems",
@@ -274,7 +274,7 @@ async fn an_earlier_schema_is_brought_up_to_date() {
         let dir = tempdir().expect("a temporary directory");
         let epoch = filled(dir.path()).await;
         by_hand(dir.path(), schema);
-        let older = upkeep::check(dir.path()).expect_err("the schema is older");
+        let older = maintenance::check(dir.path()).expect_err("the schema is older");
         assert!(matches!(older, OpenError::Older { found, known: 4 } if found == version), "{older}");
         let journal = open(dir.path()).expect("the journal is migrated");
         assert_eq!(journal.epoch(), epoch);
@@ -306,14 +306,14 @@ async fn requests_of_an_earlier_schema_stay_what_they_were() {
         let bobs = migrated.then(|| "c".to_owned());
         assert_eq!(rides_of(&journal, asked).await, [a(), a(), a(), bobs]);
         if !migrated {
-            let what = Happening::Requested(Arc::new(booking("bob")));
+            let what = EventKind::Requested(Arc::new(booking("bob")));
             let event = RideEvent { ride: RideId::new("c"), version: 1, time: noon(), what };
             let entry = Entry::new(Arc::new(event), Some(key("bob", 8))).expect("can be written");
             journal.append(vec![entry]).await.expect("the id is one of bob");
         }
         journal.close().await;
     }
-    assert_eq!(upkeep::check(dir.path()).expect("the journal can be read").problems, [""; 0]);
+    assert_eq!(maintenance::check(dir.path()).expect("the journal can be read").problems, [""; 0]);
 }
 
 /// BAD-7 in docs/failures.md: a search does not read requests of other callers with the same id.
@@ -341,7 +341,7 @@ async fn a_place_is_never_given_twice() {
     let journal = open(dir.path()).expect("the journal opens again");
     journal.append(vec![booked("c")]).await.expect("the rides are new");
     let page = journal.page(&Filter::default(), None, 10).await.expect("the journal can be read");
-    assert_eq!(page.iter().map(|placed| placed.place).collect::<Vec<_>>(), [4]);
+    assert_eq!(page.iter().map(|placed| placed.list_position).collect::<Vec<_>>(), [4]);
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn a_new_file_has_large_pages_and_an_older_one_keeps_its_own() {
         let dir = tempdir().expect("a temporary directory");
         by_hand(dir.path(), before);
         let _journal = open(dir.path()).expect("the database is empty");
-        let file = File { path: dir.path().join(FILE), vfs: None };
+        let file = DatabaseFile { path: dir.path().join(FILE), vfs: None };
         let db = file.connect(OpenFlags::empty()).expect("a connection");
         assert_eq!(schema::page_size(&db).expect("a pragma"), pages);
     }
@@ -362,7 +362,7 @@ fn commits_are_synced_and_sqlite_is_recent() {
     let dir = tempdir().expect("a temporary directory");
     let _journal = open(dir.path()).expect("a new journal opens");
     let db =
-        File { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
+        DatabaseFile { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect("a pragma");
     assert_eq!((pragma("synchronous"), pragma("wal_autocheckpoint")), (2, 0));
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("a pragma");
@@ -379,7 +379,7 @@ async fn the_log_is_moved_into_the_file_once_nobody_reads() {
     let log = dir.path().join(format!("{FILE}-wal"));
     let size = || fs::metadata(&log).expect("the log exists").len();
     let reader =
-        File { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
+        DatabaseFile { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
     let snapshot = reader.unchecked_transaction().expect("a transaction begins");
     let events =
         |db: &Connection| db.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0));
@@ -391,7 +391,7 @@ async fn the_log_is_moved_into_the_file_once_nobody_reads() {
         rides += 1;
         journal.append(batch).await.expect("the rides are new");
     };
-    let limit = schema::LOG_LIMIT as u64;
+    let limit = schema::WAL_SIZE_LIMIT as u64;
     while size() < 2 * limit {
         fill().await;
     }
@@ -408,21 +408,21 @@ async fn a_check_finds_what_is_wrong_and_a_rebuild_mends_the_lists() {
     let dir = tempdir().expect("a temporary directory");
     filled(dir.path()).await;
     let sound = Report { events: 3, rides: 2, unfinished: 2, problems: vec![] };
-    assert_eq!(upkeep::check(dir.path()).expect("the journal can be read"), sound);
+    assert_eq!(maintenance::check(dir.path()).expect("the journal can be read"), sound);
 
     by_hand(
         dir.path(),
         "UPDATE rides SET state = 'completed' WHERE id = 'a'; DELETE FROM rides WHERE id = 'b'",
     );
-    assert_eq!(upkeep::check(dir.path()).expect("the journal can be read").problems.len(), 2);
-    upkeep::rebuild(dir.path()).expect("can be written");
-    assert_eq!(upkeep::check(dir.path()).expect("the journal can be read"), sound);
+    assert_eq!(maintenance::check(dir.path()).expect("the journal can be read").problems.len(), 2);
+    maintenance::rebuild(dir.path()).expect("can be written");
+    assert_eq!(maintenance::check(dir.path()).expect("the journal can be read"), sound);
 
     by_hand(
         dir.path(),
         "UPDATE events SET version = 3 WHERE seq = 3; UPDATE events SET event = '\"sang\"' WHERE seq = 2",
     );
-    let problems = upkeep::check(dir.path()).expect("the journal can be read").problems;
+    let problems = maintenance::check(dir.path()).expect("the journal can be read").problems;
     assert!(problems.iter().any(|line| line.contains("event 3 does not follow version 1")), "{problems:?}");
     assert!(problems.iter().any(|line| line.contains("event 2: unknown variant")), "{problems:?}");
     let journal = open(dir.path()).expect("the journal opens");
@@ -432,8 +432,8 @@ async fn a_check_finds_what_is_wrong_and_a_rebuild_mends_the_lists() {
     journal.append(vec![booked("c")]).await.expect("the append succeeds");
     assert_eq!(journal.unfinished().await.map(|logs| logs.len()), Ok(1));
     journal.close().await;
-    upkeep::rebuild(dir.path()).expect("can be written");
-    let left = upkeep::check(dir.path()).expect("the journal can be read").problems;
+    maintenance::rebuild(dir.path()).expect("can be written");
+    let left = maintenance::check(dir.path()).expect("the journal can be read").problems;
     assert_eq!(left, problems[..2], "the lists are correct, and no event was changed");
 }
 
@@ -457,7 +457,7 @@ async fn an_export_is_one_object_a_line() {
     let dir = tempdir().expect("a temporary directory");
     filled(dir.path()).await;
     let mut out = Vec::new();
-    assert_eq!(upkeep::export(dir.path(), &mut out).expect("the journal can be read"), 3);
+    assert_eq!(maintenance::export(dir.path(), &mut out).expect("the journal can be read"), 3);
     let text = String::from_utf8(out).expect("the export is UTF-8");
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("the line is JSON")).collect();

@@ -19,7 +19,7 @@ const CHUNK: usize = 1 << 20;
 /// SQLite reads its log only up to there. After a rewrite the log is on the disk, or this function fails and the
 /// server does not start. See "PostgreSQL's fsync() surprise", LWN 752063.
 pub(super) fn rewrite(file: &Path) -> Result<(), OpenError> {
-    let path = log_of(file);
+    let path = wal_path(file);
     rewrite_in_place(&path).map_err(|why| {
         let why = files::explained(&path, Access::Write, why);
         OpenError::Io { path, why }
@@ -27,7 +27,7 @@ pub(super) fn rewrite(file: &Path) -> Result<(), OpenError> {
 }
 
 /// Returns the path of the log beside a database.
-pub(super) fn log_of(file: &Path) -> PathBuf {
+pub(super) fn wal_path(file: &Path) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push("-wal");
     path.into()

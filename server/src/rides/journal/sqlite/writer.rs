@@ -8,12 +8,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{QUEUE, row};
 use crate::{
-    data_dir::KeptFiles,
+    data_dir::WatchedFiles,
     rides::journal::{Entry, JournalError},
 };
 
 /// The factor by which the log may exceed the size for a checkpoint before a warning is logged.
-const LONG: i64 = 16;
+const LONG_LOG_FACTOR: i64 = 16;
 
 /// The messages to the writer.
 pub(super) enum Input {
@@ -39,9 +39,9 @@ pub(super) enum Health {
 }
 
 /// The write-ahead log after a checkpoint.
-struct Log {
+struct WalState {
     /// A reader still needs the log, so the next commit is appended to it.
-    kept: bool,
+    in_use: bool,
     pages: i64,
 }
 
@@ -74,11 +74,11 @@ pub(super) struct Writer {
     // Dropped before `files`, so that the database is closed before its lock is released.
     db: Connection,
     /// The lock and the files of the database.
-    files: KeptFiles,
+    files: WatchedFiles,
     health: watch::Sender<Health>,
     metrics: Metrics,
     /// `true` if the last append failed because the disk is full. Limits the log to one line for each change.
-    full: bool,
+    is_disk_full: bool,
     /// The pages of the log between two checkpoints.
     checkpoint_every: i64,
     /// The number of pages of the log at which the next checkpoint runs.
@@ -90,7 +90,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         db: Connection,
-        files: KeptFiles,
+        files: WatchedFiles,
         checkpoint_every: i64,
         health: watch::Sender<Health>,
     ) -> Self {
@@ -100,7 +100,7 @@ impl Writer {
             files,
             health,
             metrics: Metrics::register(),
-            full: false,
+            is_disk_full: false,
             checkpoint_every,
             checkpoint_at,
             is_long: false,
@@ -121,7 +121,7 @@ impl Writer {
                     Input::Close(done) => closing = Some(done),
                 }
             }
-            self.keep(group);
+            self.commit_group(group);
         }
         // Inputs are taken out one by one. tokio drops an input that was sent during the drop of the receiver only
         // with the last sender, and its caller would wait until then.
@@ -135,19 +135,19 @@ impl Writer {
 
     /// Commits all appends together, and then replies. If one of them does not fit, commits each one alone, so that
     /// only that one is refused.
-    fn keep(&mut self, group: Vec<Append>) {
+    fn commit_group(&mut self, group: Vec<Append>) {
         if group.is_empty() {
             return;
         }
         let outcome = self.try_commit(&group).map_err(|error| error.or_unreadable(&self.db));
-        let outcome = outcome.and_then(|()| self.is_in_place());
-        if matches!(outcome, Err(JournalError::Misfit { .. })) && group.len() > 1 {
+        let outcome = outcome.and_then(|()| self.check_files());
+        if matches!(outcome, Err(JournalError::OutOfSequence { .. })) && group.len() > 1 {
             for append in group {
-                self.keep(vec![append]);
+                self.commit_group(vec![append]);
             }
             return;
         }
-        self.note(&outcome);
+        self.log_outcome(&outcome);
         for append in group {
             // A caller that is gone does not undo the commit.
             let _ = append.reply.send(outcome.clone());
@@ -173,7 +173,7 @@ impl Writer {
 
     /// Checks that the files of the commit are still at their paths: another process may have deleted or replaced
     /// them.
-    fn is_in_place(&self) -> Result<(), JournalError> {
+    fn check_files(&self) -> Result<(), JournalError> {
         self.files.check().map_err(|lost| {
             // If only the log is lost, this checkpoint saves its content in the database.
             self.checkpoint("TRUNCATE");
@@ -181,10 +181,10 @@ impl Writer {
         })
     }
 
-    fn note(&mut self, outcome: &Result<(), JournalError>) {
+    fn log_outcome(&mut self, outcome: &Result<(), JournalError>) {
         match outcome {
-            Ok(()) if self.full => tracing::info!("the disk has room again: rides are stored"),
-            Err(JournalError::Full) if !self.full => {
+            Ok(()) if self.is_disk_full => tracing::info!("the disk has room again: rides are stored"),
+            Err(JournalError::Full) if !self.is_disk_full => {
                 tracing::error!("the disk is full: rides cannot be booked or changed until there is room");
             }
             Err(JournalError::Failed(why)) => self.fail(why),
@@ -193,7 +193,7 @@ impl Writer {
             }
             _ => {}
         }
-        self.full = matches!(outcome, Err(JournalError::Full));
+        self.is_disk_full = matches!(outcome, Err(JournalError::Full));
     }
 
     /// Marks the journal as failed. Appends without a reply may or may not be durable, which the next start shows.
@@ -209,22 +209,22 @@ impl Writer {
     }
 
     fn checkpoint_if_due(&mut self) {
-        let Some(Log { pages, .. }) = self.checkpoint("NOOP") else { return };
+        let Some(WalState { pages, .. }) = self.checkpoint("NOOP") else { return };
         self.metrics.log_pages.set(pages as f64);
         if pages >= self.checkpoint_at {
             // The log grows while a reader needs it or the disk is full. The next attempt waits for more pages, and
             // is not made at each commit.
             let left = match self.checkpoint("RESTART") {
-                Some(Log { kept: false, .. }) => 0,
+                Some(WalState { in_use: false, .. }) => 0,
                 _ => pages,
             };
             self.checkpoint_at = left + self.checkpoint_every;
-            self.note_length(left);
+            self.warn_if_long(left);
         }
     }
 
-    fn note_length(&mut self, pages: i64) {
-        let is_long = pages >= LONG * self.checkpoint_every;
+    fn warn_if_long(&mut self, pages: i64) {
+        let is_long = pages >= LONG_LOG_FACTOR * self.checkpoint_every;
         if is_long && !self.is_long {
             tracing::warn!(
                 pages,
@@ -236,12 +236,12 @@ impl Writer {
 
     /// Runs a checkpoint in SQLite's `mode`. TRUNCATE leaves an empty log. After RESTART the next commit writes the
     /// log from its beginning. NOOP moves nothing. Returns `None` if it fails.
-    fn checkpoint(&self, mode: &str) -> Option<Log> {
+    fn checkpoint(&self, mode: &str) -> Option<WalState> {
         if *self.health.borrow() != Health::Open {
             return None;
         }
         let pragma = format!("PRAGMA wal_checkpoint({mode})");
-        let log = |row: &Row<'_>| Ok(Log { kept: row.get(0)?, pages: row.get(1)? });
+        let log = |row: &Row<'_>| Ok(WalState { in_use: row.get(0)?, pages: row.get(1)? });
         let moved = self.db.query_row(&pragma, [], log).map_err(JournalError::from);
         match moved.map_err(|error| error.or_unreadable(&self.db)) {
             Ok(log) => return Some(log),

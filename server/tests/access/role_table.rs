@@ -1,7 +1,7 @@
 //! The table of methods and roles.
 
 use rides_server::{
-    access::table::{Access, TABLE},
+    access::table::{Access, METHOD_ACCESS},
     sessions::Role,
 };
 use tonic::Code;
@@ -34,7 +34,7 @@ async fn every_method_is_for_whom_the_table_says() {
     let server = server().requiring_tokens().run().await;
     let mut asked = 0;
     for wire in server.wires().await {
-        for &(path, access) in TABLE {
+        for &(path, access) in METHOD_ACCESS {
             for (role, wire) in everyone(&server, &wire) {
                 let refused = match (access, role) {
                     (Access::Roles(_), None) => Some(Code::Unauthenticated),
@@ -71,7 +71,7 @@ async fn what_is_in_no_table_is_nobodys() {
 async fn where_the_server_is_open_a_token_is_only_held_to() {
     let server = server().run().await;
     for wire in server.wires().await {
-        for &(path, access) in TABLE {
+        for &(path, access) in METHOD_ACCESS {
             for (role, wire) in everyone(&server, &wire) {
                 let code = verdict(&wire, path).await;
                 let denied = role.is_some_and(|role| !access.allows(role));

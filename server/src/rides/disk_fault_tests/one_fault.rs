@@ -3,7 +3,7 @@
 use faulty_disk::Operation;
 use futures_util::future::join_all;
 
-use super::{Place, Server};
+use super::{TestDisk, Server};
 use crate::rides::{
     RideError, Rides,
     journal::{Filter, Journal as _, JournalError, sqlite::OpenError},
@@ -17,7 +17,7 @@ async fn book(rides: &Rides, request: &str) -> Result<Ride, RideError> {
 }
 
 /// Starts a server on a disk without faults so far.
-async fn server(place: &Place) -> Server {
+async fn server(place: &TestDisk) -> Server {
     let journal = place.open().expect("the disk has no fault");
     Server::start(journal).await.expect("the disk has no fault")
 }
@@ -25,7 +25,7 @@ async fn server(place: &Place) -> Server {
 /// L23 in docs/failures.md.
 #[tokio::test]
 async fn a_sync_comes_before_every_answer() {
-    let place = Place::new(1);
+    let place = TestDisk::new(1);
     let server = server(&place).await;
     let syncs = || place.disk.count(Operation::Sync);
     let booked = async |n: usize| {
@@ -46,7 +46,7 @@ async fn a_sync_comes_before_every_answer() {
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_acknowledged_or_even_tried_until_a_restart() {
     for seed in 0..20 {
-        let place = Place::new(seed);
+        let place = TestDisk::new(seed);
         let failing = server(&place).await;
         let first = book(&failing.rides, "first").await.expect("the disk has no fault");
         place.disk.fail(Operation::Sync, 1);
@@ -77,14 +77,14 @@ async fn after_a_failed_sync_nothing_is_acknowledged_or_even_tried_until_a_resta
 #[tokio::test]
 async fn no_failed_sync_goes_unnoticed() {
     for nth in 1..=40 {
-        let place = Place::new(nth);
+        let place = TestDisk::new(nth);
         place.disk.fail(Operation::Sync, nth);
         let opened = place.open();
-        assert_eq!(opened.is_err(), place.disk.struck() > 0, "sync {nth}");
+        assert_eq!(opened.is_err(), place.disk.injected_faults() > 0, "sync {nth}");
         let Ok(journal) = opened else { continue };
         let failing = Server::start(journal).await.expect("only a sync fails");
         let mut booked = Vec::new();
-        while place.disk.struck() == 0 {
+        while place.disk.injected_faults() == 0 {
             booked.extend(book(&failing.rides, &booked.len().to_string()).await.ok());
         }
         book(&failing.rides, "after it").await.expect_err("the journal has failed");
@@ -107,7 +107,7 @@ async fn no_failed_read_leaves_a_ride_out() {
     let unavailable = |error: &JournalError| matches!(error, JournalError::Unavailable(_));
     let mut failed = 0;
     for nth in 1..=60 {
-        let place = Place::new(nth);
+        let place = TestDisk::new(nth);
         let server = server(&place).await;
         for n in 0..40 {
             book(&server.rides, &n.to_string()).await.expect("the disk has no fault");
@@ -136,7 +136,7 @@ async fn no_failed_read_leaves_a_ride_out() {
 #[tokio::test]
 async fn what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept() {
     for seed in 0..50 {
-        let place = Place::new(seed);
+        let place = TestDisk::new(seed);
         let failing = server(&place).await;
         place.disk.fail(Operation::Sync, 1);
         book(&failing.rides, "first").await.expect_err("the sync fails");
@@ -159,10 +159,10 @@ async fn what_is_acknowledged_after_a_failed_sync_and_a_restart_is_kept() {
 /// L21 in docs/failures.md.
 #[tokio::test]
 async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_room() {
-    let place = Place::new(1);
+    let place = TestDisk::new(1);
     let server = server(&place).await;
     let first = book(&server.rides, "first").await.expect("the disk has room");
-    place.disk.hold_at_most(Some(place.disk.used() + 20_000));
+    place.disk.limit_size(Some(place.disk.used() + 20_000));
     let mut booked = Vec::new();
     let refused = loop {
         match book(&server.rides, &format!("another {}", booked.len())).await {
@@ -174,7 +174,7 @@ async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_ro
     assert_eq!(server.rides.get(&first.id).await, Ok(first.clone()), "reads still work");
     assert_eq!(book(&server.rides, "first").await, Ok(first), "a repeat stores nothing");
 
-    place.disk.hold_at_most(None);
+    place.disk.limit_size(None);
     booked.push(book(&server.rides, &format!("another {}", booked.len())).await.expect("the disk has room"));
     place.disk.cut_power();
     server.end().await;
@@ -190,7 +190,7 @@ async fn a_full_disk_takes_nothing_loses_nothing_and_takes_more_once_there_is_ro
 /// L22 in docs/failures.md.
 #[tokio::test]
 async fn the_log_grows_while_someone_reads_and_no_longer() {
-    let place = Place::new(1);
+    let place = TestDisk::new(1);
     let server = server(&place).await;
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let file = place.dir.path().join("rides.db");

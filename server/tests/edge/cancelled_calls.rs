@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rides_server::edge::Limits;
 use tokio::net::TcpStream;
 
-use super::services::Never;
+use super::services::NeverResponds;
 use crate::harness::{http::Http, port_with, soon, web};
 
 /// The number of calls. Only the median is checked, because a busy machine may delay some of them.
@@ -18,7 +18,7 @@ const SOON_ENOUGH: [(&str, Duration); 2] =
 /// `--nocapture` shows the times.
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_is_dropped() {
-    let never = Never::default();
+    let never = NeverResponds::default();
     let server = port_with(never.router(), Limits::default()).await;
     for (version, soon_enough) in SOON_ENOUGH {
         let mut took = Vec::new();

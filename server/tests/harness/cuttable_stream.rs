@@ -17,12 +17,12 @@ use tokio::{
 };
 
 /// The client's end. After a cut, written bytes are discarded and reads wait forever.
-pub(crate) struct Line {
+pub(crate) struct CuttableStream {
     stream: TcpStream,
     pub(crate) cut: Arc<AtomicBool>,
 }
 
-impl Line {
+impl CuttableStream {
     pub(crate) async fn to(addr: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(addr).await.unwrap(), cut: Arc::default() }
     }
@@ -32,7 +32,7 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for CuttableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -45,7 +45,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for CuttableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.is_cut() {
             return Poll::Ready(Ok(bytes.len()));

@@ -11,7 +11,7 @@ use rides_proto::ids::CarId;
 use crate::{
     config::GenKeyConfig,
     data_dir::DataDir,
-    tls::{Files, development::Development},
+    tls::{CertificateFiles, development::DevelopmentCa},
 };
 
 /// Creates the missing keys and certificates, and prints their paths. Blocks.
@@ -19,7 +19,7 @@ use crate::{
 /// # Errors
 /// If there is no data directory, or a file cannot be read or written.
 pub fn run(config: GenKeyConfig) -> anyhow::Result<()> {
-    let development = Development::at(&directory(config.data_dir)?);
+    let development = DevelopmentCa::at(&directory(config.data_dir)?);
     development.ensure(&config.host)?;
     let mut made = vec![("the server".to_owned(), development.server())];
     for car in config.car.into_iter().filter_map(CarId::new) {
@@ -36,9 +36,9 @@ fn directory(data_dir: Option<DataDir>) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn say(development: &Development, made: &[(String, Files)]) -> io::Result<()> {
+fn say(development: &DevelopmentCa, made: &[(String, CertificateFiles)]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for (whose, Files { cert, key }) in made {
+    for (whose, CertificateFiles { cert, key }) in made {
         writeln!(out, "Certificate and key of {whose}:\n  {}\n  {}", cert.display(), key.display())?;
     }
     writeln!(out, "{development}")

@@ -1,7 +1,7 @@
 //! Calls without a token: on which addresses, and for which methods, they are accepted.
 
 use http::StatusCode;
-use rides_server::access::Policy;
+use rides_server::access::AuthPolicy;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
@@ -22,7 +22,7 @@ async fn books_without_a_token(server: &Running) -> Code {
 async fn beyond_this_machine_tokens_are_asked_for() {
     let everywhere = || server().at(([0, 0, 0, 0], 0).into());
     assert_eq!(books_without_a_token(&everywhere().run().await).await, Code::Unauthenticated);
-    assert_eq!(books_without_a_token(&everywhere().under(Policy::Open).run().await).await, Code::Ok);
+    assert_eq!(books_without_a_token(&everywhere().under(AuthPolicy::Open).run().await).await, Code::Ok);
     assert_eq!(books_without_a_token(&server().run().await).await, Code::Ok);
     assert_eq!(books_without_a_token(&server().requiring_tokens().run().await).await, Code::Unauthenticated);
 }

@@ -7,16 +7,16 @@ use rides_proto::v1::{
 
 /// A ride of a driver, between the assignment and the drop-off.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Errand {
+pub struct DriverTask {
     ride_id: String,
-    leg: Leg,
+    leg: DriverTaskStep,
     /// The time in seconds that passengers need to get in.
     boarding_s: f64,
 }
 
 /// The current part of the ride.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Leg {
+pub enum DriverTaskStep {
     /// The car drives to the pickup.
     ToPickup,
     /// The car waits at the pickup until the passengers are in.
@@ -33,14 +33,14 @@ pub enum Leg {
     },
 }
 
-impl Errand {
+impl DriverTask {
     /// Returns the errand of a ride as the server reports it, or `None` if its state needs no step of the driver. A
     /// ride that was not booked has no drop-off, and is ended by another client.
     pub fn of(ride: &Ride, now: f64, boarding_s: f64) -> Option<Self> {
         let leg = match ride.state() {
-            RideState::Assigned => Leg::ToPickup,
-            RideState::Arrived => Leg::Boarding { until: now + boarding_s, said: false },
-            RideState::OnTrip => Leg::OnTrip { said: ride.dropoff.is_none() },
+            RideState::Assigned => DriverTaskStep::ToPickup,
+            RideState::Arrived => DriverTaskStep::Boarding { until: now + boarding_s, said: false },
+            RideState::OnTrip => DriverTaskStep::OnTrip { said: ride.dropoff.is_none() },
             _ => return None,
         };
         Some(Self { ride_id: ride.ride_id.clone(), leg, boarding_s })
@@ -52,7 +52,7 @@ impl Errand {
     }
 
     /// Returns the current part of the ride.
-    pub fn leg(&self) -> Leg {
+    pub fn leg(&self) -> DriverTaskStep {
         self.leg
     }
 
@@ -66,15 +66,15 @@ impl Errand {
     pub fn step(&mut self, is_there: bool, now: f64) -> Option<Message> {
         let ride_id = || self.ride_id.clone();
         match &mut self.leg {
-            Leg::ToPickup if is_there => {
-                self.leg = Leg::Boarding { until: now + self.boarding_s, said: false };
+            DriverTaskStep::ToPickup if is_there => {
+                self.leg = DriverTaskStep::Boarding { until: now + self.boarding_s, said: false };
                 Some(Message::Arrive(Arrive { ride_id: ride_id() }))
             }
-            Leg::Boarding { until, said } if now >= *until && !*said => {
+            DriverTaskStep::Boarding { until, said } if now >= *until && !*said => {
                 *said = true;
                 Some(Message::PickUp(PickUp { ride_id: ride_id() }))
             }
-            Leg::OnTrip { said } if is_there && !*said => {
+            DriverTaskStep::OnTrip { said } if is_there && !*said => {
                 *said = true;
                 Some(Message::DropOff(DropOff { ride_id: ride_id() }))
             }
@@ -83,7 +83,7 @@ impl Errand {
     }
 }
 
-impl Leg {
+impl DriverTaskStep {
     fn rank(self) -> u8 {
         match self {
             Self::ToPickup => 0,
@@ -97,10 +97,10 @@ impl Leg {
 mod tests {
     use super::*;
 
-    fn told(state: RideState) -> Option<Errand> {
+    fn told(state: RideState) -> Option<DriverTask> {
         let dropoff = Some(rides_proto::v1::Location::default());
         let ride = Ride { ride_id: "r".into(), state: state.into(), dropoff, ..Ride::default() };
-        Errand::of(&ride, 100.0, 5.0)
+        DriverTask::of(&ride, 100.0, 5.0)
     }
 
     fn said(message: Option<Message>) -> &'static str {
@@ -129,7 +129,7 @@ mod tests {
         let [assigned, arrived, on_trip] =
             [RideState::Assigned, RideState::Arrived, RideState::OnTrip].map(|state| told(state).unwrap());
         assert!(arrived.covers(&assigned) && arrived.covers(&arrived) && !arrived.covers(&on_trip));
-        let another = Errand { ride_id: "another".into(), ..arrived.clone() };
+        let another = DriverTask { ride_id: "another".into(), ..arrived.clone() };
         assert!(!another.covers(&assigned));
         assert!(
             [RideState::Offered, RideState::Completed, RideState::Cancelled]
@@ -141,6 +141,6 @@ mod tests {
     #[test]
     fn a_ride_off_the_street_is_ended_by_somebody_else() {
         let ride = Ride { ride_id: "r".into(), state: RideState::OnTrip.into(), ..Ride::default() };
-        assert_eq!(Errand::of(&ride, 0.0, 5.0).unwrap().step(true, 600.0), None);
+        assert_eq!(DriverTask::of(&ride, 0.0, 5.0).unwrap().step(true, 600.0), None);
     }
 }

@@ -20,13 +20,13 @@ pub(crate) enum Framing {
 }
 
 /// A connection, and the protocol of the calls on it.
-pub(crate) struct Dialect {
+pub(crate) struct ProtocolClient {
     http: Http,
     name: &'static str,
     pub(crate) framing: Framing,
 }
 
-impl fmt::Debug for Dialect {
+impl fmt::Debug for ProtocolClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} over {}", self.framing, self.name)
     }
@@ -34,7 +34,7 @@ impl fmt::Debug for Dialect {
 
 /// The response of one call.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CallOutput {
     pub(crate) headers: HeaderMap,
     pub(crate) messages: Vec<Bytes>,
     pub(crate) status: Status,
@@ -42,26 +42,26 @@ pub(crate) struct Said {
 
 impl Running {
     /// Opens one connection for each protocol.
-    pub(crate) async fn dialects(&self) -> Vec<Dialect> {
+    pub(crate) async fn dialects(&self) -> Vec<ProtocolClient> {
         let mut dialects = Vec::new();
         for framing in [Framing::Web, Framing::Text] {
-            dialects.push(Dialect { http: Http::h1(self.addr).await, name: "HTTP/1.1", framing });
+            dialects.push(ProtocolClient { http: Http::h1(self.addr).await, name: "HTTP/1.1", framing });
         }
         for framing in [Framing::Web, Framing::Text, Framing::Native] {
-            dialects.push(Dialect { http: Http::h2(self.addr).await, name: "HTTP/2", framing });
+            dialects.push(ProtocolClient { http: Http::h2(self.addr).await, name: "HTTP/2", framing });
         }
         dialects
     }
 }
 
-impl Dialect {
+impl ProtocolClient {
     /// Sends one call. `frames` is the request body with its length prefixes, before base64.
-    pub(crate) async fn say(&mut self, path: &str, frames: &[u8]) -> Said {
+    pub(crate) async fn say(&mut self, path: &str, frames: &[u8]) -> CallOutput {
         self.say_with(path, frames, &HeaderMap::new()).await
     }
 
     /// Sends one call with additional headers.
-    pub(crate) async fn say_with(&mut self, path: &str, frames: &[u8], more: &HeaderMap) -> Said {
+    pub(crate) async fn say_with(&mut self, path: &str, frames: &[u8], more: &HeaderMap) -> CallOutput {
         let (content_type, body) = match self.framing {
             Framing::Native => ("application/grpc", frames.to_vec()),
             Framing::Web => (web::PROTO, frames.to_vec()),
@@ -74,7 +74,7 @@ impl Dialect {
     }
 
     /// Sends the request unchanged.
-    pub(crate) async fn send(&mut self, request: Request<Vec<u8>>) -> Said {
+    pub(crate) async fn send(&mut self, request: Request<Vec<u8>>) -> CallOutput {
         let (parts, body) = soon("headers", self.http.open(request)).await.into_parts();
         assert_eq!(parts.status, StatusCode::OK, "{self:?}");
         let body = soon("the body", body.collect()).await.unwrap();
@@ -83,19 +83,19 @@ impl Dialect {
         if parts.headers["content-type"].to_str().unwrap().contains("-text") {
             bytes = bytes.chunks(4).flat_map(|group| BASE64_STANDARD.decode(group).unwrap()).collect();
         }
-        let (messages, in_body) = take_apart(bytes);
+        let (messages, in_body) = split_frames(bytes);
         assert!(trailers.is_none() || in_body.is_none(), "{self:?}: trailers in the body and after it");
         if self.framing != Framing::Native {
             assert!(trailers.is_none(), "{self:?}: trailers that no page can read");
         }
         let end = in_body.or(trailers).unwrap_or_else(|| parts.headers.clone());
         let status = Status::from_header_map(&end).expect("no status");
-        Said { headers: parts.headers, messages, status }
+        CallOutput { headers: parts.headers, messages, status }
     }
 }
 
 /// Splits a body into its messages, and its gRPC-Web trailers if it has some.
-fn take_apart(mut bytes: Bytes) -> (Vec<Bytes>, Option<HeaderMap>) {
+fn split_frames(mut bytes: Bytes) -> (Vec<Bytes>, Option<HeaderMap>) {
     let mut messages = Vec::new();
     while bytes.has_remaining() {
         let (flag, length) = (bytes.get_u8(), bytes.get_u32() as usize);

@@ -16,18 +16,18 @@ use super::{
 };
 use crate::{
     city::City,
-    fleet::{Brief, CarView, Fleet},
+    fleet::{CarUpdate, CarView, Fleet},
     rides::{
         RideError, RideLog, Rides,
         charge::{Charge, FareLimits},
         machine::{self, Command, Refusal},
-        model::{Happening, OfferEnd, OpenOffer, Ride, RideState},
+        model::{EventKind, OfferEndReason, OpenOffer, Ride, RideState},
     },
 };
 
 /// The handles that every shepherd uses. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Tools {
+pub(super) struct DispatchHandles {
     pub(super) city: Arc<City>,
     pub(super) fleet: Fleet,
     pub(super) rides: Rides,
@@ -37,30 +37,30 @@ pub(super) struct Tools {
 /// Follows a ride until it is over. `told` is the ride as of the last event that cars were told about. The caller
 /// keeps it for the shepherd that takes over if this one fails. Events from before the first shepherd are told by
 /// [`orders::take_up`] to cars that come back.
-pub(super) async fn follow(tools: &Tools, id: &RideId, told: &mut Option<Ride>) -> Result<(), RideError> {
-    let feed = tools.rides.log(id).await?;
+pub(super) async fn follow(tools: &DispatchHandles, id: &RideId, told: &mut Option<Ride>) -> Result<(), RideError> {
+    let feed = tools.rides.watch(id).await?;
     let so_far = match told.take() {
         Some(ride) => ride,
-        None => told_already(&feed.borrow())?,
+        None => initially_told(&feed.borrow())?,
     };
     let told = told.insert(so_far);
     let (lapse, give_up, abandoned) = Default::default();
-    Shepherd { tools, feed, told, lapse, give_up, abandoned }.run().await
+    RideSupervisor { tools, feed, told, offer_end: lapse, search_end: give_up, trip_end: abandoned }.run().await
 }
 
-struct Shepherd<'a> {
-    tools: &'a Tools,
+struct RideSupervisor<'a> {
+    tools: &'a DispatchHandles,
     feed: watch::Receiver<Arc<RideLog>>,
     told: &'a mut Ride,
     /// The end of the open offer.
-    lapse: Deadline,
+    offer_end: Deadline,
     /// The end of the search for a car.
-    give_up: Deadline,
+    search_end: Deadline,
     /// The end of a trip whose car is absent.
-    abandoned: Deadline,
+    trip_end: Deadline,
 }
 
-impl Shepherd<'_> {
+impl RideSupervisor<'_> {
     async fn run(mut self) -> Result<(), RideError> {
         loop {
             let log = Arc::clone(&self.feed.borrow_and_update());
@@ -68,7 +68,7 @@ impl Shepherd<'_> {
             if log.ride.state.is_over() {
                 return Ok(());
             }
-            self.attend(&log).await?;
+            self.run_state(&log).await?;
         }
     }
 
@@ -76,7 +76,7 @@ impl Shepherd<'_> {
     async fn tell(&mut self, log: &RideLog) -> Result<(), RideError> {
         for event in log.after(self.told.version) {
             let after = machine::evolve(Some(self.told.clone()), event)?;
-            if let Some((car, brief)) = orders::notice(self.told, event, &after) {
+            if let Some((car, brief)) = orders::brief_for_event(self.told, event, &after) {
                 self.deliver(car, brief, after.state).await?;
             }
             *self.told = after;
@@ -84,33 +84,33 @@ impl Shepherd<'_> {
         Ok(())
     }
 
-    async fn deliver(&self, car: CarId, brief: Brief, state: RideState) -> Result<(), RideError> {
-        let heard = self.tools.fleet.brief(car, brief).await?;
+    async fn deliver(&self, car: CarId, brief: CarUpdate, state: RideState) -> Result<(), RideError> {
+        let heard = self.tools.fleet.update_car(car, brief).await?;
         if !heard && state == RideState::Offered {
-            self.end_offer(car, OfferEnd::CarLost).await?;
+            self.end_offer(car, OfferEndReason::CarLost).await?;
         }
         Ok(())
     }
 
     /// Does what the ride needs in its present state. Returns when something happens to the ride.
-    async fn attend(&mut self, log: &RideLog) -> Result<(), RideError> {
-        match (log.ride.state, log.ride.held_by()) {
+    async fn run_state(&mut self, log: &RideLog) -> Result<(), RideError> {
+        match (log.ride.state, log.ride.current_car()) {
             (RideState::Requested, _) => self.find_car(log).await,
-            (RideState::Offered, Some(car)) => self.await_answer(car, log.ride.offer).await,
-            (RideState::Assigned | RideState::Arrived, Some(car)) => self.keep_car(car).await,
-            (RideState::OnTrip, Some(car)) => self.see_home(car, &log.ride).await,
+            (RideState::Offered, Some(car)) => self.await_driver(car, log.ride.offer).await,
+            (RideState::Assigned | RideState::Arrived, Some(car)) => self.watch_assigned(car).await,
+            (RideState::OnTrip, Some(car)) => self.watch_trip(car, &log.ride).await,
             _ => self.feed.changed().await.map_err(|_| RideError::Closed),
         }
     }
 
     /// Waits for the driver to answer until the offer expires. A car that is not connected then may get the ride
     /// offered again.
-    async fn await_answer(&mut self, car: CarId, offer: Option<OpenOffer>) -> Result<(), RideError> {
+    async fn await_driver(&mut self, car: CarId, offer: Option<OpenOffer>) -> Result<(), RideError> {
         let now = Instant::now();
-        let lapses = offer.map_or(now, |offer| self.lapse.of(offer.expires_at, SystemTime::now(), now));
-        if self.nothing_until(lapses).await? {
+        let lapses = offer.map_or(now, |offer| self.offer_end.of(offer.expires_at, SystemTime::now(), now));
+        if self.unchanged_until(lapses).await? {
             let heard = self.tools.fleet.car(car).await?.is_some_and(|view| view.connected);
-            self.end_offer(car, if heard { OfferEnd::TimedOut } else { OfferEnd::CarLost }).await?;
+            self.end_offer(car, if heard { OfferEndReason::TimedOut } else { OfferEndReason::CarLost }).await?;
         }
         Ok(())
     }
@@ -119,74 +119,74 @@ impl Shepherd<'_> {
     /// expires.
     async fn find_car(&mut self, log: &RideLog) -> Result<(), RideError> {
         let pickup = self.tools.city.snap(log.ride.booking.pickup.at);
-        let give_up = waiting_since(log) + self.tools.options.give_up;
-        let give_up = self.give_up.of(give_up, SystemTime::now(), Instant::now());
+        let give_up = waiting_since(log) + self.tools.options.search_timeout;
+        let give_up = self.search_end.of(give_up, SystemTime::now(), Instant::now());
         loop {
             if Instant::now() >= give_up {
-                return void(self.tools.rides.command(&log.ride.id, Command::Expire).await);
+                return ignore_refusal(self.tools.rides.command(&log.ride.id, Command::Expire).await);
             }
-            let Tools { city, fleet, options, .. } = self.tools;
+            let DispatchHandles { city, fleet, options, .. } = self.tools;
             for candidate in candidates(city, fleet, &pickup, &log.ride.passed_over).await? {
-                if self.ask(&log.ride.id, candidate).await? {
+                if self.offer_to(&log.ride.id, candidate).await? {
                     return Ok(());
                 }
             }
-            if !self.nothing_until(give_up.min(Instant::now() + options.retry)).await? {
+            if !self.unchanged_until(give_up.min(Instant::now() + options.retry_interval)).await? {
                 return Ok(());
             }
         }
     }
 
     /// Offers the ride to a car. Returns `false` if the car is not available, so that the next one is to be tried.
-    async fn ask(&self, ride: &RideId, candidate: Candidate) -> Result<bool, RideError> {
+    async fn offer_to(&self, ride: &RideId, candidate: Candidate) -> Result<bool, RideError> {
         let Candidate { crew, pickup_eta } = candidate;
         let expires_at = SystemTime::now() + self.tools.options.offer_timeout;
         let offer = OpenOffer { pickup_eta, expires_at };
         match self.tools.rides.command(ride, Command::Offer { crew, offer }).await {
             Err(RideError::Refused(Refusal::CarBusy | Refusal::PassedOver)) => Ok(false),
-            other => void(other).map(|()| true),
+            other => ignore_refusal(other).map(|()| true),
         }
     }
 
     /// Unassigns a car that the fleet does not know, as after a restart. The fleet itself reports only cars that it
     /// has lost.
-    async fn keep_car(&mut self, car: CarId) -> Result<(), RideError> {
-        while self.nothing_until(Instant::now() + self.tools.options.grace).await? {
+    async fn watch_assigned(&mut self, car: CarId) -> Result<(), RideError> {
+        while self.unchanged_until(Instant::now() + self.tools.options.grace).await? {
             if self.tools.fleet.car(car).await?.is_none_or(|view| view.crew.is_none()) {
-                return void(self.tools.rides.command(&self.told.id, Command::Unassign { car }).await);
+                return ignore_refusal(self.tools.rides.command(&self.told.id, Command::Unassign { car }).await);
             }
         }
         Ok(())
     }
 
     /// Keeps a trip with its car while the car is absent, and ends it if the car does not come back.
-    async fn see_home(&mut self, car: CarId, ride: &Ride) -> Result<(), RideError> {
-        let Tools { fleet, rides, options, .. } = self.tools;
+    async fn watch_trip(&mut self, car: CarId, ride: &Ride) -> Result<(), RideError> {
+        let DispatchHandles { fleet, rides, options, .. } = self.tools;
         let planned_end = ride.started_at.unwrap_or(ride.updated_at) + ride.booking.plan.duration;
         let abandoned_at =
-            self.abandoned.of(planned_end + options.abandoned, SystemTime::now(), Instant::now());
+            self.trip_end.of(planned_end + options.abandon_after, SystemTime::now(), Instant::now());
         let mut last = None;
-        while self.nothing_until(Instant::now() + options.grace).await? {
+        while self.unchanged_until(Instant::now() + options.grace).await? {
             if let Some(view) = fleet.car(car).await? {
                 // A car that is known only through reports does not sign on, so `take_up` never sets its state.
-                if let Some((car, brief)) = orders::standing(ride) {
-                    fleet.brief(car, brief).await?;
+                if let Some((car, brief)) = orders::current_brief(ride) {
+                    fleet.update_car(car, brief).await?;
                 }
                 last = Some((view, SystemTime::now()));
             } else if Instant::now() >= abandoned_at {
-                let end = abandoned(rides.fares(), ride, last);
-                return void(rides.command(&ride.id, end).await);
+                let end = end_abandoned(rides.fares(), ride, last);
+                return ignore_refusal(rides.command(&ride.id, end).await);
             }
         }
         Ok(())
     }
 
-    async fn end_offer(&self, car: CarId, why: OfferEnd) -> Result<(), RideError> {
-        void(self.tools.rides.command(&self.told.id, Command::EndOffer { car, why }).await)
+    async fn end_offer(&self, car: CarId, why: OfferEndReason) -> Result<(), RideError> {
+        ignore_refusal(self.tools.rides.command(&self.told.id, Command::EndOffer { car, why }).await)
     }
 
     /// Waits until `deadline`. Returns `false` if something happens to the ride before.
-    async fn nothing_until(&mut self, deadline: Instant) -> Result<bool, RideError> {
+    async fn unchanged_until(&mut self, deadline: Instant) -> Result<bool, RideError> {
         match timeout_at(deadline, self.feed.changed()).await {
             Ok(changed) => changed.map(|()| false).map_err(|_| RideError::Closed),
             Err(_) => Ok(true),
@@ -196,7 +196,7 @@ impl Shepherd<'_> {
 
 /// Returns the ride as cars know it when its first shepherd starts. This is the ride as it is, unless it began off
 /// the street and is over already: then its car does not know of the end, and must still be freed.
-fn told_already(log: &RideLog) -> Result<Ride, machine::Misfit> {
+fn initially_told(log: &RideLog) -> Result<Ride, machine::OutOfSequence> {
     match &log.events[..] {
         [first, _end] if log.ride.state.is_over() => machine::evolve(None, first),
         _ => Ok(log.ride.clone()),
@@ -204,7 +204,7 @@ fn told_already(log: &RideLog) -> Result<Ride, machine::Misfit> {
 }
 
 /// Ignores a refusal: another command came first, and its event is in the log.
-fn void(outcome: Result<Ride, RideError>) -> Result<(), RideError> {
+fn ignore_refusal(outcome: Result<Ride, RideError>) -> Result<(), RideError> {
     match outcome {
         Ok(_) | Err(RideError::Refused(_)) => Ok(()),
         Err(error) => Err(error),
@@ -213,7 +213,7 @@ fn void(outcome: Result<Ride, RideError>) -> Result<(), RideError> {
 
 /// Returns the command that ends an abandoned trip. The trip ends as planned. Without a plan it ends as driven until
 /// `last`, when the car was last seen.
-fn abandoned(fares: FareLimits, ride: &Ride, last: Option<(CarView, SystemTime)>) -> Command {
+fn end_abandoned(fares: FareLimits, ride: &Ride, last: Option<(CarView, SystemTime)>) -> Command {
     let booking = &ride.booking;
     let driven = last.filter(|(view, _)| view.ride.as_ref() == Some(&ride.id));
     let (Charge { figures, metered_fare }, at) = match (&booking.dropoff, driven) {
@@ -230,6 +230,6 @@ fn abandoned(fares: FareLimits, ride: &Ride, last: Option<(CarView, SystemTime)>
 
 /// Returns the time at which the ride began to wait for a car: when it was booked, or when it last lost its car.
 fn waiting_since(log: &RideLog) -> SystemTime {
-    let lost = log.events.iter().rev().find(|event| matches!(event.what, Happening::Unassigned { .. }));
+    let lost = log.events.iter().rev().find(|event| matches!(event.what, EventKind::Unassigned { .. }));
     lost.map_or(log.ride.requested_at, |event| event.time)
 }

@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail};
 use crate::{
     config::{JournalAction, JournalConfig},
     data_dir::DataDir,
-    rides::journal::sqlite::upkeep::{self, ExportError, Report},
-    terminal_text::clean,
+    rides::journal::sqlite::maintenance::{self, ExportError, Report},
+    terminal_text::strip_controls,
 };
 
 /// Runs the subcommand. Blocks.
@@ -22,7 +22,7 @@ pub fn run(config: JournalConfig) -> anyhow::Result<()> {
     let dir = directory(config.data_dir)?;
     match config.action {
         JournalAction::Check => {
-            let report = upkeep::check(&dir)?;
+            let report = maintenance::check(&dir)?;
             say(&report).context("cannot write to stdout")?;
             match report.problems.len() {
                 0 => Ok(()),
@@ -30,12 +30,12 @@ pub fn run(config: JournalConfig) -> anyhow::Result<()> {
             }
         }
         JournalAction::Rebuild => {
-            upkeep::rebuild(&dir)?;
-            say(&upkeep::check(&dir)?).context("cannot write to stdout")
+            maintenance::rebuild(&dir)?;
+            say(&maintenance::check(&dir)?).context("cannot write to stdout")
         }
         JournalAction::Export => {
             let mut out = BufWriter::new(io::stdout().lock());
-            match upkeep::export(&dir, &mut out).and_then(|_| Ok(out.flush()?)) {
+            match maintenance::export(&dir, &mut out).and_then(|_| Ok(out.flush()?)) {
                 // The reader of the pipe, for example `head`, has closed it.
                 Err(ExportError::Write(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 outcome => Ok(outcome?),
@@ -55,7 +55,7 @@ fn say(report: &Report) -> io::Result<()> {
     let Report { events, rides, unfinished, problems } = report;
     let mut out = io::stdout().lock();
     for problem in problems {
-        writeln!(out, "{}", clean(problem))?;
+        writeln!(out, "{}", strip_controls(problem))?;
     }
     writeln!(out, "{events} events of {rides} rides, {unfinished} of them not over")
 }

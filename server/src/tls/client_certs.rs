@@ -19,14 +19,14 @@ use rustls::{
 };
 use tokio::sync::watch;
 
-use super::{PemError, driver::DriversCertificate, follow::follow, pem, provider};
+use super::{PemError, driver::DriverCertificate, follow::follow, pem, provider};
 
 type Verifier = Arc<dyn ClientCertVerifier>;
 
 /// A verifier of client certificates, which follows changes of the revocation list. Clones are cheap and share the
 /// list.
 #[derive(Clone, Debug)]
-pub(super) struct Clients {
+pub(super) struct ClientVerifier {
     authorities: Arc<RootCertStore>,
     /// The file of the revocation list, if there is one, and its content at the start.
     revoked: Option<(PathBuf, Arc<Vec<u8>>)>,
@@ -36,7 +36,7 @@ pub(super) struct Clients {
     now: watch::Sender<Verifier>,
 }
 
-impl Clients {
+impl ClientVerifier {
     /// Reads the authorities and the revocation list.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Clients {
             }
             Some(file) => {
                 let bytes = pem::read(&file)?;
-                let first = judging_by(&authorities, &file, &bytes)?;
+                let first = verifier_with_crl(&authorities, &file, &bytes)?;
                 (Some((file, Arc::new(bytes))), first)
             }
         };
@@ -66,7 +66,7 @@ impl Clients {
             loaded.as_ref().clone(),
             move || pem::read(&path),
             |bytes| {
-                self.now.send_replace(judging_by(&self.authorities, &file, bytes)?);
+                self.now.send_replace(verifier_with_crl(&self.authorities, &file, bytes)?);
                 Ok(())
             },
         )
@@ -74,10 +74,10 @@ impl Clients {
     }
 
     /// Cancels `certificate.revoked` when the certificate is revoked. Never returns.
-    pub(super) async fn watch_over(&self, certificate: &DriversCertificate) -> Infallible {
+    pub(super) async fn cancel_when_revoked(&self, certificate: &DriverCertificate) -> Infallible {
         let mut lists = self.now.subscribe();
         // The list may have changed since the handshake.
-        while self.has_signed(&certificate.chain) {
+        while self.is_valid(&certificate.chain) {
             if lists.changed().await.is_err() {
                 return pending().await;
             }
@@ -86,7 +86,7 @@ impl Clients {
         pending().await
     }
 
-    fn has_signed(&self, chain: &[CertificateDer<'_>]) -> bool {
+    fn is_valid(&self, chain: &[CertificateDer<'_>]) -> bool {
         let Some((own, intermediates)) = chain.split_first() else { return false };
         self.current().verify_client_cert(own, intermediates, UnixTime::now()).is_ok()
     }
@@ -96,7 +96,7 @@ impl Clients {
     }
 }
 
-fn judging_by(authorities: &Arc<RootCertStore>, file: &Path, bytes: &[u8]) -> Result<Verifier, PemError> {
+fn verifier_with_crl(authorities: &Arc<RootCertStore>, file: &Path, bytes: &[u8]) -> Result<Verifier, PemError> {
     let revoked = pem::revocations(file, bytes)?;
     verifier(authorities, revoked).map_err(|why| pem::content(file, why))
 }
@@ -112,7 +112,7 @@ fn verifier(
         .build()
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
         false
     }

@@ -13,7 +13,7 @@ use tonic_reflection::pb::v1::{
 
 use crate::harness::{
     Running,
-    dialect::{Dialect, Said},
+    protocol::{ProtocolClient, CallOutput},
     rider::Rider,
     server, web,
     wire::{Messages, Wire, details},
@@ -34,11 +34,11 @@ impl Older {
         service.methods().find(|method| method.name() == name).unwrap()
     }
 
-    async fn say(&self, dialect: &mut Dialect, name: &str, requests: &[Value]) -> Said {
+    async fn say(&self, dialect: &mut ProtocolClient, name: &str, requests: &[Value]) -> CallOutput {
         self.say_with(dialect, name, requests, &HeaderMap::new()).await
     }
 
-    async fn say_with(&self, on: &mut Dialect, name: &str, requests: &[Value], more: &HeaderMap) -> Said {
+    async fn say_with(&self, on: &mut ProtocolClient, name: &str, requests: &[Value], more: &HeaderMap) -> CallOutput {
         let method = self.method(name);
         let frames: Vec<u8> = requests
             .iter()
@@ -49,7 +49,7 @@ impl Older {
     }
 
     /// Returns a field of the response.
-    fn answer(&self, name: &str, said: &Said, field: &str) -> Value {
+    fn answer(&self, name: &str, said: &CallOutput, field: &str) -> Value {
         assert_eq!(said.status.code(), Code::Ok, "{said:?}");
         let answer = DynamicMessage::decode(self.method(name).output(), said.messages[0].clone()).unwrap();
         serde_json::to_value(&answer).unwrap()[field].clone()

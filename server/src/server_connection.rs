@@ -1,7 +1,7 @@
 //! The connection of this program's own clients, `sim` and `client`, to a server: address, TLS, token and retries.
 
 mod errand;
-mod line;
+mod drive_stream;
 
 use std::{path::Path, time::Duration};
 
@@ -15,8 +15,8 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 pub use self::{
-    errand::{Errand, Leg},
-    line::{Line, Outbox},
+    errand::{DriverTask, DriverTaskStep},
+    drive_stream::{DriveStream, DriveSender},
 };
 use crate::tls::{Tls, client::Connector};
 
@@ -45,8 +45,8 @@ impl Server {
     ///
     /// # Errors
     /// If `url` is not a URL.
-    pub fn ourselves(url: &str, tls: Option<&Tls>) -> anyhow::Result<Self> {
-        let tls = tls.map(|tls| Connector::to_ourselves(tls.served().clone())).transpose()?;
+    pub fn this_process(url: &str, tls: Option<&Tls>) -> anyhow::Result<Self> {
+        let tls = tls.map(|tls| Connector::to_own_server(tls.served().clone())).transpose()?;
         Self::over(url, tls)
     }
 
