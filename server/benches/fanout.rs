@@ -16,7 +16,7 @@ use rides_proto::{
     tiles::{Cell, CellBox, WorldPoint},
 };
 use rides_server::{
-    fanout::{MessageKey, FleetMap, Detail, Baseline},
+    fanout::{Baseline, Detail, FleetMap, MessageKey},
     positions::{CarDot, CarState, CellChange, FleetTick, Heading},
 };
 

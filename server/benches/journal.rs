@@ -23,7 +23,9 @@ use rides_server::rides::{
         sqlite::{SqliteOptions, maintenance},
     },
     machine::Command,
-    model::{Actor, Booking, Cents, CarAndDriver, TripSummary, EventKind, OpenOffer, RideEvent, RideType, Stop},
+    model::{
+        Actor, Booking, CarAndDriver, Cents, EventKind, OpenOffer, RideEvent, RideType, Stop, TripSummary,
+    },
 };
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet};

@@ -3,7 +3,7 @@
 use std::{hint::black_box, time::SystemTime};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use rides_server::sessions::{TokenKeys, Sessions};
+use rides_server::sessions::{Sessions, TokenKeys};
 
 fn tokens(c: &mut Criterion) {
     let sessions = Sessions::new(TokenKeys::generate());

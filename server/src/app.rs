@@ -25,13 +25,14 @@ use tonic::service::Routes;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 
 use crate::{
-    access::AuthPolicy,
-    city::{HeaderBoxUse, City, HeaderBox, MapReport},
+    access::{AuthPolicy, RidesAuthenticator},
+    city::{City, HeaderBox, HeaderBoxUse, MapReport},
     config::{Config, GeneratedCertificate, ProviderConfig, TlsConfig},
     data_dir::{DataDir, FileLost, WatchedFiles},
     dispatch,
     edge::{
-        self, AllowedHosts, Auth, Contract, EmbeddedPage, Health, Limits, Origin, PageFiles, Port, Services,
+        self, AllowedHosts, Contract, EmbeddedPage, Health, Limits, MethodLimit, MethodPolicy, Origin,
+        PageFiles, Port, Services,
     },
     fanout::{Fanout, FanoutOptions},
     files,
@@ -41,8 +42,8 @@ use crate::{
     rides::{
         Rides,
         charge::FareLimits,
-        journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
         drivable_distance::DrivableDistance,
+        journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
     },
     services::{
         booking_limits::BookingLimits,
@@ -52,7 +53,7 @@ use crate::{
         rides::RidesService,
         sessions::SessionsService,
     },
-    sessions::{ExpectedClaims, TokenKeys, Provider, Revocations, Sessions},
+    sessions::{ExpectedClaims, Provider, Revocations, Sessions, TokenKeys},
     sim::{self, Credentials, SimOptions},
     telemetry,
     tls::{self, CertificateFiles, Tls, development::DevelopmentCa},
@@ -86,7 +87,8 @@ pub struct App {
     port: Port,
     limits: Limits,
     tls: Option<Tls>,
-    auth: Auth,
+    sessions: Arc<Sessions>,
+    policy: AuthPolicy,
     /// The part of the drain timeout that is kept for closing the journal.
     closing: Duration,
     health: Health,
@@ -127,7 +129,6 @@ impl App {
             true => AuthPolicy::Open,
             false => AuthPolicy::Required,
         });
-        let auth = Auth { sessions: sessions.clone(), policy };
         let shutdown = CancellationToken::new();
 
         let tick = Duration::from_secs_f64(1.0 / config.tick);
@@ -157,7 +158,8 @@ impl App {
         );
 
         let largest = config.limits.max_message_size;
-        let contract = Arc::new(contract(largest)?);
+        let contract = Arc::new(contract(&config.limits)?);
+        let authenticator = RidesAuthenticator::new(sessions.clone(), policy, &contract)?;
         let (health, health_service) = Health::new(contract.clone());
 
         let reflection = ReflectionService::new(&DESCRIPTOR_SETS)?;
@@ -181,13 +183,13 @@ impl App {
         let loopback_only = policy == AuthPolicy::Open && is_loopback && tls.is_none();
         let port = Port::new(
             services,
+            authenticator,
             edge::Options {
                 page,
                 base_path: config.base_path,
                 hosts: hosts(loopback_only, config.listen.name(), config.allow_host, &config.allow_origin),
                 allow_origins: config.allow_origin,
                 health: health.clone(),
-                auth: auth.clone(),
                 contract,
                 limits: config.limits.clone(),
                 strict_transport: tls.as_ref().is_some_and(Tls::is_strict),
@@ -203,7 +205,8 @@ impl App {
             port,
             limits,
             tls,
-            auth,
+            sessions: sessions.clone(),
+            policy,
             closing,
             health,
             journal,
@@ -211,7 +214,11 @@ impl App {
             shutdown,
             city,
             simulation: SimOptions { credentials: Credentials::Issued(sessions), ..config.sim.fleet(1) },
-            state_tasks: vec![("the fleet", fleet_task), ("the fan-out", fanout_task), ("the rides", rides_task)],
+            state_tasks: vec![
+                ("the fleet", fleet_task),
+                ("the fan-out", fanout_task),
+                ("the rides", rides_task),
+            ],
             dispatching,
         })
     }
@@ -229,7 +236,7 @@ impl App {
 
     /// Returns the sessions, which can issue a token for every subject and role.
     pub fn sessions(&self) -> Arc<Sessions> {
-        self.auth.sessions.clone()
+        self.sessions.clone()
     }
 
     /// Serves until `stop`. Then it tells clients to leave, lets calls end within the drain timeout, and closes the
@@ -253,12 +260,13 @@ impl App {
             simulation,
             ..
         } = self;
-        let Self { closing, tls, auth, state_tasks: mut owners, mut dispatching, .. } = self;
+        let Self { closing, tls, sessions, policy, state_tasks: mut owners, mut dispatching, .. } = self;
         listen::warn(&addresses, tls.is_some());
-        log_auth_policy(auth.policy, &addresses);
+        log_auth_policy(policy, &addresses);
         health.set_serving(true);
         // In its own task, so that accepting connections takes turns with the connections themselves.
-        let serving = spawn(edge::serve(listeners, port, limits, tls.clone(), shutdown.clone()));
+        let serving =
+            spawn(edge::serve(listeners, port, limits, tls.as_ref().map(Tls::of_port), shutdown.clone()));
         let mut serving = AbortOnDropHandle::new(serving).fuse();
         let stopping = async {
             let why = tokio::select! {
@@ -278,13 +286,12 @@ impl App {
                 false => why.and(serving.await.map_err(|error| died("the port", Err(error)))),
             }
         };
-        let following = follow(tls.as_ref(), &auth.sessions, shutdown.clone());
-        let simulating = run_simulation(listen.local_address(addr), tls.as_ref(), &simulation, &city, shutdown.clone());
+        let following = follow(tls.as_ref(), &sessions, shutdown.clone());
+        let simulating =
+            run_simulation(listen.local_address(addr), tls.as_ref(), &simulation, &city, shutdown.clone());
         let (why, (), ()) = tokio::join!(stopping, following, simulating);
-        let (journal_closed, revocations_closed) = tokio::join!(
-            timeout(closing, journal.close()),
-            timeout(closing, auth.sessions.revocations().close())
-        );
+        let (journal_closed, revocations_closed) =
+            tokio::join!(timeout(closing, journal.close()), timeout(closing, sessions.revocations().close()));
         if journal_closed.is_err() {
             tracing::warn!("closing the journal timed out: it is left as after a crash, and no ride is lost");
         }
@@ -452,7 +459,9 @@ async fn tls(config: TlsConfig, data_dir: DataDir) -> anyhow::Result<Option<Tls>
         let TlsConfig { cert, key, tls: made, client_ca, client_crl } = config;
         let (files, strict) = match (cert.zip(key), made, data_dir) {
             (Some((cert, key)), ..) => (CertificateFiles { cert, key }, true),
-            (None, Some(GeneratedCertificate::SelfSigned), DataDir::At(dir)) => (development_certificate(&dir)?, false),
+            (None, Some(GeneratedCertificate::SelfSigned), DataDir::At(dir)) => {
+                (development_certificate(&dir)?, false)
+            }
             (None, Some(GeneratedCertificate::SelfSigned), DataDir::Memory) => {
                 bail!("--tls self-signed needs a place for its keys: set --data-dir to a directory")
             }
@@ -517,10 +526,25 @@ fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::
     }
 }
 
-/// Returns the methods of the port. A request message has at most `largest` bytes, except where a service has its own
-/// limit.
-fn contract(largest: usize) -> anyhow::Result<Contract> {
-    let contract = Contract::new(&DESCRIPTOR_SETS, largest)?;
+/// Returns the methods of the port, with their limits. A service may have a lower limit of its messages than
+/// `--max-message-size`.
+fn contract(limits: &Limits) -> anyhow::Result<Contract> {
+    let viewers = MethodLimit {
+        limit: limits.max_viewers,
+        reason: "TOO_MANY_VIEWERS",
+        message: "the server has reached its limit of viewers".to_owned(),
+    };
+    let sign_outs = MethodLimit {
+        limit: limits.max_sign_outs_per_hour,
+        reason: "TOO_MANY_SIGN_OUTS",
+        message: format!("too many sign-outs: the limit is {} per hour", limits.max_sign_outs_per_hour),
+    };
+    let watch = MethodPolicy { max_in_progress: Some(viewers), ..Default::default() };
+    // The server remembers a session that has signed out for hours, and a limited number of them.
+    let sign_out = MethodPolicy { max_per_hour: Some(sign_outs), ..Default::default() };
+    let contract = Contract::new(&DESCRIPTOR_SETS, limits.max_message_size)?
+        .with_policy("/rides.v1.Fleet/Watch", watch)
+        .with_policy("/rides.v1.Sessions/SignOut", sign_out);
     Ok(FLEET_LIMITS
         .iter()
         .fold(contract, |contract, &(path, largest)| contract.with_max_message_size(path, largest)))
@@ -537,7 +561,7 @@ mod tests {
     /// method.
     #[test]
     fn the_table_of_access_is_of_this_contract() {
-        let contract = contract(1_024).unwrap();
+        let contract = contract(&Limits::default()).unwrap();
         let methods: BTreeSet<_> = contract.paths().collect();
         let listed: BTreeSet<_> = METHOD_ACCESS.iter().map(|(path, _)| *path).collect();
         assert_eq!(methods, listed);

@@ -27,7 +27,7 @@ use crate::{
     listen::ListenAddress,
     rides::journal::sqlite::SqliteOptions,
     services::fields::MAX_NAME,
-    sessions::{Refresh, Role, KeySource},
+    sessions::{KeySource, Refresh, Role},
     sim::{self, Credentials},
 };
 
@@ -58,7 +58,9 @@ impl Cli {
     ///
     /// # Errors
     /// If a flag is unknown or missing, or a value is not valid. `--help` and `--version` are errors of clap, too.
-    pub fn try_parse<A: Into<OsString> + Clone>(line: impl IntoIterator<Item = A>) -> Result<Self, clap::Error> {
+    pub fn try_parse<A: Into<OsString> + Clone>(
+        line: impl IntoIterator<Item = A>,
+    ) -> Result<Self, clap::Error> {
         let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
         let mut command = without_variables(Self::command(), &is_empty);
         let mut matches = command.try_get_matches_from_mut(line)?;

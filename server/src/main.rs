@@ -18,11 +18,11 @@ use rides_server::{
     app::{self, App},
     client,
     config::{Cli, Command, Config, SimConfig},
-    gen_key,
+    gen_key, journal_command,
     signals::StopSignals,
     sim::{self, Credentials, Server, SimOptions},
     telemetry::{self, Log},
-    token, journal_command,
+    token,
 };
 use tokio::{runtime::Runtime, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;

@@ -1,7 +1,7 @@
 //! The connection of this program's own clients, `sim` and `client`, to a server: address, TLS, token and retries.
 
-mod errand;
 mod drive_stream;
+mod errand;
 
 use std::{path::Path, time::Duration};
 
@@ -15,8 +15,8 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 pub use self::{
+    drive_stream::{DriveSender, DriveStream},
     errand::{DriverTask, DriverTaskStep},
-    drive_stream::{DriveStream, DriveSender},
 };
 use crate::tls::{Tls, client::Connector};
 

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use crate::{
     config::{RevokeConfig, TokenAction, TokenConfig},
     data_dir::DataDir,
-    sessions::{TokenKeys, Revocations, Role, SESSION_LIFETIME, Session, Sessions, SessionScope},
+    sessions::{Revocations, Role, SESSION_LIFETIME, Session, SessionScope, Sessions, TokenKeys},
 };
 
 /// Prints a token or revokes sessions. Blocks.

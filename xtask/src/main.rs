@@ -44,7 +44,7 @@ enum Task {
         /// Run the end-to-end tests against a release build of the server, and check its response times.
         #[arg(long)]
         release: bool,
-        /// Write the table of the interop test into README.md, instead of comparing it with README.md.
+        /// Write the table of the interop test into docs/interop.md, instead of comparing it with docs/interop.md.
         #[arg(long)]
         write_matrix: bool,
     },

@@ -1,15 +1,14 @@
 //! Authorization, without I/O. [`role_table`] lists the roles that may call each method. [`rules`] decide which rides and
 //! cars a caller may use.
 
+mod authenticator;
 mod rules;
 pub mod table;
-
-use std::net::IpAddr;
 
 use clap::ValueEnum;
 use rides_proto::ids::CarId;
 
-pub use self::rules::Denied;
+pub use self::{authenticator::RidesAuthenticator, rules::Denied};
 use crate::sessions::{Role, Session};
 
 /// The policy for calls without a token.
@@ -20,10 +19,6 @@ pub enum AuthPolicy {
     /// Every call needs a token, except sign-in and health checks.
     Required,
 }
-
-/// The address of a caller, in the extensions of a `Book` request. It is absent if many callers share the address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CallerAddress(pub IpAddr);
 
 /// The identity of a caller. Each request that reaches a service carries it in its extensions.
 #[derive(Clone, PartialEq, Eq, Debug)]

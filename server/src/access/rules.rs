@@ -63,7 +63,9 @@ impl Principal {
     pub fn authorize_crew(&self, crew: &CarAndDriver) -> Result<(), Denied> {
         self.authorize_car(crew.car)?;
         match self {
-            Self::Authenticated(session) if session.role == Role::Driver && session.subject != crew.driver => {
+            Self::Authenticated(session)
+                if session.role == Role::Driver && session.subject != crew.driver =>
+            {
                 Err(Denied::NotYou)
             }
             _ => Ok(()),
@@ -132,7 +134,7 @@ mod tests {
 
     use super::*;
     use crate::rides::{
-        model::{TripSummary, RideState},
+        model::{RideState, TripSummary},
         testing::{booking, car, crew, noon},
     };
 
@@ -172,7 +174,9 @@ mod tests {
         let ada = proven(Role::Rider, "ada");
         for (claimed, expected) in [("", Ok("ada")), ("ada", Ok("ada")), ("bob", Err(Denied::NotYou))] {
             assert_eq!(ada.authorize_rider(claimed.to_owned()), expected.map(str::to_owned));
-            assert!(trusted().iter().all(|who| who.authorize_rider(claimed.to_owned()).as_deref() == Ok(claimed)));
+            assert!(
+                trusted().iter().all(|who| who.authorize_rider(claimed.to_owned()).as_deref() == Ok(claimed))
+            );
         }
         assert_eq!(driver_of(7).authorize_rider(String::new()), Err(Denied::NotYou));
     }
@@ -180,8 +184,14 @@ mod tests {
     #[test]
     fn drivers_speak_for_their_own_car_and_in_their_own_name() {
         let driver = driver_of(7);
-        assert_eq!((driver.authorize_car(car(7)), driver.authorize_car(car(8))), (Ok(()), Err(Denied::NotYourCar)));
-        assert_eq!((driver.authorize_crew(&crew(7)), driver.authorize_crew(&crew(8))), (Ok(()), Err(Denied::NotYourCar)));
+        assert_eq!(
+            (driver.authorize_car(car(7)), driver.authorize_car(car(8))),
+            (Ok(()), Err(Denied::NotYourCar))
+        );
+        assert_eq!(
+            (driver.authorize_crew(&crew(7)), driver.authorize_crew(&crew(8))),
+            (Ok(()), Err(Denied::NotYourCar))
+        );
         let another = CarAndDriver { driver: "another".to_owned(), ..crew(7) };
         assert_eq!(driver.authorize_crew(&another), Err(Denied::NotYou));
         assert_eq!(proven(Role::Rider, "ada").authorize_car(car(7)), Err(Denied::NotYourCar));
@@ -194,7 +204,10 @@ mod tests {
         let certified = Principal::new(None, Some(car(7))).unwrap();
         assert_eq!((certified.role(), certified.only_car()), (Some(Role::Driver), Some(car(7))));
         let another = CarAndDriver { driver: "another".to_owned(), ..crew(7) };
-        assert_eq!((certified.authorize_crew(&another), certified.authorize_crew(&crew(8))), (Ok(()), Err(Denied::NotYourCar)));
+        assert_eq!(
+            (certified.authorize_crew(&another), certified.authorize_crew(&crew(8))),
+            (Ok(()), Err(Denied::NotYourCar))
+        );
         assert_eq!(certified.authorize_actor(None), Ok(Actor::Driver));
         assert_eq!(certified.authorize_rider("ada".to_owned()), Err(Denied::NotYou));
         let mut ride = requested_by("ada");
@@ -218,14 +231,20 @@ mod tests {
     #[test]
     fn nobody_acts_as_another() {
         let (ada, driver) = (proven(Role::Rider, "ada"), driver_of(7));
-        assert_eq!((ada.authorize_actor(None), driver.authorize_actor(None)), (Ok(Actor::Rider), Ok(Actor::Driver)));
+        assert_eq!(
+            (ada.authorize_actor(None), driver.authorize_actor(None)),
+            (Ok(Actor::Rider), Ok(Actor::Driver))
+        );
         assert_eq!(driver.authorize_actor(Some(Actor::Driver)), Ok(Actor::Driver));
         for claimed in [Actor::Driver, Actor::Dispatcher] {
             assert_eq!(ada.authorize_actor(Some(claimed)), Err(Denied::NotYou));
             assert!(trusted().iter().all(|who| who.authorize_actor(Some(claimed)) == Ok(claimed)));
         }
         let [unproven, dispatcher] = trusted();
-        assert_eq!((unproven.authorize_actor(None), dispatcher.authorize_actor(None)), (Ok(Actor::Rider), Ok(Actor::Dispatcher)));
+        assert_eq!(
+            (unproven.authorize_actor(None), dispatcher.authorize_actor(None)),
+            (Ok(Actor::Rider), Ok(Actor::Dispatcher))
+        );
     }
 
     #[test]
@@ -238,6 +257,10 @@ mod tests {
         ride.crew = Some(crew(7));
         assert!(driver_of(7).can_see(&ride) && !driver_of(8).can_see(&ride));
         ride.passed_over = vec![car(8)];
-        assert!(driver_of(8).was_offered(&ride) && !driver_of(8).can_see(&ride) && !driver_of(9).was_offered(&ride));
+        assert!(
+            driver_of(8).was_offered(&ride)
+                && !driver_of(8).can_see(&ride)
+                && !driver_of(9).was_offered(&ride)
+        );
     }
 }

@@ -79,8 +79,9 @@ pub(super) fn ring_inside(ring: Vec<LatLng>, bounds: Bounds) -> Vec<LatLng> {
 
 /// Returns the parts of a line inside a box.
 pub(super) fn line_inside(line: Vec<LatLng>, bounds: Bounds) -> Vec<Vec<LatLng>> {
-    let clip =
-        |lines: Vec<Vec<LatLng>>, half: &HalfPlane| lines.iter().flat_map(|line| half.clip_line(line)).collect();
+    let clip = |lines: Vec<Vec<LatLng>>, half: &HalfPlane| {
+        lines.iter().flat_map(|line| half.clip_line(line)).collect()
+    };
     HalfPlane::around(bounds).iter().fold(vec![line], clip)
 }
 

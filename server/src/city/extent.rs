@@ -65,9 +65,10 @@ pub(super) fn map_bounds(
         Some((_, Ok(bounds))) if contains_box(expanded(streets, MAX_BOX_MARGIN_M.max(longer_m)), bounds) => {
             (bounds, HeaderBoxUse::Used)
         }
-        Some((header_box, Ok(bounds))) => {
-            (intersection(margin, bounds), HeaderBoxUse::Ignored { header_box, why: "is far larger than the streets" })
-        }
+        Some((header_box, Ok(bounds))) => (
+            intersection(margin, bounds),
+            HeaderBoxUse::Ignored { header_box, why: "is far larger than the streets" },
+        ),
     }
 }
 

@@ -236,8 +236,9 @@ fn split_polygon(rings: Vec<Vec<LatLng>>, halvings: u32) -> Vec<Vec<Vec<LatLng>>
     } else {
         [HalfPlane::East(center.lng()), HalfPlane::West(center.lng())]
     };
-    let part =
-        |half: &HalfPlane| rings.iter().map(|ring| half.clip_ring(ring)).filter(|ring| !ring.is_empty()).collect();
+    let part = |half: &HalfPlane| {
+        rings.iter().map(|ring| half.clip_ring(ring)).filter(|ring| !ring.is_empty()).collect()
+    };
     halves.iter().flat_map(|half| split_polygon(part(half), halvings + 1)).collect()
 }
 

@@ -3,6 +3,7 @@
 //! Data flows one way: bytes → [`osm`] → [`roads`] → [`router`], [`snap`] and [`places`]; and [`osm`] → [`map`].
 
 mod access;
+mod catch_panic;
 mod clip;
 mod coast;
 mod error;
@@ -14,7 +15,6 @@ mod map;
 mod names;
 mod osm;
 mod places;
-mod catch_panic;
 mod rings;
 mod roads;
 mod route;
@@ -39,7 +39,7 @@ pub use self::{
     snap::Snapped,
 };
 use self::{
-    extent::{NO_STREETS_IN_BOX, MAX_LATITUDE, checked_box, map_bounds},
+    extent::{MAX_LATITUDE, NO_STREETS_IN_BOX, checked_box, map_bounds},
     osm::{Osm, are_across_antimeridian},
     places::Places,
     roads::{Roads, for_taxis},
@@ -192,7 +192,8 @@ impl City {
     pub fn random_place(&self, rng: &mut impl rand::Rng) -> Snapped {
         let total = self.cumulative_m.last().copied().unwrap_or_default();
         let metre = rng.random::<f64>() * total;
-        let segment = self.cumulative_m.partition_point(|end| *end <= metre).min(self.roads.segments.len() - 1);
+        let segment =
+            self.cumulative_m.partition_point(|end| *end <= metre).min(self.roads.segments.len() - 1);
         let length = self.roads.segments[segment].length_m;
         // A segment between two nodes at the same point has no length.
         let part = if length > 0.0 { 1.0 - (self.cumulative_m[segment] - metre) / length } else { 0.0 };

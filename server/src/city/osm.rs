@@ -14,9 +14,9 @@ use osmpbf::{
 use rides_proto::geo::LatLng;
 
 use super::{
+    catch_panic::catch_panic,
     error::Problem,
     formats::{other_format, unsupported_compression},
-    catch_panic::catch_panic,
 };
 
 /// The longest tag value in OpenStreetMap, in characters. Longer values are cut.

@@ -89,7 +89,9 @@ impl Places {
                 !street.iter().any(|piece| piece.ends.iter().any(|end| ends.contains(end)))
             };
             known.extend(
-                split_by_distance(plane, pieces).into_iter().filter(|street| is_new(street) && is_within_reach(street)),
+                split_by_distance(plane, pieces)
+                    .into_iter()
+                    .filter(|street| is_new(street) && is_within_reach(street)),
             );
         }
 
@@ -113,7 +115,8 @@ impl Places {
     pub(super) fn find(&self, query: &str, limit: usize) -> Vec<Place> {
         let Some(query) = self.searchable(query) else { return vec![] };
         let query = Finder::new(&query);
-        let found = |street| SearchStreet::best_match(street, &query).map(|(rank, name)| (rank, name, street));
+        let found =
+            |street| SearchStreet::best_match(street, &query).map(|(rank, name)| (rank, name, street));
         let mut matches: Vec<_> = self.streets.iter().filter_map(found).collect();
         matches.sort_by_key(|(rank, name, _)| (*rank, *name));
         matches.truncate(limit);
@@ -233,7 +236,11 @@ impl Landmarks<'_> {
         }
         let mut taken = BTreeSet::from([name]);
         let mut street = |at: &LatLng| {
-            let near = || self.index.names_near(self.roads, *at, MAX_DISTRICT_DISTANCE_M).filter(|name| !taken.contains(name));
+            let near = || {
+                self.index
+                    .names_near(self.roads, *at, MAX_DISTRICT_DISTANCE_M)
+                    .filter(|name| !taken.contains(name))
+            };
             let found = near().find(|name| self.unique_names.contains(name)).or_else(|| near().next());
             taken.extend(found);
             found.unwrap_or_default().to_owned()

@@ -62,7 +62,11 @@ pub(super) fn for_taxis(osm: &Osm) -> Vec<(&OsmWay, Direction)> {
 
 impl Roads {
     /// Builds the largest strongly connected part of `ways` inside `bounds`, and describes the rest.
-    pub(super) fn new(osm: &Osm, ways: &[(&OsmWay, Direction)], bounds: Option<Bounds>) -> (Self, UnusedStreets) {
+    pub(super) fn new(
+        osm: &Osm,
+        ways: &[(&OsmWay, Direction)],
+        bounds: Option<Bounds>,
+    ) -> (Self, UnusedStreets) {
         let mut all = Builder {
             osm,
             bounds,

@@ -7,7 +7,7 @@ use rides_proto::geo::{LatLng, length_m};
 
 use super::{
     roads::{Roads, Segment},
-    router::{Router, PathEnd},
+    router::{PathEnd, Router},
     snap::Snapped,
 };
 

@@ -20,8 +20,8 @@ use super::{
 };
 
 mod access;
-mod map_builder;
 mod islands;
+mod map_builder;
 mod names;
 mod reading;
 

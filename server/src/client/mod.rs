@@ -19,7 +19,7 @@ mod top;
 mod watch;
 
 pub use self::{
-    args::{Action, ClientConfig, AFTER_HELP},
+    args::{AFTER_HELP, Action, ClientConfig},
     failure::Failure,
 };
 use self::{output::Output, servers::Servers};

@@ -6,7 +6,7 @@ use rides_proto::ids::CarId;
 
 use crate::{
     city::{City, Snapped},
-    fleet::{FleetClosed, Fleet},
+    fleet::{Fleet, FleetClosed},
     rides::model::CarAndDriver,
 };
 

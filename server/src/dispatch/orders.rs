@@ -3,11 +3,11 @@
 use rides_proto::ids::{CarId, RideId};
 
 use crate::{
-    fleet::{CarUpdate, FleetClosed, Fleet, Offer, Order},
+    fleet::{CarUpdate, Fleet, FleetClosed, Offer, Order},
     positions::CarState,
     rides::{
         RideError, Rides,
-        model::{EventKind, UnassignReason, OfferEndReason, Ride, RideEvent, RideState},
+        model::{EventKind, OfferEndReason, Ride, RideEvent, RideState, UnassignReason},
     },
 };
 
@@ -76,7 +76,9 @@ fn withdrawal(before: &Ride, what: &EventKind) -> Option<Order> {
 /// Tells a car that signs on about the ride that it has or is offered, and returns the id of the ride. Does nothing
 /// for a car without a ride.
 pub async fn resume_ride(rides: &Rides, fleet: &Fleet, car: CarId) -> Result<Option<RideId>, RideError> {
-    let Some((car, brief)) = rides.ride_of(car).await?.as_ref().and_then(current_brief) else { return Ok(None) };
+    let Some((car, brief)) = rides.ride_of(car).await?.as_ref().and_then(current_brief) else {
+        return Ok(None);
+    };
     let ride = brief.ride.clone();
     fleet.update_car(car, brief).await?;
     Ok(Some(ride))

@@ -37,7 +37,11 @@ pub(super) struct DispatchHandles {
 /// Follows a ride until it is over. `told` is the ride as of the last event that cars were told about. The caller
 /// keeps it for the shepherd that takes over if this one fails. Events from before the first shepherd are told by
 /// [`orders::take_up`] to cars that come back.
-pub(super) async fn follow(tools: &DispatchHandles, id: &RideId, told: &mut Option<Ride>) -> Result<(), RideError> {
+pub(super) async fn follow(
+    tools: &DispatchHandles,
+    id: &RideId,
+    told: &mut Option<Ride>,
+) -> Result<(), RideError> {
     let feed = tools.rides.watch(id).await?;
     let so_far = match told.take() {
         Some(ride) => ride,
@@ -45,7 +49,9 @@ pub(super) async fn follow(tools: &DispatchHandles, id: &RideId, told: &mut Opti
     };
     let told = told.insert(so_far);
     let (lapse, give_up, abandoned) = Default::default();
-    RideSupervisor { tools, feed, told, offer_end: lapse, search_end: give_up, trip_end: abandoned }.run().await
+    RideSupervisor { tools, feed, told, offer_end: lapse, search_end: give_up, trip_end: abandoned }
+        .run()
+        .await
 }
 
 struct RideSupervisor<'a> {
@@ -110,7 +116,8 @@ impl RideSupervisor<'_> {
         let lapses = offer.map_or(now, |offer| self.offer_end.of(offer.expires_at, SystemTime::now(), now));
         if self.unchanged_until(lapses).await? {
             let heard = self.tools.fleet.car(car).await?.is_some_and(|view| view.connected);
-            self.end_offer(car, if heard { OfferEndReason::TimedOut } else { OfferEndReason::CarLost }).await?;
+            self.end_offer(car, if heard { OfferEndReason::TimedOut } else { OfferEndReason::CarLost })
+                .await?;
         }
         Ok(())
     }
@@ -153,7 +160,9 @@ impl RideSupervisor<'_> {
     async fn watch_assigned(&mut self, car: CarId) -> Result<(), RideError> {
         while self.unchanged_until(Instant::now() + self.tools.options.grace).await? {
             if self.tools.fleet.car(car).await?.is_none_or(|view| view.crew.is_none()) {
-                return ignore_refusal(self.tools.rides.command(&self.told.id, Command::Unassign { car }).await);
+                return ignore_refusal(
+                    self.tools.rides.command(&self.told.id, Command::Unassign { car }).await,
+                );
             }
         }
         Ok(())

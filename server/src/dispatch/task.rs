@@ -97,7 +97,10 @@ async fn free_ride(tools: DispatchHandles, car: CarId) {
     }
 }
 
-async fn try_free_ride(DispatchHandles { rides, fleet, .. }: &DispatchHandles, car: CarId) -> Result<(), RideError> {
+async fn try_free_ride(
+    DispatchHandles { rides, fleet, .. }: &DispatchHandles,
+    car: CarId,
+) -> Result<(), RideError> {
     if fleet.car(car).await?.is_some_and(|view| view.crew.is_some()) {
         return Ok(());
     }

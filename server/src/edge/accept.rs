@@ -27,9 +27,10 @@ use super::{
     metrics,
     peer::network_of,
     per_key_limit::{PerKeyLimit, Permit},
+    tls::Tls,
     token_bucket::{KeyedBuckets, TokenBucket},
 };
-use crate::{listen::Listeners, tls::Tls};
+use crate::listen::Listeners;
 
 /// The pause after an error of a listener, for example when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);

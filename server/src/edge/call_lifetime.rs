@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{auth::Credentials, contract::MethodKind, deadline, status};
+use super::{CredentialsEnd, contract::MethodKind, deadline, status};
 
 /// The events that end a call, and the status of each.
 pub(super) struct CallLifetime {
@@ -24,7 +24,7 @@ pub(super) struct CallLifetime {
 
 /// The events besides a deadline that end a stream, in either direction.
 pub(super) struct CancelSources {
-    pub(super) credentials: Option<Box<Credentials>>,
+    pub(super) credentials_end: Option<CredentialsEnd>,
     pub(super) draining: Draining,
 }
 
@@ -61,7 +61,7 @@ impl CallLifetime {
 
     /// Returns the status when a handler without a response is to be dropped. An upload ends as a stream does, since it
     /// may never end by itself. Other handlers may still respond during shutdown.
-    pub(super) async fn handler_end(&self) -> Status {
+    pub(super) async fn handler_end(&mut self) -> Status {
         match self.kind {
             // Boxed, so that calls of other kinds reserve no space for it.
             Some(MethodKind::ClientStreaming) => Box::pin(self.of_stream()).await,
@@ -70,7 +70,7 @@ impl CallLifetime {
     }
 
     /// Returns the status when a response is to be cut.
-    pub(super) async fn response_end(self) -> Status {
+    pub(super) async fn response_end(mut self) -> Status {
         match self.kind {
             // The response is complete, so its client may read it until the client's own deadline.
             Some(MethodKind::Unary | MethodKind::ClientStreaming) => deadline::expired(self.asked).await,
@@ -78,22 +78,21 @@ impl CallLifetime {
         }
     }
 
-    async fn of_stream(&self) -> Status {
+    async fn of_stream(&mut self) -> Status {
         tokio::select! {
             status = deadline::expired(self.deadline) => status,
-            status = CancelSources::cancelled(self.cancel_sources.as_ref()) => status,
+            status = CancelSources::cancelled(self.cancel_sources.as_mut()) => status,
         }
     }
 }
 
 impl CancelSources {
     /// Returns the status of the first event, or never if there are no ties.
-    async fn cancelled(ties: Option<&Self>) -> Status {
-        let Some(Self { credentials, draining }) = ties else { return pending().await };
+    async fn cancelled(ties: Option<&mut Self>) -> Status {
+        let Some(Self { credentials_end, draining }) = ties else { return pending().await };
         let over = async {
-            match credentials {
-                // Boxed, so that calls without credentials reserve no space for it.
-                Some(credentials) => Box::pin(credentials.expired_or_revoked()).await.into(),
+            match credentials_end {
+                Some(end) => end.await,
                 None => pending().await,
             }
         };

@@ -15,7 +15,7 @@ use governor::{
     clock::{Clock as _, MonotonicClock},
 };
 
-use super::peer::Caller;
+use super::peer::QuotaKey;
 
 /// The number of callers from which on idle ones are evicted.
 const EVICTION_THRESHOLD: usize = 1_024;
@@ -32,7 +32,7 @@ pub(super) struct CallerQuotas {
 }
 
 struct Callers {
-    shares: HashMap<Caller, Arc<CallerUsage>>,
+    shares: HashMap<QuotaKey, Arc<CallerUsage>>,
     /// The time of the last eviction.
     evicted_at: Instant,
 }
@@ -64,7 +64,7 @@ impl CallerQuotas {
 
     /// Takes a permit for a call of `caller`. Fails if the caller exceeds its rate, or has as many calls in progress as
     /// it may.
-    pub(super) fn acquire(&self, caller: &Caller) -> Result<CallPermit, QuotaExceeded> {
+    pub(super) fn acquire(&self, caller: &QuotaKey) -> Result<CallPermit, QuotaExceeded> {
         let share = self.of(caller);
         share.keep_pace().map_err(QuotaExceeded::Rate)?;
         let more = |open| (open < self.max_in_progress).then_some(open + 1);
@@ -75,11 +75,11 @@ impl CallerQuotas {
     }
 
     /// Counts a call of `caller` against its rate alone. Fails with the time to wait if the caller exceeds it.
-    pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), Duration> {
+    pub(super) fn check_rate(&self, caller: &QuotaKey) -> Result<(), Duration> {
         self.of(caller).keep_pace()
     }
 
-    fn of(&self, caller: &Caller) -> Arc<CallerUsage> {
+    fn of(&self, caller: &QuotaKey) -> Arc<CallerUsage> {
         let mut known = self.lock();
         if let Some(share) = known.shares.get(caller) {
             return share.clone();
@@ -127,8 +127,8 @@ mod tests {
 
     use super::*;
 
-    fn caller(n: usize) -> Caller {
-        Caller::Network(IpAddr::V4(Ipv4Addr::from_bits(n as u32)))
+    fn caller(n: usize) -> QuotaKey {
+        QuotaKey::Network(IpAddr::V4(Ipv4Addr::from_bits(n as u32)))
     }
 
     fn per_hour(n: u32) -> Quota {

@@ -25,9 +25,9 @@ use tower::Service;
 use super::{
     Limits, Services,
     admission::{Admission, CallPermits},
-    auth::Authorizer,
+    authenticate::AnyAuthenticator,
     call_lifetime::{CallLifetime, CancelSources, Draining},
-    contract::{Method, MethodKind},
+    contract::{Contract, Method, MethodKind},
     deadline, metadata, metrics,
     request_messages::{self, MessageLimits},
     stalled_responses::{ResponseState, StallSweeper, SweptResponse},
@@ -35,10 +35,7 @@ use super::{
     terminable_body::TerminableBody,
     trace_id::TraceId,
 };
-use crate::access::CallerAddress;
 
-/// The method whose service counts open rides for the caller's address.
-const BOOK: &str = "/rides.v1.Rides/Book";
 /// The path of health calls. They are served during shutdown too, and report that the server does not serve.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
@@ -54,8 +51,7 @@ const NO_BUFFERING_HEADERS: [(HeaderName, HeaderValue); 2] = [
 pub(super) struct CallRules {
     /// Quotas per caller and limits in all.
     admission: Admission,
-    /// Authentication and authorization.
-    gate: Arc<Authorizer>,
+    authenticator: Arc<dyn AnyAuthenticator>,
     /// Timeouts and rates of request messages.
     terms: MessageLimits,
     metrics: metrics::CallMetrics,
@@ -130,17 +126,21 @@ fn is_refused_while_draining<B>(request: &Request<B>, method: Option<Method>) ->
 }
 
 impl CallRules {
-    pub(super) fn new(gate: Arc<Authorizer>, limits: &Limits) -> Self {
+    pub(super) fn new(
+        authenticator: Arc<dyn AnyAuthenticator>,
+        contract: &Contract,
+        limits: &Limits,
+    ) -> Self {
         Self {
-            admission: Admission::new(limits),
+            admission: Admission::new(limits, contract),
+            authenticator,
             terms: MessageLimits {
                 body_timeout: limits.body_timeout,
                 upload_timeout: limits.upload_timeout,
                 max_messages_per_second: limits.max_messages_per_second,
             },
-            metrics: metrics::CallMetrics::of(&gate.contract),
+            metrics: metrics::CallMetrics::of(contract),
             stall_sweeper: StallSweeper::default(),
-            gate,
         }
     }
 
@@ -153,33 +153,26 @@ impl CallRules {
     /// The status of the rule that refused the call, of the service, or of the event that ended the handler.
     async fn serve(
         &self,
-        mut request: Request<tonic::body::Body>,
+        request: Request<tonic::body::Body>,
         begun: Instant,
         services: &Services,
         call: &metrics::CallRecorder,
     ) -> Result<Response<(TerminableBody, CallPermits)>, Status> {
-        let path = request.uri().path();
         let method = call.method();
-        let peer = request.extensions().get();
-        let principal = self
-            .gate
-            .authorize(method, request.headers(), peer)
-            .map_err(|refused| self.admission.refuse_unauthenticated(peer, refused))?;
-        let admitted = self.admission.admit(peer, &principal, path)?;
-        let counted = self.admission.address(peer).filter(|_| path == BOOK);
-        let asked = deadline::client_deadline(request.headers(), begun)?;
-        metadata::check(request.headers())?;
+        let (mut parts, body) = request.into_parts();
+        let quota_key = self
+            .authenticator
+            .authenticate(method, &mut parts)
+            .map_err(|refused| self.admission.refuse_unauthenticated(parts.extensions.get(), refused))?;
+        let admitted = self.admission.admit(parts.extensions.get(), quota_key, method)?;
+        let asked = deadline::client_deadline(&parts.headers, begun)?;
+        metadata::check(&parts.headers)?;
 
-        let end = CallLifetime::of(method.map(|method| method.kind), begun, asked, || CancelSources {
-            credentials: self.gate.auth.credentials(&principal, peer),
-            draining: request.extensions().get().cloned().unwrap_or_default(),
+        let mut end = CallLifetime::of(method.map(|method| method.kind), begun, asked, || CancelSources {
+            credentials_end: self.authenticator.credentials_end(&parts.extensions),
+            draining: parts.extensions.get().cloned().unwrap_or_default(),
         });
-        request.headers_mut().remove(AUTHORIZATION);
-        request.extensions_mut().insert(principal);
-        if let Some(address) = counted {
-            request.extensions_mut().insert(CallerAddress(address));
-        }
-        let (parts, body) = request.into_parts();
+        parts.headers.remove(AUTHORIZATION);
         let answer = async {
             let body = request_messages::check(body, method, begun, &self.terms, call.received()).await?;
             let Ok(response) = services.call(Request::from_parts(parts, body)).await;
@@ -285,34 +278,25 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::{
-        access::{AuthPolicy, Principal},
-        edge::{Auth, Contract},
-        services::stall_policy::StallPolicy,
-        sessions::{TokenKeys, Sessions},
+    use crate::edge::{
+        Everyone, StallPolicy,
+        testing::{BIDIRECTIONAL, CLIENT_STREAM, SERVER_STREAM, UNARY, contract},
     };
 
-    const GET: &str = "/rides.v1.Rides/Get";
-    const WATCH: &str = "/rides.v1.Rides/Watch";
-    const TRACK: &str = "/rides.v1.Rides/Track";
-    const DRIVE: &str = "/rides.v1.Fleet/Drive";
     /// An empty message.
     const MESSAGE: &[u8] = &[0; 5];
 
     /// Calls to handlers that never end, neither before their headers nor after.
     fn endless() -> CallService {
-        let contract = Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1).unwrap());
-        let sessions = Arc::new(Sessions::new(TokenKeys::generate()));
-        let gate = Authorizer { auth: Auth { sessions, policy: AuthPolicy::Open }, contract };
         let quiet =
             || async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response() };
         let never = || post(std::future::pending::<Response<Body>>);
         let services = Router::new()
-            .route(GET, never())
-            .route(TRACK, never())
-            .route(WATCH, post(quiet))
-            .route(DRIVE, post(quiet));
-        let rules = CallRules::new(Arc::new(gate), &Limits::default());
+            .route(UNARY, never())
+            .route(CLIENT_STREAM, never())
+            .route(SERVER_STREAM, post(quiet))
+            .route(BIDIRECTIONAL, post(quiet));
+        let rules = CallRules::new(Arc::new(Everyone), &contract(1), &Limits::default());
         CallService::new(rules, Services::new(services))
     }
 
@@ -320,10 +304,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_call_outlives_the_ceiling_of_its_kind() {
         for (path, kind) in [
-            (GET, MethodKind::Unary),
-            (WATCH, MethodKind::ServerStreaming),
-            (TRACK, MethodKind::ClientStreaming),
-            (DRIVE, MethodKind::Bidirectional),
+            (UNARY, MethodKind::Unary),
+            (SERVER_STREAM, MethodKind::ServerStreaming),
+            (CLIENT_STREAM, MethodKind::ClientStreaming),
+            (BIDIRECTIONAL, MethodKind::Bidirectional),
         ] {
             for asked in [None, Some("99999999H")] {
                 let mut request = Request::post(path);
@@ -359,8 +343,8 @@ mod tests {
                 None
             });
             let body = TerminableBody::new(tonic::body::Body::empty(), Some(let_go), pending());
-            let admitted = rules.admission.admit(None, &Principal::Anonymous, WATCH).unwrap();
-            let call = rules.metrics.open(WATCH, Instant::now());
+            let admitted = rules.admission.admit(None, None, None).unwrap();
+            let call = rules.metrics.open(SERVER_STREAM, Instant::now());
             rules.register((body, admitted), CallObserver { call, trace: TraceId::of(&HeaderMap::new()) })
         };
         let answers: Vec<_> = (0..STUCK).map(|_| stuck()).collect();

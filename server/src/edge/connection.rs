@@ -53,11 +53,11 @@ use super::{
     peer::Peer,
     protocol_detect::{HttpVersion, detect},
     throttle::{Throttled, charge_refusal},
+    tls::{Accepted, Tls},
     token_bucket::TokenBucket,
     transport::Transport,
     wrong_protocol::{warn_of_plain_http, warn_of_tls},
 };
-use crate::tls::{Accepted, Tls};
 
 /// The time after which the kernel closes a connection whose peer acknowledges or reads no data. Streams send something
 /// every 4 s, so a peer that vanished holds a stream for less than 30 s.
@@ -111,7 +111,7 @@ impl Connection {
             return ConnectionEnd::Normal;
         }
         match &service.tls {
-            None => service.speak_http(stream, Peer { address, certificate: None }, false).await,
+            None => service.speak_http(stream, Peer::new(address, None, &service.limits), false).await,
             // Boxed, so that the task of a connection without TLS does not reserve space for TLS.
             Some(tls) => Box::pin(service.speak_https(tls, stream, address)).await,
         }
@@ -130,16 +130,16 @@ impl ConnectionContext {
             Some(Accepted::Tls(stream, certificate)) => (stream, certificate.map(Arc::new)),
             Some(Accepted::PlainHttp(stream)) => {
                 warn_of_plain_http(address);
-                return self.speak_http(stream, Peer { address, certificate: None }, true).await;
+                return self.speak_http(stream, Peer::new(address, None, &self.limits), true).await;
             }
             None => return ConnectionEnd::Normal,
         };
-        let speaking = self.speak_http(*stream, Peer { address, certificate: certificate.clone() }, false);
+        let speaking = self.speak_http(*stream, Peer::new(address, certificate.clone(), &self.limits), false);
         match certificate {
             None => speaking.await,
             Some(certificate) => tokio::select! {
                 end = speaking => end,
-                never = tls.cancel_when_revoked(&certificate) => match never {},
+                never = tls.watch(certificate) => match never {},
             },
         }
     }

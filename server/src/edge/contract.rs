@@ -1,28 +1,62 @@
 //! The services and methods on the port, read from the compiled contract.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
-
-use crate::access::table::Access;
 
 /// The services and methods on the port.
 pub struct Contract {
     services: Vec<String>,
     methods: HashMap<String, Method>,
+    /// The paths in the order of [`Method::index`].
+    paths: Vec<String>,
+    /// The policies in the order of [`Method::index`].
+    policies: Vec<MethodPolicy>,
+}
+
+/// The limits of one method, besides those of all methods in [`Limits`](super::Limits).
+#[derive(Clone, Default, Debug)]
+pub struct MethodPolicy {
+    /// The most calls in progress, of all callers together.
+    pub max_in_progress: Option<MethodLimit<usize>>,
+    /// The most calls from one address within an hour. As many may be made at once.
+    pub max_per_hour: Option<MethodLimit<NonZeroU32>>,
+}
+
+/// A limit, and the error of a call beyond it: RESOURCE_EXHAUSTED.
+#[derive(Clone, Debug)]
+pub struct MethodLimit<N> {
+    /// The number of calls.
+    pub limit: N,
+    /// The reason in `ErrorInfo`.
+    pub reason: &'static str,
+    /// The message of the error.
+    pub message: String,
 }
 
 /// The properties of a method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Method {
+    index: usize,
     /// The sides that stream.
     pub kind: MethodKind,
     /// The largest request message, in bytes.
     pub max_message_size: usize,
-    /// The roles that may call the method.
-    pub access: Access,
+}
+
+impl Method {
+    /// A method of a contract with no other method.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn alone(kind: MethodKind, max_message_size: usize) -> Self {
+        Self { index: 0, kind, max_message_size }
+    }
+
+    /// The number of the method in its contract, from 0. Programs keep facts about methods in a vector by it.
+    pub fn index(self) -> usize {
+        self.index
+    }
 }
 
 /// The kind of a method: the sides that send a stream of messages.
@@ -61,9 +95,10 @@ impl Contract {
     /// Reads encoded file descriptor sets. Request messages may have up to `max_message_size` bytes.
     ///
     /// # Errors
-    /// When a set cannot be decoded, or has a method that is not in the access table.
+    /// When a set cannot be decoded, or has the same method as another.
     pub fn new(descriptor_sets: &[&[u8]], largest: usize) -> anyhow::Result<Self> {
-        let mut contract = Self { services: Vec::new(), methods: HashMap::new() };
+        let mut contract =
+            Self { services: Vec::new(), methods: HashMap::new(), paths: Vec::new(), policies: Vec::new() };
         for set in descriptor_sets {
             let set = FileDescriptorSet::decode(*set).context("failed to decode the compiled contract")?;
             set.file.iter().try_for_each(|file| contract.add(file, largest))?;
@@ -80,6 +115,15 @@ impl Contract {
         self
     }
 
+    /// Sets the policy of the method at `path`.
+    #[must_use]
+    pub fn with_policy(mut self, path: &str, policy: MethodPolicy) -> Self {
+        if let Some(method) = self.methods.get(path) {
+            self.policies[method.index] = policy;
+        }
+        self
+    }
+
     /// The full names of the services, for example `rides.v1.Rides`.
     pub fn services(&self) -> &[String] {
         &self.services
@@ -90,9 +134,14 @@ impl Contract {
         self.methods.get(path).copied()
     }
 
-    /// The paths of all methods, in no order.
+    /// The paths of all methods, in the order of [`Method::index`].
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.methods.keys().map(String::as_str)
+        self.paths.iter().map(String::as_str)
+    }
+
+    /// The policies of all methods, in the order of [`Method::index`].
+    pub(super) fn policies(&self) -> &[MethodPolicy] {
+        &self.policies
     }
 
     fn add(&mut self, file: &FileDescriptorProto, largest: usize) -> anyhow::Result<()> {
@@ -106,9 +155,10 @@ impl Contract {
                     (true, true) => MethodKind::Bidirectional,
                 };
                 let path = format!("/{name}/{}", method.name());
-                let access = Access::for_method(&path)
-                    .with_context(|| format!("the access table (server/src/access/table.rs) lacks {path}"))?;
-                self.methods.insert(path, Method { kind, max_message_size: largest, access });
+                let method = Method { index: self.paths.len(), kind, max_message_size: largest };
+                ensure!(self.methods.insert(path.clone(), method).is_none(), "the contract has {path} twice");
+                self.paths.push(path);
+                self.policies.push(MethodPolicy::default());
             }
             self.services.push(name);
         }
@@ -119,32 +169,35 @@ impl Contract {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::testing::{
+        BIDIRECTIONAL, CLIENT_STREAM, SERVER_STREAM, UNARY, contract, descriptor_set,
+    };
 
     #[test]
     fn it_knows_what_is_in_the_proto_files() {
-        let contract = Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], 1_000)
-            .unwrap()
-            .with_max_message_size("/rides.v1.Fleet/Drive", 10);
+        let contract = contract(1_000).with_max_message_size(BIDIRECTIONAL, 10);
         for (path, kind, largest) in [
-            ("/rides.v1.Rides/Book", MethodKind::Unary, 1_000),
-            ("/rides.v1.Fleet/Watch", MethodKind::ServerStreaming, 1_000),
-            ("/rides.v1.Rides/Track", MethodKind::ClientStreaming, 1_000),
-            ("/rides.v1.Fleet/Drive", MethodKind::Bidirectional, 10),
+            (UNARY, MethodKind::Unary, 1_000),
+            (SERVER_STREAM, MethodKind::ServerStreaming, 1_000),
+            (CLIENT_STREAM, MethodKind::ClientStreaming, 1_000),
+            (BIDIRECTIONAL, MethodKind::Bidirectional, 10),
         ] {
             let method = contract.method(path).expect(path);
             assert_eq!((method.kind, method.max_message_size), (kind, largest), "{path}");
         }
-        assert_eq!(contract.method("/rides.v1.Fleet/Nonsense"), None);
-        assert!(contract.services().contains(&"rides.v1.Rides".to_owned()));
+        assert_eq!(contract.method("/test.v1.Test/Nonsense"), None);
+        assert_eq!(contract.services(), ["test.v1.Test"]);
     }
 
     #[test]
-    fn a_method_that_is_not_in_the_table_stops_the_server() {
-        let mut set = FileDescriptorSet::decode(rides_proto::FILE_DESCRIPTOR_SET).unwrap();
-        let service = set.file.iter_mut().find_map(|file| file.service.first_mut()).unwrap();
-        service.method[0].name = Some("New".to_owned());
-        let why = Contract::new(&[&set.encode_to_vec()], 1).err().unwrap().to_string();
-        assert!(why.starts_with("the access table") && why.ends_with("/New"), "{why}");
+    fn each_method_has_an_index_and_comes_once() {
+        let contract = contract(1);
+        for (index, path) in contract.paths().enumerate() {
+            assert_eq!(contract.method(path).map(Method::index), Some(index), "{path}");
+        }
+        let set = descriptor_set();
+        let why = Contract::new(&[&set, &set], 1).err().unwrap().to_string();
+        assert_eq!(why, "the contract has /test.v1.Test/Unary twice");
     }
 
     #[test]

@@ -18,7 +18,6 @@ use super::{
     frames::FrameParser,
     request_messages::{MessageLimits, Upload, read_one},
 };
-use crate::access::table::Access;
 
 /// The largest message, smaller than the longest inputs, so that the fuzzer reaches the limit.
 const LARGEST: usize = 1024;
@@ -87,8 +86,7 @@ pub fn messages(input: &[u8]) {
             read(&message[5..]);
         }
 
-        let upload =
-            Method { kind: MethodKind::ClientStreaming, max_message_size: LARGEST, access: Access::Public };
+        let upload = Method::alone(MethodKind::ClientStreaming, LARGEST);
         let uploaded = Upload::new(body(pieces.into_iter()), upload, TERMS, Counter::noop());
         if let Ok(uploaded) = uploaded.collect().await {
             assert_eq!(uploaded.to_bytes(), whole, "the bytes are forwarded unchanged");

@@ -2,14 +2,23 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use axum::{Router, extract::State, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::{self, State},
+    middleware::{self, Next},
+    response::IntoResponse,
+    routing::get,
+};
 use futures_util::{Stream, StreamExt as _, stream};
-use http::{StatusCode, header::CONTENT_TYPE};
+use http::{
+    StatusCode,
+    header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+};
 use tokio::{sync::watch, task::spawn_blocking};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Contract, status::with_reason};
+use super::{Contract, authenticate::AnyAuthenticator, status::with_reason};
 use crate::{
     health_v1::{
         HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
@@ -107,9 +116,32 @@ pub(super) fn router(health: Health) -> Router {
 }
 
 /// Returns the route `/metrics`, and describes the metrics of calls and connections.
-pub(super) fn metrics_router(figures: Metrics) -> Router {
+pub(super) fn metrics_router(metrics: Metrics, authenticator: Arc<dyn AnyAuthenticator>) -> Router {
     super::metrics::describe();
-    Router::new().route("/metrics", get(metrics)).with_state(figures)
+    Router::new()
+        .route("/metrics", get(render))
+        .with_state(metrics)
+        .layer(middleware::from_fn_with_state(authenticator, authorized))
+}
+
+/// A middleware that lets in the clients that may read the metrics.
+async fn authorized(
+    State(authenticator): State<Arc<dyn AnyAuthenticator>>,
+    request: extract::Request,
+    next: Next,
+) -> axum::response::Response {
+    match authenticator.authorize_metrics(request.headers(), request.extensions().get()) {
+        Ok(()) => next.run(request).await,
+        Err(status) => {
+            let text = format!("{}\n", status.message());
+            match status.code() {
+                Code::Unauthenticated => {
+                    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], text).into_response()
+                }
+                _ => (StatusCode::FORBIDDEN, text).into_response(),
+            }
+        }
+    }
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
@@ -120,9 +152,9 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn metrics(State(figures): State<Metrics>) -> Result<impl IntoResponse, StatusCode> {
+async fn render(State(metrics): State<Metrics>) -> Result<impl IntoResponse, StatusCode> {
     // With 10,000 open files this takes milliseconds. It runs on another thread, so that calls do not wait for it.
     let text =
-        spawn_blocking(move || figures.render()).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        spawn_blocking(move || metrics.render()).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

@@ -18,7 +18,7 @@
 mod accept;
 mod admission;
 mod allowed_hosts;
-mod auth;
+mod authenticate;
 mod backlog;
 mod base64_body;
 mod base_path;
@@ -33,6 +33,7 @@ mod deadline;
 mod delegate_writes;
 mod drain_on_drop;
 mod echoable;
+pub mod error;
 mod foreign_origin;
 mod frames;
 #[cfg(any(test, fuzzing))]
@@ -56,10 +57,14 @@ mod protocol_detect;
 mod request_messages;
 mod route;
 mod services;
+mod stall_policy;
 mod stalled_responses;
 mod status;
 mod terminable_body;
+#[cfg(test)]
+mod testing;
 mod throttle;
+mod tls;
 mod token_bucket;
 mod trace_id;
 mod transport;
@@ -67,7 +72,6 @@ mod wrong_protocol;
 
 use std::{future::ready, sync::Arc};
 
-use axum::middleware;
 use futures_util::future::Either;
 use http::Request;
 use tower::Service;
@@ -75,18 +79,21 @@ use tower::Service;
 pub use self::{
     accept::serve,
     allowed_hosts::AllowedHosts,
-    auth::Auth,
+    authenticate::{Authenticator, CallHead, CredentialsEnd, Everyone},
     base_path::{BadBasePath, BasePath},
-    contract::{Contract, Method, MethodKind},
+    contract::{Contract, Method, MethodKind, MethodLimit, MethodPolicy},
     health::Health,
     limits::Limits,
     origin::Origin,
     pages::{EmbeddedPage, PageFiles},
     peer::Peer,
     services::Services,
+    stall_policy::StallPolicy,
+    tls::{ClientCertificate, Revocations, Tls},
 };
 use self::{
     allowed_hosts::HostGuard,
+    authenticate::AnyAuthenticator,
     calls::{CallRules, CallService},
     drain_on_drop::DrainOnDrop,
     header_size::HeaderSize,
@@ -110,9 +117,7 @@ pub struct Options {
     pub strict_transport: bool,
     /// The state that the probes report.
     pub health: Health,
-    /// Authentication of callers, and their access to methods.
-    pub auth: Auth,
-    /// The methods that are served, with the limits of their messages and their access rules.
+    /// The methods that are served, with their limits.
     pub contract: Arc<Contract>,
     /// The limits on connections and calls.
     pub limits: Limits,
@@ -128,14 +133,13 @@ pub struct Port {
 }
 
 impl Port {
-    /// Builds it around the gRPC `services`.
-    pub fn new(services: Services, options: Options) -> Self {
-        let gate = Arc::new(auth::Authorizer { auth: options.auth, contract: options.contract });
+    /// Builds it around the gRPC `services`, whose callers `authenticator` knows.
+    pub fn new(services: Services, authenticator: impl Authenticator, options: Options) -> Self {
+        let authenticator: Arc<dyn AnyAuthenticator> = Arc::new(authenticator);
         let header_size = HeaderSize(options.limits.max_header_size);
-        let rules = CallRules::new(gate.clone(), &options.limits);
-        let figures = health::metrics_router(options.metrics)
-            .layer(middleware::from_fn_with_state(gate, auth::operators_only));
-        let elsewhere = health::router(options.health).merge(figures).merge(pages::router(pages::Options {
+        let rules = CallRules::new(Arc::clone(&authenticator), &options.contract, &options.limits);
+        let metrics = health::metrics_router(options.metrics, authenticator);
+        let elsewhere = health::router(options.health).merge(metrics).merge(pages::router(pages::Options {
             files: options.page,
             base: options.base_path.clone(),
             strict_transport: options.strict_transport,

@@ -5,40 +5,35 @@ use std::{
     sync::Arc,
 };
 
-use rides_proto::ids::CarId;
-
-use crate::{access::Principal, tls::DriverCertificate};
+use super::{Limits, tls::ClientCertificate};
 
 /// The facts about a client that its connection alone tells. Every request has them in its extensions.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The address of the client. An IPv4-mapped IPv6 address is converted to IPv4.
     pub address: IpAddr,
-    /// The driver's certificate that the client has presented in the TLS handshake, if any.
-    pub certificate: Option<Arc<DriverCertificate>>,
+    /// The address that the client's calls count for in quotas: its IPv4 address, or its IPv6 /64 network by the first
+    /// address. `None` if the address is exempt, because it stands for many clients.
+    pub counted_address: Option<IpAddr>,
+    /// The certificate that the client has presented in the TLS handshake, if any.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Peer {
+    /// The client at `address`, under `limits`.
+    pub fn new(address: IpAddr, certificate: Option<Arc<ClientCertificate>>, limits: &Limits) -> Self {
+        let counted_address = (!limits.is_exempt(address)).then(|| network_of(address));
+        Self { address, counted_address, certificate }
+    }
 }
 
 /// The key under which calls are counted for quotas.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Caller {
-    /// A session, by its id.
-    Session(String),
-    /// A car, by its client certificate.
-    Car(CarId),
+pub(super) enum QuotaKey {
+    /// A caller, by the key that the authenticator gives.
+    Principal(String),
     /// An IPv4 address, or an IPv6 /64 network by its first address.
     Network(IpAddr),
-}
-
-impl Peer {
-    /// Returns the most specific key of a call: the session of its `principal`, else the car of its certificate, else its
-    /// address. Many clients may share an address.
-    pub(super) fn caller(&self, principal: &Principal) -> Caller {
-        match (principal.session(), &self.certificate) {
-            (Some(session), _) => Caller::Session(session.id.clone()),
-            (None, Some(certificate)) => Caller::Car(certificate.car),
-            (None, None) => Caller::Network(network_of(self.address)),
-        }
-    }
 }
 
 /// Returns the address under which a client is counted: an IPv4 or loopback address itself, and the first address of

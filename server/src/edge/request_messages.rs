@@ -222,7 +222,7 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::{access::table::Access, edge::MethodKind};
+    use crate::edge::MethodKind;
 
     const PATIENCE: Duration = Duration::from_secs(30);
     const SILENCE: Duration = Duration::from_secs(600);
@@ -233,8 +233,7 @@ mod tests {
             sleep(*pauses.next()?).await;
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 5]))), pauses))
         });
-        let method =
-            Method { kind: MethodKind::ClientStreaming, max_message_size: 0, access: Access::Public };
+        let method = Method::alone(MethodKind::ClientStreaming, 0);
         let terms = MessageLimits {
             body_timeout: PATIENCE,
             upload_timeout: SILENCE,

@@ -8,13 +8,13 @@ use http_body_util::Full;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 
+pub(super) use super::error::{
+    MALFORMED, PUSHBACK, beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
+};
 use super::{
     connect::ConnectKind,
     content_type::{CallType, Framing},
     trace_id::TraceId,
-};
-pub(super) use crate::services::status::{
-    MALFORMED, PUSHBACK, beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
 };
 
 /// The beginnings of tonic's own messages for requests that violate gRPC.

@@ -14,8 +14,7 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use tonic::{Code, Status, body::Body};
 
-use super::status;
-use crate::services::stall_policy::StallPolicy;
+use super::{StallPolicy, status};
 
 /// The ready frames that are still sent after the call has ended: a message and its trailers. So a complete unary
 /// response is not lost.

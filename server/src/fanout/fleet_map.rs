@@ -118,7 +118,8 @@ impl FleetMap {
     ) -> Vec<Bytes> {
         // A cursor from the future is invalid and is ignored.
         let have = |cell: &Cell| cursors.get(cell).copied().filter(|tick| *tick <= self.tick);
-        let known = self.cells_of(view).filter_map(|(cell, board)| board.frame_since(*cell, have(cell), moves));
+        let known =
+            self.cells_of(view).filter_map(|(cell, board)| board.frame_since(*cell, have(cell), moves));
         let forgotten = cursors.keys().filter(|cell| {
             view.contains(**cell)
                 && self.cell(**cell).is_none()

@@ -87,7 +87,12 @@ impl SharedView {
     }
 
     /// Returns the first message for a viewer that resumes with `cursors`. `active_rides` is the board of this view.
-    pub(super) fn resume_message(&self, board: &FleetMap, cursors: &HashMap<Cell, u64>, moves: bool) -> Bytes {
+    pub(super) fn resume_message(
+        &self,
+        board: &FleetMap,
+        cursors: &HashMap<Cell, u64>,
+        moves: bool,
+    ) -> Bytes {
         let mut parts = vec![board.common_fields.clone()];
         parts.extend(self.opening(board));
         parts.push(frame::detail(Detail::Cars));
@@ -112,7 +117,11 @@ impl SharedView {
         message
     }
 
-    fn make(&self, board: &FleetMap, MessageKey { detail, baseline: have, moves }: MessageKey) -> Option<Bytes> {
+    fn make(
+        &self,
+        board: &FleetMap,
+        MessageKey { detail, baseline: have, moves }: MessageKey,
+    ) -> Option<Bytes> {
         let tick = match have {
             Baseline::Tick(tick) => Some(tick),
             Baseline::Nothing | Baseline::OtherDetail => None,
@@ -208,7 +217,8 @@ mod tests {
     #[test]
     fn two_thousand_cars_that_move_take_at_most_seven_bytes_each() {
         let mut city = City::of(2_000);
-        let mut board = FleetMap::new("epoch", Duration::from_millis(250)).after(city.drives(), Duration::ZERO);
+        let mut board =
+            FleetMap::new("epoch", Duration::from_millis(250)).after(city.drives(), Duration::ZERO);
         let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
         let wide = Bounds::new(corner(60.0, 24.5), corner(60.3, 25.4)).expect("south-west before north-east");
         let view = CellBox::of(wide);

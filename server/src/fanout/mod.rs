@@ -6,22 +6,22 @@
 //! nothing and gets fewer, newer frames. [`stall_detector`] ends viewers that read nothing.
 
 mod byte_rate_limit;
-mod stall_detector;
-mod fleet_map;
 mod cell;
 mod detail;
+mod fleet_map;
 mod frame;
 mod map_watch;
 mod message;
-mod view_state;
+mod stall_detector;
 mod task;
+mod view_state;
 mod viewer;
 
 pub use self::{
-    stall_detector::ViewerSlot,
-    fleet_map::FleetMap,
     detail::Detail,
-    message::{MessageKey, Baseline, SharedView},
+    fleet_map::FleetMap,
+    message::{Baseline, MessageKey, SharedView},
+    stall_detector::ViewerSlot,
     task::{Fanout, FanoutOptions, WatchParams},
-    viewer::{ViewerEnd, MAX_CELLS, ViewportTooWide, Viewer},
+    viewer::{MAX_CELLS, Viewer, ViewerEnd, ViewportTooWide},
 };

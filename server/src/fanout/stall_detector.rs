@@ -36,7 +36,8 @@ impl StallDetector {
 
     /// Adds a slot. It is removed after its last handle was dropped.
     pub(super) fn register(&self, now: Duration) -> Arc<ViewerSlot> {
-        let seat = Arc::new(ViewerSlot { last_active_ms: AtomicU64::default(), expired: AtomicBool::new(false) });
+        let seat =
+            Arc::new(ViewerSlot { last_active_ms: AtomicU64::default(), expired: AtomicBool::new(false) });
         seat.mark_active(now);
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&seat));
         seat

@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use super::{
     byte_rate_limit::ByteRateLimit,
-    stall_detector::StallDetector,
     fleet_map::FleetMap,
     map_watch::{MapReceiver, MapSender, channel},
+    stall_detector::StallDetector,
     view_state::ViewState,
-    viewer::{MAX_CELLS, ViewportTooWide, Viewer},
+    viewer::{MAX_CELLS, Viewer, ViewportTooWide},
 };
 use crate::positions::FleetTick;
 
@@ -88,8 +88,14 @@ impl Fanout {
         let first = Arc::new(FleetMap::new(&epoch, options.tick));
         let (publisher, boards) = channel(first.clone());
         let attendance = Arc::new(StallDetector::new(options.viewer_timeout));
-        let task =
-            tokio::spawn(run(ticks, first, publisher, attendance.clone(), counter!(ENDED_VIEWERS), options.tick));
+        let task = tokio::spawn(run(
+            ticks,
+            first,
+            publisher,
+            attendance.clone(),
+            counter!(ENDED_VIEWERS),
+            options.tick,
+        ));
         (Self { boards, stalls: attendance, epoch: epoch.into(), options }, task)
     }
 

@@ -9,7 +9,7 @@ use super::{
     Detail,
     byte_rate_limit::ByteRateLimit,
     fleet_map::FleetMap,
-    message::{MessageKey, Baseline},
+    message::{Baseline, MessageKey},
 };
 
 /// The longest time without a message. After it the viewer gets a heartbeat.
@@ -47,7 +47,15 @@ impl ViewState {
         allowance: ByteRateLimit,
     ) -> Self {
         let seen = ViewerCopy::Cursors(cursors);
-        Self { view, max_cars, moves, detail: Detail::Cars, copy: seen, heartbeat_at: Duration::ZERO, rate_limit: allowance }
+        Self {
+            view,
+            max_cars,
+            moves,
+            detail: Detail::Cars,
+            copy: seen,
+            heartbeat_at: Duration::ZERO,
+            rate_limit: allowance,
+        }
     }
 
     /// Returns the message that brings the viewer to `active_rides`, or `None` if there is nothing to send now.
@@ -65,7 +73,9 @@ impl ViewState {
         let detail = match self.copy {
             // Looking at every cell would cost too much. Counts leave out empty tiles, and the cars that may follow
             // replace all of the view.
-            ViewerCopy::Tick(tick) if in_view.is_coarse() && board.has_dropped_since(tick) => Detail::Densities,
+            ViewerCopy::Tick(tick) if in_view.is_coarse() && board.has_dropped_since(tick) => {
+                Detail::Densities
+            }
             _ => self.detail.for_count(in_view.cars(), self.max_cars),
         };
         let is_other = mem::replace(&mut self.detail, detail) != detail;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{stall_detector::ViewerSlot, map_watch::MapReceiver, view_state::ViewState};
+use super::{map_watch::MapReceiver, stall_detector::ViewerSlot, view_state::ViewState};
 
 /// The most cells in one viewport, and the most density tiles of a wider one.
 pub const MAX_CELLS: u64 = 4096;

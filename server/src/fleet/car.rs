@@ -9,12 +9,12 @@ use rides_proto::{
 };
 
 use super::{
-    CarUpdate, CarView, FreeCar, DriverConnectionId, PositionReport,
+    CarUpdate, CarView, DriverConnectionId, FreeCar, PositionReport,
     meter::{Fix, Meter},
 };
 use crate::{
     positions::{CarDot, CarState, Heading},
-    rides::{model::CarAndDriver, drivable_distance::DrivableDistance},
+    rides::{drivable_distance::DrivableDistance, model::CarAndDriver},
 };
 
 /// A car that is known only through reports leaves the map after this long without one.
@@ -85,7 +85,13 @@ impl Car {
 
     /// Applies a position, or ignores one that is older than the last. `clock` is the time of day here, which may
     /// have been set back since the last position.
-    pub(super) fn report(&mut self, report: &PositionReport, now: Instant, clock: SystemTime, reach: DrivableDistance) {
+    pub(super) fn report(
+        &mut self,
+        report: &PositionReport,
+        now: Instant,
+        clock: SystemTime,
+        reach: DrivableDistance,
+    ) {
         let PositionReport { at, heading_deg, time, .. } = *report;
         if self.reported_at > clock {
             self.forget_clock();
@@ -147,8 +153,8 @@ impl Car {
             }
             _ => {}
         }
-        let heard =
-            self.link.is_some() && known.is_some_and(|job| job.version == version && job.told_on == self.link);
+        let heard = self.link.is_some()
+            && known.is_some_and(|job| job.version == version && job.told_on == self.link);
         let runs = known.is_some_and(|job| job.state == CarState::OnTrip) && self.meter.is_some();
         if begins && !runs {
             // A ride that begins off the street begins with a report of its driver, which may come late.
@@ -157,7 +163,8 @@ impl Car {
         } else if known.is_none() {
             self.meter = None;
         }
-        self.last_ride = Some(Box::new(CarRide { ride: brief.ride.clone(), version, state, told_on: self.link }));
+        self.last_ride =
+            Some(Box::new(CarRide { ride: brief.ride.clone(), version, state, told_on: self.link }));
         !heard
     }
 

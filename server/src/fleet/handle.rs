@@ -7,7 +7,8 @@ use tokio::{
 };
 
 use super::{
-    CarUpdate, DriverConnection, CarView, FleetClosed, FleetOptions, FreeCar, DriverConnectionId, PositionReport,
+    CarUpdate, CarView, DriverConnection, DriverConnectionId, FleetClosed, FleetOptions, FreeCar,
+    PositionReport,
     task::{self, Input},
 };
 use crate::{positions::FleetTick, rides::model::CarAndDriver};
@@ -35,7 +36,11 @@ impl Fleet {
 
     /// Connects a car. An older connection of the car gets [`Order::Superseded`](super::Order::Superseded) and is
     /// replaced. A car that comes back within the grace time keeps its number, its state and its meter.
-    pub async fn sign_on(&self, crew: CarAndDriver, at: Option<LatLng>) -> Result<DriverConnection, FleetClosed> {
+    pub async fn sign_on(
+        &self,
+        crew: CarAndDriver,
+        at: Option<LatLng>,
+    ) -> Result<DriverConnection, FleetClosed> {
         self.ask(|reply| Input::SignOn { crew, at, reply }).await
     }
 
@@ -56,7 +61,12 @@ impl Fleet {
     }
 
     /// Begins or ends a break. Does nothing if `link` was replaced.
-    pub async fn set_duty(&self, car: CarId, link: DriverConnectionId, on_duty: bool) -> Result<(), FleetClosed> {
+    pub async fn set_duty(
+        &self,
+        car: CarId,
+        link: DriverConnectionId,
+        on_duty: bool,
+    ) -> Result<(), FleetClosed> {
         self.tell(Input::SetDuty { car, link, on_duty }).await
     }
 

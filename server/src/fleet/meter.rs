@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rides_proto::geo::LatLng;
 
-use crate::rides::drivable_distance::{MAX_DELAY, DrivableDistance};
+use crate::rides::drivable_distance::{DrivableDistance, MAX_DELAY};
 
 /// A position and its time.
 #[derive(Clone, Copy, Debug)]

@@ -22,8 +22,8 @@ pub use self::handle::Fleet;
 use crate::{
     positions::{CarState, Heading},
     rides::{
-        model::{CarAndDriver, Ride},
         drivable_distance::DrivableDistance,
+        model::{CarAndDriver, Ride},
     },
 };
 
@@ -43,7 +43,11 @@ pub struct FleetOptions {
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { tick: Duration::from_millis(250), grace: Duration::from_secs(15), reach: DrivableDistance::default() }
+        Self {
+            tick: Duration::from_millis(250),
+            grace: Duration::from_secs(15),
+            reach: DrivableDistance::default(),
+        }
     }
 }
 

@@ -12,13 +12,13 @@ use rides_proto::{
 use slab::Slab;
 
 use super::{
-    CarUpdate, CarView, FreeCar, DriverConnectionId, PositionReport,
+    CarUpdate, CarView, DriverConnectionId, FreeCar, PositionReport,
     car::Car,
     cells::{Changes, FreeIndex},
 };
 use crate::{
     positions::{CarDot, CellChange},
-    rides::{model::CarAndDriver, drivable_distance::DrivableDistance},
+    rides::{drivable_distance::DrivableDistance, model::CarAndDriver},
 };
 
 #[derive(Debug)]
@@ -102,7 +102,13 @@ impl FleetState {
 
     /// Applies a brief. Returns `true` if the driver is to get its order: it is not late, and the driver did not get
     /// it already. Always `true` for a car that is not on the map.
-    pub(super) fn apply_update(&mut self, id: CarId, brief: &CarUpdate, now: Instant, clock: SystemTime) -> bool {
+    pub(super) fn apply_update(
+        &mut self,
+        id: CarId,
+        brief: &CarUpdate,
+        now: Instant,
+        clock: SystemTime,
+    ) -> bool {
         self.update(id, |car| car.apply_update(brief, now, clock)).unwrap_or(true)
     }
 

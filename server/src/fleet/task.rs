@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::{
-    CarUpdate, DriverConnection, CarView, FleetOptions, FreeCar, DriverConnectionId, ORDER_QUEUE, Order, PositionReport, state::FleetState,
+    CarUpdate, CarView, DriverConnection, DriverConnectionId, FleetOptions, FreeCar, ORDER_QUEUE, Order,
+    PositionReport, state::FleetState,
 };
 use crate::{positions::FleetTick, rides::model::CarAndDriver};
 

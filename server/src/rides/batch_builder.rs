@@ -10,7 +10,7 @@ use rides_proto::ids::{CarId, RideId};
 use super::{
     RideError, RideLog,
     active_rides::{ActiveRides, Changes},
-    journal::{Entry, RequestId, RequestKey, KnownRequests},
+    journal::{Entry, KnownRequests, RequestId, RequestKey},
     machine::{self, Command, Decision, Refusal},
     model::{Booking, EventKind, Ride, RideEvent},
     open_ride_limits::{Holder, OpenRideLimit},
@@ -37,7 +37,11 @@ pub(super) struct BatchBuilder<'a> {
 }
 
 impl<'a> BatchBuilder<'a> {
-    pub(super) fn on(board: &'a ActiveRides, before: Option<&'a StagedBatch>, batch: &'a mut StagedBatch) -> Self {
+    pub(super) fn on(
+        board: &'a ActiveRides,
+        before: Option<&'a StagedBatch>,
+        batch: &'a mut StagedBatch,
+    ) -> Self {
         Self { board, before, batch }
     }
 
@@ -65,7 +69,9 @@ impl<'a> BatchBuilder<'a> {
         request: RequestKey,
         now: SystemTime,
     ) -> Result<Ride, RideError> {
-        if let Some(limit) = limits.iter().find(|limit| self.open_rides(&limit.holder) >= limit.max_open_rides) {
+        if let Some(limit) =
+            limits.iter().find(|limit| self.open_rides(&limit.holder) >= limit.max_open_rides)
+        {
             return Err(RideError::TooManyOpen(limit.clone()));
         }
         let ride = self.open(id, &Command::Book(Arc::clone(booking)), Some(request), now)?;

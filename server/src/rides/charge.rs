@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
+    drivable_distance::DrivableDistance,
     fare::fare,
     model::{Booking, Cents, TripSummary},
-    drivable_distance::DrivableDistance,
 };
 
 /// The limits of fares. They are needed because a driver's positions may be false.

@@ -16,7 +16,7 @@ use super::{
     machine::{Command, OutOfSequence, Refusal},
     model::{Booking, CarAndDriver, Ride},
     open_ride_limits::OpenRideLimit,
-    task::{Change, Input, RidesTask, RideQuery},
+    task::{Change, Input, RideQuery, RidesTask},
 };
 
 /// The most changes in one batch.

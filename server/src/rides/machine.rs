@@ -8,11 +8,11 @@ use std::{sync::Arc, time::Duration, time::SystemTime};
 use rides_proto::{geo::LatLng, ids::CarId};
 
 use super::{
-    model::{
-        Actor, Booking, Cents, CarAndDriver, TripSummary, EventKind, UnassignReason, OfferEndReason, OpenOffer, Ride, RideEvent,
-        RideState,
-    },
     drivable_distance::MAX_DELAY,
+    model::{
+        Actor, Booking, CarAndDriver, Cents, EventKind, OfferEndReason, OpenOffer, Ride, RideEvent,
+        RideState, TripSummary, UnassignReason,
+    },
 };
 
 /// A request to change a ride.

@@ -5,20 +5,20 @@
 //! calls the task through [`Rides`].
 
 mod active_rides;
-pub mod charge;
 mod batch_builder;
+pub mod charge;
+#[cfg(test)]
+mod disk_fault_tests;
+pub mod drivable_distance;
 pub mod fare;
 mod handle;
 pub mod journal;
+mod json_format;
 pub mod list;
 pub mod log;
 pub mod machine;
 pub mod model;
 pub mod open_ride_limits;
-pub mod drivable_distance;
-mod json_format;
-#[cfg(test)]
-mod disk_fault_tests;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -47,7 +47,11 @@ impl fmt::Display for OpenRideLimit {
             Holder::Address(_) => "from this address",
             Holder::ExemptAddresses => "of all guests at exempt addresses",
         };
-        write!(f, "too many open rides {of}: the limit is {}; cancel one, or wait until one ends", self.max_open_rides)
+        write!(
+            f,
+            "too many open rides {of}: the limit is {}; cancel one, or wait until one ends",
+            self.max_open_rides
+        )
     }
 }
 

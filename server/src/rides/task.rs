@@ -16,7 +16,7 @@ use super::{
     active_rides::ActiveRides,
     batch_builder::{BatchBuilder, StagedBatch},
     handle::opened_by,
-    journal::{JournalFuture, Journal, JournalError, RequestKey, KnownRequests},
+    journal::{Journal, JournalError, JournalFuture, KnownRequests, RequestKey},
     machine::Command,
     model::{Booking, CarAndDriver, Ride},
     open_ride_limits::OpenRideLimit,
@@ -151,7 +151,12 @@ impl RidesTask {
     /// Waits for the append of a batch, publishes its events and replies, in this order. If the append fails, publishes
     /// nothing and replies with the error. Returns the next batch, if there were changes meanwhile. Its append starts
     /// before the first batch is published to its many receivers.
-    async fn finish(&mut self, sent: AppendingBatch, inbox: &mut mpsc::Receiver<Input>, limit: usize) -> Option<AppendingBatch> {
+    async fn finish(
+        &mut self,
+        sent: AppendingBatch,
+        inbox: &mut mpsc::Receiver<Input>,
+        limit: usize,
+    ) -> Option<AppendingBatch> {
         let AppendingBatch { mut batch, append: kept } = sent;
         let (kept, mut next) = self.decide_during_append(kept, &batch.drafted, inbox, limit).await;
         if let Err(error) = &kept {
@@ -255,7 +260,11 @@ async fn decide(
 }
 
 /// Returns a ride from the board. A ride that is over is read from the journal.
-async fn find(draft: &BatchBuilder<'_>, journal: &dyn Journal, id: &RideId) -> Result<Arc<RideLog>, RideError> {
+async fn find(
+    draft: &BatchBuilder<'_>,
+    journal: &dyn Journal,
+    id: &RideId,
+) -> Result<Arc<RideLog>, RideError> {
     match draft.ride(id) {
         Some(log) => Ok(log),
         None => journal.ride(id).await?.ok_or(RideError::NotFound),

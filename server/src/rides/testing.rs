@@ -21,11 +21,11 @@ use crate::city::City;
 use super::{
     RideLog,
     journal::{
-        JournalFuture, Entry, Filter, Journal, JournalError, Later, MemoryJournal, ListedRide, RequestId, RequestKey,
-        KnownRequests,
+        Entry, Filter, Journal, JournalError, JournalFuture, KnownRequests, Later, ListedRide, MemoryJournal,
+        RequestId, RequestKey,
     },
     machine::Command,
-    model::{Actor, Booking, Cents, CarAndDriver, TripSummary, OfferEndReason, OpenOffer, Stop},
+    model::{Actor, Booking, CarAndDriver, Cents, OfferEndReason, OpenOffer, Stop, TripSummary},
 };
 
 /// Returns the city that is embedded in the program. It is made once for all tests.
@@ -151,7 +151,12 @@ impl<T: AppendHook> Journal for HookedJournal<T> {
     fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> JournalFuture<'a, KnownRequests> {
         self.kept.by_requests(requests)
     }
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> JournalFuture<'a, Vec<ListedRide>> {
+    fn page<'a>(
+        &'a self,
+        filter: &'a Filter,
+        below: Option<u64>,
+        limit: usize,
+    ) -> JournalFuture<'a, Vec<ListedRide>> {
         self.kept.page(filter, below, limit)
     }
     fn failed(&self) -> Later<'_, JournalError> {

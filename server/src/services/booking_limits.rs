@@ -1,7 +1,9 @@
 //! The limits on open rides that apply to a booking. Pure.
 
+use std::net::IpAddr;
+
 use crate::{
-    access::{CallerAddress, Principal},
+    access::Principal,
     rides::open_ride_limits::{Holder, OpenRideLimit},
     sessions::{Role, Session},
 };
@@ -37,27 +39,26 @@ impl BookingLimits {
     /// | no token | its rider and its address; none at an address that stands for many callers |
     ///
     /// Guests have a common limit because a new guest session costs nothing.
-    pub(super) fn of(
-        self,
-        caller: &Principal,
-        rider: &str,
-        address: Option<CallerAddress>,
-    ) -> Vec<OpenRideLimit> {
+    pub(super) fn of(self, caller: &Principal, rider: &str, address: Option<IpAddr>) -> Vec<OpenRideLimit> {
         let of_rider = || {
             let holder = Holder::Rider(rider.to_owned());
             (!rider.is_empty()).then_some(OpenRideLimit { holder, max_open_rides: self.open_rides })
         };
-        let of_address = address.map(|CallerAddress(address)| OpenRideLimit {
+        let of_address = address.map(|address| OpenRideLimit {
             holder: Holder::Address(address),
             max_open_rides: self.open_rides_per_address,
         });
-        let of_exempt_addresses =
-            OpenRideLimit { holder: Holder::ExemptAddresses, max_open_rides: self.open_rides_at_exempt_addresses };
+        let of_exempt_addresses = OpenRideLimit {
+            holder: Holder::ExemptAddresses,
+            max_open_rides: self.open_rides_at_exempt_addresses,
+        };
         let (rider, guests) = match caller {
             Principal::Authenticated(Session { role: Role::Dispatcher, .. }) => (None, None),
             Principal::Authenticated(Session { issued_here: false, .. }) => (of_rider(), None),
             Principal::Authenticated(_) => (of_rider(), of_address.or(Some(of_exempt_addresses))),
-            Principal::Anonymous | Principal::Certificate(_) => (address.and_then(|_| of_rider()), of_address),
+            Principal::Anonymous | Principal::Certificate(_) => {
+                (address.and_then(|_| of_rider()), of_address)
+            }
         };
         rider.into_iter().chain(guests).collect()
     }
@@ -77,7 +78,7 @@ mod tests {
         let guest = Principal::Authenticated(session(Role::Rider));
         let known = Principal::Authenticated(Session { issued_here: false, ..session(Role::Rider) });
         let dispatcher = Principal::Authenticated(session(Role::Dispatcher));
-        let far = Some(CallerAddress("192.0.2.7".parse().unwrap()));
+        let far = Some("192.0.2.7".parse().unwrap());
         for (caller, rider, address, expected) in [
             (&guest, "eve", far, &[10, 50][..]),
             (&guest, "eve", None, &[10, 1_000]),
@@ -88,7 +89,8 @@ mod tests {
             (&Principal::Anonymous, "", far, &[50]),
             (&Principal::Anonymous, "ada", None, &[]),
         ] {
-            let most: Vec<_> = limits.of(caller, rider, address).iter().map(|limit| limit.max_open_rides).collect();
+            let most: Vec<_> =
+                limits.of(caller, rider, address).iter().map(|limit| limit.max_open_rides).collect();
             assert_eq!(most, expected, "{caller:?} for {rider:?} from {address:?}");
         }
     }

@@ -7,7 +7,10 @@ use rides_proto::{convert::pack_path, v1};
 use crate::rides::{
     fare::CURRENCY,
     machine,
-    model::{Actor, Cents, TripSummary, EventKind, UnassignReason, OfferEndReason, Ride, RideEvent, RideState, RideType, Stop},
+    model::{
+        Actor, Cents, EventKind, OfferEndReason, Ride, RideEvent, RideState, RideType, Stop, TripSummary,
+        UnassignReason,
+    },
 };
 
 /// Converts a duration. One that is too long for the message becomes the longest that it can hold.
@@ -137,15 +140,17 @@ fn happening(event: &RideEvent) -> v1::ride_event::Event {
         EventKind::Arrived => Event::Arrived(v1::Arrived {}),
         EventKind::Started => Event::Started(v1::Started { ride: None }),
         EventKind::PickedUpOffStreet { .. } => Event::Started(v1::Started { ride: opened(event) }),
-        EventKind::Completed { figures: TripSummary { distance_m, duration: took, fare }, metered_fare, at } => {
-            Event::Completed(v1::Completed {
-                distance_m: *distance_m,
-                duration: Some(duration(*took)),
-                fare: Some(money(*fare)),
-                location: Some((*at).into()),
-                metered_fare: metered_fare.map(money),
-            })
-        }
+        EventKind::Completed {
+            figures: TripSummary { distance_m, duration: took, fare },
+            metered_fare,
+            at,
+        } => Event::Completed(v1::Completed {
+            distance_m: *distance_m,
+            duration: Some(duration(*took)),
+            fare: Some(money(*fare)),
+            location: Some((*at).into()),
+            metered_fare: metered_fare.map(money),
+        }),
         EventKind::Cancelled { by, reason } => {
             Event::Cancelled(v1::Cancelled { by: actor(*by).into(), reason: reason.clone() })
         }

@@ -4,8 +4,8 @@
 //! driver as orders of the fleet, like all other changes of its ride. This module itself responds only to a refused
 //! command, and to one that had taken effect before, since neither causes an order.
 
-mod sender;
 mod driver_message;
+mod sender;
 
 use std::{
     ops::ControlFlow,
@@ -21,14 +21,15 @@ use tokio::time::{sleep_until, timeout};
 use tonic::{Code, Request, Response, Status, Streaming, server::StreamingService};
 
 use self::{
+    driver_message::{DriverMessage, RideAction, SignOn},
     sender::{DriverSender, Responses},
-    driver_message::{RideAction, DriverMessage, SignOn},
 };
 use super::{principal::principal, status, trip};
 use crate::{
     access::Principal,
     dispatch,
-    fleet::{DriverConnection, Fleet, DriverConnectionId, Order, PositionReport},
+    edge::error::MALFORMED,
+    fleet::{DriverConnection, DriverConnectionId, Fleet, Order, PositionReport},
     rides::{
         RideError, Rides,
         machine::{Command, Refusal},
@@ -169,7 +170,8 @@ impl DriverSession {
         }
         // A car that does not have the ride any more cannot decline it or give it back. Decided by the state before the
         // command: the rides task accepts a repeated command, and the ride may have changed in between.
-        let has_left = matches!(deed, RideAction::Decline | RideAction::GiveBack { .. }) && before.current_car() != Some(car);
+        let has_left = matches!(deed, RideAction::Decline | RideAction::GiveBack { .. })
+            && before.current_car() != Some(car);
         let command = match deed {
             RideAction::Accept => Command::Accept { car },
             RideAction::Decline => Command::Decline { car },
@@ -196,7 +198,11 @@ fn unchanged(before: &Ride, after: Ride) -> Option<Ride> {
 }
 
 /// Reads the first message. Fails if it is not `sign_on`, or does not arrive within [`SIGN_ON_WITHIN`].
-async fn first(up: &mut Streaming<DriveRequest>, down: &DriverSender, driver: &Principal) -> Result<SignOn, Status> {
+async fn first(
+    up: &mut Streaming<DriveRequest>,
+    down: &DriverSender,
+    driver: &Principal,
+) -> Result<SignOn, Status> {
     let message = tokio::select! {
         message = timeout(SIGN_ON_WITHIN, up.message()) => message.map_err(|_elapsed| not_signed_on())?,
         () = down.closed() => return Err(sender::gone()),
@@ -212,7 +218,7 @@ async fn first(up: &mut Streaming<DriveRequest>, down: &DriverSender, driver: &P
 /// client is at fault.
 fn unreadable(status: Status) -> Status {
     match status.code() {
-        Code::Internal => status::with_reason(Code::InvalidArgument, status::MALFORMED, status.message()),
+        Code::Internal => status::with_reason(Code::InvalidArgument, MALFORMED, status.message()),
         _ => status,
     }
 }

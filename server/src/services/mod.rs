@@ -12,7 +12,6 @@ pub mod fields;
 pub mod fleet;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-pub mod stall_policy;
 mod plan;
 mod principal;
 mod progress;

@@ -8,7 +8,7 @@ use crate::{
     rides::{
         charge::whole_metres,
         fare::fare,
-        model::{TripSummary, RideType, Stop},
+        model::{RideType, Stop, TripSummary},
     },
 };
 

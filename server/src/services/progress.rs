@@ -7,7 +7,7 @@ use rides_proto::{convert::pack_path, geo::LatLng, v1};
 use super::convert::duration;
 use crate::{
     city::{City, Snapped},
-    fleet::{FleetClosed, Fleet},
+    fleet::{Fleet, FleetClosed},
     rides::{
         charge::whole_metres,
         model::{Ride, RideState},

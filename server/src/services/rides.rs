@@ -23,6 +23,7 @@ use crate::{
     access::Principal,
     city::City,
     dispatch,
+    edge::Peer,
     fleet::{Fleet, PositionReport},
     rides::{
         RideError, Rides,
@@ -30,7 +31,7 @@ use crate::{
         journal::{Filter, RequestId, RequestKey},
         list::ListQuery,
         machine::Command,
-        model::{Booking, CarAndDriver, TripSummary, Ride, RideType, Stop},
+        model::{Booking, CarAndDriver, Ride, RideType, Stop, TripSummary},
     },
 };
 
@@ -138,7 +139,7 @@ impl v1::rides_server::Rides for RidesService {
 
     async fn book(&self, request: Request<v1::BookRequest>) -> Result<Response<v1::BookResponse>, Status> {
         let caller = principal(&request)?;
-        let address = request.extensions().get().copied();
+        let address = request.extensions().get().and_then(|peer: &Peer| peer.counted_address);
         let mut request = request.into_inner();
         let (rider, id, pickup, dropoff, kind, passengers) = all((
             fields::rider("rider_id", std::mem::take(&mut request.rider_id), &caller),

@@ -14,7 +14,7 @@ use super::{
     principal::principal,
     status,
 };
-use crate::sessions::{Issued, Role, Session, Sessions, Unauthenticated, SessionScope};
+use crate::sessions::{Issued, Role, Session, SessionScope, Sessions, Unauthenticated};
 
 /// The maximum length of a guest's name, in characters.
 const LONGEST_NAME: usize = 64;
@@ -88,7 +88,9 @@ fn session_scope(request: v1::RevokeRequest) -> Result<SessionScope, BadRequest>
     use v1::revoke_request::Whose as Named;
     match request.whose {
         Some(Named::SessionId(id)) => fields::name("session_id", id, LONGEST_ID).map(SessionScope::Session),
-        Some(Named::Subject(subject)) => fields::name("subject", subject, LONGEST_ID).map(SessionScope::Subject),
+        Some(Named::Subject(subject)) => {
+            fields::name("subject", subject, LONGEST_ID).map(SessionScope::Subject)
+        }
         None => Err(invalid("whose", "must be set")),
     }
 }

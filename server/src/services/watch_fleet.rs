@@ -22,10 +22,10 @@ use super::{
     bad_request::{BadRequest, all, invalid, not_on_earth},
     fields,
     fleet::MAX_WATCH_REQUEST,
-    stall_policy::StallPolicy,
     status,
 };
-use crate::fanout::{self, ViewerEnd, Fanout, MAX_CELLS, Viewer};
+use crate::edge::StallPolicy;
+use crate::fanout::{self, Fanout, MAX_CELLS, Viewer, ViewerEnd};
 
 /// Serves one call of `Fleet.Watch`.
 ///
@@ -48,7 +48,9 @@ where
 fn shown<B>(response: http::Response<B>, viewer: Viewer) -> http::Response<Body> {
     let seat = viewer.slot();
     let mut response = response.map(|_empty| messages(viewer));
-    response.extensions_mut().insert(StallPolicy::new(move || seat.is_expired().then(|| ended(ViewerEnd::TooSlow))));
+    response
+        .extensions_mut()
+        .insert(StallPolicy::new(move || seat.is_expired().then(|| ended(ViewerEnd::TooSlow))));
     response
 }
 

@@ -6,7 +6,7 @@ use ed25519_dalek::SigningKey;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 pub use super::provider::fuzz::key_set;
-use super::{TokenKeys, Role, Session, Unauthenticated, bearer};
+use super::{Role, Session, TokenKeys, Unauthenticated, bearer};
 
 /// A fixed key, so that saved inputs with a signature stay valid.
 static KEYS: LazyLock<TokenKeys> = LazyLock::new(|| TokenKeys::new(&SigningKey::from_bytes(&[7; 32])));

@@ -29,8 +29,8 @@ use uuid::{Builder, Uuid};
 use self::token_cache::TokenCache;
 pub use self::{
     bearer::bearer,
-    provider::{ExpectedClaims, Provider, Refresh, KeySource},
-    revocations::{MAX_REVOCATIONS, RevokeError, Revocations, SessionScope},
+    provider::{ExpectedClaims, KeySource, Provider, Refresh},
+    revocations::{MAX_REVOCATIONS, Revocations, RevokeError, SessionScope},
     token::TokenKeys,
 };
 use crate::clock;

@@ -54,7 +54,16 @@ impl Driver {
         let at = city.random_place(&mut rng).at;
         let pace = rng.random_range(0.72..0.95);
         let drive = MotionProfile::parked(at, 0.0);
-        Self { city, rng, speed_factor: pace, drive, set_off_at: now, errand: None, rests_until: now, reply: None }
+        Self {
+            city,
+            rng,
+            speed_factor: pace,
+            drive,
+            set_off_at: now,
+            errand: None,
+            rests_until: now,
+            reply: None,
+        }
     }
 
     /// Returns the position, heading and speed of the car.

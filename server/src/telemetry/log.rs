@@ -40,7 +40,9 @@ impl Log {
 
     /// Writes a line to stderr, past the filter of the log.
     pub fn say(&self, line: &str) {
-        let line = terminal_text::escape(line, |letter| letter != '\n' && terminal_text::is_terminal_control(letter));
+        let line = terminal_text::escape(line, |letter| {
+            letter != '\n' && terminal_text::is_terminal_control(letter)
+        });
         STDERR.push(format!("{line}\n").into_bytes());
     }
 }

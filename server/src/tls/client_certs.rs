@@ -1,13 +1,13 @@
 //! The verification of client certificates, by the authorities that sign them and by their revocation lists (CRLs).
 
 use std::{
-    convert::Infallible,
     future::pending,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -19,7 +19,8 @@ use rustls::{
 };
 use tokio::sync::watch;
 
-use super::{PemError, driver::DriverCertificate, follow::follow, pem, provider};
+use super::{PemError, follow::follow, pem, provider};
+use crate::edge::{ClientCertificate, Revocations};
 
 type Verifier = Arc<dyn ClientCertVerifier>;
 
@@ -73,19 +74,6 @@ impl ClientVerifier {
         .await;
     }
 
-    /// Cancels `certificate.revoked` when the certificate is revoked. Never returns.
-    pub(super) async fn cancel_when_revoked(&self, certificate: &DriverCertificate) -> Infallible {
-        let mut lists = self.now.subscribe();
-        // The list may have changed since the handshake.
-        while self.is_valid(&certificate.chain) {
-            if lists.changed().await.is_err() {
-                return pending().await;
-            }
-        }
-        certificate.revoked.cancel();
-        pending().await
-    }
-
     fn is_valid(&self, chain: &[CertificateDer<'_>]) -> bool {
         let Some((own, intermediates)) = chain.split_first() else { return false };
         self.current().verify_client_cert(own, intermediates, UnixTime::now()).is_ok()
@@ -96,7 +84,27 @@ impl ClientVerifier {
     }
 }
 
-fn verifier_with_crl(authorities: &Arc<RootCertStore>, file: &Path, bytes: &[u8]) -> Result<Verifier, PemError> {
+impl Revocations for ClientVerifier {
+    fn watch(&self, certificate: Arc<ClientCertificate>) -> BoxFuture<'static, ()> {
+        let clients = self.clone();
+        Box::pin(async move {
+            let mut lists = clients.now.subscribe();
+            // The list may have changed since the handshake.
+            while clients.is_valid(certificate.chain()) {
+                if lists.changed().await.is_err() {
+                    return;
+                }
+            }
+            certificate.revoke();
+        })
+    }
+}
+
+fn verifier_with_crl(
+    authorities: &Arc<RootCertStore>,
+    file: &Path,
+    bytes: &[u8],
+) -> Result<Verifier, PemError> {
     let revoked = pem::revocations(file, bytes)?;
     verifier(authorities, revoked).map_err(|why| pem::content(file, why))
 }

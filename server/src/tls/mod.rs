@@ -9,7 +9,7 @@ mod follow;
 mod pem;
 mod served;
 
-use std::{convert::Infallible, future::pending, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::pending, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use futures_util::future;
@@ -18,18 +18,14 @@ use rustls::{
     crypto::{CryptoProvider, ring},
     server::{NoClientAuth, NoServerSessionStorage, danger::ClientCertVerifier},
 };
-use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use self::client_certs::ClientVerifier;
 pub use self::{
-    driver::DriverCertificate,
+    driver::certified_car,
     pem::{CertificateFiles, PemError},
     served::ServerCertificate,
 };
-
-/// The longest timeout of a handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::edge;
 
 /// The configuration of TLS.
 pub struct Options {
@@ -44,18 +40,10 @@ pub struct Options {
     pub hsts: bool,
 }
 
-/// An accepted connection to a port with TLS.
-pub(crate) enum Accepted {
-    /// A TLS connection, with the client's certificate if it names a car.
-    Tls(Box<TlsStream<TcpStream>>, Option<DriverCertificate>),
-    /// A connection whose client speaks plain HTTP. Nothing is read from it yet.
-    PlainHttp(TcpStream),
-}
-
 /// The TLS of the port. Clones are cheap and share the certificates.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    port: edge::Tls,
     served: ServerCertificate,
     clients: Option<ClientVerifier>,
     strict: bool,
@@ -68,7 +56,8 @@ impl Tls {
     /// If a file cannot be read or used.
     pub fn open(options: Options) -> anyhow::Result<Self> {
         let served = ServerCertificate::load(options.files)?;
-        let clients = options.client_ca.map(|ca| ClientVerifier::load(&ca, options.client_crl)).transpose()?;
+        let clients =
+            options.client_ca.map(|ca| ClientVerifier::load(&ca, options.client_crl)).transpose()?;
         let verifier: Arc<dyn ClientCertVerifier> = match &clients {
             Some(clients) => Arc::new(clients.clone()),
             None => Arc::new(NoClientAuth),
@@ -78,49 +67,22 @@ impl Tls {
             .context("cannot configure TLS")?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(served.clone()));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         if clients.is_some() {
             // No session resumption: it would skip the check of the client's certificate.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { acceptor, served, clients, strict: options.hsts })
-    }
-
-    /// Performs a TLS handshake, within `patience` and at most ten seconds. `None` if it fails.
-    pub(crate) async fn accept(&self, stream: TcpStream, patience: Duration) -> Option<Accepted> {
-        let accepting = async {
-            let mut first = [0];
-            stream.peek(&mut first).await?;
-            // HTTP/1.1 begins with the letters of a method, HTTP/2 with those of its preface. A TLS record does not
-            // begin with a letter.
-            if first[0].is_ascii_alphabetic() {
-                return Ok(Accepted::PlainHttp(stream));
-            }
-            let stream = Box::new(self.acceptor.accept(stream).await?);
-            let shown = stream.get_ref().1.peer_certificates().and_then(DriverCertificate::of);
-            Ok::<_, io::Error>(Accepted::Tls(stream, shown))
+        let port = edge::Tls::new(config);
+        let port = match &clients {
+            Some(clients) => port.with_revocations(clients.clone()),
+            None => port,
         };
-        match timeout(patience.min(HANDSHAKE_TIMEOUT), accepting).await {
-            Ok(Ok(accepted)) => Some(accepted),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a TLS handshake failed");
-                None
-            }
-            Err(_elapsed) => {
-                tracing::debug!("a TLS handshake timed out");
-                None
-            }
-        }
+        Ok(Self { port, served, clients, strict: options.hsts })
     }
 
-    /// Cancels a token of `certificate` when it is revoked. Never returns.
-    pub(crate) async fn cancel_when_revoked(&self, certificate: &DriverCertificate) -> Infallible {
-        match &self.clients {
-            Some(clients) => clients.cancel_when_revoked(certificate).await,
-            None => pending().await,
-        }
+    /// The TLS of the port, for the edge.
+    pub fn of_port(&self) -> edge::Tls {
+        self.port.clone()
     }
 
     /// Reads the certificate and the revocation list again when their files change. Never returns.

@@ -198,7 +198,8 @@ async fn a_certificate_that_is_revoked_ends_its_streams_and_opens_no_more() {
     authority.revokes(&[7]);
     ends_with_its_certificate(ending).await;
     assert_refused(uploads(&lost, 7).await, Code::Unauthenticated, "CERTIFICATE_OVER", "");
-    let again = async { Ok::<_, crate::harness::http::ConnectError>(uploads(&seven.channel().await?, 7).await?) };
+    let again =
+        async { Ok::<_, crate::harness::http::ConnectError>(uploads(&seven.channel().await?, 7).await?) };
     assert!(again.await.is_err(), "the handshake succeeded");
     uploads(&kept, 8).await.unwrap();
     uploads(&eight.channel().await.unwrap(), 8).await.unwrap();

@@ -3,10 +3,10 @@
 
 mod anonymous;
 mod certificates;
-mod without_token;
 mod expiry;
 mod objects;
 mod providers;
 mod revoked;
 mod role_table;
 mod tokens;
+mod without_token;

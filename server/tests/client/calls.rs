@@ -4,7 +4,7 @@ use std::{net::TcpListener, path::Path};
 
 use super::{client, run, servers::ok_calls, start, typed};
 use crate::harness::{
-    places::{test_map_flag, place},
+    places::{place, test_map_flag},
     process::process,
     rider::Rider,
     server,
@@ -36,15 +36,16 @@ async fn a_ride_is_quoted_booked_looked_at_and_cancelled() {
     let cancelled = run(client(&servers, &["cancel", id, "--reason", "a tram came", "--as=rider"])).await;
     assert!(cancelled.success_output().contains("by the rider: a tram came"), "{cancelled:?}");
     let listed = run(client(&servers, &["list", "--state=cancelled", "--rider=ada"])).await;
-    let [heading, line] = &listed.success_output().lines().collect::<Vec<_>>()[..] else { panic!("{listed:?}") };
+    let [heading, line] = &listed.success_output().lines().collect::<Vec<_>>()[..] else {
+        panic!("{listed:?}")
+    };
     assert!(heading.starts_with("RIDE ") && line.starts_with(id) && line.contains("cancelled"), "{listed:?}");
 }
 
 #[tokio::test]
 async fn places_may_be_streets() {
     let server = server().run().await;
-    let quote =
-        run(client(&[server.addr], &["quote", "mannerheimintie", "Kaisaniemenkatu", "--json"])).await;
+    let quote = run(client(&[server.addr], &["quote", "mannerheimintie", "Kaisaniemenkatu", "--json"])).await;
     let [quote] = &quote.json()[..] else { panic!("{quote:?}") };
     assert_eq!(quote["pickupName"], "Mannerheimintie");
     assert_eq!(quote["dropoffName"], "Kaisaniemenkatu");

@@ -57,7 +57,9 @@ impl Auditor {
         let Some(request) = account.request.clone() else { return };
         match self.rider.book(request.clone()).await {
             Ok(ride) => self.ledger.booked(&request, &ride),
-            Err(status) => self.ledger.record_broken("refused", format!("{} again: {status}", request.request_id)),
+            Err(status) => {
+                self.ledger.record_broken("refused", format!("{} again: {status}", request.request_id))
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tonic::Code;
 
-use super::{Ledger, Watcher, StormReceiver, weather::RetriedCall};
+use super::{Ledger, StormReceiver, Watcher, weather::RetriedCall};
 use crate::harness::{rider::Rider, village::corner};
 
 /// The most rides that one rider has at a time.
@@ -117,7 +117,8 @@ impl Client {
             Ok(ride) => {
                 self.ledger.record_response(before, &ride);
                 if ride.state() != RideState::Cancelled {
-                    self.ledger.record_broken("lost", format!("{ride_id} was cancelled and is {:?}", ride.state()));
+                    self.ledger
+                        .record_broken("lost", format!("{ride_id} was cancelled and is {:?}", ride.state()));
                 }
                 self.ledger.count(|tally| tally.cancellations += 1);
             }

@@ -39,7 +39,9 @@ impl Driver {
             let (channel, car_id) = (&self.channel, self.car_id);
             match self.weather.retry_until_response(|| signs_on(channel, car_id)).await.outcome {
                 Ok(drive) => self.works(drive).await,
-                Err(status) => return self.ledger.record_broken("refused", format!("car {car_id}: {status}")),
+                Err(status) => {
+                    return self.ledger.record_broken("refused", format!("car {car_id}: {status}"));
+                }
             }
         }
     }

@@ -50,7 +50,8 @@ impl Storm {
         let ledger = Arc::new(Ledger::new(self.seed));
         let server = Server::new(self.in_memory);
         let (sky, view) = watch::channel(StormState::default());
-        let town = StormClients { port: server.port, weather: StormReceiver(view), ledger: Arc::clone(&ledger) };
+        let town =
+            StormClients { port: server.port, weather: StormReceiver(view), ledger: Arc::clone(&ledger) };
         let people = town.people(self.seed);
         let _drivers = town.drivers();
 

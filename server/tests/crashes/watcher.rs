@@ -27,10 +27,16 @@ impl Watcher {
         let (mut epoch, mut seen) = (String::new(), 0);
         loop {
             let (rider, ride_id) = (&self.rider, &self.ride_id);
-            let mut watch = match self.weather.retry_until_response(|| rider.resumes(ride_id, &epoch, seen)).await.outcome
+            let mut watch = match self
+                .weather
+                .retry_until_response(|| rider.resumes(ride_id, &epoch, seen))
+                .await
+                .outcome
             {
                 Ok(watch) => watch,
-                Err(status) => return self.ledger.record_broken("lost", format!("{ride_id} to watch: {status}")),
+                Err(status) => {
+                    return self.ledger.record_broken("lost", format!("{ride_id} to watch: {status}"));
+                }
             };
             self.ledger.opened(ride_id, &epoch, seen, &watch.opened);
             epoch.clone_from(&watch.opened.epoch);

@@ -82,7 +82,11 @@ async fn calls_that_are_refused_are_read_at_their_pace() {
 
 /// Makes calls and cancels them at once. Then waits for the response to a ping, after which all of them were
 /// read.
-async fn cancel_at_once(up: &mut raw_h2::FrameSender, down: &mut raw_h2::FrameReceiver, streams: impl Iterator<Item = u32>) {
+async fn cancel_at_once(
+    up: &mut raw_h2::FrameSender,
+    down: &mut raw_h2::FrameReceiver,
+    streams: impl Iterator<Item = u32>,
+) {
     for stream in streams {
         up.call(stream, "/test.Never/Answer").await.unwrap();
         up.cancel(stream).await.unwrap();

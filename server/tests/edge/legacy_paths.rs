@@ -13,7 +13,7 @@ use tonic_reflection::pb::v1::{
 
 use crate::harness::{
     Running,
-    protocol::{ProtocolClient, CallOutput},
+    protocol::{CallOutput, ProtocolClient},
     rider::Rider,
     server, web,
     wire::{Messages, Wire, details},
@@ -38,7 +38,13 @@ impl Older {
         self.say_with(dialect, name, requests, &HeaderMap::new()).await
     }
 
-    async fn say_with(&self, on: &mut ProtocolClient, name: &str, requests: &[Value], more: &HeaderMap) -> CallOutput {
+    async fn say_with(
+        &self,
+        on: &mut ProtocolClient,
+        name: &str,
+        requests: &[Value],
+        more: &HeaderMap,
+    ) -> CallOutput {
         let method = self.method(name);
         let frames: Vec<u8> = requests
             .iter()

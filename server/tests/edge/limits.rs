@@ -24,8 +24,8 @@ use crate::{
     harness::{
         SOON,
         car::car,
-        http::Http,
         cuttable_stream::CuttableStream,
+        http::Http,
         places::place,
         port_with, raw_h2,
         rider::{Rider, booking},

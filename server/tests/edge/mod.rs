@@ -3,6 +3,7 @@
 // Only on Linux is all of 127.0.0.0/8 loopback.
 #[cfg(target_os = "linux")]
 mod arrivals;
+mod cancelled_calls;
 mod catalogue;
 mod content_types;
 mod deadlines;
@@ -12,9 +13,8 @@ mod floods;
 mod half_close;
 mod hosts;
 mod introspection;
-mod cancelled_calls;
-mod limits;
 mod legacy_paths;
+mod limits;
 mod origins;
 mod pages;
 mod proxies;

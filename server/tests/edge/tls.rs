@@ -43,8 +43,10 @@ use crate::{
 /// Returns a server with a self-signed certificate, its data directory, and a client that trusts it.
 async fn development(cars: u32) -> (Running, TempDir, TlsClient) {
     let dir = tempdir().unwrap();
-    let server =
-        server().with_cars(cars).keeping_in(dir.path()).over_tls(|tls| tls.tls = Some(GeneratedCertificate::SelfSigned));
+    let server = server()
+        .with_cars(cars)
+        .keeping_in(dir.path())
+        .over_tls(|tls| tls.tls = Some(GeneratedCertificate::SelfSigned));
     let server = server.run().await;
     let client = TlsClient::of(server.addr, &DevelopmentCa::at(dir.path()).ca());
     (server, dir, client)

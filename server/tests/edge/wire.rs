@@ -24,7 +24,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_types::StatusExt as _;
 
 use super::services;
-use crate::harness::{Running, protocol::Framing, http::Http, port_with, raw_h2, server, soon, web};
+use crate::harness::{Running, http::Http, port_with, protocol::Framing, raw_h2, server, soon, web};
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 const WATCH: &str = "/rides.v1.Fleet/Watch";

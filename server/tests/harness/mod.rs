@@ -2,11 +2,11 @@
 
 pub(crate) mod authority;
 pub(crate) mod car;
-pub(crate) mod protocol;
-pub(crate) mod http;
 pub(crate) mod cuttable_stream;
+pub(crate) mod http;
 pub(crate) mod places;
 pub(crate) mod process;
+pub(crate) mod protocol;
 pub(crate) mod provider;
 pub(crate) mod raw_h2;
 pub(crate) mod rider;
@@ -29,13 +29,13 @@ use axum::Router;
 use clap::Parser as _;
 use faulty_disk::Disk;
 use rides_server::{
-    access::AuthPolicy,
+    access::{AuthPolicy, RidesAuthenticator},
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
-    edge::{self, AllowedHosts, Auth, Contract, Health, Limits, PageFiles, Port, Services},
+    edge::{self, AllowedHosts, Contract, Health, Limits, PageFiles, Port, Services},
     listen::ListenAddress,
-    sessions::{TokenKeys, Sessions},
+    sessions::{Sessions, TokenKeys},
     telemetry,
     tls::CertificateFiles,
 };
@@ -238,6 +238,7 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
     let contract =
         Arc::new(Contract::new(&[rides_proto::FILE_DESCRIPTOR_SET], limits.max_message_size).unwrap());
     let sessions = Arc::new(Sessions::new(TokenKeys::generate()));
+    let authenticator = RidesAuthenticator::new(sessions.clone(), AuthPolicy::Open, &contract).unwrap();
     let (health, health_service) = Health::new(contract.clone());
     let options = edge::Options {
         page: PageFiles::Directory("/nonexistent".into()),
@@ -245,14 +246,13 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
         allow_origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
         hosts: AllowedHosts::any(),
         health,
-        auth: Auth { sessions: sessions.clone(), policy: AuthPolicy::Open },
         contract,
         limits: limits.clone(),
         strict_transport: false,
         metrics: telemetry::metrics(),
     };
     let services = Services::new(services).add(health_service);
-    let port = Port::new(services, options);
+    let port = Port::new(services, authenticator, options);
     let serving = edge::serve(listener.into(), port, limits, None, stop.clone());
     let ended = tokio::spawn(async move {
         serving.await;

@@ -13,7 +13,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use http::{Response, StatusCode};
 use rides_server::{
     config::ProviderConfig,
-    sessions::{Refresh, KeySource},
+    sessions::{KeySource, Refresh},
 };
 use ring::{
     rand::SystemRandom,

@@ -70,7 +70,12 @@ impl Rider {
     }
 
     /// Watches a ride from the event after version `after`.
-    pub(crate) async fn resumes(&self, ride_id: &str, epoch: &str, after: u64) -> Result<RideSubscription, Status> {
+    pub(crate) async fn resumes(
+        &self,
+        ride_id: &str,
+        epoch: &str,
+        after: u64,
+    ) -> Result<RideSubscription, Status> {
         let request = v1::WatchRequest { ride_id: ride_id.into(), epoch: epoch.into(), after_version: after };
         let mut messages: Messages<v1::WatchResponse> = self.0.open("/rides.v1.Rides/Watch", request).await?;
         match messages.next().await.expect("the stream ended without a message")?.message {

@@ -16,7 +16,7 @@ use tonic::Code;
 use super::program;
 use crate::harness::{
     http::Http,
-    process::{PROGRAM, address, end, process, without_disk, unused_port, signal},
+    process::{PROGRAM, address, end, process, signal, unused_port, without_disk},
     rider::{Rider, booking},
     soon,
     wire::{Wire, details},

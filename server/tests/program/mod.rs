@@ -1,5 +1,6 @@
 //! The program as a process: its output, its exit codes, its flags and its files.
 
+mod closed_streams;
 #[cfg(unix)]
 mod denied;
 #[cfg(unix)]
@@ -9,7 +10,6 @@ mod failing_reads;
 #[cfg(unix)]
 mod files;
 mod keys;
-mod closed_streams;
 mod listening;
 mod log;
 #[cfg(target_os = "linux")]

@@ -46,7 +46,10 @@ fn whatever_is_found_can_be_driven_between() {
         let places = city.find_places("e", 40);
         for (from, to) in places.iter().zip(places.iter().skip(1)) {
             let [from, to] = [from, to].map(|place| city.snap(place.at));
-            assert!(from.snap_distance_m <= MAX_WALK_M && to.snap_distance_m <= MAX_WALK_M, "{name}: {from:?} {to:?}");
+            assert!(
+                from.snap_distance_m <= MAX_WALK_M && to.snap_distance_m <= MAX_WALK_M,
+                "{name}: {from:?} {to:?}"
+            );
             assert!(city.route(&from, &to).is_some(), "{name}: {from:?} {to:?}");
         }
     }

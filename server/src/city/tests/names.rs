@@ -116,12 +116,9 @@ fn streets_of_one_name_are_told_apart() {
 
 #[test]
 fn a_street_with_a_gap_is_one_and_districts_tell_streets_apart() {
-    let mut map = MapBuilder::default().tagged(90, 50.0, 10.0, &[("place", "village"), ("name", "Upton")]).tagged(
-        91,
-        50.1,
-        10.0,
-        &[("place", "suburb"), ("name", "Norton")],
-    );
+    let mut map = MapBuilder::default()
+        .tagged(90, 50.0, 10.0, &[("place", "village"), ("name", "Upton")])
+        .tagged(91, 50.1, 10.0, &[("place", "suburb"), ("name", "Norton")]);
     for (id, lat, lng) in [
         (1, 50.0, 10.0),
         (2, 50.0, 10.002),

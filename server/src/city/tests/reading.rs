@@ -23,7 +23,9 @@ fn a_header_box_that_cannot_be_believed_gives_way_to_the_streets() {
         [("bbox-zero", "holds no street"), ("bbox-world", "is far larger than the streets")]
     {
         let city = made(name).expect("a map");
-        let HeaderBoxUse::Ignored { why, .. } = city.report().header_box else { panic!("{:?}", city.report()) };
+        let HeaderBoxUse::Ignored { why, .. } = city.report().header_box else {
+            panic!("{:?}", city.report())
+        };
         assert_eq!(why, expected, "{name}");
         let (sw, ne) = (city.bounds().south_west(), city.bounds().north_east());
         assert!(

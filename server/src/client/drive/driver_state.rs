@@ -12,7 +12,7 @@ use rides_proto::{
     },
 };
 
-use super::path::{Pose, DrivePath};
+use super::path::{DrivePath, Pose};
 use crate::{
     client::text::{distance, duration, money, stop, trip, wire_duration},
     server_connection::{DriverTask, DriverTaskStep},
@@ -281,7 +281,9 @@ mod tests {
 
     /// Returns the actions without positions and texts for the driver.
     fn deeds(todo: Vec<Effect>) -> Vec<Effect> {
-        todo.into_iter().filter(|todo| !matches!(todo, Effect::Print(_) | Effect::Send(Up::Position(_)))).collect()
+        todo.into_iter()
+            .filter(|todo| !matches!(todo, Effect::Print(_) | Effect::Send(Up::Position(_))))
+            .collect()
     }
 
     fn arrive() -> Effect {

@@ -22,14 +22,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use self::driver_state::{Effect, DriverState};
+use self::driver_state::{DriverState, Effect};
 use super::{
     args::DriveArgs,
     output::Output,
     servers::{Servers, end_reason},
 };
 use crate::{
-    server_connection::{DriveStream, DriveSender, backoff},
+    server_connection::{DriveSender, DriveStream, backoff},
     signals::StopSignals,
 };
 
@@ -89,7 +89,11 @@ async fn car_and_driver(driving: &DriveArgs, servers: &Servers) -> anyhow::Resul
     let session = match servers.have_token() {
         true => {
             let ask = async |channel, request| SessionsClient::new(channel).who_am_i(request).await;
-            servers.unary(WhoAmIRequest {}, ask).await?.session.filter(|session| session.role() == Role::Driver)
+            servers
+                .unary(WhoAmIRequest {}, ask)
+                .await?
+                .session
+                .filter(|session| session.role() == Role::Driver)
         }
         false => None,
     };

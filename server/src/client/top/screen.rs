@@ -183,8 +183,12 @@ fn cars(count: usize) -> String {
 fn told(link: &StreamState) -> (Style, String) {
     match link {
         StreamState::Open(age) if *age < STALE => (AnsiColor::Green.on_default(), "live".to_owned()),
-        StreamState::Open(age) => (AnsiColor::Yellow.on_default(), format!("no message for {}", duration(*age))),
-        StreamState::Broken(why) => (AnsiColor::Red.on_default(), format!("not live: {}", strip_controls(why))),
+        StreamState::Open(age) => {
+            (AnsiColor::Yellow.on_default(), format!("no message for {}", duration(*age)))
+        }
+        StreamState::Broken(why) => {
+            (AnsiColor::Red.on_default(), format!("not live: {}", strip_controls(why)))
+        }
     }
 }
 
@@ -313,7 +317,9 @@ mod tests {
     fn what_is_not_live_does_not_look_live() {
         let say = |link| plain(&screen("Oulu", &fleet(1), &link, &mut View::default(), (60, 5)))[0].clone();
         assert!(say(StreamState::Open(Duration::from_secs(9))).starts_with("Oulu · 1 car · live"));
-        assert!(say(StreamState::Open(Duration::from_secs(12))).starts_with("Oulu · 1 car · no message for 12 s"));
+        assert!(
+            say(StreamState::Open(Duration::from_secs(12))).starts_with("Oulu · 1 car · no message for 12 s")
+        );
         assert!(say(StreamState::Broken("gone".into())).starts_with("Oulu · 1 car · not live: gone"));
     }
 

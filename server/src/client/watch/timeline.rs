@@ -195,9 +195,7 @@ mod tests {
         assert!(!timeline.opened(opened("a")), "the same journal");
         let cursor = WatchRequest { ride_id: "r".into(), epoch: "a".into(), after_version: 2 };
         assert_eq!(timeline.cursor(), cursor);
-        assert!(
-            !timeline.apply(&first) && timeline.apply(&event(3, 109, Event::Arrived(v1::Arrived {})))
-        );
+        assert!(!timeline.apply(&first) && timeline.apply(&event(3, 109, Event::Arrived(v1::Arrived {}))));
 
         assert!(timeline.opened(opened("b")), "another journal");
         assert!(timeline.apply(&first), "an event of the other journal is new");

@@ -12,7 +12,7 @@ use crate::{
     rides::{
         RideLog,
         journal::{Journal, MemoryJournal},
-        model::{Actor, Booking, TripSummary, EventKind, OpenOffer, Ride},
+        model::{Actor, Booking, EventKind, OpenOffer, Ride, TripSummary},
         testing::{FailingJournal, booking, car, city, crew, on_streets, place, request},
     },
 };
@@ -412,7 +412,8 @@ async fn a_ride_that_is_over_before_anyone_looks_after_it_lets_its_car_go() {
     let ride = office.rides.start_off_street(crew(1), booking(""), SystemTime::now()).await.expect("free").id;
     begin_off_street(&office.fleet, &office.rides.get(&ride).await.expect("kept")).await.expect("open");
     assert_eq!(assigned(&mut link).await.id, ride);
-    let end = Command::DropOff { car: None, figures: TripSummary::default(), metered_fare: None, at: place(5) };
+    let end =
+        Command::DropOff { car: None, figures: TripSummary::default(), metered_fare: None, at: place(5) };
     office.command(&ride, end).await;
 
     let (fleet, rides) = (office.fleet.clone(), office.rides.clone());

@@ -83,7 +83,8 @@ fn a_start_sent_again_is_the_same_ride_until_that_is_over() {
     for other in [start("bob", "ada"), start("aino", "eve")] {
         assert_eq!(draft.open(id(3), &other, None, noon()), busy);
     }
-    let end = Command::DropOff { car: None, figures: TripSummary::default(), metered_fare: None, at: place(5) };
+    let end =
+        Command::DropOff { car: None, figures: TripSummary::default(), metered_fare: None, at: place(5) };
     let log = draft.ride(&id(0)).expect("the ride is open");
     draft.decide(&log, &end, noon()).expect("the ride is on its trip");
     assert_eq!(draft.open(id(4), &start("aino", "ada"), None, noon()).map(|ride| ride.id), Ok(id(4)));
@@ -98,7 +99,8 @@ fn a_start_is_no_repeat_of_a_ride_that_was_booked() {
     ride.extend(steps.map(|command| (0, command)));
     assert!(commit(&mut board, &ride).iter().all(Result::is_ok));
     let start = Command::StartOffStreet { booking: Arc::new(booking("ada")), crew: crew(1), since: noon() };
-    let outcome = BatchBuilder::on(&board, None, &mut StagedBatch::default()).open(id(1), &start, None, noon());
+    let outcome =
+        BatchBuilder::on(&board, None, &mut StagedBatch::default()).open(id(1), &start, None, noon());
     assert_eq!(outcome, Err(RideError::Refused(Refusal::CarBusy)));
 }
 

@@ -3,7 +3,7 @@
 use faulty_disk::Operation;
 use futures_util::future::join_all;
 
-use super::{TestDisk, Server};
+use super::{Server, TestDisk};
 use crate::rides::{
     RideError, Rides,
     journal::{Filter, Journal as _, JournalError, sqlite::OpenError},

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use rides_proto::ids::RideId;
 
-use super::{TestDisk, Server};
+use super::{Server, TestDisk};
 use crate::rides::{
     RideError, Rides,
     journal::{Filter, Journal as _, JournalError, RequestKey},

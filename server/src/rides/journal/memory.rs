@@ -9,7 +9,9 @@ use std::{
 use rides_proto::ids::RideId;
 use uuid::Uuid;
 
-use super::{JournalFuture, Entry, Filter, Journal, JournalError, Later, ListedRide, RequestKey, KnownRequests};
+use super::{
+    Entry, Filter, Journal, JournalError, JournalFuture, KnownRequests, Later, ListedRide, RequestKey,
+};
 use crate::rides::RideLog;
 
 /// A journal in memory. Each instance has a new epoch.
@@ -113,7 +115,12 @@ impl Journal for MemoryJournal {
         ready(Ok(known.collect()))
     }
 
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> JournalFuture<'a, Vec<ListedRide>> {
+    fn page<'a>(
+        &'a self,
+        filter: &'a Filter,
+        below: Option<u64>,
+        limit: usize,
+    ) -> JournalFuture<'a, Vec<ListedRide>> {
         ready(Ok(self.kept().page(filter, below, limit)))
     }
 

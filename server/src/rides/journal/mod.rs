@@ -154,7 +154,12 @@ pub trait Journal: Send + Sync + 'static {
     fn by_requests<'a>(&'a self, requests: &'a [RequestKey]) -> JournalFuture<'a, KnownRequests>;
 
     /// Returns at most `limit` rides that match `filter`, newest first, with places below `below`.
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> JournalFuture<'a, Vec<ListedRide>>;
+    fn page<'a>(
+        &'a self,
+        filter: &'a Filter,
+        below: Option<u64>,
+        limit: usize,
+    ) -> JournalFuture<'a, Vec<ListedRide>>;
 
     /// Waits until the journal can never be written again, and returns the reason. Pending while the journal works,
     /// and after it was closed.

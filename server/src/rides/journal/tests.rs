@@ -41,7 +41,10 @@ async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
         journal.append(vec![opened(1, "ada"), opened(2, "bob")]).await.expect("both rides are new");
         let gap = entry(1, 3, EventKind::Expired, None);
         let refused = journal.append(vec![opened(3, "eve"), gap]).await;
-        assert_eq!(refused, Err(JournalError::OutOfSequence { ride: id(1), misfit: OutOfSequence { at: 1, found: 3 } }));
+        assert_eq!(
+            refused,
+            Err(JournalError::OutOfSequence { ride: id(1), misfit: OutOfSequence { at: 1, found: 3 } })
+        );
         assert_eq!(journal.ride(&id(3)).await, Ok(None));
         let known = journal
             .by_requests(&["request-1", "request-3"].map(|id| testing::request(id, id.as_bytes())))
@@ -50,9 +53,15 @@ async fn a_batch_is_kept_as_a_whole_or_not_at_all() {
         assert_eq!(known.into_keys().map(|key| key.id).collect::<Vec<_>>(), ["request-1"]);
 
         let twice = journal.append(vec![opened(2, "bob")]).await;
-        assert_eq!(twice, Err(JournalError::OutOfSequence { ride: id(2), misfit: OutOfSequence { at: 1, found: 1 } }));
+        assert_eq!(
+            twice,
+            Err(JournalError::OutOfSequence { ride: id(2), misfit: OutOfSequence { at: 1, found: 1 } })
+        );
         let orphan = journal.append(vec![entry(9, 2, EventKind::Expired, None)]).await;
-        assert_eq!(orphan, Err(JournalError::OutOfSequence { ride: id(9), misfit: OutOfSequence { at: 0, found: 2 } }));
+        assert_eq!(
+            orphan,
+            Err(JournalError::OutOfSequence { ride: id(9), misfit: OutOfSequence { at: 0, found: 2 } })
+        );
     }
 }
 

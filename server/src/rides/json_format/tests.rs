@@ -4,7 +4,7 @@ use std::{
 };
 
 use crate::rides::{
-    model::{Actor, Cents, TripSummary, EventKind, UnassignReason, OfferEndReason, OpenOffer, RideType},
+    model::{Actor, Cents, EventKind, OfferEndReason, OpenOffer, RideType, TripSummary, UnassignReason},
     testing::{booking, car, crew, noon, place},
 };
 

@@ -9,8 +9,11 @@ use crate::rides::{
     testing::{any_command, booking, car, crew, noon, offer, place},
 };
 
-const FIGURES: TripSummary =
-    TripSummary { distance_m: 700, duration: Duration::from_secs(100), fare: crate::rides::model::Cents(800) };
+const FIGURES: TripSummary = TripSummary {
+    distance_m: 700,
+    duration: Duration::from_secs(100),
+    fare: crate::rides::model::Cents(800),
+};
 
 /// Applies a command as the task does, and returns the decision.
 fn apply(log: &mut Option<RideLog>, command: &Command) -> Result<Decision, Refusal> {

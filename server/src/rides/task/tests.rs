@@ -6,12 +6,12 @@ use tokio::sync::Mutex;
 use super::*;
 use crate::rides::{
     Rides,
-    journal::{JournalFuture, Filter, MemoryJournal},
+    journal::{Filter, JournalFuture, MemoryJournal},
     list::ListQuery,
     machine::Refusal,
     model::{Actor, RideState},
     open_ride_limits::Holder,
-    testing::{AppendHook, HookedJournal, FailingJournal, booking, car, crew, noon, offer, request},
+    testing::{AppendHook, FailingJournal, HookedJournal, booking, car, crew, noon, offer, request},
 };
 
 async fn rides(journal: Arc<dyn Journal>) -> (Rides, mpsc::Receiver<RideId>) {
@@ -89,7 +89,8 @@ async fn a_rider_has_at_most_so_many_open_rides() {
         rides.book(key("by dispatch", 1), booking("ada")).await.expect("there is no limit");
     }
     let (rides, _opened) = rides(journal).await;
-    let books = async |n: &str| too_many(rides.book_with_limits(limits(4, 100), key(n, 1), booking("ada")).await);
+    let books =
+        async |n: &str| too_many(rides.book_with_limits(limits(4, 100), key(n, 1), booking("ada")).await);
     assert_eq!(books("one more").await, ada, "four rides are open since before the restart");
     rides.command(&open[0].id, cancel()).await.expect("the trip has not begun");
     rides.command(&open[0].id, cancel()).await.expect("the ride is cancelled already");

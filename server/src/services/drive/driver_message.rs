@@ -137,7 +137,11 @@ mod tests {
     use super::*;
 
     fn say(message: Message) -> Result<DriverMessage, Status> {
-        Ok(DriverMessage::read(DriveRequest { message: Some(message) }, &Principal::Anonymous, SystemTime::now())?)
+        Ok(DriverMessage::read(
+            DriveRequest { message: Some(message) },
+            &Principal::Anonymous,
+            SystemTime::now(),
+        )?)
     }
 
     fn helsinki() -> Option<v1::Location> {
@@ -181,7 +185,10 @@ mod tests {
             let bad = status.get_details_bad_request().expect("details");
             assert_eq!(bad.field_violations[0].field, field);
         }
-        assert!(DriverMessage::read(DriveRequest { message: None }, &Principal::Anonymous, SystemTime::now()).is_err());
+        assert!(
+            DriverMessage::read(DriveRequest { message: None }, &Principal::Anonymous, SystemTime::now())
+                .is_err()
+        );
     }
 
     /// CLIENT-10

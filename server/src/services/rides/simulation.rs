@@ -32,7 +32,7 @@ use crate::{
     fleet::FleetOptions,
     rides::{
         RideError, RideLog,
-        journal::{JournalFuture, Journal, JournalError, Later, MemoryJournal},
+        journal::{Journal, JournalError, JournalFuture, Later, MemoryJournal},
         machine::Refusal,
         model::{Actor, OfferEndReason, OpenOffer, Ride, RideState},
         testing::{AppendHook, HookedJournal, booking, car, city, crew, noon, place, request},
@@ -126,8 +126,10 @@ struct Server {
 impl Server {
     /// Starts a server on a journal. Returns it, and a handle that aborts its rides task.
     async fn start(kept: &Arc<MemoryJournal>, rng: &mut SmallRng) -> (Self, AbortHandle) {
-        let disk =
-            HookedJournal { kept: kept.clone(), trouble: Arc::new(Disk(Mutex::new(SmallRng::from_rng(rng)))) };
+        let disk = HookedJournal {
+            kept: kept.clone(),
+            trouble: Arc::new(Disk(Mutex::new(SmallRng::from_rng(rng)))),
+        };
         let (opened, mut hears) = mpsc::channel(64);
         tokio::spawn(async move { while hears.recv().await.is_some() {} });
         let (rides, task) = Rides::spawn(Arc::new(disk), opened).await.expect("in memory");

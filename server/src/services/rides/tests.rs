@@ -227,7 +227,8 @@ async fn a_watcher_sees_the_car_come_and_hears_a_beat_when_nothing_moves() {
             other => panic!("{other:?}"),
         }
         if seen.len() == 2 {
-            let report = PositionReport { car: car(1), at: pickup, heading_deg: None, time: SystemTime::now() };
+            let report =
+                PositionReport { car: car(1), at: pickup, heading_deg: None, time: SystemTime::now() };
             fleet.report(vec![report]).await.expect("open");
         }
     }

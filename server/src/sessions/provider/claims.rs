@@ -74,7 +74,9 @@ impl ExpectedClaims {
             name: text("name").unwrap_or_default().to_owned(),
             // The provider's clock may be ahead. Without this, a session that began before a revocation could look
             // later.
-            issued_at: issued_at.and_then(|at| at.checked_sub(MAX_CLOCK_SKEW)).unwrap_or(SystemTime::UNIX_EPOCH),
+            issued_at: issued_at
+                .and_then(|at| at.checked_sub(MAX_CLOCK_SKEW))
+                .unwrap_or(SystemTime::UNIX_EPOCH),
             expires_at,
             issued_here: false,
         })

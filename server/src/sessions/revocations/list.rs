@@ -104,7 +104,8 @@ mod tests {
     fn one_session_is_over_and_no_other_of_the_same_subject() {
         let (lost, kept) = (issued("ada", 10), issued("ada", 10));
         let mut list = RevocationSet::default();
-        let revoked = Revocation { scope: SessionScope::Session(lost.id.clone()), at: at(20), until: at(1_000) };
+        let revoked =
+            Revocation { scope: SessionScope::Session(lost.id.clone()), at: at(20), until: at(1_000) };
         assert!(list.add(&revoked) && !list.add(&revoked));
         assert!(list.is_revoked(&lost) && !list.is_revoked(&kept));
         let renewed = Session { issued_at: at(30), ..lost };
@@ -123,8 +124,11 @@ mod tests {
     #[test]
     fn an_older_revocation_that_comes_later_takes_nothing_back() {
         let mut list = RevocationSet::default();
-        let revoked =
-            |second, until| Revocation { scope: SessionScope::Subject("ada".into()), at: at(second), until: at(until) };
+        let revoked = |second, until| Revocation {
+            scope: SessionScope::Subject("ada".into()),
+            at: at(second),
+            until: at(until),
+        };
         assert!(list.add(&revoked(20, 900)));
         assert!(!list.add(&revoked(10, 800)), "the set does not change");
         assert!(list.is_revoked(&issued("ada", 20)));

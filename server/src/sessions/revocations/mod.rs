@@ -1,9 +1,9 @@
 //! Revoked sessions. A revocation is in force at once, is kept on the disk, and is deleted when its sessions have
 //! expired.
 
-mod writer;
 mod list;
 mod store;
+mod writer;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -21,9 +21,9 @@ use tokio::{
 
 pub use self::list::SessionScope;
 use self::{
-    writer::RevocationWriter,
-    list::{RevocationSet, Revocation, scopes_of},
+    list::{Revocation, RevocationSet, scopes_of},
     store::{FILE, RevocationFile},
+    writer::RevocationWriter,
 };
 use super::{MAX_TOKEN_LIFETIME, SESSION_LIFETIME, Session};
 use crate::files;
@@ -125,13 +125,18 @@ impl Revocations {
     /// If there are too many revocations, or if this one is not on the disk yet.
     pub async fn sign_out(&self, session: &Session, now: SystemTime) -> Result<(), RevokeError> {
         // A provider's sessions are exempt: the provider limits how many there are.
-        if session.issued_here && self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MAX_REVOCATIONS {
+        if session.issued_here
+            && self.list.read().unwrap_or_else(PoisonError::into_inner).len() >= MAX_REVOCATIONS
+        {
             return Err(RevokeError::TooMany);
         }
         let whose = SessionScope::Session(session.id.clone());
         // A provider does not know of this revocation, and may renew the session at any time.
-        let until =
-            if session.issued_here { session.expires_at.max(now + SESSION_LIFETIME) } else { now + MAX_TOKEN_LIFETIME };
+        let until = if session.issued_here {
+            session.expires_at.max(now + SESSION_LIFETIME)
+        } else {
+            now + MAX_TOKEN_LIFETIME
+        };
         self.add(Revocation { scope: whose, at: now, until }).await
     }
 
@@ -268,7 +273,8 @@ mod tests {
             let first = Session { issued_here: is_ours, ..session("ada") };
             revocations.sign_out(&first, now).await.unwrap();
             revocations.list.write().unwrap().forget_before(days_later);
-            let renewed = Session { issued_at: days_later, expires_at: days_later + SESSION_LIFETIME, ..first };
+            let renewed =
+                Session { issued_at: days_later, expires_at: days_later + SESSION_LIFETIME, ..first };
             assert_eq!(revocations.is_revoked(&renewed), is_remembered);
         }
     }
@@ -362,7 +368,10 @@ mod tests {
         disk.limit_size(Some(disk.used()));
         assert!(on(&disk, dir.path()).is_revoked(&ada));
         disk.limit_size(None);
-        assert!(!on(&disk, dir.path()).is_revoked(&bob), "the expired revocation is deleted once there is room");
+        assert!(
+            !on(&disk, dir.path()).is_revoked(&bob),
+            "the expired revocation is deleted once there is room"
+        );
     }
 
     async fn until(condition: impl Fn() -> bool) {

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     RevokeError,
-    list::{RevocationSet, Revocation},
+    list::{Revocation, RevocationSet},
     store::RevocationFile,
 };
 

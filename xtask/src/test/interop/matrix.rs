@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// The markers around the table in README.md.
+/// The markers around the table in docs/interop.md.
 const BEGIN: &str = "<!-- interop: written by `cargo xtask test interop --write-matrix` -->\n";
 const END: &str = "<!-- /interop -->\n";
 

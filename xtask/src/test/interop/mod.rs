@@ -1,7 +1,7 @@
 //! The interop test: gRPC and gRPC-Web clients of other projects run the checks of `clients/interop.json`.
 //!
 //! The clients are programs in `clients/`, and print one line of JSON per check. This module installs them, starts
-//! servers for them, and reads their outcomes. The outcomes become a table, which README.md also has.
+//! servers for them, and reads their outcomes. The outcomes become a table, which docs/interop.md also has.
 
 mod endings;
 mod examples;
@@ -27,11 +27,12 @@ use matrix::{List, Matrix};
 use programs::Programs;
 use servers::Servers;
 
-/// Runs all checks against the server at `program`, and counts them. With `write`, the table is written into README.md.
-/// Otherwise README.md must have the same table.
+/// Runs all checks against the server at `program`, and counts them. With `write`, the table is written into
+/// docs/interop.md. Otherwise docs/interop.md must have the same table.
 ///
 /// # Errors
-/// When a check fails, when a client or server cannot be installed or started, or when README.md has another table.
+/// When a check fails, when a client or server cannot be installed or started, or when docs/interop.md has another
+/// table.
 pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Tally) -> Result<()> {
     let scratch = mirror()?;
     // The legacy contract, for the checks of its paths.
@@ -87,16 +88,16 @@ fn beside_others(programs: &Programs, servers: &Servers) -> Result<u64> {
 }
 
 fn keep(matrix: &Matrix, write: bool) -> Result<()> {
-    let path = shell::root().join("README.md");
-    let readme = fs::read_to_string(&path).context("cannot read README.md")?;
-    let updated =
-        matrix::with_table(&readme, &matrix.to_string()).context("README.md has no markers for the table")?;
+    let path = shell::root().join("docs/interop.md");
+    let document = fs::read_to_string(&path).context("cannot read docs/interop.md")?;
+    let updated = matrix::with_table(&document, &matrix.to_string())
+        .context("docs/interop.md has no markers for the table")?;
     if write {
-        fs::write(&path, updated).context("cannot write README.md")?;
+        fs::write(&path, updated).context("cannot write docs/interop.md")?;
     } else {
         ensure!(
-            updated == readme,
-            "README.md has another table: run `cargo xtask test interop --write-matrix` to update it"
+            updated == document,
+            "docs/interop.md has another table: run `cargo xtask test interop --write-matrix` to update it"
         );
     }
     Ok(())

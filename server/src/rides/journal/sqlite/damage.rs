@@ -99,8 +99,9 @@ fn damage(log: &[u8]) -> Option<Damage> {
         // database.
         let is_this_log = salts[..4] == header[16..20] || salts[4..] == header[20..24];
         let orders = [false, true];
-        let mut commits =
-            orders.iter().filter_map(|order| acknowledged_commits(&frames, salts, Checksum::new(*order), false));
+        let mut commits = orders
+            .iter()
+            .filter_map(|order| acknowledged_commits(&frames, salts, Checksum::new(*order), false));
         let commits = is_this_log.then(|| commits.next())??;
         Some(Damage { frame: 0, commits })
     });
@@ -120,7 +121,12 @@ fn damage_of_frames(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum) -> Op
 /// A frame follows the one before it if its checksum continues from there. It belongs to this log if it has its
 /// salts. Other frames with these salts may be from a failed commit, and frames with other salts are from the log
 /// before.
-fn acknowledged_commits(frames: &[Frame<'_>], salts: &[u8], mut sum: Checksum, is_known: bool) -> Option<usize> {
+fn acknowledged_commits(
+    frames: &[Frame<'_>],
+    salts: &[u8],
+    mut sum: Checksum,
+    is_known: bool,
+) -> Option<usize> {
     let mut is_behind_commit = false;
     let mut found = false;
     for (n, pair) in frames.windows(2).enumerate() {

@@ -11,7 +11,7 @@ use rides_proto::ids::RideId;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde::Serialize;
 
-use super::{FILE, DatabaseFile, Lock, OpenError, damage, wal, projection, row, schema};
+use super::{DatabaseFile, FILE, Lock, OpenError, damage, projection, row, schema, wal};
 use crate::{
     files::{self, Access},
     rides::{journal::JournalError, machine, model::Ride},

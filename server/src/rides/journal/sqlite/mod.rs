@@ -7,14 +7,14 @@
 mod damage;
 mod error;
 mod lock;
-mod wal;
+pub mod maintenance;
 mod projection;
 mod read;
 mod reader;
 mod row;
 mod salvage;
 mod schema;
-pub mod maintenance;
+mod wal;
 mod writer;
 
 use std::{
@@ -39,7 +39,9 @@ use self::{
     reader::ReaderPool,
     writer::{Append, Health, Input, Writer},
 };
-use super::{JournalFuture, Entry, Filter, Journal, JournalError, Later, ListedRide, RequestKey, KnownRequests};
+use super::{
+    Entry, Filter, Journal, JournalError, JournalFuture, KnownRequests, Later, ListedRide, RequestKey,
+};
 use crate::rides::RideLog;
 
 /// The name of the journal's file in the data directory. While it is open, SQLite keeps its `-wal` and `-shm` files
@@ -192,7 +194,12 @@ impl Journal for SqliteJournal {
         Box::pin(self.requests.read(move |db| read::requests(db, &requests)))
     }
 
-    fn page<'a>(&'a self, filter: &'a Filter, below: Option<u64>, limit: usize) -> JournalFuture<'a, Vec<ListedRide>> {
+    fn page<'a>(
+        &'a self,
+        filter: &'a Filter,
+        below: Option<u64>,
+        limit: usize,
+    ) -> JournalFuture<'a, Vec<ListedRide>> {
         let filter = filter.clone();
         Box::pin(self.readers.read(move |db| read::page(db, &filter, below, limit)))
     }

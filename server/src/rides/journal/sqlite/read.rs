@@ -11,7 +11,7 @@ use super::{
 };
 use crate::rides::{
     RideLog,
-    journal::{Filter, JournalError, ListedRide, RequestKey, KnownRequests},
+    journal::{Filter, JournalError, KnownRequests, ListedRide, RequestKey},
     model::RideState,
 };
 
@@ -23,8 +23,8 @@ pub(super) fn log(db: &Connection, ride: &RideId) -> Result<Option<Arc<RideLog>>
     while let Some(found) = rows.next()? {
         events.push(Arc::new(row::event(found)?));
     }
-    let log =
-        RideLog::replay(events).map_err(|misfit| JournalError::OutOfSequence { ride: ride.clone(), misfit })?;
+    let log = RideLog::replay(events)
+        .map_err(|misfit| JournalError::OutOfSequence { ride: ride.clone(), misfit })?;
     Ok(log.map(Arc::new))
 }
 
@@ -93,7 +93,9 @@ pub(super) fn page(
         let found = places(db, filter, below, missing)?;
         for (place, id) in &found {
             let log = log_unless_damaged(db, id)?;
-            page.extend(log.map(|log| ListedRide { list_position: place.unsigned_abs(), ride: log.ride.clone() }));
+            page.extend(
+                log.map(|log| ListedRide { list_position: place.unsigned_abs(), ride: log.ride.clone() }),
+            );
         }
         match found.last() {
             Some((last, _)) if found.len() == missing && page.len() < limit => below = *last,

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
-use super::{Damage, FILE, DatabaseFile, OpenError, damage, database, wal::wal_path};
+use super::{Damage, DatabaseFile, FILE, OpenError, damage, database, wal::wal_path};
 use crate::files;
 
 /// Returns `true` if the log of the journal in `file` was damaged. Then both are copied, and the log is deleted if

@@ -361,8 +361,9 @@ fn a_new_file_has_large_pages_and_an_older_one_keeps_its_own() {
 fn commits_are_synced_and_sqlite_is_recent() {
     let dir = tempdir().expect("a temporary directory");
     let _journal = open(dir.path()).expect("a new journal opens");
-    let db =
-        DatabaseFile { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
+    let db = DatabaseFile { path: dir.path().join(FILE), vfs: None }
+        .connect(OpenFlags::empty())
+        .expect("a connection");
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect("a pragma");
     assert_eq!((pragma("synchronous"), pragma("wal_autocheckpoint")), (2, 0));
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("a pragma");
@@ -378,8 +379,9 @@ async fn the_log_is_moved_into_the_file_once_nobody_reads() {
     let journal = open(dir.path()).expect("a new journal opens");
     let log = dir.path().join(format!("{FILE}-wal"));
     let size = || fs::metadata(&log).expect("the log exists").len();
-    let reader =
-        DatabaseFile { path: dir.path().join(FILE), vfs: None }.connect(OpenFlags::empty()).expect("a connection");
+    let reader = DatabaseFile { path: dir.path().join(FILE), vfs: None }
+        .connect(OpenFlags::empty())
+        .expect("a connection");
     let snapshot = reader.unchecked_transaction().expect("a transaction begins");
     let events =
         |db: &Connection| db.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0));
