@@ -4,10 +4,10 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use grpc_web_fetch::{BrowserClock, Clock as _, Signal, visibility};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{
-    Document, Element, HtmlElement, HtmlInputElement, PointerEvent, ResizeObserver, Storage, VisibilityState,
-    Window,
+    Document, Element, HtmlElement, HtmlInputElement, PointerEvent, ResizeObserver, Storage, Window,
 };
 
 use crate::model::Millis;
@@ -24,7 +24,7 @@ pub fn document() -> Document {
 
 /// Returns the monotonic clock, in milliseconds. Some systems stop this clock while they sleep.
 pub fn now() -> Millis {
-    window().performance().map_or_else(js_sys::Date::now, |performance| performance.now())
+    BrowserClock.now()
 }
 
 /// Records a `performance.mark` named `name`, for developer tools and tests.
@@ -62,18 +62,17 @@ pub fn is_crowded() -> bool {
 
 /// Returns the wall clock, in Unix milliseconds.
 pub fn unix_now() -> f64 {
-    js_sys::Date::now()
+    BrowserClock.wall()
 }
 
 /// Waits for `millis` milliseconds, at most one day. In a hidden tab the browser may wait longer.
-pub async fn sleep(millis: Millis) {
-    const DAY: Millis = 86_400_000.0;
-    gloo_timers::future::TimeoutFuture::new(millis.clamp(0.0, DAY).ceil() as u32).await;
+pub fn sleep(millis: Millis) -> impl Future<Output = ()> {
+    BrowserClock.sleep(millis)
 }
 
 /// Returns a random number in [0, 1) that is good enough for jitter, and not for secrets.
 pub fn random() -> f64 {
-    js_sys::Math::random()
+    BrowserClock.random()
 }
 
 /// Returns a new random UUID. Outside of a secure context the browser has no `randomUUID`, and the result is a
@@ -108,14 +107,9 @@ pub fn secret() -> String {
     filled.map_or_else(|_| String::new(), |_| bytes.into_iter().flat_map(digits).collect())
 }
 
-/// Returns `true` if the browser reports a network.
-pub fn is_online() -> bool {
-    window().navigator().on_line()
-}
-
 /// Returns `true` if the page is visible.
 pub fn is_visible() -> bool {
-    document().visibility_state() == VisibilityState::Visible
+    visibility() == Signal::Wake
 }
 
 /// Calls `handler` on each `event` of the window, for the life of the page.

@@ -4,11 +4,10 @@
 //! `cargo fuzz` runs the targets from the crate in `fuzz/`. The tests here replay the saved corpus and
 //! mutations of it.
 
+use grpc_web_fetch::frames::{Frame, FrameError, FrameReader};
+
 use crate::{
-    api::{
-        frames::{BadFrame, Frame, FrameReader},
-        status::{failure, later},
-    },
+    api::failure::{failure, is_refused},
     store::{FleetModel, fleet_frame},
 };
 
@@ -25,7 +24,7 @@ pub fn page_frames(input: &[u8]) {
         if let Frame::Trailers(trailers) = frame
             && let Some(status) = trailers.status()
         {
-            let _ = (failure(&status, 0.0), later(&status));
+            let _ = (failure(&status, 0.0), is_refused(&status));
         }
     }
 }
@@ -49,7 +48,7 @@ pub fn fleet_frames(input: &[u8]) {
 }
 
 /// Returns the frames before the first bad frame, and the error if there is one.
-fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Result<(), BadFrame>) {
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Result<(), FrameError>) {
     let mut reader = FrameReader::default();
     let mut frames = Vec::new();
     for piece in pieces {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+pub use grpc_web_fetch::Link;
+use grpc_web_fetch::StreamState;
 use rides_proto::{
     geo::{Bounds, LatLng},
     ids::{CarNumber, RideId},
@@ -390,39 +392,9 @@ pub struct Connection {
     pub heard_at: Option<Millis>,
 }
 
-/// The state of the link to the server.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Link {
-    /// The newest attempt has not received a frame yet.
-    Connecting,
-    /// Frames arrive on a stream.
-    Live,
-    /// Frames arrive by a sequence of short calls, because streams are held back on the way or other windows
-    /// need the connections.
-    ShortCalls,
-    /// The last attempt failed. The next attempt follows at `retry_at`.
-    Waiting {
-        /// The time of the next attempt.
-        retry_at: Millis,
-    },
-    /// The last attempt failed, and the browser reports that there is no network.
-    Offline,
-    /// The server announced its shutdown. The page reconnects at `retry_at`.
-    Draining {
-        /// The time of the next attempt.
-        retry_at: Millis,
-    },
-    /// The last attempt was refused for a reason that a retry does not change, for example a setting.
-    Refused {
-        /// The time of the next attempt.
-        retry_at: Millis,
-    },
-}
-
-impl Link {
-    /// Returns `true` if frames arrive.
-    pub fn is_live(self) -> bool {
-        matches!(self, Self::Live | Self::ShortCalls)
+impl From<StreamState> for Connection {
+    fn from(StreamState { link, heard_at }: StreamState) -> Self {
+        Self { link, heard_at }
     }
 }
 
@@ -496,7 +468,7 @@ pub enum Role {
 
 /// The identity of the page at the server.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub enum Standing {
+pub enum Identity {
     /// Anonymous: the page sends no token, and the server has not asked for one.
     #[default]
     Nobody,

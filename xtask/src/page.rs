@@ -13,7 +13,8 @@ use anyhow::{Context, Result};
 use crate::{progress, setup, shell};
 
 /// The sources of the page.
-const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "proto", "web", "xtask/bundler"];
+const SOURCES: [&str; 6] =
+    ["Cargo.lock", "Cargo.toml", "crates/grpc-web-fetch", "proto", "web", "xtask/bundler"];
 
 /// The extensions of the files that a first load fetches.
 const FIRST_LOAD: [&str; 4] = ["wasm", "js", "css", "html"];

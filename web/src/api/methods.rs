@@ -1,35 +1,7 @@
-//! The RPCs that the page calls, and what goes over them.
+//! The RPCs that the page calls.
 
-use std::marker::PhantomData;
-
+use grpc_web_fetch::Method;
 use rides_proto::v1;
-
-/// An RPC that takes `Q` and answers with `A`, once or many times.
-pub struct Method<Q, A> {
-    path: &'static str,
-    types: PhantomData<fn(Q) -> A>,
-}
-
-impl<Q, A> Method<Q, A> {
-    /// `path`: "/package.Service/Method".
-    pub const fn new(path: &'static str) -> Self {
-        Self { path, types: PhantomData }
-    }
-
-    /// Where to call it.
-    pub fn path(self) -> &'static str {
-        self.path
-    }
-}
-
-// Derived, these would ask that the messages can be copied.
-impl<Q, A> Clone for Method<Q, A> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<Q, A> Copy for Method<Q, A> {}
 
 /// `rides.v1.Rides.Quote`
 pub const QUOTE: Method<v1::QuoteRequest, v1::QuoteResponse> = Method::new("/rides.v1.Rides/Quote");
@@ -39,12 +11,12 @@ pub const BOOK: Method<v1::BookRequest, v1::BookResponse> = Method::new("/rides.
 pub const CANCEL: Method<v1::CancelRequest, v1::CancelResponse> = Method::new("/rides.v1.Rides/Cancel");
 /// `rides.v1.Rides.List`
 pub const LIST: Method<v1::ListRequest, v1::ListResponse> = Method::new("/rides.v1.Rides/List");
-/// `rides.v1.Rides.Watch`, a stream
+/// `rides.v1.Rides.Watch`, a server-streaming RPC
 pub const WATCH_RIDE: Method<v1::WatchRequest, v1::WatchResponse> = Method::new("/rides.v1.Rides/Watch");
-/// `rides.v1.Fleet.Watch`, a stream
+/// `rides.v1.Fleet.Watch`, a server-streaming RPC
 pub const WATCH_FLEET: Method<v1::WatchFleetRequest, v1::WatchFleetResponse> =
     Method::new("/rides.v1.Fleet/Watch");
-/// `rides.v1.City.GetMap`, a stream
+/// `rides.v1.City.GetMap`, a server-streaming RPC
 pub const GET_MAP: Method<v1::GetMapRequest, v1::GetMapResponse> = Method::new("/rides.v1.City/GetMap");
 /// `rides.v1.City.FindPlaces`
 pub const FIND_PLACES: Method<v1::FindPlacesRequest, v1::FindPlacesResponse> =
@@ -67,7 +39,7 @@ mod tests {
 
     use super::*;
 
-    /// The descriptor's words for a method: its types and whether it answers with a stream.
+    /// Returns the request type, the response type and `server_streaming` of a method in the descriptor.
     fn contract(path: &str) -> (String, String, bool) {
         let files =
             prost_types::FileDescriptorSet::decode(rides_proto::FILE_DESCRIPTOR_SET).expect("decodes");
@@ -90,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_those_of_the_contract() {
+    fn methods_are_those_of_the_contract() {
         agrees(&QUOTE, false);
         agrees(&BOOK, false);
         agrees(&CANCEL, false);

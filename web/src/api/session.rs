@@ -1,226 +1,184 @@
-//! Calls in somebody's name: as nobody where that is enough, as a guest where it is not, or as whom a person says.
+//! The session of the page: its token, the sign-in as a guest, and renewal.
 //!
-//! Nothing is sent before the server asks for it. The first call that is refused for want of a token signs the page in
-//! as a guest, and is made again; a token is renewed at half of its time. A token that a person handed over is never
-//! replaced by a guest's behind their back: when it is refused the page says so, and waits for them.
+//! The page sends no token before the server asks for one. The first call that is refused for want of a token signs the
+//! page in as a guest, and is made again. A token is renewed at half of its lifetime. A token that a person entered is
+//! never replaced by that of a guest: if it is refused, the page says so and waits for the person.
 
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
 };
 
-use bytes::Bytes;
-use futures_util::{StreamExt as _, TryFutureExt as _, stream};
-use prost::Message;
+use grpc_web_fetch::{
+    Client, Clock, Code, Credentials, Decision, FailedAttempt, Millis, Status, Token, transport::Transport,
+};
 use rides_proto::v1;
-use tonic::{Code, Status};
 
 use super::{
-    call::{self, DEADLINE},
-    clock::Clock,
-    methods::{Method, RENEW, SIGN_IN, SIGN_OUT, WHO_AM_I},
-    status::{failure, is_about_the_token},
-    tap::Tap,
-    token::Token,
-    transport::{self, Answers, Fetch, Transport},
+    failure::{failure, is_about_the_token},
+    methods::{RENEW, SIGN_IN, SIGN_OUT, WHO_AM_I},
 };
-use crate::model::{Millis, Role, Standing};
+use crate::model::{Identity, Role};
 
-/// How often a call is made again that was refused for its token: without it, and with a new one.
+/// The number of times that a call is repeated after its token was refused: without a token, and with a new one.
 const REPEATS: u32 = 2;
-/// A token is renewed this often at least, whatever the clocks of page and server say of its end…
+/// The longest time between two renewals. The clocks of page and server may differ…
 const RENEW_WITHIN: Millis = 3_600_000.0;
-/// … and one that was just issued not before this.
+/// … and so may they let a new token seem old. It is not renewed before this time.
 const FRESH: Millis = 60_000.0;
-/// Between two looks at whether another call has signed in.
-const GLANCE: Millis = 50.0;
+/// The interval in which a call looks whether another call has signed in.
+const POLL: Millis = 50.0;
 
-/// Where a token is from.
+/// The origin of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
-    /// The page asked for it by itself.
+    /// The page signed in as a guest.
     Guest,
-    /// A person handed it over. While there is one, it counts.
-    Handed,
+    /// A person entered the token. It takes precedence.
+    Entered,
 }
 
-/// Where tokens outlive the page's memory, one of each origin.
-pub trait Shelves {
-    /// What was put there last.
+/// Storage for tokens beyond the memory of the page, one for each origin.
+pub trait TokenStores {
+    /// Returns the stored token.
     fn get(&self, origin: Origin) -> Option<Token>;
-    /// Puts it there, or leaves nothing.
+    /// Stores a token, or removes the one that is stored.
     fn put(&self, origin: Origin, token: Option<&Token>);
-    /// Returns the secret by which the server knows the guest again when the token is refused. Makes one where there is
-    /// none. It is empty where the browser has no randomness for secrets.
+    /// Returns the secret by which the server recognizes the guest after the token was refused. Creates one if there is
+    /// none. It is empty if the browser has no randomness for secrets.
     fn guest_secret(&self) -> String;
-    /// Forgets the secret, so that the next guest is another one.
+    /// Forgets the secret. The next guest is another one.
     fn forget_guest(&self);
 }
 
-/// Makes calls in somebody's name. Clones share it.
-pub struct Session<F, C>(Rc<Inner<F, C>>);
+/// The session of the page. It provides the tokens of calls. Clones share it.
+pub struct Session<T, C>(Rc<Inner<T, C>>);
 
-struct Inner<F, C> {
-    transport: Transport<F>,
-    clock: C,
-    shelves: Box<dyn Shelves>,
-    on_standing: Box<dyn Fn(&Standing)>,
-    pass: RefCell<Option<Pass>>,
-    /// Whether the page may sign in by itself.
+struct Inner<T, C> {
+    /// Makes calls without credentials.
+    client: Client<T, C>,
+    stores: Box<dyn TokenStores>,
+    on_identity: Box<dyn Fn(&Identity)>,
+    ticket: RefCell<Option<Ticket>>,
+    /// True if the page may sign in as a guest.
     may_be_guest: Cell<bool>,
     signing_in: Cell<bool>,
 }
 
+/// The token in use.
 #[derive(Clone, PartialEq)]
-struct Pass {
+struct Ticket {
     token: Token,
     origin: Origin,
-    /// On the wall clock. `None`: the server has not said yet what the token is good for.
+    /// The time of the renewal, on the wall clock. `None` until the server has told the lifetime of the token.
     renew_at: Option<f64>,
 }
 
-impl<F: Fetch, C: Clock + 'static> Session<F, C> {
-    /// Goes on as whom the shelves say. `on_standing` is told of every change, and is told now if there is one.
+impl<T: Transport, C: Clock> Session<T, C> {
+    /// Continues with a stored token, if there is one. `on_identity` is called now and after each change.
     pub fn new(
-        transport: Transport<F>,
-        clock: C,
-        shelves: Box<dyn Shelves>,
-        on_standing: Box<dyn Fn(&Standing)>,
+        client: Client<T, C>,
+        stores: Box<dyn TokenStores>,
+        on_identity: Box<dyn Fn(&Identity)>,
     ) -> Self {
         let session = Self(Rc::new(Inner {
-            transport,
-            clock,
-            shelves,
-            on_standing,
-            pass: RefCell::default(),
+            client,
+            stores,
+            on_identity,
+            ticket: RefCell::default(),
             may_be_guest: Cell::new(true),
             signing_in: Cell::default(),
         }));
-        session.take_from_shelves();
+        session.load();
         session
     }
 
-    /// What the calls sent and received.
-    pub fn tap(&self) -> &Tap {
-        self.0.transport.tap()
-    }
-
-    /// The answers to a request, encoded. A call that is refused for its token, before its first message, is made
-    /// again if there is another: nothing has come of it.
-    pub fn answers(&self, path: &'static str, message: Vec<u8>, deadline: Option<Millis>) -> Answers {
-        self.clone().call(path, message, deadline).try_flatten_stream().boxed_local()
-    }
-
-    async fn call(
-        self,
-        path: &'static str,
-        message: Vec<u8>,
-        deadline: Option<Millis>,
-    ) -> Result<Answers, Status> {
-        let mut repeats = 0;
-        loop {
-            let token = self.pass().map(|pass| pass.token);
-            let mut answers = self.0.transport.answers(path, message.clone(), deadline, token.clone());
-            let first = answers.next().await;
-            match &first {
-                Some(Err(status)) if is_about_the_token(status) => {
-                    if repeats == REPEATS {
-                        self.tell(&Standing::Refused(failure(status, self.0.clock.now())));
-                    } else if self.has_another(token.as_ref(), status).await? {
-                        repeats += 1;
-                        continue;
-                    }
-                }
-                _ => {}
-            }
-            return Ok(stream::iter(first).chain(answers).boxed_local());
-        }
-    }
-
-    /// Becomes whom `token` is of, if the server knows it.
+    /// Signs in with `token`, if the server accepts it.
+    ///
+    /// # Errors
+    /// The status of `WhoAmI`. The page keeps its token then.
     pub async fn sign_in_with(&self, token: Token) -> Result<(), Status> {
         let session = self.who_is(&token).await?;
         self.0.may_be_guest.set(true);
-        self.adopt(token, Origin::Handed, session, 0.0);
+        self.adopt(token, Origin::Entered, session, 0.0);
         Ok(())
     }
 
-    /// Is nobody again, or the guest who it was before a token was handed over. What is left to do is to tell the server
-    /// that the token is over; where that fails, it ends by itself.
-    pub fn sign_out(&self) -> impl Future<Output = ()> + use<F, C> {
-        let pass = self.0.pass.take();
-        if let Some(pass) = &pass {
-            self.0.shelves.put(pass.origin, None);
-            if pass.origin == Origin::Guest {
-                self.0.shelves.forget_guest();
+    /// Forgets the token in use, and returns to the guest from before a token was entered. The future tells the server
+    /// that the token is over. If that fails, the token expires.
+    pub fn sign_out(&self) -> impl Future<Output = ()> + use<T, C> {
+        let ticket = self.0.ticket.take();
+        if let Some(ticket) = &ticket {
+            self.0.stores.put(ticket.origin, None);
+            if ticket.origin == Origin::Guest {
+                self.0.stores.forget_guest();
             }
         }
         self.0.may_be_guest.set(true);
-        self.take_from_shelves();
+        self.load();
         let session = self.clone();
         async move {
-            if let Some(pass) = pass {
-                _ = session.ask(SIGN_OUT, &v1::SignOutRequest {}, Some(&pass.token)).await;
+            if let Some(ticket) = ticket {
+                _ = session.client_with(&ticket.token).unary(&SIGN_OUT, &v1::SignOutRequest {}).await;
             }
         }
     }
 
-    /// Asks what the token is good for, and renews it when it is time. True: streams go on with the new one only if
-    /// they are opened anew. Failing is for the next time, and for the calls.
+    /// Asks for the lifetime of the token, or renews the token when it is time. Returns `true` if there is a new token:
+    /// open streams end with the old one and must be opened again. A failure is repeated by the next call of this.
     pub async fn keep_up(&self) -> bool {
-        let Some(pass) = self.pass() else { return false };
-        let is_known = pass.renew_at.is_some();
-        if pass.renew_at.is_some_and(|at| self.0.clock.wall() < at) {
+        let Some(ticket) = self.ticket() else { return false };
+        let is_known = ticket.renew_at.is_some();
+        if ticket.renew_at.is_some_and(|at| self.wall() < at) {
             return false;
         }
-        let news = if is_known {
-            self.ask(RENEW, &v1::RenewRequest {}, Some(&pass.token))
-                .await
-                .and_then(|new| parts(&new.token, new.session))
+        let new = if is_known {
+            let client = self.client_with(&ticket.token);
+            client.unary(&RENEW, &v1::RenewRequest {}).await.and_then(|new| parts(&new.token, new.session))
         } else {
-            self.who_is(&pass.token).await.map(|session| (pass.token.clone(), session))
+            self.who_is(&ticket.token).await.map(|session| (ticket.token.clone(), session))
         };
-        // Meanwhile the page may have become someone else.
-        if self.pass().as_ref() != Some(&pass) {
+        // The page may have signed in or out during the call.
+        if self.ticket().as_ref() != Some(&ticket) {
             return false;
         }
-        if news.as_ref().is_err_and(|status| status.code() == Code::FailedPrecondition) {
-            // Of an identity provider's, which this server cannot renew.
-            self.0.pass.replace(Some(Pass { renew_at: Some(f64::INFINITY), ..pass.clone() }));
+        if new.as_ref().is_err_and(|status| status.code() == Code::FailedPrecondition) {
+            // The token is of an identity provider, and this server cannot renew it.
+            self.0.ticket.replace(Some(Ticket { renew_at: Some(f64::INFINITY), ..ticket.clone() }));
         }
-        let news = news.ok();
-        let is_new = is_known && news.is_some();
-        if let Some((token, session)) = news {
-            self.adopt(token, pass.origin, session, if is_known { FRESH } else { 0.0 });
+        let new = new.ok();
+        let is_new = is_known && new.is_some();
+        if let Some((token, session)) = new {
+            self.adopt(token, ticket.origin, session, if is_known { FRESH } else { 0.0 });
         }
         is_new
     }
 
-    /// Whether a call that was refused `used` can be made with something else.
-    async fn has_another(&self, used: Option<&Token>, refused: &Status) -> Result<bool, Status> {
-        let pass = self.pass();
-        if pass.as_ref().map(|pass| &pass.token) != used {
+    /// Returns `true` if there is something else to make the call with than `used`, which was refused.
+    async fn replace(&self, used: Option<&Token>, refused: &Status) -> Result<bool, Status> {
+        let ticket = self.ticket();
+        if ticket.as_ref().map(|ticket| &ticket.token) != used {
             return Ok(true);
         }
-        match pass {
-            Some(Pass { origin: Origin::Guest, .. }) => {
-                // Another tab may have signed in anew.
-                if self.0.shelves.get(Origin::Guest).as_ref() == used {
-                    self.0.shelves.put(Origin::Guest, None);
+        match ticket {
+            Some(Ticket { origin: Origin::Guest, .. }) => {
+                // Another tab may have signed in again.
+                if self.0.stores.get(Origin::Guest).as_ref() == used {
+                    self.0.stores.put(Origin::Guest, None);
                 }
-                self.take_from_shelves();
+                self.load();
                 Ok(true)
             }
-            Some(Pass { origin: Origin::Handed, .. }) => {
-                self.0.shelves.put(Origin::Handed, None);
-                self.0.pass.take();
+            Some(Ticket { origin: Origin::Entered, .. }) => {
+                self.0.stores.put(Origin::Entered, None);
+                self.0.ticket.take();
                 self.0.may_be_guest.set(false);
-                self.tell(&Standing::Refused(failure(refused, self.0.clock.now())));
+                self.tell_refused(refused);
                 Ok(false)
             }
             None if self.0.signing_in.get() => {
                 while self.0.signing_in.get() {
-                    self.0.clock.sleep(GLANCE).await;
+                    self.0.client.clock().sleep(POLL).await;
                 }
                 Ok(true)
             }
@@ -230,13 +188,13 @@ impl<F: Fetch, C: Clock + 'static> Session<F, C> {
     }
 
     async fn sign_in(&self) -> Result<(), Status> {
-        let _until_it_is_over = SigningIn::begin(&self.0.signing_in);
-        let request = v1::SignInRequest { guest_secret: self.0.shelves.guest_secret(), ..Default::default() };
-        let answer = self.ask(SIGN_IN, &request, None).await;
-        let news = answer.and_then(|new| parts(&new.token, new.session));
-        let (token, session) = news.inspect_err(|status| {
+        let _until_the_end = SigningIn::begin(&self.0.signing_in);
+        let request = v1::SignInRequest { guest_secret: self.0.stores.guest_secret(), ..Default::default() };
+        let response = self.0.client.unary(&SIGN_IN, &request).await;
+        let new = response.and_then(|new| parts(&new.token, new.session));
+        let (token, session) = new.inspect_err(|status| {
             if status.code() != Code::Unavailable {
-                self.tell(&Standing::Refused(failure(status, self.0.clock.now())));
+                self.tell_refused(status);
             }
         })?;
         self.adopt(token, Origin::Guest, session, FRESH);
@@ -244,68 +202,80 @@ impl<F: Fetch, C: Clock + 'static> Session<F, C> {
     }
 
     async fn who_is(&self, token: &Token) -> Result<v1::Session, Status> {
-        Ok(self.ask(WHO_AM_I, &v1::WhoAmIRequest {}, Some(token)).await?.session.unwrap_or_default())
+        let client = self.client_with(token);
+        Ok(client.unary(&WHO_AM_I, &v1::WhoAmIRequest {}).await?.session.unwrap_or_default())
     }
 
-    async fn ask<Q: Message, A: Message + Default>(
-        &self,
-        method: Method<Q, A>,
-        request: &Q,
-        token: Option<&Token>,
-    ) -> Result<A, Status> {
-        transport::decode(self.answer(method.path(), request.encode_to_vec(), token.cloned()).await?)
+    fn client_with(&self, token: &Token) -> Client<T, C> {
+        self.0.client.clone().credentials(token.clone())
     }
 
-    async fn answer(
-        &self,
-        path: &'static str,
-        message: Vec<u8>,
-        token: Option<Token>,
-    ) -> Result<Bytes, Status> {
-        let answers = self.0.transport.answers(path, message, Some(DEADLINE), token);
-        call::unary(&self.0.clock, DEADLINE, transport::only(answers)).await
-    }
-
-    fn take_from_shelves(&self) {
-        let on = |origin| self.0.shelves.get(origin).map(|token| Pass { token, origin, renew_at: None });
-        let pass = on(Origin::Handed).or_else(|| on(Origin::Guest));
-        let standing = match pass {
-            Some(_) => Standing::SignedIn { role: None, subject: String::new() },
-            None => Standing::Nobody,
+    fn load(&self) {
+        let of = |origin| self.0.stores.get(origin).map(|token| Ticket { token, origin, renew_at: None });
+        let ticket = of(Origin::Entered).or_else(|| of(Origin::Guest));
+        let identity = match ticket {
+            Some(_) => Identity::SignedIn { role: None, subject: String::new() },
+            None => Identity::Nobody,
         };
-        self.0.pass.replace(pass);
-        self.tell(&standing);
+        self.0.ticket.replace(ticket);
+        self.tell(&identity);
     }
 
     fn adopt(&self, token: Token, origin: Origin, session: v1::Session, at_least: Millis) {
-        let now = self.0.clock.wall();
+        let now = self.wall();
         let left = session.expires_at.as_ref().map_or(0.0, |at| at.seconds as f64 * 1e3 - now);
-        // `f64::clamp` can panic with its figures, and to print them takes five kilobytes of page.
+        // `f64::clamp` can panic with its arguments, and the code that prints them would add 5 kB to the page.
         let renew_at = Some(now + (left / 2.0).max(at_least).min(RENEW_WITHIN));
-        self.0.shelves.put(origin, Some(&token));
-        self.0.pass.replace(Some(Pass { token, origin, renew_at }));
+        self.0.stores.put(origin, Some(&token));
+        self.0.ticket.replace(Some(Ticket { token, origin, renew_at }));
         let role = role(session.role());
-        let subject = if origin == Origin::Handed { session.subject } else { String::new() };
-        self.tell(&Standing::SignedIn { role, subject });
+        let subject = if origin == Origin::Entered { session.subject } else { String::new() };
+        self.tell(&Identity::SignedIn { role, subject });
     }
 
-    fn pass(&self) -> Option<Pass> {
-        self.0.pass.borrow().clone()
+    fn ticket(&self) -> Option<Ticket> {
+        self.0.ticket.borrow().clone()
     }
 
-    fn tell(&self, standing: &Standing) {
-        (self.0.on_standing)(standing);
+    fn wall(&self) -> f64 {
+        self.0.client.clock().wall()
+    }
+
+    fn tell_refused(&self, status: &Status) {
+        self.tell(&Identity::Refused(failure(status, self.0.client.clock().now())));
+    }
+
+    fn tell(&self, identity: &Identity) {
+        (self.0.on_identity)(identity);
     }
 }
 
-// Derived, it would ask that the transport's parts can be copied.
-impl<F, C> Clone for Session<F, C> {
+impl<T: Transport, C: Clock> Credentials for Session<T, C> {
+    fn token(&self) -> Option<Token> {
+        self.ticket().map(|ticket| ticket.token)
+    }
+
+    fn failed<'a>(&'a self, attempt: FailedAttempt<'a>) -> Option<Decision<'a>> {
+        let FailedAttempt { token, status, repeats } = attempt;
+        if !is_about_the_token(status) {
+            return None;
+        }
+        if repeats == REPEATS {
+            self.tell_refused(status);
+            return None;
+        }
+        Some(Box::pin(self.replace(token, status)))
+    }
+}
+
+// A derived implementation would ask for `T: Clone` and `C: Clone`.
+impl<T, C> Clone for Session<T, C> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-/// A sign-in under way; others wait for its end, also when it is given up.
+/// The flag of a sign-in under way. Other calls wait until it is dropped, also if the sign-in was dropped.
 struct SigningIn<'a>(&'a Cell<bool>);
 
 impl<'a> SigningIn<'a> {
@@ -322,7 +292,7 @@ impl Drop for SigningIn<'_> {
 }
 
 fn parts(token: &str, session: Option<v1::Session>) -> Result<(Token, v1::Session), Status> {
-    let token = Token::parse(token).ok_or_else(|| Status::internal("the server gave out no token"))?;
+    let token = Token::parse(token).ok_or_else(|| Status::internal("the server sent no token"))?;
     Ok((token, session.unwrap_or_default()))
 }
 

@@ -6,7 +6,7 @@ use crate::{
     browser,
     erased::press,
     format,
-    model::{Failure, Role, Standing},
+    model::{Failure, Identity, Role},
     store::Command,
 };
 
@@ -30,10 +30,10 @@ struct Words {
 }
 
 impl Words {
-    fn of(standing: &Standing) -> Self {
-        match standing {
-            Standing::Nobody => Self::new("nobody", "Sign in", "The server has not asked.", None),
-            Standing::SignedIn { role, subject } => {
+    fn of(identity: &Identity) -> Self {
+        match identity {
+            Identity::Nobody => Self::new("nobody", "Sign in", "The server has not asked.", None),
+            Identity::SignedIn { role, subject } => {
                 let (state, name, about) = match role {
                     Some(Role::Driver) => {
                         ("driver", "Driver", "You see the map. Your rides are in your car's own app.")
@@ -49,7 +49,7 @@ impl Words {
                 let name = if subject.is_empty() { name.to_owned() } else { format!("{name} {subject}") };
                 Self::new(state, &name, about, Some("Sign out"))
             }
-            Standing::Refused(failure) => {
+            Identity::Refused(failure) => {
                 Self::new("refused", "Signed out", &format::failure(failure), Some("Go on as a guest"))
             }
         }
@@ -69,18 +69,18 @@ pub(super) fn Account(ui: Ui) -> impl IntoView {
         ui.commands.send(Command::SignIn(browser::take_value("token")));
     };
     view! {
-        {move || ui.store.standing.with(button)}
+        {move || ui.store.identity.with(button)}
         <div id="who" class="about who glass" popover>
             <h2>"Who you are"</h2>
-            {move || ui.store.standing.with(|standing| about(ui, standing))}
+            {move || ui.store.identity.with(|identity| about(ui, identity))}
             <form on:submit=submit>{move || ui.store.sign_in.with(|sign_in| field(failed(sign_in)))}</form>
             <p class="muted">"It stays in this tab, and is shown to this server alone."</p>
         </div>
     }
 }
 
-fn button(standing: &Standing) -> impl IntoView + use<> {
-    let Words { state, name, .. } = Words::of(standing);
+fn button(identity: &Identity) -> impl IntoView + use<> {
+    let Words { state, name, .. } = Words::of(identity);
     view! {
         <button class="account glass" data-testid="account" data-state=state popovertarget="who">
             <Person />
@@ -105,8 +105,8 @@ fn field(failure: Option<&Failure>) -> impl IntoView + use<> {
     }
 }
 
-fn about(ui: Ui, standing: &Standing) -> impl IntoView + use<> {
-    let Words { about, leave, .. } = Words::of(standing);
+fn about(ui: Ui, identity: &Identity) -> impl IntoView + use<> {
+    let Words { about, leave, .. } = Words::of(identity);
     let leave = leave.map(|leave| {
         view! {
             <button class="link" data-testid="sign-out" on:click=press(move || ui.commands.send(Command::SignOut))>
@@ -126,12 +126,12 @@ mod tests {
 
     #[test]
     fn everyone_has_a_name_and_a_way_out() {
-        let told = |standing: &Standing| {
-            let Words { state, name, leave, .. } = Words::of(standing);
+        let told = |identity: &Identity| {
+            let Words { state, name, leave, .. } = Words::of(identity);
             (state, name, leave.is_some())
         };
-        let as_role = |role, subject: &str| Standing::SignedIn { role, subject: subject.to_owned() };
-        assert_eq!(told(&Standing::Nobody), ("nobody", "Sign in".into(), false));
+        let as_role = |role, subject: &str| Identity::SignedIn { role, subject: subject.to_owned() };
+        assert_eq!(told(&Identity::Nobody), ("nobody", "Sign in".into(), false));
         assert_eq!(told(&as_role(None, "")), ("guest", "Guest".into(), true));
         assert_eq!(told(&as_role(Some(Role::Rider), "ada")), ("rider", "Rider ada".into(), true));
         assert_eq!(told(&as_role(Some(Role::Driver), "aino")), ("driver", "Driver aino".into(), true));
@@ -140,7 +140,7 @@ mod tests {
             ("dispatcher", "Dispatcher eve".into(), true)
         );
         let over = Failure { reason: "SESSION_OVER".into(), code: 16, ..Failure::default() };
-        let words = Words::of(&Standing::Refused(over));
+        let words = Words::of(&Identity::Refused(over));
         assert_eq!((words.state, words.about.as_str()), ("refused", "The session is over."));
     }
 }

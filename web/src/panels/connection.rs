@@ -1,5 +1,6 @@
 //! The status pill: the state of the page's connection and the measured age of the newest frame.
 
+use grpc_web_fetch::DEADLINE;
 use leptos::prelude::*;
 
 use crate::{
@@ -116,7 +117,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             Link::ShortCalls => Some(("held-back", HELD_BACK.to_owned())),
             // Before the first frame, the card of `no_server.rs` shows the reason.
             Link::Refused { .. } if connection.heard_at.is_some() => ui.refusal().map(|why| ("refusal", why)),
-            _ if protocol == HTTP1 && ui.commands.tap().is_unanswered() => {
+            _ if protocol == HTTP1 && ui.commands.tap().has_no_responses(DEADLINE) => {
                 Some(("crowded", CROWDED.to_owned()))
             }
             _ => None,

@@ -6,7 +6,7 @@ use rides_proto::{geo::LatLng, ids::RideId};
 use crate::{
     erased::effect,
     format,
-    model::{Failure, Place, Remote, Ride, Role, Standing},
+    model::{Failure, Identity, Place, Remote, Ride, Role},
     store::{Command, Commands, Store},
 };
 
@@ -66,10 +66,10 @@ impl Ui {
             looks: RwSignal::new(0),
         };
         // A failure or a quote for one identity does not apply to another.
-        let mut known = store.standing.get_untracked();
+        let mut known = store.identity.get_untracked();
         effect(move || {
-            let standing = store.standing.get();
-            if std::mem::replace(&mut known, standing.clone()) != standing {
+            let identity = store.identity.get();
+            if std::mem::replace(&mut known, identity.clone()) != identity {
                 ui.quote();
             }
         });
@@ -115,8 +115,8 @@ impl Ui {
     /// Returns `true` if the ride belongs to the person. Riders with a token see only their own rides. A rider
     /// without a token booked it with the id of this browser.
     pub(super) fn is_mine(self, ride: &Ride) -> bool {
-        self.store.standing.with(|standing| match standing {
-            Standing::SignedIn { role, .. } => !matches!(role, Some(Role::Driver | Role::Dispatcher)),
+        self.store.identity.with(|identity| match identity {
+            Identity::SignedIn { role, .. } => !matches!(role, Some(Role::Driver | Role::Dispatcher)),
             _ => ride.rider_id == self.commands.rider_id(),
         })
     }
@@ -166,7 +166,7 @@ impl Ui {
 
     /// Returns `true` if the server rejected the page's token or did not issue one.
     pub(super) fn is_refused(self) -> bool {
-        self.store.standing.with(|standing| matches!(standing, Standing::Refused(_)))
+        self.store.identity.with(|identity| matches!(identity, Identity::Refused(_)))
     }
 
     /// Returns the reason why the newest fleet stream was refused, for people.

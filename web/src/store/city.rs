@@ -3,56 +3,51 @@
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use futures_util::TryStreamExt as _;
+use grpc_web_fetch::{
+    BrowserClock, Client, Clock as _, Millis, Status,
+    backoff::{FIRST_BACKOFF, backoff},
+    decode as decode_message, timeout,
+};
 use leptos::prelude::GetUntracked as _;
 use rides_proto::v1;
-use tonic::Status;
 
 use super::{
     Store, Update,
     decode::{self, Malformed},
 };
-use crate::{
-    api::{
-        Api, call,
-        clock::{BrowserClock, Clock as _},
-        connection::{FIRST_BACKOFF, SILENCE, backoff},
-        methods::GET_MAP,
-        transport,
-    },
-    browser,
-    model::CityMap,
-    order::sort_by_rank,
-};
+use crate::{api::methods::GET_MAP, browser, model::CityMap, order::sort_by_rank};
 
 /// The number of intermediate steps in which a loading city is shown, besides its beginning and its end.
 const STEPS: usize = 3;
+/// A map of which nothing arrives for this long is asked for again.
+const SILENCE: Millis = 10_000.0;
 
 /// Loads the city, and retries until it is complete. `streaming` is `true` during an attempt and `false`
 /// between attempts. `on_failure` is called after each failed attempt.
-pub(super) async fn load(api: Api, store: Store, streaming: Rc<Cell<bool>>, on_failure: impl Fn()) {
+pub(super) async fn load(client: Client, store: Store, streaming: Rc<Cell<bool>>, on_failure: impl Fn()) {
     let clock = BrowserClock;
     for failures in 1u32.. {
         streaming.set(true);
-        let end = load_once(&api, store).await;
+        let end = load_once(&client, store).await;
         streaming.set(false);
         if end.is_ok() {
             return;
         }
         on_failure();
-        clock.sleep(FIRST_BACKOFF.max(clock.chance() * backoff(failures))).await;
+        clock.sleep(FIRST_BACKOFF.max(clock.random() * backoff(failures))).await;
     }
 }
 
-async fn load_once(api: &Api, store: Store) -> Result<(), Status> {
+async fn load_once(client: &Client, store: Store) -> Result<(), Status> {
     let clock = BrowserClock;
     let whole = store.city.get_untracked().filter(|city| city.complete);
     let have_version = whole.map(|city| city.version.clone()).unwrap_or_default();
     let request = v1::GetMapRequest { have_version: have_version.clone() };
-    let mut stream = api.open(GET_MAP, &request, None);
+    let mut stream = client.open(&GET_MAP, &request, None);
 
     let mut growing = Growing::default();
-    while let Some(message) = call::within(&clock, SILENCE, stream.try_next()).await? {
-        let message: v1::GetMapResponse = transport::decode(message)?;
+    while let Some(message) = timeout(&clock, SILENCE, stream.try_next()).await? {
+        let message: v1::GetMapResponse = decode_message(message)?;
         if message.info.as_ref().is_some_and(|info| !have_version.is_empty() && info.version == have_version)
         {
             return Ok(());

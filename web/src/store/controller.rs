@@ -6,6 +6,9 @@ use std::{
 };
 
 use futures_channel::mpsc;
+use grpc_web_fetch::{
+    BrowserClock, Client, Fetch, PageEvents, ResumableStream, Signal, Token, is_online, tap::Tap, visibility,
+};
 use leptos::prelude::*;
 use rides_proto::{
     geo::{Bounds, LatLng},
@@ -23,18 +26,13 @@ use super::{
 };
 use crate::{
     api::{
-        Api,
-        buffering::Buffering,
-        clock::BrowserClock,
-        live::{Signal, Watched, keep_open},
+        self, failure,
         methods::{BOOK, CANCEL, FIND_PLACES, LIST, QUOTE},
-        status,
-        tap::Tap,
-        token::Token,
+        session::Session,
     },
     browser::{self, Shelf},
     erased::spawn,
-    model::{Failure, FollowedRide, Millis, Remote, RideType, Standing},
+    model::{Failure, FollowedRide, Identity, Millis, Remote, RideType},
 };
 
 /// The storage key of the followed ride's id, which survives a reload.
@@ -70,16 +68,15 @@ impl Commands {
 
     /// Returns the record of the newest calls.
     pub fn tap(self) -> Tap {
-        self.0.with_value(|controller| controller.api.tap().clone())
+        self.0.with_value(|controller| controller.client.tap().clone())
     }
 }
 
 struct Controller {
-    api: Api,
+    client: Client,
+    session: Session<Fetch, BrowserClock>,
     store: Store,
     rider_id: String,
-    /// The knowledge of all streams about proxies that hold streams back.
-    buffering: Rc<Cell<Buffering>>,
     /// The area that the map shows, and a margin.
     viewport: Rc<Cell<Bounds>>,
     fleet: Signals,
@@ -104,12 +101,13 @@ struct Booking {
 
 impl Controller {
     fn start(store: Store) -> Rc<Self> {
-        let on_standing = move |standing: &Standing| store.apply(Update::Standing(standing.clone()));
+        let on_identity = move |identity: &Identity| store.apply(Update::Identity(identity.clone()));
+        let (client, session) = api::connect(on_identity);
         let controller = Rc::new(Self {
-            api: Api::new(on_standing),
+            client,
+            session,
             store,
             rider_id: own_id(),
-            buffering: Rc::default(),
             viewport: Rc::new(Cell::new(nowhere())),
             fleet: Signals::default(),
             followed: Signals::default(),
@@ -126,7 +124,7 @@ impl Controller {
         if let Some(id) = Shelf::Session.get(FOLLOWED) {
             controller.follow(RideId::new(id));
         }
-        controller.signal_all(look());
+        controller.signal_all(visibility());
         controller
     }
 
@@ -161,7 +159,7 @@ impl Controller {
             }
             Command::SignIn(token) => spawn(async move { self.sign_in(&token).await }),
             Command::SignOut => {
-                spawn(self.api.session().sign_out());
+                spawn(self.session.sign_out());
                 self.is_someone_else();
             }
         }
@@ -192,7 +190,7 @@ impl Controller {
             passenger_ids: Vec::new(),
         };
         let person = self.persons.get();
-        let answer = self.api.ask_again(BOOK, &request, &|| self.retries_action()).await;
+        let answer = self.client.unary_with_retry(&BOOK, &request, &|| self.retries_action()).await;
         if self.persons.get() != person {
             // The identity changed meanwhile. The ride is in the list of the person who booked it.
             return Ok(());
@@ -214,8 +212,8 @@ impl Controller {
     /// Returns the rider id for a booking: empty if the page is signed in, since the server then takes it from
     /// the token.
     fn rider_id(&self) -> String {
-        match self.store.standing.get_untracked() {
-            Standing::SignedIn { .. } => String::new(),
+        match self.store.identity.get_untracked() {
+            Identity::SignedIn { .. } => String::new(),
             _ => self.rider_id.clone(),
         }
     }
@@ -224,7 +222,7 @@ impl Controller {
     async fn sign_in(self: &Rc<Self>, token: &str) {
         self.store.apply(Update::SignIn(Remote::Loading));
         let answer = match Token::parse(token) {
-            Some(token) => self.api.session().sign_in_with(token).await,
+            Some(token) => self.session.sign_in_with(token).await,
             None => Err(Status::invalid_argument(
                 "This is not a token: it has letters, digits and dots, and no spaces.",
             )),
@@ -267,7 +265,7 @@ impl Controller {
             by: v1::Actor::Unspecified.into(),
             reason: String::new(),
         };
-        let answer = self.api.ask_again(CANCEL, &request, &|| self.retries_action()).await;
+        let answer = self.client.unary_with_retry(&CANCEL, &request, &|| self.retries_action()).await;
         let ride = answer.map_err(|status| failure(&status))?.ride.unwrap_or_default();
         self.store.apply(Update::Ride(decode::ride(ride)?));
         Ok(())
@@ -283,7 +281,7 @@ impl Controller {
                 r#type: wire_type(booking.kind).into(),
             };
             let again = || this.store.apply(Update::Quote(Remote::Retrying));
-            let answer = this.api.ask_again(QUOTE, &request, &again).await;
+            let answer = this.client.unary_with_retry(&QUOTE, &request, &again).await;
             let quote = answer
                 .map_err(|status| failure(&status))
                 .and_then(|quote| decode::quote(quote).map_err(Failure::from));
@@ -304,7 +302,7 @@ impl Controller {
             browser::sleep(TYPING).await;
             let request = v1::FindPlacesRequest { query, limit: 0 };
             let again = || this.store.apply(Update::Places(Remote::Retrying));
-            let answer = this.api.ask_again(FIND_PLACES, &request, &again).await;
+            let answer = this.client.unary_with_retry(&FIND_PLACES, &request, &again).await;
             let places = answer.map(|found| good_part(decode::places(found.places)));
             let places = places.map_err(|status| failure(&status));
             this.store.apply(Update::Places(places.map_or_else(Remote::Failed, Remote::Ready)));
@@ -316,7 +314,7 @@ impl Controller {
         self.store.apply(Update::RideConnection(None));
         let this = self.clone();
         let watch = RideWatch {
-            api: self.api.clone(),
+            client: self.client.clone(),
             store: self.store,
             ride,
             following: Following::default(),
@@ -343,7 +341,7 @@ impl Controller {
         let this = self.clone();
         let again = Cell::new(false);
         let watch = FleetWatch {
-            api: self.api.clone(),
+            client: self.client.clone(),
             store: self.store,
             viewport: self.viewport.clone(),
             opened_for: self.viewport.get(),
@@ -359,25 +357,24 @@ impl Controller {
             }),
         };
         self.keep_open(Box::new(watch), self.fleet.open());
-        self.fleet.send(look());
+        self.fleet.send(visibility());
     }
 
-    fn keep_open(&self, watched: Box<dyn Watched>, signals: mpsc::Receiver<Signal>) {
-        let buffering = self.buffering.clone();
-        spawn(keep_open(watched, BrowserClock, buffering, browser::is_online(), signals));
+    fn keep_open(&self, stream: Box<dyn ResumableStream>, signals: mpsc::Receiver<Signal>) {
+        spawn(self.client.keep_open(stream, is_online(), signals));
     }
 
     /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches [`nowhere`].
     fn load_city(self: &Rc<Self>) {
         let this = self.clone();
         let on_failure = move || this.watch_fleet();
-        self.city.run(city::load(self.api.clone(), self.store, self.city_streams.clone(), on_failure));
+        self.city.run(city::load(self.client.clone(), self.store, self.city_streams.clone(), on_failure));
     }
 
     /// Requests the newest rides periodically while the page is visible and live, and renews the page's token.
     async fn keep_listing(self: Rc<Self>) {
         loop {
-            if self.api.session().keep_up().await {
+            if self.session.keep_up().await {
                 // A stream ends when the token expires with which it was opened.
                 self.signal_all(Signal::Reopen);
             }
@@ -396,7 +393,7 @@ impl Controller {
     /// Requests the newest rides. A failure appears beside the list until the next request.
     async fn list(&self) {
         let request = v1::ListRequest { page_size: LIST_SIZE, ..Default::default() };
-        let answer = self.api.ask(LIST, &request).await;
+        let answer = self.client.unary(&LIST, &request).await;
         let answer = answer.map(|list| {
             let has_more = !list.next_page_token.is_empty();
             (good_part(decode::rides(list.rides)), has_more)
@@ -406,19 +403,9 @@ impl Controller {
     }
 
     fn listen(self: &Rc<Self>) {
-        for (event, signal) in [
-            ("online", Some(Signal::Online)),
-            ("offline", Some(Signal::Offline)),
-            ("pagehide", Some(Signal::Leave)),
-            ("pageshow", None),
-            ("focus", None),
-        ] {
-            let this = self.clone();
-            browser::on_window(event, move || this.signal_all(signal.unwrap_or_else(look)));
-        }
         let this = self.clone();
-        browser::on_visibility(move || this.signal_all(look()));
-        let buffering = self.buffering.clone();
+        PageEvents::listen(move |signal| this.signal_all(signal)).forget();
+        let buffering = self.client.buffering().clone();
         let crowd = move || {
             let mut known = buffering.get();
             known.set_crowded(browser::is_crowded());
@@ -432,11 +419,6 @@ impl Controller {
         self.fleet.send(signal);
         self.followed.send(signal);
     }
-}
-
-/// Returns the signal for the current visibility of the page.
-fn look() -> Signal {
-    if browser::is_visible() { Signal::Wake } else { Signal::Hide }
 }
 
 /// Returns the valid items, and writes the error of the others to the console.
@@ -470,7 +452,7 @@ fn own_id() -> String {
 }
 
 fn failure(status: &Status) -> Failure {
-    status::failure(status, browser::now())
+    failure::failure(status, browser::now())
 }
 
 /// Returns a small area in the ocean. The fleet stream watches it until the map sets its area, because the

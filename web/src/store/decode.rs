@@ -12,7 +12,6 @@ use rides_proto::{
 use tonic::{Code, Status};
 
 use super::fleet::{CarMove, CarReport, CellUpdate, FleetFrame};
-use crate::api::transport;
 use crate::model::{
     Area, AreaKind, CarState, Detail, Failure, Money, Place, Quote, Rail, RailKind, Ride, RideState,
     RideType, Street, StreetClass,
@@ -47,7 +46,7 @@ fn keep_good<T>(items: impl IntoIterator<Item = Decoded<T>>) -> Partly<Vec<T>> {
 /// # Errors
 /// If `message` is not a valid protobuf message.
 pub fn fleet_frame(message: Bytes) -> Result<Partly<FleetFrame>, Status> {
-    transport::decode(message).map(frame_of)
+    grpc_web_fetch::decode(message).map(frame_of)
 }
 
 fn frame_of(message: v1::WatchFleetResponse) -> Partly<FleetFrame> {

@@ -9,8 +9,8 @@ use rides_proto::{
 };
 
 use crate::model::{
-    CityMap, Connection, Failure, FollowedRide, Millis, Place, Quote, Remote, Ride, RideList, RideType,
-    Standing,
+    CityMap, Connection, Failure, FollowedRide, Identity, Millis, Place, Quote, Remote, Ride, RideList,
+    RideType,
 };
 
 mod city;
@@ -55,7 +55,7 @@ pub struct Store {
     /// The result of the newest street search.
     pub places: ReadSignal<Remote<Vec<Place>>>,
     /// The identity of the page at the server.
-    pub standing: ReadSignal<Standing>,
+    pub identity: ReadSignal<Identity>,
     /// The newest sign-in with a token, while it runs or if it failed.
     pub sign_in: ReadSignal<Remote<()>>,
     /// The cars.
@@ -74,7 +74,7 @@ struct Writers {
     quote: WriteSignal<Remote<Quote>>,
     action: WriteSignal<Remote<()>>,
     places: WriteSignal<Remote<Vec<Place>>>,
-    standing: WriteSignal<Standing>,
+    identity: WriteSignal<Identity>,
     sign_in: WriteSignal<Remote<()>>,
     kept: StoredValue<Kept>,
 }
@@ -129,7 +129,7 @@ pub enum Update {
     /// The state of a street search.
     Places(Remote<Vec<Place>>),
     /// The new identity of the page at the server.
-    Standing(Standing),
+    Identity(Identity),
     /// The state of a sign-in with a token.
     SignIn(Remote<()>),
 }
@@ -145,7 +145,7 @@ impl Store {
         let (quote, set_quote) = signal(Remote::Idle);
         let (action, set_action) = signal(Remote::Idle);
         let (places, set_places) = signal(Remote::Idle);
-        let (standing, set_standing) = signal(Standing::Nobody);
+        let (identity, set_identity) = signal(Identity::Nobody);
         let (sign_in, set_sign_in) = signal(Remote::Idle);
         let write = Writers {
             city: set_city,
@@ -156,7 +156,7 @@ impl Store {
             quote: set_quote,
             action: set_action,
             places: set_places,
-            standing: set_standing,
+            identity: set_identity,
             sign_in: set_sign_in,
             kept: StoredValue::new(Kept { fleet: Connection::NEW, ride: None }),
         };
@@ -170,7 +170,7 @@ impl Store {
             quote,
             action,
             places,
-            standing,
+            identity,
             sign_in,
             fleet,
             write,
@@ -196,7 +196,7 @@ impl Store {
             Update::Quote(quote) => self.write.quote.set(quote),
             Update::Action(action) => self.write.action.set(action),
             Update::Places(places) => self.write.places.set(places),
-            Update::Standing(standing) => self.write.standing.set(standing),
+            Update::Identity(identity) => self.write.identity.set(identity),
             Update::SignIn(sign_in) => self.write.sign_in.set(sign_in),
         }
     }

@@ -8,10 +8,9 @@ use futures_util::{
     future::{AbortHandle, abortable},
 };
 
-use crate::{
-    api::live::{SIGNALS, Signal},
-    erased::spawn,
-};
+use grpc_web_fetch::{SIGNALS, Signal};
+
+use crate::erased::spawn;
 
 /// The sender of signals to a live stream. The stream ends when the sender is closed or replaced.
 #[derive(Default)]

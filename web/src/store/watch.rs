@@ -3,6 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;
+use grpc_web_fetch::{Client, MessageStream, ResumableStream, StreamState};
 use leptos::prelude::*;
 use rides_proto::{geo::Bounds, ids::RideId, tiles::CellBox, v1};
 use tonic::{Code, Status};
@@ -13,10 +14,8 @@ use super::{
 };
 use crate::{
     api::{
-        Api,
-        live::{Attempt, Watched},
+        failure,
         methods::{WATCH_FLEET, WATCH_RIDE},
-        status, transport,
     },
     browser,
     model::{Connection, Millis, Remote},
@@ -27,9 +26,9 @@ const MAX_CURSORS: usize = 4096;
 
 /// The stream of the cars in the viewport.
 pub(super) struct FleetWatch {
-    pub(super) api: Api,
+    pub(super) client: Client,
     pub(super) store: Store,
-    /// The area to watch. A change takes effect at the next [`Signal::Reopen`](crate::api::live::Signal::Reopen).
+    /// The area to watch. A change takes effect at the next [`Signal::Reopen`](grpc_web_fetch::Signal::Reopen).
     pub(super) viewport: Rc<Cell<Bounds>>,
     /// The area for which the newest stream was opened.
     pub(super) opened_for: Bounds,
@@ -41,8 +40,8 @@ pub(super) struct FleetWatch {
     pub(super) live: bool,
 }
 
-impl Watched for FleetWatch {
-    fn open(&mut self, deadline: Option<Millis>) -> Attempt {
+impl ResumableStream for FleetWatch {
+    fn open(&mut self, deadline: Option<Millis>) -> MessageStream {
         self.opened_for = self.viewport.get();
         let (epoch, cursors) = self.store.fleet.with_value(|fleet| {
             let fleet = fleet.borrow();
@@ -55,10 +54,10 @@ impl Watched for FleetWatch {
         let cursors = if self.afresh { Vec::new() } else { cursors };
         let viewport = Some(self.opened_for.into());
         let request = v1::WatchFleetRequest { viewport, cursors, epoch, moves: true, coarse: true };
-        self.api.open(WATCH_FLEET, &request, deadline)
+        self.client.open(&WATCH_FLEET, &request, deadline)
     }
 
-    fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
+    fn message(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
         let (frame, wrong) = decode::fleet_frame(message)?;
         if let Some(why) = wrong {
             browser::warn_once(&why.to_string());
@@ -73,7 +72,8 @@ impl Watched for FleetWatch {
         Ok(())
     }
 
-    fn connection(&mut self, connection: Connection) {
+    fn state(&mut self, state: StreamState) {
+        let connection = Connection::from(state);
         self.store.apply(Update::Connection(connection));
         let live = connection.link.is_live();
         if live && !std::mem::replace(&mut self.live, live) {
@@ -84,8 +84,8 @@ impl Watched for FleetWatch {
 
     fn ended(&mut self, end: &Result<(), Status>) -> bool {
         let refusal = match end {
-            Err(status) if status::later(status).is_refused => {
-                Remote::Failed(status::failure(status, browser::now()))
+            Err(status) if failure::is_refused(status) => {
+                Remote::Failed(failure::failure(status, browser::now()))
             }
             _ => Remote::Idle,
         };
@@ -101,7 +101,7 @@ pub(super) fn same_cells(a: Bounds, b: Bounds) -> bool {
 
 /// The stream of the ride that the person follows.
 pub(super) struct RideWatch {
-    pub(super) api: Api,
+    pub(super) client: Client,
     pub(super) store: Store,
     pub(super) ride: RideId,
     pub(super) following: Following,
@@ -109,15 +109,15 @@ pub(super) struct RideWatch {
     pub(super) on_refused: Box<dyn Fn(&Status)>,
 }
 
-impl Watched for RideWatch {
-    fn open(&mut self, deadline: Option<Millis>) -> Attempt {
+impl ResumableStream for RideWatch {
+    fn open(&mut self, deadline: Option<Millis>) -> MessageStream {
         let (epoch, after_version) = self.following.cursor();
         let request = v1::WatchRequest { ride_id: self.ride.as_str().to_owned(), epoch, after_version };
-        self.api.open(WATCH_RIDE, &request, deadline)
+        self.client.open(&WATCH_RIDE, &request, deadline)
     }
 
-    fn frame(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
-        let changed = self.following.apply(transport::decode(message)?).or_else(|misfit| {
+    fn message(&mut self, message: Bytes, _: bool) -> Result<(), Status> {
+        let changed = self.following.apply(grpc_web_fetch::decode(message)?).or_else(|misfit| {
             browser::warn_once(&misfit.to_string());
             match misfit {
                 Misfit::Gap { .. } => Err(Status::aborted("events are missing")),
@@ -137,7 +137,8 @@ impl Watched for RideWatch {
         Ok(())
     }
 
-    fn connection(&mut self, connection: Connection) {
+    fn state(&mut self, state: StreamState) {
+        let connection = Connection::from(state);
         // The first attempt is short, and nothing on the screen depends on it yet.
         if connection != Connection::NEW {
             self.store.apply(Update::RideConnection(Some(connection)));
@@ -168,15 +169,15 @@ fn is_final(status: &Status) -> bool {
         status.code(),
         Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::DataLoss
     );
-    is_final && !status::refuses_page(status)
+    is_final && !failure::refuses_page(status)
 }
 
 #[cfg(test)]
 mod tests {
+    use grpc_web_fetch::NotGrpc;
     use rides_proto::geo::LatLng;
 
     use super::*;
-    use crate::api::status::NotGrpc;
 
     /// PROXY-2
     #[test]

@@ -122,8 +122,8 @@ impl Step {
 
 fn lint_page() -> Result<()> {
     let toolchain = setup::for_page().context("no toolchain builds the page")?;
-    let mut clippy =
-        toolchain.cargo(&["clippy", "--locked", "--package", "rides-web", "--package", "rides-proto"]);
+    let mut clippy = toolchain.cargo(&["clippy", "--locked"]);
+    clippy.args(["--package", "rides-web", "--package", "rides-proto", "--package", "grpc-web-fetch"]);
     clippy.args(["--target", WASM, "--", "-D", "warnings"]);
     shell::run(clippy)
 }
@@ -144,8 +144,8 @@ fn page_tests(tally: &mut Tally) -> Result<()> {
     fs::create_dir_all(shell::tools_dir())?;
     fs::write(&capabilities, browser.capabilities())?;
 
-    let mut test =
-        toolchain.cargo(&["test", "--locked", "--package", "rides-web", "--target", WASM, "--test", "*"]);
+    let mut test = toolchain.cargo(&["test", "--locked", "--target", WASM, "--test", "*"]);
+    test.args(["--package", "rides-web", "--package", "grpc-web-fetch"]);
     test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
     test.env("CHROMEDRIVER", browser.driver).env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", capabilities);
     tally.count(test)

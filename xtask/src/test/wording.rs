@@ -21,7 +21,7 @@ fn each_source(dir: &Path, look: &mut impl FnMut(&Path, &str)) {
 #[test]
 fn no_text_of_the_page_and_the_server_says_please() {
     let mut found = Vec::new();
-    for part in ["web/src", "web/start.js", "web/index.html", "server/src", "proto/rides"] {
+    for part in ["crates", "web/src", "web/start.js", "web/index.html", "server/src", "proto/rides"] {
         let path = shell::root().join(part);
         let mut look = |path: &Path, text: &str| {
             let lines = text.lines().filter(|line| line.to_lowercase().contains("please"));

@@ -8,55 +8,82 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _, future::join};
+use grpc_web_fetch::{
+    Metadata,
+    tap::Tap,
+    transport::{Body, HttpRequest, HttpResponse},
+};
 use prost::Message as _;
 use rides_proto::v1;
-use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{
-    super::{
-        clock::TestClock,
-        methods::{LIST, WATCH_RIDE},
-        status::Metadata,
-        transport::{Chunks, Request, Response},
-    },
+    super::methods::{LIST, WATCH_RIDE},
     *,
 };
 
-/// A server that knows its tokens, or takes everyone.
+/// The clock of tokio, which a test can pause. It starts at 0, and the wall clock with it.
+#[derive(Clone)]
+struct TestClock(tokio::time::Instant);
+
+impl TestClock {
+    fn new() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Millis {
+        self.0.elapsed().as_secs_f64() * 1e3
+    }
+
+    fn wall(&self) -> f64 {
+        self.now()
+    }
+
+    fn random(&self) -> f64 {
+        0.5
+    }
+
+    async fn sleep(&self, millis: Millis) {
+        tokio::time::sleep(std::time::Duration::from_secs_f64(millis / 1e3)).await;
+    }
+}
+
+/// A server that accepts the tokens it knows, or all calls.
 #[derive(Clone, Default)]
-struct Server(Rc<Door>);
+struct Server(Rc<ServerState>);
 
 #[derive(Default)]
-struct Door {
+struct ServerState {
     is_open: Cell<bool>,
-    /// Whether guests may sign in, and whether what they get is good.
     refuses_guests: Cell<bool>,
-    gives_out_rubbish: Cell<bool>,
+    /// The tokens that it issues are refused.
+    issues_bad_tokens: Cell<bool>,
     renews_nothing: Cell<bool>,
     good: RefCell<BTreeSet<String>>,
     issued: Cell<u32>,
-    /// The secret of every guest who signed in.
+    /// The secrets of the guests that signed in.
     guests: RefCell<Vec<String>>,
-    /// Every call and the token that came with it.
+    /// The calls with their tokens.
     asked: RefCell<Vec<String>>,
 }
 
-impl Door {
+impl ServerState {
     fn issue(&self) -> String {
         self.issued.set(self.issued.get() + 1);
         let token = format!("issued-{}", self.issued.get());
-        if !self.gives_out_rubbish.get() {
+        if !self.issues_bad_tokens.get() {
             self.good.borrow_mut().insert(token.clone());
         }
         token
     }
 
-    fn answer(&self, path: &str, message: &[u8], token: Option<&str>) -> Result<Vec<u8>, Status> {
+    fn respond(&self, path: &str, message: &[u8], token: Option<&str>) -> Result<Vec<u8>, Status> {
         let session = Some(v1::Session {
             subject: "eve".to_owned(),
             role: v1::Role::Dispatcher.into(),
-            // From 0, where the test's clock begins.
+            // The clock of the test begins at 0.
             expires_at: Some(prost_types::Timestamp { seconds: 600, nanos: 0 }),
             ..Default::default()
         });
@@ -64,7 +91,7 @@ impl Door {
             if self.refuses_guests.get() {
                 return Err(refusal(Code::PermissionDenied, "NO_GUESTS"));
             }
-            // After the frame's flag and length.
+            // The message follows the flag and the length of its frame.
             let request = v1::SignInRequest::decode(&message[5..]).expect("a message");
             self.guests.borrow_mut().push(request.guest_secret);
             return Ok(v1::SignInResponse { token: self.issue(), session }.encode_to_vec());
@@ -90,15 +117,15 @@ fn refusal(code: Code, reason: &str) -> Status {
     Status::with_error_details(code, "no", ErrorDetails::with_error_info(reason, "rides.v1", []))
 }
 
-impl Fetch for Server {
-    type Chunks = Body;
+impl Transport for Server {
+    type Body = OneChunk;
 
-    async fn fetch(&self, request: Request) -> Result<Response<Body>, String> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse<OneChunk>, String> {
         let token = request.token.as_ref().map(Token::reveal);
         let method = request.path.rsplit('/').next().unwrap_or_default();
         self.0.asked.borrow_mut().push([method, " ", token.unwrap_or("-")].concat());
         tokio::task::yield_now().await;
-        let (headers, body) = match self.0.answer(&request.path, &request.body, token) {
+        let (headers, body) = match self.0.respond(&request.path, &request.body, token) {
             Ok(message) => {
                 let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
                 (Status::new(Code::Ok, "").into_http::<()>(), Some(framed.into()))
@@ -110,13 +137,13 @@ impl Fetch for Server {
         for (name, value) in headers.headers().iter().filter(|(name, _)| *name != "content-type") {
             metadata.append(name.as_str(), value.to_str().expect("ASCII"));
         }
-        Ok(Response { status: 200, headers: metadata, chunks: Body(body) })
+        Ok(HttpResponse { status: 200, headers: metadata, body: OneChunk(body) })
     }
 }
 
-struct Body(Option<Bytes>);
+struct OneChunk(Option<Bytes>);
 
-impl Stream for Body {
+impl Stream for OneChunk {
     type Item = Result<Bytes, String>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -124,15 +151,15 @@ impl Stream for Body {
     }
 }
 
-impl Chunks for Body {
+impl Body for OneChunk {
     fn complete(&mut self) {}
 }
 
-/// The shelves of a browser, which outlive a page: a token of each origin, and the number of guests that were forgotten.
+/// The storage of a browser, which outlives a page: a token of each origin, and the number of guests that were forgotten.
 #[derive(Clone, Default)]
-struct Drawer(Rc<RefCell<[Option<Token>; 2]>>, Rc<Cell<u32>>);
+struct Storage(Rc<RefCell<[Option<Token>; 2]>>, Rc<Cell<u32>>);
 
-impl Shelves for Drawer {
+impl TokenStores for Storage {
     fn get(&self, origin: Origin) -> Option<Token> {
         self.0.borrow()[origin as usize].clone()
     }
@@ -150,34 +177,36 @@ impl Shelves for Drawer {
     }
 }
 
-/// A page that is opened, and what it tells.
+/// An open page, and the identities that it reported.
 struct Page {
     server: Server,
-    shelves: Drawer,
+    stores: Storage,
+    client: Client<Server, TestClock>,
     session: Session<Server, TestClock>,
-    standings: Rc<RefCell<Vec<Standing>>>,
+    identities: Rc<RefCell<Vec<Identity>>>,
 }
 
 impl Page {
-    fn open(server: &Server, shelves: &Drawer) -> Self {
-        let standings = Rc::<RefCell<Vec<Standing>>>::default();
-        let told = standings.clone();
+    fn open(server: &Server, stores: &Storage) -> Self {
+        let identities = Rc::<RefCell<Vec<Identity>>>::default();
+        let told = identities.clone();
+        let client = Client::with_transport(server.clone(), TestClock::new(), Tap::new(|| 0.0));
         let session = Session::new(
-            Transport::new(server.clone(), Tap::new(|| 0.0)),
-            TestClock::new(),
-            Box::new(shelves.clone()),
-            Box::new(move |standing| told.borrow_mut().push(standing.clone())),
+            client.clone(),
+            Box::new(stores.clone()),
+            Box::new(move |identity| told.borrow_mut().push(identity.clone())),
         );
-        Self { server: server.clone(), shelves: shelves.clone(), session, standings }
+        let client = client.credentials(session.clone());
+        Self { server: server.clone(), stores: stores.clone(), client, session, identities }
     }
 
     fn new() -> Self {
-        Self::open(&Server::default(), &Drawer::default())
+        Self::open(&Server::default(), &Storage::default())
     }
 
     async fn list(&self) -> Result<(), Code> {
-        let answers = self.session.answers(LIST.path(), Vec::new(), None);
-        answers.try_collect::<Vec<_>>().await.map(|_| ()).map_err(|status| status.code())
+        let messages = self.client.open(&LIST, &v1::ListRequest::default(), None);
+        messages.try_collect::<Vec<_>>().await.map(|_| ()).map_err(|status| status.code())
     }
 
     fn knows(&self, token: &str) -> Token {
@@ -193,38 +222,38 @@ impl Page {
         self.server.0.asked.take()
     }
 
-    fn standing(&self) -> Standing {
-        self.standings.borrow().last().cloned().expect("told at the beginning")
+    fn identity(&self) -> Identity {
+        self.identities.borrow().last().cloned().expect("reported at the start")
     }
 }
 
-fn guest() -> Standing {
-    Standing::SignedIn { role: Some(Role::Dispatcher), subject: String::new() }
+fn guest() -> Identity {
+    Identity::SignedIn { role: Some(Role::Dispatcher), subject: String::new() }
 }
 
-fn eve() -> Standing {
-    Standing::SignedIn { role: Some(Role::Dispatcher), subject: "eve".to_owned() }
+fn eve() -> Identity {
+    Identity::SignedIn { role: Some(Role::Dispatcher), subject: "eve".to_owned() }
 }
 
 #[tokio::test]
-async fn an_open_server_is_sent_nothing_extra() {
+async fn an_open_server_gets_no_token() {
     let page = Page::new();
     page.server.0.is_open.set(true);
     assert_eq!(page.list().await, Ok(()));
     assert!(!page.session.keep_up().await);
     assert_eq!(page.asked(), ["List -"]);
-    assert_eq!(page.standing(), Standing::Nobody);
+    assert_eq!(page.identity(), Identity::Nobody);
 }
 
 #[tokio::test]
 async fn calls_that_are_refused_together_sign_in_once_and_are_made_again() {
     let page = Page::new();
-    let stream = page.session.answers(WATCH_RIDE.path(), Vec::new(), None);
+    let stream = page.client.open(&WATCH_RIDE, &v1::WatchRequest::default(), None);
     let (listed, watched) = join(page.list(), stream.try_collect::<Vec<_>>()).await;
     assert_eq!((listed, watched.expect("OK").len()), (Ok(()), 1));
     assert_eq!(page.asked(), ["List -", "Watch -", "SignIn -", "List issued-1", "Watch issued-1"]);
-    assert_eq!(page.standing(), guest());
-    let printed = format!("{:?} {:?}", page.session.tap().calls(), page.standings);
+    assert_eq!(page.identity(), guest());
+    let printed = format!("{:?} {:?}", page.client.tap().calls(), page.identities);
     assert!(!printed.contains("issued-1"), "{printed}");
 }
 
@@ -232,7 +261,7 @@ async fn calls_that_are_refused_together_sign_in_once_and_are_made_again() {
 async fn a_guest_keeps_the_token_over_a_reload_and_signs_in_anew_when_it_is_refused() {
     let page = Page::new();
     page.list().await.expect("a guest");
-    let page = Page::open(&page.server, &page.shelves);
+    let page = Page::open(&page.server, &page.stores);
     page.asked();
     page.list().await.expect("the same guest");
     assert_eq!(page.asked(), ["List issued-1"]);
@@ -242,14 +271,14 @@ async fn a_guest_keeps_the_token_over_a_reload_and_signs_in_anew_when_it_is_refu
     assert_eq!(page.asked(), ["List issued-1", "List -", "SignIn -", "List issued-2"]);
 }
 
-/// BAD-7: what was sent before is the guest's own, and can be sent again.
+/// BAD-7: a guest can repeat a call that was sent before the token was refused.
 #[tokio::test]
 async fn the_guest_whose_token_is_refused_is_the_same_guest_until_they_sign_out() {
     let page = Page::new();
     page.list().await.expect("a guest");
     page.forgets("issued-1");
     page.list().await.expect("the same guest");
-    let page = Page::open(&page.server, &page.shelves);
+    let page = Page::open(&page.server, &page.stores);
     page.session.sign_in_with(page.knows("eves")).await.expect("good");
     page.session.sign_out().await;
     page.forgets("issued-2");
@@ -263,44 +292,44 @@ async fn the_guest_whose_token_is_refused_is_the_same_guest_until_they_sign_out(
 async fn a_token_of_another_server_does_not_sign_in_to_an_open_one() {
     let page = Page::new();
     page.server.0.is_open.set(true);
-    page.shelves.put(Origin::Guest, Token::parse("stale").as_ref());
-    let page = Page::open(&page.server, &page.shelves);
+    page.stores.put(Origin::Guest, Token::parse("stale").as_ref());
+    let page = Page::open(&page.server, &page.stores);
     page.list().await.expect("open");
     assert_eq!(page.asked(), ["List stale", "List -"]);
-    assert_eq!(page.shelves.get(Origin::Guest), None);
+    assert_eq!(page.stores.get(Origin::Guest), None);
 }
 
 #[tokio::test]
-async fn a_server_that_goes_on_refusing_is_not_asked_for_ever() {
+async fn a_server_that_refuses_each_token_is_not_called_for_ever() {
     let page = Page::new();
-    page.server.0.gives_out_rubbish.set(true);
+    page.server.0.issues_bad_tokens.set(true);
     assert_eq!(page.list().await, Err(Code::Unauthenticated));
     assert_eq!(page.asked(), ["List -", "SignIn -", "List issued-1", "List -"]);
-    assert!(matches!(page.standing(), Standing::Refused(_)));
+    assert!(matches!(page.identity(), Identity::Refused(_)));
 
     page.server.0.refuses_guests.set(true);
     assert_eq!(page.list().await, Err(Code::PermissionDenied));
     assert_eq!(page.asked(), ["List -", "SignIn -"]);
-    let Standing::Refused(failure) = page.standing() else { panic!("refused") };
+    let Identity::Refused(failure) = page.identity() else { panic!("refused") };
     assert_eq!(failure.reason, "NO_GUESTS");
 }
 
 #[tokio::test]
-async fn a_token_that_is_handed_over_counts_and_its_end_makes_no_guest() {
+async fn an_entered_token_takes_precedence_and_its_end_makes_no_guest() {
     let page = Page::new();
     page.list().await.expect("a guest");
     let bad = page.session.sign_in_with(Token::parse("bad").expect("a token")).await;
     assert_eq!(bad.map_err(|status| status.code()), Err(Code::Unauthenticated));
-    assert_eq!(page.standing(), guest(), "it goes on as who it was");
+    assert_eq!(page.identity(), guest(), "it keeps its identity");
 
     page.session.sign_in_with(page.knows("eves")).await.expect("good");
-    assert_eq!(page.standing(), eve());
+    assert_eq!(page.identity(), eve());
     page.asked();
     page.forgets("eves");
     assert_eq!(page.list().await, Err(Code::Unauthenticated));
     assert_eq!(page.list().await, Err(Code::Unauthenticated));
     assert_eq!(page.asked(), ["List eves", "List -"]);
-    assert!(matches!(page.standing(), Standing::Refused(_)));
+    assert!(matches!(page.identity(), Identity::Refused(_)));
 
     page.session.sign_out().await;
     page.list().await.expect("the guest from before");
@@ -308,18 +337,18 @@ async fn a_token_that_is_handed_over_counts_and_its_end_makes_no_guest() {
 }
 
 #[tokio::test]
-async fn signing_out_is_told_to_the_server() {
+async fn the_server_learns_of_a_sign_out() {
     let page = Page::new();
     page.session.sign_in_with(page.knows("eves")).await.expect("good");
     page.asked();
-    let farewell = page.session.sign_out();
-    assert_eq!(page.shelves.get(Origin::Handed), None, "at once, whatever the server says");
-    farewell.await;
+    let sign_out = page.session.sign_out();
+    assert_eq!(page.stores.get(Origin::Entered), None, "at once, before the server responds");
+    sign_out.await;
     assert_eq!(page.asked(), ["SignOut eves"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_renewed_is_not_asked_for_again() {
+async fn a_token_that_cannot_be_renewed_is_renewed_once() {
     let page = Page::new();
     page.session.sign_in_with(page.knows("eves")).await.expect("good");
     page.server.0.renews_nothing.set(true);
@@ -333,7 +362,7 @@ async fn what_cannot_be_renewed_is_not_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_renewed_at_half_of_its_time() {
+async fn a_token_is_renewed_at_half_of_its_lifetime() {
     let page = Page::new();
     page.session.sign_in_with(page.knows("eves")).await.expect("good");
     page.asked();
@@ -344,19 +373,19 @@ async fn a_token_is_renewed_at_half_of_its_time() {
     assert!(page.session.keep_up().await);
     page.list().await.expect("renewed");
     assert_eq!(page.asked(), ["Renew eves", "List issued-1"]);
-    assert_eq!(page.standing(), eve());
-    let kept = page.shelves.get(Origin::Handed);
-    assert_eq!(kept.as_ref().map(Token::reveal), Some("issued-1"), "and not on the guest's shelf");
-    assert_eq!(page.shelves.get(Origin::Guest), None);
+    assert_eq!(page.identity(), eve());
+    let kept = page.stores.get(Origin::Entered);
+    assert_eq!(kept.as_ref().map(Token::reveal), Some("issued-1"), "and not in the store of the guest");
+    assert_eq!(page.stores.get(Origin::Guest), None);
 }
 
-/// The clock of the machine is years ahead of the server's.
+/// The clock of the machine is ahead of the clock of the server.
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_wrong_makes_no_storm_of_renewals() {
+async fn a_wrong_clock_makes_no_storm_of_renewals() {
     let page = Page::new();
     tokio::time::advance(std::time::Duration::from_secs(100_000)).await;
     page.session.sign_in_with(page.knows("eves")).await.expect("good");
-    assert!(page.session.keep_up().await, "it seems to be over");
+    assert!(page.session.keep_up().await, "it seems to have expired");
     assert!(!page.session.keep_up().await);
     page.asked();
     tokio::time::advance(std::time::Duration::from_secs(59)).await;
@@ -365,12 +394,12 @@ async fn a_clock_that_is_wrong_makes_no_storm_of_renewals() {
 }
 
 #[tokio::test]
-async fn after_a_reload_the_server_is_asked_who_the_page_is() {
+async fn after_a_reload_the_page_asks_for_its_identity() {
     let page = Page::new();
     page.session.sign_in_with(page.knows("eves")).await.expect("good");
-    let page = Page::open(&page.server, &page.shelves);
-    assert_eq!(page.standing(), Standing::SignedIn { role: None, subject: String::new() });
+    let page = Page::open(&page.server, &page.stores);
+    assert_eq!(page.identity(), Identity::SignedIn { role: None, subject: String::new() });
     page.asked();
     assert!(!page.session.keep_up().await);
-    assert_eq!((page.asked(), page.standing()), (vec!["WhoAmI eves".to_owned()], eve()));
+    assert_eq!((page.asked(), page.identity()), (vec!["WhoAmI eves".to_owned()], eve()));
 }

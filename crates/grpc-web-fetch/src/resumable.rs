@@ -1,117 +1,129 @@
-//! Keeps a stream open: the task around [`super::connection`].
+//! Streams that resume: the task around the state machine in [`crate::connection`].
 //!
-//! A stream that is to be replaced (another viewport) stays until its successor has answered, so that nothing
-//! on the screen stops in between. So is a short call beside a stream that is held back, and a stream beside short calls.
+//! A stream that is replaced, for example by one with another request, stays open until its successor has had a message,
+//! so that the data does not stop in between. The same holds for a stream beside short calls, and the reverse.
 
 use std::{cell::Cell, future::pending, pin::pin, rc::Rc};
 
 use bytes::Bytes;
 use futures_channel::mpsc;
-use futures_util::{FutureExt as _, StreamExt as _, select_biased, stream::LocalBoxStream};
+use futures_util::{FutureExt as _, StreamExt as _, select_biased};
 use tonic::{Code, Status};
 
-use super::{
-    buffering::{Buffering, Kind, SUSPECT_AFTER},
-    clock::Clock,
-    connection::{Beside, Event, Machine, SILENCE, Step},
-    status::{Later, later},
+use crate::{
+    buffering::{BufferingDetector, CallKind},
+    clock::{Clock, Millis},
+    connection::{Event, Machine, ResumePolicy, Role, Step, StreamState},
+    messages::MessageStream,
+    status::RetryHint,
 };
-use crate::model::{Connection, Millis};
 
-/// Waiting signals before new ones are dropped; they come at the pace of people.
+/// The capacity of a channel of signals. Signals come from people and the browser, which send few.
 pub const SIGNALS: usize = 32;
-/// A clock that ran on by this much more than the other means that the system slept.
-const SLEPT: f64 = 5_000.0;
+/// If the wall clock gains this much on the monotonic clock, the system slept.
+const SLEPT: Millis = 5_000.0;
 
-/// What the rest of the page can tell a live stream.
+/// A message from the rest of the page to a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {
-    /// Nobody sees the page any more.
+    /// The page was hidden.
     Hide,
-    /// The page is left, and perhaps kept to come back to.
+    /// The page was left, and the browser may keep it to come back to.
     Leave,
-    /// Someone looks at the page again.
+    /// The page was shown.
     Wake,
-    /// The browser sees a network.
+    /// The browser reports a network.
     Online,
-    /// The browser sees none.
+    /// The browser reports that there is no network.
     Offline,
-    /// The person asks for an attempt now.
+    /// A person asks for an attempt now.
     Reconnect,
-    /// What is watched has changed: open anew, and drop the old stream when the new one has answered.
+    /// The request has changed. The stream is opened again, and the old one dropped after the first message of the new.
     Reopen,
 }
 
-/// What is watched, and what becomes of it. Messages stay encoded here, so that the page carries [`keep_open`]
-/// once and not once for every type of them.
-pub trait Watched {
-    /// Opens a stream from where the last one ended, and gives the server this deadline. Dropping it gives the call up.
-    fn open(&mut self, deadline: Option<Millis>) -> Attempt;
+/// A stream that is opened again after each loss, from where it ended.
+///
+/// Its messages are encoded, so that the code that keeps it open exists once and not once for each type.
+pub trait ResumableStream {
+    /// Opens the stream from where the last one ended, with this deadline. Dropping it cancels the call.
+    fn open(&mut self, deadline: Option<Millis>) -> MessageStream;
 
-    /// A message came. `first`: it is the first of its stream, and the stream before is gone.
+    /// Takes a message. `first` is true for the first message of a stream. The stream before it is dropped by then.
     ///
-    /// An error ends the stream as if the server had ended it so.
-    fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status>;
+    /// # Errors
+    /// An error ends the stream as if the server had ended it with this status.
+    fn message(&mut self, message: Bytes, first: bool) -> Result<(), Status>;
 
-    /// The state of the connection, after every change.
-    fn connection(&mut self, connection: Connection);
+    /// Takes the state of the stream, after each event.
+    fn state(&mut self, state: StreamState);
 
-    /// A stream ended, with OK or not. False: there is nothing more to watch, and so no need to retry.
+    /// Takes the end of a stream. Returns `false` if the stream is not to be opened again.
     fn ended(&mut self, end: &Result<(), Status>) -> bool;
 }
 
-/// A stream from before it is open to its end.
-pub type Attempt = LocalBoxStream<'static, Item>;
-
 type Item = Result<Bytes, Status>;
 
-/// A call beside the current one.
-struct Other {
-    stream: Attempt,
-    role: Beside,
+/// A call beside the first one.
+struct Second {
+    messages: MessageStream,
+    role: Role,
     give_up_at: Millis,
 }
 
-impl Other {
-    fn open(watched: &mut dyn Watched, role: Beside, kind: Kind, now: Millis) -> Self {
+impl Second {
+    fn open(
+        stream: &mut dyn ResumableStream,
+        policy: &ResumePolicy,
+        role: Role,
+        kind: CallKind,
+        now: Millis,
+    ) -> Self {
         let (kind, give_up_at) = match role {
-            Beside::Successor => (kind, now + SILENCE),
-            // The silent stream beside it is given up in time, and the probe with it.
-            Beside::Probe => (Kind::ShortCall, f64::INFINITY),
-            Beside::Trial => (Kind::Stream, now + SUSPECT_AFTER),
+            Role::Successor => (kind, now + policy.idle_timeout),
+            // It ends with the silent stream beside it.
+            Role::Probe => (CallKind::ShortCall, f64::INFINITY),
+            Role::Trial => (CallKind::Stream, now + policy.first_message_timeout),
         };
-        Self { stream: watched.open(kind.deadline()), role, give_up_at }
+        Self { messages: stream.open(kind.deadline()), role, give_up_at }
     }
 }
 
 enum Input {
     Signal(Option<Signal>),
-    /// From the stream in use.
-    Current(Option<Item>),
-    /// From the call beside it.
-    Other(Option<Item>),
+    First(Option<Item>),
+    Second(Option<Item>),
     Tick,
 }
 
-/// Watches until there is nothing more to watch, or nobody is left to send a signal. `buffering` is shared by all streams
-/// of the page.
-pub async fn keep_open(
-    mut watched: Box<dyn Watched>,
-    clock: impl Clock,
-    buffering: Rc<Cell<Buffering>>,
-    online: bool,
+/// The environment of a stream.
+pub(crate) struct Environment<C> {
+    pub(crate) clock: C,
+    pub(crate) policy: ResumePolicy,
+    /// The knowledge that all streams of a client share.
+    pub(crate) buffering: Rc<Cell<BufferingDetector>>,
+    /// The belief of the browser at the start.
+    pub(crate) is_online: bool,
+}
+
+/// Keeps `stream` open until it has ended for good, or until all senders of `signals` are dropped.
+pub(crate) async fn keep_open<C: Clock>(
+    mut stream: Box<dyn ResumableStream>,
+    environment: Environment<C>,
     mut signals: mpsc::Receiver<Signal>,
 ) {
-    let mut machine = Machine::new(clock.now(), online, buffering.get().kind());
-    let mut current = Some(watched.open(machine.kind().deadline()));
+    let Environment { clock, policy, buffering, is_online } = environment;
+    let mut machine = Machine::new(policy, clock.now(), is_online, buffering.get().kind());
+    let mut first = Some(stream.open(machine.kind().deadline()));
     let mut fresh = true;
-    let mut other: Option<Other> = None;
+    let mut second: Option<Second> = None;
     let mut drift = clock.wall() - clock.now();
     loop {
-        watched.connection(machine.connection(&buffering.get()));
-        let wake_at = machine.deadline().min(other.as_ref().map_or(f64::INFINITY, |other| other.give_up_at));
-        let input =
-            next_input(&mut signals, &mut current, &mut other, clock.sleep(wake_at - clock.now())).await;
+        stream.state(machine.state(&buffering.get()));
+        let wake_at =
+            machine.deadline().min(second.as_ref().map_or(f64::INFINITY, |second| second.give_up_at));
+        let timer = clock.sleep(wake_at - clock.now());
+        let input = next_input(&mut signals, &mut first, &mut second, timer).await;
 
         let now = clock.now();
         let slept = clock.wall() - now - drift > SLEPT;
@@ -119,48 +131,51 @@ pub async fn keep_open(
         let event = match input {
             Input::Signal(None) => return,
             Input::Signal(Some(Signal::Reopen)) => {
-                // A short call goes on: what it has to say comes with its end, and the next one, within a second, is for what
-                // is watched then.
-                if current.is_some() && machine.kind() == Kind::Stream {
+                // A short call goes on: its messages arrive with its end, and the next one follows within a second.
+                if first.is_some() && machine.kind() == CallKind::Stream {
                     if fresh {
-                        current = Some(watched.open(machine.kind().deadline()));
+                        first = Some(stream.open(machine.kind().deadline()));
                         machine.reopened(now);
                     } else {
-                        other = Some(Other::open(&mut *watched, Beside::Successor, machine.kind(), now));
+                        let kind = machine.kind();
+                        second =
+                            Some(Second::open(&mut *stream, machine.policy(), Role::Successor, kind, now));
                     }
                 }
                 continue;
             }
-            Input::Current(Some(Err(status)))
-                if !fresh && machine.kind() == Kind::ShortCall && status.code() == Code::DeadlineExceeded =>
+            Input::First(Some(Err(status)))
+                if !fresh
+                    && machine.kind() == CallKind::ShortCall
+                    && status.code() == Code::DeadlineExceeded =>
             {
                 Event::CallEnded
             }
-            Input::Current(item) => {
+            Input::First(item) => {
                 let is_message = matches!(item, Some(Ok(_)));
-                let first = is_message && std::mem::take(&mut fresh);
-                let Some(event) = take_in(&mut *watched, item, first) else { return };
+                let is_first = is_message && std::mem::take(&mut fresh);
+                let Some(event) = take(&mut *stream, machine.policy(), item, is_first) else { return };
                 if is_message {
-                    other.take_if(|other| other.role == Beside::Probe);
+                    second.take_if(|second| second.role == Role::Probe);
                 }
                 event
             }
-            Input::Other(item) => {
-                let Some(Other { stream, role, .. }) = other.take() else { continue };
+            Input::Second(item) => {
+                let Some(Second { messages, role, .. }) = second.take() else { continue };
                 match item {
-                    Some(Ok(_)) => (current, fresh) = (Some(stream), false),
-                    // It was to find out something, and did not.
-                    _ if role != Beside::Successor => continue,
+                    Some(Ok(_)) => (first, fresh) = (Some(messages), false),
+                    // A probe or a trial that failed has found out nothing.
+                    _ if role != Role::Successor => continue,
                     _ => {}
                 }
-                match take_in(&mut *watched, item, true) {
-                    Some(Event::Frame) => Event::Answered(role),
+                match take(&mut *stream, machine.policy(), item, true) {
+                    Some(Event::Message) => Event::TakenOver(role),
                     Some(event) => event,
                     None => return,
                 }
             }
-            Input::Tick => match other.take_if(|other| now >= other.give_up_at) {
-                Some(Other { role: Beside::Successor, .. }) => Event::Failed(Later::default()),
+            Input::Tick => match second.take_if(|second| now >= second.give_up_at) {
+                Some(Second { role: Role::Successor, .. }) => Event::Failed(RetryHint::default()),
                 Some(_) => continue,
                 None => Event::Tick,
             },
@@ -172,58 +187,65 @@ pub async fn keep_open(
             Input::Signal(Some(Signal::Reconnect)) => Event::Reconnect,
         };
         let mut known = buffering.get();
-        let step = match slept.then(|| machine.on(Event::Slept, now, clock.chance(), &mut known)) {
-            None | Some(Step::Stay) => machine.on(event, now, clock.chance(), &mut known),
+        let step = match slept.then(|| machine.on(Event::Slept, now, clock.random(), &mut known)) {
+            None | Some(Step::Stay) => machine.on(event, now, clock.random(), &mut known),
             Some(step) => step,
         };
         buffering.set(known);
         match step {
             Step::Stay => {}
-            Step::Open(kind) => (current, fresh, other) = (Some(watched.open(kind.deadline())), true, None),
-            Step::Next(kind) => (current, fresh) = (Some(watched.open(kind.deadline())), true),
-            Step::Close => (current, other) = (None, None),
-            Step::OpenBeside(role) => {
-                other = Some(Other::open(&mut *watched, role, machine.kind(), now));
+            Step::Open(kind) => (first, fresh, second) = (Some(stream.open(kind.deadline())), true, None),
+            Step::Next(kind) => (first, fresh) = (Some(stream.open(kind.deadline())), true),
+            Step::Close => (first, second) = (None, None),
+            Step::OpenSecond(role) => {
+                second = Some(Second::open(&mut *stream, machine.policy(), role, machine.kind(), now));
             }
         }
     }
 }
 
-/// What an item of a stream, or its end, means for the connection. `None`: there is nothing more to watch.
-fn take_in(watched: &mut dyn Watched, item: Option<Item>, first: bool) -> Option<Event> {
+/// Gives an item, or the end, to `stream`, and returns the event. Returns `None` if the stream has ended for good.
+fn take(
+    stream: &mut dyn ResumableStream,
+    policy: &ResumePolicy,
+    item: Option<Item>,
+    first: bool,
+) -> Option<Event> {
     let end = match item {
-        Some(Ok(frame)) => match watched.frame(frame, first) {
-            Ok(()) => return Some(Event::Frame),
+        Some(Ok(message)) => match stream.message(message, first) {
+            Ok(()) => return Some(Event::Message),
             Err(status) => Err(status),
         },
         Some(Err(status)) => Err(status),
         None => Ok(()),
     };
-    watched.ended(&end).then(|| Event::Failed(end.err().as_ref().map(later).unwrap_or_default()))
+    let hint = |status: &Status| RetryHint::of(status, &policy.reasons);
+    stream.ended(&end).then(|| Event::Failed(end.err().as_ref().map(hint).unwrap_or_default()))
 }
 
 async fn next_input(
     signals: &mut mpsc::Receiver<Signal>,
-    current: &mut Option<Attempt>,
-    other: &mut Option<Other>,
+    first: &mut Option<MessageStream>,
+    second: &mut Option<Second>,
     timer: impl Future<Output = ()>,
 ) -> Input {
-    let current = async {
-        match current {
-            Some(stream) => stream.next().await,
+    let first = async {
+        match first {
+            Some(messages) => messages.next().await,
             None => pending().await,
         }
     };
-    let other = async {
-        match other {
-            Some(other) => other.stream.next().await,
+    let second = async {
+        match second {
+            Some(second) => second.messages.next().await,
             None => pending().await,
         }
     };
+    // A person does not wait for messages, and a successor replaces its predecessor before that has more to say.
     select_biased! {
         signal = signals.next() => Input::Signal(signal),
-        item = pin!(other.fuse()) => Input::Other(item),
-        item = pin!(current.fuse()) => Input::Current(item),
+        item = pin!(second.fuse()) => Input::Second(item),
+        item = pin!(first.fuse()) => Input::First(item),
         () = pin!(timer.fuse()) => Input::Tick,
     }
 }
@@ -232,30 +254,29 @@ async fn next_input(
 mod tests {
     use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
-    use futures_util::{SinkExt as _, future::join, stream};
+    use futures_util::{future::join, stream};
     use tokio::time::{advance, sleep};
     use tonic::Code;
     use tonic_types::StatusExt as _;
 
     use super::{
-        super::{clock::TestClock, connection::UNSEEN},
+        super::{clock::TestClock, connection::Link},
         *,
     };
-    use crate::model::Link;
 
-    /// A frame that does not go with those before it.
+    /// A message that does not fit to those before it.
     const UNFIT: u8 = 99;
 
-    /// Streams of a script, one an attempt, and a diary of what happened to them.
+    /// A stream of scripted attempts, with a diary of the events.
     #[derive(Clone, Default)]
     struct Scripted {
-        attempts: Rc<RefCell<VecDeque<Attempt>>>,
+        attempts: Rc<RefCell<VecDeque<MessageStream>>>,
         diary: Rc<RefCell<Vec<String>>>,
-        buffering: Rc<Cell<Buffering>>,
+        buffering: Rc<Cell<BufferingDetector>>,
     }
 
     impl Scripted {
-        fn new(attempts: impl IntoIterator<Item = Attempt>) -> Self {
+        fn new(attempts: impl IntoIterator<Item = MessageStream>) -> Self {
             let attempts = Rc::new(RefCell::new(attempts.into_iter().collect()));
             Self { attempts, ..Self::default() }
         }
@@ -266,31 +287,38 @@ mod tests {
 
         async fn run(&self, script: impl AsyncFnOnce(mpsc::Sender<Signal>)) -> Vec<String> {
             let (sender, signals) = mpsc::channel(SIGNALS);
-            let watched = Box::new(self.clone());
-            let watching = keep_open(watched, TestClock::new(), self.buffering.clone(), true, signals);
-            join(watching, script(sender)).await;
+            let environment = Environment {
+                clock: TestClock::new(),
+                policy: ResumePolicy::default(),
+                buffering: self.buffering.clone(),
+                is_online: true,
+            };
+            join(keep_open(Box::new(self.clone()), environment, signals), script(sender)).await;
             self.diary.take()
         }
     }
 
-    impl Watched for Scripted {
-        fn open(&mut self, deadline: Option<Millis>) -> Attempt {
+    impl ResumableStream for Scripted {
+        fn open(&mut self, deadline: Option<Millis>) -> MessageStream {
             self.note(if deadline.is_some() { "short" } else { "open" });
             let dropped = OnDrop(self.clone());
-            let attempt =
-                self.attempts.borrow_mut().pop_front().unwrap_or_else(|| stream::pending().boxed_local());
-            attempt.inspect(move |_| _ = &dropped).boxed_local()
+            let attempt = self
+                .attempts
+                .borrow_mut()
+                .pop_front()
+                .unwrap_or_else(|| MessageStream::new(stream::pending()));
+            MessageStream::new(attempt.inspect(move |_| _ = &dropped))
         }
 
-        fn frame(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
+        fn message(&mut self, message: Bytes, first: bool) -> Result<(), Status> {
             let frame = message[0];
             self.note(format!("{frame}{}", if first { " first" } else { "" }));
             if frame == UNFIT { Err(Status::aborted("")) } else { Ok(()) }
         }
 
-        fn connection(&mut self, connection: Connection) {
-            if let Link::Waiting { .. } | Link::Draining { .. } = connection.link {
-                self.note(format!("{:?}", connection.link));
+        fn state(&mut self, state: StreamState) {
+            if let Link::Waiting { .. } | Link::Draining { .. } = state.link {
+                self.note(format!("{:?}", state.link));
             }
         }
 
@@ -312,35 +340,35 @@ mod tests {
         vec![frame].into()
     }
 
-    fn then_silent(frames: &[u8]) -> Attempt {
-        stream::iter(frames.to_vec()).map(|frame| Ok(message(frame))).chain(stream::pending()).boxed_local()
+    fn then_silent(frames: &[u8]) -> MessageStream {
+        let messages = stream::iter(frames.to_vec()).map(|frame| Ok(message(frame)));
+        MessageStream::new(messages.chain(stream::pending()))
     }
 
-    /// The outcome of a short call through a proxy that holds back until its end.
-    fn short(frames: &[u8]) -> Attempt {
+    /// Returns a short call through a proxy that holds the messages back until the end.
+    fn short(frames: &[u8]) -> MessageStream {
         let items: Vec<Item> = frames.iter().map(|frame| Ok(message(*frame))).collect();
         let end = Err(Status::deadline_exceeded(""));
-        stream::once(async { sleep(Duration::from_secs(1)).await })
-            .flat_map(move |()| stream::iter(items.clone()))
-            .chain(stream::iter([end]))
-            .boxed_local()
+        let held = stream::once(async { sleep(Duration::from_secs(1)).await })
+            .flat_map(move |()| stream::iter(items.clone()));
+        MessageStream::new(held.chain(stream::iter([end])))
     }
 
-    fn failing(status: Status) -> Attempt {
-        stream::iter([Err(status)]).boxed_local()
+    fn failing(status: Status) -> MessageStream {
+        MessageStream::new(stream::iter([Err(status)]))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_short_call_is_not_given_up_for_another_viewport() {
+    async fn a_short_call_is_not_dropped_for_another_request() {
         let scripted = Scripted::new([short(&[1]), short(&[2])]);
-        let mut buffering = Buffering::default();
-        buffering.found(0.0);
+        let mut buffering = BufferingDetector::default();
+        buffering.detected(0.0);
         scripted.buffering.set(buffering);
         let diary = scripted
             .run(async |mut signals| {
                 for _ in 0..3 {
                     sleep(Duration::from_millis(300)).await;
-                    let _ = signals.send(Signal::Reopen).await;
+                    let _ = signals.try_send(Signal::Reopen);
                 }
                 sleep(Duration::from_millis(1_200)).await;
             })
@@ -349,14 +377,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_old_stream_stays_until_the_new_one_has_answered() {
+    async fn the_old_stream_stays_until_the_new_one_has_a_message() {
         let slow =
             stream::once(sleep(Duration::from_secs(1))).map(|()| Ok(message(2))).chain(then_silent(&[]));
-        let scripted = Scripted::new([then_silent(&[1]), slow.boxed_local()]);
+        let scripted = Scripted::new([then_silent(&[1]), MessageStream::new(slow)]);
         let diary = scripted
             .run(async |mut sender| {
                 sleep(Duration::from_millis(10)).await;
-                sender.send(Signal::Reopen).await.expect("alive");
+                sender.try_send(Signal::Reopen).expect("room for a signal");
                 sleep(Duration::from_millis(500)).await;
                 assert!(!scripted.diary.borrow().contains(&"dropped".to_owned()));
                 sleep(Duration::from_secs(1)).await;
@@ -366,14 +394,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_network_the_page_finds_out_at_once() {
+    async fn without_a_network_the_client_finds_out_at_once() {
         let unreachable = || failing(Status::unavailable(""));
         for (attempt, stays) in [(unreachable(), false), (then_silent(&[2]), true)] {
             let scripted = Scripted::new([then_silent(&[1]), attempt]);
             let diary = scripted
                 .run(async |mut sender| {
                     sleep(Duration::from_millis(10)).await;
-                    sender.send(Signal::Offline).await.expect("alive");
+                    sender.try_send(Signal::Offline).expect("room for a signal");
                     sleep(Duration::from_millis(10)).await;
                 })
                 .await;
@@ -395,16 +423,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_successor_that_says_nothing_is_given_up_with_its_predecessor() {
+    async fn a_silent_successor_is_dropped_with_its_predecessor() {
         let beating = stream::iter(0..).then(async |n| {
             sleep(Duration::from_millis(2_800)).await;
             Ok(message(n))
         });
-        let scripted = Scripted::new([beating.boxed_local(), then_silent(&[]), then_silent(&[7])]);
+        let scripted = Scripted::new([MessageStream::new(beating), then_silent(&[]), then_silent(&[7])]);
         let diary = scripted
             .run(async |mut sender| {
                 sleep(Duration::from_secs(5)).await;
-                sender.send(Signal::Reopen).await.expect("alive");
+                sender.try_send(Signal::Reopen).expect("room for a signal");
                 sleep(Duration::from_secs(11)).await;
             })
             .await;
@@ -413,14 +441,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_end_that_is_final_ends_the_watching() {
-        let scripted = Scripted::new([stream::iter([Ok(message(1)), Ok(message(2))]).boxed_local()]);
+    async fn a_final_end_ends_the_task() {
+        let scripted = Scripted::new([MessageStream::new(stream::iter([Ok(message(1)), Ok(message(2))]))]);
         let diary = scripted.run(async |_sender| ()).await;
         assert_eq!(diary, ["open", "1 first", "2", "OK", "dropped"]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_draining_server_is_left_alone_for_as_long_as_it_says() {
+    async fn the_delay_of_a_draining_server_is_kept() {
         let details = tonic_types::ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
         let status = Status::with_error_details(Code::Unavailable, "draining", details);
         let scripted = Scripted::new([failing(status), then_silent(&[1])]);
@@ -433,8 +461,9 @@ mod tests {
         let draining = "Draining { retry_at: 3000.0 }";
         assert!(diary.contains(&draining.to_owned()) && diary.contains(&"1 first".to_owned()), "{diary:?}");
     }
+
     #[tokio::test(start_paused = true)]
-    async fn a_frame_that_does_not_fit_ends_its_stream() {
+    async fn a_message_that_does_not_fit_ends_its_stream() {
         let scripted = Scripted::new([then_silent(&[1, UNFIT, 3]), then_silent(&[2])]);
         let diary = scripted.run(async |_sender| sleep(Duration::from_secs(1)).await).await;
         let (aborted, waiting) = (Code::Aborted.to_string(), "Waiting { retry_at: 125.0 }");
@@ -450,16 +479,16 @@ mod tests {
         let scripted = Scripted::new([then_silent(&[1]), then_silent(&[2]), then_silent(&[3])]);
         let diary = scripted
             .run(async |mut sender| {
-                sender.send(Signal::Hide).await.expect("alive");
-                sleep(Duration::from_millis(UNSEEN as u64 + 1)).await;
+                sender.try_send(Signal::Hide).expect("room for a signal");
+                sleep(Duration::from_millis(ResumePolicy::default().hidden_timeout as u64 + 1)).await;
                 assert_eq!(scripted.diary.borrow().last().map(String::as_str), Some("dropped"));
                 sleep(Duration::from_secs(360)).await;
-                sender.send(Signal::Wake).await.expect("alive");
+                sender.try_send(Signal::Wake).expect("room for a signal");
                 sleep(Duration::from_millis(10)).await;
-                sender.send(Signal::Leave).await.expect("alive");
+                sender.try_send(Signal::Leave).expect("room for a signal");
                 sleep(Duration::from_millis(10)).await;
                 assert_eq!(scripted.diary.borrow().last().map(String::as_str), Some("dropped"));
-                sender.send(Signal::Wake).await.expect("alive");
+                sender.try_send(Signal::Wake).expect("room for a signal");
                 sleep(Duration::from_millis(10)).await;
             })
             .await;
@@ -490,10 +519,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_is_tried_beside_the_short_calls_and_given_up_when_it_is_silent() {
+    async fn a_stream_is_tried_beside_the_short_calls_and_dropped_if_it_is_silent() {
         let scripted = Scripted::new([short(&[1]), then_silent(&[]), short(&[2]), short(&[3]), short(&[4])]);
-        let mut buffering = Buffering::default();
-        buffering.found(-60_000.0);
+        let mut buffering = BufferingDetector::default();
+        buffering.detected(-60_000.0);
         scripted.buffering.set(buffering);
         let diary = scripted.run(async |_sender| sleep(Duration::from_millis(4_500)).await).await;
         assert_eq!(
@@ -504,17 +533,17 @@ mod tests {
             ]
             .concat()
         );
-        assert!(scripted.buffering.get().is_found());
+        assert!(scripted.buffering.get().needs_short_calls());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_trial_that_speaks_ends_the_short_calls() {
         let scripted = Scripted::new([short(&[1]), then_silent(&[2])]);
-        let mut buffering = Buffering::default();
-        buffering.found(-60_000.0);
+        let mut buffering = BufferingDetector::default();
+        buffering.detected(-60_000.0);
         scripted.buffering.set(buffering);
         let diary = scripted.run(async |_sender| sleep(Duration::from_secs(5)).await).await;
         assert_eq!(diary, ["short", "1 first", "open", "dropped", "2 first", "dropped"]);
-        assert!(!scripted.buffering.get().is_found());
+        assert!(!scripted.buffering.get().needs_short_calls());
     }
 }

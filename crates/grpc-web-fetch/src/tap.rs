@@ -1,4 +1,4 @@
-//! The tap on the wire: what every call sent and received, measured by the transport.
+//! A record of the messages that calls sent and received.
 
 use std::{
     collections::VecDeque,
@@ -7,54 +7,53 @@ use std::{
 
 use tonic::{Code, Status};
 
-use super::{call::DEADLINE, status::Metadata};
-use crate::model::Millis;
+use crate::{browser, clock::Millis, metadata::Metadata};
 
-/// Calls kept; the oldest go first.
+/// The number of calls that are kept. The oldest are dropped first.
 pub const MAX_CALLS: usize = 200;
-/// Frames kept of one call; the oldest go first. The totals count all.
+/// The number of messages that are kept of one call. The oldest are dropped first. The totals count all.
 pub const MAX_FRAMES: usize = 50;
 
-/// One call, from its request to its status.
+/// A call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallRecord {
-    /// Counts up from 1.
+    /// The number of the call, from 1.
     pub id: u64,
-    /// "rides.v1.Rides/Book".
+    /// The name of the RPC, for example "package.Service/Method".
     pub method: Arc<str>,
-    /// When it was asked.
+    /// The time of the request.
     pub started: Millis,
-    /// Messages to the server.
+    /// The messages to the server.
     pub sent: Totals,
-    /// Messages from the server.
+    /// The messages from the server.
     pub received: Totals,
-    /// The newest frames, oldest first.
+    /// The newest messages, oldest first.
     pub frames: VecDeque<FrameRecord>,
-    /// How it ended; `None` while it runs.
+    /// The end of the call. `None` while it runs.
     pub end: Option<CallEnd>,
 }
 
-/// How much went one way.
+/// The messages in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Messages.
+    /// The number of messages.
     pub frames: u64,
-    /// Bytes of them, frame headers left out.
+    /// Their length in bytes, without frame headers.
     pub bytes: u64,
 }
 
-/// One message on the wire.
+/// A message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrameRecord {
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// When it was sent, or began to arrive.
+    /// The time at which it was sent, or complete.
     pub at: Millis,
-    /// Its length, frame header left out.
+    /// The length in bytes, without the frame header.
     pub bytes: u32,
 }
 
-/// Which way a message goes.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// To the server.
@@ -63,24 +62,31 @@ pub enum Direction {
     In,
 }
 
-/// How a call ended. A call that the page gave up is CANCELLED.
+/// The end of a call. A call that the client dropped is CANCELLED.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallEnd {
-    /// When.
+    /// The time of the end.
     pub at: Millis,
-    /// The gRPC status.
+    /// The status code.
     pub code: Code,
-    /// Its text; may be empty.
+    /// The status message. It may be empty.
     pub message: String,
-    /// What came with it from the server.
+    /// The trailers of the server.
     pub trailers: Metadata,
 }
 
-/// A bounded record of the newest calls. Clones share it.
+/// A bounded record of the newest calls. Clones share the record.
 #[derive(Clone)]
 pub struct Tap {
     log: Arc<Mutex<Log>>,
     now: fn() -> Millis,
+}
+
+impl Default for Tap {
+    /// Creates an empty record with times from the clock of the browser.
+    fn default() -> Self {
+        Self::new(browser::now)
+    }
 }
 
 #[derive(Default)]
@@ -91,35 +97,35 @@ struct Log {
 }
 
 impl Tap {
-    /// An empty record that reads the time from `now`.
+    /// Creates an empty record with times from `now`.
     pub fn new(now: fn() -> Millis) -> Self {
         Self { log: Arc::default(), now }
     }
 
-    /// A copy of the newest [`MAX_CALLS`] calls, oldest first.
+    /// Returns the newest [`MAX_CALLS`] calls, oldest first.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.lock().calls.iter().cloned().collect()
     }
 
-    /// Changes with every frame and every end of a call.
+    /// Returns a number that changes with each message and each end of a call.
     pub fn revision(&self) -> u64 {
         self.lock().revision
     }
 
-    /// Whether calls are given up without a word: of those that ended by themselves or had all of their time, the newest
-    /// got no answer.
-    pub fn is_unanswered(&self) -> bool {
+    /// Returns `true` if calls are cancelled without a response. Of the calls that had `time` milliseconds or that the
+    /// server ended, the newest decides: it got no message and no status.
+    pub fn has_no_responses(&self, time: Millis) -> bool {
         let log = self.lock();
-        let had_its_time = |call: &CallRecord, end: &CallEnd| end.at - call.started >= DEADLINE;
-        let told = log.calls.iter().rev().find_map(|call| match &call.end {
+        let had_its_time = |call: &CallRecord, end: &CallEnd| end.at - call.started >= time;
+        let newest = log.calls.iter().rev().find_map(|call| match &call.end {
             Some(end) if end.code != Code::Cancelled => Some(false),
             Some(end) if call.received.frames == 0 && had_its_time(call, end) => Some(true),
             _ => None,
         });
-        told.unwrap_or(false)
+        newest.unwrap_or(false)
     }
 
-    /// A call begins.
+    /// Records the begin of a call.
     pub(crate) fn begin(&self, method: &str) -> TappedCall {
         let started = (self.now)();
         let mut log = self.lock();
@@ -141,20 +147,20 @@ impl Tap {
         TappedCall { tap: self.clone(), id }
     }
 
-    /// The mutex is for `Send` alone: the page has one thread, and no lock is held across an await.
+    /// The mutex makes the tap `Send`, as signals of UI libraries ask for. No lock is held across an await.
     fn lock(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The transport's end of the tap, for one call. Dropped before the call ended, it ends it as CANCELLED.
+/// The recorder of one call. If it is dropped before the end, the call has ended as CANCELLED.
 pub(crate) struct TappedCall {
     tap: Tap,
     id: u64,
 }
 
 impl TappedCall {
-    /// A message of `bytes` bytes passed.
+    /// Records a message of `bytes` bytes.
     pub(crate) fn frame(&self, direction: Direction, bytes: u32) {
         self.record(|call, at| {
             let totals = match direction {
@@ -170,7 +176,7 @@ impl TappedCall {
         });
     }
 
-    /// The call ended. Only the first end counts.
+    /// Records the end of the call. Only the first end counts.
     pub(crate) fn end(&self, status: &Status, trailers: Metadata) {
         self.record(|call, at| {
             call.end.get_or_insert_with(|| CallEnd {
@@ -186,10 +192,10 @@ impl TappedCall {
         let at = (self.tap.now)();
         let mut log = self.tap.lock();
         log.revision += 1;
-        // Calls stand in the order of their ids, so the oldest kept says where this one is, if it still is.
+        // Calls are in the order of their ids. The position follows from the oldest, and a dropped call has none.
         let Some(oldest) = log.calls.front().map(|call| call.id) else { return };
-        let place = self.id.checked_sub(oldest).and_then(|place| usize::try_from(place).ok());
-        if let Some(call) = place.and_then(|place| log.calls.get_mut(place)) {
+        let index = self.id.checked_sub(oldest).and_then(|index| usize::try_from(index).ok());
+        if let Some(call) = index.and_then(|index| log.calls.get_mut(index)) {
             change(call, at);
         }
     }
@@ -197,7 +203,7 @@ impl TappedCall {
 
 impl Drop for TappedCall {
     fn drop(&mut self) {
-        self.end(&Status::cancelled("given up by the page"), Metadata::default());
+        self.end(&Status::cancelled("dropped by the client"), Metadata::default());
     }
 }
 
@@ -207,6 +213,8 @@ mod tests {
 
     use super::*;
 
+    const DEADLINE: Millis = 10_000.0;
+
     fn tap() -> Tap {
         Tap::new(|| 7.0)
     }
@@ -214,7 +222,7 @@ mod tests {
     #[test]
     fn a_call_is_counted_and_ends_once() {
         let tap = tap();
-        let call = tap.begin("rides.v1.Rides/Book");
+        let call = tap.begin("example.v1.Example/Get");
         call.frame(Direction::Out, 10);
         call.frame(Direction::In, 20);
         call.frame(Direction::In, 30);
@@ -239,7 +247,7 @@ mod tests {
 
     /// B6
     #[test]
-    fn calls_that_are_given_up_without_a_word_are_told_from_all_others() {
+    fn calls_without_a_response_are_told_from_all_others() {
         thread_local! {
             static NOW: Cell<Millis> = const { Cell::new(0.0) };
         }
@@ -254,20 +262,20 @@ mod tests {
                 call.end(&Status::new(code, ""), Metadata::default());
             }
             drop(call);
-            tap.is_unanswered()
+            tap.has_no_responses(DEADLINE)
         };
-        assert!(!tap.is_unanswered());
-        assert!(!call(DEADLINE, 0, Some(Code::DeadlineExceeded)), "the server has said so");
+        assert!(!tap.has_no_responses(DEADLINE));
+        assert!(!call(DEADLINE, 0, Some(Code::DeadlineExceeded)), "the server has ended it");
         assert!(call(DEADLINE, 0, None));
-        assert!(call(20.0, 0, None), "another question took its place: that says nothing");
-        assert!(call(60_000.0, 3, None), "nor does a stream that was left");
+        assert!(call(20.0, 0, None), "it was replaced early, which says nothing");
+        assert!(call(60_000.0, 3, None), "a stream that was dropped says nothing either");
         assert!(!call(20.0, 1, Some(Code::Ok)));
         assert!(call(DEADLINE, 0, None));
         assert!(!call(20.0, 0, Some(Code::Unavailable)), "there was a connection to break");
     }
 
     #[test]
-    fn old_calls_and_old_frames_make_room() {
+    fn the_oldest_calls_and_messages_are_dropped() {
         let tap = tap();
         let oldest = tap.begin("old");
         for _ in 0..=MAX_FRAMES {

@@ -1,65 +1,80 @@
-//! The gRPC-Web framing of a response: bytes in any pieces in, messages and trailers out.
+//! The framing of gRPC-Web: bytes in pieces of any size to messages and trailers.
 //!
-//! Format: grpc/grpc, `doc/PROTOCOL-WEB.md`.
+//! The format is `doc/PROTOCOL-WEB.md` of grpc/grpc.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::status::Metadata;
+use crate::metadata::Metadata;
 
-/// A message longer than this, in bytes, is refused before any of it is kept. As tonic's own default.
+/// The default limit of a message, in bytes. It is that of tonic.
 pub const MAX_MESSAGE: u32 = 4 * 1024 * 1024;
-/// Likewise for the block of trailers.
+/// The limit of a trailer block, in bytes.
 pub const MAX_TRAILERS: u32 = 64 * 1024;
 
 const HEADER: usize = 5;
 const TRAILERS_FLAG: u8 = 0x80;
 
-/// What a response is made of.
+/// A frame of a response.
 #[derive(Debug, PartialEq)]
 pub enum Frame {
-    /// A message, still encoded.
+    /// An encoded message.
     Message(Bytes),
-    /// The status and what comes with it.
+    /// The trailers.
     Trailers(Metadata),
 }
 
-/// Why a response cannot be read on.
+/// An error in the framing. The rest of the response cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadFrame {
-    /// A message or trailer block that nobody should have to hold.
+pub enum FrameError {
+    /// A frame over its limit. It is refused before any of it is kept.
     #[error("the server announced {0} bytes in one frame, which is over the limit")]
     TooLong(u32),
-    /// A flag byte of no known kind, or of a compressed frame, which nobody asked for.
+    /// A flag byte of an unknown kind, or of a compressed frame, which the client does not ask for.
     #[error("the server sent a frame of unknown kind {0}")]
     Flag(u8),
-    /// A trailer line that is no `name: value`.
+    /// A trailer line that is not `name: value`.
     #[error("the server sent malformed trailers")]
     Trailers,
 }
 
-/// Puts frames together from bytes in any pieces.
-#[derive(Debug, Default)]
+/// A reader that joins the pieces of a response to frames.
+#[derive(Debug)]
 pub struct FrameReader {
     buffer: BytesMut,
+    max_message: u32,
+}
+
+impl Default for FrameReader {
+    fn default() -> Self {
+        Self::new(MAX_MESSAGE)
+    }
 }
 
 impl FrameReader {
-    /// The next bytes of the response.
+    /// Creates a reader that refuses messages of more than `max_message` bytes.
+    pub fn new(max_message: u32) -> Self {
+        Self { buffer: BytesMut::new(), max_message }
+    }
+
+    /// Adds the next bytes of the response.
     pub fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// Takes the next whole frame; `None` until more bytes come.
-    pub fn next_frame(&mut self) -> Result<Option<Frame>, BadFrame> {
+    /// Takes the next frame. Returns `None` if the frame is not complete yet.
+    ///
+    /// # Errors
+    /// When the bytes are not gRPC-Web, or a frame is over its limit.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let Some(&[flag, a, b, c, d]) = self.buffer.first_chunk() else { return Ok(None) };
         let len = u32::from_be_bytes([a, b, c, d]);
         let limit = match flag {
-            0 => MAX_MESSAGE,
+            0 => self.max_message,
             TRAILERS_FLAG => MAX_TRAILERS,
-            _ => return Err(BadFrame::Flag(flag)),
+            _ => return Err(FrameError::Flag(flag)),
         };
         if len > limit {
-            return Err(BadFrame::TooLong(len));
+            return Err(FrameError::TooLong(len));
         }
         if self.buffer.len() - HEADER < len as usize {
             return Ok(None);
@@ -72,19 +87,18 @@ impl FrameReader {
         }))
     }
 
-    /// Whether the bytes so far end where a frame ends.
+    /// Returns `true` if no frame has begun that is not complete.
     pub fn at_boundary(&self) -> bool {
         self.buffer.is_empty()
     }
 }
 
-/// `name: value` lines; the space is optional, the case of names does not matter, and neither does a final
-/// empty line.
-fn parse_trailers(block: &[u8]) -> Result<Metadata, BadFrame> {
-    let block = str::from_utf8(block).map_err(|_| BadFrame::Trailers)?;
+/// Parses lines of `name: value`. The space is optional, and empty lines are ignored.
+fn parse_trailers(block: &[u8]) -> Result<Metadata, FrameError> {
+    let block = str::from_utf8(block).map_err(|_| FrameError::Trailers)?;
     let mut trailers = Metadata::default();
     for line in block.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty()) {
-        let (name, value) = line.split_once(':').ok_or(BadFrame::Trailers)?;
+        let (name, value) = line.split_once(':').ok_or(FrameError::Trailers)?;
         trailers.append(name, value.trim_ascii());
     }
     Ok(trailers)
@@ -103,8 +117,8 @@ mod tests {
         bytes
     }
 
-    /// Messages and trailers, however the bytes were cut.
-    fn read(chunks: &[&[u8]]) -> Result<(Vec<Bytes>, Vec<Metadata>), BadFrame> {
+    /// Reads `chunks` to messages and trailers.
+    fn read(chunks: &[&[u8]]) -> Result<(Vec<Bytes>, Vec<Metadata>), FrameError> {
         let mut reader = FrameReader::default();
         let (mut messages, mut trailers) = (Vec::new(), Vec::new());
         for chunk in chunks {
@@ -129,13 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_an_error() {
-        assert_eq!(read(&[&[0, 0xff, 0xff, 0xff, 0xff]]), Err(BadFrame::TooLong(u32::MAX)));
-        assert_eq!(read(&[&[0x80, 0xff, 0xff, 0xff, 0xff]]), Err(BadFrame::TooLong(u32::MAX)));
-        assert_eq!(read(&[&[0x81, 0, 0, 0, 0]]), Err(BadFrame::Flag(0x81)));
-        assert_eq!(read(&[&[1, 0, 0, 0, 0]]), Err(BadFrame::Flag(1)));
-        assert_eq!(read(&[b"<html>"]), Err(BadFrame::Flag(b'<')));
-        assert_eq!(read(&[&frame(0x80, b"no colon")]), Err(BadFrame::Trailers));
+    fn malformed_frames_are_errors() {
+        assert_eq!(read(&[&[0, 0xff, 0xff, 0xff, 0xff]]), Err(FrameError::TooLong(u32::MAX)));
+        assert_eq!(read(&[&[0x80, 0xff, 0xff, 0xff, 0xff]]), Err(FrameError::TooLong(u32::MAX)));
+        assert_eq!(read(&[&[0x81, 0, 0, 0, 0]]), Err(FrameError::Flag(0x81)));
+        assert_eq!(read(&[&[1, 0, 0, 0, 0]]), Err(FrameError::Flag(1)));
+        assert_eq!(read(&[b"<html>"]), Err(FrameError::Flag(b'<')));
+        assert_eq!(read(&[&frame(0x80, b"no colon")]), Err(FrameError::Trailers));
     }
 
     #[test]
@@ -143,12 +157,12 @@ mod tests {
         let [a, b, c, d] = MAX_MESSAGE.to_be_bytes();
         assert!(read(&[&[0, a, b, c, d]]).is_ok());
         let [a, b, c, d] = (MAX_MESSAGE + 1).to_be_bytes();
-        assert_eq!(read(&[&[0, a, b, c, d]]), Err(BadFrame::TooLong(MAX_MESSAGE + 1)));
+        assert_eq!(read(&[&[0, a, b, c, d]]), Err(FrameError::TooLong(MAX_MESSAGE + 1)));
     }
 
     proptest! {
         #[test]
-        fn the_cuts_do_not_matter(
+        fn the_size_of_the_pieces_does_not_matter(
             messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..5),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
         ) {

@@ -1,55 +1,73 @@
-//! Unary calls: a deadline on every one, and retries where they are safe.
+//! Time limits of calls, and repetition of calls that are safe to repeat.
 
 use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use tonic::{Code, Status};
 
-use super::{clock::Clock, connection::retry_after, status::later};
-use crate::model::Millis;
+use crate::{
+    backoff::retry_wait,
+    clock::{Clock, Millis},
+    details::ErrorDetails,
+};
 
-/// How long a call may take.
+/// The default deadline of a unary call.
 pub const DEADLINE: Millis = 10_000.0;
-/// How long a call may take with all that it is tried again: longer than a server takes to restart.
-pub const PATIENCE: Millis = 25_000.0;
-/// Given to the server's own DEADLINE_EXCEEDED to arrive before the page gives the call up.
+/// The default time for a call with all of its repetitions. A server restarts in less.
+pub const RETRY_TIMEOUT: Millis = 25_000.0;
+/// The time after the deadline in which DEADLINE_EXCEEDED of the server can still arrive.
 const GRACE: Millis = 500.0;
 
-/// The answer, or DEADLINE_EXCEEDED when the server does not keep to the deadline either.
-pub async fn unary<T>(
+/// Runs `call` until the deadline that the server was given, and a little longer: the status of the server says more
+/// than that of the client.
+pub(crate) async fn until_deadline<T>(
     clock: &impl Clock,
     deadline: Millis,
     call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
-    within(clock, deadline + GRACE, call).await
+    timeout(clock, deadline + GRACE, call).await
 }
 
-/// Gives `step` so many milliseconds. What is not done by then is dropped.
-pub async fn within<T>(
+/// Runs `step` for at most `millis` milliseconds, and then drops it.
+///
+/// # Errors
+/// DEADLINE_EXCEEDED if the time is over, and errors of `step`.
+pub async fn timeout<T>(
     clock: &impl Clock,
     millis: Millis,
     step: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
     match select(pin!(step), pin!(clock.sleep(millis))).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(((), _)) => Err(Status::deadline_exceeded("the server took too long to answer")),
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(((), _)) => Err(Status::deadline_exceeded("the server sent no response in time")),
     }
 }
 
-/// Tries again while the server cannot be reached, with growing waits and for as long as [`PATIENCE`] lasts.
-/// Only for calls that are safe to repeat. Each is given a deadline, and `on_retry` told of each that failed.
-pub async fn retrying<T>(
+/// The time limits of a call that is repeated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The deadline of each attempt.
+    pub(crate) deadline: Millis,
+    /// The time for all attempts together.
+    pub(crate) total: Millis,
+}
+
+/// Makes a call, and repeats it while it ends with UNAVAILABLE and there is time left. `call` gets the deadline of
+/// each attempt. `on_retry` is called before each wait.
+pub(crate) async fn retrying<T>(
     clock: &impl Clock,
+    limits: Limits,
     on_retry: impl Fn(),
     mut call: impl AsyncFnMut(Millis) -> Result<T, Status>,
 ) -> Result<T, Status> {
-    let give_up_at = clock.now() + PATIENCE;
+    let give_up_at = clock.now() + limits.total;
     let mut failures = 0;
     loop {
-        let answer = call(DEADLINE.min(give_up_at - clock.now())).await;
-        let Err(status) = answer else { return answer };
+        let outcome = call(limits.deadline.min(give_up_at - clock.now())).await;
+        let Err(status) = outcome else { return outcome };
         failures += 1;
-        let wait = retry_after(later(&status).wait, failures, clock.chance());
+        let asked = ErrorDetails::of(&status).retry_delay().unwrap_or_default();
+        let wait = retry_wait(asked, failures, clock.random());
         if status.code() != Code::Unavailable || clock.now() + wait >= give_up_at {
             return Err(status);
         }
@@ -66,51 +84,58 @@ mod tests {
 
     use super::{super::clock::TestClock, *};
 
+    const LIMITS: Limits = Limits { deadline: DEADLINE, total: RETRY_TIMEOUT };
+
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_never_answers_is_given_up() {
+    async fn a_call_without_a_response_ends_after_its_deadline() {
         let clock = TestClock::new();
-        let status = unary::<()>(&clock, DEADLINE, pending()).await.expect_err("late");
+        let status = until_deadline::<()>(&clock, DEADLINE, pending()).await.expect_err("late");
         assert_eq!((status.code(), clock.now()), (Code::DeadlineExceeded, 10_500.0));
     }
 
-    /// The attempts that a call with this outcome makes, and when its last one ended.
+    /// Returns the number of attempts of a call that always ends with `outcome`, and the time of the last end.
     async fn attempts(outcome: Status) -> (u32, Millis) {
         let (clock, made, told) = (TestClock::new(), Cell::new(0), Cell::new(0));
-        let answer = retrying::<()>(
+        let call = retrying::<()>(
             &clock,
+            LIMITS,
             || told.set(told.get() + 1),
             async |_| {
                 made.set(made.get() + 1);
                 Err(outcome.clone())
             },
         );
-        assert_eq!(answer.await.expect_err("never answers").code(), outcome.code());
+        assert_eq!(call.await.expect_err("it never succeeds").code(), outcome.code());
         assert_eq!(told.get() + 1, made.get());
         (made.get(), clock.now())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_an_unreachable_server_is_tried_again_and_not_for_ever() {
+    async fn only_unavailable_is_repeated_and_not_for_ever() {
         for code in [Code::InvalidArgument, Code::DeadlineExceeded, Code::Internal, Code::Unknown] {
             assert_eq!(attempts(Status::new(code, "")).await, (1, 0.0), "{code}");
         }
         let (made, until) = attempts(Status::unavailable("")).await;
-        assert!((8..12).contains(&made) && (15_000.0..PATIENCE).contains(&until), "{made} until {until}");
+        assert!(
+            (8..12).contains(&made) && (15_000.0..RETRY_TIMEOUT).contains(&until),
+            "{made} until {until}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_says_when_is_asked_then() {
+    async fn a_retry_delay_of_the_server_is_kept() {
         let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(8)));
         let full = Status::with_error_details(Code::Unavailable, "the disk is full", details);
         assert_eq!(attempts(full).await, (3, 24_000.0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_attempt_has_what_is_left_of_the_patience() {
+    async fn the_last_attempt_gets_the_time_that_is_left() {
         let clock = TestClock::new();
         let mut deadlines = Vec::new();
-        let answer = retrying::<()>(
+        let outcome = retrying::<()>(
             &clock,
+            LIMITS,
             || (),
             async |deadline| {
                 deadlines.push(deadline);
@@ -118,21 +143,22 @@ mod tests {
                 Err(Status::unavailable("cut"))
             },
         );
-        answer.await.expect_err("never answers");
+        outcome.await.expect_err("it never succeeds");
         assert_eq!(deadlines, [10_000.0, 10_000.0, 4_625.0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_is_back_answers() {
+    async fn a_server_that_is_back_is_reached() {
         let (clock, made) = (TestClock::new(), Cell::new(0));
-        let answer = retrying(
+        let outcome = retrying(
             &clock,
+            LIMITS,
             || (),
             async |_| {
                 made.set(made.get() + 1);
                 if made.get() < 3 { Err(Status::unavailable("")) } else { Ok(made.get()) }
             },
         );
-        assert_eq!(answer.await.expect("the third attempt"), 3);
+        assert_eq!(outcome.await.expect("the third attempt"), 3);
     }
 }

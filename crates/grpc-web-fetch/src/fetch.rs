@@ -1,4 +1,4 @@
-//! The browser's `fetch`: all of the transport that only runs in one.
+//! The transport over the `fetch` of the browser.
 
 use std::{
     cell::Cell,
@@ -16,39 +16,42 @@ use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    AbortController, Headers, ReadableStreamDefaultReader, RequestCache, RequestCredentials, RequestInit,
-    RequestRedirect,
+    AbortController, Headers, ReadableStreamDefaultReader, ReadableStreamReadResult, RequestCache,
+    RequestCredentials, RequestInit, RequestRedirect,
 };
 
-use super::{
-    status::{Metadata, STATUS_HEADERS},
-    transport::{Chunks, Fetch, Request, Response},
+use crate::{
+    browser,
+    metadata::{Metadata, STATUS_HEADERS},
+    transport::{Body, HttpRequest, HttpResponse, Transport},
 };
 
-/// Requests of the page. Clones share what they have found out.
-#[derive(Clone, Default)]
-pub struct BrowserFetch {
-    base: String,
+/// HTTP requests to one server by `fetch`, in a window or a worker.
+///
+/// No cookies are sent: those of other programs on the host may be larger than a server takes. If something on
+/// the way to the server may ask for a login, the request is sent once more with credentials, and so are all
+/// later ones of this value and its clones.
+#[derive(Clone, Debug, Default)]
+pub struct Fetch {
+    base: Rc<str>,
     with_credentials: Rc<Cell<bool>>,
 }
 
-impl BrowserFetch {
-    /// Calls go below `base`: "http://host/rides", without a slash at its end. Empty: to the root of where the page came
-    /// from.
-    pub fn new(base: String) -> Self {
-        Self { base, with_credentials: Rc::default() }
+impl Fetch {
+    /// Creates requests to the server at `base`, for example "https://host/app", without a slash at the end. An
+    /// empty `base` is the root of the page's own server.
+    pub fn to(base: impl Into<Rc<str>>) -> Self {
+        Self { base: base.into(), with_credentials: Rc::default() }
     }
 }
 
-impl Fetch for BrowserFetch {
-    type Chunks = BrowserChunks;
+impl Transport for Fetch {
+    type Body = FetchBody;
 
-    /// Sends no cookies: those of other programs on this host may be larger than a server takes. Only where something on
-    /// the way answers, a login for example, the request is made once more with credentials, and so is every later one.
-    async fn fetch(&self, request: Request) -> Result<Response<BrowserChunks>, String> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse<FetchBody>, String> {
         let credentials = self.with_credentials.get();
         let response = fetch(&self.base, &request, credentials).await?;
-        if credentials || !asks_who(&response) {
+        if credentials || !may_ask_for_login(&response) {
             return Ok(response);
         }
         self.with_credentials.set(true);
@@ -56,22 +59,30 @@ impl Fetch for BrowserFetch {
     }
 }
 
-/// Tells whether a proxy may have asked for a login.
-fn asks_who(response: &Response<BrowserChunks>) -> bool {
+/// Returns `true` if a proxy may have sent `response` to ask for a login.
+fn may_ask_for_login(response: &HttpResponse<FetchBody>) -> bool {
     let is_grpc =
         response.headers.get("content-type").is_some_and(|text| text.starts_with("application/grpc"));
     !is_grpc && matches!(response.status, 0 | 200..=403)
 }
 
-async fn fetch(base: &str, request: &Request, credentials: bool) -> Result<Response<BrowserChunks>, String> {
-    let fetched = send(base, request, credentials).await;
+async fn fetch(
+    base: &str,
+    request: &HttpRequest,
+    credentials: bool,
+) -> Result<HttpResponse<FetchBody>, String> {
+    let fetched = try_fetch(base, request, credentials).await;
     fetched.map_err(|error| format!("The server cannot be reached ({}).", describe(&error)))
 }
 
-async fn send(base: &str, request: &Request, credentials: bool) -> Result<Response<BrowserChunks>, JsValue> {
+async fn try_fetch(
+    base: &str,
+    request: &HttpRequest,
+    credentials: bool,
+) -> Result<HttpResponse<FetchBody>, JsValue> {
     let abort = AbortOnDrop::new()?;
     let headers = Headers::new()?;
-    for (name, value) in &request.headers {
+    for (name, value) in request.headers.iter() {
         headers.append(name, value)?;
     }
     if let Some(token) = &request.token {
@@ -86,21 +97,19 @@ async fn send(base: &str, request: &Request, credentials: bool) -> Result<Respon
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&abort.controller.signal()));
 
-    let window = web_sys::window().ok_or("there is no window")?;
-    let fetched = window.fetch_with_str_and_init(&[base, &request.path].concat(), &init);
-    let fetched: web_sys::Response = JsFuture::from(fetched).await?.dyn_into()?;
+    let fetched = browser::global().fetch_with_str_and_init(&[base, &request.path].concat(), &init);
+    // The casts here and below are unchecked, because the Fetch and Streams standards give the types.
+    let fetched: web_sys::Response = JsFuture::from(fetched).await?.unchecked_into();
 
-    let reader = match fetched.body() {
-        Some(body) => Some(body.get_reader().dyn_into()?),
-        None => None,
-    };
-    Ok(Response {
+    let reader = fetched.body().map(|body| body.get_reader().unchecked_into());
+    Ok(HttpResponse {
         status: fetched.status(),
         headers: read_headers(&fetched.headers()),
-        chunks: BrowserChunks { chunks: read_chunks(reader).boxed_local(), abort },
+        body: FetchBody { chunks: read_chunks(reader).boxed_local(), abort },
     })
 }
 
+/// Reads the headers that decide about the response. A list of all would need an iterator over the JavaScript object.
 fn read_headers(headers: &Headers) -> Metadata {
     let mut metadata = Metadata::default();
     for name in STATUS_HEADERS.into_iter().chain(["content-type"]) {
@@ -123,21 +132,21 @@ fn read_chunks(reader: Option<ReadableStreamDefaultReader>) -> impl Stream<Item 
 }
 
 async fn read_chunk(reader: &ReadableStreamDefaultReader) -> Result<Option<Bytes>, JsValue> {
-    let read = JsFuture::from(reader.read()).await?;
-    if Reflect::get(&read, &"done".into())?.is_truthy() {
+    let read: ReadableStreamReadResult = JsFuture::from(reader.read()).await?.unchecked_into();
+    if read.get_done() == Some(true) {
         return Ok(None);
     }
-    let chunk: Uint8Array = Reflect::get(&read, &"value".into())?.dyn_into()?;
+    let chunk: Uint8Array = read.get_value().unchecked_into();
     Ok(Some(chunk.to_vec().into()))
 }
 
-/// The body of a fetched response.
-pub struct BrowserChunks {
+/// The body of a response to [`Fetch`].
+pub struct FetchBody {
     chunks: LocalBoxStream<'static, Result<Bytes, String>>,
     abort: AbortOnDrop,
 }
 
-impl Stream for BrowserChunks {
+impl Stream for FetchBody {
     type Item = Result<Bytes, String>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -145,13 +154,13 @@ impl Stream for BrowserChunks {
     }
 }
 
-impl Chunks for BrowserChunks {
+impl Body for FetchBody {
     fn complete(&mut self) {
         self.abort.armed = false;
     }
 }
 
-/// Without it some browsers keep the stream open after everyone has forgotten it.
+/// Aborts the request on drop. Some browsers keep a stream open after its last reference is gone.
 struct AbortOnDrop {
     controller: AbortController,
     armed: bool,
