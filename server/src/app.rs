@@ -45,8 +45,8 @@ use crate::{
         drivable_distance::DrivableDistance,
         journal::{Journal, MemoryJournal, SqliteJournal, sqlite::SqliteOptions},
     },
+    service_limits::ServiceLimits,
     services::{
-        booking_limits::BookingLimits,
         city::CityService,
         fleet::{FleetService, LARGEST_REQUESTS as FLEET_LIMITS},
         reflection::ReflectionService,
@@ -170,7 +170,7 @@ impl App {
         );
 
         let largest = config.limits.max_message_size;
-        let contract = Arc::new(contract(&config.limits)?);
+        let contract = Arc::new(contract(largest, &config.service_limits)?);
         let authenticator = RidesAuthenticator::new(sessions.clone(), policy, &contract)?;
         let (health, health_service) = Health::new(contract.clone());
 
@@ -178,12 +178,12 @@ impl App {
         let sessions_service =
             SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
-        let booking_limits = BookingLimits {
-            open_rides: config.limits.max_open_rides,
-            open_rides_per_address: config.limits.max_open_rides_per_address,
-            open_rides_at_exempt_addresses: config.limits.max_open_rides_at_exempt_addresses,
-        };
-        let rides_service = RidesService::new(city.clone(), fleet.clone(), rides.clone(), booking_limits);
+        let rides_service = RidesService::new(
+            city.clone(),
+            fleet.clone(),
+            rides.clone(),
+            config.service_limits.of_bookings(),
+        );
         let services = Services::new(Routes::default().into_axum_router())
             .add(sessions_service)
             .add(RidesServer::new(rides_service).max_decoding_message_size(largest))
@@ -540,9 +540,9 @@ fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::
     }
 }
 
-/// Returns the methods of the port, with their limits. A service may have a lower limit of its messages than
+/// Returns the methods of the port, with their limits. A request message has at most `largest` bytes. A service may have a lower limit of its messages than
 /// `--max-message-size`.
-fn contract(limits: &Limits) -> anyhow::Result<Contract> {
+fn contract(largest: usize, limits: &ServiceLimits) -> anyhow::Result<Contract> {
     let viewers = MethodLimit {
         limit: limits.max_viewers,
         reason: "TOO_MANY_VIEWERS",
@@ -556,7 +556,7 @@ fn contract(limits: &Limits) -> anyhow::Result<Contract> {
     let watch = MethodPolicy { max_in_progress: Some(viewers), ..Default::default() };
     // The server remembers a session that has signed out for hours, and a limited number of them.
     let sign_out = MethodPolicy { max_per_hour: Some(sign_outs), ..Default::default() };
-    let contract = Contract::new(&DESCRIPTOR_SETS, limits.max_message_size)?
+    let contract = Contract::new(&DESCRIPTOR_SETS, largest)?
         .with_policy("/rides.v1.Fleet/Watch", watch)
         .with_policy("/rides.v1.Sessions/SignOut", sign_out);
     Ok(FLEET_LIMITS
@@ -575,7 +575,7 @@ mod tests {
     /// method.
     #[test]
     fn the_table_of_access_is_of_this_contract() {
-        let contract = contract(&Limits::default()).unwrap();
+        let contract = contract(1_024, &ServiceLimits::default()).unwrap();
         let methods: BTreeSet<_> = contract.paths().collect();
         let listed: BTreeSet<_> = METHOD_ACCESS.iter().map(|(path, _)| *path).collect();
         assert_eq!(methods, listed);
@@ -584,7 +584,7 @@ mod tests {
 
     #[test]
     fn older_names_are_of_methods_that_are_still_there() {
-        let contract = contract(&Limits::default()).unwrap();
+        let contract = contract(1_024, &ServiceLimits::default()).unwrap();
         assert!(ALIASES.iter().all(|(_, now)| contract.method(now).is_some()));
         assert!(ALIASES.iter().all(|(older, _)| contract.method(older).is_none()));
     }

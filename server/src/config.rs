@@ -26,6 +26,7 @@ use crate::{
     fleet::FleetOptions,
     listen::ListenAddress,
     rides::journal::sqlite::SqliteOptions,
+    service_limits::ServiceLimits,
     services::fields::MAX_NAME,
     sessions::{KeySource, Refresh, Role},
     sim::{self, Credentials},
@@ -166,6 +167,10 @@ pub struct Config {
     /// The identity provider whose tokens are accepted, too.
     #[command(flatten)]
     pub provider: ProviderConfig,
+
+    /// The limits of viewers, sign-outs and open rides.
+    #[command(flatten)]
+    pub service_limits: ServiceLimits,
 
     /// The limits of connections, calls and messages.
     #[command(flatten)]
@@ -518,6 +523,12 @@ pub(crate) fn number(text: &str, range: RangeInclusive<f64>) -> Result<f64, Stri
         .ok_or_else(|| format!("must be a number from {} to {}", range.start(), range.end()))
 }
 
+/// Parses a whole number from 1 to `MOST`.
+pub(crate) fn count<const MOST: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MOST).contains(number));
+    number.ok_or_else(|| format!("must be a whole number from 1 to {MOST}"))
+}
+
 fn whole(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
     text.parse()
         .ok()
@@ -642,6 +653,7 @@ mod tests {
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.listen, ListenAddress::Loopbacks(8080));
         assert_eq!(cli.serve.limits, Limits::default());
+        assert_eq!(cli.serve.service_limits, ServiceLimits::default());
         assert_eq!(cli.serve.sim, SimOptions { cars: 120, riders_per_minute: 20.0, sim_speed: 1.0, seed: 1 });
         assert_eq!(cli.serve.tick, 4.0);
     }

@@ -21,6 +21,7 @@ pub mod listen;
 pub mod positions;
 pub mod rides;
 pub mod server_connection;
+pub mod service_limits;
 pub mod services;
 pub mod sessions;
 pub mod signals;

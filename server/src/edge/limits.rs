@@ -5,15 +5,6 @@ use std::{net::IpAddr, num::NonZeroU32, ops::RangeInclusive, time::Duration};
 use clap::Args;
 use ipnet::IpNet;
 
-use crate::sessions::{MAX_REVOCATIONS, SESSION_LIFETIME};
-
-/// The largest value of `--max-sign-outs-per-hour`. A revocation is kept for up to [`SESSION_LIFETIME`], so that one address
-/// alone, with its burst, cannot fill the list of revocations.
-const MAX_SIGN_OUTS_PER_HOUR: usize = 7_000;
-const _: () = assert!(
-    MAX_SIGN_OUTS_PER_HOUR as u64 * (1 + SESSION_LIFETIME.as_secs() / 3_600) < MAX_REVOCATIONS as u64
-);
-
 /// The limits that clients are held to. [`Default`] has the defaults of the flags.
 #[derive(Args, Clone, PartialEq, Debug)]
 #[command(next_help_heading = "Limits")]
@@ -45,30 +36,9 @@ pub struct Limits {
     #[arg(id = "max_calls_per_second", long = "max-calls-per-second", env = "RIDES_MAX_CALLS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub max_calls_per_second: NonZeroU32,
 
-    /// Most sign-outs per hour from one address, with bursts of as many, from 1 to 7000. The server remembers each for
-    /// up to 12 hours, and at most 100,000 in all
-    #[arg(id = "max_sign_outs_per_hour", long = "max-sign-outs-per-hour", env = "RIDES_MAX_SIGN_OUTS_PER_HOUR", default_value = "1000", value_name = "N", value_parser = sign_outs)]
-    pub max_sign_outs_per_hour: NonZeroU32,
-
     /// Most messages per second in one client stream, with bursts of as many; more are read later
     #[arg(id = "max_messages_per_second", long = "max-messages-per-second", env = "RIDES_MAX_MESSAGES_PER_SECOND", default_value = "100000", value_name = "N", value_parser = rate)]
     pub max_messages_per_second: NonZeroU32,
-
-    /// Most open rides of one rider, which are booked and not over yet. Dispatchers may book more for a rider
-    #[arg(id = "max_open_rides", long = "max-open-rides", env = "RIDES_MAX_OPEN_RIDES", default_value = "10", value_name = "N", value_parser = count::<1_000_000>)]
-    pub max_open_rides: usize,
-
-    /// Most open rides that guests have booked from one address
-    #[arg(id = "max_open_rides_per_address", long = "max-open-rides-per-address", env = "RIDES_MAX_OPEN_RIDES_PER_ADDRESS", default_value = "50", value_name = "N", value_parser = count::<1_000_000>)]
-    pub max_open_rides_per_address: usize,
-
-    /// Most open rides that guests with a token have booked from all exempt addresses together
-    #[arg(id = "max_open_rides_at_exempt_addresses", long = "max-open-rides-at-exempt-addresses", env = "RIDES_MAX_OPEN_RIDES_AT_EXEMPT_ADDRESSES", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
-    pub max_open_rides_at_exempt_addresses: usize,
-
-    /// Most viewers of the fleet at the same time
-    #[arg(id = "max_viewers", long = "max-viewers", env = "RIDES_MAX_VIEWERS", default_value = "10000", value_name = "N", value_parser = count::<1_000_000>)]
-    pub max_viewers: usize,
 
     /// Addresses and networks without limits per address and per connection, for example a reverse proxy that many
     /// clients share. Limits per session still apply
@@ -141,12 +111,7 @@ impl Default for Limits {
             max_streams: 256,
             max_calls_per_address: 1_000,
             max_calls_per_second: NonZeroU32::MIN.saturating_add(99),
-            max_sign_outs_per_hour: NonZeroU32::MIN.saturating_add(999),
             max_messages_per_second: NonZeroU32::MIN.saturating_add(99_999),
-            max_open_rides: 10,
-            max_open_rides_per_address: 50,
-            max_open_rides_at_exempt_addresses: 1_000,
-            max_viewers: 10_000,
             exempt_addresses: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
             max_message_size: 64 * 1024,
             max_header_size: 16 * 1024,
@@ -188,10 +153,6 @@ fn size<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, Stri
 
 fn rate(text: &str) -> Result<NonZeroU32, String> {
     rate_up_to(1_000_000, text)
-}
-
-fn sign_outs(text: &str) -> Result<NonZeroU32, String> {
-    rate_up_to(MAX_SIGN_OUTS_PER_HOUR, text)
 }
 
 fn rate_up_to(most: usize, text: &str) -> Result<NonZeroU32, String> {

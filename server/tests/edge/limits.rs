@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use http::{Request, StatusCode};
 use rides_proto::v1::{self, rides_client::RidesClient};
 use rides_server::edge::Limits;
+use rides_server::service_limits::ServiceLimits;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -263,10 +264,11 @@ async fn one_open_call_too_many_of_an_address_is_refused() {
 /// BAD-4: neither one guest nor many guests at one address can take the whole fleet.
 #[tokio::test]
 async fn open_rides_are_limited_by_rider_and_by_the_address_of_guests() {
-    let few = |limits: &mut Limits| {
-        *limits = Limits { max_open_rides: 2, max_open_rides_per_address: 3, ..strict() };
+    let few = |limits: &mut ServiceLimits| {
+        (limits.max_open_rides, limits.max_open_rides_per_address) = (2, 3);
     };
-    let server = server().requiring_tokens().limited(few).run().await;
+    let server =
+        server().requiring_tokens().limited(|limits| *limits = strict()).limiting_services(few).run().await;
     for (n, wire) in server.wires().await.into_iter().enumerate() {
         let rider = |name: &str| Rider(wire.with(server.rider(&format!("{name} {n}"))));
         let wish = |n: u32| v1::BookRequest { rider_id: String::new(), ..booking(&n.to_string()) };
@@ -300,15 +302,11 @@ async fn open_rides_are_limited_by_rider_and_by_the_address_of_guests() {
 /// BAD-4: behind a proxy each session has its own limit, and all guests have one limit together.
 #[tokio::test]
 async fn at_an_exempt_address_open_rides_are_limited_by_session_and_for_all_guests() {
-    let few = |limits: &mut Limits| {
-        *limits = Limits {
-            max_open_rides: 2,
-            max_open_rides_per_address: 1,
-            max_open_rides_at_exempt_addresses: 4,
-            ..Limits::default()
-        };
+    let few = |limits: &mut ServiceLimits| {
+        (limits.max_open_rides, limits.max_open_rides_per_address) = (2, 1);
+        limits.max_open_rides_at_exempt_addresses = 4;
     };
-    let server = server().limited(few).run().await;
+    let server = server().limiting_services(few).run().await;
     for wire in server.wires().await {
         let program = Rider(wire.clone());
         let guest = |name: &str| Rider(wire.with(server.rider(&format!("{name} {wire:?}"))));
@@ -384,7 +382,7 @@ async fn an_exempt_address_is_under_no_limit_of_an_address() {
 /// nevertheless.
 #[tokio::test]
 async fn a_stuck_viewer_gives_its_place_back_at_its_deadline() {
-    let server = server().limited(|limits| limits.max_viewers = 1).run().await;
+    let server = server().limiting_services(|limits| limits.max_viewers = 1).run().await;
     let view = || v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
     let mut http = Http::h2_with_window(server.addr, LESS_THAN_A_MESSAGE).await;
     let mut call = web::call("/rides.v1.Fleet/Watch", &view());
@@ -398,7 +396,7 @@ async fn a_stuck_viewer_gives_its_place_back_at_its_deadline() {
 
 #[tokio::test]
 async fn one_viewer_too_many_is_told_to_come_again() {
-    let server = server().limited(|limits| limits.max_viewers = 1).run().await;
+    let server = server().limiting_services(|limits| limits.max_viewers = 1).run().await;
     let view = || v1::WatchFleetRequest { viewport: Some(helsinki()), ..Default::default() };
     for wire in server.wires().await {
         let mut first = watch(&wire, view()).await.unwrap();

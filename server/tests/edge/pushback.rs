@@ -24,7 +24,7 @@ async fn with(limits: Limits) -> Running {
 async fn a_status_with_retry_info_has_the_same_delay_as_pushback() {
     let once = with(Limits { max_calls_per_second: 1.try_into().unwrap(), ..Limits::default() }).await;
     let closed = with(Limits { max_calls_per_address: 0, ..Limits::default() }).await;
-    let full = with(Limits { max_viewers: 0, ..Limits::default() }).await;
+    let full = server().limiting_services(|limits| limits.max_viewers = 0).run().await;
     for (server, path, code, reason) in [
         (&once, NOW, Code::ResourceExhausted, "TOO_MANY_CALLS"),
         (&closed, NOW, Code::ResourceExhausted, "TOO_MANY_OPEN_CALLS"),

@@ -35,6 +35,7 @@ use rides_server::{
     data_dir::DataDir,
     edge::{self, AllowedHosts, Contract, Health, Limits, Names, PageFiles, Port, Services},
     listen::ListenAddress,
+    service_limits::ServiceLimits,
     sessions::{Sessions, TokenKeys},
     telemetry,
     tls::CertificateFiles,
@@ -188,6 +189,12 @@ impl Server {
     /// On other limits than by default.
     pub(crate) fn limited(mut self, limit: impl FnOnce(&mut Limits)) -> Self {
         limit(&mut self.config.limits);
+        self
+    }
+
+    /// With other limits of the services than by default.
+    pub(crate) fn limiting_services(mut self, limit: impl FnOnce(&mut ServiceLimits)) -> Self {
+        limit(&mut self.config.service_limits);
         self
     }
 

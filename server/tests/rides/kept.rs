@@ -81,8 +81,12 @@ async fn a_strangers_request_id_blocks_nobody() {
 #[tokio::test]
 async fn open_rides_count_after_a_restart_too() {
     let dir = tempdir().unwrap();
-    let starts =
-        || server().requiring_tokens().limited(|limits| limits.max_open_rides = 2).keeping_in(dir.path());
+    let starts = || {
+        server()
+            .requiring_tokens()
+            .limiting_services(|limits| limits.max_open_rides = 2)
+            .keeping_in(dir.path())
+    };
     let wish = |key: &str| v1::BookRequest { rider_id: String::new(), ..booking(key) };
     let first = starts().run().await;
     let ada = first.as_rider("ada").await;
